@@ -1,4 +1,4 @@
-"""Packing: how the entries of a stored state are written, compressed, in columns, under a format's number."""
+"""Encoding of stored state entries: columnar, compressed, with a format number."""
 
 import threading
 from typing import Any, Final, Generic, TypeVar
@@ -10,15 +10,15 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 FORMAT: Final = 1
-"""The format of the head of a stored state and of the entries beside it: the one that this release reads and writes."""
+"""The format of the stored head and entries. This release reads and writes only this format."""
 Column = tuple[str, bytes]  # a column's dtype and bytes
 _BY_BYTES: Final = ("|u1", "|u1", "<u2", "<u4", "<u4", "<u8", "<u8", "<u8", "<u8")
-"""The dtype for numbers of so many bytes."""
+"""The dtype for values that need this many bytes."""
 S = TypeVar("S", bound=Struct)
 T = TypeVar("T", bound=np.generic)
 
 
-_own = threading.local()  # a compressor costs more than what it does to a small entry, and is for one thread
+_own = threading.local()  # creating a compressor costs more than a small entry; a compressor is not thread-safe
 
 
 class _VersionedHead(Struct):
@@ -30,27 +30,27 @@ class _VersionedEntry(Struct, array_like=True):
 
 
 class StateFormatError(ValueError):
-    """The stored state is of a format that this release does not know, or something of it is missing."""
+    """The stored state has an unknown format, or part of it is missing."""
 
 
 def check_head(data: bytes) -> None:
-    """StateFormatError when the format of a stored head is not known, whatever else is new in it."""
+    """Check the format of a stored head, ignoring its other fields. Raises StateFormatError if it is unknown."""
     check_format(msgspec.msgpack.decode(data, type=_VersionedHead).format, "the stored head")
 
 
 def check_format(known: int, what: str) -> None:
-    """StateFormatError when this release does not read the format of a head or an entry."""
+    """Check the format of a head or an entry. Raises StateFormatError if this release does not read it."""
     if known != FORMAT:
         raise StateFormatError(f"{what} has format {known}; this release reads format {FORMAT}")
 
 
 def column(values: NDArray[Any]) -> Column:
-    """Numbers (none negative) in as few bytes as the largest of them needs."""
+    """Encode non-negative integers at the smallest width that fits the largest of them."""
     return _narrow(values, int(values.max()) if len(values) else 0)
 
 
 def columns(rows: NDArray[Any]) -> list[Column]:
-    """Each of the rows ``[k, n]`` as a `column`; asking all at once for the largest is the cheaper for few numbers."""
+    """Encode each of the rows ``[k, n]`` as a `column`. For short rows, one maximum over all rows is cheaper."""
     most = rows.max(axis=1).tolist() if rows.size else [0] * len(rows)
     return [_narrow(row, largest) for row, largest in zip(rows, most, strict=True)]
 
@@ -61,13 +61,13 @@ def _narrow(values: NDArray[Any], largest: int) -> Column:
 
 
 def array(column: Column, dtype: type[T]) -> NDArray[T]:
-    """The numbers again, as ``dtype``."""
+    """Decode a column to an array of ``dtype``."""
     stored_as, data = column
     return np.frombuffer(data, stored_as).astype(dtype)
 
 
 def packed(entry: Struct) -> bytes:
-    """An entry, whose first field is the format, compressed."""
+    """Encode and compress an entry. Its first field must be the format."""
     compressor = getattr(_own, "compressor", None)
     if compressor is None:
         compressor = _own.compressor = zstandard.ZstdCompressor(level=1)
@@ -75,7 +75,7 @@ def packed(entry: Struct) -> bytes:
 
 
 class Unpacker(Generic[S]):
-    """Unpacks entries of one kind; for one thread, and thousands of entries."""
+    """Decodes entries of one kind. Not thread-safe; reuse one instance for many entries."""
 
     def __init__(self, kind: type[S], what: str) -> None:
         self._what = what
@@ -84,7 +84,7 @@ class Unpacker(Generic[S]):
         self._decoder = msgspec.msgpack.Decoder(kind)
 
     def __call__(self, blob: bytes) -> S:
-        """The entry. StateFormatError when its format is not known."""
+        """Decode an entry. Raises StateFormatError if its format is unknown."""
         packed = self._decompress(blob)
         check_format(self._version.decode(packed).format, self._what)
         return self._decoder.decode(packed)

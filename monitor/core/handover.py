@@ -1,7 +1,7 @@
-"""Handover: what a shard has read and not decided yet, for whoever goes on with it at once.
+"""Handover: what a shard has read and not decided yet, stored for the next owner of its partition.
 
-Else open calls and waiting records are not stored: they are read again. That takes as long as they are many, and
-whoever gives a partition up in good order can spare its successor that.
+Without a handover, open calls and waiting records are not stored, and the next owner reads them again. That takes time
+in proportion to their number. An owner that releases a partition in a clean shutdown can spare its successor that.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ from monitor.core.windows.pane_store import decode_pane, encode_pane
 from schemas import codec
 
 MOST_CALLS: Final = 200_000
-"""More open calls would make the transaction in which a partition is given up too large."""
+"""The most open calls in a handover. More would make the transaction that releases the partition too large."""
 
 
 class _StoredOpen(Struct, array_like=True):
@@ -45,8 +45,10 @@ class _Stored(Struct, array_like=True):
 
 
 class Handover(Struct):
-    """Open panes, the last event time that was read, the ids of calls that are remembered (keys and event times
-    ``[k]``, sorted by key), what waits."""
+    """The open panes, the newest event time read, the remembered call ids, and the waiting records.
+
+    ``seen`` holds the keys and event times of the call ids, both ``[k]``, sorted by key.
+    """
 
     newest_ms: int
     panes: list[OpenPane]
@@ -54,7 +56,7 @@ class Handover(Struct):
     waiting: list[PendingRecord]
 
     def encode(self) -> bytes:
-        """As it is stored."""
+        """Encode the handover for storage."""
         keys, times = self.seen
         panes = [_StoredOpen(one.first, encode_pane(one.pane)) for one in self.panes]
         waiting = [_StoredWaiting(w.at_ms, w.ref, w.raw, codec.encode(w.record)) for w in self.waiting]
@@ -62,7 +64,7 @@ class Handover(Struct):
 
     @classmethod
     def decode(cls, blob: bytes) -> "Handover":
-        """What was stored. StateFormatError when its format is not known."""
+        """Decode a stored handover. Raises StateFormatError if its format is unknown."""
         stored = Unpacker(_Stored, "the stored handover")(blob)
         return cls(
             stored.newest_ms,

@@ -1,4 +1,4 @@
-"""A relay: shards of policies that follow one another, in memory, to be used like one shard."""
+"""A chain of in-memory shards, one per policy version, with the interface of one shard."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,11 +18,11 @@ from monitor.policy.timeline import PolicyVersion
 
 
 class PolicyChain:
-    """Judges by each of ``versions`` what is of its time. All of them are known before anything is read.
+    """Evaluates each event by the policy version in force at its event time. All ``versions`` are known in advance.
 
-    ``number`` is that of the policy version at first. Calls are to be laid out for the policy of their event time
-    (`field_layouts`). Until the last policy is in force, what a shard would store is kept in memory, for the next goes
-    on from that.
+    ``number`` is the index of the first policy version to use. Calls must be laid out for the policy of their event
+    time (`field_layouts`). Until the last policy is in force, the entries that a shard would store are kept in memory,
+    because the next shard starts from them.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class PolicyChain:
         return self._versions[self._number + 1] if self._number + 1 < len(self._versions) else None
 
     def restore(self, head: ShardCheckpoint, entries: Mapping[str, bytes]) -> None:
-        """Go on from what a shard has stored, as `Shard.restore` does."""
+        """Restore the state that a shard stored. See `Shard.restore`."""
         self.shard.restore(head, entries)
         if self._coming is not None:
             self._entries = dict(entries)
@@ -57,11 +57,11 @@ class PolicyChain:
     def apply(
         self, names: Sequence[str], calls: Calls, watermark_ms: int, known_duplicate: NDArray[np.bool_] | None = None
     ) -> NDArray[np.bool_]:
-        """Take calls, as `Shard.apply` does."""
+        """Apply calls. See `Shard.apply`."""
         return self.shard.apply(names, calls, watermark_ms, known_duplicate)
 
     def wait(self, waiting: PendingRecord) -> None:
-        """Take a record that is not a call."""
+        """Add a record that is not a call."""
         self.shard.wait(waiting)
 
     def due(self, watermark_ms: int) -> bool:
@@ -70,16 +70,16 @@ class PolicyChain:
         return self.shard.due(watermark_ms) or (coming is not None and coming.from_ms <= watermark_ms)
 
     def advance(self, watermark_ms: int) -> None:
-        """Decide all that the watermark allows, each by the policy of its time."""
+        """Decide everything that the watermark allows, each event by the policy of its time."""
         while self._coming is not None and self._coming.from_ms <= watermark_ms:
             self._switch(self._coming)
         self.shard.advance(watermark_ms)
         if self._coming is not None and watermark_ms >= self._kept_ms + HOUR_MS:
-            self._keep()  # it deletes what no window needs any more
+            self._keep()  # this also deletes entries that no window needs
             self._kept_ms = watermark_ms
 
     def finish(self, last_ms: int, until_ms: int | None = None) -> None:
-        """The input has ended. A policy of later has its turn where there is an end of its time to be judged."""
+        """End the input. Switches to a later policy if it has a window end to evaluate."""
         while self._coming is not None and self._coming.from_ms <= self._last_end(self._coming, last_ms, until_ms):
             self._switch(self._coming, last_ms if until_ms is None else None)
         self.shard.finish(last_ms, until_ms)
@@ -91,7 +91,7 @@ class PolicyChain:
         return max([last_ms, *((last_ms // step_ms + 1) * step_ms for step_ms in steps)])
 
     def take(self) -> Output:
-        """What was brought about since the last call."""
+        """Return the output since the last call."""
         return self.shard.take()
 
     def _switch(self, coming: PolicyVersion, last_ms: int | None = None) -> None:
@@ -112,6 +112,6 @@ class PolicyChain:
 
 
 def field_layouts(versions: Sequence[PolicyVersion]) -> tuple[FieldLayout, tuple[tuple[int, FieldLayout], ...]]:
-    """How calls are laid out for a relay: the layout at first, and those of calls that end at a time or later."""
+    """The call layouts for a chain: the first layout, then each later one with the end time from which it applies."""
     first, *later = [AggregationPlan.of(version.policy).layout for version in versions]
     return first, tuple((version.from_ms, layout) for version, layout in zip(versions[1:], later, strict=True))

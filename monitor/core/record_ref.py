@@ -1,14 +1,15 @@
-"""The place of a record in the logs, which also settles the order of records that nothing else orders."""
+"""The position of a record in the logs. It also breaks ties in the decision order."""
 
 from typing import NamedTuple
 
 
 class RecordRef(NamedTuple):
-    """Where a record was read. References compare in reading order: `monitor.decoding.decode.merge` reads on in the
-    source whose clock is least, so rows are ordered by ``clock_ms``, then by ``source``, then by their place in it.
+    """Where a record was read. References compare in reading order.
 
-    ``clock_ms`` is the clock of the record's source before it, ``source`` the number of the source, ``offset`` the
-    record's offset there, ``line`` its line in a file, or its offset once more where it comes from a topic.
+    `monitor.decoding.decode.merge` reads next from the source with the lowest clock, so rows are ordered by
+    ``clock_ms``, then by ``source``, then by position in the source. ``clock_ms`` is the clock of the source before
+    the record, ``source`` the number of the source, and ``offset`` the offset of the record there. ``line`` is the
+    line in a file; for a topic it repeats the offset.
     """
 
     clock_ms: int

@@ -1,4 +1,4 @@
-"""The sink: what the shard has brought about since it was last emptied."""
+"""The output buffer of a shard: its output since the buffer was last emptied."""
 
 from dataclasses import dataclass, field
 
@@ -8,9 +8,9 @@ from schemas.outputs import Alert, Enforcement, JudgedWindow
 
 @dataclass(slots=True)
 class RefusedRecord:
-    """A record that was valid but came to nothing when its turn came.
+    """A valid record that was rejected when it was decided.
 
-    ``ref`` says where it was read, ``raw`` is its bytes as they came.
+    ``ref`` is where it was read, ``raw`` its original bytes.
     """
 
     ref: RecordRef
@@ -21,7 +21,7 @@ class RefusedRecord:
 
 @dataclass(slots=True)
 class Output:
-    """Decisions and what goes with them, in decision order; ``duplicates`` counts records that were repeated."""
+    """Decisions and the related output, in decision order. ``duplicates`` counts duplicate records."""
 
     enforcement: list[Enforcement] = field(default_factory=list)
     shadow: list[Enforcement] = field(default_factory=list)
@@ -31,13 +31,13 @@ class Output:
     duplicates: int = 0
 
     def mark(self) -> tuple[int, int, int]:
-        """Where it stands now, for `by_tenant`."""
+        """The current lengths, for `by_tenant`."""
         return len(self.enforcement), len(self.shadow), len(self.alerts)
 
     def by_tenant(self, mark: tuple[int, int, int]) -> None:
-        """Put what has come since ``mark`` into the order of the tenants' ids; a tenant's own keeps its order.
+        """Sort the output since ``mark`` by tenant id. The sort is stable within a tenant.
 
-        Numbers of tenants follow the order in which they were first read, which a restart may change.
+        Tenant numbers follow the order of first read, which a restart may change.
         """
         decided, shadowed, alerted = mark
         self.enforcement[decided:] = sorted(self.enforcement[decided:], key=lambda event: event.subject)

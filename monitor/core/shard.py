@@ -1,18 +1,18 @@
-"""The shard: takes calls and records of its tenants and a watermark, and decides. No clock, no I/O.
+"""The shard: takes calls, records and a watermark for its tenants, and decides. No clock, no I/O.
 
-What it keeps, and what an active tenant costs. In brackets bytes a tenant as ``tests/bench`` counts them where 10,000
-tenants make a million calls a day; a tenant costs what it calls (docs/explanation/benchmarks.md).
+Memory, in bytes. The figures in brackets are bytes per tenant as ``tests/bench`` measures them with 10,000 tenants and
+a million calls a day. The cost of a tenant depends on its calls (docs/explanation/benchmarks.md).
 
-- running sums, 8 a window length and field that rules ask for, and the panes inside the windows, 8 a field and pane in
-  which the tenant called (5,800);
-- keys of callees and callers: 17 for each distinct one a pane, and 34 to 136 in the tally of each window length that
-  counts them, at most 65,536 a tenant and window (9,600);
-- evidence: at most 40 calls of 24 bytes and an id for each ruled field (1,100);
-- an open call 190 until it is summed up, at the most 32,768 of them a pane; then only what it adds to the above;
-- what is not a call: complaints and findings for ``retention``, decisions on record, standing (2,200);
-- with ``keep_state`` the keys of the stored panes (next to nothing).
+- running sums: 8 per window length and field that rules use; panes inside the windows: 8 per field and pane in which
+  the tenant called (5,800);
+- keys of callees and callers: 17 per distinct key and pane, and 34 to 136 in the counts of each window length that
+  counts them, at most 65,536 keys per tenant and window (9,600);
+- evidence: at most 40 calls of 24 bytes and an id per ruled field (1,100);
+- open calls: 190 per call until it is summed up, at most 32,768 per pane; then only what it adds to the above;
+- everything else: complaints and findings for ``retention``, decisions on record, the tenant record (2,200);
+- with ``keep_state``, the keys of the stored panes (negligible).
 
-Each is bounded by the length of a window, by a number of entries, or by ``retention``.
+Each item is bounded by the length of a window, by a number of entries, or by ``retention``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,12 +44,12 @@ from monitor.policy.timeline import PolicyVersion
 
 
 class Shard:
-    """Some tenants' calls, complaints and standing, judged by one policy.
+    """The calls, complaints and records of some tenants, evaluated by one policy.
 
-    ``apply`` and ``wait`` take what was read, ``advance`` decides what the watermark allows, ``finish`` ends the
-    input; what they bring about lies in ``sink`` until ``take`` fetches it. With ``keep_state``, `changes` and `head`
-    give what is to be stored, from which `restore` goes on. Where another policy follows at some time, `close` ends
-    what is before it, and a shard of that policy, whose ``history`` names the former ones, goes on from what is stored.
+    ``apply`` and ``wait`` take input, ``advance`` decides what the watermark allows, and ``finish`` ends the input.
+    Output collects in ``sink`` until ``take`` returns it. With ``keep_state``, `changes` and `head` return the state to
+    store, and `restore` loads it. To change the policy at some time, `close` decides everything before it. A shard of
+    the next policy, whose ``history`` names the earlier ones, then starts from the stored state.
     """
 
     def __init__(
@@ -89,33 +89,33 @@ class Shard:
         self._tenants.on_new = self._judge.know
         self._seen = Deduplicator()
         self._unsealed = OpenPanes(self.pane_ms, self.layout, counting.ruled, counting.parties)
-        self._sealed_ms = 0  # what ended before is sealed
-        self._at_ms = 0  # the last window end that was judged
+        self._sealed_ms = 0  # panes that end at or before this are sealed
+        self._at_ms = 0  # the last window end that was evaluated
         self._beyond_ms: int | None = None
-        self._beyond: list[Calls] = []  # that ended then or later: for the shard that follows
-        self._early: EarlyAlerts | None = None  # made when it is first asked for, which replay never does
+        self._beyond: list[Calls] = []  # calls that end at `_beyond_ms` or later, for the next shard
+        self._early: EarlyAlerts | None = None  # created on first use; replay never uses it
 
     def enforce_from(self, from_ms: int) -> None:
-        """What was before ``from_ms`` is known and counted, and decides nothing; to be called before all else."""
+        """Count events before ``from_ms`` without deciding anything on them. Call this before any other method."""
         self._judge.from_ms = self._records.from_ms = from_ms
 
-    # Taking in --------------------------------------------------------------------------------------------------
+    # Input ------------------------------------------------------------------------------------------------------
 
     def apply(
         self, names: Sequence[str], calls: Calls, watermark_ms: int, known_duplicate: NDArray[np.bool_] | None = None
     ) -> NDArray[np.bool_]:
-        """Take valid calls that are not late, in reading order; which of them are duplicates.
+        """Take valid calls that are not late, in reading order. Returns which of them are duplicates, ``[calls]``.
 
-        ``names`` is the table that ``calls.tenant`` indexes. ``watermark_ms`` is that before these calls: no late
-        line is below it. ``known_duplicate`` marks those that were duplicates before a restart.
+        ``names`` is the table that ``calls.tenant`` indexes. ``watermark_ms`` is the watermark before these calls; no
+        late line is below it. ``known_duplicate`` marks the calls that were duplicates before a restart.
         """
         if not len(calls):
             return np.zeros(0, np.bool_)
-        used = np.zeros(len(names), np.bool_)  # the table also names those whose calls were late or rejected
+        used = np.zeros(len(names), np.bool_)  # the table also names tenants whose calls were late or rejected
         used[calls.tenant] = True
         calls.tenant = self._tenants.of_used(names, used)[calls.tenant]
         duplicate = self._seen.admit(calls.id_key, calls.end_ms, calls.line_ms, watermark_ms, known_duplicate)
-        # After a restart calls come again whose pane is sealed already.
+        # After a restart, calls whose pane is already sealed are read again.
         taken = ~duplicate & (calls.end_ms >= self._sealed_ms)
         if not taken.all():
             calls = calls.take(taken)
@@ -133,8 +133,8 @@ class Shard:
             self._unsealed.add(calls)
 
     def wait(self, waiting: PendingRecord) -> None:
-        """Take a record that is not a call; it is decided at its event time."""
-        # Numbered as it is read: an early look then changes no order.
+        """Take a record that is not a call. It is decided at its event time."""
+        # Tenants are numbered in reading order, so that early evaluation does not change the order.
         tenant = self._tenants.of(waiting.record.tenant_id)
         self._records.wait(waiting)
         if self._early is not None:
@@ -143,14 +143,14 @@ class Shard:
     # Deciding ---------------------------------------------------------------------------------------------------
 
     def advance(self, watermark_ms: int) -> None:
-        """Decide all that the watermark allows: windows ending at or before it, records before it."""
+        """Decide everything that the watermark allows: windows that end at or before it, and records before it."""
         self._advance(watermark_ms, (watermark_ms,))
 
     def advance_by(self, most: int, watermark_ms: int) -> int | None:
-        """Decide the first of what the watermark allows: records of about the weight ``most``, and as many lapses.
+        """Decide a part of what the watermark allows: records of about the weight ``most``, and as many lapses.
 
-        None when that is all that is due, and nothing was decided: `advance` decides it. Else the event time up to
-        which all is decided: what is due after that, and at that instant, may be decided by the next call.
+        Returns None, with nothing decided, if no more than that is due: call `advance`. Otherwise returns the event
+        time up to which everything is decided; the next call decides what is due at that instant and after it.
         """
         place = self._records.beyond(most, (watermark_ms,))
         stop_ms = watermark_ms if place is None else place[0]
@@ -158,7 +158,7 @@ class Shard:
         if lapse_ms is not None:
             self._advance(lapse_ms - 1, (lapse_ms,))
             self._decisions.lapse(lapse_ms, most)
-            return lapse_ms - 1  # the windows that end with these lapses are still to be judged
+            return lapse_ms - 1  # windows that end at the instant of these lapses are not evaluated yet
         if place is not None:
             self._advance(stop_ms, place)
             return stop_ms
@@ -169,32 +169,32 @@ class Shard:
         self._run(before, dict.fromkeys(self._steps, watermark_ms), watermark_ms)
 
     def work_due(self, watermark_ms: int, most: int) -> int:
-        """How many records and lapses are due, at most ``most`` of each, and complaints that an early look counts."""
+        """The records and lapses that are due, at most ``most`` of each, plus `complaints_ahead`."""
         due = self._records.due((watermark_ms,), most) + self._decisions.reviews.lapses_due(watermark_ms, most)
         return due + self.complaints_ahead
 
     @property
     def complaints_ahead(self) -> int:
-        """How many complaints have come since the last early look."""
+        """The number of complaints since the last early evaluation."""
         return 0 if self._early is None else self._early.arrived
 
     def tenants_due(self, watermark_ms: int) -> int:
-        """How many tenants `advance` may decide or alert on, all at once: everybody, where a window ends."""
+        """The number of tenants that `advance` may decide or alert on at once: all of them if a window ends."""
         ends = self.due_calls(watermark_ms) > 0 or self._next_end(dict.fromkeys(self._steps, watermark_ms)) is not None
         return len(self._tenants) if ends else 0
 
     @property
     def early_work(self) -> int:
-        """How many complaints `early` would count, and tenants it would look at."""
+        """The number of complaints that `early` would count, plus the tenants that it would evaluate."""
         return len(self._records) + len(self._tenants) if self._early is None else self._early.work
 
     @property
     def waiting_records(self) -> int:
-        """How many records wait."""
+        """The number of waiting records."""
         return len(self._records)
 
     def due(self, watermark_ms: int) -> bool:
-        """Whether `advance` would seal or decide anything; cheap enough to be asked at every turn."""
+        """Whether `advance` would seal or decide anything. Cheap enough to call in every loop."""
         due_ms = self._unsealed.due_at_ms
         if due_ms is not None and due_ms <= watermark_ms:
             return True
@@ -206,10 +206,10 @@ class Shard:
         return self._decisions.reviews.next_lapse(watermark_ms) is not None
 
     def early(self) -> None:
-        """Fire alerts, and take them back, by what has been read and cannot be decided yet
+        """Evaluate rules early: fire and resolve alerts on input that cannot be decided yet
         (`monitor.core.alerts.early_alerts`).
 
-        It changes nothing but alerts; a host calls it, or not, whenever it has taken in what there was to read.
+        Only alerts change. Calling it is optional; call it when all available input has been taken.
         """
         if self._early is None:
             self._early = EarlyAlerts(
@@ -218,10 +218,10 @@ class Shard:
         self._early.look(self._sealed_ms)
 
     def finish(self, last_ms: int, until_ms: int | None = None) -> None:
-        """The input has ended at the largest event time ``last_ms``: decide all that waits.
+        """End the input at the largest event time ``last_ms``, and decide everything that waits.
 
-        Each rule is judged up to the first multiple of its step after ``last_ms``, pending decisions lapse up to
-        it; or both up to ``until_ms`` (not before ``last_ms``).
+        Each rule is evaluated up to the first multiple of its step after ``last_ms``, and pending decisions lapse up to
+        ``last_ms``. With ``until_ms``, which must not be before ``last_ms``, both run up to ``until_ms``.
         """
         self._seal((last_ms // self.pane_ms + 1) * self.pane_ms)
         if until_ms is None:
@@ -230,9 +230,10 @@ class Shard:
             self._run((last_ms + 1,), dict.fromkeys(self._steps, until_ms), until_ms)
 
     def close(self, at_ms: int, successor: Policy, last_ms: int | None = None) -> None:
-        """Decide all that comes before ``at_ms``, from when on the successor decides; nothing later may be decided yet.
+        """Decide everything before ``at_ms``, where the successor takes over. Nothing later may be decided yet.
 
-        The alerts of rules that it does not have are over then. ``last_ms``: the input has ended there, as in `finish`.
+        Alerts of rules that the successor does not have are resolved. ``last_ms``: the input ended there, as in
+        `finish`.
         """
         assert at_ms > self._at_ms, "what is to be decided otherwise is decided already"
         self._seal(at_ms - self.pane_ms)
@@ -243,16 +244,16 @@ class Shard:
         self._seal(at_ms)
         self._records.forget(at_ms)
         self._judge.dismiss({rule.id for rule in successor.rules}, at_ms)
-        # The last pane ends when the successor judges: it is stored, and enters that one's windows.
+        # The last pane ends when the successor takes over. It is stored, and enters the windows of the successor.
         self._windows.sealed.clear()
         self._at_ms = at_ms - 1
 
     def _last_ends(self, last_ms: int) -> dict[int, int]:
-        """The last end at which rules of each step are judged where the input has ended."""
+        """The last window end to evaluate for each step if the input ends at ``last_ms``."""
         return {step_ms: (last_ms // step_ms + 1) * step_ms for step_ms in self._steps}
 
     def take(self) -> Output:
-        """What was brought about since the last call."""
+        """Return the output since the last call, and empty the buffer."""
         taken = Output(
             self.sink.enforcement,
             self.sink.shadow,
@@ -266,7 +267,7 @@ class Shard:
         return taken
 
     def _run(self, records_before: Place, bounds: Mapping[int, int], lapses_until_ms: int) -> None:
-        """Everything in event-time order; at one instant first lapses, then windows, then records."""
+        """Decide everything in event-time order; at one instant first lapses, then windows, then records."""
         if self._early is not None:
             self._early.catch_up()
         end_ms = self._next_end(bounds)
@@ -288,12 +289,12 @@ class Shard:
                     end_ms = self._next_end(bounds)
 
     def _next_end(self, bounds: Mapping[int, int]) -> int | None:
-        """The next instant at which a pane is over, panes enter the windows or a rule has something to judge."""
+        """The next instant at which a pane ends, panes enter the windows, or a rule has something to evaluate."""
         ends = self._windows.next_end(bounds), self._judge.due(self._at_ms, bounds)
         return min((end_ms for end_ms in ends if end_ms is not None), default=None)
 
     def _end(self, end_ms: int, bounds: Mapping[int, int]) -> None:
-        """Panes up to ``end_ms`` enter the windows, and the rules that are due are judged."""
+        """Add the panes up to ``end_ms`` to the windows, and evaluate the rules that are due."""
         tenants = len(self._tenants)
         self._windows.enter(end_ms, tenants)
         self._judge.judge(end_ms, tenants, bounds)
@@ -308,43 +309,44 @@ class Shard:
 
     @property
     def at_ms(self) -> int:
-        """Windows that end up to here have been judged."""
+        """The time up to which windows that end have been evaluated."""
         return self._at_ms
 
     @property
     def tenants(self) -> int:
-        """How many tenants it has seen."""
+        """The number of tenants seen."""
         return len(self._tenants)
 
     @property
     def names(self) -> Sequence[str]:
-        """The tenants' ids, by number."""
+        """The tenant ids, by number."""
         return self._tenants.names
 
     @property
     def rule_states(self) -> Sequence[RuleState]:
-        """The rules with what was judged last, to be read and not changed."""
+        """The rules with their last evaluation. Read-only."""
         return self._judge.rule_states
 
     def pending(self) -> dict[str, tuple[int, int]]:
-        """Decisions that wait for a review, by rule: how many, and the first instant at which one lapses."""
+        """The pending decisions by rule: their number, and the time of the first lapse."""
         return self._decisions.reviews.by_rule()
 
     @property
     def open_calls(self) -> int:
-        """How many calls lie in open panes."""
+        """The number of calls in open panes."""
         return len(self._unsealed)
 
     def due_calls(self, watermark_ms: int) -> int:
-        """How many of them `advance` would seal."""
+        """The number of open calls that `advance` would seal."""
         return self._unsealed.due_calls(watermark_ms // self.pane_ms * self.pane_ms)
 
     # State ------------------------------------------------------------------------------------------------------
 
     def open_since(self) -> dict[int, tuple[int, int]]:
-        """For each source with calls in open panes or waiting records, of the first of them: its offset, the clock.
+        """For each source with open calls or waiting records: the offset of the first of them and the clock before it.
 
-        Neither is stored: from there on the source is to be read again, with the clock that it had before that row.
+        Open calls and waiting records are not stored. After a restart the source must be read again from that offset,
+        with that clock.
         """
         first = self._records.waiting_since()
         for source, place in self._unsealed.since().items():
@@ -352,9 +354,9 @@ class Shard:
         return first
 
     def head(self) -> ShardCheckpoint:
-        """What is stored every time; to be encoded before the shard goes on.
+        """The head, which is stored every time. Encode it before the shard takes more input.
 
-        Like `changes` to be called when all that the watermark allows has been decided.
+        Call this and `changes` only when everything that the watermark allows has been decided.
         """
         return ShardCheckpoint(
             at_ms=self._at_ms,
@@ -366,7 +368,7 @@ class Shard:
         )
 
     def changes(self) -> dict[str, bytes | None]:
-        """The entries that are to be stored since the last call, None where one is to be deleted."""
+        """The entries to store since the last call. None marks an entry to delete."""
         changes = self._windows.changes(self._at_ms)
         changes |= encode_names(self._tenants.names, self._stored_names)
         self._stored_names = len(self._tenants)
@@ -375,11 +377,10 @@ class Shard:
         return changes
 
     def restore(self, head: ShardCheckpoint, entries: Mapping[str, bytes]) -> None:
-        """Become what `head` and all `changes` so far were taken of; the shard must be new, its policy the same.
+        """Restore the state from `head` and all `changes` so far.
 
-        Or the one that follows, when the former shard was closed.
-
-        StateFormatError when their format is not known, or something is missing.
+        The shard must be new. Its policy must be the same, or, if the earlier shard was closed, the next one.
+        Raises StateFormatError if the format is unknown or part of the state is missing.
         """
         check_format(head.format, "the stored head")
         for name in decode_names(entries, head.tenants):
@@ -397,9 +398,9 @@ class Shard:
         self._windows.restore(known, entries, self._at_ms, len(self._tenants))
 
     def handover(self, watermark_ms: int) -> Handover | None:
-        """What was read and is not in `changes`, for `take_over`; None where it is too much.
+        """What was read and is not in `changes`, for `take_over`. None if there are more than `MOST_CALLS` open calls.
 
-        Ids of calls that ended before the watermark are remembered no longer.
+        Ids of calls that ended before the watermark are left out.
         """
         if self.open_calls > MOST_CALLS:
             return None
@@ -409,16 +410,16 @@ class Shard:
         )
 
     def take_over(self, handover: Handover) -> None:
-        """Go on where the handover was made, after `restore` of what was stored with it."""
+        """Resume from a handover, after `restore` of the state that was stored with it."""
         self._unsealed.restore(handover.panes, handover.newest_ms)
         self._seen.restore(*handover.seen)
         for waiting in handover.waiting:
             self.wait(waiting)
 
     def succeed(self, former: "Shard", head: ShardCheckpoint, entries: Mapping[str, bytes]) -> None:
-        """Go on from a shard in memory that was closed: from what it stored, and with what it had read beyond.
+        """Resume from a closed shard in memory: from the state that it stored, and with the input that it read ahead.
 
-        The calls that it kept aside have been laid out for this shard.
+        The calls that it kept aside must be laid out for this shard.
         """
         self.restore(head, entries)
         self._seen = former._seen
@@ -429,5 +430,5 @@ class Shard:
             self._add(calls)
 
     def keep_aside(self, from_ms: int) -> None:
-        """Calls that end at ``from_ms`` or later are for the shard that will follow."""
+        """Keep calls that end at ``from_ms`` or later aside for the next shard."""
         self._beyond_ms = from_ms

@@ -1,8 +1,8 @@
-"""State: what a shard writes so that it can go on after a restart: entries that changed, and a small head every time.
+"""The stored state of a shard: the entries that changed, and a small head that is written every time.
 
-Entries: panes as `monitor.core.windows.pane_store` says; ``n<number>`` the tenants' ids, `NAMES_TOGETHER` in each in
-the order of their numbers; the standings as `monitor.core.tenants.tenant_store` says, the alerts as
-`monitor.core.tenants.alert_store` says.
+The entries are panes (`monitor.core.windows.pane_store`), tenant records (`monitor.core.tenants.tenant_store`), alerts
+(`monitor.core.tenants.alert_store`), and tenant ids: ``n<number>`` holds `NAMES_TOGETHER` ids in the order of the
+tenant numbers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,10 +18,10 @@ NAMES_TOGETHER: Final = 1_000
 
 
 class ShardCheckpoint(Struct):
-    """What a shard is besides its entries: how far it has judged and sealed, how many tenants it knows.
+    """The stored head of a shard: how far it has evaluated and sealed, and how many tenants it knows.
 
-    ``newest_ms`` is the largest event time of the sealed calls: how far looks ahead reach. ``decided`` is the place in
-    the decision order of the last record that was decided: with many of one instant, not all of it may have been.
+    ``newest_ms`` is the largest event time of the sealed calls, which bounds early evaluation. ``decided`` is the place
+    of the last decided record in the decision order: if many records share an instant, only some may be decided.
     """
 
     at_ms: int
@@ -39,12 +39,12 @@ class _StoredNames(Struct, array_like=True):
 
 
 def entries_of(keys: Iterable[str]) -> set[str]:
-    """Those of these keys under which a shard's entries are stored."""
+    """The keys among ``keys`` that belong to shard entries."""
     return {key for key in keys if (key[:1] in "fhnta" and key[1:].isdigit()) or page_of(key) is not None}
 
 
 def encode_names(names: Sequence[str], stored: int) -> dict[str, bytes]:
-    """The entries that store ``names``, of which the first ``stored`` are stored already."""
+    """The entries to write for ``names``, if the first ``stored`` names are already stored."""
     if stored == len(names):
         return {}
     entries = {}
@@ -55,7 +55,7 @@ def encode_names(names: Sequence[str], stored: int) -> dict[str, bytes]:
 
 
 def decode_names(entries: Mapping[str, bytes], count: int) -> list[str]:
-    """The ids of ``count`` tenants by number. StateFormatError when some are missing."""
+    """The ids of ``count`` tenants by number. Raises StateFormatError if any are missing."""
     names: list[str] = []
     unpack = Unpacker(_StoredNames, "an entry of names")
     for number in range(-(-count // NAMES_TOGETHER)):

@@ -1,4 +1,4 @@
-"""Dealing: what several shards know, dealt to others by tenant, each of whom gets another number there."""
+"""Redistribution of shard state to other shards by tenant. Each tenant gets a new number in its new shard."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
@@ -14,11 +14,11 @@ from monitor.core.windows.pane import Pane
 
 ELSEWHERE: Final = -1
 Numbers = NDArray[np.int32]
-"""By the number that a tenant has, the one that it gets; `ELSEWHERE` where it goes to another shard."""
+"""New tenant numbers, indexed by old number. `ELSEWHERE` marks a tenant that goes to another shard."""
 
 
 def dealt(panes: Iterable[tuple[Pane, Numbers]]) -> Pane | None:
-    """The tenants of these panes, which begin at one time, that are not `ELSEWHERE`; None where there are none."""
+    """Merge panes with the same start, without the tenants marked `ELSEWHERE`. None if no tenant is left."""
     parts = [(pane, numbers, numbers[pane.tenant] != ELSEWHERE) for pane, numbers in panes]
     parts = [(pane, numbers, here) for pane, numbers, here in parts if here.any()]
     if not parts:
@@ -36,7 +36,7 @@ def dealt(panes: Iterable[tuple[Pane, Numbers]]) -> Pane | None:
 
 
 def renumbered(levels: dict[int, int], numbers: Numbers) -> dict[int, int]:
-    """What is known by tenant, by the numbers that the tenants get."""
+    """``levels`` under the new tenant numbers, without the tenants marked `ELSEWHERE`."""
     return {int(numbers[tenant]): level for tenant, level in levels.items() if numbers[tenant] != ELSEWHERE}
 
 

@@ -1,11 +1,10 @@
-"""Nearness: how far each tenant is on its way to each rule's threshold, read off the windows as last judged.
+"""Threshold distance: how close each tenant is to the threshold of each rule, from the windows as last evaluated.
 
-The **distance** of a tenant to a rule is told as the share of the way that it has gone: of one condition value / limit
-where the rule asks for more (``above``, ``at_least``), limit / value where it asks for less (``below``, ``at_most``),
-between 0 and `FAR_OVER`. All conditions of a rule must hold, so its share is the least of them: of its own threshold,
-by the Wilson bound where it has a confidence, and of each ``also``. It is 0 where there is no value, and where the
-denominator is below ``min_denominator``. Whoever is in breach is at 1 or above; whoever is above 1 is in breach. Of an
-exempt tenant nothing is told; an override counts as it is.
+The **distance** is a share between 0 and `FAR_OVER`. For one condition it is value / limit for ``above`` and
+``at_least``, and limit / value for ``below`` and ``at_most``. All conditions of a rule must hold, so its share is the
+minimum over its own threshold (by the Wilson bound if it has a confidence) and each ``also``. The share is 0 if there
+is no value or the denominator is below ``min_denominator``. A tenant in breach has a share of at least 1; a tenant with
+a share above 1 is in breach. Exempt tenants are not reported. An override replaces the rule.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,16 +23,16 @@ from monitor.policy.metrics import METRICS
 from monitor.policy.model import Params, Rule
 
 FAR_OVER = 10.0
-"""Ten times the threshold, and whatever lies beyond."""
+"""The cap on a share: ten times the threshold or more."""
 BUCKETS = (0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 2.0)
-"""Upper ends of a distribution's buckets; a last one is open."""
+"""Upper bounds of the distribution's buckets. The last bucket has no upper bound."""
 _DAY_MS = 86_400_000
 _AT_LEAST_AT_MOST = ("at_least", "at_most")
 
 
 @dataclass(frozen=True, slots=True)
 class DistanceOptions:
-    """What is told of single tenants: of pairs of tenant and rule those from the share ``near`` on, and those of the
+    """Which pairs of tenant and rule are reported: those with a share of at least ``near``, and those of the
     ``busiest`` tenants by calls; at most ``most`` pairs, the nearest first."""
 
     near: float = 0.8
@@ -54,7 +53,7 @@ class NearTenant:
 
 @dataclass(slots=True)
 class Spread:
-    """How the shares of all tenants with a record in a rule's window lie: how many in each bucket, and their sum."""
+    """The distribution of the shares of all tenants with a record in a rule's window: bucket counts and sum."""
 
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(BUCKETS) + 1, np.int64))
     total: float = 0.0
@@ -62,11 +61,11 @@ class Spread:
 
 @dataclass(slots=True)
 class ThresholdDistances:
-    """What was seen of one shard, or of several.
+    """The distances measured in one or more shards.
 
-    ``near`` are the nearest first; ``left_out`` counts the pairs that are near and not among them. ``busiest`` are
-    ``(calls, tenant id)``, the most first, and ``theirs`` what the rules see of those. ``firing`` has by rule how many
-    alerts stand, ``pending`` how many decisions wait for a review and the first instant at which one lapses.
+    ``near`` is sorted, the nearest first; ``left_out`` counts the near pairs beyond the limit. ``busiest`` holds
+    ``(calls, tenant id)``, the most calls first, and ``theirs`` the pairs of those tenants. ``firing`` is the number of
+    firing alerts by rule; ``pending`` the number of pending decisions by rule and the time of the first lapse.
     """
 
     tenants: int = 0
@@ -80,7 +79,8 @@ class ThresholdDistances:
 
 
 def measure_distances(shard: Shard, looking: DistanceOptions) -> ThresholdDistances:
-    """Look at a shard between two of its acts; nothing is changed. The cost is that of judging every rule once."""
+    """Measure the distances of a shard, which must be idle and is not changed. Costs as much as evaluating all rules
+    once."""
     names = shard.names
     tenants = len(names)
     seen = ThresholdDistances(tenants, pending=shard.pending())
@@ -106,7 +106,7 @@ def measure_distances(shard: Shard, looking: DistanceOptions) -> ThresholdDistan
 
 
 def merge_distances(looks: Sequence[ThresholdDistances], looking: DistanceOptions) -> ThresholdDistances:
-    """Several shards' as one, within the same bounds. Their tenants are different ones."""
+    """Merge the distances of shards with disjoint tenants, within the same limits."""
     whole = ThresholdDistances()
     for one in looks:
         whole.tenants += one.tenants
@@ -127,7 +127,7 @@ def merge_distances(looks: Sequence[ThresholdDistances], looking: DistanceOption
 
 
 def _cut(seen: ThresholdDistances, looking: DistanceOptions) -> ThresholdDistances:
-    """The same, with as many single tenants as may be told of."""
+    """Sort the pairs and cut them to the limits of ``looking``, in place."""
     seen.near.sort(key=_nearest_first)
     seen.left_out += len(seen.near[looking.most :])
     del seen.near[looking.most :]
@@ -142,7 +142,7 @@ def _nearest_first(near: NearTenant) -> tuple[float, str, str]:
 
 
 def pairs(seen: ThresholdDistances, looking: DistanceOptions) -> list[NearTenant]:
-    """All that is told of single tenants: those near a threshold, then what is left room for of the busiest."""
+    """The pairs to report: those near a threshold, then those of the busiest tenants as far as ``most`` allows."""
     told = {(near.tenant_id, near.rule.id): near for near in seen.near}
     for near in seen.theirs:
         if len(told) >= looking.most:
@@ -152,7 +152,7 @@ def pairs(seen: ThresholdDistances, looking: DistanceOptions) -> list[NearTenant
 
 
 class _Reading:
-    """What one span shows of the tenants with a record in it, ``who``, ascending; each metric is looked up once."""
+    """What one window holds for ``who``, the tenants with a record in it, ascending. Each metric is computed once."""
 
     def __init__(self, span: SlidingWindow, tenants: int) -> None:
         self._span, self._tenants = span, tenants
@@ -161,7 +161,7 @@ class _Reading:
         self.who = np.flatnonzero(span.present(tenants))
 
     def counts(self, name: str, rule: Rule) -> tuple[Counts, Counts | None]:
-        """Numerator and denominator of each."""
+        """The numerator and denominator of each tenant."""
         key = name, rule.params
         if key not in self._counts:
             numerator, denominator = self._span.measure(name, rule, self._tenants)
@@ -169,14 +169,14 @@ class _Reading:
         return self._counts[key]
 
     def values(self, name: str, rule: Rule) -> Floats:
-        """The value of each, NaN where there is none."""
+        """The value of each tenant, NaN if there is none."""
         key = name, rule.params
         if key not in self._values:
             self._values[key] = values(METRICS[name], *self.counts(name, rule))
         return self._values[key]
 
     def share(self, rule: Rule, rows: Rows) -> Floats:
-        """How far those at ``rows`` are on their way to the rule's threshold."""
+        """The share of the tenants at ``rows`` for the rule."""
         share = np.zeros(len(rows))
         numerator, denominator = self.counts(rule.metric, rule)
         some = np.arange(len(rows))
@@ -195,11 +195,11 @@ class _Reading:
 
 
 def _way(op: str, value: Floats, limit: float) -> Floats:
-    """The share of the way that each value has gone to a condition's limit; 0 for NaN."""
+    """The share of each value for one condition, 0 for NaN."""
     upwards = op in ("above", "at_least")
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         share = value / limit if upwards else limit / value
-    # 0 / 0: at its limit, which is enough for some.
+    # 0 / 0: the value is at its limit, which meets `at_least` and `at_most`.
     share[(value == 0) & (limit == 0)] = FAR_OVER if op in _AT_LEAST_AT_MOST else 0.0
     if limit == 0 and op == "at_least":
         share[value > 0] = FAR_OVER
@@ -209,7 +209,7 @@ def _way(op: str, value: Floats, limit: float) -> Floats:
 def _shares(
     rule_state: RuleState, reading: _Reading, at_ms: int, tenants: int
 ) -> tuple[Rows, Floats, Floats, Mapping[int, Rule]]:
-    """Of whom something is told, the share and the value of each, and the rules of those with an override."""
+    """The reported tenants, the share and the value of each, and the rules of tenants with an override."""
     rule, who = rule_state.rule, reading.who
     share, value = reading.share(rule, np.arange(len(who))), reading.values(rule.metric, rule)
     rules = {tenant: rule_state.overrides[tenant][0] for tenant in rule_state.overridden(at_ms, tenants)}
@@ -227,14 +227,14 @@ def _shares(
 
 
 def _first(by: NDArray[np.number], rows: Rows, most: int) -> Rows:
-    """Of these rows at most so many, those with the largest ``by``."""
+    """At most ``most`` of these rows, those with the largest ``by``."""
     if len(rows) > most:
         rows = rows[np.argpartition(-by[rows], most)[:most]] if most else rows[:0]
     return rows
 
 
 def _widest(spans: Iterable[SlidingWindow]) -> SlidingWindow | None:
-    """The longest window up to a day, or the shortest of all, by whose calls tenants are busy."""
+    """The window whose calls rank the busiest tenants: the longest up to a day, else the shortest."""
     known = sorted(spans, key=attrgetter("window_ms"))
     within = [span for span in known if span.window_ms <= _DAY_MS]
     return within[-1] if within else next(iter(known), None)

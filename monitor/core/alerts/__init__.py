@@ -1,4 +1,4 @@
-"""Early evaluation: alerts fire on what has been read, before the watermark decides.
+"""Early evaluation: fires alerts on what has been read, before the watermark allows a decision.
 
-It may import every package of the core but `shard`.
+It may import all of the core except `shard`.
 """

@@ -1,18 +1,18 @@
-"""Early alerts: what windows will hold at the ends to come is looked at as calls are read, before they are judged.
+"""Early alerts: rules are evaluated on future window ends while calls are read, before the watermark reaches them.
 
-An end to come is looked at from when a record lies in the step before it until it is judged; but not once it lies more
-than ``lateness`` behind the newest record, as no call can reach it any more. What a rule sees there is all that was
-read by then, waiting complaints as if they were decided. A count that is too low may still grow, so a rule that judges
-a count ``below`` fires when its window is judged, not before.
+A future end is evaluated early from when a record lies in the step before it until its final evaluation. It is not
+evaluated early once it lies more than ``lateness`` behind the newest record, because no call can reach it any more. A
+rule sees everything read so far, and waiting complaints as if they were decided. A count that is too low may still
+grow, so a rule with a count ``below`` its threshold fires only in the final evaluation.
 
-One alert a crossing, however the value swings around the threshold:
+Each crossing gives one alert, however the value swings around the threshold:
 
-- an early alert names the end at which it saw the breach, and stands at least until an end after that is looked at;
-- it is taken back when at that end and all later ones the value is not beyond ``recover``;
-- else the judging of that end confirms it (it is then like any other alert) or resolves it; the judging of an end
-  before it may confirm it, and leaves it alone otherwise;
-- who had an alert taken back, or resolved before the end that it had named, gets no other early one for that end;
-  should the judging of that end find a breach after all, the alert names the end after it: no alert is opened twice.
+- An early alert names the end at which it saw the breach. It fires at least until a later end is evaluated early.
+- It is withdrawn if the value is not beyond ``recover`` at that end and all later ones.
+- Otherwise the final evaluation of that end confirms it (it is then like any other alert) or resolves it. The final
+  evaluation of an end before it may confirm it, and does nothing else to it.
+- If an alert of a tenant was withdrawn, or resolved before the end that it named, there is no other early alert for
+  that end. If the final evaluation of that end finds a breach, the alert names the next end: no alert opens twice.
 """
 
 from collections import defaultdict
@@ -40,10 +40,10 @@ from schemas.inputs import Complaint
 
 
 class EarlyAlerts:
-    """Evaluates rules ahead of the watermark, on the shard's windows, rule states and records. It changes alerts alone.
+    """Evaluates rules ahead of the watermark, on the shard's windows, rule states and records. It changes only alerts.
 
-    ``unsealed`` has what is open. `complained` tells it of complaints. Ends before
-    ``from_ms`` are not looked at.
+    ``unsealed`` holds the open panes. Call `complained` for each new complaint. Ends before the evaluator's ``from_ms``
+    are not evaluated.
     """
 
     def __init__(
@@ -76,16 +76,16 @@ class EarlyAlerts:
         self._arrived: list[
             tuple[int, EarlyComplaintCounts]
         ] = []  # complaints, with their tenants, that are not in `_ahead` yet
-        self._complained = False  # since the last look
+        self._complained = False  # whether a complaint came since the last evaluation
 
     def _begin(self) -> None:
-        """Look at all that is open."""
+        """Start from all open input."""
         self._begun = True
         self._ahead, self._arrived = EarlyComplaints(self._policy.retention_ms), []
         self._newest_complaint_ms = -1
         self._early_windows: dict[SlidingWindow, dict[int, EarlyWindow]] = {span: {} for span in self._steps}
-        self._last_end_ms: dict[str, int] = {}  # the last end that each rule looks at
-        self._early: dict[str, set[int]] = {}  # whose early alerts stand, by rule; some may be no longer so
+        self._last_end_ms: dict[str, int] = {}  # the last end evaluated, by rule
+        self._early: dict[str, set[int]] = {}  # tenants with an early alert, by rule; some entries may be stale
         self._sealed_ms = -1
         for waiting in self._records.complaints():
             self.complained(self._index[waiting.record.tenant_id], waiting)
@@ -94,21 +94,22 @@ class EarlyAlerts:
                 self._early[rule_state.rule.id] = {t for t, firing in rule_state.firing.items() if firing.early}
 
     def complained(self, tenant: int, waiting: PendingRecord) -> None:
-        """A complaint was taken."""
+        """Note a waiting complaint."""
         if self._begun and isinstance(waiting.record, Complaint):
             self._arrived.append((tenant, EarlyComplaintCounts(waiting.place, waiting.record)))
             self._newest_complaint_ms = max(self._newest_complaint_ms, waiting.at_ms)
 
     @property
     def arrived(self) -> int:
-        """How many complaints `catch_up` would count."""
+        """The number of complaints that `catch_up` would count."""
         return len(self._arrived)
 
     @property
     def work(self) -> int:
-        """How many complaints a look would count, and tenants it would look at, all of whom may be alerted on.
+        """The number of complaints that an evaluation would count, plus the tenants that it would evaluate.
 
-        Those that have come since the last look; at an end that is new all complaints that wait, and all tenants.
+        These are the complaints and tenants with changes since the last evaluation. If there is a new end, they are all
+        waiting complaints and all tenants.
         """
         tenants = len(self._index)
         if not self._begun:
@@ -118,7 +119,7 @@ class EarlyAlerts:
         return len(self._arrived) + min(self._unsealed.news_calls + len(self._arrived), tenants)
 
     def catch_up(self) -> None:
-        """Count the complaints that have come; to be called before any of them is decided."""
+        """Count the new complaints. Call this before any of them is decided."""
         if not self._arrived:
             return
         arrived, self._arrived = self._arrived, []
@@ -143,7 +144,7 @@ class EarlyAlerts:
         return None if standing is None else standing.complaints.get(name[1])
 
     def look(self, sealed_ms: int) -> None:
-        """Fire and take back what has become due by what was read since the last look."""
+        """Fire and withdraw alerts for what was read since the last evaluation."""
         news = self._unsealed.news()
         if news is None:
             self._begin()
@@ -171,7 +172,7 @@ class EarlyAlerts:
     # Keeping up -------------------------------------------------------------------------------------------------
 
     def _take(self, news: Sequence[Pane]) -> None:
-        """Open calls enter the windows that are looked at already."""
+        """Add open calls to the existing early windows."""
         for piece in news:
             for span, early_windows in self._early_windows.items():
                 picked = piece.sums[:, span.running_sums.fields]
@@ -179,19 +180,19 @@ class EarlyAlerts:
                     early_window.enter(piece, picked)
 
     def _reach(self, span: SlidingWindow) -> tuple[int, int]:
-        """Ends of the span are looked at after the first of these times, up to the first one after the second."""
+        """The range of ends to evaluate for the window: after the first time, up to the first end after the second."""
         newest_ms = self._unsealed.newest_ms
         if span.complaints.counting:
             newest_ms = max(newest_ms, self._newest_complaint_ms)
         return max(self._sealed_ms, newest_ms - self._policy.lateness_ms, self._from_ms - 1), newest_ms
 
     def _ends(self, span: SlidingWindow, step_ms: int) -> range:
-        """The ends that a rule of that span and step looks at."""
+        """The ends to evaluate for rules with that window and step."""
         after_ms, newest_ms = self._reach(span)
         return range((after_ms // step_ms + 1) * step_ms, (newest_ms // step_ms + 1) * step_ms + 1, step_ms)
 
     def _behind(self) -> bool:
-        """Whether there are ends to be looked at for the first time."""
+        """Whether there are ends to evaluate for the first time."""
         return any(
             end_ms not in self._early_windows[span]
             for span, steps in self._steps.items()
@@ -200,7 +201,7 @@ class EarlyAlerts:
         )
 
     def _move(self, tenants: int) -> None:
-        """Let go of the ends that have been judged or cannot be reached any more, and go on to new ones."""
+        """Drop the ends that were finally evaluated or cannot be reached any more, and add new ones."""
         for span, steps in self._steps.items():
             before, wanted = self._early_windows[span], {end for step in steps for end in self._ends(span, step)}
             early_windows = self._early_windows[span] = {end: before[end] for end in before if end in wanted}
@@ -209,7 +210,7 @@ class EarlyAlerts:
                 self._foresee(early_window)
 
     def _foresee(self, early_window: EarlyWindow) -> None:
-        """Count the complaints that wait at an end that is new."""
+        """Count the waiting complaints at a new end."""
         for name in self._ahead.names():
             if self._ahead.first_ms(name) < early_window.end_ms:
                 decided = self._decided(name)
@@ -217,7 +218,7 @@ class EarlyAlerts:
                 assert after is not None
                 early_window.complaints.change(decided, after)
 
-    # Looking ----------------------------------------------------------------------------------------------------
+    # Evaluation -------------------------------------------------------------------------------------------------
 
     def _look(self, span: SlidingWindow, tenants: int) -> None:
         rule_states, early_windows = self._rule_states_of[span], self._early_windows[span]
@@ -241,7 +242,7 @@ class EarlyAlerts:
                 self._take_back(rule_state, some, [early_windows[end_ms] for end_ms in mine], tenants)
 
     def _look_at(self, span: SlidingWindow, early_window: EarlyWindow, looking: Sequence[bool], tenants: int) -> None:
-        """Fire the alerts of the rules that look at that end."""
+        """Fire the alerts of the rules that are evaluated at that end."""
         suspects: list[tuple[RuleState, Rule, Rows]] = []
         for rule_state, some in self._touched(span, early_window, looking, tenants):
             who = np.array([tenant for tenant in some.tolist() if tenant not in rule_state.firing], np.intp)
@@ -261,14 +262,14 @@ class EarlyAlerts:
                     rule_state, rule, tenant, ActiveAlert(early_window.end_ms, early=True), measured, updated_ms
                 )
                 self._early[rule_state.rule.id].add(tenant)
-                rule_state.settled = None  # it is to be confirmed or resolved, though nothing should enter or leave
+                rule_state.settled = None  # force a final evaluation, even if nothing enters or leaves the window
 
     def _touched(
         self, span: SlidingWindow, early_window: EarlyWindow, looking: Sequence[bool], tenants: int
     ) -> Iterator[tuple[RuleState, Rows]]:
-        """For each rule that looks at that end the tenants of whom something has changed, if their sums allow a breach.
+        """For each rule evaluated at that end: the changed tenants whose sums allow a breach.
 
-        A rule that looks there for the first time looks at everybody.
+        The first evaluation of a rule at an end covers all tenants.
         """
         who = early_window.news() if early_window.looked else np.arange(tenants)
         passed = self._prefilters[span].sift(early_window.running_sums, who) if len(who) else None
@@ -282,7 +283,7 @@ class EarlyAlerts:
             elif passed is not None:
                 some = who[passed[:, row]]
             early_window.looked.add(rule.id)
-            # Overrides ask for something else than the rule; those whose alert is over are to be looked at again.
+            # An override has other conditions than the rule. Tenants whose alert was resolved are evaluated again.
             more = rule_state.reopened.union(
                 np.intersect1d(who, list(rule_state.overrides)).tolist() if rule_state.overrides else ()
             )
@@ -294,7 +295,7 @@ class EarlyAlerts:
     def _take_back(
         self, rule_state: RuleState, some: set[int], early_windows: Sequence[EarlyWindow], tenants: int
     ) -> None:
-        """Resolve those early alerts whose value is beyond ``recover`` neither at the end they name nor at a later."""
+        """Resolve the early alerts whose value is not beyond ``recover`` at the end that they name or any later end."""
         standing = {tenant: rule_state.firing[tenant] for tenant in some if tenant in rule_state.firing}
         since = {tenant: firing.since_ms for tenant, firing in standing.items() if firing.early}
         self._early[rule_state.rule.id] -= some - since.keys()
@@ -316,5 +317,5 @@ class EarlyAlerts:
 
 
 def _may_still_grow(rule: Rule) -> bool:
-    """Whether the rule judges a count that is too low."""
+    """Whether the rule is for a count that is too low."""
     return rule.direction == "below" and METRICS[rule.metric].denominator is None

@@ -1,4 +1,4 @@
-"""Complaints that wait, as they will stand once they are decided: what an early look counts beside what is decided."""
+"""Waiting complaints as they will be once decided. Early evaluation counts them besides the decided ones."""
 
 import heapq
 from collections.abc import Iterator
@@ -14,22 +14,22 @@ _Name = tuple[int, str]  # tenant, complaint_id
 
 
 class EarlyComplaintCounts(NamedTuple):
-    """A record of a complaint that waits. The order is the decision order."""
+    """A waiting record of a complaint. Sorts in decision order."""
 
     place: Place
     complaint: Complaint
 
     @property
     def at_ms(self) -> int:
-        """Its event time."""
+        """The event time of the record."""
         at_ms: int = self.place[0]
         return at_ms
 
 
 class EarlyComplaints:
-    """The records that wait, by complaint; of each status the first, for another is a duplicate.
+    """The waiting records by complaint, only the first of each status, because any other is a duplicate.
 
-    ``kept_ms`` after its last record a complaint is forgotten. Each record costs the same, however many wait.
+    A complaint is forgotten ``kept_ms`` after its last record. The cost of a record does not depend on how many wait.
     """
 
     def __init__(self, kept_ms: int) -> None:
@@ -38,7 +38,7 @@ class EarlyComplaints:
         self._order: list[tuple[Place, _Name]] = []  # a heap
 
     def add(self, tenant: int, ahead: EarlyComplaintCounts) -> None:
-        """A record came that is not decided."""
+        """Add a record that is not decided."""
         name = tenant, ahead.complaint.complaint_id
         some = self._waiting.setdefault(name, [])
         if any(one.complaint.status == ahead.complaint.status and one.place < ahead.place for one in some):
@@ -49,7 +49,7 @@ class EarlyComplaints:
         heapq.heappush(self._order, (ahead.place, name))
 
     def forget(self, decided: Place) -> None:
-        """All up to that place were decided."""
+        """Remove the records up to that place, which were decided."""
         while self._order and self._order[0][0] <= decided:
             _, name = heapq.heappop(self._order)
             some = [one for one in self._waiting.get(name, ()) if one.place > decided]
@@ -59,19 +59,19 @@ class EarlyComplaints:
                 self._waiting.pop(name, None)
 
     def __len__(self) -> int:
-        """How many complaints have records that wait."""
+        """The number of complaints with waiting records."""
         return len(self._waiting)
 
     def names(self) -> Iterator[_Name]:
-        """The complaints of which records wait."""
+        """The complaints with waiting records."""
         yield from self._waiting
 
     def first_ms(self, name: _Name) -> int:
-        """The event time of the first record of the complaint that waits."""
+        """The event time of the complaint's first waiting record."""
         return self._waiting[name][0].at_ms
 
     def stands(self, name: _Name, decided: ComplaintEntry | None, before_ms: int) -> ComplaintEntry | None:
-        """How the complaint will stand at ``before_ms``, that is ``decided`` so now; None where it is unknown then."""
+        """The complaint as it will be at ``before_ms``, given its decided state; None if it is unknown then."""
         entry, own = decided, False
         for one in self._waiting.get(name, ()):
             if one.at_ms >= before_ms:

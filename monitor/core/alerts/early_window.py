@@ -1,4 +1,4 @@
-"""Outlooks: what one window length will hold at an end to come, of all that has been read by now."""
+"""Early windows: what a window will hold at a future end, from everything read so far."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
@@ -23,10 +23,10 @@ _NAMES = {"distinct_callees": "distinct", "numeric_callees": "numbers", "sequent
 
 
 class EarlyWindow(WindowView):
-    """The window of a span that ends at ``end_ms``: what is sealed and will not have left, and the open calls.
+    """A window that ends at ``end_ms``: the sealed calls that will not have left by then, and the open calls.
 
-    It is made once and then kept up to date by `enter` alone: sealing moves calls, but changes none. Parties are right
-    for those alone who were `candidates`. Memory: 8 bytes a tenant and field.
+    It is built once. `enter` then keeps its calls up to date, because sealing moves calls but does not change them.
+    Parties are correct only for tenants passed to `count`. Memory: 8 bytes per tenant and field.
     """
 
     running_sums: TenantSums
@@ -54,17 +54,17 @@ class EarlyWindow(WindowView):
         for piece in self._yet_to_enter(span, opened):
             self.running_sums.add(piece.tenant, self.running_sums.pick(piece.sums))
         self._news: list[NDArray[np.int32]] = []
-        self.looked: set[str] = set()  # the rules that have looked at everybody
+        self.looked: set[str] = set()  # the rules that were evaluated for all tenants
 
     def _yet_to_enter(self, span: SlidingWindow, opened: OpenPanes) -> Iterator[Pane]:
-        """What of this window is not in the span's: sealed panes that wait to enter together, and what is open."""
+        """The parts of this window that are not in ``span``: sealed panes that wait to enter, and open panes."""
         yield from (pane for pane in span.coming if pane.start_ms >= self.start_ms)
         yield from opened.between(self.start_ms, self.end_ms)
 
     def _came(
         self, which: Literal["callees", "callers"], span: SlidingWindow, opened: OpenPanes
     ) -> Callable[[NDArray[np.bool_]], KeyCounts]:
-        """What tells the parties of the tenants that are marked in all that is not in the span's window, each once."""
+        """A function from marked tenants to their distinct parties in the panes that are not in ``span``."""
 
         def parties(who: NDArray[np.bool_]) -> KeyCounts:
             found = [getattr(piece, which).of_tenants(who) for piece in self._yet_to_enter(span, opened)]
@@ -73,13 +73,13 @@ class EarlyWindow(WindowView):
         return parties
 
     def enter(self, piece: Pane, picked: Counts) -> None:
-        """Open calls have come, of tenants within its reach, ``picked`` from the piece for the span's levels."""
+        """Add open calls of known tenants. ``picked`` holds the sums of the piece for the fields of this window."""
         if self.start_ms <= piece.start_ms < self.end_ms:
             self.running_sums.add(piece.tenant, picked)
             self._news.append(piece.tenant)
 
     def reach(self, tenants: int) -> None:
-        """So many tenants are known by now."""
+        """Grow to ``tenants`` tenants."""
         self.running_sums.reach(tenants)
         self.complaints.reach(tenants)
         for parties in (self.callees, self.callers):
@@ -87,23 +87,23 @@ class EarlyWindow(WindowView):
                 parties.reach(tenants)
 
     def touch(self, tenant: int) -> None:
-        """Something else of the tenant has changed."""
+        """Mark a tenant as changed."""
         self._news.append(np.array([tenant], np.int32))
 
     def news(self) -> Rows:
-        """The tenants of whom something has changed since `looked_at`, ascending."""
+        """The tenants that changed since `looked_at`, ascending."""
         if len(self._news) > 1:
             self._news = [np.unique(np.concatenate(self._news))]
         return self._news[0].astype(np.intp) if self._news else np.empty(0, np.intp)
 
     def looked_at(self) -> None:
-        """What has changed was looked at."""
+        """Clear the changed tenants after an evaluation."""
         self._news = []
 
     # Parties ----------------------------------------------------------------------------------------------------
 
     def candidates(self, rule: Rule, who: Rows, tenants: int) -> Rows:
-        """Which of these tenants may be in breach, by the bounds of what the rule asks of parties."""
+        """Which of these tenants may be in breach, by the bounds on their party counts."""
         conditions = [(condition.metric, condition.op, condition.value) for condition in rule.also]
         conditions.append((rule.metric, rule.direction, rule.threshold))
         for name, op, limit in conditions:
@@ -113,7 +113,7 @@ class EarlyWindow(WindowView):
         return who
 
     def count(self, asked: Sequence[tuple[Rule, Rows]], tenants: int) -> None:
-        """Count the parties that these rules ask for of these tenants, so that `measure` is right for them."""
+        """Count the parties of these tenants that their rules need, so that `measure` is correct for them."""
         callees: set[int] = set()
         callers: set[int] = set()
         for rule, who in asked:
@@ -128,7 +128,7 @@ class EarlyWindow(WindowView):
                 parties.count(who, self.running_sums.field(_ATTEMPTS, tenants)[who])
 
     def _between(self, name: str, rule: Rule, who: Rows, tenants: int) -> tuple[Floats, Floats]:
-        """Between what a metric of parties lies ``[k]``, NaN where there is none."""
+        """The lower and upper bounds of a party metric, each ``[k]``, NaN if it has no value."""
         metric = METRICS[name]
         attempts = self.running_sums.field(_ATTEMPTS, tenants)[who]
         if name == "caller_peak":

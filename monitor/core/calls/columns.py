@@ -1,4 +1,4 @@
-"""Calls as columns: a list of `Cdr` becomes one array for each thing that is counted, compared or kept."""
+"""Calls as columns: converts a list of `Cdr` to one array per value that is counted, compared or kept."""
 
 import itertools
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def _bits(*names: str) -> int:
 
 
 def _outbound_bits(outcome: str) -> int:
-    """The bits that an outbound call has by its outcome alone."""
+    """The bits of an outbound call that depend only on its outcome."""
     if outcome == "policy_blocked":
         return _bits("rows", "policy_blocked")
     word = _bits("rows", "attempts")
@@ -50,11 +50,11 @@ _BY_OUTCOME = np.array(
 
 @dataclass(slots=True)
 class CountedCalls:
-    """What is counted of calls; every column is ``[n]``.
+    """The counted values of calls. Every column is ``[n]``.
 
-    ``tenant`` indexes a table of tenants: the batch's own until the shard puts its own in place. ``word`` has the
-    fields' bits (`FieldLayout`), ``talk_ms`` and ``ring_delay_ms`` are 0 where they do not apply. Integers may be
-    narrower than declared, where they fit.
+    ``tenant`` indexes a table of tenants: that of the batch, until the shard replaces it by its own numbers. ``word``
+    holds the field bits (`FieldLayout`). ``talk_ms`` and ``ring_delay_ms`` are 0 if they do not apply. Integers may be
+    narrower than declared if they fit.
     """
 
     tenant: NDArray[np.int32]
@@ -71,12 +71,12 @@ class CountedCalls:
         return len(self.end_ms)
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Self:
-        """Those rows, in that order."""
+        """The calls at these rows, in that order."""
         return type(self)(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
-        """All rows of the parts (at least one), one part after the other."""
+        """Concatenate the parts (at least one)."""
         if len(parts) == 1:
             return parts[0]
         return cls(*(concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
@@ -84,10 +84,10 @@ class CountedCalls:
 
 @dataclass(slots=True)
 class Calls(CountedCalls):
-    """Accepted call records in reading order; every column is ``[n]``.
+    """Accepted call records in reading order. Every column is ``[n]``.
 
-    ``offset`` is the record's place in its source (a line number, a Kafka offset), ``clock_ms`` the source's clock
-    before it, ``line_ms`` the late line of its source when it was read.
+    ``offset`` is the position of the record in its source (a line number or a Kafka offset), ``clock_ms`` the clock of
+    the source before it, and ``line_ms`` the late line of the source when it was read.
     """
 
     id_key: U64
@@ -97,7 +97,7 @@ class Calls(CountedCalls):
     line_ms: NDArray[np.int64]
 
     def counted(self) -> CountedCalls:
-        """What is counted of them, as densely as can be."""
+        """The counted values, as compact as possible."""
         return CountedCalls(
             self.tenant,
             _narrow(self.word, np.uint32),
@@ -112,19 +112,19 @@ class Calls(CountedCalls):
 
 
 def _narrow(values: NDArray[Any], dtype: type[np.integer]) -> NDArray[Any]:
-    """The same numbers (none negative) in half the bytes, if they fit."""
+    """The same non-negative integers as ``dtype`` if they fit, else unchanged."""
     return values.astype(dtype) if int(values.max()) <= np.iinfo(dtype).max else values
 
 
 class Gathered:
-    """Calls taken apart a few hundred at a time, while they are in the processor's cache, so that they can be let go.
+    """Calls converted to arrays a few hundred at a time, while they are in the CPU cache, so that they can be freed.
 
-    Keeping thousands of records and their strings until all are there costs twice the time of decoding them. What
-    is kept: a row of each array in ``arrays`` a portion, and the numbers' and ids' bytes.
+    Keeping thousands of decoded records and strings until the batch is complete costs twice the time of decoding them.
+    Only the arrays of each portion, and the bytes of numbers and ids, are kept.
     """
 
     def __init__(self) -> None:
-        self.tenants: dict[str, int] = {}  # each tenant's first row
+        self.tenants: dict[str, int] = {}  # the first row of each tenant
         self.ids, self.callees, self.callers = Texts(), Texts(), Texts()
         self._portions: list[tuple[NDArray[Any], ...]] = []
 
@@ -132,7 +132,7 @@ class Gathered:
         return len(self.ids)
 
     def add(self, cdrs: Sequence[Cdr]) -> None:
-        """Take more calls apart."""
+        """Add calls."""
         for start in range(0, len(cdrs), _AT_ONCE):
             self._add(cdrs[start : start + _AT_ONCE])
 
@@ -147,7 +147,7 @@ class Gathered:
             (
                 np.fromiter(rows, np.int64, count),
                 np.array(starts, np.int64),
-                # An absent time is 0 (times begin in 1990).
+                # An absent time is 0 (valid times start in 1990).
                 np.array([ms or 0 for ms in rings], np.int64),
                 np.array([ms or 0 for ms in answers], np.int64),
                 np.array(ends, np.int64),
@@ -162,7 +162,7 @@ class Gathered:
         self.callers.add(callers)
 
     def tenant(self, first_rows: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Each call's place in the table of tenants, from the first rows of the tenants."""
+        """The index of each call in the table of tenants, from the first row of its tenant."""
         place = np.empty(len(self), np.int32)
         place[list(self.tenants.values())] = np.arange(len(self.tenants), dtype=np.int32)
         return place[first_rows]
@@ -177,10 +177,10 @@ def to_columns(
 ) -> tuple[list[str], Calls, NDArray[np.bool_]]:
     """The batch's table of tenants, the calls as columns, and which of them are valid.
 
-    ``later`` has other layouts, of calls that end at a time or later.
+    ``later`` holds further layouts, each with the end time from which it applies.
 
-    Valid by section 2 of the contract: ordered times, and an answer time exactly when answered; the columns of
-    the others mean nothing. The place in the source is zero: whoever read the records fills it in.
+    A call is valid by section 2 of the contract: its times are ordered, and it has an answer time if and only if it was
+    answered. The columns of other calls are undefined. The position in the source is zero; the reader fills it in.
     """
     count = len(gathered)
     first_rows, start, ring, answer, end, outbound, outcome, by_callee, consented = gathered.arrays()
@@ -230,7 +230,7 @@ def to_columns(
 def _parametrised(
     bare: U64, layout: FieldLayout, start: NDArray[np.int64], talk: NDArray[np.int64], attempt: NDArray[np.bool_]
 ) -> U64:
-    """The words with the bits that a layout has for its limits and time zones."""
+    """The words with the additional bits of a layout for its limits and time zones."""
     word = bare.copy()
     for limit in layout.short_call_ms:
         _set(word, (talk > 0) & (talk <= limit), layout.short_bit(limit))

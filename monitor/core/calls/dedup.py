@@ -1,4 +1,4 @@
-"""Remembers which call ids were used, as long as the contract says, to drop duplicates."""
+"""Remembers used call ids for as long as the contract requires, to drop duplicates."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,10 @@ _SMALLEST_FILTER = 1 << 16
 class Deduplicator:
     """Ids (as 64-bit keys) with their event times, in sorted runs behind a filter.
 
-    An id is remembered while its event time is not below the late line of the new record's source. Memory: 16
-    bytes an id, plus 16 to 32 for the filter, for the ids of about the last ``lateness``. The filter is an array of
-    flags indexed by the key's low bits: a cleared flag proves that an id is new, so that only the few others
-    cost a search. Runs merge as in a binary counter, so a key is moved log2 of their number times.
+    An id is remembered while its event time is not below the late line of the new record's source. Memory: 16 bytes per
+    id, plus 16 to 32 for the filter, for the ids of about the last ``lateness``. The filter is an array of flags,
+    indexed by the low bits of the key. A cleared flag proves that an id is new, so only the few others need a search.
+    Runs merge as in a binary counter, so a key moves log2(number of keys) times.
     """
 
     def __init__(self) -> None:
@@ -33,11 +33,11 @@ class Deduplicator:
         forget_before_ms: int,
         known_duplicate: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.bool_]:
-        """Which of these rows ``[n]`` are duplicates; the others are remembered.
+        """Which of these rows ``[n]`` are duplicates. The others are remembered.
 
-        ``line_ms`` is the late line of each row's source; what lies before ``forget_before_ms`` (the watermark,
-        which no late line is below) may be forgotten. ``known_duplicate`` marks rows that were found to be
-        duplicates before a restart, when more was remembered.
+        ``line_ms`` is the late line of each row's source. Ids before ``forget_before_ms`` (the watermark, which no late
+        line is below) may be forgotten. ``known_duplicate`` marks rows that were duplicates before a restart, when more
+        ids were remembered.
         """
         duplicate = np.zeros(len(keys), np.bool_) if known_duplicate is None else known_duplicate.copy()
         slots = (keys & np.uint64(len(self._flags) - 1)).astype(np.intp)
@@ -55,14 +55,14 @@ class Deduplicator:
         return duplicate
 
     def remembered(self, since_ms: int) -> tuple[U64, NDArray[np.int64]]:
-        """The ids with an event time of at least ``since_ms``: keys, which ascend, and event times."""
+        """The ids with an event time of at least ``since_ms``: keys, ascending, and event times."""
         run = (np.empty(0, np.uint64), np.empty(0, np.int64))
         for other in reversed(self._runs):
             run = _merge(other, run, since_ms)
         return run
 
     def restore(self, keys: U64, event_ms: NDArray[np.int64]) -> None:
-        """Remember what `remembered` gave; it must be new."""
+        """Restore the result of `remembered`. This object must be new."""
         self._remember(keys, event_ms, 0)
 
     def _settle(
@@ -73,10 +73,10 @@ class Deduplicator:
         line_ms: NDArray[np.int64],
         duplicate: NDArray[np.bool_],
     ) -> None:
-        """The exact answer for the doubtful rows, in reading order."""
+        """Mark the exact duplicates among the doubtful rows, in reading order."""
         ids = keys[rows]
         newest = self._newest(ids)
-        # One number for each id: a dict of keys has a hash that a tenant knows.
+        # Number the ids by sorting: a dict of keys uses a public hash, so tenants could craft collisions.
         order = np.argsort(ids, kind="stable")
         number = np.zeros(len(ids), np.intp)
         number[order[1:]] = np.cumsum(ids[order[1:]] != ids[order[:-1]])
@@ -92,7 +92,7 @@ class Deduplicator:
         """The newest event time remembered for each key, or -1."""
         newest = np.full(len(keys), -1, np.int64)
         for run_keys, run_ms in self._runs:
-            # A run holds a key more than once when it was admitted anew after it had been forgotten.
+            # A run holds a key more than once if the key was admitted again after it was forgotten.
             low = np.searchsorted(run_keys, keys, "left")
             high = np.searchsorted(run_keys, keys, "right")
             for i in np.flatnonzero(high > low):
@@ -114,7 +114,7 @@ class Deduplicator:
             self._flags[(keys & np.uint64(len(self._flags) - 1)).astype(np.intp)] = True
 
     def _rebuild_filter(self, forget_before_ms: int) -> None:
-        """A filter for what is still remembered, sized so that it is rebuilt when that has doubled."""
+        """Rebuild the filter for the remembered ids, sized so that the next rebuild is due when they have doubled."""
         run = self.remembered(forget_before_ms)
         self._runs = [run] if len(run[0]) else []
         self._flagged = len(run[0])

@@ -1,6 +1,6 @@
-"""Evidence: of each tenant and ruled field the newest 20 calls, by event time then id, no id twice.
+"""Evidence: the newest 20 calls of each tenant and ruled field, by event time, then id, without repeated ids.
 
-An id comes twice where it was used again after it had been forgotten (contract, section 3): the newer call stands.
+An id repeats if it was used again after it was forgotten (contract, section 3). The newer call counts.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ NEWEST = 20  # section 6 of the contract
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRows:
-    """Calls that may serve as evidence: ``mask`` has a bit for each ruled field whose newest they are among."""
+    """Calls that may serve as evidence. ``mask`` has a bit for each ruled field whose newest calls include the call."""
 
     tenant: NDArray[np.int32]
     end_ms: NDArray[np.int64]
@@ -32,7 +32,7 @@ class EvidenceRows:
         return EvidenceRows(*(getattr(self, f.name)[start:stop] for f in fields(self)))
 
     def take(self, rows: NDArray[np.intp]) -> "EvidenceRows":
-        """Those rows, in that order."""
+        """The calls at these rows, in that order."""
         return EvidenceRows(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     def __len__(self) -> int:
@@ -40,7 +40,7 @@ class EvidenceRows:
 
 
 def newest_of_groups(calls: CountedCalls, group: NDArray[np.int64], wanted: Sequence[tuple[int, int]]) -> EvidenceRows:
-    """The newest calls of each group and wanted field, in the calls' order (by group, then event time)."""
+    """The newest calls of each group and wanted field, in the order of ``calls`` (by group, then event time)."""
     mask = np.zeros(len(calls), np.uint64)
     again = _with_an_id_twice(group, calls.call_id)
     for k, (on, off) in enumerate(wanted):
@@ -54,7 +54,7 @@ def newest_of_groups(calls: CountedCalls, group: NDArray[np.int64], wanted: Sequ
 
 
 def _with_an_id_twice(group: NDArray[np.int64], call_id: StringColumn) -> set[int]:
-    """The groups in which an id comes twice, and maybe others: it is their hashes that are compared."""
+    """The groups with a repeated id, and possibly others, because only hashes are compared."""
     key = hashes(call_id) ^ mix(group.astype(np.uint64))
     ordered = np.sort(key)
     if not (ordered[1:] == ordered[:-1]).any():
@@ -71,9 +71,9 @@ def _newest(
     call_id: StringColumn,
     again: Collection[int],
 ) -> NDArray[np.intp]:
-    """Of these rows of calls sorted by group and event time, the newest of each group; at a tie, the larger ids.
+    """The newest of these rows in each group; ties go to the larger ids. Rows are sorted by group and event time.
 
-    ``again`` are the groups in which an id may come twice: of such calls the newer one counts.
+    ``again`` are the groups in which an id may repeat; of such calls the newer one counts.
     """
     count = len(rows)
     if not count:
@@ -83,7 +83,7 @@ def _newest(
     sizes = np.diff(last, prepend=-1)
     from_end = np.repeat(last, sizes) - np.arange(count)
     kept = from_end < NEWEST
-    # Where the cut goes through calls that ended in the same millisecond, ids decide, which are not sorted.
+    # If the cut separates calls that ended in the same millisecond, ids decide. Rows are not sorted by id.
     cut = last[sizes > NEWEST] - NEWEST
     for at in cut[end_ms[rows[cut]] == end_ms[rows[cut + 1]]]:
         first, after = np.searchsorted(group, [group[at], group[at] + 1])
@@ -104,7 +104,7 @@ def _newest(
 
 
 def thin(parts: Sequence[EvidenceRows], since_ms: Mapping[int, int]) -> EvidenceRows:
-    """The newest calls of each tenant and field since when ``since_ms`` has it for the field, by tenant and time."""
+    """The newest calls of each tenant and field, not before ``since_ms[field]``, sorted by tenant and time."""
     if not since_ms:
         return parts[0].slice(0, 0)
     wanted = np.uint64(sum(1 << k for k in since_ms))
@@ -122,10 +122,10 @@ def thin(parts: Sequence[EvidenceRows], since_ms: Mapping[int, int]) -> Evidence
 
 
 class NewestCalls:
-    """The newest calls a tenant and ruled field, over all sealed panes of the last ``keep_ms[field]``.
+    """The newest calls per tenant and ruled field, over all sealed panes of the last ``keep_ms[field]``.
 
-    Rows are appended a pane at a time and thinned once they have doubled, so that a tenant costs at most about
-    40 rows (of 24 bytes and an id) a ruled field, however many calls it makes.
+    Rows are appended pane by pane and thinned when they have doubled, so a tenant costs at most about 40 rows (of 24
+    bytes and an id) per ruled field, however many calls it makes.
     """
 
     def __init__(self, keep_ms: Sequence[int]) -> None:
@@ -135,7 +135,7 @@ class NewestCalls:
         self._thin_at = 4096
 
     def add(self, rows: EvidenceRows, end_ms: int) -> None:
-        """Take a sealed pane's rows, sorted by tenant; it ended at ``end_ms``, and none after it begins earlier."""
+        """Add the rows of a sealed pane, sorted by tenant. It ended at ``end_ms``; no later pane begins before that."""
         if not len(rows):
             return
         self._parts.append(rows)
@@ -144,17 +144,17 @@ class NewestCalls:
             self._thin(end_ms)
 
     def restore(self, parts: Iterable[EvidenceRows], end_ms: int) -> None:
-        """Take over the rows of all panes up to ``end_ms``."""
+        """Restore the rows of all panes up to ``end_ms``."""
         self._parts = [rows for rows in parts if len(rows)]
         if self._parts:
             self._thin(end_ms)
 
     def newest(self, tenant: int, field: int, start_ms: int) -> tuple[str, ...]:
-        """Ids of the newest calls of that field since ``start_ms``, sorted by code point."""
+        """The ids of the newest calls of that field since ``start_ms``, sorted by code point."""
         found: dict[str, int] = {}
         bit = np.uint64(1 << field)
         for part in self._parts:
-            # A part is sorted by tenant: thousands may be asked for at one window end, so not all rows are looked at.
+            # Parts are sorted by tenant, so a binary search avoids a scan: one window end may query thousands.
             first, after = part.tenant.searchsorted(np.array([tenant, tenant + 1], part.tenant.dtype))
             if first < after:
                 mine = part.slice(first, after)
@@ -165,7 +165,7 @@ class NewestCalls:
         return tuple(sorted(call_id for _, call_id in newest))
 
     def _thin(self, end_ms: int) -> None:
-        """One part, sorted by tenant and time, of what can still be among the newest."""
+        """Merge all parts into one, sorted by tenant and time, with the rows that can still be among the newest."""
         thinned = thin(self._parts, {field: end_ms - keep_ms for field, keep_ms in enumerate(self._keep_ms)})
         self._parts = [thinned]
         self._rows = len(thinned)

@@ -1,4 +1,4 @@
-"""The additive fields of a call: one bit each in a call's word, counted always, whatever the rules are today."""
+"""The additive fields of a call: one bit each in the word of the call, always counted, independent of the rules."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from monitor.policy.model import Params, Rule
 
-# A call's word has one bit for each of these; the parametrised ones (short, out_of_hours) follow, one bit a variant.
+# The word of a call has one bit for each of these. The parametrised fields (short, out_of_hours) follow, one bit per
+# variant.
 FIXED = (
     "rows",
     "attempts",
@@ -37,7 +38,7 @@ DAY_OPENS_MIN, DAY_CLOSES_MIN = 8 * 60, 21 * 60  # `out_of_hours_ratio`: [08:00,
 
 @dataclass(frozen=True, slots=True)
 class FieldLayout:
-    """Which bit or sum each field is, for the parameters that a policy's rules use.
+    """The bit or sum of each field, for the parameters that the rules of a policy use.
 
     Fields are numbered ``0 .. width-1``: the bits first, then `SUMS`.
     """
@@ -47,7 +48,7 @@ class FieldLayout:
 
     @classmethod
     def of(cls, params: Params, rules: Iterable[Rule]) -> "FieldLayout":
-        """The layout that the defaults and all rules (overrides' too) need; a policy has at most 48 such variants."""
+        """The layout for the defaults and all rules, including overrides. A policy has at most 48 such variants."""
         every = [params, *(rule.params for rule in rules)]
         return cls(
             tuple(sorted({p.short_call_ms for p in every})),
@@ -56,17 +57,17 @@ class FieldLayout:
 
     @property
     def bits(self) -> int:
-        """How many bits of a word are used."""
+        """The number of bits used in a word."""
         return len(FIXED) + len(self.short_call_ms) + len(self.timezones)
 
     @property
     def width(self) -> int:
-        """How many additive fields there are."""
+        """The number of additive fields."""
         return self.bits + len(SUMS)
 
     @property
     def names(self) -> list[object]:
-        """What each field is, in any layout."""
+        """The name of each field, independent of the layout."""
         short = [("short", limit_ms) for limit_ms in self.short_call_ms]
         return [*FIXED, *short, *(("hours", timezone) for timezone in self.timezones), *SUMS]
 
@@ -75,7 +76,7 @@ class FieldLayout:
         return len(FIXED) + self.short_call_ms.index(short_call_ms)
 
     def hours_bit(self, timezone: str) -> int:
-        """The bit of an attempt begun outside the hours of that zone."""
+        """The bit of an attempt that starts outside the hours of that time zone."""
         return len(FIXED) + len(self.short_call_ms) + self.timezones.index(timezone)
 
     def field(self, name: str, params: Params) -> int:
@@ -89,7 +90,7 @@ class FieldLayout:
         return BIT[name]
 
     def evidence_bit(self, name: str, params: Params) -> int:
-        """The bit of the calls that enter a field: for a sum, those whose ms it adds."""
+        """The bit of the calls that count in a field; for a sum, of the calls that it adds."""
         if name == "talk_ms":
             return BIT["answered"]
         if name == "ring_delay_ms":
@@ -98,7 +99,7 @@ class FieldLayout:
 
 
 def has_bit(words: NDArray[np.unsignedinteger], bit: int) -> NDArray[np.bool_]:
-    """Which of these words, wide enough for the bits that they have, have this one."""
+    """Which of these words have this bit. The words may be narrower than the bit number."""
     if bit >= 8 * words.itemsize:
         return np.zeros(len(words), np.bool_)
     has: NDArray[np.bool_] = (words & words.dtype.type(1 << bit)) != 0
@@ -106,11 +107,11 @@ def has_bit(words: NDArray[np.unsignedinteger], bit: int) -> NDArray[np.bool_]:
 
 
 def count_bits(words: NDArray[np.unsignedinteger], starts: NDArray[np.intp], bits: int) -> NDArray[np.int64]:
-    """How often each bit is set in each group of rows: ``[groups, bits]``.
+    """Count the set bits in each group of rows: ``[groups, bits]``.
 
-    ``words`` ``[n]`` are sorted by group, ``starts`` ``[groups]`` are the groups' first rows. Eight bits become
-    eight byte-wide lanes of one 64-bit number, so that one sum counts eight fields; a lane holds 255 rows,
-    hence the sub-groups. Words may be narrower than ``bits``, where none of them has the higher bits.
+    ``words`` ``[n]`` are sorted by group; ``starts`` ``[groups]`` are the first rows of the groups. Eight bits become
+    eight byte-wide lanes of one 64-bit number, so that one sum counts eight fields. A lane holds at most 255 rows,
+    hence the sub-groups. Words may be narrower than ``bits`` if no word has the higher bits.
     """
     rows = len(words)
     lengths = np.diff(starts, append=rows)
@@ -127,7 +128,7 @@ def count_bits(words: NDArray[np.unsignedinteger], starts: NDArray[np.intp], bit
 
 
 def _spread_table() -> NDArray[np.uint64]:
-    """For each byte, the 64-bit number whose k-th byte is its k-th bit."""
+    """For each byte value, the 64-bit number whose k-th byte is the k-th bit of the value."""
     bits = (np.arange(256)[:, None] >> np.arange(8)) & 1
     return np.ascontiguousarray(bits.astype(np.uint8)).view("<u8").ravel()
 

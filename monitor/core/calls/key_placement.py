@@ -1,7 +1,7 @@
-"""Placement: where the keys of a hash table go, by a secret of the process.
+"""Placement of keys in a hash table, by a secret of the process.
 
-Keys are public (`monitor.core.calls.keys`): a tenant who picks numbers can compute them. With a public placement it
-could also pick numbers whose keys share a slot, and make each look-up walk over all of them.
+Keys are public (`monitor.core.calls.keys`): a tenant that chooses numbers can compute them. With a public placement it
+could also choose numbers whose keys share a slot, so that each lookup visits all of them.
 """
 
 import os
@@ -19,13 +19,14 @@ _S32 = np.uint64(32)
 class Placement:
     """Home slots of keys: ``slots`` maps keys ``[n]`` to ``0 .. 2^bits - 1``.
 
-    Three rounds of multiplication by secret odd numbers, the high bits folded into the low ones between them. Whatever
-    two keys are, they share a home with a chance of at most 2 in 2^bits (multiply-shift: Dietzfelbinger et al. 1997).
-    XOR with a secret before a public mix has no such bound, since differences of keys survive it. One multiplication
-    leaves evenly spaced keys evenly spaced, and two do where the keys differ in their high bits alone: such keys can
-    crowd, and linear probing walks over the crowd.
+    Three rounds of multiplication by secret odd numbers; between rounds, the high bits are folded into the low ones.
+    Any two keys share a home slot with probability at most 2 / 2^bits (multiply-shift: Dietzfelbinger et al. 1997).
+    XOR with a secret before a public mix has no such bound, because differences of keys survive it. One multiplication
+    leaves evenly spaced keys evenly spaced, and so do two if the keys differ only in their high bits. Such keys can
+    cluster, and linear probing visits the whole cluster.
 
-    No result may depend on ``secret``, which is `SECRET_BYTES` long: by default one from `os.urandom` per process.
+    No result may depend on ``secret``, which has `SECRET_BYTES` bytes. The default comes from `os.urandom`, one per
+    process.
     """
 
     def __init__(self, secret: bytes | None = None) -> None:
@@ -40,5 +41,5 @@ class Placement:
         mixed ^= mixed >> _S32
         mixed *= self._third
         mixed >>= np.uint64(64 - bits)
-        slots: NDArray[np.intp] = mixed.view(np.intp)  # below 2^63, so of the same value
+        slots: NDArray[np.intp] = mixed.view(np.intp)  # below 2^63, so the value is the same
         return slots

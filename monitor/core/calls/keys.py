@@ -1,10 +1,10 @@
-"""Strings to 64-bit keys, a column at a time: ids and pseudonyms hash, a number's successor has the next key.
+"""64-bit keys of strings, a column at a time. Ids and pseudonyms are hashed; consecutive numbers have consecutive keys.
 
-A key stands for a string wherever only equality (and, for numbers, neighbourhood) matters. It depends on the
-string, the tenant and a salt alone, so it is the same in every process. Two strings of one tenant share a key
-with a chance of 2^-64 a pair; a secret salt keeps outsiders from crafting such pairs. Numbers of 20 digits and more,
-which 64 bits do not hold, count modulo a prime that depends on the salt, so that the next number still has the next
-key: two of them share a key, or two neighbours are none, with a chance below 2^-50.
+A key represents a string where only equality (and, for numbers, adjacency) matters. It depends only on the string, the
+tenant and a salt, so it is the same in every process. Two strings of one tenant share a key with a probability of
+2^-64; a secret salt prevents outsiders from crafting such pairs. Numbers of 20 digits or more do not fit into 64 bits
+and are taken modulo a prime that depends on the salt, so consecutive numbers still have consecutive keys. Two of them
+share a key, or two neighbours are not adjacent, with a probability below 2^-50.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ _B = np.uint64(0xBF58476D1CE4E5B9)
 _C = np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S32 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(32)
 _PLUS, _ZERO, _NINE = 43, 48, 9
-_MOST_DIGITS = 19  # as many as 64 bits hold, whatever they are
-_MODULUS_BITS = 60  # ten times that, and a digit, fit in 64
+_MOST_DIGITS = 19  # any number with this many digits fits in 64 bits
+_MODULUS_BITS = 60  # ten times the modulus plus a digit fits in 64 bits
 _WITNESSES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)  # prove primality below 3.3e24 (Sorenson, Webster 2015)
 
 
@@ -35,13 +35,13 @@ def mix(x: U64) -> U64:
 
 
 def salt_of(secret: bytes) -> np.uint64:
-    """A 64-bit salt from a secret of any length; the empty secret is the documented public default."""
+    """Derive a 64-bit salt from a secret of any length. The empty secret is the documented public default."""
     return np.uint64(text_keys([secret.hex()], np.zeros(1, np.uint64))[0])
 
 
 @lru_cache
 def modulus_of(salt: int) -> np.uint64:
-    """The prime of 60 bits by which long numbers count, a different one for each salt."""
+    """The 60-bit prime modulus for long numbers, different for each salt."""
     candidate = int(mix(np.array([salt ^ int(_A)], np.uint64))[0]) >> 64 - _MODULUS_BITS | 1 << _MODULUS_BITS - 1 | 1
     while not _is_prime(candidate):
         candidate += 2
@@ -49,7 +49,7 @@ def modulus_of(salt: int) -> np.uint64:
 
 
 def _is_prime(odd: int) -> bool:
-    """Miller and Rabin's test, exact for what has 64 bits."""
+    """The Miller-Rabin primality test, exact for 64-bit numbers."""
     twos = (odd - 1 & 1 - odd).bit_length() - 1
     for witness in _WITNESSES:
         power = pow(witness, odd - 1 >> twos, odd)
@@ -59,7 +59,7 @@ def _is_prime(odd: int) -> bool:
 
 
 class Texts:
-    """Strings as their UTF-8 bytes, one after the other, with their lengths: all that keys are made of."""
+    """Concatenated UTF-8 strings with their lengths, the input for keys."""
 
     def __init__(self, texts: Sequence[str] = ()) -> None:
         self._bytes: list[bytes] = []
@@ -68,7 +68,7 @@ class Texts:
             self.add(texts)
 
     def add(self, texts: Sequence[str]) -> None:
-        """More strings."""
+        """Add strings."""
         joined = "".join(texts)
         if joined.isascii():
             self._bytes.append(joined.encode())
@@ -82,11 +82,11 @@ class Texts:
         return sum(map(len, self._lengths))
 
     def strings(self) -> StringColumn:
-        """They themselves."""
+        """The strings as a column."""
         return StringColumn.in_row(b"".join(self._bytes), np.concatenate([np.zeros(0, np.int64), *self._lengths]))
 
     def by_length(self) -> list[tuple[NDArray[np.intp], NDArray[np.uint8]]]:
-        """The strings' bytes as matrices, one for each length: ``(row numbers [m], bytes [m, length])``."""
+        """The bytes of the strings as matrices, one per length: ``(row numbers [m], bytes [m, length])``."""
         if not len(self):
             return []
         blob = np.frombuffer(b"".join(self._bytes), np.uint8)
@@ -105,7 +105,7 @@ class Texts:
 
 
 def text_keys(texts: Sequence[str] | Texts, salts: U64) -> U64:
-    """A key for each text, salted row by row: ``[n]`` texts and ``[n]`` salts give ``[n]`` keys."""
+    """The key of each text ``[n]`` with its salt ``[n]``: ``[n]`` keys."""
     keys = np.empty(len(texts), np.uint64)
     for rows, matrix in _written(texts).by_length():
         keys[rows] = _hash_rows(matrix, salts[rows])
@@ -113,7 +113,7 @@ def text_keys(texts: Sequence[str] | Texts, salts: U64) -> U64:
 
 
 def hashes(strings: StringColumn) -> U64:
-    """A hash of each string, by which equal ones are found; others may share it."""
+    """A hash of each string. Equal strings have equal hashes; others may collide."""
     found = np.empty(len(strings), np.uint64)
     for rows, matrix in strings.by_size():
         found[rows] = _hash_rows(matrix, np.zeros(len(rows), np.uint64))
@@ -123,11 +123,11 @@ def hashes(strings: StringColumn) -> U64:
 def number_keys(
     texts: Sequence[str] | Texts, salts: U64, modulus: np.uint64 | None = None
 ) -> tuple[U64, NDArray[np.bool_]]:
-    """Keys of numbers and pseudonyms: ``([n] keys, [n] is it a number)``.
+    """Keys of numbers and pseudonyms: ``([n] keys, [n] whether it is a number)``.
 
-    A number is ASCII digits with at most a leading ``+``; its key is its value plus a salt of tenant, sign and
-    count of digits, so that key + 1 is the key of the next number written the same way. Anything else hashes.
-    ``modulus`` is that for long numbers, by default `modulus_of` no salt.
+    A number consists of ASCII digits with an optional leading ``+``. Its key is its value plus a salt of tenant, sign
+    and digit count, so that key + 1 is the key of the next number in the same format. Anything else is hashed.
+    ``modulus`` applies to long numbers; the default is ``modulus_of(0)``.
     """
     value = np.zeros(len(texts), np.uint64)
     shape = np.zeros(len(texts), np.uint64)  # 0: not a number
@@ -140,7 +140,7 @@ def number_keys(
             here, written = (rows, matrix) if mine.all() else (rows[mine], matrix[mine])
             digits = written[:, int(sign) :] - np.uint8(_ZERO)
             is_number = np.full(len(here), digits.shape[1] > 0)
-            if digits.max(initial=0) > _NINE:  # looked at row by row where one is none: that takes four times as long
+            if digits.max(initial=0) > _NINE:  # check row by row only if needed: it takes four times as long
                 is_number &= (digits <= _NINE).all(axis=1)
             number = np.zeros(len(here), np.uint64)
             for column in digits.T[:_MOST_DIGITS]:
@@ -163,7 +163,7 @@ def number_keys(
 
 
 def _spread(small: int) -> np.uint64:
-    """A small number times `_A`, mod 2^64 (numpy warns where its scalars wrap; arrays wrap silently)."""
+    """A small number times `_A`, mod 2^64 (numpy warns if its scalars wrap; arrays wrap silently)."""
     return np.uint64(small * int(_A) % 2**64)
 
 

@@ -1,4 +1,4 @@
-"""Local time of day for a column of instants, from the tzdata package so that every machine agrees."""
+"""Local time of day for a column of instants, from the tzdata package, so that all machines agree."""
 
 import importlib.resources
 from datetime import UTC, datetime
@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MINUTE_MS = 60_000
-# Look-ups that are remembered, about 10 MB: years of hours, but not a century of them where records lie at random.
+# Cached lookups, about 10 MB: enough for years of hours, but not for random times over a century.
 _REMEMBERED = 1 << 16
 
 
 @cache
 def zone(name: str) -> ZoneInfo:
-    """The IANA zone of that name out of the tzdata package; FileNotFoundError when there is none."""
+    """The IANA zone with that name from the tzdata package. Raises FileNotFoundError if there is none."""
     *folders, file = name.split("/")
     package = ".".join(["tzdata", "zoneinfo", *folders])
     with importlib.resources.files(package).joinpath(file).open("rb") as data:
@@ -33,8 +33,8 @@ def _offset_minutes(name: str, minute: int) -> int:
 def minute_of_day(at_ms: NDArray[np.int64], timezone: str) -> NDArray[np.int64]:
     """The local minute of the day, 0 to 1439, of each instant ``[n]``.
 
-    Zones change at whole minutes and by whole minutes since 1990, so one look-up serves a minute of instants;
-    within an hour without a change in it, one serves the hour.
+    Since 1990, zones change at whole minutes and by whole minutes, so one lookup serves a minute of instants. If an
+    hour has no change in it, one lookup serves the hour.
     """
     minutes = at_ms // _MINUTE_MS
     hours = minutes // 60

@@ -1,4 +1,4 @@
-"""Strings as a column: the bytes of all of them in one block, where an object for each costs three times as much."""
+"""Strings as a column: all bytes in one block. One object per string would cost three times as much memory."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar, overload
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 Column = TypeVar("Column", bound="StringColumn | NDArray[Any]")
 _FITS = 2**31
-_AT_ONCE = 16_384  # to copy a byte takes eight for where it comes from
+_AT_ONCE = 16_384  # strings copied at once: copying a byte needs an 8-byte index
 
 
 class StringColumn:
-    """``[n]`` strings: ``start`` ``[n]`` is where each begins in ``block``, ``size`` ``[n]`` its length in UTF-8.
+    """``[n]`` strings: ``start`` ``[n]`` is the offset of each in ``block``, ``size`` ``[n]`` its length in UTF-8.
 
-    Some of them share the block of all; `compact` and `packed` give them one of their own.
+    A selection shares the block of the whole column; `compact` and `packed` copy it to its own block.
     """
 
     __slots__ = ("block", "size", "start")
@@ -24,13 +24,13 @@ class StringColumn:
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> "StringColumn":
-        """These strings."""
+        """A column of these strings."""
         every = [text.encode() for text in texts]
         return cls.in_row(b"".join(every), np.fromiter(map(len, every), np.int32, len(every)))
 
     @classmethod
     def in_row(cls, block: bytes, size: NDArray[np.integer]) -> "StringColumn":
-        """Strings of these sizes, one after the other in the block."""
+        """A column of strings of these sizes, stored contiguously in ``block``."""
         return cls(block, _starts(size), size.astype(np.int32, copy=False))
 
     def __len__(self) -> int:
@@ -47,25 +47,25 @@ class StringColumn:
         return StringColumn(self.block, start, size)
 
     def tolist(self) -> list[str]:
-        """All of them."""
+        """All strings."""
         block = self.block
         return [block[a : a + n].decode() for a, n in zip(self.start.tolist(), self.size.tolist(), strict=True)]
 
     def compact(self) -> "StringColumn":
-        """The same strings, in a block of which at least half is theirs."""
+        """The same strings, copied if they use less than half of the block."""
         return self if 2 * int(self.size.sum(dtype=np.int64)) >= len(self.block) else self.packed()
 
     def packed(self) -> "StringColumn":
-        """The same strings as `in_row` has them."""
+        """The same strings, copied to a contiguous block."""
         start, old, parts = _starts(self.size), np.frombuffer(self.block, np.uint8), []
         for first in range(0, len(self), _AT_ONCE):
             rows = slice(first, first + _AT_ONCE)
-            of_byte = np.repeat(self.start[rows] - start[rows], self.size[rows])  # how far back each byte comes from
+            of_byte = np.repeat(self.start[rows] - start[rows], self.size[rows])  # source minus target, per byte
             parts.append(old[of_byte + np.arange(start[first], int(start[first]) + len(of_byte))].tobytes())
         return StringColumn(b"".join(parts), start, self.size)
 
     def by_size(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.uint8]]]:
-        """Their bytes as matrices, one for each size: ``(rows [m], bytes [m, size])``."""
+        """The bytes of the strings as matrices, one per size: ``(rows [m], bytes [m, size])``."""
         block = np.frombuffer(self.block, np.uint8)
         for size in np.flatnonzero(np.bincount(self.size)).tolist():
             rows = np.flatnonzero(self.size == size)
@@ -73,7 +73,7 @@ class StringColumn:
 
     @staticmethod
     def concat(parts: "Sequence[StringColumn]") -> "StringColumn":
-        """All strings of the parts, one part after the other."""
+        """Concatenate the parts."""
         block = b"".join([part.block for part in parts])
         before = np.cumsum([0, *(len(part.block) for part in parts)])
         dtype = np.int32 if len(block) < _FITS else np.int64
@@ -82,12 +82,12 @@ class StringColumn:
 
 
 def _starts(size: NDArray[np.integer]) -> NDArray[np.integer]:
-    """Where strings of these sizes begin, one after the other."""
+    """The offsets of contiguous strings of these sizes."""
     start = np.cumsum(size, dtype=np.int64) - size
     return start.astype(np.int32) if start[-1:].sum() < _FITS else start
 
 
 def concatenate(parts: Sequence[Column]) -> Column:
-    """The parts of a column as one."""
+    """Concatenate the parts of a column."""
     found: Any = StringColumn.concat(parts) if isinstance(parts[0], StringColumn) else np.concatenate(parts)  # type: ignore[arg-type]
     return found  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Decisions and their lifecycle: pending, final, lapsed, reviewed, reversed.
+"""Decisions and their life cycle: pending, final, lapsed, reviewed, reversed.
 
 It may import `windows`, `tenants` and `calls`.
 """

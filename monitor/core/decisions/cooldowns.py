@@ -1,4 +1,4 @@
-"""Gates: for whom measured rules are quiet or stopped just now, as columns that the judge reads at once."""
+"""Cool-downs: the tenants for which measured rules may not decide now, as columns for the evaluator."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,15 +9,15 @@ _NEVER = 0
 
 
 def quiet_key(rule: Rule) -> str:
-    """What makes a rule quiet: its behaviour and mode, or for a shadow rule its own id."""
+    """The cool-down key of a rule: its mode and behaviour, or for a shadow rule its own id."""
     return f"shadow:{rule.id}" if rule.mode == "shadow" else f"{rule.mode}:{rule.behaviour}"
 
 
 def keys_quieted_by(rule: Rule) -> tuple[str, ...]:
-    """What a decision of this rule makes quiet (section 5 of the contract).
+    """The cool-down keys that a decision of this rule starts (section 5 of the contract).
 
-    An enforce decision quiets enforce and review rules of its behaviour, a review decision review rules alone,
-    a shadow decision its own rule alone.
+    An enforce decision quiets the enforce and review rules of its behaviour, a review decision only the review rules,
+    and a shadow decision only its own rule.
     """
     if rule.mode == "enforce":
         return (f"enforce:{rule.behaviour}", f"review:{rule.behaviour}")
@@ -25,7 +25,7 @@ def keys_quieted_by(rule: Rule) -> tuple[str, ...]:
 
 
 class Cooldowns:
-    """Dense rows ``[tenant]``: quiet until when, by key; how many measured decisions are pending; is it stopped."""
+    """Dense rows ``[tenant]``: the end of the cool-down by key, the pending measured decisions, and the stops."""
 
     def __init__(self) -> None:
         self._until: dict[str, NDArray[np.int64]] = {}
@@ -33,24 +33,24 @@ class Cooldowns:
         self._stopped = np.zeros(0, np.int64)
 
     def quieten(self, key: str, tenant: int, until_ms: int) -> None:
-        """Rules of that key are quiet for the tenant before ``until_ms``."""
+        """Keep the rules with this key quiet for the tenant before ``until_ms``."""
         row = _reach(self._until.get(key), tenant)
         row[tenant] = max(int(row[tenant]), until_ms)
         self._until[key] = row
 
     def pending(self, behaviour: str, tenant: int, step: int) -> None:
-        """One measured decision more (1) or less (-1) is pending."""
+        """Add ``step`` (1 or -1) to the number of pending measured decisions."""
         row = _reach(self._pending.get(behaviour), tenant)
         row[tenant] += step
         self._pending[behaviour] = row
 
     def stopped(self, tenant: int, stops: int) -> None:
-        """So many final terminations and bans stand against the tenant."""
+        """Set the number of final terminations and bans in force against the tenant."""
         self._stopped = _reach(self._stopped, tenant)
         self._stopped[tenant] = stops
 
     def open(self, rule: Rule, end_ms: int, tenants: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """For which of these tenants the rule may decide at this window end."""
+        """Whether the rule may decide on each of these tenants at this window end."""
         may = _read(self._until.get(quiet_key(rule)), tenants) <= end_ms
         if rule.mode != "shadow":
             may &= _read(self._stopped, tenants) == 0

@@ -1,4 +1,4 @@
-"""Events: what is said of a case, as enforcement events of section 6 of the contract."""
+"""Enforcement events of a case, as in section 6 of the contract."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from schemas.outputs import Action, Enforcement, EnforcementData, Evidence, Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosingEvent:
-    """A reversal or a lapse at ``at_ms`` of the event ``reverses``."""
+    """A reversal or a lapse, at ``at_ms``, of the event ``reverses``."""
 
     id: str
     kind: Kind
@@ -23,7 +23,7 @@ class ClosingEvent:
 
 
 class EventFactory:
-    """Puts events into the sink: decisions, reversals and lapses, and what shadow rules would have said."""
+    """Writes events to the output buffer: decisions, reversals, lapses, and shadow decisions."""
 
     def __init__(self, policy: Policy, sink: Output) -> None:
         self._policy = policy
@@ -38,7 +38,7 @@ class EventFactory:
         proposed: tuple[Action, ...] = (),
         supersedes: str | None = None,
     ) -> None:
-        """A case as it stands, pending or final."""
+        """Write the decision of a pending or final case."""
         data = EnforcementData(
             tenant_id=standing.tenant_id,
             kind=case.kind,
@@ -64,7 +64,7 @@ class EventFactory:
         self._sink.enforcement.append(_event(case.id, data))
 
     def closing(self, standing: TenantRecord, case: DecisionCase, closing: ClosingEvent) -> None:
-        """A reversal or a lapse of the event ``closing.reverses``, which was in force."""
+        """Write a reversal or a lapse of the event ``closing.reverses``, which was in force."""
         data = EnforcementData(
             tenant_id=standing.tenant_id,
             kind=closing.kind,
@@ -92,7 +92,7 @@ class EventFactory:
     def shadow(
         self, standing: TenantRecord, rule: Rule, window: Window, measure: Measure, evidence: Evidence, reason: Reason
     ) -> None:
-        """What `enforce` would have said, on the shadow output alone."""
+        """Write the decision that `enforce` mode would make, to the shadow output only."""
         behaviour = self._policy.behaviours[rule.behaviour]
         tier = self._policy.tiers[behaviour.tier]
         data = EnforcementData(
@@ -126,6 +126,6 @@ def _event(event_id: str, data: EnforcementData) -> Enforcement:
 
 
 def rfc3339(at_ms: int) -> str:
-    """An instant as CloudEvents write it, in UTC with milliseconds."""
+    """An instant as a CloudEvents timestamp, in UTC with milliseconds."""
     seconds, ms = divmod(at_ms, 1000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"

@@ -1,4 +1,4 @@
-"""Which violations each escalation may still use, and which of them pending escalations have used."""
+"""The violations that each escalation may still use, and those that pending escalations have used."""
 
 from bisect import insort
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from monitor.policy.model import Escalation
 
 @dataclass(slots=True, eq=False)
 class EscalationUse:
-    """What a pending escalation has used: the violations, and how many of them are left unreversed."""
+    """The violations that a pending escalation has used, and how many of them are not reversed."""
 
     case: DecisionCase
     violations: Sequence[RecordedViolation]
@@ -19,28 +19,28 @@ class EscalationUse:
 
 
 class EscalationUses:
-    """The violations of all tenants by what escalations made of them.
+    """The violations of all tenants, by whether escalations have used them.
 
-    A violation costs as much for a tenant with 100,000 of them as for one with ten: nothing here walks through all.
+    The cost of a violation does not depend on how many the tenant has: nothing here iterates over all of them.
     """
 
     def __init__(self, escalations: Sequence[Escalation]) -> None:
         self._escalations = escalations
         # By (escalation, tenant), oldest first.
         self._unused: dict[tuple[str, int], list[RecordedViolation]] = {}
-        self._users: dict[str, list[EscalationUse]] = {}  # by a violation's id
+        self._users: dict[str, list[EscalationUse]] = {}  # by violation id
         self._uses: dict[str, EscalationUse] = {}  # by the first id of the pending escalation
 
     def add(self, standing: TenantRecord, violation: RecordedViolation) -> None:
-        """A violation is on record; escalations that have not used it may do so."""
+        """Add a violation on record for the escalations that have not used it."""
         for escalation in self._escalations if violation.counts else ():
             if escalation.id not in violation.used_by:
                 self._unused.setdefault((escalation.id, standing.tenant), []).append(violation)
 
     def usable(self, standing: TenantRecord, escalation: Escalation, at_ms: int) -> list[RecordedViolation]:
-        """The violations within the escalation's window that ends at ``at_ms``, but for those that it has used.
+        """The violations in the escalation's window that ends at ``at_ms`` and that it has not used.
 
-        What has been reversed or has left the window never counts again.
+        A violation that was reversed or has left the window never counts again.
         """
         key = (escalation.id, standing.tenant)
         unused = self._unused[key] = [
@@ -51,30 +51,30 @@ class EscalationUses:
         return unused
 
     def use(self, standing: TenantRecord, escalation: Escalation, case: DecisionCase) -> None:
-        """The escalation has made ``case`` of all that `usable` has given."""
+        """Mark all violations that `usable` returned as used by the escalation, for ``case``."""
         for violation in self._unused.pop((escalation.id, standing.tenant)):
             standing.touch(CASES, standing.cases[standing.case_of[violation.id]])
             violation.used_by[escalation.id] = case.first_id
 
     def await_review(self, case: DecisionCase, used: Sequence[RecordedViolation]) -> None:
-        """An escalation is pending; it falls when too few of the violations that it used are left."""
+        """Track a pending escalation. It is reversed when too few of the violations that it used are left."""
         assert case.measure is not None
         use = self._uses[case.first_id] = EscalationUse(case, used, len(used), int(case.measure.threshold))
         for violation in used:
             self._users.setdefault(violation.id, []).append(use)
 
     def no_longer_pending(self, case: DecisionCase) -> None:
-        """A pending escalation is decided, reversed or has lapsed."""
+        """Stop tracking an escalation that was decided, was reversed or has lapsed."""
         use = self._uses.pop(case.first_id)
         for violation in use.violations:
-            users = self._users.get(violation.id)  # none where it has been reversed
+            users = self._users.get(violation.id)  # None if it was reversed
             if users is not None:
                 users.remove(use)
                 if not users:
                     del self._users[violation.id]
 
     def fallen(self, standing: TenantRecord, violation_id: str) -> Iterator[EscalationUse]:
-        """The pending escalations that fall with the reversal of a violation; what is left of each is unused again."""
+        """The pending escalations to reverse because a violation was reversed. Their other violations become unused."""
         for use in self._users.pop(violation_id, ()):
             use.left -= 1
             if use.left < use.at_least:
@@ -90,5 +90,5 @@ class EscalationUses:
 
 
 def by_age(violation: RecordedViolation) -> tuple[int, str]:
-    """What orders violations, the oldest first."""
+    """The sort key of violations, oldest first."""
     return violation.decided_ms, violation.id

@@ -1,4 +1,4 @@
-"""Decisions: cases are opened, upheld, reversed and lapse, violations go on record and repeated ones escalate."""
+"""The decision life cycle: cases open, are upheld or reversed, and lapse; violations are recorded and escalate."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ REPEATED = "repeat_violation"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposedDecision:
-    """What is to be decided about a tenant, and on what grounds.
+    """A decision to make about a tenant, and its grounds.
 
-    ``final``: it is in force at once, else it waits for a review, with refunds frozen meanwhile where ``freeze`` says
-    so. ``origin`` is the record that decides, ``further`` what else tells it from another of the same instant
-    (contract, section 6). ``used`` are the violations of which an ``escalation`` was made.
+    A ``final`` decision is in force at once. Any other waits for a review, with refunds frozen meanwhile if ``freeze``.
+    ``origin`` is the deciding record. ``further`` distinguishes decisions of the same instant (contract, section 6).
+    ``used`` are the violations that led to an ``escalation``.
     """
 
     final: bool
@@ -49,7 +49,7 @@ class ProposedDecision:
 
 
 class DecisionLifecycle:
-    """Everything that turns a finding of fact into enforcement events and keeps the record of violations."""
+    """Turns facts (records and measures) into enforcement events, and keeps the record of violations."""
 
     def __init__(self, policy: Policy, standings: TenantRecords, cooldowns: Cooldowns, sink: Output) -> None:
         self._policy = policy
@@ -60,12 +60,15 @@ class DecisionLifecycle:
         self._ended: deque[tuple[int, int, str]] = deque()  # (last_ms, tenant, case id)
         self._uses = EscalationUses(policy.escalations)
 
-    # What decides -----------------------------------------------------------------------------------------------
+    # Deciding ---------------------------------------------------------------------------------------------------
 
     def of_record(
         self, standing: TenantRecord, at_ms: int, behaviour_id: str, certain: bool, origin: Origin, reason: Reason
     ) -> str | None:
-        """A verified complaint or a confirmed finding decides: final where certain, else referred for review."""
+        """Decide on a verified complaint or a confirmed finding: final if certain, otherwise referred for review.
+
+        Returns the id of the decision, None if it was already made.
+        """
         behaviour = self._policy.behaviours[behaviour_id]
         tier = self._policy.tiers[behaviour.tier]
         case = self._open(
@@ -95,7 +98,7 @@ class DecisionLifecycle:
         application: Application,
         reason: Reason,
     ) -> None:
-        """An application for numbers is rejected, or the rejection is referred for review. No violation."""
+        """Reject an application for numbers, or refer the rejection for review. This is not a violation."""
         origin = Origin("application", application.application_id)
         self._open(
             standing,
@@ -118,7 +121,7 @@ class DecisionLifecycle:
     def of_measure(
         self, standing: TenantRecord, rule: Rule, window: Window, measure: Measure, evidence: Evidence, reason: Reason
     ) -> str | None:
-        """A measured rule decides at its window's end, and is quiet for its cool-down. The id, unless shadow."""
+        """Decide on a measured rule at its window end, and start its cool-down. Returns the id, None for shadow."""
         at_ms = window.end_ms
         behaviour = self._policy.behaviours[rule.behaviour]
         tier = self._policy.tiers[behaviour.tier]
@@ -148,10 +151,10 @@ class DecisionLifecycle:
         )
         return case.first_id if case else None
 
-    # What becomes of a decision ---------------------------------------------------------------------------------
+    # After a decision -------------------------------------------------------------------------------------------
 
     def uphold(self, standing: TenantRecord, case: DecisionCase, at_ms: int, review_id: str, reason: Reason) -> None:
-        """A pending decision becomes final: its actions are in force, and only now is it a violation."""
+        """Make a pending decision final. Its actions take effect, and it is a violation only from now on."""
         pending_id = case.id
         origin = Origin("review", review_id)
         self._no_longer_pending(standing, case)
@@ -176,10 +179,9 @@ class DecisionLifecycle:
     def reverse(
         self, standing: TenantRecord, case: DecisionCase, at_ms: int, evidence: Evidence, reason: Reason
     ) -> None:
-        """A pending or final decision is taken back, and its violation, termination or ban with it.
+        """Reverse a pending or final decision, and with it the violation, termination or ban.
 
-        A pending escalation falls, too, as soon as too few of the violations that it used are left; those are
-        unused again.
+        A pending escalation is reversed too if too few of the violations that it used are left. Those become unused.
         """
         self._close(standing, case, at_ms, "reversal", evidence, reason)
         for use in self._uses.fallen(standing, case.final_id or ""):
@@ -188,11 +190,11 @@ class DecisionLifecycle:
 
     @property
     def reviews(self) -> PendingReviews:
-        """What waits for a review; `lapse` ends it."""
+        """The decisions that wait for a review. `lapse` ends them."""
         return self._reviews
 
     def lapse(self, at_ms: int, most: int | None = None) -> None:
-        """All pending decisions whose time for review ends at this instant lapse, or the first ``most`` of them."""
+        """Lapse the pending decisions with a review deadline at this instant, or the first ``most`` of them."""
         while self._reviews.next_lapse(at_ms) is not None and most != 0:
             most = None if most is None else most - 1
             tenant, case = self._reviews.pop()
@@ -200,7 +202,7 @@ class DecisionLifecycle:
             self._close(self._standings.of(tenant), case, at_ms, "lapse", Evidence(), reason)
 
     def forget(self, now_ms: int) -> None:
-        """Forget closed cases, and decisions that are no violation, ``retention`` after their last event."""
+        """Delete closed cases, and decisions that are not a violation, ``retention`` after their last event."""
         while self._ended and self._ended[0][0] + self._policy.retention_ms < now_ms:
             ended_ms, tenant, first_id = self._ended.popleft()
             standing = self._standings.of(tenant)
@@ -213,7 +215,7 @@ class DecisionLifecycle:
         return case.status != "pending" and case.final_id not in standing.violations
 
     def restore(self, standings: Sequence[TenantRecord]) -> None:
-        """Take over what stood before a restart."""
+        """Restore the cases and violations from before a restart."""
         for standing in standings:
             for key, until_ms in standing.quiet.items():
                 self._cooldowns.quieten(key, standing.tenant, until_ms)
@@ -238,7 +240,7 @@ class DecisionLifecycle:
     # Steps ------------------------------------------------------------------------------------------------------
 
     def _open(self, standing: TenantRecord, at_ms: int, proposed: ProposedDecision) -> DecisionCase | None:
-        """A new case, final or pending; None when this very decision has been made already."""
+        """Open a case, final or pending. Returns None if the same decision was already made."""
         final, kind, tier = proposed.final, proposed.kind, proposed.tier
         status = "final" if final else "pending_review"
         new_id = enforcement_id(
@@ -292,7 +294,7 @@ class DecisionLifecycle:
             self._uses.no_longer_pending(case)
 
     def _in_force(self, standing: TenantRecord, case: DecisionCase, origin: Origin, supersedes: str | None) -> None:
-        """A case has become final: say so, put the violation on record, and look at the escalations."""
+        """Put a final case in force: write the decision, record the violation, and check the escalations."""
         actions = self._actions(case)
         violation = None
         if "record_violation" in actions:
@@ -312,9 +314,9 @@ class DecisionLifecycle:
     def _escalate(
         self, standing: TenantRecord, escalation: Escalation, latest: RecordedViolation, rule_id: str
     ) -> None:
-        """Violations within the escalation's window that it has not used: if there are enough, it decides.
+        """Decide if the escalation's window has enough violations that it has not used.
 
-        ``rule_id`` is that of the latest violation, which sets it off.
+        ``rule_id`` is the rule of ``latest``, the violation that triggers the check.
         """
         if standing.stops:
             return
@@ -345,13 +347,13 @@ class DecisionLifecycle:
                 used=unused,
             ),
         )
-        if case is not None:  # what decides nothing uses nothing
+        if case is not None:  # without a decision, no violation is used
             self._uses.use(standing, escalation, case)
 
     def _close(
         self, standing: TenantRecord, case: DecisionCase, at_ms: int, kind: Kind, evidence: Evidence, reason: Reason
     ) -> None:
-        """End a case by a reversal or a lapse: nothing of it is in force any more."""
+        """End a case by a reversal or a lapse. Nothing of it stays in force."""
         in_force = case.id
         closing_id = enforcement_id(
             standing.tenant_id, kind, "final", case.rule_id, at_ms, Origin("enforcement", in_force)
@@ -378,7 +380,7 @@ class DecisionLifecycle:
 
 
 def _evidence_of(origin: Origin) -> Evidence:
-    """The deciding record itself is the evidence."""
+    """The evidence for a decision by a record: the record itself."""
     match origin.type:
         case "complaint":
             return Evidence(complaint_ids=(origin.id,))

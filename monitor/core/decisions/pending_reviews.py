@@ -1,4 +1,4 @@
-"""Decisions that wait for a review, by when their time for it ends."""
+"""Decisions that wait for a review, by review deadline."""
 
 import heapq
 from itertools import islice
@@ -10,18 +10,18 @@ _Entry = tuple[int, str, str, int, DecisionCase]  # review_by_ms, tenant id, cas
 
 
 class PendingReviews:
-    """The pending cases of all tenants. A case that was decided in time stays until its time has come."""
+    """The pending cases of all tenants. A case that was reviewed in time stays until its deadline."""
 
     def __init__(self) -> None:
         self._lapses: list[_Entry] = []  # a heap
 
     def add(self, standing: TenantRecord, case: DecisionCase) -> None:
-        """A case waits until its ``review_by_ms``."""
+        """Add a case, which waits until its ``review_by_ms``."""
         assert case.review_by_ms is not None
         heapq.heappush(self._lapses, (case.review_by_ms, standing.tenant_id, case.first_id, standing.tenant, case))
 
     def by_rule(self) -> dict[str, tuple[int, int]]:
-        """What waits, by rule: how many decisions, and the first instant at which one lapses."""
+        """The pending decisions by rule: their number, and the time of the first lapse."""
         found: dict[str, tuple[int, int]] = {}
         for at_ms, _, _, _, case in self._lapses:
             if case.status == "pending" and case.review_by_ms == at_ms:
@@ -35,13 +35,13 @@ class PendingReviews:
             at_ms, _, _, _, case = self._lapses[0]
             if case.status == "pending" and case.review_by_ms == at_ms:
                 return at_ms
-            heapq.heappop(self._lapses)  # it was decided in time
+            heapq.heappop(self._lapses)  # it was reviewed in time
         return None
 
     def lapses_beyond(self, most: int, until_ms: int) -> int | None:
-        """The instant, up to ``until_ms``, at which a decision lapses after ``most`` others; None where there is none.
+        """The instant, up to ``until_ms``, at which a decision lapses after ``most`` others; None if there is none.
 
-        It may be too early: cases that were decided in time are not told from others.
+        The result may be too early, because cases that were reviewed in time are counted too.
         """
         if len(self._lapses) <= most:
             return None
@@ -49,10 +49,10 @@ class PendingReviews:
         return at_ms if at_ms <= until_ms else None
 
     def lapses_due(self, until_ms: int, most: int) -> int:
-        """How many decisions lapse up to then, or were decided in time; at most ``most`` are counted."""
+        """The number of decisions that lapse up to ``until_ms`` or were reviewed in time, counted up to ``most``."""
         return sum(1 for _ in islice(those_before(self._lapses, (until_ms + 1,)), most))
 
     def pop(self) -> tuple[int, DecisionCase]:
-        """The case that `next_lapse` has found, with its tenant's number."""
+        """Remove the case that `next_lapse` found. Returns the tenant number and the case."""
         _, _, _, tenant, case = heapq.heappop(self._lapses)
         return tenant, case

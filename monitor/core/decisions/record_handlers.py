@@ -1,4 +1,4 @@
-"""What is not a call: complaints, findings, tenants, applications and reviews, one by one, in decision order."""
+"""Handlers for records that are not calls: complaints, findings, tenants, applications and reviews."""
 
 import heapq
 from bisect import bisect_left
@@ -25,7 +25,7 @@ _ORDER = 5  # the fields of a `PendingRecord` that make the decision order
 
 Other = Complaint | Finding | Tenant | Application | Review
 
-# At one instant: in this order of types, then by id, then by status (section 3 of the contract).
+# The order of records at one instant: by type, then by id, then by status (section 3 of the contract).
 _TYPE_ORDER = {Tenant: 0, Application: 1, Complaint: 2, Finding: 3, Review: 4}
 _STATUS_ORDER = {
     "received": 0,
@@ -37,7 +37,7 @@ _STATUS_ORDER = {
     "overturn": 1,
 }
 
-# Which behaviour a verified complaint of a category is; `other` only counts.
+# The behaviour of a verified complaint by category; `other` only counts.
 _BEHAVIOUR_OF = {
     "fraud": "verified_fraud_complaint",
     "harassment": "verified_harassment_complaint",
@@ -48,15 +48,15 @@ _BEHAVIOUR_OF = {
 }
 
 
-# The versions of a review, by which a duplicate is known; to be added to at the end alone.
+# The versions of a review, to detect duplicates. Stored by index: only append.
 _VERDICTS = ("uphold", "overturn")
 
 
 class PendingRecord(NamedTuple):
-    """A record that waits for the watermark. The fields before ``record`` are the decision order.
+    """A record that waits for the watermark. The fields before ``record`` form the decision order.
 
-    ``ref`` says where it was read: what was read first comes first where all else is equal. ``at_ms`` is its event
-    time, raised to the late line of its source where it came below that.
+    ``ref`` is where it was read, and breaks ties by reading order. ``at_ms`` is its event time, raised to the late line
+    of its source if it came below that line.
     """
 
     at_ms: int
@@ -74,7 +74,7 @@ class PendingRecord(NamedTuple):
 
     @property
     def weight(self) -> int:
-        """How long it takes to be decided, as so many records without a text that is looked up in the catalogue."""
+        """The cost to decide it, in records without a text to match against the catalogue."""
         match self.record:
             case Application(declared_business=business, scenario=scenario):
                 texts = business + (scenario or "")
@@ -82,12 +82,12 @@ class PendingRecord(NamedTuple):
                 texts = business or ""
             case _:
                 return 1
-        # A character becomes up to six when it is compared, and of these two one becomes up to 18.
+        # Normalisation expands a character to up to 6 characters, and each of these two to up to 18.
         return 1 + len(texts) // (6 if "\ufdfa" in texts or "\ufdfb" in texts else 30)
 
     @classmethod
     def of(cls, record: Other, at_ms: int, ref: RecordRef, raw: bytes) -> "PendingRecord":
-        """``record`` as it waits, with its bytes as they came."""
+        """Create the pending form of ``record``. ``raw`` holds its original bytes."""
         status = getattr(record, "status", None) or getattr(record, "verdict", None) or ""
         return cls(
             at_ms,
@@ -105,7 +105,7 @@ Place = tuple[Any, ...]
 
 
 class UndecidableError(Exception):
-    """An error that nobody foresaw, its cause, came of deciding one record; ``ref`` says which."""
+    """Deciding the record at ``ref`` raised an unexpected error, which is the cause of this one."""
 
     def __init__(self, ref: RecordRef) -> None:
         super().__init__(f"the record at offset {ref.offset}")
@@ -128,9 +128,10 @@ def id_of(record: Other) -> str:
 
 
 class RecordHandlers:
-    """The waiting records, and what follows when the turn of each has come.
+    """Holds the waiting records, and decides them one by one in decision order.
 
-    ``number_of`` finds or gives the number of a tenant. What was before ``from_ms`` is kept, and decides nothing.
+    ``number_of`` returns the number of a tenant, and assigns one if needed. Records before ``from_ms`` are kept, but
+    decide nothing.
     """
 
     def __init__(
@@ -155,13 +156,13 @@ class RecordHandlers:
         self._waiting: list[PendingRecord] = []  # a heap
         self._arrived: defaultdict[int, deque[PendingRecord]] = defaultdict(
             deque
-        )  # by source, from its first that waits
+        )  # by source, from its first waiting record
         self.decided: Place = ()  # the last one decided
-        # A heap of what is kept, each once: (its last record's time or an earlier one, tenant, kind, key).
+        # A heap with one entry per kept item: (time of its last record or an earlier one, tenant, kind, key).
         self._to_forget: list[tuple[int, int, str, str]] = []
 
     def wait(self, waiting: PendingRecord) -> None:
-        """Take a record that is to be decided at its event time, in the order of its source."""
+        """Add a record to decide at its event time. Records of a source must come in its order."""
         heapq.heappush(self._waiting, waiting)
         source = waiting.ref.source
         self._arrived[source].append(waiting)
@@ -171,20 +172,20 @@ class RecordHandlers:
         return len(self._waiting)
 
     def waiting(self) -> list[PendingRecord]:
-        """The records that wait, in the order in which their sources had them."""
+        """The waiting records, by source and offset."""
         return sorted(self._waiting, key=lambda waiting: (waiting.ref.source, waiting.ref.offset))
 
     def next_at(self, before: Place) -> int | None:
-        """The event time of the first waiting record, None where that does not come before ``before``."""
+        """The event time of the first waiting record; None if it does not come before ``before``."""
         return self._waiting[0].at_ms if self._waiting and self._waiting[0] < before else None
 
     def beyond(self, most: int, before: Place) -> Place | None:
-        """The place of the first record that waits behind others of the weight ``most``, or behind one that has more.
+        """The place of the first waiting record that has records of a total weight of at least ``most`` before it.
 
-        None where it is not before ``before``.
+        None if there is none, or if it does not come before ``before``.
         """
         if sum(waiting.weight for waiting in islice(self._waiting, most + 1)) <= most:
-            return None  # as a rule: few wait
+            return None  # the usual case: few records wait
         weight = 0
         for found in in_order(self._waiting):
             if weight >= max(most, 1):
@@ -193,7 +194,7 @@ class RecordHandlers:
         return None
 
     def due(self, before: Place, most: int) -> int:
-        """The weight of the records that wait and come before ``before``; no more is counted than ``most``."""
+        """The weight of the waiting records that come before ``before``, counted up to ``most``."""
         weight = 0
         for waiting in those_before(self._waiting, before):
             weight += waiting.weight
@@ -202,11 +203,11 @@ class RecordHandlers:
         return weight
 
     def complaints(self) -> Iterator[PendingRecord]:
-        """The complaints that wait, in any order."""
+        """The waiting complaints, in any order."""
         return (one for one in self._waiting if isinstance(one.record, Complaint))
 
     def waiting_since(self) -> dict[int, tuple[int, int]]:
-        """For each source with waiting records: the offset of the first of them, the source's clock before it."""
+        """For each source with waiting records: the offset of the first of them, and the source's clock before it."""
         first = {source: self._first_waiting(source) for source in self._arrived}
         return {
             source: (waiting.ref.offset, waiting.ref.clock_ms)
@@ -221,7 +222,10 @@ class RecordHandlers:
         return arrived[0] if arrived else None
 
     def decide_next(self) -> bool:
-        """Decide the first waiting record; whether it may have entered windows (a complaint). UndecidableError."""
+        """Decide the first waiting record. Returns whether it may have changed a window, that is, is a complaint.
+
+        Raises UndecidableError if the decision raises any error.
+        """
         waiting = heapq.heappop(self._waiting)
         self.decided = waiting.place
         self.forget(waiting.at_ms)
@@ -326,7 +330,7 @@ class RecordHandlers:
             self._dismissed(standing, entry.case, at_ms, origin, Evidence(finding_ids=(finding.finding_id,)))
 
     def _given(self, key: str) -> Match:
-        """The inspector named the row of the catalogue: certain."""
+        """A certain match: the inspector named the row of the catalogue."""
         row = self._catalogue.row(key)
         assert row is not None
         return Match(row, key, True)
@@ -334,7 +338,7 @@ class RecordHandlers:
     def _dismissed(
         self, standing: TenantRecord, first_id: str | None, at_ms: int, origin: Origin, evidence: Evidence
     ) -> None:
-        """What the record had decided, pending or final, is reversed."""
+        """Reverse the decision that the dismissed record had led to, if it is still pending or final."""
         case = standing.cases.get(first_id) if first_id else None
         if case is not None and case.status != "closed":
             reason = reasons.reversed_by_dismissal(origin.type, origin.id)
@@ -343,7 +347,7 @@ class RecordHandlers:
     def _review(self, standing: TenantRecord, review: Review, waiting: PendingRecord) -> None:
         at_ms = waiting.at_ms
         if at_ms < self.from_ms:
-            return  # of a decision that somebody else has made: there is none here, nor is the review at fault
+            return  # it reviews a decision that was made elsewhere; the review is not at fault
         version = _VERDICTS.index(review.verdict)
         if self._repeated(standing, "review", review.review_id, version):
             self._sink.duplicates += 1
@@ -385,7 +389,7 @@ class RecordHandlers:
         }
         found = [(match, name) for name, text in texts.items() if (match := self._catalogue.match(text))]
         if found:
-            match, name = max(found, key=lambda one: one[0].certain)  # the more certain; at a tie the first
+            match, name = max(found, key=lambda one: one[0].certain)  # a certain match first; ties go to the first
             review_by_ms = None if match.certain else at_ms + self._policy.review_within_ms
             reason = reasons.admission(match, name, application.application_id, texts[name], review_by_ms)
             self._decisions.of_application(
@@ -420,7 +424,7 @@ class RecordHandlers:
         heapq.heappush(self._to_forget, (at_ms, standing.tenant, kind, key))
 
     def forget(self, now_ms: int) -> None:
-        """Forget the ids whose last record is more than ``retention`` ago."""
+        """Delete the ids whose last record is more than ``retention`` ago."""
         self._decisions.forget(now_ms)
         while self._to_forget and self._to_forget[0][0] + self._policy.retention_ms < now_ms:
             _, tenant, kind, key = heapq.heappop(self._to_forget)
@@ -432,7 +436,7 @@ class RecordHandlers:
                 heapq.heappush(self._to_forget, (last_ms, tenant, kind, key))
 
     def restore(self, standings: Sequence[TenantRecord], since_ms: Sequence[int]) -> None:
-        """Take over what stood before a restart: each window, still empty, what happened since its ``since_ms``."""
+        """Restore the records from before a restart. Each window, still empty, gets those since its ``since_ms``."""
         complaints: list[ComplaintEntry] = []
         self._to_forget = []
         for standing in standings:

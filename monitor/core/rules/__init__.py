@@ -1,4 +1,4 @@
-"""Rules over closed windows: which tenants meet the conditions, and what follows.
+"""Rule evaluation over closed windows: which tenants meet the conditions, and what follows.
 
 It may import `decisions`, `windows`, `tenants` and `calls`.
 """

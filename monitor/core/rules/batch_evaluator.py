@@ -1,9 +1,9 @@
-"""Screens: who breaks which rule at a window's end, for all rules and all tenants at once.
+"""Batch evaluation: which tenants break which rules at a window end, for all rules and tenants at once.
 
-Those of whom nothing has changed since a rule looked last break it if they did then; only the others are looked at.
-They are asked for what a rule measures; those who are beyond its threshold, as pairs of a rule and a tenant, for its
-conditions and the bound of its confidence. Only how often one number called would be dear, and is left open: so all
-who are in breach pass, and hardly anybody else.
+Only tenants that changed since the last evaluation of a rule are evaluated; the others keep their result. First the
+metric of each rule is compared with its threshold. The pairs of rule and tenant beyond it are then checked for the
+``also`` conditions and the Wilson bound. ``caller_peak`` is expensive and is not checked, so the result contains every
+tenant in breach and few others.
 """
 
 from collections.abc import Hashable, Sequence
@@ -24,12 +24,12 @@ from monitor.policy.model import Rule
 
 _DEAR = "caller_peak"
 _UPWARDS = ("above", "at_least")
-_ONE = 0  # the place of a count that is always 1
+_ONE = 0  # the index of a count that is always 1
 _TENANT_BITS = 32
 
 
 class _Line(NamedTuple):
-    """A metric, by the places of its counts, and what is asked of it: to be greater than the limit, times ``sign``."""
+    """A condition on a metric, by the indices of its counts: ``sign`` times the value must be above ``limit``."""
 
     numerator: int
     denominator: int
@@ -40,10 +40,10 @@ class _Line(NamedTuple):
 
 @dataclass(slots=True)
 class _Places:
-    """Where the counts of one span stand among all: its sums, in a row, and others by name.
+    """The indices of the counts of one window: its sums, which are consecutive, and other counts by name.
 
-    ``present``: whether there is a record, where no denominator tells. ``others``: a place, the metric and a rule that
-    ask for it, and whether its denominator is the count.
+    ``present`` indexes whether there is a record, for metrics without a denominator. ``others`` holds an index, the
+    metric and a rule that need it, and whether the count is the denominator of the metric.
     """
 
     sums: slice
@@ -54,16 +54,16 @@ class _Places:
 
 @dataclass(frozen=True, slots=True)
 class ConditionsMet:
-    """Who may be in breach of each rule, ascending, by its place; and the rules of which an alert ends."""
+    """The tenants that may be in breach, ascending, by rule index; and the rules with an alert that ends."""
 
     breach: dict[int, Rows]
     ending: set[int]
 
 
 class BatchEvaluator:
-    """All rule states, with what their rules ask of their spans' sums, parties and complaints.
+    """Evaluates all rules on the sums, parties and complaints of their windows.
 
-    A rule's place is that of its rule state. Memory: a byte a tenant and step.
+    The index of a rule is that of its rule state. Memory: one byte per tenant and step.
     """
 
     def __init__(self, rule_states: Sequence[RuleState]) -> None:
@@ -106,12 +106,12 @@ class BatchEvaluator:
         self._sure = np.array([rule.confidence is not None for rule in rules])
         self._quantile = np.array([quantile(rule.confidence or 0.5) for rule in rules])
         self._looked = np.zeros(len(rule_states), np.bool_)
-        self._breach = np.zeros(0, np.int64)  # as they were seen last: a rule's place and a tenant, ascending
+        self._breach = np.zeros(0, np.int64)  # the last result: pairs of rule index and tenant, ascending
 
     def look(self, due: Sequence[int], tenants: int) -> ConditionsMet:
-        """What is to be seen of the rules at these places, ascending, and so many tenants.
+        """Evaluate the rules with the indices ``due``, ascending, for ``tenants`` tenants.
 
-        Rules of one step are to look together, or not to look at all until their first time.
+        Rules with the same step must be evaluated together, except before their first evaluation.
         """
         rules = np.array(due)
         flags = np.zeros(tenants, np.bool_)
@@ -136,7 +136,7 @@ class BatchEvaluator:
         return ConditionsMet(self._by_rule(rules), ending)
 
     def _remember(self, rules: Rows, flags: Flags, rule: Rows, tenant: Rows) -> None:
-        """These pairs of a rule and a tenant are in breach; of these rules and the flagged tenants no others."""
+        """Replace the result for these rules and the flagged tenants by these pairs of rule and tenant."""
         if len(self._breach):
             looked = np.zeros(len(self._rule_states), np.bool_)
             looked[rules] = True
@@ -156,16 +156,16 @@ class BatchEvaluator:
             if start < stop
         }
 
-    # Counts are ``[count, k]``, of those who are looked at; pairs are a rule's place and one of these k.
+    # Counts are ``[count, k]`` for the k tenants under evaluation. A pair is a rule index and one of these k.
 
     def _enough(self, counts: Floats, rules: Rows) -> tuple[Rows, Rows]:
-        """Of whom there is enough to be in breach of which rule: the denominator, or where there is none the count."""
+        """The pairs with a sufficient denominator, or for a metric without one, with its count beyond the threshold."""
         enough = self._gate_sign[rules, None] * counts[self._gate[rules]] > self._gate_limit[rules, None]
         place, row = np.nonzero(enough)
         return rules[place], row
 
     def _holds(self, counts: Floats, rule: Rows, row: Rows, limit: Floats) -> NDArray[np.bool_]:
-        """Of which of these pairs the rule's own value is beyond ``limit``, with enough under it, and a record."""
+        """Which of these pairs have a value beyond ``limit``, a sufficient denominator, and a record."""
         denominator = counts[self._denominator[rule, 0], row]
         value = counts[self._numerator[rule, 0], row] / (self._scale[rule, 0] * denominator)
         holds: NDArray[np.bool_] = (self._sign[rule, 0] * value > limit) & (denominator >= self._least[rule])
@@ -173,7 +173,7 @@ class BatchEvaluator:
         return holds
 
     def _conditions(self, counts: Floats, rule: Rows, row: Rows) -> NDArray[np.bool_]:
-        """Which of these pairs meet all conditions of their rules."""
+        """Which of these pairs meet all conditions of their rule."""
         numerator = counts[self._numerator[rule], row[:, None]]
         denominator = counts[self._denominator[rule], row[:, None]]
         value = numerator / (self._scale[rule] * denominator)
@@ -184,7 +184,7 @@ class BatchEvaluator:
         return kept
 
     def _ending(self, counts: Floats, due: Sequence[int], who: Rows, flags: Flags) -> set[int]:
-        """The rules of which the value of an alerted tenant is not beyond ``recover`` any more, or not there."""
+        """The rules with a firing alert whose value is no longer beyond ``recover`` or no longer exists."""
         firing = [(place, tenant) for place in due for tenant in self._rule_states[place].firing]
         if not firing:
             return set()
@@ -193,7 +193,7 @@ class BatchEvaluator:
         return set(rule[~self._holds(counts, rule, who.searchsorted(tenant), self._recover[rule])].tolist())
 
     def _counts(self, spans: set[SlidingWindow], tenants: int, who: Rows) -> Floats:
-        """What is counted of these tenants; of the other spans anything."""
+        """The counts of these tenants. Counts of windows not in ``spans`` are undefined."""
         counts = np.empty((self._width, len(who)))
         counts[_ONE] = 1
         for span in spans:
@@ -208,7 +208,7 @@ class BatchEvaluator:
         return counts
 
     def _place(self, count: int = 1) -> int:
-        """The first of so many new places."""
+        """Reserve ``count`` consecutive indices, and return the first."""
         self._width += count
         return self._width - count
 

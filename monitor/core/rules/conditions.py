@@ -1,4 +1,4 @@
-"""Breaches: which tenants break a rule by what is seen of one window, all of them at once."""
+"""Conditions: which tenants are in breach of a rule in one window, for all tenants at once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ OPS: dict[str, Callable[[Floats, float], NDArray[np.bool_]]] = {
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a rule sees of some tenants at one end: all arrays are ``[k]``, in step with ``tenants``, ascending."""
+    """The counts of a rule for some tenants at one window end. All arrays are ``[k]``; ``tenants`` is ascending."""
 
     tenants: Rows
     numerator: Counts
@@ -33,7 +33,7 @@ class View:
     present: NDArray[np.bool_]
 
     def where(self, rows: NDArray[np.bool_] | Rows) -> "View":
-        """Those rows of it."""
+        """The view with only these rows."""
         return View(
             self.tenants[rows],
             self.numerator[rows],
@@ -44,9 +44,9 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedView:
-    """A view as judged: ``value`` and ``standing`` (an alert that stands goes on) ``[k]``, in step with ``view``.
+    """An evaluated view. ``value`` and ``standing`` (a firing alert keeps firing) are ``[k]``, like ``view``.
 
-    ``breach`` are those in breach, with the ``bound`` that they were judged by and the values of each condition.
+    ``breach`` holds the tenants in breach, with their ``bound`` and the values of each ``also`` condition.
     """
 
     view: View
@@ -58,7 +58,7 @@ class EvaluatedView:
 
 
 def rule_view(sight: WindowView, rule: Rule, tenants: int, who: Rows | None = None) -> View:
-    """What the rule sees of everybody, or of some tenants."""
+    """The view of a rule, for all tenants or for ``who``."""
     numerator, denominator = sight.measure(rule.metric, rule, tenants)
     if who is None:
         return View(np.arange(tenants), numerator, denominator, sight.present(tenants))
@@ -67,7 +67,7 @@ def rule_view(sight: WindowView, rule: Rule, tenants: int, who: Rows | None = No
 
 
 def find(sight: WindowView, rule: Rule, view: View, tenants: int) -> EvaluatedView:
-    """Who of the view is in breach; `also` conditions are looked up in ``sight`` for those who may be."""
+    """Evaluate a rule on a view. `also` conditions are read from ``sight`` only for tenants that may be in breach."""
     metric = METRICS[rule.metric]
     value = values(metric, view.numerator, view.denominator)
     enough = view.present.copy()
@@ -106,7 +106,7 @@ def values(metric: Metric, numerator: Counts, denominator: Counts | None) -> Flo
 
 
 def wilson_bounds(rule: Rule, view: View, rows: Rows) -> Floats:
-    """The Wilson bounds that a rule with a confidence judges by, NaN where there is none."""
+    """The Wilson bounds for a rule with a confidence, NaN where there is none."""
     bound = np.full(len(rows), np.nan)
     if rule.confidence is not None and view.denominator is not None:
         some = view.denominator[rows] > 0
@@ -116,14 +116,14 @@ def wilson_bounds(rule: Rule, view: View, rows: Rows) -> Floats:
 
 
 def last_measure(rule: Rule, view: View, row: int) -> Measure | None:
-    """One row of a view as it is told when an alert is over; None where there is no record."""
+    """One row of a view as a measure for a resolved alert, None if there is no record."""
     if not view.present[row]:
         return None
     return measure(rule, view, row, wilson_bounds(rule, view, np.array([row]))[0])
 
 
 def measure(rule: Rule, view: View, row: np.intp | int, bound: float) -> Measure:
-    """One row of a view as it is told."""
+    """One row of a view as an output measure."""
     one = view.where(np.array([row]))
     value = float(values(METRICS[rule.metric], one.numerator, one.denominator)[0])
     return Measure(

@@ -1,4 +1,4 @@
-"""The judge: at a window's end, which tenants break a rule, whose alert fires or resolves, and who is decided on."""
+"""The evaluator: at a window end, finds the tenants in breach of each rule, fires and resolves alerts, and decides."""
 
 from bisect import bisect_right
 from collections.abc import Collection, Mapping
@@ -29,9 +29,9 @@ _NOBODY: Rows = np.empty(0, np.intp)
 
 
 class RuleEvaluator:
-    """Judges every rule at every multiple of its step, for all tenants at once.
+    """Evaluates every rule at every multiple of its step, for all tenants at once.
 
-    ``spans`` are by window length. Windows that end before ``from_ms`` are not judged: nothing comes of them.
+    Windows that end before ``from_ms`` are not evaluated.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class RuleEvaluator:
             for rule in policy.rules
         ]
         self._batch_evaluator = BatchEvaluator(self.rule_states)
-        self._removed: dict[str, ByTenant[int]] = {}  # as `RuleState.taken_back`, of rules that may be put back in time
+        self._removed: dict[str, ByTenant[int]] = {}  # `taken_back` of removed rules, in case they are restored in time
         self._by_step: dict[int, list[RuleState]] = {}
         for rule_state in self.rule_states:
             self._by_step.setdefault(rule_state.rule.step_ms, []).append(rule_state)
         self._expiries = sorted({o.expires_ms for o in policy.overrides} | {e.expires_ms for e in policy.exemptions})
-        # By tenant, so that thousands of exceptions do not make each new tenant dearer.
+        # Indexed by tenant, so that thousands of exceptions do not slow down each new tenant.
         self._overrides: dict[str, list[Override]] = {}
         for override in policy.overrides:
             self._overrides.setdefault(override.tenant, []).append(override)
@@ -83,7 +83,7 @@ class RuleEvaluator:
             self._exemptions.setdefault(exemption.tenant, []).append(exemption)
 
     def know(self, tenant_id: str, tenant: int) -> None:
-        """A tenant got its index: overrides and exemptions that name it apply from now on."""
+        """Register a new tenant under its number, with the overrides and exemptions that name it."""
         for override in self._overrides.get(tenant_id, ()):
             for rule_state in self.rule_states:
                 if rule_state.rule.id == override.rule.id:
@@ -97,9 +97,9 @@ class RuleEvaluator:
                     rule_state.exempt[tenant] = max(rule_state.exempt.get(tenant, 0), exemption.expires_ms)
 
     def due(self, after_ms: int, bounds: Mapping[int, int]) -> int | None:
-        """The next end after ``after_ms`` at which a rule has anything to judge.
+        """The next window end after ``after_ms`` at which a rule has anything to evaluate.
 
-        ``bounds`` has the last end for each step.
+        ``bounds`` is the last end for each step.
         """
         found = None
         for step_ms, rule_states in self._by_step.items():
@@ -107,7 +107,7 @@ class RuleEvaluator:
             if end_ms > bounds[step_ms] or (found is not None and end_ms >= found):
                 continue
             if not any(rule_state.span.live for rule_state in rule_states):
-                # An early alert may name an end far ahead, with nothing to judge before it.
+                # An early alert may name an end far ahead, with nothing to evaluate before it.
                 firing = [firing for rule_state in rule_states for firing in rule_state.firing.values()]
                 named = min((one.since_ms if one.early else end_ms for one in firing), default=bounds[step_ms] + 1)
                 end_ms = max(end_ms, named)
@@ -117,7 +117,7 @@ class RuleEvaluator:
         return found
 
     def judge(self, end_ms: int, tenants: int, bounds: Mapping[int, int]) -> None:
-        """Judge the rules that have a window ending at ``end_ms``: in file order, then by the tenants' ids."""
+        """Evaluate the rules with a window that ends at ``end_ms``. Output is in file order, then by tenant id."""
         for named in self._removed.values():
             _forget(named, end_ms)
         due = [
@@ -170,20 +170,20 @@ class RuleEvaluator:
         rule_state.settled_ms = end_ms
 
     def _look_once(self, rule_state: RuleState, override: Rule, tenants: int, views: dict[Params, View]) -> View:
-        """What overrides with these parameters see, looked up once at an end and kept in ``views``."""
+        """The view for overrides with these parameters, computed once per window end and cached in ``views``."""
         if override.params not in views:
             views[override.params] = rule_view(rule_state.span, override, tenants)
         return views[override.params]
 
     def _goes_on(self, rule_state: RuleState, breach: Rows, end_ms: int) -> bool:
-        """Whether all in breach are alerted on and not to be decided on, and no alert is an early one."""
+        """Whether nothing changes: all tenants in breach have an alert, none is due for a decision, none is early."""
         firing = rule_state.firing
         if not firing.keys() >= set(breach.tolist()) or any(one.early for one in firing.values()):
             return False
         return not self._cooldowns.open(rule_state.rule, end_ms, breach).any()
 
     def _apply(self, rule_state: RuleState, rule: Rule, view: View, end_ms: int, tenants: int) -> bool:
-        """Decide and alert for these tenants; whether any of them is in breach."""
+        """Decide and alert for these tenants. Returns whether any of them is in breach."""
         found = find(rule_state.span, rule, view, tenants)
         breach = found.breach
         may = self._cooldowns.open(rule, end_ms, breach.tenants)
@@ -210,15 +210,18 @@ class RuleEvaluator:
 
     @staticmethod
     def _since(rule_state: RuleState, tenant: int, end_ms: int) -> int:
-        """The end itself, unless an alert that named it (or a later one) was taken back: no alert is reopened."""
+        """The start of a new alert: ``end_ms``, or later if an early alert for that end or a later one was withdrawn.
+
+        An alert is never reopened.
+        """
         named_ms = rule_state.taken_back.get(tenant, -1)
         return end_ms if named_ms < end_ms else named_ms + rule_state.rule.step_ms
 
     def _recover(self, rule_state: RuleState, rule: Rule, found: EvaluatedView, end_ms: int) -> None:
-        """Resolve the alerts of those whose value is not beyond ``recover`` any more, or is not there.
+        """Resolve the alerts whose value is no longer beyond ``recover``, or no longer exists.
 
-        An early alert that was not in breach at the end that it had named is over, too; before that end it stands
-        as long as no judging has confirmed it.
+        An early alert that is not confirmed at the end that it named is also resolved. Before that end it keeps firing
+        until an evaluation confirms it.
         """
         view = found.view
         if not rule_state.firing or not len(view.tenants):
@@ -234,7 +237,7 @@ class RuleEvaluator:
 
     def _resolve(self, rule_state: RuleState, rule: Rule, tenant: int, measured: Measure | None, end_ms: int) -> None:
         since_ms = rule_state.firing[tenant].since_ms
-        if since_ms > end_ms:  # the end that it had named is still to come, and must not open it again
+        if since_ms > end_ms:  # the end that it named is still to come, and must not reopen it
             rule_state.taken_back[tenant] = since_ms
         self.alerts.resolve(rule_state, rule, tenant, measured, end_ms)
 
@@ -257,7 +260,7 @@ class RuleEvaluator:
         return self._decisions.of_measure(standing, rule, window, measure, evidence, reason)
 
     def _evidence(self, rule_state: RuleState, rule: Rule, standing: TenantRecord, window: Window) -> Evidence:
-        """The newest calls or complaints of the numerator, or for ``below`` of the denominator outside it."""
+        """The newest calls or complaints of the numerator; for ``below``, those of the denominator outside it."""
         metric = rule_state.metric
         if metric.family == "complaints" and rule.direction == "above":
             found = []
@@ -297,7 +300,7 @@ class RuleEvaluator:
             )
 
     def dismiss(self, rules: Collection[str], at_ms: int) -> None:
-        """The alerts of all rules but these are over, and whatever looks ahead have told of ends to come."""
+        """Resolve the alerts of all rules except ``rules``, and all early alerts."""
         for rule_state in self.rule_states:
             gone = rule_state.rule.id not in rules
             for tenant in sorted(tenant for tenant, firing in rule_state.firing.items() if gone or firing.early):
@@ -306,11 +309,11 @@ class RuleEvaluator:
 
     @property
     def firing(self) -> int:
-        """How many alerts stand."""
+        """The number of firing alerts."""
         return sum(len(rule_state.firing) for rule_state in self.rule_states)
 
     def active_alerts(self) -> StandingAlerts:
-        """All that is stored of the alerts, to be read and not changed."""
+        """The alert state to store. Read-only."""
         ours = {rule_state.rule.id: rule_state.taken_back for rule_state in self.rule_states}
         return StandingAlerts(
             {rule_state.rule.id: rule_state.firing for rule_state in self.rule_states if rule_state.firing},
@@ -318,11 +321,11 @@ class RuleEvaluator:
         )
 
     def alert_changes(self) -> dict[str, bytes | None]:
-        """The entries of alerts that are to be stored since the last call, None where one is to be deleted."""
+        """The alert entries to store since the last call. None marks an entry to delete."""
         return self._alert_store.changes(self.active_alerts())
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
-        """Take over the alerts that stood before a restart. StateFormatError."""
+        """Restore the alerts from before a restart. Raises StateFormatError if an entry has an unknown format."""
         stored = self._alert_store.restore(entries)
         for rule_state in self.rule_states:
             firing, taken_back = stored.by_rule(rule_state.rule.id)
@@ -337,11 +340,11 @@ class RuleEvaluator:
 
 
 def _forget(named: ByTenant[int], end_ms: int) -> None:
-    """Forget the ends that were named up to ``end_ms``."""
+    """Delete the named ends up to ``end_ms``."""
     for tenant in [tenant for tenant, named_ms in named.items() if named_ms <= end_ms]:
         del named[tenant]
 
 
 def _judged(firing: ActiveAlert, end_ms: int) -> bool:
-    """Whether the judging at that end has a say in an alert: a look's alert it leaves alone before it is due."""
+    """Whether the evaluation at that end may resolve the alert. An early alert is exempt before the end it names."""
     return not firing.early or firing.since_ms <= end_ms

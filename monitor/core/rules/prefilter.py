@@ -1,7 +1,7 @@
-"""prefilters: whom a look at sums alone cannot clear, for all rules of a span at once.
+"""Prefilter: the tenants that running sums alone cannot rule out, for all rules of a window at once.
 
-Each rule becomes some lines, one for each thing that it asks of sums (its metric, its conditions, its least
-denominator); who passes all of a rule's lines may be in breach of it, and everything dearer is asked of them alone.
+Each rule becomes a list of lines, one per condition on sums: its metric, its ``also`` conditions, its minimum
+denominator. A tenant that passes all lines of a rule may be in breach. Only these tenants get the expensive checks.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from monitor.policy.model import Rule
 
 
 class _Line(NamedTuple):
-    """A value, as the numbers of the fields it is made of, and what a rule asks of it; ``denominator`` -1: a count."""
+    """A condition on a value, given by the numbers of its fields. ``denominator`` is -1 for a count."""
 
     numerator: int
     denominator: int
@@ -28,13 +28,13 @@ class _Line(NamedTuple):
 
 
 class Prefilter:
-    """The lines of some rules of one span, for levels with these fields."""
+    """The lines of some rules of one window, for running sums with these fields."""
 
     def __init__(self, rules: Sequence[Rule], layout: FieldLayout, fields: Sequence[int]) -> None:
         by_rule = [list(_lines(rule, layout)) for rule in rules]
         lines = [line for some in by_rule for line in some]
         self._starts = np.cumsum([0, *map(len, by_rule[:-1])])
-        # Many lines look at one value.
+        # Many lines share one value.
         values = list(dict.fromkeys(line[:3] for line in lines))
         self._value_of = np.array([values.index(line[:3]) for line in lines])
         row = {field: number for number, field in enumerate(fields)}
@@ -42,14 +42,14 @@ class Prefilter:
         self._ratios = np.array([n for n, (_, denominator, _) in enumerate(values) if denominator >= 0], np.intp)
         self._denominators = np.array([row[denominator] for _, denominator, _ in values if denominator >= 0], np.intp)
         self._scales = np.array([scale for _, denominator, scale in values if denominator >= 0], np.int64)
-        # All as one comparison, greater than: turned over for limits from above, a hair wider where the limit will do.
+        # One comparison, greater than, for all lines: upper limits are negated, inclusive limits widened by one ulp.
         self._signs = np.array([1.0 if line.op in ("above", "at_least") else -1.0 for line in lines])
         limits = (self._signs * [line.limit for line in lines]).tolist()
         wide = [line.op in ("at_least", "at_most") for line in lines]
         self._limits = np.array([nextafter(x, -inf) if hair else x for x, hair in zip(limits, wide, strict=True)])
 
     def sift(self, sums: TenantSums, who: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Who of these tenants may be in breach of each rule: ``[k, rule]``."""
+        """Which of these tenants may be in breach of each rule, ``[k, rule]``."""
         theirs = sums.of(who)
         value = theirs[:, self._numerators].astype(np.float64)
         denominator = self._scales * theirs[:, self._denominators]
@@ -62,7 +62,7 @@ class Prefilter:
 
 
 def _lines(rule: Rule, layout: FieldLayout) -> Iterator[_Line]:
-    """What a rule asks of sums; there is always something: a record."""
+    """The conditions of a rule on sums. There is always at least one: that there is a record."""
     params = rule.params
     yield _Line(BIT["rows"], -1, 1, "at_least", 0)
     asked = [(rule.metric, rule.direction, rule.threshold, rule.min_denominator)]
@@ -75,7 +75,7 @@ def _lines(rule: Rule, layout: FieldLayout) -> Iterator[_Line]:
                 yield _Line(denominator, -1, 1, "at_least", least)
         elif metric.denominator == "answered":
             yield _Line(BIT["answered"], -1, 1, "at_least", least)
-        elif metric.denominator is not None:  # there are at most as many parties as attempts
+        elif metric.denominator is not None:  # there are never more parties than attempts
             yield _Line(BIT["attempts"], -1, 1, "at_least", least)
         elif name == "callee_over_limit" and op in ("above", "at_least"):
             yield _Line(BIT["attempts"], -1, 1, op, limit * (params.callee_limit + 1))

@@ -1,4 +1,4 @@
-"""Dockets: what is kept of each rule beside its span: who is an exception to it, and its alerts, from first to last."""
+"""Rule states: the exceptions to each rule and its alerts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,12 +19,12 @@ from schemas.outputs import Alert, Measure
 
 @dataclass(slots=True)
 class RuleState:
-    """One rule with its span, who is exempt until when, who has an override until when, and its alerts by tenant.
+    """One rule with its window, its exemptions and overrides with their expiry, and its alerts by tenant.
 
-    ``settled`` is the span's version at which the rule last found nobody in breach, at the end ``settled_ms``.
-    ``taken_back`` has for tenants whose early alert was taken back the end that it had named; ``reopened`` are those
-    whose alert was resolved since the last early look. ``from_ms`` is the first end at which the rule can be judged
-    since the policy was changed, ``override_from_ms`` a later one for tenants whose override looks at something else.
+    ``settled`` is the window version at which the rule last found no breach, at the end ``settled_ms``. ``taken_back``
+    is the end that a withdrawn early alert named, by tenant. ``reopened`` holds the tenants whose alert was resolved
+    since the last early evaluation. ``from_ms`` is the first end at which the rule can be evaluated after a policy
+    change; ``override_from_ms`` is a later one for tenants whose override needs other fields.
     """
 
     rule: Rule
@@ -41,19 +41,19 @@ class RuleState:
 
     @property
     def metric(self) -> Metric:
-        """The metric that the rule judges."""
+        """The metric of the rule."""
         return METRICS[self.rule.metric]
 
     def overridden(self, end_ms: int, tenants: int) -> set[int]:
-        """Of so many tenants those with an override at a window end."""
+        """The tenants with a number below ``tenants`` that have an override at a window end."""
         return {t for t, (_, expires) in self.overrides.items() if end_ms < expires and t < tenants}
 
     def exempted(self, end_ms: int, tenants: int) -> set[int]:
-        """Of so many tenants those who are exempt at a window end."""
+        """The tenants with a number below ``tenants`` that are exempt at a window end."""
         return {t for t, expires in self.exempt.items() if end_ms < expires and t < tenants}
 
     def ruled(self, who: Rows, end_ms: int, tenants: int) -> Iterator[tuple[Rule, Rows]]:
-        """These tenants by the rule that holds for them at a window end; those who are exempt are left out."""
+        """These tenants, grouped by the rule that applies to them at a window end. Exempt tenants are left out."""
         if self.overrides or self.exempt:
             apart, exempt = self.overridden(end_ms, tenants), self.exempted(end_ms, tenants)
             named = np.isin(who, list(apart | exempt))
@@ -66,7 +66,7 @@ class RuleState:
 
 
 class Alerts:
-    """Fires and resolves the alerts of rule states, into the sink; ``names`` has every tenant's id, and grows."""
+    """Fires and resolves alerts, into the output buffer. ``names`` is the list of tenant ids, which grows."""
 
     def __init__(self, policy: Policy, names: Sequence[str], sink: Output) -> None:
         self._policy = policy
@@ -76,12 +76,12 @@ class Alerts:
     def fire(
         self, rule_state: RuleState, rule: Rule, tenant: int, firing: ActiveAlert, measure: Measure, updated_ms: int
     ) -> None:
-        """A tenant's alert fires, or is told again because a decision came of it."""
+        """Fire an alert, or write it again because a decision followed from it."""
         rule_state.firing[tenant] = firing
         self._tell(rule_state, rule, tenant, "firing", measure, updated_ms)
 
     def resolve(self, rule_state: RuleState, rule: Rule, tenant: int, measure: Measure | None, updated_ms: int) -> None:
-        """A tenant's alert is over."""
+        """Resolve an alert."""
         self._tell(rule_state, rule, tenant, "resolved", measure, updated_ms)
         del rule_state.firing[tenant]
         rule_state.reopened.add(tenant)
@@ -115,7 +115,7 @@ class Alerts:
 
 
 def severity_of(rule: Rule, behaviour: Behaviour) -> Literal["info", "warning", "critical"]:
-    """How bad an alert of the rule is."""
+    """The severity of an alert of the rule."""
     if rule.mode == "shadow":
         return "info"
     return "warning" if behaviour.tier == "minor" else "critical"

@@ -19,12 +19,12 @@ def quantile(confidence: float) -> float:
 def wilson_bound(
     numerator: NDArray[np.int64], denominator: NDArray[np.int64], confidence: float, lower: bool
 ) -> Floats:
-    """The lower or the upper bound of each ``numerator / denominator`` , the share capped at 1."""
+    """The lower or the upper bound of each ``numerator / denominator``, with the share capped at 1."""
     return bound(numerator, denominator.astype(np.float64), quantile(confidence), 1.0 if lower else -1.0)
 
 
 def bound(numerator: NDArray[Any], n: Floats, z: Floats | float, sign: Floats | float) -> Floats:
-    """The bounds by quantiles ``z``, lower where ``sign`` is 1 and upper where it is -1."""
+    """The bounds for the quantiles ``z``, lower where ``sign`` is 1 and upper where it is -1."""
     p = np.minimum(numerator / n, 1.0)
     centre = p + z * z / (2 * n)
     spread = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))

@@ -1,4 +1,4 @@
-"""What is known of each tenant besides its calls, and how it is stored in entries and pages.
+"""The data of each tenant besides its calls, and its storage in entries and pages.
 
 It may import `calls`.
 """

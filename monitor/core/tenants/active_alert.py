@@ -1,4 +1,4 @@
-"""An alert that stands, and what the judge keeps by tenant so that only what has changed is stored again."""
+"""Firing alerts, and values by tenant with change tracking, so that only changes are stored again."""
 
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
@@ -9,9 +9,10 @@ V = TypeVar("V")
 
 
 class ActiveAlert(Struct, frozen=True, gc=False):
-    """An alert that stands: since when, and the latest decision made while it stood.
+    """A firing alert: its start, and the latest decision made while it fired.
 
-    ``early``: it fired before the window that ends at ``since_ms`` was judged, and no judging has confirmed it yet.
+    ``early``: it fired before the window that ends at ``since_ms`` was evaluated, and no evaluation has confirmed it
+    yet.
     """
 
     since_ms: int
@@ -22,7 +23,7 @@ class ActiveAlert(Struct, frozen=True, gc=False):
 class ByTenant(dict[int, V]):
     """Values by tenant. Each tenant whose value is set or removed is added to ``changed``.
 
-    To be changed by ``one[tenant] = value`` and ``del one[tenant]`` alone.
+    Only ``one[tenant] = value`` and ``del one[tenant]`` track changes; do not use other mutating methods.
     """
 
     def __init__(self, changed: set[int] | None = None) -> None:
@@ -38,30 +39,30 @@ class ByTenant(dict[int, V]):
         self._changed.add(tenant)
 
     def load(self, stored: Mapping[int, V]) -> None:
-        """Become what was stored."""
+        """Replace all values by stored ones, without marking changes."""
         self.clear()
         self.update(stored)
 
 
 class StandingAlerts(Struct):
-    """A shard's alerts by rule and tenant: those that stand, and of early ones taken back the end that each named."""
+    """The alerts of a shard by rule and tenant: firing alerts, and the end that each withdrawn early alert named."""
 
     firing: dict[str, dict[int, ActiveAlert]]
     taken_back: dict[str, dict[int, int]]
 
     def by_rule(self, rule_id: str) -> tuple[Mapping[int, ActiveAlert], Mapping[int, int]]:
-        """Those of one rule."""
+        """The alerts of one rule."""
         return self.firing.get(rule_id, {}), self.taken_back.get(rule_id, {})
 
     def add(self, other: "StandingAlerts") -> None:
-        """Those of other tenants, too."""
+        """Add the alerts of other tenants."""
         for rule_id, firing in other.firing.items():
             self.firing.setdefault(rule_id, {}).update(firing)
         for rule_id, named in other.taken_back.items():
             self.taken_back.setdefault(rule_id, {}).update(named)
 
     def of(self, tenants: Mapping[int, int]) -> "StandingAlerts":
-        """Those of these tenants, each under the number that it gets."""
+        """The alerts of these tenants, under the new numbers that ``tenants`` maps to."""
 
         def renumbered(known: dict[str, dict[int, V]]) -> Iterator[tuple[str, dict[int, V]]]:
             for rule_id, values in known.items():

@@ -1,7 +1,7 @@
-"""How the alerts that stand are stored: in pages of tenants whose numbers follow, of all rules.
+"""Storage of firing alerts, in pages of consecutive tenant numbers for all rules.
 
-Entries: ``a<page>``. An alert that fires or is resolved rewrites one small page, and the head holds none of them,
-however many tenants are in breach.
+Entries: ``a<page>``. An alert that fires or is resolved rewrites one small page. The head holds no alerts, so its size
+does not depend on the number of tenants in breach.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,14 +36,14 @@ class _StoredPage(Struct, array_like=True):
 
 
 class AlertStore:
-    """Which tenants' alerts have changed since they were last stored (``changed``), and which pages there are."""
+    """Tracks the tenants whose alerts changed since they were last stored (``changed``), and the stored pages."""
 
     def __init__(self) -> None:
         self.changed: set[int] = set()
         self._pages: set[int] = set()
 
     def changes(self, alerts: StandingAlerts) -> dict[str, bytes | None]:
-        """The pages that have changed since the last call, None where one is to be deleted."""
+        """The pages that changed since the last call. None marks a page to delete."""
         numbers = sorted({tenant // TENANTS_TOGETHER for tenant in self.changed})
         self.changed.clear()
         changes: dict[str, bytes | None] = {}
@@ -58,7 +58,7 @@ class AlertStore:
         return changes
 
     def restore(self, entries: Mapping[str, bytes]) -> StandingAlerts:
-        """The stored alerts. StateFormatError."""
+        """Load the stored alerts. Raises StateFormatError if a format is unknown."""
         alerts = decode_alerts(entries)
         self._pages = set(_numbers(entries))
         self.changed.clear()
@@ -66,14 +66,14 @@ class AlertStore:
 
 
 def encode_alerts(alerts: StandingAlerts) -> dict[str, bytes]:
-    """All pages of these alerts."""
+    """Encode alerts as pages."""
     tenants = {tenant for known in (alerts.firing, alerts.taken_back) for values in known.values() for tenant in values}
     pages = sorted({tenant // TENANTS_TOGETHER for tenant in tenants})
     return {_key(number): page for number in pages if (page := _page(number, alerts))}
 
 
 def decode_alerts(entries: Mapping[str, bytes]) -> StandingAlerts:
-    """The alerts of all stored pages. StateFormatError."""
+    """Decode the alerts of all stored pages. Raises StateFormatError if a format is unknown."""
     alerts, unpack = StandingAlerts({}, {}), Unpacker(_StoredPage, "a page of alerts")
     for number in sorted(_numbers(entries)):
         page = unpack(entries[_key(number)])
@@ -87,7 +87,7 @@ def decode_alerts(entries: Mapping[str, bytes]) -> StandingAlerts:
 
 
 def _page(number: int, alerts: StandingAlerts) -> bytes | None:
-    """The page with that number; None where nothing is in it."""
+    """The page with that number; None if it is empty."""
     firing, taken_back = alerts.firing, alerts.taken_back
     tenants = range(number * TENANTS_TOGETHER, (number + 1) * TENANTS_TOGETHER)
     fires = [

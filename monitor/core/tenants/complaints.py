@@ -1,7 +1,7 @@
-"""Complaints in windows: how many each tenant has, how many were verified, and by how many people.
+"""Complaints in windows: for each tenant the complaints, the verified complaints, and the distinct complainants.
 
-Counting follows the decision order, one complaint at a time: there are few of them, and a dismissal takes one off
-again wherever it still counts.
+Complaints are few and are counted one at a time, in decision order. A dismissal removes a complaint from each window
+in which it counts.
 """
 
 from array import array
@@ -21,11 +21,11 @@ _COUNTED = ("records", "complaints", "verified", "complainants")
 
 
 class ComplaintEntry(Struct, gc=False):
-    """What is kept of one complaint. Times are event times in ms as they were decided.
+    """One complaint. Times are the event times in ms at which its records were decided.
 
-    ``received_ms``, ``verified_ms`` and ``dismissed_ms`` are the times of the statuses that were taken. ``written_ms``
-    is the largest ``updated_ms`` as written, whose record's complainant counts. ``case`` is the id of its decision.
-    ``first_in`` and ``verified_in`` say in which windows (a bit each) it counts just now; they are not stored.
+    ``received_ms``, ``verified_ms`` and ``dismissed_ms`` are the times of its statuses. ``written_ms`` is the largest
+    ``updated_ms`` as written; the complainant of that record counts. ``case`` is the id of its decision. ``first_in``
+    and ``verified_in`` have one bit for each window in which it counts now; they are not stored.
     """
 
     complaint_id: str
@@ -44,12 +44,12 @@ class ComplaintEntry(Struct, gc=False):
 
     @classmethod
     def of(cls, complaint: Complaint, tenant: int, at_ms: int) -> "ComplaintEntry":
-        """That of a complaint whose first record is to be taken at ``at_ms``."""
+        """Create the entry for a complaint whose first record is decided at ``at_ms``."""
         complainant = complaint.complainant or None
         return cls(complaint.complaint_id, tenant, at_ms, at_ms, complaint.updated_ms, complainant)
 
     def take(self, complaint: Complaint, at_ms: int) -> None:
-        """A record of it that is no duplicate."""
+        """Apply a record that is not a duplicate."""
         if complaint.updated_ms >= self.written_ms:
             self.complainant = complaint.complainant or None
             self.written_ms = complaint.updated_ms
@@ -63,61 +63,61 @@ class ComplaintEntry(Struct, gc=False):
                 self.dismissed_ms = at_ms
 
     def has(self, status: str) -> bool:
-        """Whether a record of that status was taken."""
+        """Whether the complaint had a record with that status."""
         at_ms = {"received": self.received_ms, "verified": self.verified_ms, "dismissed": self.dismissed_ms}[status]
         return at_ms is not None
 
     @property
     def times(self) -> list[int]:
-        """The times of the statuses that were taken."""
+        """The times of its statuses."""
         return [ms for ms in (self.received_ms, self.verified_ms, self.dismissed_ms) if ms is not None]
 
     @property
     def dismissed(self) -> bool:
-        """Whether it was ever dismissed, which is for good."""
+        """Whether it was ever dismissed. A dismissal is permanent."""
         return self.dismissed_ms is not None
 
 
 class ComplaintWindow:
-    """The complaints of ``[end - window_ms, end)``, by tenant.
+    """The complaints in ``[end - window_ms, end)``, by tenant.
 
-    That there was a record is kept for every window, since it makes a tenant's windows judged; what complaints
-    count (``counting``) and by how many people they were (``people``) only where a rule asks.
+    Every window counts records, because a record makes the tenant's window subject to evaluation. Complaints are
+    counted only if a rule needs them (``counting``), complainants only if a rule needs those (``people``).
     """
 
     def __init__(self, window_ms: int, bit: int, counting: bool, people: bool) -> None:
         self.window_ms = window_ms
         self.counting = counting
         self._bit = 1 << bit
-        # Arrays of the standard library: one element is read and written three times as fast as numpy's.
+        # Standard library arrays: access to one element is three times as fast as in numpy.
         self._counts = {name: array("q") for name in _COUNTED}
         self._records: deque[tuple[int, int]] = deque()
         self._firsts: deque[ComplaintEntry] = deque()
         self._verified: deque[ComplaintEntry] = deque()
         self._people: dict[int, Counter[str]] | None = {} if people else None
         self.version = 0
-        self.watched: list[DirtyTenants] = []  # told of the tenants whose counts change
+        self.watched: list[DirtyTenants] = []  # notified of the tenants whose counts change
 
     def record(self, at_ms: int, tenant: int) -> None:
-        """Any record of a complaint."""
+        """Count a record of a complaint."""
         self._records.append((at_ms, tenant))
         self._add("records", tenant, 1)
 
     def first(self, entry: ComplaintEntry) -> None:
-        """A complaint's first record was decided."""
+        """Count a complaint, whose first record was decided."""
         self._firsts.append(entry)
         if not entry.dismissed:
             self._count_first(entry, 1)
 
     def verified(self, entry: ComplaintEntry) -> None:
-        """A complaint was verified."""
+        """Count a complaint as verified."""
         self._verified.append(entry)
         if not entry.dismissed:
             entry.verified_in |= self._bit
             self._add("verified", entry.tenant, 1)
 
     def dismissed(self, entry: ComplaintEntry) -> None:
-        """A complaint was dismissed: it counts no longer, for good."""
+        """Remove a dismissed complaint permanently."""
         if entry.first_in & self._bit:
             self._count_first(entry, -1)
         if entry.verified_in & self._bit:
@@ -125,13 +125,13 @@ class ComplaintWindow:
             self._add("verified", entry.tenant, -1)
 
     def renamed(self, entry: ComplaintEntry, complainant: str | None) -> None:
-        """A newer record names another complainant; the entry still has the former one."""
+        """Count another complainant for an entry that still has the old one."""
         if self._people is not None and entry.first_in & self._bit:
             self._person(self._people, entry.tenant, entry.complainant, -1)
             self._person(self._people, entry.tenant, complainant, 1)
 
     def leave(self, before_ms: int) -> None:
-        """Take away what happened before ``before_ms``, the window's start."""
+        """Remove everything before ``before_ms``, the window start."""
         while self._records and self._records[0][0] < before_ms:
             self._add("records", self._records.popleft()[1], -1)
         while self._firsts and self._firsts[0].first_ms < before_ms:
@@ -145,25 +145,25 @@ class ComplaintWindow:
                 self._add("verified", entry.tenant, -1)
 
     def leaving(self, before_ms: int) -> Iterator[int]:
-        """The tenants of the records that happened before ``before_ms``, once for each."""
+        """The tenant of each record before ``before_ms``."""
         return (tenant for _, tenant in takewhile(lambda record: record[0] < before_ms, self._records))
 
     def leaving_firsts(self, before_ms: int) -> Iterator[ComplaintEntry]:
-        """The complaints that count, and will not when what happened before ``before_ms`` has left."""
+        """The counted complaints that leave the window with everything before ``before_ms``."""
         some = takewhile(lambda entry: entry.first_ms < before_ms, self._firsts)
         return (entry for entry in some if entry.first_in & self._bit)
 
     def leaving_verified(self, before_ms: int) -> Iterator[ComplaintEntry]:
-        """The complaints that count as verified, and then will not."""
+        """The complaints counted as verified that leave with everything before ``before_ms``."""
         some = takewhile(lambda entry: (entry.verified_ms or 0) < before_ms, self._verified)
         return (entry for entry in some if entry.verified_in & self._bit)
 
     def people(self, tenant: int) -> Counter[str]:
-        """How many of a tenant's complaints that count each complainant has; empty where no rule asks."""
+        """The counted complaints of a tenant by complainant; empty if no rule needs them."""
         return Counter((self._people or {}).get(tenant, ()))
 
     def count(self, name: str, tenants: int) -> Counts:
-        """``records``, ``complaints``, ``verified`` or ``complainants`` of each tenant ``[tenants]``."""
+        """The ``records``, ``complaints``, ``verified`` or ``complainants`` of each tenant, ``[tenants]``."""
         counts = np.zeros(tenants, np.int64)
         known = np.frombuffer(self._counts[name], np.int64)[:tenants]
         counts[: len(known)] = known
@@ -201,9 +201,9 @@ class ComplaintWindow:
 
 
 class ComplaintForecast:
-    """What a `ComplaintWindow` will count at an end to come, of all that has been read.
+    """What a `ComplaintWindow` will count at a future end, from everything read so far.
 
-    It begins with what the window counts now, without what will have left, and is brought up to date by `change`.
+    It starts with the current counts of the window, less what will have left. `change` keeps it up to date.
     """
 
     def __init__(self, window: ComplaintWindow, end_ms: int, tenants: int) -> None:
@@ -211,7 +211,7 @@ class ComplaintForecast:
         self._window = window
         self._counts = {name: window.count(name, tenants) for name in _COUNTED}
         self._records = len(window)
-        self._people: dict[int, Counter[str]] = {}  # of those of whom something differs from the window
+        self._people: dict[int, Counter[str]] = {}  # of tenants that differ from the window
         for tenant in window.leaving(self._start_ms):
             self._count("records", tenant, -1)
         for entry in window.leaving_firsts(self._start_ms):
@@ -220,7 +220,7 @@ class ComplaintForecast:
             self._count("verified", entry.tenant, -1)
 
     def change(self, before: ComplaintEntry | None, after: ComplaintEntry) -> None:
-        """A complaint that stood as ``before`` at the end will stand as ``after``."""
+        """Replace the state ``before`` of a complaint at the end by ``after``."""
         for entry, step in ((before, -1), (after, 1)):
             if entry is None:
                 continue
@@ -253,7 +253,7 @@ class ComplaintForecast:
             self._records += step
 
     def reach(self, tenants: int) -> None:
-        """So many tenants are known by now."""
+        """Grow to ``tenants`` tenants."""
         more = tenants - len(self._counts["records"])
         if more > 0:
             self._counts = {name: np.pad(counts, (0, more)) for name, counts in self._counts.items()}

@@ -1,4 +1,4 @@
-"""Touched: the tenants of whom something has changed since somebody looked last."""
+"""Dirty tenants: those that changed since the last evaluation."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,23 +7,23 @@ Flags = NDArray[np.bool_]
 
 
 class DirtyTenants:
-    """A flag for each tenant. Memory: a byte a tenant."""
+    """A flag for each tenant. Memory: one byte per tenant."""
 
     def __init__(self) -> None:
         self._flags: Flags = np.zeros(0, np.bool_)
 
     def add(self, who: NDArray[np.integer]) -> None:
-        """Something of these tenants (at least one), ascending, has changed."""
+        """Mark these tenants (at least one), ascending, as changed."""
         self._reach(int(who[-1]) + 1)
         self._flags[who] = True
 
     def add_one(self, tenant: int) -> None:
-        """Something of this tenant has changed."""
+        """Mark a tenant as changed."""
         self._reach(tenant + 1)
         self._flags[tenant] = True
 
     def take(self, tenants: int) -> Flags:
-        """The flags ``[tenants]`` of everybody who is known by now; they begin anew."""
+        """Return the flags of all tenants, ``[tenants]``, and clear them."""
         self._reach(tenants)
         flags, self._flags = self._flags[:tenants], np.zeros_like(self._flags)
         return flags

@@ -1,4 +1,4 @@
-"""Looks into a heap of `heapq` that leave it as it is and cost by what is found, not by what is there."""
+"""Read-only traversals of a `heapq` heap. Their cost depends on the items visited, not on the size of the heap."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ def in_order(heap: Sequence[T]) -> Iterator[T]:
 
 
 def those_before(heap: Sequence[T], before: tuple[Any, ...]) -> Iterator[T]:
-    """The items that are less than ``before``, in any order."""
+    """The items less than ``before``, in any order."""
     places = [0]
     while places:
         place = places.pop()

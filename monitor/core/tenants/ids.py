@@ -1,4 +1,4 @@
-"""Deterministic ids: the same facts give the same id on any machine, after any crash, under any policy file."""
+"""Deterministic ids: the same facts give the same id on any machine, after any crash, with any policy file."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Origin(NamedTuple):
-    """What a decision came from: a record's type and id, the id that is reversed, or nothing (a measured rule)."""
+    """The origin of a decision: a record's type and id, a reversed event, or nothing (a measured rule)."""
 
     type: str
     id: str
@@ -26,9 +26,10 @@ def enforcement_id(
 ) -> str:
     """The id of an enforcement event (section 6 of the contract), 32 hexadecimal digits behind ``cwe-``.
 
-    ``origin`` is the deciding record (for an escalation: that of the violation which set it off), or
-    ``("enforcement", id)`` for what reverses that id, or `MEASURED`. ``further`` tells decisions of one instant apart:
-    of a `tenant` or `application` its ``updated_ms`` as written, of an escalation the rule of that violation.
+    ``origin`` is the deciding record (for an escalation, that of the violation that triggers it), or
+    ``("enforcement", id)`` for an event that reverses that id, or `MEASURED`. ``further`` distinguishes decisions of
+    one instant: for a `tenant` or `application`, its ``updated_ms`` as written; for an escalation, the rule of that
+    violation.
     """
     return "cwe-" + _digest(tenant_id, kind, status, rule_id, decided_ms, *origin, *further)
 
@@ -39,7 +40,7 @@ def alert_id(tenant_id: str, rule_id: str, since_ms: int) -> str:
 
 
 def review_id(tenant_id: str, enforcement_id: str, verdict: str) -> str:
-    """The id of a review that `callwarden reviews` writes: one a verdict on a decision, however often it is sent."""
+    """The id of a review that `callwarden reviews` writes. Sending the same verdict again gives the same id."""
     return "cwr-" + _digest(tenant_id, enforcement_id, verdict)
 
 

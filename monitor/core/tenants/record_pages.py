@@ -1,11 +1,11 @@
-"""Pages: the records of one kind that a tenant has, in the pieces in which they are stored."""
+"""Pages: the records of one kind of a tenant, in the units in which they are stored."""
 
 from collections.abc import Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 
 class PagedRecords(Protocol):
-    """An item that knows the number of its page."""
+    """An item that holds the number of its page."""
 
     page: int
 
@@ -16,9 +16,9 @@ P = TypeVar("P", bound=PagedRecords)
 class Pages(Generic[P]):
     """Items in pages of at most ``size``, with the numbers of the pages that changed since they were last stored.
 
-    An item stays in its page until it is removed, so a change stores one page, however many items there are. A new
-    item enters the last page, or a new one behind it. Which item is in which page depends on the items that are there,
-    and on nothing else: it is the same after a restart.
+    An item stays in its page until it is removed, so a change rewrites one page, however many items there are. A new
+    item enters the last page, or a new page after it. The page of an item depends only on the existing items, so it is
+    the same after a restart.
     """
 
     __slots__ = ("_changed", "_pages", "_size")
@@ -29,7 +29,7 @@ class Pages(Generic[P]):
         self._changed: set[int] | None = None
 
     def add(self, item: P) -> None:
-        """Put a new item into a page."""
+        """Add a new item to a page."""
         number = next(reversed(self._pages), 0)
         if len(self._pages.get(number, ())) >= self._size:
             number += 1
@@ -38,11 +38,11 @@ class Pages(Generic[P]):
         self._mark(number)
 
     def touch(self, item: P) -> None:
-        """The item is about to change, or has changed."""
+        """Mark the page of an item as changed, before or after the change."""
         self._mark(item.page)
 
     def remove(self, item: P) -> None:
-        """Take the item out of its page; an empty page is removed."""
+        """Remove the item from its page. An empty page is removed."""
         items = self._pages[item.page]
         del items[next(place for place, one in enumerate(items) if one is item)]
         if not items:
@@ -50,19 +50,19 @@ class Pages(Generic[P]):
         self._mark(item.page)
 
     def load(self, number: int, items: Iterable[P]) -> None:
-        """Take over a stored page; to be called in ascending order of numbers."""
+        """Load a stored page. Call this in ascending order of page numbers."""
         self._pages[number] = list(items)
         for item in self._pages[number]:
             item.page = number
 
     def changed(self) -> Iterator[tuple[int, list[P] | None]]:
-        """The pages that changed since the last call, ascending, None for one that was removed."""
+        """The pages that changed since the last call, ascending. None marks a removed page."""
         changed, self._changed = self._changed, None
         for number in sorted(changed or ()):
             yield number, self._pages.get(number)
 
     def mark_all(self) -> None:
-        """Count all pages as changed."""
+        """Mark all pages as changed."""
         self._changed = set(self._pages)
 
     def _mark(self, number: int) -> None:

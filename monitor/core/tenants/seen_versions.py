@@ -1,4 +1,4 @@
-"""Seen records: which versions of a tenant record, an application or a review were taken, to find a duplicate."""
+"""Seen versions of a tenant record, an application or a review, to detect duplicates."""
 
 from bisect import bisect_left, bisect_right, insort
 from typing import Final
@@ -6,14 +6,14 @@ from typing import Final
 from msgspec import Struct
 
 VERSIONS_TOGETHER: Final = 32
-"""How many versions a run holds at most."""
+"""The most versions in a run."""
 
 UNPLACED: Final = -1
-"""The page of a run that is in none yet."""
+"""The page of a run that has no page yet."""
 
 
 class VersionRun(Struct, gc=False):
-    """Some versions of one record, ascending. ``last_ms`` is the latest event time at which one of them was taken."""
+    """Some versions of one record, ascending. ``last_ms`` is the latest event time of one of them."""
 
     key: str
     last_ms: int
@@ -22,9 +22,9 @@ class VersionRun(Struct, gc=False):
 
 
 class SeenVersions:
-    """The versions of one record, in ``runs`` of at most `VERSIONS_TOGETHER` that ascend.
+    """The versions of one record, in ascending ``runs`` of at most `VERSIONS_TOGETHER`.
 
-    A record may come in any number of versions: one more changes one run, or splits one.
+    A record may have any number of versions. A new version changes or splits only one run.
     """
 
     __slots__ = ("runs",)
@@ -34,22 +34,22 @@ class SeenVersions:
 
     @property
     def last_ms(self) -> int:
-        """The event time of the version that was taken last."""
+        """The latest event time of its versions."""
         return max(run.last_ms for run in self.runs)
 
     def has(self, version: int) -> bool:
-        """Whether that version was taken."""
+        """Whether that version was seen."""
         versions = self.runs[self._place(version)].versions
         at = bisect_left(versions, version)
         return at < len(versions) and versions[at] == version
 
     def take(self, version: int, at_ms: int) -> list[VersionRun]:
-        """Take a version that it does not have; the runs that changed, a new one with the page `UNPLACED`."""
+        """Add a new version. Returns the runs that changed; a new run has the page `UNPLACED`."""
         place = self._place(version)
         run = self.runs[place]
         changed = [run]
         if len(run.versions) >= VERSIONS_TOGETHER:
-            if version > run.versions[-1]:  # versions ascend as a rule: full runs stay as they are
+            if version > run.versions[-1]:  # versions usually ascend, so full runs stay unchanged
                 upper, changed = VersionRun(run.key, at_ms, []), []
             else:
                 middle = len(run.versions) // 2

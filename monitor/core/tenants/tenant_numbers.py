@@ -1,4 +1,4 @@
-"""Tenant numbers: each tenant of a shard has the number of its place in the order in which they were first read."""
+"""Tenant numbers: the tenants of a shard are numbered in the order in which they were first read."""
 
 from collections.abc import Callable, Sequence
 from itertools import repeat
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class TenantNumbers:
-    """Numbers from 0 up, given once and never taken back. ``on_new`` is called with each new id and its number."""
+    """Numbers from 0, which never change. ``on_new`` is called with each new id and its number."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -19,7 +19,7 @@ class TenantNumbers:
         return len(self.names)
 
     def of(self, tenant_id: str) -> int:
-        """The number of a tenant, a new one when it has none."""
+        """The number of a tenant. Assigns a new one if it has none."""
         number = self.by_name.get(tenant_id)
         if number is None:
             number = self.by_name[tenant_id] = len(self.names)
@@ -29,7 +29,7 @@ class TenantNumbers:
         return number
 
     def of_used(self, names: Sequence[str], used: NDArray[np.bool_]) -> NDArray[np.int32]:
-        """The number of each of these tenants; -1 for new ones that are not ``used``."""
+        """The number of each of these tenants; -1 for new tenants that are not ``used``."""
         numbers = np.fromiter(map(self.by_name.get, names, repeat(-1)), np.int32, len(names))
         for new in np.flatnonzero((numbers < 0) & used).tolist():
             numbers[new] = self.of(names[new])

@@ -1,4 +1,4 @@
-"""Standing: what is on a tenant's record, what is pending, and what stands against it. One a tenant."""
+"""Tenant record: the complaints, findings, decisions and violations of one tenant."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -16,13 +16,13 @@ FINDINGS: Final = "q"
 VERSIONS: Final = "v"
 CASES: Final = "d"
 PAGE_SIZES: Final = {COMPLAINTS: 32, FINDINGS: 32, VERSIONS: 16, CASES: 8}
-"""The kinds of what a standing holds, and how many of each are stored together: some kilobytes as a rule."""
+"""The kinds of items in a tenant record, and the number of each in a page: usually a few kilobytes."""
 
 
 class RecordedViolation(Struct, gc=False):
-    """One final decision with ``record_violation``. ``origin`` is its deciding record's type and id.
+    """One final decision with ``record_violation``. ``origin`` is the type and id of its deciding record.
 
-    ``counts`` is false for an escalation's own decisions, ``used_by`` has the escalations that have used it, each with
+    ``counts`` is false for the decisions of escalations. ``used_by`` maps each escalation that used the violation to
     the first id of its case.
     """
 
@@ -34,11 +34,11 @@ class RecordedViolation(Struct, gc=False):
 
 
 class DecisionCase(Struct, gc=False):
-    """A decision and what became of it: pending, final, or closed (reversed or lapsed).
+    """A decision and its state: pending, final, or closed (reversed or lapsed).
 
-    ``pending_id`` and ``final_id`` are its events' ids, both for an upheld one; ``closing_id`` that of the
-    reversal or lapse. ``measured`` is true for a measured rule's decision, ``escalation`` the escalation whose
-    it is. ``frozen``: whether the event in force froze refunds. ``violation`` is what it has put on record.
+    ``pending_id`` and ``final_id`` are the ids of its events; an upheld decision has both. ``closing_id`` is the id of
+    the reversal or lapse. ``measured`` is true for a decision by a measured rule; ``escalation`` is the id of the
+    escalation that made it. ``frozen``: whether the event in force froze refunds. ``violation`` is the recorded one.
     """
 
     first_id: str
@@ -66,14 +66,14 @@ class DecisionCase(Struct, gc=False):
 
     @property
     def id(self) -> str:
-        """The id in force: of the final event, before it of the pending one."""
+        """The id in force: that of the final event if there is one, else that of the pending event."""
         in_force = self.final_id or self.pending_id
         assert in_force is not None
         return in_force
 
 
 class FindingEntry(Struct, gc=False):
-    """What is kept of one finding."""
+    """One finding."""
 
     finding_id: str
     last_ms: int
@@ -83,18 +83,18 @@ class FindingEntry(Struct, gc=False):
 
     @property
     def dismissed(self) -> bool:
-        """Whether it was ever dismissed, which is for good."""
+        """Whether it was ever dismissed. A dismissal is permanent."""
         return "dismissed" in self.statuses
 
 
 class TenantRecord:
-    """One tenant. ``cases`` are by their first event's id, ``case_of`` finds them by any id that they have had.
+    """One tenant. ``cases`` is keyed by the id of the first event; ``case_of`` maps every event id to that id.
 
-    ``stops`` are the ids of the cases that are standing final terminations and bans, with their kind; ``quiet``
-    has, for `monitor.core.decisions.cooldowns` keys, until when measured rules are quiet.
+    ``stops`` maps the first id of each final termination or ban in force to its kind. ``quiet`` maps the keys of
+    `monitor.core.decisions.cooldowns` to the end of the cool-down.
 
-    What grows with the records of a tenant lies in `Pages` as it is stored. Whoever changes an entry of
-    ``complaints``, ``findings``, ``seen`` or ``cases`` tells that by `touch`.
+    Items that grow with the records of a tenant are held in `Pages`, as they are stored. Call `touch` for every change
+    to an entry of ``complaints``, ``findings``, ``seen`` or ``cases``.
     """
 
     __slots__ = (
@@ -139,36 +139,36 @@ class TenantRecord:
         self._pages: dict[str, Pages[Any]] = {}
         self._changed = True
 
-    # What is told of it -----------------------------------------------------------------------------------------
+    # Updates ----------------------------------------------------------------------------------------------------
 
     def rename(self, name: str | None, name_ms: int) -> None:
-        """The newest tenant record, of ``name_ms``, names it so."""
+        """Set the name from the newest `tenant` input, with the time ``name_ms``."""
         self.name, self.name_ms, self._changed = name, name_ms, True
 
     def quieten(self, key: str, until_ms: int) -> int:
-        """Rules of that key are quiet until then, or later where they were already: until when."""
+        """Extend the cool-down of a key to at least ``until_ms``. Returns its end."""
         self.quiet[key] = max(self.quiet.get(key, 0), until_ms)
         self._changed = True
         return self.quiet[key]
 
     def stop(self, case: DecisionCase) -> None:
-        """The case is a final termination or ban from now on."""
+        """Record a final termination or ban."""
         self.stops[case.first_id] = case.kind
         self._bans += case.kind == "ban"
 
     def release(self, case: DecisionCase) -> bool:
-        """The case is in force no longer; whether it was a final termination or ban."""
+        """Remove a case that is no longer in force. Returns whether it was a final termination or ban."""
         kind = self.stops.pop(case.first_id, None)
         self._bans -= kind == "ban"
         return kind is not None
 
     @property
     def banned(self) -> bool:
-        """Whether a final ban stands."""
+        """Whether a final ban is in force."""
         return self._bans > 0
 
     def take_version(self, key: str, version: int, at_ms: int) -> bool:
-        """A record of that key was taken in a version that it did not have; whether it is the first of the key."""
+        """Add a new version of the record with that key. Returns whether it is the first version."""
         seen = self.seen.get(key)
         if seen is None:
             run = VersionRun(key, at_ms, [version])
@@ -185,15 +185,15 @@ class TenantRecord:
     # Pages ------------------------------------------------------------------------------------------------------
 
     def place(self, kind: str, item: PagedRecords) -> None:
-        """A new item of that kind is to be stored."""
+        """Add a new item of that kind to its pages."""
         self._of(kind).add(item)
 
     def touch(self, kind: str, item: PagedRecords) -> None:
-        """The item is about to change, or has changed."""
+        """Mark the page of an item as changed, before or after the change."""
         self._pages[kind].touch(item)
 
     def forget(self, kind: str, key: str) -> None:
-        """Nothing is to be kept of that complaint, finding, record or case."""
+        """Delete a complaint, finding, seen record or case."""
         pages = self._pages[kind]
         match kind:
             case "c":
@@ -210,12 +210,12 @@ class TenantRecord:
                 pages.remove(case)
 
     def last_ms(self, kind: str, key: str) -> int:
-        """The event time of the last record of that complaint, finding or seen record."""
+        """The event time of the last record of a complaint, finding or seen record."""
         last_ms: int = self._entries(kind)[key].last_ms
         return last_ms
 
     def kept(self) -> Iterator[tuple[str, str, int]]:
-        """Kind, key and `last_ms` of all complaints, findings and seen records."""
+        """The kind, key and `last_ms` of all complaints, findings and seen records."""
         for kind in (COMPLAINTS, FINDINGS, VERSIONS):
             for key, entry in self._entries(kind).items():
                 yield kind, key, entry.last_ms
@@ -226,12 +226,15 @@ class TenantRecord:
         return self.findings if kind == FINDINGS else self.seen
 
     def changes(self) -> tuple[bool, Iterator[tuple[str, int, list[Any] | None]]]:
-        """What changed since the last call: whether anything beside the pages did; the pages, None for one removed."""
+        """The changes since the last call: whether any field outside the pages changed, and the changed pages.
+
+        None marks a removed page.
+        """
         changed, self._changed = self._changed, False
         return changed, ((kind, *page) for kind in sorted(self._pages) for page in self._pages[kind].changed())
 
     def renumber(self, tenant: int) -> None:
-        """It gets another number, with which all of it is to be stored."""
+        """Change the tenant number, and mark everything to be stored under it."""
         self.tenant, self._changed = tenant, True
         for complaint in self.complaints.values():
             complaint.tenant = tenant
@@ -239,7 +242,7 @@ class TenantRecord:
             pages.mark_all()
 
     def load(self, kind: str, number: int, items: Iterable[Any]) -> None:
-        """Take over a stored page; to be called in ascending order of numbers for each kind, and `loaded` at last."""
+        """Load a stored page. Call this in ascending order of page numbers for each kind, then call `loaded`."""
         items = list(items)
         self._of(kind).load(number, items)
         match kind:
@@ -255,7 +258,7 @@ class TenantRecord:
                     self._load_case(case)
 
     def loaded(self) -> None:
-        """All pages were loaded: it is what was stored."""
+        """Finish loading, after all pages."""
         self._changed = False
         for seen in self.seen.values():
             seen.runs.sort(key=lambda run: run.versions[0])

@@ -1,4 +1,4 @@
-"""Standings: the standing of every tenant that has one, and whose may have changed since they were last stored."""
+"""The tenant records of a shard, with those that may have changed since they were last stored."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,10 +6,10 @@ from monitor.core.tenants.tenant_record import TenantRecord
 
 
 class TenantRecords:
-    """Standings by the tenant's number; ``names`` has every tenant's id, and grows.
+    """Tenant records by tenant number. ``names`` is the list of tenant ids, which grows.
 
-    `of` is the only way to a standing that is to be changed, and whoever asks is taken to change it. So nothing may
-    keep one for later: what waits to be forgotten or to lapse keeps the tenant's number.
+    Call `of` to change a tenant record; every call marks the record as changed. Do not keep the result for later:
+    queues of items to forget or to lapse hold the tenant number.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -18,7 +18,7 @@ class TenantRecords:
         self._changed: set[int] = set()
 
     def of(self, tenant: int) -> TenantRecord:
-        """A tenant's standing, to be changed; an empty one when there was none."""
+        """The record of a tenant, for writing. Creates an empty one if there is none."""
         self._changed.add(tenant)
         standing = self._all.get(tenant)
         if standing is None:
@@ -26,15 +26,15 @@ class TenantRecords:
         return standing
 
     def known(self, tenant: int) -> TenantRecord | None:
-        """A tenant's standing if there is one, to be read and let go."""
+        """The record of a tenant, if there is one, for reading. Do not keep it."""
         return self._all.get(tenant)
 
     def changed(self) -> list[TenantRecord]:
-        """Those that may have changed since the last call, by number."""
+        """The records that may have changed since the last call, by tenant number."""
         changed = [self._all[tenant] for tenant in sorted(self._changed)]
         self._changed.clear()
         return changed
 
     def restore(self, standings: Iterable[TenantRecord]) -> None:
-        """Take over what stood before a restart."""
+        """Restore the records from before a restart."""
         self._all = {standing.tenant: standing for standing in standings}

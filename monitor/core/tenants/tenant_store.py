@@ -1,7 +1,7 @@
-"""How standings are stored: what is the tenant's own in one entry, all that grows with its records in pages.
+"""Storage of tenant records: one entry for the tenant itself, and pages for everything that grows with its records.
 
 Entries: ``t<tenant>`` name and cool-downs; ``c<tenant>.<page>`` complaints, ``q...`` findings, ``v...`` versions of
-tenant records, applications and reviews, ``d...`` decisions. One record more rewrites one page
+tenant inputs, applications and reviews, ``d...`` decisions. A new record rewrites one page
 (`monitor.core.tenants.record_pages`).
 """
 
@@ -82,13 +82,13 @@ class _Cases(Struct, array_like=True):
 
 
 def page_of(key: str) -> tuple[str, int, int] | None:
-    """Kind, tenant and number of the page that is stored under this key; None where it is none."""
+    """The kind, tenant number and page number in the key of a page; None if it is not such a key."""
     match = _PAGE.fullmatch(key)
     return None if match is None else (match[1], int(match[2]), int(match[3]))
 
 
 def encode_standings(standings: Iterable[TenantRecord]) -> dict[str, bytes | None]:
-    """The entries of what changed of these standings since they were stored last, None where one is deleted."""
+    """The entries that changed in these tenant records since they were last stored. None marks a deleted entry."""
     changes: dict[str, bytes | None] = {}
     for standing in standings:
         changed, pages = standing.changes()
@@ -101,7 +101,10 @@ def encode_standings(standings: Iterable[TenantRecord]) -> dict[str, bytes | Non
 
 
 def decode_standings(entries: Mapping[str, bytes]) -> list[TenantRecord]:
-    """The stored standings, by the tenant's number. StateFormatError."""
+    """Decode the stored tenant records, by tenant number.
+
+    Raises StateFormatError if a format is unknown or a tenant's own entry is missing.
+    """
     unpack = Unpacker(_StoredTenant, "a stored standing")
     standings: dict[int, TenantRecord] = {}
     for key in entries:
@@ -138,7 +141,7 @@ _ENCODE: Final[Mapping[str, Callable[[Any], Struct]]] = {
 
 
 def _decoders() -> dict[str, Callable[[bytes, int], Iterable[Any]]]:
-    """What makes the items of a page out of it, for the tenant of that number, by kind."""
+    """The decoders of pages by kind. Each takes a page and the tenant number, and returns the items."""
     complaints, findings = Unpacker(_Complaints, "stored complaints"), Unpacker(_Findings, "stored findings")
     versions, cases = Unpacker(_Versions, "stored versions"), Unpacker(_Cases, "stored decisions")
 

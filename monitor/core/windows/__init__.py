@@ -1,4 +1,4 @@
-"""Panes and windows: running sums and distinct counts for each tenant, and how panes are stored.
+"""Panes and windows: running sums and distinct counts per tenant, and the storage of panes.
 
 It may import `tenants` and `calls`.
 """

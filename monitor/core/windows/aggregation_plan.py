@@ -1,4 +1,4 @@
-"""Counting: what a policy has panes count, of which calls they keep evidence, and for how long they are kept."""
+"""Aggregation plan: what panes count under a policy, which calls they keep as evidence, and for how long."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from monitor.policy.model import Policy, Rule
 from monitor.policy.timeline import BOUNDARY_MS
 
 Ruled = tuple[int, int]
-"""Which calls are evidence, as ``(bit that is set, bit that is not, or -1)``; ``(-1, -1)``: none."""
+"""The calls that are evidence, as ``(bit that is set, bit that is not set or -1)``; ``(-1, -1)`` for none."""
 
 
 @dataclass(frozen=True, slots=True)
 class AggregationPlan:
-    """The layout of sums, a pane's width, the kinds of evidence with the longest window that each is for, and more.
+    """The layout of sums, the pane width, and the kinds of evidence (``ruled``) with the longest window of each.
 
-    ``parties``: whether callees and callers are kept. Panes are kept for windows of ``fine_ms``, hour panes for
-    windows of ``coarse_ms``.
+    ``parties``: whether callees and callers are kept. Panes are kept for windows up to ``fine_ms``, hour panes for
+    windows up to ``coarse_ms``.
     """
 
     layout: FieldLayout
@@ -33,7 +33,7 @@ class AggregationPlan:
 
     @classmethod
     def of(cls, policy: Policy) -> "AggregationPlan":
-        """What that policy needs."""
+        """The plan for a policy."""
         rules = all_rules(policy)
         layout = FieldLayout.of(policy.params, rules)
         longest_ms: dict[Ruled, int] = {}
@@ -54,20 +54,20 @@ class AggregationPlan:
 
     @property
     def ruled_long(self) -> list[int]:
-        """The places of the evidence that is for windows made of hour panes."""
+        """The indices of the evidence for windows that consist of hour panes."""
         return [place for place, window_ms in enumerate(self.ruled_ms) if window_ms > FINE_MS]
 
 
 def all_rules(policy: Policy) -> list[Rule]:
-    """All rules, also as overrides have them."""
+    """All rules, including those of overrides."""
     return [*policy.rules, *(override.rule for override in policy.overrides)]
 
 
 def ruled_field(rule: Rule, layout: FieldLayout) -> Ruled:
-    """Which calls are a rule's evidence.
+    """The calls that are evidence for a rule.
 
-    The calls of the numerator for ``above``, those of the denominator outside it for ``below``; of a sum of seconds
-    all calls of the denominator.
+    For ``above``, the calls of the numerator; for ``below``, the calls of the denominator that are not in the
+    numerator; for a sum of seconds, all calls of the denominator.
     """
     metric = METRICS[rule.metric]
     if metric.numerator in SUMS:
@@ -82,6 +82,6 @@ def ruled_field(rule: Rule, layout: FieldLayout) -> Ruled:
 
 
 def meanings(layout: FieldLayout, ruled: Iterable[Ruled]) -> list[tuple[object, object]]:
-    """What kinds of evidence are, in any layout."""
+    """Kinds of evidence by field names, independent of the layout."""
     names = layout.names
     return [(names[on], names[off] if off >= 0 else None) for on, off in ruled]

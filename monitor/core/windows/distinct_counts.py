@@ -1,11 +1,11 @@
-"""Tallies: distinct callees, callees called too often, sequential callees and the busiest caller of a window.
+"""Distinct counts of a window: distinct callees, callees called too often, sequential callees, the busiest caller.
 
-Exact up to `EXACT_KEYS` (32,768) distinct keys a tenant and window; above twice as many a sample
-(`monitor.core.windows.key_counts`), between the two exact or a sample. Right after a tenant's level rose, 16,384 keys
-are left at the least in the mean, hence a standard error of 0.8 % of a count of distinct keys (1 / sqrt(16384)); as old
-keys leave, the sample may thin to 4,096 (1.6 %) before the tenant is counted anew. Wholly sequential dialling is
-sampled 64 numbers at a time, so its errors are 8 times larger for counts; a ratio of two such counts suffers less.
-`caller_peak` becomes a lower bound.
+Counts are exact up to `EXACT_KEYS` (32,768) distinct keys per tenant and window, and a sample above twice as many
+(`monitor.core.windows.key_counts`); in between they are either. Right after the level of a tenant rises, at least
+16,384 keys remain on average, so the standard error of a count of distinct keys is 0.8 % (1 / sqrt(16384)). As old keys
+leave, the sample may shrink to 4,096 keys (1.6 %) before the tenant is recounted. Fully sequential dialling is sampled
+64 numbers at a time, so the errors of its counts are 8 times larger; a ratio of two such counts has a smaller error.
+`caller_peak` of a sample is a lower bound.
 """
 
 from collections import deque
@@ -22,19 +22,19 @@ from monitor.core.windows.pane_distinct_counts import DistinctCountRows, busiest
 
 _ONE = np.uint64(1)
 _SMALLEST_TABLE = 1 << 10
-_AT_ONCE = np.arange(8)  # slots that are looked at together, for the few keys whose first is another's
+_AT_ONCE = np.arange(8)  # slots that are probed together, for the few keys whose home slot is taken
 _SLOT = np.dtype([("key", np.uint64), ("count", np.int32), ("whose", np.int32)])
-_FREE = np.iinfo(np.int32).min  # never used; else whose a number is, or the complement of that for what is none
-_DISTINCT, _NUMBERS, _SEQUENTIAL = range(3)  # rows of the counts; then each limit has one
+_FREE = np.iinfo(np.int32).min  # a free slot; otherwise the owner of a number, or its complement for other keys
+_DISTINCT, _NUMBERS, _SEQUENTIAL = range(3)  # rows of the counts; one row per limit follows
 
 
 class DistinctCounts:
-    """How often each party was attempted within one window, with the counts that rules ask for.
+    """How often each party was attempted in one window, with the counts that rules need.
 
-    An open-addressing hash table in columns (linear probing, at most half full): a pane's keys enter and leave in
-    a few vector operations whose cost depends on the pane, not on the window. Memory: 16 bytes a slot, so 32 to
-    128 bytes a distinct key, at most 2 `EXACT_KEYS` keys a tenant; and 17 bytes a key for the panes inside.
-    Where a key lies depends on ``placement``, a secret of the process, and on nothing that a tenant knows.
+    A columnar open-addressing hash table (linear probing, at most half full). The keys of a pane enter and leave in a
+    few vector operations whose cost depends on the pane, not on the window. Memory: 16 bytes per slot, so 32 to 128
+    bytes per distinct key, at most 2 `EXACT_KEYS` keys per tenant; plus 17 bytes per key for the panes inside.
+    The slot of a key depends only on ``placement``, a secret of the process, so tenants cannot predict it.
     """
 
     def __init__(
@@ -48,20 +48,20 @@ class DistinctCounts:
         self._placement = placement or Placement()
         self._sequences = sequences
         self._inside: deque[tuple[int, KeyCounts]] = deque()
-        # As narrow as the counts, none of which is beyond that.
+        # As narrow as the counts, which never exceed int32.
         self._limits = np.minimum([0, *limits], np.iinfo(np.int32).max).astype(np.int32)[:, None]
         self._over = {limit: row for row, limit in enumerate(limits, _SEQUENTIAL + 1)}
         self._counts = np.zeros((_SEQUENTIAL + 1 + len(limits), 0), np.int64)  # [what, tenant]
-        self.levels: dict[int, int] = {}  # tenant: sampling level, where above 0
+        self.levels: dict[int, int] = {}  # tenant: sampling level, if above 0
         self.watched: list[
             DirtyTenants
-        ] = []  # told of the tenants who are counted anew, whatever comes or leaves of them
+        ] = []  # notified of tenants that are recounted, even if none of their calls enter or leave
         self._clear(_SMALLEST_TABLE)
 
     def enter(self, start_ms: int, keys: KeyCounts, tenants: int, before_ms: int = 0) -> None:
-        """Add a sealed pane's keys, and take away the panes that began before ``before_ms``, the window's start.
+        """Add the keys of a sealed pane, and remove the panes that begin before ``before_ms``, the window start.
 
-        ``tenants`` is how many the shard knows by now.
+        ``tenants`` is the number of tenants in the shard.
         """
         self._grow(tenants)
         if self.levels or keys.levels:
@@ -69,7 +69,7 @@ class DistinctCounts:
             for tenant, level in keys.levels.items():
                 self._raise(tenant, level)
             self._change(keys.thinned(self.levels))
-        else:  # in one go what comes and what leaves: what is done costs by the go
+        else:  # one change for everything that enters and leaves, because the cost is per change
             leaving = list(self._leaving(before_ms))
             self._change(KeyCounts.joined([keys, *leaving]).distinct() if leaving else keys)
         if not len(keys):
@@ -80,44 +80,44 @@ class DistinctCounts:
             self._raise(tenant, level_for(self._keys_of(tenant).key, self.levels.get(tenant, 0)))
 
     def leave(self, before_ms: int) -> None:
-        """Take away the panes that began before ``before_ms``, the window's start."""
+        """Remove the panes that begin before ``before_ms``, the window start."""
         for keys in self._leaving(before_ms):
             self._change(keys.thinned(self.levels))
             for tenant in [t for t in self.levels if self._thin(t)]:
                 self._lower(tenant)
 
     def _leaving(self, before_ms: int) -> Iterator[KeyCounts]:
-        """What is to be added so that the panes that began before then have left; they are let go."""
+        """Drop the panes that begin before ``before_ms``. Yields their negated keys, to add to the counts."""
         while self._inside and self._inside[0][0] < before_ms:
             yield self._inside.popleft()[1].negated()
 
     def distinct(self, tenants: int) -> NDArray[np.int64]:
-        """Distinct keys of each tenant ``[tenants]``."""
+        """The distinct keys of each tenant, ``[tenants]``."""
         return self._scaled(_DISTINCT, tenants)
 
     def numbers(self, tenants: int) -> NDArray[np.int64]:
-        """Distinct keys that are numbers."""
+        """The distinct keys that are numbers."""
         return self._scaled(_NUMBERS, tenants)
 
     def sequential(self, tenants: int) -> NDArray[np.int64]:
-        """Distinct numbers whose number less 1 is there too."""
+        """The distinct numbers whose predecessor (the number minus 1) is also present."""
         return make_up(self._scaled(_SEQUENTIAL, tenants), self.numbers(tenants), self.levels)
 
     def over(self, limit: int, tenants: int) -> NDArray[np.int64]:
-        """Distinct keys attempted more than ``limit`` times."""
+        """The distinct keys attempted more than ``limit`` times."""
         return self._scaled(self._over[limit], tenants)
 
     def peak(self, tenants: int) -> NDArray[np.int64]:
-        """The most attempts of one key."""
+        """The most attempts of any one key."""
         return busiest(self._held(np.flatnonzero(self._count)), max(tenants, self._counts.shape[1]))[:tenants]
 
-    # Ahead -----------------------------------------------------------------------------------------------------
+    # Early -----------------------------------------------------------------------------------------------------
 
     def ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> DistinctCountRows:
-        """The counts of these tenants ``[k]``, ascending, once ``came``, their keys, has come and panes have left.
+        """The counts of these tenants ``[k]``, ascending, after ``came``, their new keys, enters and old panes leave.
 
-        What leaves are the panes that began before ``before_ms``. Nothing is changed; the cost is that of the keys
-        which come and leave.
+        The panes that begin before ``before_ms`` leave. Nothing is changed. The cost depends on the keys that enter and
+        leave.
         """
         change = self._change_of(who, came, before_ms)
         at = self._find(change.key)
@@ -133,18 +133,18 @@ class DistinctCounts:
         return DistinctCountRows(then[_DISTINCT], then[_NUMBERS], sequential, over)
 
     def _steps(self, keys: KeyCounts, before: NDArray[np.int32], after: NDArray[np.int32]) -> NDArray[np.int64]:
-        """By how much the change of each of these keys, ascending, changes each count of its owner: ``[what, key]``.
+        """The change to each count of the owner by each of these keys, ascending: ``[what, key]``.
 
-        ``before`` is how often they are attempted now, ``after`` how often they will be.
+        ``before`` and ``after`` are the attempts of each key before and after the change.
         """
         crossed = (after > self._limits).astype(np.int64) - (before > self._limits)
         numbers = crossed[0] * keys.numeric
         return np.concatenate([crossed[:1], [numbers, self._pairs(keys.key, numbers)], crossed[1:]])
 
     def _pairs(self, keys: U64, step: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many pairs of neighbours more or less there will be with each of these ascending numbers, each told once.
+        """The change in the number of neighbour pairs by each of these ascending numbers. Each pair counts once.
 
-        ``step`` is 1 for a number that comes, -1 for one that goes.
+        ``step`` is 1 for a number that enters, -1 for one that leaves.
         """
         pairs = np.zeros(len(keys), np.int64)
         moved = np.flatnonzero(step)
@@ -153,14 +153,14 @@ class DistinctCounts:
         key, step = keys[moved], step[moved]
         comes = step > 0
         has_previous, has_next = self._present(np.concatenate([key - _ONE, key + _ONE])).reshape(2, -1)
-        follows = np.append(False, key[1:] == key[:-1] + _ONE)  # such a pair is told by its second key
+        follows = np.append(False, key[1:] == key[:-1] + _ONE)  # such a pair is counted at its second key
         will_have_previous = np.where(follows, np.append(False, comes[:-1]), has_previous)
         has_next &= ~np.append(follows[1:], False)
         pairs[moved] = (comes & will_have_previous).astype(np.int64) - (~comes & has_previous) + step * has_next
         return pairs
 
     def peak_ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> NDArray[np.int64]:
-        """The most attempts of one key then; the cost is that of a look at the whole table."""
+        """The most attempts of any one key after the same change as in `ahead`. Scans the whole table."""
         mine = np.zeros(max(self._counts.shape[1], int(who[-1]) + 1), np.bool_)
         mine[who] = True
         live = np.flatnonzero(self._count)
@@ -169,7 +169,7 @@ class DistinctCounts:
         return busiest(every, len(mine))[who]
 
     def _change_of(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> KeyCounts:
-        """The keys that come and leave, each once with what its count changes by, ascending."""
+        """The distinct keys that enter and leave, ascending, each with the change in its count."""
         mine = np.zeros(max(self._counts.shape[1], int(who[-1]) + 1), np.bool_)
         mine[who] = True
         parts = [came]
@@ -181,7 +181,7 @@ class DistinctCounts:
         return KeyCounts.joined(parts).thinned(levels).distinct()
 
     def _held(self, at: NDArray[np.intp]) -> KeyCounts:
-        """What the table holds at these slots."""
+        """The keys at these slots."""
         whose = self._whose[at]
         return KeyCounts(self._key[at], _owner(whose), self._count[at], whose >= 0)
 
@@ -205,17 +205,17 @@ class DistinctCounts:
             self.levels[tenant] = level
 
     def _thin(self, tenant: int) -> bool:
-        """Whether a tenant's window may be small enough to be exact by now, or its sample is too small."""
+        """Whether the window of a tenant may be small enough to be exact, or its sample is too small."""
         held = int(self._counts[_DISTINCT, tenant])
         return held << self.levels[tenant] < 2 * EXACT_KEYS or held < EXACT_KEYS // 8
 
     def _lower(self, tenant: int) -> None:
-        """Count a tenant anew from the panes, at the lowest level that they allow and that will last for a while."""
+        """Recount a tenant from the panes, at the lowest level that they allow, with some room to grow."""
         floor = max((keys.levels.get(tenant, 0) for _, keys in self._inside), default=0)
         if floor >= self.levels[tenant]:
             return
         panes = [keys.select(keys.owner == tenant) for _, keys in self._inside]
-        # Sorted, not `np.unique`, which hashes integers by a hash that a tenant knows.
+        # Sorted, not `np.unique`, which uses a public hash for integers: tenants could craft collisions.
         level = level_for(KeyCounts.joined(panes).distinct().key, floor, EXACT_KEYS * 3 // 2)
         if level >= self.levels[tenant]:
             return
@@ -235,7 +235,7 @@ class DistinctCounts:
     # Counting --------------------------------------------------------------------------------------------------
 
     def _change(self, keys: KeyCounts) -> None:
-        """Change the counts of these distinct keys, ascending, and bring along what is derived."""
+        """Change the counts of these distinct keys, ascending, and the counts derived from them."""
         if not len(keys):
             return
         at = self._claim(keys)
@@ -245,24 +245,24 @@ class DistinctCounts:
         self._count[at] = after
 
     def _present(self, keys: U64) -> NDArray[np.bool_]:
-        """Which of these are numbers that are attempted now."""
+        """Which of these keys are numbers with attempts."""
         at = self._find(keys)
         return (at >= 0) & (self._count[at] > 0) & (self._whose[at] >= 0)
 
     # The table -------------------------------------------------------------------------------------------------
 
     def _clear(self, slots: int) -> None:
-        table = np.zeros(slots, _SLOT)  # all of a slot lies together: memory is what looking up costs
+        table = np.zeros(slots, _SLOT)  # a slot is contiguous, because memory access dominates the cost of a lookup
         self._key, self._count, self._whose = table["key"], table["count"], table["whose"]
         self._whose[:] = _FREE
         self._used = 0
 
     def _find(self, keys: U64) -> NDArray[np.intp]:
-        """The slot of each key, or -1."""
+        """The slot of each key, or -1 if absent."""
         return self._probe(keys)[0]
 
     def _probe(self, keys: U64) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """``(slot of each key or -1, the free slot where the search for it ended)``."""
+        """``(slot of each key or -1, the slot where the search for it ended)``, which is free if the key is absent."""
         last = np.intp(len(self._key) - 1)
         slot = self._placement.slots(keys, int(last).bit_length())
         used = self._whose[slot] != _FREE
@@ -282,7 +282,7 @@ class DistinctCounts:
         return found, slot
 
     def _claim(self, keys: KeyCounts) -> NDArray[np.intp]:
-        """The slots of these distinct keys, taken for those that had none."""
+        """The slots of these distinct keys. Allocates slots for new keys."""
         found, free = self._probe(keys.key)
         missing = np.flatnonzero(found < 0)
         if 2 * (self._used + len(missing)) > len(self._key):
@@ -291,7 +291,7 @@ class DistinctCounts:
         while len(missing):
             here = free[missing]
             self._key[here] = keys.key[missing]
-            won = self._key[here] == keys.key[missing]  # of several that wanted one slot, the last to write
+            won = self._key[here] == keys.key[missing]  # if several keys want one slot, the last write wins
             mine = missing[won]
             found[mine] = free[mine]
             self._whose[free[mine]] = np.where(keys.numeric[mine], keys.owner[mine], ~keys.owner[mine])
@@ -303,7 +303,7 @@ class DistinctCounts:
         return found
 
     def _rehash(self, extra: int) -> None:
-        """A table without the keys that have sunk to 0, a quarter full at most once ``extra`` keys have come."""
+        """Rebuild the table without keys whose count is 0, at most a quarter full after ``extra`` more keys."""
         held = self._held(np.flatnonzero(self._count))
         slots = _SMALLEST_TABLE
         while slots < 4 * (len(held) + extra):
@@ -313,7 +313,7 @@ class DistinctCounts:
 
 
 def _owner(whose: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Of slots that are not free."""
+    """The owners of used slots."""
     return whose ^ (whose >> 31)
 
 

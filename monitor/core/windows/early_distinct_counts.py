@@ -1,8 +1,7 @@
-"""Parties ahead: what a tally will count at an end to come; bounds for everybody, exact for those who are asked about.
+"""Early distinct counts: party counts at a future end, as bounds for all tenants and exact on request.
 
-An attempt that comes or goes changes a count of parties by one at most, that of callees which follow another by two.
-So what was counted once, and how many attempts came and went since, says between what a count lies; hardly anybody's
-parties have to be counted again.
+An attempt that enters or leaves changes a party count by at most one, and the count of sequential callees by at most
+two. So an earlier count and the attempts that entered and left since then give bounds, and few tenants need a recount.
 """
 
 from collections.abc import Callable
@@ -16,15 +15,15 @@ from monitor.core.windows.key_counts import KeyCounts
 from monitor.core.windows.pane_distinct_counts import PaneDistinctCounts
 
 Counts = NDArray[np.int64]
-Name = str | int  # a count of `Counted`, or a callee limit
+Name = str | int  # a count of `DistinctCountRows`, `PEAK`, or a callee limit
 PEAK: Final = "peak"
 
 
 class EarlyDistinctCounts:
-    """The counts of a tally's tenants for a window that begins at ``start_ms`` and ends later than what is sealed.
+    """The counts for a window that begins at ``start_ms`` and ends after the sealed panes.
 
-    ``kept`` are each tenant's sealed attempts that will not have left by then, ``left`` those that will. ``opened``
-    gives the parties of the open attempts of the tenants that are marked. Memory: 8 bytes a tenant and count.
+    ``kept`` are the sealed attempts of each tenant inside that window, ``left`` those before it. ``opened`` returns the
+    parties of the open attempts of marked tenants. Memory: 8 bytes per tenant and count.
     """
 
     def __init__(
@@ -39,10 +38,10 @@ class EarlyDistinctCounts:
         self._tally = tally
         self._start_ms = start_ms
         self._opened = opened
-        self._attempts, self._left = kept.copy(), left.copy()  # as they were when a tenant was counted, and left since
+        self._attempts, self._left = kept.copy(), left.copy()  # attempts at the last count, and those that left since
         self._counts: dict[Name, Counts] = {}
         for name in names:
-            if isinstance(tally, PaneDistinctCounts):  # nothing that is sealed will be there
+            if isinstance(tally, PaneDistinctCounts):  # no sealed pane will be in the window
                 self._counts[name] = np.zeros(len(kept), np.int64)
             else:
                 self._counts[name] = _read(tally, name, len(kept)).copy()
@@ -51,7 +50,7 @@ class EarlyDistinctCounts:
         self._sampled[[tenant for tenant in tally.levels if tenant < len(kept)]] = True
 
     def between(self, name: Name, who: NDArray[np.intp], attempts: Counts) -> tuple[Counts, Counts]:
-        """The least and the most that a count of these tenants can be, given all their attempts ``[k]``."""
+        """The lower and upper bounds of a count of these tenants, given all their attempts ``[k]``."""
         count, left, came = self._counts[name][who], self._left[who], attempts - self._attempts[who]
         by = 2 if name == "sequential" else 1
         least, most = np.maximum(count - by * left, 0), np.minimum(count + by * came, attempts)
@@ -63,7 +62,7 @@ class EarlyDistinctCounts:
         return least, most
 
     def count(self, who: NDArray[np.intp], attempts: Counts) -> None:
-        """Count these tenants' parties, where they are not known already, given all their attempts ``[k]``."""
+        """Count the parties of these tenants unless they are up to date, given all their attempts ``[k]``."""
         stale = (self._left[who] > 0) | (self._attempts[who] != attempts)
         who, attempts = who[stale], attempts[stale]
         if not len(who):
@@ -81,7 +80,7 @@ class EarlyDistinctCounts:
         self._attempts[who], self._left[who] = attempts, 0
 
     def reach(self, tenants: int) -> None:
-        """So many tenants are known by now."""
+        """Grow to ``tenants`` tenants."""
         more = tenants - len(self._attempts)
         if more > 0:
             self._attempts, self._left = np.pad(self._attempts, (0, more)), np.pad(self._left, (0, more))
@@ -89,7 +88,7 @@ class EarlyDistinctCounts:
             self._counts = {name: np.pad(counts, (0, more)) for name, counts in self._counts.items()}
 
     def distinct(self, tenants: int) -> Counts:
-        """As `DistinctCounts.distinct`; like the following right for those who were counted last."""
+        """As `DistinctCounts.distinct`. This and the methods below are exact only for the tenants counted last."""
         return self._counts["distinct"][:tenants]
 
     def numbers(self, tenants: int) -> Counts:

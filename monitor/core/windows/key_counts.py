@@ -1,8 +1,8 @@
-"""Parties: the callees or callers of one pane's attempts, as distinct 64-bit keys with counts, thinned when too many.
+"""Key counts: the callees or callers of attempts, as distinct 64-bit keys with counts, sampled if there are too many.
 
-Above `EXACT_KEYS` distinct keys a tenant, only keys whose hash is small are kept: the tenant's *level* k keeps a
-2^-k share, so what is counted is multiplied by 2^k. A sample by hash can be subtracted from again, which
-HyperLogLog cannot. Neighbouring numbers, 64 at a time, share their hash, so that sequences are sampled whole.
+Above `EXACT_KEYS` distinct keys per tenant, only keys with a small hash are kept. The *level* k of a tenant keeps a
+2^-k share, so counts are multiplied by 2^k. Unlike HyperLogLog, a sample by hash supports subtraction. Blocks of 64
+neighbouring numbers share a hash, so that sequences are sampled whole.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ _SALT = np.uint64(0xD6E8FEB86659FD93)  # keeps the sample independent of what el
 
 @dataclass(frozen=True, slots=True)
 class KeyCounts:
-    """Distinct ``key`` ``[k]``, the tenant whose it is, how often it was attempted, is it a number.
+    """Distinct ``key`` ``[k]``, its tenant (``owner``), its attempts (``count``), and whether it is a number.
 
-    ``levels``: the sampling level of each tenant whose keys were thinned.
+    ``levels`` is the sampling level of each tenant whose keys were sampled.
     """
 
     key: U64
@@ -37,18 +37,18 @@ class KeyCounts:
 
     @classmethod
     def empty(cls) -> "KeyCounts":
-        """No party at all."""
+        """No keys."""
         return cls(np.empty(0, np.uint64), np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.bool_))
 
     @classmethod
     def of_each(
         cls, groups: int, group: NDArray[np.intp], keys: U64, owner: NDArray[np.int32], numeric: NDArray[np.bool_]
     ) -> list["KeyCounts"]:
-        """The distinct keys of each of so many groups of attempts, thinned to `EXACT_KEYS` a tenant; all in one go."""
+        """The distinct keys of each group of attempts, sampled to `EXACT_KEYS` per tenant, in one pass."""
         if not len(keys):
             return [cls.empty()] * groups
         order = np.argsort(keys)
-        if groups > 1:  # stable, and so by key within a group; of few bytes it takes no time
+        if groups > 1:  # a stable sort keeps the order by key within a group; it is cheap for a narrow dtype
             order = order[np.argsort(group[order].astype(np.min_scalar_type(groups)), kind="stable")]
         key, group = keys[order], group[order]
         starts = np.flatnonzero(np.concatenate([[True], (key[1:] != key[:-1]) | (group[1:] != group[:-1])]))
@@ -59,7 +59,7 @@ class KeyCounts:
         return [every.select(slice(*edge)).bounded() for edge in pairwise(edges)]
 
     def bounded(self) -> "KeyCounts":
-        """These distinct keys, thinned to `EXACT_KEYS` a tenant."""
+        """These distinct keys, sampled to `EXACT_KEYS` per tenant."""
         if len(self) <= EXACT_KEYS:
             return self
         levels = {}
@@ -69,7 +69,7 @@ class KeyCounts:
 
     @classmethod
     def joined(cls, parts: Sequence["KeyCounts"]) -> "KeyCounts":
-        """The keys of the parts one after the other, at the highest of each tenant's levels; not distinct any more."""
+        """Concatenate the parts, each tenant at its highest level. The keys may repeat."""
         if len(parts) == 1:
             return parts[0]
         if not parts:
@@ -86,7 +86,7 @@ class KeyCounts:
         return every.thinned(levels)
 
     def distinct(self) -> "KeyCounts":
-        """Each key once, its counts added up, ascending; fast where they come in a few ascending runs."""
+        """Each key once, ascending, with its counts added up. Fast if the keys form a few ascending runs."""
         if not len(self):
             return self
         order = np.argsort(self.key, kind="stable")
@@ -97,11 +97,11 @@ class KeyCounts:
         return KeyCounts(key[starts], self.owner[first], count, self.numeric[first], self.levels)
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "KeyCounts":
-        """Those keys."""
+        """The keys at these rows."""
         return KeyCounts(self.key[rows], self.owner[rows], self.count[rows], self.numeric[rows], self.levels)
 
     def of_tenants(self, who: NDArray[np.bool_]) -> "KeyCounts":
-        """The keys of the tenants marked in ``who``; those with a number beyond its end are not."""
+        """The keys of the tenants marked in ``who``. Tenants with a number beyond its end are not marked."""
         if not len(self):
             return self
         owner = self.owner
@@ -110,11 +110,11 @@ class KeyCounts:
         return self.select(np.flatnonzero(who[owner]))
 
     def negated(self) -> "KeyCounts":
-        """The same keys, to be taken away."""
+        """The same keys with negated counts, for subtraction."""
         return KeyCounts(self.key, self.owner, -self.count, self.numeric, self.levels)
 
     def thinned(self, levels: dict[int, int]) -> "KeyCounts":
-        """What is left of these keys when the tenants' levels are (at least) these."""
+        """The keys that remain when the levels of the tenants are raised to ``levels``."""
         if not levels:
             return self
         by_tenant = np.zeros(max(int(self.owner.max(initial=0)), *levels) + 1, np.uint64)
@@ -124,14 +124,14 @@ class KeyCounts:
 
 
 def sampled(keys: U64, levels: U64) -> NDArray[np.bool_]:
-    """Which keys a sample of that level keeps: those whose neighbourhood's hash begins with ``level`` zero bits."""
+    """Which keys a sample at these levels keeps: those whose block hash begins with that many zero bits."""
     hashes = mix((keys >> _NEIGHBOURS) ^ _SALT)
     kept: NDArray[np.bool_] = (levels == 0) | ((hashes >> (np.uint64(64) - np.maximum(levels, np.uint64(1)))) == 0)
     return kept
 
 
 def level_for(keys: U64, at_least: int, most: int | None = None) -> int:
-    """The lowest level, from ``at_least`` on, that keeps at most ``most`` of one tenant's distinct keys."""
+    """The lowest level, at least ``at_least``, that keeps at most ``most`` of one tenant's distinct keys."""
     level, most = at_least, EXACT_KEYS if most is None else most
     while np.count_nonzero(sampled(keys, np.full(len(keys), level, np.uint64))) > most:
         level += 1

@@ -1,4 +1,4 @@
-"""Unsealed: the open panes, whose calls are summed up piece by piece, so that few wait as they are for the end."""
+"""Open panes. Their calls are summed up in batches, so that few are kept as single calls until a pane ends."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,23 +10,23 @@ from monitor.core.calls.columns import Calls, CountedCalls
 from monitor.core.calls.fields import FieldLayout
 from monitor.core.windows.pane import Pane, merge, seal
 
-_TOGETHER = 4_096  # calls that are joined, and kept as densely as can be
-_MOST_ROWS = 32_768  # calls of a pane that are summed up: less at once costs more for each, more are much memory
-_MOST_NEWS = 200_000  # calls that wait for a look; above, looking anew at all that is open is cheaper
+_TOGETHER = 4_096  # calls that are concatenated and compacted together
+_MOST_ROWS = 32_768  # calls of a pane to sum up at once: fewer cost more time per call, more cost more memory
+_MOST_NEWS = 200_000  # new calls kept for early evaluation; above that, starting over from all open panes is cheaper
 
 
 @dataclass(slots=True)
 class _Pane:
-    """One open pane: of its first calls the sums, the others as they are.
+    """One open pane: the sums of its first calls, and the other calls unsummed.
 
-    ``first``: of each source's first call in it, the offset and the source's clock before it.
+    ``first`` holds, by source, the offset of its first call in the pane and the source's clock before it.
     """
 
     sums: list[Pane] = field(default_factory=list)
     rows: list[CountedCalls] = field(default_factory=list)
     fresh: list[Calls] = field(default_factory=list)
-    count: int = 0  # all its calls
-    waiting: int = 0  # of them those that are not in the sums
+    count: int = 0  # all calls of the pane
+    waiting: int = 0  # the calls that are not in the sums
     fresh_count: int = 0
     newest_ms: int = -1
     first: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class _Pane:
             self.fresh, self.fresh_count = [], 0
 
     def take(self) -> list[CountedCalls]:
-        """The calls that are not in the sums, which are to be added to them."""
+        """Remove and return the calls that are not in the sums, so that they can be added."""
         self._settle()
         rows, self.rows, self.waiting = self.rows, [], 0
         return rows
@@ -59,32 +59,32 @@ class _Pane:
 
 @dataclass(frozen=True, slots=True)
 class OpenPane:
-    """What has come of an open pane, summed up, and `_Pane.first`."""
+    """The calls of an open pane, summed up, and its `_Pane.first`."""
 
     pane: Pane
     first: dict[int, tuple[int, int]]
 
 
 class OpenPanes:
-    """Open panes. A call costs about 190 bytes until it is summed up, then those of a callee that is not known yet.
+    """Open panes. A call costs about 190 bytes until it is summed up, then only the bytes of a new callee.
 
-    Sums are kept in pieces, each at most half as large as the one before: so a call is merged as often as their number
-    doubles. ``ruled`` and ``parties`` are as in `seal`.
+    Sums are kept in pieces, each at most half as large as the one before, so a call is merged once per doubling of
+    their number. ``ruled`` and ``parties`` are as in `seal`.
     """
 
     def __init__(self, pane_ms: int, layout: FieldLayout, ruled: Sequence[tuple[int, int]], parties: bool) -> None:
         self._pane_ms, self._layout, self._ruled, self._parties = pane_ms, layout, ruled, parties
         self._panes: dict[int, _Pane] = {}
         self._count = 0
-        self._news: list[Pane] | None = None  # None: nobody has asked, or they were too many
+        self._news: list[Pane] | None = None  # None: never requested, or too many
         self._news_count = 0
-        self.newest_ms = self.sealed_newest_ms = -1  # the largest event time of all calls, and of those in no open pane
+        self.newest_ms = self.sealed_newest_ms = -1  # the largest event time of all calls, and of the sealed calls
 
     def __len__(self) -> int:
         return self._count
 
     def add(self, calls: Calls) -> None:
-        """More calls (at least one), which came after all others of their sources."""
+        """Add calls (at least one), which come after all earlier ones of their sources."""
         self._count += len(calls)
         number = calls.end_ms // self._pane_ms
         if int(number.min()) == int(number.max()):
@@ -104,7 +104,7 @@ class OpenPanes:
             self._sum_up([number])
 
     def _sum_up(self, numbers: Iterable[int]) -> None:
-        """Add all calls of these panes to their sums, in one sweep."""
+        """Add all calls of these panes to their sums, in one pass."""
         rows = [piece for number in numbers for piece in self._panes[number].take()]
         if not rows:
             return
@@ -117,13 +117,13 @@ class OpenPanes:
                 sums[-1] = self._merged([sums[-1], last])
 
     def _merged(self, pieces: Sequence[Pane]) -> Pane:
-        """The pane that sealing the calls of all of these pieces gives."""
+        """Merge pieces into the pane that sealing all of their calls would give."""
         if len(pieces) == 1:
             return pieces[0]
         return merge(pieces, pieces[0].start_ms, self._parties, range(len(self._ruled))).bounded()
 
     def due(self, before_ms: int) -> list[Pane]:
-        """Seal the panes that end at or before ``before_ms``, in order of time; they are open no longer."""
+        """Seal and remove the panes that end at or before ``before_ms``, in order of time."""
         numbers = self._due(before_ms)
         self._sum_up(numbers)
         panes = [self._panes.pop(number) for number in numbers]
@@ -135,23 +135,23 @@ class OpenPanes:
         return sorted(number for number in self._panes if (number + 1) * self._pane_ms <= before_ms)
 
     def due_calls(self, before_ms: int) -> int:
-        """How many calls `due` would seal."""
+        """The number of calls that `due` would seal."""
         return sum(self._panes[number].count for number in self._due(before_ms))
 
     @property
     def due_at_ms(self) -> int | None:
-        """When the first open pane ends; None when there is none."""
+        """The end of the first open pane; None if there is none."""
         return (min(self._panes) + 1) * self._pane_ms if self._panes else None
 
     def since(self) -> dict[int, tuple[int, int]]:
-        """For each source with open calls, of the first of them: its offset, and the source's clock before it."""
+        """For each source with open calls: the offset of the first of them, and the source's clock before it."""
         found: dict[int, tuple[int, int]] = {}
         for pane in self._panes.values():
             for source, place in pane.first.items():
                 found[source] = min(found.get(source, place), place)
         return found
 
-    # Looking ahead ----------------------------------------------------------------------------------------------
+    # Early evaluation -------------------------------------------------------------------------------------------
 
     def _note(self, piece: Pane) -> None:
         if self._news is not None:
@@ -162,35 +162,35 @@ class OpenPanes:
 
     @property
     def news_calls(self) -> int:
-        """How many calls `news` would give at the most."""
+        """The most calls that `news` would return."""
         if self._news is None:
             return self._count
         return self._news_count + sum(pane.waiting for pane in self._panes.values())
 
     def news(self) -> list[Pane] | None:
-        """All calls that have come since the last time, summed up, in pieces; None at first, or where they are many."""
+        """The calls since the last request, summed up in pieces; None on the first request or if there are too many."""
         self._sum_up(list(self._panes))
         news, self._news, self._news_count = self._news, [], 0
         return news
 
     def between(self, start_ms: int, end_ms: int) -> Iterator[Pane]:
-        """What is summed up of the open panes between two times, in pieces."""
+        """The sums of the open panes that begin in ``[start_ms, end_ms)``, in pieces."""
         for number, pane in self._panes.items():
             if start_ms <= number * self._pane_ms < end_ms:
                 yield from pane.sums
 
-    # Handing over -----------------------------------------------------------------------------------------------
+    # Handover ---------------------------------------------------------------------------------------------------
 
     def panes(self) -> list[OpenPane]:
-        """The open panes, from which `restore` makes them again."""
+        """The open panes, for `restore`."""
         self._sum_up(list(self._panes))
         return [OpenPane(self._merged(pane.sums), pane.first) for pane in self._panes.values()]
 
     def restore(self, panes: Iterable[OpenPane], newest_ms: int) -> None:
-        """Become what `panes` gave when `newest_ms` was that; it must be empty."""
+        """Restore the result of `panes`, with its `newest_ms`. This object must be empty."""
         self.newest_ms = newest_ms
         for one in panes:
-            # Of a pane that is not the newest its end will do: no window ends inside it.
+            # For panes other than the newest, the pane end is close enough: no window ends inside a pane.
             pane_newest_ms = min(newest_ms, one.pane.start_ms + self._pane_ms - 1)
             pane = _Pane([one.pane], count=one.pane.calls, newest_ms=pane_newest_ms, first=dict(one.first))
             self._panes[one.pane.start_ms // self._pane_ms] = pane

@@ -1,4 +1,4 @@
-"""Panes: the calls of one short span of event time, summed a tenant once and never changed again."""
+"""Panes: the calls of one short interval of event time, summed per tenant. A sealed pane never changes."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,8 +18,8 @@ _ATTEMPT = np.uint64(1 << BIT["attempts"])
 class Pane:
     """The sealed calls of ``[start_ms, start_ms + width)``.
 
-    ``tenant`` ``[g]`` ascending; ``sums`` ``[g, Layout.width]``; the attempts' callees and callers; the newest
-    calls a tenant and ruled field as evidence.
+    ``tenant`` is ``[g]``, ascending; ``sums`` is ``[g, FieldLayout.width]``. ``callees`` and ``callers`` are those of
+    the attempts; ``evidence`` holds the newest calls per tenant and ruled field.
     """
 
     start_ms: int
@@ -31,26 +31,26 @@ class Pane:
 
     @property
     def calls(self) -> int:
-        """How many calls it sums up."""
+        """The number of calls in the pane."""
         return int(self.sums[:, BIT["rows"]].sum())
 
     @property
     def weight(self) -> int:
-        """How much it is to be merged."""
+        """The cost to merge the pane."""
         return len(self.tenant) + len(self.callees) + len(self.callers) + len(self.evidence)
 
     def bounded(self) -> "Pane":
-        """The same with callees and callers thinned as in a sealed pane."""
+        """The same pane with callees and callers sampled as in a sealed pane."""
         return replace(self, callees=self.callees.bounded(), callers=self.callers.bounded())
 
 
 def seal(
     calls: CountedCalls, pane_ms: int, layout: FieldLayout, wanted: Sequence[tuple[int, int]], parties: bool
 ) -> list[Pane]:
-    """The panes of these calls in order of time; empty panes are left out.
+    """Seal calls into panes, in order of time. Empty panes are left out.
 
-    All panes are sealed in one sweep, sorted by pane and tenant. ``wanted`` are the ruled fields as
-    ``(bit that is set, bit that is not, or -1)``; ``parties`` says whether any rule counts callees or callers.
+    All panes are sealed in one pass, sorted by pane and tenant. ``wanted`` are the ruled fields as
+    ``(bit that is set, bit that is not set or -1)``; ``parties`` is whether any rule counts callees or callers.
     """
     pane = calls.end_ms // pane_ms
     first = int(pane.min())
@@ -58,11 +58,11 @@ def seal(
     group_of_row = (pane - first) * tenants + calls.tenant
     row_bits = len(calls).bit_length()
     if int(group_of_row.max()) < 2 ** (62 - row_bits) // pane_ms:
-        # One number of group, time and row: numpy sorts numbers twice as fast as it finds their order.
+        # Pack group, time and row into one number: in numpy, sort is twice as fast as argsort.
         keys = (group_of_row * pane_ms + (calls.end_ms - pane * pane_ms)) << row_bits | np.arange(len(calls))
         keys.sort()
         order = keys & (1 << row_bits) - 1
-    else:  # it would not hold all of it: a century of millions of tenants
+    else:  # they do not fit into 64 bits: a century of calls of millions of tenants
         order = np.lexsort((calls.end_ms, group_of_row))
     calls, group_of_row = calls.take(order), group_of_row[order]
     starts = _run_starts(group_of_row)
@@ -102,9 +102,9 @@ def seal(
 
 
 def merge(panes: Sequence[Pane], start_ms: int, parties: bool = False, ruled: Iterable[int] = ()) -> Pane:
-    """Several panes (at least one) as one that begins at ``start_ms``.
+    """Merge panes (at least one) into one that begins at ``start_ms``.
 
-    It has callees and callers if ``parties``, and the evidence of the fields ``ruled`` alone.
+    The result has callees and callers if ``parties``, and evidence only for the fields ``ruled``.
     """
     called = np.zeros(max(int(p.tenant.max(initial=0)) for p in panes) + 1, np.bool_)
     for pane in panes:
@@ -122,5 +122,5 @@ def merge(panes: Sequence[Pane], start_ms: int, parties: bool = False, ruled: It
 
 
 def _run_starts(values: NDArray[np.integer]) -> NDArray[np.intp]:
-    """Where each run of equal values begins."""
+    """The start of each run of equal values."""
     return np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))

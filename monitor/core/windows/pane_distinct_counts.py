@@ -1,4 +1,4 @@
-"""The tally of a window that is one pane, and what it shares with those of longer windows
+"""Distinct counts of a window of one pane, and code shared with longer windows
 (`monitor.core.windows.distinct_counts`).
 """
 
@@ -23,7 +23,7 @@ class DistinctCountRows:
 
 
 class PaneDistinctCounts:
-    """The counts of a window that is one pane: read off the pane's own keys when asked, nothing is kept up to date."""
+    """The counts of a window of one pane, computed from the keys of the pane on request."""
 
     def __init__(self, window_ms: int, limits: tuple[int, ...] = ()) -> None:
         self.window_ms = window_ms
@@ -33,24 +33,24 @@ class PaneDistinctCounts:
 
     @property
     def levels(self) -> dict[int, int]:
-        """The sampling level of each tenant, where above 0: the pane's own."""
+        """The sampling level of each tenant in the pane, if above 0."""
         return self._keys.levels
 
     @levels.setter
     def levels(self, levels: dict[int, int]) -> None:
-        """Nothing to take over: the pane knows."""
+        """Ignored: the pane holds its own levels."""
 
     def enter(self, start_ms: int, keys: KeyCounts, tenants: int, before_ms: int = 0) -> None:
-        """The pane of the window; any other has left."""
+        """Replace the pane of the window."""
         self._start_ms, self._keys = start_ms, keys
 
     def leave(self, before_ms: int) -> None:
-        """Take away the pane if it began before ``before_ms``, the window's start."""
+        """Remove the pane if it begins before ``before_ms``, the window start."""
         if self._start_ms < before_ms:
             self._keys = KeyCounts.empty()
 
     def ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> "DistinctCountRows":
-        """As `Tally.ahead`: the only pane has left by then."""
+        """As `DistinctCounts.ahead`. The only pane has left by then."""
         then = PaneDistinctCounts(self.window_ms)
         then.enter(before_ms, came, 0)
         tenants = int(who[-1]) + 1
@@ -60,30 +60,30 @@ class PaneDistinctCounts:
         )
 
     def peak_ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> NDArray[np.int64]:
-        """As `Tally.peak_ahead`."""
+        """As `DistinctCounts.peak_ahead`."""
         return busiest(came, int(who[-1]) + 1)[who]
 
     def distinct(self, tenants: int) -> NDArray[np.int64]:
-        """Distinct keys of each tenant ``[tenants]``."""
+        """The distinct keys of each tenant, ``[tenants]``."""
         return self._count(np.ones(len(self._keys), np.bool_), tenants)
 
     def numbers(self, tenants: int) -> NDArray[np.int64]:
-        """Distinct keys that are numbers."""
+        """The distinct keys that are numbers."""
         return self._count(self._keys.numeric, tenants)
 
     def sequential(self, tenants: int) -> NDArray[np.int64]:
-        """Distinct numbers whose number less 1 is there too."""
+        """The distinct numbers whose predecessor (the number minus 1) is also present."""
         keys = self._keys
         follows = np.zeros(len(keys), np.bool_)
         follows[1:] = (keys.key[1:] == keys.key[:-1] + _ONE) & keys.numeric[1:] & keys.numeric[:-1]
         return make_up(self._count(follows, tenants), self.numbers(tenants), keys.levels)
 
     def over(self, limit: int, tenants: int) -> NDArray[np.int64]:
-        """Distinct keys attempted more than ``limit`` times."""
+        """The distinct keys attempted more than ``limit`` times."""
         return self._count(self._keys.count > limit, tenants)
 
     def peak(self, tenants: int) -> NDArray[np.int64]:
-        """The most attempts of one key."""
+        """The most attempts of any one key."""
         return busiest(self._keys, tenants)
 
     def _count(self, which: NDArray[np.bool_], tenants: int) -> NDArray[np.int64]:
@@ -91,21 +91,21 @@ class PaneDistinctCounts:
 
 
 def busiest(keys: KeyCounts, tenants: int) -> NDArray[np.int64]:
-    """The most attempts of one key, of each tenant ``[tenants]``."""
+    """The most attempts of any one key of each tenant, ``[tenants]``."""
     most = np.zeros(tenants, np.int64)
     np.maximum.at(most, keys.owner, keys.count)
     return most
 
 
 def scale(counts: NDArray[np.int64], levels: dict[int, int]) -> NDArray[np.int64]:
-    """Counts of a sample as estimates of the whole, in place."""
+    """Scale the counts of a sample to estimates of the whole, in place."""
     for tenant, level in levels.items():
         counts[tenant] <<= level
     return counts
 
 
 def make_up(sequential: NDArray[np.int64], numbers: NDArray[np.int64], levels: dict[int, int]) -> NDArray[np.int64]:
-    """One of 64 neighbours has its predecessor outside the sample, which the estimate makes up for, in place."""
+    """Correct sampled counts of sequential numbers, in place: 1 in 64 has its predecessor outside the sample."""
     for tenant in levels:
         sequential[tenant] = min(sequential[tenant] * 64 // 63, numbers[tenant])
     return sequential

@@ -1,4 +1,4 @@
-"""Gatherings: sealed panes that wait for the end of a step, and enter windows joined to one."""
+"""Pane merging: sealed panes wait for the end of a step, and enter windows merged into one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,9 +8,9 @@ from monitor.core.windows.window import SlidingWindow
 
 
 class PaneMerger:
-    """The panes of the running step of some spans, which are judged at multiples of ``step_ms`` alone.
+    """The panes of the current step of some windows, which are evaluated only at multiples of ``step_ms``.
 
-    What enters and leaves windows costs by the pane: three that enter as one cost little more than one.
+    Entering and leaving windows has a cost per pane: three merged panes cost little more than one.
     """
 
     def __init__(self, step_ms: int, spans: Sequence[SlidingWindow]) -> None:
@@ -24,13 +24,13 @@ class PaneMerger:
 
     @property
     def start_ms(self) -> int:
-        """When the running step began; there must be a pane of it."""
+        """The start of the current step, which must have a pane."""
         return self.panes[0].start_ms // self.step_ms * self.step_ms
 
     def due(self, bounds: Mapping[int, int]) -> int | None:
-        """When the running step ends, if it has panes, and a rule of its spans may be judged then.
+        """The end of the current step if it has panes and a rule of its windows may be evaluated then, else None.
 
-        ``bounds`` has the last end for each step of the rules.
+        ``bounds`` is the last end for each step of the rules.
         """
         if not self.panes:
             return None
@@ -38,11 +38,11 @@ class PaneMerger:
         return end_ms if end_ms <= max(bounds[step_ms] for step_ms in self._steps) else None
 
     def ended(self, at_ms: int) -> bool:
-        """Whether there are panes whose step has ended by then."""
+        """Whether there are panes, and their step ends at or before ``at_ms``."""
         return bool(self.panes) and self.start_ms + self.step_ms <= at_ms
 
     def enter_ended(self, at_ms: int, tenants: int) -> None:
-        """If the step of the panes has ended by then, they enter; ``tenants`` is how many the shard knows by now."""
+        """Merge and enter the panes if their step has ended. ``tenants`` is the number of tenants in the shard."""
         if self.ended(at_ms):
             one = len(self.panes) == 1
             joined = (
@@ -53,7 +53,7 @@ class PaneMerger:
             self.enter(joined, tenants)
 
     def enter(self, joined: Pane, tenants: int) -> None:
-        """The panes enter as this one."""
+        """Replace the waiting panes by ``joined``, which enters the windows."""
         self.panes.clear()
         for span in self._spans:
             span.enter(joined, tenants)

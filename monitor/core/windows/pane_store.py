@@ -1,4 +1,4 @@
-"""The stored form of closed panes: one entry for each, written once, deleted when no window needs it."""
+"""Storage of sealed panes: one entry per pane, written once, and deleted when no window needs it."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ from monitor.core.windows.window import HOUR_MS
 
 
 class WindowCheckpoint(Struct):
-    """What a window length's panes do not tell: what has left it, and the sampling levels of its tallies."""
+    """The state of a window that its panes do not hold: the time before which all has left, and sampling levels."""
 
     left_ms: int
     callee_levels: dict[int, int]
@@ -31,7 +31,7 @@ class _StoredKeys(Struct, array_like=True):
 
 
 class _StoredPane(Struct, array_like=True):
-    """A pane. Tenants, which ascend, are stored as differences, event times from the pane's start, sums by field."""
+    """A pane. Tenants (ascending) are stored as differences, event times relative to the pane start, sums by field."""
 
     format: int
     start_ms: int
@@ -47,9 +47,9 @@ class _StoredPane(Struct, array_like=True):
 
 
 class PaneStore:
-    """The sealed panes that windows still need, stored by a key that sorts by time: ``f`` fine, ``h`` hours.
+    """The sealed panes that windows still need. Keys sort by time, with the prefix ``f`` (fine) or ``h`` (hour).
 
-    Fine panes are kept from the beginning of an hour, so that an hour's evidence lies in its hour pane or in all of
+    Fine panes are kept from the start of an hour, so that the evidence of an hour is complete in its hour pane or in
     its fine panes.
     """
 
@@ -60,17 +60,17 @@ class PaneStore:
         self._fresh: dict[str, bytes] = {}
 
     def add(self, panes: Iterable[Pane]) -> None:
-        """Panes were sealed."""
+        """Store sealed panes."""
         for pane in panes:
             self._fresh[f"f{pane.start_ms:013d}"] = encode_pane(pane)
 
     def add_hour(self, hour: Pane) -> None:
-        """An hour pane was made."""
+        """Store an hour pane."""
         self._fresh[f"h{hour.start_ms:013d}"] = encode_pane(hour)
 
     def changes(self, at_ms: int) -> dict[str, bytes | None]:
-        """What is to be written or deleted (None), now that windows up to ``at_ms`` have been judged."""
-        # The running hour's fine panes will make up its hour pane, however short the fine windows are.
+        """The entries to write or delete (None) after windows up to ``at_ms`` were evaluated."""
+        # Keep all fine panes of the current hour, however short the fine windows are: its hour pane needs them.
         fine_from = min(at_ms - self._fine_ms, at_ms) // HOUR_MS * HOUR_MS
         oldest = {"f": f"f{max(fine_from, 0):013d}", "h": f"h{max(at_ms - self._coarse_ms, 0):013d}"}
         changes: dict[str, bytes | None] = {}
@@ -85,9 +85,10 @@ class PaneStore:
         return changes
 
     def load(self, entries: Mapping[str, bytes]) -> tuple[Iterator[Pane], Iterator[Pane]]:
-        """Take over stored panes; the fine ones and the hours, each in order of time. StateFormatError.
+        """Load stored panes. Returns the fine panes and the hour panes, each in order of time.
 
-        They are unpacked as they are asked for: all at once would be a gigabyte.
+        Panes are decoded lazily, because all at once would take a gigabyte. The iterators raise StateFormatError if a
+        format is unknown.
         """
         for kind, stored in self._stored.items():
             stored.extend(sorted(_keys_of(kind, entries)))
@@ -97,12 +98,12 @@ class PaneStore:
 
     @property
     def fine_since_ms(self) -> int | None:
-        """When the first fine pane begins; None when there is none."""
+        """The start of the first fine pane; None if there is none."""
         return int(self._stored["f"][0][1:]) if self._stored["f"] else None
 
 
 def encode_pane(pane: Pane) -> bytes:
-    """A pane as it is stored."""
+    """Encode a pane for storage."""
     rows = pane.evidence
     ids = rows.call_id.packed()
     stored = _StoredPane(
@@ -122,7 +123,7 @@ def encode_pane(pane: Pane) -> bytes:
 
 
 def decode_pane(blob: bytes) -> Pane:
-    """A stored pane. StateFormatError."""
+    """Decode a stored pane. Raises StateFormatError if its format is unknown."""
     return _decode(Unpacker(_StoredPane, "a stored pane")(blob))
 
 

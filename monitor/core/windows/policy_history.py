@@ -1,8 +1,8 @@
-"""History: what the panes at hand have counted where policies have followed one another, and since when.
+"""Policy history: which fields the existing panes have counted under successive policies, and since when.
 
-A sealed pane never changes: it holds what the policy of its time counted. The next policy reads it by its own layout;
-what it does not hold is not there, and a rule that needs it is judged once its window holds nothing else. All of that
-follows from the policies and from when they changed, and so is the same wherever a worker was stopped.
+A sealed pane never changes: it holds what the policy of its time counted. The next policy reads it by its own layout.
+A rule that needs a field that old panes lack is evaluated only when its window has no such pane. All of this follows
+from the policies and the times of their changes, so it does not depend on when a worker was stopped.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,13 +22,13 @@ _Since = dict[object, int]
 
 
 class FieldAvailability:
-    """The policies up to the one in force, the last of ``versions``, and what that one can know of the time before."""
+    """The policies up to the one in force, the last of ``versions``, and the earlier data that it can use."""
 
     def __init__(self, versions: Sequence[PolicyVersion]) -> None:
         self.versions = tuple(versions)
         self._countings = [AggregationPlan.of(version.policy) for version in versions]
         first = self._countings[0]
-        # Since when there is what rules look at, by its meaning; 0: since there was anything.
+        # The time since which each kind of data is available, by its meaning; 0 if always.
         self._fine = self._coarse = self._complaints = self._parties = 0
         self._counted: _Since = dict.fromkeys(first.layout.names, 0)
         self._fine_calls: _Since = dict.fromkeys(meanings(first.layout, first.ruled), 0)
@@ -50,16 +50,16 @@ class FieldAvailability:
 
     @property
     def policy(self) -> Policy:
-        """The one in force."""
+        """The policy in force."""
         return self.versions[-1].policy
 
     @property
     def counting(self) -> AggregationPlan:
-        """What it counts."""
+        """The aggregation plan of the policy in force."""
         return self._countings[-1]
 
     def judged_from(self, rule: Rule) -> int:
-        """The first end at which the rule sees a whole window; 0 where there was no other policy before."""
+        """The first end at which the rule has a complete window; 0 if there was no earlier policy."""
         if len(self.versions) == 1:
             return 0
         since = max(self._fine if rule.window_ms <= FINE_MS else self._coarse, self._complaints)
@@ -72,11 +72,11 @@ class FieldAvailability:
                 since = max(since, self._counted[layout.names[layout.field(metric.numerator, rule.params)]])
         for counting, after in zip(self._countings, self.versions[1:], strict=False):
             if rule.step_ms % counting.pane_ms:
-                since = max(since, after.from_ms)  # its windows would begin within panes of before
+                since = max(since, after.from_ms)  # its windows would begin inside panes of the earlier policy
         return max(self.versions[-1].from_ms, since + rule.window_ms)
 
     def evidence_from(self, rule: Rule) -> int:
-        """Since when calls are kept that are evidence for the rule."""
+        """The time since which calls are kept as evidence for the rule."""
         layout = self.counting.layout
         field = ruled_field(rule, layout)
         if len(self.versions) == 1 or field[0] < 0:
@@ -85,7 +85,7 @@ class FieldAvailability:
 
     @property
     def settled_ms(self) -> int:
-        """From then on all is judged as if there had been no policy before: whole windows, with all their evidence."""
+        """The time from which earlier policies have no effect: all windows are complete, with all their evidence."""
         if len(self.versions) == 1:
             return 0
         rules = all_rules(self.policy)
@@ -93,11 +93,11 @@ class FieldAvailability:
         return max([self.versions[-1].from_ms, *whole])
 
     def read(self, pane: Pane) -> Pane:
-        """A fine pane by the layout of the policy in force."""
+        """Convert a fine pane to the layout of the policy in force."""
         return self._read(pane, version_at(self.versions, pane.start_ms))
 
     def read_hour(self, hour: Pane) -> Pane:
-        """An hour pane likewise: it was made when it ended, by whoever judged that."""
+        """Convert an hour pane likewise. It was built when the hour ended, under the policy in force then."""
         return self._read(hour, version_at(self.versions, hour.start_ms + HOUR_MS))
 
     def _read(self, pane: Pane, version: int) -> Pane:
@@ -113,7 +113,7 @@ def _long(counting: AggregationPlan) -> Iterator[object]:
 
 
 def recast(pane: Pane, before: AggregationPlan, after: AggregationPlan) -> Pane:
-    """A pane as another policy reads it: what was not counted is zero, and what was not kept is not there."""
+    """Convert a pane to another plan. Sums that were not counted are zero; evidence that was not kept is missing."""
     known = {name: place for place, name in enumerate(before.layout.names)}
     sums = np.zeros((len(pane.tenant), after.layout.width), np.int64)
     for place, name in enumerate(after.layout.names):
@@ -131,9 +131,9 @@ def recast(pane: Pane, before: AggregationPlan, after: AggregationPlan) -> Pane:
 
 
 def judged_later(history: FieldAvailability) -> dict[str, int]:
-    """The rules that are not judged from the last change of policy on, with the first end at which they are.
+    """The rules that are not evaluated directly after the last policy change, with their first end.
 
-    A rule as an override has it stands with the tenant.
+    The name of an overridden rule includes the tenant.
     """
     found = {rule.id: history.judged_from(rule) for rule in history.policy.rules}
     for override in history.policy.overrides:

@@ -1,4 +1,4 @@
-"""Levels: running sums of the additive fields over one window length, for all tenants at once."""
+"""Running sums of the additive fields over one window length, for all tenants at once."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from monitor.core.windows.tenant_sums import Sums, TenantSums
 
 
 class RunningSums:
-    """The sums of ``[end - window_ms, end)`` as dense rows ``[field, tenant]`` of the fields that rules ask for.
+    """The sums over ``[end - window_ms, end)`` as dense rows ``[field, tenant]``, for the fields that rules use.
 
-    A pane enters by one indexed addition and leaves by one subtraction. Fields are numbered as in `Layout`;
-    field 0, the number of records, is always kept. Memory: 8 bytes a tenant and field, and 1 to 4 for each pane in
+    A pane enters by one indexed addition and leaves by one subtraction. Fields are numbered as in `FieldLayout`;
+    field 0, the number of records, is always kept. Memory: 8 bytes per tenant and field, and 1 to 4 for each pane in
     which the tenant called.
     """
 
@@ -24,24 +24,24 @@ class RunningSums:
         self._row = {field: row for row, field in enumerate(self._fields)}
         self._sums: Sums = np.zeros((len(self._fields), 0), np.int64)
         self._inside: deque[tuple[int, NDArray[np.int32], NDArray[np.signedinteger]]] = deque()
-        self.records = 0  # how many call records the window holds, of all tenants
+        self.records = 0  # the number of call records in the window, of all tenants
         self.version = 0  # changes with every pane that enters or leaves
-        self.watched: list[DirtyTenants] = []  # told of the tenants whose sums change
+        self.watched: list[DirtyTenants] = []  # notified of the tenants whose sums change
 
     def enter(self, start_ms: int, tenant: NDArray[np.int32], sums: Sums, tenants: int) -> None:
-        """Add a sealed pane; ``tenants`` is how many the shard knows by now."""
+        """Add a sealed pane. ``tenants`` is the number of tenants in the shard."""
         if not len(tenant):
             return
         self._reach(tenants)
         mine = sums.T[self._fields]
         self._add(tenant, mine)
         self.records += int(mine[0].sum())
-        # A month of panes is kept in as few bytes as their numbers need.
+        # Windows hold up to a month of panes, so keep their sums at the narrowest dtype.
         self._inside.append((start_ms, tenant, mine.astype(np.min_scalar_type(-1 - int(mine.max())))))
         self._changed(tenant)
 
     def leave(self, before_ms: int) -> None:
-        """Take away the panes that began before ``before_ms``, the window's start."""
+        """Remove the panes that begin before ``before_ms``, the window start."""
         while self._inside and self._inside[0][0] < before_ms:
             _, tenant, mine = self._inside.popleft()
             self._add(tenant, -mine)
@@ -50,7 +50,7 @@ class RunningSums:
 
     def _add(self, tenant: NDArray[np.int32], mine: NDArray[np.signedinteger]) -> None:
         fields, tenants = self._sums.shape
-        # By one index: numpy takes twice as long to add to some columns of all rows.
+        # One flat index: in numpy, adding to selected columns of all rows takes twice as long.
         self._sums.reshape(-1)[np.arange(0, fields * tenants, tenants)[:, None] + tenant] += mine
 
     def _changed(self, tenant: NDArray[np.int32]) -> None:
@@ -65,11 +65,11 @@ class RunningSums:
 
     @property
     def fields(self) -> Sequence[int]:
-        """The fields that it keeps."""
+        """The fields that are kept."""
         return self._fields
 
     def ahead(self, before_ms: int, tenants: int) -> TenantSums:
-        """What the window holds now without the panes that began before ``before_ms``."""
+        """The current sums without the panes that begin before ``before_ms``."""
         count = min(tenants, self._sums.shape[1])
         rows = np.zeros((tenants, len(self._fields)), np.int64)
         rows[:count] = self._sums[:, :count].T
@@ -80,12 +80,12 @@ class RunningSums:
         return TenantSums(self._fields, rows)
 
     def of(self, who: NDArray[np.intp]) -> Sums:
-        """The sums of all its fields for some tenants, ascending: ``[field, k]``."""
+        """The sums of all fields for some tenants, ascending: ``[field, k]``."""
         self._reach(int(who[-1]) + 1)
         return self._sums.take(who, axis=1)
 
     def field(self, number: int, tenants: int) -> Sums:
-        """One field's sum for each tenant ``[tenants]``."""
+        """The sum of one field for each tenant, ``[tenants]``."""
         row: Sums = self._sums[self._row[number]]
         if len(row) >= tenants:
             return row[:tenants]

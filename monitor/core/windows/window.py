@@ -1,4 +1,4 @@
-"""Spans: everything that is kept up to date for one window length, and the metrics read off it."""
+"""Sliding windows: everything that is maintained for one window length, and the metrics computed from it."""
 
 from collections.abc import Sequence
 from math import gcd
@@ -22,11 +22,11 @@ Counts = NDArray[np.int64]
 _EVERYBODY = slice(None)
 
 HOUR_MS = 3_600_000
-FINE_MS = 48 * HOUR_MS  # windows above this have steps of whole hours, and are made of hour panes
+FINE_MS = 48 * HOUR_MS  # longer windows have steps of whole hours, and consist of hour panes
 
 
 class WindowView:
-    """What rules look at: the sums, tallies of parties and complaints of one window, and the metrics read off them."""
+    """What rules evaluate: the sums, distinct counts and complaints of one window, and the metrics over them."""
 
     running_sums: RunningSums | TenantSums
     callees: DistinctCounts | PaneDistinctCounts | EarlyDistinctCounts | None
@@ -35,14 +35,14 @@ class WindowView:
     layout: FieldLayout
 
     def present(self, tenants: int, who: NDArray[np.intp] | slice = _EVERYBODY) -> NDArray[np.bool_]:
-        """Which tenants have a call or a complaint record in the window, so that rules judge them."""
+        """Which tenants have a call or a complaint record in the window. Rules evaluate only these."""
         seen: NDArray[np.bool_] = self.running_sums.field(0, tenants)[who] > 0
         if len(self.complaints):
             seen |= self.complaints.count("records", tenants)[who] > 0
         return seen
 
     def measure(self, name: str, rule: Rule, tenants: int) -> tuple[Counts, Counts | None]:
-        """Numerator and denominator (None for a count) of a metric for each tenant ``[tenants]``."""
+        """The numerator and denominator (None for a count) of a metric for each tenant, ``[tenants]``."""
         metric = METRICS[name]
         denominator = None
         if metric.denominator == "numeric_callees":
@@ -52,7 +52,7 @@ class WindowView:
             denominator = self.running_sums.field(self.layout.field(metric.denominator, rule.params), tenants)
         numerator = self._numerator(metric.family, metric.numerator, rule, tenants)
         if denominator is not None and metric.numerator == "distinct_callees":
-            numerator = np.minimum(numerator, denominator)  # an estimate might be beyond what it is a part of
+            numerator = np.minimum(numerator, denominator)  # an estimate may exceed the whole
         return numerator, denominator
 
     def _numerator(self, family: str, name: str, rule: Rule, tenants: int) -> Counts:
@@ -72,7 +72,7 @@ class WindowView:
 
 
 class SlidingWindow(WindowView):
-    """One window length, kept up to date. Built for the rules that use it."""
+    """The state of one window length, for the rules that use it."""
 
     running_sums: RunningSums
     complaints: ComplaintWindow
@@ -85,7 +85,7 @@ class SlidingWindow(WindowView):
         self.steps = {rule.step_ms for rule in rules}
         self.step_ms = gcd(*self.steps) if self.fine else HOUR_MS
         self.coming: Sequence[Pane] = ()  # sealed panes that will enter together (`monitor.core.windows.pane_merger`)
-        self.left_ms = 0  # what happened before has left
+        self.left_ms = 0  # everything before this has left
         self.layout = layout
         asked = [(METRICS[name], rule.params) for rule in rules for name in metrics_of(rule)]
         fields = set()
@@ -108,15 +108,16 @@ class SlidingWindow(WindowView):
         if "caller_peak" in names:
             self.callers = PaneDistinctCounts(window_ms) if one_pane else DistinctCounts(window_ms)
         if self.callees is not None or self.callers is not None:
-            fields.add(BIT["attempts"])  # there are at most as many parties
+            fields.add(BIT["attempts"])  # an upper bound for the number of parties
         self.running_sums = RunningSums(window_ms, sorted(fields))
         counting = any(metric.family == "complaints" for metric, _ in asked)
         self.complaints = ComplaintWindow(window_ms, bit, counting, "complainants" in names)
 
     def enter(self, pane: Pane, tenants: int) -> None:
-        """All of a step enters, for a window that ends with it; ``tenants`` is how many the shard knows by now.
+        """Add the merged pane of a step, and remove what leaves a window that ends with that step.
 
-        After a restart that may have left already.
+        ``tenants`` is the number of tenants in the shard. After a restart the pane may already have left; then it is
+        ignored.
         """
         if pane.start_ms < self.left_ms:
             return
@@ -129,7 +130,7 @@ class SlidingWindow(WindowView):
             self.callers.enter(pane.start_ms, pane.callers, tenants, before_ms)
 
     def leave(self, before_ms: int) -> None:
-        """What happened before ``before_ms``, the window's start, leaves."""
+        """Remove everything before ``before_ms``, the window start."""
         self._leave(before_ms)
         for tally in (self.callees, self.callers):
             if tally is not None:
@@ -141,7 +142,7 @@ class SlidingWindow(WindowView):
         self.complaints.leave(before_ms)
 
     def watch(self, touched: DirtyTenants) -> None:
-        """Tell it of the tenants of whom anything changes from now on."""
+        """Mark the tenants that change from now on in ``touched``."""
         self.running_sums.watched.append(touched)
         self.complaints.watched.append(touched)
         for tally in (self.callees, self.callers):
@@ -150,15 +151,15 @@ class SlidingWindow(WindowView):
 
     @property
     def live(self) -> bool:
-        """Whether there is anything in the window."""
+        """Whether the window holds any record."""
         return self.running_sums.records > 0 or len(self.complaints) > 0
 
     @property
     def version(self) -> tuple[int, int]:
-        """Changes whenever what is in the window changes."""
+        """A value that changes whenever the content of the window changes."""
         return self.running_sums.version, self.complaints.version
 
 
 def metrics_of(rule: Rule) -> list[str]:
-    """The metrics that a rule looks at: its own and those of its ``also`` conditions."""
+    """The metrics that a rule uses: its own and those of its ``also`` conditions."""
     return [rule.metric, *(condition.metric for condition in rule.also)]

@@ -1,4 +1,4 @@
-"""Windows: sealed panes on their way into the windows of each length, what these hold, and what is stored of it."""
+"""The windows of all lengths: how sealed panes enter them, and how their state is stored."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -14,10 +14,10 @@ from monitor.policy.model import Policy
 
 
 class WindowSet:
-    """A span for each window length of the policy, and the evidence.
+    """One sliding window for each window length of the policy, and the evidence.
 
-    Panes are ``sealed`` until time has come to their ends. Then they gather until a step of the rules is over, and
-    enter joined to one. The panes of a former policy are read by ``history``.
+    Panes wait in ``sealed`` until decision time reaches their end. Then they are collected until a step of the rules
+    ends, and enter merged into one. ``history`` converts panes of earlier policies.
     """
 
     def __init__(self, policy: Policy, history: FieldAvailability, keep_state: bool) -> None:
@@ -46,23 +46,23 @@ class WindowSet:
         self._store = PaneStore(counting.fine_ms, counting.coarse_ms) if keep_state else None
 
     def seal(self, panes: Iterable[Pane]) -> None:
-        """These panes, the next ones, have ended."""
+        """Add sealed panes, which must follow the earlier ones."""
         panes = list(panes)
         self.sealed.extend(panes)
         if self._store is not None:
             self._store.add(panes)
 
     def next_end(self, bounds: Mapping[int, int]) -> int | None:
-        """The next instant at which a pane is over, or panes enter the windows.
+        """The next instant at which a pane ends or panes enter the windows.
 
-        ``bounds`` has the last end for each step of the rules.
+        ``bounds`` is the last end for each step of the rules.
         """
         ends = [self.sealed[0].start_ms + self._pane_ms] if self.sealed else []
         ends += [end_ms for merger in self._mergers if (end_ms := merger.due(bounds)) is not None]
         return min(ends, default=None)
 
     def enter(self, end_ms: int, tenants: int) -> None:
-        """Panes up to ``end_ms`` gather, and enter where their step has ended; ``tenants`` is how many are known."""
+        """Collect panes up to ``end_ms``, and enter those whose step has ended. The shard has ``tenants`` tenants."""
         while self.sealed and self.sealed[0].start_ms < end_ms:
             pane = self.sealed.popleft()
             self.evidence.add(pane.evidence, end_ms)
@@ -79,10 +79,10 @@ class WindowSet:
     # State ------------------------------------------------------------------------------------------------------
 
     def heads(self, at_ms: int) -> dict[int, WindowCheckpoint]:
-        """What the head has of the spans, once all windows up to ``at_ms`` were judged."""
+        """The stored heads of the windows, after all windows up to ``at_ms`` were evaluated."""
         assert not self.sealed
         for length, span in self.spans.items():
-            span.leave(at_ms - length)  # no window to come begins before that
+            span.leave(at_ms - length)  # no future window begins before that
         return {
             length: WindowCheckpoint(
                 span.left_ms,
@@ -93,18 +93,18 @@ class WindowSet:
         }
 
     def changes(self, at_ms: int) -> dict[str, bytes | None]:
-        """The entries of panes that are to be stored since the last call, None where one is to be deleted."""
+        """The pane entries to store since the last call. None marks an entry to delete."""
         assert self._store is not None, "keep_state is off"
         return self._store.changes(at_ms)
 
     def known(self, heads: Mapping[int, WindowCheckpoint], at_ms: int) -> dict[int, WindowCheckpoint]:
-        """Those of the ``heads`` that are of its lengths; of lengths that are new, one that has let all go."""
+        """The heads for the window lengths of this policy. A new length gets a head from which everything has left."""
         return {length: heads.get(length) or WindowCheckpoint(at_ms - length, {}, {}) for length in self.spans}
 
     def restore(
         self, known: Mapping[int, WindowCheckpoint], entries: Mapping[str, bytes], at_ms: int, tenants: int
     ) -> None:
-        """Become what the ``known`` heads and the entries of panes were taken of, when ``at_ms`` had been judged."""
+        """Restore the windows from the ``known`` heads and the pane entries, as of ``at_ms``."""
         for length, span in self.spans.items():
             if span.callees is not None:
                 span.callees.levels = dict(known[length].callee_levels)
