@@ -1,4 +1,4 @@
-"""Makes text from records fit to be shown: numbers masked, what is invisible made visible, length bounded."""
+"""Makes text from records safe to display: numbers masked, invisible characters escaped, length bounded."""
 
 import hashlib
 import re
@@ -9,7 +9,7 @@ __all__ = ["identifier", "party", "raw_line", "readable", "tenant_label", "visib
 
 _LONGEST_LABEL = 64
 
-# Names that our own code makes (hashes, UUIDs) are no telephone numbers, whatever digits they hold.
+# Identifiers that our own code generates (hashes, UUIDs) are not telephone numbers, whatever digits they contain.
 _OPAQUE = re.compile(
     r"(?:cw[a-z]-)?(?=[0-9a-f-]*[a-f])(?:[0-9a-f]{24,64}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
 )
@@ -20,10 +20,10 @@ _PARTY = re.compile(
 
 
 def readable(text: str, limit: int = 600) -> str:
-    """``text`` masked (`monitor.text.masking`), visible and at most about ``limit`` characters: how much is missing is
-    said.
+    """``text`` masked (`monitor.text.masking`), with active characters escaped, cut to about ``limit`` characters with
+    the number of omitted ones.
 
-    Masking comes first, so that neither a cut nor an escape can take a number apart before it is seen as one.
+    Masking comes first, so that neither a cut nor an escape can split a number before it is recognised.
     """
     masked = mask_numbers(text)
     if len(masked) <= limit:
@@ -32,12 +32,12 @@ def readable(text: str, limit: int = 600) -> str:
 
 
 def identifier(text: str, limit: int = 64) -> str:
-    """An id for display: hashes and UUIDs as they are, anything else like other text."""
+    """An id for display: hashes and UUIDs unchanged, anything else like other text."""
     return text if _OPAQUE.fullmatch(text) else readable(text, limit)
 
 
 def tenant_label(tenant_id: str) -> str:
-    """The id as it is, or masked and cut with a few digits of its hash, so that no two tenants look the same."""
+    """The id unchanged, or masked and cut with a few digits of its hash, so that no two tenants look the same."""
     text = identifier(tenant_id, _LONGEST_LABEL)
     if text == tenant_id:
         return text
@@ -45,14 +45,14 @@ def tenant_label(tenant_id: str) -> str:
 
 
 def party(number: str) -> str:
-    """A caller or callee, of whatever form: all but the last two characters hidden, all of a very short one."""
+    """A caller or callee in any form: all but the last two characters hidden, all of one with at most four."""
     shown = number[-2:] if len(number) > 4 else ""
     return visible(MASK * (len(number) - len(shown)) + shown)
 
 
 def raw_line(raw: str, limit: int = 400) -> str:
-    """A rejected line: what it calls caller or callee hidden whatever its form, other numbers masked, JSON's escapes
-    for plain characters undone first, because a number can hide in them."""
+    """A rejected line: caller and callee values hidden in any form, other numbers masked. JSON escapes of plain
+    characters are decoded first, because a number can hide in them."""
     # Far more than is shown, so that a line of megabytes costs no more than one of kilobytes.
     head = raw[: 4 * limit + 1024]
     plain = _ESCAPE.sub(_unescape, head)

@@ -1,4 +1,4 @@
-"""Durations and instants as a policy writes them: `90s`, `5m`, `24h`, `30d`; `2027-01-01` and RFC 3339."""
+"""Durations and times as a policy writes them: `90s`, `5m`, `24h`, `30d`; `2027-01-01` and RFC 3339."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -20,7 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_duration(text: str) -> int:
-    """A duration in ms. Raises ValueError, which says what would be right."""
+    """A duration in ms. Raises ValueError, whose message says what is expected."""
     match = _DURATION.fullmatch(text)
     if match is None:
         near = re.fullmatch(r"\s*([0-9]+)\s*([a-zA-Z]*)\s*", text)
@@ -41,7 +41,7 @@ def parse_duration(text: str) -> int:
 
 
 def format_duration(ms: int) -> str:
-    """The shortest way to write a duration: days beyond two, hours, minutes, seconds, else milliseconds."""
+    """The shortest form of a duration: days if more than two, hours, minutes, seconds, else milliseconds."""
     if ms % SECOND:
         return f"{ms}ms"
     if ms % DAY == 0 and ms > 2 * DAY:
@@ -53,7 +53,7 @@ def format_duration(ms: int) -> str:
 
 
 def parse_instant(text: str) -> int:
-    """A date (00:00 UTC) or an RFC 3339 time in epoch ms, cut to whole ms. Raises ValueError."""
+    """A date (00:00 UTC) or an RFC 3339 time in epoch ms, truncated to whole ms. Raises ValueError."""
     match = _TIME.fullmatch(text)
     if match is None:
         if re.fullmatch(r"\d{4}-\d\d-\d\d[Tt ][\d:.]+", text):
@@ -80,6 +80,6 @@ def parse_instant(text: str) -> int:
 
 
 def format_instant(ms: int) -> str:
-    """Epoch ms as RFC 3339 in UTC; ms only where they are not zero."""
+    """Epoch ms as RFC 3339 in UTC, with ms only if they are not zero."""
     moment = _EPOCH + timedelta(milliseconds=ms)
     return moment.isoformat(timespec="milliseconds" if ms % 1000 else "seconds").replace("+00:00", "Z")

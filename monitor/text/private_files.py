@@ -1,4 +1,4 @@
-"""Files that may hold telephone numbers in clear: made so that their owner alone can read them."""
+"""Files that may contain unmasked telephone numbers: created so that only their owner can read them."""
 
 import os
 from pathlib import Path
@@ -9,19 +9,19 @@ _FOLDER: Final = 0o700
 
 
 def make_folder(folder: Path) -> None:
-    """Make ``folder``, and those above it as usual; one that is there keeps its permissions. OSError."""
+    """Create ``folder``, and its parents as usual; an existing one keeps its permissions. Raises OSError."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=_FOLDER, exist_ok=True)
 
 
 def open_private(path: Path, mode: Literal["wb", "xb"] = "wb") -> BinaryIO:
-    """Open for writing. A new file is for its owner alone, and for less if the umask says so; one that is there keeps
-    its permissions. OSError."""
+    """Open for writing. A new file has mode 0600 less the umask; an existing one keeps its permissions. Raises
+    OSError."""
     return open(path, mode, opener=_opened)
 
 
 def make_private(path: Path) -> None:
-    """Make an empty file, for others to fill; one that is there stays as it is. OSError."""
+    """Create an empty file for others to fill; an existing one is unchanged. Raises OSError."""
     os.close(_opened(str(path), os.O_CREAT | os.O_WRONLY))
 
 
