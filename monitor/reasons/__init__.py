@@ -1,7 +1,7 @@
-"""The reason of each decision and alert: one sentence in Chinese and one in English, with the numbers in it.
+"""The reason of each decision and alert: one sentence in Chinese and one in English, with the figures.
 
-Pure functions; the same facts give the same words on any machine. What came from records is quoted, shortened, and
-its telephone numbers are masked, because reasons go to people and to logs.
+Pure functions; the same facts give the same words on any machine. Text from records is quoted, shortened, and its
+telephone numbers are masked, because reasons go to people and to logs.
 """
 
 from monitor.reasons.measures import alert, measured

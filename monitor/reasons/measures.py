@@ -11,11 +11,11 @@ from schemas.outputs import Measure, Reason, Window
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """How one speaks of a metric.
+    """The wording of a metric.
 
-    ``{n}``, ``{d}``, ``{v}`` are numerator, denominator and value; ``{s}``, ``{limit}``, ``{zone}`` what the rule tells
-    the metric; ``{were}``, ``{plural}``, ``{third}`` agree with the numerator, ``{many}`` with the denominator.
-    ``name`` is for lists, ``of`` names the denominator where it is too small (in Chinese after its counting word).
+    ``{n}``, ``{d}``, ``{v}`` are numerator, denominator and value; ``{s}``, ``{limit}``, ``{zone}`` the rule's
+    parameters; ``{were}``, ``{plural}``, ``{third}`` agree with the numerator, ``{many}`` with the denominator.
+    ``name`` is for lists, ``of`` names the denominator if it is too small (in Chinese after its counting word).
     """
 
     zh: str
@@ -169,8 +169,8 @@ def measured(
     review_by_ms: int | None = None,
 ) -> Reason:
     """Why a measured rule decided: ``200 of 1,031 answered calls lasted at most 6 s in the 24 h to ...: 19.4 %,
-    surely above 15 %``. "Surely" stands only where a confidence bound was beyond the threshold too. ``also`` are
-    the rule's further conditions with what was measured for each; ``status`` and the rule's mode say what follows."""
+    surely above 15 %``. "Surely" is used only if a confidence bound is beyond the threshold too. ``also`` are the
+    rule's further conditions with their measured values; ``status`` and the rule's mode determine the consequence."""
     long_zh, long_en = span(window.end_ms - window.start_ms)
     said = _SAID[measure.metric]
     fact_zh, fact_en = _fact(said, measure, rule.params)
@@ -188,9 +188,9 @@ def measured(
 
 
 def alert(rule: Rule, measure: Measure | None, state: str, behaviour: Behaviour) -> Reason:
-    """Why an alert fires, or why it is over: nothing to judge, too little, or no longer beyond ``recover``.
+    """Why an alert fires or is over: no value, too small a denominator, or no longer beyond ``recover``.
 
-    One that fired early is also over when the judging of its window does not find the breach.
+    An early alert is also over if the evaluation of its window does not find the breach.
     """
     long_zh, long_en = span(rule.window_ms)
     head_zh, head_en = ("预警", "Alert") if state == "firing" else ("预警解除", "Alert over")
@@ -225,7 +225,7 @@ def alert(rule: Rule, measure: Measure | None, state: str, behaviour: Behaviour)
 
 
 def _fact(said: _Said, measure: Measure, params: Params) -> tuple[str, str]:
-    """What was counted, as a clause."""
+    """The counts as a clause."""
     n = measure.numerator
     filled = {
         "n": count(n),
@@ -243,7 +243,7 @@ def _fact(said: _Said, measure: Measure, params: Params) -> tuple[str, str]:
 
 
 def _value_beside(measure: Measure, *anchors: float) -> tuple[str, str]:
-    """A ratio's value after the counts; counts and seconds have it in the sentence already."""
+    """A ratio's value, to follow the counts; for counts and seconds the sentence has it already."""
     if METRICS[measure.metric].unit != "ratio" or measure.value is None:
         return "", ""
     zh, en = _amount(measure.metric, measure.value, (measure.threshold, 1.0, *anchors), measured=True)
@@ -251,7 +251,7 @@ def _value_beside(measure: Measure, *anchors: float) -> tuple[str, str]:
 
 
 def _beyond(measure: Measure, rule: Rule) -> tuple[str, str]:
-    """On which side of the threshold, and how sure that is."""
+    """On which side of the threshold the value is, and with what confidence."""
     limit_zh, limit_en = _amount(measure.metric, measure.threshold)
     word_zh, word_en = _OPS[rule.direction]
     if measure.bound is None:
@@ -276,7 +276,7 @@ def _condition(condition: Condition, value: float | None) -> tuple[str, str]:
 
 
 def _amount(metric: str, value: float, anchors: tuple[float, ...] = (), *, measured: bool = False) -> tuple[str, str]:
-    """A value or a threshold in the metric's unit. What was measured is rounded, what a policy says is not."""
+    """A value or a threshold in the metric's unit. A measured value is rounded, a policy's value is not."""
     unit = METRICS[metric].unit
     if unit == "ratio":
         return _share(value, anchors, measured=measured)

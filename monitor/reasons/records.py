@@ -1,4 +1,4 @@
-"""The reasons of what records decide: complaints, findings, repeated violations, reviews, applications."""
+"""The reasons of decisions on records: complaints, findings, repeated violations, reviews, applications."""
 
 from typing import Literal
 
@@ -38,8 +38,8 @@ def finding(
     tenant_name: str | None,
     review_by_ms: int | None = None,
 ) -> Reason:
-    """Why a confirmed finding decided. The businesses and the ``match`` say something for undeclared businesses
-    alone; a likely match (it only contains the term) is referred for review."""
+    """Why a confirmed finding decided. The businesses and the ``match`` are used only for undeclared businesses; a
+    likely match (it only contains the term) is referred for review."""
     at_zh, at_en = _tenant("对", "的", " at ", tenant_name)
     head_zh = f"{at_zh}质检结果{named(finding_id)}已确认"
     head_en = f"Finding {named(finding_id)} of quality inspection{at_en} was confirmed"
@@ -65,7 +65,7 @@ def finding(
 
 
 def repeated(escalation: Escalation, count_of: int, tenant_name: str | None, review_by_ms: int | None = None) -> Reason:
-    """Why repeated violations escalate: by the house's own rule, which the access rules do not have."""
+    """Why repeated violations escalate: by the platform's own rule, which is not part of the access rules."""
     who_zh, who_en = quoted(tenant_name) or "该租户", quoted(tenant_name) or "The tenant"
     long_zh, long_en = span(escalation.window_ms)
     tier_zh, tier_en = _TIERS[escalation.tier]
@@ -94,7 +94,7 @@ def reversed_by_review(kind: str, reviewer: str, review_reason: str) -> Reason:
 
 
 def reversed_by_dismissal(record_type: str, record_id: str) -> Reason:
-    """Why a decision is reversed: the complaint or finding that it rested on was dismissed."""
+    """Why a decision is reversed: the complaint or finding that it was based on was dismissed."""
     record_zh, record_en = _RECORDS.get(record_type, ("记录", "record"))
     return Reason(
         f"作为依据的{record_zh}{named(record_id)}已被驳回，原决定撤销",
@@ -103,7 +103,7 @@ def reversed_by_dismissal(record_type: str, record_id: str) -> Reason:
 
 
 def escalation_fallen(escalation_id: str, left: int, at_least: int) -> Reason:
-    """Why a pending escalation is reversed: too few of the violations that it used are left."""
+    """Why a pending escalation is reversed: too few of the violations that it used remain."""
     return Reason(
         f"内部规则{named(escalation_id)}所依据的违规记录撤销后仅余 {count(left)} 次，不足 {count(at_least)} 次",
         f"Of the violations that the house's rule {named(escalation_id)} rested on, only {count(left)} "
@@ -139,7 +139,7 @@ def admission(
 
 
 def banned_applicant(application_id: str) -> Reason:
-    """Why an application is refused whatever it asks for: a banned account gets nothing any more."""
+    """Why an application is refused whatever it asks for: a banned account gets no new service."""
     return Reason(
         f"申请方已被封号，不再开通，驳回号码申请{named(application_id)}",
         f"Application {named(application_id)} is refused: the applicant is banned, and no new service is opened",
@@ -147,7 +147,7 @@ def banned_applicant(application_id: str) -> Reason:
 
 
 def _row(match: Match) -> tuple[str, str]:
-    """Which prohibited business, how sure that is, and by what it was recognised."""
+    """Which prohibited business it is, how certain that is, and the matching term."""
     row_zh, row_en = f"“{match.row.zh}”", f"“{match.row.en}”"
     if match.term in ("", match.row.key):
         # The record itself named the row.
@@ -174,6 +174,6 @@ def _tenant(before_zh: str, after_zh: str, before_en: str, name: str | None) -> 
 
 
 def _text(before_zh: str, after_zh: str, before_en: str, after_en: str, text: str | None) -> tuple[str, str]:
-    """A quotation with what stands around it, or nothing where there is no text."""
+    """A quotation with the text around it; empty if there is no text."""
     said = quoted(text)
     return (f"{before_zh}{said}{after_zh}", f"{before_en}{said}{after_en}") if said else ("", "")

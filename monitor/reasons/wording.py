@@ -1,4 +1,4 @@
-"""The small pieces that sentences are made of: numbers, times, spans of time, quotations, clauses."""
+"""The building blocks of sentences: numbers, times, durations, quotations, clauses."""
 
 import re
 import unicodedata
@@ -10,12 +10,12 @@ from monitor.text.masking import mask_numbers
 from monitor.text.timestamps import instant
 
 QUOTED_MAX = 60
-"""The most code points of a quoted text; a longer one is cut and ends in an ellipsis."""
+"""The maximum number of code points of a quoted text; a longer one is cut and ends in an ellipsis."""
 
 _MINUTE_MS = 60_000
 _HOUR_MS = 60 * _MINUTE_MS
 _DAY_MS = 24 * _HOUR_MS
-# Digits shown of a measured value, unless more are needed to tell it from what it is compared with.
+# The digits of a measured value, unless more are needed to distinguish it from what it is compared with.
 _DIGITS = 3
 _MOST_DIGITS = 17
 
@@ -31,7 +31,7 @@ def exact(value: float) -> str:
 
 
 def rounded(value: float, anchors: Iterable[float] = ()) -> str:
-    """Three significant digits, more where they are needed to show on which side of each anchor ``value`` lies."""
+    """Three significant digits, or more if needed to show on which side of each anchor ``value`` lies."""
     return _plain(_rounded(_decimal(value), [_decimal(a) for a in anchors]))
 
 
@@ -41,12 +41,12 @@ def exact_percent(value: float) -> str:
 
 
 def rounded_percent(value: float, anchors: Iterable[float] = ()) -> str:
-    """A share as `rounded`, in per cent without the sign."""
+    """A share like `rounded`, in per cent without the sign."""
     return _plain(_rounded(_decimal(value) * 100, [_decimal(a) * 100 for a in anchors]))
 
 
 def _decimal(value: float) -> Decimal:
-    # The shortest text that is this double, so that 0.07 is seven per cent and not a little more.
+    # The shortest text that parses to this double, so that 0.07 is seven per cent and not a little more.
     return Decimal(repr(float(value)))
 
 
@@ -66,7 +66,7 @@ def _plain(number: Decimal) -> str:
 
 
 def span(ms: int) -> tuple[str, str]:
-    """A span of time in Chinese and English, in the largest unit that leaves no rest; days from two on."""
+    """A duration in Chinese and English, in the largest unit without a remainder; days from two on."""
     if ms % _DAY_MS == 0 and ms >= 2 * _DAY_MS:
         return f"{count(ms // _DAY_MS)} 天", f"{count(ms // _DAY_MS)} d"
     if ms % _HOUR_MS == 0:
@@ -77,11 +77,11 @@ def span(ms: int) -> tuple[str, str]:
 
 
 def quoted(text: str | None) -> str | None:
-    """A text out of a record as ``“...”``: in one line, telephone numbers masked, then cut; None if nothing is left."""
+    """A record's text as ``“...”``: on one line, telephone numbers masked, then cut; None if nothing is left."""
     shown = _one_line(text)
     if not shown:
         return None
-    # Masked before it is cut, or the cut could leave a number too short to be known as one.
+    # Masked before it is cut, or the cut could leave a number too short to be recognised.
     shown = mask_numbers(shown)
     if len(shown) > QUOTED_MAX:
         shown = shown[: QUOTED_MAX - 1].rstrip() + "…"
@@ -89,12 +89,12 @@ def quoted(text: str | None) -> str | None:
 
 
 def named(identifier: str) -> str:
-    """An id, whole, since people look things up by it."""
+    """An id in full, since people search for it."""
     return f"“{_one_line(identifier)}”"
 
 
 def clause(behaviour: Behaviour) -> tuple[str, str]:
-    """Which clause of the access rules, in their own Chinese words, to go after the facts."""
+    """The clause of the access rules in their own Chinese wording, to follow the facts."""
     return (
         f"；接入规范第 {behaviour.clause} 条：{behaviour.zh}",
         f"; clause {behaviour.clause}: {behaviour.en}",
@@ -102,13 +102,13 @@ def clause(behaviour: Behaviour) -> tuple[str, str]:
 
 
 def referred(review_by_ms: int | None = None) -> tuple[str, str]:
-    """That the decision waits for people, and until when if that is known."""
+    """That the decision waits for review, and until when if that is known."""
     if review_by_ms is None:
         return "；已提交人工复核", "; referred for review"
     return f"；已提交人工复核，截止 {instant(review_by_ms)}", f"; referred for review until {instant(review_by_ms)}"
 
 
 def _one_line(text: str | None) -> str:
-    """Control and invisible characters could hide or turn what stands beside them in a log or a terminal."""
+    """The text on one line: control and invisible characters could hide or reorder their neighbours."""
     seen = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text or "")
     return re.sub(" +", " ", seen).strip()
