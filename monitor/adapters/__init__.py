@@ -1,4 +1,4 @@
-"""Turns other people's call and complaint files into wire records."""
+"""Converts third-party call and complaint files to wire records."""
 
 from monitor.adapters.errors import MappingError
 from monitor.adapters.shipped import NAMES, open_adapter

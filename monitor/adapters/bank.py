@@ -34,8 +34,8 @@ UNIDENTIFIED: Final = "unidentified"
 _DIALECT: Final = Dialect(delimiter="\t", quote="")
 _ZONE: Final = "Asia/Jerusalem"
 _DAY_S: Final = 86_400
-# A time so much before the call's entry is one of the next day. Less is the voice-response unit's clock, which ran
-# up to 192 s behind; no call lasts near 12 h.
+# A time this much before the call's entry is on the next day. A smaller difference is clock skew of the voice-response
+# unit, which ran up to 192 s behind; no call lasts close to 12 h.
 _NEXT_DAY_S: Final = 43_200
 
 
@@ -57,11 +57,11 @@ class BankAdapter:
         self._days: dict[str, datetime] = {}
 
     def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
-        """The rows by event time; those without a record first. Raises `MappingError` on another file's header."""
+        """The rows by event time; those without a record first. Raises `MappingError` if the header does not match."""
         return iter(sorted(self.file_rows(bounded_lines(stream)), key=_event_ms))
 
     def file_rows(self, lines: Iterable[bytes]) -> Iterator[InputRow]:
-        """The rows in the order of the file."""
+        """The rows in file order."""
         source = CsvRows(lines, _DIALECT, "ascii")
         if source.unread:
             raise _none_of_it(f"the file's header cannot be read: {source.unread}")

@@ -1,4 +1,4 @@
-"""The seam of the adapters: one input row in, one record or one reason out."""
+"""The interface of adapters: one input row in, one record or one reason out."""
 
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple, Protocol
@@ -7,7 +7,7 @@ from schemas.inputs import Record
 
 
 class InputRow(NamedTuple):
-    """One input row: its line number from 1, its bytes as they came, and a record or the reason for refusal.
+    """One input row: its line number from 1, its original bytes, and a record or the reason for rejection.
 
     Exactly one of ``record`` and ``reason`` is None.
     """
@@ -19,9 +19,9 @@ class InputRow(NamedTuple):
 
 
 class Adapter(Protocol):
-    """Turns a decompressed stream into rows, one for each input row, none left out.
+    """Converts a decompressed stream to rows, one for each input row, without omissions.
 
-    Rows come sorted by event time (stable) where the source does not sort them itself, so that none is late.
+    Rows are sorted by event time (stable) if the source is not sorted, so that none is late.
     """
 
     def rows(self, stream: BinaryIO) -> Iterator[InputRow]:

@@ -1,8 +1,8 @@
-"""What can go wrong between a file and its records.
+"""The errors between a file and its records.
 
 ValueError
-+-- MappingError: the mapping cannot be used, or not on this file; carries `PolicyFault`s with their places
-+-- Reject: one row becomes no record; the message is the reason
++-- MappingError: the mapping cannot be used, or not on this file; carries `PolicyFault`s with their positions
++-- Reject: a row is not converted to a record; the message is the reason
 """
 
 from collections.abc import Iterable
@@ -14,37 +14,37 @@ from monitor.text.masking import mask_numbers
 
 
 class RowErrorCode(StrEnum):
-    """The code words of reasons that are the adapters' own; others are `schemas.error_codes.ErrorCode`'s. None ever
-    changes.
+    """The code words of reasons that are specific to adapters; others are in `schemas.error_codes.ErrorCode`. They
+    never change.
     """
 
     EXCLUDED = "excluded"
-    """The mapping's ``reject`` says that such a row is no record."""
+    """The mapping's ``reject`` excludes the row."""
 
     MALFORMED_ROW = "malformed_row"
-    """The row has the wrong count of cells, or a quoted cell that is not closed."""
+    """The row has the wrong number of cells, or an unclosed quoted cell."""
 
     NOT_TEXT = "not_text"
-    """A byte is not of the file's encoding."""
+    """A byte is invalid in the file's encoding."""
 
     UNREADABLE_TIME = "unreadable_time"
     """A time or a duration has none of the forms that the mapping names."""
 
 
 class MappingError(ValueError):
-    """A mapping that cannot be used. ``faults`` are all of its faults, sorted by place, without repetitions."""
+    """A mapping that cannot be used. ``faults`` are all of its faults, sorted by position, without duplicates."""
 
     def __init__(self, faults: Iterable[PolicyFault]) -> None:
-        # A wrong column may be a telephone number, where a file has no header, or the mapping a wrong delimiter.
+        # A wrong column may be a telephone number if a file has no header, or the mapping a wrong delimiter.
         self.faults = tuple(sorted({replace(fault, message=mask_numbers(fault.message)) for fault in faults}))
         super().__init__("\n".join(map(str, self.faults)))
 
 
 class Reject(ValueError):
-    """This row becomes no record, for the reason in the message."""
+    """This row is not converted to a record, for the reason in the message."""
 
 
 def quoted_value(text: str) -> str:
-    """``text`` in quotes, numbers masked, cut where it is long: what a reason says of a value."""
+    """``text`` in quotes for a reason: numbers masked, cut if it is long."""
     text = mask_numbers(text)
     return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -1,4 +1,4 @@
-"""Physical lines of a file that somebody else wrote: of one that is too long only the beginning is kept."""
+"""Physical lines of a third-party file; of one that is too long only the beginning is kept."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -13,13 +13,13 @@ _BLOCK: Final = 1 << 20
 
 
 class LongLine(bytes):
-    """The beginning of a line of `schemas.codec.MAX_BYTES` or more, which is a row by itself, and refused."""
+    """The first bytes of a line of `schemas.codec.MAX_BYTES` or more, which is a row by itself and is rejected."""
 
 
 def bounded_lines(stream: BinaryIO) -> Iterator[bytes]:
     """The lines of ``stream`` with their line ends; one that is too long as a `LongLine`.
 
-    A line of white space alone is blank, however long it is.
+    A line of only white space is blank, however long it is.
     """
     for line in iter(partial(stream.readline, codec.MAX_BYTES), b""):
         yield line if len(line) < codec.MAX_BYTES else _long(line, stream)
@@ -34,6 +34,6 @@ def _long(line: bytes, stream: BinaryIO) -> bytes:
 
 
 def must_be_whole(raw: bytes) -> None:
-    """Reject where a row is a `LongLine`."""
+    """Raises `Reject` if a row is a `LongLine`."""
     if isinstance(raw, LongLine):
         raise Reject(f"{ErrorCode.TOO_LONG}: the line has {codec.MAX_BYTES:,} bytes or more; expected a row")

@@ -1,4 +1,4 @@
-"""The adapter that a mapping file makes: rows of CSV or JSON in, records or reasons out, in event-time order."""
+"""The adapter of a mapping file: rows of CSV or JSON in, records or reasons out, in event-time order."""
 
 import array
 from collections.abc import Callable, Iterable, Iterator
@@ -16,16 +16,16 @@ from monitor.adapters.rows.json_rows import JsonRows
 from monitor.policy.file.errors import PolicyFault, did_you_mean
 from schemas.codec import InvalidRecordError, convert
 
-# The place of rows without an event time: before all others, in the order of the file.
+# The key of rows without an event time: before all others, in file order.
 _FIRST: Final = -(1 << 62)
 
 
 class MappedAdapter:
     """Reads one kind of file by a mapping.
 
-    Sorting keeps the file's rows in memory as they came, and three integers each: about 100 bytes a row beside the
-    row's own bytes (2.26 million rows of 30 bytes: 300 MB). Records are made when their turn comes, and not kept.
-    A mapping with ``sort: false`` keeps nothing.
+    Sorting keeps the file's raw rows in memory, and three integers each: about 100 bytes a row beside the row's own
+    bytes (2.26 million rows of 30 bytes: 300 MB). Records are created in output order and not kept. A mapping with
+    ``sort: false`` keeps nothing.
     """
 
     def __init__(self, mapping: Mapping, key: bytes) -> None:
@@ -33,7 +33,7 @@ class MappedAdapter:
         self._key = key
 
     def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
-        """The rows by event time, then by the mapping's ``arrival``, then as the file has them.
+        """The rows by event time, then by the mapping's ``arrival``, then in file order.
 
         Rows without an event time come first. Raises `MappingError` if the file lacks a column of the mapping.
         """
@@ -42,19 +42,19 @@ class MappedAdapter:
     def lines(self, stream: BinaryIO) -> Iterator[bytes]:
         """The file's lines for `rows_of` and `file_rows`; one that is too long is cut, unless it may be a document.
 
-        A document is in memory as a whole.
+        A document is held in memory as a whole.
         """
         return iter(stream) if self.mapping.form == "json" else bounded_lines(stream)
 
     def rows_of(self, lines: Iterable[bytes]) -> Iterator[InputRow]:
-        """`rows` of physical lines with their line ends."""
+        """`rows` from physical lines with their line ends."""
         reader = MappedRows(self.mapping, lines, self._key)
         if not self.mapping.sort:
             return (reader.row(line, raw, n) for n, (line, raw) in enumerate(reader.records(), 1))
         return self._sorted(reader)
 
     def file_rows(self, lines: Iterable[bytes]) -> Iterator[InputRow]:
-        """The rows in the order of the file; nothing is kept."""
+        """The rows in file order; nothing is kept."""
         reader = MappedRows(self.mapping, lines, self._key)
         return (reader.row(line, raw, n) for n, (line, raw) in enumerate(reader.records(), 1))
 
@@ -67,14 +67,14 @@ class MappedAdapter:
             event_ms, tie = reader.place(raw, len(raws))
             times.append(event_ms)
             ties.append(tie)
-        # Stable: rows that tie in both keys stay as the file has them.
+        # Stable: rows that tie in both keys stay in file order.
         order = np.lexsort((np.frombuffer(ties, np.int64), np.frombuffer(times, np.int64))) if raws else ()
         for n in order:
             yield reader.row(lines[n], raws[n], int(n) + 1)
 
 
 class MappedRows:
-    """A mapping bound to one file: its columns found, its fields compiled."""
+    """A mapping bound to one file: its columns located, its fields compiled."""
 
     def __init__(self, mapping: Mapping, lines: Iterable[bytes], key: bytes) -> None:
         self._source: CsvRows | JsonRows
@@ -93,7 +93,7 @@ class MappedRows:
             self.names = columns
             index = {name: n for n, name in enumerate(columns)}
             self._missing = []
-        # Columns that the file need not have are empty cells behind the others; so is the row's number.
+        # Optional columns that the file lacks are empty cells behind the others; the row's number follows.
         width = len(self.names)
         index |= {column: width + n for n, column in enumerate(self._missing)}
         index[ROW] = width + len(self._missing)
@@ -118,7 +118,7 @@ class MappedRows:
         return self._source.records()
 
     def cells(self, raw: bytes, number: int) -> Cells:
-        """The cells of a row, extended by what ``index`` names beyond them. Raises `Reject`."""
+        """The cells of a row, extended by missing columns and the row's number as in ``index``. Raises `Reject`."""
         cells = self._source.cells(raw)
         if self._extended:
             cells.extend("" for _ in self._missing)
@@ -126,7 +126,7 @@ class MappedRows:
         return cells
 
     def place(self, raw: bytes, number: int) -> tuple[int, int]:
-        """Event time and tie-breaker of a row."""
+        """The sort key of a row: event time and tie-breaker."""
         try:
             cells = self.cells(raw, number)
         except Reject:

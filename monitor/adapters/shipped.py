@@ -1,4 +1,4 @@
-"""The adapters shipped by name, and the one door to them and to mapping files."""
+"""The adapters shipped by name, and the entry point to them and to mapping files."""
 
 import inspect
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from monitor.policy.file.errors import PolicyFault, did_you_mean
 from monitor.text.masking import mask_numbers
 from schemas.inputs import Cdr
 
-# A name with several mappings takes the first whose columns are all in the file's header.
+# For a name with several mappings, the first whose columns are all in the file's header is used.
 _MAPPINGS: Final = {"ftc-dnc": ("ftc-dnc-full.yaml", "ftc-dnc-day.yaml"), "tccc": ("tccc.yaml",)}
 NAMES: Final = (*sorted((*_MAPPINGS, bank.NAME)),)
 
@@ -28,8 +28,8 @@ NAMES: Final = (*sorted((*_MAPPINGS, bank.NAME)),)
 def open_adapter(name: str, constants: dict[str, str] | None = None, key: bytes | None = None) -> Adapter:
     """The adapter shipped as ``name``, or that of the mapping file at the path ``name``.
 
-    ``constants`` (field to text, the command line's ``--set``) replace what the mapping says of these fields.
-    ``key`` makes the pseudonyms (default: `pseudonym.key_from`). Raises `MappingError` with every fault.
+    ``constants`` (field to text, from the command line's ``--set``) replace the mapping's entries for these fields.
+    ``key`` is the key of pseudonyms (default: `pseudonym.key_from`). Raises `MappingError` with every fault.
     """
     constants, key = constants or {}, key or key_from()
     if name == bank.NAME:
@@ -50,7 +50,7 @@ def open_adapter(name: str, constants: dict[str, str] | None = None, key: bytes 
 
 
 def about(name: str) -> str:
-    """One line on a shipped adapter."""
+    """A one-line description of a shipped adapter."""
     if name == bank.NAME:
         return bank.ABOUT
     file = _MAPPINGS[name][-1]
@@ -58,7 +58,7 @@ def about(name: str) -> str:
 
 
 def described(name: str) -> str:
-    """A shipped adapter's mappings as they stand in their files, or what a Python adapter says of itself."""
+    """A shipped adapter's mapping files, or a Python adapter's docstrings."""
     if name == bank.NAME:
         return f"{bank.__doc__}\n{inspect.getdoc(bank.BankAdapter)}\n"
     return "---\n".join(shipped_text(file) for file in _MAPPINGS[name])
@@ -70,19 +70,19 @@ def shipped_text(file: str) -> str:
 
 
 class ByHeader:
-    """Several mappings of one source: each file is read by the first whose columns its header has."""
+    """Several mappings of one source: each file is read by the first whose columns are in its header."""
 
     def __init__(self, mappings: list[Mapping], key: bytes) -> None:
         self.mappings = mappings
         self._key = key
 
     def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
-        """As `MappedAdapter.rows`; raises `MappingError` when no mapping fits the header."""
+        """Like `MappedAdapter.rows`; raises `MappingError` if no mapping fits the header."""
         chosen, lines = self.chosen(bounded_lines(stream))
         return chosen.rows_of(lines)
 
     def chosen(self, stream: Iterator[bytes] | BinaryIO) -> tuple[MappedAdapter, Iterator[bytes]]:
-        """The adapter for the file, and its lines, the header again among them."""
+        """The adapter for the file, and all of its lines, including the header."""
         head: list[bytes] = []
         for line in stream:
             head.append(line)

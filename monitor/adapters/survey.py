@@ -1,4 +1,4 @@
-"""The dry run: what an adapter makes of a file, and what the mapping's author should know of it."""
+"""The dry run: how an adapter reads a file, and statistics for the mapping's author."""
 
 import re
 from collections import Counter
@@ -21,18 +21,18 @@ from monitor.adapters.shipped import ByHeader
 from monitor.text.masking import mask_numbers
 from schemas.inputs import Cdr, Record
 
-# What is counted by value is bounded: a file of another kind could have a new one in each row.
+# Counts by value are bounded: a file of another kind could have a new value in each row.
 _KINDS: Final = 1_000
 _OTHER: Final = "(others)"
 _LOOKED_AT: Final = 1_000
 _DEEP: Final = 3
-# Two reasons are of one kind when they differ only in quoted values and in numbers.
+# Two reasons are of one kind if they differ only in quoted values and numbers.
 _VALUE: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[0-9]+""")
 
 
 @dataclass(slots=True)
 class ReasonCount:
-    """One kind of reason: an example of it, how many rows have it, and the first line that does."""
+    """One kind of reason: an example, its number of rows, and the first line that has it."""
 
     example: str
     rows: int
@@ -41,7 +41,7 @@ class ReasonCount:
 
 @dataclass(slots=True)
 class TableUse:
-    """How a value table met the file: entries that no row has, and values without an entry, with their rows."""
+    """The use of a value table: entries that no row has, and values without an entry, with their rows."""
 
     columns: tuple[str, ...]
     otherwise: str
@@ -51,9 +51,9 @@ class TableUse:
 
 @dataclass(slots=True)
 class Survey:
-    """What became of the rows looked at, in the order of the file. Times in ms.
+    """The outcome of the rows read, in file order. Times in ms.
 
-    ``steps_back`` counts records before the one just above them, ``behind`` those before any above them.
+    ``steps_back`` counts records earlier than the previous one, ``behind`` those earlier than any previous one.
     """
 
     mapping: str
@@ -84,9 +84,9 @@ class Survey:
 
 
 def survey(adapter: Adapter, lines: Iterator[bytes], limit: int | None = None, samples: int = 3) -> Survey:
-    """Looks at the first ``limit`` rows (default: all) of a file given as its lines, in their order.
+    """Read the first ``limit`` rows (default: all) of a file, given as its lines, in order.
 
-    Raises `MappingError` when the file is not one for the adapter. Keeps counts, no rows.
+    Raises `MappingError` if the file does not fit the adapter. Keeps counts, not rows.
     """
     if isinstance(adapter, ByHeader):
         adapter, lines = adapter.chosen(lines)
@@ -219,7 +219,7 @@ def _with_table(mapping: Mapping) -> list[str]:
 
 
 def masked(record: Record) -> dict[str, Any]:
-    """A record as data to be shown: telephone numbers in its texts are masked, empty fields left out."""
+    """A record as data for display: telephone numbers in its texts are masked, empty fields omitted."""
     found: dict[str, Any] = {"type": record.__struct_config__.tag}
     for name, value in msgspec.structs.asdict(record).items():
         if isinstance(value, str) and value:

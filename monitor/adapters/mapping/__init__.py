@@ -1,4 +1,4 @@
 """The mapping language: reads a mapping file, checks it, and compiles its fields.
 
-It imports `schemas`, `monitor.text`, `monitor.policy` and the values beside it.
+It imports `schemas`, `monitor.text`, `monitor.policy` and `monitor.adapters.values`.
 """

@@ -1,4 +1,4 @@
-"""Small checks of a mapping file's data that note faults and go on, so that one fault hides no other."""
+"""Small checks of a mapping file's data that record faults and continue, so that one fault hides no other."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Checker:
-    """Collects ``faults``, and in ``marks`` the place where each column is named first."""
+    """Collects ``faults``, and in ``marks`` the first position of each column."""
 
     def __init__(self) -> None:
         self.faults: list[PolicyFault] = []
@@ -109,5 +109,5 @@ class Checker:
 
 
 def not_a_word(value: str, words: Iterable[str]) -> str:
-    """What a fault says of a value that is none of ``words``."""
+    """The fault message for a value that is not one of ``words``."""
     return f"`{value}` is not allowed here{did_you_mean(value, words)}"

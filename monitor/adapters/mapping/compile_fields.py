@@ -1,4 +1,4 @@
-"""Compiles a mapping's fields into one function from a row's cells to the plain data of a record."""
+"""Compiles a mapping's fields into one function from a row's cells to the data of a record."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -17,12 +17,12 @@ Make = Callable[[Cells], Any]
 Index = Mapping[str, int]
 Data = dict[str, Any]
 
-# Beyond this many days a duration column holds no duration, and datetime's arithmetic is not asked about it.
+# A longer value is not a duration, and could overflow datetime arithmetic.
 _LONGEST_MS: Final = 366 * 86_400_000
 
 
 class CompiledFields:
-    """The compiled fields: `data` makes a record's data of a row's cells, `event_ms` its event time alone."""
+    """The compiled fields: `data` converts a row's cells to a record's data, `event_ms` only to its event time."""
 
     def __init__(self, spec: Spec, index: Index, key: bytes) -> None:
         self._fixed: Data = {"type": spec.record}
@@ -44,7 +44,7 @@ class CompiledFields:
         self._event = _make(event, index, key)
 
     def event_ms(self, cells: Cells) -> int | None:
-        """The event time of a row, or None where it has none that can be read."""
+        """The event time of a row; None if it cannot be read."""
         try:
             found = self._event(cells)
         except Reject:
@@ -52,7 +52,7 @@ class CompiledFields:
         return found if isinstance(found, int) else None
 
     def data(self, cells: Cells) -> Data:
-        """The record's data. Raises `Reject` for a row that the mapping refuses or a value that it cannot read."""
+        """The record's data. Raises `Reject` if the mapping rejects the row or cannot read a value."""
         for refused, reason in self._refusals:
             if refused(cells):
                 raise Reject(f"{RowErrorCode.EXCLUDED}: {reason}")
@@ -72,7 +72,7 @@ class CompiledFields:
         return data
 
     def _add_later(self, cells: Cells, data: Data) -> None:
-        # Each test sees the fields made before it: those of the first round, and later ones above it in the file.
+        # Each test sees the fields computed before it: those of the first round, and later ones above it in the file.
         for name, holds, make in self._later:
             try:
                 value = make(cells) if holds(cells, data) else None
@@ -90,7 +90,7 @@ class CompiledFields:
 
 
 def source_text(value: Value, index: Index, key: bytes) -> Text:
-    """The text of a field before any table, time or number is applied to it; "" where it is empty."""
+    """The text of a field before a table, time or number is applied; "" if it is empty."""
     empty, separator = value.empty, value.separator
     at = [index[column] for column in value.columns]
 
@@ -201,10 +201,10 @@ def _holds(condition: ColumnTest, text: str) -> bool:
 
 
 def all_hold(conditions: tuple[ColumnTest, ...], index: Index) -> Callable[[Cells], bool]:
-    """A test of a row's cells: every condition on a column holds. Those on fields are not asked."""
+    """A test of a row's cells: every condition on a column holds. Conditions on fields are not tested."""
     tests = [(index[c.column], c) for c in conditions if c.column is not None]
     if len(tests) == 1:
-        # By far the most frequent, and asked of every row.
+        # By far the most frequent case, and run for every row.
         ((at, only),) = tests
         return lambda cells: _holds(only, cells[at].strip())
     return lambda cells: all(_holds(condition, cells[n].strip()) for n, condition in tests)

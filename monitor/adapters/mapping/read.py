@@ -1,4 +1,4 @@
-"""Reads a mapping file: every key and value checked, every fault with its place and what would be right."""
+"""Reads a mapping file: checks every key and value, and reports every fault with its position and a suggestion."""
 
 import codecs
 from dataclasses import replace
@@ -27,9 +27,9 @@ _KEYS = (*_TOP, "reject", "fields")
 
 
 def read_mapping(text: str, name: str, constants: dict[str, str] | None = None) -> Mapping:
-    """The mapping in ``text``; ``name`` is the file's in faults. Raises `MappingError` with all of the faults.
+    """The mapping in ``text``; ``name`` is the file's in faults. Raises `MappingError` with all faults.
 
-    ``constants`` (field to text) stand in the place of what the mapping says of these fields.
+    ``constants`` (field to text) replace the mapping's entries for these fields.
     """
     if not text.strip():
         raise MappingError([PolicyFault(name, 1, 1, "the file is empty; a mapping needs format, record and fields")])
@@ -45,7 +45,7 @@ def read_mapping(text: str, name: str, constants: dict[str, str] | None = None) 
 
 
 def _of_a_mapping(message: str) -> str:
-    # The parser is the policy's, and so are its words.
+    # The parser is the policy's, and so is its wording.
     return message.replace("a policy", "a mapping").replace("no policy", "no mapping")
 
 
@@ -55,12 +55,12 @@ def record_fields(record_type: type[Any]) -> dict[str, Any]:
 
 
 def required_fields(record_type: type[Any]) -> frozenset[str]:
-    """The fields that a record cannot be without."""
+    """The required fields of a record."""
     return frozenset(field.name for field in msgspec.structs.fields(record_type) if field.required)
 
 
 class _Reader(ValueReader):
-    """Walks the data once; a part with a fault is left out."""
+    """Walks the data once; a part with a fault is omitted."""
 
     def __init__(self, top: YamlPath, constants: dict[str, str]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Reads one field of a mapping: where its value comes from, what becomes of it, and when."""
+"""Reads one field of a mapping: its source, its transformation, and its conditions."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _UNITS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000}
 
 
 def words_of(kind: Any) -> tuple[str, ...]:
-    """The words that a field of the type ``kind`` may hold, or nothing if it holds any text."""
+    """The values that a field of the type ``kind`` may have; empty if it may have any text."""
     found = [word for part in _parts(kind) if get_origin(part) is Literal for word in get_args(part) if word]
     return tuple(dict.fromkeys(found))
 
@@ -43,7 +43,7 @@ def _parts(kind: Any) -> Iterator[Any]:
 
 
 class ValueReader(Checker):
-    """Reads fields and conditions. ``zone`` is the whole mapping's time zone, for times that have none of their own."""
+    """Reads fields and conditions. ``zone`` is the mapping's default time zone."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -247,7 +247,7 @@ def _needs_zone(form: str) -> bool:
 
 
 def const_problem(name: str, text: str, kind: Any) -> str | None:
-    """What is wrong with ``text`` as the constant value of a field; None for a good one."""
+    """What is wrong with ``text`` as the constant value of a field; None if it is valid."""
     words = words_of(kind)
     if words and text not in words:
         return not_a_word(text, words)

@@ -1,4 +1,4 @@
-"""A checked mapping: how one file's rows become one type of record. `monitor.adapters.mapping.read` makes it."""
+"""A checked mapping: how a file's rows become records of one type. `monitor.adapters.mapping.read` creates it."""
 
 import re
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from monitor.policy.file.errors import PolicyFault
 
 Mark = tuple[int, int]
 
-# Names that stand for no column of the file: the row's number from 1 (header and blank lines not counted).
+# A name that is not a column of the file: the row's number from 1 (header and blank lines not counted).
 ROW = "$row"
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a CSV file is written. ``header`` is true, or the names where the file has none.
+    """The format of a CSV file. ``header`` is true, or the names if the file has no header row.
 
-    ``header`` false numbers the columns "1", "2" and so on. ``quote`` is "" where quotes mean nothing.
+    ``header`` false numbers the columns "1", "2" and so on. ``quote`` is "" if quotes have no meaning.
     """
 
     delimiter: str = ","
@@ -27,9 +27,9 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class ColumnTest:
-    """A test on the text of a column, or of a field already made: all that are given must hold.
+    """A test on the text of a column, or of a field computed before: all given conditions must hold.
 
-    ``values`` with ``negated`` false: is one of them; true: is none of them. ``empty`` and ``pattern`` may be None.
+    ``values``: the text is one of them, or with ``negated`` none of them. ``empty`` and ``pattern`` may be None.
     """
 
     column: str | None
@@ -42,7 +42,7 @@ class ColumnTest:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A value table. What is not in ``entries`` is rejected, kept, empty, or ``otherwise_value``."""
+    """A value table. A value that is not in ``entries`` is rejected, kept, empty, or ``otherwise_value``."""
 
     entries: tuple[tuple[str, str], ...]
     otherwise: Literal["reject", "keep", "empty", "value"]
@@ -51,7 +51,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """Adds a duration column to a time, ``unit_ms`` each (negative to take it off)."""
+    """Adds a duration column to a time, in units of ``unit_ms`` (negative to subtract)."""
 
     column: str
     unit_ms: int
@@ -59,10 +59,10 @@ class Shift:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """Where a field's value comes from and what becomes of it; equal values are worked out once a row.
+    """A field's source and transformation; equal values are computed once a row.
 
-    ``how``: ``column``; ``first`` column that is not empty; ``join`` of all, empty when one is; ``hmac`` of all,
-    empty when all are; ``const``.
+    ``how``: ``column``; the ``first`` column that is not empty; ``join`` of all, empty if one is; ``hmac`` of all,
+    empty if all are; ``const``.
     """
 
     how: Literal["column", "first", "join", "hmac", "const"]
@@ -90,7 +90,7 @@ class RejectRule:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """The order among rows of one event time: by a column of whole numbers. Rows without one come first."""
+    """The order of rows with equal event time: by a column of integers. Rows without one come first."""
 
     column: str
     descending: bool
@@ -98,7 +98,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """One mapping. ``marks`` says where each column is named first."""
+    """One mapping. ``marks`` has the first position of each column."""
 
     name: str
     file: str
@@ -120,9 +120,9 @@ class Mapping:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column that the mapping reads, in the order in which it names them."""
+        """Every column that the mapping reads, in the order of first use."""
         return tuple(self.marks)
 
     def column_fault(self, column: str, message: str) -> PolicyFault:
-        """A fault at the place where ``column`` is named first."""
+        """A fault at the first position of ``column``."""
         return PolicyFault(self.file, *self.marks[column], message)

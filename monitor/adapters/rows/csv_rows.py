@@ -1,4 +1,4 @@
-"""Cuts a CSV file into rows as they stand in it, and a row into cells; one broken row costs its neighbours nothing."""
+"""Splits a CSV file into rows and a row into cells; a malformed row does not affect its neighbours."""
 
 import codecs
 import csv
@@ -11,8 +11,8 @@ from monitor.adapters.errors import Reject, RowErrorCode, quoted_value
 from monitor.adapters.lines import LongLine, must_be_whole
 from monitor.adapters.mapping.spec import Dialect
 
-# A quoted cell may hold line breaks. A quote that is never closed must not swallow the file, so the search for
-# its end gives up here, and the first line alone is the broken row.
+# A quoted cell may contain line breaks. An unclosed quote must not consume the file, so the search for its end stops
+# here, and only the first line is the malformed row.
 MAX_LINES: Final = 1_000
 MAX_BYTES: Final = 1 << 20
 
@@ -20,9 +20,9 @@ Physical = tuple[int, bytes]
 
 
 class CsvRows:
-    """The rows of one CSV file: `names` first, then `records`, each of which `cells` takes apart.
+    """The rows of one CSV file: `names` first, then `records`, each of which `cells` splits.
 
-    ``unread`` says why there are no names where the header cannot be read, and is empty where it can.
+    ``unread`` is the reason why the header cannot be read, and empty if it can.
     """
 
     def __init__(self, lines: Iterable[bytes], dialect: Dialect, encoding: str) -> None:
@@ -49,7 +49,7 @@ class CsvRows:
         return names
 
     def _named(self) -> tuple[str, ...]:
-        """The names that stand in the first row; none where that cannot be read, and then `unread` says why."""
+        """The names in the first row; empty if it cannot be read, with the reason in `unread`."""
         first = next(self.records(), None)
         if first is None:
             return ()
@@ -60,7 +60,7 @@ class CsvRows:
             return ()
 
     def _numbered(self) -> tuple[str, ...]:
-        """As many numbers as the first row that can be read has cells; all rows are still to come."""
+        """Numbers for the cells of the first readable row, without consuming any row."""
         taken: list[Physical] = []
         names: tuple[str, ...] = ()
         for number, raw in self.records():
@@ -85,7 +85,7 @@ class CsvRows:
             self._back.append((first[0], line))
 
     def records(self) -> Iterator[Physical]:
-        """Each row with the number of its first physical line, without its line end; blank lines are none."""
+        """Each row with the number of its first physical line, without its line end; blank lines are skipped."""
         quote = self._dialect.quote.encode()
         back, lines = self._back, self._lines
         while True:
@@ -106,10 +106,10 @@ class CsvRows:
         return whole.fullmatch(raw.rstrip(b"\r\n").decode(self._encoding, "replace")) is not None
 
     def _joined(self, number: int, first: bytes) -> bytes:
-        """``first`` with the lines that its open cell goes on over, or alone if that makes no row.
+        """``first`` with the lines that its open cell continues on, or alone if they do not form a row.
 
-        Within one line a closed quote may be followed by anything, as the csv module has it. Over lines only a
-        delimiter or the end may follow, or a stray quote would find its end in the next stray quote.
+        Within one line a closed quote may be followed by anything, as in the csv module. Across lines only a delimiter
+        or the end may follow, or a stray quote would end at the next stray quote.
         """
         quote = self._dialect.quote.encode()
         taken: list[Physical] = []
@@ -136,7 +136,7 @@ class CsvRows:
             return -1
 
     def cells(self, raw: bytes) -> list[str]:
-        """The cells of a row. Raises `Reject` for what is not text, an open quote, or the wrong count of cells."""
+        """The cells of a row. Raises `Reject` on invalid text, an unclosed quote, or the wrong number of cells."""
         must_be_whole(raw)
         try:
             text = raw.decode(self._encoding)
@@ -165,7 +165,7 @@ class CsvRows:
 def _whole(dialect: Dialect, strict: bool) -> re.Pattern[str]:
     """Matches a row in which every quoted cell is closed, without backtracking.
 
-    By the rules of Python's csv module; ``strict``, of RFC 4180: nothing stands between a closing quote and the
+    By the rules of Python's csv module; with ``strict``, of RFC 4180: nothing may be between a closing quote and the
     delimiter.
     """
     delimiter, quote = re.escape(dialect.delimiter), re.escape(dialect.quote or '"')

@@ -1,4 +1,4 @@
-"""Cuts JSON into rows: one a line, or the elements of an array inside a document, each with its bytes and line."""
+"""Splits JSON into rows: one a line, or the elements of an array in a document, each with its bytes and line."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -22,8 +22,8 @@ _LOOKED_AT: Final = 1_000
 class JsonRows:
     """The rows of one JSON file.
 
-    Without ``document`` each line is a row. With it the file may also be one document, and whatever stands at the
-    path ``rows`` of a document (the file's, or each line's) is an array of rows; a document without it is a row.
+    Without ``document`` each line is a row. With it the file may also be one document, and the array at the path
+    ``rows`` of a document (the file's, or each line's) contains the rows; a document without that array is a row.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class JsonRows:
         data = b"".join(head)
         if not data.strip():
             return
-        # A document that is broken is one broken row, unless most of its lines show that they are rows themselves.
+        # A malformed document is one malformed row, unless most of its lines are objects themselves.
         some = [line for line in head[:_LOOKED_AT] if not line.isspace()]
         if _is_value(data) or 2 * sum(map(_is_object, some)) < len(some):
             yield from self._within(1 + _breaks_before(data), data.strip())
@@ -83,7 +83,7 @@ class JsonRows:
         position = raw.find(array)
         line = number + raw.count(b"\n", 0, position)
         for element in elements:
-            # Between elements stand white space and commas alone, so the next match is the element itself.
+            # Only white space and commas are between elements, so the next match is the element itself.
             start = raw.find(element, position)
             line += raw.count(b"\n", position, start)
             yield line, element
@@ -91,7 +91,7 @@ class JsonRows:
             position = start + len(element)
 
     def cells(self, raw: bytes) -> list[str]:
-        """The texts of the mapping's columns in one row. Raises `Reject` for what is no JSON object."""
+        """The texts of the mapping's columns in one row. Raises `Reject` if it is not a JSON object."""
         must_be_whole(raw)
         try:
             row = orjson.loads(raw)
@@ -133,7 +133,7 @@ def _is_object(line: bytes) -> bool:
 
 
 def _at_path(raw: bytes, path: tuple[str, ...]) -> tuple[bytes, list[bytes]] | None:
-    """The array at ``path`` and its elements, as they are written; None where there is no array."""
+    """The array at ``path`` and its elements, in their original bytes; None if there is no array."""
     try:
         found = _RAW.decode(raw)
         for name in path:

@@ -1,4 +1,4 @@
-"""Writes telephone numbers in E.164 where that is possible, and keeps what is not."""
+"""Converts telephone numbers to E.164 where possible, and keeps the others unchanged."""
 
 import re
 from typing import Final
@@ -18,12 +18,12 @@ def is_region(name: str) -> bool:
 
 
 class NumberWriter:
-    """A number as a file has it, to E.164; what has no prefix of its own is a number of ``region``.
+    """Converts a number as written in a file to E.164; a number without a prefix belongs to ``region``.
 
-    A number is converted when its length is possible in its country (and in North America when area code and
-    exchange begin with 2 to 9), not only when it is assigned today: assignments change with each edition of the
-    library's tables, and with them the tenants' and callees' names would. Anything else is kept: short codes,
-    pseudonyms, masked and impossible numbers. With ``only``, so is what this pattern does not match in full.
+    A number is converted if its length is possible in its country (in North America also if area code and exchange
+    begin with 2 to 9), not only if it is assigned: assignments change with each edition of the library's tables, and
+    the names of tenants and callees would change with them. Others are kept: short codes, pseudonyms, masked and
+    impossible numbers. With ``only``, numbers that this pattern does not fully match are kept too.
     """
 
     def __init__(self, region: str, only: re.Pattern[str] | None = None) -> None:
@@ -48,14 +48,14 @@ class NumberWriter:
 
 
 def e164(text: str, region: str) -> str:
-    """``text`` in E.164 if it is a possible number of its country, else ``text``."""
+    """``text`` in E.164 if it is a possible number of its country, else unchanged."""
     if not _DIALLED.fullmatch(text):
         return text
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return text
-    # The longer form of the question: `is_possible_number` also takes numbers without their area code.
+    # Not `is_possible_number`, which also accepts numbers without their area code.
     if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
         return text
     written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -1,4 +1,4 @@
-"""Reads times as files write them: formats in a time zone, or epoch seconds and milliseconds."""
+"""Parses times as files write them: formats in a time zone, or epoch seconds and milliseconds."""
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -20,7 +20,7 @@ _REMEMBERED: Final = 65_536
 
 
 def zone(name: str) -> tzinfo:
-    """The IANA zone ``name``. Raises ValueError for a name that is none."""
+    """The IANA zone ``name``. Raises ValueError if there is none of that name."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -28,7 +28,7 @@ def zone(name: str) -> tzinfo:
 
 
 def format_fault(form: str) -> str | None:
-    """What is wrong with a time format, with what would be right; None for a good one."""
+    """What is wrong with a time format, and what is expected; None if it is valid."""
     if form in (EPOCH_S, EPOCH_MS, ISO):
         return None
     right = "write epoch_s, epoch_ms, iso8601 or a format such as %Y-%m-%d %H:%M:%S"
@@ -49,10 +49,9 @@ def format_fault(form: str) -> str | None:
 class TimeReader:
     """Text to epoch ms by the first of ``forms`` that fits; a time without an offset is local time of ``local``.
 
-    A local time that is met twice (clocks set back) is the first of the two; one that is never met (clocks set
-    forward) is read with the offset before the change, so 02:30 in a gap of one hour becomes 03:30: both are what
-    ``fold=0`` means in PEP 495. Parts of a millisecond are cut off. With ``local`` None a time must carry an offset.
-    Raises `Reject`.
+    A local time that occurs twice (clocks set back) is the first of the two; one that is skipped (clocks set forward)
+    is read with the offset before the change, so 02:30 in a gap of one hour becomes 03:30, as with ``fold=0`` in PEP
+    495. Fractions of a millisecond are truncated. With ``local`` None a time must carry an offset. Raises `Reject`.
     """
 
     def __init__(self, forms: tuple[str, ...], local: tzinfo | None) -> None:
@@ -89,7 +88,7 @@ class TimeReader:
 def to_ms(time: datetime, local: tzinfo | None) -> int:
     """Epoch ms of ``time``, taken as local time of ``local`` if it carries no offset.
 
-    Raises OverflowError at the ends of the calendar, ValueError when there is neither offset nor zone.
+    Raises OverflowError at the ends of the calendar, ValueError if there is neither offset nor zone.
     """
     if time.tzinfo is None:
         if local is None:
