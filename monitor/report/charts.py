@@ -1,4 +1,4 @@
-"""The charts' data: each ruled metric over time, thinned to a fixed number of points, for the tenants that matter."""
+"""The charts' data: each rule's metric over time, thinned to a fixed number of points, for selected tenants."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy, Rule
 from monitor.report.read import lines
 
-# Points a chart; of the windows that fall on one point the one nearest to (or furthest into) breach is kept.
+# Points a chart; of the windows at one point, the one nearest to (or furthest into) breach is kept.
 POINTS = 240
 
 
@@ -27,7 +27,7 @@ class _Line(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One rule's metric for one tenant: window ends (ms), counts, and the bound where the rule has a confidence."""
+    """One rule's metric for one tenant: window ends (ms), counts, and the bound if the rule has a confidence."""
 
     rule: Rule
     ends_ms: list[int]
@@ -39,7 +39,7 @@ class Series:
 
 @dataclass(slots=True)
 class Charts:
-    """The chosen tenants' series, the tenants that were judged in all, and the span of window ends."""
+    """The chosen tenants' series, the number of all evaluated tenants, and the range of window ends."""
 
     tenants: dict[str, list[Series]]
     judged_tenants: int
@@ -49,10 +49,10 @@ class Charts:
 
 
 def collect(path: Path, policy: Policy, involved: Iterable[str], limit: int) -> Charts:
-    """The series of at most ``limit`` tenants out of ``windows.jsonl``: first ``involved`` in their order, then those
-    that came nearest to a threshold.
+    """The series of at most ``limit`` tenants in ``windows.jsonl``: first ``involved`` in their order, then those that
+    came nearest to a threshold.
 
-    Reads the file twice, so that memory is ``limit`` x rules x `POINTS`, however long the file.
+    Reads the file twice, so that memory is ``limit`` x rules x `POINTS`, however long the file is.
     """
     rules = {rule.id: rule for rule in policy.rules}
     overridden = {(o.tenant, o.rule.id) for o in policy.overrides}
@@ -84,7 +84,7 @@ def collect(path: Path, policy: Policy, involved: Iterable[str], limit: int) -> 
 def _thin(
     path: Path, policy: Policy, rules: dict[str, Rule], chosen: set[str], start_ms: int, end_ms: int
 ) -> dict[str, list[Series]]:
-    """For each chosen tenant and rule one line a point of time."""
+    """For each chosen tenant and rule, one line a point in time."""
     span = max(end_ms - start_ms, 1)
     kept: dict[tuple[str, str], dict[int, tuple[float, _Line]]] = {}
     for line in lines(path, _Line):
@@ -125,7 +125,7 @@ def _series(rule: Rule, policy: Policy, kept: list[_Line]) -> Series:
 
 
 def _rule_for(policy: Policy, rule: Rule, tenant: str, end_ms: int) -> Rule:
-    """``rule`` as it stood for ``tenant`` at the window end ``end_ms``."""
+    """``rule`` as it applied to ``tenant`` at the window end ``end_ms``."""
     for override in policy.overrides:
         if override.tenant == tenant and override.rule.id == rule.id and end_ms < override.expires_ms:
             return override.rule
@@ -133,7 +133,7 @@ def _rule_for(policy: Policy, rule: Rule, tenant: str, end_ms: int) -> Rule:
 
 
 def _nearness(rule: Rule, line: _Line) -> float:
-    """How near the window came to breach: 1 at the threshold, above 1 beyond; 0 where nothing could be judged."""
+    """How near the window came to breach: 1 at the threshold, above 1 beyond; 0 if it could not be evaluated."""
     if line.value is None or (line.denominator is not None and line.denominator < rule.min_denominator):
         return 0.0
     value, threshold = (line.value, rule.threshold) if rule.direction == "above" else (rule.threshold, line.value)

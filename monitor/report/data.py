@@ -1,4 +1,4 @@
-"""The charts' data as JSON in the page, cut to a size."""
+"""The charts' data as JSON in the page, limited in size."""
 
 from collections import defaultdict
 from typing import Any
@@ -19,7 +19,7 @@ _SIGNS = {"above": ">", "below": "<", "at_least": "≥", "at_most": "≤"}
 
 
 def chart_json(charts: Charts | None, replay: Replay, viewer: Viewer, budget: int) -> tuple[str, list[str]]:
-    """JSON fit for a script element, and the shown names of the tenants in it: as many as ``budget`` bytes hold."""
+    """JSON for a script element, and the display names of its tenants: as many as ``budget`` bytes allow."""
     if charts is None or replay.policy is None:
         return '{"rules":{},"tenants":[],"base":0}', []
     base = viewer.clock.shifted(charts.start_ms)
@@ -93,7 +93,7 @@ def _short(value: float) -> float:
 
 
 def _script_safe(value: Any) -> str:
-    """JSON in which nothing can end the script element around it; escapes are JSON's own."""
+    """JSON in which nothing can end the enclosing script element; escapes are JSON's own."""
     text = msgspec.json.encode(value).decode()
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")

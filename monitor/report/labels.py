@@ -1,4 +1,4 @@
-"""What codes are called in Chinese and English: tiers, kinds, statuses, metrics, actions, reasons of refusal."""
+"""The labels of codes in Chinese and English: tiers, kinds, statuses, metrics, actions, rejection reasons."""
 
 from typing import NamedTuple
 
@@ -127,5 +127,5 @@ METRIC_NAMES = {
 
 
 def label(table: dict[str, BilingualLabel], code: str) -> BilingualLabel:
-    """The label of ``code``; a code that is not in the table (from a newer release) stands for itself."""
+    """The label of ``code``; the code itself if it is not in the table (from a newer release)."""
     return table.get(code) or BilingualLabel(code, code)

@@ -1,4 +1,4 @@
-"""The page: everything of a replay in one HTML file that needs no network, cut to a size that a browser likes."""
+"""The page: a whole replay in one HTML file that needs no network, limited to a size that browsers handle well."""
 
 import base64
 import hashlib
@@ -23,7 +23,7 @@ from monitor.report.views import Clock, DisplayNames, Viewer, number
 from monitor.text.display import identifier, party, raw_line, readable
 from schemas.inputs import Cdr
 
-# Bytes of each part; with plotly's script (4.8 MB) the page stays under 10 MB whatever the records hold.
+# Bytes of each part; with plotly's script (4.8 MB) the page stays under 10 MB whatever the records contain.
 BUDGETS = {
     "tenants": 400_000,
     "decisions": 1_300_000,
@@ -40,21 +40,21 @@ _COUNTS = ("read", "accepted", "rejected", "duplicates", "late")
 
 @dataclass(frozen=True, slots=True)
 class ReportSection:
-    """The rows of a section that fit, how many there are in all, and how many were left out."""
+    """The rows of a section that fit, and how many there are in total."""
 
     rows: list[Markup]
     total: int
 
     @property
     def left(self) -> int:
-        """How many rows the page does not show."""
+        """How many rows the page omits."""
         return self.total - len(self.rows)
 
 
 def make(directory: Path, out: Path) -> Path:
-    """Writes the page of the replay in ``directory`` to ``out``; raises `monitor.report.read.NotAReplayError`.
+    """Write the page of the replay in ``directory`` to ``out``. Raises `monitor.report.read.NotAReplayError`.
 
-    The same directory gives the same bytes. The file appears whole or not at all.
+    The same directory gives the same bytes. The file is written atomically.
     """
     html = render(read_replay(directory), plotly_script())
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -69,8 +69,8 @@ def make(directory: Path, out: Path) -> Path:
 
 
 def plotly_script() -> str:
-    """Plotly's script, as its Python package carries it."""
-    # Here, because it takes 0.1 s and only a page that is made wants it.
+    """Plotly's script from its Python package."""
+    # Imported here, because it takes 0.1 s and only `make` needs it.
     from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]  # plotly has no types
 
     return str(get_plotlyjs()).replace("</script", "<\\/script")
@@ -98,7 +98,7 @@ def render(replay: Replay, plotly: str) -> str:
         names(tenant.tenant)
     decisions = _fit("decisions", newest, lambda e: rows.decision(viewer.decision(e), False))
     if decisions.left:
-        # Nothing may link to what was cut: once more, knowing what is there.
+        # Nothing may link to omitted rows: render again with only the anchors that remain.
         kept = newest[: len(decisions.rows)]
         viewer.anchors = {event.id: viewer.anchors[event.id] for event in kept}
         decisions = ReportSection([Markup(rows.decision(viewer.decision(event), False)) for event in kept], len(newest))
@@ -140,7 +140,7 @@ def render(replay: Replay, plotly: str) -> str:
 
 
 def _fit(part: str, items: Sequence[Any], show: Callable[[Any], Any]) -> ReportSection:
-    """As many rows, from the first, as the part's budget holds; one row more than nothing even where it is huge."""
+    """As many rows, from the first, as fit the part's budget."""
     rows: list[Markup] = []
     left = BUDGETS[part]
     for item in items:
@@ -159,7 +159,7 @@ def _charts(replay: Replay, ranked: list[TenantStanding]) -> Charts | None:
 
 
 def _policy(replay: Replay) -> dict[str, str]:
-    """The policy's name; that of the newest decision where the directory does not hold the policy."""
+    """The policy's name; that of the newest decision if the directory does not contain the policy."""
     policy = replay.policy or next((event.data.policy for event in replay.decisions[::-1]), None)
     if policy is None:
         return {"id": "—", "version": "", "sha256": ""}
@@ -214,7 +214,7 @@ def _late(call: Cdr, clock: Clock, names: DisplayNames) -> dict[str, Any]:
 
 
 def _counts(replay: Replay) -> dict[str, int]:
-    """Section 8's sum; without a summary what can be counted here, and null elsewhere is left out."""
+    """The record counts of section 8; without a summary, those that can be counted here. Unknown ones are omitted."""
     known = {"rejected": replay.rejected_count, "late": replay.late_count} | replay.summary
     return {name: known[name] for name in _COUNTS if isinstance(known.get(name), int)}
 
@@ -237,14 +237,14 @@ def _tiles(replay: Replay, ranked: list[TenantStanding]) -> list[dict[str, Any]]
 
 
 def _facts(replay: Replay, clock: Clock) -> list[tuple[str, str]]:
-    """Whatever else the summary says in plain values; times are told."""
+    """The summary's other plain values, at most 24; times are formatted."""
     facts = []
     for key, value in replay.summary.items():
         if key in _COUNTS or isinstance(value, bool | dict | list | None):
             continue
         told = clock.local(value) if key.endswith("_ms") and isinstance(value, int) and value > 10**11 else None
         plain = number(value) if isinstance(value, int | float) else readable(str(value), 200)
-        # Of one alert there are several: it fires, is decided, resolves. The page counts the alerts themselves.
+        # One alert has several records: it fires, is decided, resolves. The page counts the alerts themselves.
         name = "alert records (alerts.jsonl)" if key == "alerts" else readable(key, 60)
         facts.append((name, told or plain))
     return facts[:24]

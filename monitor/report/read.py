@@ -1,4 +1,4 @@
-"""Reads a replay's output directory; what can be as long as the input is counted whole and sampled."""
+"""Reads a replay's output directory; data that can be as long as the input is counted in full and sampled."""
 
 import re
 from collections import Counter, deque
@@ -16,7 +16,7 @@ from schemas.outputs import Alert, Enforcement, Rejected
 
 T = TypeVar("T")
 
-# Kept of the late and, of each reason, of the rejected; of the shadow decisions the newest.
+# How many are kept: late calls, rejected lines of each reason, reasons, and the newest shadow decisions.
 LATE_KEPT = 500
 REJECTED_KEPT = 8
 REJECTED_GROUPS = 100
@@ -28,7 +28,7 @@ _VARIABLE = re.compile(r"\"[^\"]*\"|'[^']*'|`[^`]*`|\d+")
 
 
 class NotAReplayError(Exception):
-    """The directory is not a replay's output, or a file of it is damaged; the text says which line and why."""
+    """The directory is not a replay's output, or a file in it is damaged; the text says which line and why."""
 
 
 @dataclass(slots=True)
@@ -42,11 +42,11 @@ class RejectedGroup:
 
 @dataclass(slots=True)
 class Replay:
-    """A replay's output. ``decisions`` and ``alerts`` (newest state of each) are whole, the rest sampled and counted.
+    """A replay's output. ``decisions`` and ``alerts`` (newest state of each) are complete, the rest sampled, counted.
 
-    ``policy`` is None where the directory does not hold it: then there are no charts and times are told in UTC.
+    ``policy`` is None if the directory does not contain it: then there are no charts and times are in UTC.
 
-    ``end_ms`` is the largest time that the output knows: pending decisions are looked at from there.
+    ``end_ms`` is the largest time in the output: pending decisions are shown as of then.
     """
 
     summary: dict[str, Any]
@@ -65,7 +65,7 @@ class Replay:
 
 
 def read_replay(directory: Path) -> Replay:
-    """The replay in ``directory``; raises `NotAReplayError`. Memory: about 2 KB a decision, samples else."""
+    """The replay in ``directory``. Raises `NotAReplayError`. Memory: about 2 KB a decision, samples of the rest."""
     if not (directory / "enforcement.jsonl").is_file():
         raise NotAReplayError(f"{directory}: holds no enforcement.jsonl; name the --out directory of a replay")
     decisions = list(lines(directory / "enforcement.jsonl", Enforcement))
@@ -109,8 +109,8 @@ def read_replay(directory: Path) -> Replay:
 
 
 def reason_code(reason: str) -> str:
-    """What rejected lines are grouped by: the leading code of ``reason``, or its wording without quoted parts and
-    numbers, which differ from line to line."""
+    """The group of a rejected line: the leading code of ``reason``, or its wording without quoted parts and numbers,
+    which differ from line to line."""
     found = _CODE.match(reason)
     return found.group() if found else _VARIABLE.sub("…", reason)[:120]
 
@@ -145,7 +145,7 @@ def _policy(path: Path) -> Policy | None:
 
 
 def lines(path: Path, kind: type[T]) -> Iterator[T]:
-    """The records of ``path`` one by one, none where there is no such file; raises `NotAReplayError`."""
+    """The records of ``path`` one by one; empty if there is no such file. Raises `NotAReplayError`."""
     if not path.is_file():
         return
     decode = msgspec.json.Decoder(kind).decode

@@ -1,4 +1,4 @@
-"""What became of each decision, and where each tenant stands at the end: a fold over the decisions in order."""
+"""The outcome of each decision and each tenant's final status: a fold over the decisions in order."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ class TenantStanding:
 
     @property
     def standing(self) -> str:
-        """The gravest thing that holds, as a key of `monitor.report.labels.STANDINGS`."""
+        """The most severe status in force, as a key of `monitor.report.labels.STANDINGS`."""
         kinds = set(self.ended.values())
         if "ban" in kinds:
             return "banned"
@@ -56,11 +56,11 @@ class TenantSummaries:
             self._of(tenant).shadow = count
 
     def fate(self, event: Enforcement) -> Fate:
-        """What became of ``event``; a pending one that nothing touched is open."""
+        """The outcome of ``event``; a pending one without a later event is open."""
         return self._undone.get(event.id) or ("open" if event.data.status == "pending_review" else "stands")
 
     def ranked(self) -> list[TenantStanding]:
-        """The tenants, the gravest first: standing, tiers decided, then the name."""
+        """The tenants, most severe first: by status, number of decisions, alerts and shadow decisions, then name."""
         rank = ("banned", "terminated", "pending", "warned", "refused", "clear", "watched")
         return sorted(
             self.tenants.values(),

@@ -11,7 +11,7 @@ from monitor.report.read import Replay
 from monitor.report.standing import TenantStanding
 from monitor.report.views import Clock, Viewer
 
-# Marks and bars a tenant; more would lie on each other.
+# The maximum number of marks and bars a tenant; more would overlap.
 MARKS = 60
 BARS = 60
 _STEPS_S = (300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 7 * 86400, 14 * 86400, 30 * 86400)
@@ -19,7 +19,7 @@ _STEPS_S = (300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 7 *
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """The span of time that all tenants share, with its ticks: place in per cent, and text."""
+    """The time range that all tenants share, with its ticks: position in per cent, and text."""
 
     start_ms: int
     end_ms: int
@@ -45,12 +45,12 @@ class Axis:
         return cls(start, end, ticks)
 
     def at(self, ms: int) -> float:
-        """Where ``ms`` lies, in per cent."""
+        """The position of ``ms`` in per cent."""
         return _percent(ms, self.start_ms, self.end_ms)
 
 
 def strip(tenant: TenantStanding, viewer: Viewer, axis: Axis) -> dict[str, Any]:
-    """The marks (decisions) and bars (alerts) of one tenant, the newest where there are too many."""
+    """The marks (decisions) and bars (alerts) of one tenant, the newest if there are too many."""
     decisions, alerts = tenant.decisions[-MARKS:], tenant.alerts[-BARS:]
     bars = []
     for alert in alerts:

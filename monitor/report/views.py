@@ -1,4 +1,4 @@
-"""What the template shows of each record: labels chosen, times told, numbers masked, nothing left to decide."""
+"""Views of records for the template: labels chosen, times formatted, numbers masked, no logic left."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,28 +23,28 @@ FATES = {
 
 
 class Clock:
-    """Tells times in one zone, with UTC beside it."""
+    """Formats times in one zone, with UTC beside it."""
 
     def __init__(self, zone: ZoneInfo) -> None:
         self.zone = zone
 
     def local(self, ms: int) -> str:
-        """``2026-11-25 09:30:00`` in the zone; with milliseconds where there are some."""
+        """``2026-11-25 09:30:00`` in the zone; with milliseconds if not zero."""
         rest = f".{ms % 1000:03}" if ms % 1000 else ""
         return f"{datetime.fromtimestamp(ms // 1000, self.zone):%Y-%m-%d %H:%M:%S}{rest}"
 
     def utc(self, ms: int) -> str:
-        """The same instant as RFC 3339 in UTC."""
+        """The same time as RFC 3339 in UTC."""
         return f"{datetime.fromtimestamp(ms // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{ms % 1000:03}Z"
 
     def shifted(self, ms: int) -> int:
-        """``ms`` moved by the zone's offset, for charts that know no zones and draw everything as UTC."""
+        """``ms`` plus the zone's offset, for charts that have no zones and draw everything as UTC."""
         offset = datetime.fromtimestamp(ms // 1000, self.zone).utcoffset()
         return ms + (int(offset.total_seconds()) * 1000 if offset else 0)
 
 
 class DisplayNames:
-    """Tenants as they are shown. Where masking or cutting changed an id, a running number tells it from the others."""
+    """The display names of tenants. If masking or cutting changed an id, a serial number keeps it distinct."""
 
     def __init__(self) -> None:
         self._shown: dict[str, str] = {}
@@ -58,7 +58,7 @@ class DisplayNames:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceView:
-    """One kind of evidence: its ids, each with the place on the page that shows it, if one does."""
+    """One kind of evidence: its ids, each with its anchor on the page, if any."""
 
     label: BilingualLabel
     ids: list[tuple[str, str | None]]
@@ -78,7 +78,7 @@ class MeasureView:
 
 @dataclass(frozen=True, slots=True)
 class DecisionView:
-    """One decision, ready to be shown."""
+    """One decision, ready for display."""
 
     anchor: str
     event_id: str
@@ -134,7 +134,7 @@ def number(value: float | int) -> str:
 
 
 def quantity(metric: str, value: float | None) -> str:
-    """A metric's value in its unit; an em dash where there is none."""
+    """A metric's value in its unit; an em dash if there is none."""
     if value is None:
         return "—"
     unit = METRICS[metric].unit if metric in METRICS else "count"
@@ -144,7 +144,7 @@ def quantity(metric: str, value: float | None) -> str:
 
 
 def duration(ms: int) -> BilingualLabel:
-    """A span in its two largest units: ``2 天 4 小时``, ``2 d 4 h``."""
+    """A duration in its two largest units: ``2 天 4 小时``, ``2 d 4 h``."""
     minutes = max(ms, 0) // 60_000
     parts = ((minutes // 1440, "天", "d"), (minutes // 60 % 24, "小时", "h"), (minutes % 60, "分钟", "min"))
     first = next((n for n, part in enumerate(parts) if part[0]), 2)
@@ -170,7 +170,7 @@ def measure_view(measure: Measure | None) -> MeasureView | None:
 
 
 class Viewer:
-    """Turns decisions and alerts into views; knows the policy, the clock, the names and every decision's anchor."""
+    """Converts decisions and alerts to views; holds the policy, clock, names and every decision's anchor."""
 
     def __init__(
         self, policy: Policy | None, clock: Clock, names: DisplayNames, standings: TenantSummaries, end_ms: int
@@ -179,12 +179,12 @@ class Viewer:
         self.anchors: dict[str, str] = {}
 
     def anchor(self, events: Iterable[Enforcement], prefix: str) -> None:
-        """Gives each event that the page will show a place to link to."""
+        """Assign an anchor to each event that the page will show."""
         for n, event in enumerate(events, len(self.anchors)):
             self.anchors[event.id] = f"{prefix}{n}"
 
     def decision(self, event: Enforcement, shadow: bool = False) -> DecisionView:
-        """``event`` as it is shown; of a shadow decision only what it would have been, it has no fate."""
+        """The view of ``event``; a shadow decision has no fate."""
         data, clock = event.data, self.clock
         fate: Fate = "stands" if shadow else self.standings.fate(event)
         evidence = [
@@ -232,7 +232,7 @@ class Viewer:
         )
 
     def alert(self, alert: Alert) -> AlertView:
-        """``alert`` as it is shown."""
+        """The view of ``alert``."""
         firing = alert.state == "firing"
         return AlertView(
             tenant=self.names(alert.tenant_id),
