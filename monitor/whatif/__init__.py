@@ -1,4 +1,4 @@
 """What-if: two policies on the same records, preflight of a policy, differences of events.
 
-It may import `monitor.replay` and what that stands on.
+It may import `monitor.replay` and what that depends on.
 """

@@ -1,8 +1,8 @@
-"""Two policies on the same records: who is judged otherwise and why, and which of the two is more often right.
+"""Two policies on the same records: whose decisions differ and why, and which policy is more often right.
 
-Of a tenant's decisions three nested selections are looked at: ``final`` ones, ``referred`` (final, or pending for a
-reviewer) and ``shown`` (these and the shadow rules'). Tiers count only what has not been reversed; scores count a
-decision even if it was taken back, for it was made.
+There are three nested selections of a tenant's decisions: ``final`` ones, ``referred`` (final, or pending review) and
+``shown`` (these and the shadow rules'). Tiers count only decisions that are not reversed; scores also count reversed
+ones.
 """
 
 import math
@@ -33,13 +33,13 @@ SELECTIONS: dict[Selection, tuple[Channel, ...]] = {
     "referred": ("final", "pending"),
     "shown": ("final", "pending", "shadow"),
 }
-# ``admission`` stands for a rejected application, which has no tier.
+# ``admission`` is a rejected application, which has no tier.
 TIERS = ("admission", "minor", "major", "severe")
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One decision of one policy. ``taken_back`` tells that it was reversed."""
+    """One decision of one policy. ``taken_back``: whether it was reversed."""
 
     id: str
     tenant_id: str
@@ -53,7 +53,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class PolicyOutcome:
-    """What one policy decided on the records, in the order of its decisions."""
+    """The decisions of one policy on the records, in order."""
 
     policy: PolicyRef
     decisions: tuple[Decision, ...]
@@ -61,7 +61,7 @@ class PolicyOutcome:
 
 @dataclass(frozen=True, slots=True)
 class RuleChange:
-    """A rule that decides about a tenant under one of the policies only; ``first`` is its first decision."""
+    """A rule that decides about a tenant under only one of the policies; ``first`` is its first decision."""
 
     channel: Channel
     rule_id: str
@@ -71,7 +71,7 @@ class RuleChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A tenant whose highest tier differs in one of the channels, with the rules that make it so."""
+    """A tenant whose highest tier differs in one of the channels, with the rules that cause it."""
 
     tenant_id: str
     before: dict[Channel, str | None]
@@ -81,7 +81,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What is known of a tenant. ``since_ms`` is when the wrong began, or null where nobody knows."""
+    """What is known of a tenant. ``since_ms`` is when its violation began; None if unknown."""
 
     kind: str
     bad: bool
@@ -90,11 +90,11 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How right the decisions of one selection are, tenants counted once.
+    """How right the decisions of one selection are; each tenant counts once.
 
-    ``right``: bad tenants decided about since the wrong began; ``wrong``: tenants decided about that were honest, or
-    honest then; ``taken_back``: the wrong ones of which every decision was reversed. ``bad`` are all bad tenants.
-    Hours are from the beginning of the wrong to the first decision after it; the 90th percentile by nearest rank.
+    ``right``: bad tenants decided about since their violation began; ``wrong``: tenants decided about that were honest,
+    or honest then; ``taken_back``: the wrong ones whose decisions were all reversed. ``bad``: all bad tenants. Hours
+    are from the start of the violation to the first decision after it; the 90th percentile is by nearest rank.
     """
 
     bad: int
@@ -106,20 +106,20 @@ class Score:
 
     @property
     def precision(self) -> float | None:
-        """Of the tenants decided about, the share that deserved it."""
+        """The share of right tenants among those decided about."""
         return self.right / (self.right + self.wrong) if self.right + self.wrong else None
 
     @property
     def recall(self) -> float | None:
-        """Of the bad tenants, the share that was found."""
+        """The share of bad tenants that were found."""
         return self.right / self.bad if self.bad else None
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """One policy's scores: over all, by kind of tenant (with how many of that kind there are), by rule.
+    """One policy's scores: overall, by kind of tenant (with the number of tenants of the kind), by rule.
 
-    By kind a wrong one is an honest tenant of that kind; by rule ``bad`` stays all bad tenants.
+    By kind, a wrong tenant is an honest tenant of that kind; by rule, ``bad`` remains all bad tenants.
     """
 
     selection: Selection
@@ -131,14 +131,14 @@ class Scores:
 def judge_files(
     paths: Sequence[Path], policy: Policy, not_after_ms: int | None = None, adapter: Adapter | None = None
 ) -> PolicyOutcome:
-    """What ``policy`` decides on these files' records up to ``not_after_ms``: the one place that knows replay."""
+    """The decisions of ``policy`` on these files' records up to ``not_after_ms``. Only this function runs a replay."""
     from monitor.replay.run import replay
 
     return outcome_of(replay(paths, policy, not_after_ms=not_after_ms, adapter=adapter), policy)
 
 
 def outcome_of(result: "Outcome", policy: Policy) -> PolicyOutcome:
-    """What a replay by ``policy`` decided."""
+    """The decisions of a replay by ``policy``."""
     ref = PolicyRef(policy.id, policy.version, policy.sha256)
     return PolicyOutcome(ref, tuple(decisions_of(result.enforcement, result.shadow)))
 
@@ -146,7 +146,7 @@ def outcome_of(result: "Outcome", policy: Policy) -> PolicyOutcome:
 def decisions_of(enforcement: Iterable[Enforcement], shadow: Iterable[Enforcement]) -> list[Decision]:
     """The decisions of a replay by time, without its reversals and lapses.
 
-    An upheld decision is there twice, pending and final; a reversal of either takes both back.
+    An upheld decision occurs twice, pending and final; a reversal of either takes both back.
     """
     events = list(enforcement)
     reversed_ids = {event.data.reverses for event in events if event.data.kind == "reversal"}
@@ -167,7 +167,7 @@ def _decision(event: Enforcement, taken_back: bool, channel: Channel | None) -> 
 
 
 def changes(before: PolicyOutcome, after: PolicyOutcome) -> list[Change]:
-    """The tenants whose tier differs between two policies, the gravest change first, then by id."""
+    """The tenants whose tier differs between two policies, the most severe change first, then by id."""
     old, new = _by_tenant(before.decisions), _by_tenant(after.decisions)
     found = []
     for tenant_id in sorted(old.keys() | new.keys()):
@@ -198,7 +198,7 @@ def _rank(tier: str | None) -> int:
 
 
 def _gravity(change: Change) -> int:
-    """A changed final tier outweighs a changed pending one, and that a changed shadow."""
+    """A changed final tier outweighs a changed pending one, and that outweighs a changed shadow tier."""
     steps = {channel: abs(_rank(change.after[channel]) - _rank(change.before[channel])) for channel in change.after}
     return steps["final"] * 100 + steps["pending"] * 10 + steps["shadow"]
 
@@ -220,12 +220,12 @@ def _first_by_rule(decisions: Sequence[Decision]) -> dict[tuple[Channel, str], D
 
 
 def verdicts(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
-    """``(tenant_id, verdict)`` of the reviews in files of JSON lines, also ``.gz`` and ``.zst``."""
+    """``(tenant_id, verdict)`` of the reviews in JSON-lines files, also ``.gz`` and ``.zst``."""
     decoder = msgspec.json.Decoder(Review)
     for path in paths:
         with open_input(str(path)) as stream:
             for _, lines in line_chunks(stream, PIECE_LINES):
-                # Cheap before dear: a review carries this word, a call does not.
+                # A cheap filter before decoding: a review contains this word, a call does not.
                 for line in (line for line in lines if b'"verdict"' in line):
                     try:
                         review = decoder.decode(line)
@@ -235,9 +235,9 @@ def verdicts(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
 
 
 def truths_of_labels(path: Path) -> dict[str, Truth]:
-    """The truth by tenant from a file of labels, as `callwarden simulate` writes it.
+    """The truth by tenant from a label file, as `callwarden simulate` writes it.
 
-    A bad tenant whose wrong lies outside the records is left out. Raises `ValueError` naming a bad line.
+    A bad tenant whose violation is outside the records is omitted. Raises `ValueError` naming an invalid line.
     """
     from monitor.simulate.labels import read_labels
 
@@ -251,7 +251,7 @@ def truths_of_labels(path: Path) -> dict[str, Truth]:
 def truths_of_reviews(verdicts: Iterable[tuple[str, str]]) -> dict[str, Truth]:
     """The truth by tenant from ``(tenant_id, verdict)`` of reviews.
 
-    One upheld decision makes a tenant bad, since nobody knows when; one that was only overturned is honest.
+    One upheld decision makes a tenant bad, with an unknown start; a tenant with only overturned ones is honest.
     """
     truths: dict[str, Truth] = {}
     for tenant_id, verdict in verdicts:
@@ -263,7 +263,7 @@ def truths_of_reviews(verdicts: Iterable[tuple[str, str]]) -> dict[str, Truth]:
 
 
 def scores(judged: PolicyOutcome, truths: Mapping[str, Truth], selection: Selection) -> Scores:
-    """How right a policy's decisions are about the tenants of which the truth is known."""
+    """How right a policy's decisions are about the tenants whose truth is known."""
     chosen = [d for d in judged.decisions if d.channel in SELECTIONS[selection] and d.tenant_id in truths]
     kinds: dict[str, dict[str, Truth]] = defaultdict(dict)
     for tenant_id, truth in truths.items():
@@ -280,7 +280,7 @@ def scores(judged: PolicyOutcome, truths: Mapping[str, Truth], selection: Select
 
 
 def _score(decisions: Iterable[Decision], truths: Mapping[str, Truth]) -> Score:
-    """``decisions`` in order of time; those about other tenants are passed over."""
+    """The score of ``decisions``, in time order; those about other tenants are skipped."""
     found_ms: dict[str, int] = {}
     wrong: dict[str, bool] = {}
     for decision in decisions:

@@ -1,4 +1,4 @@
-"""Comparison: in what two lists of enforcement events differ, by id, then by tenant, rule and window."""
+"""Compares two lists of enforcement events: by id, then by tenant, rule and window."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 Event = Mapping[str, Any]
-"""An event as JSON has it, so that one with more or other fields than ours can be compared, too."""
+"""An event as parsed JSON, so that one with additional or other fields can be compared too."""
 
 _WORDING: Final = "data.reason."
 _TAKES_BACK: Final = ("reversal", "lapse")
@@ -15,7 +15,7 @@ _RECORDS: Final = ("complaint_ids", "finding_ids", "application_ids", "review_id
 
 @dataclass(frozen=True, slots=True)
 class FieldDifference:
-    """A field by its path, such as ``data.measure.value``, and what either event has there; None where it is absent."""
+    """A field by its path, such as ``data.measure.value``, and its value in either event; None if absent."""
 
     path: str
     a: Any
@@ -23,13 +23,13 @@ class FieldDifference:
 
     @property
     def wording(self) -> bool:
-        """Whether it is in the words of the reason alone."""
+        """Whether only the wording of the reason differs."""
         return self.path.startswith(_WORDING)
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two events about the same, and in what they differ."""
+    """Two events about the same subject, and their differences."""
 
     a: Event
     b: Event
@@ -37,13 +37,13 @@ class Pair:
 
     @property
     def wording(self) -> bool:
-        """Whether the decisions are the same, and only the words of the reason differ."""
+        """Whether the decisions are equal and only the wording of the reason differs."""
         return all(difference.wording for difference in self.differences)
 
 
 @dataclass(slots=True)
 class RuleComparison:
-    """How many events of one rule and tier: the same on both sides, in different words, otherwise, on one alone."""
+    """Event counts of one rule and tier: equal, differing in wording, differing otherwise, on one side only."""
 
     same: int = 0
     wording: int = 0
@@ -54,12 +54,12 @@ class RuleComparison:
 
 @dataclass(slots=True)
 class Comparison:
-    """What two lists come to.
+    """The result of comparing two lists.
 
-    ``changed`` are events under the same id that differ, ``moved`` those under two ids that are about the same:
-    of one tenant and rule, with windows that overlap, or without one, of the same record or instant. The events of
-    ``only_a`` and ``only_b`` have no such counterpart. ``repeated_a`` and ``repeated_b`` are ids that stand more than
-    once. All are in the order of time, tenant and id.
+    ``changed`` are events with the same id that differ; ``moved`` those with two ids and the same subject: tenant,
+    rule, and windows that overlap, or without a window the same record or time. Events in ``only_a`` and ``only_b``
+    have no such counterpart. ``repeated_a`` and ``repeated_b`` are ids that occur more than once. The event lists are
+    sorted by time, tenant and id.
     """
 
     same: int = 0
@@ -79,7 +79,7 @@ class Comparison:
 
 
 def compare(a: Iterable[Event], b: Iterable[Event], ignored: Collection[str] = ()) -> Comparison:
-    """Compare two lists of events. ``ignored`` are paths whose differences do not count, with all below them."""
+    """Compare two lists of events. ``ignored``: paths whose differences do not count, including all below them."""
     found = Comparison()
     by_id_a, found.repeated_a = _by_id(a)
     by_id_b, found.repeated_b = _by_id(b)
@@ -102,7 +102,7 @@ def compare(a: Iterable[Event], b: Iterable[Event], ignored: Collection[str] = (
     only_a = [event for event_id, event in by_id_a.items() if event_id not in by_id_b]
     only_b = [event for event_id, event in by_id_b.items() if event_id not in by_id_a]
     for event, other in _counterparts(only_a, only_b):
-        # Their ids differ because these fields do, or what they are about does.
+        # Their ids differ because these fields do, or because their subjects do.
         found.moved.append(Pair(event, other, tuple(differences(event, other, {*ignored, "id", "time"}))))
         tallies[_rule_and_tier(event)].otherwise += 1
     taken = {str(event["id"]) for pair in found.moved for event in (pair.a, pair.b)}
@@ -119,18 +119,18 @@ def compare(a: Iterable[Event], b: Iterable[Event], ignored: Collection[str] = (
 
 
 def differences(a: Any, b: Any, ignored: Collection[str] = (), path: str = "") -> Iterator[FieldDifference]:
-    """In which fields two events differ; a list is one field."""
+    """The fields in which two events differ; a list is one field."""
     if path in ignored:
         return
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         for name in dict.fromkeys([*a, *b]):
             yield from differences(a.get(name), b.get(name), ignored, f"{path}.{name}" if path else str(name))
-    elif type(a) is not type(b) or a != b:  # 3 and 3.0 are other bytes
+    elif type(a) is not type(b) or a != b:  # 3 and 3.0 are different bytes
         yield FieldDifference(path, a, b)
 
 
 def _by_id(events: Iterable[Event]) -> tuple[dict[str, Event], list[str]]:
-    """The first event of each id, and the ids that stand more than once."""
+    """The first event of each id, and the ids that occur more than once."""
     first: dict[str, Event] = {}
     repeated: Counter[str] = Counter()
     for event in events:
@@ -140,7 +140,7 @@ def _by_id(events: Iterable[Event]) -> tuple[dict[str, Event], list[str]]:
 
 
 def _counterparts(only_a: Iterable[Event], only_b: Iterable[Event]) -> Iterator[tuple[Event, Event]]:
-    """Events that are about the same, those that are nearest in time first; each has one counterpart at the most."""
+    """Pairs of events about the same subject, nearest in time first; each event is in at most one pair."""
     others: defaultdict[tuple[str, str, str], list[Event]] = defaultdict(list)
     for event in only_b:
         others[_about(event)].append(event)
@@ -173,7 +173,7 @@ def _same_matter(a: Event, b: Event) -> bool:
 
 
 def _records(event: Event) -> list[Any]:
-    """What decided, where no window did: a clock that went on by itself may have moved the instant."""
+    """The records that decided, without a window: a clock that advanced while idle may have moved the time."""
     evidence = _data(event).get("evidence")
     return [evidence.get(name) for name in _RECORDS] if isinstance(evidence, Mapping) else []
 

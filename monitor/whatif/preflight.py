@@ -1,4 +1,4 @@
-"""Preflight: before a policy is enforced, whether the records carry what its rules rest on, and whom they would hit."""
+"""Preflight: whether the records carry the fields that a policy's rules need, and which tenants they would affect."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from schemas import codec
 from schemas.inputs import Cdr, Complaint
 
 SCANTY: Final = 0.8
-"""A field that fewer of the tenants fill says more about the platform than about the tenant that leaves it empty."""
+"""If a smaller share of tenants fills a field, an empty field says more about the platform than about a tenant."""
 
 _PIECE_LINES: Final = 5_000
 _ANSWERED: Final = "answered calls"
@@ -24,7 +24,7 @@ _COMPLAINTS: Final = "complaints"
 _FIELDS: Final = {
     "consent_id": _ANSWERED,
     "hangup_by": _ANSWERED,
-    "ring_ms": _ANSWERED,  # an attempt that never rang has none, an answered call must have
+    "ring_ms": _ANSWERED,  # an attempt that never rang has none, an answered call must
     "answered_by": _ANSWERED,
     "recording_id": _ANSWERED,
     "agent_id": _CALLS,
@@ -49,9 +49,9 @@ _ON_COMPLAINTS: Final = tuple(name for name, of in _FIELDS.items() if of is _COM
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """How often an optional field is filled: in ``filled`` of ``total`` records of that kind (``of``).
+    """How often an optional field is filled: in ``filled`` of ``total`` records of the kind ``of``.
 
-    Of the ``tenants`` that have such records, ``filled_by`` fill it in at least half of theirs.
+    Of the ``tenants`` with such records, ``filled_by`` fill it in at least half of them.
     """
 
     name: str
@@ -63,23 +63,23 @@ class Filling:
 
     @property
     def share(self) -> float | None:
-        """Of records; None where no record could have it."""
+        """The share of records; None if no record could have the field."""
         return self.filled / self.total if self.total else None
 
     @property
     def tenant_share(self) -> float | None:
-        """Of tenants; None where none has such records."""
+        """The share of tenants; None if none has such records."""
         return self.filled_by / self.tenants if self.tenants else None
 
     @property
     def scanty(self) -> bool:
-        """Whether a rule over it would judge the platform's habits."""
+        """Whether a rule on this field would measure the platform rather than the tenant."""
         return self.tenant_share is not None and self.tenant_share < SCANTY
 
 
 @dataclass(frozen=True, slots=True)
 class Breaches:
-    """The tenants that were in breach of a rule at any judged end, and the scanty fields that it rests on."""
+    """The tenants in breach of a rule at any evaluated window end, and the scanty fields that the rule uses."""
 
     rule: Rule
     tenants: tuple[str, ...]
@@ -88,7 +88,7 @@ class Breaches:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """``tenants`` is how many had calls or complaints; the shares of tenants in breach are of them."""
+    """``tenants`` counts those with calls or complaints; shares of tenants in breach are relative to it."""
 
     records: int
     rejected: int
@@ -98,7 +98,7 @@ class Preflight:
 
 
 def preflight(paths: Sequence[str | PathLike[str]], policy: Policy, adapter: Adapter | None = None) -> Preflight:
-    """Judge the files as `replay` does, with exemptions lifted, whatever the modes and cool-downs.
+    """Evaluate the files like `replay`, without exemptions and regardless of modes and cool-downs.
 
     Raises what `replay` raises for files that cannot be read.
     """
@@ -107,13 +107,13 @@ def preflight(paths: Sequence[str | PathLike[str]], policy: Policy, adapter: Ada
 
 
 def without_exemptions(policy: Policy) -> Policy:
-    """The policy to be judged by, so that `preflight_of` sees everybody."""
+    """The policy to replay with, so that `preflight_of` sees all tenants."""
     return replace(policy, exemptions=())
 
 
 def preflight_of(outcome: Outcome, policy: Policy, counting: "FieldUseCounter") -> Preflight:
-    """What a replay by the policy, exemptions lifted, came to, whose records were counted."""
-    # An alert fires at the first end in breach, cool-down, mode and standing or not, unless the tenant is exempt.
+    """The result of a replay by the policy without exemptions, whose records ``counting`` has counted."""
+    # An alert fires at the first end in breach, whatever cool-down, mode and decisions in force, unless it is exempt.
     breaches: dict[str, set[str]] = {rule.id: set() for rule in policy.rules}
     for alert in outcome.alerts:
         breaches[alert.rule_id].add(alert.tenant_id)
@@ -137,7 +137,7 @@ def _needs(rule: Rule) -> list[str]:
 
 
 class FieldUseCounter:
-    """Counts what is filled; as an adapter, of the rows that it lets pass: records as JSON lines, or another's."""
+    """Counts filled fields; as an adapter, of the rows that it passes on: from JSON lines, or from ``inner``."""
 
     def __init__(self, inner: Adapter | None = None) -> None:
         self._inner = inner
@@ -147,7 +147,7 @@ class FieldUseCounter:
 
     @property
     def tenants(self) -> set[str]:
-        """Those with calls or complaints."""
+        """The tenants with calls or complaints."""
         return {tenant for _, tenant in self._total}
 
     def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
@@ -172,7 +172,7 @@ class FieldUseCounter:
                 self._filled[name, record.tenant_id] += 1
 
     def filling(self) -> Iterator[Filling]:
-        """Of every optional field."""
+        """The counts of every optional field."""
         for name, of in _FIELDS.items():
             totals = {tenant: count for (kind, tenant), count in self._total.items() if kind == of}
             filled = {tenant: self._filled[name, tenant] for tenant in totals}
