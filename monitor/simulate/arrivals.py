@@ -1,4 +1,4 @@
-"""Records on their way: taken with their times of arrival, given out in that order."""
+"""Records in transit: added with their arrival times, returned in that order."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from monitor.decoding.input_topics import CARRIES, INPUTS
 from monitor.simulate.tenants.population import Ints
 
-# Which topic carries a record of that type, as an index into INPUTS.
+# The topic of each record type, as an index into INPUTS.
 TOPIC_OF = {str(kind.__struct_config__.tag): topic for topic, name in enumerate(INPUTS) for kind in CARRIES[name]}
 CALLS = TOPIC_OF["cdr"]
 Texts = NDArray[np.object_]
@@ -29,7 +29,7 @@ class Arrivals:
         return len(self.arrival_ms)
 
     def take(self, rows: NDArray[np.bool_] | Ints) -> "Arrivals":
-        """Some of the rows, by a mask or in the order of their numbers."""
+        """Some of the rows, by a mask or by their indices."""
         return Arrivals(*(getattr(self, column.name)[rows] for column in fields(self)))
 
     @staticmethod
@@ -39,7 +39,7 @@ class Arrivals:
 
 
 class Way:
-    """Takes records, and gives them out by their times of arrival; at a tie calls first, else as they were given."""
+    """Accepts records and returns them by arrival time; at equal times calls first, then in the order given."""
 
     def __init__(self) -> None:
         self._calls: list[Arrivals] = []
@@ -47,16 +47,16 @@ class Way:
         self._given = 0
 
     def calls(self, arrival_ms: Ints, tenant: Texts, line: Texts) -> None:
-        """Take calls."""
+        """Add calls."""
         self._calls.append(Arrivals(arrival_ms, np.full(len(line), CALLS), tenant, line))
 
     def other(self, arrival_ms: int, kind: str, tenant: str, line: str) -> None:
-        """Take one record that is not a call; ``kind`` is its type."""
+        """Add one record that is not a call; ``kind`` is its type."""
         self._given += 1
         heapq.heappush(self._others, (arrival_ms, self._given, TOPIC_OF[kind], tenant, line))
 
     def due(self, before_ms: int) -> Arrivals:
-        """What arrives before that time, sorted; nothing that arrives earlier may be given after this."""
+        """The records that arrive before that time, sorted; no earlier record may be added afterwards."""
         others = list(self._others_due(before_ms))
         rest = Arrivals(
             np.array([arrival for arrival, *_ in others], dtype=np.int64),

@@ -1,4 +1,4 @@
-"""When records arrive: delayed, a few late, a few twice."""
+"""Arrival times of records: delayed, a few late, a few duplicated."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from monitor.simulate.settings import SimulationSettings
 from monitor.simulate.tenants.population import Ints
 
-# In time is at most this part of the allowed lateness after the event; late at least this long beyond it, because
-# the reader's clock (the newest event so far) lags a little behind the time of arrival.
+# A record in time takes at most this part of the allowed lateness; a late one arrives at least this long beyond it,
+# because the reader's clock (the newest event so far) lags a little behind the time of arrival.
 IN_TIME = 0.97
 BEYOND_MS = 180_000
 LATE_BY_MS = 3_600_000
@@ -17,7 +17,7 @@ LATE_BY_MS = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Deliveries:
-    """Arrivals in ms, one for each record and then those of the records sent again, whose rows ``again`` holds."""
+    """Arrivals in ms: ``first`` for each record, ``second`` for the records sent again, whose rows are ``again``."""
 
     first: Ints
     again: Ints
@@ -28,7 +28,7 @@ class Deliveries:
 def deliver(event_ms: Ints, settings: SimulationSettings, rng: np.random.Generator) -> Deliveries:
     """Arrivals of calls with these event times.
 
-    Most come within seconds and some within minutes; ``late_share`` of them come beyond the lateness, and of the
+    Most arrive within seconds and some within minutes; ``late_share`` of them arrive beyond the lateness, and of the
     others ``duplicate_share`` are sent twice: half of these at once, half with a delay within the lateness.
     """
     n = len(event_ms)

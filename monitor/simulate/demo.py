@@ -1,4 +1,4 @@
-"""The demonstration: simulated tenants are judged, and what was decided is held against the truth about them."""
+"""The demonstration: evaluates simulated tenants and compares the decisions with their labels."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -26,10 +26,10 @@ _TIERS: tuple[TierName, ...] = ("severe", "major", "minor")
 
 @dataclass(frozen=True, slots=True)
 class TenantRow:
-    """One tenant: what it truly is, what was decided, and whether that was right.
+    """One tenant: its label, its decisions, and whether they were right.
 
-    ``tier`` is the gravest that was decided and not taken back. ``verdict``: a bad tenant is ``found`` by a decision,
-    seen by a ``shadow`` rule alone, ``missed``, or ``not yet`` bad within the run; an honest one ``touched`` by a
+    ``tier`` is the highest that was decided and not taken back. ``verdict``: a bad tenant is ``found`` by a decision,
+    seen only by a ``shadow`` rule, ``missed``, or ``not yet`` bad within the run; an honest one is ``touched`` by a
     decision, touched by decisions that were all ``taken back``, or ``left alone``.
     """
 
@@ -46,7 +46,7 @@ class TenantRow:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the decisions were worth, and the files that the demonstration wrote; the report is the last."""
+    """The evaluation of the decisions, and the files that the demonstration wrote; the report is the last."""
 
     rows: list[TenantRow]
     verdicts: Counter[Verdict]
@@ -54,7 +54,7 @@ class Judgement:
 
 
 def prepare(out: Path, tenants: int, days: int, seed: int) -> SimulationSummary:
-    """Writes the simulated records and the labels into ``out``/input."""
+    """Write the simulated records and the labels to ``out``/input."""
     settings = SimulationSettings(
         tenants=tenants, days=days, seed=seed, calls_per_day=tenants * DEFAULT_CALLS_PER_TENANT
     )
@@ -67,12 +67,12 @@ def judge_simulation(
     progress: Callable[[ReplayProgress], None] | None = None,
     looking: DistanceOptions | None = None,
 ) -> Outcome:
-    """Judges the simulated records, keeping every window for the report's charts; ``looking`` as in `replay`."""
+    """Replay the simulated records, keeping every window for the report's charts; ``looking`` as in `replay`."""
     return replay(simulated.files, policy, windows=True, progress=progress, looking=looking)
 
 
 def conclude(out: Path, simulated: SimulationSummary, policy: Policy, outcome: Outcome) -> Judgement:
-    """Writes decisions and report into ``out``, and holds the decisions against the labels."""
+    """Write decisions and report to ``out``, and compare the decisions with the labels."""
     files = write(outcome, policy, out, windows=True)
     files.append(make(out, out / "report.html"))
     rows = rows_of(outcome, read_labels(simulated.labels), attempts_of(simulated.files))
@@ -80,7 +80,7 @@ def conclude(out: Path, simulated: SimulationSummary, policy: Policy, outcome: O
 
 
 def rows_of(outcome: Outcome, labels: dict[str, TruthLabel], attempts: Counter[str]) -> list[TenantRow]:
-    """One row a tenant: the bad ones first, then those that were touched, then by the number of attempts."""
+    """One row a tenant: bad ones first, then those with decisions, then by number of attempts."""
     shadow = Counter(event.subject for event in outcome.shadow)
     standings = TenantSummaries(outcome.enforcement, (), dict(shadow))
     rows = []
@@ -103,7 +103,7 @@ def rows_of(outcome: Outcome, labels: dict[str, TruthLabel], attempts: Counter[s
 
 
 def attempts_of(files: Iterable[Path]) -> Counter[str]:
-    """The calls of each tenant that reached the network, one sent twice counted once."""
+    """The calls of each tenant that reached the network; one that was sent twice counts once."""
     decode = msgspec.json.Decoder(_Line).decode
     seen: set[tuple[str, str | None]] = set()
     for path in files:
@@ -122,7 +122,7 @@ class _Line(msgspec.Struct):
 
 
 def _held(standings: TenantSummaries, tenant: TenantStanding) -> list[Enforcement]:
-    """The decisions that were not taken back and did not lapse."""
+    """The decisions that were not reversed and did not lapse."""
     made = [event for event in tenant.decisions if event.data.kind not in ("reversal", "lapse")]
     return [event for event in made if standings.fate(event) in ("stands", "open")]
 

@@ -10,10 +10,10 @@ from monitor.simulate.tenants.traffic import NONE, Traffic
 
 
 class TruthLabel(msgspec.Struct, frozen=True):
-    """What a tenant is. ``bad_from_ms`` is its first bad call or the first record of what it did.
+    """A tenant's label. ``bad_from_ms`` is its first bad call or the first record of its violation.
 
-    ``found_by`` is the metric or behaviour that should show it, ``tier`` the highest tier that should follow.
-    A bad tenant whose wrong lies after the end of the run, or had no call in it, has ``bad_from_ms`` null.
+    ``found_by`` is the metric or behaviour that should reveal it, ``tier`` the highest expected tier. ``bad_from_ms``
+    is None for a bad tenant whose violation is after the end of the run, or that had no call in it.
     """
 
     tenant_id: str
@@ -37,7 +37,7 @@ def labels_of(population: Population, traffic: Traffic, cases: Cases) -> list[Tr
 
 
 def write_labels(labels: list[TruthLabel], path: Path) -> None:
-    """Write them as JSON lines."""
+    """Write the labels as JSON lines."""
     path.write_bytes(b"".join(msgspec.json.encode(label) + b"\n" for label in labels))
 
 

@@ -1,7 +1,7 @@
-"""Calls as lines of JSON, in the shape that `schemas.inputs.Cdr` reads.
+"""Calls as lines of JSON, in the format of `schemas.inputs.Cdr`.
 
-Formatting is nearly all of a run's time, so each shape of call (rang or not, answered or not, consent or not) has
-its own template, and everything out of a small set of values is looked up as finished text.
+Formatting takes nearly all of a run's time, so each combination (rang or not, answered or not, consent or not) has
+its own template, and values from small sets are looked up as preformatted text.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ Lines = NDArray[np.object_]
 
 
 class CallLines:
-    """Writes the calls of one population. Without ``optional`` it leaves ring times, hang-up, consent out."""
+    """Formats the calls of one population. Without ``optional`` it omits ring times, hang-up and consent."""
 
     def __init__(self, population: Population, optional: bool) -> None:
         self.optional = optional

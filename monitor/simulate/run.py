@@ -1,4 +1,4 @@
-"""One run of the simulator: settings in, what arrives out, hour by hour, or as files."""
+"""One run of the simulator: settings in, arrivals out, hour by hour, or as files."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -19,13 +19,13 @@ from monitor.simulate.tenants.traffic import Traffic
 from monitor.simulate.writer import RecordWriter
 from schemas.inputs import Record
 
-# Records that are not calls come within this time of their event: those who write them do so at once.
+# Records that are not calls arrive within this time of their event: they are written immediately.
 PROMPT_MS = 15_000
 
 
 @dataclass(slots=True)
 class SimulationSummary:
-    """What was written. ``records`` counts lines by type, those sent twice included."""
+    """What was written. ``records`` counts lines by type, including duplicates."""
 
     records: Counter[str] = field(default_factory=Counter)
     duplicates: int = 0
@@ -37,7 +37,7 @@ class SimulationSummary:
 
 
 class Run:
-    """The records of one run, the same for the same settings. ``summary`` counts those that were made so far."""
+    """The records of one run, the same for the same settings. ``summary`` counts those generated so far."""
 
     def __init__(self, settings: SimulationSettings) -> None:
         streams = [np.random.Generator(np.random.PCG64(s)) for s in np.random.SeedSequence(settings.seed).spawn(4)]
@@ -51,9 +51,9 @@ class Run:
         self._encode = msgspec.json.Encoder().encode
 
     def hours(self) -> Iterator[Arrivals]:
-        """What arrives until the end of the first hour, of the second, and so on to the last; then all the rest.
+        """The arrivals until the end of the first hour, of the second, and so on to the last; then all the rest.
 
-        To be gone through once; an hour is made when it is asked for.
+        Can be iterated once; an hour is generated when it is requested.
         """
         settings, cases, summary = self.settings, self._cases, self.summary
         write_line = CallLines(self.population, settings.optional)
@@ -72,12 +72,12 @@ class Run:
             summary.records["cdr"] += len(calls) + len(sent.again)
             summary.duplicates += len(sent.again)
             summary.late += sent.late
-            # Whatever the hours to come bring arrives after their beginning.
+            # Records of later hours arrive after their hour begins.
             yield self._way.due(hour_ms + HOUR_MS)
         yield self._way.due(np.iinfo(np.int64).max)
 
     def labels(self) -> list[TruthLabel]:
-        """The truth about each tenant, as far as the run has come."""
+        """The label of each tenant, as far as the run has progressed."""
         return labels_of(self.population, self._traffic, self._cases)
 
     def _send(self, records: Iterable[tuple[int, Record]]) -> None:
@@ -97,9 +97,9 @@ class Run:
 def simulate(
     settings: SimulationSettings, folder: Path, progress: Callable[[float], None] | None = None
 ) -> SimulationSummary:
-    """Write the records of a run into ``folder``, and ``labels.jsonl`` beside them.
+    """Write the records of a run to ``folder``, with ``labels.jsonl`` beside them.
 
-    The files are the same bytes for the same settings. ``progress`` is told the part done, once an hour of the run.
+    The files are the same bytes for the same settings. ``progress`` gets the completed share after each simulated hour.
     """
     run = Run(settings)
     summary = run.summary

@@ -1,4 +1,4 @@
-"""What a run of the simulator is told."""
+"""The settings of a simulator run."""
 
 from dataclasses import dataclass
 
@@ -16,10 +16,10 @@ _MOST_CALLS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class SimulationSettings:
-    """One run. ``calls_per_day`` is what is expected of a weekday, all tenants together; shares are of calls.
+    """One run. ``calls_per_day`` is the expected number on a weekday for all tenants; shares are of calls.
 
-    ``start_ms`` is rounded down to the hour. ``optional`` False is a platform that fills neither ``consent_id``
-    nor ``hangup_by`` nor ring times. ``mark`` tells the ids of runs apart whose records come together.
+    ``start_ms`` is rounded down to the hour. ``optional`` False simulates a platform that fills neither ``consent_id``
+    nor ``hangup_by`` nor ring times. ``mark`` keeps the ids of runs distinct whose records are merged.
     """
 
     tenants: int

@@ -1,4 +1,4 @@
-"""The files of a run: records in the order in which they arrive."""
+"""The files of a run: records in order of arrival."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,7 +9,7 @@ from monitor.simulate.arrivals import Arrivals
 
 
 class RecordWriter:
-    """Writes ``records.jsonl`` into ``folder``, or with ``split`` one file a topic."""
+    """Writes ``records.jsonl`` to ``folder``, or with ``split`` one file a topic."""
 
     def __init__(self, folder: Path, split: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -24,7 +24,7 @@ class RecordWriter:
         self._stack.close()
 
     def write(self, arrivals: Arrivals) -> None:
-        """Add them to what is there."""
+        """Append these records."""
         split = len(self._out) > 1
         for topic, out in enumerate(self._out):
             lines = arrivals.line[arrivals.topic == topic] if split else arrivals.line

@@ -1,4 +1,4 @@
-"""The records that are not calls: registrations, complaints, findings, applications and the reviews of them."""
+"""The records that are not calls: registrations, complaints, findings, applications and their reviews."""
 
 from collections.abc import Iterator
 
@@ -17,25 +17,25 @@ from schemas.inputs import Application, Complaint, Finding, Record, Review, Tena
 Case = Complaint | Finding | Application
 
 CHANNELS = ("12321", "12315", "hotline", "web")
-# Complaints about calls: reported some hours after the call, looked into within a day or two.
+# Complaints about calls: reported some hours after the call, settled within a day or two.
 REPORTED_HOURS, REPORTED_SIGMA = 3.0, 1.1
 SETTLED_HOURS, SETTLED_SIGMA = 12.0, 0.8
 # Delays of complaints' and findings' paths shrink in runs shorter than this, or nothing would be decided in them.
 FULL_DAYS = 4
 DECLARED_NUMBERS = 20
-# Share of a bombed tenant's complaints that its first complainant brings.
+# The share of a bombed tenant's complaints that its first complainant files.
 MAIN_COMPLAINANT = 0.6
 
 
 class Cases:
-    """Makes the records of one run as ``(event_ms, record)``; what falls after the run's end is left out."""
+    """Generates the records of one run as ``(event_ms, record)``; those after the run's end are omitted."""
 
     def __init__(self, population: Population, settings: SimulationSettings, rng: np.random.Generator) -> None:
         self.population = population
         self.settings = settings
         self.rng = rng
         self.shrink = min(1.0, settings.days / FULL_DAYS)
-        # By tenant index: the first record of what makes a tenant bad, and the end of its calls.
+        # By tenant index: the first record that makes a tenant bad, and the end of its calls.
         self.first_bad_ms: dict[int, int] = {}
         self.stop_ms: dict[int, int] = {}
         self._made = 0
@@ -58,14 +58,14 @@ class Cases:
                 yield when, Tenant(tenant_id, [people.declared[i]], numbers, when, people.names[i])
 
     def scripted(self) -> Iterator[tuple[int, Record]]:
-        """Everything that the kinds' scripts say."""
+        """All scripted records of the tenants' kinds."""
         for i, kind in enumerate(self.population.kinds):
             for step in SCRIPTS[kind.script] if kind.script else ():
                 for _ in range(int(self.rng.integers(step.times[0], step.times[1] + 1))):
                     yield from self._step(i, step)
 
     def complaints_about(self, calls: SimulatedCalls) -> Iterator[tuple[int, Record]]:
-        """Complaints that some of these calls bring about, with what becomes of them."""
+        """Complaints that some of these calls cause, with their later statuses."""
         angry = (
             (self.rng.random(len(calls)) < self._rates[calls.profile]) & (calls.outcome == ANSWERED) & ~calls.inbound
         )
@@ -146,7 +146,7 @@ class Cases:
     def _complainant(self, tenant: int, step: Step) -> str:
         if not step.complainants:
             return _pseudonym(int(self.rng.integers(1, 1 << 62)))
-        # The first of the few brings most of it.
+        # The first of the few files most of them.
         which = 0 if self.rng.random() < MAIN_COMPLAINANT else int(self.rng.integers(step.complainants))
         return _pseudonym(int(self.population.seed[tenant] >> np.uint64(2)) + which)
 
@@ -193,7 +193,7 @@ def _pseudonym(person: int) -> str:
 
 
 def _letters(number: int) -> str:
-    """A number in letters, for digits would look like a telephone number and be masked; 0 is none."""
+    """A number in letters, since digits would look like a telephone number and be masked; 0 is empty."""
     text = ""
     while number:
         number, digit = divmod(number, 26)

@@ -1,4 +1,4 @@
-"""The kinds of tenants, as data: what they do, how many there are, how large they are, what befalls them."""
+"""The kinds of tenants, as data: their behaviour, number, size and scripted events."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ class Kind:
     """One kind of tenant.
 
     ``share`` is its weight among the tenants beyond the first of each kind. ``size`` is a range of weekday calls in
-    multiples of the mean tenant, ``calls`` the same as a number, ``of_all`` as a share of all calls; with none of them
-    the tenant has a share of what is left, by Zipf's law. ``turns_to`` is the profile from the third day on. ``script``
-    names what befalls it (`monitor.simulate.tenants.scripts`), ``business`` what it declares. ``found_by`` is the
-    metric or behaviour that should show it, ``tier`` the highest tier that should follow; null for honest ones.
+    multiples of the mean tenant, ``calls`` a range in absolute numbers, ``of_all`` a share of all calls; with none of
+    them the tenant gets a share of the rest by Zipf's law. ``turns_to`` is the profile from the third day on.
+    ``script`` names its events (`monitor.simulate.tenants.scripts`), ``business`` what it declares. ``found_by`` is the
+    metric or behaviour that should reveal it, ``tier`` the highest expected tier; None for honest ones.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Kind:
             raise ValueError(f"kind {self.name}: found_by belongs to the bad kinds and to all of them")
 
 
-# Honest and bad in turn, so that a handful of tenants (the first of this list) has some of both.
+# Honest and bad alternate, so that a small run (the first entries of this list) has some of both.
 KINDS: tuple[Kind, ...] = (
     Kind("sales-desk", "sales", 30, business="sales"),
     Kind("blind-dialler", "blind", 0.5, False, "short_call_ratio", "minor", size=(3, 8)),

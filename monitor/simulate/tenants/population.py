@@ -1,4 +1,4 @@
-"""The tenants of a run: which kind each is, how large, whom it calls from which numbers, when it turns bad."""
+"""The tenants of a run: the kind and size of each, its callees and caller numbers, and when it turns bad."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ Floats = NDArray[np.float64]
 Words = NDArray[np.uint64]
 
 PROFILE_NAMES = tuple(PROFILES)
-# Exponent and flattening of the size law: with 10,000 tenants the largest tenth makes about two thirds of the calls.
+# Exponent and offset of the size law: with 10,000 tenants the largest tenth makes about two thirds of the calls.
 ZIPF_EXPONENT = 1.05
 ZIPF_OFFSET = 8.0
 
 
 @dataclass(slots=True)
 class Population:
-    """One row a tenant. ``profile`` and ``daily`` change as the run goes on; ``daily`` is calls on a weekday."""
+    """One row a tenant. ``profile`` applies before ``turn_ms``, ``turned`` after; ``daily`` is calls on a weekday."""
 
     kinds: list[Kind]
     ids: list[str]
@@ -47,7 +47,7 @@ class Population:
 
 
 def allot(tenants: int, rng: np.random.Generator) -> list[Kind]:
-    """One kind a tenant: each kind once (the first ones, where there are too few tenants), the rest by share."""
+    """One kind a tenant: each kind once (the first ones if there are too few tenants), the rest by share."""
     if tenants <= len(KINDS):
         chosen = list(KINDS[:tenants])
     else:
@@ -63,7 +63,7 @@ def allot(tenants: int, rng: np.random.Generator) -> list[Kind]:
 def sizes(kinds: Sequence[Kind], total: float, rng: np.random.Generator) -> Floats:
     """Weekday calls of each tenant; they sum to ``total``.
 
-    Tenants sized as a multiple of the mean get at most three quarters of it, so that the Zipf ones are not starved.
+    Tenants sized as a multiple of the mean get at most three quarters of it, so that some is left for the Zipf ones.
     """
     count = len(kinds)
     daily = np.zeros(count)

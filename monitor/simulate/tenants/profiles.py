@@ -1,4 +1,4 @@
-"""How a tenant's calls look, as data: one `Profile` for each way of calling.
+"""The characteristics of a tenant's calls, as data: one `Profile` for each calling pattern.
 
 The figures are assumptions, set to the orders of magnitude that operators' guides give (office diurnal load with
 a lunch dip, seizure ratios of 30 to 70 %, post-dial delay of 2 to 3 s), not fits to a data set.
@@ -23,7 +23,7 @@ OUTCOMES = (
 
 # How much tenants of one profile differ in each outcome: sigma of a log-normal factor on its weight.
 OUTCOME_SPREAD = (0.1, 0.15, 0.3, 0.25, 0.35, 0.3, 0.4, 0.5, 0.3, 0.3)
-# The same of the length of their calls.
+# The same for the length of their calls.
 TALK_SPREAD = 0.15
 
 # Share of a weekday's calls by hour of the day in Asia/Shanghai, 00 to 23; scaled to a sum of 1 on use.
@@ -51,7 +51,7 @@ WEEKS: dict[str, tuple[float, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Grievance:
-    """Complaints that calls of a profile bring about. ``per_answered`` is the chance a call; shares are of them."""
+    """Complaints that calls of a profile cause. ``per_answered`` is the chance per call; shares are of complaints."""
 
     category: Category
     per_answered: float
@@ -61,14 +61,14 @@ class Grievance:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One way of calling. Shares are of attempts, of answered calls where the name says so.
+    """One calling pattern. Shares are of attempts, or of answered calls if the name says so.
 
     ``outcomes`` are weights of outbound outcomes; ``talk`` a mixture of log-normals ``(weight, median s, sigma)``;
     ``callee_hangup`` the callee's share of hang-ups of calls of at most 10 s, ``callee_hangup_long`` of longer
-    ones. ``callees`` says whom it calls: customers of its ``book`` of so many days' calls in turn, ``fresh``
-    numbers of a bought list, ``sequence`` number after number, ``few`` the same ones (``few_calls`` a day each).
-    ``redial`` is the chance that an attempt repeats the callee of the one before. ``per_number`` is calls a day
-    and caller number, ``rotates`` takes new caller numbers every day. ``burst_s`` crowds an hour's calls so.
+    ones. ``callees`` selects the callees: customers of its ``book`` of so many days' calls in turn, ``fresh``
+    numbers of a bought list, ``sequence`` for consecutive numbers, ``few`` the same ones (``few_calls`` a day each).
+    ``redial`` is the probability that an attempt repeats the previous callee. ``per_number`` is calls a day and caller
+    number, ``rotates`` takes new caller numbers every day. ``burst_s`` compresses an hour's calls into so many seconds.
     """
 
     hours: str
@@ -114,7 +114,7 @@ def _mix(
 
 
 _MILD = (Grievance("other", 0.0003, 0.2, 0.4), Grievance("no_consent", 0.00008, 0.0, 0.9))
-# What every bought list brings: people who ask where the caller has their number from.
+# Typical of bought lists: people ask where the caller got their number.
 _LISTS = (
     Grievance("number_leak", 0.006, 0.35, 0.15),
     Grievance("no_consent", 0.004, 0.3, 0.2),

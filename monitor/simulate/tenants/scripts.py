@@ -1,6 +1,6 @@
-"""What befalls tenants apart from their calls, as data: complaints, findings, applications and their fate.
+"""Events of tenants besides their calls, as data: complaints, findings, applications and their outcome.
 
-Ranges and delays are such that everything that matters for a label is decided, and reviewed, before the run ends.
+Ranges and delays ensure that everything that matters for a label is decided and reviewed before the run ends.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ Record = Literal["complaint", "finding", "application"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One complaint, finding or application, perhaps several times.
+    """One complaint, finding or application, possibly repeated.
 
     ``at`` is when it begins, as a range of the run (0 to 1); ``path`` the further statuses with the delay to each in
     hours (shrunk in runs of less than four days); ``review`` the verdict, ``review_after`` hours later, on the decision
     that the ``verified`` or ``confirmed`` record causes (``review_of``, see `monitor.simulate.tenants.verdicts`).
-    ``times`` is how often, ``complainants`` from how many people (the first of them brings most). ``wording`` is a list
+    ``times`` is how often, ``complainants`` from how many people (the first of them files most). ``wording`` is a list
     of `monitor.simulate.tenants.texts`. ``stops_calls`` ends the tenant's traffic an hour after the decision.
     """
 
@@ -58,7 +58,7 @@ SCRIPTS: dict[str, tuple[Step, ...]] = {
     ),
     "low-and-slow-fraud": (Step("complaint", "fraud", (0.15, 0.6), _VERIFIED, times=(1, 2)),),
     "consent-copier": (Step("complaint", "no_consent", (0.1, 0.6), _VERIFIED, times=(1, 2)),),
-    # Three warnings, one after the other: the escalation's business, and its review names the last of them.
+    # Three warnings in sequence cause an escalation; the review names the last of them.
     "repeat-offender": (
         Step("finding", "blind_calling", (0.05, 0.15), (("confirmed", 1.0, 8.0),)),
         Step("complaint", "no_consent", (0.25, 0.35), (("verified", 1.0, 8.0),)),

@@ -1,10 +1,10 @@
-"""What tenants declare, apply for and are found doing, in both languages."""
+"""What tenants declare, apply for, and actually do, in both languages."""
 
 from typing import NamedTuple
 
 
 class Wording(NamedTuple):
-    """A business as declared and as found; ``declared`` only where the step is a finding or an application."""
+    """A business as declared and as found; ``declared`` is used only in findings and applications."""
 
     declared: str
     actual: str
@@ -28,7 +28,7 @@ DECLARED: dict[str, tuple[str, ...]] = {
     "night": ("道路救援调度", "夜间物流调度", "roadside assistance", "night freight dispatch"),
 }
 
-# The actual business is a term of the prohibited catalogue, word for word: certain.
+# The actual business is exactly a term of the prohibited catalogue: certain.
 CERTAIN = (
     Wording("客户服务", "催收"),
     Wording("售后服务", "贷款"),
@@ -50,7 +50,7 @@ LIKELY = (
     Wording("电商客服", "刷单兼职招募"),
 )
 
-# Not what was declared, yet nothing that the rules prohibit.
+# Not what was declared, but not prohibited.
 HARMLESS = (
     Wording("售后服务", "宠物用品促销"),
     Wording("客户服务热线", "文具团购通知"),
@@ -59,7 +59,7 @@ HARMLESS = (
     Wording("企业软件销售", "健身房会员回访"),
 )
 
-# Contains a term, though the business is innocent: only a reviewer can tell.
+# Contains a term although the business is innocent: only a reviewer can tell.
 MISTAKEN = (
     Wording("前台接待外包", "某贷款公司的前台总机接听"),
     Wording("呼入总机服务", "植发医院总机转接"),

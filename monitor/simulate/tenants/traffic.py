@@ -1,4 +1,4 @@
-"""An hour of calls of all tenants at once, in columns."""
+"""One hour of calls of all tenants, in columns."""
 
 from dataclasses import dataclass, fields
 
@@ -17,7 +17,7 @@ CANCELLED = OUTCOMES.index("cancelled")
 BY_CALLER, BY_CALLEE, BY_SYSTEM = 1, 2, 3
 HUMAN, MACHINE = 1, 2
 NONE = -1
-# Consent id of those that write one id into all calls; others have a hash.
+# The consent id of tenants that use one id for all calls; others have a hash.
 ONE_CONSENT = 1
 MOBILE_PREFIXES = np.array(
     [
@@ -52,7 +52,7 @@ MOBILE_PREFIXES = np.array(
 
 @dataclass(slots=True)
 class SimulatedCalls:
-    """Calls, one row each, by tenant and start. Times in ms or ``NONE``; 0 is no agent, no consent."""
+    """Calls, one row each, by tenant and start. Times are in ms or ``NONE``; agent and consent 0 mean none."""
 
     tenant: Ints
     profile: Ints
@@ -79,7 +79,7 @@ class SimulatedCalls:
 
 
 def mix64(x: Words) -> Words:
-    """SplitMix64's finaliser: a bijection of 64-bit words that looks random."""
+    """SplitMix64's finaliser: a bijection of 64-bit words with pseudo-random output."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
@@ -91,12 +91,12 @@ def call_id(serial: int) -> str:
 
 
 def rotation(ms: int) -> int:
-    """By how many pools of numbers a rotating tenant is ahead on that day."""
+    """The offset of a rotating tenant's number pool on that day, in pools."""
     return (ms + SHANGHAI_MS) // DAY_MS % 97
 
 
 class Tables:
-    """The profiles' figures as arrays by profile."""
+    """The parameters of the profiles as arrays, indexed by profile."""
 
     def __init__(self) -> None:
         profiles = [PROFILES[name] for name in PROFILE_NAMES]
@@ -130,7 +130,7 @@ def _shares(weights: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def _bounds(weights: Floats) -> Floats:
-    """Where a uniform variate passes from one choice to the next, a row of weights each; the last is left out."""
+    """The boundaries of a uniform variate between choices, for each row of weights; the last boundary is omitted."""
     bounds: Floats = np.cumsum(weights / weights.sum(axis=1, keepdims=True), axis=1)[:, :-1]
     return bounds
 
@@ -141,7 +141,7 @@ def _inbound(profile: Profile) -> tuple[float, ...]:
 
 
 class Traffic:
-    """Makes the calls of one hour after the other. ``first_bad_ms`` is each tenant's first call in a bad profile."""
+    """Generates calls hour by hour. ``first_bad_ms`` is each tenant's first call in a bad profile."""
 
     def __init__(self, population: Population, rng: np.random.Generator, mark: int = 0) -> None:
         self.population = population
@@ -161,7 +161,7 @@ class Traffic:
         local = start_ms + SHANGHAI_MS
         day, hour = local // DAY_MS, local % DAY_MS // HOUR_MS
         if hour == 0 or self.made == 0:
-            # How busy each tenant is today.
+            # Each tenant's activity today.
             self._mood = np.exp(rng.normal(0.0, 0.12, len(people)))
         profile_of = np.where(start_ms >= people.turn_ms, people.turned, people.profile)
         self._outcome_bounds = _bounds(tables.outcomes[profile_of] * people.outcome_factor)
@@ -217,10 +217,10 @@ class Traffic:
         anyone = rng.integers(0, np.where(mode == 3, people.few[tenant], people.book[tenant]))
         index = np.where((mode == 3) | inbound, anyone, np.where(mode == 0, serial % people.book[tenant], serial))
         number = customer(people.seed[tenant], index)
-        # Numbers one after the other, from a base of the tenant's own.
+        # Consecutive numbers, from a base of the tenant's own.
         base = customer(people.seed, np.zeros(len(people), dtype=np.int64)) // 10_000_000 * 10_000_000
         number = np.where((mode == 2) & ~inbound, base[tenant] + serial, number)
-        # A redial repeats the number of the nearest call before that is none itself.
+        # A redial repeats the number of the nearest earlier call that is not a redial.
         again = (rng.random(n) < tables.redial[profile]) & (rank > 0)
         source = np.maximum.accumulate(np.where(again, 0, np.arange(n)))
         return number[source] if n else number
@@ -282,5 +282,5 @@ def customer(seed: Words, index: Ints) -> Ints:
 
 
 def own_base(seed: Words) -> Ints:
-    """The first of a tenant's own numbers: Beijing, 86 10 and eight digits; the others follow it."""
+    """The first of a tenant's own numbers: Beijing, 86 10 and eight digits; the others follow consecutively."""
     return 861_080_000_000 + (mix64(seed ^ np.uint64(0xC0FFEE)) % np.uint64(9_000_000)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Which decision a record will cause, so that a simulated review can name it before it exists."""
+"""The decision that a record will cause, so that a simulated review can name it in advance."""
 
 from monitor.core.tenants.ids import Origin, enforcement_id
 from schemas.inputs import Complaint, Finding
@@ -26,9 +26,9 @@ ESCALATION = ("termination", "repeated-violations")
 def decided_id(record: Complaint | Finding, review_of: str) -> str:
     """The id of the decision that this record, just verified or confirmed, causes.
 
-    ``review_of`` says which: ``decision`` the final one that its category or behaviour brings, ``likely`` the
-    pending one of a finding whose business the catalogue knows by a likely match, ``escalation`` the pending one
-    for which this record's violation is the last.
+    ``review_of`` selects it: ``decision`` is the final one of its category or behaviour, ``likely`` the pending one of
+    a finding whose business is a likely match in the catalogue, ``escalation`` the pending one that this record's
+    violation completes.
     """
     if isinstance(record, Complaint):
         origin, decision = Origin("complaint", record.complaint_id), COMPLAINTS[record.category]
