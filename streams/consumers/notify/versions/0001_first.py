@@ -1,4 +1,4 @@
-"""Tenants, the outbox and its sent counts, alerts at Alertmanager, undecodable records, and positions."""
+"""Tenants, the outbox and its send times, alerts at Alertmanager, undecodable records, and positions."""
 
 import sqlalchemy as sa
 from alembic import op
