@@ -1,1 +1,1 @@
-"""The stored state as a whole: taken out of its topic into a file, and brought back from there."""
+"""Savepoints: exports the stored state of all partitions to a file, restores it, and rescales it."""

@@ -1,9 +1,9 @@
-"""The file of an export: all partitions' states, one after the other, so that a torn or changed file is refused.
+"""The export file: the states of all partitions in sequence. A truncated or changed file is detected.
 
-One zstd frame with its own checksum. In it are records, each led by its length in four bytes, big-endian: a
-`ArchiveHeader`; for each partition a `_Partition` and its entries, each a key and a value; at the end a `_Whole`. All
-are msgpack maps with a ``type``, but for the entries, which are arrays of two. ``sha256`` is that of all bytes before
-the record that has it.
+The file is one zstd frame with its own checksum. It contains records, each prefixed with its length in four bytes,
+big-endian: an `ArchiveHeader`; for each partition a `_Partition` and its entries (key and value); at the end a
+`_Whole`. All are msgpack maps with a ``type``, except the entries, which are arrays of two. ``sha256`` covers all bytes
+before its record.
 """
 
 import hashlib
@@ -20,15 +20,15 @@ from streams.topics.partition_state import PartitionState
 
 VERSION: Final = 1
 _LENGTH: Final = 4
-_MOST: Final = 64 << 20  # what claims to be longer than any record is none
+_MOST: Final = 64 << 20  # longer than any record
 
 
 class ArchiveError(ValueError):
-    """A file that is no export, is of another version, is not whole, or was changed."""
+    """The file is not an export, has another version, is incomplete, or was changed."""
 
 
 class ArchiveHeader(Struct, tag="export"):
-    """What the file says of itself. ``made_ms`` is system time."""
+    """The metadata of an export. ``made_ms`` is the system time of its creation."""
 
     made_ms: int
     input_prefix: str
@@ -51,19 +51,19 @@ _Lead = ArchiveHeader | _Partition | _Whole
 
 
 class ArchiveWriter:
-    """Writes an export; until `close` there is no file of that name, and afterwards it is on the disk."""
+    """Writes an export; the file appears under its name only with `close`, and is then synced to disk."""
 
     def __init__(self, path: Path, header: ArchiveHeader) -> None:
         self._path = path
         self._partial = path.with_name(f".{path.name}.{os.getpid()}")
-        # It holds keys made of phone numbers: nobody else is to read it.
+        # It contains keys derived from phone numbers: only the owner may read it.
         self._file = os.fdopen(os.open(self._partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
         self._packed = zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(self._file, closefd=False)
         self._sha = hashlib.sha256()
         self._put(msgspec.msgpack.encode(header))
 
     def add(self, part: PartitionState) -> None:
-        """The next partition."""
+        """Append the next partition."""
         self._put(msgspec.msgpack.encode(_Partition(part.number, len(part.entries), dict(part.ends))))
         for entry in sorted(part.entries.items()):
             self._put(msgspec.msgpack.encode(entry))
@@ -74,7 +74,7 @@ class ArchiveWriter:
         self._packed.write(framed)
 
     def close(self) -> None:
-        """All partitions are written."""
+        """Finish the file; call it after all partitions were added."""
         self._put(msgspec.msgpack.encode(_Whole(self._sha.digest())))
         self._packed.close()  # type: ignore[no-untyped-call]
         self._file.flush()
@@ -83,7 +83,7 @@ class ArchiveWriter:
         self._partial.replace(self._path)
 
     def abandon(self) -> None:
-        """Leave no file behind."""
+        """Delete the partial file."""
         self._file.close()
         self._partial.unlink(missing_ok=True)
 
@@ -101,33 +101,33 @@ def write(path: Path, header: ArchiveHeader, parts: Iterable[PartitionState]) ->
 
 
 class ArchiveReader:
-    """An export that is read, as often as one likes, one partition in memory at a time."""
+    """Reads an export, any number of times, with one partition in memory at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Reads the header alone. ExportError; OSError."""
+        """Reads only the header. Raises ArchiveError and OSError."""
         self.path = path
         with path.open("rb") as file:
             self.header = _Records(path, file).header()
 
     def parts(self) -> Iterator[PartitionState]:
-        """The partitions in order. ExportError, perhaps only when some have been given: see `check`."""
+        """The partitions in order. Raises ArchiveError, possibly only after some partitions: see `check`."""
         with self.path.open("rb") as file:
             records = _Records(self.path, file)
             records.header()
             yield from records.parts(self.header.partitions)
 
     def check(self) -> None:
-        """Read all of it. ExportError where it is not whole, or was changed."""
+        """Read the whole file. Raises ArchiveError if it is incomplete or was changed."""
         for _ in self.parts():
             pass
 
 
 class _Records:
-    """The records of a file, in their order."""
+    """The records of a file, in order."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self._path = path
-        # Across frames: what somebody has put behind the end is an error, too.
+        # Across frames: data appended after the end is an error, too.
         self._bytes = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False)
         self._sha = hashlib.sha256()
 

@@ -1,4 +1,4 @@
-"""Closes partitions for a move: read to their ends, all clocks made equal, and marked, in one last transaction each."""
+"""Closes partitions for a move: reads them to the end, equalizes clocks, and marks them, each in one transaction."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,13 +15,13 @@ from streams.topics.state_topic import part_of
 from streams.worker.recovery import RecoveryRefused, open_partition
 
 MOST_UNREAD = 500_000
-"""More unread records are for the workers to read: all calls lie in memory until the clocks are known."""
+"""The most unread records of a partition: all calls are in memory until the clocks are known."""
 
 _CALLS = INPUTS.index(CALLS)
 
 
 class RescaleSide:
-    """The topics on one side of a move; ``new`` makes a partition of a number, as a worker would."""
+    """The topics on one side of a move; ``new`` creates the partition of a number, as a worker would."""
 
     def __init__(
         self, names: TopicNames, application_id: str, partitions: int, new: Callable[[int], StreamTask]
@@ -29,12 +29,12 @@ class RescaleSide:
         self.names, self.application_id, self.partitions, self.new = names, application_id, partitions, new
 
     def inputs(self, number: int) -> list[TP]:
-        """Those of a partition."""
+        """The input partitions of a partition number."""
         return [TP(topic, number) for topic in self.names.inputs]
 
     @asynccontextmanager
     async def writer(self, cluster: Cluster, number: int) -> AsyncIterator[Writer]:
-        """The one who writes to a partition; whoever did before cannot any more, and all that it had begun is ended."""
+        """The started writer of a partition; it fences earlier writers and ends their open transactions."""
         writer = cluster.writer(f"{self.application_id}-{number}")
         try:
             await writer.start()
@@ -44,9 +44,9 @@ class RescaleSide:
 
 
 class PartitionClose:
-    """The partitions of ``old`` on their way to ``new``. No worker may be at work.
+    """Closes the partitions of ``old`` for a move to ``new``. No worker may run.
 
-    What it does may be Refused; Unavailable, Fenced: to be begun again.
+    Its methods raise PermanentError; after TransientError or Fenced the move can be started again.
     """
 
     def __init__(self, cluster: Cluster, old: RescaleSide, new: RescaleSide) -> None:
@@ -55,19 +55,19 @@ class PartitionClose:
 
     @property
     def begun(self) -> bool:
-        """Whether a partition is closed."""
+        """Whether at least one partition is closed."""
         return len(self._open) < self._old.partitions
 
     @property
     def ended(self) -> bool:
-        """Whether all are."""
+        """Whether all partitions are closed."""
         return not self._open
 
     async def mark(self) -> MovedMarker:
-        """The mark that all partitions are to carry; it is theirs that an earlier attempt has closed.
+        """The marker for all partitions; that of an earlier attempt if it has closed partitions.
 
-        The calls' clock becomes the latest that there is in any partition, as of a partition without calls while others
-        have some; the others' the latest of all.
+        The clock of the calls becomes the latest of that source in any partition, as for a partition without calls
+        while others have some. The clocks of the other sources become the latest of all clocks.
         """
         marks = await moved_markers(self._cluster, self._old)
         found = next(iter(marks.values()), None)
@@ -89,7 +89,7 @@ class PartitionClose:
         return tuple(calls_ms if source == _CALLS else others_ms for source in range(len(INPUTS)))
 
     async def records(self, number: int, moved: MovedMarker) -> dict[str, bytes]:
-        """What the state of a partition holds once it is closed, be it or not; nothing is written."""
+        """The state of a partition as it is, or will be, once the partition is closed; nothing is written."""
         cluster, old = self._cluster, self._old
         async with old.writer(cluster, number):
             records = dict((await part_of(cluster, old.names, number)).entries)
@@ -113,10 +113,10 @@ class PartitionClose:
                 await _read_inputs(cluster, old, number, partition)
 
     async def close(self, moved: MovedMarker) -> None:
-        """Close those that are not."""
+        """Close the partitions that are still open."""
         cluster, old = self._cluster, self._old
         for number in sorted(self._open):
-            while number in self._open:  # where another policy comes into force on the way, as often as that
+            while number in self._open:  # once more for each change of policy on the way
                 async with old.writer(cluster, number) as writer:
                     partition = await _read_on(cluster, old, number)
                     taken, state = _brought_to(partition, moved)
@@ -127,10 +127,10 @@ class PartitionClose:
 
 
 async def moved_markers(cluster: Cluster, old: RescaleSide) -> dict[int, MovedMarker]:
-    """The marks of the partitions that are closed."""
+    """The markers of the closed partitions."""
     marks = {}
     for number in range(old.partitions):
-        async with old.writer(cluster, number):  # what an earlier attempt had begun is ended
+        async with old.writer(cluster, number):  # ends open transactions of an earlier attempt
             mark = marker_of((await part_of(cluster, old.names, number)).entries)
         if mark is not None:
             marks[number] = mark
@@ -138,7 +138,7 @@ async def moved_markers(cluster: Cluster, old: RescaleSide) -> dict[int, MovedMa
 
 
 def moved_elsewhere(found: MovedMarker) -> str:
-    """Why a state that was moved there is neither moved to another place nor taken back from one."""
+    """Why a state that was moved cannot be moved to, or taken back from, other topics."""
     return (
         f"the state was moved to {found.output_prefix}*, with {found.partitions} partitions; expected "
         f"--to-input-prefix {found.input_prefix} --to-output-prefix {found.output_prefix}, to go on with that or, with "
@@ -147,7 +147,7 @@ def moved_elsewhere(found: MovedMarker) -> str:
 
 
 async def _read_on(cluster: Cluster, old: RescaleSide, number: int) -> StreamTask:
-    """A partition as its state has it, that has read its inputs to their ends."""
+    """A partition restored from its state that has read its inputs to their ends."""
     partition = old.new(number)
     try:
         opened = await open_partition(cluster, old.names, number, partition)
@@ -175,7 +175,7 @@ async def _read_inputs(cluster: Cluster, old: RescaleSide, number: int, partitio
 
 
 def _brought_to(partition: StreamTask, moved: MovedMarker) -> tuple[TaskOutput, list[tuple[str, bytes | None]]]:
-    """What a partition brings about on its way to the common clocks, and what is stored; once it is there, the mark."""
+    """The output of advancing a partition to the common clocks, and the state to store, marked once it is there."""
     for source, clock_ms in enumerate(moved.clocks_ms):
         partition.sources.move(source, clock_ms)
     partition.advance()
@@ -186,7 +186,7 @@ def _brought_to(partition: StreamTask, moved: MovedMarker) -> tuple[TaskOutput, 
 async def rows_of(
     cluster: Cluster, inputs: Sequence[TP], offsets: Sequence[int], stops: Sequence[int] | None = None
 ) -> list[list[RecordBatch]]:
-    """What each of the inputs has from its offset on, up to its stop, None: to its end."""
+    """The rows of each input from its offset to its stop, or to its end if ``stops`` is None."""
     ends = await cluster.ends(inputs) if stops is None else dict(zip(inputs, stops, strict=True))
     return [
         [one.rows async for one in cluster.read(tp, offset, ends[tp])]
@@ -195,7 +195,7 @@ async def rows_of(
 
 
 async def open_again(cluster: Cluster, old: RescaleSide) -> None:
-    """Take the marks away: workers go on here."""
+    """Delete the markers, so that workers can use these topics again."""
     for number in range(old.partitions):
         async with old.writer(cluster, number) as writer:
             entries = (await part_of(cluster, old.names, number)).entries

@@ -21,16 +21,17 @@ async def export(
     made_ms: int,
     told: Callable[[PartitionState], None] = lambda part: None,
 ) -> ArchiveHeader:
-    """Write all partitions to ``path``; ``told`` of each. Unavailable, Refused of the cluster; OSError.
+    """Write all partitions to ``path``; calls ``told`` after each.
 
-    A partition without a state, where nothing was ever decided, has no entries. Refused where none has any.
+    A partition without a state, which never decided anything, has no entries. Raises TransientError, OSError, and
+    PermanentError, also if no partition has a state or one is incomplete.
     """
     topic = names.output("state")
     counts = await cluster.partitions([topic])
     if topic not in counts:
         raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
     header = ArchiveHeader(made_ms, names.input_prefix, names.output_prefix, counts[topic])
-    await check_inputs(cluster, names)  # or the file would name inputs that are not the state's
+    await check_inputs(cluster, names)  # else the file would name inputs other than the state's
     writer, empty = ArchiveWriter(path, header), True
     try:
         for number in range(header.partitions):

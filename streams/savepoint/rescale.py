@@ -1,7 +1,7 @@
-"""Moves the state to topics with another number of partitions, by tenant; what was not decided is read there again.
+"""Moves the state to topics with another number of partitions, by tenant; undecided records are read again there.
 
-It may be begun again at any time: the former partitions are closed once, what lies in the new topics already is gone on
-from, and a new partition has no head, so that no worker takes it for one, until all else of it is there.
+The move can be restarted at any time: the old partitions are closed once, records already in the new topics are kept,
+and a new partition gets its head last, so that no worker uses an incomplete state.
 """
 
 import hashlib
@@ -29,14 +29,14 @@ from streams.topics.state_topic import part_of
 from streams.topics.transaction_records import encode_note
 
 _CALLS = INPUTS.index(CALLS)
-_BATCH_BYTES = 8 << 20  # of a transaction: it must be through before its time is up
+_BATCH_BYTES = 8 << 20  # of a transaction, which must end before its time-out
 
 
 async def move(cluster: Cluster, old: RescaleSide, new: RescaleSide, told: Callable[[str], None]) -> None:
-    """Move the state. No worker may be at work on either side, and nobody may write to the inputs of either.
+    """Move the state. No worker may run on either side, and nobody may write to the inputs of either side.
 
-    Refused where something does not fit: before anything is written as far as it is known by then, else with the way
-    back; Unavailable, Fenced: to be begun again.
+    Raises PermanentError if something does not fit: before anything is written if that is known by then, else with the
+    command to undo the move. After TransientError or Fenced the move can be restarted.
     """
     closing = PartitionClose(cluster, old, new)
     moved = await closing.mark()
@@ -70,7 +70,7 @@ async def _close(
     stray_records: StrayRecords,
     told: Callable[[str], None],
 ) -> list[SourcePartition]:
-    """The former partitions, closed, once it is known that the new ones can be made of them."""
+    """Close the old partitions, after checking that the new ones can be built from them, and return them."""
     formers, digests = [], []
     for number in range(old.partitions):
         records = await closing.records(number, moved)
@@ -84,14 +84,14 @@ async def _close(
         await closing.close(moved)
         for number, digest in enumerate(digests):
             records = await closing.records(number, moved)
-            if _digest(records) != digest:  # something came before it was closed
+            if _digest(records) != digest:  # records arrived before it was closed
                 formers[number] = await _former(cluster, old, number, records)
     told(f"closed: {old.partitions} partitions, all judged up to one time")
     return formers
 
 
 async def undo(cluster: Cluster, old: RescaleSide, new: RescaleSide) -> None:
-    """Have workers go on with the old topics. Refused where some have gone on with the new ones."""
+    """Let workers use the old topics again. Raises PermanentError if the new ones have been used since."""
     for mark in (await moved_markers(cluster, old)).values():
         if not mark.leads_to(new.names, new.partitions):
             raise PermanentError(moved_elsewhere(mark))
@@ -109,7 +109,7 @@ def _back(new: RescaleSide) -> str:
 
 
 async def _gone_on(cluster: Cluster, old: RescaleSide, new: RescaleSide, stray_records: StrayRecords) -> str | None:
-    """What has happened in the new topics since the state was moved there, None: nothing that matters."""
+    """What has changed in the new topics since the move, or None: nothing that matters."""
     parts = [await part_of(cluster, old.names, number) for number in range(old.partitions)]
     moved_at = {part.judged.watermark_ms for part in parts if part.judged is not None and marker_of(part.entries)}
     for number in range(new.partitions) if moved_at else ():
@@ -132,7 +132,7 @@ async def _former(cluster: Cluster, old: RescaleSide, number: int, records: dict
 
 
 def _digest(records: Mapping[str, bytes]) -> bytes:
-    """By which one state is known from another."""
+    """A digest that identifies a state."""
     seen = hashlib.sha256()
     for key, value in sorted(records.items()):
         seen.update(f"{key} {len(value)} ".encode())
@@ -141,7 +141,7 @@ def _digest(records: Mapping[str, bytes]) -> bytes:
 
 
 async def _check_quiet(cluster: Cluster, inputs: Sequence[TP], former: SourcePartition) -> None:
-    """Refused where somebody still writes."""
+    """Raise PermanentError if records still arrive."""
     for tp, source in zip(inputs, former.head.sources, strict=True):
         if came := await _came(cluster, tp, source.done):
             raise PermanentError(
@@ -151,7 +151,7 @@ async def _check_quiet(cluster: Cluster, inputs: Sequence[TP], former: SourcePar
 
 
 async def _came(cluster: Cluster, tp: TP, offset: int) -> int:
-    """How many records there are from an offset on."""
+    """The number of records from an offset on."""
     [pieces] = await rows_of(cluster, [tp], [offset])
     return sum(map(len, pieces))
 
@@ -163,7 +163,7 @@ async def _try(
     moved: MovedMarker,
     stray_records: Sequence[Sequence[Pair]],
 ) -> None:
-    """Refused unless a new partition can be made; nothing is written."""
+    """Raise PermanentError if the new partition cannot be built; nothing is written."""
     number, names = made.number, new.names
     async with new.writer(cluster, number):
         if any(map(_of_head, (await part_of(cluster, names, number)).entries)):
@@ -182,7 +182,7 @@ def _pairs(kept: Sequence[KeptTopics]) -> list[Pair]:
 
 
 def _rows(kept: Sequence[KeptTopics]) -> RecordBatch:
-    """As they would be read from the beginning of a topic."""
+    """The rows as they would be read from the beginning of a topic."""
     count, times_ms = len(kept), np.array([one.at_ms for one in kept], np.int64)
     keys, values = [one.key for one in kept], [one.value for one in kept]
     return RecordBatch(0, count, np.arange(count), times_ms, values, keys)
@@ -202,14 +202,14 @@ async def _make(
     stray_records: Sequence[Sequence[Pair]],
 ) -> None:
     number, names, inputs = made.number, new.names, new.inputs(made.number)
-    # Behind what was read before lies what was not: to the new partition it is new input.
+    # After the records that were read before come those that were not: new input to the new partition.
     lie = [[*_pairs(some), *more] for some, more in zip(made.kept, stray_records, strict=True)]
     async with new.writer(cluster, number) as writer:
         for tp, pairs in zip(inputs, lie, strict=True):
             missing = pairs[len(await _laid(cluster, tp, pairs)) :]
             for batch in _batches([OutputRecord(*tp, key, value) for key, value in missing]):
                 await writer.commit(batch, {})
-    async with new.writer(cluster, number) as writer:  # anew: all that was written can be seen then
+    async with new.writer(cluster, number) as writer:  # a new writer: all that was written is visible then
         laid = [await _laid(cluster, tp, pairs) for tp, pairs in zip(inputs, lie, strict=True)]
         if list(map(len, laid)) != list(map(len, lie)):
             raise TransientError(f"partition {number}: not all that was written can be read yet")
@@ -248,7 +248,10 @@ def _of_head(key: str) -> bool:
 
 
 async def _laid(cluster: Cluster, tp: TP, pairs: Sequence[Pair]) -> list[int]:
-    """At which offsets of a new topic these records lie, as far as they do. Refused: there is more."""
+    """The offsets of these records in a new topic, as far as they were written.
+
+    Raises PermanentError if the topic has other records.
+    """
     start, end = (await cluster.starts([tp]))[tp], (await cluster.ends([tp]))[tp]
     offsets: list[int] = []
     found: list[tuple[bytes | None, bytes | None]] = []
@@ -270,7 +273,7 @@ def _prove(
     made: RescaledPartition,
     moved: MovedMarker,
 ) -> None:
-    """Refused unless a worker that restores this and reads its inputs has what was kept, and nothing is due."""
+    """Raise PermanentError unless a worker that restores this and reads its inputs has all kept records, none due."""
     partition.restore(records)
     waiting = [one.at_ms for source, some in enumerate(made.kept) if source != _CALLS for one in some]
     for source, pieces in enumerate(sources):
@@ -294,7 +297,7 @@ def _prove(
 
 
 def _notes(made: RescaledPartition, head: CheckpointMetadata) -> Iterator[bytes]:
-    """What the new clock log begins with, as if the new topics had been there all along."""
+    """The first notes of the new clock log, as if the new topics had always existed."""
     for version in made.versions:
         yield encode_note(None, PolicyChange(version.from_ms, version.policy.sha256, to_plain(version.policy)))
     for source, known in enumerate(head.sources):

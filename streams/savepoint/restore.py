@@ -1,7 +1,7 @@
-"""Brings the state of all partitions back out of an export.
+"""Restores the state of all partitions from an export.
 
-What was decided after the export stands in the logs: its clocks are made known to the state, and its decisions are
-made again without being put out a second time, as after a state that was lost.
+Decisions made after the export are in the logs: the state gets their clocks, and the decisions are made again without
+being published a second time, as after a lost state.
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ from streams.topics.state_inputs import current_inputs
 from streams.topics.state_topic import part_of
 from streams.worker.recovery import pending_commands, published_decisions, read_commands
 
-_BATCH_BYTES = 8 << 20  # of a transaction: it must be through before its time is up
+_BATCH_BYTES = 8 << 20  # of a transaction, which must end before its time-out
 
 
 async def restore_state(
@@ -45,21 +45,22 @@ async def restore_state(
     rebind: bool = False,
     told: Callable[[PartitionState], None] = lambda part: None,
 ) -> list[str]:
-    """Write the export into the topic of the state, where there is none; with ``replace`` in place of what is there.
+    """Write the export into the state topic, which must have no state, or with ``replace`` over the existing state.
 
-    ``only`` are the partitions that are meant, None: all. ``rebind``: the input topics of this cluster hold the records
-    of those that the state was made from, at the same offsets, and it is bound to them. Otherwise it stays bound to
-    those, and the names of the topics that are others are returned: workers refuse the state until that is accepted.
-    No worker may be at work. Nothing is written where anything
-    does not fit: Refused; ExportError of the file. While it is under way a partition has no head, so no worker takes
-    half a state for one. Unavailable: to be begun again.
+    ``only`` are the partitions to restore, None: all. ``rebind``: this cluster's input topics have the records of the
+    export's inputs at the same offsets, and the state is bound to them. Otherwise it stays bound to the export's, and
+    the names of topics that are others are returned: workers refuse the state until that is accepted.
+
+    No worker may run. If anything does not fit, nothing is written: raises PermanentError, or ArchiveError of the file.
+    During the restore a partition has no head, so that no worker uses an incomplete state. After TransientError the
+    restore can be started again.
     """
     numbers = [number for number in range(export.header.partitions) if only is None or number in only]
     await _check(cluster, names, export, numbers if not replace else [])
     now = await current_inputs(cluster, names)
     bound = now if rebind else None
     others: list[str] = []
-    for part in export.parts():  # to the end: whether the file is whole is known then
+    for part in export.parts():  # all of them first: only the end shows whether the file is complete
         if part.number in numbers and part.judged is not None:
             await _head_now(cluster, names, part, bound)
             others += [one.name for one in now if not rebind and part.judged.inputs and one not in part.judged.inputs]
@@ -68,7 +69,7 @@ async def restore_state(
             continue
         writer = cluster.writer(f"{application_id}-{part.number}")
         try:
-            await writer.start()  # whoever owned the partition cannot write any more
+            await writer.start()  # fences a former owner
             await _write(cluster, names, writer, part, bound)
         except Fenced:
             raise PermanentError(
@@ -81,7 +82,7 @@ async def restore_state(
 
 
 async def _check(cluster: Cluster, names: TopicNames, export: ArchiveReader, empty: Iterable[int]) -> None:
-    """Refused where the export does not fit, or one of the partitions that should be ``empty`` is not."""
+    """Raise PermanentError if the export does not fit, or a partition that must be ``empty`` has a state."""
     header = export.header
     ours, theirs = (names.input_prefix, names.output_prefix), (header.input_prefix, header.output_prefix)
     if ours != theirs:
@@ -99,7 +100,7 @@ async def _check(cluster: Cluster, names: TopicNames, export: ArchiveReader, emp
             "number, for another one puts tenants elsewhere"
         )
     for number in empty:
-        # Whether its head can be read or not: it may be torn.
+        # Whether its head can be read or not: it may be incomplete.
         if any(name.startswith(f"{HEAD}/") for name in (await part_of(cluster, names, number)).entries):
             raise PermanentError(
                 f"{topic}-{number} has a state: what it says would be gone. If that is meant: --replace; to keep it, "
@@ -134,7 +135,7 @@ async def _write(
 async def _head_now(
     cluster: Cluster, names: TopicNames, part: PartitionState, bound: Sequence[InputTopic] | None
 ) -> list[tuple[str, bytes | None]]:
-    """The stored head with what has been noted and put out since, ``bound`` to these input topics unless None."""
+    """The stored head, updated by later notes and decisions, and ``bound`` to these input topics unless None."""
     number = part.number
     clock, control = TP(names.output("clock"), number), TP(names.output("control"), number)
     starts, ends = await cluster.starts([control]), await cluster.ends([clock, control])
@@ -151,7 +152,7 @@ async def _head_now(
     if policies := [note for note in notes.get(None, []) if isinstance(note, PolicyChange | PolicyWithdrawal)]:
         changes = _switched(head, Chunker().join(part.entries), policies)
     head["published_ms"] = max([head["published_ms"], *out.values()])
-    # What came of the commands since is noted: an outage must not be ended a second time. The rest is to be done.
+    # Commands whose outcome is noted are skipped, for an outage must not be ended twice. The others are still pending.
     commands = await read_commands(cluster, control, head["control"], starts[control], ends[control])
     head["control"] = next((offset for offset, _ in pending_commands(commands, notes, names)), ends[control])
     return Chunker().cut([*changes, (HEAD, msgspec.msgpack.encode(head))])
@@ -160,7 +161,7 @@ async def _head_now(
 def _switched(
     head: dict[str, Any], blobs: dict[str, bytes], noted: Sequence[PolicyChange | PolicyWithdrawal]
 ) -> list[tuple[str, bytes | None]]:
-    """Have the head know the policies that were noted since; their texts, to be stored beside it."""
+    """Add the policies noted since to the head; returns their texts, to be stored with it."""
     versions = [PolicyVersionRef(**version) for version in head["versions"]]
     try:
         policies = PolicyVersions.stored(versions, blobs, head["watermark_ms"])
@@ -172,9 +173,9 @@ def _switched(
 
 
 def apply_journal(stored: Mapping[str, Any], notes: Iterable[Note]) -> dict[str, Any]:
-    """What becomes of a source's stored head by what was noted since.
+    """The fields of a source's stored head, updated by later notes.
 
-    Refused where the source's log was made anew: what the head says of offsets is of another log.
+    Raises PermanentError if the source's log was created again: the head's offsets belong to another log.
     """
     resume, clock_ms = stored["resume"], stored["clock_ms"]
     moves = {move["offset"]: move for move in stored["moves"]}

@@ -11,9 +11,9 @@ Pair = tuple[bytes | None, bytes | None]
 
 
 class StrayRecords:
-    """Those of all inputs, dealt to the partitions that they belong into among ``partitions`` new ones.
+    """The stray records of all inputs, assigned to the ``partitions`` new partitions.
 
-    In each they stand in the order in which the broker took them: more that come later are behind those of before.
+    Within each they have the broker's order, so records that arrive later are appended.
     """
 
     def __init__(self, found: Sequence[Sequence[Pair]], partitions: int, partitioner: Partitioner) -> None:
@@ -21,17 +21,17 @@ class StrayRecords:
         self._dealt: list[list[list[Pair]]] = [[[] for _ in found] for _ in range(partitions)]
         for source, pairs in enumerate(found):
             for key, value in pairs:
-                # One without a key is rejected wherever it lies.
+                # A record without a key is rejected in any partition.
                 number = 0 if key is None else partition_of(key, partitions, partitioner)
                 self._dealt[number][source].append((key, value))
 
     def of(self, number: int) -> list[list[Pair]]:
-        """Those of a new partition, by source."""
+        """The records of a new partition, by source."""
         return self._dealt[number]
 
 
 async def find_stray_records(cluster: Cluster, old: RescaleSide, partitions: int) -> StrayRecords:
-    """Look for them beyond the partitions of ``old``. Unavailable; Refused where there are too many."""
+    """Read the records beyond the partitions of ``old``. Raises TransientError, and PermanentError if too many."""
     counts = await cluster.topics(old.names.inputs)
     found: list[list[Pair]] = []
     for topic in old.names.inputs:
