@@ -1,1 +1,1 @@
-"""The audit: the input topics judged again, and compared with what stands in the topics of decisions."""
+"""The audit: judges the input topics again and compares the result with the published decisions."""

@@ -1,4 +1,4 @@
-"""What a topic of decisions holds against what it must hold: pure, partition by partition, byte by byte."""
+"""Compares the records of a decision topic with the expected ones: pure, by partition, byte by byte."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,13 +17,13 @@ from streams.topics.transaction_records import EVENT_HEADERS
 What = Literal["missing", "invented", "changed", "headers", "repeated", "misplaced", "order"]
 
 NO_EVENT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What reading raises of bytes that are no event: what nobody looks at may be none either, behind an id that is."""
+"""What reading raises if bytes are not an event; fields that were not read may be invalid even if the id is valid."""
 
 _REASON, _EVIDENCE = "data.reason", "data.evidence."
 
 
 class PublishedRecord(NamedTuple):
-    """A record as it stands in a topic of decisions."""
+    """A record of a decision topic."""
 
     offset: int
     key: bytes | None
@@ -33,11 +33,11 @@ class PublishedRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EventDifference:
-    """One event that is not as it must be. ``event`` is the expected one, or the one found where none is expected.
+    """One event that differs. ``event`` is the expected one, or the one found if none is expected.
 
-    ``what`` is ``headers`` where key and value are as they must be, and the record's headers are not. ``number`` is the
-    partition where it must stand, or does; ``offset`` where it was found, None where it was not. ``changes`` are
-    fields: expected, found. ``decision``: more than wording is concerned.
+    ``what`` is ``headers`` if only the record's headers differ. ``number`` is the partition where the event belongs, or
+    where it was found; ``offset`` is where it was found, None if it was not. ``changes`` are the fields, expected and
+    found. ``decision``: more than the wording differs.
     """
 
     what: What
@@ -52,13 +52,13 @@ class EventDifference:
 
     @property
     def decided_ms(self) -> int:
-        """When it was decided, 0 where that is not known."""
+        """The time of the decision, 0 if unknown."""
         return _time_of(self.event)
 
 
 @dataclass(slots=True)
 class Compared:
-    """``same`` events are as they must be; ``later`` ones were decided since, and ``due`` ones may still come."""
+    """The counts of ``same`` events, of ``later`` ones (decided since), and of ``due`` ones, which may still come."""
 
     same: int = 0
     later: int = 0
@@ -67,7 +67,7 @@ class Compared:
 
 
 class TopicPartitionRef(NamedTuple):
-    """The partition of a topic that is compared."""
+    """The compared partition of a topic."""
 
     topic: str
     number: int
@@ -87,10 +87,10 @@ def compare(
     found: Iterable[PublishedRecord],
     forgiven: Callable[[int, int], bool] = lambda offset, decided_ms: False,
 ) -> Compared:
-    """Compare what ``must`` stand there, in this order, and ``may`` already, with what was ``found``.
+    """Compare the events that ``must`` be there, in this order, and those that ``may``, with the records ``found``.
 
-    ``forgiven`` says of an event that neither must nor may stand there, by its offset and the time of its decision,
-    whether it is for others to judge: it was decided earlier or later than what is compared.
+    ``forgiven`` tells for any other event, by its offset and the time of its decision, whether it is out of scope: it
+    was decided before or after the compared period.
     """
     result, due = Compared(), {event.id: event for event in must}
     early = {event.id for event in may}
@@ -136,9 +136,9 @@ def compare(
 
 
 def _out_of_order(due: Mapping[str, Enforcement], seen: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Of each tenant whose events stand in another order, the first such and what stands there instead.
+    """For each tenant whose events are out of order, the first such event and the one found in its place.
 
-    Of several tenants at one instant the order is nobody's concern.
+    The order of different tenants does not matter.
     """
     stand: dict[str, list[str]] = defaultdict(list)
     for event_id in seen:
@@ -152,7 +152,7 @@ def _out_of_order(due: Mapping[str, Enforcement], seen: Iterable[str]) -> Iterat
 
 
 def misplaced(differences: Iterable[EventDifference]) -> list[EventDifference]:
-    """The differences of all partitions, where what one lacks and another has too much is told as one."""
+    """The differences of all partitions, with an event missing in one and found in another merged into one."""
     differences = list(differences)
     lacking = {(one.topic, one.id): one for one in differences if one.what == "missing"}
     there = {
@@ -167,7 +167,7 @@ def misplaced(differences: Iterable[EventDifference]) -> list[EventDifference]:
             why = f"it stands in partition {other.number}, and belongs into partition {one.number}"
             moved = tuple(changes(one.event, other.event))
             told.append(replace(one, what="misplaced", offset=other.offset, changes=moved, why=why))
-        elif one is not other:  # it stands in a third partition, too
+        elif one is not other:  # it is in a third partition, too
             told.append(one)
     return told
 
@@ -187,7 +187,7 @@ def _changed(place: TopicPartitionRef, wanted: Enforcement, found: PublishedReco
 
 
 def _headers(found: Sequence[tuple[str, bytes]]) -> Iterator[Change]:
-    """In which headers a record differs from what a decision has; one that stands more than once is a list."""
+    """The headers in which a record differs from a decision's; the values of a repeated header are a list."""
     for name in dict.fromkeys(name for name, _ in (*EVENT_HEADERS, *found)):
         wanted, there = ([_text(value) for one, value in some if one == name] for some in (EVENT_HEADERS, found))
         if wanted != there:
@@ -199,7 +199,7 @@ def _text(value: bytes) -> str:
 
 
 def _wording(change: Change) -> bool:
-    """Whether it says the same in other words, or names the same evidence in another order."""
+    """Whether only the wording of the reason or the order of evidence differs."""
     if change.path.startswith(_REASON):
         return True
     if not change.path.startswith(_EVIDENCE) or not (isinstance(change.a, list) and isinstance(change.b, list)):
@@ -212,7 +212,7 @@ def _plain(value: bytes | None) -> Any:
 
 
 def decided_ms(value: bytes | None) -> int:
-    """When an event was decided, 0 where it does not say."""
+    """The time at which an event was decided, 0 if it has none."""
     try:
         return _time_of(_plain(value))
     except NO_EVENT:

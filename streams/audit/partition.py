@@ -1,7 +1,7 @@
-"""One partition judged again, up to where its state says that it has judged, and compared.
+"""Audits one partition: judges it again up to the time in its state's head, and compares the decisions.
 
-The head of the state is in the same transaction as the decisions: up to there every decision must stand in the topic,
-and no other. So workers may be at work meanwhile.
+The head is written in the same transaction as the decisions: up to its time every decision, and no other, must be in
+the topic. So workers may run during an audit.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +35,7 @@ TOPICS = ("enforcement", "shadow")
 
 @dataclass(frozen=True, slots=True)
 class AuditContext:
-    """What an audit stands on. ``live`` and ``partitioner`` hold where no state says otherwise."""
+    """The settings of an audit. ``live`` and ``partitioner`` apply unless a state has others."""
 
     cluster: Cluster
     names: TopicNames
@@ -47,10 +47,11 @@ class AuditContext:
 
 @dataclass(slots=True)
 class Audited:
-    """What came of one partition.
+    """The result for one partition.
 
-    All that was decided from ``from_ms`` (None: the beginning) to ``judged_ms`` (None: nothing was yet) was compared.
-    ``unchecked`` is what could not be, a sentence each; ``notes`` what is to be known beside. ``records`` were read.
+    The decisions from ``from_ms`` (None: the beginning) to ``judged_ms`` (None: there are none yet) were compared.
+    ``unchecked`` tells what could not be checked, one sentence each; ``notes`` are remarks; ``records`` is the number
+    of records read.
     """
 
     number: int
@@ -63,16 +64,16 @@ class Audited:
 
     @property
     def differences(self) -> list[EventDifference]:
-        """Those of all topics."""
+        """The differences of all topics."""
         return [one for compared in self.compared.values() for one in compared.differences]
 
 
 class PartitionAudit:
-    """One partition number, looked at once."""
+    """One audit of one partition number."""
 
     def __init__(self, setup: AuditContext, number: int, count: int, start: PartitionState | None) -> None:
         self._setup, self._number, self._count = setup, number, count
-        # Where nothing had been decided there is no head, and all is to be judged.
+        # Without a head nothing had been decided: judge everything.
         self._begins = None if start is None else _judged(start)
         self._start = None if self._begins is None else start
         self._inputs = [TP(topic, number) for topic in setup.names.inputs]
@@ -86,7 +87,7 @@ class PartitionAudit:
 
     async def audit(self) -> Audited:
         cluster, result = self._setup.cluster, self._result
-        # In this order: what stands in the outputs now, this state or an earlier one has decided.
+        # In this order: what is in the outputs now was decided by this state or an earlier one.
         before = await cluster.ends([*self._outputs.values(), self._clock])
         self._judged = judged = _judged(await part_of(cluster, self._setup.names, self._number))
         starts = await cluster.starts([*self._inputs, self._clock, *self._outputs.values()])
@@ -115,7 +116,7 @@ class PartitionAudit:
         return result
 
     async def moved_on(self) -> bool:
-        """Whether a worker has decided or noted something since."""
+        """Whether a worker has decided or noted something since the audit."""
         now = _judged(await part_of(self._setup.cluster, self._setup.names, self._number))
         end = (await self._setup.cluster.ends([self._clock]))[self._clock]
         return now != self._judged or bool(await self._noted(self._noted_end, end))
@@ -123,7 +124,7 @@ class PartitionAudit:
     # What can be checked -----------------------------------------------------------------------------------------
 
     def _begun(self, judged: StoredHead | None, starts: Mapping[TP, int]) -> StreamTask:
-        """The partition as of the export, or before all that its topics hold."""
+        """The partition as of the export, or at the beginning of its topics."""
         setup, start = self._setup, self._start
         known = self._begins or judged
         partitioner = known.place.partitioner if known else setup.partitioner
@@ -142,7 +143,7 @@ class PartitionAudit:
         return partition
 
     def _look_at_notes(self, notes: Iterable[tuple[int, Note]]) -> None:
-        """What operators did, as far as it is not part of the export."""
+        """Report what operators did since the export."""
         since = self._start.ends["clock"][0] if self._start else 0
         told = [note for offset, note in notes if offset >= since]
         if skips := sum(isinstance(note, SkippedRecord) for note in told):
@@ -173,7 +174,7 @@ class PartitionAudit:
             )
 
     def _reach_back(self, partition: StreamTask, starts: Mapping[TP, int], ends: Mapping[TP, int]) -> bool:
-        """Whether what was judged can be judged again; else it is said why not."""
+        """Whether everything can be judged again; if not, reports why."""
         done = [source.done for source in self._judged.sources] if self._judged else [0] * len(self._inputs)
         for tp, needed, read in zip(self._inputs, self._needed(partition), done, strict=True):
             if starts[tp] > needed:
@@ -207,9 +208,9 @@ class PartitionAudit:
     async def _judge(
         self, partition: StreamTask, ends: Mapping[TP, int], decided: Sequence[PublishedRecord], begun: bool
     ) -> tuple[dict[str, list[Enforcement]], dict[str, list[Enforcement]]]:
-        """What must stand in the topics by now, and what may in addition: it is due, or will be.
+        """The decisions that must be in the topics by now, and those that may be in addition, by topic.
 
-        ``begun``: something was noted before the state was looked at, so that there must be one.
+        ``begun``: something was noted before the state was read, so that there must be a state.
         """
         judged, result = self._judged, self._result
         if judged is not None:
@@ -217,7 +218,7 @@ class PartitionAudit:
             stops = {tp: min(one.done, ends[tp]) for tp, one in zip(self._inputs, judged.sources, strict=True)}
             partition.hold(self._bound_ms)
         else:
-            # Nobody says how far it had judged: as far as its last decision, for all were decided in order.
+            # How far it had judged is unknown: at least to its last decision, for decisions are made in order.
             self._bound_ms = max((compare.decided_ms(one.value) for one in decided), default=NO_CLOCK_MS)
             stops = dict(ends)
             partition.hold(self._bound_ms + 1 if self._bound_ms else NO_CLOCK_MS)
@@ -231,7 +232,7 @@ class PartitionAudit:
             )
         partition.hold(None)
         may = await self._replayed(partition, ends)
-        # Where the state stands at a change of policy, what is decided at that instant is left to the next one.
+        # If the state stopped at a change of policy, the next policy decides at that instant.
         if judged is None or any(version.from_ms == self._bound_ms for version in partition.versions):
             for name in TOPICS:
                 may[name] += [event for event in must[name] if event.data.decided_ms >= self._bound_ms]
@@ -268,7 +269,7 @@ class PartitionAudit:
         seen: int,
         begins: int,
     ) -> Compared:
-        """``seen``: what stands before that offset was decided by the state that was looked at, or an earlier one."""
+        """``seen``: records before that offset were decided by the state that was read, or an earlier one."""
         first, last = self._start.ends[name] if self._start else (0, 0)
         from_ms, bound_ms = self._result.from_ms or 0, self._bound_ms
 

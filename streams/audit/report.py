@@ -1,4 +1,4 @@
-"""What an audit has found, for people to read and for programs: phone numbers masked."""
+"""Formats the result of an audit as text and as JSON, with phone numbers masked."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _SHOWN = 160  # characters of a value
 
 
 def partition(one: Audited) -> Iterator[str]:
-    """How far a partition was compared, and what could not be checked of it."""
+    """Lines on how far a partition was compared, and what could not be checked."""
     since = f" from {rfc3339(one.from_ms)}" if one.from_ms else ""
     decisions = one.compared.get("enforcement")
     if decisions is not None:
@@ -35,7 +35,7 @@ def partition(one: Audited) -> Iterator[str]:
 
 
 def difference(one: EventDifference) -> Iterator[str]:
-    """Who, what, when, where, and which fields."""
+    """Lines on one difference: the event, its place, and the fields."""
     kind = " (wording alone)" if one.what == "changed" and not one.decision else ""
     where = f"{one.topic}-{one.number}" + ("" if one.offset is None else f" offset {one.offset}")
     yield f"{one.what}{kind}: {_event(one)}, {where}" + (f": {readable(one.why, _SHOWN)}" if one.why else "")
@@ -44,7 +44,7 @@ def difference(one: EventDifference) -> Iterator[str]:
 
 
 def verdict(report: AuditReport) -> str:
-    """The sentence at the end."""
+    """The final sentence."""
     decisions = sum(one.decision for one in report.differences)
     unchecked = sum(bool(one.unchecked) for one in report.partitions)
     if report.clean:
@@ -58,7 +58,7 @@ def verdict(report: AuditReport) -> str:
 
 
 def plain(report: AuditReport) -> dict[str, Any]:
-    """All of it as JSON has it."""
+    """The report as JSON values."""
     return {
         "clean": report.clean,
         "records": sum(one.records for one in report.partitions),

@@ -20,23 +20,23 @@ _REST_S = 0.5
 
 @dataclass(slots=True)
 class AuditReport:
-    """What came of all partitions; ``differences`` as `compare.misplaced` tells them."""
+    """The results of all partitions; ``differences`` as `compare.misplaced` returns them."""
 
     partitions: list[Audited]
     differences: list[EventDifference]
 
     @property
     def clean(self) -> bool:
-        """Whether everything that was due was checked, and is as it must be."""
+        """Whether everything was checked and nothing differs."""
         return not self.differences and not any(one.unchecked for one in self.partitions)
 
 
 async def audit(
     setup: AuditContext, export: ArchiveReader | None = None, told: Callable[[Audited], None] = lambda one: None
 ) -> AuditReport:
-    """Audit all partitions, ``told`` of each; from the state of an ``export`` on, or from the topics' beginning.
+    """Audit all partitions, from the state of an ``export`` or from the topics' beginning; calls ``told`` after each.
 
-    Unavailable, Refused, OffsetGone of the cluster; ExportError.
+    Raises the cluster's TransientError, PermanentError and OffsetOutOfRange, and ArchiveError.
     """
     await check_inputs(setup.cluster, setup.names)
     count = await partitions_of(setup.cluster, setup.names)
@@ -50,7 +50,7 @@ async def audit(
             audited = await one.audit()
             if not (audited.differences or audited.unchecked):
                 break
-            # A worker at work may have been seen in the midst of a transaction, whose markers come one by one: what
+            # A worker's transaction may have been seen half-way, for its markers are written one by one: only what
             # persists is a difference.
             await asyncio.sleep(_REST_S)
             if not await one.moved_on():
