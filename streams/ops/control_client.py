@@ -1,4 +1,4 @@
-"""What an operator tells the workers: writes commands into the control topic, and sees whether they were taken."""
+"""Writes an operator's commands into the control topic, and watches for the workers' answers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -35,9 +35,9 @@ _LOOK_S = 0.5
 
 
 class Unconfirmed(TransientError):
-    """Something was sent, and whether it was written or taken is not known. The same can be sent again without harm.
+    """A command was sent, but whether it was written or applied is unknown. Sending it again does no harm.
 
-    ``look``: how to see whether it was.
+    ``look``: how to find out.
     """
 
     def __init__(self, why: str, look: str = "To give the same command again does no harm") -> None:
@@ -46,15 +46,15 @@ class Unconfirmed(TransientError):
 
 
 class Superseded(Unconfirmed):
-    """Another operator's command was being written at the same time: whether this one was is not known."""
+    """Another operator's command was written at the same time: whether this one was written is unknown."""
 
 
 @asynccontextmanager
 async def start_writer(cluster: Cluster, application_id: str) -> AsyncIterator[Writer]:
-    """A writer for an operator's transactions, started. Unavailable, Refused.
+    """A started writer for an operator's transactions.
 
-    All operators of an application share a transactional id: what an earlier one has written can be seen by whoever
-    has such a writer, and of two at once, one is told so.
+    All operators of an application share a transactional id: with such a writer, everything that earlier ones wrote is
+    visible, and of two at the same time, one raises Superseded. Raises TransientError and PermanentError.
     """
     writer = cluster.writer(f"{application_id}-operator")
     try:
@@ -67,7 +67,10 @@ async def start_writer(cluster: Cluster, application_id: str) -> AsyncIterator[W
 
 
 async def commit_commands(writer: Writer, records: Sequence[OutputRecord]) -> int:
-    """Write the records in one transaction; the offset of the last. Unconfirmed once it was tried; Fenced, Refused."""
+    """Write the records in one transaction; returns the offset of the last.
+
+    Raises Fenced, PermanentError, and Unconfirmed instead of TransientError.
+    """
     try:
         return await writer.commit(records, {})
     except TransientError as error:
@@ -75,9 +78,10 @@ async def commit_commands(writer: Writer, records: Sequence[OutputRecord]) -> in
 
 
 async def write(cluster: Cluster, application_id: str, records: Sequence[OutputRecord]) -> int:
-    """Write the records in one transaction; the offset of the last.
+    """Write the records in one transaction; returns the offset of the last.
 
-    Unavailable: nothing was sent; Unconfirmed, or Displaced where another operator was writing; Refused.
+    Raises TransientError if nothing was sent, Unconfirmed (Superseded if another operator was writing) if the outcome
+    is unknown, and PermanentError.
     """
     async with start_writer(cluster, application_id) as writer:
         return await commit_commands(writer, records)
@@ -86,9 +90,9 @@ async def write(cluster: Cluster, application_id: str, records: Sequence[OutputR
 async def send(
     cluster: Cluster, names: TopicNames, application_id: str, numbers: Sequence[int], command: Command
 ) -> list[TP]:
-    """Write a command for the owners of these partition numbers; where it was written.
+    """Write a command for the owners of these partition numbers; returns where it was written.
 
-    Unavailable: nothing was sent; Unconfirmed, Refused.
+    Raises TransientError if nothing was sent, Unconfirmed if the outcome is unknown, and PermanentError.
     """
     topic, value = names.output("control"), msgspec.json.encode(command)
     outs = [OutputRecord(topic, number, str(number).encode(), value) for number in numbers]
@@ -101,9 +105,9 @@ async def send(
 
 
 async def partition_count(cluster: Cluster, names: TopicNames) -> int:
-    """How many partitions workers work on. Unavailable; Refused where the control topic does not exist.
+    """The number of partitions that workers use: the smaller of those of the control topic and the state topic.
 
-    Of topics one of which was given more, as many as the others have.
+    Raises TransientError, and PermanentError if the control topic does not exist.
     """
     topic = names.output("control")
     counts = await cluster.partitions([topic, names.output("state")])
@@ -113,7 +117,7 @@ async def partition_count(cluster: Cluster, names: TopicNames) -> int:
 
 
 def how_to_look(command: Command) -> str:
-    """How to see later whether it was taken."""
+    """How to find out later whether the command was applied."""
     match command:
         case PolicyCommand() | WithdrawCommand():
             shows = "`callwarden policy status` shows whether it was taken"
@@ -128,9 +132,9 @@ def how_to_look(command: Command) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CommandAnswers:
-    """What the owners of partitions said of a command: who has done it, who cannot and why, who says nothing.
+    """The owners' answers to a command: the partitions that applied it, refused it (and why), or did not answer.
 
-    ``away``: why their answers could not be looked for, where that was so until the end; ``look``: how to see later.
+    ``away``: why the answers could not be read, if that lasted until the end; ``look``: how to find out later.
     """
 
     done: list[int] = field(default_factory=list)
@@ -141,7 +145,7 @@ class CommandAnswers:
 
 
 class AnswerWatch:
-    """Looks for the owner's answer: its note of the command, in what comes into its log after the watch began."""
+    """Watches for the owner's answer: its note of the command in the clock log, written after the watch began."""
 
     def __init__(self, cluster: Cluster, names: TopicNames, number: int, command: Command) -> None:
         self._cluster, self._names, self._command = cluster, names, command
@@ -150,14 +154,14 @@ class AnswerWatch:
         self.away = ""
 
     async def begin(self) -> None:
-        """To be called before the command is sent."""
+        """Begin the watch; call it before the command is sent."""
         ends = await self._cluster.ends([self._clock, self._control])
         self._at, self._sent = ends[self._clock], ends[self._control]
 
     async def answer(self, within_s: float) -> Note | None:
-        """What comes in time: a `RefusedCommand`, or another note that says that it is done.
+        """The answer within the time: a `RefusedCommand`, another note if it was applied, or None.
 
-        A broker that goes away meanwhile is waited for as long; ``away`` says why where it has not come back by then.
+        Waits for a broker that is away meanwhile; ``away`` says why if it is not back at the end.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + within_s
@@ -180,11 +184,11 @@ class AnswerWatch:
                 try:
                     source, note = decode_note(value or b"")
                 except NO_NOTE:
-                    continue  # somebody else's, or a newer release's: it is no answer to us
+                    continue  # of another program or a newer release: not an answer
                 topic = None if source is None else self._names.inputs[source]
                 if is_completion_of(note, topic, self._command) or self._refuses(note):
                     return note
-        self._at = end  # only now: what was not read to its end is read again
+        self._at = end  # only now: an interrupted read is repeated
         return None
 
     def _refuses(self, note: Note) -> bool:
@@ -198,9 +202,10 @@ class AnswerWatch:
 async def send_command(
     cluster: Cluster, names: TopicNames, application_id: str, numbers: Sequence[int], command: Command, within_s: float
 ) -> CommandAnswers:
-    """Write a command for the owners of these partition numbers; what they have noted of it in time.
+    """Write a command for the owners of these partition numbers; returns their answers within ``within_s``.
 
-    With ``within_s`` 0 nobody is waited for. Unavailable: nothing was sent; Unconfirmed, Refused.
+    Does not wait if ``within_s`` is 0. Raises TransientError if nothing was sent, Unconfirmed if the outcome is
+    unknown, and PermanentError.
     """
     watches = [AnswerWatch(cluster, names, number, command) for number in numbers]
     for each in watches:

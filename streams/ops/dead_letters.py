@@ -1,7 +1,7 @@
-"""Dead letters: what could not be read, as the dead-letter topic has it, and its way back.
+"""Dead letters: reads the records of the dead-letter topic, and writes them back to their input topics.
 
-Whoever writes a letter back leaves a mark in the dead-letter topic, in the same transaction: a record without a value,
-with the header ``retried``, the letter's offset in that partition. So what was retried once is known to everybody.
+Each write-back adds a mark to the dead-letter topic in the same transaction: a record without a value whose header
+``retried`` is the letter's offset in that partition. So every operator sees what was retried.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,10 +20,10 @@ _LOOK = "`callwarden dead-letter list` marks what was written back; the same com
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that was refused: where it came from and why, and at which offset of the dead letters it lies.
+    """A rejected record: its origin, the reason, and its offset in the dead-letter topic.
 
-    With ``length`` the value is the head of one of so many bytes; with ``first_offset`` it is a record batch from that
-    offset to ``origin_offset`` that could not be taken apart.
+    If ``length`` is set, the value is the truncated head of that many bytes. If ``first_offset`` is set, the value is a
+    record batch from that offset to ``origin_offset`` that could not be split.
     """
 
     number: int
@@ -39,7 +39,7 @@ class DeadLetter:
 
     @property
     def incomplete(self) -> str | None:
-        """Why it is not the record itself, and where that is; None where it is."""
+        """Why the letter is not the complete record, and where that is; None if it is complete."""
         if self.first_offset is None and self.length is None:
             return None
         what = "a record batch that could not be taken apart" if self.length is None else "the head of what came"
@@ -54,16 +54,16 @@ class DeadLetter:
 
     @property
     def id(self) -> str:
-        """By which an operator names it: partition and offset."""
+        """The id that operators use: partition and offset."""
         return f"{self.number}-{self.offset}"
 
 
 async def read(
     cluster: KafkaCluster, names: TopicNames, wanted: Callable[[DeadLetter], bool], most: int | None = None
 ) -> tuple[list[DeadLetter], set[str]]:
-    """The letters that are wanted, the newest ``most``, oldest first; and the ids of all that were retried.
+    """The newest ``most`` of the wanted letters, oldest first, and the ids of all retried ones.
 
-    Unavailable, Refused, OffsetGone.
+    Raises TransientError, PermanentError and OffsetOutOfRange.
     """
     topic = names.output("dead-letter")
     counts = await cluster.partitions([topic])
@@ -119,14 +119,14 @@ async def retry(
     *,
     again: bool = False,
 ) -> list[DeadLetter]:
-    """Write each letter back to its input topic, and mark it, both or neither; those that were written.
+    """Write each letter back to its input topic and mark it, atomically; returns the letters that were written.
 
-    Left out are those that another operator has written back since they were read, unless they are wanted ``again``.
-    Unavailable: nothing was sent; Unconfirmed, Refused, OffsetGone.
+    Leaves out incomplete letters and, unless ``again``, those already written back. Raises TransientError if nothing
+    was sent, Unconfirmed if the outcome is unknown, PermanentError and OffsetOutOfRange.
     """
     topic = names.output("dead-letter")
     async with start_writer(cluster, application_id) as writer:
-        # From here on no other operator writes unnoticed.
+        # From here on a write of another operator fences this writer.
         _, retried = await read(cluster, names, lambda letter: False)
         letters = [letter for letter in letters if (again or letter.id not in retried) and not letter.incomplete]
         for start in range(0, len(letters), _AT_ONCE):
@@ -144,11 +144,11 @@ async def retry(
 
 
 Home = Callable[[DeadLetter], int]
-"""To which partition of its topic a letter goes back."""
+"""The partition of its topic to which a letter goes back."""
 
 
 def home_among(partitions: int, partitioner: Partitioner) -> Home:
-    """Where the letter's key belongs; without a key where it came from."""
+    """The partition of the letter's key; without a key the one that it came from."""
 
     def home(letter: DeadLetter) -> int:
         return letter.origin.partition if letter.key is None else partition_of(letter.key, partitions, partitioner)
@@ -157,7 +157,7 @@ def home_among(partitions: int, partitioner: Partitioner) -> Home:
 
 
 def not_ours(letters: Iterable[DeadLetter], names: TopicNames, partitions: int) -> list[DeadLetter]:
-    """Letters that cannot go back: they do not name an input topic and one of its partitions."""
+    """Letters that cannot go back: they do not name an existing partition of an input topic."""
     return [
         letter
         for letter in letters

@@ -12,15 +12,15 @@ from streams.kafka.api import TP, Cluster, CorruptLog
 from streams.kafka.topic_names import TopicNames
 
 Judge = Callable[[Policy], Awaitable[Outcome]]
-"""Judges all that the input topics hold by a policy."""
+"""Judges all records of the input topics by a policy."""
 
 
 async def preflight_topics(
     cluster: Cluster, names: TopicNames, judge: Judge, before: Policy, after: Policy
 ) -> tuple[Preflight, list[Change]]:
-    """What the policy ``after`` would do to the records that the input topics hold, and whose tier it would change.
+    """The effect of the policy ``after`` on the records of the input topics, and the tenants whose tier would change.
 
-    Unavailable, Refused of the cluster.
+    Raises the cluster's TransientError and PermanentError.
     """
     counting = await _counted(cluster, names)
     outcome = await judge(after)
@@ -41,10 +41,10 @@ async def _counted(cluster: Cluster, names: TopicNames) -> FieldUseCounter:
             try:
                 async for fetched in cluster.read(tp, start, ends[tp]):
                     for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
-                        with suppress(codec.InvalidRecordError):  # it is counted as rejected by whoever judges
+                        with suppress(codec.InvalidRecordError):  # `judge` counts it as rejected
                             if offset not in fetched.unreadable:
                                 counting.see(codec.read(value or b""))
                 break
-            except CorruptLog as damaged:  # whoever judges knows whether it is to be passed over
+            except CorruptLog as damaged:  # `judge` knows whether to skip it
                 start = damaged.last + 1
     return counting

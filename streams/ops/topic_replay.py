@@ -1,4 +1,4 @@
-"""Replay from topics: judges everything that the input topics hold, with the clocks as the workers noted them."""
+"""Replay from topics: judges all records of the input topics, with the clocks that the workers noted."""
 
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
@@ -43,15 +43,16 @@ async def replay_topics(
 ) -> Outcome:
     """Judge the input topics as they are now; rejected rows are named by topic-partition and offset.
 
-    The policies are those that the clock log notes; ``policy`` is the first where none is noted to be, and the only one
-    unless they are to be followed: then all that there is decides, too, whenever enforcement begins.
+    The policies are those noted in the clock log; ``policy`` applies first if none is noted. If ``follow`` is false,
+    ``policy`` is the only one, and all records decide, whenever enforcement begins.
 
-    ``live`` and ``enforce_from_ms`` hold where the clock log does not say otherwise. ``to_watermark`` stops where the
-    clocks of the logs allow no more: that is what workers that have caught up have decided. Otherwise the logs are
-    taken to have ended, and all is decided, as in a replay of files. ``looking`` asks for a look at the tenants at the
-    end. ``warn`` is told of records that are not there any more. While workers are at work, clocks that they have moved
-    since their last transactions are not noted yet: what came after these may be judged otherwise than they will.
-    Unavailable, Refused, OffsetGone of the cluster.
+    ``live`` and ``enforce_from_ms`` apply unless the clock log has others. ``to_watermark`` stops where the logs'
+    clocks allow no more: the result is what workers that have caught up have decided. Otherwise the logs are taken as
+    ended, and everything is decided, as in a replay of files. ``looking`` measures the tenants' distances at the end.
+    ``warn`` is called about records that are not judged.
+
+    Clocks that running workers have moved since their last transactions are not noted yet: records after these may be
+    judged differently than the workers will. Raises the cluster's TransientError, PermanentError and OffsetOutOfRange.
     """
     count = await partitions_of(cluster, names)
     for topic, there in (await cluster.partitions(names.inputs)).items():
@@ -60,8 +61,8 @@ async def replay_topics(
     inputs = [TP(topic, number) for topic in names.inputs for number in range(count)]
     clocks = [TP(names.output("clock"), number) for number in range(count)]
     starts = await cluster.starts([*inputs, *clocks])
-    # The clock log is looked at last: then it has every note on what is read of the inputs, but for those that a
-    # worker which is at work has in memory, or in a transaction that is under way.
+    # The ends of the clock log are read last: it then has every note on the records read of the inputs, except those
+    # that a running worker has in memory or in an open transaction.
     ends = await cluster.ends(inputs)
     ends |= await cluster.ends(clocks)
     run = _Run(policy, count, progress)
@@ -89,9 +90,9 @@ async def replay_topics(
 
 
 async def partitions_of(cluster: Cluster, names: TopicNames) -> int:
-    """How many partitions there are. Refused where topics are missing or do not fit together.
+    """The number of partitions. Raises PermanentError if topics are missing or do not fit together.
 
-    Records in the partitions that an input has beyond that are read by no worker.
+    No worker reads the records in further partitions of an input.
     """
     wanted = [*names.inputs, names.output("clock")]
     counts = await cluster.partitions(wanted)
@@ -105,16 +106,16 @@ async def partitions_of(cluster: Cluster, names: TopicNames) -> int:
 
 
 async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: StreamTask, follow: bool = True) -> None:
-    """Tell the partition what the clock log has between ``start`` and ``end``, of policies too if it is to ``follow``.
+    """Pass the notes between ``start`` and ``end`` to the partition, those on policies only if ``follow``.
 
-    Refused where it cannot be read.
+    Raises PermanentError if a note cannot be read.
     """
     notes: defaultdict[int | None, list[Note]] = defaultdict(list)
     async for _, source, note in clocklog.journal_entries(cluster, clock, start, end):
         if follow or not isinstance(note, PolicyChange | PolicyWithdrawal | EnforceFrom):
             notes[source].append(note)
     if notes:
-        notes[None] += []  # no note of how it was begun is one, too
+        notes[None] += []  # the absence of a note of the partition tells how it was begun, too
     try:
         for source, noted in notes.items():
             partition.recall(source, noted)
@@ -125,8 +126,10 @@ async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: S
 async def replay_logs(
     cluster: Cluster, tps: Sequence[TP], ends: Mapping[TP, int], partition: StreamTask
 ) -> AsyncIterator[None]:
-    """Feed the partition with what its logs (those of its sources, in order) hold up to ``ends``; after each piece,
-    whoever asks may advance it. What is damaged is passed over where an operator had it skipped; else Unreadable."""
+    """Feed the partition from its sources' logs ``tps`` up to ``ends``; yields after each piece for it to advance.
+
+    Skips damage that an operator has skipped; else raises CorruptLog.
+    """
     logs: dict[int, AsyncIterator[FetchedBatch]] = {
         source: cluster.read(tp, partition.sources.offsets[source], ends[tp]) for source, tp in enumerate(tps)
     }
@@ -134,7 +137,7 @@ async def replay_logs(
         for log in logs.values():
             opened.push_async_callback(_close, log)
         while logs:
-            # The source that is behind holds the watermark back: what others have would only wait in memory.
+            # Read the source that is furthest behind: records of the others would only wait in memory.
             source = min(logs, key=lambda source: (partition.sources.clocks_ms[source], source))
             try:
                 fetched = await anext(logs[source], None)
@@ -158,13 +161,13 @@ async def replay_logs(
 
 
 async def _close(log: AsyncIterator[FetchedBatch]) -> None:
-    """One after the other, as long as there is a loop: whoever is interrupted would else leave that to its end."""
+    """Close a log now: after an interrupt it would otherwise be left to the end of the event loop."""
     if isinstance(log, AsyncGenerator):
         await log.aclose()
 
 
 class _Run:
-    """What the partitions of one replay bring about, one after the other."""
+    """Collects the outcome of the partitions of one replay, one after the other."""
 
     def __init__(self, policy: Policy, count: int, progress: Callable[[ReplayProgress], None] | None) -> None:
         self._outcome = Outcome()
@@ -175,7 +178,7 @@ class _Run:
         self._refused: list[RefusedRow] = []
 
     async def read(self, cluster: Cluster, tps: list[TP], ends: Mapping[TP, int], partition: StreamTask) -> None:
-        """Feed the next partition with all that its logs (those of its sources, in order) hold."""
+        """Feed the next partition with all records of its sources' logs ``tps``."""
         self.partitions.append(partition)
         async for _ in replay_logs(cluster, tps, ends, partition):
             if partition.due:
@@ -207,7 +210,7 @@ class _Run:
         number = self.partitions.index(partition)
         rows: list[LateCall | RefusedRow] = [*taken.late, *taken.refused]
         for one in rows:
-            # A source is one partition of one topic, here among those of all numbers.
+            # Here a source is one partition of one topic, among all partitions.
             one.ref = one.ref._replace(source=one.ref.source * self._count + number)
         self._late += taken.late
         self._refused += taken.refused
@@ -220,5 +223,5 @@ class _Run:
 
 
 def _nothing(start: int, stop: int) -> RecordBatch:
-    """No rows, up to the end of a log: what was noted there takes effect."""
+    """An empty batch up to the end of a log, so that the notes there take effect."""
     return RecordBatch(start, stop, np.empty(0, np.int64), np.empty(0, np.int64), [], [])
