@@ -13,12 +13,11 @@ _LOOK_S = 0.5
 
 
 class DevCluster:
-    """``brokers`` nodes, each of which is broker and controller; their storage is in ``data``, with several in
-    ``data/1``, ``data/2`` and so on.
+    """``brokers`` nodes, each a broker and a controller. Their storage is in ``data``, or ``data/1``, ``data/2`` etc.
 
     Topics have three replicas (fewer with fewer nodes), and a write is acknowledged once all but one have it. ``port``
-    is the first node's, the others have those that follow; 0 takes any free ones. ``properties`` as in `DevKafka`.
-    As a context it starts and stops.
+    is the first node's, the others have the following ones; 0 takes free ports. ``properties`` as in `DevKafka`. As a
+    context manager it starts and stops the cluster.
     """
 
     def __init__(
@@ -44,7 +43,7 @@ class DevCluster:
         return ",".join(node.address for node in self.nodes.values())
 
     def start(self, timeout_s: float = START_S) -> None:
-        """Start all nodes that do not run, and wait until each serves. Raises `Missing`, `NodeFailed`."""
+        """Start all nodes that do not run, and wait until each serves. Raises `MissingJars` and `NodeFailed`."""
         starting = [node for node in self.nodes.values() if not node.running]
         try:
             for node in starting:
@@ -56,17 +55,17 @@ class DevCluster:
             raise
 
     def stop(self, timeout_s: float = STOP_S) -> None:
-        """End all nodes in good order; by force after ``timeout_s`` each."""
+        """Stop all nodes, each by force after ``timeout_s``."""
         with ThreadPoolExecutor(len(self.nodes)) as threads:
             list(threads.map(lambda node: node.stop(timeout_s), self.nodes.values()))
 
     def kill(self) -> None:
-        """End all nodes as a power cut would."""
+        """Kill all nodes."""
         for node in self.nodes.values():
             node.kill()
 
     def wait(self) -> DevKafka:
-        """Wait until one of the nodes ends by itself; that node."""
+        """Wait until one of the nodes ends by itself, and return it."""
         while True:
             for node in self.nodes.values():
                 if not node.running:

@@ -1,4 +1,4 @@
-"""What a Kafka node of one's own needs: Java and Apache Kafka's jars, found, or fetched by Maven."""
+"""The requirements of a development Kafka node: finds Java, and finds or fetches Apache Kafka's jars by Maven."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 VERSION = "4.4.0"
 # Apache Kafka 4 runs on Java 17 and later.
 OLDEST_JAVA = 17
-# Where `make tools` and `callwarden dev-kafka` keep the jars, from the folder in which they are called.
+# Where `make tools` and `callwarden dev-kafka` keep the jars, relative to the working directory.
 FOLDER = Path(".tools") / "kafka"
 
 _DEPENDENCIES = (
@@ -35,11 +35,11 @@ _ON_DEBIAN = "on Debian and Ubuntu: apt-get install"
 
 
 class MissingJars(Exception):
-    """Something that the node needs is not here. The message says what, and how to get it."""
+    """Something that the node needs is missing. The message says what, and how to get it."""
 
 
 def java() -> str:
-    """The `java` that runs Kafka: of JAVA_HOME, else of PATH. Raises `MissingJars` for none or an old one."""
+    """The `java` that runs Kafka, from JAVA_HOME, else from PATH. Raises `MissingJars` if it is missing or too old."""
     home = os.environ.get("JAVA_HOME")
     found = shutil.which("java", path=str(Path(home) / "bin")) if home else None
     found = found or shutil.which("java")
@@ -54,15 +54,15 @@ def java() -> str:
 
 
 def present(folder: Path = FOLDER) -> Path | None:
-    """The folder of the jars, when they have been fetched into ``folder``."""
+    """The folder of the jars if they have been fetched into ``folder``, else None."""
     jars = folder / VERSION
     return jars if jars.is_dir() else None
 
 
 def fetch(folder: Path = FOLDER) -> Path:
-    """The folder of the jars, fetched by Maven into ``folder`` if they are not there yet (60 MB).
+    """The folder of the jars; fetches them by Maven into ``folder`` if they are not there yet (60 MB).
 
-    Raises `MissingJars` when Maven is not here, or could not fetch them.
+    Raises `MissingJars` if Maven is missing or cannot fetch them.
     """
     jars = folder / VERSION
     if jars.is_dir():
@@ -73,7 +73,7 @@ def fetch(folder: Path = FOLDER) -> Path:
             f"Kafka's jars are not in {jars}, and there is no `mvn` on PATH to fetch them; {_ON_DEBIAN} maven"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    # Renamed only when complete, so that a fetch that was cut off, or two at a time, leave no half a folder.
+    # Renamed only when complete, so that an interrupted fetch, or two at a time, leave no incomplete folder.
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         pom, new = Path(scratch) / "pom.xml", Path(scratch).absolute() / "jars"
         pom.write_text(_POM.format("\n".join(_DEPENDENCY.format(*each) for each in _DEPENDENCIES)), "utf-8")

@@ -1,4 +1,4 @@
-"""A real Apache Kafka node of one's own, for development and tests: KRaft, 127.0.0.1, no Docker."""
+"""A real Apache Kafka node for development and tests: KRaft, 127.0.0.1, no Docker."""
 
 import base64
 import re
@@ -21,7 +21,7 @@ from streams.runtime.child_process import ChildProcess
 HOST = "127.0.0.1"
 START_S = 60.0
 STOP_S = 30.0
-# What nodes on one machine must say and those of a data centre need not; groups form at once.
+# Properties of nodes on one machine, unlike in a data centre; groups form at once.
 _PROPERTIES = {
     "process.roles": "broker,controller",
     "controller.listener.names": "CONTROLLER",
@@ -30,7 +30,7 @@ _PROPERTIES = {
     "offsets.topic.num.partitions": "8",
     "transaction.state.log.num.partitions": "8",
     "group.initial.rebalance.delay.ms": "0",
-    # After kill -9 a node waits until its former session is over before it serves again.
+    # After kill -9 a node waits for the end of its former session before it serves again.
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
 }
@@ -46,12 +46,12 @@ _SCRAM = {
     "{}.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
 }
 _FAULT = re.compile(r"\] ERROR |^[^\[\s].*(?:Exception|Error): ")
-# A `Metadata` request, version 0, for all topics: a node that names a broker in its answer serves.
+# A `Metadata` request, version 0, for all topics: a node whose response names brokers serves.
 _METADATA = struct.pack(">hhih", 3, 0, 1, -1) + struct.pack(">i", 0)
 
 
 class NodeFailed(Exception):
-    """The node did not come up. The message has the last lines of its log."""
+    """The node failed to start. The message has the last lines of its log."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class ClusterMember:
     heap: str = "768m"
 
     def properties(self) -> dict[str, str]:
-        """What follows from the count of nodes: replication 3 at most, and writes that need all replicas but one."""
+        """The properties that depend on the number of nodes: at most 3 replicas; writes need all of them but one."""
         replicas = min(len(self.controllers), 3)
         return {
             "node.id": str(self.node_id),
@@ -81,14 +81,14 @@ class ClusterMember:
 class DevKafka:
     """One Kafka node, its storage in ``data``, on fixed ports of 127.0.0.1.
 
-    ``port`` 0 takes any free one, and keeps it over restarts. ``listeners`` are further ones by name, with their
-    security protocol (``{"SECURE": "SASL_SSL"}``); `addresses` tells where they are. ``properties`` are added to
-    `server.properties`, and stand above everything else. ``scram`` are users with their passwords for SCRAM-SHA-512,
-    the mechanism of all `SASL_` listeners; they are written when the storage is new. ``member`` is its place in a
-    cluster of several; None: it is a cluster by itself.
+    ``port`` 0 takes a free port and keeps it over restarts. ``listeners`` are further listeners by name, with their
+    security protocol (``{"SECURE": "SASL_SSL"}``); `addresses` has their addresses. ``properties`` are added to
+    `server.properties` and override everything else. ``scram`` are users with their passwords for SCRAM-SHA-512, the
+    mechanism of all `SASL_` listeners; they are written when the storage is new. ``member`` is its place in a cluster
+    of several nodes; None: it is a cluster by itself.
 
     The node's output goes to ``data/kafka.log``. It does not outlive the process that started it, however that ends.
-    As a context it starts and stops.
+    As a context manager it starts and stops the node.
     """
 
     def __init__(
@@ -116,23 +116,26 @@ class DevKafka:
 
     @property
     def address(self) -> str:
-        """Where it serves without encryption or login: `bootstrap.servers`."""
+        """The address without encryption or login: `bootstrap.servers`."""
         return self.addresses["PLAINTEXT"]
 
     @property
     def running(self) -> bool:
-        """Whether its process is there, paused or not."""
+        """Whether its process runs, paused or not."""
         return self._node is not None and self._node.running
 
     def start(self, timeout_s: float = START_S) -> None:
-        """Start it, on what its storage holds, and wait until it serves. Raises `Missing`, `NodeFailed`."""
+        """Start it on its existing storage, and wait until it serves. Raises `MissingJars` and `NodeFailed`."""
         if not self.running:
             self.launch()
             self.wait_until_it_serves(timeout_s)
 
     def launch(self) -> None:
-        """Start its process and return: one of several serves only once most run. Raises `Missing`, `NodeFailed`."""
-        self.kill()  # what is left of one that ended by itself
+        """Start its process without waiting: one of several nodes serves only once most run.
+
+        Raises `MissingJars` and `NodeFailed`.
+        """
+        self.kill()  # cleans up after a process that ended by itself
         java = kafkajars.java()
         for address in self.addresses.values():
             _must_be_free(address)
@@ -145,7 +148,7 @@ class DevKafka:
             self._node = ChildProcess([java, *heap, *self._class_path(), "kafka.Kafka", settings], log)
 
     def wait_until_it_serves(self, timeout_s: float = START_S) -> None:
-        """Wait until the node that was launched takes part in its cluster. `NodeFailed`: it has ended, or is killed."""
+        """Wait until the launched node has joined its cluster; kill it on an error or a time-out. Raises NodeFailed."""
         try:
             self._wait(timeout_s)
         except BaseException:
@@ -153,33 +156,33 @@ class DevKafka:
             raise
 
     def stop(self, timeout_s: float = STOP_S) -> None:
-        """End it in good order; by force after ``timeout_s``. Passed over when it does not run."""
+        """Stop it, by force after ``timeout_s``. Does nothing if it does not run."""
         if self._node is not None:
             self._node.stop(timeout_s)
 
     def kill(self) -> None:
-        """End it as a power cut would: kill -9."""
+        """Kill it (kill -9)."""
         if self._node is not None:
             self._node.kill()
 
     def pause(self) -> None:
-        """Freeze it: connections stay, nothing answers."""
+        """Suspend it: connections stay open, nothing answers."""
         if self._node is not None:
             self._node.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on after `pause`."""
+        """Continue after `pause`."""
         if self._node is not None:
             self._node.signal(signal.SIGCONT)
 
     def wait(self) -> int:
-        """Wait until its process ends by itself; its exit status."""
+        """Wait until its process ends by itself; returns its exit status."""
         if self._node is None:
             raise ValueError("the node was not started")
         return self._node.wait()
 
     def last_words(self, start: int = 0) -> str:
-        """The last lines of its log, those that name a fault if there are any, from byte ``start`` on."""
+        """The last lines of its log from byte ``start`` on; only lines with errors if there are any."""
         with self.log.open("rb") as log:
             log.seek(start)
             lines = log.read().decode(errors="replace").splitlines()
@@ -238,7 +241,7 @@ class DevKafka:
     def _wait(self, timeout_s: float) -> None:
         until = time.monotonic() + timeout_s
         host, _, port = self.address.partition(":")
-        # It is looked at again after the answer: somebody else's node could have given that.
+        # Check the process again after the answer, which another node could have given.
         said, own = self._log_start, self._member.node_id
         while own not in _brokers(host, int(port)) or not self.running:
             if not self.running:
@@ -251,16 +254,16 @@ class DevKafka:
 
 
 def cluster_id() -> str:
-    """A new one; the storage keeps it. By it billing, ledger and notifier see that a node is not the one of before."""
+    """A new cluster id, kept in the storage. It shows billing, ledger and notifier that a cluster is another one."""
     while True:
-        # As Kafka makes them, whose tools would take one that begins with a dash for an option.
+        # In Kafka's format; its tools would take an id that begins with a dash for an option.
         made = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if not made.startswith("-"):
             return made
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports of 127.0.0.1 that nobody listens at now."""
+    """Different free ports of 127.0.0.1."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:
@@ -272,10 +275,10 @@ def free_ports(count: int) -> list[int]:
 
 
 def _must_be_free(address: str) -> None:
-    """Raises `NodeFailed` where somebody listens already: another Kafka there would be taken for this one."""
+    """Raise `NodeFailed` if the address is in use: another Kafka there would be taken for this one."""
     host, _, port = address.partition(":")
     with socket.socket() as trial:
-        # As Java does: connections of a former node that are not quite over are no hindrance.
+        # As Java does: closing connections of a former node do not block the address.
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             trial.bind((host, int(port)))
@@ -284,7 +287,7 @@ def _must_be_free(address: str) -> None:
 
 
 def _brokers(host: str, port: int) -> set[int]:
-    """The ids of the brokers that the node there says take part; none where nobody answers."""
+    """The ids of the cluster's brokers as the node there reports them; empty if there is no answer."""
     try:
         with socket.create_connection((host, port), timeout=2) as connection:
             connection.sendall(struct.pack(">i", len(_METADATA)) + _METADATA)
@@ -292,7 +295,7 @@ def _brokers(host: str, port: int) -> set[int]:
             answer = _receive(connection, size)
     except (OSError, EOFError):
         return set()
-    (count,) = struct.unpack_from(">i", answer, 4)  # behind the correlation id
+    (count,) = struct.unpack_from(">i", answer, 4)  # after the correlation id
     found, at = set(), 8
     for _ in range(count):
         number, length = struct.unpack_from(">ih", answer, at)
@@ -302,7 +305,7 @@ def _brokers(host: str, port: int) -> set[int]:
 
 
 def _receive(connection: socket.socket, size: int) -> bytes:
-    """Just so many bytes. EOFError where the connection ends before."""
+    """Exactly ``size`` bytes. Raises EOFError if the connection ends before."""
     answer = b""
     while len(answer) < size:
         part = connection.recv(size - len(answer))

@@ -1,4 +1,4 @@
-"""Follows topics to whose records people look: every partition, without a group, committed records alone."""
+"""Follows topics for display: every partition, without a group, only committed records."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
@@ -24,10 +24,10 @@ class TailedRecord(NamedTuple):
 
 
 async def follow(settings: Settings, topics: Sequence[str], from_start: bool = False) -> AsyncIterator[TailedRecord]:
-    """What these topics hold, with ``from_start``, and what comes: for as long as it is asked for.
+    """The new records of these topics, and with ``from_start`` also the existing ones, until the caller stops.
 
-    The order is that of each partition. Raises `Unavailable` and `PermanentError`; a broker that goes away later is
-    waited for. What cannot be read is passed over, with its place in the log.
+    The order is that of each partition. Raises TransientError and PermanentError; waits for a broker that goes away
+    later. Unreadable records are skipped and logged with their place.
     """
     cluster = KafkaCluster(settings)
     try:
@@ -46,7 +46,7 @@ async def follow(settings: Settings, topics: Sequence[str], from_start: bool = F
 
 
 async def _follow(cluster: KafkaCluster, at: dict[TP, int]) -> AsyncGenerator[TailedRecord]:
-    """What comes from ``at`` on, which moves with it, until a log cannot be read on there."""
+    """The records from the positions ``at`` on, which it advances, until a log cannot be read at its position."""
     reader = cluster.reader()
     try:
         await reader.start(at)

@@ -1,4 +1,4 @@
-"""Simulated traffic into Kafka: the past as fast as it can, then each record when it arrives."""
+"""Sends simulated traffic to Kafka: past records as fast as possible, then each record when it arrives."""
 
 import asyncio
 import time
@@ -19,26 +19,26 @@ from streams.kafka.produce.keyed_producer import Producer
 from streams.settings.load import Settings as Connection
 
 MARK = ("made-by", b"callwarden traffic")
-"""A header of every record of ours: simulated records must not come among a platform's unasked."""
+"""A header of every simulated record, so that these are not mixed with a platform's records by accident."""
 DAYS = 2
-"""How long a run is where nothing else is said: bad tenants do in it what they do in any."""
-# So many records at the end of a partition tell whose they are.
+"""The default length of a run; bad tenants show all their behaviour in it."""
+# The number of records at the end of a partition that are checked for the mark.
 _NEWEST = 100
-# Acknowledgements are awaited for so many records together.
+# The number of records whose acknowledgements are awaited together.
 _MOST = 20_000
-# Live, records are sent at most so often: the fewer requests, the less it costs.
+# The least interval of sends of live records: fewer requests cost less.
 _TICK_S = 0.02
 
 
 def now_ms() -> int:
-    """The time, in epoch ms."""
+    """The current time in epoch ms."""
     return time.time_ns() // 1_000_000
 
 
 def around(at_ms: int, *, tenants: int, days: int, seed: int, rate: float, lateness_ms: int) -> SimulationSettings:
-    """A run whose first day ends at ``at_ms``, up to an hour earlier; ``rate`` is calls a second on a weekday.
+    """A run whose first day ends at ``at_ms``, or up to an hour earlier; ``rate`` is calls per second on a weekday.
 
-    Its ids are its own, but for runs that began in the same hour: those are one and the same.
+    Its ids are unique, except that runs that begin in the same hour are identical.
     """
     start_ms = (at_ms - DAY_MS) // HOUR_MS * HOUR_MS
     per_day = rate * DAY_MS / 1000
@@ -46,9 +46,9 @@ def around(at_ms: int, *, tenants: int, days: int, seed: int, rate: float, laten
 
 
 def hours_of(settings: SimulationSettings, endless: bool) -> Iterator[Arrivals]:
-    """What arrives, hour by hour, sorted, in the end the rest; ``endless``: the same tenants' next run begins then.
+    """The arrivals hour by hour, sorted, and the rest at the end; ``endless``: then the same tenants' next run begins.
 
-    What a run leaves over arrives among the records of the next.
+    Arrivals after the end of a run come among those of the next.
     """
     over: list[Arrivals] = []
     while True:
@@ -71,9 +71,9 @@ def _sorted(arrivals: Arrivals) -> Arrivals:
 
 
 class TrafficFeed:
-    """Sends the records of a run to the input topics, keyed by tenant; ``endless``: of one run after the other.
+    """Sends the records of a run, or if ``endless`` of one run after the other, to the input topics, keyed by tenant.
 
-    ``producer`` has been started, and places keys. ``sent`` counts what was acknowledged, by bare topic.
+    ``producer`` is started and partitions by key. ``sent`` counts acknowledged records by bare topic.
     """
 
     def __init__(
@@ -92,14 +92,14 @@ class TrafficFeed:
         self.began_ms = clock_ms()
 
     async def past(self) -> None:
-        """Send what arrived before `began_ms`: calls last, or the watermark would wait for the others' clocks."""
+        """Send the records that arrived before `began_ms`; calls last, or the watermark would wait for other clocks."""
         await self._past(calls=False)
         await self._past(calls=True)
 
     async def live(self) -> None:
-        """Send what arrives from `began_ms` on, when it does; ends with the run, if that ends."""
+        """Send each record from `began_ms` on when it arrives, until the run ends, if it does."""
         hours = hours_of(self._settings, self._endless)
-        # In a thread: an hour of a large run takes seconds to make.
+        # In a thread: an hour of a large run takes seconds to generate.
         while (arrivals := await asyncio.to_thread(next, hours, None)) is not None:
             arrivals = arrivals.take(arrivals.arrival_ms >= self.began_ms)
             at = 0
@@ -112,7 +112,7 @@ class TrafficFeed:
                     await self._sleep(max(_TICK_S, (int(arrivals.arrival_ms[at]) - now) / 1000))
 
     async def _past(self, calls: bool) -> None:
-        # The same settings give the same records again: cheaper than to keep a day's calls.
+        # The same settings generate the same records again, which is cheaper than keeping a day's calls.
         hours = Run(self._settings).hours()
         while (arrivals := await asyncio.to_thread(next, hours, None)) is not None:
             before = arrivals.arrival_ms < self.began_ms
@@ -130,7 +130,7 @@ class TrafficFeed:
                 )
                 for topic, tenant, line in zip(topics, arrivals.tenant[some], arrivals.line[some], strict=True)
             ]
-            # All are awaited: a failure that nobody looked at would be told by asyncio, with a traceback.
+            # Await all: asyncio would log a failure that was never retrieved, with a traceback.
             for outcome in await asyncio.gather(*sending, return_exceptions=True):
                 if isinstance(outcome, BaseException):
                     raise outcome
@@ -138,14 +138,14 @@ class TrafficFeed:
 
 
 class InputTopicsFound(NamedTuple):
-    """What the input topics hold: whether there are ``calls``, and the topics with records that are not of ours."""
+    """The content of the input topics: whether there are ``calls``, and the topics with records of other sources."""
 
     calls: bool
     others: list[str]
 
 
 async def inspect_inputs(connection: Connection) -> InputTopicsFound:
-    """Look at the input topics. Raises `PermanentError` for one that is not there, `Unavailable`."""
+    """Inspect the input topics. Raises TransientError, and PermanentError if one is missing."""
     topics = [connection.input_prefix + name for name in INPUTS]
     cluster = KafkaCluster(connection)
     try:
