@@ -1,1 +1,1 @@
-"""What Prometheus is told: the catalogue of metrics, and what is made of it."""
+"""Prometheus metrics: the catalogue, and the metrics created from it."""

@@ -1,4 +1,4 @@
-"""Courses: what an enforcement event means for its case, and under which labels it is counted."""
+"""Courses: the effect of an enforcement event on its case, and the labels under which it is counted."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -13,8 +13,11 @@ Labels = tuple[str, str, str, str, str, str]
 
 
 def course_of(event: Enforcement) -> Course:
-    """What the event did to its case. ``overturned``: by a review; ``withdrawn``: its complaint or finding, or those of
-    the violations that it stood on, were dismissed."""
+    """The effect of the event on its case.
+
+    ``overturned``: by a review; ``withdrawn``: its complaint or finding, or those of its underlying violations, were
+    dismissed.
+    """
     data = event.data
     if data.kind == "lapse":
         return "lapsed"
@@ -33,19 +36,19 @@ class CaseTransitions:
         self.follow(policy)
 
     def follow(self, policy: Policy) -> None:
-        """Decisions of that policy come, beside what becomes of those of the one before."""
+        """Add the labels of a new policy; decisions of the former ones may still change."""
         self._policy = policy
         self._modes |= {rule.id: rule.mode for rule in policy.rules}
         self._modes |= {escalation.id: escalation.mode for escalation in policy.escalations}
 
     def labels(self, event: Enforcement, shadow: bool = False) -> Labels:
-        """Those of an event, or of a shadow decision."""
+        """The labels of an event, or of a shadow decision."""
         data = event.data
         mode = "shadow" if shadow else self._modes.get(data.rule_id, "record")
         return data.rule_id, data.tier or "none", mode, data.kind, data.status, course_of(event)
 
     def expected(self) -> Iterator[Labels]:
-        """What may be expected to come."""
+        """The labels that are expected to occur."""
         policy = self._policy
         behaviours = policy.behaviours
         ruled = [(rule.id, behaviours[rule.behaviour].tier, rule.mode) for rule in policy.rules]

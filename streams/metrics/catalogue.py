@@ -1,4 +1,4 @@
-"""The catalogue: every metric that a program of ours shows Prometheus, told once. All of them are made from it."""
+"""The catalogue: every metric of Callwarden's programs, defined once. All metrics are created from it."""
 
 from streams.metrics.consumer_metrics import CONSUMING
 from streams.metrics.spec import MetricSpec

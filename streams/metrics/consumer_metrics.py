@@ -1,4 +1,4 @@
-"""The metrics of those who live on what was judged: billing, the ledger, the notifier."""
+"""The metrics of the programs that consume decisions: billing, the ledger, the notifier."""
 
 from streams.metrics.spec import CONSUMERS, LabelSpec, MetricSpec
 

@@ -1,4 +1,4 @@
-"""What was judged, in counters: the same for a worker's transactions and for a replay."""
+"""Counters of records, decisions and alerts: the same for a worker's transactions and for a replay."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -16,14 +16,14 @@ from streams.metrics.factory import counter
 
 
 class DecisionCounts(NamedTuple):
-    """How many decisions and alerts there are, by the labels of their counters."""
+    """The numbers of decisions and alerts, by the labels of their counters."""
 
     decisions: Counter[Labels]
     alerts: Counter[tuple[str, str, str]]
 
 
 class DecisionCounters:
-    """Records, decisions and alerts by the catalogue."""
+    """The catalogue's counters of records, decisions and alerts."""
 
     def __init__(self, policy: Policy, registry: CollectorRegistry) -> None:
         self._courses = CaseTransitions(policy)
@@ -37,12 +37,12 @@ class DecisionCounters:
         self.follow(policy)
 
     def follow(self, policy: Policy) -> None:
-        """That policy decides from now on."""
+        """Expect decisions of a new policy."""
         if policy is self._policy:
             return
         self._policy = policy
         self._courses.follow(policy)
-        # Shown as 0 until the first comes, so that a rate sees it.
+        # Shown as 0 before the first decision, so that a rate includes it.
         for labels in self._courses.expected():
             self._decisions.labels(*labels)
         for rule in policy.rules:
@@ -50,31 +50,31 @@ class DecisionCounters:
                 self._alerts.labels(rule.id, severity_of(rule, policy.behaviours[rule.behaviour]), state)
 
     def expect_refusals(self) -> None:
-        """Show those of each topic and code word, too."""
+        """Show the rejections of each topic and reason code from the start, too."""
         for topic in INPUTS:
             for fault in ErrorCode:
                 self._rejected.labels(topic, fault.value)
 
     def read(self, rows: int, duplicates: int, late: int) -> None:
-        """So many records were read, so many of them twice or late."""
+        """Count records read, and those of them that were duplicates or late."""
         self._records.inc(rows)
         self._duplicates.inc(duplicates)
         self._late.inc(late)
 
     def rejected(self, topic: str, reason: str, times: int = 1) -> None:
-        """So many records were refused; the reason begins with a code word."""
+        """Count rejected records; the reason begins with a reason code."""
         self._rejected.labels(topic, reason.partition(":")[0]).inc(times)
 
     def counts(
         self, enforcement: Iterable[Enforcement], shadow: Iterable[Enforcement], alerts: Iterable[Alert]
     ) -> DecisionCounts:
-        """Decisions and alerts, counted by their labels: of use to a thread, for there may be 100,000s."""
+        """Count decisions and alerts by their labels; may run in a thread, for there may be 100,000s."""
         decisions = Counter(self._courses.labels(event) for event in enforcement)
         decisions.update(self._courses.labels(event, shadow=True) for event in shadow)
         return DecisionCounts(decisions, Counter((a.rule_id, a.severity, a.state) for a in alerts))
 
     def decided(self, counts: DecisionCounts) -> None:
-        """These decisions and alerts."""
+        """Add counted decisions and alerts to the counters."""
         for labels, times in counts.decisions.items():
             self._decisions.labels(*labels).inc(times)
         for alert, times in counts.alerts.items():

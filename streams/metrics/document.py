@@ -10,11 +10,11 @@ END = "<!-- Here the generated part ends. -->"
 
 
 class MarksError(ValueError):
-    """The page has no place for the tables."""
+    """The page has no marks for the tables."""
 
 
 def rewritten(page: str) -> str:
-    """The page with the catalogue as it is now between its marks. Raises MarksError."""
+    """The page with the current catalogue between its marks. Raises MarksError."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

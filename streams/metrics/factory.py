@@ -1,4 +1,4 @@
-"""Makes metrics of the catalogue: whoever asks for one that is not in it gets an error."""
+"""Creates metrics of the catalogue; raises an error for a name that is not in it."""
 
 import platform
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from streams.metrics.catalogue import BY_NAME
 from streams.metrics.spec import Kind, MetricSpec
 
-# Or each counter would come with a second series, of when it was made.
+# Else each counter would have a second series with its creation time.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
@@ -35,39 +35,39 @@ def _labels(entry: MetricSpec) -> list[str]:
 
 
 def counter(name: str, registry: CollectorRegistry) -> Counter:
-    """A counter, in the registry."""
+    """A counter, registered."""
     entry = _entry(name, "counter")
     return Counter(name.removesuffix("_total"), entry.help, _labels(entry), registry=registry)
 
 
 def gauge(name: str, registry: CollectorRegistry) -> Gauge:
-    """A gauge, in the registry."""
+    """A gauge, registered."""
     entry = _entry(name, "gauge")
     return Gauge(name, entry.help, _labels(entry), registry=registry)
 
 
 class Children:
-    """The children of a gauge that is set with each look at the logs: `Gauge.labels` checks all names each time."""
+    """Caches the children of a gauge that is set often: `Gauge.labels` checks all label names each time."""
 
     def __init__(self, parent: Gauge) -> None:
         self._parent = parent
         self._children: dict[tuple[str | int, ...], Gauge] = {}
 
     def of(self, *labels: str | int) -> Gauge:
-        """The child with these values of the labels."""
+        """The child with these label values."""
         child = self._children.get(labels)
         if child is None:
             child = self._children[labels] = self._parent.labels(*labels)
         return child
 
     def remove(self, labels: dict[str, str]) -> None:
-        """Show no child any more whose labels have these values."""
+        """Remove all children with these label values."""
         self._parent.remove_by_labels(labels)
         self._children.clear()
 
 
 class LabelValues(Collector):
-    """A gauge without labels that is not shown before its first value is known: 0 would be told as if it were true."""
+    """A gauge without labels that is hidden until its first value is known: 0 would look like a real value."""
 
     def __init__(self, name: str, registry: CollectorRegistry) -> None:
         self._name = name
@@ -76,11 +76,11 @@ class LabelValues(Collector):
 
     @property
     def value(self) -> float | None:
-        """What it is; None before that is known."""
+        """The value; None while unknown."""
         return self._value
 
     def set(self, value: float) -> None:
-        """It is this from now on."""
+        """Set the value."""
         self._value = value
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -91,13 +91,13 @@ class LabelValues(Collector):
 
 
 def histogram(name: str, registry: CollectorRegistry) -> Histogram:
-    """A histogram, in the registry."""
+    """A histogram, registered."""
     entry = _entry(name, "histogram")
     return Histogram(name, entry.help, _labels(entry), registry=registry, buckets=entry.buckets)
 
 
 def http_refusals(registry: CollectorRegistry) -> Callable[[str], None]:
-    """What counts the connections that a program's HTTP server refuses, by their reason."""
+    """A function that counts the connections that a program's HTTP server refuses, by reason."""
     refused = counter("callwarden_http_connections_refused_total", registry)
     for reason in ("limit", "deadline", "unreadable"):
         refused.labels(reason)  # shown from the start: a series that begins with its first event has no increase
@@ -105,20 +105,19 @@ def http_refusals(registry: CollectorRegistry) -> Callable[[str], None]:
 
 
 def gauges(name: str) -> GaugeMetricFamily:
-    """A gauge's values as they are now, for a collector."""
+    """A gauge family for a collector's current values."""
     entry = _entry(name, "gauge")
     return GaugeMetricFamily(name, entry.help, labels=_labels(entry))
 
 
 def histograms(name: str) -> HistogramMetricFamily:
-    """A histogram's values as they are now, for a collector."""
+    """A histogram family for a collector's current values."""
     entry = _entry(name, "histogram")
     return HistogramMetricFamily(name, entry.help, labels=_labels(entry))
 
 
 def about_process(registry: CollectorRegistry) -> None:
-    """Show which release this process runs, and what it takes of the machine: ``process_*`` and ``python_*``, as
-    prometheus_client has them."""
+    """Show this process's release, and its resource usage as prometheus_client's ``process_*`` and ``python_*``."""
     gauge("callwarden_build_info", registry).labels(version("callwarden"), platform.python_version()).set(1)
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)

@@ -1,4 +1,4 @@
-"""A replay's page of metrics: what a worker that had judged the same records would tell of them."""
+"""A replay's metrics page: the metrics that a worker would show after judging the same records."""
 
 from collections.abc import Callable, Iterator
 
@@ -18,9 +18,9 @@ _FILES = "files"
 def page(
     outcome: Outcome, policy: Policy, looking: DistanceOptions, topic_of: Callable[[str], str] = lambda source: _FILES
 ) -> bytes:
-    """The page in Prometheus' text format. The replay must have been asked to look.
+    """The page in Prometheus' text format. The replay must have measured the tenants' distances.
 
-    ``topic_of`` names the input topic that a source of rejected rows is a part of.
+    ``topic_of`` names the input topic of a source of rejected rows.
     """
     assert outcome.seen is not None
     registry = CollectorRegistry()
@@ -36,7 +36,7 @@ def page(
 
 
 class _Seen(Collector):
-    """A look that was taken before."""
+    """Shows distances that were measured before."""
 
     def __init__(self, seen: ThresholdDistances, looking: DistanceOptions) -> None:
         self._seen, self._looking = seen, looking

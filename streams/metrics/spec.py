@@ -1,4 +1,4 @@
-"""What is told of a metric in the catalogue."""
+"""The definition of a metric in the catalogue."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -20,7 +20,7 @@ class LabelSpec:
 
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
-    """A metric. ``name`` is what queries call it; that of a histogram stands for ``_bucket``, ``_sum`` and ``_count``.
+    """A metric. ``name`` is its name in queries; a histogram appears as ``_bucket``, ``_sum`` and ``_count``.
 
     ``by`` are the programs whose ``/metrics`` has it.
     """

@@ -1,4 +1,4 @@
-"""Tenants near a threshold, looked up when Prometheus asks; so the series of those who are not any more vanish."""
+"""Tenants near a threshold, measured at each scrape, so that series vanish with tenants that are no longer near."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,9 +22,9 @@ _AGAIN_S = 10.0
 
 
 class TenantCollector(Collector):
-    """Shows the tenants of the shards that it was given, each looked at when asked, every ten seconds at most.
+    """Shows the tenants of the registered shards; each shard is measured at a scrape, at most every ten seconds.
 
-    ``Shard`` readers give None while the shard is at work elsewhere: then what was seen last is shown.
+    A reader returns None while a thread works on the shard: then the last measurement is shown.
     """
 
     def __init__(self, looking: DistanceOptions, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -34,21 +34,21 @@ class TenantCollector(Collector):
         self._took_s = 0.0
 
     def show(self, number: int, reader: Callable[[], Shard | None]) -> None:
-        """Show a partition's shard from now on."""
+        """Add a partition's shard."""
         self._readers[number] = reader
         self._looks.pop(number, None)
 
     def hide(self, number: int) -> None:
-        """Show it no longer: it went elsewhere, or stands still."""
+        """Remove a partition: it was revoked, or is stopped."""
         self._readers.pop(number, None)
         self._looks.pop(number, None)
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: being registered is no reason to look."""
+        """Return nothing: registration must not trigger a measurement."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """What is to be seen now."""
+        """The current metrics."""
         began_s = self._now_s()
         for number, reader in self._readers.items():
             seen = self._looks.get(number)
@@ -66,7 +66,7 @@ class TenantCollector(Collector):
 
 
 def distance_metrics(seen: ThresholdDistances, looking: DistanceOptions) -> Iterator[Metric]:
-    """A look as metrics. At most 4 series for each of ``looking.most`` pairs, and one for each of the busiest."""
+    """Distances as metrics: at most 4 series for each of ``looking.most`` pairs, and one for each of the busiest."""
     for name, count in (("callwarden_tenants", seen.tenants), ("callwarden_tenant_pairs_left_out", seen.left_out)):
         alone = gauges(name)
         alone.add_metric([], count)

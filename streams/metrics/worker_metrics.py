@@ -1,4 +1,4 @@
-"""The metrics of those who judge: workers, and replays."""
+"""The metrics of the programs that judge: workers and replays."""
 
 from monitor.core.threshold_distance import BUCKETS
 from streams.metrics.spec import LATENCIES, LabelSpec, MetricSpec, Program
@@ -12,7 +12,7 @@ _TENANT = LabelSpec("tenant", "`METRICS_PAIRS` pairs of tenant and rule at most,
 _JUDGING: tuple[Program, ...] = ("worker", "replay")
 
 JUDGING: tuple[MetricSpec, ...] = (
-    # Throughput, and what was not taken.
+    # Throughput and rejections.
     MetricSpec(
         "callwarden_records_total",
         "counter",
@@ -31,7 +31,7 @@ JUDGING: tuple[MetricSpec, ...] = (
         (_INPUT, _REASON),
         _JUDGING,
     ),
-    # What came of it.
+    # Decisions and alerts.
     MetricSpec(
         "callwarden_decisions_total",
         "counter",
@@ -127,7 +127,7 @@ JUDGING: tuple[MetricSpec, ...] = (
         (),
         _JUDGING,
     ),
-    # How far it is.
+    # Progress.
     MetricSpec(
         "callwarden_watermark_timestamp_seconds",
         "gauge",
@@ -160,7 +160,7 @@ JUDGING: tuple[MetricSpec, ...] = (
         "Time since a record of the topic arrived in the partitions of this worker",
         (_INPUT,),
     ),
-    # Whether it is well.
+    # Health.
     MetricSpec(
         "callwarden_partition",
         "gauge",
