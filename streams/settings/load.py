@@ -1,7 +1,7 @@
-"""Reads the settings: of the command line, of the environment, of a file, in this order; once, and validated whole.
+"""Reads and validates all settings: of the command line, the environment and a file, in this order of precedence.
 
 SettingsError (ValueError)
-    carries all faults, each a line `CALLWARDEN_X: what is wrong, what would be right`, or `FILE:LINE:COLUMN: x: ...`
+    has all faults, each a line `CALLWARDEN_X: the fault; what is expected` or `FILE:LINE:COLUMN: x: ...`
 """
 
 import difflib
@@ -26,13 +26,13 @@ NOT_SETTINGS: Final = frozenset(
     PREFIX + name
     for name in ("PSEUDONYM_KEY", "REQUIRE_SERVICES", "TEST_ATTACK_S", "TEST_BROKER", "TEST_NOW_MS", "TEST_SEED")
 )
-"""Variables that begin like settings and are read elsewhere: by mappings, and by the tests."""
-# What Kubernetes puts into every container of a namespace that has a service by our name.
+"""Variables with the prefix of settings that are read elsewhere: by mappings and by the tests."""
+# Variables that Kubernetes sets in every container of a namespace with a service of our name.
 _OF_A_SERVICE = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_[0-9]+_(TCP|UDP)(_PROTO|_PORT|_ADDR)?$")
 
 
 class SettingsError(ValueError):
-    """Settings that cannot be used. ``faults`` are all of their faults, a line each."""
+    """The settings are invalid. ``faults`` has all faults, a line each."""
 
     def __init__(self, faults: Iterable[str]) -> None:
         self.faults = tuple(faults)
@@ -41,13 +41,13 @@ class SettingsError(ValueError):
 
 @dataclass(slots=True)
 class GivenSettings:
-    """What was given, by the names of fields: ``values`` as they stand there, ``sources`` where."""
+    """The given settings by field name: their ``values`` as written, and their ``sources``."""
 
     values: dict[str, object] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, value: object, source: str) -> None:
-        """A value stands above one that was given before."""
+        """Set a value; it overrides an earlier one."""
         self.values[name], self.sources[name] = value, source
 
     def source(self, name: str) -> str:
@@ -55,7 +55,7 @@ class GivenSettings:
         return self.sources.get(name, "default")
 
     def at(self, name: str) -> str:
-        """What a fault of it is told by: its place; of what was not given, that of what does not go without it."""
+        """The place that a fault of the field names; if it was not given, that of the field that requires it."""
         source = self.source(name if name in self.sources else ASKED_FOR_BY.get(name, name))
         if source in ("default", "environment"):
             return variable(name)
@@ -63,16 +63,15 @@ class GivenSettings:
 
 
 def load(options: Mapping[str, object] | None = None) -> Settings:
-    """The settings of the file that the environment names, those of the environment above them, and above these those
-    of the command line. Raises SettingsError with all faults.
+    """The settings of the file that the environment names, overridden by the environment, then by the command line.
 
-    ``options`` are by the names of fields; None is an option that was not given.
+    ``options`` are by field name; None is an option that was not given. Raises SettingsError with all faults.
     """
     return read(options)[0]
 
 
 def read(options: Mapping[str, object] | None = None) -> tuple[Settings, GivenSettings]:
-    """As `load`, and what of it was given, and where."""
+    """As `load`, and the given values with their sources."""
     given = GivenSettings()
     faults = [*_unknown(os.environ), *_of_file(given)]
     environment = {name.upper(): value for name, value in os.environ.items() if value}
@@ -87,7 +86,7 @@ def read(options: Mapping[str, object] | None = None) -> tuple[Settings, GivenSe
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_input=False):
             at = str(fault["loc"][0])
-            name = aliases.get(at, at)  # a default that is wrong is told by its field
+            name = aliases.get(at, at)  # a fault of a default has the field's name
             told = fault.get("ctx", {}).get("error", fault["msg"])
             faults.append(f"{given.at(name)}: {told}")
         raise SettingsError(faults) from None
@@ -102,7 +101,7 @@ def read(options: Mapping[str, object] | None = None) -> tuple[Settings, GivenSe
 
 
 def _option(name: str) -> str:
-    # As the commands have it: `--port` of `callwarden ledger run` is CALLWARDEN_LEDGER_PORT.
+    # As in the commands: `--port` of `callwarden ledger run` is CALLWARDEN_LEDGER_PORT.
     option = "bootstrap" if name == "bootstrap_servers" else re.sub("^(billing|ledger|notify)_|_ms$", "", name)
     return f"--{option.replace('_', '-')}"
 
@@ -114,7 +113,7 @@ def _pem(error: ssl.SSLError) -> str:
 
 
 def _of_file(given: GivenSettings) -> Iterator[str]:
-    """Add what the file gives; what is wrong with it."""
+    """Add the settings of the file; yields its faults."""
     path = os.environ.get(FILE)
     if not path:
         return
@@ -160,7 +159,7 @@ def _as_written(value: object) -> str:
 
 
 def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
-    """A setting under a name that nobody reads would be passed over without a word."""
+    """Yield a fault for each variable that has our prefix but is unknown: it would be ignored silently."""
     known = {FILE, *map(variable, Settings.model_fields)}
     bare = sorted(name.removeprefix(PREFIX) for name in known)
     for name, value in sorted(environment.items()):

@@ -1,4 +1,4 @@
-"""The values that settings may have: each is read from text, and refused with what would be right."""
+"""The types of settings: each parses a text, or raises ValueError that states what is expected."""
 
 import re
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from monitor.text.timestamps import parse_moment
 
 _YEAR_1990_MS: Final = 631_152_000_000
 _YEAR_2100_MS: Final = 4_102_444_800_000
-_LONGEST_TOPIC: Final = 249  # of Kafka's
+_LONGEST_TOPIC: Final = 249  # Kafka's limit
 _OURS: Final = len("dead-letter")
 
 
 def duration(least: int, most: int) -> BeforeValidator:
-    """A duration as the policy writes them, between two of ms, as ms."""
+    """A duration in the policy's notation, as ms from ``least`` to ``most``."""
     return BeforeValidator(_duration_reader(least, most))
 
 
@@ -44,7 +44,7 @@ def short_duration(least: int, most: int) -> BeforeValidator:
 
 
 def whole(least: int, most: int) -> BeforeValidator:
-    """A whole number between two."""
+    """A whole number from ``least`` to ``most``."""
 
     def read(value: object) -> int:
         text = str(value).strip()
@@ -68,7 +68,7 @@ def _moment(value: object) -> int | None:
 
 
 def decimal(least: float, most: float) -> BeforeValidator:
-    """A number between two."""
+    """A number from ``least`` to ``most``."""
 
     def read(value: object) -> float:
         text = str(value).strip()
@@ -80,7 +80,7 @@ def decimal(least: float, most: float) -> BeforeValidator:
 
 
 def one_of(*choices: str, change: Callable[[str], str] = str.upper) -> BeforeValidator:
-    """One of some words, which ``change`` brings into their own form."""
+    """One of ``choices``; ``change`` normalizes the given word first."""
 
     def read(value: object) -> str:
         chosen = change(str(value).strip())
