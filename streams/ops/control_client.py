@@ -54,7 +54,7 @@ async def start_writer(cluster: Cluster, application_id: str) -> AsyncIterator[W
     """A started writer for an operator's transactions.
 
     All operators of an application share a transactional id: with such a writer, everything that earlier ones wrote is
-    visible, and of two at the same time, one raises Superseded. Raises TransientError and PermanentError.
+    visible, and of two at the same time one raises Superseded. Raises TransientError and PermanentError.
     """
     writer = cluster.writer(f"{application_id}-operator")
     try:

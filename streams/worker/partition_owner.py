@@ -47,7 +47,7 @@ _LARGE = 50_000  # work, counted in calls of closing panes: more is decided and 
 _MOST_AT_ONCE = 5_000  # records or lapses decided in one transaction
 _LOOK_S = 0.25  # least interval of early evaluations: their cost depends on what is open, not on what has come
 _LOOK_REST = 10.0  # the next one also waits this many times the duration of the last
-_QUIET_S = 1.0  # a partition without new records for this long has been read to its end, or its turn is over
+_QUIET_S = 1.0  # without new records for longer, a partition has been read to its end; others may take turns with it
 _SOON_S = 1.0  # output that is not urgent is committed within this time
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
 _PRESENT_MS = 10_000  # records newer than this mean that the partition has caught up
@@ -88,7 +88,7 @@ class PartitionOwner:
     # Assignment and revocation ----------------------------------------------------------------------------------
 
     def begin(self, after_s: float = 0.0) -> None:
-        """Open the partition: it was assigned, or is retried, ``after_s`` from now."""
+        """Open the partition, which was assigned or is retried, ``after_s`` seconds from now."""
         self._show(OwnerPhase.OPENING)
         self._consumer.pause(self._tps)
         self._held = []
@@ -451,7 +451,7 @@ class PartitionOwner:
             self._committing = asyncio.create_task(self._commit(), name=f"commit-{self.number}")
 
     def _looked(self, began_s: float) -> None:
-        """Schedule the next early evaluation so that evaluations take a small share of the time."""
+        """Record an early evaluation that began at ``began_s``, and delay the next in proportion to its duration."""
         self._looked_s = asyncio.get_running_loop().time()
         self._look_after_s = max(_LOOK_S, _LOOK_REST * (self._looked_s - began_s))
 
@@ -540,7 +540,7 @@ class PartitionOwner:
 
     @contextmanager
     def _guard(self, at: str) -> Iterator[None]:
-        """Make an error stop this partition, not the worker (the next owner would then fail likewise)."""
+        """Make an error stop only this partition: else it would end this worker, and then the next owner's."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - stops this partition, loudly

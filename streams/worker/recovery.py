@@ -217,8 +217,8 @@ async def _begin(
 def pending_commands(commands: Commands, notes: Notes, names: TopicNames) -> Commands:
     """The commands after the last that was noted as applied or refused: those before it were handled, too.
 
-    Otherwise a policy that was superseded since would be applied again, after its successor, and one that was refused
-    because of the state's format would be taken by a worker with another format.
+    Otherwise a policy that was superseded since would be applied again, after its successor, and a worker with another
+    policy or release could apply one that was refused.
     """
     every = [(note, None if of is None else names.inputs[of]) for of, some in notes.items() for note in some]
     done = [

@@ -66,7 +66,7 @@ def on_log_ends(
 ) -> None:
     """Call ``tell`` with the ends of partitions in each fetch response; ``unanswered`` tracks the open fetches.
 
-    `AIOKafkaConsumer.last_poll_timestamp` is no substitute: it is wall-clock time when the response was handled.
+    `AIOKafkaConsumer.last_poll_timestamp` is not a substitute: it is wall-clock time when the response was handled.
     """
     network = client._client
     send = network.send
