@@ -1,4 +1,4 @@
-"""The stream task of one partition number: reads its sources in order, feeds the shard, checkpoints.
+"""The stream task of one partition number: reads its sources in order, feeds the shard, writes checkpoints.
 
-`task` is the entrance. It may import `monitor.decoding` and `monitor.core`; it knows no broker.
+`task` is the entry point. It may import `monitor.decoding` and `monitor.core`; it does not depend on a broker.
 """

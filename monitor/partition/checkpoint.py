@@ -1,4 +1,4 @@
-"""The stored head of a partition: where it was, and what must be the same for another to go on from there."""
+"""The stored head of a partition: its position, and what must match for a task to resume from it."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -30,15 +30,16 @@ __all__ = [
 ]
 
 HANDOVER: Final = "handover"
-"""The key of what a former owner had read and not decided."""
+"""The key of the handover: what the previous owner had read and not decided."""
 
 
 class CheckpointMetadata(Struct):
-    """All that is stored of a partition, besides the shard's entries. ``control``: commands before it are done.
+    """The stored state of a partition besides the shard entries. ``control``: commands before this offset are done.
 
-    ``handed_over``: a handover was stored with it; any other, whose deletion a reader may have missed, is of the past.
-    ``entries``: how many of the shard are stored with it. ``inputs`` are the topics of its sources, in their order;
-    empty: not known yet. ``policy_sha256`` is that in force before the watermark, ``versions`` those that are needed.
+    ``handed_over``: a handover was stored with this head. Ignore any other handover: it is outdated, and a reader may
+    have missed its deletion. ``entries`` is the number of stored shard entries. ``inputs`` are the topics of the
+    sources, in order; empty if not known yet. ``policy_sha256`` is the policy in force before the watermark,
+    ``versions`` those that are needed.
     """
 
     place: PartitionIdentity
@@ -59,7 +60,7 @@ class CheckpointMetadata(Struct):
     format: int = FORMAT
 
     def must_match(self, mine: PartitionIdentity, secret: str) -> None:
-        """Whether a partition of this place and secret can go on from it. MismatchError."""
+        """Check that a partition with this identity and secret can resume from it. Raises MismatchError if not."""
         place = self.place
         if place.partitions != mine.partitions:
             raise MismatchError(
@@ -78,7 +79,7 @@ class CheckpointMetadata(Struct):
 
 
 def must_be_whole(counted: int, keys: Iterable[str]) -> set[str]:
-    """Those of these keys of stored blobs that are of the shard's entries. MissingPartError: fewer than ``counted``."""
+    """The keys among ``keys`` of shard entries. Raises MissingChunkError if there are fewer than ``counted``."""
     entries = entries_of(keys)
     if len(entries) < counted:
         raise MissingChunkError(f"of the {counted} entries that its head counts there are {len(entries)}")
@@ -86,7 +87,7 @@ def must_be_whole(counted: int, keys: Iterable[str]) -> set[str]:
 
 
 class PartitionHandover(Struct):
-    """Where the sources were when they were given up, and what the shard had read and not decided."""
+    """The positions of the sources when they were released, and what the shard had read and not decided."""
 
     offsets: list[int]
     clocks_ms: list[int]
@@ -94,7 +95,7 @@ class PartitionHandover(Struct):
 
 
 class MismatchError(ValueError):
-    """The stored state was made under other circumstances, under which it cannot go on."""
+    """The stored state does not match this partition, its secret or its policies, so the task cannot resume from it."""
 
 
 class _Placed(Struct):
@@ -102,11 +103,11 @@ class _Placed(Struct):
 
 
 def place_of(records: Mapping[str, bytes]) -> PartitionIdentity | None:
-    """The place of the partition that these stored records are of, None where the head is not among them."""
+    """The identity of the partition that these records store; None if the head is not among them."""
     packed = packed_head(records)
     return None if packed is None else msgspec.msgpack.decode(packed, type=_Placed).place
 
 
 def secret_fingerprint(secret: bytes) -> str:
-    """By what a state knows the secret that it was made with."""
+    """The fingerprint by which a stored state identifies its secret."""
     return hashlib.sha256(b"callwarden " + secret).hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""The fields of a partition's stored head that do not depend on what it has counted, and where the head is found.
+"""The fields of a partition's stored head that do not depend on its counts, and how to find the head.
 
-They stand apart from `monitor.partition.checkpoint` so that a command that looks at them alone imports neither policies
-nor shards.
+They are separate from `monitor.partition.checkpoint`, so that a command that reads only these fields imports neither
+policies nor shards.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from monitor.partition.chunking import Chunker
 from monitor.partition.key_check import Partitioner
 
 HEAD: Final = "head"
-"""Its key. It is written last: what it names is there when it is."""
+"""The key of the head. The head is written last, so everything that it names exists if the head exists."""
 
 
 class DecidingSettings(Struct, frozen=True):
-    """The worker's settings that decide: ``max_ahead`` (`monitor.partition.source_position`), the others in
-    `monitor.partition.idleness`.
+    """The worker settings that affect decisions. See `monitor.partition.source_position` for ``max_ahead_ms`` and
+    `monitor.partition.idleness` for the others.
     """
 
     idle_after_ms: int = 30_000
@@ -27,7 +27,7 @@ class DecidingSettings(Struct, frozen=True):
 
 
 class PartitionIdentity(Struct, frozen=True):
-    """Which partition this is, of how many, and how producers place keys."""
+    """The partition number, the number of partitions, and how producers place keys."""
 
     number: int
     partitions: int
@@ -35,12 +35,12 @@ class PartitionIdentity(Struct, frozen=True):
 
 
 class InputTopic(Struct, frozen=True):
-    """An input topic by its name and the id that Kafka gave it: one that is created again has another id."""
+    """An input topic by its name and its Kafka topic id. A recreated topic has another id."""
 
     name: str
     id: str
 
 
 def packed_head(records: Mapping[str, bytes]) -> bytes | None:
-    """The head as it is among these stored records, None where it is not. MissingPartError."""
+    """The encoded head among these stored records; None if absent. Raises MissingChunkError if a part is missing."""
     return Chunker().join({key: value for key, value in records.items() if key.startswith(f"{HEAD}/")}).get(HEAD)

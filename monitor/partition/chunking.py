@@ -1,22 +1,22 @@
-"""Stored entries: blobs under keys become records of a compacted topic, cut where they are too long for one."""
+"""Chunking: stores blobs by key as records of a compacted topic, split if they are too long for one record."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 PART_BYTES: Final = 900_000
-"""A broker refuses records of a megabyte by default; the rest is room for key and headers."""
+"""The most bytes in a part. By default a broker rejects records above a megabyte; the rest is for key and headers."""
 
 _COUNT_BYTES: Final = 2
 
 
 class Chunker:
-    """Cuts blobs into parts ``<key>/<number>``, each led by the count of parts, and deletes parts that are no more."""
+    """Splits blobs into parts ``<key>/<number>``, each prefixed with the number of parts, and deletes unused parts."""
 
     def __init__(self) -> None:
-        self._parts: dict[str, int] = {}  # of blobs with more than one
+        self._parts: dict[str, int] = {}  # the number of parts of blobs with more than one
 
     def cut(self, blobs: Iterable[tuple[str, bytes | None]]) -> list[tuple[str, bytes | None]]:
-        """The records that store these blobs, in their order; None deletes."""
+        """The records that store these blobs, in order. None deletes a record."""
         records: list[tuple[str, bytes | None]] = []
         for key, blob in blobs:
             before = self._parts.pop(key, 1)
@@ -33,7 +33,7 @@ class Chunker:
         return records
 
     def join(self, records: Mapping[str, bytes]) -> dict[str, bytes]:
-        """The blobs that these records store. MissingPartError."""
+        """Join records to blobs. Raises MissingChunkError if a part is missing."""
         blobs: dict[str, bytes] = {}
         for name, value in records.items():
             key, _, part = name.rpartition("/")
@@ -52,4 +52,4 @@ class Chunker:
 
 
 class MissingChunkError(ValueError):
-    """What was stored is not whole."""
+    """The stored state is incomplete."""

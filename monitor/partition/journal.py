@@ -1,6 +1,6 @@
-"""Notes: what was not in a source's records and yet decided, each at the offset before which it took effect.
+"""Notes: facts that affect decisions but are not in a source's records, each at the offset before which it applies.
 
-What an operator commanded is noted with who did (``by``), when (``at_ms``, by the operator's machine) and why.
+The note of an operator command has who gave it (``by``), when (``at_ms``, on the operator's machine) and why.
 """
 
 from typing import Any
@@ -9,21 +9,21 @@ from msgspec import Struct
 
 
 class ClockAdvance(Struct, frozen=True, tag="move"):
-    """The source was silent: its clock went on to ``clock_ms`` before the record at ``offset``."""
+    """The source was silent: its clock advanced to ``clock_ms`` before the record at ``offset``."""
 
     offset: int
     clock_ms: int
 
 
 class MaxAheadChange(Struct, frozen=True, tag="limit"):
-    """From ``offset`` on, records may be ``max_ahead_ms`` ahead of their timestamps."""
+    """From ``offset`` on, records may be up to ``max_ahead_ms`` ahead of their timestamps."""
 
     offset: int
     max_ahead_ms: int
 
 
 class SkippedRecord(Struct, frozen=True, tag="skip"):
-    """The operator had the record at ``offset`` refused, or all from there to ``through``, which could not be read."""
+    """The operator skipped the record at ``offset``, or the unreadable records from ``offset`` to ``through``."""
 
     offset: int
     reason: str
@@ -33,12 +33,12 @@ class SkippedRecord(Struct, frozen=True, tag="skip"):
 
     @property
     def last(self) -> int:
-        """The last offset that it is of."""
+        """The last skipped offset."""
         return self.offset if self.through is None else self.through
 
 
 class OutageEnded(Struct, frozen=True, tag="end_outage"):
-    """The operator said that no calls were away; the clock moves that came of it are notes of their own."""
+    """The operator declared that no calls are missing. The resulting clock advances have their own notes."""
 
     offset: int
     reason: str
@@ -47,9 +47,9 @@ class OutageEnded(Struct, frozen=True, tag="end_outage"):
 
 
 class LostInput(Struct, frozen=True, tag="lost_input"):
-    """The operator accepted that records from ``needed`` on were gone: the source went on at ``offset``.
+    """The operator accepted the loss of records from ``needed`` on: the source resumed at ``offset``.
 
-    ``anew``: its log was made anew, and what had been noted of offsets until then is of another log.
+    ``anew``: the log was recreated, and earlier notes about offsets refer to the old log.
     """
 
     offset: int
@@ -61,7 +61,7 @@ class LostInput(Struct, frozen=True, tag="lost_input"):
 
 
 class LostState(Struct, frozen=True, tag="lost_state"):
-    """The operator accepted that the state was made anew; ``offset`` is that at which enforcement ended then."""
+    """The operator accepted a rebuild of the lost state. ``offset`` is the end of the enforcement log at that time."""
 
     offset: int
     reason: str
@@ -70,10 +70,10 @@ class LostState(Struct, frozen=True, tag="lost_state"):
 
 
 class PolicyChange(Struct, frozen=True, tag="policy"):
-    """Windows that end at ``from_ms`` or later, and records of then or later, are decided under this policy.
+    """Windows that end at ``from_ms`` or later, and records from then on, are decided under this policy.
 
-    ``policy`` is the resolved policy as `monitor.policy.serialize` writes it, ``sha256`` its hash, as events name it.
-    That with which a state was begun has ``from_ms`` 0.
+    ``policy`` is the resolved policy as `monitor.policy.serialize` writes it; ``sha256`` is its hash, as in events.
+    The first policy of a state has ``from_ms`` 0.
     """
 
     from_ms: int
@@ -85,7 +85,7 @@ class PolicyChange(Struct, frozen=True, tag="policy"):
 
 
 class PolicyWithdrawal(Struct, frozen=True, tag="withdraw"):
-    """The policy that was to hold from ``from_ms`` on is not to: it was still to come, and has decided nothing."""
+    """The policy change at ``from_ms`` was withdrawn before it decided anything."""
 
     from_ms: int
     sha256: str
@@ -95,15 +95,15 @@ class PolicyWithdrawal(Struct, frozen=True, tag="withdraw"):
 
 
 class EnforceFrom(Struct, frozen=True, tag="enforce_from"):
-    """The partition was begun so: what was before ``from_ms`` is known and counted, and decides nothing."""
+    """The partition was started so that events before ``from_ms`` are counted but decide nothing."""
 
     from_ms: int
 
 
 class RefusedCommand(Struct, frozen=True, tag="refused"):
-    """The operator's command at ``offset`` of the control log cannot be done, and is done with.
+    """The operator command at ``offset`` of the control log was refused and is not retried.
 
-    ``by`` and ``at_ms`` are the command's.
+    ``by`` and ``at_ms`` are those of the command.
     """
 
     offset: int
@@ -124,6 +124,6 @@ Note = (
     | EnforceFrom
     | RefusedCommand
 )
-"""Those of the partition (`LostState`, `PolicyChange`, `PolicyWithdrawal`, `EnforceFrom`, `RefusedCommand`) stand
-without a source.
+"""Notes of the partition (`LostState`, `PolicyChange`, `PolicyWithdrawal`, `EnforceFrom`, `RefusedCommand`) have no
+source.
 """

@@ -1,4 +1,4 @@
-"""Keying: whether a topic's record lies where its tenant's records belong: right topic, key and partition."""
+"""Key check: whether a record is in the right topic, with the right key, in the right partition for its tenant."""
 
 import zlib
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _SETTING = {
     "murmur2": "murmur2 (the default of Java's client and of aiokafka; librdkafka: partitioner=murmur2_random)",
     "crc32": "crc32 (librdkafka's default: partitioner=consistent_random)",
 }
-_MANY_TENANTS = 1_000_000  # names that are remembered to lie right; more would be a leak
+_MANY_TENANTS = 1_000_000  # the most tenant ids cached as belonging here, to bound the memory
 
 
 def murmur2(data: bytes) -> int:
@@ -36,12 +36,12 @@ def murmur2(data: bytes) -> int:
 
 
 def partition_of(key: bytes, partitions: int, partitioner: Partitioner) -> int:
-    """Where a producer with that partitioner puts a record with that key."""
+    """The partition in which a producer with that partitioner puts a record with that key."""
     return (murmur2(key) & 0x7FFFFFFF if partitioner == "murmur2" else zlib.crc32(key)) % partitions
 
 
 class KeyCheck:
-    """What a record's place in the topics of partition ``number`` of ``partitions`` must be."""
+    """Checks records in the topics of partition ``number`` of ``partitions``."""
 
     def __init__(self, number: int, partitions: int, partitioner: Partitioner) -> None:
         self.number = number
@@ -50,7 +50,7 @@ class KeyCheck:
         self._at_home: set[str] = set()
 
     def check(self, topic: str, decoded: "DecodedRows", keys: Sequence[bytes | None]) -> None:
-        """Refuse what does not belong into ``topic`` (a bare name) under its key, or not into this partition."""
+        """Refuse records with the wrong topic (``topic`` is a bare name), the wrong key or the wrong partition."""
         faults: dict[int, str] = {}
         if decoded.calls is not None and len(decoded.call_rows):
             rows = decoded.call_rows
@@ -60,7 +60,7 @@ class KeyCheck:
                 encoded = [name.encode() for name in decoded.names]
                 tenants = decoded.calls.tenant.tolist()
                 mine = keys if len(rows) == len(keys) else [keys[row] for row in rows.tolist()]
-                # Two comparisons in C for the usual case, in which all lie here and all keys are right.
+                # Two comparisons in C cover the usual case: all tenants belong here, and all keys are right.
                 if not self._all_lie_here(decoded.names) or mine != list(map(encoded.__getitem__, tenants)):
                     for row, tenant, key in zip(rows.tolist(), tenants, mine, strict=True):
                         if fault := self._fault(decoded.names[tenant], key):

@@ -1,4 +1,4 @@
-"""What of a topic's records is valid; and the newest valid call of a log that somebody else owns."""
+"""Validation of a topic's records, and the newest valid call of a log that another worker owns."""
 
 from collections.abc import Mapping
 
@@ -27,7 +27,7 @@ def valid_rows(
     max_ahead_ms: NDArray[np.int64] | int,
     skipped: Mapping[int, str],
 ) -> DecodedRows:
-    """The rows decoded; refused is what cannot be read, lies in the wrong place, is too far ahead, or ``skipped``."""
+    """Decode rows. Refuses those that are unreadable, in the wrong place, too far ahead, or ``skipped``."""
     reasons = {offset: one.reason for offset, one in rows.unreadable.items()} | dict(skipped)
     decoded = decoder.messages(rows.values, rows.offsets, reasons)
     if keying is not None and rows.keys is not None:
@@ -37,9 +37,9 @@ def valid_rows(
 
 
 class LogTail:
-    """The end of a log of calls that somebody else owns, of which a few records are read with each look at it.
+    """The end of a log of calls that another worker owns. A few records are read at each observation.
 
-    It judges them as their owner does. What lies between two of its pieces is taken to be like them.
+    Records are validated as by their owner. Records between two pieces are assumed to be similar to them.
     """
 
     def __init__(self, policy: Policy, secret: bytes, place: PartitionIdentity, max_ahead_ms: int) -> None:
@@ -50,27 +50,27 @@ class LogTail:
         self._begun = False
 
     def begin(self, start: int) -> None:
-        """The next rows are from ``start`` on; what is before it at the first time may be later than all before."""
+        """Announce that the next rows start at ``start``. On the first call, records before it may show activity."""
         if not self._begun or start < self._at.source.offset:
             self._at, self._begun = SourceProgress(Source(_CALLS), [], led=start), True
 
     def read(self, rows: RecordBatch) -> None:
-        """The next rows, after `begin`."""
+        """Read the next rows, after `begin`."""
         if len(rows):
             decoded = valid_rows(rows, _CALLS, self._decoder, self._keying, self._max_ahead_ms, {})
             self._at.reads(decoded, rows.offsets, rows.timestamps_ms, self._lateness_ms)
         self._at.source.offset = rows.stop
 
     def end(self, offset: int) -> None:
-        """There is nothing to read before ``offset``."""
+        """Record that there is nothing to read before ``offset``."""
         self._at.source.offset = offset
 
     @property
     def reading(self) -> ReadProgress:
-        """How far it was read."""
+        """How far the log was read."""
         return ReadProgress(self._at.source.offset, self._at.led)
 
     @property
     def newest_ms(self) -> int | None:
-        """The largest event time of the valid calls among the records that were read, None where there was none."""
+        """The largest event time of the valid calls read; None if there were none."""
         return self._at.newest_ms or None

@@ -1,4 +1,4 @@
-"""Offsets: which places of a log something is known of, as many as somebody who repeats a record likes."""
+"""A set of log offsets. It is compact, because a producer that repeats a record can make it arbitrarily large."""
 
 import numpy as np
 from msgspec import Struct
@@ -16,7 +16,7 @@ class _Stored(Struct, array_like=True):
 
 
 class OffsetSet:
-    """A set of offsets that come in ascending order as a rule, and leave in it. Memory: 8 bytes each."""
+    """A set of offsets that are usually added in ascending order, and are removed in it. Memory: 8 bytes each."""
 
     def __init__(self) -> None:
         self._joined: _Array = np.empty(0, np.int64)  # ascending
@@ -26,7 +26,7 @@ class OffsetSet:
         return len(self._joined) + sum(map(len, self._more))
 
     def add(self, offsets: _Array) -> None:
-        """Take these offsets, ascending; any of them may be known."""
+        """Add these offsets, ascending. They may already be in the set."""
         last = self._more[-1] if self._more else self._joined
         if len(offsets) and len(last) and offsets[0] <= last[-1]:
             self._joined, self._more = np.union1d(self._all(), offsets), []
@@ -34,7 +34,7 @@ class OffsetSet:
             self._more.append(offsets)
 
     def among(self, offsets: _Array) -> NDArray[np.bool_]:
-        """Which of these offsets are known."""
+        """Which of these offsets are in the set."""
         known = self._all()
         if not len(known) or not len(offsets) or offsets[0] > known[-1]:
             return np.zeros(len(offsets), np.bool_)
@@ -43,14 +43,14 @@ class OffsetSet:
         return found
 
     def forget(self, before: int) -> None:
-        """Let go of the offsets below ``before``."""
+        """Remove the offsets below ``before``."""
         known = self._all()
         gone = int(known.searchsorted(before))
         if gone:
             self._joined = known[gone:].copy()
 
     def encode(self) -> bytes:
-        """As they are stored: a byte each as a rule, before it is compressed."""
+        """Encode the set for storage: usually one byte per offset before compression."""
         known = self._all()
         if not len(known):
             return b""
@@ -58,7 +58,7 @@ class OffsetSet:
 
     @classmethod
     def decode(cls, data: bytes) -> "OffsetSet":
-        """What was stored. StateFormatError."""
+        """Decode a stored set. Raises StateFormatError if its format is unknown."""
         offsets = cls()
         if data:
             stored = Unpacker(_Stored, "stored offsets")(data)

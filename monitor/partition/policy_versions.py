@@ -1,4 +1,4 @@
-"""Succession: the policies of one partition, past, in force and to come, and how they are stored with its state."""
+"""Policy versions: the past, current and future policies of one partition, and their storage with its state."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -16,18 +16,18 @@ from monitor.policy.model import Policy
 from monitor.policy.timeline import PolicyVersion, next_change_ms, version_at
 
 POLICY: Final = "policy-"
-"""What the keys of policies begin with."""
+"""The prefix of policy keys."""
 
 
 class PolicyVersionRef(Struct):
-    """From when a policy holds, and its hash, under which its text is stored beside the head."""
+    """The start time of a policy, and its hash. The text is stored beside the head, under the hash."""
 
     from_ms: int
     sha256: str
 
 
 class PolicyVersions:
-    """Eras in order of time. Those before the one in force are kept as long as panes of theirs are needed."""
+    """Policy versions in order of time. Past versions are kept while panes of their time are needed."""
 
     def __init__(self, policy: Policy) -> None:
         self.versions = [PolicyVersion(0, policy)]
@@ -37,7 +37,10 @@ class PolicyVersions:
 
     @classmethod
     def stored(cls, heads: Iterable[PolicyVersionRef], blobs: Mapping[str, bytes], at_ms: int) -> "PolicyVersions":
-        """What was stored when all before ``at_ms`` was decided. LostPolicyError."""
+        """Load the versions as stored when everything before ``at_ms`` was decided.
+
+        Raises LostPolicyError if a policy is missing or unreadable.
+        """
         versions = [PolicyVersion(head.from_ms, _stored(head.sha256, blobs)) for head in heads]
         made = cls(versions[0].policy)
         made.versions, made.lateness = versions, LateLine.of(versions)
@@ -47,40 +50,40 @@ class PolicyVersions:
 
     @property
     def number(self) -> int:
-        """Which of the policy versions is in force."""
+        """The index of the policy version in force."""
         return self._number
 
     @property
     def policy(self) -> Policy:
-        """The one in force."""
+        """The policy in force."""
         return self.versions[self._number].policy
 
     @property
     def newest(self) -> PolicyVersion:
-        """The last that is known, which may be still to come."""
+        """The last known version, which may be in the future."""
         return self.versions[-1]
 
     @property
     def coming(self) -> PolicyVersion | None:
-        """The next."""
+        """The next version, if any."""
         return self.versions[self._number + 1] if self._number + 1 < len(self.versions) else None
 
     @property
     def history(self) -> FieldAvailability:
-        """Those up to the one in force."""
+        """The versions up to the one in force."""
         return FieldAvailability(self.versions[: self._number + 1])
 
     def note(self, version: PolicyVersion, reason: str = "", by: str = "", at_ms: int = 0) -> PolicyChange:
-        """What the clock log says of an policy version."""
+        """The note of a policy version for the clock log."""
         return PolicyChange(version.from_ms, version.policy.sha256, to_plain(version.policy), reason, by, at_ms)
 
     def switch(
         self, plain: dict[str, Any], sha256: str, from_ms: int, judged_ms: int, late_ms: int
     ) -> PolicyVersion | str:
-        """The policy holds from ``from_ms``, or the first boundary from there on by which nothing is decided already.
+        """Add a policy from ``from_ms``, or from the first later boundary at which nothing is decided yet.
 
-        All before ``judged_ms`` was decided, and all below ``late_ms`` found late, by the policy before. Returns
-        the policy version, or what is wrong.
+        The previous policy has decided everything before ``judged_ms``, and found calls below ``late_ms`` late. Returns
+        the policy version, or an error message.
         """
         if self.newest.policy.sha256 == sha256:
             return f"the policy {sha256[:12]} holds already, or will from {self.newest.from_ms} on"
@@ -88,7 +91,7 @@ class PolicyVersions:
             policy = from_plain(plain, sha256)
         except PolicyError as error:
             return f"the policy cannot be read by this release: {error}"
-        # What lies below a source's late line was found late by the policy before, though it is not judged yet.
+        # Calls below a source's late line were found late by the previous policy, even if not decided yet.
         after_ms = max(judged_ms, late_ms) if self._touches_late(policy, self.newest.policy) else judged_ms
         version = PolicyVersion(next_change_ms(max(from_ms, after_ms + 1, self.newest.from_ms + 1)), policy)
         self.versions.append(version)
@@ -96,9 +99,9 @@ class PolicyVersions:
         return version
 
     def withdraw(self, sha256s: Collection[str], judged_ms: int, late_ms: int) -> list[PolicyVersion] | str:
-        """Take back those of these that are still to come: nothing has been decided, or found late, by them.
+        """Withdraw the future versions among these policies: those that have not decided anything or made calls late.
 
-        ``judged_ms`` and ``late_ms`` as for `switch`. Those that are taken back, or why there is none.
+        ``judged_ms`` and ``late_ms`` are as for `switch`. Returns the withdrawn versions, or why there are none.
         """
         gone = []
         for place in range(len(self.versions) - 1, self._number, -1):
@@ -121,9 +124,10 @@ class PolicyVersions:
         return after.lateness_ms != before.lateness_ms
 
     def recall(self, notes: Sequence[PolicyChange | PolicyWithdrawal]) -> None:
-        """Add what was noted, in its order; where nothing was restored, what was noted as the first is. PolicyError.
+        """Apply noted changes, in order. If nothing was restored, the first policy is the noted one.
 
-        The notes may be those that led to what was restored, too, and what that has forgotten may be among them.
+        The notes may include changes that the restored versions already contain or have forgotten. Raises PolicyError
+        if a noted policy cannot be read.
         """
         first = next((note for note in notes if isinstance(note, PolicyChange) and note.from_ms == 0), None)
         if first is not None and not self._stored:
@@ -143,11 +147,11 @@ class PolicyVersions:
     # State ------------------------------------------------------------------------------------------------------
 
     def heads(self) -> list[PolicyVersionRef]:
-        """What the head has of them."""
+        """The references for the stored head."""
         return [PolicyVersionRef(version.from_ms, version.policy.sha256) for version in self.versions]
 
     def changes(self) -> list[tuple[str, bytes | None]]:
-        """The entries with their texts that are to be stored since the last call, None where one is to be deleted."""
+        """The policy entries to store since the last call. None marks an entry to delete."""
         needed = {version.policy.sha256: version.policy for version in self.versions}
         fresh: list[tuple[str, bytes | None]] = [
             (_key(sha256), _packed(policy)) for sha256, policy in needed.items() if sha256 not in self._stored
@@ -157,24 +161,24 @@ class PolicyVersions:
         return fresh + gone
 
     def forget(self, at_ms: int, clock_ms: int) -> None:
-        """Forget policy versions of which nothing is needed any more.
+        """Delete policy versions that are no longer needed.
 
-        All windows that end up to ``at_ms`` were judged, and no record comes again before which a source's clock was
-        less than ``clock_ms``: the late line is to be what it was, also where a longer lateness held it at the change.
+        All windows that end up to ``at_ms`` were evaluated, and no record will be read again at a source clock below
+        ``clock_ms``. Late lines must not change, even where a longer lateness held the line at a policy change.
         """
         while self._number and clock_ms - self.versions[1].policy.lateness_ms >= (after := self.versions[1].from_ms):
             longest_ms = max(
                 (rule.window_ms for version in self.versions[1:] for rule in version.policy.rules), default=0
             )
             if at_ms < -(-after // HOUR_MS) * HOUR_MS + longest_ms:
-                return  # panes are stored from the beginning of an hour on
+                return  # panes are stored from the start of an hour
             del self.versions[0]
             self._number -= 1
             self.lateness = LateLine.of(self.versions)
 
 
 class LostPolicyError(ValueError):
-    """The state's policy is not there, or not whole."""
+    """A policy of the stored state is missing, or cannot be read."""
 
 
 def _stored(sha256: str, blobs: Mapping[str, bytes]) -> Policy:

@@ -1,4 +1,4 @@
-"""Rows: consecutive records of one source, as they come from a topic."""
+"""Record batches: consecutive records of one source, as read from a topic."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class UnreadableRecord(NamedTuple):
-    """Why a row holds no record, though its key and value are as they came; the reason begins with a `Fault`.
+    """Why a row has no valid record. Its key and value are the original bytes; the reason begins with an error code.
 
-    With ``first_offset`` the row stands for a whole record batch, from there to the row's offset, that cannot be taken
-    apart: its value is the batch as it came, without a key.
+    With ``first_offset``, the row represents a whole record batch that cannot be parsed, from that offset to the offset
+    of the row. Its value is the original batch, without a key.
     """
 
     reason: str
@@ -23,10 +23,10 @@ class UnreadableRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RecordBatch:
-    """Consecutive records of one source ``[n]``, in its order; ``start`` and ``stop`` are the positions around them.
+    """Consecutive records of one source ``[n]``, in order. ``start`` and ``stop`` are the positions around them.
 
-    Offsets need not be dense. ``timestamps_ms`` are the broker's. ``keys`` None: they are not looked at.
-    ``unreadable`` names rows, by their offsets, that are no records; it may name others, too.
+    Offsets may have gaps. ``timestamps_ms`` are those of the broker. ``keys`` is None if keys are not checked.
+    ``unreadable`` maps the offsets of rows that are not records to the reason; it may contain other offsets.
     """
 
     start: int
@@ -41,7 +41,7 @@ class RecordBatch:
         return len(self.offsets)
 
     def cut(self, at: Iterable[int]) -> "list[RecordBatch]":
-        """These rows, parted before the first row at or above each of these offsets (ascending)."""
+        """Split the rows before the first row at or above each of these offsets (ascending)."""
         edges = [0, *self.offsets.searchsorted(list(at)).tolist(), len(self)]
         parts: list[RecordBatch] = []
         for start, stop in pairwise(edges):

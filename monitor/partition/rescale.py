@@ -1,8 +1,8 @@
-"""Regrouping: the states of all partitions become those of another count of them, each tenant's where its key goes.
+"""Rescaling: converts the states of all partitions to another number of partitions. Each tenant follows its key.
 
-The former ones were read to their ends and have judged up to one time. What they had read and not decided goes into the
-new ones' logs, sorted by the time at which it is decided, and before all else: to the new partition it is input that
-it has read before.
+The old partitions were read to their ends and have decided up to one common time. What they had read and not decided is
+written to the logs of the new partitions before anything else, sorted by decision time. To a new partition it is input
+that it has read before.
 """
 
 from bisect import bisect_left
@@ -38,15 +38,15 @@ from monitor.partition.task import StreamTask
 from monitor.policy.timeline import PolicyVersion, version_at
 
 _CALLS = INPUTS.index(CALLS)
-_NO_LIMIT_MS = 100 * 366 * 86_400_000  # what was taken once is taken again
+_NO_LIMIT_MS = 100 * 366 * 86_400_000  # records that were accepted once must be accepted again
 
 
 class RescaleError(ValueError):
-    """States that cannot be regrouped as they are."""
+    """The states cannot be rescaled as they are."""
 
 
 class KeptTopics(NamedTuple):
-    """A record that was read and is not decided. ``at_ms`` is when it is decided; ``event_ms`` may be before that."""
+    """A record that was read and is not decided. ``at_ms`` is its decision time; ``event_ms`` may be before that."""
 
     at_ms: int
     event_ms: int
@@ -56,7 +56,7 @@ class KeptTopics(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SourcePartition:
-    """A partition as it was: its head, its other entries, and of each source what was read and is not decided."""
+    """An old partition: its head, its other entries, and for each source the records read and not decided."""
 
     head: CheckpointMetadata
     entries: dict[str, bytes]
@@ -65,19 +65,19 @@ class SourcePartition:
 
     @property
     def history(self) -> FieldAvailability:
-        """The policies up to the one in force."""
+        """The history of policies up to the one in force."""
         return FieldAvailability(self.versions[: version_at(self.versions, self.head.watermark_ms) + 1])
 
     @property
     def coming(self) -> Sequence[PolicyVersion]:
-        """Those that are still to come."""
+        """The future policy versions."""
         return self.versions[version_at(self.versions, self.head.watermark_ms) + 1 :]
 
     @classmethod
     def of(
         cls, partition: StreamTask, records: dict[str, bytes], sources: Sequence[Sequence[RecordBatch]]
     ) -> "SourcePartition":
-        """That of these records, which the new ``partition`` restores, and of what it reads again in ``sources``."""
+        """Build from stored records, which the new task ``partition`` restores, and the input it reads again."""
         partition.restore(records)
         kept = _kept(partition, sources)
         entries = Chunker().join(records)
@@ -87,7 +87,7 @@ class SourcePartition:
 
 @dataclass(frozen=True, slots=True)
 class RescaledPartition:
-    """A new partition: its entries but for the head, and of each source what is to be written before all else."""
+    """A new partition: its entries without the head, and for each source the records to write before anything else."""
 
     number: int
     entries: dict[str, bytes]
@@ -98,9 +98,9 @@ class RescaledPartition:
     def head_at(
         self, offsets: Sequence[Sequence[int]], empty: Sequence[int], clocks_ms: Sequence[int]
     ) -> CheckpointMetadata:
-        """Its head, once what is kept lies at these offsets of its sources, whose clocks are ``clocks_ms`` then.
+        """The head, given the offsets of the kept records in each source, and the source clocks ``clocks_ms``.
 
-        A source of which nothing is kept goes on at ``empty``.
+        A source without kept records resumes at ``empty``.
         """
         lateness = LateLine.of(self.versions)
         sources = [
@@ -111,9 +111,9 @@ class RescaledPartition:
 
 
 def _kept(partition: StreamTask, sources: Sequence[Sequence[RecordBatch]]) -> list[list[KeptTopics]]:
-    """What the partition reads again and keeps undecided.
+    """The records that the partition reads again and does not decide.
 
-    Feeding is asked, row by row: so it is what a worker would take, whatever rules there are for that.
+    They are fed to the task one by one, so the result has exactly the records that a worker would accept.
     """
     kept: list[list[KeptTopics]] = [[] for _ in sources]
     for number, read in enumerate(sources):
@@ -146,7 +146,7 @@ class _Ended(msgspec.Struct):
 
 
 def rescaled(formers: Sequence[SourcePartition], partitions: int) -> Iterator[RescaledPartition]:
-    """The new partitions, one after the other. RegroupError where the former ones do not go together."""
+    """Yield the new partitions. Raises RescaleError if the old ones are not compatible."""
     _check(formers)
     versions, pasts = _policies(formers)
     _check_alike(formers)
@@ -203,7 +203,7 @@ def _check(formers: Sequence[SourcePartition]) -> None:
 
 
 def _check_alike(formers: Sequence[SourcePartition]) -> None:
-    """That all have judged up to one time, and under the same circumstances but for their policies."""
+    """Check that all have decided up to one time, with the same settings apart from policies. Raises RescaleError."""
     first = formers[0].head
     apart = {"versions", "policy_sha256", "place", "published_ms", "outage_ended", "control", "handed_over", "sources"}
     apart |= {"shard", "entries"}
@@ -222,12 +222,12 @@ def _check_alike(formers: Sequence[SourcePartition]) -> None:
 
 
 def _policies(formers: Sequence[SourcePartition]) -> tuple[Sequence[PolicyVersion], Sequence[FieldAvailability | None]]:
-    """The policies of the new partitions, and by which past each former one's panes are to be read before; None: none.
+    """The policies of the new partitions, and for each old one the history to convert its panes, None if not needed.
 
-    Where they changed at other times in one partition than in another, a new partition can tell only the policy in
-    force: whatever is still to be judged must hang on nothing of before. RegroupError.
+    If policies changed at different times, a new partition knows only the policy in force. Raises RescaleError if
+    anything still to be evaluated depends on an earlier policy.
     """
-    # Of policies that are of the past each knows as many as it needs; the others are the same.
+    # Each partition keeps as many past policies as it needs; apart from that, the versions are the same.
     longest = max((former.versions for former in formers), key=len)
     if all(former.versions == longest[len(longest) - len(former.versions) :] for former in formers):
         return longest, [None] * len(formers)
@@ -283,7 +283,7 @@ def _shard_head(heads: Sequence[ShardCheckpoint], numbers: Sequence[Numbers], te
 
     return msgspec.structs.replace(
         heads[0],
-        # Nothing that was due is left, so who judged last, because there was more to judge, speaks for all.
+        # Everything due was decided in all partitions, so the latest evaluation time holds for all.
         at_ms=max(head.at_ms for head in heads),
         newest_ms=max(head.newest_ms for head in heads),
         tenants=tenants,
@@ -300,9 +300,9 @@ def _shard_head(heads: Sequence[ShardCheckpoint], numbers: Sequence[Numbers], te
 
 
 def _fine_from_ms(head: ShardCheckpoint) -> int:
-    """From when on fine panes are needed.
+    """The time from which fine panes are needed.
 
-    A shard that had nothing to judge for long has older ones, and where it has them, others have hour panes alone.
+    A shard that had nothing to evaluate for a long time has older ones, for which other shards have only hour panes.
     """
     fine_ms = max((length for length in head.spans if length <= FINE_MS), default=0)
     return (head.at_ms - fine_ms) // HOUR_MS * HOUR_MS
@@ -349,7 +349,7 @@ def _read(key: str, pane: Pane, past: FieldAvailability | None) -> Pane:
 
 
 def _clock_of(line_ms: int, lateness: LateLine) -> int:
-    """The least clock by which the late line is there, which it was."""
+    """The lowest clock that gives this late line, which must be a line that a clock had."""
     least, most = line_ms, line_ms + _NO_LIMIT_MS
     return least + bisect_left(range(most - least), line_ms, key=lambda more: lateness.line(least + more))
 
@@ -357,9 +357,9 @@ def _clock_of(line_ms: int, lateness: LateLine) -> int:
 def _source(
     kept: Sequence[KeptTopics], offsets: Sequence[int], clock_ms: int, lateness: LateLine, max_ahead_ms: int
 ) -> SourceHead:
-    """Where a source goes on: before what is kept, at ``offsets``, the last of which is that after it.
+    """The head of a source that resumes before the kept records. The last of ``offsets`` is the one after them.
 
-    Its clock there is one by which none of it is late, nor is to be decided later than it was.
+    Its clock is set so that no kept record is late or is decided later than before.
     """
     resume, end = offsets[0], offsets[-1]
     raised = [(one, offset) for one, offset in zip(kept, offsets, strict=False) if one.at_ms > one.event_ms]

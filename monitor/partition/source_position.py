@@ -1,4 +1,4 @@
-"""Position: how far one source has been read, its clock there, and what was noted of it beside its records."""
+"""The position of one source: how far it was read, its clock, and the notes about it."""
 
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -14,12 +14,11 @@ from monitor.partition.offset_set import OffsetSet
 
 
 class SourceHead(Struct):
-    """Where a source goes on: at ``resume``, with its clock there.
+    """The stored position of a source: it resumes at ``resume``, with the clock ``clock_ms``.
 
-    Below ``done`` nothing is counted or put out again; ``done_ms`` is the clock there. ``duplicates`` are the offsets
-    in ``[resume, done)`` of calls that were duplicates, as `OffsetSet.encode` has them; ``moves``, ``limits`` and
-    ``skips`` what was noted and matters from ``resume`` on, ``fresh`` the offsets of those skips that have not been
-    told of.
+    Records below ``done`` are not counted or written again; ``done_ms`` is the clock there. ``duplicates`` are the
+    offsets in ``[resume, done)`` of duplicate calls, as `OffsetSet.encode` writes them. ``moves``, ``limits`` and
+    ``skips`` are the notes that apply from ``resume`` on; ``fresh`` are the offsets of skips not reported yet.
     """
 
     resume: int
@@ -35,13 +34,13 @@ class SourceHead(Struct):
 
 @dataclass(slots=True)
 class SourceProgress:
-    """One source: where it is, and what is kept of its past from the resume offset on.
+    """The progress of one source, and its history from the resume offset on.
 
-    The first ``moved`` of ``moves`` have taken effect. ``limits`` begin with the one in force at the resume offset.
-    ``fresh`` are the offsets of skips that have not been told of yet, ``newest_ms`` is the largest event time read.
-    ``done_ms`` is the clock at ``done``. From ``valid`` on no record was valid, as far as it was read, and from
-    ``led`` on none was a sign of life (`reads`): ``leading_ms`` is the largest event time, at most its timestamp.
-    What was noted of the source was noted before ``own_from``.
+    The first ``moved`` of ``moves`` have taken effect. ``limits`` starts with the limit in force at the resume offset.
+    ``fresh`` are the offsets of skips not reported yet. ``newest_ms`` is the largest event time read. ``done_ms`` is
+    the clock at ``done``. As far as the source was read, no record from ``valid`` on was valid, and no record from
+    ``led`` on showed activity (`reads`). ``leading_ms`` is the largest event time, each capped at the record's
+    timestamp. Recalled notes were written before ``own_from``.
     """
 
     source: Source
@@ -61,7 +60,7 @@ class SourceProgress:
     ended: bool = False
 
     def go(self, offset: int) -> None:
-        """The source is at ``offset``: moves up to it take effect."""
+        """Apply the clock moves up to ``offset``, the current position."""
         while self.moved < len(self.moves) and self.moves[self.moved].offset <= offset:
             self.source.clock_ms = max(self.source.clock_ms, self.moves[self.moved].clock_ms)
             self.moved += 1
@@ -75,9 +74,10 @@ class SourceProgress:
     ) -> None:
         """Note which of these records (at least one) are valid, and which show that the source is not silent.
 
-        Of calls those do whose event time is at most ``lateness_ms`` behind the largest of the source: a feed that is
-        hours behind and not in order is not silent, or the clock would leave it and its calls would be late. Of other
-        records (None), which are never late, only those do whose event time is larger than all before.
+        A call shows activity if its event time is at most ``lateness_ms`` behind the largest of the source. So a feed
+        that is hours behind and out of order is not silent; otherwise the clock would pass it and its calls would be
+        late. Other records (``lateness_ms`` None) are never late, and show activity only if their event time is larger
+        than all before.
         """
         valid = np.flatnonzero(decoded.event_ms >= 0)
         if not len(valid):
@@ -94,12 +94,12 @@ class SourceProgress:
                 self.led = int(offsets[punctual[-1]]) + 1
 
     def max_ahead_ms(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How far each of the records at ``offsets`` may be ahead of its timestamp."""
+        """The most that each of the records at ``offsets`` may be ahead of its timestamp."""
         place = np.searchsorted([limit.offset for limit in self.limits], offsets, "right") - 1
         return np.array([limit.max_ahead_ms for limit in self.limits], np.int64)[np.maximum(place, 0)]
 
     def forget(self, resume: int) -> None:
-        """The source will not be read again before ``resume``."""
+        """Drop the history before ``resume``, where the source will not be read again."""
         self.duplicates.forget(resume)
         gone = bisect_right(self.moves[: self.moved], resume, key=_offset)
         self.moves, self.moved = self.moves[gone:], self.moved - gone
@@ -108,11 +108,11 @@ class SourceProgress:
         self.skips = {offset: skip for offset, skip in self.skips.items() if skip.last >= resume}
 
     def move(self, clock_ms: int) -> ClockAdvance | None:
-        """The clock goes on to ``clock_ms`` at this offset; None where it was there already."""
+        """Advance the clock to ``clock_ms`` at this offset. Returns the move, None if the clock is there already."""
         if clock_ms <= self.source.clock_ms:
             return None
         move = ClockAdvance(self.source.offset, clock_ms)
-        # Only the last one before a valid record shows: what is rejected goes by no clock.
+        # Only the last move before a valid record has an effect: rejected records do not use the clock.
         while self.moves and self.moves[-1].offset >= self.valid:
             self.moves.pop()
         self.moved = min(self.moved, len(self.moves))
@@ -121,17 +121,17 @@ class SourceProgress:
         return move
 
     def skip(self, skip: SkippedRecord) -> None:
-        """Refuse what the skip is of when it is read."""
+        """Add a skip. Its records are refused when they are read."""
         self.skips[skip.offset] = skip
         self.fresh.add(skip.offset)
 
     @property
     def follows_notes(self) -> bool:
-        """Whether its clock still goes by what former owners have noted, and not by a look of this one."""
+        """Whether the clock still follows the notes of previous owners, and not this owner's observations."""
         return self.source.offset < self.own_from or self.moved < len(self.moves)
 
     def skipped(self, offsets: NDArray[np.int64]) -> dict[int, SkippedRecord]:
-        """The skips of those of these offsets (ascending) that have one."""
+        """The skips that apply to these offsets (ascending), by offset."""
         found: dict[int, SkippedRecord] = {}
         for skip in self.skips.values():
             first, after = np.searchsorted(offsets, skip.offset), np.searchsorted(offsets, skip.last, "right")
@@ -139,7 +139,7 @@ class SourceProgress:
         return found
 
     def recall(self, notes: Iterable[Note]) -> None:
-        """What had been noted of the source, out of the clock log, before it is read."""
+        """Apply the source's notes from the clock log, before the source is read."""
         moves: dict[int, ClockAdvance] = {}
         limits: list[MaxAheadChange] = []
         for note in notes:
@@ -156,14 +156,14 @@ class SourceProgress:
         self.go(self.source.offset)
 
     def limit(self, offset: int, max_ahead_ms: int) -> MaxAheadChange | None:
-        """From ``offset`` on this limit holds; None where it did already."""
+        """Set the limit from ``offset`` on. Returns the change, None if the limit is the same already."""
         if self.limits[-1].max_ahead_ms == max_ahead_ms:
             return None
         self.limits.append(MaxAheadChange(offset, max_ahead_ms))
         return self.limits[-1]
 
     def pass_over(self, offset: int) -> None:
-        """What was before ``offset`` is not there any more, or never was: the source goes on there."""
+        """Continue at ``offset``, because earlier records no longer exist or never did."""
         self.source.offset = self.valid = self.led = offset
         if offset >= self.done:
             self.done = offset
@@ -171,26 +171,26 @@ class SourceProgress:
         self.go(offset)
 
     def take_over(self, offset: int, clock_ms: int) -> None:
-        """Go on at ``offset``, with that clock, as a former owner did."""
-        # It does not say which of what it had read was valid: moves before its place may still be needed.
+        """Resume at ``offset``, with that clock, where a previous owner stopped."""
+        # The handover does not say which records were valid, so moves before this position may still be needed.
         self.source.offset, self.source.clock_ms = offset, clock_ms
         self.valid = self.led = offset
         self.go(offset)
 
     def start_over(self, offset: int, max_ahead_ms: int) -> None:
-        """The log was made anew and begins at ``offset``: what was known of offsets is of another log."""
+        """Start again at ``offset`` of a recreated log. All known offsets are of the old log."""
         self.source.offset = self.done = self.valid = self.led = offset
         self._catch_up()
         self.duplicates, self.moves, self.moved, self.skips, self.fresh = OffsetSet(), [], 0, {}, set()
         self.limits = [MaxAheadChange(offset, max_ahead_ms)]
 
     def _catch_up(self) -> None:
-        # Windows were decided by the clock at `done`. With an earlier one, calls that came too late for them would be
-        # taken for punctual, and be in none.
+        # Windows were decided by the clock at `done`. With an earlier clock, calls that are too late for those windows
+        # would not be late, and would be in no window.
         self.source.clock_ms = self.done_ms = max(self.source.clock_ms, self.done_ms)
 
     def head(self, resume: int, clock_ms: int) -> SourceHead:
-        """What is stored: the source will be read again from ``resume`` on at the most, with that clock there."""
+        """The position to store. The source will not be read again before ``resume``, where its clock is that."""
         if self.source.offset >= self.done:
             self.done, self.done_ms = self.source.offset, self.source.clock_ms
         self.forget(resume)
@@ -207,13 +207,13 @@ class SourceProgress:
         )
 
     def restore(self, head: SourceHead, max_ahead_ms: int) -> MaxAheadChange | None:
-        """Become what was stored; the limit that is another one than before, to be noted."""
+        """Restore a stored position. Returns the change of limit to note, None if the limit is the same."""
         self.source.offset, self.source.clock_ms = head.resume, head.clock_ms
         self.valid = self.led = head.resume
         self.done, self.done_ms, self.duplicates = head.done, head.done_ms, OffsetSet.decode(head.duplicates)
         self.moves, self.limits = list(head.moves), list(head.limits)
         self.skips, self.fresh = {skip.offset: skip for skip in head.skips}, set(head.fresh)
-        # A state that was brought back out of an export has limits that were noted beyond what it has read itself.
+        # A state restored from an export may have limits that were noted at offsets beyond those that it has read.
         return self.limit(max(head.done, self.limits[-1].offset), max_ahead_ms)
 
 

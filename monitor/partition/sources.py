@@ -1,4 +1,4 @@
-"""Sources: how far each source of a partition was read, their clocks, and what was noted of them."""
+"""The sources of a partition: how far each was read, their clocks, and the notes about them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -17,7 +17,7 @@ _FAR_MS = 300_000
 
 
 class MisplacedRecordError(ValueError):
-    """Rows were fed that do not follow those before them."""
+    """The fed rows do not follow the previous rows."""
 
 
 class Sources:
@@ -34,7 +34,7 @@ class Sources:
     # Reading ----------------------------------------------------------------------------------------------------
 
     def read(self, source: int, rows: RecordBatch) -> Iterator[tuple[SourceProgress, RecordBatch]]:
-        """The next rows of a source, in parts before each of which its clock has moved. OutOfPlaceError."""
+        """Read the next rows of a source, split where its clock moves. Raises MisplacedRecordError if not the next."""
         position = self._positions[source]
         if rows.start != position.source.offset:
             raise MisplacedRecordError(
@@ -51,29 +51,29 @@ class Sources:
         position.go(rows.stop)
 
     def pass_over(self, source: int, offset: int) -> None:
-        """What the source had before ``offset`` is not there any more, or never was: it goes on there."""
+        """Continue the source at ``offset``, because earlier records no longer exist or never did."""
         self._positions[source].pass_over(offset)
 
     def end(self, source: int) -> None:
-        """The source has ended: its clock holds back nothing any more."""
+        """End the source. Its clock no longer holds the watermark back."""
         self._positions[source].ended = True
 
     # Clocks -----------------------------------------------------------------------------------------------------
 
     def move(self, source: int, clock_ms: int) -> bool:
-        """The clock of a source that was read to its end goes on to ``clock_ms``; whether it was behind that."""
+        """Advance the clock of a source that was read to its end to ``clock_ms``. Returns whether it was behind."""
         position = self._positions[source]
         move = position.move(clock_ms)
         if move is not None:
-            # Those after the last valid record show no more.
+            # Earlier moves after the last valid record have no effect.
             self._moves = {at: one for at, one in self._moves.items() if at[0] != source or at[1] < position.valid}
             self._moves[source, move.offset] = move
         return move is not None
 
     def idle(self, source: int, now_ms: int, feed_current: bool) -> bool:
-        """The source is silent at ``now_ms``: its clock goes on as far as it may; whether it was behind that.
+        """Advance the clock of a source that is silent at ``now_ms`` as far as allowed. Returns whether it was behind.
 
-        A source that is being read again is not silent, though its log may end just there: the clock was further.
+        A source that is being read again is not silent, even at the end of its log, because its clock was further.
         """
         position = self._positions[source]
         if position.source.offset < position.done or position.follows_notes:
@@ -82,50 +82,50 @@ class Sources:
         return self.move(source, clock_ms(INPUTS[source], now_ms, self._live.outage_grace_ms, current))
 
     def reading(self, source: int) -> ReadProgress:
-        """How far it was read, and since where its records move no clock."""
+        """How far the source was read, and the offset from which its records show no activity."""
         position = self._positions[source]
         return ReadProgress(position.source.offset, position.led)
 
     @property
     def clocks_ms(self) -> list[int]:
-        """The clock of each source, 0 where there is none yet."""
+        """The clock of each source, 0 if it has none yet."""
         return [position.source.clock_ms for position in self._positions]
 
     @property
     def least_ms(self) -> int:
-        """The least clock of those that have not ended, 0 where one has none yet or all have ended."""
+        """The lowest clock of the sources that have not ended; 0 if one has none yet, or if all have ended."""
         return min((one.source.clock_ms for one in self._positions if not one.ended), default=NO_CLOCK_MS)
 
     @property
     def furthest_ms(self) -> int:
-        """The latest clock that one of them has, or had before it was read again."""
+        """The highest clock that any source has, or had before it was read again."""
         return max(max(one.source.clock_ms, one.done_ms) for one in self._positions)
 
     def far_ahead(self, source: int) -> bool:
-        """Whether others are far behind it."""
+        """Whether another source is far behind this one."""
         return self._positions[source].source.clock_ms - min(self.clocks_ms) > _FAR_MS
 
     # Places -----------------------------------------------------------------------------------------------------
 
     @property
     def offsets(self) -> list[int]:
-        """The offset at which each goes on."""
+        """The next offset of each source."""
         return [position.source.offset for position in self._positions]
 
     @property
     def done(self) -> list[int]:
-        """The offset of each below which nothing is counted or put out again."""
+        """For each source, the offset below which nothing is counted or written again."""
         return [position.done for position in self._positions]
 
     @property
     def newest_call_ms(self) -> int | None:
-        """The largest event time of the calls that were read, None where none was."""
+        """The largest event time of the calls read; None if there were none."""
         return self._positions[_CALLS].newest_ms or None
 
     # Commands and losses ----------------------------------------------------------------------------------------
 
     def skip(self, source: int, offset: int, reason: str, by: str = "", at_ms: int = 0) -> str | None:
-        """Refuse the record at ``offset`` when it is read; None, or why that cannot be."""
+        """Refuse the record at ``offset`` when it is read. Returns None, or an error message."""
         position = self._positions[source]
         if offset < position.source.offset:
             return f"the record at offset {offset} was read already; the next is at {position.source.offset}"
@@ -135,10 +135,10 @@ class Sources:
         return None
 
     def read_around(self, source: int, offset: int, last: int) -> int | None:
-        """What lies from ``offset``, where the source is, to ``last`` cannot be read.
+        """Handle unreadable records from ``offset``, the current position, to ``last``.
 
-        The offset up to which to pass over it, where an operator had ``offset`` skipped, else None. It is noted,
-        so that a later reader of the log passes over as much, whether it can be read then or not.
+        Returns the last offset to pass over if an operator skipped ``offset``, else None. The skip is noted, so that a
+        later reader of the log passes over the same records, whether they are readable then or not.
         """
         through = self.passed_over(source, offset)
         if through is not None:
@@ -152,17 +152,17 @@ class Sources:
         return skip.last
 
     def passed_over(self, source: int, offset: int) -> int | None:
-        """Up to which offset the source was read around at ``offset``, as was noted; None where it was not."""
+        """The last offset that a noted skip passes over at ``offset``; None if there is none."""
         noted = [skip for skip in self._positions[source].skips.values() if skip.through is not None]
         return max((skip.last for skip in noted if skip.offset <= offset <= skip.last), default=None)
 
     def end_outage(self, reason: str, by: str = "", at_ms: int = 0) -> None:
-        """No calls are away: until the next one comes, a silent source of calls is waited for no longer."""
+        """Declare that no calls are missing. Until the next call, a silent source of calls gets no outage grace."""
         self._outage_ended = True
         self._notes.append((_CALLS, OutageEnded(self._positions[_CALLS].source.offset, reason, by, at_ms)))
 
     def lose(self, source: int, loss: LostInput) -> None:
-        """Go on without records that are gone, where the source's log begins now, with the clock that is known."""
+        """Accept the loss of records: continue where the log of the source begins now, with the known clock."""
         position = self._positions[source]
         self._notes.append((source, loss))
         if loss.anew:
@@ -171,17 +171,17 @@ class Sources:
         else:
             position.pass_over(loss.offset)
         if position.source.clock_ms > NO_CLOCK_MS:
-            # Whoever reads the log later has not the records that had moved it.
+            # A later reader of the log does not have the records that moved the clock.
             self._notes.append((source, ClockAdvance(loss.offset, position.source.clock_ms)))
 
     def recall(self, source: int, notes: list[Note], end: int | None = None) -> None:
-        """What workers had noted of a source, out of the clock log, before anything is read.
+        """Apply the notes of a source from the clock log, before anything is read.
 
-        ``end``: this worker goes on, and from that offset on its own limit holds; None: only what was noted holds.
+        ``end``: the offset from which this worker's own limit applies; None: only noted limits apply.
         """
         position = self._positions[source]
         position.recall(notes)
-        if any(isinstance(note, MaxAheadChange) for note in notes):  # they stand for the one that it began with
+        if any(isinstance(note, MaxAheadChange) for note in notes):  # they replace the initial limit
             self._notes = [(of, note) for of, note in self._notes if of != source]
         position.own_from = end or 0
         limit = None if end is None else position.limit(end, self._live.max_ahead_ms)
@@ -189,7 +189,7 @@ class Sources:
             self._notes.append((source, limit))
 
     def take(self) -> list[tuple[int, Note]]:
-        """What is to be noted since the last call."""
+        """The notes to write since the last call."""
         taken: list[tuple[int, Note]] = [*self._notes, *((source, move) for (source, _), move in self._moves.items())]
         self._notes, self._moves = [], {}
         return taken
@@ -197,7 +197,7 @@ class Sources:
     # State ------------------------------------------------------------------------------------------------------
 
     def heads(self, since: Mapping[int, tuple[int, int]]) -> list[SourceHead]:
-        """What is stored of each: it will be read again from where it is on, or from ``since``, an offset and clock."""
+        """The heads to store. A source resumes at its current position, or at the offset and clock in ``since``."""
         return [
             position.head(*since.get(number, (position.source.offset, position.source.clock_ms)))
             for number, position in enumerate(self._positions)
@@ -205,11 +205,11 @@ class Sources:
 
     @property
     def outage_ended(self) -> bool:
-        """Whether no calls are away, as an operator has said: stored beside the heads."""
+        """Whether an operator declared that no calls are missing. Stored beside the heads."""
         return self._outage_ended
 
     def restore(self, heads: Iterable[SourceHead], outage_ended: bool) -> None:
-        """Become what was stored."""
+        """Restore stored positions."""
         self._notes, self._outage_ended = [], outage_ended
         for number, (position, head) in enumerate(zip(self._positions, heads, strict=True)):
             limit = position.restore(head, self._live.max_ahead_ms)
@@ -217,6 +217,6 @@ class Sources:
                 self._notes.append((number, limit))
 
     def take_over(self, offsets: Iterable[int], clocks_ms: Iterable[int]) -> None:
-        """Go on where a former owner had read to."""
+        """Resume where a previous owner stopped reading."""
         for position, offset, at_ms in zip(self._positions, offsets, clocks_ms, strict=True):
             position.take_over(offset, at_ms)

@@ -1,8 +1,9 @@
-"""A partition: its sources with their clocks and one shard, which can stop anywhere and go on from a snapshot.
+"""The stream task of a partition: its sources with their clocks, and one shard. It can stop anywhere and resume from a
+snapshot.
 
-Between snapshots nothing is stored: open panes and waiting records *are* the input since the resume offsets. After a
-restart that input is read again; what was decided, counted or put out before (below ``done``) is not a second time,
-and calls that were duplicates then, when more ids were remembered, are duplicates still.
+Nothing is stored between snapshots: open panes and waiting records *are* the input since the resume offsets. After a
+restart that input is read again. Records that were decided, counted or written before (below ``done``) are not
+processed twice. Calls that were duplicates then, when more ids were remembered, are still duplicates.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -48,20 +49,21 @@ from monitor.policy.model import Policy
 from monitor.policy.timeline import PolicyVersion
 from schemas.inputs import END_MS
 
-_RECORD_WORK = 100  # a record that decides takes as long as so many calls that are sealed and judged
-_OUTPUT_WORK = 10  # and a record that is passed on as it came as long as so many
-_TENANT_WORK = 100  # and a tenant of whom a window's end, or a look ahead, may bring an alert or a decision
-_MOST_PASSED_ON = 5_000  # records that are passed on as they came in one transaction, and one slice of them more
-_PASSED_ON_BYTES = 4_096  # so many bytes of one weigh as much as another record
-_MOST_WAITING = 20_000  # records: more would make the transaction in which a partition is given up too large
+_RECORD_WORK = 100  # the cost of deciding a record, in calls that are sealed and evaluated
+_OUTPUT_WORK = 10  # the cost of a late or refused record that is passed on
+_TENANT_WORK = 100  # the cost of a tenant that may get an alert or a decision, at a window end or in early evaluation
+_MOST_PASSED_ON = 5_000  # late and refused records to pass on in one transaction, plus at most one slice of input
+_PASSED_ON_BYTES = 4_096  # this many bytes of a record count as another record
+_MOST_WAITING = 20_000  # records in a handover: more would make the transaction that releases the partition too large
 _MANY_CALLS = 250_000  # fifty megabytes of open calls
 
 
 @dataclass(slots=True)
 class TaskOutput:
-    """What was read and brought about since the last call; rows read again do not count.
+    """The input and output since the last call. Rows that are read again do not count.
 
-    ``refused`` are those of the ``sink``, too; ``notes`` stand with their source's number, None: of the partition.
+    ``refused`` includes the refused records of ``sink``. ``notes`` are with their source number, None for the
+    partition.
     """
 
     sink: Output = field(default_factory=Output)
@@ -73,15 +75,16 @@ class TaskOutput:
 
 
 class StreamTask:
-    """Feeds pieces of its sources to its shard, in whatever order they come, and advances as their clocks allow.
+    """Feeds pieces of its sources to its shard, in any order, and advances as their clocks allow.
 
-    Sources are numbered as in `monitor.decoding.input_topics.INPUTS`. Whoever feeds it chooses the order; the decisions
-    do not depend on it but for duplicates with other content, where the first that was read stands. ``place`` None: the
-    rows come from files, without keys and topics to be looked at. What was before ``enforce_from_ms`` decides nothing;
-    with which time a partition was begun is a fact of its state, and of the clock log.
+    Sources are numbered as in `monitor.decoding.input_topics.INPUTS`. The caller chooses their order. Decisions do not
+    depend on it, except for duplicates with different content, where the first one read counts. ``place`` None: the
+    rows come from files, and keys and topics are not checked. Events before ``enforce_from_ms`` decide nothing; the
+    value with which a partition started is part of its state and of the clock log.
 
-    Where a policy follows another, `advance` stops short of that time, and the partition is ``switching``: it is to be
-    stored, and the next one restored from that judges on. ``replaying``: one that is not stored does so by itself.
+    At a policy change, `advance` stops before the time of the change and the task is ``switching``: store it, and
+    continue with a new task that is restored from that state. With ``replaying``, a task is not stored and switches
+    by itself.
     """
 
     def __init__(
@@ -97,8 +100,8 @@ class StreamTask:
         self.sources = Sources(sources, live or DecidingSettings())
         self._live = live or DecidingSettings()
         self.control = 0
-        self.inputs: list[InputTopic] = []  # stored, and compared by whoever opens it
-        self.last_ms = NO_CLOCK_MS  # the largest event time that was taken in
+        self.inputs: list[InputTopic] = []  # stored, and compared by the worker that opens the partition
+        self.last_ms = NO_CLOCK_MS  # the largest event time read
         self.place = place or PartitionIdentity(0, 1)
         self._keying = KeyCheck(place.number, place.partitions, place.partitioner) if place else None
         self._replaying = replaying
@@ -107,19 +110,19 @@ class StreamTask:
         self._secret = secret_fingerprint(secret)
         self._salt = salt_of(secret)
         self._judge: Shard | PolicyChain
-        self._begun = False  # as what was restored says
+        self._begun = False  # whether a state was restored
         self.enforce_from_ms = enforce_from_ms
         self._take_turns()
         self.switching = False
         self._watermark_ms = NO_CLOCK_MS
-        self._decided_ms = NO_CLOCK_MS  # what was decided before the restart
-        self._decided: DecisionPlace = ()  # and of what is not before that time, up to which record
+        self._decided_ms = NO_CLOCK_MS  # records before this time were decided before the restart
+        self._decided: DecisionPlace = ()  # as were later records up to this place
         self._most_ms = END_MS
         self._cutter = Chunker()
-        self._entries: set[str] = set()  # the shard's, as they are stored
+        self._entries: set[str] = set()  # the keys of the stored shard entries
         self._left: frozenset[str] = frozenset()
         self._taken = TaskOutput()
-        self._passed_on = 0  # the weight of what is passed on as it came, since the last `take`
+        self._passed_on = 0  # the weight of late and refused records since the last `take`
         self._notes: list[Note] = []
         if enforce_from_ms:
             self._notes.append(EnforceFrom(enforce_from_ms))
@@ -130,7 +133,7 @@ class StreamTask:
         self._published_ms = NO_CLOCK_MS
 
     def _take_turns(self) -> None:
-        """Have the policy in force judge, in a replay also those that are to come."""
+        """Create the shard for the policy in force, or in a replay the chain that includes future policies."""
         policies = self._policies
         if self._replaying:
             layout, later = field_layouts(policies.versions)
@@ -151,13 +154,13 @@ class StreamTask:
 
     @property
     def policy(self) -> Policy:
-        """The policy in force; that of the state, whatever the worker's file says."""
+        """The policy in force. It comes from the state, not from the worker's policy file."""
         return self.shard.policy
 
-    # Taking in --------------------------------------------------------------------------------------------------
+    # Input ------------------------------------------------------------------------------------------------------
 
     def feed(self, source: int, rows: RecordBatch) -> None:
-        """The next rows of a source. OutOfPlaceError when they are not the next."""
+        """Feed the next rows of a source. Raises MisplacedRecordError if they are not the next."""
         for position, part in self.sources.read(source, rows):
             self._feed(position, part)
 
@@ -202,26 +205,26 @@ class StreamTask:
                 known.add(again)
 
     def refuse(self, refusal: RefusedCommand) -> None:
-        """Note that a command cannot be done, so that nobody tries once more."""
+        """Note that a command was refused, so that it is not retried."""
         self._notes.append(refusal)
 
     def lose_state(self, loss: LostState) -> None:
-        """Note that the state is made anew; it is for whoever opens the partition to do so."""
+        """Note the rebuild of a lost state. The caller that opens the partition rebuilds it."""
         self._notes.append(loss)
 
     def recall(self, source: int | None, notes: Iterable[Note], end: int | None = None) -> None:
-        """What workers had noted of a source, None: of the partition, out of the clock log, before anything is read.
+        """Apply the notes of a source, or of the partition (``source`` None), from the clock log, before any reading.
 
-        ``end``: this worker goes on, and from that offset on its own limit holds; None: only what was noted holds.
-        Of the partition (``source`` None) policies hold as they were noted. PolicyError.
+        ``end``: the offset from which this worker's own limit applies; None: only noted limits apply. Noted policies
+        apply as noted. Raises PolicyError if one cannot be read.
         """
         notes = list(notes)
         if source is not None:
             self.sources.recall(source, notes, end)
             return
-        # As it was begun. A loss of state is for those who look for what happened.
+        # Use the value that the partition started with. `LostState` notes have no effect here; they are an audit trail.
         begun = [note.from_ms for note in notes if isinstance(note, EnforceFrom)]
-        if begun or not self._begun:  # a state that was brought here tells it itself
+        if begun or not self._begun:  # a restored state holds the value itself
             self.enforce_from_ms = begun[-1] if begun else 0
         self._notes = [note for note in self._notes if not isinstance(note, EnforceFrom)]
         policies = [note for note in notes if isinstance(note, PolicyChange | PolicyWithdrawal)]
@@ -232,7 +235,7 @@ class StreamTask:
         self._take_turns()
 
     def switch(self, plain: dict[str, Any], sha256: str, from_ms: int, reason: str, by: str, at_ms: int) -> str | None:
-        """Another policy is to hold from ``from_ms``, or later where that has been judged; None, or what is wrong."""
+        """Apply another policy from ``from_ms``, or later if that was decided. Returns None, or an error message."""
         policies = self._policies
         version = policies.switch(plain, sha256, from_ms, self._watermark_ms, self._late_ms)
         if isinstance(version, str):
@@ -241,7 +244,7 @@ class StreamTask:
         return None
 
     def withdraw(self, sha256s: Collection[str], reason: str, by: str, at_ms: int) -> str | None:
-        """Those of these policies that are still to come are not to; None, or why none of them can be taken back."""
+        """Withdraw the future versions among these policies. Returns None, or why none of them can be withdrawn."""
         gone = self._policies.withdraw(sha256s, self._watermark_ms, self._late_ms)
         if isinstance(gone, str):
             return gone
@@ -250,49 +253,49 @@ class StreamTask:
 
     @property
     def _late_ms(self) -> int:
-        """Below this something was found late, though it may not be judged yet: the furthest late line of a source."""
+        """The highest late line of any source. Calls below it may have been found late, even if not decided yet."""
         return self._policies.lateness.line(self.sources.furthest_ms)
 
     @property
     def newest(self) -> PolicyVersion:
-        """The last policy that is known, which may be still to come."""
+        """The last known policy version, which may be in the future."""
         return self._policies.newest
 
     def judged_later(self) -> dict[str, int]:
-        """The rules of that one which are not judged from its time on, with the first end at which they are."""
+        """The rules of the newest policy that are not evaluated from its start, with their first end."""
         return judged_later(FieldAvailability(self._policies.versions))
 
     @property
     def versions(self) -> Sequence[PolicyVersion]:
-        """The policies that are known, in order of time; some may be still to come."""
+        """The known policy versions, in order of time. Some may be in the future."""
         return self._policies.versions
 
     def clear(self, left: Iterable[str]) -> None:
-        """These records are left of a state that is lost: they go with the first snapshot, or would belong to it."""
+        """Discard a lost state. Its remaining records, ``left``, are deleted with the first snapshot."""
         self._left, self._cutter = frozenset(left), Chunker()
 
     def suppress(self, published: Mapping[str, int]) -> None:
-        """These decisions (id and ``decided_ms``) are out already: they are made again, but not put out."""
+        """Do not write these published decisions (id and ``decided_ms``) when they are made again."""
         self._published = set(published)
         self._published_ms = max(published.values(), default=NO_CLOCK_MS)
 
     @property
     def rebuilding(self) -> bool:
-        """Whether decisions that are out already may still be made again, so that `suppress` must know them."""
+        """Whether published decisions may still be made again, so that `suppress` must have them."""
         return self._published_ms > NO_CLOCK_MS and self._published_ms >= self._watermark_ms
 
     # Deciding ---------------------------------------------------------------------------------------------------
 
     @property
     def watermark_ms(self) -> int:
-        """The least clock of the sources that have not ended, less ``lateness``; it never falls. 0: none yet."""
+        """The lowest clock of the sources that have not ended, less ``lateness``. It never falls. 0: none yet."""
         least_ms = self.sources.least_ms
         if least_ms == NO_CLOCK_MS:
             return self._watermark_ms
         return max(self._watermark_ms, min(self._policies.lateness.line(least_ms), self._most_ms))
 
     def hold(self, most_ms: int | None) -> None:
-        """Decide nothing beyond that watermark, whatever the clocks allow; None: what they allow."""
+        """Cap the watermark at ``most_ms``; None removes the cap."""
         self._most_ms = END_MS if most_ms is None else most_ms
 
     @property
@@ -303,10 +306,10 @@ class StreamTask:
         return self._ends_here is not None or self._judge.due(self.watermark_ms)
 
     def advance(self, most: int | None = None) -> None:
-        """Decide what the clocks of the sources allow, up to a change of policy.
+        """Decide what the clocks of the sources allow, up to a policy change.
 
-        ``most``: only the first of it where more records or lapses are due than that, so that what comes of it can be
-        stored in one transaction. It is ``due`` then as before, for the rest. What is decided does not depend on it.
+        ``most``: if more records or lapses are due, decide only a first part, so that its output fits in one
+        transaction. The task then stays ``due``. Decisions do not depend on ``most``.
         """
         if self.switching:
             return
@@ -327,40 +330,40 @@ class StreamTask:
 
     @property
     def _ends_here(self) -> PolicyVersion | None:
-        """What follows, where the clocks have reached that and it is for somebody else to go on."""
+        """The next policy version, if the clocks have reached it and another task must continue."""
         coming = self._policies.coming
         return coming if coming and not self._replaying and coming.from_ms <= self.watermark_ms else None
 
     def early(self) -> None:
-        """Alert by what has been read and cannot be decided yet; to be called once what there is has been read."""
+        """Evaluate rules early on input that cannot be decided yet. Call this when all available input was read."""
         if not self.switching:
             self.shard.early()
 
     @property
     def alerting(self) -> bool:
-        """Whether an alert has come that the outside should hear of at once."""
+        """Whether there is an alert to write at once."""
         return bool(self.shard.sink.alerts)
 
     @property
     def pending(self) -> bool:
-        """Whether anything at all has come that the outside must hear of."""
+        """Whether there is anything to write: late or refused records, or alerts."""
         return bool(self._taken.late or self._taken.refused or self.shard.sink.refused or self.alerting)
 
     @property
     def full(self) -> bool:
-        """Whether it has taken in as many records that are passed on as they came as one transaction may carry.
+        """Whether there are as many late and refused records as one transaction may carry.
 
-        Refused and late ones. Whatever is fed before `take` makes the transaction larger.
+        Feeding more before `take` makes the transaction larger.
         """
         return self._passed_on >= _MOST_PASSED_ON
 
     @property
     def open_calls(self) -> int:
-        """How many calls lie in open panes."""
+        """The number of calls in open panes."""
         return self.shard.open_calls
 
     def work(self, most: int) -> int:
-        """What a transaction with `advance` of ``most`` would be, as so many calls to be sealed: a microsecond each."""
+        """The cost of a transaction with `advance` of ``most``, in calls to seal, about a microsecond each."""
         due = self.shard.work_due(self.watermark_ms, most)
         told = len(self._taken.refused) + len(self._taken.late)
         judged = _TENANT_WORK * self.shard.tenants_due(self.watermark_ms)
@@ -368,26 +371,26 @@ class StreamTask:
 
     @property
     def early_work(self) -> int:
-        """What `early` would do, counted as `work` is."""
+        """The cost of `early`, in the unit of `work`."""
         return _RECORD_WORK * self.shard.early_work
 
     @property
     def open_work(self) -> int:
-        """What it would be to hand over what is open and what waits, counted as `work` is."""
+        """The cost of a handover of open calls and waiting records, in the unit of `work`."""
         return self.shard.open_calls + _RECORD_WORK * self.shard.waiting_records
 
     def ahead(self, source: int) -> bool:
-        """Whether more of the source would only lie in memory, where much does: others are far behind it."""
+        """Whether to pause the source: many open calls are in memory, and another source is far behind it."""
         return self.shard.open_calls > _MANY_CALLS and self.sources.far_ahead(source)
 
     def finish(self, last_ms: int | None = None) -> None:
-        """All sources have ended, the largest event time was ``last_ms`` (by default the latest clock)."""
+        """End all sources. The largest event time is ``last_ms``, by default the highest clock."""
         last_ms = max(self.sources.clocks_ms) if last_ms is None else last_ms
         if last_ms > NO_CLOCK_MS:
             self._judge.finish(last_ms)
 
     def take(self) -> TaskOutput:
-        """What came of it since the last call."""
+        """Return the output since the last call."""
         taken, self._taken, self._passed_on = self._taken, TaskOutput(), 0
         taken.notes = [*self.sources.take(), *((None, note) for note in self._notes)]
         self._notes = []
@@ -402,10 +405,10 @@ class StreamTask:
     # State ------------------------------------------------------------------------------------------------------
 
     def snapshot(self, hand_over: bool = False) -> list[tuple[str, bytes | None]]:
-        """The records of the stored state that changed, None where one is deleted, the head last.
+        """The changed records of the stored state, the head last. None marks a deleted record.
 
-        To be called right after `advance` and `take`: what these gave must reach the outside with it. ``hand_over``:
-        somebody else goes on, and is to be spared reading again what is not decided yet, unless it is very much.
+        Call this right after `advance` and `take`, and write their output in the same transaction. ``hand_over``: add a
+        handover for the next owner, so that it need not read undecided input again, unless it would be too large.
         """
         heads = self.sources.heads(self.shard.open_since())
         changes: list[tuple[str, bytes | None]] = sorted(self.shard.changes().items())
@@ -445,11 +448,11 @@ class StreamTask:
         return [(HANDOVER, None)] if before else []
 
     def restore(self, records: Mapping[str, bytes]) -> list[int]:
-        """Become what the stored records say; the offsets at which the sources go on. The partition must be new.
+        """Restore the stored records. Returns the offsets at which the sources resume. The task must be new.
 
-        What was handed over is left aside, and read again, unless `take_over` is called next. StateFormatError;
-        MismatchError where secret or place are other ones, or a policy is lost. MissingPartError: it is still new, once
-        `clear` was called.
+        A stored handover is not applied, and its input is read again, unless `take_over` is called next. Raises
+        StateFormatError if a format is unknown, and MismatchError if the secret or the identity differs or a policy is
+        lost. Raises MissingChunkError if a part is missing; after `clear`, the task is new again.
         """
         blobs = self._cutter.join(records)
         packed = blobs.pop(HEAD)
@@ -476,11 +479,11 @@ class StreamTask:
         self._restored = (head.shard, blobs)
         self._take_turns()
         if not self._replaying:
-            self._restored = None  # it is large
+            self._restored = None  # free the memory
         return self.sources.offsets
 
     def take_over(self) -> list[int]:
-        """Go on where a former owner stopped in good order, if it did; the offsets at which the sources go on then."""
+        """Apply the handover of a previous owner, if there is one. Returns the offsets at which the sources resume."""
         blob, self._handover_blob = self._handover_blob, None
         if blob is not None:
             handed_over = msgspec.msgpack.decode(blob, type=PartitionHandover)

@@ -1,4 +1,4 @@
-"""What holds the watermark of a partition back: which source, why, and the command that ends it. Pure."""
+"""What holds back the watermark of a partition: which source, why, and the command that ends it. Pure functions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ from monitor.decoding.input_topics import INPUTS
 from monitor.partition.idleness import CALLS
 
 USUAL_MS = 120_000
-"""A watermark that is behind the present by ``idle_after``, the lateness and so much waits for nothing special."""
+"""The usual delay of a watermark in addition to ``idle_after`` and the lateness."""
 
 
 class HoldReason(Enum):
-    """Why a source holds it back."""
+    """Why a source holds the watermark back."""
 
-    OUTAGE_GRACE = "outage_grace"  # no call comes anywhere: the feed may be away
-    OLD_RECORDS = "old_records"  # valid records come, with rising times of long ago
-    UNREAD = "unread"  # there is more to read
+    OUTAGE_GRACE = "outage_grace"  # no calls come in any partition: the feed may have an outage
+    OLD_RECORDS = "old_records"  # valid records come, with old event times that still rise
+    UNREAD = "unread"  # there are unread records
 
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """A source at a look: its clock, whether it is silent, and how many records of it are to be read."""
+    """An observation of a source: its clock, whether it is silent, and the number of unread records."""
 
     clock_ms: int
     silent: bool
@@ -34,7 +34,7 @@ class SourceState:
 class WatermarkHold:
     """``source``, by its number in `monitor.decoding.input_topics.INPUTS`, holds the watermark back.
 
-    ``until_ms`` is when all that has been read will be decided at the latest, where that can be told.
+    ``until_ms`` is the latest time by which everything read will be decided, if known.
     """
 
     source: int
@@ -46,9 +46,9 @@ class WatermarkHold:
 def held_by(
     sources: Sequence[SourceState], now_ms: int, idle_after_ms: int, lateness_ms: int, grace_ms: int, last_ms: int
 ) -> WatermarkHold | None:
-    """What holds the watermark back at ``now_ms``; None where nothing does, beyond what is usual.
+    """What holds the watermark back at ``now_ms`` beyond the usual delay; None if nothing does.
 
-    ``last_ms`` is the largest event time that was read: where all up to it is decided, nothing waits for the grace.
+    ``last_ms`` is the largest event time read. If everything up to it is decided, nothing waits for the outage grace.
     """
     source = min(range(len(sources)), key=lambda number: (sources[number].clock_ms, number))
     least = sources[source]
@@ -64,7 +64,7 @@ def held_by(
 
 
 def sentence(hold: WatermarkHold, topic: str, number: int, since_ms: int) -> str:
-    """One for an operator; ``topic`` is the source's full name, which has held decisions back since ``since_ms``."""
+    """The message for an operator. ``topic`` is the full name of the source, which holds back since ``since_ms``."""
     clock = rfc3339(hold.clock_ms) if hold.clock_ms > NO_CLOCK_MS else "the beginning"
     match hold.why:
         case HoldReason.OUTAGE_GRACE:
@@ -87,7 +87,7 @@ def sentence(hold: WatermarkHold, topic: str, number: int, since_ms: int) -> str
 
 
 def open_transaction(topic: str, number: int, offset: int, since_ms: int) -> str:
-    """The sentence for an input in which a producer's transaction has been open since ``since_ms``."""
+    """The message for an input in which a producer's transaction is open since ``since_ms``."""
     return (
         f"partition {number}: a producer's transaction in {topic} is open since {rfc3339(since_ms)}, and nothing "
         f"behind offset {offset} can be read; if its producer is gone: kafka-transactions.sh --bootstrap-server SERVER "
