@@ -1,8 +1,8 @@
-"""Intake: what one source holds becomes columns of calls and waiting records, with the source's clock at each.
+"""Decoding: converts the input of a source to columns of calls and waiting records, with the source's clock at each.
 
-Decoding (`Decoder`) knows nothing of time and may be done anywhere, in any order; `Source` then reads the decoded
-pieces in the order of the source; `merge` says what is late and puts several sources into the one reading order of
-section 3 of the contract.
+Decoding (`Decoder`) does not depend on time and may run anywhere, in any order. `Source` then reads the decoded pieces
+in the order of the source. `merge` finds late calls and merges several sources into the reading order of section 3 of
+the contract.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,22 +20,22 @@ from monitor.decoding.late_line import LateLine
 from schemas import codec
 from schemas.inputs import Cdr, Record
 
-if TYPE_CHECKING:  # a worker has no need of adapters and of all that they bring
+if TYPE_CHECKING:  # a worker does not need adapters and their dependencies
     from monitor.adapters.base import InputRow
 
-_AT_ONCE = 512  # lines decoded and taken apart together, so that the records stay in the processor's cache
-_KEPT = 4_096  # bytes of a line that is too long, for people to see: thousands of such lines must not take all memory
+_AT_ONCE = 512  # lines decoded and converted together, so that the records stay in the CPU cache
+_KEPT = 4_096  # bytes kept of a line that is too long, for display: thousands of such lines must not fill the memory
 _NO_VALUE = "no_value: the record has no value; expected a record as JSON"
-NO_CLOCK_MS = 0  # the clock of a source without a record yet: before all (times begin in 1990)
+NO_CLOCK_MS = 0  # the clock of a source without a record, before all valid times (which start in 1990)
 
 
 @dataclass(slots=True)
 class DecodedRows:
-    """One piece of a source, row by row in its order.
+    """One decoded piece of a source, in row order.
 
-    ``event_ms`` ``[n]`` is -1 for rows that are no record. ``call_rows`` says which row each call is. ``raw`` are
-    the rows' bytes as they came, ``line`` their line numbers (their offsets where they come from a topic).
-    ``number`` is whatever a host numbers its pieces by.
+    ``event_ms`` ``[n]`` is -1 for rows that are not a record. ``call_rows`` is the row of each call. ``raw`` holds the
+    original bytes of the rows, ``line`` their line numbers (their offsets if they come from a topic). ``number`` is a
+    number that the caller may assign to the piece.
     """
 
     event_ms: NDArray[np.int64]
@@ -49,7 +49,7 @@ class DecodedRows:
     number: int = 0
 
     def refuse(self, rows: Mapping[int, str]) -> None:
-        """Those rows are no records after all, for these reasons; what was refused before keeps its own."""
+        """Refuse these rows for these reasons. Rows that were refused before keep their reason."""
         fresh = {row: reason for row, reason in rows.items() if self.event_ms[row] >= 0}
         if not fresh:
             return
@@ -63,7 +63,7 @@ class DecodedRows:
 
 
 class _Parsed:
-    """Records sorted into calls and others, with their rows; a row with neither is refused or blank."""
+    """Records split into calls and others, with their rows. A row with neither is refused or blank."""
 
     def __init__(self) -> None:
         self.calls = Gathered()
@@ -73,7 +73,7 @@ class _Parsed:
         self._rows = 0
 
     def add(self, records: Sequence[Record | None]) -> None:
-        """The next rows."""
+        """Add the records of the next rows."""
         cdrs = [record for record in records if type(record) is Cdr]
         first, self._rows = self._rows, self._rows + len(records)
         rows = np.arange(first, self._rows)
@@ -88,7 +88,7 @@ class _Parsed:
         self.calls.add(cdrs)
 
     def drop(self, kept: NDArray[np.bool_]) -> None:
-        """Number the rows anew without those that are not kept."""
+        """Renumber the rows without those that are not kept."""
         place = np.cumsum(kept) - 1
         self.call_rows = place[self.call_rows]
         self.others = [(int(place[row]), record) for row, record in self.others]
@@ -97,9 +97,9 @@ class _Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """What decoding depends on: the columns' layout, the keys' salt, and what lies too far ahead (None: nothing).
+    """Decodes input, given the layout of the columns, the salt of the keys, and the latest event time (None: no limit).
 
-    ``later`` are the layouts of calls that end at a time or later, where a policy follows then.
+    ``later`` holds the layouts of later policies, each with the end time from which it applies.
     """
 
     layout: FieldLayout
@@ -108,7 +108,7 @@ class Decoder:
     later: tuple[tuple[int, FieldLayout], ...] = ()
 
     def lines(self, lines: Sequence[bytes], first_line: int) -> DecodedRows:
-        """JSON lines; lines of white space alone are left out."""
+        """Decode JSON lines. Lines that contain only white space are left out."""
         parsed, blank = self._parse(lines)
         numbers = np.arange(first_line, first_line + len(lines))
         if max(map(len, lines), default=0) >= codec.MAX_BYTES:
@@ -124,9 +124,9 @@ class Decoder:
     def messages(
         self, values: Sequence[bytes | None], offsets: NDArray[np.int64], skipped: Mapping[int, str]
     ) -> DecodedRows:
-        """The values of a topic's records; one without a value, or a blank one, is refused, for it is there.
+        """Decode the values of a topic's records. A missing or blank value is refused, not left out.
 
-        ``skipped`` has reasons to refuse what is at some offsets without a look at it.
+        ``skipped`` maps offsets to the reason to refuse their records without decoding them.
         """
         raw = cast(Sequence[bytes], values) if all(values) else [value or b"" for value in values]
         lines, reasons = raw, {}
@@ -139,7 +139,7 @@ class Decoder:
 
     @staticmethod
     def _parse(lines: Sequence[bytes]) -> "tuple[_Parsed, list[int]]":
-        """The records in these lines, and which lines are blank."""
+        """Parse the records in these lines. Returns the records and the numbers of the blank lines."""
         parsed = _Parsed()
         blank: list[int] = []
         for start in range(0, len(lines), _AT_ONCE):
@@ -161,7 +161,7 @@ class Decoder:
         return parsed, blank
 
     def rows(self, rows: "Sequence[InputRow]") -> DecodedRows:
-        """An adapter's rows."""
+        """Decode the rows of an adapter."""
         parsed = _Parsed()
         parsed.refused = [(place, row.reason) for place, row in enumerate(rows) if row.reason is not None]
         parsed.add([row.record for row in rows])
@@ -184,7 +184,7 @@ class Decoder:
             names, calls, valid = to_columns(parsed.calls, self.layout, self.salt, self.later)
             if not valid.all():
                 for row in rows[~valid].tolist():
-                    record = record_of(row)  # decoded once more, for the words of the reason
+                    record = record_of(row)  # decoded again, for the text of the reason
                     refused.append((row, (record is not None and codec.check(record)) or ""))
                 calls, rows = calls.take(valid), rows[valid]
             event_ms[rows] = calls.end_ms
@@ -197,7 +197,7 @@ class Decoder:
 
 
 def refuse_later(decoded: DecodedRows, not_after_ms: NDArray[np.int64] | np.int64) -> None:
-    """Refuse the rows whose event time is beyond ``not_after_ms`` (one for all, or one for each row)."""
+    """Refuse the rows whose event time is after ``not_after_ms`` (one for all rows, or one per row)."""
     ahead = np.flatnonzero(decoded.event_ms > not_after_ms)
     if len(ahead):
         limit = np.broadcast_to(not_after_ms, decoded.event_ms.shape)
@@ -207,7 +207,7 @@ def refuse_later(decoded: DecodedRows, not_after_ms: NDArray[np.int64] | np.int6
 
 @dataclass(slots=True)
 class PlacedRows:
-    """A decoded piece in its place in the source: the clock before and after each row ``[n]``, its offset ``[n]``."""
+    """A decoded piece with its position in the source: the clock before and after each row, and its offset, ``[n]``."""
 
     source: int
     decoded: DecodedRows
@@ -220,7 +220,7 @@ class PlacedRows:
 
 
 class Source:
-    """A file, or one partition of one topic: its clock is the largest event time of its valid records so far."""
+    """A file, or one partition of one topic. Its clock is the largest event time of its valid records so far."""
 
     def __init__(self, number: int, clock_ms: int = NO_CLOCK_MS, offset: int = 0) -> None:
         self.number = number
@@ -230,9 +230,10 @@ class Source:
     def place(
         self, decoded: DecodedRows, offset: NDArray[np.int64] | None = None, at_most_ms: NDArray[np.int64] | None = None
     ) -> PlacedRows:
-        """The next piece of this source.
+        """Place the next piece of this source, and advance the clock.
 
-        ``offset`` ``[n]`` where offsets do not just count the rows; a row moves the clock to ``at_most_ms`` ``[n]``.
+        ``offset`` ``[n]`` is needed if offsets are not consecutive. A row moves the clock at most to its ``at_most_ms``
+        ``[n]``.
         """
         rows = len(decoded.event_ms)
         if offset is None:
@@ -249,9 +250,9 @@ class Source:
 
 @dataclass(slots=True)
 class RejectedRow:
-    """A row that was no record: where it was read, why, its bytes and its key as they came.
+    """A row that is not a valid record: where it was read, the reason, and its original bytes and key.
 
-    With ``first_offset`` it is a whole record batch, see `monitor.partition.record_batch.UnreadableRecord`.
+    With ``first_offset`` it is a whole record batch; see `monitor.partition.record_batch.UnreadableRecord`.
     """
 
     ref: RecordRef
@@ -263,7 +264,7 @@ class RejectedRow:
 
 @dataclass(slots=True)
 class LateCall:
-    """A late call: where it was read, what it is sorted by, and its bytes as they came."""
+    """A late call: where it was read, its sort fields, and its original bytes."""
 
     ref: RecordRef
     end_ms: int
@@ -274,7 +275,7 @@ class LateCall:
 
 @dataclass(slots=True)
 class MergedRows:
-    """Rows of one or more sources in reading order, sorted into what is counted, what waits, and what is not taken."""
+    """Rows of one or more sources in reading order, split into calls, waiting records, late calls and refused rows."""
 
     rows: int
     names: list[str]
@@ -285,10 +286,10 @@ class MergedRows:
 
 
 def merge(pieces: Sequence[tuple[PlacedRows, int, int]], lateness: LateLine) -> MergedRows:
-    """The rows ``start`` to ``stop`` of each piece as one batch in reading order.
+    """Merge the rows ``start`` to ``stop`` of each piece into one batch in reading order.
 
-    Reading always goes on in the source whose clock is least, at a tie in the first: so rows are ordered by their
-    source's clock before them, then by source, then by their place in it.
+    The next row is always read from the source with the lowest clock, the first one at a tie. So rows are ordered by
+    the clock of their source before them, then by source, then by position in it.
     """
     batch = MergedRows(0, [], None, [], [], [])
     parts: list[Calls] = []
@@ -330,5 +331,5 @@ def merge(pieces: Sequence[tuple[PlacedRows, int, int]], lateness: LateLine) -> 
 
 
 def ref_of(placed: PlacedRows, row: int) -> RecordRef:
-    """Where a row was read."""
+    """The reference of a row."""
     return RecordRef(int(placed.before_ms[row]), placed.source, int(placed.offset[row]), int(placed.decoded.line[row]))

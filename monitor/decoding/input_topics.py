@@ -1,4 +1,4 @@
-"""The input topics by their bare names, in the order of a partition's sources, and the records that each carries."""
+"""The input topics by bare name, in the order of a partition's sources, and the records that each carries."""
 
 from typing import Final
 
@@ -14,4 +14,4 @@ CARRIES: Final[dict[str, tuple[type[Record], ...]]] = {
     "tenants": (Tenant, Application),
     "reviews": (Review,),
 }
-"""A review in the topic of complaints, say, would come from somebody who may not write reviews."""
+"""The record types allowed in each topic. For example, a producer of complaints may not write reviews."""

@@ -1,4 +1,4 @@
-"""Lateness: where the late line of a source is by its clock, also where a change of policy has changed it."""
+"""The late line of a source as a function of its clock, across policy changes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from monitor.policy.timeline import PolicyVersion
 
 @dataclass(frozen=True, slots=True)
 class LateLine:
-    """A source's late line is its clock less ``first_ms``; ``later`` has other values with the time that they are of.
+    """The late line of a source is its clock less ``first_ms``. ``later`` holds later values with their start time.
 
-    A line is an event time itself: up to that time it goes by the value before, and from there on by the new one. It
-    never falls back. So what is late is a fact of the log, whenever a policy was changed.
+    The line is itself an event time. Up to a start time it follows the previous value, and from there on the new one.
+    It never falls. So lateness depends only on the log, and not on when a policy change was applied.
     """
 
     first_ms: int
@@ -22,12 +22,12 @@ class LateLine:
 
     @classmethod
     def of(cls, versions: Sequence[PolicyVersion]) -> "LateLine":
-        """That of policies, one after the other."""
+        """The late line of successive policies."""
         first, *later = versions
         return cls(first.policy.lateness_ms, tuple((version.from_ms, version.policy.lateness_ms) for version in later))
 
     def line(self, clock_ms: int) -> int:
-        """The late line where the clock is that; no line is below the watermark, which is that of the least clock."""
+        """The late line at a clock. No line is below the watermark, which is the line of the lowest clock."""
         line_ms = clock_ms - self.first_ms
         for from_ms, lateness_ms in self.later:
             if line_ms < from_ms:
@@ -36,7 +36,7 @@ class LateLine:
         return line_ms
 
     def lines(self, clocks_ms: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The line of each of these clocks."""
+        """The late line at each of these clocks."""
         lines: NDArray[np.int64] = clocks_ms - self.first_ms
         for from_ms, lateness_ms in self.later:
             lines = np.where(lines < from_ms, lines, np.maximum(from_ms, clocks_ms - lateness_ms))
