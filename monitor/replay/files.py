@@ -1,4 +1,4 @@
-"""Files: opening what people have (plain, .gz, .zst, standard input) and cutting it into pieces of lines."""
+"""Input files: opens plain, .gz and .zst files or standard input, and splits them into pieces of lines."""
 
 import contextlib
 import errno
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _BLOCK = 1 << 20
-# Three bytes of zstd can stand for 128 KB, so little is taken at a time, lest a hostile file take all memory.
+# Three bytes of zstd can expand to 128 KB, so read small blocks: a hostile file must not fill the memory.
 _ZST_BLOCK = 1 << 11
-MAX_LINE = codec.MAX_BYTES  # of a longer line only this much is read, and the decoder refuses it for its length
+MAX_LINE = codec.MAX_BYTES  # only this much of a longer line is kept, and the decoder refuses it for its length
 
 
 @contextlib.contextmanager
 def open_input(path: str) -> Iterator[BinaryIO]:
-    """The decompressed bytes of a file; ``-`` is standard input.
+    """Open the decompressed bytes of a file; ``-`` is standard input.
 
-    OSError when it cannot be read, DamagedFileError when that shows on the way.
+    Raises OSError if the file cannot be opened. Reading raises DamagedFileError if the file is damaged.
     """
     if path == "-":
         if sys.stdin is None:
@@ -45,11 +45,11 @@ def open_input(path: str) -> Iterator[BinaryIO]:
 
 
 class DamagedFileError(OSError):
-    """A compressed file is cut off, or is not what its name says."""
+    """A compressed file is truncated or damaged, or does not match its file name extension."""
 
 
 class _Decompressed(io.RawIOBase):
-    """What ``read`` gives, with every library's own error as DamagedFileError."""
+    """The stream of ``read``, with the errors of all libraries raised as DamagedFileError."""
 
     def __init__(self, path: str, read: Callable[[int], bytes]) -> None:
         self._path = path
@@ -69,9 +69,9 @@ class _Decompressed(io.RawIOBase):
 
 
 class _Frames:
-    """The content of zstd frames, one after the other; EOFError where the file ends within one.
+    """The content of consecutive zstd frames. Raises EOFError if the file ends inside a frame.
 
-    zstandard's own reader takes the end of a file that was cut off for the end of its content.
+    The reader of the zstandard library does not detect a truncated file.
     """
 
     def __init__(self, raw: BinaryIO) -> None:
@@ -81,7 +81,7 @@ class _Frames:
         self._content = memoryview(b"")
 
     def read(self, size: int) -> bytes:
-        """Some bytes, ``size`` at most; none at the end."""
+        """Read at most ``size`` bytes; empty at the end."""
         while not self._content:
             block = self._left or self._raw.read(_ZST_BLOCK)
             if not block:
@@ -99,10 +99,10 @@ class _Frames:
 
 
 def line_chunks(stream: BinaryIO, lines: int) -> Iterator[tuple[int, list[bytes]]]:
-    """Pieces of at most ``lines`` lines (without their line feed), each with the number of its first line, from 1.
+    """Yield pieces of at most ``lines`` lines (without line feeds), each with the number of its first line, from 1.
 
-    A line above `MAX_LINE` keeps its first `MAX_LINE` bytes, so that it is refused like any other bad line. Where those
-    are white space and others follow, the last of them is the first that is none, for the line is not blank.
+    A line longer than `MAX_LINE` is cut to `MAX_LINE` bytes, so that it is refused like any other bad line. If those
+    bytes are white space but the line is not blank, the last byte is replaced by the first that is not white space.
     """
     number = 1
     for batch in _batches(stream):
@@ -113,7 +113,7 @@ def line_chunks(stream: BinaryIO, lines: int) -> Iterator[tuple[int, list[bytes]
 
 
 def _batches(stream: BinaryIO) -> Iterator[list[bytes]]:
-    """Whole lines as they come, a block at a time."""
+    """Yield the complete lines of each block."""
     open_line = _OpenLine(b"")
     while block := stream.read(_BLOCK):
         first, *rest = block.split(b"\n")
@@ -127,7 +127,7 @@ def _batches(stream: BinaryIO) -> Iterator[list[bytes]]:
 
 
 class _OpenLine:
-    """The line whose end is still to come: its first `MAX_LINE` bytes, and the first beyond that is no white space."""
+    """An incomplete line: its first `MAX_LINE` bytes, and the first byte beyond them that is not white space."""
 
     def __init__(self, begin: bytes) -> None:
         self._parts = [begin]

@@ -10,7 +10,7 @@ from schemas.outputs import Alert, Enforcement, JudgedWindow
 
 @dataclass(slots=True)
 class ReplaySummary:
-    """What a replay read and brought about; ``read`` = ``accepted`` + ``rejected`` + ``duplicates`` + ``late``."""
+    """The counts of a replay. ``read`` = ``accepted`` + ``rejected`` + ``duplicates`` + ``late``."""
 
     read: int = 0
     accepted: int = 0
@@ -28,7 +28,7 @@ class ReplaySummary:
 
 @dataclass(slots=True)
 class Rejection:
-    """A rejected row: which file and line, why, and its bytes as they came."""
+    """A rejected row: its file and line, the reason, and its original bytes."""
 
     file: str
     line: int
@@ -38,9 +38,9 @@ class Rejection:
 
 @dataclass(slots=True)
 class Outcome:
-    """Everything that a replay brought about, each list in the order of its file (section 8 of the contract).
+    """The complete output of a replay, each list in the order of its file (section 8 of the contract).
 
-    ``seen``: how far tenants were from thresholds at the end, where that was asked for.
+    ``seen``: the threshold distances at the end, if requested.
     """
 
     enforcement: list[Enforcement] = field(default_factory=list)
@@ -54,9 +54,9 @@ class Outcome:
 
 
 def order_and_count(outcome: Outcome, late: list[LateCall], refused: list[RejectedRow], names: Sequence[str]) -> None:
-    """Put everything but windows into the order of its file, and count it.
+    """Sort everything except windows into the order of its file, and count it.
 
-    The summary has ``read`` and ``duplicates`` already; ``names`` are those of the sources, by number.
+    The summary must already have ``read`` and ``duplicates``. ``names`` are the names of the sources, by number.
     """
     summary = outcome.summary
     outcome.enforcement.sort(key=lambda e: (e.data.decided_ms, e.subject, e.id))

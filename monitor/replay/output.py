@@ -1,4 +1,4 @@
-"""The output directory of a replay: the files of section 8 of the contract, and what the report needs beside them."""
+"""The output directory of a replay: the files of section 8 of the contract, and further files for the report."""
 
 import base64
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ from schemas.outputs import JudgedWindow, Rejected
 
 
 class WindowFile:
-    """``windows.jsonl``, written while the replay goes on: there may be more windows than memory holds."""
+    """``windows.jsonl``, written during the replay, because the windows may not fit in memory."""
 
     def __init__(self, folder: Path) -> None:
         make_folder(folder)
@@ -33,16 +33,15 @@ class WindowFile:
         self._file.close()
 
     def write(self, windows: Sequence[JudgedWindow]) -> None:
-        """The next windows, in order."""
+        """Write the next windows, in order."""
         self._file.writelines(codec.encode(window) + b"\n" for window in windows)
 
 
 def write(outcome: Outcome, policy: Policy, folder: Path, windows: bool) -> list[Path]:
-    """Write an outcome into ``folder`` (made when absent); the paths written. OSError when that fails.
+    """Write an outcome to ``folder``, which is created if absent. Returns the paths. Raises OSError on failure.
 
-    What is rejected or late holds telephone numbers: new files are for their owner alone.
-
-    ``windows`` writes the outcome's windows, too; a `WindowFile` has written them already.
+    Rejected and late records contain telephone numbers, so only the owner can read new files. ``windows`` also writes
+    the windows of the outcome; omit it if a `WindowFile` has written them.
     """
     make_folder(folder)
     lines: dict[str, Iterable[bytes]] = {

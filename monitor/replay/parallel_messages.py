@@ -1,15 +1,15 @@
-"""What the pool and its processes say to each other: pickled pairs, of what it is and of what it is about."""
+"""Messages between the pool and its processes: pickled pairs of a message type and its content."""
 
 from typing import Final
 
-# To a process, with the arguments of the method that does it.
+# To a process, with the arguments of the method of that name.
 DECODE: Final = "decode"
 PIECE: Final = "piece"
 TAKE: Final = "take"
 ADVANCE: Final = "advance"
 FINISH: Final = "finish"
 
-# From a process: a piece decoded, what a shard brought about, the end of a shard, or an error's traceback.
+# From a process: a decoded piece, the output of a shard, the end of a shard, or the traceback of an error.
 DECODED: Final = "decoded"
 SINK: Final = "sink"
 DONE: Final = "done"

@@ -1,4 +1,4 @@
-"""A shard's part of a decoded piece, as bytes that cross from one process to another."""
+"""A shard's part of a decoded piece, as bytes to send between processes."""
 
 import pickle
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from monitor.replay.sharding import split
 
 
 class _Part(NamedTuple):
-    """One shard's calls of a piece, packed: ``rows`` are their rows in the piece, ``ids`` all ids in a row."""
+    """One shard's calls in a piece: ``rows`` are their rows in the piece, ``ids`` the concatenated call ids."""
 
     names: list[str]
     rows: NDArray[np.intp]
@@ -37,7 +37,7 @@ _PACKED = (
 
 
 def pack(decoded: DecodedRows, shards: int) -> list[bytes]:
-    """Each shard's part of a decoded piece."""
+    """Encode each shard's part of a decoded piece."""
     if decoded.calls is None:
         return [b""] * shards
     decoded.calls.offset = decoded.call_rows.astype(np.int64)
@@ -51,7 +51,7 @@ def pack(decoded: DecodedRows, shards: int) -> list[bytes]:
 
 
 def unpack(packed: bytes, before_ms: NDArray[np.int64]) -> DecodedRows:
-    """A shard's part of a piece as the piece that the shard sees: the others' rows are not in it."""
+    """Decode a shard's part as a piece without the rows of other shards."""
     empty = DecodedRows(before_ms, [], None, np.empty(0, np.intp), [], [], _NoBytes(), before_ms)
     if not packed:
         return empty
@@ -66,7 +66,7 @@ def unpack(packed: bytes, before_ms: NDArray[np.int64]) -> DecodedRows:
 
 
 class _NoBytes(Sequence[bytes]):
-    """The bytes of rows where nobody needs them: late calls are written by the process that read the files."""
+    """Placeholder for the bytes of rows, which a shard does not need: the pool's process writes late calls."""
 
     def __getitem__(self, row: Any) -> Any:
         return b""

@@ -1,4 +1,4 @@
-"""The shards of a replay in several processes, which read ahead, and are told what comes next."""
+"""A pool of processes that run the shards of a replay and decode pieces ahead of time."""
 
 import multiprocessing
 import pickle
@@ -26,11 +26,11 @@ from monitor.replay.sharding import shard_of
 from schemas import codec
 from schemas.inputs import Cdr
 
-_AHEAD = 3  # pieces that wait for each process, so that none is idle
+_AHEAD = 3  # queued pieces per process, so that none is idle
 
 
 class WorkerError(RuntimeError):
-    """A process of the pool failed; its traceback is the message."""
+    """A process of the pool failed. The message is its traceback, or that it ended early."""
 
 
 class _Piece(NamedTuple):
@@ -40,7 +40,7 @@ class _Piece(NamedTuple):
 
 
 class Pool:
-    """The shards of a replay in ``jobs`` processes (`monitor.replay.sharding.Shards`), which decode, too."""
+    """The shards of a replay in ``jobs`` processes (`monitor.replay.sharding.Shards`), which also decode."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Pool:
     def decoded(
         self, stream: BinaryIO, adapter: Adapter | None, piece_lines: int, streams: int
     ) -> Iterator[DecodedRows]:
-        """The pieces of one of ``streams`` streams, decoded ahead of being asked for, in order."""
+        """Yield the pieces of one of ``streams`` streams, in order. Pieces are decoded ahead of time."""
         if adapter is not None:
             rows = iter(adapter.rows(stream))
             while piece := list(islice(rows, piece_lines)):
@@ -95,7 +95,7 @@ class Pool:
             yield self._answer(ahead.popleft())
 
     def take(self, ready: Sequence[tuple[PlacedRows, int, int]], batch: MergedRows, watermark_ms: int) -> None:
-        """Take rows in reading order; the late calls among them are put into ``batch``."""
+        """Take rows in reading order. Adds the late calls among them to ``batch``."""
         for placed, start, stop in ready:
             self._tell(placed)
             batch.late += self._late(placed, start, stop)
@@ -110,35 +110,35 @@ class Pool:
             process.send(ADVANCE, watermark_ms)
 
     def finish(self, last_ms: int | None, until_ms: int | None) -> None:
-        """The input has ended: wait for all that is still to come."""
+        """End the input, and wait for all output."""
         for process in self._processes:
             process.send(FINISH, last_ms, until_ms)
         while self._done < len(self._processes):
             self._receive()
 
     def collect(self) -> list[Output]:
-        """What is known by now of what was brought about since the last call."""
+        """The output received since the last call."""
         sinks, self._sinks = self._sinks, []
         return sinks
 
     @property
     def tenants(self) -> int:
-        """How many tenants there were; known after `finish`."""
+        """The number of tenants; known after `finish`."""
         return self._tenants
 
     @property
     def settled(self) -> bool:
-        """Only at the end: the processes go each at its own pace."""
+        """Whether all processes are done. Before that, they progress independently."""
         return self._done == len(self._processes)
 
     def look(self) -> ThresholdDistances | None:
-        """What is to be seen of the tenants after `finish`, if that was asked for."""
+        """The threshold distances after `finish`, if requested."""
         return merge_distances(self._looks, self._looking) if self._looking else None
 
     # Pieces -----------------------------------------------------------------------------------------------------
 
     def _ask(self, lines: list[bytes], first_line: int) -> _Piece:
-        """Have a piece decoded by the process that has least to decode."""
+        """Send a piece to the process with the fewest pieces to decode."""
         self._count += 1
         process = min(self._processes, key=lambda one: one.pieces)
         process.pieces += 1
@@ -158,20 +158,20 @@ class Pool:
         return DecodedRows(event_ms, [], None, np.empty(0, np.intp), others, refused, lines, numbers, piece.number)
 
     def _keep(self, decoded: DecodedRows) -> DecodedRows:
-        """A piece that was decoded here; it keeps its calls, so that `merge` finds the late ones."""
+        """Register a piece that was decoded here. It keeps its calls, so that `merge` finds the late ones."""
         self._count += 1
         decoded.number = self._count
         self._parts[self._count] = pack(decoded, len(self._processes))
         return decoded
 
     def _tell(self, placed: PlacedRows) -> None:
-        """Give each shard its part of a piece, once."""
+        """Send each shard its part of a piece, once."""
         number, first = placed.decoded.number, int(placed.offset[0])
         for process, part in zip(self._processes, self._parts.pop(number, ()), strict=False):
             process.send(PIECE, number, placed.source, part, placed.before_ms, placed.after_ms, first)
 
     def _late(self, placed: PlacedRows, start: int, stop: int) -> list[LateCall]:
-        """The late calls among these rows; few, so each is decoded once more for what it is sorted by."""
+        """The late calls among these rows. They are few, so each is decoded again for its sort fields."""
         if placed.decoded.calls is not None:
             return []
         below = placed.decoded.event_ms < self._lateness.lines(placed.after_ms)
@@ -186,7 +186,7 @@ class Pool:
         return late
 
     def _receive(self) -> None:
-        """Wait until a process has said something, and take note of it."""
+        """Wait for messages from processes, and handle them."""
         for connection in wait([process.connection for process in self._processes]):
             process = next(one for one in self._processes if one.connection is connection)
             try:

@@ -1,4 +1,4 @@
-"""A process of the pool, as the pool has it: started, told, ended."""
+"""The pool's handle of one of its processes: starts it, sends messages, ends it."""
 
 import multiprocessing.context
 import pickle
@@ -14,9 +14,9 @@ from monitor.replay.parallel_worker import work
 
 @contextmanager
 def _without_interrupt() -> Iterator[None]:
-    """What is started in it leaves Ctrl-C, which a terminal sends to all, to us, who end it."""
+    """Start child processes that ignore Ctrl-C. A terminal sends it to all processes; this one ends its children."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
+        yield  # only the main thread can set signal handlers
         return
     former = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -26,12 +26,12 @@ def _without_interrupt() -> Iterator[None]:
 
 
 class Process:
-    """A process of the pool. A thread sends, so that neither side ever waits for the other to read."""
+    """A process of the pool. A thread sends messages, so that neither side blocks until the other reads."""
 
     def __init__(self, context: multiprocessing.context.SpawnContext, settings: tuple[Any, ...]) -> None:
         self.connection, theirs = context.Pipe()
-        # The settings go as a message: as arguments, more than a pipe holds, they would be waited for in vain where
-        # the process ends before it has read them.
+        # Send the settings as a message. As arguments larger than a pipe buffer, they would block forever if the
+        # process ended before it read them.
         self._process = context.Process(target=work, args=(theirs,), daemon=True)
         with _without_interrupt():
             self._process.start()
@@ -40,10 +40,10 @@ class Process:
         self._outbox.put(pickle.dumps(settings, protocol=5))
         self._sender = threading.Thread(target=self._send_all, daemon=True)
         self._sender.start()
-        self.pieces = 0  # that it has not decoded yet
+        self.pieces = 0  # pieces that it has not decoded yet
 
     def send(self, what: str, *arguments: Any) -> None:
-        """Put a message into its queue."""
+        """Queue a message for the process."""
         self._outbox.put(pickle.dumps((what, arguments), protocol=5))
 
     def close(self) -> None:
@@ -51,7 +51,7 @@ class Process:
         self._outbox.put(None)
         self._process.terminate()
         self._process.join()
-        self._sender.join()  # what it still wanted to send finds nobody there
+        self._sender.join()  # remaining messages fail, because the process has ended
         self.connection.close()
 
     def _send_all(self) -> None:
@@ -59,4 +59,4 @@ class Process:
             try:
                 self.connection.send_bytes(message)
             except (BrokenPipeError, OSError):
-                return  # it ended; whoever reads from it will see that
+                return  # the process ended; the reader will detect that

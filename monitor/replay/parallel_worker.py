@@ -1,4 +1,4 @@
-"""What one process of the pool does: decode pieces of any shard, and run its own."""
+"""One process of the pool: decodes pieces for all shards, and runs its own shard."""
 
 import pickle
 import traceback
@@ -21,7 +21,7 @@ from monitor.replay.parallel_packed import pack, unpack
 
 
 class Worker:
-    """What one process does: decode pieces, and run one shard."""
+    """Decodes pieces, and runs one shard."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Worker:
         self._pieces: dict[int, PlacedRows] = {}
 
     def decode(self, number: int, blob: bytes, first_line: int) -> tuple[str, Any]:
-        """Decode a piece; all of it but the calls, and the calls' packed parts."""
+        """Decode a piece. Returns everything but the calls, and the packed calls of each shard."""
         decoded = self._decoder.lines(blob.split(b"\n"), first_line)
         blank = decoded.line if len(decoded.line) != blob.count(b"\n") + 1 else None
         parts = pack(decoded, self._shards)
@@ -57,7 +57,7 @@ class Worker:
         after_ms: NDArray[np.int64],
         first_offset: int,
     ) -> None:
-        """This shard's part of a piece, in its place in its source."""
+        """Receive this shard's part of a piece, with its position in the source."""
         offset = np.arange(first_offset, first_offset + len(before_ms))
         self._pieces[number] = PlacedRows(source, unpack(packed, before_ms), before_ms, after_ms, offset)
 
@@ -84,7 +84,7 @@ class Worker:
     def finish(
         self, last_ms: int | None, until_ms: int | None
     ) -> tuple[str, tuple[Output, int, ThresholdDistances | None]]:
-        """The input has ended (without a record if ``last_ms`` is None)."""
+        """End the input. ``last_ms`` is None if there was no record."""
         if last_ms is not None:
             self._policy_chain.finish(last_ms, until_ms)
         seen = measure_distances(self._policy_chain.shard, self._looking) if self._looking else None
@@ -92,7 +92,7 @@ class Worker:
 
 
 def work(connection: Connection) -> None:
-    """A process: messages in, one after the other, answers out. The first has the settings."""
+    """The main loop of a process: receives messages and sends answers. The first message has the settings."""
     try:
         worker = Worker(*pickle.loads(connection.recv_bytes()))
         acts: dict[str, Callable[..., Any]] = {

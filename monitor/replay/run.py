@@ -1,4 +1,4 @@
-"""Replay: judges files of records. The oracle of everything else: the same records, the same decisions."""
+"""Replay: evaluates files of records. It is the test oracle: the same records give the same decisions."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -28,7 +28,7 @@ PIECE_LINES = 5_000
 
 @dataclass(frozen=True, slots=True)
 class ReplayProgress:
-    """How far a replay has come: rows read, the watermark (None before the first), and what was decided since."""
+    """The progress of a replay: rows read, the watermark (None at the end), and the decisions since the last report."""
 
     read: int
     watermark_ms: int | None
@@ -53,15 +53,14 @@ def replay(
     progress: Callable[[ReplayProgress], None] | None = None,
     switches: Sequence[PolicyVersion] = (),
 ) -> Outcome:
-    """Judge files of records by a policy, and by those that follow it at their times (``switches``, in order).
+    """Evaluate files of records by a policy, and by later policies from their start times (``switches``, in order).
 
-    Each file is a source. ``windows`` asks for every judged window; ``on_windows`` gets them, in the order of their
-    file, as soon as no earlier one can come, instead of the outcome's keeping them: there may be millions.
-    ``not_after_ms`` rejects event times beyond it; ``until_ms`` goes on judging after the last record
-    (UntilTooEarlyError when it lies before it). What was before ``enforce_from_ms`` is known and decides nothing.
-    ``shards``, ``jobs`` (processes, a shard each) and ``piece_lines``
-    change the speed alone. ``secret`` salts the keys by which numbers are counted. ``looking`` asks for a look at the
-    tenants at the end.
+    Each file is a source. ``windows`` requests every evaluated window. ``on_windows`` receives them, in the order of
+    their file, as soon as no earlier one can come; the outcome then does not keep them, as there may be millions.
+    ``not_after_ms`` rejects later event times. ``until_ms`` continues the evaluation after the last record; raises
+    UntilTooEarlyError if it is before that. Events before ``enforce_from_ms`` are counted but decide nothing.
+    ``shards``, ``jobs`` (processes, one shard each) and ``piece_lines`` affect only the speed. ``secret`` salts the
+    keys of numbers. ``looking`` requests the threshold distances at the end.
     """
     salt = salt_of(secret)
     versions = (PolicyVersion(0, policy), *switches)
@@ -84,7 +83,7 @@ def replay(
 
 
 class UntilTooEarlyError(ValueError):
-    """``--until`` lies before the largest event time of the input."""
+    """``--until`` is before the largest event time of the input."""
 
 
 def _decoded(stream: BinaryIO, decoder: Decoder, adapter: Adapter | None, piece_lines: int) -> Iterator[DecodedRows]:
@@ -98,7 +97,7 @@ def _decoded(stream: BinaryIO, decoder: Decoder, adapter: Adapter | None, piece_
 
 
 class _Feed:
-    """A source that is being read: the piece at hand and how far into it."""
+    """A source being read: its current piece and the position in it."""
 
     def __init__(self, number: int, decoded: Iterator[DecodedRows]) -> None:
         self.source = Source(number)
@@ -108,7 +107,7 @@ class _Feed:
         self.next_piece()
 
     def next_piece(self) -> None:
-        """Go on to the next piece that has rows; ``piece`` is None when there is none."""
+        """Move to the next piece that has rows. ``piece`` is None if there is none."""
         self.piece, self.at = None, 0
         for decoded in self._decoded:
             if len(decoded.event_ms):
@@ -123,7 +122,7 @@ class _Feed:
 
 
 class _Run:
-    """One replay: reads the sources in order, feeds the shards, gathers what they bring about."""
+    """One replay: reads the sources in order, feeds the shards, and collects their output."""
 
     def __init__(
         self,
@@ -146,7 +145,7 @@ class _Run:
         self._refused: list[RejectedRow] = []
 
     def read(self, sources: Sequence[Iterator[DecodedRows]]) -> None:
-        """Read all sources to their ends, in the one reading order, and decide as far as the watermark allows."""
+        """Read all sources to their ends, in reading order, and decide as far as the watermark allows."""
         feeds = [_Feed(number, decoded) for number, decoded in enumerate(sources)]
         watermark_ms = NO_CLOCK_MS
         while reading := [feed for feed in feeds if feed.piece is not None]:
@@ -213,10 +212,9 @@ def _order_of_windows(window: JudgedWindow) -> tuple[int, str, str]:
 
 
 def _ready(reading: Sequence[_Feed]) -> list[tuple[PlacedRows, int, int]]:
-    """What can be read now without looking at later pieces: the rest of one piece, and what others have before it.
+    """The rows that can be read without later pieces: the rest of one piece, and the rows of others before its end.
 
-    That one is the piece whose source ends with the least clock (at a tie the first): all rows that come before
-    the end of it are at hand.
+    It is the piece whose end has the lowest clock (the first at a tie): all rows before its end are available.
     """
     last = min(reading, key=lambda feed: (feed.source.clock_ms, feed.source.number))
     ready = []

@@ -1,4 +1,4 @@
-"""Sharding: which shard a tenant belongs to, and the shards of a replay that live in this process."""
+"""Sharding: the shard of a tenant, and the shards of a replay in this process."""
 
 import zlib
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from monitor.policy.timeline import PolicyVersion
 
 
 def shard_of(tenant_id: str, shards: int) -> int:
-    """Which of so many shards a tenant belongs to."""
+    """The shard of a tenant, from 0 to ``shards - 1``."""
     return zlib.crc32(tenant_id.encode()) % shards
 
 
 def split(names: list[str], calls: Calls, shards: int) -> list[tuple[list[str], Calls]]:
-    """The calls of each shard's tenants, in reading order."""
+    """Split calls by shard, each in reading order. Returns the tenant ids and the calls of each shard."""
     home = np.array([shard_of(name, shards) for name in names], np.int32)
     parts = []
     for shard in range(shards):
@@ -34,10 +34,10 @@ def split(names: list[str], calls: Calls, shards: int) -> list[tuple[list[str], 
 
 
 class Shards(Protocol):
-    """Where the calls and records of a replay go: the shards in this process, or in others (`monitor.replay`)."""
+    """The shards that receive the calls and records of a replay, in this process or in others (`monitor.replay`)."""
 
     def take(self, ready: Sequence[tuple[PlacedRows, int, int]], batch: MergedRows, watermark_ms: int) -> None:
-        """Take rows in reading order: ``batch`` is the merged ``ready``; ``watermark_ms`` is that before them."""
+        """Take rows in reading order. ``batch`` is the merged ``ready``, ``watermark_ms`` the watermark before them."""
         ...
 
     def advance(self, watermark_ms: int) -> None:
@@ -45,25 +45,25 @@ class Shards(Protocol):
         ...
 
     def finish(self, last_ms: int, until_ms: int | None) -> None:
-        """The input has ended."""
+        """End the input."""
         ...
 
     def collect(self) -> list[Output]:
-        """What has been brought about since the last call, or is known of it by now; after `finish` all of it."""
+        """The output received since the last call; after `finish`, all of it."""
         ...
 
     @property
     def tenants(self) -> int:
-        """How many tenants there were."""
+        """The number of tenants."""
         ...
 
     @property
     def settled(self) -> bool:
-        """Whether all shards have decided equally far, so that no window is still to come before those collected."""
+        """Whether all shards have decided up to the same time, so that no earlier window can still come."""
         ...
 
     def look(self) -> ThresholdDistances | None:
-        """What is to be seen of the tenants after `finish`, if that was asked for."""
+        """The threshold distances after `finish`, if requested."""
         ...
 
 
@@ -99,12 +99,12 @@ class LocalShards:
             shard.advance(watermark_ms)
 
     def finish(self, last_ms: int, until_ms: int | None) -> None:
-        """The input has ended."""
+        """End the input."""
         for shard in self.shards:
             shard.finish(last_ms, until_ms)
 
     def collect(self) -> list[Output]:
-        """What has been brought about since the last call."""
+        """The output since the last call."""
         sinks = [shard.take() for shard in self.shards]
         sinks[0].duplicates += self._duplicates
         self._duplicates = 0
@@ -112,16 +112,16 @@ class LocalShards:
 
     @property
     def tenants(self) -> int:
-        """How many tenants there were."""
+        """The number of tenants."""
         return sum(chain.shard.tenants for chain in self.shards)
 
     @property
     def settled(self) -> bool:
-        """Always: they advance together."""
+        """Always true: local shards advance together."""
         return True
 
     def look(self) -> ThresholdDistances | None:
-        """What is to be seen of the tenants."""
+        """The threshold distances, if requested."""
         looking = self._looking
         return (
             merge_distances([measure_distances(chain.shard, looking) for chain in self.shards], looking)
