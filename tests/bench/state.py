@@ -68,7 +68,7 @@ def kind_of(key: str) -> str:
         if key.startswith(kind):
             return kind
     pages = dict.fromkeys("tcqvd", "standings")  # `monitor.core.tenants.tenant_store`
-    return {"f": "panes", "h": "panes", "n": "names", "a": "alerts", **pages}[key[0]]
+    return {"f": "panes", "h": "panes", "n": "names", "a": "alerts", "p": "policies", **pages}[key[0]]
 
 
 def load(policy: Policy, folder: Path) -> Callable[[], StreamTask]:

@@ -27,9 +27,9 @@ class Sums(WindowView):
 
     callees = callers = None
 
-    def __init__(self, layout: FieldLayout, level: TenantSums) -> None:
+    def __init__(self, layout: FieldLayout, running_sums: TenantSums) -> None:
         self.layout = layout
-        self.level = level
+        self.running_sums = running_sums
         self.complaints = ComplaintForecast(ComplaintWindow(1, 0, False, False), 1, TENANTS)
 
 

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from monitor.core.record_ref import RecordRef
 from monitor.decoding.decode import LateCall
 from monitor.decoding.decode import RejectedRow as RefusedRow
 from monitor.partition.task import TaskOutput
@@ -36,7 +37,7 @@ def size(out: OutputRecord) -> int:
 
 def test_a_letter_that_fits_is_the_record_as_it_came() -> None:
     value = NOISE[: MAX_COPY_BYTES - 1_000]
-    [out] = letters(RefusedRow((0, 1, 17, 17), "too_long: ...", value, b"acme"))
+    [out] = letters(RefusedRow(RecordRef(0, 1, 17, 17), "too_long: ...", value, b"acme"))
     assert (out.key, out.value) == (b"acme", value)
     assert out.headers == (
         ("reason", b"too_long: ..."),
@@ -48,7 +49,7 @@ def test_a_letter_that_fits_is_the_record_as_it_came() -> None:
 
 @pytest.mark.parametrize("key", [b"acme", None, NOISE[:2_000_000]])
 def test_a_letter_beyond_what_a_broker_takes_is_its_head_with_hash_length_and_place(key: bytes | None) -> None:
-    [out] = letters(RefusedRow((0, 0, 17, 17), "x" * 900_000, NOISE, key, first_offset=12))
+    [out] = letters(RefusedRow(RecordRef(0, 0, 17, 17), "x" * 900_000, NOISE, key, first_offset=12))
     headers = dict(out.headers)
     assert size(out) <= MAX_COPY_BYTES
     assert out.value is not None
@@ -66,7 +67,9 @@ def test_a_letter_beyond_what_a_broker_takes_is_its_head_with_hash_length_and_pl
 
 def test_a_late_call_beyond_what_a_broker_takes_is_its_head_too() -> None:
     small, large = NOISE[:500], NOISE
-    taken = TaskOutput(late=[LateCall((0, 0, n, n), 5, "acme", "c", raw) for n, raw in enumerate((small, large))])
+    taken = TaskOutput(
+        late=[LateCall(RecordRef(0, 0, n, n), 5, "acme", "c", raw) for n, raw in enumerate((small, large))]
+    )
     first, second = records(NAMES, 3, taken, [])
     assert (first.value, first.headers) == (small, ())
     assert size(second) <= MAX_COPY_BYTES
