@@ -26,7 +26,7 @@ from streams.dev.kafka_node import DevKafka, free_ports
 
 PARTITIONS = 8
 # As a cluster has it: members that start at once form one generation, and nothing is read twice.
-PROPERTIES = {"group.initial.rebalance.delay.ms": "3000"}
+PROPERTIES = {"group.initial.rebalance.delay.ms": "6000"}
 OPENED = "partition opened"
 _TRIES = 5
 FAUST, TABLES = "bench.idiomatic", ("answered", "short")
