@@ -5,9 +5,9 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -18,11 +18,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from monitor.text.private_files import make_private
+from streams.consumers.locks import Acquire, file_lock, server_lock
 from streams.kafka.api import PermanentError, TransientError
+from streams.runtime.monotonic import steady_s
 
 _DRIVERS: Final = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
 _BUSY_S: Final = 15
 _BUSY_AGAIN_S: Final = 0.02
+_TURN_AGAIN_S: Final = 0.05
 _CLOSE_S: Final = 10.0
 _READING: Final = "callwarden_reading"
 # An unresponsive server counts as unavailable after 15 s; a statement is cancelled after 60 s.
@@ -67,7 +70,7 @@ class Database:
                 "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME would be right"
             ) from None
         self._shown = masked_url(address)
-        file = _file(address)
+        self._path = file = _file(address)
         if file is not None and (wrong := _no_place(file)):
             raise PermanentError(f"the database {self._shown}: {wrong}")
         self._engine = _reader(file) if file is not None and (read_only or _only_read(file)) else _engine(address)
@@ -95,6 +98,31 @@ class Database:
             options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         with self._told(writing=False), self._engine.connect().execution_options(**options) as connection:
             yield connection
+
+    @asynccontextmanager
+    async def turn(self, name: str, within_s: float) -> AsyncIterator[None]:
+        """Wait until no other process of this database has the turn ``name``, at most ``within_s``, then continue.
+
+        A stalled process so delays others and stops none: correctness must not rest on turns. Raises TransientError.
+        """
+        with ExitStack() as stack:
+
+            def begin() -> Acquire:
+                with self._told(writing=True):
+                    lock = self._lock(f"callwarden-{self.name}-{name}")
+                    return stack.enter_context(lock)
+
+            def take(acquire: Acquire) -> bool:
+                with self._told(writing=True):
+                    return acquire()
+
+            acquire, until_s = await asyncio.to_thread(begin), steady_s() + within_s
+            while not await asyncio.to_thread(take, acquire) and steady_s() < until_s:
+                await asyncio.sleep(_TURN_AGAIN_S)
+            yield
+
+    def _lock(self, name: str) -> AbstractContextManager[Acquire]:
+        return server_lock(self._engine, name) if self._path is None else file_lock(self._path, name)
 
     def forget(self) -> None:
         """Discard the idle connections; later ones are new."""

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 AT_ONCE = 200
-_TRIES = 40
+_TRIES = 10
+_TURN_S = 15.0
+"""A sender that is stalled for longer is fenced by the next one."""
 
 Write = Callable[[Sequence[OutputRecord]], Awaitable[object]]
 """Writes records in one transaction."""
@@ -76,12 +78,13 @@ class ClaimSender:
     async def _send_some(self, claims: Sequence[Reservation]) -> SentReviews:
         for retry in range(_TRIES):
             try:
-                return await self._try(claims)
+                # Each try fences the other senders, so senders at work at the same time would stop one another.
+                async with self._database.turn("reviews", _TURN_S):
+                    return await self._try(claims)
             except Superseded:
                 if retry == _TRIES - 1:
                     raise
-                # Each try fences the other senders: with random delays one of them gets enough time to complete a try.
-                await asyncio.sleep(random.uniform(0.2, 2.0))
+                await asyncio.sleep(random.uniform(0.1, 1.0))
         raise AssertionError  # the last try returns or raises
 
     async def _try(self, claims: Sequence[Reservation]) -> SentReviews:

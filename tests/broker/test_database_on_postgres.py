@@ -4,6 +4,7 @@ import asyncio
 
 import psycopg
 import pytest
+from database_turns import check_turns
 from postgres import Postgres
 from sqlalchemy import Connection, insert, text
 
@@ -74,3 +75,7 @@ async def test_a_database_that_is_not_ours_or_not_in_utf8_is_refused_in_a_senten
         with pytest.raises(PermanentError, match=f"{why} would be right$"):
             await database.migrate()
         database.close()
+
+
+async def test_processes_take_turns_and_a_stalled_one_stops_none(postgres: Postgres) -> None:
+    await check_turns(postgres.database("turns"))

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import shutil
+import signal
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
+from database_turns import check_turns
 from sqlalchemy import Column, Connection, MetaData, String, Table, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
@@ -324,3 +327,32 @@ async def test_a_damaged_file_is_refused_in_a_sentence(tmp_path: Path, versions:
     ):
         await damaged.migrate()
     damaged.close()
+
+
+async def test_processes_take_turns_and_a_stalled_one_stops_none(tmp_path: Path) -> None:
+    await check_turns(f"sqlite:///{tmp_path / 'ledger.db'}")
+    assert (tmp_path / "ledger.db-callwarden-ledger-reviews.lock").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_turn_ends_with_the_process_that_had_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    script = (
+        "import asyncio, sys\nfrom streams.consumers.database import Database\n"
+        "async def main():\n    async with Database(sys.argv[1], 'ledger').turn('reviews', 600.0):\n"
+        "        print('taken', flush=True)\n        await asyncio.sleep(600)\nasyncio.run(main())\n"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", script, url, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"taken\n"
+    database, taken = Database(url, "ledger"), []
+
+    async def wait() -> None:
+        async with database.turn("reviews", 600.0):
+            taken.append(process.returncode)
+
+    running = asyncio.create_task(wait())
+    process.kill()
+    await process.wait()
+    await asyncio.wait_for(running, 600)
+    assert taken == [-signal.SIGKILL]
+    database.close()

@@ -171,8 +171,9 @@ async def reserved(folder: Path) -> bool:
 
 
 async def test_a_verdict_is_sent_once_when_its_command_stalls_until_the_service_has_sent_it(
-    tmp_path: Path, ledger: Path
+    tmp_path: Path, ledger: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(claim_sender, "_TURN_S", 0.0)
     new = folders(tmp_path, ledger)
     for at in STEPS:
         folder, broker = next(new), new_broker()
