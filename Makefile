@@ -68,11 +68,11 @@ soak: setup tools ## The long suites, against real services, too: what is absent
 bench: setup ## Records a second, and where the time goes; ARGS are handed on.
 	PYTHONPATH=tests $(BIN)/python -m bench.run $(ARGS)
 
-schemas: setup ## Write the JSON Schemas, the AsyncAPI document and billing's contract pack anew.
+schemas: setup ## Generate the JSON Schemas, the AsyncAPI document and billing's contract pack.
 	$(BIN)/callwarden schema export schemas
 	$(BIN)/callwarden schema billing-pack schemas/billing-pack
 
-metrics: setup ## Write the table of metrics in docs/reference/metrics.md and Grafana's dashboards anew.
+metrics: setup ## Generate the table of metrics in docs/reference/metrics.md and Grafana's dashboards.
 	$(BIN)/callwarden schema metrics docs/reference/metrics.md
 	$(BIN)/python deploy/grafana/dashboards.py
 

@@ -144,7 +144,7 @@ def test_a_record_that_was_read_cannot_be_skipped() -> None:
 def test_what_was_noted_of_a_log_that_was_made_anew_is_not_of_the_new_one() -> None:
     policy, _, _ = sources_of(1)
     partition = StreamTask(policy)
-    loss = LostInput(0, 40, anew=True, reason="a test")
+    loss = LostInput(0, 40, recreated=True, reason="a test")
     noted: list[Note] = [
         MaxAheadChange(0, 5),
         ClockAdvance(0, T0),
@@ -244,7 +244,7 @@ def test_a_log_that_was_made_anew_is_read_as_if_it_were_the_first_time() -> None
     policy, sources, stamp_ms = sources_of(3)
     lines = [*sources[0], b"{", b"{"]
     partition, _, done = broken_off(policy, lines, stamp_ms)
-    partition.sources.lose(0, LostInput(0, done, anew=True, reason="a test"))
+    partition.sources.lose(0, LostInput(0, done, recreated=True, reason="a test"))
     partition.feed(0, rows(lines[-2:], 0, 2, stamp_ms))
     taken = partition.take()
     assert (taken.rows, [r.ref.offset for r in taken.refused], partition.sources.done[0]) == (2, [0, 1], 0)

@@ -224,7 +224,7 @@ def check_jobs(seed: int, jobs: int, folder: Path) -> None:
 
 
 def stopped(policy: Policy, files: Files, rng: random.Random) -> dict[str, list[bytes]]:
-    """Sources read side by side in pieces, the partition made anew from its snapshot after any of them."""
+    """Sources read side by side in pieces, the partition recreated from its snapshot after any of them."""
 
     def rows(source: int, start: int, stop: int) -> RecordBatch:
         return RecordBatch(start, stop, np.arange(start, stop), np.full(stop - start, FAR), files[source][start:stop])

@@ -28,7 +28,7 @@ def sections() -> Iterator[tuple[Words, list[Any]]]:
     yield Words("谁接近阈值", "Who is near the limit"), _near()
     yield Words("作出了哪些决定", "What was decided"), _decided()
     yield Words("监控本身是否正常", "Is the monitor itself well"), _well()
-    yield Words("依赖它的系统", "Those who live on it"), _consumers()
+    yield Words("依赖它的系统", "Consumers"), _consumers()
 
 
 def _beyond(share: str, by: str = "") -> str:

@@ -49,12 +49,12 @@ class OutageEnded(Struct, frozen=True, tag="end_outage"):
 class LostInput(Struct, frozen=True, tag="lost_input"):
     """The operator accepted the loss of records from ``needed`` on: the source resumed at ``offset``.
 
-    ``anew``: the log was recreated, and earlier notes about offsets refer to the old log.
+    ``recreated``: the log was recreated, and earlier notes about offsets refer to the old log.
     """
 
     offset: int
     needed: int
-    anew: bool
+    recreated: bool
     reason: str
     by: str = ""
     at_ms: int = 0

@@ -149,7 +149,7 @@ class SourceProgress:
                 limits.append(note)
             elif isinstance(note, SkippedRecord):
                 self.skips[note.offset] = note
-            elif isinstance(note, LostInput) and note.anew:
+            elif isinstance(note, LostInput) and note.recreated:
                 moves, limits, self.skips = {}, [], {}
         self.moves = sorted(moves.values(), key=_offset)
         self.limits = sorted(limits, key=_offset) or self.limits

@@ -165,7 +165,7 @@ class Sources:
         """Accept the loss of records: continue where the log of the source begins now, with the known clock."""
         position = self._positions[source]
         self._notes.append((source, loss))
-        if loss.anew:
+        if loss.recreated:
             position.start_over(loss.offset, self._live.max_ahead_ms)
             self._notes.append((source, position.limits[-1]))
         else:

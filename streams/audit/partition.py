@@ -150,9 +150,9 @@ class PartitionAudit:
             self._result.notes.append(f"{skips:,} records were skipped by operators: they decide nothing")
         for note in told:
             if isinstance(note, LostState):
-                self._result.notes.append("its state was lost once, and made anew out of what the topics held then")
+                self._result.notes.append("its state was lost once, and recreated out of what the topics held then")
             elif isinstance(note, LostInput):
-                what = "its log was made anew" if note.anew else f"offsets {note.needed} to {note.offset}"
+                what = "its log was recreated" if note.recreated else f"offsets {note.needed} to {note.offset}"
                 self._cannot(f"an operator accepted that an input was lost ({what}): what it decided is not known")
 
     def _look_at_state(self, judged: StoredHead | None, partition: StreamTask) -> None:
@@ -166,7 +166,7 @@ class PartitionAudit:
         if judged.place.partitions != self._count:
             self._cannot(f"its state is of {judged.place.partitions} partitions, the topics have {self._count}")
         if judged.published_ms >= judged.watermark_ms > NO_CLOCK_MS:
-            self._cannot("its state was lost, and is being made anew: once it has caught up, it can be checked")
+            self._cannot("its state was lost, and is being recreated: once it has caught up, it can be checked")
         if judged.secret != secret_fingerprint(self._setup.secret):
             self._result.unchecked.append(
                 "its state was made with another secret: by it metrics of more than 32,768 parties are estimated, and "
@@ -185,7 +185,7 @@ class PartitionAudit:
             if read > ends[tp]:
                 self._cannot(
                     f"{tp.topic}-{tp.partition} ends at offset {ends[tp]}, and was read up to {read}: it was cut off "
-                    "or made anew"
+                    "or recreated"
                 )
         since = self._start.ends["clock"][0] if self._start else 0
         if starts[self._clock] > since:

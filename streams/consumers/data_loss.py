@@ -19,11 +19,11 @@ class RecordsLost(PermanentError):
         why = f"but what is before {start} was deleted"
         if rewritten:
             why = (
-                "but the record that was handled last is another one now: the topic was made anew, or was cut and "
-                "written anew, or this database belongs to another cluster"
+                "but the record that was handled last is another one now: the topic was recreated, or was cut and "
+                "rewritten, or this database belongs to another cluster"
             )
         elif offset >= start:
-            why = f"but the topic ends at {start}: it was made anew, or this database belongs to another cluster"
+            why = f"but the topic ends at {start}: it was recreated, or this database belongs to another cluster"
         super().__init__(f"{tp.topic}-{tp.partition}: the next record to handle is {offset}, {why}")
         self.tp, self.offset, self.start = tp, offset, start
 

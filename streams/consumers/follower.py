@@ -270,7 +270,7 @@ class Follower:
 
     async def _step(self, reader: Reader) -> None:
         if self._put_back:
-            raise DatabaseRolledBack("the database was put back")
+            raise DatabaseRolledBack("the database was restored from a backup")
         if time.monotonic() - self._checked_s > _CHECK_S:
             self.check(self._at, await self._database.run(self._positions.known))
             self._checked_s = time.monotonic()

@@ -63,7 +63,7 @@ async def _follow(cluster: KafkaCluster, at: dict[TP, int]) -> AsyncGenerator[Ta
         log.warning("passed over", why=str(damaged))
         at[damaged.tp] = damaged.last + 1
     except OffsetOutOfRange as gone:
-        log.warning("the log begins anew", why=str(gone))
+        log.warning("the log starts again", why=str(gone))
         at |= await cluster.starts([gone.tp])
     finally:
         await reader.stop()

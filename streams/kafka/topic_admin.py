@@ -240,7 +240,7 @@ def _of_partitions(topic: RequiredTopic, are: int, should_be: int, servers: str,
     return TopicMismatch(
         topic.topic,
         wrong,
-        f"It cannot be mended where records lie in it: {why}. Then begin anew under other names, by "
+        f"It cannot be mended where records lie in it: {why}. Then start over under other names, by "
         "CALLWARDEN_INPUT_PREFIX, CALLWARDEN_OUTPUT_PREFIX and CALLWARDEN_APPLICATION_ID.\n"
         f"  Where it is empty: {tool} --delete; then: callwarden topics create",
     )

@@ -84,7 +84,7 @@ class PartitionClose:
                 clocks.append((await _read_on(cluster, old, number)).sources.clocks_ms)
         calls_ms = max(some[_CALLS] for some in clocks)
         if not calls_ms:
-            raise PermanentError(f"{old.names.inputs[_CALLS]} never had a call: there is nothing to move; begin anew")
+            raise PermanentError(f"{old.names.inputs[_CALLS]} never had a call: there is nothing to move; start over")
         others_ms = max(max(some) for some in clocks)
         return tuple(calls_ms if source == _CALLS else others_ms for source in range(len(INPUTS)))
 

@@ -146,7 +146,7 @@ async def _check_quiet(cluster: Cluster, inputs: Sequence[TP], former: SourcePar
         if came := await _came(cluster, tp, source.done):
             raise PermanentError(
                 f"{tp.topic}-{tp.partition} got {came} records meanwhile: somebody still writes to it. Have that "
-                "stopped, a worker read them, and the move begun anew"
+                "stopped, a worker read them, and the move started over"
             )
 
 
@@ -168,7 +168,7 @@ async def _try(
     async with new.writer(cluster, number):
         if any(map(_of_head, (await part_of(cluster, names, number)).entries)):
             raise PermanentError(
-                f"{names.output('state')}-{number} has a state already; expected none: the new topics made anew"
+                f"{names.output('state')}-{number} has a state already; expected none: the new topics recreated"
             )
         for tp, some, more in zip(new.inputs(number), made.kept, stray_records, strict=True):
             await _laid(cluster, tp, [*_pairs(some), *more])
@@ -230,7 +230,7 @@ async def _make(
         if any(map(_of_head, there)):
             raise PermanentError(
                 f"{state}-{number} has a state that is not of this move, but of another attempt or of workers that "
-                "were at work on it; expected none: the new topics made anew"
+                "were at work on it; expected none: the new topics recreated"
             )
         entries = [OutputRecord(state, number, key.encode(), None) for key in there if key not in records]
         entries += [
@@ -261,7 +261,7 @@ async def _laid(cluster: Cluster, tp: TP, pairs: Sequence[Pair]) -> list[int]:
     if found != list(pairs[: len(found)]):
         raise PermanentError(
             f"{tp.topic}-{tp.partition} has records already that are not of this move: expected nobody to write to it "
-            "before. Have that stopped, and make the new topics anew"
+            "before. Have that stopped, and create the new topics again"
         )
     return offsets
 

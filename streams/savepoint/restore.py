@@ -183,9 +183,9 @@ def apply_journal(stored: Mapping[str, Any], notes: Iterable[Note]) -> dict[str,
     skips = {skip["offset"]: skip for skip in stored["skips"]}
     for note in notes:
         fields = msgspec.to_builtins(note)
-        if isinstance(note, LostInput) and note.anew:
+        if isinstance(note, LostInput) and note.recreated:
             raise PermanentError(
-                "an input's log was made anew since the export: expected an export that was made after that"
+                "an input's log was recreated since the export: expected an export that was made after that"
             )
         if isinstance(note, ClockAdvance) and note.offset <= resume:
             clock_ms = max(note.clock_ms, clock_ms)

@@ -223,7 +223,7 @@ class ConsumerLoop:
             if gone.tp in wanted:
                 owner = self.owners[gone.tp.partition]
                 if gone.tp in owner.wanted:
-                    log.warning("a log begins anew, its partition is opened again", why=str(gone))
+                    log.warning("a log starts again, its partition is opened again", why=str(gone))
                     owner.forget()
                     owner.begin(self._context.rest_s)
         except CorruptLog as torn:

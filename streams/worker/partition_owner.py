@@ -494,7 +494,7 @@ class PartitionOwner:
                 del outs[-_FREED_AT_ONCE:]
                 await asyncio.sleep(0)
         except (Fenced, TransientError) as error:
-            log.warning("transaction failed, the state is read anew", partition=self.number, why=str(error))
+            log.warning("transaction failed, the state is read again", partition=self.number, why=str(error))
             context.telemetry.transaction_failed()
             self.forget()
             if self.phase is OwnerPhase.RUNNING:
@@ -512,7 +512,7 @@ class PartitionOwner:
                 # Another policy applies from here on: read the state with it, and read open records again.
                 self._again()
             elif self._state_end <= before:
-                log.error("the log of the state was made anew, its partition is opened again", partition=self.number)
+                log.error("the log of the state was recreated, its partition is opened again", partition=self.number)
                 self._again()
 
     def _again(self) -> None:

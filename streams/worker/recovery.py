@@ -193,7 +193,7 @@ async def _begin(
     if accept is None:
         raise RecoveryRefused(
             f"its state is lost: {names.output('state')} {lost}, but decisions were made. "
-            "Expected the state. It can be made anew from all records that the input topics still have, with the "
+            "Expected the state. It can be recreated from all records that the input topics still have, with the "
             "clocks as logged; decisions that are in the enforcement topic are not made twice. What was decided by "
             "records that are no longer there is forgotten: violations, standing terminations and bans, open windows; "
             "late and rejected records may be put out again. To accept that: "
@@ -333,15 +333,15 @@ def _check_source(
     resume, done = partition.sources.offsets[source], partition.sources.done[source]
     if start <= resume <= end and done <= end and not recreated:
         return
-    anew = recreated or start <= resume
-    if not anew:
+    is_new_log = recreated or start <= resume
+    if not is_new_log:
         what = f"{tp.topic} begins at offset {start}, but its records from {resume} on are needed"
         loss = f"what the {start - resume} offsets between held is in no window and decides nothing"
     else:
         what = (
             f"{tp.topic} was deleted and created again (it has another topic id), after records up to {done} were read"
             if recreated
-            else f"{tp.topic} ends at offset {end}, but records up to {done} were read: it was cut off or made anew"
+            else f"{tp.topic} ends at offset {end}, but records up to {done} were read: it was cut off or recreated"
         )
         loss = (
             f"it is read from its beginning, offset {start}, as if it were the first time, and what the offsets from "
@@ -353,4 +353,4 @@ def _check_source(
             f"{what}. If that is accepted, {loss}. To accept it: "
             f"callwarden accept lost-input --topic {tp.topic} --partition {tp.partition} --offset {start} --reason WHY"
         )
-    partition.sources.lose(source, LostInput(start, resume, anew, accept.reason, accept.by, accept.at_ms))
+    partition.sources.lose(source, LostInput(start, resume, is_new_log, accept.reason, accept.by, accept.at_ms))

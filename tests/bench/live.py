@@ -261,7 +261,7 @@ class Live:
     # Recovery -----------------------------------------------------------------------------------------------------
 
     def recovery(self) -> None:
-        """A month of panes, opened anew."""
+        """A month of panes, opened again."""
         month = make(self.month, self.cache)
         place = self._place("month.")
         brokered.create_topics(place)
@@ -273,7 +273,7 @@ class Live:
         written, standing, kinds = asyncio.run(brokered.stored(place, [place.names.output("state")]))
         openings = []
         for number in range(max(self.sizes.rounds, 1)):
-            self.say(f"recovery: opened anew, {number + 1} of {self.sizes.rounds}")
+            self.say(f"recovery: opened again, {number + 1} of {self.sizes.rounds}")
             costs = []
             for where in (self._place("empty."), place):
                 brokered.create_topics(where)

@@ -20,7 +20,7 @@ def as_markdown(live: Live) -> str:
     if "steady" in live.found:
         lines += ["**A worker that has read a day**", "", *_steady(live.found["steady"])]
     if "recovery" in live.found:
-        lines += ["**A month of panes, opened anew**", "", *_recovery(live.found["recovery"])]
+        lines += ["**A month of panes, opened again**", "", *_recovery(live.found["recovery"])]
     if "sealing" in live.found:
         lines += ["**A large pane**", "", *_sealing(live.found["sealing"])]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Billing and ledger as an operator has them across a move: begun anew with other prefixes, on the databases so far."""
+"""Billing and ledger as an operator has them across a move: restarted with other prefixes, on their databases."""
 
 import json
 import os

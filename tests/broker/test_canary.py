@@ -165,7 +165,7 @@ async def test_a_canary_judges_productions_topics_and_production_does_not_notice
             await sender.send(day.calls_now(1))
             await caught_up(judges, birds)
         for worker in judges.running:
-            assert worker.times_said("transaction failed, the state is read anew") == 0
+            assert worker.times_said("transaction failed, the state is read again") == 0
         assert [worker.opened() for worker in judges.running] == opened
         for fleet in (judges, birds):
             for worker in fleet.running:

@@ -109,7 +109,7 @@ class Fleet:
 
 
 async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) -> None:
-    """Kill processes of each database so often; compare with the oracle and with a ledger made anew, and verify."""
+    """Kill processes of each database so often; compare with the oracle and with a ledger recreated, and verify."""
     seed = random.randrange(2**32)
     print("seed", seed)
     rng = random.Random(seed)

@@ -145,7 +145,7 @@ async def test_a_poisoned_message_and_a_robots_limit_are_known_after_each_kill(a
     assert 3 < receiver.broke["bad"] < 25, "it is tried again and again"
     sent_s = receiver.robot_s
     assert len(sent_s) >= 3
-    assert all(later - first >= 60 for first, later in zip(sent_s, sent_s[3:], strict=False)), "a restart begins anew"
+    assert all(later - first >= 60 for first, later in zip(sent_s, sent_s[3:], strict=False)), "a restart starts again"
 
 
 async def until_hurt(how: str, receiver: Receiver, rng: random.Random) -> None:

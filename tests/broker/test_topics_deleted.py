@@ -105,4 +105,4 @@ async def test_topics_of_ours_that_were_deleted_are_named_and_the_runbook_leads_
         ways = re.findall(r"callwarden (accept lost-state \S+ \d+ \S+ \d+) --reason WHY", worker.get("/readyz")[1])
         assert len(ways) == PARTITIONS
         await run(*ways[0].split(), "--reason", "deleted")
-        await asyncio.to_thread(wait_for, lambda: len(worker.owned()) == 1, "the partition is made anew")
+        await asyncio.to_thread(wait_for, lambda: len(worker.owned()) == 1, "the partition is recreated")

@@ -1,4 +1,4 @@
-"""What was lost, of the state or of an input: refused, and made anew or passed over once an operator accepts that."""
+"""What was lost, of the state or of an input: refused, and recreated or passed over once an operator accepts that."""
 
 import asyncio
 import json
@@ -239,7 +239,7 @@ def test_records_that_retention_has_deleted_before_they_were_read_again_are_miss
             "callwarden.cdr-0 begins at offset 5, and is needed from 5 on: nothing is lost"
         )
         losses = [one for one in noted(world) if isinstance(one[1], LostInput)]
-        assert losses == [(0, LostInput(5, 0, anew=False, reason="a test", by="ann", at_ms=7))]
+        assert losses == [(0, LostInput(5, 0, recreated=False, reason="a test", by="ann", at_ms=7))]
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=5, reason="once more")
         await asyncio.sleep(30)
         assert len([one for one in noted(world) if isinstance(one[1], LostInput)]) == 1
@@ -275,7 +275,7 @@ def test_an_input_that_was_created_again_is_refused_though_it_has_got_further_th
         await asyncio.sleep(10)
         assert phase(worker)[0] is OwnerPhase.RUNNING
         losses = [note for _, note in noted(world) if isinstance(note, LostInput)]
-        assert [(note.offset, note.anew) for note in losses] == [(0, True)]
+        assert [(note.offset, note.recreated) for note in losses] == [(0, True)]
         assert len(world.broker.logs[DEAD].committed(0)) == 20, "the new topic is read from its beginning"
         worker.kill()
         worker = world.add_worker()

@@ -245,7 +245,7 @@ def test_a_partition_that_stops_while_it_is_opened_listens_where_the_commands_en
 
     events = Counter(line["event"] for line in play(world, go))
     assert events["partition stopped by an unforeseen error"] == 1
-    assert events["a log begins anew, its partition is opened again"] == 0
+    assert events["a log starts again, its partition is opened again"] == 0
 
 
 def test_a_state_of_a_release_to_come_is_refused() -> None:

@@ -87,7 +87,7 @@ def chained(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def oracle(logs: Mapping[TP, Sequence[tuple[int, int, bytes | None, bytes | None]]]) -> list[tuple[Any, ...]]:
-    """The entries of records ``(offset, timestamp_ms, key, value)``, as docs/guides/ledger.md says it, written anew."""
+    """The entries of records ``(offset, timestamp_ms, key, value)``, as docs/guides/ledger.md says it, rewritten."""
     entries = []
     for tp in sorted(logs):
         before = hashlib.sha256(b"callwarden-ledger-1\n%s\n%d" % (tp.topic.encode(), tp.partition)).digest()

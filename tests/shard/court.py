@@ -98,7 +98,7 @@ class Court:
 
 
 class StoredCourt(Court):
-    """A court whose shard stores its state and can be made anew from it."""
+    """A court whose shard stores its state and can be recreated from it."""
 
     def __init__(self, **sections: Any) -> None:
         super().__init__(**sections)

@@ -1,4 +1,4 @@
-"""What changes is stored, and little else: a shard made anew from the changes is the live one, after any traffic."""
+"""What changes is stored, and little else: a shard recreated from the changes is the live one, after any traffic."""
 
 import msgspec
 import pytest

@@ -116,7 +116,7 @@ POLICY = policy_of()
 @tries(150)
 @given(st.integers(0, 2**32), st.integers(1, 40), st.booleans())
 def test_windows_count_what_a_loop_over_the_records_counts(seed: int, count: int, restarts: bool) -> None:
-    """At every minute: dismissed, renamed, leaving, repeated; with the register made anew out of the standing."""
+    """At every minute: dismissed, renamed, leaving, repeated; with the register recreated out of the standing."""
     rng = random.Random(seed)
     todo = some_records(rng, count)
     register = Register(POLICY)

@@ -267,7 +267,7 @@ def _verdict(entries: int, heads: bool, topics: "TopicComparison | None") -> str
     if heads:
         told.append("The published heads are in it")
     else:
-        asked.append("whether an end was cut off, or a chain made anew (--heads FILE)")
+        asked.append("whether an end was cut off, or a chain recreated (--heads FILE)")
     if topics is None:
         asked.append("what the topics hold (--topic)")
     else:

@@ -25,7 +25,7 @@ def lost_state(
     by: By = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Make a partition's lost state anew out of what the input topics still have.
+    """Rebuild a partition's lost state from what the input topics still have.
 
     The worker's refusal says what that forgets. Exit status: 1 not taken, 2 there is no such loss, 3 no broker.
     """

@@ -139,7 +139,10 @@ async def _answer(sources: AnswerSources, tenant_id: str) -> Response:
             holds = await sources.holds(tenant_id)
     except DatabaseRolledBack:
         raise _not_now(
-            "The database was put back: what it lost is read anew", "数据库已被回退，正在重新读取缺失的记录", None, None
+            "The database was restored from a backup: the records that it lost are being read again",
+            "数据库已被回退，正在重新读取缺失的记录",
+            None,
+            None,
         ) from None
     except AnswerWithheld as error:
         raise _withheld(error) from None

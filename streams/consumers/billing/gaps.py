@@ -24,7 +24,7 @@ def consequence(gone: RecordsLost | OtherCluster) -> str:
             f"{gone}\n"
             "Going on would pass over the decisions that the new topic has there. If this database belongs to another "
             "cluster, CALLWARDEN_BILLING_DATABASE or CALLWARDEN_BOOTSTRAP_SERVERS is to be mended. If the topic was "
-            "made anew, a new, empty database knows what that topic says, and nothing of before. To keep the holds of "
+            "recreated, a new, empty database knows what that topic says, and nothing of before. To keep the holds of "
             f"before, too, some of which may never be taken away:\n  {accept(gone.tp.partition, 0)}"
         )
     return (

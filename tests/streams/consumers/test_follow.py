@@ -335,7 +335,7 @@ async def test_a_topic_that_ends_before_the_position_is_refused_once_it_stays_so
         await until(lambda: len(noted(database)) == 3)
     anew = FakeTopics(ours=1)
     anew.put("ours", 0, b"other")
-    with pytest.raises(RecordsLost, match="the topic ends at 1: it was made anew"):
+    with pytest.raises(RecordsLost, match="the topic ends at 1: it was recreated"):
         await Follower(anew, database, POSITIONS, ["ours"], note).run()
     late = FakeTopics(ours=1)
     late.put("ours", 0, b"a", b"b")  # a leader that has not heard yet that the third is committed

@@ -200,12 +200,19 @@ async def test_a_verdict_is_sent_once_when_its_command_stalls_until_the_service_
     pytest.fail("more steps than were tried")
 
 
-async def test_the_service_leaves_a_command_the_time_to_send(tmp_path: Path, ledger: Path) -> None:
-    folder, broker = next(folders(tmp_path, ledger)), new_broker()
-    broker.fail = iter(["before"])
+async def interrupted(folder: Path, *fail: str) -> Process:
+    """A process whose command has reserved its verdict when the broker goes away; ``fail`` as `Broker` has it."""
+    broker = new_broker()
+    broker.fail = iter(fail)
     process = Process(folder, broker, lambda step: asyncio.sleep(0))
     with pytest.raises(TransientError):
         await process.uphold()
+    return process
+
+
+async def test_the_service_leaves_a_command_the_time_to_send(tmp_path: Path, ledger: Path) -> None:
+    process = await interrupted(next(folders(tmp_path, ledger)), "before")
+    broker = process.broker
     service = process.service()
     await service.finish(100.0)
     await service.finish(100.0 + module._INTERRUPTED_S - 0.1)
@@ -217,11 +224,8 @@ async def test_the_service_leaves_a_command_the_time_to_send(tmp_path: Path, led
 
 
 async def test_what_was_decided_otherwise_before_it_was_sent_is_withdrawn(tmp_path: Path, ledger: Path) -> None:
-    folder, broker = next(folders(tmp_path, ledger)), new_broker()
-    broker.fail = iter(["before"])
-    process = Process(folder, broker, lambda step: asyncio.sleep(0))
-    with pytest.raises(TransientError):
-        await process.uphold()
+    process = await interrupted(next(folders(tmp_path, ledger)), "before")
+    broker = process.broker
     put(broker.held, 0, event("cwe-l", kind="lapse", reverses="cwe-p", decided_ms=T0 + 7 * DAY))
     service = process.service()
     await service.finish(0)
@@ -239,11 +243,8 @@ async def test_a_broker_that_is_away_is_logged_and_tried_again(
 ) -> None:
     monkeypatch.setattr(module, "_LOOK_S", 0.001)
     monkeypatch.setattr(module, "_INTERRUPTED_S", 0.0)
-    folder, broker = next(folders(tmp_path, ledger)), new_broker()
-    broker.fail = iter(["before", "before", "before", "after"])
-    process = Process(folder, broker, lambda step: asyncio.sleep(0))
-    with pytest.raises(TransientError):
-        await process.uphold()
+    folder = next(folders(tmp_path, ledger))
+    process = await interrupted(folder, "before", "before", "before", "after")
     running = asyncio.create_task(process.service().run())
     async with asyncio.timeout(20):
         while await unsent(process.database):
@@ -251,7 +252,7 @@ async def test_a_broker_that_is_away_is_logged_and_tried_again(
     running.cancel()
     await asyncio.wait([running])
     process.database.close()
-    assert_sent_once(folder, broker)
+    assert_sent_once(folder, process.broker)
 
 
 async def unsent(database: Database) -> bool:

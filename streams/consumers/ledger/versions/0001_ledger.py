@@ -1,5 +1,7 @@
 """Append-only entries and losses, progress, published days, claims, positions, and reparsed entries."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -41,6 +43,23 @@ POSTGRESQL_TABLE = (
 )
 
 
+def _parsed() -> list["sa.Column[Any]"]:
+    """What is read from an entry's value; the table of entries that were parsed again has the same."""
+    return [
+        sa.Column("tenant_id", sa.String(128)),
+        sa.Column("event_id", sa.String(128)),
+        sa.Column("kind", sa.String(32)),
+        sa.Column("status", sa.String(32)),
+        sa.Column("rule_id", sa.String(256)),
+        sa.Column("decided_ms", sa.BigInteger),
+        sa.Column("review_by_ms", sa.BigInteger),
+        sa.Column("reverses", sa.String(128)),
+        sa.Column("supersedes", sa.String(128)),
+        sa.Column("review_id", sa.String(128)),
+        sa.Column("about", sa.String(128)),
+    ]
+
+
 def upgrade() -> None:
     op.create_table(
         "ledger_position",
@@ -62,17 +81,7 @@ def upgrade() -> None:
         sa.Column("value", sa.LargeBinary),
         sa.Column("hash", sa.String(64), nullable=False),
         sa.Column("fault", sa.Text),
-        sa.Column("tenant_id", sa.String(128)),
-        sa.Column("event_id", sa.String(128)),
-        sa.Column("kind", sa.String(32)),
-        sa.Column("status", sa.String(32)),
-        sa.Column("rule_id", sa.String(256)),
-        sa.Column("decided_ms", sa.BigInteger),
-        sa.Column("review_by_ms", sa.BigInteger),
-        sa.Column("reverses", sa.String(128)),
-        sa.Column("supersedes", sa.String(128)),
-        sa.Column("review_id", sa.String(128)),
-        sa.Column("about", sa.String(128)),
+        *_parsed(),
         sa.UniqueConstraint("topic", "partition", "offset"),
     )
     op.create_index("ledger_entry_tenant", "ledger_entry", ["tenant_id", "decided_ms"])
@@ -130,17 +139,7 @@ def upgrade() -> None:
         sa.Column("topic", sa.String(249), primary_key=True),
         sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("tenant_id", sa.String(128)),
-        sa.Column("event_id", sa.String(128)),
-        sa.Column("kind", sa.String(32)),
-        sa.Column("status", sa.String(32)),
-        sa.Column("rule_id", sa.String(256)),
-        sa.Column("decided_ms", sa.BigInteger),
-        sa.Column("review_by_ms", sa.BigInteger),
-        sa.Column("reverses", sa.String(128)),
-        sa.Column("supersedes", sa.String(128)),
-        sa.Column("review_id", sa.String(128)),
-        sa.Column("about", sa.String(128)),
+        *_parsed(),
     )
     for column in ("tenant_id", "event_id", "reverses", "supersedes", "review_id", "about"):
         op.create_index(f"ledger_reread_{column}", "ledger_reread", [column])

@@ -185,7 +185,7 @@ async def test_a_database_that_lost_its_last_commits_is_no_answer_until_they_are
         for tenant in ("acme", "other"):
             status, _, body = await billing.ask(f"/v1/refunds/{tenant}")
             assert (status, body["holds"], body["as_of_ms"]) == (503, None, None)
-            assert "put back" in body["detail"]
+            assert "restored" in body["detail"]
         await billing.caught_up()
         async with asyncio.timeout(60):
             while (answer := await billing.ask("/v1/refunds/acme"))[0] != 200:

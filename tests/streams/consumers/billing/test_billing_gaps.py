@@ -102,7 +102,7 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_beginning_and_what_wa
     assert "the topic ends at 2" in said
     assert "a new, empty database knows what that topic says" in said
     assert said.endswith("--accept-gone 0:0 --reason WHY")
-    async with serving(tmp_path, topics=anew, accepted=[Accepted(0, 0, "the cluster was made anew")]) as billing:
+    async with serving(tmp_path, topics=anew, accepted=[Accepted(0, 0, "the cluster was recreated")]) as billing:
         assert len((await billing.refunds("acme"))["holds"]) == 7
 
 

@@ -1,4 +1,4 @@
-"""The ledger's entries: as the topics hold them, chained, never changed, the same when they are made anew."""
+"""The ledger's entries: as the topics hold them, chained, never changed, the same when they are recreated."""
 
 import random
 from collections.abc import Iterator

@@ -347,7 +347,7 @@ async def test_the_command_says_what_it_found(tmp_path: Path, monkeypatch: pytes
         "verified: 24 entries. The published heads are in it. Not looked at: what the topics hold (--topic).\n"
     )
     assert (await said())[1].endswith(
-        "verified: 24 entries. Not looked at: whether an end was cut off, or a chain made anew (--heads FILE), what "
+        "verified: 24 entries. Not looked at: whether an end was cut off, or a chain recreated (--heads FILE), what "
         "the topics hold (--topic).\n"
     )
     tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF} AND number = 6")
@@ -414,7 +414,7 @@ def test_the_command_says_how_much_the_topics_still_hold(tmp_path: Path, monkeyp
         assert done.exit_code == 0, done.output
         return done.output.splitlines()[-1]
 
-    cut = "Not looked at: whether an end was cut off, or a chain made anew (--heads FILE)."
+    cut = "Not looked at: whether an end was cut off, or a chain recreated (--heads FILE)."
     assert said() == f"verified: 24 entries. All 24 records that the topics hold are in it. {cut}"
     held.delete_before(REVIEWS, 0, 2)
     assert said() == (

@@ -136,7 +136,7 @@ async def test_alerts_go_on_over_a_change_and_when_the_notifier_is_given_the_new
     await again.heard()
     assert len(await told.database.run(outbox.standing)) == 1
     assert again.ear.heard == []
-    # A state that was begun anew, with a log of its own, is another matter: what fired is not resolved there.
+    # A state that was started over, with a log of its own, is another matter: what fired is not resolved there.
     anew = Told(told.database, SECOND)
     anew.notifier.now_ms = told.notifier.now_ms
     anew.note(switch(SECOND, 0))

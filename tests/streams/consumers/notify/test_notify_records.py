@@ -150,7 +150,7 @@ async def test_no_record_however_odd_stops_the_notifier(database: Database) -> N
     ]
     for topic, values in (("enforcement", [*events, *odd]), ("alerts", [*map(msgspec.json.encode, times), *odd])):
         rows = [FollowedRecord(TP(topic, 0), at, BEGAN_MS, None, value) for at, value in enumerate(values)]
-        for _ in range(2):  # as after a topic was made anew
+        for _ in range(2):  # as after a topic was recreated
             await database.run(lambda connection, rows=rows: notifier.consumer.handle(connection, rows))  # type: ignore[misc]
         with database.reading() as connection:
             rejected = select(REJECTED.c.offset).where(REJECTED.c.topic == topic).order_by(REJECTED.c.offset)
