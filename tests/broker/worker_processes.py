@@ -147,8 +147,9 @@ class Worker:
         return float(found[1])
 
     def values(self, name: str) -> list[float]:
-        """A metric by all its labels."""
-        return [float(value) for value in re.findall(rf"^{name}\{{.*\}} (.+)$", self.get("/metrics")[1], re.MULTILINE)]
+        """A metric by all its labels, or the one value of a metric without labels."""
+        page = self.get("/metrics")[1]
+        return [float(value) for value in re.findall(rf"^{name}(?:\{{.*\}})? (.+)$", page, re.MULTILINE)]
 
     def sum(self, name: str) -> float:
         """A metric over all its labels."""
