@@ -12,6 +12,7 @@ SHANGHAI_MS = 8 * HOUR_MS
 DEFAULT_START_MS = 1_772_380_800_000
 DEFAULT_CALLS_PER_TENANT = 150
 _MOST_CALLS = 1_000_000_000
+_MAX_LATENESS_MS = 70 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class SimulationSettings:
             raise ValueError(f"calls per day is {self.calls_per_day}, expected more than 0, at most {_MOST_CALLS:,}")
         if self.lateness_ms < 1_000:
             raise ValueError(f"lateness is {self.lateness_ms} ms, expected at least a second")
+        if self.lateness_ms > _MAX_LATENESS_MS:
+            raise ValueError(f"lateness is {self.lateness_ms} ms, expected at most 70 days")
         if not MIN_MS + DAY_MS <= self.start_ms < END_MS - (self.days + 1) * DAY_MS:
             raise ValueError("the run must lie in the years 1990 to 2099, as all times do")
         for name, share in (("late share", self.late_share), ("duplicate share", self.duplicate_share)):

@@ -180,7 +180,7 @@ class PartitionAudit:
             if starts[tp] > needed:
                 self._cannot(
                     f"{tp.topic}-{tp.partition} begins at offset {starts[tp]}, and is needed from {needed} on: what is "
-                    "gone cannot be judged again. --from an export that was made before would be right"
+                    "gone cannot be judged again. --state with an export that was made before would be right"
                 )
             if read > ends[tp]:
                 self._cannot(
@@ -228,7 +228,7 @@ class PartitionAudit:
             result.unchecked.append(
                 f"its state has judged up to {rfc3339(judged.watermark_ms)}, but what its topics hold leads no "
                 f"further than {rfc3339(partition.watermark_ms)}: notes of {self._clock.topic} are gone, records "
-                "were changed, or it was moved here, and --from an export that was made then would be right"
+                "were changed, or it was moved here, and --state with an export that was made then would be right"
             )
         partition.hold(None)
         may = await self._replayed(partition, ends)

@@ -114,6 +114,16 @@ def person(option: str, given: str | None) -> str:
         fail(f"{option}: there is no login name here; expected a name")
 
 
+def duration(option: str, text: str) -> int:
+    """A duration of the command line, such as 90s or 10m, in ms."""
+    from monitor.text.durations import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        fail(f"{option}: {error}")
+
+
 def moment(option: str, text: str, *, open_end: bool = False) -> int:
     """A time of the command line, RFC 3339 or epoch ms, as epoch ms; 0 is before all.
 

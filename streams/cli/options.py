@@ -1,4 +1,4 @@
-"""Options that several commands have, and what their values are read by."""
+"""Options that several commands share. A name means the same in every command."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,21 +6,54 @@ from typing import Annotated
 import typer
 
 Bootstrap = Annotated[
-    str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
+    str | None,
+    typer.Option("--bootstrap", metavar="HOST:PORT,...", help="The Kafka brokers: CALLWARDEN_BOOTSTRAP_SERVERS."),
 ]
 InputPrefix = Annotated[
-    str | None, typer.Option("--input-prefix", metavar="PREFIX", help="What the input topics begin with.")
+    str | None,
+    typer.Option("--input-prefix", metavar="PREFIX", help="The prefix of the input topics: CALLWARDEN_INPUT_PREFIX."),
 ]
 OutputPrefix = Annotated[
-    str | None, typer.Option("--output-prefix", metavar="PREFIX", help="What our own topics begin with.")
+    str | None,
+    typer.Option(
+        "--output-prefix", metavar="PREFIX", help="The prefix of the output topics: CALLWARDEN_OUTPUT_PREFIX."
+    ),
 ]
 WorkersPolicy = Annotated[
     str | None,
     typer.Option(
-        "--policy", metavar="FILE", help="A policy file.  [default: CALLWARDEN_POLICY; without it the built-in one]"
+        "--policy", metavar="FILE", help="The policy file.  [default: CALLWARDEN_POLICY, else the built-in policy]"
     ),
 ]
-By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who.  [default: the login name]")]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option("--key-file", metavar="FILE", help="The salt for keys of numbers and ids: CALLWARDEN_KEY_FILE."),
+]
+LedgerDatabase = Annotated[
+    str | None,
+    typer.Option("--database", metavar="ADDRESS", help="The ledger's database: CALLWARDEN_LEDGER_DATABASE."),
+]
+By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Your name.  [default: the login name]")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+Wait = Annotated[
+    float,
+    typer.Option(
+        "--wait", metavar="SECONDS", min=0, help="How long to wait until it takes effect; 0 does not wait at all."
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", metavar="NAME|MAPPING.yaml", help="The format of the files, if they are not records."),
+]
+Constants = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="A constant value of a field for the mapping; repeatable."),
+]
+NotAfter = Annotated[
+    str | None,
+    typer.Option("--not-after", metavar="TIME", help="Reject later event times.  [default: now + 5 min]"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def named(value: str | Path) -> Path:

@@ -74,7 +74,7 @@ class AlreadyReserved(ReviewRefused):
             else "it is not sent yet: a running `callwarden ledger run` sends it"
         )
         if spent_ms is not None:
-            on_its_way += f"; --again can replace it from {instant(spent_ms)} on, once you have seen it"
+            on_its_way += f"; --replace can replace it from {instant(spent_ms)} on, once you have seen it"
         super().__init__(
             f"{claim.enforcement_id}: {mask_numbers(claim.reviewer)} decided to {claim.verdict} it, "
             f"{instant(claim.claimed_ms)} ({mask_numbers(claim.reason)}); {on_its_way}"

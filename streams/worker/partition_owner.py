@@ -414,7 +414,8 @@ class PartitionOwner:
             return None
         through = partition.sources.read_around(source, torn.offset, torn.last)
         if through is None:
-            why = f"{torn}. To read around it: callwarden skip {tp.topic} {tp.partition} {torn.offset} --reason WHY"
+            at = f"--topic {tp.topic} --partition {tp.partition} --offset {torn.offset}"
+            why = f"{torn}. To read around it: callwarden skip {at} --reason WHY"
             log.error("partition stopped: its log is damaged", partition=self.number, why=why)
             self._halt(OwnerPhase.STOPPED, why)
             return None

@@ -229,7 +229,7 @@ def test_all_parts_of_the_compose_file_work_together_and_none_tells_a_number(add
         for command in (
             ("ledger", "show", "acme"),
             ("ledger", "export"),
-            ("ledger", "verify", "--topic"),
+            ("ledger", "verify", "--with-topics"),
             ("reviews", "list", "--status", "all"),
             ("reviews", "list", "--status", "all", "--json"),
             ("reviews", "show", held[0]["id"]),

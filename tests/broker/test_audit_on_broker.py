@@ -105,7 +105,7 @@ async def test_an_audit_proves_what_was_decided_and_finds_what_was_changed(platf
             await sender.send(day.pieces[3])
             await drain(fleet, sender, day.calls_now)
         assert await asyncio.to_thread(worker.terminate, 20) == 0
-        whole, rest = await judged(), await judged("--from", str(export))
+        whole, rest = await judged(), await judged("--state", str(export))
         decided = [sum(one["enforcement"]["same"] for one in report["partitions"]) for report in (whole, rest)]
         assert decided[0] > decided[1] > 0
         assert whole["records"] > rest["records"] > 0

@@ -143,6 +143,7 @@ def until_it_stands_still(worker: Worker) -> str:
 
 
 def skip(told: dict[str, str], topic: str, offset: int) -> None:
-    command = [sys.executable, "-c", MAIN, "skip", topic, str(NUMBER_OF), str(offset), "--reason", f"{NUMBER} is wrong"]
+    at = ("--topic", topic, "--partition", str(NUMBER_OF), "--offset", str(offset))
+    command = [sys.executable, "-c", MAIN, "skip", *at, "--reason", f"{NUMBER} is wrong"]
     done = subprocess.run(command, env={**os.environ, **told}, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr

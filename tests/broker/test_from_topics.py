@@ -281,15 +281,16 @@ async def test_of_two_operators_who_retry_the_same_letter_one_writes_it(world: W
 
 async def test_a_skip_says_whether_it_was_taken(world: World) -> None:
     topic = world.prefix + "complaints"
-    told = ("skip", topic, "1", "1", "--reason", f"bad{ASK}", "--by", "ann")
+    told = ("skip", "--topic", topic, "--partition", "1", "--offset", "1", "--reason", f"bad{ASK}", "--by", "ann")
     async with world.producer() as producer:
         for value in (b"one", b"two"):
             await producer.send_and_wait(topic, value, partition=1)
-        assert "expected 0 to 1" in world.run("skip", topic, "1", "2", "--reason", "bad", status=2)
-        assert "no input topic" in world.run("skip", "complaints", "1", "1", "--reason", "bad", status=2)
+        at = ("--partition", "1", "--offset", "2", "--reason", "bad")
+        assert "expected 0 to 1" in world.run("skip", "--topic", topic, *at, status=2)
+        assert "no input topic" in world.run("skip", "--topic", "complaints", *at, status=2)
         said = world.run(*told, "--wait", "1", status=1)
         assert "not taken within 1 s" in said
-        assert "written" in world.run(*told, "--no-wait")
+        assert "written" in world.run(*told, "--wait", "0")
         process = world.start(*told)
         commands = await world.commands(1, 3)
         assert [unsigned(command) for command in commands] == [SkipCommand(topic, 1, f"bad{ASKED}", "ann")] * 3
@@ -306,7 +307,7 @@ async def test_a_skip_says_whether_it_was_taken(world: World) -> None:
 async def test_acceptances_and_the_end_of_an_outage_say_whether_they_were_taken(world: World) -> None:
     topic = world.prefix + "cdr"
     at = ("--partition", "1", "--offset", "0", "--reason", f"disk lost{ASK}", "--by", f"ann{ASK}")
-    assert "written" in world.run("accept", "lost-state", *at, "--no-wait")
+    assert "written" in world.run("accept", "lost-state", *at, "--wait", "0")
     said = world.run("accept", "lost-input", "--topic", topic, *at, "--wait", "1", status=1)
     assert "not taken within 1 s: partition 1 has not gone on by it" in said
     process = world.start("accept", "lost-state", *at)
@@ -324,7 +325,7 @@ async def test_acceptances_and_the_end_of_an_outage_say_whether_they_were_taken(
     assert (process.returncode, out, err) == (0, "taken: partition 1 is at work, and has noted so\n", "")
 
     assert "expected 0 to 1" in world.run("end-outage", "--partition", "2", "--reason", "x", status=2)
-    assert "written for partitions 0, 1" in world.run("end-outage", "--reason", "holiday", "--no-wait")
+    assert "written for partitions 0, 1" in world.run("end-outage", "--reason", "holiday", "--wait", "0")
     process = world.start("end-outage", "--reason", f"holiday{ASK}", "--by", "ann", "--wait", "5")
     command = (await world.commands(0, 2))[1]
     assert isinstance(command, EndOutageCommand)
@@ -392,15 +393,16 @@ async def test_a_worker_skips_what_it_is_told_and_reads_it_when_it_is_written_ba
         for n in range(3):
             await producer.send_and_wait(cdr, call(f"c{n}", now_ms - 1000), b"acme")
     # No worker is there yet: the command waits for one.
-    world.run("skip", cdr, str(number), "1", "--reason", "it stops the worker", "--no-wait")
-    worker = world.start("worker", "--idle-after", "1s", "--web-port", str(free_port()))
+    partition = ("--topic", cdr, "--partition", str(number))
+    world.run("skip", *partition, "--offset", "1", "--reason", "it stops the worker", "--wait", "0")
+    worker = world.start("worker", "--idle-after", "1s", "--port", str(free_port()))
     try:
         (letter,) = await world.records("dead-letter", number, 1)
         assert letter.value == call("c1", now_ms - 1000)
         (told,) = world.run("dead-letter", "list", "--json").splitlines()
         assert json.loads(told)["reason"] == "skipped: it stops the worker"
         assert "1 written back" in world.run("dead-letter", "retry", "--all", "--yes")
-        said = world.run("skip", cdr, str(number), "0", "--reason", "too late", "--wait", FOR_EVER, status=1)
+        said = world.run("skip", *partition, "--offset", "0", "--reason", "too late", "--wait", FOR_EVER, status=1)
         assert re.search(rf"refused: partition {number}: .*was read already.*; nothing has changed there", said)
         said = world.run("replay", "--from-topics", "--out", str(tmp_path), "--quiet")
         assert "warning: 1 worker is at work: a clock that a worker has moved" in said

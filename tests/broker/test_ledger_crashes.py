@@ -155,7 +155,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
             with fleet.database.reading() as connection:
                 assert verify(connection, published).faults == []
     for url in urls:
-        status, said = await command({**told, "CALLWARDEN_LEDGER_DATABASE": url}, "ledger", "verify", "--topic")
+        status, said = await command({**told, "CALLWARDEN_LEDGER_DATABASE": url}, "ledger", "verify", "--with-topics")
         assert status == 0, said
         assert f"verified: {len(expected):,} entries." in said
 

@@ -57,7 +57,7 @@ async def test_a_gap_is_refused_until_somebody_accepts_it_and_told_ever_after(ad
     status, said = await command("reviews", "show", "cwe-1")
     assert status == 0, said
     assert [name for name in ("r0", "r1", "r2", "r3", "r4") if f" {name} " in said] == ["r3", "r4"]
-    status, said = await command("ledger", "verify", "--topic")
+    status, said = await command("ledger", "verify", "--with-topics")
     assert status == 0, said
     assert f"known to be missing: {reviews}-0: offsets 0 to 2 were deleted before they were recorded" in said
     assert "accepted by wang: kept for 30 days" in said
@@ -75,5 +75,5 @@ async def test_a_gap_is_refused_until_somebody_accepts_it_and_told_ever_after(ad
         assert status == 2, said
         assert f"those of the Kafka cluster elsewhere, and this one is {kept[0][0]}: " in said
         assert "a new, empty database would be right" in said
-    status, said = await command("ledger", "verify", "--topic")
+    status, said = await command("ledger", "verify", "--with-topics")
     assert (status, "those of the Kafka cluster elsewhere" in said) == (2, True), said

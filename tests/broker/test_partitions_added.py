@@ -111,7 +111,7 @@ async def test_partitions_added_to_an_input_are_noticed_and_the_runbook_leads_ou
         assert worker.terminate(60) == 0
         worker = fleet.add()
         await until(lambda: worker.owned() == set(range(PARTITIONS)), "a worker that starts now works on them, too")
-        said = await run("dead-letter", "retry", "--reason", "wrong_partition", "--yes")
+        said = await run("dead-letter", "retry", "--error", "wrong_partition", "--yes")
         assert f"{rejected} written back" in said
         await until(lambda: worker.lag() == 0, "all is read")
         await asyncio.sleep(2)

@@ -136,7 +136,7 @@ async def test_people_and_judge_agree_on_what_was_decided(address: str, tmp_path
         verdicts = [("uphold", "wang"), ("overturn", "li")]
         both = await asyncio.gather(
             *(
-                review("reviews", verdict, waiting["overturned"], "--reason", f"{who} says so", "--reviewer", who)
+                review("reviews", verdict, waiting["overturned"], "--reason", f"{who} says so", "--by", who)
                 for verdict, who in verdicts
             )
         )
@@ -163,7 +163,7 @@ async def test_people_and_judge_agree_on_what_was_decided(address: str, tmp_path
 
         await asyncio.to_thread(wait_for, lambda: worker.lag() == 0, "all records read")
         assert await asyncio.to_thread(worker.terminate, 20) == 0
-    status, said = await review("ledger", "verify", "--topic")
+    status, said = await review("ledger", "verify", "--with-topics")
     assert status == 0, said
     status, said = await review("ledger", "show", "acme")
     assert (status, "无在案违规 / Clear" in said) == (0, True), said
@@ -219,7 +219,7 @@ async def test_an_interrupted_verdict_is_sent_once_by_the_ledger_service(
             *(sys.executable, "-c", _KILLED, step, *words), env={**os.environ, **told, "NO_COLOR": "1"}
         )
 
-    uphold = ("reviews", "uphold", "cwe-p", "--reason", "heard", "--reviewer", "wang")
+    uphold = ("reviews", "uphold", "cwe-p", "--reason", "heard", "--by", "wang")
     serve = ("ledger", "run", "--port", str(free_ports(1)[0]), "--json-logs")
     command, *services = kills
     for step, words in [(command, uphold), *((step, serve) for step in services)]:
@@ -242,9 +242,9 @@ async def test_an_interrupted_verdict_is_sent_once_by_the_ledger_service(
     assert isinstance(sent, Review)
     assert (sent.enforcement_id, sent.verdict, sent.reviewer) == ("cwe-p", "uphold", "wang")
     review = Reviewer(told)
-    status, said = await review("reviews", "overturn", "cwe-p", "--reason", "no", "--reviewer", "li")
+    status, said = await review("reviews", "overturn", "cwe-p", "--reason", "no", "--by", "li")
     assert (status, "wang decided to uphold it" in said, "it was sent" in said) == (1, True, True), said
-    status, said = await review("ledger", "verify", "--topic")
+    status, said = await review("ledger", "verify", "--with-topics")
     assert status == 0, said
 
 

@@ -259,9 +259,9 @@ async def test_a_move_with_kills_at_any_step_loses_and_repeats_nothing(platform:
             both = [record.value for record in (*former, *since)]
             assert await asyncio.to_thread(consumers.holds, tenants) == oracle.holds(both)
         whole, bare, verified, shown = await asyncio.gather(
-            run(new, "audit", "--json", "--from", str(export)),
+            run(new, "audit", "--json", "--state", str(export)),
             run(new, "audit", "--json"),
-            run(new, "ledger", "verify", "--topic"),
+            run(new, "ledger", "verify", "--with-topics"),
             run(new, "reviews", "list", "--status", "all", "--json"),
         )
         reviews = (await read_all(address, [NEW.inputs[_REVIEWS]], NEW_PARTITIONS)).of(NEW.inputs[_REVIEWS])

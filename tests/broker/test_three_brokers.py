@@ -248,7 +248,7 @@ async def test_faults_of_three_brokers_change_nothing(three_brokers: Platform, t
         finally:
             database.close()
         assert expected
-        await asyncio.to_thread(callwarden, ledger.environment, "ledger", "verify", "--topic")
+        await asyncio.to_thread(callwarden, ledger.environment, "ledger", "verify", "--with-topics")
         for consumer in (billing, ledger):
             assert "Traceback" not in consumer.log()
             assert await asyncio.to_thread(consumer.stop) == 0

@@ -84,7 +84,7 @@ async def test_a_mismatch_is_status_1_and_a_worker_does_not_start(address: str) 
         "unclean.leader.election.enable is true, and must be false",
     ):
         assert f"{callwarden.prefix}enforcement: {line}" in said
-    status, _, refused = callwarden("worker", "--web-port", str(free_ports(1)[0]))
+    status, _, refused = callwarden("worker", "--port", str(free_ports(1)[0]))
     assert status == 2
     error = json.loads(refused)["error"]
     assert "the topics are not as they must be" in error

@@ -150,7 +150,7 @@ async def test_a_worker_goes_on_behind_hostile_batches_and_behind_a_damaged_disk
         overwrite(segment, at, b"?")
         worker = fleet.add()
         await asyncio.to_thread(wait_for, lambda: stopped(worker), "the partition is stopped")
-        told = f"callwarden skip {complaints.topic} {number} 0 --reason WHY"
+        told = f"callwarden skip --topic {complaints.topic} --partition {number} --offset 0 --reason WHY"
         assert told in worker.get("/readyz")[1]
         said = callwarden(environment, *told.split()[1:])
         assert said.startswith(f"taken: {complaints.topic}-{number} offset 0")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 TOKEN = "a-token-of-the-tests"
+AT, WHY = ["--partition", "0", "--offset", "7"], ["--reason", "why"]
 
 
 def billing(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
@@ -32,9 +33,15 @@ def billing(folder: Path, *arguments: str, **environment: str) -> tuple[int, str
         ),
         ([], {"BILLING_TOKEN": TOKEN, "BILLING_DATABASE": "x"}, "CALLWARDEN_BILLING_DATABASE: no address"),
         ([], {"BILLING_STALE_AFTER": "0s"}, "CALLWARDEN_BILLING_STALE_AFTER: "),
-        (["--accept-gone", "0:7"], {"BILLING_TOKEN": TOKEN}, "--accept-gone and --reason go together"),
-        (["--reason", "why"], {"BILLING_TOKEN": TOKEN}, "--accept-gone and --reason go together"),
-        (["--accept-gone", "0", "--reason", "why"], {"BILLING_TOKEN": TOKEN}, "--accept-gone 0: PARTITION:OFFSET"),
+        (["--accept-loss", *AT], {"BILLING_TOKEN": TOKEN}, "--reason: expected with --accept-loss and with"),
+        (["--reason", "why"], {"BILLING_TOKEN": TOKEN}, "--reason: expected with --accept-loss and with"),
+        (["--accept-loss", *WHY], {"BILLING_TOKEN": TOKEN}, "--accept-loss: expected --partition and --offset"),
+        (["--accept-loss", *AT, "--all", *WHY], {"BILLING_TOKEN": TOKEN}, "--accept-loss: expected --partition and"),
+        (["--accept-loss", *AT[:2], *WHY], {"BILLING_TOKEN": TOKEN}, "expected an --offset for each --partition"),
+        (["--accept-unread", *WHY], {"BILLING_TOKEN": TOKEN}, "--accept-unread: expected --partition and"),
+        (["--accept-unread", *AT, "--all", *WHY], {"BILLING_TOKEN": TOKEN}, "--accept-unread: expected --partition"),
+        (["--accept-unread", "--accept-loss", *AT, *WHY], {"BILLING_TOKEN": TOKEN}, "--unread: expected one of them"),
+        (AT, {"BILLING_TOKEN": TOKEN}, "expected only with --accept-loss or --accept-unread"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_in_a_sentence(

@@ -2,14 +2,12 @@
 
 import inspect
 import re
-from collections.abc import Iterator
 
-import click
 import pytest
-import typer
+from commands import ALL
 from typer.testing import CliRunner
 
-from streams.cli.app import COMMANDS, build
+from streams.cli.app import build
 
 
 def told(*words: str) -> str:
@@ -17,20 +15,6 @@ def told(*words: str) -> str:
     shown = CliRunner().invoke(build(words[0]), [*words, "--help"])
     assert shown.exit_code == 0, shown.output
     return " ".join(shown.output.split())
-
-
-def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """All commands that do something, by the words that call them."""
-    for name in COMMANDS:
-        command = typer.main.get_command(build(name)).commands[name]  # type: ignore[attr-defined]
-        below = getattr(command, "commands", None)
-        if below is None:
-            yield (name,), command
-        else:
-            yield from (((name, word), each) for word, each in below.items())
-
-
-ALL = dict(commands())
 
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)

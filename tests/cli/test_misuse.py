@@ -85,17 +85,17 @@ YEARS = "expected a time in the years 1990 to 2099; epoch times are in milliseco
         # Numbers.
         ("simulate --out s --tenants 999999999999", "less than or equal to 1000000"),
         ("simulate --out s --calls-per-day inf", "calls per day is inf, expected more than 0, at most 1,000,000,000"),
-        ("simulate --out s --lateness inf", "less than or equal to 100000"),
-        ("simulate --out s --lateness nan", "Invalid value for '--lateness'"),
+        ("simulate --out s --lateness inf", "--lateness: `inf` is no duration"),
+        ("simulate --out s --lateness 10", "did you mean `10s`?"),
         ("traffic --rate inf", "calls per day is inf"),
         # What is to be said and is not.
-        ("skip callwarden.cdr 0 0 --reason=", "--reason: expected why; it is kept"),
+        ("skip --topic callwarden.cdr --partition 0 --offset 0 --reason=", "--reason: expected why; it is kept"),
         ("end-outage --reason=", "--reason: expected why; it is kept"),
         ("accept lost-state --partition 0 --offset 0 --reason=", "--reason: expected why; it is kept"),
         ("ledger accept-loss --reason=", "--reason: expected why; it is kept"),
         ("reviews uphold x --reason=", "--reason: expected why; it is kept"),
         ("reviews overturn x --reason=", "--reason: expected why; it is kept"),
-        ("reviews uphold x --reason=r --reviewer=", "--reviewer: expected a name"),
+        ("reviews uphold x --reason=r --by=", "--by: expected a name"),
         ("end-outage --reason=r --by=", "--by: expected a name"),
         # Standard input.
         ("replay - - --out out", "-: standard input can be read once; expected it once"),

@@ -305,7 +305,7 @@ def test_topics_that_no_longer_reach_back_are_told_and_an_export_helps(tmp_path:
     world.broker.logs[TP(NAMES.inputs[0], 0)].trim(judged.sources[0].resume)
     (why,) = unchecked(look(world))
     assert f"callwarden.cdr-0 begins at offset {judged.sources[0].resume}, and is needed from 0 on" in why
-    assert "--from" in why
+    assert "--state" in why
     report = look(world, start)
     assert told(report) == []
     assert same(report) > 0

@@ -95,7 +95,7 @@ def test_a_log_that_is_damaged_stops_its_partition_until_an_operator_has_it_skip
         assert found is OwnerPhase.STOPPED
         assert why == (
             "callwarden.cdr-0: what is stored at offset 3 to 5 cannot be read: as if it were torn. To read around it: "
-            "callwarden skip callwarden.cdr 0 3 --reason WHY"
+            "callwarden skip --topic callwarden.cdr --partition 0 --offset 3 --reason WHY"
         )
         with pytest.raises(CorruptLog):
             await replay_topics(operator_of(world), NAMES, POLICY, secret=b"secret", live=world.live)

@@ -205,7 +205,7 @@ async def fill(database: Database) -> None:
 
 
 async def faults_after(database: Database, mutation: str | None) -> list[str]:
-    """What `ledger verify --topic --heads FILE` tells after a mutation, which is undone again; None: after none."""
+    """What `ledger verify --with-topics --heads FILE` prints after a mutation, which is undone; None: after none."""
     topics = HeldTopics(LOGS)
     with database.reading() as connection:
         heads = first_published(iter([HeadReport("2026-03-02", T0, heads_of(connection))]))

@@ -51,7 +51,8 @@ def test_start_may_be_rfc_3339_or_epoch_ms(tmp_path: Path) -> None:
         (("--calls-per-day", "0"), "calls per day"),
         (("--tenants", "0"), "tenants"),
         (("--start", "2101-01-01T00:00:00Z"), "1990 to 2099"),
-        (("--lateness", "0"), "lateness"),
+        (("--lateness", "0s"), "lateness"),
+        (("--lateness", "71d"), "at most 70 days"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_exit_2(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:

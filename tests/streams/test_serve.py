@@ -102,7 +102,7 @@ def get(port: str, page: str) -> tuple[int, str]:
 def test_a_worker_that_waits_for_its_broker_is_alive_not_ready_and_ends_in_order(
     told: signal.Signals, port: str
 ) -> None:
-    command = [sys.executable, "-m", "streams.cli", "worker", "--bootstrap", "127.0.0.1:1", "--web-port", port]
+    command = [sys.executable, "-m", "streams.cli", "worker", "--bootstrap", "127.0.0.1:1", "--port", port]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as worker:
         try:
             assert worker.stderr is not None
@@ -125,7 +125,7 @@ def test_a_worker_that_waits_for_its_broker_is_alive_not_ready_and_ends_in_order
 
 def test_a_worker_whose_loop_hangs_is_not_healthy_and_one_whose_engine_is_not_ready_says_why(port: str) -> None:
     hangs = ENDS.replace("exec(how)", "import asyncio; await asyncio.Event().wait()")
-    script = [sys.executable, "-c", hangs, "", "--web-port", port]
+    script = [sys.executable, "-c", hangs, "", "--port", port]
     with subprocess.Popen(script, stderr=subprocess.PIPE, text=True) as worker:
         try:
             while get(port, "/readyz") == (503, "the broker is away\n"):  # until there is an engine
@@ -140,23 +140,23 @@ def test_what_the_cluster_does_not_allow_is_one_sentence_and_status_2(
     port: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CALLWARDEN_LOG_FORMAT", "text")
-    said = run(ENDS, "raise PermanentError('joining the group: not allowed')", "--web-port", port)
+    said = run(ENDS, "raise PermanentError('joining the group: not allowed')", "--port", port)
     assert said == (2, "callwarden worker: joining the group: not allowed\n")
 
 
 def test_an_unforeseen_end_is_told_once_as_json_where_that_is_wanted(port: str) -> None:
-    status, said = run(ENDS, f"raise ValueError({NUMBER!r})", "--web-port", port, "--json-logs")
+    status, said = run(ENDS, f"raise ValueError({NUMBER!r})", "--port", port, "--json-logs")
     [line] = [json.loads(line) for line in said.splitlines()]
     assert (status, line["level"], line["event"]) == (1, "critical", "ended by an unforeseen error")
     assert line["exception"].endswith("ValueError: (not shown: it may quote a record)")
-    status, said = run(ENDS, "raise ValueError", "--web-port", port)
+    status, said = run(ENDS, "raise ValueError", "--port", port)
     assert (status, said.count("Traceback")) == (1, 1)
 
 
 def test_a_port_that_is_taken_is_told_with_the_setting_that_names_another() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        status, said = run(ENDS, "pass", "--web-port", port)
+        status, said = run(ENDS, "pass", "--port", port)
     assert (status, len(said.splitlines())) == (2, 1)
     assert f"cannot be served at 127.0.0.1:{port}" in said
     assert "CALLWARDEN_WEB_PORT" in said

@@ -175,7 +175,7 @@ def test_all_faults_come_at_once_each_with_what_would_be_right(given: dict[str, 
         "`30d`; did you mean `30s`?",
         "--outage-grace: `4` is no duration: a whole number and s, m, h or d, like `90s`, `5m`, `24h`, `30d`; did "
         "you mean `4s`?",
-        "--web-port: `http` is not allowed; a whole number from 1 to 65535 would be right",
+        "--port: `http` is not allowed; a whole number from 1 to 65535 would be right",
         "CALLWARDEN_PARTITIONS: `0` is not allowed; a whole number from 1 to 10000 would be right",
     ]
 

@@ -1,6 +1,5 @@
 """`callwarden billing`: whose refunds are frozen, followed from Kafka into a database, and asked over HTTP."""
 
-import re
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -17,20 +16,33 @@ _MOST_LISTED: Final = 1_000
 def run(
     bootstrap: Bootstrap = None,
     port: Annotated[int | None, typer.Option(help="Port of the API, /metrics, /readyz and /healthz.")] = None,
-    accept_gone: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PARTITION:OFFSET", help="Go on there: what was before is lost. As the refusal says."),
-    ] = None,
+    accept_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-loss", help="Continue at --partition and --offset without the records that were deleted before."
+        ),
+    ] = False,
     unread: Annotated[
-        bool, typer.Option("--unread", help="List the records that cannot be read and withhold answers, and end.")
+        bool, typer.Option("--unread", help="List the records that cannot be read and withhold answers, and exit.")
     ] = False,
     accept_unread: Annotated[
-        list[str] | None,
+        bool,
         typer.Option(
-            metavar="PARTITION:OFFSET", help="Accept that such a record changes nothing, `all` accepts all; and end."
+            "--accept-unread",
+            help="Accept that the record at --partition and --offset, or with --all each of them, changes nothing, "
+            "and exit.",
         ),
+    ] = False,
+    partitions: Annotated[
+        list[int] | None, typer.Option("--partition", min=0, help="As in the error message or the list; repeatable.")
     ] = None,
-    reason: Annotated[str | None, typer.Option("--reason", metavar="WHY", help="Is kept.")] = None,
+    offsets: Annotated[
+        list[int] | None, typer.Option("--offset", min=0, help="The offset in that partition; one for each.")
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="With --accept-unread: all of them.")] = False,
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="WHY", help="Why you accept it; it is stored.")
+    ] = None,
     json_logs: JsonLogs = False,
 ) -> None:
     """Follow `callwarden.enforcement`, and answer GET /v1/refunds/TENANT. It stops on TERM.
@@ -51,18 +63,24 @@ def run(
     from streams.kafka.cluster import KafkaCluster
 
     settings = settings_for({"bootstrap_servers": bootstrap, "billing_port": port})
-    if bool(accept_gone or accept_unread) is not bool(reason and reason.strip()):
-        fail(
-            "--accept-gone and --reason go together, and so do --accept-unread and --reason: why it is accepted is kept"
-        )
-    if bool(accept_gone) + bool(accept_unread) + unread > 1:
-        fail("of --accept-gone, --accept-unread and --unread one at a time would be right")
+    accepting = accept_loss or accept_unread
+    if accept_loss + accept_unread + unread > 1:
+        fail("--accept-loss, --accept-unread, --unread: expected one of them")
+    if accepting is not bool(reason and reason.strip()):
+        fail("--reason: expected with --accept-loss and with --accept-unread, and only there: why you accept it")
+    if len(partitions or ()) != len(offsets or ()):
+        fail("--partition, --offset: expected an --offset for each --partition")
+    places = list(zip(partitions or (), offsets or (), strict=True))
+    if (places or all_) and not accepting:
+        fail("--partition, --offset, --all: expected only with --accept-loss or --accept-unread")
+    if accept_loss and (all_ or not places):
+        fail("--accept-loss: expected --partition and --offset, as in the error message")
+    if accept_unread and all_ is bool(places):
+        fail("--accept-unread: expected --partition and --offset of a record, or --all")
     if unread or accept_unread:
-        _unread(settings, accept_unread or [], reason or "")
+        _unread(settings, accept=accept_unread, places=places or None, reason=reason or "")
         return
-    accepted = [
-        Accepted(*place, reason or "") for given in accept_gone or () for place in [_place("--accept-gone", given)]
-    ]
+    accepted = [Accepted(*place, reason or "") for place in places]
 
     async def start() -> None:
         cluster = KafkaCluster(settings)
@@ -80,16 +98,7 @@ def run(
             fail(f"callwarden billing: {error}")
 
 
-def _place(option: str, given: str) -> tuple[int, int]:
-    from streams.cli.inputs import fail
-
-    found = re.fullmatch("([0-9]{1,5}):([0-9]{1,18})", given)
-    if not found:
-        fail(f"{option} {given}: PARTITION:OFFSET would be right")
-    return int(found[1]), int(found[2])
-
-
-def _unread(settings: "Settings", accepted: list[str], reason: str) -> None:
+def _unread(settings: "Settings", *, accept: bool, places: list[tuple[int, int]] | None, reason: str) -> None:
     """List the records that withhold answers, or accept some of them."""
     import asyncio
     import time
@@ -99,11 +108,10 @@ def _unread(settings: "Settings", accepted: list[str], reason: str) -> None:
     from streams.consumers.billing.tables import UNREAD
     from streams.consumers.database import filled
 
-    places = None if accepted == ["all"] else [_place("--accept-unread", given) for given in accepted]
     url = settings.billing_database.get_secret_value()
     none = "holds no billing database of this release; `callwarden billing` makes it when it starts"
     with answers("billing"), filled(url, "billing", UNREAD, none) as database:
-        if accepted:
+        if accept:
             now_ms = time.time_ns() // 1_000_000
             count = asyncio.run(database.run(lambda connection: unread.accept(connection, places, reason, now_ms)))
             typer.echo(

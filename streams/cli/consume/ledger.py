@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.options import Bootstrap
+from streams.cli.options import Bootstrap, By, LedgerDatabase, Yes
 from streams.cli.service_options import JsonLogs, logged
 
 if TYPE_CHECKING:
@@ -17,13 +17,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-Where = Annotated[str | None, typer.Option("--database", metavar="ADDRESS", help="CALLWARDEN_LEDGER_DATABASE.")]
-
 
 @app.command("run")
 def run(
     bootstrap: Bootstrap = None,
-    database: Where = None,
+    database: LedgerDatabase = None,
     port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /healthz.")] = None,
     heads: Annotated[
         str | None, typer.Option("--heads", metavar="FILE", help="Where heads are published. CALLWARDEN_LEDGER_HEADS.")
@@ -60,18 +58,20 @@ def verify(
     heads: Annotated[
         str | None, typer.Option("--heads", metavar="FILE", help="Heads as published, which the chains must contain.")
     ] = None,
-    topic: Annotated[bool, typer.Option("--topic", help="Compare with what the topics still hold, too.")] = False,
+    with_topics: Annotated[
+        bool, typer.Option("--with-topics", help="Also compare with what the topics still hold.")
+    ] = False,
     bootstrap: Bootstrap = None,
-    database: Where = None,
+    database: LedgerDatabase = None,
 ) -> None:
     """Recompute all chains: a changed, missing or reordered entry is found; with --heads a cut-off end, too.
 
-    With --topic every record of the topics, to their committed ends, must be in the ledger: what is missing or lies
-    beyond the ledger's position is a difference. A running ledger is given the time to keep what has just come.
+    With --with-topics, each record of the topics up to their committed ends must be in the ledger: a missing record, or
+    one beyond the ledger's position, is a difference. The command gives a running ledger time to store new records.
 
     The command only reads. It says as of when, and how many records the database lacks.
 
-    Exit status: 1 something differs, each difference in a line; 2 no ledger; 3 the database or, with --topic, the
+    Exit status: 1 something differs, each difference in a line; 2 no ledger; 3 the database or, with --with-topics, the
     broker is away.
     """
     from streams.cli.cluster_session import answers, operate
@@ -87,7 +87,7 @@ def verify(
     published = _published(heads)
     with answers("ledger verify"), filled(settings) as ledger:
 
-        async def with_topics(cluster: "KafkaCluster") -> "tuple[Verified, LedgerProgress, TopicComparison]":
+        async def against_topics(cluster: "KafkaCluster") -> "tuple[Verified, LedgerProgress, TopicComparison]":
             from streams.consumers.ledger.verify.topics import committed_ends, compare, wait_until_caught_up
 
             ends = await committed_ends(cluster, names)
@@ -96,8 +96,8 @@ def verify(
                 found, progress = recompute(connection, published), progress_of(connection)
                 return found, progress, await compare(cluster, connection, names, ends)
 
-        if topic:
-            found, progress, compared = operate("ledger verify", settings, with_topics)
+        if with_topics:
+            found, progress, compared = operate("ledger verify", settings, against_topics)
             found.faults += compared.faults
         else:
             with ledger.reading() as connection:
@@ -112,13 +112,13 @@ def verify(
 @app.command("export")
 def export(
     out: Annotated[
-        str | None, typer.Option("--out", metavar="FILE", help="A new file, in place of standard output.")
+        str | None, typer.Option("--out", "-o", metavar="FILE", help="A new file.  [default: standard output]")
     ] = None,
     tenant: Annotated[str | None, typer.Option("--tenant", metavar="ID", help="Of one tenant alone.")] = None,
     with_bytes: Annotated[
         bool, typer.Option("--bytes", help="Keys and values as they came, for recomputing hashes: not masked.")
     ] = False,
-    database: Where = None,
+    database: LedgerDatabase = None,
 ) -> None:
     """Write all entries as JSON lines, by topic, partition and number, each with its hash.
 
@@ -148,7 +148,7 @@ def export(
 def show(
     tenant: Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id.")],
     bootstrap: Bootstrap = None,
-    database: Where = None,
+    database: LedgerDatabase = None,
 ) -> None:
     """Show a tenant's time line: where it stands, and every decision, review, reversal and lapse, in two languages.
 
@@ -196,12 +196,10 @@ def show(
 @app.command("accept-loss")
 def accept_loss(
     reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept in the ledger.")],
-    who: Annotated[
-        str | None, typer.Option("--by", metavar="NAME", help="Who says so.  [default: the login name]")
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    by: By = None,
+    yes: Yes = False,
     bootstrap: Bootstrap = None,
-    database: Where = None,
+    database: LedgerDatabase = None,
 ) -> None:
     """Let the ledger go on although records were deleted from a topic before they were kept.
 
@@ -219,7 +217,7 @@ def accept_loss(
 
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
-    reason, name = why(reason), person("--by", who)
+    reason, name = why(reason), person("--by", by)
 
     def confirmed(gone: "Gaps") -> bool:
         for tp, (first, stop) in sorted(gone.items()):
@@ -269,7 +267,7 @@ def _verdict(entries: int, heads: bool, topics: "TopicComparison | None") -> str
     else:
         asked.append("whether an end was cut off, or a chain recreated (--heads FILE)")
     if topics is None:
-        asked.append("what the topics hold (--topic)")
+        asked.append("what the topics hold (--with-topics)")
     else:
         told.append(f"All {topics.compared:,} records that the topics hold are in it")
         if topics.older:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.options import Bootstrap
+from streams.cli.options import Bootstrap, By, LedgerDatabase, Wait, Yes
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -20,22 +20,19 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-Where = Annotated[str | None, typer.Option("--database", metavar="ADDRESS", help="CALLWARDEN_LEDGER_DATABASE.")]
-Tenant = Annotated[str | None, typer.Option("--tenant", metavar="ID", help="Of this tenant.")]
+Tenant = Annotated[str | None, typer.Option("--tenant", metavar="ID", help="Only decisions on this tenant.")]
 Rule = Annotated[
-    str | None, typer.Option("--rule", metavar="ID", help="ReviewedBy this rule, escalation or behaviour.")
+    str | None, typer.Option("--rule", metavar="ID", help="Only decisions by this rule, escalation or behaviour.")
 ]
-From = Annotated[str | None, typer.Option("--from", metavar="TIME", help="First decided then or later.")]
-To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="First decided before.")]
+From = Annotated[
+    str | None, typer.Option("--from", metavar="TIME", help="Only decisions first made from this time on.")
+]
+To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Only decisions first made before this time.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept, and stands in the decision's reason.")]
-Reviewer = Annotated[str | None, typer.Option("--reviewer", metavar="NAME", help="[default: the login name]")]
-Wait = Annotated[
-    float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait until it takes effect.")
-]
 Replace = Annotated[
-    bool, typer.Option("--again", help="Replace verdicts that were sent long ago and came to nothing, once you agree.")
+    bool,
+    typer.Option("--replace", help="Show earlier verdicts that had no effect, and replace them once you agree."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 _MARGIN_MS = 5 * 60_000
 _TOLD_MS = 86_400_000  # decisions that come later are of a worker that catches up: nothing is to be said by them
@@ -53,7 +50,7 @@ def list_(
     to: To = None,
     json_: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
     bootstrap: Bootstrap = None,
-    database: Where = None,
+    database: LedgerDatabase = None,
 ) -> None:
     """List decisions: those that wait for a review, the soonest to lapse first; with --status others, too.
 
@@ -98,7 +95,7 @@ def list_(
 def show(
     decision: Annotated[str, typer.Argument(metavar="ID", help="Of the decision, or of any event of its case.")],
     bootstrap: Bootstrap = None,
-    database: Where = None,
+    database: LedgerDatabase = None,
 ) -> None:
     """Show a case whole: what is so now, evidence, and every event and review with its reason, in two languages.
 
@@ -131,12 +128,12 @@ def show(
 def uphold(
     decision: Annotated[str, typer.Argument(metavar="ID", help="Of the pending decision.")],
     reason: Reason,
-    reviewer: Reviewer = None,
+    by: By = None,
     wait: Wait = 0,
-    again: Replace = False,
+    replace: Replace = False,
     yes: Yes = False,
     bootstrap: Bootstrap = None,
-    database: Where = None,
+    database: LedgerDatabase = None,
 ) -> None:
     """Make a pending decision final: its actions are in force then, and it is a violation.
 
@@ -149,9 +146,7 @@ def uphold(
 
     settings = _settings(bootstrap, database)
     why(reason)
-    _decide(
-        "uphold", [decision], reason, reviewer, wait, _replacing(decision, settings, yes) if again else None, settings
-    )
+    _decide("uphold", [decision], reason, by, wait, _replacing(decision, settings, yes) if replace else None, settings)
 
 
 @app.command("overturn")
@@ -168,11 +163,11 @@ def overturn(
         bool, typer.Option("--dry-run", help="Show what would be overturned, and change nothing.")
     ] = False,
     yes: Yes = False,
-    reviewer: Reviewer = None,
+    by: By = None,
     wait: Wait = 0,
-    again: Replace = False,
+    replace: Replace = False,
     bootstrap: Bootstrap = None,
-    database: Where = None,
+    database: LedgerDatabase = None,
 ) -> None:
     """Take a decision back, pending or final; or, with --rule, --from and --to, all that a rule decided in that time.
 
@@ -188,13 +183,13 @@ def overturn(
     if decision is not None:
         if rule or tenant or from_ or to or dry_run:
             fail("an ID is one decision: expected no --rule, --tenant, --from, --to or --dry-run beside it")
-        replacing = _replacing(decision, settings, yes) if again else None
-        _decide("overturn", [decision], reason, reviewer, wait, replacing, settings)
+        replacing = _replacing(decision, settings, yes) if replace else None
+        _decide("overturn", [decision], reason, by, wait, replacing, settings)
         return
     if not (rule and from_ and to):
         fail("expected an ID; or --rule, --from and --to for all that a rule decided in that time")
     wanted = _wanted(None, tenant, rule, from_, to)
-    ids, replacing = _chosen(wanted, settings, again)
+    ids, replacing = _chosen(wanted, settings, replace)
     if not ids:
         typer.echo("没有需要撤销的决定 / nothing to overturn")
         return
@@ -203,7 +198,7 @@ def overturn(
         return
     if not yes:
         typer.confirm(f"撤销以上 {len(ids)} 个决定？/ Overturn these {len(ids)}?", abort=True)
-    _decide("overturn", ids, reason, reviewer, wait, replacing, settings)
+    _decide("overturn", ids, reason, by, wait, replacing, settings)
 
 
 def _replacing(decision: str, settings: "Settings", yes: bool) -> "Replacing":
@@ -247,7 +242,7 @@ def _patience_ms(settings: "Settings") -> int:
     return waits_ms + settings.outage_grace_ms + _MARGIN_MS
 
 
-def _chosen(wanted: "CaseQuery", settings: "Settings", again: bool) -> "tuple[list[str], Replacing | None]":
+def _chosen(wanted: "CaseQuery", settings: "Settings", replace: bool) -> "tuple[list[str], Replacing | None]":
     """The ids in force of the decisions to overturn, after they have been shown; and the verdicts to be replaced."""
     from rich.console import Console
 
@@ -261,7 +256,7 @@ def _chosen(wanted: "CaseQuery", settings: "Settings", again: bool) -> "tuple[li
         return found, claims_on(connection, found), resting_on(connection, found)
 
     found, claims, resting = look_up("reviews overturn", settings, look)
-    replacing = Replace(claims, _patience_ms(settings)) if again else None
+    replacing = Replace(claims, _patience_ms(settings)) if replace else None
     console, now_ms, ids = Console(highlight=False), _now_ms(), []
     for case in found:
         claim = claims.get(case.in_force.id)
@@ -281,9 +276,9 @@ def _decide(
     verdict: "Verdict",
     ids: list[str],
     reason: str,
-    reviewer: str | None,
+    by: str | None,
     wait: float,
-    again: "Replacing | None",
+    replacing: "Replacing | None",
     settings: "Settings",
 ) -> None:
     from rich.console import Console
@@ -297,7 +292,7 @@ def _decide(
     from streams.reviews.rejections import RejectedReviews
     from streams.reviews.service import ReviewOutcomes, SubmittedReviews
 
-    by: ReviewedBy = ReviewedBy(person("--reviewer", reviewer), reason)
+    who = ReviewedBy(person("--by", by), reason)
 
     async def give(
         service: "ReviewService", cluster: "KafkaCluster"
@@ -305,11 +300,11 @@ def _decide(
         rejections = RejectedReviews(cluster, TopicNames(settings.input_prefix, settings.output_prefix))
         if wait:
             await rejections.begin()
-        given = await service.give(ids, verdict, by, again=again)
+        given = await service.give(ids, verdict, who, again=replacing)
         for why in given.refused.values():
             typer.echo(str(why), err=True)
         if given.claims:
-            typer.echo(f"已提交 {len(given.claims)} 个复核结论 / sent: {len(given.claims)} by {readable(by.reviewer)}")
+            typer.echo(f"已提交 {len(given.claims)} 个复核结论 / sent: {len(given.claims)} by {readable(who.reviewer)}")
         outcomes = await service.outcomes(given.claims, wait, rejections.look) if wait else ReviewOutcomes()
         return given, outcomes, await service.delay_ms()
 

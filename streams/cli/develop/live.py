@@ -34,8 +34,12 @@ _LOOK_S = 0.5
 def run(
     rate: Annotated[float, typer.Option(help="Calls a second, the mean of a weekday; nights are quiet.")] = 5.0,
     tenants: Annotated[int, typer.Option(help="How many tenants; with 30 or more every kind occurs.", min=1)] = 60,
-    partitions: Annotated[int, typer.Option(help="How many partitions each topic has.", min=1, max=64)] = 4,
-    port: Annotated[int, typer.Option(help="Kafka's port on 127.0.0.1; 0 takes any.", min=0, max=65535)] = 0,
+    partitions: Annotated[
+        int, typer.Option(metavar="N", help="How many partitions each topic has.", min=1, max=64)
+    ] = 4,
+    kafka_port: Annotated[
+        int, typer.Option(help="Kafka's port on 127.0.0.1; 0 takes any free one.", min=0, max=65535)
+    ] = 0,
     alerts: Annotated[bool, typer.Option(help="Alerts as well as decisions.")] = True,
     logs: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep the logs here.  [default: a folder gone at the end]")
@@ -69,7 +73,7 @@ def run(
         jars = kafkajars.fetch(tools)
         with tempfile.TemporaryDirectory(prefix="callwarden-live-") as scratch, until_stopped(), answers("live"):
             folder = Path(scratch)
-            with DevKafka(folder / "kafka", jars, port=port) as node:
+            with DevKafka(folder / "kafka", jars, port=kafka_port) as node:
                 console.print(f"Kafka {kafkajars.VERSION} serves at {node.address}", style="dim")
                 (folder / "policy.yaml").write_text(POLICY, "utf-8")
                 settings = settings_for({"bootstrap_servers": node.address})

@@ -20,10 +20,11 @@ def run(
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same tenants.", min=0)] = 1,
     lateness: Annotated[
-        str, typer.Option(metavar="10s", help="Delay beyond which a call is late: that of the worker's policy.")
+        str,
+        typer.Option(metavar="DURATION", help="The delay beyond which a call is late, as in the workers' policy."),
     ] = "10s",
     live: Annotated[bool, typer.Option(help="Go on in real time; without, end at the present.")] = True,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Also among records that are not its own.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Write even among records of other senders.")] = False,
     alive: Alive = None,
 ) -> None:
     """Write simulated traffic to the five input topics: the past day as fast as it can, then each record when due.
@@ -31,18 +32,23 @@ def run(
     Of the past, complaints, findings, tenants and reviews come before calls, so that their clocks hold nothing back.
     Where there are records already that are not its own it writes nothing without --yes. Exit status 3: no broker.
     """
-    from monitor.text.durations import parse_duration
     from streams.cli.cluster_session import answers
-    from streams.cli.inputs import fail, settings_for
+    from streams.cli.inputs import duration, fail, settings_for
     from streams.dev.traffic import DAYS, TrafficFeed, around, inspect_inputs, now_ms
     from streams.kafka.api import PermanentError
     from streams.kafka.produce.keyed_producer import keyed_producer
     from streams.runtime.signals import run_until_stopped
 
     settings = settings_for({"bootstrap_servers": bootstrap})
+    lateness_ms = duration("--lateness", lateness)
     try:
         traffic = around(
-            now_ms(), tenants=tenants, days=days or DAYS, seed=seed, rate=rate, lateness_ms=parse_duration(lateness)
+            now_ms(),
+            tenants=tenants,
+            days=days or DAYS,
+            seed=seed,
+            rate=rate,
+            lateness_ms=lateness_ms,
         )
     except ValueError as error:
         fail(f"callwarden traffic: {error}")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streams.cli.options import Constants, Format, Json, NotAfter
+
 if TYPE_CHECKING:
     from monitor.whatif.backtest import Change, PolicyOutcome, Score, Scores
 
@@ -26,17 +28,10 @@ def run(
         Path | None,
         typer.Option(metavar="FILE", help="labels.jsonl of simulate.  [default: the reviews among the records]"),
     ] = None,
-    format_: Annotated[
-        str | None, typer.Option("--format", metavar="NAME|MAPPING.yaml", help="What the files are, if not records.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A constant for the mapping; repeatable.")
-    ] = None,
-    not_after: Annotated[
-        str | None,
-        typer.Option("--not-after", metavar="TIME", help="Reject event times beyond this.  [default: now + 5 min]"),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    format_: Format = None,
+    set_: Constants = None,
+    not_after: NotAfter = None,
+    as_json: Json = False,
 ) -> None:
     """Say which tenants change tier from policy A to B and why, and how often each policy is right."""
     import time

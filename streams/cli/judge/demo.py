@@ -24,7 +24,7 @@ _SHOWN_MOST = 8
 
 def run(
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Where everything is written.", parser=named)
+        Path, typer.Option("--out", "-o", metavar="DIR", help="The folder for all output.", parser=named)
     ] = Path("demo-out"),
     tenants: Annotated[int, typer.Option(min=1, help="How many tenants; with 30 or more every kind occurs.")] = 80,
     days: Annotated[int, typer.Option(min=1, max=60, help="How many days; some tenants turn bad on the third.")] = 4,

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli.options import Constants, Json
+
 if TYPE_CHECKING:
     from monitor.adapters.survey import Survey
 
@@ -21,10 +23,8 @@ def check(
     ],
     rows: Annotated[int | None, typer.Option(min=1, help="Look at the first N rows only.  [default: all]")] = None,
     samples: Annotated[int, typer.Option(min=0, help="How many records to show, numbers masked.")] = 3,
-    constants: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=TEXT", help="A fixed value of a field; may be repeated.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    constants: Constants = None,
+    as_json: Json = False,
 ) -> None:
     """Say what a mapping makes of a file, without judging anything; exit 2 for a fault of the mapping."""
     from dataclasses import asdict

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.options import Bootstrap, named
+from streams.cli.options import Bootstrap, Constants, Format, Json, KeyFile, NotAfter, named
 
 if TYPE_CHECKING:
     from monitor.core.threshold_distance import DistanceOptions
@@ -20,7 +20,9 @@ _MAX_AHEAD_MS = 300_000
 
 
 def run(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the decisions are written.", parser=named)],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Where the decisions are written.", parser=named)
+    ],
     files: Annotated[
         list[str] | None, typer.Argument(metavar="FILE", help="Records: .jsonl, .gz, .zst, or - for standard input.")
     ] = None,
@@ -39,21 +41,14 @@ def run(
             help="A policy file.  [default: the built-in one; with --from-topics CALLWARDEN_POLICY before it]",
         ),
     ] = None,
-    format_: Annotated[
-        str | None, typer.Option("--format", metavar="NAME|MAPPING.yaml", help="What the files are, if not records.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A constant for the mapping; repeatable.")
-    ] = None,
+    format_: Format = None,
+    set_: Constants = None,
     windows: Annotated[bool, typer.Option("--windows", help="Also write every judged window.")] = False,
     until: Annotated[
         str | None,
         typer.Option("--until", metavar="TIME", help="Judge and lapse up to this time (RFC 3339 or epoch ms)."),
     ] = None,
-    not_after: Annotated[
-        str | None,
-        typer.Option("--not-after", metavar="TIME", help="Reject event times beyond this.  [default: now + 5 min]"),
-    ] = None,
+    not_after: NotAfter = None,
     switch: Annotated[
         list[str] | None,
         typer.Option("--switch", metavar="TIME=FILE", help="Another policy from an event time on; repeatable."),
@@ -64,13 +59,11 @@ def run(
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, max=64, help="Processes to use; the output is the same.")] = 1,
     shards: Annotated[int, typer.Option("--shards", min=1, max=64, hidden=True)] = 1,
-    key_file: Annotated[
-        Path | None, typer.Option("--key-file", metavar="FILE", help="Secret that salts the keys of numbers.")
-    ] = None,
+    key_file: KeyFile = None,
     metrics: Annotated[
         Path | None, typer.Option("--metrics", metavar="FILE", help="Also write what it came to as Prometheus metrics.")
     ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
+    json_: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")] = False,
 ) -> None:
     """Judge files of records and write every decision with its reason to DIR.

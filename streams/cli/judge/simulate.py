@@ -5,11 +5,14 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.options import named
+from streams.cli.options import Json, named
 
 
 def run(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the records and labels.jsonl.", parser=named)],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="DIR", help="The folder for the records and labels.jsonl.", parser=named),
+    ],
     tenants: Annotated[
         int, typer.Option(help="How many tenants; with 30 or more every kind occurs.", min=1, max=1_000_000)
     ] = 200,
@@ -22,11 +25,11 @@ def run(
     late_share: Annotated[float, typer.Option(help="Share of calls that come too late.")] = 0.0005,
     duplicate_share: Annotated[float, typer.Option(help="Share of records that come twice.")] = 0.001,
     lateness: Annotated[
-        float, typer.Option(help="Delay in minutes beyond which a call is late.", min=0, max=100_000)
-    ] = 10.0,
+        str, typer.Option(metavar="DURATION", help="The delay beyond which a call is late, such as 90s or 10m.")
+    ] = "10m",
     optional: Annotated[bool, typer.Option(help="Fill consent_id, hangup_by, answered_by and ring_ms.")] = True,
     split: Annotated[bool, typer.Option(help="One file a topic instead of records.jsonl.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Write labelled traffic as records of the contract: what comes in, in the order in which it arrives."""
     import time
@@ -35,7 +38,7 @@ def run(
 
     from monitor.simulate.run import simulate
     from monitor.simulate.settings import DEFAULT_CALLS_PER_TENANT, SimulationSettings
-    from streams.cli.inputs import fail, moment
+    from streams.cli.inputs import duration, fail, moment
     from streams.cli.outputs import writing
 
     try:
@@ -45,7 +48,7 @@ def run(
             seed=seed,
             calls_per_day=tenants * DEFAULT_CALLS_PER_TENANT if calls_per_day is None else calls_per_day,
             start_ms=moment("--start", start),
-            lateness_ms=round(lateness * 60_000),
+            lateness_ms=duration("--lateness", lateness),
             late_share=late_share,
             duplicate_share=duplicate_share,
             optional=optional,

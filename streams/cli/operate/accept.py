@@ -4,15 +4,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from streams.cli.options import Bootstrap, By
+from streams.cli.options import Bootstrap, By, Wait
 
 app = typer.Typer()
 
-Partition = Annotated[int, typer.Option("--partition", min=0, help="As the worker's refusal says.")]
-Offset = Annotated[int, typer.Option("--offset", min=0, help="As the worker's refusal says.")]
-Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="Is noted with it.")]
-Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait until it is taken.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait.")]
+Partition = Annotated[int, typer.Option("--partition", min=0, help="As in the worker's error message.")]
+Offset = Annotated[int, typer.Option("--offset", min=0, help="As in the worker's error message.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; it is stored in the clock log.")]
 
 
 @app.command("lost-state")
@@ -21,7 +19,6 @@ def lost_state(
     offset: Offset,
     reason: Reason,
     wait: Wait = 30,
-    no_wait: NoWait = False,
     by: By = None,
     bootstrap: Bootstrap = None,
 ) -> None:
@@ -29,17 +26,16 @@ def lost_state(
 
     The worker's refusal says what that forgets. Exit status: 1 not taken, 2 there is no such loss, 3 no broker.
     """
-    _accept("lost_state", None, partition, offset, reason, by, 0 if no_wait else wait, bootstrap)
+    _accept("lost_state", None, partition, offset, reason, by, wait, bootstrap)
 
 
 @app.command("lost-input")
 def lost_input(
-    topic: Annotated[str, typer.Option("--topic", metavar="TOPIC", help="As the worker's refusal says.")],
+    topic: Annotated[str, typer.Option("--topic", metavar="TOPIC", help="As in the worker's error message.")],
     partition: Partition,
     offset: Offset,
     reason: Reason,
     wait: Wait = 30,
-    no_wait: NoWait = False,
     by: By = None,
     bootstrap: Bootstrap = None,
 ) -> None:
@@ -47,7 +43,7 @@ def lost_input(
 
     The worker's refusal says what that loses. Exit status: 1 not taken, 2 there is no such loss, 3 no broker.
     """
-    _accept("lost_input", topic, partition, offset, reason, by, 0 if no_wait else wait, bootstrap)
+    _accept("lost_input", topic, partition, offset, reason, by, wait, bootstrap)
 
 
 def _accept(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.options import Bootstrap, InputPrefix, OutputPrefix
+from streams.cli.options import Bootstrap, InputPrefix, Json, KeyFile, OutputPrefix
 
 if TYPE_CHECKING:
     from streams.audit.partition import Audited
@@ -17,13 +17,11 @@ def run(
     policy: Annotated[
         str | None, typer.Option("--policy", metavar="FILE", help="The policy that the topics do not name.")
     ] = None,
-    from_: Annotated[
-        Path | None, typer.Option("--from", metavar="EXPORT", help="Begin at this state: callwarden state export.")
+    state: Annotated[
+        Path | None, typer.Option("--state", metavar="FILE", help="Start from this file of `callwarden state export`.")
     ] = None,
-    key_file: Annotated[
-        Path | None, typer.Option("--key-file", metavar="FILE", help="Secret that salts the keys of numbers.")
-    ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="What was found as JSON.")] = False,
+    key_file: KeyFile = None,
+    json_: Json = False,
     input_prefix: InputPrefix = None,
     output_prefix: OutputPrefix = None,
     bootstrap: Bootstrap = None,
@@ -78,7 +76,7 @@ def run(
 
     began = time.monotonic()
     with faults():
-        start = ArchiveReader(from_) if from_ else None
+        start = ArchiveReader(state) if state else None
         report = operate("audit", settings, work)
     if json_:
         typer.echo(orjson.dumps(tell.plain(report)).decode())

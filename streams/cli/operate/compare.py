@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.options import Bootstrap
+from streams.cli.options import Bootstrap, Json
 
 if TYPE_CHECKING:
     from streams.kafka.cluster import KafkaCluster
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 def run(
     prefix_a: Annotated[str, typer.Argument(metavar="PREFIX_A", help="An output prefix, such as callwarden.")],
     prefix_b: Annotated[str, typer.Argument(metavar="PREFIX_B", help="Another, such as callwarden-canary.")],
-    since: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="Decisions of this time and later alone.")
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Compare only decisions from this time on.")
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="How many differences of a kind are shown.")] = 20,
-    json_: Annotated[bool, typer.Option("--json", help="As JSON, with every difference.")] = False,
+    json_: Json = False,
     bootstrap: Bootstrap = None,
 ) -> None:
     """Compare what the workers of two output prefixes have decided, up to where both have judged.
@@ -34,7 +34,7 @@ def run(
     from streams.topics.progress import decided, until_both
 
     settings = settings_for({"bootstrap_servers": bootstrap})
-    since_ms = moment("--since", since) if since is not None else 0
+    from_ms = moment("--from", from_) if from_ is not None else 0
 
     async def read(cluster: "KafkaCluster") -> "list[DecidedEvents]":
         return [await decided(cluster, TopicNames(settings.input_prefix, prefix)) for prefix in (prefix_a, prefix_b)]
@@ -46,13 +46,13 @@ def run(
     until_ms = until_both(a, b)
     if not any(until_ms):
         fail("nothing to compare: there is no partition that both have judged", 1)
-    events_a, events_b = a.between(since_ms, until_ms), b.between(since_ms, until_ms)
+    events_a, events_b = a.between(from_ms, until_ms), b.between(from_ms, until_ms)
     found = compare(events_a, events_b, ignored={"data.policy"})
     sides = {prefix_a: policies(events_a), prefix_b: policies(events_b)}
     if json_:
         import orjson
 
-        head = {"a": prefix_a, "b": prefix_b, "since_ms": since_ms, "until_ms": until_ms}
+        head = {"a": prefix_a, "b": prefix_b, "from_ms": from_ms, "until_ms": until_ms}
         typer.echo(orjson.dumps({**head, "policies": list(sides.values()), **as_json(found)}).decode())
     else:
         judged = [ms for ms in until_ms if ms]

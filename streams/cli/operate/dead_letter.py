@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.options import Bootstrap
+from streams.cli.options import Bootstrap, Yes
 
 if TYPE_CHECKING:
     from streams.ops.dead_letters import DeadLetter
@@ -13,15 +13,15 @@ app = typer.Typer()
 
 _SHOWN = 200  # characters of a record
 
-Topic = Annotated[str | None, typer.Option("--topic", metavar="TOPIC", help="Those that came from this input topic.")]
-Reason = Annotated[str | None, typer.Option("--reason", metavar="WORDS", help="Those whose reason contains this.")]
-Partition = Annotated[int | None, typer.Option("--partition", min=0, help="Those of this partition.")]
+Topic = Annotated[str | None, typer.Option("--topic", metavar="TOPIC", help="Only records of this input topic.")]
+Error = Annotated[str | None, typer.Option("--error", metavar="WORDS", help="Only records whose error contains it.")]
+Partition = Annotated[int | None, typer.Option("--partition", min=0, help="Only records of this partition.")]
 
 
 @app.command("list")
 def list_(
     topic: Topic = None,
-    reason: Reason = None,
+    error: Error = None,
     partition: Partition = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 50,
     json_: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
@@ -44,7 +44,7 @@ def list_(
     letters, retried = operate(
         "dead-letter list",
         settings,
-        lambda cluster: read(cluster, names, lambda letter: _fits(letter, topic, reason, partition), limit),
+        lambda cluster: read(cluster, names, lambda letter: _fits(letter, topic, error, partition), limit),
     )
     for letter in letters:
         value, why = _masked(letter.value), _one_line(letter.reason)
@@ -73,12 +73,12 @@ def list_(
 def retry(
     ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="As `list` shows them.")] = None,
     topic: Topic = None,
-    reason: Reason = None,
+    error: Error = None,
     partition: Partition = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many, the newest.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Those, too, that were retried before.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     bootstrap: Bootstrap = None,
 ) -> None:
     """Write dead letters back to the input topics that they came from, as they came, to the partition of their key.
@@ -94,14 +94,14 @@ def retry(
     from streams.ops.dead_letters import home_among, not_ours, read
     from streams.ops.dead_letters import retry as write_back
 
-    if not (ids or topic or reason or partition is not None or all_):
+    if not (ids or topic or error or partition is not None or all_):
         fail("nothing chosen: expected ids as `callwarden dead-letter list` shows them, a filter, or --all")
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     chosen = set(ids or ())
 
     def wanted(letter: "DeadLetter") -> bool:
-        return (not chosen or letter.id in chosen) and _fits(letter, topic, reason, partition)
+        return (not chosen or letter.id in chosen) and _fits(letter, topic, error, partition)
 
     async def look(cluster: KafkaCluster) -> "tuple[list[DeadLetter], set[str], int]":
         letters, retried = await read(cluster, names, wanted)
@@ -145,10 +145,10 @@ def retry(
     typer.echo(f"{len(written)} written back to {topics}")
 
 
-def _fits(letter: "DeadLetter", topic: str | None, reason: str | None, partition: int | None) -> bool:
+def _fits(letter: "DeadLetter", topic: str | None, error: str | None, partition: int | None) -> bool:
     return (
         (topic is None or letter.origin.topic == topic)
-        and (reason is None or reason in letter.reason)
+        and (error is None or error in letter.reason)
         and (partition is None or letter.origin.partition == partition)
     )
 

@@ -4,16 +4,15 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.options import Bootstrap, By
+from streams.cli.options import Bootstrap, By, Wait
 
 
 def run(
-    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is noted with it.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; it is stored in the clock log.")],
     partition: Annotated[
         int | None, typer.Option("--partition", min=0, help="Its worker alone.  [default: all of them]")
     ] = None,
-    wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait until it is taken.")] = 30,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait.")] = False,
+    wait: Wait = 30,
     by: By = None,
     bootstrap: Bootstrap = None,
 ) -> None:
@@ -32,7 +31,6 @@ def run(
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
 
-    wait = 0 if no_wait else wait
     command = EndOutageCommand(**signed(reason, by))
 
     async def work(cluster: Cluster) -> tuple[list[int], CommandAnswers]:

@@ -4,9 +4,11 @@ from typing import Annotated
 
 import typer
 
+from streams.cli.options import Json
+
 
 def run(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: Json = False,
     table: Annotated[
         bool, typer.Option("--table", help="The table of docs/reference/settings.md: defaults and meanings.")
     ] = False,

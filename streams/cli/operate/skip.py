@@ -4,16 +4,20 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.options import Bootstrap, By
+from streams.cli.options import Bootstrap, By, Wait
 
 
 def run(
-    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="An input topic, as the worker's log names it.")],
-    partition: Annotated[int, typer.Argument(metavar="PARTITION", min=0, help="Its partition.")],
-    offset: Annotated[int, typer.Argument(metavar="OFFSET", min=0, help="Which record.")],
-    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept with the dead letter, and noted.")],
-    wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait until it is taken.")] = 30,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait.")] = False,
+    topic: Annotated[
+        str, typer.Option("--topic", metavar="TOPIC", help="The input topic, as the worker's log names it.")
+    ],
+    partition: Annotated[int, typer.Option("--partition", min=0, help="The partition.")],
+    offset: Annotated[int, typer.Option("--offset", min=0, help="The offset of the record.")],
+    reason: Annotated[
+        str,
+        typer.Option("--reason", metavar="WHY", help="Why; it is stored in the dead letter and the clock log."),
+    ],
+    wait: Wait = 30,
     by: By = None,
     bootstrap: Bootstrap = None,
 ) -> None:
@@ -32,8 +36,7 @@ def run(
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     if names.source(topic) is None:
-        fail(f"{topic}: no input topic; expected one of {', '.join(names.inputs)}")
-    wait = 0 if no_wait else wait
+        fail(f"--topic {topic}: no input topic; expected one of {', '.join(names.inputs)}")
     command = SkipCommand(topic, offset, **signed(reason, by))
 
     async def work(cluster: Cluster) -> CommandAnswers:

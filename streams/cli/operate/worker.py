@@ -11,7 +11,7 @@ from streams.cli.service_options import JsonLogs, logged
 def run(
     bootstrap: Bootstrap = None,
     policy: WorkersPolicy = None,
-    web_port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /healthz.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port of /metrics, /readyz and /healthz.")] = None,
     idle_after: Annotated[
         str | None, typer.Option(metavar="30s", help="When a silent source's clock goes on by itself.")
     ] = None,
@@ -35,7 +35,7 @@ def run(
         {
             "bootstrap_servers": bootstrap,
             "policy": policy,
-            "web_port": web_port,
+            "web_port": port,
             "idle_after_ms": idle_after,
             "outage_grace_ms": outage_grace,
         }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.inputs import moment, policy_for
-from streams.cli.options import Bootstrap, WorkersPolicy
+from streams.cli.options import Bootstrap, Constants, Format, Json, WorkersPolicy
 from streams.cli.policy import policy_change as policy_switch
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def show(
     file: Annotated[
         str | None, typer.Argument(metavar="FILE", help="A policy file.  [default: the built-in policy]")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Print the resolved policy, every value written out; it is a policy file itself, of the same hash."""
     import sys
@@ -136,13 +136,9 @@ def preflight(
     ] = False,
     bootstrap: Bootstrap = None,
     policy: WorkersPolicy = None,
-    format_: Annotated[
-        str | None, typer.Option("--format", metavar="NAME|MAPPING.yaml", help="What the files are, if not records.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A constant for the mapping; repeatable.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    format_: Format = None,
+    set_: Constants = None,
+    as_json: Json = False,
 ) -> None:
     """Before anything is enforced: how far each optional field is filled, and how many tenants each rule would hit.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.options import Bootstrap, By
+from streams.cli.options import Bootstrap, By, Wait, Yes
 
 if TYPE_CHECKING:
     from monitor.partition.journal import PolicyChange, PolicyWithdrawal
@@ -28,13 +28,13 @@ def apply(
         str | None,
         typer.Option("--from", metavar="TIME", help="Event time (RFC 3339 or epoch ms).  [default: some minutes on]"),
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is noted with it.")] = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; it is stored in the clock log.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
     preview: Annotated[
         bool, typer.Option(help="Say who would change tier: it takes as long as to judge all that the topics hold.")
     ] = True,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait until it is taken.")] = 30,
+    yes: Yes = False,
+    wait: Wait = 30,
     by: By = None,
     bootstrap: Bootstrap = None,
 ) -> None:
@@ -116,9 +116,9 @@ def apply(
 
 
 def withdraw(
-    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is noted with it.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait until it is taken.")] = 30,
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; it is stored in the clock log.")],
+    yes: Yes = False,
+    wait: Wait = 30,
     by: By = None,
     bootstrap: Bootstrap = None,
 ) -> None:

@@ -13,12 +13,12 @@ from streams.kafka.api import TP, PermanentError
 def consequence(gone: RecordsLost | OtherCluster) -> str:
     """The message for lost records: why billing stops, what is unknown, and what can be done."""
     if isinstance(gone, OtherCluster):
-        each = " ".join(f"--accept-gone {tp.partition}:{start}" for tp, start in sorted(gone.starts.items()))
+        each = " ".join(f"--partition {tp.partition} --offset {start}" for tp, start in sorted(gone.starts.items()))
         return (
             f"{gone}.\nTo keep the holds of before, too, some of which may never be taken away:\n"
-            f"  callwarden billing {each} --reason WHY"
+            f"  callwarden billing --accept-loss {each} --reason WHY"
         )
-    accept = "callwarden billing --accept-gone {}:{} --reason WHY".format
+    accept = "callwarden billing --accept-loss --partition {} --offset {} --reason WHY".format
     if gone.offset > gone.start:
         return (
             f"{gone}\n"

@@ -153,7 +153,7 @@ def test_others_are_listed_by_filters(cluster: FakeCluster, filters: list[str], 
 
 def test_a_verdict_is_sent_and_what_comes_of_it_is_shown(cluster: FakeCluster) -> None:
     cluster.judge = cluster.uphold
-    words = ("--reason", f"checked with {CANARY}", "--reviewer", f"wang {CANARY}", "--wait", "10")
+    words = ("--reason", f"checked with {CANARY}", "--by", f"wang {CANARY}", "--wait", "10")
     status, text = run("uphold", "cwe-late", *words)
     assert status == 0, text
     assert "sent: 1 by wang •••••••••78" in text
@@ -169,7 +169,7 @@ def test_a_verdict_is_sent_and_what_comes_of_it_is_shown(cluster: FakeCluster) -
 
 
 def test_a_case_shows_who_has_decided_while_nothing_has_come_of_it(cluster: FakeCluster) -> None:
-    words = ("--reason", f"asked {CANARY}", "--reviewer", f"wang {CANARY}", "--wait", "0")
+    words = ("--reason", f"asked {CANARY}", "--by", f"wang {CANARY}", "--wait", "0")
     status, text = run("uphold", "cwe-late", *words)
     assert status == 0, text
     assert "1 个尚未生效" in text
@@ -178,7 +178,7 @@ def test_a_case_shows_who_has_decided_while_nothing_has_come_of_it(cluster: Fake
         "已由复核员决定维持 / to be upheld, as decided by wang •••••••••78, 2026-03-03 00:00:00: asked •••••••••78"
         in shown
     )
-    status, text = run("overturn", "cwe-late", "--reason", "no", "--reviewer", "li", "--wait", "0")
+    status, text = run("overturn", "cwe-late", "--reason", "no", "--by", "li", "--wait", "0")
     assert status == 1
     assert "cwe-late: wang •••••••••78 decided to uphold it, 2026-03-03 00:00 UTC (asked •••••••••78)" in text
     _, line = run("list", "--json", "--tenant", "acme", "--rule", "business")
@@ -195,7 +195,7 @@ def test_a_rejection_by_the_judge_is_told(cluster: FakeCluster) -> None:
 
 
 def test_a_rejection_that_came_after_the_command_had_ended_is_told_by_the_next(cluster: FakeCluster) -> None:
-    words = ("cwe-late", "--reason", "checked", "--wait", "0", "--reviewer")
+    words = ("cwe-late", "--reason", "checked", "--wait", "0", "--by")
     assert run("uphold", *words, f"wang {CANARY}")[0] == 0
     assert run("overturn", *words, "li")[0] == 1
     cluster.reject(cluster.reviews[0])
@@ -211,15 +211,15 @@ def test_a_rejection_that_came_after_the_command_had_ended_is_told_by_the_next(c
 def test_a_verdict_of_which_nothing_came_is_replaced_after_it_was_shown_and_not_while_it_is_fresh(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("--reason", "checked", "--wait", "0", "--reviewer")
+    words = ("--reason", "checked", "--wait", "0", "--by")
     assert run("uphold", "cwe-late", *words, f"wang {CANARY}")[0] == 0
-    assert run("overturn", "cwe-warn", *words, "li", "--again")[0] == 0, "nobody has decided it: nothing to ask"
-    status, text = run("overturn", "cwe-late", *words, "li", "--again", "--yes")
-    assert (status, "--again can replace it from 2026-03-03 04:15 UTC on" in text) == (1, True), text
+    assert run("overturn", "cwe-warn", *words, "li", "--replace")[0] == 0, "nobody has decided it: nothing to ask"
+    status, text = run("overturn", "cwe-late", *words, "li", "--replace", "--yes")
+    assert (status, "--replace can replace it from 2026-03-03 04:15 UTC on" in text) == (1, True), text
     monkeypatch.setattr(time, "time_ns", lambda: (NOW + 5 * 3_600_000) * 1_000_000)
-    assert run("overturn", "cwe-late", *words, "li", "--again", given="n\n")[0] == 1
+    assert run("overturn", "cwe-late", *words, "li", "--replace", given="n\n")[0] == 1
     assert len(cluster.reviews) == 2
-    status, text = run("overturn", "cwe-late", *words, "li", "--again", given="y\n")
+    status, text = run("overturn", "cwe-late", *words, "li", "--replace", given="y\n")
     assert status == 0, text
     assert "as decided by wang •••••••••78, 2026-03-03 00:00:00: checked" in text
     assert "Replace this verdict?" in text
@@ -234,17 +234,17 @@ def test_how_long_something_may_come_of_a_verdict_is_told_by_the_policy_that_the
 ) -> None:
     policy = loads("id: house\nversion: '1'\ndefaults: {lateness: 70m}\n", "house.yaml")
     cluster.put("out.clock", 0, encode_note(None, PolicyChange(0, policy.sha256, to_plain(policy))))
-    words = ("--reason", "checked", "--wait", "0", "--reviewer")
+    words = ("--reason", "checked", "--wait", "0", "--by")
     assert run("uphold", "cwe-late", *words, "wang")[0] == 0
-    status, text = run("overturn", "cwe-late", *words, "li", "--again", "--yes")
-    assert (status, "--again can replace it from 2026-03-03 05:15 UTC on" in text) == (1, True), text
+    status, text = run("overturn", "cwe-late", *words, "li", "--replace", "--yes")
+    assert (status, "--replace can replace it from 2026-03-03 05:15 UTC on" in text) == (1, True), text
 
 
 def test_undoing_a_mass_mistake_again_leaves_fresh_verdicts_alone(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("--reason", "bad threshold", "--wait", "0")
-    mass = (*MASS, *words, "--again", "--yes")
+    mass = (*MASS, *words, "--replace", "--yes")
     assert run("overturn", "cwe-warn", *words)[0] == 0
     monkeypatch.setattr(time, "time_ns", lambda: (NOW + 5 * 3_600_000) * 1_000_000)
     assert run("overturn", "cwe-warn-2", *words)[0] == 0
@@ -340,7 +340,7 @@ def told(*command: str) -> tuple[str, list[str]]:
         ("reviews", "show", "cwe-late"),
         ("ledger", "show", "acme"),
         ("ledger", "verify"),
-        ("ledger", "verify", "--topic"),
+        ("ledger", "verify", "--with-topics"),
         ("policy", "status"),
     ],
 )
@@ -360,7 +360,7 @@ def test_a_command_that_reads_changes_nothing_and_sends_nothing(
     monkeypatch.setattr(cluster, "stamp", None, raising=False)
     file.chmod(0o444)
     done = CliRunner().invoke(build(command[0]), list(command))
-    assert done.exit_code == ("--topic" in command), done.output
+    assert done.exit_code == ("--with-topics" in command), done.output
     assert "as of 2026-03-03T00:00:00Z, " in done.output or '"as_of":"2026-03-03T00:00:00Z"' in done.output
     assert (file.read_bytes(), cluster.logs) == (before, logs)
 
@@ -389,5 +389,5 @@ def test_who_decides_is_the_login_name_unless_it_is_said_or_there_is_none(
 
     monkeypatch.setattr("getpass.getuser", nobody)
     status, text = run("overturn", "cwe-warn-2", "--reason", "no", "--wait", "0")
-    assert (status, text) == (2, "--reviewer: there is no login name here; expected a name\n")
+    assert (status, text) == (2, "--by: there is no login name here; expected a name\n")
     assert len(cluster.reviews) == 1

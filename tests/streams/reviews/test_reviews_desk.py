@@ -275,7 +275,7 @@ async def test_a_verdict_is_replaced_by_who_has_seen_it_and_once_nothing_can_com
         early = (await service.give(["cwe-p"], "overturn", LI, again=Replace(seen, 60_000))).refused["cwe-p"]
         assert str(early) == (
             "cwe-p: wang decided to uphold it, 2026-03-03 00:00 UTC (looked into); it was sent, and nothing has come "
-            "of it yet; --again can replace it from 2026-03-03 00:01 UTC on, once you have seen it"
+            "of it yet; --replace can replace it from 2026-03-03 00:01 UTC on, once you have seen it"
         )
         unseen = await service.give(["cwe-q"], "overturn", LI, again=Replace(seen, 0))
         assert list(unseen.refused) == ["cwe-q"]

@@ -60,7 +60,7 @@ async def test_a_topic_that_was_cut_is_refused_until_somebody_accepts_what_is_un
     said = await refusal(tmp_path, topics)
     assert "the next record to handle is 6, but what is before 7 was deleted" in said
     assert "would be told refundable" in said
-    assert said.endswith("  callwarden billing --accept-gone 0:7 --reason WHY")
+    assert said.endswith("  callwarden billing --accept-loss --partition 0 --offset 7 --reason WHY")
     accepted = [Accepted(0, 7, "retention was set by mistake")]
     for _ in range(2):  # whoever leaves it in the command line is not refused
         async with serving(tmp_path, topics=topics, accepted=accepted) as billing:
@@ -72,7 +72,7 @@ async def test_a_topic_that_was_cut_is_refused_until_somebody_accepts_what_is_un
 
 async def test_a_new_database_for_a_topic_that_was_cut_is_refused_too(tmp_path: Path) -> None:
     said = await refusal(tmp_path, cut(filled(), 2))
-    assert said.endswith("--accept-gone 0:2 --reason WHY")
+    assert said.endswith("--accept-loss --partition 0 --offset 2 --reason WHY")
     async with serving(tmp_path, topics=cut(filled(), 2), accepted=[Accepted(0, 2, "why")]) as billing:
         assert len((await billing.refunds("acme"))["holds"]) == 4
 
@@ -86,7 +86,7 @@ async def test_a_topic_that_was_made_anew_and_is_longer_by_now_is_refused_until_
     anew.put(TOPIC, 0, event("more", "acme", "frozen"))
     said = await refusal(tmp_path, anew)
     assert "the record that was handled last is another one now" in said
-    assert said.endswith("  callwarden billing --accept-gone 0:0 --reason WHY")
+    assert said.endswith("  callwarden billing --accept-loss --partition 0 --offset 0 --reason WHY")
     for _ in range(2):
         async with serving(tmp_path, topics=anew, accepted=[Accepted(0, 0, "a new cluster")]) as billing:
             assert len((await billing.refunds("acme"))["holds"]) == 13
@@ -101,7 +101,7 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_beginning_and_what_wa
     said = await refusal(tmp_path, anew)
     assert "the topic ends at 2" in said
     assert "a new, empty database knows what that topic says" in said
-    assert said.endswith("--accept-gone 0:0 --reason WHY")
+    assert said.endswith("--accept-loss --partition 0 --offset 0 --reason WHY")
     async with serving(tmp_path, topics=anew, accepted=[Accepted(0, 0, "the cluster was recreated")]) as billing:
         assert len((await billing.refunds("acme"))["holds"]) == 7
 
@@ -121,7 +121,9 @@ async def test_another_cluster_is_refused_until_somebody_accepts_it_for_each_par
             async with serving(tmp_path, topics=topics, accepted=accepted):
                 pass
         said = consequence(gone.value)
-        assert said.endswith("  callwarden billing --accept-gone 0:0 --accept-gone 1:1 --reason WHY")
+        assert said.endswith(
+            "  callwarden billing --accept-loss --partition 0 --offset 0 --partition 1 --offset 1 --reason WHY"
+        )
     for _ in range(2):
         accepted = [Accepted(0, 0, "moved"), Accepted(1, 1, "moved")]
         async with serving(tmp_path, topics=topics, accepted=accepted) as billing:

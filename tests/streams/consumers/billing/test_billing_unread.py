@@ -85,10 +85,11 @@ async def test_it_is_withheld_across_restarts_until_it_is_accepted_and_then_for_
         f"{TOPIC} 0:1  'acme'  'Input data was truncated'\n2 records cannot be read\n",
     )
     async with serving(tmp_path, topics=topics) as billing:
-        said = await asyncio.to_thread(command, tmp_path, "--accept-unread", "0:0", "--reason", "call 13812345678")
+        here = ("--partition", "0", "--offset", "0")
+        said = await asyncio.to_thread(command, tmp_path, "--accept-unread", *here, "--reason", "call 13812345678")
         assert said == (0, "accepted: 1 record; what the tenants are answered no longer waits for it\n")
         assert await refundable(billing, "acme") is None, "the other one is left"
-        every = ("--accept-unread", "all", "--reason", "it said nothing")
+        every = ("--accept-unread", "--all", "--reason", "it said nothing")
         assert (await asyncio.to_thread(command, tmp_path, *every))[0] == 0
         assert await refundable(billing, "acme") is True
         with billing.database.reading() as connection:

@@ -1,4 +1,4 @@
-"""Whatever is removed, moved or edited behind a ledger's back is named by `ledger verify --topic`: claims, too."""
+"""`ledger verify --with-topics` names whatever is removed, moved or edited behind a ledger's back: claims, too."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

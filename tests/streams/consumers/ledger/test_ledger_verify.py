@@ -344,11 +344,11 @@ async def test_the_command_says_what_it_found(tmp_path: Path, monkeypatch: pytes
     status, text = await said("--heads", str(path))
     assert status == 0, text
     assert text.endswith(
-        "verified: 24 entries. The published heads are in it. Not looked at: what the topics hold (--topic).\n"
+        "verified: 24 entries. The published heads are in it. Not looked at: what the topics hold (--with-topics).\n"
     )
     assert (await said())[1].endswith(
         "verified: 24 entries. Not looked at: whether an end was cut off, or a chain recreated (--heads FILE), what "
-        "the topics hold (--topic).\n"
+        "the topics hold (--with-topics).\n"
     )
     tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF} AND number = 6")
     status, text = await said()
@@ -390,7 +390,7 @@ def test_the_command_names_what_was_removed_with_its_position(
 
     monkeypatch.setattr(held, "stop", stop, raising=False)
     monkeypatch.setattr("streams.kafka.cluster.KafkaCluster", lambda settings: held)
-    command = ["ledger", "verify", "--topic", "--database", address(tmp_path)]
+    command = ["ledger", "verify", "--with-topics", "--database", address(tmp_path)]
     done = CliRunner().invoke(build("ledger"), command)
     assert (done.exit_code, f"out.enforcement-1: {told}" in done.output) == (1, True), done.output
     assert "All" not in done.output
@@ -409,7 +409,7 @@ def test_the_command_says_how_much_the_topics_still_hold(tmp_path: Path, monkeyp
     monkeypatch.setattr("streams.kafka.cluster.KafkaCluster", lambda settings: held)
 
     def said() -> str:
-        command = ["ledger", "verify", "--topic", "--database", address(tmp_path)]
+        command = ["ledger", "verify", "--with-topics", "--database", address(tmp_path)]
         done = CliRunner().invoke(build("ledger"), command)
         assert done.exit_code == 0, done.output
         return done.output.splitlines()[-1]

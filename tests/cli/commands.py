@@ -1,0 +1,22 @@
+"""All commands, for the tests that walk them."""
+
+from collections.abc import Iterator
+
+import click
+import typer
+
+from streams.cli.app import COMMANDS, build
+
+
+def _commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name in COMMANDS:
+        command = typer.main.get_command(build(name)).commands[name]  # type: ignore[attr-defined]
+        below = getattr(command, "commands", None)
+        if below is None:
+            yield (name,), command
+        else:
+            yield from (((name, word), each) for word, each in below.items())
+
+
+ALL: dict[tuple[str, ...], click.Command] = dict(_commands())
+"""Each command that does something, by the words that call it."""
