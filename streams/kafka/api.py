@@ -240,6 +240,35 @@ class Reader(Protocol):
         ...
 
 
+class GroupReader(Protocol):
+    """A member of a consumer group that commits offsets. After any error it can only be stopped.
+
+    A group without committed offsets begins at the first records that the topics still have.
+    """
+
+    async def start(self) -> None:
+        """Join the group. Raises TransientError and PermanentError."""
+        ...
+
+    async def poll(self, timeout_s: float, most: int) -> dict[TP, FetchedBatch]:
+        """Return new committed records, at most ``most`` in total; waits for at most ``timeout_s``.
+
+        Raises TransientError and PermanentError.
+        """
+        ...
+
+    async def commit(self, tp: TP, offset: int) -> None:
+        """Commit that everything before ``offset`` was handled. Until then it is read again after a restart.
+
+        Raises TransientError, also if another member has the partition now, and PermanentError.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        ...
+
+
 class Writer(Protocol):
     """A transactional producer. After any error it can only be stopped."""
 

@@ -39,18 +39,18 @@ class Clients:
             **self._security,
         }
 
-    def asker(self, **more: Any) -> AIOKafkaConsumer:
+    def asker(self, *, auto_offset_reset: str = "none", **more: Any) -> AIOKafkaConsumer:
         """An unstarted consumer that fetches nothing; its end offsets are those of committed records."""
         return AIOKafkaConsumer(
             **self.common(),
             isolation_level="read_committed",
-            auto_offset_reset="none",
+            auto_offset_reset=auto_offset_reset,
             enable_auto_commit=False,
             **more,
         )
 
     def reader(self, *, headers: bool = False, **more: Any) -> AIOKafkaConsumer:
-        """An unstarted consumer that sees only committed records and moves only by `seek`.
+        """An unstarted consumer that sees only committed records and, without a group, moves only by `seek`.
 
         Its `getmany` returns `RecordColumns`; ``headers`` doubles the cost. Raises PermanentError if this release of
         aiokafka is not supported.

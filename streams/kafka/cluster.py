@@ -18,6 +18,7 @@ from streams.settings.load import Settings
 
 if TYPE_CHECKING:
     from streams.kafka.consumer import KafkaConsumer
+    from streams.kafka.group_reader import KafkaGroupReader
     from streams.kafka.range_reader import WholeRecord
     from streams.kafka.reader import KafkaReader
 
@@ -44,6 +45,12 @@ class KafkaCluster:
         from streams.kafka.reader import KafkaReader
 
         return KafkaReader(self._clients)
+
+    def group_reader(self, topics: Sequence[str], group: str) -> "KafkaGroupReader":
+        """See `streams.kafka.api.GroupReader`."""
+        from streams.kafka.group_reader import KafkaGroupReader
+
+        return KafkaGroupReader(self._clients, topics, group)
 
     async def stamp(self, out: OutputRecord) -> int:
         return await self._stamps.stamp(out)

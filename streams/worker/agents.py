@@ -1,62 +1,71 @@
-"""The Faust agents: one for each input topic, reading a channel that the engine fills with batches."""
+"""The agents: what a worker does with each input topic.
 
-from typing import Any
+Each agent receives the record batches of its topic and submits them to the stream task of their partition. The task
+decides once its watermark allows it, and the partition's owner commits the decisions. Without its agent a topic is not
+read: its records are not judged, and the watermark waits for them.
 
-import faust
+`faust -A streams.worker.app agents` lists the agents.
+"""
+
+from faust.types import StreamT
 
 from monitor.decoding.input_topics import INPUTS
-from streams.worker.consumer_loop import AgentBatch, Deliver
+from streams.worker.consumer_loop import InputBatch
+from streams.worker.faust_app import FaustApp, TopicChannel
+
+Batches = StreamT[InputBatch]
 
 
-class App(faust.App):
-    """A Faust app whose agents read only channels: the engine has the consumer and the producers.
+class InputAgents:
+    """The five agents of an app. The consumer loop delivers each batch to the agent of its topic."""
 
-    Faust's own consumer and tables lose records in a rebalance and are not started.
-    """
+    def __init__(self, app: FaustApp) -> None:
+        self._agents = app.agents
+        add_agents(app)
 
-    class BootStrategy(faust.app.BootStrategy):
-        """Starts sensors, web and agents, without Kafka."""
+    def reads(self, source: int | None) -> bool:
+        """Whether the source has an agent; True for the commands of operators (None)."""
+        return source is None or INPUTS[source] in self._agents
 
-        enable_kafka = False
-        enable_kafka_consumer = False
-        enable_kafka_producer = False
-
-    async def on_first_start(self) -> None:
-        """Do nothing: Faust would create folders for tables, and there are none."""
-
-    async def on_start(self) -> None:
-        """Finalize only: Faust would create a consumer, a thread and an event loop just to show them in a tree."""
-        self.finalize()
-
-    async def on_started(self) -> None:
-        """Resume the channels at once: Faust would wait for the recovery of tables, and there are none."""
-        self.flow_control.resume()
-        await self.on_started_init_extra_tasks()
-        await self.on_started_init_extra_services()
-        if self.on_startup_finished:
-            await self.on_startup_finished()
-
-    async def on_stop(self) -> None:
-        """Stop, and close the event loop of the consumer that Faust creates for a channel's stream."""
-        await super().on_stop()
-        consumer: Any = self._consumer
-        if consumer is not None:
-            consumer._thread.thread_loop.close()  # its thread never runs; Python would warn at exit
+    async def deliver(self, batch: InputBatch) -> None:
+        """Deliver a batch to the agent of its source. The agent resolves ``batch.done``."""
+        await self._agents[INPUTS[batch.source]].channel.send(value=batch)
 
 
-async def process(batches: Any) -> None:
-    """The body of every agent: processes whole batches in order."""
-    async for batch in batches:
-        batch.process()
+def add_agents(app: FaustApp) -> None:
+    """Add an agent for each input topic."""
 
+    @app.agent(TopicChannel(app, "cdr"), name="cdr")
+    async def cdr(batches: Batches) -> None:
+        """Calls: count them in the windows of measured rules."""
+        # A call is rejected, late, a duplicate, or part of an open pane. Rules are evaluated when their windows end.
+        async for batch in batches:
+            batch.submit()
 
-def add_agents(app: faust.App) -> Deliver:
-    """Add the agents to the app; returns the function that delivers a batch to the agent of its source."""
-    channels = [app.channel() for _ in INPUTS]
-    for name, channel in zip(INPUTS, channels, strict=True):
-        app.agent(channel, name=f"callwarden.{name}")(process)
+    @app.agent(TopicChannel(app, "complaints"), name="complaints")
+    async def complaints(batches: Batches) -> None:
+        """Complaints: decide on verified ones, and count all of them in windows."""
+        # A complaint is decided at its event time. A dismissed one reverses what it decided.
+        async for batch in batches:
+            batch.submit()
 
-    async def deliver(batch: AgentBatch) -> None:
-        await channels[batch.source].send(value=batch)
+    @app.agent(TopicChannel(app, "findings"), name="findings")
+    async def findings(batches: Batches) -> None:
+        """Findings of quality inspection: decide on confirmed and suspected ones."""
+        # A finding is decided at its event time. A dismissed one reverses what it decided.
+        async for batch in batches:
+            batch.submit()
 
-    return deliver
+    @app.agent(TopicChannel(app, "tenants"), name="tenants")
+    async def tenants(batches: Batches) -> None:
+        """Tenants, and applications for numbers: reject prohibited businesses."""
+        # An application is compared with the catalogue, and with the bans of its tenant.
+        async for batch in batches:
+            batch.submit()
+
+    @app.agent(TopicChannel(app, "reviews"), name="reviews")
+    async def reviews(batches: Batches) -> None:
+        """Reviews: uphold and overturn decisions."""
+        # A verdict takes effect at its event time. A decision that nobody reviews lapses.
+        async for batch in batches:
+            batch.submit()

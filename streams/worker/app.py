@@ -1,10 +1,12 @@
-"""The worker's Faust app: the engine as a service, the agents, and the health and metrics pages."""
+"""The worker's Faust app: its agents, and as services the consumer loop and the health and metrics pages.
+
+`faust -A streams.worker.app agents` lists the agents. `callwarden worker` starts a worker.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-import faust
 from mode import Service
 from prometheus_client import CollectorRegistry, generate_latest
 from starlette.applications import Starlette
@@ -13,11 +15,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from streams.kafka.application_id import USUAL
 from streams.metrics.factory import about_process, http_refusals
 from streams.runtime.http_server import HttpServer, listen
-from streams.worker.agents import App, add_agents
+from streams.worker.agents import InputAgents
 from streams.worker.consumer_loop import ConsumerLoop
 from streams.worker.context import WorkerContext
+from streams.worker.extension_agents import ExtensionAgents, GroupReaders
+from streams.worker.faust_app import FaustApp
 from streams.worker.metrics import WorkerMetrics
 
 _STUCK_S = 60.0  # far above the longest round
@@ -69,10 +74,10 @@ class ConsumerLoopService(Service):
         await asyncio.wait([self._running])
 
 
-def make_app(context: WorkerContext) -> tuple[faust.App, ConsumerLoop]:
+def make_app(context: WorkerContext) -> tuple[FaustApp, ConsumerLoop]:
     """The app of a worker with a known context, without pages and ready to start, and its engine."""
-    app = _new_app(context.application_id)
-    engine = ConsumerLoop(context, add_agents(app))
+    app = FaustApp(context.application_id)
+    engine = ConsumerLoop(context, InputAgents(app))
 
     async def made() -> ConsumerLoop:
         return engine
@@ -106,19 +111,26 @@ class PagesService(Service):
 
 
 def make_worker(
-    application_id: str, telemetry: WorkerMetrics, set_up: Callable[[], Awaitable[WorkerContext]], host: str, port: int
-) -> faust.App:
+    application_id: str,
+    telemetry: WorkerMetrics,
+    set_up: Callable[[], Awaitable[WorkerContext]],
+    group_readers: GroupReaders,
+    host: str,
+    port: int,
+) -> FaustApp:
     """The app of a worker, which calls ``set_up`` once it has started.
 
-    ``/healthz``, ``/readyz`` and ``/metrics`` are served from the start, at ``host`` and ``port``.
+    ``/healthz``, ``/readyz`` and ``/metrics`` are served from the start, at ``host`` and ``port``. The agents of other
+    packages read the decisions with ``group_readers``.
     """
-    app = _new_app(
-        application_id, web_bind=host, web_port=port
-    )  # Faust serves nothing there: `serve` reads the address for its error message
-    deliver = add_agents(app)
+    # Faust serves nothing at the address: `serve` reads it for its error message.
+    app = FaustApp(application_id, web_bind=host, web_port=port)
+    agents, extensions = InputAgents(app), ExtensionAgents(app)
 
     async def make() -> ConsumerLoop:
-        return ConsumerLoop(await set_up(), deliver)
+        context = await set_up()
+        extensions.begin(context.names, context.application_id, group_readers)
+        return ConsumerLoop(context, agents)
 
     service = ConsumerLoopService(make)
 
@@ -139,10 +151,16 @@ def make_worker(
         return Response(generate_latest(telemetry.registry), media_type="text/plain; version=0.0.4")
 
     routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
-    for each in (PagesService(Starlette(routes=routes), host, port, telemetry.registry), service):
+    for each in (PagesService(Starlette(routes=routes), host, port, telemetry.registry), service, extensions):
         app.service(each)  # type: ignore[arg-type]  # as above
     return app
 
 
-def _new_app(application_id: str, **web: Any) -> App:
-    return App(application_id, broker="kafka://", store="memory://", web_enabled=False, web_in_thread=False, **web)
+def __getattr__(name: str) -> FaustApp:
+    """The app that Faust's command line finds here. It lists the agents, and does not start."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    app = FaustApp(USUAL)
+    InputAgents(app)
+    ExtensionAgents(app)
+    return app

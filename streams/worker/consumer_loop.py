@@ -1,8 +1,9 @@
 """The engine: one consumer for all partitions of a worker, and one owner for each partition number."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
@@ -31,8 +32,8 @@ _PARKED_MS = 120_000  # the memory of a revoked partition is kept this long
 
 
 @dataclass(slots=True)
-class AgentBatch:
-    """Rows of one source for an agent to process; ``done`` resolves when it has, or carries the error."""
+class InputBatch:
+    """Rows of one source for its agent; ``done`` resolves when the agent has submitted them, or carries the error."""
 
     owner: PartitionOwner | None
     partition: StreamTask | None
@@ -40,8 +41,8 @@ class AgentBatch:
     rows: RecordBatch | None
     done: asyncio.Future[None]
 
-    def process(self) -> None:
-        """Feed the rows to the owner and resolve ``done``."""
+    def submit(self) -> None:
+        """Submit the rows to the stream task of their partition."""
         # A Faust stream keeps its last value until the next one comes: drop the references, so that it does not keep
         # thousands of records, or a revoked partition, in memory.
         owner, partition, rows = self.owner, self.partition, self.rows
@@ -50,14 +51,22 @@ class AgentBatch:
             return
         try:
             owner.feed(partition, self.source, rows)
-        except Exception as error:  # noqa: BLE001 - the engine stops the partition, loudly
+        except Exception as error:  # noqa: BLE001 - the consumer loop stops the partition, loudly
             self.done.set_exception(error)
         else:
             self.done.set_result(None)
 
 
-Deliver = Callable[[AgentBatch], Awaitable[None]]
-"""Delivers a batch to the agent of its source."""
+class Agents(Protocol):
+    """The agents, as the consumer loop sees them."""
+
+    def reads(self, source: int | None) -> bool:
+        """Whether the source has an agent; True for the commands of operators (None)."""
+        ...
+
+    async def deliver(self, batch: InputBatch) -> None:
+        """Deliver a batch to the agent of its source, which resolves ``batch.done``."""
+        ...
 
 
 class ConsumerLoop:
@@ -66,9 +75,9 @@ class ConsumerLoop:
     ``run`` works until ``stop``, and raises an error that affects more than one partition.
     """
 
-    def __init__(self, context: WorkerContext, deliver: Deliver) -> None:
+    def __init__(self, context: WorkerContext, agents: Agents) -> None:
         self._context = context
-        self._deliver = deliver
+        self._agents = agents
         self.owners: dict[int, PartitionOwner] = {}
         self._assigned: set[int] = set()
         self._parked_ms: dict[int, int] = {}
@@ -214,7 +223,7 @@ class ConsumerLoop:
 
     async def _round(self) -> None:
         owners = [self.owners[number] for number in sorted(self._assigned)]
-        wanted = [tp for owner in owners for tp in owner.wanted]
+        wanted = [tp for one in owners for tp in one.wanted if self._agents.reads(self._context.names.source(tp.topic))]
         fetched: dict[TP, FetchedBatch] = {}
         try:
             # Poll even if nothing is wanted: only a poll reveals that the membership has failed.
@@ -275,8 +284,8 @@ class ConsumerLoop:
                 return None
             if not owner.takes:
                 return fetched.after(rows.start)
-            batch = AgentBatch(owner, partition, source, rows, asyncio.get_running_loop().create_future())
-            await self._deliver(batch)
+            batch = InputBatch(owner, partition, source, rows, asyncio.get_running_loop().create_future())
+            await self._agents.deliver(batch)
             try:
                 await batch.done
             except Exception as error:  # noqa: BLE001 - stops this partition, loudly

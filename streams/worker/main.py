@@ -126,7 +126,8 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
         )
 
     try:
-        app = make_worker(settings.application_id, telemetry, set_up, settings.web_host, settings.web_port)
+        host, port = settings.web_host, settings.web_port
+        app = make_worker(settings.application_id, telemetry, set_up, cluster.group_reader, host, port)
         await serve(app, settings.stop_within_ms / 1000)
     finally:
         await cluster.stop()

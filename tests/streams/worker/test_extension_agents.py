@@ -1,0 +1,263 @@
+"""Agents of other packages: given each batch at least once, whatever they do, and without delaying anybody."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from schemas import codec
+from schemas.outputs import Alert
+from streams.kafka.api import TP, FetchedBatch, TransientError
+from streams.kafka.topic_names import TopicNames
+from streams.worker.agents import InputAgents
+from streams.worker.extension_agents import CommittedBatch, ExtensionAgents
+from streams.worker.faust_app import FaustApp
+
+NAMES = TopicNames("in.", "out.")
+ALERTS = TP("out.alerts", 3)
+Function = Callable[[AsyncIterator[CommittedBatch]], Awaitable[None]]
+
+
+def alert(number: int) -> bytes:
+    return codec.encode(
+        Alert(
+            alert_id=f"a{number}",
+            tenant_id="t",
+            rule_id="r",
+            severity="warning",
+            state="firing",
+            measure=None,
+            since_ms=1_772_452_800_000,
+            updated_ms=1_772_452_800_000,
+            enforcement_id=None,
+            reason={"zh": "一", "en": "one"},  # type: ignore[arg-type]
+        )
+    )
+
+
+class Topic:
+    """The alerts topic and its group, as the broker keeps them: one record a poll, from the committed offset."""
+
+    def __init__(self, values: Sequence[bytes]) -> None:
+        self.values = list(values)
+        self.committed = 0
+        self.fail_commits = 0
+        self.groups: list[str] = []
+
+    def reader(self, topics: Sequence[str], group: str) -> "Member":
+        assert topics == ["out.enforcement", "out.alerts"]
+        self.groups.append(group)
+        return Member(self)
+
+
+class Member:
+    def __init__(self, topic: Topic) -> None:
+        self._topic, self._at = topic, topic.committed
+
+    async def start(self) -> None:
+        self._at = self._topic.committed
+
+    async def poll(self, timeout_s: float, most: int) -> Mapping[TP, FetchedBatch]:
+        if self._at >= len(self._topic.values):
+            await asyncio.sleep(0.01)
+            return {}
+        at, self._at = self._at, self._at + 1
+        value = self._topic.values[at]
+        return {ALERTS: FetchedBatch(at, at + 1, np.array([at]), np.array([0]), [b"t"], [value])}
+
+    async def commit(self, tp: TP, offset: int) -> None:
+        if self._topic.fail_commits:
+            self._topic.fail_commits -= 1
+            raise TransientError("it has gone to another member")
+        self._topic.committed = offset
+
+    async def stop(self) -> None:
+        pass
+
+
+class Point:
+    """An entry point."""
+
+    def __init__(self, name: str, loaded: Any) -> None:
+        self.name, self.value, self._loaded = name, "house:agent", loaded
+
+    def load(self) -> Any:
+        if isinstance(self._loaded, Exception):
+            raise self._loaded
+        return self._loaded
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+class Running:
+    """A Faust app with extension agents, started."""
+
+    def __init__(self, topic: Topic, **agents: Any) -> None:
+        self.app = FaustApp("app")
+        points: Any = [Point(name, agent) for name, agent in agents.items()]
+        self.extensions = ExtensionAgents(self.app, points)
+        self.app.service(self.extensions)  # type: ignore[arg-type]
+        self._topic = topic
+
+    async def __aenter__(self) -> "Running":
+        await self.app.start()
+        self.extensions.begin(NAMES, "app", self._topic.reader)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.app.stop()
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    structlog.reset_defaults()
+    monkeypatch.setattr("streams.worker.extension_agents._FIRST_RETRY_S", 0.01)
+
+
+def collector(seen: list[str]) -> Function:
+    async def collect(batches: AsyncIterator[CommittedBatch]) -> None:
+        async for batch in batches:
+            assert (batch.topic, batch.partition) == ("alerts", 3)
+            seen.extend(record.alert_id for record in batch.records if isinstance(record, Alert))
+
+    return collect
+
+
+async def test_an_agent_receives_what_is_committed_and_its_group_follows() -> None:
+    topic, seen = Topic([alert(0), alert(1)]), list[str]()
+    async with Running(topic, crm=collector(seen)):
+        await until(lambda: topic.committed == 2)
+        topic.values.append(alert(2))
+        await until(lambda: topic.committed == 3)
+    assert seen == ["a0", "a1", "a2"]
+    assert topic.groups == ["app.agent.crm"]
+
+
+async def test_a_batch_is_not_committed_before_the_agent_asks_for_the_next_and_comes_again_after_a_restart() -> None:
+    """The process may end at any time, as by kill -9."""
+    topic, seen = Topic([alert(0), alert(1)]), list[str]()
+    stuck = threading.Event()
+
+    async def sticks(batches: AsyncIterator[CommittedBatch]) -> None:
+        async for batch in batches:
+            seen.extend(record.alert_id for record in batch.records if isinstance(record, Alert))
+            if len(seen) == 2:
+                stuck.set()
+                await asyncio.Event().wait()
+
+    async with Running(topic, crm=sticks):
+        await until(stuck.is_set)
+        assert topic.committed == 1
+    async with Running(topic, crm=collector(seen)):
+        await until(lambda: topic.committed == 2)
+    assert seen == ["a0", "a1", "a1"]
+
+
+async def test_an_agent_that_raises_is_given_the_batch_again_and_others_are_not_held_up() -> None:
+    topic, calm = Topic([alert(0), alert(1)]), Topic([alert(0), alert(1)])
+    seen: list[str] = []
+    quiet: list[str] = []
+
+    async def raises(batches: AsyncIterator[CommittedBatch]) -> None:
+        async for batch in batches:
+            seen.extend(record.alert_id for record in batch.records if isinstance(record, Alert))
+            if len(seen) < 4:
+                raise ValueError("the CRM is away")
+
+    with capture_logs() as logs:
+        async with Running(topic, crm=raises), Running(calm, other=collector(quiet)):
+            await until(lambda: topic.committed == 2)
+            await until(lambda: calm.committed == 2)
+    assert seen == ["a0", "a0", "a0", "a0", "a1"]
+    assert quiet == ["a0", "a1"]
+    failures = [line for line in logs if line["log_level"] == "error"]
+    assert [(line["event"], line["agent"]) for line in failures] == [
+        ("an agent has failed; it is given the batch again", "crm")
+    ] * 3
+
+
+async def test_an_agent_that_returns_is_given_the_batch_again() -> None:
+    topic, seen = Topic([alert(0), alert(1)]), list[str]()
+
+    async def returns(batches: AsyncIterator[CommittedBatch]) -> None:
+        async for batch in batches:
+            seen.extend(record.alert_id for record in batch.records if isinstance(record, Alert))
+            if len(seen) == 1:
+                return
+
+    async with Running(topic, crm=returns):
+        await until(lambda: topic.committed == 2)
+    assert seen == ["a0", "a0", "a1"]
+
+
+async def test_an_agent_that_blocks_does_not_hold_the_event_loop() -> None:
+    topic = Topic([alert(0), alert(1)])
+    entered, released = threading.Event(), threading.Event()
+
+    async def blocks(batches: AsyncIterator[CommittedBatch]) -> None:
+        async for _ in batches:
+            entered.set()
+            released.wait(60)
+
+    async with Running(topic, crm=blocks):
+        await until(entered.is_set)
+        turns = 0
+        while turns < 100:  # the loop that the partitions use goes round meanwhile
+            await asyncio.sleep(0)
+            turns += 1
+        assert topic.committed == 0
+        released.set()
+        await until(lambda: topic.committed == 2)
+
+
+async def test_a_partition_that_went_to_another_member_is_read_from_the_committed_offset() -> None:
+    topic, seen = Topic([alert(0), alert(1)]), list[str]()
+    topic.fail_commits = 1
+    async with Running(topic, crm=collector(seen)):
+        await until(lambda: topic.committed == 2)
+    assert seen == ["a0", "a0", "a1"]
+
+
+async def test_a_record_of_another_program_is_passed_over() -> None:
+    topic, seen = Topic([b"{", alert(1)]), list[str]()
+    with capture_logs() as logs:
+        async with Running(topic, crm=collector(seen)):
+            await until(lambda: topic.committed == 2)
+    assert seen == ["a1"]
+    assert [line["at"] for line in logs if line["log_level"] == "warning"] == [["out.alerts", 3, 0]]
+
+
+async def test_an_agent_that_cannot_be_loaded_is_left_out_and_named() -> None:
+    topic, seen = Topic([alert(0)]), list[str]()
+    with capture_logs() as logs:
+        async with Running(topic, crm=collector(seen), gone=ImportError("no module house"), plain=print) as running:
+            assert list(running.app.agents) == ["crm"]
+            await until(lambda: topic.committed == 1)
+    left_out = [line["agent"] for line in logs if line["log_level"] == "error"]
+    assert left_out == ["gone", "plain"]
+
+
+async def test_an_agent_with_the_name_of_an_input_topic_is_left_out() -> None:
+    app = FaustApp("app")
+    InputAgents(app)
+    points: Any = [Point("cdr", collector([]))]
+    with capture_logs() as logs:
+        assert not ExtensionAgents(app, points).agents
+    assert [line["agent"] for line in logs] == ["cdr"]
+
+
+async def test_the_thread_of_an_agent_ends_with_the_app() -> None:
+    topic, seen = Topic([alert(0)]), list[str]()
+    async with Running(topic, crm=collector(seen)):
+        await until(lambda: topic.committed == 1)
+        assert [thread for thread in threading.enumerate() if thread.name == "agent-crm"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "agent-crm"]
