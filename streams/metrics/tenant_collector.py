@@ -1,17 +1,15 @@
-"""Tenants near a threshold, measured at each scrape, so that series vanish with tenants that are no longer near."""
+"""Tenants near a threshold, measured for a scrape, so that series vanish with tenants that are no longer near."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
-from monitor.core.shard import Shard
 from monitor.core.threshold_distance import (
     BUCKETS,
     DistanceOptions,
     ThresholdDistances,
-    measure_distances,
     merge_distances,
     pairs,
 )
@@ -20,28 +18,41 @@ from streams.metrics.factory import gauges, histograms
 
 _AGAIN_S = 10.0
 
+Measure = Callable[[DistanceOptions], Awaitable[ThresholdDistances | None]]
+
 
 class TenantCollector(Collector):
-    """Shows the tenants of the registered shards; each shard is measured at a scrape, at most every ten seconds.
+    """Shows the tenants of the registered partitions as they were when last measured.
 
-    A reader returns None while a thread works on the shard: then the last measurement is shown.
+    `measure` belongs to the event loop; `collect` only reads its results, and may run in a thread.
     """
 
-    def __init__(self, looking: DistanceOptions, now_s: Callable[[], float] = time.monotonic) -> None:
-        self._looking, self._now_s = looking, now_s
-        self._readers: dict[int, Callable[[], Shard | None]] = {}
-        self._looks: dict[int, tuple[float, ThresholdDistances]] = {}
+    def __init__(self, options: DistanceOptions, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._options, self._now_s = options, now_s
+        self._measures: dict[int, Measure] = {}
+        self._measured: dict[int, tuple[float, ThresholdDistances]] = {}
         self._took_s = 0.0
 
-    def show(self, number: int, reader: Callable[[], Shard | None]) -> None:
-        """Add a partition's shard."""
-        self._readers[number] = reader
-        self._looks.pop(number, None)
+    def show(self, number: int, measure: Measure) -> None:
+        """Add a partition. ``measure`` returns None while its tenants cannot be measured."""
+        self._measures[number] = measure
+        self._measured.pop(number, None)
 
     def hide(self, number: int) -> None:
         """Remove a partition: it was revoked, or is stopped."""
-        self._readers.pop(number, None)
-        self._looks.pop(number, None)
+        self._measures.pop(number, None)
+        self._measured.pop(number, None)
+
+    async def measure(self) -> None:
+        """Measure each partition whose last measurement is ten seconds old."""
+        for number, measure in list(self._measures.items()):
+            began_s, last = self._now_s(), self._measured.get(number)
+            if last is not None and began_s - last[0] < _AGAIN_S:
+                continue
+            distances = await measure(self._options)
+            if distances is not None and self._measures.get(number) is measure:
+                self._measured[number] = began_s, distances
+                self._took_s = self._now_s() - began_s
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: registration must not trigger a measurement."""
@@ -49,17 +60,8 @@ class TenantCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The current metrics."""
-        began_s = self._now_s()
-        for number, reader in self._readers.items():
-            seen = self._looks.get(number)
-            if seen is None or began_s - seen[0] >= _AGAIN_S:
-                shard = reader()
-                if shard is not None:
-                    self._looks[number] = began_s, measure_distances(shard, self._looking)
-                    self._took_s = self._now_s() - began_s
-        yield from distance_metrics(
-            merge_distances([seen for _, seen in self._looks.values()], self._looking), self._looking
-        )
+        measured = [distances for _, distances in list(self._measured.values())]
+        yield from distance_metrics(merge_distances(measured, self._options), self._options)
         took = gauges("callwarden_tenant_look_seconds")
         took.add_metric([], self._took_s)
         yield took

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from mode import Service
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -148,7 +148,7 @@ def make_worker(
     about_process(telemetry.registry)
 
     async def metrics(_: Request) -> Response:
-        return Response(generate_latest(telemetry.registry), media_type="text/plain; version=0.0.4")
+        return Response(await telemetry.page(), media_type="text/plain; version=0.0.4")
 
     routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
     for each in (PagesService(Starlette(routes=routes), host, port, telemetry.registry), service, extensions):

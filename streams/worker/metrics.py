@@ -1,12 +1,11 @@
 """The Prometheus metrics of a worker. Counters increase when a transaction is committed, never when rows are read."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
-from monitor.core.shard import Shard
 from monitor.core.threshold_distance import DistanceOptions
 from monitor.decoding.decode import NO_CLOCK_MS
 from monitor.decoding.input_topics import INPUTS
@@ -14,7 +13,7 @@ from monitor.partition.task import TaskOutput
 from monitor.policy.model import Policy
 from streams.metrics.decision_counters import DecisionCounters, DecisionCounts
 from streams.metrics.factory import Children, counter, gauge, histogram
-from streams.metrics.tenant_collector import TenantCollector
+from streams.metrics.tenant_collector import Measure, TenantCollector
 
 _PHASES = ("opening", "running", "refused", "stopped", "unfit")
 
@@ -34,6 +33,7 @@ class WorkerMetrics:
 
     def __init__(self, policy: Policy, looking: DistanceOptions | None = None) -> None:
         self.registry = CollectorRegistry()
+        self._rendering = asyncio.Lock()
         registry = self.registry
         self._counted = DecisionCounters(policy, registry)
         self._counted.expect_refusals()
@@ -52,6 +52,12 @@ class WorkerMetrics:
         self._topic_faults = gauge("callwarden_topic_faults", registry)
         self._skew = gauge("callwarden_host_clock_ahead_seconds", registry)
         self._stale = counter("callwarden_stale_batches_total", registry)
+
+    async def page(self) -> bytes:
+        """The page in Prometheus' text format. Rendered in a thread: it may have thousands of series."""
+        async with self._rendering:
+            await self._tenants.measure()
+            return await asyncio.to_thread(generate_latest, self.registry)
 
     def counts(self, taken: TaskOutput) -> Counts:
         """Count what was ``taken``; changes no metric, and may run in a thread."""
@@ -81,13 +87,11 @@ class WorkerMetrics:
         """Count a transaction that failed or may have failed."""
         self._failed.inc()
 
-    def opened(self, number: int, took_s: float, reader: Callable[[], Shard | None]) -> None:
-        """Record that a partition runs; ``reader`` gives its shard, or None while a thread works on it."""
+    def opened(self, number: int, took_s: float, policy: Policy, measure: Measure) -> None:
+        """Record that a partition runs with ``policy``; ``measure`` measures its tenants, or returns None."""
         self._opening.observe(took_s)
-        shard = reader()
-        if shard is not None:
-            self._counted.follow(shard.policy)
-        self._tenants.show(number, reader)
+        self._counted.follow(policy)
+        self._tenants.show(number, measure)
 
     def phase(self, number: int, phase: str) -> None:
         """Set the phase of a partition."""

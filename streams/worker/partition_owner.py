@@ -8,12 +8,12 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
 from monitor.core.decisions.record_handlers import UndecidableError
-from monitor.core.shard import Shard
+from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances, measure_distances
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.idleness import ReadProgress, SilentSources
 from monitor.partition.record_batch import RecordBatch
@@ -74,7 +74,7 @@ class PartitionOwner:
         self._writer: Writer | None = None
         self._state_end = -1
         self._opening: asyncio.Task[None] | None = None
-        self._committing: asyncio.Task[None] | None = None
+        self._committing: asyncio.Task[Any] | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._waiting_since: float | None = None
         self._control_moved = False
@@ -204,12 +204,8 @@ class PartitionOwner:
             self._consumer.seek(tp, offset)
         self._show(OwnerPhase.RUNNING)
         self._consumer.resume(self._tps)
-        context.telemetry.opened(self.number, loop.time() - began, self._readable)
+        context.telemetry.opened(self.number, loop.time() - began, self._partition.shard.policy, self.measure)
         log.info("partition opened", partition=self.number, took_s=round(loop.time() - began, 3))
-
-    def _readable(self) -> Shard | None:
-        """The shard that the metrics may read, or None while a thread works on it or none is loaded."""
-        return None if self.busy or self._partition is None else self._partition.shard
 
     def _adopt(self, opened: RecoveredPartition) -> None:
         self._partition = opened.partition
@@ -462,6 +458,29 @@ class PartitionOwner:
         with self._guard("looking ahead"):
             await self._beside(StreamTask.early, partition)
             self._looked(began_s)
+
+    async def measure(self, options: DistanceOptions) -> ThresholdDistances | None:
+        """Measure the tenants' distances in a thread; None while other work is under way or nothing is loaded."""
+        partition = self._partition
+        if self.phase is not OwnerPhase.RUNNING or partition is None or self.busy:
+            return None
+        if self._committing is not None and not self._committing.done():
+            return None
+
+        shard = partition.shard
+
+        async def measured() -> ThresholdDistances:
+            self.busy = True
+            try:
+                return await asyncio.to_thread(measure_distances, shard, options)
+            finally:
+                self.busy = False
+
+        # In the place of a transaction: none may begin meanwhile, and a handover waits.
+        measuring = asyncio.create_task(measured(), name=f"measure-{self.number}")
+        self._committing = measuring
+        await asyncio.wait([measuring])
+        return None if measuring.cancelled() or partition is not self._partition else measuring.result()
 
     async def _beside(self, work: Callable[..., _T], partition: StreamTask, *more: bool) -> _T | None:
         """Run ``work`` in a thread and return its result; None if the partition was discarded before its turn."""

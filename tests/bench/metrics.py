@@ -1,18 +1,18 @@
 """Size and time of a worker's page of metrics with many tenants: `python -m bench.metrics`. Asserts no time."""
 
 import argparse
+import asyncio
 import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-from prometheus_client import generate_latest
 
 from bench.early import feeder
 from bench.workload import CACHE, Workload, make
 from monitor.core.shard import Shard
-from monitor.core.threshold_distance import DistanceOptions, measure_distances
+from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances, measure_distances
 from monitor.partition.task import StreamTask
 from monitor.policy.load import load
 from monitor.replay.files import line_chunks, open_input
@@ -59,17 +59,21 @@ def _page(case: str, looking: DistanceOptions, shard: Shard) -> Page:
     telemetry.phase(0, "running")
     took_look, took_page = [], []
     for _ in range(_TIMES):
-        telemetry.opened(0, 1.0, lambda: shard)  # so that it looks anew
+        telemetry.opened(0, 1.0, shard.policy, partial(_measure, shard))  # so that it measures again
         began = time.process_time()
         seen = measure_distances(shard, looking)
         took_look.append(time.process_time() - began)
         began = time.process_time()
-        text = generate_latest(telemetry.registry)
+        text = asyncio.run(telemetry.page())
         took_page.append(time.process_time() - began)
     series = [line for line in text.splitlines() if not line.startswith(b"#")]
     named = sum(b'tenant="' in line for line in series)
     times = (statistics.median(took) * 1000 for took in (took_look, took_page))
     return Page(case, len(series), named, len(text), seen.left_out, *times)
+
+
+async def _measure(shard: Shard, looking: DistanceOptions) -> ThresholdDistances:
+    return measure_distances(shard, looking)
 
 
 def as_markdown(told: Sequence[Page], tenants: int) -> str:

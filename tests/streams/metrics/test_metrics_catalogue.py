@@ -1,7 +1,9 @@
 """The catalogue is what programs show, no more and no less, and what the page says."""
 
+import asyncio
 import platform
 import re
+import threading
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -9,8 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 from court import Court, rule
+from measures import measure_of
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 
 from monitor.core.record_ref import RecordRef
 from monitor.core.threshold_distance import DistanceOptions, measure_distances
@@ -58,7 +62,7 @@ def busy_telemetry() -> WorkerMetrics:
     )
     telemetry.committed(3, telemetry.counts(taken), 1_000, 0.02)
     telemetry.transaction_failed()
-    telemetry.opened(3, 0.1, lambda: court.shard)
+    telemetry.opened(3, 0.1, court.shard.policy, measure_of(court.shard))
     telemetry.phase(3, "running")
     telemetry.clock("cdr", 3, 1_500)
     telemetry.lag("cdr", 3, 17)
@@ -66,6 +70,7 @@ def busy_telemetry() -> WorkerMetrics:
     telemetry.silent("cdr", 2.0)
     telemetry.broker(away=False)
     telemetry.stale()
+    asyncio.run(telemetry.page())  # measures the tenants
     return telemetry
 
 
@@ -115,6 +120,22 @@ def values(families: list[Metric], apart: set[str]) -> dict[tuple[object, ...], 
     samples = [sample for metric in families for sample in metric.samples if exposed(metric) not in apart]
     assert len(samples) > 50
     return {(sample.name, *sorted(sample.labels.items())): sample.value for sample in samples}
+
+
+def test_a_page_is_rendered_beside_the_event_loop() -> None:
+    """It may name thousands of series: rendered in the loop it held everything up for a tenth of a second."""
+    telemetry, threads = busy_telemetry(), []
+
+    class Witness(Collector):
+        def collect(self) -> Iterator[Metric]:
+            threads.append(threading.get_ident())
+            yield from ()
+
+    telemetry.registry.register(Witness())
+    threads.clear()
+    assert b"callwarden_tenant_calls" in asyncio.run(telemetry.page())
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 def test_names_are_as_prometheus_has_them() -> None:
