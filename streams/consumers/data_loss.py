@@ -16,11 +16,11 @@ class RecordsLost(PermanentError):
     """
 
     def __init__(self, tp: TP, offset: int, start: int, rewritten: bool = False) -> None:
-        why = f"but what is before {start} was deleted"
+        why = f"but all records before {start} were deleted"
         if rewritten:
             why = (
-                "but the record that was handled last is another one now: the topic was recreated, or was cut and "
-                "rewritten, or this database belongs to another cluster"
+                "but the last handled record has changed: the topic was recreated or truncated and rewritten, or this "
+                "database belongs to another cluster"
             )
         elif offset >= start:
             why = f"but the topic ends at {start}: it was recreated, or this database belongs to another cluster"
@@ -36,10 +36,9 @@ class OtherCluster(PermanentError):
 
     def __init__(self, name: str, theirs: str, ours: str, starts: Mapping[TP, int]) -> None:
         super().__init__(
-            f"the positions in this database are those of the Kafka cluster {theirs}, and this one is {ours}: an "
-            "offset of the one says nothing of the other. If an address is wrong, CALLWARDEN_BOOTSTRAP_SERVERS or "
-            f"CALLWARDEN_{name.upper()}_DATABASE is to be mended. If this cluster took the place of that one, a new, "
-            "empty database would be right: it is filled with all that the topics hold"
+            f"this database has offsets of the Kafka cluster {theirs}; expected those of {ours}. If an address is "
+            f"wrong, correct CALLWARDEN_BOOTSTRAP_SERVERS or CALLWARDEN_{name.upper()}_DATABASE. If {ours} has "
+            f"replaced {theirs}, use a new, empty database: it is filled from the topics"
         )
         self.starts = starts
 

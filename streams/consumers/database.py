@@ -66,8 +66,8 @@ class Database:
             address = address.set(drivername=_DRIVERS[address.drivername])
         except (ArgumentError, ValueError, KeyError):
             raise PermanentError(
-                f"CALLWARDEN_{name.upper()}_DATABASE: that is no address of a database; "
-                "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME would be right"
+                f"CALLWARDEN_{name.upper()}_DATABASE: not the address of a database; "
+                "expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"
             ) from None
         self._shown = masked_url(address)
         self._path = file = _file(address)
@@ -87,7 +87,7 @@ class Database:
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in one transaction and return its result; roll back if it raises. Raises TransientError."""
         if self._read_only:
-            raise RuntimeError("a database that is opened to be read is not written to")
+            raise RuntimeError("the database is open read-only")
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._write, work)
 
     @contextmanager
@@ -166,16 +166,17 @@ class Database:
             why, code = str(error.orig), getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
             if code == sqlite3.SQLITE_NOTADB:
                 raise PermanentError(
-                    f"the database {self._shown}: that file is no database; one of ours, or a new one, would be right"
+                    f"the database {self._shown}: the file is not an SQLite database; expected one of Callwarden, or "
+                    "a path without a file"
                 ) from None
             if code == sqlite3.SQLITE_CORRUPT:
                 raise PermanentError(
-                    f"the database {self._shown} is damaged: {why}; a backup of it, or a new one, which is filled from "
-                    "the topics, would be right"
+                    f"the database {self._shown} is damaged: {why}; expected an intact one: restore a backup, or use a "
+                    "new one, which is filled from the topics"
                 ) from None
             if _state(error) == _NO_RIGHT:
                 raise PermanentError(
-                    f"the database {self._shown}: {why.partition(chr(10))[0]}; one that this role owns would be right"
+                    f"the database {self._shown}: {why.partition(chr(10))[0]}; expected one that this role owns"
                 ) from None
             stands_by = _state(error) == _STANDING_BY
             if not is_away(error) or (stands_by and not writing):  # a reader does not need the primary
@@ -190,8 +191,8 @@ class Database:
         if connection.dialect.name == "postgresql":
             if (encoding := connection.execute(text("SHOW server_encoding")).scalar_one()) != "UTF8":
                 raise PermanentError(
-                    f"the database {self._shown} is in {encoding}, which has no place for what we write; "
-                    "one made with ENCODING 'UTF8' TEMPLATE template0 would be right"
+                    f"the database {self._shown} has the encoding {encoding}, which cannot store all text; "
+                    "expected one created with ENCODING 'UTF8' TEMPLATE template0"
                 )
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             # Or two processes that start at once would both create the tables.
@@ -211,7 +212,7 @@ class Database:
         except CommandError as error:
             raise PermanentError(
                 f"the database {self._shown} has tables of another release of Callwarden ({error}); "
-                "that release, or another database, would be right"
+                "expected that release, or another database"
             ) from None
 
 
@@ -310,9 +311,9 @@ def _file(address: URL) -> Path | None:
 def _no_place(file: Path) -> str | None:
     """Why no database can exist at that path, so that a retry cannot help. None if it can."""
     if file.is_dir():
-        return "that is a folder; a file in it would be right"
+        return "the path is a folder; expected a file in it"
     if not file.parent.is_dir():
-        return f"there is no folder {file.parent}; one that is there, or made before, would be right"
+        return f"there is no folder {file.parent}; expected an existing one: create it first"
     return None
 
 
@@ -334,8 +335,8 @@ def _reader(file: Path) -> Engine:
             log = file.with_name(f"{file.name}-wal")
             if log.exists() and log.stat().st_size:
                 raise PermanentError(
-                    f"the database {file}: a part of it is in {log.name} beside it, which cannot be read where "
-                    "nothing can be written; a copy of both elsewhere would be right"
+                    f"the database {file}: part of it is in {log.name}, which cannot be read in a folder that is "
+                    "not writable; expected a writable copy of both files"
                 ) from None
             return _connect_to_read(file, "immutable=1")  # no process has it open: all data is in the file
         return connection

@@ -135,7 +135,7 @@ class Follower:
                 if self._at.get(tp, 0) >= offset:
                     self._put_back = True
                 raise DatabaseRolledBack(
-                    f"the database is at {found} of {tp.topic}-{tp.partition}, but has been at {offset}"
+                    f"the database is at offset {found} of {tp.topic}-{tp.partition}; expected {offset} or more"
                 )
 
     def progress(self) -> FollowerProgress:
@@ -171,11 +171,11 @@ class Follower:
             except CorruptLog:
                 raise
             except (ConcurrentWriter, DatabaseRolledBack, _Grown) as error:
-                log.info("looking where to go on", why=str(error))
+                log.info("reloading the positions", why=str(error))
                 self._database.forget()  # a connection may be to the database before its rollback
                 await asyncio.sleep(_FIRST_RETRY_S)
             except OffsetOutOfRange as error:
-                log.warning("looking where the topic begins", why=str(error))
+                log.warning("looking up the start of the topic", why=str(error))
             except TransientError as error:
                 log.warning("waiting", why=str(error), again_in_s=delay_s)
                 await asyncio.sleep(delay_s)
@@ -211,7 +211,7 @@ class Follower:
         described = await self._describe()
         for topic in self._topics:
             if topic not in described:
-                raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
+                raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
         tps = [TP(topic, number) for topic in self._topics for number in range(described[topic].partitions)]
         # Another process may move the positions between two reads: the ends must be beyond the positions read first.
         before = await self._database.run(self._positions.known)
@@ -276,7 +276,7 @@ class Follower:
             self._checked_s = time.monotonic()
         if (now_s := steady_s()) - self._described_s > _COUNT_S:
             if await self._describe() != self._described:
-                raise _Grown("a topic has other partitions than before, or was made again")
+                raise _Grown("the partitions of a topic have changed, or it was recreated")
             self._described_s = now_s
         fetched = await reader.poll(_POLL_S, _MOST)
         if fetched:

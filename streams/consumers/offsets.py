@@ -132,14 +132,14 @@ class Offsets:
         here = (table.c.topic == tp.topic, table.c.partition == tp.partition)
         at = connection.execute(select(table.c.next).where(*here).with_for_update()).scalar_one_or_none()
         if at is None or at < start:
-            raise ConcurrentWriter(f"{tp.topic}-{tp.partition} was put back: it is at {at}, not at {start}")
+            raise ConcurrentWriter(f"{tp.topic}-{tp.partition} was set back: it is at offset {at}; expected {start}")
         if at < stop:
             self._must_move(connection, tp, at, values)
         return int(at)
 
     def _must_move(self, connection: Connection, tp: TP, start: int, values: Mapping[str, object]) -> None:
         if not self._moved(connection, tp, start, values):
-            raise ConcurrentWriter(f"{tp.topic}-{tp.partition} is not at {start} any more")
+            raise ConcurrentWriter(f"{tp.topic}-{tp.partition} is no longer at offset {start}")
 
     def _moved(self, connection: Connection, tp: TP, start: int, values: Mapping[str, object]) -> bool:
         table = self._table

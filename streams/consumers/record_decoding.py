@@ -23,10 +23,10 @@ def event_of(value: bytes | None) -> Enforcement:
     try:
         event = _EVENT(value)
     except codec.DECODE_ERRORS as error:
-        raise UndecodableRecord(f"no enforcement event of this release: {error}") from None
+        raise UndecodableRecord(f"expected an enforcement event of this release: {error}") from None
     data = event.data
     if data.tenant_id != event.subject:
-        raise UndecodableRecord("the tenant_id is not the subject; expected both to be the tenant")
+        raise UndecodableRecord("tenant_id and subject differ; expected both to be the tenant")
     if not all(MIN_MS <= at_ms < END_MS for at_ms in (data.decided_ms, data.review_by_ms or MIN_MS)):
         raise UndecodableRecord("a time lies beyond the years 1990 to 2099")
     return event
@@ -54,7 +54,7 @@ def alert_of(value: bytes | None) -> Alert:
     try:
         alert = _ALERT(value)
     except codec.DECODE_ERRORS as error:
-        raise UndecodableRecord(f"no alert of this release: {error}") from None
+        raise UndecodableRecord(f"expected an alert of this release: {error}") from None
     if not all(MIN_MS <= at_ms < END_MS for at_ms in (alert.since_ms, alert.updated_ms)):
         raise UndecodableRecord("a time lies beyond the years 1990 to 2099")
     return alert

@@ -42,8 +42,8 @@ async def host(
         for each in work:
             each.close()
         raise PermanentError(
-            f"nothing can be served at {address[0]}:{address[1]}: {error.strerror or error}; a free {setting}, at an "
-            "address of this machine as CALLWARDEN_WEB_HOST, would be right"
+            f"cannot listen on {address[0]}:{address[1]}: {error.strerror or error}; expected a free port as {setting} "
+            "and an address of this machine as CALLWARDEN_WEB_HOST"
         ) from None
     server = HttpServer(app, refused=http_refusals(registry))
     with stop_requested(stop_within_s) as stopping:
@@ -90,15 +90,15 @@ def behind(follower: Follower, stale_s: float = _STALE_S) -> str | None:
     """Why a consumer is not ready: what it has not handled yet. None if it is ready."""
     progress = follower.progress()
     if not progress.behind:
-        return "has not reached the topics yet: the log says why"
+        return "has not reached the topics yet: see the log"
     if progress.as_of_s is None:
-        return f"has not read the topics to their ends yet: {sum(progress.behind.values())} records to go"
+        return f"has not read the topics to their ends yet: {sum(progress.behind.values())} records left"
     now_s = steady_s()
     if (overdue := progress.overdue(now_s)) is not None and overdue.in_transaction:
         return overdue.reason(now_s)
     late_s = now_s - progress.as_of_s
     if overdue is not None or late_s > stale_s:
-        return f"knows what was written up to {late_s:.0f} s ago; {sum(progress.behind.values())} records to go"
+        return f"is {late_s:.0f} s behind; {sum(progress.behind.values())} records left"
     return None
 
 

@@ -34,10 +34,10 @@ class LaggingPartition:
         log, for_s = f"{self.tp.topic}-{self.tp.partition}", now_s - self.since_s
         if self.in_transaction:
             return (
-                f"a transaction of {log} has been open at offset {self.offset} for {for_s:.0f} s: what is committed "
-                "behind it cannot be read until it is committed or aborted"
+                f"a transaction of {log} has been open at offset {self.offset} for {for_s:.0f} s: records committed "
+                "after it cannot be read until it is committed or aborted"
             )
-        return f"{log} is handled up to offset {self.offset}, and records behind it were written {for_s:.0f} s ago"
+        return f"{log} is handled up to offset {self.offset}; the records after it were written {for_s:.0f} s ago"
 
 
 @dataclass(slots=True)

@@ -34,7 +34,7 @@ async def follow(settings: Settings, topics: Sequence[str], from_start: bool = F
         counts = await cluster.partitions(topics)
         for topic in topics:
             if topic not in counts:
-                raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
+                raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
         tps = [TP(topic, number) for topic in topics for number in range(counts[topic])]
         at = await (cluster.starts if from_start else cluster.ends)(tps)
         while True:

@@ -152,7 +152,7 @@ async def inspect_inputs(connection: Connection) -> InputTopicsFound:
         counts = await cluster.partitions(topics)
         for topic in topics:
             if topic not in counts:
-                raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
+                raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
         tps = [TP(topic, number) for topic in topics for number in range(counts[topic])]
         starts, ends = await cluster.starts(tps), await cluster.ends(tps)
         others = [tp.topic for tp in tps if not await _all_ours(cluster, tp, starts[tp], ends[tp])]

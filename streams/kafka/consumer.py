@@ -55,7 +55,7 @@ class KafkaConsumer:
         if missing:  # aiokafka would wait for them, or have them created
             names = ", ".join(sorted(missing))
             raise PermanentError(
-                f"no such topic, or none that we may see: {names}; `callwarden topics create` makes them"
+                f"no such topic, or none that we may see: {names}; `callwarden topics create` creates them"
             )
         settings = self._clients.settings
         rebalance_ms = max(_REBALANCE_MS, settings.session_timeout_ms)

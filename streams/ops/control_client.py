@@ -112,7 +112,7 @@ async def partition_count(cluster: Cluster, names: TopicNames) -> int:
     topic = names.output("control")
     counts = await cluster.partitions([topic, names.output("state")])
     if topic not in counts:
-        raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
+        raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
     return min(counts.values())
 
 

@@ -68,7 +68,7 @@ async def read(
     topic = names.output("dead-letter")
     counts = await cluster.partitions([topic])
     if topic not in counts:
-        raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
+        raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
     tps = [TP(topic, number) for number in range(counts[topic])]
     starts, ends = await cluster.starts(tps), await cluster.ends(tps)
     letters: list[DeadLetter] = []

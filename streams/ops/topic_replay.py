@@ -98,7 +98,7 @@ async def partitions_of(cluster: Cluster, names: TopicNames) -> int:
     counts = await cluster.partitions(wanted)
     missing = [topic for topic in wanted if topic not in counts]
     if missing:
-        raise PermanentError(f"there is no topic {', '.join(missing)}; `callwarden topics create` makes it")
+        raise PermanentError(f"there is no topic {', '.join(missing)}; `callwarden topics create` creates it")
     if min(counts.values()) < counts[wanted[-1]]:
         told = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
         raise PermanentError(f"expected the same number of partitions in all topics; {told}")

@@ -100,7 +100,7 @@ class ClaimSender:
         topic = f"{self._names.input_prefix}reviews"
         counts = await self._topics.partitions([topic, self._names.output("state")])
         if topic not in counts:
-            raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
+            raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
         count = min(counts.values())  # if the topic was given more partitions, those that are read
         keys = [review_of(one.value).tenant_id.encode() for one in claims]
         return [

@@ -29,7 +29,7 @@ async def export(
     topic = names.output("state")
     counts = await cluster.partitions([topic])
     if topic not in counts:
-        raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
+        raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
     header = ArchiveHeader(made_ms, names.input_prefix, names.output_prefix, counts[topic])
     await check_inputs(cluster, names)  # else the file would name inputs other than the state's
     writer, empty = ArchiveWriter(path, header), True

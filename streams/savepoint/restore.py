@@ -93,7 +93,7 @@ async def _check(cluster: Cluster, names: TopicNames, export: ArchiveReader, emp
     topic = names.output("state")
     counts = await cluster.partitions([topic])
     if topic not in counts:
-        raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
+        raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
     if counts[topic] != header.partitions:
         raise PermanentError(
             f"{export.path} is of {header.partitions} partitions, {topic} has {counts[topic]}: expected the same "

@@ -159,7 +159,7 @@ def main() -> None:
     print(
         f"{len(month.told)} messages in {span} days: {len(month.told) / span:.1f} a day, {max(days.values())} at most"
     )
-    print(", ".join(f"{what} {n}" for what, n in counted.most_common()), f"; not told one by one: {month.silent}")
+    print(", ".join(f"{what} {n}" for what, n in counted.most_common()), f"; not sent one by one: {month.silent}")
     share = sum(month.threads) / max(1, len(month.threads))
     print(f"{len(month.threads)} threads of alerts, {share:.1%} followed by a decision; {month.stopped} while stopped")
     minutes = Counter(at_ms // MINUTE for at_ms, _ in month.told)

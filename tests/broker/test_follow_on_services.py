@@ -97,7 +97,7 @@ async def test_what_was_deleted_unhandled_is_refused(address: str, database: Dat
     await produce(address, TP(topic, 0), numbered(0, 5))
     await delete_below(address, TP(topic, 0), 3)
     async with cluster_at(address) as cluster:
-        with pytest.raises(RecordsLost, match="the next record to handle is 0, but what is before 3 was deleted"):
+        with pytest.raises(RecordsLost, match="the next record to handle is 0, but all records before 3 were deleted"):
             await Follower(cluster, database, POSITIONS, [topic], note).run()
 
 
@@ -107,7 +107,7 @@ async def test_what_was_deleted_since_it_was_stopped_is_refused(address: str, da
     async with cluster_at(address) as cluster:
         await database.run(lambda connection: POSITIONS.begin(connection, {TP(topic, 0): 1}, None))
         await delete_below(address, TP(topic, 0), 3)
-        with pytest.raises(RecordsLost, match="the next record to handle is 1, but what is before 3 was deleted"):
+        with pytest.raises(RecordsLost, match="the next record to handle is 1, but all records before 3 were deleted"):
             await Follower(cluster, database, POSITIONS, [topic], note).run()
 
 

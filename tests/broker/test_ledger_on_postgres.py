@@ -104,6 +104,6 @@ async def test_a_reader_sees_one_state_while_entries_come(database: Database) ->
         faults = verify(connection, {}).faults
     # Nothing has moved the positions here.
     assert [fault.partition(":")[0] for fault in faults] == ["in.reviews-0", "out.enforcement-1"]
-    assert all("but the position is 0" in fault for fault in faults)
+    assert all("to be beyond it, got 0" in fault for fault in faults)
     with pytest.raises(DBAPIError, match="read-only"), database.reading() as connection:
         connection.execute(text("CREATE TABLE other (id int)"))

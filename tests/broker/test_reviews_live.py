@@ -66,7 +66,7 @@ class Reviewer:
     async def listed(self, *filters: str) -> list[dict[str, Any]]:
         """What is listed; nothing while there is no ledger yet."""
         status, said = await self("reviews", "list", "--json", *filters)
-        if status == 2 and "holds no ledger" in said:
+        if status == 2 and "contains no ledger" in said:
             return []
         assert status == 0, said
         return [json.loads(line) for line in said.splitlines() if line.startswith("{")]

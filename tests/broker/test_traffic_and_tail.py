@@ -139,7 +139,7 @@ async def test_a_topic_that_is_not_there_is_not_waited_for(address: str) -> None
         with command(address, prefix, *arguments) as callwarden:
             said, wrong = callwarden.communicate(timeout=120)
         assert (callwarden.returncode, said) == (2, "")
-        assert f"there is no topic {prefix}{absent}; `callwarden topics create` makes it" in wrong
+        assert f"there is no topic {prefix}{absent}; `callwarden topics create` creates it" in wrong
 
 
 def test_a_broker_that_is_away_is_told_in_one_line() -> None:

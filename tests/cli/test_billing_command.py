@@ -22,14 +22,14 @@ def billing(folder: Path, *arguments: str, **environment: str) -> tuple[int, str
 @pytest.mark.parametrize(
     ("arguments", "environment", "wanted"),
     [
-        ([], {}, "nobody could ask: CALLWARDEN_BILLING_TOKEN_FILE, a file with a token a line, or CALL"),
-        ([], {"BILLING_TOKEN": "hunter2"}, "CALLWARDEN_BILLING_TOKEN: no token; 16 to 512 letters"),
+        ([], {}, "no token is set; expected CALLWARDEN_BILLING_TOKEN_FILE, a file with one token per line, or CALL"),
+        ([], {"BILLING_TOKEN": "hunter2"}, "CALLWARDEN_BILLING_TOKEN: not a token; expected 16 to 512 letters"),
         ([], {"BILLING_TOKEN_FILE": "absent"}, "`absent` is no file"),
         ([], {"BILLING_AUTH": "no"}, "CALLWARDEN_BILLING_AUTH: `no` is unknown; one of token, none would be right"),
         (
             [],
             {"BILLING_AUTH": "none", "WEB_HOST": "0.0.0.0"},
-            "CALLWARDEN_BILLING_AUTH=none lets everybody ask who can reach 0.0.0.0; tokens, or a loopback address",
+            "CALLWARDEN_BILLING_AUTH=none lets everybody query who can reach 0.0.0.0; expected tokens, or a loop",
         ),
         ([], {"BILLING_TOKEN": TOKEN, "BILLING_DATABASE": "x"}, "CALLWARDEN_BILLING_DATABASE: no address"),
         ([], {"BILLING_STALE_AFTER": "0s"}, "CALLWARDEN_BILLING_STALE_AFTER: "),

@@ -100,7 +100,7 @@ def test_an_argument_that_begins_like_an_option_is_told_what_would_be_right(
 
 def test_an_id_that_begins_like_an_option_is_taken_behind_two_dashes(tmp_path: Path) -> None:
     status, said = callwarden("ledger", "show", "--database", f"sqlite:///{tmp_path}/none.db", "--", "-5a")
-    assert (status, "holds no ledger" in said) == (2, True)
+    assert (status, "contains no ledger" in said) == (2, True)
 
 
 def test_an_export_into_a_folder_that_is_missing_names_the_folder(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_refusal_after_the_settings_is_one_too_and_says_what_would_be_right() 
     status, said = run("notify", "--json-logs")
     line = json.loads(said)
     assert (status, line["exit_status"]) == (2, 2)
-    assert line["error"].startswith("callwarden notify: nobody is told: no channel is set; ")
+    assert line["error"].startswith("callwarden notify: no notification channel is set, nothing will be sent; ")
     assert line["hint"].endswith("would be right")
 
 

@@ -59,16 +59,19 @@ YEARS = "expected a time in the years 1990 to 2099; epoch times are in milliseco
         ("report folder", "folder: holds no enforcement.jsonl"),
         (
             "ledger verify --database sqlite:///bytes",
-            "sqlite:///bytes: that file is no database; one of ours, or a new",
+            "sqlite:///bytes: the file is not an SQLite database; expected one of",
         ),
-        ("ledger run --database sqlite:///bytes", "sqlite:///bytes: that file is no database; one of ours, or a new"),
+        (
+            "ledger run --database sqlite:///bytes",
+            "sqlite:///bytes: the file is not an SQLite database; expected one of",
+        ),
         (
             "ledger run --database sqlite:///nope/ledger.db",
-            "there is no folder nope; one that is there, or made before",
+            "there is no folder nope; expected an existing one",
         ),
         (
             "ledger verify --database sqlite:///folder",
-            "sqlite:///folder: that is a folder; a file in it would be right",
+            "sqlite:///folder: the path is a folder; expected a file in it",
         ),
         # Names that are none, as of a variable that is not set.
         ("replay records.jsonl --out=", "'--out': it is empty; expected a name, or . for the current folder"),

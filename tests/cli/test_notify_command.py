@@ -61,7 +61,10 @@ def run(*arguments: str) -> tuple[int, str]:
 def test_without_a_channel_it_says_which_there_are() -> None:
     status, said = run()
     assert status == 2
-    assert "no channel is set; CALLWARDEN_NOTIFY_ALERTMANAGER_URLS, _DINGTALK_URL, _FEISHU_URL, _WECOM_URL" in said
+    assert (
+        "nothing will be sent; expected CALLWARDEN_NOTIFY_ALERTMANAGER_URLS, _DINGTALK_URL, _FEISHU_URL, _WECOM_URL"
+        in said
+    )
     assert run("--test")[0] == 2
 
 
@@ -107,7 +110,7 @@ def test_where_there_is_no_notifier_nothing_is_made_by_looking(monkeypatch: pyte
     for option in ("--given-up", "--tell-again"):
         status, said = run(option)
         assert status == 2
-        assert "notify.db holds nothing of a notifier" in said
+        assert "notify.db contains no notifier's messages" in said
     assert list(tmp_path.iterdir()) == []
     status, said = run("--given-up", "--tell-again")
     assert (status, "one of them" in said) == (2, True)

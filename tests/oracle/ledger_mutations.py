@@ -46,28 +46,28 @@ MUTATIONS: dict[str, tuple[Sequence[str], str]] = {
     "an entry": ([f"DELETE FROM ledger_entry WHERE {_D0} AND number = 2"], "entry 2 is missing"),
     "a tail": (
         [f"DELETE FROM ledger_entry WHERE {_D0} AND number > 3"],
-        "out.enforcement-0: the topic holds offsets 6 to 8 (2 records), the newest of 2026-03-02 00:00:00 UTC, and the "
-        "ledger, which went up to 9, does not",
+        "out.enforcement-0: the topic has offsets 6 to 8 (2 records), the newest of 2026-03-02 00:00:00 UTC; "
+        "the ledger, which ends at 9, does not",
     ),
     "a tail, without the topics": (
         [f"DELETE FROM ledger_entry WHERE {_D0} AND number > 3"],
-        "out.enforcement-0: the last entry has offset 4, but the record at offset 8 was kept",
+        "out.enforcement-0: the last entry has offset 4; expected an entry for offset 8",
     ),
     "a tail with its position": (
         [
             f"DELETE FROM ledger_entry WHERE {_D0} AND number > 3",
             f"UPDATE ledger_position SET next = 5, last_offset = NULL WHERE {_D0}",
         ],
-        "out.enforcement-0: the topic holds offsets 6 to 8 (2 records), the newest of 2026-03-02 00:00:00 UTC, beyond "
-        "the ledger's position 5",
+        "out.enforcement-0: the topic has offsets 6 to 8 (2 records), the newest of 2026-03-02 00:00:00 UTC; "
+        "the ledger's position is 5",
     ),
     "a partition, its position left": (
         [f"DELETE FROM ledger_entry WHERE {_D1}"],
-        "out.enforcement-1: there is no entry, but the record at offset 2 was kept",
+        "out.enforcement-1: there is no entry; expected an entry for offset 2",
     ),
     "a partition with its position": (
         [f"DELETE FROM ledger_entry WHERE {_D1}", f"DELETE FROM ledger_position WHERE {_D1}"],
-        "out.enforcement-1: the topic holds offsets 0 to 2 (3 records), the newest of 2026-03-02 00:00:00 UTC, and the "
+        "out.enforcement-1: the topic has offsets 0 to 2 (3 records), the newest of 2026-03-02 00:00:00 UTC; the "
         "ledger has no position there",
     ),
     "a topic with its positions": (
@@ -75,24 +75,24 @@ MUTATIONS: dict[str, tuple[Sequence[str], str]] = {
             "DELETE FROM ledger_entry WHERE topic = 'out.enforcement'",
             "DELETE FROM ledger_position WHERE topic = 'out.enforcement'",
         ],
-        "out.enforcement-0: the topic holds offsets 0 to 8 (5 records)",
+        "out.enforcement-0: the topic has offsets 0 to 8 (5 records)",
     ),
     "what the topic begins after": (
         [f"DELETE FROM ledger_entry WHERE {_R0}", f"DELETE FROM ledger_position WHERE {_R0}"],
-        "in.reviews-0: the topic begins at 4, and the ledger went up to 0",
+        "in.reviews-0: the topic begins at 4, the ledger ends at 0",
     ),
     "a position moved forward": (
         [f"UPDATE ledger_position SET next = 99 WHERE {_D1}"],
-        "out.enforcement-1: the topic ends at 3, but the ledger went up to 99",
+        "out.enforcement-1: the topic ends at 3, the ledger at 99",
     ),
     "a position moved back": (
         [f"UPDATE ledger_position SET next = 1 WHERE {_D1}"],
-        "out.enforcement-1: the last entry has offset 2, but the position is 1",
+        "out.enforcement-1: the last entry has offset 2; expected the position to be beyond it, got 1",
     ),
-    "a position deleted": ([f"DELETE FROM ledger_position WHERE {_D1}"], "but the position is 0"),
+    "a position deleted": ([f"DELETE FROM ledger_position WHERE {_D1}"], "to be beyond it, got 0"),
     "a claim": (
         ["DELETE FROM ledger_claim WHERE enforcement_id = 'p0'"],
-        "ledger_claim p0: the journal records it, and it is missing: the row was deleted",
+        "ledger_claim p0: the journal records it, but it is missing: the row was deleted",
     ),
     "the verdict of a claim": (
         ["UPDATE ledger_claim SET verdict = 'overturn' WHERE enforcement_id = 'p0'"],
@@ -120,15 +120,15 @@ MUTATIONS: dict[str, tuple[Sequence[str], str]] = {
     ),
     "a claim with the end of the journal": (
         ["DELETE FROM ledger_claim", f"DELETE FROM ledger_entry WHERE {_J} AND number > 1"],
-        "ledger:journal-0: it ends with entry 1, but entry 8 was published: entries 2 to 8 are missing",
+        "ledger:journal-0: it ends with entry 1; expected the published entry 8: entries 2 to 8 are missing",
     ),
     "an entry of the journal": (
         [f"UPDATE ledger_entry SET timestamp_ms = 1 WHERE {_J} AND number = 3"],
-        "ledger:journal-0 entry 3 (offset 2): its hash is",
+        "ledger:journal-0 entry 3 (offset 2): expected the hash",
     ),
     "an accepted gap": (
         ["DELETE FROM ledger_loss"],
-        "ledger_loss in.reviews 0 0: the journal records it, and it is missing",
+        "ledger_loss in.reviews 0 0: the journal records it, but it is missing",
     ),
     "who accepted a gap": (
         ["UPDATE ledger_loss SET accepted_by = 'li'"],

@@ -291,7 +291,7 @@ def test_records_that_have_been_deleted_are_told_of() -> None:
 
 def test_a_missing_topic_is_named() -> None:
     with pytest.raises(
-        PermanentError, match=r"there is no topic callwarden\.clock; `callwarden topics create` makes it"
+        PermanentError, match=r"there is no topic callwarden\.clock; `callwarden topics create` creates it"
     ):
         Topics(1, without=["callwarden.clock"]).replay()
 

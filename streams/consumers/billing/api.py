@@ -32,22 +32,23 @@ _RETRY_AFTER_S: Final = "2"
 _WITHHELD_RETRY_AFTER_S: Final = "300"  # an operator must act
 _PATIENCE_S: Final = 2.0
 _ABOUT: Final = (
-    "Whether a tenant's refunds are frozen, and by which decisions. An answer knows every decision that was in the "
-    "topic a few seconds ago; where that is not sure there is none (503). A 503 is not a yes: ask again, or do not pay."
+    "Whether a tenant's refunds are frozen, and by which decisions. An answer includes every decision that was in the "
+    "topic a few seconds ago; if that is not certain, the response is 503. A 503 does not mean yes: retry, or do not "
+    "pay."
 )
 _REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
-    401: {"model": Problem, "description": "No token, or a wrong one."},
-    422: {"model": Problem, "description": "That is no tenant's id."},
+    401: {"model": Problem, "description": "The token is missing or wrong."},
+    422: {"model": Problem, "description": "Not a tenant id."},
     503: {
         "model": NotNow,
-        "description": "There is no sure answer now; `Retry-After` says when to ask again.",
+        "description": "No reliable answer now; `Retry-After` says when to retry.",
         "headers": {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}},
     },
 }
 
 
 _LOST: Final[dict[int | str, dict[str, Any]]] = {
-    404: {"model": Problem, "description": "The path is another one: `.` and `..` get lost in it on their way here."}
+    404: {"model": Problem, "description": "Page not found: clients and proxies remove `.` and `..` from a path."}
 }
 
 
@@ -95,7 +96,7 @@ def make(sources: AnswerSources, tokens: Tokens | None, routes: Sequence[BaseRou
         if tokens is not None and (given is None or not tokens.right(given.credentials)):
             raise ProblemError(
                 401,
-                "The header `Authorization: Bearer TOKEN` with a token of this service would be right",
+                "expected the header `Authorization: Bearer TOKEN` with a token of this service",
                 "请求头应为 `Authorization: Bearer 令牌`，令牌须由本服务签发",
                 {"WWW-Authenticate": "Bearer"},
             )
@@ -139,7 +140,7 @@ async def _answer(sources: AnswerSources, tenant_id: str) -> Response:
             holds = await sources.holds(tenant_id)
     except DatabaseRolledBack:
         raise _not_now(
-            "The database was restored from a backup: the records that it lost are being read again",
+            "The database was restored from a backup: the missing records are being read again",
             "数据库已被回退，正在重新读取缺失的记录",
             None,
             None,
@@ -155,9 +156,9 @@ async def _answer(sources: AnswerSources, tenant_id: str) -> Response:
         reason = overdue.reason(now_s)
         raise _not_now(reason[0].upper() + reason[1:], _overdue_zh(overdue), as_of_ms, holds)
     if age_s * 1000 > sources.stale_after_ms:
-        raise _not_now("The topic is not read up to the present", "尚未读到主题的最新位置", as_of_ms, holds)
+        raise _not_now("The topic is not read to its end yet", "尚未读到主题的最新位置", as_of_ms, holds)
     if away or holds is None:
-        raise _not_now("The database does not answer", "数据库没有响应", as_of_ms, None)
+        raise _not_now("The database does not respond", "数据库没有响应", as_of_ms, None)
     return Response(orjson.dumps(answer_of(holds)), 200, {"Cache-Control": "no-store"}, "application/json")
 
 
@@ -165,8 +166,8 @@ def _withheld(error: AnswerWithheld) -> ProblemError:
     where = f"{error.topic}-{error.partition} 位点 {error.offset}"
     return ProblemError(
         503,
-        f"A decision cannot be read, and may be about this tenant ({error.topic}-{error.partition}, offset "
-        f"{error.offset}). There is no answer until an operator has looked at it: do not pay",
+        f"A decision cannot be read, and may concern this tenant ({error.topic}-{error.partition}, offset "
+        f"{error.offset}). There is no answer until an operator has checked it: do not pay",
         f"有一条可能涉及该租户的决定无法读取（{where}）。在运维人员处理之前没有答案：请勿退款",
         {"Retry-After": _WITHHELD_RETRY_AFTER_S},
         name="unread-decision",
@@ -185,7 +186,7 @@ def _overdue_zh(overdue: LaggingPartition) -> str:
 def _not_now(why: str, why_zh: str, as_of_ms: int | None, holds: list[RefundHold] | None) -> ProblemError:
     return ProblemError(
         503,
-        f"{why}: ask again, or do not pay",
+        f"{why}: retry, or do not pay",
         f"{why_zh}：请稍后再问，或暂不退款",
         {"Retry-After": _RETRY_AFTER_S},
         as_of_ms=as_of_ms,

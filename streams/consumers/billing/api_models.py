@@ -15,14 +15,15 @@ class Words(BaseModel):
 
 
 class HoldAnswer(BaseModel):
-    """A decision that freezes the tenant's refunds. What its event did not say is null."""
+    """A decision that freezes the tenant's refunds. Fields that its event lacks are null."""
 
     id: Annotated[str, Field(description="The id of the enforcement event.")]
     clause: Annotated[int | None, Field(description="The clause of the access rules; null for an escalation.")]
-    status: Annotated[str | None, Field(description="`final`, or `pending_review`: nobody has looked at it yet.")]
+    status: Annotated[str | None, Field(description="`final`, or `pending_review`: not reviewed yet.")]
     decided_ms: Annotated[int | None, Field(description="When it was decided, epoch ms UTC.")]
     since_ms: Annotated[
-        int | None, Field(description="The same, or when the pending decision was decided that a review made final.")
+        int | None,
+        Field(description="As `decided_ms`; if a review made it final, when the pending decision was decided."),
     ]
     review_by_ms: Annotated[
         int | None, Field(description="When a pending decision lapses without a review, epoch ms UTC; else null.")
@@ -31,7 +32,7 @@ class HoldAnswer(BaseModel):
 
 
 class Answer(BaseModel):
-    """Whether money may be paid back to a tenant, and what forbids it."""
+    """Whether refunds may be paid to a tenant, and what forbids it."""
 
     refundable: Annotated[bool, Field(description="True exactly when no hold is left.")]
     holds: Annotated[list[HoldAnswer], Field(description="The holds that are left, the oldest first.")]
@@ -39,7 +40,7 @@ class Answer(BaseModel):
 
 
 class Problem(BaseModel):
-    """What went wrong, as RFC 9457 has it, in English and Chinese."""
+    """Problem details (RFC 9457), in English and Chinese."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -47,19 +48,17 @@ class Problem(BaseModel):
     title: Annotated[str, Field(description="The problem's name.")]
     title_zh: Annotated[str, Field(description="The same in Chinese.")]
     status: Annotated[int, Field(description="The HTTP status.")]
-    detail: Annotated[str, Field(description="What is wrong this time, and what would be right.")]
+    detail: Annotated[str, Field(description="What is wrong, and what was expected.")]
     detail_zh: Annotated[str, Field(description="The same in Chinese.")]
 
 
 class NotNow(Problem):
-    """There is no sure answer now. It never says that refunds are frozen, or that they are not."""
+    """No reliable answer now. It never says that refunds are frozen, or that they are not."""
 
     as_of_ms: Annotated[
-        int | None, Field(description="All decisions that were there by then are known; null: nobody knows by when.")
+        int | None, Field(description="The answer includes all decisions written by then; null: unknown.")
     ]
-    holds: Annotated[
-        list[HoldAnswer] | None, Field(description="The holds that were left then; null where they are not known.")
-    ]
+    holds: Annotated[list[HoldAnswer] | None, Field(description="The holds at that time; null: unknown.")]
 
 
 def hold_of(hold: RefundHold) -> dict[str, object]:

@@ -82,7 +82,7 @@ def read(value: bytes | None) -> Event:
     becomes U+FFFD.
     """
     if value is None:
-        raise UnreadableError("the record has no value; an enforcement event would be right")
+        raise UnreadableError("the record has no value; expected an enforcement event")
     try:
         return _DECODER.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -113,7 +113,7 @@ def _read_leniently(value: bytes, why: str) -> Event:
             text.encode()
     except UnicodeEncodeError:
         raise UnreadableError(
-            "an id of the event holds half a surrogate pair; whole characters would be right", subjects
+            "an id of the event holds half a surrogate pair; expected whole characters", subjects
         ) from None
     except (msgspec.ValidationError, RecursionError) as error:
         raise UnreadableError(mask_numbers(str(error)), subjects) from None

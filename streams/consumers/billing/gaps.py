@@ -15,25 +15,25 @@ def consequence(gone: RecordsLost | OtherCluster) -> str:
     if isinstance(gone, OtherCluster):
         each = " ".join(f"--partition {tp.partition} --offset {start}" for tp, start in sorted(gone.starts.items()))
         return (
-            f"{gone}.\nTo keep the holds of before, too, some of which may never be taken away:\n"
+            f"{gone}.\nTo keep the existing holds, some of which may then never be released:\n"
             f"  callwarden billing --accept-loss {each} --reason WHY"
         )
     accept = "callwarden billing --accept-loss --partition {} --offset {} --reason WHY".format
     if gone.offset > gone.start:
         return (
             f"{gone}\n"
-            "Going on would pass over the decisions that the new topic has there. If this database belongs to another "
-            "cluster, CALLWARDEN_BILLING_DATABASE or CALLWARDEN_BOOTSTRAP_SERVERS is to be mended. If the topic was "
-            "recreated, a new, empty database knows what that topic says, and nothing of before. To keep the holds of "
-            f"before, too, some of which may never be taken away:\n  {accept(gone.tp.partition, 0)}"
+            "Continuing from there would skip the decisions in the new topic. If this database belongs to another "
+            "cluster, correct CALLWARDEN_BILLING_DATABASE or CALLWARDEN_BOOTSTRAP_SERVERS. If the topic was recreated, "
+            "a new, empty database is filled from the new topic alone. To keep the existing holds, some of which may "
+            f"then never be released:\n  {accept(gone.tp.partition, 0)}"
         )
     return (
         f"{gone}\n"
-        "Whom these records froze and released is unknown: a tenant whom they froze would be told refundable, and a "
-        "hold that they took away would stay for good. The topic must never expire (`callwarden topics check`). A "
-        "database that is further on, such as a later backup of this one, loses nothing. Without one: `callwarden "
-        "ledger` and `callwarden replay --from-topics` know what was decided; look there for frozen refunds. Then, to "
-        "go on with the gap noted:\n"
+        "The holds that these records added and released are unknown: a tenant whose refunds they froze would be "
+        "answered as refundable, and a hold that they released would stay. The topic must never expire (`callwarden "
+        "topics check`). A database that has handled these records, such as a later backup of this one, loses nothing. "
+        "Without one, find the frozen refunds with `callwarden ledger` or `callwarden replay --from-topics`. Then, to "
+        "continue and record the gap:\n"
         f"  {accept(gone.tp.partition, gone.start)}"
     )
 
@@ -63,10 +63,10 @@ async def accept(topics: TopicReader, database: Database, tp: TP, offset: int, r
             if connection.execute(select(GAP).where(*here)).first():
                 return
             raise PermanentError(
-                f"{tp.topic}-{tp.partition}: nothing that is to be handled next, from {at} on, was deleted"
+                f"{tp.topic}-{tp.partition}: no record from offset {at}, the next one to handle, was deleted"
             )
         if offset != start:
-            raise PermanentError(f"{tp.topic}-{tp.partition} begins at {start}, not at {offset}")
+            raise PermanentError(f"{tp.topic}-{tp.partition} begins at offset {start}; expected {offset}")
         POSITIONS.begin(connection, {tp: at}, cluster)
         values = {"next": start, "last_offset": None, "last_hash": None, "cluster": cluster}
         connection.execute(update(POSITION).where(*mine).values(values))

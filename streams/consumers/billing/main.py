@@ -45,8 +45,8 @@ async def run(settings: Settings, cluster: TopicReader, accepted: Sequence[Accep
     allowed = tokens.of(settings)
     if allowed is None and not _is_loopback(settings.web_host):
         raise PermanentError(
-            f"{variable('billing_auth')}=none lets everybody ask who can reach {settings.web_host}; tokens, or a "
-            f"loopback address, such as 127.0.0.1, as {variable('web_host')}, would be right"
+            f"{variable('billing_auth')}=none lets everybody query who can reach {settings.web_host}; expected tokens, "
+            f"or a loopback address such as 127.0.0.1 as {variable('web_host')}"
         )
     sys.setswitchinterval(_SWITCH_S)
     database = Database(settings.billing_database.get_secret_value(), "billing")
@@ -86,7 +86,7 @@ class Billing:
         why = behind(self.follower, self._settings.billing_stale_after_ms / 1000)
         if why is None and self._telemetry.unread_of_any_tenant:
             return (
-                "records that may be about any tenant cannot be read: no tenant is answered until they are accepted; "
+                "records that may concern any tenant cannot be read: no tenant is answered until they are accepted; "
                 "`callwarden billing --unread` lists them"
             )
         return why
@@ -119,7 +119,7 @@ class Billing:
 
     async def _holds(self, tenant_id: str) -> list[RefundHold]:
         if not self._has_tables:
-            raise TransientError("the database was not reached yet")
+            raise TransientError("the database cannot be reached yet")
         return await self._lookup.holds(tenant_id)
 
 

@@ -12,12 +12,12 @@ from starlette.responses import Response
 MEDIA_TYPE: Final = "application/problem+json"
 
 _TITLES: Final = {
-    401: ("unauthorized", "No token, or a wrong one", "没有令牌或令牌不对"),
-    404: ("not-found", "There is no such page", "没有这个页面"),
-    405: ("method-not-allowed", "That method does nothing here", "此处不支持该方法"),
-    422: ("no-tenant-id", "That is no tenant's id", "这不是租户标识"),
-    500: ("fault", "A fault of this service", "本服务出错"),
-    503: ("not-now", "There is no sure answer now", "目前没有可靠的答案"),
+    401: ("unauthorized", "The token is missing or wrong", "没有令牌或令牌不对"),
+    404: ("not-found", "Page not found", "没有这个页面"),
+    405: ("method-not-allowed", "Method not allowed", "此处不支持该方法"),
+    422: ("no-tenant-id", "Not a tenant id", "这不是租户标识"),
+    500: ("fault", "Internal error", "本服务出错"),
+    503: ("not-now", "No reliable answer now", "目前没有可靠的答案"),
 }
 
 
@@ -73,11 +73,11 @@ def install(app: FastAPI) -> None:
     async def other(_: Request, error: Any) -> Response:
         title, title_zh = _TITLES.get(error.status_code, ("", str(error.detail), "无法处理该请求"))[1:]
         headers = dict(error.headers or {})
-        right, right_zh = "GET /v1/refunds/{tenant_id} would be right", "应为 GET /v1/refunds/{tenant_id}"
+        right, right_zh = "expected GET /v1/refunds/{tenant_id}", "应为 GET /v1/refunds/{tenant_id}"
         return response(ProblemError(error.status_code, f"{title}; {right}", f"{title_zh}；{right_zh}", headers))
 
     async def unforeseen(_: Request, error: Any) -> Response:
-        return response(ProblemError(500, "It is in the log; ask again later", "详情见日志；请稍后再试"))
+        return response(ProblemError(500, "See the log; retry later", "详情见日志；请稍后再试"))
 
     app.add_exception_handler(ProblemError, ours)
     app.add_exception_handler(RequestValidationError, invalid)
@@ -89,6 +89,6 @@ def no_tenant_id(why: str) -> ProblemError:
     """A request with an invalid tenant id."""
     return ProblemError(
         422,
-        f"tenant_id: {why}; 1 to 128 code points of UTF-8, percent-encoded once, would be right",
+        f"tenant_id: {why}; expected 1 to 128 code points of UTF-8, percent-encoded once",
         "tenant_id 不合要求；应为 1 至 128 个字符，以 UTF-8 编码并做一次百分号转义",
     )

@@ -19,10 +19,10 @@ def in_path(request: Request) -> str:
     """
     _, *parts = request.scope["raw_path"].split(b"/", 3)
     if parts[:2] != [b"v1", b"refunds"]:
-        raise ProblemError(404, "There is no such page", "没有这个页面")
+        raise ProblemError(404, "Page not found", "没有这个页面")
     if request.scope["query_string"]:
         # Of an unescaped id `a?b` only `a` arrives here, which may be another tenant.
-        raise no_tenant_id("behind it there must be no query; a ? of the id is to be percent-encoded")
+        raise no_tenant_id("a query follows it; percent-encode a ? that belongs to the id")
     return _decoded(parts[2])
 
 
@@ -30,7 +30,7 @@ def in_query(request: Request) -> str:
     """The single parameter ``tenant_id``; for ids such as ``..``, which clients and proxies remove from a path."""
     pairs = [pair.partition(b"=") for pair in request.scope["query_string"].split(b"&") if pair]
     if [name for name, _, _ in pairs] != [b"tenant_id"]:
-        raise no_tenant_id("the query must have it once, and nothing else")
+        raise no_tenant_id("the query must contain it once and nothing else")
     return _decoded(pairs[0][2].replace(b"+", b" "))
 
 
@@ -40,7 +40,7 @@ def _decoded(raw: bytes) -> str:
     try:
         tenant_id = unquote_to_bytes(raw).decode()
     except UnicodeDecodeError:
-        raise no_tenant_id("it is no UTF-8") from None
+        raise no_tenant_id("it is not UTF-8") from None
     if not 0 < len(tenant_id) <= _MOST:
         raise no_tenant_id(f"it has {len(tenant_id)} code points")
     return tenant_id

@@ -28,9 +28,9 @@ class Tokens:
         self._of_file = frozenset() if file is None else _read(file)
         if not self._given | self._of_file:
             raise PermanentError(
-                f"nobody could ask: {variable('billing_token_file')}, a file with a token a line, or "
-                f"{variable('billing_token')} would be right; or, at a loopback address, "
-                f"{variable('billing_auth')}=none, with which everybody may"
+                f"no token is set; expected {variable('billing_token_file')}, a file with one token per line, or "
+                f"{variable('billing_token')}, or, on a loopback address, {variable('billing_auth')}=none, which lets "
+                "everybody query"
             )
 
     def right(self, token: str) -> bool:
@@ -48,9 +48,9 @@ class Tokens:
         try:
             self._of_file = _read(self._file)
         except PermanentError as error:
-            log.error("the tokens of before stay right", why=str(error))
+            log.error("the token file cannot be read, the old tokens stay valid", why=str(error))
         else:
-            log.info("the tokens were read again", tokens=len(self._of_file))
+            log.info("tokens reloaded", tokens=len(self._of_file))
 
 
 def of(settings: Settings) -> Tokens | None:
@@ -69,15 +69,14 @@ def _read(file: Path) -> frozenset[bytes]:
         raise PermanentError(f"{variable('billing_token_file')}: {file} cannot be read: {why}") from None
     tokens = [_digest(_checked(line, f"{file}:{at}:1")) for at, line in enumerate(lines, 1) if line.strip()]
     if not tokens:
-        raise PermanentError(f"{file}: there is no token; one a line would be right")
+        raise PermanentError(f"{file}: it contains no token; expected one per line")
     return frozenset(tokens)
 
 
 def _checked(token: str, where: str) -> str:
     if not _TOKEN.fullmatch(token.strip()):
         raise PermanentError(
-            f"{where}: no token; 16 to 512 letters, digits and `._~+/-`, as `openssl rand -hex 32` makes them, "
-            "would be right"
+            f"{where}: not a token; expected 16 to 512 letters, digits and `._~+/-`, as `openssl rand -hex 32` prints"
         )
     return token.strip()
 

@@ -19,7 +19,7 @@ class AnswerWithheld(TransientError):
 
     def __init__(self, topic: str, partition: int, offset: int) -> None:
         super().__init__(
-            f"the record at {topic}-{partition} offset {offset} cannot be read, and may be about this tenant"
+            f"the record at {topic}-{partition} offset {offset} cannot be read, and may concern this tenant"
         )
         self.topic, self.partition, self.offset = topic, partition, offset
 

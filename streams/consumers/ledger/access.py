@@ -18,6 +18,6 @@ def database_of(settings: Settings) -> Database:
 def filled(settings: Settings) -> Iterator[Database]:
     """The ledger's database, opened read-only. Raises PermanentError if it holds no ledger; TransientError."""
     url = settings.ledger_database.get_secret_value()
-    none = "holds no ledger; `callwarden ledger run` fills the one of CALLWARDEN_LEDGER_DATABASE"
+    none = "contains no ledger; expected the database that `callwarden ledger run` fills: CALLWARDEN_LEDGER_DATABASE"
     with database.filled(url, "ledger", ENTRIES, none, read_only=True) as ledger:
         yield ledger

@@ -24,12 +24,12 @@ def lost(error: RecordsLost) -> PermanentError:
     """The ledger's error for lost records: the consequence, and how to continue."""
     if error.offset >= error.start:
         return PermanentError(
-            f"{error}. A ledger goes on with the topics that it began with; another database would be right"
+            f"{error}. A ledger belongs to the topics that it began with; expected another database for other topics"
         )
     return PermanentError(
-        f"{error}. What was decided or reviewed there is not in the ledger and cannot be: a decision whose reversal "
-        "is missing would seem to stand. Restore the topic, or go on without: `callwarden ledger accept-loss "
-        "--reason WHY` records the gap for whoever verifies the ledger"
+        f"{error}. The decisions and reviews in between cannot be recorded: a decision whose reversal is missing would "
+        "appear to be in force. Restore the topic, or continue without them: `callwarden ledger accept-loss --reason "
+        "WHY` records the gap, and `callwarden ledger verify` reports it"
     )
 
 

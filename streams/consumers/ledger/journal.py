@@ -99,7 +99,7 @@ def fields_of_action(value: bytes | None) -> EntryFields:
     try:
         action_of(value)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return EntryFields(fault=f"no action of this release: {error}")
+        return EntryFields(fault=f"expected an action of this release: {error}")
     return EntryFields()
 
 
@@ -156,4 +156,4 @@ def _compared(connection: Connection, name: str, expected: dict[Any, dict[str, A
         elif wrong := [each for each in wanted if found[each] != wanted[each]]:
             yield f"{where}: {', '.join(wrong)} differ from what the journal records: the row was changed"
     for key in sorted(expected):
-        yield f"{name} {' '.join(map(str, key))}: the journal records it, and it is missing: the row was deleted"
+        yield f"{name} {' '.join(map(str, key))}: the journal records it, but it is missing: the row was deleted"

@@ -131,7 +131,7 @@ class Publisher:
                 if as_of_ms is not None and heads.day_of(as_of_ms) >= heads.day_of(now_ms):
                     await self.publish(now_ms)
             except (OSError, TransientError) as error:
-                log.error("the heads cannot be published; it is tried again", why=str(error))
+                log.error("the heads cannot be published; retrying", why=str(error))
             await asyncio.sleep(_LOOK_S)
 
     async def publish(self, now_ms: int) -> None:

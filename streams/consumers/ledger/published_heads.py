@@ -115,7 +115,7 @@ def read_heads_file(path: Path) -> Iterator[HeadReport]:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             column = _column(line)
             raise HeadsFault(
-                f"{path}:{number}:{column}: {error}; a line that `callwarden ledger run` has written would be right"
+                f"{path}:{number}:{column}: {error}; expected a line that `callwarden ledger run` has written"
             ) from None
 
 

@@ -53,7 +53,9 @@ class LedgerWriter:
             for tp, unread in faults.items():
                 if unread:
                     offset, why = unread[0]
-                    log.warning("kept, and cannot be read", **tp._asdict(), records=len(unread), first=offset, why=why)
+                    log.warning(
+                        "records kept that cannot be read", **tp._asdict(), records=len(unread), first=offset, why=why
+                    )
                 if self._told:
                     self._told(tp, heads[tp], len(unread))
 

@@ -69,7 +69,7 @@ class NotifyHandler:
                 read.append((record, self._decode(record)))
             except UndecodableRecord as error:
                 reason = mask_numbers(str(error))
-                log.warning("a record that cannot be read", topic=record.tp.topic, at=record.offset, why=reason)
+                log.warning("a record cannot be read", topic=record.tp.topic, at=record.offset, why=reason)
                 rejected.append((record, reason))
         known = tenants.load(connection, {_tenant_of(decoded) for _, decoded in read})
         for record, decoded in read:

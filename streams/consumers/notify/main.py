@@ -78,8 +78,8 @@ async def run_notify(settings: Settings, policy: Policy) -> None:
 
 
 NOBODY: Final = (
-    "nobody is told: no channel is set; CALLWARDEN_NOTIFY_ALERTMANAGER_URLS, _DINGTALK_URL, _FEISHU_URL, _WECOM_URL, "
-    "or _WEBHOOK_URL with _WEBHOOK_SECRET would be right"
+    "no notification channel is set, nothing will be sent; expected CALLWARDEN_NOTIFY_ALERTMANAGER_URLS, "
+    "_DINGTALK_URL, _FEISHU_URL, _WECOM_URL, or _WEBHOOK_URL with _WEBHOOK_SECRET"
 )
 
 
@@ -117,5 +117,5 @@ async def watch(
         telemetry.queues = dict.fromkeys(names, NOTHING) | queues
         for channel in queues.keys() - set(names) - nobody_s:
             nobody_s.add(channel)
-            log.warning("messages wait for a channel that is not set any more", channel=channel)
+            log.warning("messages wait for a channel that is no longer set", channel=channel)
         await asyncio.sleep(_TICK_S)

@@ -14,7 +14,7 @@ from streams.topics.policy_log import changes
 
 log = structlog.get_logger("callwarden")
 
-_NOT_READ: Final = "the policies that the workers have noted cannot be read: people are told by those that are known"
+_NOT_READ: Final = "the workers' policies cannot be read, notifications use the known ones"
 
 
 class PolicyLog:
@@ -78,7 +78,7 @@ class PolicyLog:
             try:
                 found.append((from_ms, from_plain(switch.policy, switch.sha256)))
             except PolicyError as error:
-                self._say("a policy that this release cannot read: people are told by the one before it", str(error))
+                self._say("this release cannot read a policy, notifications use the one before it", str(error))
         return found
 
     def _say(self, what: str, why: str) -> None:

@@ -29,7 +29,7 @@ from streams.consumers.notify.rules.throttle import Throttle
 from streams.kafka.api import TP
 
 TENANT = "callwarden-test"
-_REASON = Reason("这是一条测试消息，并无此事", "This is a test, nothing happened")
+_REASON = Reason("这是一条测试消息，并无此事", "This is a test, nothing has happened")
 _MEASURE = Measure("short_call_ratio", 50, 100, 0.5, 0.25, 0.41)
 
 

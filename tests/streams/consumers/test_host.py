@@ -89,13 +89,13 @@ async def test_the_pages_tell_how_far_a_consumer_is(tmp_path: Path) -> None:
     await until_served(port)
     assert await page(port, "/healthz") == (200, "ok\n")
     status, text = await page(port, "/readyz")
-    assert (status, text) == (503, "has not reached the topics yet: the log says why\n")
+    assert (status, text) == (503, "has not reached the topics yet: see the log\n")
     topics.now_ms = int(time.time() * 1000) - 60_000
     topics.away = False
     async with asyncio.timeout(20):
         while follower.progress().as_of_ms is None:
             await asyncio.sleep(0.01)
-    assert "knows what was written up to 6" in (await page(port, "/readyz"))[1]
+    assert "is 6" in (await page(port, "/readyz"))[1]
     topics.now_ms = int(time.time() * 1000) + 3_600_000
     async with asyncio.timeout(20):
         while (await page(port, "/readyz"))[0] != 200:
@@ -147,5 +147,7 @@ async def test_a_port_that_is_taken_is_refused_with_its_setting() -> None:
     app = pages_app(CollectorRegistry(), lambda: None)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(PermanentError, match=f"127.0.0.1:{port}: .*; a free CALLWARDEN_BILLING_PORT"):
+        with pytest.raises(
+            PermanentError, match=f"127.0.0.1:{port}: .*; expected a free port as CALLWARDEN_BILLING_PORT"
+        ):
             await host([forever([])], app, ("127.0.0.1", port), "CALLWARDEN_BILLING_PORT", 20, CollectorRegistry())

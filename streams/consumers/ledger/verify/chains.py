@@ -51,20 +51,20 @@ def verify(connection: Connection, published: Mapping[TP, Mapping[int, Published
         _verify_chain(found, tp, rows, dict(published.get(tp, {})))
         if tp != JOURNAL and found.heads[tp].offset >= positions.get(tp, 0):
             found.faults.append(
-                f"{chain_name(tp)}: the last entry has offset {found.heads[tp].offset}, but the position is "
-                f"{positions.get(tp, 0)}: it was set back, or entries were added"
+                f"{chain_name(tp)}: the last entry has offset {found.heads[tp].offset}; expected the position to be "
+                f"beyond it, got {positions.get(tp, 0)}: the position was set back, or entries were added"
             )
     for tp, last in sorted(POSITIONS.last(connection).items()):
         offset = found.heads[tp].offset if tp in found.heads else None
         if offset is None or offset < last.offset:
             ends = "there is no entry" if offset is None else f"the last entry has offset {offset}"
             found.faults.append(
-                f"{chain_name(tp)}: {ends}, but the record at offset {last.offset} was kept, as the position says: "
+                f"{chain_name(tp)}: {ends}; expected an entry for offset {last.offset}, the last by the position: "
                 "the end was removed, or the position was changed"
             )
     for tp, heads in published.items():
         if tp not in found.heads and heads:
-            found.faults.append(f"{chain_name(tp)}: no entries are left, but {max(heads)} were published")
+            found.faults.append(f"{chain_name(tp)}: it has no entries; expected the {max(heads)} that were published")
     found.faults += journal.differences(connection)
     for loss in connection.execute(select(LOSSES).order_by(LOSSES.c.topic, LOSSES.c.partition, LOSSES.c.first)):
         where = chain_name(TP(loss.topic, loss.partition))
@@ -83,31 +83,31 @@ def _verify_chain(found: Verified, tp: TP, rows: Iterator[Row[Any]], published: 
         if row.number != head.number + 1:
             found.faults.append(f"{where}: the entry before it is {head.number}: {_missing(head.number, row.number)}")
         if row.offset <= head.offset:
-            found.faults.append(f"{where}: its offset is not above the one before it, {head.offset}: out of order")
+            found.faults.append(f"{where}: expected an offset above that of the entry before it, {head.offset}")
         key, value = as_bytes(row.key), as_bytes(row.value)
         expected = link(head.hash, row.offset, row.timestamp_ms, key, value).hex()
         if row.hash != expected:
             found.faults.append(
-                f"{where}: its hash is {row.hash}, recomputed it is {expected}: its bytes, offset or time were "
-                "changed, or what stood before it was"
+                f"{where}: expected the hash {expected}, got {row.hash}: its bytes, offset or time, or an entry before "
+                "it, were changed"
             )
         fields = read(value)
         found.unreadable += fields.fault is not None
         found.unlisted += row.fault is not None and fields.fault is None and row.reread_topic is None
         if wrong := _wrong(row, fields):
-            found.faults.append(f"{where}: {', '.join(wrong)} beside the bytes say something else than the bytes")
+            found.faults.append(f"{where}: the columns {', '.join(wrong)} differ from the stored bytes")
         told = published.pop(row.number, None)
         if told and (told.offset, told.hash) != (row.offset, row.hash):
             found.faults.append(
-                f"{where}: its hash is {row.hash}, but {told.hash} (offset {told.offset}) was published: the chain "
-                "up to it is not the one that was published"
+                f"{where}: expected the published hash {told.hash} (offset {told.offset}), got {row.hash}: the chain "
+                "up to it is not the published one"
             )
         # Continue from the stored hash: a change is reported once, not for every entry after it.
         head = ChainHead(row.number, row.offset, bytes.fromhex(row.hash if _HASH.fullmatch(row.hash) else expected))
     found.heads[tp] = head
     if published:
         found.faults.append(
-            f"{chain_name(tp)}: it ends with entry {head.number}, but entry {max(published)} was published: "
+            f"{chain_name(tp)}: it ends with entry {head.number}; expected the published entry {max(published)}: "
             f"{_missing(head.number, max(published) + 1)}"
         )
 

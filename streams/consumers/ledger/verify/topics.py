@@ -77,17 +77,19 @@ async def compare(
     same_cluster("ledger", POSITIONS.clusters(connection), await topics.cluster_id(), starts)
     for tp in sorted(gone):
         if tp.topic in counts:
-            found.faults.append(f"{chain_name(tp)}: the topic has {counts[tp.topic]} partitions, and not this one")
+            found.faults.append(
+                f"{chain_name(tp)}: the topic has {counts[tp.topic]} partitions; expected this one among them"
+            )
         elif entries.get(tp):
             found.absent[tp.topic] = found.absent.get(tp.topic, 0) + entries[tp]
     for tp in sorted(there):
         position = positions.get(tp)
         if position is not None and position > now[tp]:
-            found.faults.append(f"{chain_name(tp)}: the topic ends at {now[tp]}, but the ledger went up to {position}")
+            found.faults.append(f"{chain_name(tp)}: the topic ends at {now[tp]}, the ledger at {position}")
         if (position or 0) < starts[tp]:
             found.faults.append(
-                f"{chain_name(tp)}: the topic begins at {starts[tp]}, and the ledger went up to {position or 0}: "
-                "what is between was deleted before it was kept, or the ledger's end was removed with its position"
+                f"{chain_name(tp)}: the topic begins at {starts[tp]}, the ledger ends at {position or 0}: records "
+                "were deleted before they were kept, or the ledger's end was removed with its position"
             )
         stop = min(now[tp], max(position or 0, ends.get(tp, 0)))
         batches = topics.read(tp, starts[tp], stop)
@@ -125,8 +127,7 @@ async def compare_partition(
             missing.end()
             if [row.timestamp_ms, as_bytes(row.key), as_bytes(row.value)] != held:
                 faults.append(
-                    f"{chain_name(tp)} entry {row.number}: the topic holds another time, key or value at offset "
-                    f"{offset}"
+                    f"{chain_name(tp)} entry {row.number}: the topic has another time, key or value at offset {offset}"
                 )
             row = next(rows, None)
     missing.end()
@@ -158,16 +159,16 @@ class _Missing:
             return
         which = f"offset {self._first}" if count == 1 else f"offsets {self._first} to {self._last} ({count:,} records)"
         newest = f"{datetime.fromtimestamp(self._newest_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
-        said = f"{chain_name(self._tp)}: the topic holds {which}, the newest of {newest}, "
+        said = f"{chain_name(self._tp)}: the topic has {which}, the newest of {newest}; "
         if self._position is None:
-            said += "and the ledger has no position there: it has never kept this partition, or all of it was removed"
+            said += "the ledger has no position there: it has never kept this partition, or all of it was removed"
         elif self._is_beyond(self._first):
             said += (
-                f"beyond the ledger's position {self._position}: the ledger is behind, or its end was removed with its "
+                f"the ledger's position is {self._position}: the ledger is behind, or its end was removed with its "
                 "position"
             )
         else:
-            said += f"and the ledger, which went up to {self._position}, does not"
+            said += f"the ledger, which ends at {self._position}, does not have them"
         self._faults.append(said)
 
     def _is_beyond(self, offset: int) -> bool:

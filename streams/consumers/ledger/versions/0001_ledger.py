@@ -18,7 +18,7 @@ SQLITE = (
 SQLITE_APPEND = (
     "CREATE TRIGGER ledger_entry_append BEFORE INSERT ON ledger_entry WHEN new.number <> 1 + coalesce("
     "(SELECT max(number) FROM ledger_entry WHERE topic = new.topic AND partition = new.partition), 0) "
-    "BEGIN SELECT RAISE(ABORT, 'ledger_entry is append-only: the next number would be right'); END"
+    "BEGIN SELECT RAISE(ABORT, 'ledger_entry is append-only: expected the next number'); END"
 )
 SQLITE_LOSS = (
     "CREATE TRIGGER ledger_loss_append BEFORE INSERT ON ledger_loss WHEN EXISTS (SELECT 1 FROM ledger_loss "
@@ -31,7 +31,7 @@ POSTGRESQL = (
     "CREATE FUNCTION ledger_entry_append() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
     "IF NEW.number <> 1 + coalesce((SELECT max(e.number) FROM ledger_entry e "
     "WHERE e.topic = NEW.topic AND e.partition = NEW.partition), 0) THEN "
-    "RAISE EXCEPTION 'ledger_entry is append-only: the next number would be right'; END IF; RETURN NEW; END $$",
+    "RAISE EXCEPTION 'ledger_entry is append-only: expected the next number'; END IF; RETURN NEW; END $$",
     "CREATE TRIGGER ledger_entry_append BEFORE INSERT ON ledger_entry "
     "FOR EACH ROW EXECUTE FUNCTION ledger_entry_append()",
 )

@@ -77,7 +77,7 @@ class Poster:
             raise DeliveryFailed(_why(error), receiver_alone=_not_reached(error)) from None
         if 300 <= answer.status < 400:
             raise DeliveryFailed(
-                f"it answers {answer.status}, a redirect, which is not followed; its final address is needed"
+                f"it answers {answer.status}, a redirect, which is not followed; expected its final address"
             )
         return answer.status, answer.headers, content
 
@@ -117,10 +117,10 @@ def _why(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {TIMEOUT.total:g} s"
     if isinstance(error, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError, ssl.SSLError)):
-        return "no secure connection: its certificate is not trusted here, or it speaks no TLS"
+        return "no secure connection: its certificate is not trusted here, or it does not use TLS"
     if isinstance(error, aiohttp.ClientConnectorError):
         number = error.os_error.errno or 0
-        return f"no connection: {os.strerror(number) if number > 0 else 'its name leads nowhere'}"
+        return f"no connection: {os.strerror(number) if number > 0 else 'its name cannot be resolved'}"
     if isinstance(error, (aiohttp.InvalidURL, ValueError)):
         return "its address cannot be used"
     return f"the connection broke ({type(error).__name__})"

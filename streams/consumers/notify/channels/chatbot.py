@@ -34,7 +34,7 @@ class Codes:
             if status != 200:
                 raise poster.http_failure(status, headers, content)
             raise DeliveryFailed(
-                "it answers 200 without a code: nobody knows whether it took the message. Is it a robot's address?"
+                "it answers 200 without a code, so delivery is unknown; expected the address of a robot"
             )
         if code == 0:
             return f"{self.names[0]} 0"

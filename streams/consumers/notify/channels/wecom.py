@@ -17,7 +17,7 @@ _CODES: Final = Codes(
     names=("errcode",),
     too_fast=frozenset({45009, 45033}),
     this_message=frozenset({40008, 40058, 44004, 45002}),
-    hints={93000: "its address is wrong, or the robot is gone", 93008: "the robot is not in its group any more"},
+    hints={93000: "its address is wrong, or the robot is gone", 93008: "the robot is no longer in its group"},
 )
 
 

@@ -32,8 +32,8 @@ def kept(settings: Settings) -> AbstractContextManager[Database]:
         settings.notify_database.get_secret_value(),
         "notify",
         OUTBOX,
-        "holds nothing of a notifier; that of the `callwarden notify` that runs, by CALLWARDEN_NOTIFY_DATABASE, would "
-        "be right",
+        "contains no notifier's messages; expected the database of the running `callwarden notify`: "
+        "CALLWARDEN_NOTIFY_DATABASE",
     )
 
 

@@ -44,7 +44,7 @@ class Reminders:
                 await self._remind_of(standing[at : at + most])
         except DeliveryFailed as failed:
             if not self._failures:
-                log.warning("a channel does not take reminders", channel=self._channel.name, why=str(failed))
+                log.warning("a channel does not accept reminders", channel=self._channel.name, why=str(failed))
             self._next_s = self._elapsed_s() + max(failed.wait_s or 0.0, min(2.0**self._failures, _EVERY_S))
             self._failures += 1
             return

@@ -146,7 +146,7 @@ class Sender:
             await self._failed(rows, failed, instead is not None)
             return
         except Exception:
-            log.critical("a message could not be said", channel=self._channel.name, exc_info=True)
+            log.critical("a message could not be rendered", channel=self._channel.name, exc_info=True)
             for row in rows:
                 await self._set_aside(row, "an unforeseen error")
             return
@@ -190,7 +190,7 @@ class Sender:
         for number in delivered:
             suspects.pop(number, None)
         for row in list(suspects.values()):
-            await self._set_aside(row, "the receiver fails at it and takes others")
+            await self._set_aside(row, "the receiver fails on it and accepts others")
 
     async def _set_aside(self, row: OutboxRow, why: str) -> None:
         """Retry this row later, or give it up."""
@@ -227,13 +227,13 @@ class Sender:
     def _rest(self, failed: DeliveryFailed) -> None:
         seconds = max(failed.wait_s or 0.0, min(2.0**self._failures, _LAST_RETRY_S))
         if not self._failures:
-            log.warning("a channel does not take messages", channel=self._channel.name, why=str(failed))
+            log.warning("a channel does not accept messages", channel=self._channel.name, why=str(failed))
         self._failures += 1
         self._rest_until_s = self._elapsed_s() + seconds
 
     def _well_again(self) -> None:
         if self._failures:
-            log.info("a channel takes messages again", channel=self._channel.name, failed=self._failures)
+            log.info("a channel accepts messages again", channel=self._channel.name, failed=self._failures)
         self._failures, self._passed = 0, True
 
 

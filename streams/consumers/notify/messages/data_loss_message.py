@@ -9,14 +9,14 @@ from streams.consumers.notify.messages.message import Message
 def records_lost(gone: RecordsLost, of_alerts: bool, now_ms: int) -> Message:
     """``of_alerts``: earlier alerts are considered over; otherwise tenant states may be incomplete."""
     what = mask_numbers(str(gone))
-    next_ = Reason("后续：租户现状可能不全，请查看台账", "Next: standings may be incomplete, look into the ledger")
+    next_ = Reason("后续：租户现状可能不全，请查看台账", "Next: tenant states may be incomplete, check the ledger")
     if of_alerts:
-        next_ = Reason("后续：此前的预警一律视为已结束", "Next: the alerts told before are taken for over")
+        next_ = Reason("后续：此前的预警一律视为已结束", "Next: all earlier alerts are considered resolved")
     return Message(
         id=f"lost:{gone.tp.topic}:{gone.tp.partition}:{gone.offset}:{now_ms}",
         what="records_lost",
         severity="critical",
         at_ms=now_ms,
-        title=Reason("有关租户的记录在通知之前已被删除", "Records were deleted before anybody was told of them"),
+        title=Reason("有关租户的记录在通知之前已被删除", "Records were deleted before anybody was notified"),
         lines=(Reason(f"缺失：{what}", f"Missing: {what}"), next_),
     )

@@ -89,7 +89,7 @@ def summary(silent: Sequence[SilentMessage], at_ms: int) -> Message:
         at_ms=at_ms,
         title=Reason(
             f"每日汇总：{count(n)} 条未逐条通知的重复情况，涉及 {count(len(by_tenant))} 个租户",
-            f"Summary of the day: {count(n)} repetition{'' if n == 1 else 's'} not told one by one, "
+            f"Summary of the day: {count(n)} repetition{'' if n == 1 else 's'} not sent one by one, "
             f"of {count(len(by_tenant))} tenant{'' if len(by_tenant) == 1 else 's'}",
         ),
         lines=tuple(lines),
@@ -102,6 +102,6 @@ def _counted(each: Iterable[tuple[str, str]]) -> Reason:
     said = []
     for (what, over), n in sorted(Counter(each).items(), key=lambda pair: (-pair[1], pair[0])):
         name = label(WHAT, what)
-        zh, en = (f"{name.zh}解除", f"{name.en.lower()} over") if over else (name.zh, name.en.lower())
+        zh, en = (f"{name.zh}解除", f"{name.en.lower()} resolved") if over else (name.zh, name.en.lower())
         said.append((f"{zh} {count(n)}", f"{en} {count(n)}"))
     return Reason("，".join(zh for zh, _ in said), ", ".join(en for _, en in said))

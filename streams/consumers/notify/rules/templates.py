@@ -132,7 +132,7 @@ class MessageTemplates:
             self._standing(tenant),
             Reason(
                 f"后续：该决定不会自动撤销，须有人查看：callwarden reviews show {id_}",
-                f"Next: it is not reversed by itself, a person must look: callwarden reviews show {id_}",
+                f"Next: it is not reversed automatically, a person must check: callwarden reviews show {id_}",
             ),
         )
         return Message(
@@ -173,7 +173,7 @@ class MessageTemplates:
         stopped = label(labels.STANDINGS, {"ban": "banned", "termination": "terminated"}.get(tenant.stopped or "", ""))
         zh = f"租户现状：在案违规 {count(tenant.on_record)} 次，待复核 {count(pending)} 件，退款冻结 {count(holds)} 项"
         en = (
-            f"Standing: {count(tenant.on_record)} violation{_s(tenant.on_record)} on record, {count(pending)} pending, "
+            f"Status: {count(tenant.on_record)} violation{_s(tenant.on_record)} on record, {count(pending)} pending, "
             f"{count(holds)} hold{_s(holds)} on refunds"
         )
         return Reason(f"{zh}，{stopped.zh}", f"{en}, {stopped.en.lower()}") if stopped.zh else Reason(zh, en)
@@ -191,15 +191,15 @@ class MessageTemplates:
             holds = sum(case.frozen for case in tenant.cases.values())
             if data.refunds == "released" and not holds:
                 return Reason("后续：退款冻结已全部解除", "Next: no hold on refunds is left")
-            return Reason("后续：该决定不再有效", "Next: the decision has no effect any more")
+            return Reason("后续：该决定不再有效", "Next: the decision is no longer in force")
         if tenant.stopped:
             return Reason(
                 "后续：在其撤销之前，度量规则与升级规则不再对该租户作出决定",
-                "Next: until it is reversed, measured rules and escalations decide nothing more for this tenant",
+                "Next: until it is reversed, measured rules and escalations make no decisions on this tenant",
             )
         nearest = self._nearest(tenant, data.decided_ms) if "record_violation" in data.actions else None
         if nearest is None:
-            return Reason("后续：无", "Next: nothing by itself")
+            return Reason("后续：无", "Next: nothing")
         escalation, counted = nearest
         tier = self._policy.tiers[escalation.tier]
         kind = label(labels.KINDS, tier.kind)

@@ -58,8 +58,8 @@ async def test_a_topic_that_was_cut_is_refused_until_somebody_accepts_what_is_un
     topics.put(TOPIC, 0, event("e6", "acme", "released", reverses="e0"), event("e7", "acme", "frozen"))
     cut(topics, 7)
     said = await refusal(tmp_path, topics)
-    assert "the next record to handle is 6, but what is before 7 was deleted" in said
-    assert "would be told refundable" in said
+    assert "the next record to handle is 6, but all records before 7 were deleted" in said
+    assert "would be answered as refundable" in said
     assert said.endswith("  callwarden billing --accept-loss --partition 0 --offset 7 --reason WHY")
     accepted = [Accepted(0, 7, "retention was set by mistake")]
     for _ in range(2):  # whoever leaves it in the command line is not refused
@@ -85,7 +85,7 @@ async def test_a_topic_that_was_made_anew_and_is_longer_by_now_is_refused_until_
     anew = filled(100)
     anew.put(TOPIC, 0, event("more", "acme", "frozen"))
     said = await refusal(tmp_path, anew)
-    assert "the record that was handled last is another one now" in said
+    assert "the last handled record has changed" in said
     assert said.endswith("  callwarden billing --accept-loss --partition 0 --offset 0 --reason WHY")
     for _ in range(2):
         async with serving(tmp_path, topics=anew, accepted=[Accepted(0, 0, "a new cluster")]) as billing:
@@ -100,7 +100,7 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_beginning_and_what_wa
     anew.put(TOPIC, 0, event("e0", "acme", "frozen"), event("new", "acme", "frozen"))
     said = await refusal(tmp_path, anew)
     assert "the topic ends at 2" in said
-    assert "a new, empty database knows what that topic says" in said
+    assert "a new, empty database is filled from the new topic alone" in said
     assert said.endswith("--accept-loss --partition 0 --offset 0 --reason WHY")
     async with serving(tmp_path, topics=anew, accepted=[Accepted(0, 0, "the cluster was recreated")]) as billing:
         assert len((await billing.refunds("acme"))["holds"]) == 7
@@ -117,7 +117,7 @@ async def test_another_cluster_is_refused_until_somebody_accepts_it_for_each_par
     topics.put(TOPIC, 1, event("e3", "acme", "frozen"))
     topics.delete_before(TOPIC, 1, 1)
     for accepted in ([], [Accepted(0, 0, "moved")]):
-        with pytest.raises(OtherCluster, match="those of the Kafka cluster this-one") as gone:
+        with pytest.raises(OtherCluster, match="offsets of the Kafka cluster this-one") as gone:
             async with serving(tmp_path, topics=topics, accepted=accepted):
                 pass
         said = consequence(gone.value)
@@ -133,8 +133,8 @@ async def test_another_cluster_is_refused_until_somebody_accepts_it_for_each_par
 @pytest.mark.parametrize(
     ("partition", "offset", "why"),
     [
-        (0, 3, "begins at 2, not at 3"),
-        (0, 1, "begins at 2, not at 1"),
+        (0, 3, "begins at offset 2; expected 3"),
+        (0, 1, "begins at offset 2; expected 1"),
         (1, 2, "callwarden.enforcement has no partition 1"),
     ],
 )
@@ -147,7 +147,7 @@ async def test_what_is_not_gone_is_not_accepted(database: Database, partition: i
 
 
 async def test_nothing_is_passed_over_that_is_there(database: Database) -> None:
-    with pytest.raises(PermanentError, match="nothing that is to be handled next, from 0 on, was deleted"):
+    with pytest.raises(PermanentError, match="no record from offset 0, the next one to handle, was deleted"):
         await accept(filled(), database, FROM, 4, "why", 1)
     await database.run(lambda connection: POSITIONS.begin(connection, {FROM: 3}, None))
     await accept(cut(filled(), 4), database, FROM, 4, "ask 13812345678", 5)

@@ -63,7 +63,7 @@ async def test_what_is_looked_up_is_read_out_of_the_bytes(tmp_path: Path) -> Non
     assert first["review_by_ms"] == T0 + 7 * 86_400_000
     assert (second["event_id"], second["reverses"], second["fault"]) == ("cwe-2", "cwe-1", None)
     assert (third["event_id"], third["kind"], third["status"], third["about"]) == ("r1", "review", "uphold", "cwe-1")
-    assert bad["fault"].startswith("no enforcement event of this release")
+    assert bad["fault"].startswith("expected an enforcement event of this release")
     assert {bad[name] for name in ("tenant_id", "event_id", "kind", "decided_ms")} == {None}
     assert bad["value"] == b'{"call from 13812345678": '
     database.close()
@@ -105,7 +105,7 @@ async def test_an_entry_that_leaves_a_number_out_is_refused(tmp_path: Path) -> N
     put(held, 0, event("a"))
     database = await filled(address(tmp_path), held)
     more = {**rows(database)[0], "number": 3, "offset": 7}
-    with pytest.raises(DBAPIError, match="the next number would be right"):
+    with pytest.raises(DBAPIError, match="expected the next number"):
         await database.run(lambda connection: connection.execute(insert(ENTRIES), [more]))
     database.close()
 
@@ -136,7 +136,9 @@ async def test_a_gap_is_refused_with_its_consequence_and_kept_once_it_is_accepte
     held = topics(1)
     put(held, 0, *(review(f"r{number}", "e") for number in range(6)))
     held.delete_before(REVIEWS, 0, 4)
-    with pytest.raises(PermanentError, match="a decision whose reversal is missing would seem to stand") as gone:
+    with pytest.raises(
+        PermanentError, match="a decision whose reversal is missing would appear to be in force"
+    ) as gone:
         await filled(address(tmp_path), held)
     assert "callwarden ledger accept-loss" in str(gone.value)
     database = Database(address(tmp_path), "ledger")

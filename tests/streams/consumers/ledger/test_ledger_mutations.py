@@ -38,7 +38,7 @@ async def test_a_ledger_that_is_behind_is_told_to_be(database: Database) -> None
     with database.reading() as connection:
         compared = await compare(held, connection, NAMES, {**await held.ends(list(held.logs))})
     assert compared.faults == [
-        "in.reviews-1: the topic holds offset 0, the newest of 2026-03-02 00:00:00 UTC, beyond the ledger's position "
+        "in.reviews-1: the topic has offset 0, the newest of 2026-03-02 00:00:00 UTC; the ledger's position is "
         "0: the ledger is behind, or its end was removed with its position"
     ]
     with database.reading() as connection:
@@ -55,7 +55,7 @@ async def test_entries_of_topics_that_are_gone_are_counted_and_a_lost_partition_
     with database.reading() as connection:
         compared = await compare(held, connection, NAMES, await held.ends(list(held.logs)))
     assert compared.absent == {"in.reviews": 3}
-    assert compared.faults == ["out.enforcement-1: the topic has 1 partitions, and not this one"]
+    assert compared.faults == ["out.enforcement-1: the topic has 1 partitions; expected this one among them"]
 
 
 async def test_a_running_ledger_gets_the_time_to_keep_what_has_just_come(

@@ -108,6 +108,6 @@ async def test_what_is_listed_otherwise_than_the_bytes_say_is_told(tmp_path: Pat
         connection.commit()
         connection.close()
         assert [fault.partition(": ")[2] for fault in verified(database).faults] == [
-            "kind beside the bytes say something else than the bytes",
-            "tenant_id beside the bytes say something else than the bytes",
+            "the columns kind differ from the stored bytes",
+            "the columns tenant_id differ from the stored bytes",
         ]

@@ -115,7 +115,7 @@ async def test_it_looks_again_and_again_and_not_before_all_is_kept(
             path.rmdir()
             while not path.is_file():
                 await asyncio.sleep(0.001)
-    assert logs[0]["event"] == "the heads cannot be published; it is tried again"
+    assert logs[0]["event"] == "the heads cannot be published; retrying"
     running.cancel()
     await asyncio.wait([running])
     assert len(list(heads.read_heads_file(path))) == 1

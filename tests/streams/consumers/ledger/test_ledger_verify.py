@@ -157,7 +157,7 @@ async def test_what_is_kept_as_unreadable_says_nothing_beside_its_bytes(tmp_path
     tamper(tmp_path, "UPDATE ledger_entry SET tenant_id = 'acme', kind = 'ban'")
     database = Database(address(tmp_path), "ledger")
     assert verified(database).faults == [
-        "out.enforcement-0 entry 1 (offset 0): tenant_id, kind beside the bytes say something else than the bytes"
+        "out.enforcement-0 entry 1 (offset 0): the columns tenant_id, kind differ from the stored bytes"
     ]
     database.close()
 
@@ -182,7 +182,7 @@ async def test_two_entries_that_changed_places_are_found(tmp_path: Path) -> None
     )
     tamper(tmp_path, *swap)
     database = Database(address(tmp_path), "ledger")
-    assert any("out.enforcement-1 entry 3 (offset 1): its offset is not above" in f for f in verified(database).faults)
+    assert any("out.enforcement-1 entry 3 (offset 1): expected an offset above" in f for f in verified(database).faults)
     database.close()
 
 
@@ -194,15 +194,15 @@ async def test_an_end_that_was_cut_off_is_found_by_published_heads_and_by_the_to
     tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF} AND number > 4")
     database = Database(address(tmp_path), "ledger")
     [cut] = verified(database).faults
-    assert cut.startswith("out.enforcement-1: the last entry has offset 3, but the record at offset 5 was kept")
+    assert cut.startswith("out.enforcement-1: the last entry has offset 3; expected an entry for offset 5")
     [fault, again] = verified(database, published).faults
     assert again == cut
     assert fault.startswith(
-        "out.enforcement-1: it ends with entry 4, but entry 6 was published: entries 5 to 6 are missing"
+        "out.enforcement-1: it ends with entry 4; expected the published entry 6: entries 5 to 6 are missing"
     )
     [told] = await against_topic(database, held, TP(DECISIONS, 1))
-    assert told.startswith("out.enforcement-1: the topic holds offsets 4 to 5 (2 records), the newest of ")
-    assert told.endswith(", and the ledger, which went up to 6, does not")
+    assert told.startswith("out.enforcement-1: the topic has offsets 4 to 5 (2 records), the newest of ")
+    assert told.endswith("; the ledger, which ends at 6, does not have them")
     assert await against_topic(database, held, TP(DECISIONS, 0)) == []
     database.close()
 
@@ -217,9 +217,9 @@ async def test_a_chain_that_was_made_anew_over_a_change_is_found_by_published_he
     assert verified(forged).faults == []
     [fault] = verified(forged, published).faults
     assert "out.enforcement-1 entry 6" in fault
-    assert "was published" in fault
+    assert "expected the published hash" in fault
     assert await against_topic(forged, held_topics(), TP(DECISIONS, 1)) == [
-        "out.enforcement-1 entry 3: the topic holds another time, key or value at offset 2"
+        "out.enforcement-1 entry 3: the topic has another time, key or value at offset 2"
     ]
     forged.close()
 
@@ -230,9 +230,9 @@ async def test_a_chain_that_is_gone_as_a_whole_is_found(tmp_path: Path) -> None:
     database.close()
     tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF}")
     database = Database(address(tmp_path), "ledger")
-    assert [fault.partition(":")[2].partition(",")[0] for fault in verified(database, published).faults] == [
+    assert [fault.partition(":")[2].partition(";")[0] for fault in verified(database, published).faults] == [
         " there is no entry",
-        " no entries are left",
+        " it has no entries",
     ]
     database.close()
 
@@ -246,7 +246,7 @@ async def test_what_the_topic_does_not_hold_is_found(tmp_path: Path) -> None:
     held.delete_before(REVIEWS, 0, 3)
     held.logs[tp].append(b"other")
     assert await against_topic(database, held, tp) == [
-        "in.reviews-0 entry 6: the topic holds another time, key or value at offset 5"
+        "in.reviews-0 entry 6: the topic has another time, key or value at offset 5"
     ]
     database.close()
 
@@ -304,7 +304,9 @@ def test_a_file_of_heads_is_appended_to_and_read(tmp_path: Path) -> None:
     heads.append(path, lines[0])
     with path.open("ab") as torn:
         torn.write(b'{"day":"2026')
-    with pytest.raises(HeadsFault, match=r"heads.jsonl:2:8: .*; a line that `callwarden ledger run` has written"):
+    with pytest.raises(
+        HeadsFault, match=r"heads.jsonl:2:8: .*; expected a line that `callwarden ledger run` has written"
+    ):
         list(heads.read_heads_file(path))
     heads.append(path, lines[1])
     path.write_bytes(path.read_bytes().replace(b'{"day":"2026\n', b""))
@@ -361,15 +363,15 @@ async def test_the_command_says_what_it_found(tmp_path: Path, monkeypatch: pytes
     assert (await said("--heads", str(path)))[0] == 2
     done = CliRunner().invoke(build("ledger"), ["ledger", "verify", "--database", f"sqlite:///{tmp_path / 'none.db'}"])
     assert done.exit_code == 2
-    assert "none.db holds no ledger; `callwarden ledger run` fills" in done.output
+    assert "none.db contains no ledger; expected the database that `callwarden ledger run` fills" in done.output
     assert not (tmp_path / "none.db").exists()
 
 
 @pytest.mark.parametrize(
     ("cut", "told"),
     [
-        ("number > 4", "the topic holds offsets 4 to 5 (2 records), the newest of"),
-        ("number > 0", "the topic holds offsets 0 to 5 (6 records), the newest of"),
+        ("number > 4", "the topic has offsets 4 to 5 (2 records), the newest of"),
+        ("number > 0", "the topic has offsets 0 to 5 (6 records), the newest of"),
     ],
 )
 def test_the_command_names_what_was_removed_with_its_position(
@@ -449,7 +451,7 @@ async def test_an_export_is_not_written_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("of", "said"),
     [
-        ("postgresql://u:topsecret@h:none/x", "that is no address of a database"),
+        ("postgresql://u:topsecret@h:none/x", "not the address of a database"),
         ("mysql://u:topsecret@h/x", "no address of a database"),
     ],
 )

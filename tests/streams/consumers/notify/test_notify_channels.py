@@ -157,7 +157,7 @@ async def test_no_connection_no_answer_and_no_tls_are_said_without_the_address(
         assert await said_of(f"http://127.0.0.1:{port}/hook?key={TOKEN}") == "no answer within 0.2 s"
     monkeypatch.setattr("streams.consumers.notify.channels.base.TIMEOUT", TIMEOUT)
     assert await said_of(f"http://127.0.0.1:{port}/hook?key={TOKEN}") == "no connection: Connection refused"
-    assert await said_of(f"http://{TOKEN}.invalid/hook") == "no connection: its name leads nowhere"
+    assert await said_of(f"http://{TOKEN}.invalid/hook") == "no connection: its name cannot be resolved"
 
     async def babble(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"what?\r\n")

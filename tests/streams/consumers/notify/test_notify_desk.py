@@ -202,7 +202,7 @@ def test_what_is_told_has_the_numbers_the_standing_and_what_happens_next_in_both
     office.take(0, decision("p", "ban", 0, pending=True), escalation("e", 0, ["x", "y", "z"]))
     zh, en = ("\n".join(getattr(line, each) for line in office.messages[0].lines) for each in ("zh", "en"))
     assert "租户现状：在案违规 1 次，待复核 1 件，退款冻结 1 项" in zh
-    assert "Standing: 1 violation on record, 1 pending, 1 hold on refunds" in en
+    assert "Status: 1 violation on record, 1 pending, 1 hold on refunds" in en
     assert "须在 1970-01-08 00:00 UTC 前复核" in zh
     assert "review it by 1970-01-08 00:00 UTC" in en
     office.take(1, alert("a", "firing", 1, rule="unknown"), decision("r", "reversal", 1, reverses="e"))
@@ -217,7 +217,7 @@ def test_a_refused_application_is_no_step_to_an_escalation() -> None:
     office.take(0, decision("n", "admission_rejected", 0, tier=None, actions=("reject_numbers",)))
     office.take(1, decision("w", "warning", 1))
     refused, warned = (message.lines[-1].en for message in office.messages)
-    assert refused == "Next: nothing by itself"
+    assert refused == "Next: nothing"
     assert warned == "Next: 3 violations within 30 d bring termination (for review); counted so far: 1"
 
 

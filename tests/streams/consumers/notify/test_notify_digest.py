@@ -68,7 +68,7 @@ def test_a_summary_counts_all_that_was_silent() -> None:
     silent = [SilentMessage(f"t{n % 13}", "blind_calling", "warning", "warning", n, f"d{n}") for n in range(40)]
     silent += [SilentMessage("t0", "x", "pending", "critical", 1, "p")]
     said = summary(silent, 5)
-    assert "41 repetitions not told one by one, of 13 tenants" in said.title.en
+    assert "41 repetitions not sent one by one, of 13 tenants" in said.title.en
     assert [line.en for line in said.lines] == ["warning 40, pending review 1", "and 3 more tenants"]
     assert said.items[0].text.en == "tenant t0: 5"
     assert said.items[0].severity == "critical"

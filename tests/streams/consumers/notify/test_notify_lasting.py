@@ -72,7 +72,7 @@ async def test_what_was_silent_is_summed_up_once_a_day(database: Database) -> No
     await notifier.later(DAY)
     await notifier.later(DAY)
     assert [m.what for m in ear.heard] == ["warning", "summary"]
-    assert "4 repetitions not told one by one, of 1 tenant" in ear.heard[1].title.en
+    assert "4 repetitions not sent one by one, of 1 tenant" in ear.heard[1].title.en
     with database.reading() as connection:
         assert connection.execute(select(func.count()).select_from(SILENT)).scalar() == 0
 
@@ -120,7 +120,7 @@ async def test_what_fires_ends_when_words_of_it_were_deleted(database: Database)
     assert await alerts_have_ended(notifier, manager)
     await notifier.later(MANNERS.delay_ms)
     assert [m.what for m in ear.heard] == ["pending", "alert", "records_lost", "records_lost"]
-    assert "the alerts told before are taken for over" in ear.heard[-1].lines[-1].en
+    assert "all earlier alerts are considered resolved" in ear.heard[-1].lines[-1].en
 
 
 async def test_what_fires_ends_when_the_policy_is_another(database: Database) -> None:

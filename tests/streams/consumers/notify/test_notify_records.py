@@ -211,7 +211,7 @@ async def test_deleted_records_are_told(database: Database) -> None:
     (await database.run(lambda connection: notifier.consumer.gone(connection, gone)))()
     await notifier.later()
     assert [m.what for m in ear.heard] == ["records_lost"]
-    assert "alerts-3: the next record to handle is 5, but what is before 9 was deleted" in ear.heard[0].lines[0].en
+    assert "alerts-3: the next record to handle is 5, but all records before 9 were deleted" in ear.heard[0].lines[0].en
     assert notifier.metric("callwarden_notify_lost_total") == 1
 
 
