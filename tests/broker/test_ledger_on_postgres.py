@@ -91,7 +91,7 @@ async def test_no_entry_can_be_changed_or_deleted(database: Database, change: st
 
 async def test_an_entry_that_leaves_a_number_out_is_refused(database: Database) -> None:
     more = {**rows(database)[0], "number": 4, "offset": 70}
-    with pytest.raises(DBAPIError, match="the next number would be right"):
+    with pytest.raises(DBAPIError, match="expected the next number"):
         await database.run(lambda connection: connection.execute(insert(ENTRIES), [more]))
 
 

@@ -45,7 +45,7 @@ def test_a_refusal_after_the_settings_is_one_too_and_says_what_would_be_right() 
     line = json.loads(said)
     assert (status, line["exit_status"]) == (2, 2)
     assert line["error"].startswith("callwarden notify: no notification channel is set, nothing will be sent; ")
-    assert line["hint"].endswith("would be right")
+    assert line["hint"].startswith("expected CALLWARDEN_NOTIFY_ALERTMANAGER_URLS")
 
 
 def test_a_policy_that_is_not_there_is_one_too(tmp_path: Path) -> None:
