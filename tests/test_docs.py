@@ -1,6 +1,5 @@
 """The documents must not promise what is not there, nor be silent about what is."""
 
-import ast
 import json
 import os
 import re
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from monitor.adapters import NAMES
 from monitor.decoding.input_topics import INPUTS
@@ -18,7 +18,7 @@ from monitor.policy.metrics import METRICS
 from monitor.policy.model import Rule
 from monitor.text.durations import format_duration
 from schemas.outputs import Enforcement, EnforcementData
-from streams.cli.app import COMMANDS
+from streams.cli.app import COMMANDS, build
 from streams.kafka.topic_names import OUTPUTS
 
 ROOT = Path(__file__).parents[1]
@@ -90,16 +90,9 @@ def test_no_make_target_is_promised_that_is_not_in_the_makefile(document: Path) 
 
 
 def subcommands(command: str) -> list[str]:
-    """The names under a command that has several, as its module registers them."""
-    tree = ast.parse(next((ROOT / "streams" / "cli").glob(f"*/{command.replace('-', '_')}.py")).read_text("utf-8"))
-    names = []
-    for node in tree.body:
-        if not isinstance(node, ast.FunctionDef):
-            continue
-        for mark in node.decorator_list:
-            if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "app.command":
-                names.append(str(ast.literal_eval(mark.args[0])) if mark.args else node.name)
-    return names
+    """The names under a command that has several."""
+    found = typer.main.get_command(build(command)).commands[command]  # type: ignore[attr-defined]
+    return list(getattr(found, "commands", ()))
 
 
 def test_no_command_is_missing_from_the_page_of_commands() -> None:

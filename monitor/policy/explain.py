@@ -1,6 +1,7 @@
 """A policy as it applies to one tenant at one time: the rules with overrides and exemptions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from monitor.policy.describe import escalation_words, rule_words
 from monitor.policy.model import Exemption, Override, Policy, Rule
@@ -8,43 +9,76 @@ from monitor.policy.serialize import rule_plain
 from monitor.text.durations import format_instant
 
 
-def explain(policy: Policy, tenant: str, at_ms: int) -> Iterator[str]:
-    """Lines for people. An override or exemption applies to window ends before its expiry."""
-    yield f"tenant {tenant}, {format_instant(at_ms)}, policy {policy.id} {policy.version}"
-    for rule in policy.rules:
+def explain(policy: Policy, tenant: str, at_ms: int) -> dict[str, Any]:
+    """For programs, as plain values. An override or exemption applies to window ends before its expiry."""
+    return {
+        "tenant_id": tenant,
+        "at_ms": at_ms,
+        "policy": {"id": policy.id, "version": policy.version, "sha256": policy.sha256},
+        "rules": [_rule(policy, rule, tenant, at_ms) for rule in policy.rules],
+        "escalations": [
+            {
+                "rule_id": escalation.id,
+                "mode": escalation.mode,
+                "words": escalation_words(escalation, policy.tiers[escalation.tier])._asdict(),
+            }
+            for escalation in policy.escalations
+        ],
+    }
+
+
+def explain_lines(explained: Mapping[str, Any]) -> Iterator[str]:
+    """What `explain` returned, for people."""
+    policy = explained["policy"]
+    instant = format_instant(explained["at_ms"])
+    yield f"tenant {explained['tenant_id']}, {instant}, policy {policy['id']} {policy['version']}"
+    for rule in explained["rules"]:
         yield ""
-        yield from _rule(policy, rule, tenant, at_ms)
-    for escalation in policy.escalations:
-        words = escalation_words(escalation, policy.tiers[escalation.tier])
-        yield from ("", f"escalation {escalation.id} [{escalation.mode}]", f"  {words.zh}", f"  {words.en}")
+        yield f"rule {rule['rule_id']} [{'exempt: neither decides nor alerts' if rule['exempt'] else rule['mode']}]"
+        yield from _words(rule)
+        if override := rule["override"]:
+            yield f"  override, {_signed(override)}"
+            yield from (f"    {each['field']}: {each['from']} -> {each['to']}" for each in override["changes"])
+        for exemption in rule["exemptions"]:
+            yield f"  exemption, {_signed(exemption)}"
+    for escalation in explained["escalations"]:
+        yield from ("", f"escalation {escalation['rule_id']} [{escalation['mode']}]")
+        yield from _words(escalation)
 
 
-def _rule(policy: Policy, rule: Rule, tenant: str, at_ms: int) -> Iterator[str]:
+def _rule(policy: Policy, rule: Rule, tenant: str, at_ms: int) -> dict[str, Any]:
     override = next((o for o in policy.overrides if o.tenant == tenant and o.rule.id == rule.id), None)
     holds = override.rule if override is not None and at_ms < override.expires_ms else rule
     exemptions = [e for e in policy.exemptions if e.tenant == tenant and rule.id in e.rules]
-    exempt = any(at_ms < e.expires_ms for e in exemptions)
     behaviour = policy.behaviours[holds.behaviour]
-    words = rule_words(holds, behaviour, policy.tiers[behaviour.tier])
-    yield f"rule {rule.id} [{'exempt: neither decides nor alerts' if exempt else holds.mode}]"
-    yield f"  {words.zh}"
-    yield f"  {words.en}"
-    if override is not None:
-        yield f"  override, {_signed(override, at_ms)}"
-        yield from (f"    {change}" for change in _changes(rule, override.rule))
-    for exemption in exemptions:
-        yield f"  exemption, {_signed(exemption, at_ms)}"
+    return {
+        "rule_id": rule.id,
+        "mode": holds.mode,
+        "exempt": any(at_ms < e.expires_ms for e in exemptions),
+        "words": rule_words(holds, behaviour, policy.tiers[behaviour.tier])._asdict(),
+        "override": override and _item(override, at_ms) | {"changes": _changes(rule, override.rule)},
+        "exemptions": [_item(exemption, at_ms) for exemption in exemptions],
+    }
 
 
-def _signed(item: Override | Exemption, at_ms: int) -> str:
-    until = f"until {format_instant(item.expires_ms)}"
-    if at_ms >= item.expires_ms:
-        until = f"EXPIRED {format_instant(item.expires_ms)}"
-    return f"{until}, owner {item.owner}: {item.reason}"
+def _item(item: Override | Exemption, at_ms: int) -> dict[str, Any]:
+    return {
+        "owner": item.owner,
+        "reason": item.reason,
+        "expires_ms": item.expires_ms,
+        "expired": at_ms >= item.expires_ms,
+    }
 
 
-def _changes(rule: Rule, override: Rule) -> Iterator[str]:
+def _changes(rule: Rule, override: Rule) -> list[dict[str, Any]]:
     old, new = rule_plain(rule), rule_plain(override)
-    for key, value in old.items():
-        if value != new[key]:
-            yield f"{key}: {value} -> {new[key]}"
+    return [{"field": key, "from": value, "to": new[key]} for key, value in old.items() if value != new[key]]
+
+
+def _words(explained: Mapping[str, Any]) -> Iterator[str]:
+    yield from (f"  {explained['words']['zh']}", f"  {explained['words']['en']}")
+
+
+def _signed(item: Mapping[str, Any]) -> str:
+    until = format_instant(item["expires_ms"])
+    return f"{'EXPIRED' if item['expired'] else 'until'} {until}, owner {item['owner']}: {item['reason']}"

@@ -13,7 +13,7 @@ from monitor.policy.file.yaml_source import MAX_BYTES, YamlPath, YamlSource, par
 from monitor.policy.model import Policy
 from monitor.policy.serialize import canonical, to_plain
 
-__all__ = ["PolicyError", "from_plain", "load", "loads", "to_plain"]
+__all__ = ["PolicyError", "from_plain", "load", "load_bytes", "loads", "to_plain"]
 
 BUILT_IN = "access-rules.yaml"
 CATALOGUE = "prohibited-businesses.yaml"
@@ -32,7 +32,12 @@ def load(path: str | None) -> Policy:
     except OSError as error:
         said = f"cannot be read: {error.strerror or error}"
         raise PolicyError([PolicyFault(path, 1, 1, said)]) from None
-    return loads(_decode(raw, path), path)
+    return load_bytes(raw, path)
+
+
+def load_bytes(raw: bytes, name: str) -> Policy:
+    """The policy in the content of a file, named ``name`` in faults. Raises `PolicyError` with every fault."""
+    return loads(_decode(raw, name), name)
 
 
 def loads(text: str, name: str) -> Policy:

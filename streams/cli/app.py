@@ -19,53 +19,53 @@ from streams.cli.terminal import guard
 # command itself is its docstring. A module with one command calls it `run`; one with several exposes `app`.
 GROUPS: Final = {
     "judge": (
-        "Files on this machine",
+        "Judge files",
         {
             "replay": "Judge files of records, or topics, and write every decision with its reason.",
             "backtest": "Compare two policies on the same records.",
             "report": "Make one self-contained HTML page of a replay.",
             "simulate": "Write labelled traffic of honest and bad tenants.",
-            "demo": "Simulate, judge with a live view, report.",
+            "demo": "Simulate, judge with a live view, and make the report.",
             "map": "Check how a mapping turns a file into records.",
         },
     ),
     "policy": (
         "Policies",
         {
-            "policy": "Check, show, compare and explain policies; have the workers decide by another.",
+            "policy": "Check, show, compare and explain policies; change the policy of the workers.",
         },
     ),
     "operate": (
-        "Operations",
+        "Operate workers and topics",
         {
-            "worker": "Judge what comes in on Kafka, as one of as many workers as one likes.",
-            "topics": "Make and check the topics of a Kafka cluster.",
-            "state": "Take the workers' state out into a file, bring it back, or to another number of partitions.",
+            "worker": "Judge the records of the input topics; start as many as you like.",
+            "topics": "Create and check the topics of a Kafka cluster.",
+            "state": "Export, restore and rescale the workers' state.",
             "audit": "Prove that no decision was lost, invented or changed.",
-            "compare": "Say how the decisions of two workers differ.",
-            "dead-letter": "Look at records that could not be read, and write them back.",
+            "compare": "Compare the decisions of two workers.",
+            "dead-letter": "List records that could not be read, and write them back.",
             "skip": "Send a record that stops its partition to the dead letters.",
-            "accept": "Let a worker go on although something is lost.",
-            "end-outage": "Say that no calls are coming, rather than that they are away.",
-            "settings": "Show all settings, where each comes from, and what it means.",
+            "accept": "Let a worker continue after a loss of state or of input records.",
+            "end-outage": "Tell the workers that no calls are missing.",
+            "settings": "Show all settings, where each value comes from, and what it means.",
             "schema": "Export JSON Schemas, the AsyncAPI document and the table of metrics.",
         },
     ),
     "consume": (
         "Consumers and reviews",
         {
-            "billing": "Tell whose refunds are frozen: a reference consumer, with an API.",
-            "notify": "Tell people of alerts and decisions as they happen.",
-            "ledger": "Keep, verify and show the record of every decision, review and reversal.",
-            "reviews": "Look at decisions, and uphold or overturn them.",
+            "billing": "Answer whose refunds are frozen: a reference consumer with an API.",
+            "notify": "Send alerts and decisions to people as they happen.",
+            "ledger": "Store, verify and show every decision, review and reversal.",
+            "reviews": "List decisions, and uphold or overturn them.",
         },
     ),
     "develop": (
-        "Development",
+        "Develop",
         {
-            "live": "All on a Kafka node of its own: topics, worker, traffic, decisions.",
+            "live": "Run everything on a Kafka node of its own: topics, worker, traffic, decisions.",
             "dev-kafka": "Run a real Kafka node for development, without Docker.",
-            "traffic": "Send simulated traffic to Kafka, the past day and then in real time.",
+            "traffic": "Send simulated traffic to Kafka: the past day, then in real time.",
             "tail": "Show decisions and alerts as they come out of Kafka.",
         },
     ),
@@ -95,7 +95,6 @@ def build(chosen: str | None) -> typer.Typer:
         name="callwarden",
         cls=_Grouped,
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # or `[default: 8]` in a help would be taken for markup, and vanish
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -104,9 +103,12 @@ def build(chosen: str | None) -> typer.Typer:
 
     @app.callback(invoke_without_command=True)
     def top(
-        version: bool = typer.Option(False, "--version", help="Show the version and exit."),
+        version: bool = typer.Option(False, "--version", "-V", help="Show the version and exit."),
         settings: str = typer.Option(
-            "", "--settings", metavar="FILE", help="A YAML file of settings; CALLWARDEN_SETTINGS."
+            "",
+            "--settings",
+            metavar="FILE",
+            help="A YAML file of settings.  [default: CALLWARDEN_SETTINGS, else callwarden.yaml here, if it exists]",
         ),
     ) -> None:
         if settings:
@@ -138,7 +140,7 @@ def _named_only() -> None:
 
 
 def main() -> None:
-    """Run `callwarden`. Exit status: 0 done, 2 wrong usage or policy, 3 a dependency out of reach, 1 else."""
+    """Run `callwarden`. Exit status: `docs/reference/commands.md`."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
             stream.reconfigure(errors="backslashreplace")  # a terminal that has no Chinese ends no command
@@ -146,7 +148,7 @@ def main() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     guard()
     try:
-        build(_chosen(sys.argv[1:]))()
+        build(_chosen(_to_complete() or sys.argv[1:]))(prog_name="callwarden")
     except OSError as error:
         # A path that cannot be read or written is no fault of the program's: a sentence, not a traceback.
         message, status = told(error)
@@ -173,6 +175,14 @@ def _is_text(argument: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _to_complete() -> list[str]:
+    """The words so far, if a shell asks how to complete them."""
+    if "_CALLWARDEN_COMPLETE" not in os.environ:
+        return []
+    words = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
+    return words.split()[1:]
 
 
 def _chosen(arguments: list[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""A file that is touched while a command's loop turns: a command that serves no page is seen to be alive by it."""
+"""A file that a running command touches: the health check of a command that serves no page."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,9 +12,7 @@ _BEAT_S = 5.0
 
 Alive = Annotated[
     str | None,
-    typer.Option(
-        "--alive", metavar="FILE", help="Touch this file every 5 s: for a health check, which looks how old it is."
-    ),
+    typer.Option("--alive", metavar="FILE", help="Touch this file every 5 s, for a health check of its age."),
 ]
 
 
@@ -31,7 +29,7 @@ async def beating(file: str | None) -> AsyncIterator[None]:
         path.touch()
     except OSError as error:
         raise PermanentError(
-            f"--alive {file}: {error.strerror or error}; a file where this user may write would be right"
+            f"--alive {file}: {error.strerror or error}; expected a file that this user may write"
         ) from None
     beat = asyncio.create_task(_beat(path))
     try:

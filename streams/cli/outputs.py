@@ -1,16 +1,29 @@
-"""Files that commands write once: what is of its moment, and cannot be made again, is not written over.
+"""What commands write: JSON documents, and files.
 
-What comes out of the same input the same again, such as a replay's folder or its page, is.
+A file that cannot be created a second time, such as an export, is never overwritten. Output that the same input
+produces again, such as the folder of a replay, is.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+import typer
+
 from monitor.text.private_files import open_private
 from streams.cli.inputs import fail, told
+
+
+def print_json(document: object) -> None:
+    """Print the document of ``--json``: one line of UTF-8, whatever the encoding of standard output is."""
+    import msgspec
+    import orjson
+
+    data = orjson.dumps(document, default=msgspec.to_builtins)
+    typer.echo(data.decode() if sys.stdout.isatty() else data)
 
 
 def must_be_new(path: Path) -> None:

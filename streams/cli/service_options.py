@@ -18,7 +18,7 @@ def _errors_as_logs(context: typer.Context, option: bool) -> bool:
     return option
 
 
-JsonLogs = Annotated[bool, typer.Option("--json-logs", callback=_errors_as_logs, help="CALLWARDEN_LOG_FORMAT=json.")]
+JsonLogs = Annotated[bool, typer.Option("--json-logs", callback=_errors_as_logs, help="As CALLWARDEN_LOG_FORMAT=json.")]
 
 
 @contextmanager

@@ -22,6 +22,8 @@ __all__ = ["NOT_SETTINGS", "GivenSettings", "Settings", "SettingsError", "load",
 
 FILE: Final = PREFIX + "SETTINGS"
 """The variable that names the file."""
+DEFAULT_FILE: Final = "callwarden.yaml"
+"""The file in the working directory that is read if the variable names none."""
 NOT_SETTINGS: Final = frozenset(
     PREFIX + name
     for name in ("PSEUDONYM_KEY", "REQUIRE_SERVICES", "TEST_ATTACK_S", "TEST_BROKER", "TEST_NOW_MS", "TEST_SEED")
@@ -63,7 +65,8 @@ class GivenSettings:
 
 
 def load(options: Mapping[str, object] | None = None) -> Settings:
-    """The settings of the file that the environment names, overridden by the environment, then by the command line.
+    """The settings of the file that the environment names, or of the default file if it exists, overridden by the
+    environment, then by the command line.
 
     ``options`` are by field name; None is an option that was not given. Raises SettingsError with all faults.
     """
@@ -114,7 +117,7 @@ def _pem(error: ssl.SSLError) -> str:
 
 def _of_file(given: GivenSettings) -> Iterator[str]:
     """Add the settings of the file; yields its faults."""
-    path = os.environ.get(FILE)
+    path = os.environ.get(FILE) or (DEFAULT_FILE if Path(DEFAULT_FILE).exists() else None)
     if not path:
         return
     try:

@@ -221,10 +221,10 @@ async def test_dead_letters_are_listed_and_written_back_once(world: World) -> No
     assert "•78" in listed
     assert "\x1b" not in listed
     assert f"{world.prefix}elsewhere\\x1b[2J-0-1" in listed
-    (only,) = world.run("dead-letter", "list", "--topic", world.prefix + "reviews", "--json").splitlines()
-    told = json.loads(only)
+    listed = json.loads(world.run("dead-letter", "list", "--topic", world.prefix + "reviews", "--json"))
+    (told,) = listed["dead_letters"]
     assert (told["id"], told["offset"], told["retried"]) == ("1-1", 3, False)
-    assert len(world.run("dead-letter", "list", "--limit", "1", "--json").splitlines()) == 1
+    assert len(json.loads(world.run("dead-letter", "list", "--limit", "1", "--json"))["dead_letters"]) == 1
 
     world.run("dead-letter", "retry", status=2)
     world.run("dead-letter", "retry", "--all", status=1)  # nobody is there to say yes
@@ -399,8 +399,8 @@ async def test_a_worker_skips_what_it_is_told_and_reads_it_when_it_is_written_ba
     try:
         (letter,) = await world.records("dead-letter", number, 1)
         assert letter.value == call("c1", now_ms - 1000)
-        (told,) = world.run("dead-letter", "list", "--json").splitlines()
-        assert json.loads(told)["reason"] == "skipped: it stops the worker"
+        (told,) = json.loads(world.run("dead-letter", "list", "--json"))["dead_letters"]
+        assert told["error"] == "skipped: it stops the worker"
         assert "1 written back" in world.run("dead-letter", "retry", "--all", "--yes")
         said = world.run("skip", *partition, "--offset", "0", "--reason", "too late", "--wait", FOR_EVER, status=1)
         assert re.search(rf"refused: partition {number}: .*was read already.*; nothing has changed there", said)

@@ -69,7 +69,9 @@ class Reviewer:
         if status == 2 and "contains no ledger" in said:
             return []
         assert status == 0, said
-        return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+        [document] = [line for line in said.splitlines() if line.startswith("{")]
+        listed: list[dict[str, Any]] = json.loads(document)["decisions"]
+        return listed
 
     async def list_until(self, count: int, *filters: str) -> list[dict[str, Any]]:
         """What is listed once there are so many."""

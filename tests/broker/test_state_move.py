@@ -127,8 +127,8 @@ def compared(done: subprocess.CompletedProcess[str]) -> int:
 
 def cases(done: subprocess.CompletedProcess[str]) -> dict[str, tuple[str, str]]:
     """Of each tenant the last case that `reviews list --json` tells: its id and what is so now."""
-    lines = [json.loads(line) for line in fine(done).splitlines()]
-    return {one["data"]["tenant_id"]: (one["enforcement_id"], one["status"]) for one in lines}
+    decisions = json.loads(fine(done))["decisions"]
+    return {one["data"]["tenant_id"]: (one["enforcement_id"], one["status"]) for one in decisions}
 
 
 def judged_since(decisions: Sequence[ConsumerRecord], upheld: str) -> bool:

@@ -61,7 +61,7 @@ def test_topics_are_made_once_and_are_as_they_must_be(address: str) -> None:
     assert (status, said.count("there is no such topic")) == (1, 1)
     status, said, wrong = callwarden("topics", "create", "--replication-factor", "1", "--partitions", "3")
     assert (status, wrong) == (0, "")
-    assert said.count("made ") == 13
+    assert said.count("created ") == 13
     assert "all 13 topics are as they must be, with 3 partitions" in said
     assert callwarden("topics", "check") == (0, "all 13 topics are as they must be, with 3 partitions\n", "")
     # Again, and with another number: what is there stays.
@@ -96,7 +96,7 @@ async def test_the_platforms_own_topics_say_how_many_partitions(address: str) ->
     await make(address, f"{callwarden.prefix}cdr", 4)
     status, said, wrong = callwarden("topics", "create", "--replication-factor", "1")
     assert status == 1
-    assert f"made {callwarden.prefix}state: 4 partitions" in said
+    assert f"created {callwarden.prefix}state: 4 partitions" in said
     assert f"{callwarden.prefix}cdr: message.timestamp.type is CreateTime" in wrong
     assert "partitions, and must have" not in wrong
     await configure(address, f"{callwarden.prefix}cdr", message_timestamp_type="LogAppendTime", retention_ms="-1")
@@ -109,7 +109,7 @@ async def test_a_partition_count_that_is_not_the_states_is_refused(address: str)
     await make(address, f"{callwarden.prefix}cdr", 3)
     status, said, wrong = callwarden("topics", "create", "--replication-factor", "1")
     assert status == 1
-    assert f"made {callwarden.prefix}alerts: 2 partitions" in said
+    assert f"created {callwarden.prefix}alerts: 2 partitions" in said
     assert f"{callwarden.prefix}cdr: it has 3 partitions, and must have 2, like all the others" in wrong
     assert "It cannot be mended where records lie in it" in wrong
 
@@ -120,7 +120,7 @@ async def test_nothing_is_made_beside_inputs_that_differ(address: str) -> None:
     await make(address, f"{callwarden.prefix}reviews", 2)
     status, said, wrong = callwarden("topics", "create", "--replication-factor", "1")
     assert (status, said) == (1, "")
-    assert "nothing was made: the input topics must have the same number of partitions" in wrong
+    assert "no topic was created: the input topics must have the same number of partitions" in wrong
     assert f"{callwarden.prefix}cdr 3, {callwarden.prefix}reviews 2" in wrong
     assert f"{callwarden.prefix}state" in callwarden("topics", "check")[2], "it was made"
 
@@ -129,7 +129,7 @@ def test_no_topics_are_made_whose_names_would_run_together(address: str) -> None
     callwarden = Callwarden(address)
     status, said, wrong = callwarden("topics", "create", "--replication-factor", "1", "--output-prefix", "canary")
     assert (status, said) == (1, "")
-    assert "nothing was made: with the prefix `canary` topics would be called canarycontrol" in wrong
+    assert "no topic was created: with the prefix `canary` topics would be called canarycontrol" in wrong
     assert "all 13" not in callwarden("topics", "check")[1], "it made those of the inputs"
 
 

@@ -63,7 +63,7 @@ def test_a_broker_that_is_away_is_status_3_and_one_line(command: tuple[str, ...]
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [
-        (["--out", "out"], "nothing to judge: expected FILE..., or --from-topics"),
+        (["--out", "out"], "no records: expected FILE..., or --from-topics"),
         (["a.jsonl", "--from-topics", "--out", "out"], "FILE: not with --from-topics"),
         (["--from-topics", "--windows", "--jobs", "2", "--out", "out"], "--windows, --jobs: not with --from-topics"),
         (["a.jsonl", "--to-watermark", "--out", "out"], "--to-watermark: only with --from-topics"),
@@ -125,7 +125,7 @@ def test_a_policy_with_a_fault_is_not_applied(tmp_path: Path) -> None:
 
 
 def test_a_policy_is_not_withdrawn_with_an_empty_reason(nobody: str) -> None:
-    wanted = "--reason: expected why; it is noted with it\n"
+    wanted = "--reason: expected why; it is kept\n"
     assert callwarden("policy", "withdraw", "--reason", "", "--bootstrap", nobody) == (2, wanted)
 
 

@@ -144,6 +144,10 @@ def test_what_was_given_up_is_listed_and_told_again_but_what_is_over(
     assert first.startswith("2026-03-02T00:00:00Z  webhook         ban")
     assert first.endswith("封号 / Ban")
     assert second.endswith("acme  封号 / Ban  (over by now)")
+    listed = json.loads(run("--given-up", "--json")[1])["messages"]
+    assert [(each["what"], each["tenant_id"], each["over"]) for each in listed] == [
+        ("ban", number, False), ("alert", "acme", True),
+    ]  # fmt: skip
     assert (
         run("--tell-again")[1].splitlines()[-1] == "told again: 1, by the notifier that runs; 1 over by now, and left"
     )

@@ -1,5 +1,6 @@
 """`callwarden policy`: exit statuses, and that what it prints is what holds."""
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -48,6 +49,22 @@ def test_check_prints_every_fault_and_exits_2(
         captured = capsys.readouterr()
         assert captured.out == ""
         assert [line.split(": ")[0] for line in captured.err.splitlines()] == [f"{file}:2:10", f"{file}:4:22"]
+
+
+def test_check_reads_several_files_and_standard_input_and_goes_through_all(
+    house: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(HEAD.replace('"1"', "1"), "utf-8")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(HEAD.replace("house", "piped").encode())))
+    assert run(monkeypatch, "check", str(bad), "-", house, str(tmp_path / "none.yaml")) == 2
+    captured = capsys.readouterr()
+    good = [line.partition(",")[0] for line in captured.out.splitlines()]
+    assert good == ["-: good: piped 1", f"{house}: good: house 1"]
+    wrong = [line for line in captured.err.splitlines() if ": note: " not in line]
+    assert [line.split(": ")[0] for line in wrong] == [f"{bad}:2:10", f"{tmp_path / 'none.yaml'}:1:1"]
+    assert run(monkeypatch, "check", "-", "-") == 2
+    assert capsys.readouterr().err == "-: standard input can be read once; expected it once\n"
 
 
 def test_check_of_a_good_file_says_so_and_notes_what_was_hardly_meant(
@@ -227,8 +244,10 @@ def test_match_names_row_term_and_the_word_that_takes_it_away(
     house: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def matched(text: str) -> list[str]:
-        assert run(monkeypatch, "match", text, "--policy", house) == 0
-        return capsys.readouterr().out.splitlines()
+        status = run(monkeypatch, "match", text, "--policy", house)
+        lines = capsys.readouterr().out.splitlines()
+        assert status == lines[-1].startswith("prohibited")
+        return lines
 
     assert matched("Cash-Loan") == [
         "certain: loans (贷款; loans): is `cash loan`",

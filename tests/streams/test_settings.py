@@ -305,6 +305,28 @@ def test_the_file_stands_below_the_environment_and_that_below_the_command_line(
     assert found.source("sasl_user") == found.source("partitions") == "default"
 
 
+def test_a_file_of_that_name_in_the_working_directory_is_read_if_no_other_is_named(
+    given: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load().idle_after_ms == 30_000
+    (tmp_path / "callwarden.yaml").write_text("idle_after: 40s\n")
+    settings, sources = read()
+    assert (settings.idle_after_ms, sources.source("idle_after_ms")) == (40_000, "callwarden.yaml:1:13")
+    (tmp_path / "other.yaml").write_text("idle_after: 50s\n")
+    given["SETTINGS"] = "other.yaml"
+    assert load().idle_after_ms == 50_000
+    given["SETTINGS"] = "/dev/null"
+    assert load().idle_after_ms == 30_000
+    given["SETTINGS"] = ""
+    (tmp_path / "callwarden.yaml").write_text("idle_after: soon\nidle_aftr: 1s\n")
+    assert [fault.partition(": ")[0] for fault in faults()] == ["callwarden.yaml:2:1", "callwarden.yaml:1:13"]
+    (tmp_path / "callwarden.yaml").unlink()
+    (tmp_path / "callwarden.yaml").mkdir()
+    [fault] = faults()
+    assert fault.startswith("callwarden.yaml: cannot be read (Is a directory)")
+
+
 def test_an_empty_file_gives_nothing(written: Callable[[str], str]) -> None:
     written("# nothing yet\n\n")
     assert load() == Settings()

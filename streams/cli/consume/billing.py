@@ -1,13 +1,17 @@
 """`callwarden billing`: whose refunds are frozen, followed from Kafka into a database, and asked over HTTP."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from streams.cli.options import Bootstrap
+from streams.cli.options import Bootstrap, Json
+from streams.cli.outputs import print_json
 from streams.cli.service_options import JsonLogs, logged
 
 if TYPE_CHECKING:
+    from streams.consumers.database import Database
     from streams.settings.load import Settings
 
 _MOST_LISTED: Final = 1_000
@@ -15,7 +19,7 @@ _MOST_LISTED: Final = 1_000
 
 def run(
     bootstrap: Bootstrap = None,
-    port: Annotated[int | None, typer.Option(help="Port of the API, /metrics, /readyz and /healthz.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port of the API, /metrics, /readyz and /healthz.")] = None,
     accept_loss: Annotated[
         bool,
         typer.Option(
@@ -43,14 +47,17 @@ def run(
     reason: Annotated[
         str | None, typer.Option("--reason", metavar="WHY", help="Why you accept it; it is stored.")
     ] = None,
+    as_json: Json = False,
     json_logs: JsonLogs = False,
 ) -> None:
     """Follow `callwarden.enforcement`, and answer GET /v1/refunds/TENANT. It stops on TERM.
 
-    All settings are environment variables, or in a file; see `docs/guides/billing.md`. The command waits for a broker
-    or a database that is away. Listing or accepting unread records needs the database alone, beside a running one. Exit
-    status: 2 wrong settings, no token, or records that were deleted before they were handled; 1 an unforeseen error, or
-    cut off after TERM; 3 the database is away.
+    All settings are environment variables, or in a file: see `docs/guides/billing.md`. It waits for a broker or a
+    database that cannot be reached. --unread and --accept-unread need only the database, and run beside a running
+    billing.
+
+    Exit status: 1 an unforeseen error, or it did not stop in time after TERM; 2 wrong settings, no token, or records
+    that were deleted before they were handled; 3 the database cannot be reached.
     """
     import asyncio
 
@@ -77,8 +84,13 @@ def run(
         fail("--accept-loss: expected --partition and --offset, as in the error message")
     if accept_unread and all_ is bool(places):
         fail("--accept-unread: expected --partition and --offset of a record, or --all")
-    if unread or accept_unread:
-        _unread(settings, accept=accept_unread, places=places or None, reason=reason or "")
+    if as_json and not unread:
+        fail("--json: expected only with --unread")
+    if unread:
+        _list_unread(settings, as_json)
+        return
+    if accept_unread:
+        _accept_unread(settings, places or None, reason or "")
         return
     accepted = [Accepted(*place, reason or "") for place in places]
 
@@ -98,29 +110,42 @@ def run(
             fail(f"callwarden billing: {error}")
 
 
-def _unread(settings: "Settings", *, accept: bool, places: list[tuple[int, int]] | None, reason: str) -> None:
-    """List the records that withhold answers, or accept some of them."""
+def _list_unread(settings: "Settings", as_json: bool) -> None:
+    """Print the records that withhold answers."""
+    from streams.consumers.billing import unread
+
+    with _database(settings) as database, database.reading() as connection:
+        count, anybody = unread.counted(connection)
+        records = unread.listed(connection, _MOST_LISTED)
+    if as_json:
+        listed = [each._asdict() for each in records]
+        print_json({"count": count, "no_tenant_is_answered": bool(anybody), "records": listed})
+        return
+    for each in records:
+        whose = ", ".join(map(ascii, each.tenants)) or "any tenant"
+        typer.echo(f"{each.topic} {each.partition}:{each.offset}  {whose}  {each.reason!a}")
+    typer.echo(f"{count} records cannot be read" + (", no tenant is answered" if anybody else ""))
+
+
+def _accept_unread(settings: "Settings", places: list[tuple[int, int]] | None, reason: str) -> None:
+    """Accept that the records at these places, or all of them, change nothing."""
     import asyncio
     import time
 
-    from streams.cli.cluster_session import answers
     from streams.consumers.billing import unread
+
+    with _database(settings) as database:
+        now_ms = time.time_ns() // 1_000_000
+        count = asyncio.run(database.run(lambda connection: unread.accept(connection, places, reason, now_ms)))
+    typer.echo(f"accepted: {count} record{'s' * (count != 1)}; what the tenants are answered no longer waits for it")
+
+
+@contextmanager
+def _database(settings: "Settings") -> "Iterator[Database]":
+    from streams.cli.cluster_session import answers
     from streams.consumers.billing.tables import UNREAD
     from streams.consumers.database import filled
 
-    url = settings.billing_database.get_secret_value()
     none = "holds no billing database of this release; `callwarden billing` makes it when it starts"
-    with answers("billing"), filled(url, "billing", UNREAD, none) as database:
-        if accept:
-            now_ms = time.time_ns() // 1_000_000
-            count = asyncio.run(database.run(lambda connection: unread.accept(connection, places, reason, now_ms)))
-            typer.echo(
-                f"accepted: {count} record{'s' * (count != 1)}; what the tenants are answered no longer waits for it"
-            )
-            return
-        with database.reading() as connection:
-            records, anybody = unread.counted(connection)
-            for each in unread.listed(connection, _MOST_LISTED):
-                whose = ", ".join(map(ascii, each.tenants)) or "any tenant"
-                typer.echo(f"{each.topic} {each.partition}:{each.offset}  {whose}  {each.reason!a}")
-        typer.echo(f"{records} records cannot be read" + (", no tenant is answered" if anybody else ""))
+    with answers("billing"), filled(settings.billing_database.get_secret_value(), "billing", UNREAD, none) as database:
+        yield database

@@ -157,6 +157,12 @@ def case_json(case: LedgerCase, claim: Reservation | None, now_ms: int) -> dict[
     return line
 
 
+def review_json(review: Review) -> dict[str, Any]:
+    """A review for programs; telephone numbers in its texts are masked."""
+    plain: dict[str, Any] = msgspec.to_builtins(review)
+    return plain | {"reviewer": mask_numbers(review.reviewer), "reason": mask_numbers(review.reason)}
+
+
 def _kind(event: Enforcement) -> Text:
     data = event.data
     zh, en = label(labels.KINDS, data.kind)

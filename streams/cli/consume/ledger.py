@@ -1,10 +1,11 @@
 """`callwarden ledger`: keep, verify, export and show the record of every decision, review and reversal."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.options import Bootstrap, By, LedgerDatabase, Yes
+from streams.cli.options import Bootstrap, By, Json, LedgerDatabase, Yes
+from streams.cli.outputs import print_json
 from streams.cli.service_options import JsonLogs, logged
 
 if TYPE_CHECKING:
@@ -22,18 +23,20 @@ app = typer.Typer()
 def run(
     bootstrap: Bootstrap = None,
     database: LedgerDatabase = None,
-    port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /healthz.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port of /metrics, /readyz and /healthz.")] = None,
     heads: Annotated[
-        str | None, typer.Option("--heads", metavar="FILE", help="Where heads are published. CALLWARDEN_LEDGER_HEADS.")
+        str | None, typer.Option("--heads", metavar="FILE", help="Where heads are published: CALLWARDEN_LEDGER_HEADS.")
     ] = None,
     json_logs: JsonLogs = False,
 ) -> None:
-    """Keep every decision, review and reversal as it comes, until TERM. It may be killed anywhere, and run twice.
+    """Store every decision, review and reversal, until TERM. You can kill it at any moment, and run two of them.
 
-    It also sends verdicts whose `reviews uphold` or `overturn` was interrupted before it sent them.
-    Once a day (UTC) the heads of the chains go to the log, and to the file of CALLWARDEN_LEDGER_HEADS. A broker or a
-    database that is away is waited for. Exit status: 2 wrong settings, or records that were deleted before they
-    were kept; 1 an unforeseen error, or cut off after TERM.
+    It also sends verdicts whose `reviews uphold` or `overturn` was interrupted before it sent them. Once a day (UTC) it
+    publishes the heads of the chains to the log, and to the file of CALLWARDEN_LEDGER_HEADS. It waits for a broker or a
+    database that cannot be reached.
+
+    Exit status: 1 an unforeseen error, or it did not stop in time after TERM; 2 wrong settings, or records that were
+    deleted before they were stored.
     """
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import settings_for
@@ -56,23 +59,24 @@ def run(
 @app.command("verify")
 def verify(
     heads: Annotated[
-        str | None, typer.Option("--heads", metavar="FILE", help="Heads as published, which the chains must contain.")
+        str | None, typer.Option("--heads", metavar="FILE", help="The published heads, which the chains must contain.")
     ] = None,
     with_topics: Annotated[
         bool, typer.Option("--with-topics", help="Also compare with what the topics still hold.")
     ] = False,
+    as_json: Json = False,
     bootstrap: Bootstrap = None,
     database: LedgerDatabase = None,
 ) -> None:
-    """Recompute all chains: a changed, missing or reordered entry is found; with --heads a cut-off end, too.
+    """Recompute all chains to find changed, missing or reordered entries; with --heads, also an end that was cut off.
 
     With --with-topics, each record of the topics up to their committed ends must be in the ledger: a missing record, or
     one beyond the ledger's position, is a difference. The command gives a running ledger time to store new records.
 
-    The command only reads. It says as of when, and how many records the database lacks.
+    The command only reads. It prints the time up to which the database is current, and how many records it lacks.
 
-    Exit status: 1 something differs, each difference in a line; 2 no ledger; 3 the database or, with --with-topics, the
-    broker is away.
+    Exit status: 1 there are differences, each on a line; 2 no ledger; 3 the database or, with --with-topics, Kafka
+    cannot be reached.
     """
     from streams.cli.cluster_session import answers, operate
     from streams.cli.consume.ledger_reading import currency_of, report
@@ -102,7 +106,13 @@ def verify(
         else:
             with ledger.reading() as connection:
                 found, progress, compared = recompute(connection, published), progress_of(connection), None
-    report(currency_of(settings, progress))
+    currency = currency_of(settings, progress)
+    report(currency, line=not as_json)
+    if as_json:
+        print_json(currency.plain | _verified_json(found, bool(heads), compared))
+        if found.faults:
+            raise typer.Exit(1)
+        return
     _tell(found)
     if found.faults:
         fail(f"{len(found.faults)} difference{'s' * (len(found.faults) > 1)}", 1)
@@ -114,18 +124,19 @@ def export(
     out: Annotated[
         str | None, typer.Option("--out", "-o", metavar="FILE", help="A new file.  [default: standard output]")
     ] = None,
-    tenant: Annotated[str | None, typer.Option("--tenant", metavar="ID", help="Of one tenant alone.")] = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", metavar="ID", help="Only entries of this tenant.")] = None,
     with_bytes: Annotated[
-        bool, typer.Option("--bytes", help="Keys and values as they came, for recomputing hashes: not masked.")
+        bool, typer.Option("--bytes", help="Write keys and values unmasked, to recompute hashes.")
     ] = False,
     database: LedgerDatabase = None,
 ) -> None:
     """Write all entries as JSON lines, by topic, partition and number, each with its hash.
 
-    What reviewers wrote is masked. With --bytes, key and value are given as they were, in base64, so that an auditor
-    can recompute the chains without this program (docs/guides/ledger.md); they may hold telephone numbers. An existing
-    file is not overwritten: it may be what the ledger held before it was changed. Exit status: 2 no ledger, or there
-    is such a file; 3 the database is away.
+    What reviewers wrote is masked. With --bytes, keys and values are written as they were, in base64, so that an
+    auditor can recompute the chains without this program (`docs/guides/ledger.md`); they may contain telephone numbers.
+    An existing file is not overwritten: it may be what the ledger held before it was changed.
+
+    Exit status: 2 no ledger, or the file exists already; 3 the database cannot be reached.
     """
     import sys
     from contextlib import nullcontext
@@ -147,13 +158,16 @@ def export(
 @app.command("show")
 def show(
     tenant: Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id.")],
+    as_json: Json = False,
     bootstrap: Bootstrap = None,
     database: LedgerDatabase = None,
 ) -> None:
-    """Show a tenant's time line: where it stands, and every decision, review, reversal and lapse, in two languages.
+    """Show the timeline of a tenant: its standing, and every decision, review, reversal and lapse, in two languages.
 
-    The command only reads the ledger's database. It says as of when, and how many records the database lacks.
-    Telephone numbers are masked. Exit status: 1 nothing is known of that tenant; 2 no ledger; 3 the database is away.
+    The command only reads the ledger's database. It prints the time up to which that is current, and how many records
+    it lacks. Telephone numbers are masked.
+
+    Exit status: 1 nothing is known of that tenant; 2 no ledger; 3 the database cannot be reached.
     """
     import time
 
@@ -162,7 +176,7 @@ def show(
     from monitor.report import labels
     from monitor.report.standing import TenantSummaries
     from monitor.text.display import identifier
-    from streams.cli.consume.case_format import event_lines, fate, review_lines
+    from streams.cli.consume.case_format import case_json, event_lines, fate, review_json, review_lines
     from streams.cli.consume.ledger_reading import read_ledger, report
     from streams.cli.inputs import fail, settings_for
     from streams.consumers.ledger.queries.lookup import of_tenant
@@ -170,13 +184,25 @@ def show(
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
     found, currency = read_ledger("ledger show", settings, lambda connection: of_tenant(connection, tenant))
     events, reviews, cases = found
-    report(currency)
+    report(currency, line=not as_json)
     if not events and not reviews:
         fail(f"nothing is known of the tenant {identifier(tenant)}", 1)
     console, now_ms = Console(highlight=False), time.time_ns() // 1_000_000
-    if events:
-        # Not by the name that was given: an id with a NUL in it can be shown, and not be typed.
-        standing = TenantSummaries(events, [], {}).tenants[events[0].subject]
+    # Not by the name that was given: an id with a NUL in it can be shown, and not be typed.
+    standing = TenantSummaries(events, [], {}).tenants[events[0].subject] if events else None
+    if as_json:
+        shown = {
+            "tenant_id": events[0].subject if events else reviews[0].tenant_id,
+            "standing": standing and standing.standing,
+            "violations": len(standing.violations) if standing else 0,
+            "refunds_frozen": bool(standing and standing.holds),
+            "decisions": [case_json(case, None, now_ms) for case in cases],
+            "events": events,
+            "reviews": [review_json(one) for one in reviews],
+        }
+        print_json(currency.plain | shown)
+        return
+    if standing:
         zh, en = labels.STANDINGS[standing.standing]
         held_zh, held_en = ("已冻结", "frozen") if standing.holds else ("未冻结", "not frozen")
         count = len(standing.violations)
@@ -195,16 +221,17 @@ def show(
 
 @app.command("accept-loss")
 def accept_loss(
-    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept in the ledger.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; it is stored in the ledger.")],
     by: By = None,
     yes: Yes = False,
     bootstrap: Bootstrap = None,
     database: LedgerDatabase = None,
 ) -> None:
-    """Let the ledger go on although records were deleted from a topic before they were kept.
+    """Let the ledger continue although records were deleted from a topic before they were stored.
 
-    The gap is kept for good, with who accepted it and why, and `ledger verify` tells of it. Exit status: 3 no broker,
-    or the database is away.
+    The ledger keeps the gap for good, with who accepted it and why, and `ledger verify` reports it.
+
+    Exit status: 1 you did not agree, or the ledger has continued meanwhile; 3 Kafka or the database cannot be reached.
     """
     import time
 
@@ -277,6 +304,23 @@ def _verdict(entries: int, heads: bool, topics: "TopicComparison | None") -> str
     if asked:
         told.append(f"Not looked at: {', '.join(asked)}")
     return f"{'. '.join(told)}."
+
+
+def _verified_json(found: "Verified", with_heads: bool, topics: "TopicComparison | None") -> dict[str, Any]:
+    return {
+        "ok": not found.faults,
+        "faults": found.faults,
+        "losses": found.losses,
+        "entries": sum(head.number for head in found.heads.values()),
+        "unreadable": found.unreadable,
+        "unlisted": found.unlisted,
+        "heads": [
+            {"topic": tp.topic, "partition": tp.partition, "entries": head.number, "hash": head.hash.hex()}
+            for tp, head in sorted(found.heads.items())
+        ],
+        "published_heads_checked": with_heads,
+        "topics_compared": topics and {"compared": topics.compared, "older": topics.older, "absent": topics.absent},
+    }
 
 
 def _tell(found: "Verified") -> None:

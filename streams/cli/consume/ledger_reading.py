@@ -35,6 +35,11 @@ class Currency(NamedTuple):
     reason: str = ""
 
     @property
+    def plain(self) -> dict[str, int | None]:
+        """For ``--json``."""
+        return {"as_of_ms": self.progress.as_of_ms, "behind": self.behind}
+
+    @property
     def as_of(self) -> str | None:
         """The time up to which the database has followed the topics, RFC 3339; None: never to their ends."""
         return None if self.progress.as_of_ms is None else _instant(self.progress.as_of_ms)

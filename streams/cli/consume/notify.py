@@ -1,10 +1,11 @@
 """`callwarden notify`: tell people of alerts and decisions as they happen."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.options import Bootstrap, WorkersPolicy
+from streams.cli.options import Bootstrap, Json, WorkersPolicy
+from streams.cli.outputs import print_json
 from streams.cli.service_options import JsonLogs, logged
 
 if TYPE_CHECKING:
@@ -16,24 +17,27 @@ if TYPE_CHECKING:
 def run(
     bootstrap: Bootstrap = None,
     policy: WorkersPolicy = None,
-    port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /healthz.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port of /metrics, /readyz and /healthz.")] = None,
     test: Annotated[
-        bool, typer.Option("--test", help="Send one message of each kind to each channel, say what came back, and end.")
+        bool, typer.Option("--test", help="Send one message of each kind to each channel, print the answers, and exit.")
     ] = False,
     given_up: Annotated[
-        bool, typer.Option("--given-up", help="List the messages that a receiver refused for good, and end.")
+        bool, typer.Option("--given-up", help="List the messages that failed permanently, and exit.")
     ] = False,
     tell_again: Annotated[
-        bool, typer.Option("--tell-again", help="Have the notifier that runs tell those after all, and end.")
+        bool, typer.Option("--tell-again", help="Have the running notifier send those again, and exit.")
     ] = False,
+    as_json: Json = False,
     json_logs: JsonLogs = False,
 ) -> None:
-    """Tell Alertmanager, DingTalk, Feishu, WeCom and a webhook of alerts and decisions, in Chinese and English.
+    """Send alerts and decisions to Alertmanager, DingTalk, Feishu, WeCom and a webhook, in Chinese and English.
 
     Settings name the receivers: see `docs/guides/notify.md`. Nothing from before the first start is sent. The command
-    stops on TERM and delivers what is left after the next start. It waits for a broker, a database and receivers that
-    are away. Exit status: 2 wrong settings, or something that the cluster does not allow; 3 a receiver did not
-    take a test message, or the database of what was given up is away; 1 an unforeseen error, or cut off after TERM.
+    stops on TERM and delivers the rest after the next start. It waits for a broker, a database and receivers that
+    cannot be reached.
+
+    Exit status: 1 an unforeseen error, or it did not stop in time after TERM; 2 wrong settings, or something that the
+    cluster does not allow; 3 a receiver did not accept a test message, or the database cannot be reached.
     """
     import asyncio
 
@@ -45,10 +49,12 @@ def run(
     if test or given_up or tell_again:
         in_json(wanted=False)  # answers for a person, and no log
     if test + given_up + tell_again > 1:
-        fail("callwarden notify: --test, --given-up and --tell-again: one of them")
+        fail("--test, --given-up, --tell-again: expected one of them")
+    if as_json and not given_up:
+        fail("--json: expected only with --given-up")
     settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy, "notify_port": port})
     if given_up or tell_again:
-        _of_given_up(settings, tell_again)
+        _of_given_up(settings, tell_again, as_json)
         return
     ruled = policy_for(str(settings.policy) if settings.policy else None)
     with logged(settings, json_logs):
@@ -83,7 +89,7 @@ async def _try(settings: "Settings", policy: "Policy") -> None:
         fail(f"not taken: {failed}", 3)
 
 
-def _of_given_up(settings: "Settings", tell_again: bool) -> None:
+def _of_given_up(settings: "Settings", tell_again: bool, as_json: bool) -> None:
     """List what was given up, or have it told again; a line each."""
     import asyncio
 
@@ -99,6 +105,9 @@ def _of_given_up(settings: "Settings", tell_again: bool) -> None:
 
     with answers("notify"), givenup.kept(settings) as database:
         found, revived = asyncio.run(database.run(work))
+    if as_json:
+        print_json({"messages": [_plain(one) for one in found]})
+        return
     for one in found:
         typer.echo(_given_up_line(one))
     if not found:
@@ -107,6 +116,18 @@ def _of_given_up(settings: "Settings", tell_again: bool) -> None:
         over = len(found) - revived
         left = f"; {over} over by now, and left" if over else ""
         typer.echo(f"told again: {revived}, by the notifier that runs{left}")
+
+
+def _plain(one: "FailedMessages") -> dict[str, Any]:
+    message = one.message
+    return {
+        "channel": one.channel,
+        "what": message.what,
+        "tenant_id": message.tenant_id,
+        "title": {"zh": message.title.zh, "en": message.title.en},
+        "given_up_ms": one.ended_ms,
+        "over": one.over,
+    }
 
 
 def _given_up_line(one: "FailedMessages") -> str:

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.options import Bootstrap, By, LedgerDatabase, Wait, Yes
+from streams.cli.options import Bootstrap, By, Json, LedgerDatabase, Wait, Yes
+from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -28,7 +29,7 @@ From = Annotated[
     str | None, typer.Option("--from", metavar="TIME", help="Only decisions first made from this time on.")
 ]
 To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Only decisions first made before this time.")]
-Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept, and stands in the decision's reason.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; it is part of the decision's reason.")]
 Replace = Annotated[
     bool,
     typer.Option("--replace", help="Show earlier verdicts that had no effect, and replace them once you agree."),
@@ -48,16 +49,17 @@ def list_(
     rule: Rule = None,
     from_: From = None,
     to: To = None,
-    json_: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
+    as_json: Json = False,
     bootstrap: Bootstrap = None,
     database: LedgerDatabase = None,
 ) -> None:
-    """List decisions: those that wait for a review, the soonest to lapse first; with --status others, too.
+    """List decisions: by default those that wait for a review, the first to lapse first.
 
-    The command only reads the ledger's database. It says as of when, and how many records the database lacks.
-    Telephone numbers are masked. Exit status: 2 no ledger; 3 the database is away.
+    The command only reads the ledger's database. It prints the time up to which that is current, and how many records
+    it lacks. Telephone numbers are masked.
+
+    Exit status: 2 no ledger; 3 the database cannot be reached.
     """
-    import orjson
     from rich.console import Console
 
     from streams.cli.consume.case_format import case_json, case_line, claim_line, evidence_line
@@ -75,36 +77,39 @@ def list_(
         return found, claims_on(connection, found)
 
     (found, claims), currency = read_ledger("reviews list", _settings(bootstrap, database), look)
-    report(currency, line=not json_)
+    report(currency, line=not as_json)
     console, now_ms = Console(highlight=False), _now_ms()
     found.sort(key=lambda case: (case.status != "pending", case.in_force.data.review_by_ms or 0, case.in_force.id))
+    if as_json:
+        decisions = [case_json(case, claims.get(case.in_force.id), now_ms) for case in found]
+        print_json(currency.plain | {"decisions": decisions})
+        return
     for case in found:
         claim = claims.get(case.in_force.id)
-        if json_:
-            line = case_json(case, claim, now_ms) | {"as_of": currency.as_of, "behind": currency.behind}
-            typer.echo(orjson.dumps(line).decode())
-            continue
         lines = [case_line(case, now_ms), *evidence_line(case), *claim_line(claim)]
         for text in lines:
             console.print(text, soft_wrap=True)
-    if not found and not json_:
+    if not found:
         typer.echo("没有符合条件的决定 / no such decisions")
 
 
 @app.command("show")
 def show(
-    decision: Annotated[str, typer.Argument(metavar="ID", help="Of the decision, or of any event of its case.")],
+    decision: Annotated[str, typer.Argument(metavar="ID", help="The id of the decision, or of any event of its case.")],
+    as_json: Json = False,
     bootstrap: Bootstrap = None,
     database: LedgerDatabase = None,
 ) -> None:
-    """Show a case whole: what is so now, evidence, and every event and review with its reason, in two languages.
+    """Show a case in full: its status, evidence, and every event and review with its reason, in two languages.
 
-    The command only reads the ledger's database. It says as of when, and how many records the database lacks.
-    Telephone numbers are masked. Exit status: 1 no such decision; 2 no ledger; 3 the database is away.
+    The command only reads the ledger's database. It prints the time up to which that is current, and how many records
+    it lacks. Telephone numbers are masked.
+
+    Exit status: 1 no such decision; 2 no ledger; 3 the database cannot be reached.
     """
     from rich.console import Console
 
-    from streams.cli.consume.case_format import case_lines, claim_line
+    from streams.cli.consume.case_format import case_json, case_lines, claim_line, review_json
     from streams.cli.consume.ledger_reading import read_ledger, report
     from streams.cli.inputs import fail
     from streams.consumers.ledger.queries.lookup import case_of
@@ -116,9 +121,14 @@ def show(
         return case, claims_on(connection, [case] if case else [])
 
     (case, claims), currency = read_ledger("reviews show", _settings(bootstrap, database), look)
-    report(currency)
+    report(currency, line=not as_json)
     if case is None:
         fail(str(rejection_reason(None, decision, "overturn", 0)), 1)
+    if as_json:
+        plain = case_json(case, claims.get(case.in_force.id), _now_ms())
+        plain |= {"events": case.events, "reviews": [review_json(one) for one in case.reviews]}
+        print_json(currency.plain | {"decision": plain})
+        return
     console = Console(highlight=False)
     for line in [*case_lines(case, _now_ms()), *claim_line(claims.get(case.in_force.id))]:
         console.print(line, soft_wrap=True)
@@ -126,7 +136,7 @@ def show(
 
 @app.command("uphold")
 def uphold(
-    decision: Annotated[str, typer.Argument(metavar="ID", help="Of the pending decision.")],
+    decision: Annotated[str, typer.Argument(metavar="ID", help="The id of the pending decision.")],
     reason: Reason,
     by: By = None,
     wait: Wait = 0,
@@ -135,12 +145,14 @@ def uphold(
     bootstrap: Bootstrap = None,
     database: LedgerDatabase = None,
 ) -> None:
-    """Make a pending decision final: its actions are in force then, and it is a violation.
+    """Make a pending decision final: its actions take effect, and it counts as a violation.
 
-    What the judge would reject is refused, and so is what another reviewer has decided. The command ends once the
-    broker has the verdict, and says when it takes effect: once the worker's watermark is past the present, after the
-    policy's lateness, at least. --wait waits for that. Exit status: 1 refused, or rejected by the judge; 3 no broker:
-    once it is claimed, `callwarden ledger run` sends it.
+    The command refuses what the workers would reject, and what another reviewer has decided. It ends once the broker
+    has the verdict, and prints when that takes effect: once the workers' watermark is past the present, at least after
+    the policy's lateness. --wait waits for that.
+
+    Exit status: 1 refused, or rejected by the worker; 3 Kafka cannot be reached: once the verdict is reserved,
+    `callwarden ledger run` sends it.
     """
     from streams.cli.inputs import why
 
@@ -153,7 +165,7 @@ def uphold(
 def overturn(
     reason: Reason,
     decision: Annotated[
-        str | None, typer.Argument(metavar="ID", help="Of the decision; of an upheld one either id.")
+        str | None, typer.Argument(metavar="ID", help="The id of the decision; either id of an upheld one.")
     ] = None,
     rule: Rule = None,
     tenant: Tenant = None,
@@ -169,12 +181,14 @@ def overturn(
     bootstrap: Bootstrap = None,
     database: LedgerDatabase = None,
 ) -> None:
-    """Take a decision back, pending or final; or, with --rule, --from and --to, all that a rule decided in that time.
+    """Reverse a decision, pending or final; or, with --rule, --from and --to, all decisions of a rule in that time.
 
-    The latter is for a mass mistake: it shows what it would overturn and asks; one review a decision; those that are
-    reversed or lapsed, and those that somebody has decided already, are left out, so it can be run again wherever it
-    was stopped. Exit status: 1 refused, or rejected by the judge; 3 no broker: `callwarden ledger run` sends
-    what is claimed.
+    The latter is for mass mistakes: the command shows what it would overturn, asks, and writes one review for each
+    decision. It leaves out reversed and lapsed decisions and those that somebody has decided already, so you can run it
+    again wherever it was stopped.
+
+    Exit status: 1 refused, or rejected by the worker; 3 Kafka cannot be reached: `callwarden ledger run` sends what is
+    reserved.
     """
     from streams.cli.inputs import fail, why
 

@@ -9,19 +9,21 @@ import typer
 def run(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes any free one.", min=0, max=65535)] = 9092,
     data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep its storage here.  [default: a folder gone at the end]")
+        Path | None, typer.Option(metavar="DIR", help="The folder of its storage.  [default: a temporary folder]")
     ] = None,
-    tools: Annotated[Path, typer.Option(metavar="DIR", help="Where its jars are, or go.")] = Path(".tools/kafka"),
+    tools: Annotated[Path, typer.Option(metavar="DIR", help="The folder of Kafka's jars.")] = Path(".tools/kafka"),
     brokers: Annotated[
         int,
-        typer.Option(help="Nodes, on ports that follow each other: 3 replicate, and one may be away.", min=1, max=9),
+        typer.Option(help="How many nodes, on consecutive ports; 3 replicate.", min=1, max=9),
     ] = 1,
-    fetch: Annotated[bool, typer.Option("--fetch", help="Only fetch what it needs.")] = False,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Only fetch the jars.")] = False,
 ) -> None:
-    """Start an Apache Kafka node (KRaft, 127.0.0.1, no Docker), or a cluster of them, and run it until Ctrl-C.
+    """Start an Apache Kafka node (KRaft, 127.0.0.1, no Docker), or a cluster of nodes, and run it until Ctrl-C.
 
-    It needs Java 17 or newer; its jars are fetched by Maven once. The first line on standard output is its address,
-    with several nodes the addresses of all of them, as CALLWARDEN_BOOTSTRAP_SERVERS takes them.
+    It needs Java 17 or newer; Maven fetches its jars once. The first line on standard output is the address, or the
+    addresses of all nodes, in the form of CALLWARDEN_BOOTSTRAP_SERVERS.
+
+    Exit status: 1 Kafka has ended unexpectedly; 3 no Java, or no jars.
     """
     import tempfile
 

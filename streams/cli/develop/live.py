@@ -32,7 +32,7 @@ _LOOK_S = 0.5
 
 
 def run(
-    rate: Annotated[float, typer.Option(help="Calls a second, the mean of a weekday; nights are quiet.")] = 5.0,
+    rate: Annotated[float, typer.Option(help="Calls a second, the mean of a weekday.")] = 5.0,
     tenants: Annotated[int, typer.Option(help="How many tenants; with 30 or more every kind occurs.", min=1)] = 60,
     partitions: Annotated[
         int, typer.Option(metavar="N", help="How many partitions each topic has.", min=1, max=64)
@@ -40,18 +40,18 @@ def run(
     kafka_port: Annotated[
         int, typer.Option(help="Kafka's port on 127.0.0.1; 0 takes any free one.", min=0, max=65535)
     ] = 0,
-    alerts: Annotated[bool, typer.Option(help="Alerts as well as decisions.")] = True,
+    alerts: Annotated[bool, typer.Option(help="Also show alerts.")] = True,
     logs: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep the logs here.  [default: a folder gone at the end]")
+        Path | None, typer.Option(metavar="DIR", help="The folder for logs.  [default: a temporary folder]")
     ] = None,
-    tools: Annotated[Path, typer.Option(metavar="DIR", help="Where Kafka's jars are, or go.")] = Path(".tools/kafka"),
+    tools: Annotated[Path, typer.Option(metavar="DIR", help="The folder of Kafka's jars.")] = Path(".tools/kafka"),
 ) -> None:
-    """Start Kafka, make the topics, start a worker, those who live on it and simulated traffic, and show decisions,
-    alerts and what the ops team is told until Ctrl-C.
+    """Start Kafka, the topics, a worker, billing, the ledger, the notifier and simulated traffic, until Ctrl-C.
 
-    The past day comes first, as fast as it can be judged; then it goes on in real time. Billing, the ledger and the
-    notifier run beside the worker. Nothing is left behind. Exit status: 1 something ended that should not have; 3 no
-    Java, no jars, or no broker.
+    It shows decisions, alerts and the messages to the ops team. The past day comes first, as fast as it can be judged;
+    then traffic continues in real time. Nothing is left behind.
+
+    Exit status: 1 a program has ended unexpectedly; 3 no Java, no jars, or no broker.
     """
     import asyncio
     import secrets

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 def run(
     bootstrap: Bootstrap = None,
-    from_start: Annotated[bool, typer.Option("--from-start", help="Show what is there already, too.")] = False,
-    alerts: Annotated[bool, typer.Option(help="Alerts as well as decisions.")] = True,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Also show what is there already.")] = False,
+    alerts: Annotated[bool, typer.Option(help="Also show alerts.")] = True,
     alive: Alive = None,
 ) -> None:
-    """Show decisions and alerts, one line each, until Ctrl-C. Reads what is committed alone, and changes nothing.
+    """Show decisions and alerts, one line each, until Ctrl-C. It reads only committed records, and changes nothing.
 
-    Exit status 3: no broker.
+    Exit status: 3 Kafka cannot be reached.
     """
     from rich.console import Console
 

@@ -10,27 +10,29 @@ from streams.cli.options import Bootstrap
 
 def run(
     bootstrap: Bootstrap = None,
-    rate: Annotated[float, typer.Option(help="Calls a second, the mean of a weekday; nights are quiet.")] = 5.0,
+    rate: Annotated[float, typer.Option(help="Calls a second, the mean of a weekday.")] = 5.0,
     tenants: Annotated[
         int, typer.Option(help="How many tenants; with 30 or more every kind occurs.", min=1, max=1_000_000)
     ] = 60,
     days: Annotated[
         int | None,
-        typer.Option(help="End after so many, the past one among them.  [default: no end]", min=1, max=400),
+        typer.Option(help="End after so many days, with the past day.  [default: never]", min=1, max=400),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same tenants.", min=0)] = 1,
     lateness: Annotated[
         str,
         typer.Option(metavar="DURATION", help="The delay beyond which a call is late, as in the workers' policy."),
     ] = "10s",
-    live: Annotated[bool, typer.Option(help="Go on in real time; without, end at the present.")] = True,
+    live: Annotated[bool, typer.Option(help="Continue in real time, or end at the present.")] = True,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Write even among records of other senders.")] = False,
     alive: Alive = None,
 ) -> None:
-    """Write simulated traffic to the five input topics: the past day as fast as it can, then each record when due.
+    """Write simulated traffic to the five input topics: the past day as fast as possible, then each record when due.
 
-    Of the past, complaints, findings, tenants and reviews come before calls, so that their clocks hold nothing back.
-    Where there are records already that are not its own it writes nothing without --yes. Exit status 3: no broker.
+    Of the past day, complaints, findings, tenants and reviews come before calls, so that their clocks hold nothing
+    back. If there are records of other senders, it writes nothing without --yes.
+
+    Exit status: 2 there are records of other senders; 3 Kafka cannot be reached.
     """
     from streams.cli.cluster_session import answers
     from streams.cli.inputs import duration, fail, settings_for

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.cli.options import Constants, Format, Json, NotAfter
+from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
     from monitor.whatif.backtest import Change, PolicyOutcome, Score, Scores
@@ -26,14 +27,14 @@ def run(
     ] = BUILT_IN,
     labels: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="labels.jsonl of simulate.  [default: the reviews among the records]"),
+        typer.Option(metavar="FILE", help="labels.jsonl of `simulate`.  [default: the reviews among the records]"),
     ] = None,
     format_: Format = None,
     set_: Constants = None,
     not_after: NotAfter = None,
     as_json: Json = False,
 ) -> None:
-    """Say which tenants change tier from policy A to B and why, and how often each policy is right."""
+    """Show which tenants change tier from policy A to B and why, and the precision and recall of each policy."""
     import time
 
     from monitor.whatif import backtest
@@ -67,10 +68,7 @@ def run(
     }
     source = None if not truths else "labels" if labels else "reviews"
     if as_json:
-        import orjson
-
-        result = _as_json(before, after, changed, scored, source)
-        typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
+        print_json(_as_json(before, after, changed, scored, source))
     else:
         _print(before, after, changed, scored, source)
 

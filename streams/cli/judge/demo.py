@@ -30,9 +30,9 @@ def run(
     days: Annotated[int, typer.Option(min=1, max=60, help="How many days; some tenants turn bad on the third.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same tenants and decisions.")] = 1,
 ) -> None:
-    """Simulate tenants, judge them while you watch, and make the report: no Kafka, nothing to prepare.
+    """Simulate tenants, judge them with a live view, and make the report. It needs no Kafka and no preparation.
 
-    Then the ledger, billing and the page of metrics of what was decided: what ops, finance and Grafana live on.
+    Then show the ledger, billing and the metrics page of these decisions.
     """
     from rich.console import Console
 

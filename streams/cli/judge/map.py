@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.options import Constants, Json
+from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
     from monitor.adapters.survey import Survey
@@ -26,7 +27,10 @@ def check(
     constants: Constants = None,
     as_json: Json = False,
 ) -> None:
-    """Say what a mapping makes of a file, without judging anything; exit 2 for a fault of the mapping."""
+    """Show what a mapping makes of a file, without judging anything.
+
+    Exit status: 2 a fault of the mapping.
+    """
     from dataclasses import asdict
 
     from monitor.adapters.lines import bounded_lines
@@ -41,20 +45,21 @@ def check(
         lines = adapter.lines(stream) if isinstance(adapter, MappedAdapter) else bounded_lines(stream)
         found = survey(adapter, lines, rows, samples)
     if as_json:
-        import orjson
-
-        typer.echo(orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2).decode())
+        print_json(asdict(found))
         return
     for line in _told(file, found):
         typer.echo(line)
 
 
 @app.command("list")
-def list_() -> None:
-    """Name the shipped adapters."""
+def list_(as_json: Json = False) -> None:
+    """List the shipped formats."""
     from monitor.adapters import NAMES
     from monitor.adapters.shipped import about
 
+    if as_json:
+        print_json([{"name": name, "about": about(name)} for name in NAMES])
+        return
     for name in NAMES:
         typer.echo(f"{name:<12}{about(name)}")
 
@@ -63,7 +68,10 @@ def list_() -> None:
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped name; `callwarden map list` has them.")],
 ) -> None:
-    """Print a shipped mapping, as a start for one's own."""
+    """Print a shipped mapping, as a start for your own.
+
+    Exit status: 2 no mapping of that name is shipped.
+    """
     import sys
 
     from monitor.adapters import NAMES

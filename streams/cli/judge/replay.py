@@ -1,11 +1,16 @@
 """`callwarden replay`: judge files of records, or all that the input topics hold."""
 
+import math
+import re
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streams.cli.options import Bootstrap, Constants, Format, Json, KeyFile, NotAfter, named
+from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
     from monitor.core.threshold_distance import DistanceOptions
@@ -27,10 +32,11 @@ def run(
         list[str] | None, typer.Argument(metavar="FILE", help="Records: .jsonl, .gz, .zst, or - for standard input.")
     ] = None,
     from_topics: Annotated[
-        bool, typer.Option("--from-topics", help="Judge the input topics of a Kafka cluster in place of files.")
+        bool, typer.Option("--from-topics", help="Judge the input topics of a Kafka cluster instead of files.")
     ] = False,
     to_watermark: Annotated[
-        bool, typer.Option("--to-watermark", help="Of topics: only what caught-up workers have decided by now.")
+        bool,
+        typer.Option("--to-watermark", help="Of topics: only what current workers have decided by now."),
     ] = False,
     bootstrap: Bootstrap = None,
     policy: Annotated[
@@ -38,7 +44,7 @@ def run(
         typer.Option(
             "--policy",
             metavar="FILE",
-            help="A policy file.  [default: the built-in one; with --from-topics CALLWARDEN_POLICY before it]",
+            help="The policy file.  [default: the built-in policy; with --from-topics CALLWARDEN_POLICY, if set]",
         ),
     ] = None,
     format_: Format = None,
@@ -46,33 +52,40 @@ def run(
     windows: Annotated[bool, typer.Option("--windows", help="Also write every judged window.")] = False,
     until: Annotated[
         str | None,
-        typer.Option("--until", metavar="TIME", help="Judge and lapse up to this time (RFC 3339 or epoch ms)."),
+        typer.Option("--until", metavar="TIME", help="Judge and lapse up to this time."),
     ] = None,
     not_after: NotAfter = None,
     switch: Annotated[
         list[str] | None,
-        typer.Option("--switch", metavar="TIME=FILE", help="Another policy from an event time on; repeatable."),
+        typer.Option("--switch", metavar="TIME=FILE", help="Change to another policy at an event time; repeatable."),
     ] = None,
     enforce_from: Annotated[
         str | None,
-        typer.Option("--enforce-from", metavar="TIME", help="What was before this time is known and decides nothing."),
+        typer.Option("--enforce-from", metavar="TIME", help="Earlier records only count and decide nothing."),
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, max=64, help="Processes to use; the output is the same.")] = 1,
     shards: Annotated[int, typer.Option("--shards", min=1, max=64, hidden=True)] = 1,
     key_file: KeyFile = None,
     metrics: Annotated[
-        Path | None, typer.Option("--metrics", metavar="FILE", help="Also write what it came to as Prometheus metrics.")
+        Path | None,
+        typer.Option("--metrics", metavar="FILE", help="Also write the metrics, as a worker exports them."),
     ] = None,
     json_: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")] = False,
+    max_rejected: Annotated[
+        str | None,
+        typer.Option("--max-rejected", metavar="N|P%", help="Exit with status 1 if more records are rejected."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress on standard error.")] = False,
 ) -> None:
     """Judge files of records and write every decision with its reason to DIR.
 
-    Each file is a source of its own; they are read side by side, the one that is behind first. Records that are
-    rejected do not fail the run: they are counted, kept in rejected.jsonl, and shown.
+    Each file is a source of its own. The files are read side by side, the one that is behind first. Rejected records do
+    not fail the run, unless there are more than --max-rejected: they are counted, kept in rejected.jsonl, and shown.
 
-    With --from-topics each partition of each input topic is a source, with the clocks that the workers noted; its
-    settings are the worker's environment variables. Exit status 3: no broker.
+    With --from-topics, each partition of each input topic is a source, with the clocks that the workers recorded. The
+    settings are those of the workers.
+
+    Exit status: 1 more records were rejected than --max-rejected allows; 3 Kafka cannot be reached.
     """
     import time
     from contextlib import nullcontext
@@ -96,8 +109,9 @@ def run(
     of_topics = {"--to-watermark": to_watermark, "--bootstrap": bootstrap}
     if misplaced := [option for option, given in (of_files if from_topics else of_topics).items() if given]:
         fail(f"{', '.join(misplaced)}: {'not with' if from_topics else 'only with'} --from-topics")
+    allowed = _allowed_rejections(max_rejected)
     if not files and not from_topics:
-        fail("nothing to judge: expected FILE..., or --from-topics")
+        fail("no records: expected FILE..., or --from-topics")
     if from_topics:
         with Reporter(shown=not quiet) as reporter:
             outcome, ruled = _judge_topics(
@@ -107,7 +121,7 @@ def run(
             write(outcome, ruled, out, windows=False)
             (out / "windows.jsonl").unlink(missing_ok=True)
         _write_metrics(metrics, outcome, ruled, of_topics=True)
-        _say(outcome, reporter, out, json_)
+        _report(outcome, reporter, out, json_, allowed)
         return
     files = files or []
     ruled = policy_for(policy)
@@ -152,7 +166,7 @@ def run(
         _write_metrics(metrics, outcome, ruled)
     except UntilTooEarlyError as error:
         fail(str(error))
-    _say(outcome, reporter, out, json_)
+    _report(outcome, reporter, out, json_, allowed)
 
 
 def _switches(given: list[str]) -> "list[PolicyVersion]":
@@ -266,12 +280,33 @@ def _write_metrics(path: Path | None, outcome: "Outcome", ruled: "Policy", of_to
         path.write_bytes(page(outcome, ruled, settings.looking, topic_of))
 
 
-def _say(outcome: "Outcome", reporter: "Reporter", out: Path, as_json: bool) -> None:
+def _allowed_rejections(given: str | None) -> Callable[[int], float]:
+    """How many of so many records ``--max-rejected`` allows to be rejected."""
+    from streams.cli.inputs import fail
+
+    if given is None:
+        return lambda _: math.inf
+    found = re.fullmatch(r"([0-9]{1,12})|([0-9]{1,3}(?:\.[0-9]{1,6})?)%", given)
+    if not found or (found[2] and float(found[2]) > 100):
+        fail(f"--max-rejected {given}: expected a number of records such as 100, or a share such as 0.5%")
+    if found[1]:
+        return lambda _: int(found[1])
+    share = Fraction(found[2]) / 100
+    return lambda read: float(read * share)
+
+
+def _report(
+    outcome: "Outcome", reporter: "Reporter", out: Path, as_json: bool, allowed: Callable[[int], float]
+) -> None:
+    """Print the summary. Ends with exit status 1 where more records were rejected than is allowed."""
     from dataclasses import asdict
 
-    import orjson
+    from streams.cli.inputs import fail
 
     if as_json:
-        typer.echo(orjson.dumps(asdict(outcome.summary)).decode())
+        print_json(asdict(outcome.summary))
     else:
         reporter.summary(outcome, out)
+    summary = outcome.summary
+    if summary.rejected > allowed(summary.read):
+        fail(f"{summary.rejected:,} of {summary.read:,} records were rejected, more than --max-rejected allows", 1)

@@ -12,10 +12,13 @@ def run(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The --out directory of a replay.")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Where to write it; else DIR/report.html.", parser=named),
+        typer.Option("--out", "-o", metavar="FILE", help="The page.  [default: DIR/report.html]", parser=named),
     ] = None,
 ) -> None:
-    """Make one self-contained HTML page of a replay: decisions, time lines, charts, what was refused and why."""
+    """Make one self-contained HTML page of a replay: decisions, timelines, charts, and rejected records with reasons.
+
+    Exit status: 2 DIR holds no replay.
+    """
     from monitor.report.page import make
     from monitor.report.read import NotAReplayError
 

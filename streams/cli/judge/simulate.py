@@ -19,27 +19,25 @@ def run(
     days: Annotated[int, typer.Option(help="How many days.", min=1, max=400)] = 3,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)] = 1,
     calls_per_day: Annotated[
-        float | None, typer.Option(help="Calls of a weekday, all tenants together.  [default: 150 a tenant]")
+        float | None, typer.Option(help="Calls on a weekday by all tenants.  [default: 150 a tenant]")
     ] = None,
-    start: Annotated[str, typer.Option(metavar="TIME", help="RFC 3339 or epoch ms.")] = "2026-03-02T00:00:00+08:00",
-    late_share: Annotated[float, typer.Option(help="Share of calls that come too late.")] = 0.0005,
-    duplicate_share: Annotated[float, typer.Option(help="Share of records that come twice.")] = 0.001,
+    start: Annotated[str, typer.Option(metavar="TIME", help="The first instant.")] = "2026-03-02T00:00:00+08:00",
+    late_share: Annotated[float, typer.Option(help="The share of calls that arrive too late.")] = 0.0005,
+    duplicate_share: Annotated[float, typer.Option(help="The share of records that arrive twice.")] = 0.001,
     lateness: Annotated[
         str, typer.Option(metavar="DURATION", help="The delay beyond which a call is late, such as 90s or 10m.")
     ] = "10m",
     optional: Annotated[bool, typer.Option(help="Fill consent_id, hangup_by, answered_by and ring_ms.")] = True,
-    split: Annotated[bool, typer.Option(help="One file a topic instead of records.jsonl.")] = False,
+    split: Annotated[bool, typer.Option(help="Write one file for each topic instead of records.jsonl.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write labelled traffic as records of the contract: what comes in, in the order in which it arrives."""
+    """Write labelled traffic of honest and bad tenants, as records in the order of their arrival."""
     import time
-
-    import orjson
 
     from monitor.simulate.run import simulate
     from monitor.simulate.settings import DEFAULT_CALLS_PER_TENANT, SimulationSettings
     from streams.cli.inputs import duration, fail, moment
-    from streams.cli.outputs import writing
+    from streams.cli.outputs import print_json, writing
 
     try:
         settings = SimulationSettings(
@@ -70,7 +68,7 @@ def run(
             "files": [str(path) for path in summary.files],
             "labels": str(summary.labels),
         }
-        typer.echo(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
+        print_json(shown)
         return
     counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(summary.records.items()))
     typer.echo(f"{lines:,} records ({counts}); of them {summary.duplicates:,} twice, {summary.late:,} late calls")

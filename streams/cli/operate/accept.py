@@ -22,9 +22,11 @@ def lost_state(
     by: By = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Rebuild a partition's lost state from what the input topics still have.
+    """Rebuild a partition's lost state from what the input topics still hold.
 
-    The worker's refusal says what that forgets. Exit status: 1 not taken, 2 there is no such loss, 3 no broker.
+    The worker's error message says what is lost.
+
+    Exit status: 1 not taken, or not confirmed; 2 there is no such loss; 3 Kafka cannot be reached.
     """
     _accept("lost_state", None, partition, offset, reason, by, wait, bootstrap)
 
@@ -39,9 +41,11 @@ def lost_input(
     by: By = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Go on although records that are still needed have been deleted from an input topic.
+    """Continue without records that are still needed and were deleted from an input topic.
 
-    The worker's refusal says what that loses. Exit status: 1 not taken, 2 there is no such loss, 3 no broker.
+    The worker's error message says what is lost.
+
+    Exit status: 1 not taken, or not confirmed; 2 there is no such loss; 3 Kafka cannot be reached.
     """
     _accept("lost_input", topic, partition, offset, reason, by, wait, bootstrap)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.options import Bootstrap, InputPrefix, Json, KeyFile, OutputPrefix
+from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
     from streams.audit.partition import Audited
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 def run(
     policy: Annotated[
-        str | None, typer.Option("--policy", metavar="FILE", help="The policy that the topics do not name.")
+        str | None,
+        typer.Option("--policy", metavar="FILE", help="The policy that the topics do not name."),
     ] = None,
     state: Annotated[
         Path | None, typer.Option("--state", metavar="FILE", help="Start from this file of `callwarden state export`.")
@@ -26,16 +28,14 @@ def run(
     output_prefix: OutputPrefix = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Judge the input topics again and compare with what the workers decided: nothing missing, nothing more.
+    """Judge the input topics again and compare with what the workers decided: nothing is missing, added or changed.
 
-    Workers may be at work meanwhile: what each partition has judged by now is compared. Whatever cannot be checked,
-    such as where topics no longer reach back, is said.
+    Workers may be running: the command compares what each partition has judged so far. It reports what it cannot
+    check, such as records that the topics no longer hold.
 
-    Exit status: 0 all that was due is as it must be; 1 differences, or something could not be checked; 3 no broker.
+    Exit status: 1 there are differences, or something could not be checked; 3 Kafka cannot be reached.
     """
     import time
-
-    import orjson
 
     from monitor.partition.checkpoint import DecidingSettings
     from streams.audit import report as tell
@@ -79,7 +79,7 @@ def run(
         start = ArchiveReader(state) if state else None
         report = operate("audit", settings, work)
     if json_:
-        typer.echo(orjson.dumps(tell.plain(report)).decode())
+        print_json(tell.plain(report))
     else:
         for one in report.differences:
             for line in tell.difference(one):

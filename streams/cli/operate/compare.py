@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.options import Bootstrap, Json
+from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
     from streams.kafka.cluster import KafkaCluster
@@ -12,19 +13,21 @@ if TYPE_CHECKING:
 
 
 def run(
-    prefix_a: Annotated[str, typer.Argument(metavar="PREFIX_A", help="An output prefix, such as callwarden.")],
-    prefix_b: Annotated[str, typer.Argument(metavar="PREFIX_B", help="Another, such as callwarden-canary.")],
+    prefix_a: Annotated[str, typer.Argument(metavar="PREFIX_A", help="An output prefix, such as `callwarden.`")],
+    prefix_b: Annotated[str, typer.Argument(metavar="PREFIX_B", help="Another, such as `callwarden-canary.`")],
     from_: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help="Compare only decisions from this time on.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="How many differences of a kind are shown.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, help="Show at most so many differences of a kind.")] = 20,
     json_: Json = False,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Compare what the workers of two output prefixes have decided, up to where both have judged.
+    """Compare the decisions of the workers of two output prefixes, up to where both have judged.
 
-    First by id; then what only one has decided, by tenant, rule and window. That their policies are named otherwise is
-    no difference. Exit status: 0 the same; 1 not, or there is nothing to compare; 3 no broker.
+    Decisions are compared by id; then those that only one has, by tenant, rule and window. Different names of the
+    policies are not a difference.
+
+    Exit status: 1 the decisions differ, or there is nothing to compare; 3 Kafka cannot be reached.
     """
     from monitor.whatif.event_diff import compare
     from streams.cli.cluster_session import operate
@@ -50,10 +53,8 @@ def run(
     found = compare(events_a, events_b, ignored={"data.policy"})
     sides = {prefix_a: policies(events_a), prefix_b: policies(events_b)}
     if json_:
-        import orjson
-
         head = {"a": prefix_a, "b": prefix_b, "from_ms": from_ms, "until_ms": until_ms}
-        typer.echo(orjson.dumps({**head, "policies": list(sides.values()), **as_json(found)}).decode())
+        print_json({**head, "policies": list(sides.values()), **as_json(found)})
     else:
         judged = [ms for ms in until_ms if ms]
         typer.echo(f"{_span(utc(min(judged)), utc(max(judged)))}, as far as both have judged{_absent(a, b)}")

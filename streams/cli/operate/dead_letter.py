@@ -1,10 +1,11 @@
 """`callwarden dead-letter`: look at records that could not be read, and write them back."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.options import Bootstrap, Yes
+from streams.cli.options import Bootstrap, Json, Yes
+from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
     from streams.ops.dead_letters import DeadLetter
@@ -23,16 +24,15 @@ def list_(
     topic: Topic = None,
     error: Error = None,
     partition: Partition = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 50,
-    json_: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Only the newest so many.")] = 50,
+    as_json: Json = False,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """List dead letters, oldest first: id, time, where from, why, and the record with telephone numbers masked.
+    """List the records that could not be read, oldest first: id, time, origin, error, and the record with telephone
+    numbers masked.
 
-    Exit status 3: no broker.
+    Exit status: 3 Kafka cannot be reached.
     """
-    import orjson
-
     from monitor.core.decisions.enforcement_events import rfc3339
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import settings_for
@@ -46,45 +46,37 @@ def list_(
         settings,
         lambda cluster: read(cluster, names, lambda letter: _fits(letter, topic, error, partition), limit),
     )
+    if as_json:
+        print_json({"dead_letters": [_plain(letter, letter.id in retried) for letter in letters]})
+        return
     for letter in letters:
         value, why = _masked(letter.value), _one_line(letter.reason)
-        if json_:
-            line = {
-                "id": letter.id,
-                "at_ms": letter.at_ms,
-                "topic": letter.origin.topic,
-                "partition": letter.origin.partition,
-                "offset": letter.origin_offset,
-                "reason": why,
-                "retried": letter.id in retried,
-                "value": value,
-                "length": letter.length,
-                "first_offset": letter.first_offset,
-            }
-            typer.echo(orjson.dumps(line).decode())
-            continue
         again = "  (retried)" if letter.id in retried else "  (incomplete)" if letter.incomplete else ""
         typer.echo(f"{letter.id}  {rfc3339(letter.at_ms)}  {_place(letter)}{again}\n    {why}\n    {value}")
-    if not letters and not json_:
+    if not letters:
         typer.echo("no dead letters")
 
 
 @app.command("retry")
 def retry(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="As `list` shows them.")] = None,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID", help="Ids as `callwarden dead-letter list` shows them.")
+    ] = None,
     topic: Topic = None,
     error: Error = None,
     partition: Partition = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many, the newest.")] = None,
-    all_: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
-    again: Annotated[bool, typer.Option("--again", help="Those, too, that were retried before.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the newest so many.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Retry all.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also retry records that were retried before.")] = False,
     yes: Yes = False,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Write dead letters back to the input topics that they came from, as they came, to the partition of their key.
+    """Write dead letters back to the input topics that they came from, unchanged, to the partition of their key.
 
-    Worth it once the reason is gone. What cannot be read again becomes a new dead letter; a call that is older than
-    the policy's lateness is late by now. Exit status 3: no broker.
+    Do so once the cause of the error is fixed. A record that still cannot be read becomes a new dead letter; a call
+    that is older than the policy's lateness is late.
+
+    Exit status: 1 you did not agree; 2 no such dead letter; 3 Kafka cannot be reached.
     """
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import fail, settings_for
@@ -143,6 +135,21 @@ def retry(
     if others := [letter.id for letter in letters if letter not in written]:
         typer.echo(f"left out, another operator has retried them meanwhile: {', '.join(others)}", err=True)
     typer.echo(f"{len(written)} written back to {topics}")
+
+
+def _plain(letter: "DeadLetter", retried: bool) -> dict[str, Any]:
+    return {
+        "id": letter.id,
+        "at_ms": letter.at_ms,
+        "topic": letter.origin.topic,
+        "partition": letter.origin.partition,
+        "offset": letter.origin_offset,
+        "error": _one_line(letter.reason),
+        "retried": retried,
+        "value": _masked(letter.value),
+        "length": letter.length,
+        "first_offset": letter.first_offset,
+    }
 
 
 def _fits(letter: "DeadLetter", topic: str | None, error: str | None, partition: int | None) -> bool:

@@ -10,16 +10,18 @@ from streams.cli.options import Bootstrap, By, Wait
 def run(
     reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; it is stored in the clock log.")],
     partition: Annotated[
-        int | None, typer.Option("--partition", min=0, help="Its worker alone.  [default: all of them]")
+        int | None, typer.Option("--partition", min=0, help="Only this partition.  [default: all]")
     ] = None,
     wait: Wait = 30,
     by: By = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Tell the workers that the calls are not away: there are none.
+    """Tell the workers that no calls are missing, so that they stop waiting for them.
 
-    Windows are then judged without waiting for the outage's grace, until the next call comes; a backlog that comes
-    after all is late. Exit status: 1 not taken by all, 3 no broker.
+    Windows are then judged without waiting for the outage grace, until the next call arrives. Calls of that time that
+    arrive later are late.
+
+    Exit status: 1 a partition has not taken it, or it is not confirmed; 3 Kafka cannot be reached.
     """
     from streams.cli.cluster_session import operate, refusals, signed, silence
     from streams.cli.inputs import fail, settings_for

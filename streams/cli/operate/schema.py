@@ -12,9 +12,12 @@ app = typer.Typer()
 
 @app.command("export")
 def export(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write them; made if absent.", parser=named)],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder; created if absent.", parser=named)],
 ) -> None:
-    """Write json/<record>.schema.json for every record, and asyncapi.json."""
+    """Write json/<record>.schema.json for each record, and asyncapi.json.
+
+    Exit status: 1 they cannot be written.
+    """
     from schemas.export import export as write
 
     try:
@@ -28,9 +31,9 @@ def export(
 
 @app.command("billing-pack")
 def billing_pack(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write it; made if absent.", parser=named)],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder; created if absent.", parser=named)],
 ) -> None:
-    """Write the contract pack for billing teams: golden events, what is right to answer after each, and schemas."""
+    """Write the contract pack for billing teams: golden events, the expected answer after each, and schemas."""
     from streams.consumers.billing.conformance.write import export as write
 
     for path in write(folder):
@@ -40,10 +43,13 @@ def billing_pack(
 @app.command("check")
 def check(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="The exported files; default: those that came installed.")
+        Path | None, typer.Argument(metavar="DIR", help="The exported files.  [default: those that are installed]")
     ] = None,
 ) -> None:
-    """Tell whether exported files are those that this version generates. Exit status 1 when they are not."""
+    """Check whether exported files match what this version generates.
+
+    Exit status: 1 they differ.
+    """
     from schemas.export import COMMITTED, differences
 
     where = folder or COMMITTED
@@ -51,7 +57,7 @@ def check(
     for line in found:
         typer.echo(line, err=True)
     if found:
-        typer.echo(f"To mend it: callwarden schema export {where}", err=True)
+        typer.echo(f"To fix it, run: callwarden schema export {where}", err=True)
         raise typer.Exit(1)
     typer.echo(f"{where}: the schemas are those of this version")
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from streams.cli.options import Json
+from streams.cli.outputs import print_json
 
 
 def run(
@@ -15,11 +16,11 @@ def run(
 ) -> None:
     """Show every setting with its value, its source (default, environment, FILE:LINE:COLUMN) and its meaning.
 
-    Secrets are not shown. A setting that is wrong or unknown is told with its place. Exit status: 2 there is one.
+    Secrets are not shown. A wrong or unknown setting is reported with its place.
+
+    Exit status: 2 a setting is wrong.
     """
     from dataclasses import asdict
-
-    import orjson
 
     from streams.cli.inputs import fail
     from streams.cli.settings_table import markdown, rows
@@ -33,7 +34,7 @@ def run(
     except SettingsError as error:
         fail(str(error))
     if as_json:
-        typer.echo(orjson.dumps([asdict(row) for row in found], option=orjson.OPT_INDENT_2))
+        print_json([asdict(row) for row in found])
         return
     for row in found:
         typer.echo(f"{row.name}={'' if row.value is None else row.value}    ({row.source})")

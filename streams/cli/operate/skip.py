@@ -23,8 +23,10 @@ def run(
 ) -> None:
     """Tell the partition's worker to send one record to the dead letters instead of reading it.
 
-    For a record that stops its partition: the worker's log names it. It decides nothing then, and
-    `callwarden dead-letter retry` can bring it back. Exit status: 1 not taken, 3 no broker.
+    Use it for a record that stops its partition, which the worker's log names. The record then decides nothing;
+    `callwarden dead-letter retry` can write it back.
+
+    Exit status: 1 not taken, or not confirmed; 2 there is no such record; 3 Kafka cannot be reached.
     """
     from streams.cli.cluster_session import operate, refusals, signed, silence
     from streams.cli.inputs import fail, settings_for

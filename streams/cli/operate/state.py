@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.operate import state_rescale as move
-from streams.cli.options import Bootstrap, InputPrefix, OutputPrefix, named
+from streams.cli.options import Bootstrap, InputPrefix, Json, OutputPrefix, named
+from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
     from streams.kafka.cluster import KafkaCluster
@@ -22,17 +23,18 @@ app.command("move")(move.run)
 @app.command("export")
 def export(
     to: Annotated[
-        Path, typer.Argument(metavar="FILE|DIR", help="The file to be made, or where it is to be made.", parser=named)
+        Path, typer.Argument(metavar="FILE|DIR", help="A new file whose name ends in .zst, or a folder.", parser=named)
     ],
     input_prefix: InputPrefix = None,
     output_prefix: OutputPrefix = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Write the state of all partitions to one file: a backup, and what `callwarden audit --from` begins at.
+    """Write the state of all partitions to one file: a backup, and a start for `callwarden audit --state`.
 
-    Workers may be at work meanwhile. The file holds what the state holds: ids of tenants, calls and complaints, and
-    keys made of phone numbers; nobody else may read it. Exit status: 1 it cannot be written, 2 there is such a file, or
-    nothing to be written, 3 no broker.
+    Workers may be running. The file contains ids of tenants, calls and complaints, and keys made of phone numbers; only
+    you can read it.
+
+    Exit status: 1 it cannot be written; 2 the file exists already, or there is no state; 3 Kafka cannot be reached.
     """
     import time
     from datetime import UTC, datetime
@@ -57,14 +59,31 @@ def export(
 
 
 @app.command("show")
-def show(file: Annotated[Path, typer.Argument(metavar="FILE", help="What `callwarden state export` wrote.")]) -> None:
-    """Tell what an export holds, and whether it is whole. Exit status: 2 it is not."""
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of `callwarden state export`.")],
+    as_json: Json = False,
+) -> None:
+    """Show what an export holds, and verify its checksums.
+
+    Exit status: 2 it is not an export, or not complete.
+    """
     from monitor.core.decisions.enforcement_events import rfc3339
     from streams.savepoint.archive import ArchiveReader
 
     with faults():
         found = ArchiveReader(file)
         header = found.header
+        if as_json:
+            print_json(
+                {
+                    "made_ms": header.made_ms,
+                    "input_prefix": header.input_prefix,
+                    "output_prefix": header.output_prefix,
+                    "partition_count": header.partitions,
+                    "partitions": [_plain(part) for part in found.parts()],
+                }
+            )
+            return
         typer.echo(
             f"made {rfc3339(header.made_ms)}, inputs {header.input_prefix}*, outputs {header.output_prefix}*, "
             f"{header.partitions} partitions"
@@ -76,11 +95,11 @@ def show(file: Annotated[Path, typer.Argument(metavar="FILE", help="What `callwa
 
 @app.command("import")
 def bring_back(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `callwarden state export` wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of `callwarden state export`.")],
     partitions: Annotated[
-        list[int] | None, typer.Option("--partition", min=0, help="This one alone; repeatable.  [default: all]")
+        list[int] | None, typer.Option("--partition", min=0, help="Only this partition; repeatable.  [default: all]")
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="In place of the state that is there.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the state that is there.")] = False,
     rebind: Annotated[
         bool,
         typer.Option(
@@ -92,10 +111,12 @@ def bring_back(
     output_prefix: OutputPrefix = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Bring the state back out of an export, where there is none. The workers must be stopped.
+    """Restore the state from an export, where there is none. Stop the workers first.
 
-    What was decided since the export is decided again when a worker starts, and not put out again. Whatever does not
-    fit is refused before anything is written. Exit status: 2 it does not fit, 3 no broker.
+    Decisions made since the export are made again when a worker starts, and are not emitted twice. The command checks
+    everything before it writes anything.
+
+    Exit status: 2 the export does not fit; 3 Kafka cannot be reached.
     """
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import fail
@@ -158,6 +179,16 @@ def faults() -> Iterator[None]:
         yield
     except ArchiveError as error:
         fail(str(error))
+
+
+def _plain(part: "PartitionState") -> dict[str, int | None]:
+    judged = part.judged
+    return {
+        "partition": part.number,
+        "judged_ms": judged.watermark_ms if judged else None,
+        "entries": len(part.entries),
+        "bytes": sum(map(len, part.entries.values())),
+    }
 
 
 def _tell(part: "PartitionState") -> None:

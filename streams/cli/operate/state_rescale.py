@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
 
 def run(
-    to_input_prefix: Annotated[str, typer.Option(metavar="PREFIX", help="What the new input topics begin with.")],
-    to_output_prefix: Annotated[str, typer.Option(metavar="PREFIX", help="What our own new topics begin with.")],
-    to_application_id: Annotated[
-        str, typer.Option(metavar="ID", help="CALLWARDEN_APPLICATION_ID of the workers on them.")
-    ],
-    undo: Annotated[bool, typer.Option("--undo", help="Have workers go on with the former topics.")] = False,
+    to_input_prefix: Annotated[str, typer.Option(metavar="PREFIX", help="The prefix of the new input topics.")],
+    to_output_prefix: Annotated[str, typer.Option(metavar="PREFIX", help="The prefix of the new output topics.")],
+    to_application_id: Annotated[str, typer.Option(metavar="ID", help="CALLWARDEN_APPLICATION_ID of the new workers.")],
+    undo: Annotated[bool, typer.Option("--undo", help="Go back to the former topics.")] = False,
 ) -> None:
-    """Move the state by tenant to topics with another number of partitions, made by `callwarden topics create`.
+    """Move the state by tenant to topics with another number of partitions, created by `callwarden topics create`.
 
-    The settings are those of the workers so far. Stop the workers and all writers to the inputs, old and new, until
-    the command has ended; see `docs/guides/upgrades.md`. It checks everything before it writes anything; a later error
-    comes with the way back. After a crash, run it again. Exit status: 2 something does not fit, 3 no broker.
+    The settings are those of the current workers. Stop the workers and all writers to the old and new inputs until the
+    command has ended; see `docs/guides/upgrades.md`. It checks everything before it writes anything. A later error
+    message contains the way back. After a crash, run it again.
+
+    Exit status: 2 something does not fit; 3 Kafka cannot be reached.
     """
     from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
     from monitor.partition.task import StreamTask

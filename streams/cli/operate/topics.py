@@ -1,10 +1,11 @@
-"""`callwarden topics`: make the topics of a cluster, and tell what is wrong with them."""
+"""`callwarden topics`: create the topics of a cluster, and check them."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.options import Bootstrap, InputPrefix, OutputPrefix
+from streams.cli.options import Bootstrap, InputPrefix, Json, OutputPrefix
+from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
     from streams.kafka.cluster import KafkaCluster
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 InputRetention = Annotated[
-    str | None, typer.Option("--input-retention", metavar="30d", help="How long inputs are kept, at least.")
+    str | None,
+    typer.Option(
+        "--input-retention",
+        metavar="DURATION",
+        help="The minimum retention of the inputs.",
+    ),
 ]
 
 
@@ -22,20 +28,21 @@ InputRetention = Annotated[
 def create(
     partitions: Annotated[
         str | None,
-        typer.Option("--partitions", metavar="N", help="Of every topic, when there are none yet.  [default: 8]"),
+        typer.Option("--partitions", metavar="N", help="Partitions of each topic, when none exists yet.  [default: 8]"),
     ] = None,
     replication_factor: Annotated[
         str | None,
-        typer.Option("--replication-factor", metavar="N", help="1 for a cluster of one broker.  [default: 3]"),
+        typer.Option("--replication-factor", metavar="N", help="Replicas of each topic.  [default: 3]"),
     ] = None,
+    as_json: Json = False,
     input_retention: InputRetention = None,
     input_prefix: InputPrefix = None,
     output_prefix: OutputPrefix = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Make the topics that are not there, then check all. Those that are there stay as they are.
+    """Create the topics that do not exist, then check all of them. Existing topics are not changed.
 
-    Exit status: 1 something is not as it must be, each with the command that mends it; 3 no broker.
+    Exit status: 1 a topic is misconfigured, each with the command that fixes it; 3 Kafka cannot be reached.
     """
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import fail, settings_for
@@ -57,33 +64,36 @@ def create(
     wanted = required_topics(settings)
 
     stored: int | None = None
+    created: list[str] = []
 
     async def make(cluster: "KafkaCluster") -> "dict[str, ExistingTopic]":
         nonlocal stored
         stored = await check_inputs(cluster, TopicNames(settings.input_prefix, settings.output_prefix))
         found = await admin.existing_topics(cluster.questions, wanted)
         if odd := run_together(settings, found) or at_odds(settings, found):
-            fail(f"nothing was made: {odd}", 1)
+            fail(f"no topic was created: {odd}", 1)
         missing = [topic for topic in wanted if topic.topic not in found]
         count = partitions_for(settings, found, stored)
         await admin.create(cluster.questions, missing, count, settings.replication_factor)
+        created.extend(topic.topic for topic in missing)
         for topic in missing:
-            typer.echo(f"made {topic.topic}: {count} partitions")
+            typer.echo(f"created {topic.topic}: {count} partitions", err=as_json)
         return await admin.look_for(cluster.questions, wanted)
 
-    _tell(settings, operate("topics create", settings, make), stored)
+    _report(settings, operate("topics create", settings, make), stored, as_json, created)
 
 
 @app.command("check")
 def check(
+    as_json: Json = False,
     input_retention: InputRetention = None,
     input_prefix: InputPrefix = None,
     output_prefix: OutputPrefix = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Tell all that is not as it must be, each with the command that mends it. A worker refuses to start on any.
+    """List each misconfigured topic with the command that fixes it. Workers refuse to start until the list is empty.
 
-    Exit status: 1 something is not as it must be; 3 no broker.
+    Exit status: 1 a topic is misconfigured; 3 Kafka cannot be reached.
     """
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import settings_for
@@ -108,15 +118,33 @@ def check(
         stored = await check_inputs(cluster, TopicNames(settings.input_prefix, settings.output_prefix))
         return await admin.existing_topics(cluster.questions, required_topics(settings))
 
-    _tell(settings, operate("topics check", settings, look), stored)
+    _report(settings, operate("topics check", settings, look), stored, as_json)
 
 
-def _tell(settings: "Settings", found: "dict[str, ExistingTopic]", stored: int | None) -> None:
+def _report(
+    settings: "Settings",
+    found: "dict[str, ExistingTopic]",
+    stored: int | None,
+    as_json: bool,
+    created: list[str] | None = None,
+) -> None:
     from streams.cli.inputs import fail
     from streams.kafka.topic_admin import describe_mismatches, find_mismatches, partitions_for, required_topics
 
     faults = find_mismatches(settings, found, stored)
+    partitions = None if faults else partitions_for(settings, found, stored)
+    if as_json:
+        print_json(
+            {
+                "ok": not faults,
+                "partitions": partitions,
+                "faults": [{"topic": each.topic, "fault": each.wrong, "fix": each.mend} for each in faults],
+            }
+            | ({} if created is None else {"created": created})
+        )
+        if faults:
+            raise typer.Exit(1)
+        return
     if faults:
         fail(describe_mismatches(faults), 1)
-    partitions = partitions_for(settings, found, stored)
     typer.echo(f"all {len(required_topics(settings))} topics are as they must be, with {partitions} partitions")

@@ -13,17 +13,21 @@ def run(
     policy: WorkersPolicy = None,
     port: Annotated[int | None, typer.Option(help="The port of /metrics, /readyz and /healthz.")] = None,
     idle_after: Annotated[
-        str | None, typer.Option(metavar="30s", help="When a silent source's clock goes on by itself.")
+        str | None,
+        typer.Option(metavar="DURATION", help="After how long the clock of a silent source follows the broker's time."),
     ] = None,
-    outage_grace: Annotated[str | None, typer.Option(metavar="4h", help="How long all calls may be away.")] = None,
+    outage_grace: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="How long all calls may be away.")
+    ] = None,
     json_logs: JsonLogs = False,
 ) -> None:
-    """Start a worker. It takes its share of the partitions, gives them up when others come, and stops on TERM.
+    """Start a worker. It takes its share of the partitions, releases them when other workers join, and stops on TERM.
 
-    All settings are environment variables, or in a file; see `docs/reference/settings.md`. It waits for a broker that
-    is away.
-    Exit status: 2 wrong settings, topics that do not fit, or something that the cluster does not allow; 1 an
-    unforeseen error, or cut off after TERM.
+    All settings are environment variables, or in a file: see `docs/reference/settings.md`. It waits for a broker that
+    cannot be reached.
+
+    Exit status: 1 an unforeseen error, or it did not stop in time after TERM; 2 wrong settings, misconfigured topics,
+    or something that the cluster does not allow.
     """
     import asyncio
 

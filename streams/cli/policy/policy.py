@@ -1,52 +1,66 @@
 """`callwarden policy`: check, show, compare and explain policies."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.inputs import moment, policy_for
-from streams.cli.options import Bootstrap, Constants, Format, Json, WorkersPolicy
-from streams.cli.policy import policy_change as policy_switch
+from streams.cli.inputs import fail, moment, policy_for
+from streams.cli.options import Json
+from streams.cli.outputs import print_json
+from streams.cli.policy import policy_change
+from streams.cli.policy.policy_preflight import preflight
 
 if TYPE_CHECKING:
     from monitor.policy.model import Policy
-    from monitor.replay.outcome import Outcome
-    from monitor.whatif.backtest import Change
-    from monitor.whatif.preflight import Preflight
-    from streams.kafka.cluster import KafkaCluster
-    from streams.settings.load import Settings
 
 app = typer.Typer(no_args_is_help=True)
-app.command()(policy_switch.apply)
-app.command()(policy_switch.withdraw)
-app.command()(policy_switch.status)
-
-_SHOWN = 5  # tenants named for each rule
+app.command()(policy_change.apply)
+app.command()(policy_change.withdraw)
+app.command()(policy_change.status)
+app.command()(preflight)
 
 PolicyOption = Annotated[
-    str | None, typer.Option("--policy", metavar="FILE", help="A policy file.  [default: the built-in one]")
+    str | None, typer.Option("--policy", metavar="FILE", help="The policy file.  [default: the built-in policy]")
 ]
 
 
 @app.command()
-def check(file: Annotated[str, typer.Argument(metavar="FILE", help="A policy file.")]) -> None:
-    """Say every fault of a policy file, with its line and column; exit 2 if there is one."""
+def check(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Policy files, or - for standard input.")],
+    as_json: Json = False,
+) -> None:
+    """Check policy files: print each fault as FILE:LINE:COLUMN, and note what is probably not intended.
+
+    Exit status: 2 a file has a fault.
+    """
     import time
 
+    from monitor.policy.file.errors import PolicyError
     from monitor.policy.warnings import notes
 
-    policy = policy_for(file)
-    for note in notes(policy, time.time_ns() // 1_000_000):
-        typer.echo(f"{file}: note: {note}", err=True)
-    parts = (
-        _count(len(policy.rules), "rule"),
-        _count(len(policy.escalations), "escalation"),
-        _count(len(policy.overrides), "override"),
-        _count(len(policy.exemptions), "exemption"),
-        _count(len(policy.catalogue), "prohibited business", "es"),
-    )
-    typer.echo(f"{file}: good: {policy.id} {policy.version}, {', '.join(parts)}, sha256 {policy.sha256}")
+    if files.count("-") > 1:
+        fail("-: standard input can be read once; expected it once")
+    now_ms, checked, wrong = time.time_ns() // 1_000_000, [], False
+    for file in files:
+        try:
+            policy = _read(file)
+        except PolicyError as error:
+            wrong = True
+            checked.append(_checked(file, None, [], error))
+            if not as_json:
+                typer.echo(str(error), err=True)
+            continue
+        found = list(notes(policy, now_ms))
+        checked.append(_checked(file, policy, found, None))
+        if not as_json:
+            for note in found:
+                typer.echo(f"{file}: note: {note}", err=True)
+            typer.echo(f"{file}: good: {_summary(policy)}")
+    if as_json:
+        print_json({"ok": not wrong, "files": checked})
+    if wrong:
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -56,7 +70,7 @@ def show(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the resolved policy, every value written out; it is a policy file itself, of the same hash."""
+    """Print a policy with each value written out. The output is a policy file with the same hash."""
     import sys
 
     from monitor.policy.serialize import to_plain
@@ -72,12 +86,16 @@ def show(
 def diff(
     a: Annotated[str, typer.Argument(metavar="A", help="A policy file, or `access-rules` for the built-in policy.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    as_json: Json = False,
 ) -> None:
-    """Say what changes from policy A to policy B once both are resolved."""
+    """Show what changes from policy A to policy B, with the inherited values of both."""
     from monitor.policy.diff import diff as differences
 
     old, new = (policy_for(None if name == "access-rules" and not Path(name).exists() else name) for name in (a, b))
     lines = differences(old, new)
+    if as_json:
+        print_json({"same": not lines, "a": _reference(old), "b": _reference(new), "changes": _changes(lines)})
+        return
     if not lines:
         typer.echo(f"the same policy, sha256 {old.sha256}")
     for line in lines:
@@ -89,14 +107,20 @@ def explain(
     tenant: Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id.")],
     policy: PolicyOption = None,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="RFC 3339 or epoch ms.  [default: now]")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Say which rules hold for one tenant, with whose overrides and exemptions, in Chinese and English."""
+    """Show which rules apply to a tenant, with its overrides and exemptions, in Chinese and English."""
     import time
 
     from monitor.policy.explain import explain as explained
+    from monitor.policy.explain import explain_lines
 
     at_ms = moment("--at", at) if at is not None else time.time_ns() // 1_000_000
-    for line in explained(policy_for(policy), tenant, at_ms):
+    found = explained(policy_for(policy), tenant, at_ms)
+    if as_json:
+        print_json(found)
+        return
+    for line in explain_lines(found):
         typer.echo(line)
 
 
@@ -104,175 +128,96 @@ def explain(
 def match(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="A business, as declared or as found.")],
     policy: PolicyOption = None,
+    as_json: Json = False,
 ) -> None:
-    """Say which prohibited businesses a text names: row, term, and the `unless` word that takes a match away."""
+    """Show which prohibited businesses a text names: row, term, and the `unless` word that cancels a match.
+
+    Exit status: 1 the business is prohibited, for certain or likely.
+    """
     from monitor.policy.catalogue import Catalogue
 
     catalogue = Catalogue(policy_for(policy).catalogue)
     best = catalogue.match(text)
     hits = catalogue.explain(text)
-    for hit in hits:
-        row = f"{hit.row.key} ({hit.row.zh}; {hit.row.en})"
-        if hit.unless is not None:
-            said = f"no match: {row}: contains `{hit.term}`, but `{hit.unless}` takes it away"
-        elif hit.certain:
-            said = f"certain: {row}: is `{hit.term}`"
-        else:
-            said = f"likely: {row}: contains `{hit.term}`"
-        typer.echo(said)
-    if best is None:
-        typer.echo("not prohibited" if hits else "not prohibited: no term of the catalogue is in it")
+    if as_json:
+        matches = [
+            {
+                "row": hit.row.key,
+                "words": {"zh": hit.row.zh, "en": hit.row.en},
+                "term": hit.term,
+                "certain": hit.certain,
+                "unless": hit.unless,
+            }
+            for hit in hits
+        ]
+        by = best and {"row": best.row.key, "term": best.term, "certain": best.certain}
+        print_json({"prohibited": best is not None, "by": by, "matches": matches})
     else:
-        typer.echo(f"prohibited, {'certain' if best.certain else 'likely'}: {best.row.key}, by `{best.term}`")
+        for hit in hits:
+            row = f"{hit.row.key} ({hit.row.zh}; {hit.row.en})"
+            if hit.unless is not None:
+                said = f"no match: {row}: contains `{hit.term}`, but `{hit.unless}` takes it away"
+            elif hit.certain:
+                said = f"certain: {row}: is `{hit.term}`"
+            else:
+                said = f"likely: {row}: contains `{hit.term}`"
+            typer.echo(said)
+        if best is None:
+            typer.echo("not prohibited" if hits else "not prohibited: no term of the catalogue is in it")
+        else:
+            typer.echo(f"prohibited, {'certain' if best.certain else 'likely'}: {best.row.key}, by `{best.term}`")
+    if best is not None:
+        raise typer.Exit(1)
 
 
-@app.command()
-def preflight(
-    files: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE", help="Records: .jsonl, .gz, .zst, or - for standard input.")
-    ] = None,
-    from_topics: Annotated[
-        bool, typer.Option("--from-topics", help="Look at the input topics of a Kafka cluster in place of files.")
-    ] = False,
-    bootstrap: Bootstrap = None,
-    policy: WorkersPolicy = None,
-    format_: Format = None,
-    set_: Constants = None,
-    as_json: Json = False,
-) -> None:
-    """Before anything is enforced: how far each optional field is filled, and how many tenants each rule would hit.
+def _read(file: str) -> "Policy":
+    """The policy of a file, or of standard input. Raises PolicyError."""
+    import sys
 
-    With --from-topics also: which tenants would change tier over what the topics hold, from the policy of the workers.
-    Exit status 3: no broker.
-    """
-    from monitor.whatif.preflight import preflight as look
-    from streams.cli.inputs import adapter_for, fail, reading, settings_for
+    from monitor.policy.file.yaml_source import MAX_BYTES
+    from monitor.policy.load import load, load_bytes
 
-    misplaced = {"FILE": files, "--format": format_, "--set": set_} if from_topics else {"--bootstrap": bootstrap}
-    if given := [option for option, value in misplaced.items() if value]:
-        fail(f"{', '.join(given)}: {'not with' if from_topics else 'only with'} --from-topics")
-    if not files and not from_topics:
-        fail("nothing to look at: expected FILE..., or --from-topics")
-    settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy})
-    ruled = policy_for(str(settings.policy) if settings.policy else None)
-    if from_topics:
-        _preflight_topics(settings_for({"bootstrap_servers": bootstrap}), ruled, as_json)
-        return
-    adapter = adapter_for(format_, set_ or [])
-    with reading(files or []):
-        found = look(files or [], ruled, adapter)
-    if as_json:
-        import orjson
-
-        typer.echo(orjson.dumps(_as_json(found)).decode())
-        return
-    for line in _told(found):
-        typer.echo(line)
+    return load_bytes(sys.stdin.buffer.read(4 * MAX_BYTES + 1), file) if file == "-" else load(file)
 
 
-def _preflight_topics(settings: "Settings", after: "Policy", as_json: bool) -> None:
-    """Look at the topics, and say what was found."""
-    from monitor.partition.checkpoint import DecidingSettings
-    from streams.cli.cluster_session import operate
-    from streams.cli.judge.backtest import change_lines
-    from streams.kafka.topic_names import TopicNames
-    from streams.ops.control_client import partition_count
-    from streams.ops.topic_preflight import preflight_topics
-    from streams.ops.topic_replay import replay_topics
-    from streams.topics.policy_log import logged_policies, newest
-
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
-    live = DecidingSettings(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms)
-
-    async def work(cluster: "KafkaCluster") -> "tuple[Policy, Preflight, list[Change]]":
-        async def judge(policy: "Policy") -> "Outcome":
-            return await replay_topics(
-                cluster,
-                names,
-                policy,
-                secret=settings.secret(),
-                live=live,
-                partitioner=settings.partitioner,
-                follow=False,
-            )
-
-        last = newest(await logged_policies(cluster, names, range(await partition_count(cluster, names))))
-        before = last.policy if last else policy_for(str(settings.policy) if settings.policy else None)
-        return before, *await preflight_topics(cluster, names, judge, before, after)
-
-    before, found, changed = operate("policy preflight", settings, work)
-    if as_json:
-        import msgspec
-
-        policies = {"before": before.sha256, "after": after.sha256}
-        typer.echo(msgspec.json.encode({**_as_json(found), **policies, "changes": changed}).decode())
-        return
-    for line in _told(found):
-        typer.echo(line)
-    typer.echo(
-        f"\n{_count(len(changed), 'tenant')} would change tier over what the topics hold, from {before.id} "
-        f"{before.version} ({before.sha256[:12]}) to {after.id} {after.version} ({after.sha256[:12]})"
-    )
-    for line in change_lines(changed):
-        typer.echo(line)
-
-
-def _as_json(found: "Preflight") -> dict[str, object]:
+def _checked(file: str, policy: "Policy | None", notes: list[str], error: Any) -> dict[str, Any]:
     return {
-        "records": found.records,
-        "rejected": found.rejected,
-        "tenants": found.tenants,
-        "fields": [
-            {
-                "field": f.name,
-                "of": f.of,
-                "filled": f.filled,
-                "total": f.total,
-                "share": f.share,
-                "tenants": f.tenants,
-                "filled_by": f.filled_by,
-                "tenant_share": f.tenant_share,
-            }
-            for f in found.fields
+        "file": file,
+        "ok": error is None,
+        "policy": policy and _reference(policy),
+        "faults": [
+            {"line": fault.line, "column": fault.column, "message": fault.message}
+            for fault in (error.faults if error else ())
         ],
-        "rules": [
-            {
-                "rule": r.rule.id,
-                "mode": r.rule.mode,
-                "in_breach": len(r.tenants),
-                "share": len(r.tenants) / found.tenants if found.tenants else None,
-                "tenants": r.tenants,
-                "not_filled": r.scanty,
-            }
-            for r in found.rules
-        ],
+        "notes": notes,
     }
 
 
-def _told(found: "Preflight") -> list[str]:
-    by = {field.name: _share(field.tenant_share) for field in found.fields}
-    lines = [f"{found.records:,} records of {_count(found.tenants, 'tenant')}, {found.rejected:,} lines rejected", ""]
-    lines.append(f"{'field':<32}{'filled':>8}  {'by tenants':>10}  of")
-    lines += [
-        f"{field.name:<32}{_share(field.share):>8}  {by[field.name]:>10}  {field.total:,} {field.of}"
-        for field in found.fields
-    ]
-    lines += ["", f"{'rule':<32}{'mode':<9}{'in breach':>9}  tenants"]
-    for breaches in found.rules:
-        share = _share(len(breaches.tenants) / found.tenants if found.tenants else None)
-        names = ", ".join(breaches.tenants[:_SHOWN])
-        more = f" and {len(breaches.tenants) - _SHOWN:,} more" if len(breaches.tenants) > _SHOWN else ""
-        lines.append(f"{breaches.rule.id:<32}{breaches.rule.mode:<9}{share:>9}  {names}{more}".rstrip())
-        for name in breaches.scanty:
-            lines.append(
-                f"    rests on {name}, which {by[name]} of the tenants fill: do not enforce it on such records"
-            )
-    return lines
+def _reference(policy: "Policy") -> dict[str, str]:
+    return {"id": policy.id, "version": policy.version, "sha256": policy.sha256}
 
 
-def _share(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"
+def _summary(policy: "Policy") -> str:
+    parts = (
+        (len(policy.rules), "rule", "s"),
+        (len(policy.escalations), "escalation", "s"),
+        (len(policy.overrides), "override", "s"),
+        (len(policy.exemptions), "exemption", "s"),
+        (len(policy.catalogue), "prohibited business", "es"),
+    )
+    counts = ", ".join(f"{number:,} {word}{plural if number != 1 else ''}" for number, word, plural in parts)
+    return f"{policy.id} {policy.version}, {counts}, sha256 {policy.sha256}"
 
 
-def _count(number: int, word: str, plural: str = "s") -> str:
-    return f"{number:,} {word}{plural if number != 1 else ''}"
+_CHANGES = {"+": "added", "-": "removed", "~": "changed"}
+
+
+def _changes(lines: list[str]) -> list[dict[str, Any]]:
+    """The lines of a difference as values: an item begins with its sign, its changed fields follow, indented."""
+    found: list[dict[str, Any]] = []
+    for line in lines:
+        if line.startswith(" "):
+            found[-1]["fields"].append(line.strip())
+        else:
+            found.append({"change": _CHANGES[line[0]], "what": line[2:], "fields": []})
+    return found

@@ -1,12 +1,13 @@
-"""`callwarden policy apply`, `withdraw` and `status`: change the policy of workers, take that back, see which holds."""
+"""`callwarden policy apply`, `withdraw` and `status`: change the policy of workers, withdraw the change, show it."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.options import Bootstrap, By, Wait, Yes
+from streams.cli.options import Bootstrap, By, Json, Wait, Yes
+from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
     from monitor.partition.journal import PolicyChange, PolicyWithdrawal
@@ -23,25 +24,28 @@ _MARGIN_MS = 60_000  # for the owners to read the command in, before they read r
 
 
 def apply(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="The policy that is to hold.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The new policy.")],
     from_: Annotated[
         str | None,
-        typer.Option("--from", metavar="TIME", help="Event time (RFC 3339 or epoch ms).  [default: some minutes on]"),
+        typer.Option("--from", metavar="TIME", help="Event time from which it applies.  [default: in some minutes]"),
     ] = None,
     reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; it is stored in the clock log.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
     preview: Annotated[
-        bool, typer.Option(help="Say who would change tier: it takes as long as to judge all that the topics hold.")
+        bool, typer.Option(help="Show which tenants would change tier: this judges all that the topics hold.")
     ] = True,
     yes: Yes = False,
     wait: Wait = 30,
     by: By = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Have the workers decide under another policy from an event time on, once a partition; panes and standing stay.
+    """Change the policy of the workers from an event time on. Windows and tenant records stay.
 
-    First it says what differs, who would change tier over the days that the topics hold, and from when each rule can
-    be judged. Exit status: 1 not taken by all or not confirmed, 2 a fault of the policy, 3 no broker.
+    The command first shows what differs, which tenants would change tier over the days that the topics hold, and from
+    when each rule can be judged.
+
+    Exit status: 1 a partition has not taken it, or it is not confirmed; 2 a fault of the policy; 3 Kafka cannot be
+    reached.
     """
     import time
 
@@ -122,19 +126,20 @@ def withdraw(
     by: By = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Take back the policies that were applied and are still to come: the one in force goes on.
+    """Withdraw the policies that were applied and are not in force yet. The policy in force stays.
 
-    What a partition decides under already stays there. Exit status: 1 not taken by all, 3 no broker.
+    Where a partition already decides under such a policy, it stays.
+
+    Exit status: 1 a partition has not taken it, or it is not confirmed; 3 Kafka cannot be reached.
     """
     from streams.cli.cluster_session import operate, signed
-    from streams.cli.inputs import fail, settings_for
+    from streams.cli.inputs import settings_for, why
     from streams.kafka.topic_names import TopicNames
     from streams.ops.control_client import partition_count, send_command
     from streams.topics.control_topic import WithdrawCommand
     from streams.topics.policy_log import logged_policies
 
-    if not reason:
-        fail("--reason: expected why; it is noted with it")
+    why(reason)
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
 
@@ -203,12 +208,13 @@ def _all_must_take_it(said: "CommandAnswers", wait: float, names: "TopicNames") 
         fail("\n".join(lines), 1)
 
 
-def status(bootstrap: Bootstrap = None) -> None:
-    """Say which policy holds in which partition, since what event time, by whom and why; what is still to come, too;
-    and what decisions wait for, where they do.
+def status(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
+    """Show which policy is in force in each partition, since when, by whom and why, and which are still to come.
 
-    The command only reads the topics, to their committed ends: what it says is as of its start, 0 records behind.
-    Exit status 3: no broker.
+    It also shows what decisions wait for. The command only reads the topics, to their committed ends: its output is as
+    of its start, 0 records behind.
+
+    Exit status: 3 Kafka cannot be reached.
     """
     import time
 
@@ -230,6 +236,18 @@ def status(bootstrap: Bootstrap = None) -> None:
 
     as_of_ms = time.time_ns() // 1_000_000
     found, (ticked_ms, waits) = operate("policy status", settings, look)
+    if as_json:
+        partitions = [
+            {
+                "partition": number,
+                "policies": [_plain(switch) | {"coming": switch in one.coming} for switch in one.switches],
+                "withdrawn": [_plain(switch) | {"withdrawn": _who(gone)} for switch, gone in one.withdrawn],
+                "waits_for": waits.get(number, []),
+            }
+            for number, one in found.items()
+        ]
+        print_json({"as_of_ms": as_of_ms, "behind": 0, "newest_tick_ms": ticked_ms, "partitions": partitions})
+        return
     typer.echo(f"as of {_time(as_of_ms)}, 0 behind")
     for number, one in found.items():
         if not one.switches:
@@ -250,6 +268,17 @@ def status(bootstrap: Bootstrap = None) -> None:
             f"{newest} ({names.output('clock')}): no worker is running, or its ticks are not acknowledged; its /readyz "
             "says which. `callwarden topics check` shows what is wrong with the topic"
         )
+
+
+def _plain(switch: "PolicyChange") -> dict[str, Any]:
+    names = {"id": switch.policy.get("id"), "version": switch.policy.get("version"), "sha256": switch.sha256}
+    return {"from_ms": switch.from_ms, "policy": names, **_who(switch)}
+
+
+def _who(note: "PolicyChange | PolicyWithdrawal") -> dict[str, Any]:
+    from monitor.text.masking import mask_numbers
+
+    return {"by": mask_numbers(note.by), "reason": mask_numbers(note.reason), "at_ms": note.at_ms}
 
 
 def _named(switch: "PolicyChange") -> str:

@@ -148,7 +148,7 @@ def test_what_waits_is_listed_with_the_time_left_the_soonest_first(cluster: Fake
 def test_others_are_listed_by_filters(cluster: FakeCluster, filters: list[str], ids: list[str]) -> None:
     status, text = run("list", "--json", *filters)
     assert status == 0, text
-    assert [json.loads(line)["enforcement_id"] for line in text.splitlines()] == ids
+    assert [each["enforcement_id"] for each in json.loads(text)["decisions"]] == ids
 
 
 def test_a_verdict_is_sent_and_what_comes_of_it_is_shown(cluster: FakeCluster) -> None:
@@ -182,8 +182,14 @@ def test_a_case_shows_who_has_decided_while_nothing_has_come_of_it(cluster: Fake
     assert status == 1
     assert "cwe-late: wang •••••••••78 decided to uphold it, 2026-03-03 00:00 UTC (asked •••••••••78)" in text
     _, line = run("list", "--json", "--tenant", "acme", "--rule", "business")
-    assert json.loads(line)["claim"]["reviewer"] == "wang •••••••••78"
-    assert CANARY not in shown + text + line
+    [decision] = json.loads(line)["decisions"]
+    assert decision["claim"]["reviewer"] == "wang •••••••••78"
+    _, case = run("show", "--json", "cwe-late")
+    found = json.loads(case)["decision"]
+    assert (found["status"], found["claim"]) == ("pending", decision["claim"])
+    assert [event["id"] for event in found["events"]] == found["event_ids"] == ["cwe-late"]
+    assert [(one["verdict"], one["reviewer"]) for one in found["reviews"]] == [("uphold", "wang •••••••••78")]
+    assert CANARY not in shown + text + line + case
 
 
 def test_a_rejection_by_the_judge_is_told(cluster: FakeCluster) -> None:
@@ -318,11 +324,11 @@ def test_what_is_read_says_how_current_it_is(cluster: FakeCluster, monkeypatch: 
             "warning: the ledger is 1 min old: decisions and reviews since 2026-03-03T00:00:00Z may be missing",
         ],
     )
-    [line] = [json.loads(line) for line in run("list", "--json", "--tenant", "bravo")[1].splitlines() if line[0] == "{"]
-    assert (line["as_of"], line["behind"]) == ("2026-03-03T00:00:00Z", None)
+    listed = json.loads(run("list", "--json", "--tenant", "bravo")[1].splitlines()[-1])
+    assert (listed["as_of_ms"], listed["behind"]) == (NOW, None)
     cluster.away = False
-    [line] = [json.loads(line) for line in run("list", "--json", "--tenant", "bravo")[1].splitlines() if line[0] == "{"]
-    assert (line["as_of"], line["behind"]) == ("2026-03-03T00:00:00Z", 2)
+    listed = json.loads(run("list", "--json", "--tenant", "bravo")[1].splitlines()[-1])
+    assert (listed["as_of_ms"], listed["behind"]) == (NOW, 2)
 
 
 def told(*command: str) -> tuple[str, list[str]]:
@@ -361,7 +367,7 @@ def test_a_command_that_reads_changes_nothing_and_sends_nothing(
     file.chmod(0o444)
     done = CliRunner().invoke(build(command[0]), list(command))
     assert done.exit_code == ("--with-topics" in command), done.output
-    assert "as of 2026-03-03T00:00:00Z, " in done.output or '"as_of":"2026-03-03T00:00:00Z"' in done.output
+    assert "as of 2026-03-03T00:00:00Z, " in done.output or f'"as_of_ms":{NOW}' in done.output
     assert (file.read_bytes(), cluster.logs) == (before, logs)
 
 

@@ -84,6 +84,12 @@ async def test_it_is_withheld_across_restarts_until_it_is_accepted_and_then_for_
         f"{TOPIC} 0:0  'acme'  \"Invalid enum value 'suspended' - at `$.data.refunds`\"\n"
         f"{TOPIC} 0:1  'acme'  'Input data was truncated'\n2 records cannot be read\n",
     )
+    status, text = await asyncio.to_thread(command, tmp_path, "--unread", "--json")
+    found = json.loads(text)
+    assert (status, found["count"], found["no_tenant_is_answered"]) == (0, 2, False)
+    assert [(each["partition"], each["offset"], each["tenants"]) for each in found["records"]] == [
+        (0, 0, ["acme"]), (0, 1, ["acme"]),
+    ]  # fmt: skip
     async with serving(tmp_path, topics=topics) as billing:
         here = ("--partition", "0", "--offset", "0")
         said = await asyncio.to_thread(command, tmp_path, "--accept-unread", *here, "--reason", "call 13812345678")

@@ -71,6 +71,14 @@ def test_a_tenant_is_shown_with_what_is_so_now(ledger: str, monkeypatch: pytest.
     times = [line[:19] for line in lines[2:] if line[:2] == "20"]
     assert times == sorted(times)
     assert len(times) == 9
+    found = json.loads(said("show", "acme", "--json", "--database", ledger))
+    assert (found["tenant_id"], found["standing"], found["refunds_frozen"]) == ("acme", "banned", True)
+    assert {each["enforcement_id"]: each["status"] for each in found["decisions"]} == {
+        "cwe-f1": "final", "cwe-w1": "reversed", "cwe-p2": "lapsed", "cwe-p3": "pending",
+    }  # fmt: skip
+    assert len(found["events"]) + len(found["reviews"]) == 9
+    assert found["reviews"][0]["reviewer"] == "wang •••••••••78"
+    assert CANARY not in json.dumps(found)
 
 
 def test_of_an_unknown_tenant_nothing_is_known(ledger: str) -> None:

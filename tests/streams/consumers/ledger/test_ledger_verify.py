@@ -1,6 +1,7 @@
 """Whatever is changed in a ledger behind its back is found, and what is found is where it was changed."""
 
 import asyncio
+import json
 import random
 import re
 import sqlite3
@@ -352,9 +353,17 @@ async def test_the_command_says_what_it_found(tmp_path: Path, monkeypatch: pytes
         "verified: 24 entries. Not looked at: whether an end was cut off, or a chain recreated (--heads FILE), what "
         "the topics hold (--with-topics).\n"
     )
+    status, text = await said("--json", "--heads", str(path))
+    found = json.loads(text.splitlines()[-1])
+    assert (status, found["ok"], found["faults"], found["entries"]) == (0, True, [], 24)
+    assert (found["published_heads_checked"], found["topics_compared"]) == (True, None)
+    assert sum(head["entries"] for head in found["heads"]) == 24
     tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF} AND number = 6")
     status, text = await said()
     assert (status, text.endswith("\n1 difference\n")) == (1, True), text
+    status, text = await said("--json")
+    found = json.loads(text.splitlines()[-1])
+    assert (status, found["ok"], len(found["faults"])) == (1, False, 1)
     status, text = await said("--heads", str(path))
     assert status == 1
     assert "entry 6 is missing\n" in text

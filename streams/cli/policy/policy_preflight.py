@@ -1,0 +1,169 @@
+"""`callwarden policy preflight`: what a policy would do with records, before anything is enforced."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.inputs import policy_for
+from streams.cli.options import Bootstrap, Constants, Format, Json, WorkersPolicy
+from streams.cli.outputs import print_json
+
+if TYPE_CHECKING:
+    from monitor.policy.model import Policy
+    from monitor.replay.outcome import Outcome
+    from monitor.whatif.backtest import Change
+    from monitor.whatif.preflight import Preflight
+    from streams.kafka.cluster import KafkaCluster
+    from streams.settings.load import Settings
+
+_SHOWN = 5  # tenants named for each rule
+
+
+def preflight(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE", help="Records: .jsonl, .gz, .zst, or - for standard input."),
+    ] = None,
+    from_topics: Annotated[
+        bool, typer.Option("--from-topics", help="Read the input topics of a Kafka cluster instead of files.")
+    ] = False,
+    bootstrap: Bootstrap = None,
+    policy: WorkersPolicy = None,
+    format_: Format = None,
+    set_: Constants = None,
+    as_json: Json = False,
+) -> None:
+    """Show how far each optional field is filled, and how many tenants each rule would hit, before you enforce it.
+
+    With --from-topics, also show which tenants would change tier over what the topics hold, compared with the policy
+    of the workers.
+
+    Exit status: 3 Kafka cannot be reached.
+    """
+    from monitor.whatif.preflight import preflight as look
+    from streams.cli.inputs import adapter_for, fail, reading, settings_for
+
+    misplaced = {"FILE": files, "--format": format_, "--set": set_} if from_topics else {"--bootstrap": bootstrap}
+    if given := [option for option, value in misplaced.items() if value]:
+        fail(f"{', '.join(given)}: {'not with' if from_topics else 'only with'} --from-topics")
+    if not files and not from_topics:
+        fail("no records: expected FILE..., or --from-topics")
+    settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy})
+    ruled = policy_for(str(settings.policy) if settings.policy else None)
+    if from_topics:
+        _preflight_topics(settings_for({"bootstrap_servers": bootstrap}), ruled, as_json)
+        return
+    adapter = adapter_for(format_, set_ or [])
+    with reading(files or []):
+        found = look(files or [], ruled, adapter)
+    if as_json:
+        print_json(_as_json(found))
+        return
+    for line in _told(found):
+        typer.echo(line)
+
+
+def _preflight_topics(settings: "Settings", after: "Policy", as_json: bool) -> None:
+    """Look at the topics, and say what was found."""
+    from monitor.partition.checkpoint import DecidingSettings
+    from streams.cli.cluster_session import operate
+    from streams.cli.judge.backtest import change_lines
+    from streams.kafka.topic_names import TopicNames
+    from streams.ops.control_client import partition_count
+    from streams.ops.topic_preflight import preflight_topics
+    from streams.ops.topic_replay import replay_topics
+    from streams.topics.policy_log import logged_policies, newest
+
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    live = DecidingSettings(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms)
+
+    async def work(cluster: "KafkaCluster") -> "tuple[Policy, Preflight, list[Change]]":
+        async def judge(policy: "Policy") -> "Outcome":
+            return await replay_topics(
+                cluster,
+                names,
+                policy,
+                secret=settings.secret(),
+                live=live,
+                partitioner=settings.partitioner,
+                follow=False,
+            )
+
+        last = newest(await logged_policies(cluster, names, range(await partition_count(cluster, names))))
+        before = last.policy if last else policy_for(str(settings.policy) if settings.policy else None)
+        return before, *await preflight_topics(cluster, names, judge, before, after)
+
+    before, found, changed = operate("policy preflight", settings, work)
+    if as_json:
+        policies = {"before": before.sha256, "after": after.sha256}
+        print_json({**_as_json(found), **policies, "changes": changed})
+        return
+    for line in _told(found):
+        typer.echo(line)
+    typer.echo(
+        f"\n{_count(len(changed), 'tenant')} would change tier over what the topics hold, from {before.id} "
+        f"{before.version} ({before.sha256[:12]}) to {after.id} {after.version} ({after.sha256[:12]})"
+    )
+    for line in change_lines(changed):
+        typer.echo(line)
+
+
+def _as_json(found: "Preflight") -> dict[str, object]:
+    return {
+        "records": found.records,
+        "rejected": found.rejected,
+        "tenants": found.tenants,
+        "fields": [
+            {
+                "field": f.name,
+                "of": f.of,
+                "filled": f.filled,
+                "total": f.total,
+                "share": f.share,
+                "tenants": f.tenants,
+                "filled_by": f.filled_by,
+                "tenant_share": f.tenant_share,
+            }
+            for f in found.fields
+        ],
+        "rules": [
+            {
+                "rule": r.rule.id,
+                "mode": r.rule.mode,
+                "in_breach": len(r.tenants),
+                "share": len(r.tenants) / found.tenants if found.tenants else None,
+                "tenants": r.tenants,
+                "not_filled": r.scanty,
+            }
+            for r in found.rules
+        ],
+    }
+
+
+def _told(found: "Preflight") -> list[str]:
+    by = {field.name: _share(field.tenant_share) for field in found.fields}
+    lines = [f"{found.records:,} records of {_count(found.tenants, 'tenant')}, {found.rejected:,} lines rejected", ""]
+    lines.append(f"{'field':<32}{'filled':>8}  {'by tenants':>10}  of")
+    lines += [
+        f"{field.name:<32}{_share(field.share):>8}  {by[field.name]:>10}  {field.total:,} {field.of}"
+        for field in found.fields
+    ]
+    lines += ["", f"{'rule':<32}{'mode':<9}{'in breach':>9}  tenants"]
+    for breaches in found.rules:
+        share = _share(len(breaches.tenants) / found.tenants if found.tenants else None)
+        names = ", ".join(breaches.tenants[:_SHOWN])
+        more = f" and {len(breaches.tenants) - _SHOWN:,} more" if len(breaches.tenants) > _SHOWN else ""
+        lines.append(f"{breaches.rule.id:<32}{breaches.rule.mode:<9}{share:>9}  {names}{more}".rstrip())
+        for name in breaches.scanty:
+            lines.append(
+                f"    rests on {name}, which {by[name]} of the tenants fill: do not enforce it on such records"
+            )
+    return lines
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _count(number: int, word: str, plural: str = "s") -> str:
+    return f"{number:,} {word}{plural if number != 1 else ''}"

@@ -1,0 +1,56 @@
+"""What `callwarden` itself understands: its version, completion, and the groups of its help."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from streams.cli.app import GROUPS, build, main
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version_is_that_of_the_package(option: str) -> None:
+    done = CliRunner().invoke(build(None), [option])
+    assert (done.exit_code, done.output) == (0, f"callwarden {version('callwarden')}\n")
+
+
+def test_the_help_lists_every_command_in_the_group_of_who_uses_it() -> None:
+    shown = CliRunner().invoke(build(None), ["--help"]).output
+    titles = [title for title, _ in GROUPS.values()]
+    sections = {title: shown.partition(f"\n{title}:\n")[2].partition("\n\n")[0] for title in titles}
+    for title, commands in GROUPS.values():
+        listed = [line.split()[0] for line in sections[title].splitlines() if line[2:3] != " "]
+        assert listed == list(commands)
+
+
+@pytest.mark.parametrize(
+    ("words", "completions"),
+    [
+        ("callwarden dead", ["dead-letter"]),
+        ("callwarden policy ch", ["check"]),
+        ("callwarden --settings f.yaml reviews up", ["uphold"]),
+        ("callwarden replay --max-r", ["--max-rejected"]),
+    ],
+)
+def test_a_shell_completes_commands_their_subcommands_and_options(
+    words: str, completions: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only the chosen command is loaded, so the words so far must choose it."""
+    monkeypatch.setenv("_CALLWARDEN_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    monkeypatch.setattr(sys, "argv", ["callwarden"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.split() == completions
+
+
+def test_completion_is_installed_for_the_shell(tmp_path: Path) -> None:
+    script = f"{Path(sys.executable).parent / 'callwarden'} --install-completion; true"
+    done = subprocess.run(["bash", "-c", script], env={"HOME": str(tmp_path)}, capture_output=True, text=True)
+    assert (done.returncode, "bash completion installed" in done.stdout) == (0, True), done.stderr
+    assert "_CALLWARDEN_COMPLETE" in (tmp_path / ".bash_completions" / "callwarden.sh").read_text("utf-8")
