@@ -69,8 +69,8 @@ bench: setup ## Records a second, and where the time goes; ARGS are handed on.
 	PYTHONPATH=tests $(BIN)/python -m bench.run $(ARGS)
 
 schemas: setup ## Generate the JSON Schemas, the AsyncAPI document and billing's contract pack.
-	$(BIN)/callwarden schema export schemas
-	$(BIN)/callwarden schema billing-pack schemas/billing-pack
+	$(BIN)/callwarden schema export --out schemas
+	$(BIN)/callwarden schema billing-pack --out schemas/billing-pack
 
 metrics: setup ## Generate the table of metrics in docs/reference/metrics.md and Grafana's dashboards.
 	$(BIN)/callwarden schema metrics docs/reference/metrics.md

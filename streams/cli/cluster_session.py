@@ -1,4 +1,4 @@
-"""What the commands on a cluster share: the cluster for one task, and what to say when it is away."""
+"""What the commands on a cluster share: the cluster for one task, and the message if it cannot be reached."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 def operate(command: str, settings: "Settings", work: "Callable[[KafkaCluster], Coroutine[Any, Any, T]]") -> T:
-    """What ``work`` gives on the cluster. Ends with exit status 3 where that is away, 2 where it will not do it."""
+    """The result of ``work`` on the cluster. Exit status 3 if that cannot be reached, 2 if it refuses."""
     from streams.kafka.cluster import KafkaCluster
 
     async def run() -> T:
@@ -35,7 +35,7 @@ def operate(command: str, settings: "Settings", work: "Callable[[KafkaCluster], 
 
 
 class SignedReason(TypedDict):
-    """Why a command is given, by whom, and when."""
+    """The reason of a command, who gives it, and when."""
 
     reason: str
     by: str
@@ -43,12 +43,12 @@ class SignedReason(TypedDict):
 
 
 def signed(reason: str, by: str | None) -> SignedReason:
-    """By the name that was given, else the login name; now. Telephone numbers are masked: it is noted for good."""
+    """The reason, signed with the given name, else the login name, and the time. Telephone numbers are masked."""
     return {"reason": mask_numbers(why(reason)), "by": person("--by", by), "at_ms": time.time_ns() // 1_000_000}
 
 
 def refusals(answers: "CommandAnswers") -> list[str]:
-    """What partitions' workers said of a command that they could not carry out, a line each."""
+    """A line for each partition whose worker refused the command."""
     return [
         f"refused: partition {number}: {mask_numbers(why)}; nothing has changed there"
         for number, why in answers.refused.items()
@@ -56,20 +56,20 @@ def refusals(answers: "CommandAnswers") -> list[str]:
 
 
 def not_confirmed(why: str, look: str) -> str:
-    """What is said of a command that was sent, when the cluster went away before it was seen to be taken."""
+    """The message for a command that was sent and not confirmed, as the cluster could no longer be reached."""
     return f"sent, not confirmed: {why}. {look}"
 
 
 def silence(answers: "CommandAnswers", otherwise: str) -> str:
-    """What is said of partitions from which no answer came: ``otherwise``, unless the cluster went away meanwhile."""
+    """The message for partitions without an answer: ``otherwise``, unless the cluster could no longer be reached."""
     return not_confirmed(answers.away, answers.look) if answers.away else otherwise
 
 
 @contextmanager
 def answers(command: str) -> Iterator[None]:
-    """What the cluster answers ends the command in one line.
+    """An error of the cluster ends the command with one line.
 
-    Exit status 3 where it is away and nothing was sent, 2 where it refuses, 1 where what was sent is not confirmed.
+    Exit status 3 if it cannot be reached and nothing was sent, 2 if it refuses, 1 if a command is not confirmed.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""How a command that does not start says why: a sentence, or, where its log is JSON, one line of the log."""
+"""The message of a command that does not start: a sentence or, if its log is JSON, one line of the log."""
 
 import json
 import os

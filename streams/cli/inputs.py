@@ -1,4 +1,4 @@
-"""What commands are told: policies, formats, times. A fault ends the command with exit status 2."""
+"""What commands are given: policies, formats, times. A fault ends the command with exit status 2."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ _END_OF_9999_MS = 253_402_300_800_000
 
 
 def fail(message: str, status: int = 2) -> NoReturn:
-    """Say what is wrong and end with that exit status; 2 is wrong usage or policy."""
+    """Print what is wrong and end with that exit status; 2 is wrong usage or policy."""
     say(message, status)
     raise typer.Exit(status)
 
@@ -38,7 +38,7 @@ def policy_for(path: str | None) -> "Policy":
 
 
 def settings_for(options: dict[str, object]) -> "Settings":
-    """The settings of the environment, with those options of the command line that are not None above them."""
+    """The settings; those options of the command line that are not None take precedence."""
     from streams.settings.load import SettingsError, load
 
     try:
@@ -57,7 +57,7 @@ def told(error: OSError) -> tuple[str, int]:
 
 
 def why(given: str) -> str:
-    """Of ``--reason``: whoever looks at it later is to find one."""
+    """The value of ``--reason``, which must not be empty."""
     if not given.strip():
         fail("--reason: expected why; it is kept")
     return given
@@ -86,7 +86,7 @@ def adapter_for(name_or_path: str | None, constants: list[str]) -> "Adapter | No
 
 @contextmanager
 def reading(files: Iterable[object]) -> Iterator[None]:
-    """While ``files`` are read: one that is missing, or for which the adapter is not, ends the command."""
+    """While ``files`` are read: a missing file, or one that the adapter does not fit, ends the command."""
     from monitor.adapters.errors import MappingError
 
     try:
@@ -99,7 +99,7 @@ def reading(files: Iterable[object]) -> Iterator[None]:
 
 
 def person(option: str, given: str | None) -> str:
-    """Who acts: as ``option`` says, telephone numbers masked, else the login name."""
+    """The name given by ``option``, with telephone numbers masked, else the login name."""
     import getpass
 
     from monitor.text.masking import mask_numbers
@@ -127,7 +127,7 @@ def duration(option: str, text: str) -> int:
 def moment(option: str, text: str, *, open_end: bool = False) -> int:
     """A time of the command line, RFC 3339 or epoch ms, as epoch ms; 0 is before all.
 
-    ``open_end``: one after 2099, up to the year 9999, is after all, as whoever means everything writes it.
+    ``open_end``: a time after 2099, up to the year 9999, is after all.
     """
     from monitor.text.timestamps import parse_moment
     from schemas.inputs import END_MS, MIN_MS

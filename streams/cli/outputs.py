@@ -27,7 +27,7 @@ def print_json(document: object) -> None:
 
 
 def must_be_new(path: Path) -> None:
-    """Ends the command with exit status 2 where something of that name is there, or no folder for it."""
+    """End the command with exit status 2 if the file exists, or its folder does not."""
     if path.is_dir():
         fail(f"{path}: it is a folder; expected the name of a new file")
     if path.exists():
@@ -38,7 +38,7 @@ def must_be_new(path: Path) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """What cannot be written to or below ``path`` ends the command, told by that name where it has no better one."""
+    """If ``path`` or a file below it cannot be written, the command ends with a message that names it."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What the commands that run until they are told to stop share: their log, also of an error that nobody foresaw."""
+"""What the services share: their log, which also has an unforeseen error."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ JsonLogs = Annotated[bool, typer.Option("--json-logs", callback=_errors_as_logs,
 
 @contextmanager
 def logged(settings: "Settings", json_logs: bool) -> Iterator[None]:
-    """The log as the settings want it. What nobody foresaw is told in it, as all is: masked; exit status 1."""
+    """Set up the log by the settings. An unforeseen error is logged, masked, and ends with exit status 1."""
     import structlog
 
     from streams.runtime.logging import set_up_logs

@@ -296,7 +296,7 @@ async def test_messages_that_were_given_up_arrive_once_their_receiver_is_mended(
                 assert "FAILED" not in await notify("--test")
                 listed = (await notify("--given-up")).splitlines()
                 assert [line.split()[1:4] for line in listed] == [["webhook", "warning", t] for t in ("one", "two")]
-                assert "told again: 2," in await notify("--tell-again")
+                assert "to be sent again: 2," in await notify("--tell-again")
                 await until(lambda: receiver.taken["e-one"] and receiver.taken["e-two"], "both arrive")
                 assert "nothing was given up" in await notify("--given-up")
                 await is_quiet(alarms, "CallwardenMessagesGivenUp")

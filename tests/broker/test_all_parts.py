@@ -246,7 +246,7 @@ def test_all_parts_of_the_compose_file_work_together_and_none_tells_a_number(add
             ("audit",),
             ("audit", "--json"),
             ("compare", parts.prefix, parts.prefix),
-            ("state", "export", str(tmp_path / "state.zst")),
+            ("state", "export", "--out", str(tmp_path / "state.zst")),
             ("state", "show", str(tmp_path / "state.zst")),
         ):
             pages[" ".join(command)] = parts.run("worker", *command)

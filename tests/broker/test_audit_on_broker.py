@@ -101,7 +101,7 @@ async def test_an_audit_proves_what_was_decided_and_finds_what_was_changed(platf
                 await sender.send(piece)
             while not any(one["enforcement"]["same"] for one in (await judged())["partitions"]):
                 await asyncio.sleep(1)
-            assert "written: " in await run("state", "export", str(export))
+            assert "written: " in await run("state", "export", "--out", str(export))
             await sender.send(day.pieces[3])
             await drain(fleet, sender, day.calls_now)
         assert await asyncio.to_thread(worker.terminate, 20) == 0
@@ -127,7 +127,7 @@ async def test_an_audit_proves_what_was_decided_and_finds_what_was_changed(platf
         assert "of the topics in.* and out.*" in await run(
             "state", "import", str(export), "--output-prefix", "copy.", "--replace", status=2
         )
-        assert "brought back" in await run("state", "import", str(export))
+        assert "restored" in await run("state", "import", str(export))
         worker = fleet.add()
         await asyncio.to_thread(fleet.settle)
         async with sender_to(platform.node.address) as producer:

@@ -309,7 +309,7 @@ async def test_acceptances_and_the_end_of_an_outage_say_whether_they_were_taken(
     at = ("--partition", "1", "--offset", "0", "--reason", f"disk lost{ASK}", "--by", f"ann{ASK}")
     assert "written" in world.run("accept", "lost-state", *at, "--wait", "0")
     said = world.run("accept", "lost-input", "--topic", topic, *at, "--wait", "1", status=1)
-    assert "not taken within 1 s: partition 1 has not gone on by it" in said
+    assert "not taken within 1 s: partition 1 has not continued" in said
     process = world.start("accept", "lost-state", *at)
     assert [unsigned(command) for command in await world.commands(1, 3)] == [
         AcceptCommand("lost_state", 0, f"disk lost{ASKED}", by=f"ann{ASKED}"),
@@ -322,7 +322,7 @@ async def test_acceptances_and_the_end_of_an_outage_say_whether_they_were_taken(
             assert process.poll() is None
             await producer.send_and_wait(clock, encode_note(source, note), partition=1)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (0, "taken: partition 1 is at work, and has noted so\n", "")
+    assert (process.returncode, out, err) == (0, "taken: partition 1 has continued, and has recorded it\n", "")
 
     assert "expected 0 to 1" in world.run("end-outage", "--partition", "2", "--reason", "x", status=2)
     assert "written for partitions 0, 1" in world.run("end-outage", "--reason", "holiday", "--wait", "0")

@@ -51,7 +51,7 @@ async def test_a_gap_is_refused_until_somebody_accepts_it_and_told_ever_after(ad
         assert "a decision whose reversal is missing would appear to be in force" in said
         assert "callwarden ledger accept-loss --reason WHY" in said
     status, said = await command("ledger", "accept-loss", "--reason", "kept for 30 days", "--by", "wang", "--yes")
-    assert (status, said) == (0, f"{reviews}-0: offsets 0 to 2 are gone\naccepted: 1 gap\n")
+    assert (status, said) == (0, f"{reviews}-0: offsets 0 to 2 were deleted\naccepted: 1 gap\n")
     status, said = await command(*uphold)
     assert (status, "cwe-1 is final already" in said) == (1, True), said
     status, said = await command("reviews", "show", "cwe-1")
@@ -62,7 +62,7 @@ async def test_a_gap_is_refused_until_somebody_accepts_it_and_told_ever_after(ad
     assert f"known to be missing: {reviews}-0: offsets 0 to 2 were deleted before they were recorded" in said
     assert "accepted by wang: kept for 30 days" in said
     status, said = await command("ledger", "accept-loss", "--reason", "again")
-    assert (status, said) == (0, "nothing is gone: nothing to accept\n")
+    assert (status, said) == (0, "no records were deleted: nothing to accept\n")
     # Another cluster at that address, as far as the ledger knows.
     with sqlite3.connect(tmp_path / "ledger.db") as connection:
         kept = connection.execute("SELECT DISTINCT cluster FROM ledger_position").fetchall()

@@ -118,7 +118,7 @@ async def test_partitions_added_to_an_input_are_noticed_and_the_runbook_leads_ou
         assert worker.terminate(60) == 0
         assert worker.said_else() == []
     await run("topics", "create", "--replication-factor", "1", environment=moved)
-    await run("state", "export", str(tmp_path / "before.zst"))
+    await run("state", "export", "--out", str(tmp_path / "before.zst"))
     options = ["--to-input-prefix", "cw12.", "--to-output-prefix", "cw12.", "--to-application-id", "cw12"]
     said = await run("state", "move", *options)
     assert f"carried over: {unread} records of partitions 8 and above" in said

@@ -210,7 +210,7 @@ async def test_a_move_with_kills_at_any_step_loses_and_repeats_nothing(platform:
             said = await asyncio.to_thread(killed_after, lines, chooser.uniform(0, 1), tmp_path / "move.log", old)
             print(f"killed after {said[-1:]}")
         print(fine(await run(old, "state", "move", *TO)))
-        fine(await run(new, "state", "export", str(export)))
+        fine(await run(new, "state", "export", "--out", str(export)))
         with consumers.following(old):
             after = await run(old, "audit", "--json")
         fine(await run(new, "reviews", "uphold", upheld, "--reason", "heard", "--wait", "0"))

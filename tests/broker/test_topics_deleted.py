@@ -84,7 +84,7 @@ async def test_topics_of_ours_that_were_deleted_are_named_and_the_runbook_leads_
         assert worker.times_said("all topics are as they must be") == 1
         await decide()
 
-        await run("state", "export", export)
+        await run("state", "export", "--out", export)
         await delete(address, names.output("state"))
         await asyncio.to_thread(noticed, worker, names.output("state"))
         assert "`callwarden state import FILE` with the workers stopped" in worker.get("/readyz")[1]

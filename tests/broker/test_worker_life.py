@@ -236,5 +236,5 @@ async def test_an_acceptance_is_answered_by_the_worker_that_refused(address: str
             f"--offset 7: {decided.topic}-3 ends at 1 now; expected that, as the worker's newest refusal says\n",
         )
         await asyncio.to_thread(refuses, worker)
-        assert await accept(1, "--wait", "60") == (0, "taken: partition 3 is at work, and has noted so\n")
+        assert await accept(1, "--wait", "60") == (0, "taken: partition 3 has continued, and has recorded it\n")
         assert await asyncio.to_thread(worker.terminate, _STOP_S) == 0

@@ -46,7 +46,7 @@ def test_an_operator_s_words_are_masked_before_they_are_written_anywhere() -> No
         ("policy", "withdraw", "--reason", "r"),
         ("topics", "create"),
         ("topics", "check"),
-        ("state", "export", "never-made.zst"),
+        ("state", "export", "--out", "never-made.zst"),
         ("state", "move", "--to-input-prefix", "n.", "--to-output-prefix", "n.", "--to-application-id", "n"),
         ("audit",),
         ("compare", "callwarden.", "canary."),
@@ -105,14 +105,14 @@ def test_an_id_that_begins_like_an_option_is_taken_behind_two_dashes(tmp_path: P
 
 def test_an_export_into_a_folder_that_is_missing_names_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "missing"
-    told = callwarden("state", "export", str(folder / "export"))
+    told = callwarden("state", "export", "--out", str(folder / "export"))
     assert told == (2, f"{folder}: there is no such folder; expected one that is there\n")
 
 
 def test_an_export_to_a_folder_that_is_not_there_makes_no_file_of_its_name(tmp_path: Path, nobody: str) -> None:
     folder = tmp_path / "backup"
     wanted = "there is no such folder; expected a folder that is there, or the name of a file that ends in .zst"
-    assert callwarden("state", "export", str(folder), "--bootstrap", nobody) == (2, f"{folder}: {wanted}\n")
+    assert callwarden("state", "export", "--out", str(folder), "--bootstrap", nobody) == (2, f"{folder}: {wanted}\n")
     assert not folder.exists()
 
 

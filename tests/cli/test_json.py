@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 from streams.cli import cluster_session
 from streams.cli.app import build
 from streams.kafka.topic_admin import ExistingTopic
+from streams.savepoint.archive import ArchiveHeader, write
+from streams.topics.partition_state import PartitionState
 from streams.topics.policy_log import LoggedPolicies
 
 HOUSE = """\
@@ -105,6 +107,21 @@ def test_topics_lists_each_fault_with_its_fix(command: str, monkeypatch: pytest.
     assert {"topic", "fault", "fix"} == set(told["faults"][0])
     assert [each["topic"] for each in told["faults"] if each["topic"].endswith(".cdr")] == ["callwarden.cdr"]
     assert ("created" in told) is (command == "create")
+
+
+def test_an_export_shows_its_partitions(tmp_path: Path) -> None:
+    file = tmp_path / "state.zst"
+    write(
+        file,
+        ArchiveHeader(1_772_409_600_000, "in.", "out.", 2),
+        [PartitionState(0, {}), PartitionState(1, {"k": b"v"})],
+    )
+    found = document("state", "show", str(file))
+    assert (found["made_ms"], found["input_prefix"], found["partition_count"]) == (1_772_409_600_000, "in.", 2)
+    assert found["partitions"] == [
+        {"partition": 0, "judged_ms": None, "entries": 0, "bytes": 0},
+        {"partition": 1, "judged_ms": None, "entries": 1, "bytes": 1},
+    ]
 
 
 def test_the_shipped_formats_are_listed() -> None:

@@ -142,7 +142,7 @@ def test_a_closed_standard_input_is_told(folder: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "-: standard input is closed\n")
 
 
-@pytest.mark.parametrize("command", ["policy explain acme", "settings", "map show tccc", "schema export out"])
+@pytest.mark.parametrize("command", ["policy explain acme", "settings", "map show tccc", "schema export --out out"])
 def test_a_reader_that_goes_away_ends_the_command_without_a_word(folder: Path, command: str) -> None:
     done = subprocess.run(["sh", "-c", f"{CALLWARDEN} {command} | true"], capture_output=True, text=True)
     assert done.stderr == ""

@@ -86,9 +86,9 @@ def test_a_trial_sends_one_of_each_and_says_what_came_back(
     status, said = run("--test")
     assert status == 3
     lines = [line.split() for line in said.splitlines()]
-    assert ["wecom", "warning", "took", "it:", "errcode", "0"] in lines
+    assert ["wecom", "warning", "accepted:", "errcode", "0"] in lines
     assert ["wecom", "reversal", "FAILED:", "errcode", "40058:", "not", "***"] in lines
-    assert lines[-1] == ["not", "taken:", "1"]
+    assert lines[-1] == ["not", "accepted:", "1"]
     assert len(told) == len(lines) - 1
     assert all("测试" in body["markdown"]["content"] for body in told)
     assert SECRET not in said
@@ -143,13 +143,14 @@ def test_what_was_given_up_is_listed_and_told_again_but_what_is_over(
     first, second = said.splitlines()
     assert first.startswith("2026-03-02T00:00:00Z  webhook         ban")
     assert first.endswith("封号 / Ban")
-    assert second.endswith("acme  封号 / Ban  (over by now)")
+    assert second.endswith("acme  封号 / Ban  (no longer true)")
     listed = json.loads(run("--given-up", "--json")[1])["messages"]
     assert [(each["what"], each["tenant_id"], each["over"]) for each in listed] == [
         ("ban", number, False), ("alert", "acme", True),
     ]  # fmt: skip
     assert (
-        run("--tell-again")[1].splitlines()[-1] == "told again: 1, by the notifier that runs; 1 over by now, and left"
+        run("--tell-again")[1].splitlines()[-1]
+        == "to be sent again: 1, by the running notifier; 1 no longer true, and left out"
     )
     assert run("--given-up")[1].splitlines() == [second]
     waiting = asyncio.run(database.run(lambda connection: outbox.waiting(connection, "webhook", at_ms * 2, 10)))

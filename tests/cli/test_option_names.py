@@ -7,7 +7,7 @@ from commands import ALL
 
 KINDS = {
     # Commands write folders or files.
-    "--out": {"DIR", "FILE"},
+    "--out": {"DIR", "FILE", "FILE|DIR"},
     # `backtest` calls its two policies A and B.
     "--policy": {"FILE", "A"},
 }

@@ -5,8 +5,10 @@ import time
 import pytest
 from typer.testing import CliRunner
 
+from monitor.partition.journal import PolicyChange
 from streams.cli import cluster_session as operator
 from streams.cli.app import build
+from streams.ops.control_client import CommandAnswers
 from streams.topics.policy_log import LoggedPolicies
 
 WAITS = "partition 0: no call comes in any partition; if none are away: callwarden end-outage --reason WHY"
@@ -37,3 +39,16 @@ def test_a_tick_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch, tic
     [line] = status(monkeypatch, ticked_ms, {})
     assert line.startswith(said)
     assert line.endswith("`callwarden topics check` shows what is wrong with the topic")
+
+
+@pytest.mark.parametrize(("wait", "status"), [("0", 0), ("1", 1)])
+def test_a_command_that_does_not_wait_is_written_and_misses_no_answer(
+    monkeypatch: pytest.MonkeyPatch, wait: str, status: int
+) -> None:
+    coming = PolicyChange(10, "ab", {"id": "house", "version": "1"})
+    answers = iter([{0: LoggedPolicies(5, [coming])}, (CommandAnswers(silent=[0]), {})])
+    monkeypatch.setattr(operator, "operate", lambda *_: next(answers))
+    done = CliRunner().invoke(build("policy"), ["policy", "withdraw", "--reason", "r", "--yes", "--wait", wait])
+    assert done.exit_code == status, done.output
+    assert ("written for partition 0" in done.stdout) is (wait == "0")
+    assert ("not taken within 1 s by partition 0" in done.stderr) is (wait == "1")

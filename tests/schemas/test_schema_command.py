@@ -17,7 +17,7 @@ def callwarden(*arguments: str, cwd: Path | None = None) -> subprocess.Completed
 
 
 def test_export_then_check(tmp_path: Path) -> None:
-    exported = callwarden("schema", "export", str(tmp_path / "out"))
+    exported = callwarden("schema", "export", "--out", str(tmp_path / "out"))
     assert exported.returncode == 0, exported.stderr
     assert str(tmp_path / "out" / "json" / "cdr.schema.json") in exported.stdout.splitlines()
     assert callwarden("schema", "check", str(tmp_path / "out")).returncode == 0
@@ -25,7 +25,7 @@ def test_export_then_check(tmp_path: Path) -> None:
     checked = callwarden("schema", "check", str(tmp_path / "out"))
     assert checked.returncode == 1
     assert "asyncapi.json: differs" in checked.stderr
-    assert f"callwarden schema export {tmp_path / 'out'}" in checked.stderr
+    assert f"callwarden schema export --out {tmp_path / 'out'}" in checked.stderr
 
 
 def test_the_installed_documents_are_checked_from_any_folder(tmp_path: Path) -> None:
@@ -33,11 +33,11 @@ def test_the_installed_documents_are_checked_from_any_folder(tmp_path: Path) -> 
     assert checked.returncode == 0, checked.stderr
 
 
-@pytest.mark.parametrize("command", ["export", "check"])
-def test_a_place_that_cannot_be_used_is_named(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize("command", [["export", "--out"], ["check"]])
+def test_a_place_that_cannot_be_used_is_named(tmp_path: Path, command: list[str]) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    done = callwarden("schema", command, str(blocked))
+    done = callwarden("schema", *command, str(blocked))
     assert done.returncode == 1
     assert str(blocked) in done.stderr
     assert "Traceback" not in done.stderr

@@ -137,7 +137,7 @@ def _accept_unread(settings: "Settings", places: list[tuple[int, int]] | None, r
     with _database(settings) as database:
         now_ms = time.time_ns() // 1_000_000
         count = asyncio.run(database.run(lambda connection: unread.accept(connection, places, reason, now_ms)))
-    typer.echo(f"accepted: {count} record{'s' * (count != 1)}; what the tenants are answered no longer waits for it")
+    typer.echo(f"accepted: {count} record{'s' * (count != 1)}; answers about its tenants no longer wait for it")
 
 
 @contextmanager

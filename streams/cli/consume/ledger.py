@@ -248,8 +248,8 @@ def accept_loss(
 
     def confirmed(gone: "Gaps") -> bool:
         for tp, (first, stop) in sorted(gone.items()):
-            typer.echo(f"{tp.topic}-{tp.partition}: offsets {first} to {stop - 1} are gone")
-        return yes or typer.confirm("Go on without them?")
+            typer.echo(f"{tp.topic}-{tp.partition}: offsets {first} to {stop - 1} were deleted")
+        return yes or typer.confirm("Continue without them?")
 
     async def work(cluster: "KafkaCluster") -> int:
         ledger = database_of(settings)
@@ -266,10 +266,10 @@ def accept_loss(
     try:
         count = operate("ledger accept-loss", settings, work)
     except ConcurrentWriter as error:
-        fail(f"callwarden ledger accept-loss: the ledger went on meanwhile ({error}); look again", 1)
+        fail(f"callwarden ledger accept-loss: the ledger has continued meanwhile ({error}); run the command again", 1)
     if count < 0:
         fail("nothing was changed", 1)
-    typer.echo(f"accepted: {count} gap{'s' * (count > 1)}" if count else "nothing is gone: nothing to accept")
+    typer.echo(f"accepted: {count} gap{'s' * (count > 1)}" if count else "no records were deleted: nothing to accept")
 
 
 def _published(path: str | None) -> "dict[TP, dict[int, PublishedHead]]":
@@ -287,7 +287,7 @@ def _published(path: str | None) -> "dict[TP, dict[int, PublishedHead]]":
 
 
 def _verdict(entries: int, heads: bool, topics: "TopicComparison | None") -> str:
-    """What was verified, and what was not. ``topics``: what they were compared with; None where they were not read."""
+    """What was verified, and what was not. ``topics``: the comparison with the topics; None if it was not asked for."""
     told, asked = [f"verified: {entries:,} entries"], []
     if heads:
         told.append("The published heads are in it")
@@ -327,10 +327,10 @@ def _tell(found: "Verified") -> None:
     for tp, head in sorted(found.heads.items()):
         typer.echo(f"{tp.topic}-{tp.partition}: {head.number:,} entries, head {head.hash.hex()}")
     if found.unreadable:
-        typer.echo(f"{found.unreadable:,} of them cannot be read by this release; they are kept as they came")
+        typer.echo(f"{found.unreadable:,} of them cannot be read by this release; they are stored unchanged")
     if found.unlisted:
         typer.echo(
-            f"{found.unlisted:,} of them could not be read when they were kept; this release can: `ledger show` and "
+            f"{found.unlisted:,} of them could not be read when they were stored; this release can: `ledger show` and "
             "`reviews` find them once `callwarden ledger run` of this release has been started"
         )
     for loss in found.losses:

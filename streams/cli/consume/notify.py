@@ -1,4 +1,4 @@
-"""`callwarden notify`: tell people of alerts and decisions as they happen."""
+"""`callwarden notify`: send alerts and decisions to people as they happen."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,13 +84,13 @@ async def _try(settings: "Settings", policy: "Policy") -> None:
             raise PermanentError(NOBODY)
         async for answer in trial(channels, policy, now_ms()):
             failed += not answer.ok
-            typer.echo(f"{answer.channel:<16}{answer.what:<20}{'took it' if answer.ok else 'FAILED'}: {answer.said}")
+            typer.echo(f"{answer.channel:<16}{answer.what:<20}{'accepted' if answer.ok else 'FAILED'}: {answer.said}")
     if failed:
-        fail(f"not taken: {failed}", 3)
+        fail(f"not accepted: {failed}", 3)
 
 
 def _of_given_up(settings: "Settings", tell_again: bool, as_json: bool) -> None:
-    """List what was given up, or have it told again; a line each."""
+    """List the messages that failed permanently, or have them sent again; a line each."""
     import asyncio
 
     from sqlalchemy import Connection
@@ -114,8 +114,8 @@ def _of_given_up(settings: "Settings", tell_again: bool, as_json: bool) -> None:
         typer.echo("nothing was given up")
     elif tell_again:
         over = len(found) - revived
-        left = f"; {over} over by now, and left" if over else ""
-        typer.echo(f"told again: {revived}, by the notifier that runs{left}")
+        left = f"; {over} no longer true, and left out" if over else ""
+        typer.echo(f"to be sent again: {revived}, by the running notifier{left}")
 
 
 def _plain(one: "FailedMessages") -> dict[str, Any]:
@@ -138,5 +138,5 @@ def _given_up_line(one: "FailedMessages") -> str:
     when = datetime.fromtimestamp(one.ended_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     message = one.message
     tenant = tenant_label(message.tenant_id) if message.tenant_id else "-"
-    over = "  (over by now)" if one.over else ""
+    over = "  (no longer true)" if one.over else ""
     return f"{when}  {one.channel:<16}{message.what:<20}{tenant}  {message.title.zh} / {message.title.en}{over}"

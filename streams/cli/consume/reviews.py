@@ -347,7 +347,7 @@ def _waiting(count: int, delay_ms: int | None) -> str:
     if delay_ms is not None and delay_ms < _TOLD_MS:
         about = instant(_now_ms() + delay_ms + 60_000)  # the minute after it
         zh, en = f"约于 {about} 生效", f"takes effect about {about}"
-    return f"{count} 个尚未生效，{zh} / {count} not decided yet: {en}; `callwarden reviews show ID` tells"
+    return f"{count} 个尚未生效，{zh} / {count} not decided yet: {en}; `callwarden reviews show ID` shows the state"
 
 
 def _settings(bootstrap: str | None, database: str | None) -> "Settings":

@@ -23,7 +23,7 @@ version: "1"
 defaults:
   lateness: 10s
 """
-# The worker, and those who live on what it puts out.
+# The worker, and the consumers of its output.
 BESIDE = (("worker",), ("billing",), ("ledger", "run"), ("notify",))
 # Lines of their logs that one should see.
 _TROUBLE = re.compile(rb"\[(?:warning|error|critical) *\]")
@@ -162,7 +162,7 @@ class LiveProcesses:
             raise self._ended(command[0])
 
     def start(self, *command: str) -> None:
-        """Start a command that goes on."""
+        """Start a command that keeps running."""
         import sys
 
         from streams.runtime.child_process import ChildProcess

@@ -106,7 +106,7 @@ def _refunds(console: "Console", outcome: "Outcome", judgement: "Judgement", fil
 
 
 def _metrics(console: "Console", outcome: "Outcome", policy: "Policy", looking: "DistanceOptions", file: Path) -> Path:
-    """Write what a worker would tell Prometheus, and show who is nearest to a threshold."""
+    """Write the metrics that a worker would export, and show the tenants nearest to a threshold."""
     from streams.metrics.replay_metrics import page
 
     file.write_bytes(page(outcome, policy, looking))

@@ -220,10 +220,10 @@ def _judge_topics(
         typer.echo(f"warning: {warning}", err=True)
 
     async def judge(cluster: KafkaCluster) -> "Outcome":
-        # Asked before the logs are looked at: whoever has left by then has nothing under way.
+        # Checked before the logs are read: a worker that has left by then has no transaction under way.
         if at_work := await _at_work(cluster, settings.application_id):
             warn(
-                f"{at_work}: a clock that a worker has moved is noted with its next transaction, so what came after "
+                f"{at_work}: a clock that a worker has moved is recorded with its next transaction, so what came after "
                 "the last one may be judged otherwise here. To compare decisions, stop the workers first"
             )
         names = TopicNames(settings.input_prefix, settings.output_prefix)

@@ -1,4 +1,4 @@
-"""`callwarden accept`: let a worker go on although something is lost."""
+"""`callwarden accept`: let a worker continue after a loss."""
 
 from typing import Annotated, Literal
 
@@ -86,13 +86,13 @@ def _accept(
     if not wait:
         typer.echo(f"written: the worker of partition {partition} tries again when it reads the command")
     elif said.done:
-        typer.echo(f"taken: partition {partition} is at work, and has noted so")
+        typer.echo(f"taken: partition {partition} has continued, and has recorded it")
     elif said.refused:
         fail("\n".join(refusals(said)), 1)
     else:
         otherwise = (
-            f"not taken within {wait:g} s: partition {partition} has not gone on by it. Its worker's log and /readyz "
-            f"say why: after `partition refused` expected is exactly what that line says, and of several losses all "
-            f"are to be accepted; without a worker the command stays in {names.output('control')} until there is one"
+            f"not taken within {wait:g} s: partition {partition} has not continued. Its worker's log and /readyz "
+            f"say why: accept exactly what the line `partition refused` names, and each of several losses. "
+            f"Without a worker, the command stays in {names.output('control')} until there is one"
         )
         fail(silence(said, otherwise), 1)

@@ -104,7 +104,7 @@ def retry(
         fail(f"{', '.join(missing)}: no such dead letter, or the filters leave it out")
     lost = not_ours(letters, names, count)
     for letter in lost:
-        typer.echo(f"{letter.id}: left out: {_place(letter)} is in no input topic", err=True)
+        typer.echo(f"{letter.id}: left out: {_place(letter)} is not in an input topic", err=True)
     parts = [letter for letter in letters if letter.incomplete and letter not in lost]
     for letter in parts:
         typer.echo(f"{letter.id}: cannot be retried: {_printable(letter.incomplete or '')}", err=True)

@@ -1,4 +1,4 @@
-"""`callwarden end-outage`: say that no calls are coming, rather than that they are away."""
+"""`callwarden end-outage`: tell the workers that no calls are missing."""
 
 from typing import Annotated
 

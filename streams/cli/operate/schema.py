@@ -9,10 +9,12 @@ from streams.cli.options import named
 
 app = typer.Typer()
 
+Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The folder; created if absent.", parser=named)]
+
 
 @app.command("export")
 def export(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder; created if absent.", parser=named)],
+    out: Out,
 ) -> None:
     """Write json/<record>.schema.json for each record, and asyncapi.json.
 
@@ -21,9 +23,9 @@ def export(
     from schemas.export import export as write
 
     try:
-        written = write(folder)
+        written = write(out)
     except OSError as error:
-        typer.echo(f"{folder}: cannot be written: {error.strerror}", err=True)
+        typer.echo(f"{out}: cannot be written: {error.strerror}", err=True)
         raise typer.Exit(1) from None
     for path in written:
         typer.echo(path)
@@ -31,12 +33,12 @@ def export(
 
 @app.command("billing-pack")
 def billing_pack(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder; created if absent.", parser=named)],
+    out: Out,
 ) -> None:
     """Write the contract pack for billing teams: golden events, the expected answer after each, and schemas."""
     from streams.consumers.billing.conformance.write import export as write
 
-    for path in write(folder):
+    for path in write(out):
         typer.echo(path)
 
 
@@ -57,7 +59,7 @@ def check(
     for line in found:
         typer.echo(line, err=True)
     if found:
-        typer.echo(f"To fix it, run: callwarden schema export {where}", err=True)
+        typer.echo(f"To fix it, run: callwarden schema export --out {where}", err=True)
         raise typer.Exit(1)
     typer.echo(f"{where}: the schemas are those of this version")
 

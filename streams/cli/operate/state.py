@@ -22,8 +22,11 @@ app.command("move")(move.run)
 
 @app.command("export")
 def export(
-    to: Annotated[
-        Path, typer.Argument(metavar="FILE|DIR", help="A new file whose name ends in .zst, or a folder.", parser=named)
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="FILE|DIR", help="A new file whose name ends in .zst, or a folder.", parser=named
+        ),
     ],
     input_prefix: InputPrefix = None,
     output_prefix: OutputPrefix = None,
@@ -48,14 +51,16 @@ def export(
     settings = _settings(input_prefix, output_prefix, bootstrap)
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     made_ms = time.time_ns() // 1_000_000
-    if to.is_dir():
-        to /= f"callwarden-state-{datetime.fromtimestamp(made_ms // 1000, UTC):%Y%m%dT%H%M%SZ}.zst"
-    elif to.suffix != ".zst" and to.parent.is_dir():
-        fail(f"{to}: there is no such folder; expected a folder that is there, or the name of a file that ends in .zst")
-    must_be_new(to)
-    with writing(to):
-        header = operate("state export", settings, lambda cluster: write(cluster, names, to, made_ms, _tell))
-    typer.echo(f"written: {to}, {header.partitions} partitions, {to.stat().st_size:,} bytes")
+    if out.is_dir():
+        out /= f"callwarden-state-{datetime.fromtimestamp(made_ms // 1000, UTC):%Y%m%dT%H%M%SZ}.zst"
+    elif out.suffix != ".zst" and out.parent.is_dir():
+        fail(
+            f"{out}: there is no such folder; expected a folder that is there, or the name of a file that ends in .zst"
+        )
+    must_be_new(out)
+    with writing(out):
+        header = operate("state export", settings, lambda cluster: write(cluster, names, out, made_ms, _tell))
+    typer.echo(f"written: {out}, {header.partitions} partitions, {out.stat().st_size:,} bytes")
 
 
 @app.command("show")
@@ -90,7 +95,7 @@ def show(
         )
         for part in found.parts():
             _tell(part)
-    typer.echo("it is whole")
+    typer.echo("the export is complete")
 
 
 @app.command("import")
@@ -151,7 +156,7 @@ def bring_back(
             fail(f"--partition {wrong[0]}: {file} has {found.header.partitions} partitions, from 0")
         others = operate("state import", settings, work)
     typer.echo(
-        "brought back; the workers can be started. A command of an operator that none had taken before is taken then"
+        "restored; you can start the workers. They then take the operator commands that no worker had taken before"
     )
     if others:
         typer.echo(
@@ -171,7 +176,7 @@ def _settings(input_prefix: str | None, output_prefix: str | None, bootstrap: st
 
 @contextmanager
 def faults() -> Iterator[None]:
-    """A file that is no export, or not whole, ends the command with exit status 2."""
+    """A file that is not an export, or not complete, ends the command with exit status 2."""
     from streams.cli.inputs import fail
     from streams.savepoint.archive import ArchiveError
 

@@ -84,7 +84,7 @@ def run(
 
     operate("state move", old, work)
     if undo:
-        typer.echo("taken back: start the workers on the former topics; the new ones can be deleted")
+        typer.echo("undone: start the workers on the former topics; you can delete the new ones")
     else:
         typer.echo(
             f"moved: start the workers with CALLWARDEN_INPUT_PREFIX={to_input_prefix} CALLWARDEN_OUTPUT_PREFIX="

@@ -174,7 +174,7 @@ def withdraw(
 
     said, found = operate("policy withdraw", settings, work)
     for number in said.done:
-        holds = f", and goes on under {_named(found[number].switches[-1])}" if number in found else ""
+        holds = f", and continues under {_named(found[number].switches[-1])}" if number in found else ""
         typer.echo(f"taken: partition {number} has withdrawn it{holds}")
     _all_must_take_it(said, wait, names)
 
@@ -198,7 +198,10 @@ def _all_must_take_it(said: "CommandAnswers", wait: float, names: "TopicNames") 
     from streams.cli.inputs import fail
 
     lines = refusals(said)
-    if told := ", ".join(map(str, said.silent)):
+    told = ", ".join(map(str, said.silent))
+    if told and not wait and not said.away:
+        typer.echo(f"written for partition {told}: a worker takes it when it reads the command")
+    elif told:
         otherwise = (
             f"not taken within {wait:g} s by partition {told}. Its worker's log and /readyz say why. Where no worker "
             f"has the partition, the command stays in {names.output('control')} and is taken when one opens it"

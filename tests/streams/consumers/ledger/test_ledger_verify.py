@@ -325,7 +325,7 @@ async def test_the_command_tells_what_a_former_release_could_not_read(
         (await filled(address(tmp_path), held_topics())).close()
     command = ["ledger", "verify", "--database", address(tmp_path)]
     done = await asyncio.to_thread(CliRunner().invoke, build("ledger"), command)
-    assert (done.exit_code, "12 of them could not be read when they were kept; this release can" in done.output) == (
+    assert (done.exit_code, "12 of them could not be read when they were stored; this release can" in done.output) == (
         0,
         True,
     )
