@@ -74,7 +74,7 @@ def policy(frame: Frame) -> dict[str, Any]:
     favourite = rng.choice(MINOR)
     metrics: list[str | None] = [None] * rng.randint(1, 9)
     if frame.flavour == "ratios":
-        metrics = [*rng.sample(measures.ALL, rng.randint(9, 27))]
+        metrics = [*rng.sample(measures.ALL, rng.randint(9, len(measures.ALL)))]
     if frame.flavour == "measured":
         metrics = [None] * rng.randint(4, 9)
     rules = [_rule(frame, f"r{i}", spans, metric, favourite) for i, metric in enumerate(metrics)]

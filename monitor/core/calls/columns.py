@@ -138,28 +138,25 @@ class Gathered:
 
     def _add(self, cdrs: Sequence[Cdr]) -> None:
         count, before = len(cdrs), len(self)
-        ids, tenants, directions, callers, callees, starts, ends, outcomes, rings, answers, sides, *rest = zip(
-            *map(astuple, cdrs), strict=True
-        )
-        consents = rest[4]
-        rows = map(self.tenants.setdefault, tenants, itertools.count(before))
+        columns = dict(zip(Cdr.__struct_fields__, zip(*map(astuple, cdrs), strict=True), strict=True))
+        rows = map(self.tenants.setdefault, columns["tenant_id"], itertools.count(before))
         self._portions.append(
             (
                 np.fromiter(rows, np.int64, count),
-                np.array(starts, np.int64),
+                np.array(columns["start_ms"], np.int64),
                 # An absent time is 0 (valid times start in 1990).
-                np.array([ms or 0 for ms in rings], np.int64),
-                np.array([ms or 0 for ms in answers], np.int64),
-                np.array(ends, np.int64),
-                np.fromiter(map(_DIRECTION_CODE.__getitem__, directions), np.uint8, count),
-                np.fromiter(map(_OUTCOME_CODE.__getitem__, outcomes), np.uint8, count),
-                np.fromiter(map(_BY_CALLEE.__getitem__, sides), np.bool_, count),
-                np.fromiter(map(bool, consents), np.bool_, count),
+                np.array([ms or 0 for ms in columns["ring_ms"]], np.int64),
+                np.array([ms or 0 for ms in columns["answer_ms"]], np.int64),
+                np.array(columns["end_ms"], np.int64),
+                np.fromiter(map(_DIRECTION_CODE.__getitem__, columns["direction"]), np.uint8, count),
+                np.fromiter(map(_OUTCOME_CODE.__getitem__, columns["outcome"]), np.uint8, count),
+                np.fromiter(map(_BY_CALLEE.__getitem__, columns["hangup_by"]), np.bool_, count),
+                np.fromiter(map(bool, columns["consent_id"]), np.bool_, count),
             )
         )
-        self.ids.add(ids)
-        self.callees.add(callees)
-        self.callers.add(callers)
+        self.ids.add(columns["call_id"])
+        self.callees.add(columns["callee"])
+        self.callers.add(columns["caller"])
 
     def tenant(self, first_rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """The index of each call in the table of tenants, from the first row of its tenant."""
