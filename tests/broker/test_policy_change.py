@@ -68,7 +68,7 @@ def withdraw_the_wrong_one(environment: Mapping[str, str], later: Path, from_ms:
     refused = callwarden(environment, *apply, str(another), "--from", str(far_ms - 1_000), status=2)
     assert "is still to come, from" in refused
     withdrawn = callwarden(environment, "policy", "withdraw", "--reason", "it was the wrong file", "--yes")
-    assert withdrawn.count("goes on under") == PARTITIONS
+    assert withdrawn.count("continues under") == PARTITIONS
     assert "nothing to do" in callwarden(environment, "policy", "withdraw", "--reason", "r", "--yes")
 
 

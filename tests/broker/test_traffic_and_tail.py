@@ -84,7 +84,7 @@ def test_a_file_that_cannot_be_touched_is_refused_in_words(address: str, tmp_pat
     with command(address, "no.", "tail", "--alive", str(tmp_path / "no" / "alive")) as callwarden:
         _, wrong = callwarden.communicate(timeout=60)
     assert callwarden.returncode == 2
-    assert "No such file or directory; a file where this user may write would be right" in wrong
+    assert "No such file or directory; expected a file that this user may write" in wrong
 
 
 async def test_the_past_day_goes_to_the_topics_and_partitions_that_its_types_and_tenants_demand(address: str) -> None:
