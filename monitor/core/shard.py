@@ -86,7 +86,7 @@ class Shard:
             policy, history, self._windows, cooldowns, self._decisions, self._standings, self.sink
         )
         self._judge.keep_windows = keep_windows
-        self._tenants.on_new = self._judge.know
+        self._tenants.on_new = self._judge.exceptions.know
         self._seen = Deduplicator()
         self._unsealed = OpenPanes(self.pane_ms, self.layout, counting.ruled, counting.parties)
         self._sealed_ms = 0  # panes that end at or before this are sealed
@@ -373,7 +373,7 @@ class Shard:
         changes |= encode_names(self._tenants.names, self._stored_names)
         self._stored_names = len(self._tenants)
         changes |= encode_standings(self._standings.changed())
-        changes |= self._judge.alert_changes()
+        changes |= self._judge.alert_states.changes()
         return changes
 
     def restore(self, head: ShardCheckpoint, entries: Mapping[str, bytes]) -> None:
@@ -394,7 +394,7 @@ class Shard:
         known = self._windows.known(head.spans, head.at_ms)
         self._records.restore(standings, [span.left_ms for span in known.values()])
         self._records.decided = head.decided or ()
-        self._judge.restore(entries)
+        self._judge.alert_states.restore(entries)
         self._windows.restore(known, entries, self._at_ms, len(self._tenants))
 
     def handover(self, watermark_ms: int) -> Handover | None:

@@ -41,7 +41,7 @@ PHASES: dict[str, tuple[str, ...]] = {
     "find what is due": ("monitor.core.shard:Shard._next_end", "monitor.core.rules.evaluator:RuleEvaluator.due"),
     "judge": ("monitor.core.rules.evaluator:RuleEvaluator.judge",),
     "decide and alert": (
-        "monitor.core.rules.evaluator:RuleEvaluator._decide",
+        "monitor.core.rules.measured_decisions:MeasuredDecisions.decide",
         "monitor.core.rules.rule_state:Alerts.fire",
         "monitor.core.rules.rule_state:Alerts.resolve",
     ),

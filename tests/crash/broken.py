@@ -119,7 +119,7 @@ BROKEN: dict[str, list[Change]] = {
         )
     ],
     "7: alerts that fire are not in the state": [
-        Change(Shard, "changes", "changes |= self._judge.alert_changes()", "pass")
+        Change(Shard, "changes", "changes |= self._judge.alert_states.changes()", "pass")
     ],
     "8: what waits is not read again": [Change(StreamTask, "_feed", _WAITING, "if waiting.ref.offset >= done:")],
     "8: late calls are put out again": [

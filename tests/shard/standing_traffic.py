@@ -22,7 +22,7 @@ def all_of(shard: Shard) -> dict[str, Any]:
     return {
         "head": msgspec.to_builtins(shard.head()),
         "names": list(shard._tenants.names),
-        "alerts": msgspec.to_builtins(shard._judge.active_alerts()),
+        "alerts": msgspec.to_builtins(shard._judge.alert_states.active()),
         "standings": {standing.tenant: plain(standing) for standing in shard._standings._all.values()},
         "gates": {key: np.trim_zeros(row, "b").tolist() for key, row in rows.items() if row.any()},
         "sums": {

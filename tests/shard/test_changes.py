@@ -59,7 +59,7 @@ def test_the_head_does_not_grow_with_the_alerts_and_one_more_rewrites_one_page()
     court.until(5)
     pages = [key for key in court.store() if key[0] == "a"]
     assert len(pages) == len(tenants) // TENANTS_TOGETHER
-    assert len(court.shard._judge.active_alerts().firing["one"]) == len(tenants)
+    assert len(court.shard._judge.alert_states.active().firing["one"]) == len(tenants)
     assert len(msgspec.msgpack.encode(court.head)) < empty + 100
     court.short_calls(6, 7, 8, tenant="t40", talk_ms=60_000)  # its alert is resolved
     for tenant in tenants:

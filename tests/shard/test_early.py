@@ -42,7 +42,7 @@ class Watch(Court):
 
 def alerts_of(shard: Shard) -> dict[str, bytes]:
     """The entries of the alerts."""
-    return encode_alerts(shard._judge.active_alerts())
+    return encode_alerts(shard._judge.alert_states.active())
 
 
 SOME = rule("some", min_denominator=2, mode="shadow")  # more than half of at least two answered calls are short
@@ -233,13 +233,13 @@ def test_early_alerts_and_those_taken_back_outlive_a_restart() -> None:
     court.look()
     court.long_calls(3, 4, 6)
     assert court.look() == [("resolved", "some", 5, 6)]
-    standing = court.shard._judge.active_alerts()
+    standing = court.shard._judge.alert_states.active()
     assert {t: f.early for t, f in standing.firing["some"].items()} == {1: True}
     assert standing.taken_back == {"some": {0: standing.firing["some"][1].since_ms}}
     shard = Shard(policy_of(rules=[SOME]), keep_state=True)
     shard.restore(msgspec.structs.replace(court.shard.head(), tenants=0), alerts_of(court.shard))
-    assert shard._judge.active_alerts() == standing
-    assert shard._judge.alert_changes() == {}
+    assert shard._judge.alert_states.active() == standing
+    assert shard._judge.alert_states.changes() == {}
 
 
 def test_an_alert_of_a_rule_that_a_policy_removes_and_the_next_puts_back_is_not_opened_again() -> None:
@@ -257,8 +257,8 @@ def test_an_alert_of_a_rule_that_a_policy_removes_and_the_next_puts_back_is_not_
     assert third.judged(5) == [("firing", "some", 10, 5)]
     second.short_calls(1, 2)
     second.judged(5)
-    assert "some" not in second.shard._judge.active_alerts().taken_back
-    assert second.shard._judge.alert_changes() == {"a0": None}, "it is forgotten in the state, too"
+    assert "some" not in second.shard._judge.alert_states.active().taken_back
+    assert second.shard._judge.alert_states.changes() == {"a0": None}, "it is forgotten in the state, too"
 
 
 def test_an_alert_id_is_that_of_the_judged_one() -> None:

@@ -171,9 +171,9 @@ def test_a_head_comes_back_as_it_was() -> None:
     court = busy_court()
     court.until(60)
     court.store()
-    assert (len(court.shard._judge.active_alerts().firing), court.head.tenants) == (2, 2)
+    assert (len(court.shard._judge.alert_states.active().firing), court.head.tenants) == (2, 2)
     assert court.restored().head() == court.head
-    assert court.restored()._judge.active_alerts() == court.shard._judge.active_alerts()
+    assert court.restored()._judge.alert_states.active() == court.shard._judge.alert_states.active()
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(court.head), type=ShardCheckpoint) == court.head
 
 

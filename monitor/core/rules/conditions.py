@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from monitor.core.rules.wilson import wilson_bound
 from monitor.core.windows.window import Counts, WindowView
 from monitor.policy.metrics import METRICS, Metric
-from monitor.policy.model import Condition, Rule
+from monitor.policy.model import Condition, Params, Rule
 from schemas.outputs import Measure
 
 Floats = NDArray[np.float64]
@@ -64,6 +64,21 @@ def rule_view(sight: WindowView, rule: Rule, tenants: int, who: Rows | None = No
         return View(np.arange(tenants), numerator, denominator, sight.present(tenants))
     some = None if denominator is None else denominator[who]
     return View(who, numerator[who], some, sight.present(tenants, who))
+
+
+class OverrideViews:
+    """The views of a rule's overrides at one window end, for all tenants. Each is computed on first use."""
+
+    def __init__(self, sight: WindowView, tenants: int) -> None:
+        self._sight = sight
+        self._tenants = tenants
+        self._views: dict[Params, View] = {}
+
+    def of(self, override: Rule) -> View:
+        """The view for overrides with these parameters."""
+        if override.params not in self._views:
+            self._views[override.params] = rule_view(self._sight, override, self._tenants)
+        return self._views[override.params]
 
 
 def find(sight: WindowView, rule: Rule, view: View, tenants: int) -> EvaluatedView:

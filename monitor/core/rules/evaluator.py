@@ -1,29 +1,36 @@
 """The evaluator: at a window end, finds the tenants in breach of each rule, fires and resolves alerts, and decides."""
 
-from bisect import bisect_right
 from collections.abc import Collection, Mapping
 
 import numpy as np
 from msgspec.structs import replace
 
-from monitor import reasons
-from monitor.core.calls.evidence import NEWEST
-from monitor.core.calls.evidence import NewestCalls as CallEvidence
 from monitor.core.decisions.cooldowns import Cooldowns
 from monitor.core.decisions.lifecycle import DecisionLifecycle
 from monitor.core.results import Output
+from monitor.core.rules.alert_states import AlertStates, forget_named
 from monitor.core.rules.batch_evaluator import BatchEvaluator
-from monitor.core.rules.conditions import EvaluatedView, Rows, View, find, last_measure, measure, rule_view
+from monitor.core.rules.conditions import (
+    EvaluatedView,
+    OverrideViews,
+    Rows,
+    View,
+    find,
+    last_measure,
+    measure,
+    rule_view,
+)
+from monitor.core.rules.exceptions import RuleExceptions
+from monitor.core.rules.judged_windows import JudgedWindows
+from monitor.core.rules.measured_decisions import MeasuredDecisions
 from monitor.core.rules.rule_state import Alerts, RuleState
-from monitor.core.tenants.active_alert import ActiveAlert, ByTenant, StandingAlerts
+from monitor.core.tenants.active_alert import ActiveAlert, ByTenant
 from monitor.core.tenants.alert_store import AlertStore
-from monitor.core.tenants.tenant_record import TenantRecord
 from monitor.core.tenants.tenant_records import TenantRecords
-from monitor.core.windows.aggregation_plan import ruled_field
 from monitor.core.windows.policy_history import FieldAvailability
 from monitor.core.windows.window_set import WindowSet
-from monitor.policy.model import Condition, Exemption, Override, Params, Policy, Rule
-from schemas.outputs import Evidence, JudgedWindow, Measure, Window
+from monitor.policy.model import Policy, Rule
+from schemas.outputs import Measure
 
 _NOBODY: Rows = np.empty(0, np.intp)
 
@@ -44,57 +51,31 @@ class RuleEvaluator:
         standings: TenantRecords,
         sink: Output,
     ) -> None:
-        self._policy = policy
         self._cooldowns = cooldowns
-        self._decisions = decisions
-        self._calls: CallEvidence = windows.evidence
-        self._standings = standings
         self._sink = sink
         self.keep_windows = False
         self.from_ms = 0
         self.layout = history.counting.layout
-        self._history = history
-        self._places = {field: place for place, field in enumerate(history.counting.ruled)}
-        self.alerts = Alerts(policy, standings.names, sink)
-        self._alert_store = AlertStore()
-        changed = self._alert_store.changed
+        store = AlertStore()
         self.rule_states = [
             RuleState(
                 rule,
                 windows.spans[rule.window_ms],
-                firing=ByTenant(changed),
-                taken_back=ByTenant(changed),
+                firing=ByTenant(store.changed),
+                taken_back=ByTenant(store.changed),
                 from_ms=history.judged_from(rule),
             )
             for rule in policy.rules
         ]
-        self._batch_evaluator = BatchEvaluator(self.rule_states)
-        self._removed: dict[str, ByTenant[int]] = {}  # `taken_back` of removed rules, in case they are restored in time
         self._by_step: dict[int, list[RuleState]] = {}
         for rule_state in self.rule_states:
             self._by_step.setdefault(rule_state.rule.step_ms, []).append(rule_state)
-        self._expiries = sorted({o.expires_ms for o in policy.overrides} | {e.expires_ms for e in policy.exemptions})
-        # Indexed by tenant, so that thousands of exceptions do not slow down each new tenant.
-        self._overrides: dict[str, list[Override]] = {}
-        for override in policy.overrides:
-            self._overrides.setdefault(override.tenant, []).append(override)
-        self._exemptions: dict[str, list[Exemption]] = {}
-        for exemption in policy.exemptions:
-            self._exemptions.setdefault(exemption.tenant, []).append(exemption)
-
-    def know(self, tenant_id: str, tenant: int) -> None:
-        """Register a new tenant under its number, with the overrides and exemptions that name it."""
-        for override in self._overrides.get(tenant_id, ()):
-            for rule_state in self.rule_states:
-                if rule_state.rule.id == override.rule.id:
-                    rule_state.overrides[tenant] = (override.rule, override.expires_ms)
-                    from_ms = self._history.judged_from(override.rule)
-                    if from_ms > rule_state.from_ms:
-                        rule_state.override_from_ms[tenant] = from_ms
-        for exemption in self._exemptions.get(tenant_id, ()):
-            for rule_state in self.rule_states:
-                if rule_state.rule.id in exemption.rules:
-                    rule_state.exempt[tenant] = max(rule_state.exempt.get(tenant, 0), exemption.expires_ms)
+        self.exceptions = RuleExceptions(policy, history, self.rule_states)
+        self.alerts = Alerts(policy, standings.names, sink)
+        self.alert_states = AlertStates(self.rule_states, store)
+        self._batch_evaluator = BatchEvaluator(self.rule_states)
+        self._decisions = MeasuredDecisions(policy, history, windows.evidence, decisions, standings)
+        self._judged_windows = JudgedWindows(standings.names, sink)
 
     def due(self, after_ms: int, bounds: Mapping[int, int]) -> int | None:
         """The next window end after ``after_ms`` at which a rule has anything to evaluate.
@@ -118,8 +99,7 @@ class RuleEvaluator:
 
     def judge(self, end_ms: int, tenants: int, bounds: Mapping[int, int]) -> None:
         """Evaluate the rules with a window that ends at ``end_ms``. Output is in file order, then by tenant id."""
-        for named in self._removed.values():
-            _forget(named, end_ms)
+        self.alert_states.forget_removed(end_ms)
         due = [
             place
             for place, rule_state in enumerate(self.rule_states)
@@ -139,12 +119,12 @@ class RuleEvaluator:
 
     def _judge(self, rule_state: RuleState, end_ms: int, tenants: int, breach: Rows, ending: bool) -> None:
         rule, span = rule_state.rule, rule_state.span
-        expired = bisect_right(self._expiries, rule_state.settled_ms) < bisect_right(self._expiries, end_ms)
+        expired = self.exceptions.expired(rule_state.settled_ms, end_ms)
         if rule_state.settled == span.version and not expired and not self.keep_windows:
             return
-        views: dict[Params, View] = {}
+        views = OverrideViews(span, tenants)
         if self.keep_windows:
-            self._write_windows(rule_state, rule_view(span, rule, tenants), end_ms, views)
+            self._judged_windows.write(rule_state, end_ms, tenants, views)
         apart, exempt = rule_state.overridden(end_ms, tenants), rule_state.exempted(end_ms, tenants)
         found = len(breach) > 0
         if (found or rule_state.firing) and (
@@ -160,20 +140,14 @@ class RuleEvaluator:
             if not span.present(tenants, np.array([tenant]))[0] and tenant not in rule_state.firing:
                 continue
             override = rule_state.overrides[tenant][0]
-            alone = self._look_once(rule_state, override, tenants, views).where(np.array([tenant]))
+            alone = views.of(override).where(np.array([tenant]))
             found |= self._apply(rule_state, override, alone, end_ms, tenants)
         for tenant in sorted(exempt & rule_state.firing.keys()):
             if _judged(rule_state.firing[tenant], end_ms):
                 self._resolve(rule_state, rule, tenant, None, end_ms)
-        _forget(rule_state.taken_back, end_ms)
+        forget_named(rule_state.taken_back, end_ms)
         rule_state.settled = None if found or rule_state.firing else span.version
         rule_state.settled_ms = end_ms
-
-    def _look_once(self, rule_state: RuleState, override: Rule, tenants: int, views: dict[Params, View]) -> View:
-        """The view for overrides with these parameters, computed once per window end and cached in ``views``."""
-        if override.params not in views:
-            views[override.params] = rule_view(rule_state.span, override, tenants)
-        return views[override.params]
 
     def _goes_on(self, rule_state: RuleState, breach: Rows, end_ms: int) -> bool:
         """Whether nothing changes: all tenants in breach have an alert, none is due for a decision, none is early."""
@@ -195,7 +169,7 @@ class RuleEvaluator:
             decided = None
             if may[row]:
                 beside = tuple((c, None if np.isnan(v[row]) else float(v[row])) for c, v in found.also)
-                decided = self._decide(rule_state, rule, tenant, measured, beside, end_ms)
+                decided = self._decisions.decide(rule, tenant, measured, beside, end_ms)
             if firing is None:
                 firing = ActiveAlert(self._since(rule_state, tenant, end_ms), decided)
                 self.alerts.fire(rule_state, rule, tenant, firing, measured, end_ms)
@@ -241,64 +215,6 @@ class RuleEvaluator:
             rule_state.taken_back[tenant] = since_ms
         self.alerts.resolve(rule_state, rule, tenant, measured, end_ms)
 
-    def _decide(
-        self,
-        rule_state: RuleState,
-        rule: Rule,
-        tenant: int,
-        measure: Measure,
-        also: tuple[tuple[Condition, float | None], ...],
-        end_ms: int,
-    ) -> str | None:
-        standing = self._standings.of(tenant)
-        behaviour = self._policy.behaviours[rule.behaviour]
-        window = Window(end_ms - rule.window_ms, end_ms)
-        status = {"enforce": "final", "review": "pending_review", "shadow": "shadow"}[rule.mode]
-        review_by_ms = end_ms + self._policy.review_within_ms if rule.mode == "review" else None
-        reason = reasons.measured(rule, measure, window, status, behaviour, also, review_by_ms)
-        evidence = self._evidence(rule_state, rule, standing, window)
-        return self._decisions.of_measure(standing, rule, window, measure, evidence, reason)
-
-    def _evidence(self, rule_state: RuleState, rule: Rule, standing: TenantRecord, window: Window) -> Evidence:
-        """The newest calls or complaints of the numerator; for ``below``, those of the denominator outside it."""
-        metric = rule_state.metric
-        if metric.family == "complaints" and rule.direction == "above":
-            found = []
-            for entry in standing.complaints.values():
-                at_ms = entry.verified_ms if metric.numerator == "verified" else entry.first_ms
-                counts = at_ms is not None and window.start_ms <= at_ms < window.end_ms and not entry.dismissed
-                if counts and not (metric.numerator == "complainants" and entry.complainant is None):
-                    found.append((at_ms, entry.complaint_id))
-            return Evidence(complaint_ids=tuple(sorted(name for _, name in sorted(found)[-NEWEST:])))
-        place = self._places.get(ruled_field(rule, self.layout))
-        if place is None:
-            return Evidence()
-        since_ms = max(window.start_ms, self._history.evidence_from(rule))
-        return Evidence(call_ids=self._calls.newest(standing.tenant, place, since_ms))
-
-    def _write_windows(self, rule_state: RuleState, view: View, end_ms: int, views: dict[Params, View]) -> None:
-        rule = rule_state.rule
-        for row in np.flatnonzero(view.present):
-            tenant = int(view.tenants[row])
-            seen = view
-            if tenant in rule_state.overrides and end_ms < rule_state.overrides[tenant][1]:
-                if end_ms < rule_state.override_from_ms.get(tenant, 0):
-                    continue
-                seen = self._look_once(rule_state, rule_state.overrides[tenant][0], len(view.tenants), views)
-            measured = measure(rule, seen, row, np.nan)
-            self._sink.windows.append(
-                JudgedWindow(
-                    self._standings.names[tenant],
-                    rule.id,
-                    rule.metric,
-                    rule.window_ms,
-                    end_ms,
-                    measured.numerator,
-                    measured.denominator,
-                    measured.value,
-                )
-            )
-
     def dismiss(self, rules: Collection[str], at_ms: int) -> None:
         """Resolve the alerts of all rules except ``rules``, and all early alerts."""
         for rule_state in self.rule_states:
@@ -306,43 +222,6 @@ class RuleEvaluator:
             for tenant in sorted(tenant for tenant, firing in rule_state.firing.items() if gone or firing.early):
                 rule_state.taken_back[tenant] = rule_state.firing[tenant].since_ms
                 self.alerts.resolve(rule_state, rule_state.rule, tenant, None, at_ms)
-
-    @property
-    def firing(self) -> int:
-        """The number of firing alerts."""
-        return sum(len(rule_state.firing) for rule_state in self.rule_states)
-
-    def active_alerts(self) -> StandingAlerts:
-        """The alert state to store. Read-only."""
-        ours = {rule_state.rule.id: rule_state.taken_back for rule_state in self.rule_states}
-        return StandingAlerts(
-            {rule_state.rule.id: rule_state.firing for rule_state in self.rule_states if rule_state.firing},
-            {rule_id: named for rule_id, named in (self._removed | ours).items() if named},
-        )
-
-    def alert_changes(self) -> dict[str, bytes | None]:
-        """The alert entries to store since the last call. None marks an entry to delete."""
-        return self._alert_store.changes(self.active_alerts())
-
-    def restore(self, entries: Mapping[str, bytes]) -> None:
-        """Restore the alerts from before a restart. Raises StateFormatError if an entry has an unknown format."""
-        stored = self._alert_store.restore(entries)
-        for rule_state in self.rule_states:
-            firing, taken_back = stored.by_rule(rule_state.rule.id)
-            rule_state.firing.load(firing)
-            rule_state.taken_back.load(taken_back)
-        ours = {rule_state.rule.id for rule_state in self.rule_states}
-        self._removed = {
-            rule_id: ByTenant(self._alert_store.changed) for rule_id in stored.taken_back if rule_id not in ours
-        }
-        for rule_id, named in self._removed.items():
-            named.load(stored.taken_back[rule_id])
-
-
-def _forget(named: ByTenant[int], end_ms: int) -> None:
-    """Delete the named ends up to ``end_ms``."""
-    for tenant in [tenant for tenant, named_ms in named.items() if named_ms <= end_ms]:
-        del named[tenant]
 
 
 def _judged(firing: ActiveAlert, end_ms: int) -> bool:

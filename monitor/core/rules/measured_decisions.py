@@ -1,0 +1,69 @@
+"""Measured decisions: what a rule decides on a tenant in breach, with its reason and its evidence."""
+
+from monitor import reasons
+from monitor.core.calls.evidence import NEWEST, NewestCalls
+from monitor.core.decisions.lifecycle import DecisionLifecycle
+from monitor.core.tenants.tenant_record import TenantRecord
+from monitor.core.tenants.tenant_records import TenantRecords
+from monitor.core.windows.aggregation_plan import ruled_field
+from monitor.core.windows.policy_history import FieldAvailability
+from monitor.policy.metrics import METRICS
+from monitor.policy.model import Condition, Policy, Rule
+from schemas.outputs import Evidence, Measure, Window
+
+
+class MeasuredDecisions:
+    """Decides on tenants in breach of a rule. ``calls`` holds the newest calls of each kind of evidence."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        history: FieldAvailability,
+        calls: NewestCalls,
+        decisions: DecisionLifecycle,
+        standings: TenantRecords,
+    ) -> None:
+        self._policy = policy
+        self._history = history
+        self._calls = calls
+        self._decisions = decisions
+        self._standings = standings
+        self._places = {field: place for place, field in enumerate(history.counting.ruled)}
+
+    def decide(
+        self,
+        rule: Rule,
+        tenant: int,
+        measure: Measure,
+        also: tuple[tuple[Condition, float | None], ...],
+        end_ms: int,
+    ) -> str | None:
+        """Decide at a window end. ``also`` holds the values of the `also` conditions.
+
+        Returns the id of the decision, None for a rule in shadow mode.
+        """
+        standing = self._standings.of(tenant)
+        behaviour = self._policy.behaviours[rule.behaviour]
+        window = Window(end_ms - rule.window_ms, end_ms)
+        status = {"enforce": "final", "review": "pending_review", "shadow": "shadow"}[rule.mode]
+        review_by_ms = end_ms + self._policy.review_within_ms if rule.mode == "review" else None
+        reason = reasons.measured(rule, measure, window, status, behaviour, also, review_by_ms)
+        evidence = self._evidence(rule, standing, window)
+        return self._decisions.of_measure(standing, rule, window, measure, evidence, reason)
+
+    def _evidence(self, rule: Rule, standing: TenantRecord, window: Window) -> Evidence:
+        """The newest calls or complaints of the numerator; for ``below``, those of the denominator outside it."""
+        metric = METRICS[rule.metric]
+        if metric.family == "complaints" and rule.direction == "above":
+            found = []
+            for entry in standing.complaints.values():
+                at_ms = entry.verified_ms if metric.numerator == "verified" else entry.first_ms
+                counts = at_ms is not None and window.start_ms <= at_ms < window.end_ms and not entry.dismissed
+                if counts and not (metric.numerator == "complainants" and entry.complainant is None):
+                    found.append((at_ms, entry.complaint_id))
+            return Evidence(complaint_ids=tuple(sorted(name for _, name in sorted(found)[-NEWEST:])))
+        place = self._places.get(ruled_field(rule, self._history.counting.layout))
+        if place is None:
+            return Evidence()
+        since_ms = max(window.start_ms, self._history.evidence_from(rule))
+        return Evidence(call_ids=self._calls.newest(standing.tenant, place, since_ms))
