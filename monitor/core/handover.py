@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from monitor.core.calls.keys import U64
 from monitor.core.codec import FORMAT, Column, Unpacker, array, column, packed
-from monitor.core.decisions.record_handlers import PendingRecord
+from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.record_ref import RecordRef
 from monitor.core.windows.open_panes import OpenPane
 from monitor.core.windows.pane_store import decode_pane, encode_pane

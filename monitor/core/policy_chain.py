@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from monitor.core.calls.columns import Calls
 from monitor.core.calls.fields import FieldLayout
-from monitor.core.decisions.record_handlers import PendingRecord
+from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.results import Output
 from monitor.core.shard import Shard
 from monitor.core.snapshot import ShardCheckpoint

@@ -26,7 +26,9 @@ from monitor.core.calls.dedup import Deduplicator
 from monitor.core.codec import check_format
 from monitor.core.decisions.cooldowns import Cooldowns
 from monitor.core.decisions.lifecycle import DecisionLifecycle
-from monitor.core.decisions.record_handlers import PendingRecord, Place, RecordHandlers
+from monitor.core.decisions.pending_record import PendingRecord, Place
+from monitor.core.decisions.pending_records import PendingRecords
+from monitor.core.decisions.record_handlers import RecordHandlers
 from monitor.core.handover import MOST_CALLS, Handover
 from monitor.core.results import Output
 from monitor.core.rules.evaluator import RuleEvaluator
@@ -73,6 +75,7 @@ class Shard:
         self._windows = WindowSet(policy, history, keep_state)
         cooldowns = Cooldowns()
         self._decisions = DecisionLifecycle(policy, self._standings, cooldowns, self.sink)
+        self._waiting = PendingRecords()
         self._records = RecordHandlers(
             policy,
             Catalogue(policy.catalogue),
@@ -136,7 +139,7 @@ class Shard:
         """Take a record that is not a call. It is decided at its event time."""
         # Tenants are numbered in reading order, so that early evaluation does not change the order.
         tenant = self._tenants.of(waiting.record.tenant_id)
-        self._records.wait(waiting)
+        self._waiting.add(waiting)
         if self._early is not None:
             self._early.complained(tenant, waiting)
 
@@ -152,7 +155,7 @@ class Shard:
         Returns None, with nothing decided, if no more than that is due: call `advance`. Otherwise returns the event
         time up to which everything is decided; the next call decides what is due at that instant and after it.
         """
-        place = self._records.beyond(most, (watermark_ms,))
+        place = self._waiting.beyond(most, (watermark_ms,))
         stop_ms = watermark_ms if place is None else place[0]
         lapse_ms = self._decisions.reviews.lapses_beyond(most, stop_ms)
         if lapse_ms is not None:
@@ -170,7 +173,7 @@ class Shard:
 
     def work_due(self, watermark_ms: int, most: int) -> int:
         """The records and lapses that are due, at most ``most`` of each, plus `complaints_ahead`."""
-        due = self._records.due((watermark_ms,), most) + self._decisions.reviews.lapses_due(watermark_ms, most)
+        due = self._waiting.due((watermark_ms,), most) + self._decisions.reviews.lapses_due(watermark_ms, most)
         return due + self.complaints_ahead
 
     @property
@@ -186,19 +189,19 @@ class Shard:
     @property
     def early_work(self) -> int:
         """The number of complaints that `early` would count, plus the tenants that it would evaluate."""
-        return len(self._records) + len(self._tenants) if self._early is None else self._early.work
+        return len(self._waiting) + len(self._tenants) if self._early is None else self._early.work
 
     @property
     def waiting_records(self) -> int:
         """The number of waiting records."""
-        return len(self._records)
+        return len(self._waiting)
 
     def due(self, watermark_ms: int) -> bool:
         """Whether `advance` would seal or decide anything. Cheap enough to call in every loop."""
         due_ms = self._unsealed.due_at_ms
         if due_ms is not None and due_ms <= watermark_ms:
             return True
-        if self._records.next_at((watermark_ms,)) is not None:
+        if self._waiting.next_at((watermark_ms,)) is not None:
             return True
         bounds = dict.fromkeys(self._steps, watermark_ms)
         if self._next_end(bounds) is not None:
@@ -213,7 +216,7 @@ class Shard:
         """
         if self._early is None:
             self._early = EarlyAlerts(
-                self.policy, self._judge, self._records, self._standings, self._tenants, self._unsealed
+                self.policy, self._judge, self._waiting, self._standings, self._tenants, self._unsealed
             )
         self._early.look(self._sealed_ms)
 
@@ -273,7 +276,7 @@ class Shard:
         end_ms = self._next_end(bounds)
         while True:
             lapse_ms = self._decisions.reviews.next_lapse(lapses_until_ms)
-            record_ms = self._records.next_at(records_before)
+            record_ms = self._waiting.next_at(records_before)
             instants = [ms for ms in (lapse_ms, end_ms, record_ms) if ms is not None]
             if not instants:
                 return
@@ -285,7 +288,7 @@ class Shard:
                 end_ms = self._next_end(bounds)
             else:
                 self._at_ms = max(self._at_ms, now_ms // self.pane_ms * self.pane_ms)
-                if self._records.decide_next():
+                if self._records.decide(self._waiting.pop()):
                     end_ms = self._next_end(bounds)
 
     def _next_end(self, bounds: Mapping[int, int]) -> int | None:
@@ -348,7 +351,7 @@ class Shard:
         Open calls and waiting records are not stored. After a restart the source must be read again from that offset,
         with that clock.
         """
-        first = self._records.waiting_since()
+        first = self._waiting.waiting_since()
         for source, place in self._unsealed.since().items():
             first[source] = min(first.get(source, place), place)
         return first
@@ -364,7 +367,7 @@ class Shard:
             newest_ms=self._unsealed.sealed_newest_ms,
             tenants=len(self._tenants),
             spans=self._windows.heads(self._at_ms),
-            decided=self._records.decided or None,
+            decided=self._waiting.decided or None,
         )
 
     def changes(self) -> dict[str, bytes | None]:
@@ -393,7 +396,7 @@ class Shard:
         self._decisions.restore(standings)
         known = self._windows.known(head.spans, head.at_ms)
         self._records.restore(standings, [span.left_ms for span in known.values()])
-        self._records.decided = head.decided or ()
+        self._waiting.decided = head.decided or ()
         self._judge.alert_states.restore(entries)
         self._windows.restore(known, entries, self._at_ms, len(self._tenants))
 
@@ -406,7 +409,7 @@ class Shard:
             return None
         unsealed = self._unsealed
         return Handover(
-            unsealed.newest_ms, unsealed.panes(), self._seen.remembered(watermark_ms), self._records.waiting()
+            unsealed.newest_ms, unsealed.panes(), self._seen.remembered(watermark_ms), self._waiting.by_offset()
         )
 
     def take_over(self, handover: Handover) -> None:
@@ -424,7 +427,7 @@ class Shard:
         self.restore(head, entries)
         self._seen = former._seen
         self._unsealed.newest_ms = self._unsealed.sealed_newest_ms
-        for waiting in former._records.waiting():
+        for waiting in former._waiting.by_offset():
             self.wait(waiting)
         for calls in former._beyond:
             self._add(calls)

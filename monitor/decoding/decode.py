@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from monitor.core.calls.columns import Calls, Gathered, to_columns
 from monitor.core.calls.fields import FieldLayout
-from monitor.core.decisions.record_handlers import Other, PendingRecord
+from monitor.core.decisions.pending_record import Other, PendingRecord
 from monitor.core.record_ref import RecordRef
 from monitor.decoding.late_line import LateLine
 from schemas import codec

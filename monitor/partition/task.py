@@ -15,7 +15,7 @@ import numpy as np
 
 from monitor.core.calls.keys import salt_of
 from monitor.core.codec import check_head
-from monitor.core.decisions.record_handlers import Place as DecisionPlace
+from monitor.core.decisions.pending_record import Place as DecisionPlace
 from monitor.core.handover import Handover
 from monitor.core.policy_chain import PolicyChain, field_layouts
 from monitor.core.results import Output

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.decisions.record_handlers import PendingRecord
+from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.policy_chain import PolicyChain, field_layouts
 from monitor.core.results import Output
 from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances, measure_distances

@@ -31,7 +31,7 @@ def parts_of(shard: Shard) -> dict[str, int]:
         ),
         "tallies of callees and callers": size_of(tallies, seen),
         "evidence": size_of([windows.evidence], seen),
-        "what is not a call": size_of([shard._standings, shard._records, shard._decisions], seen),
+        "what is not a call": size_of([shard._standings, shard._waiting, shard._records, shard._decisions], seen),
         "else": size_of([shard], seen),
     }
 

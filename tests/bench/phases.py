@@ -46,7 +46,7 @@ PHASES: dict[str, tuple[str, ...]] = {
         "monitor.core.rules.rule_state:Alerts.resolve",
     ),
     "what is not a call": (
-        "monitor.core.decisions.record_handlers:RecordHandlers.decide_next",
+        "monitor.core.decisions.record_handlers:RecordHandlers.decide",
         "monitor.core.decisions.lifecycle:DecisionLifecycle.lapse",
     ),
     "output": ("monitor.replay.output:write",),

@@ -5,7 +5,7 @@ from typing import Any
 
 from shard_samples import MINUTE, T0, cdr, columns, policy_of
 
-from monitor.core.decisions.record_handlers import PendingRecord
+from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.record_ref import RecordRef
 from monitor.core.results import Output
 from monitor.core.shard import Shard

@@ -10,7 +10,8 @@ from shard_samples import MINUTE, T0, policy_of, tries
 
 from monitor.core.decisions.cooldowns import Cooldowns
 from monitor.core.decisions.lifecycle import DecisionLifecycle
-from monitor.core.decisions.record_handlers import PendingRecord, RecordHandlers
+from monitor.core.decisions.pending_record import PendingRecord
+from monitor.core.decisions.record_handlers import RecordHandlers
 from monitor.core.record_ref import RecordRef
 from monitor.core.results import Output
 from monitor.core.tenants.complaints import ComplaintWindow
@@ -57,8 +58,7 @@ class Register:
         self.sink = sink
 
     def decide(self, record: Complaint, at_ms: int, serial: int) -> None:
-        self.records.wait(PendingRecord.of(record, at_ms, RecordRef(0, 0, serial, serial), b""))
-        self.records.decide_next()
+        self.records.decide(PendingRecord.of(record, at_ms, RecordRef(0, 0, serial, serial), b""))
 
     def counts(self, window: ComplaintWindow, end_ms: int) -> dict[str, list[int]]:
         window.leave(end_ms - window.window_ms)

@@ -22,7 +22,8 @@ import numpy as np
 
 from monitor.core.alerts.early_complaints import EarlyComplaintCounts, EarlyComplaints
 from monitor.core.alerts.early_window import EarlyWindow
-from monitor.core.decisions.record_handlers import PendingRecord, RecordHandlers
+from monitor.core.decisions.pending_record import PendingRecord
+from monitor.core.decisions.pending_records import PendingRecords
 from monitor.core.rules.conditions import Rows, find, last_measure, measure, rule_view
 from monitor.core.rules.evaluator import RuleEvaluator
 from monitor.core.rules.prefilter import Prefilter
@@ -50,7 +51,7 @@ class EarlyAlerts:
         self,
         policy: Policy,
         evaluator: RuleEvaluator,
-        records: RecordHandlers,
+        records: PendingRecords,
         standings: TenantRecords,
         tenants: TenantNumbers,
         unsealed: OpenPanes,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from monitor.core.decisions.record_handlers import Place
+from monitor.core.decisions.pending_record import Place
 from monitor.core.tenants.complaints import ComplaintEntry
 from schemas.inputs import Complaint
 

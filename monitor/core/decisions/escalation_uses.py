@@ -50,11 +50,11 @@ class EscalationUses:
         ]
         return unused
 
-    def use(self, standing: TenantRecord, escalation: Escalation, case: DecisionCase) -> None:
-        """Mark all violations that `usable` returned as used by the escalation, for ``case``."""
+    def use(self, standing: TenantRecord, escalation: Escalation, first_id: str) -> None:
+        """Mark all violations that `usable` returned as used by the escalation, in the case with that first id."""
         for violation in self._unused.pop((escalation.id, standing.tenant)):
             standing.touch(CASES, standing.cases[standing.case_of[violation.id]])
-            violation.used_by[escalation.id] = case.first_id
+            violation.used_by[escalation.id] = first_id
 
     def await_review(self, case: DecisionCase, used: Sequence[RecordedViolation]) -> None:
         """Track a pending escalation. It is reversed when too few of the violations that it used are left."""

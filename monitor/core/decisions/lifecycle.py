@@ -1,155 +1,78 @@
 """The decision life cycle: cases open, are upheld or reversed, and lapse; violations are recorded and escalate."""
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from monitor import reasons
-from monitor.core.calls.evidence import NEWEST
-from monitor.core.decisions.cooldowns import Cooldowns, keys_quieted_by
+from monitor.core.decisions.cooldowns import Cooldowns
 from monitor.core.decisions.enforcement_events import ClosingEvent, EventFactory
 from monitor.core.decisions.escalation_uses import EscalationUses, by_age
 from monitor.core.decisions.pending_reviews import PendingReviews
+from monitor.core.decisions.proposals import Proposals, ProposedDecision
+from monitor.core.decisions.retention import CaseRetention
 from monitor.core.results import Output
-from monitor.core.tenants.ids import MEASURED, Origin, enforcement_id
+from monitor.core.tenants.ids import Origin, enforcement_id
 from monitor.core.tenants.tenant_record import CASES, DecisionCase, RecordedViolation, TenantRecord
 from monitor.core.tenants.tenant_records import TenantRecords
-from monitor.policy.model import Escalation, Policy, Rule
-from schemas.inputs import Application
-from schemas.outputs import Action, Evidence, Kind, Measure, Reason, TierName, Window
-
-REPEATED = "repeat_violation"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProposedDecision:
-    """A decision to make about a tenant, and its grounds.
-
-    A ``final`` decision is in force at once. Any other waits for a review, with refunds frozen meanwhile if ``freeze``.
-    ``origin`` is the deciding record. ``further`` distinguishes decisions of the same instant (contract, section 6).
-    ``used`` are the violations that led to an ``escalation``.
-    """
-
-    final: bool
-    kind: Kind
-    behaviour: str
-    clause: int | None
-    tier: TierName | None
-    rule_id: str
-    origin: Origin
-    freeze: bool
-    evidence: Evidence
-    reason: Reason
-    window: Window | None = None
-    measure: Measure | None = None
-    measured: bool = False
-    escalation: str | None = None
-    used: Sequence[RecordedViolation] = ()
-    further: tuple[int | str, ...] = ()
+from monitor.policy.model import Escalation, Policy
+from schemas.outputs import Action, Evidence, Kind, Reason
 
 
 class DecisionLifecycle:
-    """Turns facts (records and measures) into enforcement events, and keeps the record of violations."""
+    """Turns proposed decisions into cases and enforcement events, and keeps the record of violations.
+
+    ``reviews`` holds the decisions that wait for a review; `lapse` ends them. ``events`` writes the events.
+    """
 
     def __init__(self, policy: Policy, standings: TenantRecords, cooldowns: Cooldowns, sink: Output) -> None:
         self._policy = policy
         self._standings = standings
         self._cooldowns = cooldowns
-        self._events = EventFactory(policy, sink)
-        self._reviews = PendingReviews()
-        self._ended: deque[tuple[int, int, str]] = deque()  # (last_ms, tenant, case id)
+        self.events = EventFactory(policy, sink)
+        self.reviews = PendingReviews()
+        self._proposals = Proposals(policy)
         self._uses = EscalationUses(policy.escalations)
+        self._retention = CaseRetention(policy.retention_ms, standings)
 
-    # Deciding ---------------------------------------------------------------------------------------------------
-
-    def of_record(
-        self, standing: TenantRecord, at_ms: int, behaviour_id: str, certain: bool, origin: Origin, reason: Reason
-    ) -> str | None:
-        """Decide on a verified complaint or a confirmed finding: final if certain, otherwise referred for review.
-
-        Returns the id of the decision, None if it was already made.
-        """
-        behaviour = self._policy.behaviours[behaviour_id]
-        tier = self._policy.tiers[behaviour.tier]
-        case = self._open(
-            standing,
-            at_ms,
-            ProposedDecision(
-                final=certain,
-                kind=tier.kind,
-                behaviour=behaviour.id,
-                clause=behaviour.clause,
-                tier=tier.id,
-                rule_id=behaviour.id,
-                origin=origin,
-                freeze=behaviour.freeze,
-                evidence=_evidence_of(origin),
-                reason=reason,
-            ),
+    def decide(self, standing: TenantRecord, at_ms: int, proposed: ProposedDecision) -> str | None:
+        """Make a decision, final or pending. Returns its id; None if the same decision was already made."""
+        final, kind, tier = proposed.final, proposed.kind, proposed.tier
+        status = "final" if final else "pending_review"
+        new_id = enforcement_id(
+            standing.tenant_id, kind, status, proposed.rule_id, at_ms, proposed.origin, proposed.further
         )
-        return case.first_id if case else None
-
-    def of_application(
-        self,
-        standing: TenantRecord,
-        at_ms: int,
-        behaviour_id: str,
-        certain: bool,
-        application: Application,
-        reason: Reason,
-    ) -> None:
-        """Reject an application for numbers, or refer the rejection for review. This is not a violation."""
-        origin = Origin("application", application.application_id)
-        self._open(
-            standing,
-            at_ms,
-            ProposedDecision(
-                final=certain,
-                kind="admission_rejected",
-                behaviour=behaviour_id,
-                clause=None,
-                tier=None,
-                rule_id=behaviour_id,
-                origin=origin,
-                further=(application.updated_ms,),
-                freeze=False,
-                evidence=_evidence_of(origin),
-                reason=reason,
-            ),
-        )
-
-    def of_measure(
-        self, standing: TenantRecord, rule: Rule, window: Window, measure: Measure, evidence: Evidence, reason: Reason
-    ) -> str | None:
-        """Decide on a measured rule at its window end, and start its cool-down. Returns the id, None for shadow."""
-        at_ms = window.end_ms
-        behaviour = self._policy.behaviours[rule.behaviour]
-        tier = self._policy.tiers[behaviour.tier]
-        for key in keys_quieted_by(rule):
-            self._cooldowns.quieten(key, standing.tenant, standing.quieten(key, at_ms + rule.cooldown_ms))
-        if rule.mode == "shadow":
-            self._events.shadow(standing, rule, window, measure, evidence, reason)
+        if new_id in standing.case_of:
             return None
-        case = self._open(
-            standing,
-            at_ms,
-            ProposedDecision(
-                final=rule.mode == "enforce",
-                kind=tier.kind,
-                behaviour=behaviour.id,
-                clause=behaviour.clause,
-                tier=tier.id,
-                rule_id=rule.id,
-                origin=MEASURED,
-                freeze=rule.freeze,
-                evidence=evidence,
-                reason=reason,
-                window=window,
-                measure=measure,
-                measured=True,
-            ),
+        freezes = tier is not None and self._policy.tiers[tier].freezes
+        case = DecisionCase(
+            first_id=new_id,
+            status="final" if final else "pending",
+            kind=kind,
+            behaviour=proposed.behaviour,
+            clause=proposed.clause,
+            tier=tier,
+            rule_id=proposed.rule_id,
+            decided_ms=at_ms,
+            last_ms=at_ms,
+            review_by_ms=None if final else at_ms + self._policy.review_within_ms,
+            frozen=freezes and (final or proposed.freeze),
+            window=proposed.window,
+            measure=proposed.measure,
+            evidence=proposed.evidence,
+            reason=proposed.reason,
+            pending_id=None if final else new_id,
+            final_id=new_id if final else None,
+            measured=proposed.measured,
+            escalation=proposed.escalation,
         )
-        return case.first_id if case else None
+        standing.cases[new_id] = case
+        standing.case_of[new_id] = new_id
+        standing.place(CASES, case)
+        if final:
+            self._in_force(standing, case, proposed.origin, supersedes=None)
+        else:
+            self._await_review(standing, case, proposed.used)
+            self.events.decision(standing, case, proposed=self._actions(case))
+        return new_id
 
     # After a decision -------------------------------------------------------------------------------------------
 
@@ -188,31 +111,17 @@ class DecisionLifecycle:
             fallen = reasons.escalation_fallen(use.case.escalation or "", use.left, use.at_least)
             self._close(standing, use.case, at_ms, "reversal", evidence, fallen)
 
-    @property
-    def reviews(self) -> PendingReviews:
-        """The decisions that wait for a review. `lapse` ends them."""
-        return self._reviews
-
     def lapse(self, at_ms: int, most: int | None = None) -> None:
         """Lapse the pending decisions with a review deadline at this instant, or the first ``most`` of them."""
-        while self._reviews.next_lapse(at_ms) is not None and most != 0:
+        while self.reviews.next_lapse(at_ms) is not None and most != 0:
             most = None if most is None else most - 1
-            tenant, case = self._reviews.pop()
+            tenant, case = self.reviews.pop()
             reason = reasons.lapsed(at_ms - case.decided_ms)  # as the policy was then
             self._close(self._standings.of(tenant), case, at_ms, "lapse", Evidence(), reason)
 
     def forget(self, now_ms: int) -> None:
         """Delete closed cases, and decisions that are not a violation, ``retention`` after their last event."""
-        while self._ended and self._ended[0][0] + self._policy.retention_ms < now_ms:
-            ended_ms, tenant, first_id = self._ended.popleft()
-            standing = self._standings.of(tenant)
-            case = standing.cases.get(first_id)
-            if case is not None and case.last_ms == ended_ms and self._forgettable(standing, case):
-                standing.forget(CASES, first_id)
-
-    @staticmethod
-    def _forgettable(standing: TenantRecord, case: DecisionCase) -> bool:
-        return case.status != "pending" and case.final_id not in standing.violations
+        self._retention.forget(now_ms)
 
     def restore(self, standings: Sequence[TenantRecord]) -> None:
         """Restore the cases and violations from before a restart."""
@@ -229,59 +138,12 @@ class DecisionLifecycle:
             for case in standing.cases.values():
                 if case.status == "pending":
                     self._await_review(standing, case, used.get(case.first_id, ()))
-        ended = [
-            (case.last_ms, standing.tenant, case.first_id)
-            for standing in standings
-            for case in standing.cases.values()
-            if self._forgettable(standing, case)
-        ]
-        self._ended = deque(sorted(ended, key=lambda one: one[0]))
+        self._retention.restore(standings)
 
     # Steps ------------------------------------------------------------------------------------------------------
 
-    def _open(self, standing: TenantRecord, at_ms: int, proposed: ProposedDecision) -> DecisionCase | None:
-        """Open a case, final or pending. Returns None if the same decision was already made."""
-        final, kind, tier = proposed.final, proposed.kind, proposed.tier
-        status = "final" if final else "pending_review"
-        new_id = enforcement_id(
-            standing.tenant_id, kind, status, proposed.rule_id, at_ms, proposed.origin, proposed.further
-        )
-        if new_id in standing.case_of:
-            return None
-        freezes = tier is not None and self._policy.tiers[tier].freezes
-        case = DecisionCase(
-            first_id=new_id,
-            status="final" if final else "pending",
-            kind=kind,
-            behaviour=proposed.behaviour,
-            clause=proposed.clause,
-            tier=tier,
-            rule_id=proposed.rule_id,
-            decided_ms=at_ms,
-            last_ms=at_ms,
-            review_by_ms=None if final else at_ms + self._policy.review_within_ms,
-            frozen=freezes and (final or proposed.freeze),
-            window=proposed.window,
-            measure=proposed.measure,
-            evidence=proposed.evidence,
-            reason=proposed.reason,
-            pending_id=None if final else new_id,
-            final_id=new_id if final else None,
-            measured=proposed.measured,
-            escalation=proposed.escalation,
-        )
-        standing.cases[new_id] = case
-        standing.case_of[new_id] = new_id
-        standing.place(CASES, case)
-        if final:
-            self._in_force(standing, case, proposed.origin, supersedes=None)
-        else:
-            self._await_review(standing, case, proposed.used)
-            self._events.decision(standing, case, proposed=self._actions(case))
-        return case
-
     def _await_review(self, standing: TenantRecord, case: DecisionCase, used: Sequence[RecordedViolation]) -> None:
-        self._reviews.add(standing, case)
+        self.reviews.add(standing, case)
         if case.measured:
             self._cooldowns.pending(case.behaviour, standing.tenant, 1)
         if case.escalation is not None:
@@ -304,9 +166,8 @@ class DecisionLifecycle:
         if case.kind in ("termination", "ban"):
             standing.stop(case)
             self._cooldowns.stopped(standing.tenant, len(standing.stops))
-        self._events.decision(standing, case, actions=actions, supersedes=supersedes)
-        if self._forgettable(standing, case):
-            self._ended.append((case.last_ms, standing.tenant, case.first_id))
+        self.events.decision(standing, case, actions=actions, supersedes=supersedes)
+        self._retention.add(standing, case)
         if violation is not None and violation.counts:
             for escalation in self._policy.escalations:
                 self._escalate(standing, escalation, violation, case.rule_id)
@@ -324,31 +185,10 @@ class DecisionLifecycle:
         unused = self._uses.usable(standing, escalation, at_ms)
         if len(unused) < escalation.at_least:
             return
-        count = len(unused)
-        review_by_ms = at_ms + self._policy.review_within_ms if escalation.mode == "review" else None
-        newest = sorted((violation.decided_ms, violation.id) for violation in unused)[-NEWEST:]
-        case = self._open(
-            standing,
-            at_ms,
-            ProposedDecision(
-                final=escalation.mode == "enforce",
-                kind=self._policy.tiers[escalation.tier].kind,
-                behaviour=REPEATED,
-                clause=None,
-                tier=escalation.tier,
-                rule_id=escalation.id,
-                origin=Origin(*latest.origin),
-                further=(rule_id,),
-                freeze=escalation.freeze,
-                evidence=Evidence(enforcement_ids=tuple(sorted(violation_id for _, violation_id in newest))),
-                reason=reasons.repeated(escalation, count, standing.name, review_by_ms),
-                measure=Measure("violations", count, None, count, escalation.at_least, None),
-                escalation=escalation.id,
-                used=unused,
-            ),
-        )
-        if case is not None:  # without a decision, no violation is used
-            self._uses.use(standing, escalation, case)
+        proposed = self._proposals.of_escalation(escalation, unused, latest, rule_id, standing.name)
+        first_id = self.decide(standing, at_ms, proposed)
+        if first_id is not None:  # without a decision, no violation is used
+            self._uses.use(standing, escalation, first_id)
 
     def _close(
         self, standing: TenantRecord, case: DecisionCase, at_ms: int, kind: Kind, evidence: Evidence, reason: Reason
@@ -369,22 +209,11 @@ class DecisionLifecycle:
         case.closing_id = closing_id
         case.last_ms = at_ms
         standing.case_of[closing_id] = case.first_id
-        self._ended.append((at_ms, standing.tenant, case.first_id))
+        self._retention.add(standing, case)
         closing = ClosingEvent(
             id=closing_id, kind=kind, reverses=in_force, at_ms=at_ms, evidence=evidence, reason=reason
         )
-        self._events.closing(standing, case, closing)
+        self.events.closing(standing, case, closing)
 
     def _actions(self, case: DecisionCase) -> tuple[Action, ...]:
         return self._policy.tiers[case.tier].actions if case.tier else ("reject_numbers",)
-
-
-def _evidence_of(origin: Origin) -> Evidence:
-    """The evidence for a decision by a record: the record itself."""
-    match origin.type:
-        case "complaint":
-            return Evidence(complaint_ids=(origin.id,))
-        case "finding":
-            return Evidence(finding_ids=(origin.id,))
-        case _:
-            return Evidence(application_ids=(origin.id,))

@@ -74,7 +74,7 @@ class RuleEvaluator:
         self.alerts = Alerts(policy, standings.names, sink)
         self.alert_states = AlertStates(self.rule_states, store)
         self._batch_evaluator = BatchEvaluator(self.rule_states)
-        self._decisions = MeasuredDecisions(policy, history, windows.evidence, decisions, standings)
+        self._decisions = MeasuredDecisions(policy, history, windows.evidence, cooldowns, decisions, standings)
         self._judged_windows = JudgedWindows(standings.names, sink)
 
     def due(self, after_ms: int, bounds: Mapping[int, int]) -> int | None:

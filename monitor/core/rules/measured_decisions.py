@@ -2,7 +2,9 @@
 
 from monitor import reasons
 from monitor.core.calls.evidence import NEWEST, NewestCalls
+from monitor.core.decisions.cooldowns import Cooldowns, keys_quieted_by
 from monitor.core.decisions.lifecycle import DecisionLifecycle
+from monitor.core.decisions.proposals import Proposals
 from monitor.core.tenants.tenant_record import TenantRecord
 from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.core.windows.aggregation_plan import ruled_field
@@ -20,13 +22,16 @@ class MeasuredDecisions:
         policy: Policy,
         history: FieldAvailability,
         calls: NewestCalls,
+        cooldowns: Cooldowns,
         decisions: DecisionLifecycle,
         standings: TenantRecords,
     ) -> None:
         self._policy = policy
         self._history = history
         self._calls = calls
+        self._cooldowns = cooldowns
         self._decisions = decisions
+        self._proposals = Proposals(policy)
         self._standings = standings
         self._places = {field: place for place, field in enumerate(history.counting.ruled)}
 
@@ -38,7 +43,7 @@ class MeasuredDecisions:
         also: tuple[tuple[Condition, float | None], ...],
         end_ms: int,
     ) -> str | None:
-        """Decide at a window end. ``also`` holds the values of the `also` conditions.
+        """Decide at a window end, and start the cool-down. ``also`` holds the values of the `also` conditions.
 
         Returns the id of the decision, None for a rule in shadow mode.
         """
@@ -49,7 +54,13 @@ class MeasuredDecisions:
         review_by_ms = end_ms + self._policy.review_within_ms if rule.mode == "review" else None
         reason = reasons.measured(rule, measure, window, status, behaviour, also, review_by_ms)
         evidence = self._evidence(rule, standing, window)
-        return self._decisions.of_measure(standing, rule, window, measure, evidence, reason)
+        for key in keys_quieted_by(rule):
+            self._cooldowns.quieten(key, tenant, standing.quieten(key, end_ms + rule.cooldown_ms))
+        if rule.mode == "shadow":
+            self._decisions.events.shadow(standing, rule, window, measure, evidence, reason)
+            return None
+        proposed = self._proposals.of_measure(rule, window, measure, evidence, reason)
+        return self._decisions.decide(standing, end_ms, proposed)
 
     def _evidence(self, rule: Rule, standing: TenantRecord, window: Window) -> Evidence:
         """The newest calls or complaints of the numerator; for ``below``, those of the denominator outside it."""

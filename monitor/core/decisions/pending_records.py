@@ -1,0 +1,86 @@
+"""The queue of pending records of a shard, in decision order."""
+
+import heapq
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from itertools import islice
+
+from monitor.core.decisions.pending_record import PendingRecord, Place
+from monitor.core.tenants.heaps import in_order, those_before
+from schemas.inputs import Complaint
+
+
+class PendingRecords:
+    """The waiting records. ``decided`` is the place of the last one that was taken out to be decided."""
+
+    def __init__(self) -> None:
+        self.decided: Place = ()
+        self._waiting: list[PendingRecord] = []  # a heap
+        # By source, from its first waiting record.
+        self._arrived: defaultdict[int, deque[PendingRecord]] = defaultdict(deque)
+
+    def add(self, waiting: PendingRecord) -> None:
+        """Add a record to decide at its event time. Records of a source must come in its order."""
+        heapq.heappush(self._waiting, waiting)
+        source = waiting.ref.source
+        self._arrived[source].append(waiting)
+        self._first_waiting(source)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def by_offset(self) -> list[PendingRecord]:
+        """The waiting records, by source and offset."""
+        return sorted(self._waiting, key=lambda waiting: (waiting.ref.source, waiting.ref.offset))
+
+    def next_at(self, before: Place) -> int | None:
+        """The event time of the first waiting record; None if it does not come before ``before``."""
+        return self._waiting[0].at_ms if self._waiting and self._waiting[0] < before else None
+
+    def beyond(self, most: int, before: Place) -> Place | None:
+        """The place of the first waiting record that has records of a total weight of at least ``most`` before it.
+
+        None if there is none, or if it does not come before ``before``.
+        """
+        if sum(waiting.weight for waiting in islice(self._waiting, most + 1)) <= most:
+            return None  # the usual case: few records wait
+        weight = 0
+        for found in in_order(self._waiting):
+            if weight >= max(most, 1):
+                return found.place if found < before else None
+            weight += found.weight
+        return None
+
+    def due(self, before: Place, most: int) -> int:
+        """The weight of the waiting records that come before ``before``, counted up to ``most``."""
+        weight = 0
+        for waiting in those_before(self._waiting, before):
+            weight += waiting.weight
+            if weight >= most:
+                return most
+        return weight
+
+    def complaints(self) -> Iterator[PendingRecord]:
+        """The waiting complaints, in any order."""
+        return (one for one in self._waiting if isinstance(one.record, Complaint))
+
+    def waiting_since(self) -> dict[int, tuple[int, int]]:
+        """For each source with waiting records: the offset of the first of them, and the source's clock before it."""
+        first = {source: self._first_waiting(source) for source in self._arrived}
+        return {
+            source: (waiting.ref.offset, waiting.ref.clock_ms)
+            for source, waiting in first.items()
+            if waiting is not None
+        }
+
+    def _first_waiting(self, source: int) -> PendingRecord | None:
+        arrived = self._arrived[source]
+        while arrived and arrived[0].place <= self.decided:
+            arrived.popleft()
+        return arrived[0] if arrived else None
+
+    def pop(self) -> PendingRecord:
+        """Take out the first waiting record."""
+        waiting = heapq.heappop(self._waiting)
+        self.decided = waiting.place
+        return waiting

@@ -1,0 +1,146 @@
+"""Proposed decisions: what a record, a rule or an escalation asks for, by the policy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from monitor import reasons
+from monitor.core.calls.evidence import NEWEST
+from monitor.core.tenants.ids import MEASURED, Origin
+from monitor.core.tenants.tenant_record import RecordedViolation
+from monitor.policy.model import Escalation, Policy, Rule
+from schemas.inputs import Application
+from schemas.outputs import Evidence, Kind, Measure, Reason, TierName, Window
+
+REPEATED = "repeat_violation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposedDecision:
+    """A decision to make about a tenant, and its grounds.
+
+    A ``final`` decision is in force at once. Any other waits for a review, with refunds frozen meanwhile if ``freeze``.
+    ``origin`` is the deciding record. ``further`` distinguishes decisions of the same instant (contract, section 6).
+    ``used`` are the violations that led to an ``escalation``.
+    """
+
+    final: bool
+    kind: Kind
+    behaviour: str
+    clause: int | None
+    tier: TierName | None
+    rule_id: str
+    origin: Origin
+    freeze: bool
+    evidence: Evidence
+    reason: Reason
+    window: Window | None = None
+    measure: Measure | None = None
+    measured: bool = False
+    escalation: str | None = None
+    used: Sequence[RecordedViolation] = ()
+    further: tuple[int | str, ...] = ()
+
+
+class Proposals:
+    """Proposes decisions by the behaviours, tiers and escalations of a policy."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def of_record(self, behaviour_id: str, certain: bool, origin: Origin, reason: Reason) -> ProposedDecision:
+        """For a verified complaint or a confirmed finding: final if certain, otherwise referred for review."""
+        behaviour = self._policy.behaviours[behaviour_id]
+        tier = self._policy.tiers[behaviour.tier]
+        return ProposedDecision(
+            final=certain,
+            kind=tier.kind,
+            behaviour=behaviour.id,
+            clause=behaviour.clause,
+            tier=tier.id,
+            rule_id=behaviour.id,
+            origin=origin,
+            freeze=behaviour.freeze,
+            evidence=evidence_of(origin),
+            reason=reason,
+        )
+
+    def of_application(
+        self, behaviour_id: str, certain: bool, application: Application, reason: Reason
+    ) -> ProposedDecision:
+        """Reject an application for numbers, or refer the rejection for review. This is not a violation."""
+        origin = Origin("application", application.application_id)
+        return ProposedDecision(
+            final=certain,
+            kind="admission_rejected",
+            behaviour=behaviour_id,
+            clause=None,
+            tier=None,
+            rule_id=behaviour_id,
+            origin=origin,
+            further=(application.updated_ms,),
+            freeze=False,
+            evidence=evidence_of(origin),
+            reason=reason,
+        )
+
+    def of_measure(
+        self, rule: Rule, window: Window, measure: Measure, evidence: Evidence, reason: Reason
+    ) -> ProposedDecision:
+        """For a tenant in breach of a rule: final in mode `enforce`, otherwise referred for review."""
+        behaviour = self._policy.behaviours[rule.behaviour]
+        tier = self._policy.tiers[behaviour.tier]
+        return ProposedDecision(
+            final=rule.mode == "enforce",
+            kind=tier.kind,
+            behaviour=behaviour.id,
+            clause=behaviour.clause,
+            tier=tier.id,
+            rule_id=rule.id,
+            origin=MEASURED,
+            freeze=rule.freeze,
+            evidence=evidence,
+            reason=reason,
+            window=window,
+            measure=measure,
+            measured=True,
+        )
+
+    def of_escalation(
+        self,
+        escalation: Escalation,
+        used: Sequence[RecordedViolation],
+        latest: RecordedViolation,
+        rule_id: str,
+        name: str | None,
+    ) -> ProposedDecision:
+        """For the ``used`` violations of the tenant with that name. ``rule_id`` is the rule of the ``latest`` one."""
+        count = len(used)
+        review_by_ms = latest.decided_ms + self._policy.review_within_ms if escalation.mode == "review" else None
+        newest = sorted((violation.decided_ms, violation.id) for violation in used)[-NEWEST:]
+        return ProposedDecision(
+            final=escalation.mode == "enforce",
+            kind=self._policy.tiers[escalation.tier].kind,
+            behaviour=REPEATED,
+            clause=None,
+            tier=escalation.tier,
+            rule_id=escalation.id,
+            origin=Origin(*latest.origin),
+            further=(rule_id,),
+            freeze=escalation.freeze,
+            evidence=Evidence(enforcement_ids=tuple(sorted(violation_id for _, violation_id in newest))),
+            reason=reasons.repeated(escalation, count, name, review_by_ms),
+            measure=Measure("violations", count, None, count, escalation.at_least, None),
+            escalation=escalation.id,
+            used=used,
+        )
+
+
+def evidence_of(origin: Origin) -> Evidence:
+    """The evidence for a decision by a record: the record itself."""
+    match origin.type:
+        case "complaint":
+            return Evidence(complaint_ids=(origin.id,))
+        case "finding":
+            return Evidence(finding_ids=(origin.id,))
+        case _:
+            return Evidence(application_ids=(origin.id,))
