@@ -20,8 +20,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from monitor.core.alerts.early_complaints import EarlyComplaintCounts, EarlyComplaints
+from monitor.core.alerts.early_complaints import EarlyComplaints
 from monitor.core.alerts.early_window import EarlyWindow
+from monitor.core.alerts.early_windows import EarlyWindows
 from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.decisions.pending_records import PendingRecords
 from monitor.core.rules.conditions import Rows, find, last_measure, measure, rule_view
@@ -29,15 +30,12 @@ from monitor.core.rules.evaluator import RuleEvaluator
 from monitor.core.rules.prefilter import Prefilter
 from monitor.core.rules.rule_state import RuleState
 from monitor.core.tenants.active_alert import ActiveAlert
-from monitor.core.tenants.complaints import ComplaintEntry
 from monitor.core.tenants.tenant_numbers import TenantNumbers
 from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.core.windows.open_panes import OpenPanes
-from monitor.core.windows.pane import Pane
 from monitor.core.windows.window import SlidingWindow
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy, Rule
-from schemas.inputs import Complaint
 
 
 class EarlyAlerts:
@@ -73,37 +71,36 @@ class EarlyAlerts:
             for span, some in self._rule_states_of.items()
         }
         self._begun = False
-        self._ahead = EarlyComplaints(policy.retention_ms)
-        self._arrived: list[
-            tuple[int, EarlyComplaintCounts]
-        ] = []  # complaints, with their tenants, that are not in `_ahead` yet
-        self._complained = False  # whether a complaint came since the last evaluation
+        self._reset()
+
+    def _reset(self) -> None:
+        """Drop all that was read so far."""
+        self._complaints = EarlyComplaints(self._policy.retention_ms, self._standings)
+        self._windows = EarlyWindows(
+            self._steps, self._unsealed, self._complaints, self._policy.lateness_ms, self._from_ms
+        )
+        self._last_end_ms: dict[str, int] = {}  # the last end evaluated, by rule
+        self._early: dict[str, set[int]] = {}  # tenants with an early alert, by rule; some entries may be stale
 
     def _begin(self) -> None:
         """Start from all open input."""
         self._begun = True
-        self._ahead, self._arrived = EarlyComplaints(self._policy.retention_ms), []
-        self._newest_complaint_ms = -1
-        self._early_windows: dict[SlidingWindow, dict[int, EarlyWindow]] = {span: {} for span in self._steps}
-        self._last_end_ms: dict[str, int] = {}  # the last end evaluated, by rule
-        self._early: dict[str, set[int]] = {}  # tenants with an early alert, by rule; some entries may be stale
-        self._sealed_ms = -1
+        self._reset()
         for waiting in self._records.complaints():
-            self.complained(self._index[waiting.record.tenant_id], waiting)
+            self._complaints.arrive(self._index[waiting.record.tenant_id], waiting)
         for rule_states in self._rule_states_of.values():
             for rule_state in rule_states:
                 self._early[rule_state.rule.id] = {t for t, firing in rule_state.firing.items() if firing.early}
 
     def complained(self, tenant: int, waiting: PendingRecord) -> None:
-        """Note a waiting complaint."""
-        if self._begun and isinstance(waiting.record, Complaint):
-            self._arrived.append((tenant, EarlyComplaintCounts(waiting.place, waiting.record)))
-            self._newest_complaint_ms = max(self._newest_complaint_ms, waiting.at_ms)
+        """Take a waiting record, if it is of a complaint."""
+        if self._begun:
+            self._complaints.arrive(tenant, waiting)
 
     @property
     def arrived(self) -> int:
         """The number of complaints that `catch_up` would count."""
-        return len(self._arrived)
+        return self._complaints.arrived
 
     @property
     def work(self) -> int:
@@ -115,34 +112,13 @@ class EarlyAlerts:
         tenants = len(self._index)
         if not self._begun:
             return len(self._records) + tenants
-        if self._behind():
-            return len(self._arrived) + len(self._ahead) + tenants
-        return len(self._arrived) + min(self._unsealed.news_calls + len(self._arrived), tenants)
+        if self._windows.behind:
+            return self.arrived + len(self._complaints) + tenants
+        return self.arrived + min(self._unsealed.news_calls + self.arrived, tenants)
 
     def catch_up(self) -> None:
         """Count the new complaints. Call this before any of them is decided."""
-        if not self._arrived:
-            return
-        arrived, self._arrived = self._arrived, []
-        self._complained = True
-        every = list(self._every())
-        for early_window in every:
-            early_window.reach(len(self._index))
-        for tenant, ahead in arrived:
-            name = tenant, ahead.complaint.complaint_id
-            decided = self._decided(name)
-            early_windows = [early_window for early_window in every if ahead.at_ms < early_window.end_ms]
-            before = [self._ahead.stands(name, decided, early_window.end_ms) for early_window in early_windows]
-            self._ahead.add(tenant, ahead)
-            for early_window, stood in zip(early_windows, before, strict=True):
-                after = self._ahead.stands(name, decided, early_window.end_ms)
-                if after is not None:
-                    early_window.complaints.change(stood, after)
-                early_window.touch(tenant)
-
-    def _decided(self, name: tuple[int, str]) -> ComplaintEntry | None:
-        standing = self._standings.known(name[0])
-        return None if standing is None else standing.complaints.get(name[1])
+        self._complaints.catch_up(self._windows, len(self._index))
 
     def look(self, sealed_ms: int) -> None:
         """Fire and withdraw alerts for what was read since the last evaluation."""
@@ -150,80 +126,26 @@ class EarlyAlerts:
         if news is None:
             self._begin()
         self.catch_up()
-        complained, self._complained = self._complained, False
-        self._ahead.forget(self._records.decided)
+        complained = self._complaints.news()
+        self._complaints.forget(self._records.decided)
         again = any(rule_state.reopened for rule_states in self._rule_states_of.values() for rule_state in rule_states)
-        if not news and not complained and sealed_ms == self._sealed_ms and not again:
+        if not news and not complained and sealed_ms == self._windows.sealed_ms and not again:
             return
         tenants = len(self._index)
-        self._sealed_ms = sealed_ms
-        for early_window in self._every():
-            early_window.reach(tenants)
-        self._take(news or ())
-        self._move(tenants)
-        for span in self._early_windows:
+        self._windows.sealed_ms = sealed_ms
+        self._windows.reach(tenants)
+        self._windows.enter(news or ())
+        self._windows.move(tenants)
+        for span in self._rule_states_of:
             self._look(span, tenants)
-        for early_window in self._every():
+        for early_window in self._windows:
             early_window.looked_at()
-
-    def _every(self) -> Iterator[EarlyWindow]:
-        for early_windows in self._early_windows.values():
-            yield from early_windows.values()
-
-    # Keeping up -------------------------------------------------------------------------------------------------
-
-    def _take(self, news: Sequence[Pane]) -> None:
-        """Add open calls to the existing early windows."""
-        for piece in news:
-            for span, early_windows in self._early_windows.items():
-                picked = piece.sums[:, span.running_sums.fields]
-                for early_window in early_windows.values():
-                    early_window.enter(piece, picked)
-
-    def _reach(self, span: SlidingWindow) -> tuple[int, int]:
-        """The range of ends to evaluate for the window: after the first time, up to the first end after the second."""
-        newest_ms = self._unsealed.newest_ms
-        if span.complaints.counting:
-            newest_ms = max(newest_ms, self._newest_complaint_ms)
-        return max(self._sealed_ms, newest_ms - self._policy.lateness_ms, self._from_ms - 1), newest_ms
-
-    def _ends(self, span: SlidingWindow, step_ms: int) -> range:
-        """The ends to evaluate for rules with that window and step."""
-        after_ms, newest_ms = self._reach(span)
-        return range((after_ms // step_ms + 1) * step_ms, (newest_ms // step_ms + 1) * step_ms + 1, step_ms)
-
-    def _behind(self) -> bool:
-        """Whether there are ends to evaluate for the first time."""
-        return any(
-            end_ms not in self._early_windows[span]
-            for span, steps in self._steps.items()
-            for step_ms in steps
-            for end_ms in self._ends(span, step_ms)
-        )
-
-    def _move(self, tenants: int) -> None:
-        """Drop the ends that were finally evaluated or cannot be reached any more, and add new ones."""
-        for span, steps in self._steps.items():
-            before, wanted = self._early_windows[span], {end for step in steps for end in self._ends(span, step)}
-            early_windows = self._early_windows[span] = {end: before[end] for end in before if end in wanted}
-            for end_ms in sorted(wanted - before.keys()):
-                early_window = early_windows[end_ms] = EarlyWindow(span, end_ms, self._unsealed, tenants)
-                self._foresee(early_window)
-
-    def _foresee(self, early_window: EarlyWindow) -> None:
-        """Count the waiting complaints at a new end."""
-        for name in self._ahead.names():
-            if self._ahead.first_ms(name) < early_window.end_ms:
-                decided = self._decided(name)
-                after = self._ahead.stands(name, decided, early_window.end_ms)
-                assert after is not None
-                early_window.complaints.change(decided, after)
 
     # Evaluation -------------------------------------------------------------------------------------------------
 
     def _look(self, span: SlidingWindow, tenants: int) -> None:
-        rule_states, early_windows = self._rule_states_of[span], self._early_windows[span]
-        ends = {step_ms: self._ends(span, step_ms) for step_ms in self._steps[span]}
+        rule_states, early_windows = self._rule_states_of[span], self._windows.of(span)
+        ends = {step_ms: self._windows.ends(span, step_ms) for step_ms in self._steps[span]}
         for end_ms in sorted(early_windows):
             looking = [
                 rule_state.from_ms <= end_ms and end_ms in ends[rule_state.rule.step_ms] for rule_state in rule_states
@@ -258,7 +180,7 @@ class EarlyAlerts:
                 if rule_state.taken_back.get(tenant, -1) >= early_window.end_ms:
                     continue
                 measured = measure(rule, found.breach, row, found.bound[row])
-                updated_ms = min(early_window.end_ms, self._reach(span)[1])
+                updated_ms = min(early_window.end_ms, self._windows.range_ms(span)[1])
                 self._alerts.fire(
                     rule_state, rule, tenant, ActiveAlert(early_window.end_ms, early=True), measured, updated_ms
                 )
@@ -312,7 +234,7 @@ class EarlyAlerts:
             newest, who = early_windows[-1], np.array([tenant])
             rule = next((rule for rule, _ in rule_state.ruled(who, newest.end_ms, tenants)), rule_state.rule)
             measured = last_measure(rule, rule_view(newest, rule, tenants, who), 0)
-            self._alerts.resolve(rule_state, rule, tenant, measured, self._reach(rule_state.span)[1])
+            self._alerts.resolve(rule_state, rule, tenant, measured, self._windows.range_ms(rule_state.span)[1])
             self._early[rule_state.rule.id].discard(tenant)
             rule_state.taken_back[tenant] = since[tenant]
 

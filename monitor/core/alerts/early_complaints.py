@@ -1,13 +1,15 @@
 """Waiting complaints as they will be once decided. Early evaluation counts them besides the decided ones."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from monitor.core.decisions.pending_record import Place
+from monitor.core.alerts.early_window import EarlyWindow
+from monitor.core.decisions.pending_record import PendingRecord, Place
 from monitor.core.tenants.complaints import ComplaintEntry
+from monitor.core.tenants.tenant_records import TenantRecords
 from schemas.inputs import Complaint
 
 _Name = tuple[int, str]  # tenant, complaint_id
@@ -29,17 +31,70 @@ class EarlyComplaintCounts(NamedTuple):
 class EarlyComplaints:
     """The waiting records by complaint, only the first of each status, because any other is a duplicate.
 
-    A complaint is forgotten ``kept_ms`` after its last record. The cost of a record does not depend on how many wait.
+    A record is counted in the early windows by `catch_up`. A complaint is forgotten ``kept_ms`` after its last record.
+    The cost of a record does not depend on how many wait. ``newest_ms`` is the latest event time of a record.
     """
 
-    def __init__(self, kept_ms: int) -> None:
+    def __init__(self, kept_ms: int, standings: TenantRecords) -> None:
         self._kept_ms = kept_ms
+        self._standings = standings
+        self.newest_ms = -1
+        self._arrived: list[tuple[int, EarlyComplaintCounts]] = []  # with their tenants, not counted yet
+        self._counted = False  # whether records were counted since the last call of `news`
         self._waiting: dict[_Name, list[EarlyComplaintCounts]] = {}
         self._order: list[tuple[Place, _Name]] = []  # a heap
 
-    def add(self, tenant: int, ahead: EarlyComplaintCounts) -> None:
-        """Add a record that is not decided."""
-        name = tenant, ahead.complaint.complaint_id
+    def arrive(self, tenant: int, waiting: PendingRecord) -> None:
+        """Take a waiting record, if it is of a complaint."""
+        if isinstance(waiting.record, Complaint):
+            self._arrived.append((tenant, EarlyComplaintCounts(waiting.place, waiting.record)))
+            self.newest_ms = max(self.newest_ms, waiting.at_ms)
+
+    @property
+    def arrived(self) -> int:
+        """The number of records that `catch_up` would count."""
+        return len(self._arrived)
+
+    def news(self) -> bool:
+        """Whether records were counted since the last call."""
+        counted, self._counted = self._counted, False
+        return counted
+
+    def catch_up(self, early_windows: Iterable[EarlyWindow], tenants: int) -> None:
+        """Count the new records in these windows. Call this before any of them is decided."""
+        if not self._arrived:
+            return
+        arrived, self._arrived = self._arrived, []
+        self._counted = True
+        every = list(early_windows)
+        for early_window in every:
+            early_window.reach(tenants)
+        for tenant, ahead in arrived:
+            name = tenant, ahead.complaint.complaint_id
+            decided = self._decided(name)
+            reached = [early_window for early_window in every if ahead.at_ms < early_window.end_ms]
+            before = [self._stands(name, decided, early_window.end_ms) for early_window in reached]
+            self._add(name, ahead)
+            for early_window, stood in zip(reached, before, strict=True):
+                after = self._stands(name, decided, early_window.end_ms)
+                if after is not None:
+                    early_window.complaints.change(stood, after)
+                early_window.touch(tenant)
+
+    def foresee(self, early_window: EarlyWindow) -> None:
+        """Count the waiting complaints in a new window."""
+        for name, some in self._waiting.items():
+            if some[0].at_ms < early_window.end_ms:
+                decided = self._decided(name)
+                after = self._stands(name, decided, early_window.end_ms)
+                assert after is not None
+                early_window.complaints.change(decided, after)
+
+    def _decided(self, name: _Name) -> ComplaintEntry | None:
+        standing = self._standings.known(name[0])
+        return None if standing is None else standing.complaints.get(name[1])
+
+    def _add(self, name: _Name, ahead: EarlyComplaintCounts) -> None:
         some = self._waiting.setdefault(name, [])
         if any(one.complaint.status == ahead.complaint.status and one.place < ahead.place for one in some):
             return
@@ -62,15 +117,7 @@ class EarlyComplaints:
         """The number of complaints with waiting records."""
         return len(self._waiting)
 
-    def names(self) -> Iterator[_Name]:
-        """The complaints with waiting records."""
-        yield from self._waiting
-
-    def first_ms(self, name: _Name) -> int:
-        """The event time of the complaint's first waiting record."""
-        return self._waiting[name][0].at_ms
-
-    def stands(self, name: _Name, decided: ComplaintEntry | None, before_ms: int) -> ComplaintEntry | None:
+    def _stands(self, name: _Name, decided: ComplaintEntry | None, before_ms: int) -> ComplaintEntry | None:
         """The complaint as it will be at ``before_ms``, given its decided state; None if it is unknown then."""
         entry, own = decided, False
         for one in self._waiting.get(name, ()):
