@@ -43,13 +43,13 @@ class Probes:
     def __init__(self, seed: int) -> None:
         self.tally = DistinctCounts(60 * MINUTE, (5,), sequences=True, placement=Placement(secret_of(seed)))
         self.rounds = 0
-        probe = self.tally._probe
+        probe = self.tally._table._probe
 
         def counted(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             self.rounds += 1
             return probe(keys)
 
-        self.tally._probe = counted  # type: ignore[method-assign]
+        self.tally._table._probe = counted  # type: ignore[method-assign]
 
     def take(self, panes: Sequence[KeyCounts]) -> "Probes":
         for number, keys in enumerate(panes):
@@ -59,7 +59,7 @@ class Probes:
     @property
     def longest_run(self) -> int:
         """The most used slots in a row, which a search may have to walk over."""
-        used = self.tally._whose != np.iinfo(np.int32).min
+        used = self.tally._table._whose != np.iinfo(np.int32).min
         free = np.flatnonzero(np.append(np.concatenate([used, used]), False) == 0)
         return int(np.diff(free).max()) - 1
 

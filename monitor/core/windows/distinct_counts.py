@@ -18,23 +18,18 @@ from monitor.core.calls.key_placement import Placement
 from monitor.core.calls.keys import U64
 from monitor.core.tenants.dirty import DirtyTenants
 from monitor.core.windows.key_counts import EXACT_KEYS, KeyCounts, level_for
+from monitor.core.windows.key_table import KeyTable
 from monitor.core.windows.pane_distinct_counts import DistinctCountRows, busiest, make_up, scale
 
 _ONE = np.uint64(1)
-_SMALLEST_TABLE = 1 << 10
-_AT_ONCE = np.arange(8)  # slots that are probed together, for the few keys whose home slot is taken
-_SLOT = np.dtype([("key", np.uint64), ("count", np.int32), ("whose", np.int32)])
-_FREE = np.iinfo(np.int32).min  # a free slot; otherwise the owner of a number, or its complement for other keys
 _DISTINCT, _NUMBERS, _SEQUENTIAL = range(3)  # rows of the counts; one row per limit follows
 
 
 class DistinctCounts:
     """How often each party was attempted in one window, with the counts that rules need.
 
-    A columnar open-addressing hash table (linear probing, at most half full). The keys of a pane enter and leave in a
-    few vector operations whose cost depends on the pane, not on the window. Memory: 16 bytes per slot, so 32 to 128
-    bytes per distinct key, at most 2 `EXACT_KEYS` keys per tenant; plus 17 bytes per key for the panes inside.
-    The slot of a key depends only on ``placement``, a secret of the process, so tenants cannot predict it.
+    The keys of a pane enter and leave in a few vector operations whose cost depends on the pane, not on the window.
+    Memory: the table of at most 2 `EXACT_KEYS` keys per tenant; plus 17 bytes per key for the panes inside.
     """
 
     def __init__(
@@ -45,7 +40,7 @@ class DistinctCounts:
         placement: Placement | None = None,
     ) -> None:
         self.window_ms = window_ms
-        self._placement = placement or Placement()
+        self._table = KeyTable(placement or Placement())
         self._sequences = sequences
         self._inside: deque[tuple[int, KeyCounts]] = deque()
         # As narrow as the counts, which never exceed int32.
@@ -56,7 +51,6 @@ class DistinctCounts:
         self.watched: list[
             DirtyTenants
         ] = []  # notified of tenants that are recounted, even if none of their calls enter or leave
-        self._clear(_SMALLEST_TABLE)
 
     def enter(self, start_ms: int, keys: KeyCounts, tenants: int, before_ms: int = 0) -> None:
         """Add the keys of a sealed pane, and remove the panes that begin before ``before_ms``, the window start.
@@ -77,7 +71,7 @@ class DistinctCounts:
         self._inside.append((start_ms, keys))
         many = np.flatnonzero(self._counts[_DISTINCT] > 2 * EXACT_KEYS)
         for tenant in many.tolist():
-            self._raise(tenant, level_for(self._keys_of(tenant).key, self.levels.get(tenant, 0)))
+            self._raise(tenant, level_for(self._table.keys_of(tenant).key, self.levels.get(tenant, 0)))
 
     def leave(self, before_ms: int) -> None:
         """Remove the panes that begin before ``before_ms``, the window start."""
@@ -109,7 +103,7 @@ class DistinctCounts:
 
     def peak(self, tenants: int) -> NDArray[np.int64]:
         """The most attempts of any one key."""
-        return busiest(self._held(np.flatnonzero(self._count)), max(tenants, self._counts.shape[1]))[:tenants]
+        return busiest(self._table.keys(), max(tenants, self._counts.shape[1]))[:tenants]
 
     # Early -----------------------------------------------------------------------------------------------------
 
@@ -120,8 +114,7 @@ class DistinctCounts:
         leave.
         """
         change = self._change_of(who, came, before_ms)
-        at = self._find(change.key)
-        before = np.where(at >= 0, self._count[at], 0)
+        before = self._table.counts_of(change.key)
         then = np.zeros((len(self._counts), len(who)), np.int64)
         known = who < self._counts.shape[1]
         then[:, known] = self._counts[:, who[known]]
@@ -152,7 +145,7 @@ class DistinctCounts:
             return pairs
         key, step = keys[moved], step[moved]
         comes = step > 0
-        has_previous, has_next = self._present(np.concatenate([key - _ONE, key + _ONE])).reshape(2, -1)
+        has_previous, has_next = self._table.present(np.concatenate([key - _ONE, key + _ONE])).reshape(2, -1)
         follows = np.append(False, key[1:] == key[:-1] + _ONE)  # such a pair is counted at its second key
         will_have_previous = np.where(follows, np.append(False, comes[:-1]), has_previous)
         has_next &= ~np.append(follows[1:], False)
@@ -163,8 +156,7 @@ class DistinctCounts:
         """The most attempts of any one key after the same change as in `ahead`. Scans the whole table."""
         mine = np.zeros(max(self._counts.shape[1], int(who[-1]) + 1), np.bool_)
         mine[who] = True
-        live = np.flatnonzero(self._count)
-        held = self._held(live[mine[_owner(self._whose[live])]])
+        held = self._table.keys_of_tenants(mine)
         every = KeyCounts.joined([held, self._change_of(who, came, before_ms)]).distinct()
         return busiest(every, len(mine))[who]
 
@@ -180,11 +172,6 @@ class DistinctCounts:
         levels = {tenant: level for tenant, level in self.levels.items() if mine[tenant]}
         return KeyCounts.joined(parts).thinned(levels).distinct()
 
-    def _held(self, at: NDArray[np.intp]) -> KeyCounts:
-        """The keys at these slots."""
-        whose = self._whose[at]
-        return KeyCounts(self._key[at], _owner(whose), self._count[at], whose >= 0)
-
     def _scaled(self, what: int, tenants: int) -> NDArray[np.int64]:
         self._grow(tenants)
         counts = self._counts[what, :tenants]
@@ -199,7 +186,7 @@ class DistinctCounts:
 
     def _raise(self, tenant: int, level: int) -> None:
         if level > self.levels.get(tenant, 0):
-            held = self._keys_of(tenant)
+            held = self._table.keys_of(tenant)
             kept = held.thinned({tenant: level})
             self._change(held.select(~np.isin(held.key, kept.key, assume_unique=True)).negated())
             self.levels[tenant] = level
@@ -221,16 +208,12 @@ class DistinctCounts:
             return
         for touched in self.watched:
             touched.add_one(tenant)
-        self._change(self._keys_of(tenant).negated())
+        self._change(self._table.keys_of(tenant).negated())
         del self.levels[tenant]
         if level:
             self.levels[tenant] = level
         for keys in panes:
             self._change(keys.thinned({tenant: level}) if level else keys)
-
-    def _keys_of(self, tenant: int) -> KeyCounts:
-        at = np.flatnonzero((_owner(self._whose) == tenant) & (self._count > 0))
-        return self._held(at[np.argsort(self._key[at])])
 
     # Counting --------------------------------------------------------------------------------------------------
 
@@ -238,83 +221,12 @@ class DistinctCounts:
         """Change the counts of these distinct keys, ascending, and the counts derived from them."""
         if not len(keys):
             return
-        at = self._claim(keys)
-        before = self._count[at]
+        table = self._table
+        at = table.claim(keys)
+        before = table.count[at]
         after = before + keys.count
         _add(self._counts, keys.owner, self._steps(keys, before, after))
-        self._count[at] = after
-
-    def _present(self, keys: U64) -> NDArray[np.bool_]:
-        """Which of these keys are numbers with attempts."""
-        at = self._find(keys)
-        return (at >= 0) & (self._count[at] > 0) & (self._whose[at] >= 0)
-
-    # The table -------------------------------------------------------------------------------------------------
-
-    def _clear(self, slots: int) -> None:
-        table = np.zeros(slots, _SLOT)  # a slot is contiguous, because memory access dominates the cost of a lookup
-        self._key, self._count, self._whose = table["key"], table["count"], table["whose"]
-        self._whose[:] = _FREE
-        self._used = 0
-
-    def _find(self, keys: U64) -> NDArray[np.intp]:
-        """The slot of each key, or -1 if absent."""
-        return self._probe(keys)[0]
-
-    def _probe(self, keys: U64) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """``(slot of each key or -1, the slot where the search for it ended)``, which is free if the key is absent."""
-        last = np.intp(len(self._key) - 1)
-        slot = self._placement.slots(keys, int(last).bit_length())
-        used = self._whose[slot] != _FREE
-        hit = used & (self._key[slot] == keys)
-        found = np.where(hit, slot, -1)
-        rows = np.flatnonzero(used & ~hit)
-        while len(rows):
-            ahead = slot[rows, None] + _AT_ONCE + 1 & last
-            free = self._whose[ahead] == _FREE
-            ends = free | (self._key[ahead] == keys[rows, None])
-            each, first = np.arange(len(rows)), ends.argmax(axis=1)
-            ended = ends[each, first]
-            slot[rows] = here = ahead[each, np.where(ended, first, -1)]
-            hit = ended & ~free[each, first]
-            found[rows[hit]] = here[hit]
-            rows = rows[~ended]
-        return found, slot
-
-    def _claim(self, keys: KeyCounts) -> NDArray[np.intp]:
-        """The slots of these distinct keys. Allocates slots for new keys."""
-        found, free = self._probe(keys.key)
-        missing = np.flatnonzero(found < 0)
-        if 2 * (self._used + len(missing)) > len(self._key):
-            self._rehash(len(missing))
-            return self._claim(keys)
-        while len(missing):
-            here = free[missing]
-            self._key[here] = keys.key[missing]
-            won = self._key[here] == keys.key[missing]  # if several keys want one slot, the last write wins
-            mine = missing[won]
-            found[mine] = free[mine]
-            self._whose[free[mine]] = np.where(keys.numeric[mine], keys.owner[mine], ~keys.owner[mine])
-            self._count[free[mine]] = 0
-            self._used += len(mine)
-            missing = missing[~won]
-            if len(missing):
-                _, free[missing] = self._probe(keys.key[missing])
-        return found
-
-    def _rehash(self, extra: int) -> None:
-        """Rebuild the table without keys whose count is 0, at most a quarter full after ``extra`` more keys."""
-        held = self._held(np.flatnonzero(self._count))
-        slots = _SMALLEST_TABLE
-        while slots < 4 * (len(held) + extra):
-            slots *= 2
-        self._clear(slots)
-        self._count[self._claim(held)] = held.count
-
-
-def _owner(whose: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The owners of used slots."""
-    return whose ^ (whose >> 31)
+        table.count[at] = after
 
 
 def _add(counts: NDArray[np.int64], owner: NDArray[np.integer], steps: NDArray[np.int64]) -> None:
