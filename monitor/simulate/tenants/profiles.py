@@ -5,21 +5,27 @@ a lunch dip, seizure ratios of 30 to 70 %, post-dial delay of 2 to 3 s), not fit
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.inputs import Category
 
-OUTCOMES = (
-    "answered",
-    "no_answer",
-    "busy",
-    "rejected",
-    "invalid_number",
-    "unreachable",
-    "carrier_blocked",
-    "policy_blocked",
-    "cancelled",
-    "failed",
-)
+
+class OutcomeWeights(NamedTuple):
+    """The weights of the outcomes of outbound calls."""
+
+    answered: float
+    no_answer: float
+    busy: float
+    rejected: float
+    invalid_number: float = 0.01
+    unreachable: float = 0.04
+    carrier_blocked: float = 0.002
+    policy_blocked: float = 0.002
+    cancelled: float = 0.02
+    failed: float = 0.005
+
+
+OUTCOMES = OutcomeWeights._fields
 
 # How much tenants of one profile differ in each outcome: sigma of a log-normal factor on its weight.
 OUTCOME_SPREAD = (0.1, 0.15, 0.3, 0.25, 0.35, 0.3, 0.4, 0.5, 0.3, 0.3)
@@ -63,17 +69,17 @@ class Grievance:
 class Profile:
     """One calling pattern. Shares are of attempts, or of answered calls if the name says so.
 
-    ``outcomes`` are weights of outbound outcomes; ``talk`` a mixture of log-normals ``(weight, median s, sigma)``;
-    ``callee_hangup`` the callee's share of hang-ups of calls of at most 10 s, ``callee_hangup_long`` of longer
-    ones. ``callees`` selects the callees: customers of its ``book`` of so many days' calls in turn, ``fresh``
-    numbers of a bought list, ``sequence`` for consecutive numbers, ``few`` the same ones (``few_calls`` a day each).
-    ``redial`` is the probability that an attempt repeats the previous callee. ``per_number`` is calls a day and caller
-    number, ``rotates`` takes new caller numbers every day. ``burst_s`` compresses an hour's calls into so many seconds.
+    ``talk`` is a mixture of log-normals ``(weight, median s, sigma)``; ``callee_hangup`` the callee's share of hang-ups
+    of calls of at most 10 s, ``callee_hangup_long`` of longer ones. ``callees`` selects the callees: customers of its
+    ``book`` of so many days' calls in turn, ``fresh`` numbers of a bought list, ``sequence`` for consecutive numbers,
+    ``few`` the same ones (``few_calls`` a day each). ``redial`` is the probability that an attempt repeats the previous
+    callee. ``per_number`` is calls a day and caller number, ``rotates`` takes new caller numbers every day. ``burst_s``
+    compresses an hour's calls into so many seconds.
     """
 
     hours: str
     week: str
-    outcomes: dict[str, float]
+    outcomes: OutcomeWeights
     talk: tuple[tuple[float, float, float], ...]
     inbound: float = 0.0
     abandoned: float = 0.05
@@ -97,22 +103,6 @@ class Profile:
     grievances: tuple[Grievance, ...] = ()
 
 
-def _mix(
-    answered: float,
-    no_answer: float,
-    busy: float,
-    rejected: float,
-    invalid: float = 0.01,
-    unreachable: float = 0.04,
-    carrier: float = 0.002,
-    policy: float = 0.002,
-    cancelled: float = 0.02,
-    failed: float = 0.005,
-) -> dict[str, float]:
-    values = (answered, no_answer, busy, rejected, invalid, unreachable, carrier, policy, cancelled, failed)
-    return dict(zip(OUTCOMES, values, strict=True))
-
-
 _MILD = (Grievance("other", 0.0003, 0.2, 0.4), Grievance("no_consent", 0.00008, 0.0, 0.9))
 # Typical of bought lists: people ask where the caller got their number.
 _LISTS = (
@@ -126,7 +116,7 @@ PROFILES: dict[str, Profile] = {
     "sales": Profile(
         "office",
         "office",
-        _mix(0.46, 0.28, 0.06, 0.06, invalid=0.015),
+        OutcomeWeights(0.46, 0.28, 0.06, 0.06, invalid_number=0.015),
         ((0.3, 8.5, 0.65), (0.44, 48, 0.7), (0.26, 170, 0.7)),
         consent=0.97,
         grievances=_MILD,
@@ -134,7 +124,7 @@ PROFILES: dict[str, Profile] = {
     "support": Profile(
         "shop",
         "every_day",
-        _mix(0.62, 0.2, 0.05, 0.02, invalid=0.006),
+        OutcomeWeights(0.62, 0.2, 0.05, 0.02, invalid_number=0.006),
         ((0.1, 14, 0.6), (0.6, 85, 0.7), (0.3, 260, 0.6)),
         inbound=0.6,
         consent=0.98,
@@ -144,7 +134,7 @@ PROFILES: dict[str, Profile] = {
     "inbound": Profile(
         "centre",
         "every_day",
-        _mix(0.65, 0.2, 0.04, 0.02, invalid=0.005),
+        OutcomeWeights(0.65, 0.2, 0.04, 0.02, invalid_number=0.005),
         ((0.08, 15, 0.6), (0.62, 110, 0.7), (0.3, 300, 0.6)),
         inbound=0.95,
         abandoned=0.07,
@@ -155,7 +145,7 @@ PROFILES: dict[str, Profile] = {
     "notification": Profile(
         "robot",
         "robot",
-        _mix(0.58, 0.25, 0.05, 0.05, invalid=0.008),
+        OutcomeWeights(0.58, 0.25, 0.05, 0.05, invalid_number=0.008),
         ((0.28, 7.5, 0.45), (0.72, 17, 0.2)),
         callee_hangup=0.8,
         callee_hangup_long=0.35,
@@ -169,7 +159,7 @@ PROFILES: dict[str, Profile] = {
     "reminder": Profile(
         "robot",
         "robot",
-        _mix(0.55, 0.29, 0.05, 0.04, invalid=0.006),
+        OutcomeWeights(0.55, 0.29, 0.05, 0.04, invalid_number=0.006),
         ((0.25, 12, 0.4), (0.75, 24, 0.3)),
         callee_hangup=0.7,
         machine_answered=0.1,
@@ -183,7 +173,7 @@ PROFILES: dict[str, Profile] = {
     "courier": Profile(
         "courier",
         "every_day",
-        _mix(0.72, 0.16, 0.04, 0.03, invalid=0.006),
+        OutcomeWeights(0.72, 0.16, 0.04, 0.03, invalid_number=0.006),
         ((0.85, 10.5, 0.38), (0.15, 32, 0.5)),
         callee_hangup=0.45,
         consent=0.98,
@@ -195,7 +185,7 @@ PROFILES: dict[str, Profile] = {
     "survey": Profile(
         "shop",
         "every_day",
-        _mix(0.17, 0.42, 0.08, 0.15, invalid=0.03, unreachable=0.08),
+        OutcomeWeights(0.17, 0.42, 0.08, 0.15, invalid_number=0.03, unreachable=0.08),
         ((0.3, 12, 0.5), (0.25, 40, 0.6), (0.45, 420, 0.4)),
         callee_hangup=0.6,
         consent=0.95,
@@ -206,7 +196,7 @@ PROFILES: dict[str, Profile] = {
     "night_desk": Profile(
         "night",
         "night",
-        _mix(0.76, 0.12, 0.04, 0.015, invalid=0.004),
+        OutcomeWeights(0.76, 0.12, 0.04, 0.015, invalid_number=0.004),
         ((0.1, 14, 0.5), (0.6, 75, 0.6), (0.3, 180, 0.6)),
         inbound=0.4,
         consent=0.99,
@@ -217,7 +207,7 @@ PROFILES: dict[str, Profile] = {
     "start_up": Profile(
         "office",
         "office",
-        _mix(0.44, 0.24, 0.06, 0.06, invalid=0.07),
+        OutcomeWeights(0.44, 0.24, 0.06, 0.06, invalid_number=0.07),
         ((0.25, 12, 0.6), (0.75, 60, 0.8)),
         consent=0.9,
         per_number=30,
@@ -226,7 +216,7 @@ PROFILES: dict[str, Profile] = {
     "giant": Profile(
         "centre",
         "every_day",
-        _mix(0.56, 0.26, 0.06, 0.04, invalid=0.012),
+        OutcomeWeights(0.56, 0.26, 0.06, 0.04, invalid_number=0.012),
         ((0.2, 12, 0.5), (0.55, 45, 0.7), (0.25, 160, 0.6)),
         inbound=0.15,
         consent=0.985,
@@ -238,7 +228,7 @@ PROFILES: dict[str, Profile] = {
     "blind": Profile(
         "long_day",
         "restless",
-        _mix(0.3, 0.24, 0.05, 0.14, invalid=0.2, unreachable=0.07, carrier=0.015),
+        OutcomeWeights(0.3, 0.24, 0.05, 0.14, invalid_number=0.2, unreachable=0.07, carrier_blocked=0.015),
         ((0.7, 5, 0.65), (0.2, 20, 0.6), (0.1, 90, 0.7)),
         callee_hangup=0.88,
         consent=0.08,
@@ -251,7 +241,7 @@ PROFILES: dict[str, Profile] = {
     "sequential": Profile(
         "long_day",
         "restless",
-        _mix(0.26, 0.2, 0.05, 0.12, invalid=0.29, unreachable=0.08, carrier=0.015),
+        OutcomeWeights(0.26, 0.2, 0.05, 0.12, invalid_number=0.29, unreachable=0.08, carrier_blocked=0.015),
         ((0.65, 5.5, 0.6), (0.35, 25, 0.7)),
         callee_hangup=0.85,
         consent=0.02,
@@ -264,7 +254,7 @@ PROFILES: dict[str, Profile] = {
     "rotation": Profile(
         "long_day",
         "restless",
-        _mix(0.31, 0.24, 0.05, 0.13, invalid=0.06, unreachable=0.06, carrier=0.16),
+        OutcomeWeights(0.31, 0.24, 0.05, 0.13, invalid_number=0.06, unreachable=0.06, carrier_blocked=0.16),
         ((0.5, 7, 0.6), (0.5, 35, 0.7)),
         callee_hangup=0.75,
         consent=0.15,
@@ -278,7 +268,7 @@ PROFILES: dict[str, Profile] = {
     "harasser": Profile(
         "long_day",
         "restless",
-        _mix(0.38, 0.22, 0.09, 0.24, invalid=0.01),
+        OutcomeWeights(0.38, 0.22, 0.09, 0.24, invalid_number=0.01),
         ((0.5, 8, 0.7), (0.5, 40, 0.8)),
         callee_hangup=0.8,
         callee_hangup_long=0.6,
@@ -292,7 +282,7 @@ PROFILES: dict[str, Profile] = {
     "two_second": Profile(
         "bursts",
         "restless",
-        _mix(0.38, 0.12, 0.04, 0.07, invalid=0.06, cancelled=0.27),
+        OutcomeWeights(0.38, 0.12, 0.04, 0.07, invalid_number=0.06, cancelled=0.27),
         ((0.95, 2.0, 0.22), (0.05, 8, 0.4)),
         zero_answered=0.08,
         cancel_s=1.5,
@@ -309,7 +299,7 @@ PROFILES: dict[str, Profile] = {
     "forger": Profile(
         "office",
         "office",
-        _mix(0.44, 0.28, 0.06, 0.08, invalid=0.02),
+        OutcomeWeights(0.44, 0.28, 0.06, 0.08, invalid_number=0.02),
         ((0.25, 10, 0.6), (0.75, 50, 0.7)),
         callee_hangup=0.6,
         consent=0.03,
@@ -320,7 +310,7 @@ PROFILES: dict[str, Profile] = {
     "copier": Profile(
         "office",
         "office",
-        _mix(0.44, 0.28, 0.06, 0.08, invalid=0.02),
+        OutcomeWeights(0.44, 0.28, 0.06, 0.08, invalid_number=0.02),
         ((0.25, 10, 0.6), (0.75, 50, 0.7)),
         callee_hangup=0.6,
         consent=1.0,
@@ -332,7 +322,7 @@ PROFILES: dict[str, Profile] = {
     "night_caller": Profile(
         "late_evening",
         "restless",
-        _mix(0.36, 0.26, 0.06, 0.2, invalid=0.03),
+        OutcomeWeights(0.36, 0.26, 0.06, 0.2, invalid_number=0.03),
         ((0.45, 7, 0.7), (0.55, 45, 0.7)),
         callee_hangup=0.8,
         consent=0.3,
@@ -344,7 +334,7 @@ PROFILES: dict[str, Profile] = {
     "low_and_slow": Profile(
         "office",
         "office",
-        _mix(0.5, 0.26, 0.05, 0.05, invalid=0.015),
+        OutcomeWeights(0.5, 0.26, 0.05, 0.05, invalid_number=0.015),
         ((0.2, 14, 0.6), (0.8, 240, 0.7)),
         consent=0.9,
         per_number=20,

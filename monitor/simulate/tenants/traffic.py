@@ -102,7 +102,7 @@ class Tables:
         profiles = [PROFILES[name] for name in PROFILE_NAMES]
         self.hours = np.array([_shares(HOURS[p.hours]) for p in profiles])
         self.weeks = np.array([WEEKS[p.week] for p in profiles])
-        self.outcomes = np.array([[p.outcomes[name] for name in OUTCOMES] for p in profiles])
+        self.outcomes = np.array([p.outcomes for p in profiles])
         self.inbound_bounds = _bounds(np.array([_inbound(p) for p in profiles]))
         most = max(len(p.talk) for p in profiles)
         talk = np.array([(*p.talk, *((0.0, 1.0, 0.0),) * (most - len(p.talk))) for p in profiles])
