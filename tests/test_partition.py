@@ -18,7 +18,7 @@ from monitor.partition.sources import MisplacedRecordError
 from monitor.partition.task import StreamTask
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
-from monitor.replay.run import replay
+from monitor.replay.run import ReplayOptions, replay
 from oracle.courses import wrong_alerts
 from oracle.generate import lines_of, scenario
 from schemas import codec
@@ -116,7 +116,7 @@ def whole(policy: Policy, files: list[list[bytes]], not_after_ms: int, folder: A
         path = folder / f"{number}.jsonl"
         path.write_bytes(b"".join(line + b"\n" for line in lines))
         paths.append(path)
-    out = replay(paths, policy, not_after_ms=not_after_ms)
+    out = replay(paths, policy, ReplayOptions(not_after_ms=not_after_ms))
     places = {str(path): number for number, path in enumerate(paths)}
     return {
         "enforcement": sorted(map(bytes_of, out.enforcement)),

@@ -15,7 +15,7 @@ from monitor.partition.task import StreamTask
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
 from monitor.policy.timeline import BOUNDARY_MS, PolicyVersion
-from monitor.replay.run import replay
+from monitor.replay.run import ReplayOptions, replay
 from oracle.generate import DAY, Scenario, lines_of, scenario
 from oracle.switched import Change, changes
 
@@ -150,7 +150,7 @@ def told(made: Scenario, policy: Policy, switches: list[PolicyChange], folder: P
         path.write_bytes(b"".join(line + b"\n" for line in lines))
         paths.append(path)
     versions = [PolicyVersion(one.from_ms, loads(json.dumps(one.policy), "policy.json")) for one in switches]
-    out = replay(paths, policy, not_after_ms=made.not_after_ms, switches=versions)
+    out = replay(paths, policy, ReplayOptions(not_after_ms=made.not_after_ms, switches=versions))
     places = {str(path): number for number, path in enumerate(paths)}
     return {
         "enforcement": sorted(map(bytes_of, out.enforcement)),

@@ -20,7 +20,7 @@ from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
 from monitor.policy.serialize import sha256
 from monitor.policy.timeline import PolicyVersion, next_change_ms
-from monitor.replay.run import replay
+from monitor.replay.run import ReplayOptions, replay
 from oracle.generate import lines_of, scenario
 from schemas import codec
 from schemas.inputs import Cdr
@@ -195,7 +195,9 @@ def test_a_move_changes_nothing_that_is_decided(seed: int, tmp_path: Path) -> No
     path = tmp_path / "all.jsonl"
     path.write_bytes(b"".join(value + b"\n" for _, _, value in lines))
     whole = replay(
-        [path], policy, not_after_ms=not_after_ms, until_ms=until_ms, switches=[PolicyVersion(from_ms, second)]
+        [path],
+        policy,
+        ReplayOptions(not_after_ms=not_after_ms, until_ms=until_ms, switches=[PolicyVersion(from_ms, second)]),
     )
     assert whole.late == []
     wanted = sorted(msgspec.json.encode(event) for event in (*whole.enforcement, *whole.shadow))
@@ -274,7 +276,7 @@ def test_a_move_is_made_where_policies_took_hold_at_different_times(seed: int, t
         path = tmp_path / f"{number}.jsonl"
         own = (value for _, key, value in lines if partition_of(key, count, "murmur2") == number)
         path.write_bytes(b"".join(value + b"\n" for value in own))
-        whole = replay([path], policy, not_after_ms=not_after_ms, until_ms=until_ms, switches=some)
+        whole = replay([path], policy, ReplayOptions(not_after_ms=not_after_ms, until_ms=until_ms, switches=some))
         assert whole.late == []
         wanted += [msgspec.json.encode(event) for event in (*whole.enforcement, *whole.shadow)]
     assert sorted(said + logs.said) == sorted(wanted)

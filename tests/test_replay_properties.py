@@ -16,7 +16,7 @@ from monitor.partition.task import StreamTask
 from monitor.policy.load import load, loads
 from monitor.policy.model import Policy
 from monitor.replay.output import write
-from monitor.replay.run import replay
+from monitor.replay.run import ReplayOptions, replay
 from monitor.simulate.run import simulate
 from monitor.simulate.settings import SimulationSettings
 from oracle.generate import Scenario, permuted, scenario, short_names
@@ -50,7 +50,7 @@ def outputs(folder: Path, files: Files, policy: Policy, **how: Any) -> dict[str,
         path.write_bytes(b"".join(line + b"\n" for line in lines))
         paths.append(path)
     out = folder / "out"
-    write(replay(paths, policy, windows=True, **{"not_after_ms": FAR, **how}), policy, out, windows=True)
+    write(replay(paths, policy, ReplayOptions(windows=True, **{"not_after_ms": FAR, **how})), policy, out, windows=True)
     written = {path.name: path.read_bytes() for path in out.iterdir()}
     rejected = [json.loads(line) for line in written.pop(IN_READING_ORDER).splitlines()]
     written[IN_READING_ORDER] = json.dumps(sorted((r["reason"], r["raw"]) for r in rejected)).encode()

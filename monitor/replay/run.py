@@ -35,47 +35,61 @@ class ReplayProgress:
     decided: Sequence[Enforcement]
 
 
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """How files are evaluated.
+
+    ``switches`` are later policies with their start times, in order. ``windows`` requests every evaluated window,
+    ``looking`` the threshold distances at the end. ``not_after_ms`` rejects later event times. ``until_ms`` continues
+    the evaluation after the last record. Events before ``enforce_from_ms`` are counted but decide nothing. ``secret``
+    salts the keys of numbers. ``shards``, ``jobs`` (processes, one shard each) and ``piece_lines`` affect only the
+    speed.
+    """
+
+    switches: Sequence[PolicyVersion] = ()
+    windows: bool = False
+    looking: DistanceOptions | None = None
+    not_after_ms: int | None = None
+    until_ms: int | None = None
+    enforce_from_ms: int = 0
+    secret: bytes = b""
+    shards: int = 1
+    jobs: int = 1
+    piece_lines: int = PIECE_LINES
+
+
 def replay(
     paths: Sequence[str | PathLike[str]],
     policy: Policy,
+    options: ReplayOptions = ReplayOptions(),
     *,
-    windows: bool = False,
-    on_windows: Callable[[Sequence[JudgedWindow]], None] | None = None,
-    not_after_ms: int | None = None,
-    until_ms: int | None = None,
-    enforce_from_ms: int = 0,
     adapter: Adapter | None = None,
-    shards: int = 1,
-    jobs: int = 1,
-    piece_lines: int = PIECE_LINES,
-    secret: bytes = b"",
-    looking: DistanceOptions | None = None,
+    on_windows: Callable[[Sequence[JudgedWindow]], None] | None = None,
     progress: Callable[[ReplayProgress], None] | None = None,
-    switches: Sequence[PolicyVersion] = (),
 ) -> Outcome:
-    """Evaluate files of records by a policy, and by later policies from their start times (``switches``, in order).
+    """Evaluate files of records by a policy. Each file is a source.
 
-    Each file is a source. ``windows`` requests every evaluated window. ``on_windows`` receives them, in the order of
-    their file, as soon as no earlier one can come; the outcome then does not keep them, as there may be millions.
-    ``not_after_ms`` rejects later event times. ``until_ms`` continues the evaluation after the last record; raises
-    UntilTooEarlyError if it is before that. Events before ``enforce_from_ms`` are counted but decide nothing.
-    ``shards``, ``jobs`` (processes, one shard each) and ``piece_lines`` affect only the speed. ``secret`` salts the
-    keys of numbers. ``looking`` requests the threshold distances at the end.
+    ``on_windows`` receives the evaluated windows, in the order of their file, as soon as no earlier one can come; the
+    outcome then does not keep them, as there may be millions. Raises UntilTooEarlyError if ``until_ms`` is before the
+    last record.
     """
-    salt = salt_of(secret)
-    versions = (PolicyVersion(0, policy), *switches)
+    salt = salt_of(options.secret)
+    versions = (PolicyVersion(0, policy), *options.switches)
+    windows, looking, not_after_ms = options.windows, options.looking, options.not_after_ms
     with ExitStack() as stack:
         streams = [stack.enter_context(open_input(str(path))) for path in paths]
-        if jobs > 1:
-            pool = stack.enter_context(Pool(versions, jobs, windows, salt, not_after_ms, enforce_from_ms, looking))
-            run = _Run(pool, paths, versions, until_ms, progress, on_windows)
-            decoded = [pool.decoded(stream, adapter, piece_lines, len(streams)) for stream in streams]
+        if options.jobs > 1:
+            pool = stack.enter_context(
+                Pool(versions, options.jobs, windows, salt, not_after_ms, options.enforce_from_ms, looking)
+            )
+            run = _Run(pool, paths, versions, options.until_ms, progress, on_windows)
+            decoded = [pool.decoded(stream, adapter, options.piece_lines, len(streams)) for stream in streams]
         else:
-            local = LocalShards(versions, shards, windows, looking, enforce_from_ms)
-            run = _Run(local, paths, versions, until_ms, progress, on_windows)
+            local = LocalShards(versions, options.shards, windows, looking, options.enforce_from_ms)
+            run = _Run(local, paths, versions, options.until_ms, progress, on_windows)
             layout, later = field_layouts(versions)
             decoder = Decoder(layout, salt, not_after_ms, later)
-            decoded = [_decoded(stream, decoder, adapter, piece_lines) for stream in streams]
+            decoded = [_decoded(stream, decoder, adapter, options.piece_lines) for stream in streams]
         run.read(decoded)
         outcome = run.finish()
     outcome.summary.not_after_ms = not_after_ms

@@ -12,7 +12,7 @@ from monitor.core.threshold_distance import DistanceOptions
 from monitor.policy.model import Policy
 from monitor.replay.outcome import Outcome
 from monitor.replay.output import write
-from monitor.replay.run import ReplayProgress, replay
+from monitor.replay.run import ReplayOptions, ReplayProgress, replay
 from monitor.report.page import make
 from monitor.report.standing import TenantStanding, TenantSummaries
 from monitor.simulate.labels import TruthLabel, read_labels
@@ -68,7 +68,7 @@ def judge_simulation(
     looking: DistanceOptions | None = None,
 ) -> Outcome:
     """Replay the simulated records, keeping every window for the report's charts; ``looking`` as in `replay`."""
-    return replay(simulated.files, policy, windows=True, progress=progress, looking=looking)
+    return replay(simulated.files, policy, ReplayOptions(windows=True, looking=looking), progress=progress)
 
 
 def conclude(out: Path, simulated: SimulationSummary, policy: Policy, outcome: Outcome) -> Judgement:

@@ -132,9 +132,9 @@ def judge_files(
     paths: Sequence[Path], policy: Policy, not_after_ms: int | None = None, adapter: Adapter | None = None
 ) -> PolicyOutcome:
     """The decisions of ``policy`` on these files' records up to ``not_after_ms``. Only this function runs a replay."""
-    from monitor.replay.run import replay
+    from monitor.replay.run import ReplayOptions, replay
 
-    return outcome_of(replay(paths, policy, not_after_ms=not_after_ms, adapter=adapter), policy)
+    return outcome_of(replay(paths, policy, ReplayOptions(not_after_ms=not_after_ms), adapter=adapter), policy)
 
 
 def outcome_of(result: "Outcome", policy: Policy) -> PolicyOutcome:

@@ -57,6 +57,18 @@ PassOver = Callable[[Connection, RecordsLost], Callable[[], None] | None]
 """Handles lost records in the transaction that skips them. The returned callback, if any, runs after the commit."""
 
 
+@dataclass(frozen=True, slots=True)
+class FollowerHooks:
+    """What a follower does besides handling records.
+
+    ``pass_over`` handles deleted records, in the transaction that skips them; without it they raise `RecordsLost`.
+    ``before`` is awaited before everything else, and again after records are read and before they are handled.
+    """
+
+    pass_over: PassOver | None = None
+    before: Callable[[], Awaitable[None]] | None = None
+
+
 class DatabaseRolledBack(TransientError):
     """The database has lost commits, as after a failover or a restore from backup."""
 
@@ -105,15 +117,12 @@ class Follower:
         handle: Handle,
         *,
         from_end: Collection[str] = (),
-        pass_over: PassOver | None = None,
-        before: Callable[[], Awaitable[None]] | None = None,
+        hooks: FollowerHooks = FollowerHooks(),
     ) -> None:
-        """``from_end``: topics that a new follower reads from the end. ``pass_over`` handles deleted records, in the
-        transaction that skips them; without it they raise `RecordsLost`. ``before`` is awaited before everything else,
-        and again after records are read and before they are handled."""
+        """``from_end``: topics that a new follower reads from the end."""
         self._cluster, self._database, self._positions = cluster, database, positions
         self._topics, self._handle = list(topics), handle
-        self._from_end, self._pass_over, self._before = from_end, pass_over, before
+        self._from_end, self._pass_over, self._before = from_end, hooks.pass_over, hooks.before
         self._at: dict[TP, int] = {}
         self._watermarks: dict[TP, HighWatermarks] = {}
         self._ends: dict[TP, LogEnds] = {}

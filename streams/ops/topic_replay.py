@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,30 +27,39 @@ from streams.topics import clock_topic as clocklog
 _SLICE_ROWS = 5_000
 
 
+@dataclass(frozen=True, slots=True)
+class TopicReplayOptions:
+    """How topics are judged: the settings of the workers, and what is asked.
+
+    ``live`` and ``enforce_from_ms`` apply unless the clock log has others. If ``follow`` is false, the policies that
+    are noted in the clock log are ignored, and all records decide, whenever enforcement begins. ``to_watermark`` stops
+    where the logs' clocks allow no more: the result is what workers that have caught up have decided. Otherwise the
+    logs are taken as ended, and everything is decided, as in a replay of files. ``looking`` measures the tenants'
+    distances at the end.
+    """
+
+    secret: bytes = b""
+    live: DecidingSettings | None = None
+    partitioner: Partitioner = "murmur2"
+    enforce_from_ms: int = 0
+    to_watermark: bool = False
+    follow: bool = True
+    looking: DistanceOptions | None = None
+
+
 async def replay_topics(
     cluster: Cluster,
     names: TopicNames,
     policy: Policy,
+    options: TopicReplayOptions = TopicReplayOptions(),
     *,
-    secret: bytes = b"",
-    live: DecidingSettings | None = None,
-    partitioner: Partitioner = "murmur2",
-    enforce_from_ms: int = 0,
-    to_watermark: bool = False,
-    follow: bool = True,
-    looking: DistanceOptions | None = None,
     progress: Callable[[ReplayProgress], None] | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Judge the input topics as they are now; rejected rows are named by topic-partition and offset.
 
-    The policies are those noted in the clock log; ``policy`` applies first if none is noted. If ``follow`` is false,
-    ``policy`` is the only one, and all records decide, whenever enforcement begins.
-
-    ``live`` and ``enforce_from_ms`` apply unless the clock log has others. ``to_watermark`` stops where the logs'
-    clocks allow no more: the result is what workers that have caught up have decided. Otherwise the logs are taken as
-    ended, and everything is decided, as in a replay of files. ``looking`` measures the tenants' distances at the end.
-    ``warn`` is called about records that are not judged.
+    The policies are those noted in the clock log; ``policy`` applies first if none is noted. ``warn`` is called about
+    records that are not judged.
 
     Clocks that running workers have moved since their last transactions are not noted yet: records after these may be
     judged differently than the workers will. Raises the cluster's TransientError, PermanentError and OffsetOutOfRange.
@@ -67,21 +77,25 @@ async def replay_topics(
     ends |= await cluster.ends(clocks)
     run = _Run(policy, count, progress)
     for number in range(count):
-        place = PartitionIdentity(number, count, partitioner)
-        partition = StreamTask(policy, secret, live, place, replaying=True, enforce_from_ms=enforce_from_ms)
+        place = PartitionIdentity(number, count, options.partitioner)
+        partition = StreamTask(
+            policy, options.secret, options.live, place, replaying=True, enforce_from_ms=options.enforce_from_ms
+        )
         for source, topic in enumerate(names.inputs):
             start = starts[TP(topic, number)]
             partition.sources.pass_over(source, start)
             if start > 0 and warn is not None:
                 warn(f"{topic}-{number} begins at offset {start}: what was before it is gone, and is not judged")
-        await recall(cluster, clocks[number], starts[clocks[number]], ends[clocks[number]], partition, follow)
-        if partition.enforce_from_ms != enforce_from_ms and warn is not None:
+        await recall(cluster, clocks[number], starts[clocks[number]], ends[clocks[number]], partition, options.follow)
+        if partition.enforce_from_ms != options.enforce_from_ms and warn is not None:
             warn(
                 f"partition {number} was begun to enforce from {partition.enforce_from_ms or 'the beginning'}, as is "
-                f"noted in {clocks[number].topic}, and is judged so, not from {enforce_from_ms or 'the beginning'}"
+                f"noted in {clocks[number].topic}, and is judged so, not from "
+                f"{options.enforce_from_ms or 'the beginning'}"
             )
         await run.read(cluster, [TP(topic, number) for topic in names.inputs], ends, partition)
-    outcome = run.finish([f"{tp.topic}-{tp.partition}" for tp in inputs], to_watermark)
+    outcome = run.finish([f"{tp.topic}-{tp.partition}" for tp in inputs], options.to_watermark)
+    looking = options.looking
     if looking is not None:
         outcome.seen = merge_distances(
             [measure_distances(partition.shard, looking) for partition in run.partitions], looking

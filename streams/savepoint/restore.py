@@ -5,6 +5,7 @@ being published a second time, as after a lost state.
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -34,29 +35,39 @@ from streams.worker.recovery import pending_commands, published_decisions, read_
 _BATCH_BYTES = 8 << 20  # of a transaction, which must end before its time-out
 
 
+@dataclass(frozen=True, slots=True)
+class RestoreOptions:
+    """Which partitions are restored, None: all; and whether an existing state is replaced.
+
+    ``rebind``: this cluster's input topics have the records of the export's inputs at the same offsets, and the state
+    is bound to them. Otherwise it stays bound to the export's.
+    """
+
+    only: Container[int] | None = None
+    replace: bool = False
+    rebind: bool = False
+
+
 async def restore_state(
     cluster: Cluster,
     names: TopicNames,
     application_id: str,
     export: ArchiveReader,
-    *,
-    only: Container[int] | None = None,
-    replace: bool = False,
-    rebind: bool = False,
+    options: RestoreOptions = RestoreOptions(),
     told: Callable[[PartitionState], None] = lambda part: None,
 ) -> list[str]:
-    """Write the export into the state topic, which must have no state, or with ``replace`` over the existing state.
+    """Write the export into the state topic, which must have no state unless the options say to replace it.
 
-    ``only`` are the partitions to restore, None: all. ``rebind``: this cluster's input topics have the records of the
-    export's inputs at the same offsets, and the state is bound to them. Otherwise it stays bound to the export's, and
-    the names of topics that are others are returned: workers refuse the state until that is accepted.
+    If the state stays bound to other input topics than this cluster's, their names are returned: workers refuse the
+    state until that is accepted.
 
     No worker may run. If anything does not fit, nothing is written: raises PermanentError, or ArchiveError of the file.
     During the restore a partition has no head, so that no worker uses an incomplete state. After TransientError the
     restore can be started again.
     """
+    only, rebind = options.only, options.rebind
     numbers = [number for number in range(export.header.partitions) if only is None or number in only]
-    await _check(cluster, names, export, numbers if not replace else [])
+    await _check(cluster, names, export, numbers if not options.replace else [])
     now = await current_inputs(cluster, names)
     bound = now if rebind else None
     others: list[str] = []

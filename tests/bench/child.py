@@ -67,7 +67,7 @@ def _replay(path: str, policy: str, piece_lines: int, jobs: int, around: Abstrac
 
         def work() -> ReplaySummary:
             with around:
-                outcome = replaying.replay([path], ruled, piece_lines=piece_lines, jobs=jobs)
+                outcome = replaying.replay([path], ruled, replaying.ReplayOptions(piece_lines=piece_lines, jobs=jobs))
                 output.write(outcome, ruled, Path(folder), windows=False)
             return outcome.summary
 

@@ -25,7 +25,7 @@ from streams.audit.partition import AuditContext
 from streams.audit.run import audit
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_names import TopicNames
-from streams.ops.topic_replay import replay_topics
+from streams.ops.topic_replay import TopicReplayOptions, replay_topics
 from streams.settings.load import load
 
 
@@ -110,7 +110,9 @@ async def assert_exact(
 
     cluster = KafkaCluster(load({"bootstrap_servers": address}))
     try:
-        expected = await replay_topics(cluster, names, policy, live=live, to_watermark=True, progress=take)
+        expected = await replay_topics(
+            cluster, names, policy, TopicReplayOptions(live=live, to_watermark=True), progress=take
+        )
         report = await audit(AuditContext(cluster, names, policy, live=live))
     finally:
         await cluster.stop()

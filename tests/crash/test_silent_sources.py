@@ -38,7 +38,7 @@ from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.journal import ClockAdvance, OutageEnded
 from monitor.partition.key_check import partition_of
 from streams.kafka.api import TP
-from streams.ops.topic_replay import replay_topics
+from streams.ops.topic_replay import TopicReplayOptions, replay_topics
 
 
 def test_the_last_windows_of_a_quiet_night_are_judged_after_the_grace() -> None:
@@ -164,7 +164,9 @@ def test_a_replay_while_a_worker_is_at_work_may_lack_what_it_has_not_noted_yet()
     auditor = MemoryCluster(Link(world.broker, Process(world.loop, "auditor"), world.rng))
 
     async def late() -> int:
-        judged = await replay_topics(auditor, NAMES, POLICY, secret=b"secret", live=world.live, to_watermark=True)
+        judged = await replay_topics(
+            auditor, NAMES, POLICY, TopicReplayOptions(b"secret", world.live, to_watermark=True)
+        )
         assert judged.summary.read == 2
         return len(judged.late)
 

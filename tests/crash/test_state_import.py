@@ -17,7 +17,7 @@ from streams.kafka.api import TP, OutputRecord, PermanentError
 from streams.kafka.topic_names import TopicNames
 from streams.savepoint.archive import ArchiveReader, write
 from streams.savepoint.export import export
-from streams.savepoint.restore import restore_state
+from streams.savepoint.restore import RestoreOptions, restore_state
 from streams.topics.partition_state import PartitionState
 from streams.worker.context import OwnerPhase
 
@@ -71,7 +71,7 @@ def loss_and_import(seed: int, file: Path) -> tuple[int, int]:
         lost = [part.number for part in ArchiveReader(file).parts() if part.judged]
         lose_state(world, lost)
         count()
-        await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file), only=lost)
+        await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file), RestoreOptions(only=lost))
         world.add_worker()
         assert await settled(world) == []
         count()
@@ -103,13 +103,17 @@ def test_nothing_is_written_where_a_state_is_or_where_it_does_not_fit(tmp_path: 
         with pytest.raises(
             PermanentError, match=r"of the topics callwarden\.\*; expected the settings' in\.\* and out\.\*"
         ):
-            await restore_state(cluster, TopicNames("in.", "out."), "callwarden", ArchiveReader(file), replace=True)
+            await restore_state(
+                cluster, TopicNames("in.", "out."), "callwarden", ArchiveReader(file), RestoreOptions(replace=True)
+            )
         header.partitions += 1
         write(tmp_path / "more.zst", header, [*ArchiveReader(file).parts(), PartitionState(world.partitions, {})])
         with pytest.raises(PermanentError, match="expected the same number"):
-            await restore_state(cluster, NAMES, "callwarden", ArchiveReader(tmp_path / "more.zst"), replace=True)
+            await restore_state(
+                cluster, NAMES, "callwarden", ArchiveReader(tmp_path / "more.zst"), RestoreOptions(replace=True)
+            )
         assert [log.end for log in state] == ends
-        await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file), replace=True)
+        await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file), RestoreOptions(replace=True))
         world.add_worker()
         assert await settled(world) == []
 
@@ -140,7 +144,7 @@ def test_a_state_goes_on_with_copies_of_its_inputs_once_it_is_bound_to_them(tmp_
         numbers = [part.number for part in ArchiveReader(file).parts() if part.judged]
         assert numbers
         copied(world)
-        others = await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file), replace=True)
+        others = await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file), RestoreOptions(replace=True))
         assert others == list(NAMES.inputs), "the state stays bound to the former topics, and that is told"
         worker = world.add_worker()
         await asyncio.sleep(30)
@@ -150,7 +154,12 @@ def test_a_state_goes_on_with_copies_of_its_inputs_once_it_is_bound_to_them(tmp_
         }
         assert set(numbers) <= set(refused)
         worker.kill()
-        assert await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file), replace=True, rebind=True) == []
+        assert (
+            await restore_state(
+                cluster, NAMES, "callwarden", ArchiveReader(file), RestoreOptions(replace=True, rebind=True)
+            )
+            == []
+        )
         world.add_worker()
         assert await settled(world) == []
 
@@ -178,7 +187,7 @@ def test_an_import_into_which_a_worker_comes_is_refused(tmp_path: Path, monkeypa
 
         monkeypatch.setattr(MemoryWriter, "start", overtaken)
         with pytest.raises(PermanentError, match="partition 0: a worker has come meanwhile"):
-            await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file), replace=True)
+            await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file), RestoreOptions(replace=True))
 
     try:
         run(world.loop, go())

@@ -33,7 +33,7 @@ from monitor.partition.journal import RefusedCommand, SkippedRecord
 from streams.audit.partition import AuditContext
 from streams.audit.run import audit
 from streams.kafka.api import TP, CorruptLog
-from streams.ops.topic_replay import replay_topics
+from streams.ops.topic_replay import TopicReplayOptions, replay_topics
 from streams.worker.context import OwnerPhase
 
 ENFORCEMENT = TP(NAMES.output("enforcement"), 0)
@@ -51,7 +51,7 @@ async def agreed(world: World) -> None:
     report = await audit(AuditContext(operator_of(world), NAMES, world.policy, b"secret", world.live))
     assert report.clean
     judged = await replay_topics(
-        operator_of(world), NAMES, POLICY, secret=b"secret", live=world.live, to_watermark=True
+        operator_of(world), NAMES, POLICY, TopicReplayOptions(b"secret", world.live, to_watermark=True)
     )
     assert [event.id for event in judged.enforcement] == decided(world)
 
@@ -98,7 +98,7 @@ def test_a_log_that_is_damaged_stops_its_partition_until_an_operator_has_it_skip
             "callwarden skip --topic callwarden.cdr --partition 0 --offset 3 --reason WHY"
         )
         with pytest.raises(CorruptLog):
-            await replay_topics(operator_of(world), NAMES, POLICY, secret=b"secret", live=world.live)
+            await replay_topics(operator_of(world), NAMES, POLICY, TopicReplayOptions(b"secret", world.live))
         command(world, type="skip", topic=CDR.topic, offset=3, reason="a disk", by="ops", at_ms=7)
         await until(world, NOON + 10 * MINUTE)
         assert phase(worker)[0] is OwnerPhase.RUNNING

@@ -12,7 +12,7 @@ import pytest
 
 from monitor.core.threshold_distance import DistanceOptions
 from monitor.policy.load import load
-from monitor.replay.run import replay
+from monitor.replay.run import ReplayOptions, replay
 from monitor.simulate.run import simulate
 from monitor.simulate.settings import SimulationSettings
 from streams.metrics.catalogue import BY_NAME
@@ -46,7 +46,7 @@ def make_page(folder: Path) -> bytes:
     """What two simulated days come to."""
     simulate(SimulationSettings(tenants=200, days=2, seed=1, calls_per_day=30_000), folder)
     policy, looking = load(None), DistanceOptions()
-    outcome = replay([folder / "records.jsonl"], policy, not_after_ms=UNTIL_MS, looking=looking)
+    outcome = replay([folder / "records.jsonl"], policy, ReplayOptions(not_after_ms=UNTIL_MS, looking=looking))
     return page(outcome, policy, looking)
 
 

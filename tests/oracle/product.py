@@ -11,7 +11,7 @@ import msgspec
 from monitor.policy.load import load, loads
 from monitor.policy.model import Policy
 from monitor.policy.timeline import PolicyVersion
-from monitor.replay.run import replay
+from monitor.replay.run import ReplayOptions, replay
 from oracle.compare import holds
 
 FAR = 4_102_444_799_999  # the last ms of 2099: nothing is refused as of the future unless a test wants it
@@ -36,7 +36,9 @@ def run(
             path = Path(folder) / f"records-{n}.jsonl"
             path.write_bytes(b"".join(_line(line) + b"\n" for line in lines))
             paths.append(path)
-        result = replay(paths, ruled, windows=windows, not_after_ms=not_after_ms, until_ms=until_ms, **how)
+        result = replay(
+            paths, ruled, ReplayOptions(windows=windows, not_after_ms=not_after_ms, until_ms=until_ms, **how)
+        )
         places = {str(path): n for n, path in enumerate(paths)}
         enforcement = [_flat(e) for e in result.enforcement]
         return {

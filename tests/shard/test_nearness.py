@@ -26,7 +26,7 @@ from monitor.core.threshold_distance import (
 from monitor.policy.load import loads
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Rule
-from monitor.replay.run import replay
+from monitor.replay.run import ReplayOptions, replay
 from monitor.replay.sharding import LocalShards
 from oracle.generate import scenario
 from oracle.measures import wilson
@@ -136,7 +136,7 @@ def test_no_share_differs_from_a_plain_loop_nor_contradicts_the_judge(
             paths.append(tmp_path / f"{seed}-{place}.jsonl")
             paths[-1].write_bytes(b"\n".join(raw) + b"\n")
         policy = loads(json.dumps(made.policy), "policy.json")
-        replay(paths, policy, not_after_ms=made.not_after_ms, piece_lines=15, shards=1 + seed % 2)
+        replay(paths, policy, ReplayOptions(not_after_ms=made.not_after_ms, piece_lines=15, shards=1 + seed % 2))
     assert len(looked) > 100
     assert sum(looked) > 50
 

@@ -15,7 +15,7 @@ from shard_samples import DAY, MINUTE, T0, cdr, policy_of
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask, TaskOutput
 from monitor.policy.model import Policy
-from monitor.replay.run import replay
+from monitor.replay.run import ReplayOptions, replay
 from schemas import codec
 from schemas.inputs import Cdr
 
@@ -67,7 +67,7 @@ def true_distinct(lines: list[bytes], start_ms: int, end_ms: int) -> int:
 def windows_of(lines: list[bytes], policy: Policy, folder: Path) -> list[Any]:
     path = folder / "calls.jsonl"
     path.write_bytes(b"\n".join(lines) + b"\n")
-    return replay([path], policy, windows=True).windows
+    return replay([path], policy, ReplayOptions(windows=True)).windows
 
 
 @pytest.mark.parametrize(

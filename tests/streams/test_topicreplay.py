@@ -19,12 +19,12 @@ from monitor.partition.key_check import partition_of
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
 from monitor.replay.outcome import Outcome
-from monitor.replay.run import replay
+from monitor.replay.run import ReplayOptions, replay
 from oracle.generate import scenario
 from schemas import codec
 from streams.kafka.api import TP, FetchedBatch, PermanentError
 from streams.kafka.topic_names import TopicNames
-from streams.ops.topic_replay import replay_topics
+from streams.ops.topic_replay import TopicReplayOptions, replay_topics
 from streams.topics.transaction_records import encode_note
 
 NAMES = TopicNames()
@@ -115,7 +115,9 @@ class Topics:
 
     def replay(self, policy: Policy = POLICY, **options: Any) -> Outcome:
         cluster: Any = self.cluster
-        return asyncio.run(replay_topics(cluster, NAMES, policy, warn=self.warnings.append, **options))
+        return asyncio.run(
+            replay_topics(cluster, NAMES, policy, TopicReplayOptions(**options), warn=self.warnings.append)
+        )
 
 
 def call(call_id: str, end_ms: int) -> bytes:
@@ -188,7 +190,9 @@ def test_topics_are_judged_like_files_of_the_same_records(seed: int, tmp_path: P
     for name, lines in files.items():
         (tmp_path / name).write_bytes(b"".join(line + b"\n" for line in lines))
     everybody = DistanceOptions(near=0.0, most=100_000)
-    expected = replay([tmp_path / name for name in files], policy, not_after_ms=made.not_after_ms, looking=everybody)
+    expected = replay(
+        [tmp_path / name for name in files], policy, ReplayOptions(not_after_ms=made.not_after_ms, looking=everybody)
+    )
     assert expected.summary.read > 0
     judged = topics.replay(policy, live=DecidingSettings(max_ahead_ms=0), looking=everybody)
     assert told(judged, line_at) == told(expected)

@@ -91,7 +91,7 @@ def run(
     from contextlib import nullcontext
 
     from monitor.replay.output import WindowFile, write
-    from monitor.replay.run import UntilTooEarlyError, replay
+    from monitor.replay.run import ReplayOptions, UntilTooEarlyError, replay
     from streams.cli.inputs import adapter_for, fail, moment, policy_for, reading
     from streams.cli.judge.progress import Reporter
     from streams.cli.outputs import writing
@@ -144,17 +144,19 @@ def run(
             outcome = replay(
                 files,
                 ruled,
-                windows=windows,
-                on_windows=window_file.write if window_file else None,
-                not_after_ms=not_after_ms,
-                until_ms=until_ms,
-                enforce_from_ms=enforce_from_ms,
-                switches=switches,
+                ReplayOptions(
+                    switches=switches,
+                    windows=windows,
+                    looking=_looking() if metrics else None,
+                    not_after_ms=not_after_ms,
+                    until_ms=until_ms,
+                    enforce_from_ms=enforce_from_ms,
+                    secret=secret,
+                    shards=shards,
+                    jobs=jobs,
+                ),
                 adapter=adapter,
-                shards=shards,
-                jobs=jobs,
-                secret=secret,
-                looking=_looking() if metrics else None,
+                on_windows=window_file.write if window_file else None,
                 progress=reporter.update,
             )
         ruled = switches[-1].policy if switches else ruled
@@ -203,7 +205,7 @@ def _judge_topics(
     from streams.cli.inputs import policy_for, settings_for
     from streams.kafka.cluster import KafkaCluster
     from streams.kafka.topic_names import TopicNames
-    from streams.ops.topic_replay import replay_topics
+    from streams.ops.topic_replay import TopicReplayOptions, replay_topics
     from streams.topics.state_inputs import check_inputs
 
     settings = settings_for(
@@ -232,12 +234,14 @@ def _judge_topics(
             cluster,
             names,
             ruled,
-            secret=settings.secret(),
-            live=DecidingSettings(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
-            partitioner=settings.partitioner,
-            enforce_from_ms=settings.enforce_from_ms or 0,
-            to_watermark=to_watermark,
-            looking=_looking() if metrics else None,
+            TopicReplayOptions(
+                secret=settings.secret(),
+                live=DecidingSettings(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
+                partitioner=settings.partitioner,
+                enforce_from_ms=settings.enforce_from_ms or 0,
+                to_watermark=to_watermark,
+                looking=_looking() if metrics else None,
+            ),
             progress=reporter.update,
             warn=warn,
         )

@@ -129,6 +129,7 @@ def bring_back(
     from streams.kafka.api import PermanentError
     from streams.kafka.topic_names import TopicNames
     from streams.savepoint.archive import ArchiveReader
+    from streams.savepoint.restore import RestoreOptions
     from streams.savepoint.restore import restore_state as write
 
     settings = _settings(input_prefix, output_prefix, bootstrap)
@@ -144,9 +145,7 @@ def bring_back(
             names,
             settings.application_id,
             found,
-            only=partitions,
-            replace=replace,
-            rebind=rebind,
+            RestoreOptions(only=partitions, replace=replace, rebind=rebind),
             told=_tell,
         )
 

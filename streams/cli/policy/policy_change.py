@@ -300,7 +300,7 @@ def _changed_tiers(settings: "Settings", names: "TopicNames", before: "Policy", 
     from monitor.whatif import backtest
     from streams.cli.cluster_session import operate
     from streams.cli.judge.backtest import change_lines
-    from streams.ops.topic_replay import replay_topics
+    from streams.ops.topic_replay import TopicReplayOptions, replay_topics
 
     async def judge(cluster: "KafkaCluster") -> "list[backtest.PolicyOutcome]":
         found = []
@@ -309,10 +309,12 @@ def _changed_tiers(settings: "Settings", names: "TopicNames", before: "Policy", 
                 cluster,
                 names,
                 policy,
-                secret=settings.secret(),
-                live=DecidingSettings(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
-                partitioner=settings.partitioner,
-                follow=False,
+                TopicReplayOptions(
+                    secret=settings.secret(),
+                    live=DecidingSettings(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
+                    partitioner=settings.partitioner,
+                    follow=False,
+                ),
             )
             found.append(backtest.outcome_of(outcome, policy))
         return found

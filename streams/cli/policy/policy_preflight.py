@@ -71,7 +71,7 @@ def _preflight_topics(settings: "Settings", after: "Policy", as_json: bool) -> N
     from streams.kafka.topic_names import TopicNames
     from streams.ops.control_client import partition_count
     from streams.ops.topic_preflight import preflight_topics
-    from streams.ops.topic_replay import replay_topics
+    from streams.ops.topic_replay import TopicReplayOptions, replay_topics
     from streams.topics.policy_log import logged_policies, newest
 
     names = TopicNames(settings.input_prefix, settings.output_prefix)
@@ -83,10 +83,12 @@ def _preflight_topics(settings: "Settings", after: "Policy", as_json: bool) -> N
                 cluster,
                 names,
                 policy,
-                secret=settings.secret(),
-                live=live,
-                partitioner=settings.partitioner,
-                follow=False,
+                TopicReplayOptions(
+                    secret=settings.secret(),
+                    live=live,
+                    partitioner=settings.partitioner,
+                    follow=False,
+                ),
             )
 
         last = newest(await logged_policies(cluster, names, range(await partition_count(cluster, names))))

@@ -11,7 +11,7 @@ import structlog
 
 from monitor.policy.model import Policy
 from streams.consumers.database import Database
-from streams.consumers.follower import Follower
+from streams.consumers.follower import Follower, FollowerHooks
 from streams.consumers.notify import outbox
 from streams.consumers.notify.channels import configured
 from streams.consumers.notify.delivery.sender import Sender
@@ -57,8 +57,7 @@ async def run_notify(settings: Settings, policy: Policy) -> None:
             topics,
             consumer.handle,
             from_end=topics[1:],
-            pass_over=consumer.gone,
-            before=policies.refresh,
+            hooks=FollowerHooks(pass_over=consumer.gone, before=policies.refresh),
         )
         telemetry.registry.register(FollowedTopics("notify", follower))
         try:

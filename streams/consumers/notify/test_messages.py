@@ -1,6 +1,7 @@
 """One message of each kind, to test a channel and its rendering."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from monitor.policy.model import Policy
@@ -73,15 +74,15 @@ def samples(policy: Policy, now_ms: int) -> list[Message]:
     said = rules.alert(TENANT, tenant, _alert(rule_id, "firing", now_ms), now_ms)
     said.messages += rules.tick(TENANT, tenant, now_ms).messages
     said.messages += rules.alert(TENANT, tenant, _alert(rule_id, "resolved", now_ms), now_ms).messages
-    for event in (
-        _event("test-warning", "warning", now_ms, measure=_MEASURE),
-        _event("test-pending", "termination", now_ms, behaviour=REPEATED, status="pending_review"),
-        _event("test-termination", "termination", now_ms, behaviour=REPEATED, supersedes="test-pending"),
-        _event("test-reversal", "reversal", now_ms, behaviour=REPEATED, reverses="test-termination"),
-        _event("test-ban", "ban", now_ms, behaviour="verified_fraud_complaint"),
-        _event("test-application", "admission_rejected", now_ms, behaviour="banned_applicant"),
+    for one in (
+        _SampleDecision("test-warning", "warning", measure=_MEASURE),
+        _SampleDecision("test-pending", "termination", REPEATED, status="pending_review"),
+        _SampleDecision("test-termination", "termination", REPEATED, supersedes="test-pending"),
+        _SampleDecision("test-reversal", "reversal", REPEATED, reverses="test-termination"),
+        _SampleDecision("test-ban", "ban", "verified_fraud_complaint"),
+        _SampleDecision("test-application", "admission_rejected", "banned_applicant"),
     ):
-        said.messages += rules.decision(TENANT, tenant, event, now_ms).messages
+        said.messages += rules.decision(TENANT, tenant, _event(one, now_ms), now_ms).messages
     fallen = NotifiedCase("termination", REPEATED, "repeated-violations", False, True, None, left=2, at_least=3)
     messages = [
         *said.messages,
@@ -106,38 +107,42 @@ def _alert(rule_id: str, state: str, now_ms: int) -> Alert:
     )  # fmt: skip
 
 
-def _event(
-    id_: str,
-    kind: str,
-    now_ms: int,
-    *,
-    behaviour: str = "blind_calling",
-    status: str = "final",
-    measure: Measure | None = None,
-    supersedes: str | None = None,
-    reverses: str | None = None,
-) -> Enforcement:
+@dataclass(frozen=True, slots=True)
+class _SampleDecision:
+    """A decision of the test tenant, by what distinguishes it from the others."""
+
+    id: str
+    kind: str
+    behaviour: str = "blind_calling"
+    status: str = "final"
+    measure: Measure | None = None
+    supersedes: str | None = None
+    reverses: str | None = None
+
+
+def _event(one: _SampleDecision, now_ms: int) -> Enforcement:
+    kind, behaviour, measure = one.kind, one.behaviour, one.measure
     frozen = kind in ("termination", "ban")
     data = EnforcementData(
         tenant_id=TENANT,
         kind=kind,  # type: ignore[arg-type]
-        status=status,  # type: ignore[arg-type]
+        status=one.status,  # type: ignore[arg-type]
         behaviour=behaviour,
         clause={"blind_calling": 6, "verified_fraud_complaint": 1}.get(behaviour),
         tier=_TIERS.get(kind, "minor"),
         actions=_ACTIONS.get(kind, ()),
         proposed_actions=(),
-        refunds="released" if reverses else "frozen" if frozen else "unaffected",
+        refunds="released" if one.reverses else "frozen" if frozen else "unaffected",
         rule_id="repeated-violations" if behaviour == REPEATED else behaviour,
         policy=PolicyRef("test", "1", ""),
         decided_ms=now_ms,
-        review_by_ms=now_ms + 7 * DAY if status == "pending_review" else None,
+        review_by_ms=now_ms + 7 * DAY if one.status == "pending_review" else None,
         window=Window(now_ms - 24 * HOUR, now_ms) if measure else None,
         measure=measure,
         evidence=Evidence(),
         violations_on_record=1,
-        reverses=reverses,
-        supersedes=supersedes,
+        reverses=one.reverses,
+        supersedes=one.supersedes,
         reason=_REASON,
     )
-    return Enforcement(id=id_, subject=TENANT, time="", data=data)
+    return Enforcement(id=one.id, subject=TENANT, time="", data=data)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from streams.consumers.data_loss import OtherCluster, RecordsLost
 from streams.consumers.database import Database
-from streams.consumers.follower import DatabaseRolledBack, FollowedRecord, Follower
+from streams.consumers.follower import DatabaseRolledBack, FollowedRecord, Follower, FollowerHooks
 from streams.consumers.offsets import ConcurrentWriter
 from streams.consumers.service import behind
 from streams.kafka.api import TP, PermanentError, TransientError
@@ -71,7 +71,7 @@ async def test_what_is_to_be_known_before_records_are_handled_is_looked_up_once_
         seen.append(f"read {topics.polls}")
 
     topics.put("ours", 0, b"1", b"2", b"3", b"4")
-    await Follower(topics, database, POSITIONS, ["ours"], handle, before=before).catch_up()
+    await Follower(topics, database, POSITIONS, ["ours"], handle, hooks=FollowerHooks(before=before)).catch_up()
     assert seen == ["read 0", "read 1", "handled 3", "read 2", "handled 1"]
 
 
@@ -357,7 +357,9 @@ async def test_deleted_records_are_passed_over_where_that_is_wanted_and_told_wit
         assert POSITIONS.known(connection) == {TP("ours", 0): 2}, "not in the transaction that passes them over"
         told.append(gone)
 
-    async with following(Follower(topics, database, POSITIONS, ["ours"], note, pass_over=pass_over)):
+    async with following(
+        Follower(topics, database, POSITIONS, ["ours"], note, hooks=FollowerHooks(pass_over=pass_over))
+    ):
         await until(lambda: len(noted(database)) == 1)
     assert noted(database) == [("ours", 0, 2, "c")]
     assert [(gone.tp, gone.offset, gone.start) for gone in told] == [(TP("ours", 0), 0, 2)]
@@ -518,7 +520,9 @@ async def test_who_passes_lost_records_over_goes_on_at_the_end_of_a_log_that_was
     async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
         await until(lambda: len(noted(database)) == 2)
     topics.logs[TP("ours", 0)] = [b"a", b"instead of b", b"c"]
-    follower = Follower(topics, database, POSITIONS, ["ours"], note, pass_over=lambda _, gone: told.append(gone))
+    follower = Follower(
+        topics, database, POSITIONS, ["ours"], note, hooks=FollowerHooks(lambda _, gone: told.append(gone))
+    )
     async with following(follower):
         await until(lambda: follower.progress().as_of_ms is not None)
         topics.put("ours", 0, b"new")
@@ -597,7 +601,7 @@ async def test_positions_that_were_kept_for_another_cluster_are_refused(database
             OtherCluster, match="offsets of the Kafka cluster this-one; expected those of another-one"
         ) as no:
             async with asyncio.timeout(5):
-                await Follower(topics, database, POSITIONS, ["ours"], note, pass_over=each).run()
+                await Follower(topics, database, POSITIONS, ["ours"], note, hooks=FollowerHooks(each)).run()
         assert "or CALLWARDEN_NOTEBOOK_DATABASE. If " in str(no.value)
         assert "use a new, empty database" in str(no.value)
     assert (len(noted(database)), told) == (1, [])

@@ -10,7 +10,7 @@ import msgspec
 
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
-from monitor.replay.run import replay
+from monitor.replay.run import ReplayOptions, replay
 from schemas.codec import encode
 from schemas.outputs import Enforcement
 
@@ -65,7 +65,7 @@ def judged(records: list[Record], policy: Policy, until_ms: int | None) -> list[
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
         file.write(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
         file.flush()
-        return replay([Path(file.name)], policy, until_ms=until_ms).enforcement
+        return replay([Path(file.name)], policy, ReplayOptions(until_ms=until_ms)).enforcement
 
 
 def complaint(name: str, category: str, at_ms: int = T0, tenant: str = "acme", status: str = "verified") -> Record:

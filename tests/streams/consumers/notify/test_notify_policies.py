@@ -17,7 +17,7 @@ from monitor.policy.model import Policy
 from monitor.text.durations import HOUR
 from schemas.outputs import Alert, Enforcement, PolicyRef
 from streams.consumers.database import Database
-from streams.consumers.follower import Follower
+from streams.consumers.follower import Follower, FollowerHooks
 from streams.consumers.notify import outbox
 from streams.consumers.notify.policy_watch import PolicyLog
 from streams.consumers.notify.tables import POSITIONS
@@ -67,7 +67,9 @@ class Told:
         """Follow to the ends of the topics."""
         handle, both = self.notifier.consumer.handle, ["enforcement", "alerts"]
         self.topics.now_ms += 1_000_000_000_000  # of the fake's answers: they are of later than what was asked for
-        follower = Follower(self.topics, self.database, POSITIONS, both, handle, before=self.log.refresh)
+        follower = Follower(
+            self.topics, self.database, POSITIONS, both, handle, hooks=FollowerHooks(before=self.log.refresh)
+        )
         await follower.catch_up()
 
     async def heard(self) -> list[tuple[str, str, str]]:

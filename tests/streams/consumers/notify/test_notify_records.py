@@ -21,7 +21,7 @@ from monitor.text.durations import DAY, HOUR
 from schemas.outputs import Reason
 from streams.consumers.data_loss import RecordsLost
 from streams.consumers.database import Database
-from streams.consumers.follower import FollowedRecord, Follower
+from streams.consumers.follower import FollowedRecord, Follower, FollowerHooks
 from streams.consumers.notify import outbox
 from streams.consumers.notify.messages.message import Message
 from streams.consumers.notify.tables import METADATA, OUTBOX, PENDING, POSITIONS, REJECTED
@@ -120,7 +120,12 @@ async def test_what_is_rejected_or_lost_is_counted_once_it_is_committed(
     monkeypatch.setattr(Database, "run", undo_first)
     consumer = notifier.consumer
     follower = Follower(
-        topics, database, POSITIONS, ["enforcement", "alerts"], consumer.handle, pass_over=consumer.gone
+        topics,
+        database,
+        POSITIONS,
+        ["enforcement", "alerts"],
+        consumer.handle,
+        hooks=FollowerHooks(pass_over=consumer.gone),
     )
     task = asyncio.create_task(follower.run())
     async with asyncio.timeout(20):
