@@ -104,7 +104,7 @@ def compare(
         try:
             event_id = _ID.decode(value or b"").id
             if event_id in at:
-                differs("repeated", offset, event_id, _plain(value), why=f"it stands at offset {at[event_id]} already")
+                differs("repeated", offset, event_id, _plain(value), why=f"it is at offset {at[event_id]} already")
             elif event_id in due:
                 difference = _changed(place, due[event_id], PublishedRecord(offset, key, value, headers))
                 at[event_id] = offset
@@ -124,13 +124,13 @@ def compare(
                     at[event_id] = offset
                     differs("invented", offset, event_id, event)
         except NO_EVENT as error:
-            differs("invented", offset, "", None, why=f"no event: {error}")
+            differs("invented", offset, "", None, why=f"expected an event: {error}")
     for event_id, wanted in due.items():
         if event_id not in at:
             differs("missing", None, event_id, _plain(codec.encode(wanted)))
     result.due = len(early)
     for first, other in _out_of_order(due, seen):
-        why = f"{other} stands before it, and was decided later"
+        why = f"{other} is before it, but was decided later"
         differs("order", at[first], first, _plain(codec.encode(due[first])), decision=False, why=why)
     return result
 
@@ -164,7 +164,7 @@ def misplaced(differences: Iterable[EventDifference]) -> list[EventDifference]:
         if other is None:
             told.append(one)
         elif one.what == "missing":
-            why = f"it stands in partition {other.number}, and belongs into partition {one.number}"
+            why = f"it is in partition {other.number}; expected partition {one.number}"
             moved = tuple(changes(one.event, other.event))
             told.append(replace(one, what="misplaced", offset=other.offset, changes=moved, why=why))
         elif one is not other:  # it is in a third partition, too

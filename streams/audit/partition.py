@@ -147,30 +147,34 @@ class PartitionAudit:
         since = self._start.ends["clock"][0] if self._start else 0
         told = [note for offset, note in notes if offset >= since]
         if skips := sum(isinstance(note, SkippedRecord) for note in told):
-            self._result.notes.append(f"{skips:,} records were skipped by operators: they decide nothing")
+            self._result.notes.append(f"{skips:,} records were skipped by operators and decide nothing")
         for note in told:
             if isinstance(note, LostState):
-                self._result.notes.append("its state was lost once, and recreated out of what the topics held then")
+                self._result.notes.append("its state was lost once, and recreated from the topics")
             elif isinstance(note, LostInput):
                 what = "its log was recreated" if note.recreated else f"offsets {note.needed} to {note.offset}"
-                self._cannot(f"an operator accepted that an input was lost ({what}): what it decided is not known")
+                self._cannot(f"an operator accepted that input records were lost ({what}): their decisions are unknown")
 
     def _look_at_state(self, judged: StoredHead | None, partition: StreamTask) -> None:
         if judged is None:
             return
         if judged.policy_sha256 not in {version.policy.sha256 for version in partition.versions}:
             self._result.unchecked.append(
-                f"its state is under the policy {judged.policy_sha256[:12]}, which {self._clock.topic} does not name: "
-                "a switch was left out there, or --policy is another file than the workers'"
+                f"its state has the policy {judged.policy_sha256[:12]}, which {self._clock.topic} does not name: a "
+                "policy change is missing there, or --policy differs from the policy that the workers started with; "
+                "expected --policy with the workers' file"
             )
         if judged.place.partitions != self._count:
-            self._cannot(f"its state is of {judged.place.partitions} partitions, the topics have {self._count}")
+            self._cannot(
+                f"its state has {judged.place.partitions} partitions, the topics have {self._count}; expected the same "
+                "number"
+            )
         if judged.published_ms >= judged.watermark_ms > NO_CLOCK_MS:
-            self._cannot("its state was lost, and is being recreated: once it has caught up, it can be checked")
+            self._cannot("its state was lost and is being recreated; run the audit again once it has caught up")
         if judged.secret != secret_fingerprint(self._setup.secret):
             self._result.unchecked.append(
-                "its state was made with another secret: by it metrics of more than 32,768 parties are estimated, and "
-                "may differ here. The workers' key file would be right (CALLWARDEN_KEY_FILE)"
+                "its state was made with another secret, from which metrics of more than 32,768 numbers are estimated, "
+                "so they may differ here; expected the workers' key file (CALLWARDEN_KEY_FILE)"
             )
 
     def _reach_back(self, partition: StreamTask, starts: Mapping[TP, int], ends: Mapping[TP, int]) -> bool:
@@ -179,21 +183,23 @@ class PartitionAudit:
         for tp, needed, read in zip(self._inputs, self._needed(partition), done, strict=True):
             if starts[tp] > needed:
                 self._cannot(
-                    f"{tp.topic}-{tp.partition} begins at offset {starts[tp]}, and is needed from {needed} on: what is "
-                    "gone cannot be judged again. --state with an export that was made before would be right"
+                    f"{tp.topic}-{tp.partition} begins at offset {starts[tp]}, but is needed from {needed}: deleted "
+                    "records cannot be judged again; expected --state with an export made before"
                 )
             if read > ends[tp]:
                 self._cannot(
-                    f"{tp.topic}-{tp.partition} ends at offset {ends[tp]}, and was read up to {read}: it was cut off "
-                    "or recreated"
+                    f"{tp.topic}-{tp.partition} ends at offset {ends[tp]}, but was read up to {read}: it was "
+                    "truncated or recreated"
                 )
         since = self._start.ends["clock"][0] if self._start else 0
         if starts[self._clock] > since:
-            self._cannot(f"{self._clock.topic}-{self._number} begins at offset {starts[self._clock]}: notes are gone")
+            self._cannot(
+                f"{self._clock.topic}-{self._number} begins at offset {starts[self._clock]}: notes were deleted"
+            )
         decisions = self._outputs["enforcement"]
         if starts[decisions] > 0 and not self._start:
             begins = f"{decisions.topic}-{self._number} begins at offset {starts[decisions]}"
-            self._result.notes.append(f"{begins}: decisions were deleted, which must never be")
+            self._result.notes.append(f"{begins}: decisions were deleted; expected none ever to be")
         return not self._blocked
 
     def _needed(self, partition: StreamTask) -> list[int]:
@@ -226,9 +232,9 @@ class PartitionAudit:
         must = await self._replayed(partition, stops)
         if judged is not None and partition.watermark_ms < judged.watermark_ms:
             result.unchecked.append(
-                f"its state has judged up to {rfc3339(judged.watermark_ms)}, but what its topics hold leads no "
-                f"further than {rfc3339(partition.watermark_ms)}: notes of {self._clock.topic} are gone, records "
-                "were changed, or it was moved here, and --state with an export that was made then would be right"
+                f"its state has judged up to {rfc3339(judged.watermark_ms)}, but its topics lead only to "
+                f"{rfc3339(partition.watermark_ms)}: notes of {self._clock.topic} were deleted, records were changed, "
+                "or it was moved here; after a move, expected --state with an export made after it"
             )
         partition.hold(None)
         may = await self._replayed(partition, ends)
@@ -239,8 +245,7 @@ class PartitionAudit:
                 must[name] = [event for event in must[name] if event.data.decided_ms < self._bound_ms]
         if judged is None and (decided or begun):
             result.unchecked.append(
-                "it has no state: how far it had judged is not known, and what should stand there after its last "
-                "decision was not looked for"
+                "it has no state: how far it had judged is unknown, so decisions after its last one were not checked"
             )
         return must, may
 
@@ -285,7 +290,7 @@ class PartitionAudit:
             oldest_ms = min((compare.decided_ms(one.value) for one in found), default=bound_ms + 1)
             gone = [one for one in compared.differences if one.what == "missing" and one.decided_ms <= oldest_ms]
             compared.differences = [one for one in compared.differences if one not in gone]
-            self._result.notes.append(f"{len(gone):,} shadow decisions have expired, and were not looked for")
+            self._result.notes.append(f"{len(gone):,} shadow decisions have expired and were not checked")
         return compared
 
     # What there is ----------------------------------------------------------------------------------------------

@@ -19,15 +19,15 @@ def partition(one: Audited) -> Iterator[str]:
     decisions = one.compared.get("enforcement")
     if decisions is not None:
         upto = f"up to {rfc3339(one.judged_ms)}" if one.judged_ms else "nothing was judged yet"
-        told = f"{decisions.same:,} decisions as they must be, {len(decisions.differences):,} differences"
+        told = f"{decisions.same:,} decisions as expected, {len(decisions.differences):,} differences"
         shadow = one.compared["shadow"]
         if shadow.same or shadow.differences:
             told += f"; shadow: {shadow.same:,} and {len(shadow.differences):,}"
         yield f"partition {one.number}{since} {upto}: {told}; {one.records:,} records judged"
         if decisions.due:
-            yield f"  not taken yet: {decisions.due:,} decisions that the logs allow by now"
+            yield f"  not taken yet: {decisions.due:,} decisions that the logs allow so far"
         if decisions.later:
-            yield f"  not compared: {decisions.later:,} decisions of before or after that time"
+            yield f"  not compared: {decisions.later:,} decisions before or after that time"
     for note in one.notes:
         yield f"  {note}"
     for why in one.unchecked:
@@ -48,13 +48,13 @@ def verdict(report: AuditReport) -> str:
     decisions = sum(one.decision for one in report.differences)
     unchecked = sum(bool(one.unchecked) for one in report.partitions)
     if report.clean:
-        return "as it must be: no decision was lost, invented or changed in what was compared"
+        return "as expected: no decision was lost, invented or changed in what was compared"
     told = []
     if report.differences:
         told.append(f"{len(report.differences):,} differences, {decisions:,} of them of decisions")
     if unchecked:
-        told.append(f"{unchecked:,} of {len(report.partitions):,} partitions could not be checked, or not wholly")
-    return "NOT as it must be: " + "; ".join(told)
+        told.append(f"{unchecked:,} of {len(report.partitions):,} partitions could not be checked, or not completely")
+    return "NOT as expected: " + "; ".join(told)
 
 
 def plain(report: AuditReport) -> dict[str, Any]:

@@ -63,8 +63,8 @@ async def audit(
 def _must_fit(export: ArchiveReader, names: TopicNames, count: int) -> None:
     header = export.header
     if (header.input_prefix, header.output_prefix) != (names.input_prefix, names.output_prefix):
-        raise PermanentError(f"{export.path} is of other topics: expected an export of {names.output('state')}")
+        raise PermanentError(f"{export.path} is of other topics; expected an export of {names.output('state')}")
     if header.partitions != count:
         raise PermanentError(
-            f"{export.path} is of {header.partitions} partitions, the topics have {count}: expected as many"
+            f"{export.path} has {header.partitions} partitions, the topics have {count}; expected the same number"
         )

@@ -283,7 +283,7 @@ def _must_be_free(address: str) -> None:
         try:
             trial.bind((host, int(port)))
         except OSError as error:
-            raise NodeFailed(f"Kafka cannot serve at {address}: {error.strerror}; a free port would be right") from None
+            raise NodeFailed(f"Kafka cannot serve at {address}: {error.strerror}; expected a free port") from None
 
 
 def _brokers(host: str, port: int) -> set[int]:

@@ -137,13 +137,13 @@ async def create(questions: MetadataQueries, missing: Sequence[RequiredTopic], p
         return {_why(error, message): topic for topic, error, message in faults if error not in fine}
 
     if new:
-        faults = await questions.ask("making topics", ask)
+        faults = await questions.ask("creating topics", ask)
         if faults:
-            raise PermanentError("\n".join(f"{topic} cannot be made: {why}" for why, topic in faults.items()))
+            raise PermanentError("\n".join(f"{topic} cannot be created: {why}" for why, topic in faults.items()))
 
 
 def _why(error: type[BrokerResponseError], message: str | None) -> str:
     hint = ""
     if error is InvalidReplicationFactorError:
-        hint = " As many as there are brokers would be right: --replication-factor, CALLWARDEN_REPLICATION_FACTOR."
+        hint = " Expected at most the number of brokers: --replication-factor, CALLWARDEN_REPLICATION_FACTOR."
     return f"{message or error.description}{hint}"

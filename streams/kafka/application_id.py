@@ -29,25 +29,25 @@ def startup_fault(settings: Settings, mine: ConsumerGroup, usual: ConsumerGroup,
     strangers = [member for member in mine.members if control not in member]
     if strangers:
         return (
-            f"workers of the application id {own} put out elsewhere: they listen to {_controls(strangers)}, and not to "
-            f"{control}. Under one id each would cut off the other. {_RIGHT}"
+            f"workers with the application id {own} write to other outputs: they listen to {_controls(strangers)}; "
+            f"expected {control}. Workers that share an id interrupt one another. {_RIGHT}"
         )
     if not begun and not mine.members and mine.committed.intersection(names.inputs):
         return (
-            f"the application id {own} has judged these inputs before, and {names.output('state')}, "
-            f"{names.output('enforcement')} and {names.output('clock')} are empty: it is that of workers that put out "
-            f"elsewhere, and would cut them off. {_RIGHT}. If there are none any more: kafka-consumer-groups.sh "
-            f"--bootstrap-server {settings.bootstrap_servers} --delete --group {own}"
+            f"the application id {own} has judged these inputs before, but {names.output('state')}, "
+            f"{names.output('enforcement')} and {names.output('clock')} are empty: it belongs to workers that write to "
+            f"other outputs, and would interrupt them. {_RIGHT}. If those workers no longer exist: "
+            f"kafka-consumer-groups.sh --bootstrap-server {settings.bootstrap_servers} --delete --group {own}"
         )
     if own != USUAL and any(control in member for member in usual.members):
         return (
-            f"workers of the application id {USUAL} put out to {control} already; under {own} nothing would keep both "
-            f"from deciding. CALLWARDEN_APPLICATION_ID={USUAL} would be right"
+            f"workers with the application id {USUAL} already write to {control}; with the id {own} both would decide; "
+            f"expected CALLWARDEN_APPLICATION_ID={USUAL}"
         )
     return None
 
 
-_RIGHT = "One of its own as CALLWARDEN_APPLICATION_ID would be right, or none: then it follows CALLWARDEN_OUTPUT_PREFIX"
+_RIGHT = "Expected a CALLWARDEN_APPLICATION_ID of its own, or none: then it follows CALLWARDEN_OUTPUT_PREFIX"
 
 
 def _controls(members: Iterable[frozenset[str]]) -> str:

@@ -55,7 +55,7 @@ class KafkaConsumer:
         if missing:  # aiokafka would wait for them, or have them created
             names = ", ".join(sorted(missing))
             raise PermanentError(
-                f"no such topic, or none that we may see: {names}; `callwarden topics create` creates them"
+                f"no such topic, or no permission to see it: {names}; `callwarden topics create` creates them"
             )
         settings = self._clients.settings
         rebalance_ms = max(_REBALANCE_MS, settings.session_timeout_ms)
@@ -214,7 +214,7 @@ class KafkaConsumer:
         if self._silent_s >= _SILENT_S:
             self._silent_s = 0.0
             if fetching_has_ended(self._started):
-                raise PermanentError("fetching has ended by an error in the client")
+                raise PermanentError("fetching has ended with an error in the client")
             raise await self._clients.why(TimeoutError(), f"fetching from {self._clients.servers}")
 
 

@@ -60,7 +60,7 @@ class KafkaReader:
         except KafkaError as error:
             raise translate_error(error, f"reading from {self._clients.servers}") from None
         if fetching_has_ended(client):
-            raise PermanentError("fetching has ended by an error in the client")
+            raise PermanentError("fetching has ended with an error in the client")
         fetched = {}
         for tp, start in self._positions.items():
             stop = position(client, tp)

@@ -13,7 +13,7 @@ from streams.settings.load import Settings, variable
 
 _ENDLESS: Final = "-1"
 _MESSAGE: Final = 1_048_588  # Kafka's own default; panes of the state are cut to fit it
-_IF_MEANT: Final = "\n  If that is meant: as CALLWARDEN_INPUT_RETENTION, for `topics` and for the workers"
+_IF_MEANT: Final = "\n  If it is intended, set CALLWARDEN_INPUT_RETENTION for `topics` and for the workers"
 
 
 class ConfigCheck(Enum):
@@ -21,7 +21,7 @@ class ConfigCheck(Enum):
 
     EXACTLY = "exactly"
     AT_LEAST = "at least"  # -1 is unlimited
-    FREELY = "as one likes"  # only set by `topics create`, never checked
+    FREELY = "freely"  # only set by `topics create`, never checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +89,15 @@ def _kept(policy: str, otherwise: str) -> TopicConfig:
 
 
 _DELETE = _kept("delete", "compaction would drop all but a tenant's newest record")
-_BY_TIME_ALONE = _exactly("retention.bytes", _ENDLESS, "records would go before their time")
-_LOG_TIME = _exactly("message.timestamp.type", "LogAppendTime", "a producer whose clock is wrong would move ours")
-_FITS = _at_least("max.message.bytes", _MESSAGE, "a transaction with a large record would fail, and its partition stop")
+_BY_TIME_ALONE = _exactly("retention.bytes", _ENDLESS, "records would be deleted too early")
+_LOG_TIME = _exactly(
+    "message.timestamp.type", "LogAppendTime", "a producer with a wrong clock would move the partition's clock"
+)
+_FITS = _at_least("max.message.bytes", _MESSAGE, "a transaction with a large record would fail and stop its partition")
 _NEVER_CUT = _exactly(
     "unclean.leader.election.enable",
     "false",
-    "a broker that was behind could become the leader and cut off what was committed",
+    "a broker that is behind could become the leader and truncate committed records",
 )
 
 
@@ -104,7 +106,7 @@ def required_topics(settings: Settings) -> list[RequiredTopic]:
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     inputs = (
         _DELETE,
-        _at_least("retention.ms", settings.input_retention_ms, "what was decided could not be judged again"),
+        _at_least("retention.ms", settings.input_retention_ms, "decisions could not be recomputed"),
         _BY_TIME_ALONE,
         _LOG_TIME,
     )
@@ -112,13 +114,13 @@ def required_topics(settings: Settings) -> list[RequiredTopic]:
     outputs: dict[str, tuple[TopicConfig, ...]] = {
         "control": (
             _DELETE,
-            _at_least("retention.ms", 400 * DAY, "a command could be gone before it is obeyed"),
+            _at_least("retention.ms", 400 * DAY, "a command could expire before a worker reads it"),
             _BY_TIME_ALONE,
             _LOG_TIME,
             _NEVER_CUT,
         ),
         "state": (
-            _kept("compact", "the state would be lost by and by, or never shrink"),
+            _kept("compact", "the state would expire, or never shrink"),
             _FITS,
             _NEVER_CUT,
             # The cleaner skips the newest segment: small segments, so that there is little to read at the start.
@@ -172,10 +174,10 @@ def at_odds(settings: Settings, found: Mapping[str, ExistingTopic]) -> str | Non
         return None
     tool = f"kafka-topics.sh --bootstrap-server {settings.bootstrap_servers}"
     return (
-        "the input topics must have the same number of partitions, and have: "
+        "expected the same number of partitions in all input topics, got "
         f"{', '.join(f'{topic} {count}' for topic, count in counts.items())}.\n"
-        f"  Where one is empty: {tool} --delete --topic TOPIC; then: callwarden topics create. Where none is: new "
-        "ones, by CALLWARDEN_INPUT_PREFIX"
+        f"  If one is empty: {tool} --delete --topic TOPIC; then: callwarden topics create. If none is: use new ones, "
+        "by CALLWARDEN_INPUT_PREFIX"
     )
 
 
@@ -192,8 +194,8 @@ def run_together(settings: Settings, found: Mapping[str, ExistingTopic]) -> str 
     ):
         if prefix[-1:].isalnum() and not any(topic in found for topic in topics):
             return (
-                f"with the prefix `{prefix}` topics would be called {topics[0]}, {topics[1]} and so on; `{prefix}.` "
-                f"would be right, as {variable(field)} or by --{field.replace('_', '-')}"
+                f"with the prefix `{prefix}` topics would be named {topics[0]}, {topics[1]} and so on; expected "
+                f"`{prefix}.`, as {variable(field)} or by --{field.replace('_', '-')}"
             )
     return None
 
@@ -211,7 +213,7 @@ def find_mismatches(
     for topic in wanted:
         existing = found.get(topic.topic)
         if existing is None:
-            faults.append(TopicMismatch(topic.topic, "there is no such topic", "To mend it: callwarden topics create"))
+            faults.append(TopicMismatch(topic.topic, "there is no such topic", "To fix it: callwarden topics create"))
             continue
         if existing.partitions != partitions:
             faults.append(_of_partitions(topic, existing.partitions, partitions, servers, stored is not None))
@@ -223,26 +225,26 @@ def find_mismatches(
 
 
 def _of_partitions(topic: RequiredTopic, are: int, should_be: int, servers: str, stored: bool) -> TopicMismatch:
-    wrong = f"it has {are} partitions, and must have {should_be}, like all the others"
+    wrong = f"it has {are} partitions; expected {should_be}, as in all others"
     tool = f"kafka-topics.sh --bootstrap-server {servers} --topic {topic.topic}"
     if stored and are > should_be:
         read = topic.name in INPUTS or topic.name == "control"
         mend = (
-            f"Kafka takes no partitions away, and what lies in those from {should_be} on is not read: "
+            f"Kafka cannot remove partitions, and records in partitions {should_be} and above are not read: "
             f"callwarden state move, see {GROWN_PAGE}"
             if read
-            else f"Nothing has to be done: those from {should_be} on are not used"
+            else f"No action is needed: partitions {should_be} and above are not used"
         )
         return TopicMismatch(topic.topic, wrong, mend, grown=True)
     if are < should_be and (stored or topic.name not in INPUTS):
-        return TopicMismatch(topic.topic, wrong, f"To mend it: {tool} --alter --partitions {should_be}")
-    why = "a tenant's records would lie in two partitions" if are < should_be else "Kafka takes no partitions away"
+        return TopicMismatch(topic.topic, wrong, f"To fix it: {tool} --alter --partitions {should_be}")
+    why = "a tenant's records would be in two partitions" if are < should_be else "Kafka cannot remove partitions"
     return TopicMismatch(
         topic.topic,
         wrong,
-        f"It cannot be mended where records lie in it: {why}. Then start over under other names, by "
+        f"If it has records, it cannot be fixed: {why}. Then start over under other names, with "
         "CALLWARDEN_INPUT_PREFIX, CALLWARDEN_OUTPUT_PREFIX and CALLWARDEN_APPLICATION_ID.\n"
-        f"  Where it is empty: {tool} --delete; then: callwarden topics create",
+        f"  If it is empty: {tool} --delete; then: callwarden topics create",
     )
 
 
@@ -257,9 +259,9 @@ def _of_configs(
         least = "at least " if config.judged is ConfigCheck.AT_LEAST and config.value != _ENDLESS else ""
         yield TopicMismatch(
             topic,
-            f"{config.name} is {_said(config.name, value)}, and must be {least}{_said(config.name, config.value)}: "
+            f"{config.name} is {_said(config.name, value)}; expected {least}{_said(config.name, config.value)}: "
             f"{config.otherwise}",
-            f"To mend it: {tool} --add-config {config.name}={config.value}",
+            f"To fix it: {tool} --add-config {config.name}={config.value}",
         )
 
 

@@ -59,11 +59,11 @@ class TopicChanges:
     def _restored(self, topic: str) -> str:
         create = "`callwarden topics create` creates it"
         if topic in self._names.inputs:
-            return f"{create}, empty; then accept for each partition what its refusal names"
+            return f"{create}, empty; then run for each partition the command that its error message names"
         if topic == self._names.output("state"):
             return (
                 f"{create}, empty; then `callwarden state import FILE` with the workers stopped, or without an export "
-                "`callwarden accept lost-state` for each partition, as its refusal says"
+                "`callwarden accept lost-state` for each partition, as its error message says"
             )
         return f"{create}, empty"
 

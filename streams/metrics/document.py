@@ -18,7 +18,7 @@ def rewritten(page: str) -> str:
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise MarksError(f"no place for the catalogue; the lines `{BEGIN}` and `{END}` would be right")
+        raise MarksError(f"no place for the catalogue; expected the lines `{BEGIN}` and `{END}`")
     tables = "\n".join(_tables())
     return f"{before}{begin}\n{tables}\n{end}{after}"
 

@@ -69,7 +69,7 @@ class AlreadyReserved(ReviewRefused):
 
     def __init__(self, claim: Reservation, spent_ms: int | None = None) -> None:
         on_its_way = (
-            "it was sent, and nothing has come of it yet"
+            "it was sent, and no decision has followed yet"
             if claim.sent_ms
             else "it is not sent yet: a running `callwarden ledger run` sends it"
         )

@@ -39,7 +39,7 @@ class InterruptedClaims:
             try:
                 sent = await self.finish(steady_s())
             except (TransientError, PermanentError, OffsetOutOfRange) as error:
-                log.warning("interrupted reviews are not sent yet; it is tried again", why=str(error))
+                log.warning("interrupted reviews cannot be sent yet; retrying", why=str(error))
             else:
                 for claim in sent.claims:
                     log.info("interrupted review sent", enforcement_id=claim.enforcement_id, verdict=claim.verdict)

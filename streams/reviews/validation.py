@@ -19,12 +19,12 @@ class ReviewRefused(ValueError):
 def rejection_reason(case: LedgerCase | None, named: str, verdict: Verdict, now_ms: int) -> str | None:
     """Why the evaluator would reject this verdict on the decision ``named``; None if it would accept it."""
     if case is None:
-        return f"{named}: no such decision in the ledger; an id as `callwarden reviews list` shows would be right"
+        return f"{named}: no such decision in the ledger; expected an id as `callwarden reviews list` shows it"
     if case.closing:
         closing = case.closing.data
         what = "lapsed" if closing.kind == "lapse" else "was reversed"
         if named == case.closing.id:
-            return f"{named} is a {closing.kind}, and takes {case.in_force.id} back: it cannot be reviewed"
+            return f"{named} is a {closing.kind} of {case.in_force.id} and cannot be reviewed"
         who = _by(case.review_behind(case.closing))
         return f"{named} {what} at {instant(closing.decided_ms)}{who}; there is nothing to change"
     if verdict == "uphold" and case.status == "final":
@@ -53,7 +53,7 @@ def review_of(case: LedgerCase, verdict: Verdict, reviewer: str, reason: str, no
         "updated_ms": now_ms,
     }
     if not reviewer.strip() or not reason.strip():
-        raise ReviewRefused("who decides, and why, are kept with the verdict: neither may be empty")
+        raise ReviewRefused("reviewer and reason are kept with the verdict; expected neither to be empty")
     try:
         record = codec.convert(fields)
     except codec.InvalidRecordError as error:

@@ -146,7 +146,7 @@ def _within(app: ASGIApp, most_bytes: int) -> ASGIApp:
                 await app(scope, counted, sending)
             if begun or come <= most_bytes:
                 return
-        body = f"413 Content Too Large: at most {most_bytes} bytes would be right\n".encode()
+        body = f"413 Content Too Large: expected at most {most_bytes} bytes\n".encode()
         headers = [
             (b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body)), (b"connection", b"close"),
         ]  # fmt: skip

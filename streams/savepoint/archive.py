@@ -140,8 +140,8 @@ class _Records:
             raise ArchiveError(f"{self._path}: expected what `callwarden state export` writes")
         if header.version != VERSION:
             raise ArchiveError(
-                f"{self._path}: it is of version {header.version}; this release reads version {VERSION}: the release "
-                "that wrote it would be right"
+                f"{self._path}: it has version {header.version}; expected version {VERSION}: use the release that "
+                "wrote it"
             )
         return header
 
@@ -155,18 +155,18 @@ class _Records:
         sha256 = self._sha.digest()
         whole = self._decoded(self._next(), _Lead)
         if not isinstance(whole, _Whole) or whole.sha256 != sha256:
-            raise self._changed("its checksum is another one")
+            raise self._changed("its checksum is wrong")
         if self._read(1):
-            raise self._changed("something stands behind its end")
+            raise self._changed("data follows its end")
 
     def _next(self) -> bytes:
         lead = self._read(_LENGTH)
         length = int.from_bytes(lead, "big")
         if length > _MOST:
-            raise self._changed("a record has no length that there can be")
+            raise self._changed("a record has an impossible length")
         record = self._read(length)
         if len(lead) < _LENGTH or len(record) < length:
-            raise self._changed("it ends in the midst")
+            raise self._changed("it is cut short")
         self._sha.update(lead + record)
         return record
 
@@ -183,4 +183,4 @@ class _Records:
             raise self._changed(str(error)) from None
 
     def _changed(self, why: str) -> ArchiveError:
-        return ArchiveError(f"{self._path}: it is torn or was changed ({why}); an export that is whole would be right")
+        return ArchiveError(f"{self._path}: it is incomplete or was changed ({why}); expected a complete export")

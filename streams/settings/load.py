@@ -110,9 +110,7 @@ def _option(name: str) -> str:
 
 
 def _pem(error: ssl.SSLError) -> str:
-    return (
-        f"not all can be read ({error.reason or error}); files in PEM, the key with its own certificate, would be right"
-    )
+    return f"not all can be read ({error.reason or error}); expected files in PEM, the key with its own certificate"
 
 
 def _of_file(given: GivenSettings) -> Iterator[str]:
@@ -125,8 +123,8 @@ def _of_file(given: GivenSettings) -> Iterator[str]:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
         yield (
-            f"{path}: cannot be read ({why}); the path of a file with lines `name: value` would be right, as {FILE} or "
-            "by --settings"
+            f"{path}: cannot be read ({why}); expected the path of a file with lines `name: value`, as {FILE} or by "
+            "--settings"
         )
         return
     if all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines()):
@@ -139,16 +137,16 @@ def _of_file(given: GivenSettings) -> Iterator[str]:
         yield from map(str, error.faults)
         return
     if not isinstance(source.data, dict):
-        yield f"{path}:1:1: no settings; lines `name: value` would be right"
+        yield f"{path}:1:1: no settings; expected lines `name: value`"
         return
     fields = {_in_file(name): name for name in Settings.model_fields}
     for key, value in source.data.items():
         at = "{}:{}:{}".format(path, *source.keys[(key,)])
         place = "{}:{}:{}".format(path, *source.values[(key,)])
         if key not in fields:
-            yield f"{at}: {key}: unknown; {_nearest(str(key), list(fields))} would be right"
+            yield f"{at}: {key}: unknown; expected {_nearest(str(key), list(fields))}"
         elif isinstance(value, dict | list):
-            yield f"{place}: {key}: one value would be right, as the environment has it"
+            yield f"{place}: {key}: a list or a mapping; expected one value, as in the environment"
         elif value is not None and value != "":
             given.add(fields[key], _as_written(value), place)
 
@@ -171,7 +169,7 @@ def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
             continue
         if _OF_A_SERVICE.search(upper) or value.startswith(("tcp://", "udp://")):
             continue
-        yield f"{name}: unknown; {_nearest(upper, bare, PREFIX)} would be right"
+        yield f"{name}: unknown; expected {_nearest(upper, bare, PREFIX)}"
 
 
 def _nearest(word: str, known: list[str], prefix: str = "") -> str:

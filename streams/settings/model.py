@@ -219,7 +219,7 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"`{format_duration(heartbeat_ms)}` is more than a third of the session timeout "
                 f"({format_duration(session_ms)}): one lost heartbeat would end the session; "
-                f"at most {format_duration(most)} would be right"
+                f"expected at most {format_duration(most)}"
             )
         return heartbeat_ms
 
@@ -228,14 +228,14 @@ class Settings(BaseSettings):
     def _with_ssl_only(cls, path: Path | None, info: ValidationInfo) -> Path | None:
         security = info.data.get("security")
         if path is not None and security in ("PLAINTEXT", "SASL_PLAINTEXT"):
-            raise ValueError(f"{security} uses no certificates; SSL or SASL_SSL as CALLWARDEN_SECURITY would be right")
+            raise ValueError(f"{security} uses no certificates; expected CALLWARDEN_SECURITY=SSL or SASL_SSL")
         return path
 
     @field_validator("ssl_key_file")
     @classmethod
     def _with_certificate_only(cls, path: Path | None, info: ValidationInfo) -> Path | None:
         if path is not None and info.data.get("ssl_cert_file", path) is None:
-            raise ValueError("a key needs its certificate; CALLWARDEN_SSL_CERT_FILE as well would be right")
+            raise ValueError("a key needs its certificate; expected CALLWARDEN_SSL_CERT_FILE, too")
         return path
 
     @field_validator("sasl_mechanism")
@@ -244,8 +244,8 @@ class Settings(BaseSettings):
         open_to_all = mechanism == "PLAIN" and info.data.get("security") == "SASL_PLAINTEXT"
         if open_to_all and info.data.get("sasl_plain_in_clear") == "no":
             raise ValueError(
-                "PLAIN without TLS shows the password to whoever sees the network; SASL_SSL as CALLWARDEN_SECURITY "
-                "would be right, or SCRAM-SHA-512; CALLWARDEN_SASL_PLAIN_IN_CLEAR=yes where that is meant"
+                "PLAIN without TLS sends the password in clear; expected CALLWARDEN_SECURITY=SASL_SSL, or "
+                "SCRAM-SHA-512, or CALLWARDEN_SASL_PLAIN_IN_CLEAR=yes to allow it"
             )
         return mechanism
 
@@ -262,9 +262,9 @@ class Settings(BaseSettings):
     def _with_its_address(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         url = str(info.field_name).replace("_secret", "_url")
         if not secret and info.data.get(url) and info.field_name == "notify_webhook_secret":
-            raise ValueError(f"absent; without it nobody could tell who calls {variable(url)}")
+            raise ValueError(f"absent; expected one: without it the receiver cannot verify who calls {variable(url)}")
         if secret and url in info.data and info.data[url] is None:
-            raise ValueError(f"a secret without its address; {variable(url)} as well would be right")
+            raise ValueError(f"a secret without its address; expected {variable(url)}, too")
         return secret or None
 
     def alertmanagers(self) -> list[SecretStr]:

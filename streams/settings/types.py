@@ -26,7 +26,7 @@ def _duration_reader(least: int, most: int) -> Callable[[object], int]:
         ms = value if isinstance(value, int) else parse_duration(str(value).strip())
         if not least <= ms <= most:
             limits = f"{format_duration(least)} to {format_duration(most)}"
-            raise ValueError(f"`{format_duration(ms)}` is not allowed; {limits} would be right")
+            raise ValueError(f"`{format_duration(ms)}` is not allowed; expected {limits}")
         return ms
 
     return read
@@ -49,7 +49,7 @@ def whole(least: int, most: int) -> BeforeValidator:
     def read(value: object) -> int:
         text = str(value).strip()
         if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
-            raise ValueError(f"`{text}` is not allowed; a whole number from {least} to {most} would be right")
+            raise ValueError(f"`{text}` is not allowed; expected a whole number from {least} to {most}")
         return int(text)
 
     return BeforeValidator(read)
@@ -61,9 +61,9 @@ def _moment(value: object) -> int | None:
     try:
         ms = parse_moment(str(value).strip())
     except ValueError as error:
-        raise ValueError(f"`{value}` is no time: {error}") from None
+        raise ValueError(f"`{value}` is not a time: {error}") from None
     if not _YEAR_1990_MS <= ms < _YEAR_2100_MS:
-        raise ValueError(f"`{value}` is not allowed; a time in the years 1990 to 2099 would be right")
+        raise ValueError(f"`{value}` is not allowed; expected a time in the years 1990 to 2099")
     return ms
 
 
@@ -73,7 +73,7 @@ def decimal(least: float, most: float) -> BeforeValidator:
     def read(value: object) -> float:
         text = str(value).strip()
         if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) or not least <= float(text) <= most:
-            raise ValueError(f"`{text}` is not allowed; a number from {least:g} to {most:g} would be right")
+            raise ValueError(f"`{text}` is not allowed; expected a number from {least:g} to {most:g}")
         return float(text)
 
     return BeforeValidator(read)
@@ -85,7 +85,7 @@ def one_of(*choices: str, change: Callable[[str], str] = str.upper) -> BeforeVal
     def read(value: object) -> str:
         chosen = change(str(value).strip())
         if chosen not in choices:
-            raise ValueError(f"`{value}` is unknown; one of {', '.join(choices)} would be right")
+            raise ValueError(f"`{value}` is unknown; expected one of {', '.join(choices)}")
         return chosen
 
     return BeforeValidator(read)
@@ -94,7 +94,7 @@ def one_of(*choices: str, change: Callable[[str], str] = str.upper) -> BeforeVal
 def _name(value: object) -> str:
     text = str(value)
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", text):
-        raise ValueError(f"`{text}` is no name for Kafka; 1 to 200 of letters, digits, `.`, `_` and `-` would be right")
+        raise ValueError(f"`{text}` is not a Kafka name; expected 1 to 200 of letters, digits, `.`, `_` and `-`")
     return text
 
 
@@ -102,7 +102,7 @@ def _topic_prefix(value: object) -> str:
     text, most = str(value), _LONGEST_TOPIC - _OURS
     if not re.fullmatch(rf"[A-Za-z0-9._-]{{0,{most}}}", text):
         raise ValueError(
-            f"`{text}` cannot begin a topic's name; at most {most} of letters, digits, `.`, `_` and `-` would be right"
+            f"`{text}` cannot begin a topic's name; expected at most {most} of letters, digits, `.`, `_` and `-`"
         )
     return text
 
@@ -112,7 +112,7 @@ def _servers(value: object) -> str:
     for server in servers:
         _, _, port = server.rpartition(":")
         if not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}", server) or not 0 < int(port) < 65536:
-            raise ValueError(f"`{server}` is no server; HOST:PORT would be right, several parted by commas")
+            raise ValueError(f"`{server}` is not a server; expected HOST:PORT, several separated by commas")
     return ",".join(servers)
 
 
@@ -121,7 +121,7 @@ def _file(value: object) -> Path | None:
         return None
     path = Path(str(value))
     if not path.is_file():
-        raise ValueError(f"`{path}` is no file that can be seen here; the path of a file would be right")
+        raise ValueError(f"`{path}` is not an existing file; expected the path of a file")
     return path
 
 
@@ -130,7 +130,7 @@ def _appended(value: object) -> Path | None:
         return None
     path = Path(str(value))
     if path.is_dir() or not path.absolute().parent.is_dir():
-        raise ValueError(f"`{path}` cannot be a file; the path of one in a folder that is there would be right")
+        raise ValueError(f"`{path}` cannot be a file; expected a path in an existing folder")
     return path
 
 
@@ -139,7 +139,7 @@ def _database(value: object) -> SecretStr:
     if not re.fullmatch(r"sqlite:///(?!:memory:)[^?]+|postgresql://\S+", text):
         # Not shown: it may hold a password.
         raise ValueError(
-            "no address of a database; sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME would be right"
+            "not the address of a database; expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
         )
     return SecretStr(text)
 
@@ -147,7 +147,7 @@ def _database(value: object) -> SecretStr:
 def _web(value: object) -> SecretStr | None:
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "").strip()
     if text and not re.fullmatch(r"https?://[^\s/?#]+([/?]\S*)?", text):
-        raise ValueError("no address of the web; https://HOST/PATH would be right")  # not shown: it holds a key
+        raise ValueError("not a web address; expected https://HOST/PATH")  # not shown: it holds a key
     return SecretStr(text) if text else None
 
 
@@ -162,7 +162,7 @@ def _webs(value: object) -> SecretStr | None:
 def _link(value: object) -> str | None:
     text = str(value or "").strip()
     if text and not (re.fullmatch(r"https?://\S+", text) and "{tenant}" in text):
-        raise ValueError(f"`{text}` leads to no tenant; https://HOST/.../{{tenant}} would be right")
+        raise ValueError(f"`{text}` is not a link to a tenant; expected https://HOST/.../{{tenant}}")
     return text or None
 
 

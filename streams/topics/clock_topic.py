@@ -35,7 +35,11 @@ async def journal_entries(
             at = f"{clock.topic}-{clock.partition} offset {offset}"
             if offset in fetched.unreadable:
                 # No release writes such a record: another program did.
-                log.warning("passed over: no note", at=at, why=fetched.unreadable[offset].reason)
+                log.warning(
+                    "skipped a record of the clock topic that is not a note",
+                    at=at,
+                    why=fetched.unreadable[offset].reason,
+                )
                 continue
             try:
                 source, note = decode_note(value or b"")

@@ -126,7 +126,7 @@ def apply_command(
         case SkipCommand():
             source = names.source(command.topic)
             if source is None:
-                return f"topic {command.topic!r} is no input; expected one of {', '.join(names.inputs)}"
+                return f"topic {command.topic!r} is not an input; expected one of {', '.join(names.inputs)}"
             return partition.sources.skip(source, command.offset, command.reason, command.by, command.at_ms)
         case EndOutageCommand():
             partition.sources.end_outage(command.reason, command.by, command.at_ms)
@@ -134,7 +134,7 @@ def apply_command(
         case PolicyCommand():
             size = len(msgspec.json.encode(command.policy))
             if size > MAX_POLICY_BYTES:
-                return f"the policy has {size:,} bytes, resolved; expected at most {MAX_POLICY_BYTES:,}: it is noted"
+                return f"the policy has {size:,} bytes, resolved; expected at most {MAX_POLICY_BYTES:,}"
             told = command.reason, command.by, command.at_ms
             return partition.switch(command.policy, command.sha256, command.from_ms, *told)
         case WithdrawCommand():
@@ -142,7 +142,9 @@ def apply_command(
         case AcceptCommand():
             if command in accepted:
                 return None
-            return f"{command.what} at offset {command.offset}: there is no such loss; expected what a refusal names"
+            return (
+                f"{command.what} at offset {command.offset}: there is no such loss; expected that of the error message"
+            )
         case str():
             return command
 

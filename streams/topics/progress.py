@@ -62,8 +62,7 @@ async def decided(cluster: Cluster, names: TopicNames) -> DecidedEvents:
     counts = await cluster.partitions([enforcement, state])
     if missing := [topic for topic in (enforcement, state) if topic not in counts]:
         raise PermanentError(
-            f"there is no topic {', '.join(missing)}; an output prefix as workers have it, with the dot that it ends "
-            f"in, would be right"
+            f"there is no topic {', '.join(missing)}; expected the output prefix of workers, with the dot at its end"
         )
     numbers = range(counts[enforcement])
     # Read the heads first: the events up to them are in the log by then.

@@ -44,7 +44,9 @@ async def read_entries(cluster: Cluster, state: TP, start: int, end: int, entrie
                 import structlog  # imported here: rarely needed, and commands would wait for it
 
                 log = structlog.get_logger("callwarden")
-                log.warning("passed over: no entry of the state, somebody else writes there", at=at)
+                log.warning(
+                    "skipped a record that is not an entry of the state: another program writes to the topic", at=at
+                )
                 continue
             if value is None:
                 entries.pop(name, None)

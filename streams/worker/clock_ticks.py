@@ -79,7 +79,7 @@ class ClockTicks:
         except (TransientError, PermanentError) as error:
             self._why = str(error)
             if isinstance(error, PermanentError):
-                self._tell("the clock log takes no tick; clocks of silent sources stand", why=self._why)
+                self._tell("no tick reaches the clock topic; clocks of silent sources stand still", why=self._why)
             return
         context.broker_clock.tick(sent, self._moment(), broker_ms)
         self._waits_told = waits

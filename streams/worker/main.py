@@ -57,7 +57,7 @@ async def partition_count(
     faults = find_mismatches(settings, found, stored)
     grown = [fault for fault in faults if fault.grown]
     if len(grown) < len(faults):
-        raise PermanentError(f"the topics are not as they must be\n{describe_mismatches(faults)}")
+        raise PermanentError(f"topics are misconfigured\n{describe_mismatches(faults)}")
     for fault in grown:
         log.warning("a topic has more partitions than the state", topic=fault.topic, why=fault.wrong, mend=fault.mend)
     return partitions_for(settings, found, stored)
@@ -95,7 +95,7 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
         # It could not be changed later.
         raise PermanentError(
             f"{variable('enforce_from_ms')} is more than {format_duration(_FAR_MS)} ahead, and until then nothing "
-            "would be decided; a time that is nearer would be right"
+            "would be decided; expected an earlier time"
         )
     collect_seldom()
     share_memory()
@@ -177,9 +177,9 @@ async def _serve(app: faust.App, stopping: asyncio.Event) -> None:
     except OSError as error:
         await app.stop()
         raise PermanentError(
-            f"/healthz, /readyz and /metrics cannot be served at {app.conf.web_bind}:{app.conf.web_port}: "
-            f"{error.strerror or error}; a free CALLWARDEN_WEB_PORT, at an address of this machine as "
-            "CALLWARDEN_WEB_HOST, would be right"
+            f"cannot listen on {app.conf.web_bind}:{app.conf.web_port} for /healthz, /readyz and /metrics: "
+            f"{error.strerror or error}; expected a free port as CALLWARDEN_WEB_PORT and an address of this machine as "
+            "CALLWARDEN_WEB_HOST"
         ) from None
     told = asyncio.create_task(stopping.wait())
     ended = asyncio.create_task(app.wait_until_stopped())

@@ -40,9 +40,9 @@ class TopicGuard:
         if watch.faults != before:
             self._context.telemetry.topic_faults(len(watch.faults))
             for why in watch.faults:
-                log.error("a topic is not as it must be", why=why)
+                log.error("a topic is misconfigured", why=why)
             if not watch.faults:
-                log.info("all topics are as they must be")
+                log.info("all topics are configured correctly")
         for owner in [self._owners[number] for number in sorted(self._assigned)]:
             number = owner.number
             if watch.halting:

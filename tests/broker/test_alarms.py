@@ -209,7 +209,7 @@ async def test_a_watermark_that_is_stuck_moves_when_the_source_that_holds_it_is_
         assert await fires(alarms, "CallwardenNoRecords")
         await sender.send(next(calls))
         await is_quiet(alarms, "CallwardenNoRecords")
-        assert "as it must be: " in await asyncio.to_thread(callwarden, platform.environment, "audit")
+        assert "as expected: " in await asyncio.to_thread(callwarden, platform.environment, "audit")
         await ends_well(platform, fleet)
 
 
@@ -240,7 +240,7 @@ async def test_a_source_that_is_late_and_goes_on_is_told_until_it_has_caught_up(
             await is_quiet(alarms, "CallwardenSourceBehind")
             banned = 'sum(callwarden_decisions_total{rule="verified_fraud_complaint"})'
             await until(lambda: alarms.value(banned), "what waited is decided")
-        assert "as it must be: " in await asyncio.to_thread(callwarden, platform.environment, "audit")
+        assert "as expected: " in await asyncio.to_thread(callwarden, platform.environment, "audit")
         await ends_well(platform, fleet)
 
 

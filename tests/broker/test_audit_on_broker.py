@@ -119,7 +119,7 @@ async def test_an_audit_proves_what_was_decided_and_finds_what_was_changed(platf
             ("invented", invented): [],
             ("headers", bare): ["header content-type"],
         }
-        assert "NOT as it must be: 4 differences, 3 of them of decisions" in await run(
+        assert "NOT as expected: 4 differences, 3 of them of decisions" in await run(
             "audit", "--output-prefix", "copy.", status=1
         )
 

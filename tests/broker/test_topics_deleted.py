@@ -34,7 +34,7 @@ def noticed(worker: Worker, topic: str) -> None:
     wait_for(lambda: worker.get("/readyz")[1].startswith(first), f"{topic} is missed")
     wait_for(lambda: worker.owned("unfit") == _ALL, "every partition stands still")
     assert worker.metric("callwarden_topic_faults") == 1
-    told = [line["why"] for line in worker.said() if line["event"] == "a topic is not as it must be"]
+    told = [line["why"] for line in worker.said() if line["event"] == "a topic is misconfigured"]
     assert [why.startswith(first) for why in told[-1:]] == [True]
     assert (worker.running, worker.get("/healthz")) == (True, (200, "ok\n"))
 
@@ -81,7 +81,7 @@ async def test_topics_of_ours_that_were_deleted_are_named_and_the_runbook_leads_
         await asyncio.to_thread(noticed, worker, names.output("control"))
         await run("topics", "create")
         await asyncio.to_thread(works_again, worker)
-        assert worker.times_said("all topics are as they must be") == 1
+        assert worker.times_said("all topics are configured correctly") == 1
         await decide()
 
         await run("state", "export", "--out", export)

@@ -79,15 +79,15 @@ async def test_a_mismatch_is_status_1_and_a_worker_does_not_start(address: str) 
     status, _, said = callwarden("topics", "check")
     assert status == 1
     for line in (
-        "cleanup.policy is compact, and must be delete",
-        "retention.ms is 604800000 (7d), and must be -1",
-        "unclean.leader.election.enable is true, and must be false",
+        "cleanup.policy is compact; expected delete",
+        "retention.ms is 604800000 (7d); expected -1",
+        "unclean.leader.election.enable is true; expected false",
     ):
         assert f"{callwarden.prefix}enforcement: {line}" in said
     status, _, refused = callwarden("worker", "--port", str(free_ports(1)[0]))
     assert status == 2
     error = json.loads(refused)["error"]
-    assert "the topics are not as they must be" in error
+    assert "topics are misconfigured" in error
     assert said.strip() in error
 
 
@@ -98,7 +98,7 @@ async def test_the_platforms_own_topics_say_how_many_partitions(address: str) ->
     assert status == 1
     assert f"created {callwarden.prefix}state: 4 partitions" in said
     assert f"{callwarden.prefix}cdr: message.timestamp.type is CreateTime" in wrong
-    assert "partitions, and must have" not in wrong
+    assert "partitions; expected" not in wrong
     await configure(address, f"{callwarden.prefix}cdr", message_timestamp_type="LogAppendTime", retention_ms="-1")
     assert callwarden("topics", "check")[0] == 0
 
@@ -110,8 +110,8 @@ async def test_a_partition_count_that_is_not_the_states_is_refused(address: str)
     status, said, wrong = callwarden("topics", "create", "--replication-factor", "1")
     assert status == 1
     assert f"created {callwarden.prefix}alerts: 2 partitions" in said
-    assert f"{callwarden.prefix}cdr: it has 3 partitions, and must have 2, like all the others" in wrong
-    assert "It cannot be mended where records lie in it" in wrong
+    assert f"{callwarden.prefix}cdr: it has 3 partitions; expected 2, as in all others" in wrong
+    assert "If it has records, it cannot be fixed" in wrong
 
 
 async def test_nothing_is_made_beside_inputs_that_differ(address: str) -> None:
@@ -120,7 +120,7 @@ async def test_nothing_is_made_beside_inputs_that_differ(address: str) -> None:
     await make(address, f"{callwarden.prefix}reviews", 2)
     status, said, wrong = callwarden("topics", "create", "--replication-factor", "1")
     assert (status, said) == (1, "")
-    assert "no topic was created: the input topics must have the same number of partitions" in wrong
+    assert "no topic was created: expected the same number of partitions in all input topics" in wrong
     assert f"{callwarden.prefix}cdr 3, {callwarden.prefix}reviews 2" in wrong
     assert f"{callwarden.prefix}state" in callwarden("topics", "check")[2], "it was made"
 
@@ -129,7 +129,7 @@ def test_no_topics_are_made_whose_names_would_run_together(address: str) -> None
     callwarden = Callwarden(address)
     status, said, wrong = callwarden("topics", "create", "--replication-factor", "1", "--output-prefix", "canary")
     assert (status, said) == (1, "")
-    assert "no topic was created: with the prefix `canary` topics would be called canarycontrol" in wrong
+    assert "no topic was created: with the prefix `canary` topics would be named canarycontrol" in wrong
     assert "all 13" not in callwarden("topics", "check")[1], "it made those of the inputs"
 
 

@@ -24,14 +24,14 @@ def billing(folder: Path, *arguments: str, **environment: str) -> tuple[int, str
     [
         ([], {}, "no token is set; expected CALLWARDEN_BILLING_TOKEN_FILE, a file with one token per line, or CALL"),
         ([], {"BILLING_TOKEN": "hunter2"}, "CALLWARDEN_BILLING_TOKEN: not a token; expected 16 to 512 letters"),
-        ([], {"BILLING_TOKEN_FILE": "absent"}, "`absent` is no file"),
-        ([], {"BILLING_AUTH": "no"}, "CALLWARDEN_BILLING_AUTH: `no` is unknown; one of token, none would be right"),
+        ([], {"BILLING_TOKEN_FILE": "absent"}, "`absent` is not an existing file"),
+        ([], {"BILLING_AUTH": "no"}, "CALLWARDEN_BILLING_AUTH: `no` is unknown; expected one of token, none"),
         (
             [],
             {"BILLING_AUTH": "none", "WEB_HOST": "0.0.0.0"},
             "CALLWARDEN_BILLING_AUTH=none lets everybody query who can reach 0.0.0.0; expected tokens, or a loop",
         ),
-        ([], {"BILLING_TOKEN": TOKEN, "BILLING_DATABASE": "x"}, "CALLWARDEN_BILLING_DATABASE: no address"),
+        ([], {"BILLING_TOKEN": TOKEN, "BILLING_DATABASE": "x"}, "CALLWARDEN_BILLING_DATABASE: not the address"),
         ([], {"BILLING_STALE_AFTER": "0s"}, "CALLWARDEN_BILLING_STALE_AFTER: "),
         (["--accept-loss", *AT], {"BILLING_TOKEN": TOKEN}, "--reason: expected with --accept-loss and with"),
         (["--reason", "why"], {"BILLING_TOKEN": TOKEN}, "--reason: expected with --accept-loss and with"),

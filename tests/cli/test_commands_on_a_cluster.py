@@ -135,5 +135,5 @@ def test_a_policy_is_not_applied_without_a_reason_and_nobody_is_asked_before(nob
 
 
 def test_a_setting_that_is_wrong_is_status_2() -> None:
-    wanted = "--bootstrap: `here` is no server; HOST:PORT would be right, several parted by commas\n"
+    wanted = "--bootstrap: `here` is not a server; expected HOST:PORT, several separated by commas\n"
     assert callwarden("end-outage", "--reason", "r", "--bootstrap", "here") == (2, wanted)

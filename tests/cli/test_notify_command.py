@@ -73,7 +73,7 @@ def test_wrong_settings_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
     status, said = run("--test")
     assert (status, said) == (
         2,
-        "CALLWARDEN_NOTIFY_WECOM_URL: no address of the web; https://HOST/PATH would be right\n",
+        "CALLWARDEN_NOTIFY_WECOM_URL: not a web address; expected https://HOST/PATH\n",
     )
 
 

@@ -210,4 +210,4 @@ def test_strangers_in_the_state_and_the_clock_log_are_passed_over() -> None:
         await agreed(world)
 
     logs: list[Any] = play(world, go)
-    assert any("no entry of the state" in line["event"] for line in logs)
+    assert any("not an entry of the state" in line["event"] for line in logs)

@@ -44,7 +44,7 @@ def test_a_canary_under_productions_id_is_refused_while_production_is_at_work(be
     settings = load({"output_prefix": "canary.", "application_id": "callwarden"})
     why = startup_fault(settings, group(PRODUCTION), group(PRODUCTION), begun)
     assert why is not None
-    assert "they listen to callwarden.control, and not to canary.control" in why
+    assert "they listen to callwarden.control; expected canary.control" in why
     assert "then it follows CALLWARDEN_OUTPUT_PREFIX" in why
 
 
@@ -71,4 +71,4 @@ def test_workers_that_were_begun_without_an_id_of_their_own_are_not_joined_under
     """Before the id followed the prefix they were in the usual group."""
     why = startup_fault(load({"output_prefix": "canary."}), NOBODY, group(CANARY), begun=True)
     assert why is not None
-    assert "CALLWARDEN_APPLICATION_ID=callwarden would be right" in why
+    assert "expected CALLWARDEN_APPLICATION_ID=callwarden" in why

@@ -23,26 +23,26 @@ def faults(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
 )
 def test_an_address_that_is_none_is_said_without_it(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     said = faults(monkeypatch, **{name: url})
-    assert said == f"CALLWARDEN_NOTIFY_{name}: no address of the web; https://HOST/PATH would be right"
+    assert said == f"CALLWARDEN_NOTIFY_{name}: not a web address; expected https://HOST/PATH"
 
 
 def test_a_webhook_needs_its_secret_and_a_secret_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
     said = faults(monkeypatch, WEBHOOK_URL="https://hook.example/", DINGTALK_SECRET=SECRET)
     assert "CALLWARDEN_NOTIFY_WEBHOOK_SECRET: absent" in said
     assert "CALLWARDEN_NOTIFY_DINGTALK_SECRET: a secret without its address" in said
-    assert "CALLWARDEN_NOTIFY_DINGTALK_URL as well would be right" in said
+    assert "expected CALLWARDEN_NOTIFY_DINGTALK_URL, too" in said
 
 
 @pytest.mark.parametrize(
     ("name", "value", "right"),
     [
-        ("SEVERITY", "fatal", "one of info, warning, critical would be right"),
-        ("DELAY", "2d", "0s to 24h would be right"),
+        ("SEVERITY", "fatal", "expected one of info, warning, critical"),
+        ("DELAY", "2d", "expected 0s to 24h"),
         ("QUIET", "5", "did you mean `5s`?"),
-        ("PER_MINUTE", "21", "a whole number from 2 to 20 would be right"),
-        ("SUMMARY_HOUR", "24", "a whole number from 0 to 23 would be right"),
-        ("LINK", "https://console.example/", "{tenant} would be right"),
-        ("DINGDONG_URL", "x", "would be right"),
+        ("PER_MINUTE", "21", "expected a whole number from 2 to 20"),
+        ("SUMMARY_HOUR", "24", "expected a whole number from 0 to 23"),
+        ("LINK", "https://console.example/", "expected https://HOST/.../{tenant}"),
+        ("DINGDONG_URL", "x", "unknown; expected "),
     ],
 )
 def test_what_would_be_right_is_said(name: str, value: str, right: str, monkeypatch: pytest.MonkeyPatch) -> None:

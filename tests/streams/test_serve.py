@@ -158,7 +158,7 @@ def test_a_port_that_is_taken_is_told_with_the_setting_that_names_another() -> N
         port = str(taken.getsockname()[1])
         status, said = run(ENDS, "pass", "--port", port)
     assert (status, len(said.splitlines())) == (2, 1)
-    assert f"cannot be served at 127.0.0.1:{port}" in said
+    assert f"cannot listen on 127.0.0.1:{port}" in said
     assert "CALLWARDEN_WEB_PORT" in said
 
 

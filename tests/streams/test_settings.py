@@ -56,7 +56,7 @@ def test_the_heartbeat_alone_may_be_given_in_milliseconds(given: dict[str, str])
     assert load().heartbeat_ms == 250
     given["HEARTBEAT"], given["IDLE_AFTER"] = "99ms", "30000ms"
     assert faults({}) == [
-        "CALLWARDEN_HEARTBEAT: `99ms` is not allowed; 100ms to 10m would be right",
+        "CALLWARDEN_HEARTBEAT: `99ms` is not allowed; expected 100ms to 10m",
         "CALLWARDEN_IDLE_AFTER: `30000ms` is no duration: a whole number and s, m, h or d, like `90s`, `5m`, `24h`, "
         "`30d`",
     ]
@@ -91,7 +91,7 @@ def test_a_time_is_read_with_its_zone_and_shown_as_it_is_meant(given: dict[str, 
     [
         ("2026-12-01T08:00:00", "expected a time zone, such as 2026-12-01T08:00:00Z"),
         ("tomorrow", "expected RFC 3339"),
-        ("1796083200", "a time in the years 1990 to 2099 would be right"),
+        ("1796083200", "expected a time in the years 1990 to 2099"),
     ],
 )
 def test_another_time_is_no_time(given: dict[str, str], text: str, wrong: str) -> None:
@@ -138,7 +138,7 @@ def test_other_peoples_variables_are_not_ours(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_no_name_that_nobody_reads_is_passed_over(monkeypatch: pytest.MonkeyPatch, name: str, right: str) -> None:
     monkeypatch.setenv(name, "kafka:9092")
-    assert faults() == [f"{name}: unknown; {right} would be right"]
+    assert faults() == [f"{name}: unknown; expected {right}"]
 
 
 def test_variables_that_are_no_settings_are_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,39 +164,39 @@ def test_all_faults_come_at_once_each_with_what_would_be_right(given: dict[str, 
     given["IDLE_AFTER"] = "30"
     given["PARTITIONS"] = "0"
     assert faults({"outage_grace_ms": "4", "bootstrap_servers": None, "web_port": "http"}) == [
-        "CALLWARDEN_SASL_PASWORD: unknown; CALLWARDEN_SASL_PASSWORD would be right",
-        "CALLWARDEN_BOOTSTRAP_SERVERS: `kafka` is no server; HOST:PORT would be right, several parted by commas",
+        "CALLWARDEN_SASL_PASWORD: unknown; expected CALLWARDEN_SASL_PASSWORD",
+        "CALLWARDEN_BOOTSTRAP_SERVERS: `kafka` is not a server; expected HOST:PORT, several separated by commas",
         "CALLWARDEN_SASL_USER: absent; SASL_SSL needs CALLWARDEN_SASL_USER and CALLWARDEN_SASL_PASSWORD",
         "CALLWARDEN_SASL_PASSWORD: absent; SASL_SSL needs CALLWARDEN_SASL_USER and CALLWARDEN_SASL_PASSWORD",
         "CALLWARDEN_HEARTBEAT: `3s` is more than a third of the session timeout (6s): one lost heartbeat would end "
-        "the session; at most 2s would be right",
-        "CALLWARDEN_POLICY: `/no/policy.yaml` is no file that can be seen here; the path of a file would be right",
+        "the session; expected at most 2s",
+        "CALLWARDEN_POLICY: `/no/policy.yaml` is not an existing file; expected the path of a file",
         "CALLWARDEN_IDLE_AFTER: `30` is no duration: a whole number and s, m, h or d, like `90s`, `5m`, `24h`, "
         "`30d`; did you mean `30s`?",
         "--outage-grace: `4` is no duration: a whole number and s, m, h or d, like `90s`, `5m`, `24h`, `30d`; did "
         "you mean `4s`?",
-        "--port: `http` is not allowed; a whole number from 1 to 65535 would be right",
-        "CALLWARDEN_PARTITIONS: `0` is not allowed; a whole number from 1 to 10000 would be right",
+        "--port: `http` is not allowed; expected a whole number from 1 to 65535",
+        "CALLWARDEN_PARTITIONS: `0` is not allowed; expected a whole number from 1 to 10000",
     ]
 
 
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("BOOTSTRAP_SERVERS", "kafka:0", "`kafka:0` is no server"),
-        ("BOOTSTRAP_SERVERS", "kafka:9092,,", "`` is no server"),
-        ("BOOTSTRAP_SERVERS", "SSL://kafka:9092", "HOST:PORT would be right"),
-        ("SECURITY", "TLS", "one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL would be right"),
-        ("SASL_MECHANISM", "GSSAPI", "one of SCRAM-SHA-512, SCRAM-SHA-256, PLAIN would be right"),
-        ("PARTITIONER", "random", "one of murmur2, crc32 would be right"),
-        ("APPLICATION_ID", "call warden", "`call warden` is no name for Kafka"),
+        ("BOOTSTRAP_SERVERS", "kafka:0", "`kafka:0` is not a server"),
+        ("BOOTSTRAP_SERVERS", "kafka:9092,,", "`` is not a server"),
+        ("BOOTSTRAP_SERVERS", "SSL://kafka:9092", "expected HOST:PORT"),
+        ("SECURITY", "TLS", "expected one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
+        ("SASL_MECHANISM", "GSSAPI", "expected one of SCRAM-SHA-512, SCRAM-SHA-256, PLAIN"),
+        ("PARTITIONER", "random", "expected one of murmur2, crc32"),
+        ("APPLICATION_ID", "call warden", "`call warden` is not a Kafka name"),
         ("APPLICATION_ID", "", None),
         ("OUTPUT_PREFIX", "calls/", "`calls/` cannot begin a topic's name"),
-        ("OUTPUT_PREFIX", "x" * 240, "cannot begin a topic's name; at most 238"),
-        ("SESSION_TIMEOUT", "5s", "`5s` is not allowed; 6s to 30m would be right"),
-        ("SSL_CA_FILE", "/no/ca.pem", "no file that can be seen here"),
-        ("INPUT_RETENTION", "10m", "`10m` is not allowed; 1h to 36500d would be right"),
-        ("REPLICATION_FACTOR", "-1", "a whole number from 1 to 100 would be right"),
+        ("OUTPUT_PREFIX", "x" * 240, "cannot begin a topic's name; expected at most 238"),
+        ("SESSION_TIMEOUT", "5s", "`5s` is not allowed; expected 6s to 30m"),
+        ("SSL_CA_FILE", "/no/ca.pem", "not an existing file"),
+        ("INPUT_RETENTION", "10m", "`10m` is not allowed; expected 1h to 36500d"),
+        ("REPLICATION_FACTOR", "-1", "expected a whole number from 1 to 100"),
     ],
 )
 def test_each_mistake_is_named(given: dict[str, str], name: str, value: str, says: str | None) -> None:
@@ -214,16 +214,14 @@ def test_certificates_need_tls_and_a_key_its_certificate(given: dict[str, str], 
     there.write_text("no certificate")
     given["SSL_CA_FILE"] = str(there)
     assert faults() == [
-        "CALLWARDEN_SSL_CA_FILE: PLAINTEXT uses no certificates; SSL or SASL_SSL as CALLWARDEN_SECURITY would be right"
+        "CALLWARDEN_SSL_CA_FILE: PLAINTEXT uses no certificates; expected CALLWARDEN_SECURITY=SSL or SASL_SSL"
     ]
     given["SECURITY"] = "SSL"
     (fault,) = faults()
     assert "not all can be read" in fault
     assert "files in PEM" in fault
     given["SSL_KEY_FILE"] = str(there)
-    assert faults() == [
-        "CALLWARDEN_SSL_KEY_FILE: a key needs its certificate; CALLWARDEN_SSL_CERT_FILE as well would be right"
-    ]
+    assert faults() == ["CALLWARDEN_SSL_KEY_FILE: a key needs its certificate; expected CALLWARDEN_SSL_CERT_FILE, too"]
 
 
 def test_a_key_that_is_not_the_certificates_is_a_fault(given: dict[str, str], tmp_path: Path) -> None:
@@ -335,13 +333,13 @@ def test_an_empty_file_gives_nothing(written: Callable[[str], str]) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("idle_aftr: 90s", "1:1: idle_aftr: unknown; idle_after would be right"),
-        ("CALLWARDEN_IDLE_AFTER: 90s", "1:1: CALLWARDEN_IDLE_AFTER: unknown; idle_after would be right"),
-        ("lateness: 90s", "1:1: lateness: unknown; one that docs/reference/settings.md lists would be right"),
+        ("idle_aftr: 90s", "1:1: idle_aftr: unknown; expected idle_after"),
+        ("CALLWARDEN_IDLE_AFTER: 90s", "1:1: CALLWARDEN_IDLE_AFTER: unknown; expected idle_after"),
+        ("lateness: 90s", "1:1: lateness: unknown; expected one that docs/reference/settings.md lists"),
         ("web_port: 1\nidle_after: 30", "2:13: idle_after: `30` is no duration"),
-        ("partitions: [8]", "1:13: partitions: one value would be right"),
-        ("partitions: true", "1:13: partitions: `true` is not allowed; a whole number from 1 to 10000 would be right"),
-        ("- partitions", "1:1: no settings; lines `name: value` would be right"),
+        ("partitions: [8]", "1:13: partitions: a list or a mapping; expected one value"),
+        ("partitions: true", "1:13: partitions: `true` is not allowed; expected a whole number from 1 to 10000"),
+        ("- partitions", "1:1: no settings; expected lines `name: value`"),
         ("policy: a\npolicy: b", "2:1: "),
         ("policy: [", "not YAML"),
         ("a: 1\n---\nb: 2", "a second document"),
@@ -361,7 +359,10 @@ def test_a_fault_of_the_file_is_told_with_line_and_column(written: Callable[[str
             "web_port: 1\nsecurity: SASL_SSL\nsasl_password: x",
             ["2:11: sasl_user: absent; SASL_SSL needs CALLWARDEN_SASL_USER and CALLWARDEN_SASL_PASSWORD"],
         ),
-        ("notify_webhook_url: http://a/b", ["1:21: notify_webhook_secret: absent; without it nobody could tell"]),
+        (
+            "notify_webhook_url: http://a/b",
+            ["1:21: notify_webhook_secret: absent; expected one: without it the receiver cannot"],
+        ),
         ("security: SSL\nssl_ca_file: {pem}", ["2:14: ssl_ca_file: not all can be read"]),
     ],
 )
@@ -385,15 +386,15 @@ def test_a_file_that_cannot_be_read_is_told_by_its_name(
     given["SETTINGS"] = str(tmp_path / name)
     (fault,) = faults()
     assert fault.startswith(f"{tmp_path / name}: cannot be read ({why}); ")
-    assert fault.endswith("would be right, as CALLWARDEN_SETTINGS or by --settings")
+    assert fault.endswith("`name: value`, as CALLWARDEN_SETTINGS or by --settings")
 
 
 def test_a_password_does_not_go_in_clear_unless_that_is_asked_for(given: dict[str, str]) -> None:
     given["SASL_MECHANISM"], given["SASL_USER"], given["SASL_PASSWORD"] = "plain", "warden", "hunter2"
     given["SECURITY"] = "SASL_PLAINTEXT"
     (fault,) = faults()
-    assert fault.startswith("CALLWARDEN_SASL_MECHANISM: PLAIN without TLS shows the password")
-    assert "SASL_SSL as CALLWARDEN_SECURITY would be right" in fault
+    assert fault.startswith("CALLWARDEN_SASL_MECHANISM: PLAIN without TLS sends the password")
+    assert "expected CALLWARDEN_SECURITY=SASL_SSL, or" in fault
     given["SASL_PLAIN_IN_CLEAR"] = "yes"
     assert load().sasl_mechanism == "PLAIN"
     given["SASL_PLAIN_IN_CLEAR"], given["SECURITY"] = "no", "SASL_SSL"
@@ -452,4 +453,4 @@ def test_the_command_shows_them_and_ends_with_2_where_one_is_wrong(tmp_path: Pat
     path.write_text("web_prt: 7000\n")
     wrong = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert wrong.stderr == f"{path}:1:1: web_prt: unknown; web_port would be right\n"
+    assert wrong.stderr == f"{path}:1:1: web_prt: unknown; expected web_port\n"

@@ -57,11 +57,11 @@ def only(found: dict[str, ExistingTopic]) -> TopicMismatch:
     [
         (
             {"output_prefix": "canary"},
-            "canarycontrol, canarystate and so on; `canary.` would be right, as CALLWARDEN_OUTPUT",
+            "canarycontrol, canarystate and so on; expected `canary.`, as CALLWARDEN_OUTPUT",
         ),
         (
             {"input_prefix": "eu-1"},
-            "eu-1cdr, eu-1complaints and so on; `eu-1.` would be right, as CALLWARDEN_INPUT_PREFIX",
+            "eu-1cdr, eu-1complaints and so on; expected `eu-1.`, as CALLWARDEN_INPUT_PREFIX",
         ),
         ({"output_prefix": "canary."}, None),
         ({"input_prefix": "eu_", "output_prefix": "eu-"}, None),
@@ -134,7 +134,7 @@ def test_a_setting_that_does_not_hold_is_told_with_the_command_that_mends_it(
     fault = only(changed(topic, **{name: value}))
     assert fault.topic == topic
     assert fault.wrong.startswith(f"{name} is {value}")
-    assert f"must be {wanted}" in fault.wrong or f"must be at least {wanted}" in fault.wrong
+    assert f"expected {wanted}" in fault.wrong or f"expected at least {wanted}" in fault.wrong
     line = (
         f"kafka-configs.sh --bootstrap-server kafka:9092 --alter --entity-type topics --entity-name {topic} "
         f"--add-config {name}={wanted}"
@@ -173,19 +173,19 @@ def test_missing_topics_are_told_together() -> None:
     found = made()
     del found["in.cdr"], found["out.late"]
     assert describe_mismatches(find_mismatches(SETTINGS, found)) == (
-        "in.cdr, out.late: there is no such topic\n  To mend it: callwarden topics create"
+        "in.cdr, out.late: there is no such topic\n  To fix it: callwarden topics create"
     )
 
 
 def test_all_topics_have_as_many_partitions_as_the_state() -> None:
     assert partitions_for(SETTINGS, made(partitions=5)) == 5
     grown = only(changed("in.cdr", partitions=12))
-    assert grown.wrong == "it has 12 partitions, and must have 8, like all the others"
-    assert "It cannot be mended where records lie in it: Kafka takes no partitions away" in grown.mend
+    assert grown.wrong == "it has 12 partitions; expected 8, as in all others"
+    assert "If it has records, it cannot be fixed: Kafka cannot remove partitions" in grown.mend
     assert "CALLWARDEN_INPUT_PREFIX" in grown.mend
-    assert "It cannot be mended where records lie in it: a tenant's" in only(changed("in.cdr", partitions=4)).mend
+    assert "If it has records, it cannot be fixed: a tenant's" in only(changed("in.cdr", partitions=4)).mend
     assert only(changed("out.alerts", partitions=4)).mend == (
-        "To mend it: kafka-topics.sh --bootstrap-server kafka:9092 --topic out.alerts --alter --partitions 8"
+        "To fix it: kafka-topics.sh --bootstrap-server kafka:9092 --topic out.alerts --alter --partitions 8"
     )
 
 

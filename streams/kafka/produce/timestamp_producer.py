@@ -37,7 +37,7 @@ class TimestampProducer:
             raise translate_error(error, doing) from None
         if sent.timestamp_type != _LOG_APPEND_TIME or sent.timestamp is None:
             raise PermanentError(
-                f"{doing}: expected message.timestamp.type=LogAppendTime; `callwarden topics check` mends it"
+                f"{doing}: expected message.timestamp.type=LogAppendTime; `callwarden topics check` names the fix"
             )
         return int(sent.timestamp)
 

@@ -151,7 +151,7 @@ def test_a_record_that_is_no_event_is_told() -> None:
         (found,) = compare(PLACE, [], [], [PublishedRecord(1, None, value)]).differences
         assert (found.what, found.offset, found.event) == ("invented", 1, None)
         (line,) = tell.difference(found)
-        assert line.startswith("invented: a record, callwarden.enforcement-3 offset 1: no event: ")
+        assert line.startswith("invented: a record, callwarden.enforcement-3 offset 1: expected an event: ")
     for data in (b"3", b'{"decided_ms": 1e99}', b'{"decided_ms": 99999999999999999}', b'{"decided_ms": -1}'):
         (strange,) = compare(PLACE, [], [], [PublishedRecord(1, None, b'{"id": "x", "data": %b}' % data)]).differences
         assert "decided 1970-01-01" in next(tell.difference(strange))
@@ -162,7 +162,7 @@ def test_bytes_that_are_no_event_behind_an_id_that_is_due_are_not_that_event(beh
     garbage = PublishedRecord(40, b"acme", b'{"id":"cwe-1","data":' + behind + b"}")
     compared = compare(PLACE, EVENTS[:2], [], [*stands(EVENTS[:1]), garbage])
     assert told(compared) == [("invented", "", 40), ("missing", "cwe-1", None)]
-    assert compared.differences[0].why.startswith("no event: ")
+    assert compared.differences[0].why.startswith("expected an event: ")
     compared = compare(PLACE, EVENTS[:1], [], [*stands(EVENTS[:1]), garbage])
     assert told(compared) == [("invented", "", 40)]
 

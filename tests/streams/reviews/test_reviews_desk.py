@@ -151,7 +151,7 @@ async def test_the_second_reviewer_is_told_who_decided_what_and_when(tmp_path: P
     assert isinstance(refused, AlreadyReserved)
     assert str(refused) == (
         "cwe-p: wang •••••••••78 decided to uphold it, 2026-03-03 00:00 UTC (looked into); "
-        "it was sent, and nothing has come of it yet"
+        "it was sent, and no decision has followed yet"
     )
     assert isinstance(again, AlreadyReserved)
     assert len(broker.written) == 1
@@ -274,8 +274,8 @@ async def test_a_verdict_is_replaced_by_who_has_seen_it_and_once_nothing_can_com
         seen = {"cwe-p": first}
         early = (await service.give(["cwe-p"], "overturn", LI, again=Replace(seen, 60_000))).refused["cwe-p"]
         assert str(early) == (
-            "cwe-p: wang decided to uphold it, 2026-03-03 00:00 UTC (looked into); it was sent, and nothing has come "
-            "of it yet; --replace can replace it from 2026-03-03 00:01 UTC on, once you have seen it"
+            "cwe-p: wang decided to uphold it, 2026-03-03 00:00 UTC (looked into); it was sent, and no decision "
+            "has followed yet; --replace can replace it from 2026-03-03 00:01 UTC on, once you have seen it"
         )
         unseen = await service.give(["cwe-q"], "overturn", LI, again=Replace(seen, 0))
         assert list(unseen.refused) == ["cwe-q"]
@@ -336,9 +336,9 @@ async def test_what_cannot_be_reviewed_is_refused_and_nothing_is_written(tmp_pat
         given = await service.give(["cwe-w", "cwe-r", "cwe-old", "cwe-x", "cwe-f"], "uphold", WANG)
         assert {event_id: str(why).partition(" UTC")[0] for event_id, why in given.refused.items()} == {
             "cwe-w": "cwe-w was reversed at 2026-03-02 00:00",
-            "cwe-r": "cwe-r is a reversal, and takes cwe-w back: it cannot be reviewed",
+            "cwe-r": "cwe-r is a reversal of cwe-w and cannot be reviewed",
             "cwe-old": "cwe-old could be reviewed until 2026-03-02 23:59:59",
-            "cwe-x": "cwe-x: no such decision in the ledger; an id as `callwarden reviews list` shows would be right",
+            "cwe-x": "cwe-x: no such decision in the ledger; expected an id as `callwarden reviews list` shows it",
             "cwe-f": "cwe-f is final already, upheld; it can be overturned",
         }
         assert broker.written == []

@@ -461,7 +461,7 @@ async def test_an_export_is_not_written_over(tmp_path: Path) -> None:
     ("of", "said"),
     [
         ("postgresql://u:topsecret@h:none/x", "not the address of a database"),
-        ("mysql://u:topsecret@h/x", "no address of a database"),
+        ("mysql://u:topsecret@h/x", "not the address of a database"),
     ],
 )
 def test_an_address_is_refused_without_a_word_of_its_passwords(of: str, said: str) -> None:
