@@ -134,7 +134,7 @@ def _decided() -> list[Any]:
         panels.rows(
             Words("决定的后续", "What became of decisions"),
             Words(
-                "所选时段内各规则：作出、送复核、维持、推翻、撤回、失效。",
+                "所选时段内各规则：作出、送复核、维持、撤销、撤回、失效。",
                 "Within the time shown, by rule: decided, referred, upheld, overturned, withdrawn, lapsed.",
             ),
             [Query('sum by (rule, course) (increase(callwarden_decisions_total{mode!="shadow"}[$__range]))')],
@@ -144,8 +144,8 @@ def _decided() -> list[Any]:
             ],
         ),
         panels.lines(
-            Words("维持、推翻、失效", "Upheld, overturned, lapsed"),
-            Words("推翻与失效多的规则需要调整。", "A rule that is often overturned, or left to lapse, wants mending."),
+            Words("维持、撤销、失效", "Upheld, overturned, lapsed"),
+            Words("撤销与失效多的规则需要调整。", "Adjust a rule whose decisions are often overturned or lapse."),
             [
                 Query(
                     "sum by (course) (increase("
