@@ -11,7 +11,7 @@ from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from monitor.policy.load import loads
 from schemas import codec
-from streams.worker.partition_owner import _LARGE as LARGE
+from streams.worker.running.running_partition import _LARGE as LARGE
 
 T0 = 1_790_000_000_000
 DAY = 86_400_000

@@ -10,11 +10,11 @@ import structlog
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.idleness import CALLS
 from monitor.partition.record_batch import RecordBatch
-from monitor.partition.task import StreamTask
 from streams.kafka.api import TP, Consumer, CorruptLog, FetchedBatch, Listener, OffsetOutOfRange, TransientError
 from streams.worker.context import OwnerPhase, WorkerContext
 from streams.worker.idle_clocks import IdleClocks
 from streams.worker.partition_owner import PartitionOwner
+from streams.worker.running.running_partition import RunningPartition
 from streams.worker.topic_guard import TopicGuard
 
 log = structlog.get_logger("callwarden")
@@ -35,22 +35,21 @@ _PARKED_MS = 120_000  # the memory of a revoked partition is kept this long
 class InputBatch:
     """Rows of one source for its agent; ``done`` resolves when the agent has submitted them, or carries the error."""
 
-    owner: PartitionOwner | None
-    partition: StreamTask | None
+    running: RunningPartition | None
     source: int
     rows: RecordBatch | None
     done: asyncio.Future[None]
 
     def submit(self) -> None:
-        """Submit the rows to the stream task of their partition."""
+        """Submit the rows to the stream task of the partition that they were fetched for, not to one opened since."""
         # A Faust stream keeps its last value until the next one comes: drop the references, so that it does not keep
         # thousands of records, or a revoked partition, in memory.
-        owner, partition, rows = self.owner, self.partition, self.rows
-        self.owner = self.partition = self.rows = None
-        if owner is None or partition is None or rows is None or self.done.done():
+        running, rows = self.running, self.rows
+        self.running = self.rows = None
+        if running is None or rows is None or self.done.done():
             return
         try:
-            owner.feed(partition, self.source, rows)
+            running.feed(self.source, rows)
         except Exception as error:  # noqa: BLE001 - the consumer loop stops the partition, loudly
             self.done.set_exception(error)
         else:
@@ -245,7 +244,7 @@ class ConsumerLoop:
         # Read only after the poll, which handles answers that arrived while this process was stopped.
         self._unanswered_s = max(self._consumer.unanswered_s, self._clocks.unanswered_s)
         read = 0
-        held = [one for owner in owners for one in owner.held()]
+        held = [one for owner in owners if owner.takes for one in owner.input.release()]
         for tp, batch in (*held, *fetched.items()):
             read += len(batch)
             await self._take(tp, batch)
@@ -263,7 +262,7 @@ class ConsumerLoop:
         if owner.takes:
             rest = await self._hand_on(owner, tp, fetched)
         if rest is not None:
-            owner.hold(tp, rest)
+            owner.input.hold(tp, rest)
         elif owner.phase is OwnerPhase.RUNNING and owner.next_offset(tp) != fetched.stop:
             # The batch is of an earlier position, or the owner cannot use it now: fetch again from the gap.
             self._context.telemetry.stale()
@@ -277,19 +276,19 @@ class ConsumerLoop:
         if source is None:
             owner.control(fetched)
             return None
-        partition = owner.partition
+        running = owner.running
         most = SLICE_ROWS if INPUTS[source] == CALLS else OTHER_ROWS
-        for rows in owner.slices(tp, fetched, most, SLICE_BYTES):
-            if partition is None or partition is not owner.partition or owner.phase is not OwnerPhase.RUNNING:
+        for rows in owner.input.slices(tp, fetched, most, SLICE_BYTES):
+            if running is None or running is not owner.running or owner.phase is not OwnerPhase.RUNNING:
                 return None
             if not owner.takes:
                 return fetched.after(rows.start)
-            batch = InputBatch(owner, partition, source, rows, asyncio.get_running_loop().create_future())
+            batch = InputBatch(running, source, rows, asyncio.get_running_loop().create_future())
             await self._agents.deliver(batch)
             try:
                 await batch.done
             except Exception as error:  # noqa: BLE001 - stops this partition, loudly
-                if partition is owner.partition:
+                if running is owner.running:
                     owner.failed(tp, rows, error)
                 return None
         return None
@@ -323,6 +322,6 @@ class ConsumerLoop:
 def _patience_s(owners: Iterable[PartitionOwner]) -> float:
     """How long to wait for more records, in seconds: 0 if held records can be taken now."""
     owners = list(owners)
-    if any(owner.holds and owner.takes for owner in owners):
+    if any(owner.input.holds and owner.takes for owner in owners):
         return 0.0
     return _POLL_S if all(owner.takes for owner in owners) else _BUSY_POLL_S

@@ -72,7 +72,7 @@ class IdleClocks:
         now_ms = context.broker_clock.at_ms(began_ms)
         current = await self._feed.is_current(self._mine(), ends, now_ms)
         for owner in self._mine().values():
-            owner.idle(self._silence, ends, now_ms, current)
+            self._advance(owner, ends, now_ms, current)
         owned = {tp: self._owners[tp.partition] for tp in inputs if tp.partition in self._assigned}
         self.behind = {tp: ends[tp] - owner.next_offset(tp) for tp, owner in owned.items() if owner.partition}
         self._feed.tell_of_outage()
@@ -83,6 +83,27 @@ class IdleClocks:
         running = [number for number, owner in self._mine().items() if owner.phase is OwnerPhase.RUNNING]
         self._waits.look(self._mine(), ends, self._undecided())
         self._ticks.look(running[0] if running else None, self._waits.sentences)
+
+    def _advance(self, owner: PartitionOwner, ends: Mapping[TP, int], now_ms: int | None, feed_current: bool) -> None:
+        """Advance the clocks of the silent sources of a partition, given the logs' ``ends``.
+
+        ``now_ms`` is the broker's time when the ends were requested; if None (unknown), no clock moves.
+        """
+        running, telemetry, silence = owner.running, self._context.telemetry, self._silence
+        if owner.phase is not OwnerPhase.RUNNING or running is None or running.busy:
+            return
+        with owner.guard("moving the clock of a silent source"):
+            sources = running.task.sources
+            for source, offset in enumerate(sources.offsets):
+                tp = owner.input.tps[source]
+                if tp in ends:
+                    telemetry.lag(INPUTS[source], owner.number, max(ends[tp] - offset, 0))
+                    quiet = silence.quiet(tp, sources.reading(source))
+                    if now_ms is not None and quiet.for_ms >= silence.idle_after_ms:
+                        sources.idle(source, now_ms - quiet.ago_ms, feed_current)
+            for topic, at_ms in zip(INPUTS, sources.clocks_ms, strict=True):
+                telemetry.clock(topic, owner.number, at_ms)
+            telemetry.watermark(owner.number, running.task.watermark_ms)
 
     def _mine(self) -> dict[int, PartitionOwner]:
         return {number: self._owners[number] for number in sorted(self._assigned)}

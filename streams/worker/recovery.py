@@ -1,8 +1,9 @@
 """Opens a partition: reads its stored state, checks it against the logs, and refuses a mismatch."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -35,6 +36,13 @@ Commands = list[tuple[int, Command | str]]
 Notes = dict[int | None, list[Note]]
 
 _LARGE_STATE = 1_000_000  # bytes, compressed: a larger state is restored in a thread
+
+
+class LogRange(NamedTuple):
+    """The first offset that a log still has, and its end."""
+
+    start: int
+    end: int
 
 
 class RecoveryRefused(Exception):
@@ -86,12 +94,11 @@ async def open_partition(cluster: Cluster, names: TopicNames, number: int, parti
     """
     inputs = [TP(topic, number) for topic in names.inputs]
     state, control = TP(names.output("state"), number), TP(names.output("control"), number)
-    starts = await cluster.starts([*inputs, state, control])
-    ends = await cluster.ends([*inputs, state, control])
+    logs = await _ranges(cluster, [*inputs, state, control])
     found = await current_inputs(cluster, names)
     try:
         stored: dict[str, bytes] = {}
-        await read_entries(cluster, state, starts[state], ends[state], stored)
+        await read_entries(cluster, state, logs[state].start, logs[state].end, stored)
         _check_moved(stored)
         large = sum(map(len, stored.values())) > _LARGE_STATE
         lost = await asyncio.to_thread(_restore, partition, stored) if large else _restore(partition, stored)
@@ -105,13 +112,13 @@ async def open_partition(cluster: Cluster, names: TopicNames, number: int, parti
             partition.clear(stored)
         elif partition.rebuilding:
             await suppress_published(cluster, names, number, partition)
-        commands = await read_commands(cluster, control, partition.control, starts[control], ends[control])
+        commands = await read_commands(cluster, control, partition.control, logs[control].start, logs[control].end)
         accepted = _Acceptances(commands)
         if lost is not None:
-            notes = await _begin(cluster, names, number, partition, accepted, starts, ends, lost)
+            notes = await _begin(cluster, names, number, partition, accepted, logs, lost)
             commands = pending_commands(commands, notes, names)
         whole = not any(recreated) and all(
-            partition.sources.done[source] <= ends[tp] for source, tp in enumerate(inputs)
+            partition.sources.done[source] <= logs[tp].end for source, tp in enumerate(inputs)
         )
         # Handed-over records refer to offsets of the logs as they were, and one of them may be the record to skip.
         if whole and not any(isinstance(command, SkipCommand) for _, command in commands):
@@ -120,13 +127,31 @@ async def open_partition(cluster: Cluster, names: TopicNames, number: int, parti
             else:
                 partition.take_over()
         for source, tp in enumerate(inputs):
-            _check_source(partition, source, tp, starts[tp], ends[tp], recreated[source], accepted)
+            _check_source(partition, source, tp, logs[tp], recreated[source], accepted)
         partition.inputs = found
     except RecoveryRefused as refused:
         refused.args = (f"partition {number}: {refused}",)
-        refused.control_end = ends[control]
+        refused.control_end = logs[control].end
         raise
-    return RecoveredPartition(partition, ends[state], ends[control], commands, accepted.used)
+    return RecoveredPartition(partition, logs[state].end, logs[control].end, commands, accepted.used)
+
+
+async def _ranges(cluster: Cluster, tps: Sequence[TP]) -> dict[TP, LogRange]:
+    starts, ends = await cluster.starts(tps), await cluster.ends(tps)
+    return {tp: LogRange(starts[tp], ends[tp]) for tp in tps}
+
+
+async def has_grown(cluster: Cluster, names: TopicNames, number: int, since: int) -> bool:
+    """Whether something was written to the state's log from offset ``since`` on, so that another owner has written.
+
+    Raises the cluster's TransientError and PermanentError.
+    """
+    state = TP(names.output("state"), number)
+    end = (await cluster.ends([state]))[state]
+    async for fetched in cluster.read(state, since, end):
+        if len(fetched):
+            return True
+    return False
 
 
 def _check_moved(stored: Mapping[str, bytes]) -> None:
@@ -172,8 +197,7 @@ async def _begin(
     number: int,
     partition: StreamTask,
     accepted: _Acceptances,
-    starts: Mapping[TP, int],
-    ends: Mapping[TP, int],
+    logs: Mapping[TP, LogRange],
     lost: str,
 ) -> Notes:
     """Open a partition without state: read all inputs from their beginning; returns the notes of the clock log.
@@ -183,7 +207,7 @@ async def _begin(
     inputs = [TP(topic, number) for topic in names.inputs]
     await _check_count(cluster, TP(names.output("state"), 0), partition.place.partitions)
     for source, tp in enumerate(inputs):
-        partition.sources.pass_over(source, starts[tp])
+        partition.sources.pass_over(source, logs[tp].start)
     enforcement, clock = TP(names.output("enforcement"), number), TP(names.output("clock"), number)
     decided = await cluster.ends([enforcement, clock])
     if not await _any(cluster, enforcement, decided[enforcement]) and not await _noted(cluster, clock, decided[clock]):
@@ -207,7 +231,7 @@ async def _begin(
         notes.setdefault(of, []).append(note)
     try:
         for of, noted in notes.items():
-            partition.recall(of, noted, None if of is None else ends[inputs[of]])
+            partition.recall(of, noted, None if of is None else logs[inputs[of]].end)
     except PolicyError as error:
         raise RecoveryRefused(f"{clock.topic}: expected policies that this release can read: {error}") from None
     await suppress_published(cluster, names, number, partition)
@@ -324,13 +348,13 @@ async def _noted(cluster: Cluster, clock: TP, end: int) -> bool:
 
 
 def _check_source(
-    partition: StreamTask, source: int, tp: TP, start: int, end: int, recreated: bool, accepted: _Acceptances
+    partition: StreamTask, source: int, tp: TP, within: LogRange, recreated: bool, accepted: _Acceptances
 ) -> None:
     """Check that the log still has what is read again and what was read. ``recreated``: its topic has another id.
 
     Otherwise records the loss if the operator accepted it, and raises RecoveryRefused if not.
     """
-    resume, done = partition.sources.offsets[source], partition.sources.done[source]
+    (start, end), resume, done = within, partition.sources.offsets[source], partition.sources.done[source]
     if start <= resume <= end and done <= end and not recreated:
         return
     is_new_log = recreated or start <= resume

@@ -15,7 +15,8 @@ from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from monitor.policy.load import load
 from streams.worker.consumer_loop import OTHER_ROWS
-from streams.worker.partition_owner import _LARGE, _MOST_AT_ONCE
+from streams.worker.running.running_partition import _LARGE
+from streams.worker.running.transaction import MOST_AT_ONCE
 
 T0 = 1_790_000_000_000
 _NEVER_MS = 4_102_444_800_000
@@ -68,11 +69,11 @@ def complaints(counts: Sequence[int] = (1_000, 10_000, 100_000)) -> list[dict[st
 
     def commit() -> int:
         def decide() -> int:
-            partition.advance(_MOST_AT_ONCE)
+            partition.advance(MOST_AT_ONCE)
             partition.take()
             return sum(len(value or b"") for _, value in partition.snapshot())
 
-        beside = partition.work(_MOST_AT_ONCE) > _LARGE
+        beside = partition.work(MOST_AT_ONCE) > _LARGE
         return int(steps.timed("a thread's transaction" if beside else "a transaction", decide))
 
     def decide_all() -> int:

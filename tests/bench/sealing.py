@@ -83,14 +83,15 @@ async def main(path: str, calls: int) -> None:
     owner.begin()
     while owner.phase is not OwnerPhase.RUNNING:  # whoever started us has the patience
         await asyncio.sleep(0.01)
-    partition = owner.partition
-    assert partition is not None
+    running = owner.running
+    assert running is not None
+    partition = running.task
     fed_s: list[float] = []
     # It ends with an hour, and windows of all steps with it: more than a pane need not do.
     end_ms = (time.time_ns() // 1_000_000 - policy.lateness_ms) // HOUR_MS * HOUR_MS
     for rows in _pane(path, calls, end_ms - _PANE_MS):
         began_s = time.perf_counter()
-        owner.feed(partition, INPUTS.index("cdr"), rows)
+        running.feed(INPUTS.index("cdr"), rows)
         fed_s.append(time.perf_counter() - began_s)
     fed_bytes = usage.resident_bytes()
     for source in range(len(INPUTS)):
@@ -138,8 +139,10 @@ async def _seal(owner: PartitionOwner) -> dict[str, float]:
     began_s = time.perf_counter()
     owner.tick()
     await asyncio.sleep(0)
-    assert owner.busy, "no thread seals the pane; expected one that is due, and too large for the event loop"
-    while owner.busy:
+    running = owner.running
+    assert running is not None
+    assert running.busy, "no thread seals the pane; expected one that is due, and too large for the event loop"
+    while running.busy:
         await asyncio.sleep(0.001)
     busy_s = time.perf_counter() - began_s
     await owner.give_up()  # the transaction is waited for

@@ -22,9 +22,12 @@ from monitor.partition.source_position import SourceProgress
 from monitor.partition.sources import Sources
 from monitor.partition.task import StreamTask
 from streams.topics import transaction_records as emit
+from streams.worker import partition_owner
 from streams.worker.consumer_loop import ConsumerLoop
 from streams.worker.idle_clocks import IdleClocks
 from streams.worker.partition_owner import PartitionOwner
+from streams.worker.running import running_partition
+from streams.worker.running.running_partition import RunningPartition
 
 
 @dataclass(frozen=True)
@@ -44,25 +47,26 @@ BETWEEN = "between"
 def _parted(*lines: str) -> Change:
     """The one transaction as several. The last line is the last transaction; before it a worker may be killed."""
     *before, last = lines
-    steps = "\n        ".join([*before, f"await writer._link.passes({BETWEEN!r})", last])
-    return Change(PartitionOwner, "_commit", "self._state_end = await writer.commit(outs, done) + 1", steps)
+    steps = "\n    ".join([*before, f"await writer._link.passes({BETWEEN!r})", last])
+    return Change(running_partition, "commit", "state_end = await writer.commit(outs, done) + 1", steps)
 
 
-_STATE = "state = [out for out in outs if out.topic == context.names.output('state')]"
+_STATE = "state = [out for out in outs if out.topic.endswith('.state')]"
 _REST = "rest = [out for out in outs if out not in state]"
-_WRITE_STATE = "self._state_end = await writer.commit(state, done) + 1"
+_WRITE_STATE = "state_end = await writer.commit(state, done) + 1"
 _WRITE_REST = "rest and await writer.commit(rest, {})"
-_ALERTS = "alerts = [out for out in outs if out.topic == context.names.output('alerts')]"
+_ALERTS = "alerts = [out for out in outs if out.topic.endswith('.alerts')]"
 _OTHERS = "others = [out for out in outs if out not in alerts]"
 _WRITE_ALERTS = "alerts and await writer.commit(alerts, {})"
-_WRITE_OTHERS = "self._state_end = await writer.commit(others, done) + 1"
+_WRITE_OTHERS = "state_end = await writer.commit(others, done) + 1"
 _HEAD = "state = [out for out in outs if (out.key or b'').startswith(b'head')]"
-_LETTERS = "letters = [out for out in outs if out.topic == context.names.output('dead-letter')]"
+_LETTERS = "letters = [out for out in outs if out.topic.endswith('.dead-letter')]"
 _BUT_LETTERS = "others = [out for out in outs if out not in letters]"
 _WRITE_LETTERS = "letters and await writer.commit(letters, {})"
 _FETCHED = Change(
     ConsumerLoop, "_hand_on", "fetched.start != owner.next_offset(tp) or not owner.listens(tp)", "not owner.listens(tp)"
 )
+_FENCE = "await self._writer.start()"
 _RESUME = "position.head(*since.get(number, (position.source.offset, position.source.clock_ms)))"
 _AGAIN = "(waiting.at_ms >= self._decided_ms and waiting.place > self._decided)"
 _WAITING = f"if waiting.ref.offset >= done or {_AGAIN}:"
@@ -75,15 +79,17 @@ BROKEN: dict[str, list[Change]] = {
         Change(ConsumerLoop, "_hand_on", "or not owner.listens(tp)", "or not owner.listens(tp) or not len(fetched)")
     ],
     "2: the state is read before the former owner is fenced": [
-        Change(PartitionOwner, "_open_once", "await self._writer.start()\n    if", "if"),
-        Change(PartitionOwner, "_open_once", "    offsets = [", "    await self._writer.start()\n    offsets = ["),
+        Change(PartitionOwner, "_open_once", "await self._writer.start()\n    running", "running"),
+        Change(
+            PartitionOwner, "_open_once", "    self.input.start", "    await self._writer.start()\n    self.input.start"
+        ),
     ],
     "2: nobody is fenced": [
         Change(PartitionOwner, "_open_once", '-{self.number}")', '-{self.number}-{context.now_ms()}")')
     ],
     "3: stale batches are applied": [
         _FETCHED,
-        Change(PartitionOwner, "feed", " or rows.start != partition.sources.offsets[source]", ""),
+        Change(RunningPartition, "feed", " or rows.start != self.task.sources.offsets[source]", ""),
         Change(Sources, "read", "if rows.start != position.source.offset:", "if False:"),
     ],
     "3: stale batches are dropped, and what is missing is not sought": [
@@ -204,7 +210,7 @@ SWITCH_BROKEN: dict[str, list[Change]] = {
     "windows of before the change are judged after it": [
         Change(StreamTask, "advance", "self.shard.close(coming.from_ms, coming.policy)", "pass")
     ],
-    "who was closed goes on": [Change(PartitionOwner, "_commit", "if partition.switching:", "if False:")],
+    "who was closed goes on": [Change(PartitionOwner, "_commit", "if running.task.switching:", "if False:")],
 }
 
 WITHDRAWAL_BROKEN: dict[str, list[Change]] = {
@@ -221,7 +227,7 @@ CLOCK_BEYOND_TIMESTAMP = [Change(Source, "place", "if at_most_ms is None", "if T
 ONE_MOVE_NOTED = [Change(Sources, "move", "at[0] != source or at[1] < position.valid", "at[0] != source")]
 CLOCK_AT_DONE_LOST = [Change(SourceProgress, "restore", "head.done, head.done_ms", "head.done, 0")]
 FAILED_LOOKS_IGNORED = [Change(IdleClocks, "blind", "self._silence.blind()", "pass")]
-OLD_MEMORY_KEPT = [Change(PartitionOwner, "_still_mine", "return False\n    return", "return True\n    return")]
+OLD_MEMORY_KEPT = [Change(partition_owner, "has_grown", "return True\n    return", "return False\n    return")]
 
 
 @contextmanager

@@ -24,7 +24,8 @@ from crash.log import Record
 from crash.traffic import Arrival
 from crash.world import World
 from monitor.partition.task import StreamTask
-from streams.worker.partition_owner import PartitionOwner
+from streams.worker.running.running_partition import RunningPartition
+from streams.worker.running.transaction import Transaction
 
 BURST, MOST = 120, 20
 
@@ -42,17 +43,17 @@ class Steps:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.decisions: list[int] = []
         self.in_the_loop: list[int] = []
-        decide = PartitionOwner._decide
+        decide = RunningPartition._decide
 
-        def watched(owner: PartitionOwner, partition: StreamTask, hand_over: bool) -> Any:
-            outs, count = decide(owner, partition, hand_over)
-            decided = sum(out.topic.endswith("enforcement") for out in outs)
+        def watched(running: RunningPartition, task: StreamTask, hand_over: bool) -> Transaction:
+            transaction = decide(running, task, hand_over)
+            decided = sum(out.topic.endswith("enforcement") for out in transaction.records)
             self.decisions.append(decided)
-            if not owner.busy:
+            if not running.busy:
                 self.in_the_loop.append(decided)
-            return outs, count
+            return transaction
 
-        monkeypatch.setattr(PartitionOwner, "_decide", watched)
+        monkeypatch.setattr(RunningPartition, "_decide", watched)
 
 
 @pytest.mark.parametrize("killed", [False, True])
@@ -60,7 +61,8 @@ def test_a_burst_of_one_instant_is_decided_in_transactions_of_bounded_size(
     killed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that dies between two of them is gone on from by another."""
-    monkeypatch.setattr("streams.worker.partition_owner._MOST_AT_ONCE", MOST)
+    monkeypatch.setattr("streams.worker.running.transaction.MOST_AT_ONCE", MOST)
+    monkeypatch.setattr("streams.worker.running.running_partition.MOST_AT_ONCE", MOST)
     steps = Steps(monkeypatch)
     world = world_of(grace_ms=0)
     burst(world)
@@ -82,7 +84,7 @@ def test_a_burst_of_one_instant_is_decided_in_transactions_of_bounded_size(
 
 
 def test_no_more_than_a_few_records_are_decided_in_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.worker.partition_owner._LARGE", 1_000)  # ten records
+    monkeypatch.setattr("streams.worker.running.running_partition._LARGE", 1_000)  # ten records
     steps = Steps(monkeypatch)
     world = world_of(grace_ms=0)
     burst(world)
@@ -99,7 +101,7 @@ def test_no_more_than_a_few_records_are_decided_in_the_event_loop(monkeypatch: p
 
 def test_many_complaints_are_looked_at_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """And what has come meanwhile is taken in afterwards."""
-    monkeypatch.setattr("streams.worker.partition_owner._LARGE", 1_000)
+    monkeypatch.setattr("streams.worker.running.running_partition._LARGE", 1_000)
     looks: list[int] = []
     to_thread = asyncio.to_thread
 
@@ -165,14 +167,14 @@ def test_a_flood_of_garbage_is_refused_in_transactions_of_bounded_size(
     monkeypatch.setattr("monitor.partition.task._MOST_PASSED_ON", MOST)
     monkeypatch.setattr("streams.worker.consumer_loop.OTHER_ROWS", at_once)
     letters: list[int] = []
-    decide = PartitionOwner._decide
+    decide = RunningPartition._decide
 
-    def watched(owner: PartitionOwner, partition: StreamTask, hand_over: bool) -> Any:
-        outs, count = decide(owner, partition, hand_over)
-        letters.append(sum(out.topic.endswith("dead-letter") for out in outs))
-        return outs, count
+    def watched(running: RunningPartition, task: StreamTask, hand_over: bool) -> Transaction:
+        transaction = decide(running, task, hand_over)
+        letters.append(sum(out.topic.endswith("dead-letter") for out in transaction.records))
+        return transaction
 
-    monkeypatch.setattr(PartitionOwner, "_decide", watched)
+    monkeypatch.setattr(RunningPartition, "_decide", watched)
     world = world_of(grace_ms=0)
     world.produce(three_calls(NOON + MINUTE, "a"))
     world.produce([Arrival(NOON + 2 * MINUTE, COMPLAINTS, Record(b"t", b"ping")) for _ in range(BURST)])
@@ -201,14 +203,14 @@ def test_what_a_transaction_passes_on_is_bounded_by_its_bytes_too(monkeypatch: p
     monkeypatch.setattr("monitor.partition.task._MOST_PASSED_ON", 1_000)
     monkeypatch.setattr("streams.worker.consumer_loop.OTHER_ROWS", 1)
     sizes: list[int] = []
-    decide = PartitionOwner._decide
+    decide = RunningPartition._decide
 
-    def watched(owner: PartitionOwner, partition: StreamTask, hand_over: bool) -> Any:
-        outs, count = decide(owner, partition, hand_over)
-        sizes.append(sum(len(out.value or b"") for out in outs if out.topic.endswith("dead-letter")))
-        return outs, count
+    def watched(running: RunningPartition, task: StreamTask, hand_over: bool) -> Transaction:
+        transaction = decide(running, task, hand_over)
+        sizes.append(sum(len(out.value or b"") for out in transaction.records if out.topic.endswith("dead-letter")))
+        return transaction
 
-    monkeypatch.setattr(PartitionOwner, "_decide", watched)
+    monkeypatch.setattr(RunningPartition, "_decide", watched)
     world = world_of(grace_ms=0)
     world.produce([Arrival(NOON + MINUTE, COMPLAINTS, Record(b"t", b"x" * 400)) for _ in range(30)])
 

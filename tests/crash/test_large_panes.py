@@ -35,7 +35,7 @@ from streams.worker.partition_owner import PartitionOwner
 
 def test_a_large_pane_is_sealed_in_a_thread_while_the_partition_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread's work is a step of the virtual loop: what else runs between its begin and its end must keep off."""
-    monkeypatch.setattr("streams.worker.partition_owner._LARGE", 0)
+    monkeypatch.setattr("streams.worker.running.running_partition._LARGE", 0)
     handed: list[int] = []
     to_thread = asyncio.to_thread
 
@@ -66,7 +66,7 @@ def test_a_record_that_comes_while_a_pane_is_sealed_in_a_thread_is_not_passed_ov
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No other follows it that could show it to be missing; as long as it is, the watermark stands."""
-    monkeypatch.setattr("streams.worker.partition_owner._LARGE", 0)
+    monkeypatch.setattr("streams.worker.running.running_partition._LARGE", 0)
     to_thread = asyncio.to_thread
 
     async def slowly(decide: Callable[..., Any], *arguments: Any) -> Any:
@@ -83,7 +83,8 @@ def test_a_record_that_comes_while_a_pane_is_sealed_in_a_thread_is_not_passed_ov
         await until(world, NOON + 3 * MINUTE)
         assert worker.engine is not None
         owner = worker.engine.owners[0]
-        while not owner.busy:
+        assert owner.running is not None
+        while not owner.running.busy:
             await asyncio.sleep(0.005)
         sent = complaint(world.clock.now_ms(), "c")
         world.broker.append(sent.tp, sent.record)
@@ -91,7 +92,7 @@ def test_a_record_that_comes_while_a_pane_is_sealed_in_a_thread_is_not_passed_ov
         await until(world, NOON + 20 * MINUTE)
         assert owner.partition is not None
         assert owner.partition.sources.offsets[1] == 1
-        assert owner.control_next == 1
+        assert owner.input.control_next == 1
         assert not wrong(world)
 
     play(world, go)
@@ -111,7 +112,7 @@ def calls_of_two_partitions() -> World:
 
 def test_large_panes_of_several_partitions_are_sealed_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each takes much memory for as long as it lasts, and they are due at the same time."""
-    monkeypatch.setattr("streams.worker.partition_owner._LARGE", 0)
+    monkeypatch.setattr("streams.worker.running.running_partition._LARGE", 0)
     to_thread, at_work, most, sealed = asyncio.to_thread, 0, 0, set[int]()
 
     async def slowly(decide: Callable[..., Any], *arguments: Any) -> Any:
@@ -140,7 +141,7 @@ def test_large_panes_of_several_partitions_are_sealed_one_after_the_other(monkey
 
 def test_what_was_forgotten_while_it_waited_for_its_turn_is_not_committed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its memory may be half of what was read."""
-    monkeypatch.setattr("streams.worker.partition_owner._LARGE", 0)
+    monkeypatch.setattr("streams.worker.running.running_partition._LARGE", 0)
     to_thread, forgotten, too_late = asyncio.to_thread, list[StreamTask](), list[bool]()
 
     async def slowly(decide: Callable[..., Any], *arguments: Any) -> Any:
@@ -158,11 +159,14 @@ def test_what_was_forgotten_while_it_waited_for_its_turn_is_not_committed(monkey
         one, other = worker.engine.owners[0], worker.engine.owners[1]
 
         def waits(owner: PartitionOwner) -> bool:
-            return owner._committing is not None and not owner._committing.done() and not owner.busy
+            return owner._working is not None and not owner._working.done() and not busy(owner)
 
-        while not ((one.busy and waits(other)) or (other.busy and waits(one))):
+        def busy(owner: PartitionOwner) -> bool:
+            return owner.running is not None and owner.running.busy
+
+        while not ((busy(one) and waits(other)) or (busy(other) and waits(one))):
             await asyncio.sleep(0.005)
-        waiting = other if one.busy else one
+        waiting = other if busy(one) else one
         assert waiting.partition is not None
         forgotten.append(waiting.partition)
         waiting.forget()

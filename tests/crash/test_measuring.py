@@ -12,6 +12,8 @@ from crash.world import World
 from monitor.core.threshold_distance import DistanceOptions, measure_distances
 from monitor.partition.task import StreamTask
 from streams.worker.partition_owner import PartitionOwner
+from streams.worker.running.running_partition import RunningPartition
+from streams.worker.running.transaction import Transaction
 
 EVERYBODY = DistanceOptions(near=0.0)
 
@@ -33,11 +35,11 @@ async def owner_of(world: World) -> PartitionOwner:
 
 def test_a_partition_is_left_alone_while_it_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[int] = []
-    to_thread, decide, measuring = asyncio.to_thread, PartitionOwner._decide, False
+    to_thread, decide, measuring = asyncio.to_thread, RunningPartition._decide, False
 
-    def watched(owner: PartitionOwner, partition: StreamTask, hand_over: bool) -> Any:
+    def watched(running: RunningPartition, task: StreamTask, hand_over: bool) -> Transaction:
         assert not measuring, "a transaction began while the thread had it"
-        return decide(owner, partition, hand_over)
+        return decide(running, task, hand_over)
 
     async def slowly(work: Callable[..., Any], *arguments: Any) -> Any:
         nonlocal measuring
@@ -53,7 +55,7 @@ def test_a_partition_is_left_alone_while_it_is_measured(monkeypatch: pytest.Monk
         return await to_thread(work, *arguments)
 
     monkeypatch.setattr("asyncio.to_thread", slowly)
-    monkeypatch.setattr(PartitionOwner, "_decide", watched)
+    monkeypatch.setattr(RunningPartition, "_decide", watched)
     owners: list[PartitionOwner] = []
     world = world_of(grace_ms=0)
     traffic(world)
@@ -77,13 +79,13 @@ def test_a_partition_is_left_alone_while_it_is_measured(monkeypatch: pytest.Monk
 
 def test_nothing_is_measured_while_a_thread_works_on_the_partition(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page then shows the last measurement; it waits for no transaction."""
-    monkeypatch.setattr("streams.worker.partition_owner._LARGE", 0)
+    monkeypatch.setattr("streams.worker.running.running_partition._LARGE", 0)
     seen: list[bool] = []
     to_thread = asyncio.to_thread
     owners: list[PartitionOwner] = []
 
     async def asking(work: Callable[..., Any], *arguments: Any) -> Any:
-        if work is not measure_distances and owners and owners[0].busy:
+        if work is not measure_distances and owners and owners[0].running is not None and owners[0].running.busy:
             seen.append(await owners[0].measure(EVERYBODY) is None)
         return await to_thread(work, *arguments)
 

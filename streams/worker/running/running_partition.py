@@ -1,0 +1,178 @@
+"""A partition in memory: it takes records and commands, and decides what is due in transactions."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any, TypeVar
+
+import structlog
+
+from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances, measure_distances
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
+from streams.kafka.api import FetchedBatch, Writer
+from streams.topics.control_topic import (
+    AcceptCommand,
+    Command,
+    PolicyCommand,
+    apply_command,
+    commands_in,
+    refused_command_entry,
+)
+from streams.worker.context import WorkerContext
+from streams.worker.recovery import RecoveredPartition
+from streams.worker.running.transaction import MOST_AT_ONCE, Transaction, commit, prepare
+
+log = structlog.get_logger("callwarden")
+
+_LARGE = 50_000  # work, counted in calls of closing panes: more is decided and serialized in a thread
+_LOOK_S = 0.25  # least interval of early evaluations: their cost depends on what is open, not on what has come
+_LOOK_REST = 10.0  # the next one also waits this many times the duration of the last
+_QUIET_S = 1.0  # without new records for longer, a partition has been read to its end; others may take turns with it
+_SOON_S = 1.0  # output that is not urgent is committed within this time
+_PRESENT_MS = 10_000  # records newer than this mean that the partition has caught up
+
+_T = TypeVar("_T")
+
+
+class Due(Enum):
+    """What a partition has to do next, as a task of its own."""
+
+    EARLY = "early evaluation in a thread"
+    COMMIT = "transaction"
+
+
+class RunningPartition:
+    """The stream task of a partition, as opened from its stored state, until it is discarded.
+
+    ``state_end`` is the end of the state's log that the memory equals. ``busy``: a thread works on the task.
+    """
+
+    def __init__(self, opened: RecoveredPartition, context: WorkerContext) -> None:
+        self.task = opened.partition
+        self.state_end = opened.state_end
+        self.busy = False
+        self.discarded = False
+        self._context = context
+        self._waiting_since: float | None = None
+        self._control_moved = False
+        self._fed = True  # records may have been handed over and not evaluated
+        self._fed_s = self._looked_s = 0.0
+        self._look_after_s = _LOOK_S
+        self._caught_up = False
+        for offset, command in opened.commands:
+            self._command(offset, command, opened.accepted)
+        self.task.control = opened.control_end
+
+    # Input ------------------------------------------------------------------------------------------------------
+
+    @property
+    def takes(self) -> bool:
+        """Whether it can take more records: no thread works on it, and the next transaction has room."""
+        return not self.busy and not self.task.full
+
+    def feed(self, source: int, rows: RecordBatch) -> None:
+        """Feed the next rows of a source.
+
+        Rows are dropped if they do not start at the source's next offset; the consumer loop seeks back to the gap.
+        """
+        if self.discarded or self.busy or rows.start != self.task.sources.offsets[source]:
+            return
+        self.task.feed(source, rows)
+        self._fed, self._fed_s = True, asyncio.get_running_loop().time()
+        if len(rows):
+            now_ms = self._context.broker_clock.rough_ms
+            self._caught_up = now_ms is not None and int(rows.timestamps_ms[-1]) >= now_ms - _PRESENT_MS
+
+    def control(self, fetched: FetchedBatch) -> None:
+        """Apply the commands in a batch."""
+        for offset, command in commands_in(fetched):
+            self._command(offset, command)
+        self.task.control = fetched.stop
+
+    def _command(self, offset: int, command: Command | str, accepted: Sequence[AcceptCommand] = ()) -> None:
+        """Apply a command; the next transaction notes it. ``accepted`` are those applied when opening."""
+        task, number = self.task, self.task.place.number
+        self._control_moved = True
+        wrong = apply_command(command, task, self._context.names, accepted)
+        if wrong is None and isinstance(command, PolicyCommand):
+            version, later = task.newest, task.judged_later()
+            told_of = {"policy": version.policy.sha256[:12], "from_ms": version.from_ms, "judged_later_ms": later}
+            log.info("another policy will hold", partition=number, **told_of)
+        if wrong:
+            task.refuse(refused_command_entry(offset, command, wrong))
+            log.error("command refused", partition=number, offset=offset, why=wrong)
+        else:
+            log.info("command taken", partition=number, offset=offset, command=type(command).__name__)
+
+    # Deciding ---------------------------------------------------------------------------------------------------
+
+    def due(self) -> Due | None:
+        """What to do next, or None. An early evaluation that does not take long is done here."""
+        now, task = asyncio.get_running_loop().time(), self.task
+        present = self._caught_up or now - self._fed_s >= _QUIET_S
+        if self._fed and not self.busy and present and now - self._looked_s >= self._look_after_s:
+            # Only when caught up: alerts on a backlog would report windows that closed long ago.
+            self._fed = False
+            if task.early_work > _LARGE:
+                return Due.EARLY
+            task.early()
+            self._looked(now)
+        if task.pending or self._control_moved:
+            self._waiting_since = now if self._waiting_since is None else self._waiting_since
+        waited = self._waiting_since is not None and now - self._waiting_since >= _SOON_S
+        return Due.COMMIT if task.due or task.alerting or task.full or waited else None
+
+    def _looked(self, began_s: float) -> None:
+        """Record an early evaluation that began at ``began_s``, and delay the next in proportion to its duration."""
+        self._looked_s = asyncio.get_running_loop().time()
+        self._look_after_s = max(_LOOK_S, _LOOK_REST * (self._looked_s - began_s))
+
+    async def early(self) -> None:
+        """Run an early evaluation in a thread."""
+        began_s = asyncio.get_running_loop().time()
+        await self._beside(StreamTask.early)
+        self._looked(began_s)
+
+    async def transact(self, writer: Writer, hand_over: bool = False) -> bool:
+        """Run a transaction (`streams.worker.running.transaction`); False if it was discarded before its turn.
+
+        Raises Fenced, TransientError, PermanentError, and any error of deciding. The memory is then to be discarded.
+        """
+        loop = asyncio.get_running_loop()
+        work = self.task.work(MOST_AT_ONCE) + (self.task.open_work if hand_over else 0)
+        if work > _LARGE:
+            transaction = await self._beside(self._decide, hand_over)
+            if transaction is None:
+                return False
+        else:
+            transaction = self._decide(self.task, hand_over)
+        began = loop.time()
+        self.state_end = await commit(transaction, writer)
+        took_s, number = loop.time() - began, self.task.place.number
+        self._context.telemetry.committed(number, transaction.counts, transaction.watermark_ms, took_s)
+        return True
+
+    def _decide(self, task: StreamTask, hand_over: bool) -> Transaction:
+        transaction = prepare(task, self._context, hand_over)
+        self._waiting_since, self._control_moved = None, False
+        return transaction
+
+    async def measure(self, options: DistanceOptions) -> ThresholdDistances:
+        """Measure in a thread how far the tenants are from the thresholds."""
+        self.busy = True
+        try:
+            return await asyncio.to_thread(measure_distances, self.task.shard, options)
+        finally:
+            self.busy = False
+
+    async def _beside(self, work: Callable[..., _T], *more: Any) -> _T | None:
+        """Run ``work`` on the task in a thread and return its result; None if it was discarded before its turn."""
+        async with self._context.large:
+            if self.discarded:
+                return None
+            self.busy = True
+            try:
+                return await asyncio.to_thread(work, self.task, *more)
+            finally:
+                self.busy = False
