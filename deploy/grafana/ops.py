@@ -25,9 +25,9 @@ def variables() -> list[Any]:
 
 def sections() -> Iterator[tuple[Words, list[Any]]]:
     """The rows, each with its panels."""
-    yield Words("谁接近阈值", "Who is near the limit"), _near()
-    yield Words("作出了哪些决定", "What was decided"), _decided()
-    yield Words("监控本身是否正常", "Is the monitor itself well"), _well()
+    yield Words("接近阈值的租户", "Tenants near a threshold"), _near()
+    yield Words("决定", "Decisions"), _decided()
+    yield Words("运行状况", "Worker health"), _well()
     yield Words("依赖它的系统", "Consumers"), _consumers()
 
 
@@ -40,7 +40,7 @@ def _beyond(share: str, by: str = "") -> str:
 def _near() -> list[Any]:
     return [
         panels.number(
-            Words("超过阈值", "Over a limit"),
+            Words("超过阈值", "Pairs over a threshold"),
             Words(
                 "租户与规则对，规则的全部条件都满足；含未逐一展示者。",
                 "Pairs of tenant and rule, all of whose conditions hold; those that are not shown by name, too.",
@@ -49,7 +49,7 @@ def _near() -> list[Any]:
             steps=NONE_IS_WELL,
         ),
         panels.number(
-            Words("接近阈值", "Near a limit"),
+            Words("接近阈值", "Pairs near a threshold"),
             Words(
                 "租户与规则对，超过阈值的 80 %；含未逐一展示者。",
                 "Pairs of tenant and rule beyond 80 % of the way to it; those that are not shown by name, too.",
@@ -63,7 +63,7 @@ def _near() -> list[Any]:
             Query("sum(callwarden_tenants)"),
         ),
         panels.number(
-            Words("未展示", "Not shown"),
+            Words("未展示", "Pairs not shown"),
             Words(
                 "接近阈值但因数量上限未逐一展示的租户与规则对。",
                 "Pairs of tenant and rule that are near and beyond the bound of the page; all are in the histogram.",
@@ -72,18 +72,18 @@ def _near() -> list[Any]:
             steps=NONE_IS_WELL,
         ),
         panels.number(
-            Words("进行中的告警", "Alerts that stand"),
+            Words("进行中的告警", "Firing alerts"),
             Words("租户与规则对，含影子规则。", "Pairs of tenant and rule, those of shadow rules too."),
             Query(f"sum(callwarden_alerts_firing{{{_RULE}}})"),
         ),
         panels.number(
-            Words("待复核", "Waiting for a review"),
+            Words("待复核", "Pending reviews"),
             Words("未在期限内复核即失效。", "Each lapses unless it is reviewed in time."),
             Query("sum(callwarden_pending_decisions) or vector(0)"),
             steps=((None, "green"), (1.0, "orange")),
         ),
         panels.rows(
-            Words("最接近阈值的租户", "The nearest tenants"),
+            Words("最接近阈值的租户", "Tenants nearest to a threshold"),
             Words(
                 "比例为通往阈值的进度，取规则全部条件中最小者；点击租户查看详情。",
                 "The share of the way to the limit, the least of the rule's conditions. A tenant leads to its page.",
@@ -95,10 +95,10 @@ def _near() -> list[Any]:
                 panels.by_name(("tenant", "tenant"), ("rule", "rule"), ("Value", "share")),
                 panels.largest_first("share"),
             ],
-            [(Words("租户详情", "This tenant"), TENANT_LINK)],
+            [(Words("租户详情", "Tenant details"), TENANT_LINK)],
         ),
         panels.spread(
-            Words("全体租户离阈值多远", "How near all tenants are"),
+            Words("全体租户离阈值多远", "Distance to thresholds, all tenants"),
             Words(
                 "所选规则下全部租户的分布；集中在 1 附近说明阈值位置不当。",
                 "Everybody, by the rules chosen. A hump at 1 is a threshold in the wrong place.",
@@ -107,12 +107,12 @@ def _near() -> list[Any]:
             (12, 12),
         ),
         panels.lines(
-            Words("各规则接近阈值的租户", "Tenants near, by rule"),
+            Words("各规则接近阈值的租户", "Tenants near a threshold by rule"),
             Words("超过阈值 80 % 的租户数。", "How many are beyond 80 % of the way."),
             [Query(_beyond("0.8", " by (rule)"), "{{rule}}")],
         ),
         panels.lines(
-            Words("各规则进行中的告警", "Alerts that stand, by rule"),
+            Words("各规则进行中的告警", "Firing alerts by rule"),
             Words("告警尚未解除的租户数。", "How many tenants' alerts are not resolved yet."),
             [Query(f"sum by (rule) (callwarden_alerts_firing{{{_RULE}}})", "{{rule}}")],
         ),
@@ -127,12 +127,12 @@ def _decided() -> list[Any]:
             [Query(f"sum by (rule) (increase({_DECIDED}[$__rate_interval]))", "{{rule}}")],
         ),
         panels.lines(
-            Words("按等级与处置", "By tier and kind"),
+            Words("按等级与处置", "Decisions by tier and kind"),
             Words("违规、较重违规、严重违规。", "Minor, major, severe."),
             [Query(f"sum by (tier, kind) (increase({_DECIDED}[$__rate_interval]))", "{{tier}} {{kind}}")],
         ),
         panels.rows(
-            Words("决定的后续", "What became of decisions"),
+            Words("决定的后续", "Decisions by outcome"),
             Words(
                 "所选时段内各规则：作出、送复核、维持、撤销、撤回、失效。",
                 "Within the time shown, by rule: decided, referred, upheld, overturned, withdrawn, lapsed.",
@@ -156,7 +156,7 @@ def _decided() -> list[Any]:
             (12, 10),
         ),
         panels.lines(
-            Words("按模式", "By mode"),
+            Words("按模式", "Decisions by mode"),
             Words("执行、复核、影子，及由记录直接作出的。", "Enforce, review, shadow, and what records decided."),
             [Query("sum by (mode) (increase(callwarden_decisions_total[$__rate_interval]))", "{{mode}}")],
             (8, 8),
@@ -173,7 +173,7 @@ def _decided() -> list[Any]:
             (8, 8),
         ),
         panels.rows(
-            Words("待复核的决定", "Decisions that wait for a review"),
+            Words("待复核的决定", "Pending reviews by rule"),
             Words("各规则的数量，与最早失效的剩余时间。", "How many by rule, and the time that is left for the first."),
             [
                 Query("sum by (rule) (callwarden_pending_decisions)"),
@@ -205,13 +205,13 @@ def _well() -> list[Any]:
             steps=NONE_IS_WELL,
         ),
         panels.number(
-            Words("连不上 Kafka", "Kafka away"),
+            Words("连不上 Kafka", "Workers without Kafka"),
             Words("连不上 Kafka 的工作进程数。", "How many workers cannot reach it."),
             Query("sum(callwarden_broker_away)"),
             steps=NONE_IS_WELL,
         ),
         panels.number(
-            Words("话单静默", "No call for"),
+            Words("话单静默", "Time since the last call"),
             Words("全部分区均无话单的时长。", "For how long no call has come in any partition."),
             Query("min(callwarden_cdr_feed_silent_seconds)"),
             unit="s",
@@ -224,7 +224,7 @@ def _well() -> list[Any]:
             unit="cps",
         ),
         panels.lines(
-            Words("未计入的记录", "Records that were not taken"),
+            Words("未计入的记录", "Records not counted"),
             Words("迟到、重复、被拒。", "Late, duplicate, rejected."),
             [
                 Query(f"sum(rate(callwarden_late_total{rate}))", "late"),
@@ -254,7 +254,7 @@ def _well() -> list[Any]:
             "s",
         ),
         panels.lines(
-            Words("各来源的延迟", "Delay of sources"),
+            Words("各来源的延迟", "Delay by source"),
             Words(
                 "各主题最慢分区的时钟落后多久；最慢的来源拖住水位。",
                 "How far the slowest partition of each topic is behind; the slowest source holds the watermark back.",
@@ -264,7 +264,7 @@ def _well() -> list[Any]:
             "s",
         ),
         panels.lines(
-            Words("事务耗时", "Time of transactions"),
+            Words("事务耗时", "Transaction duration"),
             Words("中位与 99 分位。", "The median and the 99th percentile."),
             [
                 Query(
@@ -277,7 +277,7 @@ def _well() -> list[Any]:
             "s",
         ),
         panels.lines(
-            Words("失败与丢弃", "Failed and dropped"),
+            Words("失败与丢弃", "Failed transactions and dropped batches"),
             Words("失败的事务，与上一代的批次。", "Transactions that failed, and batches of a former generation."),
             [
                 Query(f"sum(increase(callwarden_transactions_failed_total{rate}))", "failed"),
@@ -286,7 +286,7 @@ def _well() -> list[Any]:
             (8, 8),
         ),
         panels.lines(
-            Words("恢复耗时", "Time of recovery"),
+            Words("恢复耗时", "Recovery duration"),
             Words("打开一个分区的平均耗时。", "How long it took to open a partition, in the mean."),
             [
                 Query(
@@ -299,17 +299,17 @@ def _well() -> list[Any]:
             "s",
         ),
         panels.lines(
-            Words("分区状态", "Partitions"),
+            Words("分区状态", "Partitions by phase"),
             Words("各状态的分区数；正常时全为 running。", "How many are in each phase; all running is well."),
             [Query("sum by (phase) (callwarden_partition)", "{{phase}}")],
         ),
         panels.lines(
-            Words("指标页的序列", "Series of the metrics page"),
+            Words("指标页的序列", "Metric series by worker"),
             Words("各工作进程指标页的序列数。", "How many each worker's page has."),
             [Query('sum by (instance) (scrape_samples_scraped{job="worker"})', "{{instance}}")],
         ),
         panels.lines(
-            Words("查看租户的耗时", "Time of the look at tenants"),
+            Words("查看租户的耗时", "Tenant measurement duration"),
             Words("指标页查看租户的耗时。", "How long the metrics page takes to look at the tenants."),
             [Query("max by (instance) (callwarden_tenant_look_seconds)", "{{instance}}")],
             (8, 8),
@@ -329,7 +329,7 @@ def _well() -> list[Any]:
             "bytes",
         ),
         panels.rows(
-            Words("版本", "Releases"),
+            Words("版本", "Versions"),
             Words("各程序的版本与 Python 版本。", "Which release each program runs, and on which Python."),
             [Query("count by (job, version, python) (callwarden_build_info)")],
             (24, 6),
@@ -346,7 +346,7 @@ def _consumers() -> list[Any]:
     rate = "[$__rate_interval]"
     return [
         panels.lines(
-            Words("落后时长", "How far behind"),
+            Words("落后时长", "Consumer delay"),
             Words("各系统处理到何时。", "Up to when each has handled all."),
             [Query("time() - max by (consumer) (callwarden_consumer_as_of_timestamp_seconds)", "{{consumer}}")],
             (8, 8),
@@ -362,7 +362,7 @@ def _consumers() -> list[Any]:
             (8, 8),
         ),
         panels.lines(
-            Words("账本", "The ledger"),
+            Words("账本", "Ledger entries"),
             Words("各主题的条目。", "Entries by topic."),
             [Query("sum by (topic) (max by (topic, partition) (callwarden_ledger_entries))", "{{topic}}")],
             (8, 8),
@@ -374,7 +374,7 @@ def _consumers() -> list[Any]:
             (8, 8),
         ),
         panels.lines(
-            Words("待发通知", "Messages that wait"),
+            Words("待发通知", "Waiting messages"),
             Words("各渠道尚未接收的通知，与其中单独搁置的。", "By channel; and how many of them are set aside."),
             [
                 Query("max by (channel) (callwarden_notify_waiting_messages)", "{{channel}}"),
@@ -383,7 +383,7 @@ def _consumers() -> list[Any]:
             (8, 8),
         ),
         panels.lines(
-            Words("最早一条已等待", "Oldest message"),
+            Words("最早一条已等待", "Oldest waiting message"),
             Words("各渠道最早一条待发通知的等待时长。", "For how long the oldest message to each channel has waited."),
             [Query("max by (channel) (callwarden_notify_oldest_waiting_seconds)", "{{channel}}")],
             (8, 8),

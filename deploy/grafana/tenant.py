@@ -45,13 +45,13 @@ def variables() -> list[Any]:
 def sections() -> Iterator[tuple[Words, list[Any]]]:
     """The rows, each with its panels."""
     yield Words("现在", "Now"), _now()
-    yield Words("经过", "How it went"), _went()
+    yield Words("经过", "History"), _went()
 
 
 def _now() -> list[Any]:
     return [
         panels.number(
-            Words("最接近的规则", "The nearest rule"),
+            Words("最接近的规则", "Nearest rule"),
             Words("通往阈值的进度，1 即到达。", "The share of the way to its limit; at 1 it is there."),
             Query(f"max(callwarden_tenant_threshold_ratio{_MINE})"),
             (8, 4),
@@ -59,7 +59,7 @@ def _now() -> list[Any]:
             NEARNESS,
         ),
         panels.number(
-            Words("超过阈值的规则", "Rules over their limit"),
+            Words("超过阈值的规则", "Rules over their threshold"),
             Words("全部条件都满足的规则数。", "Of how many all conditions hold."),
             Query(f"count({_SHARES} > 1) or vector(0)"),
             (8, 4),
@@ -72,7 +72,7 @@ def _now() -> list[Any]:
             (8, 4),
         ),
         panels.bars(
-            Words("离各规则的阈值", "How near each rule's limit"),
+            Words("离各规则的阈值", "Distance to thresholds by rule"),
             Words("取规则全部条件中最小的进度。", "The least share of all conditions of the rule."),
             Query(f"sort_desc({_SHARES})", "{{rule}}"),
             (12, 12),
@@ -103,13 +103,13 @@ def _now() -> list[Any]:
 def _went() -> list[Any]:
     return [
         panels.nearness_lines(
-            Words("通往阈值的进度", "The way to each limit"),
+            Words("通往阈值的进度", "Distance to thresholds over time"),
             Words("断开处：该租户当时不接近任何阈值。", "Where a line breaks off, the tenant was not near that limit."),
             [Query(_SHARES, "{{rule}}")],
             (24, 10),
         ),
         panels.lines(
-            Words("各规则的指标", "The metric of each rule"),
+            Words("各规则的指标", "Metric by rule"),
             Words("在最近判定的窗口中。", "In the window as last judged."),
             [Query(f"max by (rule, metric) (callwarden_tenant_value{_MINE})", "{{rule}}: {{metric}}")],
             units=[(f"/: ({'|'.join(names)})$/", unit) for unit, names in _by_unit().items()],

@@ -120,14 +120,14 @@ def test_seconds_and_shares_are_shown_as_such_and_never_beside_others_on_one_axi
 
 
 def test_each_metric_of_a_rule_is_drawn_in_its_own_unit() -> None:
-    [panel] = [panel for panel in drawn(VIEWS["callwarden-tenant"]) if "The metric of each rule" in panel["title"]]
+    [panel] = [panel for panel in drawn(VIEWS["callwarden-tenant"]) if "Metric by rule" in panel["title"]]
     overrides = panel["fieldConfig"]["overrides"]
     for metric in METRICS.values():
         unit = {"ratio": "percentunit", "seconds": "s", "count": "short"}[metric.unit]
         series = f"a: rule: {metric.name}"
         found = [o for o in overrides if re.search(o["matcher"]["options"].strip("/"), series)]
         assert [o["properties"] for o in found] == [[{"id": "unit", "value": unit}]], metric.name
-    [table] = [panel for panel in drawn(VIEWS["callwarden-ops"]) if "wait for a review" in panel["title"]]
+    [table] = [panel for panel in drawn(VIEWS["callwarden-ops"]) if "Pending reviews by rule" in panel["title"]]
     [override] = table["fieldConfig"]["overrides"]
     assert (override["matcher"]["options"], override["properties"]) == ("time left", [{"id": "unit", "value": "s"}])
 
