@@ -74,9 +74,9 @@ YEARS = "expected a time in the years 1990 to 2099; epoch times are in milliseco
             "sqlite:///folder: the path is a folder; expected a file in it",
         ),
         # Names that are none, as of a variable that is not set.
-        ("replay records.jsonl --out=", "'--out': it is empty; expected a name, or . for the current folder"),
-        ("simulate --out=", "'--out': it is empty"),
-        ("demo --out=", "'--out': it is empty"),
+        ("replay records.jsonl --out=", "'--out' / '-o': it is empty; expected a name, or . for the current folder"),
+        ("simulate --out=", "'--out' / '-o': it is empty"),
+        ("demo --out=", "'--out' / '-o': it is empty"),
         ("report folder --out=", "it is empty"),
         # Times.
         (f"{REPLAY} --until 99999999999999999999999", f"--until 99999999999999999999999: {YEARS}"),
