@@ -173,7 +173,8 @@ class SourceProgress:
     def take_over(self, offset: int, clock_ms: int) -> None:
         """Resume at ``offset``, with that clock, where a previous owner stopped."""
         # The handover does not say which records were valid, so moves before this position may still be needed.
-        self.source.offset, self.source.clock_ms = offset, clock_ms
+        # A state restored from an export has clocks that were logged after its handover.
+        self.source.offset, self.source.clock_ms = offset, max(self.source.clock_ms, clock_ms)
         self.valid = self.led = offset
         self.go(offset)
 

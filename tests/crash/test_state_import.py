@@ -1,16 +1,31 @@
 """A state that was lost is brought back out of an export that was made while workers were at work."""
 
 import asyncio
+import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from crash import judge
-from crash.courses import DAY_S, day_of, operator_of
+from crash.courses import (
+    DAY_S,
+    MINUTE,
+    NOON,
+    SECOND,
+    an_hour_of_calls,
+    complaint,
+    day_of,
+    operator_of,
+    play,
+    until,
+    world_of,
+    wrong,
+)
 from crash.log import Log
 from crash.memory import MemoryWriter
-from crash.traffic import NAMES
+from crash.traffic import NAMES, Arrival
 from crash.virtual import run
 from crash.world import World
 from streams.kafka.api import TP, OutputRecord, PermanentError
@@ -81,6 +96,45 @@ def loss_and_import(seed: int, file: Path) -> tuple[int, int]:
     finally:
         world.close()
     return counts[1] - counts[0], counts[2] - counts[1]
+
+
+def test_a_record_below_the_late_line_is_decided_once_though_the_export_has_a_handover(tmp_path: Path) -> None:
+    """The clock moved after the handover, where nothing had been read since: the record is as late as it was before."""
+    world, file = world_of(grace_ms=0), tmp_path / "state.zst"
+    an_hour_of_calls(world)
+    world.produce([complaint(NOON + MINUTE, "early")])
+    late = complaint(NOON + 12 * MINUTE, "late")
+    world.produce([Arrival(NOON + 30 * MINUTE, late.tp, late.record)])
+
+    async def go() -> None:
+        cluster = operator_of(world)
+        first = world.add_worker()
+        await until(world, NOON + 10 * MINUTE)
+        first.terminate()
+        await until(world, NOON + 10 * MINUTE + 20 * SECOND)
+        await export(cluster, NAMES, file, world.clock.now_ms())
+        entries = next(ArchiveReader(file).parts()).entries
+        assert any(name.startswith("handover/") for name in entries)
+        second = world.add_worker()
+        await until(world, NOON + 45 * MINUTE)
+        (decided,) = [one for one in enforcement(world) if one["decided_ms"] > NOON + 12 * MINUTE]
+        assert decided["decided_ms"] > NOON + 20 * MINUTE, "it was below the late line"
+        assert not wrong(world)
+        second.kill()
+        lose_state(world, [0])
+        await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file))
+        world.add_worker()
+        await until(world, NOON + 70 * MINUTE)
+        assert not wrong(world)
+
+    play(world, go)
+
+
+def enforcement(world: World) -> list[dict[str, Any]]:
+    """The data of the complaints' decisions so far."""
+    entries = world.broker.logs[TP(NAMES.output("enforcement"), 0)].committed(0)
+    events = [json.loads(entry.record.value or b"")["data"] for entry in entries if entry.record is not None]
+    return [event for event in events if event["measure"] is None]
 
 
 def test_nothing_is_written_where_a_state_is_or_where_it_does_not_fit(tmp_path: Path) -> None:
