@@ -336,5 +336,5 @@ async def test_a_join_that_came_to_nothing_is_tried_again_by_the_same_consumer(
 
 async def test_a_topic_that_does_not_exist_is_refused_by_name(address: str) -> None:
     async with cluster_at(address) as cluster:
-        with pytest.raises(PermanentError, match="no such topic, or none that we may see: never-made"):
+        with pytest.raises(PermanentError, match="no such topic, or no permission to see it: never-made"):
             await Member(cluster.consumer(["never-made"])).start()
