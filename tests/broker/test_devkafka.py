@@ -118,7 +118,7 @@ def test_a_node_that_cannot_start_says_why(jars: Path, tmp_path: Path) -> None:
 
 def test_another_kafka_at_its_port_is_not_taken_for_it(address: str, jars: Path, tmp_path: Path) -> None:
     node = DevKafka(tmp_path, jars, port=int(address.rpartition(":")[2]))
-    with pytest.raises(NodeFailed, match=rf"cannot serve at {address}: Address already in use; a free port"):
+    with pytest.raises(NodeFailed, match=rf"cannot serve at {address}: Address already in use; expected a free port"):
         node.start()
     assert not node.running
 
