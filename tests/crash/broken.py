@@ -210,7 +210,9 @@ SWITCH_BROKEN: dict[str, list[Change]] = {
     "windows of before the change are judged after it": [
         Change(StreamTask, "advance", "self.shard.close(coming.from_ms, coming.policy)", "pass")
     ],
-    "who was closed goes on": [Change(PartitionOwner, "_commit", "if running.task.switching:", "if False:")],
+    "a task closed by a policy change continues": [
+        Change(PartitionOwner, "_commit", "if running.task.switching:", "if False:")
+    ],
 }
 
 WITHDRAWAL_BROKEN: dict[str, list[Change]] = {

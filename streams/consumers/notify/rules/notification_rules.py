@@ -90,7 +90,7 @@ class NotificationRules:
         else:
             said.silent.append(SilentMessage(tenant_id, data.behaviour, what, severity, data.decided_ms, event.id))
         if what == "reversal":
-            self._anew(tenant, thread, now_ms)
+            self._notify_again(tenant, thread, now_ms)
         elif what != "lapse":
             thread.tell_ms = None  # the decision has reported it
         self._waits_no_more(tenant, event, said)
@@ -166,7 +166,7 @@ class NotificationRules:
                 said.messages.append(self._words.outlasted(tenant_id, behaviour, tier, thread.told, now_ms))
             thread.end()
 
-    def _anew(self, tenant: TenantState, thread: AlertThread, now_ms: int) -> None:
+    def _notify_again(self, tenant: TenantState, thread: AlertThread, now_ms: int) -> None:
         """After a reversal, the next decision is news again, and so is everything that still fires."""
         thread.decided = {"reversal": now_ms}
         thread.told_ms = None

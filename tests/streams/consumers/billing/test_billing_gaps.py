@@ -82,13 +82,13 @@ async def test_a_topic_that_was_made_anew_and_is_longer_by_now_is_refused_until_
 ) -> None:
     async with serving(tmp_path, topics=filled()):
         pass
-    anew = filled(100)
-    anew.put(TOPIC, 0, event("more", "acme", "frozen"))
-    said = await refusal(tmp_path, anew)
+    recreated = filled(100)
+    recreated.put(TOPIC, 0, event("more", "acme", "frozen"))
+    said = await refusal(tmp_path, recreated)
     assert "the last handled record has changed" in said
     assert said.endswith("  callwarden billing --accept-loss --partition 0 --offset 0 --reason WHY")
     for _ in range(2):
-        async with serving(tmp_path, topics=anew, accepted=[Accepted(0, 0, "a new cluster")]) as billing:
+        async with serving(tmp_path, topics=recreated, accepted=[Accepted(0, 0, "a new cluster")]) as billing:
             assert len((await billing.refunds("acme"))["holds"]) == 13
 
 
@@ -96,13 +96,13 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_beginning_and_what_wa
     topics = filled()
     async with serving(tmp_path, topics=topics):
         pass
-    anew = FakeTopics(**{TOPIC: 1})
-    anew.put(TOPIC, 0, event("e0", "acme", "frozen"), event("new", "acme", "frozen"))
-    said = await refusal(tmp_path, anew)
+    recreated = FakeTopics(**{TOPIC: 1})
+    recreated.put(TOPIC, 0, event("e0", "acme", "frozen"), event("new", "acme", "frozen"))
+    said = await refusal(tmp_path, recreated)
     assert "the topic ends at 2" in said
     assert "a new, empty database is filled from the new topic alone" in said
     assert said.endswith("--accept-loss --partition 0 --offset 0 --reason WHY")
-    async with serving(tmp_path, topics=anew, accepted=[Accepted(0, 0, "the cluster was recreated")]) as billing:
+    async with serving(tmp_path, topics=recreated, accepted=[Accepted(0, 0, "the cluster was recreated")]) as billing:
         assert len((await billing.refunds("acme"))["holds"]) == 7
 
 
