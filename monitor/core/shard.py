@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from monitor.core.alerts.early_alerts import EarlyAlerts
 from monitor.core.calls.columns import Calls
 from monitor.core.calls.dedup import Deduplicator
-from monitor.core.codec import check_format
+from monitor.core.calls.fields import COUNTED
 from monitor.core.decisions.cooldowns import Cooldowns
 from monitor.core.decisions.lifecycle import DecisionLifecycle
 from monitor.core.decisions.pending_record import PendingRecord, Place
@@ -368,6 +368,7 @@ class Shard:
             tenants=len(self._tenants),
             spans=self._windows.heads(self._at_ms),
             decided=self._waiting.decided or None,
+            fields=COUNTED,
         )
 
     def changes(self) -> dict[str, bytes | None]:
@@ -383,9 +384,9 @@ class Shard:
         """Restore the state from `head` and all `changes` so far.
 
         The shard must be new. Its policy must be the same, or, if the earlier shard was closed, the next one.
-        Raises StateFormatError if the format is unknown or part of the state is missing.
+        Raises StateFormatError if the format or a field is unknown, or part of the state is missing.
         """
-        check_format(head.format, "the stored head")
+        head.must_match()
         for name in decode_names(entries, head.tenants):
             self._tenants.of(name)
         self._stored_names = len(self._tenants)

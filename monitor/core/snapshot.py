@@ -10,7 +10,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from monitor.core.codec import FORMAT, StateFormatError, Unpacker, packed
+from monitor.core.calls.fields import COUNTED
+from monitor.core.codec import FORMAT, StateFormatError, Unpacker, check_format, packed
 from monitor.core.tenants.tenant_store import page_of
 from monitor.core.windows.pane_store import WindowCheckpoint
 
@@ -22,6 +23,7 @@ class ShardCheckpoint(Struct):
 
     ``newest_ms`` is the largest event time of the sealed calls, which bounds early evaluation. ``decided`` is the place
     of the last decided record in the decision order: if many records share an instant, only some may be decided.
+    ``fields`` names what the panes count of a call, in the order of their sums, besides what depends on the policy.
     """
 
     at_ms: int
@@ -30,7 +32,22 @@ class ShardCheckpoint(Struct):
     tenants: int
     spans: dict[int, WindowCheckpoint]
     decided: tuple[int, int, str, int, tuple[int, int, int, int]] | None = None
+    fields: tuple[str, ...] = ()
     format: int = FORMAT
+
+    def must_match(self) -> None:
+        """Check that this release can read the entries. Raises StateFormatError if not.
+
+        The sums of a pane have no names of their own: read by a release with one field more, they would be those of
+        other fields.
+        """
+        check_format(self.format, "the stored head")
+        if self.fields != COUNTED:
+            other = sorted({*self.fields}.symmetric_difference(COUNTED))
+            raise StateFormatError(
+                f"the state counts other fields of a call than this release, or in another order ({', '.join(other)}); "
+                "expected the release that wrote it"
+            )
 
 
 class _StoredNames(Struct, array_like=True):

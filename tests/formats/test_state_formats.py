@@ -82,6 +82,14 @@ def test_nothing_is_left_out_of_a_head_that_another_release_of_the_format_looks_
         assert before.keys() <= after.keys()
 
 
+def test_a_state_that_counts_another_field_is_refused_and_names_it() -> None:
+    records, kept = dict(STORED), head(STORED)
+    kept["shard"]["fields"] = [*kept["shard"]["fields"], "voicemail"]
+    records[f"{HEAD}/0"] = STORED[f"{HEAD}/0"][:2] + msgspec.msgpack.encode(kept)
+    with pytest.raises(StateFormatError, match=r"counts other fields of a call than this release.*\(voicemail\)"):
+        partition().restore(records)
+
+
 def test_a_state_of_a_release_to_come_is_refused() -> None:
     records = dict(STORED)
     records[f"{HEAD}/0"] = STORED[f"{HEAD}/0"][:2] + msgspec.msgpack.encode(head(STORED) | {"format": FORMAT + 1})

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from shard_samples import DAY, HOUR, LAYOUT, MINUTE, T0, cdr, columns, counted_keys, policy_of, some_cdrs, tries
 
-from monitor.core.calls.fields import BIT
+from monitor.core.calls.fields import BIT, COUNTED
 from monitor.core.codec import FORMAT, StateFormatError, check_head
 from monitor.core.shard import Shard
 from monitor.core.snapshot import NAMES_TOGETHER, ShardCheckpoint, decode_names, encode_names
@@ -103,7 +103,7 @@ def test_an_entry_of_an_unknown_format_is_refused_whatever_else_is_new_in_it(key
     fields = msgspec.msgpack.decode(zstandard.decompress(stored[key]))
     stored[key] = zstandard.compress(msgspec.msgpack.encode(change(fields)))
     with pytest.raises(StateFormatError, match=KNOWN):
-        Shard(policy_of(), keep_state=True).restore(ShardCheckpoint(0, 0, -1, 1, {}), stored)
+        Shard(policy_of(), keep_state=True).restore(head_of(1), stored)
 
 
 @pytest.mark.parametrize("change", [{"format": LATER}, {"format": LATER, "tenants": "many", "more": [1]}])
@@ -116,6 +116,23 @@ def test_a_head_of_an_unknown_format_is_refused_whatever_else_is_new_in_it(chang
         Shard(policy_of(), keep_state=True).restore(head, {})
 
 
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [((), "answered"), ((*COUNTED, "voicemail"), "voicemail"), ((*COUNTED[1:], COUNTED[0]), "in another order")],
+)
+def test_a_head_that_counts_other_fields_is_refused(fields: tuple[str, ...], named: str) -> None:
+    """A pane's sums have no names: one field more, and every sum behind it would be that of another field."""
+    head = Shard(policy_of(), keep_state=True).head()
+    Shard(policy_of(), keep_state=True).restore(head, {})
+    head.fields = fields
+    with pytest.raises(StateFormatError, match=f"counts other fields of a call.*{named}.*expected the release"):
+        Shard(policy_of(), keep_state=True).restore(head, {})
+
+
+def head_of(tenants: int) -> ShardCheckpoint:
+    return ShardCheckpoint(0, 0, -1, tenants, {}, fields=COUNTED)
+
+
 def test_names_that_are_missing_are_missed() -> None:
     stored = stored_entries()
     for count, entries, message in (
@@ -124,7 +141,7 @@ def test_names_that_are_missing_are_missed() -> None:
         (2, stored, "names of 1 tenants; its head counts 2"),
     ):
         with pytest.raises(StateFormatError, match=message):
-            Shard(policy_of(), keep_state=True).restore(ShardCheckpoint(0, 0, -1, count, {}), entries)
+            Shard(policy_of(), keep_state=True).restore(head_of(count), entries)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ FIXED = (
 )
 BIT = {name: bit for bit, name in enumerate(FIXED)}
 SUMS = ("talk_ms", "ring_delay_ms")  # sums in ms: of answered calls, of attempts that rang
+COUNTED = (*FIXED, *SUMS)  # what every policy counts, in the order of a pane's sums
 
 LONG_CALL_MS = 60_000  # `long_call_ratio`: d >= 60 s
 CALLEE_HANGUP_MS = 10_000  # `callee_hangup_ratio`: d <= 10 s
