@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from monitor.core.decisions.review_refusal import ReviewedCase, ReviewRefusal, review_refusal
 from monitor.core.tenants.ids import review_id
 from monitor.text.masking import mask_numbers
 from monitor.text.timestamps import instant
@@ -17,17 +18,22 @@ class ReviewRefused(ValueError):
 
 
 def rejection_reason(case: LedgerCase | None, named: str, verdict: Verdict, now_ms: int) -> str | None:
-    """Why the evaluator would reject this verdict on the decision ``named``; None if it would accept it."""
-    if case is None:
+    """Why the evaluator would reject this verdict on the decision ``named``; None if it would accept it.
+
+    `review_refusal` decides; the sentences here add what the ledger knows of the case.
+    """
+    closing = case.closing if case else None
+    reviewed = ReviewedCase(case.status == "final", closing.id if closing else None) if case else None
+    refusal = review_refusal(reviewed, named, verdict)
+    if case is None or refusal is ReviewRefusal.UNKNOWN:
         return f"{named}: no such decision in the ledger; expected an id as `callwarden reviews list` shows it"
-    if case.closing:
-        closing = case.closing.data
-        what = "lapsed" if closing.kind == "lapse" else "was reversed"
-        if named == case.closing.id:
-            return f"{named} is a {closing.kind} of {case.in_force.id} and cannot be reviewed"
-        who = _by(case.review_behind(case.closing))
-        return f"{named} {what} at {instant(closing.decided_ms)}{who}; there is nothing to change"
-    if verdict == "uphold" and case.status == "final":
+    if closing is not None and refusal is ReviewRefusal.CLOSING_EVENT:
+        return f"{named} is a {closing.data.kind} of {case.in_force.id} and cannot be reviewed"
+    if closing is not None and refusal is ReviewRefusal.CLOSED:
+        what = "lapsed" if closing.data.kind == "lapse" else "was reversed"
+        who = _by(case.review_behind(closing))
+        return f"{named} {what} at {instant(closing.data.decided_ms)}{who}; there is nothing to change"
+    if refusal is ReviewRefusal.FINAL:
         upheld = f", upheld{_by(case.review_behind(case.upheld))}" if case.upheld else ""
         return f"{named} is final already{upheld}; it can be overturned"
     until_ms = case.in_force.data.review_by_ms

@@ -8,6 +8,7 @@ from monitor.core.decisions.lifecycle import DecisionLifecycle
 from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.decisions.proposals import Proposals, evidence_of
 from monitor.core.decisions.retention import RecordRetention
+from monitor.core.decisions.review_refusal import ReviewedCase, review_refusal
 from monitor.core.record_ref import RecordRef
 from monitor.core.results import Output, RefusedRecord
 from monitor.core.tenants.complaint_windows import ComplaintWindows
@@ -191,20 +192,13 @@ class RecordHandlers:
             self._sink.duplicates += 1
             return
         case = standing.cases.get(standing.case_of.get(review.enforcement_id, ""))
-        refusal = None
-        if case is None:
-            refusal = (
-                f"unknown_enforcement: enforcement_id {review.enforcement_id!r}: expected a decision on this tenant"
-            )
-        elif review.enforcement_id == case.closing_id:
-            refusal = f"not_reviewable: enforcement_id {review.enforcement_id!r} is a reversal or a lapse"
-        elif case.status == "closed":
-            refusal = f"nothing_to_change: decision {review.enforcement_id!r} was reversed or has lapsed"
-        elif review.verdict == "uphold" and case.status == "final":
-            refusal = f"nothing_to_change: decision {review.enforcement_id!r} is final already"
-        if case is None or refusal:
-            self._sink.refused.append(RefusedRecord(waiting.ref, review.tenant_id, refusal or "", waiting.raw))
+        reviewed = ReviewedCase(case.status == "final", case.closing_id) if case else None
+        refusal = review_refusal(reviewed, review.enforcement_id, review.verdict)
+        if refusal is not None:
+            why = refusal.reason(review.enforcement_id)
+            self._sink.refused.append(RefusedRecord(waiting.ref, review.tenant_id, why, waiting.raw))
             return
+        assert case is not None
         self._note(standing, "review", review.review_id, version, at_ms)
         if review.verdict == "uphold":
             reason = reasons.upheld(case.reason, review.reviewer, review.reason)
