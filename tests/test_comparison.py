@@ -42,6 +42,20 @@ def test_a_field_that_differs_is_named_and_words_are_told_from_decisions() -> No
     assert not found.equal
 
 
+def test_evidence_in_another_order_is_wording_and_other_evidence_is_not() -> None:
+    a, reordered, other = ({"call_ids": ids, "review_ids": []} for ids in (["c1", "c2"], ["c2", "c1"], ["c1", "c3"]))
+    found = compare(
+        [event("e1", evidence=a), event("e2", 11 * HOUR, evidence=a)],
+        [event("e1", evidence=reordered), event("e2", 11 * HOUR, evidence=other)],
+    )
+    assert [pair.wording for pair in found.changed] == [True, False]
+
+
+def test_a_reason_that_only_one_side_has_is_wording() -> None:
+    (pair,) = compare([event("e1")], [event("e1", reason=None)]).changed
+    assert pair.wording
+
+
 def test_a_count_that_became_a_fraction_is_a_difference() -> None:
     """The bytes differ."""
     (pair,) = compare([event("e1", measure={"value": 3})], [event("e1", measure={"value": 3.0})]).changed

@@ -5,10 +5,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from schemas.inputs import END_MS
+
 Event = Mapping[str, Any]
 """An event as parsed JSON, so that one with additional or other fields can be compared too."""
 
-_WORDING: Final = "data.reason."
+_REASON, _EVIDENCE = "data.reason", "data.evidence."
 _TAKES_BACK: Final = ("reversal", "lapse")
 _RECORDS: Final = ("complaint_ids", "finding_ids", "application_ids", "review_ids")
 
@@ -23,8 +25,12 @@ class FieldDifference:
 
     @property
     def wording(self) -> bool:
-        """Whether only the wording of the reason differs."""
-        return self.path.startswith(_WORDING)
+        """Whether only the wording of the reason or the order of evidence differs, not the decision."""
+        if self.path == _REASON or self.path.startswith(f"{_REASON}."):
+            return True
+        if not self.path.startswith(_EVIDENCE) or not (isinstance(self.a, list) and isinstance(self.b, list)):
+            return False
+        return sorted(map(str, self.a)) == sorted(map(str, self.b))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,7 @@ class Pair:
 
     @property
     def wording(self) -> bool:
-        """Whether the decisions are equal and only the wording of the reason differs."""
+        """Whether the decisions are equal and only the wording differs."""
         return all(difference.wording for difference in self.differences)
 
 
@@ -129,6 +135,12 @@ def differences(a: Any, b: Any, ignored: Collection[str] = (), path: str = "") -
         yield FieldDifference(path, a, b)
 
 
+def decided_ms(event: Any) -> int:
+    """The time at which an event was decided, 0 if it has none or is not an event."""
+    at_ms = _data(event).get("decided_ms")
+    return at_ms if isinstance(at_ms, int) and 0 <= at_ms < END_MS else 0
+
+
 def _by_id(events: Iterable[Event]) -> tuple[dict[str, Event], list[str]]:
     """The first event of each id, and the ids that occur more than once."""
     first: dict[str, Event] = {}
@@ -154,7 +166,7 @@ def _counterparts(only_a: Iterable[Event], only_b: Iterable[Event]) -> Iterator[
 
 def _nearness(pair: tuple[Event, Event]) -> tuple[Any, ...]:
     a, b = pair
-    return abs(_decided_ms(a) - _decided_ms(b)), *sorted((_order(a), _order(b)))
+    return abs(decided_ms(a) - decided_ms(b)), *sorted((_order(a), _order(b)))
 
 
 def _about(event: Event) -> tuple[str, str, str]:
@@ -169,7 +181,7 @@ def _same_matter(a: Event, b: Event) -> bool:
     if windows != (None, None):
         return False
     records = _records(a)
-    return _decided_ms(a) == _decided_ms(b) or (any(records) and records == _records(b))
+    return decided_ms(a) == decided_ms(b) or (any(records) and records == _records(b))
 
 
 def _records(event: Event) -> list[Any]:
@@ -183,13 +195,9 @@ def _rule_and_tier(event: Event) -> tuple[str, str]:
 
 
 def _order(event: Event) -> tuple[int, str, str]:
-    return _decided_ms(event), str(event.get("subject")), str(event["id"])
+    return decided_ms(event), str(event.get("subject")), str(event["id"])
 
 
-def _decided_ms(event: Event) -> int:
-    return int(_data(event).get("decided_ms", 0))
-
-
-def _data(event: Event) -> Mapping[str, Any]:
-    data = event.get("data")
+def _data(event: Any) -> Mapping[str, Any]:
+    data = event.get("data") if isinstance(event, Mapping) else None
     return data if isinstance(data, Mapping) else {}

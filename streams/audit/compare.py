@@ -7,10 +7,9 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from monitor.whatif.event_diff import FieldDifference as Change
-from monitor.whatif.event_diff import differences as changes
+from monitor.whatif import event_diff
+from monitor.whatif.event_diff import FieldDifference
 from schemas import codec
-from schemas.inputs import END_MS
 from schemas.outputs import Enforcement
 from streams.topics.transaction_records import EVENT_HEADERS
 
@@ -18,8 +17,6 @@ What = Literal["missing", "invented", "changed", "headers", "repeated", "misplac
 
 NO_EVENT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What reading raises if bytes are not an event; fields that were not read may be invalid even if the id is valid."""
-
-_REASON, _EVIDENCE = "data.reason", "data.evidence."
 
 
 class PublishedRecord(NamedTuple):
@@ -46,14 +43,14 @@ class EventDifference:
     offset: int | None
     id: str
     event: Any
-    changes: tuple[Change, ...] = ()
+    changes: tuple[FieldDifference, ...] = ()
     decision: bool = True
     why: str = ""
 
     @property
     def decided_ms(self) -> int:
         """The time of the decision, 0 if unknown."""
-        return _time_of(self.event)
+        return event_diff.decided_ms(self.event)
 
 
 @dataclass(slots=True)
@@ -118,7 +115,7 @@ def compare(
                 result.later += 1
             else:
                 event = _plain(value)
-                if forgiven(offset, _time_of(event)):
+                if forgiven(offset, event_diff.decided_ms(event)):
                     result.later += 1
                 else:
                     at[event_id] = offset
@@ -165,7 +162,7 @@ def misplaced(differences: Iterable[EventDifference]) -> list[EventDifference]:
             told.append(one)
         elif one.what == "missing":
             why = f"it is in partition {other.number}; expected partition {one.number}"
-            moved = tuple(changes(one.event, other.event))
+            moved = tuple(event_diff.differences(one.event, other.event))
             told.append(replace(one, what="misplaced", offset=other.offset, changes=moved, why=why))
         elif one is not other:  # it is in a third partition, too
             told.append(one)
@@ -179,32 +176,25 @@ def _changed(place: TopicPartitionRef, wanted: Enforcement, found: PublishedReco
         if found.headers == EVENT_HEADERS:
             return None
         return EventDifference("headers", *place, found.offset, wanted.id, event, tuple(headers), decision=False)
-    fields = [] if found.key == subject else [Change("key", wanted.subject, _text(found.key or b""))]
-    fields += changes(event, _plain(found.value))
+    fields = [] if found.key == subject else [FieldDifference("key", wanted.subject, _text(found.key or b""))]
+    fields += event_diff.differences(event, _plain(found.value))
     why = "" if fields else "the same fields in other bytes"
-    decision = any(not _wording(change) for change in fields)
+    decision = any(not change.wording for change in fields)
     return EventDifference("changed", *place, found.offset, wanted.id, event, (*fields, *headers), decision, why)
 
 
-def _headers(found: Sequence[tuple[str, bytes]]) -> Iterator[Change]:
+def _headers(found: Sequence[tuple[str, bytes]]) -> Iterator[FieldDifference]:
     """The headers in which a record differs from a decision's; the values of a repeated header are a list."""
     for name in dict.fromkeys(name for name, _ in (*EVENT_HEADERS, *found)):
         wanted, there = ([_text(value) for one, value in some if one == name] for some in (EVENT_HEADERS, found))
         if wanted != there:
-            yield Change(f"header {name}", *(some[0] if len(some) == 1 else some or None for some in (wanted, there)))
+            yield FieldDifference(
+                f"header {name}", *(some[0] if len(some) == 1 else some or None for some in (wanted, there))
+            )
 
 
 def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
-
-
-def _wording(change: Change) -> bool:
-    """Whether only the wording of the reason or the order of evidence differs."""
-    if change.path.startswith(_REASON):
-        return True
-    if not change.path.startswith(_EVIDENCE) or not (isinstance(change.a, list) and isinstance(change.b, list)):
-        return False
-    return sorted(map(str, change.a)) == sorted(map(str, change.b))
 
 
 def _plain(value: bytes | None) -> Any:
@@ -214,12 +204,6 @@ def _plain(value: bytes | None) -> Any:
 def decided_ms(value: bytes | None) -> int:
     """The time at which an event was decided, 0 if it has none."""
     try:
-        return _time_of(_plain(value))
+        return event_diff.decided_ms(_plain(value))
     except NO_EVENT:
         return 0
-
-
-def _time_of(event: Any) -> int:
-    data = event.get("data") if isinstance(event, dict) else None
-    at_ms = data.get("decided_ms") if isinstance(data, dict) else None
-    return at_ms if isinstance(at_ms, int) and 0 <= at_ms < END_MS else 0

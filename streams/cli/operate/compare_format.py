@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from monitor.text.display import identifier, readable
-from monitor.whatif.event_diff import Comparison, Event, Pair, RuleComparison
+from monitor.whatif.event_diff import Comparison, Event, Pair, RuleComparison, decided_ms
 
 _VALUE = 120
 _COUNTS = tuple(RuleComparison.__slots__)
@@ -54,7 +54,7 @@ def line(event: Event) -> str:
     data = event["data"]
     what = " ".join(str(data.get(name)) for name in ("tier", "kind", "status") if data.get(name))
     rule, tenant = readable(str(data.get("rule_id")), 32), identifier(str(event.get("subject")), 24)
-    return f"{utc(data['decided_ms'])}  {tenant}  [{rule}]  {what}  {identifier(str(event['id']))}"
+    return f"{utc(decided_ms(event))}  {tenant}  [{rule}]  {what}  {identifier(str(event['id']))}"
 
 
 def utc(ms: int) -> str:
@@ -86,7 +86,7 @@ def _section(title: str, entries: Iterable[Sequence[str]], limit: int) -> Iterat
 
 
 def _pairs(pairs: Iterable[Pair]) -> Iterator[list[str]]:
-    for pair in sorted(pairs, key=lambda pair: int(pair.a["data"]["decided_ms"])):
+    for pair in sorted(pairs, key=lambda pair: decided_ms(pair.a)):
         lines = [line(pair.a)]
         for one in pair.differences:
             lines.append(f"  {one.path.removeprefix('data.')}: {_value(one.path, one.a)} | {_value(one.path, one.b)}")
