@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from monitor import reasons
 from monitor.policy.catalogue import Match
 from monitor.policy.load import load
+from monitor.policy.metric_wording import METRIC_WORDING
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Behaviour, CatalogueRow, Condition, Direction, Escalation, Mode, Params, Rule
-from monitor.reasons.measures import _SAID
 from monitor.reasons.wording import QUOTED_MAX, quoted, rounded, rounded_percent, span
 from monitor.text.masking import mask_numbers
 from monitor.text.timestamps import instant
@@ -246,7 +246,7 @@ FACTS: dict[str, tuple[int, int | None, float, float, str, str]] = {
 
 
 def test_no_metric_is_without_words() -> None:
-    assert set(FACTS) == set(METRICS) == set(_SAID)
+    assert set(FACTS) == set(METRICS) == set(METRIC_WORDING)
 
 
 @pytest.mark.parametrize(("name", "direction"), METRIC_CASES)

@@ -9,9 +9,10 @@ from monitor.policy.metrics import METRICS
 from monitor.policy.model import Condition, Rule
 from monitor.report import labels
 from monitor.report.charts import Charts, Series
-from monitor.report.labels import BilingualLabel, label
+from monitor.report.labels import label
 from monitor.report.read import Replay
 from monitor.report.views import Viewer, duration, quantity
+from monitor.text.bilingual import Bilingual
 from monitor.text.display import identifier
 from schemas.outputs import Enforcement
 
@@ -58,10 +59,10 @@ def _rule(rule: Rule) -> dict[str, Any]:
     }
 
 
-def _condition(condition: Condition) -> BilingualLabel:
+def _condition(condition: Condition) -> Bilingual:
     name = label(labels.METRIC_NAMES, condition.metric)
     said = f"{_SIGNS[condition.op]} {quantity(condition.metric, condition.value)}"
-    return BilingualLabel(f"{name.zh} {said}", f"{name.en[:1].lower()}{name.en[1:]} {said}")
+    return Bilingual(f"{name.zh} {said}", f"{name.en[:1].lower()}{name.en[1:]} {said}")
 
 
 def _series(series: Series, events: list[Enforcement], viewer: Viewer, base: int) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from markupsafe import Markup
 from monitor.report import labels
 from monitor.report.charts import Charts, collect
 from monitor.report.data import chart_json
-from monitor.report.labels import BilingualLabel, label
+from monitor.report.labels import label
 from monitor.report.read import Replay, read_replay
 from monitor.report.standing import TenantStanding, TenantSummaries
 from monitor.report.timeline import Axis, strip
 from monitor.report.views import Clock, DisplayNames, Viewer, number
+from monitor.text.bilingual import Bilingual
 from monitor.text.display import identifier, party, raw_line, readable
 from schemas.inputs import Cdr
 
@@ -227,11 +228,11 @@ def _tiles(replay: Replay, ranked: list[TenantStanding]) -> list[dict[str, Any]]
             final[data.tier] += 1
     made = [{"code": tier, "label": label(labels.TIERS, tier), "value": n} for tier, n in final.items()]
     more = (
-        ("pending", BilingualLabel("待复核", "Pending review"), sum(len(t.open) for t in ranked)),
-        ("frozen", BilingualLabel("冻结退款的租户", "Tenants with refunds frozen"), sum(bool(t.holds) for t in ranked)),
-        ("touched", BilingualLabel("被处理的租户", "Tenants decided on"), sum(bool(t.decisions) for t in ranked)),
-        ("firing", BilingualLabel("仍在预警", "Alerts still firing"), sum(a.state == "firing" for a in replay.alerts)),
-        ("shadow", BilingualLabel("影子决定", "Shadow decisions"), replay.shadow_rules.total()),
+        ("pending", Bilingual("待复核", "Pending review"), sum(len(t.open) for t in ranked)),
+        ("frozen", Bilingual("冻结退款的租户", "Tenants with refunds frozen"), sum(bool(t.holds) for t in ranked)),
+        ("touched", Bilingual("被处理的租户", "Tenants decided on"), sum(bool(t.decisions) for t in ranked)),
+        ("firing", Bilingual("仍在预警", "Alerts still firing"), sum(a.state == "firing" for a in replay.alerts)),
+        ("shadow", Bilingual("影子决定", "Shadow decisions"), replay.shadow_rules.total()),
     )
     return made + [{"code": code, "label": name, "value": n} for code, name, n in more]
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from monitor.report import labels
 from monitor.report.charts import Charts
-from monitor.report.labels import BilingualLabel, label
+from monitor.report.labels import label
 from monitor.report.read import Replay
 from monitor.report.standing import TenantStanding
 from monitor.report.views import Clock, Viewer
+from monitor.text.bilingual import Bilingual
 
 # The maximum number of marks and bars a tenant; more would overlap.
 MARKS = 60
@@ -59,7 +60,7 @@ def strip(tenant: TenantStanding, viewer: Viewer, axis: Axis) -> dict[str, Any]:
         tip = viewer.alert(alert)
         bars.append(
             {"left": left, "width": round(max(axis.at(end) - left, 0.4), 2), "severity": alert.severity,
-             "tip": BilingualLabel(*(f"{severity} {tip.rule} {tip.since}" for severity in tip.severity_label))}
+             "tip": Bilingual(*(f"{severity} {tip.rule} {tip.since}" for severity in tip.severity_label))}
         )  # fmt: skip
     marks = []
     for event in decisions:
@@ -70,7 +71,7 @@ def strip(tenant: TenantStanding, viewer: Viewer, axis: Axis) -> dict[str, Any]:
         marks.append(
             {"left": axis.at(data.decided_ms), "tier": data.tier or "none", "kind": data.kind, "status": data.status,
              "anchor": viewer.anchors.get(event.id),
-             "tip": BilingualLabel(
+             "tip": Bilingual(
                 f"{at} {kind.zh}（{tier.zh}，{status.zh}）", f"{at} {kind.en} ({tier.en}, {status.en})"
             )}
         )  # fmt: skip

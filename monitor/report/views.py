@@ -8,17 +8,18 @@ from zoneinfo import ZoneInfo
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy
 from monitor.report import labels
-from monitor.report.labels import BilingualLabel, label
+from monitor.report.labels import label
 from monitor.report.standing import Fate, TenantSummaries
+from monitor.text.bilingual import Bilingual
 from monitor.text.display import identifier, readable
 from schemas.outputs import Alert, Enforcement, Measure, Window
 
 FATES = {
     "stands": None,
     "open": None,
-    "upheld": BilingualLabel("已复核维持", "Upheld"),
-    "reversed": BilingualLabel("已撤销", "Reversed"),
-    "lapsed": BilingualLabel("已失效", "Lapsed"),
+    "upheld": Bilingual("已复核维持", "Upheld"),
+    "reversed": Bilingual("已撤销", "Reversed"),
+    "lapsed": Bilingual("已失效", "Lapsed"),
 }
 
 
@@ -60,7 +61,7 @@ class DisplayNames:
 class EvidenceView:
     """One kind of evidence: its ids, each with its anchor on the page, if any."""
 
-    label: BilingualLabel
+    label: Bilingual
     ids: list[tuple[str, str | None]]
 
 
@@ -69,7 +70,7 @@ class MeasureView:
     """A measure in words: ``200 / 1,031 = 19.4 %`` against its threshold."""
 
     metric: str
-    name: BilingualLabel
+    name: Bilingual
     counts: str
     value: str
     threshold: str
@@ -86,29 +87,29 @@ class DecisionView:
     at: str
     at_utc: str
     tier: str
-    tier_label: BilingualLabel
+    tier_label: Bilingual
     kind: str
-    kind_label: BilingualLabel
+    kind_label: Bilingual
     status: str
-    status_label: BilingualLabel
+    status_label: Bilingual
     fate: Fate
-    fate_label: BilingualLabel | None
-    behaviour: BilingualLabel
+    fate_label: Bilingual | None
+    behaviour: Bilingual
     clause: int | None
     rule: str
     refunds: str
-    refunds_label: BilingualLabel
-    actions: list[BilingualLabel]
-    proposed: list[BilingualLabel]
-    reason: BilingualLabel
+    refunds_label: Bilingual
+    actions: list[Bilingual]
+    proposed: list[Bilingual]
+    reason: Bilingual
     window: str | None
     measure: MeasureView | None
     evidence: list[EvidenceView]
     violations: int
     review_by: str | None
-    left: BilingualLabel | None
+    left: Bilingual | None
     overdue: bool
-    links: list[tuple[BilingualLabel, str, str | None]]
+    links: list[tuple[Bilingual, str, str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +119,13 @@ class AlertView:
     tenant: str
     rule: str
     severity: str
-    severity_label: BilingualLabel
+    severity_label: Bilingual
     firing: bool
     since: str
     until: str | None
-    lasted: BilingualLabel
+    lasted: Bilingual
     measure: MeasureView | None
-    reason: BilingualLabel
+    reason: Bilingual
     decision: str | None
 
 
@@ -143,13 +144,13 @@ def quantity(metric: str, value: float | None) -> str:
     return f"{number(value)} s" if unit == "seconds" else number(value)
 
 
-def duration(ms: int) -> BilingualLabel:
+def duration(ms: int) -> Bilingual:
     """A duration in its two largest units: ``2 天 4 小时``, ``2 d 4 h``."""
     minutes = max(ms, 0) // 60_000
     parts = ((minutes // 1440, "天", "d"), (minutes // 60 % 24, "小时", "h"), (minutes % 60, "分钟", "min"))
     first = next((n for n, part in enumerate(parts) if part[0]), 2)
     shown = [part for n, part in enumerate(parts[first : first + 2]) if part[0] or n == 0]
-    return BilingualLabel(" ".join(f"{n} {zh}" for n, zh, _ in shown), " ".join(f"{n} {en}" for n, _, en in shown))
+    return Bilingual(" ".join(f"{n} {zh}" for n, zh, _ in shown), " ".join(f"{n} {en}" for n, _, en in shown))
 
 
 def measure_view(measure: Measure | None) -> MeasureView | None:
@@ -213,7 +214,7 @@ class Viewer:
             refunds_label=label(labels.REFUNDS, data.refunds),
             actions=[label(labels.ACTIONS, a) for a in data.actions],
             proposed=[label(labels.ACTIONS, a) for a in data.proposed_actions],
-            reason=BilingualLabel(readable(data.reason.zh), readable(data.reason.en)),
+            reason=Bilingual(readable(data.reason.zh), readable(data.reason.en)),
             window=self._window(data.window),
             measure=measure_view(data.measure),
             evidence=[e for e in evidence if e.ids],
@@ -224,8 +225,8 @@ class Viewer:
             links=[
                 (name, identifier(other), self.anchors.get(other))
                 for name, other in (
-                    (BilingualLabel("撤销", "Reverses"), data.reverses),
-                    (BilingualLabel("取代", "Supersedes"), data.supersedes),
+                    (Bilingual("撤销", "Reverses"), data.reverses),
+                    (Bilingual("取代", "Supersedes"), data.supersedes),
                 )
                 if other is not None
             ],
@@ -244,15 +245,15 @@ class Viewer:
             until=None if firing else self.clock.local(alert.updated_ms),
             lasted=duration((self.end_ms if firing else alert.updated_ms) - alert.since_ms),
             measure=measure_view(alert.measure),
-            reason=BilingualLabel(readable(alert.reason.zh), readable(alert.reason.en)),
+            reason=Bilingual(readable(alert.reason.zh), readable(alert.reason.en)),
             decision=self.anchors.get(alert.enforcement_id or ""),
         )
 
     def _window(self, window: Window | None) -> str | None:
         return None if window is None else f"[{self.clock.local(window.start_ms)}, {self.clock.local(window.end_ms)})"
 
-    def _behaviour(self, code: str) -> BilingualLabel:
+    def _behaviour(self, code: str) -> Bilingual:
         wording = self.policy.behaviours.get(code) if self.policy else None
         if wording is not None and code not in labels.BEHAVIOURS:
-            return BilingualLabel(readable(wording.zh), readable(wording.en))
+            return Bilingual(readable(wording.zh), readable(wording.en))
         return label(labels.BEHAVIOURS, code)

@@ -213,7 +213,7 @@ def test_explain_shows_what_holds_for_the_tenant_at_the_time(
 
     during = explained("acme", "2026-12-31T23:59:59.999Z")
     assert "of answered calls, more than 40 % lasted at most 4 s" in during
-    assert "接通的呼叫中通话不超过 4 秒的占比高于 40 %" in during
+    assert "接通电话中通话时长不超过 4 秒的占比高于 40 %" in during
     assert "override, until 2027-01-01T00:00:00Z, owner ops: reminders\n    above: 0.2 -> 0.4" in during
     assert "rule consent [exempt: neither decides nor alerts]" in during
     assert "exemption, until 2028-01-01T00:00:00Z, owner law: court" in during

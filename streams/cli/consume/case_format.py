@@ -7,7 +7,8 @@ import msgspec
 from rich.text import Text
 
 from monitor.report import labels
-from monitor.report.labels import BilingualLabel, label
+from monitor.report.labels import label
+from monitor.text.bilingual import Bilingual
 from monitor.text.display import identifier, readable
 from monitor.text.masking import mask_numbers
 from schemas.inputs import Review
@@ -17,13 +18,13 @@ from streams.consumers.ledger.queries.cases import LedgerCase
 from streams.reviews.claims import Reservation
 
 _FATES = {
-    "pending": BilingualLabel("待复核", "pending review"),
-    "final": BilingualLabel("生效中", "in force"),
-    "reversed": BilingualLabel("已撤销", "reversed"),
-    "lapsed": BilingualLabel("已逾期失效", "lapsed"),
+    "pending": Bilingual("待复核", "pending review"),
+    "final": Bilingual("生效中", "in force"),
+    "reversed": Bilingual("已撤销", "reversed"),
+    "lapsed": Bilingual("已逾期失效", "lapsed"),
 }
 _FATE_STYLES = {"pending": "yellow", "final": "red", "reversed": "green", "lapsed": "dim"}
-_VERDICTS = {"uphold": BilingualLabel("维持", "upheld"), "overturn": BilingualLabel("撤销", "overturned")}
+_VERDICTS = {"uphold": Bilingual("维持", "upheld"), "overturn": Bilingual("撤销", "overturned")}
 _UNITS = ((86_400_000, "天", "d"), (3_600_000, "小时", "h"), (60_000, "分钟", "min"))
 
 
@@ -32,12 +33,12 @@ def at(ms: int) -> str:
     return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def left(case: LedgerCase, now_ms: int) -> BilingualLabel:
+def left(case: LedgerCase, now_ms: int) -> Bilingual:
     """How long a pending decision may still be reviewed."""
     until_ms = case.in_force.data.review_by_ms or now_ms
     span = until_ms - now_ms
     if span <= 0:
-        return BilingualLabel("复核期限已过，即将失效", "its time for review is over, it lapses")
+        return Bilingual("复核期限已过，即将失效", "its time for review is over, it lapses")
     parts: list[tuple[int, str, str]] = []
     for unit, zh, en in _UNITS:
         count, span = divmod(span, unit)
@@ -46,7 +47,7 @@ def left(case: LedgerCase, now_ms: int) -> BilingualLabel:
     shown = parts[:2] or [(0, "分钟", "min")]
     zh = " ".join(f"{count} {unit}" for count, unit, _ in shown)
     en = " ".join(f"{count} {unit}" for count, _, unit in shown)
-    return BilingualLabel(f"剩余 {zh}", f"{en} left")
+    return Bilingual(f"剩余 {zh}", f"{en} left")
 
 
 def case_line(case: LedgerCase, now_ms: int) -> Text:
@@ -76,7 +77,7 @@ def event_lines(event: Enforcement) -> list[Text]:
         head.append(f"  {refunds.zh} / {refunds.en}")
     lines = [head]
     if data.reverses or data.supersedes:
-        what = BilingualLabel("撤回", "takes back") if data.reverses else BilingualLabel("取代", "supersedes")
+        what = Bilingual("撤回", "takes back") if data.reverses else Bilingual("取代", "supersedes")
         lines.append(Text(f"    {what.zh} {what.en} {identifier(data.reverses or data.supersedes or '')}"))
     return [*lines, Text(f"    {readable(data.reason.zh)}"), Text(f"    {readable(data.reason.en)}")]
 

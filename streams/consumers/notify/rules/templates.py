@@ -6,7 +6,8 @@ from monitor.policy.metrics import METRICS
 from monitor.policy.model import Escalation, Policy
 from monitor.reasons.wording import count, exact, exact_percent, rounded, rounded_percent, span
 from monitor.report import labels
-from monitor.report.labels import BilingualLabel, label
+from monitor.report.labels import label
+from monitor.text.bilingual import Bilingual
 from monitor.text.display import readable, tenant_label
 from monitor.text.timestamps import instant
 from schemas.outputs import Alert, Enforcement, Measure, Reason
@@ -44,7 +45,7 @@ class MessageTemplates:
             what="alert",
             severity=severity,
             at_ms=alert.at_ms,
-            title=_title(BilingualLabel(f"预警·{level.zh}", f"Alert · {level.en}"), tenant_id, behaviour),
+            title=_title(Bilingual(f"预警·{level.zh}", f"Alert · {level.en}"), tenant_id, behaviour),
             lines=tuple(lines),
             tenant_id=tenant_id,
             behaviour=behaviour,
@@ -60,7 +61,7 @@ class MessageTemplates:
             what="alert",
             severity=tenant.threads[behaviour].told or alert.severity,
             at_ms=alert.updated_ms,
-            title=_title(BilingualLabel("预警解除", "Alert resolved"), tenant_id, behaviour),
+            title=_title(Bilingual("预警解除", "Alert resolved"), tenant_id, behaviour),
             lines=(fit(alert.reason), *_figures(alert.measure), self._standing(tenant)),
             tenant_id=tenant_id,
             behaviour=behaviour,
@@ -106,7 +107,7 @@ class MessageTemplates:
             what=what,
             severity=severity,
             at_ms=data.decided_ms,
-            title=_title(BilingualLabel(zh, en), event.subject, data.behaviour),
+            title=_title(Bilingual(zh, en), event.subject, data.behaviour),
             lines=(
                 fit(data.reason),
                 *_figures(data.measure),
@@ -262,7 +263,7 @@ def lapse_soon(pending: Sequence[tuple[str, str, str, str, int]], now_ms: int) -
     )
 
 
-def _title(what: BilingualLabel, tenant_id: str, behaviour: str) -> Reason:
+def _title(what: Bilingual, tenant_id: str, behaviour: str) -> Reason:
     name = label(labels.BEHAVIOURS, behaviour)
     return Reason(
         f"{what.zh}：租户 {tenant_label(tenant_id)}，{readable(name.zh, 80)}",

@@ -1,0 +1,242 @@
+"""The wording of each metric, for reasons, the report, notifications and `policy explain`: one table."""
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from monitor.policy.metrics import METRICS
+from monitor.text.bilingual import Bilingual
+
+
+class DenominatorWording(NamedTuple):
+    """What a denominator counts. ``counter_zh`` is its Chinese counting word."""
+
+    counter_zh: str
+    zh: str
+    en: str
+
+
+@dataclass(frozen=True, slots=True)
+class MetricWording:
+    """The wording of a metric.
+
+    ``title`` heads a chart or a line of a notification, ``name`` stands in a sentence, ``fact`` states the counts.
+    A ratio of the same records has a ``share``: what those of the numerator did, as in "of answered calls, more than
+    15 % lasted at most 6 s". Of any other metric, ``noun`` is what is compared with the threshold.
+
+    Texts contain ``{n}``, ``{d}``, ``{v}`` for numerator, denominator and value; ``{s}``, ``{limit}``, ``{zone}`` for
+    the rule's parameters; ``{were}``, ``{plural}``, ``{third}`` agree with the numerator, ``{many}`` with the
+    denominator.
+    """
+
+    title: Bilingual
+    name: Bilingual
+    fact: Bilingual
+    share: Bilingual | None
+    noun: Bilingual
+
+
+OPERATORS: Final = {
+    "above": Bilingual("高于", "above"),
+    "below": Bilingual("低于", "below"),
+    "at_least": Bilingual("不低于", "at least"),
+    "at_most": Bilingual("不高于", "at most"),
+}
+"""The comparisons of rules and conditions."""
+
+_DENOMINATORS: Final = {
+    "attempts": DenominatorWording("次", "外呼尝试", "outbound attempts"),
+    "answered": DenominatorWording("通", "接通电话", "answered calls"),
+    "rang": DenominatorWording("次", "振铃的外呼", "outbound attempts that rang"),
+    "inbound": DenominatorWording("通", "呼入电话", "inbound calls"),
+    "numeric_callees": DenominatorWording("个", "不同的被叫号码", "different numbers called"),
+}
+
+
+def denominator_wording(metric: str) -> DenominatorWording | None:
+    """What the denominator of a metric counts; None if it has none."""
+    name = METRICS[metric].denominator
+    return None if name is None else _DENOMINATORS[name]
+
+
+def _of_share(metric: str, title: Bilingual, name: Bilingual, share: Bilingual) -> MetricWording:
+    """A ratio of the same records: ``200 of 1,031 answered calls lasted at most 6 s``."""
+    of = denominator_wording(metric)
+    assert of is not None
+    zh = f"{{d}} {of.counter_zh}{of.zh}中 {{n}} {of.counter_zh}{share.zh}"
+    return MetricWording(title, name, Bilingual(zh, f"{{n}} of {{d}} {of.en} {share.en}"), share, name)
+
+
+def _of_noun(title: Bilingual, name: Bilingual, fact: Bilingual, noun: Bilingual | None = None) -> MetricWording:
+    """Any other metric. ``noun`` is its name, unless the name does not fit beside a number."""
+    return MetricWording(title, name, fact, None, noun or name)
+
+
+METRIC_WORDING: Final = {
+    "attempts": _of_noun(
+        Bilingual("外呼尝试数", "Attempts"),
+        Bilingual("外呼尝试数", "outbound attempts"),
+        Bilingual("外呼尝试 {n} 次", "{n} outbound attempt{plural}"),
+    ),
+    "answered": _of_noun(
+        Bilingual("接通数", "Answered calls"),
+        Bilingual("接通数", "answered calls"),
+        Bilingual("接通 {n} 通", "{n} answered call{plural}"),
+    ),
+    "policy_blocked": _of_noun(
+        Bilingual("策略拦截数", "Blocked by policy"),
+        Bilingual("策略拦截数", "calls blocked by policy"),
+        Bilingual("被平台策略拦截 {n} 次", "{n} call{plural} blocked by policy"),
+    ),
+    "asr": _of_share(
+        "asr",
+        Bilingual("接通率 ASR", "Answer-seizure ratio (ASR)"),
+        Bilingual("接通率", "answer-seizure ratio"),
+        Bilingual("接通", "{were} answered"),
+    ),
+    "acd_s": _of_noun(
+        Bilingual("平均通话时长 ACD", "Average call duration (ACD)"),
+        Bilingual("平均通话时长", "average call duration"),
+        Bilingual("{d} 通接通电话的平均通话时长为 {v} 秒", "{d} answered call{many} lasted {v} s on average"),
+    ),
+    "ner": _of_share(
+        "ner",
+        Bilingual("网络有效率 NER", "Network effectiveness ratio (NER)"),
+        Bilingual("网络有效率", "network effectiveness ratio"),
+        Bilingual(
+            "到达被叫一侧（接通、忙、无应答或拒接）",
+            "reached the called side (answered, busy, not answered or rejected)",
+        ),
+    ),
+    "pdd_s": _of_noun(
+        Bilingual("拨号后延迟 PDD", "Post-dial delay (PDD)"),
+        Bilingual("平均拨号后延迟", "post-dial delay"),
+        Bilingual(
+            "{d} 次振铃的外呼平均拨号后延迟为 {v} 秒", "{d} outbound attempt{many} rang {v} s after dialling on average"
+        ),
+        Bilingual("平均拨号后延迟", "average post-dial delay"),
+    ),
+    "short_call_ratio": _of_share(
+        "short_call_ratio",
+        Bilingual("短呼占比", "Short-call ratio"),
+        Bilingual("短通话占比", "share of short calls"),
+        Bilingual("通话时长不超过 {s} 秒", "lasted at most {s} s"),
+    ),
+    "zero_second_ratio": _of_share(
+        "zero_second_ratio",
+        Bilingual("零秒通话占比", "Zero-second ratio"),
+        Bilingual("零秒通话占比", "share of zero-second calls"),
+        Bilingual("通话时长为 0 秒", "lasted 0 s"),
+    ),
+    "long_call_ratio": _of_share(
+        "long_call_ratio",
+        Bilingual("长通话占比", "Long-call ratio"),
+        Bilingual("长通话占比", "share of calls of at least 60 s"),
+        Bilingual("通话时长达到 60 秒", "lasted at least 60 s"),
+    ),
+    "invalid_number_ratio": _of_share(
+        "invalid_number_ratio",
+        Bilingual("空号率", "Invalid-number ratio"),
+        Bilingual("空号占比", "share of invalid numbers"),
+        Bilingual("拨打了空号", "went to invalid numbers"),
+    ),
+    "reject_ratio": _of_share(
+        "reject_ratio",
+        Bilingual("拒接率", "Reject ratio"),
+        Bilingual("拒接占比", "share of rejected attempts"),
+        Bilingual("被拒接", "{were} rejected"),
+    ),
+    "cancel_ratio": _of_share(
+        "cancel_ratio",
+        Bilingual("主叫取消率", "Cancel ratio"),
+        Bilingual("取消占比", "share of cancelled attempts"),
+        Bilingual("在接通前由主叫取消", "{were} cancelled by the caller"),
+    ),
+    "carrier_blocked_ratio": _of_share(
+        "carrier_blocked_ratio",
+        Bilingual("运营商拦截率", "Carrier-blocked ratio"),
+        Bilingual("运营商拦截占比", "share of attempts blocked by carriers"),
+        Bilingual("被运营商拦截", "{were} blocked by carriers"),
+    ),
+    "callee_hangup_ratio": _of_share(
+        "callee_hangup_ratio",
+        Bilingual("被叫速挂率", "Quick callee hang-up ratio"),
+        Bilingual("被叫速挂占比", "share of calls ended by the callee within 10 s"),
+        Bilingual("由被叫在 10 秒内挂断", "{were} ended by the callee within 10 s"),
+    ),
+    "out_of_hours_ratio": _of_share(
+        "out_of_hours_ratio",
+        Bilingual("时段外外呼率", "Out-of-hours ratio"),
+        Bilingual("时段外外呼占比", "share of attempts out of hours"),
+        Bilingual("在 08:00 至 21:00（{zone}）之外拨出", "began outside 08:00 to 21:00 ({zone})"),
+    ),
+    "consent_coverage": _of_share(
+        "consent_coverage",
+        Bilingual("同意凭证覆盖率", "Consent coverage"),
+        Bilingual("同意凭证覆盖率", "consent coverage"),
+        Bilingual("带有同意凭证", "carried a consent id"),
+    ),
+    "abandon_ratio": _of_share(
+        "abandon_ratio",
+        Bilingual("呼入放弃率", "Abandon ratio"),
+        Bilingual("呼入放弃率", "share of abandoned inbound calls"),
+        Bilingual("被放弃", "{were} abandoned"),
+    ),
+    "distinct_callee_ratio": _of_noun(
+        Bilingual("被叫去重率", "Distinct-callee ratio"),
+        Bilingual("不同被叫占比", "different callees per attempt"),
+        Bilingual(
+            "{d} 次外呼尝试拨打了 {n} 个不同的被叫", "{d} outbound attempt{many} went to {n} different callee{plural}"
+        ),
+        Bilingual("不同的被叫", "different callees"),
+    ),
+    "sequential_ratio": _of_share(
+        "sequential_ratio",
+        Bilingual("连号拨打率", "Sequential dialling ratio"),
+        Bilingual("连号占比", "share of sequential numbers"),
+        Bilingual(
+            "紧接在另一个同被拨打的号码之后（连号）", "directly follow{third} another number that was called too"
+        ),
+    ),
+    "callee_over_limit": _of_noun(
+        Bilingual("超频被叫数", "Callees over the limit"),
+        Bilingual("超频被叫数", "callees called too often"),
+        Bilingual("{n} 个被叫各被拨打超过 {limit} 次", "{n} callee{plural} {were} called more than {limit} times each"),
+        Bilingual("被呼叫超过 {limit} 次的被叫数", "callees called more than {limit} times"),
+    ),
+    "caller_peak": _of_noun(
+        Bilingual("单号外呼峰值", "Peak of one caller"),
+        Bilingual("单号外呼峰值", "most attempts by one caller number"),
+        Bilingual("单个主叫号码最多外呼 {n} 次", "one caller number made {n} outbound attempt{plural}"),
+        Bilingual("单号外呼峰值", "attempts by one caller number"),
+    ),
+    "complaints": _of_noun(
+        Bilingual("投诉数", "Complaints"),
+        Bilingual("投诉数", "complaints"),
+        Bilingual("收到投诉 {n} 件", "{n} complaint{plural} {were} received"),
+    ),
+    "complaint_rate": _of_noun(
+        Bilingual("投诉率", "Complaint rate"),
+        Bilingual("投诉率", "complaint rate"),
+        Bilingual("{d} 通接通电话收到投诉 {n} 件", "{n} complaint{plural} {were} received for {d} answered call{many}"),
+        Bilingual("投诉", "complaints"),
+    ),
+    "complainants": _of_noun(
+        Bilingual("投诉人数", "Complainants"),
+        Bilingual("投诉人数", "complainants"),
+        Bilingual("{n} 名不同的投诉人提出投诉", "{n} different complainant{plural} came forward"),
+    ),
+    "verified_complaints": _of_noun(
+        Bilingual("核实投诉数", "Verified complaints"),
+        Bilingual("核实投诉数", "verified complaints"),
+        Bilingual("经核实的投诉 {n} 件", "{n} complaint{plural} {were} verified"),
+    ),
+    "verified_complaint_rate": _of_noun(
+        Bilingual("核实投诉率", "Verified complaint rate"),
+        Bilingual("核实投诉率", "verified complaint rate"),
+        Bilingual(
+            "{d} 通接通电话有经核实的投诉 {n} 件", "{n} complaint{plural} {were} verified for {d} answered call{many}"
+        ),
+        Bilingual("核实投诉", "verified complaints"),
+    ),
+}
+"""The wording of each metric of `METRICS`, by its name."""
