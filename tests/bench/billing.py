@@ -92,7 +92,7 @@ async def measure(address: str, database: str, sizes: Sizes, scratch: Path) -> s
         "CALLWARDEN_BILLING_TOKEN": TOKEN,
     }
     command = ["streams.cli", "billing", "--port", str(port), "--json-logs"]
-    asking = ["bench.asking", "--port", str(port), "--token", TOKEN, "--tenants", str(sizes.tenants)]
+    asking = ["bench.billing_client", "--port", str(port), "--token", TOKEN, "--tenants", str(sizes.tenants)]
     asking += ["--rate", str(sizes.rate), "--seconds", str(sizes.seconds)]
     with Measured(command, scratch / "billing.log", environment) as billing:
         await asyncio.to_thread(billing.await_that, lambda: ready(port), "billing has caught up")

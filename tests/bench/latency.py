@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from bench.brokered import Place
+from bench.broker_topics import Place
 from bench.load import PROBE, Sent, Told
 from bench.process import PATIENCE_S, Measured
 from monitor.policy.load import load

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from bench import brokered
-from bench.brokered import Place
+from bench import broker_topics
+from bench.broker_topics import Place
 from bench.latency import measure_latency
 from bench.measure import DisagreementError
 from bench.process import Measured, ProcessError
@@ -154,9 +154,9 @@ class Live:
         """All contenders by turns on one day's records, ``squeeze`` times as dense; then where the time goes."""
         day = make(self.day, self.cache)
         full, empty = self._place(f"{name}."), self._place("empty.")
-        brokered.create_topics(empty)
-        brokered.create_topics(full)
-        records = asyncio.run(brokered.fill(full, day.path, squeeze))
+        broker_topics.create_topics(empty)
+        broker_topics.create_topics(full)
+        records = asyncio.run(broker_topics.fill(full, day.path, squeeze))
         for number in range(self.sizes.rounds):
             for contender in contenders(self.sizes):
                 self.say(f"{name}: {contender.about}, {number + 1} of {self.sizes.rounds}")
@@ -177,13 +177,13 @@ class Live:
                     raise
                 self.say(f"once more: {error}")
             finally:
-                asyncio.run(brokered.delete_outputs(place))
+                asyncio.run(broker_topics.delete_outputs(place))
         raise AssertionError  # it counts for ever
 
     def _run_once(self, contender: Contender, place: Place, records: int) -> Cost:
-        brokered.create_topics(place)
+        broker_topics.create_topics(place)
         if contender.module[0] == FAUST:
-            asyncio.run(brokered.create_logs(place, [*contender.state(place), f"{place.application}-alerts"]))
+            asyncio.run(broker_topics.create_logs(place, [*contender.state(place), f"{place.application}-alerts"]))
         said, times = contender.ready
         with ExitStack() as stack:
             began_s = time.monotonic()
@@ -204,14 +204,14 @@ class Live:
             if contender.judges:
                 assert_shared(processes)
         if records:
-            cost.state_bytes = asyncio.run(brokered.stored(place, contender.state(place)))[0]
+            cost.state_bytes = asyncio.run(broker_topics.stored(place, contender.state(place)))[0]
             if contender.judges:
                 self._compare(contender, place)
         return cost
 
     def _compare(self, contender: Contender, place: Place) -> None:
         """What was decided is what the first worker decided on the same records, each once."""
-        found = asyncio.run(brokered.decided(place))
+        found = asyncio.run(broker_topics.decided(place))
         wanted = self._decided.setdefault(place.inputs, found)
         twice = found.total() - len(found)
         if not found or twice or found != wanted:
@@ -223,13 +223,13 @@ class Live:
 
     def _phases(self, inputs: str) -> Answer:
         place = self._place(inputs)
-        brokered.create_topics(place)
-        with self._process(("bench.watched", "worker", "--json-logs"), place) as worker:
+        broker_topics.create_topics(place)
+        with self._process(("bench.profiled_worker", "worker", "--json-logs"), place) as worker:
             worker.await_said(OPENED, PARTITIONS)
-            asyncio.run(brokered.all_decided(place))
+            asyncio.run(broker_topics.all_decided(place))
             worker.stop()
             told = worker.said("phases")[-1]
-        asyncio.run(brokered.delete_outputs(place))
+        asyncio.run(broker_topics.delete_outputs(place))
         return {name: told[name] for name in ("phases", "transactions", "written_bytes")}
 
     # A worker that has read a day ---------------------------------------------------------------------------------
@@ -240,12 +240,12 @@ class Live:
         policy = self.folder / "policy.yaml"
         policy.write_text(POLICY, "utf-8")
         place = self._place("steady.", policy=str(policy))
-        brokered.create_topics(place)
-        asyncio.run(brokered.fill(place, day.path, prompt=True))
+        broker_topics.create_topics(place)
+        asyncio.run(broker_topics.fill(place, day.path, prompt=True))
         self.say("steady: a worker reads a day")
         with self._process(("streams.cli", "worker", "--json-logs"), place) as worker:
             worker.await_said(OPENED, PARTITIONS)
-            asyncio.run(brokered.all_decided(place))
+            asyncio.run(broker_topics.all_decided(place))
             self.say(f"steady: nothing comes for {self.sizes.idle_s} s")
             # First the clocks of the silent sources go on, and what that lets be decided is.
             time.sleep(self.sizes.idle_s)
@@ -264,19 +264,19 @@ class Live:
         """A month of panes, opened again."""
         month = make(self.month, self.cache)
         place = self._place("month.")
-        brokered.create_topics(place)
-        records = asyncio.run(brokered.fill(place, month.path))
+        broker_topics.create_topics(place)
+        records = asyncio.run(broker_topics.fill(place, month.path))
         self.say("recovery: a worker reads a month")
         with self._worker(place) as worker:
-            asyncio.run(brokered.all_decided(place))
+            asyncio.run(broker_topics.all_decided(place))
             worker.stop()
-        written, standing, kinds = asyncio.run(brokered.stored(place, [place.names.output("state")]))
+        written, standing, kinds = asyncio.run(broker_topics.stored(place, [place.names.output("state")]))
         openings = []
         for number in range(max(self.sizes.rounds, 1)):
             self.say(f"recovery: opened again, {number + 1} of {self.sizes.rounds}")
             costs = []
             for where in (self._place("empty."), place):
-                brokered.create_topics(where)
+                broker_topics.create_topics(where)
                 began_s = time.monotonic()
                 with self._worker(where) as worker:
                     wall_s = time.monotonic() - began_s
@@ -299,8 +299,8 @@ class Live:
         for number in range(self.sizes.rounds):
             self.say(f"sealing: a pane of {self.sizes.pane_calls:,} calls, {number + 1} of {self.sizes.rounds}")
             place = self._place(f"pane{number}.", partitions=1)
-            brokered.create_topics(place)
-            with self._process(("bench.sealing", day.path, str(self.sizes.pane_calls)), place) as process:
+            broker_topics.create_topics(place)
+            with self._process(("bench.pane_sealing", day.path, str(self.sizes.pane_calls)), place) as process:
                 found.append(process.await_said("sealed"))
         self.found["sealing"] = found
 
@@ -339,7 +339,7 @@ def _read(contender: Contender, place: Place, processes: Sequence[Measured], rec
     """Wait until it has read so many records, all of them if it is not Faust; how many they were."""
     first = processes[0]
     if contender.judges:
-        asyncio.run(brokered.all_decided(place))
+        asyncio.run(broker_topics.all_decided(place))
         return records
     if contender.module[0] != FAUST:
         return int(first.await_said("done")["records"])

@@ -14,7 +14,7 @@ from collections import defaultdict
 import msgspec
 from aiokafka import AIOKafkaProducer
 
-from bench.brokered import BATCH_BYTES, Place, Sender, call, complaint, last_records, one_a_partition
+from bench.broker_topics import BATCH_BYTES, Place, Sender, call, complaint, last_records, one_a_partition
 from bench.calls import templates
 from monitor.decoding.input_topics import INPUTS
 from monitor.simulate.arrivals import CALLS

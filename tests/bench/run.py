@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from bench import livereport
+from bench import live_report
 from bench.latency import NoAnswerError
 from bench.live import Live, Sizes, node
 from bench.measure import Bench, ChildError, DisagreementError
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(as_markdown(bench, at))
     found = as_data(bench, at)
     if live is not None:
-        print(livereport.as_markdown(live))
+        print(live_report.as_markdown(live))
         found["live"] = live.as_data()
     if told.json is not None:
         told.json.write_text(json.dumps(found, indent=1) + "\n")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.brokered import call, complaint, last_records, one_a_partition
+from bench.broker_topics import call, complaint, last_records, one_a_partition
 from bench.calls import event_ms, moved, squeezed, template, templates
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.key_check import partition_of

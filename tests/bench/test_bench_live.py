@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import livereport
-from bench.brokered import Place
+from bench import live_report
+from bench.broker_topics import Place
 from bench.live import PARTITIONS, Cost, Live, NotSharedError, Sizes, assert_shared, contenders, node
 from bench.measure import DisagreementError
 from bench.process import Measured, ProcessError
@@ -49,7 +49,7 @@ def test_all_contenders_read_the_day_and_are_in_the_report(address: str, tmp_pat
         cost = found[who.name]
         assert (cost.records >= who.records) if who.records else (cost.records == everything)
         assert (cost.state_bytes > 0) == (who.name != "ceiling")
-    report = livereport.as_markdown(live)
+    report = live_report.as_markdown(live)
     assert all(f"| {who.name} |" in report for who in wanted)
     assert "| judge |" in report
 
@@ -68,7 +68,7 @@ def test_what_is_too_little_to_be_measured_is_a_dash(tmp_path: Path) -> None:
     live.costs["day"] = [
         (who, start, Cost(100_000, *costs.get(who.name, (2.0, 3.0)), peak_bytes=10**6)) for who in contenders(SIZES)
     ]
-    report = livereport.as_markdown(live)
+    report = live_report.as_markdown(live)
     assert "| worker | 100,000 | 20.00 | 20.00 | 20.00 | 0.250 | 1.00 | 25,000 |" in report
     assert "| two workers | 100,000 | 0.00 | 0.00 | 0.00 | – | 1.00 | – |" in report
     assert "| faust, hopping | 100,000 | -1.00 | -1.00 | -1.00 | – | 1.00 | – |" in report
@@ -91,7 +91,7 @@ def test_workers_that_did_not_begin_together_are_run_again(monkeypatch: pytest.M
         assert place.outputs == places[-1]
 
     monkeypatch.setattr(Live, "_run_once", run)
-    monkeypatch.setattr("bench.brokered.delete_outputs", delete)
+    monkeypatch.setattr("bench.broker_topics.delete_outputs", delete)
     assert live._run(contenders(SIZES)[-1], "day.", 3) == shared
     assert len(places) == len(set(places)) == 3
     with pytest.raises(NotSharedError):
@@ -108,7 +108,7 @@ def test_workers_that_decide_otherwise_are_not_measured(monkeypatch: pytest.Monk
     async def answer(_: object) -> Counter[str]:
         return Counter(next(decided))
 
-    monkeypatch.setattr("bench.brokered.decided", answer)
+    monkeypatch.setattr("bench.broker_topics.decided", answer)
     live._compare(worker, place)
     live._compare(two, place)
     for what in ("1 are missing", "1 of them again", "1 are new"):
@@ -123,7 +123,7 @@ def test_a_first_worker_that_decides_nothing_or_twice_is_not_measured(
     async def answer(_: object) -> Counter[str]:
         return Counter(first)
 
-    monkeypatch.setattr("bench.brokered.decided", answer)
+    monkeypatch.setattr("bench.broker_topics.decided", answer)
     live = live_of("nowhere:1", tmp_path)
     with pytest.raises(DisagreementError, match=what):
         live._compare(contenders(SIZES)[1], live._place("day."))

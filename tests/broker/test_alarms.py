@@ -24,13 +24,13 @@ from worker_platform import LIVE, Platform
 from worker_processes import MAIN, PARTITIONS, Fleet, Worker, callwarden, fleet_of, wait_for
 from worker_traffic import Sender, Sent, make_topics, sender_to
 
+from alerting.alarms import Alarms, hurried_alarms
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.key_check import partition_of
 from monitor.policy.load import load
 from monitor.text.durations import DAY
 from schemas import codec
-from watching.alarms import Alarms, hurried_alarms
 
 pytestmark = pytest.mark.services
 

@@ -24,11 +24,11 @@ from deadlines import killed_after
 from ruamel.yaml import YAML
 from worker_processes import MAIN, wait_for
 
+from alerting.programs import alertmanager
 from streams.dev.kafka_node import free_ports
 from streams.dev.tail import follow
 from streams.runtime.child_process import ChildProcess
 from streams.settings.load import load
-from watching.programs import alertmanager
 
 pytestmark = pytest.mark.services
 

@@ -17,11 +17,11 @@ from urllib.parse import quote
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from billing_asked import Asked, Written, wrong
+from billing_answers import Asked, Written, wrong
 from broker_clusters import cluster_at, make_topic, until
 from deadlines import deadline
-from nursery import Nursery
 from postgres import Postgres
+from process_group import Nursery
 
 from oracle.billing import TENANTS, event, holds, random_records
 from streams.consumers.billing.holds import holds_of

@@ -4,10 +4,10 @@ import asyncio
 
 import psycopg
 import pytest
-from database_turns import check_turns
 from postgres import Postgres
 from sqlalchemy import Connection, insert, text
 
+from helpers.database_turns import check_turns
 from streams.consumers.billing.tables import HANDLED
 from streams.consumers.database import Database
 from streams.kafka.api import PermanentError, TransientError

@@ -13,8 +13,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from broker_clusters import cluster_at, make_topic, until
 from deadlines import deadline
-from nursery import Nursery
 from postgres import Postgres
+from process_group import Nursery
 from sqlalchemy import func, select
 from worker_judge import read_all
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from alerting.alarms import configuration
+from alerting.panels import asked, unanswered
+from alerting.programs import alertmanager, get, program, prometheus, wait_for
 from streams.dev.kafka_node import free_ports
 from streams.metrics.catalogue import CATALOGUE
 from streams.runtime.child_process import ChildProcess
-from watching.alarms import configuration
-from watching.panels import asked, unanswered
-from watching.programs import alertmanager, get, program, prometheus, wait_for
 
 pytestmark = pytest.mark.services
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -13,6 +13,7 @@ from aiohttp import web
 from deadlines import deadline
 from pydantic import SecretStr
 
+from alerting.programs import alertmanager, amtool
 from monitor.policy.load import load
 from schemas.outputs import Reason
 from streams.consumers.notify.channels import Alertmanager
@@ -20,7 +21,6 @@ from streams.consumers.notify.main import now_ms
 from streams.consumers.notify.messages.message import Message
 from streams.consumers.notify.outbox import LastingMessage
 from streams.consumers.notify.test_messages import samples
-from watching.programs import alertmanager, amtool
 
 pytestmark = pytest.mark.services
 

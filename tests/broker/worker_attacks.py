@@ -12,10 +12,10 @@ from aiokafka import AIOKafkaProducer
 from rawkafka.batches import ATTRIBUTES_AT, ZSTD, batch, record
 from rawkafka.hostile import BOMBS, UNREADABLE, large_bomb
 from rawkafka.produce import RawProducer
-from shard.hostile_numbers import KNOWN_SECRET, endless_colliding_numbers
 from worker_judge import Wrong
 from worker_traffic import call_now
 
+from helpers.colliding_numbers import KNOWN_SECRET, endless_colliding_numbers
 from streams.kafka.api import TP
 from streams.kafka.topic_names import TopicNames
 

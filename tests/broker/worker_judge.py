@@ -17,7 +17,7 @@ from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.key_check import partition_of
 from monitor.policy.model import Policy
 from monitor.replay.run import ReplayProgress
-from oracle.courses import wrong_alerts
+from oracle.alert_sequences import wrong_alerts
 from schemas import codec
 from schemas.outputs import Alert, Enforcement
 from streams.audit import report as tell

@@ -11,8 +11,8 @@ from crash.traffic import NAMES
 from oracle.compare import as_output, names, renamed, same
 from oracle.deciding import judge_read
 from oracle.live import TOPICS, Noted, Partition, Row, read_partition
+from oracle.policy_timeline import Reign, late_line
 from oracle.rulebook import rulebook
-from oracle.switching import Reign, late_line
 from streams.kafka.api import TP
 
 _EVENTS = ("enforcement", "shadow")

@@ -17,7 +17,7 @@ from monitor.partition.journal import Note
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask, TaskOutput
 from monitor.policy.model import Policy
-from oracle.courses import wrong_alerts
+from oracle.alert_sequences import wrong_alerts
 from schemas.outputs import Alert
 from streams.kafka.api import TP
 from streams.topics import transaction_records as emit

@@ -21,7 +21,7 @@ from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.journal import PolicyChange
 from monitor.partition.task import _MOST_PASSED_ON as MOST_PASSED_ON
 from monitor.policy.load import to_plain
-from oracle.made_policies import HOUR, MINUTE
+from oracle.policy_generator import HOUR, MINUTE
 from streams.kafka.api import TP, TransientError
 from streams.kafka.topic_names import TopicNames
 from streams.topics.control_topic import Command, PolicyCommand, WithdrawCommand

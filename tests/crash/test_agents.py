@@ -5,7 +5,19 @@ from typing import Any
 
 import pytest
 
-from crash.courses import COMPLAINTS, MINUTE, NOON, SECOND, complaint, count, play, three_calls, until, world_of, wrong
+from crash.scenarios import (
+    COMPLAINTS,
+    MINUTE,
+    NOON,
+    SECOND,
+    complaint,
+    count,
+    play,
+    three_calls,
+    until,
+    world_of,
+    wrong,
+)
 from crash.traffic import NAMES
 from monitor.decoding.input_topics import INPUTS
 from streams.kafka.api import TP

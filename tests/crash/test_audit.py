@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from crash.broker import Broker
-from crash.courses import DAY_S, day_of, operator_of, steady_link
 from crash.log import Log, Record
 from crash.memory import MemoryCluster
+from crash.scenarios import DAY_S, day_of, operator_of, steady_link
 from crash.traffic import NAMES, SCENARIOS
 from crash.virtual import VirtualClock, VirtualLoop, run
 from crash.world import World

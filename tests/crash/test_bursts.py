@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from crash import judge
-from crash.courses import (
+from crash.log import Record
+from crash.scenarios import (
     COMPLAINTS,
     MINUTE,
     NOON,
@@ -20,7 +21,6 @@ from crash.courses import (
     world_of,
     wrong,
 )
-from crash.log import Record
 from crash.traffic import Arrival
 from crash.world import World
 from monitor.partition.task import StreamTask

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 import typer
 
-from crash.courses import MINUTE, NOON, noted, play, steady_link, three_calls, until, world_of
 from crash.memory import MemoryCluster
+from crash.scenarios import MINUTE, NOON, noted, play, steady_link, three_calls, until, world_of
 from crash.traffic import NAMES
 from crash.virtual import Process
 from crash.world import World

@@ -7,9 +7,9 @@ import pytest
 
 from crash import judge
 from crash.broken import Change, broken
-from crash.courses import CDR, HOUR, LATE, MINUTE, NOON, complaint, count, play, three_calls, until, world_of, wrong
 from crash.log import Txn
 from crash.memory import MemoryCluster
+from crash.scenarios import CDR, HOUR, LATE, MINUTE, NOON, complaint, count, play, three_calls, until, world_of, wrong
 from crash.traffic import Arrival
 from crash.world import World
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from crash import judge
-from crash.courses import (
+from crash.log import Record
+from crash.scenarios import (
     CDR,
     MINUTE,
     NOON,
@@ -23,7 +24,6 @@ from crash.courses import (
     world_of,
     wrong,
 )
-from crash.log import Record
 from crash.traffic import Arrival
 from crash.world import World
 from monitor.partition.checkpoint import DecidingSettings

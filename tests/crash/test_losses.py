@@ -8,7 +8,8 @@ from typing import Literal
 import pytest
 
 from crash import judge
-from crash.courses import (
+from crash.log import Log, Record
+from crash.scenarios import (
     CDR,
     DEAD,
     HOUR,
@@ -28,7 +29,6 @@ from crash.courses import (
     until,
     world_of,
 )
-from crash.log import Log, Record
 from crash.traffic import NAMES, Arrival
 from crash.world import World
 from monitor.partition.checkpoint import PartitionIdentity

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crash import judge
-from crash.courses import MINUTE, NOON, SECOND, complaint, play, three_calls, until, world_of, wrong
+from crash.scenarios import MINUTE, NOON, SECOND, complaint, play, three_calls, until, world_of, wrong
 from crash.world import World
 from monitor.core.threshold_distance import DistanceOptions, measure_distances
 from monitor.partition.task import StreamTask

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from crash.broken import BETWEEN, SWITCH_BROKEN, WITHDRAWAL_BROKEN, Change, broken
-from crash.courses import (
+from crash.log import Record
+from crash.scenarios import (
     CONTROL,
     HOUR,
     MINUTE,
@@ -24,7 +25,6 @@ from crash.courses import (
     world_of,
     wrong,
 )
-from crash.log import Record
 from crash.traffic import NAMES
 from crash.virtual import Process
 from crash.world import World

@@ -5,8 +5,8 @@ import dataclasses
 
 import pytest
 
-from crash.courses import MINUTE, NOON, play, three_calls, until, world_of
 from crash.memory import MemoryCluster
+from crash.scenarios import MINUTE, NOON, play, three_calls, until, world_of
 from crash.world import World
 from monitor.partition.task import StreamTask
 from streams.worker.consumer_loop import ConsumerLoop

@@ -8,7 +8,9 @@ import pytest
 
 from crash import judge
 from crash.broken import FAILED_LOOKS_IGNORED, MOVES_NOT_IN_THE_HEAD, broken
-from crash.courses import (
+from crash.log import Record
+from crash.memory import Link, MemoryCluster
+from crash.scenarios import (
     CDR,
     HOUR,
     LATE,
@@ -28,8 +30,6 @@ from crash.courses import (
     world_of,
     wrong,
 )
-from crash.log import Record
-from crash.memory import Link, MemoryCluster
 from crash.traffic import NAMES, Arrival
 from crash.virtual import Process
 from crash.world import World

@@ -3,7 +3,8 @@
 import pytest
 
 from crash import judge
-from crash.courses import (
+from crash.memory import MemoryCluster
+from crash.scenarios import (
     HOUR,
     LATE,
     MINUTE,
@@ -19,7 +20,6 @@ from crash.courses import (
     world_of,
     wrong,
 )
-from crash.memory import MemoryCluster
 from monitor.partition.journal import ClockAdvance
 from streams.kafka.api import TP, OutputRecord, PermanentError, TransientError
 from streams.worker.context import OwnerPhase

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from crash import judge
-from crash.courses import (
+from crash.log import Log
+from crash.memory import MemoryWriter
+from crash.scenarios import (
     DAY_S,
     MINUTE,
     NOON,
@@ -23,8 +25,6 @@ from crash.courses import (
     world_of,
     wrong,
 )
-from crash.log import Log
-from crash.memory import MemoryWriter
 from crash.traffic import NAMES, Arrival
 from crash.virtual import run
 from crash.world import World

@@ -6,7 +6,8 @@ import random
 import pytest
 
 from crash import judge
-from crash.courses import (
+from crash.log import Record
+from crash.scenarios import (
     CDR,
     CONTROL,
     MINUTE,
@@ -22,7 +23,6 @@ from crash.courses import (
     until,
     world_of,
 )
-from crash.log import Record
 from crash.traffic import NAMES, Arrival
 from crash.world import World
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity

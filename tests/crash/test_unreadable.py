@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from crash.courses import (
+from crash.log import Record
+from crash.scenarios import (
     CDR,
     COMPLAINTS,
     CONTROL,
@@ -26,7 +27,6 @@ from crash.courses import (
     world_of,
     wrong,
 )
-from crash.log import Record
 from crash.traffic import NAMES, Arrival
 from crash.world import World
 from monitor.partition.journal import RefusedCommand, SkippedRecord

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from crash.courses import (
+from crash.scenarios import (
     HOUR,
     MINUTE,
     NOON,

@@ -11,11 +11,11 @@ from crash.log import Record
 from monitor.partition.key_check import partition_of
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
-from oracle.generate import FLAVOURS, MARCH_2, Scenario
-from oracle.made_policies import DAY, HOUR, MINUTE, Frame, policy, to_ms
-from oracle.made_records import Made, event_time, records
+from oracle.policy_change_generator import changed
+from oracle.policy_generator import DAY, HOUR, MINUTE, Frame, policy, to_ms
 from oracle.product import run
-from oracle.switched import changed
+from oracle.record_generator import Made, event_time, records
+from oracle.scenario_generator import FLAVOURS, MARCH_2, Scenario
 from streams.kafka.api import TP
 from streams.kafka.topic_names import TopicNames
 

@@ -183,7 +183,7 @@ def test_the_panels_that_one_is_told_to_look_at_are_on_the_dashboard() -> None:
 
 
 def test_nobody_is_told_to_start_workers_with_another_policy_which_changes_nothing() -> None:
-    """The state's policy holds (`tests/test_partition_notes.py`); `policy apply` is the way."""
+    """The state's policy holds (`tests/monitor/partition/test_journal.py`); `policy apply` is the way."""
     way_out = RUNBOOK[RUNBOOK.index("## A rule is wrong") : RUNBOOK.index("## Consumers of decisions")]
     assert re.search(r"continues with the policy of\s+the state", way_out)
     assert "`callwarden policy apply FILE --reason WHY`" in way_out

@@ -12,7 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 from test_alert_rules import ALERTS
 
-from watching.programs import alertmanager, get, program, prometheus, receiver, wait_for
+from alerting.programs import alertmanager, get, program, prometheus, receiver, wait_for
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 CONFIG = DEPLOY / "alertmanager" / "alertmanager.yml"

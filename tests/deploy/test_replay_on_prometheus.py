@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from alerting.panels import asked, metrics_of, unanswered
+from alerting.programs import program, prometheus, wait_for
 from monitor.core.threshold_distance import DistanceOptions
 from monitor.policy.load import load
 from monitor.replay.run import ReplayOptions, replay
@@ -17,8 +19,6 @@ from monitor.simulate.run import simulate
 from monitor.simulate.settings import SimulationSettings
 from streams.metrics.catalogue import BY_NAME
 from streams.metrics.replay_metrics import page
-from watching.panels import asked, metrics_of, unanswered
-from watching.programs import program, prometheus, wait_for
 
 pytestmark = pytest.mark.services
 UNTIL_MS = 1_772_506_800_000  # three in the afternoon of the second day, when windows are full

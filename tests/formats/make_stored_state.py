@@ -16,7 +16,7 @@ from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from monitor.policy.load import loads
-from oracle.generate import lines_of, scenario
+from oracle.scenario_generator import lines_of, scenario
 
 
 def made(seed: int) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from typing import Any
 from oracle import rulebook as book
 from oracle.catalogue import sureness
 from oracle.measures import Call, Seen, behind, measure, wilson
+from oracle.policy_timeline import Reign, forgotten, is_evidence, is_whole, late_line, reign_of
 from oracle.reading import Read, read_files
 from oracle.records import ID_FIELD
 from oracle.rulebook import Escalation, Rule, Rulebook, rulebook
-from oracle.switching import Reign, forgotten, is_evidence, is_whole, late_line, reign_of
 
 Key = tuple[Any, ...]
 TYPE_ORDER = {"tenant": 0, "application": 1, "complaint": 2, "finding": 3, "review": 4}

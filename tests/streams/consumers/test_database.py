@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
-from database_turns import check_turns
 from sqlalchemy import Column, Connection, MetaData, String, Table, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from helpers.database_turns import check_turns
 from streams.consumers import database as module
 from streams.consumers.database import Database, filled
 from streams.kafka.api import PermanentError, TransientError

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from court import Court, rule
-from measures import measure_of
+from measured_tenants import measure_of
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from helpers.shard_harness import Court, rule
 from monitor.core.record_ref import RecordRef
 from monitor.core.threshold_distance import DistanceOptions, measure_distances
 from monitor.decoding.decode import RejectedRow

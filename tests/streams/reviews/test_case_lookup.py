@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from ledger_samples import address
-from shard_samples import MINUTE, T0
-from standing_traffic import Traffic
 
+from helpers.ledger_samples import address
+from helpers.shard_samples import MINUTE, T0
+from helpers.shard_traffic import Traffic
 from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Enforcement

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from fake_topics import FakeTopics
-from ledger_samples import DECISIONS, REVIEWS, address, filled, put
 from typer.testing import CliRunner
 
+from helpers.fake_topics import FakeTopics
+from helpers.ledger_samples import DECISIONS, REVIEWS, address, filled, put
 from monitor.partition.journal import PolicyChange
 from monitor.policy.load import loads
 from monitor.policy.serialize import to_plain

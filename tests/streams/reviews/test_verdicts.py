@@ -3,9 +3,9 @@
 import random
 
 import pytest
-from shard_samples import MINUTE, T0
-from standing_traffic import Traffic
 
+from helpers.shard_samples import MINUTE, T0
+from helpers.shard_traffic import Traffic
 from monitor.core.tenants.tenant_record import DecisionCase as ShardCase
 from schemas.outputs import Enforcement
 from streams.consumers.ledger.queries.cases import LedgerCase, cases_of

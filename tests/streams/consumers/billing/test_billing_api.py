@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from fake_topics import FakeTopics
-from serving import TOKEN, TOPIC, serving
+from billing_server import TOKEN, TOPIC, serving
 from sqlalchemy import Connection, delete, update
 
+from helpers.fake_topics import FakeTopics
 from oracle.billing import event
 from streams.consumers.billing.api import AnswerSources, make
 from streams.consumers.billing.lookup import Lookup

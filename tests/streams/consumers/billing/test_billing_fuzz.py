@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import schemathesis
-from fake_topics import FakeTopics
+from billing_server import TOKEN, TOPIC, serving
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
-from serving import TOKEN, TOPIC, serving
 
+from helpers.fake_topics import FakeTopics
 from oracle.billing import TENANTS, event
 
 CHECKS = [

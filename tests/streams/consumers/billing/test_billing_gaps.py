@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from fake_topics import FakeTopics
-from serving import TOPIC, serving
+from billing_server import TOPIC, serving
 from sqlalchemy import select
 
+from helpers.fake_topics import FakeTopics
 from oracle.billing import event
 from streams.consumers.billing.gaps import accept, consequence
 from streams.consumers.billing.main import Accepted

@@ -8,9 +8,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from fake_topics import FakeTopics
-from serving import TOKEN, TOPIC, serving
+from billing_server import TOKEN, TOPIC, serving
 
+from helpers.fake_topics import FakeTopics
 from oracle.billing import event
 
 ODD = (

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import jsonschema
 import pytest
-from serving import Served, serving
+from billing_server import Served, serving
 
 from streams.consumers.billing.conformance.reference import ReferenceConsumer
 from streams.consumers.billing.conformance.write import FOLDER, documents

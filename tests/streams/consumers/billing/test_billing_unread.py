@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_topics import FakeTopics
-from serving import TOPIC, Served, serving
+from billing_server import TOPIC, Served, serving
 from sqlalchemy import select
 
+from helpers.fake_topics import FakeTopics
 from oracle.billing import event
 from streams.consumers.billing import unread
 from streams.consumers.billing.main import Accepted

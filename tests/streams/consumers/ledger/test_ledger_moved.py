@@ -4,10 +4,10 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from fake_topics import FakeTopics
-from ledger_samples import address
 from typer.testing import CliRunner
 
+from helpers.fake_topics import FakeTopics
+from helpers.ledger_samples import address
 from oracle.ledger import T0, event, pending, review, rows
 from schemas import codec
 from streams.cli.app import build

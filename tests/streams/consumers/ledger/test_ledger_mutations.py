@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from ledger_samples import address
 
+from helpers.ledger_samples import address
 from oracle.ledger_mutations import LOGS, MUTATIONS, NAMES, HeldTopics, faults_after, fill
 from streams.consumers.database import Database
 from streams.consumers.ledger.verify import topics as topicverify

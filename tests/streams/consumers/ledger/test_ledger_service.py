@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import structlog
-from ledger_samples import address, filled, put, topics
 from prometheus_client import CollectorRegistry, generate_latest
 
+from helpers.ledger_samples import address, filled, put, topics
 from oracle.ledger import DAY, T0, event, rows
 from streams.consumers.database import Database
 from streams.consumers.follower import FollowerProgress

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_topics import FakeTopics
-from ledger_samples import DECISIONS, REVIEWS, address, filled, put, topics
 from typer.testing import CliRunner
 
+from helpers.fake_topics import FakeTopics
+from helpers.ledger_samples import DECISIONS, REVIEWS, address, filled, put, topics
 from oracle.ledger import T0, event, pending, review
 from streams.cli.app import build
 from streams.consumers.database import Database

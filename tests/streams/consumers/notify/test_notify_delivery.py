@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from notices import decision
-from notifier import BEGAN_MS, Ear, Notifier
+from notification_samples import decision
+from notifier_harness import BEGAN_MS, Ear, Notifier
 from pydantic import SecretStr
 from sqlalchemy import func, select
 

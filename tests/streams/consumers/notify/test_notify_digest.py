@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 
-from notices import SAID
+from notification_samples import SAID
 
 from monitor.text.durations import DAY, HOUR
 from schemas.outputs import Reason

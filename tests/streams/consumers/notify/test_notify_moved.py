@@ -1,12 +1,12 @@
 """A notifier whose topics were moved to others: what it was told before goes on, and nothing is told twice."""
 
 import msgspec
-from fake_topics import FakeTopics
-from notices import decision
-from notifier import BEGAN_MS, Ear, Notifier
-from office import MANNERS, POLICY
+from notification_samples import decision
+from notifier_harness import BEGAN_MS, Ear, Notifier
+from rules_harness import MANNERS, POLICY
 from sqlalchemy import select
 
+from helpers.fake_topics import FakeTopics
 from monitor.text.durations import DAY, HOUR
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower

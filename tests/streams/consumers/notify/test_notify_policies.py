@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
-from fake_topics import FakeTopics
-from notices import alert, decision
-from notifier import BEGAN_MS, Ear, Notifier
-from office import MANNERS
+from notification_samples import alert, decision
+from notifier_harness import BEGAN_MS, Ear, Notifier
+from rules_harness import MANNERS
 from structlog.testing import capture_logs
 
+from helpers.fake_topics import FakeTopics
 from monitor.partition.journal import ClockAdvance, Note, PolicyChange, PolicyWithdrawal
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy

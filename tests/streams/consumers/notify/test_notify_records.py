@@ -10,13 +10,13 @@ import msgspec
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from fake_topics import FakeTopics
-from notices import alert, decision
-from notifier import BEGAN_MS, Ear, Notifier
-from office import MANNERS
+from notification_samples import alert, decision
+from notifier_harness import BEGAN_MS, Ear, Notifier
+from rules_harness import MANNERS
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
+from helpers.fake_topics import FakeTopics
 from monitor.text.durations import DAY, HOUR
 from schemas.outputs import Reason
 from streams.consumers.data_loss import RecordsLost

@@ -1,0 +1,156 @@
+"""A pane of millions of calls is sealed by its owner on a real broker: for how long is the event loop held?
+
+Run as ``python -m bench.pane_sealing FILE CALLS``; its settings are a worker's environment variables.
+"""
+
+import asyncio
+import itertools
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from bench import usage
+from bench.calls import templates
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.checkpoint import DecidingSettings
+from monitor.partition.record_batch import RecordBatch
+from monitor.policy.load import load as load_policy
+from monitor.policy.model import Policy
+from monitor.simulate.settings import HOUR_MS
+from streams.kafka.api import TP, FetchedBatch, Listener
+from streams.kafka.cluster import KafkaCluster
+from streams.kafka.topic_names import TopicNames
+from streams.settings.load import Settings, load
+from streams.worker.context import OwnerPhase, WorkerContext
+from streams.worker.metrics import WorkerMetrics
+from streams.worker.partition_owner import PartitionOwner
+
+_PANE_MS = 300_000
+_ROWS = 5_000
+_TICK_S = 0.002
+_TEMPLATES = 200_000
+
+
+class NoConsumer:
+    """Whoever feeds the owner is not the consumer."""
+
+    async def start(self, listener: Listener) -> None:
+        """Nothing."""
+
+    async def stop(self) -> None:
+        """Nothing."""
+
+    def assignment(self) -> frozenset[TP]:
+        """Nothing."""
+        return frozenset()
+
+    def pause(self, tps: Sequence[TP]) -> None:
+        """Nothing."""
+
+    def resume(self, tps: Sequence[TP]) -> None:
+        """Nothing."""
+
+    def seek(self, tp: TP, offset: int) -> None:
+        """Nothing."""
+
+    async def poll(self, tps: Sequence[TP], timeout_s: float, most: int) -> dict[TP, FetchedBatch]:
+        """Nothing."""
+        return {}
+
+
+class Ticks:
+    """Looks for how long the event loop was held, again and again."""
+
+    def __init__(self) -> None:
+        self.held_s: list[float] = []
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            before_s = time.perf_counter()
+            await asyncio.sleep(_TICK_S)
+            self.held_s.append(time.perf_counter() - before_s - _TICK_S)
+
+
+async def main(path: str, calls: int) -> None:
+    """Open a partition, feed the calls of one pane, and tell what it costs when the next one begins."""
+    settings, policy = load(), load_policy(None)
+    cluster = KafkaCluster(settings)
+    owner = _owner(cluster, settings, policy)
+    owner.begin()
+    while owner.phase is not OwnerPhase.RUNNING:  # whoever started us has the patience
+        await asyncio.sleep(0.01)
+    running = owner.running
+    assert running is not None
+    partition = running.task
+    fed_s: list[float] = []
+    # It ends with an hour, and windows of all steps with it: more than a pane need not do.
+    end_ms = (time.time_ns() // 1_000_000 - policy.lateness_ms) // HOUR_MS * HOUR_MS
+    for rows in _pane(path, calls, end_ms - _PANE_MS):
+        began_s = time.perf_counter()
+        running.feed(INPUTS.index("cdr"), rows)
+        fed_s.append(time.perf_counter() - began_s)
+    fed_bytes = usage.resident_bytes()
+    for source in range(len(INPUTS)):
+        partition.sources.move(source, end_ms + policy.lateness_ms)
+    open_calls = partition.open_calls
+    spent = await _seal(owner)
+    await cluster.stop()
+    memory = {"resident_bytes": fed_bytes, "peak_bytes": usage.peak_bytes()}
+    about = {"event": "sealed", "calls": open_calls, "tenants": partition.shard.tenants}
+    print(json.dumps({**about, "fed_s": max(fed_s), **spent, **memory}), flush=True)
+
+
+def _owner(cluster: KafkaCluster, settings: Settings, policy: Policy) -> PartitionOwner:
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
+
+    def now_ms() -> int:
+        return time.time_ns() // 1_000_000
+
+    application = settings.application_id
+    setup = WorkerContext(
+        cluster, names, policy, b"", DecidingSettings(), 1, "murmur2", application, 1.0, now_ms, WorkerMetrics(policy)
+    )
+    return PartitionOwner(0, setup, NoConsumer())
+
+
+def _pane(path: str, calls: int, start_ms: int) -> Iterator[RecordBatch]:
+    """So many calls, spread evenly over the pane that begins then."""
+    prepared = templates(path, _TEMPLATES)
+    lines = itertools.cycle(prepared)
+    for first in range(0, calls, _ROWS):
+        count = min(_ROWS, calls - first)
+        end_ms = start_ms + np.arange(first, first + count) * _PANE_MS // calls
+        some = list(zip(range(first, first + count), end_ms.tolist(), itertools.islice(lines, count), strict=True))
+        values = [line.at(number // len(prepared), at_ms) for number, at_ms, line in some]
+        keys = [line.tenant for _, _, line in some]
+        yield RecordBatch(first, first + count, np.arange(first, first + count), end_ms, values, keys)
+
+
+async def _seal(owner: PartitionOwner) -> dict[str, float]:
+    """What it takes until the pane is sealed, and until that is committed; for how long the event loop was held."""
+    ticks = Ticks()
+    ticking = asyncio.create_task(ticks.run())
+    await asyncio.sleep(0.1)
+    ticks.held_s.clear()
+    began_s = time.perf_counter()
+    owner.tick()
+    await asyncio.sleep(0)
+    running = owner.running
+    assert running is not None
+    assert running.busy, "no thread seals the pane; expected one that is due, and too large for the event loop"
+    while running.busy:
+        await asyncio.sleep(0.001)
+    busy_s = time.perf_counter() - began_s
+    await owner.give_up()  # the transaction is waited for
+    took_s = time.perf_counter() - began_s
+    ticking.cancel()
+    over = sum(held > 0.1 for held in ticks.held_s)
+    return {"in_thread_s": busy_s, "took_s": took_s, "held_s": max(ticks.held_s), "held_over_100_ms": over}
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))

@@ -1,0 +1,100 @@
+"""A worker with a clock at the functions where one phase hands over to the next: where its CPU time goes.
+
+Run as ``python -m bench.profiled_worker worker --json-logs``; when it is told to stop, it says what it has found.
+"""
+
+import gc
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from unittest.mock import patch
+
+from bench.phases import PHASES, Clock, watched
+from bench.state import kind_of
+from streams.kafka.api import OutputRecord
+from streams.topics import transaction_records as emit
+
+# Beside those of a replay. What a worker does between them is in `REST`: the event loop, sockets, aiokafka, Faust.
+WORKER = {
+    "fetch: responses": ("aiokafka.conn:AIOKafkaConnection._handle_frame",),
+    "fetch: take apart": ("streams.kafka.fetch.columnar_fetch:_getall",),
+    "fetch: columns": ("streams.kafka.consumer:columns",),
+    "clocks and merge": ("monitor.decoding.decode:Source.place", "monitor.partition.task:merge"),
+    "keys and partitions": ("monitor.partition.key_check:KeyCheck.check",),
+    "feed": ("monitor.partition.task:StreamTask.feed",),
+    "is anything due?": ("monitor.partition.task:StreamTask.due",),
+    "early looks": ("monitor.partition.task:StreamTask.early",),
+    "advance": ("monitor.partition.task:StreamTask.advance",),
+    "snapshot": ("monitor.partition.task:StreamTask.snapshot",),
+    "records to be written": ("streams.topics.transaction_records:records",),
+    "write: batches": (
+        "aiokafka.producer.message_accumulator:BatchBuilder.append",
+        "aiokafka.producer.message_accumulator:BatchBuilder._build",
+    ),
+    "telemetry": ("streams.worker.metrics:WorkerMetrics.committed",),
+}
+_LEFT_OUT = {"read and split", "output"}
+GARBAGE = "garbage collection"
+
+
+class Written:
+    """What goes into the topics with each transaction, before compression."""
+
+    def __init__(self) -> None:
+        self.transactions = 0
+        self.bytes: Counter[str] = Counter()
+
+    def note(self, outs: Sequence[OutputRecord]) -> None:
+        """A transaction's records."""
+        self.transactions += 1
+        for out in outs:
+            name = out.topic.rpartition(".")[2]
+            if name == "state":
+                name = kind_of((out.key or b"").decode())
+            self.bytes[name] += len(out.key or b"") + len(out.value or b"")
+
+
+def main() -> None:
+    """Be a worker; then tell."""
+    from streams.cli.app import main as callwarden
+
+    clock, written, records = Clock(), Written(), emit.records
+
+    def noted(*told: Any) -> list[OutputRecord]:
+        outs = records(*told)
+        written.note(outs)
+        return outs
+
+    def collecting(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            clock.enter(GARBAGE)
+        else:
+            clock.leave()
+
+    phases = {name: where for name, where in PHASES.items() if name not in _LEFT_OUT} | WORKER
+    with patch.object(emit, "records", noted), watched(clock, phases), clock:
+        gc.callbacks.append(collecting)
+        try:
+            callwarden()
+        except SystemExit as end:
+            if end.code:
+                raise
+        finally:
+            gc.callbacks.remove(collecting)
+    found = [[name, ns / 1e9, clock.calls[name]] for name, ns in clock.spent_ns.most_common()]
+    print(
+        json.dumps(
+            {
+                "event": "phases",
+                "phases": found,
+                "transactions": written.transactions,
+                "written_bytes": dict(written.bytes),
+            }
+        ),
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

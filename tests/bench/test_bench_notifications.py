@@ -1,0 +1,42 @@
+"""The month of messages: every decision of a replay is told or counted, and the figures are of that."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bench.notifications import main, told
+from streams.cli.app import build
+from streams.consumers.notify.rules.throttle import Throttle
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("month")
+    for words in (
+        ["simulate", "--tenants", "60", "--days", "4", "--out", str(folder / "traffic")],
+        ["replay", str(folder / "traffic" / "records.jsonl"), "--out", str(folder / "judged")],
+    ):
+        done = CliRunner().invoke(build(words[0]), words)
+        assert done.exit_code == 0, done.output
+    return folder / "judged"
+
+
+def test_every_decision_is_told_or_counted(judged: Path) -> None:
+    month = told(judged, Throttle())
+    decided = {line.partition(b'"id":"')[2][:36] for line in (judged / "enforcement.jsonl").read_bytes().splitlines()}
+    heard = {ref.encode()[:36] for _, message in month.told for ref in message.refs}
+    assert len(decided) > 20
+    assert len(decided & heard) + month.silent >= len(decided)
+    loud = told(judged, Throttle(quiet_ms=0))
+    alerted = {ref.encode()[:36] for _, message in loud.told for ref in message.refs}
+    lapses = sum(b'"kind":"lapse"' in line for line in (judged / "enforcement.jsonl").read_bytes().splitlines())
+    assert len(decided - alerted) == lapses, "without a quiet time everything but lapses is told"
+    assert len(month.told) < len(loud.told)
+    assert month.threads
+
+
+def test_the_figures_are_printed(judged: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    monkeypatch.setattr("sys.argv", ["notices", str(judged)])
+    main()
+    assert " threads of alerts, " in capsys.readouterr().out

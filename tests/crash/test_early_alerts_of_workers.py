@@ -1,0 +1,135 @@
+"""Early alerts of a worker: when it looks ahead, and what a crash, a handover or silence does to them."""
+
+import asyncio
+
+import pytest
+
+from crash import judge
+from crash.scenarios import (
+    CDR,
+    MINUTE,
+    NOON,
+    SECOND,
+    alerts,
+    long_call,
+    play,
+    three_calls,
+    until,
+    world_of,
+    wrong,
+)
+from crash.traffic import Arrival
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
+
+
+def test_an_alert_fires_within_a_second_of_the_call_that_crosses_the_threshold_and_a_crash_keeps_it() -> None:
+    """Minutes before the window can close, and long before the watermark lets it be judged."""
+    world = world_of(grace_ms=0)
+    at_ms = NOON + MINUTE
+    world.produce(three_calls(at_ms, "a"))
+    world.produce(
+        [Arrival(at_ms + n * SECOND, CDR, long_call(at_ms + n * SECOND, f"b{n}")) for n in (60, 61, 62, 63, 241)]
+    )
+    world.produce(three_calls(NOON + 4 * MINUTE + 50 * SECOND, "c", NOON + 5 * MINUTE + 30 * SECOND))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        worker.link.slow_share = 0.0
+        await until(world, at_ms)
+        assert alerts(world) == []
+        await until(world, at_ms + SECOND)
+        (firing,) = alerts(world)
+        assert (firing["state"], firing["tenant_id"], firing["measure"]["numerator"]) == ("firing", "t", 3)
+        assert firing["since_ms"] > world.clock.now_ms(), "the window is open"
+        worker.kill()
+        worker = world.add_worker()
+        await until(world, at_ms + 59 * SECOND)
+        assert {one["alert_id"] for one in alerts(world)} == {firing["alert_id"]}
+        await until(world, NOON + 5 * MINUTE)
+        assert alerts(world)[-1]["state"] == "firing", "within its window an alert does not come and go"
+        await until(world, NOON + 5 * MINUTE + 2 * SECOND)
+        assert alerts(world)[-1]["state"] == "resolved", "the next window has begun well"
+        assert alerts(world)[-1]["alert_id"] == firing["alert_id"]
+        assert judge.ids(world.broker, 0) == [], "only the watermark decides"
+        told = alerts(world)
+        worker.kill()
+        world.add_worker()
+        await until(world, NOON + 12 * MINUTE)
+        more = [one for one in alerts(world) if one not in told]
+        assert more, "calls that came last brought it about again"
+        assert firing["alert_id"] not in {one["alert_id"] for one in more}, "what was taken back is not opened again"
+        assert not wrong(world)
+
+    play(world, go)
+
+
+def test_a_backlog_is_looked_ahead_of_once_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in between, when what a poll has brought was of other partitions: that would tell of what is long past."""
+    fed_s: dict[StreamTask, float] = {}
+    quiet_s: list[float] = []
+    feed = StreamTask.feed
+
+    def now_s() -> float:
+        return asyncio.get_running_loop().time()
+
+    def noted(self: StreamTask, source: int, rows: RecordBatch) -> None:
+        fed_s[self] = now_s()
+        feed(self, source, rows)
+
+    def looked(self: StreamTask) -> None:
+        if self in fed_s:
+            quiet_s.append(now_s() - fed_s[self])
+
+    monkeypatch.setattr(StreamTask, "feed", noted)
+    monkeypatch.setattr(StreamTask, "early", looked)
+    monkeypatch.setattr("crash.memory._some", lambda _, some, most, stop: (some[:6], some[:6][-1].offset + 1))
+    world = world_of(grace_ms=0)
+    for n in range(100):
+        world.produce(three_calls(NOON + n * SECOND // 4, f"{n}-"))
+
+    async def go() -> None:
+        await until(world, NOON + 4 * MINUTE)
+        world.add_worker()
+        await until(world, NOON + 9 * MINUTE)
+
+    play(world, go)
+    assert quiet_s
+    assert min(quiet_s) >= 1.0
+
+
+def test_what_is_handed_over_is_looked_at_though_nothing_more_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+
+    async def go() -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(StreamTask, "early", lambda _: None)  # it had not the time
+            worker = world.add_worker()
+            await until(world, NOON + MINUTE + 2 * SECOND)
+            worker.terminate()
+            await asyncio.sleep(5)
+        assert worker.over
+        assert alerts(world) == []
+        world.add_worker()
+        await asyncio.sleep(10)
+        assert [one["state"] for one in alerts(world)] == ["firing"]
+
+    play(world, go)
+
+
+def test_the_alert_of_a_tenant_that_has_fallen_silent_is_resolved() -> None:
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+
+    async def go() -> None:
+        world.add_worker()
+        await until(world, NOON + 5 * MINUTE)
+        assert [one["state"] for one in alerts(world)] == ["firing"]
+        await until(world, NOON + 20 * MINUTE)
+        # Once more to name the decision.
+        assert [one["state"] for one in alerts(world)] == ["firing", "firing", "resolved"]
+        assert len({one["alert_id"] for one in alerts(world)}) == 1
+        assert not wrong(world)
+
+    play(world, go)

@@ -1,0 +1,347 @@
+"""A move of the state that fails at any request, and is begun again until it is done; and one that is taken back."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from crash import judge
+from crash.log import Log, Record
+from crash.memory import MemoryCluster
+from crash.scenarios import DAY_S, day_of, steady_link
+from crash.traffic import NAMES
+from crash.virtual import Process, run
+from crash.world import World
+from monitor.partition.checkpoint import HEAD, CheckpointMetadata, PartitionIdentity, packed_head
+from monitor.partition.chunking import Chunker
+from monitor.partition.task import StreamTask
+from monitor.policy.load import to_plain
+from monitor.policy.serialize import sha256
+from streams.kafka.api import TP, Fenced, PermanentError, TransientError
+from streams.kafka.topic_names import OUTPUTS, TopicNames
+from streams.savepoint.close import RescaleSide
+from streams.savepoint.rescale import move, undo
+from streams.topics.control_topic import PolicyCommand
+from streams.worker.context import OwnerPhase
+
+NEW = TopicNames("new.", "new.")
+
+
+def sides(world: World) -> tuple[RescaleSide, RescaleSide]:
+    """The topics that are there, and new ones, of which the world is told."""
+    partitions = world.rng.choice([count for count in (1, 2, 3, 4) if count != world.partitions])
+    for topic in [*NEW.inputs, *map(NEW.output, OUTPUTS)]:
+        world.broker.topics[topic] = partitions
+        for number in range(partitions):
+            world.broker.logs[TP(topic, number)] = Log()
+
+    def side(names: TopicNames, application_id: str, count: int) -> RescaleSide:
+        def made(number: int) -> StreamTask:
+            place = PartitionIdentity(number, count)
+            return StreamTask(world.policy, b"secret", world.live, place)
+
+        return RescaleSide(names, application_id, count, made)
+
+    return side(NAMES, "callwarden", world.partitions), side(NEW, "moved", partitions)
+
+
+def operator_of(world: World, share: float = 0.0) -> MemoryCluster:
+    """A cluster on which that share of what is asked fails, before it is done or after."""
+    link = steady_link(world.broker, world.loop, world.rng)
+
+    def passing(process: Process, point: str) -> None:
+        if world.rng.random() < share:
+            raise TransientError(f"as if the network had failed at {point}")
+
+    link.passing = passing
+    return MemoryCluster(link)
+
+
+async def moved(world: World, old: RescaleSide, new: RescaleSide, share: float) -> int:
+    """Begin the move until it is done; how often it failed."""
+    failures = 0
+    while True:
+        try:
+            await move(operator_of(world, share), old, new, lambda line: None)
+        except (TransientError, Fenced):
+            failures += 1
+            share *= 0.9
+        else:
+            return failures
+
+
+def held_back(world: World) -> list[tuple[TP, Record]]:
+    """What the platform would have written, for it writes nothing meanwhile."""
+    held: list[tuple[TP, Record]] = []
+
+    def hold(tp: TP, record: Record) -> bool:
+        held.append((tp, record))
+        return True
+
+    world.divert = hold
+    return held
+
+
+def let_through(world: World, held: list[tuple[TP, Record]]) -> None:
+    """The platform writes again, what it has kept first."""
+    for tp, record in held:
+        world.broker.append(tp, record)
+    world.divert = lambda tp, record: False
+
+
+def heeded(world: World) -> bool:
+    """Whether all commands were taken."""
+    logs, clock = world.broker.logs, NAMES.output("clock")
+    given = sum(len(logs[TP(NAMES.output("control"), number)].committed(0)) for number in range(world.partitions))
+    notes = [e.record for number in range(world.partitions) for e in logs[TP(clock, number)].committed(0)]
+    return given == sum(b'"a trial"' in (note.value or b"") for note in notes if note)
+
+
+async def until_all_are(world: World, phase: OwnerPhase) -> None:
+    """A worker finds all partitions of the former topics so, and takes what is commanded."""
+    worker = world.add_worker()
+    for _ in range(60):
+        await asyncio.sleep(0.5)
+        owners = worker.engine.owners.values() if worker.engine is not None else ()
+        if {owner.phase for owner in owners} == {phase} and heeded(world):
+            break
+    else:
+        raise AssertionError(f"a worker must find the former topics {phase.value}")
+    worker.kill()
+
+
+async def refused(
+    world: World, old: RescaleSide, new: RescaleSide, told: Callable[[str], None] = lambda line: None
+) -> str:
+    """Why the move is."""
+    with pytest.raises(PermanentError) as why:
+        await move(operator_of(world), old, new, told)
+    return str(why.value)
+
+
+def written(world: World) -> dict[TP, int]:
+    """How many records there are in all topics."""
+    return {tp: len(log.committed(0)) for tp, log in world.broker.logs.items()}
+
+
+def lying(world: World, side: RescaleSide) -> int:
+    """How many records lie in its inputs."""
+    return sum(len(world.broker.logs[tp].committed(0)) for n in range(side.partitions) for tp in side.inputs(n))
+
+
+async def settled(world: World) -> list[str]:
+    """What is wrong once the clocks have gone on and nothing comes any more."""
+    wrong = ["it has not settled"]
+    for _ in range(20):
+        await asyncio.sleep(1.2)
+        wrong = list(judge.wrong(world.broker, world.policy, world.live, world.partitions))
+        if not wrong:
+            break
+    return wrong
+
+
+async def until_a_call_is_read(world: World) -> None:
+    """Let a worker read on, at least until a call has come; then kill it."""
+    worker = world.add_worker()
+    await asyncio.sleep(world.rng.uniform(0.4, 0.9) * DAY_S)
+    calls = [TP(NAMES.inputs[0], number) for number in range(world.partitions)]
+    while not any(world.broker.logs[tp].committed(0) for tp in calls):
+        await asyncio.sleep(0.1)
+    worker.kill()
+
+
+def in_world(seed: int, work: Callable[[World], object]) -> None:
+    world = day_of(seed)
+    try:
+        run(world.loop, work(world))  # type: ignore[arg-type]
+    finally:
+        world.close()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_move_that_fails_anywhere_is_done_in_the_end_and_can_be_taken_back(seed: int) -> None:
+    """What was taken back goes on as if nothing had been."""
+
+    async def go(world: World) -> None:
+        await until_a_call_is_read(world)
+        held = held_back(world)
+        old, new = sides(world)
+        assert await moved(world, old, new, 0.03) > 0
+        laid = lying(world, new)
+        assert await moved(world, old, new, 0.0) == 0, "it is done, and done it stays"
+        assert lying(world, new) == laid
+        await until_all_are(world, OwnerPhase.REFUSED)
+        await undo(operator_of(world), old, new)
+        world.add_worker()
+        let_through(world, held)
+        assert await settled(world) == []
+
+    in_world(seed, go)
+
+
+SEVERAL = (0, 1, 3)
+"""Seeds of worlds with more than one partition."""
+
+BACK = "callwarden state move --undo --to-input-prefix new. --to-output-prefix new. --to-application-id moved"
+
+
+def somebody_wrote(world: World, new: RescaleSide) -> str:
+    world.broker.append(new.inputs(0)[0], Record(b"t", b"{}"))
+    return "has records already that are not of this move"
+
+
+def another_attempt_was_made(world: World, new: RescaleSide) -> str:
+    world.broker.append(TP(NEW.output("state"), new.partitions - 1), Record(b"head/0", b"of another attempt"))
+    return "has a state already"
+
+
+def another_policy_holds_in_a_partition(world: World, new: RescaleSide) -> str:
+    policy = replace(world.policy, version="2", sha256="")
+    policy = replace(policy, sha256=sha256(policy))
+    command = PolicyCommand(to_plain(policy), policy.sha256, world.clock.now_ms(), "a trial", "me", 1)
+    world.broker.append(TP(NAMES.output("control"), 1), Record(b"1", msgspec.json.encode(command)))
+    return "policies to come|one policy in all"
+
+
+@pytest.mark.parametrize("seed", SEVERAL)
+@pytest.mark.parametrize(
+    "wrong",
+    [somebody_wrote, another_attempt_was_made, another_policy_holds_in_a_partition],
+    ids=lambda one: one.__name__,
+)
+def test_what_does_not_fit_is_refused_before_anything_is_written(
+    wrong: Callable[[World, RescaleSide], str], seed: int
+) -> None:
+    async def go(world: World) -> None:
+        assert world.partitions > 1
+        old, new = sides(world)
+        await until_a_call_is_read(world)
+        expected = wrong(world, new)
+        held = held_back(world)
+        await until_all_are(world, OwnerPhase.RUNNING)
+        await refused(world, old, new)  # what a killed worker had begun has ended
+        before = written(world)
+        assert re.search(expected, said := await refused(world, old, new)), said
+        assert "--undo" not in said
+        assert written(world) == before
+        let_through(world, held)
+        await until_all_are(world, OwnerPhase.RUNNING)
+
+    in_world(seed, go)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_who_cannot_go_on_after_closing_is_told_the_way_back_which_may_fail_anywhere(seed: int) -> None:
+    async def go(world: World) -> None:
+        await until_a_call_is_read(world)
+        held = held_back(world)
+        while not held:
+            await asyncio.sleep(0.1)
+        old, new = sides(world)
+
+        def write(line: str) -> None:
+            if line.startswith("closed"):
+                world.broker.append(*held.pop(0))
+
+        said = await refused(world, old, new, write)
+        assert "got 1 records meanwhile" in said
+        assert said.endswith(BACK)
+        assert (await refused(world, old, new)).endswith(BACK)
+        share = 0.2
+        while True:
+            try:
+                await undo(operator_of(world, share), old, new)
+                break
+            except (TransientError, Fenced):
+                share *= 0.9
+        world.add_worker()
+        let_through(world, held)
+        assert await settled(world) == []
+
+    in_world(seed, go)
+
+
+@pytest.mark.parametrize("seed", SEVERAL)
+def test_what_comes_while_it_is_closed_is_moved_with_it_or_told_with_the_way_back(seed: int) -> None:
+    async def go(world: World) -> None:
+        await until_a_call_is_read(world)
+        held, last = held_back(world), world.partitions - 1
+        while not any(tp.partition == last for tp, _ in held):
+            await asyncio.sleep(0.1)
+        old, new = sides(world)
+        link = steady_link(world.broker, world.loop, world.rng)
+
+        def passing(process: Process, point: str) -> None:
+            coming = next((one for one in held if one[0].partition == last), None)
+            if point == "commit.begin!" and coming is not None and not written_since:
+                written_since.append(coming)
+                held.remove(coming)
+                world.broker.append(*coming)
+
+        written_since: list[tuple[TP, Record]] = []
+        link.passing = passing
+        try:
+            await move(MemoryCluster(link), old, new, lambda line: None)
+        except PermanentError as why:
+            assert str(why).endswith(BACK)  # noqa: PT017 - it may be moved as well
+        assert written_since
+        await undo(operator_of(world), old, new)
+        world.add_worker()
+        let_through(world, held)
+        assert await settled(world) == []
+
+    in_world(seed, go)
+
+
+def judged_on(world: World, new: RescaleSide) -> str:
+    change_head(world, new, "watermark_ms", 1)
+    return "workers have gone on with new.state-0: "
+
+
+def a_command_was_taken(world: World, new: RescaleSide) -> str:
+    change_head(world, new, "control", 1)
+    return "workers have taken commands from new.control-0: "
+
+
+def a_record_came(world: World, new: RescaleSide) -> str:
+    world.broker.append(new.inputs(0)[2], Record(b"t", b"{}"))
+    return "new.findings-0 got 1 records: "
+
+
+def change_head(world: World, new: RescaleSide, field: str, more: int) -> None:
+    """As a worker would that has been at work on a new partition."""
+    state = TP(NEW.output("state"), 0)
+    entries = {e.record.key.decode(): e.record.value for e in world.broker.logs[state].committed(0) if e.record}
+    head = msgspec.msgpack.decode(
+        packed_head({k: v for k, v in entries.items() if v is not None}), type=CheckpointMetadata
+    )
+    setattr(head, field, getattr(head, field) + more)
+    for key, value in Chunker().cut([(HEAD, msgspec.msgpack.encode(head))]):
+        world.broker.append(state, Record(key.encode(), value))
+
+
+@pytest.mark.parametrize("gone_on", [judged_on, a_command_was_taken, a_record_came], ids=lambda one: one.__name__)
+def test_a_move_is_not_taken_back_once_something_has_come_of_it(gone_on: Callable[[World, RescaleSide], str]) -> None:
+    async def go(world: World) -> None:
+        await until_a_call_is_read(world)
+        held_back(world)
+        old, new = sides(world)
+        await move(operator_of(world), old, new, lambda line: None)
+        elsewhere = RescaleSide(TopicNames("else.", "else."), "else", new.partitions, new.new)
+        with pytest.raises(PermanentError, match=r"--to-input-prefix new\. --to-output-prefix new\."):
+            await undo(operator_of(world), old, elsewhere)
+        expected = gone_on(world, new)
+        while not world.broker.quiet:  # the markers of the last transaction may still be under way
+            await asyncio.sleep(0.01)
+        before = written(world)
+        with pytest.raises(PermanentError, match=expected):
+            await undo(operator_of(world), old, new)
+        said = await refused(world, old, new)
+        assert re.search(f"{expected}the move is done", said), said
+        assert "--undo" not in said
+        assert written(world) == before
+
+    in_world(5, go)

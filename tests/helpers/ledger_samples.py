@@ -1,0 +1,51 @@
+"""Decisions and reviews in topics in memory, a ledger of them, and the oracle of its chains: a plain loop."""
+
+from pathlib import Path
+
+from helpers.fake_topics import FakeTopics
+from schemas import codec
+from schemas.inputs import Review
+from schemas.outputs import Enforcement
+from streams.consumers.database import Database
+from streams.consumers.ledger.catch_up import catch_up
+from streams.consumers.ledger.up_to_date import topics_of
+from streams.kafka.api import TP
+from streams.kafka.topic_names import TopicNames
+
+NAMES = TopicNames("in.", "out.")
+DECISIONS, REVIEWS = topics_of(NAMES)
+
+
+def topics(partitions: int = 2) -> FakeTopics:
+    """Both topics, empty. Their clock is ahead of ours: whatever was asked for by now has been answered."""
+    held = FakeTopics(**{DECISIONS: partitions, REVIEWS: partitions})
+    held.now_ms = 4_000_000_000_000
+    return held
+
+
+def address(folder: Path) -> str:
+    """Of the ledger in that folder."""
+    return f"sqlite:///{folder / 'ledger.db'}"
+
+
+async def filled(url: str, held: FakeTopics) -> Database:
+    """A ledger that has kept all that the topics hold. To be closed."""
+    database = Database(url, "ledger")
+    await database.migrate()
+    await catch_up(held, database, NAMES)
+    return database
+
+
+def put(held: FakeTopics, partition: int, *records: Enforcement | Review) -> None:
+    """Append records to the topics where they belong."""
+    for record in records:
+        topic = DECISIONS if isinstance(record, Enforcement) else REVIEWS
+        held.put(topic, partition, codec.encode(record))
+
+
+def held_by(fake: FakeTopics) -> dict[TP, list[tuple[int, int, bytes | None, bytes | None]]]:
+    """What topics in memory hold, for the oracle."""
+    return {
+        tp: [(fake.first[tp] + n, fake.now_ms, None, value) for n, value in enumerate(log)]
+        for tp, log in fake.logs.items()
+    }

@@ -1,0 +1,143 @@
+"""A shard to be told records and calls at minutes from `T0`, and asked what it has decided."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from helpers.shard_samples import MINUTE, T0, cdr, columns, policy_of
+from monitor.core.decisions.pending_record import PendingRecord
+from monitor.core.record_ref import RecordRef
+from monitor.core.results import Output
+from monitor.core.shard import Shard
+from schemas import codec
+from schemas.inputs import Cdr
+from schemas.outputs import Enforcement
+
+SHORT = {"metric": "short_call_ratio", "above": 0.5, "window": "10m", "step": "5m", "behaviour": "blind_calling"}
+CATALOGUE = [{"key": "loans", "zh": "贷款", "en": "loans", "terms": ["贷款"], "unless": []}]
+
+
+def rule(name: str, **changes: Any) -> dict[str, Any]:
+    """A rule on short calls, in breach from one short call on, but for the changes."""
+    return {"id": name, **SHORT, **changes}
+
+
+def escalation(name: str = "strikes", **changes: Any) -> dict[str, Any]:
+    """Three violations in an hour, to be reviewed, but for the changes."""
+    base = {"id": name, "count": "violations", "at_least": 3, "window": "60m", "tier": "major", "mode": "review"}
+    return {**base, **changes}
+
+
+class Court:
+    """One shard under a policy of these sections. Times are minutes from `T0`; ``acme`` unless another is named."""
+
+    def __init__(self, **sections: Any) -> None:
+        sections = {"prohibited_businesses": CATALOGUE, **sections}
+        self.shard = Shard(policy_of(**sections))
+        self.sink = Output()
+        self._serial = 0
+
+    def _wait(self, kind: str, minute: float, **fields: Any) -> None:
+        at_ms = T0 + round(minute * MINUTE)
+        raw = {"type": kind, "tenant_id": "acme", "updated_ms": at_ms, **fields}
+        self._serial += 1
+        record = codec.convert(raw)
+        assert not isinstance(record, Cdr)
+        self._give(PendingRecord.of(record, at_ms, RecordRef(at_ms, 0, self._serial, self._serial), b"raw"))
+
+    def _give(self, waiting: PendingRecord) -> None:
+        self.shard.wait(waiting)
+
+    def complaint(self, minute: float, status: str = "verified", name: str = "p1", **fields: Any) -> None:
+        """A complaint, of number leaks (a warning) unless told otherwise."""
+        base = {"complaint_id": name, "category": "number_leak", "reported_ms": T0, "status": status}
+        self._wait("complaint", minute, **{**base, **fields})
+
+    def finding(self, minute: float, status: str = "confirmed", name: str = "f1", **fields: Any) -> None:
+        """A finding, of calls without consent (a warning) unless told otherwise."""
+        self._wait("finding", minute, **{"finding_id": name, "behaviour": "no_consent", "status": status, **fields})
+
+    def likely_ban(self, minute: float, name: str = "f1") -> None:
+        """A finding that waits for a review: what was found contains a term of the catalogue."""
+        self.finding(minute, name=name, behaviour="undeclared_business", actual_business="小额贷款中介")
+
+    def application(self, minute: float, business: str = "贷款", name: str = "n1", **fields: Any) -> None:
+        """An application for numbers."""
+        self._wait("application", minute, **{"application_id": name, "declared_business": business, **fields})
+
+    def review(self, minute: float, verdict: str, of: Enforcement | str, name: str = "v1", **fields: Any) -> None:
+        """A review of a decision, or of an id."""
+        base = {"review_id": name, "reviewer": "ops", "reason": "", "verdict": verdict}
+        event_id = of if isinstance(of, str) else of.id
+        self._wait("review", minute, **{**base, "enforcement_id": event_id, **fields})
+
+    def tenant(self, minute: float, name: str, **fields: Any) -> None:
+        """A tenant record."""
+        self._wait("tenant", minute, **{"name": name, "declared_businesses": [], "numbers": [], **fields})
+
+    def short_calls(self, *minutes: float, tenant: str = "acme", talk_ms: int = 1_000) -> None:
+        """Answered calls that end at these minutes after a second of talk."""
+        made = []
+        for minute in minutes:
+            end = T0 + round(minute * MINUTE)
+            self._serial += 1
+            times = {"start_ms": end - talk_ms, "answer_ms": end - talk_ms, "end_ms": end}
+            made.append(cdr(call_id=f"c{self._serial}", tenant_id=tenant, outcome="answered", **times))
+        names, calls, _ = columns(made, self.shard.layout)
+        self.shard.apply(names, calls, 0)
+
+    def until(self, minute: float) -> list[Enforcement]:
+        """What is decided once the watermark is there."""
+        self.shard.advance(T0 + round(minute * MINUTE))
+        self.sink = self.shard.take()
+        return self.sink.enforcement
+
+    def refused(self) -> list[str]:
+        """Why records were refused since before the last `until`: the first word of each reason."""
+        return [refusal.reason.split(":")[0] for refusal in self.sink.refused]
+
+
+class StoredCourt(Court):
+    """A court whose shard stores its state and can be recreated from it."""
+
+    def __init__(self, **sections: Any) -> None:
+        super().__init__(**sections)
+        self.policy = self.shard.policy
+        self.shard = Shard(self.policy, keep_state=True)
+        self.head = self.shard.head()
+        self.stored: dict[str, bytes] = {}
+        self._given: list[PendingRecord] = []
+        self._watermark_ms = 0
+
+    def _give(self, waiting: PendingRecord) -> None:
+        self._given.append(waiting)
+        super()._give(waiting)
+
+    def until(self, minute: float) -> list[Enforcement]:
+        """What is decided once the watermark is there."""
+        self._watermark_ms = T0 + round(minute * MINUTE)
+        return super().until(minute)
+
+    def store(self) -> dict[str, bytes | None]:
+        """Store what has changed, and say what that was."""
+        self.head, changes = self.shard.head(), self.shard.changes()
+        self.stored = {key: blob for key, blob in (self.stored | changes).items() if blob is not None}
+        return changes
+
+    def restored(self) -> Shard:
+        """Another shard, from what is stored alone."""
+        shard = Shard(self.policy, keep_state=True)
+        shard.restore(self.head, self.stored)
+        return shard
+
+    def restart(self) -> None:
+        """Go on with such a shard; the records that waited are read again."""
+        self.store()
+        self.shard = self.restored()
+        for waiting in self._given:
+            if waiting.at_ms >= self._watermark_ms:
+                self.shard.wait(waiting)
+
+
+def told(events: Iterable[Enforcement]) -> list[tuple[str, str, str, float]]:
+    """Events as ``(kind, status, rule, minute)``."""
+    return [(e.data.kind, e.data.status, e.data.rule_id, (e.data.decided_ms - T0) / MINUTE) for e in events]

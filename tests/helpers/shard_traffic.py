@@ -1,0 +1,101 @@
+"""Random traffic for a shard that stores its state, and all that decides in a shard, to be compared."""
+
+import random
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from helpers.shard_harness import StoredCourt, escalation, rule
+from monitor.core.shard import Shard
+from monitor.core.tenants.tenant_record import TenantRecord
+
+STATUSES = {"complaint": ("received", "verified", "dismissed"), "finding": ("suspected", "confirmed", "dismissed")}
+CATEGORIES = ("number_leak", "number_leak", "no_consent", "abuse", "fraud", "other")
+
+
+def all_of(shard: Shard) -> dict[str, Any]:
+    """What decides in a shard, in a form that compares."""
+    tenants = shard.tenants
+    cooldowns = shard._decisions._cooldowns
+    rows = {**cooldowns._until, **cooldowns._pending, "stopped": cooldowns._stopped}
+    return {
+        "head": msgspec.to_builtins(shard.head()),
+        "names": list(shard._tenants.names),
+        "alerts": msgspec.to_builtins(shard._judge.alert_states.active()),
+        "standings": {standing.tenant: plain(standing) for standing in shard._standings._all.values()},
+        "gates": {key: np.trim_zeros(row, "b").tolist() for key, row in rows.items() if row.any()},
+        "sums": {
+            (length, field): span.running_sums.field(field, tenants).tolist()
+            for length, span in shard._windows.spans.items()
+            for field in span.running_sums._fields
+        },
+        "complaints": {
+            (length, name): span.complaints.count(name, tenants).tolist()
+            for length, span in shard._windows.spans.items()
+            for name in ("records", "complaints", "verified", "complainants")
+        },
+    }
+
+
+def plain(standing: TenantRecord) -> dict[str, Any]:
+    """All that a standing holds, with the pages in which it is stored."""
+    fields = {
+        name: getattr(standing, name) for name in TenantRecord.__slots__ if name not in ("_changed", "_pages", "seen")
+    }
+    fields["seen"] = {key: [msgspec.to_builtins(run) for run in seen.runs] for key, seen in standing.seen.items()}
+    for name in ("complaints", "findings", "cases", "violations"):
+        fields[name] = {key: msgspec.to_builtins(item) for key, item in fields[name].items()}
+    fields["pages"] = {
+        (kind, number): [msgspec.to_builtins(item) for item in items]
+        for kind, pages in standing._pages.items()
+        for number, items in pages._pages.items()
+    }
+    return fields
+
+
+class Traffic:
+    """Anything that can happen to a standing, at random: every record, measured decisions, reviews of any of them."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.court = StoredCourt(
+            rules=[
+                rule("one", cooldown="20m"),
+                rule("ask", mode="review", behaviour="no_consent", cooldown="15m"),
+                rule("try", mode="shadow", above=0.8),
+                rule("long", metric="answered", above=2, window="72h", step="1h", behaviour="no_consent"),
+                rule("crowd", metric="complainants", above=1, window="1h", mode="review", behaviour="blind_calling"),
+            ],
+            escalations=[escalation(at_least=2), escalation("more", at_least=3, mode="enforce")],
+            defaults={"retention": "72h", "review_within": "30m"},
+        )
+        self._decided: list[str] = []
+
+    def give(self, start: float, minute: float) -> None:
+        """Some records and calls from ``start`` to ``minute``."""
+        rng, court = self.rng, self.court
+        for _ in range(rng.choice((0, 1, 1, 3, 8))):
+            at = max(start, minute - rng.choice((0.5, 1, 4, 5, 9, 40)))
+            who = {"tenant_id": rng.choice(("acme", "acme", "bravo", f"t{rng.randrange(200)}"))}
+            what = rng.choice(("complaint", "complaint", "finding", "review", "application", "tenant", "calls"))
+            name = f"x{rng.randrange(12)}"
+            if what == "complaint":
+                status, category = rng.choice(STATUSES[what]), rng.choice(CATEGORIES)
+                court.complaint(at, status, name, category=category, complainant=rng.choice(("w1", "w2", None)), **who)
+            elif what == "finding" and rng.random() < 0.5:
+                court.finding(at, rng.choice(STATUSES[what]), name, **who)
+            elif what == "finding":
+                court.finding(at, name=name, behaviour="undeclared_business", actual_business="小额贷款中介", **who)
+            elif what == "review" and self._decided:
+                court.review(at, rng.choice(("uphold", "overturn")), rng.choice(self._decided[-9:]), f"v{at}", **who)
+            elif what == "application":
+                court.application(at, rng.choice(("贷款", "小额贷款中介", "宠物用品")), name, **who)
+            elif what == "tenant":
+                court.tenant(at, rng.choice(("甲", "乙", "")), **who)
+            elif what == "calls":
+                court.short_calls(at, at, tenant=who["tenant_id"], talk_ms=rng.choice((1_000, 90_000)))
+
+    def until(self, minute: float) -> None:
+        """What is decided once the watermark is there."""
+        self._decided += [event.id for event in self.court.until(minute)]

@@ -1,0 +1,59 @@
+"""What the adapters' tests share: a small mapping, and rows made of a text."""
+
+import io
+from pathlib import Path
+
+from monitor.adapters.base import InputRow
+from monitor.adapters.mapped import MappedAdapter
+from monitor.adapters.mapping.read import read_mapping
+from monitor.adapters.values.pseudonym import PUBLIC_KEY
+
+DATA = Path(__file__).parents[4] / "shared" / "data"
+
+# One call a row: an id, its end in epoch seconds, an outcome code.
+SMALL = """\
+format: csv
+record: cdr
+fields:
+  call_id: {column: id}
+  tenant_id: {const: acme}
+  direction: {const: outbound}
+  caller: {const: "+8675586013388"}
+  callee: {column: to}
+  start_ms: {column: end, time: epoch_s}
+  end_ms: {column: end, time: epoch_s}
+  outcome: {const: busy}
+"""
+
+# An application a row: the fewest fields that one can need, for tests of a single value.
+ONE = """\
+record: application
+fields:
+  application_id: {column: id}
+  tenant_id: {const: acme}
+  updated_ms: {const: "1700000000000"}
+"""
+
+
+def adapter(mapping: str, constants: dict[str, str] | None = None) -> MappedAdapter:
+    """The adapter of a mapping's text."""
+    return MappedAdapter(read_mapping(mapping, "test.yaml", constants), PUBLIC_KEY)
+
+
+def rows(mapping: str, content: bytes | str, constants: dict[str, str] | None = None) -> list[InputRow]:
+    """All rows of a file's content, as replay gets them."""
+    data = content.encode() if isinstance(content, str) else content
+    return list(adapter(mapping, constants).rows(io.BytesIO(data)))
+
+
+def value(field: str, content: str, more: str = "") -> object:
+    """What the one field ``declared_business`` becomes in the one row of ``content``, or the row's reason."""
+    (row,) = rows(f"{more}{ONE}  declared_business: {field}\n", content)
+    return row.reason if row.record is None else row.record.declared_business
+
+
+def time_of(field: str, content: str, more: str = "") -> object:
+    """What the field ``updated_ms`` becomes in the one row of ``content``, or the row's reason."""
+    mapping = f"{more}{ONE}  declared_business: {{const: hotel}}\n"
+    (row,) = rows(mapping.replace('{const: "1700000000000"}', field), content)
+    return row.reason if row.record is None else row.record.updated_ms

@@ -1,0 +1,47 @@
+"""The examples of the manual are mappings that work on the files beside them."""
+
+import re
+from pathlib import Path
+
+from adapter_rows import adapter, rows
+
+MANUAL = (Path(__file__).parents[3] / "docs" / "reference" / "mapping.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", MANUAL, re.MULTILINE | re.DOTALL)
+
+
+def test_the_csv_example_reads_the_file_beside_it() -> None:
+    (content,) = blocks("csv")
+    first, second = (row.record for row in rows(blocks("yaml")[0], content.encode("gb18030")))
+    assert first is not None
+    assert second is not None
+    assert (first.call_id, first.caller, first.callee) == ("L1-1001", "+8675586013388", "+8613800138000")
+    assert first.end_ms - first.start_ms == 20_000
+    assert first.answer_ms - first.start_ms == 8_000
+    assert (second.outcome, second.answer_ms) == ("no_answer", None)
+
+
+def test_the_json_example_reads_the_document_beside_it() -> None:
+    (content,) = blocks("json")
+    (row,) = rows(blocks("yaml")[1], content)
+    assert row.reason is None
+    assert row.record.category == "harassment"
+    assert row.record.tenant_id == "acme"
+    assert row.record.caller == "+8675586013388"
+    assert row.record.occurred_ms == 1_793_583_000_000
+    assert row.record.updated_ms == row.record.reported_ms
+
+
+def test_the_manual_names_every_key() -> None:
+    from monitor.adapters.mapping import read
+    from monitor.adapters.mapping import read_field as readvalue
+
+    for key in (*read._KEYS, *readvalue._KEYS, *readvalue._CONDITION, *readvalue._UNITS):
+        assert re.search(rf"`[^`]*\b{key}\b[^`]*`", MANUAL), key
+
+
+def test_the_examples_are_all_of_the_mappings() -> None:
+    assert len(blocks("yaml")) == 2
+    assert [adapter(text).mapping.record for text in blocks("yaml")] == ["cdr", "complaint"]

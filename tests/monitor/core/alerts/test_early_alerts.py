@@ -1,0 +1,284 @@
+"""Early looks as time lines: what fires before its window is judged, what confirms it, and what takes it back."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from helpers.shard_harness import Court, StoredCourt, rule
+from helpers.shard_samples import MINUTE, T0, policy_of
+from monitor.core.shard import Shard
+from monitor.core.tenants.alert_store import encode_alerts
+from schemas.outputs import Alert
+
+Line = tuple[str, str, float, float]  # state, rule, since, updated: in minutes
+
+
+class Watch(Court):
+    """A court that is looked at ahead of time; lateness is ten minutes, so nothing is judged before `until`."""
+
+    def __init__(self, *rules: dict[str, Any], **sections: Any) -> None:
+        super().__init__(rules=list(rules), **sections)
+
+    def alerts(self) -> list[Line]:
+        """What has been told since the last call."""
+        told = self.shard.take().alerts
+        return [(a.state, a.rule_id, (a.since_ms - T0) / MINUTE, (a.updated_ms - T0) / MINUTE) for a in told]
+
+    def look(self) -> list[Line]:
+        """What a look ahead tells."""
+        self.shard.early()
+        return self.alerts()
+
+    def judged(self, minute: float) -> list[Line]:
+        """What judging up to a minute tells."""
+        self.shard.advance(T0 + round(minute * MINUTE))
+        return self.alerts()
+
+    def long_calls(self, *minutes: float, **changed: Any) -> None:
+        """Answered calls that last a minute."""
+        self.short_calls(*minutes, talk_ms=MINUTE, **changed)
+
+
+def alerts_of(shard: Shard) -> dict[str, bytes]:
+    """The entries of the alerts."""
+    return encode_alerts(shard._judge.alert_states.active())
+
+
+SOME = rule("some", min_denominator=2, mode="shadow")  # more than half of at least two answered calls are short
+
+
+def test_an_alert_fires_at_the_look_after_the_call_that_crosses_and_judging_confirms_it_without_a_word() -> None:
+    court = Watch(SOME)
+    court.short_calls(1)
+    assert court.look() == []
+    court.short_calls(2)
+    assert court.look() == [("firing", "some", 5, 2)]
+    assert court.look() == []
+    court.short_calls(3)
+    assert court.look() == []
+    assert court.judged(5) == []
+    assert court.judged(14) == []
+    assert court.judged(15) == [("resolved", "some", 5, 15)]
+
+
+def test_it_is_told_again_with_the_decision_that_came_of_it() -> None:
+    court = Watch(rule("one"))
+    court.short_calls(1)
+    court.shard.early()
+    (early,) = court.shard.take().alerts
+    court.shard.advance(T0 + 5 * MINUTE)
+    sink = court.shard.take()
+    (again,) = sink.alerts
+    assert (early.alert_id, early.state, early.enforcement_id) == (again.alert_id, again.state, None)
+    assert again.enforcement_id == sink.enforcement[0].id
+
+
+def test_calls_that_come_late_may_show_that_there_was_nothing() -> None:
+    court = Watch(SOME)
+    court.short_calls(1, 2)
+    assert court.look() == [("firing", "some", 5, 2)]
+    court.long_calls(1.5, 2.5)
+    assert court.look() == [], "no later end has been looked at"
+    court.shard.advance(T0 + 5 * MINUTE)
+    (over,) = court.shard.take().alerts
+    assert (over.state, over.updated_ms) == ("resolved", T0 + 5 * MINUTE)
+    assert "no longer above 50 %" in over.reason.en
+
+
+def test_one_that_would_still_stand_but_never_was_in_breach_is_over_when_judged_and_says_so() -> None:
+    court = Watch({**SOME, "recover": 0.2})
+    court.short_calls(1, 2)
+    court.look()
+    court.long_calls(1.5, 2.5)
+    court.shard.advance(T0 + 5 * MINUTE)
+    (over,) = court.shard.take().alerts
+    assert over.state == "resolved"
+    assert "not in breach of the rule at the window's end" in over.reason.en
+
+
+def test_it_is_taken_back_once_a_later_end_is_looked_at_and_the_value_has_recovered_at_both() -> None:
+    court = Watch(SOME)
+    court.short_calls(1, 2)
+    assert court.look() == [("firing", "some", 5, 2)]
+    court.long_calls(3, 4)
+    assert court.look() == []
+    court.long_calls(6, tenant="bravo")
+    assert court.look() == [("resolved", "some", 5, 6)]
+    court.short_calls(4.5, 4.6)
+    assert court.look() == [("firing", "some", 10, 6)], "the end that was taken back is not named again"
+
+
+def test_it_stands_while_its_own_end_is_in_breach_though_later_ones_are_not() -> None:
+    court = Watch({**SOME, "window": "5m"})
+    court.short_calls(1, 2)
+    assert court.look() == [("firing", "some", 5, 2)]
+    court.long_calls(6, 7)
+    assert court.look() == []
+    assert court.judged(5) == []
+    assert court.judged(10) == [("resolved", "some", 5, 10)]
+
+
+def test_a_breach_that_judging_finds_after_it_was_taken_back_is_an_alert_of_its_own() -> None:
+    court = Watch(SOME)
+    court.short_calls(1, 2)
+    court.look()
+    court.long_calls(3, 4, 6)
+    assert court.look() == [("resolved", "some", 5, 6)]
+    court.short_calls(1.1, 1.2)
+    assert court.judged(5) == [("firing", "some", 10, 5)]
+    court.long_calls(7, 8)
+    assert court.judged(10) == [("resolved", "some", 10, 10)]
+
+
+def test_judging_before_the_named_end_confirms_but_does_not_resolve() -> None:
+    court = Watch({**SOME, "window": "5m"})
+    court.short_calls(6, 7)
+    assert court.look() == [("firing", "some", 10, 7)]
+    court.short_calls(1, 2)
+    assert court.judged(5) == [], "in breach: the alert that is out is this one's, too"
+    court.long_calls(8, 9)
+    assert court.judged(10) == [("resolved", "some", 10, 10)]
+
+
+def test_an_alert_that_was_resolved_leaves_room_for_what_later_ends_show_already() -> None:
+    court = Watch({**SOME, "window": "5m"})
+    court.short_calls(1, 2)
+    court.look()
+    court.judged(5)
+    court.short_calls(11, 12)
+    assert court.look() == [], "one a rule and tenant"
+    assert court.judged(10) == [("resolved", "some", 5, 10)]
+    assert court.look() == [("firing", "some", 15, 12)]
+
+
+def test_a_count_that_is_too_low_may_still_grow() -> None:
+    few = rule("few", metric="attempts", below=3)
+    del few["above"]
+    court = Watch(few)
+    court.short_calls(1)
+    assert court.look() == []
+    assert court.judged(5) == [("firing", "few", 5, 5)]
+
+
+def test_complaints_that_wait_count_as_if_they_were_decided() -> None:
+    court = Watch(rule("crowd", metric="complainants", above=1, window="24h", step="1h", mode="shadow"))
+    court.complaint(1, "received", name="p1", complainant="w1")
+    assert court.look() == []
+    court.complaint(2, "received", name="p2", complainant="w2")
+    assert court.look() == [("firing", "crowd", 60, 2)]
+    court.complaint(3, "dismissed", name="p2")
+    court.complaint(61, "received", name="p3", complainant="w1")
+    assert court.look() == [("resolved", "crowd", 60, 61)]
+
+
+def test_a_repeated_complaint_changes_nothing_and_yet_the_alert_does_not_stand_for_ever() -> None:
+    """Nothing enters or leaves the window between the ends, so the rule seems settled."""
+    court = Watch(
+        rule("crowd", metric="complaints", above=1, window="72h", step="1h", mode="shadow"),
+        defaults={"retention": "72h"},
+    )
+    court.complaint(1, "received", name="p1")
+    assert court.judged(120) == []
+    court.complaint(130, "received", name="p2")
+    assert court.look() == [("firing", "crowd", 180, 130)]
+    court.complaint(130, "dismissed", name="p2")
+    assert court.judged(180) == [("resolved", "crowd", 180, 180)]
+
+
+def test_exempt_tenants_never_alert_and_overrides_hold() -> None:
+    signed = {"owner": "ops", "reason": "for the test", "expires": "2027-01-01"}
+    court = Watch(
+        SOME,
+        exemptions=[{"tenant": "bravo", "rules": ["some"], **signed}],
+        overrides=[{"tenant": "coy", "rule": "some", "min_denominator": 4, **signed}],
+    )
+    for tenant in ("acme", "bravo", "coy"):
+        court.short_calls(1, 2, tenant=tenant)
+    assert court.look() == [("firing", "some", 5, 2)]
+    court.short_calls(3, 3.5, tenant="coy")
+    assert court.look() == [("firing", "some", 5, 3.5)]
+
+
+def test_decades_without_a_record_cost_nothing_though_an_alert_names_an_end_after_them() -> None:
+    court = Watch({**SOME, "window": "5m"})
+    court.long_calls(-15_000_000, -14_999_999)
+    court.judged(-15_000_000)
+    court.short_calls(1, 2)
+    assert court.look() == [("firing", "some", 5, 2)]
+    assert court.judged(-1) == []
+    assert not court.shard.due(T0 + 4 * MINUTE)
+    assert court.shard.due(T0 + 5 * MINUTE)
+
+
+@pytest.mark.parametrize("calls", [60, 3])
+def test_more_than_can_be_looked_at_piece_by_piece_is_looked_at_anew(
+    calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.core.windows.open_panes._MOST_NEWS", 50)
+    court = Watch(SOME)
+    court.short_calls(1)
+    assert court.look() == []
+    court.short_calls(*(1 + n / 100 for n in range(calls)))
+    court.short_calls(4, tenant="bravo")
+    assert court.look() == [("firing", "some", 5, 4)]
+    court.short_calls(4.5, tenant="bravo")
+    assert court.look() == [("firing", "some", 5, 4.5)]
+
+
+def test_early_alerts_and_those_taken_back_outlive_a_restart() -> None:
+    court = Watch(SOME)
+    court.short_calls(1, 2)
+    court.short_calls(1, 2, tenant="bravo")
+    court.look()
+    court.long_calls(3, 4, 6)
+    assert court.look() == [("resolved", "some", 5, 6)]
+    standing = court.shard._judge.alert_states.active()
+    assert {t: f.early for t, f in standing.firing["some"].items()} == {1: True}
+    assert standing.taken_back == {"some": {0: standing.firing["some"][1].since_ms}}
+    shard = Shard(policy_of(rules=[SOME]), keep_state=True)
+    shard.restore(msgspec.structs.replace(court.shard.head(), tenants=0), alerts_of(court.shard))
+    assert shard._judge.alert_states.active() == standing
+    assert shard._judge.alert_states.changes() == {}
+
+
+def test_an_alert_of_a_rule_that_a_policy_removes_and_the_next_puts_back_is_not_opened_again() -> None:
+    other = rule("other", min_denominator=9)
+    first, second, third = Watch(SOME), Watch(other), Watch(SOME)
+    first.short_calls(1, 2)
+    assert first.look() == [("firing", "some", 5, 2)]
+    first.shard.close(T0, policy_of(rules=[other]))
+    assert first.alerts() == [("resolved", "some", 5, 0)]
+    stored = alerts_of(first.shard)
+    second.shard.restore(msgspec.structs.replace(first.shard.head(), tenants=0), stored)
+    third.shard.restore(msgspec.structs.replace(second.shard.head(), tenants=0), stored)
+    third.short_calls(1, 2)
+    assert third.look() == []
+    assert third.judged(5) == [("firing", "some", 10, 5)]
+    second.short_calls(1, 2)
+    second.judged(5)
+    assert "some" not in second.shard._judge.alert_states.active().taken_back
+    assert second.shard._judge.alert_states.changes() == {"a0": None}, "it is forgotten in the state, too"
+
+
+def test_an_alert_id_is_that_of_the_judged_one() -> None:
+    told: list[list[Alert]] = []
+    for early in (True, False):
+        court = Watch(SOME)
+        court.short_calls(1, 2)
+        if early:
+            court.shard.early()
+        court.shard.advance(T0 + 5 * MINUTE)
+        told.append(court.shard.take().alerts)
+    assert [alert.alert_id for alert in told[0]] == [alert.alert_id for alert in told[1]]
+
+
+def test_a_successor_looks_as_far_ahead_as_the_one_that_read_the_calls() -> None:
+    """Which it does not read again: their pane is sealed, and the window that holds them is still to come."""
+    court = StoredCourt(rules=[rule("hourly", window="1h", step="1h", cooldown="1h")])
+    court.short_calls(1, 2)
+    assert court.until(30) == []
+    court.restart()
+    court.shard.early()
+    (alert,) = court.shard.take().alerts
+    assert (alert.state, alert.since_ms) == ("firing", T0 + 60 * MINUTE)

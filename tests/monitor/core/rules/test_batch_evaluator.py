@@ -1,0 +1,158 @@
+"""Screens find at every end all who are in breach, and nobody else where no rule asks how often one number called."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from helpers.shard_samples import HOUR, MINUTE, OUTCOMES, T0, cdr, columns, policy_of
+from monitor.core.calls.fields import FieldLayout
+from monitor.core.rules.batch_evaluator import BatchEvaluator
+from monitor.core.rules.conditions import find, rule_view
+from monitor.core.rules.rule_state import RuleState
+from monitor.core.tenants.active_alert import ActiveAlert
+from monitor.core.tenants.complaints import ComplaintEntry
+from monitor.core.windows.pane import Pane, seal
+from monitor.core.windows.window import SlidingWindow
+from monitor.policy.metrics import METRICS
+from schemas.inputs import Complaint
+
+TENANTS = 12
+KNOWN = TENANTS + 2  # the last have no call
+_OPS = ("above", "below", "at_least", "at_most")
+
+
+def some_rule(rng: random.Random, name: str) -> dict[str, Any]:
+    def limit(metric: str) -> float:
+        return rng.randint(0, 9) if METRICS[metric].unit == "count" else rng.choice((0, 0.1, 0.2, 0.5, 1.0))
+
+    metric, op = rng.choice(sorted(METRICS)), rng.choice(_OPS[:2])
+    threshold = limit(metric)
+    if METRICS[metric].proportion:  # one at the edge of what a share may be would be a fault
+        threshold = min(threshold, 0.9) if op == "above" else max(threshold, 0.05)
+    recover = max(threshold - 0.1, 0) if op == "above" else threshold + 0.1
+    beside = [rng.choice(sorted(METRICS)) for _ in range(rng.randint(0, 2))]
+    rule = {
+        "id": name,
+        "behaviour": "blind_calling",
+        "metric": metric,
+        op: threshold,
+        "recover": recover,
+        "window": "1h",
+        "step": rng.choice(("5m", "15m")),
+        "min_denominator": rng.choice((1, 2, 7)),
+        "also": [{"metric": other, rng.choice(_OPS): limit(other)} for other in beside],
+        "mode": "shadow",
+    }
+    if METRICS[metric].proportion and rng.random() < 0.5:
+        rule["confidence"] = rng.choice((0.6, 0.9))
+    return rule
+
+
+def some_panes(rng: random.Random, layout: FieldLayout) -> Sequence[Pane]:
+    """Two hours of calls."""
+    cdrs = []
+    for number in range(800):
+        outcome, start = rng.choice(OUTCOMES), T0 + rng.randrange(2 * HOUR - MINUTE)
+        answered = start + 1000 if outcome == "answered" else None
+        end = start + 1000 + rng.choice((0, 2_000, 8_000, 59_999)) if answered else start + 1_000
+        callee = f"+86138000000{rng.randrange(40):02}"
+        tenant = min(rng.randrange(TENANTS), rng.randrange(TENANTS))
+        times = {"start_ms": start, "ring_ms": start + 500, "answer_ms": answered, "end_ms": end}
+        made = {"tenant_id": str(tenant), "call_id": str(number), "callee": callee, "outcome": outcome}
+        cdrs.append(cdr(direction=rng.choice(("outbound", "outbound", "inbound")), **times, **made))
+    names, calls, valid = columns(cdrs, layout)
+    assert valid.all()
+    calls.tenant = np.array([int(name) for name in names], np.int32)[calls.tenant]
+    quiet = T0 + HOUR, T0 + HOUR + 30 * MINUTE  # when hardly anybody calls
+    kept = (calls.tenant == 0) | (calls.end_ms < quiet[0]) | (calls.end_ms >= quiet[1])
+    return seal(calls.take(kept).counted(), 5 * MINUTE, layout, [], parties=True)
+
+
+class Complaints:
+    """Complaints that come, are verified and dismissed."""
+
+    def __init__(self, rng: random.Random, span: SlidingWindow) -> None:
+        self._rng, self._span = rng, span
+        self._entries: list[ComplaintEntry] = []
+
+    def go_on(self, at_ms: int) -> None:
+        tenant = self._rng.randrange(KNOWN)
+        self._span.complaints.record(at_ms, tenant)
+        if self._entries and self._rng.random() < 0.4:
+            entry = self._entries.pop()
+            entry.dismissed_ms = at_ms
+            self._span.complaints.dismissed(entry)
+            return
+        record = Complaint(
+            complaint_id=str(at_ms),
+            tenant_id=str(tenant),
+            category="other",
+            status="received",
+            complainant=self._rng.choice("abc"),
+            reported_ms=at_ms,
+            updated_ms=at_ms,
+        )
+        entry = ComplaintEntry.of(record, tenant, at_ms)
+        entry.take(record, at_ms)
+        self._span.complaints.first(entry)
+        if self._rng.random() < 0.5:
+            entry.verified_ms = at_ms
+            self._span.complaints.verified(entry)
+        self._entries.append(entry)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_those_in_breach_pass_and_alerts_that_end_are_told(seed: int) -> None:
+    """At each end of a step, whoever was looked at before; what one look tells, the next one keeps."""
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    policy = policy_of(rules=[some_rule(rng, f"r{n}") for n in range(rng.randint(1, 6))])
+    layout = FieldLayout.of(policy.params, policy.rules)
+    span = SlidingWindow(HOUR, 5 * MINUTE, 0, policy.rules, layout)
+    rule_states = [RuleState(rule, span) for rule in policy.rules]
+    later = rng.choice(range(len(rule_states)))  # a rule that is judged from a later time on
+    screen, complaints = BatchEvaluator(rule_states), Complaints(rng, span)
+    panes = list(some_panes(rng, layout))
+    for end in range(T0 + 5 * MINUTE, T0 + 4 * HOUR, 5 * MINUTE):
+        if panes and panes[0].start_ms < end:
+            span.enter(panes.pop(0), KNOWN)
+        span.leave(end - HOUR)
+        if rng.random() < 0.3:
+            complaints.go_on(end - 1)
+        due = [place for place, rule_state in enumerate(rule_states) if end % rule_state.rule.step_ms == 0]
+        due = [place for place in due if place != later or end >= T0 + HOUR]
+        if due:
+            check(screen, rule_states, due)
+            for place in due:
+                keep_up(rng, rule_states[place])
+
+
+def check(screen: BatchEvaluator, rule_states: Sequence[RuleState], due: Sequence[int]) -> None:
+    """What is seen is what each rule, alone and of everybody, finds."""
+    before = {place: set(rule_states[place].firing) for place in due}
+    seen = screen.look(due, KNOWN)
+    assert seen.breach.keys() <= set(due)
+    for place in due:
+        rule, span = rule_states[place].rule, rule_states[place].span
+        found = find(span, rule, rule_view(span, rule, KNOWN), KNOWN)
+        passed = seen.breach.get(place, np.empty(0, np.intp)).tolist()
+        breach = found.breach.tenants.tolist()
+        if "caller_peak" in (rule.metric, *(condition.metric for condition in rule.also)):
+            assert set(breach) <= set(passed), rule
+        else:
+            assert passed == breach, rule
+        if rule.metric != "caller_peak":
+            assert (place in seen.ending) == (not all(found.standing[tenant] for tenant in before[place])), rule
+        elif place not in seen.ending:
+            assert all(found.standing[tenant] for tenant in before[place]), rule
+
+
+def keep_up(rng: random.Random, rule_state: RuleState) -> None:
+    """Alerts as the judge has them: of those who were in breach, until the value is not beyond ``recover`` any more."""
+    found = find(rule_state.span, rule_state.rule, rule_view(rule_state.span, rule_state.rule, KNOWN), KNOWN)
+    standing = {tenant for tenant in rule_state.firing if found.standing[tenant]}
+    standing |= {tenant for tenant in found.breach.tenants.tolist() if rng.random() < 0.7}
+    rule_state.firing = {tenant: ActiveAlert(T0) for tenant in standing}

@@ -1,0 +1,150 @@
+"""What one tenant sends without end costs as much a record, in stored bytes and in work, as it did at the beginning."""
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import pytest
+
+from helpers.shard_harness import Court, StoredCourt, escalation
+from helpers.shard_samples import T0
+from monitor.core.tenants.seen_versions import VERSIONS_TOGETHER, SeenVersions, VersionRun
+from monitor.core.tenants.tenant_record import PAGE_SIZES
+
+KEPT = {"defaults": {"retention": "400d"}}
+FEW, MANY = 100, 4_000
+
+Give = Callable[[StoredCourt, float, int], None]
+
+
+def a_complaint(court: StoredCourt, minute: float, n: int) -> None:
+    court.complaint(minute, "received", name=f"complaint-{n:08}")
+
+
+def a_verified_complaint(court: StoredCourt, minute: float, n: int) -> None:
+    court.complaint(minute, name=f"complaint-{n:08}")
+
+
+def a_finding(court: StoredCourt, minute: float, n: int) -> None:
+    court.finding(minute, "suspected", name=f"finding-{n:08}")
+
+
+def an_application(court: StoredCourt, minute: float, n: int) -> None:
+    court.application(minute, "callbacks", name=f"application-{n:08}")
+
+
+def a_version_of_an_application(court: StoredCourt, minute: float, n: int) -> None:
+    court.application(minute, "callbacks", name="application")
+
+
+def a_version_of_the_tenant(court: StoredCourt, minute: float, n: int) -> None:
+    court.tenant(minute, "Alpha")
+
+
+def stored_at(court: StoredCourt, give: Give, serial: "count[int]", last: int) -> tuple[int, int]:
+    """How many entries and bytes one record more changes, the dearest of eight, once ``last`` are there."""
+    while (n := next(serial)) < last:
+        give(court, n / 10, n)
+    court.until(n / 10)
+    court.store()
+    most = 0, 0
+    for _ in range(8):
+        give(court, n / 10, n)
+        n = next(serial)
+        court.until(n / 10)
+        changed = court.store()
+        assert changed, "nothing came of it"
+        most = max(most[0], len(changed)), max(most[1], sum(len(blob or b"") for blob in changed.values()))
+    return most
+
+
+@pytest.mark.parametrize(
+    "give",
+    [
+        a_complaint,
+        a_verified_complaint,
+        a_finding,
+        an_application,
+        a_version_of_an_application,
+        a_version_of_the_tenant,
+    ],
+)
+def test_one_record_more_changes_as_few_bytes_after_thousands_as_after_a_hundred(give: Give) -> None:
+    court = StoredCourt(**KEPT)
+    serial = count()
+    few = stored_at(court, give, serial, FEW)
+    many = stored_at(court, give, serial, MANY)
+    assert many[0] <= 4, "entries"
+    assert many[1] < 2 * few[1] + 1_000, f"{few[1]} bytes after {FEW} records, {many[1]} after {MANY}"
+
+
+def test_a_complaint_of_long_ago_that_changes_rewrites_its_own_page_alone() -> None:
+    court = StoredCourt(**KEPT)
+    for n in range(1_000):
+        court.complaint(n / 100, "received", name=f"p{n}")
+    court.until(10)
+    court.store()
+    court.complaint(11, "dismissed", name="p77")
+    court.until(12)
+    assert list(court.store()) == [f"c0.{77 // PAGE_SIZES['c']}"]
+
+
+def test_what_is_forgotten_is_deleted_from_what_is_stored() -> None:
+    court = StoredCourt(defaults={"retention": "72h"})
+    for n in range(300):
+        court.complaint(n, name=f"p{n}")
+        court.complaint(n + 0.5, "dismissed", name=f"p{n}")
+        court.finding(n, "suspected", name=f"f{n}")
+        court.application(n, "callbacks", name=f"n{n % 3}")
+    court.until(300)
+    court.store()
+    assert {key[0] for key in court.stored} >= set("cdqvt")
+    court.tenant(300 + 72 * 60, "Alpha")
+    court.until(301 + 72 * 60)
+    court.store()
+    assert [key for key in sorted(court.stored) if key[0] in "cdqv"] == ["v0.0"], "the tenant's own record alone"
+
+
+@pytest.mark.parametrize("order", [1, -1, 7])
+def test_versions_are_found_whatever_order_they_came_in_and_stay_in_short_runs(order: int) -> None:
+    first, *others = [T0 + (n * order) % 1_009 for n in range(1_009)]
+    seen = SeenVersions([VersionRun("tenant:acme", T0, [first])])
+    for n, version in enumerate(others, 1):
+        assert not seen.has(version)
+        changed = seen.take(version, T0 + n)
+        assert any(version in run.versions for run in changed)
+        assert len(changed) <= 2
+    assert [version for run in seen.runs for version in run.versions] == sorted([first, *others])
+    assert all(seen.has(version) for version in [first, *others])
+    assert not seen.has(min(first, *others) - 1)
+    assert seen.last_ms == T0 + 1_008
+    assert max(len(run.versions) for run in seen.runs) <= VERSIONS_TOGETHER
+    assert len(seen.runs) <= 2.1 * 1_009 / VERSIONS_TOGETHER + 1
+
+
+class Unwalkable(list[Any]):
+    """A list that may be kept, not walked through."""
+
+    def __iter__(self) -> Any:
+        raise AssertionError("all that an escalation has used was walked through")
+
+
+def test_a_reversal_does_not_walk_through_all_that_a_pending_escalation_has_used() -> None:
+    court = Court(escalations=[escalation(at_least=50)])
+    for n in range(60):
+        court.complaint(n / 10, name=f"p{n}")
+    court.until(6)
+    (use,) = court.shard._decisions._uses._uses.values()
+    used = use.violations
+    assert len(used) == 50
+    use.violations = Unwalkable(used)
+    court.complaint(7, "dismissed", name="p55")  # which it has not used
+    court.until(8)
+    use.at_least = 48  # so that two reversals leave enough
+    court.complaint(9, "dismissed", name="p1")
+    court.complaint(9, "dismissed", name="p2")
+    assert [event.data.kind for event in court.until(10)] == ["reversal", "reversal"]
+    assert use.left == 48
+    use.violations = used
+    court.complaint(11, "dismissed", name="p3")
+    assert [event.data.kind for event in court.until(12)] == ["reversal", "reversal"], "the escalation falls, too"

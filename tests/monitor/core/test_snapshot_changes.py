@@ -1,0 +1,106 @@
+"""What changes is stored, and little else: a shard recreated from the changes is the live one, after any traffic."""
+
+import msgspec
+import pytest
+
+from helpers.shard_harness import StoredCourt, rule
+from helpers.shard_samples import MINUTE, T0
+from helpers.shard_traffic import Traffic, all_of
+from monitor.core.tenants.alert_store import TENANTS_TOGETHER
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_what_is_made_of_the_changes_is_the_live_shard(seed: int) -> None:
+    """Every mutation of a standing, forgetting included, must have been told: one that was not shows here."""
+    print(f"seed {seed}")
+    traffic = Traffic(seed)
+    court, minute = traffic.court, 0
+    for _ in range(60):
+        start, minute = minute, minute + traffic.rng.choice((5, 10, 10, 35, 90, 1_500))
+        traffic.give(start, minute)
+        traffic.until(minute)
+        if traffic.rng.random() < 0.6:
+            court.store()
+            assert all_of(court.restored()) == all_of(court.shard)
+        if traffic.rng.random() < 0.2:
+            court.restart()
+
+
+def test_a_decision_is_stored_as_one_standing_however_many_tenants_there_are() -> None:
+    court = StoredCourt(rules=[rule("one")])
+    for n in range(2_500):
+        court.complaint(n / 1_000, name=f"p{n}", tenant_id=f"t{n}")
+    court.until(3)
+    assert len(court.store()) == 3 * 2_500 + 3  # of each what is its own, its complaint, its decision
+    court.complaint(4, name="new", tenant_id="t7")
+    assert court.store() == {}
+    court.until(4)
+    assert court.store() == {}
+    court.until(4.01)
+    assert list(court.store()) == ["c7.0", "d7.0"]
+    court.complaint(4.5, "received", name="of-a-new-tenant", tenant_id="newcomer")
+    court.until(4.6)
+    assert list(court.store()) == ["n2", "t2500", "c2500.0"]
+    court.short_calls(4.7, tenant="t7")
+    court.until(5)
+    assert list(court.store()) == [f"f{T0:013d}", "t7", "d7.0", "a0"]
+    court.until(5.1)
+    assert court.store() == {}
+    assert len(msgspec.msgpack.encode(court.head)) < 1_000
+
+
+def test_the_head_does_not_grow_with_the_alerts_and_one_more_rewrites_one_page() -> None:
+    """It is written with every transaction: with 100,000 tenants in breach it would have had 8 MB."""
+    court = StoredCourt(rules=[rule("one", mode="shadow", min_denominator=2)])
+    tenants = [f"t{n}" for n in range(64)]
+    for tenant in tenants:
+        court.short_calls(1, 2, tenant=tenant)
+    empty = len(msgspec.msgpack.encode(court.head))
+    court.until(5)
+    pages = [key for key in court.store() if key[0] == "a"]
+    assert len(pages) == len(tenants) // TENANTS_TOGETHER
+    assert len(court.shard._judge.alert_states.active().firing["one"]) == len(tenants)
+    assert len(msgspec.msgpack.encode(court.head)) < empty + 100
+    court.short_calls(6, 7, 8, tenant="t40", talk_ms=60_000)  # its alert is resolved
+    for tenant in tenants:
+        court.short_calls(6, tenant=tenant)
+    court.until(10)
+    changed = court.store()
+    assert [key for key in changed if key[0] == "a"] == [f"a{40 // TENANTS_TOGETHER}"]
+    assert max(len(value) for key, value in court.stored.items() if key[0] == "a") < 2_000
+    assert all_of(court.restored()) == all_of(court.shard)
+
+
+def test_alerts_that_are_over_leave_nothing_in_the_state() -> None:
+    court = StoredCourt(rules=[rule("one", mode="shadow", min_denominator=2)])
+    court.short_calls(1, 2)
+    court.until(5)
+    court.store()
+    assert "a0" in court.stored
+    court.short_calls(6, 7, 8, 9, talk_ms=60_000)
+    court.until(10)
+    assert court.store()["a0"] is None
+
+
+def test_alerts_and_calls_alone_make_no_standing() -> None:
+    court = StoredCourt(rules=[rule("one", mode="shadow", min_denominator=2), rule("two", above=0.9, mode="shadow")])
+    court.short_calls(1, 2, tenant="bravo")
+    court.short_calls(1, 2, talk_ms=90_000)
+    court.until(5)
+    assert [alert.tenant_id for alert in court.sink.alerts] == ["bravo", "bravo"]
+    assert list(court.store()) == [f"f{T0:013d}", "n0", "t0", "a0"]
+
+
+def test_the_first_row_that_is_needed_again_is_told_with_the_clock_before_it() -> None:
+    court = StoredCourt(rules=[rule("one")])
+    assert court.shard.open_since() == {}
+    for minute in (3, 1, 2, 9):  # offsets 1 to 4
+        court.complaint(minute, name=f"p{minute}")
+    at = [T0 + minute * MINUTE for minute in (3, 1, 2, 9)]
+    assert court.shard.open_since() == {0: (1, at[0])}
+    court.until(2.5)
+    assert court.shard.open_since() == {0: (1, at[0])}
+    court.until(4)
+    assert court.shard.open_since() == {0: (4, at[3])}
+    court.until(10)
+    assert court.shard.open_since() == {}

@@ -1,0 +1,241 @@
+"""How near tenants are to thresholds: against a plain loop on random traffic, and in step with who is in breach."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.shard_harness import Court, rule
+from helpers.shard_samples import MINUTE, T0
+from monitor.core.rules.conditions import find
+from monitor.core.rules.conditions import rule_view as view_of
+from monitor.core.rules.rule_state import RuleState
+from monitor.core.shard import Shard
+from monitor.core.threshold_distance import (
+    BUCKETS,
+    FAR_OVER,
+    DistanceOptions,
+    NearTenant,
+    ThresholdDistances,
+    measure_distances,
+    merge_distances,
+    pairs,
+)
+from monitor.policy.load import loads
+from monitor.policy.metrics import METRICS
+from monitor.policy.model import Rule
+from monitor.replay.run import ReplayOptions, replay
+from monitor.replay.sharding import LocalShards
+from oracle.measures import wilson
+from oracle.scenario_generator import scenario
+
+EVERYTHING = DistanceOptions(near=0.0, busiest=1_000, most=100_000)
+
+
+def ruled(shard: Shard, rule_state: RuleState, tenant: str) -> Rule | None:
+    """The rule that holds for a tenant, None where it is exempt; found in the policy anew."""
+    policy, now_ms = shard.policy, shard.at_ms
+    exempt = [e for e in policy.exemptions if e.tenant == tenant and rule_state.rule.id in e.rules]
+    if any(now_ms < exemption.expires_ms for exemption in exempt):
+        return None
+    overrides = [o for o in policy.overrides if o.tenant == tenant and o.rule.id == rule_state.rule.id]
+    return next((o.rule for o in overrides if now_ms < o.expires_ms), rule_state.rule)
+
+
+def number(
+    rule_state: RuleState, name: str, rule_: Rule, tenant: int, tenants: int
+) -> tuple[int, int | None, float | None]:
+    """Numerator, denominator, value."""
+    of, out_of = rule_state.span.measure(name, rule_, tenants)
+    top, bottom = int(of[tenant]), None if out_of is None else int(out_of[tenant])
+    if bottom is None:
+        return top, None, float(top)
+    return top, bottom, top / (METRICS[name].scale * bottom) if bottom else None
+
+
+def way(op: str, value: float | None, limit: float) -> float:
+    """One condition by hand."""
+    if value is None:
+        return 0.0
+    top, bottom = (value, limit) if op in ("above", "at_least") else (limit, value)
+    if top == bottom == 0:
+        return FAR_OVER if op.startswith("at_") else 0.0
+    if not bottom:
+        return FAR_OVER if top > 0 else 0.0  # a bound of nothing may be less than nothing, by a rounding
+    return min(top / bottom, FAR_OVER)
+
+
+def by_hand(rule_state: RuleState, rule_: Rule, tenant: int, tenants: int) -> float:
+    top, bottom, value = number(rule_state, rule_.metric, rule_, tenant, tenants)
+    if bottom is not None and bottom < max(rule_.min_denominator, 1):
+        return 0.0
+    if rule_.confidence is not None and bottom is not None:
+        value = wilson(top, bottom, rule_.confidence, rule_.direction)
+    ways = [way(rule_.direction, value, rule_.threshold)]
+    for condition in rule_.also:
+        ways.append(way(condition.op, number(rule_state, condition.metric, rule_, tenant, tenants)[2], condition.value))
+    return min(ways)
+
+
+def check(shard: Shard) -> int:
+    """Compare all that is seen of a shard; how many pairs were near."""
+    seen, tenants = measure_distances(shard, EVERYTHING), shard.tenants
+    told = {(near.tenant_id, near.rule.id): near for near in seen.near}
+    wanted = set()
+    for rule_state in shard.rule_states:
+        present = rule_state.span.present(tenants)
+        shares = []
+        for tenant, name in enumerate(shard.names):
+            rule_ = ruled(shard, rule_state, name)
+            if rule_ is None or not present[tenant]:
+                continue
+            wanted.add((name, rule_state.rule.id))
+            near, share = told[name, rule_state.rule.id], by_hand(rule_state, rule_, tenant, tenants)
+            shares.append(share)
+            assert near.share == pytest.approx(share, rel=1e-9), (name, rule_)
+            assert near.rule == rule_
+            assert near.calls == docket_calls(shard)[tenant]
+            value = number(rule_state, rule_.metric, rule_, tenant, tenants)[2]
+            assert math.isnan(near.value) if value is None else near.value == value
+            breach = find(
+                rule_state.span, rule_, view_of(rule_state.span, rule_, tenants, np.array([tenant])), tenants
+            ).breach
+            assert near.share >= 1 if len(breach.tenants) else near.share <= 1
+        upto = (*BUCKETS, math.inf)
+        counts = [sum(low < s <= high for s in shares) for low, high in zip((-1.0, *upto), upto, strict=False)]
+        assert seen.spread[rule_state.rule.id].counts.tolist() == counts
+        assert seen.spread[rule_state.rule.id].total == pytest.approx(sum(shares))
+    assert told.keys() == wanted
+    return sum(near.share >= 1 for near in seen.near)
+
+
+def docket_calls(shard: Shard) -> list[int]:
+    spans = sorted({rule_state.span.window_ms: rule_state.span for rule_state in shard.rule_states}.items())
+    within = [span for length, span in spans if length <= 86_400_000] or [spans[0][1]]
+    return within[-1].running_sums.field(0, shard.tenants).tolist()
+
+
+def test_no_share_differs_from_a_plain_loop_nor_contradicts_the_judge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, advance = [], LocalShards.advance
+
+    def checked(self: LocalShards, watermark_ms: int) -> None:
+        advance(self, watermark_ms)
+        looked.extend(check(relay.shard) for relay in self.shards if relay.shard.rule_states)
+
+    monkeypatch.setattr(LocalShards, "advance", checked)
+    for seed in range(9):
+        print(f"seed {seed}")
+        made = scenario(seed, size=100)
+        paths = []
+        for place, lines in enumerate(made.files):
+            raw = [line.encode() if isinstance(line, str) else line for line in lines]
+            paths.append(tmp_path / f"{seed}-{place}.jsonl")
+            paths[-1].write_bytes(b"\n".join(raw) + b"\n")
+        policy = loads(json.dumps(made.policy), "policy.json")
+        replay(paths, policy, ReplayOptions(not_after_ms=made.not_after_ms, piece_lines=15, shards=1 + seed % 2))
+    assert len(looked) > 100
+    assert sum(looked) > 50
+
+
+# How many are told of -----------------------------------------------------------------------------------------------
+
+
+def crowd(count: int) -> Shard:
+    """So many tenants: of tenant n, n of 20 answered calls are short; the threshold is half of them."""
+    court = Court(rules=[rule("half", above=0.5, mode="shadow"), rule("most", above=0.9, mode="shadow")])
+    for tenant in range(count):
+        for call in range(20):
+            short = call < tenant
+            court.short_calls(1 + call / 10, tenant=f"t{tenant:02}", talk_ms=1_000 if short else 60_000)
+    court.short_calls(*(2 + n / 100 for n in range(30)), tenant="busy", talk_ms=60_000)
+    court.until(5)
+    return court.shard
+
+
+def names(nears: list[NearTenant]) -> list[tuple[str, str]]:
+    return [(near.tenant_id, near.rule.id) for near in nears]
+
+
+def test_those_near_a_threshold_are_told_of_the_nearest_first() -> None:
+    seen = measure_distances(crowd(15), DistanceOptions(near=0.9, busiest=0))
+    assert names(seen.near) == [(f"t{n:02}", "half") for n in (14, 13, 12, 11, 10, 9)]
+    assert [near.share for near in seen.near] == pytest.approx([1.4, 1.3, 1.2, 1.1, 1.0, 0.9])
+    assert (seen.left_out, seen.tenants) == (0, 16)
+
+
+def test_however_many_are_near_no_more_are_told_of_and_the_others_are_counted() -> None:
+    seen = measure_distances(crowd(15), DistanceOptions(near=0.9, busiest=0, most=2))
+    assert names(seen.near) == [("t14", "half"), ("t13", "half")]
+    assert seen.left_out == 4
+    assert sum(seen.spread["half"].counts) == 16
+
+
+def test_the_busiest_are_told_of_how_far_they_may_be_as_long_as_there_is_room() -> None:
+    looking = DistanceOptions(near=2.0, busiest=1)
+    seen = measure_distances(crowd(3), looking)
+    assert seen.busiest == [(30, "busy")]
+    assert set(names(pairs(seen, looking))) == {("busy", "half"), ("busy", "most")}
+    tight = DistanceOptions(near=0.9, busiest=1, most=2)
+    assert names(pairs(measure_distances(crowd(15), tight), tight)) == [("t14", "half"), ("t13", "half")]
+
+
+def test_a_tenant_whose_alert_stands_is_told_of_however_far_it_has_come_back() -> None:
+    court = Court(rules=[rule("half", above=0.5, recover=0.1, mode="shadow")])
+    court.short_calls(1, 2)
+    court.until(5)
+    court.short_calls(*(6 + n / 10 for n in range(6)), talk_ms=60_000)
+    court.until(10)
+    seen = measure_distances(court.shard, DistanceOptions(near=0.8, busiest=0))
+    assert [(near.tenant_id, near.share) for near in seen.near] == [("acme", 0.5)]
+    assert seen.firing == {"half": 1}
+    court.until(25)
+    assert measure_distances(court.shard, DistanceOptions(near=0.8, busiest=0)).near == []
+
+
+def test_several_shards_are_one_within_the_same_bounds() -> None:
+    looking = DistanceOptions(near=0.9, busiest=1, most=3)
+    seen = merge_distances([measure_distances(crowd(13), looking), measure_distances(crowd(15), looking)], looking)
+    assert names(seen.near) == [("t14", "half"), ("t13", "half"), ("t12", "half")]
+    assert seen.left_out == 10 - 3
+    assert (seen.tenants, seen.busiest) == (14 + 16, [(30, "busy")])
+    assert sum(seen.spread["half"].counts) == 30
+
+
+def test_no_tenant_at_all_is_no_fault() -> None:
+    assert measure_distances(Court(rules=[rule("half")]).shard, EVERYTHING).near == []
+    assert measure_distances(Court().shard, EVERYTHING).busiest == []
+    assert merge_distances([], EVERYTHING) == ThresholdDistances()
+
+
+# What waits for a review --------------------------------------------------------------------------------------------
+
+
+def test_pending_decisions_are_counted_by_rule_with_the_first_to_lapse() -> None:
+    court = Court(rules=[rule("some", mode="review")])
+    court.likely_ban(1, "f1")
+    court.likely_ban(3, "f2")
+    court.short_calls(1)
+    banned = court.until(5)
+    week = 7 * 24 * 60
+    wanted = {"some": (1, T0 + (5 + week) * MINUTE), "undeclared_prohibited_business": (2, T0 + (1 + week) * MINUTE)}
+    assert measure_distances(court.shard, EVERYTHING).pending == wanted
+    court.review(6, "uphold", banned[0])
+    court.until(7)
+    assert court.shard.pending()["undeclared_prohibited_business"] == (1, T0 + (3 + week) * MINUTE)
+    court.until(8 + week)
+    assert court.shard.pending() == {}
+
+
+def test_of_several_shards_the_first_to_lapse_of_any_is_told() -> None:
+    courts = [Court(), Court()]
+    for court, minute in zip(courts, (1, 3), strict=True):
+        court.likely_ban(minute)
+        court.until(5)
+    week = 7 * 24 * 60
+    for order in (courts, courts[::-1]):
+        seen = merge_distances([measure_distances(court.shard, EVERYTHING) for court in order], EVERYTHING)
+        assert seen.pending == {"undeclared_prohibited_business": (2, T0 + (1 + week) * MINUTE)}

@@ -1,0 +1,309 @@
+"""Tallies: distinct, sequential, over-limit and busiest parties of a window, against sets and Counters of all in it."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from helpers.shard_samples import MINUTE, T0, counted_keys, key_counts, tries
+from monitor.core.windows.distinct_counts import DistinctCounts
+from monitor.core.windows.key_counts import EXACT_KEYS, KeyCounts
+from monitor.core.windows.pane_distinct_counts import PaneDistinctCounts
+
+TENANTS = 4
+LIMITS = (1, 3)
+Attempts = list[tuple[int, int]]  # tenant, which of its parties
+Reading = tuple[list[int], ...]
+
+
+def key_of(tenant: int, party: int) -> int:
+    """Parties of a tenant have neighbouring keys, as consecutive numbers have."""
+    return (tenant + 1 << 40) + party
+
+
+def is_number(party: int) -> bool:
+    """Some keys between numbers are no numbers; they break a sequence."""
+    return party % 7 != 3
+
+
+def counted(attempts: Attempts) -> KeyCounts:
+    return key_counts([(key_of(tenant, party), tenant, is_number(party)) for tenant, party in attempts])
+
+
+def reading(tally: DistinctCounts | PaneDistinctCounts, tenants: int = TENANTS) -> Reading:
+    columns = [tally.distinct(tenants), tally.numbers(tenants), tally.sequential(tenants), tally.peak(tenants)]
+    return tuple(column.tolist() for column in [*columns, *(tally.over(limit, tenants) for limit in LIMITS)])
+
+
+def plain_reading(attempts: Attempts, tenants: int = TENANTS) -> Reading:
+    parties = [Counter(party for owner, party in attempts if owner == tenant) for tenant in range(tenants)]
+    numbers = [{party for party in own if is_number(party)} for own in parties]
+    return (
+        [len(own) for own in parties],
+        [len(own) for own in numbers],
+        [len({n for n in own if n - 1 in own}) for own in numbers],
+        [max(own.values(), default=0) for own in parties],
+        *([sum(n > limit for n in own.values()) for own in parties] for limit in LIMITS),
+    )
+
+
+some_attempts = st.lists(st.tuples(st.integers(0, TENANTS - 1), st.integers(0, 25)), max_size=30)
+
+
+@contextmanager
+def cramped(exact_keys: int = EXACT_KEYS, table: int = 4) -> Iterator[None]:
+    """A table that is rehashed all the time, and samples from fewer keys on."""
+    with ExitStack() as stack:
+        stack.enter_context(patch("monitor.core.windows.key_table._SMALLEST_TABLE", table))
+        for module in ("distinct_counts", "key_counts"):
+            stack.enter_context(patch(f"monitor.core.windows.{module}.EXACT_KEYS", exact_keys))
+        yield
+
+
+@tries(150)
+@given(st.lists(some_attempts, min_size=1, max_size=12), st.integers(1, 5), st.integers(1, 3), st.booleans())
+def test_a_window_counts_what_a_loop_over_its_attempts_counts(
+    panes: list[Attempts], length: int, every: int, small: bool
+) -> None:
+    """Panes enter one by one and leave one or several at a time; keys sink to nothing and come again."""
+    with cramped(table=4 if small else 1 << 10):
+        tally = DistinctCounts(length * MINUTE, LIMITS, sequences=True)
+        for number, attempts in enumerate(panes):
+            tally.enter(T0 + number * MINUTE, counted(attempts), TENANTS)
+            if number % every == 0:
+                first = max(0, number + 1 - length)
+                tally.leave(T0 + first * MINUTE)
+                assert reading(tally) == plain_reading([one for pane in panes[first : number + 1] for one in pane])
+
+
+@tries(80)
+@given(st.lists(some_attempts, min_size=1, max_size=6))
+def test_a_window_of_one_pane_counts_what_a_loop_counts(panes: list[Attempts]) -> None:
+    tally = PaneDistinctCounts(MINUTE)
+    assert reading(tally) == plain_reading([])
+    for number, attempts in enumerate(panes):
+        if attempts:
+            tally.enter(T0 + number * MINUTE, counted(attempts), TENANTS)
+        tally.leave(T0 + number * MINUTE)
+        assert reading(tally) == plain_reading(attempts)
+    tally.leave(T0 + len(panes) * MINUTE)
+    assert reading(tally) == plain_reading([])
+
+
+@tries(200)
+@given(
+    st.lists(some_attempts, min_size=1, max_size=8),
+    some_attempts,
+    st.integers(0, 8),
+    st.sets(st.integers(0, TENANTS), min_size=1),
+    st.booleans(),
+)
+def test_what_a_window_will_count_is_told_ahead_and_changes_nothing(
+    panes: list[Attempts], to_come: Attempts, leaving: int, asked: set[int], one_pane: bool
+) -> None:
+    """Of the tenants that are asked about; one of them may be new."""
+    who = np.array(sorted(asked))
+    panes = panes[:1] if one_pane else panes
+    tally = PaneDistinctCounts(MINUTE, LIMITS) if one_pane else DistinctCounts(20 * MINUTE, LIMITS, True)
+    with cramped():
+        for number, attempts in enumerate(panes):
+            tally.enter(T0 + number * MINUTE, counted(attempts), TENANTS)
+        before = reading(tally)
+        start_ms = T0 + (len(panes) if one_pane else leaving) * MINUTE
+        came = counted([attempt for attempt in to_come if attempt[0] in asked])
+        ahead = tally.ahead(who, came, start_ms)
+        peak = tally.peak_ahead(who, came, start_ms)
+        assert reading(tally) == before
+    left = [attempt for attempts in panes[len(panes) if one_pane else leaving :] for attempt in attempts]
+    distinct, numbers, sequential, most, *over = plain_reading([*left, *to_come], TENANTS + 1)
+    told = [ahead.distinct, ahead.numbers, ahead.sequential, peak, *(ahead.over[limit] for limit in LIMITS)]
+    for name, found, expected in zip(range(6), told, [distinct, numbers, sequential, most, *over], strict=True):
+        assert found.tolist() == [expected[tenant] for tenant in who], name
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_thousands_of_keys_are_found_again_after_the_table_has_grown_and_shrunk(seed: int) -> None:
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    tally = DistinctCounts(4 * MINUTE, LIMITS, sequences=True)
+    inside: list[Attempts] = []
+    for number in range(14):
+        size = rng.choice((10, 500, 4_000))
+        inside.append([(rng.randrange(TENANTS), rng.randrange(6_000)) for _ in range(size)])
+        tally.enter(T0 + number * MINUTE, counted(inside[-1]), TENANTS)
+        tally.leave(T0 + (number - 3) * MINUTE)
+        inside = inside[-4:]
+        assert reading(tally) == plain_reading([one for pane in inside for one in pane])
+
+
+def test_tenants_that_come_later_find_nothing_of_others() -> None:
+    tally = DistinctCounts(5 * MINUTE, LIMITS, sequences=True)
+    assert reading(tally, 3) == plain_reading([], 3)
+    tally.enter(T0, counted([(0, 1)]), 1)
+    tally.enter(T0 + MINUTE, counted([(200, 1), (200, 2)]), 201)
+    assert reading(tally, 201) == plain_reading([(0, 1), (200, 1), (200, 2)], 201)
+    assert reading(tally, 300) == plain_reading([(0, 1), (200, 1), (200, 2)], 300)
+
+
+# Above what is counted exactly
+
+
+def random_keys(rng: np.random.Generator, count: int, owner: int = 0) -> KeyCounts:
+    keys = np.unique(rng.integers(0, 2**63, count).astype(np.uint64))
+    return counted_keys(keys, np.full(len(keys), owner, np.int32), np.ones(len(keys), np.bool_))
+
+
+def standard_error(count: int, level: int, together: int = 1) -> float:
+    """Of an estimated count whose keys are sampled ``together`` at a time with a chance of 2^-level."""
+    share = 2.0**-level
+    return float((count * together * (1 - share) / share) ** 0.5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_level_rises_and_falls_with_the_keys_and_estimates_stay_within_five_errors(seed: int) -> None:
+    """Random numbers, each called once; every fourth pane's are called again and again."""
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    tally = DistinctCounts(8 * MINUTE, LIMITS, sequences=True)
+    inside: list[NDArray[np.uint64]] = []
+    seen_levels = set()
+    sizes = [2_000] * 8 + [40_000] * 8 + [2_000] * 12 + [300] * 9
+    for number, size in enumerate(sizes):
+        keys = np.unique(rng.integers(0, 2**63, size).astype(np.uint64))
+        times = 5 if number % 4 == 0 else 1
+        keys = np.repeat(keys, times)
+        inside = [*inside[-7:], keys]
+        tally.leave(T0 + (number - 7) * MINUTE)
+        owner, numbers = np.zeros(len(keys), np.int32), np.ones(len(keys), np.bool_)
+        tally.enter(T0 + number * MINUTE, counted_keys(keys, owner, numbers), 1)
+        level = tally.levels.get(0, 0)
+        seen_levels.add(level)
+        parties, times_each = np.unique(np.concatenate(inside), return_counts=True)
+        over = int((times_each > 3).sum())
+        for estimate, true in ((tally.distinct(1)[0], len(parties)), (tally.over(3, 1)[0], over)):
+            assert abs(estimate - true) <= 5 * standard_error(true, level)
+        assert tally.numbers(1)[0] == tally.distinct(1)[0]
+        assert tally.peak(1)[0] <= times_each.max()
+    assert 0 in seen_levels
+    assert len(seen_levels) >= 3
+    assert tally.levels == {}
+    assert tally.distinct(1)[0] == len(parties)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_sequential_dialling_is_still_seen_in_a_sample(seed: int) -> None:
+    """Half of the numbers one after the other, half at random; neighbours are sampled 64 at a time."""
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    tally, run = DistinctCounts(10 * MINUTE, LIMITS, sequences=True), 0
+    for number in range(5):
+        in_a_row = np.arange(run, run + 20_000).astype(np.uint64) + np.uint64(2**40 + 17)
+        run += 20_000
+        keys = np.unique(np.concatenate([in_a_row, rng.integers(0, 2**63, 20_000).astype(np.uint64)]))
+        tally.enter(T0 + number * MINUTE, counted_keys(keys, np.zeros(len(keys), np.int32), keys < 2**64 - 1), 1)
+        level = tally.levels.get(0, 0)
+        assert abs(tally.sequential(1)[0] - (run - 1)) <= 5 * standard_error(run, level, 64) + run // 64
+        assert tally.sequential(1)[0] <= tally.numbers(1)[0]
+    assert level >= 2
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_the_share_of_sequential_numbers_is_not_biased_by_the_edges_of_what_is_sampled(share: float) -> None:
+    """One of 64 neighbours has the number before it outside; both counts come from one sample, so this shows."""
+    seed = 8
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    tally = DistinctCounts(9 * MINUTE, LIMITS, sequences=True)
+    for number in range(8):
+        in_a_row = np.arange(30_000, dtype=np.uint64) + np.uint64(2**40 + 30_000 * number)
+        others = rng.integers(0, 2**62, int(30_000 * (1 - share) / share)).astype(np.uint64) * np.uint64(2)
+        keys = np.unique(np.concatenate([in_a_row, others]))
+        tally.enter(T0 + number * MINUTE, counted_keys(keys, np.zeros(len(keys), np.int32), keys < 2**64 - 1), 1)
+    assert tally.levels[0] >= 2
+    spread = 0.0 if share == 1 else 0.3
+    assert abs(tally.sequential(1)[0] / tally.numbers(1)[0] - share) < 0.005 + 5 * spread * 8 / 16_384**0.5
+
+
+def test_a_busy_tenants_sample_leaves_others_exact() -> None:
+    seed = 6
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    tally = DistinctCounts(5 * MINUTE, LIMITS, sequences=True)
+    for number in range(4):
+        busy, quiet = random_keys(rng, 20_000, 0), counted([(1, 10 * number + i) for i in range(5)])
+        tally.enter(T0 + number * MINUTE, busy, 2)
+        tally.enter(T0 + number * MINUTE, quiet, 2)
+    assert list(tally.levels) == [0]
+    assert tally.distinct(2)[1] == 20
+
+
+def some_days(rng: random.Random, panes: int) -> list[Attempts]:
+    """Quiet and busy stretches of two tenants, around what is counted exactly where that is 100."""
+    out = []
+    for _ in range(panes):
+        most = rng.choice((5, 5, 150, 600))
+        out.append(
+            [(rng.randrange(2), 64 * rng.randrange(1_000) + rng.randrange(3)) for _ in range(rng.randint(0, most))]
+        )
+    return out
+
+
+@tries(60)
+@given(st.integers(0, 2**32), st.integers(1, 6))
+def test_the_sample_depends_on_nothing_but_the_panes_and_a_restart_changes_nothing(seed: int, length: int) -> None:
+    """The restarted tally has the levels of the head and the panes that are inside; both read the same ever after."""
+    rng = random.Random(seed)
+    with cramped(exact_keys=100):
+        days = [counted(attempts) for attempts in some_days(rng, 20)]
+        restart = rng.randrange(20)
+        tally = DistinctCounts(length * MINUTE, LIMITS, sequences=True)
+        other: DistinctCounts | None = None
+        for number, keys in enumerate(days):
+            for one in (tally, other):
+                if one is not None:
+                    one.enter(T0 + number * MINUTE, keys, 2)
+                    one.leave(T0 + (number + 1 - length) * MINUTE)
+            if number == restart:
+                other = DistinctCounts(length * MINUTE, LIMITS, sequences=True)
+                other.levels = dict(tally.levels)
+                for before in range(max(0, number + 1 - length), number + 1):
+                    other.enter(T0 + before * MINUTE, days[before], 2)
+            if other is not None:
+                assert other.levels == tally.levels
+                assert reading(other, 2) == reading(tally, 2)
+
+
+@tries(60)
+@given(st.integers(0, 2**32), st.integers(1, 6))
+def test_nothing_is_left_over_when_a_sampled_window_has_emptied(seed: int, length: int) -> None:
+    """What was thinned when it entered is subtracted as thinned when it leaves, at whatever level there is then."""
+    rng = random.Random(seed)
+    with cramped(exact_keys=100):
+        tally = DistinctCounts(length * MINUTE, LIMITS, sequences=True)
+        for number, attempts in enumerate(some_days(rng, 15)):
+            tally.enter(T0 + number * MINUTE, counted(attempts), 2)
+            tally.leave(T0 + (number + 1 - length) * MINUTE)
+            assert all(value >= 0 for column in reading(tally, 2) for value in column)
+        tally.leave(T0 + 15 * MINUTE)
+        assert reading(tally, 2) == plain_reading([], 2)
+        assert tally.levels == {}
+        few = [(0, 1), (0, 2), (1, 9), (0, 1)]
+        tally.enter(T0 + 20 * MINUTE, counted(few), 2)
+        assert reading(tally, 2) == plain_reading(few, 2)
+
+
+def test_a_window_of_few_enough_keys_is_exact_however_busy_it_was_before() -> None:
+    """Section 4 of the contract: exact up to 32,768 distinct keys a tenant and window."""
+    with cramped(exact_keys=100):
+        tally = DistinctCounts(2 * MINUTE, LIMITS, sequences=True)
+        for number, size in enumerate((90, 90, 40, 40)):
+            tally.enter(T0 + number * MINUTE, counted([(0, 640 * (100 * number + i)) for i in range(size)]), 1)
+            tally.leave(T0 + (number - 1) * MINUTE)
+        assert tally.distinct(1)[0] == 80

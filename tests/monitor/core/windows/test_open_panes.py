@@ -1,0 +1,139 @@
+"""Unsealed: however calls have come and were summed up meanwhile, a pane is as if it had been sealed in one piece."""
+
+import random
+
+import numpy as np
+import pytest
+
+from helpers.shard_samples import LAYOUT, MINUTE, T0, cdr, columns
+from monitor.core.calls.columns import Calls
+from monitor.core.calls.fields import BIT
+from monitor.core.windows.open_panes import OpenPane, OpenPanes
+from monitor.core.windows.pane import Pane, seal
+from monitor.core.windows.pane_store import decode_pane, encode_pane
+
+WANTED = ((BIT["attempts"], -1), (BIT["answered"], -1), (BIT["attempts"], BIT["answered"]))
+Open = tuple[int, Calls]
+
+
+def open_panes() -> OpenPanes:
+    return OpenPanes(MINUTE, LAYOUT, WANTED, True)
+
+
+def one(rng: random.Random, number: int, at: int, source: int, clock: int) -> Calls:
+    """A call with its place in its source."""
+    answered = {"outcome": "answered", "answer_ms": at} if rng.random() < 0.4 else {"outcome": "busy"}
+    tenant, callee = rng.choice("aab"), str(rng.randrange(1_000, 1_400))
+    _, calls, _ = columns(
+        [cdr(call_id=f"c{number}", tenant_id=tenant, callee=callee, start_ms=at, end_ms=at, **answered)]
+    )
+    calls.tenant[:] = "ab".index(tenant)
+    calls.source[:], calls.offset[:], calls.clock_ms[:] = source, number, clock
+    return calls
+
+
+def stored(panes: list[Pane]) -> list[bytes]:
+    """All that there is of them, as bytes."""
+    return list(map(encode_pane, panes))
+
+
+@pytest.mark.parametrize("most_rows", [1, 7, 40, 10_000])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_pane_is_as_if_it_were_sealed_at_once(seed: int, most_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    monkeypatch.setattr("monitor.core.windows.open_panes._TOGETHER", 5)
+    monkeypatch.setattr("monitor.core.windows.open_panes._MOST_ROWS", most_rows)
+    monkeypatch.setattr("monitor.core.windows.key_counts.EXACT_KEYS", 60)
+    unsealed, still_open, now, number = open_panes(), list[Open](), T0, 0
+    told, sealed = 0, 0
+    for _ in range(70):
+        now += rng.choice((0, 1_000, 20_000, MINUTE))
+        for _ in range(rng.choice((1, 1, 5, 40))):
+            number += rng.choice((1, 1, 7))
+            at = now + rng.choice((0, 0, 500, MINUTE, 5 * MINUTE))
+            still_open.append((at, one(rng, number, at, rng.randrange(rng.choice((1, 3))), now - rng.randrange(99))))
+        batch = [calls for _, calls in still_open[len(unsealed) :]]
+        unsealed.add(Calls.concat(batch))
+        if rng.random() < 0.2:
+            news = unsealed.news()
+            held = sum(piece.calls for piece in unsealed.between(0, 2 * now))
+            assert held == len(unsealed)
+            told += sum(piece.calls for piece in news or ())
+        if rng.random() < 0.3:
+            before = now // MINUTE * MINUTE
+            due = [calls for at, calls in still_open if at < before]
+            still_open = [pair for pair in still_open if pair[0] >= before]
+            found = unsealed.due(before)
+            wanted = seal(Calls.concat(due), MINUTE, LAYOUT, WANTED, True) if due else []
+            assert stored(found) == stored(wanted)
+            assert unsealed.due(before) == []
+            sealed += len(due)
+        if rng.random() < 0.1:
+            panes = [OpenPane(decode_pane(encode_pane(pane.pane)), pane.first) for pane in unsealed.panes()]
+            again = open_panes()
+            again.restore(panes, unsealed.newest_ms)
+            unsealed = again
+        assert len(unsealed) == len(still_open)
+        firsts: dict[int, tuple[int, int]] = {}
+        for _, calls in still_open:
+            firsts.setdefault(int(calls.source[0]), (int(calls.offset[0]), int(calls.clock_ms[0])))
+        assert unsealed.since() == firsts
+        ends = [at // MINUTE * MINUTE + MINUTE for at, _ in still_open]
+        assert unsealed.due_at_ms == min(ends, default=None)
+    assert sealed > 100
+    assert told > 0
+
+
+def test_what_has_come_is_told_once_and_what_is_much_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.core.windows.open_panes._MOST_NEWS", 3)
+    rng, unsealed = random.Random(0), open_panes()
+    unsealed.add(one(rng, 0, T0, 0, 0))
+    assert unsealed.news() is None, "all that is open is to be looked at"
+    assert unsealed.news() == []
+    for number in (1, 2):
+        unsealed.add(one(rng, number, T0 + number, 0, 0))
+    unsealed.due(T0 + MINUTE)
+    unsealed.add(one(rng, 3, T0 + 2 * MINUTE, 0, 0))
+    news = unsealed.news()
+    assert news is not None
+    assert [(piece.start_ms, piece.calls) for piece in news] == [(T0, 2), (T0 + 2 * MINUTE, 1)]
+    for number in (4, 5, 6, 7):
+        unsealed.add(one(rng, number, T0 + 2 * MINUTE, 0, 0))
+    assert unsealed.news() is None
+    assert unsealed.news() == []
+
+
+def test_calls_wait_as_they_are_until_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few at once cost more for each; many that nobody has summed up are much memory."""
+    monkeypatch.setattr("monitor.core.windows.open_panes._MOST_ROWS", 3)
+    rng, unsealed = random.Random(0), open_panes()
+    held = []
+    for number in range(7):
+        unsealed.add(one(rng, number, T0 + number, 0, 0))
+        held.append(sum(piece.calls for piece in unsealed.between(T0, T0 + 1)))
+    assert held == [0, 0, 3, 3, 3, 6, 6]
+    assert [unsealed.due_calls(T0 + MINUTE - 1), unsealed.due_calls(T0 + MINUTE)] == [0, 7]
+    assert unsealed.newest_ms == T0 + 6
+
+
+def test_pieces_are_as_few_as_their_number_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.core.windows.open_panes._MOST_ROWS", 1)
+    rng, unsealed = random.Random(0), open_panes()
+    for number in range(100):
+        unsealed.add(one(rng, number, T0, 0, 0))
+        assert len(list(unsealed.between(T0, T0 + 1))) <= 1 + np.log2(number + 1)
+
+
+def test_numbers_that_fit_are_kept_in_half_the_bytes_and_others_are_not_cut() -> None:
+    year = 365 * 24 * 60 * MINUTE
+    short = cdr(call_id="a", outcome="answered", start_ms=T0, answer_ms=T0, end_ms=T0 + 5)
+    long = cdr(call_id="b", outcome="answered", start_ms=T0 - year, answer_ms=T0 - year, end_ms=T0)
+    _, calls, _ = columns([short])
+    assert {calls.counted().talk_ms.dtype, calls.counted().word.dtype} == {np.dtype(np.int32), np.dtype(np.uint32)}
+    _, both, _ = columns([short, long])
+    unsealed = open_panes()
+    unsealed.add(calls)
+    unsealed.add(both)
+    (pane,) = unsealed.due(T0 + MINUTE)
+    assert pane.sums[0, LAYOUT.bits] == 10 + year

@@ -1,0 +1,138 @@
+"""Sealing: the panes of some calls, summed a tenant, with their parties and evidence, against loops over the calls."""
+
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.shard_samples import HOUR, LAYOUT, MINUTE, T0, cdr, columns, some_cdrs, tries
+from monitor.core.calls.columns import Calls
+from monitor.core.calls.fields import BIT
+from monitor.core.windows.key_counts import KeyCounts
+from monitor.core.windows.pane import Pane, merge, seal
+from schemas.inputs import Cdr
+
+WANTED = ((BIT["attempts"], -1), (BIT["answered"], BIT["consented"]))
+
+
+def has(word: int, bit: int) -> bool:
+    return bool(word >> bit & 1)
+
+
+def plain_sums(calls: Calls, rows: list[int]) -> list[int]:
+    words = [int(calls.word[row]) for row in rows]
+    sums = [sum(has(word, bit) for word in words) for bit in range(LAYOUT.bits)]
+    return [*sums, sum(int(calls.talk_ms[r]) for r in rows), sum(int(calls.ring_delay_ms[r]) for r in rows)]
+
+
+def plain_evidence(calls: Calls, rows: list[int]) -> dict[int, set[str]]:
+    found = {}
+    for field, (on, off) in enumerate(WANTED):
+        fit = [r for r in rows if has(int(calls.word[r]), on) and not (off >= 0 and has(int(calls.word[r]), off))]
+        found[field] = {
+            str(calls.call_id[r]) for r in sorted(fit, key=lambda r: (calls.end_ms[r], calls.call_id[r]))[-20:]
+        }
+    return found
+
+
+def groups_of(calls: Calls, pane_ms: int) -> dict[int, dict[int, list[int]]]:
+    """Rows by pane start and tenant."""
+    groups: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for row in range(len(calls)):
+        groups[int(calls.end_ms[row]) // pane_ms * pane_ms][int(calls.tenant[row])].append(row)
+    return groups
+
+
+def parties(keys: KeyCounts) -> dict[tuple[int, int], tuple[int, bool]]:
+    rows = zip(keys.key.tolist(), keys.owner.tolist(), keys.count.tolist(), keys.numeric.tolist(), strict=True)
+    return {(key, owner): (count, numeric) for key, owner, count, numeric in rows}
+
+
+def check(pane: Pane, calls: Calls, by_tenant: dict[int, list[int]], with_parties: bool) -> None:
+    assert pane.tenant.tolist() == sorted(by_tenant)
+    for row, tenant in enumerate(pane.tenant.tolist()):
+        assert pane.sums[row].tolist() == plain_sums(calls, by_tenant[tenant])
+        mine = pane.evidence.tenant == tenant
+        for field, names in plain_evidence(calls, by_tenant[tenant]).items():
+            marked = mine & (pane.evidence.mask >> np.uint64(field) & np.uint64(1) == 1)
+            assert set(pane.evidence.call_id[marked].tolist()) == names
+    tried = [r for rows in by_tenant.values() for r in rows if has(int(calls.word[r]), BIT["attempts"])]
+    if not with_parties:
+        tried = []
+    callees = Counter((int(calls.callee_key[r]), int(calls.tenant[r])) for r in tried)
+    callers = Counter((int(calls.caller_key[r]), int(calls.tenant[r])) for r in tried)
+    numeric = {int(calls.callee_key[r]): bool(calls.callee_numeric[r]) for r in tried}
+    assert parties(pane.callees) == {key: (count, numeric[key[0]]) for key, count in callees.items()}
+    assert parties(pane.callers) == {key: (count, False) for key, count in callers.items()}
+
+
+@tries(60)
+@given(some_cdrs(most=40), st.sampled_from((MINUTE, 5 * MINUTE, 7_000)), st.booleans())
+def test_sealing_sums_what_a_loop_sums(cdrs: list[Cdr], pane_ms: int, with_parties: bool) -> None:
+    _, calls, _ = columns(cdrs)
+    groups = groups_of(calls, pane_ms)
+    panes = seal(calls, pane_ms, LAYOUT, WANTED, with_parties)
+    assert [pane.start_ms for pane in panes] == sorted(groups)
+    for pane in panes:
+        check(pane, calls, groups[pane.start_ms], with_parties)
+
+
+@tries(30)
+@given(some_cdrs(most=40, span_ms=HOUR - 1), st.data(), st.booleans())
+def test_merging_panes_is_sealing_them_as_one(cdrs: list[Cdr], data: st.DataObject, with_parties: bool) -> None:
+    """However the hour was cut; long windows count no parties."""
+    _, calls, _ = columns(cdrs)
+    panes = seal(calls, data.draw(st.sampled_from((MINUTE, 5 * MINUTE, 20 * MINUTE))), LAYOUT, WANTED, True)
+    hour = merge(panes, T0, with_parties, range(len(WANTED)))
+    assert hour.start_ms == T0
+    check(hour, calls, groups_of(calls, HOUR)[T0], with_parties)
+
+
+@tries(25)
+@given(some_cdrs(most=40), st.randoms(use_true_random=False))
+def test_the_order_of_the_calls_does_not_change_a_pane(cdrs: list[Cdr], rng: object) -> None:
+    _, calls, _ = columns(cdrs)
+    order = list(range(len(cdrs)))
+    rng.shuffle(order)  # type: ignore[attr-defined]
+    one, other = (seal(c, MINUTE, LAYOUT, WANTED, True) for c in (calls, calls.take(np.array(order, np.intp))))
+    for a, b in zip(one, other, strict=True):
+        assert a.start_ms == b.start_ms
+        assert a.sums.tolist() == b.sums.tolist()
+        assert parties(a.callees) == parties(b.callees)
+        assert sorted(zip(a.evidence.call_id, a.evidence.mask.tolist(), strict=True)) == sorted(
+            zip(b.evidence.call_id, b.evidence.mask.tolist(), strict=True)
+        )
+
+
+@pytest.mark.parametrize("end", [T0, T0 + MINUTE - 1, T0 - 1])
+def test_a_call_on_the_edge_is_in_one_pane_alone(end: int) -> None:
+    """A pane is [start, start + width)."""
+    _, calls, _ = columns([cdr(start_ms=T0 - MINUTE, end_ms=end)])
+    panes = seal(calls, MINUTE, LAYOUT, WANTED, False)
+    assert [pane.start_ms for pane in panes] == [end // MINUTE * MINUTE]
+    assert panes[0].sums[0, BIT["rows"]] == 1
+
+
+def test_calls_a_century_apart_are_two_panes_not_a_million() -> None:
+    first, last = 631_152_000_000, 4_102_444_799_999
+    _, calls, _ = columns([cdr(start_ms=at, end_ms=at, call_id=str(at), tenant_id=f"t{at}") for at in (last, first)])
+    panes = seal(calls, MINUTE, LAYOUT, WANTED, True)
+    assert [pane.start_ms for pane in panes] == [first, last // MINUTE * MINUTE]
+    assert [pane.tenant.tolist() for pane in panes] == [[1], [0]]
+
+
+@pytest.mark.parametrize("most", [2, 2**31 - 2])
+def test_a_century_of_millions_of_tenants_is_sorted_by_pane_tenant_and_time(most: int) -> None:
+    """Pane, tenant and time do not fit into one number then, by which calls are sorted else."""
+    first, last = 631_152_000_000, 4_102_444_799_999
+    ends = [last, first + 3, first + 1, last - 1, first + 2, first]
+    cdrs = [cdr(start_ms=at, end_ms=at, call_id=f"c{row}", callee=f"{row}") for row, at in enumerate(ends)]
+    _, calls, _ = columns(cdrs)
+    calls.tenant = np.array([most, most, 1, 0, most, most], np.int32)
+    panes = seal(calls, MINUTE, LAYOUT, WANTED, True)
+    assert [pane.start_ms for pane in panes] == [first, last // MINUTE * MINUTE]
+    assert [pane.tenant.tolist() for pane in panes] == [[1, most], [0, most]]
+    assert [pane.sums[:, BIT["rows"]].tolist() for pane in panes] == [[1, 3], [1, 1]]
+    assert [pane.evidence.call_id.tolist() for pane in panes] == [["c2", "c5", "c4", "c1"], ["c3", "c0"]]

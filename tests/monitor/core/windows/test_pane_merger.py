@@ -1,0 +1,72 @@
+"""Panes enter the windows of a step once and together, when it has ended, and not when nobody may judge it yet."""
+
+import numpy as np
+
+from helpers.shard_samples import MINUTE, T0, cdr, columns, policy_of
+from monitor.core.calls.fields import FieldLayout
+from monitor.core.windows.pane import Pane, seal
+from monitor.core.windows.pane_merger import PaneMerger
+from monitor.core.windows.window import SlidingWindow
+
+STEP = 15 * MINUTE
+RULE = {"id": "r", "behaviour": "blind_calling", "metric": "callee_over_limit", "above": 1}
+POLICY = policy_of(
+    rules=[{**RULE, "window": "90m", "step": "30m"}, {**RULE, "id": "s", "window": "90m", "step": "45m"}]
+)
+LAYOUT = FieldLayout.of(POLICY.params, POLICY.rules)
+
+
+def merger() -> tuple[PaneMerger, SlidingWindow]:
+    span = SlidingWindow(90 * MINUTE, 5 * MINUTE, 0, POLICY.rules, LAYOUT)
+    return PaneMerger(span.step_ms, [span]), span
+
+
+def panes(*minutes: int) -> list[Pane]:
+    _, calls, _ = columns(
+        [cdr(call_id=str(m), callee="1", start_ms=T0 + m * MINUTE, end_ms=T0 + m * MINUTE) for m in minutes]
+    )
+    return seal(calls, 5 * MINUTE, LAYOUT, [], True)
+
+
+def test_panes_of_a_step_enter_as_one_when_it_has_ended() -> None:
+    some, span = merger()
+    assert some.step_ms == STEP, "what divides all steps of the rules"
+    some.panes += panes(0, 5, 11, 12)
+    some.enter_ended(T0 + STEP - 1, 1)
+    assert not span.live
+    assert len(span.coming) == 3
+    some.enter_ended(T0 + STEP, 1)
+    assert span.running_sums.records == 4
+    assert not span.coming
+    assert span.callees is not None
+    assert span.callees.distinct(1).tolist() == [1]
+    span.leave(T0 + 1)
+    assert not span.live, "they leave as one, too, from the beginning of the step"
+
+
+def test_a_lonely_pane_is_as_old_as_its_step() -> None:
+    some, span = merger()
+    some.panes += panes(10)
+    some.enter_ended(T0 + STEP, 1)
+    span.leave(T0)
+    assert span.running_sums.records == 1
+    span.leave(T0 + 1)
+    assert span.running_sums.records == 0
+
+
+def test_a_step_ends_when_any_rule_may_be_judged_then() -> None:
+    some, _ = merger()
+    bounds = {30 * MINUTE: T0, 45 * MINUTE: T0 + STEP - 1}
+    assert some.due(bounds) is None
+    some.panes += panes(0)
+    assert some.due(bounds) is None
+    assert some.due({**bounds, 30 * MINUTE: T0 + STEP}) == T0 + STEP
+
+
+def test_what_has_left_already_does_not_enter() -> None:
+    some, span = merger()
+    span.leave(T0 + 1)
+    some.panes += panes(0)
+    some.enter_ended(T0 + STEP, 1)
+    assert span.running_sums.records == 0
+    assert np.array_equal(span.running_sums.field(0, 1), [0])

@@ -1,0 +1,160 @@
+"""Windows of parties as a replay judges them, where what is counted exactly is few: exactness and restarts."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import msgspec
+import numpy as np
+import pytest
+
+from helpers.shard_samples import DAY, MINUTE, T0, cdr, policy_of
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask, TaskOutput
+from monitor.policy.model import Policy
+from monitor.replay.run import ReplayOptions, replay
+from schemas import codec
+from schemas.inputs import Cdr
+
+EXACT = 100
+
+
+@contextmanager
+def few_exact() -> Iterator[None]:
+    """Only so many keys are counted exactly, so that small inputs do."""
+    with (
+        patch("monitor.core.windows.distinct_counts.EXACT_KEYS", EXACT),
+        patch("monitor.core.windows.key_counts.EXACT_KEYS", EXACT),
+    ):
+        yield
+
+
+def rule(window: str, step: str, metric: str = "distinct_callee_ratio") -> dict[str, Any]:
+    return {
+        "id": f"r-{metric}-{window}-{step}",
+        "behaviour": "blind_calling",
+        "metric": metric,
+        "above": 0.9 if metric != "callee_over_limit" else 3,
+        "window": window,
+        "step": step,
+        "mode": "shadow",
+        "with": {"callee_limit": 1},
+    }
+
+
+def calls(rng: random.Random, minutes: int, per_minute: list[int]) -> list[bytes]:
+    """So many calls in each minute, to numbers far from each other, a tenth of them called before."""
+    lines: list[tuple[int, bytes]] = []
+    known = ["+8613800000000"]
+    for minute in range(minutes):
+        for _ in range(per_minute[minute]):
+            if rng.random() < 0.9:
+                known.append(f"+86138{64 * rng.randrange(10**6):08d}")
+            end = T0 + minute * MINUTE + rng.randrange(MINUTE)
+            call = cdr(call_id=f"c{len(lines)}", callee=rng.choice(known[-30:]), start_ms=end, end_ms=end)
+            lines.append((end, codec.encode(call)))
+    return [line for _, line in sorted(lines)]
+
+
+def true_distinct(lines: list[bytes], start_ms: int, end_ms: int) -> int:
+    calls = [call for call in map(codec.decode, lines) if isinstance(call, Cdr)]
+    return len({call.callee for call in calls if start_ms <= call.end_ms < end_ms})
+
+
+def windows_of(lines: list[bytes], policy: Policy, folder: Path) -> list[Any]:
+    path = folder / "calls.jsonl"
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    return replay([path], policy, ReplayOptions(windows=True)).windows
+
+
+@pytest.mark.parametrize(
+    ("window", "step"),
+    [
+        ("20m", "20m"),
+        ("20m", "5m"),
+        ("5m", "5m"),
+    ],
+)
+def test_a_window_of_few_enough_callees_is_exact(window: str, step: str, tmp_path: Path) -> None:
+    """Section 4 of the contract: up to so many distinct keys *a tenant and window*; a busy hour lies before."""
+    seed = 1
+    print(f"seed {seed}")
+    per_minute = [4] * 40 + [10] * 20 + [4] * 80
+    lines = calls(random.Random(seed), len(per_minute), per_minute)
+    with few_exact():
+        judged = windows_of(lines, policy_of(rules=[rule(window, step)]), tmp_path)
+    few = 0
+    for one in judged:
+        true = true_distinct(lines, one.end_ms - one.window_ms, one.end_ms)
+        if true <= EXACT:
+            few += 1
+            assert one.numerator == true, one
+    assert few > 5
+
+
+@pytest.mark.parametrize("window", ["5m", "20m"])
+def test_no_more_callees_are_estimated_than_there_were_attempts(window: str, tmp_path: Path) -> None:
+    rng = random.Random(2)
+    callees = rng.sample(range(10**6), 6_000)  # each called once: half of all samples are too large
+    ends = [T0 + n * 20 * MINUTE // len(callees) for n in range(len(callees))]
+    lines = [
+        codec.encode(cdr(call_id=f"c{n}", callee=f"+86138{64 * callee:08d}", start_ms=end, end_ms=end))
+        for n, (callee, end) in enumerate(zip(callees, ends, strict=True))
+    ]
+    with few_exact():
+        judged = windows_of(lines, policy_of(rules=[rule(window, "5m")]), tmp_path)
+    assert sum(one.denominator > 2 * EXACT for one in judged) >= 4
+    assert max(one.value for one in judged) == 1
+
+
+def rows_of(lines: list[bytes], start: int, stop: int) -> RecordBatch:
+    """Those lines as rows of a topic, read long after all of them."""
+    stamps = np.full(stop - start, T0 + 365 * DAY)
+    return RecordBatch(start, stop, np.arange(start, stop), stamps, lines[start:stop])
+
+
+def through(policy: Policy, lines: list[bytes], stops: list[int]) -> list[bytes]:
+    """What is decided when a partition stops after each of these lines and goes on from its snapshot."""
+    decided: list[TaskOutput] = []
+    stored: dict[str, bytes | None] = {}
+    at = 0
+    partition = StreamTask(policy, sources=1)
+    for stop in [*stops, len(lines)]:
+        partition.feed(0, rows_of(lines, at, stop))
+        partition.advance()
+        stored |= partition.snapshot()
+        decided.append(partition.take())
+        partition = StreamTask(policy, sources=1)
+        at = partition.restore({key: blob for key, blob in stored.items() if blob is not None})[0]
+        partition.feed(0, rows_of(lines, at, stop))
+        at = stop
+    partition.finish()
+    decided.append(partition.take())
+    out = [record for taken in decided for record in (*taken.sink.shadow, *taken.sink.alerts)]
+    return sorted(map(msgspec.json.encode, out))
+
+
+_RESTARTS = [
+    *((window, step, seed) for window, step in (("20m", "5m"), ("20m", "20m"), ("5m", "5m")) for seed in range(5)),
+    *(("2h", "2h", seed) for seed in (7, 11, 15)),
+]
+
+
+@pytest.mark.parametrize(("window", "step", "seed"), _RESTARTS)
+def test_a_restart_changes_no_estimate(window: str, step: str, seed: int) -> None:
+    """Above what is counted exactly: which keys are kept does not depend on when a process was stopped."""
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    minutes, rates = (150, (0, 2, 10, 40)) if window != "2h" else (540, (0, 1, 2, 4))
+    per_minute = [rate for _ in range(minutes // 10) for rate in [rng.choice(rates)] * 10]
+    lines = calls(rng, len(per_minute), per_minute)
+    metrics = ("distinct_callee_ratio", "callee_over_limit", "sequential_ratio")
+    policy = policy_of(rules=[rule(window, step, metric) for metric in metrics], defaults={"lateness": "1m"})
+    stops = sorted(rng.sample(range(1, len(lines)), 12))
+    with few_exact():
+        whole = through(policy, lines, [])
+        assert len(whole) > 3
+        assert through(policy, lines, stops) == whole

@@ -1,0 +1,42 @@
+"""Sums by tenant are those of a level ahead of time: what will have left is taken off, what comes is added."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.shard_samples import MINUTE, T0, tries
+from monitor.core.windows.running_sums import RunningSums
+
+WIDTH, TENANTS = 5, 6
+some_pane = st.dictionaries(st.integers(0, TENANTS - 1), st.integers(0, 9), max_size=4)
+
+
+def rows(pane: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    tenant = np.array(sorted(pane), np.int32)
+    return tenant, np.array([[pane[t] + field for field in range(WIDTH)] for t in sorted(pane)], np.int64).reshape(
+        -1, WIDTH
+    )
+
+
+@tries(120)
+@given(st.lists(some_pane, max_size=6), st.lists(some_pane, max_size=3), st.integers(0, 7))
+def test_a_level_ahead_holds_what_stays_and_what_comes(
+    inside: list[dict[int, int]], to_come: list[dict[int, int]], leaving: int
+) -> None:
+    fields = [0, 2, 4]
+    level = RunningSums(30 * MINUTE, fields)
+    for number, pane in enumerate(inside):
+        level.enter(T0 + number * MINUTE, *rows(pane), TENANTS)
+    before = [level.field(field, TENANTS).tolist() for field in fields]
+    ahead = level.ahead(T0 + leaving * MINUTE, TENANTS)
+    for pane in to_come:
+        tenant, sums = rows(pane)
+        ahead.add(tenant, ahead.pick(sums))
+    for column, field in enumerate(fields):
+        expected = [0] * TENANTS
+        for pane in [*inside[leaving:], *to_come]:
+            for tenant, count in pane.items():
+                expected[tenant] += count + field
+        assert ahead.field(field, TENANTS).tolist() == expected
+        assert ahead.of(np.arange(TENANTS))[:, column].tolist() == expected
+    assert [level.field(field, TENANTS).tolist() for field in fields] == before

@@ -1,0 +1,89 @@
+"""Early alerts come at the first look that can see the breach, once a crossing, and change nothing that is decided."""
+
+import json
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from monitor.decoding.decode import NO_CLOCK_MS
+from monitor.partition.checkpoint import DecidingSettings
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
+from monitor.policy.load import loads
+from oracle.early_alerts import Ahead, Told
+from oracle.reading import read_files
+from oracle.rulebook import rulebook
+from oracle.scenario_generator import lines_of, scenario
+from schemas.outputs import Alert
+
+
+def pieces(files: list[list[bytes]], rng: random.Random) -> Iterator[tuple[int, list[int]]]:
+    """Reading side by side: which source goes on, and how far all of them have been read then."""
+    at = [0] * len(files)
+    while any(place < len(lines) for place, lines in zip(at, files, strict=True)):
+        source = rng.choice([n for n, lines in enumerate(files) if at[n] < len(lines)])
+        at[source] = min(len(files[source]), at[source] + rng.choice((1, 1, 2, 7, 30)))
+        yield source, list(at)
+
+
+def told(alerts: list[Alert], open_ids: set[str]) -> list[Told]:
+    """Alerts as the model tells them: without those that are told again for a decision."""
+    found = []
+    for alert in alerts:
+        if alert.state == "firing" and alert.alert_id in open_ids:
+            assert alert.enforcement_id is not None
+            continue
+        (open_ids.add if alert.state == "firing" else open_ids.remove)(alert.alert_id)
+        measured = None if alert.measure is None else (alert.measure.numerator, alert.measure.denominator)
+        found.append(Told(alert.rule_id, alert.tenant_id, alert.state, alert.since_ms, alert.updated_ms, measured))
+    return found
+
+
+def by_text(alerts: list[Told]) -> list[Told]:
+    return sorted(alerts, key=str)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_alerts_come_at_the_first_look_that_can_see_them(seed: int) -> None:
+    print(f"seed {seed}")
+    made = scenario(seed, size=120)
+    rng = random.Random(seed)
+    files = lines_of(made)
+    rules = rulebook(made.policy)
+    model = Ahead(rules)
+    partition = StreamTask(
+        loads(json.dumps(made.policy), "policy.json"), live=DecidingSettings(max_ahead_ms=0), sources=len(files)
+    )
+    partition.early()
+    open_ids: set[str] = set()
+    before = [0] * len(files)
+
+    def agree() -> None:
+        assert by_text(told(partition.take().sink.alerts, open_ids)) == by_text(model.told)
+        model.told = []
+
+    for source, at in pieces(files, rng):
+        start, stop, before = before[source], at[source], at
+        stamps = np.full(stop - start, made.not_after_ms)
+        partition.feed(source, RecordBatch(start, stop, np.arange(start, stop), stamps, files[source][start:stop]))
+        read = [lines[:place] for lines, place in zip(files, at, strict=True)]
+        model.have_read(read_files(read, rules.lateness, made.not_after_ms))
+        if rng.random() < 0.7:
+            for number, lines in enumerate(files):
+                if at[number] == len(lines):
+                    partition.sources.end(number)
+            partition.advance()
+            if partition.watermark_ms > NO_CLOCK_MS:
+                model.judge(partition.watermark_ms)
+            agree()
+        if rng.random() < 0.7:
+            partition.early()
+            model.look()
+            agree()
+    partition.finish()
+    last_ms = max(partition.sources.clocks_ms)
+    if last_ms > NO_CLOCK_MS:
+        model.judge(last_ms, step_after=last_ms)
+    agree()

@@ -1,0 +1,395 @@
+"""What was noted beside the records takes effect again at its offset, whenever the records are read again."""
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from crash.broken import CLOCK_AT_DONE_LOST, CLOCK_BEYOND_TIMESTAMP, ONE_MOVE_NOTED, Change, broken
+from monitor.decoding.input_topics import CARRIES, INPUTS
+from monitor.partition.checkpoint import DecidingSettings, MismatchError, PartitionIdentity
+from monitor.partition.journal import (
+    ClockAdvance,
+    EnforceFrom,
+    LostInput,
+    MaxAheadChange,
+    Note,
+    PolicyChange,
+    SkippedRecord,
+)
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask, TaskOutput
+from monitor.policy.load import loads
+from monitor.policy.model import Policy
+from oracle.scenario_generator import scenario
+from schemas import codec
+from schemas.inputs import Cdr
+
+SOURCE = {str(kind.__struct_config__.tag): INPUTS.index(name) for name, kinds in CARRIES.items() for kind in kinds}
+
+
+def sources_of(seed: int) -> tuple[Policy, list[list[bytes]], int]:
+    """A scenario's policy, its records by source, and the time that none of them may be beyond."""
+    made = scenario(seed)
+    sources: list[list[bytes]] = [[] for _ in INPUTS]
+    for line in (line for file in made.files for line in file):
+        raw = line.encode() if isinstance(line, str) else line
+        try:
+            source = SOURCE[json.loads(raw)["type"]]
+        except (ValueError, KeyError, TypeError):
+            source = 0
+        if raw.strip():
+            sources[source].append(raw)
+    return loads(json.dumps(made.policy), "policy.json"), sources, made.not_after_ms
+
+
+def rows(lines: list[bytes], start: int, stop: int, stamp_ms: int) -> RecordBatch:
+    return RecordBatch(start, stop, np.arange(start, stop), np.full(stop - start, stamp_ms), lines[start:stop])
+
+
+def outcome(taken: list[TaskOutput]) -> dict[str, Any]:
+    return {
+        "enforcement": sorted(msgspec.json.encode(e) for t in taken for e in t.sink.enforcement),
+        "late": sorted(late.raw for t in taken for late in t.late),
+        "refused": sorted((r.ref.source, r.ref.offset, r.reason) for t in taken for r in t.refused),
+        "read": sum(t.rows for t in taken),
+        "duplicates": sum(t.duplicates for t in taken),
+    }
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
+    policy, sources, not_after_ms = sources_of(seed)
+    rng = random.Random(seed)
+    print(f"seed {seed}")
+    live = DecidingSettings(max_ahead_ms=0)
+    # Every other partition decides from somewhere in the midst of it on; who goes on with it is told something else.
+    times = sorted(at_ms for line in sources[0] if isinstance(at_ms := _event_ms(line), int))
+    from_ms = times[len(times) // 3] if seed % 2 and times else 0
+    partition = StreamTask(policy, live=live, enforce_from_ms=from_ms)
+    stored: dict[str, bytes] = {}
+    kept: list[TaskOutput] = []
+    committed = [0] * len(INPUTS)
+    moved = restarts = 0
+
+    def feed(source: int, stop: int) -> None:
+        partition.feed(source, rows(sources[source], partition.sources.offsets[source], stop, not_after_ms))
+
+    while any(at < len(lines) for at, lines in zip(partition.sources.offsets, sources, strict=True)):
+        source = rng.randrange(len(INPUTS))
+        at, end = partition.sources.offsets[source], len(sources[source])
+        if at < end:
+            feed(source, min(end, at + rng.choice((1, 3, 20))))
+        if rng.random() < 0.3:
+            clock_ms = max(partition.sources.clocks_ms)
+            moved += partition.sources.move(source, clock_ms - rng.randrange(600_000))
+        if rng.random() < 0.1 and partition.sources.offsets[source] + 3 < end:
+            partition.sources.skip(source, partition.sources.offsets[source] + rng.randrange(3), "a test's whim")
+        if rng.random() < 0.4:
+            partition.advance()
+            kept.append(partition.take())
+            for key, value in partition.snapshot():
+                stored.pop(key, None)
+                if value is not None:
+                    stored[key] = value
+            committed = partition.sources.offsets
+        if rng.random() < 0.08 and stored:
+            restarts += 1
+            live = DecidingSettings(max_ahead_ms=rng.choice((0, 0, 1_000)))
+            partition = StreamTask(policy, live=live, enforce_from_ms=rng.choice((0, from_ms + 1)))
+            partition.restore(stored)
+            assert partition.enforce_from_ms == from_ms
+            for number in rng.sample(range(len(INPUTS)), len(INPUTS)):
+                while partition.sources.offsets[number] < committed[number]:
+                    feed(number, min(committed[number], partition.sources.offsets[number] + rng.choice((1, 5, 100))))
+    partition.advance()
+    kept.append(partition.take())
+
+    notes: dict[int | None, list[Note]] = {}
+    for taken in kept:
+        for source, note in taken.notes:
+            notes.setdefault(source, []).append(note)
+    assert [type(note) for note in notes[None]] == [EnforceFrom] * (from_ms > 0) + [PolicyChange]
+    judge = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0), enforce_from_ms=rng.choice((0, from_ms + 1)))
+    for source, noted in notes.items():
+        judge.recall(source, noted)
+    for source, lines in enumerate(sources):
+        judge.feed(source, rows(lines, 0, len(lines), not_after_ms))
+    judge.advance()
+    assert outcome(kept) == outcome([judge.take()])
+    assert judge.watermark_ms == partition.watermark_ms
+    assert moved > 0
+    assert all(event.data.decided_ms >= from_ms for taken in kept for event in taken.sink.enforcement)
+    kinds = {type(note) for noted in notes.values() for note in noted}
+    assert kinds >= {ClockAdvance, MaxAheadChange}
+    assert SkippedRecord in kinds or not any(r[2].startswith("skipped: ") for r in outcome(kept)["refused"])
+
+
+def test_a_record_that_was_read_cannot_be_skipped() -> None:
+    policy, sources, not_after_ms = sources_of(1)
+    partition = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0))
+    partition.feed(0, rows(sources[0], 0, 5, not_after_ms))
+    assert partition.sources.skip(0, 4, "too late") == "the record at offset 4 was read already; the next is at 5"
+    assert partition.sources.skip(0, 5, "it is broken") is None
+    partition.feed(0, rows(sources[0], 5, 7, not_after_ms))
+    taken = partition.take()
+    assert [(r.ref.offset, r.reason) for r in taken.refused if r.ref.offset == 5] == [(5, "skipped: it is broken")]
+    assert (0, SkippedRecord(5, "it is broken")) in taken.notes
+
+
+def test_what_was_noted_of_a_log_that_was_made_anew_is_not_of_the_new_one() -> None:
+    policy, _, _ = sources_of(1)
+    partition = StreamTask(policy)
+    loss = LostInput(0, 40, recreated=True, reason="a test")
+    noted: list[Note] = [
+        MaxAheadChange(0, 5),
+        ClockAdvance(0, T0),
+        SkippedRecord(1, "of the old log"),
+        ClockAdvance(2, 2 * T0),
+        loss,
+    ]
+    partition.recall(0, [*noted, MaxAheadChange(0, 7), ClockAdvance(0, T0 + 9)])
+    assert partition.sources.clocks_ms[0] == T0 + 9
+    partition.feed(0, RecordBatch(0, 2, np.arange(2), np.zeros(2, np.int64), [b"{", b"{"], [b"k", b"k"]))
+    assert partition.sources.clocks_ms[0] == T0 + 9
+    assert not any(refused.reason.startswith("skipped") for refused in partition.take().refused)
+
+
+def test_a_record_without_a_value_is_refused() -> None:
+    policy, _, _ = sources_of(1)
+    partition = StreamTask(policy)
+    partition.feed(0, RecordBatch(0, 3, np.arange(3), np.zeros(3, np.int64), [None, b"", b"  "], [b"k", None, b"k"]))
+    refused = partition.take().refused
+    assert [r.ref.offset for r in refused] == [0, 1, 2]
+    assert {r.reason for r in refused} == {"no_value: the record has no value; expected a record as JSON"}
+    assert [(r.key, r.raw) for r in refused] == [(b"k", None), (None, b""), (b"k", b"  ")]
+
+
+def test_a_clock_goes_no_further_than_the_records_timestamp() -> None:
+    policy, sources, _ = sources_of(1)
+    call = next(line for line in sources[0] if b'"cdr"' in line and isinstance(_event_ms(line), int))
+    event_ms = _event_ms(call)
+    assert event_ms is not None
+    partition = StreamTask(policy, live=DecidingSettings(max_ahead_ms=1_000))
+    partition.feed(0, RecordBatch(0, 1, np.array([0]), np.array([event_ms - 500]), [call]))
+    assert partition.sources.clocks_ms[0] == event_ms - 500
+    partition.feed(0, RecordBatch(1, 2, np.array([1]), np.array([event_ms - 1_001]), [call]))
+    (refused,) = partition.take().refused
+    assert refused.reason == f"future_event: expected an event time of at most {event_ms - 1}, got {event_ms}"
+
+
+def _event_ms(line: bytes) -> int | None:
+    try:
+        return codec.event_time(codec.read(line))
+    except codec.InvalidRecordError:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"place": PartitionIdentity(1, 8)}, "made with 4 partitions, the topics have 8"),
+        ({"place": PartitionIdentity(2, 4)}, "that of partition 1, expected 2"),
+        ({"place": PartitionIdentity(1, 4, "crc32")}, "partitioner murmur2"),
+        ({"place": PartitionIdentity(1, 4), "secret": b"another"}, "another secret"),
+    ],
+)
+def test_a_state_of_other_circumstances_is_refused(other: dict[str, Any], words: str) -> None:
+    policy, _, _ = sources_of(1)
+    stored = {
+        key: value for key, value in StreamTask(policy, place=PartitionIdentity(1, 4)).snapshot() if value is not None
+    }
+    with pytest.raises(MismatchError, match=words):
+        StreamTask(policy, **other).restore(stored)
+
+
+def test_a_state_keeps_its_policy_whatever_the_file_of_the_worker_says() -> None:
+    policy, _, _ = sources_of(1)
+    stored = {key: value for key, value in StreamTask(policy).snapshot() if value is not None}
+    other = StreamTask(sources_of(2)[0])
+    assert other.policy.sha256 != policy.sha256
+    other.restore(stored)
+    assert other.policy.sha256 == policy.sha256
+
+
+def broken_off(policy: Policy, lines: list[bytes], stamp_ms: int) -> tuple[StreamTask, int, int]:
+    """A partition that has stored its state after reading all of source 0, and is restored; its resume and done."""
+    partition, stored = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0)), dict[str, bytes]()
+    partition.feed(0, rows(lines, 0, len(lines), stamp_ms))
+    partition.advance()
+    assert partition.take().refused
+    stored = {key: value for key, value in partition.snapshot() if value is not None}
+    partition = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0))
+    partition.restore(stored)
+    return partition, partition.sources.offsets[0], partition.sources.done[0]
+
+
+def test_what_is_left_of_deleted_records_is_read_again_but_put_out_once() -> None:
+    policy, sources, stamp_ms = sources_of(3)
+    lines = [*sources[0], b"{", b"{"]
+    partition, resume, done = broken_off(policy, lines, stamp_ms)
+    assert resume < done - 3, "calls lie in open panes"
+    partition.sources.pass_over(0, resume + 1)
+    assert (partition.sources.offsets[0], partition.sources.done[0]) == (resume + 1, done)
+    partition.feed(0, rows(lines, resume + 1, done, stamp_ms))
+    taken = partition.take()
+    assert (taken.rows, taken.refused, taken.late) == (0, [], [])
+
+
+def test_a_log_that_was_made_anew_is_read_as_if_it_were_the_first_time() -> None:
+    policy, sources, stamp_ms = sources_of(3)
+    lines = [*sources[0], b"{", b"{"]
+    partition, _, done = broken_off(policy, lines, stamp_ms)
+    partition.sources.lose(0, LostInput(0, done, recreated=True, reason="a test"))
+    partition.feed(0, rows(lines[-2:], 0, 2, stamp_ms))
+    taken = partition.take()
+    assert (taken.rows, [r.ref.offset for r in taken.refused], partition.sources.done[0]) == (2, [0, 1], 0)
+    assert done > 2
+
+
+def calls_at(times_ms: list[int], start: int, stamp_ms: int, name: str = "c") -> RecordBatch:
+    """Calls that ended then, as rows from ``start`` on."""
+    lines = [
+        codec.encode(Cdr(f"{name}{start + n}", "acme", "outbound", "1", "2", at_ms, at_ms, "no_answer"))
+        for n, at_ms in enumerate(times_ms)
+    ]
+    return RecordBatch(
+        start, start + len(lines), np.arange(start, start + len(lines)), np.full(len(lines), stamp_ms), lines
+    )
+
+
+def commit(partition: StreamTask, stored: dict[str, bytes], hand_over: bool = False) -> TaskOutput:
+    """What a transaction does."""
+    partition.advance()
+    taken = partition.take()
+    for key, value in partition.snapshot(hand_over):
+        stored.pop(key, None)
+        if value is not None:
+            stored[key] = value
+    return taken
+
+
+T0, MINUTE = 1_772_409_600_000, 60_000
+POLICY = sources_of(1)[0]
+
+
+def new(max_ahead_ms: int = 60 * MINUTE) -> StreamTask:
+    return StreamTask(POLICY, live=DecidingSettings(max_ahead_ms=max_ahead_ms))
+
+
+@pytest.mark.parametrize("commits_first", [True, False])
+def test_a_skip_of_a_record_that_is_read_again_puts_it_out_once(commits_first: bool) -> None:
+    stored: dict[str, bytes] = {}
+    first = new()
+    first.feed(0, calls_at([T0, T0], 0, T0))
+    commit(first, stored)
+    refused = []
+    for skips in (True, False):  # and a crash after it was put out
+        again = new()
+        assert again.restore(stored)[0] == 0
+        if skips:
+            assert again.sources.skip(0, 1, "poison") is None
+        if skips and commits_first:
+            refused += commit(again, stored).refused
+            again = new()
+            again.restore(stored)
+        again.feed(0, calls_at([T0, T0], 0, T0))
+        refused += commit(again, stored).refused
+    assert [one.reason for one in refused] == ["skipped: poison"]
+
+
+def test_the_clock_of_a_source_that_is_read_again_is_not_moved() -> None:
+    """Its log may end just where it is now; calls that were counted would be late, and not even be told of."""
+    stored: dict[str, bytes] = {}
+    first = new()
+    first.feed(0, calls_at([T0], 0, T0))
+    commit(first, stored)
+    first.feed(0, calls_at([T0 - MINUTE // 2], 1, T0 + MINUTE))
+    commit(first, stored)
+    again = new()
+    again.restore(stored)
+    again.feed(0, calls_at([T0], 0, T0))
+    assert not again.sources.idle(0, T0 + 60 * MINUTE, feed_current=True)
+    again.feed(0, calls_at([T0 - MINUTE // 2], 1, T0 + MINUTE))
+    assert again.open_calls == first.open_calls == 2
+    assert again.sources.idle(0, T0 + 60 * MINUTE, feed_current=True)
+
+
+def test_what_comes_after_a_loss_is_late_by_the_clock_that_was() -> None:
+    """By the clock of where reading would have gone on, it would be punctual, and in no window: those are judged."""
+    stored: dict[str, bytes] = {}
+    first = new()
+    lateness_ms = POLICY.lateness_ms
+    first.feed(0, calls_at([T0, T0 + 3 * lateness_ms], 0, T0 + 3 * lateness_ms))
+    for source in range(1, len(INPUTS)):
+        first.sources.move(source, T0 + lateness_ms + 10 * MINUTE)
+    commit(first, stored)
+    again = new()
+    resume = again.restore(stored)[0]
+    again.sources.pass_over(0, 7)
+    assert resume < 7
+    again.feed(0, calls_at([T0 + MINUTE], 7, T0 + 3 * lateness_ms))
+    assert len(commit(again, stored).late) == 1
+
+
+def test_each_move_before_a_valid_record_is_noted() -> None:
+    """Though the clock has moved on since: the record between two moves is late by the first."""
+    partition = new()
+    partition.feed(0, calls_at([T0], 0, T0))
+    for offset, at_ms in ((1, T0 + 60 * MINUTE), (2, T0 + 120 * MINUTE)):
+        partition.sources.move(0, at_ms)
+        partition.feed(0, calls_at([T0 + MINUTE], offset, at_ms))
+    moves = [note for _, note in partition.sources.take() if isinstance(note, ClockAdvance)]
+    assert moves == [ClockAdvance(1, T0 + 60 * MINUTE), ClockAdvance(2, T0 + 120 * MINUTE)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "test"),
+    [
+        (CLOCK_BEYOND_TIMESTAMP, test_a_clock_goes_no_further_than_the_records_timestamp),
+        (ONE_MOVE_NOTED, test_each_move_before_a_valid_record_is_noted),
+        (CLOCK_AT_DONE_LOST, test_what_comes_after_a_loss_is_late_by_the_clock_that_was),
+    ],
+)
+def test_what_random_schedules_hardly_show_is_found_here(changes: Sequence[Change], test: Callable[[], None]) -> None:
+    test()
+    with broken(changes), pytest.raises(AssertionError):
+        test()
+
+
+def test_a_limit_of_before_a_loss_of_the_state_holds_where_it_did_and_the_new_one_from_then_on() -> None:
+    log: list[tuple[int, Note]] = []
+    first = new(max_ahead_ms=5 * MINUTE)
+    first.feed(0, calls_at([T0, T0 + 4 * MINUTE], 0, T0))
+    log += commit(first, {}).notes
+    rebuilt = new(max_ahead_ms=MINUTE)
+    rebuilt.recall(0, [note for source, note in log if source == 0], 2)
+    judge = new()
+
+    def feed(partition: StreamTask) -> int:
+        partition.feed(0, calls_at([T0, T0 + 4 * MINUTE], 0, T0))
+        partition.feed(0, calls_at([T0 + 4 * MINUTE], 2, T0 + MINUTE))
+        return len(partition.take().refused)
+
+    taken = rebuilt.take()
+    assert [note for source, note in taken.notes if source == 0] == [MaxAheadChange(2, MINUTE)]
+    log += taken.notes
+    judge.recall(0, [note for source, note in log if source == 0])
+    assert feed(rebuilt) == feed(judge) == 1
+
+
+def test_a_state_that_was_brought_elsewhere_knows_by_itself_from_when_it_decides() -> None:
+    """The clock log there does not tell."""
+    policy, _, _ = sources_of(1)
+    stored = {key: value for key, value in StreamTask(policy, enforce_from_ms=T0).snapshot() if value is not None}
+    partition = StreamTask(policy, replaying=True)
+    partition.restore(stored)
+    partition.recall(None, [])
+    assert partition.enforce_from_ms == T0
+    begun = StreamTask(policy, enforce_from_ms=T0)
+    begun.recall(None, [])
+    assert begun.enforce_from_ms == 0, "a log that does not tell is of a partition that was begun without"

@@ -1,0 +1,364 @@
+"""A partition whose policy is changed while it is stopped at random decides what a replay told of the change does."""
+
+import json
+import random
+from bisect import bisect_left
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_task import bytes_of, rows_of
+
+from monitor.partition.checkpoint import DecidingSettings
+from monitor.partition.journal import PolicyChange, PolicyWithdrawal
+from monitor.partition.task import StreamTask
+from monitor.policy.load import loads, to_plain
+from monitor.policy.model import Policy
+from monitor.policy.timeline import BOUNDARY_MS, PolicyVersion
+from monitor.replay.run import ReplayOptions, replay
+from oracle.policy_change_generator import Change, changes
+from oracle.scenario_generator import DAY, Scenario, lines_of, scenario
+
+CLOCK = {"type": "tenant", "declared_businesses": [], "numbers": []}
+
+
+class Course:
+    """Reads files side by side in random pieces; what is not stored is lost when it is stopped."""
+
+    def __init__(self, made: Scenario, policy: Policy, rng: random.Random) -> None:
+        self.policy, self.rng, self.made = policy, rng, made
+        self.files = lines_of(made)
+        self.offsets = [sorted(rng.sample(range(2 * len(lines) + 1), len(lines))) for lines in self.files]
+        self.stored: dict[str, bytes] = {}
+        self.stored_at = [0] * len(self.files)
+        self.kept: list[Any] = []
+        self.at = [0] * len(self.files)
+        self.partition = self.new()
+        self.restarts = self.turns = self.withdrawn = 0
+
+    def new(self) -> StreamTask:
+        return StreamTask(self.policy, live=DecidingSettings(max_ahead_ms=0), sources=len(self.files))
+
+    def read(self, source: int, stop: int) -> None:
+        before, at = self.partition.sources.offsets[source], self.at[source]
+        rows = rows_of(before, self.files[source], self.offsets[source], at, stop, self.made.not_after_ms)
+        self.partition.feed(source, rows)
+        self.at[source] = stop
+
+    def commit(self) -> None:
+        self.kept.append(self.partition.take())
+        for key, value in self.partition.snapshot(hand_over=self.rng.random() < 0.3):
+            self.stored.pop(key, None)
+            if value is not None:
+                self.stored[key] = value
+        self.stored_at = list(self.at)
+        if self.partition.switching:
+            self.turns += 1
+            self.restart()
+
+    def restart(self) -> None:
+        self.restarts += 1
+        self.partition, self.at = self.new(), [0] * len(self.files)
+        if self.stored:
+            self.partition.restore(self.stored)
+            resume = self.partition.take_over()
+            self.at = [bisect_left(places, offset) for places, offset in zip(self.offsets, resume, strict=True)]
+            for source in range(len(self.files)):
+                while self.at[source] < self.stored_at[source]:
+                    self.read(source, min(self.stored_at[source], self.at[source] + self.rng.choice((1, 5, 100))))
+
+    def run(self, coming: list[Change]) -> None:
+        rng, total = self.rng, sum(map(len, self.files))
+        when = sorted(rng.randint(0, total) for _ in coming)
+        while sum(self.at) < total:
+            source = rng.choice([n for n, lines in enumerate(self.files) if self.at[n] < len(lines)])
+            self.read(source, min(len(self.files[source]), self.at[source] + rng.choice((1, 2, 7, 60))))
+            if coming and sum(self.at) >= when[-len(coming)]:
+                # A command that is lost is given again, as the control topic does.
+                plain = to_plain(loads(json.dumps(coming[0].policy), "policy.json"))
+                from_ms = coming[0].from_ms - rng.choice((0, 1, 200_000))
+                sha256 = loads(json.dumps(plain), "policy.json").sha256
+                known = len(self.partition.versions)
+                wrong = self.partition.switch(plain, sha256, from_ms, "for the test", "", 0)
+                assert (wrong is None) == (len(self.partition.versions) == known + 1)
+                if rng.random() < 0.3:
+                    self.restart()
+                else:
+                    coming = coming[1:]
+                    self.commit()
+            if rng.random() < 0.1:
+                self.withdraw()
+            if rng.random() < 0.3:
+                self.partition.early()
+            if rng.random() < 0.7:
+                self.partition.advance()
+                if rng.random() < 0.5 or self.partition.switching:
+                    self.commit()
+            if rng.random() < 0.1:
+                self.restart()
+
+    def withdraw(self) -> None:
+        """Take back one of the policies that were noted, be it still to come or not."""
+        before = list(self.partition.versions)
+        sha256 = self.rng.choice(before).policy.sha256
+        wrong = self.partition.withdraw([sha256], "for the test", "", 0)
+        gone = [version for version in before if version not in self.partition.versions]
+        assert (wrong is None) == bool(gone)
+        assert {version.policy.sha256 for version in gone} <= {sha256}
+        if self.rng.random() < 0.3:
+            self.restart()
+        else:
+            self.withdrawn += len(gone)
+            self.commit()
+
+    def finish(self) -> dict[str, Any]:
+        """All that the clocks allow, each by the policy that holds then."""
+        while self.partition.due:
+            self.partition.advance()
+            self.commit()
+        self.kept.append(self.partition.take())
+        line = [{offset: number for number, offset in enumerate(places, 1)} for places in self.offsets]
+        return {
+            "enforcement": sorted(bytes_of(e) for taken in self.kept for e in taken.sink.enforcement),
+            "shadow": sorted(bytes_of(e) for taken in self.kept for e in taken.sink.shadow),
+            "late": sorted(late.raw for taken in self.kept for late in taken.late),
+            "rejected": sorted(
+                (r.ref.source, line[r.ref.source][r.ref.line], r.reason) for taken in self.kept for r in taken.refused
+            ),
+            "read": sum(taken.rows for taken in self.kept),
+            "duplicates": sum(taken.duplicates for taken in self.kept),
+        }
+
+    @property
+    def switches(self) -> list[PolicyChange]:
+        """What was noted, and not withdrawn."""
+        found: list[PolicyChange] = []
+        for note in (note for taken in self.kept for _, note in taken.notes):
+            if isinstance(note, PolicyChange):
+                found.append(note)
+            elif isinstance(note, PolicyWithdrawal):
+                (gone,) = [one for one in found if (one.from_ms, one.sha256) == (note.from_ms, note.sha256)]
+                found.remove(gone)
+        return found
+
+
+def told(made: Scenario, policy: Policy, switches: list[PolicyChange], folder: Path) -> dict[str, Any]:
+    """What a replay says that knows the switches from the first."""
+    paths = []
+    for number, lines in enumerate(lines_of(made)):
+        path = folder / f"{number}.jsonl"
+        path.write_bytes(b"".join(line + b"\n" for line in lines))
+        paths.append(path)
+    versions = [PolicyVersion(one.from_ms, loads(json.dumps(one.policy), "policy.json")) for one in switches]
+    out = replay(paths, policy, ReplayOptions(not_after_ms=made.not_after_ms, switches=versions))
+    places = {str(path): number for number, path in enumerate(paths)}
+    return {
+        "enforcement": sorted(map(bytes_of, out.enforcement)),
+        "shadow": sorted(map(bytes_of, out.shadow)),
+        "late": sorted(out.late),
+        "rejected": sorted((places[r.file], r.line, r.reason) for r in out.rejected),
+        "read": out.summary.read,
+        "duplicates": out.summary.duplicates,
+    }
+
+
+def course_of(seed: int, folder: Path) -> Course:
+    """A course that ended as a replay does that is told of its switches."""
+    print(f"seed {seed}")
+    rng, made = random.Random(seed), scenario(seed, size=200)
+    far_ms = made.not_after_ms + 50 * DAY  # by then all windows of all policies have ended, on both sides
+    made.not_after_ms = far_ms
+    for number, lines in enumerate(made.files):
+        lines.append(json.dumps(CLOCK | {"tenant_id": f"clock-{number}", "updated_ms": far_ms}))
+    policy = loads(json.dumps(made.policy), "policy.json")
+    course = Course(made, policy, rng)
+    course.run(changes(rng, made))
+    got = course.finish()
+    first, *switches = course.switches
+    assert (first.from_ms, first.sha256) == (0, policy.sha256)
+    assert all(one.from_ms % BOUNDARY_MS == 0 for one in switches)
+    expected = told(made, policy, switches, folder)
+    assert got == expected
+    return course
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_policy_is_changed_once_wherever_a_worker_is_stopped(seed: int, tmp_path: Path) -> None:
+    course_of(seed, tmp_path)
+
+
+def test_what_was_withdrawn_before_its_time_was_never_there(tmp_path: Path) -> None:
+    assert sum(course_of(seed, tmp_path).withdrawn for seed in range(100, 112)) >= 3
+
+
+T = 1_772_452_800_000  # 2026-03-02T12:00:00Z
+MINUTE = 60_000
+
+
+def policy_of(lateness: str, **fields: Any) -> Policy:
+    rule = {
+        "id": "r",
+        "behaviour": "blind_calling",
+        "metric": "attempts",
+        "above": 0,
+        "window": "5m",
+        "step": "5m",
+    } | fields
+    made = {"id": "p", "version": "1", "extends": "access-rules", "defaults": {"lateness": lateness}}
+    return loads(json.dumps(made | {"rules": [rule], "escalations": []}), "policy.json")
+
+
+def call(name: str, minutes: int) -> bytes:
+    at_ms = T + minutes * MINUTE
+    made = {"type": "cdr", "call_id": name, "tenant_id": "t", "direction": "outbound", "outcome": "answered"}
+    times = dict.fromkeys(("start_ms", "answer_ms", "end_ms"), at_ms)
+    return json.dumps(made | {"caller": "1", "callee": "2"} | times).encode()
+
+
+def store(partition: StreamTask, stored: dict[str, bytes]) -> None:
+    for key, value in partition.snapshot():
+        stored.pop(key, None)
+        if value is not None:
+            stored[key] = value
+
+
+def decided_with_a_longer_lateness(restarted: bool) -> list[int]:
+    """After how many minutes of the change there are decisions, if calls that are open are read again or not."""
+    before, after = policy_of("10m"), policy_of("60m")
+    # The first `x` is below the late line, which the change holds at T: so the second one is no duplicate.
+    lines = [call("a", -20), call("b", 30), call("x", -1), call("c", 8), call("x", 40), call("d", 76), call("e", 180)]
+    stored: dict[str, bytes] = {}
+    decided: list[int] = []
+
+    def new() -> StreamTask:
+        made = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=1)
+        if stored:
+            made.restore(stored)
+        return made
+
+    def read(stop: int) -> None:
+        start = partition.sources.offsets[0]
+        partition.feed(0, rows_of(start, lines, list(range(len(lines))), start, stop, T + 300 * MINUTE))
+
+    def commit() -> None:
+        partition.advance()
+        decided.extend((e.data.decided_ms - T) // MINUTE for e in partition.take().sink.enforcement)
+        store(partition, stored)
+
+    partition = new()
+    assert partition.switch(to_plain(after), after.sha256, T, "", "", 0) is None
+    read(1)
+    commit()
+    partition.sources.move(0, T + 10 * MINUTE)
+    commit()
+    partition = new()
+    read(1)
+    read(6)
+    commit()
+    if restarted:
+        partition = new()
+        read(6)
+    read(7)
+    commit()
+    return decided
+
+
+def test_the_late_line_is_what_it_was_when_calls_are_read_again_under_a_longer_lateness() -> None:
+    assert decided_with_a_longer_lateness(restarted=True) == decided_with_a_longer_lateness(restarted=False)
+
+
+def test_a_policy_is_known_as_long_as_panes_of_its_time_are_stored() -> None:
+    """They are from the beginning of an hour on, however short the windows are."""
+    before, after = policy_of("10m"), policy_of("10m", **{"with": {"short_call_s": 3.5}})
+    lines = [call(f"c{n}", n) for n in range(0, 60, 5)]
+    stored: dict[str, bytes] = {}
+    partition = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=1)
+    for policy, minutes in ((after, 20), (before, 40)):
+        assert partition.switch(to_plain(policy), policy.sha256, T + minutes * MINUTE, "", "", 0) is None
+    decided = 0
+    for stop in range(1, len(lines) + 1):
+        start = partition.sources.offsets[0]
+        partition.feed(0, rows_of(start, lines, list(range(len(lines))), start, stop, T + 300 * MINUTE))
+        partition.advance()
+        decided += len(partition.take().sink.enforcement)
+        store(partition, stored)
+        partition = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=1)
+        partition.restore(stored)
+    assert decided == 9, "all that the lateness allows"
+
+
+def test_a_policy_by_which_calls_were_found_late_is_not_withdrawn() -> None:
+    """Its lateness is another: the late line has gone by it, though nothing has been judged under it."""
+    before, after = policy_of("60m"), policy_of("1m")
+    lines = [call("a", -20), call("b", 65), call("late", -1), call("c", 70), call("d", 200)]
+    partition = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=2)
+    assert partition.switch(to_plain(after), after.sha256, T, "", "", 0) is None
+    partition.feed(0, rows_of(0, lines, list(range(len(lines))), 0, 1, T + 300 * MINUTE))
+    assert partition.withdraw([before.sha256], "", "", 0) is not None, "it is in force"
+    partition.feed(0, rows_of(1, lines, list(range(len(lines))), 1, 3, T + 300 * MINUTE))
+    assert len(partition.take().late) == 1
+    assert partition.watermark_ms == 0, "the other source has no clock yet"
+    wrong = partition.withdraw([after.sha256], "", "", 0)
+    assert wrong is not None
+    assert wrong.startswith("what has been judged or found late already is under it: ")
+    assert [version.policy.sha256 for version in partition.versions] == [before.sha256, after.sha256]
+
+
+def test_what_is_noted_again_to_a_state_that_knows_more_changes_nothing() -> None:
+    """An audit tells a state that was exported all that was ever noted, also what led to it."""
+    first, *others = [policy_of("10m", above=n) for n in range(4)]
+    partition = StreamTask(first, live=DecidingSettings(max_ahead_ms=0), sources=1)
+    notes: list[Any] = []
+    stored: list[dict[str, bytes]] = []
+    lines = [call(f"c{n}", n) for n in range(0, 200, 5)]
+    kept: dict[str, bytes] = {}
+
+    def keep() -> None:
+        partition.advance()
+        notes.extend(note for of, note in partition.take().notes if of is None)
+        store(partition, kept)
+        stored.append(dict(kept))
+
+    def read(minutes: int) -> None:
+        nonlocal partition
+        stop = minutes // 5 + 1
+        while partition.sources.offsets[0] < stop:
+            start = partition.sources.offsets[0]
+            partition.feed(0, rows_of(start, lines, list(range(len(lines))), start, stop, T + 300 * MINUTE))
+            partition.advance()
+            if partition.switching:
+                keep()
+                partition = StreamTask(first, live=DecidingSettings(max_ahead_ms=0), sources=1)
+                partition.restore(kept)
+        keep()
+
+    def switch(number: int, minutes: int) -> None:
+        policy = others[number]
+        assert partition.switch(to_plain(policy), policy.sha256, T + minutes * MINUTE, "", "", 0) is None
+        keep()
+
+    def withdraw(number: int) -> None:
+        assert partition.withdraw([others[number].sha256], "", "", 0) is None
+        keep()
+
+    read(5)
+    switch(0, 60)
+    withdraw(0)
+    switch(1, 30)  # before that which was withdrawn
+    switch(0, 60)  # and that once more, after another
+    switch(2, 90)
+    withdraw(0)
+    read(50)
+    switch(0, 120)
+    withdraw(2)
+    switch(2, 120 + 5)
+    read(195)
+    course = [(0, first), (30, others[1]), (120, others[0]), (125, others[2])]
+    wanted = [(T + minutes * MINUTE if minutes else 0, policy.sha256) for minutes, policy in course]
+    assert len(stored) > 12
+    for records in stored:
+        again = StreamTask(first, live=DecidingSettings(max_ahead_ms=0), sources=1, replaying=True)
+        again.restore(records)
+        again.recall(None, notes)
+        found = [(version.from_ms, version.policy.sha256) for version in again.versions]
+        assert found == wanted[-len(found) :]

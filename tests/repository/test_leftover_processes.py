@@ -1,0 +1,71 @@
+"""A run of the tests must not depend on how it was started, and must not leave processes behind."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+INTERRUPTED = """
+import signal, subprocess, sys
+
+def test_an_interrupted_command_ends():
+    command = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as started:
+        try:
+            started.stdout.readline()
+            started.send_signal(signal.SIGINT)
+            assert started.wait(30) != 0
+        finally:
+            started.kill()
+"""
+LEAVING = """
+import subprocess, sys
+from pathlib import Path
+
+def test_that_forgets_its_process(tmp_path):
+    forgotten = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], cwd=tmp_path)
+    forgotten.returncode = 0  # or Python itself would warn of it
+    (Path(__file__).parent / "started").write_text(str(forgotten.pid))
+"""
+
+
+def run(folder: Path, suite: str, *options: str) -> tuple[int, str]:
+    """The exit status and the output of a run of this suite, started with SIGINT ignored as by `nohup ... &`."""
+    for name in ("conftest.py", "leftover_processes.py"):
+        (folder / name).write_text((Path(__file__).parents[1] / name).read_text())
+    (folder / "test_suite.py").write_text(suite)
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-s", *options, str(folder)],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+    finally:
+        signal.signal(signal.SIGINT, former)
+    return done.returncode, done.stdout
+
+
+def test_a_run_in_the_background_can_interrupt_what_it_starts(tmp_path: Path) -> None:
+    status, output = run(tmp_path, INTERRUPTED)
+    assert status == 0, output
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at processes through /proc")
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["one process", "side by side"])
+def test_a_run_that_leaves_a_process_behind_fails_names_it_and_ends_it(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    status, output = run(tmp_path, LEAVING, *options)
+    pid = int((tmp_path / "started").read_text())
+    assert status == 1
+    assert f"left running by a test: {pid}: " in output
+    assert "test_that_forgets_its_proces" in output
+    status_file = Path(f"/proc/{pid}/status")
+    assert not status_file.exists() or "State:\tZ" in status_file.read_text()  # nobody may reap it here

@@ -1,0 +1,63 @@
+"""Where services are required, a test that skips itself for want of one must not pass unseen."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SUITE = """
+import pytest
+
+@pytest.mark.services
+def test_with_a_service():
+    pytest.skip("no broker here")
+
+@pytest.mark.services
+@pytest.mark.skipif(True, reason="no database here")
+def test_with_another():
+    pass
+
+@pytest.fixture
+def kafka():
+    pytest.skip("no node here")
+
+@pytest.fixture
+def platform(kafka):
+    pass
+
+@pytest.mark.soak
+def test_for_long(platform):
+    pass
+
+@pytest.mark.soak
+def test_for_long_without_a_service():
+    pytest.skip("no data here")
+
+def test_without_a_service():
+    pytest.skip("other reasons")
+"""
+
+
+@pytest.mark.parametrize(
+    ("required", "status", "closing"), [("1", 1, "1 failed, 2 skipped, 2 errors"), ("", 0, "5 skipped")]
+)
+def test_a_skipped_service_test_fails_exactly_where_services_are_required(
+    tmp_path: Path, required: str, status: int, closing: str
+) -> None:
+    for name in ("conftest.py", "leftover_processes.py"):
+        (tmp_path / name).write_text((Path(__file__).parents[1] / name).read_text())
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    services: x\n    soak: x\n")
+    (tmp_path / "test_suite.py").write_text(SUITE)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)],
+        env=os.environ | {"CALLWARDEN_REQUIRE_SERVICES": required},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status, done.stdout
+    assert closing in done.stdout
+    assert ("no broker here" in done.stdout) is bool(required)

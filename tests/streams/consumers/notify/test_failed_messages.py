@@ -1,0 +1,99 @@
+"""What a receiver refused for good: it is known which, and told again once somebody says so, unless it is over."""
+
+import pytest
+from notification_samples import decision
+from notifier_harness import BEGAN_MS, Ear, Notifier
+from sqlalchemy import Connection
+from test_notify_delivery import Manager
+
+from monitor.text.durations import HOUR, MINUTE
+from streams.consumers.database import Database
+from streams.consumers.notify import outbox
+from streams.consumers.notify.delivery import failed_messages as givenup
+
+
+async def listed(database: Database) -> list[tuple[str, str, bool]]:
+    """Channel, message and whether it is over."""
+    found = await database.run(givenup.given_up)
+    return [(one.channel, one.message.id, one.over) for one in found]
+
+
+async def tell_again(notifier: Notifier) -> int:
+    def work(connection: Connection) -> int:
+        return givenup.tell_again(connection, givenup.given_up(connection), notifier.now_ms)
+
+    return await notifier.database.run(work)
+
+
+async def give_up(notifier: Notifier) -> None:
+    for _ in range(14):  # one after the other of each tenant
+        await notifier.later(8 * MINUTE)
+
+
+async def test_what_was_given_up_is_told_again_once_it_is_said_so(database: Database) -> None:
+    ear, other = Ear("one"), Ear("other")
+    ear.refuses = {"decision:bad", "decision:worse"}
+    notifier = Notifier(database, ear, other)
+    await notifier.later()
+    await notifier.take(*(decision(name, "ban", BEGAN_MS, tenant=name) for name in ("bad", "good", "worse")))
+    await give_up(notifier)
+    assert await listed(database) == [("one", "decision:bad", False), ("one", "decision:worse", False)]
+    ear.refuses = {"decision:worse"}
+    assert await tell_again(notifier) == 2
+    await notifier.later()
+    assert [m.id for m in ear.heard] == ["decision:good", "decision:bad"]
+    # That is refused still has its five attempts again, and no others are told twice.
+    await give_up(notifier)
+    assert await listed(database) == [("one", "decision:worse", False)]
+    assert notifier.metric("callwarden_notify_given_up_total", channel="one") == 3
+    assert len(other.heard) == 3
+    ear.refuses = set()
+    assert await tell_again(notifier) == 1
+    assert await tell_again(notifier) == 0
+    await notifier.later()
+    assert [m.id for m in ear.heard] == ["decision:good", "decision:bad", "decision:worse"]
+    assert await listed(database) == []
+
+
+@pytest.mark.parametrize("decided", [False, True])
+async def test_what_went_on_then_and_is_over_is_not_told(database: Database, decided: bool) -> None:
+    ear, manager = Ear("one"), Manager(lambda: BEGAN_MS)
+    ear.refuses, manager.refuses = {"decision:d"}, {"acme"}
+    notifier = Notifier(database, ear, manager)
+    await notifier.later()
+    await notifier.take(decision("d", "ban", BEGAN_MS, pending=True))
+    await give_up(notifier)
+    assert await database.run(outbox.standing) == [], "Alertmanager is reminded of what it refuses"
+    if decided:
+        await notifier.take(decision("e", "ban", notifier.now_ms, supersedes="d"))
+        await give_up(notifier)
+    ear.refuses, manager.refuses = set(), set()
+    given_up = await listed(database)
+    assert [one for one in given_up if one[1] == "decision:d"] == [
+        ("one", "decision:d", decided),
+        ("alertmanager", "decision:d", decided),
+    ]
+    await tell_again(notifier)
+    await notifier.later()
+    assert ("decision:d" in [m.id for m in ear.heard]) is not decided
+    assert len(await database.run(outbox.standing)) == (0 if decided else 1)
+    manager.posts.clear()
+    await notifier.later(HOUR)
+    assert ({"acme"} in manager.posts) is not decided
+
+
+async def test_the_end_of_what_has_begun_again_is_not_told(database: Database) -> None:
+    manager = Manager(lambda: BEGAN_MS)
+    notifier = Notifier(database, manager)
+    await notifier.later()
+    await notifier.take(decision("d", "ban", BEGAN_MS, pending=True))
+    await notifier.later()
+    manager.refuses = {"acme"}
+    await notifier.take(decision("r", "reversal", notifier.now_ms, reverses="d"))
+    await give_up(notifier)
+    manager.refuses = set()
+    ended = [one for one in await listed(database) if one[1] != "decision:r"]
+    assert [over for *_, over in ended] == [False]
+    await notifier.take(decision("d2", "ban", notifier.now_ms, pending=True))
+    await notifier.later()
+    assert [one for one in await listed(database) if one[1] != "decision:r"] == [(*ended[0][:2], True)]

@@ -1,0 +1,188 @@
+"""A message at which a receiver fails without saying why: it must not hold up the others, nor vanish."""
+
+import pytest
+from notification_samples import decision
+from notifier_harness import BEGAN_MS, Ear, Notifier
+from sqlalchemy import Connection, select
+from test_notify_delivery import Manager
+
+from monitor.text.durations import MINUTE
+from streams.consumers.database import Database
+from streams.consumers.notify import outbox
+from streams.consumers.notify.channels import DeliveryFailed
+from streams.consumers.notify.delivery import failed_messages as givenup
+from streams.consumers.notify.tables import OUTBOX
+
+
+def ban(name: str, tenant: str | None = None, kind: str = "ban") -> object:
+    return decision(name, kind, BEGAN_MS, tenant=tenant or name)
+
+
+async def seconds(notifier: Notifier, n: int, step_s: int = 1) -> None:
+    for _ in range(0, n, step_s):
+        await notifier.later(step_s * 1000)
+
+
+async def states(database: Database) -> dict[str, str]:
+    """How each message stands."""
+
+    def read(connection: Connection) -> dict[str, str]:
+        rows = connection.execute(select(OUTBOX.c.message_id, OUTBOX.c.state))
+        return {row.message_id: row.state for row in rows}
+
+    return await database.run(read)
+
+
+async def test_a_message_that_the_receiver_breaks_at_holds_no_other_tenant_up(database: Database) -> None:
+    ear = Ear("one")
+    ear.breaks = {"decision:bad"}
+    notifier = Notifier(database, ear)
+    await notifier.later()
+    await notifier.take(*(ban(name) for name in ("bad", "good", "fine")))
+    await seconds(notifier, 20)
+    assert [m.id for m in ear.heard] == ["decision:good", "decision:fine"]
+    queue = (await database.run(outbox.queues))["one"]
+    assert (queue.messages, queue.oldest_ms, queue.set_aside) == (1, None, 1)
+    notifier.telemetry.queues = {"one": queue}
+    assert notifier.metric("callwarden_notify_set_aside_messages", channel="one") == 1
+    assert notifier.metric("callwarden_notify_oldest_waiting_seconds", channel="one") == 0
+    for n in range(30):  # what comes later is not held up either
+        await notifier.take(ban(f"later{n}"))
+        await notifier.later(MINUTE)
+        assert ear.heard[-1].id == f"decision:later{n}"
+    assert (await states(database))["decision:bad"] == "given_up"
+    assert notifier.metric("callwarden_notify_given_up_total", channel="one") == 1
+    assert notifier.metric("callwarden_notify_failed_total", channel="one") == 9, "it is not tried less and less"
+    ear.breaks = set()
+    await database.run(lambda c: givenup.tell_again(c, givenup.given_up(c), notifier.now_ms))
+    await notifier.later()
+    assert ear.heard[-1].id == "decision:bad"
+
+
+async def test_later_messages_of_its_tenant_wait_for_the_one_that_is_set_aside(database: Database) -> None:
+    ear = Ear("one")
+    ear.breaks = {"decision:bad"}
+    notifier = Notifier(database, ear)
+    await notifier.later()
+    await notifier.take(ban("bad", "acme"), ban("good"), ban("second", "acme", "termination"))
+    await seconds(notifier, 20)
+    assert [m.id for m in ear.heard] == ["decision:good"]
+    ear.breaks = set()
+    await seconds(notifier, 60)
+    assert [m.id for m in ear.heard] == ["decision:good", "decision:bad", "decision:second"]
+
+
+async def test_where_the_receiver_is_down_all_wait_in_their_order_and_none_is_given_up(database: Database) -> None:
+    ear = Ear("one")
+    ear.failing = DeliveryFailed("it answers 500")
+    notifier = Notifier(database, ear)
+    await notifier.later()
+    names = [f"d{n}" for n in range(8)]
+    await notifier.take(*(ban(name) for name in names))
+    await seconds(notifier, 4 * 3600, 240)
+    assert ear.requests < 4 * 12 * 3 + 50, "it does not back off"
+    assert set((await states(database)).values()) == {"waiting"}
+    queue = (await database.run(outbox.queues))["one"]
+    assert (queue.messages, queue.set_aside) == (8, 0)
+    ear.failing = None
+    await seconds(notifier, 400, 10)
+    assert [m.id for m in ear.heard] == [f"decision:{name}" for name in names]
+
+
+@pytest.mark.parametrize("poisoned", [1, 5, 12])
+async def test_several_that_it_breaks_at_are_found_one_by_one(database: Database, poisoned: int) -> None:
+    ear = Ear("one")
+    ear.breaks = {f"decision:bad{n}" for n in range(poisoned)}
+    notifier = Notifier(database, ear)
+    await notifier.later()
+    await notifier.take(*(ban(f"bad{n}") for n in range(poisoned)))
+    await notifier.take(*(ban(f"good{n}") for n in range(10)))
+    await seconds(notifier, 600, 5)
+    assert [m.id for m in ear.heard] == [f"decision:good{n}" for n in range(10)]
+
+
+async def test_one_that_is_set_aside_is_not_given_up_because_the_receiver_is_down(database: Database) -> None:
+    ear = Ear("one")
+    ear.breaks = {"decision:bad"}
+    notifier = Notifier(database, ear)
+    await notifier.later()
+    await notifier.take(ban("bad"), ban("good"))
+    await seconds(notifier, 20)
+    ear.failing = DeliveryFailed("it answers 500")
+    await seconds(notifier, 4 * 3600, 240)
+    assert (await states(database))["decision:bad"] == "waiting"
+    ear.failing, ear.breaks = None, set()
+    await seconds(notifier, 600, 10)
+    assert [m.id for m in ear.heard] == ["decision:good", "decision:bad"]
+
+
+@pytest.mark.parametrize("every_s", [2, 30])
+async def test_what_is_known_of_a_message_survives_restarts(database: Database, every_s: int) -> None:
+    ear = Ear("one")
+    ear.breaks = {"decision:bad"}
+    notifier = Notifier(database, ear)
+    await notifier.later()
+    await notifier.take(ban("bad"), ban("good"))
+    for n in range(120):
+        await notifier.later(every_s * 1000)
+        notifier.restart()
+        if n % 10 == 0:
+            await notifier.take(ban(f"later{n}"))
+        if n > 10:
+            every_s = 30
+    assert len(ear.heard) == 13
+    assert ear.requests - len(ear.heard) <= 20, "it is tried again and again"
+    assert (await states(database))["decision:bad"] == "given_up"
+
+
+async def test_a_digest_that_it_breaks_at_is_sent_without_names(database: Database) -> None:
+    robot = Ear("robot", per_minute=2)
+    robot.breaks = {"decision:bad", "bad"}
+    notifier = Notifier(database, robot)
+    await notifier.later()
+    await notifier.take(*(ban(f"t{n}") for n in range(8)), ban("bad"), *(ban(f"u{n}") for n in range(30)))
+    await seconds(notifier, 400, 10)
+    (short,) = [m for m in robot.heard if m.what == "digest"]
+    assert (short.items, short.refs, short.severity) == ((), (), "critical")
+    assert len(robot.heard) == 5, "singles go on meanwhile"
+    assert await database.run(outbox.queues) == {}
+
+
+async def test_one_of_a_batch_that_it_breaks_at_is_found(database: Database) -> None:
+    ear = Ear("one")
+    ear.at_once, ear.breaks = 100, {"decision:d50"}
+    notifier = Notifier(database, ear)
+    await notifier.later()
+    await notifier.take(*(ban(f"d{n}") for n in range(120)))
+    await seconds(notifier, 60)
+    assert {m.id for m in ear.heard} == {f"decision:d{n}" for n in range(120) if n != 50}
+    assert ear.requests < 120
+
+
+async def test_a_standing_alert_that_alertmanager_breaks_at_ends_no_other(database: Database) -> None:
+    manager = Manager(lambda: BEGAN_MS)
+    notifier = Notifier(database, manager)
+    await notifier.later()
+    names = [f"t{n}" for n in range(8)]
+    await notifier.take(*(decision(f"d{n}", "ban", BEGAN_MS, tenant=n, pending=True) for n in names))
+    await notifier.later()
+    manager.breaks = {"t0", "t1", "t2", "t3"}
+    for _ in range(20):
+        manager.posts.clear()
+        await seconds(notifier, 120, 20)
+        assert set().union(*manager.posts) >= set(names) - manager.breaks, "the others ended"
+    assert len(await database.run(outbox.standing)) == 4, "it is refused for ever"
+
+
+async def test_reminders_that_fail_hold_no_message_up(database: Database) -> None:
+    manager = Manager(lambda: BEGAN_MS)
+    notifier = Notifier(database, manager)
+    await notifier.later()
+    await notifier.take(decision("d", "ban", BEGAN_MS, tenant="acme", pending=True))
+    await notifier.later()
+    manager.breaks = {"acme"}
+    await seconds(notifier, 600, 10)
+    manager.posts.clear()
+    await notifier.take(ban("other"))
+    await seconds(notifier, 10)
+    assert {"other"} in manager.posts

@@ -1,0 +1,315 @@
+"""Replay from topics judges what the logs hold exactly as a replay of files does, and as the workers' notes say."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from monitor.core.threshold_distance import DistanceOptions
+from monitor.decoding.input_topics import CARRIES, INPUTS
+from monitor.partition.checkpoint import DecidingSettings
+from monitor.partition.journal import ClockAdvance, MaxAheadChange, Note, SkippedRecord
+from monitor.partition.key_check import partition_of
+from monitor.policy.load import loads
+from monitor.policy.model import Policy
+from monitor.replay.outcome import Outcome
+from monitor.replay.run import ReplayOptions, replay
+from oracle.scenario_generator import scenario
+from schemas import codec
+from streams.kafka.api import TP, FetchedBatch, PermanentError
+from streams.kafka.topic_names import TopicNames
+from streams.ops.topic_replay import TopicReplayOptions, replay_topics
+from streams.topics.transaction_records import encode_note
+
+NAMES = TopicNames()
+T0 = 1_772_409_600_000  # 2026-03-02T00:00:00Z
+MINUTE = 60_000
+TOPIC_OF = {str(kind.__struct_config__.tag): topic for topic, kinds in CARRIES.items() for kind in kinds}
+RULE = {
+    "id": "many-calls",
+    "behaviour": "blind_calling",
+    "metric": "attempts",
+    "above": 2,
+    "window": "5m",
+    "step": "5m",
+}
+
+
+def policy_of(mode: str) -> Policy:
+    rule = RULE | {"mode": mode}
+    made = {"id": "p", "version": "1", "extends": "none", "defaults": {"lateness": "10m"}, "rules": [rule]}
+    return loads(json.dumps(made), "policy.json")
+
+
+POLICY = policy_of("enforce")
+
+
+class Log:
+    """One partition: records by offset, which need not be dense."""
+
+    def __init__(self) -> None:
+        self.start = 0
+        self.end = 0
+        self.records: list[tuple[int, int, bytes | None, bytes | None]] = []
+
+    def append(self, key: bytes | None, value: bytes | None, timestamp_ms: int) -> None:
+        self.records.append((self.end, timestamp_ms, key, value))
+        self.end += 1
+
+
+class Logs:
+    """What a replay asks of `streams.kafka.api.Cluster`: pieces are cut differently each time, some are empty."""
+
+    def __init__(self, topics: dict[str, int], seed: int) -> None:
+        self.topics = topics
+        self.logs = {TP(topic, n): Log() for topic, count in topics.items() for n in range(count)}
+        self._rng = random.Random(seed)
+
+    async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
+        return {topic: self.topics[topic] for topic in topics if topic in self.topics}
+
+    async def starts(self, tps: Sequence[TP]) -> dict[TP, int]:
+        return {tp: self.logs[tp].start for tp in tps}
+
+    async def ends(self, tps: Sequence[TP]) -> dict[TP, int]:
+        return {tp: self.logs[tp].end for tp in tps}
+
+    async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
+        while start < stop:
+            after = min(start + self._rng.choice((1, 2, 7, 60)), stop)
+            found = [record for record in self.logs[tp].records if start <= record[0] < after]
+            offsets, timestamps = np.array([one[:2] for one in found], np.int64).reshape(-1, 2).T
+            if found or after < stop:  # a cluster need not say that nothing more comes
+                yield FetchedBatch(
+                    start, after, offsets, timestamps, [one[2] for one in found], [one[3] for one in found]
+                )
+            start = after
+
+
+class Topics:
+    """The topics of `count` partitions."""
+
+    def __init__(self, count: int, seed: int = 0, without: Sequence[str] = ()) -> None:
+        self.count = count
+        names = [*NAMES.inputs, NAMES.output("clock")]
+        self.cluster = Logs({name: count for name in names if name not in without}, seed)
+        self.warnings: list[str] = []
+
+    def log(self, topic: str, number: int) -> Log:
+        return self.cluster.logs[TP(NAMES.input_prefix + topic, number)]
+
+    def call(self, call_id: str, end_ms: int, ahead_ms: int = 0) -> bytes:
+        """A call of the tenant acme, at the place where it belongs; its bytes."""
+        value = call(call_id, end_ms)
+        self.log("cdr", partition_of(b"acme", self.count, "murmur2")).append(b"acme", value, end_ms - ahead_ms)
+        return value
+
+    def note(self, number: int, source: str, note: Note) -> None:
+        self.log("clock", number).append(b"0", encode_note(INPUTS.index(source), note), T0)
+
+    def replay(self, policy: Policy = POLICY, **options: Any) -> Outcome:
+        cluster: Any = self.cluster
+        return asyncio.run(
+            replay_topics(cluster, NAMES, policy, TopicReplayOptions(**options), warn=self.warnings.append)
+        )
+
+
+def call(call_id: str, end_ms: int) -> bytes:
+    record = {
+        "type": "cdr",
+        "call_id": call_id,
+        "tenant_id": "acme",
+        "direction": "outbound",
+        "caller": "+8619000000001",
+        "callee": "+8613800000001",
+        "start_ms": end_ms,
+        "end_ms": end_ms,
+        "outcome": "no_answer",
+    }
+    return json.dumps(record).encode()
+
+
+def dealt(line: bytes, count: int, rng: random.Random) -> tuple[str, int, bytes | None]:
+    """The topic, partition and key of a line; one that is no record may lie anywhere."""
+    try:
+        record = codec.decode(line)
+    except codec.DECODE_ERRORS:
+        return rng.choice(INPUTS), rng.randrange(count), rng.choice((None, b"x"))
+    key = record.tenant_id.encode()
+    return TOPIC_OF[str(record.__struct_config__.tag)], partition_of(key, count, "murmur2"), key
+
+
+def told(outcome: Outcome, lines: dict[str, dict[int, int]] | None = None) -> dict[str, Any]:
+    """All of an outcome; with ``lines``, offsets of rejected rows become line numbers."""
+    summary = msgspec.to_builtins(outcome.summary)
+    del summary["not_after_ms"]
+    return {
+        "enforcement": [codec.encode(one) for one in outcome.enforcement],
+        "shadow": [codec.encode(one) for one in outcome.shadow],
+        "alerts": [codec.encode(one) for one in outcome.alerts],
+        "late": outcome.late,
+        "rejected": [
+            (Path(r.file).name, lines[r.file][r.line] if lines else r.line, r.reason, r.raw) for r in outcome.rejected
+        ],
+        "summary": summary,
+    }
+
+
+def seen(outcome: Outcome) -> list[tuple[str, str, float, str, int]]:
+    """How far everybody was from every threshold at the end."""
+    assert outcome.seen is not None
+    return [(near.tenant_id, near.rule.id, near.share, str(near.value), near.calls) for near in outcome.seen.near]
+
+
+@pytest.mark.parametrize("seed", range(36))
+def test_topics_are_judged_like_files_of_the_same_records(seed: int, tmp_path: Path) -> None:
+    print(f"seed {seed}")
+    made, rng = scenario(seed), random.Random(seed)
+    policy = loads(json.dumps(made.policy), "policy.json")
+    count = rng.choice((1, 3))
+    topics = Topics(count, seed)
+    files = {f"{topic}-{n}": list[bytes]() for topic in NAMES.inputs for n in range(count)}
+    line_at: dict[str, dict[int, int]] = {name: {} for name in files}
+    for text in (text for file in made.files for text in file):
+        line = text.encode("utf-8", "surrogatepass")
+        if not line.strip():
+            continue
+        topic, number, key = dealt(line, count, rng)
+        name = f"{NAMES.input_prefix}{topic}-{number}"
+        log = topics.log(topic, number)
+        log.end += rng.choice((0, 0, 0, 1, 100))  # what was aborted, and the ends of transactions
+        files[name].append(line)
+        line_at[name][log.end] = len(files[name])
+        log.append(key, line, made.not_after_ms)
+    for name, lines in files.items():
+        (tmp_path / name).write_bytes(b"".join(line + b"\n" for line in lines))
+    everybody = DistanceOptions(near=0.0, most=100_000)
+    expected = replay(
+        [tmp_path / name for name in files], policy, ReplayOptions(not_after_ms=made.not_after_ms, looking=everybody)
+    )
+    assert expected.summary.read > 0
+    judged = topics.replay(policy, live=DecidingSettings(max_ahead_ms=0), looking=everybody)
+    assert told(judged, line_at) == told(expected)
+    assert seen(judged) == seen(expected)
+
+
+def quiet(topics: Topics, clock_ms: int) -> None:
+    """All sources but the calls were silent, and their clocks went on."""
+    for source in INPUTS[1:]:
+        topics.note(0, source, ClockAdvance(0, clock_ms))
+
+
+def test_what_waits_for_a_silent_source_is_decided_when_the_logs_have_ended_alone() -> None:
+    topics = Topics(1)
+    for n in range(3):
+        topics.call(f"c{n}", T0 + n)
+    assert topics.replay(to_watermark=True).enforcement == []
+    (event,) = topics.replay().enforcement
+    assert event.data.decided_ms == T0 + 5 * MINUTE
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_noted_clocks_let_be_decided_what_the_workers_decided_and_no_more(seed: int) -> None:
+    topics = Topics(1, seed)
+    for n in range(3):
+        topics.call(f"c{n}", T0 + n)
+    topics.log("cdr", 0).end += 1  # the end of a transaction
+    topics.note(0, "cdr", ClockAdvance(4, T0 + 60 * MINUTE))
+    quiet(topics, T0 + 15 * MINUTE - 1)
+    assert topics.replay(to_watermark=True).enforcement == []
+    quiet(topics, T0 + 15 * MINUTE)
+    (event,) = topics.replay(to_watermark=True).enforcement
+    assert event.data.decided_ms == T0 + 5 * MINUTE
+
+
+def test_a_call_is_late_after_a_noted_move_of_its_source() -> None:
+    topics = Topics(1)
+    topics.call("c1", T0)
+    late = topics.call("c2", T0 + 1)
+    topics.note(0, "cdr", ClockAdvance(1, T0 + 11 * MINUTE))
+    outcome = topics.replay()
+    assert outcome.late == [late]
+    assert outcome.summary.last_event_ms == T0 + 1, "a move is no event"
+
+
+def test_windows_are_judged_after_the_last_event_of_all_partitions() -> None:
+    topics = Topics(2)
+    home = partition_of(b"acme", 2, "murmur2")
+    for n in range(3):
+        topics.call(f"c{n}", T0 + n)
+    other = next(name for name in ("t0", "t1", "t2", "t3") if partition_of(name.encode(), 2, "murmur2") != home)
+    end_ms = T0 + 30 * 24 * 60 * MINUTE
+    value = call("far", end_ms).replace(b'"acme"', f'"{other}"'.encode())
+    topics.log("cdr", 1 - home).append(other.encode(), value, end_ms)
+    kinds = [event.data.kind for event in topics.replay(policy_of("review")).enforcement]
+    assert kinds == ["warning", "lapse"], "the lapse is before the other partition's last event"
+
+
+def test_a_skipped_record_is_rejected_with_the_operators_reason() -> None:
+    topics = Topics(1)
+    topics.call("c0", T0)
+    skipped = topics.call("c1", T0 + 1)
+    topics.note(0, "cdr", SkippedRecord(1, "it stops the worker"))
+    outcome = topics.replay()
+    (rejected,) = outcome.rejected
+    assert (rejected.file, rejected.line, rejected.raw) == ("callwarden.cdr-0", 1, skipped)
+    assert rejected.reason == "skipped: it stops the worker"
+    assert (outcome.summary.read, outcome.summary.accepted, outcome.summary.rejected) == (2, 1, 1)
+
+
+def test_how_far_a_record_may_be_ahead_is_what_was_noted_at_its_offset() -> None:
+    topics = Topics(1)
+    for n in range(3):
+        topics.call(f"c{n}", T0 + n, ahead_ms=MINUTE)
+    topics.note(0, "cdr", MaxAheadChange(0, 2 * MINUTE))
+    topics.note(0, "cdr", MaxAheadChange(2, MINUTE - 1))
+    outcome = topics.replay(live=DecidingSettings(max_ahead_ms=0))
+    assert [(r.line, r.reason.split(":")[0]) for r in outcome.rejected] == [(2, "future_event")]
+
+
+def test_a_record_under_another_tenants_key_is_rejected() -> None:
+    topics = Topics(1)
+    topics.log("cdr", 0).append(b"other", call("c0", T0), T0)
+    topics.log("cdr", 0).append(b"acme", None, T0)
+    topics.log("reviews", 0).append(b"acme", call("c0", T0), T0)
+    reasons = {(r.file, r.line): r.reason.split(":")[0] for r in topics.replay().rejected}
+    assert reasons[("callwarden.cdr-0", 0)] == "wrong_key"
+    assert reasons[("callwarden.reviews-0", 0)] == "wrong_topic"
+    assert len(reasons) == 3
+
+
+def test_records_that_have_been_deleted_are_told_of() -> None:
+    topics = Topics(1)
+    topics.call("c0", T0)
+    topics.call("c1", T0 + 1)
+    topics.log("cdr", 0).start = 1
+    assert topics.replay().summary.read == 1
+    assert topics.warnings == ["callwarden.cdr-0 begins at offset 1: what was before it is gone, and is not judged"]
+
+
+def test_a_missing_topic_is_named() -> None:
+    with pytest.raises(
+        PermanentError, match=r"there is no topic callwarden\.clock; `callwarden topics create` creates it"
+    ):
+        Topics(1, without=["callwarden.clock"]).replay()
+
+
+def test_topics_that_do_not_fit_together_are_refused() -> None:
+    topics = Topics(2)
+    topics.cluster.topics["callwarden.reviews"] = 1
+    with pytest.raises(PermanentError, match=r"same number of partitions.*callwarden\.reviews has 1"):
+        topics.replay()
+
+
+def test_what_lies_in_partitions_that_an_input_was_given_is_not_judged_without_a_word() -> None:
+    topics = Topics(2)
+    topics.cluster.topics["callwarden.reviews"] = 3
+    topics.replay()
+    (said,) = topics.warnings
+    assert said.startswith("callwarden.reviews has 3 partitions, 2 are judged")

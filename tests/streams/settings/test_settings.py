@@ -1,0 +1,456 @@
+"""Settings are read from the environment, the command line stands above it, and all faults are told at once."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from streams.cli.settings_table import markdown, rows
+from streams.settings.load import NOT_SETTINGS, Settings, SettingsError, load, read, variable
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith("CALLWARDEN"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    class Environment(dict[str, str]):
+        def __setitem__(self, name: str, value: str) -> None:
+            monkeypatch.setenv(f"CALLWARDEN_{name}", value)
+
+    return Environment()
+
+
+def faults(options: Mapping[str, object] | None = None) -> list[str]:
+    with pytest.raises(SettingsError) as wrong:
+        load(options)
+    return list(wrong.value.faults)
+
+
+def test_without_any_setting_a_broker_on_this_machine_is_used() -> None:
+    settings = load()
+    assert settings.bootstrap_servers == "127.0.0.1:9092"
+    assert (settings.application_id, settings.input_prefix, settings.output_prefix) == (
+        "callwarden",
+        "callwarden.",
+        "callwarden.",
+    )
+    assert (settings.session_timeout_ms, settings.heartbeat_ms) == (10_000, 500)
+    assert (settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms) == (30_000, 300_000, 14_400_000)
+    assert settings.partitioner == "murmur2"
+    assert settings.secret() == b""
+    assert settings.ssl_context() is None
+
+
+def test_the_heartbeat_alone_may_be_given_in_milliseconds(given: dict[str, str]) -> None:
+    given["HEARTBEAT"] = "250ms"
+    assert load().heartbeat_ms == 250
+    given["HEARTBEAT"], given["IDLE_AFTER"] = "99ms", "30000ms"
+    assert faults({}) == [
+        "CALLWARDEN_HEARTBEAT: `99ms` is not allowed; expected 100ms to 10m",
+        "CALLWARDEN_IDLE_AFTER: `30000ms` is no duration: a whole number and s, m, h or d, like `90s`, `5m`, `24h`, "
+        "`30d`",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "application_id"),
+    [
+        ("callwarden.", "callwarden"),
+        ("callwarden-canary.", "callwarden-canary"),
+        ("site1", "site1"),
+        ("", "callwarden"),
+    ],
+)
+def test_who_puts_out_elsewhere_is_somebody_else(given: dict[str, str], prefix: str, application_id: str) -> None:
+    assert load({"output_prefix": prefix}).application_id == application_id
+    given["OUTPUT_PREFIX"] = prefix
+    given["APPLICATION_ID"] = "own"
+    assert load().application_id == "own"
+
+
+def test_a_time_is_read_with_its_zone_and_shown_as_it_is_meant(given: dict[str, str]) -> None:
+    given["ENFORCE_FROM"] = "2026-12-01T08:00:00+08:00"
+    settings, read_from = read()
+    assert settings.enforce_from_ms == 1_796_083_200_000
+    (row,) = [row for row in rows(settings, read_from) if row.name == "CALLWARDEN_ENFORCE_FROM"]
+    assert (row.value, row.source) == ("2026-12-01T00:00:00.000Z", "environment")
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("2026-12-01T08:00:00", "expected a time zone, such as 2026-12-01T08:00:00Z"),
+        ("tomorrow", "expected RFC 3339"),
+        ("1796083200", "expected a time in the years 1990 to 2099"),
+    ],
+)
+def test_another_time_is_no_time(given: dict[str, str], text: str, wrong: str) -> None:
+    given["ENFORCE_FROM"] = text
+    (fault,) = faults()
+    assert fault.startswith(f"CALLWARDEN_ENFORCE_FROM: `{text}` is")
+    assert wrong in fault
+
+
+def test_the_environment_is_read_and_the_command_line_stands_above_it(given: dict[str, str]) -> None:
+    given["BOOTSTRAP_SERVERS"] = "kafka-1:9092, [::1]:9093"
+    given["IDLE_AFTER"] = "90s"
+    given["OUTAGE_GRACE"] = "2h"
+    given["SECURITY"] = "plaintext"
+    given["PARTITIONS"] = ""
+    settings = load({"idle_after_ms": "5m", "outage_grace_ms": None})
+    assert settings.bootstrap_servers == "kafka-1:9092,[::1]:9093"
+    assert settings.idle_after_ms == 300_000
+    assert settings.outage_grace_ms == 7_200_000
+    assert settings.security == "PLAINTEXT"
+    assert settings.partitions == 8
+
+
+def test_other_peoples_variables_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere")
+    monkeypatch.setenv("PARTITIONS", "none")
+    monkeypatch.setenv("POLICY", "none")
+    assert load().partitions == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("CALLWARDEN_BOOTSTRAP", "CALLWARDEN_BOOTSTRAP_SERVERS"),
+        ("CALLWARDEN_SECURITY_PROTOCOL", "CALLWARDEN_SECURITY"),
+        ("CALLWARDENPOLICY", "CALLWARDEN_POLICY"),
+        ("CALLWARDEN_IDLE_AFTER_MS", "CALLWARDEN_IDLE_AFTER"),
+        ("callwarden_sasl_username", "CALLWARDEN_SASL_USER"),
+        ("CALLWARDEN_PORT", "CALLWARDEN_WEB_PORT"),
+        ("CALLWARDEN_BROKERS", "one that docs/reference/settings.md lists"),
+        ("CALLWARDEN_LATENESS", "one that docs/reference/settings.md lists"),
+        ("CALLWARDEN_GROUP_ID", "one that docs/reference/settings.md lists"),
+    ],
+)
+def test_no_name_that_nobody_reads_is_passed_over(monkeypatch: pytest.MonkeyPatch, name: str, right: str) -> None:
+    monkeypatch.setenv(name, "kafka:9092")
+    assert faults() == [f"{name}: unknown; expected {right}"]
+
+
+def test_variables_that_are_no_settings_are_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_elsewhere = {"CALLWARDEN_PSEUDONYM_KEY", "CALLWARDEN_REQUIRE_SERVICES"}
+    assert read_elsewhere < NOT_SETTINGS
+    for name in NOT_SETTINGS:
+        monkeypatch.setenv(name, "1")
+    # Of services called `callwarden` and `callwarden-web`, in the words of Kubernetes.
+    monkeypatch.setenv("CALLWARDEN_SERVICE_HOST", "10.0.0.7")
+    monkeypatch.setenv("CALLWARDEN_SERVICE_PORT_METRICS", "6066")
+    monkeypatch.setenv("CALLWARDEN_PORT", "tcp://10.0.0.7:6066")
+    monkeypatch.setenv("CALLWARDEN_WEB_PORT_6066_TCP_ADDR", "10.0.0.7")
+    load()
+
+
+def test_all_faults_come_at_once_each_with_what_would_be_right(given: dict[str, str]) -> None:
+    given["BOOTSTRAP_SERVERS"] = "kafka"
+    given["SECURITY"] = "sasl_ssl"
+    given["SASL_PASWORD"] = "secret"
+    given["SESSION_TIMEOUT"] = "6s"
+    given["HEARTBEAT"] = "3s"
+    given["POLICY"] = "/no/policy.yaml"
+    given["IDLE_AFTER"] = "30"
+    given["PARTITIONS"] = "0"
+    assert faults({"outage_grace_ms": "4", "bootstrap_servers": None, "web_port": "http"}) == [
+        "CALLWARDEN_SASL_PASWORD: unknown; expected CALLWARDEN_SASL_PASSWORD",
+        "CALLWARDEN_BOOTSTRAP_SERVERS: `kafka` is not a server; expected HOST:PORT, several separated by commas",
+        "CALLWARDEN_SASL_USER: absent; SASL_SSL needs CALLWARDEN_SASL_USER and CALLWARDEN_SASL_PASSWORD",
+        "CALLWARDEN_SASL_PASSWORD: absent; SASL_SSL needs CALLWARDEN_SASL_USER and CALLWARDEN_SASL_PASSWORD",
+        "CALLWARDEN_HEARTBEAT: `3s` is more than a third of the session timeout (6s): one lost heartbeat would end "
+        "the session; expected at most 2s",
+        "CALLWARDEN_POLICY: `/no/policy.yaml` is not an existing file; expected the path of a file",
+        "CALLWARDEN_IDLE_AFTER: `30` is no duration: a whole number and s, m, h or d, like `90s`, `5m`, `24h`, "
+        "`30d`; did you mean `30s`?",
+        "--outage-grace: `4` is no duration: a whole number and s, m, h or d, like `90s`, `5m`, `24h`, `30d`; did "
+        "you mean `4s`?",
+        "--port: `http` is not allowed; expected a whole number from 1 to 65535",
+        "CALLWARDEN_PARTITIONS: `0` is not allowed; expected a whole number from 1 to 10000",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("BOOTSTRAP_SERVERS", "kafka:0", "`kafka:0` is not a server"),
+        ("BOOTSTRAP_SERVERS", "kafka:9092,,", "`` is not a server"),
+        ("BOOTSTRAP_SERVERS", "SSL://kafka:9092", "expected HOST:PORT"),
+        ("SECURITY", "TLS", "expected one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
+        ("SASL_MECHANISM", "GSSAPI", "expected one of SCRAM-SHA-512, SCRAM-SHA-256, PLAIN"),
+        ("PARTITIONER", "random", "expected one of murmur2, crc32"),
+        ("APPLICATION_ID", "call warden", "`call warden` is not a Kafka name"),
+        ("APPLICATION_ID", "", None),
+        ("OUTPUT_PREFIX", "calls/", "`calls/` cannot begin a topic's name"),
+        ("OUTPUT_PREFIX", "x" * 240, "cannot begin a topic's name; expected at most 238"),
+        ("SESSION_TIMEOUT", "5s", "`5s` is not allowed; expected 6s to 30m"),
+        ("SSL_CA_FILE", "/no/ca.pem", "not an existing file"),
+        ("INPUT_RETENTION", "10m", "`10m` is not allowed; expected 1h to 36500d"),
+        ("REPLICATION_FACTOR", "-1", "expected a whole number from 1 to 100"),
+    ],
+)
+def test_each_mistake_is_named(given: dict[str, str], name: str, value: str, says: str | None) -> None:
+    given[name] = value
+    if says is None:
+        load()  # empty is not given
+        return
+    (fault,) = faults()
+    assert fault.startswith(f"CALLWARDEN_{name}: ")
+    assert says in fault
+
+
+def test_certificates_need_tls_and_a_key_its_certificate(given: dict[str, str], tmp_path: Path) -> None:
+    there = tmp_path / "there.pem"
+    there.write_text("no certificate")
+    given["SSL_CA_FILE"] = str(there)
+    assert faults() == [
+        "CALLWARDEN_SSL_CA_FILE: PLAINTEXT uses no certificates; expected CALLWARDEN_SECURITY=SSL or SASL_SSL"
+    ]
+    given["SECURITY"] = "SSL"
+    (fault,) = faults()
+    assert "not all can be read" in fault
+    assert "files in PEM" in fault
+    given["SSL_KEY_FILE"] = str(there)
+    assert faults() == ["CALLWARDEN_SSL_KEY_FILE: a key needs its certificate; expected CALLWARDEN_SSL_CERT_FILE, too"]
+
+
+def test_a_key_that_is_not_the_certificates_is_a_fault(given: dict[str, str], tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-days", "1"),
+                *("-keyout", tmp_path / f"{name}.key", "-out", tmp_path / f"{name}.pem"),
+            ],
+            check=True,
+            capture_output=True,
+        )
+    given["SECURITY"] = "SSL"
+    given["SSL_CERT_FILE"] = str(tmp_path / "one.pem")
+    given["SSL_KEY_FILE"] = str(tmp_path / "two.key")
+    (fault,) = faults()
+    assert "the key with its own certificate" in fault
+    given["SSL_KEY_FILE"] = str(tmp_path / "one.key")
+    assert load().ssl_context() is not None
+
+
+def test_secrets_are_not_shown(given: dict[str, str]) -> None:
+    given["SECURITY"] = "SASL_SSL"
+    given["SASL_USER"] = "warden"
+    given["SASL_PASSWORD"] = "hunter2"
+    assert "hunter2" not in repr(load())
+    assert "hunter2" not in str(load())
+    given["SASL_USER"] = ""
+    assert "hunter2" not in "".join(faults())
+
+
+def test_the_secret_salt_is_what_the_key_file_holds(given: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b" salt \n")
+    given["KEY_FILE"] = str(tmp_path / "key")
+    assert load().secret() == b"salt"
+
+
+def test_settings_are_frozen_and_every_one_has_a_variable() -> None:
+    settings = load()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.partitions = 9
+    names = [variable(field) for field in Settings.model_fields]
+    assert len(set(names)) == len(names)
+    assert all(name.startswith("CALLWARDEN_") and not name.endswith("_MS") for name in names)
+
+
+def test_what_the_tests_read_of_the_environment_does_not_keep_a_worker_from_starting() -> None:
+    """The workers that they start see it, too."""
+    files = (Path(__file__).parents[2]).rglob("*.py")
+    read = {name for path in files for name in re.findall(r"CALLWARDEN_TEST_[A-Z_]+", path.read_text("utf-8"))}
+    assert len(read) > 2
+    assert read <= NOT_SETTINGS
+
+
+# A file -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def written(given: dict[str, str], tmp_path: Path) -> Callable[[str], str]:
+    def write(text: str) -> str:
+        path = tmp_path / "settings.yaml"
+        path.write_text(text, "utf-8")
+        given["SETTINGS"] = str(path)
+        return str(path)
+
+    return write
+
+
+def test_the_file_stands_below_the_environment_and_that_below_the_command_line(
+    written: Callable[[str], str], given: dict[str, str]
+) -> None:
+    path = written("# ours\nidle_after: 90s\nmax_ahead: 6m\noutage_grace: 2h\nmetrics_near: 0.5\nsasl_user:\n")
+    given["MAX_AHEAD"], given["OUTAGE_GRACE"] = "7m", "3h"
+    settings, found = read({"outage_grace_ms": "1h", "idle_after_ms": None})
+    assert (settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms) == (90_000, 420_000, 3_600_000)
+    assert (settings.metrics_near, settings.sasl_user) == (0.5, None)
+    wanted = {"idle_after_ms": f"{path}:2:13", "max_ahead_ms": "environment", "outage_grace_ms": "--outage-grace"}
+    assert {name: found.source(name) for name in wanted} == wanted
+    assert found.source("sasl_user") == found.source("partitions") == "default"
+
+
+def test_a_file_of_that_name_in_the_working_directory_is_read_if_no_other_is_named(
+    given: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load().idle_after_ms == 30_000
+    (tmp_path / "callwarden.yaml").write_text("idle_after: 40s\n")
+    settings, sources = read()
+    assert (settings.idle_after_ms, sources.source("idle_after_ms")) == (40_000, "callwarden.yaml:1:13")
+    (tmp_path / "other.yaml").write_text("idle_after: 50s\n")
+    given["SETTINGS"] = "other.yaml"
+    assert load().idle_after_ms == 50_000
+    given["SETTINGS"] = "/dev/null"
+    assert load().idle_after_ms == 30_000
+    given["SETTINGS"] = ""
+    (tmp_path / "callwarden.yaml").write_text("idle_after: soon\nidle_aftr: 1s\n")
+    assert [fault.partition(": ")[0] for fault in faults()] == ["callwarden.yaml:2:1", "callwarden.yaml:1:13"]
+    (tmp_path / "callwarden.yaml").unlink()
+    (tmp_path / "callwarden.yaml").mkdir()
+    [fault] = faults()
+    assert fault.startswith("callwarden.yaml: cannot be read (Is a directory)")
+
+
+def test_an_empty_file_gives_nothing(written: Callable[[str], str]) -> None:
+    written("# nothing yet\n\n")
+    assert load() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("idle_aftr: 90s", "1:1: idle_aftr: unknown; expected idle_after"),
+        ("CALLWARDEN_IDLE_AFTER: 90s", "1:1: CALLWARDEN_IDLE_AFTER: unknown; expected idle_after"),
+        ("lateness: 90s", "1:1: lateness: unknown; expected one that docs/reference/settings.md lists"),
+        ("web_port: 1\nidle_after: 30", "2:13: idle_after: `30` is no duration"),
+        ("partitions: [8]", "1:13: partitions: a list or a mapping; expected one value"),
+        ("partitions: true", "1:13: partitions: `true` is not allowed; expected a whole number from 1 to 10000"),
+        ("- partitions", "1:1: no settings; expected lines `name: value`"),
+        ("policy: a\npolicy: b", "2:1: "),
+        ("policy: [", "not YAML"),
+        ("a: 1\n---\nb: 2", "a second document"),
+    ],
+)
+def test_a_fault_of_the_file_is_told_with_line_and_column(written: Callable[[str], str], text: str, says: str) -> None:
+    path = written(text)
+    (fault,) = faults()
+    assert fault.startswith(f"{path}:")
+    assert says in fault
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "web_port: 1\nsecurity: SASL_SSL\nsasl_password: x",
+            ["2:11: sasl_user: absent; SASL_SSL needs CALLWARDEN_SASL_USER and CALLWARDEN_SASL_PASSWORD"],
+        ),
+        (
+            "notify_webhook_url: http://a/b",
+            ["1:21: notify_webhook_secret: absent; expected one: without it the receiver cannot"],
+        ),
+        ("security: SSL\nssl_ca_file: {pem}", ["2:14: ssl_ca_file: not all can be read"]),
+    ],
+)
+def test_what_the_file_does_not_say_is_told_by_the_line_that_asks_for_it(
+    written: Callable[[str], str], text: str, told: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "none.pem").write_text("no certificate")
+    path = written(text.format(pem=tmp_path / "none.pem"))
+    for fault, wanted in zip(faults(), told, strict=True):
+        assert fault.startswith(f"{path}:{wanted}")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("none.yaml", "No such file or directory"), (".", "Is a directory"), ("bytes.yaml", "not UTF-8")],
+)
+def test_a_file_that_cannot_be_read_is_told_by_its_name(
+    given: dict[str, str], tmp_path: Path, name: str, why: str
+) -> None:
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe")
+    given["SETTINGS"] = str(tmp_path / name)
+    (fault,) = faults()
+    assert fault.startswith(f"{tmp_path / name}: cannot be read ({why}); ")
+    assert fault.endswith("`name: value`, as CALLWARDEN_SETTINGS or by --settings")
+
+
+def test_a_password_does_not_go_in_clear_unless_that_is_asked_for(given: dict[str, str]) -> None:
+    given["SASL_MECHANISM"], given["SASL_USER"], given["SASL_PASSWORD"] = "plain", "warden", "hunter2"
+    given["SECURITY"] = "SASL_PLAINTEXT"
+    (fault,) = faults()
+    assert fault.startswith("CALLWARDEN_SASL_MECHANISM: PLAIN without TLS sends the password")
+    assert "expected CALLWARDEN_SECURITY=SASL_SSL, or" in fault
+    given["SASL_PLAIN_IN_CLEAR"] = "yes"
+    assert load().sasl_mechanism == "PLAIN"
+    given["SASL_PLAIN_IN_CLEAR"], given["SECURITY"] = "no", "SASL_SSL"
+    assert load().sasl_mechanism == "PLAIN"
+
+
+# For people ---------------------------------------------------------------------------------------------------------
+
+
+def test_no_secret_is_shown_wherever_it_comes_from(given: dict[str, str], written: Callable[[str], str]) -> None:
+    secret = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
+    assert len(secret) > 12
+    given["SECURITY"], given["SASL_USER"] = "SASL_SSL", "warden"
+    lines = []
+    for number, name in enumerate(secret):
+        if name.endswith("_database"):
+            value = f"postgresql://warden:hunter2@pass@db:5432/calls{number}?sslpassword=hunter2&user=hunter2"
+        else:
+            value = "http://u:hunter2@there/hunter2?key=hunter2" if "_url" in name else f"hunter2-{number}"
+        if number % 2:
+            given[variable(name).removeprefix("CALLWARDEN_")] = value
+        else:
+            lines.append(f"{variable(name).removeprefix('CALLWARDEN_').lower()}: {value}")
+    written("\n".join(lines))
+    found = {row.name: row for row in rows(*read())}
+    assert "hunter2" not in repr(found)
+    assert "pass@" not in repr(found)
+    assert found["CALLWARDEN_SASL_PASSWORD"].value == "(hidden)"
+    assert found["CALLWARDEN_LEDGER_DATABASE"].value is not None
+    assert found["CALLWARDEN_LEDGER_DATABASE"].value.startswith("postgresql://db:5432/calls")
+
+
+def test_each_setting_says_what_it_means_and_the_documents_list_them_as_they_are() -> None:
+    found = list(rows(*read()))
+    assert len(found) == len(Settings.model_fields)
+    assert all(row.meaning and row.source == "default" for row in found)
+    assert not any("](" in row.meaning for row in found), "a terminal shows no links"
+    assert any("(docs/guides/canary.md)" in row.meaning for row in found)
+    # This one follows another.
+    assert {row.name for row in found if row.value != row.default} == {"CALLWARDEN_APPLICATION_ID"}
+    document = (Path(__file__).parents[3] / "docs" / "reference" / "settings.md").read_text("utf-8")
+    assert document.endswith(f"\n\n{markdown()}\n"), "`callwarden settings --table` has what is to stand there"
+
+
+def test_the_command_shows_them_and_ends_with_2_where_one_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("web_port: 7000\n")
+    command = [Path(sys.executable).parent / "callwarden", "--settings", path, "settings"]
+    shown = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True, timeout=60)
+    port = next(row for row in json.loads(shown.stdout) if row["name"] == "CALLWARDEN_WEB_PORT")
+    assert (port["value"], port["source"], port["default"]) == ("7000", f"{path}:1:11", "6066")
+    assert (
+        f"CALLWARDEN_WEB_PORT=7000    ({path}:1:11)\n    The worker's port.\n"
+        in subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    )
+    path.write_text("web_prt: 7000\n")
+    wrong = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr == f"{path}:1:1: web_prt: unknown; expected web_port\n"
