@@ -29,6 +29,7 @@ from streams.settings.types import (
 
 if TYPE_CHECKING:
     from monitor.core.threshold_distance import DistanceOptions
+    from monitor.partition.checkpoint_fields import DecidingSettings
 
 PREFIX: Final = "CALLWARDEN_"
 ASKED_FOR_BY: Final = {
@@ -293,6 +294,13 @@ class Settings(BaseSettings):
         from monitor.core.threshold_distance import DistanceOptions
 
         return DistanceOptions(self.metrics_near, self.metrics_busiest, self.metrics_pairs)
+
+    @property
+    def deciding(self) -> "DecidingSettings":
+        """The settings that affect decisions, which are stored with the state."""
+        from monitor.partition.checkpoint_fields import DecidingSettings
+
+        return DecidingSettings(self.idle_after_ms, self.max_ahead_ms, self.outage_grace_ms)
 
     def secret(self) -> bytes:
         """What salts the keys of numbers: the key file's content, as `replay --key-file` takes it."""

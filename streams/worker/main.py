@@ -11,7 +11,6 @@ from typing import TypeVar
 import faust
 import structlog
 
-from monitor.partition.checkpoint import DecidingSettings
 from monitor.policy.model import Policy
 from monitor.text.durations import DAY, format_duration
 from streams.kafka.admin import existing_topics, read_group
@@ -114,7 +113,7 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
             names=names,
             policy=policy,
             secret=settings.secret(),
-            live=DecidingSettings(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
+            live=settings.deciding,
             partitions=partitions,
             partitioner=settings.partitioner,
             application_id=settings.application_id,

@@ -200,7 +200,6 @@ def _judge_topics(
     reporter: "Reporter",
 ) -> "tuple[Outcome, Policy]":
     """What the topics come to, and under which policy."""
-    from monitor.partition.checkpoint import DecidingSettings
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import policy_for, settings_for
     from streams.kafka.cluster import KafkaCluster
@@ -236,7 +235,7 @@ def _judge_topics(
             ruled,
             TopicReplayOptions(
                 secret=settings.secret(),
-                live=DecidingSettings(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
+                live=settings.deciding,
                 partitioner=settings.partitioner,
                 enforce_from_ms=settings.enforce_from_ms or 0,
                 to_watermark=to_watermark,

@@ -37,7 +37,6 @@ def run(
     """
     import time
 
-    from monitor.partition.checkpoint import DecidingSettings
     from streams.audit import report as tell
     from streams.audit.partition import AuditContext
     from streams.audit.run import audit
@@ -69,7 +68,7 @@ def run(
             TopicNames(settings.input_prefix, settings.output_prefix),
             ruled,
             settings.secret(),
-            DecidingSettings(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
+            settings.deciding,
             settings.partitioner,
         )
         return await audit(setup, start, told)

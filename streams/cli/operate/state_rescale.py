@@ -23,7 +23,7 @@ def run(
 
     Exit status: 2 something does not fit; 3 Kafka cannot be reached.
     """
-    from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
+    from monitor.partition.checkpoint import PartitionIdentity
     from monitor.partition.task import StreamTask
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import fail, policy_for, settings_for
@@ -46,7 +46,7 @@ def run(
             option = f"--to-{name.replace('_', '-')}"
             fail(f"{option}: `{getattr(new, name)}` is that of the workers so far; expected another one")
     policy = policy_for(str(old.policy) if old.policy else None)
-    live = DecidingSettings(old.idle_after_ms, old.max_ahead_ms, old.outage_grace_ms)
+    live = old.deciding
 
     async def side(cluster: "KafkaCluster", settings: "Settings") -> RescaleSide:
         if at_work := await members(cluster.questions, settings.group):

@@ -296,7 +296,6 @@ def _signed(note: "PolicyChange | PolicyWithdrawal") -> str:
 
 def _changed_tiers(settings: "Settings", names: "TopicNames", before: "Policy", after: "Policy") -> Iterator[str]:
     """For whom the policies differ over the days that the topics hold."""
-    from monitor.partition.checkpoint import DecidingSettings
     from monitor.whatif import backtest
     from streams.cli.cluster_session import operate
     from streams.cli.judge.backtest import change_lines
@@ -311,7 +310,7 @@ def _changed_tiers(settings: "Settings", names: "TopicNames", before: "Policy", 
                 policy,
                 TopicReplayOptions(
                     secret=settings.secret(),
-                    live=DecidingSettings(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
+                    live=settings.deciding,
                     partitioner=settings.partitioner,
                     follow=False,
                 ),

@@ -65,7 +65,6 @@ def preflight(
 
 def _preflight_topics(settings: "Settings", after: "Policy", as_json: bool) -> None:
     """Look at the topics, and say what was found."""
-    from monitor.partition.checkpoint import DecidingSettings
     from streams.cli.cluster_session import operate
     from streams.cli.judge.backtest import change_lines
     from streams.kafka.topic_names import TopicNames
@@ -75,7 +74,7 @@ def _preflight_topics(settings: "Settings", after: "Policy", as_json: bool) -> N
     from streams.topics.policy_log import logged_policies, newest
 
     names = TopicNames(settings.input_prefix, settings.output_prefix)
-    live = DecidingSettings(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms)
+    live = settings.deciding
 
     async def work(cluster: "KafkaCluster") -> "tuple[Policy, Preflight, list[Change]]":
         async def judge(policy: "Policy") -> "Outcome":
