@@ -31,6 +31,13 @@ _INF = re.compile(r"[-+]?\.(inf|Inf|INF)")
 _NAN = {".nan", ".NaN", ".NAN"}
 _UNLIKE_JSON = re.compile("[\t\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _STR_TAG = "tag:yaml.org,2002:str"
+# White space, then a sign, a string or a word of valid JSON. A character that YAML takes otherwise matches nothing.
+_JSON_TOKEN = re.compile(
+    r"([ \r\n]*)(?:([][{},:])"
+    r'|("(?:[^"\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]+|\\.)*")|([-+.\w]+))'
+)
+_LINE_END = re.compile(r"\r\n?|\n")
+_LONGEST_JSON_KEY = 1_000  # with the space after it; a YAML reader takes a longer one for a value
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,7 @@ def parse(text: str, name: str) -> YamlSource:
     text = _json_for_yaml(text.removeprefix("\ufeff"))
     faults: list[PolicyFault] = []
     try:
-        root = _compose(text, name, faults)
+        root = _json_tree(text, name, faults) or _compose(text, name, faults)
     except MarkedYAMLError as error:
         raise PolicyError([*faults, _syntax_fault(error, name)]) from None
     except YAMLError as error:  # a forbidden character has a position but no mark
@@ -105,11 +112,7 @@ def _json_for_yaml(text: str) -> str:
     YAML forbids tabs as indentation; its reader rejects some characters and treats others as line ends. Valid JSON has
     tabs only outside strings, and those characters only inside strings, where their escapes mean the same.
     """
-    if text.lstrip()[:1] in ("{", "[") and _UNLIKE_JSON.search(text):
-        try:
-            json.loads(text)
-        except (ValueError, RecursionError):
-            return text
+    if _UNLIKE_JSON.search(text) and _is_json(text):
         return _UNLIKE_JSON.sub(lambda found: " " if found[0] == "\t" else f"\\u{ord(found[0]):04x}", text)
     return text
 
@@ -191,6 +194,54 @@ def _compose(text: str, name: str, faults: list[PolicyFault]) -> _Node | None:
     return roots[0] if roots and not (roots[0].kind == "scalar" and roots[0].value is None) else None
 
 
+def _json_tree(text: str, name: str, faults: list[PolicyFault]) -> _Node | None:
+    """What `_compose` makes of JSON, in a small part of its time. None: only `_compose` can tell."""
+    if not _is_json(text):
+        return None
+    roots = _Node("list", (1, 1))
+    stack, found = [roots], list[PolicyFault]()
+    at, end, line, line_start, value_start = 0, len(text.rstrip(" \r\n")), 1, 0, 0
+    while at < end:
+        token = _JSON_TOKEN.match(text, at)
+        if token is None:
+            return None
+        space, sign, quoted, word = token.groups()
+        start, last_line = at + len(space), line
+        for line_end in _LINE_END.finditer(space):
+            line, line_start = line + 1, at + line_end.end()
+        at = token.end()
+        mark = (line, start - line_start + 1)
+        if sign == ":" and (line > last_line or start - value_start > _LONGEST_JSON_KEY):
+            return None
+        if sign in (":", ","):
+            continue
+        if sign in ("}", "]"):
+            stack.pop().closed = True
+            continue
+        value_start = start
+        if sign:
+            node = _Node("map" if sign == "{" else "list", mark, closed=False)
+        else:
+            node = _Node("scalar", mark, _scalar(word) if word else _text(json.loads(quoted), mark, name, found))
+        stack[-1].items.append(node)
+        if sign:
+            stack.append(node)
+            if len(stack) - 1 > MAX_DEPTH:
+                return None
+    faults += found
+    return roots.items[0]
+
+
+def _is_json(text: str) -> bool:
+    if text.lstrip()[:1] not in ("{", "["):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def _node(event: Any, what: str, mark: Mark, name: str, faults: list[PolicyFault]) -> _Node:
     tag = str(event.tag) if event.tag is not None else None
     if what != "ScalarEvent":
@@ -200,16 +251,21 @@ def _node(event: Any, what: str, mark: Mark, name: str, faults: list[PolicyFault
     plain = event.implicit[0]
     if tag not in (None, "!", _STR_TAG):
         faults.append(PolicyFault(name, *mark, f"the tag {_shorthand(tag)} means nothing here: take it out"))
-    text = event.value
+    text = _text(event.value, mark, name, faults)
+    return _Node("scalar", mark, _scalar(text) if plain and tag is None else text)
+
+
+def _text(text: str, mark: Mark, name: str, faults: list[PolicyFault]) -> str:
+    """A text without halves of surrogate pairs: where one stands alone, that is a fault."""
     if any("\ud800" <= char <= "\udfff" for char in text):
         # JSON writes characters above U+FFFF as two escapes; together they are a character, alone they are invalid.
         try:
-            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
         except UnicodeDecodeError:
             faults.append(
                 PolicyFault(name, *mark, "half of a surrogate pair is no character: write the character itself")
             )
-    return _Node("scalar", mark, _scalar(text) if plain and tag is None else text)
+    return text
 
 
 def _shorthand(tag: str) -> str:
