@@ -14,7 +14,6 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from monitor.core.decisions.enforcement_events import rfc3339
 from monitor.core.snapshot import ShardCheckpoint, decode_names, encode_names
 from monitor.core.split_by_tenant import ELSEWHERE, Numbers, dealt, renumbered
 from monitor.core.tenants.active_alert import StandingAlerts
@@ -36,6 +35,7 @@ from monitor.partition.record_batch import RecordBatch
 from monitor.partition.source_position import SourceHead
 from monitor.partition.task import StreamTask
 from monitor.policy.timeline import PolicyVersion, version_at
+from monitor.text.timestamps import rfc3339
 
 _CALLS = INPUTS.index(CALLS)
 _NO_LIMIT_MS = 100 * 366 * 86_400_000  # records that were accepted once must be accepted again

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from monitor.core.decisions.enforcement_events import rfc3339
 from monitor.decoding.decode import NO_CLOCK_MS
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.idleness import CALLS
+from monitor.text.timestamps import rfc3339
 
 USUAL_MS = 120_000
 """The usual delay of a watermark in addition to ``idle_after`` and the lateness."""

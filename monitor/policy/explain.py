@@ -6,7 +6,7 @@ from typing import Any
 from monitor.policy.describe import escalation_words, rule_words
 from monitor.policy.model import Exemption, Override, Policy, Rule
 from monitor.policy.serialize import rule_plain
-from monitor.text.durations import format_instant
+from monitor.text.timestamps import rfc3339
 
 
 def explain(policy: Policy, tenant: str, at_ms: int) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def explain(policy: Policy, tenant: str, at_ms: int) -> dict[str, Any]:
 def explain_lines(explained: Mapping[str, Any]) -> Iterator[str]:
     """What `explain` returned, for people."""
     policy = explained["policy"]
-    instant = format_instant(explained["at_ms"])
+    instant = rfc3339(explained["at_ms"], "shortest")
     yield f"tenant {explained['tenant_id']}, {instant}, policy {policy['id']} {policy['version']}"
     for rule in explained["rules"]:
         yield ""
@@ -80,5 +80,5 @@ def _words(explained: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _signed(item: Mapping[str, Any]) -> str:
-    until = format_instant(item["expires_ms"])
+    until = rfc3339(item["expires_ms"], "shortest")
     return f"{'EXPIRED' if item['expired'] else 'until'} {until}, owner {item['owner']}: {item['reason']}"

@@ -5,7 +5,8 @@ import json
 from typing import Any
 
 from monitor.policy.model import Behaviour, CatalogueRow, Escalation, Exemption, Override, Params, Policy, Rule, Tier
-from monitor.text.durations import format_duration, format_instant
+from monitor.text.durations import format_duration
+from monitor.text.timestamps import rfc3339
 
 
 def to_plain(policy: Policy) -> dict[str, Any]:
@@ -118,7 +119,7 @@ def _override(override: Override) -> dict[str, Any]:
         **_settings(rule),
         "owner": override.owner,
         "reason": override.reason,
-        "expires": format_instant(override.expires_ms),
+        "expires": rfc3339(override.expires_ms, "shortest"),
     }
 
 
@@ -128,7 +129,7 @@ def _exemption(exemption: Exemption) -> dict[str, Any]:
         "rules": list(exemption.rules),
         "owner": exemption.owner,
         "reason": exemption.reason,
-        "expires": format_instant(exemption.expires_ms),
+        "expires": rfc3339(exemption.expires_ms, "shortest"),
     }
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy, Rule
-from monitor.text.durations import format_duration, format_instant
+from monitor.text.durations import format_duration
+from monitor.text.timestamps import rfc3339
 
 _LONGEST_S = 3_600  # a longer average call or post-dial delay is probably in ms
 _LONGEST_SHORT_MS = 60_000
@@ -29,11 +30,11 @@ def notes(policy: Policy, now_ms: int) -> Iterator[str]:
         yield from _never(override.rule, name)
         yield from _odd_sizes(override.rule, name)
         if override.expires_ms <= now_ms:
-            yield f"{name} expired {format_instant(override.expires_ms)}"
+            yield f"{name} expired {rfc3339(override.expires_ms, 'shortest')}"
     for exemption in policy.exemptions:
         if exemption.expires_ms <= now_ms:
             rules = ", ".join(exemption.rules)
-            yield f"exemption of {exemption.tenant} from {rules} expired {format_instant(exemption.expires_ms)}"
+            yield f"exemption of {exemption.tenant} from {rules} expired {rfc3339(exemption.expires_ms, 'shortest')}"
 
 
 def _never(rule: Rule, name: str) -> Iterator[str]:

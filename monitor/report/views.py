@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from monitor.policy.metrics import METRICS
@@ -12,6 +12,7 @@ from monitor.report.labels import label
 from monitor.report.standing import Fate, TenantSummaries
 from monitor.text.bilingual import Bilingual
 from monitor.text.display import identifier, readable
+from monitor.text.timestamps import date_time, rfc3339
 from schemas.outputs import Alert, Enforcement, Measure, Window
 
 FATES = {
@@ -31,12 +32,11 @@ class Clock:
 
     def local(self, ms: int) -> str:
         """``2026-11-25 09:30:00`` in the zone; with milliseconds if not zero."""
-        rest = f".{ms % 1000:03}" if ms % 1000 else ""
-        return f"{datetime.fromtimestamp(ms // 1000, self.zone):%Y-%m-%d %H:%M:%S}{rest}"
+        return date_time(ms, self.zone, "shortest")
 
     def utc(self, ms: int) -> str:
         """The same time as RFC 3339 in UTC."""
-        return f"{datetime.fromtimestamp(ms // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{ms % 1000:03}Z"
+        return rfc3339(ms)
 
     def shifted(self, ms: int) -> int:
         """``ms`` plus the zone's offset, for charts that have no zones and draw everything as UTC."""

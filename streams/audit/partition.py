@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import msgspec
 
 from monitor.core.codec import StateFormatError
-from monitor.core.decisions.enforcement_events import rfc3339
 from monitor.decoding.decode import NO_CLOCK_MS
 from monitor.partition.checkpoint import DecidingSettings, MismatchError, PartitionIdentity, secret_fingerprint
 from monitor.partition.chunking import MissingChunkError
@@ -19,6 +18,7 @@ from monitor.partition.key_check import Partitioner
 from monitor.partition.task import StreamTask
 from monitor.policy.load import PolicyError
 from monitor.policy.model import Policy
+from monitor.text.timestamps import rfc3339
 from schemas.outputs import Enforcement
 from streams.audit import compare
 from streams.audit.compare import Compared, EventDifference, PublishedRecord

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from monitor.core.decisions.enforcement_events import rfc3339
 from monitor.text.display import identifier, readable
+from monitor.text.timestamps import rfc3339
 from streams.audit.compare import EventDifference
 from streams.audit.partition import Audited
 from streams.audit.run import AuditReport

@@ -1,12 +1,11 @@
 """A decision or an alert as one line, in Chinese and English, fit to scroll by."""
 
-from datetime import UTC, datetime
-
 from rich.text import Text
 
 from monitor.report import labels
 from monitor.report.labels import label
 from monitor.text.display import identifier, readable
+from monitor.text.timestamps import month_day_time
 from schemas.outputs import Alert, Enforcement, Reason
 from streams.cli.styles import STYLES
 
@@ -39,7 +38,7 @@ def alert(sign: Alert) -> Text:
 
 
 def _line(at_ms: int, tenant: str, what: str, style: str, rule: str, reason: Reason) -> Text:
-    text = Text(f"{datetime.fromtimestamp(at_ms / 1000, UTC):%m-%d %H:%M:%S}  {identifier(tenant, _TENANT)}  ")
+    text = Text(f"{month_day_time(at_ms)}  {identifier(tenant, _TENANT)}  ")
     text.append(what, style=style)
     # What follows the first semicolon is the clause: the same words each time.
     zh, en = reason.zh.partition("；")[0], reason.en.partition("; ")[0]

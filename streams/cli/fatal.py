@@ -4,7 +4,6 @@ import json
 import os
 import sys
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from typing import Final
 
 import typer
@@ -37,6 +36,8 @@ def say(message: str, status: int, wanted: bool | None = None) -> None:
 
 
 def _line(message: str, status: int) -> str:
+    from structlog.processors import TimeStamper
+
     _, semicolon, hint = message.rpartition("; ")
     if not semicolon or "\n" in message or "expected" not in hint:
         hint = _HINTS.get(status, _HINTS[1])
@@ -46,6 +47,5 @@ def _line(message: str, status: int) -> str:
         "exit_status": status,
         "event": "cannot go on",
         "level": "critical",
-        "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
     }
-    return json.dumps(line, ensure_ascii=False)
+    return json.dumps(TimeStamper(fmt="iso", utc=True)(None, "", line), ensure_ascii=False)

@@ -6,7 +6,6 @@ import re
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from monitor.text.durations import format_duration
+from monitor.text.timestamps import rfc3339
 from streams.consumers.database import masked_url
 from streams.settings.load import GivenSettings, Settings, variable
 from streams.settings.types import DatabaseUrl, Moment
@@ -80,7 +80,7 @@ def _shown(name: str, value: Any) -> str | None:
     if isinstance(value, SecretStr):
         return masked_url(make_url(value.get_secret_value())) if name in _DATABASES else _HIDDEN
     if name in _MOMENTS:
-        return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return rfc3339(value)
     if name.endswith("_ms"):
         return format_duration(value)
     return str(value)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import structlog
 
-from monitor.core.decisions.enforcement_events import rfc3339
+from monitor.text.timestamps import rfc3339
 from streams.kafka.api import OutputRecord, PermanentError, TransientError
 from streams.runtime.monotonic import BrokerClock, Moment
 from streams.topics import transaction_records as emit

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from monitor.core.decisions.enforcement_events import rfc3339
+from monitor.text.timestamps import rfc3339
 from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Enforcement, EnforcementData, Evidence, PolicyRef, Reason

@@ -1,12 +1,12 @@
 """Enforcement events of a case, as in section 6 of the contract."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from monitor.core.results import Output
 from monitor.core.tenants.ids import MEASURED, enforcement_id
 from monitor.core.tenants.tenant_record import DecisionCase, TenantRecord
 from monitor.policy.model import Policy, Rule
+from monitor.text.timestamps import rfc3339
 from schemas.outputs import Action, Enforcement, EnforcementData, Evidence, Kind, Measure, PolicyRef, Reason, Window
 
 
@@ -123,9 +123,3 @@ class EventFactory:
 
 def _event(event_id: str, data: EnforcementData) -> Enforcement:
     return Enforcement(id=event_id, subject=data.tenant_id, time=rfc3339(data.decided_ms), data=data)
-
-
-def rfc3339(at_ms: int) -> str:
-    """An instant as a CloudEvents timestamp, in UTC with milliseconds."""
-    seconds, ms = divmod(at_ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"

@@ -11,7 +11,8 @@ from pydantic_core import PydanticCustomError
 from monitor.policy.catalogue import normalise
 from monitor.policy.file.errors import did_you_mean
 from monitor.policy.metrics import METRICS
-from monitor.text.durations import parse_duration, parse_instant
+from monitor.text.durations import parse_duration
+from monitor.text.timestamps import parse_instant
 
 
 def _wrong(message: str) -> PydanticCustomError:

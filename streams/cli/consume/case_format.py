@@ -1,6 +1,5 @@
 """Cases and the entries of a tenant, as people read them: in Chinese and English, numbers masked, times in UTC."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -11,6 +10,7 @@ from monitor.report.labels import label
 from monitor.text.bilingual import Bilingual
 from monitor.text.display import identifier, readable
 from monitor.text.masking import mask_numbers
+from monitor.text.timestamps import date_time
 from schemas.inputs import Review
 from schemas.outputs import Enforcement, Evidence
 from streams.cli.styles import STYLES
@@ -26,11 +26,6 @@ _FATES = {
 _FATE_STYLES = {"pending": "yellow", "final": "red", "reversed": "green", "lapsed": "dim"}
 _VERDICTS = {"uphold": Bilingual("维持", "upheld"), "overturn": Bilingual("撤销", "overturned")}
 _UNITS = ((86_400_000, "天", "d"), (3_600_000, "小时", "h"), (60_000, "分钟", "min"))
-
-
-def at(ms: int) -> str:
-    """An instant, to the second, in UTC."""
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def left(case: LedgerCase, now_ms: int) -> Bilingual:
@@ -53,7 +48,7 @@ def left(case: LedgerCase, now_ms: int) -> Bilingual:
 def case_line(case: LedgerCase, now_ms: int) -> Text:
     """One line of a list: id in force, tenant, what, by which rule, and what is so now."""
     data = case.opening.data
-    text = Text(f"{identifier(case.in_force.id)}  {at(data.decided_ms)}  {identifier(data.tenant_id)}  ")
+    text = Text(f"{identifier(case.in_force.id)}  {date_time(data.decided_ms)}  {identifier(data.tenant_id)}  ")
     text.append_text(_kind(case.opening)).append(f"  [{identifier(data.rule_id)}]  ")
     return text.append_text(fate(case, now_ms))
 
@@ -70,7 +65,7 @@ def fate(case: LedgerCase, now_ms: int) -> Text:
 def event_lines(event: Enforcement) -> list[Text]:
     """An event of the ledger: when, what, id, reason in both languages."""
     data = event.data
-    head = Text(f"{at(data.decided_ms)}  ").append_text(_kind(event))
+    head = Text(f"{date_time(data.decided_ms)}  ").append_text(_kind(event))
     head.append(f"  [{identifier(data.rule_id)}]  {identifier(event.id)}")
     refunds = label(labels.REFUNDS, data.refunds)
     if data.refunds != "unaffected":
@@ -85,7 +80,9 @@ def event_lines(event: Enforcement) -> list[Text]:
 def review_lines(review: Review, took_effect: bool) -> list[Text]:
     """A review: when, verdict, by whom, why, and whether anything came of it."""
     verdict = label(_VERDICTS, review.verdict)
-    line = Text(f"{at(review.updated_ms)}  复核：{verdict.zh} / Review: {verdict.en}  {identifier(review.review_id)}")
+    line = Text(
+        f"{date_time(review.updated_ms)}  复核：{verdict.zh} / Review: {verdict.en}  {identifier(review.review_id)}"
+    )
     if not took_effect:
         line.append("  未产生决定 / nothing came of it yet, or it was rejected", style="dim")
     by = f"    {readable(review.reviewer)}: {readable(review.reason)}"
@@ -97,7 +94,7 @@ def case_lines(case: LedgerCase, now_ms: int) -> list[Text]:
     data = case.opening.data
     lines = [Text(f"{identifier(data.tenant_id)}  {identifier(case.in_force.id)}  ").append_text(fate(case, now_ms))]
     if case.status == "pending" and data.review_by_ms:
-        lines.append(Text(f"复核截止 review until {at(data.review_by_ms)} UTC"))
+        lines.append(Text(f"复核截止 review until {date_time(data.review_by_ms)} UTC"))
         actions = [label(labels.ACTIONS, action) for action in data.proposed_actions]
         zh, en = "、".join(one.zh for one in actions), ", ".join(one.en for one in actions)
         lines.append(Text(f"维持后 when upheld: {zh} / {en}"))
@@ -111,7 +108,7 @@ def case_lines(case: LedgerCase, now_ms: int) -> list[Text]:
             )
         )
     if window := data.window:
-        lines.append(Text(f"窗口 window {at(window.start_ms)} – {at(window.end_ms)} UTC"))
+        lines.append(Text(f"窗口 window {date_time(window.start_ms)} – {date_time(window.end_ms)} UTC"))
     lines += _evidence(data.evidence)
     # By their times; an event stands after the review that it came of.
     steps = [(event.data.decided_ms, 1, event_lines(event)) for event in case.events]
@@ -137,7 +134,7 @@ def claim_line(claim: Reservation | None) -> list[Text]:
     if claim is None:
         return []
     verdict = label(_VERDICTS, claim.verdict)
-    by = f"{readable(claim.reviewer)}, {at(claim.claimed_ms)}: {readable(claim.reason)}"
+    by = f"{readable(claim.reviewer)}, {date_time(claim.claimed_ms)}: {readable(claim.reason)}"
     return [Text(f"    已由复核员决定{verdict.zh} / to be {verdict.en}, as decided by {by}", style="cyan")]
 
 

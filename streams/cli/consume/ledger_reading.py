@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import typer
 
+from monitor.text.timestamps import rfc3339
 from streams.cli.cluster_session import answers
 from streams.consumers.ledger.access import filled
 from streams.consumers.ledger.progress import LedgerProgress, progress_of, records_behind
@@ -42,7 +43,7 @@ class Currency(NamedTuple):
     @property
     def as_of(self) -> str | None:
         """The time up to which the database has followed the topics, RFC 3339; None: never to their ends."""
-        return None if self.progress.as_of_ms is None else _instant(self.progress.as_of_ms)
+        return None if self.progress.as_of_ms is None else rfc3339(self.progress.as_of_ms, "seconds")
 
 
 def read_ledger(command: str, settings: "Settings", look: "Callable[[Connection], T]") -> tuple[T, Currency]:
@@ -82,22 +83,20 @@ def report(currency: Currency, *, line: bool = True) -> None:
         behind = "an unknown number behind" if currency.behind is None else f"{currency.behind:,} behind"
         typer.echo(f"as of {currency.as_of or 'an unknown time'}, {behind}")
     if service_ms is None or now_ms - service_ms > _SERVICE_MS:
-        since = "has never written to this database" if service_ms is None else f"last wrote at {_instant(service_ms)}"
+        wrote = None if service_ms is None else rfc3339(service_ms, "seconds")
+        since = f"last wrote at {wrote}" if wrote else "has never written to this database"
         _warn(f"no ledger runs: `callwarden ledger run` {since}")
     if currency.behind is None:
         _warn(f"how many records are missing is not known: {currency.reason}")
     if as_of_ms is None:
         _warn("the ledger has never read the topics to their ends")
     elif (age_ms := now_ms - as_of_ms) > _STALE_MS:
-        _warn(f"the ledger is {_age(age_ms)} old: decisions and reviews since {_instant(as_of_ms)} may be missing")
+        since = rfc3339(as_of_ms, "seconds")
+        _warn(f"the ledger is {_age(age_ms)} old: decisions and reviews since {since} may be missing")
 
 
 def _warn(what: str) -> None:
     typer.echo(f"warning: {what}", err=True)
-
-
-def _instant(ms: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ms // 1000))
 
 
 def _age(ms: int) -> str:

@@ -131,12 +131,10 @@ def _plain(one: "FailedMessages") -> dict[str, Any]:
 
 
 def _given_up_line(one: "FailedMessages") -> str:
-    from datetime import UTC, datetime
-
     from monitor.text.display import tenant_label
+    from monitor.text.timestamps import rfc3339
 
-    when = datetime.fromtimestamp(one.ended_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    message = one.message
+    message, when = one.message, rfc3339(one.ended_ms, "seconds")
     tenant = tenant_label(message.tenant_id) if message.tenant_id else "-"
     over = "  (no longer true)" if one.over else ""
     return f"{when}  {one.channel:<16}{message.what:<20}{tenant}  {message.title.zh} / {message.title.en}{over}"

@@ -3,7 +3,6 @@
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -15,6 +14,7 @@ from rich.text import Text
 from monitor.report import labels
 from monitor.report.labels import label
 from monitor.text.display import identifier, readable
+from monitor.text.timestamps import date_time, month_day_time
 from schemas.outputs import Enforcement
 from streams.cli.styles import STYLES
 
@@ -95,7 +95,7 @@ class LiveView:
         share = f" ({100 * self._read / self._total:.0f} %)" if self._total else ""
         at = ""
         if self._watermark_ms is not None and self._watermark_ms > 0:
-            at = f" · {datetime.fromtimestamp(self._watermark_ms // 1000, UTC):%Y-%m-%d %H:%M} UTC"
+            at = f" · {date_time(self._watermark_ms, precision='minutes')} UTC"
         counts = " · ".join(f"{name.zh} {name.en} {self._statuses[key]}" for key, name in _SHOWN.items())
         return Text(f"已读 read {self._read:,}{share} · {self._read / elapsed:,.0f}/s{at} · {counts}")
 
@@ -117,7 +117,7 @@ def decision_cells(event: Enforcement, limit: int = 240) -> tuple[Text, Text, Te
     """A decision as time and tenant, tier and kind, and its reason in both languages, each of ``limit`` characters."""
     data = event.data
     tier, kind, status = data.tier or "none", label(labels.KINDS, data.kind), label(labels.STATUSES, data.status)
-    at = f"{datetime.fromtimestamp(data.decided_ms // 1000, UTC):%m-%d %H:%M}"
+    at = month_day_time(data.decided_ms, "minutes")
     name = label(labels.TIERS, tier).zh if data.tier else ""
     pending = data.status == "pending_review"
     zh, en = (f"{kind.zh} {status.zh}", f"{kind.en} ({status.en.lower()})") if pending else (kind.zh, kind.en)

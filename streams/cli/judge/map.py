@@ -135,7 +135,7 @@ def _n(count: int) -> str:
     return f"{count:,}"
 
 
-def _time(ms: int) -> str:
-    from datetime import UTC, datetime
+def _time(at_ms: int) -> str:
+    from monitor.text.timestamps import rfc3339
 
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return rfc3339(at_ms, "seconds")

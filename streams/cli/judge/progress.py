@@ -5,11 +5,11 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from monitor.core.decisions.enforcement_events import rfc3339
 from monitor.replay.outcome import Outcome
 from monitor.replay.run import ReplayProgress
 from monitor.text.display import readable
 from monitor.text.masking import visible
+from monitor.text.timestamps import rfc3339
 from streams.cli.terminal import behind
 
 _EVERY_S = 0.5

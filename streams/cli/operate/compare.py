@@ -29,10 +29,11 @@ def run(
 
     Exit status: 1 the decisions differ, or there is nothing to compare; 3 Kafka cannot be reached.
     """
+    from monitor.text.timestamps import rfc3339
     from monitor.whatif.event_diff import compare
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import fail, moment, settings_for
-    from streams.cli.operate.compare_format import as_json, policies, told, utc
+    from streams.cli.operate.compare_format import as_json, policies, told
     from streams.kafka.topic_names import TopicNames
     from streams.topics.progress import decided, until_both
 
@@ -57,7 +58,8 @@ def run(
         print_json({**head, "policies": list(sides.values()), **as_json(found)})
     else:
         judged = [ms for ms in until_ms if ms]
-        typer.echo(f"{_span(utc(min(judged)), utc(max(judged)))}, as far as both have judged{_absent(a, b)}")
+        first, last = (rfc3339(ms, "shortest") for ms in (min(judged), max(judged)))
+        typer.echo(f"{_span(first, last)}, as far as both have judged{_absent(a, b)}")
         for prefix, named in sides.items():
             typer.echo(f"{prefix} under {', '.join(named) or 'no policy: it decided nothing'}")
         for each in told(found, prefix_a, prefix_b, limit):

@@ -1,12 +1,12 @@
 """A comparison of two workers' decisions, for people and as JSON."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from monitor.text.display import identifier, readable
+from monitor.text.timestamps import rfc3339
 from monitor.whatif.event_diff import Comparison, Event, Pair, RuleComparison, decided_ms
 
 _VALUE = 120
@@ -54,13 +54,7 @@ def line(event: Event) -> str:
     data = event["data"]
     what = " ".join(str(data.get(name)) for name in ("tier", "kind", "status") if data.get(name))
     rule, tenant = readable(str(data.get("rule_id")), 32), identifier(str(event.get("subject")), 24)
-    return f"{utc(decided_ms(event))}  {tenant}  [{rule}]  {what}  {identifier(str(event['id']))}"
-
-
-def utc(ms: int) -> str:
-    """A time as people write it, to the millisecond where it has any."""
-    at = datetime.fromtimestamp(ms // 1000, UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}{f'.{ms % 1000:03d}' if ms % 1000 else ''}Z"
+    return f"{rfc3339(decided_ms(event), 'shortest')}  {tenant}  [{rule}]  {what}  {identifier(str(event['id']))}"
 
 
 def policies(events: Iterable[Event]) -> list[str]:
@@ -95,7 +89,7 @@ def _pairs(pairs: Iterable[Pair]) -> Iterator[list[str]]:
 
 def _value(path: str, value: Any) -> str:
     if path.endswith("_ms") and isinstance(value, int):
-        return utc(value)
+        return rfc3339(value, "shortest")
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return identifier(text, _VALUE)
 

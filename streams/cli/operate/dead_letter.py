@@ -33,7 +33,7 @@ def list_(
 
     Exit status: 3 Kafka cannot be reached.
     """
-    from monitor.core.decisions.enforcement_events import rfc3339
+    from monitor.text.timestamps import rfc3339
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import settings_for
     from streams.kafka.topic_names import TopicNames

@@ -40,8 +40,8 @@ def export(
     Exit status: 1 it cannot be written; 2 the file exists already, or there is no state; 3 Kafka cannot be reached.
     """
     import time
-    from datetime import UTC, datetime
 
+    from monitor.text.timestamps import file_stamp
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import fail
     from streams.cli.outputs import must_be_new, writing
@@ -52,7 +52,7 @@ def export(
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     made_ms = time.time_ns() // 1_000_000
     if out.is_dir():
-        out /= f"callwarden-state-{datetime.fromtimestamp(made_ms // 1000, UTC):%Y%m%dT%H%M%SZ}.zst"
+        out /= f"callwarden-state-{file_stamp(made_ms)}.zst"
     elif out.suffix != ".zst" and out.parent.is_dir():
         fail(
             f"{out}: there is no such folder; expected a folder that is there, or the name of a file that ends in .zst"
@@ -72,7 +72,7 @@ def show(
 
     Exit status: 2 it is not an export, or not complete.
     """
-    from monitor.core.decisions.enforcement_events import rfc3339
+    from monitor.text.timestamps import rfc3339
     from streams.savepoint.archive import ArchiveReader
 
     with faults():
@@ -196,7 +196,7 @@ def _plain(part: "PartitionState") -> dict[str, int | None]:
 
 
 def _tell(part: "PartitionState") -> None:
-    from monitor.core.decisions.enforcement_events import rfc3339
+    from monitor.text.timestamps import rfc3339
 
     judged = part.judged
     if judged is None:

@@ -1,7 +1,6 @@
 """`callwarden policy apply`, `withdraw` and `status`: change the policy of workers, withdraw the change, show it."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -331,4 +330,6 @@ def _judged_later(before: "PolicyVersion", after: "PolicyVersion") -> Iterator[s
 
 
 def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    from monitor.text.timestamps import rfc3339
+
+    return rfc3339(at_ms, "seconds")

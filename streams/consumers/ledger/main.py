@@ -11,6 +11,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 
+from monitor.text.timestamps import day
 from streams.consumers.data_loss import RecordsLost
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower
@@ -128,7 +129,7 @@ class Publisher:
             now_ms, as_of_ms = time.time_ns() // 1_000_000, self._follower.progress().as_of_ms
             try:
                 # The heads of a day include everything committed before it began.
-                if as_of_ms is not None and heads.day_of(as_of_ms) >= heads.day_of(now_ms):
+                if as_of_ms is not None and day(as_of_ms) >= day(now_ms):
                     await self.publish(now_ms)
             except (OSError, TransientError) as error:
                 log.error("the heads cannot be published; retrying", why=str(error))
@@ -136,18 +137,20 @@ class Publisher:
 
     async def publish(self, now_ms: int) -> None:
         """Publish the heads of that day unless they are published. Raises TransientError or OSError."""
-        day = heads.day_of(now_ms)
-        if (at_ms := await self._database.run(lambda connection: heads.published_ms(connection, day))) is not None:
+        today = day(now_ms)
+        if (at_ms := await self._database.run(lambda connection: heads.published_ms(connection, today))) is not None:
             self._meters.published.set(at_ms / 1000)
             return
-        line = heads.HeadReport(day, now_ms, await self._database.run(heads.heads_of))
+        line = heads.HeadReport(today, now_ms, await self._database.run(heads.heads_of))
         if not line.heads:
             return
         # Published before it is recorded: a crash in between publishes twice, never not at all.
         if self._path:
             heads.append(self._path, line)
-        log.info("heads published", day=day, heads=[f"{h.topic}-{h.partition} {h.number} {h.hash}" for h in line.heads])
-        await self._database.run(lambda connection: heads.note_published(connection, day, now_ms))
+        log.info(
+            "heads published", day=today, heads=[f"{h.topic}-{h.partition} {h.number} {h.hash}" for h in line.heads]
+        )
+        await self._database.run(lambda connection: heads.note_published(connection, today, now_ms))
         self._meters.published.set(now_ms / 1000)
 
 

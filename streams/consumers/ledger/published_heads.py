@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
 
@@ -46,11 +45,6 @@ class HeadReport(msgspec.Struct, frozen=True):
 
 class HeadsFault(ValueError):
     """A heads file that cannot be parsed. The message names file, line and column."""
-
-
-def day_of(at_ms: int) -> str:
-    """The day (UTC) of a timestamp, as in the heads file."""
-    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d}"
 
 
 def head_of(connection: Connection, tp: TP) -> ChainHead:

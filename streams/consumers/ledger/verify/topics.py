@@ -4,10 +4,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from sqlalchemy import Connection, func, select
 
+from monitor.text.timestamps import date_time
 from streams.consumers.data_loss import same_cluster
 from streams.consumers.database import Database
 from streams.consumers.ledger.tables import ENTRIES, JOURNAL, POSITIONS
@@ -158,7 +158,7 @@ class _Missing:
         if not count:
             return
         which = f"offset {self._first}" if count == 1 else f"offsets {self._first} to {self._last} ({count:,} records)"
-        newest = f"{datetime.fromtimestamp(self._newest_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        newest = f"{date_time(self._newest_ms)} UTC"
         said = f"{chain_name(self._tp)}: the topic has {which}, the newest of {newest}; "
         if self._position is None:
             said += "the ledger has no position there: it has never kept this partition, or all of it was removed"

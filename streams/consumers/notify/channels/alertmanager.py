@@ -1,7 +1,6 @@
 """Alertmanager's v2 API: lasting alerts are sent repeatedly until they end. It does the grouping and silencing."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import aiohttp
@@ -9,6 +8,7 @@ import orjson
 from pydantic import SecretStr
 
 from monitor.text.display import tenant_label
+from monitor.text.timestamps import rfc3339
 from streams.consumers.notify.channels.base import Poster
 from streams.consumers.notify.channels.text import about, plain
 from streams.consumers.notify.messages.message import Message, MessageItem
@@ -85,11 +85,11 @@ def _alert(message: Message, item: MessageItem | None, since_ms: int, now_ms: in
         "description_en": "\n".join(plain(line.en) for line in lines),
         "ids": " ".join(ref for ref in refs if ref),
     }
-    times = {"startsAt": _time(min(since_ms, now_ms)), "endsAt": _time(now_ms + _EVENT_MS)}
+    times = {"startsAt": rfc3339(min(since_ms, now_ms)), "endsAt": rfc3339(now_ms + _EVENT_MS)}
     if message.standing == "on":
-        times["endsAt"] = _time(now_ms + _AHEAD_MS)
+        times["endsAt"] = rfc3339(now_ms + _AHEAD_MS)
     elif message.standing == "off":
-        times = {"endsAt": _time(now_ms)}
+        times = {"endsAt": rfc3339(now_ms)}
     more = {"generatorURL": about(link, tenant_id)} if link and tenant_id else {}
     return {
         "labels": {name: value for name, value in labels.items() if value},
@@ -97,7 +97,3 @@ def _alert(message: Message, item: MessageItem | None, since_ms: int, now_ms: in
         **times,
         **more,
     }
-
-
-def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")

@@ -6,7 +6,7 @@ import pytest
 
 from helpers.shard_harness import Court, escalation, rule, told
 from helpers.shard_samples import MINUTE, T0
-from monitor.core.decisions.enforcement_events import rfc3339
+from monitor.text.timestamps import rfc3339
 from schemas.outputs import Measure
 
 
