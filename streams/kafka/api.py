@@ -1,7 +1,7 @@
-"""The interface between the engine and a Kafka cluster, as protocols and plain data.
+"""The interface between the consumer loop and a Kafka cluster, as protocols and plain data.
 
 `streams.kafka` implements it on a real cluster. The crash tests implement it in memory with the broker's semantics, so
-that the same engine runs on both. No other package of `streams` imports a Kafka library.
+that the same consumer loop runs on both. No other package of `streams` imports a Kafka library.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence

@@ -31,7 +31,7 @@ _REBALANCE_MS = 30_000  # how long the group waits for a member to give up its p
 class KafkaConsumer:
     """See `streams.kafka.api.Consumer`.
 
-    A position is set by the engine's seek, advances with what `poll` returns, and is dropped in every rebalance. So
+    A position is set by the caller's seek, advances with what `poll` returns, and is dropped in every rebalance. So
     `FetchedBatch.start` is where the former batch ended, whatever aiokafka has skipped since.
     """
 

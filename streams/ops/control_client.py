@@ -50,7 +50,7 @@ class Superseded(Unconfirmed):
 
 
 @asynccontextmanager
-async def start_writer(cluster: Cluster, application_id: str) -> AsyncIterator[Writer]:
+async def open_operator_writer(cluster: Cluster, application_id: str) -> AsyncIterator[Writer]:
     """A started writer for an operator's transactions.
 
     All operators of an application share a transactional id: with such a writer, everything that earlier ones wrote is
@@ -66,7 +66,7 @@ async def start_writer(cluster: Cluster, application_id: str) -> AsyncIterator[W
         await writer.stop()
 
 
-async def commit_commands(writer: Writer, records: Sequence[OutputRecord]) -> int:
+async def commit_records(writer: Writer, records: Sequence[OutputRecord]) -> int:
     """Write the records in one transaction; returns the offset of the last.
 
     Raises Fenced, PermanentError, and Unconfirmed instead of TransientError.
@@ -83,8 +83,8 @@ async def write(cluster: Cluster, application_id: str, records: Sequence[OutputR
     Raises TransientError if nothing was sent, Unconfirmed (Superseded if another operator was writing) if the outcome
     is unknown, and PermanentError.
     """
-    async with start_writer(cluster, application_id) as writer:
-        return await commit_commands(writer, records)
+    async with open_operator_writer(cluster, application_id) as writer:
+        return await commit_records(writer, records)
 
 
 async def send(

@@ -12,7 +12,7 @@ from streams.kafka.api import TP, OutputRecord, PermanentError
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.range_reader import WholeRecord
 from streams.kafka.topic_names import TopicNames
-from streams.ops.control_client import Unconfirmed, commit_commands, start_writer
+from streams.ops.control_client import Unconfirmed, commit_records, open_operator_writer
 
 _AT_ONCE = 500  # letters in one transaction
 _LOOK = "`callwarden dead-letter list` marks what was written back; the same command again leaves that out"
@@ -125,7 +125,7 @@ async def retry(
     was sent, Unconfirmed if the outcome is unknown, PermanentError and OffsetOutOfRange.
     """
     topic = names.output("dead-letter")
-    async with start_writer(cluster, application_id) as writer:
+    async with open_operator_writer(cluster, application_id) as writer:
         # From here on a write of another operator fences this writer.
         _, retried = await read(cluster, names, lambda letter: False)
         letters = [letter for letter in letters if (again or letter.id not in retried) and not letter.incomplete]
@@ -137,7 +137,7 @@ async def retry(
                 mark = (("retried", str(letter.offset).encode()),)
                 outs.append(OutputRecord(topic, letter.number, letter.key, None, mark))
             try:
-                await commit_commands(writer, outs)
+                await commit_records(writer, outs)
             except Unconfirmed as error:
                 raise Unconfirmed(str(error), _LOOK) from None
     return letters

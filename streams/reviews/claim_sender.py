@@ -15,7 +15,7 @@ from streams.consumers.record_decoding import review_of
 from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import Cluster, OutputRecord, PermanentError
 from streams.kafka.topic_names import TopicNames
-from streams.ops.control_client import Superseded, commit_commands, start_writer
+from streams.ops.control_client import Superseded, commit_records, open_operator_writer
 from streams.reviews.claims import Reservation, mark_sent, unsent
 
 if TYPE_CHECKING:
@@ -114,10 +114,10 @@ def writing_to(cluster: Cluster, application_id: str) -> Writing:
 
     @asynccontextmanager
     async def writing() -> "AsyncIterator[Write]":
-        async with start_writer(cluster, f"{application_id}-reviews") as writer:
+        async with open_operator_writer(cluster, f"{application_id}-reviews") as writer:
 
             async def write(records: Sequence[OutputRecord]) -> None:
-                await commit_commands(writer, records)
+                await commit_records(writer, records)
 
             yield write
 

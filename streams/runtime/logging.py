@@ -45,7 +45,7 @@ def set_up_logs(log_format: str = "auto", log_level: str = "info") -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *processors],
         )
     )
-    # Libraries log every lost connection in many lines, the engine in one. Their lines below errors quote records.
+    # Libraries log every lost connection in many lines, the worker in one. Their lines below errors quote records.
     logging.basicConfig(level=logging.ERROR, handlers=[handler])
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 

@@ -29,29 +29,29 @@ _STUCK_S = 60.0  # far above the longest round
 
 
 class ConsumerLoopService(Service):
-    """Creates the engine and runs it as long as the app; an error in either ends the app."""
+    """Creates the consumer loop and runs it as long as the app; an error in either ends the app."""
 
     def __init__(self, make: Callable[[], Awaitable[ConsumerLoop]], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.engine: ConsumerLoop | None = None
+        self.consumer_loop: ConsumerLoop | None = None
         self._make = make
         self._running: asyncio.Task[None] | None = None
 
     async def on_start(self) -> None:
-        """Start the engine."""
-        self._running = asyncio.create_task(self._run(), name="engine")
+        """Start the consumer loop."""
+        self._running = asyncio.create_task(self._run(), name="consumer-loop")
 
     async def _run(self) -> None:
-        self.engine = await self._make()
-        await self.engine.run()
+        self.consumer_loop = await self._make()
+        await self.consumer_loop.run()
 
     @property
     def not_healthy(self) -> str | None:
-        """Why the engine makes no progress, so that only a restart helps; None while it runs."""
+        """Why the consumer loop makes no progress, so that only a restart helps; None while it runs."""
         if self._running is None or self._running.done():
-            return "the engine does not run"
-        stuck_s = self.engine.stuck_s if self.engine is not None else 0.0
-        return f"the engine's loop has not turned for {stuck_s:.0f} s" if stuck_s > _STUCK_S else None
+            return "the consumer loop does not run"
+        stuck_s = self.consumer_loop.stuck_s if self.consumer_loop is not None else 0.0
+        return f"the consumer loop has not turned for {stuck_s:.0f} s" if stuck_s > _STUCK_S else None
 
     @Service.task
     async def _watch(self) -> None:
@@ -64,26 +64,26 @@ class ConsumerLoopService(Service):
         cast(Service, root.data if root is not None else self)._crash(reason)
 
     async def on_stop(self) -> None:
-        """Stop the engine: it commits what is due and leaves the group."""
+        """Stop the consumer loop: it commits what is due and leaves the group."""
         if self._running is None:
             return
-        if self.engine is None:
+        if self.consumer_loop is None:
             self._running.cancel()
         else:
-            self.engine.stop()
+            self.consumer_loop.stop()
         await asyncio.wait([self._running])
 
 
 def make_app(context: WorkerContext) -> tuple[FaustApp, ConsumerLoop]:
-    """The app of a worker with a known context, without pages and ready to start, and its engine."""
+    """The app of a worker with a known context, without pages and ready to start, and its consumer loop."""
     app = FaustApp(context.application_id)
-    engine = ConsumerLoop(context, InputAgents(app))
+    consumer_loop = ConsumerLoop(context, InputAgents(app))
 
     async def made() -> ConsumerLoop:
-        return engine
+        return consumer_loop
 
     app.service(ConsumerLoopService(made))  # type: ignore[arg-type]  # its code accepts an instance
-    return app, engine
+    return app, consumer_loop
 
 
 class PagesService(Service):
@@ -139,9 +139,9 @@ def make_worker(
         return PlainTextResponse(f"{why or 'ok'}\n", status_code=503 if why else 200)
 
     async def readyz(_: Request) -> Response:
-        engine = service.engine
-        why = engine.not_ready if engine is not None else ["the broker is away"]
-        notices = engine.notices if engine is not None else []
+        consumer_loop = service.consumer_loop
+        why = consumer_loop.not_ready if consumer_loop is not None else ["the broker is away"]
+        notices = consumer_loop.notices if consumer_loop is not None else []
         lines = [*(why or ["ready"]), *notices]
         return PlainTextResponse("\n".join(lines) + "\n", status_code=503 if why else 200)
 

@@ -1,4 +1,4 @@
-"""The engine: one consumer for all partitions of a worker, and one owner for each partition number."""
+"""The consumer loop: one consumer for all partitions of a worker, and one owner for each partition number."""
 
 import asyncio
 from collections.abc import Iterable

@@ -56,8 +56,8 @@ class WorkerContext:
     broker_clock: BrokerClock = field(default_factory=BrokerClock)
     large: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def partition(self, number: int) -> StreamTask:
-        """A new partition with this worker's settings."""
+    def new_task(self, number: int) -> StreamTask:
+        """A new task of this partition, with this worker's settings."""
         return StreamTask(
             self.policy,
             self.secret,

@@ -151,7 +151,7 @@ class PartitionOwner(OwnedPartition):
         if running is None or await has_grown(context.cluster, context.names, self.number, running.state_end):
             running = None  # or two would be in memory
             self.forget()
-            new = context.partition(self.number)
+            new = context.new_task(self.number)
             try:
                 opened = await open_partition(context.cluster, context.names, self.number, new)
             except RecoveryRefused as refused:

@@ -12,7 +12,7 @@ from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_names import TopicNames
 from streams.settings.load import load
 
-_ROWS, _WAIT_S = 20_000, 0.2  # as the engine polls
+_ROWS, _WAIT_S = 20_000, 0.2  # as the consumer loop polls
 
 
 async def main() -> None:

@@ -20,7 +20,7 @@ from streams.consumers.notify.channels import Alertmanager
 from streams.consumers.notify.main import now_ms
 from streams.consumers.notify.messages.message import Message
 from streams.consumers.notify.outbox import LastingMessage
-from streams.consumers.notify.test_messages import samples
+from streams.consumers.notify.sample_messages import sample_messages
 
 pytestmark = pytest.mark.services
 
@@ -137,7 +137,7 @@ async def test_what_goes_on_stays_while_it_is_told_again_and_ends_when_it_is_not
 
 async def test_one_of_each_kind_is_taken(tmp_path: Path) -> None:
     async with telling(tmp_path) as (channel, server, _):
-        messages = samples(load(None), now_ms())
+        messages = sample_messages(load(None), now_ms())
         said = await channel.send(messages, [now_ms()] * len(messages))
         assert said == "200"
         listed = amtool(server, "alert", "query", "-o", "json", "source=notify")

@@ -36,7 +36,7 @@ from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, SimulationSettings
 from streams.kafka.api import Fenced, OutputRecord
 from streams.kafka.topic_names import TopicNames
-from streams.ops.control_client import start_writer
+from streams.ops.control_client import open_operator_writer
 from streams.ops.dead_letters import home_among, read, retry
 from streams.topics.control_topic import (
     AcceptCommand,
@@ -272,7 +272,7 @@ async def test_of_two_operators_who_retry_the_same_letter_one_writes_it(world: W
 
         # One who has begun, and whom another overtakes, writes nothing unnoticed.
         async with contextlib.AsyncExitStack() as slow:
-            writer = await slow.enter_async_context(start_writer(one, application))
+            writer = await slow.enter_async_context(open_operator_writer(one, application))
             assert await retry(other, names, application, seen[1], home) == []
             with pytest.raises(Fenced):
                 await writer.commit([OutputRecord(names.inputs[0], 1, None, b"{")], {})

@@ -191,7 +191,7 @@ if step != "none":
 interrupted_claims._LOOK_S, interrupted_claims._INTERRUPTED_S = 0.2, 0.5
 main()
 """
-_BEFORE, _AFTER = "commit_commands", "mark_sent"  # before it is written, and after, before that is noted
+_BEFORE, _AFTER = "commit_records", "mark_sent"  # before it is written, and after, before that is noted
 
 
 @pytest.mark.parametrize(

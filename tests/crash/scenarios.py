@@ -148,8 +148,8 @@ def count(world: World, tp: TP) -> int:
 
 
 def phase(worker: Worker) -> tuple[OwnerPhase, str]:
-    assert worker.engine is not None
-    owner = worker.engine.owners[0]
+    assert worker.consumer_loop is not None
+    owner = worker.consumer_loop.owners[0]
     return owner.phase, owner.why
 
 

@@ -177,8 +177,8 @@ class Schedule:
         owned: dict[int, list[int]] = {}
         for worker in self.world.running():
             for number in worker.owned():
-                assert worker.engine is not None
-                partition = worker.engine.owners[number].partition
+                assert worker.consumer_loop is not None
+                partition = worker.consumer_loop.owners[number].partition
                 assert partition is not None
                 owned.setdefault(number, []).extend(partition.sources.offsets)
         ends = {
@@ -198,7 +198,7 @@ class Schedule:
             result.dead_letters += len(broker.logs[TP("callwarden.dead-letter", number)].committed(0))
         for worker in self.world.workers:
             result.wrong += [f"{worker.process.name}: {error!r}" for error in worker.process.errors()]
-            owners = worker.engine.owners.values() if worker.engine else ()
+            owners = worker.consumer_loop.owners.values() if worker.consumer_loop else ()
             bad = (OwnerPhase.STOPPED, OwnerPhase.REFUSED)
             result.wrong += [f"{worker.process.name}: {o.phase}: {o.why}" for o in owners if o.phase in bad]
         result.wrong += [str(complaint) for complaint in self.world.loop.complaints]
@@ -382,8 +382,8 @@ class Schedule:
 
     def _read_up_to(self, tp: TP) -> int | None:
         """The furthest that a worker has read of an input."""
-        engines = [worker.engine for worker in self.world.running() if worker.engine is not None]
-        owners = [engine.owners[tp.partition] for engine in engines if tp.partition in engine.owners]
+        loops = [worker.consumer_loop for worker in self.world.running() if worker.consumer_loop is not None]
+        owners = [loop.owners[tp.partition] for loop in loops if tp.partition in loop.owners]
         return max((owner.next_offset(tp) for owner in owners if owner.phase is OwnerPhase.RUNNING), default=None)
 
     async def garbage_pings(self) -> bool:

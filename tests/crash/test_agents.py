@@ -45,10 +45,10 @@ def test_the_records_of_a_topic_without_an_agent_are_judged_no_more(
     missing: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def without(context: WorkerContext) -> Any:
-        app, engine = make_app(context)
+        app, consumer_loop = make_app(context)
         if missing:
             del app.agents[missing]
-        return app, engine
+        return app, consumer_loop
 
     monkeypatch.setattr("crash.world.make_app", without)
     world = world_of(grace_ms=0)
@@ -59,8 +59,8 @@ def test_the_records_of_a_topic_without_an_agent_are_judged_no_more(
     async def go() -> None:
         worker = world.add_worker()
         await until(world, NOON + 10 * MINUTE)
-        assert worker.engine is not None
-        read.append(worker.engine.owners[0].next_offset(COMPLAINTS))
+        assert worker.consumer_loop is not None
+        read.append(worker.consumer_loop.owners[0].next_offset(COMPLAINTS))
         decided.append(count(world, ENFORCEMENT))
 
     play(world, go)
@@ -69,9 +69,9 @@ def test_the_records_of_a_topic_without_an_agent_are_judged_no_more(
 
 def test_topics_with_an_agent_are_judged_while_one_without_has_no_records(monkeypatch: pytest.MonkeyPatch) -> None:
     def without(context: WorkerContext) -> Any:
-        app, engine = make_app(context)
+        app, consumer_loop = make_app(context)
         del app.agents["complaints"]
-        return app, engine
+        return app, consumer_loop
 
     monkeypatch.setattr("crash.world.make_app", without)
     world = world_of(grace_ms=0)

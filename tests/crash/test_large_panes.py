@@ -81,8 +81,8 @@ def test_a_record_that_comes_while_a_pane_is_sealed_in_a_thread_is_not_passed_ov
     async def go() -> None:
         worker = world.add_worker()
         await until(world, NOON + 3 * MINUTE)
-        assert worker.engine is not None
-        owner = worker.engine.owners[0]
+        assert worker.consumer_loop is not None
+        owner = worker.consumer_loop.owners[0]
         assert owner.running is not None
         while not owner.running.busy:
             await asyncio.sleep(0.005)
@@ -155,8 +155,8 @@ def test_what_was_forgotten_while_it_waited_for_its_turn_is_not_committed(monkey
     async def go() -> None:
         worker = world.add_worker()
         await until(world, NOON + 3 * MINUTE)
-        assert worker.engine is not None
-        one, other = worker.engine.owners[0], worker.engine.owners[1]
+        assert worker.consumer_loop is not None
+        one, other = worker.consumer_loop.owners[0], worker.consumer_loop.owners[1]
 
         def waits(owner: PartitionOwner) -> bool:
             return owner._working is not None and not owner._working.done() and not busy(owner)
@@ -194,8 +194,8 @@ def test_calls_are_left_unread_while_others_hold_the_watermark_far_behind(monkey
         worker = world.add_worker()
         while world.clock.now_ms() < NOON + 50 * MINUTE:
             await asyncio.sleep(0.5)
-            assert worker.engine is not None
-            if 0 in worker.engine.owners and (partition := worker.engine.owners[0].partition) is not None:
+            assert worker.consumer_loop is not None
+            if 0 in worker.consumer_loop.owners and (partition := worker.consumer_loop.owners[0].partition) is not None:
                 open_calls.append(partition.open_calls)
         assert not wrong(world)
         assert judge.ids(world.broker, 0)

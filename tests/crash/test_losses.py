@@ -200,8 +200,8 @@ def test_an_event_of_somebody_else_from_the_far_future_does_not_keep_a_state_bei
         worker = world.add_worker()
         await until(world, NOON + 8 * 60 * MINUTE)
         assert phase(worker) == (OwnerPhase.RUNNING, "")
-        assert worker.engine is not None
-        partition = worker.engine.owners[0].partition
+        assert worker.consumer_loop is not None
+        partition = worker.consumer_loop.owners[0].partition
         assert partition is not None
         assert not partition.rebuilding
         ids = judge.ids(world.broker, 0)
@@ -312,7 +312,7 @@ def test_a_state_is_not_opened_with_other_inputs_than_it_was_made_from() -> None
         with pytest.raises(PermanentError, match=told):
             await check_inputs(cluster, wrong)
         with pytest.raises(RecoveryRefused, match=told):
-            await open_partition(cluster, wrong, 0, world.context(cluster).partition(0))
+            await open_partition(cluster, wrong, 0, world.context(cluster).new_task(0))
         await check_inputs(cluster, NAMES)
 
     play(world, go)

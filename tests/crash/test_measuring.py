@@ -28,7 +28,7 @@ def traffic(world: World) -> None:
 async def owner_of(world: World) -> PartitionOwner:
     """The owner of the only partition, once it runs."""
     worker = world.add_worker()
-    while worker.engine is None or not (owners := worker.engine.owners) or owners[0].partition is None:
+    while worker.consumer_loop is None or not (owners := worker.consumer_loop.owners) or owners[0].partition is None:
         await asyncio.sleep(0.01)
     return owners[0]
 

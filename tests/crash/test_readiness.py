@@ -33,16 +33,16 @@ def test_it_is_ready_once_it_has_its_partitions_and_has_read_them_but_for_so_man
     async def go() -> None:
         worker = world.add_worker()
         async with asyncio.timeout(60):
-            while worker.engine is None or worker.engine.not_ready:
-                seen.extend(worker.engine.not_ready if worker.engine is not None else [])
+            while worker.consumer_loop is None or worker.consumer_loop.not_ready:
+                seen.extend(worker.consumer_loop.not_ready if worker.consumer_loop is not None else [])
                 await asyncio.sleep(0.05)
         with monkeypatch.context() as held:
             held.setattr(StreamTask, "ahead", lambda self, source: source == 0)
             await until(world, NOON + 2 * MINUTE)
-            assert worker.engine.not_ready == ["callwarden.cdr-0: 3 records to go; at 2 it is ready"]
+            assert worker.consumer_loop.not_ready == ["callwarden.cdr-0: 3 records to go; at 2 it is ready"]
         await until(world, NOON + 3 * MINUTE)
-        assert worker.engine.not_ready == []
-        assert worker.engine.stuck_s < 5
+        assert worker.consumer_loop.not_ready == []
+        assert worker.consumer_loop.stuck_s < 5
 
     play(world, go)
     assert list(dict.fromkeys(seen)) == [
@@ -60,12 +60,12 @@ def test_a_loop_that_hangs_is_seen_to(monkeypatch: pytest.MonkeyPatch) -> None:
     async def go() -> None:
         worker = world.add_worker()
         await until(world, NOON + MINUTE)
-        assert worker.engine is not None
+        assert worker.consumer_loop is not None
         monkeypatch.setattr(ConsumerLoop, "_round", hangs)
         await until(world, NOON + 3 * MINUTE)
-        assert worker.engine.stuck_s > 100
+        assert worker.consumer_loop.stuck_s > 100
         monkeypatch.undo()
         await until(world, NOON + 10 * MINUTE)
-        assert worker.engine.stuck_s < 5
+        assert worker.consumer_loop.stuck_s < 5
 
     play(world, go)

@@ -73,11 +73,11 @@ def test_a_worker_that_is_stopped_before_it_could_join_ends_and_was_never_ready(
 
     async def go() -> None:
         worker = world.add_worker()
-        _, engine = make_app(world.context(MemoryCluster(worker.link)))
-        assert engine.not_ready, "nothing is wrong that it knows of, but it does not belong to the group"
+        _, consumer_loop = make_app(world.context(MemoryCluster(worker.link)))
+        assert consumer_loop.not_ready, "nothing is wrong that it knows of, but it does not belong to the group"
         await asyncio.sleep(20)
-        assert worker.engine is not None
-        assert worker.engine.not_ready
+        assert worker.consumer_loop is not None
+        assert worker.consumer_loop.not_ready
         worker.terminate()
         await asyncio.sleep(20)
         assert worker.over
@@ -106,7 +106,7 @@ def test_gauges_of_a_partition_that_went_elsewhere_are_gone() -> None:
         assert named(first) == set()
 
     def named(worker: Worker) -> set[str]:
-        assert worker.engine is not None
+        assert worker.consumer_loop is not None
         metrics = list(worker.telemetry.registry.collect())
         topics = {sample.labels.get("topic", "cdr") for metric in metrics for sample in metric.samples}
         assert topics == set(INPUTS)
@@ -220,8 +220,8 @@ def test_the_memory_of_a_partition_that_is_forgotten_is_freed_at_once() -> None:
     async def go() -> None:
         worker = world.add_worker()
         await until(world, NOON + 5 * MINUTE)
-        assert worker.engine is not None
-        owner = worker.engine.owners[0]
+        assert worker.consumer_loop is not None
+        owner = worker.consumer_loop.owners[0]
         assert owner.partition is not None
         left = [weakref.ref(owner.partition), weakref.ref(owner.partition.shard)]
         gc.collect()

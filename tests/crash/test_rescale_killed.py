@@ -105,7 +105,7 @@ async def until_all_are(world: World, phase: OwnerPhase) -> None:
     worker = world.add_worker()
     for _ in range(60):
         await asyncio.sleep(0.5)
-        owners = worker.engine.owners.values() if worker.engine is not None else ()
+        owners = worker.consumer_loop.owners.values() if worker.consumer_loop is not None else ()
         if {owner.phase for owner in owners} == {phase} and heeded(world):
             break
     else:

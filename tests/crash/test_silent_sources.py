@@ -136,8 +136,8 @@ def clocks_after_an_outage() -> tuple[list[int], list[int]]:
         world.broker.up = True
         for at_ms in (NOON + 50 * SECOND, NOON + 90 * SECOND):
             await until(world, at_ms)
-            assert worker.engine is not None
-            partition = worker.engine.owners[0].partition
+            assert worker.consumer_loop is not None
+            partition = worker.consumer_loop.owners[0].partition
             assert partition is not None
             seen.append(partition.sources.clocks_ms)
 

@@ -42,8 +42,8 @@ def test_a_host_hours_off_finds_no_call_late_and_decides_in_time(ahead_ms: int) 
         assert len(judge.ids(world.broker, 0)) == 1
         assert count(world, LATE) == 0
         assert not wrong(world)
-        assert worker.engine is not None
-        (notice,) = worker.engine.notices
+        assert worker.consumer_loop is not None
+        (notice,) = worker.consumer_loop.notices
         assert f"10800.0 s {'ahead of' if ahead_ms > 0 else 'behind'} the broker's" in notice
         value = worker.telemetry.registry.get_sample_value("callwarden_host_clock_ahead_seconds")
         assert round(value or 0.0) == ahead_ms // 1000
@@ -69,8 +69,8 @@ def test_a_host_that_is_hours_ahead_once_stops_nothing() -> None:
         assert len(judge.ids(world.broker, 0)) == 2
         assert count(world, LATE) == 0
         assert not wrong(world)
-        assert worker.engine is not None
-        assert worker.engine.notices == []
+        assert worker.consumer_loop is not None
+        assert worker.consumer_loop.notices == []
 
     play(world, go)
 
@@ -118,14 +118,14 @@ def test_a_tick_that_is_not_acknowledged_is_named_and_no_clock_moves(
             worker = world.add_worker()
             await until(world, NOON + 4 * MINUTE)
             assert judge.ids(world.broker, 0) == []
-            assert worker.engine is not None
-            (notice,) = worker.engine.notices
+            assert worker.consumer_loop is not None
+            (notice,) = worker.consumer_loop.notices
             assert notice.startswith("no tick in callwarden.clock has been acknowledged since 2026-03-02T12:00:")
             assert "(not enough replicas)" in notice
             assert not worker.over
         await until(world, NOON + 6 * MINUTE)
         assert len(judge.ids(world.broker, 0)) == 1
-        assert worker.engine.notices == []
+        assert worker.consumer_loop.notices == []
         assert not wrong(world)
 
     play(world, go)

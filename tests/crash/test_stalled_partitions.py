@@ -76,8 +76,8 @@ def test_a_transaction_that_the_broker_will_never_take_stops_the_partition_with_
         world.broker.produce = never  # type: ignore[method-assign]
         await until(world, NOON + 8 * MINUTE)
         assert phase(worker) == (OwnerPhase.REFUSED, "writing as callwarden-0: not authorised")
-        assert worker.engine is not None
-        assert worker.engine.not_ready
+        assert worker.consumer_loop is not None
+        assert worker.consumer_loop.not_ready
 
     logs = play(world, go)
     assert not any("exc_info" in line for line in logs)
@@ -138,7 +138,7 @@ def test_an_error_that_nobody_foresaw_stops_no_worker_wherever_it_comes(
         command(world, type="skip", topic=CDR.topic, offset=100, reason="a test")
         await until(world, NOON + 5 * MINUTE)
         assert not any(worker.over for worker in workers)
-        stands = [phase(worker)[0] for worker in workers if worker.engine and worker.engine.owners]
+        stands = [phase(worker)[0] for worker in workers if worker.consumer_loop and worker.consumer_loop.owners]
         assert stands == [OwnerPhase.STOPPED]
 
     logs = play(world, go)
@@ -286,8 +286,8 @@ def test_a_partition_beside_one_that_was_made_with_another_count_is_refused() ->
     async def go() -> None:
         worker = world.add_worker()
         await until(world, NOON + 12 * MINUTE)
-        assert worker.engine is not None
-        told = [worker.engine.owners[number] for number in (0, 1)]
+        assert worker.consumer_loop is not None
+        told = [worker.consumer_loop.owners[number] for number in (0, 1)]
         assert [owner.phase for owner in told] == [OwnerPhase.REFUSED] * 2
         assert "made with 1 partitions" in told[0].why
         assert "that of partition 0 was made with 1 partitions; the topics have 2" in told[1].why
@@ -304,7 +304,9 @@ def test_a_partition_that_not_all_topics_have_is_left_alone() -> None:
         world.broker.logs[TP(CDR.topic, 2)] = Log()
         workers = [world.add_worker(), world.add_worker()]
         await until(world, NOON + 20 * MINUTE)
-        owners: list[Any] = [owner for worker in workers if worker.engine for owner in worker.engine.owners.values()]
+        owners: list[Any] = [
+            owner for worker in workers if worker.consumer_loop for owner in worker.consumer_loop.owners.values()
+        ]
         assert sorted(
             (owner.number, owner.phase.value) for owner in owners if owner.phase is not OwnerPhase.PARKED
         ) == [
@@ -312,7 +314,7 @@ def test_a_partition_that_not_all_topics_have_is_left_alone() -> None:
             (1, "running"),
         ]
         assert not any(worker.over for worker in workers)
-        told = [str(worker.engine.not_ready) for worker in workers if worker.engine]
+        told = [str(worker.consumer_loop.not_ready) for worker in workers if worker.consumer_loop]
         assert all("callwarden.cdr has 3 partitions, the state was made with 2" in one for one in told)
 
     play(world, go)
@@ -342,8 +344,8 @@ def test_a_log_that_is_torn_stops_its_partition_alone(
         assert found is becomes
         assert why.startswith(f"{torn.topic}-0: what is stored at offset 0 to 2 cannot be read: a checksum. To ")
         assert ("callwarden skip" if becomes is OwnerPhase.STOPPED else "kafka-delete-records.sh with offset 3 ") in why
-        assert worker.engine is not None
-        assert worker.engine.owners[1].phase is OwnerPhase.RUNNING
+        assert worker.consumer_loop is not None
+        assert worker.consumer_loop.owners[1].phase is OwnerPhase.RUNNING
         assert judge.ids(world.broker, 1)
 
     logs = play(world, go)

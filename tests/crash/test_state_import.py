@@ -202,9 +202,11 @@ def test_a_state_goes_on_with_copies_of_its_inputs_once_it_is_bound_to_them(tmp_
         assert others == list(NAMES.inputs), "the state stays bound to the former topics, and that is told"
         worker = world.add_worker()
         await asyncio.sleep(30)
-        assert worker.engine is not None
+        assert worker.consumer_loop is not None
         refused = {
-            number: owner.why for number, owner in worker.engine.owners.items() if owner.phase is OwnerPhase.REFUSED
+            number: owner.why
+            for number, owner in worker.consumer_loop.owners.items()
+            if owner.phase is OwnerPhase.REFUSED
         }
         assert set(numbers) <= set(refused)
         worker.kill()

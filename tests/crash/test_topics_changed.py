@@ -48,14 +48,14 @@ def test_a_deleted_topic_is_named_within_seconds_with_the_command(topic: str, re
     async def go() -> None:
         worker = world.add_worker()
         await until(world, NOON + 3 * MINUTE)
-        assert worker.engine is not None
+        assert worker.consumer_loop is not None
         world.broker.delete(topic)
         await asyncio.sleep(_NOTICED_S)
         stands, why = phase(worker)
         assert (stands, why.partition(".")[2].partition(" ")[0]) == (OwnerPhase.UNFIT, topic.partition(".")[2])
         assert f"{topic} does not exist: it was deleted" in why
         assert remedy in why
-        assert any(topic in line for line in worker.engine.not_ready)
+        assert any(topic in line for line in worker.consumer_loop.not_ready)
         world.broker.create(topic, 1)
         await asyncio.sleep(2 * _NOTICED_S)
         stands, why = phase(worker)
@@ -64,7 +64,7 @@ def test_a_deleted_topic_is_named_within_seconds_with_the_command(topic: str, re
             assert "callwarden accept lost-state" in why
         else:
             assert (stands, why) == (OwnerPhase.RUNNING, "")
-            assert worker.engine.not_ready == []
+            assert worker.consumer_loop.not_ready == []
 
     play(world, go)
 
@@ -125,8 +125,8 @@ def test_with_more_partitions_of_an_input_the_others_go_on_and_a_move_carries_al
         for tenant in by_course.values():
             world.produce(of_tenant(tenant, partition_of(tenant.encode(), 3, "murmur2"), NOON + 2 * MINUTE, tenant))
         await asyncio.sleep(_NOTICED_S)
-        assert worker.engine is not None
-        (told,) = worker.engine.not_ready
+        assert worker.consumer_loop is not None
+        (told,) = worker.consumer_loop.not_ready
         assert told.startswith(
             "callwarden.cdr has 3 partitions, the state was made with 2: records in partitions 2 and"
         )

@@ -23,9 +23,9 @@ from streams.worker.wait_reasons import reported_reasons
 
 
 def notices(worker: Worker) -> list[str]:
-    assert worker.engine is not None
-    assert worker.engine.not_ready == [], "to wait is not to be unready"
-    return worker.engine.notices
+    assert worker.consumer_loop is not None
+    assert worker.consumer_loop.not_ready == [], "to wait is not to be unready"
+    return worker.consumer_loop.notices
 
 
 async def status(world: World) -> dict[int, list[str]]:
@@ -67,9 +67,9 @@ def test_no_outage_is_to_be_ended_while_the_broker_is_away() -> None:
         assert len(notices(worker)) == 1
         worker.cut()
         await until(world, NOON + 7 * MINUTE)
-        assert worker.engine is not None
-        assert worker.engine.not_ready == ["the broker is away"]
-        assert worker.engine.notices == []
+        assert worker.consumer_loop is not None
+        assert worker.consumer_loop.not_ready == ["the broker is away"]
+        assert worker.consumer_loop.notices == []
         worker.mend()
         await until(world, NOON + 10 * MINUTE)
         assert len(notices(worker)) == 1
@@ -126,17 +126,17 @@ def test_a_broker_that_freezes_is_noticed_before_any_request_has_timed_out() -> 
         worker = world.add_worker()
         worker.link.slow_share = 0.0
         await until(world, NOON + MINUTE)
-        assert worker.engine is not None
-        assert worker.engine.not_ready == []
-        worker.engine._consumer.unanswered_s = 3.0  # type: ignore[misc]
+        assert worker.consumer_loop is not None
+        assert worker.consumer_loop.not_ready == []
+        worker.consumer_loop._consumer.unanswered_s = 3.0  # type: ignore[misc]
         await asyncio.sleep(1)
-        said.extend(worker.engine.not_ready)
-        worker.engine._consumer.unanswered_s = 7.2  # type: ignore[misc]
+        said.extend(worker.consumer_loop.not_ready)
+        worker.consumer_loop._consumer.unanswered_s = 7.2  # type: ignore[misc]
         await asyncio.sleep(1)
-        said.extend(worker.engine.not_ready)
-        worker.engine._consumer.unanswered_s = 0.0  # type: ignore[misc]
+        said.extend(worker.consumer_loop.not_ready)
+        worker.consumer_loop._consumer.unanswered_s = 0.0  # type: ignore[misc]
         await asyncio.sleep(1)
-        assert worker.engine.not_ready == []
+        assert worker.consumer_loop.not_ready == []
 
     from crash.memory import MemoryConsumer
 

@@ -1,4 +1,4 @@
-"""A broker, producers, and workers that run the real engine under the real Faust agents, all in virtual time."""
+"""A broker, producers, and workers that run the real consumer loop under the real Faust agents, all in virtual time."""
 
 import random
 from collections.abc import Callable, Iterable
@@ -29,7 +29,7 @@ class Worker:
         self.process = Process(world.loop, name)
         self.link = Link(world.broker, self.process, world.rng)
         self.link.passing = world.passing
-        self.engine: ConsumerLoop | None = None
+        self.consumer_loop: ConsumerLoop | None = None
         self._world = world
         self._app: Any = None
         self._main = self.process.run(self._run)
@@ -37,7 +37,7 @@ class Worker:
     async def _run(self) -> None:
         context = self._world.context(MemoryCluster(self.link))
         self.telemetry = context.telemetry
-        self._app, self.engine = make_app(context)
+        self._app, self.consumer_loop = make_app(context)
         await self._app.start()
         await self._app.wait_until_stopped()
 
@@ -48,7 +48,7 @@ class Worker:
 
     def owned(self) -> list[int]:
         """The partitions that it believes to work on."""
-        owners = self.engine.owners.values() if self.engine else ()
+        owners = self.consumer_loop.owners.values() if self.consumer_loop else ()
         return [owner.number for owner in owners if owner.phase is OwnerPhase.RUNNING]
 
     def belongs(self) -> bool:

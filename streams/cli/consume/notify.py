@@ -74,7 +74,7 @@ async def _try(settings: "Settings", policy: "Policy") -> None:
     from streams.cli.inputs import fail
     from streams.consumers.notify.channels import configured
     from streams.consumers.notify.main import NOBODY, now_ms
-    from streams.consumers.notify.test_messages import trial
+    from streams.consumers.notify.sample_messages import send_samples
     from streams.kafka.api import PermanentError
 
     failed = 0
@@ -82,7 +82,7 @@ async def _try(settings: "Settings", policy: "Policy") -> None:
         channels = configured(settings, session, now_ms)
         if not channels:
             raise PermanentError(NOBODY)
-        async for answer in trial(channels, policy, now_ms()):
+        async for answer in send_samples(channels, policy, now_ms()):
             failed += not answer.ok
             typer.echo(f"{answer.channel:<16}{answer.what:<20}{'accepted' if answer.ok else 'FAILED'}: {answer.said}")
     if failed:

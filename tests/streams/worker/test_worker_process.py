@@ -16,7 +16,7 @@ import pytest
 from streams.dev.kafka_node import free_ports
 
 NUMBER = "+86 138 1234 5678"
-# A worker whose topics are there, and whose engine ends as the first argument says.
+# A worker whose topics are there, and whose consumer loop ends as the first argument says.
 ENDS = """
 import sys
 import streams.worker.app, streams.worker.main
@@ -131,7 +131,7 @@ def test_a_worker_whose_loop_hangs_is_not_healthy_and_one_whose_engine_is_not_re
             while get(port, "/readyz") == (503, "the broker is away\n"):  # until there is an engine
                 time.sleep(0.1)
             assert get(port, "/readyz") == (503, "partition 3: refused: no state\npartition 4: waits\n")
-            assert get(port, "/healthz") == (503, "the engine's loop has not turned for 60 s\n")
+            assert get(port, "/healthz") == (503, "the consumer loop has not turned for 60 s\n")
         finally:
             worker.kill()
 

@@ -24,10 +24,10 @@ from streams.consumers.notify.channels.feishu import signature as feishu_signatu
 from streams.consumers.notify.channels.text import markdown, plain
 from streams.consumers.notify.messages.message import Message, MessageItem, What
 from streams.consumers.notify.outbox import LastingMessage
-from streams.consumers.notify.test_messages import samples, trial
+from streams.consumers.notify.sample_messages import sample_messages, send_samples
 
 KINDS = ("alertmanager", "dingtalk", "feishu", "wecom", "webhook")
-SAMPLES = samples(load(None), NOW_MS)
+SAMPLES = sample_messages(load(None), NOW_MS)
 
 
 def message(**fields: Any) -> Message:
@@ -44,7 +44,7 @@ async def there() -> AsyncIterator[tuple[Receiver, aiohttp.ClientSession]]:
 async def test_each_channel_delivers_one_of_each_kind(there: tuple[Receiver, aiohttp.ClientSession]) -> None:
     receiver, session = there
     channels = [channel(kind, receiver, session, lambda: NOW_MS) for kind in KINDS]
-    answers = [answer async for answer in trial(channels, load(None), NOW_MS)]
+    answers = [answer async for answer in send_samples(channels, load(None), NOW_MS)]
     assert not [answer for answer in answers if not answer.ok]
     of_all = [m for m in SAMPLES if m.others]
     assert {m.what for m in of_all} == {*get_args(What)} - {"lapse"}, "a lapse stands in the summary of the day alone"

@@ -51,10 +51,10 @@ class ChannelAnswer(NamedTuple):
     said: str
 
 
-async def trial(channels: list[Channel], policy: Policy, now_ms: int) -> AsyncIterator[ChannelAnswer]:
+async def send_samples(channels: list[Channel], policy: Policy, now_ms: int) -> AsyncIterator[ChannelAnswer]:
     """Send one message of each kind to each channel."""
     for channel in channels:
-        for message in samples(policy, now_ms):
+        for message in sample_messages(policy, now_ms):
             if not message.others and not channel.name.startswith("alertmanager"):
                 continue
             what = f"{message.what} over" if message.standing == "off" else message.what
@@ -66,7 +66,7 @@ async def trial(channels: list[Channel], policy: Policy, now_ms: int) -> AsyncIt
                 yield ChannelAnswer(channel.name, what, True, said)
 
 
-def samples(policy: Policy, now_ms: int) -> list[Message]:
+def sample_messages(policy: Policy, now_ms: int) -> list[Message]:
     """One message of each kind, marked as a test."""
     rules, tenant = NotificationRules(policy, Throttle(delay_ms=0)), TenantState()
     rule = next(rule for rule in policy.rules if rule.mode != "shadow") if policy.rules else None
