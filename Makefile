@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FAST := not services and not soak
 # A process for each core; the tests of a file stay together, because they share what is made once for all of them.
-SIDE_BY_SIDE := -n auto --dist loadfile
+# The order of the files is that of tests/conftest.py: what takes long begins first.
+SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder
 DEBIAN_TOOLS := chromium chromium-driver fonts-noto-cjk openjdk-17-jre-headless maven postgresql prometheus \
   prometheus-alertmanager
 PIP := -m pip install -q --disable-pip-version-check

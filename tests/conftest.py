@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+from collections import Counter
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -12,6 +13,14 @@ from leftover_processes import kill, leftovers, mark_this_run
 
 # Of `broker/conftest.py`: who asks for one of these needs a service, also when its marker says `soak`.
 _SERVICES = {"jars", "kafka", "postgres"}
+# The files that take longest, the longest first: side by side they must not be what everything waits for at the end.
+LONG_FILES = (
+    *("test_alarms.py", "test_worker_life.py", "test_operator_commands.py", "test_dev_kafka.py", "test_alert_rules.py"),
+    *("test_notify_killed.py", "test_kafka_outage.py", "test_alertmanager.py", "test_unreadable_on_broker.py"),
+    *("test_schedules.py", "test_broken_protocol.py", "test_policy_changes_against_oracle.py", "test_docs.py"),
+    *("test_rescale.py", "test_interrupted_reviews.py", "test_leftover_processes.py", "test_bench_runs.py"),
+    *("test_builtin_rules_on_other_traffic.py", "test_replay_properties.py", "test_real_files.py"),
+)
 _LEFT_RUNNING = pytest.StashKey[list[str]]()
 _OF_A_WORKER = "left_running"
 
@@ -26,6 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[_LEFT_RUNNING] = []
     mark_this_run()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first, then those with many tests; the tests of a file keep their order."""
+    tests = Counter(item.path for item in items)
+    ranks = {name: rank for rank, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: (ranks.get(item.path.name, len(ranks)), -tests[item.path]))
 
 
 @pytest.hookimpl(optionalhook=True)

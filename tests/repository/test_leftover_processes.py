@@ -36,7 +36,7 @@ def run(folder: Path, suite: str, *options: str) -> tuple[int, str]:
     for name in ("conftest.py", "leftover_processes.py"):
         (folder / name).write_text((Path(__file__).parents[1] / name).read_text())
     (folder / "test_suite.py").write_text(suite)
-    (folder / "pytest.ini").write_text("[pytest]\n")
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = -p no:schemathesis\n")
     former = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         done = subprocess.run(
