@@ -21,8 +21,11 @@ class RowErrorCode(StrEnum):
     EXCLUDED = "excluded"
     """The mapping's ``reject`` excludes the row."""
 
+    INTERNAL_LEG = "internal_leg"
+    """The row is a leg inside the switch: another row counts the call."""
+
     MALFORMED_ROW = "malformed_row"
-    """The row has the wrong number of cells, or an unclosed quoted cell."""
+    """The row has the wrong number of cells, or an unclosed quoted cell; or is no form."""
 
     NOT_TEXT = "not_text"
     """A byte is invalid in the file's encoding."""

@@ -1,20 +1,23 @@
-"""The adapter of a mapping file: rows of CSV or JSON in, records or reasons out, in event-time order."""
+"""The adapter of a mapping file: rows of CSV, JSON or forms in, records or reasons out."""
 
 import array
+import io
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, Final
 
 import numpy as np
 
 from monitor.adapters.base import InputRow
-from monitor.adapters.errors import MappingError, Reject
+from monitor.adapters.errors import MappingError, Reject, RowErrorCode
 from monitor.adapters.lines import bounded_lines
-from monitor.adapters.mapping.compile_fields import Cells, CompiledFields
+from monitor.adapters.mapping.compile_fields import Cells, CompiledFields, Extractor, url_decoded
 from monitor.adapters.mapping.spec import ROW, Mapping
 from monitor.adapters.rows.csv_rows import CsvRows
+from monitor.adapters.rows.form_rows import FormRows, unwrapped
 from monitor.adapters.rows.json_rows import JsonRows
 from monitor.policy.file.errors import PolicyFault, did_you_mean
-from schemas.codec import InvalidRecordError, convert
+from schemas.codec import MAX_BYTES, InvalidRecordError, convert
+from schemas.error_codes import ErrorCode
 
 # The key of rows without an event time: before all others, in file order.
 _FIRST: Final = -(1 << 62)
@@ -31,6 +34,27 @@ class MappedAdapter:
     def __init__(self, mapping: Mapping, key: bytes) -> None:
         self.mapping = mapping
         self._key = key
+        self._names: tuple[str, ...] | None = None
+        self._program: RowProgram | None = None
+
+    def read(self, document: bytes) -> list[InputRow]:
+        """The rows of one document, such as a request's body or a Kafka value, in its order.
+
+        A pure function of the document's bytes: what cannot be read is a row with its reason. Its cost is linear in
+        the document.
+        """
+        if len(document) >= MAX_BYTES:
+            reason = (
+                f"{ErrorCode.TOO_LONG}: expected a document of less than {MAX_BYTES:,} bytes, got {len(document):,}"
+            )
+            return [InputRow(1, document, None, reason)]
+        if self.mapping.field:
+            document = unwrapped(document, self.mapping.field)
+        try:
+            return list(self.file_rows(io.BytesIO(document)))
+        except MappingError as error:
+            reason = f"{RowErrorCode.MALFORMED_ROW}: {'; '.join(fault.message for fault in error.faults)}"
+            return [InputRow(1, document, None, reason)]
 
     def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
         """The rows by event time, then by the mapping's ``arrival``, then in file order.
@@ -48,15 +72,24 @@ class MappedAdapter:
 
     def rows_of(self, lines: Iterable[bytes]) -> Iterator[InputRow]:
         """`rows` from physical lines with their line ends."""
-        reader = MappedRows(self.mapping, lines, self._key)
+        reader = self.reader(lines)
         if not self.mapping.sort:
             return (reader.row(line, raw, n) for n, (line, raw) in enumerate(reader.records(), 1))
         return self._sorted(reader)
 
     def file_rows(self, lines: Iterable[bytes]) -> Iterator[InputRow]:
         """The rows in file order; nothing is kept."""
-        reader = MappedRows(self.mapping, lines, self._key)
+        reader = self.reader(lines)
         return (reader.row(line, raw, n) for n, (line, raw) in enumerate(reader.records(), 1))
+
+    def reader(self, lines: Iterable[bytes]) -> "MappedRows":
+        """The mapping bound to a file. Raises `MappingError` if the file lacks a column."""
+        source = _source(self.mapping, lines)
+        names = source.names if isinstance(source, CsvRows) else _columns(self.mapping)
+        if self._program is None or self._names != names:
+            # Compiled once for a header: bodies of one sender have the same.
+            self._program, self._names = RowProgram(self.mapping, names, self._key), names
+        return MappedRows(source, self._program)
 
     def _sorted(self, reader: "MappedRows") -> Iterator[InputRow]:
         raws: list[bytes] = []
@@ -73,56 +106,90 @@ class MappedAdapter:
             yield reader.row(lines[n], raws[n], int(n) + 1)
 
 
-class MappedRows:
-    """A mapping bound to one file: its columns located, its fields compiled."""
+def _columns(mapping: Mapping) -> tuple[str, ...]:
+    return tuple(column for column in mapping.columns if column != ROW)
 
-    def __init__(self, mapping: Mapping, lines: Iterable[bytes], key: bytes) -> None:
-        self._source: CsvRows | JsonRows
-        columns = tuple(column for column in mapping.columns if column != ROW)
+
+def _source(mapping: Mapping, lines: Iterable[bytes]) -> CsvRows | JsonRows | FormRows:
+    """The rows of a file. Raises `MappingError` if its header cannot be read."""
+    if mapping.form == "form":
+        return FormRows(lines, _columns(mapping))
+    if mapping.form != "csv":
+        return JsonRows(lines, _columns(mapping), mapping.form == "json", mapping.rows, mapping.field)
+    source = CsvRows(lines, mapping.dialect, mapping.encoding)
+    if source.unread:
+        message = f"the file's header cannot be read: {source.unread}"
+        raise MappingError([PolicyFault(mapping.name, 1, 1, message)])
+    return source
+
+
+class RowProgram:
+    """A mapping compiled for files with the columns ``names``: where each column is, and what becomes of a row.
+
+    Raises `MappingError` if the mapping reads a column that is not there.
+    """
+
+    def __init__(self, mapping: Mapping, names: tuple[str, ...], key: bytes) -> None:
+        columns = _columns(mapping)
+        self.names = names
+        self.missing: list[str] = []
         if mapping.form == "csv":
-            self._source = CsvRows(lines, mapping.dialect, mapping.encoding)
-            self.names = self._source.names
-            if self._source.unread:
-                message = f"the file's header cannot be read: {self._source.unread}"
-                raise MappingError([PolicyFault(mapping.name, 1, 1, message)])
-            self._complain(mapping, columns)
-            index = {name: n for n, name in reversed([*enumerate(self.names)])}
-            self._missing = [column for column in columns if column not in index]
+            _complain(mapping, columns, names)
+            index = {name: n for n, name in reversed([*enumerate(names)])}
+            self.missing = [column for column in columns if column not in index]
         else:
-            self._source = JsonRows(lines, columns, mapping.form == "json", mapping.rows)
-            self.names = columns
-            index = {name: n for n, name in enumerate(columns)}
-            self._missing = []
-        # Optional columns that the file lacks are empty cells behind the others; the row's number follows.
-        width = len(self.names)
-        index |= {column: width + n for n, column in enumerate(self._missing)}
-        index[ROW] = width + len(self._missing)
+            index = {name: n for n, name in enumerate(names)}
+        # Behind the file's columns are the optional ones that it lacks, the row's number, and those of `extract`.
+        width = len(names)
+        index |= {column: width + n for n, column in enumerate(self.missing)}
+        index[ROW] = width + len(self.missing)
+        extractor = Extractor(mapping.extracts, index)
+        index |= {name: index[ROW] + 1 + n for n, name in enumerate(extractor.names)}
         self.index = index
-        self._extended = bool(self._missing) or ROW in mapping.marks
+        self.extractor = extractor if extractor.names else None
+        self.extended = bool(self.missing) or ROW in mapping.marks or self.extractor is not None
+        self.decode = mapping.decode
         self.fields = CompiledFields(mapping, index, key)
         arrival = mapping.arrival
-        self._tie: Callable[[Cells], int] = _tie(index[arrival.column], arrival.descending) if arrival else _no_tie
+        self.tie: Callable[[Cells], int] = _tie(index[arrival.column], arrival.descending) if arrival else _no_tie
 
-    def _complain(self, mapping: Mapping, columns: tuple[str, ...]) -> None:
-        if not self.names:
-            return  # an empty file has no rows, so nothing can be missing from them
-        absent = [column for column in columns if column not in self.names and column not in mapping.optional]
-        if absent:
-            raise MappingError(
-                mapping.column_fault(column, f"the file has no column `{column}`{did_you_mean(column, self.names)}")
-                for column in absent
-            )
+
+def _complain(mapping: Mapping, columns: tuple[str, ...], names: tuple[str, ...]) -> None:
+    if not names:
+        return  # an empty file has no rows, so nothing can be missing from them
+    absent = [column for column in columns if column not in names and column not in mapping.optional]
+    if absent:
+        raise MappingError(
+            mapping.column_fault(column, f"the file has no column `{column}`{did_you_mean(column, names)}")
+            for column in absent
+        )
+
+
+class MappedRows:
+    """A mapping bound to one file: its rows, and what becomes of them."""
+
+    def __init__(self, source: CsvRows | JsonRows | FormRows, program: RowProgram) -> None:
+        self._source = source
+        self._program = program
+        self.names = program.names
+        self.index = program.index
+        self.fields = program.fields
 
     def records(self) -> Iterator[tuple[int, bytes]]:
         """The file's rows: line and bytes."""
         return self._source.records()
 
     def cells(self, raw: bytes, number: int) -> Cells:
-        """The cells of a row, extended by missing columns and the row's number as in ``index``. Raises `Reject`."""
+        """The cells of a row, extended by the columns that the file does not have, as in ``index``. Raises `Reject`."""
         cells = self._source.cells(raw)
-        if self._extended:
-            cells.extend("" for _ in self._missing)
+        program = self._program
+        if program.decode:
+            cells = [url_decoded(cell) for cell in cells]
+        if program.extended:
+            cells.extend("" for _ in program.missing)
             cells.append(str(number))
+            if program.extractor is not None:
+                cells.extend(program.extractor.texts(cells))
         return cells
 
     def place(self, raw: bytes, number: int) -> tuple[int, int]:
@@ -134,7 +201,7 @@ class MappedRows:
         event_ms = self.fields.event_ms(cells)
         if event_ms is None or not -_LIMIT < event_ms < _LIMIT:
             return _FIRST, 0
-        return event_ms, self._tie(cells)
+        return event_ms, self._program.tie(cells)
 
     def row(self, line: int, raw: bytes, number: int) -> InputRow:
         """The row as a record or a reason."""

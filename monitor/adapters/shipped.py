@@ -1,6 +1,7 @@
 """The adapters shipped by name, and the entry point to them and to mapping files."""
 
 import inspect
+import io
 from collections.abc import Iterator
 from importlib.resources import files
 from itertools import chain
@@ -9,7 +10,7 @@ from typing import BinaryIO, Final
 
 from monitor.adapters import bank
 from monitor.adapters.base import Adapter, InputRow
-from monitor.adapters.errors import MappingError, quoted_value
+from monitor.adapters.errors import MappingError, RowErrorCode, quoted_value
 from monitor.adapters.lines import bounded_lines
 from monitor.adapters.mapped import MappedAdapter
 from monitor.adapters.mapping.read import read_mapping, record_fields
@@ -74,7 +75,16 @@ class ByHeader:
 
     def __init__(self, mappings: list[Mapping], key: bytes) -> None:
         self.mappings = mappings
-        self._key = key
+        self._adapters = [MappedAdapter(mapping, key) for mapping in mappings]
+
+    def read(self, document: bytes) -> list[InputRow]:
+        """Like `MappedAdapter.read`."""
+        try:
+            chosen, _ = self.chosen(io.BytesIO(document))
+        except MappingError as error:
+            reason = f"{RowErrorCode.MALFORMED_ROW}: {error.faults[0].message}"
+            return [InputRow(1, document, None, reason)]
+        return chosen.read(document)
 
     def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
         """Like `MappedAdapter.rows`; raises `MappingError` if no mapping fits the header."""
@@ -89,9 +99,9 @@ class ByHeader:
             if not line.isspace():
                 break
         names = CsvRows(head, self.mappings[0].dialect, self.mappings[0].encoding).names
-        for mapping in self.mappings:
-            if not names or all(column in names or column == ROW for column in mapping.columns):
-                return MappedAdapter(mapping, self._key), chain(head, stream)
+        for adapter in self._adapters:
+            if not names or all(column in names or column == ROW for column in adapter.mapping.columns):
+                return adapter, chain(head, stream)
         forms = " or ".join(",".join(c for c in mapping.columns if c != ROW) for mapping in self.mappings)
         name = self.mappings[0].name
         header = quoted_value(mask_numbers(",".join(names)))

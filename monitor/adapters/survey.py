@@ -147,7 +147,7 @@ class _Seen:
 class _Mapped:
     def __init__(self, adapter: MappedAdapter, lines: Iterable[bytes], samples: int) -> None:
         self._mapping = adapter.mapping
-        self._reader = MappedRows(self._mapping, lines, b"dry run")
+        self._reader = adapter.reader(lines)
         used = [column for column in self._mapping.columns if column != ROW]
         columns = list(self._reader.names) if self._mapping.form == "csv" else []
         found = Survey(self._mapping.name, columns, used, sorts=self._mapping.sort)

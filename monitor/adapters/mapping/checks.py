@@ -1,10 +1,11 @@
 """Small checks of a mapping file's data that record faults and continue, so that one fault hides no other."""
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
+from monitor.adapters.mapping.paths import PathError, parse_path
 from monitor.adapters.mapping.spec import ROW, Mark
+from monitor.adapters.values.patterns import LinearPattern, PatternError
 from monitor.policy.file.errors import PolicyFault, did_you_mean
 from monitor.policy.file.yaml_source import YamlPath
 
@@ -12,11 +13,16 @@ T = TypeVar("T")
 
 
 class Checker:
-    """Collects ``faults``, and in ``marks`` the first position of each column."""
+    """Collects ``faults``, and in ``marks`` the first position of each column.
+
+    ``derived`` are the columns that the mapping makes itself. ``paths``: the columns are paths into JSON.
+    """
 
     def __init__(self) -> None:
         self.faults: list[PolicyFault] = []
         self.marks: dict[str, Mark] = {}
+        self.derived: set[str] = set()
+        self.paths = False
 
     def wrong(self, place: YamlPath, message: str) -> None:
         self.faults.append(place.fault(message))
@@ -78,27 +84,40 @@ class Checker:
                 self.wrong(top.child(key, n), f"`{key}` is a list of {right}")
         return found
 
-    def pattern(self, data: dict[str, Any], place: YamlPath, key: str) -> re.Pattern[str] | None:
+    def pattern(self, data: dict[str, Any], place: YamlPath, key: str) -> LinearPattern | None:
         if key not in data:
             return None
         try:
-            return re.compile(self.text(data, place, key, ""))
-        except re.error as error:
-            self.wrong(place.child(key), f"no regular expression: {error}")
+            return LinearPattern(self.text(data, place, key, ""))
+        except PatternError as error:
+            self.wrong(place.child(key), str(error))
             return None
 
     def column(self, name: Any, place: YamlPath) -> str:
         if not isinstance(name, str) or not name:
             self.wrong(place, "the name of a column is wanted; write it in quotes if it is a number")
             return ""
+        if name in self.derived:
+            return name
         if name.startswith("$") and name != ROW:
-            self.wrong(place, f"`{name}` is no column; the row's own number is `{ROW}`")
+            known = ", ".join(f"`{each}`" for each in (ROW, *sorted(self.derived)))
+            self.wrong(place, f"`{name}` is no column, no setting and no group of an `extract`; expected {known}")
+            return ""
+        if self.paths and name != ROW and not self.path(name, place):
             return ""
         source, path = place.source, place.path
         while path not in source.values:
             path = path[:-1]
         self.marks.setdefault(name, source.values[path])
         return name
+
+    def path(self, text: str, place: YamlPath) -> bool:
+        try:
+            parse_path(text)
+        except PathError as error:
+            self.wrong(place, f"`{text}`: {error}")
+            return False
+        return True
 
     def columns(self, value: dict[str, Any], place: YamlPath, key: str) -> tuple[str, ...]:
         given = value[key]

@@ -1,11 +1,24 @@
 """Compiles a mapping's fields into one function from a row's cells to the data of a record."""
 
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
+from urllib.parse import unquote
 
 from monitor.adapters.errors import Reject, RowErrorCode, quoted_value
-from monitor.adapters.mapping.spec import ColumnTest, Shift, Value
+from monitor.adapters.mapping.spec import (
+    ColumnTest,
+    Condition,
+    Extract,
+    GroupTest,
+    Shift,
+    Value,
+    depends_on_fields,
+    needs_fields,
+)
 from monitor.adapters.mapping.spec import Mapping as Spec
+from monitor.adapters.values.durations import duration_ms
 from monitor.adapters.values.numbers import NumberWriter
 from monitor.adapters.values.pseudonym import pseudonym
 from monitor.adapters.values.times import TimeReader
@@ -16,9 +29,11 @@ Text = Callable[[Cells], str]
 Make = Callable[[Cells], Any]
 Index = Mapping[str, int]
 Data = dict[str, Any]
+MakeLater = Callable[[Cells, Data], Any]
 
 # A longer value is not a duration, and could overflow datetime arithmetic.
 _LONGEST_MS: Final = 366 * 86_400_000
+_WHOLE: Final = re.compile("[0-9]{1,15}")
 
 
 class CompiledFields:
@@ -27,14 +42,15 @@ class CompiledFields:
     def __init__(self, spec: Spec, index: Index, key: bytes) -> None:
         self._fixed: Data = {"type": spec.record}
         self._first: list[tuple[tuple[str, ...], Make]] = []
-        self._later: list[tuple[str, Callable[[Cells, Data], bool], Make]] = []
-        self._refusals = [(all_hold(refusal.when, index), refusal.reason) for refusal in spec.refusals]
+        self._later: list[tuple[str, MakeLater]] = []
+        self._refusals = [(all_hold(rule.when, index), f"{rule.code}: {rule.reason}") for rule in spec.refusals]
+        self._precision_ms = spec.precision_ms
         self._required = spec.required
         self._sources = {name: _source(value) for name, value in spec.fields.items()}
         same: dict[Value, list[str]] = {}
         for name, value in spec.fields.items():
-            if any(condition.made for condition in value.when):
-                self._later.append((name, _made_test(value.when, index), _make(value, index, key)))
+            if needs_fields(value):
+                self._later.append((name, _make_later(value, index, key)))
             elif value.how == "const" and not value.when:
                 self._fixed[name] = _make(value, index, key)([])
             else:
@@ -55,7 +71,7 @@ class CompiledFields:
         """The record's data. Raises `Reject` if the mapping rejects the row or cannot read a value."""
         for refused, reason in self._refusals:
             if refused(cells):
-                raise Reject(f"{RowErrorCode.EXCLUDED}: {reason}")
+                raise Reject(reason)
         data = self._fixed.copy()
         for names, make in self._first:
             try:
@@ -69,13 +85,15 @@ class CompiledFields:
                 self._require(names)
         if self._later:
             self._add_later(cells, data)
+        if self._precision_ms:
+            _agree(data, self._precision_ms)
         return data
 
     def _add_later(self, cells: Cells, data: Data) -> None:
         # Each test sees the fields computed before it: those of the first round, and later ones above it in the file.
-        for name, holds, make in self._later:
+        for name, make in self._later:
             try:
-                value = make(cells) if holds(cells, data) else None
+                value = make(cells, data)
             except Reject as error:
                 raise _of_field(name, error) from None
             if value is not None:
@@ -89,6 +107,16 @@ class CompiledFields:
                 raise Reject(f"{ErrorCode.MISSING_FIELD}: {name}: {self._sources[name]} is empty")
 
 
+def url_decoded(text: str) -> str:
+    """``text`` without percent-encoding; what is not encoded stays. Raises `Reject` if it is not UTF-8 then."""
+    if "%" not in text:
+        return text
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise Reject(f"{RowErrorCode.NOT_TEXT}: expected UTF-8, percent-encoded, got {quoted_value(text)}") from None
+
+
 def source_text(value: Value, index: Index, key: bytes) -> Text:
     """The text of a field before a table, time or number is applied; "" if it is empty."""
     empty, separator = value.empty, value.separator
@@ -98,37 +126,55 @@ def source_text(value: Value, index: Index, key: bytes) -> Text:
         text = cells[n].strip()
         return "" if text in empty else text
 
+    def decoded(cells: Cells, n: int) -> str:
+        text = url_decoded(cells[n]).strip()
+        return "" if text in empty else text
+
+    text_of = decoded if value.decode else cell
+    plain = not empty and not value.decode
+
     def joined(cells: Cells) -> str:
-        parts = [cell(cells, n) for n in at] if empty else [cells[n].strip() for n in at]
+        parts = [cells[n].strip() for n in at] if plain else [text_of(cells, n) for n in at]
         return separator.join(parts) if all(parts) else ""
 
     def first(cells: Cells) -> str:
         for n in at:
-            text = cell(cells, n)
+            text = text_of(cells, n)
             if text:
                 return text
         return ""
 
     def hashed(cells: Cells) -> str:
-        parts = [cell(cells, n) for n in at] if empty else [cells[n].strip() for n in at]
+        parts = [cells[n].strip() for n in at] if plain else [text_of(cells, n) for n in at]
         return pseudonym(parts, key) if any(parts) else ""
 
     if value.how == "const":
         return lambda cells: value.const
     if value.how == "column":
         (only,) = at
-        if not empty:
+        if plain:
             return lambda cells: cells[only].strip()
-        return lambda cells: cell(cells, only)
+        return lambda cells: text_of(cells, only)
     return {"join": joined, "first": first, "hmac": hashed}[value.how]
 
 
 def _make(value: Value, index: Index, key: bytes) -> Make:
+    test = all_hold(value.when, index) if value.when else None
+    if value.how == "cases":
+        makers = [_make(case, index, key) for case in value.cases]
+
+        def choose(cells: Cells) -> Any:
+            if test is None or test(cells):
+                for make in makers:
+                    found = make(cells)
+                    if found is not None and found != []:
+                        return found
+            return None
+
+        return choose
     text_of = source_text(value, index, key)
     change = _change(value)
     default = value.default
-    conditions = tuple(condition for condition in value.when if condition.made is None)
-    test = all_hold(conditions, index) if conditions else None
     shifts = [(index[shift.column], shift) for shift in value.shifts]
 
     def make(cells: Cells) -> Any:
@@ -150,6 +196,25 @@ def _make(value: Value, index: Index, key: bytes) -> Make:
     return make
 
 
+def _make_later(value: Value, index: Index, key: bytes) -> MakeLater:
+    """A value that depends on fields computed before it."""
+    test = _made_test(value.when, index)
+    if value.how == "cases":
+        makers = [_make_later(case, index, key) for case in value.cases]
+
+        def choose(cells: Cells, data: Data) -> Any:
+            if test(cells, data):
+                for make in makers:
+                    found = make(cells, data)
+                    if found is not None and found != []:
+                        return found
+            return None
+
+        return choose
+    plain = _make(replace(value, when=()), index, key)
+    return lambda cells, data: plain(cells) if test(cells, data) else None
+
+
 def _change(value: Value) -> Callable[[str], Any] | None:
     if value.time:
         return TimeReader(value.time, value.zone)
@@ -157,20 +222,35 @@ def _change(value: Value) -> Callable[[str], Any] | None:
         return NumberWriter(*value.number)
     if value.split:
         return lambda text: [part.strip() for part in text.split(value.split) if part.strip()]
+    if value.integer is not None and value.table is None:
+        return _integer(*value.integer)
     if value.table is None:
         return None
     table = value.table
     entries, otherwise = dict(table.entries), table.otherwise
+    whole = _integer(*value.integer) if value.integer is not None else None
 
-    def look_up(text: str) -> str:
+    def look_up(text: str) -> Any:
         found = entries.get(text)
-        if found is not None:
-            return found
-        if otherwise == "reject":
-            raise Reject(f"{ErrorCode.UNKNOWN_VALUE}: {quoted_value(text)} has no entry in the table")
-        return text if otherwise == "keep" else table.otherwise_value
+        if found is None:
+            if otherwise == "reject":
+                raise Reject(f"{ErrorCode.UNKNOWN_VALUE}: {quoted_value(text)} has no entry in the table")
+            found = text if otherwise == "keep" else table.otherwise_value
+        return found if whole is None else whole(found)
 
     return look_up
+
+
+def _integer(least: int, most: int) -> Callable[[str], int | None]:
+    """A whole number; None for every other text: such a field decides nothing, so it does not cost the record."""
+
+    def whole(text: str) -> int | None:
+        if not _WHOLE.fullmatch(text):
+            return None
+        found = int(text)
+        return found if least <= found <= most else None
+
+    return whole
 
 
 def _shifted(time_ms: Any, cells: Cells, shifts: list[tuple[int, Shift]]) -> int | None:
@@ -179,7 +259,7 @@ def _shifted(time_ms: Any, cells: Cells, shifts: list[tuple[int, Shift]]) -> int
         if not text:
             return None
         try:
-            ms = round(float(text) * shift.unit_ms)
+            ms = shift.sign * duration_ms(text, shift.unit)
         except (ValueError, OverflowError):
             raise Reject(
                 f"{RowErrorCode.UNREADABLE_TIME}: {quoted_value(text)} in {shift.column} is no duration"
@@ -192,32 +272,88 @@ def _shifted(time_ms: Any, cells: Cells, shifts: list[tuple[int, Shift]]) -> int
     return int(time_ms)
 
 
+def _agree(data: Data, most_ms: int) -> None:
+    """Correct the times of a call that contradict each other by at most ``most_ms``: files round them."""
+    start, end = data.get("start_ms"), data.get("end_ms")
+    if start is None or end is None:
+        return
+    if start - most_ms <= end < start:
+        end = data["end_ms"] = start
+    before = start
+    for name in ("ring_ms", "answer_ms"):
+        time = data.get(name)
+        if time is None:
+            continue
+        if before - most_ms <= time < before:
+            time = data[name] = before
+        if end < time <= end + most_ms:
+            time = data[name] = end
+        before = time
+
+
+class Extractor:
+    """The columns that a mapping's ``extract`` makes: `names`, and their texts in a row."""
+
+    def __init__(self, extracts: tuple[Extract, ...], index: Index) -> None:
+        self._made = [([index[column] for column in each.columns], each.pattern) for each in extracts]
+        self.names = tuple(dict.fromkeys(f"${group}" for each in extracts for group in each.pattern.groups))
+        self._empty = dict.fromkeys(self.names, "")
+
+    def texts(self, cells: Cells) -> list[str]:
+        """The texts of `names`: of two that make the same column the first that matches counts."""
+        found = self._empty.copy()
+        for at, pattern in self._made:
+            text = next((cells[n] for n in at if cells[n]), "")
+            for group, part in (pattern.search(text) or {}).items() if text else ():
+                found[f"${group}"] = found[f"${group}"] or part
+        return list(found.values())
+
+
 def _holds(condition: ColumnTest, text: str) -> bool:
     if condition.values is not None and (text in condition.values) == condition.negated:
         return False
     if condition.empty is not None and condition.empty != (not text):
         return False
-    return condition.pattern is None or condition.pattern.fullmatch(text) is not None
+    return condition.pattern is None or condition.pattern.fullmatch(text)
 
 
-def all_hold(conditions: tuple[ColumnTest, ...], index: Index) -> Callable[[Cells], bool]:
-    """A test of a row's cells: every condition on a column holds. Conditions on fields are not tested."""
-    tests = [(index[c.column], c) for c in conditions if c.column is not None]
-    if len(tests) == 1:
+def all_hold(conditions: tuple[Condition, ...], index: Index) -> Callable[[Cells], bool]:
+    """A test of a row's cells: every condition on a column or a setting holds. Conditions on fields are not tested."""
+    of_cells = [each for each in conditions if not depends_on_fields((each,))]
+    if len(of_cells) == 1 and isinstance(of_cells[0], ColumnTest) and of_cells[0].column is not None:
         # By far the most frequent case, and run for every row.
-        ((at, only),) = tests
+        only, at = of_cells[0], index[of_cells[0].column]
         return lambda cells: _holds(only, cells[at].strip())
-    return lambda cells: all(_holds(condition, cells[n].strip()) for n, condition in tests)
+    tests = [_cell_test(each, index) for each in of_cells]
+    return lambda cells: all(test(cells) for test in tests)
 
 
-def _made_test(conditions: tuple[ColumnTest, ...], index: Index) -> Callable[[Cells, Data], bool]:
+def _cell_test(condition: Condition, index: Index) -> Callable[[Cells], bool]:
+    if isinstance(condition, GroupTest):
+        tests, negated = [_cell_test(each, index) for each in condition.tests], condition.negated
+        return lambda cells: any(test(cells) for test in tests) is not negated
+    if condition.column is None:
+        fixed = _holds(condition, condition.fixed)
+        return lambda cells: fixed
+    at = index[condition.column]
+    return lambda cells: _holds(condition, cells[at].strip())
+
+
+def _made_test(conditions: tuple[Condition, ...], index: Index) -> Callable[[Cells, Data], bool]:
     of_cells = all_hold(conditions, index)
-    of_fields = [(c.made, c) for c in conditions if c.made is not None]
+    of_fields = [_field_test(each, index) for each in conditions if depends_on_fields((each,))]
+    return lambda cells, data: of_cells(cells) and all(test(cells, data) for test in of_fields)
 
-    def test(cells: Cells, data: Data) -> bool:
-        return of_cells(cells) and all(_holds(c, str(data.get(name, ""))) for name, c in of_fields)
 
-    return test
+def _field_test(condition: Condition, index: Index) -> Callable[[Cells, Data], bool]:
+    if isinstance(condition, GroupTest):
+        tests, negated = [_field_test(each, index) for each in condition.tests], condition.negated
+        return lambda cells, data: any(test(cells, data) for test in tests) is not negated
+    if condition.made is None:
+        plain = _cell_test(condition, index)
+        return lambda cells, data: plain(cells)
+    name = condition.made
+    return lambda cells, data: _holds(condition, str(data.get(name, "")))
 
 
 def _of_field(name: str, error: Reject) -> Reject:
@@ -229,5 +365,7 @@ def _of_field(name: str, error: Reject) -> Reject:
 def _source(value: Value) -> str:
     if value.how == "const":
         return "the constant"
+    if value.how == "cases":
+        return "each of the cases"
     names = " and ".join(value.columns) if value.how != "first" else " or ".join(value.columns)
     return f"column {names}" if len(value.columns) == 1 else f"one of the columns {names}"

@@ -2,15 +2,28 @@
 
 import codecs
 from dataclasses import replace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import msgspec
 
-from monitor.adapters.errors import MappingError
-from monitor.adapters.mapping.read_field import ValueReader, const_problem, is_time
-from monitor.adapters.mapping.spec import Arrival, Dialect, Mapping, RejectRule, Value
+from monitor.adapters.errors import MappingError, RowErrorCode
+from monitor.adapters.mapping.paths import PathStep, parse_path
+from monitor.adapters.mapping.read_field import ValueReader, const_problem, is_time, limits_of
+from monitor.adapters.mapping.settings import MappingSettings
+from monitor.adapters.mapping.spec import (
+    ROW,
+    Arrival,
+    Dialect,
+    Extract,
+    Form,
+    Mapping,
+    RejectRule,
+    Value,
+    needs_fields,
+)
 from monitor.policy.file.errors import PolicyError, PolicyFault, did_you_mean
 from monitor.policy.file.yaml_source import YamlPath, parse
+from monitor.text.durations import parse_duration
 from schemas import inputs
 
 RECORDS: dict[str, type[Any]] = {
@@ -22,8 +35,11 @@ RECORDS: dict[str, type[Any]] = {
     "review": inputs.Review,
 }
 _DIALECT = ("delimiter", "quote", "header")
-_TOP = ("mapping", "about", "format", "encoding", *_DIALECT, "rows", "zone", "record", "sort", "arrival", "optional")
-_KEYS = (*_TOP, "reject", "fields")
+_DOCUMENT = ("rows", "form_field")
+_TOP = ("mapping", "about", "settings", "format", "encoding", *_DIALECT, *_DOCUMENT, "decode", "zone", "record", "sort")
+_KEYS = (*_TOP, "arrival", "optional", "precision", "extract", "reject", "fields")
+_FORMS = ("csv", "json", "jsonl", "form")
+_CODES = (RowErrorCode.EXCLUDED.value, RowErrorCode.INTERNAL_LEG.value)
 
 
 def read_mapping(text: str, name: str, constants: dict[str, str] | None = None) -> Mapping:
@@ -73,35 +89,47 @@ class _Reader(ValueReader):
             self.wrong(top, "a mapping is keys with values: format, record, fields")
             return None
         self.known(data, top, _KEYS)
-        form = self.word(data, top, "format", ("csv", "json", "jsonl"), "csv")
+        settings = MappingSettings(self, data, top, self.constants)
+        self.set_ = settings.values
+        self.constants = {name: text for name, text in self.constants.items() if name not in self.set_}
+        data = settings.applied(data)
+        form = self.word(data, top, "format", _FORMS, "csv")
         record = self.word(data, top, "record", tuple(RECORDS), None)
         encoding = self.encoding(data, top, form)
         dialect = self.dialect(data, top, form)
-        rows = tuple(self.text(data, top, "rows", "").split(".")) if "rows" in data else ()
-        if rows and form != "json":
-            self.wrong(
-                top.child("rows"), f"`rows` is a path inside one JSON document; write `format: json`, not {form}"
-            )
+        rows, field = self.document(data, top, form)
+        self.paths = form in ("json", "jsonl")
         self.zone = self.zone_of(data, top)
         if record is None:
             return None
         record_type = RECORDS[record]
+        for name in self.set_.keys() & record_fields(record_type).keys():
+            fault = top.child("settings", name).key_fault(f"expected another name: `{name}` is a field of the record")
+            self.faults.append(fault)
+        extracts = self.extracts(data, top)
         fields = self.fields(data, top, record, record_type)
         event = "end_ms" if record == "cdr" else "updated_ms"
-        if event in fields and any(condition.made for condition in fields[event].when):
+        if event in fields and needs_fields(fields[event]):
             self.wrong(top.child("fields", event), "the event time decides the order, so it cannot wait for a field")
         arrival, refusals = self.arrival(data, top), self.refusals(data, top)
         optional = frozenset(self.texts(data, top, "optional"))
         for column in optional - set(self.marks):
             self.wrong(top.child("optional"), f"no field reads `{column}`{did_you_mean(column, self.marks)}")
+        if isinstance(dialect.header, tuple):
+            least = max((n + 1 for n, name in enumerate(dialect.header) if name not in optional), default=0)
+            dialect = replace(dialect, least=least)
         return Mapping(
             name=self.text(data, top, "mapping", top.source.name),
             file=top.source.name,
             about=self.text(data, top, "about", ""),
-            form=cast(Literal["csv", "json", "jsonl"], form),
+            form=cast(Form, form),
             encoding=encoding,
             dialect=dialect,
             rows=rows,
+            field=field,
+            decode=self.decode(data, top),
+            extracts=extracts,
+            precision_ms=self.precision(data, top, record),
             record=record,
             record_type=record_type,
             required=required_fields(record_type),
@@ -114,6 +142,52 @@ class _Reader(ValueReader):
             marks=self.marks,
         )
 
+    def document(
+        self, data: dict[str, Any], top: YamlPath, form: str | None
+    ) -> tuple[tuple[tuple[PathStep, ...], ...], str]:
+        """The paths of the rows in a document, and the form field that holds the document."""
+        for key in _DOCUMENT:
+            if key in data and form != "json" and not (key == "form_field" and form == "jsonl"):
+                self.wrong(top.child(key), f"`{key}` is of a JSON document; write `format: json`, not {form}")
+        paths = self.texts(data, top, "rows")
+        rows = tuple(parse_path(path) for path in paths if self.path(path, top.child("rows")))
+        return rows, self.text(data, top, "form_field", "")
+
+    def precision(self, data: dict[str, Any], top: YamlPath, record: str) -> int:
+        if "precision" not in data:
+            return 0
+        try:
+            ms = parse_duration(self.text(data, top, "precision", ""))
+        except ValueError as error:
+            self.wrong(top.child("precision"), str(error))
+            return 0
+        if not 0 < ms <= 60_000 or record != "cdr":
+            self.wrong(top.child("precision"), "expected how exact the times of a call are, 1s to 60s")
+        return ms
+
+    def extracts(self, data: dict[str, Any], top: YamlPath) -> tuple[Extract, ...]:
+        found = []
+        for place, value in self.items(data, top, "extract", "{column: NAME, pattern: PATTERN}"):
+            self.known(value, place, ("column", "first", "pattern"))
+            if ("column" in value) == ("first" in value):
+                self.wrong(place, "expected a `column`, or the `first` of several, one of the two")
+                continue
+            if "first" in value:
+                columns = self.columns(value, place, "first")
+            else:
+                columns = (self.column(value["column"], place.child("column")),)
+            pattern = self.pattern(value, place, "pattern")
+            if pattern is None or not pattern.groups:
+                self.wrong(place.child("pattern"), "expected a `pattern` with named groups: (?P<cause>[0-9]+)")
+                continue
+            found.append(Extract(columns, pattern))
+            for group in pattern.groups:
+                if group in self.set_ or f"${group}" == ROW:
+                    self.wrong(place.child("pattern"), f"expected another name for the group `{group}`: it is taken")
+        # Behind the loop, so that no extract reads another one.
+        self.derived |= {f"${group}" for extract in found for group in extract.pattern.groups}
+        return tuple(found)
+
     def encoding(self, data: dict[str, Any], top: YamlPath, form: str | None) -> str:
         name = self.text(data, top, "encoding", "utf-8")
         try:
@@ -124,7 +198,10 @@ class _Reader(ValueReader):
         if not transparent:
             self.wrong(top.child("encoding"), f"rows cannot be told apart in {name}; convert the file to utf-8 first")
         if form != "csv" and codecs.lookup(name).name != "utf-8":
-            self.wrong(top.child("encoding"), "JSON is UTF-8; take `encoding` out, or convert the file to utf-8 first")
+            self.wrong(
+                top.child("encoding"),
+                "JSON and forms are UTF-8: take `encoding` out, or convert the file to utf-8 first",
+            )
         return codecs.lookup(name).name
 
     def dialect(self, data: dict[str, Any], top: YamlPath, form: str | None) -> Dialect:
@@ -169,14 +246,15 @@ class _Reader(ValueReader):
     def refusals(self, data: dict[str, Any], top: YamlPath) -> tuple[RejectRule, ...]:
         found = []
         for place, value in self.items(data, top, "reject", "{when: CONDITION, reason: TEXT}"):
-            self.known(value, place, ("when", "reason"))
+            self.known(value, place, ("when", "reason", "code"))
+            code = self.word(value, place, "code", _CODES, _CODES[0])
             reason = self.text(value, place, "reason", "")
             if not reason:
                 self.wrong(place, "a `reject` needs a `reason`, which stands beside each such row")
             when = self.conditions(value, place, made=())
             if not when:
                 self.wrong(place, "a `reject` needs `when`, or it would reject every row")
-            found.append(RejectRule(when, reason))
+            found.append(RejectRule(when, reason, code or _CODES[0]))
         return tuple(found)
 
     def fields(self, data: dict[str, Any], top: YamlPath, record: str, record_type: type[Any]) -> dict[str, Value]:
@@ -194,6 +272,8 @@ class _Reader(ValueReader):
                 made = self.field(name, value, place.child(name), types[name], tuple(given))
                 if made is not None:
                     fields[name] = made
+                if name == "tenant_id":
+                    self.tenant(value, place.child(name))
         for name, text in self.constants.items():
             if name not in types:
                 self.faults.append(
@@ -205,9 +285,21 @@ class _Reader(ValueReader):
             problem = const_problem(name, text, types[name])
             if problem:
                 self.faults.append(PolicyFault(f"{top.source.name} --set", 1, 1, f"{name}={text}: {problem}"))
-            fields[name] = Value("const", const=text, time=("epoch_ms",) if is_time(name) else ())
+            time = ("epoch_ms",) if is_time(name) else ()
+            fields[name] = Value("const", const=text, time=time, integer=None if time else limits_of(types[name]))
         missing = required_fields(record_type) - set(given) - set(self.constants)
         if missing:
             names = ", ".join(f"`{name}`" for name in sorted(missing))
-            self.faults.append(place.key_fault(f"a {record} cannot be without {names}: say where it comes from"))
+            hint = "; a file of one tenant: --set tenant_id=NAME" if "tenant_id" in missing else ""
+            self.faults.append(place.key_fault(f"a {record} cannot be without {names}: say where it comes from{hint}"))
         return fields
+
+    def tenant(self, value: Any, place: YamlPath) -> None:
+        """A tenant that the file does not name would collect the calls of others."""
+        right = "expected the tenant of each record, from a column; for a file of one tenant give --set tenant_id=NAME"
+        if isinstance(value, dict):
+            for key in ("const", "default"):
+                if key in value:
+                    self.wrong(place.child(key), f"{right}, got the constant `{value[key]}`")
+            for n, case in enumerate(value["cases"] if isinstance(value.get("cases"), list) else ()):
+                self.tenant(case, place.child("cases", n))

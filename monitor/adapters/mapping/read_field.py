@@ -1,21 +1,27 @@
-"""Reads one field of a mapping: its source, its transformation, and its conditions."""
+"""Reads one field of a mapping: its source and its transformation."""
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Literal, cast, get_args, get_origin
 
-from monitor.adapters.mapping.checks import Checker, not_a_word
-from monitor.adapters.mapping.spec import ColumnTest, Shift, Table, Value
+import msgspec
+
+from monitor.adapters.mapping.checks import not_a_word
+from monitor.adapters.mapping.outcomes import TABLES
+from monitor.adapters.mapping.read_condition import ConditionReader, fields_of
+from monitor.adapters.mapping.spec import Shift, Table, Value
+from monitor.adapters.values.durations import UNITS
 from monitor.adapters.values.numbers import is_region
-from monitor.adapters.values.times import EPOCH_MS, EPOCH_S, ISO, format_fault, zone
-from monitor.policy.file.errors import did_you_mean
+from monitor.adapters.values.patterns import LinearPattern
+from monitor.adapters.values.times import EPOCHS, ISO, format_fault, zone
 from monitor.policy.file.yaml_source import YamlPath
 
-SOURCES = ("column", "first", "join", "hmac", "const")
+SOURCES = ("column", "first", "join", "hmac", "const", "cases")
 _CHANGES = ("table", "time", "number", "split")
-_KEYS = (*SOURCES, "with", "empty", "default", *_CHANGES, "otherwise", "zone", "plus", "minus", "when")
-_CONDITION = ("column", "field", "equals", "in", "not_in", "empty", "matches")
-_UNITS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000}
+_KEYS = (*SOURCES, "with", "empty", "decode", "default", *_CHANGES, "otherwise", "zone", "plus", "minus", "when")
+# What a case takes from the field around it, unless it has its own.
+_INHERITED = ("table", "otherwise", "time", "zone", "number", "empty", "decode")
 
 
 def words_of(kind: Any) -> tuple[str, ...]:
@@ -34,6 +40,18 @@ def is_list(kind: Any) -> bool:
     return any(get_origin(part) is list for part in _parts(kind))
 
 
+def limits_of(kind: Any) -> tuple[int, int] | None:
+    """The limits of a field that holds a whole number; None for a field of another type."""
+    parts = list(_parts(kind))
+    if int not in parts:
+        return None
+    metas = [part for part in parts if isinstance(part, msgspec.Meta)]
+    return (
+        max((int(meta.ge) for meta in metas if meta.ge is not None), default=0),
+        min((int(meta.le) for meta in metas if meta.le is not None), default=1 << 53),
+    )
+
+
 def _parts(kind: Any) -> Iterator[Any]:
     """A type and the types inside it: of a union, of a list, under its annotations."""
     yield kind
@@ -42,8 +60,8 @@ def _parts(kind: Any) -> Iterator[Any]:
             yield from _parts(part)
 
 
-class ValueReader(Checker):
-    """Reads fields and conditions. ``zone`` is the mapping's default time zone."""
+class ValueReader(ConditionReader):
+    """Reads fields. ``zone`` is the mapping's default time zone."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,6 +81,8 @@ class ValueReader(Checker):
             self.wrong(place, f"a field has exactly one of {', '.join(SOURCES)}; here are {len(given)}")
             return None
         how = given[0]
+        if how == "cases":
+            return self.cases(name, value, place, kind, made)
         const, columns = "", tuple[str, ...]()
         if how == "const":
             const = self.text(value, place, "const", "")
@@ -78,6 +98,7 @@ class ValueReader(Checker):
             self.faults.append(place.child("with").key_fault("`with` stands between the columns of a `join` only"))
         result = Value(
             how=cast(Literal["column", "first", "join", "hmac", "const"], how),
+            decode=self.decode(value, place),
             columns=columns,
             const=const,
             separator=self.text(value, place, "with", "") if "with" in value else "",
@@ -88,22 +109,57 @@ class ValueReader(Checker):
             zone=self.zone_of(value, place) or self.zone,
             number=self.number(value, place),
             split=self.split(value, place, kind),
+            integer=None if is_time(name) else limits_of(kind),
             shifts=self.shifts(name, value, place),
             when=self.conditions(value, place, made) if "when" in value else (),
         )
         transforms = [key for key in _CHANGES if key in value]
         if len(transforms) > 1:
             self.wrong(place, f"a field takes one of table, time, number, split; here are {', '.join(transforms)}")
-        if any(condition.made == name for condition in result.when):
+        if name in fields_of(result.when):
             self.wrong(place.child("when"), f"`{name}` cannot wait for itself")
         if result.default and words_of(kind) and result.default not in words_of(kind):
             self.wrong(place.child("default"), not_a_word(result.default, words_of(kind)))
         return result if len(self.faults) == before else None
 
+    def cases(
+        self, name: str, value: dict[str, Any], place: YamlPath, kind: Any, made: tuple[str, ...]
+    ) -> Value | None:
+        """A field of several sources: each is a field by itself, and takes over what stands beside `cases`."""
+        before = len(self.faults)
+        for key in value:
+            if key not in ("cases", "when", *_INHERITED):
+                self.faults.append(place.child(key).key_fault(f"expected `{key}` inside of each of the `cases`"))
+        inherited = {key: value[key] for key in _INHERITED if key in value}
+        changed = [key for key in _CHANGES if key in inherited]
+        found = []
+        for at, case in self.items(value, place, "cases", "fields, such as {when: CONDITION, column: NAME}"):
+            own = any(key in case for key in _CHANGES) or "const" in case
+            taken = {key: inherited[key] for key in inherited if key not in (*changed, "otherwise", "zone") or not own}
+            made_of = self.field(name, {**taken, **case}, at, kind, made)
+            if made_of is not None:
+                found.append(made_of)
+        if not value["cases"]:
+            self.wrong(place.child("cases"), "expected at least one field in `cases`, got none")
+        when = self.conditions(value, place, made) if "when" in value else ()
+        columns = dict.fromkeys(column for case in found for column in case.columns)
+        if len(self.faults) > before:
+            return None
+        return replace(Value("cases"), columns=tuple(columns), when=when, cases=tuple(found))
+
+    def decode(self, value: dict[str, Any], place: YamlPath) -> bool:
+        if "decode" not in value:
+            return False
+        if value["decode"] != "url":
+            self.wrong(place.child("decode"), f"expected `url`, got `{value['decode']}`")
+        return True
+
     def time(self, name: str, value: dict[str, Any], place: YamlPath, how: str) -> tuple[str, ...]:
         if "time" not in value:
             if is_time(name) and how != "const":
-                self.wrong(place, "a time needs `time`: epoch_s, epoch_ms, iso8601 or a format like %Y-%m-%d %H:%M:%S")
+                self.wrong(
+                    place, f"a time needs `time`: {', '.join(EPOCHS)}, iso8601 or a format like %Y-%m-%d %H:%M:%S"
+                )
             if "zone" in value:
                 self.faults.append(place.child("zone").key_fault("`zone` goes with `time`, which is missing here"))
             return ("epoch_ms",) if is_time(name) else ()
@@ -115,7 +171,7 @@ class ValueReader(Checker):
         for n, form in enumerate(forms):
             at = place.child("time", n) if isinstance(given, list) else place.child("time")
             if not isinstance(form, str):
-                self.wrong(at, "a time format is text such as %Y-%m-%d %H:%M:%S, epoch_s, epoch_ms or iso8601")
+                self.wrong(at, "expected a time format such as %Y-%m-%d %H:%M:%S, epoch_s or iso8601, as text")
                 return ()
             problem = format_fault(form)
             if problem:
@@ -130,8 +186,11 @@ class ValueReader(Checker):
                 self.faults.append(place.child("otherwise").key_fault("`otherwise` goes with `table`, missing here"))
             return None
         at, given, words = place.child("table"), value["table"], words_of(kind)
+        if isinstance(given, str) and given in TABLES and "answered" in words:
+            given = TABLES[given]
         if not isinstance(given, dict) or not given:
-            self.wrong(at, 'a table is {"value in the file": value of the field, ...}')
+            named = f", or for an outcome {', '.join(TABLES)}" if "answered" in words else ""
+            self.wrong(at, f'a table is {{"value in the file": value of the field, ...}}{named}')
             return None
         for key, text in given.items():
             if text is None:
@@ -155,7 +214,7 @@ class ValueReader(Checker):
             return None
         return Table(entries, cast(Literal["reject", "keep", "empty"], otherwise))
 
-    def number(self, value: dict[str, Any], place: YamlPath) -> tuple[str, re.Pattern[str] | None] | None:
+    def number(self, value: dict[str, Any], place: YamlPath) -> tuple[str, LinearPattern | None] | None:
         if "number" not in value:
             return None
         at, given = place.child("number"), value["number"]
@@ -182,56 +241,19 @@ class ValueReader(Checker):
     def shifts(self, name: str, value: dict[str, Any], place: YamlPath) -> tuple[Shift, ...]:
         found = []
         for key, sign in (("plus", 1), ("minus", -1)):
-            if key not in value:
-                continue
-            at, given = place.child(key), value[key]
-            if not is_time(name) or not isinstance(given, dict):
-                self.wrong(at, f"`{key}` is {{column: NAME, unit: s}} beside a `time`: a duration on top of a time")
-                continue
-            self.known(given, at, ("column", "unit"))
-            column = self.column(given.get("column"), at.child("column"))
-            unit = self.word(given, at, "unit", tuple(_UNITS), "s")
-            if column and unit:
-                found.append(Shift(column, sign * _UNITS[unit]))
+            given = value.get(key, [])
+            many = isinstance(given, list)
+            for n, one in enumerate(given if many else [given]):
+                at = place.child(key, n) if many else place.child(key)
+                if not is_time(name) or not isinstance(one, dict):
+                    self.wrong(at, f"`{key}` is {{column: NAME, unit: s}} beside a `time`: a duration on top of a time")
+                    continue
+                self.known(one, at, ("column", "unit"))
+                column = self.column(one.get("column"), at.child("column"))
+                unit = self.word(one, at, "unit", tuple(UNITS), "s")
+                if column and unit:
+                    found.append(Shift(column, unit, sign))
         return tuple(found)
-
-    def conditions(self, value: dict[str, Any], place: YamlPath, made: tuple[str, ...]) -> tuple[ColumnTest, ...]:
-        given = value.get("when")
-        many = isinstance(given, list)
-        found = []
-        for n, one in enumerate(given if isinstance(given, list) else [given] if given is not None else []):
-            at = place.child("when", n) if many else place.child("when")
-            if not isinstance(one, dict):
-                self.wrong(at, "a condition is {column: NAME, equals: TEXT}, or with in, not_in, empty, matches")
-                continue
-            condition = self.condition(one, at, made)
-            if condition is not None:
-                found.append(condition)
-        return tuple(found)
-
-    def condition(self, one: dict[str, Any], at: YamlPath, made: tuple[str, ...]) -> ColumnTest | None:
-        self.known(one, at, _CONDITION)
-        column, field = None, None
-        if ("column" in one) == ("field" in one):
-            self.wrong(at, "a condition has a `column` of the file or a `field` of the record, one of the two")
-            return None
-        if "column" in one:
-            column = self.column(one["column"], at.child("column"))
-        else:
-            field = self.text(one, at, "field", "")
-            if field not in made:
-                self.wrong(at.child("field"), f"no field `{field}` is made here{did_you_mean(field, made)}")
-        if not any(key in one for key in ("equals", "in", "not_in", "empty", "matches")):
-            self.wrong(at, "a condition needs equals, in, not_in, empty or matches")
-        if sum(key in one for key in ("equals", "in", "not_in")) > 1:
-            self.wrong(at, "a condition has one of equals, in, not_in")
-        values: frozenset[str] | None = None
-        if "equals" in one:
-            values = frozenset((self.text(one, at, "equals", ""),))
-        elif "in" in one or "not_in" in one:
-            values = frozenset(self.texts(one, at, "in" if "in" in one else "not_in"))
-        empty = self.flag(one, at, "empty", False) if "empty" in one else None
-        return ColumnTest(column, field, values, "not_in" in one, empty, self.pattern(one, at, "matches"))
 
     def zone_of(self, data: dict[str, Any], place: YamlPath) -> Any:
         name = self.text(data, place, "zone", "")
@@ -243,7 +265,7 @@ class ValueReader(Checker):
 
 
 def _needs_zone(form: str) -> bool:
-    return "%z" not in form and form not in (EPOCH_S, EPOCH_MS, ISO)
+    return "%z" not in form and form not in EPOCHS and form != ISO
 
 
 def const_problem(name: str, text: str, kind: Any) -> str | None:
@@ -253,4 +275,7 @@ def const_problem(name: str, text: str, kind: Any) -> str | None:
         return not_a_word(text, words)
     if is_time(name) and not re.fullmatch("[0-9]{1,15}", text):
         return "a constant time is a whole number of epoch milliseconds"
+    limits = None if is_time(name) else limits_of(kind)
+    if limits and not (re.fullmatch("[0-9]{1,15}", text) and limits[0] <= int(text) <= limits[1]):
+        return f"expected a whole number of {limits[0]} to {limits[1]}"
     return None

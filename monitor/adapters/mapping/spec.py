@@ -1,13 +1,15 @@
 """A checked mapping: how a file's rows become records of one type. `monitor.adapters.mapping.read` creates it."""
 
-import re
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, Literal
 
+from monitor.adapters.mapping.paths import PathStep
+from monitor.adapters.values.patterns import LinearPattern
 from monitor.policy.file.errors import PolicyFault
 
 Mark = tuple[int, int]
+Form = Literal["csv", "json", "jsonl", "form"]
 
 # A name that is not a column of the file: the row's number from 1 (header and blank lines not counted).
 ROW = "$row"
@@ -17,27 +19,41 @@ ROW = "$row"
 class Dialect:
     """The format of a CSV file. ``header`` is true, or the names if the file has no header row.
 
-    ``header`` false numbers the columns "1", "2" and so on. ``quote`` is "" if quotes have no meaning.
+    ``header`` false numbers the columns "1", "2" and so on. ``quote`` is "" if quotes have no meaning. A row has at
+    least the first ``least`` columns of a list of names (0: all of them).
     """
 
     delimiter: str = ","
     quote: str = '"'
     header: bool | tuple[str, ...] = True
+    least: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnTest:
-    """A test on the text of a column, or of a field computed before: all given conditions must hold.
+    """A test on the text of a column, of a field computed before, or a ``fixed`` one: all given conditions must hold.
 
     ``values``: the text is one of them, or with ``negated`` none of them. ``empty`` and ``pattern`` may be None.
     """
 
     column: str | None
     made: str | None
+    fixed: str
     values: frozenset[str] | None
     negated: bool
     empty: bool | None
-    pattern: re.Pattern[str] | None
+    pattern: LinearPattern | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTest:
+    """Holds if at least one of ``tests`` does, or with ``negated`` none of them."""
+
+    tests: tuple["Condition", ...]
+    negated: bool
+
+
+Condition = ColumnTest | GroupTest
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +67,11 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """Adds a duration column to a time, in units of ``unit_ms`` (negative to subtract)."""
+    """Adds a duration column in ``unit`` to a time, or subtracts it if ``sign`` is -1."""
 
     column: str
-    unit_ms: int
+    unit: str
+    sign: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,30 +79,43 @@ class Value:
     """A field's source and transformation; equal values are computed once a row.
 
     ``how``: ``column``; the ``first`` column that is not empty; ``join`` of all, empty if one is; ``hmac`` of all,
-    empty if all are; ``const``.
+    empty if all are; ``const``; ``cases``: the first of the values in ``cases`` that applies and is not empty.
+    ``integer`` has the limits of a whole number; other texts leave the field empty.
     """
 
-    how: Literal["column", "first", "join", "hmac", "const"]
+    how: Literal["column", "first", "join", "hmac", "const", "cases"]
     columns: tuple[str, ...] = ()
     const: str = ""
     separator: str = ""
     empty: frozenset[str] = frozenset()
+    decode: bool = False
     default: str = ""
     table: Table | None = None
     time: tuple[str, ...] = ()
     zone: tzinfo | None = None
-    number: tuple[str, re.Pattern[str] | None] | None = None
+    number: tuple[str, LinearPattern | None] | None = None
     split: str = ""
+    integer: tuple[int, int] | None = None
     shifts: tuple[Shift, ...] = ()
-    when: tuple[ColumnTest, ...] = ()
+    when: tuple[Condition, ...] = ()
+    cases: tuple["Value", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """Columns made of the first of ``columns`` that is not empty: the named groups of ``pattern``."""
+
+    columns: tuple[str, ...]
+    pattern: LinearPattern
 
 
 @dataclass(frozen=True, slots=True)
 class RejectRule:
-    """Rows for which ``when`` holds are rejected with this reason."""
+    """Rows for which ``when`` holds are rejected with this code word and reason."""
 
-    when: tuple[ColumnTest, ...]
+    when: tuple[Condition, ...]
     reason: str
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +128,24 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """One mapping. ``marks`` has the first position of each column."""
+    """One mapping. ``marks`` has the first position of each column.
+
+    ``rows`` are paths, the first that a document has counts. ``field`` is the form field that holds the document.
+    ``decode``: every text of the file is percent-encoded. Times of a call that contradict each other by at most
+    ``precision_ms`` are corrected.
+    """
 
     name: str
     file: str
     about: str
-    form: Literal["csv", "json", "jsonl"]
+    form: Form
     encoding: str
     dialect: Dialect
-    rows: tuple[str, ...]
+    rows: tuple[tuple[PathStep, ...], ...]
+    field: str
+    decode: bool
+    extracts: tuple[Extract, ...]
+    precision_ms: int
     record: str
     record_type: type[Any]
     required: frozenset[str]
@@ -126,3 +165,15 @@ class Mapping:
     def column_fault(self, column: str, message: str) -> PolicyFault:
         """A fault at the first position of ``column``."""
         return PolicyFault(self.file, *self.marks[column], message)
+
+
+def depends_on_fields(conditions: tuple[Condition, ...]) -> bool:
+    """Whether a condition tests a field of the record."""
+    return any(
+        depends_on_fields(each.tests) if isinstance(each, GroupTest) else each.made is not None for each in conditions
+    )
+
+
+def needs_fields(value: Value) -> bool:
+    """Whether a value can be computed only after other fields."""
+    return depends_on_fields(value.when) or any(map(needs_fields, value.cases))

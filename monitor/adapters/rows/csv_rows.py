@@ -32,7 +32,7 @@ class CsvRows:
         self._strict = _whole(dialect, strict=True)
         self._lines = iter(enumerate(lines, 1))
         self._back: deque[Physical] = deque()
-        self._width = 0
+        self._width = self._least = 0
         self.unread = ""
         self.names: tuple[str, ...] = self._names()
 
@@ -45,7 +45,9 @@ class CsvRows:
             names = self._named()
         else:
             names = self._numbered()
-        self._width = len(names)
+        self._width = self._least = len(names)
+        if isinstance(header, tuple):
+            self._least = self._dialect.least or len(names)
         return names
 
     def _named(self) -> tuple[str, ...]:
@@ -123,7 +125,7 @@ class CsvRows:
                 break
             raw += found[1]
             if quote in found[1] and self._closed(raw, self._strict):
-                if self._width in (0, self._count(raw)):
+                if not self._width or self._least <= self._count(raw) <= self._width:
                     return raw
                 break
         self._back.extendleft(reversed(taken))
@@ -146,7 +148,11 @@ class CsvRows:
             ) from None
         cells = self._split(text)
         if len(cells) != self._width and self._width:
-            raise Reject(f"{RowErrorCode.MALFORMED_ROW}: {len(cells)} cells; expected {self._width}, as in the header")
+            if not self._least <= len(cells) < self._width:
+                few = f"{self._least} to " if self._least < self._width else ""
+                message = f"{len(cells)} cells; expected {few}{self._width}, as in the header"
+                raise Reject(f"{RowErrorCode.MALFORMED_ROW}: {message}")
+            cells.extend("" for _ in range(self._width - len(cells)))
         return cells
 
     def _split(self, text: str) -> list[str]:

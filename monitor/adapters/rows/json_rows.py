@@ -1,5 +1,7 @@
-"""Splits JSON into rows: one a line, or the elements of an array in a document, each with its bytes and line."""
+"""Splits JSON into rows: one a line, several a line, or the elements of an array, each with its bytes and line."""
 
+import json
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, Final
@@ -9,6 +11,8 @@ import orjson
 
 from monitor.adapters.errors import Reject, quoted_value
 from monitor.adapters.lines import LongLine, must_be_whole
+from monitor.adapters.mapping.paths import PathStep, find, is_plain, parse_path, scalar
+from monitor.adapters.rows.form_rows import unwrapped
 from schemas.error_codes import ErrorCode
 
 Physical = tuple[int, bytes]
@@ -17,22 +21,37 @@ _RAW: Final = msgspec.json.Decoder(msgspec.Raw)
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _LOOKED_AT: Final = 1_000
+_SPLITTER: Final = json.JSONDecoder()
+_SPACE: Final = re.compile(r"\s*")
+_NEXT: Final = re.compile(r"(?<=\})\s*(?=\{)")
+# Outside of its texts a JSON value never has this.
+_MORE: Final = re.compile(rb"\}\s*\{")
 
 
 class JsonRows:
     """The rows of one JSON file.
 
-    Without ``document`` each line is a row. With it the file may also be one document, and the array at the path
-    ``rows`` of a document (the file's, or each line's) contains the rows; a document without that array is a row.
+    Without ``document`` each line is a row, or several objects one behind the other. With it the file may also be one
+    document; the array at the first of the paths ``rows`` that a document (the file's, or each line's) has contains
+    the rows, and an object at that path is the row. A document that is an array of objects contains the rows, too;
+    any other document is a row. With ``field`` a line may be a form whose field of that name holds the document.
     """
 
     def __init__(
-        self, lines: Iterable[bytes], columns: tuple[str, ...], document: bool, rows: tuple[str, ...] = ()
+        self,
+        lines: Iterable[bytes],
+        columns: tuple[str, ...],
+        document: bool,
+        rows: tuple[tuple[PathStep, ...], ...] = (),
+        field: str = "",
     ) -> None:
         self._lines = iter(lines)
         self._document = document
         self._rows = rows
-        self._getters = [(column, tuple(column.split("."))) for column in columns]
+        self._field = field
+        self._getters = [
+            (column, tuple(column.split(".")) if is_plain(column) else None, parse_path(column)) for column in columns
+        ]
 
     def records(self) -> Iterator[Physical]:
         """Each row with the number of the physical line on which it begins."""
@@ -46,7 +65,7 @@ class JsonRows:
                 break
         if not head:
             return
-        if _is_object(head[-1]):
+        if _begins_with_value(head[-1]) or (self._field and head[-1].startswith(self._field.encode() + b"=")):
             yield from self._by_line(chain(head, self._lines))
             return
         head.extend(self._lines)
@@ -55,7 +74,7 @@ class JsonRows:
             return
         # A malformed document is one malformed row, unless most of its lines are objects themselves.
         some = [line for line in head[:_LOOKED_AT] if not line.isspace()]
-        if _is_value(data) or 2 * sum(map(_is_object, some)) < len(some):
+        if _is_value(data) or 2 * sum(map(_begins_with_value, some)) < len(some):
             yield from self._within(1 + _breaks_before(data), data.strip())
         else:
             yield from self._by_line(head)
@@ -68,27 +87,32 @@ class JsonRows:
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             if line and not line.isspace():
-                yield from self._within(number, line.rstrip(b"\r\n"))
+                line = line.rstrip(b"\r\n")
+                yield from self._within(number, unwrapped(line, self._field) if self._field else line)
 
     def _within(self, number: int, raw: bytes) -> Iterator[Physical]:
-        """The elements at the path of the document ``raw``, or the document as one row."""
-        if not self._rows:
+        """The rows of the JSON values in ``raw``, which stand one behind the other."""
+        found = self._elements(raw)
+        if found is not None:
+            yield from _numbered(number, raw, *found)
+        elif not _MORE.search(raw) or _is_value(raw):
             yield number, raw
-            return
-        found = _at_path(raw, self._rows)
-        if found is None:
-            yield number, raw
-            return
-        array, elements = found
-        position = raw.find(array)
-        line = number + raw.count(b"\n", 0, position)
-        for element in elements:
-            # Only white space and commas are between elements, so the next match is the element itself.
-            start = raw.find(element, position)
-            line += raw.count(b"\n", position, start)
-            yield line, element
-            line += element.count(b"\n")
-            position = start + len(element)
+        else:
+            for line, element in _numbered(number, raw, raw, _values(raw)):
+                found = self._elements(element)
+                yield from [(line, element)] if found is None else _numbered(line, element, *found)
+
+    def _elements(self, raw: bytes) -> tuple[bytes, list[bytes]] | None:
+        """The array in the document ``raw`` and the rows in it; None if the document is a row, or is no JSON."""
+        if not self._document:
+            return None
+        if raw.lstrip().startswith(b"["):
+            return _objects(raw)
+        for path in self._rows:
+            found = _at_path(raw, path)
+            if found is not None:
+                return found
+        return None
 
     def cells(self, raw: bytes) -> list[str]:
         """The texts of the mapping's columns in one row. Raises `Reject` if it is not a JSON object."""
@@ -99,25 +123,25 @@ class JsonRows:
             raise Reject(f"{ErrorCode.MALFORMED_JSON}: {error.msg}, at character {error.pos + 1} of the row") from None
         if not isinstance(row, dict):
             raise Reject(f"{ErrorCode.NOT_AN_OBJECT}: {quoted_value(raw[:200].decode('utf-8', 'replace'))}")
-        return [_text(row, column, path) for column, path in self._getters]
+        return [_text(row, column, plain, path) for column, plain, path in self._getters]
 
 
-def _text(row: dict[str, Any], column: str, path: tuple[str, ...]) -> str:
+def _text(row: dict[str, Any], column: str, plain: tuple[str, ...] | None, path: tuple[PathStep, ...]) -> str:
     value = row.get(column)
-    if value is None and len(path) > 1:
-        value = row
-        for name in path:
-            value = value.get(name) if isinstance(value, dict) else None
+    if value is None:
+        if plain is None:
+            value = find(row, path)
+        elif len(plain) > 1:
+            value = row
+            for name in plain:
+                value = value.get(name) if isinstance(value, dict) else None
     if isinstance(value, str):
         return value
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    found = "a list" if isinstance(value, list) else "an object"
-    raise Reject(f"{ErrorCode.WRONG_TYPE}: {column} is {found}; expected a text or a number")
+    text = scalar(value)
+    if text is None:
+        got = "a list" if isinstance(value, list) else "an object"
+        raise Reject(f"{ErrorCode.WRONG_TYPE}: {column} is {got}; expected a text or a number")
+    return text
 
 
 def _is_value(data: bytes) -> bool:
@@ -128,18 +152,84 @@ def _is_value(data: bytes) -> bool:
     return True
 
 
-def _is_object(line: bytes) -> bool:
-    return line.lstrip().startswith(b"{") and _is_value(line)
+def _begins_with_value(line: bytes) -> bool:
+    """Whether the line is an object or an array, or begins with a complete object."""
+    if not line.lstrip().startswith((b"{", b"[")):
+        return False
+    return _is_value(line) or (_MORE.search(line) is not None and len(_values(line)) > 1)
 
 
-def _at_path(raw: bytes, path: tuple[str, ...]) -> tuple[bytes, list[bytes]] | None:
-    """The array at ``path`` and its elements, in their original bytes; None if there is no array."""
+def _values(raw: bytes) -> list[bytes]:
+    """The JSON values that stand one behind the other in ``raw``, where most stand alone.
+
+    What is not JSON ends at the next place where one object could end and another begin, and is a value by itself.
+    The cost is linear: no byte is read again.
+    """
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return [raw]
+    found: list[bytes] = []
+    at = _after_space(text, 0)
+    while at < len(text):
+        try:
+            _, end = _SPLITTER.raw_decode(text, at)
+        except json.JSONDecodeError as error:
+            end = _next_object(text, max(error.pos, at + 1))
+        except RecursionError:
+            end = len(text)
+        found.append(text[at:end].rstrip().encode())
+        at = _after_space(text, end)
+    return found
+
+
+def _next_object(text: str, at: int) -> int:
+    found = _NEXT.search(text, at)
+    return found.start() if found else len(text)
+
+
+def _after_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
+
+
+def _numbered(number: int, raw: bytes, array: bytes, elements: Iterable[bytes]) -> Iterator[Physical]:
+    """``elements``, which stand in the part ``array`` of ``raw`` in this order, each with its line."""
+    position = raw.find(array)
+    line = number + raw.count(b"\n", 0, position)
+    for element in elements:
+        # Only white space and commas are between elements, so the next match is the element itself.
+        start = raw.find(element, position)
+        line += raw.count(b"\n", position, start)
+        yield line, element
+        line += element.count(b"\n")
+        position = start + len(element)
+
+
+def _objects(raw: bytes) -> tuple[bytes, list[bytes]] | None:
+    """An array that has nothing but objects, and these; None for anything else."""
+    try:
+        found = [bytes(element) for element in _ARRAY.decode(raw)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return (raw, found) if all(element.startswith(b"{") for element in found) else None
+
+
+def _at_path(raw: bytes, path: tuple[PathStep, ...]) -> tuple[bytes, list[bytes]] | None:
+    """The array at ``path`` and its elements, or the object there, in their original bytes; None without either."""
     try:
         found = _RAW.decode(raw)
-        for name in path:
-            found = _OBJECT.decode(found)[name]
-        return bytes(found), [bytes(element) for element in _ARRAY.decode(found)]
-    except (msgspec.DecodeError, KeyError, UnicodeDecodeError, RecursionError):
+        for step in path:
+            if isinstance(step, str):
+                found = _OBJECT.decode(found)[step]
+            elif isinstance(step, int):
+                found = _ARRAY.decode(found)[step]
+            else:
+                items = _ARRAY.decode(found)
+                found = next(item for item in items if find([orjson.loads(bytes(item))], (step,)) is not None)
+        data = bytes(found)
+        return data, [data] if data.startswith(b"{") else [bytes(element) for element in _ARRAY.decode(found)]
+    except (msgspec.DecodeError, KeyError, IndexError, StopIteration, ValueError, RecursionError):
         return None
 
 

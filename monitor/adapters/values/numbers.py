@@ -5,11 +5,16 @@ from typing import Final
 
 import phonenumbers
 
+from monitor.adapters.values.patterns import LinearPattern
+
 _US_TEN: Final = re.compile(r"[2-9][0-9]{2}[2-9][0-9]{6}")
 # Letters are dialled on a keypad, so the library would read a masked `130xxxxxxxx` as 13099999999.
 _DIALLED: Final = re.compile(r"\+?[0-9(][0-9 ().\-/]*")
 _NANP: Final = re.compile(r"\+1[2-9][0-9]{2}[2-9][0-9]{6}")
+# RFC 3966 and RFC 3261: a number as an address of a telephone or a switch.
+_ADDRESS: Final = re.compile(r"(?:tel|sips?):([^@;?]+)[@;?]?.*", re.IGNORECASE | re.DOTALL)
 _REMEMBERED: Final = 65_536
+_LONGEST: Final = 256
 
 
 def is_region(name: str) -> bool:
@@ -23,17 +28,18 @@ class NumberWriter:
     A number is converted if its length is possible in its country (in North America also if area code and exchange
     begin with 2 to 9), not only if it is assigned: assignments change with each edition of the library's tables, and
     the names of tenants and callees would change with them. Others are kept: short codes, pseudonyms, masked and
-    impossible numbers. With ``only``, numbers that this pattern does not fully match are kept too.
+    impossible numbers. With ``only``, numbers that this pattern does not fully match are kept too. Of `tel:` and
+    `sip:` addresses the number is taken, if it is one.
     """
 
-    def __init__(self, region: str, only: re.Pattern[str] | None = None) -> None:
+    def __init__(self, region: str, only: LinearPattern | None = None) -> None:
         self._region = region
         self._only = only
         self._quick = region == "US"
         self._seen: dict[str, str] = {}
 
     def __call__(self, text: str) -> str:
-        if self._only is not None and not self._only.fullmatch(text):
+        if len(text) > _LONGEST or (self._only is not None and not self._only.fullmatch(text)):
             return text
         # Parsing takes 30 us. For ten digits in the US it only puts +1 in front.
         if self._quick and _US_TEN.fullmatch(text):
@@ -49,6 +55,9 @@ class NumberWriter:
 
 def e164(text: str, region: str) -> str:
     """``text`` in E.164 if it is a possible number of its country, else unchanged."""
+    if ":" in text:
+        address = _ADDRESS.fullmatch(text)
+        return e164(address[1], region) if address and _DIALLED.fullmatch(address[1]) else text
     if not _DIALLED.fullmatch(text):
         return text
     try:

@@ -1,4 +1,4 @@
-"""Parses times as files write them: formats in a time zone, or epoch seconds and milliseconds."""
+"""Parses times as files write them: formats in a time zone, or numbers since the epoch."""
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -9,11 +9,15 @@ from monitor.adapters.errors import Reject, RowErrorCode, quoted_value
 
 EPOCH_S: Final = "epoch_s"
 EPOCH_MS: Final = "epoch_ms"
+EPOCH_US: Final = "epoch_us"
+EPOCH_NS: Final = "epoch_ns"
 ISO: Final = "iso8601"
+EPOCHS: Final = {EPOCH_S: 3, EPOCH_MS: 0, EPOCH_US: -3, EPOCH_NS: -6}
+"""The formats that are numbers since the epoch, and the decimal places from their unit to the millisecond."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
-_NUMBER: Final = re.compile(r"([+-]?)([0-9]{1,15})(?:\.([0-9]{1,9}))?")
+_NUMBER: Final = re.compile(r"([+-]?)([0-9]{1,21})(?:\.([0-9]{1,9}))?")
 _ISO: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(.*)")
 _YEAR: Final = re.compile(r"%[YyGcxD]")
 _REMEMBERED: Final = 65_536
@@ -29,9 +33,9 @@ def zone(name: str) -> tzinfo:
 
 def format_fault(form: str) -> str | None:
     """What is wrong with a time format, and what is expected; None if it is valid."""
-    if form in (EPOCH_S, EPOCH_MS, ISO):
+    if form in EPOCHS or form == ISO:
         return None
-    right = "write epoch_s, epoch_ms, iso8601 or a format such as %Y-%m-%d %H:%M:%S"
+    right = f"expected {', '.join(EPOCHS)}, iso8601 or a format such as %Y-%m-%d %H:%M:%S"
     if "%" not in form:
         return f"{quoted_value(form)} is no time format; {right}"
     try:
@@ -78,10 +82,8 @@ class TimeReader:
         raise Reject(f"{RowErrorCode.UNREADABLE_TIME}: {quoted_value(text)} is no time of the form {forms}")
 
     def _read_as(self, text: str, form: str) -> int:
-        if form == EPOCH_S:
-            return _epoch(text, 3)
-        if form == EPOCH_MS:
-            return _epoch(text, 0)
+        if form in EPOCHS:
+            return _epoch(text, EPOCHS[form])
         return to_ms(_iso(text) if form == ISO else _formatted(text, form), self._local)
 
 
@@ -102,7 +104,9 @@ def _epoch(text: str, places: int) -> int:
     if found is None:
         raise ValueError(text)
     sign, whole, part = found.groups()
-    ms = int(whole + (part or "").ljust(places, "0")[:places])
+    if len(whole) > 15 - min(places, 0):
+        raise ValueError(text)
+    ms = int(whole + (part or "").ljust(places, "0")[:places]) if places >= 0 else int(whole) // 10**-places
     return -ms if sign == "-" else ms
 
 

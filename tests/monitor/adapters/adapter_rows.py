@@ -16,7 +16,7 @@ format: csv
 record: cdr
 fields:
   call_id: {column: id}
-  tenant_id: {const: acme}
+  tenant_id: {column: tenant}
   direction: {const: outbound}
   caller: {const: "+8675586013388"}
   callee: {column: to}
@@ -30,13 +30,15 @@ ONE = """\
 record: application
 fields:
   application_id: {column: id}
-  tenant_id: {const: acme}
+  tenant_id: {column: tenant}
   updated_ms: {const: "1700000000000"}
 """
 
 
 def adapter(mapping: str, constants: dict[str, str] | None = None) -> MappedAdapter:
-    """The adapter of a mapping's text."""
+    """The adapter of a mapping's text; of `SMALL` and `ONE` for a file of one tenant, so without their column."""
+    if "tenant_id: {column: tenant}" in mapping:
+        constants = {"tenant_id": "acme", **(constants or {})}
     return MappedAdapter(read_mapping(mapping, "test.yaml", constants), PUBLIC_KEY)
 
 

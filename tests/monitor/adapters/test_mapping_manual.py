@@ -24,7 +24,7 @@ def test_the_csv_example_reads_the_file_beside_it() -> None:
 
 
 def test_the_json_example_reads_the_document_beside_it() -> None:
-    (content,) = blocks("json")
+    content = blocks("json")[0]
     (row,) = rows(blocks("yaml")[1], content)
     assert row.reason is None
     assert row.record.category == "harassment"
@@ -34,14 +34,26 @@ def test_the_json_example_reads_the_document_beside_it() -> None:
     assert row.record.updated_ms == row.record.reported_ms
 
 
+def test_the_example_with_lists_and_headers_reads_the_record_beside_it() -> None:
+    (row,) = rows(blocks("yaml")[2], blocks("json")[1])
+    assert row.reason is None
+    assert (row.record.caller, row.record.callee) == ("+8675586013388", "+8613800138000")
+    assert (row.record.outcome, row.record.answer_ms) == ("carrier_blocked", None)
+    assert (row.record.start_ms, row.record.end_ms) == (1_793_583_000_123, 1_793_583_013_123)
+
+
 def test_the_manual_names_every_key() -> None:
     from monitor.adapters.mapping import read
     from monitor.adapters.mapping import read_field as readvalue
+    from monitor.adapters.mapping.outcomes import TABLES
+    from monitor.adapters.mapping.read_condition import CONDITION_KEYS
+    from monitor.adapters.values.durations import UNITS
+    from monitor.adapters.values.times import EPOCHS
 
-    for key in (*read._KEYS, *readvalue._KEYS, *readvalue._CONDITION, *readvalue._UNITS):
+    for key in (*read._KEYS, *readvalue._KEYS, *CONDITION_KEYS, *UNITS, *EPOCHS, *TABLES):
         assert re.search(rf"`[^`]*\b{key}\b[^`]*`", MANUAL), key
 
 
 def test_the_examples_are_all_of_the_mappings() -> None:
-    assert len(blocks("yaml")) == 2
-    assert [adapter(text).mapping.record for text in blocks("yaml")] == ["cdr", "complaint"]
+    assert len(blocks("yaml")) == 3
+    assert [adapter(text).mapping.record for text in blocks("yaml")] == ["cdr", "complaint", "cdr"]

@@ -112,9 +112,9 @@ def test_another_file_is_refused_with_both_headers() -> None:
 
 
 # --- tccc -------------------------------------------------------------------------------------------------------
-TELCDR = """{"SessionId": "s%d", "Caller": "0086075586013388", "Callee": "008613800138000", "Direction": %d,
- "EndStatus": %s, "HungUpSide": "%s", "Time": 1700000000, "StartTimestamp": 1700000001, "RingTimestamp": 0,
- "AcceptTimestamp": %d, "EndedTimestamp": %d, "RecordId": "", "SeatUser": %s}"""
+TELCDR = """{"SdkAppId": 1400000000, "SessionId": "s%d", "Caller": "0086075586013388", "Callee": "008613800138000",
+ "Direction": %d, "EndStatus": %s, "HungUpSide": "%s", "Time": 1700000000, "StartTimestamp": 1700000001,
+ "RingTimestamp": 0, "AcceptTimestamp": %d, "EndedTimestamp": %d, "RecordId": "", "SeatUser": %s}"""
 
 
 def telcdr(
@@ -199,9 +199,17 @@ def test_a_protected_number_stands_in_for_the_hidden_one() -> None:
     assert call.callee == "0086130xxxxxxxx"
 
 
-def test_the_tenant_is_given_from_outside() -> None:
-    record = telcdr(accept=1700000005, end=1700000010)
-    assert next(calls(read("tccc", record))).tenant_id == "tccc"
+def test_the_tenant_is_the_application_of_each_record() -> None:
+    other = telcdr(accept=1700000005, end=1700000010).replace("1400000000", "1400000001")
+    content = f"{telcdr(accept=1700000005, end=1700000010)}\n{other}"
+    assert [call.tenant_id for call in calls(read("tccc", content))] == ["1400000000", "1400000001"]
+    assert [call.tenant_id for call in calls(read("tccc", content, {"tenant_id": "a"}))] == ["a", "a"]
+
+
+def test_a_record_that_does_not_name_its_application_is_rejected_and_not_mixed_with_others() -> None:
+    record = telcdr(accept=1700000005, end=1700000010).replace('"SdkAppId": 1400000000, ', "")
+    (row,) = read("tccc", record)
+    assert row.reason == "missing_field: tenant_id: column SdkAppId is empty"
     assert next(calls(read("tccc", record, {"tenant_id": "1400000000"}))).tenant_id == "1400000000"
 
 

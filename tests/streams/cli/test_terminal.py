@@ -56,7 +56,7 @@ def test_colours_of_our_own_go_around() -> None:
 def test_a_header_a_policy_and_a_file_name_that_would_act_are_shown_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "calls.csv").write_text(f"13812345678,{CLEAR}name\n1,2\n", "utf-8")
     (tmp_path / "map.yaml").write_text(
-        "format: csv\nrecord: application\nfields:\n  application_id: {column: id}\n  tenant_id: {const: a}\n"
+        "format: csv\nrecord: application\nfields:\n  application_id: {column: id}\n  tenant_id: {column: id}\n"
         "  updated_ms: {column: at, time: epoch_s}\n  declared_business: {const: b}\n",
         "utf-8",
     )
