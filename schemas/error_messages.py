@@ -157,15 +157,19 @@ def _fault(message: str, field: str, given: ReceivedValue | None) -> ErrorCode:
     if message.startswith("Invalid value") and field == "type":
         return ErrorCode.UNKNOWN_TYPE
     if message.startswith("Invalid enum value"):
-        # A time may be "" and no other string; the decoder reports an enumeration there.
-        return ErrorCode.WRONG_TYPE if field.endswith("_ms") else ErrorCode.UNKNOWN_VALUE
+        # An integer may be "" and no other string; the decoder reports an enumeration there.
+        return ErrorCode.WRONG_TYPE if _is_integer(field) else ErrorCode.UNKNOWN_VALUE
     if " of length " in message:
         return ErrorCode.WRONG_LENGTH
     if message.startswith(("Expected `int` >", "Expected `int` <")):
         return ErrorCode.OUT_OF_RANGE
     # The decoder parses an integer with more digits than a float holds as a float.
     whole = given is not None and given.kind == "a number" and _INTEGER.fullmatch(given.text)
-    return ErrorCode.OUT_OF_RANGE if whole and field.endswith("_ms") else ErrorCode.WRONG_TYPE
+    return ErrorCode.OUT_OF_RANGE if whole and _is_integer(field) else ErrorCode.WRONG_TYPE
+
+
+def _is_integer(field: str) -> bool:
+    return field.endswith("_ms") or field in ("sip_code", "q850")
 
 
 def show(field: str, given: ReceivedValue, fault: ErrorCode = ErrorCode.WRONG_TYPE) -> str:
@@ -265,6 +269,8 @@ def _phrase(kind: msgspec.inspect.Type) -> str:
             return _phrase(inner)
         case msgspec.inspect.LiteralType(values=values):
             return "one of " + ", ".join(str(v) for v in values if v != "")
+        case msgspec.inspect.IntType(ge=least, le=most) if most is not None:
+            return f"an integer of {least} to {most}"
         case msgspec.inspect.IntType():
             return "an integer: epoch milliseconds, UTC, in the years 1990 to 2099"
         case msgspec.inspect.StrType(min_length=least, max_length=most):

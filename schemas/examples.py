@@ -44,6 +44,9 @@ EXAMPLES: Final[dict[str, Struct]] = {
         hangup_by="callee",
         answered_by="human",
         campaign_id="autumn",
+        sip_code=200,
+        q850=16,
+        attestation="A",
     ),
     "complaint": Complaint(
         complaint_id="k-81",

@@ -81,6 +81,17 @@ class Cdr(Struct, tag_field="type", tag="cdr", gc=False):
     recording_id: Annotated[OptId, _doc("The recording of the call.")] = None
     consent_id: Annotated[OptId, _doc("The evidence that the callee agreed to be called.")] = None
     source: Annotated[OptText, _doc("Where the record came from, in the platform's words.")] = None
+    sip_code: Annotated[
+        Annotated[int, Meta(ge=100, le=699)] | Literal[""] | None,
+        _doc("The final SIP response, as the network gave it. It decides nothing: it lets a mapping be checked."),
+    ] = None
+    q850: Annotated[
+        Annotated[int, Meta(ge=0, le=127)] | Literal[""] | None,
+        _doc("The Q.850 cause, as the network gave it. It decides nothing: it lets a mapping be checked."),
+    ] = None
+    attestation: Annotated[
+        Literal["A", "B", "C", ""] | None, _doc("The STIR/SHAKEN attestation of the caller number. It decides nothing.")
+    ] = None
 
 
 class Complaint(Struct, tag_field="type", tag="complaint", gc=False):

@@ -44,6 +44,9 @@ SHAPES: dict[str, dict[str, tuple[Any, bool]]] = {
         "recording_id": ("id", True),
         "consent_id": ("id", True),
         "source": ("text", True),
+        "sip_code": (range(100, 700), True),
+        "q850": (range(128), True),
+        "attestation": ({"A", "B", "C"}, True),
     },
     "complaint": {
         "complaint_id": ("id", False),
@@ -130,6 +133,8 @@ def _has_lone_surrogate(value: Any) -> bool:
 def _fits(value: Any, shape: Any) -> bool:
     if isinstance(shape, set):
         return isinstance(value, str) and value in shape
+    if isinstance(shape, range):
+        return isinstance(value, int) and not isinstance(value, bool) and value in shape
     if shape == "ms":
         return isinstance(value, int) and not isinstance(value, bool) and YEAR_1990 <= value < YEAR_2100
     if shape == "id":

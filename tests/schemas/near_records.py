@@ -20,6 +20,7 @@ EDGES: list[Any] = [
     *("\U0001f4de" * 64, "\U0001f4de" * 65, "\U0001f4de" * 128, "\U0001f4de" * 129, "\x00", "a\nb"),
     *("answered", "busy", "Answered", "outbound", "caller", "human", "fraud", "verified", "confirmed", "uphold"),
     *("undeclared_business", "no_consent", "cdr", "tenant", "alert"),
+    *(99, 100, 699, 700, 127, 128, "603", "A", "D"),
 ]
 
 
