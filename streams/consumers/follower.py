@@ -27,13 +27,13 @@ from streams.kafka.api import (
     TransientError,
 )
 from streams.runtime.monotonic import steady_s
+from streams.runtime.retry import FIRST_S, Backoff
 
 log = structlog.get_logger("callwarden")
 
 _POLL_S = 0.25
 _MOST = 2_000
 _SILENT_S = 10.0
-_FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
 _LOOKS_AGAIN = 5
 _CHECK_S = 2.0
 _COUNT_S = 2.0
@@ -169,26 +169,26 @@ class Follower:
     async def run(self) -> None:
         """Follow until cancelled; retry while a broker or the database is unavailable. Raises PermanentError (including
         `RecordsLost`), CorruptLog, and whatever ``handle`` raises."""
-        delay_s = _FIRST_RETRY_S
+        backoff = Backoff()
         while True:
             reader = self._cluster.reader()
             try:
                 await self._begin(reader)
                 while True:
                     await self._step(reader)
-                    delay_s = _FIRST_RETRY_S
+                    backoff.reset()
             except CorruptLog:
                 raise
             except (ConcurrentWriter, DatabaseRolledBack, _Grown) as error:
                 log.info("reloading the positions", why=str(error))
                 self._database.forget()  # a connection may be to the database before its rollback
-                await asyncio.sleep(_FIRST_RETRY_S)
+                await asyncio.sleep(FIRST_S)
             except OffsetOutOfRange as error:
                 log.warning("looking up the start of the topic", why=str(error))
             except TransientError as error:
+                delay_s = backoff.next_s()
                 log.warning("waiting", why=str(error), again_in_s=delay_s)
                 await asyncio.sleep(delay_s)
-                delay_s = min(2 * delay_s, _LAST_RETRY_S)
             finally:
                 await reader.stop()
 

@@ -1,9 +1,10 @@
 """Runs a consumer and its operational HTTP endpoints until a stop is requested or one of them fails."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from typing import Any, TypeVar
 
+import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -13,13 +14,18 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from streams.consumers.follower import Follower
-from streams.kafka.api import PermanentError
+from streams.kafka.api import PermanentError, TransientError
 from streams.metrics.factory import about_process, gauges, http_refusals
 from streams.runtime.http_server import HttpServer, listen
 from streams.runtime.monotonic import steady_s
+from streams.runtime.retry import Backoff, retry
 from streams.runtime.shutdown import stop_requested
 
+log = structlog.get_logger("callwarden")
+
 _STALE_S = 15.0
+
+T = TypeVar("T")
 
 
 async def host(
@@ -124,3 +130,12 @@ class FollowedTopics(Collector):
         if progress.as_of_ms is not None:
             as_of.add_metric([self._consumer], progress.as_of_ms / 1000)
         yield as_of
+
+
+async def once_available(work: Callable[[], Awaitable[T]], longest_s: float) -> T:
+    """The result of ``work``, tried again while it raises TransientError, at the latest every ``longest_s``."""
+
+    def waiting(error: TransientError, delay_s: float) -> None:
+        log.warning("waiting", why=str(error), again_in_s=delay_s)
+
+    return await retry(work, TransientError, waiting, Backoff(longest_s=longest_s))

@@ -84,6 +84,7 @@ class ClaimSender:
             except Superseded:
                 if retry == _TRIES - 1:
                     raise
+                # Random, not a backoff: two senders that fenced each other must not meet again.
                 await asyncio.sleep(random.uniform(0.1, 1.0))
         raise AssertionError  # the last try returns or raises
 

@@ -11,6 +11,7 @@ from monitor.decoding.input_topics import INPUTS
 from monitor.partition.idleness import CALLS
 from monitor.partition.record_batch import RecordBatch
 from streams.kafka.api import TP, Consumer, CorruptLog, FetchedBatch, Listener, OffsetOutOfRange, TransientError
+from streams.runtime.retry import Backoff
 from streams.worker.context import OwnerPhase, WorkerContext
 from streams.worker.idle_clocks import IdleClocks
 from streams.worker.partition_owner import PartitionOwner
@@ -26,7 +27,6 @@ _POLL_S = 0.2
 _BUSY_POLL_S = 0.02  # while a partition is busy and will take more soon
 _FEW_ROWS, _LINGER_S = 500, 0.05  # small batches cost more per row: wait for more rows
 _UNANSWERED_S = 4.0  # a fetch is answered within a second, by a new leader after two or three
-_FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
 _CONFIRM_S = 1.0  # a suspected topic change is confirmed by a second check after this time
 _PARKED_MS = 120_000  # the memory of a revoked partition is kept this long
 
@@ -164,7 +164,7 @@ class ConsumerLoop:
 
     async def _join(self) -> bool:
         """Join the group, retrying while the broker is away; False if `stop` came first."""
-        delay_s = _FIRST_RETRY_S
+        backoff = Backoff()
         stopped = asyncio.create_task(self._stopping.wait())
         try:
             while True:
@@ -178,8 +178,7 @@ class ConsumerLoop:
                     joining.result()
                 except TransientError as error:
                     self._broker(str(error))
-                    await asyncio.wait([stopped], timeout=delay_s)
-                    delay_s = min(2 * delay_s, _LAST_RETRY_S)
+                    await asyncio.wait([stopped], timeout=backoff.next_s())
                 else:
                     self._broker(None)
                     self._joined = True

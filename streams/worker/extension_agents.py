@@ -32,6 +32,7 @@ from schemas import codec
 from schemas.outputs import Alert, Enforcement
 from streams.kafka.api import TP, FetchedBatch, GroupReader, PermanentError, TransientError
 from streams.kafka.topic_names import TopicNames
+from streams.runtime.retry import Backoff
 from streams.worker.faust_app import FaustApp, TopicChannel
 
 log = structlog.get_logger("callwarden")
@@ -41,7 +42,6 @@ GROUP: Final = "callwarden.agents"
 
 _READS: Final = {"enforcement": msgspec.json.Decoder(Enforcement), "alerts": msgspec.json.Decoder(Alert)}
 _POLL_S, _MOST = 1.0, 500
-_FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
 _LEAVE_S = 2.0  # an agent that does not end within this time ends with the process
 
 
@@ -147,12 +147,13 @@ class ExtensionAgent:
 
     async def _handle(self, batch: CommittedBatch) -> None:
         """Have the batch handled. One that the agent fails on is given again until it does not."""
-        delay_s = _FIRST_RETRY_S
+        backoff = Backoff()
         while True:
             self._thread = self._thread or AgentThread(self.name, self._function)
             try:
                 await self._thread.handle(batch)
             except (Exception, SystemExit) as error:
+                delay_s = backoff.next_s()
                 log.error(
                     "an agent has failed; it is given the batch again",
                     agent=self.name,
@@ -164,12 +165,11 @@ class ExtensionAgent:
             else:
                 return
             await asyncio.sleep(delay_s)
-            delay_s = min(2 * delay_s, _LAST_RETRY_S)
 
     async def follow(self, names: TopicNames, reader: Callable[[], GroupReader]) -> None:
         """Read the decisions and alerts until cancelled; commit each batch when the agent has handled it."""
         topics = {names.output(topic): topic for topic in _READS}
-        delay_s = _FIRST_RETRY_S
+        backoff = Backoff()
         while True:
             member = reader()
             try:
@@ -181,15 +181,16 @@ class ExtensionAgent:
                             await self._channel.send(value=given)
                             await given.done
                         await member.commit(tp, fetched.stop)
-                        delay_s = _FIRST_RETRY_S
+                        backoff.reset()
             except (TransientError, PermanentError) as error:
+                delay_s = backoff.next_s()
                 log.warning("an agent waits", agent=self.name, why=str(error), again_in_s=delay_s)
             except Exception as error:
+                delay_s = backoff.next_s()
                 log.error("an agent cannot read; it is started again", agent=self.name, exc_info=error)
             finally:
                 await member.stop()
             await asyncio.sleep(delay_s)
-            delay_s = min(2 * delay_s, _LAST_RETRY_S)
 
     async def end(self) -> None:
         """End the thread."""

@@ -25,6 +25,7 @@ from streams.kafka.topic_admin import (
     required_topics,
 )
 from streams.kafka.topic_names import TopicNames
+from streams.runtime.retry import retry
 from streams.runtime.shutdown import stop_requested
 from streams.settings.load import Settings, variable
 from streams.topics.state_inputs import check_inputs
@@ -36,7 +37,6 @@ log = structlog.get_logger("callwarden")
 
 T = TypeVar("T")
 
-_FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
 _FAR_MS = 30 * DAY
 _MANY_OBJECTS = 10_000
 _FULL = 2  # the generation of a full collection
@@ -64,14 +64,11 @@ async def partition_count(
 
 async def _once_there(ask: Callable[[], Awaitable[T]]) -> T:
     """The result of ``ask``, retried while it raises TransientError."""
-    delay_s = _FIRST_RETRY_S
-    while True:
-        try:
-            return await ask()
-        except TransientError as error:
-            log.warning("the broker is away; waiting for it", why=str(error), again_in_s=delay_s)
-        await asyncio.sleep(delay_s)
-        delay_s = min(2 * delay_s, _LAST_RETRY_S)
+
+    def away(error: TransientError, delay_s: float) -> None:
+        log.warning("the broker is away; waiting for it", why=str(error), again_in_s=delay_s)
+
+    return await retry(ask, TransientError, away)
 
 
 async def check_identity(settings: Settings, cluster: KafkaCluster, partitions: int) -> None:

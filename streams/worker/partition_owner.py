@@ -22,6 +22,7 @@ from streams.kafka.api import (
     TransientError,
     Writer,
 )
+from streams.runtime.retry import Backoff
 from streams.worker.context import OwnerPhase, WorkerContext
 from streams.worker.recovery import RecoveryRefused, has_grown, open_partition
 from streams.worker.running.owned_partition import OwnedPartition
@@ -29,7 +30,6 @@ from streams.worker.running.running_partition import Due, RunningPartition
 
 log = structlog.get_logger("callwarden")
 
-_FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
 _LEAVE_S = 6.0  # a revoked partition is held back no longer than this
 
 
@@ -113,14 +113,14 @@ class PartitionOwner(OwnedPartition):
             await asyncio.wait(under_way)
         self._show(OwnerPhase.OPENING)
         await asyncio.sleep(after_s)
-        delay, refused = _FIRST_RETRY_S, False
+        backoff, refused = Backoff(), False
         while True:
             try:
                 await self._open_once()
             except (TransientError, Fenced) as error:
-                log.warning("partition cannot be opened yet", partition=self.number, why=str(error), again_in_s=delay)
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, _LAST_RETRY_S)
+                delay_s = backoff.next_s()
+                log.warning("partition cannot be opened yet", partition=self.number, why=str(error), again_in_s=delay_s)
+                await asyncio.sleep(delay_s)
             except RecoveryRefused as error:
                 # A former owner that still reads while the present one commits sees half of that: retry once.
                 if refused:

@@ -246,7 +246,7 @@ async def test_a_source_that_is_late_and_goes_on_is_told_until_it_has_caught_up(
 
 # CallwardenMessagesGivenUp -------------------------------------------------------------------------------------------
 
-A_SHORT_MINUTE = f"from streams.consumers.notify.delivery import sender; sender._MINUTE_MS = 200; {MAIN}"
+A_SHORT_MINUTE = f"from streams.consumers.notify.delivery import sender; sender._FIRST_BACKOFF_MS = 200; {MAIN}"
 """A notifier that gives a message up after fifteen minutes of that length."""
 
 

@@ -20,14 +20,14 @@ from streams.consumers.billing.tables import POSITIONS
 from streams.consumers.billing.telemetry import BillingMetrics
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower
-from streams.consumers.service import FollowedTopics, behind, host, pages
+from streams.consumers.service import FollowedTopics, behind, host, once_available, pages
 from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import TP, PermanentError, TransientError
 from streams.settings.load import Settings, variable
 
 log = structlog.get_logger("callwarden")
 
-_RETRY_S = 1.0
+_LONGEST_RETRY_S = 1.0
 # With Python's default of 5 ms, a writing thread would delay answers by that long at each of their reads and writes.
 _SWITCH_S = 0.0005
 
@@ -105,17 +105,15 @@ class Billing:
 
     async def _prepare(self, accepted: Sequence[Accepted]) -> None:
         """Create or migrate the tables and skip accepted gaps; retry while a dependency is unavailable."""
-        while True:
-            try:
-                await self._database.migrate()
-                self._has_tables = True
-                for gap in accepted:
-                    tp, now_ms = TP(self._topic, gap.partition), time.time_ns() // 1_000_000
-                    await accept(self._cluster, self._database, tp, gap.offset, gap.reason, now_ms)
-                return
-            except TransientError as error:
-                log.warning("waiting", why=str(error), again_in_s=_RETRY_S)
-                await asyncio.sleep(_RETRY_S)
+
+        async def prepare() -> None:
+            await self._database.migrate()
+            self._has_tables = True
+            for gap in accepted:
+                tp, now_ms = TP(self._topic, gap.partition), time.time_ns() // 1_000_000
+                await accept(self._cluster, self._database, tp, gap.offset, gap.reason, now_ms)
+
+        await once_available(prepare, _LONGEST_RETRY_S)
 
     async def _holds(self, tenant_id: str) -> list[RefundHold]:
         if not self._has_tables:

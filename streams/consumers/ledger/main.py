@@ -24,7 +24,7 @@ from streams.consumers.ledger.reparse import reparse_faulty
 from streams.consumers.ledger.tables import JOURNAL, POSITIONS
 from streams.consumers.ledger.up_to_date import topics_of
 from streams.consumers.ledger.writer import LedgerWriter
-from streams.consumers.service import FollowedTopics, behind, host, pages_app
+from streams.consumers.service import FollowedTopics, behind, host, once_available, pages_app
 from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import TP, TransientError
 from streams.kafka.topic_names import TopicNames
@@ -34,7 +34,7 @@ from streams.settings.load import Settings
 log = structlog.get_logger("callwarden")
 
 _LOOK_S = 5.0
-_RETRY_S = 5.0
+_LONGEST_RETRY_S = 5.0
 
 
 Beside = Callable[[Database], Coroutine[Any, Any, None]]
@@ -156,11 +156,10 @@ class Publisher:
 
 async def _begun(database: Database) -> tuple[heads.PublishedHead, ...]:
     """Create or migrate the ledger and return its heads; retry while the database is unavailable."""
-    while True:
-        try:
-            await database.migrate()
-            await database.run(reparse_faulty)
-            return await database.run(heads.heads_of)
-        except TransientError as error:
-            log.warning("waiting", why=str(error), again_in_s=_RETRY_S)
-            await asyncio.sleep(_RETRY_S)
+
+    async def begin() -> tuple[heads.PublishedHead, ...]:
+        await database.migrate()
+        await database.run(reparse_faulty)
+        return await database.run(heads.heads_of)
+
+    return await once_available(begin, _LONGEST_RETRY_S)

@@ -21,15 +21,16 @@ from streams.consumers.notify.rules.rules_by_policy import RulesByPolicy
 from streams.consumers.notify.rules.throttle import Throttle
 from streams.consumers.notify.tables import POSITIONS
 from streams.consumers.notify.telemetry import NOTHING, NotifyMetrics
-from streams.consumers.service import FollowedTopics, behind, host, pages_app
+from streams.consumers.service import FollowedTopics, behind, host, once_available, pages_app
 from streams.kafka.api import PermanentError, TransientError
 from streams.kafka.cluster import KafkaCluster
+from streams.runtime.retry import Backoff
 from streams.settings.load import Settings
 
 log = structlog.get_logger("callwarden")
 
 _TICK_S: Final = 1.0
-_RETRY_S: Final = 5.0
+_LONGEST_RETRY_S: Final = 5.0
 
 
 async def run_notify(settings: Settings, policy: Policy) -> None:
@@ -61,7 +62,7 @@ async def run_notify(settings: Settings, policy: Policy) -> None:
         )
         telemetry.registry.register(FollowedTopics("notify", follower))
         try:
-            await _migrated(database)
+            await once_available(database.migrate, _LONGEST_RETRY_S)
             work = [
                 follower.run(),
                 watch(database, consumer, telemetry, names, lambda: behind(follower) is None),
@@ -87,15 +88,6 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def _migrated(database: Database) -> None:
-    while True:
-        try:
-            return await database.migrate()
-        except TransientError as error:
-            log.warning("waiting", why=str(error))
-            await asyncio.sleep(_RETRY_S)
-
-
 async def watch(
     database: Database,
     consumer: NotifyHandler,
@@ -105,14 +97,17 @@ async def watch(
 ) -> None:
     """Run the timers and refresh the queue metrics until cancelled. ``current``: whether the follower is up to date."""
     nobody_s: set[str] = set()
+    backoff = Backoff(longest_s=_LONGEST_RETRY_S)
     while True:
         try:
             await database.run(partial(consumer.tick, current=current()))
             queues = await database.run(outbox.queues)
         except TransientError as error:
-            log.warning("waiting", why=str(error))
-            await asyncio.sleep(_RETRY_S)
+            delay_s = backoff.next_s()
+            log.warning("waiting", why=str(error), again_in_s=delay_s)
+            await asyncio.sleep(delay_s)
             continue
+        backoff.reset()
         telemetry.queues = dict.fromkeys(names, NOTHING) | queues
         for channel in queues.keys() - set(names) - nobody_s:
             nobody_s.add(channel)

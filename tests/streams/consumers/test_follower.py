@@ -25,8 +25,9 @@ from streams.runtime.monotonic import steady_s
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting for a broker takes no time here."""
-    monkeypatch.setattr("streams.consumers.follower._FIRST_RETRY_S", 0.001)
-    monkeypatch.setattr("streams.consumers.follower._LAST_RETRY_S", 0.001)
+    monkeypatch.setattr("streams.consumers.follower.FIRST_S", 0.001)
+    monkeypatch.setattr("streams.runtime.retry.FIRST_S", 0.001)
+    monkeypatch.setattr("streams.runtime.retry.LONGEST_S", 0.001)
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ class Running:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     structlog.reset_defaults()
-    monkeypatch.setattr("streams.worker.extension_agents._FIRST_RETRY_S", 0.01)
+    monkeypatch.setattr("streams.runtime.retry.FIRST_S", 0.01)
 
 
 def collector(seen: list[str]) -> Function:

@@ -14,6 +14,7 @@ from streams.consumers.notify.channels import Alertmanager, DeliveryFailed
 from streams.consumers.notify.messages.message import Message
 from streams.consumers.notify.outbox import LastingMessage
 from streams.consumers.notify.telemetry import NotifyMetrics
+from streams.runtime.retry import Backoff
 
 log = structlog.get_logger("callwarden")
 
@@ -31,7 +32,8 @@ class Reminders:
         self._channel, self._database, self._telemetry = channel, database, telemetry
         self._elapsed_s = elapsed_s
         self._next_s = -math.inf
-        self._failures = self._turn = 0
+        self._backoff = Backoff(1.0, _EVERY_S)
+        self._turn = 0
         self._refused: Counter[str] = Counter()  # by the message's id
 
     async def step(self) -> None:
@@ -43,12 +45,12 @@ class Reminders:
             for at in range(0, len(standing), most):
                 await self._remind_of(standing[at : at + most])
         except DeliveryFailed as failed:
-            if not self._failures:
+            if not self._backoff.failures:
                 log.warning("a channel does not accept reminders", channel=self._channel.name, why=str(failed))
-            self._next_s = self._elapsed_s() + max(failed.wait_s or 0.0, min(2.0**self._failures, _EVERY_S))
-            self._failures += 1
+            self._next_s = self._elapsed_s() + max(failed.wait_s or 0.0, self._backoff.next_s())
             return
-        self._failures, self._next_s = 0, self._elapsed_s() + _EVERY_S
+        self._backoff.reset()
+        self._next_s = self._elapsed_s() + _EVERY_S
 
     async def _remind_of(self, some: Sequence[LastingMessage]) -> None:
         """Raises DeliveryFailed if the receiver fails; a message that alone fails does not delay others."""

@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from monitor.text.display import tenant_label
+from monitor.text.durations import MINUTE
 from streams.consumers.database import Database
 from streams.consumers.notify import outbox
 from streams.consumers.notify.channels import Alertmanager, Channel, DeliveryFailed
@@ -19,13 +20,15 @@ from streams.consumers.notify.outbox import OutboxRow
 from streams.consumers.notify.rules.digest import digest, plan
 from streams.consumers.notify.telemetry import NotifyMetrics
 from streams.kafka.api import TransientError
+from streams.runtime.retry import Backoff, delay
 
 log = structlog.get_logger("callwarden")
 
 LOOK_S: Final = 0.5
 _MOST: Final = 10_000
-_MINUTE_MS: Final = 60_000
-_LAST_RETRY_S: Final = 300.0
+_FIRST_BACKOFF_MS, _LONGEST_BACKOFF_MS = 1 * MINUTE, 8 * MINUTE
+_LONGEST_RETRY_S: Final = 5.0
+_LONGEST_REST_S: Final = 300.0
 _ATTEMPTS: Final = 5
 _IN_DOUBT: Final = 3
 """After this many unattributed failures of a message, other messages are tried to find the cause."""
@@ -59,7 +62,7 @@ class Sender:
         self._reminders = (
             Reminders(channel, database, telemetry, elapsed_s) if isinstance(channel, Alertmanager) else None
         )
-        self._failures = 0
+        self._backoff = Backoff(1.0, _LONGEST_REST_S)
         self._rest_until_s = -math.inf
         self._passed = False  # whether the last request succeeded
         self._suspects: dict[int, OutboxRow] | None = None  # see `outbox.suspects`
@@ -67,12 +70,16 @@ class Sender:
 
     async def run(self) -> None:
         """Deliver until cancelled."""
+        backoff = Backoff(longest_s=_LONGEST_RETRY_S)
         while True:
             try:
                 await self.step()
             except TransientError as error:
-                log.warning("waiting", why=str(error))
-                await asyncio.sleep(5)
+                delay_s = backoff.next_s()
+                log.warning("waiting", why=str(error), again_in_s=delay_s)
+                await asyncio.sleep(delay_s)
+            else:
+                backoff.reset()
             await asyncio.sleep(LOOK_S)
 
     async def step(self) -> None:
@@ -225,16 +232,15 @@ class Sender:
             self._held.add(row.message.tenant_id)
 
     def _rest(self, failed: DeliveryFailed) -> None:
-        seconds = max(failed.wait_s or 0.0, min(2.0**self._failures, _LAST_RETRY_S))
-        if not self._failures:
+        if not self._backoff.failures:
             log.warning("a channel does not accept messages", channel=self._channel.name, why=str(failed))
-        self._failures += 1
-        self._rest_until_s = self._elapsed_s() + seconds
+        self._rest_until_s = self._elapsed_s() + max(failed.wait_s or 0.0, self._backoff.next_s())
 
     def _well_again(self) -> None:
-        if self._failures:
-            log.info("a channel accepts messages again", channel=self._channel.name, failed=self._failures)
-        self._failures, self._passed = 0, True
+        if failures := self._backoff.failures:
+            log.info("a channel accepts messages again", channel=self._channel.name, failed=failures)
+        self._backoff.reset()
+        self._passed = True
 
 
 def _in_doubt(row: OutboxRow) -> bool:
@@ -250,7 +256,8 @@ def _first_of_tenants(rows: Sequence[OutboxRow]) -> list[OutboxRow]:
 
 
 def _backoff_ms(attempts: int) -> int:
-    return _MINUTE_MS << min(attempts, _ATTEMPTS - 2)
+    """The delay after another failure of a message with so many."""
+    return delay(attempts + 1, _FIRST_BACKOFF_MS, _LONGEST_BACKOFF_MS)
 
 
 def _batches(rows: Sequence[OutboxRow], most: int) -> Iterator[list[OutboxRow]]:

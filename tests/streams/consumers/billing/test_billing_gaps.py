@@ -21,8 +21,9 @@ FROM = TP(TOPIC, 0)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.consumers.follower._FIRST_RETRY_S", 0.001)
-    monkeypatch.setattr("streams.consumers.follower._LAST_RETRY_S", 0.001)
+    monkeypatch.setattr("streams.consumers.follower.FIRST_S", 0.001)
+    monkeypatch.setattr("streams.runtime.retry.FIRST_S", 0.001)
+    monkeypatch.setattr("streams.runtime.retry.LONGEST_S", 0.001)
 
 
 @pytest.fixture

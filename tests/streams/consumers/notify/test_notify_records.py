@@ -99,7 +99,8 @@ async def test_a_record_that_cannot_be_read_is_kept_by_its_place_and_stops_nothi
 async def test_what_is_rejected_or_lost_is_counted_once_it_is_committed(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.consumers.follower._FIRST_RETRY_S", 0.001)
+    monkeypatch.setattr("streams.consumers.follower.FIRST_S", 0.001)
+    monkeypatch.setattr("streams.runtime.retry.FIRST_S", 0.001)
     notifier = Notifier(database, Ear("one"))
     topics = FakeTopics(enforcement=1, alerts=1)
     topics.put("enforcement", 0, b"lost", b"one", b"another")
@@ -223,7 +224,8 @@ async def test_deleted_records_are_told(database: Database) -> None:
 async def test_a_commit_of_which_nobody_knows_tells_nothing_twice(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.consumers.follower._FIRST_RETRY_S", 0.001)
+    monkeypatch.setattr("streams.consumers.follower.FIRST_S", 0.001)
+    monkeypatch.setattr("streams.runtime.retry.FIRST_S", 0.001)
     ear = Ear("one")
     notifier = Notifier(database, ear)
     await notifier.later()
