@@ -12,19 +12,26 @@ import orjson
 
 from monitor.adapters.bank import COLUMNS, BankAdapter
 from monitor.adapters.base import Adapter, InputRow
-from monitor.adapters.errors import Reject
+from monitor.adapters.errors import Reject, RowErrorCode
 from monitor.adapters.mapped import MappedAdapter, MappedRows
 from monitor.adapters.mapping.compile_fields import Cells, all_hold, source_text
 from monitor.adapters.mapping.read import record_fields
-from monitor.adapters.mapping.spec import ROW, Mapping
+from monitor.adapters.mapping.spec import ROW, Value
 from monitor.adapters.shipped import ByHeader
 from monitor.text.masking import mask_numbers
-from schemas.inputs import Cdr, Record
+from schemas.inputs import Cdr, Record, Tenant
 
 # Counts by value are bounded: a file of another kind could have a new value in each row.
 _KINDS: Final = 1_000
 _OTHER: Final = "(others)"
 _LOOKED_AT: Final = 1_000
+# So many ids are remembered, to find repeated ones: 100 MB.
+_IDS: Final = 1_000_000
+_EXAMPLES: Final = 3
+_KEYS: Final = ("call_id", "complaint_id", "finding_id", "application_id", "review_id", "status", "verdict")
+# A longer table is one that the mapping only names: that most of its entries are never met says nothing.
+_NAMED: Final = 100
+_NO_TENANT: Final = "missing_field: tenant_id: "
 _DEEP: Final = 3
 # Two reasons are of one kind if they differ only in quoted values and numbers.
 _VALUE: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[0-9]+""")
@@ -50,6 +57,38 @@ class TableUse:
 
 
 @dataclass(slots=True)
+class KeptNumbers:
+    """The values of a field of numbers that are not written in E.164, with examples, masked."""
+
+    rows: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class RepeatedIds:
+    """Records with the id of an earlier record, the line of the first, and how many ids were compared."""
+
+    rows: int = 0
+    line: int = 0
+    compared: int = 0
+
+
+@dataclass(slots=True)
+class TenantUse:
+    """Different tenants (counted up to 1,000), one of them, whether the file names them, and rows that do not."""
+
+    count: int = 0
+    example: str = ""
+    from_file: bool = True
+    missing: int = 0
+
+    @property
+    def constant(self) -> bool:
+        """Whether the file has one tenant, although each record names its own."""
+        return self.from_file and self.count == 1
+
+
+@dataclass(slots=True)
 class Survey:
     """The outcome of the rows read, in file order. Times in ms.
 
@@ -71,6 +110,10 @@ class Survey:
     furthest_behind_ms: int = 0
     sorts: bool = True
     samples: list[dict[str, Any]] = field(default_factory=list)
+    internal_legs: int = 0
+    repeated: RepeatedIds = field(default_factory=RepeatedIds)
+    kept_numbers: dict[str, KeptNumbers] = field(default_factory=dict)
+    tenants: TenantUse = field(default_factory=TenantUse)
 
     @property
     def unused(self) -> list[str]:
@@ -93,7 +136,7 @@ def survey(adapter: Adapter, lines: Iterator[bytes], limit: int | None = None, s
     if isinstance(adapter, MappedAdapter):
         return _Mapped(adapter, lines, samples).run(limit)
     if isinstance(adapter, BankAdapter):
-        found = Survey("bank-calls", list(COLUMNS), list(COLUMNS))
+        found = Survey("bank-calls", list(COLUMNS), list(COLUMNS), tenants=TenantUse(from_file=False))
         seen = _Seen(found, samples, Cdr)
         for row in islice(adapter.file_rows(lines), limit):
             seen.add(row)
@@ -111,6 +154,9 @@ class _Seen:
         self._filled: Counter[str] = Counter()
         self._fields = tuple(record_fields(record_type))
         self._before_ms = 0
+        self._ids: set[int] = set()
+        self._tenants: set[str] = set()
+        self._of_key = tuple(name for name in _KEYS if name in self._fields)
 
     def add(self, row: InputRow) -> None:
         found = self.found
@@ -119,6 +165,14 @@ class _Seen:
             self._reject(row.reason or "", row.line)
             return
         found.records += 1
+        self._identify(row.record, row.line)
+        for name, kept in found.kept_numbers.items():
+            text = getattr(row.record, name)
+            if text and not text.startswith("+"):
+                kept.rows += 1
+                shown = mask_numbers(text)
+                if len(kept.examples) < _EXAMPLES and shown not in kept.examples:
+                    kept.examples.append(shown)
         self._filled.update(name for name in self._fields if getattr(row.record, name) not in (None, "", []))
         event_ms = row.record.end_ms if isinstance(row.record, Cdr) else row.record.updated_ms
         if found.last_ms is not None and event_ms < found.last_ms:
@@ -131,7 +185,23 @@ class _Seen:
         if len(found.samples) < self._samples:
             found.samples.append(masked(row.record))
 
+    def _identify(self, record: Record, line: int) -> None:
+        found = self.found
+        if len(self._tenants) < _KINDS:
+            self._tenants.add(record.tenant_id)
+            found.tenants.count, found.tenants.example = len(self._tenants), record.tenant_id
+        if isinstance(record, Tenant) or len(self._ids) >= _IDS:
+            return
+        key = hash((record.tenant_id, *(getattr(record, name) for name in self._of_key)))
+        found.repeated.compared += 1
+        if key in self._ids:
+            found.repeated.rows += 1
+            found.repeated.line = found.repeated.line or line
+        self._ids.add(key)
+
     def _reject(self, reason: str, line: int) -> None:
+        self.found.internal_legs += reason.startswith(RowErrorCode.INTERNAL_LEG)
+        self.found.tenants.missing += reason.startswith(_NO_TENANT)
         kind = _VALUE.sub("…", reason)
         if kind not in self._reasons and len(self._reasons) >= _KINDS:
             kind = reason = _OTHER
@@ -151,8 +221,10 @@ class _Mapped:
         used = [column for column in self._mapping.columns if column != ROW]
         columns = list(self._reader.names) if self._mapping.form == "csv" else []
         found = Survey(self._mapping.name, columns, used, sorts=self._mapping.sort)
+        found.kept_numbers = {name: KeptNumbers() for name, value in self._mapping.fields.items() if _has_number(value)}
+        found.tenants.from_file = self._mapping.fields["tenant_id"].how != "const"
         self._seen = _Seen(found, samples, self._mapping.record_type)
-        self._tables = [_TableCount(self._mapping, self._reader, name) for name in _with_table(self._mapping)]
+        self._tables = [_TableCount(name, value, self._reader) for name, value in _with_table(self._mapping.fields)]
         self._keys: dict[str, None] = {}
 
     def run(self, limit: int | None) -> Survey:
@@ -191,8 +263,7 @@ class _Mapped:
 
 
 class _TableCount:
-    def __init__(self, mapping: Mapping, reader: MappedRows, name: str) -> None:
-        value = mapping.fields[name]
+    def __init__(self, name: str, value: Value, reader: MappedRows) -> None:
         self.field = name
         self._columns = value.columns
         self._otherwise = value.table.otherwise if value.table else ""
@@ -214,8 +285,16 @@ class _TableCount:
         return TableUse(self._columns, self._otherwise, list(self._left), without)
 
 
-def _with_table(mapping: Mapping) -> list[str]:
-    return [name for name, value in mapping.fields.items() if value.table is not None]
+def _with_table(fields: dict[str, Value]) -> Iterator[tuple[str, Value]]:
+    """The fields with a table that is written out in the mapping; a case as `outcome.2`."""
+    for name, value in fields.items():
+        if value.table is not None and len(value.table.entries) < _NAMED:
+            yield name, value
+        yield from _with_table({f"{name}.{n}": case for n, case in enumerate(value.cases, 1)})
+
+
+def _has_number(value: Value) -> bool:
+    return value.number is not None or any(map(_has_number, value.cases))
 
 
 def masked(record: Record) -> dict[str, Any]:

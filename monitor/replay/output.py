@@ -10,7 +10,7 @@ import orjson
 
 from monitor.policy.model import Policy
 from monitor.policy.serialize import to_plain
-from monitor.replay.outcome import Outcome, Rejection
+from monitor.replay.outcome import Outcome
 from monitor.text.private_files import make_folder, open_private
 from schemas import codec
 from schemas.outputs import JudgedWindow, Rejected
@@ -49,7 +49,9 @@ def write(outcome: Outcome, policy: Policy, folder: Path, windows: bool) -> list
         "alerts.jsonl": map(codec.encode, outcome.alerts),
         "shadow.jsonl": map(codec.encode, outcome.shadow),
         "late.jsonl": outcome.late,
-        "rejected.jsonl": (codec.encode(_rejected(one)) for one in outcome.rejected),
+        "rejected.jsonl": (
+            codec.encode(rejected_line(one.file, one.line, one.reason, one.raw)) for one in outcome.rejected
+        ),
     }
     if windows:
         lines["windows.jsonl"] = map(codec.encode, outcome.windows)
@@ -67,9 +69,9 @@ def write(outcome: Outcome, policy: Policy, folder: Path, windows: bool) -> list
     return paths
 
 
-def _rejected(rejection: Rejection) -> Rejected:
+def rejected_line(file: str, line: int, reason: str, raw: bytes) -> Rejected:
+    """The line of ``rejected.jsonl`` for a row."""
     try:
-        return Rejected(rejection.file, rejection.line, rejection.reason, rejection.raw.decode())
+        return Rejected(file, line, reason, raw.decode())
     except UnicodeDecodeError:
-        raw = base64.b64encode(rejection.raw).decode()
-        return Rejected(rejection.file, rejection.line, rejection.reason, raw, "base64")
+        return Rejected(file, line, reason, base64.b64encode(raw).decode(), "base64")

@@ -1,5 +1,6 @@
-"""`callwarden map`: check how a mapping turns a file into records; list and show the shipped ones."""
+"""`callwarden map`: check how a mapping turns a file into records, convert it; list and show the shipped mappings."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,6 +52,60 @@ def check(
         typer.echo(line)
 
 
+@app.command()
+def convert(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The file (.gz, .zst, or - for standard input).")],
+    form: Annotated[
+        str, typer.Option("--format", metavar="NAME|MAPPING.yaml", help="A shipped name, or a mapping file.")
+    ],
+    constants: Constants = None,
+    rejects: Annotated[
+        Path | None,
+        typer.Option("--rejects", metavar="FILE", help="Write rejected rows to FILE.  [default: standard error]"),
+    ] = None,
+) -> None:
+    """Write the records that a mapping makes of a file to standard output, as JSON lines by event time.
+
+    A rejected row does not end the command. Each is a line with its reason on standard error, or with --rejects a JSON
+    line with file, line, reason and the row as it came.
+
+    Exit status: 1 no row became a record; 2 a fault of the mapping.
+    """
+    import sys
+    from contextlib import ExitStack
+
+    from monitor.replay.files import open_input
+    from monitor.replay.output import rejected_line
+    from monitor.text.masking import visible
+    from monitor.text.private_files import open_private
+    from schemas import codec
+    from streams.cli.inputs import adapter_for, reading
+    from streams.cli.outputs import writing
+
+    adapter = adapter_for(form, constants or [])
+    assert adapter is not None
+    converted = rejected = 0
+    out = sys.stdout.buffer
+    with reading([file]), open_input(file) as stream, ExitStack() as opened:
+        kept = None
+        if rejects is not None:
+            with writing(rejects):
+                kept = opened.enter_context(open_private(rejects, "wb"))
+        for row in adapter.rows(stream):
+            if row.record is not None:
+                converted += 1
+                out.write(codec.encode(row.record) + b"\n")
+                continue
+            rejected += 1
+            if kept is not None:
+                kept.write(codec.encode(rejected_line(file, row.line, row.reason or "", row.raw)) + b"\n")
+            else:
+                typer.echo(f"{visible(file)}:{row.line}: {visible(row.reason or '')}", err=True)
+    out.flush()
+    if rejected and not converted:
+        raise typer.Exit(1)
+
+
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """List the shipped formats."""
@@ -95,6 +150,7 @@ def _told(file: str, found: "Survey") -> list[str]:
     part = [f"{name} {count / found.records:.1%}" for name, count in found.filled.items() if 0 < count < found.records]
     if part:
         lines.append(f"  fields filled in part: {', '.join(part)}")
+    lines += _doubts(found)
     for name, use in found.tables.items():
         lines.append(f"  table of {name} ({_names(list(use.columns))})")
         if use.never_met:
@@ -110,6 +166,31 @@ def _told(file: str, found: "Survey") -> list[str]:
     import orjson
 
     lines.extend(f"  such as: {orjson.dumps(sample).decode()}" for sample in found.samples)
+    return lines
+
+
+def _doubts(found: "Survey") -> list[str]:
+    """What makes decisions wrong although the rows are records: tenants, ids and numbers."""
+    lines = []
+    tenants, repeated = found.tenants, found.repeated
+    if tenants.missing:
+        lines.append(f"  without a tenant: {_n(tenants.missing)} rows, which are rejected")
+    if tenants.constant and found.records > 1:
+        lines.append(f"  one tenant in all records: {tenants.example!r}; check that its column names the tenant")
+    elif found.records:
+        lines.append(f"  tenants: {_n(tenants.count)}{'' if tenants.from_file else ', by --set or the format'}")
+    if found.internal_legs:
+        lines.append(f"  internal legs: {_n(found.internal_legs)} rows, whose calls other rows count")
+    if repeated.rows:
+        of = "" if repeated.compared == found.records else f" of the first {_n(repeated.compared)}"
+        lines.append(
+            f"  repeated ids: {_n(repeated.rows)} records{of} have the id of an earlier one, the first at line "
+            f"{repeated.line}; replay drops them as duplicates"
+        )
+    for name, kept in found.kept_numbers.items():
+        if kept.rows:
+            such = ", ".join(map(repr, kept.examples))
+            lines.append(f"  numbers of {name} that are not in E.164: {_n(kept.rows)} rows, such as {such}")
     return lines
 
 

@@ -146,3 +146,73 @@ def test_a_shown_mapping_is_a_mapping(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_bytes(run("show", "tccc").stdout_bytes)
     assert run("check", "-", "--format", str(path), data=b"").exit_code == 0
+
+
+CALLS = SMALL.replace("{column: to}", "{column: to, number: CN}")
+
+
+def test_the_dry_run_tells_what_makes_decisions_wrong(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text(
+        f"tenant,id,to,end\na,1,13800138000,{T}\na,1,13800138001,{T}\na,2,1001,{T}\n,3,13800138000,{T}\n"
+    )
+    (tmp_path / "own.yaml").write_text(CALLS)
+    words = ("check", str(tmp_path / "f"), "--format", str(tmp_path / "own.yaml"))
+    lines = run(*words).output.splitlines()
+    assert "  without a tenant: 1 rows, which are rejected" in lines
+    assert "  one tenant in all records: 'a'; check that its column names the tenant" in lines
+    assert (
+        "  repeated ids: 1 records have the id of an earlier one, the first at line 3; replay drops them as duplicates"
+    ) in lines
+    assert "  numbers of callee that are not in E.164: 1 rows, such as '1001'" in lines
+    found = json.loads(run(*words, "--json").output)
+    assert (found["repeated"]["rows"], found["kept_numbers"]["callee"]["rows"], found["tenants"]["missing"]) == (
+        1,
+        1,
+        1,
+    )
+    assert "  tenants: 1, by --set or the format" in run(*words, "--set", "tenant_id=b").output.splitlines()
+
+
+def test_the_dry_run_finds_no_fault_where_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text(f"tenant,id,to,end\na,1,13800138000,{T}\nb,1,13800138001,{T}\n")
+    (tmp_path / "own.yaml").write_text(CALLS)
+    output = run("check", str(tmp_path / "f"), "--format", str(tmp_path / "own.yaml")).output
+    assert "  tenants: 2\n" in output
+    for told in ("repeated", "E.164", "without a tenant", "one tenant"):
+        assert told not in output
+
+
+def test_conversion_writes_records_by_event_time_and_says_why_others_are_none(files: tuple[str, str]) -> None:
+    result = run("convert", files[0], "--format", files[1])
+    assert result.exit_code == 0
+    assert [json.loads(line)["call_id"] for line in result.stdout.splitlines()] == ["1", "5"]
+    told = result.stderr.splitlines()
+    assert len(told) == 3
+    assert told[0].startswith(f"{files[0]}:4: unreadable_time: ")
+    assert "138001380" not in result.stderr
+
+
+def test_converted_records_are_what_replay_reads(files: tuple[str, str]) -> None:
+    from schemas import codec
+
+    for line in run("convert", files[0], "--format", files[1]).stdout_bytes.splitlines():
+        assert codec.read(line).tenant_id == "acme"
+
+
+def test_rejected_rows_go_to_a_file_of_their_own(files: tuple[str, str], tmp_path: Path) -> None:
+    Path(files[0]).write_bytes(CONTENT.encode() + b"6,\xff\n")
+    result = run("convert", files[0], "--format", files[1], "--rejects", str(tmp_path / "rejects"))
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = [json.loads(line) for line in (tmp_path / "rejects").read_text().splitlines()]
+    assert sorted(line["line"] for line in lines) == [3, 4, 5, 7]
+    assert {line["file"] for line in lines} == {files[0]}
+    assert [line["raw"] for line in lines if line.get("raw_encoding") == "base64"] == ["Niz/"]
+    assert (tmp_path / "rejects").stat().st_mode & 0o077 == 0
+
+
+def test_a_file_of_which_nothing_becomes_a_record_ends_with_1(files: tuple[str, str]) -> None:
+    Path(files[0]).write_text("id,to,end,code\n1,2,soon,1\n")
+    assert run("convert", files[0], "--format", files[1]).exit_code == 1
+    Path(files[0]).write_text("id,to,end,code\n")
+    assert run("convert", files[0], "--format", files[1]).exit_code == 0
+    assert run("convert", files[0] + "x", "--format", files[1]).exit_code == 2

@@ -29,8 +29,8 @@ NOT_FOR_PROGRAMS = {
     "ledger accept-loss",
     "state import", "state move",
     # What they write is a file or JSON already.
-    "demo", "report", "state export", "ledger export", "map show", "schema export", "schema billing-pack",
-    "schema metrics", "schema check",
+    "demo", "report", "state export", "ledger export", "map show", "map convert",
+    "schema export", "schema billing-pack", "schema metrics", "schema check",
     # It prints lines for as long as it runs.
     "tail",
 }  # fmt: skip
