@@ -1,11 +1,11 @@
 """`callwarden billing` refuses what is not right before it does anything, each with what would be."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from helpers.warm_commands import callwarden
 
 TOKEN = "a-token-of-the-tests"
 AT, WHY = ["--partition", "0", "--offset", "7"], ["--reason", "why"]
@@ -13,10 +13,9 @@ AT, WHY = ["--partition", "0", "--offset", "7"], ["--reason", "why"]
 
 def billing(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
     """The exit status, and what was said on standard error."""
-    command = [Path(sys.executable).parent / "callwarden", "billing", *arguments]
     mine = os.environ | {f"CALLWARDEN_{name}": value for name, value in environment.items()}
-    done = subprocess.run(command, cwd=folder, env=mine, capture_output=True, text=True, timeout=60)
-    return done.returncode, done.stderr
+    done = callwarden("billing", *arguments, folder=folder, environment=mine)
+    return done.returncode, done.stderr.decode()
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,19 @@
 
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from helpers import warm_commands
 from streams.cli.cluster_session import signed
 
 
 def callwarden(*arguments: str, **environment: str) -> tuple[int, str]:
     """The exit status, and what was said on standard error."""
-    command = [Path(sys.executable).parent / "callwarden", *arguments]
-    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=60)
-    return done.returncode, done.stderr
+    done = warm_commands.callwarden(*arguments, environment=os.environ | environment)
+    return done.returncode, done.stderr.decode()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.warm_commands import callwarden
 from monitor.simulate.run import simulate
 from monitor.simulate.settings import SimulationSettings
 from streams.consumers.database import Database
@@ -32,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def told(*arguments: str | bytes) -> tuple[int, str]:
     """The exit status, and standard error without the usage."""
-    done = subprocess.run([CALLWARDEN, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    done = callwarden(*arguments)
     error = done.stderr.decode(errors="replace")
     assert "Traceback" not in error
     return done.returncode, error

@@ -1,0 +1,119 @@
+"""Runs `callwarden` in a process of its own that needs no second to start: it is forked from one that has imported all.
+
+For what a command says and how it ends. What the start itself is about (encodings, signals, what is imported) and the
+first and last command of a test's story need `callwarden` itself.
+"""
+
+import atexit
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from leftover_processes import MARK
+
+# Forks one process a request, says which, waits for it, and says how it ended. It ends when nobody is left to ask.
+_MOTHER = """
+import gc, importlib, json, os, random, socket, sys, warnings
+os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # as `main` does before anything of pydantic's is imported
+import aiokafka, alembic.command, fastapi, psycopg, sqlalchemy, uvicorn
+import streams.consumers.billing.main, streams.kafka.cluster, streams.runtime.logging
+from monitor.policy.load import load
+from streams.cli.app import COMMANDS, _module_of, main
+for command in COMMANDS:
+    importlib.import_module(_module_of(command))
+load(None)
+gc.collect()
+gc.freeze()
+link = socket.socket(fileno=int(sys.argv[1]))
+while True:
+    request, descriptors, _, _ = socket.recv_fds(link, 1 << 20, 3)
+    if not request:
+        sys.exit()
+    pid = os.fork()
+    if not pid:
+        break
+    for descriptor in descriptors:
+        os.close(descriptor)
+    link.send(b"%d" % pid)
+    link.send(b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+link.close()
+for number, descriptor in enumerate(descriptors):
+    os.dup2(descriptor, number)
+    os.close(descriptor)
+told = json.loads(request)
+os.environ.clear()
+os.environ.update(told["environment"])
+os.chdir(told["folder"])
+random.seed()
+for option in filter(None, os.environ.get("PYTHONWARNINGS", "").split(",")):
+    warnings._setoption(option)
+sys.argv = ["callwarden", *told["arguments"]]
+main()
+"""
+
+
+class _Mother:
+    """The process from which commands are forked, one at a time."""
+
+    def __init__(self) -> None:
+        self._link, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with its_end:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _MOTHER, str(its_end.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[its_end.fileno()],
+                # Without the mark of this run, by which its end would look for processes that tests have left.
+                env={name: value for name, value in os.environ.items() if name != MARK},
+            )
+        atexit.register(self._end)
+
+    def run(self, request: bytes, descriptors: Sequence[int], timeout_s: float) -> int:
+        """The exit status. TimeoutError, after which the command was killed."""
+        self._link.settimeout(120)
+        socket.send_fds(self._link, [request], descriptors)
+        pid = int(self._link.recv(64))
+        self._link.settimeout(timeout_s)
+        try:
+            return int(self._link.recv(64))
+        except TimeoutError:
+            os.kill(pid, signal.SIGKILL)
+            self._link.settimeout(120)
+            self._link.recv(64)
+            raise
+
+    def _end(self) -> None:
+        self._link.close()
+        self._process.wait(60)
+
+
+@cache
+def _mother() -> _Mother:
+    return _Mother()
+
+
+def callwarden(
+    *arguments: str | bytes | Path,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    timeout_s: float = 60,
+) -> subprocess.CompletedProcess[bytes]:
+    """How the command ended, and what it wrote. Its standard input is empty; ``environment`` is all of it."""
+    told = {
+        "arguments": [os.fsdecode(argument) for argument in arguments],
+        "folder": str(folder or Path.cwd()),
+        "environment": dict(os.environ if environment is None else environment),
+    }
+    with Path(os.devnull).open("rb") as nothing, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
+        files = [nothing.fileno(), out.fileno(), error.fileno()]
+        status = _mother().run(json.dumps(told).encode(), files, timeout_s)
+        for file in (out, error):
+            file.seek(0)
+        return subprocess.CompletedProcess(["callwarden", *arguments], status, out.read(), error.read())
