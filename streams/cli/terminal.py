@@ -30,7 +30,7 @@ class TerminalWriter:
         return getattr(self.rich_proxied_file, name)
 
 
-def behind(stream: TextIO) -> TextIO:
+def raw_stream(stream: TextIO) -> TextIO:
     """The stream itself, for what is drawn: of text from outside only what was made visible may be among it."""
     found: TextIO = getattr(stream, "rich_proxied_file", stream)
     return found

@@ -92,7 +92,7 @@ def pages_app(registry: CollectorRegistry, not_ready: Callable[[], str | None]) 
     return Starlette(routes=pages(registry, not_ready))
 
 
-def behind(follower: Follower, stale_s: float = _STALE_S) -> str | None:
+def lag_reason(follower: Follower, stale_s: float = _STALE_S) -> str | None:
     """Why a consumer is not ready: what it has not handled yet. None if it is ready."""
     progress = follower.progress()
     if not progress.behind:

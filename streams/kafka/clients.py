@@ -67,7 +67,7 @@ class Clients:
             **more,
         )
 
-    async def why(self, error: BaseException, doing: str) -> Exception:
+    async def explain_error(self, error: BaseException, doing: str) -> Exception:
         """``error`` as one of `streams.kafka.api`'s. Connects once more, for aiokafka does not say why it cannot."""
         told = translate_error(error, doing)
         if not isinstance(told, TransientError):

@@ -79,7 +79,7 @@ class KafkaConsumer:
                 await client.start()
         except (KafkaError, OSError, TimeoutError) as error:
             await self.stop()
-            raise await self._clients.why(error, f"joining group {settings.group}") from None
+            raise await self._clients.explain_error(error, f"joining group {settings.group}") from None
 
     async def stop(self) -> None:
         client, self._client = self._client, None
@@ -215,7 +215,7 @@ class KafkaConsumer:
             self._silent_s = 0.0
             if fetching_has_ended(self._started):
                 raise PermanentError("fetching has ended with an error in the client")
-            raise await self._clients.why(TimeoutError(), f"fetching from {self._clients.servers}")
+            raise await self._clients.explain_error(TimeoutError(), f"fetching from {self._clients.servers}")
 
 
 async def _tell(callback: Callable[[frozenset[TP]], Awaitable[None]], tps: Sequence[TopicPartition]) -> None:

@@ -43,7 +43,7 @@ class KafkaGroupReader:
                 await client.start()
         except (KafkaError, OSError, TimeoutError) as error:
             await close(client.stop(), _STOP_S)
-            raise await self._clients.why(error, f"joining group {self._group}") from None
+            raise await self._clients.explain_error(error, f"joining group {self._group}") from None
         self._client = client
 
     async def poll(self, timeout_s: float, most: int) -> dict[TP, FetchedBatch]:

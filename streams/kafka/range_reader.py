@@ -80,7 +80,7 @@ async def _read(
     except OffsetOutOfRangeError:
         raise OffsetOutOfRange(tp, at) from None
     except (KafkaError, OSError, TimeoutError) as error:
-        raise await clients.why(error, f"reading {tp.topic}-{tp.partition}") from None
+        raise await clients.explain_error(error, f"reading {tp.topic}-{tp.partition}") from None
     finally:
         await close(reader.stop(), _STOP_S)
 

@@ -39,7 +39,7 @@ class KafkaReader:
                 client.seek(tp, at)
         except (KafkaError, OSError) as error:
             await close(client.stop(), _STOP_S)
-            raise await self._clients.why(error, f"connecting to {self._clients.servers}") from None
+            raise await self._clients.explain_error(error, f"connecting to {self._clients.servers}") from None
         self._client = client
 
     async def poll(self, timeout_s: float, most: int) -> dict[TP, FetchedBatch]:
@@ -85,7 +85,7 @@ class KafkaReader:
 
     async def why_silent(self) -> TransientError | PermanentError:
         """Why no fetch is answered, as far as a probe shows."""
-        why = await self._clients.why(TimeoutError(), f"reading from {self._clients.servers}")
+        why = await self._clients.explain_error(TimeoutError(), f"reading from {self._clients.servers}")
         return why if isinstance(why, (TransientError, PermanentError)) else TransientError(str(why))
 
     async def stop(self) -> None:

@@ -166,7 +166,7 @@ def partitions_for(settings: Settings, found: Mapping[str, ExistingTopic], store
     return counts.pop() if len(counts) == 1 else settings.partitions
 
 
-def at_odds(settings: Settings, found: Mapping[str, ExistingTopic]) -> str | None:
+def count_conflict(settings: Settings, found: Mapping[str, ExistingTopic]) -> str | None:
     """Why no number of partitions fits the topics to create: the input topics differ. None if one does."""
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     counts = {topic: found[topic].partitions for topic in names.inputs if topic in found}
@@ -181,7 +181,7 @@ def at_odds(settings: Settings, found: Mapping[str, ExistingTopic]) -> str | Non
     )
 
 
-def run_together(settings: Settings, found: Mapping[str, ExistingTopic]) -> str | None:
+def prefix_conflict(settings: Settings, found: Mapping[str, ExistingTopic]) -> str | None:
     """Why a prefix would merge with the names of the topics to create (it ends with a letter or a digit), or None.
 
     A prefix that has topics already is accepted.

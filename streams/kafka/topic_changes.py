@@ -31,7 +31,7 @@ class TopicChanges:
         """All confirmed faults."""
         return [*self.halting.values(), *self.unread.values()]
 
-    def look(self, found: Mapping[str, TopicInfo]) -> bool:
+    def record(self, found: Mapping[str, TopicInfo]) -> bool:
         """Record the existing topics; returns whether one that owners read was created again since the last check."""
         halting, unread = self._halting(found), self._unread(found)
         seen = {**halting, **unread}

@@ -16,7 +16,7 @@ _FILES = "files"
 
 
 def page(
-    outcome: Outcome, policy: Policy, looking: DistanceOptions, topic_of: Callable[[str], str] = lambda source: _FILES
+    outcome: Outcome, policy: Policy, options: DistanceOptions, topic_of: Callable[[str], str] = lambda source: _FILES
 ) -> bytes:
     """The page in Prometheus' text format. The replay must have measured the tenants' distances.
 
@@ -31,15 +31,15 @@ def page(
     counted.decided(counted.counts(outcome.enforcement, outcome.shadow, outcome.alerts))
     if summary.last_event_ms is not None:
         gauge("callwarden_last_event_timestamp_seconds", registry).set(summary.last_event_ms / 1000)
-    registry.register(_Seen(outcome.seen, looking))
+    registry.register(_Seen(outcome.seen, options))
     return generate_latest(registry)
 
 
 class _Seen(Collector):
     """Shows distances that were measured before."""
 
-    def __init__(self, seen: ThresholdDistances, looking: DistanceOptions) -> None:
-        self._seen, self._looking = seen, looking
+    def __init__(self, seen: ThresholdDistances, options: DistanceOptions) -> None:
+        self._seen, self._options = seen, options
 
     def collect(self) -> Iterator[Metric]:
-        return distance_metrics(self._seen, self._looking)
+        return distance_metrics(self._seen, self._options)

@@ -67,7 +67,7 @@ class TenantCollector(Collector):
         yield took
 
 
-def distance_metrics(seen: ThresholdDistances, looking: DistanceOptions) -> Iterator[Metric]:
+def distance_metrics(seen: ThresholdDistances, options: DistanceOptions) -> Iterator[Metric]:
     """Distances as metrics: at most 4 series for each of ``looking.most`` pairs, and one for each of the busiest."""
     for name, count in (("callwarden_tenants", seen.tenants), ("callwarden_tenant_pairs_left_out", seen.left_out)):
         alone = gauges(name)
@@ -84,7 +84,7 @@ def distance_metrics(seen: ThresholdDistances, looking: DistanceOptions) -> Iter
     yield waiting
     yield lapsing
     yield _spread(seen)
-    yield from _single(seen, looking)
+    yield from _single(seen, options)
 
 
 def _spread(seen: ThresholdDistances) -> Metric:
@@ -96,11 +96,11 @@ def _spread(seen: ThresholdDistances) -> Metric:
     return family
 
 
-def _single(seen: ThresholdDistances, looking: DistanceOptions) -> Iterator[Metric]:
+def _single(seen: ThresholdDistances, options: DistanceOptions) -> Iterator[Metric]:
     share = gauges("callwarden_tenant_threshold_ratio")
     value, threshold = gauges("callwarden_tenant_value"), gauges("callwarden_tenant_threshold")
     calls = {tenant_label(tenant_id): count for count, tenant_id in seen.busiest}
-    for near in pairs(seen, looking):
+    for near in pairs(seen, options):
         rule, tenant = near.rule, tenant_label(near.tenant_id)
         share.add_metric([tenant, rule.id], near.share)
         if near.value == near.value:

@@ -147,7 +147,7 @@ Home = Callable[[DeadLetter], int]
 """The partition of its topic to which a letter goes back."""
 
 
-def home_among(partitions: int, partitioner: Partitioner) -> Home:
+def return_partition(partitions: int, partitioner: Partitioner) -> Home:
     """The partition of the letter's key; without a key the one that it came from."""
 
     def home(letter: DeadLetter) -> int:
@@ -156,7 +156,7 @@ def home_among(partitions: int, partitioner: Partitioner) -> Home:
     return home
 
 
-def not_ours(letters: Iterable[DeadLetter], names: TopicNames, partitions: int) -> list[DeadLetter]:
+def unreturnable_letters(letters: Iterable[DeadLetter], names: TopicNames, partitions: int) -> list[DeadLetter]:
     """Letters that cannot go back: they do not name an existing partition of an input topic."""
     return [
         letter

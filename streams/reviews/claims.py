@@ -10,7 +10,7 @@ from monitor.text.masking import mask_numbers
 from monitor.text.timestamps import instant
 from schemas import codec
 from streams.consumers.ledger import journal
-from streams.consumers.ledger.entries import storable
+from streams.consumers.ledger.entries import without_nul
 from streams.consumers.ledger.queries.cases import LedgerCase
 from streams.consumers.ledger.queries.lookup import case_of
 from streams.consumers.ledger.tables import CLAIMS, LISTED
@@ -105,7 +105,7 @@ def claim(
         claimed_ms=now_ms,
         value=codec.encode(record),
     )
-    row = {name: getattr(mine, name) for name in Reservation.__slots__} | {"tenant_id": storable(mine.tenant_id)}
+    row = {name: getattr(mine, name) for name in Reservation.__slots__} | {"tenant_id": without_nul(mine.tenant_id)}
     unless_taken = insert_new(connection, CLAIMS).values(row).returning(CLAIMS.c.enforcement_id)
     recorded = journal.ClaimMade(**{name: row[name] for name in journal.ClaimMade.__struct_fields__})
     if connection.execute(unless_taken).first():
@@ -192,8 +192,8 @@ def mark_sent(connection: Connection, claims: Sequence[Reservation], now_ms: int
 def withdraw(connection: Connection, claim: Reservation, why: str, now_ms: int) -> None:
     """Mark the reservation as withdrawn, so that another can be made."""
     journal.lock(connection)
-    if connection.execute(update(CLAIMS).where(*_same(claim)).values(withdrawn=storable(why))).rowcount == 1:
-        withdrawn = journal.ClaimWithdrawn(claim.enforcement_id, claim.claimed_ms, storable(why))
+    if connection.execute(update(CLAIMS).where(*_same(claim)).values(withdrawn=without_nul(why))).rowcount == 1:
+        withdrawn = journal.ClaimWithdrawn(claim.enforcement_id, claim.claimed_ms, without_nul(why))
         journal.append(connection, [withdrawn], now_ms)
 
 

@@ -289,7 +289,7 @@ class Settings(BaseSettings):
         return context
 
     @property
-    def looking(self) -> "DistanceOptions":
+    def distance_options(self) -> "DistanceOptions":
         """Of which single tenants metrics tell."""
         from monitor.core.threshold_distance import DistanceOptions
 

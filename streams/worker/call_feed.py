@@ -82,7 +82,7 @@ class CallFeed:
         tail.end(end)
         return tail
 
-    def tell_of_outage(self) -> None:
+    def report_outage(self) -> None:
         """Log, and export as a metric, for how long no call has come in any partition, as of the last check."""
         now_ms = self._context.broker_clock.steady_ms()
         away = self._silent_ms >= self._silence.idle_after_ms

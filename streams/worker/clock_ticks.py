@@ -45,7 +45,7 @@ class ClockTicks:
         self._waits_told: dict[int, list[str]] = {}
         self._told_s: dict[str, float] = {}
 
-    def look(self, number: int | None, waits: Mapping[int, list[str]]) -> None:
+    def start_due(self, number: int | None, waits: Mapping[int, list[str]]) -> None:
         """Start a tick in the clock log of partition ``number`` if one is due; None: this worker has no partition.
 
         A tick carries ``waits``, what each partition of this worker waits for, and is due when that changes, too.

@@ -119,7 +119,7 @@ class ConsumerLoop:
         self._stopping.set()
 
     @property
-    def standing_still(self) -> dict[int, str]:
+    def partitions_not_running(self) -> dict[int, str]:
         """The assigned partitions that are not running, each with its phase and reason."""
         owned = ((number, self.owners[number]) for number in sorted(self._assigned))
         return {
@@ -137,7 +137,7 @@ class ConsumerLoop:
             return ["the group is sharing out the partitions"]
         still = self._topics.watch.faults
         if not self._topics.watch.halting:
-            still += [f"partition {number}: {why}" for number, why in self.standing_still.items()]
+            still += [f"partition {number}: {why}" for number, why in self.partitions_not_running.items()]
         if still or self._clocks.behind is None:
             return still or ["how far it is behind is not known yet"]
         most = self._context.ready_lag
@@ -299,8 +299,8 @@ class ConsumerLoop:
         while True:
             await asyncio.sleep(min(every_s, _CONFIRM_S) if self._topics.watch.suspected else every_s)
             try:
-                if await self._topics.look(self._consumer.assignment()):
-                    await self._clocks.look()
+                if await self._topics.check(self._consumer.assignment()):
+                    await self._clocks.check()
                 else:
                     self._clocks.blind()
             except TransientError as error:

@@ -54,7 +54,7 @@ class IdleClocks:
         """Record that a check failed."""
         self._silence.blind()
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Check the ends of the logs and advance the clocks of those silent for long enough.
 
         Raises TransientError.
@@ -75,14 +75,14 @@ class IdleClocks:
             self._advance(owner, ends, now_ms, current)
         owned = {tp: self._owners[tp.partition] for tp in inputs if tp.partition in self._assigned}
         self.behind = {tp: ends[tp] - owner.next_offset(tp) for tp, owner in owned.items() if owner.partition}
-        self._feed.tell_of_outage()
+        self._feed.report_outage()
         for topic, name in zip(INPUTS, names.inputs, strict=True):
             quiet = [self._silence.quiet(tp, owner.reading(tp)) for tp, owner in owned.items() if tp.topic == name]
             context.telemetry.silent(topic, min(one.for_ms for one in quiet) / 1000 if quiet else None)
 
         running = [number for number, owner in self._mine().items() if owner.phase is OwnerPhase.RUNNING]
-        self._waits.look(self._mine(), ends, self._undecided())
-        self._ticks.look(running[0] if running else None, self._waits.sentences)
+        self._waits.update(self._mine(), ends, self._undecided())
+        self._ticks.start_due(running[0] if running else None, self._waits.sentences)
 
     def _advance(self, owner: PartitionOwner, ends: Mapping[TP, int], now_ms: int | None, feed_current: bool) -> None:
         """Advance the clocks of the silent sources of a partition, given the logs' ``ends``.

@@ -93,9 +93,9 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
             f"{variable('enforce_from_ms')} is more than {format_duration(_FAR_MS)} ahead, and until then nothing "
             "would be decided; expected an earlier time"
         )
-    collect_seldom()
-    share_memory()
-    cluster, telemetry = KafkaCluster(settings), WorkerMetrics(policy, settings.looking)
+    reduce_garbage_collection()
+    use_one_malloc_arena()
+    cluster, telemetry = KafkaCluster(settings), WorkerMetrics(policy, settings.distance_options)
     telemetry.broker(away=True)  # until it answers
 
     async def set_up() -> WorkerContext:
@@ -129,7 +129,7 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
         await cluster.stop()
 
 
-def collect_seldom() -> None:
+def reduce_garbage_collection() -> None:
     """Exclude everything loaded so far from garbage collection, and collect seldom.
 
     Records come and go in hundreds, without cycles; by default that triggers a collection each time. Objects that
@@ -149,7 +149,7 @@ def _pass_over(phase: str, info: dict[str, int]) -> None:
         gc.freeze()
 
 
-def share_memory() -> None:
+def use_one_malloc_arena() -> None:
     """Have all threads allocate from one malloc arena, where the C library supports that (glibc).
 
     By default each thread has its own arena and keeps its memory: each thread that sealed a large pane would.

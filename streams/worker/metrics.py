@@ -31,13 +31,13 @@ class Counts(NamedTuple):
 class WorkerMetrics:
     """The worker's metrics, in their own registry."""
 
-    def __init__(self, policy: Policy, looking: DistanceOptions | None = None) -> None:
+    def __init__(self, policy: Policy, options: DistanceOptions | None = None) -> None:
         self.registry = CollectorRegistry()
         self._rendering = asyncio.Lock()
         registry = self.registry
         self._counted = DecisionCounters(policy, registry)
         self._counted.expect_refusals()
-        self._tenants = TenantCollector(looking or DistanceOptions())
+        self._tenants = TenantCollector(options or DistanceOptions())
         registry.register(self._tenants)
         self._failed = counter("callwarden_transactions_failed_total", registry)
         self._took = histogram("callwarden_transaction_seconds", registry)

@@ -264,7 +264,7 @@ async def _check_count(cluster: Cluster, first: TP, partitions: int) -> None:
         )
 
 
-async def no_such_loss(cluster: Cluster, names: TopicNames, number: int, command: AcceptCommand) -> str | None:
+async def objection_to_loss(cluster: Cluster, names: TopicNames, number: int, command: AcceptCommand) -> str | None:
     """Why there is no such loss to accept, as far as the topics show; None if there may be one.
 
     Raises the cluster's TransientError and PermanentError.

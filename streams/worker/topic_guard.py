@@ -30,13 +30,13 @@ class TopicGuard:
             self._halted.discard(owner.number)
             owner.begin()
 
-    async def look(self, assigned: frozenset[TP]) -> bool:
+    async def check(self, assigned: frozenset[TP]) -> bool:
         """Check the topics; returns whether all are present and unchanged.
 
         Raises the cluster's TransientError and PermanentError.
         """
         watch, before = self.watch, self.watch.faults
-        recreated = watch.look(await self._context.cluster.topics(self._context.names.all))
+        recreated = watch.record(await self._context.cluster.topics(self._context.names.all))
         if watch.faults != before:
             self._context.telemetry.topic_faults(len(watch.faults))
             for why in watch.faults:

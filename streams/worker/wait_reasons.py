@@ -35,7 +35,7 @@ class WaitReasons:
         self._open: dict[TP, tuple[int, int]] = {}
         self.sentences: dict[int, list[str]] = {}
 
-    def look(self, owners: Mapping[int, PartitionOwner], ends: Mapping[TP, int], undecided: Mapping[TP, int]) -> None:
+    def update(self, owners: Mapping[int, PartitionOwner], ends: Mapping[TP, int], undecided: Mapping[TP, int]) -> None:
         """Update from a check of these ``ends``; ``undecided`` are the first offsets of open transactions."""
         now_ms = self._context.broker_clock.rough_ms
         if now_ms is None:

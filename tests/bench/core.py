@@ -27,7 +27,7 @@ from monitor.partition.task import StreamTask
 from monitor.policy.model import Policy
 from monitor.simulate.arrivals import TOPIC_OF
 from schemas import codec
-from streams.worker.main import collect_seldom
+from streams.worker.main import reduce_garbage_collection
 
 _AT_ONCE = 3_300  # a megabyte, which is what a fetch gives of a partition
 _NEVER_MS = 4_102_444_800_000  # no record is ahead of it
@@ -94,7 +94,7 @@ def main(kind: str) -> None:
     """Measure ``day`` or ``dense``, with the built-in policy."""
     made = make(Workload("base", 10_000, 1_000_000), CACHE)
     fetched = rows_of(made.path, {"day": 1, "dense": Sizes().squeeze}[kind], PARTITIONS)
-    collect_seldom()
+    reduce_garbage_collection()
     found, cost = usage.cost_of(lambda: judge(fetched, named("built-in")))
     found["us_a_record"] = cost.cpu_s / found["records"] * 1e6
     print(json.dumps(found))

@@ -36,7 +36,7 @@ async def test_the_outbox_keeps_a_message_once_and_in_order(postgres: Postgres) 
     messages = sample_messages(load(None), now_ms())
     for _ in range(2):
         await database.run(lambda connection: outbox.enqueue(connection, messages, ["alertmanager", "wecom"], 5))
-    waiting = await database.run(lambda connection: outbox.waiting(connection, "alertmanager", 5, 100))
+    waiting = await database.run(lambda connection: outbox.due_rows(connection, "alertmanager", 5, 100))
     assert [row.message for row in waiting] == messages
     assert (await database.run(outbox.queues))["wecom"] == ChannelQueue(sum(m.others for m in messages), 5, 0)
     database.close()

@@ -37,7 +37,7 @@ from monitor.simulate.settings import DAY_MS, SimulationSettings
 from streams.kafka.api import Fenced, OutputRecord
 from streams.kafka.topic_names import TopicNames
 from streams.ops.control_client import open_operator_writer
-from streams.ops.dead_letters import home_among, read, retry
+from streams.ops.dead_letters import read, retry, return_partition
 from streams.topics.control_topic import (
     AcceptCommand,
     Command,
@@ -262,7 +262,7 @@ async def test_of_two_operators_who_retry_the_same_letter_one_writes_it(world: W
     async with cluster_at(world.address) as one, cluster_at(world.address) as other:
         # Both have looked, and been asked whether they are sure.
         seen = [(await read(cluster, names, lambda letter: True))[0] for cluster in (one, other)]
-        home = home_among(PARTITIONS, "murmur2")
+        home = return_partition(PARTITIONS, "murmur2")
         assert [letter.id for letter in seen[0]] == ["1-0"]
         assert await retry(one, names, application, seen[0], home) == seen[0]
         assert await retry(other, names, application, seen[1], home) == []

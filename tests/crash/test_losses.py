@@ -39,14 +39,14 @@ from streams.savepoint.export import export
 from streams.topics.control_topic import AcceptCommand
 from streams.topics.state_inputs import check_inputs
 from streams.worker.context import OwnerPhase
-from streams.worker.recovery import RecoveryRefused, no_such_loss, open_partition
+from streams.worker.recovery import RecoveryRefused, objection_to_loss, open_partition
 
 
 async def no_loss(
     world: World, what: Literal["lost_input", "lost_state"], offset: int, topic: str | None = None
 ) -> str | None:
     """What an operator is told who accepts it."""
-    return await no_such_loss(operator_of(world), NAMES, 0, AcceptCommand(what, offset, "r", topic))
+    return await objection_to_loss(operator_of(world), NAMES, 0, AcceptCommand(what, offset, "r", topic))
 
 
 def world_of_two() -> World:

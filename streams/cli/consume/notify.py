@@ -24,7 +24,7 @@ def run(
     given_up: Annotated[
         bool, typer.Option("--given-up", help="List the messages that failed permanently, and exit.")
     ] = False,
-    tell_again: Annotated[
+    send_again: Annotated[
         bool, typer.Option("--tell-again", help="Have the running notifier send those again, and exit.")
     ] = False,
     as_json: Json = False,
@@ -46,15 +46,15 @@ def run(
     from streams.consumers.notify.main import run_notify
     from streams.kafka.api import PermanentError
 
-    if test or given_up or tell_again:
+    if test or given_up or send_again:
         in_json(wanted=False)  # answers for a person, and no log
-    if test + given_up + tell_again > 1:
+    if test + given_up + send_again > 1:
         fail("--test, --given-up, --tell-again: expected one of them")
     if as_json and not given_up:
         fail("--json: expected only with --given-up")
     settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy, "notify_port": port})
-    if given_up or tell_again:
-        _of_given_up(settings, tell_again, as_json)
+    if given_up or send_again:
+        _of_given_up(settings, send_again, as_json)
         return
     ruled = policy_for(str(settings.policy) if settings.policy else None)
     with logged(settings, json_logs):
@@ -89,21 +89,21 @@ async def _try(settings: "Settings", policy: "Policy") -> None:
         fail(f"not accepted: {failed}", 3)
 
 
-def _of_given_up(settings: "Settings", tell_again: bool, as_json: bool) -> None:
+def _of_given_up(settings: "Settings", send_again: bool, as_json: bool) -> None:
     """List the messages that failed permanently, or have them sent again; a line each."""
     import asyncio
 
     from sqlalchemy import Connection
 
     from streams.cli.cluster_session import answers
-    from streams.consumers.notify.delivery import failed_messages as givenup
+    from streams.consumers.notify.delivery import failed_messages
     from streams.consumers.notify.main import now_ms
 
-    def work(connection: Connection) -> tuple[list[givenup.FailedMessages], int]:
-        found = givenup.given_up(connection)
-        return found, givenup.tell_again(connection, found, now_ms()) if tell_again else 0
+    def work(connection: Connection) -> tuple[list[failed_messages.FailedMessages], int]:
+        found = failed_messages.list_failed(connection)
+        return found, failed_messages.send_again(connection, found, now_ms()) if send_again else 0
 
-    with answers("notify"), givenup.kept(settings) as database:
+    with answers("notify"), failed_messages.open_database(settings) as database:
         found, revived = asyncio.run(database.run(work))
     if as_json:
         print_json({"messages": [_plain(one) for one in found]})
@@ -112,7 +112,7 @@ def _of_given_up(settings: "Settings", tell_again: bool, as_json: bool) -> None:
         typer.echo(_given_up_line(one))
     if not found:
         typer.echo("nothing was given up")
-    elif tell_again:
+    elif send_again:
         over = len(found) - revived
         left = f"; {over} no longer true, and left out" if over else ""
         typer.echo(f"to be sent again: {revived}, by the running notifier{left}")

@@ -44,7 +44,7 @@ def run(
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=140)
-    policy, looking = load(None), settings_for({}).looking
+    policy, options = load(None), settings_for({}).distance_options
     simulated = prepare(out, tenants, days, seed)
     total = sum(simulated.records.values())
     console.print(
@@ -53,7 +53,7 @@ def run(
     )
     with LiveView(console, total, plain_decisions=0) as view:
         watch = lambda now: view.update(now.read, now.watermark_ms, now.decided)  # noqa: E731
-        outcome = judge_simulation(simulated, policy, watch, looking)
+        outcome = judge_simulation(simulated, policy, watch, options)
     judgement = conclude(out, simulated, policy, outcome)
     console.rule("决定 Decisions", align="left")
     for event in outcome.enforcement:
@@ -64,7 +64,7 @@ def run(
     kept = [
         _ledger(console, outcome, out / "ledger.db"),
         _refunds(console, outcome, judgement, out / "billing.db"),
-        _metrics(console, outcome, policy, looking, out / "metrics.prom"),
+        _metrics(console, outcome, policy, options, out / "metrics.prom"),
     ]
     console.rule("文件 Files", align="left")
     for path in [*judgement.files[:-1], *kept, judgement.files[-1]]:
@@ -105,11 +105,11 @@ def _refunds(console: "Console", outcome: "Outcome", judgement: "Judgement", fil
     return file
 
 
-def _metrics(console: "Console", outcome: "Outcome", policy: "Policy", looking: "DistanceOptions", file: Path) -> Path:
+def _metrics(console: "Console", outcome: "Outcome", policy: "Policy", options: "DistanceOptions", file: Path) -> Path:
     """Write the metrics that a worker would export, and show the tenants nearest to a threshold."""
     from streams.metrics.replay_metrics import page
 
-    file.write_bytes(page(outcome, policy, looking))
+    file.write_bytes(page(outcome, policy, options))
     lines = file.read_text("utf-8").splitlines()
     shown = [line for line in lines if line.startswith(_SHOWN)]
     console.rule("指标 Metrics", align="left")

@@ -10,7 +10,7 @@ from monitor.replay.run import ReplayProgress
 from monitor.text.display import readable
 from monitor.text.masking import visible
 from monitor.text.timestamps import rfc3339
-from streams.cli.terminal import behind
+from streams.cli.terminal import raw_stream
 
 _EVERY_S = 0.5
 _EVERY_S_IN_A_LOG = 10.0
@@ -34,7 +34,7 @@ class Reporter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._shown and self._terminal:
-            behind(sys.stderr).write("\r\x1b[K")
+            raw_stream(sys.stderr).write("\r\x1b[K")
             sys.stderr.flush()
 
     def update(self, progress: ReplayProgress) -> None:
@@ -47,7 +47,7 @@ class Reporter:
         rate = progress.read / max(now - self._started, 1e-9)
         upto = "" if progress.watermark_ms is None else f", judged to {rfc3339(progress.watermark_ms)}"
         line = f"{progress.read:,} records, {rate:,.0f}/s{upto}, {self._decided:,} decisions"
-        behind(sys.stderr).write(f"\r\x1b[K{line}" if self._terminal else f"{line}\n")
+        raw_stream(sys.stderr).write(f"\r\x1b[K{line}" if self._terminal else f"{line}\n")
         sys.stderr.flush()
 
     def summary(self, outcome: Outcome, out: Path) -> None:

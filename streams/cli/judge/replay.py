@@ -264,7 +264,7 @@ async def _at_work(cluster: "KafkaCluster", group: str) -> str | None:
 def _looking() -> "DistanceOptions":
     from streams.cli.inputs import settings_for
 
-    return settings_for({}).looking
+    return settings_for({}).distance_options
 
 
 def _write_metrics(path: Path | None, outcome: "Outcome", ruled: "Policy", of_topics: bool = False) -> None:
@@ -280,7 +280,7 @@ def _write_metrics(path: Path | None, outcome: "Outcome", ruled: "Policy", of_to
         return source.rpartition("-")[0].removeprefix(settings.input_prefix) if of_topics else "files"
 
     with writing(path):
-        path.write_bytes(page(outcome, ruled, settings.looking, topic_of))
+        path.write_bytes(page(outcome, ruled, settings.distance_options, topic_of))
 
 
 def _allowed_rejections(given: str | None) -> Callable[[int], float]:

@@ -66,7 +66,7 @@ def _accept(
     from streams.kafka.topic_names import TopicNames
     from streams.ops.control_client import CommandAnswers, partition_count, send_command
     from streams.topics.control_topic import AcceptCommand
-    from streams.worker.recovery import no_such_loss
+    from streams.worker.recovery import objection_to_loss
 
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
@@ -78,7 +78,7 @@ def _accept(
         count = await partition_count(cluster, names)
         if partition >= count:
             raise PermanentError(f"--partition {partition}: there are {count}; expected 0 to {count - 1}")
-        if wrong := await no_such_loss(cluster, names, partition, command):
+        if wrong := await objection_to_loss(cluster, names, partition, command):
             raise PermanentError(wrong)
         return await send_command(cluster, names, settings.application_id, [partition], command, wait)
 

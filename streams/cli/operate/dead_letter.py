@@ -83,7 +83,7 @@ def retry(
     from streams.kafka.cluster import KafkaCluster
     from streams.kafka.topic_names import TopicNames
     from streams.ops.control_client import partition_count
-    from streams.ops.dead_letters import home_among, not_ours, read
+    from streams.ops.dead_letters import read, return_partition, unreturnable_letters
     from streams.ops.dead_letters import retry as write_back
 
     if not (ids or topic or error or partition is not None or all_):
@@ -102,7 +102,7 @@ def retry(
     letters, retried, count = operate("dead-letter retry", settings, look)
     if missing := sorted(chosen - {letter.id for letter in letters}):
         fail(f"{', '.join(missing)}: no such dead letter, or the filters leave it out")
-    lost = not_ours(letters, names, count)
+    lost = unreturnable_letters(letters, names, count)
     for letter in lost:
         typer.echo(f"{letter.id}: left out: {_place(letter)} is not in an input topic", err=True)
     parts = [letter for letter in letters if letter.incomplete and letter not in lost]
@@ -126,7 +126,7 @@ def retry(
     topics = ", ".join(sorted({letter.origin.topic for letter in letters}))
     if not yes:
         typer.confirm(f"Write {len(letters)} back to {topics}?", abort=True)
-    home = home_among(count, settings.partitioner)
+    home = return_partition(count, settings.partitioner)
     written = operate(
         "dead-letter retry",
         settings,

@@ -47,7 +47,7 @@ def create(
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import fail, settings_for
     from streams.kafka import admin
-    from streams.kafka.topic_admin import at_odds, partitions_for, required_topics, run_together
+    from streams.kafka.topic_admin import count_conflict, partitions_for, prefix_conflict, required_topics
     from streams.kafka.topic_names import TopicNames
     from streams.topics.state_inputs import check_inputs
 
@@ -70,7 +70,7 @@ def create(
         nonlocal stored
         stored = await check_inputs(cluster, TopicNames(settings.input_prefix, settings.output_prefix))
         found = await admin.existing_topics(cluster.questions, wanted)
-        if odd := run_together(settings, found) or at_odds(settings, found):
+        if odd := prefix_conflict(settings, found) or count_conflict(settings, found):
             fail(f"no topic was created: {odd}", 1)
         missing = [topic for topic in wanted if topic.topic not in found]
         count = partitions_for(settings, found, stored)

@@ -93,7 +93,7 @@ def make(sources: AnswerSources, tokens: Tokens | None, routes: Sequence[BaseRou
 
     # Not a plain function: FastAPI would call it in a thread, which takes longer than the rest of the request.
     async def known(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
-        if tokens is not None and (given is None or not tokens.right(given.credentials)):
+        if tokens is not None and (given is None or not tokens.is_accepted(given.credentials)):
             raise ProblemError(
                 401,
                 "expected the header `Authorization: Bearer TOKEN` with a token of this service",

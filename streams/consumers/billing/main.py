@@ -20,7 +20,7 @@ from streams.consumers.billing.tables import POSITIONS
 from streams.consumers.billing.telemetry import BillingMetrics
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower
-from streams.consumers.service import FollowedTopics, behind, host, once_available, pages
+from streams.consumers.service import FollowedTopics, host, lag_reason, once_available, pages
 from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import TP, PermanentError, TransientError
 from streams.settings.load import Settings, variable
@@ -83,7 +83,7 @@ class Billing:
             self._lookup.close()
 
     def _not_ready(self) -> str | None:
-        why = behind(self.follower, self._settings.billing_stale_after_ms / 1000)
+        why = lag_reason(self.follower, self._settings.billing_stale_after_ms / 1000)
         if why is None and self._telemetry.unread_of_any_tenant:
             return (
                 "records that may concern any tenant cannot be read: no tenant is answered until they are accepted; "
@@ -93,7 +93,7 @@ class Billing:
 
     async def _work(self, accepted: Sequence[Accepted]) -> None:
         await self._prepare(accepted)
-        tasks = [asyncio.create_task(work) for work in (self.follower.run(), self._telemetry.look(self._database))]
+        tasks = [asyncio.create_task(work) for work in (self.follower.run(), self._telemetry.refresh(self._database))]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -68,7 +68,7 @@ class BillingMetrics:
 
         return timed
 
-    async def look(self, database: Database) -> None:
+    async def refresh(self, database: Database) -> None:
         """Refresh the gauges from the database until cancelled; processes with one database report the same values."""
         while True:
             try:

@@ -33,7 +33,7 @@ class Tokens:
                 "everybody query"
             )
 
-    def right(self, token: str) -> bool:
+    def is_accepted(self, token: str) -> bool:
         """Whether the token is accepted. Compares in constant time, whichever token it is."""
         self._look()
         digest, found = _digest(token), False

@@ -71,7 +71,7 @@ def fields_of_review(value: bytes | None) -> EntryFields:
     )
 
 
-def storable(text: str) -> str:
+def without_nul(text: str) -> str:
     """Text for a database column: replaces NUL, which PostgreSQL cannot store. The entry's bytes keep it."""
     return text.replace("\x00", "␀")
 
@@ -81,9 +81,9 @@ def _fitting(fields: EntryFields) -> EntryFields:
         most = _LONGEST_RULE if name == "rule_id" else _LONGEST
         if isinstance(value, str) and len(value) > most:
             return EntryFields(fault=f"{name} has {len(value)} characters; expected at most {most}")
-    values: Any = (storable(value) if isinstance(value, str) else value for value in fields)
+    values: Any = (without_nul(value) if isinstance(value, str) else value for value in fields)
     return EntryFields(*values)
 
 
 def _unread(error: UndecodableRecord) -> EntryFields:
-    return EntryFields(fault=storable(mask_numbers(str(error)))[:_SHOWN])
+    return EntryFields(fault=without_nul(mask_numbers(str(error)))[:_SHOWN])

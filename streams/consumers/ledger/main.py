@@ -24,7 +24,7 @@ from streams.consumers.ledger.reparse import reparse_faulty
 from streams.consumers.ledger.tables import JOURNAL, POSITIONS
 from streams.consumers.ledger.up_to_date import topics_of
 from streams.consumers.ledger.writer import LedgerWriter
-from streams.consumers.service import FollowedTopics, behind, host, once_available, pages_app
+from streams.consumers.service import FollowedTopics, host, lag_reason, once_available, pages_app
 from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import TP, TransientError
 from streams.kafka.topic_names import TopicNames
@@ -70,7 +70,7 @@ async def run_ledger(settings: Settings, cluster: TopicReader, beside: Beside) -
         await keep_progress(database, follower)
 
     try:
-        app = pages_app(registry, lambda: behind(follower))
+        app = pages_app(registry, lambda: lag_reason(follower))
         work = [keep(), Publisher(database, follower, settings, meters).run(), note(), work_beside()]
         address = settings.web_host, settings.ledger_port
         await host(work, app, address, "CALLWARDEN_LEDGER_PORT", settings.stop_within_ms / 1000, registry)

@@ -114,7 +114,7 @@ class NotifyHandler:
             self._lapses(connection, now_ms)
         self._summarise(connection, now_ms)
         if now_ms - self._forgot_ms >= HOUR:
-            outbox.forget(connection, now_ms)
+            outbox.delete_old(connection, now_ms)
             self._forgot_ms = now_ms
 
     # ------------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from streams.consumers.notify.rules.rules_by_policy import RulesByPolicy
 from streams.consumers.notify.rules.throttle import Throttle
 from streams.consumers.notify.tables import POSITIONS
 from streams.consumers.notify.telemetry import NOTHING, NotifyMetrics
-from streams.consumers.service import FollowedTopics, behind, host, once_available, pages_app
+from streams.consumers.service import FollowedTopics, host, lag_reason, once_available, pages_app
 from streams.kafka.api import PermanentError, TransientError
 from streams.kafka.cluster import KafkaCluster
 from streams.runtime.retry import Backoff
@@ -65,10 +65,10 @@ async def run_notify(settings: Settings, policy: Policy) -> None:
             await once_available(database.migrate, _LONGEST_RETRY_S)
             work = [
                 follower.run(),
-                watch(database, consumer, telemetry, names, lambda: behind(follower) is None),
+                watch(database, consumer, telemetry, names, lambda: lag_reason(follower) is None),
                 *(Sender(channel, database, now_ms, telemetry).run() for channel in channels),
             ]
-            app = pages_app(telemetry.registry, lambda: behind(follower))
+            app = pages_app(telemetry.registry, lambda: lag_reason(follower))
             address = settings.web_host, settings.notify_port
             within_s, registry = settings.stop_within_ms / 1000, telemetry.registry
             await host(work, app, address, "CALLWARDEN_NOTIFY_PORT", within_s, registry)

@@ -73,7 +73,7 @@ def enqueue(connection: Connection, messages: Iterable[Message], channels: Colle
                 connection.execute(insert(STANDING).values(key=about, message=text, since_ms=now_ms))
 
 
-def waiting(connection: Connection, channel: str, now_ms: int, most: int) -> list[OutboxRow]:
+def due_rows(connection: Connection, channel: str, now_ms: int, most: int) -> list[OutboxRow]:
     """The messages to deliver now, oldest first; none of a tenant of whom an earlier one is set aside."""
     table, earlier = OUTBOX.c, OUTBOX.alias("earlier").c
     # A row that is due later than any backoff allows was written before the clock was set back.
@@ -90,7 +90,7 @@ def waiting(connection: Connection, channel: str, now_ms: int, most: int) -> lis
     return [_waiting(*row) for row in rows]
 
 
-def suspects(connection: Connection, channel: str) -> list[OutboxRow]:
+def suspect_rows(connection: Connection, channel: str) -> list[OutboxRow]:
     """The messages set aside that failed again since the channel's last delivery."""
     table = OUTBOX.c
     rows = connection.execute(
@@ -105,32 +105,32 @@ def _waiting(number: int, message: str, made_ms: int, attempts: int, unattribute
     return OutboxRow(number, decode(message), made_ms, attempts, unattributed)
 
 
-def standing(connection: Connection) -> list[LastingMessage]:
+def lasting_messages(connection: Connection) -> list[LastingMessage]:
     """All lasting messages now."""
     rows = connection.execute(select(STANDING.c.message, STANDING.c.since_ms).order_by(STANDING.c.key))
     return [LastingMessage(decode(message), since_ms) for message, since_ms in rows]
 
 
-def stands_no_more(connection: Connection, message: Message) -> None:
+def remove_lasting(connection: Connection, message: Message) -> None:
     """Remove a lasting message that Alertmanager refuses; a newer one in its place stays."""
     text = msgspec.json.encode(message).decode()
     connection.execute(delete(STANDING).where(STANDING.c.key == key(message), STANDING.c.message == text))
 
 
-def ended(connection: Connection, numbers: Sequence[int], state: str, now_ms: int) -> None:
+def mark_ended(connection: Connection, numbers: Sequence[int], state: str, now_ms: int) -> None:
     """Mark these rows as ``delivered`` or ``given_up``."""
     for at in range(0, len(numbers), 500):
         some = numbers[at : at + 500]
         connection.execute(update(OUTBOX).where(OUTBOX.c.number.in_(some)).values(state=state, ended_ms=now_ms))
 
 
-def again(connection: Connection, number: int, next_ms: int) -> None:
+def retry_later(connection: Connection, number: int, next_ms: int) -> None:
     """Record a refusal of this row, to retry at ``next_ms``."""
     row = update(OUTBOX).where(OUTBOX.c.number == number)
     connection.execute(row.values(attempts=OUTBOX.c.attempts + 1, unattributed=0, next_ms=next_ms))
 
 
-def failed(connection: Connection, numbers: Sequence[int], next_ms: int | None = None) -> None:
+def mark_failed(connection: Connection, numbers: Sequence[int], next_ms: int | None = None) -> None:
     """Record a failure caused by one of these rows or by the receiver; ``next_ms``: when to retry, None for now."""
     later = {} if next_ms is None else {"next_ms": next_ms}
     for at in range(0, len(numbers), 500):
@@ -138,7 +138,7 @@ def failed(connection: Connection, numbers: Sequence[int], next_ms: int | None =
         connection.execute(rows.values(unattributed=OUTBOX.c.unattributed + 1, **later))
 
 
-def forget(connection: Connection, now_ms: int) -> None:
+def delete_old(connection: Connection, now_ms: int) -> None:
     """Delete rows that ended 30 days ago or earlier."""
     connection.execute(delete(OUTBOX).where(OUTBOX.c.state != "waiting", OUTBOX.c.ended_ms < now_ms - _KEPT_MS))
 
@@ -159,7 +159,7 @@ def queues(connection: Connection) -> dict[str, ChannelQueue]:
     return {channel: ChannelQueue(n, oldest_ms, set_aside) for channel, n, oldest_ms, set_aside in rows}
 
 
-def stands_again(connection: Connection, message: Message, since_ms: int) -> None:
+def add_lasting(connection: Connection, message: Message, since_ms: int) -> None:
     """Add a lasting message for Alertmanager's reminders, unless there is one already."""
     if message.standing == "on":
         text = msgspec.json.encode(message).decode()

@@ -41,7 +41,7 @@ def save(connection: Connection, tenants: dict[str, TenantState]) -> None:
 
 def end_alerts(connection: Connection, channels: Collection[str], now_ms: int) -> None:
     """End all alerts. Only Alertmanager is notified: whether they are over is unknown."""
-    for each in outbox.standing(connection):
+    for each in outbox.lasting_messages(connection):
         if each.message.what == "alert":
             id_ = f"ended:{each.message.id}"
             ended = msgspec.structs.replace(each.message, id=id_, at_ms=now_ms, standing="off", others=False)

@@ -38,7 +38,7 @@ class MetadataQueries:
         except (KafkaError, OSError, TimeoutError) as error:
             if used is self._connected:  # else another query failed earlier and replaced the connections
                 await self.stop()
-            raise await self._clients.why(error, doing) from None
+            raise await self._clients.explain_error(error, doing) from None
 
     async def partitions(self, topics: Collection[str]) -> dict[str, int]:
         """The number of partitions of each existing topic."""

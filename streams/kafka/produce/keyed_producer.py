@@ -49,6 +49,6 @@ async def keyed_producer(settings: Settings, doing: str) -> AsyncIterator[Produc
         await producer.start()
         yield producer
     except (KafkaError, OSError) as error:
-        raise await clients.why(error, doing) from None
+        raise await clients.explain_error(error, doing) from None
     finally:
         await producer.stop()

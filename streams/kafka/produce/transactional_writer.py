@@ -57,7 +57,7 @@ class KafkaWriter:
                 await self._producer.start()
         # A broker that has just restarted may list no brokers at first, not even itself; aiokafka asserts that it does.
         except (KafkaError, AssertionError, OSError, TimeoutError) as error:
-            raise await self._clients.why(error, f"starting writer {self._id}") from None
+            raise await self._clients.explain_error(error, f"starting writer {self._id}") from None
 
     async def commit(self, records: Sequence[OutputRecord], offsets: Mapping[TP, int]) -> int:
         if self._producer is None:

@@ -130,8 +130,8 @@ def test_what_was_given_up_is_listed_and_told_again_but_what_is_over(
 
     def fill(connection: Connection) -> None:
         outbox.enqueue(connection, [ban, alert], ["webhook"], at_ms)
-        found = outbox.waiting(connection, "webhook", at_ms, 10)
-        outbox.ended(connection, [row.number for row in found], "given_up", at_ms)
+        found = outbox.due_rows(connection, "webhook", at_ms, 10)
+        outbox.mark_ended(connection, [row.number for row in found], "given_up", at_ms)
         over = {name: getattr(alert, name) for name in alert.__struct_fields__} | {"id": "over:b", "standing": "off"}
         outbox.enqueue(connection, [Message(**over)], [], at_ms)
 
@@ -153,6 +153,6 @@ def test_what_was_given_up_is_listed_and_told_again_but_what_is_over(
         == "to be sent again: 1, by the running notifier; 1 no longer true, and left out"
     )
     assert run("--given-up")[1].splitlines() == [second]
-    waiting = asyncio.run(database.run(lambda connection: outbox.waiting(connection, "webhook", at_ms * 2, 10)))
+    waiting = asyncio.run(database.run(lambda connection: outbox.due_rows(connection, "webhook", at_ms * 2, 10)))
     assert [(row.message, row.attempts) for row in waiting] == [(ban, 0)]
     database.close()

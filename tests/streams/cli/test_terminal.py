@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from monitor.text.masking import visible_lines
-from streams.cli.terminal import TerminalWriter, behind
+from streams.cli.terminal import TerminalWriter, raw_stream
 
 CLEAR = "\x1b[2J\x1b[31m\x9b5n\u202e\u200b"
 ACTS = {"\x1b", "\x9b", "\u202e", "\u200b", "\r", "\x07"}
@@ -50,7 +50,7 @@ def test_colours_of_our_own_go_around() -> None:
     shown = TerminalWriter(stream)
     Console(file=shown, force_terminal=True, highlight=False).print(Text("red", style="red"))  # type: ignore[arg-type]
     assert "\x1b[31mred" in stream.getvalue()
-    assert behind(shown) is stream  # type: ignore[arg-type]
+    assert raw_stream(shown) is stream  # type: ignore[arg-type]
 
 
 def test_a_header_a_policy_and_a_file_name_that_would_act_are_shown_as_they_are(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from streams.consumers.data_loss import OtherCluster, RecordsLost
 from streams.consumers.database import Database
 from streams.consumers.follower import DatabaseRolledBack, FollowedRecord, Follower, FollowerHooks
 from streams.consumers.offsets import ConcurrentWriter
-from streams.consumers.service import behind
+from streams.consumers.service import lag_reason
 from streams.kafka.api import TP, PermanentError, TransientError
 from streams.runtime.monotonic import steady_s
 
@@ -279,7 +279,7 @@ async def test_what_is_committed_behind_an_open_transaction_is_missed_and_known_
     follower = Follower(topics, database, POSITIONS, ["ours"], note)
     async with following(follower):
         await until(lambda: follower.progress().as_of_s is not None and not follower.progress().waiting)
-        assert behind(follower) is None
+        assert lag_reason(follower) is None
         topics.open[tp] = 2
         topics.put("ours", 0, b"open", b"committed by another")
         await until(lambda: bool(follower.progress().waiting))
@@ -287,7 +287,7 @@ async def test_what_is_committed_behind_an_open_transaction_is_missed_and_known_
         assert (waiting.tp, waiting.offset, waiting.in_transaction) == (tp, 2, True)
         assert follower.progress().behind == {tp: 2, TP("ours", 1): 0}
         assert follower.progress().overdue(steady_s()) == waiting
-        assert "a transaction of ours-0 has been open at offset 2 for 6 s" in (behind(follower) or "")
+        assert "a transaction of ours-0 has been open at offset 2 for 6 s" in (lag_reason(follower) or "")
         known = follower.progress().as_of_s
         topics.now_ms += 60_000
         polls = topics.polls
@@ -295,7 +295,7 @@ async def test_what_is_committed_behind_an_open_transaction_is_missed_and_known_
         assert follower.progress().as_of_s == known, "it knows no more than what was there before"
         del topics.open[tp]
         await until(lambda: len(noted(database)) == 4 and not follower.progress().waiting)
-        assert behind(follower) is None
+        assert lag_reason(follower) is None
 
 
 async def test_catching_up_ends_at_a_transaction_that_stays_open(database: Database) -> None:
@@ -541,7 +541,7 @@ async def test_a_clock_that_is_set_makes_nothing_fresh(database: Database, monke
         topics.away = True
         now_s = time.time()
         monkeypatch.setattr(time, "time", lambda: now_s - 86_400)  # a day back
-        assert "is 36" in (behind(follower) or ""), "not an hour ago any more"
+        assert "is 36" in (lag_reason(follower) or ""), "not an hour ago any more"
 
 
 async def test_partitions_that_are_added_are_followed_too(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from recording_consumer import POSITIONS, note
 
 from helpers.fake_topics import FakeTopics
 from streams.consumers.follower import Follower, FollowerProgress
-from streams.consumers.service import FollowedTopics, behind, host, pages_app
+from streams.consumers.service import FollowedTopics, host, lag_reason, pages_app
 from streams.consumers.watermarks import LaggingPartition
 from streams.kafka.api import TP, PermanentError
 from streams.runtime.monotonic import steady_s
@@ -60,7 +60,7 @@ def test_who_may_lack_what_was_committed_six_seconds_ago_is_not_ready(in_transac
         def progress(self) -> FollowerProgress:
             return FollowerProgress(0, {tp: 3}, now_s - 1, [LaggingPartition(tp, 17, now_s - 6, in_transaction)])
 
-    said = behind(Known(), stale_s=3600)  # type: ignore[arg-type]
+    said = lag_reason(Known(), stale_s=3600)  # type: ignore[arg-type]
     assert said is not None
     assert ("a transaction of out.enforcement-1 has been open at offset 17" in said) == in_transaction
 
@@ -82,7 +82,7 @@ async def test_the_pages_tell_how_far_a_consumer_is(tmp_path: Path) -> None:
     registry = CollectorRegistry()
     registry.register(FollowedTopics("notebook", follower))
     port = free_port()
-    app = pages_app(registry, lambda: behind(follower))
+    app = pages_app(registry, lambda: lag_reason(follower))
     hosted = asyncio.create_task(
         host([follower.run()], app, ("127.0.0.1", port), "CALLWARDEN_NOTEBOOK_PORT", 20, registry)
     )

@@ -8,13 +8,13 @@ from monitor.decoding.input_topics import INPUTS
 from streams.kafka.topic_admin import (
     ExistingTopic,
     TopicMismatch,
-    at_odds,
     checked_settings,
+    count_conflict,
     describe_mismatches,
     find_mismatches,
     partitions_for,
+    prefix_conflict,
     required_topics,
-    run_together,
 )
 from streams.kafka.topic_names import OUTPUTS
 from streams.settings.load import Settings, load
@@ -72,15 +72,15 @@ def test_a_prefix_that_would_run_into_the_names_is_told_before_topics_are_made(
     given: dict[str, str], told: str | None
 ) -> None:
     settings = load(given)
-    assert (told is None) == (run_together(settings, {}) is None)
-    assert (told or "") in (run_together(settings, {}) or "")
+    assert (told is None) == (prefix_conflict(settings, {}) is None)
+    assert (told or "") in (prefix_conflict(settings, {}) or "")
     # Those that there are go by their name: one that is missing among them can be made.
     some = {
         topic.topic: made(settings)[topic.topic]
         for topic in required_topics(settings)
         if topic.name in ("cdr", "state")
     }
-    assert run_together(settings, some) is None
+    assert prefix_conflict(settings, some) is None
 
 
 def test_all_thirteen_topics_are_as_they_must_be_once_made() -> None:
@@ -200,15 +200,15 @@ def test_before_there_is_a_state_the_platforms_topics_say_how_many() -> None:
 
 def test_inputs_that_differ_are_told_before_anything_is_made_beside_them() -> None:
     found = {topic: existing for topic, existing in made(partitions=3).items() if topic.startswith("in.")}
-    assert at_odds(SETTINGS, {}) is None
-    assert at_odds(SETTINGS, found) is None
+    assert count_conflict(SETTINGS, {}) is None
+    assert count_conflict(SETTINGS, found) is None
     found["in.reviews"] = replace(found["in.reviews"], partitions=2)
-    odd = at_odds(SETTINGS, found)
+    odd = count_conflict(SETTINGS, found)
     assert odd is not None
     assert "in.cdr 3" in odd
     assert "in.reviews 2" in odd
     # Where there is a state, it says how many, and the others do not fit.
-    assert at_odds(SETTINGS, found | {"out.state": made()["out.state"]}) is None
+    assert count_conflict(SETTINGS, found | {"out.state": made()["out.state"]}) is None
 
 
 def test_what_is_judged_is_asked_for() -> None:

@@ -5,9 +5,9 @@ import sys
 
 COUNTED = """
 import gc
-from streams.worker.main import collect_seldom
+from streams.worker.main import reduce_garbage_collection
 
-collect_seldom()
+reduce_garbage_collection()
 most, looked_at, full = 0, 0, 0
 
 def watch(phase, info):

@@ -58,10 +58,10 @@ except KeyError as error:
 SHARES = """
 import sys, threading
 import numpy as np
-from streams.worker.main import share_memory
+from streams.worker.main import use_one_malloc_arena
 
 if sys.argv[1] == "share":
-    share_memory()
+    use_one_malloc_arena()
 given = []
 thread = threading.Thread(target=lambda: given.append(np.empty(50_000, np.uint8)))
 thread.start()

@@ -25,7 +25,7 @@ class DeliveryOrder(NamedTuple):
     deliveries: Sequence[Delivery]
 
 
-def courses(scenario: ConformanceScenario) -> Iterator[DeliveryOrder]:
+def delivery_orders(scenario: ConformanceScenario) -> Iterator[DeliveryOrder]:
     """The delivery orders of one scenario, without duplicates."""
     seen = set()
     for course in _all(scenario):
@@ -57,7 +57,7 @@ def _course(name: str, events: Sequence[str]) -> DeliveryOrder:
     return DeliveryOrder(name, [Delivery(0, event) for event in events])
 
 
-def beside(scenarios: dict[str, ConformanceScenario]) -> Iterator[ConformanceScenario]:
+def derived_scenarios(scenarios: dict[str, ConformanceScenario]) -> Iterator[ConformanceScenario]:
     """Scenarios of records that this release does not write, derived from other scenarios."""
     yield _newer(scenarios["upheld"])
     yield _unreadable(scenarios["final-overturned"])

@@ -35,7 +35,7 @@ class ConformanceScenario:
     keys: dict[str, str | None] = field(default_factory=dict)
     """The keys of records whose key is not their event's subject."""
 
-    def happens(self, *records: Record, until_ms: int | None = None) -> "ConformanceScenario":
+    def add(self, *records: Record, until_ms: int | None = None) -> "ConformanceScenario":
         """Add records, evaluate all of them again, and append the new events."""
         self.records += records
         self.until_ms = until_ms
@@ -124,7 +124,7 @@ def scenarios() -> Iterator[ConformanceScenario]:
     yield from _pending(new)
     yield from _taken_back(new)
     yield from _escalations(new, policy, freezing)
-    yield new("tenants", "Ten tenants who are not one another", "十个互不相同的租户").happens(
+    yield new("tenants", "Ten tenants who are not one another", "十个互不相同的租户").add(
         *(complaint(f"c{number}", "fraud", T0 + number, tenant) for number, tenant in enumerate(TENANTS)),
         *(
             complaint("c0", "fraud", T0 + DAY, "acme", "dismissed"),
@@ -137,59 +137,59 @@ New = Callable[..., ConformanceScenario]
 
 
 def _clauses(new: New) -> Iterator[ConformanceScenario]:
-    yield new("clause-1", "Clause 1: a verified complaint of fraud bans", "第一条：核实的欺诈投诉，封号").happens(
+    yield new("clause-1", "Clause 1: a verified complaint of fraud bans", "第一条：核实的欺诈投诉，封号").add(
         complaint("c1", "fraud")
     )
-    yield new("clause-2", "Clause 2: harassment ends the service", "第二条：骚扰，终止服务").happens(
+    yield new("clause-2", "Clause 2: harassment ends the service", "第二条：骚扰，终止服务").add(
         complaint("c1", "harassment")
     )
-    yield new("clause-3", "Clause 3: a prohibited business bans", "第三条：禁止类业务，封号").happens(
+    yield new("clause-3", "Clause 3: a prohibited business bans", "第三条：禁止类业务，封号").add(
         finding("f1", _CERTAIN), complaint("c1", "prohibited_business", T0 + HOUR)
     )
-    yield new("clause-4", "Clause 4: an undeclared business warns", "第四条：超出报备业务，警告").happens(
+    yield new("clause-4", "Clause 4: an undeclared business warns", "第四条：超出报备业务，警告").add(
         finding("f1", _OTHER)
     )
-    yield new("clause-5", "Clause 5: abuse in a call ends the service", "第五条：通话中辱骂，终止服务").happens(
+    yield new("clause-5", "Clause 5: abuse in a call ends the service", "第五条：通话中辱骂，终止服务").add(
         complaint("c1", "abuse")
     )
-    yield new("clause-6", "Clause 6: blind calling warns", "第六条：盲呼，警告").happens(complaint("c1", "number_leak"))
-    yield new("clause-7", "Clause 7: calls without consent warn", "第七条：未经同意外呼，警告").happens(
+    yield new("clause-6", "Clause 6: blind calling warns", "第六条：盲呼，警告").add(complaint("c1", "number_leak"))
+    yield new("clause-7", "Clause 7: calls without consent warn", "第七条：未经同意外呼，警告").add(
         complaint("c1", "no_consent")
     )
 
 
 def _admission(new: New) -> Iterator[ConformanceScenario]:
-    yield new("admission", "Numbers are refused: refunds are not touched", "号码申请驳回：不影响退款").happens(
+    yield new("admission", "Numbers are refused: refunds are not touched", "号码申请驳回：不影响退款").add(
         application("a1", _CERTAIN), application("a2", _LIKELY, T0 + HOUR)
     )
-    yield new("banned-applicant", "One who is banned asks for numbers", "被封号的租户申请号码").happens(
+    yield new("banned-applicant", "One who is banned asks for numbers", "被封号的租户申请号码").add(
         complaint("c1", "fraud"), application("a1", _OTHER, T0 + HOUR)
     )
 
 
 def _pending(new: New) -> Iterator[ConformanceScenario]:
     def pending(name: str, title: str, title_zh: str) -> ConformanceScenario:
-        return new(name, title, title_zh).happens(finding("f1", _LIKELY))
+        return new(name, title, title_zh).add(finding("f1", _LIKELY))
 
     yield pending("pending", "A likely prohibited business waits for a review", "疑似禁止类业务，等待复核")
     scenario = pending("upheld", "A review upholds: the final decision takes over", "复核维持：由终局决定接替")
-    yield scenario.happens(review("r1", scenario.id("pending-ban"), "uphold", T0 + DAY))
+    yield scenario.add(review("r1", scenario.id("pending-ban"), "uphold", T0 + DAY))
     scenario = pending("overturned", "A review overturns what was pending", "复核撤销待定决定")
-    yield scenario.happens(review("r1", scenario.id("pending-ban"), "overturn", T0 + DAY))
+    yield scenario.add(review("r1", scenario.id("pending-ban"), "overturn", T0 + DAY))
     scenario = pending("lapsed", "Nobody reviews: it lapses after seven days", "无人复核：七天后失效")
-    yield scenario.happens(until_ms=T0 + 8 * DAY)
+    yield scenario.add(until_ms=T0 + 8 * DAY)
     scenario = pending("upheld-then-overturned", "Upheld, and overturned on appeal", "复核维持后，申诉撤销")
-    scenario.happens(review("r1", scenario.id("pending-ban"), "uphold", T0 + DAY))
-    yield scenario.happens(review("r2", scenario.id("pending-ban"), "overturn", T0 + 2 * DAY))
+    scenario.add(review("r1", scenario.id("pending-ban"), "uphold", T0 + DAY))
+    yield scenario.add(review("r2", scenario.id("pending-ban"), "overturn", T0 + 2 * DAY))
 
 
 def _taken_back(new: New) -> Iterator[ConformanceScenario]:
-    scenario = new("final-overturned", "A final ban is overturned", "终局封号被撤销").happens(complaint("c1", "fraud"))
-    yield scenario.happens(review("r1", scenario.id("ban"), "overturn", T0 + DAY))
-    yield new("dismissed", "The complaint turns out to be untrue", "投诉后被认定不成立").happens(
+    scenario = new("final-overturned", "A final ban is overturned", "终局封号被撤销").add(complaint("c1", "fraud"))
+    yield scenario.add(review("r1", scenario.id("ban"), "overturn", T0 + DAY))
+    yield new("dismissed", "The complaint turns out to be untrue", "投诉后被认定不成立").add(
         complaint("c1", "harassment"), complaint("c1", "harassment", T0 + DAY, status="dismissed")
     )
-    yield new("two-holds", "Of two holds one is taken away", "两项冻结，撤销其一").happens(
+    yield new("two-holds", "Of two holds one is taken away", "两项冻结，撤销其一").add(
         complaint("c1", "fraud"),
         complaint("c2", "abuse", T0 + HOUR),
         complaint("c1", "fraud", T0 + DAY, status="dismissed"),
@@ -199,14 +199,14 @@ def _taken_back(new: New) -> Iterator[ConformanceScenario]:
 def _escalations(new: New, policy: Policy, freezing: Policy) -> Iterator[ConformanceScenario]:
     def strikes(name: str, title: str, title_zh: str, by: Policy) -> ConformanceScenario:
         records = [complaint(f"c{number}", "no_consent", T0 + number * HOUR) for number in (1, 2, 3)]
-        return new(name, title, title_zh, by).happens(*records)
+        return new(name, title, title_zh, by).add(*records)
 
     scenario = strikes("escalation-upheld", "Three warnings, upheld as a termination", "三次警告升级，复核维持", policy)
-    yield scenario.happens(review("r1", scenario.id("pending-termination"), "uphold", T0 + DAY))
+    yield scenario.add(review("r1", scenario.id("pending-termination"), "uphold", T0 + DAY))
     yield strikes(
         "escalation-reversed", "Three warnings freeze; one was wrong", "三次警告升级并冻结，其一被撤销", freezing
-    ).happens(complaint("c2", "no_consent", T0 + DAY, status="dismissed"))
+    ).add(complaint("c2", "no_consent", T0 + DAY, status="dismissed"))
     scenario = strikes(
         "escalation-frozen-and-upheld", "Three warnings freeze, and are upheld", "升级即冻结，复核维持", freezing
     )
-    yield scenario.happens(review("r1", scenario.id("pending-termination"), "uphold", T0 + DAY))
+    yield scenario.add(review("r1", scenario.id("pending-termination"), "uphold", T0 + DAY))

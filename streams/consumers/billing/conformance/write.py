@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from schemas.json_schema import DIALECT, schema
 from streams.consumers.billing.api_models import Answer
-from streams.consumers.billing.conformance.delivery_orders import beside, courses
+from streams.consumers.billing.conformance.delivery_orders import delivery_orders, derived_scenarios
 from streams.consumers.billing.conformance.reference import ReferenceConsumer
 from streams.consumers.billing.conformance.scenarios import ConformanceScenario, scenarios
 
@@ -18,7 +18,7 @@ _BYSTANDER: Final = "bystander"
 def documents() -> dict[str, bytes]:
     """Every generated file: its path below the pack's folder, and its bytes."""
     told = {scenario.name: scenario for scenario in scenarios()}
-    told |= {scenario.name: scenario for scenario in beside(told)}
+    told |= {scenario.name: scenario for scenario in derived_scenarios(told)}
     files = {f"stories/{name}.json": _bytes(document(scenario)) for name, scenario in told.items()}
     return files | {
         "needed.schema.json": _bytes(_NEEDED),
@@ -52,7 +52,7 @@ def document(scenario: ConformanceScenario) -> dict[str, Any]:
         **({"keys": scenario.keys} if scenario.keys else {}),
         "courses": [
             {"name": course.name, "deliveries": _answered(course.deliveries, texts, keys, tenants)}
-            for course in courses(scenario)
+            for course in delivery_orders(scenario)
         ],
     }
 

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, Row, or_, select
 
 from monitor.text.masking import mask_numbers
-from streams.consumers.ledger.entries import storable
+from streams.consumers.ledger.entries import without_nul
 from streams.consumers.ledger.journal import Action, action_of
 from streams.consumers.ledger.tables import ABOUT_ONE, ENTRIES, JOURNAL, REREAD
 from streams.consumers.record_decoding import review_of
@@ -27,7 +27,7 @@ def lines(connection: Connection, *, tenant: str | None, with_bytes: bool) -> It
         .order_by(ENTRIES.c.topic, ENTRIES.c.partition, ENTRIES.c.number)
     )
     if tenant is not None:
-        wanted = wanted.where(or_(*(table.c.tenant_id == storable(tenant) for table in (ENTRIES, REREAD))))
+        wanted = wanted.where(or_(*(table.c.tenant_id == without_nul(tenant) for table in (ENTRIES, REREAD))))
     for row in connection.execution_options(yield_per=_AT_ONCE).execute(wanted):
         yield msgspec.json.encode(_line(row, with_bytes))
 

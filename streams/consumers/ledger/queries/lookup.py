@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from schemas.inputs import Review
 from schemas.outputs import Enforcement
-from streams.consumers.ledger.entries import storable
+from streams.consumers.ledger.entries import without_nul
 from streams.consumers.ledger.queries.cases import LedgerCase, Status, cases_of, once
 from streams.consumers.ledger.tables import ENTRIES, LISTED, POSITIONS
 from streams.consumers.record_decoding import event_of, review_of
@@ -35,9 +35,9 @@ def cases(connection: Connection, wanted: CaseQuery) -> list[LedgerCase]:
     e, later = LISTED.c, LISTED.alias("later")
     query = select(e.event_id).where(e.kind.is_not(None), e.kind.not_in(_TAKES_BACK), e.supersedes.is_(None))
     if wanted.tenant is not None:
-        query = query.where(e.tenant_id == storable(wanted.tenant))
+        query = query.where(e.tenant_id == without_nul(wanted.tenant))
     if wanted.rule is not None:
-        query = query.where(e.rule_id == storable(wanted.rule))
+        query = query.where(e.rule_id == without_nul(wanted.rule))
     if wanted.from_ms is not None:
         query = query.where(e.decided_ms >= wanted.from_ms)
     if wanted.to_ms is not None:
@@ -55,7 +55,7 @@ def cases(connection: Connection, wanted: CaseQuery) -> list[LedgerCase]:
 
 def case_of(connection: Connection, event_id: str) -> LedgerCase | None:
     """The case that an id belongs to, whether the id of its decision, upholding, reversal or lapse."""
-    e, at = LISTED.c, storable(event_id)
+    e, at = LISTED.c, without_nul(event_id)
     seen = {at}
     while True:
         query = select(e.supersedes, e.reverses).where(e.event_id == at, e.kind != "review").limit(1)
@@ -86,7 +86,7 @@ def of_tenant(connection: Connection, tenant: str) -> tuple[list[Enforcement], l
     """
     query = (
         select(LISTED.c.kind, LISTED.c.value)
-        .where(LISTED.c.tenant_id == storable(tenant))
+        .where(LISTED.c.tenant_id == without_nul(tenant))
         .order_by(LISTED.c.topic, LISTED.c.partition, LISTED.c.number)
     )
     rows = connection.execute(query).all()
@@ -118,7 +118,7 @@ def events_of_review(connection: Connection, tenant_id: str, review_id: str) -> 
     """The events that a review caused."""
     query = (
         select(LISTED.c.value)
-        .where(LISTED.c.review_id == storable(review_id), LISTED.c.tenant_id == storable(tenant_id))
+        .where(LISTED.c.review_id == without_nul(review_id), LISTED.c.tenant_id == without_nul(tenant_id))
         .order_by(LISTED.c.number)
     )
     events = [event_of(value) for value in connection.execute(query).scalars()]

@@ -26,7 +26,7 @@ class FailedMessages(NamedTuple):
     over: bool
 
 
-def kept(settings: Settings) -> AbstractContextManager[Database]:
+def open_database(settings: Settings) -> AbstractContextManager[Database]:
     """The notifier's database for other programs. Raises PermanentError if it has no notifier; TransientError."""
     return filled(
         settings.notify_database.get_secret_value(),
@@ -37,7 +37,7 @@ def kept(settings: Settings) -> AbstractContextManager[Database]:
     )
 
 
-def given_up(connection: Connection) -> list[FailedMessages]:
+def list_failed(connection: Connection) -> list[FailedMessages]:
     """All messages that were given up within the last 30 days and not sent again, oldest first."""
     table = OUTBOX.c
     rows = connection.execute(
@@ -48,13 +48,13 @@ def given_up(connection: Connection) -> list[FailedMessages]:
     found = [
         FailedMessages(number, channel, outbox.decode(text), at_ms, False) for number, channel, text, at_ms in rows
     ]
-    stands = {outbox.key(one.message): one.message for one in outbox.standing(connection)}
+    stands = {outbox.key(one.message): one.message for one in outbox.lasting_messages(connection)}
     # An Alertmanager gets no more reminders of its given-up messages, though what they report may last.
     forgotten = {one.message.id: one for one in found if one.channel.startswith("alertmanager")}
     return [one._replace(over=_over(connection, one.message, stands, forgotten)) for one in found]
 
 
-def tell_again(connection: Connection, some: Sequence[FailedMessages], now_ms: int) -> int:
+def send_again(connection: Connection, some: Sequence[FailedMessages], now_ms: int) -> int:
     """Queue these messages again, except those that are over. Returns how many are queued."""
     revived = 0
     for one in some:
@@ -63,7 +63,7 @@ def tell_again(connection: Connection, some: Sequence[FailedMessages], now_ms: i
         if not one.over and connection.execute(row.values(fresh)).rowcount:
             revived += 1
             if one.channel.startswith("alertmanager"):
-                outbox.stands_again(connection, one.message, one.ended_ms)
+                outbox.add_lasting(connection, one.message, one.ended_ms)
     return revived
 
 

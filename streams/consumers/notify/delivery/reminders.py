@@ -40,7 +40,7 @@ class Reminders:
         """Send reminders if they are due. Raises TransientError if the database is unavailable."""
         if self._elapsed_s() < self._next_s:
             return
-        standing, most = await self._database.run(outbox.standing), self._channel.at_once
+        standing, most = await self._database.run(outbox.lasting_messages), self._channel.at_once
         try:
             for at in range(0, len(standing), most):
                 await self._remind_of(standing[at : at + most])
@@ -98,4 +98,4 @@ class Reminders:
         tenant = tenant_label(message.tenant_id) if message.tenant_id else ""
         log.error("an alert is given up", channel=self._channel.name, what=message.what, tenant=tenant, why=str(why))
         del self._refused[message.id]
-        await self._database.run(lambda connection: outbox.stands_no_more(connection, message))
+        await self._database.run(lambda connection: outbox.remove_lasting(connection, message))

@@ -65,7 +65,7 @@ class Sender:
         self._backoff = Backoff(1.0, _LONGEST_REST_S)
         self._rest_until_s = -math.inf
         self._passed = False  # whether the last request succeeded
-        self._suspects: dict[int, OutboxRow] | None = None  # see `outbox.suspects`
+        self._suspects: dict[int, OutboxRow] | None = None  # see `outbox.suspect_rows`
         self._held: set[str] = set()  # tenants of whom a message was set aside in this step
 
     async def run(self) -> None:
@@ -90,10 +90,10 @@ class Sender:
         if room is not None and room <= 0:
             return
         if self._suspects is None:
-            found = await self._database.run(lambda connection: outbox.suspects(connection, name))
+            found = await self._database.run(lambda connection: outbox.suspect_rows(connection, name))
             self._suspects = {row.number: row for row in found}
         self._held.clear()
-        rows = await self._database.run(lambda connection: outbox.waiting(connection, name, now_ms, _MOST))
+        rows = await self._database.run(lambda connection: outbox.due_rows(connection, name, now_ms, _MOST))
         try:
             first = _first_of_tenants(rows)
             if not self._passed and any(_in_doubt(row) for row in first):
@@ -161,7 +161,7 @@ class Sender:
             self._limit.answered()
         self._well_again()
         numbers, now_ms = [row.number for row in rows], self._clock()
-        await self._database.run(lambda connection: outbox.ended(connection, numbers, "delivered", now_ms))
+        await self._database.run(lambda connection: outbox.mark_ended(connection, numbers, "delivered", now_ms))
         for message in messages:
             self._telemetry.sent(self._channel.name, message.what)
         await self._blame_suspects(numbers)
@@ -174,7 +174,7 @@ class Sender:
             raise failed
         if digested or (len(rows) > 1 and not failed.message_alone):
             numbers = [row.number for row in rows]
-            await self._database.run(lambda connection: outbox.failed(connection, numbers))
+            await self._database.run(lambda connection: outbox.mark_failed(connection, numbers))
             raise failed
         if len(rows) > 1:
             for row in rows:
@@ -185,7 +185,7 @@ class Sender:
             await self._set_aside(row, str(failed))
             return
         next_ms = self._clock() + _backoff_ms(row.attempts) if row.attempts else None
-        await self._database.run(lambda connection: outbox.failed(connection, [row.number], next_ms))
+        await self._database.run(lambda connection: outbox.mark_failed(connection, [row.number], next_ms))
         if not row.attempts:
             raise failed
         self._hold(row)
@@ -214,13 +214,13 @@ class Sender:
             if not row.attempts:
                 log.warning("a message is set aside", **about)
             next_ms = now_ms + _backoff_ms(row.attempts)
-            await self._database.run(lambda connection: outbox.again(connection, row.number, next_ms))
+            await self._database.run(lambda connection: outbox.retry_later(connection, row.number, next_ms))
             return
         log.error("a message is given up", **about)
         self._telemetry.given_up(name)
-        await self._database.run(lambda connection: outbox.ended(connection, [row.number], "given_up", now_ms))
+        await self._database.run(lambda connection: outbox.mark_ended(connection, [row.number], "given_up", now_ms))
         if isinstance(self._channel, Alertmanager):
-            await self._database.run(lambda connection: outbox.stands_no_more(connection, row.message))
+            await self._database.run(lambda connection: outbox.remove_lasting(connection, row.message))
 
     def _suspected(self) -> dict[int, OutboxRow]:
         if self._suspects is None:

@@ -118,16 +118,16 @@ def test_tokens_of_a_file_are_changed_while_it_runs(tmp_path: Path) -> None:
     file.write_text("the-old-token-is-long\n")
     tokens = Tokens([], file)
     file.write_text("the-old-token-is-long\n\nthe-new-token-is-long\n")
-    assert tokens.right("the-old-token-is-long")
-    assert tokens.right("the-new-token-is-long")
+    assert tokens.is_accepted("the-old-token-is-long")
+    assert tokens.is_accepted("the-new-token-is-long")
     file.write_text("the-new-token-is-long\n")
-    assert not tokens.right("the-old-token-is-long")
+    assert not tokens.is_accepted("the-old-token-is-long")
     for fault in ("", "short\n", "the-new-token is-long\n", "é" * 20):
         file.write_text(fault, "utf-8")
-        assert tokens.right("the-new-token-is-long"), "those of before stay right"
-        assert not tokens.right("")
+        assert tokens.is_accepted("the-new-token-is-long"), "those of before stay right"
+        assert not tokens.is_accepted("")
     file.unlink()
-    assert tokens.right("the-new-token-is-long")
+    assert tokens.is_accepted("the-new-token-is-long")
 
 
 def test_what_can_be_no_token_is_refused_and_not_shown(tmp_path: Path) -> None:

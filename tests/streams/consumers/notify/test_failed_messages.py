@@ -9,18 +9,18 @@ from test_notify_delivery import Manager
 from monitor.text.durations import HOUR, MINUTE
 from streams.consumers.database import Database
 from streams.consumers.notify import outbox
-from streams.consumers.notify.delivery import failed_messages as givenup
+from streams.consumers.notify.delivery import failed_messages
 
 
 async def listed(database: Database) -> list[tuple[str, str, bool]]:
     """Channel, message and whether it is over."""
-    found = await database.run(givenup.given_up)
+    found = await database.run(failed_messages.list_failed)
     return [(one.channel, one.message.id, one.over) for one in found]
 
 
-async def tell_again(notifier: Notifier) -> int:
+async def send_again(notifier: Notifier) -> int:
     def work(connection: Connection) -> int:
-        return givenup.tell_again(connection, givenup.given_up(connection), notifier.now_ms)
+        return failed_messages.send_again(connection, failed_messages.list_failed(connection), notifier.now_ms)
 
     return await notifier.database.run(work)
 
@@ -39,7 +39,7 @@ async def test_what_was_given_up_is_told_again_once_it_is_said_so(database: Data
     await give_up(notifier)
     assert await listed(database) == [("one", "decision:bad", False), ("one", "decision:worse", False)]
     ear.refuses = {"decision:worse"}
-    assert await tell_again(notifier) == 2
+    assert await send_again(notifier) == 2
     await notifier.later()
     assert [m.id for m in ear.heard] == ["decision:good", "decision:bad"]
     # That is refused still has its five attempts again, and no others are told twice.
@@ -48,8 +48,8 @@ async def test_what_was_given_up_is_told_again_once_it_is_said_so(database: Data
     assert notifier.metric("callwarden_notify_given_up_total", channel="one") == 3
     assert len(other.heard) == 3
     ear.refuses = set()
-    assert await tell_again(notifier) == 1
-    assert await tell_again(notifier) == 0
+    assert await send_again(notifier) == 1
+    assert await send_again(notifier) == 0
     await notifier.later()
     assert [m.id for m in ear.heard] == ["decision:good", "decision:bad", "decision:worse"]
     assert await listed(database) == []
@@ -63,7 +63,7 @@ async def test_what_went_on_then_and_is_over_is_not_told(database: Database, dec
     await notifier.later()
     await notifier.take(decision("d", "ban", BEGAN_MS, pending=True))
     await give_up(notifier)
-    assert await database.run(outbox.standing) == [], "Alertmanager is reminded of what it refuses"
+    assert await database.run(outbox.lasting_messages) == [], "Alertmanager is reminded of what it refuses"
     if decided:
         await notifier.take(decision("e", "ban", notifier.now_ms, supersedes="d"))
         await give_up(notifier)
@@ -73,10 +73,10 @@ async def test_what_went_on_then_and_is_over_is_not_told(database: Database, dec
         ("one", "decision:d", decided),
         ("alertmanager", "decision:d", decided),
     ]
-    await tell_again(notifier)
+    await send_again(notifier)
     await notifier.later()
     assert ("decision:d" in [m.id for m in ear.heard]) is not decided
-    assert len(await database.run(outbox.standing)) == (0 if decided else 1)
+    assert len(await database.run(outbox.lasting_messages)) == (0 if decided else 1)
     manager.posts.clear()
     await notifier.later(HOUR)
     assert ({"acme"} in manager.posts) is not decided

@@ -217,7 +217,7 @@ async def test_a_standing_alert_that_alertmanager_refuses_ends_no_other(
         manager.posts.clear()
         await notifier.later(MINUTE)
         assert len(set().union(*manager.posts) - {"t150"}) == 249, "the others ended"
-    assert len(await database.run(outbox.standing)) == 249, "it is refused for ever"
+    assert len(await database.run(outbox.lasting_messages)) == 249, "it is refused for ever"
     assert len(manager.posts) == 3
 
 

@@ -136,7 +136,7 @@ async def test_alerts_go_on_over_a_change_and_when_the_notifier_is_given_the_new
     await again.heard()  # before it knows what stands in the log
     await again.follow()
     await again.heard()
-    assert len(await told.database.run(outbox.standing)) == 1
+    assert len(await told.database.run(outbox.lasting_messages)) == 1
     assert again.ear.heard == []
     # A state that was started over, with a log of its own, is another matter: what fired is not resolved there.
     anew = Told(told.database, SECOND)
@@ -144,7 +144,7 @@ async def test_alerts_go_on_over_a_change_and_when_the_notifier_is_given_the_new
     anew.note(switch(SECOND, 0))
     await anew.log.refresh()
     await anew.heard()
-    assert await told.database.run(outbox.standing) == []
+    assert await told.database.run(outbox.lasting_messages) == []
 
 
 async def test_what_stands_in_no_log_or_cannot_be_read_is_told_by_the_settings(told: Told) -> None:

@@ -44,7 +44,7 @@ async def test_while_the_topics_are_still_read_nothing_is_said_to_be_due(
         async with asyncio.timeout(20):
             while looks < seen + 3:
                 await asyncio.sleep(0.001)
-        waiting = await database.run(lambda connection: outbox.waiting(connection, "one", notifier.now_ms, 100))
+        waiting = await database.run(lambda connection: outbox.due_rows(connection, "one", notifier.now_ms, 100))
         return {(each.message.what, *each.message.refs) for each in waiting}
 
     known = {("pending", "p"), ("pending", "q")}
@@ -95,13 +95,13 @@ async def two_alerts(notifier: Notifier) -> None:
     await notifier.take(alert("a", "firing", BEGAN_MS), decision("p", "ban", BEGAN_MS, tenant="other", pending=True))
     await notifier.later(MANNERS.delay_ms)
     await notifier.take(alert("b", "firing", BEGAN_MS, tenant="third"))
-    assert {s.message.what for s in await notifier.database.run(outbox.standing)} == {"alert", "pending"}
+    assert {s.message.what for s in await notifier.database.run(outbox.lasting_messages)} == {"alert", "pending"}
 
 
 async def alerts_have_ended(notifier: Notifier, manager: Ear) -> bool:
     """Whether all have, and Alertmanager has heard it; or none has."""
     await notifier.later()
-    standing = [s.message.what for s in await notifier.database.run(outbox.standing)]
+    standing = [s.message.what for s in await notifier.database.run(outbox.lasting_messages)]
     told = [(m.what, m.standing, m.refs) for m in manager.heard]
     known = await notifier.database.run(lambda connection: tenants.load(connection, ["acme", "other", "third"]))
     firing = [name for name, tenant in known.items() if any(thread.firing for thread in tenant.threads.values())]
@@ -147,9 +147,9 @@ async def test_what_fires_ends_a_month_after_the_last_word_of_it(database: Datab
     await notifier.take(alert("a", "firing", BEGAN_MS))
     await notifier.later(MANNERS.delay_ms)
     await notifier.later(29 * DAY)
-    assert len(await database.run(outbox.standing)) == 1
+    assert len(await database.run(outbox.lasting_messages)) == 1
     await notifier.later(DAY)
-    assert await database.run(outbox.standing) == []
+    assert await database.run(outbox.lasting_messages) == []
     assert [m.standing for m in manager.heard] == ["on", "off"]
 
 
@@ -158,11 +158,11 @@ async def test_what_stands_is_kept_until_it_is_over(database: Database) -> None:
     await notifier.later()
     await notifier.take(alert("a", "firing", BEGAN_MS), decision("p", "ban", BEGAN_MS, tenant="other", pending=True))
     await notifier.later(MANNERS.delay_ms)
-    assert {s.message.what for s in await database.run(outbox.standing)} == {"alert", "pending"}
+    assert {s.message.what for s in await database.run(outbox.lasting_messages)} == {"alert", "pending"}
     await notifier.take(
         alert("a", "resolved", BEGAN_MS), decision("l", "lapse", BEGAN_MS, tenant="other", reverses="p")
     )
-    assert await database.run(outbox.standing) == []
+    assert await database.run(outbox.lasting_messages) == []
 
 
 async def test_alertmanager_alone_hears_that_nothing_waits_any_more(database: Database) -> None:

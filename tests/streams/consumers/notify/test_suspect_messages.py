@@ -10,7 +10,7 @@ from monitor.text.durations import MINUTE
 from streams.consumers.database import Database
 from streams.consumers.notify import outbox
 from streams.consumers.notify.channels import DeliveryFailed
-from streams.consumers.notify.delivery import failed_messages as givenup
+from streams.consumers.notify.delivery import failed_messages
 from streams.consumers.notify.tables import OUTBOX
 
 
@@ -54,7 +54,7 @@ async def test_a_message_that_the_receiver_breaks_at_holds_no_other_tenant_up(da
     assert notifier.metric("callwarden_notify_given_up_total", channel="one") == 1
     assert notifier.metric("callwarden_notify_failed_total", channel="one") == 9, "it is not tried less and less"
     ear.breaks = set()
-    await database.run(lambda c: givenup.tell_again(c, givenup.given_up(c), notifier.now_ms))
+    await database.run(lambda c: failed_messages.send_again(c, failed_messages.list_failed(c), notifier.now_ms))
     await notifier.later()
     assert ear.heard[-1].id == "decision:bad"
 
@@ -171,7 +171,7 @@ async def test_a_standing_alert_that_alertmanager_breaks_at_ends_no_other(databa
         manager.posts.clear()
         await seconds(notifier, 120, 20)
         assert set().union(*manager.posts) >= set(names) - manager.breaks, "the others ended"
-    assert len(await database.run(outbox.standing)) == 4, "it is refused for ever"
+    assert len(await database.run(outbox.lasting_messages)) == 4, "it is refused for ever"
 
 
 async def test_reminders_that_fail_hold_no_message_up(database: Database) -> None:
