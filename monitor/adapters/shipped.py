@@ -22,7 +22,14 @@ from monitor.text.masking import mask_numbers
 from schemas.inputs import Cdr
 
 # For a name with several mappings, the first whose columns are all in the file's header is used.
-_MAPPINGS: Final = {"ftc-dnc": ("ftc-dnc-full.yaml", "ftc-dnc-day.yaml"), "tccc": ("tccc.yaml",)}
+_OF_CALLS: Final = (
+    *("amazon-connect", "asterisk-csv", "freeswitch-csv", "freeswitch-json", "genesys", "kamailio-cdrs"),
+    *("opensips-acc", "plivo", "tccc", "twilio"),
+)
+_MAPPINGS: Final = {
+    "ftc-dnc": ("ftc-dnc-full.yaml", "ftc-dnc-day.yaml"),
+    **{name: (f"{name}.yaml",) for name in _OF_CALLS},
+}
 NAMES: Final = (*sorted((*_MAPPINGS, bank.NAME)),)
 
 

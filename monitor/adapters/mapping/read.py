@@ -113,7 +113,8 @@ class _Reader(ValueReader):
             self.wrong(top.child("fields", event), "the event time decides the order, so it cannot wait for a field")
         arrival, refusals = self.arrival(data, top), self.refusals(data, top)
         optional = frozenset(self.texts(data, top, "optional"))
-        for column in optional - set(self.marks):
+        named = dialect.header if isinstance(dialect.header, tuple) else ()
+        for column in optional - {*self.marks, *named}:
             self.wrong(top.child("optional"), f"no field reads `{column}`{did_you_mean(column, self.marks)}")
         if isinstance(dialect.header, tuple):
             least = max((n + 1 for n, name in enumerate(dialect.header) if name not in optional), default=0)

@@ -116,7 +116,7 @@ def list_(as_json: Json = False) -> None:
         print_json([{"name": name, "about": about(name)} for name in NAMES])
         return
     for name in NAMES:
-        typer.echo(f"{name:<12}{about(name)}")
+        typer.echo(f"{name:<17}{about(name)}")
 
 
 @app.command()

@@ -9,6 +9,7 @@ import zstandard
 from adapter_rows import SMALL
 from typer.testing import CliRunner, Result
 
+from monitor.adapters import NAMES
 from monitor.replay.files import DamagedFileError
 from streams.cli.judge.map import app
 
@@ -133,13 +134,13 @@ def test_json_columns_are_found_by_looking(tmp_path: Path) -> None:
 
 def test_shipped_adapters_are_listed_and_shown() -> None:
     listed = run("list").output.splitlines()
-    assert [line.split()[0] for line in listed] == ["bank-calls", "ftc-dnc", "tccc"]
+    assert [line.split()[0] for line in listed] == list(NAMES)
     assert "限" not in run("show", "ftc-dnc").output
     assert "外呼时段拦截" in run("show", "tccc").output
     assert "PHANTOM" in run("show", "bank-calls").output
     result = run("show", "tcc")
     assert result.exit_code == 2
-    assert "bank-calls, ftc-dnc, tccc" in result.output
+    assert ", ".join(NAMES) in result.output
 
 
 def test_a_shown_mapping_is_a_mapping(tmp_path: Path) -> None:

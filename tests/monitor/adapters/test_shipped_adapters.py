@@ -342,7 +342,10 @@ def test_another_file_is_no_bank_file() -> None:
 
 # --- all --------------------------------------------------------------------------------------------------------
 def test_every_shipped_name_opens_and_describes_itself() -> None:
-    assert NAMES == ("bank-calls", "ftc-dnc", "tccc")
+    assert (
+        *("amazon-connect", "asterisk-csv", "bank-calls", "freeswitch-csv", "freeswitch-json", "ftc-dnc", "genesys"),
+        *("kamailio-cdrs", "opensips-acc", "plivo", "tccc", "twilio"),
+    ) == NAMES
     for name in NAMES:
         open_adapter(name)
         assert about(name)
