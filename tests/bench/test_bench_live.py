@@ -150,7 +150,7 @@ def test_workers_that_did_not_begin_together_are_not_measured(opened: tuple[int,
         assert_shared([Opener(count) for count in opened])
 
 
-def test_a_process_that_ends_too_soon_is_told_of_with_its_last_words(tmp_path: Path) -> None:
+def test_a_process_that_ends_too_soon_is_reported_with_its_last_words(tmp_path: Path) -> None:
     told = r'vain for "ready", 1 times; it has ended.*\n[^$]*Namespaces are'
     with Measured(("this",), tmp_path / "log", {}) as process, pytest.raises(ProcessError, match=told):
         process.await_said("ready")

@@ -22,7 +22,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "judged"
 
 
-def test_every_decision_is_told_or_counted(judged: Path) -> None:
+def test_every_decision_is_reported_or_counted(judged: Path) -> None:
     month = told(judged, Throttle())
     decided = {line.partition(b'"id":"')[2][:36] for line in (judged / "enforcement.jsonl").read_bytes().splitlines()}
     heard = {ref.encode()[:36] for _, message in month.told for ref in message.refs}

@@ -3,7 +3,7 @@
 from bench.records import complaints
 
 
-def test_each_size_is_told_with_what_one_more_costs() -> None:
+def test_each_size_is_reported_with_what_one_more_costs() -> None:
     few, more = complaints((40, 80))
     assert [few["complaints"], more["complaints"]] == [40, 80]
     for row in (few, more):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 # Forks one process a line, "LOG ARGUMENT...", and says which; ends all of them when nobody is left to ask.
-_MOTHER = """
+_FORK_SERVER = """
 import os, signal, sys
 import alembic.command, fastapi, psycopg, sqlalchemy, uvicorn
 import streams.consumers.billing.main, streams.kafka.cluster, streams.runtime.logging
@@ -39,12 +39,12 @@ for pid in children:
 """
 
 
-class Nursery:
+class ProcessGroup:
     """Starts `callwarden` processes with one environment; none of them outlives it."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._mother = subprocess.Popen(
-            [sys.executable, "-c", _MOTHER],
+        self._fork_server = subprocess.Popen(
+            [sys.executable, "-c", _FORK_SERVER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **environment},
@@ -55,19 +55,19 @@ class Nursery:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._mother.stdin is not None
-        assert self._mother.stdout is not None
-        self._mother.stdin.close()
-        self._mother.wait(60)
-        self._mother.stdout.close()
+        assert self._fork_server.stdin is not None
+        assert self._fork_server.stdout is not None
+        self._fork_server.stdin.close()
+        self._fork_server.wait(60)
+        self._fork_server.stdout.close()
 
     def start(self, log: Path, *arguments: str) -> int:
         """The process that runs that command."""
-        assert self._mother.stdin is not None
-        assert self._mother.stdout is not None
-        self._mother.stdin.write(f"{log} {' '.join(arguments)}\n")
-        self._mother.stdin.flush()
-        return int(self._mother.stdout.readline())
+        assert self._fork_server.stdin is not None
+        assert self._fork_server.stdout is not None
+        self._fork_server.stdin.write(f"{log} {' '.join(arguments)}\n")
+        self._fork_server.stdin.flush()
+        return int(self._fork_server.stdout.readline())
 
     @staticmethod
     def runs(pid: int) -> bool:

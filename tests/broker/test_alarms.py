@@ -216,7 +216,7 @@ async def test_a_watermark_that_is_stuck_moves_when_the_source_that_holds_it_is_
 # CallwardenSourceBehind ----------------------------------------------------------------------------------------------
 
 
-async def test_a_source_that_is_late_and_goes_on_is_told_until_it_has_caught_up(
+async def test_a_source_that_is_late_and_continues_is_reported_until_it_has_caught_up(
     platform: Platform, tmp_path: Path
 ) -> None:
     late_ms = 5 * 3_600_000
@@ -250,7 +250,7 @@ A_SHORT_MINUTE = f"from streams.consumers.notify.delivery import sender; sender.
 """A notifier that gives a message up after fifteen minutes of that length."""
 
 
-async def test_messages_that_were_given_up_arrive_once_their_receiver_is_mended(address: str, tmp_path: Path) -> None:
+async def test_messages_that_were_given_up_arrive_once_their_receiver_is_repaired(address: str, tmp_path: Path) -> None:
     prefix = f"t-{uuid.uuid4().hex}."
     environment = {
         "CALLWARDEN_BOOTSTRAP_SERVERS": address,

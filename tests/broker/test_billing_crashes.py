@@ -21,7 +21,7 @@ from billing_answers import Asked, Written, wrong
 from broker_clusters import cluster_at, make_topic, until
 from deadlines import deadline
 from postgres import Postgres
-from process_group import Nursery
+from process_group import ProcessGroup
 
 from oracle.billing import TENANTS, event, holds, random_records
 from streams.consumers.billing.holds import holds_of
@@ -95,8 +95,8 @@ class Log:
 class Fleet:
     """Two processes with one database."""
 
-    def __init__(self, folder: Path, nursery: Nursery, url: str, rng: random.Random) -> None:
-        self._log, self._nursery, self._rng = folder / f"{uuid.uuid4().hex}.log", nursery, rng
+    def __init__(self, folder: Path, processes: ProcessGroup, url: str, rng: random.Random) -> None:
+        self._log, self._processes, self._rng = folder / f"{uuid.uuid4().hex}.log", processes, rng
         self.ports = free_ports(2)
         self.database = Database(url, "billing")
         self._pids = [self._start(port) for port in self.ports]
@@ -109,7 +109,7 @@ class Fleet:
                 while self.handled < wanted:
                     await asyncio.sleep(0.003)
             slot = self._rng.randrange(2)
-            self._nursery.kill(self._pids[slot])
+            self._processes.kill(self._pids[slot])
             self._pids[slot] = self._start(self.ports[slot])
 
     @property
@@ -160,7 +160,7 @@ class Fleet:
             return 0, {}, None
 
     def _start(self, port: int) -> int:
-        return self._nursery.start(self._log, "billing", "--port", str(port), "--json-logs")
+        return self._processes.start(self._log, "billing", "--port", str(port), "--json-logs")
 
 
 def _named(answer: Any) -> dict[str, str]:
@@ -186,8 +186,8 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
                 "BILLING_STALE_AFTER": f"{STALE_S}s",
             }
             mine = {f"CALLWARDEN_{name}": value for name, value in environment.items()}
-            nursery = stack.enter_context(Nursery(mine))
-            fleets.append(Fleet(folder, nursery, url, random.Random(rng.randrange(2**32))))
+            processes = stack.enter_context(ProcessGroup(mine))
+            fleets.append(Fleet(folder, processes, url, random.Random(rng.randrange(2**32))))
             stack.callback(fleets[-1].database.close)
         watching = asyncio.create_task(log.watch(stop))
         asking = [asyncio.create_task(fleet.asked(stop)) for fleet in fleets]

@@ -69,7 +69,7 @@ async def test_a_batch_has_keys_values_and_the_brokers_timestamps_as_columns(add
         assert all(before_ms <= stamp <= time.time_ns() // 1_000_000 for stamp in stamps)
 
 
-async def test_most_cuts_a_fetch_and_the_next_batch_goes_on_there(address: str) -> None:
+async def test_most_cuts_a_fetch_and_the_next_batch_continues_there(address: str) -> None:
     topic = await make_topic(address)
     tp = TP(topic, 0)
     await produce(address, tp, numbered(0, 1000))

@@ -26,7 +26,7 @@ async def take_for_ever(member: Member, tp: TP, batches: list[FetchedBatch]) -> 
         batches += (await member.consumer.poll([tp], 0.2, 1000)).values()
 
 
-async def test_no_broker_at_all_is_said_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_broker_at_all_is_reported_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
     tp = TP("t", 0)
     async with cluster_at("127.0.0.1:1") as cluster:
         with pytest.raises(TransientError, match=r"127\.0\.0\.1:1.*refused") as away:

@@ -181,7 +181,7 @@ async def test_a_worker_works_over_scram_and_tls(guarded: Guarded, tmp_path: Pat
     ],
     ids=["password", "user", "mechanism", "certificate"],
 )
-async def test_who_is_not_let_in_is_told_why_in_one_line(
+async def test_a_client_that_is_refused_learns_why_in_one_line(
     guarded: Guarded, changed: dict[str, object], says: str
 ) -> None:
     async with cluster_at("", **guarded.scram(**changed)) as cluster:
@@ -211,7 +211,7 @@ async def test_a_certificate_of_ours_is_let_in_and_others_are_not(guarded: Guard
             assert len(str(refused.value).splitlines()) == 1
 
 
-async def test_who_is_let_in_but_may_do_nothing_is_told_what(guarded: Guarded) -> None:
+async def test_a_client_without_permissions_learns_which_are_missing(guarded: Guarded) -> None:
     topic = await make_topic(guarded.node.address)
     async with cluster_at("", **guarded.scram(sasl_user="stranger", sasl_password="let me in")) as cluster:
         with pytest.raises(PermanentError, match=f"no permission to see it: {topic}"):

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 from broker_clusters import cluster_at, make_topic, until
 from deadlines import deadline
 from postgres import Postgres
-from process_group import Nursery
+from process_group import ProcessGroup
 from sqlalchemy import func, select
 from worker_judge import read_all
 
@@ -71,8 +71,8 @@ class Load:
 class Fleet:
     """Two processes with one database."""
 
-    def __init__(self, folder: Path, nursery: Nursery, url: str, rng: random.Random) -> None:
-        self._log, self._nursery, self._rng = folder / f"{uuid.uuid4().hex}.log", nursery, rng
+    def __init__(self, folder: Path, processes: ProcessGroup, url: str, rng: random.Random) -> None:
+        self._log, self._processes, self._rng = folder / f"{uuid.uuid4().hex}.log", processes, rng
         self.heads = folder / f"{uuid.uuid4().hex}.jsonl"
         self._ports = free_ports(2)
         self.database = Database(url, "ledger")
@@ -86,7 +86,7 @@ class Fleet:
                 while self.kept() < wanted:
                     await asyncio.sleep(0.005)
             slot = self._rng.randrange(2)
-            self._nursery.kill(self._pids[slot])
+            self._processes.kill(self._pids[slot])
             self._pids[slot] = self._start(self._ports[slot])
 
     def kept(self) -> int:
@@ -105,7 +105,7 @@ class Fleet:
 
     def _start(self, port: int) -> int:
         words = ("--port", str(port), "--json-logs", "--heads", str(self.heads))
-        return self._nursery.start(self._log, "ledger", "run", *words)
+        return self._processes.start(self._log, "ledger", "run", *words)
 
 
 async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) -> None:
@@ -125,8 +125,8 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
     with ExitStack() as stack:
         fleets = []
         for url in urls:
-            nursery = stack.enter_context(Nursery({**told, "CALLWARDEN_LEDGER_DATABASE": url}))
-            fleets.append(Fleet(folder, nursery, url, random.Random(rng.randrange(2**32))))
+            processes = stack.enter_context(ProcessGroup({**told, "CALLWARDEN_LEDGER_DATABASE": url}))
+            fleets.append(Fleet(folder, processes, url, random.Random(rng.randrange(2**32))))
             stack.callback(fleets[-1].database.close)
         try:
             await asyncio.gather(*(fleet.die(times) for fleet in fleets))

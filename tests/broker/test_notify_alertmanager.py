@@ -120,7 +120,7 @@ async def test_a_silence_quiets_one_tenant(tmp_path: Path) -> None:
         assert states(told, "acme") == []
 
 
-async def test_what_goes_on_stays_while_it_is_told_again_and_ends_when_it_is_not(
+async def test_what_continues_stays_while_it_is_reported_again_and_ends_when_it_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.consumers.notify.channels.alertmanager._AHEAD_MS", 3_000)

@@ -54,7 +54,7 @@ def transactions(jars: Path, address: str, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
-async def test_nobody_is_refundable_behind_a_transaction_that_stays_open_and_its_abort_mends_that(
+async def test_nobody_is_refundable_behind_a_transaction_that_stays_open_until_its_abort(
     address: str, jars: Path, tmp_path: Path
 ) -> None:
     topic = await make_topic(address, suffix=".enforcement")

@@ -382,7 +382,7 @@ def unsigned(command: Command | str) -> Command:
     return msgspec.structs.replace(command, at_ms=0)
 
 
-async def test_a_worker_skips_what_it_is_told_and_reads_it_when_it_is_written_back(
+async def test_a_worker_skips_what_a_command_names_and_reads_it_when_it_is_written_back(
     address: str, tmp_path: Path
 ) -> None:
     world = World(address)

@@ -55,7 +55,7 @@ async def make(address: str, topic: str, partitions: int) -> None:
         await admin.close()
 
 
-def test_topics_are_made_once_and_are_as_they_must_be(address: str) -> None:
+def test_topics_are_made_once_and_are_as_required(address: str) -> None:
     callwarden = Callwarden(address)
     status, _, said = callwarden("topics", "check")
     assert (status, said.count("there is no such topic")) == (1, 1)
@@ -133,7 +133,7 @@ def test_no_topics_are_made_whose_names_would_run_together(address: str) -> None
     assert "all 13" not in callwarden("topics", "check")[1], "it made those of the inputs"
 
 
-def test_too_few_brokers_for_the_copies_is_said_once_with_what_would_be_right(jars: Path, tmp_path: Path) -> None:
+def test_too_few_brokers_for_the_copies_is_reported_once_with_what_would_be_right(jars: Path, tmp_path: Path) -> None:
     with DevKafka(tmp_path, jars) as node:
         status, _, said = Callwarden(node.address)("topics", "create")
     assert status == 2

@@ -142,7 +142,7 @@ async def test_a_topic_that_is_not_there_is_not_waited_for(address: str) -> None
         assert f"there is no topic {prefix}{absent}; `callwarden topics create` creates it" in wrong
 
 
-def test_a_broker_that_is_away_is_told_in_one_line() -> None:
+def test_a_broker_that_is_away_is_reported_in_one_line() -> None:
     for name in ("traffic", "tail"):
         with command("127.0.0.1:1", "x.", name) as callwarden:
             said, wrong = callwarden.communicate(timeout=120)

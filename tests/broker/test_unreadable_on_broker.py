@@ -104,7 +104,7 @@ def complaint(tenant: str, at_ms: int) -> bytes:
     return json.dumps(record | {"status": "verified", "reported_ms": at_ms, "updated_ms": at_ms}).encode()
 
 
-async def test_a_worker_goes_on_behind_hostile_batches_and_behind_a_damaged_disk_once_it_is_told_to(
+async def test_a_worker_continues_behind_hostile_batches_and_after_a_command_behind_a_damaged_disk(
     platform: Platform, tmp_path: Path
 ) -> None:
     node, names, number = platform.node, platform.names, 3

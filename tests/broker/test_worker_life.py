@@ -44,7 +44,7 @@ def names_of_our_own() -> TopicNames:
     return TopicNames(f"{own}.in.", f"{own}.out.")
 
 
-async def test_a_worker_that_is_told_to_stop_leaves_the_group_at_once(address: str, tmp_path: Path) -> None:
+async def test_a_worker_that_is_asked_to_stop_leaves_the_group_at_once(address: str, tmp_path: Path) -> None:
     names = names_of_our_own()
     # Were it missed by its session's timeout alone, the others would wait for longer than this test.
     patient = environment(address, names, CALLWARDEN_SESSION_TIMEOUT="300s", CALLWARDEN_HEARTBEAT="2s")

@@ -288,7 +288,7 @@ def unchecked(report: AuditReport) -> list[str]:
     return [why for one in report.partitions for why in one.unchecked]
 
 
-def test_topics_that_no_longer_reach_back_are_told_and_an_export_helps(tmp_path: Path) -> None:
+def test_topics_that_no_longer_reach_back_are_reported_and_an_export_helps(tmp_path: Path) -> None:
     world, file = day_of(4), tmp_path / "state.zst"
 
     async def go() -> None:
@@ -314,7 +314,7 @@ def test_topics_that_no_longer_reach_back_are_told_and_an_export_helps(tmp_path:
     assert f"is needed from {judged.sources[0].resume}" in why
 
 
-def test_a_lost_state_is_told_and_decisions_are_compared_as_far_as_they_go(day: World) -> None:
+def test_a_lost_state_is_reported_and_decisions_are_compared_as_far_as_they_go(day: World) -> None:
     with Tampered(day) as tampered:
         day.broker.logs[TP(STATE, 0)].trim(1 << 40)
         (why,) = unchecked(look(day))
@@ -325,7 +325,7 @@ def test_a_lost_state_is_told_and_decisions_are_compared_as_far_as_they_go(day: 
         assert [one.what for one in look(day).differences] == ["changed"]
 
 
-def test_a_state_and_all_its_decisions_that_are_lost_are_told_by_the_notes_that_are_left(day: World) -> None:
+def test_a_state_and_all_its_decisions_that_are_lost_are_reported_by_the_notes_that_are_left(day: World) -> None:
     with Tampered(day) as tampered:
         day.broker.logs[TP(STATE, 0)].trim(1 << 40)
         while any(entry.record is not None for entry in tampered.log._entries):
@@ -334,7 +334,7 @@ def test_a_state_and_all_its_decisions_that_are_lost_are_told_by_the_notes_that_
         assert "it has no state" in why
 
 
-def test_notes_that_are_gone_with_what_they_decided_are_told(day: World) -> None:
+def test_notes_that_are_gone_with_what_they_decided_are_reported(day: World) -> None:
     with Tampered(day):
         clock = day.broker.logs[TP(NAMES.output("clock"), 0)]
         clock._entries = [
@@ -370,7 +370,7 @@ def test_a_partition_of_an_export_that_has_no_head_is_judged_from_the_beginning(
         assert "is needed from 0" in why
 
 
-def test_another_secret_is_told(day: World) -> None:
+def test_another_secret_is_reported(day: World) -> None:
     why = unchecked(look(day, secret=b"another"))
     assert len(why) == day.partitions
     assert "another secret" in why[0]

@@ -101,7 +101,7 @@ def test_a_lost_state_is_refused_until_it_is_accepted_and_decides_nothing_twice(
     play(world, go)
 
 
-def test_a_state_is_made_anew_though_somebody_else_writes_among_our_decisions() -> None:
+def test_a_state_is_recreated_though_somebody_else_writes_among_our_decisions() -> None:
     world = world_of(grace_ms=0)
     world.produce(three_calls(NOON + MINUTE, "a"))
     enforcement = TP(NAMES.output("enforcement"), 0)
@@ -120,7 +120,7 @@ def test_a_state_is_made_anew_though_somebody_else_writes_among_our_decisions() 
     play(world, go)
 
 
-def test_what_is_left_of_a_lost_state_goes_when_it_is_made_anew() -> None:
+def test_what_is_left_of_a_lost_state_goes_when_it_is_recreated() -> None:
     world = world_of_two()
 
     async def go() -> None:
@@ -139,7 +139,7 @@ def test_what_is_left_of_a_lost_state_goes_when_it_is_made_anew() -> None:
     play(world, go)
 
 
-def test_a_state_of_which_a_part_is_lost_is_refused_and_made_anew_once_that_is_accepted(tmp_path: Path) -> None:
+def test_a_state_of_which_a_part_is_lost_is_refused_and_recreated_once_that_is_accepted(tmp_path: Path) -> None:
     world = world_of_two()
 
     async def go() -> None:
@@ -170,7 +170,7 @@ def test_a_state_of_which_a_part_is_lost_is_refused_and_made_anew_once_that_is_a
     play(world, go)
 
 
-def test_a_log_of_the_state_that_is_made_anew_while_a_worker_is_at_work_is_noticed() -> None:
+def test_a_log_of_the_state_that_is_recreated_while_a_worker_is_at_work_is_noticed() -> None:
     world = world_of_two()
 
     async def go() -> None:
@@ -185,7 +185,7 @@ def test_a_log_of_the_state_that_is_made_anew_while_a_worker_is_at_work_is_notic
     play(world, go)
 
 
-def test_an_event_of_somebody_else_from_the_far_future_does_not_keep_a_state_being_made_anew() -> None:
+def test_an_event_of_somebody_else_from_the_far_future_does_not_keep_a_state_being_recreated() -> None:
     world = world_of(speed=60.0)
     enforcement = TP(NAMES.output("enforcement"), 0)
     an_hour_of_calls(world)
@@ -319,7 +319,7 @@ def test_a_state_is_not_opened_with_other_inputs_than_it_was_made_from() -> None
 
 
 @pytest.mark.parametrize("orderly", [True, False])
-def test_an_input_that_is_made_anew_is_read_from_its_beginning_once_that_is_accepted(orderly: bool) -> None:
+def test_an_input_that_is_recreated_is_read_from_its_beginning_once_that_is_accepted(orderly: bool) -> None:
     """What was handed over has places in the old log: after a crash the new one would be read from there."""
     world = world_of(grace_ms=0)
     world.produce([Arrival(NOON, CDR, Record(b"t", b"{"))] * 10)

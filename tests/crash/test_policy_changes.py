@@ -185,7 +185,7 @@ def test_what_holds_already_is_not_withdrawn_and_the_rest_is() -> None:
     ]
 
 
-def test_a_command_that_was_refused_is_not_taken_when_a_lost_state_is_made_anew() -> None:
+def test_a_command_that_was_refused_is_not_taken_when_a_lost_state_is_recreated() -> None:
     """What was in its way when it was refused is gone by then."""
     world = world_of(grace_ms=HOUR, speed=60.0)
     an_hour_of_calls(world)

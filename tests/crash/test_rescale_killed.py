@@ -234,7 +234,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_who_cannot_go_on_after_closing_is_told_the_way_back_which_may_fail_anywhere(seed: int) -> None:
+def test_a_move_that_cannot_continue_after_closing_names_the_way_back_which_may_fail_anywhere(seed: int) -> None:
     async def go(world: World) -> None:
         await until_a_call_is_read(world)
         held = held_back(world)

@@ -185,7 +185,7 @@ def copied(world: World) -> None:
         world.broker.logs.update(logs)
 
 
-def test_a_state_goes_on_with_copies_of_its_inputs_once_it_is_bound_to_them(tmp_path: Path) -> None:
+def test_a_state_continues_with_copies_of_its_inputs_once_it_is_bound_to_them(tmp_path: Path) -> None:
     world, file = day_of(3), tmp_path / "state.zst"
 
     async def go() -> None:

@@ -96,7 +96,7 @@ def of_tenant(tenant: str, number: int, at_ms: int, name: str) -> list[Arrival]:
     return arrivals
 
 
-def test_with_more_partitions_of_an_input_the_others_go_on_and_a_move_carries_all_over() -> None:
+def test_with_more_partitions_of_an_input_the_others_continue_and_a_move_carries_all_over() -> None:
     """Three tenants: one stays where it was, the records of one are rejected, those of one are read by nobody."""
     live = DecidingSettings(idle_after_ms=30 * SECOND, outage_grace_ms=0)
     world = World(random.Random(3), POLICY, live, 2, NOON, 1.0)

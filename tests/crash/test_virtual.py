@@ -28,7 +28,7 @@ def test_a_year_passes_at_once_and_in_order() -> None:
     assert clock.loop_time(3_000) == 1.0
 
 
-def test_what_can_never_happen_is_told() -> None:
+def test_what_can_never_happen_is_reported() -> None:
     async def waits() -> None:
         await asyncio.get_running_loop().create_future()
 
@@ -43,7 +43,7 @@ def test_what_can_never_happen_is_told() -> None:
         run(VirtualLoop(most_steps=1_000), circles())
 
 
-def test_the_dead_run_no_finally_and_the_stopped_go_on_where_they_were() -> None:
+def test_the_dead_run_no_finally_and_the_stopped_continue_where_they_were() -> None:
     loop = VirtualLoop()
     dead, stopped = Process(loop, "dead"), Process(loop, "stopped")
     story: list[str] = []

@@ -33,7 +33,7 @@ async def status(world: World) -> dict[int, list[str]]:
     return waits
 
 
-def test_a_wait_for_the_outages_grace_is_said_until_it_is_ended() -> None:
+def test_a_wait_for_the_outages_grace_is_reported_until_it_is_ended() -> None:
     world = world_of(grace_ms=4 * HOUR)
     world.produce(three_calls(NOON + 10 * SECOND, "a"))
 

@@ -174,7 +174,7 @@ def test_what_is_to_be_seen_is_what_the_programs_say() -> None:
     assert named <= {entry.name for entry in CATALOGUE}
 
 
-def test_the_panels_that_one_is_told_to_look_at_are_on_the_dashboard() -> None:
+def test_the_panels_that_the_runbook_names_are_on_the_dashboard() -> None:
     view = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "callwarden-ops.json").read_text("utf-8"))
     titles = {panel["title"].partition(" · ")[2].lower() for panel in view["panels"]}
     named = re.findall(r'(?:dashboard,|histogram) "([^"]+)"', RUNBOOK)
@@ -182,7 +182,7 @@ def test_the_panels_that_one_is_told_to_look_at_are_on_the_dashboard() -> None:
     assert set(named) - titles == set()
 
 
-def test_nobody_is_told_to_start_workers_with_another_policy_which_changes_nothing() -> None:
+def test_no_message_advises_to_start_workers_with_another_policy_which_changes_nothing() -> None:
     """The state's policy holds (`tests/monitor/partition/test_journal.py`); `policy apply` is the way."""
     way_out = RUNBOOK[RUNBOOK.index("## A rule is wrong") : RUNBOOK.index("## Consumers of decisions")]
     assert re.search(r"continues with the policy of\s+the state", way_out)

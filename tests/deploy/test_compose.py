@@ -100,7 +100,7 @@ SERVING = {"worker": "web_port", "billing": "billing_port", "ledger": "ledger_po
 
 
 @pytest.mark.parametrize("name", COMPOSE["services"])
-def test_every_service_that_goes_on_has_a_health_check(name: str) -> None:
+def test_every_service_that_keeps_running_has_a_health_check(name: str) -> None:
     check = COMPOSE["services"][name]["healthcheck"]
     if name == "topics":
         assert check == {"disable": True}, "it ends"

@@ -66,7 +66,7 @@ def went_on(handed_over: bool) -> tuple[dict[str, list[str]], dict[str, bytes]]:
 
 
 @pytest.mark.parametrize("handed_over", [True, False])
-def test_the_kept_state_goes_on_as_it_did_when_it_was_made(handed_over: bool) -> None:
+def test_the_kept_state_continues_as_it_did_when_it_was_made(handed_over: bool) -> None:
     said, stored = went_on(handed_over)
     assert said == KEPT["after"]
     assert head(STORED)["format"] == head(stored)["format"] == FORMAT

@@ -1,4 +1,4 @@
-"""A shard to be told records and calls at minutes from `T0`, and asked what it has decided."""
+"""A shard under test: takes records and calls at minutes from `T0`, and returns what it decides."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -27,7 +27,7 @@ def escalation(name: str = "strikes", **changes: Any) -> dict[str, Any]:
     return {**base, **changes}
 
 
-class Court:
+class ShardHarness:
     """One shard under a policy of these sections. Times are minutes from `T0`; ``acme`` unless another is named."""
 
     def __init__(self, **sections: Any) -> None:
@@ -96,8 +96,8 @@ class Court:
         return [refusal.reason.split(":")[0] for refusal in self.sink.refused]
 
 
-class StoredCourt(Court):
-    """A court whose shard stores its state and can be recreated from it."""
+class StoredShardHarness(ShardHarness):
+    """A harness whose shard stores its state and can be recreated from it."""
 
     def __init__(self, **sections: Any) -> None:
         super().__init__(**sections)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from helpers.shard_harness import StoredCourt, escalation, rule
+from helpers.shard_harness import StoredShardHarness, escalation, rule
 from monitor.core.shard import Shard
 from monitor.core.tenants.tenant_record import TenantRecord
 
@@ -59,7 +59,7 @@ class Traffic:
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
-        self.court = StoredCourt(
+        self.court = StoredShardHarness(
             rules=[
                 rule("one", cooldown="20m"),
                 rule("ask", mode="review", behaviour="no_consent", cooldown="15m"),

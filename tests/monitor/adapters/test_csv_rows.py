@@ -140,7 +140,7 @@ def test_a_broken_first_row_without_a_header_costs_no_other_row() -> None:
         assert [row for row in found if row[0] > number] == [(number + 1, "1"), (number + 2, "2")]
 
 
-def test_a_header_that_cannot_be_read_is_said_once_and_not_of_every_row() -> None:
+def test_a_header_that_cannot_be_read_is_reported_once_and_not_of_every_row() -> None:
     with pytest.raises(MappingError, match="header cannot be read: not_text: byte 1 of the row is not utf-8"):
         ids(f"id,to,end\n1,2,{T}\n".encode("utf-16"))
 

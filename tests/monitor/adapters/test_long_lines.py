@@ -54,7 +54,7 @@ def test_a_long_line_in_an_open_cell_ends_it() -> None:
     assert [reason for _, reason in outcomes(found)] == ["malformed_row", "too_long", ""]
 
 
-def test_long_blanks_are_blank_and_a_header_that_is_too_long_is_said_to_be() -> None:
+def test_long_blanks_are_blank_and_a_header_that_is_too_long_is_reported() -> None:
     assert outcomes(rows(SMALL, b"id,end,to\n" + b" " * 3 * MOST + b"\n" + GOOD["csv"])) == [(3, "")]
     with pytest.raises(Exception, match="the file's header cannot be read: too_long"):
         rows(SMALL, b"x" * MOST + b"\n" + GOOD["csv"])

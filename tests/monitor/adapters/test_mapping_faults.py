@@ -134,7 +134,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("old", "new", "place", "part"), [f[1:] for f in FAULTS], ids=[f[0] for f in FAULTS])
-def test_fault_is_told_where_it_stands(old: str, new: str, place: str, part: str) -> None:
+def test_fault_is_reported_where_it_stands(old: str, new: str, place: str, part: str) -> None:
     assert old in SMALL
     with pytest.raises(MappingError) as caught:
         read_mapping(SMALL.replace(old, new, 1), "acme.yaml")
@@ -168,7 +168,7 @@ def test_a_list_field_without_its_separator_is_a_fault() -> None:
         read_mapping(text, "acme.yaml")
 
 
-def test_a_column_that_the_file_lacks_is_told_with_its_place_in_the_mapping() -> None:
+def test_a_column_that_the_file_lacks_is_reported_with_its_place_in_the_mapping() -> None:
     from adapter_rows import rows
 
     with pytest.raises(MappingError, match=r"test.yaml:8:20: the file has no column `to`; known: `id`, `end`"):

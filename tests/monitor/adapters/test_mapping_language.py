@@ -181,13 +181,13 @@ def test_a_path_leads_where_it_says(path: str, expected: object) -> None:
         ("a[=x]", "expected a key"),
     ],
 )
-def test_a_text_that_is_no_path_is_told(path: str, told: str) -> None:
+def test_a_text_that_is_no_path_is_reported(path: str, told: str) -> None:
     with pytest.raises(PathError, match="expected") as caught:
         parse_path(path)
     assert told in str(caught.value)
 
 
-def test_a_wrong_path_is_told_where_it_stands() -> None:
+def test_a_wrong_path_is_reported_where_it_stands() -> None:
     with pytest.raises(MappingError, match=r"acme.yaml:8:20: `a\[`: expected `\]`"):
         read_mapping(JSON.replace("column: to", 'column: "a["'), "acme.yaml")
     with pytest.raises(MappingError, match=r"acme.yaml:2:7: `a\[x\]`: expected"):
@@ -411,7 +411,7 @@ def test_the_groups_of_a_pattern_are_columns() -> None:
         ("$cause", "$reason", "10:31", "expected `$row`, `$cause`, `$text`"),
     ],
 )
-def test_a_wrong_extract_is_told_where_it_stands(old: str, new: str, place: str, told: str) -> None:
+def test_a_wrong_extract_is_reported_where_it_stands(old: str, new: str, place: str, told: str) -> None:
     mapping = f"{REASON}{LINES}{ONE}  declared_business: {{column: $cause}}\n"
     assert old in mapping
     with pytest.raises(MappingError) as caught:
@@ -481,7 +481,7 @@ def test_settings_stand_for_texts_and_lists() -> None:
         ("a, in: $gateways}, {column: b", "a, in: $gates}, {column: b", {"zone": "UTC"}, ""),
     ],
 )
-def test_a_wrong_setting_is_told(old: str, new: str, given: dict[str, str], told: str) -> None:
+def test_a_wrong_setting_is_reported(old: str, new: str, given: dict[str, str], told: str) -> None:
     if not told:  # a text that only looks like a setting is a text
         read_mapping(GATEWAYS.replace(old, new), "acme.yaml", given)
         return
@@ -518,7 +518,7 @@ def test_a_wrong_setting_is_told(old: str, new: str, given: dict[str, str], told
         ("{field: direction, equals: inbound}", "{any: [{field: caller, equals: x}]}", "7:3", ""),
     ],
 )
-def test_a_wrong_case_is_told_where_it_stands(old: str, new: str, place: str, told: str) -> None:
+def test_a_wrong_case_is_reported_where_it_stands(old: str, new: str, place: str, told: str) -> None:
     if not told:
         return
     assert old in CASES

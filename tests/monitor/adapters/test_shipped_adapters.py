@@ -43,7 +43,7 @@ def local(text: str, hours: int) -> int:
 
 
 # --- ftc-dnc ----------------------------------------------------------------------------------------------------
-def test_the_two_forms_of_the_complaint_file_are_told_apart_by_their_headers() -> None:
+def test_the_two_forms_of_the_complaint_file_are_distinguished_by_their_headers() -> None:
     (full,) = complaints(f"{FULL}2125550123,2021-07-07 00:01:15,2021-07-06 11:48:00,,Ohio,216,Other,Y\r\n")
     (day,) = complaints(f"{DAY}2021-07-07,5,2125550123,216\r\n")
     assert full.complaint_id == "2021-07-07 00:01:15#1"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from helpers.shard_harness import StoredCourt, rule
+from helpers.shard_harness import StoredShardHarness, rule
 from helpers.shard_samples import HOUR, MINUTE, T0
 from helpers.shard_traffic import Traffic, all_of
 from monitor.core.results import Output
@@ -48,7 +48,7 @@ def test_where_nothing_is_due_advancing_changes_nothing(seed: int) -> None:
     assert idle > 40
 
 
-def due_at(court: StoredCourt, *minutes: float) -> list[bool]:
+def due_at(court: StoredShardHarness, *minutes: float) -> list[bool]:
     """At each of these watermarks, in minutes from `T0`, whether anything is due there, advancing to it if so."""
     answers = []
     for minute in minutes:
@@ -59,19 +59,19 @@ def due_at(court: StoredCourt, *minutes: float) -> list[bool]:
 
 
 def test_a_record_is_due_once_the_watermark_is_past_it() -> None:
-    court = StoredCourt()
+    court = StoredShardHarness()
     court.finding(2)
     assert due_at(court, 1, 2, 2.001, 2.002, 500) == [False, False, True, False, False]
 
 
 def test_a_pending_decision_is_due_at_the_instant_of_its_lapse() -> None:
-    court = StoredCourt(defaults={"review_within": "30m"})
+    court = StoredShardHarness(defaults={"review_within": "30m"})
     court.likely_ban(2)
     assert due_at(court, 3, 31.999, 32, 32.001) == [True, False, True, False]
 
 
 def test_calls_are_due_when_their_pane_ends_and_as_long_as_a_window_holds_them() -> None:
-    court = StoredCourt(rules=[rule("one", mode="shadow")])
+    court = StoredShardHarness(rules=[rule("one", mode="shadow")])
     court.short_calls(6)
     assert due_at(court, 1, 9.999, 10, 10.5, 14.9, 15, 19.9, 20, 20.1, 25, 600) == [
         *(False, False, True, False, False, True, False, True, False, False, False)
@@ -79,7 +79,7 @@ def test_calls_are_due_when_their_pane_ends_and_as_long_as_a_window_holds_them()
 
 
 def test_an_hour_is_due_when_it_ends_for_long_windows() -> None:
-    court = StoredCourt(rules=[rule("long", metric="answered", above=9, window="72h", step="1h")])
+    court = StoredShardHarness(rules=[rule("long", metric="answered", above=9, window="72h", step="1h")])
     court.short_calls(6)
     assert due_at(court, 10, 30, 59, 60, 61, 119, 120) == [True, False, False, True, False, False, True]
     assert not court.shard.due(T0 + 2 * HOUR)

@@ -1,12 +1,12 @@
 """What was before enforcement began, as time lines: known, counted, and not decided on."""
 
-from helpers.shard_harness import Court, escalation, rule, told
+from helpers.shard_harness import ShardHarness, escalation, rule, told
 from helpers.shard_samples import MINUTE, T0
 
 FROM = 20  # minutes
 
 
-class Begun(Court):
+class Begun(ShardHarness):
     """A court that decides nothing of what was before minute `FROM`."""
 
     def __init__(self, **sections: object) -> None:

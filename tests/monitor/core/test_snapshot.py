@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from helpers.shard_harness import StoredCourt, escalation, rule
+from helpers.shard_harness import StoredShardHarness, escalation, rule
 from helpers.shard_samples import DAY, HOUR, LAYOUT, MINUTE, T0, cdr, columns, counted_keys, policy_of, some_cdrs, tries
 from monitor.core.calls.fields import BIT, COUNTED
 from monitor.core.codec import FORMAT, StateFormatError, check_head
@@ -81,7 +81,7 @@ def test_the_levels_of_a_sampled_pane_come_back() -> None:
 
 
 def stored_entries() -> dict[str, bytes]:
-    court = StoredCourt()
+    court = StoredShardHarness()
     court.short_calls(1)
     court.complaint(1)
     court.until(5)
@@ -161,8 +161,8 @@ def test_names_come_back_and_full_entries_are_written_once(steps: list[int]) -> 
         assert decode_names(stored, len(names)) == names
 
 
-def busy_court() -> StoredCourt:
-    court = StoredCourt(
+def busy_court() -> StoredShardHarness:
+    court = StoredShardHarness(
         rules=[
             rule("one", cooldown="20m", step="5m"),
             rule("ask", mode="review", behaviour="no_consent"),
@@ -213,11 +213,11 @@ def test_restarts_anywhere_change_nothing_that_is_decided(seed: int) -> None:
 
 def test_what_escalations_have_used_and_what_is_unused_again_outlives_a_restart() -> None:
     """A referral that fell, one that was overturned, one that still waits when its violations are taken back."""
-    whole, stopped = (StoredCourt(escalations=[escalation(at_least=2)]) for _ in range(2))
+    whole, stopped = (StoredShardHarness(escalations=[escalation(at_least=2)]) for _ in range(2))
     said: dict[str, list[Any]] = {"whole": [], "stopped": []}
     for name, court in (("whole", whole), ("stopped", stopped)):
 
-        def until(minute: float, name: str = name, court: StoredCourt = court) -> list[Any]:
+        def until(minute: float, name: str = name, court: StoredShardHarness = court) -> list[Any]:
             said[name] += court.until(minute)
             if court is stopped:
                 court.restart()
@@ -244,7 +244,9 @@ def test_what_escalations_have_used_and_what_is_unused_again_outlives_a_restart(
 
 def test_no_more_panes_are_kept_than_windows_can_need() -> None:
     """Fine panes from the beginning of an hour, for the longest fine window; hours for the longest window."""
-    court = StoredCourt(rules=[rule("fine", window="2h"), rule("long", window="72h", step="1h", metric="answered")])
+    court = StoredShardHarness(
+        rules=[rule("fine", window="2h"), rule("long", window="72h", step="1h", metric="answered")]
+    )
     for hour in range(200):
         court.short_calls(*(hour * 60 + minute for minute in range(0, 60, 7)))
         court.until(hour * 60 + 60)
@@ -255,7 +257,7 @@ def test_no_more_panes_are_kept_than_windows_can_need() -> None:
     assert min(key for key in court.stored if key[0] == "h") == f"h{end_ms - 72 * HOUR:013d}"
 
 
-def test_what_is_dropped_is_told_once_and_what_is_new_too() -> None:
+def test_what_is_dropped_is_reported_once_and_what_is_new_too() -> None:
     _, calls, _ = columns([cdr()])
     store = PaneStore(HOUR, 0)
     store.add(seal(calls, MINUTE, LAYOUT, WANTED, False))

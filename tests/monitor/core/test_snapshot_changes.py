@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from helpers.shard_harness import StoredCourt, rule
+from helpers.shard_harness import StoredShardHarness, rule
 from helpers.shard_samples import MINUTE, T0
 from helpers.shard_traffic import Traffic, all_of
 from monitor.core.tenants.alert_store import TENANTS_TOGETHER
@@ -27,7 +27,7 @@ def test_what_is_made_of_the_changes_is_the_live_shard(seed: int) -> None:
 
 
 def test_a_decision_is_stored_as_one_standing_however_many_tenants_there_are() -> None:
-    court = StoredCourt(rules=[rule("one")])
+    court = StoredShardHarness(rules=[rule("one")])
     for n in range(2_500):
         court.complaint(n / 1_000, name=f"p{n}", tenant_id=f"t{n}")
     court.until(3)
@@ -51,7 +51,7 @@ def test_a_decision_is_stored_as_one_standing_however_many_tenants_there_are() -
 
 def test_the_head_does_not_grow_with_the_alerts_and_one_more_rewrites_one_page() -> None:
     """It is written with every transaction: with 100,000 tenants in breach it would have had 8 MB."""
-    court = StoredCourt(rules=[rule("one", mode="shadow", min_denominator=2)])
+    court = StoredShardHarness(rules=[rule("one", mode="shadow", min_denominator=2)])
     tenants = [f"t{n}" for n in range(64)]
     for tenant in tenants:
         court.short_calls(1, 2, tenant=tenant)
@@ -72,7 +72,7 @@ def test_the_head_does_not_grow_with_the_alerts_and_one_more_rewrites_one_page()
 
 
 def test_alerts_that_are_over_leave_nothing_in_the_state() -> None:
-    court = StoredCourt(rules=[rule("one", mode="shadow", min_denominator=2)])
+    court = StoredShardHarness(rules=[rule("one", mode="shadow", min_denominator=2)])
     court.short_calls(1, 2)
     court.until(5)
     court.store()
@@ -83,7 +83,9 @@ def test_alerts_that_are_over_leave_nothing_in_the_state() -> None:
 
 
 def test_alerts_and_calls_alone_make_no_standing() -> None:
-    court = StoredCourt(rules=[rule("one", mode="shadow", min_denominator=2), rule("two", above=0.9, mode="shadow")])
+    court = StoredShardHarness(
+        rules=[rule("one", mode="shadow", min_denominator=2), rule("two", above=0.9, mode="shadow")]
+    )
     court.short_calls(1, 2, tenant="bravo")
     court.short_calls(1, 2, talk_ms=90_000)
     court.until(5)
@@ -91,8 +93,8 @@ def test_alerts_and_calls_alone_make_no_standing() -> None:
     assert list(court.store()) == [f"f{T0:013d}", "n0", "t0", "a0"]
 
 
-def test_the_first_row_that_is_needed_again_is_told_with_the_clock_before_it() -> None:
-    court = StoredCourt(rules=[rule("one")])
+def test_the_first_row_that_is_needed_again_is_reported_with_the_clock_before_it() -> None:
+    court = StoredShardHarness(rules=[rule("one")])
     assert court.shard.open_since() == {}
     for minute in (3, 1, 2, 9):  # offsets 1 to 4
         court.complaint(minute, name=f"p{minute}")

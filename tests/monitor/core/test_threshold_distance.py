@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.shard_harness import Court, rule
+from helpers.shard_harness import ShardHarness, rule
 from helpers.shard_samples import MINUTE, T0
 from monitor.core.rules.conditions import find
 from monitor.core.rules.conditions import rule_view as view_of
@@ -146,7 +146,7 @@ def test_no_share_differs_from_a_plain_loop_nor_contradicts_the_judge(
 
 def crowd(count: int) -> Shard:
     """So many tenants: of tenant n, n of 20 answered calls are short; the threshold is half of them."""
-    court = Court(rules=[rule("half", above=0.5, mode="shadow"), rule("most", above=0.9, mode="shadow")])
+    court = ShardHarness(rules=[rule("half", above=0.5, mode="shadow"), rule("most", above=0.9, mode="shadow")])
     for tenant in range(count):
         for call in range(20):
             short = call < tenant
@@ -160,21 +160,21 @@ def names(nears: list[NearTenant]) -> list[tuple[str, str]]:
     return [(near.tenant_id, near.rule.id) for near in nears]
 
 
-def test_those_near_a_threshold_are_told_of_the_nearest_first() -> None:
+def test_those_near_a_threshold_are_reported_the_nearest_first() -> None:
     seen = measure_distances(crowd(15), DistanceOptions(near=0.9, busiest=0))
     assert names(seen.near) == [(f"t{n:02}", "half") for n in (14, 13, 12, 11, 10, 9)]
     assert [near.share for near in seen.near] == pytest.approx([1.4, 1.3, 1.2, 1.1, 1.0, 0.9])
     assert (seen.left_out, seen.tenants) == (0, 16)
 
 
-def test_however_many_are_near_no_more_are_told_of_and_the_others_are_counted() -> None:
+def test_however_many_are_near_no_more_are_reported_and_the_others_are_counted() -> None:
     seen = measure_distances(crowd(15), DistanceOptions(near=0.9, busiest=0, most=2))
     assert names(seen.near) == [("t14", "half"), ("t13", "half")]
     assert seen.left_out == 4
     assert sum(seen.spread["half"].counts) == 16
 
 
-def test_the_busiest_are_told_of_how_far_they_may_be_as_long_as_there_is_room() -> None:
+def test_the_busiest_are_reported_however_far_they_are_as_long_as_there_is_room() -> None:
     looking = DistanceOptions(near=2.0, busiest=1)
     seen = measure_distances(crowd(3), looking)
     assert seen.busiest == [(30, "busy")]
@@ -183,8 +183,8 @@ def test_the_busiest_are_told_of_how_far_they_may_be_as_long_as_there_is_room() 
     assert names(pairs(measure_distances(crowd(15), tight), tight)) == [("t14", "half"), ("t13", "half")]
 
 
-def test_a_tenant_whose_alert_stands_is_told_of_however_far_it_has_come_back() -> None:
-    court = Court(rules=[rule("half", above=0.5, recover=0.1, mode="shadow")])
+def test_a_tenant_whose_alert_stands_is_reported_however_far_it_has_come_back() -> None:
+    court = ShardHarness(rules=[rule("half", above=0.5, recover=0.1, mode="shadow")])
     court.short_calls(1, 2)
     court.until(5)
     court.short_calls(*(6 + n / 10 for n in range(6)), talk_ms=60_000)
@@ -206,8 +206,8 @@ def test_several_shards_are_one_within_the_same_bounds() -> None:
 
 
 def test_no_tenant_at_all_is_no_fault() -> None:
-    assert measure_distances(Court(rules=[rule("half")]).shard, EVERYTHING).near == []
-    assert measure_distances(Court().shard, EVERYTHING).busiest == []
+    assert measure_distances(ShardHarness(rules=[rule("half")]).shard, EVERYTHING).near == []
+    assert measure_distances(ShardHarness().shard, EVERYTHING).busiest == []
     assert merge_distances([], EVERYTHING) == ThresholdDistances()
 
 
@@ -215,7 +215,7 @@ def test_no_tenant_at_all_is_no_fault() -> None:
 
 
 def test_pending_decisions_are_counted_by_rule_with_the_first_to_lapse() -> None:
-    court = Court(rules=[rule("some", mode="review")])
+    court = ShardHarness(rules=[rule("some", mode="review")])
     court.likely_ban(1, "f1")
     court.likely_ban(3, "f2")
     court.short_calls(1)
@@ -230,8 +230,8 @@ def test_pending_decisions_are_counted_by_rule_with_the_first_to_lapse() -> None
     assert court.shard.pending() == {}
 
 
-def test_of_several_shards_the_first_to_lapse_of_any_is_told() -> None:
-    courts = [Court(), Court()]
+def test_of_several_shards_the_first_to_lapse_of_any_is_reported() -> None:
+    courts = [ShardHarness(), ShardHarness()]
     for court, minute in zip(courts, (1, 3), strict=True):
         court.likely_ban(minute)
         court.until(5)

@@ -240,7 +240,7 @@ def test_a_record_that_moves_the_clock_itself_is_not_late_by_it_and_a_late_one_d
     assert [one.call_id for one in merge([(piece, 0, 4)], LATE).late] == ["c"]
 
 
-def test_a_source_goes_on_from_a_clock_and_an_offset() -> None:
+def test_a_source_continues_from_a_clock_and_an_offset() -> None:
     source = Source(3, T0, 40)
     piece = source.place(DECODER.lines([call("a", T0 - 1), call("b", T0 + 5)], 41))
     assert (piece.source, piece.before_ms.tolist(), piece.offset.tolist()) == (3, [T0, T0], [40, 41])

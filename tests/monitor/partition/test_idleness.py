@@ -20,7 +20,7 @@ def test_a_log_is_silent_after_its_time_and_only_when_read_to_its_end() -> None:
     assert not silence.silent("another", ReadProgress(0, 0))
 
 
-def test_a_record_begins_the_wait_anew() -> None:
+def test_a_record_restarts_the_wait() -> None:
     silence = looked(SilentSources(30_000), [(at_ms, 7 if at_ms < 20_000 else 8) for at_ms in range(0, 45_001, 5_000)])
     assert silence.quiet("log") == QuietSource(25_000, 0)
     assert not silence.silent("log", ReadProgress(8, 8))

@@ -141,7 +141,7 @@ def test_a_record_that_was_read_cannot_be_skipped() -> None:
     assert (0, SkippedRecord(5, "it is broken")) in taken.notes
 
 
-def test_what_was_noted_of_a_log_that_was_made_anew_is_not_of_the_new_one() -> None:
+def test_what_was_noted_of_a_log_that_was_recreated_is_not_of_the_new_one() -> None:
     policy, _, _ = sources_of(1)
     partition = StreamTask(policy)
     loss = LostInput(0, 40, recreated=True, reason="a test")
@@ -240,7 +240,7 @@ def test_what_is_left_of_deleted_records_is_read_again_but_put_out_once() -> Non
     assert (taken.rows, taken.refused, taken.late) == (0, [], [])
 
 
-def test_a_log_that_was_made_anew_is_read_as_if_it_were_the_first_time() -> None:
+def test_a_log_that_was_recreated_is_read_as_if_it_were_the_first_time() -> None:
     policy, sources, stamp_ms = sources_of(3)
     lines = [*sources[0], b"{", b"{"]
     partition, _, done = broken_off(policy, lines, stamp_ms)

@@ -14,7 +14,7 @@ FILES = sorted((Path(__file__).parent / "mistakes").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_mistake_is_told_where_it_stands(file: Path) -> None:
+def test_mistake_is_reported_where_it_stands(file: Path) -> None:
     first = file.read_bytes().split(b"\n")[0].decode()
     assert first.startswith("# expect ")
     with pytest.raises(PolicyError) as caught:

@@ -102,7 +102,7 @@ def test_the_sentence_has_the_counts_the_value_the_threshold_and_the_window() ->
     )
 
 
-def test_surely_is_said_only_with_a_bound() -> None:
+def test_surely_is_written_only_with_a_bound() -> None:
     plain = reasons.measured(rule(), measure("asr", 3, 200, 0.05), WINDOW, "final", BLIND)
     assert "sure" not in plain.en
     assert "把握" not in plain.zh
@@ -347,7 +347,7 @@ def test_every_metric_can_be_a_further_condition(name: str) -> None:
     said(reasons.measured(rule(), measure("short_call_ratio", 200, 1000, 0.15), WINDOW, "final", BLIND, also))
 
 
-def test_what_follows_is_said_for_review_and_shadow_alone() -> None:
+def test_what_follows_is_reported_for_review_and_shadow_alone() -> None:
     one = measure("short_call_ratio", 200, 1000, 0.15)
     final = reasons.measured(rule(), one, WINDOW, "final", BLIND)
     assert final.en.endswith(BLIND.en)

@@ -223,7 +223,7 @@ def test_a_record_behind_megabytes_of_white_space_is_counted(tmp_path: Path) -> 
     assert (summary.read, summary.accepted, summary.rejected) == (3, 1, 2)
 
 
-def test_what_is_white_space_is_told_wherever_a_block_ends(tmp_path: Path) -> None:
+def test_what_is_white_space_is_reported_wherever_a_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     for blanks in (90, 98, 99, 100, 101, 150, 300):
         for rest in (b"", b"x", b"  x  ", b"xyz" * 50):

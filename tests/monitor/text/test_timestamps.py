@@ -36,7 +36,7 @@ def test_rfc_3339_and_epoch_milliseconds_are_read(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["2026-03-02", "2026-03-02T08:00:00", "2026-03-02 08:00", "2026-03-02T08:00:00.250"])
-def test_what_is_said_to_be_right_is(text: str) -> None:
+def test_every_expected_value_in_a_message_is_accepted(text: str) -> None:
     with pytest.raises(ValueError, match="expected a time zone") as caught:
         parse_moment(text)
     utc, east = re.findall(r"\S+(?:Z|\+08:00)", str(caught.value))

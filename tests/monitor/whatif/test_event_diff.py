@@ -23,7 +23,7 @@ def test_the_same_events_in_any_order_are_no_difference() -> None:
     assert (found.same, found.tallies) == (5, {("short", "minor"): RuleComparison(same=5)})
 
 
-def test_a_field_that_differs_is_named_and_words_are_told_from_decisions() -> None:
+def test_a_field_that_differs_is_named_and_words_are_distinguished_from_decisions() -> None:
     more = {"measure": {"value": 0.75, "bound": 0.1}}
     words = {"reason": {"zh": "多", "en": "plenty"}}
     a = [event("e1"), event("e2", 11 * HOUR), event("e3", 12 * HOUR)]
@@ -68,7 +68,7 @@ def test_what_is_ignored_is_no_difference() -> None:
     assert compare(a, b, {"data.policy"}).equal
 
 
-def test_decisions_of_one_rule_on_the_same_calls_are_told_together_the_nearest_first() -> None:
+def test_decisions_of_one_rule_on_the_same_calls_are_reported_together_the_nearest_first() -> None:
     a = [event("a1", 24 * HOUR), event("a2", 60 * HOUR), event("a3", 24 * HOUR, tenant="other")]
     b = [event("b1", 30 * HOUR), event("b2", 25 * HOUR), event("b3", 24 * HOUR, rule_id="another")]
     found = compare(a, b)
@@ -116,12 +116,12 @@ def test_a_reversal_is_no_counterpart_of_a_decision() -> None:
     assert found.moved == []
 
 
-def test_an_event_that_stands_twice_is_told() -> None:
+def test_an_event_that_stands_twice_is_reported() -> None:
     found = compare([event("e1"), event("e1")], [event("e1")])
     assert (found.same, found.repeated_a, found.repeated_b, found.equal) == (1, ["e1"], [], False)
 
 
-def test_every_event_is_told_of_once_whatever_there_is() -> None:
+def test_every_event_is_reported_once_whatever_there_is() -> None:
     for seed in range(50):
         rng = random.Random(seed)
         print(f"seed {seed}")

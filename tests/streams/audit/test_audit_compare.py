@@ -52,7 +52,7 @@ def told(compared: Compared) -> list[tuple[str, str, int | None]]:
     return [(one.what, one.id, one.offset) for one in compared.differences]
 
 
-def test_what_is_as_it_must_be_is_counted() -> None:
+def test_what_is_as_required_is_counted() -> None:
     compared = compare(PLACE, EVENTS, [], stands(EVENTS))
     assert (compared.same, compared.later, compared.due, compared.differences) == (6, 0, 0, [])
 
@@ -95,13 +95,13 @@ def test_the_order_of_a_tenants_decisions_is_looked_at_and_that_of_several_tenan
         ({"policy": PolicyRef("p", "1", "1" * 64)}, True),
     ],
 )
-def test_a_difference_of_decision_is_told_from_one_of_wording(change: dict[str, Any], decision: bool) -> None:
+def test_a_difference_of_decision_is_distinguished_from_one_of_wording(change: dict[str, Any], decision: bool) -> None:
     (found,) = compare(PLACE, [event(1)], [], stands([event(1, **change)])).differences
     assert (found.what, found.decision) == ("changed", decision)
     assert {one.path.split(".")[1] for one in found.changes} == set(change)
 
 
-def test_an_event_in_another_partition_is_told_once() -> None:
+def test_an_event_in_another_partition_is_reported_once() -> None:
     lacking = compare(PLACE, EVENTS[:2], [], stands(EVENTS[:1])).differences
     there = compare(TopicPartitionRef(PLACE.topic, 5), [], [], stands(EVENTS[1:2], 7)).differences
     elsewhere = compare(TopicPartitionRef("callwarden.shadow", 5), [], [], stands(EVENTS[1:2], 7)).differences
@@ -132,7 +132,7 @@ def test_whatever_is_done_to_a_topic_is_found_and_nothing_else(seed: int) -> Non
     assert Counter((one.what, one.id) for one in found) == due
 
 
-def test_phone_numbers_are_masked_in_whatever_is_told() -> None:
+def test_phone_numbers_are_masked_in_whatever_is_reported() -> None:
     number = "+8613812345678"
     wanted = event(1, number, reason=Reason(number, number), rule_id=number)
     other = msgspec.structs.replace(wanted, id=number, subject=number)
@@ -146,7 +146,7 @@ def test_phone_numbers_are_masked_in_whatever_is_told() -> None:
     assert "•••78" in lines[0]
 
 
-def test_a_record_that_is_no_event_is_told() -> None:
+def test_a_record_that_is_no_event_is_reported() -> None:
     for value in (None, b"", b"{", b"[]", b'{"id": 3}', b"\xff"):
         (found,) = compare(PLACE, [], [], [PublishedRecord(1, None, value)]).differences
         assert (found.what, found.offset, found.event) == ("invented", 1, None)
@@ -167,7 +167,7 @@ def test_bytes_that_are_no_event_behind_an_id_that_is_due_are_not_that_event(beh
     assert told(compared) == [("invented", "", 40)]
 
 
-def test_an_event_that_stands_in_two_partitions_and_in_neither_that_is_its_own_is_told_of_both() -> None:
+def test_an_event_that_stands_in_two_partitions_and_in_neither_that_is_its_own_is_reported_for_both() -> None:
     lacks = compare(TopicPartitionRef("callwarden.enforcement", 0), EVENTS[:1], [], [])
     wrong = [
         compare(TopicPartitionRef("callwarden.enforcement", n), [], [], stands(EVENTS[:1], 10 * n)) for n in (1, 2)

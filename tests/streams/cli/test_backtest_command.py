@@ -128,7 +128,7 @@ def test_what_cannot_be_read_is_named_with_exit_2(what: str, folder: Path) -> No
     assert "missing" in result.output
 
 
-def test_a_faulty_policy_is_told_with_its_place(folder: Path, tmp_path: Path) -> None:
+def test_a_faulty_policy_is_reported_with_its_place(folder: Path, tmp_path: Path) -> None:
     faulty = tmp_path / "faulty.yaml"
     faulty.write_text("id: x\nversion: '1'\nextends: access-rules\nrules: 7\n")
     result = run(folder / "records.jsonl", "--against", faulty)

@@ -43,7 +43,7 @@ def billing(folder: Path, *arguments: str, **environment: str) -> tuple[int, str
         (AT, {"BILLING_TOKEN": TOKEN}, "expected only with --accept-loss or --accept-unread"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_in_a_sentence(
+def test_what_is_wrong_is_reported_in_a_sentence(
     tmp_path: Path, arguments: list[str], environment: dict[str, str], wanted: str
 ) -> None:
     status, said = billing(tmp_path, *arguments, **environment)

@@ -88,7 +88,7 @@ def test_options_that_do_not_go_together_are_named(arguments: list[str], wanted:
         (("topics", "check", "-5"), "No such option: -5"),
     ],
 )
-def test_an_argument_that_begins_like_an_option_is_told_what_would_be_right(
+def test_an_argument_that_begins_like_an_option_is_reported_with_what_is_expected(
     command: tuple[str, ...], right: str
 ) -> None:
     status, said = callwarden(*command)

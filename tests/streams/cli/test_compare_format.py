@@ -17,7 +17,7 @@ def event(name: str, at_ms: int = AT_MS, **data: Any) -> Event:
     return {"id": name, "subject": "acme", "data": {**base, "window": window, "policy": policy, **data}}
 
 
-def test_every_difference_is_told_with_both_values() -> None:
+def test_every_difference_is_reported_with_both_values() -> None:
     a = [event("e1"), event("e2", AT_MS + 10_000, measure={"value": 0.5}, reason={"zh": "", "en": "x"}), event("e3", 5)]
     b = [
         event("e1"),
@@ -41,7 +41,7 @@ def test_every_difference_is_told_with_both_values() -> None:
     ]
 
 
-def test_words_are_told_apart_and_times_as_people_write_them() -> None:
+def test_words_are_distinguished_and_times_as_people_write_them() -> None:
     a, b = event("e1", reason={"en": "old"}), event("e1", reason={"en": "new"})
     assert "in other words (a | b): 1" in list(told(compare([a], [b]), "a", "b", 20))
     c, d = event("e1"), event("e1", review_by_ms=AT_MS)

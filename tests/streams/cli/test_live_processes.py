@@ -27,7 +27,7 @@ def live(tmp_path: Path, screen: io.StringIO) -> LiveProcesses:
     return LiveProcesses(Console(file=screen, width=100), tmp_path / "logs", dict(os.environ), alerts=True, board=BOARD)
 
 
-def test_a_command_that_fails_is_told_with_what_it_said(live: LiveProcesses) -> None:
+def test_a_command_that_fails_is_reported_with_what_it_said(live: LiveProcesses) -> None:
     with pytest.raises(Ended, match=r"(?s)`callwarden policy` has ended:.*no-such-file\.yaml"):
         live.once("policy", "check", "no-such-file.yaml")
     live.stop()
@@ -42,7 +42,7 @@ def test_commands_end_in_reverse_order_and_in_good_order(live: LiveProcesses, sc
     assert re.findall(r"stopping (\w+)", screen.getvalue()) == ["simulate", "replay"]
 
 
-def test_the_commands_are_told_nothing_that_is_no_setting_or_is_refused(
+def test_the_commands_get_only_settings_that_exist_and_are_accepted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "policy.yaml").touch()
@@ -57,7 +57,7 @@ def test_the_commands_are_told_nothing_that_is_no_setting_or_is_refused(
     assert settings.notify_webhook_url.get_secret_value() == "http://127.0.0.1:7070/notices"
 
 
-def test_each_that_lives_on_the_worker_keeps_what_it_knows_in_the_folder_that_goes(tmp_path: Path) -> None:
+def test_each_that_runs_on_the_worker_keeps_what_it_knows_in_the_folder_that_goes(tmp_path: Path) -> None:
     told = environment("127.0.0.1:9092", tmp_path, 4, BOARD)
     for name, *_ in BESIDE[1:]:
         assert told[f"CALLWARDEN_{name.upper()}_DATABASE"] == f"sqlite:///{tmp_path / name}.db"

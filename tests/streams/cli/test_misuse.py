@@ -105,7 +105,7 @@ YEARS = "expected a time in the years 1990 to 2099; epoch times are in milliseco
         ("replay - - --out out", "-: standard input can be read once; expected it once"),
     ],
 )
-def test_a_mistake_is_told_in_a_sentence(folder: Path, command: str, says: str) -> None:
+def test_a_mistake_is_reported_in_a_sentence(folder: Path, command: str, says: str) -> None:
     status, error = told(*command.split())
     assert status == 2, error
     assert says in error
@@ -118,7 +118,7 @@ def test_what_lies_after_all_records_is_no_mistake_as_an_end(folder: Path, end: 
     assert status == 0, error
 
 
-def test_no_number_of_a_file_is_in_what_is_said_of_its_header(folder: Path) -> None:
+def test_no_number_of_a_file_is_in_a_message_about_its_header(folder: Path) -> None:
     (folder / "calls.csv").write_text("13912345678,name\n")
     for name in ("ftc-dnc", "bank-calls"):
         status, error = told("replay", "calls.csv", "--out", "out", "--format", name)
@@ -127,7 +127,7 @@ def test_no_number_of_a_file_is_in_what_is_said_of_its_header(folder: Path) -> N
         assert "•78,name" in error
 
 
-def test_text_that_is_none_is_told_and_the_name_of_a_file_may_be_any(folder: Path) -> None:
+def test_text_that_is_none_is_reported_and_the_name_of_a_file_may_be_any(folder: Path) -> None:
     ledger = Database(f"sqlite:///{folder / 'ledger.db'}", "ledger")
     asyncio.run(ledger.migrate())
     ledger.close()
@@ -138,7 +138,7 @@ def test_text_that_is_none_is_told_and_the_name_of_a_file_may_be_any(folder: Pat
     assert status == 0, error
 
 
-def test_a_closed_standard_input_is_told(folder: Path) -> None:
+def test_a_closed_standard_input_is_reported(folder: Path) -> None:
     done = subprocess.run(["sh", "-c", f"{CALLWARDEN} replay - --out out <&-"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "-: standard input is closed\n")
 

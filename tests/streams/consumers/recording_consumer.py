@@ -21,19 +21,19 @@ NOTES = Table(
 )
 
 
-def address(folder: Path) -> str:
+def database_url(folder: Path) -> str:
     """Of a database in that folder."""
     return f"sqlite:///{folder / 'notebook.db'}"
 
 
-async def new(folder: Path) -> Database:
+async def new_database(folder: Path) -> Database:
     """The database in that folder, with its tables."""
-    database = Database(address(folder), "notebook")
+    database = Database(database_url(folder), "notebook")
     await database.run(lambda connection: METADATA.create_all(connection))
     return database
 
 
-def note(connection: Connection, records: Sequence[FollowedRecord]) -> None:
+def store_records(connection: Connection, records: Sequence[FollowedRecord]) -> None:
     """Handle records."""
     rows = [
         {"topic": record.tp.topic, "partition": record.tp.partition, "offset": record.offset, "value": record.value}
@@ -42,7 +42,7 @@ def note(connection: Connection, records: Sequence[FollowedRecord]) -> None:
     connection.execute(insert(NOTES), [row | {"value": (row["value"] or b"").decode()} for row in rows])
 
 
-def noted(database: Database) -> list[tuple[str, int, int, str]]:
+def stored_records(database: Database) -> list[tuple[str, int, int, str]]:
     """What was noted, in the order of partitions and offsets."""
     with database.reading() as connection:
         rows = connection.execute(select(NOTES).order_by(NOTES.c.topic, NOTES.c.partition, NOTES.c.offset))

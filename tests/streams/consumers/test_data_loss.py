@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recording_consumer import POSITIONS, new
+from recording_consumer import POSITIONS, new_database
 
 from helpers.fake_topics import FakeTopics
 from streams.consumers.data_loss import rewritten
@@ -50,7 +50,7 @@ def test_records_that_differ_have_other_hashes() -> None:
 
 async def test_what_holds_no_record_leaves_the_last_one_as_it_is(tmp_path: Path) -> None:
     """Markers and aborted records move the position."""
-    database, positions = await new(tmp_path), POSITIONS
+    database, positions = await new_database(tmp_path), POSITIONS
     await database.run(lambda connection: positions.begin(connection, {OURS: 0}, None))
     await database.run(lambda connection: positions.advance(connection, OURS, 0, 3, LastRecord(2, "hash")))
     await database.run(lambda connection: positions.advance(connection, OURS, 3, 5))

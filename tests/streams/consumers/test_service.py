@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import recording_consumer
 from prometheus_client import CollectorRegistry
-from recording_consumer import POSITIONS, note
+from recording_consumer import POSITIONS, store_records
 
 from helpers.fake_topics import FakeTopics
 from streams.consumers.follower import Follower, FollowerProgress
@@ -77,8 +77,8 @@ async def test_the_pages_tell_how_far_a_consumer_is(tmp_path: Path) -> None:
     topics = FakeTopics(ours=1)
     topics.put("ours", 0, *[b"x"] * 5)
     topics.away = True
-    database = await recording_consumer.new(tmp_path)
-    follower = Follower(topics, database, POSITIONS, ["ours"], note)
+    database = await recording_consumer.new_database(tmp_path)
+    follower = Follower(topics, database, POSITIONS, ["ours"], store_records)
     registry = CollectorRegistry()
     registry.register(FollowedTopics("notebook", follower))
     port = free_port()

@@ -41,7 +41,7 @@ def test_java_home_does_not_come_after_path(tools: Path, monkeypatch: pytest.Mon
     assert kafkajars.java() == str(home / "bin" / "java")
 
 
-def test_no_maven_is_told_only_when_the_jars_are_not_there(tools: Path, tmp_path: Path) -> None:
+def test_no_maven_is_reported_only_when_the_jars_are_not_there(tools: Path, tmp_path: Path) -> None:
     folder = tmp_path / "kafka"
     with pytest.raises(kafkajars.MissingJars, match=r"there is no `mvn` on PATH to fetch them; .* maven"):
         kafkajars.fetch(folder)

@@ -87,7 +87,7 @@ def log_of(count: int, *, torn: bool = False) -> Log:
     return log
 
 
-async def test_a_torn_batch_is_told_of_its_partition_and_the_others_records_come_again() -> None:
+async def test_a_torn_batch_is_reported_with_its_partition_and_the_others_records_come_again() -> None:
     with fetching() as stage:
         said = r"^t-1: what is stored at offset 0 to 2 cannot be read: the checksum of a record batch is wrong$"
         for _ in range(TRIES - 1):  # it may have been the network

@@ -68,7 +68,7 @@ def only(found: dict[str, ExistingTopic]) -> TopicMismatch:
         ({"output_prefix": ""}, None),
     ],
 )
-def test_a_prefix_that_would_run_into_the_names_is_told_before_topics_are_made(
+def test_a_prefix_that_would_run_into_the_names_is_reported_before_topics_are_made(
     given: dict[str, str], told: str | None
 ) -> None:
     settings = load(given)
@@ -83,7 +83,7 @@ def test_a_prefix_that_would_run_into_the_names_is_told_before_topics_are_made(
     assert prefix_conflict(settings, some) is None
 
 
-def test_all_thirteen_topics_are_as_they_must_be_once_made() -> None:
+def test_all_thirteen_topics_are_as_required_once_made() -> None:
     assert [topic.name for topic in required_topics(SETTINGS)] == [*INPUTS, *OUTPUTS]
     assert len(required_topics(SETTINGS)) == 13
     assert find_mismatches(SETTINGS, made()) == []
@@ -128,7 +128,7 @@ def test_decisions_and_clocks_are_kept_for_good_and_inputs_carry_the_brokers_tim
         ),
     ],
 )
-def test_a_setting_that_does_not_hold_is_told_with_the_command_that_mends_it(
+def test_a_setting_that_does_not_hold_is_reported_with_the_command_that_repairs_it(
     topic: str, name: str, value: str, wanted: str
 ) -> None:
     fault = only(changed(topic, **{name: value}))
@@ -169,7 +169,7 @@ def test_a_larger_input_asks_no_more_of_topics_to_which_the_heads_of_large_recor
     assert int(made()["out.dead-letter"].configs["max.message.bytes"]) > MAX_RECORD_BYTES > MAX_COPY_BYTES
 
 
-def test_missing_topics_are_told_together() -> None:
+def test_missing_topics_are_reported_together() -> None:
     found = made()
     del found["in.cdr"], found["out.late"]
     assert describe_mismatches(find_mismatches(SETTINGS, found)) == (
@@ -198,7 +198,7 @@ def test_before_there_is_a_state_the_platforms_topics_say_how_many() -> None:
     assert partitions_for(SETTINGS, {}) == 8
 
 
-def test_inputs_that_differ_are_told_before_anything_is_made_beside_them() -> None:
+def test_inputs_that_differ_are_reported_before_anything_is_made_beside_them() -> None:
     found = {topic: existing for topic, existing in made(partitions=3).items() if topic.startswith("in.")}
     assert count_conflict(SETTINGS, {}) is None
     assert count_conflict(SETTINGS, found) is None

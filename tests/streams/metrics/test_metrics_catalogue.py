@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from helpers.shard_harness import Court, rule
+from helpers.shard_harness import ShardHarness, rule
 from monitor.core.record_ref import RecordRef
 from monitor.core.threshold_distance import DistanceOptions, measure_distances
 from monitor.decoding.decode import RejectedRow
@@ -42,9 +42,9 @@ APART = {OF_PROCESS, OF_PAGES}
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
 
 
-def busy_court() -> Court:
+def busy_court() -> ShardHarness:
     """Something has been decided, referred, upheld, overturned, dismissed and left to lapse."""
-    court = Court(rules=[rule("shown", mode="shadow", min_denominator=2), rule("asked", mode="review")])
+    court = ShardHarness(rules=[rule("shown", mode="shadow", min_denominator=2), rule("asked", mode="review")])
     court.complaint(1, name="p1")
     court.complaint(1, name="p2")
     court.likely_ban(2, "f1")
@@ -167,8 +167,8 @@ def test_the_page_has_the_catalogue_as_it_is() -> None:
 # Courses ------------------------------------------------------------------------------------------------------------
 
 
-def test_every_course_of_a_case_is_told_apart() -> None:
-    court = Court(rules=[rule("shown", mode="shadow"), rule("asked", mode="review")])
+def test_every_course_of_a_case_is_distinguished() -> None:
+    court = ShardHarness(rules=[rule("shown", mode="shadow"), rule("asked", mode="review")])
     court.complaint(1, name="p1")
     court.complaint(1, name="p2")
     court.likely_ban(2, "f1")
@@ -326,7 +326,7 @@ def test_what_an_override_has_judged_in_shadow_is_no_decision() -> None:
         "reason": "r",
         "expires": "2030-01-01",
     }
-    court = Court(rules=[rule("half")], overrides=[to_shadow])
+    court = ShardHarness(rules=[rule("half")], overrides=[to_shadow])
     court.short_calls(1)
     court.short_calls(1, tenant="bravo")
     counted, registry = decisions(court.shard.policy)

@@ -6,7 +6,7 @@ import pytest
 from measured_tenants import measure_of
 from prometheus_client import CollectorRegistry
 
-from helpers.shard_harness import Court, rule
+from helpers.shard_harness import ShardHarness, rule
 from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances, measure_distances
 from streams.metrics.tenant_collector import TenantCollector
 
@@ -36,8 +36,8 @@ class Page:
         return sum("tenant" in sample.labels for sample in samples)
 
 
-def court(*tenants: str) -> Court:
-    made = Court(rules=[rule("half", mode="shadow"), rule("all", above=0.95, mode="shadow")])
+def court(*tenants: str) -> ShardHarness:
+    made = ShardHarness(rules=[rule("half", mode="shadow"), rule("all", above=0.95, mode="shadow")])
     for tenant in tenants:
         made.short_calls(1, 2, 3, tenant=tenant)
     made.until(5)

@@ -284,7 +284,7 @@ def test_a_record_under_another_tenants_key_is_rejected() -> None:
     assert len(reasons) == 3
 
 
-def test_records_that_have_been_deleted_are_told_of() -> None:
+def test_records_that_have_been_deleted_are_reported() -> None:
     topics = Topics(1)
     topics.call("c0", T0)
     topics.call("c1", T0 + 1)

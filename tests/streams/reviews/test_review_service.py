@@ -139,7 +139,7 @@ async def test_what_a_release_before_this_one_could_not_read_can_be_reviewed(tmp
     assert (given.refused, len(given.claims)) == ({}, 1)
 
 
-async def test_the_second_reviewer_is_told_who_decided_what_and_when(tmp_path: Path) -> None:
+async def test_the_second_reviewer_learns_who_decided_what_and_when(tmp_path: Path) -> None:
     broker = Broker()
     put(broker.held, 0, pending("cwe-p"))
     async with desk_at(tmp_path, broker) as one, desk_at(tmp_path, broker) as two:
@@ -185,7 +185,9 @@ async def test_of_reviewers_at_once_one_decides_each_case(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("how", ["before", "after"])
-async def test_an_interrupted_verdict_is_not_replaced_and_the_second_reviewer_is_told(tmp_path: Path, how: str) -> None:
+async def test_an_interrupted_verdict_is_not_replaced_and_the_second_reviewer_learns_of_it(
+    tmp_path: Path, how: str
+) -> None:
     broker = Broker()
     put(broker.held, 0, pending("cwe-p"))
     broker.fail = iter([how])
@@ -349,7 +351,7 @@ async def test_what_cannot_be_reviewed_is_refused_and_nothing_is_written(tmp_pat
     assert broker.reviews()[0].enforcement_id == "cwe-f"
 
 
-async def test_a_broker_that_is_away_is_told_at_once(tmp_path: Path) -> None:
+async def test_a_broker_that_is_away_is_reported_at_once(tmp_path: Path) -> None:
     broker = Broker()
     broker.held.away = True
     async with desk_at(tmp_path, broker) as service:

@@ -192,7 +192,7 @@ def test_a_case_shows_who_has_decided_while_nothing_has_come_of_it(cluster: Fake
     assert CANARY not in shown + text + line + case
 
 
-def test_a_rejection_by_the_judge_is_told(cluster: FakeCluster) -> None:
+def test_a_rejection_by_the_judge_is_reported(cluster: FakeCluster) -> None:
     cluster.judge = cluster.reject
     status, text = run("uphold", "cwe-late", "--reason", "checked", "--wait", "10")
     assert status == 1
@@ -200,7 +200,7 @@ def test_a_rejection_by_the_judge_is_told(cluster: FakeCluster) -> None:
     assert "not given" not in text, "its own line has said so"
 
 
-def test_a_rejection_that_came_after_the_command_had_ended_is_told_by_the_next(cluster: FakeCluster) -> None:
+def test_a_rejection_that_came_after_the_command_had_ended_is_reported_by_the_next(cluster: FakeCluster) -> None:
     words = ("cwe-late", "--reason", "checked", "--wait", "0", "--by")
     assert run("uphold", *words, f"wang {CANARY}")[0] == 0
     assert run("overturn", *words, "li")[0] == 1
@@ -235,7 +235,7 @@ def test_a_verdict_of_which_nothing_came_is_replaced_after_it_was_shown_and_not_
     assert CANARY not in text
 
 
-def test_how_long_something_may_come_of_a_verdict_is_told_by_the_policy_that_the_workers_have_noted(
+def test_how_long_a_verdict_may_take_follows_from_the_policy_that_the_workers_have_noted(
     cluster: FakeCluster,
 ) -> None:
     policy = loads("id: house\nversion: '1'\ndefaults: {lateness: 70m}\n", "house.yaml")
@@ -287,14 +287,16 @@ def test_a_mass_mistake_is_shown_asked_about_and_undone_once(cluster: FakeCluste
         (["list", "--from", "yesterday"], "--from yesterday: expected RFC 3339"),
     ],
 )
-def test_wrong_usage_is_told(cluster: FakeCluster, command: list[str], said: str) -> None:
+def test_wrong_usage_is_reported(cluster: FakeCluster, command: list[str], said: str) -> None:
     status, text = run(*command)
     assert status == 2
     assert said in text
 
 
 @pytest.mark.parametrize("command", [["show"], ["uphold", "--reason", "r"], ["overturn", "--reason", "r"]])
-def test_of_an_unknown_decision_nothing_is_shown_and_one_line_is_told(cluster: FakeCluster, command: list[str]) -> None:
+def test_of_an_unknown_decision_nothing_is_shown_and_one_line_is_reported(
+    cluster: FakeCluster, command: list[str]
+) -> None:
     status, text = run(*command, "cwe-x")
     assert status == 1
     line = text.splitlines()[-1]
@@ -302,7 +304,7 @@ def test_of_an_unknown_decision_nothing_is_shown_and_one_line_is_told(cluster: F
     assert len(text.splitlines()) == 1 + (command == ["show"])
 
 
-def test_a_broker_that_is_away_is_told(cluster: FakeCluster) -> None:
+def test_a_broker_that_is_away_is_reported(cluster: FakeCluster) -> None:
     cluster.away = True
     status, text = run("uphold", "cwe-late", "--reason", "checked")
     assert (status, text) == (3, "callwarden reviews uphold: the broker is away\n")
@@ -383,7 +385,7 @@ def test_a_verdict_brings_the_ledger_up_to_the_topics_and_a_list_does_not(cluste
     assert "cwe-new" in run("list")[1]
 
 
-def test_who_decides_is_the_login_name_unless_it_is_said_or_there_is_none(
+def test_who_decides_is_the_login_name_unless_it_is_given_or_there_is_none(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOGNAME", "zhao")

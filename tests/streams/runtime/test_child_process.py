@@ -50,7 +50,7 @@ def test_one_that_will_not_stop_is_ended_by_force(tmp_path: Path) -> None:
     assert one.stop(0.1) == -signal.SIGKILL
 
 
-def test_its_end_by_itself_is_told(tmp_path: Path) -> None:
+def test_its_end_by_itself_is_reported(tmp_path: Path) -> None:
     one = child("print('said'); raise SystemExit(3)", tmp_path / "out")
     assert one.wait(60) == 3
     assert one.kill() == 3

@@ -213,7 +213,7 @@ async def test_who_asks_at_once_is_served_however_many_connections_are_held_open
     assert [line for line in logged() if "too many HTTP connections" in line][1:] == []
 
 
-async def test_where_all_are_being_served_a_new_one_is_told_to_ask_again() -> None:
+async def test_where_all_are_being_served_a_new_one_is_asked_to_try_again() -> None:
     async with serving(connections=3) as served:
         asked = [asyncio.create_task(served.said(HEALTH.replace(b"healthz", b"held"))) for _ in range(3)]
         await until(lambda: served.under_way == 3)

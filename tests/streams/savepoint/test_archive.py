@@ -82,7 +82,7 @@ def test_what_stands_behind_the_end_is_refused(path: Path) -> None:
         ArchiveReader(path).check()
 
 
-def test_a_version_that_is_not_known_is_told(path: Path) -> None:
+def test_a_version_that_is_not_known_is_reported(path: Path) -> None:
     record = msgspec.msgpack.encode(ArchiveHeader(0, "in.", "out.", 3, version=2))
     path.write_bytes(zstandard.compress(len(record).to_bytes(4, "big") + record))
     with pytest.raises(ArchiveError, match="it has version 2; expected version 1"):

@@ -21,7 +21,7 @@ def faults(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
 @pytest.mark.parametrize(
     "url", [f"oapi.example/send?key={SECRET}", f"ftp://h/{SECRET}", f"https:// h/{SECRET}", "https://"]
 )
-def test_an_address_that_is_none_is_said_without_it(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_is_none_is_reported_without_it(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     said = faults(monkeypatch, **{name: url})
     assert said == f"CALLWARDEN_NOTIFY_{name}: not a web address; expected https://HOST/PATH"
 
@@ -45,7 +45,7 @@ def test_a_webhook_needs_its_secret_and_a_secret_its_address(monkeypatch: pytest
         ("DINGDONG_URL", "x", "unknown; expected "),
     ],
 )
-def test_what_would_be_right_is_said(name: str, value: str, right: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_would_be_right_is_reported(name: str, value: str, right: str, monkeypatch: pytest.MonkeyPatch) -> None:
     said = faults(monkeypatch, **{name: value})
     assert said.startswith(f"CALLWARDEN_NOTIFY_{name}: ")
     assert right in said

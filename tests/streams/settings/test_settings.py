@@ -345,7 +345,9 @@ def test_an_empty_file_gives_nothing(written: Callable[[str], str]) -> None:
         ("a: 1\n---\nb: 2", "a second document"),
     ],
 )
-def test_a_fault_of_the_file_is_told_with_line_and_column(written: Callable[[str], str], text: str, says: str) -> None:
+def test_a_fault_of_the_file_is_reported_with_line_and_column(
+    written: Callable[[str], str], text: str, says: str
+) -> None:
     path = written(text)
     (fault,) = faults()
     assert fault.startswith(f"{path}:")
@@ -366,7 +368,7 @@ def test_a_fault_of_the_file_is_told_with_line_and_column(written: Callable[[str
         ("security: SSL\nssl_ca_file: {pem}", ["2:14: ssl_ca_file: not all can be read"]),
     ],
 )
-def test_what_the_file_does_not_say_is_told_by_the_line_that_asks_for_it(
+def test_what_the_file_does_not_say_is_reported_by_the_line_that_asks_for_it(
     written: Callable[[str], str], text: str, told: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "none.pem").write_text("no certificate")
@@ -379,7 +381,7 @@ def test_what_the_file_does_not_say_is_told_by_the_line_that_asks_for_it(
     ("name", "why"),
     [("none.yaml", "No such file or directory"), (".", "Is a directory"), ("bytes.yaml", "not UTF-8")],
 )
-def test_a_file_that_cannot_be_read_is_told_by_its_name(
+def test_a_file_that_cannot_be_read_is_reported_by_its_name(
     given: dict[str, str], tmp_path: Path, name: str, why: str
 ) -> None:
     (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe")

@@ -144,7 +144,7 @@ def test_what_the_cluster_does_not_allow_is_one_sentence_and_status_2(
     assert said == (2, "callwarden worker: joining the group: not allowed\n")
 
 
-def test_an_unforeseen_end_is_told_once_as_json_where_that_is_wanted(port: str) -> None:
+def test_an_unforeseen_end_is_reported_once_as_json_where_that_is_wanted(port: str) -> None:
     status, said = run(ENDS, f"raise ValueError({NUMBER!r})", "--port", port, "--json-logs")
     [line] = [json.loads(line) for line in said.splitlines()]
     assert (status, line["level"], line["event"]) == (1, "critical", "ended by an unforeseen error")
@@ -153,7 +153,7 @@ def test_an_unforeseen_end_is_told_once_as_json_where_that_is_wanted(port: str) 
     assert (status, said.count("Traceback")) == (1, 1)
 
 
-def test_a_port_that_is_taken_is_told_with_the_setting_that_names_another() -> None:
+def test_a_port_that_is_taken_is_reported_with_the_setting_that_names_another() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         status, said = run(ENDS, "pass", "--port", port)

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from helpers.shard_harness import Court, StoredCourt, rule
+from helpers.shard_harness import ShardHarness, StoredShardHarness, rule
 from helpers.shard_samples import MINUTE, T0, policy_of
 from monitor.core.shard import Shard
 from monitor.core.tenants.alert_store import encode_alerts
@@ -14,7 +14,7 @@ from schemas.outputs import Alert
 Line = tuple[str, str, float, float]  # state, rule, since, updated: in minutes
 
 
-class Watch(Court):
+class Watch(ShardHarness):
     """A court that is looked at ahead of time; lateness is ten minutes, so nothing is judged before `until`."""
 
     def __init__(self, *rules: dict[str, Any], **sections: Any) -> None:
@@ -62,7 +62,7 @@ def test_an_alert_fires_at_the_look_after_the_call_that_crosses_and_judging_conf
     assert court.judged(15) == [("resolved", "some", 5, 15)]
 
 
-def test_it_is_told_again_with_the_decision_that_came_of_it() -> None:
+def test_it_is_reported_again_with_the_decision_that_came_of_it() -> None:
     court = Watch(rule("one"))
     court.short_calls(1)
     court.shard.early()
@@ -212,7 +212,7 @@ def test_decades_without_a_record_cost_nothing_though_an_alert_names_an_end_afte
 
 
 @pytest.mark.parametrize("calls", [60, 3])
-def test_more_than_can_be_looked_at_piece_by_piece_is_looked_at_anew(
+def test_more_than_can_be_looked_at_piece_by_piece_is_evaluated_again(
     calls: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("monitor.core.windows.open_panes._MOST_NEWS", 50)
@@ -275,7 +275,7 @@ def test_an_alert_id_is_that_of_the_judged_one() -> None:
 
 def test_a_successor_looks_as_far_ahead_as_the_one_that_read_the_calls() -> None:
     """Which it does not read again: their pane is sealed, and the window that holds them is still to come."""
-    court = StoredCourt(rules=[rule("hourly", window="1h", step="1h", cooldown="1h")])
+    court = StoredShardHarness(rules=[rule("hourly", window="1h", step="1h", cooldown="1h")])
     court.short_calls(1, 2)
     assert court.until(30) == []
     court.restart()

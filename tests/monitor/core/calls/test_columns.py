@@ -134,7 +134,7 @@ def test_the_day_opens_at_eight_and_closes_at_twenty_one(hour: int, minute: int,
     assert (LAYOUT.hours_bit("Asia/Shanghai") in bits_of(int(calls.word[0]))) == outside
 
 
-def test_fields_of_more_rules_are_told_apart() -> None:
+def test_fields_of_more_rules_are_distinguished() -> None:
     """Bits of one parameter do not hide those of another."""
     layout = FieldLayout((500, 1_000, 2_000), ("Asia/Shanghai", "Europe/London", "UTC"))
     cdrs = [

@@ -122,7 +122,7 @@ def test_the_end_of_remembering_is_to_the_millisecond() -> None:
 
 
 @pytest.mark.parametrize("low", [0, 16, 1 << 16])
-def test_keys_that_share_the_filters_slot_are_told_apart(low: int) -> None:
+def test_keys_that_share_the_filters_slot_are_distinguished(low: int) -> None:
     seen = Deduplicator()
     keys = [low + (n << 40) for n in range(50)]
     assert not any(admit(seen, [(key, T0, T0 - 1) for key in keys[:25]], T0 - 1))

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from helpers.shard_harness import Court, escalation, rule, told
+from helpers.shard_harness import ShardHarness, escalation, rule, told
 from helpers.shard_samples import MINUTE, T0
 from monitor.text.timestamps import rfc3339
 from schemas.outputs import Measure
 
 
-def warned(court: Court, *minutes: float) -> None:
+def warned(court: ShardHarness, *minutes: float) -> None:
     """A warning by a verified complaint at each of these minutes."""
     for minute in minutes:
         court.complaint(minute, name=f"w{minute}")
@@ -35,7 +35,7 @@ def warned(court: Court, *minutes: float) -> None:
 )
 def test_which_rules_of_a_behaviour_a_decision_quiets(first: str, second: str, quiet: bool) -> None:
     """Both rules are in breach at the same ends; the one first in the file comes first at each."""
-    court = Court(rules=[rule("first", mode=first, cooldown="60m"), rule("second", mode=second, cooldown="60m")])
+    court = ShardHarness(rules=[rule("first", mode=first, cooldown="60m"), rule("second", mode=second, cooldown="60m")])
     court.short_calls(4)
     court.until(14)
     said = {event.data.rule_id for event in court.sink.enforcement + court.sink.shadow}
@@ -44,13 +44,13 @@ def test_which_rules_of_a_behaviour_a_decision_quiets(first: str, second: str, q
 
 
 def test_another_behaviour_is_not_quiet() -> None:
-    court = Court(rules=[rule("one"), rule("other", behaviour="no_consent")])
+    court = ShardHarness(rules=[rule("one"), rule("other", behaviour="no_consent")])
     court.short_calls(4)
     assert sorted(told(court.until(5))) == [("warning", "final", "one", 5), ("warning", "final", "other", 5)]
 
 
 def test_another_tenant_is_not_quiet() -> None:
-    court = Court(rules=[rule("one")])
+    court = ShardHarness(rules=[rule("one")])
     court.short_calls(4)
     court.short_calls(8, tenant="bravo")
     assert [e.subject for e in court.until(10)] == ["acme", "bravo"]
@@ -58,20 +58,20 @@ def test_another_tenant_is_not_quiet() -> None:
 
 @pytest.mark.parametrize("cooldown", ["10m", "15m", "20m"])
 def test_a_rule_decides_again_at_the_end_of_its_cool_down_and_not_before(cooldown: str) -> None:
-    court = Court(rules=[rule("one", cooldown=cooldown)])
+    court = ShardHarness(rules=[rule("one", cooldown=cooldown)])
     court.short_calls(*range(1, 60))
     step = int(cooldown[:-1])
     assert told(court.until(60)) == [("warning", "final", "one", minute) for minute in range(5, 61, step)]
 
 
 def test_the_cool_down_is_the_window_unless_given() -> None:
-    court = Court(rules=[rule("one", window="20m")])
+    court = ShardHarness(rules=[rule("one", window="20m")])
     court.short_calls(*range(1, 60))
     assert [minute for *_, minute in told(court.until(60))] == [5, 25, 45]
 
 
 def test_a_shadow_decision_quiets_its_own_rule_alone() -> None:
-    court = Court(rules=[rule("one", mode="shadow", cooldown="20m"), rule("two", mode="shadow", cooldown="10m")])
+    court = ShardHarness(rules=[rule("one", mode="shadow", cooldown="20m"), rule("two", mode="shadow", cooldown="10m")])
     court.short_calls(*range(1, 30))
     assert court.until(30) == []
     assert told(e for e in court.sink.shadow if e.data.rule_id == "one") == [
@@ -82,7 +82,7 @@ def test_a_shadow_decision_quiets_its_own_rule_alone() -> None:
 
 
 def test_a_review_rule_is_quiet_as_long_as_its_decision_is_pending_beyond_the_cool_down() -> None:
-    court = Court(rules=[rule("one", mode="review")], defaults={"review_within": "42m"})
+    court = ShardHarness(rules=[rule("one", mode="review")], defaults={"review_within": "42m"})
     court.short_calls(*range(1, 70))
     # Pending from 5 to 47; at 50 it may decide again.
     assert told(court.until(60)) == [
@@ -93,14 +93,14 @@ def test_a_review_rule_is_quiet_as_long_as_its_decision_is_pending_beyond_the_co
 
 
 def test_a_pending_review_decision_does_not_quiet_enforce_rules() -> None:
-    court = Court(rules=[rule("ask", mode="review"), rule("act", metric="attempts", above=2)])
+    court = ShardHarness(rules=[rule("ask", mode="review"), rule("act", metric="attempts", above=2)])
     court.short_calls(1, 6, 7, 8)
     assert told(court.until(10)) == [("warning", "pending_review", "ask", 5), ("warning", "final", "act", 10)]
 
 
 def test_a_decision_that_was_taken_back_still_quiets() -> None:
     """The same calls count once."""
-    court = Court(rules=[rule("one", cooldown="20m")])
+    court = ShardHarness(rules=[rule("one", cooldown="20m")])
     court.short_calls(*range(1, 40))
     (warning,) = court.until(5)
     court.review(6, "overturn", warning)
@@ -110,8 +110,8 @@ def test_a_decision_that_was_taken_back_still_quiets() -> None:
 # Standing terminations and bans
 
 
-def test_while_a_termination_stands_rules_and_escalations_decide_nothing_and_records_go_on() -> None:
-    court = Court(rules=[rule("one"), rule("seen", mode="shadow")], escalations=[escalation(at_least=1)])
+def test_while_a_termination_stands_rules_and_escalations_decide_nothing_and_records_continue() -> None:
+    court = ShardHarness(rules=[rule("one"), rule("seen", mode="shadow")], escalations=[escalation(at_least=1)])
     court.complaint(1, category="harassment")
     court.short_calls(4)
     court.complaint(7, name="p2")
@@ -124,14 +124,14 @@ def test_while_a_termination_stands_rules_and_escalations_decide_nothing_and_rec
 
 
 def test_a_pending_ban_stops_nothing() -> None:
-    court = Court(rules=[rule("one")])
+    court = ShardHarness(rules=[rule("one")])
     court.likely_ban(1)
     court.short_calls(4)
     assert told(court.until(5))[1:] == [("warning", "final", "one", 5)]
 
 
 def test_rules_decide_again_when_the_last_of_two_stops_is_gone() -> None:
-    court = Court(rules=[rule("one", cooldown="10m")])
+    court = ShardHarness(rules=[rule("one", cooldown="10m")])
     court.complaint(1, category="harassment")
     court.complaint(2, category="fraud", name="p2")
     court.short_calls(*range(3, 40))
@@ -142,7 +142,9 @@ def test_rules_decide_again_when_the_last_of_two_stops_is_gone() -> None:
 
 
 def test_an_escalation_that_terminates_at_once_stops_those_after_it() -> None:
-    court = Court(escalations=[escalation("first", at_least=1, mode="enforce"), escalation("second", at_least=1)])
+    court = ShardHarness(
+        escalations=[escalation("first", at_least=1, mode="enforce"), escalation("second", at_least=1)]
+    )
     warned(court, 1)
     assert told(court.until(2)) == [
         ("warning", "final", "blind_calling", 1),
@@ -154,7 +156,7 @@ def test_an_escalation_that_terminates_at_once_stops_those_after_it() -> None:
 
 
 def test_an_escalation_says_what_it_has_counted() -> None:
-    court = Court(escalations=[escalation(freeze=True)])
+    court = ShardHarness(escalations=[escalation(freeze=True)])
     warned(court, 1, 2, 3)
     *warnings, referral = court.until(4)
     assert told([referral]) == [("termination", "pending_review", "strikes", 3)]
@@ -170,7 +172,7 @@ def test_an_escalation_says_what_it_has_counted() -> None:
 @pytest.mark.parametrize(("freeze", "refunds"), [(True, "frozen"), (False, "unaffected"), (None, "frozen")])
 def test_a_pending_escalation_freezes_refunds_unless_told_not_to(freeze: bool | None, refunds: str) -> None:
     changes: dict[str, Any] = {} if freeze is None else {"freeze": freeze}
-    court = Court(escalations=[escalation(at_least=1, **changes)])
+    court = ShardHarness(escalations=[escalation(at_least=1, **changes)])
     warned(court, 1)
     assert court.until(2)[1].data.refunds == refunds
 
@@ -178,13 +180,13 @@ def test_a_pending_escalation_freezes_refunds_unless_told_not_to(freeze: bool | 
 @pytest.mark.parametrize(("first", "escalates"), [(0, False), (1 / 60_000, True)])
 def test_the_escalations_window_is_open_at_its_beginning(first: float, escalates: bool) -> None:
     """(t - window, t]."""
-    court = Court(escalations=[escalation(at_least=2, window="60m")])
+    court = ShardHarness(escalations=[escalation(at_least=2, window="60m")])
     warned(court, first, 60)
     assert (len(court.until(61)) == 3) == escalates
 
 
 def test_each_escalation_uses_violations_for_itself() -> None:
-    court = Court(escalations=[escalation("two", at_least=2), escalation("three", at_least=3, tier="severe")])
+    court = ShardHarness(escalations=[escalation("two", at_least=2), escalation("three", at_least=3, tier="severe")])
     warned(court, 1, 2, 3, 4)
     said = [(kind, rule_id, m) for kind, _, rule_id, m in told(court.until(5)) if kind != "warning"]
     assert said == [("termination", "two", 2), ("ban", "three", 3), ("termination", "two", 4)]
@@ -192,7 +194,7 @@ def test_each_escalation_uses_violations_for_itself() -> None:
 
 def test_more_violations_than_asked_for_are_all_used_and_named() -> None:
     """The fourth was recorded while a termination stood; its end sets nothing off, the fifth counts five."""
-    court = Court(escalations=[escalation(at_least=2)])
+    court = ShardHarness(escalations=[escalation(at_least=2)])
     warned(court, 1)
     court.complaint(2, name="stop", category="harassment")  # itself a violation, and it stops escalations
     warned(court, 3, 4)
@@ -205,7 +207,7 @@ def test_more_violations_than_asked_for_are_all_used_and_named() -> None:
 
 
 def test_a_referral_that_used_more_than_it_needs_falls_only_when_too_few_are_left() -> None:
-    court = Court(escalations=[escalation(at_least=2)])
+    court = ShardHarness(escalations=[escalation(at_least=2)])
     warned(court, 1)
     court.complaint(2, name="stop", category="harassment")
     warned(court, 3)
@@ -223,7 +225,7 @@ def test_a_referral_that_used_more_than_it_needs_falls_only_when_too_few_are_lef
 
 
 def test_what_is_left_of_a_fallen_referral_is_unused_again_and_what_an_overturned_one_used_is_not() -> None:
-    fallen, overturned = Court(escalations=[escalation()]), Court(escalations=[escalation()])
+    fallen, overturned = ShardHarness(escalations=[escalation()]), ShardHarness(escalations=[escalation()])
     for court in (fallen, overturned):
         warned(court, 1, 2, 3)
         referral = court.until(4)[-1]
@@ -237,7 +239,7 @@ def test_what_is_left_of_a_fallen_referral_is_unused_again_and_what_an_overturne
 
 
 def test_an_upheld_referral_does_not_fall_with_its_violations() -> None:
-    court = Court(escalations=[escalation()])
+    court = ShardHarness(escalations=[escalation()])
     warned(court, 1, 2, 3)
     court.review(5, "uphold", court.until(4)[-1])
     final = court.until(6)[0]
@@ -247,7 +249,9 @@ def test_an_upheld_referral_does_not_fall_with_its_violations() -> None:
 
 
 def test_an_escalations_own_violation_is_on_record_but_counts_for_none() -> None:
-    court = Court(escalations=[escalation(at_least=2, mode="enforce"), escalation("all", at_least=3, tier="severe")])
+    court = ShardHarness(
+        escalations=[escalation(at_least=2, mode="enforce"), escalation("all", at_least=3, tier="severe")]
+    )
     warned(court, 1, 2)
     final = court.until(3)[-1]
     assert final.data.violations_on_record == 3
@@ -259,7 +263,7 @@ def test_an_escalations_own_violation_is_on_record_but_counts_for_none() -> None
 
 
 def test_an_upheld_decision_is_a_violation_at_the_time_of_its_review() -> None:
-    court = Court(escalations=[escalation(at_least=2, window="30m")], rules=[rule("ask", mode="review")])
+    court = ShardHarness(escalations=[escalation(at_least=2, window="30m")], rules=[rule("ask", mode="review")])
     court.short_calls(4)
     (pending,) = court.until(5)
     court.review(40, "uphold", pending)
@@ -273,7 +277,7 @@ def test_an_upheld_decision_is_a_violation_at_the_time_of_its_review() -> None:
 
 
 def test_an_upheld_decision_keeps_measure_window_and_evidence_and_names_the_review() -> None:
-    court = Court(rules=[rule("ask", mode="review", behaviour="in_call_abuse", freeze=False)])
+    court = ShardHarness(rules=[rule("ask", mode="review", behaviour="in_call_abuse", freeze=False)])
     court.short_calls(4)
     (pending,) = court.until(5)
     assert (pending.data.refunds, pending.data.actions) == ("unaffected", ())
@@ -294,7 +298,7 @@ def test_an_upheld_decision_keeps_measure_window_and_evidence_and_names_the_revi
 @pytest.mark.parametrize(("freeze", "refunds"), [(True, "frozen"), (False, "unaffected"), (None, "unaffected")])
 def test_a_pending_measured_decision_freezes_only_where_its_rule_says_so(freeze: bool | None, refunds: str) -> None:
     changes: dict[str, Any] = {} if freeze is None else {"freeze": freeze}
-    court = Court(rules=[rule("ask", mode="review", behaviour="in_call_abuse", **changes)])
+    court = ShardHarness(rules=[rule("ask", mode="review", behaviour="in_call_abuse", **changes)])
     court.short_calls(4)
     (pending,) = court.until(5)
     assert pending.data.refunds == refunds
@@ -303,13 +307,13 @@ def test_a_pending_measured_decision_freezes_only_where_its_rule_says_so(freeze:
 
 
 def test_a_minor_tier_never_freezes() -> None:
-    court = Court(rules=[rule("ask", mode="review", freeze=True)])
+    court = ShardHarness(rules=[rule("ask", mode="review", freeze=True)])
     court.short_calls(4)
     assert court.until(5)[0].data.refunds == "unaffected"
 
 
 def test_a_behaviour_may_be_told_not_to_freeze_while_pending() -> None:
-    court = Court(behaviours={"undeclared_prohibited_business": {"freeze": False}})
+    court = ShardHarness(behaviours={"undeclared_prohibited_business": {"freeze": False}})
     court.likely_ban(1)
     (pending,) = court.until(2)
     court.review(3, "uphold", pending)
@@ -318,7 +322,7 @@ def test_a_behaviour_may_be_told_not_to_freeze_while_pending() -> None:
 
 
 def test_a_lapse_says_what_the_contract_says() -> None:
-    court = Court(defaults={"review_within": "30m"})
+    court = ShardHarness(defaults={"review_within": "30m"})
     court.likely_ban(1)
     (pending,) = court.until(30.9)
     (lapse,) = court.until(31)
@@ -333,7 +337,7 @@ def test_a_lapse_says_what_the_contract_says() -> None:
 
 def test_at_one_instant_lapses_come_first_then_windows_then_records() -> None:
     """The lapse lets the review rule decide at that very end; the record that ends the tenant comes after both."""
-    court = Court(rules=[rule("ask", mode="review")], defaults={"review_within": "15m"})
+    court = ShardHarness(rules=[rule("ask", mode="review")], defaults={"review_within": "15m"})
     court.short_calls(*range(1, 30))
     court.complaint(20, category="harassment")
     assert told(court.until(21)) == [
@@ -345,7 +349,7 @@ def test_at_one_instant_lapses_come_first_then_windows_then_records() -> None:
 
 
 def test_records_wait_until_the_watermark_is_past_them_and_windows_do_not() -> None:
-    court = Court(rules=[rule("one")])
+    court = ShardHarness(rules=[rule("one")])
     court.short_calls(4)
     court.complaint(5)
     assert told(court.until(5)) == [("warning", "final", "one", 5)]
@@ -354,7 +358,7 @@ def test_records_wait_until_the_watermark_is_past_them_and_windows_do_not() -> N
 
 def test_at_one_instant_records_come_by_type_then_id_then_status() -> None:
     """The application meets the ban of the complaint only a millisecond later; dismissed comes after verified."""
-    court = Court()
+    court = ShardHarness()
     court.review(1, "overturn", "cwe-unknown")
     court.finding(1)
     court.complaint(1, "dismissed", name="p9", category="fraud")
@@ -375,7 +379,7 @@ def test_at_one_instant_records_come_by_type_then_id_then_status() -> None:
 
 @pytest.mark.parametrize("verdict", ["uphold", "overturn"])
 def test_reviews_of_reversals_lapses_and_settled_cases_are_rejected(verdict: str) -> None:
-    court = Court(defaults={"review_within": "10m"})
+    court = ShardHarness(defaults={"review_within": "10m"})
     court.likely_ban(0)
     court.finding(0, name="f2")
     pending, warning = sorted(court.until(1), key=lambda e: e.data.kind)
@@ -389,7 +393,7 @@ def test_reviews_of_reversals_lapses_and_settled_cases_are_rejected(verdict: str
 
 
 def test_a_final_decision_cannot_be_upheld_but_can_be_overturned_once() -> None:
-    court = Court()
+    court = ShardHarness()
     court.finding(1)
     (warning,) = court.until(2)
     court.review(3, "uphold", warning, "v1")
@@ -402,8 +406,8 @@ def test_a_final_decision_cannot_be_upheld_but_can_be_overturned_once() -> None:
 
 
 def test_a_review_before_its_decision_is_rejected_and_not_remembered() -> None:
-    court = Court()
-    known = Court()
+    court = ShardHarness()
+    known = ShardHarness()
     known.finding(5)
     (warning,) = known.until(6)
     court.review(1, "overturn", warning)
@@ -414,7 +418,7 @@ def test_a_review_before_its_decision_is_rejected_and_not_remembered() -> None:
 
 
 def test_a_review_that_comes_again_is_a_duplicate_though_it_would_change_nothing() -> None:
-    court = Court()
+    court = ShardHarness()
     court.likely_ban(1)
     (pending,) = court.until(2)
     court.review(3, "uphold", pending)
@@ -425,7 +429,7 @@ def test_a_review_that_comes_again_is_a_duplicate_though_it_would_change_nothing
 
 @pytest.mark.parametrize("pending", [True, False])
 def test_a_dismissal_takes_back_a_decision_pending_upheld_or_final(pending: bool) -> None:
-    court = Court()
+    court = ShardHarness()
     court.likely_ban(1)
     (decision,) = court.until(2)
     if not pending:
@@ -439,7 +443,7 @@ def test_a_dismissal_takes_back_a_decision_pending_upheld_or_final(pending: bool
 
 
 def test_a_dismissal_after_a_lapse_or_an_overturn_takes_nothing_back_twice() -> None:
-    court = Court(defaults={"review_within": "10m"})
+    court = ShardHarness(defaults={"review_within": "10m"})
     court.likely_ban(1)
     court.finding(1, name="f2")
     warning = next(e for e in court.until(2) if e.data.kind == "warning")
@@ -454,7 +458,7 @@ def test_a_dismissal_after_a_lapse_or_an_overturn_takes_nothing_back_twice() -> 
 
 
 def test_both_refusals_when_both_hold_and_no_violation() -> None:
-    court = Court()
+    court = ShardHarness()
     court.complaint(1, category="fraud")
     court.application(2, "小额贷款", scenario="贷款")
     _, *refusals = court.until(3)
@@ -469,7 +473,7 @@ def test_both_refusals_when_both_hold_and_no_violation() -> None:
 
 
 def test_a_changed_application_is_looked_at_again_and_a_repeated_one_is_not() -> None:
-    court = Court()
+    court = ShardHarness()
     court.application(1, "宠物用品")
     court.application(2, "贷款")
     court.application(2, "贷款")
@@ -486,7 +490,7 @@ KEPT = {"defaults": {"retention": "60m", "review_within": "30m"}}
 def test_a_complaints_id_is_forgotten_once_retention_has_passed_since_its_last_record(
     again: float, decides: bool
 ) -> None:
-    court = Court(**KEPT)
+    court = ShardHarness(**KEPT)
     court.complaint(0, "received")
     court.complaint(1)
     court.complaint(again)
@@ -495,7 +499,7 @@ def test_a_complaints_id_is_forgotten_once_retention_has_passed_since_its_last_r
 
 
 def test_a_duplicate_does_not_prolong_remembering() -> None:
-    court = Court(**KEPT)
+    court = ShardHarness(**KEPT)
     court.finding(0)
     court.finding(50)
     court.finding(61)
@@ -503,7 +507,7 @@ def test_a_duplicate_does_not_prolong_remembering() -> None:
 
 
 def test_a_forgotten_complaint_cannot_take_back_what_it_decided_but_its_violation_stays() -> None:
-    court = Court(escalations=[escalation(at_least=2, window="60m")], **KEPT)
+    court = ShardHarness(escalations=[escalation(at_least=2, window="60m")], **KEPT)
     court.complaint(0)
     (warning,) = court.until(1)
     court.complaint(70, "dismissed")
@@ -515,7 +519,7 @@ def test_a_forgotten_complaint_cannot_take_back_what_it_decided_but_its_violatio
 
 
 def test_a_standing_ban_stays_and_a_closed_case_is_forgotten() -> None:
-    court = Court(**KEPT)
+    court = ShardHarness(**KEPT)
     court.complaint(0, category="fraud")
     court.likely_ban(0)
     ban, pending = sorted(court.until(1), key=lambda e: e.data.status)
@@ -534,7 +538,7 @@ def test_a_standing_ban_stays_and_a_closed_case_is_forgotten() -> None:
 
 
 def test_a_refused_application_is_forgotten_and_a_pending_one_is_not_before_it_lapses() -> None:
-    court = Court(**KEPT)
+    court = ShardHarness(**KEPT)
     court.application(0)
     court.application(0, "小额贷款中介", name="n2")
     final, pending = sorted(court.until(1), key=lambda e: e.data.status)
@@ -549,7 +553,7 @@ def test_a_refused_application_is_forgotten_and_a_pending_one_is_not_before_it_l
 def test_the_record_that_is_decided_is_what_makes_others_be_forgotten_at_its_own_time() -> None:
     """A closed case is known to a review at the last moment of its retention, not a millisecond later."""
     for late, refusal in ((0.0, "nothing_to_change"), (1 / 60_000, "unknown_enforcement")):
-        court = Court(**KEPT)
+        court = ShardHarness(**KEPT)
         court.finding(0)
         (warning,) = court.until(1)
         court.review(2, "overturn", warning, "v1")
@@ -560,7 +564,7 @@ def test_the_record_that_is_decided_is_what_makes_others_be_forgotten_at_its_own
 
 
 def test_memory_of_closed_cases_and_old_ids_is_let_go() -> None:
-    court = Court(**KEPT)
+    court = ShardHarness(**KEPT)
     for minute in range(0, 1_000, 2):
         court.finding(minute, "suspected", name=f"f{minute}")
         court.finding(minute + 1, "dismissed", name=f"f{minute}")
@@ -579,7 +583,7 @@ def test_memory_of_closed_cases_and_old_ids_is_let_go() -> None:
 
 
 def test_the_newest_tenant_record_names_the_tenant_in_reasons() -> None:
-    court = Court()
+    court = ShardHarness()
     court.tenant(1, "Alpha")
     court.tenant(3, "Gamma")
     court.finding(2, name="f1")
@@ -605,7 +609,7 @@ class Unwalkable(dict[str, Any]):
 
 
 def test_a_violation_more_or_less_does_not_walk_through_all_of_a_long_record() -> None:
-    court = Court(escalations=[escalation(at_least=2)])
+    court = ShardHarness(escalations=[escalation(at_least=2)])
     for n in range(6):
         court.complaint(n, name=f"p{n}")
     assert len(court.until(6)) == 6 + 3

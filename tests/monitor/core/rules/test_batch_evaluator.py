@@ -105,7 +105,7 @@ class Complaints:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_those_in_breach_pass_and_alerts_that_end_are_told(seed: int) -> None:
+def test_those_in_breach_pass_and_alerts_that_end_are_reported(seed: int) -> None:
     """At each end of a step, whoever was looked at before; what one look tells, the next one keeps."""
     print(f"seed {seed}")
     rng = random.Random(seed)

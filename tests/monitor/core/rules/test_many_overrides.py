@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from helpers.shard_harness import Court, rule, told
+from helpers.shard_harness import ShardHarness, rule, told
 from monitor.core.windows.window import SlidingWindow
 
 
@@ -12,7 +12,7 @@ def test_overrides_with_the_same_parameters_share_one_look_at_the_tenants(monkey
     said = {"owner": "ops", "reason": "agreed", "expires": "2099-01-01", "rule": "one"}
     strict = [{"tenant": f"t{n}", "above": 0.4 + n / 1000, "with": {"short_call_s": 2}, **said} for n in range(30)]
     absent = [{"tenant": f"gone{n}", "with": {"short_call_s": 3 + n % 5}, **said} for n in range(30)]
-    court = Court(rules=[rule("one")], overrides=strict + absent)
+    court = ShardHarness(rules=[rule("one")], overrides=strict + absent)
     court.short_calls(1, talk_ms=3_000)
     for n in range(30):
         court.short_calls(1, tenant=f"t{n}")

@@ -1,11 +1,11 @@
 """At one window end the rules come in file order, then the tenants by their ids, whoever was read first."""
 
-from helpers.shard_harness import Court, rule
+from helpers.shard_harness import ShardHarness, rule
 
 
 def test_tenants_of_a_window_end_come_by_their_ids_and_not_as_they_were_first_read() -> None:
     override = {"tenant": "b", "rule": "two", "above": 0.4, "owner": "ops", "reason": "agreed", "expires": "2099-01-01"}
-    court = Court(rules=[rule("two"), rule("one", mode="shadow")], overrides=[override])
+    court = ShardHarness(rules=[rule("two"), rule("one", mode="shadow")], overrides=[override])
     for tenant in ("d", "b", "c", "a"):
         court.short_calls(1, tenant=tenant)
     assert [(event.data.rule_id, event.subject) for event in court.until(5)] == [("two", each) for each in "abcd"]

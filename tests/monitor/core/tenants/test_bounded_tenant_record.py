@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from helpers.shard_harness import Court, StoredCourt, escalation
+from helpers.shard_harness import ShardHarness, StoredShardHarness, escalation
 from helpers.shard_samples import T0
 from monitor.core.tenants.seen_versions import VERSIONS_TOGETHER, SeenVersions, VersionRun
 from monitor.core.tenants.tenant_record import PAGE_SIZES
@@ -14,34 +14,34 @@ from monitor.core.tenants.tenant_record import PAGE_SIZES
 KEPT = {"defaults": {"retention": "400d"}}
 FEW, MANY = 100, 4_000
 
-Give = Callable[[StoredCourt, float, int], None]
+Give = Callable[[StoredShardHarness, float, int], None]
 
 
-def a_complaint(court: StoredCourt, minute: float, n: int) -> None:
+def a_complaint(court: StoredShardHarness, minute: float, n: int) -> None:
     court.complaint(minute, "received", name=f"complaint-{n:08}")
 
 
-def a_verified_complaint(court: StoredCourt, minute: float, n: int) -> None:
+def a_verified_complaint(court: StoredShardHarness, minute: float, n: int) -> None:
     court.complaint(minute, name=f"complaint-{n:08}")
 
 
-def a_finding(court: StoredCourt, minute: float, n: int) -> None:
+def a_finding(court: StoredShardHarness, minute: float, n: int) -> None:
     court.finding(minute, "suspected", name=f"finding-{n:08}")
 
 
-def an_application(court: StoredCourt, minute: float, n: int) -> None:
+def an_application(court: StoredShardHarness, minute: float, n: int) -> None:
     court.application(minute, "callbacks", name=f"application-{n:08}")
 
 
-def a_version_of_an_application(court: StoredCourt, minute: float, n: int) -> None:
+def a_version_of_an_application(court: StoredShardHarness, minute: float, n: int) -> None:
     court.application(minute, "callbacks", name="application")
 
 
-def a_version_of_the_tenant(court: StoredCourt, minute: float, n: int) -> None:
+def a_version_of_the_tenant(court: StoredShardHarness, minute: float, n: int) -> None:
     court.tenant(minute, "Alpha")
 
 
-def stored_at(court: StoredCourt, give: Give, serial: "count[int]", last: int) -> tuple[int, int]:
+def stored_at(court: StoredShardHarness, give: Give, serial: "count[int]", last: int) -> tuple[int, int]:
     """How many entries and bytes one record more changes, the dearest of eight, once ``last`` are there."""
     while (n := next(serial)) < last:
         give(court, n / 10, n)
@@ -70,7 +70,7 @@ def stored_at(court: StoredCourt, give: Give, serial: "count[int]", last: int) -
     ],
 )
 def test_one_record_more_changes_as_few_bytes_after_thousands_as_after_a_hundred(give: Give) -> None:
-    court = StoredCourt(**KEPT)
+    court = StoredShardHarness(**KEPT)
     serial = count()
     few = stored_at(court, give, serial, FEW)
     many = stored_at(court, give, serial, MANY)
@@ -79,7 +79,7 @@ def test_one_record_more_changes_as_few_bytes_after_thousands_as_after_a_hundred
 
 
 def test_a_complaint_of_long_ago_that_changes_rewrites_its_own_page_alone() -> None:
-    court = StoredCourt(**KEPT)
+    court = StoredShardHarness(**KEPT)
     for n in range(1_000):
         court.complaint(n / 100, "received", name=f"p{n}")
     court.until(10)
@@ -90,7 +90,7 @@ def test_a_complaint_of_long_ago_that_changes_rewrites_its_own_page_alone() -> N
 
 
 def test_what_is_forgotten_is_deleted_from_what_is_stored() -> None:
-    court = StoredCourt(defaults={"retention": "72h"})
+    court = StoredShardHarness(defaults={"retention": "72h"})
     for n in range(300):
         court.complaint(n, name=f"p{n}")
         court.complaint(n + 0.5, "dismissed", name=f"p{n}")
@@ -130,7 +130,7 @@ class Unwalkable(list[Any]):
 
 
 def test_a_reversal_does_not_walk_through_all_that_a_pending_escalation_has_used() -> None:
-    court = Court(escalations=[escalation(at_least=50)])
+    court = ShardHarness(escalations=[escalation(at_least=50)])
     for n in range(60):
         court.complaint(n / 10, name=f"p{n}")
     court.until(6)

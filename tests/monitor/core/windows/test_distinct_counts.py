@@ -105,7 +105,7 @@ def test_a_window_of_one_pane_counts_what_a_loop_counts(panes: list[Attempts]) -
     st.sets(st.integers(0, TENANTS), min_size=1),
     st.booleans(),
 )
-def test_what_a_window_will_count_is_told_ahead_and_changes_nothing(
+def test_what_a_window_will_count_is_reported_ahead_and_changes_nothing(
     panes: list[Attempts], to_come: Attempts, leaving: int, asked: set[int], one_pane: bool
 ) -> None:
     """Of the tenants that are asked about; one of them may be new."""

@@ -85,7 +85,7 @@ def test_a_pane_is_as_if_it_were_sealed_at_once(seed: int, most_rows: int, monke
     assert told > 0
 
 
-def test_what_has_come_is_told_once_and_what_is_much_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_come_is_reported_once_and_what_is_much_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monitor.core.windows.open_panes._MOST_NEWS", 3)
     rng, unsealed = random.Random(0), open_panes()
     unsealed.add(one(rng, 0, T0, 0, 0))

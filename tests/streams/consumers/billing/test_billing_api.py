@@ -86,7 +86,7 @@ async def test_any_id_of_a_tenant_is_found_in_the_path_and_in_the_query(tmp_path
         ("/v1/refunds?tenant_id=a&tenant=b", "nothing else"),
     ],
 )
-async def test_what_is_no_id_is_told_in_both_languages(tmp_path: Path, target: str, why: str) -> None:
+async def test_what_is_no_id_is_reported_in_both_languages(tmp_path: Path, target: str, why: str) -> None:
     async with serving(tmp_path) as billing:
         status, headers, body = await billing.ask(target)
     assert (status, headers["content-type"]) == (422, "application/problem+json")
@@ -96,7 +96,7 @@ async def test_what_is_no_id_is_told_in_both_languages(tmp_path: Path, target: s
     assert "应为" in body["detail_zh"]
 
 
-async def test_without_a_right_token_nothing_is_told(tmp_path: Path) -> None:
+async def test_without_a_right_token_nothing_is_answered(tmp_path: Path) -> None:
     tokens = Tokens([TOKEN, "another-token-of-the-tests"])
     async with serving(tmp_path, tokens=lambda: tokens) as billing:
         for token in (None, "", "a", TOKEN[:-1], TOKEN + "x", "é" * 16, "x" * 10_000):
@@ -324,7 +324,7 @@ async def test_who_gave_up_asking_is_not_kept() -> None:
     lookup.close()
 
 
-async def test_prometheus_is_told_of_no_holds_before_anybody_has_looked(tmp_path: Path) -> None:
+async def test_metrics_show_no_holds_before_the_first_refresh(tmp_path: Path) -> None:
     away = "postgresql://nobody@127.0.0.1:1/away"
     async with serving(tmp_path, url=away, caught_up=False) as billing:
         _, _, metrics = await billing.ask("/metrics")
@@ -333,7 +333,7 @@ async def test_prometheus_is_told_of_no_holds_before_anybody_has_looked(tmp_path
         assert f"\ncallwarden_billing_{name} " not in metrics
 
 
-async def test_prometheus_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_prometheus_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.consumers.billing.telemetry._LOOK_S", 0.01)
     async with serving(tmp_path) as billing:
         await billing.put(event("ban", "acme", "frozen"), event("ban", "acme", "frozen"))

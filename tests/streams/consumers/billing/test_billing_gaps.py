@@ -78,7 +78,7 @@ async def test_a_new_database_for_a_topic_that_was_cut_is_refused_too(tmp_path: 
         assert len((await billing.refunds("acme"))["holds"]) == 4
 
 
-async def test_a_topic_that_was_made_anew_and_is_longer_by_now_is_refused_until_somebody_accepts_it(
+async def test_a_topic_that_was_recreated_and_is_longer_by_now_is_refused_until_somebody_accepts_it(
     tmp_path: Path,
 ) -> None:
     async with serving(tmp_path, topics=filled()):
@@ -93,7 +93,7 @@ async def test_a_topic_that_was_made_anew_and_is_longer_by_now_is_refused_until_
             assert len((await billing.refunds("acme"))["holds"]) == 13
 
 
-async def test_a_topic_that_was_made_anew_is_read_from_its_beginning_and_what_was_held_stays(tmp_path: Path) -> None:
+async def test_a_topic_that_was_recreated_is_read_from_its_beginning_and_what_was_held_stays(tmp_path: Path) -> None:
     topics = filled()
     async with serving(tmp_path, topics=topics):
         pass

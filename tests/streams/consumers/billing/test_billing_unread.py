@@ -141,7 +141,7 @@ async def test_a_flood_of_them_costs_a_question_no_more(tmp_path: Path) -> None:
         assert await refundable(billing, "acme") is None
 
 
-async def test_prometheus_is_told_and_readiness_says_so_where_nobody_is_answered(
+async def test_metrics_and_readiness_show_it_where_nobody_is_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.consumers.billing.telemetry._LOOK_S", 0.01)

@@ -45,7 +45,7 @@ async def moved(database: Database) -> None:
     await follower_of(topics, database, NEW, LedgerWriter()).catch_up()
 
 
-async def test_cases_of_before_go_on_and_every_chain_is_verified(tmp_path: Path) -> None:
+async def test_cases_of_before_continue_and_every_chain_is_verified(tmp_path: Path) -> None:
     database = Database(address(tmp_path), "ledger")
     await database.migrate()
     await moved(database)

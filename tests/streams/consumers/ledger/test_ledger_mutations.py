@@ -31,7 +31,7 @@ async def test_it_is_named(database: Database, mutation: str) -> None:
     assert any(MUTATIONS[mutation][1] in fault for fault in found), found
 
 
-async def test_a_ledger_that_is_behind_is_told_to_be(database: Database) -> None:
+async def test_a_ledger_that_is_behind_is_reported_as_behind(database: Database) -> None:
     held = HeldTopics(LOGS)
     tp = TP("in.reviews", 1)
     held.logs[tp] = [(0, 1_772_409_600_000, None, b"{}")]

@@ -97,7 +97,7 @@ def told_id(record: dict[str, str]) -> str:
     return record["review_id"] if record["type"] == "review" else record["id"]
 
 
-async def test_what_is_listed_otherwise_than_the_bytes_say_is_told(tmp_path: Path, monkeypatch) -> None:
+async def test_what_is_listed_otherwise_than_the_bytes_say_is_reported(tmp_path: Path, monkeypatch) -> None:
     async with kept_unread(tmp_path, monkeypatch) as database:
         await service._begun(database)
         connection = sqlite3.connect(tmp_path / "ledger.db")

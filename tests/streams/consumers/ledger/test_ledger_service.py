@@ -48,7 +48,7 @@ def publisher(database: Database, path: Path | None, follower: Any = None) -> Pu
     return Publisher(database, follower or Follower(), settings, LedgerMetrics(CollectorRegistry(), ()))
 
 
-async def test_heads_are_published_once_a_day_whoever_is_there(database: Database, tmp_path: Path) -> None:
+async def test_heads_are_published_once_a_day_whichever_process_runs(database: Database, tmp_path: Path) -> None:
     path = tmp_path / "heads.jsonl"
     first = publisher(database, path)
     with structlog.testing.capture_logs() as logs:
@@ -135,7 +135,7 @@ async def test_a_publisher_that_ends_ends_the_process_and_not_in_silence(
             await service.run_ledger(settings, topics(1), lambda database: asyncio.sleep(3_600))
 
 
-def test_what_prometheus_is_told() -> None:
+def test_what_the_metrics_show() -> None:
     registry = CollectorRegistry()
     meters = LedgerMetrics(registry, ["out.enforcement", "in.reviews"])
     meters.begin([heads.PublishedHead("in.reviews", 0, 5, 9, "0" * 64)])

@@ -208,7 +208,7 @@ async def test_an_end_that_was_cut_off_is_found_by_published_heads_and_by_the_to
     database.close()
 
 
-async def test_a_chain_that_was_made_anew_over_a_change_is_found_by_published_heads(tmp_path: Path) -> None:
+async def test_a_chain_that_was_recreated_over_a_change_is_found_by_published_heads(tmp_path: Path) -> None:
     held = held_topics()
     honest = await filled(address(tmp_path), held)
     published = heads_now(honest)
@@ -282,7 +282,7 @@ async def test_any_change_at_random_is_found(tmp_path: Path) -> None:
         database.close()
 
 
-async def test_an_accepted_gap_is_told_and_is_no_difference(tmp_path: Path) -> None:
+async def test_an_accepted_gap_is_reported_and_is_no_difference(tmp_path: Path) -> None:
     held = topics(1)
     put(held, 0, *(review(f"r{number}", "e") for number in range(5)))
     held.delete_before(REVIEWS, 0, 3)

@@ -119,7 +119,7 @@ async def test_the_migrations_make_what_the_code_expects(tmp_path: Path) -> None
     database.close()
 
 
-async def test_catching_up_ends_at_the_ends_and_goes_on_from_there(tmp_path: Path) -> None:
+async def test_catching_up_ends_at_the_ends_and_continues_from_there(tmp_path: Path) -> None:
     held = topics(2)
     put(held, 0, *(event(f"e{number}") for number in range(10)))
     database = await filled(address(tmp_path), held)

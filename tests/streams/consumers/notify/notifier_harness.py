@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from rules_harness import MANNERS, POLICY
+from rules_harness import POLICY, THROTTLE
 
 from monitor.policy.model import Policy
 from streams.consumers.database import Database
@@ -20,7 +20,7 @@ from streams.kafka.api import TP
 BEGAN_MS = 1_772_409_600_000
 
 
-class Ear:
+class FakeChannel:
     """A channel that hears all, unless it is told to fail. ``failing``: at every message; ``refuses``: these, saying
     so; ``breaks``: a request with one of these, without saying why."""
 
@@ -56,11 +56,11 @@ class Notifier:
 
     def __init__(self, database: Database, *ears: Channel, policy: Policy = POLICY) -> None:
         self.database, self.now_ms = database, BEGAN_MS
-        names = [ear.name for ear in ears]
+        names = [fake.name for fake in ears]
         self.telemetry, self.ears = NotifyMetrics(names, lambda: self.now_ms), ears
-        self.rules_by_policy = RulesByPolicy(policy, MANNERS)
+        self.rules_by_policy = RulesByPolicy(policy, THROTTLE)
         self.consumer = NotifyHandler(
-            self.rules_by_policy, MANNERS, names, "enforcement", lambda: self.now_ms, self.telemetry
+            self.rules_by_policy, THROTTLE, names, "enforcement", lambda: self.now_ms, self.telemetry
         )
         self.elapsed_s, self.offset = 0.0, 0
         self.restart()
@@ -68,7 +68,8 @@ class Notifier:
     def restart(self) -> None:
         """What is in memory alone of what was sent is gone."""
         self.senders = [
-            Sender(ear, self.database, lambda: self.now_ms, self.telemetry, lambda: self.elapsed_s) for ear in self.ears
+            Sender(fake, self.database, lambda: self.now_ms, self.telemetry, lambda: self.elapsed_s)
+            for fake in self.ears
         ]
 
     async def take(self, *records: Any, written_ms: int | None = None) -> None:

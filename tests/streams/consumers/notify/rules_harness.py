@@ -8,13 +8,13 @@ from streams.consumers.notify.rules.tenant_state import TenantState
 from streams.consumers.notify.rules.throttle import Throttle
 
 POLICY = load(None)
-MANNERS = Throttle()
+THROTTLE = Throttle()
 
 
-class Office:
+class RulesHarness:
     """Keeps all that was said."""
 
-    def __init__(self, throttle: Throttle = MANNERS) -> None:
+    def __init__(self, throttle: Throttle = THROTTLE) -> None:
         self.rules, self.tenant = NotificationRules(POLICY, throttle), TenantState()
         self.messages: list[Message] = []
         self.silent: list[SilentMessage] = []

@@ -2,7 +2,7 @@
 
 import pytest
 from notification_samples import decision
-from notifier_harness import BEGAN_MS, Ear, Notifier
+from notifier_harness import BEGAN_MS, FakeChannel, Notifier
 from sqlalchemy import Connection
 from test_notify_delivery import Manager
 
@@ -30,36 +30,36 @@ async def give_up(notifier: Notifier) -> None:
         await notifier.later(8 * MINUTE)
 
 
-async def test_what_was_given_up_is_told_again_once_it_is_said_so(database: Database) -> None:
-    ear, other = Ear("one"), Ear("other")
-    ear.refuses = {"decision:bad", "decision:worse"}
-    notifier = Notifier(database, ear, other)
+async def test_what_was_given_up_is_sent_again_on_command(database: Database) -> None:
+    fake, other = FakeChannel("one"), FakeChannel("other")
+    fake.refuses = {"decision:bad", "decision:worse"}
+    notifier = Notifier(database, fake, other)
     await notifier.later()
     await notifier.take(*(decision(name, "ban", BEGAN_MS, tenant=name) for name in ("bad", "good", "worse")))
     await give_up(notifier)
     assert await listed(database) == [("one", "decision:bad", False), ("one", "decision:worse", False)]
-    ear.refuses = {"decision:worse"}
+    fake.refuses = {"decision:worse"}
     assert await send_again(notifier) == 2
     await notifier.later()
-    assert [m.id for m in ear.heard] == ["decision:good", "decision:bad"]
+    assert [m.id for m in fake.heard] == ["decision:good", "decision:bad"]
     # That is refused still has its five attempts again, and no others are told twice.
     await give_up(notifier)
     assert await listed(database) == [("one", "decision:worse", False)]
     assert notifier.metric("callwarden_notify_given_up_total", channel="one") == 3
     assert len(other.heard) == 3
-    ear.refuses = set()
+    fake.refuses = set()
     assert await send_again(notifier) == 1
     assert await send_again(notifier) == 0
     await notifier.later()
-    assert [m.id for m in ear.heard] == ["decision:good", "decision:bad", "decision:worse"]
+    assert [m.id for m in fake.heard] == ["decision:good", "decision:bad", "decision:worse"]
     assert await listed(database) == []
 
 
 @pytest.mark.parametrize("decided", [False, True])
 async def test_what_went_on_then_and_is_over_is_not_told(database: Database, decided: bool) -> None:
-    ear, manager = Ear("one"), Manager(lambda: BEGAN_MS)
-    ear.refuses, manager.refuses = {"decision:d"}, {"acme"}
-    notifier = Notifier(database, ear, manager)
+    fake, manager = FakeChannel("one"), Manager(lambda: BEGAN_MS)
+    fake.refuses, manager.refuses = {"decision:d"}, {"acme"}
+    notifier = Notifier(database, fake, manager)
     await notifier.later()
     await notifier.take(decision("d", "ban", BEGAN_MS, pending=True))
     await give_up(notifier)
@@ -67,7 +67,7 @@ async def test_what_went_on_then_and_is_over_is_not_told(database: Database, dec
     if decided:
         await notifier.take(decision("e", "ban", notifier.now_ms, supersedes="d"))
         await give_up(notifier)
-    ear.refuses, manager.refuses = set(), set()
+    fake.refuses, manager.refuses = set(), set()
     given_up = await listed(database)
     assert [one for one in given_up if one[1] == "decision:d"] == [
         ("one", "decision:d", decided),
@@ -75,7 +75,7 @@ async def test_what_went_on_then_and_is_over_is_not_told(database: Database, dec
     ]
     await send_again(notifier)
     await notifier.later()
-    assert ("decision:d" in [m.id for m in ear.heard]) is not decided
+    assert ("decision:d" in [m.id for m in fake.heard]) is not decided
     assert len(await database.run(outbox.lasting_messages)) == (0 if decided else 1)
     manager.posts.clear()
     await notifier.later(HOUR)

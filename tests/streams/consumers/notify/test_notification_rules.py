@@ -1,7 +1,7 @@
 """What people hear of a tenant: nothing lost, nothing twice, and no more than the policy of messages allows."""
 
 from notification_samples import alert, decision, escalation
-from rules_harness import MANNERS, Office, short
+from rules_harness import THROTTLE, RulesHarness, short
 
 from monitor.text.durations import DAY, HOUR, MINUTE
 from schemas.outputs import Reason
@@ -9,220 +9,220 @@ from streams.consumers.notify.rules.tenant_state import TenantState
 from streams.consumers.notify.rules.throttle import Throttle
 
 
-def test_an_alert_that_lasts_is_told_once_and_then_that_it_is_over() -> None:
-    office = Office()
-    assert office.take(0, alert("a", "firing", 0)) == []
-    assert office.take(MANNERS.delay_ms - 1) == []
-    assert office.take(MANNERS.delay_ms, alert("a", "firing", 0)) == ["alert"]
-    assert office.take(HOUR) == []
-    assert office.take(HOUR, alert("a", "resolved", HOUR)) == ["alert over"]
-    assert office.take(HOUR, alert("a", "resolved", HOUR)) == []
+def test_an_alert_that_lasts_is_reported_once_and_then_that_it_is_over() -> None:
+    harness = RulesHarness()
+    assert harness.take(0, alert("a", "firing", 0)) == []
+    assert harness.take(THROTTLE.delay_ms - 1) == []
+    assert harness.take(THROTTLE.delay_ms, alert("a", "firing", 0)) == ["alert"]
+    assert harness.take(HOUR) == []
+    assert harness.take(HOUR, alert("a", "resolved", HOUR)) == ["alert over"]
+    assert harness.take(HOUR, alert("a", "resolved", HOUR)) == []
 
 
 def test_an_alert_that_is_taken_back_before_anybody_heard_of_it_is_never_told() -> None:
-    office = Office()
-    office.take(0, alert("a", "firing", 0))
-    assert office.take(MANNERS.delay_ms - 1, alert("a", "resolved", 1)) == []
-    assert office.take(DAY) == []
+    harness = RulesHarness()
+    harness.take(0, alert("a", "firing", 0))
+    assert harness.take(THROTTLE.delay_ms - 1, alert("a", "resolved", 1)) == []
+    assert harness.take(DAY) == []
 
 
 def test_all_rules_of_a_behaviour_are_one_thread() -> None:
-    office = Office()
-    office.take(0, alert("a", "firing", 0), alert("b", "firing", 0, rule="short-calls-of-few"))
-    assert office.take(MANNERS.delay_ms) == ["alert"]
-    assert set(office.messages[-1].refs) == {"a", "b"}
-    assert "short-calls, short-calls-of-few" in "".join(line.en for line in office.messages[-1].lines)
-    assert office.take(HOUR, alert("a", "resolved", 1)) == []
-    assert office.take(HOUR, alert("c", "firing", 0, rule="short-calls-unanswered")) == []
-    assert office.take(HOUR, alert("b", "resolved", 1, rule="short-calls-of-few")) == []
-    assert office.take(HOUR, alert("c", "resolved", 1, rule="short-calls-unanswered")) == ["alert over"]
+    harness = RulesHarness()
+    harness.take(0, alert("a", "firing", 0), alert("b", "firing", 0, rule="short-calls-of-few"))
+    assert harness.take(THROTTLE.delay_ms) == ["alert"]
+    assert set(harness.messages[-1].refs) == {"a", "b"}
+    assert "short-calls, short-calls-of-few" in "".join(line.en for line in harness.messages[-1].lines)
+    assert harness.take(HOUR, alert("a", "resolved", 1)) == []
+    assert harness.take(HOUR, alert("c", "firing", 0, rule="short-calls-unanswered")) == []
+    assert harness.take(HOUR, alert("b", "resolved", 1, rule="short-calls-of-few")) == []
+    assert harness.take(HOUR, alert("c", "resolved", 1, rule="short-calls-unanswered")) == ["alert over"]
 
 
 def test_a_rule_that_the_policy_does_not_have_is_a_thread_of_its_own() -> None:
-    office = Office()
-    office.take(0, alert("a", "firing", 0), alert("b", "firing", 0, rule="of-yesterday"))
-    assert office.take(MANNERS.delay_ms) == ["alert", "alert"]
-    assert {message.behaviour for message in office.messages} == {"blind_calling", "of-yesterday"}
+    harness = RulesHarness()
+    harness.take(0, alert("a", "firing", 0), alert("b", "firing", 0, rule="of-yesterday"))
+    assert harness.take(THROTTLE.delay_ms) == ["alert", "alert"]
+    assert {message.behaviour for message in harness.messages} == {"blind_calling", "of-yesterday"}
 
 
 def test_a_shadow_rule_goes_nowhere_unless_that_is_wanted() -> None:
     shadow = alert("a", "firing", 0, severity="info")
-    office = Office()
-    office.take(0, shadow)
-    assert office.take(DAY) == []
-    assert office.tenant.empty
-    office = Office(Throttle(least="info"))
-    office.take(0, shadow)
-    assert office.take(DAY) == ["alert"]
+    harness = RulesHarness()
+    harness.take(0, shadow)
+    assert harness.take(DAY) == []
+    assert harness.tenant.empty
+    harness = RulesHarness(Throttle(least="info"))
+    harness.take(0, shadow)
+    assert harness.take(DAY) == ["alert"]
 
 
-def test_that_it_is_over_is_told_whatever_the_rule_has_become_meanwhile() -> None:
+def test_that_it_is_over_is_reported_whatever_the_rule_has_become_meanwhile() -> None:
     # It is in shadow by now, or is one of another behaviour.
     for over in ({"severity": "info"}, {"rule": "out-of-hours"}, {"rule": "of-yesterday"}):
-        office = Office()
-        office.take(0, alert("a", "firing", 0))
-        assert office.take(HOUR) == ["alert"]
-        assert office.take(HOUR, alert("a", "resolved", HOUR, **over)) == ["alert over"], over
-        assert (office.messages[-1].behaviour, office.messages[-1].severity) == ("blind_calling", "warning")
-        assert not any(thread.firing for thread in office.tenant.threads.values())
+        harness = RulesHarness()
+        harness.take(0, alert("a", "firing", 0))
+        assert harness.take(HOUR) == ["alert"]
+        assert harness.take(HOUR, alert("a", "resolved", HOUR, **over)) == ["alert over"], over
+        assert (harness.messages[-1].behaviour, harness.messages[-1].severity) == ("blind_calling", "warning")
+        assert not any(thread.firing for thread in harness.tenant.threads.values())
 
 
 def test_an_alert_of_which_nothing_is_heard_for_a_month_is_taken_for_over() -> None:
-    office = Office()
-    office.take(0, alert("a", "firing", 0), alert("b", "firing", 0, rule="short-calls-of-few"))
-    office.take(HOUR)
-    office.take(10 * DAY, alert("b", "firing", 0, rule="short-calls-of-few"))
-    office.take(40 * DAY - 1)
-    assert set(office.tenant.threads["blind_calling"].firing) == {"b"}
-    assert office.take(40 * DAY) == [], "that it is over is not known"
-    began, ended = office.messages
+    harness = RulesHarness()
+    harness.take(0, alert("a", "firing", 0), alert("b", "firing", 0, rule="short-calls-of-few"))
+    harness.take(HOUR)
+    harness.take(10 * DAY, alert("b", "firing", 0, rule="short-calls-of-few"))
+    harness.take(40 * DAY - 1)
+    assert set(harness.tenant.threads["blind_calling"].firing) == {"b"}
+    assert harness.take(40 * DAY) == [], "that it is over is not known"
+    began, ended = harness.messages
     assert (ended.standing, ended.severity, ended.behaviour, ended.tier) == (
         "off", began.severity, began.behaviour, began.tier,
     )  # fmt: skip
-    assert office.take(40 * DAY, alert("b", "resolved", 1, rule="short-calls-of-few")) == []
-    assert office.tenant.empty
+    assert harness.take(40 * DAY, alert("b", "resolved", 1, rule="short-calls-of-few")) == []
+    assert harness.tenant.empty
 
 
-def test_what_gets_worse_is_told_and_alertmanager_hears_the_milder_one_end() -> None:
-    office = Office()
-    office.take(0, alert("a", "firing", 0))
-    office.take(HOUR)
-    assert office.take(HOUR, alert("b", "firing", 0, severity="critical")) == ["alert"]
-    ended, told = office.messages[-2:]
+def test_what_gets_worse_is_reported_and_alertmanager_gets_the_end_of_the_milder_one() -> None:
+    harness = RulesHarness()
+    harness.take(0, alert("a", "firing", 0))
+    harness.take(HOUR)
+    assert harness.take(HOUR, alert("b", "firing", 0, severity="critical")) == ["alert"]
+    ended, told = harness.messages[-2:]
     assert (ended.standing, ended.severity, ended.others) == ("off", "warning", False)
     assert (told.standing, told.severity) == ("on", "critical")
-    assert office.take(HOUR, alert("c", "firing", 0)) == []
-    assert office.take(HOUR, alert("a", "resolved", 1), alert("b", "resolved", 1)) == []
-    assert office.take(HOUR, alert("c", "resolved", 1)) == ["alert over"]
-    assert office.messages[-1].severity == "critical"
+    assert harness.take(HOUR, alert("c", "firing", 0)) == []
+    assert harness.take(HOUR, alert("a", "resolved", 1), alert("b", "resolved", 1)) == []
+    assert harness.take(HOUR, alert("c", "resolved", 1)) == ["alert over"]
+    assert harness.messages[-1].severity == "critical"
 
 
 def test_a_decision_says_what_its_alert_would_have_said() -> None:
-    office = Office()
-    office.take(0, alert("a", "firing", 0))
-    assert office.take(MINUTE, decision("d", "warning", MINUTE)) == ["warning"]
-    assert office.take(HOUR, alert("a", "resolved", HOUR)) == []
-    assert office.take(2 * HOUR, alert("b", "firing", 2 * HOUR)) == []
-    assert office.take(3 * HOUR) == []
-    assert [each.what for each in office.silent] == ["alert"]
+    harness = RulesHarness()
+    harness.take(0, alert("a", "firing", 0))
+    assert harness.take(MINUTE, decision("d", "warning", MINUTE)) == ["warning"]
+    assert harness.take(HOUR, alert("a", "resolved", HOUR)) == []
+    assert harness.take(2 * HOUR, alert("b", "firing", 2 * HOUR)) == []
+    assert harness.take(3 * HOUR) == []
+    assert [each.what for each in harness.silent] == ["alert"]
 
 
 def test_the_like_of_what_was_just_told_is_counted_and_not_told() -> None:
-    office = Office()
-    told = [office.take(day * DAY, decision(f"d{day}", "warning", day * DAY)) for day in range(15)]
+    harness = RulesHarness()
+    told = [harness.take(day * DAY, decision(f"d{day}", "warning", day * DAY)) for day in range(15)]
     assert [day for day, said in enumerate(told) if said] == [0, 7, 14]
-    assert [each.ref for each in office.silent] == [f"d{day}" for day in range(15) if day % 7]
+    assert [each.ref for each in harness.silent] == [f"d{day}" for day in range(15) if day % 7]
 
 
 def test_after_a_reversal_the_next_decision_is_news() -> None:
-    office = Office()
-    assert office.take(0, decision("d", "ban", 0)) == ["ban"]
-    assert office.take(HOUR, decision("r", "reversal", HOUR, reverses="d", refunds="released")) == ["reversal"]
-    assert office.take(2 * HOUR, decision("e", "ban", 2 * HOUR)) == ["ban"]
+    harness = RulesHarness()
+    assert harness.take(0, decision("d", "ban", 0)) == ["ban"]
+    assert harness.take(HOUR, decision("r", "reversal", HOUR, reverses="d", refunds="released")) == ["reversal"]
+    assert harness.take(2 * HOUR, decision("e", "ban", 2 * HOUR)) == ["ban"]
 
 
 def test_while_a_termination_stands_alerts_are_not_told_and_once_it_is_reversed_those_that_fire_are() -> None:
-    office = Office()
-    office.take(0, decision("d", "termination", 0, behaviour="in_call_abuse"))
-    office.take(HOUR, alert("a", "firing", HOUR))
-    assert office.take(DAY) == []
+    harness = RulesHarness()
+    harness.take(0, decision("d", "termination", 0, behaviour="in_call_abuse"))
+    harness.take(HOUR, alert("a", "firing", HOUR))
+    assert harness.take(DAY) == []
     reversal = decision("r", "reversal", DAY, reverses="d", behaviour="in_call_abuse", refunds="released")
-    assert office.take(DAY, reversal) == ["reversal"]
-    assert office.take(DAY + MANNERS.delay_ms) == ["alert"]
+    assert harness.take(DAY, reversal) == ["reversal"]
+    assert harness.take(DAY + THROTTLE.delay_ms) == ["alert"]
 
 
 def test_a_pending_decision_stands_at_alertmanager_until_none_of_its_thread_waits() -> None:
-    office = Office()
-    assert office.take(0, decision("p", "ban", 0, pending=True)) == ["pending"]
-    assert office.take(1, decision("q", "ban", 1, pending=True)) == []
-    assert office.take(2, decision("f", "ban", 2, supersedes="p")) == ["ban"]
-    assert not any(message.standing == "off" for message in office.messages)
-    assert office.take(3, decision("l", "lapse", 3, reverses="q", refunds="released")) == []
-    assert [short(message) for message in office.messages if not message.others] == ["pending over"]
+    harness = RulesHarness()
+    assert harness.take(0, decision("p", "ban", 0, pending=True)) == ["pending"]
+    assert harness.take(1, decision("q", "ban", 1, pending=True)) == []
+    assert harness.take(2, decision("f", "ban", 2, supersedes="p")) == ["ban"]
+    assert not any(message.standing == "off" for message in harness.messages)
+    assert harness.take(3, decision("l", "lapse", 3, reverses="q", refunds="released")) == []
+    assert [short(message) for message in harness.messages if not message.others] == ["pending over"]
 
 
 def test_a_pending_decision_stands_no_longer_than_a_review_can_come() -> None:
     """Its lapse may have been deleted unread."""
-    office = Office()
-    office.take(0, decision("p", "ban", 0, pending=True))
-    office.take(1, decision("q", "ban", 1, pending=True, review_by_ms=9 * DAY))
-    assert office.tenant.due_ms == 9 * DAY
-    assert office.take(9 * DAY - 1) == []
-    assert not any(message.standing == "off" for message in office.messages)
-    assert office.take(9 * DAY) == []
-    assert [short(message) for message in office.messages if not message.others] == ["pending over"]
-    assert office.tenant.due_ms is None
+    harness = RulesHarness()
+    harness.take(0, decision("p", "ban", 0, pending=True))
+    harness.take(1, decision("q", "ban", 1, pending=True, review_by_ms=9 * DAY))
+    assert harness.tenant.due_ms == 9 * DAY
+    assert harness.take(9 * DAY - 1) == []
+    assert not any(message.standing == "off" for message in harness.messages)
+    assert harness.take(9 * DAY) == []
+    assert [short(message) for message in harness.messages if not message.others] == ["pending over"]
+    assert harness.tenant.due_ms is None
     # Its lapse comes after all: that is no second end.
-    office.take(9 * DAY + 1, decision("l", "lapse", 9 * DAY, reverses="p", refunds="released"))
-    assert len([message for message in office.messages if message.standing == "off"]) == 1
+    harness.take(9 * DAY + 1, decision("l", "lapse", 9 * DAY, reverses="p", refunds="released"))
+    assert len([message for message in harness.messages if message.standing == "off"]) == 1
 
 
 def test_what_ends_at_alertmanager_is_what_began_there() -> None:
-    office = Office()
+    harness = RulesHarness()
     for id_, event in (
         ("e", escalation("e", 0, ["x", "y", "z"], pending=True)),
         ("b", decision("b", "ban", 0, pending=True)),
     ):
-        office.take(0, event)
-        office.take(1, decision(f"l{id_}", "lapse", 1, reverses=id_, behaviour=event.data.behaviour))
-    labels = [(m.standing, m.behaviour, m.what, m.severity, m.tier) for m in office.messages if m.standing]
+        harness.take(0, event)
+        harness.take(1, decision(f"l{id_}", "lapse", 1, reverses=id_, behaviour=event.data.behaviour))
+    labels = [(m.standing, m.behaviour, m.what, m.severity, m.tier) for m in harness.messages if m.standing]
     for began, ended in (labels[:2], labels[2:]):
         assert (began[0], ended[0]) == ("on", "off")
         assert began[1:] == ended[1:]
 
 
-def test_a_final_escalation_without_its_ground_is_told_once() -> None:
-    office = Office()
+def test_a_final_escalation_without_its_ground_is_reported_once() -> None:
+    harness = RulesHarness()
     for at in range(4):
-        office.take(at, decision(f"v{at}", "warning", at))
-    office.take(5, escalation("p", 5, ["v0", "v1", "v2", "v3"], pending=True))
-    office.take(6, decision("r0", "reversal", 6, reverses="v0"))
-    office.take(7, escalation("e", 7, ["v0", "v1", "v2", "v3"], supersedes="p"))
-    assert office.take(8, decision("r1", "reversal", 8, reverses="v1")) == ["reversal", "escalation_hollow"]
-    assert "only 2 are left unreversed, fewer than 3" in office.messages[-1].lines[0].en
-    assert office.take(9, decision("r2", "reversal", 9, reverses="v2")) == ["reversal"]
+        harness.take(at, decision(f"v{at}", "warning", at))
+    harness.take(5, escalation("p", 5, ["v0", "v1", "v2", "v3"], pending=True))
+    harness.take(6, decision("r0", "reversal", 6, reverses="v0"))
+    harness.take(7, escalation("e", 7, ["v0", "v1", "v2", "v3"], supersedes="p"))
+    assert harness.take(8, decision("r1", "reversal", 8, reverses="v1")) == ["reversal", "escalation_hollow"]
+    assert "only 2 are left unreversed, fewer than 3" in harness.messages[-1].lines[0].en
+    assert harness.take(9, decision("r2", "reversal", 9, reverses="v2")) == ["reversal"]
 
 
 def test_a_pending_escalation_that_falls_gives_back_what_it_used_and_one_that_lapses_does_not() -> None:
     for falls, counted in ((True, "counted so far: 3"), (False, "counted so far: 1")):
-        office = Office(Throttle(quiet_ms=0))
+        harness = RulesHarness(Throttle(quiet_ms=0))
         for at in range(3):
-            office.take(at, decision(f"v{at}", "warning", at))
-        office.take(5, escalation("p", 5, ["v0", "v1", "v2"], pending=True))
+            harness.take(at, decision(f"v{at}", "warning", at))
+        harness.take(5, escalation("p", 5, ["v0", "v1", "v2"], pending=True))
         if falls:
-            office.take(6, decision("r", "reversal", 6, reverses="v2"))
+            harness.take(6, decision("r", "reversal", 6, reverses="v2"))
         taken_back = {"reverses": "p", "behaviour": "repeat_violation", "rule_id": "repeated-violations"}
-        office.take(7, decision("c", "reversal" if falls else "lapse", 7, **taken_back))
-        office.take(8, decision("v9", "warning", 8))
-        assert counted in office.messages[-1].lines[-1].en
+        harness.take(7, decision("c", "reversal" if falls else "lapse", 7, **taken_back))
+        harness.take(8, decision("v9", "warning", 8))
+        assert counted in harness.messages[-1].lines[-1].en
 
 
-def test_what_is_told_has_the_numbers_the_standing_and_what_happens_next_in_both_languages() -> None:
-    office = Office()
-    office.take(0, decision("p", "ban", 0, pending=True), escalation("e", 0, ["x", "y", "z"]))
-    zh, en = ("\n".join(getattr(line, each) for line in office.messages[0].lines) for each in ("zh", "en"))
+def test_what_is_reported_has_the_numbers_the_standing_and_what_happens_next_in_both_languages() -> None:
+    harness = RulesHarness()
+    harness.take(0, decision("p", "ban", 0, pending=True), escalation("e", 0, ["x", "y", "z"]))
+    zh, en = ("\n".join(getattr(line, each) for line in harness.messages[0].lines) for each in ("zh", "en"))
     assert "租户现状：在案违规 1 次，待复核 1 件，退款冻结 1 项" in zh
     assert "Status: 1 violation on record, 1 pending, 1 hold on refunds" in en
     assert "须在 1970-01-08 00:00 UTC 前复核" in zh
     assert "review it by 1970-01-08 00:00 UTC" in en
-    office.take(1, alert("a", "firing", 1, rule="unknown"), decision("r", "reversal", 1, reverses="e"))
-    office.take(HOUR)
-    zh, en = ("\n".join(getattr(line, each) for line in office.messages[-1].lines) for each in ("zh", "en"))
+    harness.take(1, alert("a", "firing", 1, rule="unknown"), decision("r", "reversal", 1, reverses="e"))
+    harness.take(HOUR)
+    zh, en = ("\n".join(getattr(line, each) for line in harness.messages[-1].lines) for each in ("zh", "en"))
     assert "指标：短呼占比 60%，阈值 25%" in zh
     assert "Measure: short-call ratio 60 %, threshold 25 %" in en
 
 
 def test_a_refused_application_is_no_step_to_an_escalation() -> None:
-    office = Office()
-    office.take(0, decision("n", "admission_rejected", 0, tier=None, actions=("reject_numbers",)))
-    office.take(1, decision("w", "warning", 1))
-    refused, warned = (message.lines[-1].en for message in office.messages)
+    harness = RulesHarness()
+    harness.take(0, decision("n", "admission_rejected", 0, tier=None, actions=("reject_numbers",)))
+    harness.take(1, decision("w", "warning", 1))
+    refused, warned = (message.lines[-1].en for message in harness.messages)
     assert refused == "Next: nothing"
     assert warned == "Next: 3 violations within 30 d bring termination (for review); counted so far: 1"
 
 
 def test_a_number_in_a_reason_is_masked_and_so_is_a_tenant_that_looks_like_one() -> None:
-    rules, told = Office().rules, []
+    rules, told = RulesHarness().rules, []
     for tenant in ("13800138000", "13800138100"):
         reason = Reason("致电 13912345678", "called 13912345678")
         event = decision("d", "ban", 0, tenant=tenant, reason=reason)

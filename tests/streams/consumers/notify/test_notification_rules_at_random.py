@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from notification_samples import alert, decision
-from rules_harness import Office, short
+from rules_harness import RulesHarness, short
 
 from monitor.text.durations import DAY, HOUR, MINUTE
 from schemas.outputs import Alert, Enforcement
@@ -139,28 +139,28 @@ def test_people_hear_what_the_policy_says(quiet_ms: int) -> None:
     print("seed", seed)
     rng, throttle, heard = random.Random(seed), Throttle(quiet_ms=quiet_ms), 0
     for _ in range(300):
-        rows, office = list(course(rng)), Office(throttle)
+        rows, harness = list(course(rng)), RulesHarness(throttle)
         got: list[tuple[int, str, str]] = []
         for at, record in rows:
-            messages, silent = len(office.messages), len(office.silent)
-            office.take(at, *([record] if record is not None else []))
-            got += [(at, m.behaviour, short(m)) for m in office.messages[messages:] if m.others]
-            got += [(at, each.behaviour, f"silent {each.what}") for each in office.silent[silent:]]
+            messages, silent = len(harness.messages), len(harness.silent)
+            harness.take(at, *([record] if record is not None else []))
+            got += [(at, m.behaviour, short(m)) for m in harness.messages[messages:] if m.others]
+            got += [(at, each.behaviour, f"silent {each.what}") for each in harness.silent[silent:]]
         assert sorted(got) == expected(rows, throttle), rows
-        ids = [message.id for message in office.messages]
+        ids = [message.id for message in harness.messages]
         assert len(set(ids)) == len(ids), "told twice"
         on: set[tuple[str, str, str, str]] = set()
-        for message in office.messages:
+        for message in harness.messages:
             key = message.behaviour, message.what, message.severity, message.tier
             if message.standing == "on":
                 on.add(key)
             elif message.standing == "off":
                 assert key in on, "ended before it began"
                 on.remove(key)
-        waits = any(case.pending for case in office.tenant.cases.values())
-        fires = {(key, "alert", thread.told) for key, thread in office.tenant.threads.items() if thread.told}
+        waits = any(case.pending for case in harness.tenant.cases.values())
+        fires = {(key, "alert", thread.told) for key, thread in harness.tenant.threads.items() if thread.told}
         assert {key[:3] for key in on if key[1] == "alert"} == fires
         assert waits or not any(what == "pending" for _, what, *_ in on)
-        assert known_of(office.tenant) == stands([r for _, r in rows if isinstance(r, Enforcement)])
+        assert known_of(harness.tenant) == stands([r for _, r in rows if isinstance(r, Enforcement)])
         heard += len(ids)
     assert heard > 1000

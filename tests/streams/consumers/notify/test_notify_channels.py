@@ -148,7 +148,7 @@ async def test_what_a_receiver_says_of_our_keys_and_of_numbers_is_not_shown(
         await wrong.send([message()], [0])
 
 
-async def test_no_connection_no_answer_and_no_tls_are_said_without_the_address(
+async def test_no_connection_no_answer_and_no_tls_are_reported_without_the_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from notification_samples import decision
-from notifier_harness import BEGAN_MS, Ear, Notifier
+from notifier_harness import BEGAN_MS, FakeChannel, Notifier
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
@@ -20,7 +20,7 @@ from streams.metrics.catalogue import CATALOGUE
 
 
 async def test_the_metrics_are_those_of_the_catalogue(database: Database) -> None:
-    notifier = Notifier(database, Ear("one"))
+    notifier = Notifier(database, FakeChannel("one"))
     families = {f"{m.name}_total" if m.type == "counter" else m.name for m in notifier.telemetry.registry.collect()}
     assert families == {entry.name for entry in CATALOGUE if entry.by == ("notify",)}
 
@@ -29,7 +29,7 @@ async def test_the_metrics_are_those_of_the_catalogue(database: Database) -> Non
 async def test_a_dead_channel_holds_no_other_up_and_delivers_all_when_it_is_well(
     reached: bool, most: int, database: Database
 ) -> None:
-    dead, well = Ear("dead"), Ear("well")
+    dead, well = FakeChannel("dead"), FakeChannel("well")
     dead.failing = DeliveryFailed("it answers 503") if reached else DeliveryFailed("no connection", receiver_alone=True)
     notifier = Notifier(database, dead, well)
     await notifier.later()
@@ -53,27 +53,27 @@ async def test_a_dead_channel_holds_no_other_up_and_delivers_all_when_it_is_well
 
 
 async def test_a_receiver_that_asks_for_a_rest_gets_it(database: Database) -> None:
-    ear = Ear("one")
-    ear.failing = DeliveryFailed("too fast", wait_s=60)
-    notifier = Notifier(database, ear)
+    fake = FakeChannel("one")
+    fake.failing = DeliveryFailed("too fast", wait_s=60)
+    notifier = Notifier(database, fake)
     await notifier.later()
     await notifier.take(decision("d", "ban", BEGAN_MS))
     await notifier.later()
-    ear.failing = None
+    fake.failing = None
     await notifier.later(58_000)
-    assert ear.heard == []
+    assert fake.heard == []
     await notifier.later(3_000)
-    assert len(ear.heard) == 1
+    assert len(fake.heard) == 1
 
 
 async def test_one_message_that_is_refused_holds_no_other_up_and_is_given_up_in_the_end(database: Database) -> None:
-    ear = Ear("one")
-    ear.refuses = {"decision:bad"}
-    notifier = Notifier(database, ear)
+    fake = FakeChannel("one")
+    fake.refuses = {"decision:bad"}
+    notifier = Notifier(database, fake)
     await notifier.later()
     await notifier.take(*(decision(name, "ban", BEGAN_MS, tenant=name) for name in ("bad", "good")))
     await notifier.later()
-    assert [m.id for m in ear.heard] == ["decision:good"]
+    assert [m.id for m in fake.heard] == ["decision:good"]
     for _ in range(8):
         await notifier.later(HOUR)
     assert notifier.metric("callwarden_notify_given_up_total", channel="one") == 1
@@ -81,36 +81,36 @@ async def test_one_message_that_is_refused_holds_no_other_up_and_is_given_up_in_
 
 
 async def test_of_several_in_one_request_the_refused_one_is_found(database: Database) -> None:
-    ear = Ear("one")
-    ear.at_once, ear.refuses = 3, {"decision:d1"}
-    notifier = Notifier(database, ear)
+    fake = FakeChannel("one")
+    fake.at_once, fake.refuses = 3, {"decision:d1"}
+    notifier = Notifier(database, fake)
     await notifier.later()
     await notifier.take(*(decision(f"d{n}", "ban", BEGAN_MS, tenant=f"t{n}") for n in range(7)))
     await notifier.later()
-    assert sorted(m.id for m in ear.heard) == [f"decision:d{n}" for n in (0, 2, 3, 4, 5, 6)]
+    assert sorted(m.id for m in fake.heard) == [f"decision:d{n}" for n in (0, 2, 3, 4, 5, 6)]
 
 
 async def test_a_fault_of_ours_in_one_message_holds_no_other_up(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ear = Ear("one")
-    notifier = Notifier(database, ear)
+    fake = FakeChannel("one")
+    notifier = Notifier(database, fake)
     await notifier.later()
-    real = Ear.send
+    real = FakeChannel.send
 
-    async def fault(self: Ear, messages: Sequence[Message], since_ms: Sequence[int]) -> str:
+    async def fault(self: FakeChannel, messages: Sequence[Message], since_ms: Sequence[int]) -> str:
         if messages[0].id == "decision:bad":
             raise KeyError("of ours")
         return await real(self, messages, since_ms)
 
-    monkeypatch.setattr(Ear, "send", fault)
+    monkeypatch.setattr(FakeChannel, "send", fault)
     await notifier.take(*(decision(name, "ban", BEGAN_MS, tenant=name) for name in ("bad", "good")))
     await notifier.later()
-    assert [m.id for m in ear.heard] == ["decision:good"]
+    assert [m.id for m in fake.heard] == ["decision:good"]
 
 
-async def test_a_flood_is_told_within_the_minutes_measure_and_nothing_is_left_out(database: Database) -> None:
-    robot, machine = Ear("robot", per_minute=10), Ear("machine")
+async def test_a_flood_is_sent_within_the_limit_per_minute_and_nothing_is_left_out(database: Database) -> None:
+    robot, machine = FakeChannel("robot", per_minute=10), FakeChannel("machine")
     notifier = Notifier(database, robot, machine)
     await notifier.later()
     await notifier.take(*(decision(f"d{n}", "warning", BEGAN_MS, tenant=f"t{n}") for n in range(300)))
@@ -130,8 +130,8 @@ async def test_a_flood_is_told_within_the_minutes_measure_and_nothing_is_left_ou
 
 
 @pytest.mark.parametrize("set_back_ms", [0, DAY])
-async def test_a_restart_does_not_begin_the_limit_per_minute_anew(database: Database, set_back_ms: int) -> None:
-    robot = Ear("robot", per_minute=3)
+async def test_a_restart_does_not_reset_the_limit_per_minute(database: Database, set_back_ms: int) -> None:
+    robot = FakeChannel("robot", per_minute=3)
     notifier = Notifier(database, robot)
     await notifier.later()
     for n in range(6):
@@ -150,7 +150,7 @@ async def test_a_restart_does_not_begin_the_limit_per_minute_anew(database: Data
 
 
 async def test_what_was_not_answered_counts_as_sent(database: Database) -> None:
-    robot = Ear("robot", per_minute=2)
+    robot = FakeChannel("robot", per_minute=2)
     notifier = Notifier(database, robot)
     await notifier.later()
 
@@ -168,7 +168,7 @@ async def test_what_was_not_answered_counts_as_sent(database: Database) -> None:
 
 
 async def test_a_clock_that_is_set_back_mutes_no_channel(database: Database) -> None:
-    robot, resting, manager = Ear("robot", per_minute=2), Ear("resting"), Manager(lambda: BEGAN_MS)
+    robot, resting, manager = FakeChannel("robot", per_minute=2), FakeChannel("resting"), Manager(lambda: BEGAN_MS)
     notifier = Notifier(database, robot, resting, manager)
     await notifier.later()
     resting.failing, robot.refuses = DeliveryFailed("no", wait_s=60), {"decision:d1"}
@@ -222,7 +222,7 @@ async def test_a_standing_alert_that_alertmanager_refuses_ends_no_other(
 
 
 async def test_what_was_delivered_is_forgotten_after_a_month(database: Database) -> None:
-    notifier = Notifier(database, Ear("one"))
+    notifier = Notifier(database, FakeChannel("one"))
     await notifier.later()
     await notifier.take(decision("d", "ban", BEGAN_MS))
     await notifier.later()

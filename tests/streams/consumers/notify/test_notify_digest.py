@@ -74,7 +74,7 @@ def test_a_summary_counts_all_that_was_silent() -> None:
     assert said.items[0].severity == "critical"
 
 
-def test_at_random_each_pending_decision_is_told_of_once_and_in_time() -> None:
+def test_at_random_each_pending_decision_is_reported_once_and_in_time() -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
     rng = random.Random(seed)

@@ -2,8 +2,8 @@
 
 import msgspec
 from notification_samples import decision
-from notifier_harness import BEGAN_MS, Ear, Notifier
-from rules_harness import MANNERS, POLICY
+from notifier_harness import BEGAN_MS, FakeChannel, Notifier
+from rules_harness import POLICY, THROTTLE
 from sqlalchemy import select
 
 from helpers.fake_topics import FakeTopics
@@ -16,14 +16,14 @@ from streams.consumers.notify.tables import PENDING, POSITIONS
 
 
 async def test_what_was_told_before_a_move_ends_after_it(database: Database) -> None:
-    ear = Ear("one")
-    notifier = Notifier(database, ear)
+    fake = FakeChannel("one")
+    notifier = Notifier(database, fake)
     topics = FakeTopics(**{f"{prefix}.{name}": 2 for prefix in ("old", "new") for name in ("enforcement", "alerts")})
     topics.now_ms = 4_000_000_000_000
 
     async def follow(prefix: str) -> None:
-        rules_by_policy, clock = RulesByPolicy(POLICY, MANNERS), lambda: notifier.now_ms
-        consumer = NotifyHandler(rules_by_policy, MANNERS, ["one"], f"{prefix}.enforcement", clock, notifier.telemetry)
+        rules_by_policy, clock = RulesByPolicy(POLICY, THROTTLE), lambda: notifier.now_ms
+        consumer = NotifyHandler(rules_by_policy, THROTTLE, ["one"], f"{prefix}.enforcement", clock, notifier.telemetry)
         both = [f"{prefix}.enforcement", f"{prefix}.alerts"]
         await Follower(topics, database, POSITIONS, both, consumer.handle, from_end=both[1:]).catch_up()
 
@@ -39,5 +39,5 @@ async def test_what_was_told_before_a_move_ends_after_it(database: Database) -> 
     await follow("new")
     await notifier.later(HOUR)
     await notifier.later(6 * DAY)
-    assert [message.id for message in ear.heard] == ["decision:held", "decision:back"], "and not that it lapses"
+    assert [message.id for message in fake.heard] == ["decision:held", "decision:back"], "and not that it lapses"
     assert await database.run(lambda connection: connection.execute(select(PENDING)).all()) == []

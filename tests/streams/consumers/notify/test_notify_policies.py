@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 from notification_samples import alert, decision
-from notifier_harness import BEGAN_MS, Ear, Notifier
-from rules_harness import MANNERS
+from notifier_harness import BEGAN_MS, FakeChannel, Notifier
+from rules_harness import THROTTLE
 from structlog.testing import capture_logs
 
 from helpers.fake_topics import FakeTopics
@@ -48,8 +48,8 @@ class Told:
     """A notifier that follows topics of two partitions; its settings have the ``first`` policy."""
 
     def __init__(self, database: Database, first: Policy = FIRST, topics: FakeTopics | None = None) -> None:
-        self.ear, self.database = Ear("one"), database
-        self.notifier = Notifier(database, self.ear, policy=first)
+        self.fake, self.database = FakeChannel("one"), database
+        self.notifier = Notifier(database, self.fake, policy=first)
         self.topics = topics or FakeTopics(enforcement=2, alerts=2, clock=2)
         self.topics.now_ms = BEGAN_MS + 1
         self.log = PolicyLog(self.topics, "clock", self.notifier.rules_by_policy)
@@ -74,9 +74,9 @@ class Told:
 
     async def heard(self) -> list[tuple[str, str, str]]:
         """What came since the last time: its kind and behaviour, and what it says of what follows."""
-        before = len(self.ear.heard)
+        before = len(self.fake.heard)
         await self.notifier.later()
-        return [(m.what, m.behaviour, m.lines[-1].en.split(" violations")[0]) for m in self.ear.heard[before:]]
+        return [(m.what, m.behaviour, m.lines[-1].en.split(" violations")[0]) for m in self.fake.heard[before:]]
 
 
 @pytest.fixture
@@ -108,8 +108,8 @@ async def test_a_policy_holds_from_its_time_on_in_the_partition_that_has_noted_i
     )
     await told.take(alert("e", "firing", FROM, rule="second", tenant="other"), partition=1)
     assert await told.heard() == [("warning", "blind_calling", "Next: 5"), ("warning", "blind_calling", "Next: 7")]
-    await told.notifier.later(MANNERS.delay_ms)
-    assert [(m.what, m.behaviour, m.tenant_id) for m in told.ear.heard[-2:]] == [
+    await told.notifier.later(THROTTLE.delay_ms)
+    assert [(m.what, m.behaviour, m.tenant_id) for m in told.fake.heard[-2:]] == [
         ("alert", "blind_calling", "acme"),
         ("alert", "second", "other"),  # nobody has noted the policy that has it there
     ]
@@ -122,22 +122,22 @@ async def test_a_policy_that_was_withdrawn_is_not_told_by(told: Told) -> None:
         alert("b", "firing", FROM + HOUR, rule="third", tenant="other"),
         alert("c", "firing", FROM + HOUR, rule="first", tenant="third"),
     )
-    await told.notifier.later(MANNERS.delay_ms)
-    found = {m.tenant_id: m.behaviour for m in told.ear.heard if m.what == "alert"}
+    await told.notifier.later(THROTTLE.delay_ms)
+    found = {m.tenant_id: m.behaviour for m in told.fake.heard if m.what == "alert"}
     assert found == {"acme": "blind_calling", "other": "blind_calling", "third": "first"}
 
 
-async def test_alerts_go_on_over_a_change_and_when_the_notifier_is_given_the_new_file(told: Told) -> None:
+async def test_alerts_continue_over_a_change_and_when_the_notifier_is_given_the_new_file(told: Told) -> None:
     told.note(switch(FIRST, 0), switch(SECOND))
     await told.take(alert("a", "firing", BEGAN_MS, rule="first"))
-    await told.notifier.later(MANNERS.delay_ms)
+    await told.notifier.later(THROTTLE.delay_ms)
     again = Told(told.database, SECOND, told.topics)
     again.notifier.now_ms = told.notifier.now_ms
     await again.heard()  # before it knows what stands in the log
     await again.follow()
     await again.heard()
     assert len(await told.database.run(outbox.lasting_messages)) == 1
-    assert again.ear.heard == []
+    assert again.fake.heard == []
     # A state that was started over, with a log of its own, is another matter: what fired is not resolved there.
     anew = Told(told.database, SECOND)
     anew.notifier.now_ms = told.notifier.now_ms
@@ -147,7 +147,7 @@ async def test_alerts_go_on_over_a_change_and_when_the_notifier_is_given_the_new
     assert await told.database.run(outbox.lasting_messages) == []
 
 
-async def test_what_stands_in_no_log_or_cannot_be_read_is_told_by_the_settings(told: Told) -> None:
+async def test_what_stands_in_no_log_or_cannot_be_read_is_reported_by_the_settings(told: Told) -> None:
     told.note(switch(FIRST, 0), PolicyChange(FROM, SECOND.sha256, {"id": "of a release to come"}))
     with capture_logs() as logs:
         await told.take(alert("a", "firing", FROM, rule="first"))
@@ -156,8 +156,8 @@ async def test_what_stands_in_no_log_or_cannot_be_read_is_told_by_the_settings(t
     bare = Told(told.database, topics=FakeTopics(enforcement=2, alerts=2))
     await bare.log.refresh()
     assert bare.notifier.rules_by_policy.begun == FIRST.sha256
-    await told.notifier.later(MANNERS.delay_ms)
-    assert {m.behaviour for m in told.ear.heard} == {"blind_calling"}
+    await told.notifier.later(THROTTLE.delay_ms)
+    assert {m.behaviour for m in told.fake.heard} == {"blind_calling"}
 
 
 @pytest.mark.parametrize("error", [PermanentError("no authorisation"), CorruptLog(TP("clock", 0), 1, "it is torn")])
@@ -180,11 +180,11 @@ async def test_a_log_that_cannot_be_read_stops_nobody_from_being_told(
     assert [what for what, *_ in await told.heard()] == ["warning", "warning"]
 
 
-async def test_a_log_that_was_made_anew_is_read_from_its_beginning(told: Told) -> None:
+async def test_a_log_that_was_recreated_is_read_from_its_beginning(told: Told) -> None:
     told.note(switch(FIRST, 0), ClockAdvance(1, 2), ClockAdvance(2, 3))
     await told.follow()
     told.topics.logs[TP("clock", 0)].clear()
     told.note(switch(SECOND, 0))
     await told.take(alert("a", "firing", FROM, rule="second"))
-    await told.notifier.later(MANNERS.delay_ms)
-    assert {m.behaviour for m in told.ear.heard} == {"blind_calling"}
+    await told.notifier.later(THROTTLE.delay_ms)
+    assert {m.behaviour for m in told.fake.heard} == {"blind_calling"}

@@ -11,8 +11,8 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from notification_samples import alert, decision
-from notifier_harness import BEGAN_MS, Ear, Notifier
-from rules_harness import MANNERS
+from notifier_harness import BEGAN_MS, FakeChannel, Notifier
+from rules_harness import THROTTLE
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
@@ -37,8 +37,8 @@ async def test_the_migrations_make_the_tables_that_the_code_knows(database: Data
 
 
 async def test_what_was_written_before_the_first_start_is_known_and_not_told(database: Database) -> None:
-    ear = Ear("one")
-    notifier = Notifier(database, ear)
+    fake = FakeChannel("one")
+    notifier = Notifier(database, fake)
     await notifier.later()
     await notifier.take(
         decision("old", "ban", BEGAN_MS - DAY),
@@ -46,49 +46,49 @@ async def test_what_was_written_before_the_first_start_is_known_and_not_told(dat
         written_ms=BEGAN_MS - DAY,
     )
     await notifier.later()
-    assert ear.heard == []
+    assert fake.heard == []
     await notifier.take(decision("new", "reversal", notifier.now_ms, reverses="old", refunds="released"))
     await notifier.later()
-    assert [m.id for m in ear.heard] == ["decision:new"]
+    assert [m.id for m in fake.heard] == ["decision:new"]
     await notifier.later(DAY)
-    assert ear.heard[1].what == "lapse_soon"
-    assert ear.heard[1].refs == ("waits",)
+    assert fake.heard[1].what == "lapse_soon"
+    assert fake.heard[1].refs == ("waits",)
     for _ in range(3):
         await notifier.later(HOUR)
-    assert len(ear.heard) == 2, "told twice that it lapses"
+    assert len(fake.heard) == 2, "told twice that it lapses"
 
 
-async def test_a_decision_that_is_written_twice_is_told_once(database: Database) -> None:
-    ear = Ear("one")
-    notifier = Notifier(database, ear)
+async def test_a_decision_that_is_written_twice_is_reported_once(database: Database) -> None:
+    fake = FakeChannel("one")
+    notifier = Notifier(database, fake)
     await notifier.later()
     for _ in range(2):
         await notifier.take(decision("d", "ban", BEGAN_MS), decision("r", "reversal", BEGAN_MS, reverses="d"))
         await notifier.later(DAY)
-    assert [m.id for m in ear.heard] == ["decision:d", "decision:r"]
+    assert [m.id for m in fake.heard] == ["decision:d", "decision:r"]
 
 
 async def test_a_restart_forgets_nothing_and_tells_nothing_again(database: Database) -> None:
-    ear = Ear("one")
-    await (first := Notifier(database, ear)).later()
+    fake = FakeChannel("one")
+    await (first := Notifier(database, fake)).later()
     await first.take(alert("a", "firing", BEGAN_MS), decision("d", "ban", BEGAN_MS, tenant="other", pending=True))
     await first.later()
-    second = Notifier(database, ear)
+    second = Notifier(database, fake)
     second.now_ms = first.now_ms
-    await second.later(MANNERS.delay_ms)
+    await second.later(THROTTLE.delay_ms)
     await second.take(alert("a", "resolved", second.now_ms))
     await second.take(decision("d", "ban", BEGAN_MS, tenant="other", pending=True))
     await second.later()
-    assert [(m.what, m.standing) for m in ear.heard] == [("pending", "on"), ("alert", "on"), ("alert", "off")]
+    assert [(m.what, m.standing) for m in fake.heard] == [("pending", "on"), ("alert", "on"), ("alert", "off")]
 
 
 async def test_a_record_that_cannot_be_read_is_kept_by_its_place_and_stops_nothing(database: Database) -> None:
-    ear = Ear("one")
-    notifier = Notifier(database, ear)
+    fake = FakeChannel("one")
+    notifier = Notifier(database, fake)
     await notifier.later()
     await notifier.take(b'{"type":"other","caller":"13800138000"}', decision("d", "ban", BEGAN_MS), b"\xff")
     await notifier.later()
-    assert [m.id for m in ear.heard] == ["decision:d"]
+    assert [m.id for m in fake.heard] == ["decision:d"]
     assert notifier.metric("callwarden_notify_rejected_total") == 2
     with database.reading() as connection:
         rows = connection.execute(select(REJECTED).order_by(REJECTED.c.offset)).all()
@@ -101,7 +101,7 @@ async def test_what_is_rejected_or_lost_is_counted_once_it_is_committed(
 ) -> None:
     monkeypatch.setattr("streams.consumers.follower.FIRST_S", 0.001)
     monkeypatch.setattr("streams.runtime.retry.FIRST_S", 0.001)
-    notifier = Notifier(database, Ear("one"))
+    notifier = Notifier(database, FakeChannel("one"))
     topics = FakeTopics(enforcement=1, alerts=1)
     topics.put("enforcement", 0, b"lost", b"one", b"another")
     topics.delete_before("enforcement", 0, 1)
@@ -140,8 +140,8 @@ async def test_what_is_rejected_or_lost_is_counted_once_it_is_committed(
 
 
 async def test_no_record_however_odd_stops_the_notifier(database: Database) -> None:
-    ear = Ear("one")
-    notifier = Notifier(database, ear)
+    fake = FakeChannel("one")
+    notifier = Notifier(database, fake)
     await notifier.later()
     good = decision("p", "ban", BEGAN_MS, pending=True)
     late = [msgspec.structs.replace(good.data, review_by_ms=at_ms) for at_ms in (10**17, 10**20, -(10**17))]
@@ -163,14 +163,14 @@ async def test_no_record_however_odd_stops_the_notifier(database: Database) -> N
             assert list(connection.execute(rejected).scalars()) == list(range(len(values)))
     await notifier.take(decision("d", "ban", BEGAN_MS))
     await notifier.later()
-    assert [m.id for m in ear.heard] == ["decision:d"]
+    assert [m.id for m in fake.heard] == ["decision:d"]
 
 
 async def test_a_fault_of_ours_in_one_record_leaves_that_one_out(
     database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ear = Ear("one")
-    notifier = Notifier(database, ear)
+    fake = FakeChannel("one")
+    notifier = Notifier(database, fake)
     await notifier.later()
     real = outbox.enqueue
 
@@ -186,8 +186,8 @@ async def test_a_fault_of_ours_in_one_record_leaves_that_one_out(
         decision("two", "termination", BEGAN_MS),
     )
     await notifier.later()
-    assert [m.id for m in ear.heard] == ["decision:one", "decision:two"]
-    assert "0 pending" in str(ear.heard[1].lines), "what was rejected has left a trace"
+    assert [m.id for m in fake.heard] == ["decision:one", "decision:two"]
+    assert "0 pending" in str(fake.heard[1].lines), "what was rejected has left a trace"
     with database.reading() as connection:
         assert connection.execute(select(PENDING)).all() == []
         [row] = connection.execute(select(REJECTED)).all()
@@ -197,7 +197,7 @@ async def test_a_fault_of_ours_in_one_record_leaves_that_one_out(
 
 
 async def test_a_database_that_goes_away_rejects_no_record(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    notifier = Notifier(database, Ear("one"))
+    notifier = Notifier(database, FakeChannel("one"))
     await notifier.later()
 
     def away(*_: Any) -> None:
@@ -210,14 +210,16 @@ async def test_a_database_that_goes_away_rejects_no_record(database: Database, m
         assert connection.execute(select(REJECTED)).all() == []
 
 
-async def test_deleted_records_are_told(database: Database) -> None:
-    ear = Ear("one")
-    notifier = Notifier(database, ear)
+async def test_deleted_records_are_reported(database: Database) -> None:
+    fake = FakeChannel("one")
+    notifier = Notifier(database, fake)
     gone = RecordsLost(TP("alerts", 3), 5, 9)
     (await database.run(lambda connection: notifier.consumer.gone(connection, gone)))()
     await notifier.later()
-    assert [m.what for m in ear.heard] == ["records_lost"]
-    assert "alerts-3: the next record to handle is 5, but all records before 9 were deleted" in ear.heard[0].lines[0].en
+    assert [m.what for m in fake.heard] == ["records_lost"]
+    assert (
+        "alerts-3: the next record to handle is 5, but all records before 9 were deleted" in fake.heard[0].lines[0].en
+    )
     assert notifier.metric("callwarden_notify_lost_total") == 1
 
 
@@ -226,8 +228,8 @@ async def test_a_commit_of_which_nobody_knows_tells_nothing_twice(
 ) -> None:
     monkeypatch.setattr("streams.consumers.follower.FIRST_S", 0.001)
     monkeypatch.setattr("streams.runtime.retry.FIRST_S", 0.001)
-    ear = Ear("one")
-    notifier = Notifier(database, ear)
+    fake = FakeChannel("one")
+    notifier = Notifier(database, fake)
     await notifier.later()
     topics = FakeTopics(enforcement=1, alerts=1)
     topics.now_ms = BEGAN_MS + HOUR
@@ -253,18 +255,18 @@ async def test_a_commit_of_which_nobody_knows_tells_nothing_twice(
     await asyncio.wait([task])
     assert next(failures, None) is None, "not every failure took place"
     await notifier.later()
-    assert [m.id for m in ear.heard] == [f"decision:d{n}" for n in range(30)]
+    assert [m.id for m in fake.heard] == [f"decision:d{n}" for n in range(30)]
     assert json.loads(events[0])["id"] == "d0"
 
 
 async def test_no_number_of_a_record_is_kept_in_the_clear(database: Database, tmp_path: Path) -> None:
-    ear, number = Ear("one"), "13912345678"
-    notifier = Notifier(database, ear)
+    fake, number = FakeChannel("one"), "13912345678"
+    notifier = Notifier(database, fake)
     await notifier.later()
     said = Reason(f"致电 {number}", f"called {number}")
     fires, decided = alert("a", "firing", BEGAN_MS), decision("d", "ban", BEGAN_MS, tenant="other", reason=said)
     await notifier.take(msgspec.structs.replace(fires, reason=said), decided, f'{{"callee":"{number}"}}'.encode())
-    await notifier.later(MANNERS.delay_ms)
-    assert len(ear.heard) == 2
+    await notifier.later(THROTTLE.delay_ms)
+    assert len(fake.heard) == 2
     database.close()
     assert not [path for path in tmp_path.iterdir() if number.encode() in path.read_bytes()]

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 from notification_samples import alert, decision
-from notifier_harness import BEGAN_MS, Ear, Notifier
-from rules_harness import MANNERS, POLICY
+from notifier_harness import BEGAN_MS, FakeChannel, Notifier
+from rules_harness import POLICY, THROTTLE
 from sqlalchemy import func, select
 
 from monitor.text.durations import DAY, HOUR
@@ -18,11 +18,11 @@ from streams.consumers.notify.tables import SILENT
 from streams.kafka.api import TP
 
 
-async def test_while_the_topics_are_still_read_nothing_is_said_to_be_due(
+async def test_while_the_topics_are_still_read_nothing_is_reported_as_due(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.consumers.notify.main._TICK_S", 0.001)
-    notifier = Notifier(database, Ear("one"))
+    notifier = Notifier(database, FakeChannel("one"))
     await notifier.later()
     lapses_ms = BEGAN_MS + 7 * DAY
     await notifier.take(
@@ -62,43 +62,43 @@ async def test_while_the_topics_are_still_read_nothing_is_said_to_be_due(
 
 
 async def test_what_was_silent_is_summed_up_once_a_day(database: Database) -> None:
-    ear = Ear("one")
-    notifier = Notifier(database, ear)
+    fake = FakeChannel("one")
+    notifier = Notifier(database, fake)
     await notifier.later()
     for n in range(5):
         await notifier.take(decision(f"d{n}", "warning", notifier.now_ms))
     await notifier.later()
-    assert [m.id for m in ear.heard] == ["decision:d0"]
+    assert [m.id for m in fake.heard] == ["decision:d0"]
     await notifier.later(DAY)
     await notifier.later(DAY)
-    assert [m.what for m in ear.heard] == ["warning", "summary"]
-    assert "4 repetitions not sent one by one, of 1 tenant" in ear.heard[1].title.en
+    assert [m.what for m in fake.heard] == ["warning", "summary"]
+    assert "4 repetitions not sent one by one, of 1 tenant" in fake.heard[1].title.en
     with database.reading() as connection:
         assert connection.execute(select(func.count()).select_from(SILENT)).scalar() == 0
 
 
 async def test_a_clock_that_was_ahead_for_a_while_mutes_nothing_and_puts_no_summary_off(database: Database) -> None:
-    ear = Ear("one")
-    notifier = Notifier(database, ear)
+    fake = FakeChannel("one")
+    notifier = Notifier(database, fake)
     await notifier.later(400 * DAY)
     notifier.now_ms = BEGAN_MS
     await notifier.later()
     for n in range(5):
         await notifier.take(decision(f"d{n}", "warning", notifier.now_ms))
     await notifier.later(DAY)
-    assert [m.what for m in ear.heard] == ["warning", "summary"]
+    assert [m.what for m in fake.heard] == ["warning", "summary"]
 
 
 async def two_alerts(notifier: Notifier) -> None:
     """One is told and stands, as does a pending decision; one is to be told."""
     await notifier.later()
     await notifier.take(alert("a", "firing", BEGAN_MS), decision("p", "ban", BEGAN_MS, tenant="other", pending=True))
-    await notifier.later(MANNERS.delay_ms)
+    await notifier.later(THROTTLE.delay_ms)
     await notifier.take(alert("b", "firing", BEGAN_MS, tenant="third"))
     assert {s.message.what for s in await notifier.database.run(outbox.lasting_messages)} == {"alert", "pending"}
 
 
-async def alerts_have_ended(notifier: Notifier, manager: Ear) -> bool:
+async def alerts_have_ended(notifier: Notifier, manager: FakeChannel) -> bool:
     """Whether all have, and Alertmanager has heard it; or none has."""
     await notifier.later()
     standing = [s.message.what for s in await notifier.database.run(outbox.lasting_messages)]
@@ -111,20 +111,20 @@ async def alerts_have_ended(notifier: Notifier, manager: Ear) -> bool:
 
 
 async def test_what_fires_ends_when_words_of_it_were_deleted(database: Database) -> None:
-    manager, ear = Ear("alertmanager"), Ear("one")
-    notifier = Notifier(database, manager, ear)
+    manager, fake = FakeChannel("alertmanager"), FakeChannel("one")
+    notifier = Notifier(database, manager, fake)
     await two_alerts(notifier)
     await database.run(lambda connection: notifier.consumer.gone(connection, RecordsLost(TP("enforcement", 0), 5, 9)))
     assert not await alerts_have_ended(notifier, manager)
     await database.run(lambda connection: notifier.consumer.gone(connection, RecordsLost(TP("alerts", 0), 5, 9)))
     assert await alerts_have_ended(notifier, manager)
-    await notifier.later(MANNERS.delay_ms)
-    assert [m.what for m in ear.heard] == ["pending", "alert", "records_lost", "records_lost"]
-    assert "all earlier alerts are considered resolved" in ear.heard[-1].lines[-1].en
+    await notifier.later(THROTTLE.delay_ms)
+    assert [m.what for m in fake.heard] == ["pending", "alert", "records_lost", "records_lost"]
+    assert "all earlier alerts are considered resolved" in fake.heard[-1].lines[-1].en
 
 
 async def test_what_fires_ends_when_the_policy_is_another(database: Database) -> None:
-    manager = Ear("alertmanager")
+    manager = FakeChannel("alertmanager")
     notifier = Notifier(database, manager)
     await two_alerts(notifier)
     again = Notifier(database, manager)
@@ -136,16 +136,16 @@ async def test_what_fires_ends_when_the_policy_is_another(database: Database) ->
     another.now_ms = notifier.now_ms
     assert await alerts_have_ended(another, manager)
     await another.take(alert("c", "firing", BEGAN_MS, tenant="fourth"))
-    await another.later(MANNERS.delay_ms)
+    await another.later(THROTTLE.delay_ms)
     assert [m.refs for m in manager.heard if m.what == "alert" and m.standing == "on"] == [("a",), ("c",)]
 
 
 async def test_what_fires_ends_a_month_after_the_last_word_of_it(database: Database) -> None:
-    manager = Ear("alertmanager")
+    manager = FakeChannel("alertmanager")
     notifier = Notifier(database, manager)
     await notifier.later()
     await notifier.take(alert("a", "firing", BEGAN_MS))
-    await notifier.later(MANNERS.delay_ms)
+    await notifier.later(THROTTLE.delay_ms)
     await notifier.later(29 * DAY)
     assert len(await database.run(outbox.lasting_messages)) == 1
     await notifier.later(DAY)
@@ -154,10 +154,10 @@ async def test_what_fires_ends_a_month_after_the_last_word_of_it(database: Datab
 
 
 async def test_what_stands_is_kept_until_it_is_over(database: Database) -> None:
-    notifier = Notifier(database, Ear("one"))
+    notifier = Notifier(database, FakeChannel("one"))
     await notifier.later()
     await notifier.take(alert("a", "firing", BEGAN_MS), decision("p", "ban", BEGAN_MS, tenant="other", pending=True))
-    await notifier.later(MANNERS.delay_ms)
+    await notifier.later(THROTTLE.delay_ms)
     assert {s.message.what for s in await database.run(outbox.lasting_messages)} == {"alert", "pending"}
     await notifier.take(
         alert("a", "resolved", BEGAN_MS), decision("l", "lapse", BEGAN_MS, tenant="other", reverses="p")
@@ -166,10 +166,10 @@ async def test_what_stands_is_kept_until_it_is_over(database: Database) -> None:
 
 
 async def test_alertmanager_alone_hears_that_nothing_waits_any_more(database: Database) -> None:
-    manager, ear = Ear("alertmanager"), Ear("one")
-    notifier = Notifier(database, manager, ear)
+    manager, fake = FakeChannel("alertmanager"), FakeChannel("one")
+    notifier = Notifier(database, manager, fake)
     await notifier.later()
     await notifier.take(decision("p", "ban", BEGAN_MS, pending=True), decision("l", "lapse", BEGAN_MS, reverses="p"))
     await notifier.later()
     assert [(m.what, m.standing) for m in manager.heard] == [("pending", "on"), ("pending", "off")]
-    assert [(m.what, m.standing) for m in ear.heard] == [("pending", "on")]
+    assert [(m.what, m.standing) for m in fake.heard] == [("pending", "on")]

@@ -2,7 +2,7 @@
 
 import pytest
 from notification_samples import decision
-from notifier_harness import BEGAN_MS, Ear, Notifier
+from notifier_harness import BEGAN_MS, FakeChannel, Notifier
 from sqlalchemy import Connection, select
 from test_notify_delivery import Manager
 
@@ -34,13 +34,13 @@ async def states(database: Database) -> dict[str, str]:
 
 
 async def test_a_message_that_the_receiver_breaks_at_holds_no_other_tenant_up(database: Database) -> None:
-    ear = Ear("one")
-    ear.breaks = {"decision:bad"}
-    notifier = Notifier(database, ear)
+    fake = FakeChannel("one")
+    fake.breaks = {"decision:bad"}
+    notifier = Notifier(database, fake)
     await notifier.later()
     await notifier.take(*(ban(name) for name in ("bad", "good", "fine")))
     await seconds(notifier, 20)
-    assert [m.id for m in ear.heard] == ["decision:good", "decision:fine"]
+    assert [m.id for m in fake.heard] == ["decision:good", "decision:fine"]
     queue = (await database.run(outbox.queues))["one"]
     assert (queue.messages, queue.oldest_ms, queue.set_aside) == (1, None, 1)
     notifier.telemetry.queues = {"one": queue}
@@ -49,78 +49,78 @@ async def test_a_message_that_the_receiver_breaks_at_holds_no_other_tenant_up(da
     for n in range(30):  # what comes later is not held up either
         await notifier.take(ban(f"later{n}"))
         await notifier.later(MINUTE)
-        assert ear.heard[-1].id == f"decision:later{n}"
+        assert fake.heard[-1].id == f"decision:later{n}"
     assert (await states(database))["decision:bad"] == "given_up"
     assert notifier.metric("callwarden_notify_given_up_total", channel="one") == 1
     assert notifier.metric("callwarden_notify_failed_total", channel="one") == 9, "it is not tried less and less"
-    ear.breaks = set()
+    fake.breaks = set()
     await database.run(lambda c: failed_messages.send_again(c, failed_messages.list_failed(c), notifier.now_ms))
     await notifier.later()
-    assert ear.heard[-1].id == "decision:bad"
+    assert fake.heard[-1].id == "decision:bad"
 
 
 async def test_later_messages_of_its_tenant_wait_for_the_one_that_is_set_aside(database: Database) -> None:
-    ear = Ear("one")
-    ear.breaks = {"decision:bad"}
-    notifier = Notifier(database, ear)
+    fake = FakeChannel("one")
+    fake.breaks = {"decision:bad"}
+    notifier = Notifier(database, fake)
     await notifier.later()
     await notifier.take(ban("bad", "acme"), ban("good"), ban("second", "acme", "termination"))
     await seconds(notifier, 20)
-    assert [m.id for m in ear.heard] == ["decision:good"]
-    ear.breaks = set()
+    assert [m.id for m in fake.heard] == ["decision:good"]
+    fake.breaks = set()
     await seconds(notifier, 60)
-    assert [m.id for m in ear.heard] == ["decision:good", "decision:bad", "decision:second"]
+    assert [m.id for m in fake.heard] == ["decision:good", "decision:bad", "decision:second"]
 
 
 async def test_where_the_receiver_is_down_all_wait_in_their_order_and_none_is_given_up(database: Database) -> None:
-    ear = Ear("one")
-    ear.failing = DeliveryFailed("it answers 500")
-    notifier = Notifier(database, ear)
+    fake = FakeChannel("one")
+    fake.failing = DeliveryFailed("it answers 500")
+    notifier = Notifier(database, fake)
     await notifier.later()
     names = [f"d{n}" for n in range(8)]
     await notifier.take(*(ban(name) for name in names))
     await seconds(notifier, 4 * 3600, 240)
-    assert ear.requests < 4 * 12 * 3 + 50, "it does not back off"
+    assert fake.requests < 4 * 12 * 3 + 50, "it does not back off"
     assert set((await states(database)).values()) == {"waiting"}
     queue = (await database.run(outbox.queues))["one"]
     assert (queue.messages, queue.set_aside) == (8, 0)
-    ear.failing = None
+    fake.failing = None
     await seconds(notifier, 400, 10)
-    assert [m.id for m in ear.heard] == [f"decision:{name}" for name in names]
+    assert [m.id for m in fake.heard] == [f"decision:{name}" for name in names]
 
 
 @pytest.mark.parametrize("poisoned", [1, 5, 12])
 async def test_several_that_it_breaks_at_are_found_one_by_one(database: Database, poisoned: int) -> None:
-    ear = Ear("one")
-    ear.breaks = {f"decision:bad{n}" for n in range(poisoned)}
-    notifier = Notifier(database, ear)
+    fake = FakeChannel("one")
+    fake.breaks = {f"decision:bad{n}" for n in range(poisoned)}
+    notifier = Notifier(database, fake)
     await notifier.later()
     await notifier.take(*(ban(f"bad{n}") for n in range(poisoned)))
     await notifier.take(*(ban(f"good{n}") for n in range(10)))
     await seconds(notifier, 600, 5)
-    assert [m.id for m in ear.heard] == [f"decision:good{n}" for n in range(10)]
+    assert [m.id for m in fake.heard] == [f"decision:good{n}" for n in range(10)]
 
 
 async def test_one_that_is_set_aside_is_not_given_up_because_the_receiver_is_down(database: Database) -> None:
-    ear = Ear("one")
-    ear.breaks = {"decision:bad"}
-    notifier = Notifier(database, ear)
+    fake = FakeChannel("one")
+    fake.breaks = {"decision:bad"}
+    notifier = Notifier(database, fake)
     await notifier.later()
     await notifier.take(ban("bad"), ban("good"))
     await seconds(notifier, 20)
-    ear.failing = DeliveryFailed("it answers 500")
+    fake.failing = DeliveryFailed("it answers 500")
     await seconds(notifier, 4 * 3600, 240)
     assert (await states(database))["decision:bad"] == "waiting"
-    ear.failing, ear.breaks = None, set()
+    fake.failing, fake.breaks = None, set()
     await seconds(notifier, 600, 10)
-    assert [m.id for m in ear.heard] == ["decision:good", "decision:bad"]
+    assert [m.id for m in fake.heard] == ["decision:good", "decision:bad"]
 
 
 @pytest.mark.parametrize("every_s", [2, 30])
 async def test_what_is_known_of_a_message_survives_restarts(database: Database, every_s: int) -> None:
-    ear = Ear("one")
-    ear.breaks = {"decision:bad"}
-    notifier = Notifier(database, ear)
+    fake = FakeChannel("one")
+    fake.breaks = {"decision:bad"}
+    notifier = Notifier(database, fake)
     await notifier.later()
     await notifier.take(ban("bad"), ban("good"))
     for n in range(120):
@@ -130,13 +130,13 @@ async def test_what_is_known_of_a_message_survives_restarts(database: Database, 
             await notifier.take(ban(f"later{n}"))
         if n > 10:
             every_s = 30
-    assert len(ear.heard) == 13
-    assert ear.requests - len(ear.heard) <= 20, "it is tried again and again"
+    assert len(fake.heard) == 13
+    assert fake.requests - len(fake.heard) <= 20, "it is tried again and again"
     assert (await states(database))["decision:bad"] == "given_up"
 
 
 async def test_a_digest_that_it_breaks_at_is_sent_without_names(database: Database) -> None:
-    robot = Ear("robot", per_minute=2)
+    robot = FakeChannel("robot", per_minute=2)
     robot.breaks = {"decision:bad", "bad"}
     notifier = Notifier(database, robot)
     await notifier.later()
@@ -149,14 +149,14 @@ async def test_a_digest_that_it_breaks_at_is_sent_without_names(database: Databa
 
 
 async def test_one_of_a_batch_that_it_breaks_at_is_found(database: Database) -> None:
-    ear = Ear("one")
-    ear.at_once, ear.breaks = 100, {"decision:d50"}
-    notifier = Notifier(database, ear)
+    fake = FakeChannel("one")
+    fake.at_once, fake.breaks = 100, {"decision:d50"}
+    notifier = Notifier(database, fake)
     await notifier.later()
     await notifier.take(*(ban(f"d{n}") for n in range(120)))
     await seconds(notifier, 60)
-    assert {m.id for m in ear.heard} == {f"decision:d{n}" for n in range(120) if n != 50}
-    assert ear.requests < 120
+    assert {m.id for m in fake.heard} == {f"decision:d{n}" for n in range(120) if n != 50}
+    assert fake.requests < 120
 
 
 async def test_a_standing_alert_that_alertmanager_breaks_at_ends_no_other(database: Database) -> None:
