@@ -50,14 +50,15 @@ def keys_of(events: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def resolve(files: list[list[str]], run: Run, named: Named = keys_of) -> dict[str, Any]:
-    """Run, putting the ids of events in the place of `@key`, until no new id comes. The last run's output."""
+    """Run, putting the ids of events in the place of `@key`, until that changes no line. The last run's output."""
     known: dict[str, str] = {}
+    filled = [[_filled(line, known) for line in lines] for lines in files]
     while True:
-        out = run([[_filled(line, known) for line in lines] for lines in files])
-        found = {key: event_id for event_id, key in named(out["enforcement"]).items()}
-        if found.items() <= known.items():
+        out = run(filled)
+        known.update({key: event_id for event_id, key in named(out["enforcement"]).items()})
+        before, filled = filled, [[_filled(line, known) for line in lines] for lines in files]
+        if filled == before:
             return out
-        known.update(found)
 
 
 def _filled(line: str, known: dict[str, str]) -> str:
