@@ -13,11 +13,13 @@ from monitor.adapters.base import Adapter, InputRow
 from monitor.adapters.errors import MappingError, RowErrorCode, quoted_value
 from monitor.adapters.lines import bounded_lines
 from monitor.adapters.mapped import MappedAdapter
-from monitor.adapters.mapping.read import read_mapping, record_fields
+from monitor.adapters.mapping.read import RECORDS, read_mapping, record_fields
+from monitor.adapters.mapping.settings import setting_names
 from monitor.adapters.mapping.spec import ROW, Mapping
 from monitor.adapters.rows.csv_rows import CsvRows
 from monitor.adapters.values.pseudonym import key_from
 from monitor.policy.file.errors import PolicyFault, did_you_mean
+from monitor.policy.file.yaml_source import parse
 from monitor.text.masking import mask_numbers
 from schemas.inputs import Cdr
 
@@ -55,6 +57,19 @@ def open_adapter(name: str, constants: dict[str, str] | None = None, key: bytes 
         message = f"no mapping file: {error.strerror or error}{near}"
         raise MappingError([PolicyFault(name, 1, 1, message)]) from None
     return MappedAdapter(read_mapping(text, name, constants), key)
+
+
+def constant_names(name: str) -> frozenset[str]:
+    """The fields and settings that ``--set`` may give to the format ``name``; of a file that is no mapping, none."""
+    if name == bank.NAME:
+        return frozenset(record_fields(Cdr))
+    try:
+        text = shipped_text(_MAPPINGS[name][0]) if name in _MAPPINGS else Path(name).read_text(encoding="utf-8-sig")
+        data = parse(text, name).data
+    except (OSError, ValueError):
+        return frozenset()
+    record = RECORDS.get(data.get("record", "")) if isinstance(data, dict) else None
+    return frozenset((*setting_names(data), *(record_fields(record) if record else ())))
 
 
 def about(name: str) -> str:

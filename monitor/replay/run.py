@@ -63,11 +63,11 @@ def replay(
     policy: Policy,
     options: ReplayOptions = ReplayOptions(),
     *,
-    adapter: Adapter | None = None,
+    adapter: Adapter | Sequence[Adapter | None] | None = None,
     on_windows: Callable[[Sequence[JudgedWindow]], None] | None = None,
     progress: Callable[[ReplayProgress], None] | None = None,
 ) -> Outcome:
-    """Evaluate files of records by a policy. Each file is a source.
+    """Evaluate files of records by a policy. Each file is a source. ``adapter`` reads all of them, or one each.
 
     ``on_windows`` receives the evaluated windows, in the order of their file, as soon as no earlier one can come; the
     outcome then does not keep them, as there may be millions. Raises UntilTooEarlyError if ``until_ms`` is before the
@@ -78,18 +78,25 @@ def replay(
     windows, looking, not_after_ms = options.windows, options.looking, options.not_after_ms
     with ExitStack() as stack:
         streams = [stack.enter_context(open_input(str(path))) for path in paths]
+        adapters = adapter if isinstance(adapter, Sequence) else [adapter] * len(streams)
         if options.jobs > 1:
             pool = stack.enter_context(
                 Pool(versions, options.jobs, windows, salt, not_after_ms, options.enforce_from_ms, looking)
             )
             run = _Run(pool, paths, versions, options.until_ms, progress, on_windows)
-            decoded = [pool.decoded(stream, adapter, options.piece_lines, len(streams)) for stream in streams]
+            decoded = [
+                pool.decoded(stream, each, options.piece_lines, len(streams))
+                for stream, each in zip(streams, adapters, strict=True)
+            ]
         else:
             local = LocalShards(versions, options.shards, windows, looking, options.enforce_from_ms)
             run = _Run(local, paths, versions, options.until_ms, progress, on_windows)
             layout, later = field_layouts(versions)
             decoder = Decoder(layout, salt, not_after_ms, later)
-            decoded = [_decoded(stream, decoder, adapter, options.piece_lines) for stream in streams]
+            decoded = [
+                _decoded(stream, decoder, each, options.piece_lines)
+                for stream, each in zip(streams, adapters, strict=True)
+            ]
         run.read(decoded)
         outcome = run.finish()
     outcome.summary.not_after_ms = not_after_ms

@@ -129,7 +129,10 @@ class Scores:
 
 
 def judge_files(
-    paths: Sequence[Path], policy: Policy, not_after_ms: int | None = None, adapter: Adapter | None = None
+    paths: Sequence[str | Path],
+    policy: Policy,
+    not_after_ms: int | None = None,
+    adapter: Adapter | Sequence[Adapter | None] | None = None,
 ) -> PolicyOutcome:
     """The decisions of ``policy`` on these files' records up to ``not_after_ms``. Only this function runs a replay."""
     from monitor.replay.run import ReplayOptions, replay

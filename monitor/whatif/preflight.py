@@ -97,13 +97,17 @@ class Preflight:
     rules: tuple[Breaches, ...]
 
 
-def preflight(paths: Sequence[str | PathLike[str]], policy: Policy, adapter: Adapter | None = None) -> Preflight:
+def preflight(
+    paths: Sequence[str | PathLike[str]], policy: Policy, adapters: Sequence[Adapter | None] = ()
+) -> Preflight:
     """Evaluate the files like `replay`, without exemptions and regardless of modes and cool-downs.
 
+    ``adapters``: one for each file, None for a file of records (default: all are).
     Raises what `replay` raises for files that cannot be read.
     """
-    counting = FieldUseCounter(adapter)
-    return preflight_of(replay(paths, without_exemptions(policy), adapter=counting), policy, counting)
+    counting = FieldUseCounter()
+    counted = [_CountedFile(counting, adapter) for adapter in adapters or [None] * len(paths)]
+    return preflight_of(replay(paths, without_exemptions(policy), adapter=counted), policy, counting)
 
 
 def without_exemptions(policy: Policy) -> Policy:
@@ -137,10 +141,9 @@ def _needs(rule: Rule) -> list[str]:
 
 
 class FieldUseCounter:
-    """Counts filled fields; as an adapter, of the rows that it passes on: from JSON lines, or from ``inner``."""
+    """Counts filled fields of records."""
 
-    def __init__(self, inner: Adapter | None = None) -> None:
-        self._inner = inner
+    def __init__(self) -> None:
         # By (field or kind, tenant).
         self._filled: Counter[tuple[str, str]] = Counter()
         self._total: Counter[tuple[str, str]] = Counter()
@@ -149,12 +152,6 @@ class FieldUseCounter:
     def tenants(self) -> set[str]:
         """The tenants with calls or complaints."""
         return {tenant for _, tenant in self._total}
-
-    def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
-        """The rows of one file."""
-        for row in _json_lines(stream) if self._inner is None else self._inner.rows(stream):
-            self.see(row.record)
-            yield row
 
     def see(self, record: object) -> None:
         """Count a record."""
@@ -178,6 +175,20 @@ class FieldUseCounter:
             filled = {tenant: self._filled[name, tenant] for tenant in totals}
             by = sum(2 * filled[tenant] >= total for tenant, total in totals.items())
             yield Filling(name, of, sum(filled.values()), sum(totals.values()), by, len(totals))
+
+
+class _CountedFile:
+    """An adapter that counts the records of the rows that it passes on: from JSON lines, or from ``inner``."""
+
+    def __init__(self, counting: FieldUseCounter, inner: Adapter | None) -> None:
+        self._counting = counting
+        self._inner = inner
+
+    def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
+        """The rows of one file."""
+        for row in _json_lines(stream) if self._inner is None else self._inner.rows(stream):
+            self._counting.see(row.record)
+            yield row
 
 
 def _json_lines(stream: BinaryIO) -> Iterator[InputRow]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import typer
 
@@ -63,25 +64,82 @@ def why(given: str) -> str:
     return given
 
 
-def adapter_for(name_or_path: str | None, constants: list[str]) -> "Adapter | None":
-    """The adapter of ``--format``, with the constants of ``--set``; None for files of records."""
-    if name_or_path is None:
-        if constants:
-            fail("--set: constants go with --format")
-        return None
+def adapter_for(name_or_path: str, constants: list[str]) -> "Adapter":
+    """The adapter of ``--format``, with the constants of ``--set``."""
     from monitor.adapters import open_adapter
     from monitor.adapters.errors import MappingError
 
+    try:
+        return open_adapter(name_or_path, _pairs(constants))
+    except MappingError as error:
+        fail(str(error))
+
+
+def _pairs(constants: list[str]) -> dict[str, str]:
     pairs = {}
     for constant in constants:
         field, equals, value = constant.partition("=")
         if not equals:
             fail(f"--set {constant}: expected FIELD=VALUE")
         pairs[field] = value
-    try:
-        return open_adapter(name_or_path, pairs)
-    except MappingError as error:
-        fail(str(error))
+    return pairs
+
+
+class FormattedFiles(NamedTuple):
+    """Files, and the adapter of each; None for a file of records."""
+
+    files: list[str]
+    adapters: "list[Adapter | None]"
+
+
+def formatted_files(files: Iterable[str], formats: list[str], constants: list[str]) -> FormattedFiles:
+    """The files of a command, with the formats that ``--format`` gives to all or to single ones.
+
+    A file may be named as FORMAT=FILE, too, behind a ``--format`` that does so.
+    """
+    own: dict[str, str] = {}
+    general = [form for form in formats if "=" not in form or Path(form).exists()]
+    for form in formats:
+        if form not in general:
+            name, _, file = form.partition("=")
+            own[file] = name
+    if len(general) > 1:
+        fail(f"--format: expected one format for all files, or FORMAT=FILE, got {' and '.join(general)}")
+    names: list[str] = []
+    for given in files:
+        name, equals, file = given.partition("=")
+        if own and equals and not Path(given).exists() and _is_format(name):
+            own[file] = name
+            given = file
+        names.append(given)
+    names = [*(file for file in own if file not in names), *names]
+    of = [own.get(name, general[0] if general else None) for name in names]
+    if constants and not any(of):
+        fail("--set: constants go with --format")
+    adapters = _adapters({form for form in of if form is not None}, constants)
+    return FormattedFiles(names, [None if form is None else adapters[form] for form in of])
+
+
+def _is_format(name: str) -> bool:
+    from monitor.adapters import NAMES
+
+    return name in NAMES or Path(name).is_file()
+
+
+def _adapters(forms: set[str], constants: list[str]) -> "dict[str, Adapter]":
+    """The adapter of each format. With several, each takes the constants that it knows; one must know each."""
+    from monitor.adapters.shipped import constant_names
+
+    if len(forms) == 1:
+        return {form: adapter_for(form, constants) for form in forms}
+    known = {form: constant_names(form) for form in sorted(forms)}
+    for constant in constants:
+        if not any(constant.partition("=")[0] in names for names in known.values()):
+            fail(f"--set {constant}: expected a field or a setting of one of the formats {', '.join(known)}")
+    return {
+        form: adapter_for(form, [constant for constant in constants if constant.partition("=")[0] in names])
+        for form, names in known.items()
+    }
 
 
 @contextmanager

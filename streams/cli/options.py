@@ -42,8 +42,12 @@ Wait = Annotated[
     ),
 ]
 Format = Annotated[
-    str | None,
-    typer.Option("--format", metavar="NAME|MAPPING.yaml", help="The format of the files, if they are not records."),
+    list[str] | None,
+    typer.Option(
+        "--format",
+        metavar="NAME|MAPPING.yaml",
+        help="The format of the files, if they are not records; NAME=FILE: of that file alone, repeatable.",
+    ),
 ]
 Constants = Annotated[
     list[str] | None,

@@ -19,7 +19,7 @@ MAX_AHEAD_MS = 300_000
 
 def run(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="Files of records, as for replay; not standard input.")
+        list[str], typer.Argument(metavar="FILE", help="Files of records, as for replay; not standard input.")
     ],
     against: Annotated[str, typer.Option(metavar="B", help="The policy to try.")],
     policy: Annotated[
@@ -38,29 +38,32 @@ def run(
     import time
 
     from monitor.whatif import backtest
-    from streams.cli.inputs import adapter_for, fail, moment, policy_for, reading, told
+    from streams.cli.inputs import fail, formatted_files, moment, policy_for, reading, told
 
     policies = [
         policy_for(None if name == BUILT_IN and not Path(name).exists() else name) for name in (policy, against)
     ]
-    adapter = adapter_for(format_, set_ or [])
+    names, adapters = formatted_files(files, format_ or [], set_ or [])
+    paths = [Path(name) for name in names]
     not_after_ms = (
         moment("--not-after", not_after, open_end=True) if not_after else time.time_ns() // 1_000_000 + MAX_AHEAD_MS
     )
-    with reading(files):
-        for path in files:
+    with reading(paths):
+        for path in paths:
             path.open("rb").close()
     try:
         if labels:
             truths = backtest.truths_of_labels(labels)
         else:
-            truths = backtest.truths_of_reviews(backtest.verdicts(files) if adapter is None else ())
+            truths = backtest.truths_of_reviews(
+                backtest.verdicts([path for path, adapter in zip(paths, adapters, strict=True) if adapter is None])
+            )
     except OSError as error:
         fail(f"callwarden backtest: {told(error)[0]}")
     except ValueError as error:
         fail(f"callwarden backtest: {error}")
-    with reading(files):
-        before, after = (backtest.judge_files(files, each, not_after_ms, adapter) for each in policies)
+    with reading(paths):
+        before, after = (backtest.judge_files(paths, each, not_after_ms, adapters) for each in policies)
     changed = backtest.changes(before, after)
     scored = {
         side: [backtest.scores(judged, truths, selection) for selection in backtest.SELECTIONS] if truths else []

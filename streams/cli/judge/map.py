@@ -41,7 +41,6 @@ def check(
     from streams.cli.inputs import adapter_for, reading
 
     adapter = adapter_for(form, constants or [])
-    assert adapter is not None
     with reading([file]), open_input(file) as stream:
         lines = adapter.lines(stream) if isinstance(adapter, MappedAdapter) else bounded_lines(stream)
         found = survey(adapter, lines, rows, samples)
@@ -83,7 +82,6 @@ def convert(
     from streams.cli.outputs import writing
 
     adapter = adapter_for(form, constants or [])
-    assert adapter is not None
     converted = rejected = 0
     out = sys.stdout.buffer
     with reading([file]), open_input(file) as stream, ExitStack() as opened:

@@ -92,7 +92,7 @@ def run(
 
     from monitor.replay.output import WindowFile, write
     from monitor.replay.run import ReplayOptions, UntilTooEarlyError, replay
-    from streams.cli.inputs import adapter_for, fail, moment, policy_for, reading
+    from streams.cli.inputs import fail, formatted_files, moment, policy_for, reading
     from streams.cli.judge.progress import Reporter
     from streams.cli.outputs import writing
 
@@ -110,7 +110,7 @@ def run(
     if misplaced := [option for option, given in (of_files if from_topics else of_topics).items() if given]:
         fail(f"{', '.join(misplaced)}: {'not with' if from_topics else 'only with'} --from-topics")
     allowed = _allowed_rejections(max_rejected)
-    if not files and not from_topics:
+    if not files and not from_topics and not any("=" in form for form in format_ or []):
         fail("no records: expected FILE..., or --from-topics")
     if from_topics:
         with Reporter(shown=not quiet) as reporter:
@@ -123,9 +123,8 @@ def run(
         _write_metrics(metrics, outcome, ruled, of_topics=True)
         _report(outcome, reporter, out, json_, allowed)
         return
-    files = files or []
     ruled = policy_for(policy)
-    adapter = adapter_for(format_, set_ or [])
+    files, adapters = formatted_files(files or [], format_ or [], set_ or [])
     now_ms = time.time_ns() // 1_000_000
     not_after_ms = moment("--not-after", not_after, open_end=True) if not_after is not None else now_ms + _MAX_AHEAD_MS
     until_ms = moment("--until", until, open_end=True) if until is not None else None
@@ -155,7 +154,7 @@ def run(
                     shards=shards,
                     jobs=jobs,
                 ),
-                adapter=adapter,
+                adapter=adapters,
                 on_windows=window_file.write if window_file else None,
                 progress=reporter.update,
             )

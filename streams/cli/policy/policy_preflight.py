@@ -41,21 +41,22 @@ def preflight(
     Exit status: 3 Kafka cannot be reached.
     """
     from monitor.whatif.preflight import preflight as look
-    from streams.cli.inputs import adapter_for, fail, reading, settings_for
+    from streams.cli.inputs import fail, formatted_files, reading, settings_for
 
     misplaced = {"FILE": files, "--format": format_, "--set": set_} if from_topics else {"--bootstrap": bootstrap}
     if given := [option for option, value in misplaced.items() if value]:
         fail(f"{', '.join(given)}: {'not with' if from_topics else 'only with'} --from-topics")
-    if not files and not from_topics:
-        fail("no records: expected FILE..., or --from-topics")
+    if not from_topics:
+        files, adapters = formatted_files(files or [], format_ or [], set_ or [])
+        if not files:
+            fail("no records: expected FILE..., or --from-topics")
     settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy})
     ruled = policy_for(str(settings.policy) if settings.policy else None)
     if from_topics:
         _preflight_topics(settings_for({"bootstrap_servers": bootstrap}), ruled, as_json)
         return
-    adapter = adapter_for(format_, set_ or [])
     with reading(files or []):
-        found = look(files or [], ruled, adapter)
+        found = look(files or [], ruled, adapters)
     if as_json:
         print_json(_as_json(found))
         return
