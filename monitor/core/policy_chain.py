@@ -1,13 +1,8 @@
-"""A chain of in-memory shards, one per policy version, with the interface of one shard."""
+"""A chain of in-memory shards, one per policy version: the shard in force takes input, and the next one follows it."""
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from monitor.core.calls.columns import Calls
 from monitor.core.calls.fields import FieldLayout
-from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.results import Output
 from monitor.core.shard import Shard
 from monitor.core.snapshot import ShardCheckpoint
@@ -20,17 +15,24 @@ from monitor.policy.timeline import PolicyVersion
 class PolicyChain:
     """Evaluates each event by the policy version in force at its event time. All ``versions`` are known in advance.
 
-    ``number`` is the index of the first policy version to use. Calls must be laid out for the policy of their event
-    time (`field_layouts`). Until the last policy is in force, the entries that a shard would store are kept in memory,
-    because the next shard starts from them.
+    ``shard`` is the shard of the policy in force: it takes the input and holds the output. ``number`` is the index of
+    the first policy version to use. Calls must be laid out for the policy of their event time (`field_layouts`). Until
+    the last policy is in force, the entries that a shard would store are kept in memory, because the next shard starts
+    from them. ``keep_state``: the last one can be stored, too.
     """
 
     def __init__(
-        self, versions: Sequence[PolicyVersion], keep_windows: bool = False, enforce_from_ms: int = 0, number: int = 0
+        self,
+        versions: Sequence[PolicyVersion],
+        keep_windows: bool = False,
+        enforce_from_ms: int = 0,
+        number: int = 0,
+        keep_state: bool = False,
     ) -> None:
         self._versions = tuple(versions)
         self._enforce_from_ms = enforce_from_ms
         self._keep_windows = keep_windows
+        self._keep_state = keep_state
         self._number = number
         self._entries: dict[str, bytes] = {}
         self._kept_ms = 0
@@ -38,7 +40,8 @@ class PolicyChain:
 
     def _make(self, sink: Output) -> Shard:
         history = FieldAvailability(self._versions[: self._number + 1])
-        shard = Shard(history.policy, self._keep_windows, self._coming is not None, history, sink)
+        keep_state = self._keep_state or self._coming is not None
+        shard = Shard(history.policy, self._keep_windows, keep_state, history, sink)
         shard.enforce_from(self._enforce_from_ms)
         if self._coming is not None:
             shard.keep_aside(self._coming.from_ms)
@@ -53,16 +56,6 @@ class PolicyChain:
         self.shard.restore(head, entries)
         if self._coming is not None:
             self._entries = dict(entries)
-
-    def apply(
-        self, names: Sequence[str], calls: Calls, watermark_ms: int, known_duplicate: NDArray[np.bool_] | None = None
-    ) -> NDArray[np.bool_]:
-        """Apply calls. See `Shard.apply`."""
-        return self.shard.apply(names, calls, watermark_ms, known_duplicate)
-
-    def wait(self, waiting: PendingRecord) -> None:
-        """Add a record that is not a call."""
-        self.shard.wait(waiting)
 
     def due(self, watermark_ms: int) -> bool:
         """Whether `advance` would decide anything."""
@@ -89,10 +82,6 @@ class PolicyChain:
             return until_ms
         steps = {rule.step_ms for policy in (self.shard.policy, coming.policy) for rule in policy.rules}
         return max([last_ms, *((last_ms // step_ms + 1) * step_ms for step_ms in steps)])
-
-    def take(self) -> Output:
-        """Return the output since the last call."""
-        return self.shard.take()
 
     def _switch(self, coming: PolicyVersion, last_ms: int | None = None) -> None:
         former = self.shard

@@ -1,39 +1,18 @@
-"""Validation of a topic's records, and the newest valid call of a log that another worker owns."""
-
-from collections.abc import Mapping
-
-import numpy as np
-from numpy.typing import NDArray
+"""The newest valid call of a log that another worker owns."""
 
 from monitor.core.calls.keys import salt_of
 from monitor.core.windows.aggregation_plan import AggregationPlan
-from monitor.decoding.decode import DecodedRows, Decoder, Source, refuse_later
+from monitor.decoding.decode import Decoder, Source
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import PartitionIdentity
 from monitor.partition.idleness import CALLS, ReadProgress
 from monitor.partition.key_check import KeyCheck
+from monitor.partition.processing.record_intake import valid_rows
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.source_position import SourceProgress
 from monitor.policy.model import Policy
 
 _CALLS = INPUTS.index(CALLS)
-
-
-def valid_rows(
-    rows: RecordBatch,
-    source: int,
-    decoder: Decoder,
-    keying: KeyCheck | None,
-    max_ahead_ms: NDArray[np.int64] | int,
-    skipped: Mapping[int, str],
-) -> DecodedRows:
-    """Decode rows. Refuses those that are unreadable, in the wrong place, too far ahead, or ``skipped``."""
-    reasons = {offset: one.reason for offset, one in rows.unreadable.items()} | dict(skipped)
-    decoded = decoder.messages(rows.values, rows.offsets, reasons)
-    if keying is not None and rows.keys is not None:
-        keying.check(INPUTS[source], decoded, rows.keys)
-    refuse_later(decoded, rows.timestamps_ms + max_ahead_ms)
-    return decoded
 
 
 class LogTail:

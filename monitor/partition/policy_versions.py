@@ -7,7 +7,7 @@ import msgspec
 import zstandard
 from msgspec import Struct
 
-from monitor.core.windows.policy_history import FieldAvailability
+from monitor.core.windows.policy_history import FieldAvailability, judged_later
 from monitor.core.windows.window import HOUR_MS
 from monitor.decoding.late_line import LateLine
 from monitor.partition.journal import PolicyChange, PolicyWithdrawal
@@ -43,10 +43,17 @@ class PolicyVersions:
         """
         versions = [PolicyVersion(head.from_ms, _stored(head.sha256, blobs)) for head in heads]
         made = cls(versions[0].policy)
-        made.versions, made.lateness = versions, LateLine.of(versions)
-        made._number = version_at(versions, at_ms)
-        made._stored = {version.policy.sha256 for version in versions}
+        made._begin(versions, at_ms)
         return made
+
+    def restore(self, heads: Iterable[PolicyVersionRef], blobs: Mapping[str, bytes], at_ms: int) -> None:
+        """Replace the versions by the stored ones, as `stored` loads them."""
+        self._begin([PolicyVersion(head.from_ms, _stored(head.sha256, blobs)) for head in heads], at_ms)
+
+    def _begin(self, versions: list[PolicyVersion], at_ms: int) -> None:
+        self.versions, self.lateness = versions, LateLine.of(versions)
+        self._number = version_at(versions, at_ms)
+        self._stored = {version.policy.sha256 for version in versions}
 
     @property
     def number(self) -> int:
@@ -68,16 +75,15 @@ class PolicyVersions:
         """The next version, if any."""
         return self.versions[self._number + 1] if self._number + 1 < len(self.versions) else None
 
-    @property
-    def history(self) -> FieldAvailability:
-        """The versions up to the one in force."""
-        return FieldAvailability(self.versions[: self._number + 1])
+    def judged_later(self) -> dict[str, int]:
+        """The rules of the newest policy that are not evaluated from its start, with their first end."""
+        return judged_later(FieldAvailability(self.versions))
 
     def note(self, version: PolicyVersion, reason: str = "", by: str = "", at_ms: int = 0) -> PolicyChange:
         """The note of a policy version for the clock log."""
         return PolicyChange(version.from_ms, version.policy.sha256, to_plain(version.policy), reason, by, at_ms)
 
-    def switch(
+    def add(
         self, plain: dict[str, Any], sha256: str, from_ms: int, judged_ms: int, late_ms: int
     ) -> PolicyVersion | str:
         """Add a policy from ``from_ms``, or from the first later boundary at which nothing is decided yet.
@@ -101,7 +107,7 @@ class PolicyVersions:
     def withdraw(self, sha256s: Collection[str], judged_ms: int, late_ms: int) -> list[PolicyVersion] | str:
         """Withdraw the future versions among these policies: those that have not decided anything or made calls late.
 
-        ``judged_ms`` and ``late_ms`` are as for `switch`. Returns the withdrawn versions, or why there are none.
+        ``judged_ms`` and ``late_ms`` are as for `add`. Returns the withdrawn versions, or why there are none.
         """
         gone = []
         for place in range(len(self.versions) - 1, self._number, -1):

@@ -82,7 +82,7 @@ class SourcePartition:
         kept = _kept(partition, sources)
         entries = Chunker().join(records)
         head = msgspec.msgpack.decode(entries.pop(HEAD), type=CheckpointMetadata)
-        return cls(head, entries, kept, partition.versions)
+        return cls(head, entries, kept, partition.policies.versions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def _kept(partition: StreamTask, sources: Sequence[Sequence[RecordBatch]]) -> li
         if number != _CALLS:
             for rows in read:
                 partition.feed(number, rows)
-    handover = partition.shard.handover(partition.watermark_ms)
+    handover = partition.shard.handover(partition.watermark.ms)
     assert handover is not None, "no call was read yet"
     for waiting in sorted(handover.waiting, key=lambda one: (one.at_ms, one.ref.offset)):
         record = waiting.record
@@ -130,9 +130,9 @@ def _kept(partition: StreamTask, sources: Sequence[Sequence[RecordBatch]]) -> li
     calls = kept[_CALLS]
     for rows in sources[_CALLS]:
         for row in rows.cut(rows.offsets[1:].tolist()):
-            open_before = partition.open_calls
+            open_before = partition.shard.open_calls
             partition.feed(_CALLS, row)
-            if partition.open_calls > open_before:
+            if partition.shard.open_calls > open_before:
                 assert row.keys is not None
                 key, value = row.keys[0] or b"", row.values[0] or b""
                 end_ms = msgspec.json.decode(value, type=_Ended).end_ms

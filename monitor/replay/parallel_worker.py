@@ -33,7 +33,7 @@ class Worker:
         enforce_from_ms: int,
         looking: DistanceOptions | None,
     ) -> None:
-        self._policy_chain = PolicyChain(versions, windows, enforce_from_ms)
+        self._chain = PolicyChain(versions, windows, enforce_from_ms)
         self._looking = looking
         self._shards = shards
         self._lateness = LateLine.of(versions)
@@ -66,29 +66,29 @@ class Worker:
     ) -> tuple[str, Output]:
         """Take the rows of these pieces, in reading order."""
         for one in waiting:
-            self._policy_chain.wait(one)
+            self._chain.shard.wait(one)
         batch = merge([(self._pieces[number], start, stop) for number, start, stop in ready], self._lateness)
         for number, _, stop in ready:
             if stop == len(self._pieces[number]):
                 del self._pieces[number]
         sink = Output()
         if batch.calls is not None:
-            sink.duplicates = int(self._policy_chain.apply(batch.names, batch.calls, watermark_ms).sum())
+            sink.duplicates = int(self._chain.shard.apply(batch.names, batch.calls, watermark_ms).sum())
         return SINK, sink
 
     def advance(self, watermark_ms: int) -> tuple[str, Output]:
         """Decide what the watermark allows."""
-        self._policy_chain.advance(watermark_ms)
-        return SINK, self._policy_chain.take()
+        self._chain.advance(watermark_ms)
+        return SINK, self._chain.shard.take()
 
     def finish(
         self, last_ms: int | None, until_ms: int | None
     ) -> tuple[str, tuple[Output, int, ThresholdDistances | None]]:
         """End the input. ``last_ms`` is None if there was no record."""
         if last_ms is not None:
-            self._policy_chain.finish(last_ms, until_ms)
-        seen = measure_distances(self._policy_chain.shard, self._looking) if self._looking else None
-        return DONE, (self._policy_chain.take(), self._policy_chain.shard.tenants, seen)
+            self._chain.finish(last_ms, until_ms)
+        seen = measure_distances(self._chain.shard, self._looking) if self._looking else None
+        return DONE, (self._chain.shard.take(), self._chain.shard.tenants, seen)
 
 
 def work(connection: Connection) -> None:

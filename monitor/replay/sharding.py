@@ -78,34 +78,34 @@ class LocalShards:
         looking: DistanceOptions | None = None,
         enforce_from_ms: int = 0,
     ) -> None:
-        self.shards = [PolicyChain(versions, windows, enforce_from_ms) for _ in range(shards)]
+        self.chains = [PolicyChain(versions, windows, enforce_from_ms) for _ in range(shards)]
         self._looking = looking
         self._duplicates = 0
 
     def take(self, ready: Sequence[tuple[PlacedRows, int, int]], batch: MergedRows, watermark_ms: int) -> None:
         """Take rows in reading order."""
-        count = len(self.shards)
+        count = len(self.chains)
         for waiting in batch.waiting:
-            self.shards[shard_of(waiting.record.tenant_id, count)].wait(waiting)
+            self.chains[shard_of(waiting.record.tenant_id, count)].shard.wait(waiting)
         if batch.calls is None:
             return
         parts = [(batch.names, batch.calls)] if count == 1 else split(batch.names, batch.calls, count)
-        for shard, (names, calls) in zip(self.shards, parts, strict=True):
-            self._duplicates += int(shard.apply(names, calls, watermark_ms).sum())
+        for chain, (names, calls) in zip(self.chains, parts, strict=True):
+            self._duplicates += int(chain.shard.apply(names, calls, watermark_ms).sum())
 
     def advance(self, watermark_ms: int) -> None:
         """Decide what the watermark allows."""
-        for shard in self.shards:
-            shard.advance(watermark_ms)
+        for chain in self.chains:
+            chain.advance(watermark_ms)
 
     def finish(self, last_ms: int, until_ms: int | None) -> None:
         """End the input."""
-        for shard in self.shards:
-            shard.finish(last_ms, until_ms)
+        for chain in self.chains:
+            chain.finish(last_ms, until_ms)
 
     def collect(self) -> list[Output]:
         """The output since the last call."""
-        sinks = [shard.take() for shard in self.shards]
+        sinks = [chain.shard.take() for chain in self.chains]
         sinks[0].duplicates += self._duplicates
         self._duplicates = 0
         return sinks
@@ -113,7 +113,7 @@ class LocalShards:
     @property
     def tenants(self) -> int:
         """The number of tenants."""
-        return sum(chain.shard.tenants for chain in self.shards)
+        return sum(chain.shard.tenants for chain in self.chains)
 
     @property
     def settled(self) -> bool:
@@ -124,7 +124,7 @@ class LocalShards:
         """The threshold distances, if requested."""
         looking = self._looking
         return (
-            merge_distances([measure_distances(chain.shard, looking) for chain in self.shards], looking)
+            merge_distances([measure_distances(chain.shard, looking) for chain in self.chains], looking)
             if looking
             else None
         )

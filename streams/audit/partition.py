@@ -158,7 +158,7 @@ class PartitionAudit:
     def _look_at_state(self, judged: StoredHead | None, partition: StreamTask) -> None:
         if judged is None:
             return
-        if judged.policy_sha256 not in {version.policy.sha256 for version in partition.versions}:
+        if judged.policy_sha256 not in {version.policy.sha256 for version in partition.policies.versions}:
             self._result.unchecked.append(
                 f"its state has the policy {judged.policy_sha256[:12]}, which {self._clock.topic} does not name: a "
                 "policy change is missing there, or --policy differs from the policy that the workers started with; "
@@ -222,24 +222,24 @@ class PartitionAudit:
         if judged is not None:
             self._bound_ms = judged.watermark_ms
             stops = {tp: min(one.done, ends[tp]) for tp, one in zip(self._inputs, judged.sources, strict=True)}
-            partition.hold(self._bound_ms)
+            partition.watermark.hold(self._bound_ms)
         else:
             # How far it had judged is unknown: at least to its last decision, for decisions are made in order.
             self._bound_ms = max((compare.decided_ms(one.value) for one in decided), default=NO_CLOCK_MS)
             stops = dict(ends)
-            partition.hold(self._bound_ms + 1 if self._bound_ms else NO_CLOCK_MS)
+            partition.watermark.hold(self._bound_ms + 1 if self._bound_ms else NO_CLOCK_MS)
         result.judged_ms = self._bound_ms or None
         must = await self._replayed(partition, stops)
-        if judged is not None and partition.watermark_ms < judged.watermark_ms:
+        if judged is not None and partition.watermark.ms < judged.watermark_ms:
             result.unchecked.append(
                 f"its state has judged up to {rfc3339(judged.watermark_ms)}, but its topics lead only to "
-                f"{rfc3339(partition.watermark_ms)}: notes of {self._clock.topic} were deleted, records were changed, "
+                f"{rfc3339(partition.watermark.ms)}: notes of {self._clock.topic} were deleted, records were changed, "
                 "or it was moved here; after a move, expected --state with an export made after it"
             )
-        partition.hold(None)
+        partition.watermark.hold(None)
         may = await self._replayed(partition, ends)
         # If the state stopped at a change of policy, the next policy decides at that instant.
-        if judged is None or any(version.from_ms == self._bound_ms for version in partition.versions):
+        if judged is None or any(version.from_ms == self._bound_ms for version in partition.policies.versions):
             for name in TOPICS:
                 may[name] += [event for event in must[name] if event.data.decided_ms >= self._bound_ms]
                 must[name] = [event for event in must[name] if event.data.decided_ms < self._bound_ms]

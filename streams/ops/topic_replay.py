@@ -201,7 +201,7 @@ class _Run:
 
     def finish(self, sources: list[str], to_watermark: bool) -> Outcome:
         """The outcome; ``sources`` are the names of all topics' partitions, topic by topic."""
-        last_ms = max((partition.last_ms for partition in self.partitions), default=NO_CLOCK_MS)
+        last_ms = max((partition.intake.last_ms for partition in self.partitions), default=NO_CLOCK_MS)
         summary = self._outcome.summary
         for partition in self.partitions:
             if to_watermark:
@@ -229,7 +229,7 @@ class _Run:
         self._late += taken.late
         self._refused += taken.refused
         if self._progress is not None:
-            watermark_ms = partition.watermark_ms
+            watermark_ms = partition.watermark.ms
             decided = taken.sink.enforcement
             self._progress(
                 ReplayProgress(outcome.summary.read, watermark_ms if watermark_ms > NO_CLOCK_MS else None, decided)

@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.idleness import CALLS
+from monitor.partition.processing.task_output import TaskOutput
 from monitor.partition.record_batch import RecordBatch
-from monitor.partition.task import StreamTask, TaskOutput
+from monitor.partition.task import StreamTask
 from streams.kafka.api import TP, Cluster, OutputRecord, PermanentError, Writer
 from streams.kafka.topic_names import TopicNames
 from streams.topics import transaction_records as emit

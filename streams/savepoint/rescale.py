@@ -279,13 +279,13 @@ def _prove(
     for source, pieces in enumerate(sources):
         for rows in pieces if source != _CALLS else ():
             partition.feed(source, rows)
-    handover = partition.shard.handover(partition.watermark_ms)
+    handover = partition.shard.handover(partition.watermark.ms)
     assert handover is not None, "no call was read yet"
     for rows in sources[_CALLS]:
         partition.feed(_CALLS, rows)
     proven = (
         sorted(one.at_ms for one in handover.waiting) == sorted(waiting)
-        and partition.open_calls == len(made.kept[_CALLS])
+        and partition.shard.open_calls == len(made.kept[_CALLS])
         and tuple(partition.sources.clocks_ms) == moved.clocks_ms
         and not partition.due
     )

@@ -136,9 +136,9 @@ def apply_command(
             if size > MAX_POLICY_BYTES:
                 return f"the policy has {size:,} bytes, resolved; expected at most {MAX_POLICY_BYTES:,}"
             told = command.reason, command.by, command.at_ms
-            return partition.switch(command.policy, command.sha256, command.from_ms, *told)
+            return partition.policy_changes.apply(command.policy, command.sha256, command.from_ms, *told)
         case WithdrawCommand():
-            return partition.withdraw(command.sha256s, command.reason, command.by, command.at_ms)
+            return partition.policy_changes.withdraw(command.sha256s, command.reason, command.by, command.at_ms)
         case AcceptCommand():
             if command in accepted:
                 return None

@@ -17,7 +17,7 @@ from streams.kafka.api import OutputRecord, PermanentError
 from streams.kafka.topic_names import TopicNames
 
 if TYPE_CHECKING:
-    from monitor.partition.task import TaskOutput
+    from monitor.partition.processing.task_output import TaskOutput
 
 MAX_RECORD_BYTES: Final = 980_000
 """The most bytes of key, value and headers of a written record: fits uncompressed into a batch of a megabyte."""

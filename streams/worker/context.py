@@ -69,7 +69,7 @@ class WorkerContext:
     def log_differences(self, partition: StreamTask) -> None:
         """Log where an opened partition's state differs from this worker's settings; the state takes precedence."""
         number = partition.place.number
-        known = [version.policy.sha256 for version in partition.versions]
+        known = [version.policy.sha256 for version in partition.policies.versions]
         if self.policy.sha256 not in known[-2:]:
             log.warning(
                 "the policy of the state holds, not that of this worker's file; `callwarden policy apply` changes it",

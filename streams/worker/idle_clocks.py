@@ -103,7 +103,7 @@ class IdleClocks:
                         sources.idle(source, now_ms - quiet.ago_ms, feed_current)
             for topic, at_ms in zip(INPUTS, sources.clocks_ms, strict=True):
                 telemetry.clock(topic, owner.number, at_ms)
-            telemetry.watermark(owner.number, running.task.watermark_ms)
+            telemetry.watermark(owner.number, running.task.watermark.ms)
 
     def _mine(self) -> dict[int, PartitionOwner]:
         return {number: self._owners[number] for number in sorted(self._assigned)}

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from monitor.core.threshold_distance import DistanceOptions
 from monitor.decoding.decode import NO_CLOCK_MS
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.task import TaskOutput
+from monitor.partition.processing.task_output import TaskOutput
 from monitor.policy.model import Policy
 from streams.metrics.decision_counters import DecisionCounters, DecisionCounts
 from streams.metrics.factory import Children, counter, gauge, histogram

@@ -109,8 +109,8 @@ async def open_partition(cluster: Cluster, names: TopicNames, number: int, parti
         read = [done > 0 for done in partition.sources.done]
         recreated = [was != now and some for was, now, some in zip(known, found, read, strict=True)]
         if lost is not None:
-            partition.clear(stored)
-        elif partition.rebuilding:
+            partition.stored.clear(stored)
+        elif partition.published.rebuilding:
             await suppress_published(cluster, names, number, partition)
         commands = await read_commands(cluster, control, partition.control, logs[control].start, logs[control].end)
         accepted = _Acceptances(commands)
@@ -223,7 +223,7 @@ async def _begin(
             "late and rejected records may be put out again. To accept that: "
             f"callwarden accept lost-state --partition {number} --offset {offset} --reason WHY"
         )
-    partition.lose_state(LostState(offset, accept.reason, accept.by, accept.at_ms))
+    partition.journal.add(LostState(offset, accept.reason, accept.by, accept.at_ms))
     notes: Notes = {None: []}
     async for _, of, note in clocklog.journal_entries(
         cluster, clock, (await cluster.starts([clock]))[clock], decided[clock]
@@ -294,7 +294,7 @@ async def objection_to_loss(cluster: Cluster, names: TopicNames, number: int, co
 
 async def suppress_published(cluster: Cluster, names: TopicNames, number: int, partition: StreamTask) -> None:
     """Have the partition suppress the decisions that were published before its state was lost."""
-    partition.suppress(await published_decisions(cluster, names, number))
+    partition.published.suppress(await published_decisions(cluster, names, number))
 
 
 async def published_decisions(cluster: Cluster, names: TopicNames, number: int) -> dict[str, int]:

@@ -77,7 +77,7 @@ class WaitReasons:
             live.idle_after_ms,
             partition.policy.lateness_ms,
             0 if sources.outage_ended else live.outage_grace_ms,
-            partition.last_ms,
+            partition.intake.last_ms,
         )
 
     def _of(self, number: int, hold: WatermarkHold | None, now_ms: int) -> list[str]:

@@ -20,7 +20,7 @@ WORKER = {
     "fetch: responses": ("aiokafka.conn:AIOKafkaConnection._handle_frame",),
     "fetch: take apart": ("streams.kafka.fetch.columnar_fetch:_getall",),
     "fetch: columns": ("streams.kafka.consumer:columns",),
-    "clocks and merge": ("monitor.decoding.decode:Source.place", "monitor.partition.task:merge"),
+    "clocks and merge": ("monitor.decoding.decode:Source.place", "monitor.partition.processing.record_intake:merge"),
     "keys and partitions": ("monitor.partition.key_check:KeyCheck.check",),
     "feed": ("monitor.partition.task:StreamTask.feed",),
     "is anything due?": ("monitor.partition.task:StreamTask.due",),

@@ -17,6 +17,7 @@ from monitor.policy.load import load
 from streams.worker.consumer_loop import OTHER_ROWS
 from streams.worker.running.running_partition import _LARGE
 from streams.worker.running.transaction import MOST_AT_ONCE
+from streams.worker.running.work_estimate import early_work, transaction_work
 
 T0 = 1_790_000_000_000
 _NEVER_MS = 4_102_444_800_000
@@ -73,7 +74,7 @@ def complaints(counts: Sequence[int] = (1_000, 10_000, 100_000)) -> list[dict[st
             partition.take()
             return sum(len(value or b"") for _, value in partition.snapshot())
 
-        beside = partition.work(MOST_AT_ONCE) > _LARGE
+        beside = transaction_work(partition, MOST_AT_ONCE) > _LARGE
         return int(steps.timed("a thread's transaction" if beside else "a transaction", decide))
 
     def decide_all() -> int:
@@ -87,7 +88,7 @@ def complaints(counts: Sequence[int] = (1_000, 10_000, 100_000)) -> list[dict[st
         began_s = time.thread_time()
         more = count - have
         feed(more)
-        beside = partition.early_work > _LARGE
+        beside = early_work(partition) > _LARGE
         steps.timed("a thread's look ahead" if beside else "a look ahead", partition.early)
         decide_all()
         spent_s = time.thread_time() - began_s

@@ -35,17 +35,17 @@ NUMBER_OF = partition_of(TENANT.encode(), PARTITIONS, "murmur2")
 
 # `callwarden`, with a fault: an agent that counts a complaint of that id fails, and quotes it.
 FAULTY = f"""
-from monitor.partition.task import StreamTask
-feed = StreamTask._feed
+from monitor.partition.processing.record_intake import RecordIntake
+feed = RecordIntake.feed
 
-def faulty(self, position, rows):
+def faulty(self, shard, position, rows):
     for offset, value in zip(rows.offsets.tolist(), rows.values):
         if value and b'"stops"' in value and offset not in position.skips:
             complainant, number = {COMPLAINANT!r}, {NUMBER!r}
             raise ValueError(f"cannot count {{complainant}} of {{number}}: {{value!r}}")
-    return feed(self, position, rows)
+    return feed(self, shard, position, rows)
 
-StreamTask._feed = faulty
+RecordIntake.feed = faulty
 {MAIN}
 """
 

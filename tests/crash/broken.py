@@ -14,10 +14,12 @@ from crash.schedule import Schedule
 from monitor.core.calls.dedup import Deduplicator
 from monitor.core.shard import Shard
 from monitor.decoding.decode import Source
-from monitor.partition import log_tail as tail
-from monitor.partition import task as partition
 from monitor.partition.key_check import KeyCheck
 from monitor.partition.policy_versions import PolicyVersions
+from monitor.partition.processing import record_intake as intake
+from monitor.partition.processing.policy_changes import PolicyChanges
+from monitor.partition.processing.record_intake import RecordIntake
+from monitor.partition.processing.watermark import Watermark
 from monitor.partition.source_position import SourceProgress
 from monitor.partition.sources import Sources
 from monitor.partition.task import StreamTask
@@ -127,13 +129,16 @@ BROKEN: dict[str, list[Change]] = {
     "7: alerts that fire are not in the state": [
         Change(Shard, "changes", "changes |= self._judge.alert_states.changes()", "pass")
     ],
-    "8: what waits is not read again": [Change(StreamTask, "_feed", _WAITING, "if waiting.ref.offset >= done:")],
+    "8: what waits is not read again": [Change(RecordIntake, "feed", _WAITING, "if waiting.ref.offset >= done:")],
     "8: late calls are put out again": [
         Change(
-            StreamTask, "_feed", "late for late in batch.late if late.ref.offset >= done", "late for late in batch.late"
+            RecordIntake,
+            "feed",
+            "late for late in batch.late if late.ref.offset >= done",
+            "late for late in batch.late",
         )
     ],
-    "8: rejected records are put out again": [Change(StreamTask, "_feed", "if offset >= done or fresh:", "if True:")],
+    "8: rejected records are put out again": [Change(RecordIntake, "feed", "if offset >= done or fresh:", "if True:")],
     "6: dead letters, then the rest": [_parted(_LETTERS, _BUT_LETTERS, _WRITE_LETTERS, _WRITE_OTHERS)],
     "6: alerts end twice": [
         Change(
@@ -159,24 +164,22 @@ CONTRACT_BROKEN: dict[str, list[Change]] = {
     ],
     "the watermark is the furthest clock": [Change(Sources, "least_ms", "min(", "max(")],
     "the watermark is not less lateness": [
-        Change(StreamTask, "watermark_ms", "self._policies.lateness.line(least_ms)", "least_ms")
+        Change(Watermark, "ms", "self._policies.lateness.line(least_ms)", "least_ms")
     ],
     "a clock goes back": [Change(Source, "place", _AFTER, "after = event_ms")],
     "late calls move no clock": [
         Change(Source, "place", _AFTER, _AFTER.replace("event_ms", "np.where(decoded.call_rows.size, 0, event_ms)"))
     ],
     "a record may be ahead of its timestamp without a limit": [
-        Change(tail, "refuse_later", "ahead = np.flatnonzero(decoded.event_ms > not_after_ms)", "ahead = ()")
+        Change(intake, "refuse_later", "ahead = np.flatnonzero(decoded.event_ms > not_after_ms)", "ahead = ()")
     ],
     "no record is raised to the late line": [
-        Change(
-            partition, "merge", "max(record.updated_ms, lateness.line(int(placed.after_ms[row])))", "record.updated_ms"
-        )
+        Change(intake, "merge", "max(record.updated_ms, lateness.line(int(placed.after_ms[row])))", "record.updated_ms")
     ],
     "a call at the late line is late": [
-        Change(partition, "merge", "calls.end_ms < calls.line_ms", "calls.end_ms <= calls.line_ms")
+        Change(intake, "merge", "calls.end_ms < calls.line_ms", "calls.end_ms <= calls.line_ms")
     ],
-    "no call is late": [Change(partition, "merge", "calls.end_ms < calls.line_ms", "calls.end_ms < 0")],
+    "no call is late": [Change(intake, "merge", "calls.end_ms < calls.line_ms", "calls.end_ms < 0")],
     "noted clocks take effect after the record": [
         Change(
             SourceProgress, "go", "self.moves[self.moved].offset <= offset", "self.moves[self.moved].offset < offset"
@@ -189,7 +192,7 @@ CONTRACT_BROKEN: dict[str, list[Change]] = {
     ],
     "a record may lie in any topic": [Change(KeyCheck, "check", "if type(record) not in CARRIES[topic]:", "if False:")],
     "what no client can read is judged by its value": [
-        Change(partition, "valid_rows", "{offset: one.reason for offset, one in rows.unreadable.items()} | ", "")
+        Change(intake, "valid_rows", "{offset: one.reason for offset, one in rows.unreadable.items()} | ", "")
     ],
     "no call is a duplicate": [Change(Deduplicator, "_settle", "if known >= 0 and", "if False and")],
 }
@@ -199,13 +202,13 @@ _BUT_NOTES = "others = [out for out in outs if out not in notes]"
 
 SWITCH_BROKEN: dict[str, list[Change]] = {
     "the note is lost": [
-        Change(StreamTask, "switch", "self._notes.append(policies.note(version, reason, by, at_ms))", "pass")
+        Change(PolicyChanges, "apply", "self._journal.add(policies.note(version, reason, by, at_ms))", "pass")
     ],
     "the state, then the note": [
         _parted(_NOTES, _BUT_NOTES, _WRITE_OTHERS, "notes and await writer.commit(notes, {})")
     ],
     "the policy is not in the state": [
-        Change(StreamTask, "snapshot", "self._policies.heads()", "self._policies.heads()[-1:]")
+        Change(StreamTask, "snapshot", "self.policies.heads()", "self.policies.heads()[-1:]")
     ],
     "windows of before the change are judged after it": [
         Change(StreamTask, "advance", "self.shard.close(coming.from_ms, coming.policy)", "pass")
@@ -216,7 +219,7 @@ SWITCH_BROKEN: dict[str, list[Change]] = {
 }
 
 WITHDRAWAL_BROKEN: dict[str, list[Change]] = {
-    "it is not noted": [Change(StreamTask, "withdraw", "for version in gone]", "for version in ()]")],
+    "it is not noted": [Change(PolicyChanges, "withdraw", "for version in gone:", "for version in ():")],
     "it is noted, and the policy stays": [
         Change(PolicyVersions, "withdraw", "gone.append(self.versions.pop(place))", "gone.append(self.versions[place])")
     ],

@@ -14,8 +14,9 @@ from crash.traffic import NAMES
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
 from monitor.partition.journal import Note
+from monitor.partition.processing.task_output import TaskOutput
 from monitor.partition.record_batch import RecordBatch
-from monitor.partition.task import StreamTask, TaskOutput
+from monitor.partition.task import StreamTask
 from monitor.policy.model import Policy
 from oracle.alert_sequences import wrong_alerts
 from schemas.outputs import Alert
@@ -39,7 +40,7 @@ def wrong(broker: Broker, policy: Policy, live: DecidingSettings, partitions: in
             yield from (f"{topic}-{number} should not have {_short(record)}" for record in (got - should).elements())
         partition.early()
         ahead = partition.take().sink.alerts
-        found = wrong_alerts(alerts(broker, number), taken.sink.alerts, partition.watermark_ms, ahead)
+        found = wrong_alerts(alerts(broker, number), taken.sink.alerts, partition.watermark.ms, ahead)
         yield from (f"{NAMES.output('alerts')}-{number}: {told}" for told in found)
 
 

@@ -19,7 +19,7 @@ from crash.virtual import Process, run
 from crash.world import SESSION_S, Worker, World
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.journal import PolicyChange
-from monitor.partition.task import _MOST_PASSED_ON as MOST_PASSED_ON
+from monitor.partition.processing.task_output import _MOST_PASSED_ON as MOST_PASSED_ON
 from monitor.policy.load import to_plain
 from oracle.policy_generator import HOUR, MINUTE
 from streams.kafka.api import TP, TransientError
@@ -120,7 +120,7 @@ class Schedule:
         passed_on, rows = (3, 2) if self.result.seed % 3 == 0 else (MOST_PASSED_ON, OTHER_ROWS)
         try:
             with (
-                patch("monitor.partition.task._MOST_PASSED_ON", passed_on),
+                patch("monitor.partition.processing.task_output._MOST_PASSED_ON", passed_on),
                 patch("streams.worker.consumer_loop.OTHER_ROWS", rows),
                 patch("streams.worker.consumer_loop.SLICE_ROWS", SLICE_ROWS if rows == OTHER_ROWS else rows),
             ):

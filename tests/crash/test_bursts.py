@@ -131,7 +131,7 @@ def test_many_complaints_are_looked_at_beside_the_event_loop(monkeypatch: pytest
 
 def test_what_waits_in_thousands_is_not_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would make the transaction in which a partition is given up as large as somebody likes."""
-    monkeypatch.setattr("monitor.partition.task._MOST_WAITING", BURST - 1)
+    monkeypatch.setattr("monitor.partition.processing.handover_record._MOST_WAITING", BURST - 1)
     world = world_of(grace_ms=0)
     burst(world)
     handed: list[bool] = []
@@ -164,7 +164,7 @@ def test_a_flood_of_garbage_is_refused_in_transactions_of_bounded_size(
 ) -> None:
     """One batch of 131,072 tiny records was as many dead letters in one transaction. Each is there once, in order."""
     at_once = 5
-    monkeypatch.setattr("monitor.partition.task._MOST_PASSED_ON", MOST)
+    monkeypatch.setattr("monitor.partition.processing.task_output._MOST_PASSED_ON", MOST)
     monkeypatch.setattr("streams.worker.consumer_loop.OTHER_ROWS", at_once)
     letters: list[int] = []
     decide = RunningPartition._decide
@@ -199,8 +199,8 @@ def test_a_flood_of_garbage_is_refused_in_transactions_of_bounded_size(
 
 def test_what_a_transaction_passes_on_is_bounded_by_its_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few records of a megabyte each are as much as thousands of small ones."""
-    monkeypatch.setattr("monitor.partition.task._PASSED_ON_BYTES", 1)
-    monkeypatch.setattr("monitor.partition.task._MOST_PASSED_ON", 1_000)
+    monkeypatch.setattr("monitor.partition.processing.task_output._PASSED_ON_BYTES", 1)
+    monkeypatch.setattr("monitor.partition.processing.task_output._MOST_PASSED_ON", 1_000)
     monkeypatch.setattr("streams.worker.consumer_loop.OTHER_ROWS", 1)
     sizes: list[int] = []
     decide = RunningPartition._decide

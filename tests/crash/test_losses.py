@@ -203,7 +203,7 @@ def test_an_event_of_somebody_else_from_the_far_future_does_not_keep_a_state_bei
         assert worker.consumer_loop is not None
         partition = worker.consumer_loop.owners[0].partition
         assert partition is not None
-        assert not partition.rebuilding
+        assert not partition.published.rebuilding
         ids = judge.ids(world.broker, 0)
         assert len(ids) == len(set(ids)) > 1, "and what was put out is not put out again"
 

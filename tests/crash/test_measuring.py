@@ -46,11 +46,11 @@ def test_a_partition_is_left_alone_while_it_is_measured(monkeypatch: pytest.Monk
         if work is measure_distances:
             partition = owners[0].partition
             assert partition is not None
-            before = partition.sources.offsets, partition.watermark_ms
+            before = partition.sources.offsets, partition.watermark.ms
             measuring = True
             await asyncio.sleep(0.7)
             measuring = False
-            assert (partition.sources.offsets, partition.watermark_ms) == before, "the thread had it"
+            assert (partition.sources.offsets, partition.watermark.ms) == before, "the thread had it"
             measured.append(1)
         return await to_thread(work, *arguments)
 

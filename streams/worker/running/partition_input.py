@@ -47,7 +47,7 @@ class PartitionInput:
 
     def wanted(self, task: StreamTask) -> list[TP]:
         """The topic partitions to fetch now for a task that runs."""
-        if task.full or self._held:
+        if task.passed_on.full or self._held:
             return [self.control]
         return [*(tp for source, tp in enumerate(self.tps[:-1]) if not task.ahead(source)), self.control]
 

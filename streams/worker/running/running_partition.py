@@ -22,10 +22,11 @@ from streams.topics.control_topic import (
 from streams.worker.context import WorkerContext
 from streams.worker.recovery import RecoveredPartition
 from streams.worker.running.transaction import MOST_AT_ONCE, Transaction, commit, prepare
+from streams.worker.running.work_estimate import early_work, handover_work, transaction_work
 
 log = structlog.get_logger("callwarden")
 
-_LARGE = 50_000  # work, counted in calls of closing panes: more is decided and serialized in a thread
+_LARGE = 50_000  # work (`work_estimate`): more is decided and serialized in a thread
 _LOOK_S = 0.25  # least interval of early evaluations: their cost depends on what is open, not on what has come
 _LOOK_REST = 10.0  # the next one also waits this many times the duration of the last
 _QUIET_S = 1.0  # without new records for longer, a partition has been read to its end; others may take turns with it
@@ -69,7 +70,7 @@ class RunningPartition:
     @property
     def takes(self) -> bool:
         """Whether it can take more records: no thread works on it, and the next transaction has room."""
-        return not self.busy and not self.task.full
+        return not self.busy and not self.task.passed_on.full
 
     def feed(self, source: int, rows: RecordBatch) -> None:
         """Feed the next rows of a source.
@@ -96,11 +97,11 @@ class RunningPartition:
         self._control_moved = True
         wrong = apply_command(command, task, self._context.names, accepted)
         if wrong is None and isinstance(command, PolicyCommand):
-            version, later = task.newest, task.judged_later()
+            version, later = task.policies.newest, task.policies.judged_later()
             told_of = {"policy": version.policy.sha256[:12], "from_ms": version.from_ms, "judged_later_ms": later}
             log.info("another policy will hold", partition=number, **told_of)
         if wrong:
-            task.refuse(refused_command_entry(offset, command, wrong))
+            task.journal.add(refused_command_entry(offset, command, wrong))
             log.error("command refused", partition=number, offset=offset, why=wrong)
         else:
             log.info("command taken", partition=number, offset=offset, command=type(command).__name__)
@@ -114,14 +115,14 @@ class RunningPartition:
         if self._fed and not self.busy and present and now - self._looked_s >= self._look_after_s:
             # Only when caught up: alerts on a backlog would report windows that closed long ago.
             self._fed = False
-            if task.early_work > _LARGE:
+            if early_work(task) > _LARGE:
                 return Due.EARLY
             task.early()
             self._looked(now)
         if task.pending or self._control_moved:
             self._waiting_since = now if self._waiting_since is None else self._waiting_since
         waited = self._waiting_since is not None and now - self._waiting_since >= _SOON_S
-        return Due.COMMIT if task.due or task.alerting or task.full or waited else None
+        return Due.COMMIT if task.due or task.alerting or task.passed_on.full or waited else None
 
     def _looked(self, began_s: float) -> None:
         """Record an early evaluation that began at ``began_s``, and delay the next in proportion to its duration."""
@@ -140,7 +141,7 @@ class RunningPartition:
         Raises Fenced, TransientError, PermanentError, and any error of deciding. The memory is then to be discarded.
         """
         loop = asyncio.get_running_loop()
-        work = self.task.work(MOST_AT_ONCE) + (self.task.open_work if hand_over else 0)
+        work = transaction_work(self.task, MOST_AT_ONCE) + (handover_work(self.task) if hand_over else 0)
         if work > _LARGE:
             transaction = await self._beside(self._decide, hand_over)
             if transaction is None:

@@ -46,7 +46,7 @@ def prepare(task: StreamTask, context: WorkerContext, hand_over: bool) -> Transa
     state = task.snapshot(hand_over)
     outs = emit.records(context.names, number, taken, state)
     offsets = dict(zip(context.names.of(number), task.sources.done, strict=False))
-    return Transaction(outs, offsets, context.telemetry.counts(taken), task.watermark_ms)
+    return Transaction(outs, offsets, context.telemetry.counts(taken), task.watermark.ms)
 
 
 async def commit(transaction: Transaction, writer: Writer) -> int:

@@ -124,7 +124,7 @@ def test_no_share_differs_from_a_plain_loop_nor_contradicts_the_judge(
 
     def checked(self: LocalShards, watermark_ms: int) -> None:
         advance(self, watermark_ms)
-        looked.extend(check(relay.shard) for relay in self.shards if relay.shard.rule_states)
+        looked.extend(check(relay.shard) for relay in self.chains if relay.shard.rule_states)
 
     monkeypatch.setattr(LocalShards, "advance", checked)
     for seed in range(9):

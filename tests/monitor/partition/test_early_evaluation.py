@@ -75,8 +75,8 @@ def test_alerts_come_at_the_first_look_that_can_see_them(seed: int) -> None:
                 if at[number] == len(lines):
                     partition.sources.end(number)
             partition.advance()
-            if partition.watermark_ms > NO_CLOCK_MS:
-                model.judge(partition.watermark_ms)
+            if partition.watermark.ms > NO_CLOCK_MS:
+                model.judge(partition.watermark.ms)
             agree()
         if rng.random() < 0.7:
             partition.early()

@@ -21,8 +21,9 @@ from monitor.partition.journal import (
     PolicyChange,
     SkippedRecord,
 )
+from monitor.partition.processing.task_output import TaskOutput
 from monitor.partition.record_batch import RecordBatch
-from monitor.partition.task import StreamTask, TaskOutput
+from monitor.partition.task import StreamTask
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
 from oracle.scenario_generator import scenario
@@ -121,7 +122,7 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
         judge.feed(source, rows(lines, 0, len(lines), not_after_ms))
     judge.advance()
     assert outcome(kept) == outcome([judge.take()])
-    assert judge.watermark_ms == partition.watermark_ms
+    assert judge.watermark.ms == partition.watermark.ms
     assert moved > 0
     assert all(event.data.decided_ms >= from_ms for taken in kept for event in taken.sink.enforcement)
     kinds = {type(note) for noted in notes.values() for note in noted}
@@ -315,7 +316,7 @@ def test_the_clock_of_a_source_that_is_read_again_is_not_moved() -> None:
     again.feed(0, calls_at([T0], 0, T0))
     assert not again.sources.idle(0, T0 + 60 * MINUTE, feed_current=True)
     again.feed(0, calls_at([T0 - MINUTE // 2], 1, T0 + MINUTE))
-    assert again.open_calls == first.open_calls == 2
+    assert again.shard.open_calls == first.shard.open_calls == 2
     assert again.sources.idle(0, T0 + 60 * MINUTE, feed_current=True)
 
 

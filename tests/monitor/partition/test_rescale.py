@@ -123,11 +123,11 @@ def moved(old: Logs, count: int) -> Logs:
         again.restore(old.stored[number])
         sources = [[old.rows(number, source, offset)] for source, offset in enumerate(again.sources.offsets)]
         formers.append(SourcePartition.of(old.new(number), old.stored[number], sources))
-        assert len(formers[-1].kept[0]) == old.partitions[number].open_calls
+        assert len(formers[-1].kept[0]) == old.partitions[number].shard.open_calls
     new = Logs(old.policy, count, old.not_after_ms)
     for regrouped in rescaled(formers, count):
         place(new, regrouped, clocks_ms)
-    assert sum(one.open_calls for one in new.partitions) == sum(one.open_calls for one in old.partitions)
+    assert sum(one.shard.open_calls for one in new.partitions) == sum(one.shard.open_calls for one in old.partitions)
     return new
 
 
@@ -146,7 +146,7 @@ def place(new: Logs, made: RescaledPartition, clocks_ms: list[int]) -> None:
     assert one.take().sink.enforcement == []
     assert one.sources.clocks_ms == clocks_ms
     assert not one.due
-    handover = one.shard.handover(one.watermark_ms)
+    handover = one.shard.handover(one.watermark.ms)
     assert handover is not None
     assert sorted(waiting.at_ms for waiting in handover.waiting) == sorted(o.at_ms for k in made.kept[1:] for o in k)
 
@@ -175,7 +175,7 @@ def test_a_move_changes_nothing_that_is_decided(seed: int, tmp_path: Path) -> No
                 max(max(one.sources.clocks_ms) for one in logs.partitions) + rng.choice((300_000, 3_600_000))
             )
             for one in logs.partitions:
-                assert one.switch(to_plain(second), second.sha256, from_ms, "a trial", "me", 0) is None
+                assert one.policy_changes.apply(to_plain(second), second.sha256, from_ms, "a trial", "me", 0) is None
                 logs.store(one.place.number)
         number = logs.write(source, key, value)
         if rng.random() < 0.3:
@@ -185,12 +185,12 @@ def test_a_move_changes_nothing_that_is_decided(seed: int, tmp_path: Path) -> No
             logs.restart(number)
     for number in range(logs.count):
         logs.read(number)
-    until_ms = max(one.last_ms for one in logs.partitions) + 2 * 86_400_000
+    until_ms = max(one.intake.last_ms for one in logs.partitions) + 2 * 86_400_000
     for number, one in enumerate(logs.partitions):
         for source in range(len(INPUTS)):
             one.sources.move(source, until_ms + second.lateness_ms)
         logs.store(number)
-        assert logs.partitions[number].watermark_ms == until_ms
+        assert logs.partitions[number].watermark.ms == until_ms
     said += logs.said
     path = tmp_path / "all.jsonl"
     path.write_bytes(b"".join(value + b"\n" for _, _, value in lines))
@@ -244,9 +244,9 @@ def test_a_move_is_made_where_policies_took_hold_at_different_times(seed: int, t
                 logs.read(number)
                 logs.store(number)
                 one = logs.partitions[number]
-                from_ms = max(each.watermark_ms for each in logs.partitions) + number * rng.choice((1, 3)) * 3_600_000
-                assert one.switch(to_plain(other), other.sha256, from_ms, "", "", 0) is None
-                switches[number].append(one.newest)
+                from_ms = max(each.watermark.ms for each in logs.partitions) + number * rng.choice((1, 3)) * 3_600_000
+                assert one.policy_changes.apply(to_plain(other), other.sha256, from_ms, "", "", 0) is None
+                switches[number].append(one.policies.newest)
         if place_in_log >= at and not went:
             made = moved_or_why(logs, rng.choice((1, 4)))
             if isinstance(made, Logs):
@@ -257,7 +257,7 @@ def test_a_move_is_made_where_policies_took_hold_at_different_times(seed: int, t
         if rng.random() < 0.3:
             logs.read(number)
             logs.store(number)
-    until_ms = max(one.last_ms for one in logs.partitions) + 50 * 86_400_000  # by then all windows are whole
+    until_ms = max(one.intake.last_ms for one in logs.partitions) + 50 * 86_400_000  # by then all windows are whole
     for source in range(len(INPUTS)) if not went else ():
         logs.read(0)
         logs.partitions[0].sources.move(source, until_ms)
@@ -268,9 +268,11 @@ def test_a_move_is_made_where_policies_took_hold_at_different_times(seed: int, t
     for number in range(logs.count):
         logs.read(number)
         for source in range(len(INPUTS)):
-            logs.partitions[number].sources.move(source, until_ms + logs.partitions[number].newest.policy.lateness_ms)
+            logs.partitions[number].sources.move(
+                source, until_ms + logs.partitions[number].policies.newest.policy.lateness_ms
+            )
         logs.store(number)
-        assert logs.partitions[number].watermark_ms == until_ms
+        assert logs.partitions[number].watermark.ms == until_ms
     wanted = []
     for number, some in enumerate(switches):
         path = tmp_path / f"{number}.jsonl"
@@ -305,7 +307,7 @@ def test_a_rule_that_sees_no_whole_window_yet_is_waited_for() -> None:
     def decided(move_at_ms: int | None) -> list[bytes]:
         logs, said, went = Logs(first, 2, start + 1_000 * hour), list[bytes](), move_at_ms is None
         for number, one in enumerate(logs.partitions):
-            assert one.switch(to_plain(second), second.sha256, begins[number], "", "", 0) is None
+            assert one.policy_changes.apply(to_plain(second), second.sha256, begins[number], "", "", 0) is None
         for place, (tenant, at_ms) in enumerate(calls):
             if not went and move_at_ms is not None and at_ms >= move_at_ms and tenant == tenants[0]:
                 made = moved_or_why(logs, 1)

@@ -78,9 +78,9 @@ class Course:
                 plain = to_plain(loads(json.dumps(coming[0].policy), "policy.json"))
                 from_ms = coming[0].from_ms - rng.choice((0, 1, 200_000))
                 sha256 = loads(json.dumps(plain), "policy.json").sha256
-                known = len(self.partition.versions)
-                wrong = self.partition.switch(plain, sha256, from_ms, "for the test", "", 0)
-                assert (wrong is None) == (len(self.partition.versions) == known + 1)
+                known = len(self.partition.policies.versions)
+                wrong = self.partition.policy_changes.apply(plain, sha256, from_ms, "for the test", "", 0)
+                assert (wrong is None) == (len(self.partition.policies.versions) == known + 1)
                 if rng.random() < 0.3:
                     self.restart()
                 else:
@@ -99,10 +99,10 @@ class Course:
 
     def withdraw(self) -> None:
         """Take back one of the policies that were noted, be it still to come or not."""
-        before = list(self.partition.versions)
+        before = list(self.partition.policies.versions)
         sha256 = self.rng.choice(before).policy.sha256
-        wrong = self.partition.withdraw([sha256], "for the test", "", 0)
-        gone = [version for version in before if version not in self.partition.versions]
+        wrong = self.partition.policy_changes.withdraw([sha256], "for the test", "", 0)
+        gone = [version for version in before if version not in self.partition.policies.versions]
         assert (wrong is None) == bool(gone)
         assert {version.policy.sha256 for version in gone} <= {sha256}
         if self.rng.random() < 0.3:
@@ -246,7 +246,7 @@ def decided_with_a_longer_lateness(restarted: bool) -> list[int]:
         store(partition, stored)
 
     partition = new()
-    assert partition.switch(to_plain(after), after.sha256, T, "", "", 0) is None
+    assert partition.policy_changes.apply(to_plain(after), after.sha256, T, "", "", 0) is None
     read(1)
     commit()
     partition.sources.move(0, T + 10 * MINUTE)
@@ -274,7 +274,7 @@ def test_a_policy_is_known_as_long_as_panes_of_its_time_are_stored() -> None:
     stored: dict[str, bytes] = {}
     partition = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=1)
     for policy, minutes in ((after, 20), (before, 40)):
-        assert partition.switch(to_plain(policy), policy.sha256, T + minutes * MINUTE, "", "", 0) is None
+        assert partition.policy_changes.apply(to_plain(policy), policy.sha256, T + minutes * MINUTE, "", "", 0) is None
     decided = 0
     for stop in range(1, len(lines) + 1):
         start = partition.sources.offsets[0]
@@ -292,16 +292,16 @@ def test_a_policy_by_which_calls_were_found_late_is_not_withdrawn() -> None:
     before, after = policy_of("60m"), policy_of("1m")
     lines = [call("a", -20), call("b", 65), call("late", -1), call("c", 70), call("d", 200)]
     partition = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=2)
-    assert partition.switch(to_plain(after), after.sha256, T, "", "", 0) is None
+    assert partition.policy_changes.apply(to_plain(after), after.sha256, T, "", "", 0) is None
     partition.feed(0, rows_of(0, lines, list(range(len(lines))), 0, 1, T + 300 * MINUTE))
-    assert partition.withdraw([before.sha256], "", "", 0) is not None, "it is in force"
+    assert partition.policy_changes.withdraw([before.sha256], "", "", 0) is not None, "it is in force"
     partition.feed(0, rows_of(1, lines, list(range(len(lines))), 1, 3, T + 300 * MINUTE))
     assert len(partition.take().late) == 1
-    assert partition.watermark_ms == 0, "the other source has no clock yet"
-    wrong = partition.withdraw([after.sha256], "", "", 0)
+    assert partition.watermark.ms == 0, "the other source has no clock yet"
+    wrong = partition.policy_changes.withdraw([after.sha256], "", "", 0)
     assert wrong is not None
     assert wrong.startswith("what has been judged or found late already is under it: ")
-    assert [version.policy.sha256 for version in partition.versions] == [before.sha256, after.sha256]
+    assert [version.policy.sha256 for version in partition.policies.versions] == [before.sha256, after.sha256]
 
 
 def test_what_is_noted_again_to_a_state_that_knows_more_changes_nothing() -> None:
@@ -334,11 +334,11 @@ def test_what_is_noted_again_to_a_state_that_knows_more_changes_nothing() -> Non
 
     def switch(number: int, minutes: int) -> None:
         policy = others[number]
-        assert partition.switch(to_plain(policy), policy.sha256, T + minutes * MINUTE, "", "", 0) is None
+        assert partition.policy_changes.apply(to_plain(policy), policy.sha256, T + minutes * MINUTE, "", "", 0) is None
         keep()
 
     def withdraw(number: int) -> None:
-        assert partition.withdraw([others[number].sha256], "", "", 0) is None
+        assert partition.policy_changes.withdraw([others[number].sha256], "", "", 0) is None
         keep()
 
     read(5)
@@ -360,5 +360,5 @@ def test_what_is_noted_again_to_a_state_that_knows_more_changes_nothing() -> Non
         again = StreamTask(first, live=DecidingSettings(max_ahead_ms=0), sources=1, replaying=True)
         again.restore(records)
         again.recall(None, notes)
-        found = [(version.from_ms, version.policy.sha256) for version in again.versions]
+        found = [(version.from_ms, version.policy.sha256) for version in again.policies.versions]
         assert found == wanted[-len(found) :]

@@ -19,7 +19,7 @@ from helpers.shard_harness import ShardHarness, rule
 from monitor.core.record_ref import RecordRef
 from monitor.core.threshold_distance import DistanceOptions, measure_distances
 from monitor.decoding.decode import RejectedRow
-from monitor.partition.task import TaskOutput
+from monitor.partition.processing.task_output import TaskOutput
 from monitor.policy.load import load
 from monitor.policy.model import Policy
 from monitor.replay.outcome import Outcome, ReplaySummary

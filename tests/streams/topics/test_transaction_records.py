@@ -9,7 +9,7 @@ import pytest
 from monitor.core.record_ref import RecordRef
 from monitor.decoding.decode import LateCall
 from monitor.decoding.decode import RejectedRow as RefusedRow
-from monitor.partition.task import TaskOutput
+from monitor.partition.processing.task_output import TaskOutput
 from streams.kafka.api import TP, OutputRecord, PermanentError
 from streams.kafka.topic_names import TopicNames
 from streams.ops.dead_letters import DeadLetter

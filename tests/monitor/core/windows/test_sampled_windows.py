@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from helpers.shard_samples import DAY, MINUTE, T0, cdr, policy_of
+from monitor.partition.processing.task_output import TaskOutput
 from monitor.partition.record_batch import RecordBatch
-from monitor.partition.task import StreamTask, TaskOutput
+from monitor.partition.task import StreamTask
 from monitor.policy.model import Policy
 from monitor.replay.run import ReplayOptions, replay
 from schemas import codec

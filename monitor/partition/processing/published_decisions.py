@@ -1,0 +1,35 @@
+"""Decisions that were published before a state was lost. While the state is rebuilt, they are made again."""
+
+from collections.abc import Mapping
+
+from monitor.core.results import Output
+from monitor.decoding.decode import NO_CLOCK_MS
+from monitor.partition.processing.watermark import Watermark
+
+
+class PublishedDecisions:
+    """The published decisions, which are not written again.
+
+    ``until_ms`` is the largest ``decided_ms`` of them. It is stored; the ids are read from the topics.
+    """
+
+    def __init__(self, watermark: Watermark) -> None:
+        self._watermark = watermark
+        self._ids: set[str] = set()
+        self.until_ms = NO_CLOCK_MS
+
+    def suppress(self, published: Mapping[str, int]) -> None:
+        """Do not write these decisions (id and ``decided_ms``) when they are made again."""
+        self._ids = set(published)
+        self.until_ms = max(published.values(), default=NO_CLOCK_MS)
+
+    @property
+    def rebuilding(self) -> bool:
+        """Whether published decisions may still be made again, so that `suppress` must have them."""
+        return self.until_ms > NO_CLOCK_MS and self.until_ms >= self._watermark.decided_ms
+
+    def remove_from(self, sink: Output) -> None:
+        """Remove the published decisions from an output."""
+        if self._ids:
+            sink.enforcement = [one for one in sink.enforcement if one.id not in self._ids]
+            sink.shadow = [one for one in sink.shadow if one.id not in self._ids]

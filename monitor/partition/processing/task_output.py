@@ -1,0 +1,78 @@
+"""The output of a task: what its intake passes on, and what its shard decides."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from monitor.core.results import Output
+from monitor.decoding.decode import LateCall, RejectedRow
+from monitor.partition.journal import Note
+
+_MOST_PASSED_ON = 5_000  # late and refused records to pass on in one transaction, plus at most one slice of input
+_PASSED_ON_BYTES = 4_096  # this many bytes of a record count as another record
+
+
+@dataclass(slots=True)
+class TaskOutput:
+    """The input and output since the last call. Rows that are read again do not count.
+
+    ``refused`` includes the refused records of ``sink``. ``notes`` are with their source number, None for the
+    partition.
+    """
+
+    sink: Output = field(default_factory=Output)
+    rows: int = 0
+    late: list[LateCall] = field(default_factory=list)
+    refused: list[RejectedRow] = field(default_factory=list)
+    duplicates: int = 0
+    notes: list[tuple[int | None, Note]] = field(default_factory=list)
+
+
+class PassedOn:
+    """What the intake passes on between two transactions: late calls, refused rows, and the counts of its input."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Drop what was collected."""
+        self._taken = TaskOutput()
+        self._weight = 0  # of the late and refused records
+
+    def count(self, rows: int = 0, duplicates: int = 0) -> None:
+        """Count rows that were read, and duplicates among them."""
+        self._taken.rows += rows
+        self._taken.duplicates += duplicates
+
+    def late(self, calls: Sequence[LateCall]) -> None:
+        """Pass on late calls."""
+        self._taken.late += calls
+        self._weight += sum(_weight(one.raw) for one in calls)
+
+    def refuse(self, rows: Sequence[RejectedRow]) -> None:
+        """Pass on refused rows."""
+        self._taken.refused += rows
+        self._weight += sum(_weight(one.raw) for one in rows)
+
+    def __len__(self) -> int:
+        return len(self._taken.late) + len(self._taken.refused)
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many late and refused records as one transaction may carry.
+
+        Feeding more before `take` makes the transaction larger.
+        """
+        return self._weight >= _MOST_PASSED_ON
+
+    def take(self, sink: Output, notes: list[tuple[int | None, Note]]) -> TaskOutput:
+        """The output since the last call, with that of the shard and the notes."""
+        taken = self._taken
+        self.clear()
+        taken.sink, taken.notes = sink, notes
+        taken.duplicates += sink.duplicates
+        taken.refused += [RejectedRow(r.ref, r.reason, r.raw, r.tenant_id.encode()) for r in sink.refused]
+        return taken
+
+
+def _weight(raw: bytes | None) -> int:
+    return 1 + len(raw or b"") // _PASSED_ON_BYTES

@@ -1,0 +1,33 @@
+"""The watermark of a partition: how far its sources allow it to decide, and how far it has decided."""
+
+from monitor.decoding.decode import NO_CLOCK_MS
+from monitor.partition.policy_versions import PolicyVersions
+from monitor.partition.sources import Sources
+from schemas.inputs import END_MS
+
+
+class Watermark:
+    """The watermark. Everything before ``decided_ms`` is decided; 0: nothing yet."""
+
+    def __init__(self, sources: Sources, policies: PolicyVersions) -> None:
+        self._sources = sources
+        self._policies = policies
+        self._most_ms = END_MS
+        self.decided_ms = NO_CLOCK_MS
+
+    @property
+    def ms(self) -> int:
+        """The lowest clock of the sources that have not ended, less ``lateness``. It never falls. 0: none yet."""
+        least_ms = self._sources.least_ms
+        if least_ms == NO_CLOCK_MS:
+            return self.decided_ms
+        return max(self.decided_ms, min(self._policies.lateness.line(least_ms), self._most_ms))
+
+    def hold(self, most_ms: int | None) -> None:
+        """Cap the watermark at ``most_ms``; None removes the cap."""
+        self._most_ms = END_MS if most_ms is None else most_ms
+
+    @property
+    def late_ms(self) -> int:
+        """The highest late line of any source. Calls below it may have been found late, even if not decided yet."""
+        return self._policies.lateness.line(self._sources.furthest_ms)

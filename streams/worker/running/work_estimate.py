@@ -1,0 +1,24 @@
+"""Estimates of work on a stream task, in calls of closing panes: one takes about a microsecond."""
+
+from monitor.partition.task import StreamTask
+
+_RECORD_WORK = 100  # the cost of deciding a record
+_OUTPUT_WORK = 10  # the cost of a late or refused record that is passed on
+_TENANT_WORK = 100  # the cost of a tenant that may get an alert or a decision, at a window end or in early evaluation
+
+
+def transaction_work(task: StreamTask, most: int) -> int:
+    """The cost of a transaction with `StreamTask.advance` of ``most``."""
+    shard, watermark_ms = task.shard, task.watermark.ms
+    decided = _RECORD_WORK * shard.work_due(watermark_ms, most) + _TENANT_WORK * shard.tenants_due(watermark_ms)
+    return shard.due_calls(watermark_ms) + decided + _OUTPUT_WORK * len(task.passed_on)
+
+
+def early_work(task: StreamTask) -> int:
+    """The cost of `StreamTask.early`."""
+    return _RECORD_WORK * task.shard.early_work
+
+
+def handover_work(task: StreamTask) -> int:
+    """The cost of a handover of open calls and waiting records."""
+    return task.shard.open_calls + _RECORD_WORK * task.shard.waiting_records
