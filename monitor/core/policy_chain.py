@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from monitor.core.calls.fields import FieldLayout
 from monitor.core.results import Output
 from monitor.core.shard import Shard
+from monitor.core.shard_state import ShardState
 from monitor.core.snapshot import ShardCheckpoint
 from monitor.core.windows.aggregation_plan import AggregationPlan
 from monitor.core.windows.policy_history import FieldAvailability
@@ -15,10 +16,10 @@ from monitor.policy.timeline import PolicyVersion
 class PolicyChain:
     """Evaluates each event by the policy version in force at its event time. All ``versions`` are known in advance.
 
-    ``shard`` is the shard of the policy in force: it takes the input and holds the output. ``number`` is the index of
-    the first policy version to use. Calls must be laid out for the policy of their event time (`field_layouts`). Until
-    the last policy is in force, the entries that a shard would store are kept in memory, because the next shard starts
-    from them. ``keep_state``: the last one can be stored, too.
+    ``shard`` is the shard of the policy in force: it takes the input and holds the output. ``state`` is its state.
+    ``number`` is the index of the first policy version to use. Calls must be laid out for the policy of their event
+    time (`field_layouts`). Until the last policy is in force, the entries that a shard would store are kept in memory,
+    because the next shard starts from them. ``keep_state``: the state of the last one can be stored, too.
     """
 
     def __init__(
@@ -36,24 +37,24 @@ class PolicyChain:
         self._number = number
         self._entries: dict[str, bytes] = {}
         self._kept_ms = 0
-        self.shard = self._make(Output())
+        self._start(Output())
 
-    def _make(self, sink: Output) -> Shard:
+    def _start(self, sink: Output) -> None:
         history = FieldAvailability(self._versions[: self._number + 1])
         keep_state = self._keep_state or self._coming is not None
-        shard = Shard(history.policy, self._keep_windows, keep_state, history, sink)
+        self.shard = shard = Shard(history.policy, self._keep_windows, keep_state, history, sink)
         shard.enforce_from(self._enforce_from_ms)
         if self._coming is not None:
             shard.keep_aside(self._coming.from_ms)
-        return shard
+        self.state = ShardState(shard)
 
     @property
     def _coming(self) -> PolicyVersion | None:
         return self._versions[self._number + 1] if self._number + 1 < len(self._versions) else None
 
     def restore(self, head: ShardCheckpoint, entries: Mapping[str, bytes]) -> None:
-        """Restore the state that a shard stored. See `Shard.restore`."""
-        self.shard.restore(head, entries)
+        """Restore the state that a shard stored. See `ShardState.restore`."""
+        self.state.restore(head, entries)
         if self._coming is not None:
             self._entries = dict(entries)
 
@@ -84,17 +85,17 @@ class PolicyChain:
         return max([last_ms, *((last_ms // step_ms + 1) * step_ms for step_ms in steps)])
 
     def _switch(self, coming: PolicyVersion, last_ms: int | None = None) -> None:
-        former = self.shard
+        former, stored = self.shard, self.state
         former.close(coming.from_ms, coming.policy, last_ms)
         self._keep()
         self._number += 1
-        self.shard = self._make(former.sink)
-        self.shard.succeed(former, former.head(), self._entries)
+        self._start(former.sink)
+        self.state.succeed(former, stored.head(), self._entries)
         if self._coming is None:
             self._entries = {}
 
     def _keep(self) -> None:
-        for key, blob in self.shard.changes().items():
+        for key, blob in self.state.changes().items():
             self._entries.pop(key, None)
             if blob is not None:
                 self._entries[key] = blob

@@ -30,6 +30,13 @@ class Output:
     refused: list[RefusedRecord] = field(default_factory=list)
     duplicates: int = 0
 
+    def take(self) -> "Output":
+        """Return the output since the last call, and empty the buffer."""
+        taken = Output(self.enforcement, self.shadow, self.alerts, self.windows, self.refused, self.duplicates)
+        self.enforcement, self.shadow, self.alerts = [], [], []
+        self.windows, self.refused, self.duplicates = [], [], 0
+        return taken
+
     def mark(self) -> tuple[int, int, int]:
         """The current lengths, for `by_tenant`."""
         return len(self.enforcement), len(self.shadow), len(self.alerts)

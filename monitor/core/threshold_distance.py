@@ -81,15 +81,15 @@ class ThresholdDistances:
 def measure_distances(shard: Shard, looking: DistanceOptions) -> ThresholdDistances:
     """Measure the distances of a shard, which must be idle and is not changed. Costs as much as evaluating all rules
     once."""
-    names = shard.names
+    names = shard.tenant_numbers.names
     tenants = len(names)
-    seen = ThresholdDistances(tenants, pending=shard.pending())
-    counting = _widest([rule_state.span for rule_state in shard.rule_states])
+    seen = ThresholdDistances(tenants, pending=shard.decisions.reviews.by_rule())
+    counting = _widest([rule_state.span for rule_state in shard.evaluator.rule_states])
     calls = np.zeros(tenants, np.int64) if counting is None else counting.running_sums.field(0, tenants)
     busiest = _first(calls, np.flatnonzero(calls), looking.busiest)
     seen.busiest = [(int(calls[tenant]), names[tenant]) for tenant in busiest.tolist()]
     readings: dict[SlidingWindow, _Reading] = {}
-    for rule_state in shard.rule_states:
+    for rule_state in shard.evaluator.rule_states:
         reading = readings.setdefault(rule_state.span, _Reading(rule_state.span, tenants))
         who, share, value, rules = _shares(rule_state, reading, shard.at_ms, tenants)
         counts = np.bincount(np.searchsorted(BUCKETS, share), minlength=len(BUCKETS) + 1)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from monitor.core.shard_state import ShardState
 from monitor.core.snapshot import ShardCheckpoint, decode_names, encode_names
 from monitor.core.split_by_tenant import ELSEWHERE, Numbers, dealt, renumbered
 from monitor.core.tenants.active_alert import StandingAlerts
@@ -120,7 +121,7 @@ def _kept(partition: StreamTask, sources: Sequence[Sequence[RecordBatch]]) -> li
         if number != _CALLS:
             for rows in read:
                 partition.feed(number, rows)
-    handover = partition.shard.handover(partition.watermark.ms)
+    handover = ShardState(partition.shard).handover(partition.watermark.ms)
     assert handover is not None, "no call was read yet"
     for waiting in sorted(handover.waiting, key=lambda one: (one.at_ms, one.ref.offset)):
         record = waiting.record
@@ -130,9 +131,9 @@ def _kept(partition: StreamTask, sources: Sequence[Sequence[RecordBatch]]) -> li
     calls = kept[_CALLS]
     for rows in sources[_CALLS]:
         for row in rows.cut(rows.offsets[1:].tolist()):
-            open_before = partition.shard.open_calls
+            open_before = len(partition.shard.open_panes)
             partition.feed(_CALLS, row)
-            if partition.shard.open_calls > open_before:
+            if len(partition.shard.open_panes) > open_before:
                 assert row.keys is not None
                 key, value = row.keys[0] or b"", row.values[0] or b""
                 end_ms = msgspec.json.decode(value, type=_Ended).end_ms

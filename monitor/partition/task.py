@@ -38,6 +38,7 @@ from monitor.partition.sources import Sources
 from monitor.policy.model import Policy
 from monitor.policy.timeline import PolicyVersion
 
+_MOST_WAITING = 20_000  # records in a handover: more would make the transaction that releases the partition too large
 _MANY_CALLS = 250_000  # fifty megabytes of open calls
 
 
@@ -149,7 +150,7 @@ class StreamTask:
 
     def ahead(self, source: int) -> bool:
         """Whether to pause the source: many open calls are in memory, and another source is far behind it."""
-        return self.shard.open_calls > _MANY_CALLS and self.sources.far_ahead(source)
+        return len(self.shard.open_panes) > _MANY_CALLS and self.sources.far_ahead(source)
 
     # Deciding ---------------------------------------------------------------------------------------------------
 
@@ -215,7 +216,7 @@ class StreamTask:
     def take(self) -> TaskOutput:
         """Return the output since the last call."""
         notes = [*self.sources.take(), *((None, note) for note in self.journal.take())]
-        sink = self.shard.take()
+        sink = self.shard.sink.take()
         self.published.remove_from(sink)
         return self.passed_on.take(sink, notes)
 
@@ -227,11 +228,12 @@ class StreamTask:
         Call this right after `advance` and `take`, and write their output in the same transaction. ``hand_over``: add a
         handover for the next owner, so that it need not read undecided input again, unless it would be too large.
         """
-        decided_ms, wanted = self.watermark.decided_ms, hand_over and not self.switching
-        heads = self.sources.heads(self.shard.open_since())
-        changes: list[tuple[str, bytes | None]] = sorted(self.shard.changes().items())
+        state, decided_ms = self._chain.state, self.watermark.decided_ms
+        wanted = hand_over and not self.switching and len(self.shard.pending_records) <= _MOST_WAITING
+        heads = self.sources.heads(state.open_since())
+        changes: list[tuple[str, bytes | None]] = sorted(state.changes().items())
         self.stored.count(changes)
-        changes += self._handover.changes(self.shard, self.sources, decided_ms, wanted)
+        changes += self._handover.changes(state, self.sources, decided_ms, wanted)
         self.policies.forget(self.shard.at_ms, min((head.clock_ms for head in heads), default=NO_CLOCK_MS))
         changes += self.policies.changes()
         head = CheckpointMetadata(
@@ -245,7 +247,7 @@ class StreamTask:
             control=self.control,
             handed_over=self._handover.stored,
             sources=heads,
-            shard=self.shard.head(),
+            shard=state.head(),
             versions=self.policies.heads(),
             enforce_from_ms=self.enforce_from_ms,
             entries=self.stored.entries,
@@ -284,6 +286,6 @@ class StreamTask:
         """Apply the handover of a previous owner, if there is one. Returns the offsets at which the sources resume."""
         handed_over = self._handover.take()
         if handed_over is not None:
-            self.shard.take_over(Handover.decode(handed_over.shard))
+            self._chain.state.take_over(Handover.decode(handed_over.shard))
             self.sources.take_over(handed_over.offsets, handed_over.clocks_ms)
         return self.sources.offsets

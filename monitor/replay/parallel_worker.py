@@ -79,7 +79,7 @@ class Worker:
     def advance(self, watermark_ms: int) -> tuple[str, Output]:
         """Decide what the watermark allows."""
         self._chain.advance(watermark_ms)
-        return SINK, self._chain.shard.take()
+        return SINK, self._chain.shard.sink.take()
 
     def finish(
         self, last_ms: int | None, until_ms: int | None
@@ -88,7 +88,7 @@ class Worker:
         if last_ms is not None:
             self._chain.finish(last_ms, until_ms)
         seen = measure_distances(self._chain.shard, self._looking) if self._looking else None
-        return DONE, (self._chain.shard.take(), self._chain.shard.tenants, seen)
+        return DONE, (self._chain.shard.sink.take(), self._chain.shard.tenants, seen)
 
 
 def work(connection: Connection) -> None:

@@ -105,7 +105,7 @@ class LocalShards:
 
     def collect(self) -> list[Output]:
         """The output since the last call."""
-        sinks = [chain.shard.take() for chain in self.chains]
+        sinks = [chain.shard.sink.take() for chain in self.chains]
         sinks[0].duplicates += self._duplicates
         self._duplicates = 0
         return sinks

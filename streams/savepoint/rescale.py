@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from monitor.core.codec import StateFormatError
+from monitor.core.shard_state import ShardState
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import HEAD, CheckpointMetadata, MismatchError
 from monitor.partition.chunking import Chunker, MissingChunkError
@@ -279,13 +280,13 @@ def _prove(
     for source, pieces in enumerate(sources):
         for rows in pieces if source != _CALLS else ():
             partition.feed(source, rows)
-    handover = partition.shard.handover(partition.watermark.ms)
+    handover = ShardState(partition.shard).handover(partition.watermark.ms)
     assert handover is not None, "no call was read yet"
     for rows in sources[_CALLS]:
         partition.feed(_CALLS, rows)
     proven = (
         sorted(one.at_ms for one in handover.waiting) == sorted(waiting)
-        and partition.shard.open_calls == len(made.kept[_CALLS])
+        and len(partition.shard.open_panes) == len(made.kept[_CALLS])
         and tuple(partition.sources.clocks_ms) == moved.clocks_ms
         and not partition.due
     )

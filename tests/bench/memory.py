@@ -16,22 +16,24 @@ _SKIPPED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionTyp
 
 def parts_of(shard: Shard) -> dict[str, int]:
     """Bytes of each part of a shard; what two parts share counts for the first, the policy for none."""
-    windows = shard._windows
+    windows = shard.windows
     spans = list(windows.spans.values())
     tallies = [tally for span in spans for tally in (span.callees, span.callers) if tally is not None]
     seen: set[int] = set()
     size_of([shard.policy, shard.layout], seen)
     return {
-        "names": size_of([shard._tenants], seen),
+        "names": size_of([shard.tenant_numbers], seen),
         "keys of stored panes": size_of([windows._store], seen),
-        "open calls": size_of([shard._unsealed], seen),
-        "ids remembered": size_of([shard._seen], seen),
+        "open calls": size_of([shard.open_panes], seen),
+        "ids remembered": size_of([shard.dedup], seen),
         "running sums and panes": size_of(
             [*(span.running_sums for span in spans), windows._hour, windows.sealed], seen
         ),
         "tallies of callees and callers": size_of(tallies, seen),
         "evidence": size_of([windows.evidence], seen),
-        "what is not a call": size_of([shard._standings, shard._waiting, shard._records, shard._decisions], seen),
+        "what is not a call": size_of(
+            [shard.tenant_records, shard.pending_records, shard.record_handlers, shard.decisions], seen
+        ),
         "else": size_of([shard], seen),
     }
 

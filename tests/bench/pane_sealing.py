@@ -96,7 +96,7 @@ async def main(path: str, calls: int) -> None:
     fed_bytes = usage.resident_bytes()
     for source in range(len(INPUTS)):
         partition.sources.move(source, end_ms + policy.lateness_ms)
-    open_calls = partition.shard.open_calls
+    open_calls = len(partition.shard.open_panes)
     spent = await _seal(owner)
     await cluster.stop()
     memory = {"resident_bytes": fed_bytes, "peak_bytes": usage.peak_bytes()}

@@ -102,7 +102,7 @@ def complaints(counts: Sequence[int] = (1_000, 10_000, 100_000)) -> list[dict[st
                 "complaints": count,
                 "us_each": 1e6 * spent_s / more,
                 "bytes_one_more": sum(written) // len(written),
-                "memory_each": size_of([partition.shard._standings], set()) // have,
+                "memory_each": size_of([partition.shard.tenant_records], set()) // have,
                 "longest_ms": {name: round(ms, 1) for name, ms in sorted(steps.longest.items())},
             }
         )

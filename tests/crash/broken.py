@@ -12,7 +12,7 @@ from typing import Any
 from crash.memory import MemoryConsumer
 from crash.schedule import Schedule
 from monitor.core.calls.dedup import Deduplicator
-from monitor.core.shard import Shard
+from monitor.core.shard_state import ShardState
 from monitor.decoding.decode import Source
 from monitor.partition.key_check import KeyCheck
 from monitor.partition.policy_versions import PolicyVersions
@@ -112,9 +112,7 @@ BROKEN: dict[str, list[Change]] = {
         Change(emit, "records", "for a in sink.alerts", "for a in sink.alerts if a.state == 'firing'")
     ],
     "6: a part of the state is not written": [
-        Change(
-            StreamTask, "snapshot", "sorted(self.shard.changes().items())", "sorted(self.shard.changes().items())[1:]"
-        )
+        Change(StreamTask, "snapshot", "sorted(state.changes().items())", "sorted(state.changes().items())[1:]")
     ],
     "7: done falls": [Change(SourceProgress, "head", "if self.source.offset >= self.done:", "if True:")],
     "7: done is not kept": [Change(SourceProgress, "restore", "head.done, head.done_ms", "0, head.done_ms")],
@@ -127,7 +125,7 @@ BROKEN: dict[str, list[Change]] = {
         )
     ],
     "7: alerts that fire are not in the state": [
-        Change(Shard, "changes", "changes |= self._judge.alert_states.changes()", "pass")
+        Change(ShardState, "changes", "changes |= shard.evaluator.alert_states.changes()", "pass")
     ],
     "8: what waits is not read again": [Change(RecordIntake, "feed", _WAITING, "if waiting.ref.offset >= done:")],
     "8: late calls are put out again": [

@@ -131,7 +131,7 @@ def test_many_complaints_are_looked_at_beside_the_event_loop(monkeypatch: pytest
 
 def test_what_waits_in_thousands_is_not_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would make the transaction in which a partition is given up as large as somebody likes."""
-    monkeypatch.setattr("monitor.partition.processing.handover_record._MOST_WAITING", BURST - 1)
+    monkeypatch.setattr("monitor.partition.task._MOST_WAITING", BURST - 1)
     world = world_of(grace_ms=0)
     burst(world)
     handed: list[bool] = []

@@ -8,6 +8,7 @@ from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.record_ref import RecordRef
 from monitor.core.results import Output
 from monitor.core.shard import Shard
+from monitor.core.shard_state import ShardState
 from schemas import codec
 from schemas.inputs import Cdr
 from schemas.outputs import Enforcement
@@ -88,7 +89,7 @@ class ShardHarness:
     def until(self, minute: float) -> list[Enforcement]:
         """What is decided once the watermark is there."""
         self.shard.advance(T0 + round(minute * MINUTE))
-        self.sink = self.shard.take()
+        self.sink = self.shard.sink.take()
         return self.sink.enforcement
 
     def refused(self) -> list[str]:
@@ -103,10 +104,15 @@ class StoredShardHarness(ShardHarness):
         super().__init__(**sections)
         self.policy = self.shard.policy
         self.shard = Shard(self.policy, keep_state=True)
-        self.head = self.shard.head()
+        self.head = self.state.head()
         self.stored: dict[str, bytes] = {}
         self._given: list[PendingRecord] = []
         self._watermark_ms = 0
+
+    @property
+    def state(self) -> ShardState:
+        """The state of its shard."""
+        return ShardState(self.shard)
 
     def _give(self, waiting: PendingRecord) -> None:
         self._given.append(waiting)
@@ -119,14 +125,14 @@ class StoredShardHarness(ShardHarness):
 
     def store(self) -> dict[str, bytes | None]:
         """Store what has changed, and say what that was."""
-        self.head, changes = self.shard.head(), self.shard.changes()
+        self.head, changes = self.state.head(), self.state.changes()
         self.stored = {key: blob for key, blob in (self.stored | changes).items() if blob is not None}
         return changes
 
     def restored(self) -> Shard:
         """Another shard, from what is stored alone."""
         shard = Shard(self.policy, keep_state=True)
-        shard.restore(self.head, self.stored)
+        ShardState(shard).restore(self.head, self.stored)
         return shard
 
     def restart(self) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from helpers.shard_harness import StoredShardHarness, escalation, rule
 from monitor.core.shard import Shard
+from monitor.core.shard_state import ShardState
 from monitor.core.tenants.tenant_record import TenantRecord
 
 STATUSES = {"complaint": ("received", "verified", "dismissed"), "finding": ("suspected", "confirmed", "dismissed")}
@@ -17,22 +18,22 @@ CATEGORIES = ("number_leak", "number_leak", "no_consent", "abuse", "fraud", "oth
 def all_of(shard: Shard) -> dict[str, Any]:
     """What decides in a shard, in a form that compares."""
     tenants = shard.tenants
-    cooldowns = shard._decisions._cooldowns
+    cooldowns = shard.decisions._cooldowns
     rows = {**cooldowns._until, **cooldowns._pending, "stopped": cooldowns._stopped}
     return {
-        "head": msgspec.to_builtins(shard.head()),
-        "names": list(shard._tenants.names),
-        "alerts": msgspec.to_builtins(shard._judge.alert_states.active()),
-        "standings": {standing.tenant: plain(standing) for standing in shard._standings._all.values()},
+        "head": msgspec.to_builtins(ShardState(shard).head()),
+        "names": list(shard.tenant_numbers.names),
+        "alerts": msgspec.to_builtins(shard.evaluator.alert_states.active()),
+        "standings": {standing.tenant: plain(standing) for standing in shard.tenant_records._all.values()},
         "gates": {key: np.trim_zeros(row, "b").tolist() for key, row in rows.items() if row.any()},
         "sums": {
             (length, field): span.running_sums.field(field, tenants).tolist()
-            for length, span in shard._windows.spans.items()
+            for length, span in shard.windows.spans.items()
             for field in span.running_sums._fields
         },
         "complaints": {
             (length, name): span.complaints.count(name, tenants).tolist()
-            for length, span in shard._windows.spans.items()
+            for length, span in shard.windows.spans.items()
             for name in ("records", "complaints", "verified", "complainants")
         },
     }

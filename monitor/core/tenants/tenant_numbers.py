@@ -8,10 +8,14 @@ from numpy.typing import NDArray
 
 
 class TenantNumbers:
-    """Numbers from 0, which never change. ``on_new`` is called with each new id and its number."""
+    """Numbers from 0, which never change. ``on_new`` is called with each new id and its number.
+
+    The first ``stored`` ids are in the stored state.
+    """
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self.stored = 0
         self.by_name: dict[str, int] = {}
         self.on_new: Callable[[str, int], None] | None = None
 

@@ -2,11 +2,10 @@
 
 import msgspec
 
-from monitor.core.shard import Shard
+from monitor.core.shard_state import ShardState
 from monitor.partition.checkpoint import HANDOVER, PartitionHandover
+from monitor.partition.processing.stored_records import Changes
 from monitor.partition.sources import Sources
-
-_MOST_WAITING = 20_000  # records in a handover: more would make the transaction that releases the partition too large
 
 
 class HandoverRecord:
@@ -16,10 +15,9 @@ class HandoverRecord:
         self.stored = False
         self._blob: bytes | None = None
 
-    def changes(self, shard: Shard, sources: Sources, decided_ms: int, wanted: bool) -> list[tuple[str, bytes | None]]:
+    def changes(self, state: ShardState, sources: Sources, decided_ms: int, wanted: bool) -> Changes:
         """What to store: a handover if it is ``wanted`` and not too large, else the deletion of an earlier one."""
-        wanted = wanted and shard.waiting_records <= _MOST_WAITING
-        handover = shard.handover(decided_ms) if wanted else None
+        handover = state.handover(decided_ms) if wanted else None
         before, self.stored = self.stored, handover is not None
         if handover is not None:
             handed_over = PartitionHandover(sources.offsets, sources.clocks_ms, handover.encode())

@@ -1,5 +1,6 @@
 """Estimates of work on a stream task, in calls of closing panes: one takes about a microsecond."""
 
+from monitor.core.due_work import due_calls, due_records, due_tenants, early_count
 from monitor.partition.task import StreamTask
 
 _RECORD_WORK = 100  # the cost of deciding a record
@@ -10,15 +11,16 @@ _TENANT_WORK = 100  # the cost of a tenant that may get an alert or a decision, 
 def transaction_work(task: StreamTask, most: int) -> int:
     """The cost of a transaction with `StreamTask.advance` of ``most``."""
     shard, watermark_ms = task.shard, task.watermark.ms
-    decided = _RECORD_WORK * shard.work_due(watermark_ms, most) + _TENANT_WORK * shard.tenants_due(watermark_ms)
-    return shard.due_calls(watermark_ms) + decided + _OUTPUT_WORK * len(task.passed_on)
+    records, tenants = due_records(shard, watermark_ms, most), due_tenants(shard, watermark_ms)
+    decided = _RECORD_WORK * records + _TENANT_WORK * tenants
+    return due_calls(shard, watermark_ms) + decided + _OUTPUT_WORK * len(task.passed_on)
 
 
 def early_work(task: StreamTask) -> int:
     """The cost of `StreamTask.early`."""
-    return _RECORD_WORK * task.shard.early_work
+    return _RECORD_WORK * early_count(task.shard)
 
 
 def handover_work(task: StreamTask) -> int:
     """The cost of a handover of open calls and waiting records."""
-    return task.shard.open_calls + _RECORD_WORK * task.shard.waiting_records
+    return len(task.shard.open_panes) + _RECORD_WORK * len(task.shard.pending_records)

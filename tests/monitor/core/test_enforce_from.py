@@ -15,7 +15,7 @@ class Begun(ShardHarness):
 
     def alerts(self) -> list[tuple[str, float]]:
         """What was told since the last call, with the end that it names."""
-        return [(alert.state, (alert.since_ms - T0) / MINUTE) for alert in self.shard.take().alerts]
+        return [(alert.state, (alert.since_ms - T0) / MINUTE) for alert in self.shard.sink.take().alerts]
 
 
 def test_a_window_is_judged_from_that_time_on_with_all_its_calls() -> None:

@@ -17,6 +17,7 @@ from helpers.shard_samples import DAY, HOUR, LAYOUT, MINUTE, T0, cdr, columns, c
 from monitor.core.calls.fields import BIT, COUNTED
 from monitor.core.codec import FORMAT, StateFormatError, check_head
 from monitor.core.shard import Shard
+from monitor.core.shard_state import ShardState
 from monitor.core.snapshot import NAMES_TOGETHER, ShardCheckpoint, decode_names, encode_names
 from monitor.core.windows.pane import Pane, seal
 from monitor.core.windows.pane_store import PaneStore
@@ -103,17 +104,17 @@ def test_an_entry_of_an_unknown_format_is_refused_whatever_else_is_new_in_it(key
     fields = msgspec.msgpack.decode(zstandard.decompress(stored[key]))
     stored[key] = zstandard.compress(msgspec.msgpack.encode(change(fields)))
     with pytest.raises(StateFormatError, match=KNOWN):
-        Shard(policy_of(), keep_state=True).restore(head_of(1), stored)
+        ShardState(Shard(policy_of(), keep_state=True)).restore(head_of(1), stored)
 
 
 @pytest.mark.parametrize("change", [{"format": LATER}, {"format": LATER, "tenants": "many", "more": [1]}])
 def test_a_head_of_an_unknown_format_is_refused_whatever_else_is_new_in_it(change: dict[str, Any]) -> None:
-    head = Shard(policy_of(), keep_state=True).head()
+    head = ShardState(Shard(policy_of(), keep_state=True)).head()
     with pytest.raises(StateFormatError, match=KNOWN):
         check_head(msgspec.msgpack.encode({**msgspec.to_builtins(head), **change}))
     head.format = LATER
     with pytest.raises(StateFormatError, match=KNOWN):
-        Shard(policy_of(), keep_state=True).restore(head, {})
+        ShardState(Shard(policy_of(), keep_state=True)).restore(head, {})
 
 
 @pytest.mark.parametrize(
@@ -122,11 +123,11 @@ def test_a_head_of_an_unknown_format_is_refused_whatever_else_is_new_in_it(chang
 )
 def test_a_head_that_counts_other_fields_is_refused(fields: tuple[str, ...], named: str) -> None:
     """A pane's sums have no names: one field more, and every sum behind it would be that of another field."""
-    head = Shard(policy_of(), keep_state=True).head()
-    Shard(policy_of(), keep_state=True).restore(head, {})
+    head = ShardState(Shard(policy_of(), keep_state=True)).head()
+    ShardState(Shard(policy_of(), keep_state=True)).restore(head, {})
     head.fields = fields
     with pytest.raises(StateFormatError, match=f"counts other fields of a call.*{named}.*expected the release"):
-        Shard(policy_of(), keep_state=True).restore(head, {})
+        ShardState(Shard(policy_of(), keep_state=True)).restore(head, {})
 
 
 def head_of(tenants: int) -> ShardCheckpoint:
@@ -141,7 +142,7 @@ def test_names_that_are_missing_are_missed() -> None:
         (2, stored, "names of 1 tenants; its head counts 2"),
     ):
         with pytest.raises(StateFormatError, match=message):
-            Shard(policy_of(), keep_state=True).restore(head_of(count), entries)
+            ShardState(Shard(policy_of(), keep_state=True)).restore(head_of(count), entries)
 
 
 @pytest.mark.parametrize(
@@ -188,9 +189,9 @@ def test_a_head_comes_back_as_it_was() -> None:
     court = busy_court()
     court.until(60)
     court.store()
-    assert (len(court.shard._judge.alert_states.active().firing), court.head.tenants) == (2, 2)
-    assert court.restored().head() == court.head
-    assert court.restored()._judge.alert_states.active() == court.shard._judge.alert_states.active()
+    assert (len(court.shard.evaluator.alert_states.active().firing), court.head.tenants) == (2, 2)
+    assert ShardState(court.restored()).head() == court.head
+    assert court.restored().evaluator.alert_states.active() == court.shard.evaluator.alert_states.active()
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(court.head), type=ShardCheckpoint) == court.head
 
 

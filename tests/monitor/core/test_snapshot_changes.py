@@ -6,6 +6,7 @@ import pytest
 from helpers.shard_harness import StoredShardHarness, rule
 from helpers.shard_samples import MINUTE, T0
 from helpers.shard_traffic import Traffic, all_of
+from monitor.core.shard_state import ShardState
 from monitor.core.tenants.alert_store import TENANTS_TOGETHER
 
 
@@ -59,7 +60,7 @@ def test_the_head_does_not_grow_with_the_alerts_and_one_more_rewrites_one_page()
     court.until(5)
     pages = [key for key in court.store() if key[0] == "a"]
     assert len(pages) == len(tenants) // TENANTS_TOGETHER
-    assert len(court.shard._judge.alert_states.active().firing["one"]) == len(tenants)
+    assert len(court.shard.evaluator.alert_states.active().firing["one"]) == len(tenants)
     assert len(msgspec.msgpack.encode(court.head)) < empty + 100
     court.short_calls(6, 7, 8, tenant="t40", talk_ms=60_000)  # its alert is resolved
     for tenant in tenants:
@@ -95,14 +96,14 @@ def test_alerts_and_calls_alone_make_no_standing() -> None:
 
 def test_the_first_row_that_is_needed_again_is_reported_with_the_clock_before_it() -> None:
     court = StoredShardHarness(rules=[rule("one")])
-    assert court.shard.open_since() == {}
+    assert ShardState(court.shard).open_since() == {}
     for minute in (3, 1, 2, 9):  # offsets 1 to 4
         court.complaint(minute, name=f"p{minute}")
     at = [T0 + minute * MINUTE for minute in (3, 1, 2, 9)]
-    assert court.shard.open_since() == {0: (1, at[0])}
+    assert ShardState(court.shard).open_since() == {0: (1, at[0])}
     court.until(2.5)
-    assert court.shard.open_since() == {0: (1, at[0])}
+    assert ShardState(court.shard).open_since() == {0: (1, at[0])}
     court.until(4)
-    assert court.shard.open_since() == {0: (4, at[3])}
+    assert ShardState(court.shard).open_since() == {0: (4, at[3])}
     court.until(10)
-    assert court.shard.open_since() == {}
+    assert ShardState(court.shard).open_since() == {}

@@ -84,10 +84,10 @@ def check(shard: Shard) -> int:
     seen, tenants = measure_distances(shard, EVERYTHING), shard.tenants
     told = {(near.tenant_id, near.rule.id): near for near in seen.near}
     wanted = set()
-    for rule_state in shard.rule_states:
+    for rule_state in shard.evaluator.rule_states:
         present = rule_state.span.present(tenants)
         shares = []
-        for tenant, name in enumerate(shard.names):
+        for tenant, name in enumerate(shard.tenant_numbers.names):
             rule_ = ruled(shard, rule_state, name)
             if rule_ is None or not present[tenant]:
                 continue
@@ -112,7 +112,7 @@ def check(shard: Shard) -> int:
 
 
 def docket_calls(shard: Shard) -> list[int]:
-    spans = sorted({rule_state.span.window_ms: rule_state.span for rule_state in shard.rule_states}.items())
+    spans = sorted({rule_state.span.window_ms: rule_state.span for rule_state in shard.evaluator.rule_states}.items())
     within = [span for length, span in spans if length <= 86_400_000] or [spans[0][1]]
     return within[-1].running_sums.field(0, shard.tenants).tolist()
 
@@ -124,7 +124,7 @@ def test_no_share_differs_from_a_plain_loop_nor_contradicts_the_judge(
 
     def checked(self: LocalShards, watermark_ms: int) -> None:
         advance(self, watermark_ms)
-        looked.extend(check(relay.shard) for relay in self.chains if relay.shard.rule_states)
+        looked.extend(check(relay.shard) for relay in self.chains if relay.shard.evaluator.rule_states)
 
     monkeypatch.setattr(LocalShards, "advance", checked)
     for seed in range(9):
@@ -225,9 +225,9 @@ def test_pending_decisions_are_counted_by_rule_with_the_first_to_lapse() -> None
     assert measure_distances(court.shard, EVERYTHING).pending == wanted
     court.review(6, "uphold", banned[0])
     court.until(7)
-    assert court.shard.pending()["undeclared_prohibited_business"] == (1, T0 + (3 + week) * MINUTE)
+    assert court.shard.decisions.reviews.by_rule()["undeclared_prohibited_business"] == (1, T0 + (3 + week) * MINUTE)
     court.until(8 + week)
-    assert court.shard.pending() == {}
+    assert court.shard.decisions.reviews.by_rule() == {}
 
 
 def test_of_several_shards_the_first_to_lapse_of_any_is_reported() -> None:

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from monitor.core.shard_state import ShardState
 from monitor.decoding.input_topics import CARRIES, INPUTS
 from monitor.partition.checkpoint import HEAD, DecidingSettings, PartitionIdentity
 from monitor.partition.chunking import Chunker
@@ -123,11 +124,13 @@ def moved(old: Logs, count: int) -> Logs:
         again.restore(old.stored[number])
         sources = [[old.rows(number, source, offset)] for source, offset in enumerate(again.sources.offsets)]
         formers.append(SourcePartition.of(old.new(number), old.stored[number], sources))
-        assert len(formers[-1].kept[0]) == old.partitions[number].shard.open_calls
+        assert len(formers[-1].kept[0]) == len(old.partitions[number].shard.open_panes)
     new = Logs(old.policy, count, old.not_after_ms)
     for regrouped in rescaled(formers, count):
         place(new, regrouped, clocks_ms)
-    assert sum(one.shard.open_calls for one in new.partitions) == sum(one.shard.open_calls for one in old.partitions)
+    assert sum(len(one.shard.open_panes) for one in new.partitions) == sum(
+        len(one.shard.open_panes) for one in old.partitions
+    )
     return new
 
 
@@ -146,7 +149,7 @@ def place(new: Logs, made: RescaledPartition, clocks_ms: list[int]) -> None:
     assert one.take().sink.enforcement == []
     assert one.sources.clocks_ms == clocks_ms
     assert not one.due
-    handover = one.shard.handover(one.watermark.ms)
+    handover = ShardState(one.shard).handover(one.watermark.ms)
     assert handover is not None
     assert sorted(waiting.at_ms for waiting in handover.waiting) == sorted(o.at_ms for k in made.kept[1:] for o in k)
 

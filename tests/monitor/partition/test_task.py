@@ -225,7 +225,7 @@ def test_too_many_open_calls_are_not_handed_over(monkeypatch: pytest.MonkeyPatch
     partition.take()
     keys = [key for key, _ in partition.snapshot(hand_over=True)]
     assert "handover/0" in keys
-    monkeypatch.setattr("monitor.core.shard.MOST_CALLS", partition.shard.open_calls - 1)
+    monkeypatch.setattr("monitor.core.shard_state.MOST_CALLS", len(partition.shard.open_panes) - 1)
     after = dict(partition.snapshot(hand_over=True))
     assert after["handover/0"] is None
     assert "handover/0" not in dict(partition.snapshot(hand_over=True))

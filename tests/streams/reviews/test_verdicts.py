@@ -27,7 +27,7 @@ class Watched(Traffic):
 
     def shard_cases(self) -> dict[str, ShardCase]:
         """The shard's own cases, by every id that names them."""
-        standings = self.court.shard._standings._all.values()
+        standings = self.court.shard.tenant_records._all.values()
         return {
             event_id: standing.cases[first] for standing in standings for event_id, first in standing.case_of.items()
         }

@@ -8,6 +8,7 @@ import pytest
 from helpers.shard_harness import ShardHarness, StoredShardHarness, rule
 from helpers.shard_samples import MINUTE, T0, policy_of
 from monitor.core.shard import Shard
+from monitor.core.shard_state import ShardState
 from monitor.core.tenants.alert_store import encode_alerts
 from schemas.outputs import Alert
 
@@ -22,7 +23,7 @@ class Watch(ShardHarness):
 
     def alerts(self) -> list[Line]:
         """What has been told since the last call."""
-        told = self.shard.take().alerts
+        told = self.shard.sink.take().alerts
         return [(a.state, a.rule_id, (a.since_ms - T0) / MINUTE, (a.updated_ms - T0) / MINUTE) for a in told]
 
     def look(self) -> list[Line]:
@@ -42,7 +43,7 @@ class Watch(ShardHarness):
 
 def alerts_of(shard: Shard) -> dict[str, bytes]:
     """The entries of the alerts."""
-    return encode_alerts(shard._judge.alert_states.active())
+    return encode_alerts(shard.evaluator.alert_states.active())
 
 
 SOME = rule("some", min_denominator=2, mode="shadow")  # more than half of at least two answered calls are short
@@ -66,9 +67,9 @@ def test_it_is_reported_again_with_the_decision_that_came_of_it() -> None:
     court = Watch(rule("one"))
     court.short_calls(1)
     court.shard.early()
-    (early,) = court.shard.take().alerts
+    (early,) = court.shard.sink.take().alerts
     court.shard.advance(T0 + 5 * MINUTE)
-    sink = court.shard.take()
+    sink = court.shard.sink.take()
     (again,) = sink.alerts
     assert (early.alert_id, early.state, early.enforcement_id) == (again.alert_id, again.state, None)
     assert again.enforcement_id == sink.enforcement[0].id
@@ -81,7 +82,7 @@ def test_calls_that_come_late_may_show_that_there_was_nothing() -> None:
     court.long_calls(1.5, 2.5)
     assert court.look() == [], "no later end has been looked at"
     court.shard.advance(T0 + 5 * MINUTE)
-    (over,) = court.shard.take().alerts
+    (over,) = court.shard.sink.take().alerts
     assert (over.state, over.updated_ms) == ("resolved", T0 + 5 * MINUTE)
     assert "no longer above 50 %" in over.reason.en
 
@@ -92,7 +93,7 @@ def test_one_that_would_still_stand_but_never_was_in_breach_is_over_when_judged_
     court.look()
     court.long_calls(1.5, 2.5)
     court.shard.advance(T0 + 5 * MINUTE)
-    (over,) = court.shard.take().alerts
+    (over,) = court.shard.sink.take().alerts
     assert over.state == "resolved"
     assert "not in breach of the rule at the window's end" in over.reason.en
 
@@ -233,13 +234,15 @@ def test_early_alerts_and_those_taken_back_outlive_a_restart() -> None:
     court.look()
     court.long_calls(3, 4, 6)
     assert court.look() == [("resolved", "some", 5, 6)]
-    standing = court.shard._judge.alert_states.active()
+    standing = court.shard.evaluator.alert_states.active()
     assert {t: f.early for t, f in standing.firing["some"].items()} == {1: True}
     assert standing.taken_back == {"some": {0: standing.firing["some"][1].since_ms}}
     shard = Shard(policy_of(rules=[SOME]), keep_state=True)
-    shard.restore(msgspec.structs.replace(court.shard.head(), tenants=0), alerts_of(court.shard))
-    assert shard._judge.alert_states.active() == standing
-    assert shard._judge.alert_states.changes() == {}
+    ShardState(shard).restore(
+        msgspec.structs.replace(ShardState(court.shard).head(), tenants=0), alerts_of(court.shard)
+    )
+    assert shard.evaluator.alert_states.active() == standing
+    assert shard.evaluator.alert_states.changes() == {}
 
 
 def test_an_alert_of_a_rule_that_a_policy_removes_and_the_next_puts_back_is_not_opened_again() -> None:
@@ -250,15 +253,15 @@ def test_an_alert_of_a_rule_that_a_policy_removes_and_the_next_puts_back_is_not_
     first.shard.close(T0, policy_of(rules=[other]))
     assert first.alerts() == [("resolved", "some", 5, 0)]
     stored = alerts_of(first.shard)
-    second.shard.restore(msgspec.structs.replace(first.shard.head(), tenants=0), stored)
-    third.shard.restore(msgspec.structs.replace(second.shard.head(), tenants=0), stored)
+    ShardState(second.shard).restore(msgspec.structs.replace(ShardState(first.shard).head(), tenants=0), stored)
+    ShardState(third.shard).restore(msgspec.structs.replace(ShardState(second.shard).head(), tenants=0), stored)
     third.short_calls(1, 2)
     assert third.look() == []
     assert third.judged(5) == [("firing", "some", 10, 5)]
     second.short_calls(1, 2)
     second.judged(5)
-    assert "some" not in second.shard._judge.alert_states.active().taken_back
-    assert second.shard._judge.alert_states.changes() == {"a0": None}, "it is forgotten in the state, too"
+    assert "some" not in second.shard.evaluator.alert_states.active().taken_back
+    assert second.shard.evaluator.alert_states.changes() == {"a0": None}, "it is forgotten in the state, too"
 
 
 def test_an_alert_id_is_that_of_the_judged_one() -> None:
@@ -269,7 +272,7 @@ def test_an_alert_id_is_that_of_the_judged_one() -> None:
         if early:
             court.shard.early()
         court.shard.advance(T0 + 5 * MINUTE)
-        told.append(court.shard.take().alerts)
+        told.append(court.shard.sink.take().alerts)
     assert [alert.alert_id for alert in told[0]] == [alert.alert_id for alert in told[1]]
 
 
@@ -280,5 +283,5 @@ def test_a_successor_looks_as_far_ahead_as_the_one_that_read_the_calls() -> None
     assert court.until(30) == []
     court.restart()
     court.shard.early()
-    (alert,) = court.shard.take().alerts
+    (alert,) = court.shard.sink.take().alerts
     assert (alert.state, alert.since_ms) == ("firing", T0 + 60 * MINUTE)

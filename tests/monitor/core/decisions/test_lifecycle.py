@@ -572,7 +572,7 @@ def test_memory_of_closed_cases_and_old_ids_is_let_go() -> None:
         court.complaint(minute + 1, "dismissed", name=f"p{minute}")
         court.application(minute, name=f"n{minute}")
     court.until(1_000)
-    standing = court.shard._standings.of(0)
+    standing = court.shard.tenant_records.of(0)
     kept = (standing.findings, standing.complaints, standing.seen, standing.cases)
     assert all(len(what) <= 70 for what in kept)
     assert len(standing.case_of) <= 4 * 70
@@ -613,7 +613,7 @@ def test_a_violation_more_or_less_does_not_walk_through_all_of_a_long_record() -
     for n in range(6):
         court.complaint(n, name=f"p{n}")
     assert len(court.until(6)) == 6 + 3
-    standing = court.shard._standings.of(0)
+    standing = court.shard.tenant_records.of(0)
     standing.violations, standing.cases = Unwalkable(standing.violations), Unwalkable(standing.cases)
     court.complaint(7, name="p6")
     court.complaint(8, "dismissed", name="p0")  # of the first escalation one is left, which is unused again

@@ -134,7 +134,7 @@ def test_a_reversal_does_not_walk_through_all_that_a_pending_escalation_has_used
     for n in range(60):
         court.complaint(n / 10, name=f"p{n}")
     court.until(6)
-    (use,) = court.shard._decisions._uses._uses.values()
+    (use,) = court.shard.decisions._uses._uses.values()
     used = use.violations
     assert len(used) == 50
     use.violations = Unwalkable(used)

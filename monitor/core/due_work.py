@@ -1,0 +1,25 @@
+"""How much a shard has to do next: what is due at a watermark, and what an early evaluation would look at."""
+
+from monitor.core.shard import Shard
+
+
+def due_calls(shard: Shard, watermark_ms: int) -> int:
+    """The number of open calls that `Shard.advance` would seal."""
+    return shard.open_panes.due_calls(watermark_ms // shard.pane_ms * shard.pane_ms)
+
+
+def due_records(shard: Shard, watermark_ms: int, most: int) -> int:
+    """The records and lapses that are due, at most ``most`` of each, plus the complaints to evaluate early first."""
+    due = shard.pending_records.due((watermark_ms,), most) + shard.decisions.reviews.lapses_due(watermark_ms, most)
+    return due + (0 if shard.early_alerts is None else shard.early_alerts.arrived)
+
+
+def due_tenants(shard: Shard, watermark_ms: int) -> int:
+    """The number of tenants that `Shard.advance` may decide or alert on at once: all of them if a window ends."""
+    ends = due_calls(shard, watermark_ms) > 0 or shard.ends_window(watermark_ms)
+    return shard.tenants if ends else 0
+
+
+def early_count(shard: Shard) -> int:
+    """The number of complaints that `Shard.early` would count, plus the tenants that it would evaluate."""
+    return len(shard.pending_records) + shard.tenants if shard.early_alerts is None else shard.early_alerts.work
