@@ -44,9 +44,9 @@ class Shard:
     """The calls, complaints and records of some tenants, evaluated by one policy.
 
     ``apply`` and ``wait`` take input, ``advance`` decides what the watermark allows, and ``finish`` ends the input.
-    Output collects in ``sink``. With ``keep_state``, `monitor.core.shard_state.ShardState`
-    stores its state and loads it. To change the policy at some time, `close` decides everything before it. A shard of
-    the next policy, whose ``history`` names the earlier ones, then starts from the stored state.
+    Output collects in ``sink``. With ``keep_state``, `monitor.core.shard_state` stores its state and restores it. To
+    change the policy at some time, `close` decides everything before it. A shard of the next policy, whose ``history``
+    names the earlier ones, then starts from the stored state.
 
     Calls go through ``dedup`` and ``open_panes`` to ``windows``, which ``evaluator`` judges; ``early_alerts`` evaluates
     ahead. Other records go through ``pending_records`` to ``record_handlers``. Both ask ``decisions``, which change
