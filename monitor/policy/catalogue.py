@@ -55,7 +55,7 @@ class Catalogue:
     def __init__(self, rows: Sequence[CatalogueRow]) -> None:
         self._rows = {row.key: row for row in rows}
         if len(self._rows) != len(rows):
-            raise ValueError("two rows of the catalogue have the same key")
+            raise ValueError("two rows of the catalogue have the same key; expected different keys")
         self._words = _words_of(tuple(rows))
         # An index by the first two characters of a term, to find quickly the (row, term) places that can be in a text.
         self._beginning: dict[str, list[tuple[int, int]]] = {}
@@ -158,6 +158,6 @@ def _distinct(row: CatalogueRow, words: Iterable[str]) -> tuple[tuple[str, str],
     for word in words:
         compared = normalise(word)
         if not compared:
-            raise ValueError(f"row {row.key!r} of the catalogue: nothing of {word!r} is left to compare")
+            raise ValueError(f"row {row.key!r} of the catalogue: expected a term with a letter or digit, got {word!r}")
         forms.setdefault(compared, word)
     return tuple(forms.items())

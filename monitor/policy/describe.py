@@ -11,8 +11,8 @@ _COUNTS_EN = {**_SHARES_EN, "below": "fewer than"}
 _MODES_ZH = {"enforce": "直接生效", "review": "待人工审核", "shadow": "仅影子输出，不产生任何后果"}
 _MODES_EN = {
     "enforce": "decides at once",
-    "review": "waits for a person's review",
-    "shadow": "shadow only: changes nothing",
+    "review": "waits for a review by a person",
+    "shadow": "shadow only: has no effect",
 }
 
 
@@ -30,11 +30,11 @@ def rule_words(rule: Rule, behaviour: Behaviour, tier: Tier) -> Bilingual:
         en += f", with at least {rule.min_denominator:,} {of.en}"
     if rule.confidence is not None:
         zh += f"，并以 {rule.confidence:.6g} 的单侧置信度成立"
-        en += f", surely so (one-sided, {rule.confidence:.6g})"
+        en += f", with a one-sided confidence of {rule.confidence:.6g}"
     zh += f"：第 {behaviour.clause} 条“{behaviour.zh}”（{tier.zh}），{_MODES_ZH[rule.mode]}；"
     zh += f"此后 {_duration_zh(rule.cooldown_ms)}内不重复"
     en += f": clause {behaviour.clause}, {behaviour.en} ({tier.en}); {_MODES_EN[rule.mode]}; "
-    en += f"quiet for {format_duration(rule.cooldown_ms)} after"
+    en += f"then a cooldown of {format_duration(rule.cooldown_ms)}"
     return Bilingual(zh, en)
 
 
@@ -44,7 +44,7 @@ def escalation_words(escalation: Escalation, tier: Tier) -> Bilingual:
     zh = f"{_duration_zh(escalation.window_ms)}内累计 {n} 次违规：{tier.zh}，{_MODES_ZH[escalation.mode]}"
     zh += "（平台内部规则，非接入规范条款）"
     en = f"{n} violations within {format_duration(escalation.window_ms)}: {tier.en}; {_MODES_EN[escalation.mode]}"
-    en += " (the house's rule, not a clause of the access rules)"
+    en += " (a rule of the platform, not a clause of the access rules)"
     return Bilingual(zh, en)
 
 

@@ -63,7 +63,7 @@ def _thing(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[st
             changes += [f"    {key}: - {_shown(term)}" for term in before if term not in after]
             changes += [f"    {key}: + {_shown(term)}" for term in after if term not in before]
             if sorted(before) == sorted(after):
-                changes.append(f"    {key}: another order")
+                changes.append(f"    {key}: order changed")
         elif isinstance(before, Mapping) and isinstance(after, Mapping):
             changes += [
                 f"    {key}.{field}: {_shown(before[field])} -> {_shown(after[field])}"

@@ -34,7 +34,7 @@ def explain_lines(explained: Mapping[str, Any]) -> Iterator[str]:
     yield f"tenant {explained['tenant_id']}, {instant}, policy {policy['id']} {policy['version']}"
     for rule in explained["rules"]:
         yield ""
-        yield f"rule {rule['rule_id']} [{'exempt: neither decides nor alerts' if rule['exempt'] else rule['mode']}]"
+        yield f"rule {rule['rule_id']} [{'exempt: no decisions, no alerts' if rule['exempt'] else rule['mode']}]"
         yield from _words(rule)
         if override := rule["override"]:
             yield f"  override, {_signed(override)}"

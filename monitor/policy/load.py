@@ -61,7 +61,7 @@ def _from_text(text: str, sha256: str) -> Policy:
     own = read_document(YamlSource(name, json.loads(text), {}, {(): (1, 1)}), faults)
     policy = resolve(own, _built_in_document(), faults)
     if policy.sha256 != sha256:
-        said = f"its hash is {policy.sha256[:12]}: expected the text that was stored under {sha256[:12]}"
+        said = f"expected a policy whose hash is {sha256[:12]}, got {policy.sha256[:12]}: the stored text was changed"
         raise PolicyError([PolicyFault(name, 1, 1, said)])
     return policy
 

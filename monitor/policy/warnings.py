@@ -16,9 +16,9 @@ _LARGEST_SAMPLE = 1_000_000
 def notes(policy: Policy, now_ms: int) -> Iterator[str]:
     """One sentence for each thing that is probably unintended. ``now_ms`` determines what has expired."""
     if not policy.rules:
-        yield "no measured rules: only complaints and findings decide"
+        yield "no measured rules: only complaints and findings lead to decisions"
     if not policy.catalogue:
-        yield "no prohibited businesses: no application is refused, and no finding is clause 3"
+        yield "no prohibited businesses: no application is rejected for its business, and no finding violates clause 3"
     yield from policy.remarks
     yield from _alike([rule.id for rule in policy.rules] + [each.id for each in policy.escalations])
     yield from _terms_twice(policy)
@@ -48,9 +48,9 @@ def _never(rule: Rule, name: str) -> Iterator[str]:
         return
     if threshold > 1 or (above and threshold == 1):
         passes = "never above" if above else "always below"
-        yield f"{name}: {rule.metric} is {passes} {threshold:g}; it is at most 1, so 15 % is 0.15"
+        yield f"{name}: {rule.metric} is {passes} {threshold:g}; it is at most 1: write 0.15 for 15 %"
     if above and threshold == 0 and rule.min_denominator <= 1:
-        yield f"{name}: {rule.metric} above 0 needs one such event; set `min_denominator`, or a threshold above 0"
+        yield f"{name}: one event makes {rule.metric} exceed 0; set `min_denominator`, or a threshold above 0"
 
 
 def _odd_sizes(rule: Rule, name: str) -> Iterator[str]:
@@ -60,14 +60,14 @@ def _odd_sizes(rule: Rule, name: str) -> Iterator[str]:
         said = f"{rule.threshold:g} ms is {rule.threshold / 1000:g}"
         yield f"{name}: {rule.metric} {rule.direction} {rule.threshold:g} is in seconds; {said}"
     if metric.unit == "count" and rule.threshold != int(rule.threshold):
-        yield f"{name}: {rule.metric} is a count, and is compared with {rule.threshold:g}: a whole number is usual"
+        yield f"{name}: {rule.metric} is a count, but its threshold is {rule.threshold:g}; expected a whole number"
     if rule.params.short_call_ms > _LONGEST_SHORT_MS:
         said = f"{rule.params.short_call_ms / 1000:g}"
-        yield f"{name}: `short_call_s: {said}` calls nearly every call short; it is in seconds, 6 by default"
+        yield f"{name}: with `short_call_s: {said}` nearly every call is short; it is in seconds, 6 by default"
     if rule.min_denominator > _LARGEST_SAMPLE:
         yield (
-            f"{name}: `min_denominator: {rule.min_denominator}` is more than a tenant has in "
-            f"{format_duration(rule.window_ms)}, as a rule: it would never be judged"
+            f"{name}: `min_denominator: {rule.min_denominator}` is more than a tenant usually has in "
+            f"{format_duration(rule.window_ms)}: the rule would never be evaluated"
         )
 
 
@@ -76,7 +76,7 @@ def _alike(ids: list[str]) -> Iterator[str]:
     for each in ids:
         other = seen.setdefault(each.casefold().replace("-", "_"), each)
         if other != each:
-            yield f"`{other}` and `{each}` are two ids that people will take for one"
+            yield f"the ids `{other}` and `{each}` are easily confused"
 
 
 def _terms_twice(policy: Policy) -> Iterator[str]:
@@ -86,4 +86,4 @@ def _terms_twice(policy: Policy) -> Iterator[str]:
             folded = unicodedata.normalize("NFKC", term).casefold()
             other = seen.setdefault(folded, row.key)
             if other != row.key:
-                yield f"the term `{term}` stands in the rows {other} and {row.key} of the prohibited businesses"
+                yield f"the term `{term}` is in two rows of the prohibited businesses, {other} and {row.key}"

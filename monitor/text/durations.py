@@ -24,12 +24,10 @@ def parse_duration(text: str) -> int:
             hint = f"; did you mean `{near[1]}{unit}`?" if unit in _UNITS and near[2] not in ("ms", "M") else hint
         elif near:
             hint = f"; did you mean `{near[1]}s`?"
-        raise ValueError(
-            f"`{text}` is no duration: a whole number and s, m, h or d, like `90s`, `5m`, `24h`, `30d`{hint}"
-        )
+        raise ValueError(f"expected a duration such as `90s`, `5m`, `24h` or `30d`, got `{text}`{hint}")
     value = int(match[1]) * _UNITS[match[2]]
     if value > _MAX:
-        raise ValueError(f"`{text}` is longer than 100 years")
+        raise ValueError(f"expected at most 100 years, got `{text}`")
     return value
 
 

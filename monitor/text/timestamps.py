@@ -103,14 +103,16 @@ def parse_instant(text: str) -> int:
     try:
         parsed = _parse(text)
     except ValueError:
-        raise ValueError(f"`{text}` is not in the calendar: check day, hour and offset") from None
+        raise ValueError(f"expected a time of the calendar, got `{text}`: check day, hour and offset") from None
     if parsed is not None and parsed.has_clock and parsed.zone is None:
-        raise ValueError(f"`{text}` says no zone: add `Z` or an offset like `+08:00`")
+        raise ValueError(f"expected a time zone in `{text}`: add `Z` or an offset such as `+08:00`")
     if parsed is None or (parsed.has_clock and not parsed.has_seconds):
-        raise ValueError(f"`{text}` is no time: a date like `2027-01-01` (00:00 UTC) or `2027-01-01T08:00:00+08:00`")
+        raise ValueError(
+            f"expected a date such as `2027-01-01` (00:00 UTC) or `2027-01-01T08:00:00+08:00`, got `{text}`"
+        )
     ms = parsed.epoch_ms(parsed.zone or UTC)
     if not MIN_MS <= ms < END_MS:
-        raise ValueError(f"`{text}` lies outside the years 1990 to 2099")
+        raise ValueError(f"expected a time in the years 1990 to 2099, got `{text}`")
     return ms
 
 

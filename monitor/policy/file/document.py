@@ -191,7 +191,7 @@ def read_mapping(
 ) -> CheckedMapping[M]:
     """Read ``data``, a mapping at ``place``. ``fixed``: keys that are valid only elsewhere, each with its message."""
     if not isinstance(data, dict):
-        faults.append(place.fault(f"a mapping of keys is wanted here, not {quoted_value(data)}"))
+        faults.append(place.fault(f"expected a mapping of keys, got {quoted_value(data)}"))
         return CheckedMapping(model(), place, frozenset(), frozenset(model.model_fields))
     names = [name.rstrip("_") for name in model.model_fields]
     clean: dict[str, Any] = {}
@@ -202,7 +202,7 @@ def read_mapping(
             faults.append(at.key_fault((fixed or {}).get(key) or f"unknown key `{key}`{did_you_mean(key, names)}"))
             bad.add(key)
         elif value is None and key != "confidence":
-            faults.append(at.key_fault(f"`{key}` has no value: give one, or take the key out"))
+            faults.append(at.key_fault(f"`{key}` has no value: add one, or remove the key"))
             bad.add(key)
         else:
             clean["with_" if key == "with" else key] = value
@@ -223,9 +223,9 @@ def read_mapping(
 
 def _said(kind: str, message: str, value: object) -> str:
     if kind == "list_type":
-        return f"a list is wanted, not {quoted_value(value)}: write it in [ ]"
+        return f"expected a list, got {quoted_value(value)}: write it in [ ]"
     if kind == "dict_type":
-        return f"a mapping is wanted, not {quoted_value(value)}: write it in {{ }}"
+        return f"expected a mapping, got {quoted_value(value)}: write it in {{ }}"
     return message
 
 

@@ -131,13 +131,14 @@ class _Resolver:
         variants = len({p.short_call_ms for p in every}) + len({p.timezone for p in every})
         if variants > MAX_VARIANTS:
             said = (
-                f"the rules have {variants} different values of `short_call_s` and `timezone`; at most {MAX_VARIANTS}"
+                f"the rules have {variants} different values of `short_call_s` and `timezone`; "
+                f"expected at most {MAX_VARIANTS}"
             )
             self.faults.append(place.fault(said))
         kinds = {(r.metric, r.direction, r.params.short_call_ms, r.params.timezone) for r in rules}
         kinds = {kind for kind in kinds if METRICS[kind[0]].family == "calls" or kind[1] == "below"}
         if len(kinds) > MAX_EVIDENCE:
-            said = f"the rules look at {len(kinds)} different kinds of calls; at most {MAX_EVIDENCE}"
+            said = f"the rules use {len(kinds)} different kinds of calls as evidence; expected at most {MAX_EVIDENCE}"
             self.faults.append(place.fault(said))
 
     # Sections
@@ -155,7 +156,7 @@ class _Resolver:
         if section is None:
             return
         if not isinstance(section.value, list):
-            self.faults.append(section.at.fault(f"`{name}` is a list: begin each item with `- `"))
+            self.faults.append(section.at.fault(f"expected a list in `{name}`: begin each item with `- `"))
             return
         for n, item in enumerate(section.value):
             taken = read_mapping(model, item, section.at.child(n), self.faults, fixed)
@@ -183,7 +184,7 @@ class _Resolver:
         own = self.own.sections.get(name, law)
         changes = own.value if isinstance(own.value, dict) else {}
         if not isinstance(own.value, dict):
-            self.faults.append(own.at.fault(f"`{name}` is a mapping from a name to its wording"))
+            self.faults.append(own.at.fault(f"expected a mapping from a name to its wording in `{name}`"))
         for key in changes:
             if key not in law.value:
                 said = f"`{key}` is not in the access rules, which are fixed{did_you_mean(key, law.value)}"
@@ -239,7 +240,7 @@ class _Resolver:
             line = taken.place.fault("").line
             self.remarks.append(
                 f"rule {taken.model.id} (line {line}) is new and has no `mode`: it enforces from its first window on; "
-                "write `mode: enforce` if that is meant, `shadow` to see first what it would decide"
+                "write `mode: enforce` to confirm that, or `mode: shadow` to see first what it would decide"
             )
 
     def _name(self, taken: CheckedMapping[Any], what: str) -> None:
@@ -248,7 +249,7 @@ class _Resolver:
             return
         if name in self.names:
             self.faults.append(
-                taken.place.child("id").fault(f"`{name}` is {self.names[name]} already: choose another id")
+                taken.place.child("id").fault(f"`{name}` is already the id of {self.names[name]}: choose another id")
             )
         self.names.setdefault(name, what)
 
@@ -269,7 +270,7 @@ class _Resolver:
 
     def _overrides(self, rules: dict[str, dict[str, Cell] | None], frame: Frame) -> list[Override]:
         fixed = {
-            name: f"an override cannot change `{name}`: write another rule and an exemption from this one"
+            name: f"an override cannot change `{name}`: write another rule, and an exemption from this one"
             for name in ("id", "behaviour", "metric", "window", "step")
         }
         overrides = []
@@ -282,7 +283,7 @@ class _Resolver:
                 first = seen.setdefault((model.tenant, model.rule), place)
                 if first is not place:
                     line = first.fault("").line
-                    said = f"`{model.tenant}` has an override of `{model.rule}` already (line {line}): keep one"
+                    said = f"`{model.tenant}` already has an override of `{model.rule}` (line {line}): keep one of them"
                     self.faults.append(place.fault(said))
             change, bad = cells(taken, frame)
             base = rules.get(model.rule or "")
@@ -307,7 +308,7 @@ class _Resolver:
 
     def _known_rule(self, name: str | None, at: YamlPath, rules: dict[str, dict[str, Cell] | None]) -> None:
         if name is not None and name not in rules:
-            self.faults.append(at.fault(f"`{name}` is no rule of this policy{did_you_mean(name, rules)}"))
+            self.faults.append(at.fault(f"`{name}` is not a rule of this policy{did_you_mean(name, rules)}"))
 
     def _catalogue(self) -> list[CatalogueRow]:
         rows = []
@@ -318,11 +319,11 @@ class _Resolver:
             if model.key is not None:
                 first = seen.setdefault(model.key, place)
                 if first is not place:
-                    said = f"the key `{model.key}` is taken already (line {first.fault('').line}): choose another"
+                    said = f"another row already has the key `{model.key}` (line {first.fault('').line})"
                     self.faults.append(place.child("key").fault(said))
             if model.terms == []:
                 self.faults.append(
-                    place.child("terms").fault("a row without terms recognises nothing: give at least one")
+                    place.child("terms").fault("a row without terms matches nothing: add at least one term")
                 )
             if whole:
                 words = (tuple(model.terms or ()), tuple(model.unless or ()))

@@ -66,10 +66,12 @@ def _conditions(items: list[Any], place: YamlPath, faults: list[PolicyFault]) ->
         if len(ops) > 1:
             words = " and ".join(f"`{op}`" for op in ops)
             faults.append(
-                at.child(ops[1]).key_fault(f"a condition has one comparison, not {words}: write two conditions")
+                at.child(ops[1]).key_fault(f"expected one comparison in a condition, got {words}: write two conditions")
             )
         elif not ops and not taken.bad:
-            faults.append(at.fault("a condition of `also` needs one of `above`, `below`, `at_least`, `at_most`"))
+            faults.append(
+                at.fault("a condition of `also` needs a comparison: one of `above`, `below`, `at_least`, `at_most`")
+            )
         elif whole and ops:
             op = cast(Literal["above", "below", "at_least", "at_most"], ops[0])
             read.append((Condition(str(taken.model.metric), op, getattr(taken.model, op)), at))
@@ -84,7 +86,7 @@ def overridden(
     was = "above" if "above" in base else "below"
     other = "below" if was == "above" else "above"
     if other in change:
-        message = f"an override cannot turn `{was}` into `{other}`: write `{was}`, or another rule"
+        message = f"an override cannot change `{was}` into `{other}`: write `{was}`, or add another rule"
         faults.append(change[other].at.key_fault(message))
         return None
     for name in RawSettings.model_fields:
@@ -145,14 +147,14 @@ def _direction(
     fields: Mapping[str, Cell], bad: set[str], place: YamlPath, faults: list[PolicyFault]
 ) -> Literal["above", "below"] | None:
     if "above" in fields and "below" in fields:
-        faults.append(fields["below"].at.key_fault("a rule has `above` or `below`, not both: keep one"))
+        faults.append(fields["below"].at.key_fault("expected `above` or `below`, got both: keep one of them"))
         return None
     if "above" in fields:
         return "above"
     if "below" in fields:
         return "below"
     if not bad & {"above", "below"}:
-        faults.append(place.fault("a rule needs a threshold: `above` or `below`"))
+        faults.append(place.fault("a rule needs a threshold: add `above` or `below`"))
     return None
 
 
@@ -160,14 +162,16 @@ def _check_times(fields: Mapping[str, Cell], frame: Frame) -> None:
     window, step, cooldown = fields.get("window"), fields.get("step"), fields.get("cooldown")
     if step is not None:
         if step.value % MINUTE or DAY % step.value:
-            said = f"`step` {format_duration(step.value)} must be whole minutes and divide a day, like 1m, 5m, 1h, 24h"
+            said = "`step`: expected whole minutes that divide a day, such as 1m, 5m, 1h or 24h, "
+            said += f"got {format_duration(step.value)}"
             frame.faults.append(step.at.fault(said))
         elif window is not None and window.value > PARTIES_MOST_MS and step.value % HOUR:
-            said = f"a window above 48h moves in whole hours, not by {format_duration(step.value)}: write `step: 1h`"
+            said = "`step`: expected whole hours for a window above 48h, "
+            said += f"got {format_duration(step.value)}: write `step: 1h`"
             frame.faults.append(step.at.fault(said))
         if window is not None and window.value % step.value:
-            said = f"`window` {format_duration(window.value)} must be a whole multiple of step "
-            said += f"{format_duration(step.value)}, like {_multiple(window.value, step.value)}"
+            said = f"`window`: expected a whole multiple of the step {format_duration(step.value)}, such as "
+            said += f"{_multiple(window.value, step.value)}, got {format_duration(window.value)}"
             if step.value % window.value == 0:
                 said += f"; did you mean `window: {format_duration(step.value)}` and "
                 said += f"`step: {format_duration(window.value)}`?"
@@ -175,8 +179,10 @@ def _check_times(fields: Mapping[str, Cell], frame: Frame) -> None:
     if window is None:
         return
     if cooldown is not None and cooldown.value < window.value:
-        said = f"`cooldown` {format_duration(cooldown.value)} must be at least the window, "
-        said += f"{format_duration(window.value)}: the same calls count once"
+        said = (
+            f"`cooldown`: expected at least the window, {format_duration(window.value)}, so that a call counts once; "
+        )
+        said += f"got {format_duration(cooldown.value)}"
         frame.faults.append(cooldown.at.fault(said))
     check_retention(window, frame)
 
@@ -189,7 +195,7 @@ def check_retention(window: Cell, frame: Frame) -> None:
     """Reports a window longer than ``retention``: at the window, or at ``retention`` if the window is inherited."""
     if window.value > frame.retention.value:
         said = f"a window of {format_duration(window.value)} is longer than `retention`, "
-        said += f"{format_duration(frame.retention.value)}: shorten the one or lengthen the other"
+        said += f"{format_duration(frame.retention.value)}: shorten the window or increase `retention`"
         inherited = window.at.source is not frame.source
         frame.faults.append((frame.retention if inherited else window).at.fault(said))
 
@@ -200,22 +206,22 @@ def _check_parties(fields: Mapping[str, Cell], faults: list[PolicyFault]) -> Non
         return
     metric = fields.get("metric")
     if metric is not None and METRICS[metric.value].family == "parties":
-        said = f"the window of `{metric.value}` is at most 48h (it counts callees or callers), "
-        faults.append(window.at.fault(f"{said}not {format_duration(window.value)}"))
+        said = f"expected a window of at most 48h for `{metric.value}`, which counts callees or callers; "
+        faults.append(window.at.fault(f"{said}got {format_duration(window.value)}"))
     also = fields.get("also")
     for condition, at in also.value if also else ():
         if METRICS[condition.metric].family == "parties":
-            said = f"`{condition.metric}` counts callees or callers, so the rule's window is at most 48h, "
-            faults.append(at.child("metric").fault(f"{said}not {format_duration(window.value)}"))
+            said = f"expected a window of at most 48h with `{condition.metric}`, which counts callees or callers; "
+            faults.append(at.child("metric").fault(f"{said}got {format_duration(window.value)}"))
 
 
 def _check_shares(fields: Mapping[str, Cell], direction: str | None, faults: list[PolicyFault]) -> None:
-    """A proportion lies between 0 and 1: its threshold must leave values on both sides (section 7)."""
+    """A proportion is between 0 and 1: its threshold must leave values on both sides (section 7)."""
     metric, also = fields.get("metric"), fields.get("also")
     for condition, at in also.value if also else ():
         if METRICS[condition.metric].proportion and not 0 <= condition.value <= 1:
             value = condition.value
-            said = f"`{condition.metric}` is a share between 0 and 1, not {value:g}{_as_share(value)}"
+            said = f"`{condition.metric}` is a share between 0 and 1, got {value:g}{_as_share(value)}"
             faults.append(at.child(condition.op).fault(said))
     if metric is None or direction is None or not METRICS[metric.value].proportion:
         return
@@ -225,23 +231,23 @@ def _check_shares(fields: Mapping[str, Cell], direction: str | None, faults: lis
         faults.append(cell.at.fault(f"`{name}` is a share, never above {value:g}{_as_share(value)}"))
     elif direction == "above" and value < 0:
         faults.append(
-            cell.at.fault(f"`{name}` is a share, always above {value:g}: a number from 0 to below 1 is wanted")
+            cell.at.fault(f"`{name}` is a share, always above {value:g}: expected a number from 0 to below 1")
         )
     elif direction == "below" and value <= 0:
         faults.append(
-            cell.at.fault(f"`{name}` is a share, never below {value:g}: a number above 0, at most 1, is wanted")
+            cell.at.fault(f"`{name}` is a share, never below {value:g}: expected a number above 0, at most 1")
         )
     elif direction == "below" and value > 1:
         faults.append(cell.at.fault(f"`{name}` is a share, always below {value:g}{_as_share(value)}"))
     elif direction == "above" and value == 0 and "min_denominator" not in fields:
-        said = "`above: 0` is true of every tenant with one such event: write `min_denominator` beside it, or a share "
-        faults.append(cell.at.fault(f"{said}above 0, like 0.15 for 15 %"))
+        said = "`above: 0` is true of each tenant with one such event: add `min_denominator`, or write a share "
+        faults.append(cell.at.fault(f"{said}above 0, such as 0.15 for 15 %"))
 
 
 def _as_share(value: float) -> str:
     """A hint for a percentage written in place of a share."""
     if not 1 < value <= 100:
-        return ": a number between 0 and 1 is wanted, like 0.15 for 15 %"
+        return ": expected a number between 0 and 1, such as 0.15 for 15 %"
     return f"; did you mean {f'{value / 100:.10f}'.rstrip('0'):0<4}?"
 
 
@@ -249,20 +255,16 @@ def _check_values(fields: Mapping[str, Cell], direction: str | None, faults: lis
     metric, confidence, recover = fields.get("metric"), fields.get("confidence"), fields.get("recover")
     proportion = metric is None or METRICS[metric.value].proportion
     if metric is not None and confidence is not None and confidence.value is not None and not proportion:
-        said = f"`{metric.value}` is no proportion, so it has no confidence: take it out"
+        said = f"`{metric.value}` is not a proportion, so it has no confidence: remove `confidence`"
         faults.append(confidence.at.key_fault(said))
     if recover is None or direction is None:
         return
     threshold = fields[direction].value
     if direction == "above" and recover.value > threshold:
-        said = (
-            f"`recover` {recover.value:g} must not be higher than `above` {threshold:g}, or the alert would never rest"
-        )
+        said = f"`recover`: expected at most `above`, {threshold:g}, got {recover.value:g}: the alert would flap"
         faults.append(recover.at.fault(said))
     if direction == "below" and recover.value < threshold:
-        said = (
-            f"`recover` {recover.value:g} must not be lower than `below` {threshold:g}, or the alert would never rest"
-        )
+        said = f"`recover`: expected at least `below`, {threshold:g}, got {recover.value:g}: the alert would flap"
         faults.append(recover.at.fault(said))
 
 
@@ -272,14 +274,13 @@ def _check_behaviour(fields: Mapping[str, Cell], frame: Frame) -> None:
         return
     known = frame.behaviours.get(behaviour.value)
     if known is None:
-        said = (
-            f"`{behaviour.value}` is no behaviour of the access rules{did_you_mean(behaviour.value, frame.behaviours)}"
-        )
+        hint = did_you_mean(behaviour.value, frame.behaviours)
+        said = f"`{behaviour.value}` is not a behaviour of the access rules{hint}"
         frame.faults.append(behaviour.at.fault(said))
         return
     mode = fields.get("mode")
     if (mode is None or mode.value == "enforce") and known.tier != "minor":
         minor = ", ".join(f"`{b.id}`" for b in frame.behaviours.values() if b.tier == "minor")
-        said = f"a measured rule that enforces names a behaviour of tier minor ({minor}); `{known.id}` is "
-        said += f"{known.tier}: write `mode: review`"
+        said = f"expected a behaviour of tier minor ({minor}) in a measured rule that enforces; `{known.id}` is of "
+        said += f"tier {known.tier}: write `mode: review`"
         frame.faults.append((mode or behaviour).at.fault(said))

@@ -35,45 +35,45 @@ def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         hint = ""
         if isinstance(value, str) and value.endswith("%"):
-            hint = "; write a share of one, like 0.15 for 15 %"
-        raise _wrong(f"a number is wanted, not {quoted_value(value)}{hint}")
+            hint = "; write a share of one, such as 0.15 for 15 %"
+        raise _wrong(f"expected a number, got {quoted_value(value)}{hint}")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise _wrong(f"a finite number is wanted, not {quoted_value(value)}")
+        raise _wrong(f"expected a finite number, got {quoted_value(value)}")
     return number + 0.0  # -0.0 becomes 0.0
 
 
 def _integer(value: object) -> int:
     number = _number(value)
     if number != int(number):
-        raise _wrong(f"a whole number is wanted, not {quoted_value(value)}")
+        raise _wrong(f"expected a whole number, got {quoted_value(value)}")
     return int(number)
 
 
 def _at_least_one(value: object) -> int:
     number = _integer(value)
     if not 1 <= number < 2**53:
-        raise _wrong(f"a whole number of at least 1 is wanted, not {quoted_value(value)}")
+        raise _wrong(f"expected a whole number of at least 1, got {quoted_value(value)}")
     return number
 
 
 def _truth(value: object) -> bool:
     if not isinstance(value, bool):
-        raise _wrong(f"true or false is wanted, not {quoted_value(value)}")
+        raise _wrong(f"expected true or false, got {quoted_value(value)}")
     return value
 
 
 def _string(value: object, most: int) -> str:
     if not isinstance(value, str):
         if value is None or isinstance(value, (dict, list)):
-            raise _wrong(f"text is wanted, not {quoted_value(value)}")
-        raise _wrong(f"text is wanted, not the {'truth value' if isinstance(value, bool) else 'number'} "
+            raise _wrong(f"expected text, got {quoted_value(value)}")
+        raise _wrong(f"expected text, got the {'truth value' if isinstance(value, bool) else 'number'} "
                      f"{quoted_value(value)}: write it in quotes")  # fmt: skip
     if not 1 <= len(value) <= most:
-        raise _wrong(f"text of 1 to {most} characters is wanted, not of {len(value)}")
+        raise _wrong(f"expected text of 1 to {most} characters, got {len(value)}")
     return value
 
 
@@ -84,22 +84,22 @@ def _id(value: object) -> str:
 def _text(value: object) -> str:
     text = _string(value, 4096)
     if not text.strip():
-        raise _wrong("text is wanted, not white space alone")
+        raise _wrong("expected text, got only white space")
     return text
 
 
 def _term(value: object) -> str:
     term = _text(value)
     if not normalise(term):
-        raise _wrong(f"{quoted_value(term)} has no letter or digit, so it would be in every text")
+        raise _wrong(f"{quoted_value(term)} has no letter or digit, so it would match every text")
     return term
 
 
 def _duration(value: object) -> int:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        raise _wrong(f"{quoted_value(value)} has no unit: write `{value}s`, or another of s, m, h, d")
+        raise _wrong(f"{quoted_value(value)} has no unit: write `{value}s`, or use another of s, m, h, d")
     if not isinstance(value, str):
-        raise _wrong(f"a duration like `90s`, `5m`, `24h`, `30d` is wanted, not {quoted_value(value)}")
+        raise _wrong(f"expected a duration such as `90s`, `5m`, `24h` or `30d`, got {quoted_value(value)}")
     try:
         return parse_duration(value)
     except ValueError as error:
@@ -109,14 +109,14 @@ def _duration(value: object) -> int:
 def _span(value: object) -> int:
     ms = _duration(value)
     if ms == 0:
-        raise _wrong(f"{quoted_value(value)} is no time at all: a duration above zero is wanted")
+        raise _wrong(f"expected a duration above zero, got {quoted_value(value)}")
     return ms
 
 
 def _instant(value: object) -> int:
     if not isinstance(value, str):
         raise _wrong(
-            f"a date like `2027-01-01` or a time like `2027-01-01T08:00:00Z` is wanted, not {quoted_value(value)}"
+            f"expected a date such as `2027-01-01` or a time such as `2027-01-01T08:00:00Z`, got {quoted_value(value)}"
         )
     try:
         return parse_instant(value)
@@ -130,7 +130,7 @@ def _short_call_ms(value: object) -> int:
     near = round(ms)
     whole = near if abs(ms - near) <= 1e-6 else math.floor(ms)
     if not 1 <= whole <= 86_400_000:
-        raise _wrong(f"seconds from 0.001 to 86400 are wanted, not {quoted_value(value)}")
+        raise _wrong(f"expected seconds from 0.001 to 86400, got {quoted_value(value)}")
     return whole
 
 
@@ -140,7 +140,7 @@ def _confidence(value: object) -> float | None:
     number = _number(value)
     if not 0.5 <= number < 1:
         hint = f"; did you mean {number / 100:g}?" if 50 < number < 100 else ""
-        raise _wrong(f"a confidence lies from 0.5 to below 1, not {quoted_value(value)}{hint}")
+        raise _wrong(f"expected a confidence from 0.5 to below 1, got {quoted_value(value)}{hint}")
     return number
 
 
@@ -155,17 +155,17 @@ def _timezone(value: object) -> str:
     if zone not in timezones():
         near = {name.rsplit("/", 1)[-1].lower(): name for name in sorted(timezones())}
         guess = near.get(zone.rsplit("/", 1)[-1].lower().replace(" ", "_"))
-        hint = f"; did you mean `{guess}`?" if guess else ", like `Asia/Shanghai` or `UTC`"
-        raise _wrong(f"{quoted_value(zone)} is no IANA time zone{hint}")
+        hint = f"; did you mean `{guess}`?" if guess else ", such as `Asia/Shanghai` or `UTC`"
+        raise _wrong(f"expected an IANA time zone, got {quoted_value(zone)}{hint}")
     return zone
 
 
 def one_of(what: str, *known: str) -> BeforeValidator:
-    """Validates one of ``known``; ``what`` names the kind of value in a fault."""
+    """Validates one of ``known``; ``what`` names the kind of value in a fault, with its article."""
 
     def check(value: object) -> str:
         if not isinstance(value, str) or value not in known:
-            raise _wrong(f"{quoted_value(value)} is no {what}{did_you_mean(value, known)}")
+            raise _wrong(f"expected {what}, got {quoted_value(value)}{did_you_mean(value, known)}")
         return value
 
     return BeforeValidator(check)
@@ -180,14 +180,14 @@ Term = Annotated[str, BeforeValidator(_term)]
 Duration = Annotated[int, BeforeValidator(_duration)]
 Span = Annotated[int, BeforeValidator(_span)]
 Instant = Annotated[int, BeforeValidator(_instant)]
-MetricName = Annotated[str, one_of("metric", *METRICS)]
-RuleMode = Annotated[Literal["enforce", "review", "shadow"], one_of("mode", "enforce", "review", "shadow")]
+MetricName = Annotated[str, one_of("a metric", *METRICS)]
+RuleMode = Annotated[Literal["enforce", "review", "shadow"], one_of("a mode", "enforce", "review", "shadow")]
 EscalationMode = Annotated[
-    Literal["review", "enforce"], one_of("mode of an escalation", "review", "enforce")
+    Literal["review", "enforce"], one_of("a mode of an escalation", "review", "enforce")
 ]  # fmt: skip
-EscalationTier = Annotated[Literal["major", "severe"], one_of("tier of an escalation", "major", "severe")]
+EscalationTier = Annotated[Literal["major", "severe"], one_of("a tier of an escalation", "major", "severe")]
 Confidence = Annotated[float | None, BeforeValidator(_confidence)]
 ShortCallMs = Annotated[int, BeforeValidator(_short_call_ms)]
 Timezone = Annotated[str, BeforeValidator(_timezone)]
-Counted = Annotated[str, one_of("thing to count", "violations")]
-Extended = Annotated[str, one_of("policy to extend", "access-rules", "none")]
+Counted = Annotated[str, one_of("what to count", "violations")]
+Extended = Annotated[str, one_of("a policy to extend", "access-rules", "none")]

@@ -88,7 +88,9 @@ class _Node:
 def parse(text: str, name: str) -> YamlSource:
     """``text`` as data with positions. Raises `PolicyError` if it is not one YAML 1.2 document."""
     if len(text) > MAX_BYTES:
-        raise PolicyError([PolicyFault(name, 1, 1, f"the file is longer than {MAX_BYTES} characters, no policy is")])
+        raise PolicyError(
+            [PolicyFault(name, 1, 1, f"the file is longer than {MAX_BYTES} characters; expected a shorter policy")]
+        )
     text = _json_for_yaml(text.removeprefix("\ufeff"))
     faults: list[PolicyFault] = []
     try:
@@ -122,9 +124,9 @@ def _syntax_fault(error: MarkedYAMLError, name: str) -> PolicyFault:
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     problem = _one_line(error.problem or error.context or "syntax error")
     if "'\\t'" in problem:
-        return PolicyFault(name, line, column, "a tab: YAML indents with spaces, so write spaces")
+        return PolicyFault(name, line, column, "a tab as indentation: YAML indents with spaces; replace it with spaces")
     if "expected a single document" in f"{error.context} {problem}":
-        return PolicyFault(name, line, column, "a second document: a policy is one document, so take the `---` out")
+        return PolicyFault(name, line, column, "a second document: a policy is one document; remove the `---`")
     context = f" ({_one_line(error.context)})" if error.context and error.problem else ""
     return PolicyFault(name, line, column, f"not YAML: {problem}{context}")
 
@@ -135,9 +137,7 @@ def _character_fault(error: YAMLError, text: str, name: str) -> PolicyFault:
         return PolicyFault(name, 1, 1, f"not YAML: {_one_line(error)}")
     before = text[:position]
     line = before.count("\n") + 1
-    return PolicyFault(
-        name, line, position - before.rfind("\n"), "a control character, which YAML forbids: take it out"
-    )
+    return PolicyFault(name, line, position - before.rfind("\n"), "a control character, which YAML forbids: remove it")
 
 
 def _one_line(problem: object) -> str:
@@ -165,10 +165,14 @@ def _compose(text: str, name: str, faults: list[PolicyFault]) -> _Node | None:
             node = anchors.get(event.anchor) or _Node("scalar", mark)
             if event.anchor not in anchors:
                 faults.append(
-                    PolicyFault(name, *mark, f"`*{event.anchor}` is not defined above; write `&{event.anchor}`")
+                    PolicyFault(
+                        name, *mark, f"`*{event.anchor}` is not defined above; define it with `&{event.anchor}`"
+                    )
                 )
             elif not node.closed:
-                faults.append(PolicyFault(name, *mark, f"`*{event.anchor}` lies inside itself; a policy has no loops"))
+                faults.append(
+                    PolicyFault(name, *mark, f"`*{event.anchor}` contains itself; expected a policy without loops")
+                )
                 node = _Node("scalar", mark)
         else:
             node = _node(event, what, mark, name, faults)
@@ -182,13 +186,16 @@ def _compose(text: str, name: str, faults: list[PolicyFault]) -> _Node | None:
             stack.append(node)
             if len(stack) > MAX_DEPTH:
                 raise PolicyError(
-                    [*faults, PolicyFault(name, *mark, f"nested more than {MAX_DEPTH} deep; no policy is")]
+                    [
+                        *faults,
+                        PolicyFault(name, *mark, f"nested more than {MAX_DEPTH} levels deep; expected fewer levels"),
+                    ]
                 )
     if len(roots) > 1:
         raise PolicyError(
             [
                 *faults,
-                PolicyFault(name, *roots[1].mark, "a second document: a policy is one document, so take `---` out"),
+                PolicyFault(name, *roots[1].mark, "a second document: a policy is one document; remove the `---`"),
             ]
         )
     return roots[0] if roots and not (roots[0].kind == "scalar" and roots[0].value is None) else None
@@ -246,11 +253,11 @@ def _node(event: Any, what: str, mark: Mark, name: str, faults: list[PolicyFault
     tag = str(event.tag) if event.tag is not None else None
     if what != "ScalarEvent":
         if tag not in (None, "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
-            faults.append(PolicyFault(name, *mark, f"the tag {_shorthand(tag)} means nothing here: take it out"))
+            faults.append(PolicyFault(name, *mark, f"the tag {_shorthand(tag)} is not supported: remove it"))
         return _Node("map" if what == "MappingStartEvent" else "list", mark, closed=False)
     plain = event.implicit[0]
     if tag not in (None, "!", _STR_TAG):
-        faults.append(PolicyFault(name, *mark, f"the tag {_shorthand(tag)} means nothing here: take it out"))
+        faults.append(PolicyFault(name, *mark, f"the tag {_shorthand(tag)} is not supported: remove it"))
     text = _text(event.value, mark, name, faults)
     return _Node("scalar", mark, _scalar(text) if plain and tag is None else text)
 
@@ -263,7 +270,7 @@ def _text(text: str, mark: Mark, name: str, faults: list[PolicyFault]) -> str:
             return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
         except UnicodeDecodeError:
             faults.append(
-                PolicyFault(name, *mark, "half of a surrogate pair is no character: write the character itself")
+                PolicyFault(name, *mark, "half of a surrogate pair is not a character: write the character itself")
             )
     return text
 
@@ -297,12 +304,26 @@ class _Reader:
 
     def read(self, node: _Node, path: Path) -> Any:
         if len(self.values) >= MAX_VALUES:
-            raise PolicyError([*self.faults, PolicyFault(self.name, *node.mark, f"more than {MAX_VALUES} values")])
+            raise PolicyError(
+                [
+                    *self.faults,
+                    PolicyFault(
+                        self.name, *node.mark, f"more than {MAX_VALUES} values, aliases expanded; expected fewer"
+                    ),
+                ]
+            )
         self.values[path] = node.mark
         if node.kind == "scalar":
             return node.value
         if len(path) > MAX_DEPTH:
-            raise PolicyError([*self.faults, PolicyFault(self.name, *node.mark, f"nested more than {MAX_DEPTH} deep")])
+            raise PolicyError(
+                [
+                    *self.faults,
+                    PolicyFault(
+                        self.name, *node.mark, f"nested more than {MAX_DEPTH} levels deep; expected fewer levels"
+                    ),
+                ]
+            )
         if node.kind == "list":
             return [self.read(item, (*path, n)) for n, item in enumerate(node.items)]
         return self._mapping(node, path)
@@ -320,12 +341,12 @@ class _Reader:
 
     def _key_problem(self, key: _Node, data: dict[str, Any], path: Path) -> str | None:
         if key.kind != "scalar":
-            return "a key must be a word, not a list or a mapping"
+            return "expected text as a key, got a list or a mapping"
         if not isinstance(key.value, str):
-            return f"a key must be text, not {json.dumps(key.value)}: write it in quotes"
+            return f"expected text as a key, got {json.dumps(key.value)}: write it in quotes"
         if key.value == "<<":
-            return "merge keys (`<<`) are not YAML 1.2: write the fields out, or give an alias as a whole value"
+            return "merge keys (`<<`) are not YAML 1.2: write the fields in full, or use an alias as a whole value"
         if key.value in data:
             line = self.keys[(*path, key.value)][0]
-            return f"`{key.value}` stands here already (line {line}): keep one of the two"
+            return f"`{key.value}` is already defined on line {line}: keep one of the two"
         return None

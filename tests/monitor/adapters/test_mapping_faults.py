@@ -83,7 +83,13 @@ FAULTS = [
         "did you mean `answered`",
     ),
     ("table key without quotes", "{const: busy}", "{column: x, table: {1: busy}}", "11:32", "write it in quotes"),
-    ("table key twice", "{const: busy}", "{column: x, table: {a: busy, a: failed}}", "11:41", "stands here already"),
+    (
+        "table key twice",
+        "{const: busy}",
+        "{column: x, table: {a: busy, a: failed}}",
+        "11:41",
+        "already defined on line 11",
+    ),
     ("table is a list", "{const: busy}", "{column: x, table: [busy]}", "11:31", "a table is"),
     (
         "unknown otherwise",

@@ -93,14 +93,14 @@ RULE = "{id: r, behaviour: blind_calling, window: 24h, step: 1h, mode: shadow, "
     ("section", "said"),
     [
         ("rules: [" + RULE + "metric: acd_s, below: 6000}]", "rule r: acd_s below 6000 is in seconds; 6000 ms is 6"),
-        ("rules: [" + RULE + "metric: complaints, above: 0.1}]", "complaints is a count, and is compared with 0.1"),
+        ("rules: [" + RULE + "metric: complaints, above: 0.1}]", "complaints is a count, but its threshold is 0.1"),
         (
             "rules: [" + RULE + "metric: asr, below: 0.1, with: {short_call_s: 6000}}]",
-            "`short_call_s: 6000` calls nearly every call short; it is in seconds",
+            "with `short_call_s: 6000` nearly every call is short; it is in seconds",
         ),
         (
             "rules: [" + RULE + "metric: asr, below: 0.1, min_denominator: 50000000}]",
-            "`min_denominator: 50000000` is more than a tenant has in 24h",
+            "`min_denominator: 50000000` is more than a tenant usually has in 24h",
         ),
         (
             "rules: ["
@@ -108,19 +108,19 @@ RULE = "{id: r, behaviour: blind_calling, window: 24h, step: 1h, mode: shadow, "
             + "metric: asr, below: 0.1}, "
             + RULE.replace("id: r", "id: R")
             + "metric: ner, below: 0.1}]",
-            "`r` and `R` are two ids that people will take for one",
+            "the ids `r` and `R` are easily confused",
         ),
         (
             "prohibited_businesses: [{key: a, zh: 贷, en: l, terms: [Cash Loan]}, "
             "{key: b, zh: 款, en: l, terms: [ｃａｓｈ loan]}]",
-            "stands in the rows a and b of the prohibited businesses",
+            "is in two rows of the prohibited businesses, a and b",
         ),
         (
             "rules: [" + RULE + "metric: distinct_callee_ratio, above: 30}]",
-            "rule r: distinct_callee_ratio is never above 30; it is at most 1, so 15 % is 0.15",
+            "rule r: distinct_callee_ratio is never above 30; it is at most 1: write 0.15 for 15 %",
         ),
         ("rules: [" + RULE + "metric: sequential_ratio, below: 30}]", "sequential_ratio is always below 30"),
-        ("rules: [" + RULE + "metric: sequential_ratio, above: 0}]", "sequential_ratio above 0 needs one such event"),
+        ("rules: [" + RULE + "metric: sequential_ratio, above: 0}]", "one event makes sequential_ratio exceed 0"),
         (
             "overrides: [{tenant: t, rule: short-calls, above: 0.5, owner: o, reason: r, expires: 1999-01-01}]",
             "override of short-calls for t expired 1999-01-01T00:00:00Z",
@@ -215,7 +215,7 @@ def test_explain_shows_what_holds_for_the_tenant_at_the_time(
     assert "of answered calls, more than 40 % lasted at most 4 s" in during
     assert "接通电话中通话时长不超过 4 秒的占比高于 40 %" in during
     assert "override, until 2027-01-01T00:00:00Z, owner ops: reminders\n    above: 0.2 -> 0.4" in during
-    assert "rule consent [exempt: neither decides nor alerts]" in during
+    assert "rule consent [exempt: no decisions, no alerts]" in during
     assert "exemption, until 2028-01-01T00:00:00Z, owner law: court" in during
     after = explained("acme", "2027-01-01T00:00:00Z")
     assert "more than 20 % lasted" in after
@@ -258,10 +258,10 @@ def test_match_names_row_term_and_the_word_that_takes_it_away(
         "prohibited, likely: loans, by `贷款`",
     ]
     assert matched("贷款知识讲座") == [
-        "no match: loans (贷款; loans): contains `贷款`, but `贷款知识` takes it away",
+        "no match: loans (贷款; loans): contains `贷款`, but `贷款知识` excludes it",
         "not prohibited",
     ]
-    assert matched("快递") == ["not prohibited: no term of the catalogue is in it"]
+    assert matched("快递") == ["not prohibited: it contains no term of the catalogue"]
 
 
 def test_preflight_tells_fields_not_filled_and_tenants_in_breach(
@@ -306,7 +306,7 @@ def test_preflight_tells_fields_not_filled_and_tenants_in_breach(
 
     assert run(monkeypatch, "preflight", str(file), "--policy", house) == 0
     told = capsys.readouterr().out
-    assert "consent                         shadow       66.7%  bad, few\n    rests on consent_id, which 33.3%" in told
+    assert "consent                         shadow       66.7%  bad, few\n    needs consent_id, which 33.3%" in told
     assert run(monkeypatch, "preflight", str(tmp_path / "nowhere"), "--policy", house) == 2
     capsys.readouterr()
     monkeypatch.setenv("CALLWARDEN_POLICY", house)
