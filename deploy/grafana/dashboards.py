@@ -1,4 +1,4 @@
-"""Writes the dashboards' JSON, with which Grafana is provisioned: `make metrics`, or `dashboards.py [FOLDER]`."""
+"""Writes the dashboards' JSON, which provisions Grafana: `make metrics`, or `dashboards.py [FOLDER]`."""
 
 import json
 import sys
@@ -30,7 +30,7 @@ def dashboard(view: ModuleType) -> str:
 
 
 def main() -> None:
-    """Write both."""
+    """Write both dashboards."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "dashboards"
     folder.mkdir(parents=True, exist_ok=True)
     for view in (ops, tenant):

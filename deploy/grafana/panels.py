@@ -1,4 +1,4 @@
-"""Panels, as both dashboards have them: a title and a description in both languages, queries, a place."""
+"""The panels of both dashboards: title and description in Chinese and English, queries, size."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ NEAR, OVER = 0.8, 1.0
 
 
 class Words(NamedTuple):
-    """The same in both languages."""
+    """A text in Chinese and English."""
 
     zh: str
     en: str
@@ -34,7 +34,7 @@ class Words(NamedTuple):
 
 
 class Query(NamedTuple):
-    """What is asked of Prometheus, and what each series is called."""
+    """A PromQL expression, and the legend of its series."""
 
     expr: str
     legend: str = ""

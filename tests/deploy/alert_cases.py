@@ -128,8 +128,8 @@ CASES = {
                 },
                 "20m",
                 [
-                    ({"partition": "3"}, "分区 3 无人处理 / Partition 3 is not worked on"),
-                    ({"partition": "5"}, "分区 5 无人处理 / Partition 5 is not worked on"),
+                    ({"partition": "3"}, "分区 3 无人处理 / No worker runs partition 3"),
+                    ({"partition": "5"}, "分区 5 无人处理 / No worker runs partition 5"),
                 ],
             )
         ],
@@ -140,7 +140,7 @@ CASES = {
             Fires(
                 {QUIET.format("cdr", "a"): "0+60x40", QUIET.format("findings", "a"): "600+60x40"},
                 "25m",
-                [({}, "15 分钟没有任何记录 / No record has come for 15 minutes")],
+                [({}, "15 分钟没有任何记录 / No record has arrived for 15 minutes")],
             )
         ],
         [  # of another worker's partitions, and of another topic
@@ -153,7 +153,7 @@ CASES = {
             Fires(
                 {f'{SILENT}{{instance="a"}}': "2000x5", f'{SILENT}{{instance="b"}}': "1860x5"},
                 "2m",
-                [({}, "31m 0s 没有话单 / No call has come for 31m 0s")],
+                [({}, "31m 0s 没有话单 / No call has arrived for 31m 0s")],
             )
         ],
         [Quiet({f'{SILENT}{{instance="a"}}': "2000x5", f'{SILENT}{{instance="b"}}': "3x5"}, "2m")],
@@ -169,7 +169,7 @@ CASES = {
                 [
                     (
                         {"topic": "cdr"},
-                        "cdr 积压 60k 条且在增长 / 60k records of cdr are not read yet, and more each minute",
+                        "cdr 积压 60k 条且在增长 / 60k records of cdr are not read yet, and the lag grows",
                     )
                 ],
             )
@@ -199,7 +199,7 @@ CASES = {
                     (
                         {"partition": number},
                         f"分区 {number} 的水位 15 分钟内几乎未前进 / "
-                        f"The watermark of partition {number} has hardly moved for 15 minutes",
+                        f"The watermark of partition {number} has barely advanced for 15 minutes",
                     )
                     for number in ("0", "2")
                 ],
@@ -428,7 +428,7 @@ CASES = {
                 },
                 "70m",
                 [
-                    ({"job": job}, f"{job} 读不懂我们的 3 条记录 / {job} cannot read 3 records of ours")
+                    ({"job": job}, f"{job} 读不懂我们的 3 条记录 / {job} cannot read 3 records of Callwarden's topics")
                     for job in ("billing", "ledger", "notify")
                 ],
             ),
@@ -440,7 +440,7 @@ CASES = {
                 },
                 "30m",
                 [
-                    ({"job": job}, f"{job} 读不懂我们的 3 条记录 / {job} cannot read 3 records of ours")
+                    ({"job": job}, f"{job} 读不懂我们的 3 条记录 / {job} cannot read 3 records of Callwarden's topics")
                     for job in ("ledger", "notify")
                 ],
             ),
@@ -465,7 +465,7 @@ CASES = {
                     (
                         {"job": "billing"},
                         "3 条决定无法读取，相关租户的退款查询没有答案 / "
-                        "3 decisions cannot be read, and refunds of their tenants are not answered",
+                        "3 decisions cannot be read, and refund queries about their tenants get no answer",
                     )
                 ],
             )
@@ -492,7 +492,7 @@ CASES = {
             Fires(
                 {'callwarden_notify_given_up_total{channel="feishu"}': "0x20 2x60"},
                 "70m",
-                [({"channel": "feishu"}, "feishu 有 2 条通知未能送达 / 2 messages never reached feishu")],
+                [({"channel": "feishu"}, "feishu 有 2 条通知未能送达 / 2 messages to feishu failed permanently")],
             )
         ],
         [Quiet({'callwarden_notify_given_up_total{channel="feishu"}': "2x80"}, "70m")],
@@ -512,8 +512,7 @@ CASES = {
                 [
                     (
                         {},
-                        "1 小时内 600 条话单迟到而未计入 / "
-                        "600 calls came too late within an hour and count in no window",
+                        "1 小时内 600 条话单迟到而未计入 / 600 calls arrived late within an hour and are in no window",
                     )
                 ],
             )
@@ -541,7 +540,7 @@ CASES = {
                 [
                     (
                         {"job": "billing"},
-                        "24 小时内有 2 段丢失的决定被接受 / 2 stretches of lost decisions were accepted within a day",
+                        "24 小时内有 2 段丢失的决定被接受 / 2 gaps of lost decisions were accepted within a day",
                     )
                 ],
             )
