@@ -69,7 +69,7 @@ soak: setup tools ## The long suites, against real services, too: what is absent
 bench: setup ## Records a second, and where the time goes; ARGS are handed on.
 	PYTHONPATH=tests $(BIN)/python -m bench.run $(ARGS)
 
-schemas: setup ## Generate the JSON Schemas, the AsyncAPI document and billing's contract pack.
+schemas: setup ## Generate the JSON Schemas, the AsyncAPI document and the conformance pack for billing.
 	$(BIN)/callwarden schema export --out schemas
 	$(BIN)/callwarden schema billing-pack --out schemas/billing-pack
 

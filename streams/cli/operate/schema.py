@@ -35,7 +35,7 @@ def export(
 def billing_pack(
     out: Out,
 ) -> None:
-    """Write the contract pack for billing teams: golden events, the expected answer after each, and schemas."""
+    """Write the conformance pack for billing teams: events, the expected answers after each, and schemas."""
     from streams.consumers.billing.conformance.write import export as write
 
     for path in write(out):
@@ -77,5 +77,5 @@ def metrics(
     except MarksError as error:
         fail(f"{page}: {error}")
     except UnicodeDecodeError:
-        fail(f"{page}: it is no UTF-8; expected a page such as docs/reference/metrics.md")
+        fail(f"{page}: expected a UTF-8 page such as docs/reference/metrics.md")
     typer.echo(page)

@@ -1,1 +1,1 @@
-"""The contract pack: golden events, decided by the real shard, and a correct consumer's answers after each."""
+"""The conformance pack: events of the real shard, and the expected answers after each."""

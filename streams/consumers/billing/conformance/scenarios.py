@@ -104,7 +104,7 @@ _CERTAIN: Final = "保健品"
 _LIKELY: Final = "中老年保健品电话推广"
 _OTHER: Final = "雨伞批发"
 TENANTS: Final = ("acme", "ACME", "acme ", "ａｃｍｅ", "é", "e\u0301", "a/b", "..", "100%", "租户")
-"""Ten tenants whom a careless comparison confuses, or whose ids a careless URL loses."""
+"""Ten tenant ids that a careless comparison confuses, or a careless URL loses."""
 
 
 def scenarios() -> Iterator[ConformanceScenario]:
@@ -124,7 +124,7 @@ def scenarios() -> Iterator[ConformanceScenario]:
     yield from _pending(new)
     yield from _taken_back(new)
     yield from _escalations(new, policy, freezing)
-    yield new("tenants", "Ten tenants who are not one another", "十个互不相同的租户").add(
+    yield new("tenants", "Ten different tenants with similar ids", "十个互不相同的租户").add(
         *(complaint(f"c{number}", "fraud", T0 + number, tenant) for number, tenant in enumerate(TENANTS)),
         *(
             complaint("c0", "fraud", T0 + DAY, "acme", "dismissed"),
@@ -159,10 +159,10 @@ def _clauses(new: New) -> Iterator[ConformanceScenario]:
 
 
 def _admission(new: New) -> Iterator[ConformanceScenario]:
-    yield new("admission", "Numbers are refused: refunds are not touched", "号码申请驳回：不影响退款").add(
+    yield new("admission", "Application rejected: refunds are unaffected", "号码申请驳回：不影响退款").add(
         application("a1", _CERTAIN), application("a2", _LIKELY, T0 + HOUR)
     )
-    yield new("banned-applicant", "One who is banned asks for numbers", "被封号的租户申请号码").add(
+    yield new("banned-applicant", "A banned tenant applies for numbers", "被封号的租户申请号码").add(
         complaint("c1", "fraud"), application("a1", _OTHER, T0 + HOUR)
     )
 
@@ -172,11 +172,11 @@ def _pending(new: New) -> Iterator[ConformanceScenario]:
         return new(name, title, title_zh).add(finding("f1", _LIKELY))
 
     yield pending("pending", "A likely prohibited business waits for a review", "疑似禁止类业务，等待复核")
-    scenario = pending("upheld", "A review upholds: the final decision takes over", "复核维持：由终局决定接替")
+    scenario = pending("upheld", "Upheld: the final decision replaces the pending one", "复核维持：由终局决定接替")
     yield scenario.add(review("r1", scenario.id("pending-ban"), "uphold", T0 + DAY))
-    scenario = pending("overturned", "A review overturns what was pending", "复核撤销待定决定")
+    scenario = pending("overturned", "A review overturns a pending decision", "复核撤销待定决定")
     yield scenario.add(review("r1", scenario.id("pending-ban"), "overturn", T0 + DAY))
-    scenario = pending("lapsed", "Nobody reviews: it lapses after seven days", "无人复核：七天后失效")
+    scenario = pending("lapsed", "Without a review it lapses after seven days", "无人复核：七天后失效")
     yield scenario.add(until_ms=T0 + 8 * DAY)
     scenario = pending("upheld-then-overturned", "Upheld, and overturned on appeal", "复核维持后，申诉撤销")
     scenario.add(review("r1", scenario.id("pending-ban"), "uphold", T0 + DAY))
@@ -186,10 +186,10 @@ def _pending(new: New) -> Iterator[ConformanceScenario]:
 def _taken_back(new: New) -> Iterator[ConformanceScenario]:
     scenario = new("final-overturned", "A final ban is overturned", "终局封号被撤销").add(complaint("c1", "fraud"))
     yield scenario.add(review("r1", scenario.id("ban"), "overturn", T0 + DAY))
-    yield new("dismissed", "The complaint turns out to be untrue", "投诉后被认定不成立").add(
+    yield new("dismissed", "The complaint is dismissed", "投诉后被认定不成立").add(
         complaint("c1", "harassment"), complaint("c1", "harassment", T0 + DAY, status="dismissed")
     )
-    yield new("two-holds", "Of two holds one is taken away", "两项冻结，撤销其一").add(
+    yield new("two-holds", "Two holds, one removed", "两项冻结，撤销其一").add(
         complaint("c1", "fraud"),
         complaint("c2", "abuse", T0 + HOUR),
         complaint("c1", "fraud", T0 + DAY, status="dismissed"),

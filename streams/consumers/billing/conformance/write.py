@@ -87,13 +87,13 @@ _ID: Final = {"type": "string", "minLength": 1, "maxLength": 128}
 _ID_OR_NONE: Final = {"anyOf": [{"type": "string", "maxLength": 128}, {"type": "null"}], "default": None}
 _NEEDED: Final[dict[str, Any]] = {
     "$schema": DIALECT,
-    "title": "What billing needs of an enforcement event",
-    "description": "Nothing else is to be asked for: unknown fields, and a newer type, are no faults.",
+    "title": "The fields of an enforcement event that billing needs",
+    "description": "Require no other field: unknown fields and a newer type are valid.",
     "type": "object",
     "required": ["id", "subject", "data"],
     "properties": {
-        "id": {**_ID, "description": "The key: an id that was handled changes nothing."},
-        "subject": {**_ID, "description": "The tenant: equal when all code points are."},
+        "id": {**_ID, "description": "The key: handling an id again changes nothing."},
+        "subject": {**_ID, "description": "The tenant. Two tenants are equal if all code points are equal."},
         "data": {
             "type": "object",
             "required": ["refunds"],
@@ -104,16 +104,16 @@ _NEEDED: Final[dict[str, Any]] = {
                 },
                 "reverses": {
                     **_ID_OR_NONE,
-                    "description": 'The id whose hold is taken away; null, "" or left out: none.',
+                    "description": 'The id whose hold is removed; null, "" or absent: none.',
                 },
-                "supersedes": {**_ID_OR_NONE, "description": "The same."},
+                "supersedes": {**_ID_OR_NONE, "description": "As reverses."},
             },
         },
     },
 }
 _SCENARIO: Final[dict[str, Any]] = {
     "$schema": DIALECT,
-    "title": "A story of the pack",
+    "title": "A scenario of the conformance pack",
     "type": "object",
     "required": ["title", "tenants", "events", "courses"],
     "additionalProperties": False,
@@ -123,11 +123,11 @@ _SCENARIO: Final[dict[str, Any]] = {
             "required": ["zh", "en"],
             "properties": {"zh": {"type": "string"}, "en": {"type": "string"}},
         },
-        "tenants": {"type": "array", "items": _ID, "description": "Whom to ask for after each delivery."},
+        "tenants": {"type": "array", "items": _ID, "description": "The tenants to ask about after each delivery."},
         "events": {
             "type": "object",
             "additionalProperties": {"type": "string"},
-            "description": "The records' values by their names here: UTF-8, to the byte.",
+            "description": "The values of the records by name, byte for byte (UTF-8).",
         },
         "keys": {
             "type": "object",
@@ -139,7 +139,7 @@ _SCENARIO: Final[dict[str, Any]] = {
             "items": {
                 "type": "object",
                 "required": ["name", "deliveries"],
-                "description": "To be delivered to a consumer that knows nothing yet.",
+                "description": "A delivery order, for a consumer with an empty database.",
                 "properties": {
                     "name": {"type": "string"},
                     "deliveries": {
@@ -154,13 +154,13 @@ _SCENARIO: Final[dict[str, Any]] = {
                                     "type": "array",
                                     "items": _ID,
                                     "minItems": 1,
-                                    "description": "Who is not answered then: a record that may be about them cannot "
-                                    "be read.",
+                                    "description": "The tenants that get no answer: a record that may concern "
+                                    "them cannot be read.",
                                 },
                                 "frozen": {
                                     "type": "object",
-                                    "description": "Whose refunds are frozen then. All others who are answered are "
-                                    "refundable.",
+                                    "description": "The tenants whose refunds are frozen. All others with an answer "
+                                    "are refundable.",
                                     "additionalProperties": {
                                         "type": "object",
                                         "required": ["since_ms", "holds"],

@@ -24,7 +24,7 @@ UNREADABLE = {"no JSON", "no JSON and no key", "empty", "without-refunds", "anot
 def test_the_committed_pack_is_what_the_code_makes() -> None:
     wanted = documents()
     there = {str(path.relative_to(PACK)) for path in PACK.rglob("*.json")}
-    assert there == set(wanted), "`make schemas` mends it"
+    assert there == set(wanted), "`make schemas` fixes it"
     assert [name for name, content in wanted.items() if (PACK / name).read_bytes() != content] == []
 
 
