@@ -43,7 +43,7 @@ class ErrorCode(StrEnum):
     """A field holds a word that is not in its list."""
 
     OUT_OF_RANGE = "out_of_range"
-    """A time lies outside the years 1990 to 2099."""
+    """A time outside the years 1990 to 2099."""
 
     IMPOSSIBLE_TIMES = "impossible_times"
     """The times of a call are not in the order start, ring, answer, end."""

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-# 1990-01-01T00:00:00Z and 2100-01-01T00:00:00Z: every time lies in the years 1990 to 2099.
+# 1990-01-01T00:00:00Z and 2100-01-01T00:00:00Z: every time is in the years 1990 to 2099.
 MIN_MS = 631_152_000_000
 END_MS = 4_102_444_800_000
 

@@ -1,4 +1,4 @@
 """Everything that touches Kafka, a database, HTTP or a terminal.
 
-All that decides lies in `monitor`, which this package hosts.
+The code that decides is in `monitor`; this package runs it.
 """

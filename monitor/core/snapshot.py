@@ -45,8 +45,8 @@ class ShardCheckpoint(Struct):
         if self.fields != COUNTED:
             other = sorted({*self.fields}.symmetric_difference(COUNTED))
             raise StateFormatError(
-                f"the state counts other fields of a call than this release, or in another order ({', '.join(other)}); "
-                "expected the release that wrote it"
+                f"the state counts other fields of a call than this release, or in another order ({', '.join(other)}): "
+                "start the release that wrote it"
             )
 
 

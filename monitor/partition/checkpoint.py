@@ -64,25 +64,27 @@ class CheckpointMetadata(Struct):
         place = self.place
         if place.partitions != mine.partitions:
             raise MismatchError(
-                f"the state was made with {place.partitions} partitions, the topics have {mine.partitions}: "
-                "expected the same number, for another one puts tenants elsewhere"
+                f"the state was written for {place.partitions} partitions, the topics have {mine.partitions}; expected "
+                "the same number, because another number assigns tenants to other partitions"
             )
         if place.number != mine.number:
-            raise MismatchError(f"the state is that of partition {place.number}, expected {mine.number}")
+            raise MismatchError(f"expected the state of partition {mine.number}, got that of partition {place.number}")
         if place.partitioner != mine.partitioner:
             raise MismatchError(
-                f"the state was made with the partitioner {place.partitioner}, expected the same, got "
-                f"{mine.partitioner}"
+                f"the state was written with the partitioner {place.partitioner}; expected the same in "
+                f"CALLWARDEN_PARTITIONER, got {mine.partitioner}"
             )
         if self.secret != secret:
-            raise MismatchError("the state was made with another secret; expected the same key file")
+            raise MismatchError(
+                "the state was written with another secret; expected the key file that it was written with"
+            )
 
 
 def must_be_whole(counted: int, keys: Iterable[str]) -> set[str]:
     """The keys among ``keys`` of shard entries. Raises MissingChunkError if there are fewer than ``counted``."""
     entries = entries_of(keys)
     if len(entries) < counted:
-        raise MissingChunkError(f"of the {counted} entries that its head counts there are {len(entries)}")
+        raise MissingChunkError(f"its head counts {counted} entries, got {len(entries)}")
     return entries
 
 

@@ -44,7 +44,7 @@ class Chunker:
                 blobs[key] = b"".join(records[f"{key}/{number}"][_COUNT_BYTES:] for number in range(count))
             except KeyError as missing:
                 raise MissingChunkError(
-                    f"the stored state lacks {missing.args[0]}, of {count} parts of {key}"
+                    f"expected {count} parts of {key} in the stored state; {missing.args[0]} is missing"
                 ) from None
             if count > 1:
                 self._parts[key] = count

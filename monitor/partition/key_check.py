@@ -75,15 +75,15 @@ class KeyCheck:
 
     def _fault(self, tenant_id: str, key: bytes | None) -> str | None:
         if key != tenant_id.encode():
-            given = "it has none"
+            given = "got none"
             if key is not None:
-                given = f"it is {mask_numbers(key.decode(errors='backslashreplace')[:128])!r}"
+                given = f"got {mask_numbers(key.decode(errors='backslashreplace')[:128])!r}"
             return f"wrong_key: expected the key to be tenant_id {tenant_id!r}, {given}"
         if not self._lies_here(tenant_id):
             home = partition_of(key, self.partitions, self.partitioner)
             return (
-                f"wrong_partition: tenant_id {tenant_id!r} belongs into partition {home} of {self.partitions}, this is "
-                f"{self.number}; expected a producer whose partitioner is {_SETTING[self.partitioner]}"
+                f"wrong_partition: expected tenant_id {tenant_id!r} in partition {home} of {self.partitions}, got "
+                f"{self.number}: the producer's partitioner must be {_SETTING[self.partitioner]}"
             )
         return None
 
@@ -103,4 +103,4 @@ class KeyCheck:
     @staticmethod
     def _wrong_topic(topic: str, kind: str) -> str:
         carried = " or ".join(str(one.__struct_config__.tag) for one in CARRIES[topic])
-        return f"wrong_topic: type {kind!r} in the topic of {topic}; expected {carried}"
+        return f"wrong_topic: expected {carried} in the topic {topic}, got type {kind!r}"

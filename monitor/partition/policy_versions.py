@@ -92,11 +92,11 @@ class PolicyVersions:
         the policy version, or an error message.
         """
         if self.newest.policy.sha256 == sha256:
-            return f"the policy {sha256[:12]} holds already, or will from {self.newest.from_ms} on"
+            return f"the policy {sha256[:12]} already applies, or will apply from {self.newest.from_ms} on"
         try:
             policy = from_plain(plain, sha256)
         except PolicyError as error:
-            return f"the policy cannot be read by this release: {error}"
+            return f"this release cannot read the policy: {error}"
         # Calls below a source's late line were found late by the previous policy, even if not decided yet.
         after_ms = max(judged_ms, late_ms) if self._touches_late(policy, self.newest.policy) else judged_ms
         version = PolicyVersion(next_change_ms(max(from_ms, after_ms + 1, self.newest.from_ms + 1)), policy)
@@ -122,8 +122,10 @@ class PolicyVersions:
             if version.policy.sha256 in sha256s
         ]
         if begun and not gone:
-            return f"what has been judged or found late already is under it: {', '.join(begun)}; apply another policy"
-        return gone[::-1] or "no such policy is to come"
+            return (
+                f"records were already judged or found late under it: {', '.join(begun)}; apply another policy instead"
+            )
+        return gone[::-1] or "no such policy is scheduled"
 
     @staticmethod
     def _touches_late(after: Policy, before: Policy) -> bool:
@@ -190,11 +192,13 @@ class LostPolicyError(ValueError):
 def _stored(sha256: str, blobs: Mapping[str, bytes]) -> Policy:
     blob = blobs.get(_key(sha256))
     if blob is None:
-        raise LostPolicyError(f"the stored state lacks the policy {sha256[:12]}, which its head names")
+        raise LostPolicyError(
+            f"the head of the stored state names the policy {sha256[:12]}, which the state does not contain"
+        )
     try:
         return from_plain(msgspec.json.decode(zstandard.decompress(blob)), sha256)
     except PolicyError as error:
-        raise LostPolicyError(f"the stored policy cannot be read by this release: {error}") from None
+        raise LostPolicyError(f"this release cannot read the stored policy: {error}") from None
 
 
 def _noted(switch: PolicyChange) -> PolicyVersion:

@@ -200,7 +200,7 @@ def _check(formers: Sequence[SourcePartition]) -> None:
     if [former.head.place for former in formers] != [
         msgspec.structs.replace(first.place, number=number) for number in range(first.place.partitions)
     ]:
-        raise RescaleError("the states are not those of all partitions of one count; expected each of them once")
+        raise RescaleError("expected the state of each partition once, all with the same number of partitions")
 
 
 def _check_alike(formers: Sequence[SourcePartition]) -> None:
@@ -212,14 +212,19 @@ def _check_alike(formers: Sequence[SourcePartition]) -> None:
         head, number = former.head, former.head.place.number
         for field in head.__struct_fields__:
             if field not in apart and getattr(head, field) != getattr(first, field):
-                raise RescaleError(f"partition {number} has another {field} than partition 0; expected the same")
+                raise RescaleError(
+                    f"expected the same {field} in all partitions; partition {number} differs from partition 0"
+                )
         if head.published_ms >= head.watermark_ms > 0:
             raise RescaleError(
-                f"partition {number} still makes decisions again that are out already, after its state was lost; "
-                "expected it to have passed them"
+                f"partition {number} lost its state and still repeats decisions that are already published; "
+                "run its worker until it has passed them"
             )
         if head.shard.sealed_ms != first.shard.sealed_ms:
-            raise RescaleError(f"partition {number} has sealed up to another time than partition 0; expected the same")
+            raise RescaleError(
+                f"expected all partitions to have closed panes up to the same time; partition {number} differs from "
+                "partition 0"
+            )
 
 
 def _policies(formers: Sequence[SourcePartition]) -> tuple[Sequence[PolicyVersion], Sequence[FieldAvailability | None]]:
@@ -241,22 +246,24 @@ def _policies(formers: Sequence[SourcePartition]) -> tuple[Sequence[PolicyVersio
                 (version for version in former.coming if version.policy.sha256 == pasts[0].policy.sha256), None
             )
             wait = (
-                f"wait until {rfc3339(until.from_ms)}" if until else "callwarden policy apply the one that is to hold"
+                f"wait until {rfc3339(until.from_ms)}"
+                if until
+                else "run callwarden policy apply with the policy to use"
             )
             raise RescaleError(
-                f"partition {number} is under the policy {policy.sha256[:12]}, partition 0 under "
-                f"{pasts[0].policy.sha256[:12]}; expected one policy in all: {wait}"
+                f"partition {number} applies the policy {policy.sha256[:12]}, partition 0 the policy "
+                f"{pasts[0].policy.sha256[:12]}; expected the same policy in all partitions: {wait}"
             )
         if former.coming != first.coming:
             raise RescaleError(
-                f"partition {number} has other policies to come than partition 0, or from other times on; expected the "
-                "same: callwarden policy withdraw, and apply them again once the state is moved"
+                f"partition {number} has other scheduled policies than partition 0, or for other times; expected the "
+                "same: run callwarden policy withdraw, and apply them again after the move"
             )
     settled_ms = max(past.settled_ms for past in pasts)
     if settled_ms > now_ms:
         raise RescaleError(
-            "the policy in force has begun at different times in the partitions, and some rules look at what was not "
-            f"counted before it; expected that all see whole windows, from {rfc3339(settled_ms)} on"
+            "the policy in force began at different times in the partitions, and some rules count what was not counted "
+            f"before it; their windows are complete from {rfc3339(settled_ms)} on: wait until then"
         )
     versions = [PolicyVersion(max(past.versions[-1].from_ms for past in pasts), first.history.policy), *first.coming]
     after = LateLine.of(versions)
@@ -269,8 +276,8 @@ def _policies(formers: Sequence[SourcePartition]) -> tuple[Sequence[PolicyVersio
         ]
         if held:
             raise RescaleError(
-                f"partition {former.head.place.number} is held at the time from which another lateness holds; expected "
-                "records of later, as others have had"
+                f"partition {former.head.place.number} has not passed the time at which the lateness changes, and "
+                "others have; wait until it has read later records"
             )
     return versions, pasts
 

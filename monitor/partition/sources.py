@@ -38,7 +38,7 @@ class Sources:
         position = self._positions[source]
         if rows.start != position.source.offset:
             raise MisplacedRecordError(
-                f"{INPUTS[source]}: rows from {rows.start} on, but the next is {position.source.offset}"
+                f"{INPUTS[source]}: expected rows from offset {position.source.offset} on, got {rows.start}"
             )
         coming = position.moves[position.moved :]
         cuts = sorted({move.offset for move in coming if move.offset < rows.stop})
@@ -128,7 +128,7 @@ class Sources:
         """Refuse the record at ``offset`` when it is read. Returns None, or an error message."""
         position = self._positions[source]
         if offset < position.source.offset:
-            return f"the record at offset {offset} was read already; the next is at {position.source.offset}"
+            return f"the record at offset {offset} was already read; expected {position.source.offset} or later"
         skip = SkippedRecord(offset, reason, by, at_ms)
         position.skip(skip)
         self._notes.append((source, skip))

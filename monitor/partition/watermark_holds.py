@@ -69,27 +69,27 @@ def sentence(hold: WatermarkHold, topic: str, number: int, since_ms: int) -> str
     match hold.why:
         case HoldReason.OUTAGE_GRACE:
             return (
-                f"partition {number}: no call comes in any partition, and decisions wait for calls that may be away, "
-                f"until {rfc3339(hold.until_ms or 0)} at the latest; if none are away: "
+                f"partition {number}: no calls arrive in any partition, and decisions wait for calls that may be "
+                f"missing, until {rfc3339(hold.until_ms or 0)} at the latest; if no calls are missing: "
                 "callwarden end-outage --reason WHY"
             )
         case HoldReason.OLD_RECORDS:
             return (
-                f"partition {number}: {topic} holds decisions back: its clock is at {clock}, behind since "
-                f"{rfc3339(since_ms)}, for its records have times of then; have its writer catch up, or stop it: "
-                "a silent source is not waited for"
+                f"partition {number}: {topic} holds decisions back: its clock is at {clock}, and has been behind since "
+                f"{rfc3339(since_ms)}, because its records are old; let its producer catch up, or stop it: decisions "
+                "do not wait for a silent source"
             )
         case HoldReason.UNREAD:
             return (
-                f"partition {number}: {topic} is not read to its end, and decisions wait for it beyond {clock}; "
-                "start more workers where callwarden_lag_records grows"
+                f"partition {number}: {topic} is not read to its end, and decisions after {clock} wait for it; "
+                "start more workers if callwarden_lag_records grows"
             )
 
 
 def open_transaction(topic: str, number: int, offset: int, since_ms: int) -> str:
     """The message for an input in which a producer's transaction is open since ``since_ms``."""
     return (
-        f"partition {number}: a producer's transaction in {topic} is open since {rfc3339(since_ms)}, and nothing "
-        f"behind offset {offset} can be read; if its producer is gone: kafka-transactions.sh --bootstrap-server SERVER "
-        f"abort --topic {topic} --partition {number} --start-offset {offset}"
+        f"partition {number}: a producer's transaction in {topic} has been open since {rfc3339(since_ms)}, and no "
+        f"record from offset {offset} on can be read; if its producer has ended: kafka-transactions.sh "
+        f"--bootstrap-server SERVER abort --topic {topic} --partition {number} --start-offset {offset}"
     )

@@ -31,7 +31,7 @@ def exact(value: float) -> str:
 
 
 def rounded(value: float, anchors: Iterable[float] = ()) -> str:
-    """Three significant digits, or more if needed to show on which side of each anchor ``value`` lies."""
+    """Three significant digits, or more if needed to show on which side of each anchor ``value`` is."""
     return _plain(_rounded(_decimal(value), [_decimal(a) for a in anchors]))
 
 
@@ -54,7 +54,7 @@ def _rounded(whole: Decimal, anchors: list[Decimal]) -> Decimal:
     for digits in range(_DIGITS, _MOST_DIGITS + 1):
         places = min(0, whole.adjusted() + 1 - digits)
         near = whole.quantize(Decimal(1).scaleb(places), rounding=ROUND_HALF_EVEN)
-        # `Decimal.compare` is -1, 0 or 1: the side on which it lies.
+        # `Decimal.compare` is -1, 0 or 1: the side on which it is.
         if all(near.compare(anchor) == whole.compare(anchor) for anchor in anchors):
             return near
     return whole

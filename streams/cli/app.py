@@ -136,7 +136,7 @@ def build(chosen: str | None) -> typer.Typer:
 
 
 def _named_only() -> None:
-    raise AssertionError("a command that was not chosen cannot run")
+    raise AssertionError("expected the chosen command")
 
 
 def main() -> None:
@@ -158,7 +158,7 @@ def main() -> None:
         wrong = [argument for argument in sys.argv[1:] if not _is_text(argument)]
         if not wrong:
             raise
-        typer.echo(f"{wrong[0]!a}: that is no UTF-8; expected text", err=True)
+        typer.echo(f"{wrong[0]!a}: expected UTF-8 text", err=True)
         sys.exit(2)
 
 

@@ -50,7 +50,7 @@ def signed(reason: str, by: str | None) -> SignedReason:
 def refusals(answers: "CommandAnswers") -> list[str]:
     """A line for each partition whose worker refused the command."""
     return [
-        f"refused: partition {number}: {mask_numbers(why)}; nothing has changed there"
+        f"refused: partition {number}: {mask_numbers(why)}; nothing was changed there"
         for number, why in answers.refused.items()
     ]
 

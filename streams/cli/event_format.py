@@ -14,7 +14,7 @@ _TENANT, _RULE, _REASON = 24, 32, 240
 
 
 def decision(event: Enforcement) -> Text:
-    """When it was decided (UTC), on whom, tier, kind, by which rule, and why."""
+    """One decision: time (UTC), tenant, tier, kind, rule and reason."""
     data = event.data
     kind = label(labels.KINDS, data.kind)
     zh, en = kind
@@ -29,7 +29,7 @@ def decision(event: Enforcement) -> Text:
 
 
 def alert(sign: Alert) -> Text:
-    """When it came into its state (UTC), about whom, firing or resolved, by which rule, and why."""
+    """One alert: time (UTC), tenant, firing or resolved, rule and reason."""
     if sign.state == "resolved":
         return _line(sign.updated_ms, sign.tenant_id, "预警解除 Alert resolved", "green", sign.rule_id, sign.reason)
     severity = label(labels.SEVERITIES, sign.severity)

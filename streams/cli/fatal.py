@@ -12,7 +12,7 @@ _JSON: Final = ContextVar("json_errors", default=False)
 _HINTS: Final = {
     1: "report it, with the lines of the log before this one",
     2: "correct that, and start again; `callwarden settings` shows each setting and its source",
-    3: "start what it depends on, or correct its address, and start again",
+    3: "start the service that it needs, or correct its address, and start again",
 }
 
 
@@ -45,7 +45,7 @@ def _line(message: str, status: int) -> str:
         "error": message,
         "hint": hint,
         "exit_status": status,
-        "event": "cannot go on",
+        "event": "cannot continue",
         "level": "critical",
     }
     return json.dumps(TimeStamper(fmt="iso", utc=True)(None, "", line), ensure_ascii=False)

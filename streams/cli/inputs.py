@@ -60,7 +60,7 @@ def told(error: OSError) -> tuple[str, int]:
 def why(given: str) -> str:
     """The value of ``--reason``, which must not be empty."""
     if not given.strip():
-        fail("--reason: expected why; it is kept")
+        fail("--reason: expected a reason; it is stored")
     return given
 
 
@@ -115,7 +115,7 @@ def formatted_files(files: Iterable[str], formats: list[str], constants: list[st
     names = [*(file for file in own if file not in names), *names]
     of = [own.get(name, general[0] if general else None) for name in names]
     if constants and not any(of):
-        fail("--set: constants go with --format")
+        fail("--set: expected only with --format")
     adapters = _adapters({form for form in of if form is not None}, constants)
     return FormattedFiles(names, [None if form is None else adapters[form] for form in of])
 
@@ -169,7 +169,7 @@ def person(option: str, given: str | None) -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # such as in a container whose user has no name
-        fail(f"{option}: there is no login name here; expected a name")
+        fail(f"{option}: expected a name; there is no login name")
 
 
 def duration(option: str, text: str) -> int:

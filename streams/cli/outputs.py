@@ -29,11 +29,11 @@ def print_json(document: object) -> None:
 def must_be_new(path: Path) -> None:
     """End the command with exit status 2 if the file exists, or its folder does not."""
     if path.is_dir():
-        fail(f"{path}: it is a folder; expected the name of a new file")
+        fail(f"{path}: expected the name of a new file, got a folder")
     if path.exists():
-        fail(f"{path}: there is such a file; expected another name")
+        fail(f"{path}: expected a new file; it already exists")
     if not path.parent.is_dir():
-        fail(f"{path.parent}: there is no such folder; expected one that is there")
+        fail(f"{path.parent}: expected an existing folder")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What the services share: their log, which also has an unforeseen error."""
+"""What the services share: their log, which also has an unexpected error."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ JsonLogs = Annotated[bool, typer.Option("--json-logs", callback=_errors_as_logs,
 
 @contextmanager
 def logged(settings: "Settings", json_logs: bool) -> Iterator[None]:
-    """Set up the log by the settings. An unforeseen error is logged, masked, and ends with exit status 1."""
+    """Set up the log by the settings. An unexpected error is logged, masked, and ends with exit status 1."""
     import structlog
 
     from streams.runtime.logging import set_up_logs
@@ -35,5 +35,5 @@ def logged(settings: "Settings", json_logs: bool) -> Iterator[None]:
     except typer.Exit:
         raise
     except Exception:  # noqa: BLE001 - the interpreter would print the message, which may quote a record
-        structlog.get_logger("callwarden").critical("ended by an unforeseen error", exc_info=True)
+        structlog.get_logger("callwarden").critical("ended by an unexpected error", exc_info=True)
         raise typer.Exit(1) from None

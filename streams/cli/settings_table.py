@@ -19,7 +19,7 @@ from streams.settings.load import GivenSettings, Settings, variable
 from streams.settings.types import DatabaseUrl, Moment
 
 _HIDDEN = "(hidden)"
-_LINK = re.compile(r"\[[a-z-]+\.md\]\(([a-z./-]+)\)")  # from docs/reference/settings.md, where the table stands
+_LINK = re.compile(r"\[[a-z-]+\.md\]\(([a-z./-]+)\)")  # from docs/reference/settings.md, which has the table
 _HINTS = typing.get_type_hints(Settings, include_extras=True)
 _DATABASES = {name for name, hint in _HINTS.items() if hint == DatabaseUrl}
 _MOMENTS = {name for name, hint in _HINTS.items() if hint == Moment}
@@ -57,7 +57,7 @@ def markdown() -> str:
 
 
 def _meanings() -> dict[str, str]:
-    """What stands below each field of the settings."""
+    """The string below each field of the settings."""
     (settings,) = ast.parse(inspect.getsource(Settings)).body
     assert isinstance(settings, ast.ClassDef)
     return {

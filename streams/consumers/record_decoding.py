@@ -28,7 +28,7 @@ def event_of(value: bytes | None) -> Enforcement:
     if data.tenant_id != event.subject:
         raise UndecodableRecord("tenant_id and subject differ; expected both to be the tenant")
     if not all(MIN_MS <= at_ms < END_MS for at_ms in (data.decided_ms, data.review_by_ms or MIN_MS)):
-        raise UndecodableRecord("a time lies beyond the years 1990 to 2099")
+        raise UndecodableRecord("expected times in the years 1990 to 2099")
     return event
 
 
@@ -56,5 +56,5 @@ def alert_of(value: bytes | None) -> Alert:
     except codec.DECODE_ERRORS as error:
         raise UndecodableRecord(f"expected an alert of this release: {error}") from None
     if not all(MIN_MS <= at_ms < END_MS for at_ms in (alert.since_ms, alert.updated_ms)):
-        raise UndecodableRecord("a time lies beyond the years 1990 to 2099")
+        raise UndecodableRecord("expected times in the years 1990 to 2099")
     return alert

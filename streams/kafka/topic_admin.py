@@ -60,7 +60,7 @@ class TopicMismatch:
 
     topic: str
     wrong: str
-    mend: str
+    fix: str
     grown: bool = False
 
 
@@ -68,8 +68,8 @@ def describe_mismatches(faults: Iterable[TopicMismatch]) -> str:
     """The mismatches as text; topics with the same mismatch and the same fix are listed together."""
     same: dict[tuple[str, str], list[str]] = {}
     for fault in faults:
-        same.setdefault((fault.wrong, fault.mend), []).append(fault.topic)
-    return "\n".join(f"{', '.join(topics)}: {wrong}\n  {mend}" for (wrong, mend), topics in same.items())
+        same.setdefault((fault.wrong, fault.fix), []).append(fault.topic)
+    return "\n".join(f"{', '.join(topics)}: {wrong}\n  {fix}" for (wrong, fix), topics in same.items())
 
 
 def _exactly(name: str, value: str, otherwise: str) -> TopicConfig:
@@ -220,7 +220,7 @@ def find_mismatches(
         configs = [config for config in topic.configs if config.judged is not ConfigCheck.FREELY]
         for fault in _of_configs(topic.topic, configs, existing.configs, servers):
             meant = topic.name in INPUTS and fault.wrong.startswith("retention.ms")
-            faults.append(replace(fault, mend=fault.mend + _IF_MEANT) if meant else fault)
+            faults.append(replace(fault, fix=fault.fix + _IF_MEANT) if meant else fault)
     return faults
 
 
@@ -229,13 +229,13 @@ def _of_partitions(topic: RequiredTopic, are: int, should_be: int, servers: str,
     tool = f"kafka-topics.sh --bootstrap-server {servers} --topic {topic.topic}"
     if stored and are > should_be:
         read = topic.name in INPUTS or topic.name == "control"
-        mend = (
+        fix = (
             f"Kafka cannot remove partitions, and records in partitions {should_be} and above are not read: "
             f"callwarden state move, see {GROWN_PAGE}"
             if read
             else f"No action is needed: partitions {should_be} and above are not used"
         )
-        return TopicMismatch(topic.topic, wrong, mend, grown=True)
+        return TopicMismatch(topic.topic, wrong, fix, grown=True)
     if are < should_be and (stored or topic.name not in INPUTS):
         return TopicMismatch(topic.topic, wrong, f"To fix it: {tool} --alter --partitions {should_be}")
     why = "a tenant's records would be in two partitions" if are < should_be else "Kafka cannot remove partitions"

@@ -40,7 +40,7 @@ class Unconfirmed(TransientError):
     ``look``: how to find out.
     """
 
-    def __init__(self, why: str, look: str = "To give the same command again does no harm") -> None:
+    def __init__(self, why: str, look: str = "It is safe to run the same command again") -> None:
         super().__init__(why)
         self.look = look
 
@@ -61,7 +61,9 @@ async def open_operator_writer(cluster: Cluster, application_id: str) -> AsyncIt
         await writer.start()
         yield writer
     except Fenced:
-        raise Superseded("another operator's command was being written; whether this one was is not known") from None
+        raise Superseded(
+            "another operator wrote a command at the same time; it is not known whether this one was written"
+        ) from None
     finally:
         await writer.stop()
 
@@ -124,10 +126,10 @@ def how_to_look(command: Command) -> str:
         case SkipCommand():
             shows = "`callwarden dead-letter list` shows the record once it was taken"
         case AcceptCommand():
-            shows = "/readyz of the partition's worker does not name the loss any more once it was taken"
+            shows = "/readyz of the partition's worker no longer names the loss once it was taken"
         case EndOutageCommand():
             shows = "the workers log `command taken` once it was taken"
-    return f"{shows}; to give the same command again does no harm"
+    return f"{shows}; it is safe to run the same command again"
 
 
 @dataclass(frozen=True, slots=True)

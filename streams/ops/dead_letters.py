@@ -15,7 +15,7 @@ from streams.kafka.topic_names import TopicNames
 from streams.ops.control_client import Unconfirmed, commit_records, open_operator_writer
 
 _AT_ONCE = 500  # letters in one transaction
-_LOOK = "`callwarden dead-letter list` marks what was written back; the same command again leaves that out"
+_LOOK = "`callwarden dead-letter list` marks what was written back; the same command skips that when you run it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ class DeadLetter:
         """Why the letter is not the complete record, and where that is; None if it is complete."""
         if self.first_offset is None and self.length is None:
             return None
-        what = "a record batch that could not be taken apart" if self.length is None else "the head of what came"
+        what = "a record batch that could not be split" if self.length is None else "the beginning of the record"
         if self.length is not None:
             what += f", {len(self.value or b''):,} of {self.length:,} bytes"
         first = self.origin_offset if self.first_offset is None else self.first_offset
         return (
-            f"it is {what}. As long as the topic keeps it, it is at kafka-console-consumer.sh --topic "
+            f"it is {what}. While the topic keeps it, read it with kafka-console-consumer.sh --topic "
             f"{self.origin.topic} --partition {self.origin.partition} --offset {first} --max-messages "
             f"{self.origin_offset - first + 1}"
         )

@@ -67,7 +67,7 @@ async def replay_topics(
     count = await partitions_of(cluster, names)
     for topic, there in (await cluster.partitions(names.inputs)).items():
         if there > count and warn is not None:
-            warn(f"{topic} has {there} partitions, {count} are judged: what the others hold is not; see {GROWN_PAGE}")
+            warn(f"{topic} has {there} partitions; only {count} are judged; see {GROWN_PAGE}")
     inputs = [TP(topic, number) for topic in names.inputs for number in range(count)]
     clocks = [TP(names.output("clock"), number) for number in range(count)]
     starts = await cluster.starts([*inputs, *clocks])
@@ -85,12 +85,12 @@ async def replay_topics(
             start = starts[TP(topic, number)]
             partition.sources.pass_over(source, start)
             if start > 0 and warn is not None:
-                warn(f"{topic}-{number} begins at offset {start}: what was before it is gone, and is not judged")
+                warn(f"{topic}-{number} begins at offset {start}: earlier records were deleted and are not judged")
         await recall(cluster, clocks[number], starts[clocks[number]], ends[clocks[number]], partition, options.follow)
         if partition.enforce_from_ms != options.enforce_from_ms and warn is not None:
             warn(
-                f"partition {number} was begun to enforce from {partition.enforce_from_ms or 'the beginning'}, as is "
-                f"noted in {clocks[number].topic}, and is judged so, not from "
+                f"partition {number}: {clocks[number].topic} says that it enforces from "
+                f"{partition.enforce_from_ms or 'the beginning'}; that is used, not "
                 f"{options.enforce_from_ms or 'the beginning'}"
             )
         await run.read(cluster, [TP(topic, number) for topic in names.inputs], ends, partition)
@@ -115,7 +115,7 @@ async def partitions_of(cluster: Cluster, names: TopicNames) -> int:
         raise PermanentError(f"there is no topic {', '.join(missing)}; `callwarden topics create` creates it")
     if min(counts.values()) < counts[wanted[-1]]:
         told = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
-        raise PermanentError(f"expected the same number of partitions in all topics; {told}")
+        raise PermanentError(f"expected the same number of partitions in all topics, got: {told}")
     return counts[wanted[-1]]
 
 
@@ -134,7 +134,7 @@ async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: S
         for source, noted in notes.items():
             partition.recall(source, noted)
     except PolicyError as error:
-        raise PermanentError(f"{clock.topic}: expected policies that this release can read: {error}") from None
+        raise PermanentError(f"{clock.topic} has a policy that this release cannot read: {error}") from None
 
 
 async def replay_logs(

@@ -78,7 +78,7 @@ class ClaimSender:
     async def _send_some(self, claims: Sequence[Reservation]) -> SentReviews:
         for retry in range(_TRIES):
             try:
-                # Each try fences the other senders, so senders at work at the same time would stop one another.
+                # Each try fences the other senders, so concurrent senders would stop one another.
                 async with self._database.turn("reviews", _TURN_S):
                     return await self._try(claims)
             except Superseded:

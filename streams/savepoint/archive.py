@@ -137,11 +137,10 @@ class _Records:
         except (ArchiveError, msgspec.DecodeError, UnicodeDecodeError):
             header = None
         if not isinstance(header, ArchiveHeader):
-            raise ArchiveError(f"{self._path}: expected what `callwarden state export` writes")
+            raise ArchiveError(f"{self._path}: expected a file of `callwarden state export`")
         if header.version != VERSION:
             raise ArchiveError(
-                f"{self._path}: it has version {header.version}; expected version {VERSION}: use the release that "
-                "wrote it"
+                f"{self._path}: expected version {VERSION}, got {header.version}: use the release that wrote it"
             )
         return header
 
@@ -149,13 +148,13 @@ class _Records:
         for number in range(count):
             lead = self._decoded(self._next(), _Lead)
             if not isinstance(lead, _Partition) or lead.number != number:
-                raise self._changed(f"partition {number} is not where it should be")
+                raise self._changed(f"partition {number} is not at its position")
             entries = dict(self._decoded(self._next(), tuple[str, bytes]) for _ in range(lead.entries))
             yield PartitionState(lead.number, entries, lead.ends)
         sha256 = self._sha.digest()
         whole = self._decoded(self._next(), _Lead)
         if not isinstance(whole, _Whole) or whole.sha256 != sha256:
-            raise self._changed("its checksum is wrong")
+            raise self._changed("its checksum does not match")
         if self._read(1):
             raise self._changed("data follows its end")
 

@@ -85,7 +85,9 @@ class PartitionClose:
                 clocks.append((await _read_on(cluster, old, number)).sources.clocks_ms)
         calls_ms = max(some[_CALLS] for some in clocks)
         if not calls_ms:
-            raise PermanentError(f"{old.names.inputs[_CALLS]} never had a call: there is nothing to move; start over")
+            raise PermanentError(
+                f"{old.names.inputs[_CALLS]} has no call: there is no state to move; start with the new topics"
+            )
         others_ms = max(max(some) for some in clocks)
         return tuple(calls_ms if source == _CALLS else others_ms for source in range(len(INPUTS)))
 
@@ -97,7 +99,7 @@ class PartitionClose:
             if number not in self._open:
                 if marker_of(records) != moved:
                     raise PermanentError(
-                        f"partition {number} is not closed any more; expected nobody to write to its state"
+                        f"partition {number} is no longer closed: another program wrote to its state; stop it"
                     )
                 return records
             partition = await _read_on(cluster, old, number)
@@ -142,8 +144,8 @@ def moved_elsewhere(found: MovedMarker) -> str:
     """Why a state that was moved cannot be moved to, or taken back from, other topics."""
     return (
         f"the state was moved to {found.output_prefix}*, with {found.partitions} partitions; expected "
-        f"--to-input-prefix {found.input_prefix} --to-output-prefix {found.output_prefix}, to go on with that or, with "
-        "--undo, to take it back"
+        f"--to-input-prefix {found.input_prefix} --to-output-prefix {found.output_prefix}, to finish that move or, "
+        "with --undo, to undo it"
     )
 
 
@@ -157,7 +159,7 @@ async def _read_on(cluster: Cluster, old: RescaleSide, number: int) -> StreamTas
     if opened.commands:
         raise PermanentError(
             f"partition {number}: the commands from offset {opened.commands[0][0]} of {old.names.output('control')} on "
-            "were not taken; expected a worker to have taken them before it was stopped"
+            "were not taken: start a worker until it has taken them, and stop it again"
         )
     partition.control = opened.control_end
     await _read_inputs(cluster, old, number, partition)
@@ -169,7 +171,10 @@ async def _read_inputs(cluster: Cluster, old: RescaleSide, number: int, partitio
     ends = await cluster.ends(inputs)
     unread = sum(ends[tp] - offset for tp, offset in zip(inputs, partition.sources.offsets, strict=True))
     if unread > MOST_UNREAD:
-        raise PermanentError(f"partition {number}: {unread:,} records are not read; expected workers to have read them")
+        raise PermanentError(
+            f"partition {number}: expected at most {MOST_UNREAD:,} unread records, got {unread:,}: run workers until "
+            "they have read them"
+        )
     for source, pieces in enumerate(await rows_of(cluster, inputs, partition.sources.offsets)):
         for rows in pieces:
             partition.feed(source, rows)

@@ -40,14 +40,12 @@ async def export(
                 empty = part.judged is None and empty
             except (MissingChunkError, msgspec.DecodeError) as error:
                 raise PermanentError(
-                    f"{topic}-{number} is not whole: {error}; expected all of it, under a head that can be read"
+                    f"{topic}-{number} is incomplete: {error}; expected a complete state with a readable head"
                 ) from None
             writer.add(part)
             told(part)
         if empty:
-            raise PermanentError(
-                f"there is nothing in {topic}: expected a state, which a worker writes when it first decides"
-            )
+            raise PermanentError(f"{topic} is empty; expected a state, which a worker writes with its first decision")
         writer.close()
     except BaseException:
         writer.abandon()

@@ -34,7 +34,7 @@ _BATCH_BYTES = 8 << 20  # of a transaction, which must end before its time-out
 
 
 async def move(cluster: Cluster, old: RescaleSide, new: RescaleSide, told: Callable[[str], None]) -> None:
-    """Move the state. No worker may run on either side, and nobody may write to the inputs of either side.
+    """Move the state. No worker may run on either side, and no producer may write to the inputs of either side.
 
     Raises PermanentError if something does not fit: before anything is written if that is known by then, else with the
     command to undo the move. After TransientError or Fenced the move can be restarted.
@@ -43,7 +43,7 @@ async def move(cluster: Cluster, old: RescaleSide, new: RescaleSide, told: Calla
     moved = await closing.mark()
     stray_records = await find_stray_records(cluster, old, new.partitions)
     if closing.ended and (why := await _gone_on(cluster, old, new, stray_records)):
-        raise PermanentError(f"{why}: the move is done")
+        raise PermanentError(f"{why}: the move is complete")
     try:
         formers = await _close(cluster, old, new, closing, moved, stray_records, told)
         for number, former in enumerate(formers):
@@ -58,7 +58,9 @@ async def move(cluster: Cluster, old: RescaleSide, new: RescaleSide, told: Calla
                 "read by no worker"
             )
     except (PermanentError, RescaleError, MismatchError, StateFormatError, MissingChunkError) as error:
-        back = f"\nThe former partitions are closed; to have their workers go on: {_back(new)}" if closing.begun else ""
+        back = (
+            f"\nThe former partitions are closed. To let their workers continue: {_back(new)}" if closing.begun else ""
+        )
         raise PermanentError(f"{error}{back}") from None
 
 
@@ -97,7 +99,7 @@ async def undo(cluster: Cluster, old: RescaleSide, new: RescaleSide) -> None:
         if not mark.leads_to(new.names, new.partitions):
             raise PermanentError(moved_elsewhere(mark))
     if why := await _gone_on(cluster, old, new, await find_stray_records(cluster, old, new.partitions)):
-        raise PermanentError(f"{why}: that would be decided again here, or lost")
+        raise PermanentError(f"{why}: an undo would decide those records twice, or lose them")
     await open_again(cluster, old)
 
 
@@ -118,12 +120,12 @@ async def _gone_on(cluster: Cluster, old: RescaleSide, new: RescaleSide, stray_r
         if judged is None:
             continue
         if judged.watermark_ms not in moved_at:
-            return f"workers have gone on with {new.names.output('state')}-{number}"
+            return f"workers have continued with {new.names.output('state')}-{number}"
         if judged.control:
             return f"workers have taken commands from {new.names.output('control')}-{number}"
         for tp, source, laid in zip(new.inputs(number), judged.sources, stray_records.of(number), strict=True):
             if (came := await _came(cluster, tp, source.done) - len(laid)) > 0:
-                return f"{tp.topic}-{number} got {came} records"
+                return f"{tp.topic}-{number} received {came} records"
     return None
 
 
@@ -146,8 +148,8 @@ async def _check_quiet(cluster: Cluster, inputs: Sequence[TP], former: SourcePar
     for tp, source in zip(inputs, former.head.sources, strict=True):
         if came := await _came(cluster, tp, source.done):
             raise PermanentError(
-                f"{tp.topic}-{tp.partition} got {came} records meanwhile: somebody still writes to it. Have that "
-                "stopped, a worker read them, and the move started over"
+                f"{tp.topic}-{tp.partition} received {came} records meanwhile: a producer still writes to it. Stop the "
+                "producer, let a worker read the records, and start the move again"
             )
 
 
@@ -169,7 +171,7 @@ async def _try(
     async with new.writer(cluster, number):
         if any(map(_of_head, (await part_of(cluster, names, number)).entries)):
             raise PermanentError(
-                f"{names.output('state')}-{number} has a state already; expected none: the new topics recreated"
+                f"{names.output('state')}-{number} already has a state; expected none: recreate the new topics"
             )
         for tp, some, more in zip(new.inputs(number), made.kept, stray_records, strict=True):
             await _laid(cluster, tp, [*_pairs(some), *more])
@@ -213,7 +215,7 @@ async def _make(
     async with new.writer(cluster, number) as writer:  # a new writer: all that was written is visible then
         laid = [await _laid(cluster, tp, pairs) for tp, pairs in zip(inputs, lie, strict=True)]
         if list(map(len, laid)) != list(map(len, lie)):
-            raise TransientError(f"partition {number}: not all that was written can be read yet")
+            raise TransientError(f"partition {number}: not all written records can be read yet")
         ends = await cluster.ends(inputs)
         counts = list(map(len, made.kept))
         offsets = [at[:count] for at, count in zip(laid, counts, strict=True)]
@@ -230,8 +232,8 @@ async def _make(
             return
         if any(map(_of_head, there)):
             raise PermanentError(
-                f"{state}-{number} has a state that is not of this move, but of another attempt or of workers that "
-                "were at work on it; expected none: the new topics recreated"
+                f"{state}-{number} has a state of another attempt, or of workers that "
+                "ran on it; expected none: recreate the new topics"
             )
         entries = [OutputRecord(state, number, key.encode(), None) for key in there if key not in records]
         entries += [
@@ -261,8 +263,8 @@ async def _laid(cluster: Cluster, tp: TP, pairs: Sequence[Pair]) -> list[int]:
         found += zip(one.keys, one.values, strict=True)
     if found != list(pairs[: len(found)]):
         raise PermanentError(
-            f"{tp.topic}-{tp.partition} has records already that are not of this move: expected nobody to write to it "
-            "before. Have that stopped, and create the new topics again"
+            f"{tp.topic}-{tp.partition} already has records of another producer; expected none before the "
+            "move: stop the producer, and recreate the new topics"
         )
     return offsets
 
@@ -292,8 +294,8 @@ def _prove(
     )
     if not proven:
         raise PermanentError(
-            f"partition {made.number}: what would be stored does not say what the former partitions do, so it is not. "
-            "That is a fault of callwarden: please report it"
+            f"partition {made.number}: the new state differs from the former ones, so nothing was written. "
+            "This is a defect of callwarden: please report it"
         )
 
 

@@ -84,7 +84,7 @@ async def restore_state(
             await _write(cluster, names, writer, part, bound)
         except Fenced:
             raise PermanentError(
-                f"partition {part.number}: a worker has come meanwhile; expected none until all is back"
+                f"partition {part.number}: a worker has started meanwhile; expected none until the import is complete"
             ) from None
         finally:
             await writer.stop()
@@ -98,8 +98,8 @@ async def _check(cluster: Cluster, names: TopicNames, export: ArchiveReader, emp
     ours, theirs = (names.input_prefix, names.output_prefix), (header.input_prefix, header.output_prefix)
     if ours != theirs:
         raise PermanentError(
-            f"{export.path} is of the topics {' and '.join(f'{one}*' for one in dict.fromkeys(theirs))}; expected the "
-            f"settings' {' and '.join(f'{one}*' for one in dict.fromkeys(ours))}"
+            f"{export.path} has the state of the topics {' and '.join(f'{one}*' for one in dict.fromkeys(theirs))}; "
+            f"expected the settings' {' and '.join(f'{one}*' for one in dict.fromkeys(ours))}"
         )
     topic = names.output("state")
     counts = await cluster.partitions([topic])
@@ -107,15 +107,15 @@ async def _check(cluster: Cluster, names: TopicNames, export: ArchiveReader, emp
         raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
     if counts[topic] != header.partitions:
         raise PermanentError(
-            f"{export.path} is of {header.partitions} partitions, {topic} has {counts[topic]}: expected the same "
-            "number, for another one puts tenants elsewhere"
+            f"{export.path} has {header.partitions} partitions, {topic} has {counts[topic]}; expected the same "
+            "number, because another number assigns tenants to other partitions"
         )
     for number in empty:
         # Whether its head can be read or not: it may be incomplete.
         if any(name.startswith(f"{HEAD}/") for name in (await part_of(cluster, names, number)).entries):
             raise PermanentError(
-                f"{topic}-{number} has a state: what it says would be gone. If that is meant: --replace; to keep it, "
-                "first callwarden state export"
+                f"{topic}-{number} already has a state. To overwrite it: --replace; to keep a copy, first run "
+                "callwarden state export"
             )
 
 
@@ -178,7 +178,7 @@ def _switched(
         policies = PolicyVersions.stored(versions, blobs, head["watermark_ms"])
         policies.recall(noted)
     except (PolicyError, LostPolicyError) as error:
-        raise PermanentError(f"expected policies that this release can read: {error}") from None
+        raise PermanentError(f"the clock log has a policy that this release cannot read: {error}") from None
     head["versions"] = [msgspec.to_builtins(version) for version in policies.heads()]
     return policies.changes()
 
@@ -195,9 +195,7 @@ def apply_journal(stored: Mapping[str, Any], notes: Iterable[Note]) -> dict[str,
     for note in notes:
         fields = msgspec.to_builtins(note)
         if isinstance(note, LostInput) and note.recreated:
-            raise PermanentError(
-                "an input's log was recreated since the export: expected an export that was made after that"
-            )
+            raise PermanentError("an input's log was recreated after the export; expected a later export")
         if isinstance(note, ClockAdvance) and note.offset <= resume:
             clock_ms = max(note.clock_ms, clock_ms)
         elif isinstance(note, ClockAdvance):

@@ -1,4 +1,4 @@
-"""The settings of all commands on a cluster: what each may be, what it is by default, and what it means."""
+"""The settings of all commands on a cluster: type, limits, default and meaning of each."""
 
 import ssl
 from pathlib import Path
@@ -37,7 +37,7 @@ ASKED_FOR_BY: Final = {
     "sasl_password": "security",
     "notify_webhook_secret": "notify_webhook_url",
 }
-"""Which other setting is in the way of a default."""
+"""The setting that a default conflicts with."""
 
 
 def variable(field: str) -> str:
@@ -48,7 +48,7 @@ def variable(field: str) -> str:
 class Settings(BaseSettings):
     """All settings of the shell. Durations are ms here, and written `90s`, `5m`, `24h`, `30d`.
 
-    Each is the environment variable `variable(name)`, or a line of a file; what stands below it is its meaning, for
+    Each is the environment variable `variable(name)`, or a line of a file; the string below it is its meaning, for
     people. `streams.settings.load.load` reads them, and says what is wrong in the user's words.
     """
 
@@ -208,7 +208,7 @@ class Settings(BaseSettings):
     @field_validator("application_id", mode="before")
     @classmethod
     def _of_the_output_prefix(cls, given: object, info: ValidationInfo) -> object:
-        # Who puts out elsewhere is somebody else, and must not pass for these writers.
+        # Workers with other outputs need another id, or they would fence these writers.
         return given or str(info.data.get("output_prefix", "")).removesuffix(".") or "callwarden"
 
     @field_validator("heartbeat_ms")
@@ -290,7 +290,7 @@ class Settings(BaseSettings):
 
     @property
     def distance_options(self) -> "DistanceOptions":
-        """Of which single tenants metrics tell."""
+        """The tenants that have metrics of their own."""
         from monitor.core.threshold_distance import DistanceOptions
 
         return DistanceOptions(self.metrics_near, self.metrics_busiest, self.metrics_pairs)

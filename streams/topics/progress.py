@@ -16,7 +16,7 @@ from streams.topics.state_entries import newest_entries
 
 
 class PartitionProgress(Struct):
-    """The fields of a stored head that tell how far its partition has judged, and by which partitioner."""
+    """The fields of a stored head with the progress and the partitioner of its partition."""
 
     watermark_ms: int
     place: PartitionIdentity
@@ -46,7 +46,7 @@ class DecidedEvents:
 def until_both(a: DecidedEvents, b: DecidedEvents) -> list[int]:
     """The time up to which both have judged, by partition.
 
-    If the counts differ, the result has their least common multiple of partitions: each of these lies within one
+    If the counts differ, the result has their least common multiple of partitions: each of these is part of one
     partition of either side.
     """
     count = lcm(len(a.judged_ms), len(b.judged_ms))

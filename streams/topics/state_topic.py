@@ -14,7 +14,7 @@ _ROUNDS = 100
 async def part_of(cluster: Cluster, names: TopicNames, number: int) -> PartitionState:
     """The state of partition ``number``. Raises the cluster's TransientError and PermanentError.
 
-    The topic may be compacted while it is read: an entry may be gone because a newer one lies after the requested end.
+    The topic may be compacted while it is read: an entry may be gone because a newer one follows the requested end.
     So records that arrive meanwhile are read, too, until none arrives.
     """
     state = TP(names.output("state"), number)

@@ -66,6 +66,6 @@ def add_agents(app: FaustApp) -> None:
     @app.agent(TopicChannel(app, "reviews"), name="reviews")
     async def reviews(batches: Batches) -> None:
         """Reviews: uphold and overturn decisions."""
-        # A verdict takes effect at its event time. A decision that nobody reviews lapses.
+        # A verdict takes effect at its event time. A decision without a review lapses.
         async for batch in batches:
             batch.submit()

@@ -51,7 +51,7 @@ class ConsumerLoopService(Service):
         if self._running is None or self._running.done():
             return "the consumer loop does not run"
         stuck_s = self.consumer_loop.stuck_s if self.consumer_loop is not None else 0.0
-        return f"the consumer loop has not turned for {stuck_s:.0f} s" if stuck_s > _STUCK_S else None
+        return f"the consumer loop has not completed a round for {stuck_s:.0f} s" if stuck_s > _STUCK_S else None
 
     @Service.task
     async def _watch(self) -> None:

@@ -89,7 +89,7 @@ class CallFeed:
         self._context.telemetry.feed_silent(self._silent_ms / 1000)
         if away and (self._told_ms is None or now_ms - self._told_ms >= _TELL_AGAIN_MS):
             log.warning(
-                "no call comes in any partition; windows wait for the outage's grace",
+                "no calls arrive in any partition; windows wait for the outage grace",
                 silent_s=self._silent_ms // 1000,
                 grace_s=self._context.live.outage_grace_ms // 1000,
             )

@@ -79,7 +79,7 @@ class ClockTicks:
         except (TransientError, PermanentError) as error:
             self._why = str(error)
             if isinstance(error, PermanentError):
-                self._tell("no tick reaches the clock topic; clocks of silent sources stand still", why=self._why)
+                self._tell("no tick reaches the clock topic; clocks of silent sources stop", why=self._why)
             return
         context.broker_clock.tick(sent, self._moment(), broker_ms)
         self._waits_told = waits
@@ -106,14 +106,14 @@ class ClockTicks:
             why = f" ({self._why})" if self._why else ""
             said.append(
                 f"no tick in {self._context.names.output('clock')} has been acknowledged since "
-                f"{rfc3339(self._waiting.host_ms)}{why}: clocks of silent sources stand still soon, or do; "
+                f"{rfc3339(self._waiting.host_ms)}{why}: clocks of silent sources stop soon, or have stopped; "
                 "`callwarden topics check` shows what is wrong with the topic"
             )
         skew_ms = self._context.broker_clock.skew_ms or 0
         if abs(skew_ms) > _SKEWED_MS:
             said.append(
                 f"the clock of this host is {abs(skew_ms) / 1000:.1f} s {'ahead of' if skew_ms > 0 else 'behind'} the "
-                "broker's; nothing is decided by it, but `chronyc tracking` should show why"
+                "broker's; decisions do not depend on it; `chronyc tracking` shows why"
             )
         return said
 

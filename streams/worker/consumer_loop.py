@@ -134,15 +134,15 @@ class ConsumerLoop:
         if self._unanswered_s > _UNANSWERED_S:
             return [f"the broker has not answered for {self._unanswered_s:.0f} s"]
         if not self._shared_out:
-            return ["the group is sharing out the partitions"]
+            return ["the consumer group is rebalancing"]
         still = self._topics.watch.faults
         if not self._topics.watch.halting:
             still += [f"partition {number}: {why}" for number, why in self.partitions_not_running.items()]
         if still or self._clocks.behind is None:
-            return still or ["how far it is behind is not known yet"]
+            return still or ["the lag is not known yet"]
         most = self._context.ready_lag
         return [
-            f"{tp.topic}-{tp.partition}: {records} records to go; at {most} it is ready"
+            f"{tp.topic}-{tp.partition}: {records} records behind; expected at most {most}"
             for tp, records in self._clocks.behind.items()
             if records > most and tp.partition in self._assigned
         ]
@@ -230,7 +230,7 @@ class ConsumerLoop:
             if gone.tp in wanted:
                 owner = self.owners[gone.tp.partition]
                 if gone.tp in owner.wanted:
-                    log.warning("a log starts again, its partition is opened again", why=str(gone))
+                    log.warning("a log was truncated or recreated; its partition is opened again", why=str(gone))
                     owner.forget()
                     owner.begin(self._context.rest_s)
         except CorruptLog as torn:

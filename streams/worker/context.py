@@ -72,14 +72,14 @@ class WorkerContext:
         known = [version.policy.sha256 for version in partition.policies.versions]
         if self.policy.sha256 not in known[-2:]:
             log.warning(
-                "the policy of the state holds, not that of this worker's file; `callwarden policy apply` changes it",
+                "the policy of the state applies, not that of this worker's file; `callwarden policy apply` changes it",
                 partition=number,
                 policy=partition.policy.sha256[:12],
                 file=self.policy.sha256[:12],
             )
         if partition.enforce_from_ms != self.enforce_from_ms:
             log.warning(
-                "it was begun to enforce from another time, and goes on so",
+                "the state has another CALLWARDEN_ENFORCE_FROM, which stays in effect",
                 partition=number,
                 from_ms=partition.enforce_from_ms,
                 told_ms=self.enforce_from_ms,

@@ -100,7 +100,7 @@ class AgentThread:
             error: BaseException
             try:
                 await self._function(self._batches())
-                error = RuntimeError("the agent has returned; expected it to iterate over all batches")
+                error = RuntimeError("the agent returned; expected it to iterate over all batches")
             except (Exception, SystemExit) as raised:  # noqa: BLE001 - the reader reports it, and retries
                 error = raised
             held, self._held = self._held, None
@@ -155,7 +155,7 @@ class ExtensionAgent:
             except (Exception, SystemExit) as error:
                 delay_s = backoff.next_s()
                 log.error(
-                    "an agent has failed; it is given the batch again",
+                    "an agent failed; it receives the batch again",
                     agent=self.name,
                     topic=batch.topic,
                     partition=batch.partition,
@@ -184,10 +184,10 @@ class ExtensionAgent:
                         backoff.reset()
             except (TransientError, PermanentError) as error:
                 delay_s = backoff.next_s()
-                log.warning("an agent waits", agent=self.name, why=str(error), again_in_s=delay_s)
+                log.warning("an agent waits for the broker", agent=self.name, why=str(error), again_in_s=delay_s)
             except Exception as error:
                 delay_s = backoff.next_s()
-                log.error("an agent cannot read; it is started again", agent=self.name, exc_info=error)
+                log.error("an agent cannot read; it is restarted", agent=self.name, exc_info=error)
             finally:
                 await member.stop()
             await asyncio.sleep(delay_s)
@@ -207,12 +207,16 @@ class ExtensionAgents(Service):
         self.agents: list[ExtensionAgent] = []
         for point in sorted(entry_points(group=GROUP) if found is None else found, key=lambda point: point.name):
             if point.name in app.agents:
-                log.error("an agent is left out: another one has its name", agent=point.name, value=point.value)
+                log.error(
+                    "an agent is not loaded: expected a name that no other agent has",
+                    agent=point.name,
+                    value=point.value,
+                )
                 continue
             try:
                 function = _loaded(point)
             except Exception as error:
-                log.error("an agent is left out: it cannot be loaded", agent=point.name, exc_info=error)
+                log.error("an agent cannot be loaded", agent=point.name, exc_info=error)
                 continue
             self.agents.append(ExtensionAgent(app, point.name, function))
 
@@ -237,7 +241,7 @@ class ExtensionAgents(Service):
 def _loaded(point: EntryPoint) -> AgentFunction:
     function: Any = point.load()
     if not inspect.iscoroutinefunction(function):
-        raise TypeError(f"{point.value} is no async function")
+        raise TypeError(f"expected an async function, got {point.value}")
     checked: AgentFunction = function
     return checked
 
@@ -250,5 +254,7 @@ def _records(topics: dict[str, str], tp: TP, fetched: FetchedBatch) -> list[Enfo
         try:
             records.append(decoder.decode(value or b""))
         except codec.DECODE_ERRORS as error:
-            log.warning("a record is no decision or alert; agents do not receive it", at=[*tp, offset], why=str(error))
+            log.warning(
+                "a record is not a decision or an alert; agents do not receive it", at=[*tp, offset], why=str(error)
+            )
     return records

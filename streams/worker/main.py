@@ -58,7 +58,7 @@ async def partition_count(
     if len(grown) < len(faults):
         raise PermanentError(f"topics are misconfigured\n{describe_mismatches(faults)}")
     for fault in grown:
-        log.warning("a topic has more partitions than the state", topic=fault.topic, why=fault.wrong, mend=fault.mend)
+        log.warning("a topic has more partitions than the state", topic=fault.topic, why=fault.wrong, fix=fault.fix)
     return partitions_for(settings, found, stored)
 
 
@@ -90,8 +90,8 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
     if (settings.enforce_from_ms or 0) > time.time_ns() // 1_000_000 + _FAR_MS:
         # It could not be changed later.
         raise PermanentError(
-            f"{variable('enforce_from_ms')} is more than {format_duration(_FAR_MS)} ahead, and until then nothing "
-            "would be decided; expected an earlier time"
+            f"{variable('enforce_from_ms')} is more than {format_duration(_FAR_MS)} ahead, and nothing would be "
+            "decided until then; expected an earlier time"
         )
     reduce_garbage_collection()
     use_one_malloc_arena()

@@ -188,7 +188,7 @@ class PartitionOwner(OwnedPartition):
                 self.begin()
 
     def torn(self, torn: CorruptLog) -> FetchedBatch | None:
-        """Handle a damaged log: the row that stands for the range an operator skipped, or None.
+        """Handle a damaged log: the row that represents the range an operator skipped, or None.
 
         If no skip covers the damage, the partition stops.
         """
@@ -197,8 +197,8 @@ class PartitionOwner(OwnedPartition):
             return None  # it is not read any more
         if tp == self.input.control:
             self.refuse(  # no command can be read
-                f"{torn}. To go on without the commands up to there: kafka-delete-records.sh with offset "
-                f"{torn.last + 1} of partition {tp.partition} of {tp.topic}, then start the worker again"
+                f"{torn}. To continue without the commands up to there: run kafka-delete-records.sh with offset "
+                f"{torn.last + 1} of partition {tp.partition} of {tp.topic}, then restart the worker"
             )
             return None
         if self.running is None:
@@ -219,7 +219,7 @@ class PartitionOwner(OwnedPartition):
         running = self.running
         if self.phase is not OwnerPhase.RUNNING or running is None or self._is_working:
             return
-        with self.guard("looking ahead"):
+        with self.guard("early evaluation"):
             due = running.due()
             if due is Due.EARLY:
                 self._working = asyncio.create_task(self._early(running), name=f"look-{self.number}")
@@ -241,7 +241,7 @@ class PartitionOwner(OwnedPartition):
         return self._working is not None and not self._working.done()
 
     async def _early(self, running: RunningPartition) -> None:
-        with self.guard("looking ahead"):
+        with self.guard("early evaluation"):
             await running.early()
 
     async def _commit(self, hand_over: bool = False) -> None:
@@ -252,7 +252,7 @@ class PartitionOwner(OwnedPartition):
             if not await running.transact(self._writer, hand_over):
                 return
         except (Fenced, TransientError) as error:
-            log.warning("transaction failed, the state is read again", partition=self.number, why=str(error))
+            log.warning("transaction failed; the state is read again", partition=self.number, why=str(error))
             self._context.telemetry.transaction_failed()
             self.forget()
             if self.phase is OwnerPhase.RUNNING:
@@ -270,7 +270,7 @@ class PartitionOwner(OwnedPartition):
                 # Another policy applies from here on: read the state with it, and read open records again.
                 self._again()
             elif running.state_end <= before:
-                log.error("the log of the state was recreated, its partition is opened again", partition=self.number)
+                log.error("the log of the state was recreated; its partition is opened again", partition=self.number)
                 self._again()
 
     def _again(self) -> None:

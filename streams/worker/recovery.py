@@ -160,7 +160,7 @@ def _check_moved(stored: Mapping[str, bytes]) -> None:
     if moved is not None:
         raise RecoveryRefused(
             f"its state was moved to {moved.output_prefix}*, with {moved.partitions} partitions; expected workers with "
-            "those settings. If none has gone on there: callwarden state move --undo"
+            "those settings. If no worker has continued there: callwarden state move --undo"
         )
 
 
@@ -170,11 +170,11 @@ def _restore(partition: StreamTask, stored: Mapping[str, bytes]) -> str | None:
     Raises RecoveryRefused if the state has another format or belongs to another partition.
     """
     if f"{HEAD}/0" not in stored:
-        return "has none"
+        return "has no state"
     try:
         partition.restore(stored)
     except MissingChunkError as error:
-        return f"has not all of it ({error})"
+        return f"has an incomplete state ({error})"
     except (StateFormatError, MismatchError) as error:
         raise RecoveryRefused(str(error)) from None
     return None
@@ -217,10 +217,10 @@ async def _begin(
     if accept is None:
         raise RecoveryRefused(
             f"its state is lost: {names.output('state')} {lost}, but decisions were made. "
-            "Expected the state. It can be recreated from all records that the input topics still have, with the "
-            "clocks as logged; decisions that are in the enforcement topic are not made twice. What was decided by "
-            "records that are no longer there is forgotten: violations, standing terminations and bans, open windows; "
-            "late and rejected records may be put out again. To accept that: "
+            "Restore the state, or rebuild it from the records that the input topics still have, with the logged "
+            "clocks. A rebuild repeats no decision that is in the enforcement topic. It forgets what deleted records "
+            "caused: violations, terminations and bans in force, open windows. Late and rejected records may be "
+            "written again. To accept that: "
             f"callwarden accept lost-state --partition {number} --offset {offset} --reason WHY"
         )
     partition.journal.add(LostState(offset, accept.reason, accept.by, accept.at_ms))
@@ -233,7 +233,7 @@ async def _begin(
         for of, noted in notes.items():
             partition.recall(of, noted, None if of is None else logs[inputs[of]].end)
     except PolicyError as error:
-        raise RecoveryRefused(f"{clock.topic}: expected policies that this release can read: {error}") from None
+        raise RecoveryRefused(f"{clock.topic} has a policy that this release cannot read: {error}") from None
     await suppress_published(cluster, names, number, partition)
     return notes
 
@@ -258,9 +258,9 @@ async def _check_count(cluster: Cluster, first: TP, partitions: int) -> None:
     place = place_of(await newest_entries(cluster, first))
     if place is not None and place.partitions != partitions:
         raise RecoveryRefused(
-            f"it has no state, and that of partition 0 was made with {place.partitions} partitions; the topics have "
-            f"{partitions}: expected the same number, for another one puts tenants elsewhere, where nothing is known "
-            "of them"
+            f"it has no state, and that of partition 0 was written for {place.partitions} partitions; the topics have "
+            f"{partitions}; expected the same number, because another number assigns tenants to partitions that do not "
+            "know them"
         )
 
 
@@ -289,7 +289,10 @@ async def objection_to_loss(cluster: Cluster, names: TopicNames, number: int, co
                 return f"{where} at offset {expected}, and is needed from {at.resume} on: nothing is lost"
     if command.offset == expected:
         return None
-    return f"--offset {command.offset}: {where} at {expected} now; expected that, as the worker's newest refusal says"
+    return (
+        f"--offset: expected {expected}, got {command.offset}: {where} there now; see the worker's newest "
+        "`partition refused`"
+    )
 
 
 async def suppress_published(cluster: Cluster, names: TopicNames, number: int, partition: StreamTask) -> None:
@@ -359,8 +362,8 @@ def _check_source(
         return
     is_new_log = recreated or start <= resume
     if not is_new_log:
-        what = f"{tp.topic} begins at offset {start}, but its records from {resume} on are needed"
-        loss = f"what the {start - resume} offsets between held is in no window and decides nothing"
+        what = f"expected the records of {tp.topic} from offset {resume} on, but it begins at {start}"
+        loss = f"the records at the {start - resume} offsets between are in no window and decide nothing"
     else:
         what = (
             f"{tp.topic} was deleted and created again (it has another topic id), after records up to {done} were read"
@@ -368,13 +371,13 @@ def _check_source(
             else f"{tp.topic} ends at offset {end}, but records up to {done} were read: it was cut off or recreated"
         )
         loss = (
-            f"it is read from its beginning, offset {start}, as if it were the first time, and what the offsets from "
-            f"{resume} to {done} held is missing where it was not decided yet: in the windows that are open"
+            f"it is read from its beginning, offset {start}, as on the first start, and the open windows lack the "
+            f"records at the offsets from {resume} to {done}"
         )
     accept = accepted.covering("lost_input", start, tp.topic)
     if accept is None:
         raise RecoveryRefused(
-            f"{what}. If that is accepted, {loss}. To accept it: "
+            f"{what}. If you accept that, {loss}. To accept it: "
             f"callwarden accept lost-input --topic {tp.topic} --partition {tp.partition} --offset {start} --reason WHY"
         )
     partition.sources.lose(source, LostInput(start, resume, is_new_log, accept.reason, accept.by, accept.at_ms))

@@ -91,7 +91,7 @@ class WaitReasons:
         ]
         if hold is not None:
             tp = tps[hold.source]
-            # The times of old records rise, or the source would be silent.
+            # The event times of old records increase; otherwise the source would be silent.
             _, since_ms = self._old[tp] if hold.why is HoldReason.OLD_RECORDS else self._stands[tp]
             if hold.why is not HoldReason.OUTAGE_GRACE and now_ms - since_ms < 2 * self._context.live.idle_after_ms:
                 return lines  # it is being read, or will soon count as silent

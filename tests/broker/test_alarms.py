@@ -152,7 +152,7 @@ async def test_a_lag_that_grows_shrinks_when_there_are_more_workers(platform: Pl
         async with going_on(sender, iter(lambda: calls(150), None), 0.1):
             assert [labels["topic"] for labels in await fires(alarms, "CallwardenLagGrowing")] == ["cdr"]
             assert slow.get("/readyz")[0] == 503
-            assert re.search(r"^in\.cdr-\d: \d+ records to go; at 500 it is ready$", within(slow), re.MULTILINE)
+            assert re.search(r"^in\.cdr-\d: \d+ records behind; expected at most 500$", within(slow), re.MULTILINE)
             # docker compose up -d --scale worker=4 worker
             for _ in range(3):
                 fleet.add(main=A_SLOW_MACHINE)
@@ -296,9 +296,9 @@ async def test_messages_that_were_given_up_arrive_once_their_receiver_is_repaire
                 assert "FAILED" not in await notify("--test")
                 listed = (await notify("--given-up")).splitlines()
                 assert [line.split()[1:4] for line in listed] == [["webhook", "warning", t] for t in ("one", "two")]
-                assert "to be sent again: 2," in await notify("--tell-again")
+                assert "the running notifier sends 2 again" in await notify("--tell-again")
                 await until(lambda: receiver.taken["e-one"] and receiver.taken["e-two"], "both arrive")
-                assert "nothing was given up" in await notify("--given-up")
+                assert "no message failed permanently" in await notify("--given-up")
                 await is_quiet(alarms, "CallwardenMessagesGivenUp")
                 assert notifier.terminate() == 0
             finally:

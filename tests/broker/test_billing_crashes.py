@@ -208,7 +208,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
         for fleet in fleets:
             await until(lambda fleet=fleet: fleet.positions == ends, 120)
             assert fleet.held() == expected, fleet.said()[-3:]
-            assert not any("unforeseen" in line or "Traceback" in line for line in fleet.said())
+            assert not any("unexpected error" in line or "Traceback" in line for line in fleet.said())
             for slot in (0, 1):
                 for tenant in WHOM[:30]:
                     async with deadline(f"{tenant!r} is answered; {fleet.said()[-3:]}", 120):

@@ -152,7 +152,8 @@ async def test_a_canary_judges_productions_topics_and_production_does_not_notice
             birds.add()
             await asyncio.to_thread(birds.settle)
             assert (
-                birds.running[0].times_said("it was begun to enforce from another time, and goes on so") == PARTITIONS
+                birds.running[0].times_said("the state has another CALLWARDEN_ENFORCE_FROM, which stays in effect")
+                == PARTITIONS
             )
             await sender.send(day.pieces[3])
             await sender.send(day.calls_now(0))
@@ -165,7 +166,7 @@ async def test_a_canary_judges_productions_topics_and_production_does_not_notice
             await sender.send(day.calls_now(1))
             await caught_up(judges, birds)
         for worker in judges.running:
-            assert worker.times_said("transaction failed, the state is read again") == 0
+            assert worker.times_said("transaction failed; the state is read again") == 0
         assert [worker.opened() for worker in judges.running] == opened
         for fleet in (judges, birds):
             for worker in fleet.running:

@@ -121,7 +121,7 @@ async def test_no_log_line_and_no_page_tells_a_number_or_a_complainant(
         pages += "".join(worker.get(page)[1] for page in ("/metrics", "/readyz", "/healthz"))
         assert await asyncio.to_thread(worker.terminate, 30) == 0
         log = worker.log.read_text("utf-8")
-    for event in ("partition stopped by an unforeseen error", "command taken", "ValueError: (not shown"):
+    for event in ("partition stopped by an unexpected error", "command taken", "ValueError: (not shown"):
         assert event in log
     assert "callwarden_rejected_total" in pages
     assert sum(b"is wrong" in value for value in kept) == 2, "the command, and the note of it"

@@ -32,4 +32,4 @@ def test_a_broker_that_dies_behind_the_commit_leaves_the_command_sent_and_not_co
         done = CliRunner().invoke(build("end-outage"), [*END_OUTAGE, node.address])
     assert done.exit_code == 1, done.output
     assert "sent, not confirmed: " in done.output
-    assert "to give the same command again does no harm" in done.output
+    assert "it is safe to run the same command again" in done.output

@@ -148,7 +148,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
             found = rows(fleet.database)
             assert list(map(chained, found)) == expected, fleet.said()[-3:]
             assert found == rows(anew)
-            assert not any("unforeseen" in line or "Traceback" in line for line in fleet.said())
+            assert not any("unexpected error" in line or "Traceback" in line for line in fleet.said())
             await until(lambda fleet=fleet: fleet.heads.exists())
             published = heads.first_published(heads.read_heads_file(fleet.heads))
             assert any(published.values())

@@ -22,7 +22,7 @@ from streams.cli.develop.live import POLICY
 from streams.dev.kafka_node import free_ports
 
 pytestmark = pytest.mark.services
-ADDRESS = re.compile(r"^Kafka .* serves at (\S+)$", re.MULTILINE)
+ADDRESS = re.compile(r"^Kafka .* runs at (\S+)$", re.MULTILINE)
 DECISION = re.compile(
     r"^\d\d-\d\d \d\d:\d\d:\d\d  t\d+  .*(?:警告|终止服务|封号|号码申请驳回).*  \[[\w-]+\]  .+ / .+", re.MULTILINE
 )

@@ -66,7 +66,7 @@ def withdraw_the_wrong_one(environment: Mapping[str, str], later: Path, from_ms:
     callwarden(environment, *apply, str(wrong), "--from", str(far_ms))
     assert callwarden(environment, "policy", "status").count("still to come") == PARTITIONS
     refused = callwarden(environment, *apply, str(another), "--from", str(far_ms - 1_000), status=2)
-    assert "is still to come, from" in refused
+    assert "is scheduled from" in refused
     withdrawn = callwarden(environment, "policy", "withdraw", "--reason", "it was the wrong file", "--yes")
     assert withdrawn.count("continues under") == PARTITIONS
     assert "nothing to do" in callwarden(environment, "policy", "withdraw", "--reason", "r", "--yes")
@@ -131,4 +131,4 @@ async def test_a_policy_changes_once_in_every_partition_while_workers_are_killed
     assert all((one["policy"]["sha256"] == new.sha256) == (one["decided_ms"] >= from_ms) for one in decided)
     told = callwarden(environment, "policy", "status")
     assert told.count(new.sha256[:12]) == told.count("test, ask •••••••••78") == PARTITIONS
-    assert told.count("withdrawn, was to hold from") == told.count("it was the wrong file") == PARTITIONS
+    assert told.count("withdrawn, was scheduled from") == told.count("it was the wrong file") == PARTITIONS

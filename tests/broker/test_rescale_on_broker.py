@@ -254,7 +254,7 @@ async def test_a_move_with_kills_at_any_step_loses_and_repeats_nothing(platform:
             since = await decisions(NEW, NEW_PARTITIONS)
             back = await run(old, "state", "move", *TO, "--undo")
             assert back.returncode == 2
-            assert "workers have gone on with new-out.state-0" in back.stderr
+            assert "workers have continued with new-out.state-0" in back.stderr
             await asyncio.to_thread(consumers.catch_up)
             both = [record.value for record in (*former, *since)]
             assert await asyncio.to_thread(consumers.holds, tenants) == oracle.holds(both)

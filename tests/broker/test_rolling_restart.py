@@ -53,7 +53,7 @@ async def test_a_rolling_restart_hands_each_partition_over_twice_a_worker_and_in
             await asyncio.to_thread(fleet.settle, 240)
         spans = {number: found[before.get(number, 0) :] for number, found in standstills(fleet.all).items()}
         for worker in fleet.all:
-            assert worker.times_said("transaction failed, the state is read again") == 0
+            assert worker.times_said("transaction failed; the state is read again") == 0
             assert worker.times_said("partition cannot be opened yet") == 0
             assert worker.said_else() == []
     every = sorted(span for found in spans.values() for span in found)

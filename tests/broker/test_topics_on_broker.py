@@ -62,11 +62,11 @@ def test_topics_are_made_once_and_are_as_required(address: str) -> None:
     status, said, wrong = callwarden("topics", "create", "--replication-factor", "1", "--partitions", "3")
     assert (status, wrong) == (0, "")
     assert said.count("created ") == 13
-    assert "all 13 topics are as they must be, with 3 partitions" in said
-    assert callwarden("topics", "check") == (0, "all 13 topics are as they must be, with 3 partitions\n", "")
+    assert "all 13 topics are configured correctly, with 3 partitions" in said
+    assert callwarden("topics", "check") == (0, "all 13 topics are configured correctly, with 3 partitions\n", "")
     # Again, and with another number: what is there stays.
     status, said, _ = callwarden("topics", "create", "--replication-factor", "1", "--partitions", "5")
-    assert (status, said) == (0, "all 13 topics are as they must be, with 3 partitions\n")
+    assert (status, said) == (0, "all 13 topics are configured correctly, with 3 partitions\n")
 
 
 async def test_a_mismatch_is_status_1_and_a_worker_does_not_start(address: str) -> None:

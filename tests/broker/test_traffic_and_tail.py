@@ -93,7 +93,7 @@ async def test_the_past_day_goes_to_the_topics_and_partitions_that_its_types_and
         said, wrong = callwarden.communicate(timeout=120)
     assert (callwarden.returncode, wrong) == (0, "")
     with command(address, prefix, "traffic", "--no-live") as again:
-        assert again.communicate(timeout=120)[0].startswith("there are calls already")
+        assert again.communicate(timeout=120)[0].startswith("the topics already have calls")
     counts = Counter[str]()
     first_call_ms, last_other_ms = 1 << 62, 0
     async with AIOKafkaConsumer(bootstrap_servers=address, auto_offset_reset="earliest") as consumer:
@@ -128,7 +128,7 @@ async def test_simulated_records_come_among_others_only_when_that_is_meant(addre
     with command(address, prefix, *arguments) as callwarden:
         said, wrong = callwarden.communicate(timeout=120)
     assert (callwarden.returncode, said) == (2, "")
-    assert f"{prefix}reviews: there are records that are not simulated" in wrong
+    assert f"{prefix}reviews: expected no records but simulated ones" in wrong
     with command(address, prefix, *arguments, "--yes") as callwarden:
         assert callwarden.communicate(timeout=120)[0].startswith("the past day is sent: ")
 

@@ -131,7 +131,7 @@ async def test_a_feed_that_was_away_for_less_than_the_grace_loses_no_call(addres
         for fleet in (patient, hasty):
             [worker] = fleet.running
             await asyncio.to_thread(wait_for, lambda worker=worker: worker.lag() == 0, "all records read")
-            assert worker.times_said("no call comes in any partition; windows wait for the outage's grace")
+            assert worker.times_said("no calls arrive in any partition; windows wait for the outage grace")
         await asyncio.sleep(5)
         for fleet in (patient, hasty):
             assert await asyncio.to_thread(fleet.all[0].terminate, _STOP_S) == 0
@@ -233,7 +233,8 @@ async def test_an_acceptance_is_answered_by_the_worker_that_refused(address: str
         status, said = await accept(7)
         assert (status, said.partition(": ")[2]) == (
             2,
-            f"--offset 7: {decided.topic}-3 ends at 1 now; expected that, as the worker's newest refusal says\n",
+            f"--offset: expected 1, got 7: {decided.topic}-3 ends there now; see the worker's newest "
+            "`partition refused`\n",
         )
         await asyncio.to_thread(refuses, worker)
         assert await accept(1, "--wait", "60") == (0, "taken: partition 3 has continued, and has recorded it\n")

@@ -302,7 +302,7 @@ class Schedule:
 
     async def cut_off_past_the_session(self) -> bool:
         await self._company()
-        return await self._away(Worker.cut, Worker.mend)
+        return await self._away(Worker.cut, Worker.reconnect)
 
     async def _away(self, go: Callable[[Worker], None], come: Callable[[Worker], None]) -> bool:
         """A worker that owns something goes away at an await and comes back as a zombie."""

@@ -71,7 +71,7 @@ async def hurt(world: World) -> None:
     world.add_worker()
     await asyncio.sleep(world.rng.uniform(0.2, 0.8))
     if what != "kill":
-        {"stop": worker.resume, "cut": worker.mend}[what]()
+        {"stop": worker.resume, "cut": worker.reconnect}[what]()
 
 
 def test_nothing_is_found_while_workers_are_killed_and_at_work(tmp_path: Path) -> None:

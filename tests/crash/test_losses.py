@@ -84,8 +84,8 @@ def test_a_lost_state_is_refused_until_it_is_accepted_and_decides_nothing_twice(
         assert "callwarden accept lost-state --partition 0" in why
         offset = end_of_decisions(world)
         assert await no_loss(world, "lost_state", offset - 1) == (
-            f"--offset {offset - 1}: callwarden.enforcement-0 ends at {offset} now; expected that, as the worker's "
-            "newest refusal says"
+            f"--offset: expected {offset}, got {offset - 1}: callwarden.enforcement-0 ends there now; see "
+            "the worker's newest `partition refused`"
         )
         assert await no_loss(world, "lost_state", offset) is None
         command(world, type="accept", what="lost_state", offset=offset, reason="a test", by="ann", at_ms=NOON)
@@ -149,15 +149,13 @@ def test_a_state_of_which_a_part_is_lost_is_refused_and_recreated_once_that_is_a
         for entry in stored:
             if not entry.record.key.startswith(b"f"):  # all but the panes, as if retention had them
                 world.broker.append(STATE, entry.record)
-        with pytest.raises(
-            PermanentError, match=r"callwarden\.state-0 is not whole: of the \d+ entries that its head counts"
-        ):
+        with pytest.raises(PermanentError, match=r"callwarden\.state-0 is incomplete: its head counts \d+ entries"):
             await export(operator_of(world), NAMES, tmp_path / "state.zst", NOON)
         worker = world.add_worker()
         await asyncio.sleep(30)
         stands, why = phase(worker)
         assert stands is OwnerPhase.REFUSED
-        assert "its state is lost: callwarden.state has not all of it (of the " in why
+        assert "its state is lost: callwarden.state has an incomplete state (its head counts " in why
         offset = end_of_decisions(world)
         assert await no_loss(world, "lost_state", offset) is None
         command(world, type="accept", what="lost_state", offset=offset, reason="a test")
@@ -180,7 +178,7 @@ def test_a_log_of_the_state_that_is_recreated_while_a_worker_is_at_work_is_notic
         await until(world, NOON + 30 * MINUTE)
         stands, why = phase(worker)
         assert stands is OwnerPhase.REFUSED
-        assert "its state is lost: callwarden.state has not all of it (of the " in why
+        assert "its state is lost: callwarden.state has an incomplete state (its head counts " in why
 
     play(world, go)
 
@@ -224,12 +222,12 @@ def test_records_that_retention_has_deleted_before_they_were_read_again_are_miss
         await asyncio.sleep(30)
         stands, why = phase(worker)
         assert stands is OwnerPhase.REFUSED
-        assert "begins at offset 5, but its records from 0 on are needed" in why
+        assert "from offset 0 on, but it begins at 5" in why
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=4, reason="of another loss")
         await asyncio.sleep(30)
         assert phase(worker)[0] is OwnerPhase.REFUSED
         assert (await no_loss(world, "lost_input", 4, CDR.topic) or "").startswith(
-            "--offset 4: callwarden.cdr-0 begins at 5 now; expected that"
+            "--offset: expected 5, got 4: callwarden.cdr-0 begins there now"
         )
         assert await no_loss(world, "lost_input", 5, CDR.topic) is None
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=5, reason="a test", by="ann", at_ms=7)

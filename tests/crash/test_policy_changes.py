@@ -115,7 +115,7 @@ def changed(
     with broken(changes):
         logs = play(world, go)
     if not changes:
-        lines = [line for line in logs if line["event"] == "another policy will hold"]
+        lines = [line for line in logs if line["event"] == "another policy is scheduled"]
         told = [line["judged_later_ms"] for line in lines if line["policy"] == LATER.sha256[:12]]
         assert told
         assert all(later == {"short": FROM + 5 * MINUTE} for later in told), "calls of 3.5 s were not counted"
@@ -180,8 +180,8 @@ def test_what_holds_already_is_not_withdrawn_and_the_rest_is() -> None:
     logs = play(world, go)
     refused = [line["why"] for line in logs if line["event"] == "command refused"]
     assert [why.split(":")[0] for why in refused] == [
-        "what has been judged or found late already is under it",
-        "no such policy is to come",
+        "records were already judged or found late under it",
+        "no such policy is scheduled",
     ]
 
 
@@ -208,7 +208,7 @@ def test_a_command_that_was_refused_is_not_taken_when_a_lost_state_is_recreated(
         assert standing(world) == [(0, POLICY.sha256), *changes]
         (refused,) = [note for _, note in noted(world) if isinstance(note, RefusedCommand)]
         assert (refused.offset, refused.by) == (1, "ops-1")
-        assert refused.why.startswith(f"the policy {LATER.sha256[:12]} holds already")
+        assert refused.why.startswith(f"the policy {LATER.sha256[:12]} already applies")
 
     play(world, go)
 

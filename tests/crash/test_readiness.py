@@ -39,7 +39,7 @@ def test_it_is_ready_once_it_has_its_partitions_and_has_read_them_but_for_so_man
         with monkeypatch.context() as held:
             held.setattr(StreamTask, "ahead", lambda self, source: source == 0)
             await until(world, NOON + 2 * MINUTE)
-            assert worker.consumer_loop.not_ready == ["callwarden.cdr-0: 3 records to go; at 2 it is ready"]
+            assert worker.consumer_loop.not_ready == ["callwarden.cdr-0: 3 records behind; expected at most 2"]
         await until(world, NOON + 3 * MINUTE)
         assert worker.consumer_loop.not_ready == []
         assert worker.consumer_loop.stuck_s < 5
@@ -47,7 +47,7 @@ def test_it_is_ready_once_it_has_its_partitions_and_has_read_them_but_for_so_man
     play(world, go)
     assert list(dict.fromkeys(seen)) == [
         "partition 0: opening",
-        "how far it is behind is not known yet",
+        "the lag is not known yet",
     ]
 
 

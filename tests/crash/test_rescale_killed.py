@@ -190,12 +190,12 @@ BACK = "callwarden state move --undo --to-input-prefix new. --to-output-prefix n
 
 def somebody_wrote(world: World, new: RescaleSide) -> str:
     world.broker.append(new.inputs(0)[0], Record(b"t", b"{}"))
-    return "has records already that are not of this move"
+    return "already has records of another producer"
 
 
 def another_attempt_was_made(world: World, new: RescaleSide) -> str:
     world.broker.append(TP(NEW.output("state"), new.partitions - 1), Record(b"head/0", b"of another attempt"))
-    return "has a state already"
+    return "already has a state"
 
 
 def another_policy_holds_in_a_partition(world: World, new: RescaleSide) -> str:
@@ -203,7 +203,7 @@ def another_policy_holds_in_a_partition(world: World, new: RescaleSide) -> str:
     policy = replace(policy, sha256=sha256(policy))
     command = PolicyCommand(to_plain(policy), policy.sha256, world.clock.now_ms(), "a trial", "me", 1)
     world.broker.append(TP(NAMES.output("control"), 1), Record(b"1", msgspec.json.encode(command)))
-    return "policies to come|one policy in all"
+    return "other scheduled policies|the same policy in all"
 
 
 @pytest.mark.parametrize("seed", SEVERAL)
@@ -298,7 +298,7 @@ def test_what_comes_while_it_is_closed_is_moved_with_it_or_told_with_the_way_bac
 
 def judged_on(world: World, new: RescaleSide) -> str:
     change_head(world, new, "watermark_ms", 1)
-    return "workers have gone on with new.state-0: "
+    return "workers have continued with new.state-0: "
 
 
 def a_command_was_taken(world: World, new: RescaleSide) -> str:
@@ -308,7 +308,7 @@ def a_command_was_taken(world: World, new: RescaleSide) -> str:
 
 def a_record_came(world: World, new: RescaleSide) -> str:
     world.broker.append(new.inputs(0)[2], Record(b"t", b"{}"))
-    return "new.findings-0 got 1 records: "
+    return "new.findings-0 received 1 records: "
 
 
 def change_head(world: World, new: RescaleSide, field: str, more: int) -> None:
@@ -340,7 +340,7 @@ def test_a_move_is_not_taken_back_once_something_has_come_of_it(gone_on: Callabl
         with pytest.raises(PermanentError, match=expected):
             await undo(operator_of(world), old, new)
         said = await refused(world, old, new)
-        assert re.search(f"{expected}the move is done", said), said
+        assert re.search(f"{expected}the move is complete", said), said
         assert "--undo" not in said
         assert written(world) == before
 

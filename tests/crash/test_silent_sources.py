@@ -71,7 +71,7 @@ def test_a_feed_that_was_away_for_three_hours_finds_no_call_late(grace_ms: int, 
         assert not wrong(world)
 
     logs = play(world, go)
-    assert any("no call comes in any partition" in line["event"] for line in logs)
+    assert any("no calls arrive in any partition" in line["event"] for line in logs)
 
 
 def test_a_broker_that_was_away_for_three_hours_makes_no_call_late() -> None:

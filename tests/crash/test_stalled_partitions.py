@@ -114,7 +114,7 @@ def test_an_error_that_nobody_foresaw_stops_its_partition_at_its_record_until_th
         assert not wrong(world)
 
     logs = play(world, go)
-    (stop,) = [line for line in logs if line["event"] == "partition stopped by an unforeseen error"]
+    (stop,) = [line for line in logs if line["event"] == "partition stopped by an unexpected error"]
     assert stop["at"] == "callwarden.cdr offset 4"
 
 
@@ -142,7 +142,7 @@ def test_an_error_that_nobody_foresaw_stops_no_worker_wherever_it_comes(
         assert stands == [OwnerPhase.STOPPED]
 
     logs = play(world, go)
-    assert any(line["event"] == "partition stopped by an unforeseen error" for line in logs)
+    assert any(line["event"] == "partition stopped by an unexpected error" for line in logs)
 
 
 def undecidable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,8 +244,8 @@ def test_a_partition_that_stops_while_it_is_opened_listens_where_the_commands_en
         assert not wrong(world)
 
     events = Counter(line["event"] for line in play(world, go))
-    assert events["partition stopped by an unforeseen error"] == 1
-    assert events["a log starts again, its partition is opened again"] == 0
+    assert events["partition stopped by an unexpected error"] == 1
+    assert events["a log was truncated or recreated; its partition is opened again"] == 0
 
 
 def test_a_state_of_a_release_to_come_is_refused() -> None:
@@ -289,8 +289,8 @@ def test_a_partition_beside_one_that_was_made_with_another_count_is_refused() ->
         assert worker.consumer_loop is not None
         told = [worker.consumer_loop.owners[number] for number in (0, 1)]
         assert [owner.phase for owner in told] == [OwnerPhase.REFUSED] * 2
-        assert "made with 1 partitions" in told[0].why
-        assert "that of partition 0 was made with 1 partitions; the topics have 2" in told[1].why
+        assert "written for 1 partitions" in told[0].why
+        assert "that of partition 0 was written for 1 partitions; the topics have 2" in told[1].why
 
     play(world, go)
 

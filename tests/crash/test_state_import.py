@@ -143,7 +143,7 @@ def test_nothing_is_written_where_a_state_is_or_where_it_does_not_fit(tmp_path: 
 
     async def go() -> None:
         cluster = operator_of(world)
-        with pytest.raises(PermanentError, match="there is nothing in"):
+        with pytest.raises(PermanentError, match="is empty; expected a state"):
             await export(cluster, NAMES, file, 0)
         assert not file.exists()
         worker = world.add_worker()
@@ -152,7 +152,7 @@ def test_nothing_is_written_where_a_state_is_or_where_it_does_not_fit(tmp_path: 
         header = await export(cluster, NAMES, file, 0)
         state = [world.broker.logs[TP(NAMES.output("state"), n)] for n in range(world.partitions)]
         ends = [log.end for log in state]
-        with pytest.raises(PermanentError, match=r"callwarden\.state-\d has a state.*--replace"):
+        with pytest.raises(PermanentError, match=r"callwarden\.state-\d already has a state.*--replace"):
             await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file))
         with pytest.raises(
             PermanentError, match=r"of the topics callwarden\.\*; expected the settings' in\.\* and out\.\*"
@@ -242,7 +242,7 @@ def test_an_import_into_which_a_worker_comes_is_refused(tmp_path: Path, monkeypa
             await started(operator_of(world).writer("callwarden-0"))
 
         monkeypatch.setattr(MemoryWriter, "start", overtaken)
-        with pytest.raises(PermanentError, match="partition 0: a worker has come meanwhile"):
+        with pytest.raises(PermanentError, match="partition 0: a worker has started meanwhile"):
             await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file), RestoreOptions(replace=True))
 
     try:

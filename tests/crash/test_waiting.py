@@ -44,8 +44,8 @@ def test_a_wait_for_the_outages_grace_is_reported_until_it_is_ended() -> None:
         await until(world, NOON + 5 * MINUTE)
         (notice,) = notices(worker)
         assert notice == (
-            "partition 0: no call comes in any partition, and decisions wait for calls that may be away, until "
-            "2026-03-02T16:01:10.002Z at the latest; if none are away: callwarden end-outage --reason WHY"
+            "partition 0: no calls arrive in any partition, and decisions wait for calls that may be missing, until "
+            "2026-03-02T16:01:10.002Z at the latest; if no calls are missing: callwarden end-outage --reason WHY"
         )
         assert await status(world) == {0: [notice]}
         command(world, type="end_outage", reason="it is a holiday", by="ann", at_ms=NOON)
@@ -70,7 +70,7 @@ def test_no_outage_is_to_be_ended_while_the_broker_is_away() -> None:
         assert worker.consumer_loop is not None
         assert worker.consumer_loop.not_ready == ["the broker is away"]
         assert worker.consumer_loop.notices == []
-        worker.mend()
+        worker.reconnect()
         await until(world, NOON + 10 * MINUTE)
         assert len(notices(worker)) == 1
 

@@ -75,7 +75,7 @@ class Worker:
         self.link.cut = True
         self.link.fall_silent()
 
-    def mend(self) -> None:
+    def reconnect(self) -> None:
         """Give its network back."""
         self.link.cut = False
         self.link.be_heard()

@@ -1,7 +1,7 @@
 """Early alerts: rules are evaluated on future window ends while calls are read, before the watermark reaches them.
 
-A future end is evaluated early from when a record lies in the step before it until its final evaluation. It is not
-evaluated early once it lies more than ``lateness`` behind the newest record, because no call can reach it any more. A
+A future end is evaluated early from when a record is in the step before it until its final evaluation. It is not
+evaluated early once it is more than ``lateness`` behind the newest record, because no call can reach it any more. A
 rule sees everything read so far, and waiting complaints as if they were decided. A count that is too low may still
 grow, so a rule with a count ``below`` its threshold fires only in the final evaluation.
 

@@ -112,7 +112,7 @@ def count_bits(words: NDArray[np.unsignedinteger], starts: NDArray[np.intp], bit
 
     ``words`` ``[n]`` are sorted by group; ``starts`` ``[groups]`` are the first rows of the groups. Eight bits become
     eight byte-wide lanes of one 64-bit number, so that one sum counts eight fields. A lane holds at most 255 rows,
-    hence the sub-groups. Words may be narrower than ``bits`` if no word has the higher bits.
+    therefore the sub-groups. Words may be narrower than ``bits`` if no word has the higher bits.
     """
     rows = len(words)
     lengths = np.diff(starts, append=rows)

@@ -254,7 +254,7 @@ class RecordHandlers:
             self._retention.add(at_ms, standing, VERSIONS, key)
 
     def forget(self, now_ms: int) -> None:
-        """Delete the ids whose last record is more than ``retention`` ago, and cases likewise."""
+        """Delete the ids whose last record is more than ``retention`` ago, and such cases."""
         self._decisions.forget(now_ms)
         self._retention.forget(now_ms)
 

@@ -97,7 +97,7 @@ class FieldAvailability:
         return self._read(pane, version_at(self.versions, pane.start_ms))
 
     def read_hour(self, hour: Pane) -> Pane:
-        """Convert an hour pane likewise. It was built when the hour ended, under the policy in force then."""
+        """Convert an hour pane in the same way. It was built when the hour ended, under the policy in force then."""
         return self._read(hour, version_at(self.versions, hour.start_ms + HOUR_MS))
 
     def _read(self, pane: Pane, version: int) -> Pane:

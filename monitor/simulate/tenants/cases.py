@@ -134,7 +134,7 @@ class Cases:
         return Complaint(
             complaint_id=self._id("q"),
             tenant_id=tenant_id,
-            category=step.what,  # type: ignore[arg-type]  # likewise
+            category=step.what,  # type: ignore[arg-type]  # as above
             status="received",
             reported_ms=when,
             updated_ms=when,

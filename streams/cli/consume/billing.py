@@ -56,7 +56,7 @@ def run(
     database that cannot be reached. --unread and --accept-unread need only the database, and run beside a running
     billing.
 
-    Exit status: 1 an unforeseen error, or it did not stop in time after TERM; 2 wrong settings, no token, or records
+    Exit status: 1 an unexpected error, or it did not stop in time after TERM; 2 wrong settings, no token, or records
     that were deleted before they were handled; 3 the database cannot be reached.
     """
     import asyncio
@@ -137,7 +137,7 @@ def _accept_unread(settings: "Settings", places: list[tuple[int, int]] | None, r
     with _database(settings) as database:
         now_ms = time.time_ns() // 1_000_000
         count = asyncio.run(database.run(lambda connection: unread.accept(connection, places, reason, now_ms)))
-    typer.echo(f"accepted: {count} record{'s' * (count != 1)}; answers about its tenants no longer wait for it")
+    typer.echo(f"accepted: {count} record{'s' * (count != 1)}; billing answers about their tenants again")
 
 
 @contextmanager
@@ -146,6 +146,6 @@ def _database(settings: "Settings") -> "Iterator[Database]":
     from streams.consumers.billing.tables import UNREAD
     from streams.consumers.database import filled
 
-    none = "holds no billing database of this release; `callwarden billing` makes it when it starts"
+    none = "holds no billing database of this release; `callwarden billing` creates it when it starts"
     with answers("billing"), filled(settings.billing_database.get_secret_value(), "billing", UNREAD, none) as database:
         yield database

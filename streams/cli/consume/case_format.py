@@ -33,7 +33,7 @@ def left(case: LedgerCase, now_ms: int) -> Bilingual:
     until_ms = case.in_force.data.review_by_ms or now_ms
     span = until_ms - now_ms
     if span <= 0:
-        return Bilingual("复核期限已过，即将失效", "its time for review is over, it lapses")
+        return Bilingual("复核期限已过，即将失效", "review period over, lapses")
     parts: list[tuple[int, str, str]] = []
     for unit, zh, en in _UNITS:
         count, span = divmod(span, unit)
@@ -78,7 +78,7 @@ def event_lines(event: Enforcement) -> list[Text]:
 
 
 def review_lines(review: Review, took_effect: bool) -> list[Text]:
-    """A review: when, verdict, by whom, why, and whether anything came of it."""
+    """A review: time, verdict, reviewer, reason, and whether it had an effect."""
     verdict = label(_VERDICTS, review.verdict)
     line = Text(
         f"{date_time(review.updated_ms)}  复核：{verdict.zh} / Review: {verdict.en}  {identifier(review.review_id)}"
@@ -110,7 +110,7 @@ def case_lines(case: LedgerCase, now_ms: int) -> list[Text]:
     if window := data.window:
         lines.append(Text(f"窗口 window {date_time(window.start_ms)} – {date_time(window.end_ms)} UTC"))
     lines += _evidence(data.evidence)
-    # By their times; an event stands after the review that it came of.
+    # By time; an event follows the review that caused it.
     steps = [(event.data.decided_ms, 1, event_lines(event)) for event in case.events]
     used = {each for event in case.events for each in event.data.evidence.review_ids}
     steps += [(one.updated_ms, 0, review_lines(one, one.review_id in used)) for one in case.reviews]
@@ -130,7 +130,7 @@ def evidence_line(case: LedgerCase) -> list[Text]:
 
 
 def claim_line(claim: Reservation | None) -> list[Text]:
-    """That somebody has decided, and the decision has not come yet."""
+    """A verdict that has not taken effect yet."""
     if claim is None:
         return []
     verdict = label(_VERDICTS, claim.verdict)

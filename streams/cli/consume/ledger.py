@@ -35,7 +35,7 @@ def run(
     publishes the heads of the chains to the log, and to the file of CALLWARDEN_LEDGER_HEADS. It waits for a broker or a
     database that cannot be reached.
 
-    Exit status: 1 an unforeseen error, or it did not stop in time after TERM; 2 wrong settings, or records that were
+    Exit status: 1 an unexpected error, or it did not stop in time after TERM; 2 wrong settings, or records that were
     deleted before they were stored.
     """
     from streams.cli.cluster_session import operate
@@ -186,7 +186,7 @@ def show(
     events, reviews, cases = found
     report(currency, line=not as_json)
     if not events and not reviews:
-        fail(f"nothing is known of the tenant {identifier(tenant)}", 1)
+        fail(f"the ledger has no record of the tenant {identifier(tenant)}", 1)
     console, now_ms = Console(highlight=False), time.time_ns() // 1_000_000
     # Not by the name that was given: an id with a NUL in it can be shown, and not be typed.
     standing = TenantSummaries(events, [], {}).tenants[events[0].subject] if events else None
@@ -290,19 +290,19 @@ def _verdict(entries: int, heads: bool, topics: "TopicComparison | None") -> str
     """What was verified, and what was not. ``topics``: the comparison with the topics; None if it was not asked for."""
     told, asked = [f"verified: {entries:,} entries"], []
     if heads:
-        told.append("The published heads are in it")
+        told.append("The ledger contains the published heads")
     else:
-        asked.append("whether an end was cut off, or a chain recreated (--heads FILE)")
+        asked.append("whether entries at the end are missing, or a chain was recreated (--heads FILE)")
     if topics is None:
-        asked.append("what the topics hold (--with-topics)")
+        asked.append("the topics (--with-topics)")
     else:
-        told.append(f"All {topics.compared:,} records that the topics hold are in it")
+        told.append(f"The ledger contains all {topics.compared:,} records of the topics")
         if topics.older:
-            told.append(f"{topics.older:,} entries of before the topics begin were not compared")
+            told.append(f"{topics.older:,} entries older than the topics were not compared")
         for name, count in sorted(topics.absent.items()):
-            told.append(f"{count:,} entries of {name} were not compared: there is no such topic")
+            told.append(f"{count:,} entries of {name} were not compared: the topic does not exist")
     if asked:
-        told.append(f"Not looked at: {', '.join(asked)}")
+        told.append(f"Not checked: {', '.join(asked)}")
     return f"{'. '.join(told)}."
 
 
@@ -331,7 +331,7 @@ def _tell(found: "Verified") -> None:
     if found.unlisted:
         typer.echo(
             f"{found.unlisted:,} of them could not be read when they were stored; this release can: `ledger show` and "
-            "`reviews` find them once `callwarden ledger run` of this release has been started"
+            "`reviews` find them once you start `callwarden ledger run` of this release"
         )
     for loss in found.losses:
         typer.echo(f"known to be missing: {loss}")

@@ -36,7 +36,7 @@ def run(
     stops on TERM and delivers the rest after the next start. It waits for a broker, a database and receivers that
     cannot be reached.
 
-    Exit status: 1 an unforeseen error, or it did not stop in time after TERM; 2 wrong settings, or something that the
+    Exit status: 1 an unexpected error, or it did not stop in time after TERM; 2 wrong settings, or something that the
     cluster does not allow; 3 a receiver did not accept a test message, or the database cannot be reached.
     """
     import asyncio
@@ -111,11 +111,11 @@ def _of_given_up(settings: "Settings", send_again: bool, as_json: bool) -> None:
     for one in found:
         typer.echo(_given_up_line(one))
     if not found:
-        typer.echo("nothing was given up")
+        typer.echo("no message failed permanently")
     elif send_again:
         over = len(found) - revived
-        left = f"; {over} no longer true, and left out" if over else ""
-        typer.echo(f"to be sent again: {revived}, by the running notifier{left}")
+        left = f"; {over} skipped, because they are no longer true" if over else ""
+        typer.echo(f"the running notifier sends {revived} again{left}")
 
 
 def _plain(one: "FailedMessages") -> dict[str, Any]:

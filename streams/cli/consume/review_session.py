@@ -36,7 +36,7 @@ def look_up(command: str, settings: "Settings", look: "Callable[[Connection], T]
 
 
 def decide(command: str, settings: "Settings", give: "Callable[[ReviewService, KafkaCluster], Awaitable[T]]") -> T:
-    """What comes of giving verdicts."""
+    """The result of giving verdicts."""
 
     async def work(service: ReviewService, _: "Database", cluster: "KafkaCluster") -> T:
         from streams.topics.state_inputs import check_inputs
@@ -80,6 +80,6 @@ def _tell_rejected(claims: "list[Reservation]") -> None:
     for claim in claims:
         typer.echo(
             f"{claim.enforcement_id}: the judge has rejected the verdict of {mask_numbers(claim.reviewer)} to "
-            f"{claim.verdict} it: {claim.withdrawn}; another can be given",
+            f"{claim.verdict} it: {claim.withdrawn}; give another verdict",
             err=True,
         )

@@ -184,7 +184,7 @@ def overturn(
     """Reverse a decision, pending or final; or, with --rule, --from and --to, all decisions of a rule in that time.
 
     The latter is for mass mistakes: the command shows what it would overturn, asks, and writes one review for each
-    decision. It leaves out reversed and lapsed decisions and those that somebody has decided already, so you can run it
+    decision. It leaves out reversed and lapsed decisions and those with a verdict, so you can run it
     again wherever it was stopped.
 
     Exit status: 1 refused, or rejected by the worker; 3 Kafka cannot be reached: `callwarden ledger run` sends what is
@@ -196,7 +196,7 @@ def overturn(
     why(reason)
     if decision is not None:
         if rule or tenant or from_ or to or dry_run:
-            fail("an ID is one decision: expected no --rule, --tenant, --from, --to or --dry-run beside it")
+            fail("ID names one decision; expected no --rule, --tenant, --from, --to or --dry-run beside it")
         replacing = _replacing(decision, settings, yes) if replace else None
         _decide("overturn", [decision], reason, by, wait, replacing, settings)
         return
@@ -281,7 +281,7 @@ def _chosen(wanted: "CaseQuery", settings: "Settings", replace: bool) -> "tuple[
     for case in resting:
         typer.echo(
             f"{case.in_force.id}：最终升级决定依据其中的违规，不会自动撤销 / "
-            "a final escalation that rests on some of these; it stays until it is overturned itself"
+            "a final escalation counts some of these; it stays in force until you overturn it, too"
         )
     return ids, replacing
 
@@ -340,10 +340,10 @@ def _decide(
 
 
 def _waiting(count: int, delay_ms: int | None) -> str:
-    """That verdicts have not taken effect yet, and when they will, as far as decisions tell."""
+    """A line for verdicts without effect yet, with the time at which they take effect, estimated from decisions."""
     from monitor.text.timestamps import instant
 
-    zh, en = "待水位线越过现在时刻", "that comes once the watermark is past the present"
+    zh, en = "待水位线越过现在时刻", "takes effect once the watermark has passed the current time"
     if delay_ms is not None and delay_ms < _TOLD_MS:
         about = instant(_now_ms() + delay_ms + 60_000)  # the minute after it
         zh, en = f"约于 {about} 生效", f"takes effect about {about}"

@@ -46,8 +46,8 @@ def run(
             with DevCluster(folder, jars, brokers, port=port) as cluster:
                 typer.echo(cluster.address)
                 logs = ", ".join(str(node.log) for node in cluster.nodes.values())
-                typer.echo(f"Kafka {kafkajars.VERSION} serves there, Ctrl-C ends it; log: {logs}", err=True)
+                typer.echo(f"Kafka {kafkajars.VERSION} runs there, Ctrl-C stops it; log: {logs}", err=True)
                 ended = cluster.wait()
-                fail(f"callwarden dev-kafka: Kafka ended by itself; {ended.log} says:\n{ended.last_words()}", 1)
+                fail(f"callwarden dev-kafka: Kafka ended unexpectedly; {ended.log}:\n{ended.last_words()}", 1)
     except (kafkajars.MissingJars, NodeFailed) as error:
         fail(f"callwarden dev-kafka: {error}", 3)

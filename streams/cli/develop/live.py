@@ -74,7 +74,7 @@ def run(
         with tempfile.TemporaryDirectory(prefix="callwarden-live-") as scratch, until_stopped(), answers("live"):
             folder = Path(scratch)
             with DevKafka(folder / "kafka", jars, port=kafka_port) as node:
-                console.print(f"Kafka {kafkajars.VERSION} serves at {node.address}", style="dim")
+                console.print(f"Kafka {kafkajars.VERSION} runs at {node.address}", style="dim")
                 (folder / "policy.yaml").write_text(POLICY, "utf-8")
                 settings = settings_for({"bootstrap_servers": node.address})
                 board = Board(free_ports(1)[0], secrets.token_hex(32))
@@ -116,7 +116,7 @@ def environment(address: str, folder: Path, partitions: int, board: Board) -> di
         "policy": str(folder / "policy.yaml"),
         "partitions": str(partitions),
         "replication_factor": "1",
-        "billing_auth": "none",  # everybody on this machine may ask
+        "billing_auth": "none",  # no tokens on this machine
         "ledger_heads": str(folder / "heads.jsonl"),
         "notify_webhook_url": where(board.port),
         "notify_webhook_secret": board.secret,
@@ -141,7 +141,7 @@ def pages(settings: "Settings") -> dict[str, str]:
 
 
 class Ended(Exception):
-    """A command that should have gone on has ended. The message has the last lines that it wrote."""
+    """A command has ended unexpectedly. The message has the last lines that it wrote."""
 
 
 class LiveProcesses:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def run(
     bootstrap: Bootstrap = None,
-    from_start: Annotated[bool, typer.Option("--from-start", help="Also show what is there already.")] = False,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Also show existing records.")] = False,
     alerts: Annotated[bool, typer.Option(help="Also show alerts.")] = True,
     alive: Alive = None,
 ) -> None:
@@ -40,7 +40,7 @@ def run(
 
 
 async def show(console: "Console", settings: "Settings", from_start: bool, alerts: bool) -> None:
-    """Print each decision, and each alert if these are wanted, for as long as it is let."""
+    """Print each decision, and each alert if asked for, until cancelled."""
     import msgspec
 
     from schemas.outputs import Alert, Enforcement

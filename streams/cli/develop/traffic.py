@@ -59,8 +59,8 @@ def run(
         found = await inspect_inputs(settings)
         if found.others and not yes:
             raise PermanentError(
-                f"{', '.join(found.others)}: there are records that are not simulated, and simulated ones would be "
-                "judged with them. Expected topics without, by CALLWARDEN_INPUT_PREFIX; or --yes, if that is meant"
+                f"{', '.join(found.others)}: expected no records but simulated ones, because all are judged together. "
+                "Set CALLWARDEN_INPUT_PREFIX to other topics, or pass --yes"
             )
         async with beating(alive), keyed_producer(settings, "sending traffic") as producer:
             feed = TrafficFeed(producer, traffic, settings.input_prefix, endless=days is None)
@@ -69,9 +69,9 @@ def run(
                 counts = ", ".join(f"{count:,} to {topic}" for topic, count in sorted(feed.sent.items()))
                 typer.echo(f"the past day is sent: {counts}")
             else:
-                typer.echo("there are calls already, so the past day is left out: its calls would be late")
+                typer.echo("the topics already have calls, so the past day is skipped: its calls would be late")
             if live:
-                typer.echo(f"real time: {rate:g} calls/s in the mean of a weekday; Ctrl-C ends it")
+                typer.echo(f"real time: {rate:g} calls/s in the mean of a weekday; Ctrl-C stops it")
                 await feed.live()
 
     with answers("traffic"):

@@ -131,7 +131,7 @@ def show(
     from monitor.adapters.shipped import described
 
     if name not in NAMES:
-        typer.echo(f"`{name}` is not shipped; these are: {', '.join(NAMES)}", err=True)
+        typer.echo(f"expected one of {', '.join(NAMES)}, got `{name}`", err=True)
         raise typer.Exit(2)
     sys.stdout.buffer.write(described(name).encode())  # whatever the terminal's encoding: the file is UTF-8
 

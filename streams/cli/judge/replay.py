@@ -182,7 +182,7 @@ def _switches(given: list[str]) -> "list[PolicyVersion]":
             fail(f"--switch {one}: expected TIME=FILE")
         version = PolicyVersion(moment("--switch", time), policy_for(path))
         if version.from_ms % BOUNDARY_MS:
-            fail(f"--switch {time}: expected a multiple of five minutes, for there panes end")
+            fail(f"--switch {time}: expected a multiple of five minutes, at which panes end")
         if version.from_ms <= (versions[-1].from_ms if versions else 0):
             fail(f"--switch {time}: expected a later time than {versions[-1].from_ms if versions else 0}")
         versions.append(version)
@@ -223,8 +223,8 @@ def _judge_topics(
         # Checked before the logs are read: a worker that has left by then has no transaction under way.
         if at_work := await _at_work(cluster, settings.application_id):
             warn(
-                f"{at_work}: a clock that a worker has moved is recorded with its next transaction, so what came after "
-                "the last one may be judged otherwise here. To compare decisions, stop the workers first"
+                f"{at_work}: a worker records a clock that it has moved with its next transaction, so records after "
+                "the last transaction may be judged differently here. To compare decisions, stop the workers first"
             )
         names = TopicNames(settings.input_prefix, settings.output_prefix)
         await check_inputs(cluster, names)

@@ -71,13 +71,13 @@ def _accept(
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     if topic is not None and names.source(topic) is None:
-        fail(f"--topic {topic}: no input topic; expected one of {', '.join(names.inputs)}")
+        fail(f"--topic {topic}: expected an input topic: one of {', '.join(names.inputs)}")
     command = AcceptCommand(what, offset, topic=topic, **signed(reason, by))
 
     async def work(cluster: Cluster) -> CommandAnswers:
         count = await partition_count(cluster, names)
         if partition >= count:
-            raise PermanentError(f"--partition {partition}: there are {count}; expected 0 to {count - 1}")
+            raise PermanentError(f"--partition: expected 0 to {count - 1}, got {partition}")
         if wrong := await objection_to_loss(cluster, names, partition, command):
             raise PermanentError(wrong)
         return await send_command(cluster, names, settings.application_id, [partition], command, wait)

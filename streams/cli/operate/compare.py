@@ -46,10 +46,10 @@ def run(
     a, b = operate("compare", settings, read)
     if a.partitioner != b.partitioner:
         which = f"{prefix_a} has {a.partitioner}, {prefix_b} {b.partitioner}"
-        fail(f"{which}: expected the same partitioner, for how far both have judged is known by partition", 1)
+        fail(f"{which}: expected the same partitioner, because progress is compared by partition", 1)
     until_ms = until_both(a, b)
     if not any(until_ms):
-        fail("nothing to compare: there is no partition that both have judged", 1)
+        fail("nothing to compare: expected a partition that both have judged", 1)
     events_a, events_b = a.between(from_ms, until_ms), b.between(from_ms, until_ms)
     found = compare(events_a, events_b, ignored={"data.policy"})
     sides = {prefix_a: policies(events_a), prefix_b: policies(events_b)}

@@ -23,8 +23,8 @@ def told(found: Comparison, a: str, b: str, limit: int) -> Iterator[str]:
         yield f"{readable(rule, 32):<32} {tier or '-':<7}{counts}"
     otherwise = [pair for pair in found.changed if not pair.wording]
     wording = [pair for pair in found.changed if pair.wording]
-    yield from _section(f"decided otherwise ({a} | {b})", _pairs([*otherwise, *found.moved]), limit)
-    yield from _section(f"in other words ({a} | {b})", _pairs(wording), limit)
+    yield from _section(f"decided differently ({a} | {b})", _pairs([*otherwise, *found.moved]), limit)
+    yield from _section(f"worded differently ({a} | {b})", _pairs(wording), limit)
     yield from _section(f"only {a}", ([line(event)] for event in found.only_a), limit)
     yield from _section(f"only {b}", ([line(event)] for event in found.only_b), limit)
     for name, repeated in ((a, found.repeated_a), (b, found.repeated_b)):
@@ -50,7 +50,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
 
 
 def line(event: Event) -> str:
-    """One decision: when (UTC), on whom, by which rule, what, and its id."""
+    """One decision: time (UTC), tenant, rule, kind and id."""
     data = event["data"]
     what = " ".join(str(data.get(name)) for name in ("tier", "kind", "status") if data.get(name))
     rule, tenant = readable(str(data.get("rule_id")), 32), identifier(str(event.get("subject")), 24)

@@ -87,7 +87,7 @@ def retry(
     from streams.ops.dead_letters import retry as write_back
 
     if not (ids or topic or error or partition is not None or all_):
-        fail("nothing chosen: expected ids as `callwarden dead-letter list` shows them, a filter, or --all")
+        fail("expected ids as `callwarden dead-letter list` shows them, a filter, or --all")
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     chosen = set(ids or ())
@@ -101,10 +101,10 @@ def retry(
 
     letters, retried, count = operate("dead-letter retry", settings, look)
     if missing := sorted(chosen - {letter.id for letter in letters}):
-        fail(f"{', '.join(missing)}: no such dead letter, or the filters leave it out")
+        fail(f"{', '.join(missing)}: no such dead letter, or the filters exclude it")
     lost = unreturnable_letters(letters, names, count)
     for letter in lost:
-        typer.echo(f"{letter.id}: left out: {_place(letter)} is not in an input topic", err=True)
+        typer.echo(f"{letter.id}: skipped: {_place(letter)} is not in an input topic", err=True)
     parts = [letter for letter in letters if letter.incomplete and letter not in lost]
     for letter in parts:
         typer.echo(f"{letter.id}: cannot be retried: {_printable(letter.incomplete or '')}", err=True)
@@ -112,7 +112,7 @@ def retry(
     before = [letter for letter in letters if letter.id in retried]
     if before and not again:
         typer.echo(
-            f"left out, retried before: {', '.join(letter.id for letter in before)}; --again takes them", err=True
+            f"skipped, retried before: {', '.join(letter.id for letter in before)}; --again retries them", err=True
         )
     letters = [letter for letter in letters if letter not in lost and (again or letter.id not in retried)]
     if limit is not None:
@@ -133,7 +133,7 @@ def retry(
         lambda cluster: write_back(cluster, names, settings.application_id, letters, home, again=again),
     )
     if others := [letter.id for letter in letters if letter not in written]:
-        typer.echo(f"left out, another operator has retried them meanwhile: {', '.join(others)}", err=True)
+        typer.echo(f"skipped, another operator has retried them meanwhile: {', '.join(others)}", err=True)
     typer.echo(f"{len(written)} written back to {topics}")
 
 

@@ -38,7 +38,7 @@ def run(
     async def work(cluster: Cluster) -> tuple[list[int], CommandAnswers]:
         count = await partition_count(cluster, names)
         if partition is not None and partition >= count:
-            raise PermanentError(f"--partition {partition}: there are {count}; expected 0 to {count - 1}")
+            raise PermanentError(f"--partition: expected 0 to {count - 1}, got {partition}")
         numbers = list(range(count)) if partition is None else [partition]
         return numbers, await send_command(cluster, names, settings.application_id, numbers, command, wait)
 

@@ -38,7 +38,7 @@ def run(
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     if names.source(topic) is None:
-        fail(f"--topic {topic}: no input topic; expected one of {', '.join(names.inputs)}")
+        fail(f"--topic {topic}: expected an input topic: one of {', '.join(names.inputs)}")
     command = SkipCommand(topic, offset, **signed(reason, by))
 
     async def work(cluster: Cluster) -> CommandAnswers:
@@ -47,7 +47,7 @@ def run(
         if start >= end:
             raise PermanentError(f"{topic}-{partition} has no records")
         if not start <= offset < end:
-            raise PermanentError(f"{topic}-{partition} has no record at offset {offset}; expected {start} to {end - 1}")
+            raise PermanentError(f"--offset: expected {start} to {end - 1} in {topic}-{partition}, got {offset}")
         return await send_command(cluster, names, settings.application_id, [partition], command, wait)
 
     said = operate("skip", settings, work)

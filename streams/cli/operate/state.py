@@ -54,9 +54,7 @@ def export(
     if out.is_dir():
         out /= f"callwarden-state-{file_stamp(made_ms)}.zst"
     elif out.suffix != ".zst" and out.parent.is_dir():
-        fail(
-            f"{out}: there is no such folder; expected a folder that is there, or the name of a file that ends in .zst"
-        )
+        fail(f"{out}: expected an existing folder, or the name of a file that ends in .zst")
     must_be_new(out)
     with writing(out):
         header = operate("state export", settings, lambda cluster: write(cluster, names, out, made_ms, _tell))
@@ -104,7 +102,7 @@ def bring_back(
     partitions: Annotated[
         list[int] | None, typer.Option("--partition", min=0, help="Only this partition; repeatable.  [default: all]")
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace the state that is there.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the existing state.")] = False,
     rebind: Annotated[
         bool,
         typer.Option(
@@ -138,7 +136,7 @@ def bring_back(
     async def work(cluster: "KafkaCluster") -> list[str]:
         if at_work := await members(cluster.questions, settings.group):
             raise PermanentError(
-                f"workers are at work ({at_work} in the group {settings.group}); expected none: end them first"
+                f"expected no running workers, got {at_work} in the group {settings.group}: stop them first"
             )
         return await write(
             cluster,
@@ -152,16 +150,16 @@ def bring_back(
     with faults():
         found = ArchiveReader(file)
         if wrong := [number for number in partitions or () if number >= found.header.partitions]:
-            fail(f"--partition {wrong[0]}: {file} has {found.header.partitions} partitions, from 0")
+            fail(f"--partition: expected 0 to {found.header.partitions - 1} of {file}, got {wrong[0]}")
         others = operate("state import", settings, work)
     typer.echo(
         "restored; you can start the workers. They then take the operator commands that no worker had taken before"
     )
     if others:
         typer.echo(
-            f"{', '.join(others)}: not the topic that the state was made from (another topic id): workers refuse the "
-            "partitions until `callwarden accept lost-input`. If it holds the same records at the same offsets, the "
-            "same command with --replace --rebind-inputs is right",
+            f"{', '.join(others)}: not the topic that the state was built from (another topic id): workers refuse the "
+            "partitions until `callwarden accept lost-input`. If it holds the same records at the same offsets, run "
+            "the same command with --replace --rebind-inputs",
             err=True,
         )
 
@@ -200,7 +198,7 @@ def _tell(part: "PartitionState") -> None:
 
     judged = part.judged
     if judged is None:
-        typer.echo(f"partition {part.number}: nothing was decided yet")
+        typer.echo(f"partition {part.number}: no decisions yet")
         return
     size = sum(map(len, part.entries.values()))
     told = f"judged up to {rfc3339(judged.watermark_ms)}, {len(part.entries):,} entries, {size:,} bytes"

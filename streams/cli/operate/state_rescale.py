@@ -44,23 +44,23 @@ def run(
     for name in ("input_prefix", "output_prefix", "application_id"):
         if getattr(old, name) == getattr(new, name):
             option = f"--to-{name.replace('_', '-')}"
-            fail(f"{option}: `{getattr(new, name)}` is that of the workers so far; expected another one")
+            fail(f"{option}: expected another value than that of the former workers, got `{getattr(new, name)}`")
     policy = policy_for(str(old.policy) if old.policy else None)
     live = old.deciding
 
     async def side(cluster: "KafkaCluster", settings: "Settings") -> RescaleSide:
         if at_work := await members(cluster.questions, settings.group):
             raise PermanentError(
-                f"workers are at work ({at_work} in the group {settings.group}); expected none: end them first"
+                f"expected no running workers, got {at_work} in the group {settings.group}: stop them first"
             )
         names = TopicNames(settings.input_prefix, settings.output_prefix)
         stored = await check_inputs(cluster, names)
         found = await existing_topics(cluster.questions, required_topics(settings))
-        # What lies in partitions that the state has not is carried over; new topics must fit.
+        # Records in partitions beyond those of the state are carried over; new topics must fit.
         if faults := [
             fault for fault in find_mismatches(settings, found, stored) if settings is new or not fault.grown
         ]:
-            raise PermanentError(f"the topics are not as they must be\n{describe_mismatches(faults)}")
+            raise PermanentError(f"topics are misconfigured\n{describe_mismatches(faults)}")
         partitions = partitions_for(settings, found, stored)
 
         def made(number: int) -> StreamTask:
@@ -79,7 +79,7 @@ def run(
                 await move(cluster, *sides, typer.echo)
         except Fenced:
             raise PermanentError(
-                "somebody else writes to a partition's state: the workers must be stopped first, then the same again"
+                "another program writes to a partition's state: stop the workers, and run the same command again"
             ) from None
 
     operate("state move", old, work)
@@ -88,5 +88,5 @@ def run(
     else:
         typer.echo(
             f"moved: start the workers with CALLWARDEN_INPUT_PREFIX={to_input_prefix} CALLWARDEN_OUTPUT_PREFIX="
-            f"{to_output_prefix} CALLWARDEN_APPLICATION_ID={to_application_id}, then those who write to the inputs"
+            f"{to_output_prefix} CALLWARDEN_APPLICATION_ID={to_application_id}, then the producers of the inputs"
         )

@@ -138,7 +138,7 @@ def _report(
             {
                 "ok": not faults,
                 "partitions": partitions,
-                "faults": [{"topic": each.topic, "fault": each.wrong, "fix": each.mend} for each in faults],
+                "faults": [{"topic": each.topic, "fault": each.wrong, "fix": each.fix} for each in faults],
             }
             | ({} if created is None else {"created": created})
         )
@@ -147,4 +147,4 @@ def _report(
         return
     if faults:
         fail(describe_mismatches(faults), 1)
-    typer.echo(f"all {len(required_topics(settings))} topics are as they must be, with {partitions} partitions")
+    typer.echo(f"all {len(required_topics(settings))} topics are configured correctly, with {partitions} partitions")

@@ -26,7 +26,7 @@ def run(
     All settings are environment variables, or in a file: see `docs/reference/settings.md`. It waits for a broker that
     cannot be reached.
 
-    Exit status: 1 an unforeseen error, or it did not stop in time after TERM; 2 wrong settings, misconfigured topics,
+    Exit status: 1 an unexpected error, or it did not stop in time after TERM; 2 wrong settings, misconfigured topics,
     or something that the cluster does not allow.
     """
     import asyncio

@@ -85,7 +85,7 @@ def show(
 @app.command()
 def diff(
     a: Annotated[str, typer.Argument(metavar="A", help="A policy file, or `access-rules` for the built-in policy.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another policy file, or `access-rules`.")],
     as_json: Json = False,
 ) -> None:
     """Show what changes from policy A to policy B, with the inherited values of both."""
@@ -156,14 +156,14 @@ def match(
         for hit in hits:
             row = f"{hit.row.key} ({hit.row.zh}; {hit.row.en})"
             if hit.unless is not None:
-                said = f"no match: {row}: contains `{hit.term}`, but `{hit.unless}` takes it away"
+                said = f"no match: {row}: contains `{hit.term}`, but `{hit.unless}` excludes it"
             elif hit.certain:
                 said = f"certain: {row}: is `{hit.term}`"
             else:
                 said = f"likely: {row}: contains `{hit.term}`"
             typer.echo(said)
         if best is None:
-            typer.echo("not prohibited" if hits else "not prohibited: no term of the catalogue is in it")
+            typer.echo("not prohibited" if hits else "not prohibited: it contains no term of the catalogue")
         else:
             typer.echo(f"prohibited, {'certain' if best.certain else 'likely'}: {best.row.key}, by `{best.term}`")
     if best is not None:

@@ -31,7 +31,7 @@ def apply(
     reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; it is stored in the clock log.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
     preview: Annotated[
-        bool, typer.Option(help="Show which tenants would change tier: this judges all that the topics hold.")
+        bool, typer.Option(help="Show which tenants would change tier: this judges all records of the topics.")
     ] = True,
     yes: Yes = False,
     wait: Wait = 30,
@@ -77,13 +77,13 @@ def apply(
 
     waiting, last = operate("policy apply", settings, look)
     if not waiting:
-        typer.echo(f"nothing to do: {after.sha256[:12]} is the policy of all partitions, or will be")
+        typer.echo(f"nothing to do: {after.sha256[:12]} is or will be the policy of all partitions")
         return
     other = in_the_way(waiting, from_ms)
     if other is not None:
         fail(
-            f"--from {_time(from_ms)}: {_named(other)} is still to come, from {_time(other.from_ms)} on, and a policy "
-            "follows the one before it: expected a later time, or `callwarden policy withdraw` first"
+            f"--from {_time(from_ms)}: {_named(other)} is scheduled from {_time(other.from_ms)} on; expected "
+            "a later time, or `callwarden policy withdraw` first"
         )
     from_ms = earliest(last, from_ms)
     before = last.policy if last else policy_for(str(settings.policy) if settings.policy else None)
@@ -96,7 +96,7 @@ def apply(
             typer.echo(line)
     for line in _judged_later(PolicyVersion(0, before), PolicyVersion(from_ms, after)):
         typer.echo(line)
-    typer.echo(f"it would hold from event time {_time(from_ms)} on, or later where that has been judged")
+    typer.echo(f"it would apply from event time {_time(from_ms)} on, or later where that was already judged")
     if dry_run:
         return
     if not yes and not typer.confirm("Apply it?"):
@@ -114,7 +114,7 @@ def apply(
     said, found = operate("policy apply", settings, work)
     for number in said.done:
         since = f" from {_time(found[number].switches[-1].from_ms)} on" if number in found else ""
-        typer.echo(f"taken: partition {number} decides under it{since}")
+        typer.echo(f"taken: partition {number} applies it{since}")
     _all_must_take_it(said, wait, names)
 
 
@@ -148,19 +148,19 @@ def withdraw(
     found = operate("policy withdraw", settings, look)
     meant = {switch.sha256 for one in found.values() for switch in one.coming}
     if not meant:
-        typer.echo("nothing to do: no policy is still to come")
+        typer.echo("nothing to do: no policy is scheduled")
         return
     numbers = []
     for number, one in found.items():
         for switch in one.switches:
             if switch.sha256 in meant and switch in one.coming:
                 typer.echo(
-                    f"partition {number}: {_named(switch)} is to come, from {_time(switch.from_ms)} on{_signed(switch)}"
+                    f"partition {number}: {_named(switch)} is scheduled from {_time(switch.from_ms)}{_signed(switch)}"
                 )
                 numbers.append(number)
             elif switch.sha256 in meant and switch is one.switches[-1]:
                 typer.echo(
-                    f"partition {number}: {_named(switch)} holds already, from {_time(switch.from_ms)} on, and stays"
+                    f"partition {number}: {_named(switch)} already applies, from {_time(switch.from_ms)} on, and stays"
                 )
     if not yes and not typer.confirm("Withdraw it?"):
         raise typer.Exit(1)
@@ -211,7 +211,7 @@ def _all_must_take_it(said: "CommandAnswers", wait: float, names: "TopicNames") 
 
 
 def status(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
-    """Show which policy is in force in each partition, since when, by whom and why, and which are still to come.
+    """Show which policy is in force in each partition, since when, who applied it and why, and which are scheduled.
 
     It also shows what decisions wait for. The command only reads the topics, to their committed ends: its output is as
     of its start, 0 records behind.
@@ -255,17 +255,19 @@ def status(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
         if not one.switches:
             typer.echo(f"partition {number}: it has no state yet and begins with its worker's CALLWARDEN_POLICY")
         for switch in one.switches:
-            since = f"from {_time(switch.from_ms)}" if switch.from_ms else "from the first"
-            still = ", still to come" if switch in one.coming else ""
+            since = f"from {_time(switch.from_ms)}" if switch.from_ms else "from the beginning"
+            still = ", scheduled" if switch in one.coming else ""
             typer.echo(f"partition {number}: {since}{still}: {_named(switch)}{_signed(switch)}")
         for switch, gone in one.withdrawn:
-            until = f"withdrawn, was to hold from {_time(switch.from_ms)}"
+            until = f"withdrawn, was scheduled from {_time(switch.from_ms)}"
             typer.echo(f"partition {number}: {until}: {_named(switch)}{_signed(gone)}")
     for lines in waits.values():
         for line in lines:
             typer.echo(f"waiting, as of {_time(ticked_ms or 0)}: {line}")
     if ticked_ms is None or time.time_ns() // 1_000_000 - ticked_ms > _NO_TICK_MS:
-        newest = "no worker has written a tick" if ticked_ms is None else f"the newest tick is of {_time(ticked_ms)}"
+        newest = (
+            "no worker has written a tick yet" if ticked_ms is None else f"the newest tick is of {_time(ticked_ms)}"
+        )
         typer.echo(
             f"{newest} ({names.output('clock')}): no worker is running, or its ticks are not acknowledged; its /readyz "
             "says which. `callwarden topics check` shows what is wrong with the topic"
@@ -294,7 +296,7 @@ def _signed(note: "PolicyChange | PolicyWithdrawal") -> str:
 
 
 def _changed_tiers(settings: "Settings", names: "TopicNames", before: "Policy", after: "Policy") -> Iterator[str]:
-    """For whom the policies differ over the days that the topics hold."""
+    """The tenants for which the policies differ over the records of the topics."""
     from monitor.whatif import backtest
     from streams.cli.cluster_session import operate
     from streams.cli.judge.backtest import change_lines
@@ -318,7 +320,7 @@ def _changed_tiers(settings: "Settings", names: "TopicNames", before: "Policy", 
         return found
 
     changed = backtest.changes(*operate("policy apply", settings, judge))
-    yield f"{len(changed):,} tenants would change tier over what the topics hold"
+    yield f"{len(changed):,} tenants would change tier over the records of the topics"
     yield from change_lines(changed)
 
 
@@ -326,7 +328,7 @@ def _judged_later(before: "PolicyVersion", after: "PolicyVersion") -> Iterator[s
     from monitor.core.windows.policy_history import FieldAvailability, judged_later
 
     for rule, from_ms in judged_later(FieldAvailability([before, after])).items():
-        yield f"{rule}: judged from {_time(from_ms)} on: what it looks at was not counted before, or not for so long"
+        yield f"{rule}: judged from {_time(from_ms)} on: its metric was not counted before, or not for that long"
 
 
 def _time(at_ms: int) -> str:

@@ -103,7 +103,7 @@ def _preflight_topics(settings: "Settings", after: "Policy", as_json: bool) -> N
     for line in _told(found):
         typer.echo(line)
     typer.echo(
-        f"\n{_count(len(changed), 'tenant')} would change tier over what the topics hold, from {before.id} "
+        f"\n{_count(len(changed), 'tenant')} would change tier over the records of the topics, from {before.id} "
         f"{before.version} ({before.sha256[:12]}) to {after.id} {after.version} ({after.sha256[:12]})"
     )
     for line in change_lines(changed):
@@ -157,9 +157,7 @@ def _told(found: "Preflight") -> list[str]:
         more = f" and {len(breaches.tenants) - _SHOWN:,} more" if len(breaches.tenants) > _SHOWN else ""
         lines.append(f"{breaches.rule.id:<32}{breaches.rule.mode:<9}{share:>9}  {names}{more}".rstrip())
         for name in breaches.scanty:
-            lines.append(
-                f"    rests on {name}, which {by[name]} of the tenants fill: do not enforce it on such records"
-            )
+            lines.append(f"    needs {name}, which {by[name]} of the tenants fill: do not enforce it on such records")
     return lines
 
 

@@ -106,7 +106,7 @@ def make(sources: AnswerSources, tokens: Tokens | None, routes: Sequence[BaseRou
 
     @app.get("/v1/refunds/{tenant_id:id}", response_model=Answer, dependencies=guarded, responses=_REFUSALS | _LOST)
     async def refunds(request: Request, tenant_id: Annotated[str, Path(**one)]) -> Response:
-        """Whether the tenant's refunds are frozen. A tenant of whom nothing is known has no holds."""
+        """Whether the tenant's refunds are frozen. An unknown tenant has no holds."""
         return await _answer(sources, in_path(request))
 
     @app.get("/v1/refunds", response_model=Answer, dependencies=guarded, responses=_REFUSALS)

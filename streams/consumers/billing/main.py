@@ -45,7 +45,7 @@ async def run(settings: Settings, cluster: TopicReader, accepted: Sequence[Accep
     allowed = tokens.of(settings)
     if allowed is None and not _is_loopback(settings.web_host):
         raise PermanentError(
-            f"{variable('billing_auth')}=none lets everybody query who can reach {settings.web_host}; expected tokens, "
+            f"{variable('billing_auth')}=none lets anyone query who can reach {settings.web_host}; expected tokens, "
             f"or a loopback address such as 127.0.0.1 as {variable('web_host')}"
         )
     sys.setswitchinterval(_SWITCH_S)

@@ -1,4 +1,4 @@
-"""Authentication: the accepted bearer tokens, of which there are several during rotation."""
+"""Authentication: the accepted bearer tokens, several during a rotation."""
 
 import hashlib
 import hmac
@@ -30,7 +30,7 @@ class Tokens:
             raise PermanentError(
                 f"no token is set; expected {variable('billing_token_file')}, a file with one token per line, or "
                 f"{variable('billing_token')}, or, on a loopback address, {variable('billing_auth')}=none, which lets "
-                "everybody query"
+                "anyone query"
             )
 
     def is_accepted(self, token: str) -> bool:

@@ -1,6 +1,6 @@
 """Undecodable records: whose answers they withhold, and how an operator accepts them.
 
-Such a record may freeze somebody's refunds. No tenant that it may concern is answered until an operator has checked
+Such a record may freeze refunds. Billing answers about no tenant that it may concern until an operator has checked
 it and accepted that it changes nothing.
 """
 

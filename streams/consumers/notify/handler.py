@@ -85,7 +85,7 @@ class NotifyHandler:
                 at = {"topic": record.tp.topic, "partition": record.tp.partition, "at": record.offset}
                 log.critical("a record could not be handled", **at, exc_info=True)
                 known[tenant_id] = msgspec.json.decode(before, type=TenantState)
-                rejected.append((record, f"an unforeseen error: {type(error).__name__}"))
+                rejected.append((record, f"an unexpected error: {type(error).__name__}"))
         tenants.save(connection, known)
         _reject(connection, rejected)
         return lambda: self._telemetry.rejected(len(rejected))

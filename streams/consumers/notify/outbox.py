@@ -74,7 +74,7 @@ def enqueue(connection: Connection, messages: Iterable[Message], channels: Colle
 
 
 def due_rows(connection: Connection, channel: str, now_ms: int, most: int) -> list[OutboxRow]:
-    """The messages to deliver now, oldest first; none of a tenant of whom an earlier one is set aside."""
+    """The messages to deliver now, oldest first, without those of a tenant that has an earlier one set aside."""
     table, earlier = OUTBOX.c, OUTBOX.alias("earlier").c
     # A row that is due later than any backoff allows was written before the clock was set back.
     set_aside = (earlier.next_ms > now_ms) & (earlier.next_ms <= now_ms + _LONGEST_MS)

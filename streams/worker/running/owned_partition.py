@@ -81,7 +81,7 @@ class OwnedPartition:
     def _fault(self, at: str, error: BaseException) -> None:
         offsets = self.running.task.sources.offsets if self.running is not None else None
         read = None if offsets is None else dict(zip(self._context.names.inputs, offsets, strict=True))
-        log.error("partition stopped by an unforeseen error", partition=self.number, at=at, read=read, exc_info=error)
+        log.error("partition stopped by an unexpected error", partition=self.number, at=at, read=read, exc_info=error)
         self._halt(OwnerPhase.STOPPED, f"{at}: {type(error).__name__}")
 
     def _halt(self, phase: OwnerPhase, why: str) -> None:

@@ -101,7 +101,7 @@ class PartitionInput:
     # Damaged logs -----------------------------------------------------------------------------------------------
 
     def read_around(self, torn: CorruptLog, task: StreamTask) -> FetchedBatch | None:
-        """The row that stands for the damaged range that an operator skipped; None if the damage is elsewhere.
+        """The row that represents the damaged range that an operator skipped; None if the damage is elsewhere.
 
         Raises ``torn`` if no skip covers the damage.
         """
@@ -114,7 +114,7 @@ class PartitionInput:
         through = task.sources.read_around(source, torn.offset, torn.last)
         if through is None:
             raise torn
-        log.warning("reading around what is damaged", partition=tp.partition, through=through, why=str(torn))
+        log.warning("skipping damaged records", partition=tp.partition, through=through, why=str(torn))
         self._consumer.seek(tp, through + 1)
         return torn.passed_over(torn.offset, through)
 

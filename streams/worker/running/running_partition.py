@@ -99,7 +99,7 @@ class RunningPartition:
         if wrong is None and isinstance(command, PolicyCommand):
             version, later = task.policies.newest, task.policies.judged_later()
             told_of = {"policy": version.policy.sha256[:12], "from_ms": version.from_ms, "judged_later_ms": later}
-            log.info("another policy will hold", partition=number, **told_of)
+            log.info("another policy is scheduled", partition=number, **told_of)
         if wrong:
             task.journal.add(refused_command_entry(offset, command, wrong))
             log.error("command refused", partition=number, offset=offset, why=wrong)

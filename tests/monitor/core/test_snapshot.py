@@ -126,7 +126,7 @@ def test_a_head_that_counts_other_fields_is_refused(fields: tuple[str, ...], nam
     head = ShardState(Shard(policy_of(), keep_state=True)).head()
     ShardState(Shard(policy_of(), keep_state=True)).restore(head, {})
     head.fields = fields
-    with pytest.raises(StateFormatError, match=f"counts other fields of a call.*{named}.*expected the release"):
+    with pytest.raises(StateFormatError, match=f"counts other fields of a call.*{named}.*start the release"):
         ShardState(Shard(policy_of(), keep_state=True)).restore(head, {})
 
 

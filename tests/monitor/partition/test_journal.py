@@ -134,7 +134,7 @@ def test_a_record_that_was_read_cannot_be_skipped() -> None:
     policy, sources, not_after_ms = sources_of(1)
     partition = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0))
     partition.feed(0, rows(sources[0], 0, 5, not_after_ms))
-    assert partition.sources.skip(0, 4, "too late") == "the record at offset 4 was read already; the next is at 5"
+    assert partition.sources.skip(0, 4, "too late") == "the record at offset 4 was already read; expected 5 or later"
     assert partition.sources.skip(0, 5, "it is broken") is None
     partition.feed(0, rows(sources[0], 5, 7, not_after_ms))
     taken = partition.take()
@@ -193,8 +193,8 @@ def _event_ms(line: bytes) -> int | None:
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        ({"place": PartitionIdentity(1, 8)}, "made with 4 partitions, the topics have 8"),
-        ({"place": PartitionIdentity(2, 4)}, "that of partition 1, expected 2"),
+        ({"place": PartitionIdentity(1, 8)}, "written for 4 partitions, the topics have 8"),
+        ({"place": PartitionIdentity(2, 4)}, "expected the state of partition 2, got that of partition 1"),
         ({"place": PartitionIdentity(1, 4, "crc32")}, "partitioner murmur2"),
         ({"place": PartitionIdentity(1, 4), "secret": b"another"}, "another secret"),
     ],

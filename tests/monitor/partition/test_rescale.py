@@ -219,7 +219,12 @@ def altered(policy: Policy, version: str, rng: random.Random) -> Policy:
     return replace(found, sha256=sha256(found))
 
 
-REFUSALS = ("expected one policy in all", "other policies to come", "is held at the time", "not counted before")
+REFUSALS = (
+    "expected the same policy in all",
+    "other scheduled policies",
+    "has not passed the time",
+    "not counted before",
+)
 
 
 def moved_or_why(old: Logs, count: int) -> Logs | str:

@@ -244,7 +244,7 @@ def test_a_head_of_another_format_is_refused() -> None:
 def test_rows_that_do_not_follow_are_not_taken() -> None:
     policy = loads(json.dumps(scenario(1).policy), "policy.json")
     partition = StreamTask(policy)
-    with pytest.raises(MisplacedRecordError, match="rows from 5 on, but the next is 0"):
+    with pytest.raises(MisplacedRecordError, match="expected rows from offset 0 on, got 5"):
         partition.feed(0, rows_of(5, [b"{}"], [5], 0, 1, 0))
     assert partition.sources.offsets[0] == 0
     assert partition.take().refused == []

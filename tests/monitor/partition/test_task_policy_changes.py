@@ -300,7 +300,7 @@ def test_a_policy_by_which_calls_were_found_late_is_not_withdrawn() -> None:
     assert partition.watermark.ms == 0, "the other source has no clock yet"
     wrong = partition.policy_changes.withdraw([after.sha256], "", "", 0)
     assert wrong is not None
-    assert wrong.startswith("what has been judged or found late already is under it: ")
+    assert wrong.startswith("records were already judged or found late under it: ")
     assert [version.policy.sha256 for version in partition.policies.versions] == [before.sha256, after.sha256]
 
 

@@ -46,7 +46,7 @@ def test_what_is_as_usual_is_not_told(silent: bool) -> None:
 
 def test_each_sentence_has_its_partition_and_its_command() -> None:
     grace = sentence(WatermarkHold(0, HoldReason.OUTAGE_GRACE, NOW - 4 * HOUR, NOW), "callwarden.cdr", 3, NOW)
-    assert grace.startswith("partition 3: no call comes in any partition")
+    assert grace.startswith("partition 3: no calls arrive in any partition")
     assert "until 2026-03-02T12:00:00" in grace
     assert grace.endswith("callwarden end-outage --reason WHY")
     old = sentence(WatermarkHold(1, HoldReason.OLD_RECORDS, NOW), "callwarden.complaints", 3, NOW)

@@ -28,7 +28,7 @@ def billing(folder: Path, *arguments: str, **environment: str) -> tuple[int, str
         (
             [],
             {"BILLING_AUTH": "none", "WEB_HOST": "0.0.0.0"},
-            "CALLWARDEN_BILLING_AUTH=none lets everybody query who can reach 0.0.0.0; expected tokens, or a loop",
+            "CALLWARDEN_BILLING_AUTH=none lets anyone query who can reach 0.0.0.0; expected tokens, or a loop",
         ),
         ([], {"BILLING_TOKEN": TOKEN, "BILLING_DATABASE": "x"}, "CALLWARDEN_BILLING_DATABASE: not the address"),
         ([], {"BILLING_STALE_AFTER": "0s"}, "CALLWARDEN_BILLING_STALE_AFTER: "),

@@ -69,7 +69,7 @@ def test_a_broker_that_is_away_is_status_3_and_one_line(command: tuple[str, ...]
         (["a.jsonl", "--switch", "noon", "--out", "out"], "--switch noon: expected TIME=FILE"),
         (
             ["a.jsonl", "--switch", "1772409600001=deploy/policy.yaml", "--out", "out"],
-            "--switch 1772409600001: expected a multiple of five minutes, for there panes end",
+            "--switch 1772409600001: expected a multiple of five minutes, at which panes end",
         ),
         (
             ["a.jsonl", "--switch", "0=deploy/policy.yaml", "--out", "out"],
@@ -104,12 +104,12 @@ def test_an_id_that_begins_like_an_option_is_taken_behind_two_dashes(tmp_path: P
 def test_an_export_into_a_folder_that_is_missing_names_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "missing"
     told = callwarden("state", "export", "--out", str(folder / "export"))
-    assert told == (2, f"{folder}: there is no such folder; expected one that is there\n")
+    assert told == (2, f"{folder}: expected an existing folder\n")
 
 
 def test_an_export_to_a_folder_that_is_not_there_makes_no_file_of_its_name(tmp_path: Path, nobody: str) -> None:
     folder = tmp_path / "backup"
-    wanted = "there is no such folder; expected a folder that is there, or the name of a file that ends in .zst"
+    wanted = "expected an existing folder, or the name of a file that ends in .zst"
     assert callwarden("state", "export", "--out", str(folder), "--bootstrap", nobody) == (2, f"{folder}: {wanted}\n")
     assert not folder.exists()
 
@@ -123,12 +123,12 @@ def test_a_policy_with_a_fault_is_not_applied(tmp_path: Path) -> None:
 
 
 def test_a_policy_is_not_withdrawn_with_an_empty_reason(nobody: str) -> None:
-    wanted = "--reason: expected why; it is kept\n"
+    wanted = "--reason: expected a reason; it is stored\n"
     assert callwarden("policy", "withdraw", "--reason", "", "--bootstrap", nobody) == (2, wanted)
 
 
 def test_a_policy_is_not_applied_without_a_reason_and_nobody_is_asked_before(nobody: str) -> None:
-    wanted = "--reason: expected why; it is kept\n"
+    wanted = "--reason: expected a reason; it is stored\n"
     assert callwarden("policy", "apply", "deploy/policy.yaml", "--bootstrap", nobody) == (2, wanted)
 
 

@@ -29,7 +29,7 @@ def test_every_difference_is_reported_with_both_values() -> None:
         "rule                             tier          same      words  otherwise  only one.  only two.",
         "short                            minor            1          0          1          1          1",
         "",
-        "decided otherwise (one. | two.): 1",
+        "decided differently (one. | two.): 1",
         "  2026-03-02T00:00:10Z  acme  [short]  minor warning final  e2",
         "    measure.value: 0.5 | 1",
         "",
@@ -43,7 +43,7 @@ def test_every_difference_is_reported_with_both_values() -> None:
 
 def test_words_are_distinguished_and_times_as_people_write_them() -> None:
     a, b = event("e1", reason={"en": "old"}), event("e1", reason={"en": "new"})
-    assert "in other words (a | b): 1" in list(told(compare([a], [b]), "a", "b", 20))
+    assert "worded differently (a | b): 1" in list(told(compare([a], [b]), "a", "b", 20))
     c, d = event("e1"), event("e1", review_by_ms=AT_MS)
     assert "    review_by_ms: null | 2026-03-02T00:00:00Z" in list(told(compare([c], [d]), "a", "b", 20))
 

@@ -91,7 +91,7 @@ def test_a_constant_goes_to_the_formats_that_know_it(folder: Path) -> None:
         (("a.csv", "--format", "own.yaml", "--format", "plivo"), "--format: expected one format for all files"),
         (("--format", "own.yaml=none.csv"), "none.csv: no such file"),
         (("--format", "twilo=b.json"), "did you mean `twilio`"),
-        (("c.jsonl", "--set", "tenant_id=t"), "--set: constants go with --format"),
+        (("c.jsonl", "--set", "tenant_id=t"), "--set: expected only with --format"),
         ((), "no records: expected FILE"),
     ],
 )

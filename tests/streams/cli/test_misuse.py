@@ -56,7 +56,7 @@ YEARS = "expected a time in the years 1990 to 2099; epoch times are in milliseco
         ("backtest records.jsonl --against house.yaml --labels folder", "backtest: folder: is a directory"),
         ("map check nope --format tccc", "nope: no such file"),
         ("map check folder --format tccc", "folder: is a directory"),
-        ("schema metrics bytes", "bytes: it is no UTF-8; expected a page such as docs/reference/metrics.md"),
+        ("schema metrics bytes", "bytes: expected a UTF-8 page such as docs/reference/metrics.md"),
         ("report folder", "folder: holds no enforcement.jsonl"),
         (
             "ledger verify --database sqlite:///bytes",
@@ -89,16 +89,19 @@ YEARS = "expected a time in the years 1990 to 2099; epoch times are in milliseco
         # Numbers.
         ("simulate --out s --tenants 999999999999", "less than or equal to 1000000"),
         ("simulate --out s --calls-per-day inf", "calls per day is inf, expected more than 0, at most 1,000,000,000"),
-        ("simulate --out s --lateness inf", "--lateness: `inf` is no duration"),
+        (
+            "simulate --out s --lateness inf",
+            "--lateness: expected a duration such as `90s`, `5m`, `24h` or `30d`, got `inf`",
+        ),
         ("simulate --out s --lateness 10", "did you mean `10s`?"),
         ("traffic --rate inf", "calls per day is inf"),
         # What is to be said and is not.
-        ("skip --topic callwarden.cdr --partition 0 --offset 0 --reason=", "--reason: expected why; it is kept"),
-        ("end-outage --reason=", "--reason: expected why; it is kept"),
-        ("accept lost-state --partition 0 --offset 0 --reason=", "--reason: expected why; it is kept"),
-        ("ledger accept-loss --reason=", "--reason: expected why; it is kept"),
-        ("reviews uphold x --reason=", "--reason: expected why; it is kept"),
-        ("reviews overturn x --reason=", "--reason: expected why; it is kept"),
+        ("skip --topic callwarden.cdr --partition 0 --offset 0 --reason=", "--reason: expected a reason; it is stored"),
+        ("end-outage --reason=", "--reason: expected a reason; it is stored"),
+        ("accept lost-state --partition 0 --offset 0 --reason=", "--reason: expected a reason; it is stored"),
+        ("ledger accept-loss --reason=", "--reason: expected a reason; it is stored"),
+        ("reviews uphold x --reason=", "--reason: expected a reason; it is stored"),
+        ("reviews overturn x --reason=", "--reason: expected a reason; it is stored"),
         ("reviews uphold x --reason=r --by=", "--by: expected a name"),
         ("end-outage --reason=r --by=", "--by: expected a name"),
         # Standard input.
@@ -132,7 +135,7 @@ def test_text_that_is_none_is_reported_and_the_name_of_a_file_may_be_any(folder:
     asyncio.run(ledger.migrate())
     ledger.close()
     command = ("ledger", "show", "--database", f"sqlite:///{folder / 'ledger.db'}")
-    assert told(*command, b"\xff\xfe") == (2, "'\\udcff\\udcfe': that is no UTF-8; expected text\n")
+    assert told(*command, b"\xff\xfe") == (2, "'\\udcff\\udcfe': expected UTF-8 text\n")
     os.symlink("records.jsonl", b"\xff.jsonl")
     status, error = told("replay", b"\xff.jsonl", "--out", "out", "--quiet")
     assert status == 0, error

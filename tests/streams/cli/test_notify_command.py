@@ -150,7 +150,7 @@ def test_what_was_given_up_is_listed_and_told_again_but_what_is_over(
     ]  # fmt: skip
     assert (
         run("--tell-again")[1].splitlines()[-1]
-        == "to be sent again: 1, by the running notifier; 1 no longer true, and left out"
+        == "the running notifier sends 1 again; 1 skipped, because they are no longer true"
     )
     assert run("--given-up")[1].splitlines() == [second]
     waiting = asyncio.run(database.run(lambda connection: outbox.due_rows(connection, "webhook", at_ms * 2, 10)))

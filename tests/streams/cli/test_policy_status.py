@@ -11,7 +11,7 @@ from streams.cli.app import build
 from streams.ops.control_client import CommandAnswers
 from streams.topics.policy_log import LoggedPolicies
 
-WAITS = "partition 0: no call comes in any partition; if none are away: callwarden end-outage --reason WHY"
+WAITS = "partition 0: no calls arrive in any partition; if no calls are missing: callwarden end-outage --reason WHY"
 
 
 def status(monkeypatch: pytest.MonkeyPatch, ticked_ms: int | None, waits: dict[int, list[str]]) -> list[str]:

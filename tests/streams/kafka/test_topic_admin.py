@@ -1,4 +1,4 @@
-"""What the topics must be like: every mismatch is found, and told with what mends it, or that nothing does."""
+"""What the topics must be like: every mismatch is found, and told with what fixes it, or that nothing does."""
 
 from dataclasses import replace
 
@@ -139,8 +139,8 @@ def test_a_setting_that_does_not_hold_is_reported_with_the_command_that_repairs_
         f"kafka-configs.sh --bootstrap-server kafka:9092 --alter --entity-type topics --entity-name {topic} "
         f"--add-config {name}={wanted}"
     )
-    assert line in fault.mend
-    # And it does mend it.
+    assert line in fault.fix
+    # And it does fix it.
     assert find_mismatches(SETTINGS, changed(topic, **{name: wanted})) == []
 
 
@@ -159,7 +159,7 @@ def test_more_than_enough_and_what_is_a_matter_of_taste_are_no_faults(topic: str
 
 
 def test_a_shorter_retention_may_be_meant() -> None:
-    assert "CALLWARDEN_INPUT_RETENTION" in only(changed("in.cdr", retention_ms="604800000")).mend
+    assert "CALLWARDEN_INPUT_RETENTION" in only(changed("in.cdr", retention_ms="604800000")).fix
     meant = load({"input_prefix": "in.", "output_prefix": "out.", "input_retention_ms": "7d"})
     assert find_mismatches(meant, changed("in.cdr", retention_ms="604800000")) == []
 
@@ -181,10 +181,10 @@ def test_all_topics_have_as_many_partitions_as_the_state() -> None:
     assert partitions_for(SETTINGS, made(partitions=5)) == 5
     grown = only(changed("in.cdr", partitions=12))
     assert grown.wrong == "it has 12 partitions; expected 8, as in all others"
-    assert "If it has records, it cannot be fixed: Kafka cannot remove partitions" in grown.mend
-    assert "CALLWARDEN_INPUT_PREFIX" in grown.mend
-    assert "If it has records, it cannot be fixed: a tenant's" in only(changed("in.cdr", partitions=4)).mend
-    assert only(changed("out.alerts", partitions=4)).mend == (
+    assert "If it has records, it cannot be fixed: Kafka cannot remove partitions" in grown.fix
+    assert "CALLWARDEN_INPUT_PREFIX" in grown.fix
+    assert "If it has records, it cannot be fixed: a tenant's" in only(changed("in.cdr", partitions=4)).fix
+    assert only(changed("out.alerts", partitions=4)).fix == (
         "To fix it: kafka-topics.sh --bootstrap-server kafka:9092 --topic out.alerts --alter --partitions 8"
     )
 

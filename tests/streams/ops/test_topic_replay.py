@@ -290,7 +290,7 @@ def test_records_that_have_been_deleted_are_reported() -> None:
     topics.call("c1", T0 + 1)
     topics.log("cdr", 0).start = 1
     assert topics.replay().summary.read == 1
-    assert topics.warnings == ["callwarden.cdr-0 begins at offset 1: what was before it is gone, and is not judged"]
+    assert topics.warnings == ["callwarden.cdr-0 begins at offset 1: earlier records were deleted and are not judged"]
 
 
 def test_a_missing_topic_is_named() -> None:

@@ -409,7 +409,7 @@ async def test_a_reviewer_who_was_displaced_tries_again_and_not_for_ever(
     await give(twice, "cwe-p")
     assert len(twice.written) == 1
     assert all(each.startswith("ours-reviews") for each in twice.ids), "it shares no id with the operators' commands"
-    with pytest.raises(TransientError, match="another operator's command was being written"):
+    with pytest.raises(TransientError, match="another operator wrote a command"):
         await give(Contested(10**6), "cwe-q")
 
 

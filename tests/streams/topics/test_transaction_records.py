@@ -102,8 +102,8 @@ def test_what_is_not_the_record_itself_says_where_that_is() -> None:
     def letter(length: int | None, first: int | None) -> str | None:
         return DeadLetter(3, 0, 0, b"k", b"head", "why", TP("callwarden.cdr", 3), 17, length, first).incomplete
 
-    at = "As long as the topic keeps it, it is at kafka-console-consumer.sh --topic callwarden.cdr --partition 3 "
+    at = "While the topic keeps it, read it with kafka-console-consumer.sh --topic callwarden.cdr --partition 3 "
     assert letter(None, None) is None
-    assert letter(90, None) == f"it is the head of what came, 4 of 90 bytes. {at}--offset 17 --max-messages 1"
-    whole = "it is a record batch that could not be taken apart"
+    assert letter(90, None) == f"it is the beginning of the record, 4 of 90 bytes. {at}--offset 17 --max-messages 1"
+    whole = "it is a record batch that could not be split"
     assert letter(None, 12) == f"{whole}. {at}--offset 12 --max-messages 6"

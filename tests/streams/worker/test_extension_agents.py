@@ -181,7 +181,7 @@ async def test_an_agent_that_raises_is_given_the_batch_again_and_others_are_not_
     assert quiet == ["a0", "a1"]
     failures = [line for line in logs if line["log_level"] == "error"]
     assert [(line["event"], line["agent"]) for line in failures] == [
-        ("an agent has failed; it is given the batch again", "crm")
+        ("an agent failed; it receives the batch again", "crm")
     ] * 3
 
 

@@ -131,7 +131,7 @@ def test_a_worker_whose_loop_hangs_is_not_healthy_and_one_whose_engine_is_not_re
             while get(port, "/readyz") == (503, "the broker is away\n"):  # until there is an engine
                 time.sleep(0.1)
             assert get(port, "/readyz") == (503, "partition 3: refused: no state\npartition 4: waits\n")
-            assert get(port, "/healthz") == (503, "the consumer loop has not turned for 60 s\n")
+            assert get(port, "/healthz") == (503, "the consumer loop has not completed a round for 60 s\n")
         finally:
             worker.kill()
 
@@ -147,7 +147,7 @@ def test_what_the_cluster_does_not_allow_is_one_sentence_and_status_2(
 def test_an_unforeseen_end_is_reported_once_as_json_where_that_is_wanted(port: str) -> None:
     status, said = run(ENDS, f"raise ValueError({NUMBER!r})", "--port", port, "--json-logs")
     [line] = [json.loads(line) for line in said.splitlines()]
-    assert (status, line["level"], line["event"]) == (1, "critical", "ended by an unforeseen error")
+    assert (status, line["level"], line["event"]) == (1, "critical", "ended by an unexpected error")
     assert line["exception"].endswith("ValueError: (not shown: it may quote a record)")
     status, said = run(ENDS, "raise ValueError", "--port", port)
     assert (status, said.count("Traceback")) == (1, 1)

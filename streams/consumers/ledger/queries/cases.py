@@ -72,7 +72,7 @@ def cases_of(events: Iterable[Enforcement], reviews: Iterable[Review] = ()) -> l
         about.setdefault((review.tenant_id, review.enforcement_id), []).append(review)
     cases = []
     for event in by_id.values():
-        # An upholding event whose decision is missing stands for the case.
+        # An upholding event whose decision is missing represents the case.
         if event.data.reverses or event.data.supersedes in by_id:
             continue
         later = upheld.get(event.id)

@@ -66,7 +66,7 @@ class Sender:
         self._rest_until_s = -math.inf
         self._passed = False  # whether the last request succeeded
         self._suspects: dict[int, OutboxRow] | None = None  # see `outbox.suspect_rows`
-        self._held: set[str] = set()  # tenants of whom a message was set aside in this step
+        self._held: set[str] = set()  # tenants with a message set aside in this step
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -155,7 +155,7 @@ class Sender:
         except Exception:
             log.critical("a message could not be rendered", channel=self._channel.name, exc_info=True)
             for row in rows:
-                await self._set_aside(row, "an unforeseen error")
+                await self._set_aside(row, "an unexpected error")
             return
         finally:
             self._limit.answered()

@@ -79,7 +79,7 @@ class NotificationRules:
         what: What = "pending" if data.status == "pending_review" else data.kind
         severity = _severity(event)
         last_ms = thread.decided.get(what)
-        # A review's outcome is always sent: somebody acts on it. A lapse is not: people were told that it would come.
+        # A review's outcome is always sent, because people act on it. A lapse is not: it was announced.
         always = data.supersedes is not None or what == "reversal"
         new = last_ms is None or now_ms - last_ms >= self._throttle.quiet_ms
         if always or (new and what != "lapse"):

@@ -93,7 +93,7 @@ async def test_it_is_withheld_across_restarts_until_it_is_accepted_and_then_for_
     async with serving(tmp_path, topics=topics) as billing:
         here = ("--partition", "0", "--offset", "0")
         said = await asyncio.to_thread(command, tmp_path, "--accept-unread", *here, "--reason", "call 13812345678")
-        assert said == (0, "accepted: 1 record; answers about its tenants no longer wait for it\n")
+        assert said == (0, "accepted: 1 record; billing answers about their tenants again\n")
         assert await refundable(billing, "acme") is None, "the other one is left"
         every = ("--accept-unread", "--all", "--reason", "it said nothing")
         assert (await asyncio.to_thread(command, tmp_path, *every))[0] == 0

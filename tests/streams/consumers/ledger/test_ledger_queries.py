@@ -83,7 +83,7 @@ def test_a_tenant_is_shown_with_what_is_so_now(ledger: str, monkeypatch: pytest.
 
 def test_of_an_unknown_tenant_nothing_is_known(ledger: str) -> None:
     done = CliRunner().invoke(build("ledger"), ["ledger", "show", "nobody", "--database", ledger])
-    assert (done.exit_code, done.stderr.splitlines()[-1]) == (1, "nothing is known of the tenant nobody")
+    assert (done.exit_code, done.stderr.splitlines()[-1]) == (1, "the ledger has no record of the tenant nobody")
 
 
 async def test_a_tenant_whose_id_cannot_be_typed_is_shown(tmp_path: Path) -> None:

@@ -347,11 +347,11 @@ async def test_the_command_says_what_it_found(tmp_path: Path, monkeypatch: pytes
     status, text = await said("--heads", str(path))
     assert status == 0, text
     assert text.endswith(
-        "verified: 24 entries. The published heads are in it. Not looked at: what the topics hold (--with-topics).\n"
+        "verified: 24 entries. The ledger contains the published heads. Not checked: the topics (--with-topics).\n"
     )
     assert (await said())[1].endswith(
-        "verified: 24 entries. Not looked at: whether an end was cut off, or a chain recreated (--heads FILE), what "
-        "the topics hold (--with-topics).\n"
+        "verified: 24 entries. Not checked: whether entries at the end are missing, or a chain was recreated "
+        "(--heads FILE), the topics (--with-topics).\n"
     )
     status, text = await said("--json", "--heads", str(path))
     found = json.loads(text.splitlines()[-1])
@@ -425,12 +425,12 @@ def test_the_command_says_how_much_the_topics_still_hold(tmp_path: Path, monkeyp
         assert done.exit_code == 0, done.output
         return done.output.splitlines()[-1]
 
-    cut = "Not looked at: whether an end was cut off, or a chain recreated (--heads FILE)."
-    assert said() == f"verified: 24 entries. All 24 records that the topics hold are in it. {cut}"
+    cut = "Not checked: whether entries at the end are missing, or a chain was recreated (--heads FILE)."
+    assert said() == f"verified: 24 entries. The ledger contains all 24 records of the topics. {cut}"
     held.delete_before(REVIEWS, 0, 2)
     assert said() == (
-        "verified: 24 entries. All 22 records that the topics hold are in it. "
-        f"2 entries of before the topics begin were not compared. {cut}"
+        "verified: 24 entries. The ledger contains all 22 records of the topics. "
+        f"2 entries older than the topics were not compared. {cut}"
     )
 
 
@@ -447,11 +447,11 @@ async def test_an_export_is_not_written_over(tmp_path: Path) -> None:
     assert export(out) == (0, "")
     assert out.read_bytes().count(b"\n") == 24
     out.write_bytes(b"of last month")
-    assert export(out) == (2, f"{out}: there is such a file; expected another name\n")
+    assert export(out) == (2, f"{out}: expected a new file; it already exists\n")
     assert out.read_bytes() == b"of last month"
-    assert export(tmp_path) == (2, f"{tmp_path}: it is a folder; expected the name of a new file\n")
+    assert export(tmp_path) == (2, f"{tmp_path}: expected the name of a new file, got a folder\n")
     nowhere = tmp_path / "none" / "ledger.jsonl"
-    assert export(nowhere) == (2, f"{nowhere.parent}: there is no such folder; expected one that is there\n")
+    assert export(nowhere) == (2, f"{nowhere.parent}: expected an existing folder\n")
     assert export(Path("/dev/full")) == (1, "/dev/full: no space left on device\n")
     of_sqlite = {"ledger.db-wal", "ledger.db-shm"}
     assert {path.name for path in tmp_path.iterdir()} - of_sqlite == {"ledger.jsonl", "ledger.db"}

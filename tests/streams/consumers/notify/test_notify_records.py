@@ -191,7 +191,7 @@ async def test_a_fault_of_ours_in_one_record_leaves_that_one_out(
     with database.reading() as connection:
         assert connection.execute(select(PENDING)).all() == []
         [row] = connection.execute(select(REJECTED)).all()
-    assert (row.topic, row.offset, row.reason) == ("enforcement", 1, "an unforeseen error: KeyError")
+    assert (row.topic, row.offset, row.reason) == ("enforcement", 1, "an unexpected error: KeyError")
     assert "a record could not be handled" in capsys.readouterr().out
     monkeypatch.undo()
 
