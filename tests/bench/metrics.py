@@ -22,8 +22,8 @@ _READ = 0.75  # of the day: in the evening the windows are full
 _TIMES = 5
 CASES = {
     "as set": DistanceOptions(),
-    "everybody near": DistanceOptions(near=0.0),
-    "nobody by name": DistanceOptions(busiest=0, most=0),
+    "all near": DistanceOptions(near=0.0),
+    "none by name": DistanceOptions(busiest=0, most=0),
 }
 
 

@@ -15,7 +15,7 @@ def test_the_page_keeps_within_its_bound_whoever_is_near(tmp_path: Path, capsys:
     assert named.keys() == CASES.keys()
     for case, looking in CASES.items():
         assert named[case] <= 4 * looking.most + looking.busiest
-    assert named["everybody near"] > 3 * CASES["everybody near"].most
-    assert named["nobody by name"] == 0
+    assert named["all near"] > 3 * CASES["all near"].most
+    assert named["none by name"] == 0
     left_out = {case: int(count) for case, _, _, count, *_ in cells}
-    assert left_out["everybody near"] > 10_000
+    assert left_out["all near"] > 10_000

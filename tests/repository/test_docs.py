@@ -127,6 +127,16 @@ def test_no_shipped_format_is_missing_from_the_page_of_records() -> None:
     assert [cell for cell, _ in rows(section(RECORDS_DOC, "Formats"))] == [f"`{name}`" for name in sorted(NAMES)]
 
 
+def test_no_name_of_the_glossary_is_missing_from_the_code() -> None:
+    modules = [path for folder in ("schemas", "monitor", "streams") for path in (ROOT / folder).rglob("*.py")]
+    text = "\n".join(path.read_text("utf-8") for path in modules)
+    defined = set(re.findall(r"^(?:class|def) (\w+)", text, re.MULTILINE))
+    cells = [row[3] for row in rows((REFERENCE / "glossary.md").read_text("utf-8"))]
+    names = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    assert len(names) > 40
+    assert names - defined == set()
+
+
 # docs/README.md ------------------------------------------------------------------------------------------------------
 
 
@@ -216,6 +226,7 @@ def test_the_chinese_readme_has_the_same_headings_commands_and_tables() -> None:
 MIRRORED = {
     "notify.md": ("guides/notify.md", ""),
     "policy.md": ("reference/policy.md", ""),
+    "report.md": ("guides/report.md", ""),
     "reviews.md": ("guides/ledger.md", "Reviews"),
 }
 """The Chinese pages, each with the English page, and the section of it, that it translates."""
