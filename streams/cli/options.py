@@ -63,5 +63,5 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 def named(value: str | Path) -> Path:
     """A path that is written to. An empty one, as of a variable that is not set, does not mean the current folder."""
     if not str(value):
-        raise typer.BadParameter("expected a name, or . for the current folder")
+        raise typer.BadParameter("it is empty; expected a name, or . for the current folder")
     return Path(value)

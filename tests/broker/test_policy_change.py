@@ -64,7 +64,7 @@ def withdraw_the_wrong_one(environment: Mapping[str, str], later: Path, from_ms:
     assert "note: rule r: distinct_callee_ratio is never above 30" in shown
     apply = "policy", "apply", "--reason", "r", "--yes"
     callwarden(environment, *apply, str(wrong), "--from", str(far_ms))
-    assert callwarden(environment, "policy", "status").count("still to come") == PARTITIONS
+    assert callwarden(environment, "policy", "status").count(", scheduled") == PARTITIONS
     refused = callwarden(environment, *apply, str(another), "--from", str(far_ms - 1_000), status=2)
     assert "is scheduled from" in refused
     withdrawn = callwarden(environment, "policy", "withdraw", "--reason", "it was the wrong file", "--yes")

@@ -108,7 +108,7 @@ def test_a_transaction_that_stays_open_is_named_with_the_command_that_ends_it() 
         await until(world, NOON + 2 * MINUTE)
         (notice,) = notices(worker)
         assert notice.startswith(
-            "partition 0: a producer's transaction in callwarden.complaints is open since 2026-03-02T12:00"
+            "partition 0: a producer's transaction in callwarden.complaints has been open since 2026-03-02T12:00"
         )
         assert notice.endswith("abort --topic callwarden.complaints --partition 0 --start-offset 0")
         world.broker.fence("hotline")

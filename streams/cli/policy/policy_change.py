@@ -265,9 +265,7 @@ def status(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
         for line in lines:
             typer.echo(f"waiting, as of {_time(ticked_ms or 0)}: {line}")
     if ticked_ms is None or time.time_ns() // 1_000_000 - ticked_ms > _NO_TICK_MS:
-        newest = (
-            "no worker has written a tick yet" if ticked_ms is None else f"the newest tick is of {_time(ticked_ms)}"
-        )
+        newest = "no worker has written a tick" if ticked_ms is None else f"the newest tick is of {_time(ticked_ms)}"
         typer.echo(
             f"{newest} ({names.output('clock')}): no worker is running, or its ticks are not acknowledged; its /readyz "
             "says which. `callwarden topics check` shows what is wrong with the topic"
