@@ -17,8 +17,8 @@ PATTERNS = [
     r"\b(?P<a>\w{2,3})\b",
     r"(?P<a>[a-c]{1,2})+?x",
     r"(a|b)*?(?P<a>c)",
-    r"(?P<a>\d+)\.(?P<b>\d+)$",
-    r"(?s).(?P<a>.{0,3})\Z",
+    r"(?P<a>\d+)\.(?P<b>\d+)\z",
+    r"(?s).(?P<a>.{0,3})\z",
     r"[^\s;]+;(?P<a>\S*)",
     r"x?(?P<a>y)??z",
     r"(?m)^(?P<a>[ab]+)$",
@@ -30,8 +30,7 @@ PATTERNS = [
 def test_a_pattern_finds_what_pythons_engine_finds(pattern: str) -> None:
     seed = random.SystemRandom().randrange(1 << 30)
     dice = random.Random(seed)
-    linear, python = LinearPattern(pattern), re.compile(pattern)
-    linear._quick = None
+    linear, python = LinearPattern(pattern), re.compile(pattern.replace(r"\z", r"\Z"))
     texts = ['SIP;cause=603;text="Network Blocked"', "tel:+86138;ext=1", "NETWORK  blocked", "12.5", ""]
     texts += ["".join(dice.choices('abcdxyz;=0123".: \n', k=dice.randrange(14))) for _ in range(400)]
     for text in texts:
@@ -42,17 +41,15 @@ def test_a_pattern_finds_what_pythons_engine_finds(pattern: str) -> None:
 
 
 @pytest.mark.parametrize("pattern", [r"(?P<a>(x+x+)+y)", r"(?P<a>(x|x)*)y", r"(?P<a>.*)=(.*)=(.*)=(.*)=(.*)=y"])
-def test_hostile_text_costs_no_more_steps_than_its_length_allows(pattern: str) -> None:
-    class Counting(LinearPattern):
-        followed = 0
+def test_hostile_text_is_searched_to_its_end(pattern: str) -> None:
+    """Python's engine would need longer than the age of the universe for the first two."""
+    assert LinearPattern(pattern).search("x=" * MAX_TEXT) is None
+    assert LinearPattern(pattern).search("x" * MAX_TEXT) is None
 
-        def _follow(self, *args):  # type: ignore[no-untyped-def]
-            self.followed += 1
-            super()._follow(*args)
 
-    linear = Counting(pattern)
-    assert linear.search("x=" * MAX_TEXT) is None
-    assert linear.followed <= (MAX_TEXT + 1) * len(linear._steps)
+def test_a_lone_surrogate_stops_nothing() -> None:
+    assert LinearPattern("(?P<a>[0-9]+)").search("\ud8007") == {"a": "7"}
+    assert not LinearPattern("a").fullmatch("\ud800")
 
 
 def test_a_text_beyond_the_limit_is_cut_or_does_not_match() -> None:
@@ -63,18 +60,15 @@ def test_a_text_beyond_the_limit_is_cut_or_does_not_match() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "told"),
+    ("pattern", "reason"),
     [
-        ("(", "expected a regular expression"),
-        ("(?=a)", "without look-around"),
-        (r"(a)\1", "without look-around"),
-        ("(?:a{1,2000}){2}", "at most 2,000 steps"),
-        ("(" * 200 + ")" * 200, ""),
+        ("(", r"missing \)"),
+        ("(?=a)", r"invalid perl operator: \(\?="),
+        (r"(a)\1", r"invalid escape sequence: \\1"),
+        ("(?:a{1,900}){900}", "invalid repetition size"),
+        ("a\ud800", "surrogates not allowed"),
     ],
 )
-def test_a_pattern_that_could_cost_more_is_refused(pattern: str, told: str) -> None:
-    if not told:
-        LinearPattern(pattern)
-        return
-    with pytest.raises(PatternError, match=told):
+def test_a_pattern_that_could_cost_more_is_refused(pattern: str, reason: str) -> None:
+    with pytest.raises(PatternError, match=f"expected a regular expression in the syntax of RE2: .*{reason}"):
         LinearPattern(pattern)
