@@ -90,15 +90,18 @@ def test_a_line_without_an_end_takes_no_memory() -> None:
     assert peak < 6 << 20
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "tccc"])  # JSON documents: one may be one line
+DOCUMENTS = {"tccc", "amazon-connect", "freeswitch-json", "genesys", "plivo", "twilio"}  # one may be one long line
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in DOCUMENTS])
 def test_every_shipped_adapter_refuses_a_long_line(name: str) -> None:
     shipped = open_adapter(name, key=PUBLIC_KEY)
     columns = COLUMNS if isinstance(shipped, BankAdapter) else [c for c in mapping_of(shipped).columns if c != ROW]
     mark = b"\t" if isinstance(shipped, BankAdapter) else mapping_of(shipped).dialect.delimiter.encode()
     head = mark.join(column.encode() for column in columns)
     found = list(shipped.rows(io.BytesIO(head + b"\n" + b"7" * MOST + b"\n")))
-    assert outcomes(found) == [(2, "too_long")]
-    assert len(found[0].raw) <= 4_096
+    assert [row for row in outcomes(found) if row[0] == 2] == [(2, "too_long")]  # line 1: a header, or a row
+    assert len(found[-1].raw) <= 4_096
 
 
 def mapping_of(shipped: Adapter) -> Mapping:
