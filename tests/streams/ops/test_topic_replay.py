@@ -312,4 +312,4 @@ def test_what_lies_in_partitions_that_an_input_was_given_is_not_judged_without_a
     topics.cluster.topics["callwarden.reviews"] = 3
     topics.replay()
     (said,) = topics.warnings
-    assert said.startswith("callwarden.reviews has 3 partitions, 2 are judged")
+    assert said.startswith("callwarden.reviews has 3 partitions; only 2 are judged;")
