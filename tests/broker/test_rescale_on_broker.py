@@ -195,7 +195,7 @@ async def test_a_move_with_kills_at_any_step_loses_and_repeats_nothing(platform:
             overturned, upheld, left = [waiting[tenant][0] for tenant in held]
             fine(await run(old, "reviews", "overturn", overturned, "--reason", "no", "--wait", "0"))
             await Sender(producer, platform.names).send(day[cut // 2 : cut])
-            assert "at work" in (await run(old, "state", "move", *TO)).stderr
+            assert "expected no running workers, got 2 in the group" in (await run(old, "state", "move", *TO)).stderr
             assert workers[0].kill() == -9
             assert await asyncio.to_thread(workers[1].terminate, _STOP_S) in (0, 1)
 
