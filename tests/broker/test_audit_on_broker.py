@@ -132,7 +132,9 @@ async def test_an_audit_proves_what_was_decided_and_finds_what_was_changed(platf
         await asyncio.to_thread(fleet.settle)
         async with sender_to(platform.node.address) as producer:
             await drain(fleet, Sender(producer, platform.names), day.calls_now)
-        assert "expected no running workers, got 1 in the group" in await run("state", "import", str(export), "--replace", status=2)
+        assert "expected no running workers, got 1 in the group" in await run(
+            "state", "import", str(export), "--replace", status=2
+        )
         assert await asyncio.to_thread(worker.terminate, 20) == 0
     after = await judged()
     assert sum(one["enforcement"]["same"] for one in after["partitions"]) >= decided[0]

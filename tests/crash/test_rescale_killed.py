@@ -247,7 +247,7 @@ def test_a_move_that_cannot_continue_after_closing_names_the_way_back_which_may_
                 world.broker.append(*held.pop(0))
 
         said = await refused(world, old, new, write)
-        assert "got 1 records meanwhile" in said
+        assert "received 1 records meanwhile" in said
         assert said.endswith(BACK)
         assert (await refused(world, old, new)).endswith(BACK)
         share = 0.2
