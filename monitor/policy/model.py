@@ -10,7 +10,7 @@ Direction = Literal["above", "below"]
 TierId = Literal["minor", "major", "severe"]
 
 
-# A call is packed into a 64-bit word, of which every call uses 16; the rest are for values of short_call_s and
+# A call is packed into a 64-bit word. Every call uses 16 bits; the rest are for values of short_call_s and
 # time zones. Evidence is kept for 64 kinds of calls: a metric's numerator or its complement.
 MAX_VARIANTS = 48
 MAX_EVIDENCE = 64

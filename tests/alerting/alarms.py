@@ -97,7 +97,7 @@ class Alarms:
 
 @contextmanager
 def hurried_alarms(folder: Path, *jobs: str) -> Iterator[Alarms]:
-    """A Prometheus with our rules in a hurry, that scrapes what it is told to of these jobs."""
+    """A Prometheus with our rules in a hurry, that scrapes the given ones of these jobs."""
     folder.mkdir()
     scraped = {job: {"file_sd_configs": [{"files": [str(folder / f"{job}.json")]}]} for job in jobs}
     with prometheus(configuration(folder, scraped, faster=FASTER), folder) as server:

@@ -62,7 +62,7 @@ async def fill(address: str, first: int, count: int, tenants: int, a_second: int
 
 
 async def make_topic(address: str) -> None:
-    """The topic, anew."""
+    """The topic, recreated."""
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
     await admin.start()
     try:

@@ -1,6 +1,6 @@
 """A worker with a clock at the functions where one phase hands over to the next: where its CPU time goes.
 
-Run as ``python -m bench.profiled_worker worker --json-logs``; when it is told to stop, it says what it has found.
+Run as ``python -m bench.profiled_worker worker --json-logs``; when it is stopped, it prints what it found.
 """
 
 import gc

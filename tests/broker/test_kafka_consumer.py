@@ -249,7 +249,7 @@ async def test_partition_n_of_all_topics_goes_to_the_same_member_and_none_is_los
                 await asyncio.sleep(0.01)
 
     async def work(member: Member) -> None:
-        """Owns what it is told to, as the consumer loop would, and checks that it is all of some numbers."""
+        """Owns the given partitions, as the consumer loop would, and checks that all of some numbers arrive."""
         generations = 0
         while not stopping.is_set():
             if len(member.assigned) > generations:

@@ -41,7 +41,7 @@ class Load:
         self._address, self._topics, self._rng = address, topics, rng
 
     async def write(self, stop: asyncio.Event) -> None:
-        """Until it is told to stop. Every fourth transaction is aborted."""
+        """Until it is stopped. Every fourth transaction is aborted."""
         turn = 0
         async with AIOKafkaProducer(bootstrap_servers=self._address, transactional_id=uuid.uuid4().hex) as producer:
             while not stop.is_set():
@@ -139,15 +139,15 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
         assert len(expected) > 5 * times
         async with cluster_at(address) as cluster:
             ends = await cluster.ends([TP(topic, number) for topic in topics for number in range(PARTITIONS)])
-            anew = Database(f"sqlite:///{folder / 'anew.db'}", "ledger")
-            stack.callback(anew.close)
-            await anew.migrate()
-            await follower_of(cluster, anew, names, LedgerWriter()).catch_up()
+            second = Database(f"sqlite:///{folder / 'second.db'}", "ledger")
+            stack.callback(second.close)
+            await second.migrate()
+            await follower_of(cluster, second, names, LedgerWriter()).catch_up()
         for fleet in fleets:
             await until(lambda fleet=fleet: fleet.positions() == ends, 120)
             found = rows(fleet.database)
             assert list(map(chained, found)) == expected, fleet.said()[-3:]
-            assert found == rows(anew)
+            assert found == rows(second)
             assert not any("unexpected error" in line or "Traceback" in line for line in fleet.said())
             await until(lambda fleet=fleet: fleet.heads.exists())
             published = heads.first_published(heads.read_heads_file(fleet.heads))

@@ -19,6 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from broker_clusters import cluster_at
 from deadlines import deadline
 
+from helpers.call_lines import call_line
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.journal import (
     ClockAdvance,
@@ -391,14 +392,14 @@ async def test_a_worker_skips_what_a_command_names_and_reads_it_when_it_is_writt
     number = partition_of(b"acme", PARTITIONS, "murmur2")
     async with world.producer() as producer:
         for n in range(3):
-            await producer.send_and_wait(cdr, call(f"c{n}", now_ms - 1000), b"acme")
+            await producer.send_and_wait(cdr, call_line(f"c{n}", now_ms - 1000), b"acme")
     # No worker is there yet: the command waits for one.
     partition = ("--topic", cdr, "--partition", str(number))
     world.run("skip", *partition, "--offset", "1", "--reason", "it stops the worker", "--wait", "0")
     worker = world.start("worker", "--idle-after", "1s", "--port", str(free_port()))
     try:
         (letter,) = await world.records("dead-letter", number, 1)
-        assert letter.value == call("c1", now_ms - 1000)
+        assert letter.value == call_line("c1", now_ms - 1000)
         (told,) = json.loads(world.run("dead-letter", "list", "--json"))["dead_letters"]
         assert told["error"] == "skipped: it stops the worker"
         assert "1 written back" in world.run("dead-letter", "retry", "--all", "--yes")
@@ -414,21 +415,6 @@ async def test_a_worker_skips_what_a_command_names_and_reads_it_when_it_is_writt
     said = world.run("replay", "--from-topics", "--to-watermark", "--out", str(tmp_path), "--quiet", "--json")
     summary = json.loads(said)  # and no warning: nobody is at work any more
     assert (summary["read"], summary["accepted"], summary["rejected"]) == (4, 3, 1)
-
-
-def call(call_id: str, end_ms: int) -> bytes:
-    record = {
-        "type": "cdr",
-        "call_id": call_id,
-        "tenant_id": "acme",
-        "direction": "outbound",
-        "caller": "+8619000000001",
-        "callee": "+8613800000001",
-        "start_ms": end_ms,
-        "end_ms": end_ms,
-        "outcome": "no_answer",
-    }
-    return json.dumps(record).encode()
 
 
 def free_port() -> int:

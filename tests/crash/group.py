@@ -52,7 +52,7 @@ class Group:
         return self._members.get(member.id) is member
 
     def leave(self, member: Member) -> None:
-        """It goes, of itself or thrown out; the others share anew."""
+        """It leaves, by itself or expelled; its partitions are assigned to the others."""
         if self.knows(member):
             del self._members[member.id]
             self._tell(member)
@@ -60,7 +60,7 @@ class Group:
             self._complete_if_all_joined()
 
     def rebalance(self) -> None:
-        """Have all members join anew."""
+        """Have all members join again."""
         if self._rebalancing:
             return
         self._rebalancing = True

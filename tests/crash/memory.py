@@ -411,7 +411,7 @@ class MemoryConsumer:
 
 
 def _some(rng: random.Random, entries: Sequence[Entry], most: int, stop: int) -> tuple[Sequence[Entry], int]:
-    """Some of them from the first on, and the position after them: batches are cut anew whenever they are fetched."""
+    """Some of them from the first on, and the position after them: batches are cut again at each fetch."""
     wanted = rng.choice((1, 2, 7, 60, 1000))
     if len(entries) <= min(wanted, most):
         return entries, stop

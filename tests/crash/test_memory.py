@@ -258,7 +258,12 @@ def test_what_a_dead_process_was_about_to_do_is_not_done() -> None:
         for point in ("commit.begin?", "commit.produce?", "commit.offsets?", "commit.end?"):
             link = stage.link(point)
             writer = MemoryWriter(link, point)
-            link.passing = lambda process, at, point=point: process.kill() if at == point else None  # type: ignore[misc]
+
+            def kill_there(process: Process, at: str, point: str = point) -> None:
+                if at == point:
+                    process.kill()
+
+            link.passing = kill_there
 
             async def work(writer: MemoryWriter = writer) -> None:
                 await writer.start()

@@ -31,7 +31,7 @@ NEW = TopicNames("new.", "new.")
 
 
 def sides(world: World) -> tuple[RescaleSide, RescaleSide]:
-    """The topics that are there, and new ones, of which the world is told."""
+    """The topics that exist, and new ones that the world knows."""
     partitions = world.rng.choice([count for count in (1, 2, 3, 4) if count != world.partitions])
     for topic in [*NEW.inputs, *map(NEW.output, OUTPUTS)]:
         world.broker.topics[topic] = partitions

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from crash.broker import Broker
@@ -172,7 +173,7 @@ class World:
 
         for arrival in arrivals:
             delay_s = self.clock.loop_time(arrival.at_ms) - self.loop.time()
-            self.loop.outside(max(delay_s, 0.0), lambda a=arrival: arrive(a.tp, a.record))  # type: ignore[misc]
+            self.loop.outside(max(delay_s, 0.0), partial(arrive, arrival.tp, arrival.record))
 
     def close(self) -> None:
         """At the very end."""

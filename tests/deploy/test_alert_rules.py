@@ -135,7 +135,7 @@ def advised() -> list[list[str]]:
 def test_each_command_that_is_advised_is_there_and_has_these_options(words: list[str]) -> None:
     name, *rest = words
     assert name in COMMANDS, name
-    command = typer.main.get_command(build(name)).commands[name]  # type: ignore[attr-defined]  # of a group
+    command = typer.main.get_command(build(name)).commands[name]  # type: ignore[attr-defined]  # it is a group
     under = getattr(command, "commands", None)
     names = rest.pop(0).split("|") if under and rest else []
     for each in [under[one] for one in names] if under and names else [command]:

@@ -31,7 +31,7 @@ def _unshift(x: int, by: int) -> int:
 
 
 def unplace(x: int, secret: bytes) -> int:
-    """The key of which `monitor.core.calls.key_placement.Placement` takes the high bits of ``x``."""
+    """The key whose high bits `monitor.core.calls.key_placement.Placement` takes from ``x``."""
     first, second, third = (int.from_bytes(secret[at : at + 8], "little") | 1 for at in range(0, SECRET_BYTES, 8))
     x = x * pow(third, -1, 2**64) & _MASK
     x = _unshift(x, 32) * pow(second, -1, 2**64) & _MASK

@@ -12,7 +12,7 @@ Readings, where a sentence of the contract leaves room:
 4.  The largest event time of all input is the largest clock: late, duplicate and later rejected records count,
     what was rejected when read does not.
 5.  An id (not a call's) is forgotten at a record with ``event time > last accepted record + retention``; event
-    times are those after raising; duplicates and rejected records do not prolong it. A forgotten id starts anew.
+    times are those after raising; duplicates and rejected records do not prolong it. A forgotten id starts again.
 6.  Decisions are no input records, but what is closed (reversed, lapsed) and what is no violation (admission) is
     forgotten likewise: at a record with ``event time > its last event + retention``. What is pending stays.
 7.  A review is looked at as a duplicate before a reason to reject it is looked for (an uphold repeated under the

@@ -91,7 +91,7 @@ def test_no_make_target_is_promised_that_is_not_in_the_makefile(document: Path) 
 
 def subcommands(command: str) -> list[str]:
     """The names under a command that has several."""
-    found = typer.main.get_command(build(command)).commands[command]  # type: ignore[attr-defined]
+    found = typer.main.get_command(build(command)).commands[command]  # type: ignore[attr-defined]  # it is a group
     return list(getattr(found, "commands", ()))
 
 

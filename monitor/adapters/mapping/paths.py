@@ -3,7 +3,7 @@
 path       = key { "." key | "[" position "]" | "[" selection "]" }
 key        = characters other than `.` `[` `"`, or any characters in double quotes; also `["any characters"]`
 position   = a whole number; -1 is the last element
-selection  = keys "=" value { "|" value }, or "!=": the elements of which it holds; without a position behind it,
+selection  = keys "=" value { "|" value }, or "!=": the elements for which it holds; without a position behind it,
              the first of them
 """
 

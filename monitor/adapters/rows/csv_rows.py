@@ -20,7 +20,7 @@ Physical = tuple[int, bytes]
 
 
 class CsvRows:
-    """The rows of one CSV file: `names` first, then `records`, each of which `cells` splits.
+    """The rows of one CSV file: `names` first, then `records`; `cells` splits each of them.
 
     ``unread`` is the reason why the header cannot be read, and empty if it can.
     """

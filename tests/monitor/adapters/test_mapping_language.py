@@ -569,7 +569,7 @@ def test_of_an_address_the_number_is_taken() -> None:
         assert value("{column: v, number: CN}", f"id,v\n1,{text}\n") == expected
 
 
-# --- a list of columns, of which the last may be missing --------------------------------------------------------
+# --- a list of columns; the last may be missing ---------------------------------------------------------------
 def test_rows_may_lack_the_optional_columns_at_their_end() -> None:
     mapping = SMALL.replace("format: csv", "format: csv\nheader: [id, to, end, code, more]\noptional: [code, more]")
     mapping = mapping.replace("{const: busy}", "{join: [code, more], default: busy}")

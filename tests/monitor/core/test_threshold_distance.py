@@ -35,7 +35,7 @@ EVERYTHING = DistanceOptions(near=0.0, busiest=1_000, most=100_000)
 
 
 def ruled(shard: Shard, rule_state: RuleState, tenant: str) -> Rule | None:
-    """The rule that holds for a tenant, None where it is exempt; found in the policy anew."""
+    """The rule that holds for a tenant, None where it is exempt; looked up in the policy again."""
     policy, now_ms = shard.policy, shard.at_ms
     exempt = [e for e in policy.exemptions if e.tenant == tenant and rule_state.rule.id in e.rules]
     if any(now_ms < exemption.expires_ms for exemption in exempt):

@@ -394,7 +394,7 @@ def night_desk(m: Maker, days: int) -> None:
 
 
 def tiny(m: Maker, days: int) -> None:
-    """A handful of calls a day, of which anything may be true by chance."""
+    """A handful of calls a day, too few for any share to mean something."""
     rng = m.rng
     habit = m.sales()
     habit.invalid, habit.rejected = rng.uniform(0, 0.25), rng.uniform(0, 0.25)

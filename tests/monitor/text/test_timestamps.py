@@ -1,4 +1,4 @@
-"""A moment is read in every way that RFC 3339 allows, and what is said to be right is."""
+"""Times are read in every form that RFC 3339 allows; what the parser accepts is a valid time."""
 
 import re
 from zoneinfo import ZoneInfo

@@ -133,7 +133,7 @@ async def test_two_processes_with_one_database_handle_each_record_once(database:
         await until(lambda: len(stored_records(database)) >= 200)
         await until(lambda: all(not any(follower.progress().behind.values()) for follower in followers))
     assert sorted(int(value) for *_, value in stored_records(database)) == list(range(200))
-    assert topics.readers == 3, "one of them had to look anew where to go on, and knew nothing meanwhile"
+    assert topics.readers == 3, "one of them had to look up again where to continue, and knew nothing meanwhile"
 
 
 async def test_a_broker_that_is_away_is_waited_for(database: Database) -> None:
@@ -338,10 +338,10 @@ async def test_a_topic_that_ends_before_the_position_is_refused_once_it_stays_so
     topics.put("ours", 0, b"a", b"b", b"c")
     async with following(Follower(topics, database, POSITIONS, ["ours"], store_records)):
         await until(lambda: len(stored_records(database)) == 3)
-    anew = FakeTopics(ours=1)
-    anew.put("ours", 0, b"other")
+    recreated = FakeTopics(ours=1)
+    recreated.put("ours", 0, b"other")
     with pytest.raises(RecordsLost, match="the topic ends at 1: it was recreated"):
-        await Follower(anew, database, POSITIONS, ["ours"], store_records).run()
+        await Follower(recreated, database, POSITIONS, ["ours"], store_records).run()
     late = FakeTopics(ours=1)
     late.put("ours", 0, b"a", b"b")  # a leader that has not heard yet that the third is committed
     async with following(Follower(late, database, POSITIONS, ["ours"], store_records)):
@@ -482,10 +482,10 @@ async def test_a_log_that_was_rewritten_beyond_the_position_is_refused(database:
     topics.put("ours", 0, b"a", b"b")
     async with following(Follower(topics, database, POSITIONS, ["ours"], store_records)):
         await until(lambda: len(stored_records(database)) == 2)
-    anew = FakeTopics(ours=1)
-    anew.put("ours", 0, b"a", b"other", b"c", b"d")
+    recreated = FakeTopics(ours=1)
+    recreated.put("ours", 0, b"a", b"other", b"c", b"d")
     with pytest.raises(RecordsLost, match=r"the next record to handle is 2, but the last handled record has changed"):
-        await Follower(anew, database, POSITIONS, ["ours"], store_records).run()
+        await Follower(recreated, database, POSITIONS, ["ours"], store_records).run()
     assert len(stored_records(database)) == 2
 
 
@@ -548,7 +548,7 @@ async def test_a_clock_that_is_set_makes_nothing_fresh(database: Database, monke
 
 async def test_partitions_that_are_added_are_followed_too(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.consumers.follower._COUNT_S", 0.0)
-    monkeypatch.setattr("streams.consumers.follower._SILENT_S", 3600.0)  # or it would look anew by itself
+    monkeypatch.setattr("streams.consumers.follower._SILENT_S", 3600.0)  # or it would look again by itself
     topics = FakeTopics(ours=1)
     topics.put("ours", 0, b"a")
     async with following(Follower(topics, database, POSITIONS, ["ours"], store_records)):

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from helpers.call_lines import call_line
 from monitor.core.threshold_distance import DistanceOptions
 from monitor.decoding.input_topics import CARRIES, INPUTS
 from monitor.partition.checkpoint import DecidingSettings
@@ -106,7 +107,7 @@ class Topics:
 
     def call(self, call_id: str, end_ms: int, ahead_ms: int = 0) -> bytes:
         """A call of the tenant acme, at the place where it belongs; its bytes."""
-        value = call(call_id, end_ms)
+        value = call_line(call_id, end_ms)
         self.log("cdr", partition_of(b"acme", self.count, "murmur2")).append(b"acme", value, end_ms - ahead_ms)
         return value
 
@@ -118,21 +119,6 @@ class Topics:
         return asyncio.run(
             replay_topics(cluster, NAMES, policy, TopicReplayOptions(**options), warn=self.warnings.append)
         )
-
-
-def call(call_id: str, end_ms: int) -> bytes:
-    record = {
-        "type": "cdr",
-        "call_id": call_id,
-        "tenant_id": "acme",
-        "direction": "outbound",
-        "caller": "+8619000000001",
-        "callee": "+8613800000001",
-        "start_ms": end_ms,
-        "end_ms": end_ms,
-        "outcome": "no_answer",
-    }
-    return json.dumps(record).encode()
 
 
 def dealt(line: bytes, count: int, rng: random.Random) -> tuple[str, int, bytes | None]:
@@ -245,7 +231,7 @@ def test_windows_are_judged_after_the_last_event_of_all_partitions() -> None:
         topics.call(f"c{n}", T0 + n)
     other = next(name for name in ("t0", "t1", "t2", "t3") if partition_of(name.encode(), 2, "murmur2") != home)
     end_ms = T0 + 30 * 24 * 60 * MINUTE
-    value = call("far", end_ms).replace(b'"acme"', f'"{other}"'.encode())
+    value = call_line("far", end_ms).replace(b'"acme"', f'"{other}"'.encode())
     topics.log("cdr", 1 - home).append(other.encode(), value, end_ms)
     kinds = [event.data.kind for event in topics.replay(policy_of("review")).enforcement]
     assert kinds == ["warning", "lapse"], "the lapse is before the other partition's last event"
@@ -275,9 +261,9 @@ def test_how_far_a_record_may_be_ahead_is_what_was_noted_at_its_offset() -> None
 
 def test_a_record_under_another_tenants_key_is_rejected() -> None:
     topics = Topics(1)
-    topics.log("cdr", 0).append(b"other", call("c0", T0), T0)
+    topics.log("cdr", 0).append(b"other", call_line("c0", T0), T0)
     topics.log("cdr", 0).append(b"acme", None, T0)
-    topics.log("reviews", 0).append(b"acme", call("c0", T0), T0)
+    topics.log("reviews", 0).append(b"acme", call_line("c0", T0), T0)
     reasons = {(r.file, r.line): r.reason.split(":")[0] for r in topics.replay().rejected}
     assert reasons[("callwarden.cdr-0", 0)] == "wrong_key"
     assert reasons[("callwarden.reviews-0", 0)] == "wrong_topic"

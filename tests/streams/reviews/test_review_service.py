@@ -261,9 +261,9 @@ async def test_what_comes_of_it_is_waited_for(tmp_path: Path) -> None:
         assert {key: [one.id for one in events] for key, events in outcomes.events.items()} == {"cwe-p": ["cwe-f"]}
         assert outcomes.rejected == {"cwe-q": "nothing_to_change"}
         # The judge did not take it: another verdict can be given.
-        anew = await service.give(["cwe-q", "cwe-r"], "overturn", LI)
-        assert [claim.enforcement_id for claim in anew.claims] == ["cwe-q"]
-        assert list(anew.refused) == ["cwe-r"]
+        second = await service.give(["cwe-q", "cwe-r"], "overturn", LI)
+        assert [claim.enforcement_id for claim in second.claims] == ["cwe-q"]
+        assert list(second.refused) == ["cwe-r"]
     assert len(broker.written) == 4
 
 
@@ -320,8 +320,8 @@ async def test_a_rejection_after_the_command_had_ended_makes_room_for_another_ve
         assert asked == [(rejected.claimed_ms, {})]
         assert await service.settle(since) == []
         assert asked[-1][1] == {letters: 3}, "what was searched is not read again"
-        anew = await service.give(["cwe-b", "cwe-c"], "overturn", LI)
-        assert ([one.enforcement_id for one in anew.claims], list(anew.refused)) == (["cwe-b"], ["cwe-c"])
+        second = await service.give(["cwe-b", "cwe-c"], "overturn", LI)
+        assert ([one.enforcement_id for one in second.claims], list(second.refused)) == (["cwe-b"], ["cwe-c"])
 
 
 async def test_what_cannot_be_reviewed_is_refused_and_nothing_is_written(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A program that is told to stop ends in order, or is cut off in time, whatever hangs."""
+"""A program that gets a stop signal ends in order, or is cut off in time, whatever hangs."""
 
 import json
 import signal
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-# A program that works until it is told to stop, and then does what its argument says.
+# A program that works until a stop signal, and then does what its argument says.
 PROGRAM = """
 import asyncio, sys, threading, time
 from streams.runtime.shutdown import stop_requested

@@ -63,7 +63,7 @@ def test_a_torn_export_is_refused_wherever_it_is_torn(path: Path) -> None:
 
 
 def test_an_export_with_a_changed_byte_is_refused(path: Path) -> None:
-    """Be it changed in the file, or within, and packed anew."""
+    """Be it changed in the file, or within, and packed again."""
     whole = path.read_bytes()
     for place in range(8, len(whole), 101):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])

@@ -199,7 +199,7 @@ def test_a_log_whose_disk_is_full_or_whose_reader_has_gone_ends_no_program(form:
             assert ended.stdout == b"went on\n"
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the memory of threads is told to glibc")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone takes the setting")
 def test_a_thread_has_no_memory_of_its_own_that_it_would_keep() -> None:
     assert run(SHARES, "share") == (0, "")
     assert run(SHARES, "leave") == (3, ""), "as it is by default"

@@ -69,7 +69,7 @@ class Reader:
 def test_ids_are_remembered_as_long_as_the_contract_says(
     seed: int, sources: int, lateness: int, ids: int, small: bool
 ) -> None:
-    """Repeated within a batch and over many, forgotten, admitted anew, forgotten again; the filter rebuilt."""
+    """Repeated within a batch and over many, forgotten, admitted again, forgotten again; the filter rebuilt."""
     rng = random.Random(seed)
     with patch("monitor.core.calls.dedup._SMALLEST_FILTER", 16 if small else 1 << 16):
         seen, plain, reader = Deduplicator(), PlainSeen(), Reader(rng, sources, lateness, ids)

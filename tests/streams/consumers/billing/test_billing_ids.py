@@ -40,7 +40,7 @@ ODD = (
 
 
 def random_id(rng: random.Random) -> str:
-    """1 to 128 code points, of which some mean something in an address."""
+    """1 to 128 code points; some have a meaning in an address."""
     text = "".join(rng.choice((rng.choice(ODD), chr(rng.randrange(1, 0xD800)), "a")) for _ in range(rng.randint(1, 12)))
     return (text * rng.choice((1, 1, 128)))[:128]
 

@@ -278,7 +278,7 @@ class Counts(Plain):
 
 
 class LastWins(ReferenceConsumer):
-    """An id that comes again is taken anew."""
+    """An id that comes again is accepted again."""
 
     def handle(self, value: str, key: str | None) -> None:
         try:

@@ -45,7 +45,7 @@ async def test_entries_are_what_the_topics_hold_whatever_that_is(tmp_path: Path)
         put(held, rng.randrange(3), event(f"e{number}"), review(f"r{number}", f"e{number}"))
         if rng.random() < 0.3:
             held.put(rng.choice((DECISIONS, REVIEWS)), rng.randrange(3), *mess(rng))
-    one, two = await filled(address(tmp_path), held), await filled(f"sqlite:///{tmp_path / 'anew.db'}", held)
+    one, two = await filled(address(tmp_path), held), await filled(f"sqlite:///{tmp_path / 'second.db'}", held)
     assert list(map(chained, rows(one))) == oracle(held_by(held))
     assert rows(one) == rows(two)
     one.close(), two.close()

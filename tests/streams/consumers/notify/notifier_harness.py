@@ -21,8 +21,11 @@ BEGAN_MS = 1_772_409_600_000
 
 
 class FakeChannel:
-    """A channel that hears all, unless it is told to fail. ``failing``: at every message; ``refuses``: these, saying
-    so; ``breaks``: a request with one of these, without saying why."""
+    """A channel that receives all messages, unless it is set to fail.
+
+    ``failing``: at every message; ``refuses``: these, saying so; ``breaks``: a request with one of these, without
+    saying why.
+    """
 
     at_once = 1
 

@@ -139,11 +139,11 @@ async def test_alerts_continue_over_a_change_and_when_the_notifier_is_given_the_
     assert len(await told.database.run(outbox.lasting_messages)) == 1
     assert again.fake.heard == []
     # A state that was started over, with a log of its own, is another matter: what fired is not resolved there.
-    anew = Told(told.database, SECOND)
-    anew.notifier.now_ms = told.notifier.now_ms
-    anew.note(switch(SECOND, 0))
-    await anew.log.refresh()
-    await anew.heard()
+    restarted = Told(told.database, SECOND)
+    restarted.notifier.now_ms = told.notifier.now_ms
+    restarted.note(switch(SECOND, 0))
+    await restarted.log.refresh()
+    await restarted.heard()
     assert await told.database.run(outbox.lasting_messages) == []
 
 
