@@ -79,7 +79,7 @@ class Shard:
             policy,
             Catalogue(policy.catalogue),
             self.decisions,
-            [span.complaints for span in self.windows.spans.values()],
+            [window.complaints for window in self.windows.by_length.values()],
             self.tenant_records,
             self.tenant_numbers.of,
             self.sink,

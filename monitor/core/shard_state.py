@@ -76,7 +76,7 @@ class ShardState:
         shard.tenant_records.restore(standings)
         shard.decisions.restore(standings)
         known = shard.windows.known(head.spans, head.at_ms)
-        shard.record_handlers.restore(standings, [span.left_ms for span in known.values()])
+        shard.record_handlers.restore(standings, [window.left_ms for window in known.values()])
         shard.pending_records.decided = head.decided or ()
         shard.evaluator.alert_states.restore(entries)
         shard.windows.restore(known, entries, shard.at_ms, shard.tenants)

@@ -23,7 +23,8 @@ class ShardCheckpoint(Struct):
 
     ``newest_ms`` is the largest event time of the sealed calls, which bounds early evaluation. ``decided`` is the place
     of the last decided record in the decision order: if many records share an instant, only some may be decided.
-    ``fields`` names what the panes count of a call, in the order of their sums, besides what depends on the policy.
+    ``spans`` holds the heads of the sliding windows by length. ``fields`` names what the panes count of a call, in the
+    order of their sums, besides what depends on the policy.
     """
 
     at_ms: int

@@ -84,13 +84,13 @@ def measure_distances(shard: Shard, looking: DistanceOptions) -> ThresholdDistan
     names = shard.tenant_numbers.names
     tenants = len(names)
     seen = ThresholdDistances(tenants, pending=shard.decisions.reviews.by_rule())
-    counting = _widest([rule_state.span for rule_state in shard.evaluator.rule_states])
+    counting = _widest([rule_state.window for rule_state in shard.evaluator.rule_states])
     calls = np.zeros(tenants, np.int64) if counting is None else counting.running_sums.field(0, tenants)
     busiest = _first(calls, np.flatnonzero(calls), looking.busiest)
     seen.busiest = [(int(calls[tenant]), names[tenant]) for tenant in busiest.tolist()]
     readings: dict[SlidingWindow, _Reading] = {}
     for rule_state in shard.evaluator.rule_states:
-        reading = readings.setdefault(rule_state.span, _Reading(rule_state.span, tenants))
+        reading = readings.setdefault(rule_state.window, _Reading(rule_state.window, tenants))
         who, share, value, rules = _shares(rule_state, reading, shard.at_ms, tenants)
         counts = np.bincount(np.searchsorted(BUCKETS, share), minlength=len(BUCKETS) + 1)
         seen.spread[rule_state.rule.id] = Spread(counts, float(share.sum()))
@@ -154,17 +154,17 @@ def pairs(seen: ThresholdDistances, looking: DistanceOptions) -> list[NearTenant
 class _Reading:
     """What one window holds for ``who``, the tenants with a record in it, ascending. Each metric is computed once."""
 
-    def __init__(self, span: SlidingWindow, tenants: int) -> None:
-        self._span, self._tenants = span, tenants
+    def __init__(self, window: SlidingWindow, tenants: int) -> None:
+        self._window, self._tenants = window, tenants
         self._counts: dict[tuple[str, Params], tuple[Counts, Counts | None]] = {}
         self._values: dict[tuple[str, Params], Floats] = {}
-        self.who = np.flatnonzero(span.present(tenants))
+        self.who = np.flatnonzero(window.present(tenants))
 
     def counts(self, name: str, rule: Rule) -> tuple[Counts, Counts | None]:
         """The numerator and denominator of each tenant."""
         key = name, rule.params
         if key not in self._counts:
-            numerator, denominator = self._span.measure(name, rule, self._tenants)
+            numerator, denominator = self._window.measure(name, rule, self._tenants)
             self._counts[key] = numerator[self.who], None if denominator is None else denominator[self.who]
         return self._counts[key]
 
@@ -233,8 +233,8 @@ def _first(by: NDArray[np.number], rows: Rows, most: int) -> Rows:
     return rows
 
 
-def _widest(spans: Iterable[SlidingWindow]) -> SlidingWindow | None:
+def _widest(windows: Iterable[SlidingWindow]) -> SlidingWindow | None:
     """The window whose calls rank the busiest tenants: the longest up to a day, else the shortest."""
-    known = sorted(spans, key=attrgetter("window_ms"))
-    within = [span for span in known if span.window_ms <= _DAY_MS]
+    known = sorted(windows, key=attrgetter("window_ms"))
+    within = [window for window in known if window.window_ms <= _DAY_MS]
     return within[-1] if within else next(iter(known), None)

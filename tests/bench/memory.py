@@ -17,8 +17,8 @@ _SKIPPED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionTyp
 def parts_of(shard: Shard) -> dict[str, int]:
     """Bytes of each part of a shard; what two parts share counts for the first, the policy for none."""
     windows = shard.windows
-    spans = list(windows.spans.values())
-    tallies = [tally for span in spans for tally in (span.callees, span.callers) if tally is not None]
+    sliding = list(windows.by_length.values())
+    tallies = [tally for window in sliding for tally in (window.callees, window.callers) if tally is not None]
     seen: set[int] = set()
     size_of([shard.policy, shard.layout], seen)
     return {
@@ -27,7 +27,7 @@ def parts_of(shard: Shard) -> dict[str, int]:
         "open calls": size_of([shard.open_panes], seen),
         "ids remembered": size_of([shard.dedup], seen),
         "running sums and panes": size_of(
-            [*(span.running_sums for span in spans), windows._hour, windows.sealed], seen
+            [*(window.running_sums for window in sliding), windows._hour, windows.sealed], seen
         ),
         "tallies of callees and callers": size_of(tallies, seen),
         "evidence": size_of([windows.evidence], seen),

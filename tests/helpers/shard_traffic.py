@@ -27,13 +27,13 @@ def all_of(shard: Shard) -> dict[str, Any]:
         "standings": {standing.tenant: plain(standing) for standing in shard.tenant_records._all.values()},
         "gates": {key: np.trim_zeros(row, "b").tolist() for key, row in rows.items() if row.any()},
         "sums": {
-            (length, field): span.running_sums.field(field, tenants).tolist()
-            for length, span in shard.windows.spans.items()
-            for field in span.running_sums._fields
+            (length, field): window.running_sums.field(field, tenants).tolist()
+            for length, window in shard.windows.by_length.items()
+            for field in window.running_sums._fields
         },
         "complaints": {
-            (length, name): span.complaints.count(name, tenants).tolist()
-            for length, span in shard.windows.spans.items()
+            (length, name): window.complaints.count(name, tenants).tolist()
+            for length, window in shard.windows.by_length.items()
             for name in ("records", "complaints", "verified", "complainants")
         },
     }

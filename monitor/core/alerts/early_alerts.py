@@ -64,11 +64,11 @@ class EarlyAlerts:
         self._rule_states_of: dict[SlidingWindow, list[RuleState]] = defaultdict(list)
         for rule_state in evaluator.rule_states:
             if not _may_still_grow(rule_state.rule):
-                self._rule_states_of[rule_state.span].append(rule_state)
-        self._steps = {span: {d.rule.step_ms for d in some} for span, some in self._rule_states_of.items()}
+                self._rule_states_of[rule_state.window].append(rule_state)
+        self._steps = {window: {d.rule.step_ms for d in some} for window, some in self._rule_states_of.items()}
         self._prefilters = {
-            span: Prefilter([rule_state.rule for rule_state in some], evaluator.layout, span.running_sums.fields)
-            for span, some in self._rule_states_of.items()
+            window: Prefilter([rule_state.rule for rule_state in some], evaluator.layout, window.running_sums.fields)
+            for window, some in self._rule_states_of.items()
         }
         self._begun = False
         self._reset()
@@ -136,21 +136,21 @@ class EarlyAlerts:
         self._windows.reach(tenants)
         self._windows.enter(news or ())
         self._windows.move(tenants)
-        for span in self._rule_states_of:
-            self._look(span, tenants)
+        for window in self._rule_states_of:
+            self._look(window, tenants)
         for early_window in self._windows:
             early_window.looked_at()
 
     # Evaluation -------------------------------------------------------------------------------------------------
 
-    def _look(self, span: SlidingWindow, tenants: int) -> None:
-        rule_states, early_windows = self._rule_states_of[span], self._windows.of(span)
-        ends = {step_ms: self._windows.ends(span, step_ms) for step_ms in self._steps[span]}
+    def _look(self, window: SlidingWindow, tenants: int) -> None:
+        rule_states, early_windows = self._rule_states_of[window], self._windows.of(window)
+        ends = {step_ms: self._windows.ends(window, step_ms) for step_ms in self._steps[window]}
         for end_ms in sorted(early_windows):
             looking = [
                 rule_state.from_ms <= end_ms and end_ms in ends[rule_state.rule.step_ms] for rule_state in rule_states
             ]
-            self._look_at(span, early_windows[end_ms], looking, tenants)
+            self._look_at(window, early_windows[end_ms], looking, tenants)
         touched = {tenant for early_window in early_windows.values() for tenant in early_window.news().tolist()}
         for rule_state in rule_states:
             rule_state.reopened.clear()
@@ -164,10 +164,10 @@ class EarlyAlerts:
             if some:
                 self._take_back(rule_state, some, [early_windows[end_ms] for end_ms in mine], tenants)
 
-    def _look_at(self, span: SlidingWindow, early_window: EarlyWindow, looking: Sequence[bool], tenants: int) -> None:
+    def _look_at(self, window: SlidingWindow, early_window: EarlyWindow, looking: Sequence[bool], tenants: int) -> None:
         """Fire the alerts of the rules that are evaluated at that end."""
         suspects: list[tuple[RuleState, Rule, Rows]] = []
-        for rule_state, some in self._touched(span, early_window, looking, tenants):
+        for rule_state, some in self._touched(window, early_window, looking, tenants):
             who = np.array([tenant for tenant in some.tolist() if tenant not in rule_state.firing], np.intp)
             for rule, mine in rule_state.ruled(who, early_window.end_ms, tenants):
                 candidates = early_window.candidates(rule, mine, tenants)
@@ -180,7 +180,7 @@ class EarlyAlerts:
                 if rule_state.taken_back.get(tenant, -1) >= early_window.end_ms:
                     continue
                 measured = measure(rule, found.breach, row, found.bound[row])
-                updated_ms = min(early_window.end_ms, self._windows.range_ms(span)[1])
+                updated_ms = min(early_window.end_ms, self._windows.range_ms(window)[1])
                 self._alerts.fire(
                     rule_state, rule, tenant, ActiveAlert(early_window.end_ms, early=True), measured, updated_ms
                 )
@@ -188,21 +188,21 @@ class EarlyAlerts:
                 rule_state.settled = None  # force a final evaluation, even if nothing enters or leaves the window
 
     def _touched(
-        self, span: SlidingWindow, early_window: EarlyWindow, looking: Sequence[bool], tenants: int
+        self, window: SlidingWindow, early_window: EarlyWindow, looking: Sequence[bool], tenants: int
     ) -> Iterator[tuple[RuleState, Rows]]:
         """For each rule evaluated at that end: the changed tenants whose sums allow a breach.
 
         The first evaluation of a rule at an end covers all tenants.
         """
         who = early_window.news() if early_window.looked else np.arange(tenants)
-        passed = self._prefilters[span].sift(early_window.running_sums, who) if len(who) else None
-        for row, rule_state in enumerate(self._rule_states_of[span]):
+        passed = self._prefilters[window].sift(early_window.running_sums, who) if len(who) else None
+        for row, rule_state in enumerate(self._rule_states_of[window]):
             if not looking[row]:
                 continue
             rule, some = rule_state.rule, who
             if rule.id not in early_window.looked and len(who) < tenants:
                 some = np.arange(tenants)
-                some = some[self._prefilters[span].sift(early_window.running_sums, some)[:, row]]
+                some = some[self._prefilters[window].sift(early_window.running_sums, some)[:, row]]
             elif passed is not None:
                 some = who[passed[:, row]]
             early_window.looked.add(rule.id)
@@ -234,7 +234,7 @@ class EarlyAlerts:
             newest, who = early_windows[-1], np.array([tenant])
             rule = next((rule for rule, _ in rule_state.ruled(who, newest.end_ms, tenants)), rule_state.rule)
             measured = last_measure(rule, rule_view(newest, rule, tenants, who), 0)
-            self._alerts.resolve(rule_state, rule, tenant, measured, self._windows.range_ms(rule_state.span)[1])
+            self._alerts.resolve(rule_state, rule, tenant, measured, self._windows.range_ms(rule_state.window)[1])
             self._early[rule_state.rule.id].discard(tenant)
             rule_state.taken_back[tenant] = since[tenant]
 

@@ -34,40 +34,40 @@ class EarlyWindow(WindowView):
     callees: EarlyDistinctCounts | None
     callers: EarlyDistinctCounts | None
 
-    def __init__(self, span: SlidingWindow, end_ms: int, opened: OpenPanes, tenants: int) -> None:
+    def __init__(self, window: SlidingWindow, end_ms: int, opened: OpenPanes, tenants: int) -> None:
         self.end_ms = end_ms
-        self.start_ms = end_ms - span.window_ms
-        self.layout = span.layout
-        self.running_sums = span.running_sums.ahead(self.start_ms, tenants)
-        self.complaints = ComplaintForecast(span.complaints, end_ms, tenants)
+        self.start_ms = end_ms - window.window_ms
+        self.layout = window.layout
+        self.running_sums = window.running_sums.ahead(self.start_ms, tenants)
+        self.complaints = ComplaintForecast(window.complaints, end_ms, tenants)
         self.callees = self.callers = None
-        if span.callees is not None or span.callers is not None:
+        if window.callees is not None or window.callers is not None:
             kept = self.running_sums.field(_ATTEMPTS, tenants)
-            left = span.running_sums.field(_ATTEMPTS, tenants) - kept
-            if span.callees is not None:
-                names: tuple[Name, ...] = ("distinct", "numbers", *["sequential"] * span.sequences, *span.limits)
-                callees = self._came("callees", span, opened)
-                self.callees = EarlyDistinctCounts(span.callees, names, self.start_ms, kept, left, callees)
-            if span.callers is not None:
-                callers = self._came("callers", span, opened)
-                self.callers = EarlyDistinctCounts(span.callers, (PEAK,), self.start_ms, kept, left, callers)
-        for piece in self._yet_to_enter(span, opened):
+            left = window.running_sums.field(_ATTEMPTS, tenants) - kept
+            if window.callees is not None:
+                names: tuple[Name, ...] = ("distinct", "numbers", *["sequential"] * window.sequences, *window.limits)
+                callees = self._came("callees", window, opened)
+                self.callees = EarlyDistinctCounts(window.callees, names, self.start_ms, kept, left, callees)
+            if window.callers is not None:
+                callers = self._came("callers", window, opened)
+                self.callers = EarlyDistinctCounts(window.callers, (PEAK,), self.start_ms, kept, left, callers)
+        for piece in self._yet_to_enter(window, opened):
             self.running_sums.add(piece.tenant, self.running_sums.pick(piece.sums))
         self._news: list[NDArray[np.int32]] = []
         self.looked: set[str] = set()  # the rules that were evaluated for all tenants
 
-    def _yet_to_enter(self, span: SlidingWindow, opened: OpenPanes) -> Iterator[Pane]:
-        """The parts of this window that are not in ``span``: sealed panes that wait to enter, and open panes."""
-        yield from (pane for pane in span.coming if pane.start_ms >= self.start_ms)
+    def _yet_to_enter(self, window: SlidingWindow, opened: OpenPanes) -> Iterator[Pane]:
+        """What is not in ``window`` yet: sealed panes that wait to enter, and open panes."""
+        yield from (pane for pane in window.coming if pane.start_ms >= self.start_ms)
         yield from opened.between(self.start_ms, self.end_ms)
 
     def _came(
-        self, which: Literal["callees", "callers"], span: SlidingWindow, opened: OpenPanes
+        self, which: Literal["callees", "callers"], window: SlidingWindow, opened: OpenPanes
     ) -> Callable[[NDArray[np.bool_]], KeyCounts]:
-        """A function from marked tenants to their distinct parties in the panes that are not in ``span``."""
+        """A function from marked tenants to their distinct parties in the panes that are not in ``window``."""
 
         def parties(who: NDArray[np.bool_]) -> KeyCounts:
-            found = [getattr(piece, which).of_tenants(who) for piece in self._yet_to_enter(span, opened)]
+            found = [getattr(piece, which).of_tenants(who) for piece in self._yet_to_enter(window, opened)]
             return KeyCounts.joined(found).distinct()
 
         return parties

@@ -73,16 +73,16 @@ class BatchEvaluator:
         self._touched: dict[int, DirtyTenants] = {}
         for rule_state in rule_states:
             self._touched.setdefault(rule_state.rule.step_ms, DirtyTenants())
-        for span in dict.fromkeys(rule_state.span for rule_state in rule_states):
-            for step_ms in span.steps & self._touched.keys():
-                span.watch(self._touched[step_ms])
-            fields = span.running_sums.fields
+        for window in dict.fromkeys(rule_state.window for rule_state in rule_states):
+            for step_ms in window.steps & self._touched.keys():
+                window.watch(self._touched[step_ms])
+            fields = window.running_sums.fields
             first, last = self._place(len(fields)), self._width
             of: dict[Hashable, int] = {field: first + row for row, field in enumerate(fields)}
             counted = any(
-                rule_state.metric.denominator is None for rule_state in rule_states if rule_state.span is span
+                rule_state.metric.denominator is None for rule_state in rule_states if rule_state.window is window
             )
-            self._places[span] = _Places(slice(first, last), self._place() if counted else _ONE, of)
+            self._places[window] = _Places(slice(first, last), self._place() if counted else _ONE, of)
         rules = [rule_state.rule for rule_state in rule_states]
         asked = [[(r.metric, r.direction, r.threshold), *((c.metric, c.op, c.value) for c in r.also)] for r in rules]
         most = max(map(len, asked), default=1)
@@ -95,7 +95,7 @@ class BatchEvaluator:
             np.array([[line[k] for line in some] for some in lines]).reshape(len(rules), most)
             for k in range(len(_Line._fields))
         )
-        self._present = np.array([self._places[rule_state.span].present for rule_state in rule_states])
+        self._present = np.array([self._places[rule_state.window].present for rule_state in rule_states])
         counted = self._denominator[:, 0] == _ONE
         self._least = np.where(counted, 1, [max(rule.min_denominator, 1) for rule in rules])
         self._gate = np.where(counted, self._numerator[:, 0], self._denominator[:, 0])
@@ -122,7 +122,7 @@ class BatchEvaluator:
         who = np.flatnonzero(flags)
         if not len(who):
             return ConditionsMet(self._by_rule(rules), set())
-        counts = self._counts({self._rule_states[place].span for place in due}, tenants, who)
+        counts = self._counts({self._rule_states[place].window for place in due}, tenants, who)
         with np.errstate(divide="ignore", invalid="ignore"):
             rule, row = self._enough(counts, rules)
             if len(rule):
@@ -192,17 +192,17 @@ class BatchEvaluator:
         rule, tenant = rule[flags[tenant]], tenant[flags[tenant]]
         return set(rule[~self._holds(counts, rule, who.searchsorted(tenant), self._recover[rule])].tolist())
 
-    def _counts(self, spans: set[SlidingWindow], tenants: int, who: Rows) -> Floats:
-        """The counts of these tenants. Counts of windows not in ``spans`` are undefined."""
+    def _counts(self, windows: set[SlidingWindow], tenants: int, who: Rows) -> Floats:
+        """The counts of these tenants. Counts of windows not in ``windows`` are undefined."""
         counts = np.empty((self._width, len(who)))
         counts[_ONE] = 1
-        for span in spans:
-            places = self._places[span]
-            counts[places.sums] = span.running_sums.of(who)
+        for window in windows:
+            places = self._places[window]
+            counts[places.sums] = window.running_sums.of(who)
             if places.present != _ONE:
-                counts[places.present] = span.present(tenants, who)
+                counts[places.present] = window.present(tenants, who)
             for place, name, rule, below in places.others:
-                count = span.measure(name, rule, tenants)[below]
+                count = window.measure(name, rule, tenants)[below]
                 assert count is not None
                 counts[place] = count[who]
         return counts
@@ -213,8 +213,8 @@ class BatchEvaluator:
         return self._width - count
 
     def _line(self, rule_state: RuleState, name: str, op: str, limit: float) -> _Line:
-        rule, places = rule_state.rule, self._places[rule_state.span]
-        metric, layout, sign = METRICS[name], rule_state.span.layout, 1.0 if op in _UPWARDS else -1.0
+        rule, places = rule_state.rule, self._places[rule_state.window]
+        metric, layout, sign = METRICS[name], rule_state.window.layout, 1.0 if op in _UPWARDS else -1.0
         if name == _DEAR:
             return _Line(_ONE, _ONE, 1, 1.0, 0.0)
         numerator: Hashable = metric.numerator, rule.params.callee_limit

@@ -60,7 +60,7 @@ class RuleEvaluator:
         self.rule_states = [
             RuleState(
                 rule,
-                windows.spans[rule.window_ms],
+                windows.by_length[rule.window_ms],
                 firing=ByTenant(store.changed),
                 taken_back=ByTenant(store.changed),
                 from_ms=history.judged_from(rule),
@@ -87,7 +87,7 @@ class RuleEvaluator:
             end_ms = (after_ms // step_ms + 1) * step_ms
             if end_ms > bounds[step_ms] or (found is not None and end_ms >= found):
                 continue
-            if not any(rule_state.span.live for rule_state in rule_states):
+            if not any(rule_state.window.live for rule_state in rule_states):
                 # An early alert may name an end far ahead, with nothing to evaluate before it.
                 firing = [firing for rule_state in rule_states for firing in rule_state.firing.values()]
                 named = min((one.since_ms if one.early else end_ms for one in firing), default=bounds[step_ms] + 1)
@@ -105,8 +105,8 @@ class RuleEvaluator:
             for place, rule_state in enumerate(self.rule_states)
             if rule_state.from_ms <= end_ms <= bounds[rule_state.rule.step_ms] and end_ms % rule_state.rule.step_ms == 0
         ]
-        for span in {self.rule_states[place].span for place in due}:
-            span.leave(end_ms - span.window_ms)
+        for window in {self.rule_states[place].window for place in due}:
+            window.leave(end_ms - window.window_ms)
         if not due or end_ms < self.from_ms:
             return
         seen = self._batch_evaluator.look(due, tenants)
@@ -118,11 +118,11 @@ class RuleEvaluator:
                 self._sink.by_tenant(before)
 
     def _judge(self, rule_state: RuleState, end_ms: int, tenants: int, breach: Rows, ending: bool) -> None:
-        rule, span = rule_state.rule, rule_state.span
+        rule, window = rule_state.rule, rule_state.window
         expired = self.exceptions.expired(rule_state.settled_ms, end_ms)
-        if rule_state.settled == span.version and not expired and not self.keep_windows:
+        if rule_state.settled == window.version and not expired and not self.keep_windows:
             return
-        views = OverrideViews(span, tenants)
+        views = OverrideViews(window, tenants)
         if self.keep_windows:
             self._judged_windows.write(rule_state, end_ms, tenants, views)
         apart, exempt = rule_state.overridden(end_ms, tenants), rule_state.exempted(end_ms, tenants)
@@ -133,11 +133,13 @@ class RuleEvaluator:
             who = np.union1d(breach, list(rule_state.firing)).astype(np.intp)
             if apart or exempt:
                 who = who[~np.isin(who, list(apart | exempt))]
-            found = len(who) > 0 and self._apply(rule_state, rule, rule_view(span, rule, tenants, who), end_ms, tenants)
+            found = len(who) > 0 and self._apply(
+                rule_state, rule, rule_view(window, rule, tenants, who), end_ms, tenants
+            )
         for tenant in sorted(apart - exempt):
             if end_ms < rule_state.override_from_ms.get(tenant, 0):
                 continue
-            if not span.present(tenants, np.array([tenant]))[0] and tenant not in rule_state.firing:
+            if not window.present(tenants, np.array([tenant]))[0] and tenant not in rule_state.firing:
                 continue
             override = rule_state.overrides[tenant][0]
             alone = views.of(override).where(np.array([tenant]))
@@ -146,7 +148,7 @@ class RuleEvaluator:
             if _judged(rule_state.firing[tenant], end_ms):
                 self._resolve(rule_state, rule, tenant, None, end_ms)
         forget_named(rule_state.taken_back, end_ms)
-        rule_state.settled = None if found or rule_state.firing else span.version
+        rule_state.settled = None if found or rule_state.firing else window.version
         rule_state.settled_ms = end_ms
 
     def _goes_on(self, rule_state: RuleState, breach: Rows, end_ms: int) -> bool:
@@ -158,7 +160,7 @@ class RuleEvaluator:
 
     def _apply(self, rule_state: RuleState, rule: Rule, view: View, end_ms: int, tenants: int) -> bool:
         """Decide and alert for these tenants. Returns whether any of them is in breach."""
-        found = find(rule_state.span, rule, view, tenants)
+        found = find(rule_state.window, rule, view, tenants)
         breach = found.breach
         may = self._cooldowns.open(rule, end_ms, breach.tenants)
         alerts = [rule_state.firing.get(tenant) for tenant in breach.tenants.tolist()]

@@ -19,7 +19,7 @@ class JudgedWindows:
 
     def write(self, rule_state: RuleState, end_ms: int, tenants: int, views: OverrideViews) -> None:
         """Write the windows of a rule that end at ``end_ms``. ``views`` are those of its overrides."""
-        rule, view = rule_state.rule, rule_view(rule_state.span, rule_state.rule, tenants)
+        rule, view = rule_state.rule, rule_view(rule_state.window, rule_state.rule, tenants)
         for row in np.flatnonzero(view.present):
             tenant = int(view.tenants[row])
             seen = view

@@ -28,7 +28,7 @@ class RuleState:
     """
 
     rule: Rule
-    span: SlidingWindow
+    window: SlidingWindow
     exempt: dict[int, int] = field(default_factory=dict)
     overrides: dict[int, tuple[Rule, int]] = field(default_factory=dict)
     firing: ByTenant[ActiveAlert] = field(default_factory=ByTenant)

@@ -13,14 +13,14 @@ class PaneMerger:
     Entering and leaving windows has a cost per pane: three merged panes cost little more than one.
     """
 
-    def __init__(self, step_ms: int, spans: Sequence[SlidingWindow]) -> None:
+    def __init__(self, step_ms: int, windows: Sequence[SlidingWindow]) -> None:
         self.step_ms = step_ms
         self.panes: list[Pane] = []
-        self._spans = spans
-        self._parties = any(span.callees or span.callers for span in spans)
-        self._steps = {step_ms for span in spans for step_ms in span.steps}
-        for span in spans:
-            span.coming = self.panes
+        self._windows = windows
+        self._parties = any(window.callees or window.callers for window in windows)
+        self._steps = {step_ms for window in windows for step_ms in window.steps}
+        for window in windows:
+            window.coming = self.panes
 
     @property
     def start_ms(self) -> int:
@@ -55,5 +55,5 @@ class PaneMerger:
     def enter(self, joined: Pane, tenants: int) -> None:
         """Replace the waiting panes by ``joined``, which enters the windows."""
         self.panes.clear()
-        for span in self._spans:
-            span.enter(joined, tenants)
+        for window in self._windows:
+            window.enter(joined, tenants)

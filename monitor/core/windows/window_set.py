@@ -14,7 +14,7 @@ from monitor.policy.model import Policy
 
 
 class WindowSet:
-    """One sliding window for each window length of the policy, and the evidence.
+    """One sliding window for each window length of the policy (``by_length``), and the evidence.
 
     Panes wait in ``sealed`` until decision time reaches their end. Then they are collected until a step of the rules
     ends, and enter merged into one. ``history`` converts panes of earlier policies.
@@ -27,17 +27,17 @@ class WindowSet:
         self._pane_ms = counting.pane_ms
         self._ruled_long = counting.ruled_long
         lengths = sorted({rule.window_ms for rule in policy.rules})
-        self.spans = {
+        self.by_length = {
             length: SlidingWindow(
                 length, self._pane_ms, bit, [r for r in every_rule if r.window_ms == length], counting.layout
             )
             for bit, length in enumerate(lengths)
         }
-        coarse = [span for span in self.spans.values() if not span.fine]
-        fine = [span for span in self.spans.values() if span.fine]
+        coarse = [window for window in self.by_length.values() if not window.fine]
+        fine = [window for window in self.by_length.values() if window.fine]
         self._fine = [
-            PaneMerger(step_ms, [span for span in fine if span.step_ms == step_ms])
-            for step_ms in sorted({span.step_ms for span in fine})
+            PaneMerger(step_ms, [window for window in fine if window.step_ms == step_ms])
+            for step_ms in sorted({window.step_ms for window in fine})
         ]
         self._hour = PaneMerger(HOUR_MS, coarse) if coarse else None
         self._mergers = [*self._fine, *([self._hour] if self._hour else [])]
@@ -81,15 +81,15 @@ class WindowSet:
     def heads(self, at_ms: int) -> dict[int, WindowCheckpoint]:
         """The stored heads of the windows, after all windows up to ``at_ms`` were evaluated."""
         assert not self.sealed
-        for length, span in self.spans.items():
-            span.leave(at_ms - length)  # no future window begins before that
+        for length, window in self.by_length.items():
+            window.leave(at_ms - length)  # no future window begins before that
         return {
             length: WindowCheckpoint(
-                span.left_ms,
-                span.callees.levels if span.callees else {},
-                span.callers.levels if span.callers else {},
+                window.left_ms,
+                window.callees.levels if window.callees else {},
+                window.callers.levels if window.callers else {},
             )
-            for length, span in self.spans.items()
+            for length, window in self.by_length.items()
         }
 
     def changes(self, at_ms: int) -> dict[str, bytes | None]:
@@ -99,18 +99,18 @@ class WindowSet:
 
     def known(self, heads: Mapping[int, WindowCheckpoint], at_ms: int) -> dict[int, WindowCheckpoint]:
         """The heads for the window lengths of this policy. A new length gets a head from which everything has left."""
-        return {length: heads.get(length) or WindowCheckpoint(at_ms - length, {}, {}) for length in self.spans}
+        return {length: heads.get(length) or WindowCheckpoint(at_ms - length, {}, {}) for length in self.by_length}
 
     def restore(
         self, known: Mapping[int, WindowCheckpoint], entries: Mapping[str, bytes], at_ms: int, tenants: int
     ) -> None:
         """Restore the windows from the ``known`` heads and the pane entries, as of ``at_ms``."""
-        for length, span in self.spans.items():
-            if span.callees is not None:
-                span.callees.levels = dict(known[length].callee_levels)
-            if span.callers is not None:
-                span.callers.levels = dict(known[length].caller_levels)
-            span.leave(known[length].left_ms)
+        for length, window in self.by_length.items():
+            if window.callees is not None:
+                window.callees.levels = dict(known[length].callee_levels)
+            if window.callers is not None:
+                window.callers.levels = dict(known[length].caller_levels)
+            window.leave(known[length].left_ms)
         store = self._store or PaneStore(0, 0)
         fine, hours = store.load(entries)
         fine_since_ms = store.fine_since_ms

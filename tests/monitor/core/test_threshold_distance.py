@@ -48,7 +48,7 @@ def number(
     rule_state: RuleState, name: str, rule_: Rule, tenant: int, tenants: int
 ) -> tuple[int, int | None, float | None]:
     """Numerator, denominator, value."""
-    of, out_of = rule_state.span.measure(name, rule_, tenants)
+    of, out_of = rule_state.window.measure(name, rule_, tenants)
     top, bottom = int(of[tenant]), None if out_of is None else int(out_of[tenant])
     if bottom is None:
         return top, None, float(top)
@@ -85,7 +85,7 @@ def check(shard: Shard) -> int:
     told = {(near.tenant_id, near.rule.id): near for near in seen.near}
     wanted = set()
     for rule_state in shard.evaluator.rule_states:
-        present = rule_state.span.present(tenants)
+        present = rule_state.window.present(tenants)
         shares = []
         for tenant, name in enumerate(shard.tenant_numbers.names):
             rule_ = ruled(shard, rule_state, name)
@@ -100,7 +100,7 @@ def check(shard: Shard) -> int:
             value = number(rule_state, rule_.metric, rule_, tenant, tenants)[2]
             assert math.isnan(near.value) if value is None else near.value == value
             breach = find(
-                rule_state.span, rule_, view_of(rule_state.span, rule_, tenants, np.array([tenant])), tenants
+                rule_state.window, rule_, view_of(rule_state.window, rule_, tenants, np.array([tenant])), tenants
             ).breach
             assert near.share >= 1 if len(breach.tenants) else near.share <= 1
         upto = (*BUCKETS, math.inf)
@@ -112,8 +112,10 @@ def check(shard: Shard) -> int:
 
 
 def docket_calls(shard: Shard) -> list[int]:
-    spans = sorted({rule_state.span.window_ms: rule_state.span for rule_state in shard.evaluator.rule_states}.items())
-    within = [span for length, span in spans if length <= 86_400_000] or [spans[0][1]]
+    windows = sorted(
+        {rule_state.window.window_ms: rule_state.window for rule_state in shard.evaluator.rule_states}.items()
+    )
+    within = [window for length, window in windows if length <= 86_400_000] or [windows[0][1]]
     return within[-1].running_sums.field(0, shard.tenants).tolist()
 
 

@@ -74,17 +74,17 @@ def some_panes(rng: random.Random, layout: FieldLayout) -> Sequence[Pane]:
 class Complaints:
     """Complaints that come, are verified and dismissed."""
 
-    def __init__(self, rng: random.Random, span: SlidingWindow) -> None:
-        self._rng, self._span = rng, span
+    def __init__(self, rng: random.Random, window: SlidingWindow) -> None:
+        self._rng, self._window = rng, window
         self._entries: list[ComplaintEntry] = []
 
     def go_on(self, at_ms: int) -> None:
         tenant = self._rng.randrange(KNOWN)
-        self._span.complaints.record(at_ms, tenant)
+        self._window.complaints.record(at_ms, tenant)
         if self._entries and self._rng.random() < 0.4:
             entry = self._entries.pop()
             entry.dismissed_ms = at_ms
-            self._span.complaints.dismissed(entry)
+            self._window.complaints.dismissed(entry)
             return
         record = Complaint(
             complaint_id=str(at_ms),
@@ -97,10 +97,10 @@ class Complaints:
         )
         entry = ComplaintEntry.of(record, tenant, at_ms)
         entry.take(record, at_ms)
-        self._span.complaints.first(entry)
+        self._window.complaints.first(entry)
         if self._rng.random() < 0.5:
             entry.verified_ms = at_ms
-            self._span.complaints.verified(entry)
+            self._window.complaints.verified(entry)
         self._entries.append(entry)
 
 
@@ -111,15 +111,15 @@ def test_those_in_breach_pass_and_alerts_that_end_are_reported(seed: int) -> Non
     rng = random.Random(seed)
     policy = policy_of(rules=[some_rule(rng, f"r{n}") for n in range(rng.randint(1, 6))])
     layout = FieldLayout.of(policy.params, policy.rules)
-    span = SlidingWindow(HOUR, 5 * MINUTE, 0, policy.rules, layout)
-    rule_states = [RuleState(rule, span) for rule in policy.rules]
+    window = SlidingWindow(HOUR, 5 * MINUTE, 0, policy.rules, layout)
+    rule_states = [RuleState(rule, window) for rule in policy.rules]
     later = rng.choice(range(len(rule_states)))  # a rule that is judged from a later time on
-    screen, complaints = BatchEvaluator(rule_states), Complaints(rng, span)
+    screen, complaints = BatchEvaluator(rule_states), Complaints(rng, window)
     panes = list(some_panes(rng, layout))
     for end in range(T0 + 5 * MINUTE, T0 + 4 * HOUR, 5 * MINUTE):
         if panes and panes[0].start_ms < end:
-            span.enter(panes.pop(0), KNOWN)
-        span.leave(end - HOUR)
+            window.enter(panes.pop(0), KNOWN)
+        window.leave(end - HOUR)
         if rng.random() < 0.3:
             complaints.go_on(end - 1)
         due = [place for place, rule_state in enumerate(rule_states) if end % rule_state.rule.step_ms == 0]
@@ -136,8 +136,8 @@ def check(screen: BatchEvaluator, rule_states: Sequence[RuleState], due: Sequenc
     seen = screen.look(due, KNOWN)
     assert seen.breach.keys() <= set(due)
     for place in due:
-        rule, span = rule_states[place].rule, rule_states[place].span
-        found = find(span, rule, rule_view(span, rule, KNOWN), KNOWN)
+        rule, window = rule_states[place].rule, rule_states[place].window
+        found = find(window, rule, rule_view(window, rule, KNOWN), KNOWN)
         passed = seen.breach.get(place, np.empty(0, np.intp)).tolist()
         breach = found.breach.tenants.tolist()
         if "caller_peak" in (rule.metric, *(condition.metric for condition in rule.also)):
@@ -152,7 +152,7 @@ def check(screen: BatchEvaluator, rule_states: Sequence[RuleState], due: Sequenc
 
 def keep_up(rng: random.Random, rule_state: RuleState) -> None:
     """Alerts as the judge has them: of those who were in breach, until the value is not beyond ``recover`` any more."""
-    found = find(rule_state.span, rule_state.rule, rule_view(rule_state.span, rule_state.rule, KNOWN), KNOWN)
+    found = find(rule_state.window, rule_state.rule, rule_view(rule_state.window, rule_state.rule, KNOWN), KNOWN)
     standing = {tenant for tenant in rule_state.firing if found.standing[tenant]}
     standing |= {tenant for tenant in found.breach.tenants.tolist() if rng.random() < 0.7}
     rule_state.firing = {tenant: ActiveAlert(T0) for tenant in standing}

@@ -19,9 +19,9 @@ def test_overrides_with_the_same_parameters_share_one_look_at_the_tenants(monkey
     looked: Counter[str] = Counter()
     measure = SlidingWindow.measure
 
-    def counted(span: SlidingWindow, name: str, *arguments: object) -> object:
+    def counted(window: SlidingWindow, name: str, *arguments: object) -> object:
         looked[name] += 1
-        return measure(span, name, *arguments)  # type: ignore[arg-type]
+        return measure(window, name, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(SlidingWindow, "measure", counted)
     assert len(told(court.until(5))) == 31

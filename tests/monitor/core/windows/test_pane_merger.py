@@ -17,8 +17,8 @@ LAYOUT = FieldLayout.of(POLICY.params, POLICY.rules)
 
 
 def merger() -> tuple[PaneMerger, SlidingWindow]:
-    span = SlidingWindow(90 * MINUTE, 5 * MINUTE, 0, POLICY.rules, LAYOUT)
-    return PaneMerger(span.step_ms, [span]), span
+    window = SlidingWindow(90 * MINUTE, 5 * MINUTE, 0, POLICY.rules, LAYOUT)
+    return PaneMerger(window.step_ms, [window]), window
 
 
 def panes(*minutes: int) -> list[Pane]:
@@ -29,29 +29,29 @@ def panes(*minutes: int) -> list[Pane]:
 
 
 def test_panes_of_a_step_enter_as_one_when_it_has_ended() -> None:
-    some, span = merger()
+    some, window = merger()
     assert some.step_ms == STEP, "what divides all steps of the rules"
     some.panes += panes(0, 5, 11, 12)
     some.enter_ended(T0 + STEP - 1, 1)
-    assert not span.live
-    assert len(span.coming) == 3
+    assert not window.live
+    assert len(window.coming) == 3
     some.enter_ended(T0 + STEP, 1)
-    assert span.running_sums.records == 4
-    assert not span.coming
-    assert span.callees is not None
-    assert span.callees.distinct(1).tolist() == [1]
-    span.leave(T0 + 1)
-    assert not span.live, "they leave as one, too, from the beginning of the step"
+    assert window.running_sums.records == 4
+    assert not window.coming
+    assert window.callees is not None
+    assert window.callees.distinct(1).tolist() == [1]
+    window.leave(T0 + 1)
+    assert not window.live, "they leave as one, too, from the beginning of the step"
 
 
 def test_a_lonely_pane_is_as_old_as_its_step() -> None:
-    some, span = merger()
+    some, window = merger()
     some.panes += panes(10)
     some.enter_ended(T0 + STEP, 1)
-    span.leave(T0)
-    assert span.running_sums.records == 1
-    span.leave(T0 + 1)
-    assert span.running_sums.records == 0
+    window.leave(T0)
+    assert window.running_sums.records == 1
+    window.leave(T0 + 1)
+    assert window.running_sums.records == 0
 
 
 def test_a_step_ends_when_any_rule_may_be_judged_then() -> None:
@@ -64,9 +64,9 @@ def test_a_step_ends_when_any_rule_may_be_judged_then() -> None:
 
 
 def test_what_has_left_already_does_not_enter() -> None:
-    some, span = merger()
-    span.leave(T0 + 1)
+    some, window = merger()
+    window.leave(T0 + 1)
     some.panes += panes(0)
     some.enter_ended(T0 + STEP, 1)
-    assert span.running_sums.records == 0
-    assert np.array_equal(span.running_sums.field(0, 1), [0])
+    assert window.running_sums.records == 0
+    assert np.array_equal(window.running_sums.field(0, 1), [0])
