@@ -9,7 +9,7 @@ from monitor.core.calls.fields import COUNTED
 from monitor.core.handover import MOST_CALLS, Handover
 from monitor.core.shard import Shard
 from monitor.core.snapshot import ShardCheckpoint, decode_names, encode_names
-from monitor.core.tenants.tenant_store import decode_standings, encode_standings
+from monitor.core.tenants.tenant_store import decode_tenant_records, encode_tenant_records
 
 
 class ShardState:
@@ -53,7 +53,7 @@ class ShardState:
         changes = shard.windows.changes(shard.at_ms)
         changes |= encode_names(shard.tenant_numbers.names, shard.tenant_numbers.stored)
         shard.tenant_numbers.stored = shard.tenants
-        changes |= encode_standings(shard.tenant_records.changed())
+        changes |= encode_tenant_records(shard.tenant_records.changed())
         changes |= shard.evaluator.alert_states.changes()
         return changes
 
@@ -72,11 +72,11 @@ class ShardState:
         shard.tenant_numbers.stored = shard.tenants
         shard.at_ms, shard.sealed_ms = head.at_ms, head.sealed_ms
         shard.open_panes.newest_ms = shard.open_panes.sealed_newest_ms = head.newest_ms
-        standings = decode_standings(entries)
-        shard.tenant_records.restore(standings)
-        shard.decisions.restore(standings)
+        tenant_records = decode_tenant_records(entries)
+        shard.tenant_records.restore(tenant_records)
+        shard.decisions.restore(tenant_records)
         known = shard.windows.known(head.spans, head.at_ms)
-        shard.record_handlers.restore(standings, [window.left_ms for window in known.values()])
+        shard.record_handlers.restore(tenant_records, [window.left_ms for window in known.values()])
         shard.pending_records.decided = head.decided or ()
         shard.evaluator.alert_states.restore(entries)
         shard.windows.restore(known, entries, shard.at_ms, shard.tenants)

@@ -17,9 +17,9 @@ import numpy as np
 from monitor.core.shard_state import ShardState
 from monitor.core.snapshot import ShardCheckpoint, decode_names, encode_names
 from monitor.core.split_by_tenant import ELSEWHERE, Numbers, dealt, renumbered
-from monitor.core.tenants.active_alert import StandingAlerts
+from monitor.core.tenants.active_alert import ActiveAlerts
 from monitor.core.tenants.alert_store import decode_alerts, encode_alerts
-from monitor.core.tenants.tenant_store import decode_standings, encode_standings
+from monitor.core.tenants.tenant_store import decode_tenant_records, encode_tenant_records
 from monitor.core.windows.pane import Pane
 from monitor.core.windows.pane_store import WindowCheckpoint, decode_pane, encode_pane
 from monitor.core.windows.policy_history import FieldAvailability
@@ -324,15 +324,17 @@ def _entries(
     fine_from_ms: int,
 ) -> dict[str, bytes]:
     entries = encode_names(names, 0)
-    alerts = StandingAlerts({}, {})
+    alerts = ActiveAlerts({}, {})
     for former, own in zip(formers, numbers, strict=True):
         alerts.add(
             decode_alerts(former.entries).of({tenant: int(to) for tenant, to in enumerate(own) if to != ELSEWHERE})
         )
-        for standing in decode_standings(former.entries):
-            if own[standing.tenant] != ELSEWHERE:
-                standing.renumber(int(own[standing.tenant]))
-                entries |= {key: value for key, value in encode_standings([standing]).items() if value is not None}
+        for tenant_record in decode_tenant_records(former.entries):
+            if own[tenant_record.tenant] != ELSEWHERE:
+                tenant_record.renumber(int(own[tenant_record.tenant]))
+                entries |= {
+                    key: value for key, value in encode_tenant_records([tenant_record]).items() if value is not None
+                }
     entries |= encode_alerts(alerts)
     stored = sorted(
         (key, number)

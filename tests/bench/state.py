@@ -67,7 +67,7 @@ def kind_of(key: str) -> str:
     for kind in (HEAD, "handover"):
         if key.startswith(kind):
             return kind
-    pages = dict.fromkeys("tcqvd", "standings")  # `monitor.core.tenants.tenant_store`
+    pages = dict.fromkeys("tcqvd", "tenant records")  # `monitor.core.tenants.tenant_store`
     return {"f": "panes", "h": "panes", "n": "names", "a": "alerts", "p": "policies", **pages}[key[0]]
 
 

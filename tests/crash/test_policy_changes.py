@@ -56,8 +56,8 @@ def take_back(world: World, policy: Policy) -> None:
     world.broker.append(CONTROL, Record(b"0", msgspec.json.encode(command)))
 
 
-def standing(world: World) -> list[tuple[int, str]]:
-    """The policies as they were noted, one after the other; a minus before what was withdrawn."""
+def policy_changes(world: World) -> list[tuple[int, str]]:
+    """The recorded policy changes in order; a minus marks a withdrawal."""
     notes = [note for _, note in noted(world) if isinstance(note, PolicyChange | PolicyWithdrawal)]
     return [(note.from_ms, "-" * isinstance(note, PolicyWithdrawal) + note.sha256) for note in notes]
 
@@ -107,7 +107,7 @@ def changed(
         if changes:
             return
         withdrawn = [] if first is None else [(FROM, first.sha256), (FROM, f"-{first.sha256}")]
-        assert standing(world) == [(0, POLICY.sha256), *withdrawn, (FROM, LATER.sha256)]
+        assert policy_changes(world) == [(0, POLICY.sha256), *withdrawn, (FROM, LATER.sha256)]
         decided = versions(world)
         assert {version for at_ms, version in decided if at_ms < FROM} == {"1"}
         assert {version for at_ms, version in decided if at_ms >= FROM} == {"2"}
@@ -174,7 +174,7 @@ def test_what_holds_already_is_not_withdrawn_and_the_rest_is() -> None:
         take_back(world, WRONG)
         await until(world, THE_END)
         assert wrong(world) == []
-        assert standing(world)[3:] == [(FROM + 40 * MINUTE, far.sha256), (FROM + 30 * MINUTE, f"-{WRONG.sha256}")]
+        assert policy_changes(world)[3:] == [(FROM + 40 * MINUTE, far.sha256), (FROM + 30 * MINUTE, f"-{WRONG.sha256}")]
         assert {version for _, version in versions(world)} == {"1", "2", "far"}
 
     logs = play(world, go)
@@ -205,7 +205,7 @@ def test_a_command_that_was_refused_is_not_taken_when_a_lost_state_is_recreated(
         await until(world, THE_END)
         assert phase(worker) == (OwnerPhase.RUNNING, "")
         changes = [(FROM, LATER.sha256), (FROM, f"-{LATER.sha256}"), (NOON + 60 * MINUTE, WRONG.sha256)]
-        assert standing(world) == [(0, POLICY.sha256), *changes]
+        assert policy_changes(world) == [(0, POLICY.sha256), *changes]
         (refused,) = [note for _, note in noted(world) if isinstance(note, RefusedCommand)]
         assert (refused.offset, refused.by) == (1, "ops-1")
         assert refused.why.startswith(f"the policy {LATER.sha256[:12]} already applies")
@@ -235,9 +235,9 @@ def test_a_withdrawal_is_not_done_once_more_after_the_state_was_lost() -> None:
         tell(world, WRONG, FROM + 5 * MINUTE)
         await until(world, NOON + 40 * MINUTE)
         worker.kill()
-        before = standing(world)
+        before = policy_changes(world)
         await made_anew(world)
-        assert standing(world) == before
+        assert policy_changes(world) == before
         assert before[1:] == [(FROM, WRONG.sha256), (FROM, f"-{WRONG.sha256}"), (FROM + 5 * MINUTE, WRONG.sha256)]
         assert [one for one in wrong(world) if "alerts" not in one] == [], "alerts may come again"
 

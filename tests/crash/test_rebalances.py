@@ -193,7 +193,7 @@ def test_a_stored_pane_goes_when_it_has_left_every_window() -> None:
     world = world_of(speed=60.0, grace_ms=HOUR)
     world.produce([one for n in range(180) for one in three_calls(NOON + n * MINUTE, f"{n}-")])
     written: set[bytes] = set()
-    standing: set[bytes] = set()
+    stored: set[bytes] = set()
 
     async def go() -> None:
         world.add_worker()
@@ -201,14 +201,14 @@ def test_a_stored_pane_goes_when_it_has_left_every_window() -> None:
         for entry in world.broker.logs[STATE].committed(0):
             assert entry.record is not None
             key, value = entry.record.key or b"", entry.record.value
-            (standing.discard if value is None else standing.add)(key)
+            (stored.discard if value is None else stored.add)(key)
             written.add(key)
         assert not wrong(world)
 
     play(world, go)
     panes = {key for key in written if key.startswith(b"f")}
     assert len(panes) > 30
-    assert len(panes & standing) < 3
+    assert len(panes & stored) < 3
 
 
 def test_the_memory_of_a_partition_that_is_forgotten_is_freed_at_once() -> None:

@@ -149,10 +149,10 @@ def undecidable(monkeypatch: pytest.MonkeyPatch) -> None:
     """The complaint that is named poison cannot be decided."""
     decide = RecordHandlers._complaint
 
-    def fragile(self: RecordHandlers, standing: Any, complaint: Any, at_ms: int) -> None:
+    def fragile(self: RecordHandlers, tenant_record: Any, complaint: Any, at_ms: int) -> None:
         if complaint.complaint_id == "poison":
             raise ZeroDivisionError
-        decide(self, standing, complaint, at_ms)
+        decide(self, tenant_record, complaint, at_ms)
 
     monkeypatch.setattr(RecordHandlers, "_complaint", fragile)
 

@@ -24,7 +24,9 @@ def all_of(shard: Shard) -> dict[str, Any]:
         "head": msgspec.to_builtins(ShardState(shard).head()),
         "names": list(shard.tenant_numbers.names),
         "alerts": msgspec.to_builtins(shard.evaluator.alert_states.active()),
-        "standings": {standing.tenant: plain(standing) for standing in shard.tenant_records._all.values()},
+        "tenant_records": {
+            tenant_record.tenant: plain(tenant_record) for tenant_record in shard.tenant_records._all.values()
+        },
         "gates": {key: np.trim_zeros(row, "b").tolist() for key, row in rows.items() if row.any()},
         "sums": {
             (length, field): window.running_sums.field(field, tenants).tolist()
@@ -39,24 +41,26 @@ def all_of(shard: Shard) -> dict[str, Any]:
     }
 
 
-def plain(standing: TenantRecord) -> dict[str, Any]:
-    """All that a standing holds, with the pages in which it is stored."""
+def plain(tenant_record: TenantRecord) -> dict[str, Any]:
+    """All that a tenant record holds, with the pages in which it is stored."""
     fields = {
-        name: getattr(standing, name) for name in TenantRecord.__slots__ if name not in ("_changed", "_pages", "seen")
+        name: getattr(tenant_record, name)
+        for name in TenantRecord.__slots__
+        if name not in ("_changed", "_pages", "seen")
     }
-    fields["seen"] = {key: [msgspec.to_builtins(run) for run in seen.runs] for key, seen in standing.seen.items()}
+    fields["seen"] = {key: [msgspec.to_builtins(run) for run in seen.runs] for key, seen in tenant_record.seen.items()}
     for name in ("complaints", "findings", "cases", "violations"):
         fields[name] = {key: msgspec.to_builtins(item) for key, item in fields[name].items()}
     fields["pages"] = {
         (kind, number): [msgspec.to_builtins(item) for item in items]
-        for kind, pages in standing._pages.items()
+        for kind, pages in tenant_record._pages.items()
         for number, items in pages._pages.items()
     }
     return fields
 
 
 class Traffic:
-    """Anything that can happen to a standing, at random: every record, measured decisions, reviews of any of them."""
+    """Anything that can happen to a tenant, at random: every record, measured decisions, reviews of any of them."""
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)

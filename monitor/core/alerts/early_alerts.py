@@ -50,7 +50,7 @@ class EarlyAlerts:
         policy: Policy,
         evaluator: RuleEvaluator,
         records: PendingRecords,
-        standings: TenantRecords,
+        tenant_records: TenantRecords,
         tenants: TenantNumbers,
         unsealed: OpenPanes,
     ) -> None:
@@ -59,7 +59,7 @@ class EarlyAlerts:
         self._unsealed = unsealed
         self._alerts = evaluator.alerts
         self._records = records
-        self._standings = standings
+        self._tenant_records = tenant_records
         self._index: Mapping[str, int] = tenants.by_name
         self._rule_states_of: dict[SlidingWindow, list[RuleState]] = defaultdict(list)
         for rule_state in evaluator.rule_states:
@@ -75,7 +75,7 @@ class EarlyAlerts:
 
     def _reset(self) -> None:
         """Drop all that was read so far."""
-        self._complaints = EarlyComplaints(self._policy.retention_ms, self._standings)
+        self._complaints = EarlyComplaints(self._policy.retention_ms, self._tenant_records)
         self._windows = EarlyWindows(
             self._steps, self._unsealed, self._complaints, self._policy.lateness_ms, self._from_ms
         )
@@ -219,8 +219,8 @@ class EarlyAlerts:
         self, rule_state: RuleState, some: set[int], early_windows: Sequence[EarlyWindow], tenants: int
     ) -> None:
         """Resolve the early alerts whose value is not beyond ``recover`` at the end that they name or any later end."""
-        standing = {tenant: rule_state.firing[tenant] for tenant in some if tenant in rule_state.firing}
-        since = {tenant: firing.since_ms for tenant, firing in standing.items() if firing.early}
+        active = {tenant: rule_state.firing[tenant] for tenant in some if tenant in rule_state.firing}
+        since = {tenant: firing.since_ms for tenant, firing in active.items() if firing.early}
         self._early[rule_state.rule.id] -= some - since.keys()
         named = {early_window.end_ms for early_window in early_windows[:-1]}
         gone = {tenant for tenant in since if since[tenant] in named}
@@ -229,7 +229,7 @@ class EarlyAlerts:
             for rule, mine in rule_state.ruled(who, early_window.end_ms, tenants):
                 early_window.count([(rule, mine)], tenants)
                 found = find(early_window, rule, rule_view(early_window, rule, tenants, mine), tenants)
-                gone.difference_update(mine[found.standing].tolist())
+                gone.difference_update(mine[found.keeps_firing].tolist())
         for tenant in sorted(gone):
             newest, who = early_windows[-1], np.array([tenant])
             rule = next((rule for rule, _ in rule_state.ruled(who, newest.end_ms, tenants)), rule_state.rule)

@@ -35,9 +35,9 @@ class EarlyComplaints:
     The cost of a record does not depend on how many wait. ``newest_ms`` is the latest event time of a record.
     """
 
-    def __init__(self, kept_ms: int, standings: TenantRecords) -> None:
+    def __init__(self, kept_ms: int, tenant_records: TenantRecords) -> None:
         self._kept_ms = kept_ms
-        self._standings = standings
+        self._tenant_records = tenant_records
         self.newest_ms = -1
         self._arrived: list[tuple[int, EarlyComplaintCounts]] = []  # with their tenants, not counted yet
         self._counted = False  # whether records were counted since the last call of `news`
@@ -91,8 +91,8 @@ class EarlyComplaints:
                 early_window.complaints.change(decided, after)
 
     def _decided(self, name: _Name) -> ComplaintEntry | None:
-        standing = self._standings.known(name[0])
-        return None if standing is None else standing.complaints.get(name[1])
+        tenant_record = self._tenant_records.known(name[0])
+        return None if tenant_record is None else tenant_record.complaints.get(name[1])
 
     def _add(self, name: _Name, ahead: EarlyComplaintCounts) -> None:
         some = self._waiting.setdefault(name, [])

@@ -32,7 +32,7 @@ class EventFactory:
 
     def decision(
         self,
-        standing: TenantRecord,
+        tenant_record: TenantRecord,
         case: DecisionCase,
         actions: tuple[Action, ...] = (),
         proposed: tuple[Action, ...] = (),
@@ -40,7 +40,7 @@ class EventFactory:
     ) -> None:
         """Write the decision of a pending or final case."""
         data = EnforcementData(
-            tenant_id=standing.tenant_id,
+            tenant_id=tenant_record.tenant_id,
             kind=case.kind,
             status="final" if case.final_id else "pending_review",
             behaviour=case.behaviour,
@@ -56,17 +56,17 @@ class EventFactory:
             window=case.window,
             measure=case.measure,
             evidence=case.evidence,
-            violations_on_record=len(standing.violations),
+            violations_on_record=len(tenant_record.violations),
             reverses=None,
             supersedes=supersedes,
             reason=case.reason,
         )
         self._sink.enforcement.append(_event(case.id, data))
 
-    def closing(self, standing: TenantRecord, case: DecisionCase, closing: ClosingEvent) -> None:
+    def closing(self, tenant_record: TenantRecord, case: DecisionCase, closing: ClosingEvent) -> None:
         """Write a reversal or a lapse of the event ``closing.reverses``, which was in force."""
         data = EnforcementData(
-            tenant_id=standing.tenant_id,
+            tenant_id=tenant_record.tenant_id,
             kind=closing.kind,
             status="final",
             behaviour=case.behaviour,
@@ -82,7 +82,7 @@ class EventFactory:
             window=None,
             measure=None,
             evidence=closing.evidence,
-            violations_on_record=len(standing.violations),
+            violations_on_record=len(tenant_record.violations),
             reverses=closing.reverses,
             supersedes=None,
             reason=closing.reason,
@@ -90,13 +90,19 @@ class EventFactory:
         self._sink.enforcement.append(_event(closing.id, data))
 
     def shadow(
-        self, standing: TenantRecord, rule: Rule, window: Window, measure: Measure, evidence: Evidence, reason: Reason
+        self,
+        tenant_record: TenantRecord,
+        rule: Rule,
+        window: Window,
+        measure: Measure,
+        evidence: Evidence,
+        reason: Reason,
     ) -> None:
         """Write the decision that `enforce` mode would make, to the shadow output only."""
         behaviour = self._policy.behaviours[rule.behaviour]
         tier = self._policy.tiers[behaviour.tier]
         data = EnforcementData(
-            tenant_id=standing.tenant_id,
+            tenant_id=tenant_record.tenant_id,
             kind=tier.kind,
             status="final",
             behaviour=behaviour.id,
@@ -112,12 +118,12 @@ class EventFactory:
             window=window,
             measure=measure,
             evidence=evidence,
-            violations_on_record=len(standing.violations) + ("record_violation" in tier.actions),
+            violations_on_record=len(tenant_record.violations) + ("record_violation" in tier.actions),
             reverses=None,
             supersedes=None,
             reason=reason,
         )
-        event_id = enforcement_id(standing.tenant_id, tier.kind, "final", rule.id, window.end_ms, MEASURED)
+        event_id = enforcement_id(tenant_record.tenant_id, tier.kind, "final", rule.id, window.end_ms, MEASURED)
         self._sink.shadow.append(_event(event_id, data))
 
 

@@ -31,29 +31,29 @@ class EscalationUses:
         self._users: dict[str, list[EscalationUse]] = {}  # by violation id
         self._uses: dict[str, EscalationUse] = {}  # by the first id of the pending escalation
 
-    def add(self, standing: TenantRecord, violation: RecordedViolation) -> None:
+    def add(self, tenant_record: TenantRecord, violation: RecordedViolation) -> None:
         """Add a violation on record for the escalations that have not used it."""
         for escalation in self._escalations if violation.counts else ():
             if escalation.id not in violation.used_by:
-                self._unused.setdefault((escalation.id, standing.tenant), []).append(violation)
+                self._unused.setdefault((escalation.id, tenant_record.tenant), []).append(violation)
 
-    def usable(self, standing: TenantRecord, escalation: Escalation, at_ms: int) -> list[RecordedViolation]:
+    def usable(self, tenant_record: TenantRecord, escalation: Escalation, at_ms: int) -> list[RecordedViolation]:
         """The violations in the escalation's window that ends at ``at_ms`` and that it has not used.
 
         A violation that was reversed or has left the window never counts again.
         """
-        key = (escalation.id, standing.tenant)
+        key = (escalation.id, tenant_record.tenant)
         unused = self._unused[key] = [
             violation
             for violation in self._unused.get(key, ())
-            if violation.id in standing.violations and at_ms - escalation.window_ms < violation.decided_ms
+            if violation.id in tenant_record.violations and at_ms - escalation.window_ms < violation.decided_ms
         ]
         return unused
 
-    def use(self, standing: TenantRecord, escalation: Escalation, first_id: str) -> None:
+    def use(self, tenant_record: TenantRecord, escalation: Escalation, first_id: str) -> None:
         """Mark all violations that `usable` returned as used by the escalation, in the case with that first id."""
-        for violation in self._unused.pop((escalation.id, standing.tenant)):
-            standing.touch(CASES, standing.cases[standing.case_of[violation.id]])
+        for violation in self._unused.pop((escalation.id, tenant_record.tenant)):
+            tenant_record.touch(CASES, tenant_record.cases[tenant_record.case_of[violation.id]])
             violation.used_by[escalation.id] = first_id
 
     def await_review(self, case: DecisionCase, used: Sequence[RecordedViolation]) -> None:
@@ -73,17 +73,17 @@ class EscalationUses:
                 if not users:
                     del self._users[violation.id]
 
-    def fallen(self, standing: TenantRecord, violation_id: str) -> Iterator[EscalationUse]:
+    def fallen(self, tenant_record: TenantRecord, violation_id: str) -> Iterator[EscalationUse]:
         """The pending escalations to reverse because a violation was reversed. Their other violations become unused."""
         for use in self._users.pop(violation_id, ()):
             use.left -= 1
             if use.left < use.at_least:
                 escalation = use.case.escalation
                 assert escalation is not None
-                unused = self._unused.setdefault((escalation, standing.tenant), [])
+                unused = self._unused.setdefault((escalation, tenant_record.tenant), [])
                 for violation in use.violations:
-                    if violation.id in standing.violations:
-                        standing.touch(CASES, standing.cases[standing.case_of[violation.id]])
+                    if violation.id in tenant_record.violations:
+                        tenant_record.touch(CASES, tenant_record.cases[tenant_record.case_of[violation.id]])
                         del violation.used_by[escalation]
                         insort(unused, violation, key=by_age)
                 yield use

@@ -23,24 +23,24 @@ class DecisionLifecycle:
     ``reviews`` holds the decisions that wait for a review; `lapse` ends them. ``events`` writes the events.
     """
 
-    def __init__(self, policy: Policy, standings: TenantRecords, cooldowns: Cooldowns, sink: Output) -> None:
+    def __init__(self, policy: Policy, tenant_records: TenantRecords, cooldowns: Cooldowns, sink: Output) -> None:
         self._policy = policy
-        self._standings = standings
+        self._tenant_records = tenant_records
         self._cooldowns = cooldowns
         self.events = EventFactory(policy, sink)
         self.reviews = PendingReviews()
         self._proposals = Proposals(policy)
         self._uses = EscalationUses(policy.escalations)
-        self._retention = CaseRetention(policy.retention_ms, standings)
+        self._retention = CaseRetention(policy.retention_ms, tenant_records)
 
-    def decide(self, standing: TenantRecord, at_ms: int, proposed: ProposedDecision) -> str | None:
+    def decide(self, tenant_record: TenantRecord, at_ms: int, proposed: ProposedDecision) -> str | None:
         """Make a decision, final or pending. Returns its id; None if the same decision was already made."""
         final, kind, tier = proposed.final, proposed.kind, proposed.tier
         status = "final" if final else "pending_review"
         new_id = enforcement_id(
-            standing.tenant_id, kind, status, proposed.rule_id, at_ms, proposed.origin, proposed.further
+            tenant_record.tenant_id, kind, status, proposed.rule_id, at_ms, proposed.origin, proposed.further
         )
-        if new_id in standing.case_of:
+        if new_id in tenant_record.case_of:
             return None
         freezes = tier is not None and self._policy.tiers[tier].freezes
         case = DecisionCase(
@@ -64,25 +64,27 @@ class DecisionLifecycle:
             measured=proposed.measured,
             escalation=proposed.escalation,
         )
-        standing.cases[new_id] = case
-        standing.case_of[new_id] = new_id
-        standing.place(CASES, case)
+        tenant_record.cases[new_id] = case
+        tenant_record.case_of[new_id] = new_id
+        tenant_record.place(CASES, case)
         if final:
-            self._in_force(standing, case, proposed.origin, supersedes=None)
+            self._in_force(tenant_record, case, proposed.origin, supersedes=None)
         else:
-            self._await_review(standing, case, proposed.used)
-            self.events.decision(standing, case, proposed=self._actions(case))
+            self._await_review(tenant_record, case, proposed.used)
+            self.events.decision(tenant_record, case, proposed=self._actions(case))
         return new_id
 
     # After a decision -------------------------------------------------------------------------------------------
 
-    def uphold(self, standing: TenantRecord, case: DecisionCase, at_ms: int, review_id: str, reason: Reason) -> None:
+    def uphold(
+        self, tenant_record: TenantRecord, case: DecisionCase, at_ms: int, review_id: str, reason: Reason
+    ) -> None:
         """Make a pending decision final. Its actions take effect, and it is a violation only from now on."""
         pending_id = case.id
         origin = Origin("review", review_id)
-        self._no_longer_pending(standing, case)
-        standing.touch(CASES, case)
-        case.final_id = enforcement_id(standing.tenant_id, case.kind, "final", case.rule_id, at_ms, origin)
+        self._no_longer_pending(tenant_record, case)
+        tenant_record.touch(CASES, case)
+        case.final_id = enforcement_id(tenant_record.tenant_id, case.kind, "final", case.rule_id, at_ms, origin)
         case.status = "final"
         case.decided_ms = case.last_ms = at_ms
         case.review_by_ms = None
@@ -96,20 +98,20 @@ class DecisionLifecycle:
             review_ids=(review_id,),
             enforcement_ids=case.evidence.enforcement_ids,
         )
-        standing.case_of[case.final_id] = case.first_id
-        self._in_force(standing, case, origin, supersedes=pending_id)
+        tenant_record.case_of[case.final_id] = case.first_id
+        self._in_force(tenant_record, case, origin, supersedes=pending_id)
 
     def reverse(
-        self, standing: TenantRecord, case: DecisionCase, at_ms: int, evidence: Evidence, reason: Reason
+        self, tenant_record: TenantRecord, case: DecisionCase, at_ms: int, evidence: Evidence, reason: Reason
     ) -> None:
         """Reverse a pending or final decision, and with it the violation, termination or ban.
 
         A pending escalation is reversed too if too few of the violations that it used are left. Those become unused.
         """
-        self._close(standing, case, at_ms, "reversal", evidence, reason)
-        for use in self._uses.fallen(standing, case.final_id or ""):
+        self._close(tenant_record, case, at_ms, "reversal", evidence, reason)
+        for use in self._uses.fallen(tenant_record, case.final_id or ""):
             fallen = reasons.escalation_fallen(use.case.escalation or "", use.left, use.at_least)
-            self._close(standing, use.case, at_ms, "reversal", evidence, fallen)
+            self._close(tenant_record, use.case, at_ms, "reversal", evidence, fallen)
 
     def lapse(self, at_ms: int, most: int | None = None) -> None:
         """Lapse the pending decisions with a review deadline at this instant, or the first ``most`` of them."""
@@ -117,103 +119,111 @@ class DecisionLifecycle:
             most = None if most is None else most - 1
             tenant, case = self.reviews.pop()
             reason = reasons.lapsed(at_ms - case.decided_ms)  # as the policy was then
-            self._close(self._standings.of(tenant), case, at_ms, "lapse", Evidence(), reason)
+            self._close(self._tenant_records.of(tenant), case, at_ms, "lapse", Evidence(), reason)
 
     def forget(self, now_ms: int) -> None:
         """Delete closed cases, and decisions that are not a violation, ``retention`` after their last event."""
         self._retention.forget(now_ms)
 
-    def restore(self, standings: Sequence[TenantRecord]) -> None:
+    def restore(self, tenant_records: Sequence[TenantRecord]) -> None:
         """Restore the cases and violations from before a restart."""
-        for standing in standings:
-            for key, until_ms in standing.quiet.items():
-                self._cooldowns.quieten(key, standing.tenant, until_ms)
-            if standing.stops:
-                self._cooldowns.stopped(standing.tenant, len(standing.stops))
+        for tenant_record in tenant_records:
+            for key, until_ms in tenant_record.quiet.items():
+                self._cooldowns.quieten(key, tenant_record.tenant, until_ms)
+            if tenant_record.stops:
+                self._cooldowns.stopped(tenant_record.tenant, len(tenant_record.stops))
             used: dict[str, list[RecordedViolation]] = {}
-            for violation in sorted(standing.violations.values(), key=by_age):
-                self._uses.add(standing, violation)
+            for violation in sorted(tenant_record.violations.values(), key=by_age):
+                self._uses.add(tenant_record, violation)
                 for first_id in violation.used_by.values():
                     used.setdefault(first_id, []).append(violation)
-            for case in standing.cases.values():
+            for case in tenant_record.cases.values():
                 if case.status == "pending":
-                    self._await_review(standing, case, used.get(case.first_id, ()))
-        self._retention.restore(standings)
+                    self._await_review(tenant_record, case, used.get(case.first_id, ()))
+        self._retention.restore(tenant_records)
 
     # Steps ------------------------------------------------------------------------------------------------------
 
-    def _await_review(self, standing: TenantRecord, case: DecisionCase, used: Sequence[RecordedViolation]) -> None:
-        self.reviews.add(standing, case)
+    def _await_review(self, tenant_record: TenantRecord, case: DecisionCase, used: Sequence[RecordedViolation]) -> None:
+        self.reviews.add(tenant_record, case)
         if case.measured:
-            self._cooldowns.pending(case.behaviour, standing.tenant, 1)
+            self._cooldowns.pending(case.behaviour, tenant_record.tenant, 1)
         if case.escalation is not None:
             self._uses.await_review(case, used)
 
-    def _no_longer_pending(self, standing: TenantRecord, case: DecisionCase) -> None:
+    def _no_longer_pending(self, tenant_record: TenantRecord, case: DecisionCase) -> None:
         if case.measured:
-            self._cooldowns.pending(case.behaviour, standing.tenant, -1)
+            self._cooldowns.pending(case.behaviour, tenant_record.tenant, -1)
         if case.escalation is not None:
             self._uses.no_longer_pending(case)
 
-    def _in_force(self, standing: TenantRecord, case: DecisionCase, origin: Origin, supersedes: str | None) -> None:
+    def _in_force(
+        self, tenant_record: TenantRecord, case: DecisionCase, origin: Origin, supersedes: str | None
+    ) -> None:
         """Put a final case in force: write the decision, record the violation, and check the escalations."""
         actions = self._actions(case)
         violation = None
         if "record_violation" in actions:
             violation = RecordedViolation(case.id, case.decided_ms, origin, counts=case.escalation is None)
-            standing.violations[case.id] = case.violation = violation
-            self._uses.add(standing, violation)
+            tenant_record.violations[case.id] = case.violation = violation
+            self._uses.add(tenant_record, violation)
         if case.kind in ("termination", "ban"):
-            standing.stop(case)
-            self._cooldowns.stopped(standing.tenant, len(standing.stops))
-        self.events.decision(standing, case, actions=actions, supersedes=supersedes)
-        self._retention.add(standing, case)
+            tenant_record.stop(case)
+            self._cooldowns.stopped(tenant_record.tenant, len(tenant_record.stops))
+        self.events.decision(tenant_record, case, actions=actions, supersedes=supersedes)
+        self._retention.add(tenant_record, case)
         if violation is not None and violation.counts:
             for escalation in self._policy.escalations:
-                self._escalate(standing, escalation, violation, case.rule_id)
+                self._escalate(tenant_record, escalation, violation, case.rule_id)
 
     def _escalate(
-        self, standing: TenantRecord, escalation: Escalation, latest: RecordedViolation, rule_id: str
+        self, tenant_record: TenantRecord, escalation: Escalation, latest: RecordedViolation, rule_id: str
     ) -> None:
         """Decide if the escalation's window has enough violations that it has not used.
 
         ``rule_id`` is the rule of ``latest``, the violation that triggers the check.
         """
-        if standing.stops:
+        if tenant_record.stops:
             return
         at_ms = latest.decided_ms
-        unused = self._uses.usable(standing, escalation, at_ms)
+        unused = self._uses.usable(tenant_record, escalation, at_ms)
         if len(unused) < escalation.at_least:
             return
-        proposed = self._proposals.of_escalation(escalation, unused, latest, rule_id, standing.name)
-        first_id = self.decide(standing, at_ms, proposed)
+        proposed = self._proposals.of_escalation(escalation, unused, latest, rule_id, tenant_record.name)
+        first_id = self.decide(tenant_record, at_ms, proposed)
         if first_id is not None:  # without a decision, no violation is used
-            self._uses.use(standing, escalation, first_id)
+            self._uses.use(tenant_record, escalation, first_id)
 
     def _close(
-        self, standing: TenantRecord, case: DecisionCase, at_ms: int, kind: Kind, evidence: Evidence, reason: Reason
+        self,
+        tenant_record: TenantRecord,
+        case: DecisionCase,
+        at_ms: int,
+        kind: Kind,
+        evidence: Evidence,
+        reason: Reason,
     ) -> None:
         """End a case by a reversal or a lapse. Nothing of it stays in force."""
         in_force = case.id
         closing_id = enforcement_id(
-            standing.tenant_id, kind, "final", case.rule_id, at_ms, Origin("enforcement", in_force)
+            tenant_record.tenant_id, kind, "final", case.rule_id, at_ms, Origin("enforcement", in_force)
         )
         if case.status == "pending":
-            self._no_longer_pending(standing, case)
-        standing.touch(CASES, case)
-        standing.violations.pop(in_force, None)
+            self._no_longer_pending(tenant_record, case)
+        tenant_record.touch(CASES, case)
+        tenant_record.violations.pop(in_force, None)
         case.violation = None
-        if standing.release(case):
-            self._cooldowns.stopped(standing.tenant, len(standing.stops))
+        if tenant_record.release(case):
+            self._cooldowns.stopped(tenant_record.tenant, len(tenant_record.stops))
         case.status = "closed"
         case.closing_id = closing_id
         case.last_ms = at_ms
-        standing.case_of[closing_id] = case.first_id
-        self._retention.add(standing, case)
+        tenant_record.case_of[closing_id] = case.first_id
+        self._retention.add(tenant_record, case)
         closing = ClosingEvent(
             id=closing_id, kind=kind, reverses=in_force, at_ms=at_ms, evidence=evidence, reason=reason
         )
-        self.events.closing(standing, case, closing)
+        self.events.closing(tenant_record, case, closing)
 
     def _actions(self, case: DecisionCase) -> tuple[Action, ...]:
         return self._policy.tiers[case.tier].actions if case.tier else ("reject_numbers",)

@@ -15,10 +15,12 @@ class PendingReviews:
     def __init__(self) -> None:
         self._lapses: list[_Entry] = []  # a heap
 
-    def add(self, standing: TenantRecord, case: DecisionCase) -> None:
+    def add(self, tenant_record: TenantRecord, case: DecisionCase) -> None:
         """Add a case, which waits until its ``review_by_ms``."""
         assert case.review_by_ms is not None
-        heapq.heappush(self._lapses, (case.review_by_ms, standing.tenant_id, case.first_id, standing.tenant, case))
+        heapq.heappush(
+            self._lapses, (case.review_by_ms, tenant_record.tenant_id, case.first_id, tenant_record.tenant, case)
+        )
 
     def by_rule(self) -> dict[str, tuple[int, int]]:
         """The pending decisions by rule: their number, and the time of the first lapse."""

@@ -56,7 +56,7 @@ class RecordHandlers:
         catalogue: Catalogue,
         decisions: DecisionLifecycle,
         windows: Iterable[ComplaintWindow],
-        standings: TenantRecords,
+        tenant_records: TenantRecords,
         number_of: Callable[[str], int],
         sink: Output,
     ) -> None:
@@ -65,8 +65,8 @@ class RecordHandlers:
         self._decisions = decisions
         self._proposals = Proposals(policy)
         self._windows = ComplaintWindows(windows)
-        self._standings = standings
-        self._retention = RecordRetention(policy.retention_ms, standings)
+        self._tenant_records = tenant_records
+        self._retention = RecordRetention(policy.retention_ms, tenant_records)
         self._number_of = number_of
         self._sink = sink
         self.from_ms = 0
@@ -84,34 +84,34 @@ class RecordHandlers:
         return isinstance(waiting.record, Complaint)
 
     def _decide(self, waiting: PendingRecord) -> None:
-        standing = self._standings.of(self._number_of(waiting.record.tenant_id))
+        tenant_record = self._tenant_records.of(self._number_of(waiting.record.tenant_id))
         match waiting.record:
             case Complaint() as complaint:
-                self._complaint(standing, complaint, waiting.at_ms)
+                self._complaint(tenant_record, complaint, waiting.at_ms)
             case Finding() as finding:
-                self._finding(standing, finding, waiting)
+                self._finding(tenant_record, finding, waiting)
             case Review() as review:
-                self._review(standing, review, waiting)
+                self._review(tenant_record, review, waiting)
             case Application() as application:
-                self._application(standing, application, waiting.at_ms)
+                self._application(tenant_record, application, waiting.at_ms)
             case Tenant() as tenant:
-                self._tenant(standing, tenant, waiting.at_ms)
+                self._tenant(tenant_record, tenant, waiting.at_ms)
 
-    def _complaint(self, standing: TenantRecord, complaint: Complaint, at_ms: int) -> None:
-        entry = standing.complaints.get(complaint.complaint_id)
+    def _complaint(self, tenant_record: TenantRecord, complaint: Complaint, at_ms: int) -> None:
+        entry = tenant_record.complaints.get(complaint.complaint_id)
         if entry is not None and entry.has(complaint.status):
             self._sink.duplicates += 1
             return
         new = entry is None
         if entry is None:
-            entry = ComplaintEntry.of(complaint, standing.tenant, at_ms)
-            standing.complaints[complaint.complaint_id] = entry
-            standing.place(COMPLAINTS, entry)
-            self._retention.add(at_ms, standing, COMPLAINTS, complaint.complaint_id)
+            entry = ComplaintEntry.of(complaint, tenant_record.tenant, at_ms)
+            tenant_record.complaints[complaint.complaint_id] = entry
+            tenant_record.place(COMPLAINTS, entry)
+            self._retention.add(at_ms, tenant_record, COMPLAINTS, complaint.complaint_id)
         elif complaint.updated_ms >= entry.written_ms and (complaint.complainant or None) != entry.complainant:
             self._windows.renamed(entry, complaint.complainant or None)
         was_dismissed = entry.dismissed
-        standing.touch(COMPLAINTS, entry)
+        tenant_record.touch(COMPLAINTS, entry)
         entry.take(complaint, at_ms)
         self._windows.record(entry, complaint.status, at_ms, new)
 
@@ -119,13 +119,13 @@ class RecordHandlers:
         decides = complaint.status == "verified" and not was_dismissed and at_ms >= self.from_ms
         if decides and complaint.category in _BEHAVIOUR_OF:
             behaviour = self._policy.behaviours[_BEHAVIOUR_OF[complaint.category]]
-            reason = reasons.complaint(behaviour, complaint.complaint_id, complaint.channel or None, standing.name)
+            reason = reasons.complaint(behaviour, complaint.complaint_id, complaint.channel or None, tenant_record.name)
             proposed = self._proposals.of_record(behaviour.id, True, origin, reason)
-            entry.case = self._decisions.decide(standing, at_ms, proposed)
+            entry.case = self._decisions.decide(tenant_record, at_ms, proposed)
         elif complaint.status == "dismissed":
-            self._dismissed(standing, entry.case, at_ms, origin)
+            self._dismissed(tenant_record, entry.case, at_ms, origin)
 
-    def _finding(self, standing: TenantRecord, finding: Finding, waiting: PendingRecord) -> None:
+    def _finding(self, tenant_record: TenantRecord, finding: Finding, waiting: PendingRecord) -> None:
         at_ms = waiting.at_ms
         about_business = finding.behaviour == "undeclared_business"
         row = finding.catalogue_row or None if about_business else None
@@ -135,17 +135,17 @@ class RecordHandlers:
             )
             self._sink.refused.append(RefusedRecord(waiting.ref, finding.tenant_id, refusal, waiting.raw))
             return
-        entry = standing.findings.get(finding.finding_id)
+        entry = tenant_record.findings.get(finding.finding_id)
         if entry is not None and finding.status in entry.statuses:
             self._sink.duplicates += 1
             return
         if entry is None:
             entry = FindingEntry(finding.finding_id, at_ms, [])
-            standing.findings[finding.finding_id] = entry
-            standing.place(FINDINGS, entry)
-            self._retention.add(at_ms, standing, FINDINGS, finding.finding_id)
+            tenant_record.findings[finding.finding_id] = entry
+            tenant_record.place(FINDINGS, entry)
+            self._retention.add(at_ms, tenant_record, FINDINGS, finding.finding_id)
         was_dismissed = entry.dismissed
-        standing.touch(FINDINGS, entry)
+        tenant_record.touch(FINDINGS, entry)
         entry.statuses.append(finding.status)
         entry.last_ms = at_ms
 
@@ -162,13 +162,13 @@ class RecordHandlers:
                 finding.declared_business or None,
                 finding.actual_business or None,
                 match,
-                standing.name,
+                tenant_record.name,
                 None if certain else at_ms + self._policy.review_within_ms,
             )
             proposed = self._proposals.of_record(behaviour_id, certain, origin, reason)
-            entry.case = self._decisions.decide(standing, at_ms, proposed)
+            entry.case = self._decisions.decide(tenant_record, at_ms, proposed)
         elif finding.status == "dismissed":
-            self._dismissed(standing, entry.case, at_ms, origin)
+            self._dismissed(tenant_record, entry.case, at_ms, origin)
 
     def _given(self, key: str) -> Match:
         """A certain match: the inspector named the row of the catalogue."""
@@ -176,22 +176,22 @@ class RecordHandlers:
         assert row is not None
         return Match(row, key, True)
 
-    def _dismissed(self, standing: TenantRecord, first_id: str | None, at_ms: int, origin: Origin) -> None:
+    def _dismissed(self, tenant_record: TenantRecord, first_id: str | None, at_ms: int, origin: Origin) -> None:
         """Reverse the decision that the dismissed record had led to, if it is still pending or final."""
-        case = standing.cases.get(first_id) if first_id else None
+        case = tenant_record.cases.get(first_id) if first_id else None
         if case is not None and case.status != "closed":
             reason = reasons.reversed_by_dismissal(origin.type, origin.id)
-            self._decisions.reverse(standing, case, at_ms, evidence_of(origin), reason)
+            self._decisions.reverse(tenant_record, case, at_ms, evidence_of(origin), reason)
 
-    def _review(self, standing: TenantRecord, review: Review, waiting: PendingRecord) -> None:
+    def _review(self, tenant_record: TenantRecord, review: Review, waiting: PendingRecord) -> None:
         at_ms = waiting.at_ms
         if at_ms < self.from_ms:
             return  # it reviews a decision that was made elsewhere; the review is not at fault
         version = _VERDICTS.index(review.verdict)
-        if self._repeated(standing, "review", review.review_id, version):
+        if self._repeated(tenant_record, "review", review.review_id, version):
             self._sink.duplicates += 1
             return
-        case = standing.cases.get(standing.case_of.get(review.enforcement_id, ""))
+        case = tenant_record.cases.get(tenant_record.case_of.get(review.enforcement_id, ""))
         reviewed = ReviewedCase(case.status == "final", case.closing_id) if case else None
         refusal = review_refusal(reviewed, review.enforcement_id, review.verdict)
         if refusal is not None:
@@ -199,20 +199,20 @@ class RecordHandlers:
             self._sink.refused.append(RefusedRecord(waiting.ref, review.tenant_id, why, waiting.raw))
             return
         assert case is not None
-        self._note(standing, "review", review.review_id, version, at_ms)
+        self._note(tenant_record, "review", review.review_id, version, at_ms)
         if review.verdict == "uphold":
             reason = reasons.upheld(case.reason, review.reviewer, review.reason)
-            self._decisions.uphold(standing, case, at_ms, review.review_id, reason)
+            self._decisions.uphold(tenant_record, case, at_ms, review.review_id, reason)
         else:
             reason = reasons.reversed_by_review(case.kind, review.reviewer, review.reason)
-            self._decisions.reverse(standing, case, at_ms, Evidence(review_ids=(review.review_id,)), reason)
+            self._decisions.reverse(tenant_record, case, at_ms, Evidence(review_ids=(review.review_id,)), reason)
 
-    def _application(self, standing: TenantRecord, application: Application, at_ms: int) -> None:
+    def _application(self, tenant_record: TenantRecord, application: Application, at_ms: int) -> None:
         version = application.updated_ms
-        if self._repeated(standing, "application", application.application_id, version):
+        if self._repeated(tenant_record, "application", application.application_id, version):
             self._sink.duplicates += 1
             return
-        self._note(standing, "application", application.application_id, version, at_ms)
+        self._note(tenant_record, "application", application.application_id, version, at_ms)
         if at_ms < self.from_ms:
             return
         texts: dict[Literal["declared_business", "scenario"], str] = {
@@ -226,40 +226,40 @@ class RecordHandlers:
             reason = reasons.admission(match, name, application.application_id, texts[name], review_by_ms)
             behaviour_id = "prohibited_business_application"
             proposed = self._proposals.of_application(behaviour_id, match.certain, application, reason)
-            self._decisions.decide(standing, at_ms, proposed)
-        if standing.banned:
+            self._decisions.decide(tenant_record, at_ms, proposed)
+        if tenant_record.banned:
             reason = reasons.banned_applicant(application.application_id)
             proposed = self._proposals.of_application("banned_applicant", True, application, reason)
-            self._decisions.decide(standing, at_ms, proposed)
+            self._decisions.decide(tenant_record, at_ms, proposed)
 
-    def _tenant(self, standing: TenantRecord, tenant: Tenant, at_ms: int) -> None:
+    def _tenant(self, tenant_record: TenantRecord, tenant: Tenant, at_ms: int) -> None:
         version = tenant.updated_ms
-        if self._repeated(standing, "tenant", tenant.tenant_id, version):
+        if self._repeated(tenant_record, "tenant", tenant.tenant_id, version):
             self._sink.duplicates += 1
             return
-        self._note(standing, "tenant", tenant.tenant_id, version, at_ms)
-        if tenant.updated_ms > standing.name_ms:
-            standing.rename(tenant.name or None, tenant.updated_ms)
+        self._note(tenant_record, "tenant", tenant.tenant_id, version, at_ms)
+        if tenant.updated_ms > tenant_record.name_ms:
+            tenant_record.rename(tenant.name or None, tenant.updated_ms)
 
     # Duplicates and forgetting ----------------------------------------------------------------------------------
 
     @staticmethod
-    def _repeated(standing: TenantRecord, kind: str, record_id: str, version: int) -> bool:
-        seen = standing.seen.get(f"{kind}:{record_id}")
+    def _repeated(tenant_record: TenantRecord, kind: str, record_id: str, version: int) -> bool:
+        seen = tenant_record.seen.get(f"{kind}:{record_id}")
         return seen is not None and seen.has(version)
 
-    def _note(self, standing: TenantRecord, kind: str, record_id: str, version: int, at_ms: int) -> None:
+    def _note(self, tenant_record: TenantRecord, kind: str, record_id: str, version: int, at_ms: int) -> None:
         key = f"{kind}:{record_id}"
-        if standing.take_version(key, version, at_ms):
-            self._retention.add(at_ms, standing, VERSIONS, key)
+        if tenant_record.take_version(key, version, at_ms):
+            self._retention.add(at_ms, tenant_record, VERSIONS, key)
 
     def forget(self, now_ms: int) -> None:
         """Delete the ids whose last record is more than ``retention`` ago, and such cases."""
         self._decisions.forget(now_ms)
         self._retention.forget(now_ms)
 
-    def restore(self, standings: Sequence[TenantRecord], since_ms: Sequence[int]) -> None:
+    def restore(self, tenant_records: Sequence[TenantRecord], since_ms: Sequence[int]) -> None:
         """Restore the records from before a restart. Each window, still empty, gets those since its ``since_ms``."""
-        self._retention.restore(standings)
-        complaints = [entry for standing in standings for entry in standing.complaints.values()]
+        self._retention.restore(tenant_records)
+        complaints = [entry for tenant_record in tenant_records for entry in tenant_record.complaints.values()]
         self._windows.restore(complaints, since_ms)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from monitor.core.rules.rule_state import RuleState
-from monitor.core.tenants.active_alert import ByTenant, StandingAlerts
+from monitor.core.tenants.active_alert import ActiveAlerts, ByTenant
 from monitor.core.tenants.alert_store import AlertStore
 
 
@@ -15,10 +15,10 @@ class AlertStates:
         self._store = store
         self._removed: dict[str, ByTenant[int]] = {}  # `taken_back` of removed rules, in case they are restored in time
 
-    def active(self) -> StandingAlerts:
+    def active(self) -> ActiveAlerts:
         """The alert state to store. Read-only."""
         ours = {rule_state.rule.id: rule_state.taken_back for rule_state in self._rule_states}
-        return StandingAlerts(
+        return ActiveAlerts(
             {rule_state.rule.id: rule_state.firing for rule_state in self._rule_states if rule_state.firing},
             {rule_id: named for rule_id, named in (self._removed | ours).items() if named},
         )

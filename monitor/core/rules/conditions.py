@@ -44,14 +44,14 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedView:
-    """An evaluated view. ``value`` and ``standing`` (a firing alert keeps firing) are ``[k]``, like ``view``.
+    """An evaluated view. ``value`` and ``keeps_firing`` (a firing alert keeps firing) are ``[k]``, like ``view``.
 
     ``breach`` holds the tenants in breach, with their ``bound`` and the values of each ``also`` condition.
     """
 
     view: View
     value: Floats
-    standing: NDArray[np.bool_]
+    keeps_firing: NDArray[np.bool_]
     breach: View
     bound: Floats
     also: list[tuple[Condition, Floats]]

@@ -48,7 +48,7 @@ class RuleEvaluator:
         windows: WindowSet,
         cooldowns: Cooldowns,
         decisions: DecisionLifecycle,
-        standings: TenantRecords,
+        tenant_records: TenantRecords,
         sink: Output,
     ) -> None:
         self._cooldowns = cooldowns
@@ -71,11 +71,11 @@ class RuleEvaluator:
         for rule_state in self.rule_states:
             self._by_step.setdefault(rule_state.rule.step_ms, []).append(rule_state)
         self.exceptions = RuleExceptions(policy, history, self.rule_states)
-        self.alerts = Alerts(policy, standings.names, sink)
+        self.alerts = Alerts(policy, tenant_records.names, sink)
         self.alert_states = AlertStates(self.rule_states, store)
         self._batch_evaluator = BatchEvaluator(self.rule_states)
-        self._decisions = MeasuredDecisions(policy, history, windows.evidence, cooldowns, decisions, standings)
-        self._judged_windows = JudgedWindows(standings.names, sink)
+        self._decisions = MeasuredDecisions(policy, history, windows.evidence, cooldowns, decisions, tenant_records)
+        self._judged_windows = JudgedWindows(tenant_records.names, sink)
 
     def due(self, after_ms: int, bounds: Mapping[int, int]) -> int | None:
         """The next window end after ``after_ms`` at which a rule has anything to evaluate.
@@ -207,7 +207,7 @@ class RuleEvaluator:
         rows = rows[(rows < len(view.tenants)) & (view.tenants[np.minimum(rows, len(view.tenants) - 1)] == alerts)]
         for row in rows.tolist():
             tenant = int(view.tenants[row])
-            if found.standing[row] and not rule_state.firing[tenant].early:
+            if found.keeps_firing[row] and not rule_state.firing[tenant].early:
                 continue
             self._resolve(rule_state, rule, tenant, last_measure(rule, view, row), end_ms)
 

@@ -24,7 +24,7 @@ class MeasuredDecisions:
         calls: NewestCalls,
         cooldowns: Cooldowns,
         decisions: DecisionLifecycle,
-        standings: TenantRecords,
+        tenant_records: TenantRecords,
     ) -> None:
         self._policy = policy
         self._history = history
@@ -32,7 +32,7 @@ class MeasuredDecisions:
         self._cooldowns = cooldowns
         self._decisions = decisions
         self._proposals = Proposals(policy)
-        self._standings = standings
+        self._tenant_records = tenant_records
         self._places = {field: place for place, field in enumerate(history.counting.ruled)}
 
     def decide(
@@ -47,27 +47,27 @@ class MeasuredDecisions:
 
         Returns the id of the decision, None for a rule in shadow mode.
         """
-        standing = self._standings.of(tenant)
+        tenant_record = self._tenant_records.of(tenant)
         behaviour = self._policy.behaviours[rule.behaviour]
         window = Window(end_ms - rule.window_ms, end_ms)
         status = {"enforce": "final", "review": "pending_review", "shadow": "shadow"}[rule.mode]
         review_by_ms = end_ms + self._policy.review_within_ms if rule.mode == "review" else None
         reason = reasons.measured(rule, measure, window, status, behaviour, also, review_by_ms)
-        evidence = self._evidence(rule, standing, window)
+        evidence = self._evidence(rule, tenant_record, window)
         for key in keys_quieted_by(rule):
-            self._cooldowns.quieten(key, tenant, standing.quieten(key, end_ms + rule.cooldown_ms))
+            self._cooldowns.quieten(key, tenant, tenant_record.quieten(key, end_ms + rule.cooldown_ms))
         if rule.mode == "shadow":
-            self._decisions.events.shadow(standing, rule, window, measure, evidence, reason)
+            self._decisions.events.shadow(tenant_record, rule, window, measure, evidence, reason)
             return None
         proposed = self._proposals.of_measure(rule, window, measure, evidence, reason)
-        return self._decisions.decide(standing, end_ms, proposed)
+        return self._decisions.decide(tenant_record, end_ms, proposed)
 
-    def _evidence(self, rule: Rule, standing: TenantRecord, window: Window) -> Evidence:
+    def _evidence(self, rule: Rule, tenant_record: TenantRecord, window: Window) -> Evidence:
         """The newest calls or complaints of the numerator; for ``below``, those of the denominator outside it."""
         metric = METRICS[rule.metric]
         if metric.family == "complaints" and rule.direction == "above":
             found = []
-            for entry in standing.complaints.values():
+            for entry in tenant_record.complaints.values():
                 at_ms = entry.verified_ms if metric.numerator == "verified" else entry.first_ms
                 counts = at_ms is not None and window.start_ms <= at_ms < window.end_ms and not entry.dismissed
                 if counts and not (metric.numerator == "complainants" and entry.complainant is None):
@@ -77,4 +77,4 @@ class MeasuredDecisions:
         if place is None:
             return Evidence()
         since_ms = max(window.start_ms, self._history.evidence_from(rule))
-        return Evidence(call_ids=self._calls.newest(standing.tenant, place, since_ms))
+        return Evidence(call_ids=self._calls.newest(tenant_record.tenant, place, since_ms))

@@ -44,7 +44,7 @@ class ByTenant(dict[int, V]):
         self.update(stored)
 
 
-class StandingAlerts(Struct):
+class ActiveAlerts(Struct):
     """The alerts of a shard by rule and tenant: firing alerts, and the end that each withdrawn early alert named."""
 
     firing: dict[str, dict[int, ActiveAlert]]
@@ -54,14 +54,14 @@ class StandingAlerts(Struct):
         """The alerts of one rule."""
         return self.firing.get(rule_id, {}), self.taken_back.get(rule_id, {})
 
-    def add(self, other: "StandingAlerts") -> None:
+    def add(self, other: "ActiveAlerts") -> None:
         """Add the alerts of other tenants."""
         for rule_id, firing in other.firing.items():
             self.firing.setdefault(rule_id, {}).update(firing)
         for rule_id, named in other.taken_back.items():
             self.taken_back.setdefault(rule_id, {}).update(named)
 
-    def of(self, tenants: Mapping[int, int]) -> "StandingAlerts":
+    def of(self, tenants: Mapping[int, int]) -> "ActiveAlerts":
         """The alerts of these tenants, under the new numbers that ``tenants`` maps to."""
 
         def renumbered(known: dict[str, dict[int, V]]) -> Iterator[tuple[str, dict[int, V]]]:
@@ -70,4 +70,4 @@ class StandingAlerts(Struct):
                 if mine:
                     yield rule_id, mine
 
-        return StandingAlerts(dict(renumbered(self.firing)), dict(renumbered(self.taken_back)))
+        return ActiveAlerts(dict(renumbered(self.firing)), dict(renumbered(self.taken_back)))

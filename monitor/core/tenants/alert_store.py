@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from monitor.core.codec import FORMAT, Unpacker, packed
-from monitor.core.tenants.active_alert import ActiveAlert, StandingAlerts
+from monitor.core.tenants.active_alert import ActiveAlert, ActiveAlerts
 
 TENANTS_TOGETHER: Final = 16
 
@@ -42,7 +42,7 @@ class AlertStore:
         self.changed: set[int] = set()
         self._pages: set[int] = set()
 
-    def changes(self, alerts: StandingAlerts) -> dict[str, bytes | None]:
+    def changes(self, alerts: ActiveAlerts) -> dict[str, bytes | None]:
         """The pages that changed since the last call. None marks a page to delete."""
         numbers = sorted({tenant // TENANTS_TOGETHER for tenant in self.changed})
         self.changed.clear()
@@ -57,7 +57,7 @@ class AlertStore:
                 changes[_key(number)] = None
         return changes
 
-    def restore(self, entries: Mapping[str, bytes]) -> StandingAlerts:
+    def restore(self, entries: Mapping[str, bytes]) -> ActiveAlerts:
         """Load the stored alerts. Raises StateFormatError if a format is unknown."""
         alerts = decode_alerts(entries)
         self._pages = set(_numbers(entries))
@@ -65,16 +65,16 @@ class AlertStore:
         return alerts
 
 
-def encode_alerts(alerts: StandingAlerts) -> dict[str, bytes]:
+def encode_alerts(alerts: ActiveAlerts) -> dict[str, bytes]:
     """Encode alerts as pages."""
     tenants = {tenant for known in (alerts.firing, alerts.taken_back) for values in known.values() for tenant in values}
     pages = sorted({tenant // TENANTS_TOGETHER for tenant in tenants})
     return {_key(number): page for number in pages if (page := _page(number, alerts))}
 
 
-def decode_alerts(entries: Mapping[str, bytes]) -> StandingAlerts:
+def decode_alerts(entries: Mapping[str, bytes]) -> ActiveAlerts:
     """Decode the alerts of all stored pages. Raises StateFormatError if a format is unknown."""
-    alerts, unpack = StandingAlerts({}, {}), Unpacker(_StoredPage, "a page of alerts")
+    alerts, unpack = ActiveAlerts({}, {}), Unpacker(_StoredPage, "a page of alerts")
     for number in sorted(_numbers(entries)):
         page = unpack(entries[_key(number)])
         for one in page.firing:
@@ -86,7 +86,7 @@ def decode_alerts(entries: Mapping[str, bytes]) -> StandingAlerts:
     return alerts
 
 
-def _page(number: int, alerts: StandingAlerts) -> bytes | None:
+def _page(number: int, alerts: ActiveAlerts) -> bytes | None:
     """The page with that number; None if it is empty."""
     firing, taken_back = alerts.firing, alerts.taken_back
     tenants = range(number * TENANTS_TOGETHER, (number + 1) * TENANTS_TOGETHER)

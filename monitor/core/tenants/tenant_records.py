@@ -20,10 +20,10 @@ class TenantRecords:
     def of(self, tenant: int) -> TenantRecord:
         """The record of a tenant, for writing. Creates an empty one if there is none."""
         self._changed.add(tenant)
-        standing = self._all.get(tenant)
-        if standing is None:
-            standing = self._all[tenant] = TenantRecord(self.names[tenant], tenant)
-        return standing
+        tenant_record = self._all.get(tenant)
+        if tenant_record is None:
+            tenant_record = self._all[tenant] = TenantRecord(self.names[tenant], tenant)
+        return tenant_record
 
     def known(self, tenant: int) -> TenantRecord | None:
         """The record of a tenant, if there is one, for reading. Do not keep it."""
@@ -35,6 +35,6 @@ class TenantRecords:
         self._changed.clear()
         return changed
 
-    def restore(self, standings: Iterable[TenantRecord]) -> None:
+    def restore(self, tenant_records: Iterable[TenantRecord]) -> None:
         """Restore the records from before a restart."""
-        self._all = {standing.tenant: standing for standing in standings}
+        self._all = {tenant_record.tenant: tenant_record for tenant_record in tenant_records}

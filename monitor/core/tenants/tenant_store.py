@@ -87,40 +87,46 @@ def page_of(key: str) -> tuple[str, int, int] | None:
     return None if match is None else (match[1], int(match[2]), int(match[3]))
 
 
-def encode_standings(standings: Iterable[TenantRecord]) -> dict[str, bytes | None]:
+def encode_tenant_records(tenant_records: Iterable[TenantRecord]) -> dict[str, bytes | None]:
     """The entries that changed in these tenant records since they were last stored. None marks a deleted entry."""
     changes: dict[str, bytes | None] = {}
-    for standing in standings:
-        changed, pages = standing.changes()
+    for tenant_record in tenant_records:
+        changed, pages = tenant_record.changes()
         if changed:
-            own = standing.tenant_id, standing.tenant, standing.name, standing.name_ms, standing.quiet
-            changes[f"t{standing.tenant}"] = packed(_StoredTenant(FORMAT, *own))
+            own = (
+                tenant_record.tenant_id,
+                tenant_record.tenant,
+                tenant_record.name,
+                tenant_record.name_ms,
+                tenant_record.quiet,
+            )
+            changes[f"t{tenant_record.tenant}"] = packed(_StoredTenant(FORMAT, *own))
         for kind, number, items in pages:
-            changes[f"{kind}{standing.tenant}.{number}"] = None if items is None else packed(_ENCODE[kind](items))
+            changes[f"{kind}{tenant_record.tenant}.{number}"] = None if items is None else packed(_ENCODE[kind](items))
     return changes
 
 
-def decode_standings(entries: Mapping[str, bytes]) -> list[TenantRecord]:
+def decode_tenant_records(entries: Mapping[str, bytes]) -> list[TenantRecord]:
     """Decode the stored tenant records, by tenant number.
 
     Raises StateFormatError if a format is unknown or a tenant's own entry is missing.
     """
-    unpack = Unpacker(_StoredTenant, "a stored standing")
-    standings: dict[int, TenantRecord] = {}
+    unpack = Unpacker(_StoredTenant, "a stored tenant record")
+    tenant_records: dict[int, TenantRecord] = {}
     for key in entries:
         if key[:1] == "t" and key[1:].isdigit():
             own = unpack(entries[key])
-            standings[own.tenant] = TenantRecord(own.tenant_id, own.tenant, own.name, own.name_ms, own.quiet)
+            tenant_records[own.tenant] = TenantRecord(own.tenant_id, own.tenant, own.name, own.name_ms, own.quiet)
     decode = _decoders()
     pages = sorted((place, key) for key in entries if (place := page_of(key)) is not None)
     for (kind, tenant, number), key in pages:
-        standing = standings.get(tenant)
-        if standing is None:
+        tenant_record = tenant_records.get(tenant)
+        if tenant_record is None:
             raise StateFormatError(f"the stored state lacks t{tenant}, whose page {key} it has")
-        standing.load(kind, number, decode[kind](entries[key], tenant))
-    for standing in standings.values():
-        standing.loaded()
-    return [standings[tenant] for tenant in sorted(standings)]
+        tenant_record.load(kind, number, decode[kind](entries[key], tenant))
+    for tenant_record in tenant_records.values():
+        tenant_record.loaded()
+    return [tenant_records[tenant] for tenant in sorted(tenant_records)]
 
 
 def _complaint(one: ComplaintEntry) -> _StoredComplaint:

@@ -12,7 +12,7 @@ from monitor.core.tenants.alert_store import TENANTS_TOGETHER
 
 @pytest.mark.parametrize("seed", range(25))
 def test_what_is_made_of_the_changes_is_the_live_shard(seed: int) -> None:
-    """Every mutation of a standing, forgetting included, must have been told: one that was not shows here."""
+    """Every change of a tenant record, deletions included, must be marked. A change that is not marked shows here."""
     print(f"seed {seed}")
     traffic = Traffic(seed)
     court, minute = traffic.court, 0
@@ -27,7 +27,7 @@ def test_what_is_made_of_the_changes_is_the_live_shard(seed: int) -> None:
             court.restart()
 
 
-def test_a_decision_is_stored_as_one_standing_however_many_tenants_there_are() -> None:
+def test_a_decision_is_stored_as_one_tenant_record_for_any_number_of_tenants() -> None:
     court = StoredShardHarness(rules=[rule("one")])
     for n in range(2_500):
         court.complaint(n / 1_000, name=f"p{n}", tenant_id=f"t{n}")
@@ -83,7 +83,7 @@ def test_alerts_that_are_over_leave_nothing_in_the_state() -> None:
     assert court.store()["a0"] is None
 
 
-def test_alerts_and_calls_alone_make_no_standing() -> None:
+def test_alerts_and_calls_alone_make_no_tenant_record() -> None:
     court = StoredShardHarness(
         rules=[rule("one", mode="shadow", min_denominator=2), rule("two", above=0.9, mode="shadow")]
     )

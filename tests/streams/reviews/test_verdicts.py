@@ -27,9 +27,11 @@ class Watched(Traffic):
 
     def shard_cases(self) -> dict[str, ShardCase]:
         """The shard's own cases, by every id that names them."""
-        standings = self.court.shard.tenant_records._all.values()
+        tenant_records = self.court.shard.tenant_records._all.values()
         return {
-            event_id: standing.cases[first] for standing in standings for event_id, first in standing.case_of.items()
+            event_id: tenant_record.cases[first]
+            for tenant_record in tenant_records
+            for event_id, first in tenant_record.case_of.items()
         }
 
 

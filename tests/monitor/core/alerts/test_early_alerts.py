@@ -234,14 +234,14 @@ def test_early_alerts_and_those_taken_back_outlive_a_restart() -> None:
     court.look()
     court.long_calls(3, 4, 6)
     assert court.look() == [("resolved", "some", 5, 6)]
-    standing = court.shard.evaluator.alert_states.active()
-    assert {t: f.early for t, f in standing.firing["some"].items()} == {1: True}
-    assert standing.taken_back == {"some": {0: standing.firing["some"][1].since_ms}}
+    active = court.shard.evaluator.alert_states.active()
+    assert {t: f.early for t, f in active.firing["some"].items()} == {1: True}
+    assert active.taken_back == {"some": {0: active.firing["some"][1].since_ms}}
     shard = Shard(policy_of(rules=[SOME]), keep_state=True)
     ShardState(shard).restore(
         msgspec.structs.replace(ShardState(court.shard).head(), tenants=0), alerts_of(court.shard)
     )
-    assert shard.evaluator.alert_states.active() == standing
+    assert shard.evaluator.alert_states.active() == active
     assert shard.evaluator.alert_states.changes() == {}
 
 

@@ -1,4 +1,4 @@
-"""Standing: section 5 of the contract on quiet rules, reviews, lapses, escalations, forgetting, as time lines."""
+"""The decision lifecycle as time lines: section 5 of the contract on cool-downs, reviews, lapses, retention."""
 
 from typing import Any
 
@@ -572,11 +572,11 @@ def test_memory_of_closed_cases_and_old_ids_is_let_go() -> None:
         court.complaint(minute + 1, "dismissed", name=f"p{minute}")
         court.application(minute, name=f"n{minute}")
     court.until(1_000)
-    standing = court.shard.tenant_records.of(0)
-    kept = (standing.findings, standing.complaints, standing.seen, standing.cases)
+    tenant_record = court.shard.tenant_records.of(0)
+    kept = (tenant_record.findings, tenant_record.complaints, tenant_record.seen, tenant_record.cases)
     assert all(len(what) <= 70 for what in kept)
-    assert len(standing.case_of) <= 4 * 70
-    assert not standing.violations
+    assert len(tenant_record.case_of) <= 4 * 70
+    assert not tenant_record.violations
 
 
 # Names
@@ -613,8 +613,11 @@ def test_a_violation_more_or_less_does_not_walk_through_all_of_a_long_record() -
     for n in range(6):
         court.complaint(n, name=f"p{n}")
     assert len(court.until(6)) == 6 + 3
-    standing = court.shard.tenant_records.of(0)
-    standing.violations, standing.cases = Unwalkable(standing.violations), Unwalkable(standing.cases)
+    tenant_record = court.shard.tenant_records.of(0)
+    tenant_record.violations, tenant_record.cases = (
+        Unwalkable(tenant_record.violations),
+        Unwalkable(tenant_record.cases),
+    )
     court.complaint(7, name="p6")
     court.complaint(8, "dismissed", name="p0")  # of the first escalation one is left, which is unused again
     court.complaint(9, name="p7")

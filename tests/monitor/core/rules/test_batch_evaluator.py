@@ -145,14 +145,14 @@ def check(screen: BatchEvaluator, rule_states: Sequence[RuleState], due: Sequenc
         else:
             assert passed == breach, rule
         if rule.metric != "caller_peak":
-            assert (place in seen.ending) == (not all(found.standing[tenant] for tenant in before[place])), rule
+            assert (place in seen.ending) == (not all(found.keeps_firing[tenant] for tenant in before[place])), rule
         elif place not in seen.ending:
-            assert all(found.standing[tenant] for tenant in before[place]), rule
+            assert all(found.keeps_firing[tenant] for tenant in before[place]), rule
 
 
 def keep_up(rng: random.Random, rule_state: RuleState) -> None:
     """Alerts as the judge has them: of those who were in breach, until the value is not beyond ``recover`` any more."""
     found = find(rule_state.window, rule_state.rule, rule_view(rule_state.window, rule_state.rule, KNOWN), KNOWN)
-    standing = {tenant for tenant in rule_state.firing if found.standing[tenant]}
-    standing |= {tenant for tenant in found.breach.tenants.tolist() if rng.random() < 0.7}
-    rule_state.firing = {tenant: ActiveAlert(T0) for tenant in standing}
+    active = {tenant for tenant in rule_state.firing if found.keeps_firing[tenant]}
+    active |= {tenant for tenant in found.breach.tenants.tolist() if rng.random() < 0.7}
+    rule_state.firing = {tenant: ActiveAlert(T0) for tenant in active}

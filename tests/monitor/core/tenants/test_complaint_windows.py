@@ -38,20 +38,20 @@ def complaint(tenant: str, name: str, status: str, at_ms: int, written_ms: int, 
     )
 
 
-class Register:
-    """The records' register with windows of every length, fed one complaint at a time."""
+class ComplaintHarness:
+    """The record handlers with windows of every length. Complaints are decided one at a time."""
 
     def __init__(self, policy: Policy) -> None:
         self.windows = [ComplaintWindow(length * MINUTE, bit, True, True) for bit, length in enumerate(LENGTHS)]
-        self.standings = TenantRecords(TENANTS)
+        self.tenant_records = TenantRecords(TENANTS)
         sink, cooldowns = Output(), Cooldowns()
         self.idle = ComplaintWindow(LENGTHS[1] * MINUTE, len(LENGTHS), False, False)  # no rule asks for its counts
         self.records = RecordHandlers(
             policy,
             Catalogue(()),
-            DecisionLifecycle(policy, self.standings, cooldowns, sink),
+            DecisionLifecycle(policy, self.tenant_records, cooldowns, sink),
             [*self.windows, self.idle],
-            self.standings,
+            self.tenant_records,
             TENANTS.index,
             sink,
         )
@@ -64,12 +64,12 @@ class Register:
         window.leave(end_ms - window.window_ms)
         return {name: window.count(name, len(TENANTS)).tolist() for name in NAMES}
 
-    def restarted(self, policy: Policy) -> "Register":
-        """Another register out of the standing, as after a restart: the windows start empty."""
-        other = Register(policy)
-        standings = [self.standings.of(tenant) for tenant in range(len(TENANTS))]
-        other.standings.restore(standings)
-        other.records.restore(standings, [0] * (len(LENGTHS) + 1))
+    def restarted(self, policy: Policy) -> "ComplaintHarness":
+        """A harness restored from the tenant records, as after a restart: the windows start empty."""
+        other = ComplaintHarness(policy)
+        tenant_records = [self.tenant_records.of(tenant) for tenant in range(len(TENANTS))]
+        other.tenant_records.restore(tenant_records)
+        other.records.restore(tenant_records, [0] * (len(LENGTHS) + 1))
         return other
 
 
@@ -116,38 +116,38 @@ POLICY = policy_of()
 @tries(150)
 @given(st.integers(0, 2**32), st.integers(1, 40), st.booleans())
 def test_windows_count_what_a_loop_over_the_records_counts(seed: int, count: int, restarts: bool) -> None:
-    """At every minute: dismissed, renamed, leaving, repeated; with the register recreated out of the standing."""
+    """At every minute: dismissed, renamed, leaving, repeated; with the handlers restored from the tenant records."""
     rng = random.Random(seed)
     todo = some_records(rng, count)
-    register = Register(POLICY)
+    harness = ComplaintHarness(POLICY)
     decided: list[tuple[int, Complaint]] = []
     end_ms = T0
     for serial, (at_ms, record) in enumerate(todo):
         while end_ms <= at_ms:
-            for window, length in zip(register.windows, LENGTHS, strict=True):
+            for window, length in zip(harness.windows, LENGTHS, strict=True):
                 expected = plain_counts(decided, end_ms, length * MINUTE)
-                assert register.counts(window, end_ms) == expected, (end_ms - T0, length)
+                assert harness.counts(window, end_ms) == expected, (end_ms - T0, length)
                 assert len(window) == sum(expected["records"])
-            assert register.counts(register.idle, end_ms)["records"] == expected["records"]
+            assert harness.counts(harness.idle, end_ms)["records"] == expected["records"]
             end_ms += MINUTE
             if restarts and rng.random() < 0.2:
-                register = register.restarted(POLICY)
-        register.decide(record, at_ms, serial)
+                harness = harness.restarted(POLICY)
+        harness.decide(record, at_ms, serial)
         decided.append((at_ms, record))
     last_ms = todo[-1][0] // MINUTE * MINUTE + MINUTE
-    for window, length in zip(register.windows, LENGTHS, strict=True):
-        assert register.counts(window, last_ms) == plain_counts(decided, last_ms, length * MINUTE)
-        assert register.counts(window, last_ms + 11 * MINUTE) == {name: [0, 0] for name in NAMES}
+    for window, length in zip(harness.windows, LENGTHS, strict=True):
+        assert harness.counts(window, last_ms) == plain_counts(decided, last_ms, length * MINUTE)
+        assert harness.counts(window, last_ms + 11 * MINUTE) == {name: [0, 0] for name in NAMES}
 
 
 def counts_after(*records: tuple[int, str, str, str | None], written: dict[int, int] | None = None) -> dict[str, int]:
     """Counts of the longer window a minute after the last of these records ``(minute, id, status, complainant)``."""
-    register = Register(POLICY)
+    harness = ComplaintHarness(POLICY)
     for serial, (minute, name, status, who) in enumerate(records):
         at_ms = T0 + minute * MINUTE
         written_ms = at_ms if written is None else T0 + written.get(serial, minute) * MINUTE
-        register.decide(complaint("acme", name, status, at_ms, written_ms, who), at_ms, serial)
-    counted = register.counts(register.windows[1], T0 + (records[-1][0] + 1) * MINUTE)
+        harness.decide(complaint("acme", name, status, at_ms, written_ms, who), at_ms, serial)
+    counted = harness.counts(harness.windows[1], T0 + (records[-1][0] + 1) * MINUTE)
     return {name: column[0] for name, column in counted.items()}
 
 
@@ -181,21 +181,21 @@ def test_the_newest_record_is_that_of_the_largest_time_as_written() -> None:
 
 
 def test_a_dismissed_duplicate_of_a_repeated_record_counts_as_a_duplicate() -> None:
-    register = Register(POLICY)
+    harness = ComplaintHarness(POLICY)
     for serial, at_ms in enumerate((T0, T0 + 1, T0 + 2)):
-        register.decide(complaint("acme", "p1", "dismissed", at_ms, at_ms, None), at_ms, serial)
-    assert register.sink.duplicates == 2
-    assert len(register.windows[0]) == 1
+        harness.decide(complaint("acme", "p1", "dismissed", at_ms, at_ms, None), at_ms, serial)
+    assert harness.sink.duplicates == 2
+    assert len(harness.windows[0]) == 1
 
 
 def test_a_version_is_another_whenever_a_count_is() -> None:
     """The judge skips a window whose version it has seen."""
-    register = Register(POLICY)
-    versions = [register.windows[0].version]
+    harness = ComplaintHarness(POLICY)
+    versions = [harness.windows[0].version]
     for serial, (status, who) in enumerate((("received", "w1"), ("verified", "w2"), ("dismissed", "w2"))):
         at_ms = T0 + serial
-        register.decide(complaint("acme", "p1", status, at_ms, at_ms, who), at_ms, serial)
-        versions.append(register.windows[0].version)
-    register.windows[0].leave(T0 + MINUTE)
-    versions.append(register.windows[0].version)
+        harness.decide(complaint("acme", "p1", status, at_ms, at_ms, who), at_ms, serial)
+        versions.append(harness.windows[0].version)
+    harness.windows[0].leave(T0 + MINUTE)
+    versions.append(harness.windows[0].version)
     assert versions == sorted(set(versions))
