@@ -39,10 +39,10 @@ class PolicyChain:
         self._kept_ms = 0
         self._start(Output())
 
-    def _start(self, sink: Output) -> None:
+    def _start(self, output: Output) -> None:
         history = FieldAvailability(self._versions[: self._number + 1])
         keep_state = self._keep_state or self._coming is not None
-        self.shard = shard = Shard(history.policy, self._keep_windows, keep_state, history, sink)
+        self.shard = shard = Shard(history.policy, self._keep_windows, keep_state, history, output)
         shard.enforce_from(self._enforce_from_ms)
         if self._coming is not None:
             shard.keep_aside(self._coming.from_ms)
@@ -89,7 +89,7 @@ class PolicyChain:
         former.close(coming.from_ms, coming.policy, last_ms)
         self._keep()
         self._number += 1
-        self._start(former.sink)
+        self._start(former.output)
         self.state.succeed(former, stored.head(), self._entries)
         if self._coming is None:
             self._entries = {}

@@ -44,7 +44,7 @@ class Shard:
     """The calls, complaints and records of some tenants, evaluated by one policy.
 
     ``apply`` and ``wait`` take input, ``advance`` decides what the watermark allows, and ``finish`` ends the input.
-    Output collects in ``sink``. With ``keep_state``, `monitor.core.shard_state` stores its state and restores it. To
+    Output collects in ``output``. With ``keep_state``, `monitor.core.shard_state` stores its state and restores it. To
     change the policy at some time, `close` decides everything before it. A shard of the next policy, whose ``history``
     names the earlier ones, then starts from the stored state.
 
@@ -60,7 +60,7 @@ class Shard:
         keep_windows: bool = False,
         keep_state: bool = False,
         history: FieldAvailability | None = None,
-        sink: Output | None = None,
+        output: Output | None = None,
     ) -> None:
         self.policy = policy
         history = history or FieldAvailability([PolicyVersion(0, policy)])
@@ -68,12 +68,12 @@ class Shard:
         self.layout = counting.layout
         self._steps = sorted({rule.step_ms for rule in policy.rules})
         self.pane_ms = counting.pane_ms
-        self.sink = sink or Output()
+        self.output = output or Output()
         self.tenant_numbers = TenantNumbers()
         self.tenant_records = TenantRecords(self.tenant_numbers.names)
         self.windows = WindowSet(policy, history, keep_state)
         cooldowns = Cooldowns()
-        self.decisions = DecisionLifecycle(policy, self.tenant_records, cooldowns, self.sink)
+        self.decisions = DecisionLifecycle(policy, self.tenant_records, cooldowns, self.output)
         self.pending_records = PendingRecords()
         self.record_handlers = RecordHandlers(
             policy,
@@ -82,10 +82,10 @@ class Shard:
             [window.complaints for window in self.windows.by_length.values()],
             self.tenant_records,
             self.tenant_numbers.of,
-            self.sink,
+            self.output,
         )
         self.evaluator = RuleEvaluator(
-            policy, history, self.windows, cooldowns, self.decisions, self.tenant_records, self.sink
+            policy, history, self.windows, cooldowns, self.decisions, self.tenant_records, self.output
         )
         self.evaluator.keep_windows = keep_windows
         self.tenant_numbers.on_new = self.evaluator.exceptions.know

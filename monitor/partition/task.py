@@ -206,19 +206,19 @@ class StreamTask:
     @property
     def alerting(self) -> bool:
         """Whether there is an alert to write at once."""
-        return bool(self.shard.sink.alerts)
+        return bool(self.shard.output.alerts)
 
     @property
     def pending(self) -> bool:
         """Whether there is anything to write: late or refused records, or alerts."""
-        return bool(len(self.passed_on) or self.shard.sink.refused or self.alerting)
+        return bool(len(self.passed_on) or self.shard.output.refused or self.alerting)
 
     def take(self) -> TaskOutput:
         """Return the output since the last call."""
         notes = [*self.sources.take(), *((None, note) for note in self.journal.take())]
-        sink = self.shard.sink.take()
-        self.published.remove_from(sink)
-        return self.passed_on.take(sink, notes)
+        output = self.shard.output.take()
+        self.published.remove_from(output)
+        return self.passed_on.take(output, notes)
 
     # State ------------------------------------------------------------------------------------------------------
 

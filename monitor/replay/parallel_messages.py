@@ -11,6 +11,6 @@ FINISH: Final = "finish"
 
 # From a process: a decoded piece, the output of a shard, the end of a shard, or the traceback of an error.
 DECODED: Final = "decoded"
-SINK: Final = "sink"
+OUTPUT: Final = "output"
 DONE: Final = "done"
 ERROR: Final = "error"

@@ -19,7 +19,7 @@ from monitor.decoding.decode import DecodedRows, Decoder, LateCall, MergedRows, 
 from monitor.decoding.late_line import LateLine
 from monitor.policy.timeline import PolicyVersion
 from monitor.replay.files import line_chunks
-from monitor.replay.parallel_messages import ADVANCE, DECODE, DECODED, DONE, FINISH, PIECE, SINK, TAKE
+from monitor.replay.parallel_messages import ADVANCE, DECODE, DECODED, DONE, FINISH, OUTPUT, PIECE, TAKE
 from monitor.replay.parallel_packed import pack
 from monitor.replay.parallel_process import Process
 from monitor.replay.sharding import shard_of
@@ -62,7 +62,7 @@ class Pool:
         self._own = Decoder(layout, salt, not_after_ms, later)
         self._answers: dict[int, Any] = {}
         self._parts: dict[int, list[bytes]] = {}
-        self._sinks: list[Output] = []
+        self._outputs: list[Output] = []
         self._done = 0
         self._tenants = 0
         self._count = 0
@@ -118,8 +118,8 @@ class Pool:
 
     def collect(self) -> list[Output]:
         """The output received since the last call."""
-        sinks, self._sinks = self._sinks, []
-        return sinks
+        outputs, self._outputs = self._outputs, []
+        return outputs
 
     @property
     def tenants(self) -> int:
@@ -196,10 +196,10 @@ class Pool:
             if what == DECODED:
                 process.pieces -= 1
                 self._answers[answer[0]] = answer[1:]
-            elif what == SINK:
-                self._sinks.append(answer)
+            elif what == OUTPUT:
+                self._outputs.append(answer)
             elif what == DONE:
-                self._sinks.append(answer[0])
+                self._outputs.append(answer[0])
                 self._tenants += answer[1]
                 if answer[2] is not None:
                     self._looks.append(answer[2])

@@ -16,7 +16,7 @@ from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances,
 from monitor.decoding.decode import Decoder, PlacedRows, merge
 from monitor.decoding.late_line import LateLine
 from monitor.policy.timeline import PolicyVersion
-from monitor.replay.parallel_messages import ADVANCE, DECODE, DECODED, DONE, ERROR, FINISH, PIECE, SINK, TAKE
+from monitor.replay.parallel_messages import ADVANCE, DECODE, DECODED, DONE, ERROR, FINISH, OUTPUT, PIECE, TAKE
 from monitor.replay.parallel_packed import pack, unpack
 
 
@@ -71,15 +71,15 @@ class Worker:
         for number, _, stop in ready:
             if stop == len(self._pieces[number]):
                 del self._pieces[number]
-        sink = Output()
+        output = Output()
         if batch.calls is not None:
-            sink.duplicates = int(self._chain.shard.apply(batch.names, batch.calls, watermark_ms).sum())
-        return SINK, sink
+            output.duplicates = int(self._chain.shard.apply(batch.names, batch.calls, watermark_ms).sum())
+        return OUTPUT, output
 
     def advance(self, watermark_ms: int) -> tuple[str, Output]:
         """Decide what the watermark allows."""
         self._chain.advance(watermark_ms)
-        return SINK, self._chain.shard.sink.take()
+        return OUTPUT, self._chain.shard.output.take()
 
     def finish(
         self, last_ms: int | None, until_ms: int | None
@@ -88,7 +88,7 @@ class Worker:
         if last_ms is not None:
             self._chain.finish(last_ms, until_ms)
         seen = measure_distances(self._chain.shard, self._looking) if self._looking else None
-        return DONE, (self._chain.shard.sink.take(), self._chain.shard.tenants, seen)
+        return DONE, (self._chain.shard.output.take(), self._chain.shard.tenants, seen)
 
 
 def work(connection: Connection) -> None:

@@ -195,14 +195,14 @@ class _Run:
     def _collect(self, watermark_ms: int | None) -> None:
         decided: list[Enforcement] = []
         outcome = self.outcome
-        for sink in self._shards.collect():
-            decided += sink.enforcement
-            outcome.enforcement += sink.enforcement
-            outcome.shadow += sink.shadow
-            outcome.alerts += sink.alerts
-            self._windows += sink.windows
-            outcome.summary.duplicates += sink.duplicates
-            self._refused += [RejectedRow(refusal.ref, refusal.reason, refusal.raw) for refusal in sink.refused]
+        for output in self._shards.collect():
+            decided += output.enforcement
+            outcome.enforcement += output.enforcement
+            outcome.shadow += output.shadow
+            outcome.alerts += output.alerts
+            self._windows += output.windows
+            outcome.summary.duplicates += output.duplicates
+            self._refused += [RejectedRow(refusal.ref, refusal.reason, refusal.raw) for refusal in output.refused]
         if self._on_windows is not None and self._shards.settled:
             self._hand_over(self._on_windows)
         if self._progress is not None:

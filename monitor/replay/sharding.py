@@ -105,10 +105,10 @@ class LocalShards:
 
     def collect(self) -> list[Output]:
         """The output since the last call."""
-        sinks = [chain.shard.sink.take() for chain in self.chains]
-        sinks[0].duplicates += self._duplicates
+        outputs = [chain.shard.output.take() for chain in self.chains]
+        outputs[0].duplicates += self._duplicates
         self._duplicates = 0
-        return sinks
+        return outputs
 
     @property
     def tenants(self) -> int:

@@ -255,8 +255,8 @@ class PartitionAudit:
         def collect() -> None:
             partition.advance()
             taken = partition.take()
-            brought["enforcement"] += taken.sink.enforcement
-            brought["shadow"] += taken.sink.shadow
+            brought["enforcement"] += taken.output.enforcement
+            brought["shadow"] += taken.output.shadow
             self._result.records += taken.rows
 
         async for _ in replay_logs(self._setup.cluster, self._inputs, stops, partition):

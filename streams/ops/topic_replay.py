@@ -216,9 +216,9 @@ class _Run:
 
     def _collect(self, partition: StreamTask) -> None:
         taken, outcome = partition.take(), self._outcome
-        outcome.enforcement += taken.sink.enforcement
-        outcome.shadow += taken.sink.shadow
-        outcome.alerts += taken.sink.alerts
+        outcome.enforcement += taken.output.enforcement
+        outcome.shadow += taken.output.shadow
+        outcome.alerts += taken.output.alerts
         outcome.summary.read += taken.rows
         outcome.summary.duplicates += taken.duplicates
         number = self.partitions.index(partition)
@@ -230,7 +230,7 @@ class _Run:
         self._refused += taken.refused
         if self._progress is not None:
             watermark_ms = partition.watermark.ms
-            decided = taken.sink.enforcement
+            decided = taken.output.enforcement
             self._progress(
                 ReplayProgress(outcome.summary.read, watermark_ms if watermark_ms > NO_CLOCK_MS else None, decided)
             )

@@ -40,11 +40,11 @@ def records(
     names: TopicNames, number: int, taken: "TaskOutput", state: Sequence[tuple[str, bytes | None]]
 ) -> list[OutputRecord]:
     """Decisions, alerts, late and rejected records, notes, and the resulting state, its head last."""
-    sink = taken.sink
+    output = taken.output
     outs: list[OutputRecord] = []
-    outs += _events(names.output("enforcement"), number, sink.enforcement)
-    outs += _events(names.output("shadow"), number, sink.shadow)
-    outs += [OutputRecord(names.output("alerts"), number, a.tenant_id.encode(), codec.encode(a)) for a in sink.alerts]
+    outs += _events(names.output("enforcement"), number, output.enforcement)
+    outs += _events(names.output("shadow"), number, output.shadow)
+    outs += [OutputRecord(names.output("alerts"), number, a.tenant_id.encode(), codec.encode(a)) for a in output.alerts]
     for late in taken.late:
         out = OutputRecord(names.output("late"), number, late.tenant_id.encode(), late.raw)
         outs.append(_bounded(out, _place(names, number, late.ref)))

@@ -66,7 +66,7 @@ class WorkerMetrics:
             taken.duplicates,
             len(taken.late),
             Counter((INPUTS[one.ref.source], one.reason.partition(":")[0]) for one in taken.refused),
-            self._counted.counts(taken.sink.enforcement, taken.sink.shadow, taken.sink.alerts),
+            self._counted.counts(taken.output.enforcement, taken.output.shadow, taken.output.alerts),
         )
 
     def committed(self, number: int, counts: Counts, watermark_ms: int, took_s: float) -> None:

@@ -82,9 +82,9 @@ def judge(fetched: Sequence[Sequence[tuple[int, RecordBatch]]], policy: Policy) 
                 taken = partition.take()
                 changes = partition.snapshot()
                 snapshots += 1
-                decisions += len(taken.sink.enforcement)
+                decisions += len(taken.output.enforcement)
                 stored += sum(len(blob or b"") for _, blob in changes)
-                for one in (*taken.sink.enforcement, *taken.sink.shadow, *taken.sink.alerts):
+                for one in (*taken.output.enforcement, *taken.output.shadow, *taken.output.alerts):
                     digest.update(codec.encode(one))
     counts = {"records": records, "snapshots": snapshots, "stored": stored, "decisions": decisions}
     return {**counts, "digest": digest.hexdigest()}

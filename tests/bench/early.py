@@ -66,9 +66,9 @@ def _case(about: str, partition: StreamTask, steps: Iterator[None]) -> dict[str,
     partition.take()
     spent_ms, told = [], 0
     for _ in steps:
-        told -= len(partition.shard.sink.alerts)
+        told -= len(partition.shard.output.alerts)
         spent_ms.append(_look(partition))
-        told += len(partition.shard.sink.alerts)
+        told += len(partition.shard.output.alerts)
         partition.take()
     return {
         "about": about,

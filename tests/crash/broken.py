@@ -104,12 +104,12 @@ BROKEN: dict[str, list[Change]] = {
     "6: the state, then decisions": [_parted(_STATE, _REST, _WRITE_STATE, _WRITE_REST)],
     "6: the head first": [_parted(_HEAD, _REST, _WRITE_STATE, _WRITE_REST)],
     "6: alerts, then the rest": [_parted(_ALERTS, _OTHERS, _WRITE_ALERTS, _WRITE_OTHERS)],
-    "6: alerts are lost": [Change(emit, "records", "for a in sink.alerts", "for a in ()")],
+    "6: alerts are lost": [Change(emit, "records", "for a in output.alerts", "for a in ()")],
     "6: alerts are put out twice": [
-        Change(emit, "records", "for a in sink.alerts", "for a in [*sink.alerts, *sink.alerts]")
+        Change(emit, "records", "for a in output.alerts", "for a in [*output.alerts, *output.alerts]")
     ],
     "6: alerts never end": [
-        Change(emit, "records", "for a in sink.alerts", "for a in sink.alerts if a.state == 'firing'")
+        Change(emit, "records", "for a in output.alerts", "for a in output.alerts if a.state == 'firing'")
     ],
     "6: a part of the state is not written": [
         Change(StreamTask, "snapshot", "sorted(state.changes().items())", "sorted(state.changes().items())[1:]")
@@ -140,7 +140,10 @@ BROKEN: dict[str, list[Change]] = {
     "6: dead letters, then the rest": [_parted(_LETTERS, _BUT_LETTERS, _WRITE_LETTERS, _WRITE_OTHERS)],
     "6: alerts end twice": [
         Change(
-            emit, "records", "for a in sink.alerts", "for a in sink.alerts for _ in range(1 + (a.state != 'firing'))"
+            emit,
+            "records",
+            "for a in output.alerts",
+            "for a in output.alerts for _ in range(1 + (a.state != 'firing'))",
         )
     ],
     "7: the clock is not in the head": [

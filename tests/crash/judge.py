@@ -39,8 +39,8 @@ def wrong(broker: Broker, policy: Policy, live: DecidingSettings, partitions: in
             yield from (f"{topic}-{number} lacks {_short(record)}" for record in (should - got).elements())
             yield from (f"{topic}-{number} should not have {_short(record)}" for record in (got - should).elements())
         partition.early()
-        ahead = partition.take().sink.alerts
-        found = wrong_alerts(alerts(broker, number), taken.sink.alerts, partition.watermark.ms, ahead)
+        ahead = partition.take().output.alerts
+        found = wrong_alerts(alerts(broker, number), taken.output.alerts, partition.watermark.ms, ahead)
         yield from (f"{NAMES.output('alerts')}-{number}: {told}" for told in found)
 
 

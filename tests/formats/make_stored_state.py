@@ -50,7 +50,7 @@ def made(seed: int) -> dict[str, Any]:
         step(tenth)
     partition.finish()
     taken = partition.take()
-    outputs = {"enforcement": taken.sink.enforcement, "shadow": taken.sink.shadow, "alerts": taken.sink.alerts}
+    outputs = {"enforcement": taken.output.enforcement, "shadow": taken.output.shadow, "alerts": taken.output.alerts}
     return {
         "policy": scene.policy,
         "not_after_ms": scene.not_after_ms,

@@ -58,8 +58,8 @@ def went_on(handed_over: bool) -> tuple[dict[str, list[str]], dict[str, bytes]]:
         one.advance()
         if tenth == 9:
             one.finish()
-        sink = one.take().sink
-        for name, came in (("enforcement", sink.enforcement), ("shadow", sink.shadow), ("alerts", sink.alerts)):
+        output = one.take().output
+        for name, came in (("enforcement", output.enforcement), ("shadow", output.shadow), ("alerts", output.alerts)):
             said[name] += [msgspec.json.encode(event).decode() for event in came]
         stored = keep(stored, one)
     return said, stored

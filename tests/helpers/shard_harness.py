@@ -34,7 +34,7 @@ class ShardHarness:
     def __init__(self, **sections: Any) -> None:
         sections = {"prohibited_businesses": CATALOGUE, **sections}
         self.shard = Shard(policy_of(**sections))
-        self.sink = Output()
+        self.output = Output()
         self._serial = 0
 
     def _wait(self, kind: str, minute: float, **fields: Any) -> None:
@@ -89,12 +89,12 @@ class ShardHarness:
     def until(self, minute: float) -> list[Enforcement]:
         """What is decided once the watermark is there."""
         self.shard.advance(T0 + round(minute * MINUTE))
-        self.sink = self.shard.sink.take()
-        return self.sink.enforcement
+        self.output = self.shard.output.take()
+        return self.output.enforcement
 
     def refused(self) -> list[str]:
         """Why records were refused since before the last `until`: the first word of each reason."""
-        return [refusal.reason.split(":")[0] for refusal in self.sink.refused]
+        return [refusal.reason.split(":")[0] for refusal in self.output.refused]
 
 
 class StoredShardHarness(ShardHarness):

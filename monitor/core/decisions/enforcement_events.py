@@ -25,10 +25,10 @@ class ClosingEvent:
 class EventFactory:
     """Writes events to the output buffer: decisions, reversals, lapses, and shadow decisions."""
 
-    def __init__(self, policy: Policy, sink: Output) -> None:
+    def __init__(self, policy: Policy, output: Output) -> None:
         self._policy = policy
         self._ref = PolicyRef(policy.id, policy.version, policy.sha256)
-        self._sink = sink
+        self._output = output
 
     def decision(
         self,
@@ -61,7 +61,7 @@ class EventFactory:
             supersedes=supersedes,
             reason=case.reason,
         )
-        self._sink.enforcement.append(_event(case.id, data))
+        self._output.enforcement.append(_event(case.id, data))
 
     def closing(self, tenant_record: TenantRecord, case: DecisionCase, closing: ClosingEvent) -> None:
         """Write a reversal or a lapse of the event ``closing.reverses``, which was in force."""
@@ -87,7 +87,7 @@ class EventFactory:
             supersedes=None,
             reason=closing.reason,
         )
-        self._sink.enforcement.append(_event(closing.id, data))
+        self._output.enforcement.append(_event(closing.id, data))
 
     def shadow(
         self,
@@ -124,7 +124,7 @@ class EventFactory:
             reason=reason,
         )
         event_id = enforcement_id(tenant_record.tenant_id, tier.kind, "final", rule.id, window.end_ms, MEASURED)
-        self._sink.shadow.append(_event(event_id, data))
+        self._output.shadow.append(_event(event_id, data))
 
 
 def _event(event_id: str, data: EnforcementData) -> Enforcement:

@@ -23,11 +23,11 @@ class DecisionLifecycle:
     ``reviews`` holds the decisions that wait for a review; `lapse` ends them. ``events`` writes the events.
     """
 
-    def __init__(self, policy: Policy, tenant_records: TenantRecords, cooldowns: Cooldowns, sink: Output) -> None:
+    def __init__(self, policy: Policy, tenant_records: TenantRecords, cooldowns: Cooldowns, output: Output) -> None:
         self._policy = policy
         self._tenant_records = tenant_records
         self._cooldowns = cooldowns
-        self.events = EventFactory(policy, sink)
+        self.events = EventFactory(policy, output)
         self.reviews = PendingReviews()
         self._proposals = Proposals(policy)
         self._uses = EscalationUses(policy.escalations)

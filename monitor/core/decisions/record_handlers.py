@@ -58,7 +58,7 @@ class RecordHandlers:
         windows: Iterable[ComplaintWindow],
         tenant_records: TenantRecords,
         number_of: Callable[[str], int],
-        sink: Output,
+        output: Output,
     ) -> None:
         self._policy = policy
         self._catalogue = catalogue
@@ -68,7 +68,7 @@ class RecordHandlers:
         self._tenant_records = tenant_records
         self._retention = RecordRetention(policy.retention_ms, tenant_records)
         self._number_of = number_of
-        self._sink = sink
+        self._output = output
         self.from_ms = 0
 
     def decide(self, waiting: PendingRecord) -> bool:
@@ -100,7 +100,7 @@ class RecordHandlers:
     def _complaint(self, tenant_record: TenantRecord, complaint: Complaint, at_ms: int) -> None:
         entry = tenant_record.complaints.get(complaint.complaint_id)
         if entry is not None and entry.has(complaint.status):
-            self._sink.duplicates += 1
+            self._output.duplicates += 1
             return
         new = entry is None
         if entry is None:
@@ -133,11 +133,11 @@ class RecordHandlers:
             refusal = (
                 f"unknown_catalogue_row: catalogue_row {row!r}: expected the key of a row of the prohibited catalogue"
             )
-            self._sink.refused.append(RefusedRecord(waiting.ref, finding.tenant_id, refusal, waiting.raw))
+            self._output.refused.append(RefusedRecord(waiting.ref, finding.tenant_id, refusal, waiting.raw))
             return
         entry = tenant_record.findings.get(finding.finding_id)
         if entry is not None and finding.status in entry.statuses:
-            self._sink.duplicates += 1
+            self._output.duplicates += 1
             return
         if entry is None:
             entry = FindingEntry(finding.finding_id, at_ms, [])
@@ -189,14 +189,14 @@ class RecordHandlers:
             return  # it reviews a decision that was made elsewhere; the review is not at fault
         version = _VERDICTS.index(review.verdict)
         if self._repeated(tenant_record, "review", review.review_id, version):
-            self._sink.duplicates += 1
+            self._output.duplicates += 1
             return
         case = tenant_record.cases.get(tenant_record.case_of.get(review.enforcement_id, ""))
         reviewed = ReviewedCase(case.status == "final", case.closing_id) if case else None
         refusal = review_refusal(reviewed, review.enforcement_id, review.verdict)
         if refusal is not None:
             why = refusal.reason(review.enforcement_id)
-            self._sink.refused.append(RefusedRecord(waiting.ref, review.tenant_id, why, waiting.raw))
+            self._output.refused.append(RefusedRecord(waiting.ref, review.tenant_id, why, waiting.raw))
             return
         assert case is not None
         self._note(tenant_record, "review", review.review_id, version, at_ms)
@@ -210,7 +210,7 @@ class RecordHandlers:
     def _application(self, tenant_record: TenantRecord, application: Application, at_ms: int) -> None:
         version = application.updated_ms
         if self._repeated(tenant_record, "application", application.application_id, version):
-            self._sink.duplicates += 1
+            self._output.duplicates += 1
             return
         self._note(tenant_record, "application", application.application_id, version, at_ms)
         if at_ms < self.from_ms:
@@ -235,7 +235,7 @@ class RecordHandlers:
     def _tenant(self, tenant_record: TenantRecord, tenant: Tenant, at_ms: int) -> None:
         version = tenant.updated_ms
         if self._repeated(tenant_record, "tenant", tenant.tenant_id, version):
-            self._sink.duplicates += 1
+            self._output.duplicates += 1
             return
         self._note(tenant_record, "tenant", tenant.tenant_id, version, at_ms)
         if tenant.updated_ms > tenant_record.name_ms:

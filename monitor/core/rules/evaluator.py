@@ -49,10 +49,10 @@ class RuleEvaluator:
         cooldowns: Cooldowns,
         decisions: DecisionLifecycle,
         tenant_records: TenantRecords,
-        sink: Output,
+        output: Output,
     ) -> None:
         self._cooldowns = cooldowns
-        self._sink = sink
+        self._output = output
         self.keep_windows = False
         self.from_ms = 0
         self.layout = history.counting.layout
@@ -71,11 +71,11 @@ class RuleEvaluator:
         for rule_state in self.rule_states:
             self._by_step.setdefault(rule_state.rule.step_ms, []).append(rule_state)
         self.exceptions = RuleExceptions(policy, history, self.rule_states)
-        self.alerts = Alerts(policy, tenant_records.names, sink)
+        self.alerts = Alerts(policy, tenant_records.names, output)
         self.alert_states = AlertStates(self.rule_states, store)
         self._batch_evaluator = BatchEvaluator(self.rule_states)
         self._decisions = MeasuredDecisions(policy, history, windows.evidence, cooldowns, decisions, tenant_records)
-        self._judged_windows = JudgedWindows(tenant_records.names, sink)
+        self._judged_windows = JudgedWindows(tenant_records.names, output)
 
     def due(self, after_ms: int, bounds: Mapping[int, int]) -> int | None:
         """The next window end after ``after_ms`` at which a rule has anything to evaluate.
@@ -113,9 +113,9 @@ class RuleEvaluator:
         for place in due:
             rule_state, breach = self.rule_states[place], seen.breach.get(place, _NOBODY)
             if len(breach) or rule_state.firing or rule_state.taken_back or rule_state.overrides or self.keep_windows:
-                before = self._sink.mark()
+                before = self._output.mark()
                 self._judge(rule_state, end_ms, tenants, breach, place in seen.ending)
-                self._sink.by_tenant(before)
+                self._output.by_tenant(before)
 
     def _judge(self, rule_state: RuleState, end_ms: int, tenants: int, breach: Rows, ending: bool) -> None:
         rule, window = rule_state.rule, rule_state.window

@@ -13,9 +13,9 @@ from schemas.outputs import JudgedWindow
 class JudgedWindows:
     """Writes judged windows to the output buffer. ``names`` is the list of tenant ids, which grows."""
 
-    def __init__(self, names: Sequence[str], sink: Output) -> None:
+    def __init__(self, names: Sequence[str], output: Output) -> None:
         self._names = names
-        self._sink = sink
+        self._output = output
 
     def write(self, rule_state: RuleState, end_ms: int, tenants: int, views: OverrideViews) -> None:
         """Write the windows of a rule that end at ``end_ms``. ``views`` are those of its overrides."""
@@ -28,7 +28,7 @@ class JudgedWindows:
                     continue
                 seen = views.of(rule_state.overrides[tenant][0])
             measured = measure(rule, seen, row, np.nan)
-            self._sink.windows.append(
+            self._output.windows.append(
                 JudgedWindow(
                     self._names[tenant],
                     rule.id,

@@ -68,10 +68,10 @@ class RuleState:
 class Alerts:
     """Fires and resolves alerts, into the output buffer. ``names`` is the list of tenant ids, which grows."""
 
-    def __init__(self, policy: Policy, names: Sequence[str], sink: Output) -> None:
+    def __init__(self, policy: Policy, names: Sequence[str], output: Output) -> None:
         self._policy = policy
         self._names = names
-        self._sink = sink
+        self._output = output
 
     def fire(
         self, rule_state: RuleState, rule: Rule, tenant: int, firing: ActiveAlert, measure: Measure, updated_ms: int
@@ -98,7 +98,7 @@ class Alerts:
         tenant_id = self._names[tenant]
         firing = rule_state.firing[tenant]
         behaviour = self._policy.behaviours[rule.behaviour]
-        self._sink.alerts.append(
+        self._output.alerts.append(
             Alert(
                 alert_id=alert_id(tenant_id, rule.id, firing.since_ms),
                 tenant_id=tenant_id,

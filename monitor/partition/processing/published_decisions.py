@@ -28,8 +28,8 @@ class PublishedDecisions:
         """Whether published decisions may still be made again, so that `suppress` must have them."""
         return self.until_ms > NO_CLOCK_MS and self.until_ms >= self._watermark.decided_ms
 
-    def remove_from(self, sink: Output) -> None:
+    def remove_from(self, output: Output) -> None:
         """Remove the published decisions from an output."""
         if self._ids:
-            sink.enforcement = [one for one in sink.enforcement if one.id not in self._ids]
-            sink.shadow = [one for one in sink.shadow if one.id not in self._ids]
+            output.enforcement = [one for one in output.enforcement if one.id not in self._ids]
+            output.shadow = [one for one in output.shadow if one.id not in self._ids]

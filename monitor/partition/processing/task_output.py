@@ -15,11 +15,11 @@ _PASSED_ON_BYTES = 4_096  # this many bytes of a record count as another record
 class TaskOutput:
     """The input and output since the last call. Rows that are read again do not count.
 
-    ``refused`` includes the refused records of ``sink``. ``notes`` are with their source number, None for the
+    ``refused`` includes the refused records of ``output``. ``notes`` are with their source number, None for the
     partition.
     """
 
-    sink: Output = field(default_factory=Output)
+    output: Output = field(default_factory=Output)
     rows: int = 0
     late: list[LateCall] = field(default_factory=list)
     refused: list[RejectedRow] = field(default_factory=list)
@@ -64,13 +64,13 @@ class PassedOn:
         """
         return self._weight >= _MOST_PASSED_ON
 
-    def take(self, sink: Output, notes: list[tuple[int | None, Note]]) -> TaskOutput:
+    def take(self, output: Output, notes: list[tuple[int | None, Note]]) -> TaskOutput:
         """The output since the last call, with that of the shard and the notes."""
         taken = self._taken
         self.clear()
-        taken.sink, taken.notes = sink, notes
-        taken.duplicates += sink.duplicates
-        taken.refused += [RejectedRow(r.ref, r.reason, r.raw, r.tenant_id.encode()) for r in sink.refused]
+        taken.output, taken.notes = output, notes
+        taken.duplicates += output.duplicates
+        taken.refused += [RejectedRow(r.ref, r.reason, r.raw, r.tenant_id.encode()) for r in output.refused]
         return taken
 
 

@@ -35,10 +35,10 @@ def test_where_nothing_is_due_advancing_changes_nothing(seed: int) -> None:
             always.until(tick)
             if due:
                 asked.until(tick)
-                assert asked.court.sink == always.court.sink
+                assert asked.court.output == always.court.output
             else:
                 idle += 1
-                assert always.court.sink == Output()
+                assert always.court.output == Output()
                 assert decided_by(always) == before
             assert not always.court.shard.due(watermark_ms)
             assert decided_by(asked) == decided_by(always)

@@ -15,16 +15,16 @@ class Begun(ShardHarness):
 
     def alerts(self) -> list[tuple[str, float]]:
         """What was told since the last call, with the end that it names."""
-        return [(alert.state, (alert.since_ms - T0) / MINUTE) for alert in self.shard.sink.take().alerts]
+        return [(alert.state, (alert.since_ms - T0) / MINUTE) for alert in self.shard.output.take().alerts]
 
 
 def test_a_window_is_judged_from_that_time_on_with_all_its_calls() -> None:
     court = Begun(rules=[rule("short", min_denominator=3)])
     court.short_calls(11, 12, 13)  # in the windows that end at 15 and at 20
     assert told(court.until(19)) == []
-    assert court.sink.alerts == []
+    assert court.output.alerts == []
     assert told(court.until(20)) == [("warning", "final", "short", 20)]
-    assert [(alert.state, alert.since_ms) for alert in court.sink.alerts] == [("firing", T0 + 20 * MINUTE)]
+    assert [(alert.state, alert.since_ms) for alert in court.output.alerts] == [("firing", T0 + 20 * MINUTE)]
 
 
 def test_nobody_looks_ahead_to_an_end_before_it() -> None:
@@ -54,7 +54,7 @@ def test_a_complaint_verified_before_it_counts_decides_nothing_and_is_dismissed_
     court.complaint(26, name="p1")  # verified again: a duplicate
     court.complaint(27, name="p1", status="dismissed")
     assert told(court.until(30)) == []
-    assert court.sink.duplicates == 1
+    assert court.output.duplicates == 1
     court.complaint(31, name="p3")
     court.complaint(32, name="p1")
     assert told(court.until(33)) == [("warning", "final", "blind_calling", 31)]
@@ -79,7 +79,7 @@ def test_an_application_of_before_it_is_admitted_and_one_of_its_ids_is_known() -
     court.application(FROM, name="n2")
     court.application(25, updated_ms=T0 + round(19.9 * MINUTE))
     assert told(court.until(30)) == [("admission_rejected", "final", "prohibited_business_application", FROM)]
-    assert court.sink.duplicates == 1
+    assert court.output.duplicates == 1
 
 
 def test_a_review_of_before_it_is_passed_over_and_one_of_after_it_must_know_its_decision() -> None:

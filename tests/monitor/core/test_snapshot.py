@@ -206,7 +206,7 @@ def test_restarts_anywhere_change_nothing_that_is_decided(seed: int) -> None:
     for minute in minutes:
         for name, court in (("whole", whole), ("stopped", stopped)):
             court.until(minute)
-            said[name] += [court.sink.enforcement, court.sink.shadow, court.sink.alerts]
+            said[name] += [court.output.enforcement, court.output.shadow, court.output.alerts]
         stopped.restart()
     assert said["stopped"] == said["whole"]
     assert sum(map(len, said["whole"])) > 8
@@ -222,7 +222,7 @@ def test_what_escalations_have_used_and_what_is_unused_again_outlives_a_restart(
             said[name] += court.until(minute)
             if court is stopped:
                 court.restart()
-            return court.sink.enforcement
+            return court.output.enforcement
 
         for minute in (1, 2):
             court.complaint(minute, name=f"p{minute}")

@@ -90,7 +90,7 @@ def test_alerts_and_calls_alone_make_no_tenant_record() -> None:
     court.short_calls(1, 2, tenant="bravo")
     court.short_calls(1, 2, talk_ms=90_000)
     court.until(5)
-    assert [alert.tenant_id for alert in court.sink.alerts] == ["bravo", "bravo"]
+    assert [alert.tenant_id for alert in court.output.alerts] == ["bravo", "bravo"]
     assert list(court.store()) == [f"f{T0:013d}", "n0", "t0", "a0"]
 
 

@@ -61,7 +61,7 @@ def test_alerts_come_at_the_first_look_that_can_see_them(seed: int) -> None:
     before = [0] * len(files)
 
     def agree() -> None:
-        assert by_text(told(partition.take().sink.alerts, open_ids)) == by_text(model.told)
+        assert by_text(told(partition.take().output.alerts, open_ids)) == by_text(model.told)
         model.told = []
 
     for source, at in pieces(files, rng):

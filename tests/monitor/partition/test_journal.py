@@ -54,7 +54,7 @@ def rows(lines: list[bytes], start: int, stop: int, stamp_ms: int) -> RecordBatc
 
 def outcome(taken: list[TaskOutput]) -> dict[str, Any]:
     return {
-        "enforcement": sorted(msgspec.json.encode(e) for t in taken for e in t.sink.enforcement),
+        "enforcement": sorted(msgspec.json.encode(e) for t in taken for e in t.output.enforcement),
         "late": sorted(late.raw for t in taken for late in t.late),
         "refused": sorted((r.ref.source, r.ref.offset, r.reason) for t in taken for r in t.refused),
         "read": sum(t.rows for t in taken),
@@ -124,7 +124,7 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
     assert outcome(kept) == outcome([judge.take()])
     assert judge.watermark.ms == partition.watermark.ms
     assert moved > 0
-    assert all(event.data.decided_ms >= from_ms for taken in kept for event in taken.sink.enforcement)
+    assert all(event.data.decided_ms >= from_ms for taken in kept for event in taken.output.enforcement)
     kinds = {type(note) for noted in notes.values() for note in noted}
     assert kinds >= {ClockAdvance, MaxAheadChange}
     assert SkippedRecord in kinds or not any(r[2].startswith("skipped: ") for r in outcome(kept)["refused"])

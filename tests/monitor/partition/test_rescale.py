@@ -93,8 +93,8 @@ class Logs:
 
     def keep(self, number: int) -> None:
         one, stored = self.partitions[number], self.stored[number]
-        sink = one.take().sink
-        self.said += [msgspec.json.encode(event) for event in (*sink.enforcement, *sink.shadow)]
+        output = one.take().output
+        self.said += [msgspec.json.encode(event) for event in (*output.enforcement, *output.shadow)]
         for key, value in one.snapshot():
             stored.pop(key, None)
             if value is not None:
@@ -146,7 +146,7 @@ def place(new: Logs, made: RescaledPartition, clocks_ms: list[int]) -> None:
     new.restart(made.number)
     one = new.partitions[made.number]
     new.read(made.number)
-    assert one.take().sink.enforcement == []
+    assert one.take().output.enforcement == []
     assert one.sources.clocks_ms == clocks_ms
     assert not one.due
     handover = ShardState(one.shard).handover(one.watermark.ms)

@@ -68,9 +68,9 @@ def interrupted(
             for number, lines in enumerate(files):
                 if at[number] == len(lines):
                     partition.sources.end(number)
-            due, decided = partition.due, len(partition.shard.sink.enforcement)
+            due, decided = partition.due, len(partition.shard.output.enforcement)
             partition.advance(rng.choice((None, None, 0, 1, 4)))
-            assert due or len(partition.shard.sink.enforcement) == decided, "it was not due and yet decided"
+            assert due or len(partition.shard.output.enforcement) == decided, "it was not due and yet decided"
             if rng.random() < 0.4:
                 kept.append(partition.take())
                 handed_over = rng.random() < 0.4
@@ -96,10 +96,10 @@ def interrupted(
     kept.append(partition.take())
     line = [{offset: number for number, offset in enumerate(places, 1)} for places in offsets]
     return {
-        "enforcement": sorted(bytes_of(e) for taken in kept for e in taken.sink.enforcement),
-        "shadow": sorted(bytes_of(e) for taken in kept for e in taken.sink.shadow),
-        "alerts": sorted(bytes_of(a) for taken in kept for a in taken.sink.alerts),
-        "alerts in order": [a for taken in kept for a in taken.sink.alerts],
+        "enforcement": sorted(bytes_of(e) for taken in kept for e in taken.output.enforcement),
+        "shadow": sorted(bytes_of(e) for taken in kept for e in taken.output.shadow),
+        "alerts": sorted(bytes_of(a) for taken in kept for a in taken.output.alerts),
+        "alerts in order": [a for taken in kept for a in taken.output.alerts],
         "late": sorted(late.raw for taken in kept for late in taken.late),
         "rejected": sorted(
             (r.ref.source, line[r.ref.source][r.ref.line], r.reason) for taken in kept for r in taken.refused
@@ -202,7 +202,7 @@ def test_what_was_a_duplicate_is_one_when_its_id_is_forgotten() -> None:
             partition.feed(0, rows_of(row, lines, list(range(5)), row, row + 1, start_ms + 60 * minute))
             partition.advance()
             taken = partition.take()
-            events, duplicates = events + len(taken.sink.enforcement), duplicates + taken.duplicates
+            events, duplicates = events + len(taken.output.enforcement), duplicates + taken.duplicates
             if row == restart_at:
                 stored = {key: value for key, value in partition.snapshot() if value is not None}
                 partition = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0), sources=1)

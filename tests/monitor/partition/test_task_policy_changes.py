@@ -119,8 +119,8 @@ class Course:
         self.kept.append(self.partition.take())
         line = [{offset: number for number, offset in enumerate(places, 1)} for places in self.offsets]
         return {
-            "enforcement": sorted(bytes_of(e) for taken in self.kept for e in taken.sink.enforcement),
-            "shadow": sorted(bytes_of(e) for taken in self.kept for e in taken.sink.shadow),
+            "enforcement": sorted(bytes_of(e) for taken in self.kept for e in taken.output.enforcement),
+            "shadow": sorted(bytes_of(e) for taken in self.kept for e in taken.output.shadow),
             "late": sorted(late.raw for taken in self.kept for late in taken.late),
             "rejected": sorted(
                 (r.ref.source, line[r.ref.source][r.ref.line], r.reason) for taken in self.kept for r in taken.refused
@@ -242,7 +242,7 @@ def decided_with_a_longer_lateness(restarted: bool) -> list[int]:
 
     def commit() -> None:
         partition.advance()
-        decided.extend((e.data.decided_ms - T) // MINUTE for e in partition.take().sink.enforcement)
+        decided.extend((e.data.decided_ms - T) // MINUTE for e in partition.take().output.enforcement)
         store(partition, stored)
 
     partition = new()
@@ -280,7 +280,7 @@ def test_a_policy_is_known_as_long_as_panes_of_its_time_are_stored() -> None:
         start = partition.sources.offsets[0]
         partition.feed(0, rows_of(start, lines, list(range(len(lines))), start, stop, T + 300 * MINUTE))
         partition.advance()
-        decided += len(partition.take().sink.enforcement)
+        decided += len(partition.take().output.enforcement)
         store(partition, stored)
         partition = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=1)
         partition.restore(stored)

@@ -58,7 +58,7 @@ def feed(one: StreamTask, values: list[bytes]) -> None:
 
 
 def decided(one: StreamTask) -> list[bytes]:
-    return [codec.encode(event) for event in one.take().sink.enforcement]
+    return [codec.encode(event) for event in one.take().output.enforcement]
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -152,7 +152,7 @@ def test_whoever_many_alerts_may_come_of_is_looked_at_and_judged_by_a_thread() -
     feed(one, values)
     assert early_work(one) > LARGE
     one.early()
-    assert len(one.take().sink.alerts) == TENANTS
+    assert len(one.take().output.alerts) == TENANTS
     assert early_work(one) < LARGE, "nothing has come since"
     feed(one, [*values, call("t0", begin + 2_000)])
     assert early_work(one) < LARGE, "one call, of one tenant"
@@ -165,5 +165,5 @@ def test_whoever_many_alerts_may_come_of_is_looked_at_and_judged_by_a_thread() -
     assert one.due
     assert transaction_work(one, MOST) > LARGE
     one.advance(MOST)
-    assert len(one.take().sink.alerts) >= TENANTS
+    assert len(one.take().output.alerts) >= TENANTS
     assert transaction_work(one, MOST) < LARGE

@@ -253,9 +253,9 @@ def stopped(policy: Policy, files: Files, rng: random.Random) -> dict[str, list[
     kept.append(partition.take())
     print(f"{restarts} restarts")
     return {
-        "enforcement.jsonl": sorted(codec.encode(e) for taken in kept for e in taken.sink.enforcement),
-        "shadow.jsonl": sorted(codec.encode(e) for taken in kept for e in taken.sink.shadow),
-        "alerts.jsonl": sorted(codec.encode(a) for taken in kept for a in taken.sink.alerts),
+        "enforcement.jsonl": sorted(codec.encode(e) for taken in kept for e in taken.output.enforcement),
+        "shadow.jsonl": sorted(codec.encode(e) for taken in kept for e in taken.output.shadow),
+        "alerts.jsonl": sorted(codec.encode(a) for taken in kept for a in taken.output.alerts),
         "late.jsonl": sorted(late.raw for taken in kept for late in taken.late),
     }
 

@@ -58,7 +58,10 @@ def busy_telemetry() -> WorkerMetrics:
     telemetry = WorkerMetrics(court.shard.policy)
     court.until(5)
     taken = TaskOutput(
-        court.sink, rows=7, duplicates=2, refused=[RejectedRow(RecordRef(0, 1, 2, 3), "too_deep: 99 levels", b"", b"k")]
+        court.output,
+        rows=7,
+        duplicates=2,
+        refused=[RejectedRow(RecordRef(0, 1, 2, 3), "too_deep: 99 levels", b"", b"k")],
     )
     telemetry.committed(3, telemetry.counts(taken), 1_000, 0.02)
     telemetry.transaction_failed()
@@ -103,8 +106,8 @@ def test_a_worker_shows_the_catalogue_and_nothing_else() -> None:
 def test_a_replay_shows_what_a_worker_shows_of_the_same_records() -> None:
     court, looking = busy_court(), DistanceOptions()
     court.until(5)
-    sink = court.sink
-    outcome = Outcome(sink.enforcement, sink.shadow, sink.alerts, summary=ReplaySummary(read=7, last_event_ms=5))
+    output = court.output
+    outcome = Outcome(output.enforcement, output.shadow, output.alerts, summary=ReplaySummary(read=7, last_event_ms=5))
     outcome.seen = measure_distances(court.shard, looking)
     page = replayed.page(outcome, court.shard.policy, looking).decode()
     shown = list(text_string_to_metric_families(page))
@@ -217,7 +220,7 @@ def test_what_is_decided_is_counted_where_a_zero_was_shown_before() -> None:
     assert set(before.values()) == {0.0}
     for minute in (5, 8 * 24 * 60):
         court.until(minute)
-        counted.decided(counted.counts(court.sink.enforcement, court.sink.shadow, []))
+        counted.decided(counted.counts(court.output.enforcement, court.output.shadow, []))
     after = labels_of(registry)
     assert after.keys() == before.keys()
     assert after["shown", "minor", "shadow", "warning", "final", "decided"] == 1
@@ -331,6 +334,6 @@ def test_what_an_override_has_judged_in_shadow_is_no_decision() -> None:
     court.short_calls(1, tenant="bravo")
     counted, registry = decisions(court.shard.policy)
     court.until(5)
-    counted.decided(counted.counts(court.sink.enforcement, court.sink.shadow, []))
+    counted.decided(counted.counts(court.output.enforcement, court.output.shadow, []))
     told = {labels[2]: value for labels, value in labels_of(registry).items() if labels[0] == "half" and value}
     assert told == {"enforce": 1, "shadow": 1}

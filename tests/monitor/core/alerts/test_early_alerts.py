@@ -23,7 +23,7 @@ class Watch(ShardHarness):
 
     def alerts(self) -> list[Line]:
         """What has been told since the last call."""
-        told = self.shard.sink.take().alerts
+        told = self.shard.output.take().alerts
         return [(a.state, a.rule_id, (a.since_ms - T0) / MINUTE, (a.updated_ms - T0) / MINUTE) for a in told]
 
     def look(self) -> list[Line]:
@@ -67,12 +67,12 @@ def test_it_is_reported_again_with_the_decision_that_came_of_it() -> None:
     court = Watch(rule("one"))
     court.short_calls(1)
     court.shard.early()
-    (early,) = court.shard.sink.take().alerts
+    (early,) = court.shard.output.take().alerts
     court.shard.advance(T0 + 5 * MINUTE)
-    sink = court.shard.sink.take()
-    (again,) = sink.alerts
+    output = court.shard.output.take()
+    (again,) = output.alerts
     assert (early.alert_id, early.state, early.enforcement_id) == (again.alert_id, again.state, None)
-    assert again.enforcement_id == sink.enforcement[0].id
+    assert again.enforcement_id == output.enforcement[0].id
 
 
 def test_calls_that_come_late_may_show_that_there_was_nothing() -> None:
@@ -82,7 +82,7 @@ def test_calls_that_come_late_may_show_that_there_was_nothing() -> None:
     court.long_calls(1.5, 2.5)
     assert court.look() == [], "no later end has been looked at"
     court.shard.advance(T0 + 5 * MINUTE)
-    (over,) = court.shard.sink.take().alerts
+    (over,) = court.shard.output.take().alerts
     assert (over.state, over.updated_ms) == ("resolved", T0 + 5 * MINUTE)
     assert "no longer above 50 %" in over.reason.en
 
@@ -93,7 +93,7 @@ def test_one_that_would_still_stand_but_never_was_in_breach_is_over_when_judged_
     court.look()
     court.long_calls(1.5, 2.5)
     court.shard.advance(T0 + 5 * MINUTE)
-    (over,) = court.shard.sink.take().alerts
+    (over,) = court.shard.output.take().alerts
     assert over.state == "resolved"
     assert "not in breach of the rule at the window's end" in over.reason.en
 
@@ -272,7 +272,7 @@ def test_an_alert_id_is_that_of_the_judged_one() -> None:
         if early:
             court.shard.early()
         court.shard.advance(T0 + 5 * MINUTE)
-        told.append(court.shard.sink.take().alerts)
+        told.append(court.shard.output.take().alerts)
     assert [alert.alert_id for alert in told[0]] == [alert.alert_id for alert in told[1]]
 
 
@@ -283,5 +283,5 @@ def test_a_successor_looks_as_far_ahead_as_the_one_that_read_the_calls() -> None
     assert court.until(30) == []
     court.restart()
     court.shard.early()
-    (alert,) = court.shard.sink.take().alerts
+    (alert,) = court.shard.output.take().alerts
     assert (alert.state, alert.since_ms) == ("firing", T0 + 60 * MINUTE)

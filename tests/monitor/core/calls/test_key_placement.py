@@ -155,8 +155,8 @@ def test_no_decision_and_no_stored_byte_depends_on_the_placement(seed: int) -> N
             partition.feed(0, RecordBatch(start, stop, np.arange(start, stop), stamps, some))
             partition.early()
             partition.advance()
-            sink = partition.take().sink
-            found.extend(codec.encode(one) for one in (*sink.enforcement, *sink.shadow, *sink.alerts))
+            output = partition.take().output
+            found.extend(codec.encode(one) for one in (*output.enforcement, *output.shadow, *output.alerts))
             found.extend(key.encode() + (value or b"") for key, value in partition.snapshot())
         return found
 

@@ -38,9 +38,9 @@ def test_which_rules_of_a_behaviour_a_decision_quiets(first: str, second: str, q
     court = ShardHarness(rules=[rule("first", mode=first, cooldown="60m"), rule("second", mode=second, cooldown="60m")])
     court.short_calls(4)
     court.until(14)
-    said = {event.data.rule_id for event in court.sink.enforcement + court.sink.shadow}
+    said = {event.data.rule_id for event in court.output.enforcement + court.output.shadow}
     assert said == ({"first"} if quiet else {"first", "second"})
-    assert len(court.sink.enforcement + court.sink.shadow) == len(said)  # each at most once in the cool-down
+    assert len(court.output.enforcement + court.output.shadow) == len(said)  # each at most once in the cool-down
 
 
 def test_another_behaviour_is_not_quiet() -> None:
@@ -74,11 +74,11 @@ def test_a_shadow_decision_quiets_its_own_rule_alone() -> None:
     court = ShardHarness(rules=[rule("one", mode="shadow", cooldown="20m"), rule("two", mode="shadow", cooldown="10m")])
     court.short_calls(*range(1, 30))
     assert court.until(30) == []
-    assert told(e for e in court.sink.shadow if e.data.rule_id == "one") == [
+    assert told(e for e in court.output.shadow if e.data.rule_id == "one") == [
         ("warning", "final", "one", 5),
         ("warning", "final", "one", 25),
     ]
-    assert [m for *_, m in told(e for e in court.sink.shadow if e.data.rule_id == "two")] == [5, 15, 25]
+    assert [m for *_, m in told(e for e in court.output.shadow if e.data.rule_id == "two")] == [5, 15, 25]
 
 
 def test_a_review_rule_is_quiet_as_long_as_its_decision_is_pending_beyond_the_cool_down() -> None:
@@ -119,8 +119,8 @@ def test_while_a_termination_stands_rules_and_escalations_decide_nothing_and_rec
         ("termination", "final", "verified_harassment_complaint", 1),
         ("warning", "final", "blind_calling", 7),
     ]
-    assert told(court.sink.shadow) == [("warning", "final", "seen", 5)]
-    assert [alert.state for alert in court.sink.alerts] == ["firing", "firing"]
+    assert told(court.output.shadow) == [("warning", "final", "seen", 5)]
+    assert [alert.state for alert in court.output.alerts] == ["firing", "firing"]
 
 
 def test_a_pending_ban_stops_nothing() -> None:
@@ -414,7 +414,7 @@ def test_a_review_before_its_decision_is_rejected_and_not_remembered() -> None:
     court.finding(5)
     court.review(7, "overturn", warning)
     assert [e.data.kind for e in court.until(8)] == ["warning", "reversal"]
-    assert (court.refused(), court.sink.duplicates) == (["unknown_enforcement"], 0)
+    assert (court.refused(), court.output.duplicates) == (["unknown_enforcement"], 0)
 
 
 def test_a_review_that_comes_again_is_a_duplicate_though_it_would_change_nothing() -> None:
@@ -424,7 +424,7 @@ def test_a_review_that_comes_again_is_a_duplicate_though_it_would_change_nothing
     court.review(3, "uphold", pending)
     court.review(4, "uphold", pending)
     assert [e.data.status for e in court.until(5)] == ["final"]
-    assert (court.refused(), court.sink.duplicates) == ([], 1)
+    assert (court.refused(), court.output.duplicates) == ([], 1)
 
 
 @pytest.mark.parametrize("pending", [True, False])
@@ -478,7 +478,7 @@ def test_a_changed_application_is_looked_at_again_and_a_repeated_one_is_not() ->
     court.application(2, "贷款")
     court.application(2, "贷款")
     assert told(court.until(3)) == [("admission_rejected", "final", "prohibited_business_application", 2)]
-    assert court.sink.duplicates == 1
+    assert court.output.duplicates == 1
 
 
 # Forgetting
@@ -495,7 +495,7 @@ def test_a_complaints_id_is_forgotten_once_retention_has_passed_since_its_last_r
     court.complaint(1)
     court.complaint(again)
     assert len(court.until(120)) == (2 if decides else 1)
-    assert court.sink.duplicates == (0 if decides else 1)
+    assert court.output.duplicates == (0 if decides else 1)
 
 
 def test_a_duplicate_does_not_prolong_remembering() -> None:

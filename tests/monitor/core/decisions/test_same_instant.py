@@ -13,7 +13,7 @@ def test_two_escalations_set_off_at_one_instant_are_both_decided() -> None:
     decided = [event for event in court.until(5) if event.data.rule_id == "strikes"]
     assert len({event.id for event in decided}) == len(decided) == 2
     named = [event.data.evidence.enforcement_ids for event in decided]
-    violations = {event.id for event in court.sink.enforcement if event.data.rule_id in ("one", "other")}
+    violations = {event.id for event in court.output.enforcement if event.data.rule_id in ("one", "other")}
     assert {name for (name,) in named} == violations
 
 

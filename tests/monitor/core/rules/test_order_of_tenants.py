@@ -9,10 +9,10 @@ def test_tenants_of_a_window_end_come_by_their_ids_and_not_as_they_were_first_re
     for tenant in ("d", "b", "c", "a"):
         court.short_calls(1, tenant=tenant)
     assert [(event.data.rule_id, event.subject) for event in court.until(5)] == [("two", each) for each in "abcd"]
-    assert [(event.data.rule_id, event.subject) for event in court.sink.shadow] == [("one", each) for each in "abcd"]
-    told = [(alert.rule_id, alert.tenant_id) for alert in court.sink.alerts]
+    assert [(event.data.rule_id, event.subject) for event in court.output.shadow] == [("one", each) for each in "abcd"]
+    told = [(alert.rule_id, alert.tenant_id) for alert in court.output.alerts]
     assert told == [(name, each) for name in ("two", "one") for each in "abcd"]
     court.until(20)
-    assert [(alert.rule_id, alert.state, alert.tenant_id) for alert in court.sink.alerts] == [
+    assert [(alert.rule_id, alert.state, alert.tenant_id) for alert in court.output.alerts] == [
         (name, "resolved", each) for name in ("two", "one") for each in "abcd"
     ]

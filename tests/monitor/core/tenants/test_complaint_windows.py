@@ -44,18 +44,18 @@ class ComplaintHarness:
     def __init__(self, policy: Policy) -> None:
         self.windows = [ComplaintWindow(length * MINUTE, bit, True, True) for bit, length in enumerate(LENGTHS)]
         self.tenant_records = TenantRecords(TENANTS)
-        sink, cooldowns = Output(), Cooldowns()
+        output, cooldowns = Output(), Cooldowns()
         self.idle = ComplaintWindow(LENGTHS[1] * MINUTE, len(LENGTHS), False, False)  # no rule asks for its counts
         self.records = RecordHandlers(
             policy,
             Catalogue(()),
-            DecisionLifecycle(policy, self.tenant_records, cooldowns, sink),
+            DecisionLifecycle(policy, self.tenant_records, cooldowns, output),
             [*self.windows, self.idle],
             self.tenant_records,
             TENANTS.index,
-            sink,
+            output,
         )
-        self.sink = sink
+        self.output = output
 
     def decide(self, record: Complaint, at_ms: int, serial: int) -> None:
         self.records.decide(PendingRecord.of(record, at_ms, RecordRef(0, 0, serial, serial), b""))
@@ -184,7 +184,7 @@ def test_a_dismissed_duplicate_of_a_repeated_record_counts_as_a_duplicate() -> N
     harness = ComplaintHarness(POLICY)
     for serial, at_ms in enumerate((T0, T0 + 1, T0 + 2)):
         harness.decide(complaint("acme", "p1", "dismissed", at_ms, at_ms, None), at_ms, serial)
-    assert harness.sink.duplicates == 2
+    assert harness.output.duplicates == 2
     assert len(harness.windows[0]) == 1
 
 

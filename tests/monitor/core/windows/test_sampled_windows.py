@@ -134,7 +134,7 @@ def through(policy: Policy, lines: list[bytes], stops: list[int]) -> list[bytes]
         at = stop
     partition.finish()
     decided.append(partition.take())
-    out = [record for taken in decided for record in (*taken.sink.shadow, *taken.sink.alerts)]
+    out = [record for taken in decided for record in (*taken.output.shadow, *taken.output.alerts)]
     return sorted(map(msgspec.json.encode, out))
 
 
