@@ -231,7 +231,7 @@ class _Mapped:
         for number, (line, raw) in enumerate(islice(self._reader.records(), limit), 1):
             self._seen.add(self._reader.row(line, raw, number))
             if self._mapping.form != "csv" and number <= _LOOKED_AT:
-                self._look(raw)
+                self._read_names(raw)
             if self._tables:
                 try:
                     cells = self._reader.cells(raw, number)
@@ -244,7 +244,7 @@ class _Mapped:
         found.tables = {table.field: table.use() for table in self._tables}
         return found
 
-    def _look(self, raw: bytes) -> None:
+    def _read_names(self, raw: bytes) -> None:
         try:
             self._name(orjson.loads(raw), "", 1)
         except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""How much a shard has to do next: what is due at a watermark, and what an early evaluation would look at."""
+"""How much a shard has to do next: what is due at a watermark, and what an early evaluation would cover."""
 
 from monitor.core.shard import Shard
 

@@ -203,7 +203,7 @@ class Shard:
                 self.tenant_numbers,
                 self.open_panes,
             )
-        self.early_alerts.look(self.sealed_ms)
+        self.early_alerts.evaluate(self.sealed_ms)
 
     def finish(self, last_ms: int, until_ms: int | None = None) -> None:
         """End the input at the largest event time ``last_ms``, and decide everything that waits.
@@ -271,7 +271,7 @@ class Shard:
         """Add the panes up to ``end_ms`` to the windows, and evaluate the rules that are due."""
         tenants = len(self.tenant_numbers)
         self.windows.enter(end_ms, tenants)
-        self.evaluator.judge(end_ms, tenants, bounds)
+        self.evaluator.evaluate(end_ms, tenants, bounds)
         self.at_ms = end_ms
 
     def _seal(self, before_ms: int) -> None:

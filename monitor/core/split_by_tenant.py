@@ -17,7 +17,7 @@ Numbers = NDArray[np.int32]
 """New tenant numbers, indexed by old number. `ELSEWHERE` marks a tenant that goes to another shard."""
 
 
-def dealt(panes: Iterable[tuple[Pane, Numbers]]) -> Pane | None:
+def merge_renumbered(panes: Iterable[tuple[Pane, Numbers]]) -> Pane | None:
     """Merge panes with the same start, without the tenants marked `ELSEWHERE`. None if no tenant is left."""
     parts = [(pane, numbers, numbers[pane.tenant] != ELSEWHERE) for pane, numbers in panes]
     parts = [(pane, numbers, here) for pane, numbers, here in parts if here.any()]

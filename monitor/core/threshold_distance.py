@@ -78,7 +78,7 @@ class ThresholdDistances:
     pending: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
-def measure_distances(shard: Shard, looking: DistanceOptions) -> ThresholdDistances:
+def measure_distances(shard: Shard, options: DistanceOptions) -> ThresholdDistances:
     """Measure the distances of a shard, which must be idle and is not changed. Costs as much as evaluating all rules
     once."""
     names = shard.tenant_numbers.names
@@ -86,7 +86,7 @@ def measure_distances(shard: Shard, looking: DistanceOptions) -> ThresholdDistan
     seen = ThresholdDistances(tenants, pending=shard.decisions.reviews.by_rule())
     counting = _widest([rule_state.window for rule_state in shard.evaluator.rule_states])
     calls = np.zeros(tenants, np.int64) if counting is None else counting.running_sums.field(0, tenants)
-    busiest = _first(calls, np.flatnonzero(calls), looking.busiest)
+    busiest = _first(calls, np.flatnonzero(calls), options.busiest)
     seen.busiest = [(int(calls[tenant]), names[tenant]) for tenant in busiest.tolist()]
     readings: dict[SlidingWindow, _Reading] = {}
     for rule_state in shard.evaluator.rule_states:
@@ -95,20 +95,20 @@ def measure_distances(shard: Shard, looking: DistanceOptions) -> ThresholdDistan
         counts = np.bincount(np.searchsorted(BUCKETS, share), minlength=len(BUCKETS) + 1)
         seen.spread[rule_state.rule.id] = Spread(counts, float(share.sum()))
         seen.firing[rule_state.rule.id] = len(rule_state.firing)
-        near = np.flatnonzero((share >= looking.near) | np.isin(who, list(rule_state.firing)))
-        told = _first(share, near, looking.most)
-        seen.left_out += len(near) - len(told)
-        for into, rows in ((seen.near, told), (seen.theirs, np.flatnonzero(np.isin(who, busiest)))):
+        near = np.flatnonzero((share >= options.near) | np.isin(who, list(rule_state.firing)))
+        reported = _first(share, near, options.most)
+        seen.left_out += len(near) - len(reported)
+        for into, rows in ((seen.near, reported), (seen.theirs, np.flatnonzero(np.isin(who, busiest)))):
             for row, tenant in zip(rows.tolist(), who[rows].tolist(), strict=True):
                 rule = rules.get(tenant, rule_state.rule)
                 into.append(NearTenant(float(share[row]), names[tenant], rule, float(value[row]), int(calls[tenant])))
-    return _cut(seen, looking)
+    return _cut(seen, options)
 
 
-def merge_distances(looks: Sequence[ThresholdDistances], looking: DistanceOptions) -> ThresholdDistances:
+def merge_distances(parts: Sequence[ThresholdDistances], options: DistanceOptions) -> ThresholdDistances:
     """Merge the distances of shards with disjoint tenants, within the same limits."""
     whole = ThresholdDistances()
-    for one in looks:
+    for one in parts:
         whole.tenants += one.tenants
         whole.near += one.near
         whole.left_out += one.left_out
@@ -123,15 +123,15 @@ def merge_distances(looks: Sequence[ThresholdDistances], looking: DistanceOption
         for rule_id, (count, first_ms) in one.pending.items():
             known, before_ms = whole.pending.get(rule_id, (0, first_ms))
             whole.pending[rule_id] = known + count, min(before_ms, first_ms)
-    return _cut(whole, looking)
+    return _cut(whole, options)
 
 
-def _cut(seen: ThresholdDistances, looking: DistanceOptions) -> ThresholdDistances:
-    """Sort the pairs and cut them to the limits of ``looking``, in place."""
+def _cut(seen: ThresholdDistances, options: DistanceOptions) -> ThresholdDistances:
+    """Sort the pairs and cut them to the limits of ``options``, in place."""
     seen.near.sort(key=_nearest_first)
-    seen.left_out += len(seen.near[looking.most :])
-    del seen.near[looking.most :]
-    seen.busiest = sorted(seen.busiest, key=lambda one: (-one[0], one[1]))[: looking.busiest]
+    seen.left_out += len(seen.near[options.most :])
+    del seen.near[options.most :]
+    seen.busiest = sorted(seen.busiest, key=lambda one: (-one[0], one[1]))[: options.busiest]
     named = {tenant_id for _, tenant_id in seen.busiest}
     seen.theirs = sorted((near for near in seen.theirs if near.tenant_id in named), key=_nearest_first)
     return seen
@@ -141,14 +141,14 @@ def _nearest_first(near: NearTenant) -> tuple[float, str, str]:
     return -near.share, near.tenant_id, near.rule.id
 
 
-def pairs(seen: ThresholdDistances, looking: DistanceOptions) -> list[NearTenant]:
+def pairs(seen: ThresholdDistances, options: DistanceOptions) -> list[NearTenant]:
     """The pairs to report: those near a threshold, then those of the busiest tenants as far as ``most`` allows."""
-    told = {(near.tenant_id, near.rule.id): near for near in seen.near}
+    reported = {(near.tenant_id, near.rule.id): near for near in seen.near}
     for near in seen.theirs:
-        if len(told) >= looking.most:
+        if len(reported) >= options.most:
             break
-        told.setdefault((near.tenant_id, near.rule.id), near)
-    return list(told.values())
+        reported.setdefault((near.tenant_id, near.rule.id), near)
+    return list(reported.values())
 
 
 class _Reading:
@@ -221,8 +221,8 @@ def _shares(
         value[row] = reading.values(override.metric, override)[row]
     exempt = rule_state.exempted(at_ms, tenants)
     if exempt:
-        told = ~np.isin(who, list(exempt))
-        who, share, value = who[told], share[told], value[told]
+        reported = ~np.isin(who, list(exempt))
+        who, share, value = who[reported], share[reported], value[reported]
     return who, share, value, rules
 
 

@@ -7,7 +7,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 CALLS: Final = "cdr"
 """The source whose whole feed may have an outage. The others hold the watermark back only for ``idle_after``."""
 
-_MOST_LOOKS = 40  # distinct ends kept per log; a reader further behind than that is not at the end of the log
+_MOST_OBSERVATIONS = 40  # distinct ends kept per log; a reader further behind than that is not at the end of the log
 
 K = TypeVar("K", bound=Hashable)
 
@@ -50,15 +50,15 @@ class SilentSources(Generic[K]):
 
     def __init__(self, idle_after_ms: int) -> None:
         self.idle_after_ms = idle_after_ms
-        self._looked_ms: int | None = None
+        self._observed_ms: int | None = None
         self._seen: dict[K, list[_Seen]] = {}
 
-    def look(self, at_ms: int, ends: Mapping[K, int]) -> None:
+    def observe(self, at_ms: int, ends: Mapping[K, int]) -> None:
         """Record that the logs ended at these offsets at ``at_ms``, on a monotonic clock."""
         # Observations must be close enough together to show continuous silence: at most half of the wait.
-        if self._looked_ms is None or not 0 <= at_ms - self._looked_ms <= self.idle_after_ms / 2:
+        if self._observed_ms is None or not 0 <= at_ms - self._observed_ms <= self.idle_after_ms / 2:
             self._seen = {}
-        self._looked_ms = at_ms
+        self._observed_ms = at_ms
         self._seen = {log: self._add(self._seen.get(log, []), end, at_ms) for log, end in ends.items()}
 
     @staticmethod
@@ -69,7 +69,7 @@ class SilentSources(Generic[K]):
             seen[-1].last_ms = at_ms
         else:
             seen.append(_Seen(end, at_ms, at_ms))
-        if len(seen) > _MOST_LOOKS:
+        if len(seen) > _MOST_OBSERVATIONS:
             del seen[1]  # the first marks the start of the silence, the last ones its end
         return seen
 
@@ -83,7 +83,7 @@ class SilentSources(Generic[K]):
         Records after the last observation count only after the next one.
         """
         seen = self._seen.get(log)
-        if not seen or self._looked_ms is None:
+        if not seen or self._observed_ms is None:
             return QuietSource()
         position, led = reading if reading is not None else (seen[-1].end, seen[-1].end)
         while reading is not None and len(seen) > 1 and seen[0].end < led:
@@ -91,7 +91,7 @@ class SilentSources(Generic[K]):
         read = [one for one in seen if led <= one.end <= position]
         if not read:
             return QuietSource()
-        return QuietSource(read[-1].last_ms - read[0].first_ms, self._looked_ms - read[-1].last_ms)
+        return QuietSource(read[-1].last_ms - read[0].first_ms, self._observed_ms - read[-1].last_ms)
 
     def silent(self, log: K, reading: ReadProgress | None = None) -> bool:
         """Whether the log has been silent for long enough."""

@@ -7,7 +7,7 @@ from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import PartitionIdentity
 from monitor.partition.idleness import CALLS, ReadProgress
 from monitor.partition.key_check import KeyCheck
-from monitor.partition.processing.record_intake import valid_rows
+from monitor.partition.processing.record_intake import decode_rows
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.source_position import SourceProgress
 from monitor.policy.model import Policy
@@ -36,7 +36,7 @@ class LogTail:
     def read(self, rows: RecordBatch) -> None:
         """Read the next rows, after `begin`."""
         if len(rows):
-            decoded = valid_rows(rows, _CALLS, self._decoder, self._keying, self._max_ahead_ms, {})
+            decoded = decode_rows(rows, _CALLS, self._decoder, self._keying, self._max_ahead_ms, {})
             self._at.reads(decoded, rows.offsets, rows.timestamps_ms, self._lateness_ms)
         self._at.source.offset = rows.stop
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from monitor.core.shard_state import ShardState
 from monitor.core.snapshot import ShardCheckpoint, decode_names, encode_names
-from monitor.core.split_by_tenant import ELSEWHERE, Numbers, dealt, renumbered
+from monitor.core.split_by_tenant import ELSEWHERE, Numbers, merge_renumbered, renumbered
 from monitor.core.tenants.active_alert import ActiveAlerts
 from monitor.core.tenants.alert_store import decode_alerts, encode_alerts
 from monitor.core.tenants.tenant_store import decode_tenant_records, encode_tenant_records
@@ -343,7 +343,7 @@ def _entries(
         if key[0] in "fh" and key[1:].isdigit() and not (key[0] == "f" and int(key[1:]) < fine_from_ms)
     )
     for key, owners in groupby(stored, key=lambda one: one[0]):
-        pane = dealt(
+        pane = merge_renumbered(
             (_read(key, decode_pane(formers[number].entries[key]), pasts[number]), numbers[number])
             for _, number in owners
         )

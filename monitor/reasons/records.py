@@ -102,7 +102,7 @@ def reversed_by_dismissal(record_type: str, record_id: str) -> Reason:
     )
 
 
-def escalation_fallen(escalation_id: str, left: int, at_least: int) -> Reason:
+def escalation_unsupported(escalation_id: str, left: int, at_least: int) -> Reason:
     """Why a pending escalation is reversed: too few of the violations that it used remain."""
     return Reason(
         f"内部规则{named(escalation_id)}所依据的违规记录撤销后仅余 {count(left)} 次，不足 {count(at_least)} 次",

@@ -50,12 +50,12 @@ class Pool:
         salt: np.uint64,
         not_after_ms: int | None,
         enforce_from_ms: int = 0,
-        looking: DistanceOptions | None = None,
+        distance_options: DistanceOptions | None = None,
     ) -> None:
         context = multiprocessing.get_context("spawn")
-        settings = (versions, jobs, windows, salt, not_after_ms, enforce_from_ms, looking)
-        self._looking = looking
-        self._looks: list[ThresholdDistances] = []
+        settings = (versions, jobs, windows, salt, not_after_ms, enforce_from_ms, distance_options)
+        self._distance_options = distance_options
+        self._distances: list[ThresholdDistances] = []
         self._lateness = LateLine.of(versions)
         self._processes = [Process(context, settings) for _ in range(jobs)]
         layout, later = field_layouts(versions)
@@ -131,9 +131,9 @@ class Pool:
         """Whether all processes are done. Before that, they progress independently."""
         return self._done == len(self._processes)
 
-    def look(self) -> ThresholdDistances | None:
+    def distances(self) -> ThresholdDistances | None:
         """The threshold distances after `finish`, if requested."""
-        return merge_distances(self._looks, self._looking) if self._looking else None
+        return merge_distances(self._distances, self._distance_options) if self._distance_options else None
 
     # Pieces -----------------------------------------------------------------------------------------------------
 
@@ -202,7 +202,7 @@ class Pool:
                 self._outputs.append(answer[0])
                 self._tenants += answer[1]
                 if answer[2] is not None:
-                    self._looks.append(answer[2])
+                    self._distances.append(answer[2])
                 self._done += 1
             else:
                 raise WorkerError(answer)

@@ -31,10 +31,10 @@ class Worker:
         salt: np.uint64,
         not_after_ms: int | None,
         enforce_from_ms: int,
-        looking: DistanceOptions | None,
+        distance_options: DistanceOptions | None,
     ) -> None:
         self._chain = PolicyChain(versions, windows, enforce_from_ms)
-        self._looking = looking
+        self._distance_options = distance_options
         self._shards = shards
         self._lateness = LateLine.of(versions)
         layout, later = field_layouts(versions)
@@ -87,7 +87,7 @@ class Worker:
         """End the input. ``last_ms`` is None if there was no record."""
         if last_ms is not None:
             self._chain.finish(last_ms, until_ms)
-        seen = measure_distances(self._chain.shard, self._looking) if self._looking else None
+        seen = measure_distances(self._chain.shard, self._distance_options) if self._distance_options else None
         return DONE, (self._chain.shard.output.take(), self._chain.shard.tenants, seen)
 
 

@@ -40,15 +40,15 @@ class ReplayOptions:
     """How files are evaluated.
 
     ``switches`` are later policies with their start times, in order. ``windows`` requests every evaluated window,
-    ``looking`` the threshold distances at the end. ``not_after_ms`` rejects later event times. ``until_ms`` continues
-    the evaluation after the last record. Events before ``enforce_from_ms`` are counted but decide nothing. ``secret``
-    salts the keys of numbers. ``shards``, ``jobs`` (processes, one shard each) and ``piece_lines`` affect only the
-    speed.
+    ``distance_options`` the threshold distances at the end. ``not_after_ms`` rejects later event times. ``until_ms``
+    continues the evaluation after the last record. Events before ``enforce_from_ms`` are counted but decide nothing.
+    ``secret`` salts the keys of numbers. ``shards``, ``jobs`` (processes, one shard each) and ``piece_lines`` affect
+    only the speed.
     """
 
     switches: Sequence[PolicyVersion] = ()
     windows: bool = False
-    looking: DistanceOptions | None = None
+    distance_options: DistanceOptions | None = None
     not_after_ms: int | None = None
     until_ms: int | None = None
     enforce_from_ms: int = 0
@@ -75,13 +75,13 @@ def replay(
     """
     salt = salt_of(options.secret)
     versions = (PolicyVersion(0, policy), *options.switches)
-    windows, looking, not_after_ms = options.windows, options.looking, options.not_after_ms
+    windows, distance_options, not_after_ms = options.windows, options.distance_options, options.not_after_ms
     with ExitStack() as stack:
         streams = [stack.enter_context(open_input(str(path))) for path in paths]
         adapters = adapter if isinstance(adapter, Sequence) else [adapter] * len(streams)
         if options.jobs > 1:
             pool = stack.enter_context(
-                Pool(versions, options.jobs, windows, salt, not_after_ms, options.enforce_from_ms, looking)
+                Pool(versions, options.jobs, windows, salt, not_after_ms, options.enforce_from_ms, distance_options)
             )
             run = _Run(pool, paths, versions, options.until_ms, progress, on_windows)
             decoded = [
@@ -89,7 +89,7 @@ def replay(
                 for stream, each in zip(streams, adapters, strict=True)
             ]
         else:
-            local = LocalShards(versions, options.shards, windows, looking, options.enforce_from_ms)
+            local = LocalShards(versions, options.shards, windows, distance_options, options.enforce_from_ms)
             run = _Run(local, paths, versions, options.until_ms, progress, on_windows)
             layout, later = field_layouts(versions)
             decoder = Decoder(layout, salt, not_after_ms, later)
@@ -223,7 +223,7 @@ class _Run:
         else:
             self._hand_over(self._on_windows)
         summary.tenants = self._shards.tenants
-        outcome.seen = self._shards.look()
+        outcome.seen = self._shards.distances()
         order_and_count(outcome, self._late, self._refused, self._paths)
         return outcome
 

@@ -62,7 +62,7 @@ class Shards(Protocol):
         """Whether all shards have decided up to the same time, so that no earlier window can still come."""
         ...
 
-    def look(self) -> ThresholdDistances | None:
+    def distances(self) -> ThresholdDistances | None:
         """The threshold distances after `finish`, if requested."""
         ...
 
@@ -75,11 +75,11 @@ class LocalShards:
         versions: Sequence[PolicyVersion],
         shards: int,
         windows: bool,
-        looking: DistanceOptions | None = None,
+        distance_options: DistanceOptions | None = None,
         enforce_from_ms: int = 0,
     ) -> None:
         self.chains = [PolicyChain(versions, windows, enforce_from_ms) for _ in range(shards)]
-        self._looking = looking
+        self._distance_options = distance_options
         self._duplicates = 0
 
     def take(self, ready: Sequence[tuple[PlacedRows, int, int]], batch: MergedRows, watermark_ms: int) -> None:
@@ -120,11 +120,13 @@ class LocalShards:
         """Always true: local shards advance together."""
         return True
 
-    def look(self) -> ThresholdDistances | None:
+    def distances(self) -> ThresholdDistances | None:
         """The threshold distances, if requested."""
-        looking = self._looking
+        distance_options = self._distance_options
         return (
-            merge_distances([measure_distances(chain.shard, looking) for chain in self.chains], looking)
-            if looking
+            merge_distances(
+                [measure_distances(chain.shard, distance_options) for chain in self.chains], distance_options
+            )
+            if distance_options
             else None
         )

@@ -65,10 +65,12 @@ def judge_simulation(
     simulated: SimulationSummary,
     policy: Policy,
     progress: Callable[[ReplayProgress], None] | None = None,
-    looking: DistanceOptions | None = None,
+    distance_options: DistanceOptions | None = None,
 ) -> Outcome:
-    """Replay the simulated records, keeping every window for the report's charts; ``looking`` as in `replay`."""
-    return replay(simulated.files, policy, ReplayOptions(windows=True, looking=looking), progress=progress)
+    """Replay the simulated records, with every window for the report's charts; ``distance_options`` as in `replay`."""
+    return replay(
+        simulated.files, policy, ReplayOptions(windows=True, distance_options=distance_options), progress=progress
+    )
 
 
 def conclude(out: Path, simulated: SimulationSummary, policy: Policy, outcome: Outcome) -> Judgement:

@@ -68,7 +68,7 @@ class TenantCollector(Collector):
 
 
 def distance_metrics(seen: ThresholdDistances, options: DistanceOptions) -> Iterator[Metric]:
-    """Distances as metrics: at most 4 series for each of ``looking.most`` pairs, and one for each of the busiest."""
+    """Distances as metrics: at most 4 series for each of ``options.most`` pairs, and one for each of the busiest."""
     for name, count in (("callwarden_tenants", seen.tenants), ("callwarden_tenant_pairs_left_out", seen.left_out)):
         alone = gauges(name)
         alone.add_metric([], count)

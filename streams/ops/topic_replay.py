@@ -34,8 +34,8 @@ class TopicReplayOptions:
     ``live`` and ``enforce_from_ms`` apply unless the clock log has others. If ``follow`` is false, the policies that
     are noted in the clock log are ignored, and all records decide, whenever enforcement begins. ``to_watermark`` stops
     where the logs' clocks allow no more: the result is what workers that have caught up have decided. Otherwise the
-    logs are taken as ended, and everything is decided, as in a replay of files. ``looking`` measures the tenants'
-    distances at the end.
+    logs are taken as ended, and everything is decided, as in a replay of files. ``distance_options``
+    measures the tenants' distances at the end.
     """
 
     secret: bytes = b""
@@ -44,7 +44,7 @@ class TopicReplayOptions:
     enforce_from_ms: int = 0
     to_watermark: bool = False
     follow: bool = True
-    looking: DistanceOptions | None = None
+    distance_options: DistanceOptions | None = None
 
 
 async def replay_topics(
@@ -95,10 +95,10 @@ async def replay_topics(
             )
         await run.read(cluster, [TP(topic, number) for topic in names.inputs], ends, partition)
     outcome = run.finish([f"{tp.topic}-{tp.partition}" for tp in inputs], options.to_watermark)
-    looking = options.looking
-    if looking is not None:
+    distance_options = options.distance_options
+    if distance_options is not None:
         outcome.seen = merge_distances(
-            [measure_distances(partition.shard, looking) for partition in run.partitions], looking
+            [measure_distances(partition.shard, distance_options) for partition in run.partitions], distance_options
         )
     return outcome
 

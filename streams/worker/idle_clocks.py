@@ -68,7 +68,7 @@ class IdleClocks:
             ends = await context.cluster.ends(sorted({*self._feed.tps, *inputs}))
         finally:
             self._asked_s = None
-        self._silence.look(round(asyncio.get_running_loop().time() * 1000), ends)
+        self._silence.observe(round(asyncio.get_running_loop().time() * 1000), ends)
         now_ms = context.broker_clock.at_ms(began_ms)
         current = await self._feed.is_current(self._mine(), ends, now_ms)
         for owner in self._mine().values():

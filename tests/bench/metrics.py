@@ -51,17 +51,17 @@ def pages(path: str, records: int) -> list[Page]:
             partition.advance()
             partition.take()
     shard = partition.shard
-    return [_page(case, looking, shard) for case, looking in CASES.items()]
+    return [_page(case, distance_options, shard) for case, distance_options in CASES.items()]
 
 
-def _page(case: str, looking: DistanceOptions, shard: Shard) -> Page:
-    telemetry = WorkerMetrics(shard.policy, looking)
+def _page(case: str, distance_options: DistanceOptions, shard: Shard) -> Page:
+    telemetry = WorkerMetrics(shard.policy, distance_options)
     telemetry.phase(0, "running")
     took_look, took_page = [], []
     for _ in range(_TIMES):
         telemetry.opened(0, 1.0, shard.policy, partial(_measure, shard))  # so that it measures again
         began = time.process_time()
-        seen = measure_distances(shard, looking)
+        seen = measure_distances(shard, distance_options)
         took_look.append(time.process_time() - began)
         began = time.process_time()
         text = asyncio.run(telemetry.page())
@@ -72,8 +72,8 @@ def _page(case: str, looking: DistanceOptions, shard: Shard) -> Page:
     return Page(case, len(series), named, len(text), seen.left_out, *times)
 
 
-async def _measure(shard: Shard, looking: DistanceOptions) -> ThresholdDistances:
-    return measure_distances(shard, looking)
+async def _measure(shard: Shard, distance_options: DistanceOptions) -> ThresholdDistances:
+    return measure_distances(shard, distance_options)
 
 
 def as_markdown(told: Sequence[Page], tenants: int) -> str:

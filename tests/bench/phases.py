@@ -39,7 +39,7 @@ PHASES: dict[str, tuple[str, ...]] = {
     "tallies": ("monitor.core.windows.window:DistinctCounts.enter", "monitor.core.windows.window:DistinctCounts.leave"),
     "evidence": ("monitor.core.calls.evidence:NewestCalls.add",),
     "find what is due": ("monitor.core.shard:Shard._next_end", "monitor.core.rules.evaluator:RuleEvaluator.due"),
-    "judge": ("monitor.core.rules.evaluator:RuleEvaluator.judge",),
+    "judge": ("monitor.core.rules.evaluator:RuleEvaluator.evaluate",),
     "decide and alert": (
         "monitor.core.rules.measured_decisions:MeasuredDecisions.decide",
         "monitor.core.rules.rule_state:Alerts.fire",

@@ -13,8 +13,8 @@ def test_the_page_keeps_within_its_bound_whoever_is_near(tmp_path: Path, capsys:
     cells = [[cell.strip().replace(",", "") for cell in line.split("|")[1:-1]] for line in table]
     named = {case: int(count) for case, _, count, *_ in cells}
     assert named.keys() == CASES.keys()
-    for case, looking in CASES.items():
-        assert named[case] <= 4 * looking.most + looking.busiest
+    for case, distance_options in CASES.items():
+        assert named[case] <= 4 * distance_options.most + distance_options.busiest
     assert named["all near"] > 3 * CASES["all near"].most
     assert named["none by name"] == 0
     left_out = {case: int(count) for case, _, _, count, *_ in cells}

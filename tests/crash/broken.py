@@ -193,7 +193,7 @@ CONTRACT_BROKEN: dict[str, list[Change]] = {
     ],
     "a record may lie in any topic": [Change(KeyCheck, "check", "if type(record) not in CARRIES[topic]:", "if False:")],
     "what no client can read is judged by its value": [
-        Change(intake, "valid_rows", "{offset: one.reason for offset, one in rows.unreadable.items()} | ", "")
+        Change(intake, "decode_rows", "{offset: one.reason for offset, one in rows.unreadable.items()} | ", "")
     ],
     "no call is a duplicate": [Change(Deduplicator, "_settle", "if known >= 0 and", "if False and")],
 }

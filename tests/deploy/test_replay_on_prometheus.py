@@ -45,9 +45,11 @@ def served(folder: Path) -> Iterator[int]:
 def make_page(folder: Path) -> bytes:
     """What two simulated days come to."""
     simulate(SimulationSettings(tenants=200, days=2, seed=1, calls_per_day=30_000), folder)
-    policy, looking = load(None), DistanceOptions()
-    outcome = replay([folder / "records.jsonl"], policy, ReplayOptions(not_after_ms=UNTIL_MS, looking=looking))
-    return page(outcome, policy, looking)
+    policy, distance_options = load(None), DistanceOptions()
+    outcome = replay(
+        [folder / "records.jsonl"], policy, ReplayOptions(not_after_ms=UNTIL_MS, distance_options=distance_options)
+    )
+    return page(outcome, policy, distance_options)
 
 
 def test_what_dashboards_ask_of_judging_is_answered_by_a_replay(tmp_path: Path) -> None:

@@ -114,44 +114,46 @@ class EarlyAlerts:
             return len(self._records) + tenants
         if self._windows.behind:
             return self.arrived + len(self._complaints) + tenants
-        return self.arrived + min(self._unsealed.news_calls + self.arrived, tenants)
+        return self.arrived + min(self._unsealed.new_call_count + self.arrived, tenants)
 
     def catch_up(self) -> None:
         """Count the new complaints. Call this before any of them is decided."""
         self._complaints.catch_up(self._windows, len(self._index))
 
-    def look(self, sealed_ms: int) -> None:
+    def evaluate(self, sealed_ms: int) -> None:
         """Fire and withdraw alerts for what was read since the last evaluation."""
-        news = self._unsealed.news()
-        if news is None:
+        new_calls = self._unsealed.new_calls()
+        if new_calls is None:
             self._begin()
         self.catch_up()
-        complained = self._complaints.news()
+        complained = self._complaints.take_counted()
         self._complaints.forget(self._records.decided)
         again = any(rule_state.reopened for rule_states in self._rule_states_of.values() for rule_state in rule_states)
-        if not news and not complained and sealed_ms == self._windows.sealed_ms and not again:
+        if not new_calls and not complained and sealed_ms == self._windows.sealed_ms and not again:
             return
         tenants = len(self._index)
         self._windows.sealed_ms = sealed_ms
         self._windows.reach(tenants)
-        self._windows.enter(news or ())
+        self._windows.enter(new_calls or ())
         self._windows.move(tenants)
         for window in self._rule_states_of:
-            self._look(window, tenants)
+            self._evaluate_window(window, tenants)
         for early_window in self._windows:
-            early_window.looked_at()
+            early_window.clear_changed()
 
     # Evaluation -------------------------------------------------------------------------------------------------
 
-    def _look(self, window: SlidingWindow, tenants: int) -> None:
+    def _evaluate_window(self, window: SlidingWindow, tenants: int) -> None:
         rule_states, early_windows = self._rule_states_of[window], self._windows.of(window)
         ends = {step_ms: self._windows.ends(window, step_ms) for step_ms in self._steps[window]}
         for end_ms in sorted(early_windows):
-            looking = [
+            evaluated = [
                 rule_state.from_ms <= end_ms and end_ms in ends[rule_state.rule.step_ms] for rule_state in rule_states
             ]
-            self._look_at(window, early_windows[end_ms], looking, tenants)
-        touched = {tenant for early_window in early_windows.values() for tenant in early_window.news().tolist()}
+            self._evaluate_end(window, early_windows[end_ms], evaluated, tenants)
+        touched = {
+            tenant for early_window in early_windows.values() for tenant in early_window.changed_tenants().tolist()
+        }
         for rule_state in rule_states:
             rule_state.reopened.clear()
             some = self._early[rule_state.rule.id]
@@ -164,10 +166,12 @@ class EarlyAlerts:
             if some:
                 self._take_back(rule_state, some, [early_windows[end_ms] for end_ms in mine], tenants)
 
-    def _look_at(self, window: SlidingWindow, early_window: EarlyWindow, looking: Sequence[bool], tenants: int) -> None:
+    def _evaluate_end(
+        self, window: SlidingWindow, early_window: EarlyWindow, evaluated: Sequence[bool], tenants: int
+    ) -> None:
         """Fire the alerts of the rules that are evaluated at that end."""
         suspects: list[tuple[RuleState, Rule, Rows]] = []
-        for rule_state, some in self._touched(window, early_window, looking, tenants):
+        for rule_state, some in self._touched(window, early_window, evaluated, tenants):
             who = np.array([tenant for tenant in some.tolist() if tenant not in rule_state.firing], np.intp)
             for rule, mine in rule_state.ruled(who, early_window.end_ms, tenants):
                 candidates = early_window.candidates(rule, mine, tenants)
@@ -188,24 +192,24 @@ class EarlyAlerts:
                 rule_state.settled = None  # force a final evaluation, even if nothing enters or leaves the window
 
     def _touched(
-        self, window: SlidingWindow, early_window: EarlyWindow, looking: Sequence[bool], tenants: int
+        self, window: SlidingWindow, early_window: EarlyWindow, evaluated: Sequence[bool], tenants: int
     ) -> Iterator[tuple[RuleState, Rows]]:
         """For each rule evaluated at that end: the changed tenants whose sums allow a breach.
 
         The first evaluation of a rule at an end covers all tenants.
         """
-        who = early_window.news() if early_window.looked else np.arange(tenants)
-        passed = self._prefilters[window].sift(early_window.running_sums, who) if len(who) else None
+        who = early_window.changed_tenants() if early_window.evaluated_rules else np.arange(tenants)
+        passed = self._prefilters[window].matches(early_window.running_sums, who) if len(who) else None
         for row, rule_state in enumerate(self._rule_states_of[window]):
-            if not looking[row]:
+            if not evaluated[row]:
                 continue
             rule, some = rule_state.rule, who
-            if rule.id not in early_window.looked and len(who) < tenants:
+            if rule.id not in early_window.evaluated_rules and len(who) < tenants:
                 some = np.arange(tenants)
-                some = some[self._prefilters[window].sift(early_window.running_sums, some)[:, row]]
+                some = some[self._prefilters[window].matches(early_window.running_sums, some)[:, row]]
             elif passed is not None:
                 some = who[passed[:, row]]
-            early_window.looked.add(rule.id)
+            early_window.evaluated_rules.add(rule.id)
             # An override has other conditions than the rule. Tenants whose alert was resolved are evaluated again.
             more = rule_state.reopened.union(
                 np.intersect1d(who, list(rule_state.overrides)).tolist() if rule_state.overrides else ()

@@ -40,7 +40,7 @@ class EarlyComplaints:
         self._tenant_records = tenant_records
         self.newest_ms = -1
         self._arrived: list[tuple[int, EarlyComplaintCounts]] = []  # with their tenants, not counted yet
-        self._counted = False  # whether records were counted since the last call of `news`
+        self._counted = False  # whether records were counted since the last call of `take_counted`
         self._waiting: dict[_Name, list[EarlyComplaintCounts]] = {}
         self._order: list[tuple[Place, _Name]] = []  # a heap
 
@@ -55,7 +55,7 @@ class EarlyComplaints:
         """The number of records that `catch_up` would count."""
         return len(self._arrived)
 
-    def news(self) -> bool:
+    def take_counted(self) -> bool:
         """Whether records were counted since the last call."""
         counted, self._counted = self._counted, False
         return counted
@@ -81,7 +81,7 @@ class EarlyComplaints:
                     early_window.complaints.change(stood, after)
                 early_window.touch(tenant)
 
-    def foresee(self, early_window: EarlyWindow) -> None:
+    def count_waiting(self, early_window: EarlyWindow) -> None:
         """Count the waiting complaints in a new window."""
         for name, some in self._waiting.items():
             if some[0].at_ms < early_window.end_ms:

@@ -53,8 +53,8 @@ class EarlyWindow(WindowView):
                 self.callers = EarlyDistinctCounts(window.callers, (PEAK,), self.start_ms, kept, left, callers)
         for piece in self._yet_to_enter(window, opened):
             self.running_sums.add(piece.tenant, self.running_sums.pick(piece.sums))
-        self._news: list[NDArray[np.int32]] = []
-        self.looked: set[str] = set()  # the rules that were evaluated for all tenants
+        self._changed: list[NDArray[np.int32]] = []
+        self.evaluated_rules: set[str] = set()  # the rules that were evaluated for all tenants
 
     def _yet_to_enter(self, window: SlidingWindow, opened: OpenPanes) -> Iterator[Pane]:
         """What is not in ``window`` yet: sealed panes that wait to enter, and open panes."""
@@ -76,7 +76,7 @@ class EarlyWindow(WindowView):
         """Add open calls of known tenants. ``picked`` holds the sums of the piece for the fields of this window."""
         if self.start_ms <= piece.start_ms < self.end_ms:
             self.running_sums.add(piece.tenant, picked)
-            self._news.append(piece.tenant)
+            self._changed.append(piece.tenant)
 
     def reach(self, tenants: int) -> None:
         """Grow to ``tenants`` tenants."""
@@ -88,17 +88,17 @@ class EarlyWindow(WindowView):
 
     def touch(self, tenant: int) -> None:
         """Mark a tenant as changed."""
-        self._news.append(np.array([tenant], np.int32))
+        self._changed.append(np.array([tenant], np.int32))
 
-    def news(self) -> Rows:
-        """The tenants that changed since `looked_at`, ascending."""
-        if len(self._news) > 1:
-            self._news = [np.unique(np.concatenate(self._news))]
-        return self._news[0].astype(np.intp) if self._news else np.empty(0, np.intp)
+    def changed_tenants(self) -> Rows:
+        """The tenants that changed since `clear_changed`, ascending."""
+        if len(self._changed) > 1:
+            self._changed = [np.unique(np.concatenate(self._changed))]
+        return self._changed[0].astype(np.intp) if self._changed else np.empty(0, np.intp)
 
-    def looked_at(self) -> None:
+    def clear_changed(self) -> None:
         """Clear the changed tenants after an evaluation."""
-        self._news = []
+        self._changed = []
 
     # Parties ----------------------------------------------------------------------------------------------------
 

@@ -67,9 +67,9 @@ class EarlyWindows:
         for early_window in self:
             early_window.reach(tenants)
 
-    def enter(self, news: Sequence[Pane]) -> None:
+    def enter(self, pieces: Sequence[Pane]) -> None:
         """Add open calls to the existing early windows."""
-        for piece in news:
+        for piece in pieces:
             for window, early_windows in self._windows.items():
                 picked = piece.sums[:, window.running_sums.fields]
                 for early_window in early_windows.values():
@@ -82,4 +82,4 @@ class EarlyWindows:
             early_windows = self._windows[window] = {end: before[end] for end in before if end in wanted}
             for end_ms in sorted(wanted - before.keys()):
                 early_window = early_windows[end_ms] = EarlyWindow(window, end_ms, self._unsealed, tenants)
-                self._complaints.foresee(early_window)
+                self._complaints.count_waiting(early_window)

@@ -37,7 +37,9 @@ class EscalationUses:
             if escalation.id not in violation.used_by:
                 self._unused.setdefault((escalation.id, tenant_record.tenant), []).append(violation)
 
-    def usable(self, tenant_record: TenantRecord, escalation: Escalation, at_ms: int) -> list[RecordedViolation]:
+    def unused_in_window(
+        self, tenant_record: TenantRecord, escalation: Escalation, at_ms: int
+    ) -> list[RecordedViolation]:
         """The violations in the escalation's window that ends at ``at_ms`` and that it has not used.
 
         A violation that was reversed or has left the window never counts again.
@@ -51,7 +53,7 @@ class EscalationUses:
         return unused
 
     def use(self, tenant_record: TenantRecord, escalation: Escalation, first_id: str) -> None:
-        """Mark all violations that `usable` returned as used by the escalation, in the case with that first id."""
+        """Mark all violations that `unused_in_window` returned as used by the escalation with that first id."""
         for violation in self._unused.pop((escalation.id, tenant_record.tenant)):
             tenant_record.touch(CASES, tenant_record.cases[tenant_record.case_of[violation.id]])
             violation.used_by[escalation.id] = first_id
@@ -73,7 +75,7 @@ class EscalationUses:
                 if not users:
                     del self._users[violation.id]
 
-    def fallen(self, tenant_record: TenantRecord, violation_id: str) -> Iterator[EscalationUse]:
+    def unsupported(self, tenant_record: TenantRecord, violation_id: str) -> Iterator[EscalationUse]:
         """The pending escalations to reverse because a violation was reversed. Their other violations become unused."""
         for use in self._users.pop(violation_id, ()):
             use.left -= 1

@@ -109,9 +109,9 @@ class DecisionLifecycle:
         A pending escalation is reversed too if too few of the violations that it used are left. Those become unused.
         """
         self._close(tenant_record, case, at_ms, "reversal", evidence, reason)
-        for use in self._uses.fallen(tenant_record, case.final_id or ""):
-            fallen = reasons.escalation_fallen(use.case.escalation or "", use.left, use.at_least)
-            self._close(tenant_record, use.case, at_ms, "reversal", evidence, fallen)
+        for use in self._uses.unsupported(tenant_record, case.final_id or ""):
+            unsupported = reasons.escalation_unsupported(use.case.escalation or "", use.left, use.at_least)
+            self._close(tenant_record, use.case, at_ms, "reversal", evidence, unsupported)
 
     def lapse(self, at_ms: int, most: int | None = None) -> None:
         """Lapse the pending decisions with a review deadline at this instant, or the first ``most`` of them."""
@@ -186,7 +186,7 @@ class DecisionLifecycle:
         if tenant_record.stops:
             return
         at_ms = latest.decided_ms
-        unused = self._uses.usable(tenant_record, escalation, at_ms)
+        unused = self._uses.unused_in_window(tenant_record, escalation, at_ms)
         if len(unused) < escalation.at_least:
             return
         proposed = self._proposals.of_escalation(escalation, unused, latest, rule_id, tenant_record.name)

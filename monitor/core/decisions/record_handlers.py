@@ -199,7 +199,7 @@ class RecordHandlers:
             self._output.refused.append(RefusedRecord(waiting.ref, review.tenant_id, why, waiting.raw))
             return
         assert case is not None
-        self._note(tenant_record, "review", review.review_id, version, at_ms)
+        self._add_version(tenant_record, "review", review.review_id, version, at_ms)
         if review.verdict == "uphold":
             reason = reasons.upheld(case.reason, review.reviewer, review.reason)
             self._decisions.uphold(tenant_record, case, at_ms, review.review_id, reason)
@@ -212,7 +212,7 @@ class RecordHandlers:
         if self._repeated(tenant_record, "application", application.application_id, version):
             self._output.duplicates += 1
             return
-        self._note(tenant_record, "application", application.application_id, version, at_ms)
+        self._add_version(tenant_record, "application", application.application_id, version, at_ms)
         if at_ms < self.from_ms:
             return
         texts: dict[Literal["declared_business", "scenario"], str] = {
@@ -237,7 +237,7 @@ class RecordHandlers:
         if self._repeated(tenant_record, "tenant", tenant.tenant_id, version):
             self._output.duplicates += 1
             return
-        self._note(tenant_record, "tenant", tenant.tenant_id, version, at_ms)
+        self._add_version(tenant_record, "tenant", tenant.tenant_id, version, at_ms)
         if tenant.updated_ms > tenant_record.name_ms:
             tenant_record.rename(tenant.name or None, tenant.updated_ms)
 
@@ -248,7 +248,7 @@ class RecordHandlers:
         seen = tenant_record.seen.get(f"{kind}:{record_id}")
         return seen is not None and seen.has(version)
 
-    def _note(self, tenant_record: TenantRecord, kind: str, record_id: str, version: int, at_ms: int) -> None:
+    def _add_version(self, tenant_record: TenantRecord, kind: str, record_id: str, version: int, at_ms: int) -> None:
         key = f"{kind}:{record_id}"
         if tenant_record.take_version(key, version, at_ms):
             self._retention.add(at_ms, tenant_record, VERSIONS, key)

@@ -105,10 +105,10 @@ class BatchEvaluator:
         self._recover = np.where(np.isinf(recover), np.inf, self._sign[:, 0] * recover)
         self._sure = np.array([rule.confidence is not None for rule in rules])
         self._quantile = np.array([quantile(rule.confidence or 0.5) for rule in rules])
-        self._looked = np.zeros(len(rule_states), np.bool_)
+        self._evaluated = np.zeros(len(rule_states), np.bool_)
         self._breach = np.zeros(0, np.int64)  # the last result: pairs of rule index and tenant, ascending
 
-    def look(self, due: Sequence[int], tenants: int) -> ConditionsMet:
+    def evaluate(self, due: Sequence[int], tenants: int) -> ConditionsMet:
         """Evaluate the rules with the indices ``due``, ascending, for ``tenants`` tenants.
 
         Rules with the same step must be evaluated together, except before their first evaluation.
@@ -117,8 +117,8 @@ class BatchEvaluator:
         flags = np.zeros(tenants, np.bool_)
         for step_ms in {self._rule_states[place].rule.step_ms for place in due}:
             flags |= self._touched[step_ms].take(tenants)
-        if not self._looked[rules].all():
-            self._looked[rules] = flags[:] = True
+        if not self._evaluated[rules].all():
+            self._evaluated[rules] = flags[:] = True
         who = np.flatnonzero(flags)
         if not len(who):
             return ConditionsMet(self._by_rule(rules), set())
@@ -138,10 +138,10 @@ class BatchEvaluator:
     def _remember(self, rules: Rows, flags: Flags, rule: Rows, tenant: Rows) -> None:
         """Replace the result for these rules and the flagged tenants by these pairs of rule and tenant."""
         if len(self._breach):
-            looked = np.zeros(len(self._rule_states), np.bool_)
-            looked[rules] = True
+            evaluated = np.zeros(len(self._rule_states), np.bool_)
+            evaluated[rules] = True
             before, whose = np.divmod(self._breach, 1 << _TENANT_BITS)
-            self._breach = self._breach[~(looked[before] & flags[whose])]
+            self._breach = self._breach[~(evaluated[before] & flags[whose])]
         if len(rule):
             self._breach = np.sort(np.append(self._breach, (rule << _TENANT_BITS) + tenant))
 

@@ -97,7 +97,7 @@ class RuleEvaluator:
             found = end_ms
         return found
 
-    def judge(self, end_ms: int, tenants: int, bounds: Mapping[int, int]) -> None:
+    def evaluate(self, end_ms: int, tenants: int, bounds: Mapping[int, int]) -> None:
         """Evaluate the rules with a window that ends at ``end_ms``. Output is in file order, then by tenant id."""
         self.alert_states.forget_removed(end_ms)
         due = [
@@ -109,15 +109,15 @@ class RuleEvaluator:
             window.leave(end_ms - window.window_ms)
         if not due or end_ms < self.from_ms:
             return
-        seen = self._batch_evaluator.look(due, tenants)
+        seen = self._batch_evaluator.evaluate(due, tenants)
         for place in due:
             rule_state, breach = self.rule_states[place], seen.breach.get(place, _NOBODY)
             if len(breach) or rule_state.firing or rule_state.taken_back or rule_state.overrides or self.keep_windows:
                 before = self._output.mark()
-                self._judge(rule_state, end_ms, tenants, breach, place in seen.ending)
+                self._evaluate_rule(rule_state, end_ms, tenants, breach, place in seen.ending)
                 self._output.by_tenant(before)
 
-    def _judge(self, rule_state: RuleState, end_ms: int, tenants: int, breach: Rows, ending: bool) -> None:
+    def _evaluate_rule(self, rule_state: RuleState, end_ms: int, tenants: int, breach: Rows, ending: bool) -> None:
         rule, window = rule_state.rule, rule_state.window
         expired = self.exceptions.expired(rule_state.settled_ms, end_ms)
         if rule_state.settled == window.version and not expired and not self.keep_windows:
@@ -128,7 +128,7 @@ class RuleEvaluator:
         apart, exempt = rule_state.overridden(end_ms, tenants), rule_state.exempted(end_ms, tenants)
         found = len(breach) > 0
         if (found or rule_state.firing) and (
-            apart or exempt or expired or ending or not self._goes_on(rule_state, breach, end_ms)
+            apart or exempt or expired or ending or not self._unchanged(rule_state, breach, end_ms)
         ):
             who = np.union1d(breach, list(rule_state.firing)).astype(np.intp)
             if apart or exempt:
@@ -145,13 +145,13 @@ class RuleEvaluator:
             alone = views.of(override).where(np.array([tenant]))
             found |= self._apply(rule_state, override, alone, end_ms, tenants)
         for tenant in sorted(exempt & rule_state.firing.keys()):
-            if _judged(rule_state.firing[tenant], end_ms):
+            if _may_resolve(rule_state.firing[tenant], end_ms):
                 self._resolve(rule_state, rule, tenant, None, end_ms)
         forget_named(rule_state.taken_back, end_ms)
         rule_state.settled = None if found or rule_state.firing else window.version
         rule_state.settled_ms = end_ms
 
-    def _goes_on(self, rule_state: RuleState, breach: Rows, end_ms: int) -> bool:
+    def _unchanged(self, rule_state: RuleState, breach: Rows, end_ms: int) -> bool:
         """Whether nothing changes: all tenants in breach have an alert, none is due for a decision, none is early."""
         firing = rule_state.firing
         if not firing.keys() >= set(breach.tolist()) or any(one.early for one in firing.values()):
@@ -202,7 +202,9 @@ class RuleEvaluator:
         view = found.view
         if not rule_state.firing or not len(view.tenants):
             return
-        alerts = np.array([tenant for tenant, firing in rule_state.firing.items() if _judged(firing, end_ms)], np.int64)
+        alerts = np.array(
+            [tenant for tenant, firing in rule_state.firing.items() if _may_resolve(firing, end_ms)], np.int64
+        )
         rows = np.searchsorted(view.tenants, alerts)
         rows = rows[(rows < len(view.tenants)) & (view.tenants[np.minimum(rows, len(view.tenants) - 1)] == alerts)]
         for row in rows.tolist():
@@ -226,6 +228,6 @@ class RuleEvaluator:
                 self.alerts.resolve(rule_state, rule_state.rule, tenant, None, at_ms)
 
 
-def _judged(firing: ActiveAlert, end_ms: int) -> bool:
+def _may_resolve(firing: ActiveAlert, end_ms: int) -> bool:
     """Whether the evaluation at that end may resolve the alert. An early alert is exempt before the end it names."""
     return not firing.early or firing.since_ms <= end_ms

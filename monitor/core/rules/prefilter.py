@@ -48,7 +48,7 @@ class Prefilter:
         wide = [line.op in ("at_least", "at_most") for line in lines]
         self._limits = np.array([nextafter(x, -inf) if hair else x for x, hair in zip(limits, wide, strict=True)])
 
-    def sift(self, sums: TenantSums, who: NDArray[np.intp]) -> NDArray[np.bool_]:
+    def matches(self, sums: TenantSums, who: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Which of these tenants may be in breach of each rule, ``[k, rule]``."""
         theirs = sums.of(who)
         value = theirs[:, self._numerators].astype(np.float64)
@@ -57,8 +57,8 @@ class Prefilter:
         np.divide(value[:, self._ratios], denominator, out=ratio, where=denominator != 0)
         value[:, self._ratios] = ratio
         passed = self._signs * value[:, self._value_of] > self._limits
-        sifted: NDArray[np.bool_] = np.logical_and.reduceat(passed, self._starts, axis=1)
-        return sifted
+        matched: NDArray[np.bool_] = np.logical_and.reduceat(passed, self._starts, axis=1)
+        return matched
 
 
 def _lines(rule: Rule, layout: FieldLayout) -> Iterator[_Line]:

@@ -12,7 +12,9 @@ from monitor.core.windows.pane import Pane, merge, seal
 
 _TOGETHER = 4_096  # calls that are concatenated and compacted together
 _MOST_ROWS = 32_768  # calls of a pane to sum up at once: fewer cost more time per call, more cost more memory
-_MOST_NEWS = 200_000  # new calls kept for early evaluation; above that, starting over from all open panes is cheaper
+_MOST_NEW_CALLS = (
+    200_000  # new calls kept for early evaluation; above that, starting over from all open panes is cheaper
+)
 
 
 @dataclass(slots=True)
@@ -76,8 +78,8 @@ class OpenPanes:
         self._pane_ms, self._layout, self._ruled, self._parties = pane_ms, layout, ruled, parties
         self._panes: dict[int, _Pane] = {}
         self._count = 0
-        self._news: list[Pane] | None = None  # None: never requested, or too many
-        self._news_count = 0
+        self._new_calls: list[Pane] | None = None  # None: never requested, or too many
+        self._new_call_count = 0
         self.newest_ms = self.sealed_newest_ms = -1  # the largest event time of all calls, and of the sealed calls
 
     def __len__(self) -> int:
@@ -109,7 +111,7 @@ class OpenPanes:
         if not rows:
             return
         for piece in seal(CountedCalls.concat(rows), self._pane_ms, self._layout, self._ruled, self._parties):
-            self._note(piece)
+            self._add_new(piece)
             sums = self._panes[piece.start_ms // self._pane_ms].sums
             sums.append(piece)
             while len(sums) > 1 and 2 * sums[-1].weight > sums[-2].weight:
@@ -153,25 +155,25 @@ class OpenPanes:
 
     # Early evaluation -------------------------------------------------------------------------------------------
 
-    def _note(self, piece: Pane) -> None:
-        if self._news is not None:
-            self._news.append(piece)
-            self._news_count += piece.calls
-            if self._news_count > _MOST_NEWS:
-                self._news = None
+    def _add_new(self, piece: Pane) -> None:
+        if self._new_calls is not None:
+            self._new_calls.append(piece)
+            self._new_call_count += piece.calls
+            if self._new_call_count > _MOST_NEW_CALLS:
+                self._new_calls = None
 
     @property
-    def news_calls(self) -> int:
-        """The most calls that `news` would return."""
-        if self._news is None:
+    def new_call_count(self) -> int:
+        """The most calls that `new_calls` would return."""
+        if self._new_calls is None:
             return self._count
-        return self._news_count + sum(pane.waiting for pane in self._panes.values())
+        return self._new_call_count + sum(pane.waiting for pane in self._panes.values())
 
-    def news(self) -> list[Pane] | None:
+    def new_calls(self) -> list[Pane] | None:
         """The calls since the last request, summed up in pieces; None on the first request or if there are too many."""
         self._sum_up(list(self._panes))
-        news, self._news, self._news_count = self._news, [], 0
-        return news
+        new_calls, self._new_calls, self._new_call_count = self._new_calls, [], 0
+        return new_calls
 
     def between(self, start_ms: int, end_ms: int) -> Iterator[Pane]:
         """The sums of the open panes that begin in ``[start_ms, end_ms)``, in pieces."""

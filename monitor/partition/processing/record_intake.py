@@ -21,7 +21,7 @@ from monitor.partition.record_batch import RecordBatch
 from monitor.partition.source_position import SourceProgress
 
 
-def valid_rows(
+def decode_rows(
     rows: RecordBatch,
     source: int,
     decoder: Decoder,
@@ -75,7 +75,7 @@ class RecordIntake:
         reader, done, passed_on = position.source, position.done, self._passed_on
         skipped = position.skipped(rows.offsets) if position.skips else {}
         reasons = {offset: f"skipped: {skip.reason}" for offset, skip in skipped.items()}
-        decoded = valid_rows(
+        decoded = decode_rows(
             rows, reader.number, self._decoder, self._keying, position.max_ahead_ms(rows.offsets), reasons
         )
         placed = reader.place(decoded, rows.offsets, rows.timestamps_ms)

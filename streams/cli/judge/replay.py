@@ -146,7 +146,7 @@ def run(
                 ReplayOptions(
                     switches=switches,
                     windows=windows,
-                    looking=_looking() if metrics else None,
+                    distance_options=_distance_options() if metrics else None,
                     not_after_ms=not_after_ms,
                     until_ms=until_ms,
                     enforce_from_ms=enforce_from_ms,
@@ -238,7 +238,7 @@ def _judge_topics(
                 partitioner=settings.partitioner,
                 enforce_from_ms=settings.enforce_from_ms or 0,
                 to_watermark=to_watermark,
-                looking=_looking() if metrics else None,
+                distance_options=_distance_options() if metrics else None,
             ),
             progress=reporter.update,
             warn=warn,
@@ -260,7 +260,7 @@ async def _at_work(cluster: "KafkaCluster", group: str) -> str | None:
     return f"{count} worker{' is' if count == 1 else 's are'} at work" if count else None
 
 
-def _looking() -> "DistanceOptions":
+def _distance_options() -> "DistanceOptions":
     from streams.cli.inputs import settings_for
 
     return settings_for({}).distance_options

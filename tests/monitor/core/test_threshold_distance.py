@@ -177,10 +177,10 @@ def test_however_many_are_near_no_more_are_reported_and_the_others_are_counted()
 
 
 def test_the_busiest_are_reported_however_far_they_are_as_long_as_there_is_room() -> None:
-    looking = DistanceOptions(near=2.0, busiest=1)
-    seen = measure_distances(crowd(3), looking)
+    distance_options = DistanceOptions(near=2.0, busiest=1)
+    seen = measure_distances(crowd(3), distance_options)
     assert seen.busiest == [(30, "busy")]
-    assert set(names(pairs(seen, looking))) == {("busy", "half"), ("busy", "most")}
+    assert set(names(pairs(seen, distance_options))) == {("busy", "half"), ("busy", "most")}
     tight = DistanceOptions(near=0.9, busiest=1, most=2)
     assert names(pairs(measure_distances(crowd(15), tight), tight)) == [("t14", "half"), ("t13", "half")]
 
@@ -199,8 +199,11 @@ def test_a_tenant_whose_alert_stands_is_reported_however_far_it_has_come_back() 
 
 
 def test_several_shards_are_one_within_the_same_bounds() -> None:
-    looking = DistanceOptions(near=0.9, busiest=1, most=3)
-    seen = merge_distances([measure_distances(crowd(13), looking), measure_distances(crowd(15), looking)], looking)
+    distance_options = DistanceOptions(near=0.9, busiest=1, most=3)
+    seen = merge_distances(
+        [measure_distances(crowd(13), distance_options), measure_distances(crowd(15), distance_options)],
+        distance_options,
+    )
     assert names(seen.near) == [("t14", "half"), ("t13", "half"), ("t12", "half")]
     assert seen.left_out == 10 - 3
     assert (seen.tenants, seen.busiest) == (14 + 16, [(30, "busy")])

@@ -5,14 +5,14 @@ from monitor.partition.idleness import QuietSource, ReadProgress, SilentSources,
 
 def looked(silence: SilentSources[str], ends: list[tuple[int, int]]) -> SilentSources[str]:
     for at_ms, end in ends:
-        silence.look(at_ms, {"log": end})
+        silence.observe(at_ms, {"log": end})
     return silence
 
 
 def test_a_log_is_silent_after_its_time_and_only_when_read_to_its_end() -> None:
     silence = looked(SilentSources(30_000), [(at_ms, 7) for at_ms in range(0, 30_000, 5_000)])
     assert not silence.silent("log", ReadProgress(7, 7))
-    silence.look(30_000, {"log": 7})
+    silence.observe(30_000, {"log": 7})
     assert silence.silent("log", ReadProgress(7, 7))
     assert not silence.silent("log", ReadProgress(6, 6))
     assert not silence.silent("log", ReadProgress(8, 8)), "a valid record has come and was read since the look"
@@ -54,14 +54,14 @@ def test_what_could_not_be_seen_is_not_silence() -> None:
     silence = looked(SilentSources(30_000), [(at_ms, 7) for at_ms in range(0, 30_001, 5_000)])
     silence.blind()
     assert not silence.silent("log", ReadProgress(7, 7))
-    silence.look(35_000, {"log": 7})
+    silence.observe(35_000, {"log": 7})
     assert not silence.silent("log", ReadProgress(7, 7))
 
 
 def test_a_gap_between_looks_is_not_silence() -> None:
     """A process that was stopped for three hours comes back and finds all as it was: its own doing."""
     silence = looked(SilentSources(30_000), [(at_ms, 7) for at_ms in range(0, 30_001, 5_000)])
-    silence.look(10_800_000, {"log": 7})
+    silence.observe(10_800_000, {"log": 7})
     assert not silence.silent("log", ReadProgress(7, 7))
     assert silence.quiet("log") == QuietSource(0, 0)
 

@@ -561,8 +561,8 @@ def test_reviews_reversals_and_lapses_say_who_and_why() -> None:
         said(reasons.reversed_by_review(kind, "ops", "x"))
     for record in ("complaint", "finding", "something new"):
         assert "“r-1”" in said(reasons.reversed_by_dismissal(record, "r-1"))
-    assert "only 1 is left unreversed, fewer than the 3 needed" in said(reasons.escalation_fallen("x", 1, 3))
-    assert "only 0 are left unreversed" in said(reasons.escalation_fallen("x", 0, 3))
+    assert "only 1 is left unreversed, fewer than the 3 needed" in said(reasons.escalation_unsupported("x", 1, 3))
+    assert "only 0 are left unreversed" in said(reasons.escalation_unsupported("x", 0, 3))
     assert reasons.lapsed(7 * DAY_MS).en == "No review came within 7 d, so the pending decision lapsed"
     assert reasons.lapsed(7 * DAY_MS).zh == "7 天内未有人工复核结果，待复核的决定失效"
 

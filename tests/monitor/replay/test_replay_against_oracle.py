@@ -106,7 +106,7 @@ def test_no_number_of_a_policy_is_too_large_or_too_small_to_be_judged(seed: int)
         if rule.get("confidence"):
             rule["confidence"] = rng.choice((0.5, 0.9999999999999999))
     compare(made)
-    run(made.files, made.policy, looking=DistanceOptions(near=0.0, busiest=100, most=100))
+    run(made.files, made.policy, distance_options=DistanceOptions(near=0.0, busiest=100, most=100))
 
 
 @pytest.mark.soak

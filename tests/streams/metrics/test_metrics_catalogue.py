@@ -104,12 +104,12 @@ def test_a_worker_shows_the_catalogue_and_nothing_else() -> None:
 
 
 def test_a_replay_shows_what_a_worker_shows_of_the_same_records() -> None:
-    court, looking = busy_court(), DistanceOptions()
+    court, distance_options = busy_court(), DistanceOptions()
     court.until(5)
     output = court.output
     outcome = Outcome(output.enforcement, output.shadow, output.alerts, summary=ReplaySummary(read=7, last_event_ms=5))
-    outcome.seen = measure_distances(court.shard, looking)
-    page = replayed.page(outcome, court.shard.policy, looking).decode()
+    outcome.seen = measure_distances(court.shard, distance_options)
+    page = replayed.page(outcome, court.shard.policy, distance_options).decode()
     shown = list(text_string_to_metric_families(page))
     wanted = {entry.name for entry in CATALOGUE if "replay" in entry.by}
     assert set(map(exposed, shown)) == wanted

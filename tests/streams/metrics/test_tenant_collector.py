@@ -16,9 +16,9 @@ NEAR = "callwarden_tenant_threshold_ratio"
 class Page:
     """A page with the tenants alone, and a clock that is moved by hand."""
 
-    def __init__(self, looking: DistanceOptions | None = None) -> None:
+    def __init__(self, distance_options: DistanceOptions | None = None) -> None:
         self.now_s = 100.0
-        self.tenants = TenantCollector(looking or DistanceOptions(busiest=0), lambda: self.now_s)
+        self.tenants = TenantCollector(distance_options or DistanceOptions(busiest=0), lambda: self.now_s)
         self.registry = CollectorRegistry()
         self.registry.register(self.tenants)
 

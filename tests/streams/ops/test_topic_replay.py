@@ -177,10 +177,12 @@ def test_topics_are_judged_like_files_of_the_same_records(seed: int, tmp_path: P
         (tmp_path / name).write_bytes(b"".join(line + b"\n" for line in lines))
     everybody = DistanceOptions(near=0.0, most=100_000)
     expected = replay(
-        [tmp_path / name for name in files], policy, ReplayOptions(not_after_ms=made.not_after_ms, looking=everybody)
+        [tmp_path / name for name in files],
+        policy,
+        ReplayOptions(not_after_ms=made.not_after_ms, distance_options=everybody),
     )
     assert expected.summary.read > 0
-    judged = topics.replay(policy, live=DecidingSettings(max_ahead_ms=0), looking=everybody)
+    judged = topics.replay(policy, live=DecidingSettings(max_ahead_ms=0), distance_options=everybody)
     assert told(judged, line_at) == told(expected)
     assert seen(judged) == seen(expected)
 

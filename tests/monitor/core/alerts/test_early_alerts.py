@@ -216,7 +216,7 @@ def test_decades_without_a_record_cost_nothing_though_an_alert_names_an_end_afte
 def test_more_than_can_be_looked_at_piece_by_piece_is_evaluated_again(
     calls: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.core.windows.open_panes._MOST_NEWS", 50)
+    monkeypatch.setattr("monitor.core.windows.open_panes._MOST_NEW_CALLS", 50)
     court = Watch(SOME)
     court.short_calls(1)
     assert court.look() == []

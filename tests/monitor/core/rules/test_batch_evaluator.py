@@ -133,7 +133,7 @@ def test_those_in_breach_pass_and_alerts_that_end_are_reported(seed: int) -> Non
 def check(screen: BatchEvaluator, rule_states: Sequence[RuleState], due: Sequence[int]) -> None:
     """What is seen is what each rule, alone and of everybody, finds."""
     before = {place: set(rule_states[place].firing) for place in due}
-    seen = screen.look(due, KNOWN)
+    seen = screen.evaluate(due, KNOWN)
     assert seen.breach.keys() <= set(due)
     for place in due:
         rule, window = rule_states[place].rule, rule_states[place].window

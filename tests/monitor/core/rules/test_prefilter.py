@@ -72,7 +72,7 @@ def test_those_who_pass_are_those_in_breach_where_sums_tell_all(seed: int) -> No
     counts[:, 0] = counts.max(axis=1)  # no more of anything than records
     sums.add(np.arange(TENANTS, dtype=np.int32), sums.pick(counts))
     who = np.array(sorted(rng.sample(range(TENANTS), 25)))
-    passed = Prefilter(policy.rules, layout, fields).sift(sums, who)
+    passed = Prefilter(policy.rules, layout, fields).matches(sums, who)
     sight = Sums(layout, sums)
     for row, rule in enumerate(policy.rules):
         found = find(sight, rule, rule_view(sight, rule, TENANTS, who), TENANTS)

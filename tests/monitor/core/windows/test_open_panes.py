@@ -56,10 +56,10 @@ def test_a_pane_is_as_if_it_were_sealed_at_once(seed: int, most_rows: int, monke
         batch = [calls for _, calls in still_open[len(unsealed) :]]
         unsealed.add(Calls.concat(batch))
         if rng.random() < 0.2:
-            news = unsealed.news()
+            new_calls = unsealed.new_calls()
             held = sum(piece.calls for piece in unsealed.between(0, 2 * now))
             assert held == len(unsealed)
-            told += sum(piece.calls for piece in news or ())
+            told += sum(piece.calls for piece in new_calls or ())
         if rng.random() < 0.3:
             before = now // MINUTE * MINUTE
             due = [calls for at, calls in still_open if at < before]
@@ -86,22 +86,22 @@ def test_a_pane_is_as_if_it_were_sealed_at_once(seed: int, most_rows: int, monke
 
 
 def test_what_has_come_is_reported_once_and_what_is_much_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monitor.core.windows.open_panes._MOST_NEWS", 3)
+    monkeypatch.setattr("monitor.core.windows.open_panes._MOST_NEW_CALLS", 3)
     rng, unsealed = random.Random(0), open_panes()
     unsealed.add(one(rng, 0, T0, 0, 0))
-    assert unsealed.news() is None, "all that is open is to be looked at"
-    assert unsealed.news() == []
+    assert unsealed.new_calls() is None, "all that is open is to be looked at"
+    assert unsealed.new_calls() == []
     for number in (1, 2):
         unsealed.add(one(rng, number, T0 + number, 0, 0))
     unsealed.due(T0 + MINUTE)
     unsealed.add(one(rng, 3, T0 + 2 * MINUTE, 0, 0))
-    news = unsealed.news()
-    assert news is not None
-    assert [(piece.start_ms, piece.calls) for piece in news] == [(T0, 2), (T0 + 2 * MINUTE, 1)]
+    new_calls = unsealed.new_calls()
+    assert new_calls is not None
+    assert [(piece.start_ms, piece.calls) for piece in new_calls] == [(T0, 2), (T0 + 2 * MINUTE, 1)]
     for number in (4, 5, 6, 7):
         unsealed.add(one(rng, number, T0 + 2 * MINUTE, 0, 0))
-    assert unsealed.news() is None
-    assert unsealed.news() == []
+    assert unsealed.new_calls() is None
+    assert unsealed.new_calls() == []
 
 
 def test_calls_wait_as_they_are_until_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
