@@ -1,6 +1,7 @@
-"""Notes: facts that affect decisions but are not in a source's records, each at the offset before which it applies.
+"""Journal entries: facts that affect decisions but are not in a source's records.
 
-The note of an operator command has who gave it (``by``), when (``at_ms``, on the operator's machine) and why.
+Each has the offset before which it applies. The entry of an operator command says who gave it (``by``), when
+(``at_ms``, on the operator's machine) and why.
 """
 
 from typing import Any
@@ -38,7 +39,7 @@ class SkippedRecord(Struct, frozen=True, tag="skip"):
 
 
 class OutageEnded(Struct, frozen=True, tag="end_outage"):
-    """The operator declared that no calls are missing. The resulting clock advances have their own notes."""
+    """The operator declared that no calls are missing. The resulting clock advances have their own entries."""
 
     offset: int
     reason: str
@@ -49,7 +50,7 @@ class OutageEnded(Struct, frozen=True, tag="end_outage"):
 class LostInput(Struct, frozen=True, tag="lost_input"):
     """The operator accepted the loss of records from ``needed`` on: the source resumed at ``offset``.
 
-    ``recreated``: the log was recreated, and earlier notes about offsets refer to the old log.
+    ``recreated``: the log was recreated, and earlier entries about offsets refer to the old log.
     """
 
     offset: int
@@ -112,7 +113,7 @@ class RefusedCommand(Struct, frozen=True, tag="refused"):
     at_ms: int = 0
 
 
-Note = (
+JournalEntry = (
     ClockAdvance
     | MaxAheadChange
     | SkippedRecord
@@ -124,6 +125,6 @@ Note = (
     | EnforceFrom
     | RefusedCommand
 )
-"""Notes of the partition (`LostState`, `PolicyChange`, `PolicyWithdrawal`, `EnforceFrom`, `RefusedCommand`) have no
+"""Entries of the partition (`LostState`, `PolicyChange`, `PolicyWithdrawal`, `EnforceFrom`, `RefusedCommand`) have no
 source.
 """

@@ -79,8 +79,8 @@ class PolicyVersions:
         """The rules of the newest policy that are not evaluated from its start, with their first end."""
         return judged_later(FieldAvailability(self.versions))
 
-    def note(self, version: PolicyVersion, reason: str = "", by: str = "", at_ms: int = 0) -> PolicyChange:
-        """The note of a policy version for the clock log."""
+    def journal_entry(self, version: PolicyVersion, reason: str = "", by: str = "", at_ms: int = 0) -> PolicyChange:
+        """The entry of a policy version for the clock log."""
         return PolicyChange(version.from_ms, version.policy.sha256, to_plain(version.policy), reason, by, at_ms)
 
     def add(
@@ -131,24 +131,24 @@ class PolicyVersions:
     def _touches_late(after: Policy, before: Policy) -> bool:
         return after.lateness_ms != before.lateness_ms
 
-    def recall(self, notes: Sequence[PolicyChange | PolicyWithdrawal]) -> None:
-        """Apply noted changes, in order. If nothing was restored, the first policy is the noted one.
+    def recall(self, entries: Sequence[PolicyChange | PolicyWithdrawal]) -> None:
+        """Apply recorded changes, in order. If nothing was restored, the first policy is the recorded one.
 
-        The notes may include changes that the restored versions already contain or have forgotten. Raises PolicyError
-        if a noted policy cannot be read.
+        The entries may include changes that the restored versions already contain or have forgotten. Raises PolicyError
+        if a recorded policy cannot be read.
         """
-        first = next((note for note in notes if isinstance(note, PolicyChange) and note.from_ms == 0), None)
+        first = next((entry for entry in entries if isinstance(entry, PolicyChange) and entry.from_ms == 0), None)
         if first is not None and not self._stored:
-            self.versions = [_noted(first)]
+            self.versions = [_recorded(first)]
         past = self.versions[: self._number + 1]
         coming = {version.from_ms: version for version in self.versions[self._number + 1 :]}
-        for note in notes:
-            known = coming.get(note.from_ms)
-            if isinstance(note, PolicyWithdrawal):
-                if known is not None and known.policy.sha256 == note.sha256:
-                    del coming[note.from_ms]
-            elif known is None and note.from_ms > past[-1].from_ms:
-                coming[note.from_ms] = _noted(note)
+        for entry in entries:
+            known = coming.get(entry.from_ms)
+            if isinstance(entry, PolicyWithdrawal):
+                if known is not None and known.policy.sha256 == entry.sha256:
+                    del coming[entry.from_ms]
+            elif known is None and entry.from_ms > past[-1].from_ms:
+                coming[entry.from_ms] = _recorded(entry)
         self.versions = past + [coming[from_ms] for from_ms in sorted(coming)]
         self.lateness = LateLine.of(self.versions)
 
@@ -201,7 +201,7 @@ def _stored(sha256: str, blobs: Mapping[str, bytes]) -> Policy:
         raise LostPolicyError(f"this release cannot read the stored policy: {error}") from None
 
 
-def _noted(switch: PolicyChange) -> PolicyVersion:
+def _recorded(switch: PolicyChange) -> PolicyVersion:
     return PolicyVersion(switch.from_ms, from_plain(switch.policy, switch.sha256))
 
 

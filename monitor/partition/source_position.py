@@ -1,4 +1,4 @@
-"""The position of one source: how far it was read, its clock, and the notes about it."""
+"""The position of one source: how far it was read, its clock, and the entries about it."""
 
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from monitor.decoding.decode import NO_CLOCK_MS, DecodedRows, Source
-from monitor.partition.journal import ClockAdvance, LostInput, MaxAheadChange, Note, SkippedRecord
+from monitor.partition.journal import ClockAdvance, JournalEntry, LostInput, MaxAheadChange, SkippedRecord
 from monitor.partition.offset_set import OffsetSet
 
 
@@ -18,7 +18,7 @@ class SourceHead(Struct):
 
     Records below ``done`` are not counted or written again; ``done_ms`` is the clock there. ``duplicates`` are the
     offsets in ``[resume, done)`` of duplicate calls, as `OffsetSet.encode` writes them. ``moves``, ``limits`` and
-    ``skips`` are the notes that apply from ``resume`` on; ``fresh`` are the offsets of skips not reported yet.
+    ``skips`` are the entries that apply from ``resume`` on; ``fresh`` are the offsets of skips not reported yet.
     """
 
     resume: int
@@ -40,7 +40,7 @@ class SourceProgress:
     ``fresh`` are the offsets of skips not reported yet. ``newest_ms`` is the largest event time read. ``done_ms`` is
     the clock at ``done``. As far as the source was read, no record from ``valid`` on was valid, and no record from
     ``led`` on showed activity (`reads`). ``leading_ms`` is the largest event time, each capped at the record's
-    timestamp. Recalled notes were written before ``own_from``.
+    timestamp. Recalled entries were written before ``own_from``.
     """
 
     source: Source
@@ -72,7 +72,7 @@ class SourceProgress:
         timestamps_ms: NDArray[np.int64],
         lateness_ms: int | None,
     ) -> None:
-        """Note which of these records (at least one) are valid, and which show that the source is not silent.
+        """Track which of these records (at least one) are valid, and which show that the source is not silent.
 
         A call shows activity if its event time is at most ``lateness_ms`` behind the largest of the source. So a feed
         that is hours behind and out of order is not silent; otherwise the clock would pass it and its calls would be
@@ -126,8 +126,8 @@ class SourceProgress:
         self.fresh.add(skip.offset)
 
     @property
-    def follows_notes(self) -> bool:
-        """Whether the clock still follows the notes of previous owners, and not this owner's observations."""
+    def follows_journal(self) -> bool:
+        """Whether the clock still follows the entries of previous owners, and not this owner's observations."""
         return self.source.offset < self.own_from or self.moved < len(self.moves)
 
     def skipped(self, offsets: NDArray[np.int64]) -> dict[int, SkippedRecord]:
@@ -138,18 +138,18 @@ class SourceProgress:
             found |= dict.fromkeys(offsets[first:after].tolist(), skip)
         return found
 
-    def recall(self, notes: Iterable[Note]) -> None:
-        """Apply the source's notes from the clock log, before the source is read."""
+    def recall(self, entries: Iterable[JournalEntry]) -> None:
+        """Apply the source's entries from the clock log, before the source is read."""
         moves: dict[int, ClockAdvance] = {}
         limits: list[MaxAheadChange] = []
-        for note in notes:
-            if isinstance(note, ClockAdvance):
-                moves[note.offset] = max(note, moves.get(note.offset, note), key=lambda move: move.clock_ms)
-            elif isinstance(note, MaxAheadChange):
-                limits.append(note)
-            elif isinstance(note, SkippedRecord):
-                self.skips[note.offset] = note
-            elif isinstance(note, LostInput) and note.recreated:
+        for entry in entries:
+            if isinstance(entry, ClockAdvance):
+                moves[entry.offset] = max(entry, moves.get(entry.offset, entry), key=lambda move: move.clock_ms)
+            elif isinstance(entry, MaxAheadChange):
+                limits.append(entry)
+            elif isinstance(entry, SkippedRecord):
+                self.skips[entry.offset] = entry
+            elif isinstance(entry, LostInput) and entry.recreated:
                 moves, limits, self.skips = {}, [], {}
         self.moves = sorted(moves.values(), key=_offset)
         self.limits = sorted(limits, key=_offset) or self.limits
@@ -208,15 +208,15 @@ class SourceProgress:
         )
 
     def restore(self, head: SourceHead, max_ahead_ms: int) -> MaxAheadChange | None:
-        """Restore a stored position. Returns the change of limit to note, None if the limit is the same."""
+        """Restore a stored position. Returns the change of limit to entry, None if the limit is the same."""
         self.source.offset, self.source.clock_ms = head.resume, head.clock_ms
         self.valid = self.led = head.resume
         self.done, self.done_ms, self.duplicates = head.done, head.done_ms, OffsetSet.decode(head.duplicates)
         self.moves, self.limits = list(head.moves), list(head.limits)
         self.skips, self.fresh = {skip.offset: skip for skip in head.skips}, set(head.fresh)
-        # A state restored from an export may have limits that were noted at offsets beyond those that it has read.
+        # A state restored from an export may have limits that were recorded at offsets beyond those that it has read.
         return self.limit(max(head.done, self.limits[-1].offset), max_ahead_ms)
 
 
-def _offset(note: ClockAdvance | MaxAheadChange) -> int:
-    return note.offset
+def _offset(entry: ClockAdvance | MaxAheadChange) -> int:
+    return entry.offset

@@ -1,4 +1,4 @@
-"""The sources of a partition: how far each was read, their clocks, and the notes about them."""
+"""The sources of a partition: how far each was read, their clocks, and the entries about them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -8,7 +8,7 @@ from monitor.decoding.decode import NO_CLOCK_MS, Source
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.idleness import CALLS, ReadProgress, clock_ms
-from monitor.partition.journal import ClockAdvance, LostInput, MaxAheadChange, Note, OutageEnded, SkippedRecord
+from monitor.partition.journal import ClockAdvance, JournalEntry, LostInput, MaxAheadChange, OutageEnded, SkippedRecord
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.source_position import SourceHead, SourceProgress
 
@@ -28,7 +28,7 @@ class Sources:
         limit = MaxAheadChange(0, live.max_ahead_ms)
         self._positions = [SourceProgress(Source(number), [limit]) for number in range(count)]
         self._outage_ended = False
-        self._notes: list[tuple[int, Note]] = [(number, limit) for number in range(count)]
+        self._entries: list[tuple[int, JournalEntry]] = [(number, limit) for number in range(count)]
         self._moves: dict[tuple[int, int], ClockAdvance] = {}  # since the last `take`, by source and offset
 
     # Reading ----------------------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ class Sources:
         A source that is being read again is not silent, even at the end of its log, because its clock was further.
         """
         position = self._positions[source]
-        if position.source.offset < position.done or position.follows_notes:
+        if position.source.offset < position.done or position.follows_journal:
             return False
         current = feed_current or self._outage_ended
         return self.move(source, clock_ms(INPUTS[source], now_ms, self._live.outage_grace_ms, current))
@@ -131,14 +131,14 @@ class Sources:
             return f"the record at offset {offset} was already read; expected {position.source.offset} or later"
         skip = SkippedRecord(offset, reason, by, at_ms)
         position.skip(skip)
-        self._notes.append((source, skip))
+        self._entries.append((source, skip))
         return None
 
     def read_around(self, source: int, offset: int, last: int) -> int | None:
         """Handle unreadable records from ``offset``, the current position, to ``last``.
 
-        Returns the last offset to pass over if an operator skipped ``offset``, else None. The skip is noted, so that a
-        later reader of the log passes over the same records, whether they are readable then or not.
+        Returns the last offset to pass over if an operator skipped ``offset``, else None. The skip is recorded, so that
+        a later reader of the log passes over the same records, whether they are readable then or not.
         """
         through = self.passed_over(source, offset)
         if through is not None:
@@ -148,50 +148,53 @@ class Sources:
             return None
         skip = msgspec.structs.replace(position.skips[offset], through=max(last, offset))
         position.skip(skip)
-        self._notes.append((source, skip))
+        self._entries.append((source, skip))
         return skip.last
 
     def passed_over(self, source: int, offset: int) -> int | None:
-        """The last offset that a noted skip passes over at ``offset``; None if there is none."""
-        noted = [skip for skip in self._positions[source].skips.values() if skip.through is not None]
-        return max((skip.last for skip in noted if skip.offset <= offset <= skip.last), default=None)
+        """The last offset that a recorded skip passes over at ``offset``; None if there is none."""
+        recorded = [skip for skip in self._positions[source].skips.values() if skip.through is not None]
+        return max((skip.last for skip in recorded if skip.offset <= offset <= skip.last), default=None)
 
     def end_outage(self, reason: str, by: str = "", at_ms: int = 0) -> None:
         """Declare that no calls are missing. Until the next call, a silent source of calls gets no outage grace."""
         self._outage_ended = True
-        self._notes.append((_CALLS, OutageEnded(self._positions[_CALLS].source.offset, reason, by, at_ms)))
+        self._entries.append((_CALLS, OutageEnded(self._positions[_CALLS].source.offset, reason, by, at_ms)))
 
     def lose(self, source: int, loss: LostInput) -> None:
         """Accept the loss of records: continue where the log of the source begins now, with the known clock."""
         position = self._positions[source]
-        self._notes.append((source, loss))
+        self._entries.append((source, loss))
         if loss.recreated:
             position.start_over(loss.offset, self._live.max_ahead_ms)
-            self._notes.append((source, position.limits[-1]))
+            self._entries.append((source, position.limits[-1]))
         else:
             position.pass_over(loss.offset)
         if position.source.clock_ms > NO_CLOCK_MS:
             # A later reader of the log does not have the records that moved the clock.
-            self._notes.append((source, ClockAdvance(loss.offset, position.source.clock_ms)))
+            self._entries.append((source, ClockAdvance(loss.offset, position.source.clock_ms)))
 
-    def recall(self, source: int, notes: list[Note], end: int | None = None) -> None:
-        """Apply the notes of a source from the clock log, before anything is read.
+    def recall(self, source: int, entries: list[JournalEntry], end: int | None = None) -> None:
+        """Apply the entries of a source from the clock log, before anything is read.
 
-        ``end``: the offset from which this worker's own limit applies; None: only noted limits apply.
+        ``end``: the offset from which this worker's own limit applies; None: only recorded limits apply.
         """
         position = self._positions[source]
-        position.recall(notes)
-        if any(isinstance(note, MaxAheadChange) for note in notes):  # they replace the initial limit
-            self._notes = [(of, note) for of, note in self._notes if of != source]
+        position.recall(entries)
+        if any(isinstance(entry, MaxAheadChange) for entry in entries):  # they replace the initial limit
+            self._entries = [(of, entry) for of, entry in self._entries if of != source]
         position.own_from = end or 0
         limit = None if end is None else position.limit(end, self._live.max_ahead_ms)
         if limit is not None:
-            self._notes.append((source, limit))
+            self._entries.append((source, limit))
 
-    def take(self) -> list[tuple[int, Note]]:
-        """The notes to write since the last call."""
-        taken: list[tuple[int, Note]] = [*self._notes, *((source, move) for (source, _), move in self._moves.items())]
-        self._notes, self._moves = [], {}
+    def take(self) -> list[tuple[int, JournalEntry]]:
+        """The entries to write since the last call."""
+        taken: list[tuple[int, JournalEntry]] = [
+            *self._entries,
+            *((source, move) for (source, _), move in self._moves.items()),
+        ]
+        self._entries, self._moves = [], {}
         return taken
 
     # State ------------------------------------------------------------------------------------------------------
@@ -210,11 +213,11 @@ class Sources:
 
     def restore(self, heads: Iterable[SourceHead], outage_ended: bool) -> None:
         """Restore stored positions."""
-        self._notes, self._outage_ended = [], outage_ended
+        self._entries, self._outage_ended = [], outage_ended
         for number, (position, head) in enumerate(zip(self._positions, heads, strict=True)):
             limit = position.restore(head, self._live.max_ahead_ms)
             if limit is not None:
-                self._notes.append((number, limit))
+                self._entries.append((number, limit))
 
     def take_over(self, offsets: Iterable[int], clocks_ms: Iterable[int]) -> None:
         """Resume where a previous owner stopped reading."""

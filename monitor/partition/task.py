@@ -23,7 +23,7 @@ from monitor.partition.checkpoint import (
     PartitionIdentity,
     secret_fingerprint,
 )
-from monitor.partition.journal import EnforceFrom, Note, PolicyChange, PolicyWithdrawal
+from monitor.partition.journal import EnforceFrom, JournalEntry, PolicyChange, PolicyWithdrawal
 from monitor.partition.policy_versions import LostPolicyError, PolicyVersions
 from monitor.partition.processing.handover_record import HandoverRecord
 from monitor.partition.processing.policy_changes import PolicyChanges
@@ -55,7 +55,7 @@ class StreamTask:
     by itself.
 
     The parts that callers use: ``sources`` and ``intake`` (what was read), ``passed_on`` (late and refused records),
-    ``watermark`` (how far it decides), ``policies`` and ``policy_changes``, ``journal`` (the notes to write),
+    ``watermark`` (how far it decides), ``policies`` and ``policy_changes``, ``journal`` (the entries to write),
     ``published`` (decisions not to write again), ``stored`` (the stored records), and the ``shard`` in force.
     """
 
@@ -83,7 +83,7 @@ class StreamTask:
         self.journal = TaskJournal()
         if enforce_from_ms:
             self.journal.add(EnforceFrom(enforce_from_ms))
-        self.journal.add(self.policies.note(self.policies.newest))
+        self.journal.add(self.policies.journal_entry(self.policies.newest))
         self.policy_changes = PolicyChanges(self.policies, self.watermark, self.journal)
         self.published = PublishedDecisions(self.watermark)
         self.passed_on = PassedOn()
@@ -121,25 +121,25 @@ class StreamTask:
 
     # Input ------------------------------------------------------------------------------------------------------
 
-    def recall(self, source: int | None, notes: Iterable[Note], end: int | None = None) -> None:
-        """Apply the notes of a source, or of the partition (``source`` None), from the clock log, before any reading.
+    def recall(self, source: int | None, entries: Iterable[JournalEntry], end: int | None = None) -> None:
+        """Apply the entries of a source, or of the partition (``source`` None), from the clock log, before any reading.
 
-        ``end``: the offset from which this worker's own limit applies; None: only noted limits apply. Noted policies
-        apply as noted. Raises PolicyError if one cannot be read.
+        ``end``: the offset from which this worker's own limit applies; None: only recorded limits apply. Noted policies
+        apply as recorded. Raises PolicyError if one cannot be read.
         """
-        notes = list(notes)
+        entries = list(entries)
         if source is not None:
-            self.sources.recall(source, notes, end)
+            self.sources.recall(source, entries, end)
             return
-        # Use the value that the partition started with. `LostState` notes have no effect here; they are an audit trail.
-        begun = [note.from_ms for note in notes if isinstance(note, EnforceFrom)]
+        # Use the value that the partition started with. `LostState` entries have no effect; they are an audit trail.
+        begun = [entry.from_ms for entry in entries if isinstance(entry, EnforceFrom)]
         if begun or not self.stored.restored:  # a restored state holds the value itself
             self.enforce_from_ms = begun[-1] if begun else 0
         self.journal.drop(EnforceFrom)
-        policies = [note for note in notes if isinstance(note, PolicyChange | PolicyWithdrawal)]
+        policies = [entry for entry in entries if isinstance(entry, PolicyChange | PolicyWithdrawal)]
         if policies:
             self.policies.recall(policies)
-            if any(note.from_ms == 0 for note in policies):
+            if any(entry.from_ms == 0 for entry in policies):
                 self.journal.drop(PolicyChange)
         self._start_chain()
 
@@ -215,10 +215,10 @@ class StreamTask:
 
     def take(self) -> TaskOutput:
         """Return the output since the last call."""
-        notes = [*self.sources.take(), *((None, note) for note in self.journal.take())]
+        entries = [*self.sources.take(), *((None, entry) for entry in self.journal.take())]
         output = self.shard.output.take()
         self.published.remove_from(output)
-        return self.passed_on.take(output, notes)
+        return self.passed_on.take(output, entries)
 
     # State ------------------------------------------------------------------------------------------------------
 

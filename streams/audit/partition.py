@@ -13,7 +13,7 @@ from monitor.core.codec import StateFormatError
 from monitor.decoding.decode import NO_CLOCK_MS
 from monitor.partition.checkpoint import DecidingSettings, MismatchError, PartitionIdentity, secret_fingerprint
 from monitor.partition.chunking import MissingChunkError
-from monitor.partition.journal import LostInput, LostState, Note, SkippedRecord
+from monitor.partition.journal import JournalEntry, LostInput, LostState, SkippedRecord
 from monitor.partition.key_check import Partitioner
 from monitor.partition.task import StreamTask
 from monitor.policy.load import PolicyError
@@ -83,7 +83,7 @@ class PartitionAudit:
         self._judged: StoredHead | None = None
         self._blocked = False
         self._bound_ms = NO_CLOCK_MS
-        self._noted_end = 0
+        self._recorded_end = 0
 
     async def audit(self) -> Audited:
         cluster, result = self._setup.cluster, self._result
@@ -92,22 +92,22 @@ class PartitionAudit:
         self._judged = judged = _judged(await part_of(cluster, self._setup.names, self._number))
         starts = await cluster.starts([*self._inputs, self._clock, *self._outputs.values()])
         ends = await cluster.ends([*self._inputs, self._clock])
-        self._noted_end = ends[self._clock]
-        notes = await self._noted(starts[self._clock], self._noted_end)
+        self._recorded_end = ends[self._clock]
+        entries = await self._recorded(starts[self._clock], self._recorded_end)
         partition = self._begun(judged, starts)
         try:
-            for source, noted in notes.items():
-                partition.recall(source, [note for _, note in noted])
+            for source, recorded in entries.items():
+                partition.recall(source, [entry for _, entry in recorded])
         except PolicyError as error:
             raise PermanentError(
                 f"{self._clock.topic}: expected policies that this release can read: {error}"
             ) from None
-        self._look_at_notes([one for noted in notes.values() for one in noted])
+        self._check_journal([one for recorded in entries.values() for one in recorded])
         self._look_at_state(judged, partition)
         if not self._reach_back(partition, starts, ends):
             return result
         found = {name: await self._found(tp, starts[tp], before[tp]) for name, tp in self._outputs.items()}
-        begun = any(offset < before[self._clock] for noted in notes.values() for offset, _ in noted)
+        begun = any(offset < before[self._clock] for recorded in entries.values() for offset, _ in recorded)
         must, may = await self._judge(partition, ends, found["enforcement"], begun)
         after = await cluster.ends(list(self._outputs.values()))
         for name, tp in self._outputs.items():
@@ -116,10 +116,10 @@ class PartitionAudit:
         return result
 
     async def moved_on(self) -> bool:
-        """Whether a worker has decided or noted something since the audit."""
+        """Whether a worker has decided or recorded something since the audit."""
         now = _judged(await part_of(self._setup.cluster, self._setup.names, self._number))
         end = (await self._setup.cluster.ends([self._clock]))[self._clock]
-        return now != self._judged or bool(await self._noted(self._noted_end, end))
+        return now != self._judged or bool(await self._recorded(self._recorded_end, end))
 
     # What can be checked -----------------------------------------------------------------------------------------
 
@@ -142,17 +142,17 @@ class PartitionAudit:
                 partition.sources.pass_over(source, starts[tp])
         return partition
 
-    def _look_at_notes(self, notes: Iterable[tuple[int, Note]]) -> None:
+    def _check_journal(self, entries: Iterable[tuple[int, JournalEntry]]) -> None:
         """Report what operators did since the export."""
         since = self._start.ends["clock"][0] if self._start else 0
-        told = [note for offset, note in notes if offset >= since]
-        if skips := sum(isinstance(note, SkippedRecord) for note in told):
+        recent = [entry for offset, entry in entries if offset >= since]
+        if skips := sum(isinstance(entry, SkippedRecord) for entry in recent):
             self._result.notes.append(f"{skips:,} records were skipped by operators and decide nothing")
-        for note in told:
-            if isinstance(note, LostState):
+        for entry in recent:
+            if isinstance(entry, LostState):
                 self._result.notes.append("its state was lost once, and recreated from the topics")
-            elif isinstance(note, LostInput):
-                what = "its log was recreated" if note.recreated else f"offsets {note.needed} to {note.offset}"
+            elif isinstance(entry, LostInput):
+                what = "its log was recreated" if entry.recreated else f"offsets {entry.needed} to {entry.offset}"
                 self._cannot(f"an operator accepted that input records were lost ({what}): their decisions are unknown")
 
     def _look_at_state(self, judged: StoredHead | None, partition: StreamTask) -> None:
@@ -194,7 +194,7 @@ class PartitionAudit:
         since = self._start.ends["clock"][0] if self._start else 0
         if starts[self._clock] > since:
             self._cannot(
-                f"{self._clock.topic}-{self._number} begins at offset {starts[self._clock]}: notes were deleted"
+                f"{self._clock.topic}-{self._number} begins at offset {starts[self._clock]}: its entries were deleted"
             )
         decisions = self._outputs["enforcement"]
         if starts[decisions] > 0 and not self._start:
@@ -216,7 +216,7 @@ class PartitionAudit:
     ) -> tuple[dict[str, list[Enforcement]], dict[str, list[Enforcement]]]:
         """The decisions that must be in the topics by now, and those that may be in addition, by topic.
 
-        ``begun``: something was noted before the state was read, so that there must be a state.
+        ``begun``: something was recorded before the state was read, so that there must be a state.
         """
         judged, result = self._judged, self._result
         if judged is not None:
@@ -233,8 +233,8 @@ class PartitionAudit:
         if judged is not None and partition.watermark.ms < judged.watermark_ms:
             result.unchecked.append(
                 f"its state has judged up to {rfc3339(judged.watermark_ms)}, but its topics lead only to "
-                f"{rfc3339(partition.watermark.ms)}: notes of {self._clock.topic} were deleted, records were changed, "
-                "or it was moved here; after a move, expected --state with an export made after it"
+                f"{rfc3339(partition.watermark.ms)}: entries of {self._clock.topic} were deleted, records were "
+                "changed, or it was moved here; after a move, expected --state with an export made after it"
             )
         partition.watermark.hold(None)
         may = await self._replayed(partition, ends)
@@ -295,11 +295,11 @@ class PartitionAudit:
 
     # What there is ----------------------------------------------------------------------------------------------
 
-    async def _noted(self, start: int, end: int) -> dict[int | None, list[tuple[int, Note]]]:
-        notes: dict[int | None, list[tuple[int, Note]]] = {}
-        async for offset, source, note in clocklog.journal_entries(self._setup.cluster, self._clock, start, end):
-            notes.setdefault(source, []).append((offset, note))
-        return notes
+    async def _recorded(self, start: int, end: int) -> dict[int | None, list[tuple[int, JournalEntry]]]:
+        entries: dict[int | None, list[tuple[int, JournalEntry]]] = {}
+        async for offset, source, entry in clocklog.journal_entries(self._setup.cluster, self._clock, start, end):
+            entries.setdefault(source, []).append((offset, entry))
+        return entries
 
     async def _found(self, tp: TP, start: int, end: int) -> list[PublishedRecord]:
         return [

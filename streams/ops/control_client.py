@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from monitor.partition.journal import Note, RefusedCommand
+from monitor.partition.journal import JournalEntry, RefusedCommand
 from streams.kafka.api import (
     TP,
     Cluster,
@@ -29,7 +29,7 @@ from streams.topics.control_topic import (
     is_completion_of,
     is_refusal_of,
 )
-from streams.topics.transaction_records import NO_NOTE, decode_note, is_tick, must_fit
+from streams.topics.transaction_records import NOT_AN_ENTRY, decode_journal_entry, is_tick, must_fit
 
 _LOOK_S = 0.5
 
@@ -147,7 +147,7 @@ class CommandAnswers:
 
 
 class AnswerWatch:
-    """Watches for the owner's answer: its note of the command in the clock log, written after the watch began."""
+    """Watches for the owner's answer: its entry of the command in the clock log, written after the watch began."""
 
     def __init__(self, cluster: Cluster, names: TopicNames, number: int, command: Command) -> None:
         self._cluster, self._names, self._command = cluster, names, command
@@ -160,44 +160,44 @@ class AnswerWatch:
         ends = await self._cluster.ends([self._clock, self._control])
         self._at, self._sent = ends[self._clock], ends[self._control]
 
-    async def answer(self, within_s: float) -> Note | None:
-        """The answer within the time: a `RefusedCommand`, another note if it was applied, or None.
+    async def answer(self, within_s: float) -> JournalEntry | None:
+        """The answer within the time: a `RefusedCommand`, another entry if it was applied, or None.
 
         Waits for a broker that is away meanwhile; ``away`` says why if it is not back at the end.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + within_s
         while True:
-            note = None
+            entry = None
             try:
-                note, self.away = await self._look(), ""
+                entry, self.away = await self._look(), ""
             except (TransientError, PermanentError, OffsetOutOfRange) as error:
                 self.away = str(error)
-            if note is not None or loop.time() >= until:
-                return note
+            if entry is not None or loop.time() >= until:
+                return entry
             await asyncio.sleep(_LOOK_S)
 
-    async def _look(self) -> Note | None:
+    async def _look(self) -> JournalEntry | None:
         end = (await self._cluster.ends([self._clock]))[self._clock]
         async for fetched in self._cluster.read(self._clock, self._at, end):
             for value in fetched.values:
                 if is_tick(value):
                     continue
                 try:
-                    source, note = decode_note(value or b"")
-                except NO_NOTE:
+                    source, entry = decode_journal_entry(value or b"")
+                except NOT_AN_ENTRY:
                     continue  # of another program or a newer release: not an answer
                 topic = None if source is None else self._names.inputs[source]
-                if is_completion_of(note, topic, self._command) or self._refuses(note):
-                    return note
+                if is_completion_of(entry, topic, self._command) or self._refuses(entry):
+                    return entry
         self._at = end  # only now: an interrupted read is repeated
         return None
 
-    def _refuses(self, note: Note) -> bool:
+    def _refuses(self, entry: JournalEntry) -> bool:
         return (
-            isinstance(note, RefusedCommand)
-            and note.offset >= self._sent
-            and is_refusal_of(note, note.offset, self._command)
+            isinstance(entry, RefusedCommand)
+            and entry.offset >= self._sent
+            and is_refusal_of(entry, entry.offset, self._command)
         )
 
 
@@ -213,14 +213,14 @@ async def send_command(
     for each in watches:
         await each.begin()
     await send(cluster, names, application_id, numbers, command)
-    notes = await asyncio.gather(*(each.answer(within_s) for each in watches)) if within_s else [None] * len(watches)
+    entries = await asyncio.gather(*(each.answer(within_s) for each in watches)) if within_s else [None] * len(watches)
     away = next((each.away for each in watches if each.away), "")
     answers = CommandAnswers(away=away, look=how_to_look(command))
-    for number, note in zip(numbers, notes, strict=True):
-        if note is None:
+    for number, entry in zip(numbers, entries, strict=True):
+        if entry is None:
             answers.silent.append(number)
-        elif isinstance(note, RefusedCommand):
-            answers.refused[number] = note.why
+        elif isinstance(entry, RefusedCommand):
+            answers.refused[number] = entry.why
         else:
             answers.done.append(number)
     return answers

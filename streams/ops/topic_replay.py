@@ -1,4 +1,4 @@
-"""Replay from topics: judges all records of the input topics, with the clocks that the workers noted."""
+"""Replay from topics: judges all records of the input topics, with the clocks that the workers recorded."""
 
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from monitor.core.threshold_distance import DistanceOptions, measure_distances, 
 from monitor.decoding.decode import NO_CLOCK_MS, LateCall
 from monitor.decoding.decode import RejectedRow as RefusedRow
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
-from monitor.partition.journal import EnforceFrom, Note, PolicyChange, PolicyWithdrawal
+from monitor.partition.journal import EnforceFrom, JournalEntry, PolicyChange, PolicyWithdrawal
 from monitor.partition.key_check import Partitioner
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
@@ -32,10 +32,10 @@ class TopicReplayOptions:
     """How topics are judged: the settings of the workers, and what is asked.
 
     ``live`` and ``enforce_from_ms`` apply unless the clock log has others. If ``follow`` is false, the policies that
-    are noted in the clock log are ignored, and all records decide, whenever enforcement begins. ``to_watermark`` stops
-    where the logs' clocks allow no more: the result is what workers that have caught up have decided. Otherwise the
-    logs are taken as ended, and everything is decided, as in a replay of files. ``distance_options``
-    measures the tenants' distances at the end.
+    are recorded in the clock log are ignored, and all records decide, whenever enforcement begins. ``to_watermark``
+    stops where the logs' clocks allow no more: the result is what workers that have caught up have decided. Otherwise
+    the logs are taken as ended, and everything is decided, as in a replay of files. ``distance_options`` measures the
+    tenants' distances at the end.
     """
 
     secret: bytes = b""
@@ -58,11 +58,12 @@ async def replay_topics(
 ) -> Outcome:
     """Judge the input topics as they are now; rejected rows are named by topic-partition and offset.
 
-    The policies are those noted in the clock log; ``policy`` applies first if none is noted. ``warn`` is called about
-    records that are not judged.
+    The policies are those recorded in the clock log; ``policy`` applies first if none is recorded. ``warn`` is called
+    about records that are not judged.
 
-    Clocks that running workers have moved since their last transactions are not noted yet: records after these may be
-    judged differently than the workers will. Raises the cluster's TransientError, PermanentError and OffsetOutOfRange.
+    Clocks that running workers have moved since their last transactions are not recorded yet: records after these may
+    be judged differently than the workers will. Raises the cluster's TransientError, PermanentError and
+    OffsetOutOfRange.
     """
     count = await partitions_of(cluster, names)
     for topic, there in (await cluster.partitions(names.inputs)).items():
@@ -71,7 +72,7 @@ async def replay_topics(
     inputs = [TP(topic, number) for topic in names.inputs for number in range(count)]
     clocks = [TP(names.output("clock"), number) for number in range(count)]
     starts = await cluster.starts([*inputs, *clocks])
-    # The ends of the clock log are read last: it then has every note on the records read of the inputs, except those
+    # The ends of the clock log are read last: it then has every entry on the records read of the inputs, except those
     # that a running worker has in memory or in an open transaction.
     ends = await cluster.ends(inputs)
     ends |= await cluster.ends(clocks)
@@ -120,19 +121,19 @@ async def partitions_of(cluster: Cluster, names: TopicNames) -> int:
 
 
 async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: StreamTask, follow: bool = True) -> None:
-    """Pass the notes between ``start`` and ``end`` to the partition, those on policies only if ``follow``.
+    """Pass the journal entries between ``start`` and ``end`` to the partition, those on policies only if ``follow``.
 
-    Raises PermanentError if a note cannot be read.
+    Raises PermanentError if an entry cannot be read.
     """
-    notes: defaultdict[int | None, list[Note]] = defaultdict(list)
-    async for _, source, note in clocklog.journal_entries(cluster, clock, start, end):
-        if follow or not isinstance(note, PolicyChange | PolicyWithdrawal | EnforceFrom):
-            notes[source].append(note)
-    if notes:
-        notes[None] += []  # the absence of a note of the partition tells how it was begun, too
+    entries: defaultdict[int | None, list[JournalEntry]] = defaultdict(list)
+    async for _, source, entry in clocklog.journal_entries(cluster, clock, start, end):
+        if follow or not isinstance(entry, PolicyChange | PolicyWithdrawal | EnforceFrom):
+            entries[source].append(entry)
+    if entries:
+        entries[None] += []  # the absence of an entry of the partition tells how it was begun, too
     try:
-        for source, noted in notes.items():
-            partition.recall(source, noted)
+        for source, recorded in entries.items():
+            partition.recall(source, recorded)
     except PolicyError as error:
         raise PermanentError(f"{clock.topic} has a policy that this release cannot read: {error}") from None
 
@@ -237,5 +238,5 @@ class _Run:
 
 
 def _nothing(start: int, stop: int) -> RecordBatch:
-    """An empty batch up to the end of a log, so that the notes there take effect."""
+    """An empty batch up to the end of a log, so that the entries there take effect."""
     return RecordBatch(start, stop, np.empty(0, np.int64), np.empty(0, np.int64), [], [])

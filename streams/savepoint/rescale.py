@@ -27,7 +27,7 @@ from streams.savepoint.stray_records import Pair, StrayRecords, find_stray_recor
 from streams.topics.moved_marker import MovedMarker, marker_of
 from streams.topics.state_inputs import current_inputs
 from streams.topics.state_topic import part_of
-from streams.topics.transaction_records import encode_note
+from streams.topics.transaction_records import encode_journal_entry
 
 _CALLS = INPUTS.index(CALLS)
 _BATCH_BYTES = 8 << 20  # of a transaction, which must end before its time-out
@@ -241,7 +241,10 @@ async def _make(
         ]
         for batch in _batches(entries):
             await writer.commit(batch, {})
-        last = [OutputRecord(names.output("clock"), number, str(number).encode(), note) for note in _notes(made, head)]
+        last = [
+            OutputRecord(names.output("clock"), number, str(number).encode(), entry)
+            for entry in _journal_entries(made, head)
+        ]
         last += [OutputRecord(state, number, key.encode(), value) for key, value in records.items() if _of_head(key)]
         await writer.commit(last, {})
 
@@ -299,14 +302,14 @@ def _prove(
         )
 
 
-def _notes(made: RescaledPartition, head: CheckpointMetadata) -> Iterator[bytes]:
-    """The first notes of the new clock log, as if the new topics had always existed."""
+def _journal_entries(made: RescaledPartition, head: CheckpointMetadata) -> Iterator[bytes]:
+    """The first entries of the new clock log, as if the new topics had always existed."""
     for version in made.versions:
-        yield encode_note(None, PolicyChange(version.from_ms, version.policy.sha256, to_plain(version.policy)))
+        yield encode_journal_entry(None, PolicyChange(version.from_ms, version.policy.sha256, to_plain(version.policy)))
     for source, known in enumerate(head.sources):
-        notes: list[ClockAdvance | MaxAheadChange] = [*known.moves, *known.limits]
-        for note in notes:
-            yield encode_note(source, note)
+        entries: list[ClockAdvance | MaxAheadChange] = [*known.moves, *known.limits]
+        for entry in entries:
+            yield encode_journal_entry(source, entry)
 
 
 def _batches(outs: Sequence[OutputRecord]) -> Iterator[list[OutputRecord]]:

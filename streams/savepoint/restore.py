@@ -14,9 +14,9 @@ from monitor.partition.checkpoint import HEAD, InputTopic
 from monitor.partition.chunking import Chunker
 from monitor.partition.journal import (
     ClockAdvance,
+    JournalEntry,
     LostInput,
     MaxAheadChange,
-    Note,
     PolicyChange,
     PolicyWithdrawal,
     SkippedRecord,
@@ -146,45 +146,45 @@ async def _write(
 async def _head_now(
     cluster: Cluster, names: TopicNames, part: PartitionState, bound: Sequence[InputTopic] | None
 ) -> list[tuple[str, bytes | None]]:
-    """The stored head, updated by later notes and decisions, and ``bound`` to these input topics unless None."""
+    """The stored head, updated by later journal entries and decisions; ``bound`` to these input topics unless None."""
     number = part.number
     clock, control = TP(names.output("clock"), number), TP(names.output("control"), number)
     starts, ends = await cluster.starts([control]), await cluster.ends([clock, control])
-    notes: dict[int | None, list[Note]] = {}
-    async for _, source, note in clocklog.journal_entries(cluster, clock, part.ends["clock"][0], ends[clock]):
-        notes.setdefault(source, []).append(note)
+    entries: dict[int | None, list[JournalEntry]] = {}
+    async for _, source, entry in clocklog.journal_entries(cluster, clock, part.ends["clock"][0], ends[clock]):
+        entries.setdefault(source, []).append(entry)
     head = msgspec.msgpack.decode(Chunker().join(part.entries)[HEAD])
     if bound is not None:
         head["inputs"] = msgspec.to_builtins(bound)
     for source, stored in enumerate(head["sources"]):
-        stored |= apply_journal(stored, notes.get(source, []))
+        stored |= apply_journal(stored, entries.get(source, []))
     out = await published_decisions(cluster, names, number)
     changes: list[tuple[str, bytes | None]] = []
-    if policies := [note for note in notes.get(None, []) if isinstance(note, PolicyChange | PolicyWithdrawal)]:
+    if policies := [entry for entry in entries.get(None, []) if isinstance(entry, PolicyChange | PolicyWithdrawal)]:
         changes = _switched(head, Chunker().join(part.entries), policies)
     head["published_ms"] = max([head["published_ms"], *out.values()])
-    # Commands whose outcome is noted are skipped, for an outage must not be ended twice. The others are still pending.
+    # Commands whose outcome is recorded are skipped: an outage must not be ended twice. The others are still pending.
     commands = await read_commands(cluster, control, head["control"], starts[control], ends[control])
-    head["control"] = next((offset for offset, _ in pending_commands(commands, notes, names)), ends[control])
+    head["control"] = next((offset for offset, _ in pending_commands(commands, entries, names)), ends[control])
     return Chunker().cut([*changes, (HEAD, msgspec.msgpack.encode(head))])
 
 
 def _switched(
-    head: dict[str, Any], blobs: dict[str, bytes], noted: Sequence[PolicyChange | PolicyWithdrawal]
+    head: dict[str, Any], blobs: dict[str, bytes], recorded: Sequence[PolicyChange | PolicyWithdrawal]
 ) -> list[tuple[str, bytes | None]]:
-    """Add the policies noted since to the head; returns their texts, to be stored with it."""
+    """Add the policies recorded since to the head; returns their texts, to be stored with it."""
     versions = [PolicyVersionRef(**version) for version in head["versions"]]
     try:
         policies = PolicyVersions.stored(versions, blobs, head["watermark_ms"])
-        policies.recall(noted)
+        policies.recall(recorded)
     except (PolicyError, LostPolicyError) as error:
         raise PermanentError(f"the clock log has a policy that this release cannot read: {error}") from None
     head["versions"] = [msgspec.to_builtins(version) for version in policies.heads()]
     return policies.changes()
 
 
-def apply_journal(stored: Mapping[str, Any], notes: Iterable[Note]) -> dict[str, Any]:
-    """The fields of a source's stored head, updated by later notes.
+def apply_journal(stored: Mapping[str, Any], entries: Iterable[JournalEntry]) -> dict[str, Any]:
+    """The fields of a source's stored head, updated by later entries.
 
     Raises PermanentError if the source's log was created again: the head's offsets belong to another log.
     """
@@ -192,18 +192,18 @@ def apply_journal(stored: Mapping[str, Any], notes: Iterable[Note]) -> dict[str,
     moves = {move["offset"]: move for move in stored["moves"]}
     limits = {limit["offset"]: limit for limit in stored["limits"]}
     skips = {skip["offset"]: skip for skip in stored["skips"]}
-    for note in notes:
-        fields = msgspec.to_builtins(note)
-        if isinstance(note, LostInput) and note.recreated:
+    for entry in entries:
+        fields = msgspec.to_builtins(entry)
+        if isinstance(entry, LostInput) and entry.recreated:
             raise PermanentError("an input's log was recreated after the export; expected a later export")
-        if isinstance(note, ClockAdvance) and note.offset <= resume:
-            clock_ms = max(note.clock_ms, clock_ms)
-        elif isinstance(note, ClockAdvance):
-            before = moves.get(note.offset, fields)
-            moves[note.offset] = max(before, fields, key=lambda move: int(move["clock_ms"]))
-        elif isinstance(note, MaxAheadChange):
-            limits[note.offset] = fields
-        elif isinstance(note, SkippedRecord):
-            skips[note.offset] = fields
+        if isinstance(entry, ClockAdvance) and entry.offset <= resume:
+            clock_ms = max(entry.clock_ms, clock_ms)
+        elif isinstance(entry, ClockAdvance):
+            before = moves.get(entry.offset, fields)
+            moves[entry.offset] = max(before, fields, key=lambda move: int(move["clock_ms"]))
+        elif isinstance(entry, MaxAheadChange):
+            limits[entry.offset] = fields
+        elif isinstance(entry, SkippedRecord):
+            skips[entry.offset] = fields
     kept = {"moves": moves, "limits": limits, "skips": skips}
     return {"clock_ms": clock_ms} | {name: [some[at] for at in sorted(some)] for name, some in kept.items()}

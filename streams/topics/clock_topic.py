@@ -1,13 +1,13 @@
-"""Reads the clock log: the notes of a partition's owners."""
+"""Reads the clock log: the journal of a partition."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 import structlog
 
-from monitor.partition.journal import Note
+from monitor.partition.journal import JournalEntry
 from streams.kafka.api import TP, FetchedBatch, PermanentError
-from streams.topics.transaction_records import NO_NOTE, decode_note, is_tick
+from streams.topics.transaction_records import NOT_AN_ENTRY, decode_journal_entry, is_tick
 
 log = structlog.get_logger("callwarden")
 
@@ -22,11 +22,11 @@ class ClockLog(Protocol):
 
 async def journal_entries(
     cluster: ClockLog, clock: TP, start: int, end: int, having: Sequence[bytes] = (b"",)
-) -> AsyncIterator[tuple[int, int | None, Note]]:
-    """Each note between these offsets, without ticks: its offset, its source's number (None: the partition), the note.
+) -> AsyncIterator[tuple[int, int | None, JournalEntry]]:
+    """The entries between these offsets, without ticks: offset, number of the source (None: the partition), entry.
 
-    ``having``: only notes whose bytes contain one of these; the others are not decoded. Raises TransientError, and
-    PermanentError if a note cannot be read.
+    ``having``: only entries whose bytes contain one of these; the others are not decoded. Raises TransientError, and
+    PermanentError if an entry cannot be read.
     """
     async for fetched in cluster.read(clock, start, end):
         for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
@@ -36,13 +36,13 @@ async def journal_entries(
             if offset in fetched.unreadable:
                 # No release writes such a record: another program did.
                 log.warning(
-                    "skipped a record of the clock topic that is not a note",
+                    "skipped a record of the clock topic that is not a journal entry",
                     at=at,
                     why=fetched.unreadable[offset].reason,
                 )
                 continue
             try:
-                source, note = decode_note(value or b"")
-            except NO_NOTE as error:
-                raise PermanentError(f"{at}: expected a note that this release can read: {error}") from None
-            yield offset, source, note
+                source, entry = decode_journal_entry(value or b"")
+            except NOT_AN_ENTRY as error:
+                raise PermanentError(f"{at}: expected a journal entry that this release can read: {error}") from None
+            yield offset, source, entry

@@ -1,6 +1,6 @@
 """The operator's commands in the control topic. Those in partition n are for the owner of partition n.
 
-Each says who gave it (``by``), when (``at_ms``, by that machine's clock) and why; the owner notes it in the clock log.
+Each says who gave it (``by``), when (``at_ms``, by that machine's clock) and why. The owner records it in the journal.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from monitor.partition.journal import (
+    JournalEntry,
     LostInput,
     LostState,
-    Note,
     OutageEnded,
     PolicyChange,
     PolicyWithdrawal,
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from streams.kafka.api import FetchedBatch
 
 MAX_TEXT: Final = 4_096
-"""The most characters of a text in a command: it is noted, and a note must fit into one record."""
+"""The most characters of a text in a command: it is recorded, and an entry must fit into one record."""
 
 MAX_POLICY_BYTES: Final = 900_000
-"""The most bytes of a resolved policy as JSON: its note must fit into one record."""
+"""The most bytes of a resolved policy as JSON: its entry must fit into one record."""
 
 Offset = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Time = Annotated[int, Meta(ge=0, le=END_MS)]
@@ -150,31 +150,31 @@ def apply_command(
 
 
 def refused_command_entry(offset: int, command: Command | str, why: str) -> RefusedCommand:
-    """The note about a command, at that offset of the control log, that could not be applied."""
+    """The entry about a command, at that offset of the control log, that could not be applied."""
     by, at_ms = _signed(command)
     return RefusedCommand(offset, why[:MAX_TEXT], by, at_ms)
 
 
-def is_refusal_of(note: Note, offset: int, command: Command | str) -> bool:
-    """Whether the note is the owner's refusal of this command."""
-    return isinstance(note, RefusedCommand) and (note.offset, note.by, note.at_ms) == (offset, *_signed(command))
+def is_refusal_of(entry: JournalEntry, offset: int, command: Command | str) -> bool:
+    """Whether the entry is the owner's refusal of this command."""
+    return isinstance(entry, RefusedCommand) and (entry.offset, entry.by, entry.at_ms) == (offset, *_signed(command))
 
 
 def _signed(command: Command | str) -> tuple[str, int]:
     return ("", 0) if isinstance(command, str) else (command.by, command.at_ms)
 
 
-def is_completion_of(note: Note, topic: str | None, command: Command | str) -> bool:
-    """Whether the note (of ``topic``, None: of the partition) is the owner's confirmation of this command."""
-    match note, command:
+def is_completion_of(entry: JournalEntry, topic: str | None, command: Command | str) -> bool:
+    """Whether the entry (of ``topic``, None: of the partition) is the owner's confirmation of this command."""
+    match entry, command:
         case SkippedRecord(), SkipCommand():
-            return (topic, note.offset) == (command.topic, command.offset)
+            return (topic, entry.offset) == (command.topic, command.offset)
         case ((LostInput() | LostState()), AcceptCommand()):
-            return (topic, note.offset) == (command.topic, command.offset)
+            return (topic, entry.offset) == (command.topic, command.offset)
         case PolicyChange(), PolicyCommand():
-            return (note.sha256, note.by, note.at_ms) == (command.sha256, command.by, command.at_ms)
+            return (entry.sha256, entry.by, entry.at_ms) == (command.sha256, command.by, command.at_ms)
         case PolicyWithdrawal(), WithdrawCommand():
-            return note.sha256 in command.sha256s and (note.by, note.at_ms) == (command.by, command.at_ms)
+            return entry.sha256 in command.sha256s and (entry.by, entry.at_ms) == (command.by, command.at_ms)
         case OutageEnded(), EndOutageCommand():
-            return (note.by, note.at_ms) == (command.by, command.at_ms)
+            return (entry.by, entry.at_ms) == (command.by, command.at_ms)
     return False

@@ -12,14 +12,14 @@ from streams.kafka.topic_names import TopicNames
 from streams.topics import clock_topic as clocklog
 from streams.topics.progress import judged_ms
 
-_TAGS = (b'"type":"policy"', b'"type":"withdraw"')  # a few of thousands of notes; the others are not decoded
+_TAGS = (b'"type":"policy"', b'"type":"withdraw"')  # a few of thousands of entries; the others are not decoded
 
 
 @dataclass(slots=True)
 class LoggedPolicies:
     """The policy changes of one partition, in order of time. Everything before ``judged_ms`` has been decided.
 
-    ``withdrawn`` are the withdrawn changes, each with the note of its withdrawal.
+    ``withdrawn`` are the withdrawn changes, each with the entry of its withdrawal.
     """
 
     judged_ms: int
@@ -57,12 +57,12 @@ async def changes(
     Yields each change that was added (with None) or withdrawn (with its withdrawal). Raises TransientError and
     PermanentError.
     """
-    async for _, _, note in clocklog.journal_entries(cluster, clock, start, end, having=_TAGS):
-        if isinstance(note, PolicyChange) and note.from_ms not in standing:
-            standing[note.from_ms] = note
-            yield note, None
-        elif isinstance(note, PolicyWithdrawal) and note.from_ms in standing:
-            yield standing.pop(note.from_ms), note
+    async for _, _, entry in clocklog.journal_entries(cluster, clock, start, end, having=_TAGS):
+        if isinstance(entry, PolicyChange) and entry.from_ms not in standing:
+            standing[entry.from_ms] = entry
+            yield entry, None
+        elif isinstance(entry, PolicyWithdrawal) and entry.from_ms in standing:
+            yield standing.pop(entry.from_ms), entry
 
 
 def newest(found: Mapping[int, LoggedPolicies]) -> PolicyVersion | None:
@@ -77,7 +77,7 @@ def newest(found: Mapping[int, LoggedPolicies]) -> PolicyVersion | None:
 def lateness_ms(found: Mapping[int, LoggedPolicies], otherwise_ms: int) -> int:
     """The longest lateness of all policies that apply or will apply, in ms.
 
-    ``otherwise_ms`` stands for a partition that has noted no policy that applies. Raises PermanentError if a policy
+    ``otherwise_ms`` stands for a partition that has recorded no policy that applies. Raises PermanentError if a policy
     cannot be read.
     """
     longest_ms = 0

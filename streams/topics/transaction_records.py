@@ -9,7 +9,7 @@ import orjson
 
 from monitor.core.record_ref import RecordRef
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.journal import Note
+from monitor.partition.journal import JournalEntry
 from monitor.text.masking import mask_numbers
 from schemas import codec
 from schemas.outputs import Enforcement
@@ -39,7 +39,7 @@ EVENT_HEADERS: Final = (("content-type", b"application/cloudevents+json"),)
 def records(
     names: TopicNames, number: int, taken: "TaskOutput", state: Sequence[tuple[str, bytes | None]]
 ) -> list[OutputRecord]:
-    """Decisions, alerts, late and rejected records, notes, and the resulting state, its head last."""
+    """Decisions, alerts, late and rejected records, journal entries, and the resulting state, its head last."""
     output = taken.output
     outs: list[OutputRecord] = []
     outs += _events(names.output("enforcement"), number, output.enforcement)
@@ -56,7 +56,8 @@ def records(
         outs.append(_bounded(out, headers))
     clock = names.output("clock")
     outs += [
-        OutputRecord(clock, number, str(number).encode(), encode_note(source, note)) for source, note in taken.notes
+        OutputRecord(clock, number, str(number).encode(), encode_journal_entry(source, entry))
+        for source, entry in taken.journal
     ]
     outs += [OutputRecord(names.output("state"), number, key.encode(), value) for key, value in state]
     must_fit(outs)
@@ -106,22 +107,22 @@ def _events(topic: str, number: int, events: Iterable[Enforcement]) -> list[Outp
     return [OutputRecord(topic, number, e.subject.encode(), codec.encode(e), EVENT_HEADERS) for e in events]
 
 
-def encode_note(source: int | None, note: Note) -> bytes:
-    """A note as stored in the clock log: its type, the source's bare name (null: the partition), and its fields."""
-    fields = msgspec.to_builtins(note)
+def encode_journal_entry(source: int | None, entry: JournalEntry) -> bytes:
+    """A journal entry as stored: its type, the source's bare name (null: the partition), and its fields."""
+    fields = msgspec.to_builtins(entry)
     return orjson.dumps({"type": fields.pop("type"), "source": None if source is None else INPUTS[source], **fields})
 
 
-NO_NOTE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, KeyError, TypeError)
-"""What `decode_note` raises if the bytes are not a note."""
+NOT_AN_ENTRY: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, KeyError, TypeError)
+"""What `decode_journal_entry` raises if the bytes are not a journal entry."""
 
 
 class ClockTick(msgspec.Struct, tag="tick"):
-    """A record of the clock log that is not a note: the host's time of writing, and what partitions wait for."""
+    """A record of the clock log besides journal entries: the host's time of writing, and what partitions wait for."""
 
     host_ms: int
     waits: dict[int, list[str]] = {}
-    source: None = None  # as in a note of the whole partition
+    source: None = None  # as in an entry of the whole partition
 
 
 def encode_tick(host_ms: int, waits: Mapping[int, list[str]]) -> bytes:
@@ -135,12 +136,12 @@ def decode_tick(value: bytes) -> ClockTick:
 
 
 def is_tick(value: bytes | None) -> bool:
-    """Whether a record of the clock log is a tick, not a note."""
+    """Whether a record of the clock log is a tick, not a journal entry."""
     return value is not None and value.startswith(_TICK)
 
 
-def decode_note(value: bytes) -> tuple[int | None, Note]:
-    """A note of the clock log with its source's number (None: the partition). Raises one of `NO_NOTE`."""
+def decode_journal_entry(value: bytes) -> tuple[int | None, JournalEntry]:
+    """An entry of the clock log with its source's number (None: the partition). Raises one of `NOT_AN_ENTRY`."""
     fields = msgspec.json.decode(value, type=dict)
     name = fields.pop("source")
-    return None if name is None else INPUTS.index(name), msgspec.convert(fields, type=Note)
+    return None if name is None else INPUTS.index(name), msgspec.convert(fields, type=JournalEntry)

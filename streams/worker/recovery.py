@@ -10,7 +10,7 @@ import msgspec
 from monitor.core.codec import StateFormatError
 from monitor.partition.checkpoint import HEAD, MismatchError, place_of
 from monitor.partition.chunking import MissingChunkError
-from monitor.partition.journal import LostInput, LostState, Note
+from monitor.partition.journal import JournalEntry, LostInput, LostState
 from monitor.partition.task import StreamTask
 from monitor.policy.load import PolicyError
 from streams.kafka.api import TP, Cluster
@@ -33,7 +33,7 @@ from streams.topics.transaction_records import is_tick
 _AHEAD_MS = 86_400_000  # decisions may lie `max_ahead` after the present, which is a day at most
 
 Commands = list[tuple[int, Command | str]]
-Notes = dict[int | None, list[Note]]
+JournalEntries = dict[int | None, list[JournalEntry]]
 
 _LARGE_STATE = 1_000_000  # bytes, compressed: a larger state is restored in a thread
 
@@ -115,8 +115,8 @@ async def open_partition(cluster: Cluster, names: TopicNames, number: int, parti
         commands = await read_commands(cluster, control, partition.control, logs[control].start, logs[control].end)
         accepted = _Acceptances(commands)
         if lost is not None:
-            notes = await _begin(cluster, names, number, partition, accepted, logs, lost)
-            commands = pending_commands(commands, notes, names)
+            entries = await _begin(cluster, names, number, partition, accepted, logs, lost)
+            commands = pending_commands(commands, entries, names)
         whole = not any(recreated) and all(
             partition.sources.done[source] <= logs[tp].end for source, tp in enumerate(inputs)
         )
@@ -199,10 +199,10 @@ async def _begin(
     accepted: _Acceptances,
     logs: Mapping[TP, LogRange],
     lost: str,
-) -> Notes:
-    """Open a partition without state: read all inputs from their beginning; returns the notes of the clock log.
+) -> JournalEntries:
+    """Open a partition without state: read all inputs from their beginning; returns the journal entries.
 
-    If decisions or notes exist already, the state is lost: raises RecoveryRefused unless the operator accepted that.
+    If decisions or journal entries exist, the state is lost: raises RecoveryRefused unless the operator accepted that.
     """
     inputs = [TP(topic, number) for topic in names.inputs]
     await _check_count(cluster, TP(names.output("state"), 0), partition.place.partitions)
@@ -210,7 +210,9 @@ async def _begin(
         partition.sources.pass_over(source, logs[tp].start)
     enforcement, clock = TP(names.output("enforcement"), number), TP(names.output("clock"), number)
     decided = await cluster.ends([enforcement, clock])
-    if not await _any(cluster, enforcement, decided[enforcement]) and not await _noted(cluster, clock, decided[clock]):
+    if not await _any(cluster, enforcement, decided[enforcement]) and not await _recorded(
+        cluster, clock, decided[clock]
+    ):
         return {}
     offset = decided[enforcement]
     accept = accepted.covering("lost_state", offset)
@@ -224,31 +226,33 @@ async def _begin(
             f"callwarden accept lost-state --partition {number} --offset {offset} --reason WHY"
         )
     partition.journal.add(LostState(offset, accept.reason, accept.by, accept.at_ms))
-    notes: Notes = {None: []}
-    async for _, of, note in clocklog.journal_entries(
+    entries: JournalEntries = {None: []}
+    async for _, of, entry in clocklog.journal_entries(
         cluster, clock, (await cluster.starts([clock]))[clock], decided[clock]
     ):
-        notes.setdefault(of, []).append(note)
+        entries.setdefault(of, []).append(entry)
     try:
-        for of, noted in notes.items():
-            partition.recall(of, noted, None if of is None else logs[inputs[of]].end)
+        for of, recorded in entries.items():
+            partition.recall(of, recorded, None if of is None else logs[inputs[of]].end)
     except PolicyError as error:
         raise RecoveryRefused(f"{clock.topic} has a policy that this release cannot read: {error}") from None
     await suppress_published(cluster, names, number, partition)
-    return notes
+    return entries
 
 
-def pending_commands(commands: Commands, notes: Notes, names: TopicNames) -> Commands:
-    """The commands after the last that was noted as applied or refused: those before it were handled, too.
+def pending_commands(commands: Commands, entries: JournalEntries, names: TopicNames) -> Commands:
+    """The commands after the last that was recorded as applied or refused: those before it were handled, too.
 
     Otherwise a policy that was superseded since would be applied again, after its successor, and a worker with another
     policy or release could apply one that was refused.
     """
-    every = [(note, None if of is None else names.inputs[of]) for of, some in notes.items() for note in some]
+    every = [(entry, None if of is None else names.inputs[of]) for of, some in entries.items() for entry in some]
     done = [
         place
         for place, (offset, command) in enumerate(commands, 1)
-        if any(is_completion_of(note, topic, command) or is_refusal_of(note, offset, command) for note, topic in every)
+        if any(
+            is_completion_of(entry, topic, command) or is_refusal_of(entry, offset, command) for entry, topic in every
+        )
     ]
     return commands[max(done, default=0) :]
 
@@ -341,8 +345,8 @@ async def _any(cluster: Cluster, tp: TP, end: int) -> bool:
     return False
 
 
-async def _noted(cluster: Cluster, clock: TP, end: int) -> bool:
-    """Whether the clock log has a note; ticks do not count, for they are written before there is any state, too."""
+async def _recorded(cluster: Cluster, clock: TP, end: int) -> bool:
+    """Whether the clock log has a journal entry. Ticks do not count: they are written before there is any state."""
     start = (await cluster.starts([clock]))[clock]
     async for fetched in cluster.read(clock, start, end):
         if not all(map(is_tick, fetched.values)):

@@ -23,9 +23,9 @@ from helpers.call_lines import call_line
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.journal import (
     ClockAdvance,
+    JournalEntry,
     LostInput,
     LostState,
-    Note,
     OutageEnded,
     PolicyChange,
     RefusedCommand,
@@ -48,7 +48,7 @@ from streams.topics.control_topic import (
     WithdrawCommand,
     decode_command,
 )
-from streams.topics.transaction_records import encode_note
+from streams.topics.transaction_records import encode_journal_entry
 
 pytestmark = pytest.mark.services
 
@@ -194,8 +194,8 @@ async def test_the_topics_are_judged_as_files_of_the_same_records(world: World, 
     async with world.producer() as producer:
         for number in range(PARTITIONS):
             for source, name in enumerate(INPUTS):
-                note = encode_note(source, ClockAdvance(len(files[f"{world.prefix}{name}-{number}"]), day_ms))
-                await producer.send_and_wait(world.prefix + "clock", note, partition=number)
+                entry = encode_journal_entry(source, ClockAdvance(len(files[f"{world.prefix}{name}-{number}"]), day_ms))
+                await producer.send_and_wait(world.prefix + "clock", entry, partition=number)
     world.run("replay", "--from-topics", "--to-watermark", "--out", str(by_now), "--quiet")
     decided = set((by_now / "enforcement.jsonl").read_bytes().splitlines())
     in_the_end = set((by_files / "enforcement.jsonl").read_bytes().splitlines())
@@ -296,9 +296,9 @@ async def test_a_skip_says_whether_it_was_taken(world: World) -> None:
         commands = await world.commands(1, 3)
         assert [unsigned(command) for command in commands] == [SkipCommand(topic, 1, f"bad{ASKED}", "ann")] * 3
         assert all(not isinstance(command, str) and command.at_ms > START_MS for command in commands)
-        for note in (SkippedRecord(0, "another"), SkippedRecord(1, "bad")):
+        for entry in (SkippedRecord(0, "another"), SkippedRecord(1, "bad")):
             await producer.send_and_wait(
-                world.prefix + "clock", encode_note(INPUTS.index("complaints"), note), partition=1
+                world.prefix + "clock", encode_journal_entry(INPUTS.index("complaints"), entry), partition=1
             )
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
@@ -319,9 +319,9 @@ async def test_acceptances_and_the_end_of_an_outage_say_whether_they_were_taken(
     ]
     clock = world.prefix + "clock"
     async with world.producer() as producer:
-        for source, note in ((0, LostInput(0, 3, False, "disk lost", "ann")), (None, LostState(0, "x", "ann"))):
+        for source, entry in ((0, LostInput(0, 3, False, "disk lost", "ann")), (None, LostState(0, "x", "ann"))):
             assert process.poll() is None
-            await producer.send_and_wait(clock, encode_note(source, note), partition=1)
+            await producer.send_and_wait(clock, encode_journal_entry(source, entry), partition=1)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "taken: partition 1 has continued, and has recorded it\n", "")
 
@@ -332,8 +332,8 @@ async def test_acceptances_and_the_end_of_an_outage_say_whether_they_were_taken(
     assert isinstance(command, EndOutageCommand)
     assert unsigned(command) == EndOutageCommand(f"holiday{ASKED}", "ann")
     async with world.producer() as producer:
-        note = OutageEnded(0, "holiday", "ann", command.at_ms)
-        await producer.send_and_wait(clock, encode_note(0, note), partition=0)
+        entry = OutageEnded(0, "holiday", "ann", command.at_ms)
+        await producer.send_and_wait(clock, encode_journal_entry(0, entry), partition=0)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert out == "taken: the clock of partition 0 follows the broker's time until the next call\n"
@@ -350,8 +350,8 @@ async def test_a_change_of_policy_that_is_refused_says_why_and_waits_no_longer(w
     told = ("--yes", "--reason", "agreed", "--wait", FOR_EVER)
     async with world.producer() as producer:
 
-        async def note(partition: int, note: Note) -> None:
-            await producer.send_and_wait(clock, encode_note(None, note), partition=partition)
+        async def record(partition: int, entry: JournalEntry) -> None:
+            await producer.send_and_wait(clock, encode_journal_entry(None, entry), partition=partition)
 
         process = world.start("policy", "apply", "deploy/policy.yaml", "--no-preview", "--from", str(coming_ms), *told)
         for number in range(PARTITIONS):
@@ -359,10 +359,10 @@ async def test_a_change_of_policy_that_is_refused_says_why_and_waits_no_longer(w
             assert isinstance(command, PolicyCommand)
             by = command.by, command.at_ms
             if number == 0:
-                await note(number, RefusedCommand(0, "of another command", "somebody", command.at_ms))
-                await note(number, RefusedCommand(0, f"it cannot be read by this release{ASK}", *by))
+                await record(number, RefusedCommand(0, "of another command", "somebody", command.at_ms))
+                await record(number, RefusedCommand(0, f"it cannot be read by this release{ASK}", *by))
             else:
-                await note(number, PolicyChange(coming_ms, command.sha256, command.policy, "agreed", *by))
+                await record(number, PolicyChange(coming_ms, command.sha256, command.policy, "agreed", *by))
         out, err = process.communicate(timeout=60)
         assert process.returncode == 1, err
         assert "taken: partition 1 applies it from" in out
@@ -371,7 +371,7 @@ async def test_a_change_of_policy_that_is_refused_says_why_and_waits_no_longer(w
         process = world.start("policy", "withdraw", *told)
         withdrawal = (await world.commands(1, 2))[1]
         assert isinstance(withdrawal, WithdrawCommand)
-        await note(1, RefusedCommand(2, "no such policy is scheduled", withdrawal.by, withdrawal.at_ms))
+        await record(1, RefusedCommand(2, "no such policy is scheduled", withdrawal.by, withdrawal.at_ms))
         out, err = process.communicate(timeout=60)
         assert process.returncode == 1, err
         assert "taken" not in out

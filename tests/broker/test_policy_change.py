@@ -18,7 +18,7 @@ from worker_traffic import Day, Sender, Sent, sender_to
 from monitor.partition.journal import PolicyChange, PolicyWithdrawal
 from monitor.policy.load import load
 from monitor.policy.timeline import next_change_ms
-from streams.topics.transaction_records import decode_note, is_tick
+from streams.topics.transaction_records import decode_journal_entry, is_tick
 
 
 def callwarden(environment: Mapping[str, str], *arguments: str, status: int = 0) -> str:
@@ -118,12 +118,12 @@ async def test_a_policy_changes_once_in_every_partition_while_workers_are_killed
     clock, enforcement = platform.names.output("clock"), platform.names.output("enforcement")
     logs = await read_all(platform.node.address, [clock, enforcement], PARTITIONS)
     for number in range(PARTITIONS):
-        notes = [decode_note(one.value)[1] for one in logs.records[clock, number] if not is_tick(one.value)]
-        switches = [(note.from_ms, note.sha256, note.reason) for note in notes if isinstance(note, PolicyChange)]
+        journal = [decode_journal_entry(one.value)[1] for one in logs.records[clock, number] if not is_tick(one.value)]
+        switches = [(entry.from_ms, entry.sha256, entry.reason) for entry in journal if isinstance(entry, PolicyChange)]
         wanted = [(0, old.sha256, ""), (from_ms, new.sha256, "test, ask •••••••••78")]
         assert switches[:2] == wanted, f"partition {number}"
         (wrong,) = switches[2:]
-        withdrawn = [note for note in notes if isinstance(note, PolicyWithdrawal)]
+        withdrawn = [entry for entry in journal if isinstance(entry, PolicyWithdrawal)]
         assert [(one.from_ms, one.sha256, one.reason) for one in withdrawn] == [(*wrong[:2], "it was the wrong file")]
     decided = [json.loads(record.value)["data"] for record in logs.of(enforcement)]
     by_new = [one for one in decided if one["decided_ms"] >= from_ms]

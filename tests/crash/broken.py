@@ -98,7 +98,7 @@ BROKEN: dict[str, list[Change]] = {
         Change(ConsumerLoop, "_take", "self._consumer.seek(tp, owner.next_offset(tp))", "pass")
     ],
     "5: moves are not in the clock log": [
-        Change(Sources, "take", ", *((source, move) for (source, _), move in self._moves.items())", "")
+        Change(Sources, "take", "*((source, move) for (source, _), move in self._moves.items()),", "")
     ],
     "6: decisions, then the state": [_parted(_STATE, _REST, _WRITE_REST, _WRITE_STATE)],
     "6: the state, then decisions": [_parted(_STATE, _REST, _WRITE_STATE, _WRITE_REST)],
@@ -181,7 +181,7 @@ CONTRACT_BROKEN: dict[str, list[Change]] = {
         Change(intake, "merge", "calls.end_ms < calls.line_ms", "calls.end_ms <= calls.line_ms")
     ],
     "no call is late": [Change(intake, "merge", "calls.end_ms < calls.line_ms", "calls.end_ms < 0")],
-    "noted clocks take effect after the record": [
+    "recorded clocks take effect after the record": [
         Change(
             SourceProgress, "go", "self.moves[self.moved].offset <= offset", "self.moves[self.moved].offset < offset"
         )
@@ -198,15 +198,15 @@ CONTRACT_BROKEN: dict[str, list[Change]] = {
     "no call is a duplicate": [Change(Deduplicator, "_settle", "if known >= 0 and", "if False and")],
 }
 
-_NOTES = "notes = [out for out in outs if b'\"type\":\"policy\"' in (out.value or b'')]"
-_BUT_NOTES = "others = [out for out in outs if out not in notes]"
+_ENTRIES = "entries = [out for out in outs if b'\"type\":\"policy\"' in (out.value or b'')]"
+_BUT_ENTRIES = "others = [out for out in outs if out not in entries]"
 
 SWITCH_BROKEN: dict[str, list[Change]] = {
-    "the note is lost": [
-        Change(PolicyChanges, "apply", "self._journal.add(policies.note(version, reason, by, at_ms))", "pass")
+    "the journal entry is lost": [
+        Change(PolicyChanges, "apply", "self._journal.add(policies.journal_entry(version, reason, by, at_ms))", "pass")
     ],
-    "the state, then the note": [
-        _parted(_NOTES, _BUT_NOTES, _WRITE_OTHERS, "notes and await writer.commit(notes, {})")
+    "the state, then the journal entry": [
+        _parted(_ENTRIES, _BUT_ENTRIES, _WRITE_OTHERS, "entries and await writer.commit(entries, {})")
     ],
     "the policy is not in the state": [
         Change(StreamTask, "snapshot", "self.policies.heads()", "self.policies.heads()[-1:]")
@@ -220,17 +220,17 @@ SWITCH_BROKEN: dict[str, list[Change]] = {
 }
 
 WITHDRAWAL_BROKEN: dict[str, list[Change]] = {
-    "it is not noted": [Change(PolicyChanges, "withdraw", "for version in gone:", "for version in ():")],
-    "it is noted, and the policy stays": [
+    "it is not recorded": [Change(PolicyChanges, "withdraw", "for version in gone:", "for version in ():")],
+    "it is recorded, and the policy stays": [
         Change(PolicyVersions, "withdraw", "gone.append(self.versions.pop(place))", "gone.append(self.versions[place])")
     ],
-    "a replay takes no notice": [Change(PolicyVersions, "recall", "del coming[note.from_ms]", "pass")],
+    "a replay takes no notice": [Change(PolicyVersions, "recall", "del coming[entry.from_ms]", "pass")],
 }
 
 # Random schedules are blind to these: directed tests show them.
 MOVES_NOT_IN_THE_HEAD = [Change(SourceProgress, "head", "self.moves,", "[],")]
 CLOCK_BEYOND_TIMESTAMP = [Change(Source, "place", "if at_most_ms is None", "if True")]
-ONE_MOVE_NOTED = [Change(Sources, "move", "at[0] != source or at[1] < position.valid", "at[0] != source")]
+ONE_ADVANCE_RECORDED = [Change(Sources, "move", "at[0] != source or at[1] < position.valid", "at[0] != source")]
 CLOCK_AT_DONE_LOST = [Change(SourceProgress, "restore", "head.done, head.done_ms", "head.done, 0")]
 FAILED_LOOKS_IGNORED = [Change(IdleClocks, "blind", "self._silence.blind()", "pass")]
 OLD_MEMORY_KEPT = [Change(partition_owner, "has_grown", "return True\n    return", "return False\n    return")]

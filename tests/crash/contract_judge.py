@@ -10,7 +10,7 @@ from crash.log import Entry
 from crash.traffic import NAMES
 from oracle.compare import as_output, names, renamed, same
 from oracle.deciding import judge_read
-from oracle.live import TOPICS, Noted, Partition, Row, read_partition
+from oracle.live import TOPICS, Partition, RecordedJournal, Row, read_partition
 from oracle.policy_timeline import Reign, late_line
 from oracle.rulebook import rulebook
 from streams.kafka.api import TP
@@ -21,17 +21,17 @@ _EVENTS = ("enforcement", "shadow")
 def wrong(broker: Broker, policies: Mapping[str, dict[str, Any]], partitions: int) -> Iterator[str]:
     """What the outputs lack, have too much or have otherwise than the contract says, a line each.
 
-    ``policies`` are those that may have held, as files have them, by their hashes. A partition without a note has
+    ``policies`` are those that may have held, as files have them, by their hashes. A partition without an entry has
     committed nothing and is left to the first judge.
     """
     for number in range(partitions):
-        notes = [json.loads(entry.record.value or b"") for entry in _entries(broker, "clock", number) if entry.record]
-        notes = [note for note in notes if note["type"] != "tick"]
-        if not notes:
+        entries = [json.loads(entry.record.value or b"") for entry in _entries(broker, "clock", number) if entry.record]
+        entries = [entry for entry in entries if entry["type"] != "tick"]
+        if not entries:
             continue
-        reigns = [Reign(from_ms, rulebook(policies[sha])) for from_ms, sha in _policies(notes)]
+        reigns = [Reign(from_ms, rulebook(policies[sha])) for from_ms, sha in _policies(entries)]
         logs = [[_row(entry) for entry in _entries(broker, name, number)] for name in TOPICS]
-        partition = Partition(number, partitions, logs, [_noted(notes, name) for name in TOPICS])
+        partition = Partition(number, partitions, logs, [_journal(entries, name) for name in TOPICS])
         found = {name: [_flat(entry) for entry in _entries(broker, name, number)] for name in _EVENTS}
         expected = _judged(partition, reigns, names(found["enforcement"]))
         late = [
@@ -54,7 +54,7 @@ def _judged(partition: Partition, reigns: Sequence[Reign], called: Mapping[str, 
         translated = [
             _translated(row, {id_: known[name] for id_, name in called.items() if name in known}) for row in reviews
         ]
-        mine = Partition(partition.number, partition.partitions, [*partition.logs[:-1], translated], partition.noted)
+        mine = Partition(partition.number, partition.partitions, [*partition.logs[:-1], translated], partition.journal)
         read, watermark = read_partition(mine, partial(late_line, reigns))
         out = as_output(judge_read(reigns, read, watermark))
         found = {name: id_ for id_, name in names(out["enforcement"]).items() if name in meant}
@@ -98,23 +98,23 @@ def _differences(expected: Mapping[str, Any], found: Mapping[str, list[dict[str,
             )
 
 
-def _policies(notes: Sequence[dict[str, Any]]) -> list[tuple[int, str]]:
+def _policies(entries: Sequence[dict[str, Any]]) -> list[tuple[int, str]]:
     """The policies that hold, with the event times from which they do: of one time the first, unless withdrawn."""
     coming: dict[int, str] = {}
-    for note in notes:
-        if note["type"] == "policy":
-            coming.setdefault(note["from_ms"], note["sha256"])
-        elif note["type"] == "withdraw" and coming.get(note["from_ms"]) == note["sha256"]:
-            del coming[note["from_ms"]]
+    for entry in entries:
+        if entry["type"] == "policy":
+            coming.setdefault(entry["from_ms"], entry["sha256"])
+        elif entry["type"] == "withdraw" and coming.get(entry["from_ms"]) == entry["sha256"]:
+            del coming[entry["from_ms"]]
     return sorted(coming.items())
 
 
-def _noted(notes: Sequence[dict[str, Any]], name: str) -> Noted:
-    mine = [note for note in notes if note.get("source") == name]
-    return Noted(
-        clocks=[(note["offset"], note["clock_ms"]) for note in mine if note["type"] == "move"],
-        limits=[(note["offset"], note["max_ahead_ms"]) for note in mine if note["type"] == "limit"],
-        skipped={note["offset"] for note in mine if note["type"] == "skip"},
+def _journal(entries: Sequence[dict[str, Any]], name: str) -> RecordedJournal:
+    mine = [entry for entry in entries if entry.get("source") == name]
+    return RecordedJournal(
+        clocks=[(entry["offset"], entry["clock_ms"]) for entry in mine if entry["type"] == "move"],
+        limits=[(entry["offset"], entry["max_ahead_ms"]) for entry in mine if entry["type"] == "limit"],
+        skipped={entry["offset"] for entry in mine if entry["type"] == "skip"},
     )
 
 

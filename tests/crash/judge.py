@@ -13,7 +13,7 @@ from crash.memory import unreadable_among
 from crash.traffic import NAMES
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
-from monitor.partition.journal import Note
+from monitor.partition.journal import JournalEntry
 from monitor.partition.processing.task_output import TaskOutput
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
@@ -47,15 +47,15 @@ def wrong(broker: Broker, policy: Policy, live: DecidingSettings, partitions: in
 def replayed(broker: Broker, policy: Policy, live: DecidingSettings, place: PartitionIdentity) -> StreamTask:
     """A partition that has read its inputs in one go, and decided as far as the clocks allow."""
     partition = StreamTask(policy, b"secret", live, place, replaying=True)
-    notes: dict[int | None, list[Note]] = {}
+    entries: dict[int | None, list[JournalEntry]] = {}
     for record in _records(broker, TP(NAMES.output("clock"), place.number)):
         if emit.is_tick(record.value):
             continue
-        source, note = emit.decode_note(record.value or b"")
-        notes.setdefault(source, []).append(note)
-    partition.recall(None, notes.get(None, []))
+        source, entry = emit.decode_journal_entry(record.value or b"")
+        entries.setdefault(source, []).append(entry)
+    partition.recall(None, entries.get(None, []))
     for source, name in enumerate(INPUTS):
-        partition.recall(source, notes.get(source, []))
+        partition.recall(source, entries.get(source, []))
         partition.feed(source, _rows(broker, TP(NAMES.input_prefix + name, place.number)))
     partition.advance()
     return partition

@@ -17,10 +17,10 @@ from crash.traffic import NAMES, SCENARIOS, Arrival, arrivals, story
 from crash.virtual import Process, VirtualLoop, run
 from crash.world import Worker, World
 from monitor.partition.checkpoint import DecidingSettings
-from monitor.partition.journal import Note
+from monitor.partition.journal import JournalEntry
 from monitor.policy.load import loads
 from streams.kafka.api import TP
-from streams.topics.transaction_records import decode_note, is_tick
+from streams.topics.transaction_records import decode_journal_entry, is_tick
 from streams.worker.context import OwnerPhase
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
@@ -174,11 +174,11 @@ def dead_letters(world: World) -> list[tuple[bytes, bytes]]:
     return [(one["offset"], one["reason"]) for one in headers]
 
 
-def noted(world: World) -> list[tuple[int | None, Note]]:
-    """The notes of the clock log, in its order, each with its source."""
+def journal_entries(world: World) -> list[tuple[int | None, JournalEntry]]:
+    """The entries of the clock log, in its order, each with its source."""
     entries = world.broker.logs[TP(NAMES.output("clock"), 0)].committed(0)
     values = [entry.record.value or b"" for entry in entries if entry.record is not None]
-    return [decode_note(value) for value in values if not is_tick(value)]
+    return [decode_journal_entry(value) for value in values if not is_tick(value)]
 
 
 def alerts(world: World) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from oracle.policy_generator import HOUR, MINUTE
 from streams.kafka.api import TP, TransientError
 from streams.kafka.topic_names import TopicNames
 from streams.topics.control_topic import Command, PolicyCommand, WithdrawCommand
-from streams.topics.transaction_records import decode_note, is_tick
+from streams.topics.transaction_records import decode_journal_entry, is_tick
 from streams.worker.consumer_loop import OTHER_ROWS, SLICE_ROWS
 from streams.worker.context import OwnerPhase
 
@@ -463,11 +463,11 @@ class Schedule:
             self.world.broker.append(control, Record(str(number).encode(), msgspec.json.encode(command)))
 
     def _changed(self, number: int) -> bool:
-        """Whether a change of policy was noted, beside the policy that was there at first."""
+        """Whether a change of policy was recorded, beside the policy that was there at first."""
         entries = self.world.broker.logs[TP("callwarden.clock", number)].committed(0)
         values = [entry.record.value or b"" for entry in entries if entry.record is not None]
-        notes = [decode_note(value)[1] for value in values if not is_tick(value)]
-        return sum(isinstance(note, PolicyChange) for note in notes) > 1
+        recorded = [decode_journal_entry(value)[1] for value in values if not is_tick(value)]
+        return sum(isinstance(entry, PolicyChange) for entry in recorded) > 1
 
 
 FAULTS: dict[str, Callable[[Schedule], Awaitable[bool]]] = {
@@ -507,10 +507,10 @@ def trace(seed: int) -> str:
     schedule = Schedule(seed)
     digest, passing = hashlib.sha256(), schedule.world.passing
 
-    def noted(process: Process, point: str) -> None:
+    def journal_entries(process: Process, point: str) -> None:
         digest.update(f"{schedule.world.loop.time():.9f} {process.name} {point}\n".encode())
         passing(process, point)
 
-    schedule.world.passing = noted  # type: ignore[method-assign]
+    schedule.world.passing = journal_entries  # type: ignore[method-assign]
     schedule.run()
     return digest.hexdigest()

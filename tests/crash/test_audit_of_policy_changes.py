@@ -7,7 +7,19 @@ from pathlib import Path
 import msgspec
 
 from crash.log import Log, Record
-from crash.scenarios import CONTROL, HOUR, MINUTE, NOON, STATE, noted, operator_of, play, three_calls, until, world_of
+from crash.scenarios import (
+    CONTROL,
+    HOUR,
+    MINUTE,
+    NOON,
+    STATE,
+    journal_entries,
+    operator_of,
+    play,
+    three_calls,
+    until,
+    world_of,
+)
 from crash.traffic import NAMES
 from crash.world import World
 from monitor.partition.checkpoint import HEAD, CheckpointMetadata, packed_head
@@ -85,11 +97,11 @@ def test_the_audit_follows_the_policies_and_finds_a_switch_that_was_left_out(tmp
         for start in (None, ArchiveReader(file)):
             assert (await audited(world, start)).clean
         clock = world.broker.logs[TP(NAMES.output("clock"), 0)]
-        notes = list(clock._entries)
+        entries = list(clock._entries)
         clock._entries = [
-            one for one in notes if not one.record or AFTER.sha256.encode() not in (one.record.value or b"")
+            one for one in entries if not one.record or AFTER.sha256.encode() not in (one.record.value or b"")
         ]
-        assert len(clock._entries) == len(notes) - 1
+        assert len(clock._entries) == len(entries) - 1
         report = await audited(world)
         assert len(report.differences) == versions(world).count("after")
         for one in report.differences:
@@ -144,10 +156,10 @@ def test_a_command_that_nobody_had_taken_is_taken_after_the_import_and_none_a_se
         command = PolicyCommand(to_plain(third), third.sha256, SWITCH + 30 * MINUTE, "a test")
         world.broker.append(CONTROL, Record(b"0", msgspec.json.encode(command)))
         await brought_back(world, file)
-        notes = [note for _, note in noted(world)]
-        switches = [(note.from_ms, note.sha256) for note in notes if isinstance(note, PolicyChange)]
+        entries = [entry for _, entry in journal_entries(world)]
+        switches = [(entry.from_ms, entry.sha256) for entry in entries if isinstance(entry, PolicyChange)]
         assert switches[1:] == [(SWITCH, AFTER.sha256), (SWITCH + 30 * MINUTE, third.sha256)]
-        assert sum(isinstance(note, RefusedCommand) for note in notes) == 1
+        assert sum(isinstance(entry, RefusedCommand) for entry in entries) == 1
         assert set(versions(world)) == {"before", "after", "third"}
         assert (await audited(world)).clean
 

@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from crash.memory import MemoryCluster
-from crash.scenarios import MINUTE, NOON, noted, play, steady_link, three_calls, until, world_of
+from crash.scenarios import MINUTE, NOON, journal_entries, play, steady_link, three_calls, until, world_of
 from crash.traffic import NAMES
 from crash.virtual import Process
 from crash.world import World
@@ -55,7 +55,7 @@ def test_before_the_write_nothing_was_sent(point: str) -> None:
             await give(world, point)
         assert not isinstance(told.value, Unconfirmed)
         await asyncio.sleep(10)
-        assert [note for _, note in noted(world) if isinstance(note, OutageEnded)] == []
+        assert [entry for _, entry in journal_entries(world) if isinstance(entry, OutageEnded)] == []
 
     play(world, go)
 
@@ -73,7 +73,7 @@ def test_once_the_write_was_tried_it_is_sent_and_not_confirmed_and_may_be_repeat
             await give(world, point)
         assert "command taken" in told.value.look
         await asyncio.sleep(10)
-        ended = [note for _, note in noted(world) if isinstance(note, OutageEnded)]
+        ended = [entry for _, entry in journal_entries(world) if isinstance(entry, OutageEnded)]
         assert len(ended) == written
         said = await send_command(MemoryCluster(steady_link(world.broker, world.loop, world.rng)), *AGAIN)
         assert said.done == [0]
@@ -106,7 +106,7 @@ def test_a_broker_that_goes_away_before_the_answer_is_waited_for(times: int, don
         said = await send_command(MemoryCluster(link), NAMES, "callwarden", [0], COMMAND, 30.0)
         assert said.done == done
         assert said.away == ("" if done else "as if the network had failed")
-        assert len([note for _, note in noted(world) if isinstance(note, OutageEnded)]) == 1
+        assert len([entry for _, entry in journal_entries(world) if isinstance(entry, OutageEnded)]) == 1
 
     play(world, go)
 

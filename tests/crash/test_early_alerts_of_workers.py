@@ -73,7 +73,7 @@ def test_a_backlog_is_looked_ahead_of_once_it_was_read(monkeypatch: pytest.Monke
     def now_s() -> float:
         return asyncio.get_running_loop().time()
 
-    def noted(self: StreamTask, source: int, rows: RecordBatch) -> None:
+    def recording(self: StreamTask, source: int, rows: RecordBatch) -> None:
         fed_s[self] = now_s()
         feed(self, source, rows)
 
@@ -81,7 +81,7 @@ def test_a_backlog_is_looked_ahead_of_once_it_was_read(monkeypatch: pytest.Monke
         if self in fed_s:
             quiet_s.append(now_s() - fed_s[self])
 
-    monkeypatch.setattr(StreamTask, "feed", noted)
+    monkeypatch.setattr(StreamTask, "feed", recording)
     monkeypatch.setattr(StreamTask, "early", looked)
     monkeypatch.setattr("crash.memory._some", lambda _, some, most, stop: (some[:6], some[:6][-1].offset + 1))
     world = world_of(grace_ms=0)

@@ -20,8 +20,8 @@ from crash.scenarios import (
     STATE,
     an_hour_of_calls,
     command,
+    journal_entries,
     lose_state,
-    noted,
     operator_of,
     phase,
     play,
@@ -92,7 +92,7 @@ def test_a_lost_state_is_refused_until_it_is_accepted_and_decides_nothing_twice(
         await until(world, NOON + 30 * MINUTE)
         assert phase(worker)[0] is OwnerPhase.RUNNING
         assert await no_loss(world, "lost_state", offset) == "partition 0 has its state: nothing is lost"
-        assert [one for one in noted(world) if isinstance(one[1], LostState)] == [
+        assert [one for one in journal_entries(world) if isinstance(one[1], LostState)] == [
             (None, LostState(offset, "a test", "ann", NOON))
         ]
         ids = judge.ids(world.broker, 0)
@@ -236,11 +236,11 @@ def test_records_that_retention_has_deleted_before_they_were_read_again_are_miss
         assert await no_loss(world, "lost_input", 5, CDR.topic) == (
             "callwarden.cdr-0 begins at offset 5, and is needed from 5 on: nothing is lost"
         )
-        losses = [one for one in noted(world) if isinstance(one[1], LostInput)]
+        losses = [one for one in journal_entries(world) if isinstance(one[1], LostInput)]
         assert losses == [(0, LostInput(5, 0, recreated=False, reason="a test", by="ann", at_ms=7))]
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=5, reason="once more")
         await asyncio.sleep(30)
-        assert len([one for one in noted(world) if isinstance(one[1], LostInput)]) == 1
+        assert len([one for one in journal_entries(world) if isinstance(one[1], LostInput)]) == 1
 
     refused = [line for line in play(world, go) if line["event"] == "command refused"]
     assert [line["why"].partition(":")[0] for line in refused] == [
@@ -272,8 +272,8 @@ def test_an_input_that_was_created_again_is_refused_though_it_has_got_further_th
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=0, reason="a test")
         await asyncio.sleep(10)
         assert phase(worker)[0] is OwnerPhase.RUNNING
-        losses = [note for _, note in noted(world) if isinstance(note, LostInput)]
-        assert [(note.offset, note.recreated) for note in losses] == [(0, True)]
+        losses = [entry for _, entry in journal_entries(world) if isinstance(entry, LostInput)]
+        assert [(entry.offset, entry.recreated) for entry in losses] == [(0, True)]
         assert len(world.broker.logs[DEAD].committed(0)) == 20, "the new topic is read from its beginning"
         worker.kill()
         worker = world.add_worker()

@@ -17,8 +17,8 @@ from crash.scenarios import (
     NOON,
     POLICY,
     an_hour_of_calls,
+    journal_entries,
     lose_state,
-    noted,
     phase,
     play,
     until,
@@ -58,8 +58,8 @@ def take_back(world: World, policy: Policy) -> None:
 
 def policy_changes(world: World) -> list[tuple[int, str]]:
     """The recorded policy changes in order; a minus marks a withdrawal."""
-    notes = [note for _, note in noted(world) if isinstance(note, PolicyChange | PolicyWithdrawal)]
-    return [(note.from_ms, "-" * isinstance(note, PolicyWithdrawal) + note.sha256) for note in notes]
+    entries = [entry for _, entry in journal_entries(world) if isinstance(entry, PolicyChange | PolicyWithdrawal)]
+    return [(entry.from_ms, "-" * isinstance(entry, PolicyWithdrawal) + entry.sha256) for entry in entries]
 
 
 def versions(world: World) -> list[tuple[int, str]]:
@@ -206,7 +206,7 @@ def test_a_command_that_was_refused_is_not_taken_when_a_lost_state_is_recreated(
         assert phase(worker) == (OwnerPhase.RUNNING, "")
         changes = [(FROM, LATER.sha256), (FROM, f"-{LATER.sha256}"), (NOON + 60 * MINUTE, WRONG.sha256)]
         assert policy_changes(world) == [(0, POLICY.sha256), *changes]
-        (refused,) = [note for _, note in noted(world) if isinstance(note, RefusedCommand)]
+        (refused,) = [entry for _, entry in journal_entries(world) if isinstance(entry, RefusedCommand)]
         assert (refused.offset, refused.by) == (1, "ops-1")
         assert refused.why.startswith(f"the policy {LATER.sha256[:12]} already applies")
 
@@ -260,7 +260,7 @@ def test_commands_that_were_done_before_the_state_was_lost_are_not_done_once_mor
         worker.kill()
         before = versions(world)
         await made_anew(world)
-        switches = [note for _, note in noted(world) if isinstance(note, PolicyChange)]
+        switches = [entry for _, entry in journal_entries(world) if isinstance(entry, PolicyChange)]
         assert [(one.from_ms, one.sha256) for one in switches[1:]] == [
             (FROM, LATER.sha256),
             (FROM + 20 * MINUTE, back.sha256),

@@ -125,12 +125,12 @@ def test_a_worker_that_ends_in_order_spares_the_next_one_reading_again(
     fed: list[int] = []
     feed = StreamTask.feed
 
-    def noted(self: StreamTask, source: int, rows: RecordBatch) -> None:
+    def recording(self: StreamTask, source: int, rows: RecordBatch) -> None:
         if source == 0:
             fed.extend(rows.offsets.tolist())
         feed(self, source, rows)
 
-    monkeypatch.setattr(StreamTask, "feed", noted)
+    monkeypatch.setattr(StreamTask, "feed", recording)
 
     async def go() -> None:
         worker = world.add_worker()
@@ -156,7 +156,7 @@ def test_a_rebalance_while_a_worker_ends_does_not_disturb_what_it_hands_over(mon
     disturbed: list[MemoryWriter] = []
     commit, stop = MemoryWriter.commit, MemoryWriter.stop
 
-    async def noted(self: MemoryWriter, records: list[OutputRecord], offsets: dict[TP, int]) -> int:
+    async def recording(self: MemoryWriter, records: list[OutputRecord], offsets: dict[TP, int]) -> int:
         committing.add(self)
         try:
             return await commit(self, records, offsets)
@@ -167,7 +167,7 @@ def test_a_rebalance_while_a_worker_ends_does_not_disturb_what_it_hands_over(mon
         disturbed.extend(committing & {self})
         await stop(self)
 
-    monkeypatch.setattr(MemoryWriter, "commit", noted)
+    monkeypatch.setattr(MemoryWriter, "commit", recording)
     monkeypatch.setattr(MemoryWriter, "stop", stopped)
     for seed in range(10):
         world = World(random.Random(seed), POLICY, DecidingSettings(outage_grace_ms=0), 4, NOON)

@@ -23,7 +23,7 @@ from crash.scenarios import (
     command,
     complaint,
     count,
-    noted,
+    journal_entries,
     play,
     three_calls,
     until,
@@ -157,7 +157,7 @@ def test_the_wait_for_silence_begins_again_after_a_look_that_failed() -> None:
 
 
 def test_a_replay_while_a_worker_is_at_work_may_lack_what_it_has_not_noted_yet() -> None:
-    """Which is why the command warns then. Once it is noted, the replay says what the worker says."""
+    """Which is why the command warns then. Once it is recorded, the replay says what the worker says."""
     world = world_of(grace_ms=0)
     at_ms, late_ms = NOON + 3 * MINUTE, NOON + 4 * MINUTE + 35 * SECOND
     world.produce([call(at_ms, "a"), call(at_ms + 10, "b", late_ms)])
@@ -191,7 +191,7 @@ def test_the_operators_word_that_no_calls_are_away_outlives_a_crash_and_ends_wit
         await until(world, NOON + MINUTE + 5 * SECOND)
         command(world, type="end_outage", reason="it is a holiday", by="ann", at_ms=NOON)
         await until(world, NOON + MINUTE + 20 * SECOND)
-        assert (0, OutageEnded(3, "it is a holiday", "ann", NOON)) in noted(world)
+        assert (0, OutageEnded(3, "it is a holiday", "ann", NOON)) in journal_entries(world)
         worker.kill()  # before the source could be seen to be silent
         world.add_worker()
         await until(world, NOON + 20 * MINUTE)
@@ -229,7 +229,7 @@ def test_garbage_in_a_quiet_topic_holds_back_no_decision(topic: str, every_ms: i
         world.add_worker()
         await until(world, stop_ms + MINUTE)
         assert len(judge.ids(world.broker, 0)) == 1
-        moves = [note for _, note in noted(world) if isinstance(note, ClockAdvance)]
+        moves = [entry for _, entry in journal_entries(world) if isinstance(entry, ClockAdvance)]
         assert 0 < len(moves) < 5 * 12 * 5, "at most one a look and source"
         assert not wrong(world)
 
@@ -346,7 +346,7 @@ def test_a_feed_that_is_an_hour_behind_and_out_of_order_is_not_silent() -> None:
 
 
 def test_a_feed_that_comes_back_a_little_late_ends_the_silence() -> None:
-    """Or its clock would go by looks for ever, with a note for each: it has moved on to the time of the last look."""
+    """Or its clock would go by looks for ever, with an entry for each: it has moved on to the time of the last look."""
     world = world_of(grace_ms=0)
     back_ms, stop_ms = NOON + 2 * MINUTE, NOON + 5 * MINUTE
     world.produce([call(NOON, "first")])
@@ -355,7 +355,9 @@ def test_a_feed_that_comes_back_a_little_late_ends_the_silence() -> None:
     async def go() -> None:
         world.add_worker()
         await until(world, stop_ms)
-        moves = [note.offset for source, note in noted(world) if isinstance(note, ClockAdvance) and source == 0]
+        moves = [
+            entry.offset for source, entry in journal_entries(world) if isinstance(entry, ClockAdvance) and source == 0
+        ]
         assert moves
         assert max(moves) == 1, "it was silent before the second of its records only"
         assert not against_contract(world)

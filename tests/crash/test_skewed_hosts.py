@@ -12,7 +12,7 @@ from crash.scenarios import (
     SECOND,
     complaint,
     count,
-    noted,
+    journal_entries,
     phase,
     play,
     three_calls,
@@ -37,7 +37,11 @@ def test_a_host_hours_off_finds_no_call_late_and_decides_in_time(ahead_ms: int) 
     async def go() -> None:
         worker = world.add_worker()
         await until(world, NOON + 5 * MINUTE)
-        assert all(note.clock_ms <= NOON + 5 * MINUTE for _, note in noted(world) if isinstance(note, ClockAdvance))
+        assert all(
+            entry.clock_ms <= NOON + 5 * MINUTE
+            for _, entry in journal_entries(world)
+            if isinstance(entry, ClockAdvance)
+        )
         await until(world, NOON + 8 * MINUTE)
         assert len(judge.ids(world.broker, 0)) == 1
         assert count(world, LATE) == 0
@@ -83,7 +87,7 @@ def test_a_tick_before_there_is_any_state_is_not_taken_for_a_lost_state() -> Non
         await until(world, NOON + MINUTE)
         worker.kill()
         assert count(world, CLOCK) > 0
-        assert not noted(world)
+        assert not journal_entries(world)
         worker = world.add_worker()
         await until(world, NOON + 2 * MINUTE)
         assert phase(worker)[0] is OwnerPhase.RUNNING

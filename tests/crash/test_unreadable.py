@@ -18,7 +18,7 @@ from crash.scenarios import (
     command,
     count,
     dead_letters,
-    noted,
+    journal_entries,
     operator_of,
     phase,
     play,
@@ -107,7 +107,7 @@ def test_a_log_that_is_damaged_stops_its_partition_until_an_operator_has_it_skip
         await until(world, NOON + 20 * MINUTE)
         assert phase(worker)[0] is OwnerPhase.RUNNING
         assert dead_letters(world) == [(b"5", b"skipped: a disk")]
-        skips = [note for _, note in noted(world) if isinstance(note, SkippedRecord)]
+        skips = [entry for _, entry in journal_entries(world) if isinstance(entry, SkippedRecord)]
         assert skips == [SkippedRecord(3, "a disk", "ops", 7), SkippedRecord(3, "a disk", "ops", 7, through=5)]
         assert len(decided(world)) == 1
         await agreed(world)
@@ -180,9 +180,9 @@ def test_whatever_comes_as_a_command_is_refused_and_passed() -> None:
         worker = world.add_worker()
         await until(world, NOON + 20 * MINUTE)
         assert phase(worker)[0] is OwnerPhase.RUNNING
-        refused = [note for _, note in noted(world) if isinstance(note, RefusedCommand)]
+        refused = [entry for _, entry in journal_entries(world) if isinstance(entry, RefusedCommand)]
         assert len(refused) == 2 * (len(GARBAGE) - 1 + 2)  # a skip of what never comes is taken
-        assert max(len(note.why) for note in refused) <= 4_096
+        assert max(len(entry.why) for entry in refused) <= 4_096
         assert count(world, ENFORCEMENT) == 2
         await agreed(world)
 

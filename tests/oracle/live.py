@@ -34,7 +34,7 @@ class Row:
 
 
 @dataclass
-class Noted:
+class RecordedJournal:
     """What the clock log says of one source: clocks by offset, limits of `max_ahead` by offset, offsets skipped."""
 
     clocks: list[tuple[int, int]] = field(default_factory=list)
@@ -44,12 +44,12 @@ class Noted:
 
 @dataclass
 class Partition:
-    """Which partition of how many, and the five logs with what was noted of each, in the order of `TOPICS`."""
+    """Which partition of how many, and the five logs with what was recorded of each, in the order of `TOPICS`."""
 
     number: int
     partitions: int
     logs: Sequence[Sequence[Row]]
-    noted: Sequence[Noted]
+    journal: Sequence[RecordedJournal]
 
 
 def read_partition(partition: Partition, late_line: Callable[[int], int]) -> tuple[Read, int | None]:
@@ -60,17 +60,17 @@ def read_partition(partition: Partition, late_line: Callable[[int], int]) -> tup
     out, seq = Read(), 0
     clocks: list[int | None] = []
     used: dict[tuple[str, str], list[int]] = {}
-    for source, (log, noted) in enumerate(zip(partition.logs, partition.noted, strict=True)):
+    for source, (log, journal) in enumerate(zip(partition.logs, partition.journal, strict=True)):
         clock: int | None = None
         for row in log:
             seq += 1
             out.read += 1
-            for offset, at in noted.clocks:
+            for offset, at in journal.clocks:
                 if offset <= row.offset:
                     clock = at if clock is None else max(clock, at)
-            record = None if row.offset in noted.skipped else _placed(partition, source, row)
-            # The first that was noted holds for what lies before it, too: it was read under no other.
-            before = [limit for limit in noted.limits if limit[0] <= row.offset] or [min(noted.limits)]
+            record = None if row.offset in journal.skipped else _placed(partition, source, row)
+            # The first that was recorded holds for what lies before it, too: it was read under no other.
+            before = [limit for limit in journal.limits if limit[0] <= row.offset] or [min(journal.limits)]
             ahead = max(before)[1]
             if record is None or written_time(record) > row.timestamp_ms + ahead:
                 out.rejected.append((seq, source, row.offset, "invalid"))
@@ -93,7 +93,7 @@ def read_partition(partition: Partition, late_line: Callable[[int], int]) -> tup
                 continue
             times.append(time)
             out.calls.append(record)
-        for _, at in noted.clocks:
+        for _, at in journal.clocks:
             clock = at if clock is None else max(clock, at)
         clocks.append(clock)
     known = [clock for clock in clocks if clock is not None]

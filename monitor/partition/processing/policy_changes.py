@@ -1,4 +1,4 @@
-"""Policy changes by an operator's command: which are still possible, and their notes for the clock log."""
+"""Policy changes by an operator's command: which are still possible, and their entries for the clock log."""
 
 from collections.abc import Collection
 from typing import Any
@@ -23,7 +23,7 @@ class PolicyChanges:
         version = policies.add(plain, sha256, from_ms, watermark.decided_ms, watermark.late_ms)
         if isinstance(version, str):
             return version
-        self._journal.add(policies.note(version, reason, by, at_ms))
+        self._journal.add(policies.journal_entry(version, reason, by, at_ms))
         return None
 
     def withdraw(self, sha256s: Collection[str], reason: str, by: str, at_ms: int) -> str | None:

@@ -1,23 +1,23 @@
-"""The journal of a task: notes about its partition as a whole, until they are written to the clock log."""
+"""The journal of a task: entries about its partition as a whole, until they are written to the clock log."""
 
-from monitor.partition.journal import Note
+from monitor.partition.journal import JournalEntry
 
 
 class TaskJournal:
-    """The notes to write with the next transaction, in order. The notes about a source are in `Sources`."""
+    """The entries to write with the next transaction, in order. The entries about a source are in `Sources`."""
 
     def __init__(self) -> None:
-        self._notes: list[Note] = []
+        self._entries: list[JournalEntry] = []
 
-    def add(self, note: Note) -> None:
-        """Write a note with the next transaction."""
-        self._notes.append(note)
+    def add(self, entry: JournalEntry) -> None:
+        """Write an entry with the next transaction."""
+        self._entries.append(entry)
 
-    def drop(self, kind: type[Note]) -> None:
-        """Do not write the notes of a kind: the clock log has them already."""
-        self._notes = [note for note in self._notes if not isinstance(note, kind)]
+    def drop(self, kind: type[JournalEntry]) -> None:
+        """Do not write the entries of a kind: the clock log has them already."""
+        self._entries = [entry for entry in self._entries if not isinstance(entry, kind)]
 
-    def take(self) -> list[Note]:
-        """The notes to write since the last call."""
-        taken, self._notes = self._notes, []
+    def take(self) -> list[JournalEntry]:
+        """The entries to write since the last call."""
+        taken, self._entries = self._entries, []
         return taken

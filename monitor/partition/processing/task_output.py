@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from monitor.core.results import Output
 from monitor.decoding.decode import LateCall, RejectedRow
-from monitor.partition.journal import Note
+from monitor.partition.journal import JournalEntry
 
 _MOST_PASSED_ON = 5_000  # late and refused records to pass on in one transaction, plus at most one slice of input
 _PASSED_ON_BYTES = 4_096  # this many bytes of a record count as another record
@@ -15,8 +15,8 @@ _PASSED_ON_BYTES = 4_096  # this many bytes of a record count as another record
 class TaskOutput:
     """The input and output since the last call. Rows that are read again do not count.
 
-    ``refused`` includes the refused records of ``output``. ``notes`` are with their source number, None for the
-    partition.
+    ``refused`` includes the refused records of ``output``. ``journal`` has its entries with the number of their source,
+    None for the partition.
     """
 
     output: Output = field(default_factory=Output)
@@ -24,7 +24,7 @@ class TaskOutput:
     late: list[LateCall] = field(default_factory=list)
     refused: list[RejectedRow] = field(default_factory=list)
     duplicates: int = 0
-    notes: list[tuple[int | None, Note]] = field(default_factory=list)
+    journal: list[tuple[int | None, JournalEntry]] = field(default_factory=list)
 
 
 class PassedOn:
@@ -64,11 +64,11 @@ class PassedOn:
         """
         return self._weight >= _MOST_PASSED_ON
 
-    def take(self, output: Output, notes: list[tuple[int | None, Note]]) -> TaskOutput:
-        """The output since the last call, with that of the shard and the notes."""
+    def take(self, output: Output, entries: list[tuple[int | None, JournalEntry]]) -> TaskOutput:
+        """The output since the last call, with that of the shard and the entries."""
         taken = self._taken
         self.clear()
-        taken.output, taken.notes = output, notes
+        taken.output, taken.journal = output, entries
         taken.duplicates += output.duplicates
         taken.refused += [RejectedRow(r.ref, r.reason, r.raw, r.tenant_id.encode()) for r in output.refused]
         return taken

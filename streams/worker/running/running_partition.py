@@ -92,7 +92,7 @@ class RunningPartition:
         self.task.control = fetched.stop
 
     def _command(self, offset: int, command: Command | str, accepted: Sequence[AcceptCommand] = ()) -> None:
-        """Apply a command; the next transaction notes it. ``accepted`` are those applied when opening."""
+        """Apply a command; the next transaction records it. ``accepted`` are those applied when opening."""
         task, number = self.task, self.task.place.number
         self._control_moved = True
         wrong = apply_command(command, task, self._context.names, accepted)

@@ -1,4 +1,4 @@
-"""What was noted beside the records takes effect again at its offset, whenever the records are read again."""
+"""What was recorded beside the records takes effect again at its offset, whenever the records are read again."""
 
 import json
 import random
@@ -9,15 +9,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from crash.broken import CLOCK_AT_DONE_LOST, CLOCK_BEYOND_TIMESTAMP, ONE_MOVE_NOTED, Change, broken
+from crash.broken import CLOCK_AT_DONE_LOST, CLOCK_BEYOND_TIMESTAMP, ONE_ADVANCE_RECORDED, Change, broken
 from monitor.decoding.input_topics import CARRIES, INPUTS
 from monitor.partition.checkpoint import DecidingSettings, MismatchError, PartitionIdentity
 from monitor.partition.journal import (
     ClockAdvance,
     EnforceFrom,
+    JournalEntry,
     LostInput,
     MaxAheadChange,
-    Note,
     PolicyChange,
     SkippedRecord,
 )
@@ -110,14 +110,14 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
     partition.advance()
     kept.append(partition.take())
 
-    notes: dict[int | None, list[Note]] = {}
+    entries: dict[int | None, list[JournalEntry]] = {}
     for taken in kept:
-        for source, note in taken.notes:
-            notes.setdefault(source, []).append(note)
-    assert [type(note) for note in notes[None]] == [EnforceFrom] * (from_ms > 0) + [PolicyChange]
+        for source, entry in taken.journal:
+            entries.setdefault(source, []).append(entry)
+    assert [type(entry) for entry in entries[None]] == [EnforceFrom] * (from_ms > 0) + [PolicyChange]
     judge = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0), enforce_from_ms=rng.choice((0, from_ms + 1)))
-    for source, noted in notes.items():
-        judge.recall(source, noted)
+    for source, recorded in entries.items():
+        judge.recall(source, recorded)
     for source, lines in enumerate(sources):
         judge.feed(source, rows(lines, 0, len(lines), not_after_ms))
     judge.advance()
@@ -125,7 +125,7 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
     assert judge.watermark.ms == partition.watermark.ms
     assert moved > 0
     assert all(event.data.decided_ms >= from_ms for taken in kept for event in taken.output.enforcement)
-    kinds = {type(note) for noted in notes.values() for note in noted}
+    kinds = {type(entry) for recorded in entries.values() for entry in recorded}
     assert kinds >= {ClockAdvance, MaxAheadChange}
     assert SkippedRecord in kinds or not any(r[2].startswith("skipped: ") for r in outcome(kept)["refused"])
 
@@ -139,21 +139,21 @@ def test_a_record_that_was_read_cannot_be_skipped() -> None:
     partition.feed(0, rows(sources[0], 5, 7, not_after_ms))
     taken = partition.take()
     assert [(r.ref.offset, r.reason) for r in taken.refused if r.ref.offset == 5] == [(5, "skipped: it is broken")]
-    assert (0, SkippedRecord(5, "it is broken")) in taken.notes
+    assert (0, SkippedRecord(5, "it is broken")) in taken.journal
 
 
 def test_what_was_noted_of_a_log_that_was_recreated_is_not_of_the_new_one() -> None:
     policy, _, _ = sources_of(1)
     partition = StreamTask(policy)
     loss = LostInput(0, 40, recreated=True, reason="a test")
-    noted: list[Note] = [
+    recorded: list[JournalEntry] = [
         MaxAheadChange(0, 5),
         ClockAdvance(0, T0),
         SkippedRecord(1, "of the old log"),
         ClockAdvance(2, 2 * T0),
         loss,
     ]
-    partition.recall(0, [*noted, MaxAheadChange(0, 7), ClockAdvance(0, T0 + 9)])
+    partition.recall(0, [*recorded, MaxAheadChange(0, 7), ClockAdvance(0, T0 + 9)])
     assert partition.sources.clocks_ms[0] == T0 + 9
     partition.feed(0, RecordBatch(0, 2, np.arange(2), np.zeros(2, np.int64), [b"{", b"{"], [b"k", b"k"]))
     assert partition.sources.clocks_ms[0] == T0 + 9
@@ -337,14 +337,14 @@ def test_what_comes_after_a_loss_is_late_by_the_clock_that_was() -> None:
     assert len(commit(again, stored).late) == 1
 
 
-def test_each_move_before_a_valid_record_is_noted() -> None:
+def test_each_clock_advance_before_a_valid_record_is_recorded() -> None:
     """Though the clock has moved on since: the record between two moves is late by the first."""
     partition = new()
     partition.feed(0, calls_at([T0], 0, T0))
     for offset, at_ms in ((1, T0 + 60 * MINUTE), (2, T0 + 120 * MINUTE)):
         partition.sources.move(0, at_ms)
         partition.feed(0, calls_at([T0 + MINUTE], offset, at_ms))
-    moves = [note for _, note in partition.sources.take() if isinstance(note, ClockAdvance)]
+    moves = [entry for _, entry in partition.sources.take() if isinstance(entry, ClockAdvance)]
     assert moves == [ClockAdvance(1, T0 + 60 * MINUTE), ClockAdvance(2, T0 + 120 * MINUTE)]
 
 
@@ -352,7 +352,7 @@ def test_each_move_before_a_valid_record_is_noted() -> None:
     ("changes", "test"),
     [
         (CLOCK_BEYOND_TIMESTAMP, test_a_clock_goes_no_further_than_the_records_timestamp),
-        (ONE_MOVE_NOTED, test_each_move_before_a_valid_record_is_noted),
+        (ONE_ADVANCE_RECORDED, test_each_clock_advance_before_a_valid_record_is_recorded),
         (CLOCK_AT_DONE_LOST, test_what_comes_after_a_loss_is_late_by_the_clock_that_was),
     ],
 )
@@ -363,12 +363,12 @@ def test_what_random_schedules_hardly_show_is_found_here(changes: Sequence[Chang
 
 
 def test_a_limit_of_before_a_loss_of_the_state_holds_where_it_did_and_the_new_one_from_then_on() -> None:
-    log: list[tuple[int, Note]] = []
+    log: list[tuple[int, JournalEntry]] = []
     first = new(max_ahead_ms=5 * MINUTE)
     first.feed(0, calls_at([T0, T0 + 4 * MINUTE], 0, T0))
-    log += commit(first, {}).notes
+    log += commit(first, {}).journal
     rebuilt = new(max_ahead_ms=MINUTE)
-    rebuilt.recall(0, [note for source, note in log if source == 0], 2)
+    rebuilt.recall(0, [entry for source, entry in log if source == 0], 2)
     judge = new()
 
     def feed(partition: StreamTask) -> int:
@@ -377,9 +377,9 @@ def test_a_limit_of_before_a_loss_of_the_state_holds_where_it_did_and_the_new_on
         return len(partition.take().refused)
 
     taken = rebuilt.take()
-    assert [note for source, note in taken.notes if source == 0] == [MaxAheadChange(2, MINUTE)]
-    log += taken.notes
-    judge.recall(0, [note for source, note in log if source == 0])
+    assert [entry for source, entry in taken.journal if source == 0] == [MaxAheadChange(2, MINUTE)]
+    log += taken.journal
+    judge.recall(0, [entry for source, entry in log if source == 0])
     assert feed(rebuilt) == feed(judge) == 1
 
 

@@ -7,7 +7,7 @@ from monitor.partition.journal import MaxAheadChange
 from monitor.partition.source_position import SourceHead, SourceProgress
 
 
-def test_a_limit_told_when_a_state_is_opened_begins_no_earlier_than_those_that_were_noted() -> None:
+def test_a_limit_set_when_a_state_is_opened_begins_no_earlier_than_recorded_ones() -> None:
     stored = SourceHead(2, NO_CLOCK_MS, 3, NO_CLOCK_MS, [], [], [MaxAheadChange(0, 5), MaxAheadChange(9, 7)], [], [])
     position = SourceProgress(Source(0), [MaxAheadChange(0, 5)])
     assert position.restore(stored, 6) == MaxAheadChange(9, 6)

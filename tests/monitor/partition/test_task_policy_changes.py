@@ -98,7 +98,7 @@ class Course:
                 self.restart()
 
     def withdraw(self) -> None:
-        """Take back one of the policies that were noted, be it still to come or not."""
+        """Take back one of the policies that were recorded, be it still to come or not."""
         before = list(self.partition.policies.versions)
         sha256 = self.rng.choice(before).policy.sha256
         wrong = self.partition.policy_changes.withdraw([sha256], "for the test", "", 0)
@@ -131,13 +131,13 @@ class Course:
 
     @property
     def switches(self) -> list[PolicyChange]:
-        """What was noted, and not withdrawn."""
+        """What was recorded, and not withdrawn."""
         found: list[PolicyChange] = []
-        for note in (note for taken in self.kept for _, note in taken.notes):
-            if isinstance(note, PolicyChange):
-                found.append(note)
-            elif isinstance(note, PolicyWithdrawal):
-                (gone,) = [one for one in found if (one.from_ms, one.sha256) == (note.from_ms, note.sha256)]
+        for entry in (entry for taken in self.kept for _, entry in taken.journal):
+            if isinstance(entry, PolicyChange):
+                found.append(entry)
+            elif isinstance(entry, PolicyWithdrawal):
+                (gone,) = [one for one in found if (one.from_ms, one.sha256) == (entry.from_ms, entry.sha256)]
                 found.remove(gone)
         return found
 
@@ -304,18 +304,18 @@ def test_a_policy_by_which_calls_were_found_late_is_not_withdrawn() -> None:
     assert [version.policy.sha256 for version in partition.policies.versions] == [before.sha256, after.sha256]
 
 
-def test_what_is_noted_again_to_a_state_that_knows_more_changes_nothing() -> None:
-    """An audit tells a state that was exported all that was ever noted, also what led to it."""
+def test_recalling_entries_that_a_newer_state_contains_changes_nothing() -> None:
+    """An audit tells a state that was exported all that was ever recorded, also what led to it."""
     first, *others = [policy_of("10m", above=n) for n in range(4)]
     partition = StreamTask(first, live=DecidingSettings(max_ahead_ms=0), sources=1)
-    notes: list[Any] = []
+    entries: list[Any] = []
     stored: list[dict[str, bytes]] = []
     lines = [call(f"c{n}", n) for n in range(0, 200, 5)]
     kept: dict[str, bytes] = {}
 
     def keep() -> None:
         partition.advance()
-        notes.extend(note for of, note in partition.take().notes if of is None)
+        entries.extend(entry for of, entry in partition.take().journal if of is None)
         store(partition, kept)
         stored.append(dict(kept))
 
@@ -359,6 +359,6 @@ def test_what_is_noted_again_to_a_state_that_knows_more_changes_nothing() -> Non
     for records in stored:
         again = StreamTask(first, live=DecidingSettings(max_ahead_ms=0), sources=1, replaying=True)
         again.restore(records)
-        again.recall(None, notes)
+        again.recall(None, entries)
         found = [(version.from_ms, version.policy.sha256) for version in again.policies.versions]
         assert found == wanted[-len(found) :]

@@ -1,4 +1,4 @@
-"""Replay from topics judges what the logs hold exactly as a replay of files does, and as the workers' notes say."""
+"""Replay from topics judges what the logs hold exactly as a replay of files does, and as the workers' entries say."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from helpers.call_lines import call_line
 from monitor.core.threshold_distance import DistanceOptions
 from monitor.decoding.input_topics import CARRIES, INPUTS
 from monitor.partition.checkpoint import DecidingSettings
-from monitor.partition.journal import ClockAdvance, MaxAheadChange, Note, SkippedRecord
+from monitor.partition.journal import ClockAdvance, JournalEntry, MaxAheadChange, SkippedRecord
 from monitor.partition.key_check import partition_of
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
@@ -26,7 +26,7 @@ from schemas import codec
 from streams.kafka.api import TP, FetchedBatch, PermanentError
 from streams.kafka.topic_names import TopicNames
 from streams.ops.topic_replay import TopicReplayOptions, replay_topics
-from streams.topics.transaction_records import encode_note
+from streams.topics.transaction_records import encode_journal_entry
 
 NAMES = TopicNames()
 T0 = 1_772_409_600_000  # 2026-03-02T00:00:00Z
@@ -111,8 +111,8 @@ class Topics:
         self.log("cdr", partition_of(b"acme", self.count, "murmur2")).append(b"acme", value, end_ms - ahead_ms)
         return value
 
-    def note(self, number: int, source: str, note: Note) -> None:
-        self.log("clock", number).append(b"0", encode_note(INPUTS.index(source), note), T0)
+    def entry(self, number: int, source: str, entry: JournalEntry) -> None:
+        self.log("clock", number).append(b"0", encode_journal_entry(INPUTS.index(source), entry), T0)
 
     def replay(self, policy: Policy = POLICY, **options: Any) -> Outcome:
         cluster: Any = self.cluster
@@ -190,7 +190,7 @@ def test_topics_are_judged_like_files_of_the_same_records(seed: int, tmp_path: P
 def quiet(topics: Topics, clock_ms: int) -> None:
     """All sources but the calls were silent, and their clocks went on."""
     for source in INPUTS[1:]:
-        topics.note(0, source, ClockAdvance(0, clock_ms))
+        topics.entry(0, source, ClockAdvance(0, clock_ms))
 
 
 def test_what_waits_for_a_silent_source_is_decided_when_the_logs_have_ended_alone() -> None:
@@ -208,7 +208,7 @@ def test_noted_clocks_let_be_decided_what_the_workers_decided_and_no_more(seed: 
     for n in range(3):
         topics.call(f"c{n}", T0 + n)
     topics.log("cdr", 0).end += 1  # the end of a transaction
-    topics.note(0, "cdr", ClockAdvance(4, T0 + 60 * MINUTE))
+    topics.entry(0, "cdr", ClockAdvance(4, T0 + 60 * MINUTE))
     quiet(topics, T0 + 15 * MINUTE - 1)
     assert topics.replay(to_watermark=True).enforcement == []
     quiet(topics, T0 + 15 * MINUTE)
@@ -220,7 +220,7 @@ def test_a_call_is_late_after_a_noted_move_of_its_source() -> None:
     topics = Topics(1)
     topics.call("c1", T0)
     late = topics.call("c2", T0 + 1)
-    topics.note(0, "cdr", ClockAdvance(1, T0 + 11 * MINUTE))
+    topics.entry(0, "cdr", ClockAdvance(1, T0 + 11 * MINUTE))
     outcome = topics.replay()
     assert outcome.late == [late]
     assert outcome.summary.last_event_ms == T0 + 1, "a move is no event"
@@ -243,7 +243,7 @@ def test_a_skipped_record_is_rejected_with_the_operators_reason() -> None:
     topics = Topics(1)
     topics.call("c0", T0)
     skipped = topics.call("c1", T0 + 1)
-    topics.note(0, "cdr", SkippedRecord(1, "it stops the worker"))
+    topics.entry(0, "cdr", SkippedRecord(1, "it stops the worker"))
     outcome = topics.replay()
     (rejected,) = outcome.rejected
     assert (rejected.file, rejected.line, rejected.raw) == ("callwarden.cdr-0", 1, skipped)
@@ -255,8 +255,8 @@ def test_how_far_a_record_may_be_ahead_is_what_was_noted_at_its_offset() -> None
     topics = Topics(1)
     for n in range(3):
         topics.call(f"c{n}", T0 + n, ahead_ms=MINUTE)
-    topics.note(0, "cdr", MaxAheadChange(0, 2 * MINUTE))
-    topics.note(0, "cdr", MaxAheadChange(2, MINUTE - 1))
+    topics.entry(0, "cdr", MaxAheadChange(0, 2 * MINUTE))
+    topics.entry(0, "cdr", MaxAheadChange(2, MINUTE - 1))
     outcome = topics.replay(live=DecidingSettings(max_ahead_ms=0))
     assert [(r.line, r.reason.split(":")[0]) for r in outcome.rejected] == [(2, "future_event")]
 

@@ -22,7 +22,7 @@ from schemas.outputs import Evidence, Reason
 from streams.cli.app import build
 from streams.consumers.ledger.progress import note_progress
 from streams.kafka.api import TP, OutputRecord
-from streams.topics.transaction_records import encode_note
+from streams.topics.transaction_records import encode_journal_entry
 
 CANARY = "13812345678"
 NOW = T0 + DAY
@@ -239,7 +239,7 @@ def test_how_long_a_verdict_may_take_follows_from_the_policy_that_the_workers_ha
     cluster: FakeCluster,
 ) -> None:
     policy = loads("id: house\nversion: '1'\ndefaults: {lateness: 70m}\n", "house.yaml")
-    cluster.put("out.clock", 0, encode_note(None, PolicyChange(0, policy.sha256, to_plain(policy))))
+    cluster.put("out.clock", 0, encode_journal_entry(None, PolicyChange(0, policy.sha256, to_plain(policy))))
     words = ("--reason", "checked", "--wait", "0", "--by")
     assert run("uphold", "cwe-late", *words, "wang")[0] == 0
     status, text = run("overturn", "cwe-late", *words, "li", "--replace", "--yes")

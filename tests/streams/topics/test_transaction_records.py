@@ -91,7 +91,7 @@ def test_a_policy_that_no_note_could_hold_is_refused() -> None:
     assert wrong.startswith("the policy has 900,012 bytes, resolved; expected at most 900,000")
 
 
-def test_a_refused_command_is_noted_in_few_words() -> None:
+def test_the_entry_of_a_refused_command_is_short() -> None:
     value = json.dumps({"type": "skip", "topic": "t", "offset": 1, "reason": "x" * (MAX_TEXT + 1)}).encode()
     assert decode_command(value) == "Expected `str` of length <= 4096 - at `$.reason`"
     assert len(refused_command_entry(7, "?", "x" * 900_000).why) == MAX_TEXT

@@ -11,7 +11,7 @@ from rules_harness import THROTTLE
 from structlog.testing import capture_logs
 
 from helpers.fake_topics import FakeTopics
-from monitor.partition.journal import ClockAdvance, Note, PolicyChange, PolicyWithdrawal
+from monitor.partition.journal import ClockAdvance, JournalEntry, PolicyChange, PolicyWithdrawal
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
 from monitor.text.durations import HOUR
@@ -22,7 +22,7 @@ from streams.consumers.notify import outbox
 from streams.consumers.notify.policy_watch import PolicyLog
 from streams.consumers.notify.tables import POSITIONS
 from streams.kafka.api import TP, CorruptLog, FetchedBatch, PermanentError
-from streams.topics.transaction_records import encode_note
+from streams.topics.transaction_records import encode_journal_entry
 
 
 def policy(version: str, rule: str, at_least: int) -> Policy:
@@ -54,8 +54,8 @@ class Told:
         self.topics.now_ms = BEGAN_MS + 1
         self.log = PolicyLog(self.topics, "clock", self.notifier.rules_by_policy)
 
-    def note(self, *notes: Note, partition: int = 0) -> None:
-        self.topics.put("clock", partition, *(encode_note(None, note) for note in notes))
+    def note(self, *notes: JournalEntry, partition: int = 0) -> None:
+        self.topics.put("clock", partition, *(encode_journal_entry(None, note) for note in notes))
 
     async def take(self, *records: Alert | Enforcement, partition: int = 0) -> None:
         for record in records:
