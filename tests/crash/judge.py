@@ -41,7 +41,7 @@ def wrong(broker: Broker, policy: Policy, live: DecidingSettings, partitions: in
         partition.early()
         ahead = partition.take().output.alerts
         found = wrong_alerts(alerts(broker, number), taken.output.alerts, partition.watermark.ms, ahead)
-        yield from (f"{NAMES.output('alerts')}-{number}: {told}" for told in found)
+        yield from (f"{NAMES.output('alerts')}-{number}: {reported}" for reported in found)
 
 
 def replayed(broker: Broker, policy: Policy, live: DecidingSettings, place: PartitionIdentity) -> StreamTask:

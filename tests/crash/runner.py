@@ -20,14 +20,14 @@ from mode.utils.logging import CompositeLogger
 
 from crash.broken import found
 from crash.schedule import Result, play, trace
-from crash.traffic import SCENARIOS, story
+from crash.traffic import SCENARIOS, scenario_of
 
 
 def results(first: int, count: int) -> list[Result]:
     """The schedules of these seeds, played in a process."""
     return [
-        Result(**told | {"faults": Counter(told["faults"]), "points": Counter(told["points"])})
-        for told in ask("play", first, count)
+        Result(**result | {"faults": Counter(result["faults"]), "points": Counter(result["points"])})
+        for result in ask("play", first, count)
     ]
 
 
@@ -48,7 +48,7 @@ def prepare() -> None:
     CompositeLogger.log = _say_nothing  # type: ignore[method-assign]  # Faust formats what nobody reads
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), processors=[_drop])
     for number in range(SCENARIOS):
-        story(number)
+        scenario_of(number)
     # What is there now stays, and a schedule leaves its garbage in one piece.
     gc.collect()
     gc.freeze()

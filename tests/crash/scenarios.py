@@ -13,7 +13,7 @@ from crash import contract_judge, judge
 from crash.broker import Broker
 from crash.log import Log, Record
 from crash.memory import Link, MemoryCluster
-from crash.traffic import NAMES, SCENARIOS, Arrival, arrivals, story
+from crash.traffic import NAMES, SCENARIOS, Arrival, arrivals, scenario_of
 from crash.virtual import Process, VirtualLoop, run
 from crash.world import Worker, World
 from monitor.partition.checkpoint import DecidingSettings
@@ -62,11 +62,11 @@ def day_of(seed: int) -> World:
     """A day of the oracle's, that passes in a few seconds."""
     print("seed", seed)
     rng = random.Random(seed)
-    told = story(seed % SCENARIOS)
+    scenario = scenario_of(seed % SCENARIOS)
     live = DecidingSettings(idle_after_ms=SECOND, outage_grace_ms=rng.choice((0, 30 * MINUTE)))
-    speed = (told.stop_ms - told.start_ms) / SECOND / DAY_S
-    world = World(rng, told.policy, live, rng.choice((1, 2, 3)), told.start_ms, speed)
-    world.produce(arrivals(rng, told, world.partitions))
+    speed = (scenario.stop_ms - scenario.start_ms) / SECOND / DAY_S
+    world = World(rng, scenario.policy, live, rng.choice((1, 2, 3)), scenario.start_ms, speed)
+    world.produce(arrivals(rng, scenario, world.partitions))
     return world
 
 

@@ -14,7 +14,7 @@ import msgspec
 from crash import contract_judge, judge
 from crash.log import Record
 from crash.producers import InTransactions
-from crash.traffic import SCENARIOS, Arrival, arrivals, other, policies_of, story, unreadable
+from crash.traffic import SCENARIOS, Arrival, arrivals, other, policies_of, scenario_of, unreadable
 from crash.virtual import Process, run
 from crash.world import SESSION_S, Worker, World
 from monitor.partition.checkpoint import DecidingSettings
@@ -91,8 +91,8 @@ class Schedule:
 
     def __init__(self, seed: int) -> None:
         rng = self.rng = random.Random(seed)
-        self._story = rng.randrange(SCENARIOS)
-        told = self.told = story(self._story)
+        self._scenario_number = rng.randrange(SCENARIOS)
+        scenario = self.scenario = scenario_of(self._scenario_number)
         self.partitions = rng.choice((1, 1, 2, 2, 3))
         self.live = DecidingSettings(
             idle_after_ms=rng.choice((1_000, 1_000, 2_000)),
@@ -101,15 +101,15 @@ class Schedule:
         )
         self.world = World(
             rng,
-            told.policy,
+            scenario.policy,
             self.live,
             self.partitions,
-            told.start_ms,
-            speed=max(told.stop_ms - told.start_ms, 60_000) / 1000 / TRAFFIC_S,
+            scenario.start_ms,
+            speed=max(scenario.stop_ms - scenario.start_ms, 60_000) / 1000 / TRAFFIC_S,
             transaction_timeout_s=rng.choice((0.3, 10.0)),
         )
         self.world.passing = self._passing  # type: ignore[method-assign]
-        self.result = Result(seed, told.flavour)
+        self.result = Result(seed, scenario.flavour)
         self._traps: list[Trap] = []
         self._by_process: dict[Process, Worker] = {}
 
@@ -131,7 +131,7 @@ class Schedule:
 
     async def _main(self) -> None:
         world, rng = self.world, self.rng
-        world.produce(arrivals(rng, self.told, self.partitions))
+        world.produce(arrivals(rng, self.scenario, self.partitions))
         for _ in range(rng.choice((1, 1, 2, 2, 3))):
             self._start()
         names = rng.sample(list(FAULTS), rng.choice((1, 2, 2, 3)))
@@ -170,7 +170,7 @@ class Schedule:
             self.result.wrong.append("the workers did not read everything")
 
     def _judge(self) -> None:
-        self.result.wrong = list(judge.wrong(self.world.broker, self.told.policy, self.live, self.partitions))
+        self.result.wrong = list(judge.wrong(self.world.broker, self.scenario.policy, self.live, self.partitions))
 
     def _all_read(self) -> bool:
         """Every partition has one owner that works, and it is at the end of every input."""
@@ -203,7 +203,7 @@ class Schedule:
             result.wrong += [f"{worker.process.name}: {o.phase}: {o.why}" for o in owners if o.phase in bad]
         result.wrong += [str(complaint) for complaint in self.world.loop.complaints]
         if not result.wrong:
-            result.wrong += contract_judge.wrong(broker, policies_of(self._story), self.partitions)
+            result.wrong += contract_judge.wrong(broker, policies_of(self._scenario_number), self.partitions)
 
     # Workers and traps ------------------------------------------------------------------------------------------
 
@@ -440,7 +440,7 @@ class Schedule:
     async def policy_changed(self) -> bool:
         """A policy is commanded, and mostly a worker dies around the time from which it holds."""
         world, rng = self.world, self.rng
-        policy = other(rng.choice(self.told.others))
+        policy = other(rng.choice(self.scenario.others))
         from_ms = world.clock.now_ms() + rng.choice((-HOUR, 0, 5 * MINUTE, 15 * MINUTE, HOUR))
         self._command(PolicyCommand(to_plain(policy), policy.sha256, from_ms, "for the test"))
         if rng.random() < 0.5:
@@ -451,7 +451,7 @@ class Schedule:
 
     def _withdraw_another(self, from_ms: int) -> None:
         """Another policy is commanded, and withdrawn a moment later, be it in time or not."""
-        policy = other(self.rng.choice(self.told.others))
+        policy = other(self.rng.choice(self.scenario.others))
         self._command(PolicyCommand(to_plain(policy), policy.sha256, from_ms, "the wrong file"))
         withdraw = partial(self._command, WithdrawCommand((policy.sha256,), "it was the wrong one"))
         self.world.loop.outside(self.rng.choice((0.0, 0.1, 0.5)), withdraw)

@@ -37,7 +37,7 @@ def play(world: World, what: Callable[[], Coroutine[Any, Any, None]]) -> None:
         world.close()
 
 
-def look(world: World, start: ArchiveReader | None = None, secret: bytes = b"secret") -> AuditReport:
+def run_audit(world: World, start: ArchiveReader | None = None, secret: bytes = b"secret") -> AuditReport:
     """An audit of what is left of a world that has ended."""
     loop = VirtualLoop()
     broker = Broker(loop, VirtualClock(loop, 0), world.rng, world.broker.topics)
@@ -51,12 +51,12 @@ async def audited(world: World, start: ArchiveReader | None = None) -> AuditRepo
     return await audit(AuditContext(operator_of(world), NAMES, world.policy, b"secret", world.live), start)
 
 
-def told(report: AuditReport) -> list[str]:
+def findings(report: AuditReport) -> list[str]:
     """All that is not as it should be, a line each."""
     differences = [
         f"{one.what} {one.topic}-{one.number} {one.id} {one.why} {one.changes}" for one in report.differences
     ]
-    return differences + [why for one in report.partitions for why in one.unchecked]
+    return differences + [reason for one in report.partitions for reason in one.unchecked]
 
 
 def same(report: AuditReport) -> int:
@@ -84,7 +84,7 @@ def test_nothing_is_found_while_workers_are_killed_and_at_work(tmp_path: Path) -
             world.add_worker()
             for _ in range(4):
                 await asyncio.sleep(world.rng.uniform(0.1, 0.4) * DAY_S)
-                assert told(await audited(world)) == []
+                assert findings(await audited(world)) == []
                 await hurt(world)
                 if not file.exists() and any(count(world, STATE)):
                     await export(operator_of(world), NAMES, file, 0)
@@ -92,11 +92,11 @@ def test_nothing_is_found_while_workers_are_killed_and_at_work(tmp_path: Path) -
             for worker in world.running():
                 worker.kill()
             whole = await audited(world)
-            assert told(whole) == []
+            assert findings(whole) == []
             compared += same(whole)
             if file.exists():
                 rest = await audited(world, ArchiveReader(file))
-                assert told(rest) == []
+                assert findings(rest) == []
                 checked_from += same(rest)
 
         play(world, go)
@@ -176,7 +176,7 @@ class Tampered:
 
     def difference(self) -> EventDifference:
         """The one that is found; nothing else is wrong."""
-        report = look(self.world)
+        report = run_audit(self.world)
         assert not report.clean
         assert not any(one.unchecked for one in report.partitions)
         (difference,) = report.differences
@@ -211,7 +211,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str, bool]] = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_a_changed_field_is_found_and_a_decision_told_from_words(day: World, what: str) -> None:
+def test_a_changed_field_is_found_and_decisions_are_distinguished_from_words(day: World, what: str) -> None:
     change, path, decision = CHANGES[what]
     with Tampered(day) as tampered:
         event = tampered.event(0)
@@ -234,15 +234,15 @@ def test_other_bytes_of_the_same_event_and_another_key_are_found(day: World) -> 
     assert (change.path, change.a, change.b) == ("key", event["subject"], "somebody else")
 
 
-def test_other_headers_of_the_same_event_are_found_and_told_from_another_value(day: World) -> None:
+def test_other_headers_of_the_same_event_are_found_and_distinguished_from_another_value(day: World) -> None:
     with Tampered(day) as tampered:
         event = tampered.event(0)
         tampered.head(0, ("content-type", b"application/json"))
         found = tampered.difference()
         assert (found.what, found.id, found.decision) == ("headers", event["id"], False)
-        told = list(tell.difference(found))
-        assert told[0].startswith("headers: ")
-        assert told[1:] == [
+        lines = list(tell.difference(found))
+        assert lines[0].startswith("headers: ")
+        assert lines[1:] == [
             '    header content-type: expected "application/cloudevents+json", found "application/json"'
         ]
         for headers, there in (((), None), ((*EVENT_HEADERS, *EVENT_HEADERS), ["application/cloudevents+json"] * 2)):
@@ -270,7 +270,7 @@ def test_an_event_that_stands_twice_or_in_another_partition_is_found(day: World)
         record = tampered.take(0)
         tampered.append(tampered.log, record)
         tampered.append(tampered.log, record)
-        assert {one.what for one in look(day).differences} == {"repeated", "order"}
+        assert {one.what for one in run_audit(day).differences} == {"repeated", "order"}
 
 
 def test_what_is_no_event_is_found(day: World) -> None:
@@ -285,7 +285,7 @@ def test_what_is_no_event_is_found(day: World) -> None:
 def unchecked(report: AuditReport) -> list[str]:
     assert not report.clean
     assert report.differences == []
-    return [why for one in report.partitions for why in one.unchecked]
+    return [reason for one in report.partitions for reason in one.unchecked]
 
 
 def test_topics_that_no_longer_reach_back_are_reported_and_an_export_helps(tmp_path: Path) -> None:
@@ -303,51 +303,51 @@ def test_topics_that_no_longer_reach_back_are_reported_and_an_export_helps(tmp_p
     judged = next(start.parts()).judged
     assert judged is not None
     world.broker.logs[TP(NAMES.inputs[0], 0)].trim(judged.sources[0].resume)
-    (why,) = unchecked(look(world))
-    assert f"callwarden.cdr-0 begins at offset {judged.sources[0].resume}, but is needed from 0" in why
-    assert "--state" in why
-    report = look(world, start)
-    assert told(report) == []
+    (reason,) = unchecked(run_audit(world))
+    assert f"callwarden.cdr-0 begins at offset {judged.sources[0].resume}, but is needed from 0" in reason
+    assert "--state" in reason
+    report = run_audit(world, start)
+    assert findings(report) == []
     assert same(report) > 0
     world.broker.logs[TP(NAMES.inputs[0], 0)].trim(judged.sources[0].resume + 1)
-    (why,) = unchecked(look(world, start))
-    assert f"is needed from {judged.sources[0].resume}" in why
+    (reason,) = unchecked(run_audit(world, start))
+    assert f"is needed from {judged.sources[0].resume}" in reason
 
 
 def test_a_lost_state_is_reported_and_decisions_are_compared_as_far_as_they_go(day: World) -> None:
     with Tampered(day) as tampered:
         day.broker.logs[TP(STATE, 0)].trim(1 << 40)
-        (why,) = unchecked(look(day))
-        assert "it has no state" in why
+        (reason,) = unchecked(run_audit(day))
+        assert "it has no state" in reason
         event = tampered.event(0)
         event["data"]["kind"] = "ban"
         tampered.put(0, event)
-        assert [one.what for one in look(day).differences] == ["changed"]
+        assert [one.what for one in run_audit(day).differences] == ["changed"]
 
 
-def test_a_state_and_all_its_decisions_that_are_lost_are_reported_by_the_notes_that_are_left(day: World) -> None:
+def test_a_lost_state_without_decisions_is_reported_by_the_remaining_journal_entries(day: World) -> None:
     with Tampered(day) as tampered:
         day.broker.logs[TP(STATE, 0)].trim(1 << 40)
         while any(entry.record is not None for entry in tampered.log._entries):
             tampered.take(0)
-        (why,) = unchecked(look(day))
-        assert "it has no state" in why
+        (reason,) = unchecked(run_audit(day))
+        assert "it has no state" in reason
 
 
-def test_notes_that_are_gone_with_what_they_decided_are_reported(day: World) -> None:
+def test_deleted_journal_entries_that_decided_something_are_reported(day: World) -> None:
     with Tampered(day):
         clock = day.broker.logs[TP(NAMES.output("clock"), 0)]
         clock._entries = [
             one for one in clock._entries if one.record is None or b'"move"' not in (one.record.value or b"")
         ]
-        gone = {(one.topic, one.offset) for one in look(day).differences if one.number == 0}
+        gone = {(one.topic, one.offset) for one in run_audit(day).differences if one.number == 0}
         assert gone
         for topic in {topic for topic, _ in gone}:
             log = day.broker.logs[TP(topic, 0)]
             log._entries = [one for one in log._entries if (topic, one.offset) not in gone]
-        (why,) = unchecked(look(day))
-        assert "its state has judged up to" in why
-        assert "but its topics lead only to" in why
+        (reason,) = unchecked(run_audit(day))
+        assert "its state has judged up to" in reason
+        assert "but its topics lead only to" in reason
 
 
 def test_a_partition_of_an_export_that_has_no_head_is_judged_from_the_beginning(tmp_path: Path, day: World) -> None:
@@ -363,24 +363,24 @@ def test_a_partition_of_an_export_that_has_no_head_is_judged_from_the_beginning(
         write(
             half, whole.header, [PartitionState(0, entries, first.ends), *others]
         )  # made while an import was under way
-        assert look(world, ArchiveReader(half)).clean
+        assert run_audit(world, ArchiveReader(half)).clean
         log = world.broker.logs[TP(NAMES.inputs[0], 0)]
         log.trim(log._entries[1].offset)
-        (why,) = unchecked(look(world, ArchiveReader(half)))
-        assert "is needed from 0" in why
+        (reason,) = unchecked(run_audit(world, ArchiveReader(half)))
+        assert "is needed from 0" in reason
 
 
 def test_another_secret_is_reported(day: World) -> None:
-    why = unchecked(look(day, secret=b"another"))
-    assert len(why) == day.partitions
-    assert "another secret" in why[0]
+    reason = unchecked(run_audit(day, secret=b"another"))
+    assert len(reason) == day.partitions
+    assert "another secret" in reason[0]
 
 
 def test_decisions_that_were_deleted_by_retention_are_missing(day: World) -> None:
     with Tampered(day) as tampered:
         event = tampered.event(0)
         tampered.log.trim(tampered.log._entries[tampered.place(1)].offset)
-        report = look(day)
+        report = run_audit(day)
     assert [(one.what, one.id) for one in report.differences] == [("missing", event["id"])]
     assert [note for note in report.partitions[0].notes if "decisions were deleted; expected none ever to be" in note]
 
@@ -399,8 +399,8 @@ def test_shadow_decisions_may_expire_and_must_not_be_changed() -> None:
     first, second, third = [entry for entry in log._entries if entry.record is not None]
     assert first.offset < second.offset
     log.trim(second.offset)
-    report = look(world)
+    report = run_audit(world)
     assert report.clean
     assert report.partitions[0].notes == ["1 shadow decisions have expired and were not checked"]
     log._entries.remove(third)
-    assert [one.what for one in look(world).differences] == ["missing"]
+    assert [one.what for one in run_audit(world).differences] == ["missing"]

@@ -107,8 +107,8 @@ def test_the_audit_follows_the_policies_and_finds_a_switch_that_was_left_out(tmp
         for one in report.differences:
             assert (one.what, one.decision) == ("changed", True)
             assert {change.path for change in one.changes} == {"data.policy.version", "data.policy.sha256"}
-        (why,) = report.partitions[0].unchecked
-        assert f"has the policy {AFTER.sha256[:12]}, which callwarden.clock does not name" in why
+        (reason,) = report.partitions[0].unchecked
+        assert f"has the policy {AFTER.sha256[:12]}, which callwarden.clock does not name" in reason
 
     play(world, go)
 

@@ -99,7 +99,7 @@ def test_no_more_than_a_few_records_are_decided_in_the_event_loop(monkeypatch: p
     assert max(steps.in_the_loop) <= 10
 
 
-def test_many_complaints_are_looked_at_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_complaints_are_evaluated_early_outside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """And what has come meanwhile is taken in afterwards."""
     monkeypatch.setattr("streams.worker.running.running_partition._LARGE", 1_000)
     looks: list[int] = []

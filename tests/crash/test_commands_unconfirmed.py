@@ -51,9 +51,9 @@ def test_before_the_write_nothing_was_sent(point: str) -> None:
     async def go() -> None:
         world.add_worker()
         await until(world, NOON + 2 * MINUTE)
-        with pytest.raises(TransientError) as told:
+        with pytest.raises(TransientError) as error:
             await give(world, point)
-        assert not isinstance(told.value, Unconfirmed)
+        assert not isinstance(error.value, Unconfirmed)
         await asyncio.sleep(10)
         assert [entry for _, entry in journal_entries(world) if isinstance(entry, OutageEnded)] == []
 
@@ -69,9 +69,9 @@ def test_once_the_write_was_tried_it_is_sent_and_not_confirmed_and_may_be_repeat
     async def go() -> None:
         worker = world.add_worker()
         await until(world, NOON + 2 * MINUTE)
-        with pytest.raises(Unconfirmed) as told:
+        with pytest.raises(Unconfirmed) as error:
             await give(world, point)
-        assert "command taken" in told.value.look
+        assert "command taken" in error.value.look
         await asyncio.sleep(10)
         ended = [entry for _, entry in journal_entries(world) if isinstance(entry, OutageEnded)]
         assert len(ended) == written
@@ -115,5 +115,5 @@ def test_sent_and_not_confirmed_is_status_1_and_says_how_to_look(capsys: pytest.
     with pytest.raises(typer.Exit) as ended, answers("policy apply"):
         raise Unconfirmed("no answer in time", "`callwarden policy status` shows it")
     assert ended.value.exit_code == 1
-    told = "callwarden policy apply: sent, not confirmed: no answer in time. `callwarden policy status` shows it\n"
-    assert capsys.readouterr().err == told
+    error = "callwarden policy apply: sent, not confirmed: no answer in time. `callwarden policy status` shows it\n"
+    assert capsys.readouterr().err == error

@@ -52,11 +52,11 @@ def test_an_alert_fires_within_a_second_of_the_call_that_crosses_the_threshold_a
         assert alerts(world)[-1]["state"] == "resolved", "the next window has begun well"
         assert alerts(world)[-1]["alert_id"] == firing["alert_id"]
         assert judge.ids(world.broker, 0) == [], "only the watermark decides"
-        told = alerts(world)
+        reported = alerts(world)
         worker.kill()
         world.add_worker()
         await until(world, NOON + 12 * MINUTE)
-        more = [one for one in alerts(world) if one not in told]
+        more = [one for one in alerts(world) if one not in reported]
         assert more, "calls that came last brought it about again"
         assert firing["alert_id"] not in {one["alert_id"] for one in more}, "what was taken back is not opened again"
         assert not wrong(world)
@@ -64,7 +64,7 @@ def test_an_alert_fires_within_a_second_of_the_call_that_crosses_the_threshold_a
     play(world, go)
 
 
-def test_a_backlog_is_looked_ahead_of_once_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backlog_is_evaluated_early_once_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not in between, when what a poll has brought was of other partitions: that would tell of what is long past."""
     fed_s: dict[StreamTask, float] = {}
     quiet_s: list[float] = []
@@ -98,7 +98,7 @@ def test_a_backlog_is_looked_ahead_of_once_it_was_read(monkeypatch: pytest.Monke
     assert min(quiet_s) >= 1.0
 
 
-def test_what_is_handed_over_is_looked_at_though_nothing_more_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_handed_over_is_evaluated_early_though_nothing_more_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     world = world_of(grace_ms=0)
     world.produce(three_calls(NOON + MINUTE, "a"))
 

@@ -45,7 +45,7 @@ from streams.worker.recovery import RecoveryRefused, objection_to_loss, open_par
 async def no_loss(
     world: World, what: Literal["lost_input", "lost_state"], offset: int, topic: str | None = None
 ) -> str | None:
-    """What an operator is told who accepts it."""
+    """What the command prints to an operator who accepts the loss."""
     return await objection_to_loss(operator_of(world), NAMES, 0, AcceptCommand(what, offset, "r", topic))
 
 
@@ -78,10 +78,10 @@ def test_a_lost_state_is_refused_until_it_is_accepted_and_decides_nothing_twice(
         world.broker.logs[STATE] = Log()
         worker = world.add_worker()
         await asyncio.sleep(30)
-        stands, why = phase(worker)
+        stands, reason = phase(worker)
         assert stands is OwnerPhase.REFUSED
-        assert "its state is lost" in why
-        assert "callwarden accept lost-state --partition 0" in why
+        assert "its state is lost" in reason
+        assert "callwarden accept lost-state --partition 0" in reason
         offset = end_of_decisions(world)
         assert await no_loss(world, "lost_state", offset - 1) == (
             f"--offset: expected {offset}, got {offset - 1}: callwarden.enforcement-0 ends there now; see "
@@ -153,9 +153,9 @@ def test_a_state_of_which_a_part_is_lost_is_refused_and_recreated_once_that_is_a
             await export(operator_of(world), NAMES, tmp_path / "state.zst", NOON)
         worker = world.add_worker()
         await asyncio.sleep(30)
-        stands, why = phase(worker)
+        stands, reason = phase(worker)
         assert stands is OwnerPhase.REFUSED
-        assert "its state is lost: callwarden.state has an incomplete state (its head counts " in why
+        assert "its state is lost: callwarden.state has an incomplete state (its head counts " in reason
         offset = end_of_decisions(world)
         assert await no_loss(world, "lost_state", offset) is None
         command(world, type="accept", what="lost_state", offset=offset, reason="a test")
@@ -176,9 +176,9 @@ def test_a_log_of_the_state_that_is_recreated_while_a_worker_is_at_work_is_notic
         await until(world, NOON + 10 * MINUTE)
         world.broker.logs[STATE] = Log()
         await until(world, NOON + 30 * MINUTE)
-        stands, why = phase(worker)
+        stands, reason = phase(worker)
         assert stands is OwnerPhase.REFUSED
-        assert "its state is lost: callwarden.state has an incomplete state (its head counts " in why
+        assert "its state is lost: callwarden.state has an incomplete state (its head counts " in reason
 
     play(world, go)
 
@@ -220,9 +220,9 @@ def test_records_that_retention_has_deleted_before_they_were_read_again_are_miss
         world.broker.logs[CDR].trim(5)
         worker = world.add_worker()
         await asyncio.sleep(30)
-        stands, why = phase(worker)
+        stands, reason = phase(worker)
         assert stands is OwnerPhase.REFUSED
-        assert "from offset 0 on, but it begins at 5" in why
+        assert "from offset 0 on, but it begins at 5" in reason
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=4, reason="of another loss")
         await asyncio.sleep(30)
         assert phase(worker)[0] is OwnerPhase.REFUSED
@@ -264,10 +264,10 @@ def test_an_input_that_was_created_again_is_refused_though_it_has_got_further_th
         world.broker.append(CDR, *[Record(b"t", b"{")] * 20)
         worker = world.add_worker()
         await asyncio.sleep(30)
-        stands, why = phase(worker)
+        stands, reason = phase(worker)
         assert stands is OwnerPhase.REFUSED
-        assert "callwarden.cdr was deleted and created again" in why
-        assert "callwarden accept lost-input --topic callwarden.cdr --partition 0 --offset 0" in why
+        assert "callwarden.cdr was deleted and created again" in reason
+        assert "callwarden accept lost-input --topic callwarden.cdr --partition 0 --offset 0" in reason
         assert await no_loss(world, "lost_input", 0, CDR.topic) is None
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=0, reason="a test")
         await asyncio.sleep(10)
@@ -306,10 +306,10 @@ def test_a_state_is_not_opened_with_other_inputs_than_it_was_made_from() -> None
 
     async def go() -> None:
         await one_is_killed(world)
-        cluster, told = operator_of(world), "CALLWARDEN_INPUT_PREFIX=callwarden. is right for this output prefix"
-        with pytest.raises(PermanentError, match=told):
+        cluster, reported = operator_of(world), "CALLWARDEN_INPUT_PREFIX=callwarden. is right for this output prefix"
+        with pytest.raises(PermanentError, match=reported):
             await check_inputs(cluster, wrong)
-        with pytest.raises(RecoveryRefused, match=told):
+        with pytest.raises(RecoveryRefused, match=reported):
             await open_partition(cluster, wrong, 0, world.context(cluster).new_task(0))
         await check_inputs(cluster, NAMES)
 
@@ -331,9 +331,9 @@ def test_an_input_that_is_recreated_is_read_from_its_beginning_once_that_is_acce
         world.broker.logs[CDR] = Log()
         worker = world.add_worker()
         await asyncio.sleep(30)
-        stands, why = phase(worker)
+        stands, reason = phase(worker)
         assert stands is OwnerPhase.REFUSED
-        assert "ends at offset 0, but records up to" in why
+        assert "ends at offset 0, but records up to" in reason
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=0, reason="a test")
         await asyncio.sleep(10)
         replayed = judge.replayed(world.broker, POLICY, world.live, PartitionIdentity(0, 1))

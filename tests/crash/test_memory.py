@@ -429,28 +429,28 @@ def test_all_give_up_before_anybody_is_given(seed: int) -> None:
     """ConsumerRebalanceListener: `it is guaranteed that all consumer processes will invoke onPartitionsRevoked prior
     to any process invoking onPartitionsAssigned`; the callback is awaited.
     """
-    story: list[str] = []
+    events: list[str] = []
 
     async def go(stage: Stage) -> None:
         def listener(name: str) -> tuple[Callable[[frozenset[TP]], Awaitable[None]], ...]:
             async def assigned(tps: frozenset[TP]) -> None:
-                story.append(f"{name} has {len(tps)}")
+                events.append(f"{name} has {len(tps)}")
 
             async def revoked(tps: frozenset[TP]) -> None:
                 await asyncio.sleep(1)
-                story.append(f"{name} gave up {len(tps)}")
+                events.append(f"{name} gave up {len(tps)}")
 
             return assigned, revoked
 
         first = await joined(stage.cluster("one"), *listener("one"))
         second = await joined(stage.cluster("two"), *listener("two"))
         await asyncio.sleep(60)
-        assert story[:2] == ["one has 6", "one gave up 6"]
+        assert events[:2] == ["one has 6", "one gave up 6"]
         assert sorted(len(c.assignment()) for c in (first, second)) == [2, 4]
         assert stage.broker.group.generation == 2
         await second.stop()
         await asyncio.sleep(60)
-        assert story[-1] == "one has 6"
+        assert events[-1] == "one has 6"
 
     play(seed, go)
 
@@ -618,18 +618,18 @@ def test_a_torn_log_is_read_as_far_as_it_can_be_and_no_other_suffers(seed: int) 
         values = filled(stage, consumer)
         stage.broker.damaged[IN] = (15, 20)
         seen = dict[TP, list[bytes | None]]({IN: [], ALSO: []})
-        wanted, told = [IN, ALSO], list[tuple[TP, int]]()
-        while len(seen[ALSO]) < 40 or len(told) < 3:
+        wanted, reported = [IN, ALSO], list[tuple[TP, int]]()
+        while len(seen[ALSO]) < 40 or len(reported) < 3:
             try:
                 fetched = await consumer.poll(wanted, 1.0, 10)
             except CorruptLog as error:
-                told.append((error.tp, error.offset))
-                wanted = [IN, ALSO] if len(told) < 3 else [ALSO]
+                reported.append((error.tp, error.offset))
+                wanted = [IN, ALSO] if len(reported) < 3 else [ALSO]
                 continue
             for tp, batch in fetched.items():
                 assert batch.start == len(seen[tp])
                 seen[tp] += batch.values
-        assert told == [(IN, 15)] * 3
+        assert reported == [(IN, 15)] * 3
         assert seen == {IN: values[:15], ALSO: values}
 
         read: list[bytes | None] = []

@@ -116,9 +116,9 @@ def changed(
         logs = play(world, go)
     if not changes:
         lines = [line for line in logs if line["event"] == "another policy is scheduled"]
-        told = [line["judged_later_ms"] for line in lines if line["policy"] == LATER.sha256[:12]]
-        assert told
-        assert all(later == {"short": FROM + 5 * MINUTE} for later in told), "calls of 3.5 s were not counted"
+        reported = [line["judged_later_ms"] for line in lines if line["policy"] == LATER.sha256[:12]]
+        assert reported
+        assert all(later == {"short": FROM + 5 * MINUTE} for later in reported), "calls of 3.5 s were not counted"
     return found
 
 
@@ -179,7 +179,7 @@ def test_what_holds_already_is_not_withdrawn_and_the_rest_is() -> None:
 
     logs = play(world, go)
     refused = [line["why"] for line in logs if line["event"] == "command refused"]
-    assert [why.split(":")[0] for why in refused] == [
+    assert [reason.split(":")[0] for reason in refused] == [
         "records were already judged or found late under it",
         "no such policy is scheduled",
     ]

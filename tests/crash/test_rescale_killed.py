@@ -114,12 +114,12 @@ async def until_all_are(world: World, phase: OwnerPhase) -> None:
 
 
 async def refused(
-    world: World, old: RescaleSide, new: RescaleSide, told: Callable[[str], None] = lambda line: None
+    world: World, old: RescaleSide, new: RescaleSide, report: Callable[[str], None] = lambda line: None
 ) -> str:
     """Why the move is."""
-    with pytest.raises(PermanentError) as why:
-        await move(operator_of(world), old, new, told)
-    return str(why.value)
+    with pytest.raises(PermanentError) as reason:
+        await move(operator_of(world), old, new, report)
+    return str(reason.value)
 
 
 def written(world: World) -> dict[TP, int]:
@@ -265,7 +265,7 @@ def test_a_move_that_cannot_continue_after_closing_names_the_way_back_which_may_
 
 
 @pytest.mark.parametrize("seed", SEVERAL)
-def test_what_comes_while_it_is_closed_is_moved_with_it_or_told_with_the_way_back(seed: int) -> None:
+def test_what_comes_while_it_is_closed_is_moved_with_it_or_reported_with_the_way_back(seed: int) -> None:
     async def go(world: World) -> None:
         await until_a_call_is_read(world)
         held, last = held_back(world), world.partitions - 1
@@ -285,8 +285,8 @@ def test_what_comes_while_it_is_closed_is_moved_with_it_or_told_with_the_way_bac
         link.passing = passing
         try:
             await move(MemoryCluster(link), old, new, lambda line: None)
-        except PermanentError as why:
-            assert str(why).endswith(BACK)  # noqa: PT017 - it may be moved as well
+        except PermanentError as reason:
+            assert str(reason).endswith(BACK)  # noqa: PT017 - it may be moved as well
         assert written_since
         await undo(operator_of(world), old, new)
         world.add_worker()

@@ -29,7 +29,7 @@ def chunks(processes: ThreadPoolExecutor) -> Chunks:
     return {first: processes.submit(results, first, CHUNK) for first in range(0, SCHEDULES, CHUNK)}
 
 
-def told(played: Sequence[Result]) -> list[str]:
+def reported(played: Sequence[Result]) -> list[str]:
     return [f"schedule {r.seed} ({r.flavour}; {dict(r.faults)}): {wrong}" for r in played for wrong in r.wrong[:3]]
 
 
@@ -37,7 +37,7 @@ def told(played: Sequence[Result]) -> list[str]:
 def test_every_schedule_ends_with_what_a_replay_says(chunks: Chunks, first: int) -> None:
     print(f"seeds {first} to {first + CHUNK - 1}; Schedule(N).run() of crash.schedule plays one alone")
     played = chunks[first].result()
-    assert not told(played)
+    assert not reported(played)
     assert sum(result.events for result in played) > CHUNK
     assert sum(result.alerts for result in played) > CHUNK
 
@@ -68,4 +68,4 @@ def test_many_more_schedules(processes: ThreadPoolExecutor, first: int) -> None:
     half = SOAK_CHUNK // 2
     print(f"seeds {first} to {first + SOAK_CHUNK - 1}")
     halves = [processes.submit(results, start, half) for start in (first, first + half)]
-    assert not told([result for future in halves for result in future.result()])
+    assert not reported([result for future in halves for result in future.result()])

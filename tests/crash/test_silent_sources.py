@@ -90,9 +90,9 @@ def test_a_broker_that_was_away_for_three_hours_makes_no_call_late() -> None:
         assert judge.ids(world.broker, 0)
         assert not wrong(world)
 
-    told = [line["event"] for line in play(world, go)]
-    assert any("the broker is away" in line for line in told)
-    assert any("the broker is back" in line for line in told)
+    reported = [line["event"] for line in play(world, go)]
+    assert any("the broker is away" in line for line in reported)
+    assert any("the broker is back" in line for line in reported)
 
 
 def a_late_call_after_a_move() -> list[str]:
@@ -146,7 +146,7 @@ def clocks_after_an_outage() -> tuple[list[int], list[int]]:
     return soon, later
 
 
-def test_the_wait_for_silence_begins_again_after_a_look_that_failed() -> None:
+def test_the_wait_for_silence_begins_again_after_a_failed_observation() -> None:
     """What a producer could not write meanwhile must have time to arrive."""
     soon, later = clocks_after_an_outage()
     assert set(soon) == {NO_CLOCK_MS}
@@ -156,7 +156,7 @@ def test_the_wait_for_silence_begins_again_after_a_look_that_failed() -> None:
         assert min(soon) > NOON
 
 
-def test_a_replay_while_a_worker_is_at_work_may_lack_what_it_has_not_noted_yet() -> None:
+def test_a_replay_beside_a_running_worker_may_lack_what_is_not_recorded_yet() -> None:
     """Which is why the command warns then. Once it is recorded, the replay says what the worker says."""
     world = world_of(grace_ms=0)
     at_ms, late_ms = NOON + 3 * MINUTE, NOON + 4 * MINUTE + 35 * SECOND

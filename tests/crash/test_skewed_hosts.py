@@ -53,9 +53,9 @@ def test_a_host_hours_off_finds_no_call_late_and_decides_in_time(ahead_ms: int) 
         assert round(value or 0.0) == ahead_ms // 1000
 
     logs = play(world, go)
-    told = [line for line in logs if line["event"] == "the clock of this host differs from the broker's"]
-    assert len(told) == 1, "said once an hour, not with each tick"
-    assert told[0]["log_level"] == "warning"
+    reported = [line for line in logs if line["event"] == "the clock of this host differs from the broker's"]
+    assert len(reported) == 1, "said once an hour, not with each tick"
+    assert reported[0]["log_level"] == "warning"
 
 
 def test_a_host_that_is_hours_ahead_once_stops_nothing() -> None:

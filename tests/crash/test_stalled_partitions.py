@@ -190,10 +190,10 @@ def test_a_command_that_comes_while_a_partition_is_opened_is_heard(monkeypatch: 
     world.produce(three_calls(NOON + MINUTE, "a"))
     refusals = 0
 
-    async def hooked(*told: Any) -> Any:
+    async def hooked(*arguments: Any) -> Any:
         nonlocal refusals
         try:
-            return await open_partition(*told)
+            return await open_partition(*arguments)
         except RecoveryRefused:
             refusals += 1
             if refusals == 2:
@@ -262,9 +262,9 @@ def test_a_state_of_a_release_to_come_is_refused() -> None:
         world.broker.append(STATE, Record(b"head/0", head[:2] + msgspec.msgpack.encode(later)))
         worker = world.add_worker()
         await until(world, NOON + 12 * MINUTE)
-        stands, why = phase(worker)
+        stands, reason = phase(worker)
         assert stands is OwnerPhase.REFUSED
-        assert "format 99" in why
+        assert "format 99" in reason
         assert count(world, TP(NAMES.output("enforcement"), 0)) == 1
 
     play(world, go)
@@ -287,10 +287,10 @@ def test_a_partition_beside_one_that_was_made_with_another_count_is_refused() ->
         worker = world.add_worker()
         await until(world, NOON + 12 * MINUTE)
         assert worker.consumer_loop is not None
-        told = [worker.consumer_loop.owners[number] for number in (0, 1)]
-        assert [owner.phase for owner in told] == [OwnerPhase.REFUSED] * 2
-        assert "written for 1 partitions" in told[0].why
-        assert "that of partition 0 was written for 1 partitions; the topics have 2" in told[1].why
+        owners = [worker.consumer_loop.owners[number] for number in (0, 1)]
+        assert [owner.phase for owner in owners] == [OwnerPhase.REFUSED] * 2
+        assert "written for 1 partitions" in owners[0].why
+        assert "that of partition 0 was written for 1 partitions; the topics have 2" in owners[1].why
 
     play(world, go)
 
@@ -314,8 +314,8 @@ def test_a_partition_that_not_all_topics_have_is_left_alone() -> None:
             (1, "running"),
         ]
         assert not any(worker.over for worker in workers)
-        told = [str(worker.consumer_loop.not_ready) for worker in workers if worker.consumer_loop]
-        assert all("callwarden.cdr has 3 partitions, the state was made with 2" in one for one in told)
+        messages = [str(worker.consumer_loop.not_ready) for worker in workers if worker.consumer_loop]
+        assert all("callwarden.cdr has 3 partitions, the state was made with 2" in one for one in messages)
 
     play(world, go)
 
@@ -340,10 +340,12 @@ def test_a_log_that_is_torn_stops_its_partition_alone(
     async def go() -> None:
         worker = world.add_worker()
         await until(world, NOON + 10 * MINUTE)
-        found, why = phase(worker)
+        found, reason = phase(worker)
         assert found is becomes
-        assert why.startswith(f"{torn.topic}-0: what is stored at offset 0 to 2 cannot be read: a checksum. To ")
-        assert ("callwarden skip" if becomes is OwnerPhase.STOPPED else "kafka-delete-records.sh with offset 3 ") in why
+        assert reason.startswith(f"{torn.topic}-0: what is stored at offset 0 to 2 cannot be read: a checksum. To ")
+        assert (
+            "callwarden skip" if becomes is OwnerPhase.STOPPED else "kafka-delete-records.sh with offset 3 "
+        ) in reason
         assert worker.consumer_loop is not None
         assert worker.consumer_loop.owners[1].phase is OwnerPhase.RUNNING
         assert judge.ids(world.broker, 1)

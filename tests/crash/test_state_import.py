@@ -58,8 +58,8 @@ async def settled(world: World) -> list[str]:
 def test_after_an_import_the_decisions_are_those_without_a_loss(tmp_path: Path) -> None:
     after, between = 0, 0
     for seed in range(12):
-        told = loss_and_import(seed, tmp_path / f"{seed}.zst")
-        between, after = between + told[0], after + told[1]
+        reported = loss_and_import(seed, tmp_path / f"{seed}.zst")
+        between, after = between + reported[0], after + reported[1]
     assert between >= 5, "decisions between export and loss must not be put out twice"
     assert after >= 5
 
@@ -199,7 +199,7 @@ def test_a_state_continues_with_copies_of_its_inputs_once_it_is_bound_to_them(tm
         assert numbers
         copied(world)
         others = await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file), RestoreOptions(replace=True))
-        assert others == list(NAMES.inputs), "the state stays bound to the former topics, and that is told"
+        assert others == list(NAMES.inputs), "the state stays bound to the former topics, and that is reported"
         worker = world.add_worker()
         await asyncio.sleep(30)
         assert worker.consumer_loop is not None

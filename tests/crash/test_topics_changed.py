@@ -51,19 +51,19 @@ def test_a_deleted_topic_is_named_within_seconds_with_the_command(topic: str, re
         assert worker.consumer_loop is not None
         world.broker.delete(topic)
         await asyncio.sleep(_NOTICED_S)
-        stands, why = phase(worker)
-        assert (stands, why.partition(".")[2].partition(" ")[0]) == (OwnerPhase.UNFIT, topic.partition(".")[2])
-        assert f"{topic} does not exist: it was deleted" in why
-        assert remedy in why
+        stands, reason = phase(worker)
+        assert (stands, reason.partition(".")[2].partition(" ")[0]) == (OwnerPhase.UNFIT, topic.partition(".")[2])
+        assert f"{topic} does not exist: it was deleted" in reason
+        assert remedy in reason
         assert any(topic in line for line in worker.consumer_loop.not_ready)
         world.broker.create(topic, 1)
         await asyncio.sleep(2 * _NOTICED_S)
-        stands, why = phase(worker)
+        stands, reason = phase(worker)
         if topic == STATE.topic:
             assert stands is OwnerPhase.REFUSED
-            assert "callwarden accept lost-state" in why
+            assert "callwarden accept lost-state" in reason
         else:
-            assert (stands, why) == (OwnerPhase.RUNNING, "")
+            assert (stands, reason) == (OwnerPhase.RUNNING, "")
             assert worker.consumer_loop.not_ready == []
 
     play(world, go)
@@ -79,9 +79,9 @@ def test_an_input_that_is_created_again_under_a_worker_is_noticed_though_it_has_
         world.broker.recreate(CDR.topic)
         world.broker.append(CDR, *[Record(b"t", b"{")] * 20)
         await asyncio.sleep(2 * _NOTICED_S)
-        stands, why = phase(worker)
+        stands, reason = phase(worker)
         assert stands is OwnerPhase.REFUSED
-        assert "callwarden.cdr was deleted and created again" in why
+        assert "callwarden.cdr was deleted and created again" in reason
 
     play(world, go)
 
@@ -126,8 +126,8 @@ def test_with_more_partitions_of_an_input_the_others_continue_and_a_move_carries
             world.produce(of_tenant(tenant, partition_of(tenant.encode(), 3, "murmur2"), NOON + 2 * MINUTE, tenant))
         await asyncio.sleep(_NOTICED_S)
         assert worker.consumer_loop is not None
-        (told,) = worker.consumer_loop.not_ready
-        assert told.startswith(
+        (reported,) = worker.consumer_loop.not_ready
+        assert reported.startswith(
             "callwarden.cdr has 3 partitions, the state was made with 2: records in partitions 2 and"
         )
         await until(world, NOON + 150 * SECOND)

@@ -91,9 +91,9 @@ def test_a_log_that_is_damaged_stops_its_partition_until_an_operator_has_it_skip
     async def go() -> None:
         worker = world.add_worker()
         await until(world, NOON + 8 * MINUTE)
-        found, why = phase(worker)
+        found, reason = phase(worker)
         assert found is OwnerPhase.STOPPED
-        assert why == (
+        assert reason == (
             "callwarden.cdr-0: what is stored at offset 3 to 5 cannot be read: as if it were torn. To read around it: "
             "callwarden skip --topic callwarden.cdr --partition 0 --offset 3 --reason WHY"
         )

@@ -11,11 +11,11 @@ from crash.virtual import Deadlock, Livelock, Process, VirtualClock, VirtualLoop
 def test_a_year_passes_at_once_and_in_order() -> None:
     loop = VirtualLoop()
     clock = VirtualClock(loop, 1_000, speed=2.0)
-    story: list[tuple[str, int]] = []
+    events: list[tuple[str, int]] = []
 
     async def sleeper(name: str, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        story.append((name, clock.now_ms()))
+        events.append((name, clock.now_ms()))
 
     async def main() -> None:
         async with asyncio.timeout(400 * 86_400):
@@ -24,7 +24,7 @@ def test_a_year_passes_at_once_and_in_order() -> None:
             await asyncio.wait_for(asyncio.sleep(100), 5)
 
     run(loop, main())
-    assert story == [("now", 1_000), ("second", 3_000), ("year", 1_000 + 2 * 365 * 86_400_000)]
+    assert events == [("now", 1_000), ("second", 3_000), ("year", 1_000 + 2 * 365 * 86_400_000)]
     assert clock.loop_time(3_000) == 1.0
 
 
@@ -46,18 +46,18 @@ def test_what_can_never_happen_is_reported() -> None:
 def test_the_dead_run_no_finally_and_the_stopped_continue_where_they_were() -> None:
     loop = VirtualLoop()
     dead, stopped = Process(loop, "dead"), Process(loop, "stopped")
-    story: list[str] = []
+    events: list[str] = []
 
     async def work(name: str) -> None:
         async def child() -> None:
             for n in range(5):
                 await asyncio.sleep(1)
-                story.append(f"{name} {n}")
+                events.append(f"{name} {n}")
 
         try:
             await asyncio.create_task(child())
         finally:
-            story.append(f"{name} ends")
+            events.append(f"{name} ends")
 
     async def main() -> None:
         for process in (dead, stopped):
@@ -66,12 +66,12 @@ def test_the_dead_run_no_finally_and_the_stopped_continue_where_they_were() -> N
         dead.kill()
         stopped.stop()
         await asyncio.sleep(100)
-        assert story == ["dead 0", "stopped 0", "dead 1", "stopped 1"]
+        assert events == ["dead 0", "stopped 0", "dead 1", "stopped 1"]
         stopped.resume()
         await asyncio.sleep(0.5)
-        assert story[4:] == ["stopped 2"]
+        assert events[4:] == ["stopped 2"]
         await asyncio.sleep(100)
-        assert story[4:] == ["stopped 2", "stopped 3", "stopped 4", "stopped ends"]
+        assert events[4:] == ["stopped 2", "stopped 3", "stopped 4", "stopped ends"]
 
     run(loop, main())
     assert not loop.complaints

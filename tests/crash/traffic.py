@@ -41,7 +41,7 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class TrafficScenario:
     """A policy and its text, the texts of others that may follow it, lines with the time at which each is produced, in
     this order, and the first and last of these times."""
 
@@ -55,7 +55,7 @@ class Story:
 
 
 @cache
-def story(number: int) -> Story:
+def scenario_of(number: int) -> TrafficScenario:
     """One of the scenarios: few tenants, few rules, about a hundred records, reviews of what is decided."""
     rng = random.Random(number)
     flavour = FLAVOURS[number % len(FLAVOURS)]
@@ -74,7 +74,7 @@ def story(number: int) -> Story:
     judged = run([[line for _, line in _delivered(frame, made)]], ruled, windows=False)
     made += [(event_time(review), review) for review in _reviews(frame, judged["enforcement"])]
     text = json.dumps(ruled, ensure_ascii=False)
-    return Story(
+    return TrafficScenario(
         flavour,
         loads(text, "policy.json"),
         text,
@@ -87,14 +87,14 @@ def story(number: int) -> Story:
 
 @cache
 def policies_of(number: int) -> dict[str, dict[str, Any]]:
-    """The policies of a story as files have them, by their hashes."""
-    told = story(number)
-    return {other(text).sha256: json.loads(text) for text in (told.text, *told.others)}
+    """The policies of a scenario as files have them, by their hashes."""
+    scenario = scenario_of(number)
+    return {other(text).sha256: json.loads(text) for text in (scenario.text, *scenario.others)}
 
 
 @cache
 def other(text: str) -> Policy:
-    """One of a story's other policies; few of them are asked for."""
+    """One of a scenario's other policies; few of them are asked for."""
     return loads(text, "policy.json")
 
 
@@ -147,14 +147,14 @@ def _reviews(frame: Frame, events: list[dict[str, Any]]) -> list[dict[str, Any]]
     ]
 
 
-def arrivals(rng: random.Random, told: Story, partitions: int) -> list[Arrival]:
-    """The story as records of the input topics, with what a bad producer would add: see `_awkward`.
+def arrivals(rng: random.Random, scenario: TrafficScenario, partitions: int) -> list[Arrival]:
+    """The scenario as records of the input topics, with what a bad producer would add: see `_awkward`.
 
     Producers collect records for a while, so that they come in bunches.
     """
     out: list[Arrival] = []
-    every_ms = (told.stop_ms - told.start_ms) // rng.choice((10, 20, 40))
-    for time, line in told.lines:
+    every_ms = (scenario.stop_ms - scenario.start_ms) // rng.choice((10, 20, 40))
+    for time, line in scenario.lines:
         at_ms = -(-time // every_ms) * every_ms
         arrival = _placed(rng, at_ms, line, partitions)
         out.append(arrival)

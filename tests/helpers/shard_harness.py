@@ -144,6 +144,6 @@ class StoredShardHarness(ShardHarness):
                 self.shard.wait(waiting)
 
 
-def told(events: Iterable[Enforcement]) -> list[tuple[str, str, str, float]]:
+def summaries(events: Iterable[Enforcement]) -> list[tuple[str, str, str, float]]:
     """Events as ``(kind, status, rule, minute)``."""
     return [(e.data.kind, e.data.status, e.data.rule_id, (e.data.decided_ms - T0) / MINUTE) for e in events]

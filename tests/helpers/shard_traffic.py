@@ -64,7 +64,7 @@ class Traffic:
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
-        self.court = StoredShardHarness(
+        self.harness = StoredShardHarness(
             rules=[
                 rule("one", cooldown="20m"),
                 rule("ask", mode="review", behaviour="no_consent", cooldown="15m"),
@@ -79,7 +79,7 @@ class Traffic:
 
     def give(self, start: float, minute: float) -> None:
         """Some records and calls from ``start`` to ``minute``."""
-        rng, court = self.rng, self.court
+        rng, harness = self.rng, self.harness
         for _ in range(rng.choice((0, 1, 1, 3, 8))):
             at = max(start, minute - rng.choice((0.5, 1, 4, 5, 9, 40)))
             who = {"tenant_id": rng.choice(("acme", "acme", "bravo", f"t{rng.randrange(200)}"))}
@@ -87,20 +87,22 @@ class Traffic:
             name = f"x{rng.randrange(12)}"
             if what == "complaint":
                 status, category = rng.choice(STATUSES[what]), rng.choice(CATEGORIES)
-                court.complaint(at, status, name, category=category, complainant=rng.choice(("w1", "w2", None)), **who)
+                harness.complaint(
+                    at, status, name, category=category, complainant=rng.choice(("w1", "w2", None)), **who
+                )
             elif what == "finding" and rng.random() < 0.5:
-                court.finding(at, rng.choice(STATUSES[what]), name, **who)
+                harness.finding(at, rng.choice(STATUSES[what]), name, **who)
             elif what == "finding":
-                court.finding(at, name=name, behaviour="undeclared_business", actual_business="小额贷款中介", **who)
+                harness.finding(at, name=name, behaviour="undeclared_business", actual_business="小额贷款中介", **who)
             elif what == "review" and self._decided:
-                court.review(at, rng.choice(("uphold", "overturn")), rng.choice(self._decided[-9:]), f"v{at}", **who)
+                harness.review(at, rng.choice(("uphold", "overturn")), rng.choice(self._decided[-9:]), f"v{at}", **who)
             elif what == "application":
-                court.application(at, rng.choice(("贷款", "小额贷款中介", "宠物用品")), name, **who)
+                harness.application(at, rng.choice(("贷款", "小额贷款中介", "宠物用品")), name, **who)
             elif what == "tenant":
-                court.tenant(at, rng.choice(("甲", "乙", "")), **who)
+                harness.tenant(at, rng.choice(("甲", "乙", "")), **who)
             elif what == "calls":
-                court.short_calls(at, at, tenant=who["tenant_id"], talk_ms=rng.choice((1_000, 90_000)))
+                harness.short_calls(at, at, tenant=who["tenant_id"], talk_ms=rng.choice((1_000, 90_000)))
 
     def until(self, minute: float) -> None:
         """What is decided once the watermark is there."""
-        self._decided += [event.id for event in self.court.until(minute)]
+        self._decided += [event.id for event in self.harness.until(minute)]

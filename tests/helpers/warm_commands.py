@@ -47,14 +47,14 @@ link.close()
 for number, descriptor in enumerate(descriptors):
     os.dup2(descriptor, number)
     os.close(descriptor)
-told = json.loads(request)
+command = json.loads(request)
 os.environ.clear()
-os.environ.update(told["environment"])
-os.chdir(told["folder"])
+os.environ.update(command["environment"])
+os.chdir(command["folder"])
 random.seed()
 for option in filter(None, os.environ.get("PYTHONWARNINGS", "").split(",")):
     warnings._setoption(option)
-sys.argv = ["callwarden", *told["arguments"]]
+sys.argv = ["callwarden", *command["arguments"]]
 main()
 """
 
@@ -106,14 +106,14 @@ def callwarden(
     timeout_s: float = 60,
 ) -> subprocess.CompletedProcess[bytes]:
     """How the command ended, and what it wrote. Its standard input is empty; ``environment`` is all of it."""
-    told = {
+    command = {
         "arguments": [os.fsdecode(argument) for argument in arguments],
         "folder": str(folder or Path.cwd()),
         "environment": dict(os.environ if environment is None else environment),
     }
     with Path(os.devnull).open("rb") as nothing, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
         files = [nothing.fileno(), out.fileno(), error.fileno()]
-        status = _mother().run(json.dumps(told).encode(), files, timeout_s)
+        status = _mother().run(json.dumps(command).encode(), files, timeout_s)
         for file in (out, error):
             file.seek(0)
         return subprocess.CompletedProcess(["callwarden", *arguments], status, out.read(), error.read())

@@ -25,17 +25,17 @@ def wrong_alerts(
     for alert in alerts:
         who = _who(alert)
         before = firing.get(who)
-        told = f"{alert.state} {_short(alert)}"
+        reported = f"{alert.state} {_short(alert)}"
         if alert.alert_id in over:
-            yield f"{told} came after its end"
+            yield f"{reported} came after its end"
         elif before is not None and before.alert_id != alert.alert_id:
-            yield f"{told} came while {_short(before)} fired"
+            yield f"{reported} came while {_short(before)} fired"
         elif alert.state == "resolved" and before is None:
-            yield f"{told} had not fired"
+            yield f"{reported} had not fired"
         elif alert.state == "firing" and before is not None and before.enforcement_id is not None:
-            yield f"{told} came twice"
+            yield f"{reported} came twice"
         elif alert.state == "firing" and before is not None and alert.enforcement_id is None:
-            yield f"{told} came twice, and names no decision"
+            yield f"{reported} came twice, and names no decision"
         if alert.state == "firing":
             firing[who] = alert
         else:

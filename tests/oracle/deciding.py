@@ -124,15 +124,15 @@ def judge(
     read = read_files(files, partial(late_line, reigns), not_after_ms)
     if until_ms is not None and read.largest is not None and until_ms < read.largest:
         raise ValueError("--until lies before the largest event time of the input")
-    return _Court(reigns, read, until_ms, enforce_from_ms).run()
+    return _Harness(reigns, read, until_ms, enforce_from_ms).run()
 
 
 def judge_read(reigns: list[Reign], read: Read, until_ms: int | None) -> Outcome:
     """Judge what was read, up to ``until_ms``; None: nothing can be decided yet."""
-    return _Court(reigns, read, until_ms, 0).run()
+    return _Harness(reigns, read, until_ms, 0).run()
 
 
-class _Court:
+class _Harness:
     def __init__(self, reigns: list[Reign], read: Read, until_ms: int | None, enforce_from_ms: int) -> None:
         self.reigns = reigns
         self.number = 0  # of the reign that the instant at hand is of

@@ -2,7 +2,7 @@
 
 A model of all alerts of a worker, those that judging brings about included, from plain lists of records. Written from
 the docstring of `monitor.core.alerts.early_alerts` and section 5 of the contract; it decides nothing, so decisions that
-are told with an alert are not in it.
+are reported with an alert are not in it.
 """
 
 from collections import defaultdict
@@ -18,8 +18,8 @@ from oracle.rulebook import Rule, Rulebook
 Who = tuple[str, str]  # rule, tenant
 
 
-class Told(NamedTuple):
-    """An alert as it is told: `firing` or `resolved`."""
+class ReportedAlert(NamedTuple):
+    """A reported alert: `firing` or `resolved`."""
 
     rule: str
     tenant: str
@@ -56,7 +56,7 @@ class Ahead:
         self.judged = -1
         self.stands: dict[Who, Stands] = {}
         self.taken_back: dict[Who, int] = {}
-        self.told: list[Told] = []
+        self.reported: list[ReportedAlert] = []
         self._seen: dict[tuple[str, int, int], Seen | None] = {}
         everywhere = [*rules.rules, *(rule for rule, _ in rules.overrides.values())]
         self._about_complaints = {
@@ -68,7 +68,7 @@ class Ahead:
         self.read = read
         self._seen.clear()
 
-    def judge(self, until: int, step_after: int | None = None) -> None:
+    def evaluate(self, until: int, step_after: int | None = None) -> None:
         """Ends up to ``until``, or to the first one after ``step_after``, are judged."""
         ends = set()
         for n, rule in enumerate(self.rules.rules):
@@ -80,10 +80,10 @@ class Ahead:
                 ends |= {(end, n) for end in range(first * rule.step, most + 1, rule.step)}
         for end, n in sorted(ends):
             for tenant in self._tenants():
-                self._judge(self.rules.rules[n], tenant, end)
+                self._evaluate(self.rules.rules[n], tenant, end)
         self.judged = max(self.judged, until)
 
-    def _judge(self, rule: Rule, tenant: str, end: int) -> None:
+    def _evaluate(self, rule: Rule, tenant: str, end: int) -> None:
         who, at = (rule.id, tenant), self._at(rule, tenant, end)
         stands = self.stands.get(who)
         if at.breach:
@@ -100,7 +100,7 @@ class Ahead:
             self._tell(who, "resolved", end, at)
             del self.stands[who]
 
-    def look(self) -> None:
+    def evaluate_early(self) -> None:
         """Ends that are not judged yet are looked at."""
         for rule in self.rules.rules:
             if rule.direction == "below" and rule.metric in COUNTS:
@@ -140,7 +140,7 @@ class Ahead:
         return sorted({r["tenant_id"] for r in (*self.read.calls, *self.read.others)})
 
     def _tell(self, who: Who, state: str, updated: int, at: At) -> None:
-        self.told.append(Told(*who, state, self.stands[who].since, updated, at.measured))
+        self.reported.append(ReportedAlert(*who, state, self.stands[who].since, updated, at.measured))
 
     # -- one rule, one tenant, one end
 
@@ -195,9 +195,9 @@ class Ahead:
         )
 
 
-def sequences(told: list[Told]) -> dict[Who, list[Told]]:
-    """What was told of each rule and tenant, in order."""
+def sequences(reported: list[ReportedAlert]) -> dict[Who, list[ReportedAlert]]:
+    """The reported alerts of each rule and tenant, in order."""
     found = defaultdict(list)
-    for one in told:
+    for one in reported:
         found[one.rule, one.tenant].append(one)
     return found

@@ -187,8 +187,8 @@ def _rule(frame: Frame, name: str, spans: Spans, metric: str | None, favourite: 
 
 
 def _with(frame: Frame) -> dict[str, Any]:
-    told = {"short_call_s": 5, "callee_limit": 2, "timezone": "Europe/London"}
-    return {k: v for k, v in told.items() if frame.often(0.5)} or {"callee_limit": 3}
+    given = {"short_call_s": 5, "callee_limit": 2, "timezone": "Europe/London"}
+    return {k: v for k, v in given.items() if frame.often(0.5)} or {"callee_limit": 3}
 
 
 def _also(frame: Frame, rule: dict[str, Any]) -> list[dict[str, Any]]:

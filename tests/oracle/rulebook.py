@@ -128,12 +128,12 @@ def instant(value: Any) -> int:
     return round((value - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
 
 
-def _params(told: dict[str, Any]) -> Params:
-    return Params(round(float(told["short_call_s"]) * 1000, 6), int(told["callee_limit"]), str(told["timezone"]))
+def _params(given: dict[str, Any]) -> Params:
+    return Params(round(float(given["short_call_s"]) * 1000, 6), int(given["callee_limit"]), str(given["timezone"]))
 
 
 def _rule(raw: dict[str, Any], defaults: dict[str, Any]) -> Rule:
-    told = {**defaults, **(raw.get("with") or {})}
+    given = {**defaults, **(raw.get("with") or {})}
     direction = "above" if raw.get("above") is not None else "below"
     threshold = float(raw[direction])
     also = [
@@ -160,7 +160,7 @@ def _rule(raw: dict[str, Any], defaults: dict[str, Any]) -> Rule:
         recover=threshold if recover is None else float(recover),
         mode=raw.get("mode") or "enforce",
         freeze=bool(raw.get("freeze")),
-        params=_params(told),
+        params=_params(given),
     )
 
 

@@ -59,7 +59,7 @@ def test_the_dry_run_shows_no_number(files: tuple[str, str]) -> None:
             assert f"1380013800{n}" not in output
 
 
-def test_the_dry_run_tells_the_order(files: tuple[str, str]) -> None:
+def test_the_dry_run_reports_the_order(files: tuple[str, str]) -> None:
     Path(files[0]).write_text(f"id,to,end,code\n1,2,{T},1\n2,2,{T - 60},1\n3,2,{T - 50},1\n4,2,{T + 5},1\n")
     expected = "1 steps back in time; 2 records lie before an earlier row's, the furthest by 60 s; replay sorts them"
     assert f"  order: {expected}" in run("check", files[0], "--format", files[1]).output.splitlines()
@@ -67,7 +67,7 @@ def test_the_dry_run_tells_the_order(files: tuple[str, str]) -> None:
     assert "leaves them so, and the oldest will be late" in run("check", files[0], "--format", files[1]).output
 
 
-def test_the_dry_run_can_look_at_the_first_rows_only(files: tuple[str, str]) -> None:
+def test_the_dry_run_can_read_the_first_rows_only(files: tuple[str, str]) -> None:
     found = json.loads(run("check", files[0], "--format", files[1], "--rows", "2", "--json").output)
     assert (found["rows"], found["records"]) == (2, 1)
     assert found["reasons"][0]["line"] == 3
@@ -77,7 +77,7 @@ def test_reasons_that_differ_only_in_values_are_one_kind(files: tuple[str, str])
     body = "".join(f"{n},2,{T},{n % 50 + 3},x\n" for n in range(500))
     Path(files[0]).write_text("id,to,end,code,spare\n" + body)
     found = json.loads(run("check", files[0], "--format", files[1], "--json").output)
-    assert [(why["rows"], why["line"]) for why in found["reasons"]] == [(500, 2)]
+    assert [(reason["rows"], reason["line"]) for reason in found["reasons"]] == [(500, 2)]
     assert sum(found["tables"]["outcome"]["without_entry"].values()) == 500
 
 
@@ -152,7 +152,7 @@ def test_a_shown_mapping_is_a_mapping(tmp_path: Path) -> None:
 CALLS = SMALL.replace("{column: to}", "{column: to, number: CN}")
 
 
-def test_the_dry_run_tells_what_makes_decisions_wrong(tmp_path: Path) -> None:
+def test_the_dry_run_reports_what_makes_decisions_wrong(tmp_path: Path) -> None:
     (tmp_path / "f").write_text(
         f"tenant,id,to,end\na,1,13800138000,{T}\na,1,13800138001,{T}\na,2,1001,{T}\n,3,13800138000,{T}\n"
     )
@@ -179,17 +179,17 @@ def test_the_dry_run_finds_no_fault_where_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(CALLS)
     output = run("check", str(tmp_path / "f"), "--format", str(tmp_path / "own.yaml")).output
     assert "  tenants: 2\n" in output
-    for told in ("repeated", "E.164", "without a tenant", "one tenant"):
-        assert told not in output
+    for reported in ("repeated", "E.164", "without a tenant", "one tenant"):
+        assert reported not in output
 
 
 def test_conversion_writes_records_by_event_time_and_says_why_others_are_none(files: tuple[str, str]) -> None:
     result = run("convert", files[0], "--format", files[1])
     assert result.exit_code == 0
     assert [json.loads(line)["call_id"] for line in result.stdout.splitlines()] == ["1", "5"]
-    told = result.stderr.splitlines()
-    assert len(told) == 3
-    assert told[0].startswith(f"{files[0]}:4: unreadable_time: ")
+    reported = result.stderr.splitlines()
+    assert len(reported) == 3
+    assert reported[0].startswith(f"{files[0]}:4: unreadable_time: ")
     assert "138001380" not in result.stderr
 
 

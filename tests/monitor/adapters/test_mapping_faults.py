@@ -1,4 +1,4 @@
-"""Every kind of mistake in a mapping is told with its line and column and what would be right."""
+"""Every kind of mistake in a mapping is reported with its line, its column and what was expected."""
 
 import pytest
 from adapter_rows import ONE, SMALL
@@ -144,8 +144,8 @@ def test_fault_is_reported_where_it_stands(old: str, new: str, place: str, part:
     assert old in SMALL
     with pytest.raises(MappingError) as caught:
         read_mapping(SMALL.replace(old, new, 1), "acme.yaml")
-    told = {f"{fault.line}:{fault.column}": fault.message for fault in caught.value.faults}
-    assert part in told.get(place, ""), told
+    reported = {f"{fault.line}:{fault.column}": fault.message for fault in caught.value.faults}
+    assert part in reported.get(place, ""), reported
     assert str(caught.value).startswith(f"acme.yaml:{caught.value.faults[0].line}:")
 
 

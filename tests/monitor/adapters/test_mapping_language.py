@@ -168,7 +168,7 @@ def test_a_path_leads_where_it_says(path: str, expected: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "reported"),
     [
         ("a[", "expected `]`"),
         ("a[x]", "[key=value]"),
@@ -181,10 +181,10 @@ def test_a_path_leads_where_it_says(path: str, expected: object) -> None:
         ("a[=x]", "expected a key"),
     ],
 )
-def test_a_text_that_is_no_path_is_reported(path: str, told: str) -> None:
+def test_a_text_that_is_no_path_is_reported(path: str, reported: str) -> None:
     with pytest.raises(PathError, match="expected") as caught:
         parse_path(path)
-    assert told in str(caught.value)
+    assert reported in str(caught.value)
 
 
 def test_a_wrong_path_is_reported_where_it_stands() -> None:
@@ -289,7 +289,7 @@ def test_a_form_body_is_a_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "reported"),
     [
         ("id=1&to=2&end=1700000000&id=3", "malformed_row: expected id once in the form, got it twice"),
         ("id=1&to=%ff&end=1700000000", "not_text: "),
@@ -299,11 +299,11 @@ def test_a_form_body_is_a_row() -> None:
         ("to=2&end=1700000000", "missing_field: call_id: column id is empty"),
     ],
 )
-def test_a_body_that_is_no_form_is_rejected_alone(body: str, told: str) -> None:
+def test_a_body_that_is_no_form_is_rejected_alone(body: str, reported: str) -> None:
     found = rows(FORM, f"{body}\nid=1&to=2&end={T}\n")
     assert sorted(ids(found), key=len)[0] == "1"
     (reason,) = [str(row.reason) for row in found if row.reason]
-    assert reason.startswith(told)
+    assert reason.startswith(reported)
     assert len(reason) < 300
 
 
@@ -402,7 +402,7 @@ def test_the_groups_of_a_pattern_are_columns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "place", "told"),
+    ("old", "new", "place", "reported"),
     [
         ("pattern: 'cause", "pattern: '(cause", "2:37", "expected a regular expression"),
         ("{column: other, pattern", "{pattern", "3:3", "expected a `column`, or the `first`"),
@@ -411,13 +411,13 @@ def test_the_groups_of_a_pattern_are_columns() -> None:
         ("$cause", "$reason", "10:31", "expected `$row`, `$cause`, `$text`"),
     ],
 )
-def test_a_wrong_extract_is_reported_where_it_stands(old: str, new: str, place: str, told: str) -> None:
+def test_a_wrong_extract_is_reported_where_it_stands(old: str, new: str, place: str, reported: str) -> None:
     mapping = f"{REASON}{LINES}{ONE}  declared_business: {{column: $cause}}\n"
     assert old in mapping
     with pytest.raises(MappingError) as caught:
         read_mapping(mapping.replace(old, new), "acme.yaml")
     faults = {f"{fault.line}:{fault.column}": fault.message for fault in caught.value.faults}
-    assert told in faults.get(place, ""), faults
+    assert reported in faults.get(place, ""), faults
 
 
 def test_conditions_are_joined_by_any_and_none() -> None:
@@ -469,7 +469,7 @@ def test_settings_stand_for_texts_and_lists() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "given", "told"),
+    ("old", "new", "given", "reported"),
     [
         ("", "", {}, "acme.yaml --set:1:1: expected --set zone=TEXT: this mapping has no default for it"),
         ("", "", {"zone": "UTC", "gatewys": "x"}, "acme.yaml --set:1:1: a cdr has no field `gatewys`"),
@@ -481,17 +481,17 @@ def test_settings_stand_for_texts_and_lists() -> None:
         ("a, in: $gateways}, {column: b", "a, in: $gates}, {column: b", {"zone": "UTC"}, ""),
     ],
 )
-def test_a_wrong_setting_is_reported(old: str, new: str, given: dict[str, str], told: str) -> None:
-    if not told:  # a text that only looks like a setting is a text
+def test_a_wrong_setting_is_reported(old: str, new: str, given: dict[str, str], reported: str) -> None:
+    if not reported:  # a text that only looks like a setting is a text
         read_mapping(GATEWAYS.replace(old, new), "acme.yaml", given)
         return
     with pytest.raises(MappingError) as caught:
         read_mapping(GATEWAYS.replace(old, new, 1) if old else GATEWAYS, "acme.yaml", given)
-    assert told in str(caught.value)
+    assert reported in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "place", "told"),
+    ("old", "new", "place", "reported"),
     [
         ("{column: far}, {column: ours}], number", "{}], number", "", ""),
         (
@@ -518,14 +518,14 @@ def test_a_wrong_setting_is_reported(old: str, new: str, given: dict[str, str], 
         ("{field: direction, equals: inbound}", "{any: [{field: caller, equals: x}]}", "7:3", ""),
     ],
 )
-def test_a_wrong_case_is_reported_where_it_stands(old: str, new: str, place: str, told: str) -> None:
-    if not told:
+def test_a_wrong_case_is_reported_where_it_stands(old: str, new: str, place: str, reported: str) -> None:
+    if not reported:
         return
     assert old in CASES
     with pytest.raises(MappingError) as caught:
         read_mapping(CASES.replace(old, new, 1), "acme.yaml")
     faults = {f"{fault.line}:{fault.column}": fault.message for fault in caught.value.faults}
-    assert told in faults.get(place, ""), faults
+    assert reported in faults.get(place, ""), faults
 
 
 @pytest.mark.parametrize(

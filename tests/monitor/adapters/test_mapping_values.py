@@ -128,7 +128,7 @@ def test_the_records_own_rules_hold_for_mapped_rows() -> None:
     assert str(row.reason).startswith("wrong_length: ")
 
 
-def test_a_pseudonym_tells_parts_and_keys_apart() -> None:
+def test_a_pseudonym_distinguishes_parts_and_keys() -> None:
     assert made("{hmac: [b, c]}", "id,b,c\n1,x,y\n") == pseudonym(("x", "y"), PUBLIC_KEY)
     assert str(made("{hmac: [b, c]}", "id,b,c\n1,,\n")).startswith("missing_field")
     assert made("{hmac: [b, c]}", "id,b,c\n1,,y\n") == pseudonym(("", "y"), PUBLIC_KEY)

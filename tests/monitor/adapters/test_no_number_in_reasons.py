@@ -31,7 +31,7 @@ def test_no_reason_and_no_fault_repeats_a_number(form: str) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
     rng = random.Random(seed)
-    told = 0
+    reported = 0
     for _ in range(150):
         number, field = rng.choice(FORMS), rng.choice(FIELDS).format(c=rng.choice(("id", "to", "end", "of")))
         name = rng.choice(("start_ms", "end_ms", "outcome", "caller", "direction", "ring_ms", "answer_ms"))
@@ -46,8 +46,8 @@ def test_no_reason_and_no_fault_repeats_a_number(form: str) -> None:
             row = ";".join(cells).replace(",", "") if rng.random() < 0.3 else ",".join(f'"{cell}"' for cell in cells)
             content = row if form == "csv without a header" else f"id,to,end,of\n{row}"
         for reason in said(mapping, f"{content}\n{content}\n"):
-            told += bool(reason)
+            reported += bool(reason)
             plain = "".join(c for c in reason if c.isalnum())
             assert "1234567" not in plain, (mapping, content)
             assert "１２３４５" not in reason, (mapping, content)
-    assert told > 100
+    assert reported > 100

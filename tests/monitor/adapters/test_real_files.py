@@ -118,7 +118,7 @@ def test_the_dry_run_finds_the_complaint_file_out_of_order() -> None:
     assert found.steps_back > 400
     assert found.unused == []
     assert found.never_filled == ["call_id"]
-    assert [(why.rows, why.line) for why in found.reasons] == [(669, 33)]
+    assert [(reason.rows, reason.line) for reason in found.reasons] == [(669, 33)]
 
 
 def test_the_beginning_of_the_file_by_day_is_accounted_for() -> None:

@@ -13,7 +13,7 @@ from monitor.core.results import Output
 
 def decided_by(traffic: Traffic) -> dict[str, Any]:
     """All that stands, but for the panes' boundary up to which there was nothing to seal."""
-    return {**all_of(traffic.court.shard), "head": {**all_of(traffic.court.shard)["head"], "sealed_ms": 0}}
+    return {**all_of(traffic.harness.shard), "head": {**all_of(traffic.harness.shard)["head"], "sealed_ms": 0}}
 
 
 @pytest.mark.parametrize("seed", range(15))
@@ -29,57 +29,57 @@ def test_where_nothing_is_due_advancing_changes_nothing(seed: int) -> None:
         asked.give(start, minute)
         for tick in sorted([rng.uniform(start, minute) for _ in range(6)] + [minute]):
             watermark_ms = T0 + round(tick * MINUTE)
-            due = always.court.shard.due(watermark_ms)
-            assert asked.court.shard.due(watermark_ms) == due
+            due = always.harness.shard.due(watermark_ms)
+            assert asked.harness.shard.due(watermark_ms) == due
             before = decided_by(always)
             always.until(tick)
             if due:
                 asked.until(tick)
-                assert asked.court.output == always.court.output
+                assert asked.harness.output == always.harness.output
             else:
                 idle += 1
-                assert always.court.output == Output()
+                assert always.harness.output == Output()
                 assert decided_by(always) == before
-            assert not always.court.shard.due(watermark_ms)
+            assert not always.harness.shard.due(watermark_ms)
             assert decided_by(asked) == decided_by(always)
         if rng.random() < 0.2:
-            always.court.restart()
-            asked.court.restart()
+            always.harness.restart()
+            asked.harness.restart()
     assert idle > 40
 
 
-def due_at(court: StoredShardHarness, *minutes: float) -> list[bool]:
+def due_at(harness: StoredShardHarness, *minutes: float) -> list[bool]:
     """At each of these watermarks, in minutes from `T0`, whether anything is due there, advancing to it if so."""
     answers = []
     for minute in minutes:
-        answers.append(court.shard.due(T0 + round(minute * MINUTE)))
+        answers.append(harness.shard.due(T0 + round(minute * MINUTE)))
         if answers[-1]:
-            court.until(minute)
+            harness.until(minute)
     return answers
 
 
 def test_a_record_is_due_once_the_watermark_is_past_it() -> None:
-    court = StoredShardHarness()
-    court.finding(2)
-    assert due_at(court, 1, 2, 2.001, 2.002, 500) == [False, False, True, False, False]
+    harness = StoredShardHarness()
+    harness.finding(2)
+    assert due_at(harness, 1, 2, 2.001, 2.002, 500) == [False, False, True, False, False]
 
 
 def test_a_pending_decision_is_due_at_the_instant_of_its_lapse() -> None:
-    court = StoredShardHarness(defaults={"review_within": "30m"})
-    court.likely_ban(2)
-    assert due_at(court, 3, 31.999, 32, 32.001) == [True, False, True, False]
+    harness = StoredShardHarness(defaults={"review_within": "30m"})
+    harness.likely_ban(2)
+    assert due_at(harness, 3, 31.999, 32, 32.001) == [True, False, True, False]
 
 
 def test_calls_are_due_when_their_pane_ends_and_as_long_as_a_window_holds_them() -> None:
-    court = StoredShardHarness(rules=[rule("one", mode="shadow")])
-    court.short_calls(6)
-    assert due_at(court, 1, 9.999, 10, 10.5, 14.9, 15, 19.9, 20, 20.1, 25, 600) == [
+    harness = StoredShardHarness(rules=[rule("one", mode="shadow")])
+    harness.short_calls(6)
+    assert due_at(harness, 1, 9.999, 10, 10.5, 14.9, 15, 19.9, 20, 20.1, 25, 600) == [
         *(False, False, True, False, False, True, False, True, False, False, False)
     ]
 
 
 def test_an_hour_is_due_when_it_ends_for_long_windows() -> None:
-    court = StoredShardHarness(rules=[rule("long", metric="answered", above=9, window="72h", step="1h")])
-    court.short_calls(6)
-    assert due_at(court, 10, 30, 59, 60, 61, 119, 120) == [True, False, False, True, False, False, True]
-    assert not court.shard.due(T0 + 2 * HOUR)
+    harness = StoredShardHarness(rules=[rule("long", metric="answered", above=9, window="72h", step="1h")])
+    harness.short_calls(6)
+    assert due_at(harness, 10, 30, 59, 60, 61, 119, 120) == [True, False, False, True, False, False, True]
+    assert not harness.shard.due(T0 + 2 * HOUR)

@@ -82,12 +82,12 @@ def test_the_levels_of_a_sampled_pane_come_back() -> None:
 
 
 def stored_entries() -> dict[str, bytes]:
-    court = StoredShardHarness()
-    court.short_calls(1)
-    court.complaint(1)
-    court.until(5)
-    court.store()
-    return court.stored
+    harness = StoredShardHarness()
+    harness.short_calls(1)
+    harness.complaint(1)
+    harness.until(5)
+    harness.store()
+    return harness.stored
 
 
 @pytest.mark.parametrize("key", ["n0", "t0", "c0.0", f"f{T0:013d}"])
@@ -162,8 +162,8 @@ def test_names_come_back_and_full_entries_are_written_once(steps: list[int]) -> 
         assert decode_names(stored, len(names)) == names
 
 
-def busy_court() -> StoredShardHarness:
-    court = StoredShardHarness(
+def busy_harness() -> StoredShardHarness:
+    harness = StoredShardHarness(
         rules=[
             rule("one", cooldown="20m", step="5m"),
             rule("ask", mode="review", behaviour="no_consent"),
@@ -172,27 +172,27 @@ def busy_court() -> StoredShardHarness:
         ],
         escalations=[escalation(at_least=2)],
     )
-    court.tenant(0, "甲公司")
-    court.short_calls(1, 2, 3)
-    court.short_calls(4, tenant="bravo")
-    court.complaint(5, complainant="w1")
-    court.complaint(6, "received", name="p2", complainant="w2")
-    court.likely_ban(7)
-    court.application(8, "小额贷款中介")
-    court.review(9, "overturn", "cwe-unknown")
-    court.complaint(500, name="p3", complainant="w3")  # waits
-    court.finding(501, name="f3")
-    return court
+    harness.tenant(0, "甲公司")
+    harness.short_calls(1, 2, 3)
+    harness.short_calls(4, tenant="bravo")
+    harness.complaint(5, complainant="w1")
+    harness.complaint(6, "received", name="p2", complainant="w2")
+    harness.likely_ban(7)
+    harness.application(8, "小额贷款中介")
+    harness.review(9, "overturn", "cwe-unknown")
+    harness.complaint(500, name="p3", complainant="w3")  # waits
+    harness.finding(501, name="f3")
+    return harness
 
 
 def test_a_head_comes_back_as_it_was() -> None:
-    court = busy_court()
-    court.until(60)
-    court.store()
-    assert (len(court.shard.evaluator.alert_states.active().firing), court.head.tenants) == (2, 2)
-    assert ShardState(court.restored()).head() == court.head
-    assert court.restored().evaluator.alert_states.active() == court.shard.evaluator.alert_states.active()
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(court.head), type=ShardCheckpoint) == court.head
+    harness = busy_harness()
+    harness.until(60)
+    harness.store()
+    assert (len(harness.shard.evaluator.alert_states.active().firing), harness.head.tenants) == (2, 2)
+    assert ShardState(harness.restored()).head() == harness.head
+    assert harness.restored().evaluator.alert_states.active() == harness.shard.evaluator.alert_states.active()
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(harness.head), type=ShardCheckpoint) == harness.head
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -200,13 +200,13 @@ def test_restarts_anywhere_change_nothing_that_is_decided(seed: int) -> None:
     """Minutes, hours and days apart; with alerts, cool-downs, pending cases and waiting records across them."""
     print(f"seed {seed}")
     rng = random.Random(seed)
-    whole, stopped = busy_court(), busy_court()
+    whole, stopped = busy_harness(), busy_harness()
     minutes = [*sorted(rng.sample(range(10, 500), 8)), 600, 3_000, 5_000, 6_000, 11_000]
     said: dict[str, list[Any]] = {"whole": [], "stopped": []}
     for minute in minutes:
-        for name, court in (("whole", whole), ("stopped", stopped)):
-            court.until(minute)
-            said[name] += [court.output.enforcement, court.output.shadow, court.output.alerts]
+        for name, harness in (("whole", whole), ("stopped", stopped)):
+            harness.until(minute)
+            said[name] += [harness.output.enforcement, harness.output.shadow, harness.output.alerts]
         stopped.restart()
     assert said["stopped"] == said["whole"]
     assert sum(map(len, said["whole"])) > 8
@@ -216,46 +216,46 @@ def test_what_escalations_have_used_and_what_is_unused_again_outlives_a_restart(
     """A referral that fell, one that was overturned, one that still waits when its violations are taken back."""
     whole, stopped = (StoredShardHarness(escalations=[escalation(at_least=2)]) for _ in range(2))
     said: dict[str, list[Any]] = {"whole": [], "stopped": []}
-    for name, court in (("whole", whole), ("stopped", stopped)):
+    for name, harness in (("whole", whole), ("stopped", stopped)):
 
-        def until(minute: float, name: str = name, court: StoredShardHarness = court) -> list[Any]:
-            said[name] += court.until(minute)
-            if court is stopped:
-                court.restart()
-            return court.output.enforcement
+        def until(minute: float, name: str = name, harness: StoredShardHarness = harness) -> list[Any]:
+            said[name] += harness.until(minute)
+            if harness is stopped:
+                harness.restart()
+            return harness.output.enforcement
 
         for minute in (1, 2):
-            court.complaint(minute, name=f"p{minute}")
+            harness.complaint(minute, name=f"p{minute}")
         until(3)
-        court.complaint(4, "dismissed", name="p1")
+        harness.complaint(4, "dismissed", name="p1")
         assert [e.data.kind for e in until(5)] == ["reversal", "reversal"]
-        court.complaint(6, name="p6")
+        harness.complaint(6, name="p6")
         referral = until(7)[-1]
         assert referral.data.measure.numerator == 2
-        court.review(8, "overturn", referral)
+        harness.review(8, "overturn", referral)
         until(9)
-        court.complaint(10, name="p10")
+        harness.complaint(10, name="p10")
         assert len(until(11)) == 1
-        court.complaint(12, name="p12")
+        harness.complaint(12, name="p12")
         until(13)
-        court.complaint(14, "dismissed", name="p10")
+        harness.complaint(14, "dismissed", name="p10")
         assert len(until(15)) == 2
     assert said["stopped"] == said["whole"]
 
 
 def test_no_more_panes_are_kept_than_windows_can_need() -> None:
     """Fine panes from the beginning of an hour, for the longest fine window; hours for the longest window."""
-    court = StoredShardHarness(
+    harness = StoredShardHarness(
         rules=[rule("fine", window="2h"), rule("long", window="72h", step="1h", metric="answered")]
     )
     for hour in range(200):
-        court.short_calls(*(hour * 60 + minute for minute in range(0, 60, 7)))
-        court.until(hour * 60 + 60)
-        court.restart()
-        assert len([key for key in court.stored if key[0] == "f"]) <= 3 * 12
-        assert len([key for key in court.stored if key[0] == "h"]) <= 72
+        harness.short_calls(*(hour * 60 + minute for minute in range(0, 60, 7)))
+        harness.until(hour * 60 + 60)
+        harness.restart()
+        assert len([key for key in harness.stored if key[0] == "f"]) <= 3 * 12
+        assert len([key for key in harness.stored if key[0] == "h"]) <= 72
     end_ms = T0 + 200 * HOUR
-    assert min(key for key in court.stored if key[0] == "h") == f"h{end_ms - 72 * HOUR:013d}"
+    assert min(key for key in harness.stored if key[0] == "h") == f"h{end_ms - 72 * HOUR:013d}"
 
 
 def test_what_is_dropped_is_reported_once_and_what_is_new_too() -> None:

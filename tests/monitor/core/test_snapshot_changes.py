@@ -15,95 +15,95 @@ def test_what_is_made_of_the_changes_is_the_live_shard(seed: int) -> None:
     """Every change of a tenant record, deletions included, must be marked. A change that is not marked shows here."""
     print(f"seed {seed}")
     traffic = Traffic(seed)
-    court, minute = traffic.court, 0
+    harness, minute = traffic.harness, 0
     for _ in range(60):
         start, minute = minute, minute + traffic.rng.choice((5, 10, 10, 35, 90, 1_500))
         traffic.give(start, minute)
         traffic.until(minute)
         if traffic.rng.random() < 0.6:
-            court.store()
-            assert all_of(court.restored()) == all_of(court.shard)
+            harness.store()
+            assert all_of(harness.restored()) == all_of(harness.shard)
         if traffic.rng.random() < 0.2:
-            court.restart()
+            harness.restart()
 
 
 def test_a_decision_is_stored_as_one_tenant_record_for_any_number_of_tenants() -> None:
-    court = StoredShardHarness(rules=[rule("one")])
+    harness = StoredShardHarness(rules=[rule("one")])
     for n in range(2_500):
-        court.complaint(n / 1_000, name=f"p{n}", tenant_id=f"t{n}")
-    court.until(3)
-    assert len(court.store()) == 3 * 2_500 + 3  # of each what is its own, its complaint, its decision
-    court.complaint(4, name="new", tenant_id="t7")
-    assert court.store() == {}
-    court.until(4)
-    assert court.store() == {}
-    court.until(4.01)
-    assert list(court.store()) == ["c7.0", "d7.0"]
-    court.complaint(4.5, "received", name="of-a-new-tenant", tenant_id="newcomer")
-    court.until(4.6)
-    assert list(court.store()) == ["n2", "t2500", "c2500.0"]
-    court.short_calls(4.7, tenant="t7")
-    court.until(5)
-    assert list(court.store()) == [f"f{T0:013d}", "t7", "d7.0", "a0"]
-    court.until(5.1)
-    assert court.store() == {}
-    assert len(msgspec.msgpack.encode(court.head)) < 1_000
+        harness.complaint(n / 1_000, name=f"p{n}", tenant_id=f"t{n}")
+    harness.until(3)
+    assert len(harness.store()) == 3 * 2_500 + 3  # of each what is its own, its complaint, its decision
+    harness.complaint(4, name="new", tenant_id="t7")
+    assert harness.store() == {}
+    harness.until(4)
+    assert harness.store() == {}
+    harness.until(4.01)
+    assert list(harness.store()) == ["c7.0", "d7.0"]
+    harness.complaint(4.5, "received", name="of-a-new-tenant", tenant_id="newcomer")
+    harness.until(4.6)
+    assert list(harness.store()) == ["n2", "t2500", "c2500.0"]
+    harness.short_calls(4.7, tenant="t7")
+    harness.until(5)
+    assert list(harness.store()) == [f"f{T0:013d}", "t7", "d7.0", "a0"]
+    harness.until(5.1)
+    assert harness.store() == {}
+    assert len(msgspec.msgpack.encode(harness.head)) < 1_000
 
 
 def test_the_head_does_not_grow_with_the_alerts_and_one_more_rewrites_one_page() -> None:
     """It is written with every transaction: with 100,000 tenants in breach it would have had 8 MB."""
-    court = StoredShardHarness(rules=[rule("one", mode="shadow", min_denominator=2)])
+    harness = StoredShardHarness(rules=[rule("one", mode="shadow", min_denominator=2)])
     tenants = [f"t{n}" for n in range(64)]
     for tenant in tenants:
-        court.short_calls(1, 2, tenant=tenant)
-    empty = len(msgspec.msgpack.encode(court.head))
-    court.until(5)
-    pages = [key for key in court.store() if key[0] == "a"]
+        harness.short_calls(1, 2, tenant=tenant)
+    empty = len(msgspec.msgpack.encode(harness.head))
+    harness.until(5)
+    pages = [key for key in harness.store() if key[0] == "a"]
     assert len(pages) == len(tenants) // TENANTS_TOGETHER
-    assert len(court.shard.evaluator.alert_states.active().firing["one"]) == len(tenants)
-    assert len(msgspec.msgpack.encode(court.head)) < empty + 100
-    court.short_calls(6, 7, 8, tenant="t40", talk_ms=60_000)  # its alert is resolved
+    assert len(harness.shard.evaluator.alert_states.active().firing["one"]) == len(tenants)
+    assert len(msgspec.msgpack.encode(harness.head)) < empty + 100
+    harness.short_calls(6, 7, 8, tenant="t40", talk_ms=60_000)  # its alert is resolved
     for tenant in tenants:
-        court.short_calls(6, tenant=tenant)
-    court.until(10)
-    changed = court.store()
+        harness.short_calls(6, tenant=tenant)
+    harness.until(10)
+    changed = harness.store()
     assert [key for key in changed if key[0] == "a"] == [f"a{40 // TENANTS_TOGETHER}"]
-    assert max(len(value) for key, value in court.stored.items() if key[0] == "a") < 2_000
-    assert all_of(court.restored()) == all_of(court.shard)
+    assert max(len(value) for key, value in harness.stored.items() if key[0] == "a") < 2_000
+    assert all_of(harness.restored()) == all_of(harness.shard)
 
 
 def test_alerts_that_are_over_leave_nothing_in_the_state() -> None:
-    court = StoredShardHarness(rules=[rule("one", mode="shadow", min_denominator=2)])
-    court.short_calls(1, 2)
-    court.until(5)
-    court.store()
-    assert "a0" in court.stored
-    court.short_calls(6, 7, 8, 9, talk_ms=60_000)
-    court.until(10)
-    assert court.store()["a0"] is None
+    harness = StoredShardHarness(rules=[rule("one", mode="shadow", min_denominator=2)])
+    harness.short_calls(1, 2)
+    harness.until(5)
+    harness.store()
+    assert "a0" in harness.stored
+    harness.short_calls(6, 7, 8, 9, talk_ms=60_000)
+    harness.until(10)
+    assert harness.store()["a0"] is None
 
 
 def test_alerts_and_calls_alone_make_no_tenant_record() -> None:
-    court = StoredShardHarness(
+    harness = StoredShardHarness(
         rules=[rule("one", mode="shadow", min_denominator=2), rule("two", above=0.9, mode="shadow")]
     )
-    court.short_calls(1, 2, tenant="bravo")
-    court.short_calls(1, 2, talk_ms=90_000)
-    court.until(5)
-    assert [alert.tenant_id for alert in court.output.alerts] == ["bravo", "bravo"]
-    assert list(court.store()) == [f"f{T0:013d}", "n0", "t0", "a0"]
+    harness.short_calls(1, 2, tenant="bravo")
+    harness.short_calls(1, 2, talk_ms=90_000)
+    harness.until(5)
+    assert [alert.tenant_id for alert in harness.output.alerts] == ["bravo", "bravo"]
+    assert list(harness.store()) == [f"f{T0:013d}", "n0", "t0", "a0"]
 
 
 def test_the_first_row_that_is_needed_again_is_reported_with_the_clock_before_it() -> None:
-    court = StoredShardHarness(rules=[rule("one")])
-    assert ShardState(court.shard).open_since() == {}
+    harness = StoredShardHarness(rules=[rule("one")])
+    assert ShardState(harness.shard).open_since() == {}
     for minute in (3, 1, 2, 9):  # offsets 1 to 4
-        court.complaint(minute, name=f"p{minute}")
+        harness.complaint(minute, name=f"p{minute}")
     at = [T0 + minute * MINUTE for minute in (3, 1, 2, 9)]
-    assert ShardState(court.shard).open_since() == {0: (1, at[0])}
-    court.until(2.5)
-    assert ShardState(court.shard).open_since() == {0: (1, at[0])}
-    court.until(4)
-    assert ShardState(court.shard).open_since() == {0: (4, at[3])}
-    court.until(10)
-    assert ShardState(court.shard).open_since() == {}
+    assert ShardState(harness.shard).open_since() == {0: (1, at[0])}
+    harness.until(2.5)
+    assert ShardState(harness.shard).open_since() == {0: (1, at[0])}
+    harness.until(4)
+    assert ShardState(harness.shard).open_since() == {0: (4, at[3])}
+    harness.until(10)
+    assert ShardState(harness.shard).open_since() == {}

@@ -82,7 +82,7 @@ def by_hand(rule_state: RuleState, rule_: Rule, tenant: int, tenants: int) -> fl
 def check(shard: Shard) -> int:
     """Compare all that is seen of a shard; how many pairs were near."""
     seen, tenants = measure_distances(shard, EVERYTHING), shard.tenants
-    told = {(near.tenant_id, near.rule.id): near for near in seen.near}
+    reported = {(near.tenant_id, near.rule.id): near for near in seen.near}
     wanted = set()
     for rule_state in shard.evaluator.rule_states:
         present = rule_state.window.present(tenants)
@@ -92,7 +92,7 @@ def check(shard: Shard) -> int:
             if rule_ is None or not present[tenant]:
                 continue
             wanted.add((name, rule_state.rule.id))
-            near, share = told[name, rule_state.rule.id], by_hand(rule_state, rule_, tenant, tenants)
+            near, share = reported[name, rule_state.rule.id], by_hand(rule_state, rule_, tenant, tenants)
             shares.append(share)
             assert near.share == pytest.approx(share, rel=1e-9), (name, rule_)
             assert near.rule == rule_
@@ -107,7 +107,7 @@ def check(shard: Shard) -> int:
         counts = [sum(low < s <= high for s in shares) for low, high in zip((-1.0, *upto), upto, strict=False)]
         assert seen.spread[rule_state.rule.id].counts.tolist() == counts
         assert seen.spread[rule_state.rule.id].total == pytest.approx(sum(shares))
-    assert told.keys() == wanted
+    assert reported.keys() == wanted
     return sum(near.share >= 1 for near in seen.near)
 
 
@@ -143,19 +143,19 @@ def test_no_share_differs_from_a_plain_loop_nor_contradicts_the_judge(
     assert sum(looked) > 50
 
 
-# How many are told of -----------------------------------------------------------------------------------------------
+# How many are reported ---------------------------------------------------------------------------------------------
 
 
 def crowd(count: int) -> Shard:
     """So many tenants: of tenant n, n of 20 answered calls are short; the threshold is half of them."""
-    court = ShardHarness(rules=[rule("half", above=0.5, mode="shadow"), rule("most", above=0.9, mode="shadow")])
+    harness = ShardHarness(rules=[rule("half", above=0.5, mode="shadow"), rule("most", above=0.9, mode="shadow")])
     for tenant in range(count):
         for call in range(20):
             short = call < tenant
-            court.short_calls(1 + call / 10, tenant=f"t{tenant:02}", talk_ms=1_000 if short else 60_000)
-    court.short_calls(*(2 + n / 100 for n in range(30)), tenant="busy", talk_ms=60_000)
-    court.until(5)
-    return court.shard
+            harness.short_calls(1 + call / 10, tenant=f"t{tenant:02}", talk_ms=1_000 if short else 60_000)
+    harness.short_calls(*(2 + n / 100 for n in range(30)), tenant="busy", talk_ms=60_000)
+    harness.until(5)
+    return harness.shard
 
 
 def names(nears: list[NearTenant]) -> list[tuple[str, str]]:
@@ -185,17 +185,17 @@ def test_the_busiest_are_reported_however_far_they_are_as_long_as_there_is_room(
     assert names(pairs(measure_distances(crowd(15), tight), tight)) == [("t14", "half"), ("t13", "half")]
 
 
-def test_a_tenant_whose_alert_stands_is_reported_however_far_it_has_come_back() -> None:
-    court = ShardHarness(rules=[rule("half", above=0.5, recover=0.1, mode="shadow")])
-    court.short_calls(1, 2)
-    court.until(5)
-    court.short_calls(*(6 + n / 10 for n in range(6)), talk_ms=60_000)
-    court.until(10)
-    seen = measure_distances(court.shard, DistanceOptions(near=0.8, busiest=0))
+def test_a_tenant_with_a_firing_alert_is_reported_at_any_distance() -> None:
+    harness = ShardHarness(rules=[rule("half", above=0.5, recover=0.1, mode="shadow")])
+    harness.short_calls(1, 2)
+    harness.until(5)
+    harness.short_calls(*(6 + n / 10 for n in range(6)), talk_ms=60_000)
+    harness.until(10)
+    seen = measure_distances(harness.shard, DistanceOptions(near=0.8, busiest=0))
     assert [(near.tenant_id, near.share) for near in seen.near] == [("acme", 0.5)]
     assert seen.firing == {"half": 1}
-    court.until(25)
-    assert measure_distances(court.shard, DistanceOptions(near=0.8, busiest=0)).near == []
+    harness.until(25)
+    assert measure_distances(harness.shard, DistanceOptions(near=0.8, busiest=0)).near == []
 
 
 def test_several_shards_are_one_within_the_same_bounds() -> None:
@@ -220,27 +220,27 @@ def test_no_tenant_at_all_is_no_fault() -> None:
 
 
 def test_pending_decisions_are_counted_by_rule_with_the_first_to_lapse() -> None:
-    court = ShardHarness(rules=[rule("some", mode="review")])
-    court.likely_ban(1, "f1")
-    court.likely_ban(3, "f2")
-    court.short_calls(1)
-    banned = court.until(5)
+    harness = ShardHarness(rules=[rule("some", mode="review")])
+    harness.likely_ban(1, "f1")
+    harness.likely_ban(3, "f2")
+    harness.short_calls(1)
+    banned = harness.until(5)
     week = 7 * 24 * 60
     wanted = {"some": (1, T0 + (5 + week) * MINUTE), "undeclared_prohibited_business": (2, T0 + (1 + week) * MINUTE)}
-    assert measure_distances(court.shard, EVERYTHING).pending == wanted
-    court.review(6, "uphold", banned[0])
-    court.until(7)
-    assert court.shard.decisions.reviews.by_rule()["undeclared_prohibited_business"] == (1, T0 + (3 + week) * MINUTE)
-    court.until(8 + week)
-    assert court.shard.decisions.reviews.by_rule() == {}
+    assert measure_distances(harness.shard, EVERYTHING).pending == wanted
+    harness.review(6, "uphold", banned[0])
+    harness.until(7)
+    assert harness.shard.decisions.reviews.by_rule()["undeclared_prohibited_business"] == (1, T0 + (3 + week) * MINUTE)
+    harness.until(8 + week)
+    assert harness.shard.decisions.reviews.by_rule() == {}
 
 
 def test_of_several_shards_the_first_to_lapse_of_any_is_reported() -> None:
-    courts = [ShardHarness(), ShardHarness()]
-    for court, minute in zip(courts, (1, 3), strict=True):
-        court.likely_ban(minute)
-        court.until(5)
+    harnesses = [ShardHarness(), ShardHarness()]
+    for harness, minute in zip(harnesses, (1, 3), strict=True):
+        harness.likely_ban(minute)
+        harness.until(5)
     week = 7 * 24 * 60
-    for order in (courts, courts[::-1]):
-        seen = merge_distances([measure_distances(court.shard, EVERYTHING) for court in order], EVERYTHING)
+    for order in (harnesses, harnesses[::-1]):
+        seen = merge_distances([measure_distances(harness.shard, EVERYTHING) for harness in order], EVERYTHING)
         assert seen.pending == {"undeclared_prohibited_business": (2, T0 + (1 + week) * MINUTE)}

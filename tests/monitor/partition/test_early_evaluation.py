@@ -12,7 +12,7 @@ from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from monitor.policy.load import loads
-from oracle.early_alerts import Ahead, Told
+from oracle.early_alerts import Ahead, ReportedAlert
 from oracle.reading import read_files
 from oracle.rulebook import rulebook
 from oracle.scenario_generator import lines_of, scenario
@@ -28,8 +28,8 @@ def pieces(files: list[list[bytes]], rng: random.Random) -> Iterator[tuple[int, 
         yield source, list(at)
 
 
-def told(alerts: list[Alert], open_ids: set[str]) -> list[Told]:
-    """Alerts as the model tells them: without those that are told again for a decision."""
+def reported(alerts: list[Alert], open_ids: set[str]) -> list[ReportedAlert]:
+    """Alerts as the model reports them: without those that are reported again for a decision."""
     found = []
     for alert in alerts:
         if alert.state == "firing" and alert.alert_id in open_ids:
@@ -37,16 +37,18 @@ def told(alerts: list[Alert], open_ids: set[str]) -> list[Told]:
             continue
         (open_ids.add if alert.state == "firing" else open_ids.remove)(alert.alert_id)
         measured = None if alert.measure is None else (alert.measure.numerator, alert.measure.denominator)
-        found.append(Told(alert.rule_id, alert.tenant_id, alert.state, alert.since_ms, alert.updated_ms, measured))
+        found.append(
+            ReportedAlert(alert.rule_id, alert.tenant_id, alert.state, alert.since_ms, alert.updated_ms, measured)
+        )
     return found
 
 
-def by_text(alerts: list[Told]) -> list[Told]:
+def by_text(alerts: list[ReportedAlert]) -> list[ReportedAlert]:
     return sorted(alerts, key=str)
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_alerts_come_at_the_first_look_that_can_see_them(seed: int) -> None:
+def test_alerts_come_at_the_first_early_evaluation_that_includes_the_breach(seed: int) -> None:
     print(f"seed {seed}")
     made = scenario(seed, size=120)
     rng = random.Random(seed)
@@ -61,8 +63,8 @@ def test_alerts_come_at_the_first_look_that_can_see_them(seed: int) -> None:
     before = [0] * len(files)
 
     def agree() -> None:
-        assert by_text(told(partition.take().output.alerts, open_ids)) == by_text(model.told)
-        model.told = []
+        assert by_text(reported(partition.take().output.alerts, open_ids)) == by_text(model.reported)
+        model.reported = []
 
     for source, at in pieces(files, rng):
         start, stop, before = before[source], at[source], at
@@ -76,14 +78,14 @@ def test_alerts_come_at_the_first_look_that_can_see_them(seed: int) -> None:
                     partition.sources.end(number)
             partition.advance()
             if partition.watermark.ms > NO_CLOCK_MS:
-                model.judge(partition.watermark.ms)
+                model.evaluate(partition.watermark.ms)
             agree()
         if rng.random() < 0.7:
             partition.early()
-            model.look()
+            model.evaluate_early()
             agree()
     partition.finish()
     last_ms = max(partition.sources.clocks_ms)
     if last_ms > NO_CLOCK_MS:
-        model.judge(last_ms, step_after=last_ms)
+        model.evaluate(last_ms, step_after=last_ms)
     agree()

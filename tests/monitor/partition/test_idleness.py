@@ -36,21 +36,21 @@ def test_a_log_that_grows_by_what_is_rejected_is_silent() -> None:
     assert flood.quiet("log", ReadProgress(600_007, 7)) == QuietSource(600_000, 0)
 
 
-def test_a_log_that_grows_faster_than_a_look_finds_it_read_is_silent_up_to_where_it_was_read() -> None:
+def test_a_log_that_grows_faster_than_it_is_read_is_silent_up_to_where_it_was_read() -> None:
     silence = looked(SilentSources(30_000), [(at_ms, 7 + at_ms) for at_ms in range(0, 60_001, 5_000)])
     assert silence.quiet("log", ReadProgress(50_100, 7)) == QuietSource(50_000, 10_000)
     assert silence.quiet("log", ReadProgress(50_100, 30_000)) == QuietSource(20_000, 10_000)
     assert not silence.silent("log", ReadProgress(20_000, 7)), "too far behind"
 
 
-def test_the_looks_at_a_log_that_never_rests_take_no_memory() -> None:
+def test_observations_of_a_log_that_always_grows_take_no_memory() -> None:
     silence = looked(SilentSources(30_000), [(at_ms, 7 + at_ms) for at_ms in range(0, 5_000_001, 5_000)])
     assert len(silence._seen["log"]) < 100
     assert silence.silent("log", ReadProgress(5_000_007, 7))
     assert silence.quiet("log", ReadProgress(5_000_007, 4_970_000)) == QuietSource(30_000, 0)
 
 
-def test_what_could_not_be_seen_is_not_silence() -> None:
+def test_a_log_that_could_not_be_observed_is_not_silent() -> None:
     silence = looked(SilentSources(30_000), [(at_ms, 7) for at_ms in range(0, 30_001, 5_000)])
     silence.blind()
     assert not silence.silent("log", ReadProgress(7, 7))
@@ -58,7 +58,7 @@ def test_what_could_not_be_seen_is_not_silence() -> None:
     assert not silence.silent("log", ReadProgress(7, 7))
 
 
-def test_a_gap_between_looks_is_not_silence() -> None:
+def test_a_gap_between_observations_is_not_silence() -> None:
     """A process that was stopped for three hours comes back and finds all as it was: its own doing."""
     silence = looked(SilentSources(30_000), [(at_ms, 7) for at_ms in range(0, 30_001, 5_000)])
     silence.observe(10_800_000, {"log": 7})

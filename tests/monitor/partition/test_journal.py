@@ -142,7 +142,7 @@ def test_a_record_that_was_read_cannot_be_skipped() -> None:
     assert (0, SkippedRecord(5, "it is broken")) in taken.journal
 
 
-def test_what_was_noted_of_a_log_that_was_recreated_is_not_of_the_new_one() -> None:
+def test_entries_about_a_recreated_log_do_not_apply_to_the_new_one() -> None:
     policy, _, _ = sources_of(1)
     partition = StreamTask(policy)
     loss = LostInput(0, 40, recreated=True, reason="a test")

@@ -260,7 +260,7 @@ def test_a_move_is_made_where_policies_took_hold_at_different_times(seed: int, t
             if isinstance(made, Logs):
                 said, logs, went = logs.said, made, True
             else:
-                assert any(told in made for told in REFUSALS), made
+                assert any(reported in made for reported in REFUSALS), made
         number = logs.write(source, key, value)
         if rng.random() < 0.3:
             logs.read(number)
@@ -310,7 +310,7 @@ def test_a_rule_that_sees_no_whole_window_yet_is_waited_for() -> None:
     tenants = b"t0", b"t1"
     begins = [start + 3 * hour, start + 4 * hour]
     calls = [(tenant, start + n * hour // 6) for n in range(60) for tenant in tenants]
-    whys: list[str] = []
+    reasons: list[str] = []
 
     def decided(move_at_ms: int | None) -> list[bytes]:
         logs, said, went = Logs(first, 2, start + 1_000 * hour), list[bytes](), move_at_ms is None
@@ -322,7 +322,7 @@ def test_a_rule_that_sees_no_whole_window_yet_is_waited_for() -> None:
                 if isinstance(made, Logs):
                     said, logs, went = said + logs.said, made, True
                 else:
-                    whys.append(made)
+                    reasons.append(made)
             call = Cdr(f"c{place:03}", tenant.decode(), "outbound", "1", "2", at_ms - 3_000, at_ms, "answered")
             logs.write(0, tenant, codec.encode(msgspec.structs.replace(call, answer_ms=at_ms - 3_000)))
             for number in range(logs.count):
@@ -337,10 +337,10 @@ def test_a_rule_that_sees_no_whole_window_yet_is_waited_for() -> None:
     when = [json.loads(event)["data"]["decided_ms"] - start for event in expected]
     assert sorted(when) == [5 * hour, 6 * hour], "two hours after each began"
     assert decided(start + 5 * hour) == expected
-    assert len(whys) == 8
-    assert all("from 2026-03-02T06:00:00.000Z on" in why for why in whys), whys
+    assert len(reasons) == 8
+    assert all("from 2026-03-02T06:00:00.000Z on" in reason for reason in reasons), reasons
     assert decided(start + 8 * hour) == expected
-    assert len(whys) == 8
+    assert len(reasons) == 8
 
 
 def test_evidence_is_kept_where_another_partition_has_been_silent() -> None:

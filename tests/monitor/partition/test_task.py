@@ -154,7 +154,7 @@ def test_a_restart_loses_repeats_or_changes_nothing(seed: int, tmp_path: Any) ->
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_early_looks_change_nothing_but_alerts(seed: int, tmp_path: Any) -> None:
+def test_early_evaluation_changes_nothing_but_alerts(seed: int, tmp_path: Any) -> None:
     """With restarts, too."""
     expected, got = both(seed, tmp_path, early=True)
     alerts, judged = got.pop("alerts in order"), expected.pop("alerts in order")

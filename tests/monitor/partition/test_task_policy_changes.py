@@ -142,7 +142,7 @@ class Course:
         return found
 
 
-def told(made: Scenario, policy: Policy, switches: list[PolicyChange], folder: Path) -> dict[str, Any]:
+def reported(made: Scenario, policy: Policy, switches: list[PolicyChange], folder: Path) -> dict[str, Any]:
     """What a replay says that knows the switches from the first."""
     paths = []
     for number, lines in enumerate(lines_of(made)):
@@ -177,7 +177,7 @@ def course_of(seed: int, folder: Path) -> Course:
     first, *switches = course.switches
     assert (first.from_ms, first.sha256) == (0, policy.sha256)
     assert all(one.from_ms % BOUNDARY_MS == 0 for one in switches)
-    expected = told(made, policy, switches, folder)
+    expected = reported(made, policy, switches, folder)
     assert got == expected
     return course
 

@@ -144,7 +144,7 @@ def call(tenant: str, at_ms: int) -> bytes:
     return json.dumps({"type": "cdr", "direction": "outbound", "outcome": "answered", **who, **times}).encode()
 
 
-def test_whoever_many_alerts_may_come_of_is_looked_at_and_judged_by_a_thread() -> None:
+def test_tenants_with_many_possible_alerts_are_evaluated_by_a_thread() -> None:
     """A look ahead at 20,000 tenants in breach held the event loop for 2 s; their alerts' ends, without a call, too."""
     one = StreamTask(ALERTING, live=DecidingSettings(max_ahead_ms=0), sources=1)
     begin = T0 // 300_000 * 300_000

@@ -67,7 +67,7 @@ def test_check_reads_several_files_and_standard_input_and_goes_through_all(
     assert capsys.readouterr().err == "-: standard input can be read once; expected it once\n"
 
 
-def test_check_of_a_good_file_says_so_and_notes_what_was_hardly_meant(
+def test_check_of_a_valid_file_says_so_and_prints_notes_on_probably_unintended_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "odd.yaml"
@@ -78,12 +78,12 @@ def test_check_of_a_good_file_says_so_and_notes_what_was_hardly_meant(
     captured = capsys.readouterr()
     assert "good: house 1, 2 rules, 0 escalations, 0 overrides, 1 exemption, 0 prohibited businesses" in captured.out
     assert load(str(file)).sha256 in captured.out
-    told = captured.err.splitlines()
-    assert len(told) == 4
-    assert "no prohibited businesses" in told[0]
-    assert "rule short (line 5) is new and has no `mode`: it enforces from its first window on" in told[1]
-    assert "rule short: acd_s is never below 0" in told[2]
-    assert "exemption of t from short expired 1999-01-01T00:00:00Z" in told[3]
+    reported = captured.err.splitlines()
+    assert len(reported) == 4
+    assert "no prohibited businesses" in reported[0]
+    assert "rule short (line 5) is new and has no `mode`: it enforces from its first window on" in reported[1]
+    assert "rule short: acd_s is never below 0" in reported[2]
+    assert "exemption of t from short expired 1999-01-01T00:00:00Z" in reported[3]
 
 
 RULE = "{id: r, behaviour: blind_calling, window: 24h, step: 1h, mode: shadow, "
@@ -127,7 +127,7 @@ RULE = "{id: r, behaviour: blind_calling, window: 24h, step: 1h, mode: shadow, "
         ),
     ],
 )
-def test_what_was_hardly_meant_is_noted(section: str, said: str) -> None:
+def test_probably_unintended_values_give_a_note(section: str, said: str) -> None:
     policy = loads(f'id: house\nversion: "1"\n{section}\n', "p.yaml")
     assert any(said in note for note in notes(policy, 1_772_409_600_000)), list(notes(policy, 1_772_409_600_000))
 
@@ -154,7 +154,7 @@ def test_show_prints_a_policy_of_the_same_hash(
     assert loads(capfdbinary.readouterr().out.decode(), "shown") == load(None)
 
 
-def test_diff_tells_added_removed_and_changed(
+def test_diff_shows_added_removed_and_changed(
     house: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tmp_path / "other.yaml"
@@ -187,7 +187,7 @@ def test_diff_tells_added_removed_and_changed(
     assert capsys.readouterr().out == f"the same policy, sha256 {load(house).sha256}\n"
 
 
-def test_diff_tells_an_order_that_decides(
+def test_diff_shows_an_order_that_decides(
     house: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     policy = Path(house).read_text("utf-8").split("\n- {id: ")
@@ -264,7 +264,7 @@ def test_match_names_row_term_and_the_word_that_takes_it_away(
     assert matched("快递") == ["not prohibited: it contains no term of the catalogue"]
 
 
-def test_preflight_tells_fields_not_filled_and_tenants_in_breach(
+def test_preflight_reports_fields_not_filled_and_tenants_in_breach(
     house: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     start = 1_772_000_000_000 // 3_600_000 * 3_600_000
@@ -305,10 +305,10 @@ def test_preflight_tells_fields_not_filled_and_tenants_in_breach(
     assert consent["not_filled"] == ["consent_id"]
 
     assert run(monkeypatch, "preflight", str(file), "--policy", house) == 0
-    told = capsys.readouterr().out
-    assert "consent                         shadow       66.7%  bad, few\n    needs consent_id, which 33.3%" in told
+    reported = capsys.readouterr().out
+    assert "consent                         shadow       66.7%  bad, few\n    needs consent_id, which 33.3%" in reported
     assert run(monkeypatch, "preflight", str(tmp_path / "nowhere"), "--policy", house) == 2
     capsys.readouterr()
     monkeypatch.setenv("CALLWARDEN_POLICY", house)
     assert run(monkeypatch, "preflight", str(file)) == 0
-    assert capsys.readouterr().out == told, "it is the workers' policy that is to be enforced"
+    assert capsys.readouterr().out == reported, "it is the workers' policy that is to be enforced"

@@ -1,4 +1,4 @@
-"""Every kind of mistake in a policy file is told with its line and column, by a file named after the mistake.
+"""Every kind of mistake in a policy file is reported with its line and column, by a file named after the mistake.
 
 The first line of each file is ``# expect LINE:COLUMN part of the message``, several joined by `` | ``, and they are
 all the faults that the file has.
@@ -19,12 +19,12 @@ def test_mistake_is_reported_where_it_stands(file: Path) -> None:
     assert first.startswith("# expect ")
     with pytest.raises(PolicyError) as caught:
         load(str(file))
-    told = {f"{fault.line}:{fault.column}": fault.message for fault in caught.value.faults}
+    reported = {f"{fault.line}:{fault.column}": fault.message for fault in caught.value.faults}
     expected = dict(part.split(" ", 1) for part in first.removeprefix("# expect ").split(" | "))
-    assert set(told) == set(expected), told
+    assert set(reported) == set(expected), reported
     assert len(caught.value.faults) == len(expected)
     for place, part in expected.items():
-        assert part in told[place]
+        assert part in reported[place]
     assert {fault.file for fault in caught.value.faults} == {str(file)}
 
 

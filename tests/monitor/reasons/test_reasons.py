@@ -586,7 +586,7 @@ def test_a_refused_application_names_the_field_the_row_and_the_term() -> None:
 
 def test_no_telephone_number_of_a_record_is_in_a_reason() -> None:
     number = "+86 138-1234-5678"
-    told = [
+    reported = [
         reasons.complaint(BLIND, "c", number, number),
         reasons.finding(UNDECLARED, "f", number, number, None, number),
         reasons.repeated(Escalation("e", 3, DAY_MS, "major", "review", False), 3, number),
@@ -594,7 +594,7 @@ def test_no_telephone_number_of_a_record_is_in_a_reason() -> None:
         reasons.reversed_by_review("ban", number, number),
         reasons.admission(LIKELY, "scenario", "a", f"贷款热线 {number}"),
     ]
-    for reason in told:
+    for reason in reported:
         text = said(reason)
         assert "1234" not in text
         assert "5678" not in text
@@ -623,13 +623,13 @@ SOME_TEXT = st.one_of(st.none(), st.text(st.characters(exclude_categories=[]), m
 def test_any_text_of_a_record_makes_one_clean_line(
     first: str | None, second: str | None, third: str | None, match: Match | None
 ) -> None:
-    told = [
+    reported = [
         reasons.complaint(BLIND, first or "c", second, third),
         reasons.finding(PROHIBITED if match else UNDECLARED, "f", first, second, match, third),
         reasons.upheld(Reason("原因", "Original"), first or "", second or ""),
         reasons.admission(LIKELY, "declared_business", "a", first or "x"),
     ]
-    for reason in told:
+    for reason in reported:
         for text in (reason.zh, reason.en):
             assert not any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in text)
             text.encode()

@@ -220,8 +220,8 @@ def test_an_alert_by_an_override_ends_with_it_though_no_call_comes() -> None:
     whole = {"rules": [rule], "overrides": [{"tenant": "apart", "rule": "some", "above": 1, **until}]}
     assert [event["decided_ms"] for event in agreed([*calls, clock], whole)] == [MARCH_2 + 21 * HOUR]
     whole |= {"id": "test", "version": "1", "escalations": [], "prohibited_businesses": []}
-    told = [(alert["state"], alert["updated_ms"]) for alert in run([[*calls, clock]], whole)["alerts"]]
-    assert told == [("firing", MARCH_2 + 21 * HOUR), ("resolved", MARCH_2 + DAY)]
+    reported = [(alert["state"], alert["updated_ms"]) for alert in run([[*calls, clock]], whole)["alerts"]]
+    assert reported == [("firing", MARCH_2 + 21 * HOUR), ("resolved", MARCH_2 + DAY)]
 
 
 @pytest.mark.parametrize("seed", range(500, 506))

@@ -89,7 +89,7 @@ def test_every_section_and_count_is_on_the_page(life: Path) -> None:
     page = parsed(life)
     ids = {attrs.get("id") for _, attrs in page.elements}
     assert {"summary", "tenants", "pending", "decisions", "charts", "alerts", "shadow", "rejected", "late"} <= ids
-    for told in (
+    for reported in (
         "48,241 读入 read = 48,211 接受 accepted + 4 拒收 rejected + 17 重复 duplicates + 9 迟到 late",
         "200 of 1,031 answered calls in 24 h lasted at most 6 s",
         "过去 24 小时 1,031 个接通中有 200 个通话不超过 6 秒",
@@ -102,7 +102,7 @@ def test_every_section_and_count_is_on_the_page(life: Path) -> None:
         "alert records (alerts.jsonl)",  # an alert has several
         "仍在预警 Alerts still firing",
     ):
-        assert told in page.text, told
+        assert reported in page.text, reported
 
 
 def test_each_text_stands_in_both_languages(life: Path) -> None:
@@ -209,11 +209,13 @@ def test_a_page_of_a_huge_replay_stays_small_and_says_what_it_left_out(tmp_path:
     page = parsed(made)
     assert made.stat().st_size < 10_000_000
     assert page.unbalanced == []
-    told = re.findall(r"([\d,]+) shown, ([\d,]+) left out to keep the page small; all of them are in (\S+)", page.text)
+    reported = re.findall(
+        r"([\d,]+) shown, ([\d,]+) left out to keep the page small; all of them are in (\S+)", page.text
+    )
     rows = [attrs for tag, attrs in page.elements if tag == "tr" and "data-kind" in attrs]
     shown = sum("id" in attrs for attrs in rows)
     assert shown > 30
-    assert (str(shown), f"{2_500 - shown:,}", "enforcement.jsonl") in told
+    assert (str(shown), f"{2_500 - shown:,}", "enforcement.jsonl") in reported
     targets = {str(attrs["href"])[1:] for tag, attrs in page.elements if tag == "a"}
     assert targets <= {attrs.get("id") for _, attrs in page.elements}
     assert any(target.startswith("d") for target in targets)
@@ -235,8 +237,8 @@ def test_a_reversed_decision_does_not_look_as_if_it_stood(life: Path) -> None:
 def test_a_bare_directory_gives_a_page_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "enforcement.jsonl").touch()
     page = parsed(make(tmp_path, tmp_path / "r.html"))
-    for told in ("Nothing was decided", "There is no windows.jsonl", "Nothing was rejected", "None was late"):
-        assert told in page.text
+    for reported in ("Nothing was decided", "There is no windows.jsonl", "Nothing was rejected", "None was late"):
+        assert reported in page.text
 
 
 def test_what_is_no_replay_is_refused_with_the_place(tmp_path: Path) -> None:

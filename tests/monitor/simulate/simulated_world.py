@@ -35,8 +35,8 @@ def read(path: Path) -> list[Record]:
 
 
 def make_world(folder: Path, **settings: object) -> World:
-    told: dict[str, Any] = {"tenants": 60, "days": 4, "seed": SEED, "calls_per_day": 24_000} | settings
-    chosen = SimulationSettings(**told)
+    given: dict[str, Any] = {"tenants": 60, "days": 4, "seed": SEED, "calls_per_day": 24_000} | settings
+    chosen = SimulationSettings(**given)
     print("seed", chosen.seed)
     summary = simulate(chosen, folder)
     records = [record for path in summary.files for record in read(path)]

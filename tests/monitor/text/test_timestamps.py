@@ -44,7 +44,7 @@ def test_every_expected_value_in_a_message_is_accepted(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "now", "2026-02-29T00:00:00Z", "2026-03-02Z", "1e12"])
-def test_no_other_text_is_a_moment(text: str) -> None:
+def test_no_other_text_is_a_timestamp(text: str) -> None:
     with pytest.raises(ValueError, match="expected RFC 3339"):
         parse_moment(text)
 

@@ -42,30 +42,30 @@ APART = {OF_PROCESS, OF_PAGES}
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
 
 
-def busy_court() -> ShardHarness:
+def busy_harness() -> ShardHarness:
     """Something has been decided, referred, upheld, overturned, dismissed and left to lapse."""
-    court = ShardHarness(rules=[rule("shown", mode="shadow", min_denominator=2), rule("asked", mode="review")])
-    court.complaint(1, name="p1")
-    court.complaint(1, name="p2")
-    court.likely_ban(2, "f1")
-    court.likely_ban(3, "f2")
-    court.short_calls(1, 2, 3)
-    return court
+    harness = ShardHarness(rules=[rule("shown", mode="shadow", min_denominator=2), rule("asked", mode="review")])
+    harness.complaint(1, name="p1")
+    harness.complaint(1, name="p2")
+    harness.likely_ban(2, "f1")
+    harness.likely_ban(3, "f2")
+    harness.short_calls(1, 2, 3)
+    return harness
 
 
 def busy_telemetry() -> WorkerMetrics:
-    court = busy_court()
-    telemetry = WorkerMetrics(court.shard.policy)
-    court.until(5)
+    harness = busy_harness()
+    telemetry = WorkerMetrics(harness.shard.policy)
+    harness.until(5)
     taken = TaskOutput(
-        court.output,
+        harness.output,
         rows=7,
         duplicates=2,
         refused=[RejectedRow(RecordRef(0, 1, 2, 3), "too_deep: 99 levels", b"", b"k")],
     )
     telemetry.committed(3, telemetry.counts(taken), 1_000, 0.02)
     telemetry.transaction_failed()
-    telemetry.opened(3, 0.1, court.shard.policy, measure_of(court.shard))
+    telemetry.opened(3, 0.1, harness.shard.policy, measure_of(harness.shard))
     telemetry.phase(3, "running")
     telemetry.clock("cdr", 3, 1_500)
     telemetry.lag("cdr", 3, 17)
@@ -104,12 +104,12 @@ def test_a_worker_shows_the_catalogue_and_nothing_else() -> None:
 
 
 def test_a_replay_shows_what_a_worker_shows_of_the_same_records() -> None:
-    court, distance_options = busy_court(), DistanceOptions()
-    court.until(5)
-    output = court.output
+    harness, distance_options = busy_harness(), DistanceOptions()
+    harness.until(5)
+    output = harness.output
     outcome = Outcome(output.enforcement, output.shadow, output.alerts, summary=ReplaySummary(read=7, last_event_ms=5))
-    outcome.seen = measure_distances(court.shard, distance_options)
-    page = replayed.page(outcome, court.shard.policy, distance_options).decode()
+    outcome.seen = measure_distances(harness.shard, distance_options)
+    page = replayed.page(outcome, harness.shard.policy, distance_options).decode()
     shown = list(text_string_to_metric_families(page))
     wanted = {entry.name for entry in CATALOGUE if "replay" in entry.by}
     assert set(map(exposed, shown)) == wanted
@@ -171,24 +171,24 @@ def test_the_page_has_the_catalogue_as_it_is() -> None:
 
 
 def test_every_course_of_a_case_is_distinguished() -> None:
-    court = ShardHarness(rules=[rule("shown", mode="shadow"), rule("asked", mode="review")])
-    court.complaint(1, name="p1")
-    court.complaint(1, name="p2")
-    court.likely_ban(2, "f1")
-    court.likely_ban(3, "f2")
-    court.short_calls(1)
-    events = court.until(5)
+    harness = ShardHarness(rules=[rule("shown", mode="shadow"), rule("asked", mode="review")])
+    harness.complaint(1, name="p1")
+    harness.complaint(1, name="p2")
+    harness.likely_ban(2, "f1")
+    harness.likely_ban(3, "f2")
+    harness.short_calls(1)
+    events = harness.until(5)
     by_id = {event.id: event for event in events}
     told = [(event.data.rule_id, course_of(event)) for event in events]
     warned, banned = ("blind_calling", "decided"), ("undeclared_prohibited_business", "referred")
     assert sorted(told) == sorted([warned, warned, banned, banned, ("asked", "referred")])
     leak, _, first_ban, second_ban, _ = sorted(by_id.values(), key=lambda event: event.data.decided_ms)
-    court.review(6, "uphold", first_ban, "v1")
-    court.review(7, "overturn", second_ban, "v2")
-    court.review(8, "overturn", leak, "v3")
-    court.complaint(9, "dismissed", "p1")
-    court.complaint(9, "dismissed", "p2")
-    later = court.until(8 * 24 * 60)
+    harness.review(6, "uphold", first_ban, "v1")
+    harness.review(7, "overturn", second_ban, "v2")
+    harness.review(8, "overturn", leak, "v3")
+    harness.complaint(9, "dismissed", "p1")
+    harness.complaint(9, "dismissed", "p2")
+    later = harness.until(8 * 24 * 60)
     assert [(event.data.rule_id, course_of(event)) for event in later] == [
         ("undeclared_prohibited_business", "upheld"),
         ("undeclared_prohibited_business", "overturned"),
@@ -214,13 +214,13 @@ def labels_of(registry: CollectorRegistry) -> dict[tuple[str, ...], float]:
 
 
 def test_what_is_decided_is_counted_where_a_zero_was_shown_before() -> None:
-    court = busy_court()
-    counted, registry = decisions(court.shard.policy)
+    harness = busy_harness()
+    counted, registry = decisions(harness.shard.policy)
     before = labels_of(registry)
     assert set(before.values()) == {0.0}
     for minute in (5, 8 * 24 * 60):
-        court.until(minute)
-        counted.decided(counted.counts(court.output.enforcement, court.output.shadow, []))
+        harness.until(minute)
+        counted.decided(counted.counts(harness.output.enforcement, harness.output.shadow, []))
     after = labels_of(registry)
     assert after.keys() == before.keys()
     assert after["shown", "minor", "shadow", "warning", "final", "decided"] == 1
@@ -237,7 +237,7 @@ def test_the_series_of_decisions_are_few() -> None:
 
 
 def test_a_watermark_is_shown_once_there_is_one_whether_anything_is_decided_or_not() -> None:
-    telemetry = WorkerMetrics(busy_court().shard.policy)
+    telemetry = WorkerMetrics(busy_harness().shard.policy)
 
     def shown() -> float | None:
         return telemetry.registry.get_sample_value("callwarden_watermark_timestamp_seconds", {"partition": "3"})
@@ -251,7 +251,7 @@ def test_a_watermark_is_shown_once_there_is_one_whether_anything_is_decided_or_n
 
 
 def test_clocks_and_silence_are_shown_while_there_are_some() -> None:
-    telemetry = WorkerMetrics(busy_court().shard.policy)
+    telemetry = WorkerMetrics(busy_harness().shard.policy)
 
     def shown() -> tuple[float | None, float | None]:
         value = telemetry.registry.get_sample_value
@@ -329,11 +329,11 @@ def test_what_an_override_has_judged_in_shadow_is_no_decision() -> None:
         "reason": "r",
         "expires": "2030-01-01",
     }
-    court = ShardHarness(rules=[rule("half")], overrides=[to_shadow])
-    court.short_calls(1)
-    court.short_calls(1, tenant="bravo")
-    counted, registry = decisions(court.shard.policy)
-    court.until(5)
-    counted.decided(counted.counts(court.output.enforcement, court.output.shadow, []))
+    harness = ShardHarness(rules=[rule("half")], overrides=[to_shadow])
+    harness.short_calls(1)
+    harness.short_calls(1, tenant="bravo")
+    counted, registry = decisions(harness.shard.policy)
+    harness.until(5)
+    counted.decided(counted.counts(harness.output.enforcement, harness.output.shadow, []))
     told = {labels[2]: value for labels, value in labels_of(registry).items() if labels[0] == "half" and value}
     assert told == {"enforce": 1, "shadow": 1}

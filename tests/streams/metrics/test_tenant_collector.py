@@ -36,7 +36,7 @@ class Page:
         return sum("tenant" in sample.labels for sample in samples)
 
 
-def court(*tenants: str) -> ShardHarness:
+def harness(*tenants: str) -> ShardHarness:
     made = ShardHarness(rules=[rule("half", mode="shadow"), rule("all", above=0.95, mode="shadow")])
     for tenant in tenants:
         made.short_calls(1, 2, 3, tenant=tenant)
@@ -45,7 +45,7 @@ def court(*tenants: str) -> ShardHarness:
 
 
 def test_who_is_not_near_any_more_is_gone_and_so_is_who_went_elsewhere() -> None:
-    page, first, second = Page(), court("acme"), court("bravo")
+    page, first, second = Page(), harness("acme"), harness("bravo")
     page.tenants.show(0, measure_of(first.shard))
     page.tenants.show(1, measure_of(second.shard))
     assert page.of(NEAR) == {
@@ -64,7 +64,7 @@ def test_who_is_not_near_any_more_is_gone_and_so_is_who_went_elsewhere() -> None
 
 
 def test_a_shard_is_measured_every_ten_seconds_at_most() -> None:
-    page, judged = Page(), court("acme")
+    page, judged = Page(), harness("acme")
     asked: list[float] = []
 
     async def measure(options: DistanceOptions) -> ThresholdDistances:
@@ -80,7 +80,7 @@ def test_a_shard_is_measured_every_ten_seconds_at_most() -> None:
 
 
 def test_the_last_measurement_is_shown_while_a_shard_is_at_work() -> None:
-    page, judged = Page(), court("acme")
+    page, judged = Page(), harness("acme")
     at_work = False
 
     async def measure(options: DistanceOptions) -> ThresholdDistances | None:
@@ -97,7 +97,7 @@ def test_the_last_measurement_is_shown_while_a_shard_is_at_work() -> None:
 
 
 def test_a_partition_that_is_opened_again_does_not_show_its_earlier_measurement() -> None:
-    page, judged = Page(), court("acme")
+    page, judged = Page(), harness("acme")
     page.tenants.show(0, measure_of(judged.shard))
     assert page.of(NEAR)
 
@@ -109,7 +109,7 @@ def test_a_partition_that_is_opened_again_does_not_show_its_earlier_measurement(
 
 
 def test_a_measurement_of_a_partition_that_was_revoked_meanwhile_is_not_shown() -> None:
-    page, judged = Page(), court("acme")
+    page, judged = Page(), harness("acme")
 
     async def revoked_meanwhile(options: DistanceOptions) -> ThresholdDistances:
         page.tenants.hide(0)
@@ -122,8 +122,8 @@ def test_a_measurement_of_a_partition_that_was_revoked_meanwhile_is_not_shown() 
 @pytest.mark.parametrize("most", [0, 3, 10])
 def test_no_crowd_makes_more_series_than_the_page_says(most: int) -> None:
     page = Page(DistanceOptions(near=0.8, busiest=2, most=most))
-    page.tenants.show(0, measure_of(court(*(f"t{number}" for number in range(40))).shard))
-    page.tenants.show(1, measure_of(court(*(f"u{number}" for number in range(40))).shard))
+    page.tenants.show(0, measure_of(harness(*(f"t{number}" for number in range(40))).shard))
+    page.tenants.show(1, measure_of(harness(*(f"u{number}" for number in range(40))).shard))
     assert page.series <= 4 * most + 2
     assert page.of("callwarden_tenant_pairs_left_out") == {(): 160.0 - most}
     assert len(page.of(NEAR)) == most
@@ -131,14 +131,14 @@ def test_no_crowd_makes_more_series_than_the_page_says(most: int) -> None:
 
 def test_values_stand_beside_their_thresholds() -> None:
     page = Page()
-    page.tenants.show(0, measure_of(court("acme").shard))
+    page.tenants.show(0, measure_of(harness("acme").shard))
     assert page.of("callwarden_tenant_value")["short_call_ratio", "half", "acme"] == 1.0
     assert page.of("callwarden_tenant_threshold")["short_call_ratio", "all", "acme"] == 0.95
     assert page.of("callwarden_tenant_calls") == {("acme",): 3.0}
 
 
 def test_the_histogram_holds_everybody() -> None:
-    page, crowd = Page(), court("acme", "bravo")
+    page, crowd = Page(), harness("acme", "bravo")
     crowd.short_calls(6, tenant="calm", talk_ms=60_000)
     crowd.until(10)
     page.tenants.show(0, measure_of(crowd.shard))
@@ -150,7 +150,7 @@ def test_the_histogram_holds_everybody() -> None:
 
 def test_no_telephone_number_is_a_label_though_it_were_a_tenants_id() -> None:
     page = Page(DistanceOptions(busiest=5))
-    page.tenants.show(0, measure_of(court("+8613800138000", "+8613900138000").shard))
+    page.tenants.show(0, measure_of(harness("+8613800138000", "+8613900138000").shard))
     tenants = {tenant for _, tenant in page.of(NEAR)} | {tenant for (tenant,) in page.of("callwarden_tenant_calls")}
     assert len(tenants) == 2
     assert all("138001380" not in tenant and "00~" in tenant for tenant in tenants)

@@ -30,14 +30,14 @@ class Recorded(Traffic):
         super().__init__(seed)
         self.events: list[Enforcement] = []
         self.reviews: list[Review] = []
-        give = self.court._give
+        give = self.harness._give
 
         def noted(waiting) -> None:
             if isinstance(waiting.record, Review):
                 self.reviews.append(waiting.record)
             give(waiting)
 
-        self.court._give = noted  # type: ignore[method-assign]
+        self.harness._give = noted  # type: ignore[method-assign]
 
     def run(self) -> None:
         """Some hours of it."""
@@ -45,7 +45,7 @@ class Recorded(Traffic):
         while minute < 240:
             start, minute = minute, minute + self.rng.choice((1, 5, 10))
             self.give(start, minute)
-            self.events += self.court.until(minute)
+            self.events += self.harness.until(minute)
             self._decided = [event.id for event in self.events]
 
 

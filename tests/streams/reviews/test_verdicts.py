@@ -22,12 +22,12 @@ class Watched(Traffic):
         self.events: list[Enforcement] = []
 
     def until(self, minute: float) -> None:
-        self.events += self.court.until(minute)
+        self.events += self.harness.until(minute)
         self._decided = [event.id for event in self.events]
 
     def shard_cases(self) -> dict[str, ShardCase]:
         """The shard's own cases, by every id that names them."""
-        tenant_records = self.court.shard.tenant_records._all.values()
+        tenant_records = self.harness.shard.tenant_records._all.values()
         return {
             event_id: tenant_record.cases[first]
             for tenant_record in tenant_records
@@ -77,9 +77,9 @@ def test_the_register_is_what_a_plain_loop_and_the_shard_say(round_: int) -> Non
 
 def reviewed(traffic: Watched, case: LedgerCase, named: str, verdict: Verdict, minute: float) -> list[str]:
     """What the shard says of such a review at that minute: nothing, or the word of its refusal."""
-    traffic.court.review(minute, verdict, named, f"v{minute}", tenant_id=case.opening.subject)
+    traffic.harness.review(minute, verdict, named, f"v{minute}", tenant_id=case.opening.subject)
     traffic.until(minute + 0.01)
-    return traffic.court.refused()
+    return traffic.harness.refused()
 
 
 def test_what_is_refused_beforehand_is_what_the_shard_refuses() -> None:
@@ -117,7 +117,7 @@ def test_an_unknown_id_is_refused() -> None:
 
 def test_a_verdict_has_the_same_id_each_time_and_another_for_another() -> None:
     traffic = Watched(1)
-    traffic.court.likely_ban(1)
+    traffic.harness.likely_ban(1)
     traffic.until(2)
     [case] = cases_of(traffic.events)
     one = review_of(case, "uphold", "wang", "looked into", T0)
@@ -133,7 +133,7 @@ def test_a_verdict_has_the_same_id_each_time_and_another_for_another() -> None:
 )
 def test_words_that_do_not_fit_are_refused(reviewer: str, reason: str) -> None:
     traffic = Watched(1)
-    traffic.court.likely_ban(1)
+    traffic.harness.likely_ban(1)
     traffic.until(2)
     [case] = cases_of(traffic.events)
     with pytest.raises(ReviewRefused):

@@ -15,24 +15,24 @@ from schemas.outputs import Alert
 Line = tuple[str, str, float, float]  # state, rule, since, updated: in minutes
 
 
-class Watch(ShardHarness):
-    """A court that is looked at ahead of time; lateness is ten minutes, so nothing is judged before `until`."""
+class EarlyHarness(ShardHarness):
+    """A shard that is evaluated early; lateness is ten minutes, so nothing is judged before `until`."""
 
     def __init__(self, *rules: dict[str, Any], **sections: Any) -> None:
         super().__init__(rules=list(rules), **sections)
 
     def alerts(self) -> list[Line]:
-        """What has been told since the last call."""
-        told = self.shard.output.take().alerts
-        return [(a.state, a.rule_id, (a.since_ms - T0) / MINUTE, (a.updated_ms - T0) / MINUTE) for a in told]
+        """The alerts since the last call."""
+        reported = self.shard.output.take().alerts
+        return [(a.state, a.rule_id, (a.since_ms - T0) / MINUTE, (a.updated_ms - T0) / MINUTE) for a in reported]
 
-    def look(self) -> list[Line]:
-        """What a look ahead tells."""
+    def evaluate_early(self) -> list[Line]:
+        """The alerts of an early evaluation."""
         self.shard.early()
         return self.alerts()
 
-    def judged(self, minute: float) -> list[Line]:
-        """What judging up to a minute tells."""
+    def evaluate_until(self, minute: float) -> list[Line]:
+        """The alerts of the final evaluations up to a minute."""
         self.shard.advance(T0 + round(minute * MINUTE))
         return self.alerts()
 
@@ -49,197 +49,195 @@ def alerts_of(shard: Shard) -> dict[str, bytes]:
 SOME = rule("some", min_denominator=2, mode="shadow")  # more than half of at least two answered calls are short
 
 
-def test_an_alert_fires_at_the_look_after_the_call_that_crosses_and_judging_confirms_it_without_a_word() -> None:
-    court = Watch(SOME)
-    court.short_calls(1)
-    assert court.look() == []
-    court.short_calls(2)
-    assert court.look() == [("firing", "some", 5, 2)]
-    assert court.look() == []
-    court.short_calls(3)
-    assert court.look() == []
-    assert court.judged(5) == []
-    assert court.judged(14) == []
-    assert court.judged(15) == [("resolved", "some", 5, 15)]
+def test_an_early_alert_fires_after_the_call_that_crosses_and_is_confirmed_at_its_end() -> None:
+    harness = EarlyHarness(SOME)
+    harness.short_calls(1)
+    assert harness.evaluate_early() == []
+    harness.short_calls(2)
+    assert harness.evaluate_early() == [("firing", "some", 5, 2)]
+    assert harness.evaluate_early() == []
+    harness.short_calls(3)
+    assert harness.evaluate_early() == []
+    assert harness.evaluate_until(5) == []
+    assert harness.evaluate_until(14) == []
+    assert harness.evaluate_until(15) == [("resolved", "some", 5, 15)]
 
 
 def test_it_is_reported_again_with_the_decision_that_came_of_it() -> None:
-    court = Watch(rule("one"))
-    court.short_calls(1)
-    court.shard.early()
-    (early,) = court.shard.output.take().alerts
-    court.shard.advance(T0 + 5 * MINUTE)
-    output = court.shard.output.take()
+    harness = EarlyHarness(rule("one"))
+    harness.short_calls(1)
+    harness.shard.early()
+    (early,) = harness.shard.output.take().alerts
+    harness.shard.advance(T0 + 5 * MINUTE)
+    output = harness.shard.output.take()
     (again,) = output.alerts
     assert (early.alert_id, early.state, early.enforcement_id) == (again.alert_id, again.state, None)
     assert again.enforcement_id == output.enforcement[0].id
 
 
 def test_calls_that_come_late_may_show_that_there_was_nothing() -> None:
-    court = Watch(SOME)
-    court.short_calls(1, 2)
-    assert court.look() == [("firing", "some", 5, 2)]
-    court.long_calls(1.5, 2.5)
-    assert court.look() == [], "no later end has been looked at"
-    court.shard.advance(T0 + 5 * MINUTE)
-    (over,) = court.shard.output.take().alerts
+    harness = EarlyHarness(SOME)
+    harness.short_calls(1, 2)
+    assert harness.evaluate_early() == [("firing", "some", 5, 2)]
+    harness.long_calls(1.5, 2.5)
+    assert harness.evaluate_early() == [], "no later end has been looked at"
+    harness.shard.advance(T0 + 5 * MINUTE)
+    (over,) = harness.shard.output.take().alerts
     assert (over.state, over.updated_ms) == ("resolved", T0 + 5 * MINUTE)
     assert "no longer above 50 %" in over.reason.en
 
 
 def test_one_that_would_still_stand_but_never_was_in_breach_is_over_when_judged_and_says_so() -> None:
-    court = Watch({**SOME, "recover": 0.2})
-    court.short_calls(1, 2)
-    court.look()
-    court.long_calls(1.5, 2.5)
-    court.shard.advance(T0 + 5 * MINUTE)
-    (over,) = court.shard.output.take().alerts
+    harness = EarlyHarness({**SOME, "recover": 0.2})
+    harness.short_calls(1, 2)
+    harness.evaluate_early()
+    harness.long_calls(1.5, 2.5)
+    harness.shard.advance(T0 + 5 * MINUTE)
+    (over,) = harness.shard.output.take().alerts
     assert over.state == "resolved"
     assert "not in breach of the rule at the window's end" in over.reason.en
 
 
-def test_it_is_taken_back_once_a_later_end_is_looked_at_and_the_value_has_recovered_at_both() -> None:
-    court = Watch(SOME)
-    court.short_calls(1, 2)
-    assert court.look() == [("firing", "some", 5, 2)]
-    court.long_calls(3, 4)
-    assert court.look() == []
-    court.long_calls(6, tenant="bravo")
-    assert court.look() == [("resolved", "some", 5, 6)]
-    court.short_calls(4.5, 4.6)
-    assert court.look() == [("firing", "some", 10, 6)], "the end that was taken back is not named again"
+def test_an_early_alert_is_resolved_once_the_value_has_recovered_at_its_end_and_a_later_one() -> None:
+    harness = EarlyHarness(SOME)
+    harness.short_calls(1, 2)
+    assert harness.evaluate_early() == [("firing", "some", 5, 2)]
+    harness.long_calls(3, 4)
+    assert harness.evaluate_early() == []
+    harness.long_calls(6, tenant="bravo")
+    assert harness.evaluate_early() == [("resolved", "some", 5, 6)]
+    harness.short_calls(4.5, 4.6)
+    assert harness.evaluate_early() == [("firing", "some", 10, 6)], "the end that was taken back is not named again"
 
 
-def test_it_stands_while_its_own_end_is_in_breach_though_later_ones_are_not() -> None:
-    court = Watch({**SOME, "window": "5m"})
-    court.short_calls(1, 2)
-    assert court.look() == [("firing", "some", 5, 2)]
-    court.long_calls(6, 7)
-    assert court.look() == []
-    assert court.judged(5) == []
-    assert court.judged(10) == [("resolved", "some", 5, 10)]
+def test_an_early_alert_keeps_firing_while_its_own_end_is_in_breach_though_later_ones_are_not() -> None:
+    harness = EarlyHarness({**SOME, "window": "5m"})
+    harness.short_calls(1, 2)
+    assert harness.evaluate_early() == [("firing", "some", 5, 2)]
+    harness.long_calls(6, 7)
+    assert harness.evaluate_early() == []
+    assert harness.evaluate_until(5) == []
+    assert harness.evaluate_until(10) == [("resolved", "some", 5, 10)]
 
 
 def test_a_breach_that_judging_finds_after_it_was_taken_back_is_an_alert_of_its_own() -> None:
-    court = Watch(SOME)
-    court.short_calls(1, 2)
-    court.look()
-    court.long_calls(3, 4, 6)
-    assert court.look() == [("resolved", "some", 5, 6)]
-    court.short_calls(1.1, 1.2)
-    assert court.judged(5) == [("firing", "some", 10, 5)]
-    court.long_calls(7, 8)
-    assert court.judged(10) == [("resolved", "some", 10, 10)]
+    harness = EarlyHarness(SOME)
+    harness.short_calls(1, 2)
+    harness.evaluate_early()
+    harness.long_calls(3, 4, 6)
+    assert harness.evaluate_early() == [("resolved", "some", 5, 6)]
+    harness.short_calls(1.1, 1.2)
+    assert harness.evaluate_until(5) == [("firing", "some", 10, 5)]
+    harness.long_calls(7, 8)
+    assert harness.evaluate_until(10) == [("resolved", "some", 10, 10)]
 
 
 def test_judging_before_the_named_end_confirms_but_does_not_resolve() -> None:
-    court = Watch({**SOME, "window": "5m"})
-    court.short_calls(6, 7)
-    assert court.look() == [("firing", "some", 10, 7)]
-    court.short_calls(1, 2)
-    assert court.judged(5) == [], "in breach: the alert that is out is this one's, too"
-    court.long_calls(8, 9)
-    assert court.judged(10) == [("resolved", "some", 10, 10)]
+    harness = EarlyHarness({**SOME, "window": "5m"})
+    harness.short_calls(6, 7)
+    assert harness.evaluate_early() == [("firing", "some", 10, 7)]
+    harness.short_calls(1, 2)
+    assert harness.evaluate_until(5) == [], "in breach: the alert that is out is this one's, too"
+    harness.long_calls(8, 9)
+    assert harness.evaluate_until(10) == [("resolved", "some", 10, 10)]
 
 
 def test_an_alert_that_was_resolved_leaves_room_for_what_later_ends_show_already() -> None:
-    court = Watch({**SOME, "window": "5m"})
-    court.short_calls(1, 2)
-    court.look()
-    court.judged(5)
-    court.short_calls(11, 12)
-    assert court.look() == [], "one a rule and tenant"
-    assert court.judged(10) == [("resolved", "some", 5, 10)]
-    assert court.look() == [("firing", "some", 15, 12)]
+    harness = EarlyHarness({**SOME, "window": "5m"})
+    harness.short_calls(1, 2)
+    harness.evaluate_early()
+    harness.evaluate_until(5)
+    harness.short_calls(11, 12)
+    assert harness.evaluate_early() == [], "one a rule and tenant"
+    assert harness.evaluate_until(10) == [("resolved", "some", 5, 10)]
+    assert harness.evaluate_early() == [("firing", "some", 15, 12)]
 
 
 def test_a_count_that_is_too_low_may_still_grow() -> None:
     few = rule("few", metric="attempts", below=3)
     del few["above"]
-    court = Watch(few)
-    court.short_calls(1)
-    assert court.look() == []
-    assert court.judged(5) == [("firing", "few", 5, 5)]
+    harness = EarlyHarness(few)
+    harness.short_calls(1)
+    assert harness.evaluate_early() == []
+    assert harness.evaluate_until(5) == [("firing", "few", 5, 5)]
 
 
 def test_complaints_that_wait_count_as_if_they_were_decided() -> None:
-    court = Watch(rule("crowd", metric="complainants", above=1, window="24h", step="1h", mode="shadow"))
-    court.complaint(1, "received", name="p1", complainant="w1")
-    assert court.look() == []
-    court.complaint(2, "received", name="p2", complainant="w2")
-    assert court.look() == [("firing", "crowd", 60, 2)]
-    court.complaint(3, "dismissed", name="p2")
-    court.complaint(61, "received", name="p3", complainant="w1")
-    assert court.look() == [("resolved", "crowd", 60, 61)]
+    harness = EarlyHarness(rule("crowd", metric="complainants", above=1, window="24h", step="1h", mode="shadow"))
+    harness.complaint(1, "received", name="p1", complainant="w1")
+    assert harness.evaluate_early() == []
+    harness.complaint(2, "received", name="p2", complainant="w2")
+    assert harness.evaluate_early() == [("firing", "crowd", 60, 2)]
+    harness.complaint(3, "dismissed", name="p2")
+    harness.complaint(61, "received", name="p3", complainant="w1")
+    assert harness.evaluate_early() == [("resolved", "crowd", 60, 61)]
 
 
 def test_a_repeated_complaint_changes_nothing_and_yet_the_alert_does_not_stand_for_ever() -> None:
     """Nothing enters or leaves the window between the ends, so the rule seems settled."""
-    court = Watch(
+    harness = EarlyHarness(
         rule("crowd", metric="complaints", above=1, window="72h", step="1h", mode="shadow"),
         defaults={"retention": "72h"},
     )
-    court.complaint(1, "received", name="p1")
-    assert court.judged(120) == []
-    court.complaint(130, "received", name="p2")
-    assert court.look() == [("firing", "crowd", 180, 130)]
-    court.complaint(130, "dismissed", name="p2")
-    assert court.judged(180) == [("resolved", "crowd", 180, 180)]
+    harness.complaint(1, "received", name="p1")
+    assert harness.evaluate_until(120) == []
+    harness.complaint(130, "received", name="p2")
+    assert harness.evaluate_early() == [("firing", "crowd", 180, 130)]
+    harness.complaint(130, "dismissed", name="p2")
+    assert harness.evaluate_until(180) == [("resolved", "crowd", 180, 180)]
 
 
 def test_exempt_tenants_never_alert_and_overrides_hold() -> None:
     signed = {"owner": "ops", "reason": "for the test", "expires": "2027-01-01"}
-    court = Watch(
+    harness = EarlyHarness(
         SOME,
         exemptions=[{"tenant": "bravo", "rules": ["some"], **signed}],
         overrides=[{"tenant": "coy", "rule": "some", "min_denominator": 4, **signed}],
     )
     for tenant in ("acme", "bravo", "coy"):
-        court.short_calls(1, 2, tenant=tenant)
-    assert court.look() == [("firing", "some", 5, 2)]
-    court.short_calls(3, 3.5, tenant="coy")
-    assert court.look() == [("firing", "some", 5, 3.5)]
+        harness.short_calls(1, 2, tenant=tenant)
+    assert harness.evaluate_early() == [("firing", "some", 5, 2)]
+    harness.short_calls(3, 3.5, tenant="coy")
+    assert harness.evaluate_early() == [("firing", "some", 5, 3.5)]
 
 
 def test_decades_without_a_record_cost_nothing_though_an_alert_names_an_end_after_them() -> None:
-    court = Watch({**SOME, "window": "5m"})
-    court.long_calls(-15_000_000, -14_999_999)
-    court.judged(-15_000_000)
-    court.short_calls(1, 2)
-    assert court.look() == [("firing", "some", 5, 2)]
-    assert court.judged(-1) == []
-    assert not court.shard.due(T0 + 4 * MINUTE)
-    assert court.shard.due(T0 + 5 * MINUTE)
+    harness = EarlyHarness({**SOME, "window": "5m"})
+    harness.long_calls(-15_000_000, -14_999_999)
+    harness.evaluate_until(-15_000_000)
+    harness.short_calls(1, 2)
+    assert harness.evaluate_early() == [("firing", "some", 5, 2)]
+    assert harness.evaluate_until(-1) == []
+    assert not harness.shard.due(T0 + 4 * MINUTE)
+    assert harness.shard.due(T0 + 5 * MINUTE)
 
 
 @pytest.mark.parametrize("calls", [60, 3])
-def test_more_than_can_be_looked_at_piece_by_piece_is_evaluated_again(
-    calls: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_many_new_calls_start_early_evaluation_over(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monitor.core.windows.open_panes._MOST_NEW_CALLS", 50)
-    court = Watch(SOME)
-    court.short_calls(1)
-    assert court.look() == []
-    court.short_calls(*(1 + n / 100 for n in range(calls)))
-    court.short_calls(4, tenant="bravo")
-    assert court.look() == [("firing", "some", 5, 4)]
-    court.short_calls(4.5, tenant="bravo")
-    assert court.look() == [("firing", "some", 5, 4.5)]
+    harness = EarlyHarness(SOME)
+    harness.short_calls(1)
+    assert harness.evaluate_early() == []
+    harness.short_calls(*(1 + n / 100 for n in range(calls)))
+    harness.short_calls(4, tenant="bravo")
+    assert harness.evaluate_early() == [("firing", "some", 5, 4)]
+    harness.short_calls(4.5, tenant="bravo")
+    assert harness.evaluate_early() == [("firing", "some", 5, 4.5)]
 
 
 def test_early_alerts_and_those_taken_back_outlive_a_restart() -> None:
-    court = Watch(SOME)
-    court.short_calls(1, 2)
-    court.short_calls(1, 2, tenant="bravo")
-    court.look()
-    court.long_calls(3, 4, 6)
-    assert court.look() == [("resolved", "some", 5, 6)]
-    active = court.shard.evaluator.alert_states.active()
+    harness = EarlyHarness(SOME)
+    harness.short_calls(1, 2)
+    harness.short_calls(1, 2, tenant="bravo")
+    harness.evaluate_early()
+    harness.long_calls(3, 4, 6)
+    assert harness.evaluate_early() == [("resolved", "some", 5, 6)]
+    active = harness.shard.evaluator.alert_states.active()
     assert {t: f.early for t, f in active.firing["some"].items()} == {1: True}
     assert active.taken_back == {"some": {0: active.firing["some"][1].since_ms}}
     shard = Shard(policy_of(rules=[SOME]), keep_state=True)
     ShardState(shard).restore(
-        msgspec.structs.replace(ShardState(court.shard).head(), tenants=0), alerts_of(court.shard)
+        msgspec.structs.replace(ShardState(harness.shard).head(), tenants=0), alerts_of(harness.shard)
     )
     assert shard.evaluator.alert_states.active() == active
     assert shard.evaluator.alert_states.changes() == {}
@@ -247,41 +245,41 @@ def test_early_alerts_and_those_taken_back_outlive_a_restart() -> None:
 
 def test_an_alert_of_a_rule_that_a_policy_removes_and_the_next_puts_back_is_not_opened_again() -> None:
     other = rule("other", min_denominator=9)
-    first, second, third = Watch(SOME), Watch(other), Watch(SOME)
+    first, second, third = EarlyHarness(SOME), EarlyHarness(other), EarlyHarness(SOME)
     first.short_calls(1, 2)
-    assert first.look() == [("firing", "some", 5, 2)]
+    assert first.evaluate_early() == [("firing", "some", 5, 2)]
     first.shard.close(T0, policy_of(rules=[other]))
     assert first.alerts() == [("resolved", "some", 5, 0)]
     stored = alerts_of(first.shard)
     ShardState(second.shard).restore(msgspec.structs.replace(ShardState(first.shard).head(), tenants=0), stored)
     ShardState(third.shard).restore(msgspec.structs.replace(ShardState(second.shard).head(), tenants=0), stored)
     third.short_calls(1, 2)
-    assert third.look() == []
-    assert third.judged(5) == [("firing", "some", 10, 5)]
+    assert third.evaluate_early() == []
+    assert third.evaluate_until(5) == [("firing", "some", 10, 5)]
     second.short_calls(1, 2)
-    second.judged(5)
+    second.evaluate_until(5)
     assert "some" not in second.shard.evaluator.alert_states.active().taken_back
     assert second.shard.evaluator.alert_states.changes() == {"a0": None}, "it is forgotten in the state, too"
 
 
 def test_an_alert_id_is_that_of_the_judged_one() -> None:
-    told: list[list[Alert]] = []
+    reported: list[list[Alert]] = []
     for early in (True, False):
-        court = Watch(SOME)
-        court.short_calls(1, 2)
+        harness = EarlyHarness(SOME)
+        harness.short_calls(1, 2)
         if early:
-            court.shard.early()
-        court.shard.advance(T0 + 5 * MINUTE)
-        told.append(court.shard.output.take().alerts)
-    assert [alert.alert_id for alert in told[0]] == [alert.alert_id for alert in told[1]]
+            harness.shard.early()
+        harness.shard.advance(T0 + 5 * MINUTE)
+        reported.append(harness.shard.output.take().alerts)
+    assert [alert.alert_id for alert in reported[0]] == [alert.alert_id for alert in reported[1]]
 
 
-def test_a_successor_looks_as_far_ahead_as_the_one_that_read_the_calls() -> None:
+def test_a_successor_evaluates_the_same_ends_early_as_the_one_that_read_the_calls() -> None:
     """Which it does not read again: their pane is sealed, and the window that holds them is still to come."""
-    court = StoredShardHarness(rules=[rule("hourly", window="1h", step="1h", cooldown="1h")])
-    court.short_calls(1, 2)
-    assert court.until(30) == []
-    court.restart()
-    court.shard.early()
-    (alert,) = court.shard.output.take().alerts
+    harness = StoredShardHarness(rules=[rule("hourly", window="1h", step="1h", cooldown="1h")])
+    harness.short_calls(1, 2)
+    assert harness.until(30) == []
+    harness.restart()
+    harness.shard.early()
+    (alert,) = harness.shard.output.take().alerts
     assert (alert.state, alert.since_ms) == ("firing", T0 + 60 * MINUTE)

@@ -32,8 +32,8 @@ def admit(seen: Deduplicator, rows: list[Row], watermark_ms: int, known: list[bo
     keys = np.array([key for key, _, _ in rows], np.uint64)
     times = np.array([event_ms for _, event_ms, _ in rows], np.int64)
     lines = np.array([line_ms for _, _, line_ms in rows], np.int64)
-    told = None if known is None else np.array(known, np.bool_)
-    duplicates: list[bool] = seen.admit(keys, times, lines, watermark_ms, told).tolist()
+    reported = None if known is None else np.array(known, np.bool_)
+    duplicates: list[bool] = seen.admit(keys, times, lines, watermark_ms, reported).tolist()
     return duplicates
 
 

@@ -163,7 +163,7 @@ def test_tenants_do_not_share_keys(text: str, tenants: list[str], secret: bytes)
     assert len(set(text_keys([text] * len(tenants), own).tolist())) == len(tenants)
 
 
-def test_trailing_nuls_and_lengths_tell_texts_apart() -> None:
+def test_trailing_nuls_and_lengths_distinguish_texts() -> None:
     texts = ["a", "a\0", "a\0\0", "\0a", "\0", "\0\0", "", "a" * 8, "a" * 8 + "\0", "a" * 9, "é", "e\u0301"]
     keys = text_keys(texts, salts(len(texts)))
     assert len(set(keys.tolist())) == len(texts)

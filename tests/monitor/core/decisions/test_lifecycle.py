@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from helpers.shard_harness import ShardHarness, escalation, rule, told
+from helpers.shard_harness import ShardHarness, escalation, rule, summaries
 from helpers.shard_samples import MINUTE, T0
 from monitor.text.timestamps import rfc3339
 from schemas.outputs import Measure
 
 
-def warned(court: ShardHarness, *minutes: float) -> None:
+def warned(harness: ShardHarness, *minutes: float) -> None:
     """A warning by a verified complaint at each of these minutes."""
     for minute in minutes:
-        court.complaint(minute, name=f"w{minute}")
+        harness.complaint(minute, name=f"w{minute}")
 
 
 # Quiet
@@ -35,57 +35,61 @@ def warned(court: ShardHarness, *minutes: float) -> None:
 )
 def test_which_rules_of_a_behaviour_a_decision_quiets(first: str, second: str, quiet: bool) -> None:
     """Both rules are in breach at the same ends; the one first in the file comes first at each."""
-    court = ShardHarness(rules=[rule("first", mode=first, cooldown="60m"), rule("second", mode=second, cooldown="60m")])
-    court.short_calls(4)
-    court.until(14)
-    said = {event.data.rule_id for event in court.output.enforcement + court.output.shadow}
+    harness = ShardHarness(
+        rules=[rule("first", mode=first, cooldown="60m"), rule("second", mode=second, cooldown="60m")]
+    )
+    harness.short_calls(4)
+    harness.until(14)
+    said = {event.data.rule_id for event in harness.output.enforcement + harness.output.shadow}
     assert said == ({"first"} if quiet else {"first", "second"})
-    assert len(court.output.enforcement + court.output.shadow) == len(said)  # each at most once in the cool-down
+    assert len(harness.output.enforcement + harness.output.shadow) == len(said)  # each at most once in the cool-down
 
 
 def test_another_behaviour_is_not_quiet() -> None:
-    court = ShardHarness(rules=[rule("one"), rule("other", behaviour="no_consent")])
-    court.short_calls(4)
-    assert sorted(told(court.until(5))) == [("warning", "final", "one", 5), ("warning", "final", "other", 5)]
+    harness = ShardHarness(rules=[rule("one"), rule("other", behaviour="no_consent")])
+    harness.short_calls(4)
+    assert sorted(summaries(harness.until(5))) == [("warning", "final", "one", 5), ("warning", "final", "other", 5)]
 
 
 def test_another_tenant_is_not_quiet() -> None:
-    court = ShardHarness(rules=[rule("one")])
-    court.short_calls(4)
-    court.short_calls(8, tenant="bravo")
-    assert [e.subject for e in court.until(10)] == ["acme", "bravo"]
+    harness = ShardHarness(rules=[rule("one")])
+    harness.short_calls(4)
+    harness.short_calls(8, tenant="bravo")
+    assert [e.subject for e in harness.until(10)] == ["acme", "bravo"]
 
 
 @pytest.mark.parametrize("cooldown", ["10m", "15m", "20m"])
 def test_a_rule_decides_again_at_the_end_of_its_cool_down_and_not_before(cooldown: str) -> None:
-    court = ShardHarness(rules=[rule("one", cooldown=cooldown)])
-    court.short_calls(*range(1, 60))
+    harness = ShardHarness(rules=[rule("one", cooldown=cooldown)])
+    harness.short_calls(*range(1, 60))
     step = int(cooldown[:-1])
-    assert told(court.until(60)) == [("warning", "final", "one", minute) for minute in range(5, 61, step)]
+    assert summaries(harness.until(60)) == [("warning", "final", "one", minute) for minute in range(5, 61, step)]
 
 
 def test_the_cool_down_is_the_window_unless_given() -> None:
-    court = ShardHarness(rules=[rule("one", window="20m")])
-    court.short_calls(*range(1, 60))
-    assert [minute for *_, minute in told(court.until(60))] == [5, 25, 45]
+    harness = ShardHarness(rules=[rule("one", window="20m")])
+    harness.short_calls(*range(1, 60))
+    assert [minute for *_, minute in summaries(harness.until(60))] == [5, 25, 45]
 
 
 def test_a_shadow_decision_quiets_its_own_rule_alone() -> None:
-    court = ShardHarness(rules=[rule("one", mode="shadow", cooldown="20m"), rule("two", mode="shadow", cooldown="10m")])
-    court.short_calls(*range(1, 30))
-    assert court.until(30) == []
-    assert told(e for e in court.output.shadow if e.data.rule_id == "one") == [
+    harness = ShardHarness(
+        rules=[rule("one", mode="shadow", cooldown="20m"), rule("two", mode="shadow", cooldown="10m")]
+    )
+    harness.short_calls(*range(1, 30))
+    assert harness.until(30) == []
+    assert summaries(e for e in harness.output.shadow if e.data.rule_id == "one") == [
         ("warning", "final", "one", 5),
         ("warning", "final", "one", 25),
     ]
-    assert [m for *_, m in told(e for e in court.output.shadow if e.data.rule_id == "two")] == [5, 15, 25]
+    assert [m for *_, m in summaries(e for e in harness.output.shadow if e.data.rule_id == "two")] == [5, 15, 25]
 
 
 def test_a_review_rule_is_quiet_as_long_as_its_decision_is_pending_beyond_the_cool_down() -> None:
-    court = ShardHarness(rules=[rule("one", mode="review")], defaults={"review_within": "42m"})
-    court.short_calls(*range(1, 70))
+    harness = ShardHarness(rules=[rule("one", mode="review")], defaults={"review_within": "42m"})
+    harness.short_calls(*range(1, 70))
     # Pending from 5 to 47; at 50 it may decide again.
-    assert told(court.until(60)) == [
+    assert summaries(harness.until(60)) == [
         ("warning", "pending_review", "one", 5),
         ("lapse", "final", "one", 47),
         ("warning", "pending_review", "one", 50),
@@ -93,60 +97,60 @@ def test_a_review_rule_is_quiet_as_long_as_its_decision_is_pending_beyond_the_co
 
 
 def test_a_pending_review_decision_does_not_quiet_enforce_rules() -> None:
-    court = ShardHarness(rules=[rule("ask", mode="review"), rule("act", metric="attempts", above=2)])
-    court.short_calls(1, 6, 7, 8)
-    assert told(court.until(10)) == [("warning", "pending_review", "ask", 5), ("warning", "final", "act", 10)]
+    harness = ShardHarness(rules=[rule("ask", mode="review"), rule("act", metric="attempts", above=2)])
+    harness.short_calls(1, 6, 7, 8)
+    assert summaries(harness.until(10)) == [("warning", "pending_review", "ask", 5), ("warning", "final", "act", 10)]
 
 
 def test_a_decision_that_was_taken_back_still_quiets() -> None:
     """The same calls count once."""
-    court = ShardHarness(rules=[rule("one", cooldown="20m")])
-    court.short_calls(*range(1, 40))
-    (warning,) = court.until(5)
-    court.review(6, "overturn", warning)
-    assert [m for *_, m in told(court.until(39))] == [6, 25]
+    harness = ShardHarness(rules=[rule("one", cooldown="20m")])
+    harness.short_calls(*range(1, 40))
+    (warning,) = harness.until(5)
+    harness.review(6, "overturn", warning)
+    assert [m for *_, m in summaries(harness.until(39))] == [6, 25]
 
 
 # Standing terminations and bans
 
 
 def test_while_a_termination_stands_rules_and_escalations_decide_nothing_and_records_continue() -> None:
-    court = ShardHarness(rules=[rule("one"), rule("seen", mode="shadow")], escalations=[escalation(at_least=1)])
-    court.complaint(1, category="harassment")
-    court.short_calls(4)
-    court.complaint(7, name="p2")
-    assert told(court.until(9)) == [
+    harness = ShardHarness(rules=[rule("one"), rule("seen", mode="shadow")], escalations=[escalation(at_least=1)])
+    harness.complaint(1, category="harassment")
+    harness.short_calls(4)
+    harness.complaint(7, name="p2")
+    assert summaries(harness.until(9)) == [
         ("termination", "final", "verified_harassment_complaint", 1),
         ("warning", "final", "blind_calling", 7),
     ]
-    assert told(court.output.shadow) == [("warning", "final", "seen", 5)]
-    assert [alert.state for alert in court.output.alerts] == ["firing", "firing"]
+    assert summaries(harness.output.shadow) == [("warning", "final", "seen", 5)]
+    assert [alert.state for alert in harness.output.alerts] == ["firing", "firing"]
 
 
 def test_a_pending_ban_stops_nothing() -> None:
-    court = ShardHarness(rules=[rule("one")])
-    court.likely_ban(1)
-    court.short_calls(4)
-    assert told(court.until(5))[1:] == [("warning", "final", "one", 5)]
+    harness = ShardHarness(rules=[rule("one")])
+    harness.likely_ban(1)
+    harness.short_calls(4)
+    assert summaries(harness.until(5))[1:] == [("warning", "final", "one", 5)]
 
 
 def test_rules_decide_again_when_the_last_of_two_stops_is_gone() -> None:
-    court = ShardHarness(rules=[rule("one", cooldown="10m")])
-    court.complaint(1, category="harassment")
-    court.complaint(2, category="fraud", name="p2")
-    court.short_calls(*range(3, 40))
-    court.complaint(11, "dismissed", category="harassment")
-    assert [kind for kind, *_ in told(court.until(20))] == ["termination", "ban", "reversal"]
-    court.complaint(21, "dismissed", category="fraud", name="p2")
-    assert told(court.until(30))[1:] == [("warning", "final", "one", 25)]
+    harness = ShardHarness(rules=[rule("one", cooldown="10m")])
+    harness.complaint(1, category="harassment")
+    harness.complaint(2, category="fraud", name="p2")
+    harness.short_calls(*range(3, 40))
+    harness.complaint(11, "dismissed", category="harassment")
+    assert [kind for kind, *_ in summaries(harness.until(20))] == ["termination", "ban", "reversal"]
+    harness.complaint(21, "dismissed", category="fraud", name="p2")
+    assert summaries(harness.until(30))[1:] == [("warning", "final", "one", 25)]
 
 
 def test_an_escalation_that_terminates_at_once_stops_those_after_it() -> None:
-    court = ShardHarness(
+    harness = ShardHarness(
         escalations=[escalation("first", at_least=1, mode="enforce"), escalation("second", at_least=1)]
     )
-    warned(court, 1)
-    assert told(court.until(2)) == [
+    warned(harness, 1)
+    assert summaries(harness.until(2)) == [
         ("warning", "final", "blind_calling", 1),
         ("termination", "final", "first", 1),
     ]
@@ -156,10 +160,10 @@ def test_an_escalation_that_terminates_at_once_stops_those_after_it() -> None:
 
 
 def test_an_escalation_says_what_it_has_counted() -> None:
-    court = ShardHarness(escalations=[escalation(freeze=True)])
-    warned(court, 1, 2, 3)
-    *warnings, referral = court.until(4)
-    assert told([referral]) == [("termination", "pending_review", "strikes", 3)]
+    harness = ShardHarness(escalations=[escalation(freeze=True)])
+    warned(harness, 1, 2, 3)
+    *warnings, referral = harness.until(4)
+    assert summaries([referral]) == [("termination", "pending_review", "strikes", 3)]
     data = referral.data
     assert (data.behaviour, data.clause, data.tier, data.window) == ("repeat_violation", None, "major", None)
     assert data.measure == Measure("violations", 3, None, 3, 3, None)
@@ -170,105 +174,105 @@ def test_an_escalation_says_what_it_has_counted() -> None:
 
 
 @pytest.mark.parametrize(("freeze", "refunds"), [(True, "frozen"), (False, "unaffected"), (None, "frozen")])
-def test_a_pending_escalation_freezes_refunds_unless_told_not_to(freeze: bool | None, refunds: str) -> None:
+def test_a_pending_escalation_freezes_refunds_unless_the_policy_excludes_it(freeze: bool | None, refunds: str) -> None:
     changes: dict[str, Any] = {} if freeze is None else {"freeze": freeze}
-    court = ShardHarness(escalations=[escalation(at_least=1, **changes)])
-    warned(court, 1)
-    assert court.until(2)[1].data.refunds == refunds
+    harness = ShardHarness(escalations=[escalation(at_least=1, **changes)])
+    warned(harness, 1)
+    assert harness.until(2)[1].data.refunds == refunds
 
 
 @pytest.mark.parametrize(("first", "escalates"), [(0, False), (1 / 60_000, True)])
 def test_the_escalations_window_is_open_at_its_beginning(first: float, escalates: bool) -> None:
     """(t - window, t]."""
-    court = ShardHarness(escalations=[escalation(at_least=2, window="60m")])
-    warned(court, first, 60)
-    assert (len(court.until(61)) == 3) == escalates
+    harness = ShardHarness(escalations=[escalation(at_least=2, window="60m")])
+    warned(harness, first, 60)
+    assert (len(harness.until(61)) == 3) == escalates
 
 
 def test_each_escalation_uses_violations_for_itself() -> None:
-    court = ShardHarness(escalations=[escalation("two", at_least=2), escalation("three", at_least=3, tier="severe")])
-    warned(court, 1, 2, 3, 4)
-    said = [(kind, rule_id, m) for kind, _, rule_id, m in told(court.until(5)) if kind != "warning"]
+    harness = ShardHarness(escalations=[escalation("two", at_least=2), escalation("three", at_least=3, tier="severe")])
+    warned(harness, 1, 2, 3, 4)
+    said = [(kind, rule_id, m) for kind, _, rule_id, m in summaries(harness.until(5)) if kind != "warning"]
     assert said == [("termination", "two", 2), ("ban", "three", 3), ("termination", "two", 4)]
 
 
 def test_more_violations_than_asked_for_are_all_used_and_named() -> None:
     """The fourth was recorded while a termination stood; its end sets nothing off, the fifth counts five."""
-    court = ShardHarness(escalations=[escalation(at_least=2)])
-    warned(court, 1)
-    court.complaint(2, name="stop", category="harassment")  # itself a violation, and it stops escalations
-    warned(court, 3, 4)
-    court.complaint(5, "dismissed", name="stop", category="harassment")
-    assert "strikes" not in {rule_id for *_, rule_id, _ in told(court.until(6))}
-    warned(court, 7)
-    referral = court.until(8)[1]
+    harness = ShardHarness(escalations=[escalation(at_least=2)])
+    warned(harness, 1)
+    harness.complaint(2, name="stop", category="harassment")  # itself a violation, and it stops escalations
+    warned(harness, 3, 4)
+    harness.complaint(5, "dismissed", name="stop", category="harassment")
+    assert "strikes" not in {rule_id for *_, rule_id, _ in summaries(harness.until(6))}
+    warned(harness, 7)
+    referral = harness.until(8)[1]
     assert referral.data.measure == Measure("violations", 4, None, 4, 2, None)
     assert len(referral.data.evidence.enforcement_ids) == 4
 
 
 def test_a_referral_that_used_more_than_it_needs_falls_only_when_too_few_are_left() -> None:
-    court = ShardHarness(escalations=[escalation(at_least=2)])
-    warned(court, 1)
-    court.complaint(2, name="stop", category="harassment")
-    warned(court, 3)
-    court.complaint(5, "dismissed", name="stop", category="harassment")
-    warned(court, 7)
-    referral = court.until(8)[-1]
-    court.complaint(9, "dismissed", name="w1")
-    assert [e.data.kind for e in court.until(10)] == ["reversal"]
-    court.complaint(11, "dismissed", name="w3")
-    reversal, fall = court.until(12)
+    harness = ShardHarness(escalations=[escalation(at_least=2)])
+    warned(harness, 1)
+    harness.complaint(2, name="stop", category="harassment")
+    warned(harness, 3)
+    harness.complaint(5, "dismissed", name="stop", category="harassment")
+    warned(harness, 7)
+    referral = harness.until(8)[-1]
+    harness.complaint(9, "dismissed", name="w1")
+    assert [e.data.kind for e in harness.until(10)] == ["reversal"]
+    harness.complaint(11, "dismissed", name="w3")
+    reversal, fall = harness.until(12)
     assert fall.data.reverses == referral.id
     assert (fall.data.decided_ms, fall.data.evidence) == (reversal.data.decided_ms, reversal.data.evidence)
     assert (fall.data.window, fall.data.measure, fall.data.actions, fall.data.status) == (None, None, (), "final")
     assert fall.data.violations_on_record == 1
 
 
-def test_what_is_left_of_a_fallen_referral_is_unused_again_and_what_an_overturned_one_used_is_not() -> None:
+def test_violations_of_an_unsupported_referral_become_unused_and_those_of_an_overturned_one_do_not() -> None:
     fallen, overturned = ShardHarness(escalations=[escalation()]), ShardHarness(escalations=[escalation()])
-    for court in (fallen, overturned):
-        warned(court, 1, 2, 3)
-        referral = court.until(4)[-1]
-        if court is fallen:
-            court.complaint(5, "dismissed", name="w1")
+    for harness in (fallen, overturned):
+        warned(harness, 1, 2, 3)
+        referral = harness.until(4)[-1]
+        if harness is fallen:
+            harness.complaint(5, "dismissed", name="w1")
         else:
-            court.review(5, "overturn", referral)
-        warned(court, 6)
-        decided = [rule_id for *_, rule_id, minute in told(court.until(7)) if minute == 6]
-        assert decided == (["blind_calling", "strikes"] if court is fallen else ["blind_calling"])
+            harness.review(5, "overturn", referral)
+        warned(harness, 6)
+        decided = [rule_id for *_, rule_id, minute in summaries(harness.until(7)) if minute == 6]
+        assert decided == (["blind_calling", "strikes"] if harness is fallen else ["blind_calling"])
 
 
 def test_an_upheld_referral_does_not_fall_with_its_violations() -> None:
-    court = ShardHarness(escalations=[escalation()])
-    warned(court, 1, 2, 3)
-    court.review(5, "uphold", court.until(4)[-1])
-    final = court.until(6)[0]
-    court.complaint(7, "dismissed", name="w1")
-    court.complaint(8, "dismissed", name="w2")
-    assert [e.data.reverses == final.id for e in court.until(9)] == [False, False]
+    harness = ShardHarness(escalations=[escalation()])
+    warned(harness, 1, 2, 3)
+    harness.review(5, "uphold", harness.until(4)[-1])
+    final = harness.until(6)[0]
+    harness.complaint(7, "dismissed", name="w1")
+    harness.complaint(8, "dismissed", name="w2")
+    assert [e.data.reverses == final.id for e in harness.until(9)] == [False, False]
 
 
 def test_an_escalations_own_violation_is_on_record_but_counts_for_none() -> None:
-    court = ShardHarness(
+    harness = ShardHarness(
         escalations=[escalation(at_least=2, mode="enforce"), escalation("all", at_least=3, tier="severe")]
     )
-    warned(court, 1, 2)
-    final = court.until(3)[-1]
+    warned(harness, 1, 2)
+    final = harness.until(3)[-1]
     assert final.data.violations_on_record == 3
-    court.review(4, "overturn", final)
-    court.until(5)
-    warned(court, 6)
-    *_, ban = court.until(7)
+    harness.review(4, "overturn", final)
+    harness.until(5)
+    warned(harness, 6)
+    *_, ban = harness.until(7)
     assert ban.data.measure == Measure("violations", 3, None, 3, 3, None)
 
 
 def test_an_upheld_decision_is_a_violation_at_the_time_of_its_review() -> None:
-    court = ShardHarness(escalations=[escalation(at_least=2, window="30m")], rules=[rule("ask", mode="review")])
-    court.short_calls(4)
-    (pending,) = court.until(5)
-    court.review(40, "uphold", pending)
-    warned(court, 60)
-    said = told(court.until(61))
+    harness = ShardHarness(escalations=[escalation(at_least=2, window="30m")], rules=[rule("ask", mode="review")])
+    harness.short_calls(4)
+    (pending,) = harness.until(5)
+    harness.review(40, "uphold", pending)
+    warned(harness, 60)
+    said = summaries(harness.until(61))
     assert ("warning", "final", "ask", 40) in said
     assert ("termination", "pending_review", "strikes", 60) in said
 
@@ -277,12 +281,12 @@ def test_an_upheld_decision_is_a_violation_at_the_time_of_its_review() -> None:
 
 
 def test_an_upheld_decision_keeps_measure_window_and_evidence_and_names_the_review() -> None:
-    court = ShardHarness(rules=[rule("ask", mode="review", behaviour="in_call_abuse", freeze=False)])
-    court.short_calls(4)
-    (pending,) = court.until(5)
+    harness = ShardHarness(rules=[rule("ask", mode="review", behaviour="in_call_abuse", freeze=False)])
+    harness.short_calls(4)
+    (pending,) = harness.until(5)
     assert (pending.data.refunds, pending.data.actions) == ("unaffected", ())
-    court.review(6, "uphold", pending)
-    (final,) = court.until(7)
+    harness.review(6, "uphold", pending)
+    (final,) = harness.until(7)
     before, after = pending.data, final.data
     assert (after.measure, after.window, after.evidence.call_ids) == (
         before.measure,
@@ -298,36 +302,36 @@ def test_an_upheld_decision_keeps_measure_window_and_evidence_and_names_the_revi
 @pytest.mark.parametrize(("freeze", "refunds"), [(True, "frozen"), (False, "unaffected"), (None, "unaffected")])
 def test_a_pending_measured_decision_freezes_only_where_its_rule_says_so(freeze: bool | None, refunds: str) -> None:
     changes: dict[str, Any] = {} if freeze is None else {"freeze": freeze}
-    court = ShardHarness(rules=[rule("ask", mode="review", behaviour="in_call_abuse", **changes)])
-    court.short_calls(4)
-    (pending,) = court.until(5)
+    harness = ShardHarness(rules=[rule("ask", mode="review", behaviour="in_call_abuse", **changes)])
+    harness.short_calls(4)
+    (pending,) = harness.until(5)
     assert pending.data.refunds == refunds
-    court.review(6, "overturn", pending)
-    assert court.until(7)[0].data.refunds == ("released" if freeze else "unaffected")
+    harness.review(6, "overturn", pending)
+    assert harness.until(7)[0].data.refunds == ("released" if freeze else "unaffected")
 
 
 def test_a_minor_tier_never_freezes() -> None:
-    court = ShardHarness(rules=[rule("ask", mode="review", freeze=True)])
-    court.short_calls(4)
-    assert court.until(5)[0].data.refunds == "unaffected"
+    harness = ShardHarness(rules=[rule("ask", mode="review", freeze=True)])
+    harness.short_calls(4)
+    assert harness.until(5)[0].data.refunds == "unaffected"
 
 
-def test_a_behaviour_may_be_told_not_to_freeze_while_pending() -> None:
-    court = ShardHarness(behaviours={"undeclared_prohibited_business": {"freeze": False}})
-    court.likely_ban(1)
-    (pending,) = court.until(2)
-    court.review(3, "uphold", pending)
-    (final,) = court.until(4)
+def test_a_policy_may_exclude_a_behaviour_from_the_freeze_while_pending() -> None:
+    harness = ShardHarness(behaviours={"undeclared_prohibited_business": {"freeze": False}})
+    harness.likely_ban(1)
+    (pending,) = harness.until(2)
+    harness.review(3, "uphold", pending)
+    (final,) = harness.until(4)
     assert (pending.data.refunds, final.data.refunds) == ("unaffected", "frozen")
 
 
 def test_a_lapse_says_what_the_contract_says() -> None:
-    court = ShardHarness(defaults={"review_within": "30m"})
-    court.likely_ban(1)
-    (pending,) = court.until(30.9)
-    (lapse,) = court.until(31)
+    harness = ShardHarness(defaults={"review_within": "30m"})
+    harness.likely_ban(1)
+    (pending,) = harness.until(30.9)
+    (lapse,) = harness.until(31)
     data = lapse.data
-    assert told([lapse]) == [("lapse", "final", "undeclared_prohibited_business", 31)]
+    assert summaries([lapse]) == [("lapse", "final", "undeclared_prohibited_business", 31)]
     assert (data.reverses, data.refunds, data.actions, data.proposed_actions) == (pending.id, "released", (), ())
     assert (data.clause, data.tier, data.behaviour) == (3, "severe", "undeclared_prohibited_business")
     assert (data.window, data.measure) == (None, None)
@@ -337,10 +341,10 @@ def test_a_lapse_says_what_the_contract_says() -> None:
 
 def test_at_one_instant_lapses_come_first_then_windows_then_records() -> None:
     """The lapse lets the review rule decide at that very end; the record that ends the tenant comes after both."""
-    court = ShardHarness(rules=[rule("ask", mode="review")], defaults={"review_within": "15m"})
-    court.short_calls(*range(1, 30))
-    court.complaint(20, category="harassment")
-    assert told(court.until(21)) == [
+    harness = ShardHarness(rules=[rule("ask", mode="review")], defaults={"review_within": "15m"})
+    harness.short_calls(*range(1, 30))
+    harness.complaint(20, category="harassment")
+    assert summaries(harness.until(21)) == [
         ("warning", "pending_review", "ask", 5),
         ("lapse", "final", "ask", 20),
         ("warning", "pending_review", "ask", 20),
@@ -349,24 +353,24 @@ def test_at_one_instant_lapses_come_first_then_windows_then_records() -> None:
 
 
 def test_records_wait_until_the_watermark_is_past_them_and_windows_do_not() -> None:
-    court = ShardHarness(rules=[rule("one")])
-    court.short_calls(4)
-    court.complaint(5)
-    assert told(court.until(5)) == [("warning", "final", "one", 5)]
-    assert told(court.until(5 + 1 / 60_000)) == [("warning", "final", "blind_calling", 5)]
+    harness = ShardHarness(rules=[rule("one")])
+    harness.short_calls(4)
+    harness.complaint(5)
+    assert summaries(harness.until(5)) == [("warning", "final", "one", 5)]
+    assert summaries(harness.until(5 + 1 / 60_000)) == [("warning", "final", "blind_calling", 5)]
 
 
 def test_at_one_instant_records_come_by_type_then_id_then_status() -> None:
     """The application meets the ban of the complaint only a millisecond later; dismissed comes after verified."""
-    court = ShardHarness()
-    court.review(1, "overturn", "cwe-unknown")
-    court.finding(1)
-    court.complaint(1, "dismissed", name="p9", category="fraud")
-    court.complaint(1, "verified", name="p9", category="fraud")
-    court.complaint(1, "verified", name="p10", category="fraud")
-    court.application(1, "宠物用品")
-    court.application(2, "宠物用品", name="n2")
-    said = told(court.until(3))
+    harness = ShardHarness()
+    harness.review(1, "overturn", "cwe-unknown")
+    harness.finding(1)
+    harness.complaint(1, "dismissed", name="p9", category="fraud")
+    harness.complaint(1, "verified", name="p9", category="fraud")
+    harness.complaint(1, "verified", name="p10", category="fraud")
+    harness.application(1, "宠物用品")
+    harness.application(2, "宠物用品", name="n2")
+    said = summaries(harness.until(3))
     assert [(kind, rule_id) for kind, _, rule_id, _ in said] == [
         ("ban", "verified_fraud_complaint"),
         ("ban", "verified_fraud_complaint"),
@@ -374,95 +378,95 @@ def test_at_one_instant_records_come_by_type_then_id_then_status() -> None:
         ("warning", "no_consent"),
         ("admission_rejected", "banned_applicant"),
     ]
-    assert court.refused() == ["unknown_enforcement"]
+    assert harness.refused() == ["unknown_enforcement"]
 
 
 @pytest.mark.parametrize("verdict", ["uphold", "overturn"])
 def test_reviews_of_reversals_lapses_and_settled_cases_are_rejected(verdict: str) -> None:
-    court = ShardHarness(defaults={"review_within": "10m"})
-    court.likely_ban(0)
-    court.finding(0, name="f2")
-    pending, warning = sorted(court.until(1), key=lambda e: e.data.kind)
-    court.review(2, "overturn", warning, "v0")
-    (reversal,) = court.until(3)
-    (lapse,) = court.until(11)
+    harness = ShardHarness(defaults={"review_within": "10m"})
+    harness.likely_ban(0)
+    harness.finding(0, name="f2")
+    pending, warning = sorted(harness.until(1), key=lambda e: e.data.kind)
+    harness.review(2, "overturn", warning, "v0")
+    (reversal,) = harness.until(3)
+    (lapse,) = harness.until(11)
     for number, event in enumerate((reversal, lapse, pending, warning)):
-        court.review(12 + number, verdict, event, f"v{number + 1}")
-    assert court.until(20) == []
-    assert court.refused() == ["not_reviewable", "not_reviewable", "nothing_to_change", "nothing_to_change"]
+        harness.review(12 + number, verdict, event, f"v{number + 1}")
+    assert harness.until(20) == []
+    assert harness.refused() == ["not_reviewable", "not_reviewable", "nothing_to_change", "nothing_to_change"]
 
 
 def test_a_final_decision_cannot_be_upheld_but_can_be_overturned_once() -> None:
-    court = ShardHarness()
-    court.finding(1)
-    (warning,) = court.until(2)
-    court.review(3, "uphold", warning, "v1")
-    court.review(4, "overturn", warning, "v2")
-    court.review(5, "overturn", warning, "v3")
-    (reversal,) = court.until(6)
+    harness = ShardHarness()
+    harness.finding(1)
+    (warning,) = harness.until(2)
+    harness.review(3, "uphold", warning, "v1")
+    harness.review(4, "overturn", warning, "v2")
+    harness.review(5, "overturn", warning, "v3")
+    (reversal,) = harness.until(6)
     assert (reversal.data.reverses, reversal.data.refunds) == (warning.id, "unaffected")
     assert (reversal.data.violations_on_record, reversal.data.evidence.review_ids) == (0, ("v2",))
-    assert court.refused() == ["nothing_to_change", "nothing_to_change"]
+    assert harness.refused() == ["nothing_to_change", "nothing_to_change"]
 
 
 def test_a_review_before_its_decision_is_rejected_and_not_remembered() -> None:
-    court = ShardHarness()
+    harness = ShardHarness()
     known = ShardHarness()
     known.finding(5)
     (warning,) = known.until(6)
-    court.review(1, "overturn", warning)
-    court.finding(5)
-    court.review(7, "overturn", warning)
-    assert [e.data.kind for e in court.until(8)] == ["warning", "reversal"]
-    assert (court.refused(), court.output.duplicates) == (["unknown_enforcement"], 0)
+    harness.review(1, "overturn", warning)
+    harness.finding(5)
+    harness.review(7, "overturn", warning)
+    assert [e.data.kind for e in harness.until(8)] == ["warning", "reversal"]
+    assert (harness.refused(), harness.output.duplicates) == (["unknown_enforcement"], 0)
 
 
 def test_a_review_that_comes_again_is_a_duplicate_though_it_would_change_nothing() -> None:
-    court = ShardHarness()
-    court.likely_ban(1)
-    (pending,) = court.until(2)
-    court.review(3, "uphold", pending)
-    court.review(4, "uphold", pending)
-    assert [e.data.status for e in court.until(5)] == ["final"]
-    assert (court.refused(), court.output.duplicates) == ([], 1)
+    harness = ShardHarness()
+    harness.likely_ban(1)
+    (pending,) = harness.until(2)
+    harness.review(3, "uphold", pending)
+    harness.review(4, "uphold", pending)
+    assert [e.data.status for e in harness.until(5)] == ["final"]
+    assert (harness.refused(), harness.output.duplicates) == ([], 1)
 
 
 @pytest.mark.parametrize("pending", [True, False])
 def test_a_dismissal_takes_back_a_decision_pending_upheld_or_final(pending: bool) -> None:
-    court = ShardHarness()
-    court.likely_ban(1)
-    (decision,) = court.until(2)
+    harness = ShardHarness()
+    harness.likely_ban(1)
+    (decision,) = harness.until(2)
     if not pending:
-        court.review(3, "uphold", decision)
-        (decision,) = court.until(4)
-    court.finding(5, "dismissed", behaviour="undeclared_business")
-    court.finding(6, "confirmed", behaviour="undeclared_business", actual_business="贷款")
-    (reversal,) = court.until(7)
+        harness.review(3, "uphold", decision)
+        (decision,) = harness.until(4)
+    harness.finding(5, "dismissed", behaviour="undeclared_business")
+    harness.finding(6, "confirmed", behaviour="undeclared_business", actual_business="贷款")
+    (reversal,) = harness.until(7)
     assert (reversal.data.kind, reversal.data.reverses, reversal.data.refunds) == ("reversal", decision.id, "released")
     assert reversal.data.evidence.finding_ids == ("f1",)
 
 
 def test_a_dismissal_after_a_lapse_or_an_overturn_takes_nothing_back_twice() -> None:
-    court = ShardHarness(defaults={"review_within": "10m"})
-    court.likely_ban(1)
-    court.finding(1, name="f2")
-    warning = next(e for e in court.until(2) if e.data.kind == "warning")
-    court.review(3, "overturn", warning)
-    assert len(court.until(12)) == 2
-    court.finding(13, "dismissed")
-    court.finding(13, "dismissed", name="f2")
-    assert court.until(14) == []
+    harness = ShardHarness(defaults={"review_within": "10m"})
+    harness.likely_ban(1)
+    harness.finding(1, name="f2")
+    warning = next(e for e in harness.until(2) if e.data.kind == "warning")
+    harness.review(3, "overturn", warning)
+    assert len(harness.until(12)) == 2
+    harness.finding(13, "dismissed")
+    harness.finding(13, "dismissed", name="f2")
+    assert harness.until(14) == []
 
 
 # Admission
 
 
 def test_both_refusals_when_both_hold_and_no_violation() -> None:
-    court = ShardHarness()
-    court.complaint(1, category="fraud")
-    court.application(2, "小额贷款", scenario="贷款")
-    _, *refusals = court.until(3)
-    assert sorted(told(refusals)) == [
+    harness = ShardHarness()
+    harness.complaint(1, category="fraud")
+    harness.application(2, "小额贷款", scenario="贷款")
+    _, *refusals = harness.until(3)
+    assert sorted(summaries(refusals)) == [
         ("admission_rejected", "final", "banned_applicant", 2),
         ("admission_rejected", "final", "prohibited_business_application", 2),
     ]
@@ -473,12 +477,12 @@ def test_both_refusals_when_both_hold_and_no_violation() -> None:
 
 
 def test_a_changed_application_is_looked_at_again_and_a_repeated_one_is_not() -> None:
-    court = ShardHarness()
-    court.application(1, "宠物用品")
-    court.application(2, "贷款")
-    court.application(2, "贷款")
-    assert told(court.until(3)) == [("admission_rejected", "final", "prohibited_business_application", 2)]
-    assert court.output.duplicates == 1
+    harness = ShardHarness()
+    harness.application(1, "宠物用品")
+    harness.application(2, "贷款")
+    harness.application(2, "贷款")
+    assert summaries(harness.until(3)) == [("admission_rejected", "final", "prohibited_business_application", 2)]
+    assert harness.output.duplicates == 1
 
 
 # Forgetting
@@ -490,89 +494,89 @@ KEPT = {"defaults": {"retention": "60m", "review_within": "30m"}}
 def test_a_complaints_id_is_forgotten_once_retention_has_passed_since_its_last_record(
     again: float, decides: bool
 ) -> None:
-    court = ShardHarness(**KEPT)
-    court.complaint(0, "received")
-    court.complaint(1)
-    court.complaint(again)
-    assert len(court.until(120)) == (2 if decides else 1)
-    assert court.output.duplicates == (0 if decides else 1)
+    harness = ShardHarness(**KEPT)
+    harness.complaint(0, "received")
+    harness.complaint(1)
+    harness.complaint(again)
+    assert len(harness.until(120)) == (2 if decides else 1)
+    assert harness.output.duplicates == (0 if decides else 1)
 
 
 def test_a_duplicate_does_not_prolong_remembering() -> None:
-    court = ShardHarness(**KEPT)
-    court.finding(0)
-    court.finding(50)
-    court.finding(61)
-    assert len(court.until(70)) == 2
+    harness = ShardHarness(**KEPT)
+    harness.finding(0)
+    harness.finding(50)
+    harness.finding(61)
+    assert len(harness.until(70)) == 2
 
 
 def test_a_forgotten_complaint_cannot_take_back_what_it_decided_but_its_violation_stays() -> None:
-    court = ShardHarness(escalations=[escalation(at_least=2, window="60m")], **KEPT)
-    court.complaint(0)
-    (warning,) = court.until(1)
-    court.complaint(70, "dismissed")
-    court.complaint(500, name="p2")
-    events = court.until(501)
+    harness = ShardHarness(escalations=[escalation(at_least=2, window="60m")], **KEPT)
+    harness.complaint(0)
+    (warning,) = harness.until(1)
+    harness.complaint(70, "dismissed")
+    harness.complaint(500, name="p2")
+    events = harness.until(501)
     assert [e.data.violations_on_record for e in events] == [2]
-    court.review(502, "overturn", warning)
-    assert [e.data.kind for e in court.until(503)] == ["reversal"]
+    harness.review(502, "overturn", warning)
+    assert [e.data.kind for e in harness.until(503)] == ["reversal"]
 
 
-def test_a_standing_ban_stays_and_a_closed_case_is_forgotten() -> None:
-    court = ShardHarness(**KEPT)
-    court.complaint(0, category="fraud")
-    court.likely_ban(0)
-    ban, pending = sorted(court.until(1), key=lambda e: e.data.status)
-    (lapse,) = court.until(30)
-    court.tenant(90, "still remembered")
-    court.review(90, "overturn", pending, "v1")
-    court.until(90.5)
-    assert court.refused() == ["nothing_to_change"]
-    court.review(91, "overturn", pending, "v2")
-    court.review(91, "overturn", lapse, "v3")
-    court.application(92, "宠物用品")
-    assert [e.data.rule_id for e in court.until(93)] == ["banned_applicant"]
-    assert court.refused() == ["unknown_enforcement", "unknown_enforcement"]
-    court.review(94, "overturn", ban, "v4")
-    assert [e.data.kind for e in court.until(95)] == ["reversal"]
+def test_a_ban_in_force_stays_and_a_closed_case_is_deleted() -> None:
+    harness = ShardHarness(**KEPT)
+    harness.complaint(0, category="fraud")
+    harness.likely_ban(0)
+    ban, pending = sorted(harness.until(1), key=lambda e: e.data.status)
+    (lapse,) = harness.until(30)
+    harness.tenant(90, "still remembered")
+    harness.review(90, "overturn", pending, "v1")
+    harness.until(90.5)
+    assert harness.refused() == ["nothing_to_change"]
+    harness.review(91, "overturn", pending, "v2")
+    harness.review(91, "overturn", lapse, "v3")
+    harness.application(92, "宠物用品")
+    assert [e.data.rule_id for e in harness.until(93)] == ["banned_applicant"]
+    assert harness.refused() == ["unknown_enforcement", "unknown_enforcement"]
+    harness.review(94, "overturn", ban, "v4")
+    assert [e.data.kind for e in harness.until(95)] == ["reversal"]
 
 
 def test_a_refused_application_is_forgotten_and_a_pending_one_is_not_before_it_lapses() -> None:
-    court = ShardHarness(**KEPT)
-    court.application(0)
-    court.application(0, "小额贷款中介", name="n2")
-    final, pending = sorted(court.until(1), key=lambda e: e.data.status)
-    court.review(29, "uphold", pending, "v1")
-    court.until(30)
-    court.review(61, "overturn", final, "v2")
-    court.review(61, "overturn", pending, "v3")
-    assert [e.data.kind for e in court.until(62)] == ["reversal"]
-    assert court.refused() == ["unknown_enforcement"]
+    harness = ShardHarness(**KEPT)
+    harness.application(0)
+    harness.application(0, "小额贷款中介", name="n2")
+    final, pending = sorted(harness.until(1), key=lambda e: e.data.status)
+    harness.review(29, "uphold", pending, "v1")
+    harness.until(30)
+    harness.review(61, "overturn", final, "v2")
+    harness.review(61, "overturn", pending, "v3")
+    assert [e.data.kind for e in harness.until(62)] == ["reversal"]
+    assert harness.refused() == ["unknown_enforcement"]
 
 
 def test_the_record_that_is_decided_is_what_makes_others_be_forgotten_at_its_own_time() -> None:
     """A closed case is known to a review at the last moment of its retention, not a millisecond later."""
     for late, refusal in ((0.0, "nothing_to_change"), (1 / 60_000, "unknown_enforcement")):
-        court = ShardHarness(**KEPT)
-        court.finding(0)
-        (warning,) = court.until(1)
-        court.review(2, "overturn", warning, "v1")
-        court.until(3)
-        court.review(62 + late, "overturn", warning, "v2")
-        court.until(63)
-        assert court.refused() == [refusal]
+        harness = ShardHarness(**KEPT)
+        harness.finding(0)
+        (warning,) = harness.until(1)
+        harness.review(2, "overturn", warning, "v1")
+        harness.until(3)
+        harness.review(62 + late, "overturn", warning, "v2")
+        harness.until(63)
+        assert harness.refused() == [refusal]
 
 
-def test_memory_of_closed_cases_and_old_ids_is_let_go() -> None:
-    court = ShardHarness(**KEPT)
+def test_closed_cases_and_old_ids_are_deleted() -> None:
+    harness = ShardHarness(**KEPT)
     for minute in range(0, 1_000, 2):
-        court.finding(minute, "suspected", name=f"f{minute}")
-        court.finding(minute + 1, "dismissed", name=f"f{minute}")
-        court.complaint(minute, name=f"p{minute}")
-        court.complaint(minute + 1, "dismissed", name=f"p{minute}")
-        court.application(minute, name=f"n{minute}")
-    court.until(1_000)
-    tenant_record = court.shard.tenant_records.of(0)
+        harness.finding(minute, "suspected", name=f"f{minute}")
+        harness.finding(minute + 1, "dismissed", name=f"f{minute}")
+        harness.complaint(minute, name=f"p{minute}")
+        harness.complaint(minute + 1, "dismissed", name=f"p{minute}")
+        harness.application(minute, name=f"n{minute}")
+    harness.until(1_000)
+    tenant_record = harness.shard.tenant_records.of(0)
     kept = (tenant_record.findings, tenant_record.complaints, tenant_record.seen, tenant_record.cases)
     assert all(len(what) <= 70 for what in kept)
     assert len(tenant_record.case_of) <= 4 * 70
@@ -583,12 +587,12 @@ def test_memory_of_closed_cases_and_old_ids_is_let_go() -> None:
 
 
 def test_the_newest_tenant_record_names_the_tenant_in_reasons() -> None:
-    court = ShardHarness()
-    court.tenant(1, "Alpha")
-    court.tenant(3, "Gamma")
-    court.finding(2, name="f1")
-    court.finding(4, name="f2")
-    first, second = court.until(5)
+    harness = ShardHarness()
+    harness.tenant(1, "Alpha")
+    harness.tenant(3, "Gamma")
+    harness.finding(2, name="f1")
+    harness.finding(4, name="f2")
+    first, second = harness.until(5)
     assert "Alpha" in first.data.reason.en
     assert "Gamma" in second.data.reason.en
 
@@ -609,17 +613,17 @@ class Unwalkable(dict[str, Any]):
 
 
 def test_a_violation_more_or_less_does_not_walk_through_all_of_a_long_record() -> None:
-    court = ShardHarness(escalations=[escalation(at_least=2)])
+    harness = ShardHarness(escalations=[escalation(at_least=2)])
     for n in range(6):
-        court.complaint(n, name=f"p{n}")
-    assert len(court.until(6)) == 6 + 3
-    tenant_record = court.shard.tenant_records.of(0)
+        harness.complaint(n, name=f"p{n}")
+    assert len(harness.until(6)) == 6 + 3
+    tenant_record = harness.shard.tenant_records.of(0)
     tenant_record.violations, tenant_record.cases = (
         Unwalkable(tenant_record.violations),
         Unwalkable(tenant_record.cases),
     )
-    court.complaint(7, name="p6")
-    court.complaint(8, "dismissed", name="p0")  # of the first escalation one is left, which is unused again
-    court.complaint(9, name="p7")
-    events = told(court.until(10))
+    harness.complaint(7, name="p6")
+    harness.complaint(8, "dismissed", name="p0")  # of the first escalation one is left, which is unused again
+    harness.complaint(9, name="p7")
+    events = summaries(harness.until(10))
     assert [kind for kind, *_ in events] == ["warning", "reversal", "reversal", "warning", "termination"]

@@ -5,14 +5,16 @@ from helpers.shard_harness import ShardHarness, rule
 
 def test_tenants_of_a_window_end_come_by_their_ids_and_not_as_they_were_first_read() -> None:
     override = {"tenant": "b", "rule": "two", "above": 0.4, "owner": "ops", "reason": "agreed", "expires": "2099-01-01"}
-    court = ShardHarness(rules=[rule("two"), rule("one", mode="shadow")], overrides=[override])
+    harness = ShardHarness(rules=[rule("two"), rule("one", mode="shadow")], overrides=[override])
     for tenant in ("d", "b", "c", "a"):
-        court.short_calls(1, tenant=tenant)
-    assert [(event.data.rule_id, event.subject) for event in court.until(5)] == [("two", each) for each in "abcd"]
-    assert [(event.data.rule_id, event.subject) for event in court.output.shadow] == [("one", each) for each in "abcd"]
-    told = [(alert.rule_id, alert.tenant_id) for alert in court.output.alerts]
-    assert told == [(name, each) for name in ("two", "one") for each in "abcd"]
-    court.until(20)
-    assert [(alert.rule_id, alert.state, alert.tenant_id) for alert in court.output.alerts] == [
+        harness.short_calls(1, tenant=tenant)
+    assert [(event.data.rule_id, event.subject) for event in harness.until(5)] == [("two", each) for each in "abcd"]
+    assert [(event.data.rule_id, event.subject) for event in harness.output.shadow] == [
+        ("one", each) for each in "abcd"
+    ]
+    reported = [(alert.rule_id, alert.tenant_id) for alert in harness.output.alerts]
+    assert reported == [(name, each) for name in ("two", "one") for each in "abcd"]
+    harness.until(20)
+    assert [(alert.rule_id, alert.state, alert.tenant_id) for alert in harness.output.alerts] == [
         (name, "resolved", each) for name in ("two", "one") for each in "abcd"
     ]

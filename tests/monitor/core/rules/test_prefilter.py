@@ -59,7 +59,7 @@ def some_rule(rng: random.Random, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_those_who_pass_are_those_in_breach_where_sums_tell_all(seed: int) -> None:
+def test_tenants_that_pass_are_those_in_breach_where_sums_decide(seed: int) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)
     policy = policy_of(rules=[some_rule(rng, f"r{n}") for n in range(rng.randint(1, 6))])

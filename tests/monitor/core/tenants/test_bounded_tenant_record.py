@@ -17,42 +17,42 @@ FEW, MANY = 100, 4_000
 Give = Callable[[StoredShardHarness, float, int], None]
 
 
-def a_complaint(court: StoredShardHarness, minute: float, n: int) -> None:
-    court.complaint(minute, "received", name=f"complaint-{n:08}")
+def a_complaint(harness: StoredShardHarness, minute: float, n: int) -> None:
+    harness.complaint(minute, "received", name=f"complaint-{n:08}")
 
 
-def a_verified_complaint(court: StoredShardHarness, minute: float, n: int) -> None:
-    court.complaint(minute, name=f"complaint-{n:08}")
+def a_verified_complaint(harness: StoredShardHarness, minute: float, n: int) -> None:
+    harness.complaint(minute, name=f"complaint-{n:08}")
 
 
-def a_finding(court: StoredShardHarness, minute: float, n: int) -> None:
-    court.finding(minute, "suspected", name=f"finding-{n:08}")
+def a_finding(harness: StoredShardHarness, minute: float, n: int) -> None:
+    harness.finding(minute, "suspected", name=f"finding-{n:08}")
 
 
-def an_application(court: StoredShardHarness, minute: float, n: int) -> None:
-    court.application(minute, "callbacks", name=f"application-{n:08}")
+def an_application(harness: StoredShardHarness, minute: float, n: int) -> None:
+    harness.application(minute, "callbacks", name=f"application-{n:08}")
 
 
-def a_version_of_an_application(court: StoredShardHarness, minute: float, n: int) -> None:
-    court.application(minute, "callbacks", name="application")
+def a_version_of_an_application(harness: StoredShardHarness, minute: float, n: int) -> None:
+    harness.application(minute, "callbacks", name="application")
 
 
-def a_version_of_the_tenant(court: StoredShardHarness, minute: float, n: int) -> None:
-    court.tenant(minute, "Alpha")
+def a_version_of_the_tenant(harness: StoredShardHarness, minute: float, n: int) -> None:
+    harness.tenant(minute, "Alpha")
 
 
-def stored_at(court: StoredShardHarness, give: Give, serial: "count[int]", last: int) -> tuple[int, int]:
+def stored_at(harness: StoredShardHarness, give: Give, serial: "count[int]", last: int) -> tuple[int, int]:
     """How many entries and bytes one record more changes, the dearest of eight, once ``last`` are there."""
     while (n := next(serial)) < last:
-        give(court, n / 10, n)
-    court.until(n / 10)
-    court.store()
+        give(harness, n / 10, n)
+    harness.until(n / 10)
+    harness.store()
     most = 0, 0
     for _ in range(8):
-        give(court, n / 10, n)
+        give(harness, n / 10, n)
         n = next(serial)
-        court.until(n / 10)
-        changed = court.store()
+        harness.until(n / 10)
+        changed = harness.store()
         assert changed, "nothing came of it"
         most = max(most[0], len(changed)), max(most[1], sum(len(blob or b"") for blob in changed.values()))
     return most
@@ -70,39 +70,39 @@ def stored_at(court: StoredShardHarness, give: Give, serial: "count[int]", last:
     ],
 )
 def test_one_record_more_changes_as_few_bytes_after_thousands_as_after_a_hundred(give: Give) -> None:
-    court = StoredShardHarness(**KEPT)
+    harness = StoredShardHarness(**KEPT)
     serial = count()
-    few = stored_at(court, give, serial, FEW)
-    many = stored_at(court, give, serial, MANY)
+    few = stored_at(harness, give, serial, FEW)
+    many = stored_at(harness, give, serial, MANY)
     assert many[0] <= 4, "entries"
     assert many[1] < 2 * few[1] + 1_000, f"{few[1]} bytes after {FEW} records, {many[1]} after {MANY}"
 
 
 def test_a_complaint_of_long_ago_that_changes_rewrites_its_own_page_alone() -> None:
-    court = StoredShardHarness(**KEPT)
+    harness = StoredShardHarness(**KEPT)
     for n in range(1_000):
-        court.complaint(n / 100, "received", name=f"p{n}")
-    court.until(10)
-    court.store()
-    court.complaint(11, "dismissed", name="p77")
-    court.until(12)
-    assert list(court.store()) == [f"c0.{77 // PAGE_SIZES['c']}"]
+        harness.complaint(n / 100, "received", name=f"p{n}")
+    harness.until(10)
+    harness.store()
+    harness.complaint(11, "dismissed", name="p77")
+    harness.until(12)
+    assert list(harness.store()) == [f"c0.{77 // PAGE_SIZES['c']}"]
 
 
 def test_what_is_forgotten_is_deleted_from_what_is_stored() -> None:
-    court = StoredShardHarness(defaults={"retention": "72h"})
+    harness = StoredShardHarness(defaults={"retention": "72h"})
     for n in range(300):
-        court.complaint(n, name=f"p{n}")
-        court.complaint(n + 0.5, "dismissed", name=f"p{n}")
-        court.finding(n, "suspected", name=f"f{n}")
-        court.application(n, "callbacks", name=f"n{n % 3}")
-    court.until(300)
-    court.store()
-    assert {key[0] for key in court.stored} >= set("cdqvt")
-    court.tenant(300 + 72 * 60, "Alpha")
-    court.until(301 + 72 * 60)
-    court.store()
-    assert [key for key in sorted(court.stored) if key[0] in "cdqv"] == ["v0.0"], "the tenant's own record alone"
+        harness.complaint(n, name=f"p{n}")
+        harness.complaint(n + 0.5, "dismissed", name=f"p{n}")
+        harness.finding(n, "suspected", name=f"f{n}")
+        harness.application(n, "callbacks", name=f"n{n % 3}")
+    harness.until(300)
+    harness.store()
+    assert {key[0] for key in harness.stored} >= set("cdqvt")
+    harness.tenant(300 + 72 * 60, "Alpha")
+    harness.until(301 + 72 * 60)
+    harness.store()
+    assert [key for key in sorted(harness.stored) if key[0] in "cdqv"] == ["v0.0"], "the tenant's own record alone"
 
 
 @pytest.mark.parametrize("order", [1, -1, 7])
@@ -130,21 +130,21 @@ class Unwalkable(list[Any]):
 
 
 def test_a_reversal_does_not_walk_through_all_that_a_pending_escalation_has_used() -> None:
-    court = ShardHarness(escalations=[escalation(at_least=50)])
+    harness = ShardHarness(escalations=[escalation(at_least=50)])
     for n in range(60):
-        court.complaint(n / 10, name=f"p{n}")
-    court.until(6)
-    (use,) = court.shard.decisions._uses._uses.values()
+        harness.complaint(n / 10, name=f"p{n}")
+    harness.until(6)
+    (use,) = harness.shard.decisions._uses._uses.values()
     used = use.violations
     assert len(used) == 50
     use.violations = Unwalkable(used)
-    court.complaint(7, "dismissed", name="p55")  # which it has not used
-    court.until(8)
+    harness.complaint(7, "dismissed", name="p55")  # which it has not used
+    harness.until(8)
     use.at_least = 48  # so that two reversals leave enough
-    court.complaint(9, "dismissed", name="p1")
-    court.complaint(9, "dismissed", name="p2")
-    assert [event.data.kind for event in court.until(10)] == ["reversal", "reversal"]
+    harness.complaint(9, "dismissed", name="p1")
+    harness.complaint(9, "dismissed", name="p2")
+    assert [event.data.kind for event in harness.until(10)] == ["reversal", "reversal"]
     assert use.left == 48
     use.violations = used
-    court.complaint(11, "dismissed", name="p3")
-    assert [event.data.kind for event in court.until(12)] == ["reversal", "reversal"], "the escalation falls, too"
+    harness.complaint(11, "dismissed", name="p3")
+    assert [event.data.kind for event in harness.until(12)] == ["reversal", "reversal"], "the escalation falls, too"

@@ -123,8 +123,8 @@ def test_what_a_window_will_count_is_reported_ahead_and_changes_nothing(
         assert reading(tally) == before
     left = [attempt for attempts in panes[len(panes) if one_pane else leaving :] for attempt in attempts]
     distinct, numbers, sequential, most, *over = plain_reading([*left, *to_come], TENANTS + 1)
-    told = [ahead.distinct, ahead.numbers, ahead.sequential, peak, *(ahead.over[limit] for limit in LIMITS)]
-    for name, found, expected in zip(range(6), told, [distinct, numbers, sequential, most, *over], strict=True):
+    reported = [ahead.distinct, ahead.numbers, ahead.sequential, peak, *(ahead.over[limit] for limit in LIMITS)]
+    for name, found, expected in zip(range(6), reported, [distinct, numbers, sequential, most, *over], strict=True):
         assert found.tolist() == [expected[tenant] for tenant in who], name
 
 

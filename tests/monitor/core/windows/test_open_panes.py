@@ -46,7 +46,7 @@ def test_a_pane_is_as_if_it_were_sealed_at_once(seed: int, most_rows: int, monke
     monkeypatch.setattr("monitor.core.windows.open_panes._MOST_ROWS", most_rows)
     monkeypatch.setattr("monitor.core.windows.key_counts.EXACT_KEYS", 60)
     unsealed, still_open, now, number = open_panes(), list[Open](), T0, 0
-    told, sealed = 0, 0
+    reported, sealed = 0, 0
     for _ in range(70):
         now += rng.choice((0, 1_000, 20_000, MINUTE))
         for _ in range(rng.choice((1, 1, 5, 40))):
@@ -59,7 +59,7 @@ def test_a_pane_is_as_if_it_were_sealed_at_once(seed: int, most_rows: int, monke
             new_calls = unsealed.new_calls()
             held = sum(piece.calls for piece in unsealed.between(0, 2 * now))
             assert held == len(unsealed)
-            told += sum(piece.calls for piece in new_calls or ())
+            reported += sum(piece.calls for piece in new_calls or ())
         if rng.random() < 0.3:
             before = now // MINUTE * MINUTE
             due = [calls for at, calls in still_open if at < before]
@@ -82,7 +82,7 @@ def test_a_pane_is_as_if_it_were_sealed_at_once(seed: int, most_rows: int, monke
         ends = [at // MINUTE * MINUTE + MINUTE for at, _ in still_open]
         assert unsealed.due_at_ms == min(ends, default=None)
     assert sealed > 100
-    assert told > 0
+    assert reported > 0
 
 
 def test_what_has_come_is_reported_once_and_what_is_much_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
