@@ -17,22 +17,22 @@ _BYSTANDER: Final = "bystander"
 
 def documents() -> dict[str, bytes]:
     """Every generated file: its path below the pack's folder, and its bytes."""
-    told = {scenario.name: scenario for scenario in scenarios()}
-    told |= {scenario.name: scenario for scenario in derived_scenarios(told)}
-    files = {f"stories/{name}.json": _bytes(document(scenario)) for name, scenario in told.items()}
+    by_name = {scenario.name: scenario for scenario in scenarios()}
+    by_name |= {scenario.name: scenario for scenario in derived_scenarios(by_name)}
+    files = {f"scenarios/{name}.json": _bytes(document(scenario)) for name, scenario in by_name.items()}
     return files | {
         "needed.schema.json": _bytes(_NEEDED),
         "enforcement.schema.json": _bytes(schema("enforcement")),
         "answer.schema.json": _bytes({"$schema": DIALECT, **Answer.model_json_schema()}),
-        "story.schema.json": _bytes(_SCENARIO),
+        "scenario.schema.json": _bytes(_SCENARIO),
     }
 
 
 def export(folder: Path) -> list[Path]:
     """Write them below ``folder``, and remove obsolete scenario files. Raises OSError."""
     wanted = documents()
-    for stale in (folder / "stories").glob("*.json"):
-        if f"stories/{stale.name}" not in wanted:
+    for stale in (folder / "scenarios").glob("*.json"):
+        if f"scenarios/{stale.name}" not in wanted:
             stale.unlink()
     for name, content in wanted.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def document(scenario: ConformanceScenario) -> dict[str, Any]:
 def _answered(
     deliveries: Any, texts: Mapping[str, str], keys: Mapping[str, str | None], tenants: list[str]
 ) -> list[dict[str, Any]]:
-    consumer, told = ReferenceConsumer(), []
+    consumer, by_name = ReferenceConsumer(), []
     for partition, event in deliveries:
         consumer.handle(texts[event], keys[event])
         then = {tenant: consumer.answer(tenant) for tenant in tenants}
@@ -68,8 +68,8 @@ def _answered(
         frozen = {tenant: answer for tenant, answer in then.items() if refundable[tenant] is False}
         unanswered = [tenant for tenant in tenants if refundable[tenant] is None]
         more = {"unanswered": unanswered} if unanswered else {}
-        told.append({"partition": partition, "event": event, "frozen": frozen, **more})
-    return told
+        by_name.append({"partition": partition, "event": event, "frozen": frozen, **more})
+    return by_name
 
 
 def _tenants(text: str) -> list[str]:

@@ -16,7 +16,7 @@ from streams.consumers.billing.conformance.write import FOLDER, documents
 from streams.consumers.billing.tables import HANDLED, HOLD, REJECTED, TAKEN, UNREAD
 
 PACK = Path(__file__).parents[4] / FOLDER
-STORIES = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((PACK / "stories").glob("*.json"))}
+SCENARIOS = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((PACK / "scenarios").glob("*.json"))}
 
 UNREADABLE = {"no JSON", "no JSON and no key", "empty", "without-refunds", "another-word"}
 
@@ -35,10 +35,10 @@ def schema(name: str) -> jsonschema.protocols.Validator:
 
 
 def test_what_the_pack_holds_is_as_its_schemas_say() -> None:
-    scenario, needed, whole = schema("story"), schema("needed"), schema("enforcement")
-    for name, told in STORIES.items():
-        scenario.validate(told)
-        for event, text in told["events"].items():
+    scenario, needed, whole = schema("scenario"), schema("needed"), schema("enforcement")
+    for name, document in SCENARIOS.items():
+        scenario.validate(document)
+        for event, text in document["events"].items():
             if event in UNREADABLE:
                 with pytest.raises((ValueError, jsonschema.ValidationError)):
                     needed.validate(json.loads(text))
@@ -49,8 +49,8 @@ def test_what_the_pack_holds_is_as_its_schemas_say() -> None:
 
 
 def test_the_pack_has_all_that_it_is_for() -> None:
-    scenarios = [told for name, told in STORIES.items() if not name.startswith("unreadable")]
-    events = [json.loads(text) for told in scenarios for text in told["events"].values()]
+    scenarios = [document for name, document in SCENARIOS.items() if not name.startswith("unreadable")]
+    events = [json.loads(text) for document in scenarios for text in document["events"].values()]
     kinds = {(event["data"].get("kind"), event["data"].get("status")) for event in events}
     assert {event["data"].get("clause") for event in events} >= {*range(1, 8), None}
     assert kinds >= {
@@ -60,15 +60,18 @@ def test_the_pack_has_all_that_it_is_for() -> None:
     }  # fmt: skip
     assert any(event["data"].get("supersedes") for event in events)
     assert {
-        each["partition"] for told in STORIES.values() for course in told["courses"] for each in course["deliveries"]
+        each["partition"]
+        for document in SCENARIOS.values()
+        for course in document["courses"]
+        for each in course["deliveries"]
     } == {0, 1}
 
 
-def key_of(told: dict[str, Any], event: str) -> str | None:
+def key_of(document: dict[str, Any], event: str) -> str | None:
     """The key of that record."""
-    if event in told.get("keys", {}):
-        return told["keys"][event]
-    return json.loads(told["events"][event])["subject"]
+    if event in document.get("keys", {}):
+        return document["keys"][event]
+    return json.loads(document["events"][event])["subject"]
 
 
 def refundable(delivery: dict[str, Any], tenant: str) -> bool | None:
@@ -84,16 +87,16 @@ async def _empty(billing: Served) -> None:
     await billing.database.run(delete)
 
 
-@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("name", SCENARIOS)
 async def test_our_consumer_answers_as_the_pack_says_over_http(tmp_path: Path, name: str) -> None:
-    told, answer = STORIES[name], schema("answer")
+    document, answer = SCENARIOS[name], schema("answer")
     async with serving(tmp_path, partitions=2) as billing:
-        for course in told["courses"]:
+        for course in document["courses"]:
             await _empty(billing)
             for delivery in course["deliveries"]:
-                value, key = told["events"][delivery["event"]].encode(), key_of(told, delivery["event"])
+                value, key = document["events"][delivery["event"]].encode(), key_of(document, delivery["event"])
                 await billing.put(value, partition=delivery["partition"], key=key and key.encode())
-                for tenant in told["tenants"]:
+                for tenant in document["tenants"]:
                     if refundable(delivery, tenant) is None:
                         status, _, body = await billing.ask(f"/v1/refunds/{quote(tenant, safe='')}")
                         assert (status, body["type"]) == (503, "urn:callwarden:problem:unread-decision")
@@ -111,14 +114,14 @@ async def test_our_consumer_answers_as_the_pack_says_over_http(tmp_path: Path, n
 
 
 def failed(consumer: Callable[[], Any]) -> Iterator[tuple[str, str]]:
-    """The stories and courses in which a consumer answers what is not right."""
-    for name, told in STORIES.items():
-        for course in told["courses"]:
+    """The scenarios and delivery orders in which a consumer answers what is not right."""
+    for name, document in SCENARIOS.items():
+        for course in document["courses"]:
             tried = consumer()
             for delivery in course["deliveries"]:
-                tried.handle(told["events"][delivery["event"]], key_of(told, delivery["event"]))
-                answers = {tenant: tried.answer(tenant)["refundable"] for tenant in told["tenants"]}
-                if answers != {tenant: refundable(delivery, tenant) for tenant in told["tenants"]}:
+                tried.handle(document["events"][delivery["event"]], key_of(document, delivery["event"]))
+                answers = {tenant: tried.answer(tenant)["refundable"] for tenant in document["tenants"]}
+                if answers != {tenant: refundable(delivery, tenant) for tenant in document["tenants"]}:
                     yield name, course["name"]
                     break
 

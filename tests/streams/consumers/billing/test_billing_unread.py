@@ -170,7 +170,7 @@ def command(folder: Path, *arguments: str) -> tuple[int, str]:
 
 def test_the_pack_says_the_same() -> None:
     scenario = json.loads(
-        (Path(__file__).parents[4] / "schemas/billing-pack/stories/unreadable.json").read_text("utf-8")
+        (Path(__file__).parents[4] / "schemas/billing-pack/scenarios/unreadable.json").read_text("utf-8")
     )
     after = {each["event"]: each.get("unanswered") for each in scenario["courses"][0]["deliveries"]}
     assert after["no JSON"] == ["another tenant"]
