@@ -32,9 +32,9 @@ class AuditReport:
 
 
 async def audit(
-    setup: AuditContext, export: ArchiveReader | None = None, told: Callable[[Audited], None] = lambda one: None
+    setup: AuditContext, export: ArchiveReader | None = None, report: Callable[[Audited], None] = lambda one: None
 ) -> AuditReport:
-    """Audit all partitions, from the state of an ``export`` or from the topics' beginning; calls ``told`` after each.
+    """Audit all partitions, from the state of an ``export`` or from the topics' beginning; calls ``report`` after each.
 
     Raises the cluster's TransientError, PermanentError and OffsetOutOfRange, and ArchiveError.
     """
@@ -56,7 +56,7 @@ async def audit(
             if not await one.moved_on():
                 break
         done.append(audited)
-        told(audited)
+        report(audited)
     return AuditReport(done, compare.misplaced(one for audited in done for one in audited.differences))
 
 

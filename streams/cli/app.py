@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from streams.cli.command import Command
 from streams.cli.fatal import json_wanted, say
-from streams.cli.inputs import told
+from streams.cli.inputs import describe_os_error
 from streams.cli.terminal import guard
 
 # `--help` must not import numpy, the shard or the policy, so the one-line helps stand here; the help of a
@@ -151,7 +151,7 @@ def main() -> None:
         build(_chosen(_to_complete() or sys.argv[1:]))(prog_name="callwarden")
     except OSError as error:
         # A path that cannot be read or written is no fault of the program's: a sentence, not a traceback.
-        message, status = told(error)
+        message, status = describe_os_error(error)
         say(message, status, wanted=_logs(sys.argv[1:]) and json_wanted("--json-logs" in sys.argv))
         sys.exit(status)
     except UnicodeEncodeError:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from monitor.text.masking import mask_numbers
-from streams.cli.inputs import fail, person, why
+from streams.cli.inputs import checked_reason, fail, operator_name
 from streams.kafka.api import OffsetOutOfRange, PermanentError, TransientError
 from streams.ops.control_client import Unconfirmed
 
@@ -44,7 +44,11 @@ class SignedReason(TypedDict):
 
 def signed(reason: str, by: str | None) -> SignedReason:
     """The reason, signed with the given name, else the login name, and the time. Telephone numbers are masked."""
-    return {"reason": mask_numbers(why(reason)), "by": person("--by", by), "at_ms": time.time_ns() // 1_000_000}
+    return {
+        "reason": mask_numbers(checked_reason(reason)),
+        "by": operator_name("--by", by),
+        "at_ms": time.time_ns() // 1_000_000,
+    }
 
 
 def refusals(answers: "CommandAnswers") -> list[str]:

@@ -48,7 +48,7 @@ def settings_for(options: dict[str, object]) -> "Settings":
         fail(str(error))
 
 
-def told(error: OSError) -> tuple[str, int]:
+def describe_os_error(error: OSError) -> tuple[str, int]:
     """A path that cannot be read or written, in a sentence, and the exit status: 2 where the path is wrong, else 1."""
     status = 2 if isinstance(error, _WRONG_PATH) else 1
     if error.strerror is None:
@@ -57,7 +57,7 @@ def told(error: OSError) -> tuple[str, int]:
     return f"{name}{error.strerror[:1].lower()}{error.strerror[1:]}", status
 
 
-def why(given: str) -> str:
+def checked_reason(given: str) -> str:
     """The value of ``--reason``, which must not be empty."""
     if not given.strip():
         fail("--reason: expected a reason; it is stored")
@@ -156,7 +156,7 @@ def reading(files: Iterable[object]) -> Iterator[None]:
         fail(f"{error.filename}: no such file{hint}")
 
 
-def person(option: str, given: str | None) -> str:
+def operator_name(option: str, given: str | None) -> str:
     """The name given by ``option``, with telephone numbers masked, else the login name."""
     import getpass
 
@@ -182,7 +182,7 @@ def duration(option: str, text: str) -> int:
         fail(f"{option}: {error}")
 
 
-def moment(option: str, text: str, *, open_end: bool = False) -> int:
+def parse_time(option: str, text: str, *, open_end: bool = False) -> int:
     """A time of the command line, RFC 3339 or epoch ms, as epoch ms; 0 is before all.
 
     ``open_end``: a time after 2099, up to the year 9999, is after all.

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import typer
 
 from monitor.text.private_files import open_private
-from streams.cli.inputs import fail, told
+from streams.cli.inputs import describe_os_error, fail
 
 
 def print_json(document: object) -> None:
@@ -45,7 +45,7 @@ def writing(path: Path) -> Iterator[None]:
         if error.strerror is None:  # it says itself what is wrong with what was read
             raise
         named = error.filename is not None and not Path(error.filename).name.startswith(f".{path.name}.")
-        fail(*told(error if named else OSError(error.errno, error.strerror, str(path))))
+        fail(*describe_os_error(error if named else OSError(error.errno, error.strerror, str(path))))
 
 
 @contextmanager

@@ -132,13 +132,13 @@ class Follower:
         self._described_s = -math.inf
         self._checked_s = self._heard_s = time.monotonic()
 
-    def at(self) -> Mapping[TP, int]:
+    def positions(self) -> Mapping[TP, int]:
         """The next offset of each partition. Everything before it is committed in the database."""
         return dict(self._at)
 
     def check(self, at: Mapping[TP, int], known: Mapping[TP, int]) -> None:
-        """Raises DatabaseRolledBack if a position in ``known``, read from the database after `at` returned ``at``, is
-        below ``at``. `progress` then reports no ``as_of_ms`` until `run` has reloaded the positions."""
+        """Raises DatabaseRolledBack if a position in ``known``, read from the database after `positions` returned
+        ``at``, is below ``at``. `progress` then reports no ``as_of_ms`` until `run` has reloaded the positions."""
         for tp, offset in at.items():
             if (found := known.get(tp, 0)) < offset:
                 if self._at.get(tp, 0) >= offset:

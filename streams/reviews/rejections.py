@@ -32,11 +32,11 @@ class RejectedReviews:
         unknown = [tp for tp in tps if tp not in known]
         self._at |= known | await self._cluster.offsets_from(unknown, since_ms - _ASTRAY_MS)
 
-    def at(self) -> Mapping[TP, int]:
+    def positions(self) -> Mapping[TP, int]:
         """The offsets up to which it has searched."""
         return dict(self._at)
 
-    async def look(self) -> dict[bytes, str]:
+    async def read_new(self) -> dict[bytes, str]:
         """The values of all reviews rejected since, with the reason. Raises TransientError or PermanentError."""
         ends = await self._cluster.ends(list(self._at))
         for tp, end in ends.items():

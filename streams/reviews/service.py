@@ -34,11 +34,11 @@ Rejections = Callable[[], Awaitable[dict[bytes, str]]]
 class CaseSearch(Protocol):
     """A search of the dead letters; `streams.reviews.rejections.RejectedReviews` implements it."""
 
-    async def look(self) -> dict[bytes, str]:
+    async def read_new(self) -> dict[bytes, str]:
         """The values of rejected reviews, with the reason."""
         ...
 
-    def at(self) -> Mapping[TP, int]:
+    def positions(self) -> Mapping[TP, int]:
         """The offsets up to which it has searched."""
         ...
 
@@ -104,15 +104,15 @@ class ReviewService:
             return []
         searched = await self._database.run(REJECTIONS.known)
         rejections = await since(min(one.claimed_ms for one in waiting), searched)
-        rejected = await rejections.look()
+        rejected = await rejections.read_new()
         settled = [replace(one, withdrawn=rejected[one.value]) for one in waiting if one.value in rejected]
 
         def write(connection: Connection) -> None:
             for one in settled:
                 withdraw(connection, one, one.withdrawn or "", now_ms)
-            REJECTIONS.raise_to(connection, rejections.at())
+            REJECTIONS.raise_to(connection, rejections.positions())
 
-        if settled or rejections.at() != searched:
+        if settled or rejections.positions() != searched:
             await self._database.run(write)
         return settled
 

@@ -269,16 +269,16 @@ async def test_rejections_are_those_of_reviews_since_one_began_to_look(address: 
     async with cluster_at(address) as cluster:
         rejections = RejectedReviews(cluster, names)
         await rejections.begin()
-        assert await rejections.look() == {}
+        assert await rejections.read_new() == {}
         await reject(0, "in.reviews", b"one", b"two")
         await reject(1, "in.findings", b"a finding")
         expected = dict.fromkeys((b"one", b"two"), "nothing_to_change: too late")
         async with deadline("both are seen"):
-            while await rejections.look() != expected:
+            while await rejections.read_new() != expected:
                 await asyncio.sleep(0.05)
         await reject(1, "in.reviews", b"three")
         async with deadline("the third is seen as well"):
-            while await rejections.look() != {**expected, b"three": "nothing_to_change: too late"}:
+            while await rejections.read_new() != {**expected, b"three": "nothing_to_change: too late"}:
                 await asyncio.sleep(0.05)
         # Or of an hour before some instant on, for clocks differ.
         hour_ms, present_ms = 3_600_000, time.time_ns() // 1_000_000
@@ -286,7 +286,7 @@ async def test_rejections_are_those_of_reviews_since_one_began_to_look(address: 
             earlier = RejectedReviews(cluster, names)
             await earlier.begin(since_ms)
             async with deadline("those of that time are seen"):
-                while len(await earlier.look()) != count:
+                while len(await earlier.read_new()) != count:
                     await asyncio.sleep(0.05)
 
 

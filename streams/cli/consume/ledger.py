@@ -236,7 +236,7 @@ def accept_loss(
     import time
 
     from streams.cli.cluster_session import operate
-    from streams.cli.inputs import fail, person, settings_for, why
+    from streams.cli.inputs import checked_reason, fail, operator_name, settings_for
     from streams.consumers.ledger.access import database_of
     from streams.consumers.ledger.gaps import accept, gaps
     from streams.consumers.offsets import ConcurrentWriter
@@ -244,7 +244,7 @@ def accept_loss(
 
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
-    reason, name = why(reason), person("--by", by)
+    reason, name = checked_reason(reason), operator_name("--by", by)
 
     def confirmed(gone: "Gaps") -> bool:
         for tp, (first, stop) in sorted(gone.items()):

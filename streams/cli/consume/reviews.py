@@ -154,10 +154,10 @@ def uphold(
     Exit status: 1 refused, or rejected by the worker; 3 Kafka cannot be reached: once the verdict is reserved,
     `callwarden ledger run` sends it.
     """
-    from streams.cli.inputs import why
+    from streams.cli.inputs import checked_reason
 
     settings = _settings(bootstrap, database)
-    why(reason)
+    checked_reason(reason)
     _decide("uphold", [decision], reason, by, wait, _replacing(decision, settings, yes) if replace else None, settings)
 
 
@@ -190,10 +190,10 @@ def overturn(
     Exit status: 1 refused, or rejected by the worker; 3 Kafka cannot be reached: `callwarden ledger run` sends what is
     reserved.
     """
-    from streams.cli.inputs import fail, why
+    from streams.cli.inputs import checked_reason, fail
 
     settings = _settings(bootstrap, database)
-    why(reason)
+    checked_reason(reason)
     if decision is not None:
         if rule or tenant or from_ or to or dry_run:
             fail("ID names one decision; expected no --rule, --tenant, --from, --to or --dry-run beside it")
@@ -300,13 +300,13 @@ def _decide(
     from monitor.text.display import readable
     from streams.cli.consume.case_format import event_lines
     from streams.cli.consume.review_session import decide
-    from streams.cli.inputs import person
+    from streams.cli.inputs import operator_name
     from streams.kafka.topic_names import TopicNames
     from streams.reviews.claims import ReviewedBy
     from streams.reviews.rejections import RejectedReviews
     from streams.reviews.service import ReviewOutcomes, SubmittedReviews
 
-    who = ReviewedBy(person("--by", by), reason)
+    who = ReviewedBy(operator_name("--by", by), reason)
 
     async def give(
         service: "ReviewService", cluster: "KafkaCluster"
@@ -319,7 +319,7 @@ def _decide(
             typer.echo(str(why), err=True)
         if given.claims:
             typer.echo(f"已提交 {len(given.claims)} 个复核结论 / sent: {len(given.claims)} by {readable(who.reviewer)}")
-        outcomes = await service.outcomes(given.claims, wait, rejections.look) if wait else ReviewOutcomes()
+        outcomes = await service.outcomes(given.claims, wait, rejections.read_new) if wait else ReviewOutcomes()
         return given, outcomes, await service.delay_ms()
 
     given, outcomes, delay_ms = decide(f"reviews {verdict}", settings, give)
@@ -357,15 +357,15 @@ def _settings(bootstrap: str | None, database: str | None) -> "Settings":
 
 
 def _wanted(status: Any, tenant: str | None, rule: str | None, from_: str | None, to: str | None) -> "CaseQuery":
-    from streams.cli.inputs import moment
+    from streams.cli.inputs import parse_time
     from streams.consumers.ledger.queries.lookup import CaseQuery
 
     return CaseQuery(
         status,
         tenant,
         rule,
-        None if from_ is None else moment("--from", from_),
-        None if to is None else moment("--to", to),
+        None if from_ is None else parse_time("--from", from_),
+        None if to is None else parse_time("--to", to),
     )
 
 

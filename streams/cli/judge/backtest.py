@@ -38,7 +38,7 @@ def run(
     import time
 
     from monitor.whatif import backtest
-    from streams.cli.inputs import fail, formatted_files, moment, policy_for, reading, told
+    from streams.cli.inputs import describe_os_error, fail, formatted_files, parse_time, policy_for, reading
 
     policies = [
         policy_for(None if name == BUILT_IN and not Path(name).exists() else name) for name in (policy, against)
@@ -46,7 +46,7 @@ def run(
     names, adapters = formatted_files(files, format_ or [], set_ or [])
     paths = [Path(name) for name in names]
     not_after_ms = (
-        moment("--not-after", not_after, open_end=True) if not_after else time.time_ns() // 1_000_000 + MAX_AHEAD_MS
+        parse_time("--not-after", not_after, open_end=True) if not_after else time.time_ns() // 1_000_000 + MAX_AHEAD_MS
     )
     with reading(paths):
         for path in paths:
@@ -59,7 +59,7 @@ def run(
                 backtest.verdicts([path for path, adapter in zip(paths, adapters, strict=True) if adapter is None])
             )
     except OSError as error:
-        fail(f"callwarden backtest: {told(error)[0]}")
+        fail(f"callwarden backtest: {describe_os_error(error)[0]}")
     except ValueError as error:
         fail(f"callwarden backtest: {error}")
     with reading(paths):

@@ -92,7 +92,7 @@ def run(
 
     from monitor.replay.output import WindowFile, write
     from monitor.replay.run import ReplayOptions, UntilTooEarlyError, replay
-    from streams.cli.inputs import fail, formatted_files, moment, policy_for, reading
+    from streams.cli.inputs import fail, formatted_files, parse_time, policy_for, reading
     from streams.cli.judge.progress import Reporter
     from streams.cli.outputs import writing
 
@@ -126,9 +126,11 @@ def run(
     ruled = policy_for(policy)
     files, adapters = formatted_files(files or [], format_ or [], set_ or [])
     now_ms = time.time_ns() // 1_000_000
-    not_after_ms = moment("--not-after", not_after, open_end=True) if not_after is not None else now_ms + _MAX_AHEAD_MS
-    until_ms = moment("--until", until, open_end=True) if until is not None else None
-    enforce_from_ms = moment("--enforce-from", enforce_from) if enforce_from is not None else 0
+    not_after_ms = (
+        parse_time("--not-after", not_after, open_end=True) if not_after is not None else now_ms + _MAX_AHEAD_MS
+    )
+    until_ms = parse_time("--until", until, open_end=True) if until is not None else None
+    enforce_from_ms = parse_time("--enforce-from", enforce_from) if enforce_from is not None else 0
     switches = _switches(switch or [])
     if files.count("-") > 1:
         fail("-: standard input can be read once; expected it once")
@@ -173,14 +175,14 @@ def run(
 def _switches(given: list[str]) -> "list[PolicyVersion]":
     """The policies of ``--switch``, which are given in order of time."""
     from monitor.policy.timeline import BOUNDARY_MS, PolicyVersion
-    from streams.cli.inputs import fail, moment, policy_for
+    from streams.cli.inputs import fail, parse_time, policy_for
 
     versions: list[PolicyVersion] = []
     for one in given:
         time, equals, path = one.partition("=")
         if not equals:
             fail(f"--switch {one}: expected TIME=FILE")
-        version = PolicyVersion(moment("--switch", time), policy_for(path))
+        version = PolicyVersion(parse_time("--switch", time), policy_for(path))
         if version.from_ms % BOUNDARY_MS:
             fail(f"--switch {time}: expected a multiple of five minutes, at which panes end")
         if version.from_ms <= (versions[-1].from_ms if versions else 0):

@@ -36,7 +36,7 @@ def run(
 
     from monitor.simulate.run import simulate
     from monitor.simulate.settings import DEFAULT_CALLS_PER_TENANT, SimulationSettings
-    from streams.cli.inputs import duration, fail, moment
+    from streams.cli.inputs import duration, fail, parse_time
     from streams.cli.outputs import print_json, writing
 
     try:
@@ -45,7 +45,7 @@ def run(
             days=days,
             seed=seed,
             calls_per_day=tenants * DEFAULT_CALLS_PER_TENANT if calls_per_day is None else calls_per_day,
-            start_ms=moment("--start", start),
+            start_ms=parse_time("--start", start),
             lateness_ms=duration("--lateness", lateness),
             late_share=late_share,
             duplicate_share=duplicate_share,

@@ -57,7 +57,7 @@ def run(
     )
     ruled = policy_for(str(settings.policy) if settings.policy else None)
 
-    def told(one: "Audited") -> None:
+    def report_partition(one: "Audited") -> None:
         if not json_:
             for line in tell.partition(one):
                 typer.echo(line)
@@ -71,7 +71,7 @@ def run(
             settings.deciding,
             settings.partitioner,
         )
-        return await audit(setup, start, told)
+        return await audit(setup, start, report_partition)
 
     began = time.monotonic()
     with faults():

@@ -32,13 +32,13 @@ def run(
     from monitor.text.timestamps import rfc3339
     from monitor.whatif.event_diff import compare
     from streams.cli.cluster_session import operate
-    from streams.cli.inputs import fail, moment, settings_for
-    from streams.cli.operate.compare_format import as_json, policies, told
+    from streams.cli.inputs import fail, parse_time, settings_for
+    from streams.cli.operate.compare_format import as_json, comparison_lines, policies
     from streams.kafka.topic_names import TopicNames
     from streams.topics.progress import decided, until_both
 
     settings = settings_for({"bootstrap_servers": bootstrap})
-    from_ms = moment("--from", from_) if from_ is not None else 0
+    from_ms = parse_time("--from", from_) if from_ is not None else 0
 
     async def read(cluster: "KafkaCluster") -> "list[DecidedEvents]":
         return [await decided(cluster, TopicNames(settings.input_prefix, prefix)) for prefix in (prefix_a, prefix_b)]
@@ -62,7 +62,7 @@ def run(
         typer.echo(f"{_span(first, last)}, as far as both have judged{_absent(a, b)}")
         for prefix, named in sides.items():
             typer.echo(f"{prefix} under {', '.join(named) or 'no policy: it decided nothing'}")
-        for each in told(found, prefix_a, prefix_b, limit):
+        for each in comparison_lines(found, prefix_a, prefix_b, limit):
             typer.echo(each)
         typer.echo("the same decisions" if found.equal else "not the same")
     if not found.equal:
@@ -77,5 +77,5 @@ def _absent(a: "DecidedEvents", b: "DecidedEvents") -> str:
     absent = [{number for number, ms in enumerate(one.judged_ms) if not ms} for one in (a, b)]
     if len(a.judged_ms) == len(b.judged_ms):
         absent = [absent[0] | absent[1]]
-    told = [f"partition{'s' if len(some) > 1 else ''} {', '.join(map(str, sorted(some)))}" for some in absent if some]
-    return f"; {' and '.join(told)} not yet" if told else ""
+    named = [f"partition{'s' if len(some) > 1 else ''} {', '.join(map(str, sorted(some)))}" for some in absent if some]
+    return f"; {' and '.join(named)} not yet" if named else ""

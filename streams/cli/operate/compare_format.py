@@ -13,7 +13,7 @@ _VALUE = 120
 _COUNTS = tuple(RuleComparison.__slots__)
 
 
-def told(found: Comparison, a: str, b: str, limit: int) -> Iterator[str]:
+def comparison_lines(found: Comparison, a: str, b: str, limit: int) -> Iterator[str]:
     """The lines: sums, then each difference, at most ``limit`` of a kind. ``a`` and ``b`` name the sides."""
     heads = ("same", "words", "otherwise", f"only {a}", f"only {b}")
     widths = [max(9, len(head)) for head in heads]

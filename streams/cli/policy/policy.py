@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.inputs import fail, moment, policy_for
+from streams.cli.inputs import fail, parse_time, policy_for
 from streams.cli.options import Json
 from streams.cli.outputs import print_json
 from streams.cli.policy import policy_change
@@ -115,7 +115,7 @@ def explain(
     from monitor.policy.explain import explain as explained
     from monitor.policy.explain import explain_lines
 
-    at_ms = moment("--at", at) if at is not None else time.time_ns() // 1_000_000
+    at_ms = parse_time("--at", at) if at is not None else time.time_ns() // 1_000_000
     found = explained(policy_for(policy), tenant, at_ms)
     if as_json:
         print_json(found)

@@ -52,7 +52,7 @@ def apply(
     from monitor.policy.timeline import PolicyVersion
     from monitor.policy.warnings import notes
     from streams.cli.cluster_session import operate
-    from streams.cli.inputs import fail, moment, policy_for, settings_for, why
+    from streams.cli.inputs import checked_reason, fail, parse_time, policy_for, settings_for
     from streams.kafka.topic_names import TopicNames
     from streams.ops.control_client import partition_count, send_command
     from streams.topics.control_topic import PolicyCommand
@@ -60,11 +60,11 @@ def apply(
 
     after = policy_for(file)
     if not dry_run:
-        why(reason)
+        checked_reason(reason)
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     now_ms = time.time_ns() // 1_000_000
-    from_ms = moment("--from", from_) if from_ else now_ms + settings.max_ahead_ms + _MARGIN_MS
+    from_ms = parse_time("--from", from_) if from_ else now_ms + settings.max_ahead_ms + _MARGIN_MS
     if from_ms <= 0:
         fail(f"--from {from_}: expected a time after 1970")
 
@@ -132,13 +132,13 @@ def withdraw(
     Exit status: 1 a partition has not taken it, or it is not confirmed; 3 Kafka cannot be reached.
     """
     from streams.cli.cluster_session import operate, signed
-    from streams.cli.inputs import settings_for, why
+    from streams.cli.inputs import checked_reason, settings_for
     from streams.kafka.topic_names import TopicNames
     from streams.ops.control_client import partition_count, send_command
     from streams.topics.control_topic import WithdrawCommand
     from streams.topics.policy_log import logged_policies
 
-    why(reason)
+    checked_reason(reason)
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
 

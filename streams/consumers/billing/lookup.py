@@ -30,7 +30,7 @@ class Lookup:
     async def holds(self, tenant_id: str) -> list[RefundHold]:
         """The remaining holds on the tenant's refunds, oldest first. Raises TransientError, including
         `DatabaseRolledBack` and `AnswerWithheld`."""
-        loop, at = asyncio.get_running_loop(), self._follower.at()
+        loop, at = asyncio.get_running_loop(), self._follower.positions()
         answer = self._waiting.setdefault(tenant_id, loop.create_future())
         if self._asking is None or self._asking.done():
             self._asking = loop.create_task(self._ask())

@@ -81,7 +81,7 @@ async def run_ledger(settings: Settings, cluster: TopicReader, beside: Beside) -
 async def keep_progress(database: Database, follower: Follower) -> None:
     """Store the follower's progress and a heartbeat of the service in the database until cancelled."""
     while True:
-        at, as_of_ms = follower.at(), follower.progress().as_of_ms
+        at, as_of_ms = follower.positions(), follower.progress().as_of_ms
         note = partial(_note, follower=follower, at=at, as_of_ms=as_of_ms)
         with suppress(TransientError):  # the follower logs why
             await database.run(note)

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from monitor.whatif.event_diff import Event, compare
-from streams.cli.operate.compare_format import as_json, line, policies, told
+from streams.cli.operate.compare_format import as_json, comparison_lines, line, policies
 
 AT_MS = 1_772_409_600_000  # 2026-03-02T00:00:00Z
 
@@ -24,7 +24,7 @@ def test_every_difference_is_reported_with_both_values() -> None:
         event("e2", AT_MS + 10_000, measure={"value": 1}, reason={"zh": "", "en": "x"}),
         event("e4", 6_000),
     ]
-    lines = list(told(compare(a, b), "one.", "two.", 20))
+    lines = list(comparison_lines(compare(a, b), "one.", "two.", 20))
     assert lines == [
         "rule                             tier          same      words  otherwise  only one.  only two.",
         "short                            minor            1          0          1          1          1",
@@ -43,14 +43,14 @@ def test_every_difference_is_reported_with_both_values() -> None:
 
 def test_words_are_distinguished_and_times_as_people_write_them() -> None:
     a, b = event("e1", reason={"en": "old"}), event("e1", reason={"en": "new"})
-    assert "worded differently (a | b): 1" in list(told(compare([a], [b]), "a", "b", 20))
+    assert "worded differently (a | b): 1" in list(comparison_lines(compare([a], [b]), "a", "b", 20))
     c, d = event("e1"), event("e1", review_by_ms=AT_MS)
-    assert "    review_by_ms: null | 2026-03-02T00:00:00Z" in list(told(compare([c], [d]), "a", "b", 20))
+    assert "    review_by_ms: null | 2026-03-02T00:00:00Z" in list(comparison_lines(compare([c], [d]), "a", "b", 20))
 
 
 def test_of_many_differences_some_are_shown() -> None:
     found = compare([event(f"e{n}", n * 5_000) for n in range(5)], [])
-    lines = list(told(found, "a", "b", 2))
+    lines = list(comparison_lines(found, "a", "b", 2))
     assert lines[-1] == "  ... and 3 more (--limit, --json)"
     assert len([each for each in lines if each.endswith(("  e0", "  e1", "  e2"))]) == 2
 
@@ -59,7 +59,7 @@ def test_a_number_in_an_event_is_not_shown() -> None:
     shown = line(event("e1") | {"subject": "+86 138 1234 5678"})
     assert "1234" not in shown
     found = compare([event("e1", reason={"en": "13812345678"})], [event("e1", reason={"en": "x"})])
-    assert "1234" not in "\n".join(told(found, "a", "b", 20))
+    assert "1234" not in "\n".join(comparison_lines(found, "a", "b", 20))
 
 
 def test_json_has_all_of_it() -> None:

@@ -467,7 +467,7 @@ async def test_a_database_that_was_put_back_makes_the_follower_restart(database:
     follower = Follower(topics, database, POSITIONS, ["ours"], store_records)
     async with following(follower):
         await until(lambda: follower.progress().as_of_ms is not None)
-        at = follower.at()
+        at = follower.positions()
         follower.check(at, at)
         assert follower.progress().as_of_ms is not None
         with pytest.raises(DatabaseRolledBack, match="the database is at offset 1 of ours-0; expected 2"):

@@ -303,10 +303,10 @@ async def test_a_rejection_after_the_command_had_ended_makes_room_for_another_ve
     asked: list[tuple[int, dict[TP, int]]] = []
 
     class Letters:
-        async def look(self) -> dict[bytes, str]:
+        async def read_new(self) -> dict[bytes, str]:
             return {rejected.value: "nothing_to_change", decided.value: "duplicate", b"another": "too late"}
 
-        def at(self) -> dict[TP, int]:
+        def positions(self) -> dict[TP, int]:
             return {letters: 3}
 
     async def since(at_ms: int, searched: Mapping[TP, int]) -> Letters:
