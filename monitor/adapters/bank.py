@@ -139,8 +139,8 @@ class _Call(NamedTuple):
     server: str
 
 
-def _none_of_it(why: str) -> MappingError:
-    return MappingError([PolicyFault(NAME, 1, 1, why)])
+def _none_of_it(message: str) -> MappingError:
+    return MappingError([PolicyFault(NAME, 1, 1, message)])
 
 
 def _event_ms(row: InputRow) -> int:

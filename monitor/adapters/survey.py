@@ -205,11 +205,11 @@ class _Seen:
         kind = _VALUE.sub("…", reason)
         if kind not in self._reasons and len(self._reasons) >= _KINDS:
             kind = reason = _OTHER
-        why = self._reasons.setdefault(kind, ReasonCount(mask_numbers(reason), 0, line))
-        why.rows += 1
+        count = self._reasons.setdefault(kind, ReasonCount(mask_numbers(reason), 0, line))
+        count.rows += 1
 
     def finish(self) -> Survey:
-        self.found.reasons = sorted(self._reasons.values(), key=lambda why: (-why.rows, why.line))
+        self.found.reasons = sorted(self._reasons.values(), key=lambda count: (-count.rows, count.line))
         self.found.filled = {name: self._filled[name] for name in self._fields}
         return self.found
 

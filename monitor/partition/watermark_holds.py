@@ -38,7 +38,7 @@ class WatermarkHold:
     """
 
     source: int
-    why: HoldReason
+    reason: HoldReason
     clock_ms: int
     until_ms: int | None = None
 
@@ -66,7 +66,7 @@ def held_by(
 def sentence(hold: WatermarkHold, topic: str, number: int, since_ms: int) -> str:
     """The message for an operator. ``topic`` is the full name of the source, which holds back since ``since_ms``."""
     clock = rfc3339(hold.clock_ms) if hold.clock_ms > NO_CLOCK_MS else "the beginning"
-    match hold.why:
+    match hold.reason:
         case HoldReason.OUTAGE_GRACE:
             return (
                 f"partition {number}: no calls arrive in any partition, and decisions wait for calls that may be "

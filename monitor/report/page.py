@@ -90,9 +90,9 @@ def render(replay: Replay, plotly: str) -> str:
     rows: Any = environment.get_template("rows.html.j2").module
     zone = replay.policy.params.timezone if replay.policy else "UTC"
     clock, names = Clock(ZoneInfo(zone)), DisplayNames()
-    standings = TenantSummaries(replay.decisions, replay.alerts, replay.shadow_tenants)
-    ranked = standings.ranked()
-    viewer = Viewer(replay.policy, clock, names, standings, replay.end_ms)
+    summaries = TenantSummaries(replay.decisions, replay.alerts, replay.shadow_tenants)
+    ranked = summaries.ranked()
+    viewer = Viewer(replay.policy, clock, names, summaries, replay.end_ms)
     newest, shadow = replay.decisions[::-1], list(replay.shadow)[::-1]
     viewer.anchor(newest, "d")
     for tenant in ranked:
@@ -243,11 +243,11 @@ def _facts(replay: Replay, clock: Clock) -> list[tuple[str, str]]:
     for key, value in replay.summary.items():
         if key in _COUNTS or isinstance(value, bool | dict | list | None):
             continue
-        told = clock.local(value) if key.endswith("_ms") and isinstance(value, int) and value > 10**11 else None
+        local_time = clock.local(value) if key.endswith("_ms") and isinstance(value, int) and value > 10**11 else None
         plain = number(value) if isinstance(value, int | float) else readable(str(value), 200)
         # One alert has several records: it fires, is decided, resolves. The page counts the alerts themselves.
         name = "alert records (alerts.jsonl)" if key == "alerts" else readable(key, 60)
-        facts.append((name, told or plain))
+        facts.append((name, local_time or plain))
     return facts[:24]
 
 

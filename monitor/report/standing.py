@@ -7,7 +7,7 @@ from typing import Literal
 
 from schemas.outputs import Alert, Enforcement
 
-Fate = Literal["stands", "open", "upheld", "reversed", "lapsed"]
+DecisionOutcome = Literal["stands", "open", "upheld", "reversed", "lapsed"]
 
 
 @dataclass(slots=True)
@@ -43,11 +43,11 @@ class TenantStanding:
 
 
 class TenantSummaries:
-    """All tenants with a decision, an alert or a shadow decision, and the fate of every decision."""
+    """All tenants with a decision, an alert or a shadow decision, and the outcome of every decision."""
 
     def __init__(self, decisions: Iterable[Enforcement], alerts: Iterable[Alert], shadow: dict[str, int]) -> None:
         self.tenants: dict[str, TenantStanding] = {}
-        self._undone: dict[str, Fate] = {}
+        self._undone: dict[str, DecisionOutcome] = {}
         for event in decisions:
             self._decide(event)
         for alert in alerts:
@@ -55,7 +55,7 @@ class TenantSummaries:
         for tenant, count in shadow.items():
             self._of(tenant).shadow = count
 
-    def fate(self, event: Enforcement) -> Fate:
+    def outcome(self, event: Enforcement) -> DecisionOutcome:
         """The outcome of ``event``; a pending one without a later event is open."""
         return self._undone.get(event.id) or ("open" if event.data.status == "pending_review" else "stands")
 
@@ -94,8 +94,8 @@ class TenantSummaries:
         if data.kind == "admission_rejected":
             tenant.refused.add(event.id)
 
-    def _undo(self, tenant: TenantStanding, old: str, fate: Fate) -> None:
-        self._undone[old] = fate
+    def _undo(self, tenant: TenantStanding, old: str, outcome: DecisionOutcome) -> None:
+        self._undone[old] = outcome
         tenant.holds.discard(old)
         tenant.violations.discard(old)
         tenant.open.pop(old, None)

@@ -9,13 +9,13 @@ from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy
 from monitor.report import labels
 from monitor.report.labels import label
-from monitor.report.standing import Fate, TenantSummaries
+from monitor.report.standing import DecisionOutcome, TenantSummaries
 from monitor.text.bilingual import Bilingual
 from monitor.text.display import identifier, readable
 from monitor.text.timestamps import date_time, rfc3339
 from schemas.outputs import Alert, Enforcement, Measure, Window
 
-FATES = {
+OUTCOMES = {
     "stands": None,
     "open": None,
     "upheld": Bilingual("已复核维持", "Upheld"),
@@ -92,8 +92,8 @@ class DecisionView:
     kind_label: Bilingual
     status: str
     status_label: Bilingual
-    fate: Fate
-    fate_label: Bilingual | None
+    outcome: DecisionOutcome
+    outcome_label: Bilingual | None
     behaviour: Bilingual
     clause: int | None
     rule: str
@@ -174,9 +174,9 @@ class Viewer:
     """Converts decisions and alerts to views; holds the policy, clock, names and every decision's anchor."""
 
     def __init__(
-        self, policy: Policy | None, clock: Clock, names: DisplayNames, standings: TenantSummaries, end_ms: int
+        self, policy: Policy | None, clock: Clock, names: DisplayNames, summaries: TenantSummaries, end_ms: int
     ) -> None:
-        self.policy, self.clock, self.names, self.standings, self.end_ms = policy, clock, names, standings, end_ms
+        self.policy, self.clock, self.names, self.summaries, self.end_ms = policy, clock, names, summaries, end_ms
         self.anchors: dict[str, str] = {}
 
     def anchor(self, events: Iterable[Enforcement], prefix: str) -> None:
@@ -185,14 +185,14 @@ class Viewer:
             self.anchors[event.id] = f"{prefix}{n}"
 
     def decision(self, event: Enforcement, shadow: bool = False) -> DecisionView:
-        """The view of ``event``; a shadow decision has no fate."""
+        """The view of ``event``; a shadow decision has no outcome."""
         data, clock = event.data, self.clock
-        fate: Fate = "stands" if shadow else self.standings.fate(event)
+        outcome: DecisionOutcome = "stands" if shadow else self.summaries.outcome(event)
         evidence = [
             EvidenceView(name, [(identifier(i, 40), self.anchors.get(i)) for i in getattr(data.evidence, key)])
             for key, name in labels.EVIDENCE.items()
         ]
-        waits = fate == "open" and data.review_by_ms is not None
+        waits = outcome == "open" and data.review_by_ms is not None
         return DecisionView(
             anchor=self.anchors.get(event.id, ""),
             event_id=identifier(event.id),
@@ -205,8 +205,8 @@ class Viewer:
             kind_label=label(labels.KINDS, data.kind),
             status=data.status,
             status_label=label(labels.STATUSES, data.status),
-            fate=fate,
-            fate_label=FATES[fate],
+            outcome=outcome,
+            outcome_label=OUTCOMES[outcome],
             behaviour=self._behaviour(data.behaviour),
             clause=data.clause,
             rule=identifier(data.rule_id),

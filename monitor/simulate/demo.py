@@ -84,21 +84,21 @@ def conclude(out: Path, simulated: SimulationSummary, policy: Policy, outcome: O
 def rows_of(outcome: Outcome, labels: dict[str, TruthLabel], attempts: Counter[str]) -> list[TenantRow]:
     """One row a tenant: bad ones first, then those with decisions, then by number of attempts."""
     shadow = Counter(event.subject for event in outcome.shadow)
-    standings = TenantSummaries(outcome.enforcement, (), dict(shadow))
+    summaries = TenantSummaries(outcome.enforcement, (), dict(shadow))
     rows = []
     for tenant, label in labels.items():
-        stands = standings.tenants.get(tenant) or TenantStanding(tenant)
+        standing = summaries.tenants.get(tenant) or TenantStanding(tenant)
         rows.append(
             TenantRow(
                 tenant=tenant,
                 kind=label.kind,
                 honest=label.honest,
                 attempts=attempts[tenant],
-                tier=_tier(standings, stands),
-                violations=len(stands.violations),
-                frozen=bool(stands.holds),
-                decisions=len(stands.decisions),
-                verdict=_verdict(label, standings, stands),
+                tier=_tier(summaries, standing),
+                violations=len(standing.violations),
+                frozen=bool(standing.holds),
+                decisions=len(standing.decisions),
+                verdict=_verdict(label, summaries, standing),
             )
         )
     return sorted(rows, key=lambda row: (row.honest, not row.decisions, -row.attempts, row.tenant))
@@ -123,22 +123,22 @@ class _Line(msgspec.Struct):
     outcome: str | None = None
 
 
-def _held(standings: TenantSummaries, tenant: TenantStanding) -> list[Enforcement]:
+def _held(summaries: TenantSummaries, tenant: TenantStanding) -> list[Enforcement]:
     """The decisions that were not reversed and did not lapse."""
     made = [event for event in tenant.decisions if event.data.kind not in ("reversal", "lapse")]
-    return [event for event in made if standings.fate(event) in ("stands", "open")]
+    return [event for event in made if summaries.outcome(event) in ("stands", "open")]
 
 
-def _tier(standings: TenantSummaries, tenant: TenantStanding) -> TierName | None:
-    held = {event.data.tier for event in _held(standings, tenant)}
+def _tier(summaries: TenantSummaries, tenant: TenantStanding) -> TierName | None:
+    held = {event.data.tier for event in _held(summaries, tenant)}
     return next((tier for tier in _TIERS if tier in held), None)
 
 
-def _verdict(label: TruthLabel, standings: TenantSummaries, tenant: TenantStanding) -> Verdict:
+def _verdict(label: TruthLabel, summaries: TenantSummaries, tenant: TenantStanding) -> Verdict:
     if label.honest:
         if not tenant.decisions:
             return "left alone"
-        return "touched" if _held(standings, tenant) else "taken back"
+        return "touched" if _held(summaries, tenant) else "taken back"
     if tenant.decisions:
         return "found"
     if label.bad_from_ms is None:

@@ -52,7 +52,7 @@ class WaitReasons:
         old = {
             TP(inputs[hold.source], number): None
             for number, hold in holds.items()
-            if hold is not None and hold.why is HoldReason.OLD_RECORDS
+            if hold is not None and hold.reason is HoldReason.OLD_RECORDS
         }
         self._old = _since(self._old, old, now_ms)
         said = {number: self._of(number, hold, now_ms) for number, hold in holds.items()}
@@ -92,8 +92,8 @@ class WaitReasons:
         if hold is not None:
             tp = tps[hold.source]
             # The event times of old records increase; otherwise the source would be silent.
-            _, since_ms = self._old[tp] if hold.why is HoldReason.OLD_RECORDS else self._stands[tp]
-            if hold.why is not HoldReason.OUTAGE_GRACE and now_ms - since_ms < 2 * self._context.live.idle_after_ms:
+            _, since_ms = self._old[tp] if hold.reason is HoldReason.OLD_RECORDS else self._stands[tp]
+            if hold.reason is not HoldReason.OUTAGE_GRACE and now_ms - since_ms < 2 * self._context.live.idle_after_ms:
                 return lines  # it is being read, or will soon count as silent
             lines.append(sentence(hold, tp.topic, number, since_ms))
         return lines

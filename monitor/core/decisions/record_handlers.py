@@ -195,8 +195,8 @@ class RecordHandlers:
         reviewed = ReviewedCase(case.status == "final", case.closing_id) if case else None
         refusal = review_refusal(reviewed, review.enforcement_id, review.verdict)
         if refusal is not None:
-            why = refusal.reason(review.enforcement_id)
-            self._output.refused.append(RefusedRecord(waiting.ref, review.tenant_id, why, waiting.raw))
+            message = refusal.reason(review.enforcement_id)
+            self._output.refused.append(RefusedRecord(waiting.ref, review.tenant_id, message, waiting.raw))
             return
         assert case is not None
         self._add_version(tenant_record, "review", review.review_id, version, at_ms)

@@ -86,12 +86,12 @@ class Cases:
                 call_id=call_id(int(calls.serial[row])),
                 occurred_ms=end,
             )
-            fate = float(self.rng.random())
+            draw = float(self.rng.random())
             settled = reported + self._hours(SETTLED_HOURS, SETTLED_SIGMA)
             yield from self._within(reported, first)
-            if fate < grievance.verified:
+            if draw < grievance.verified:
                 yield from self._within(settled, replace(first, status="verified", updated_ms=settled))
-            elif fate < grievance.verified + grievance.dismissed:
+            elif draw < grievance.verified + grievance.dismissed:
                 yield from self._within(settled, replace(first, status="dismissed", updated_ms=settled))
 
     def _step(self, tenant: int, step: Step) -> Iterator[tuple[int, Record]]:

@@ -17,13 +17,13 @@ from streams.cli.styles import STYLES
 from streams.consumers.ledger.queries.cases import LedgerCase
 from streams.reviews.claims import Reservation
 
-_FATES = {
+_STATUSES = {
     "pending": Bilingual("待复核", "pending review"),
     "final": Bilingual("生效中", "in force"),
     "reversed": Bilingual("已撤销", "reversed"),
     "lapsed": Bilingual("已逾期失效", "lapsed"),
 }
-_FATE_STYLES = {"pending": "yellow", "final": "red", "reversed": "green", "lapsed": "dim"}
+_STATUS_STYLES = {"pending": "yellow", "final": "red", "reversed": "green", "lapsed": "dim"}
 _VERDICTS = {"uphold": Bilingual("维持", "upheld"), "overturn": Bilingual("撤销", "overturned")}
 _UNITS = ((86_400_000, "天", "d"), (3_600_000, "小时", "h"), (60_000, "分钟", "min"))
 
@@ -50,16 +50,16 @@ def case_line(case: LedgerCase, now_ms: int) -> Text:
     data = case.opening.data
     text = Text(f"{identifier(case.in_force.id)}  {date_time(data.decided_ms)}  {identifier(data.tenant_id)}  ")
     text.append_text(_kind(case.opening)).append(f"  [{identifier(data.rule_id)}]  ")
-    return text.append_text(fate(case, now_ms))
+    return text.append_text(case_status(case, now_ms))
 
 
-def fate(case: LedgerCase, now_ms: int) -> Text:
+def case_status(case: LedgerCase, now_ms: int) -> Text:
     """What is so now; of a pending decision the time left."""
-    zh, en = label(_FATES, case.status)
+    zh, en = label(_STATUSES, case.status)
     if case.status == "pending":
         left_zh, left_en = left(case, now_ms)
         zh, en = f"{zh}，{left_zh}", f"{en}, {left_en}"
-    return Text(f"{zh} / {en}", style=_FATE_STYLES[case.status])
+    return Text(f"{zh} / {en}", style=_STATUS_STYLES[case.status])
 
 
 def event_lines(event: Enforcement) -> list[Text]:
@@ -92,7 +92,9 @@ def review_lines(review: Review, took_effect: bool) -> list[Text]:
 def case_lines(case: LedgerCase, now_ms: int) -> list[Text]:
     """All of a case: what is so now, its course, and its evidence."""
     data = case.opening.data
-    lines = [Text(f"{identifier(data.tenant_id)}  {identifier(case.in_force.id)}  ").append_text(fate(case, now_ms))]
+    lines = [
+        Text(f"{identifier(data.tenant_id)}  {identifier(case.in_force.id)}  ").append_text(case_status(case, now_ms))
+    ]
     if case.status == "pending" and data.review_by_ms:
         lines.append(Text(f"复核截止 review until {date_time(data.review_by_ms)} UTC"))
         actions = [label(labels.ACTIONS, action) for action in data.proposed_actions]

@@ -176,7 +176,7 @@ def show(
     from monitor.report import labels
     from monitor.report.standing import TenantSummaries
     from monitor.text.display import identifier
-    from streams.cli.consume.case_format import case_json, event_lines, fate, review_json, review_lines
+    from streams.cli.consume.case_format import case_json, case_status, event_lines, review_json, review_lines
     from streams.cli.consume.ledger_reading import read_ledger, report
     from streams.cli.inputs import fail, settings_for
     from streams.consumers.ledger.queries.lookup import of_tenant
@@ -214,7 +214,7 @@ def show(
     steps += [(one.updated_ms, 0, review_lines(one, one.review_id in used), None) for one in reviews]
     for *_, lines, case in sorted(steps, key=lambda step: step[:2]):
         if case and lines:
-            lines[0].append("  ").append_text(fate(case, now_ms))
+            lines[0].append("  ").append_text(case_status(case, now_ms))
         for line in lines:
             console.print(line, soft_wrap=True)
 
