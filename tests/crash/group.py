@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 class Member:
     """A member as the coordinator sees it.
 
-    ``news`` is done when there is something that it will be told in answer to its next heartbeat: the group
-    rebalances, or it is none of its members any more. ``joined`` is there while it waits for the next generation.
+    ``must_rejoin`` is done when the answer to its next heartbeat tells it to join again: the group rebalances, or it
+    is no longer a member. ``joined`` is set while it waits for the next generation.
     """
 
     id: str
     topics: Sequence[str]
-    news: asyncio.Future[None]
+    must_rejoin: asyncio.Future[None]
     joined: asyncio.Future[frozenset[TP]] | None = None
     silences: list[object] = field(default_factory=list)
 
@@ -42,7 +42,7 @@ class Group:
         """Its request to join: answered when all members have joined, or those that did not were thrown out."""
         self._members[member.id] = member
         joined = member.joined = self._broker.loop.create_future()
-        member.news = self._broker.loop.create_future()
+        member.must_rejoin = self._broker.loop.create_future()
         self.rebalance()
         self._complete_if_all_joined()
         return joined
@@ -55,7 +55,7 @@ class Group:
         """It leaves, by itself or expelled; its partitions are assigned to the others."""
         if self.knows(member):
             del self._members[member.id]
-            self._tell(member)
+            self._announce_rebalance(member)
             self.rebalance()
             self._complete_if_all_joined()
 
@@ -66,7 +66,7 @@ class Group:
         self._rebalancing = True
         for member in self._members.values():
             if member.joined is None:
-                self._tell(member)
+                self._announce_rebalance(member)
         generation = self.generation
 
         def too_long() -> None:
@@ -98,9 +98,9 @@ class Group:
         self.expelled += 1
         self.leave(member)
 
-    def _tell(self, member: Member) -> None:
-        if not member.news.done():
-            member.news.set_result(None)
+    def _announce_rebalance(self, member: Member) -> None:
+        if not member.must_rejoin.done():
+            member.must_rejoin.set_result(None)
 
     def _complete_if_all_joined(self) -> None:
         if not self._rebalancing or any(m.joined is None for m in self._members.values()):

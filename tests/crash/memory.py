@@ -385,7 +385,7 @@ class MemoryConsumer:
             await listener.assigned(tps)
             self._first.set()
             group.heard(member, silence)
-            await asyncio.shield(member.news)
+            await asyncio.shield(member.must_rejoin)
             await asyncio.sleep(self._link.rng.uniform(0.0, HEARTBEAT_S))
             await listener.revoked(frozenset(self._positions))
             for tp, position in self._positions.items():
@@ -405,7 +405,7 @@ class MemoryConsumer:
             self._link.members.append(member)
         await self._link.passes("join?")
         joined = group.join(member)
-        await asyncio.wait([joined, member.news], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([joined, member.must_rejoin], return_when=asyncio.FIRST_COMPLETED)
         await self._link.passes("join!")
         return joined.result() if joined.done() and group.knows(member) else None
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from crash import judge
-from crash.broken import FAILED_LOOKS_IGNORED, MOVES_NOT_IN_THE_HEAD, broken
+from crash.broken import FAILED_OBSERVATIONS_IGNORED, MOVES_NOT_IN_THE_HEAD, broken
 from crash.log import Record
 from crash.memory import Link, MemoryCluster
 from crash.scenarios import (
@@ -151,7 +151,7 @@ def test_the_wait_for_silence_begins_again_after_a_failed_observation() -> None:
     soon, later = clocks_after_an_outage()
     assert set(soon) == {NO_CLOCK_MS}
     assert min(later) > NOON
-    with broken(FAILED_LOOKS_IGNORED):
+    with broken(FAILED_OBSERVATIONS_IGNORED):
         soon, _ = clocks_after_an_outage()
         assert min(soon) > NOON
 
