@@ -16,8 +16,8 @@ from schemas.inputs import END_MS, MIN_MS, Record
 
 MASK: Final = "•"
 SHOWN: Final = 60  # characters of an offending value that a reason shows
-# Fields with telephone numbers or pseudonyms of people: a reason shows only their last two characters.
-NUMBER_FIELDS: Final = frozenset({"caller", "callee", "numbers", "complainant"})
+# Fields with telephone numbers: a reason shows only their last two characters.
+NUMBER_FIELDS: Final = frozenset({"caller", "callee", "numbers"})
 # This many digits may be a telephone number in any field; a timestamp in a field of times is the exception.
 NUMBER_DIGITS: Final = 7
 
@@ -36,6 +36,7 @@ _MISSING = re.compile(r"missing required field `(\w+)`")
 _BYTE = re.compile(r"^JSON is malformed: (.*) \(byte (\d+)\)$", re.DOTALL)
 _LAST_HALF = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 _INTEGER = re.compile(r"-?[0-9]+")
+_MOBILE = re.compile(r"1[3-9][0-9]{9}")
 _DIGIT = re.compile(r"\d")
 _KINDS: Final = {
     '"': "a string",
@@ -173,7 +174,7 @@ def _is_integer(field: str) -> bool:
 
 
 def show(field: str, given: ReceivedValue, fault: ErrorCode = ErrorCode.WRONG_TYPE) -> str:
-    """The value of ``field`` for display: short, on one line, telephone numbers masked."""
+    """The value of ``field`` for display: short, on one line, telephone numbers masked; an id is not one."""
     if given.kind == "an array" and fault is ErrorCode.WRONG_LENGTH:
         return f"an array of {given.text} items"
     if given.kind in ("an array", "an object", "null"):
@@ -184,7 +185,7 @@ def show(field: str, given: ReceivedValue, fault: ErrorCode = ErrorCode.WRONG_TY
         text = MASK * min(hidden, 12) + text[-2:] if hidden <= 12 else f"{MASK * 12}…{text[-2:]}"
     else:
         text = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
-        if not (field.endswith("_ms") and _is_time(text)):
+        if not (field.endswith("_ms") and _is_time(text)) and not _is_id(field, text):
             text = _hide_digits(text)
     if given.kind != "a string":
         return f"{_printable(text)} ({given.kind})" if fault is ErrorCode.WRONG_TYPE else _printable(text)
@@ -195,6 +196,12 @@ def show(field: str, given: ReceivedValue, fault: ErrorCode = ErrorCode.WRONG_TY
 def _is_time(text: str) -> bool:
     """Whether it is a timestamp in ms: another number in a field of times may be a telephone number."""
     return _INTEGER.fullmatch(text) is not None and len(text) <= 13 and MIN_MS <= int(text) < END_MS
+
+
+def _is_id(field: str, text: str) -> bool:
+    """Whether it is an id written as a number, and not a mainland mobile number."""
+    named = field.endswith("_id") or field == "complainant"
+    return named and _INTEGER.fullmatch(text) is not None and not _MOBILE.fullmatch(text)
 
 
 def _hide_digits(text: str) -> str:

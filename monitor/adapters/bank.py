@@ -16,7 +16,7 @@ from monitor.adapters.rows.csv_rows import CsvRows
 from monitor.adapters.values.pseudonym import pseudonym
 from monitor.adapters.values.times import to_ms, zone
 from monitor.policy.file.errors import PolicyFault
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_text
 from schemas.codec import InvalidRecordError, convert
 from schemas.error_codes import ErrorCode as Word
 from schemas.inputs import Cdr
@@ -67,7 +67,7 @@ class BankAdapter:
             raise _none_of_it(f"the file's header cannot be read: {source.unread}")
         absent = [column for column in COLUMNS if column not in source.names] if source.names else []
         if absent:
-            header = quoted_value(mask_numbers(",".join(source.names)))
+            header = quoted_value(mask_text(",".join(source.names)))
             raise _none_of_it(f"the file has no column {', '.join(absent)}; its header is {header}")
         index = [source.names.index(column) for column in COLUMNS] if source.names else []
         for line, raw in source.records():

@@ -10,7 +10,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from monitor.policy.file.errors import PolicyFault
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_text
 
 
 class RowErrorCode(StrEnum):
@@ -39,7 +39,7 @@ class MappingError(ValueError):
 
     def __init__(self, faults: Iterable[PolicyFault]) -> None:
         # A wrong column may be a telephone number if a file has no header, or the mapping a wrong delimiter.
-        self.faults = tuple(sorted({replace(fault, message=mask_numbers(fault.message)) for fault in faults}))
+        self.faults = tuple(sorted({replace(fault, message=mask_text(fault.message)) for fault in faults}))
         super().__init__("\n".join(map(str, self.faults)))
 
 
@@ -49,5 +49,5 @@ class Reject(ValueError):
 
 def quoted_value(text: str) -> str:
     """``text`` in quotes for a reason: numbers masked, cut if it is long."""
-    text = mask_numbers(text)
+    text = mask_text(text)
     return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -20,7 +20,7 @@ from monitor.adapters.rows.csv_rows import CsvRows
 from monitor.adapters.values.pseudonym import key_from
 from monitor.policy.file.errors import PolicyFault, did_you_mean
 from monitor.policy.file.yaml_source import parse
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_text
 from schemas.inputs import Cdr
 
 # For a name with several mappings, the first whose columns are all in the file's header is used.
@@ -126,7 +126,7 @@ class ByHeader:
                 return adapter, chain(head, stream)
         forms = " or ".join(",".join(c for c in mapping.columns if c != ROW) for mapping in self.mappings)
         name = self.mappings[0].name
-        header = quoted_value(mask_numbers(",".join(names)))
+        header = quoted_value(mask_text(",".join(names)))
         raise MappingError([PolicyFault(name, 1, 1, f"the header {header} is none of its own: {forms}")])
 
 

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -18,7 +19,10 @@ from monitor.adapters.mapping.compile_fields import Cells, all_hold, source_text
 from monitor.adapters.mapping.read import record_fields
 from monitor.adapters.mapping.spec import ROW, Value
 from monitor.adapters.shipped import ByHeader
-from monitor.text.masking import mask_numbers
+from monitor.text.display import DEFAULT, Display
+from monitor.text.masking import mask_id, mask_number, mask_text
+from monitor.text.record_ids import ID_FIELDS, ids_of
+from schemas.error_messages import NUMBER_FIELDS
 from schemas.inputs import Cdr, Record, Tenant
 
 # Counts by value are bounded: a file of another kind could have a new value in each row.
@@ -126,18 +130,24 @@ class Survey:
         return [name for name, count in self.filled.items() if not count]
 
 
-def survey(adapter: Adapter, lines: Iterator[bytes], limit: int | None = None, samples: int = 3) -> Survey:
-    """Read the first ``limit`` rows (default: all) of a file, given as its lines, in order.
+def survey(
+    adapter: Adapter,
+    lines: Iterator[bytes],
+    limit: int | None = None,
+    samples: int = 3,
+    display: Display = DEFAULT,
+) -> Survey:
+    """Read the first ``limit`` rows (default: all) of a file, given as its lines, in order. ``display`` masks samples.
 
     Raises `MappingError` if the file does not fit the adapter. Keeps counts, not rows.
     """
     if isinstance(adapter, ByHeader):
         adapter, lines = adapter.chosen(lines)
     if isinstance(adapter, MappedAdapter):
-        return _Mapped(adapter, lines, samples).run(limit)
+        return _Mapped(adapter, lines, samples, display).run(limit)
     if isinstance(adapter, BankAdapter):
         found = Survey("bank-calls", list(COLUMNS), list(COLUMNS), tenants=TenantUse(from_file=False))
-        seen = _Seen(found, samples, Cdr)
+        seen = _Seen(found, samples, Cdr, display)
         for row in islice(adapter.file_rows(lines), limit):
             seen.add(row)
         return seen.finish()
@@ -147,9 +157,9 @@ def survey(adapter: Adapter, lines: Iterator[bytes], limit: int | None = None, s
 class _Seen:
     """Counts rows into a survey."""
 
-    def __init__(self, found: Survey, samples: int, record_type: type[Any]) -> None:
+    def __init__(self, found: Survey, samples: int, record_type: type[Any], display: Display) -> None:
         self.found = found
-        self._samples = samples
+        self._samples, self._display = samples, display
         self._reasons: dict[str, ReasonCount] = {}
         self._filled: Counter[str] = Counter()
         self._fields = tuple(record_fields(record_type))
@@ -170,7 +180,7 @@ class _Seen:
             text = getattr(row.record, name)
             if text and not text.startswith("+"):
                 kept.rows += 1
-                shown = mask_numbers(text)
+                shown = mask_text(text)  # a short code shows what the mapping leaves
                 if len(kept.examples) < _EXAMPLES and shown not in kept.examples:
                     kept.examples.append(shown)
         self._filled.update(name for name in self._fields if getattr(row.record, name) not in (None, "", []))
@@ -183,7 +193,7 @@ class _Seen:
         found.first_ms = event_ms if found.first_ms is None else min(found.first_ms, event_ms)
         found.last_ms = event_ms if found.last_ms is None else max(found.last_ms, event_ms)
         if len(found.samples) < self._samples:
-            found.samples.append(masked(row.record))
+            found.samples.append(masked(row.record, self._display))
 
     def _identify(self, record: Record, line: int) -> None:
         found = self.found
@@ -205,7 +215,7 @@ class _Seen:
         kind = _VALUE.sub("…", reason)
         if kind not in self._reasons and len(self._reasons) >= _KINDS:
             kind = reason = _OTHER
-        count = self._reasons.setdefault(kind, ReasonCount(mask_numbers(reason), 0, line))
+        count = self._reasons.setdefault(kind, ReasonCount(mask_text(reason), 0, line))
         count.rows += 1
 
     def finish(self) -> Survey:
@@ -215,7 +225,7 @@ class _Seen:
 
 
 class _Mapped:
-    def __init__(self, adapter: MappedAdapter, lines: Iterable[bytes], samples: int) -> None:
+    def __init__(self, adapter: MappedAdapter, lines: Iterable[bytes], samples: int, display: Display) -> None:
         self._mapping = adapter.mapping
         self._reader = adapter.reader(lines)
         used = [column for column in self._mapping.columns if column != ROW]
@@ -223,7 +233,7 @@ class _Mapped:
         found = Survey(self._mapping.name, columns, used, sorts=self._mapping.sort)
         found.kept_numbers = {name: KeptNumbers() for name, value in self._mapping.fields.items() if _has_number(value)}
         found.tenants.from_file = self._mapping.fields["tenant_id"].how != "const"
-        self._seen = _Seen(found, samples, self._mapping.record_type)
+        self._seen = _Seen(found, samples, self._mapping.record_type, display)
         self._tables = [_TableCount(name, value, self._reader) for name, value in _with_table(self._mapping.fields)]
         self._keys: dict[str, None] = {}
 
@@ -281,7 +291,7 @@ class _TableCount:
             self._without[text if text in self._without or len(self._without) < _KINDS else _OTHER] += 1
 
     def use(self) -> TableUse:
-        without = {mask_numbers(text): count for text, count in self._without.most_common()}
+        without = {mask_text(text): count for text, count in self._without.most_common()}
         return TableUse(self._columns, self._otherwise, list(self._left), without)
 
 
@@ -297,14 +307,21 @@ def _has_number(value: Value) -> bool:
     return value.number is not None or any(map(_has_number, value.cases))
 
 
-def masked(record: Record) -> dict[str, Any]:
-    """A record as data for display: telephone numbers in its texts are masked, empty fields omitted."""
+def masked(record: Record, display: Display) -> dict[str, Any]:
+    """A record as data for display: numbers masked, ids as the display says, empty fields omitted."""
     found: dict[str, Any] = {"type": record.__struct_config__.tag}
+    ids = ids_of(record)
     for name, value in msgspec.structs.asdict(record).items():
         if isinstance(value, str) and value:
-            found[name] = mask_numbers(value)
+            if name in NUMBER_FIELDS:
+                found[name] = mask_number(value)
+            elif name in ID_FIELDS:
+                found[name] = mask_id(value, display.mask_ids)
+            else:
+                found[name] = mask_text(value, ids, display.mask_ids)
         elif isinstance(value, list):
-            found[name] = [mask_numbers(item) for item in value]
+            mask = mask_number if name in NUMBER_FIELDS else partial(mask_text, ids=ids, mask_ids=display.mask_ids)
+            found[name] = [mask(item) for item in value]
         elif value not in (None, ""):
             found[name] = value
     return found

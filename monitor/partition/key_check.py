@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from monitor.decoding.input_topics import CARRIES
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_id
 from schemas.inputs import Cdr
 
 if TYPE_CHECKING:
@@ -74,15 +74,16 @@ class KeyCheck:
             decoded.refuse(faults)
 
     def _fault(self, tenant_id: str, key: bytes | None) -> str | None:
+        shown = mask_id(tenant_id)
         if key != tenant_id.encode():
             given = "got none"
             if key is not None:
-                given = f"got {mask_numbers(key.decode(errors='backslashreplace')[:128])!r}"
-            return f"wrong_key: expected the key to be tenant_id {tenant_id!r}, {given}"
+                given = f"got {mask_id(key.decode(errors='backslashreplace')[:128])!r}"
+            return f"wrong_key: expected the key to be tenant_id {shown!r}, {given}"
         if not self._lies_here(tenant_id):
             home = partition_of(key, self.partitions, self.partitioner)
             return (
-                f"wrong_partition: expected tenant_id {tenant_id!r} in partition {home} of {self.partitions}, got "
+                f"wrong_partition: expected tenant_id {shown!r} in partition {home} of {self.partitions}, got "
                 f"{self.number}: the producer's partitioner must be {_SETTING[self.partitioner]}"
             )
         return None

@@ -6,6 +6,8 @@ from typing import Any
 from monitor.policy.describe import escalation_words, rule_words
 from monitor.policy.model import Exemption, Override, Policy, Rule
 from monitor.policy.serialize import rule_plain
+from monitor.text.display import DEFAULT, Display
+from monitor.text.masking import mask_text
 from monitor.text.timestamps import rfc3339
 
 
@@ -27,11 +29,11 @@ def explain(policy: Policy, tenant: str, at_ms: int) -> dict[str, Any]:
     }
 
 
-def explain_lines(explained: Mapping[str, Any]) -> Iterator[str]:
+def explain_lines(explained: Mapping[str, Any], display: Display = DEFAULT) -> Iterator[str]:
     """What `explain` returned, for people."""
     policy = explained["policy"]
     instant = rfc3339(explained["at_ms"], "shortest")
-    yield f"tenant {explained['tenant_id']}, {instant}, policy {policy['id']} {policy['version']}"
+    yield f"tenant {display.id(explained['tenant_id'])}, {instant}, policy {policy['id']} {policy['version']}"
     for rule in explained["rules"]:
         yield ""
         yield f"rule {rule['rule_id']} [{'exempt: no decisions, no alerts' if rule['exempt'] else rule['mode']}]"
@@ -50,21 +52,21 @@ def _rule(policy: Policy, rule: Rule, tenant: str, at_ms: int) -> dict[str, Any]
     override = next((o for o in policy.overrides if o.tenant == tenant and o.rule.id == rule.id), None)
     holds = override.rule if override is not None and at_ms < override.expires_ms else rule
     exemptions = [e for e in policy.exemptions if e.tenant == tenant and rule.id in e.rules]
-    behaviour = policy.behaviours[holds.behaviour]
+    behaviour, ids = policy.behaviours[holds.behaviour], (tenant, rule.id)
     return {
         "rule_id": rule.id,
         "mode": holds.mode,
         "exempt": any(at_ms < e.expires_ms for e in exemptions),
         "words": rule_words(holds, behaviour, policy.tiers[behaviour.tier])._asdict(),
-        "override": override and _item(override, at_ms) | {"changes": _changes(rule, override.rule)},
-        "exemptions": [_item(exemption, at_ms) for exemption in exemptions],
+        "override": override and _item(override, at_ms, ids) | {"changes": _changes(rule, override.rule)},
+        "exemptions": [_item(exemption, at_ms, ids) for exemption in exemptions],
     }
 
 
-def _item(item: Override | Exemption, at_ms: int) -> dict[str, Any]:
+def _item(item: Override | Exemption, at_ms: int, ids: tuple[str, ...]) -> dict[str, Any]:
     return {
-        "owner": item.owner,
-        "reason": item.reason,
+        "owner": mask_text(item.owner, ids),
+        "reason": mask_text(item.reason, ids),
         "expires_ms": item.expires_ms,
         "expired": at_ms >= item.expires_ms,
     }

@@ -1,5 +1,9 @@
-"""The reasons of decisions on records: complaints, findings, repeated violations, reviews, applications."""
+"""The reasons of decisions on records: complaints, findings, repeated violations, reviews, applications.
 
+``ids``: those of the records, shown whole where a text repeats one.
+"""
+
+from collections.abc import Iterable
 from typing import Literal
 
 from monitor.policy.catalogue import Match
@@ -18,10 +22,12 @@ _FIELDS = {"declared_business": ("报备业务", "declared business"), "scenario
 _TIERS = {"major": ("终止服务", "termination of service"), "severe": ("封号", "a ban")}
 
 
-def complaint(behaviour: Behaviour, complaint_id: str, channel: str | None, tenant_name: str | None) -> Reason:
+def complaint(
+    behaviour: Behaviour, complaint_id: str, channel: str | None, tenant_name: str | None, ids: Iterable[str] = ()
+) -> Reason:
     """Why a verified complaint decided. ``channel`` passed it on."""
-    against_zh, against_en = _tenant("对", "的", " against ", tenant_name)
-    by_zh, by_en = _text("（由", "转来）", " (passed on by ", ")", channel)
+    against_zh, against_en = _tenant("对", "的", " against ", tenant_name, ids)
+    by_zh, by_en = _text("（由", "转来）", " (passed on by ", ")", channel, ids)
     clause_zh, clause_en = clause(behaviour)
     return Reason(
         f"{against_zh}投诉{named(complaint_id)}{by_zh}经核实属实{clause_zh}",
@@ -32,22 +38,23 @@ def complaint(behaviour: Behaviour, complaint_id: str, channel: str | None, tena
 def finding(
     behaviour: Behaviour,
     finding_id: str,
-    declared: str | None,
-    actual: str | None,
+    businesses: tuple[str | None, str | None],
     match: Match | None,
     tenant_name: str | None,
     review_by_ms: int | None = None,
+    ids: Iterable[str] = (),
 ) -> Reason:
-    """Why a confirmed finding decided. The businesses and the ``match`` are used only for undeclared businesses; a
-    likely match (it only contains the term) is referred for review."""
-    at_zh, at_en = _tenant("对", "的", " at ", tenant_name)
+    """Why a confirmed finding decided. The ``businesses``, the declared and the actual one, and the ``match`` are used
+    only for undeclared businesses; a likely match (it only contains the term) is referred for review."""
+    declared, actual = businesses
+    at_zh, at_en = _tenant("对", "的", " at ", tenant_name, ids)
     head_zh = f"{at_zh}质检结果{named(finding_id)}已确认"
     head_en = f"Finding {named(finding_id)} of quality inspection{at_en} was confirmed"
     clause_zh, clause_en = clause(behaviour)
     if behaviour.id not in ("undeclared_business", "undeclared_prohibited_business"):
         return Reason(head_zh + clause_zh, head_en + clause_en)
-    was_zh, was_en = _text("报备业务为", "，", "declared as ", ", ", declared)
-    is_zh, is_en = _text("实际业务为", "", "the business is in fact ", "", actual)
+    was_zh, was_en = _text("报备业务为", "，", "declared as ", ", ", declared, ids)
+    is_zh, is_en = _text("实际业务为", "", "the business is in fact ", "", actual, ids)
     zh = was_zh + (is_zh or "实际开展了未报备的业务")
     en = was_en + (is_en or "a business was run that had not been declared")
     then_zh, then_en = "，不在禁止接入目录内", ", which is not in the prohibited catalogue"
@@ -64,9 +71,16 @@ def finding(
     )
 
 
-def repeated(escalation: Escalation, count_of: int, tenant_name: str | None, review_by_ms: int | None = None) -> Reason:
+def repeated(
+    escalation: Escalation,
+    count_of: int,
+    tenant_name: str | None,
+    review_by_ms: int | None = None,
+    ids: Iterable[str] = (),
+) -> Reason:
     """Why repeated violations escalate: by the platform's own rule, which is not part of the access rules."""
-    who_zh, who_en = quoted(tenant_name) or "该租户", quoted(tenant_name) or "The tenant"
+    name = quoted(tenant_name, ids)
+    who_zh, who_en = name or "该租户", name or "The tenant"
     long_zh, long_en = span(escalation.window_ms)
     tier_zh, tier_en = _TIERS[escalation.tier]
     n, least = count(count_of), count(escalation.at_least)
@@ -80,15 +94,15 @@ def repeated(escalation: Escalation, count_of: int, tenant_name: str | None, rev
     )
 
 
-def upheld(original: Reason, reviewer: str, review_reason: str) -> Reason:
+def upheld(original: Reason, reviewer: str, review_reason: str, ids: Iterable[str] = ()) -> Reason:
     """The reason of a pending decision, and that a reviewer confirmed it."""
-    by_zh, by_en = _reviewer(reviewer, review_reason)
+    by_zh, by_en = _reviewer(reviewer, review_reason, ids)
     return Reason(f"{original.zh}；经人工复核维持{by_zh}", f"{original.en}; upheld on review{by_en}")
 
 
-def reversed_by_review(kind: str, reviewer: str, review_reason: str) -> Reason:
+def reversed_by_review(kind: str, reviewer: str, review_reason: str, ids: Iterable[str] = ()) -> Reason:
     """Why a decision of this ``kind`` is reversed: a reviewer overturned it."""
-    by_zh, by_en = _reviewer(reviewer, review_reason)
+    by_zh, by_en = _reviewer(reviewer, review_reason, ids)
     kind_zh, kind_en = _KINDS.get(kind, ("决定", "decision"))
     return Reason(f"{kind_zh}经人工复核撤销{by_zh}", f"The {kind_en} was overturned on review{by_en}")
 
@@ -126,11 +140,12 @@ def admission(
     application_id: str,
     text: str,
     review_by_ms: int | None = None,
+    ids: Iterable[str] = (),
 ) -> Reason:
     """Why an application for numbers is refused: the ``text`` of its ``field`` names a row of the catalogue."""
     field_zh, field_en = _FIELDS[field]
     row_zh, row_en = _row(match)
-    is_zh, is_en = _text("", "", " ", "", text)
+    is_zh, is_en = _text("", "", " ", "", text, ids)
     pending_zh, pending_en = ("", "") if match.certain else referred(review_by_ms)
     return Reason(
         f"号码申请{named(application_id)}的{field_zh}{is_zh}{row_zh}{pending_zh}",
@@ -163,17 +178,19 @@ def _row(match: Match) -> tuple[str, str]:
     )
 
 
-def _reviewer(reviewer: str, review_reason: str) -> tuple[str, str]:
-    who_zh, who_en = _text("（复核人：", "）", " by ", "", reviewer)
-    why_zh, why_en = _text("，理由：", "", ", because ", "", review_reason)
+def _reviewer(reviewer: str, review_reason: str, ids: Iterable[str]) -> tuple[str, str]:
+    who_zh, who_en = _text("（复核人：", "）", " by ", "", reviewer, ids)
+    why_zh, why_en = _text("，理由：", "", ", because ", "", review_reason, ids)
     return who_zh + why_zh, who_en + why_en
 
 
-def _tenant(before_zh: str, after_zh: str, before_en: str, name: str | None) -> tuple[str, str]:
-    return _text(before_zh, after_zh, before_en, "", name)
+def _tenant(before_zh: str, after_zh: str, before_en: str, name: str | None, ids: Iterable[str]) -> tuple[str, str]:
+    return _text(before_zh, after_zh, before_en, "", name, ids)
 
 
-def _text(before_zh: str, after_zh: str, before_en: str, after_en: str, text: str | None) -> tuple[str, str]:
+def _text(
+    before_zh: str, after_zh: str, before_en: str, after_en: str, text: str | None, ids: Iterable[str]
+) -> tuple[str, str]:
     """A quotation with the text around it; empty if there is no text."""
-    said = quoted(text)
+    said = quoted(text, ids)
     return (f"{before_zh}{said}{after_zh}", f"{before_en}{said}{after_en}") if said else ("", "")

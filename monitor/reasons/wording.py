@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from monitor.policy.model import Behaviour
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_text
 from monitor.text.timestamps import instant
 
 QUOTED_MAX = 60
@@ -76,13 +76,15 @@ def span(ms: int) -> tuple[str, str]:
     return f"{exact(ms / 1000)} 秒", f"{exact(ms / 1000)} s"
 
 
-def quoted(text: str | None) -> str | None:
-    """A record's text as ``“...”``: on one line, telephone numbers masked, then cut; None if nothing is left."""
+def quoted(text: str | None, ids: Iterable[str] = ()) -> str | None:
+    """A record's text as ``“...”``: on one line, telephone numbers masked, then cut; None if nothing is left.
+
+    ``ids`` of the record are not masked where the text repeats them. No setting changes what a decision says."""
     shown = _one_line(text)
     if not shown:
         return None
     # Masked before it is cut, or the cut could leave a number too short to be recognised.
-    shown = mask_numbers(shown)
+    shown = mask_text(shown, ids)
     if len(shown) > QUOTED_MAX:
         shown = shown[: QUOTED_MAX - 1].rstrip() + "…"
     return f"“{shown}”"

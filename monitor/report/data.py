@@ -13,7 +13,6 @@ from monitor.report.labels import label
 from monitor.report.read import Replay
 from monitor.report.views import Viewer, duration, quantity
 from monitor.text.bilingual import Bilingual
-from monitor.text.display import identifier
 from schemas.outputs import Enforcement
 
 _SIGNS = {"above": ">", "below": "<", "at_least": "≥", "at_most": "≤"}
@@ -39,7 +38,7 @@ def chart_json(charts: Charts | None, replay: Replay, viewer: Viewer, budget: in
             break
         tenants.append(encoded)
         names.append(viewer.names(tenant))
-    rules = _script_safe({identifier(rule.id): _rule(rule) for rule in replay.policy.rules})
+    rules = _script_safe({viewer.display.id(rule.id): _rule(rule) for rule in replay.policy.rules})
     return f'{{"rules":{rules},"base":{base},"tenants":[{",".join(tenants)}]}}', names
 
 
@@ -70,7 +69,7 @@ def _series(series: Series, events: list[Enforcement], viewer: Viewer, base: int
     constant = len(set(series.thresholds)) == 1
     counts = all(n is None for n in series.denominators)
     return {
-        "rule": identifier(series.rule.id),
+        "rule": viewer.display.id(series.rule.id),
         "t": [(viewer.clock.shifted(ms) - base) // 1000 for ms in series.ends_ms],
         "n": series.numerators,
         "d": None if counts else series.denominators,

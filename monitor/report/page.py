@@ -21,7 +21,7 @@ from monitor.report.standing import TenantStanding, TenantSummaries
 from monitor.report.timeline import Axis, strip
 from monitor.report.views import Clock, DisplayNames, Viewer, number
 from monitor.text.bilingual import Bilingual
-from monitor.text.display import identifier, party, raw_line, readable
+from monitor.text.display import DEFAULT, Display, ids_in, party
 from schemas.inputs import Cdr
 
 # Bytes of each part; with plotly's script (4.8 MB) the page stays under 10 MB whatever the records contain.
@@ -52,12 +52,13 @@ class ReportSection:
         return self.total - len(self.rows)
 
 
-def make(directory: Path, out: Path) -> Path:
+def make(directory: Path, out: Path, display: Display = DEFAULT) -> Path:
     """Write the page of the replay in ``directory`` to ``out``. Raises `monitor.report.read.NotAReplayError`.
 
-    The same directory gives the same bytes. The file is written atomically.
+    ``display`` says which ids are masked. The same directory and display give the same bytes. The file is written
+    atomically.
     """
-    html = render(read_replay(directory), plotly_script())
+    html = render(read_replay(directory), plotly_script(), display)
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.unfinished")
     try:
@@ -77,7 +78,7 @@ def plotly_script() -> str:
     return str(get_plotlyjs()).replace("</script", "<\\/script")
 
 
-def render(replay: Replay, plotly: str) -> str:
+def render(replay: Replay, plotly: str, display: Display = DEFAULT) -> str:
     """The page of ``replay`` as HTML, with ``plotly`` as the script that draws the charts."""
     environment = Environment(
         loader=PackageLoader("monitor.report"),
@@ -89,7 +90,7 @@ def render(replay: Replay, plotly: str) -> str:
     environment.globals.update(L=labels, label=label, number=number)
     rows: Any = environment.get_template("rows.html.j2").module
     zone = replay.policy.params.timezone if replay.policy else "UTC"
-    clock, names = Clock(ZoneInfo(zone)), DisplayNames()
+    clock, names = Clock(ZoneInfo(zone)), DisplayNames(display)
     summaries = TenantSummaries(replay.decisions, replay.alerts, replay.shadow_tenants)
     ranked = summaries.ranked()
     viewer = Viewer(replay.policy, clock, names, summaries, replay.end_ms)
@@ -116,7 +117,9 @@ def render(replay: Replay, plotly: str) -> str:
         "pending": _fit("pending", waiting, lambda e: rows.pending(viewer.decision(e))),
         "alerts": _fit("alerts", firing, lambda a: rows.alert(viewer.alert(a))),
         "shadow": _fit("shadow", shadow, lambda e: rows.decision(viewer.decision(e, shadow=True), True)),
-        "rejected": _fit("rejected", replay.rejected, lambda g: rows.rejected(_rejected(g, replay.rejected_count))),
+        "rejected": _fit(
+            "rejected", replay.rejected, lambda g: rows.rejected(_rejected(g, replay.rejected_count, display))
+        ),
         "late": _fit("late", replay.late, lambda c: rows.late(_late(c, clock, names))),
     }
     script = environment.get_template("script.js.j2").render()
@@ -124,8 +127,8 @@ def render(replay: Replay, plotly: str) -> str:
         parts=parts,
         counts=_counts(replay),
         tiles=_tiles(replay, ranked),
-        facts=_facts(replay, clock),
-        policy=_policy(replay),
+        facts=_facts(replay, clock, display),
+        policy=_policy(replay, display),
         zone=zone,
         replay=replay,
         axis=axis,
@@ -133,7 +136,7 @@ def render(replay: Replay, plotly: str) -> str:
         chart_tenants=list(chart_tenants),
         chart_json=Markup(drawn),
         tenant_names=[names(t.tenant) for t in ranked if t.decisions][:2000],
-        shadow_rules=[(identifier(r), n) for r, n in replay.shadow_rules.most_common(20)],
+        shadow_rules=[(display.id(r), n) for r, n in replay.shadow_rules.most_common(20)],
         plotly=Markup(plotly),
         script=Markup(script),
         hashes=[_hash(plotly), _hash(script)],
@@ -159,12 +162,16 @@ def _charts(replay: Replay, ranked: list[TenantStanding]) -> Charts | None:
     return collect(replay.windows, replay.policy, (t.tenant for t in ranked), CHARTED_TENANTS)
 
 
-def _policy(replay: Replay) -> dict[str, str]:
+def _policy(replay: Replay, display: Display) -> dict[str, str]:
     """The policy's name; that of the newest decision if the directory does not contain the policy."""
     policy = replay.policy or next((event.data.policy for event in replay.decisions[::-1]), None)
     if policy is None:
         return {"id": "—", "version": "", "sha256": ""}
-    return {"id": readable(policy.id, 64), "version": readable(policy.version, 64), "sha256": identifier(policy.sha256)}
+    return {
+        "id": display.text(policy.id, limit=64),
+        "version": display.text(policy.version, limit=64),
+        "sha256": display.text(policy.sha256),
+    }
 
 
 def _tenant(tenant: TenantStanding, viewer: Viewer, axis: Axis, charted: Iterable[str]) -> dict[str, Any]:
@@ -184,29 +191,32 @@ def _tenant(tenant: TenantStanding, viewer: Viewer, axis: Axis, charted: Iterabl
     }
 
 
-def _rejected(group: Any, total: int) -> dict[str, Any]:
+def _rejected(group: Any, total: int, display: Display) -> dict[str, Any]:
     return {
-        "code": readable(group.code, 120),
+        "code": display.text(group.code, limit=120),
         "count": group.count,
         "share": 100 * group.count / max(total, 1),
-        "samples": [
-            {"file": readable(s.file, 80), "line": s.line, "reason": readable(s.reason, 300), "raw": _raw(s)}
-            for s in group.samples
-        ],
+        "samples": [_sample(line, display) for line in group.samples],
     }
 
 
-def _raw(line: Any) -> str:
-    if line.raw_encoding != "base64":
-        return raw_line(line.raw)
-    return raw_line(base64.b64decode(line.raw[:8192]).decode(errors="replace"))
+def _sample(line: Any, display: Display) -> dict[str, Any]:
+    raw = line.raw
+    if line.raw_encoding == "base64":
+        raw = base64.b64decode(line.raw[:8192]).decode(errors="replace")
+    return {
+        "file": display.text(line.file, limit=80),
+        "line": line.line,
+        "reason": display.text(line.reason, ids_in(raw[:8192]), limit=300),
+        "raw": display.raw(raw),
+    }
 
 
 def _late(call: Cdr, clock: Clock, names: DisplayNames) -> dict[str, Any]:
     return {
         "at": clock.local(call.end_ms),
         "tenant": names(call.tenant_id),
-        "call": identifier(call.call_id, 48),
+        "call": names.display.id(call.call_id),
         "direction": label(labels.DIRECTIONS, call.direction),
         "outcome": label(labels.OUTCOMES, call.outcome),
         "caller": party(call.caller),
@@ -237,16 +247,16 @@ def _tiles(replay: Replay, ranked: list[TenantStanding]) -> list[dict[str, Any]]
     return made + [{"code": code, "label": name, "value": n} for code, name, n in more]
 
 
-def _facts(replay: Replay, clock: Clock) -> list[tuple[str, str]]:
+def _facts(replay: Replay, clock: Clock, display: Display) -> list[tuple[str, str]]:
     """The summary's other plain values, at most 24; times are formatted."""
     facts = []
     for key, value in replay.summary.items():
         if key in _COUNTS or isinstance(value, bool | dict | list | None):
             continue
         local_time = clock.local(value) if key.endswith("_ms") and isinstance(value, int) and value > 10**11 else None
-        plain = number(value) if isinstance(value, int | float) else readable(str(value), 200)
+        plain = number(value) if isinstance(value, int | float) else display.text(str(value), limit=200)
         # One alert has several records: it fires, is decided, resolves. The page counts the alerts themselves.
-        name = "alert records (alerts.jsonl)" if key == "alerts" else readable(key, 60)
+        name = "alert records (alerts.jsonl)" if key == "alerts" else display.text(key, limit=60)
         facts.append((name, local_time or plain))
     return facts[:24]
 

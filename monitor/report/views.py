@@ -1,6 +1,6 @@
 """Views of records for the template: labels chosen, times formatted, numbers masked, no logic left."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -11,9 +11,10 @@ from monitor.report import labels
 from monitor.report.labels import label
 from monitor.report.standing import DecisionOutcome, TenantSummaries
 from monitor.text.bilingual import Bilingual
-from monitor.text.display import identifier, readable
+from monitor.text.display import Display
+from monitor.text.record_ids import ids_of
 from monitor.text.timestamps import date_time, rfc3339
-from schemas.outputs import Alert, Enforcement, Measure, Window
+from schemas.outputs import Alert, Enforcement, Measure, Reason, Window
 
 OUTCOMES = {
     "stands": None,
@@ -47,12 +48,13 @@ class Clock:
 class DisplayNames:
     """The display names of tenants. If masking or cutting changed an id, a serial number keeps it distinct."""
 
-    def __init__(self) -> None:
+    def __init__(self, display: Display) -> None:
+        self.display = display
         self._shown: dict[str, str] = {}
 
     def __call__(self, tenant: str) -> str:
         if tenant not in self._shown:
-            shown = identifier(tenant, 48)
+            shown = self.display.id(tenant)
             self._shown[tenant] = shown if shown == tenant else f"{shown} #{len(self._shown) + 1}"
         return self._shown[tenant]
 
@@ -177,6 +179,7 @@ class Viewer:
         self, policy: Policy | None, clock: Clock, names: DisplayNames, summaries: TenantSummaries, end_ms: int
     ) -> None:
         self.policy, self.clock, self.names, self.summaries, self.end_ms = policy, clock, names, summaries, end_ms
+        self.display = names.display
         self.anchors: dict[str, str] = {}
 
     def anchor(self, events: Iterable[Enforcement], prefix: str) -> None:
@@ -186,16 +189,16 @@ class Viewer:
 
     def decision(self, event: Enforcement, shadow: bool = False) -> DecisionView:
         """The view of ``event``; a shadow decision has no outcome."""
-        data, clock = event.data, self.clock
+        data, clock, show, ids = event.data, self.clock, self.display.id, ids_of(event)
         outcome: DecisionOutcome = "stands" if shadow else self.summaries.outcome(event)
         evidence = [
-            EvidenceView(name, [(identifier(i, 40), self.anchors.get(i)) for i in getattr(data.evidence, key)])
+            EvidenceView(name, [(show(i), self.anchors.get(i)) for i in getattr(data.evidence, key)])
             for key, name in labels.EVIDENCE.items()
         ]
         waits = outcome == "open" and data.review_by_ms is not None
         return DecisionView(
             anchor=self.anchors.get(event.id, ""),
-            event_id=identifier(event.id),
+            event_id=show(event.id),
             tenant=self.names(event.subject),
             at=clock.local(data.decided_ms),
             at_utc=clock.utc(data.decided_ms),
@@ -209,12 +212,12 @@ class Viewer:
             outcome_label=OUTCOMES[outcome],
             behaviour=self._behaviour(data.behaviour),
             clause=data.clause,
-            rule=identifier(data.rule_id),
+            rule=show(data.rule_id),
             refunds=data.refunds,
             refunds_label=label(labels.REFUNDS, data.refunds),
             actions=[label(labels.ACTIONS, a) for a in data.actions],
             proposed=[label(labels.ACTIONS, a) for a in data.proposed_actions],
-            reason=Bilingual(readable(data.reason.zh), readable(data.reason.en)),
+            reason=self._reason(data.reason, ids),
             window=self._window(data.window),
             measure=measure_view(data.measure),
             evidence=[e for e in evidence if e.ids],
@@ -223,7 +226,7 @@ class Viewer:
             left=duration(data.review_by_ms - self.end_ms) if waits and data.review_by_ms else None,
             overdue=waits and (data.review_by_ms or 0) - self.end_ms < 86_400_000,
             links=[
-                (name, identifier(other), self.anchors.get(other))
+                (name, show(other), self.anchors.get(other))
                 for name, other in (
                     (Bilingual("撤销", "Reverses"), data.reverses),
                     (Bilingual("取代", "Supersedes"), data.supersedes),
@@ -237,7 +240,7 @@ class Viewer:
         firing = alert.state == "firing"
         return AlertView(
             tenant=self.names(alert.tenant_id),
-            rule=identifier(alert.rule_id),
+            rule=self.display.id(alert.rule_id),
             severity=alert.severity,
             severity_label=label(labels.SEVERITIES, alert.severity),
             firing=firing,
@@ -245,9 +248,12 @@ class Viewer:
             until=None if firing else self.clock.local(alert.updated_ms),
             lasted=duration((self.end_ms if firing else alert.updated_ms) - alert.since_ms),
             measure=measure_view(alert.measure),
-            reason=Bilingual(readable(alert.reason.zh), readable(alert.reason.en)),
+            reason=self._reason(alert.reason, ids_of(alert)),
             decision=self.anchors.get(alert.enforcement_id or ""),
         )
+
+    def _reason(self, reason: Reason, ids: Sequence[str]) -> Bilingual:
+        return Bilingual(self.display.reason(reason.zh, ids), self.display.reason(reason.en, ids))
 
     def _window(self, window: Window | None) -> str | None:
         return None if window is None else f"[{self.clock.local(window.start_ms)}, {self.clock.local(window.end_ms)})"
@@ -255,5 +261,5 @@ class Viewer:
     def _behaviour(self, code: str) -> Bilingual:
         wording = self.policy.behaviours.get(code) if self.policy else None
         if wording is not None and code not in labels.BEHAVIOURS:
-            return Bilingual(readable(wording.zh), readable(wording.en))
+            return Bilingual(self.display.text(wording.zh), self.display.text(wording.en))
         return label(labels.BEHAVIOURS, code)

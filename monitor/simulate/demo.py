@@ -18,6 +18,7 @@ from monitor.report.standing import TenantStanding, TenantSummaries
 from monitor.simulate.labels import TruthLabel, read_labels
 from monitor.simulate.run import SimulationSummary, simulate
 from monitor.simulate.settings import DEFAULT_CALLS_PER_TENANT, SimulationSettings
+from monitor.text.display import DEFAULT, Display
 from schemas.outputs import Enforcement, TierName
 
 Verdict = Literal["found", "shadow", "missed", "not yet", "touched", "taken back", "left alone"]
@@ -73,10 +74,15 @@ def judge_simulation(
     )
 
 
-def conclude(out: Path, simulated: SimulationSummary, policy: Policy, outcome: Outcome) -> Judgement:
-    """Write decisions and report to ``out``, and compare the decisions with the labels."""
+def conclude(
+    out: Path, simulated: SimulationSummary, policy: Policy, outcome: Outcome, display: Display = DEFAULT
+) -> Judgement:
+    """Write decisions and report to ``out``, and compare the decisions with the labels.
+
+    ``display`` says which ids the report masks.
+    """
     files = write(outcome, policy, out, windows=True)
-    files.append(make(out, out / "report.html"))
+    files.append(make(out, out / "report.html", display))
     rows = rows_of(outcome, read_labels(simulated.labels), attempts_of(simulated.files))
     return Judgement(rows, Counter(row.verdict for row in rows), [*simulated.files, simulated.labels, *files])
 

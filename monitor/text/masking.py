@@ -1,6 +1,16 @@
-"""Masks telephone numbers in text for people, and escapes characters that would act on a terminal."""
+"""Masks telephone numbers in text for people, and escapes characters that would act on a terminal.
+
+A field that holds a number is masked by `mask_number`, free text by `mask_text`, an id by `mask_id`.
+"""
 
 import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from typing import Final, Literal
+
+MaskIds = Literal["telephone_numbers", "none", "all_digits"]
+"""Which ids are masked: those that are telephone numbers, none, or in every id seven or more digits in a row."""
 
 MASK = "•"
 _SHOWN = 2
@@ -41,15 +51,87 @@ _ACTIVE = re.compile(
 )
 
 
-def mask_numbers(text: str) -> str:
-    """``text`` with every run of seven or more digits masked except its last two: ``+86 138-1234-5678`` becomes
+# An id that is a telephone number: `+` and 8 to 15 digits, or a mainland mobile number. Of its separators only those of
+# its usual groups are allowed, since a uniqueid of Asterisk (`1700000000.1`) has eleven digits, too.
+_INTERNATIONAL = re.compile(rf"[+＋]{_SEPARATOR}{{0,3}}[{_DIGITS}](?:{_SEPARATOR}{{0,3}}[{_DIGITS}])*")
+_MOBILE = re.compile(rf"[{_DIGITS}]{{3}}{_SEPARATOR}{{0,3}}[{_DIGITS}]{{4}}{_SEPARATOR}{{0,3}}[{_DIGITS}]{{4}}")
+_PUNCTUATION: Final = frozenset("+-() ./")  # of a number, as it is written
+_MOST_DIGITS: Final = 15  # of a telephone number (E.164)
+_ROW = re.compile(rf"[{_DIGITS}]{{{_LEAST},}}|{_CHINESE}{{{_LEAST},}}")
+# Digits in a text that could be read as one number.
+_RUN = re.compile(rf"[{_DIGITS}](?:(?:{_SEPARATOR}{{0,3}}|{_COMMA})[{_DIGITS}])*")
+# A mainland mobile number, with or without the country before it, and what stands between two numbers.
+_CALLED = re.compile(r"(?:0{0,2}86)?1[3-9][0-9]{9}")
+_PARTS = re.compile(rf"{_SEPARATOR}|{_COMMA}")
+_PLUS = re.compile(rf"[+＋]{_SEPARATOR}{{0,3}}$")
+_ONLY_A_NUMBER = re.compile(rf"[+＋]?(?:[{_DIGITS}]|{_SEPARATOR}|{_COMMA})*")
+# Ids that are recognised in any text by their form: UUIDs, the ids of Twilio and of our own records, hashes.
+_BY_FORM = re.compile(
+    r"(?<![0-9A-Za-z_+-])(?:(?=[0-9a-fA-F-]*[a-fA-F])[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+    r"|[A-Z]{2}[0-9a-f]{32}|cw[a-z]-(?=[0-9a-f]*[a-f])[0-9a-f]{24,64}"
+    r"|(?=[0-9a-f]*[a-f])(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32}))(?![0-9A-Za-z_-])"
+)
+
+
+def mask_number(number: str) -> str:
+    """A field that holds a telephone number or a pseudonym: all hidden but separators and the last two characters, and
+    these, too, if it has at most four."""
+    shown = number[-2:] if len(number) > 4 else ""
+    return "".join(c if c in _PUNCTUATION else MASK for c in number[: len(number) - len(shown)]) + shown
+
+
+def mask_id(identifier: str, mask_ids: MaskIds = "telephone_numbers") -> str:
+    """An id as it is, unless ``mask_ids`` says that it is masked: then all of its digits except the last two, or of
+    each seven or more digits in a row. The same id always gives the same text."""
+    if mask_ids == "none":
+        return identifier
+    if is_telephone_number(identifier):
+        return _hidden(identifier, _SHOWN)
+    return _ROW.sub(lambda row: _hidden(row.group(), _SHOWN), identifier) if mask_ids == "all_digits" else identifier
+
+
+def is_telephone_number(identifier: str) -> bool:
+    """Whether the text is `+` and 8 to 15 digits, or a mainland mobile number of 11 digits beginning 13 to 19, in
+    digits of any script, with or without separators between its groups."""
+    text = "".join(c for c in identifier if unicodedata.category(c) not in ("Cf", "Mn", "Me")).strip()
+    if _INTERNATIONAL.fullmatch(text):
+        return _LEAST < _count(text) <= _MOST_DIGITS
+    if not _MOBILE.fullmatch(text):
+        return False
+    first, second = _DIGIT.findall(text)[:2]
+    return unicodedata.digit(first, 0) == 1 and unicodedata.digit(second, 0) >= 3
+
+
+def mask_text(text: str, ids: Iterable[str] = (), mask_ids: MaskIds = "telephone_numbers") -> str:
+    """Free text with every run of seven or more digits masked except its last two: ``+86 138-1234-5678`` becomes
     ``+•• •••-••••-••78``.
 
     A run continues over a few separators and includes digits of every script, circled ones too. A comma joins digits
     unless it groups thousands (``1,031,456`` is kept); it separates numbers that are complete without it. ISO dates
     (``2026-11-25``) are kept. The length of the text never changes.
+
+    Where the text repeats one of ``ids``, or an id that its form gives away (a UUID), that is shown as by `mask_id`.
+    An id that may be a part of a longer number is masked with it, so that no choice of ids reveals a number.
     """
-    return _FOUND.sub(_hide, text)
+    return _masked(text, ids, mask_ids, _hide)
+
+
+def mask_reason(text: str, ids: Iterable[str] = (), mask_ids: MaskIds = "telephone_numbers") -> str:
+    """The reason of a decision or an alert, whose texts were masked when it was made: what has as many digits as a
+    number is an id, perhaps of a record that the event does not name. It is shown, unless ``mask_ids`` is
+    ``all_digits`` or it has the form of a telephone number: a `+` or a 0 before it, or a mainland mobile number.
+    """
+    return _masked(text, ids, mask_ids, _hide if mask_ids == "all_digits" else _hide_telephone_number)
+
+
+def _masked(text: str, ids: Iterable[str], mask_ids: MaskIds, hide: Callable[[re.Match[str]], str]) -> str:
+    if not _FOUND.search(text):
+        return text
+    shown, at = [], 0
+    for start, end in _repeated(text, ids):
+        shown += [_FOUND.sub(hide, text[at:start]), mask_id(text[start:end], mask_ids)]
+        at = end
+    return "".join(shown) + _FOUND.sub(hide, text[at:])
 
 
 def visible(text: str) -> str:
@@ -72,6 +154,14 @@ def _hide(found: re.Match[str]) -> str:
     return "".join(_hidden(part, _SHOWN if _count(part) >= _LEAST else 0) for part in parts)
 
 
+def _hide_telephone_number(found: re.Match[str]) -> str:
+    run, before = found.group(), found.string[max(0, found.start() - 4) : found.start()]
+    parts = [part for part in _PARTS.split(run) if part]
+    plain = run.isascii() and not _PLUS.search(before) and not run.startswith("0")
+    joined = "".join(parts)
+    return run if plain and not any(map(_CALLED.fullmatch, (*parts, joined))) else _hide(found)
+
+
 def _count(run: str) -> int:
     return len(_DIGIT.findall(run))
 
@@ -79,3 +169,58 @@ def _count(run: str) -> int:
 def _hidden(run: str, shown: int) -> str:
     hidden = _count(run) - shown
     return _DIGIT.sub(MASK, run, count=hidden) if hidden > 0 else run
+
+
+def _repeated(text: str, ids: Iterable[str]) -> list[tuple[int, int]]:
+    """Where the text has these ids, and ids by their form: start and end, in order, without overlaps."""
+    spans = [found.span() for found in _BY_FORM.finditer(text)]
+    named = sorted({each for each in ids if _DIGIT.search(each)}, key=lambda each: (-len(each), each))
+    if not named:
+        return spans
+    runs = [found.span() for found in _RUN.finditer(text)]
+    starts, taken = [start for start, _ in runs], bytearray(len(text))
+    for start, end in spans:
+        taken[start:end] = b"\1" * (end - start)
+    for each in named:
+        alone = _ONLY_A_NUMBER.fullmatch(each) is not None
+        if alone and _count(each) < _LEAST:
+            continue  # too short to be masked by itself, and perhaps a fragment of a number
+        start = text.find(each)
+        while start >= 0:
+            end = start + len(each)
+            if taken.find(1, start, end) < 0 and _stands_alone(text, start, end, runs, starts, alone):
+                taken[start:end] = b"\1" * len(each)
+                spans.append((start, end))
+            start = text.find(each, end)
+    return sorted(spans)
+
+
+def _stands_alone(
+    text: str, start: int, end: int, runs: list[tuple[int, int]], starts: list[int], number: bool
+) -> bool:
+    """Whether what the text has there is an id, and not a part of a word or of a longer ``number``."""
+    if (start and _adjoins(text[start - 1], text[start])) or (end < len(text) and _adjoins(text[end], text[end - 1])):
+        return False
+    if _DIGIT.match(text[start]) and _PLUS.search(text[max(0, start - 4) : start]):
+        return False
+    for edge in (start, end):
+        first, last = runs[at] if (at := bisect_right(starts, edge) - 1) >= 0 else (edge, edge)
+        if not first < edge < last:
+            continue
+        # Digits on both sides of the edge could be read as one number: unless what is left is a number by itself, and
+        # all together too long to be one, the id may be a part of it.
+        left = text[edge:last] if edge == end else text[first:edge]
+        whole = _count(text[first:last])
+        if whole >= _LEAST and (_count(left) < _LEAST or (number and whole <= _MOST_DIGITS)):
+            return False
+    return True
+
+
+def _adjoins(neighbour: str, edge: str) -> bool:
+    """Whether a character continues the word or the number at whose edge it stands. Chinese is written without spaces,
+    so its characters do not."""
+    if re.match(rf"[{_DIGITS}]", neighbour):
+        return True
+    if _DIGIT.match(neighbour):
+        return _DIGIT.match(edge) is not None
+    return neighbour == "_" or (neighbour.isalnum() and (ord(neighbour) < 0x2E80 or "！" <= neighbour <= "～"))

@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from monitor.text.display import identifier, readable
+from monitor.text.display import DEFAULT, RECORDS, Display
+from monitor.text.record_ids import ids_of
 from monitor.text.timestamps import rfc3339
 from streams.audit.compare import EventDifference
 from streams.audit.partition import Audited
@@ -34,13 +35,15 @@ def partition(one: Audited) -> Iterator[str]:
         yield f"partition {one.number} NOT CHECKED: {why}"
 
 
-def difference(one: EventDifference) -> Iterator[str]:
+def difference(one: EventDifference, display: Display = DEFAULT) -> Iterator[str]:
     """Lines on one difference: the event, its place, and the fields."""
     kind = " (wording alone)" if one.what == "changed" and not one.decision else ""
     where = f"{one.topic}-{one.number}" + ("" if one.offset is None else f" offset {one.offset}")
-    yield f"{one.what}{kind}: {_event(one)}, {where}" + (f": {readable(one.why, _SHOWN)}" if one.why else "")
+    ids = _ids(one)
+    why = display.text(one.why, ids, _SHOWN)
+    yield f"{one.what}{kind}: {_event(one, display)}, {where}" + (f": {why}" if why else "")
     for change in one.changes:
-        yield f"    {change.path}: expected {_value(change.a)}, found {_value(change.b)}"
+        yield f"    {change.path}: expected {_value(change.a, ids, display)}, found {_value(change.b, ids, display)}"
 
 
 def verdict(report: AuditReport) -> str:
@@ -84,12 +87,16 @@ def plain(report: AuditReport) -> dict[str, Any]:
                 "topic": one.topic,
                 "partition": one.number,
                 "offset": one.offset,
-                "id": identifier(one.id),
-                "tenant_id": identifier(_of(one.event, "subject")),
+                "id": RECORDS.id(one.id),
+                "tenant_id": RECORDS.id(_of(one.event, "subject")),
                 "decided_ms": one.decided_ms,
-                "why": readable(one.why),
+                "why": DEFAULT.text(one.why, _ids(one)),
                 "fields": [
-                    {"path": change.path, "expected": _value(change.a), "found": _value(change.b)}
+                    {
+                        "path": change.path,
+                        "expected": _value(change.a, _ids(one), DEFAULT),
+                        "found": _value(change.b, _ids(one), DEFAULT),
+                    }
                     for change in one.changes
                 ],
             }
@@ -98,7 +105,7 @@ def plain(report: AuditReport) -> dict[str, Any]:
     }
 
 
-def _event(one: EventDifference) -> str:
+def _event(one: EventDifference, display: Display) -> str:
     if not isinstance(one.event, dict):
         return "a record"
     data = one.event.get("data")
@@ -106,13 +113,17 @@ def _event(one: EventDifference) -> str:
     what = " ".join(_of(data, name) for name in ("kind", "status", "rule_id"))
     policy = data.get("policy")
     under = f" under {_of(policy, 'sha256')[:12]}" if isinstance(policy, dict) else ""
-    who = f"{identifier(one.id)} tenant {identifier(_of(one.event, 'subject'))}"
-    return f"{who}, {readable(what, _SHOWN)}{under}, decided {rfc3339(one.decided_ms)}"
+    who = f"{display.id(one.id)} tenant {display.id(_of(one.event, 'subject'))}"
+    return f"{who}, {display.text(what, _ids(one), _SHOWN)}{under}, decided {rfc3339(one.decided_ms)}"
 
 
 def _of(event: Any, name: str) -> str:
     return str(event.get(name, "")) if isinstance(event, dict) else ""
 
 
-def _value(value: Any) -> str:
-    return readable(json.dumps(value, ensure_ascii=False), _SHOWN)
+def _ids(one: EventDifference) -> tuple[str, ...]:
+    return (one.id, *ids_of(one.event))
+
+
+def _value(value: Any, ids: tuple[str, ...], display: Display) -> str:
+    return display.text(json.dumps(value, ensure_ascii=False), ids, _SHOWN)

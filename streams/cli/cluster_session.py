@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_text
 from streams.cli.inputs import checked_reason, fail, operator_name
 from streams.kafka.api import OffsetOutOfRange, PermanentError, TransientError
 from streams.ops.control_client import Unconfirmed
@@ -45,7 +45,7 @@ class SignedReason(TypedDict):
 def signed(reason: str, by: str | None) -> SignedReason:
     """The reason, signed with the given name, else the login name, and the time. Telephone numbers are masked."""
     return {
-        "reason": mask_numbers(checked_reason(reason)),
+        "reason": mask_text(checked_reason(reason)),
         "by": operator_name("--by", by),
         "at_ms": time.time_ns() // 1_000_000,
     }
@@ -54,7 +54,7 @@ def signed(reason: str, by: str | None) -> SignedReason:
 def refusals(answers: "CommandAnswers") -> list[str]:
     """A line for each partition whose worker refused the command."""
     return [
-        f"refused: partition {number}: {mask_numbers(why)}; nothing was changed there"
+        f"refused: partition {number}: {mask_text(why)}; nothing was changed there"
         for number, why in answers.refused.items()
     ]
 

@@ -1,19 +1,22 @@
 """A decision or an alert as one line, in Chinese and English, fit to scroll by."""
 
+from collections.abc import Sequence
+
 from rich.text import Text
 
 from monitor.report import labels
 from monitor.report.labels import label
-from monitor.text.display import identifier, readable
+from monitor.text.display import DEFAULT, Display
+from monitor.text.record_ids import ids_of
 from monitor.text.timestamps import month_day_time
 from schemas.outputs import Alert, Enforcement, Reason
 from streams.cli.styles import STYLES
 
 _ALERT_STYLES = {"critical": "red", "warning": "magenta", "info": "dim"}
-_TENANT, _RULE, _REASON = 24, 32, 240
+_REASON = 240
 
 
-def decision(event: Enforcement) -> Text:
+def decision(event: Enforcement, display: Display = DEFAULT) -> Text:
     """One decision: time (UTC), tenant, tier, kind, rule and reason."""
     data = event.data
     kind = label(labels.KINDS, data.kind)
@@ -25,22 +28,28 @@ def decision(event: Enforcement) -> Text:
         status = label(labels.STATUSES, data.status)
         zh, en = f"{zh}（{status.zh}）", f"{en} ({status.en.lower()})"
     style = STYLES.get(data.tier or "none", "")
-    return _line(data.decided_ms, event.subject, f"{zh} {en}", style, data.rule_id, data.reason)
+    who = f"{display.id(event.subject)}  ", f"  [{display.id(data.rule_id)}]  "
+    return _line(data.decided_ms, who, Text(f"{zh} {en}", style), _reason(data.reason, ids_of(event), display))
 
 
-def alert(sign: Alert) -> Text:
+def alert(sign: Alert, display: Display = DEFAULT) -> Text:
     """One alert: time (UTC), tenant, firing or resolved, rule and reason."""
+    who = f"{display.id(sign.tenant_id)}  ", f"  [{display.id(sign.rule_id)}]  "
+    why = _reason(sign.reason, ids_of(sign), display)
     if sign.state == "resolved":
-        return _line(sign.updated_ms, sign.tenant_id, "预警解除 Alert resolved", "green", sign.rule_id, sign.reason)
+        return _line(sign.updated_ms, who, Text("预警解除 Alert resolved", "green"), why)
     severity = label(labels.SEVERITIES, sign.severity)
     what, style = f"预警·{severity.zh} Alert · {severity.en}", _ALERT_STYLES.get(sign.severity, "")
-    return _line(sign.updated_ms, sign.tenant_id, what, style, sign.rule_id, sign.reason)
+    return _line(sign.updated_ms, who, Text(what, style), why)
 
 
-def _line(at_ms: int, tenant: str, what: str, style: str, rule: str, reason: Reason) -> Text:
-    text = Text(f"{month_day_time(at_ms)}  {identifier(tenant, _TENANT)}  ")
-    text.append(what, style=style)
+def _line(at_ms: int, who: tuple[str, str], what: Text, why: str) -> Text:
+    tenant, rule = who
+    text = Text(f"{month_day_time(at_ms)}  {tenant}")
+    return text.append_text(what).append(f"{rule}{why}")
+
+
+def _reason(reason: Reason, ids: Sequence[str], display: Display) -> str:
     # What follows the first semicolon is the clause: the same words each time.
     zh, en = reason.zh.partition("；")[0], reason.en.partition("; ")[0]
-    text.append(f"  [{readable(rule, _RULE)}]  {readable(zh, _REASON)} / {readable(en, _REASON)}")
-    return text
+    return f"{display.reason(zh, ids, _REASON)} / {display.reason(en, ids, _REASON)}"

@@ -160,12 +160,12 @@ def operator_name(option: str, given: str | None) -> str:
     """The name given by ``option``, with telephone numbers masked, else the login name."""
     import getpass
 
-    from monitor.text.masking import mask_numbers
+    from monitor.text.masking import mask_text
 
     if given is not None:
         if not given.strip():
             fail(f"{option}: expected a name")
-        return mask_numbers(given)
+        return mask_text(given)
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # such as in a container whose user has no name

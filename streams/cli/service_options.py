@@ -28,7 +28,7 @@ def logged(settings: "Settings", json_logs: bool) -> Iterator[None]:
 
     from streams.runtime.logging import set_up_logs
 
-    set_up_logs("json" if json_logs else settings.log_format, settings.log_level)
+    set_up_logs("json" if json_logs else settings.log_format, settings.log_level, settings.mask_ids)
     in_json(json_wanted(json_logs, settings.log_format))
     try:
         yield

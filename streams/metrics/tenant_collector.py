@@ -13,7 +13,7 @@ from monitor.core.threshold_distance import (
     merge_distances,
     pairs,
 )
-from monitor.text.display import tenant_label
+from monitor.text.display import DEFAULT, Display
 from streams.metrics.factory import gauges, histograms
 
 _AGAIN_S = 10.0
@@ -27,8 +27,10 @@ class TenantCollector(Collector):
     `measure` belongs to the event loop; `collect` only reads its results, and may run in a thread.
     """
 
-    def __init__(self, options: DistanceOptions, now_s: Callable[[], float] = time.monotonic) -> None:
-        self._options, self._now_s = options, now_s
+    def __init__(
+        self, options: DistanceOptions, now_s: Callable[[], float] = time.monotonic, display: Display = DEFAULT
+    ) -> None:
+        self._options, self._now_s, self._display = options, now_s, display
         self._measures: dict[int, Measure] = {}
         self._measured: dict[int, tuple[float, ThresholdDistances]] = {}
         self._took_s = 0.0
@@ -61,13 +63,15 @@ class TenantCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """The current metrics."""
         measured = [distances for _, distances in list(self._measured.values())]
-        yield from distance_metrics(merge_distances(measured, self._options), self._options)
+        yield from distance_metrics(merge_distances(measured, self._options), self._options, self._display)
         took = gauges("callwarden_tenant_look_seconds")
         took.add_metric([], self._took_s)
         yield took
 
 
-def distance_metrics(seen: ThresholdDistances, options: DistanceOptions) -> Iterator[Metric]:
+def distance_metrics(
+    seen: ThresholdDistances, options: DistanceOptions, display: Display = DEFAULT
+) -> Iterator[Metric]:
     """Distances as metrics: at most 4 series for each of ``options.most`` pairs, and one for each of the busiest."""
     for name, count in (("callwarden_tenants", seen.tenants), ("callwarden_tenant_pairs_left_out", seen.left_out)):
         alone = gauges(name)
@@ -84,7 +88,7 @@ def distance_metrics(seen: ThresholdDistances, options: DistanceOptions) -> Iter
     yield waiting
     yield lapsing
     yield _spread(seen)
-    yield from _single(seen, options)
+    yield from _single(seen, options, display)
 
 
 def _spread(seen: ThresholdDistances) -> Metric:
@@ -96,12 +100,12 @@ def _spread(seen: ThresholdDistances) -> Metric:
     return family
 
 
-def _single(seen: ThresholdDistances, options: DistanceOptions) -> Iterator[Metric]:
+def _single(seen: ThresholdDistances, options: DistanceOptions, display: Display) -> Iterator[Metric]:
     share = gauges("callwarden_tenant_threshold_ratio")
     value, threshold = gauges("callwarden_tenant_value"), gauges("callwarden_tenant_threshold")
-    calls = {tenant_label(tenant_id): count for count, tenant_id in seen.busiest}
+    calls = {display.tenant(tenant_id): count for count, tenant_id in seen.busiest}
     for near in pairs(seen, options):
-        rule, tenant = near.rule, tenant_label(near.tenant_id)
+        rule, tenant = near.rule, display.tenant(near.tenant_id)
         share.add_metric([tenant, rule.id], near.share)
         if near.value == near.value:
             value.add_metric([tenant, rule.id, rule.metric], near.value)

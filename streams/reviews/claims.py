@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, exists, or_, select, update
 
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_text
+from monitor.text.record_ids import ids_of
 from monitor.text.timestamps import instant
 from schemas import codec
 from streams.consumers.ledger import journal
@@ -65,9 +66,10 @@ class Replace(NamedTuple):
 
 
 class AlreadyReserved(ReviewRefused):
-    """The case is reserved already; ``claim`` is that reservation. ``spent_ms``: when it may be replaced, epoch ms."""
+    """The case is reserved already; ``claim`` is that reservation. ``spent_ms``: when it may be replaced, epoch ms.
+    ``ids``: those that its texts may repeat."""
 
-    def __init__(self, claim: Reservation, spent_ms: int | None = None) -> None:
+    def __init__(self, claim: Reservation, spent_ms: int | None = None, ids: Sequence[str] = ()) -> None:
         on_its_way = (
             "it was sent, and no decision has followed yet"
             if claim.sent_ms
@@ -76,8 +78,8 @@ class AlreadyReserved(ReviewRefused):
         if spent_ms is not None:
             on_its_way += f"; --replace can replace it from {instant(spent_ms)} on, once you have seen it"
         super().__init__(
-            f"{claim.enforcement_id}: {mask_numbers(claim.reviewer)} decided to {claim.verdict} it, "
-            f"{instant(claim.claimed_ms)} ({mask_numbers(claim.reason)}); {on_its_way}"
+            f"{claim.enforcement_id}: {mask_text(claim.reviewer, ids)} decided to {claim.verdict} it, "
+            f"{instant(claim.claimed_ms)} ({mask_text(claim.reason, ids)}); {on_its_way}"
         )
         self.claim = claim
 
@@ -118,7 +120,7 @@ def claim(
             journal.append(connection, [recorded], now_ms)
             return mine
         theirs = claim_on(connection, mine.enforcement_id) or theirs
-    raise AlreadyReserved(theirs, again and again.spent_ms(theirs))
+    raise AlreadyReserved(theirs, again and again.spent_ms(theirs), ids_of(*case.events))
 
 
 def claim_on(connection: Connection, enforcement_id: str) -> Reservation | None:

@@ -5,18 +5,19 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import structlog
 
-from monitor.text.masking import mask_numbers, visible_lines
+from monitor.text.masking import MaskIds, mask_id, mask_text, visible_lines
 
 
-def set_up_logs(log_format: str = "auto", log_level: str = "info") -> None:
+def set_up_logs(log_format: str = "auto", log_level: str = "info", mask_ids: MaskIds = "telephone_numbers") -> None:
     """Log to standard error as ``text`` or ``json`` (``auto``: text at a terminal), errors of libraries alike.
 
-    ``log_level`` applies to our own lines. Tracebacks show neither values of variables nor messages of errors that may
-    quote a record.
+    ``log_level`` applies to our own lines. With ``mask_ids`` ``all_digits`` no value shows seven digits in a row.
+    Tracebacks show neither values of variables nor messages of errors that may quote a record.
     """
     stream = sys.stderr
     render: Any = structlog.processors.JSONRenderer()
@@ -30,7 +31,7 @@ def set_up_logs(log_format: str = "auto", log_level: str = "info") -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.ExceptionRenderer(_masked_traceback),
-        _show,
+        partial(_show, mask_ids=mask_ids),
         render,
     ]
     structlog.configure(
@@ -50,9 +51,10 @@ def set_up_logs(log_format: str = "auto", log_level: str = "info") -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
-def _show(_: Any, __: str, event: Any) -> Any:
-    """Make control characters visible, so that no text acts on a terminal."""
-    return {key: visible_lines(value) if isinstance(value, str) else value for key, value in event.items()}
+def _show(_: Any, __: str, event: Any, mask_ids: MaskIds) -> Any:
+    """Make control characters visible, so that no text acts on a terminal, and mask ids if all are masked."""
+    mask = partial(mask_id, mask_ids=mask_ids) if mask_ids == "all_digits" else str
+    return {key: visible_lines(mask(value)) if isinstance(value, str) else value for key, value in event.items()}
 
 
 class _Lines(structlog.PrintLogger):
@@ -87,7 +89,7 @@ def _masked_traceback(exc_info: structlog.typing.ExcInfo) -> str:
     unspeakable = [error for error in _all(exc_info[1], set()) if not _may_be_shown(error)]
     said = [(f": {error}", f": {WITHHELD}") for error in unspeakable if str(error)]
     said += [(note, WITHHELD) for error in unspeakable for note in getattr(error, "__notes__", ())]
-    return mask_numbers(_without(shown, said))
+    return mask_text(_without(shown, said))
 
 
 def _without(text: str, said: list[tuple[str, str]]) -> str:
@@ -116,4 +118,4 @@ def _mask_event(_: object, __: str, line: structlog.typing.EventDict) -> structl
     error = record.exc_info[1] if record is not None and record.exc_info else None
     unspeakable = [one for one in _all(error, set()) if not _may_be_shown(one)]
     said = [(text, type(one).__name__) for one in unspeakable for text in (repr(one), str(one)) if text]
-    return {**line, "event": mask_numbers(_without(event, said))}
+    return {**line, "event": mask_text(_without(event, said))}

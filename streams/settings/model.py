@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from monitor.text.display import Display
 from monitor.text.durations import DAY, HOUR, MINUTE, SECOND, format_duration
+from monitor.text.masking import MaskIds
 from streams.settings.types import (
     AppendedFile,
     DatabaseUrl,
@@ -134,6 +136,11 @@ class Settings(BaseSettings):
         Literal["debug", "info", "warning", "error"], one_of("debug", "info", "warning", "error", change=str.lower)
     ] = "info"
     """The lowest level that is logged: `debug`, `info`, `warning`, `error`."""
+    mask_ids: Annotated[MaskIds, one_of("telephone_numbers", "none", "all_digits", change=str.lower)] = (
+        "telephone_numbers"
+    )
+    """The ids that pages, notifications, logs, metrics and terminals mask: `telephone_numbers` (ids that are one),
+    `none`, or `all_digits` (in any id, seven or more digits in a row). See [personal-data.md](personal-data.md)."""
     metrics_near: Annotated[float, decimal(0.1, 10.0)] = 0.8
     """The share of the way to a threshold from which a tenant has its own series ([metrics.md](metrics.md))."""
     metrics_busiest: Annotated[int, whole(0, 1_000)] = 20
@@ -287,6 +294,11 @@ class Settings(BaseSettings):
             password = self.ssl_key_password.get_secret_value() if self.ssl_key_password else ""
             context.load_cert_chain(self.ssl_cert_file, self.ssl_key_file, password)
         return context
+
+    @property
+    def display(self) -> Display:
+        """How records are shown."""
+        return Display(self.mask_ids)
 
     @property
     def distance_options(self) -> "DistanceOptions":

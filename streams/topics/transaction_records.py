@@ -10,7 +10,7 @@ import orjson
 from monitor.core.record_ref import RecordRef
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.journal import JournalEntry
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_id
 from schemas import codec
 from schemas.outputs import Enforcement
 from streams.kafka.api import OutputRecord, PermanentError
@@ -68,7 +68,7 @@ def must_fit(outs: Iterable[OutputRecord]) -> None:
     """Raise PermanentError for a record that is too large for a broker, before any is sent."""
     for out in outs:
         if (size := _size(out)) > MAX_RECORD_BYTES:
-            key = mask_numbers((out.key or b"").decode(errors="backslashreplace")[:128])
+            key = mask_id((out.key or b"").decode(errors="backslashreplace")[:128])
             raise PermanentError(
                 f"a record for {out.topic}-{out.partition} under the key {key!r} has {size:,} bytes; expected at most "
                 f"{MAX_RECORD_BYTES:,}, for a broker takes no more than a megabyte"

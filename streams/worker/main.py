@@ -95,7 +95,7 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
         )
     reduce_garbage_collection()
     use_one_malloc_arena()
-    cluster, telemetry = KafkaCluster(settings), WorkerMetrics(policy, settings.distance_options)
+    cluster, telemetry = KafkaCluster(settings), WorkerMetrics(policy, settings.distance_options, settings.display)
     telemetry.broker(away=True)  # until it answers
 
     async def set_up() -> WorkerContext:

@@ -11,6 +11,7 @@ from monitor.decoding.decode import NO_CLOCK_MS
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.processing.task_output import TaskOutput
 from monitor.policy.model import Policy
+from monitor.text.display import DEFAULT, Display
 from streams.metrics.decision_counters import DecisionCounters, DecisionCounts
 from streams.metrics.factory import Children, counter, gauge, histogram
 from streams.metrics.tenant_collector import Measure, TenantCollector
@@ -31,13 +32,13 @@ class Counts(NamedTuple):
 class WorkerMetrics:
     """The worker's metrics, in their own registry."""
 
-    def __init__(self, policy: Policy, options: DistanceOptions | None = None) -> None:
+    def __init__(self, policy: Policy, options: DistanceOptions | None = None, display: Display = DEFAULT) -> None:
         self.registry = CollectorRegistry()
         self._rendering = asyncio.Lock()
         registry = self.registry
         self._counted = DecisionCounters(policy, registry)
         self._counted.expect_refusals()
-        self._tenants = TenantCollector(options or DistanceOptions())
+        self._tenants = TenantCollector(options or DistanceOptions(), display=display)
         registry.register(self._tenants)
         self._failed = counter("callwarden_transactions_failed_total", registry)
         self._took = histogram("callwarden_transaction_seconds", registry)

@@ -1,6 +1,7 @@
 """All parts at once, by the commands, the environment and the health checks of docker-compose.yml, on a real Kafka.
 
-And what nobody may read: a telephone number and a complainant, in every field of the input that could hold one.
+And what nobody may read: a telephone number in every field of the input that could hold one, and a complainant. While
+ids stand whole wherever they are shown.
 """
 
 import asyncio
@@ -37,6 +38,12 @@ COMPOSE: dict[str, Any] = YAML(typ="safe").load(ROOT / "docker-compose.yml")
 SERVING = {"worker": "WEB", "billing": "BILLING", "ledger": "LEDGER", "notify": "NOTIFY"}
 NUMBER = "13912345678"
 COMPLAINANT = "canary-complainant-7391"
+# Ids of other systems with as many digits as a number: an SdkAppId, a uniqueid of Asterisk, a UUID, a SID of Twilio.
+TENANT = "1400000000"
+COMPLAINT = "q11400000001"
+FINDING = "1700000000.123"
+APPLICATION = "6f1ce0a4-7b5b-4d0e-9a44-128934567801"
+CALL = "CA12345678901234567890123456789012"
 SECRETS = (NUMBER, NUMBER[2:], "139 1234 5678", COMPLAINANT)
 TOKEN = "for-trying-it-out-only"
 
@@ -143,35 +150,36 @@ def started(folder: Path, address: str) -> Iterator[Parts]:
 
 def records(now_ms: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each kind of record, the number and the complainant wherever they could stand."""
-    tenant = {"tenant_id": "acme"}
+    tenant = {"tenant_id": TENANT}
     words = f"call {NUMBER} 或 139 1234 5678"
     yield "tenants", {
         "type": "tenant", **tenant, "name": f"Acme {NUMBER}", "declared_businesses": [words], "numbers": [NUMBER],
         "updated_ms": now_ms - 60_000,
     }  # fmt: skip
     yield "tenants", {
-        "type": "application", **tenant, "application_id": "a1", "declared_business": f"刷单 {NUMBER}",
-        "scenario": words, "updated_ms": now_ms - 50_000,
+        "type": "application", **tenant, "application_id": APPLICATION,
+        "declared_business": f"刷单 {NUMBER} {APPLICATION}", "scenario": words, "updated_ms": now_ms - 50_000,
     }  # fmt: skip
     for status, at_ms in (("received", now_ms - 40_000), ("verified", now_ms - 30_000)):
         yield "complaints", {
-            "type": "complaint", **tenant, "complaint_id": "q1", "category": "fraud", "status": status,
-            "channel": words, "complainant": COMPLAINANT, "caller": NUMBER, "reported_ms": now_ms - 50_000,
-            "updated_ms": at_ms,
+            "type": "complaint", **tenant, "complaint_id": COMPLAINT, "category": "fraud", "status": status,
+            "channel": f"{COMPLAINT}, {words}", "complainant": COMPLAINANT, "caller": NUMBER,
+            "reported_ms": now_ms - 50_000, "updated_ms": at_ms,
         }  # fmt: skip
     yield "findings", {
-        "type": "finding", **tenant, "finding_id": "f1", "behaviour": "undeclared_business", "status": "confirmed",
+        "type": "finding", **tenant, "finding_id": FINDING, "behaviour": "undeclared_business", "status": "confirmed",
         "declared_business": words, "actual_business": f"信用卡 {NUMBER}", "inspector": words,
         "updated_ms": now_ms - 20_000,
     }  # fmt: skip
     for n in range(60):
         at_ms = now_ms - 100_000 + n * 1_000
         yield "cdr", {
-            "type": "cdr", "tenant_id": "other", "call_id": f"c{n}", "direction": "outbound", "caller": f"+86{NUMBER}",
-            "callee": f"+86{NUMBER}", "start_ms": at_ms, "answer_ms": at_ms + 1_000, "end_ms": at_ms + 2_000,
+            "type": "cdr", "tenant_id": "other", "call_id": f"{CALL[:-2]}{n:02}", "direction": "outbound",
+            "caller": f"+86{NUMBER}", "callee": f"+86{NUMBER}",
+            "start_ms": at_ms, "answer_ms": at_ms + 1_000, "end_ms": at_ms + 2_000,
             "outcome": "answered", "source": words,
         }  # fmt: skip
-    yield "cdr", {"type": "cdr", "tenant_id": "other", "call_id": "bad", "caller": NUMBER, "callee": NUMBER}
+    yield "cdr", {"type": "cdr", "tenant_id": "other", "call_id": CALL, "caller": NUMBER, "callee": NUMBER}
     yield "complaints", {"type": "complaint", **tenant, "complaint_id": NUMBER, "status": NUMBER}
 
 
@@ -201,17 +209,17 @@ def test_all_parts_of_the_compose_file_work_together_and_none_tells_a_number(add
         asyncio.run(send(address, parts.prefix, list(records(time.time_ns() // 1_000_000))))
 
         def answer() -> dict[str, Any]:
-            told: dict[str, Any] = json.loads(parts.page("billing", "/v1/refunds/acme"))
+            told: dict[str, Any] = json.loads(parts.page("billing", f"/v1/refunds/{TENANT}"))
             return told
 
         wait_for(lambda: len(answer().get("holds") or ()) >= 2, "a complaint and a finding freeze refunds")
         held = sorted(answer()["holds"], key=lambda hold: hold["clause"])
         assert [hold["clause"] for hold in held] == [1, 3]
         # A person takes one of them back, and says why in words that nobody should have to read.
-        reason = f"ask {NUMBER}, he is wrong"
+        reason = f"ask {NUMBER}, he is wrong about {COMPLAINT}"
         reviewed = parts.run("ledger", "reviews", "overturn", held[0]["id"], "--reason", reason, "--wait", "60")
         wait_for(lambda: [hold["clause"] for hold in answer()["holds"]] == [3], "the other one is left")
-        wait_for(lambda: "reversal" in parts.run("ledger", "ledger", "show", "acme").lower(), "the ledger knows")
+        wait_for(lambda: "reversal" in parts.run("ledger", "ledger", "show", TENANT).lower(), "the ledger knows")
 
         def alerts() -> str:
             with urllib.request.urlopen(parts.alerts, timeout=10) as told:  # type: ignore[attr-defined]
@@ -227,7 +235,7 @@ def test_all_parts_of_the_compose_file_work_together_and_none_tells_a_number(add
         pages["what Alertmanager heard"] = alerts()
         pages["reviews overturn"] = reviewed
         for command in (
-            ("ledger", "show", "acme"),
+            ("ledger", "show", TENANT),
             ("ledger", "export"),
             ("ledger", "verify", "--with-topics"),
             ("reviews", "list", "--status", "all"),
@@ -235,7 +243,7 @@ def test_all_parts_of_the_compose_file_work_together_and_none_tells_a_number(add
             ("reviews", "show", held[0]["id"]),
         ):
             pages[" ".join(command)] = parts.run("ledger", *command)
-        parts.run("worker", "end-outage", "--reason", reason, "--by", f"wang {NUMBER}")
+        parts.run("worker", "end-outage", "--reason", f"ask {NUMBER}, he is wrong", "--by", f"wang {NUMBER}")
         decisions = [parts.prefix + name for name in ("enforcement", "alerts", "shadow", "control", "clock")]
         for topic, values in asyncio.run(taken(address, decisions, 5.0)).items():
             pages[topic] = b"\n".join(values).decode()
@@ -260,13 +268,28 @@ def test_all_parts_of_the_compose_file_work_together_and_none_tells_a_number(add
 
     assert statuses == dict.fromkeys(SERVING, 0)
     assert json.loads(published)["day"], "the heads of the first day are published when it begins"
-    assert "q1" in pages["ledger show acme"], "what is looked through is about something else"
-    assert "acme" in pages["report"]
+    for name, ids in {
+        f"ledger show {TENANT}": (TENANT, COMPLAINT),
+        "ledger export": (TENANT, COMPLAINT, FINDING, APPLICATION),
+        "reviews list --status all": (TENANT, COMPLAINT, FINDING, APPLICATION),
+        "reviews list --status all --json": (TENANT, COMPLAINT, FINDING, APPLICATION),
+        f"reviews show {held[0]['id']}": (TENANT, COMPLAINT),
+        "reviews overturn": (COMPLAINT,),
+        "what Alertmanager heard": (TENANT, COMPLAINT, FINDING, APPLICATION),
+        "what billing answers": (FINDING,),
+        f"{parts.prefix}enforcement": (TENANT, COMPLAINT, FINDING, APPLICATION),
+        "dead letters": (CALL,),
+        "report": (TENANT, COMPLAINT, FINDING, APPLICATION),
+    }.items():
+        for one in ids:
+            assert one in pages[name], f"{name} does not show {one}"
     assert "is wrong" in pages[f"{parts.prefix}control"]
     assert "is wrong" in pages[f"{parts.prefix}clock"]
     for name, text in pages.items():
         for secret in SECRETS:
             assert secret not in urllib.parse.unquote(text), f"{secret} stands in {name}"
+        for masked in re.findall(r"•[•. _-]*\d*", text):
+            assert masked.endswith(("•", NUMBER[-2:])), f"{name} masks what is no number: {masked}"
     for service in ("billing", "ledger", "notify"):
         held_there = b"".join(path.read_bytes() for path in sorted(tmp_path.glob(f"{service}.db*")))
         assert held_there

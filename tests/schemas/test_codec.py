@@ -169,19 +169,31 @@ def test_a_reason_never_tells_a_telephone_number(numbers: tuple[str, str]) -> No
     number, other = numbers
     for wrong in (number * 20, "+" + number * 20, int("8" + number), [number], {"n": number}, number + "\n" * 150):
         for field in sorted(NUMBER_FIELDS - {"numbers"}):
-            sample = SAMPLES["complaint" if field == "complainant" else "cdr"]
             with pytest.raises(InvalidRecordError) as caught:
-                read(raw(sample | {field: wrong}))
+                read(raw(SAMPLES["cdr"] | {field: wrong}))
             assert field in str(caught.value)
             assert number[:-2] not in str(caught.value)
-        for strange in ({"agent_id": wrong}, {"outcome": str(wrong)[:50]}, {"type": str(wrong)[:50]}):
+        for strange in ({"agent_id": str(wrong) * 20}, {"outcome": str(wrong)[:50]}, {"type": str(wrong)[:50]}):
             with pytest.raises(InvalidRecordError) as caught:
                 read(raw(CALL | strange))
             assert number[:-2] not in str(caught.value)
     with pytest.raises(InvalidRecordError) as caught:
+        read(raw(CALL | {"source": int("8" + number)}))
+    assert number[:-2] not in str(caught.value)
+    with pytest.raises(InvalidRecordError) as caught:
         read(raw(SAMPLES["tenant"] | {"numbers": [other, int("8" + number)]}))
     assert str(caught.value).startswith("wrong_type: numbers[1] is •")
     assert number[:-2] not in str(caught.value)
+
+
+@pytest.mark.parametrize("field", ["agent_id", "call_id", "tenant_id"])
+def test_an_id_that_is_written_as_a_number_is_shown_whole(field: str) -> None:
+    with pytest.raises(InvalidRecordError) as caught:
+        read(raw(CALL | {field: 1_400_000_000}))
+    assert f"{field} is 1400000000 (a number)" in str(caught.value)
+    with pytest.raises(InvalidRecordError) as caught:
+        read(raw(CALL | {field: 13_812_345_678}))
+    assert "1381234" not in str(caught.value)
 
 
 def test_a_reason_names_field_value_and_what_was_expected() -> None:

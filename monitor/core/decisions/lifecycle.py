@@ -189,7 +189,9 @@ class DecisionLifecycle:
         unused = self._uses.unused_in_window(tenant_record, escalation, at_ms)
         if len(unused) < escalation.at_least:
             return
-        proposed = self._proposals.of_escalation(escalation, unused, latest, rule_id, tenant_record.name)
+        proposed = self._proposals.of_escalation(
+            escalation, unused, latest, rule_id, tenant_record.name, tenant_record.tenant_id
+        )
         first_id = self.decide(tenant_record, at_ms, proposed)
         if first_id is not None:  # without a decision, no violation is used
             self._uses.use(tenant_record, escalation, first_id)

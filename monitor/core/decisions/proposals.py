@@ -112,6 +112,7 @@ class Proposals:
         latest: RecordedViolation,
         rule_id: str,
         name: str | None,
+        tenant_id: str,
     ) -> ProposedDecision:
         """For the ``used`` violations of the tenant with that name. ``rule_id`` is the rule of the ``latest`` one."""
         count = len(used)
@@ -128,7 +129,7 @@ class Proposals:
             further=(rule_id,),
             freeze=escalation.freeze,
             evidence=Evidence(enforcement_ids=tuple(sorted(violation_id for _, violation_id in newest))),
-            reason=reasons.repeated(escalation, count, name, review_by_ms),
+            reason=reasons.repeated(escalation, count, name, review_by_ms, (tenant_id,)),
             measure=Measure("violations", count, None, count, escalation.at_least, None),
             escalation=escalation.id,
             used=used,

@@ -18,6 +18,8 @@ from monitor.core.tenants.tenant_record import COMPLAINTS, FINDINGS, VERSIONS, F
 from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.policy.catalogue import Catalogue, Match
 from monitor.policy.model import Policy
+from monitor.text.masking import mask_id, mask_text
+from monitor.text.record_ids import ids_of
 from schemas.inputs import Application, Complaint, Finding, Review, Tenant
 from schemas.outputs import Evidence
 
@@ -119,7 +121,9 @@ class RecordHandlers:
         decides = complaint.status == "verified" and not was_dismissed and at_ms >= self.from_ms
         if decides and complaint.category in _BEHAVIOUR_OF:
             behaviour = self._policy.behaviours[_BEHAVIOUR_OF[complaint.category]]
-            reason = reasons.complaint(behaviour, complaint.complaint_id, complaint.channel or None, tenant_record.name)
+            reason = reasons.complaint(
+                behaviour, complaint.complaint_id, complaint.channel or None, tenant_record.name, ids_of(complaint)
+            )
             proposed = self._proposals.of_record(behaviour.id, True, origin, reason)
             entry.case = self._decisions.decide(tenant_record, at_ms, proposed)
         elif complaint.status == "dismissed":
@@ -131,7 +135,8 @@ class RecordHandlers:
         row = finding.catalogue_row or None if about_business else None
         if row is not None and self._catalogue.row(row) is None:
             refusal = (
-                f"unknown_catalogue_row: catalogue_row {row!r}: expected the key of a row of the prohibited catalogue"
+                f"unknown_catalogue_row: catalogue_row {mask_text(row)!r}: expected the key of a row of the prohibited "
+                "catalogue"
             )
             self._output.refused.append(RefusedRecord(waiting.ref, finding.tenant_id, refusal, waiting.raw))
             return
@@ -159,11 +164,11 @@ class RecordHandlers:
             reason = reasons.finding(
                 self._policy.behaviours[behaviour_id],
                 finding.finding_id,
-                finding.declared_business or None,
-                finding.actual_business or None,
+                (finding.declared_business or None, finding.actual_business or None),
                 match,
                 tenant_record.name,
                 None if certain else at_ms + self._policy.review_within_ms,
+                ids_of(finding),
             )
             proposed = self._proposals.of_record(behaviour_id, certain, origin, reason)
             entry.case = self._decisions.decide(tenant_record, at_ms, proposed)
@@ -195,16 +200,17 @@ class RecordHandlers:
         reviewed = ReviewedCase(case.status == "final", case.closing_id) if case else None
         refusal = review_refusal(reviewed, review.enforcement_id, review.verdict)
         if refusal is not None:
-            message = refusal.reason(review.enforcement_id)
+            message = refusal.reason(mask_id(review.enforcement_id))
             self._output.refused.append(RefusedRecord(waiting.ref, review.tenant_id, message, waiting.raw))
             return
         assert case is not None
         self._add_version(tenant_record, "review", review.review_id, version, at_ms)
+        ids = (*ids_of(review, case.evidence), case.rule_id, *filter(None, (case.pending_id, case.final_id)))
         if review.verdict == "uphold":
-            reason = reasons.upheld(case.reason, review.reviewer, review.reason)
+            reason = reasons.upheld(case.reason, review.reviewer, review.reason, ids)
             self._decisions.uphold(tenant_record, case, at_ms, review.review_id, reason)
         else:
-            reason = reasons.reversed_by_review(case.kind, review.reviewer, review.reason)
+            reason = reasons.reversed_by_review(case.kind, review.reviewer, review.reason, ids)
             self._decisions.reverse(tenant_record, case, at_ms, Evidence(review_ids=(review.review_id,)), reason)
 
     def _application(self, tenant_record: TenantRecord, application: Application, at_ms: int) -> None:
@@ -223,7 +229,9 @@ class RecordHandlers:
         if found:
             match, name = max(found, key=lambda one: one[0].certain)  # a certain match first; ties go to the first
             review_by_ms = None if match.certain else at_ms + self._policy.review_within_ms
-            reason = reasons.admission(match, name, application.application_id, texts[name], review_by_ms)
+            reason = reasons.admission(
+                match, name, application.application_id, texts[name], review_by_ms, ids_of(application)
+            )
             behaviour_id = "prohibited_business_application"
             proposed = self._proposals.of_application(behaviour_id, match.certain, application, reason)
             self._decisions.decide(tenant_record, at_ms, proposed)

@@ -122,7 +122,7 @@ def _list_unread(settings: "Settings", as_json: bool) -> None:
         print_json({"count": count, "no_tenant_is_answered": bool(anybody), "records": listed})
         return
     for each in records:
-        whose = ", ".join(map(ascii, each.tenants)) or "any tenant"
+        whose = ", ".join(ascii(settings.display.id(tenant)) for tenant in each.tenants) or "any tenant"
         typer.echo(f"{each.topic} {each.partition}:{each.offset}  {whose}  {each.reason!a}")
     typer.echo(f"{count} records cannot be read" + (", no tenant is answered" if anybody else ""))
 

@@ -8,8 +8,9 @@ from rich.text import Text
 from monitor.report import labels
 from monitor.report.labels import label
 from monitor.text.bilingual import Bilingual
-from monitor.text.display import identifier, readable
-from monitor.text.masking import mask_numbers
+from monitor.text.display import DEFAULT, Display
+from monitor.text.masking import mask_text
+from monitor.text.record_ids import ids_of
 from monitor.text.timestamps import date_time
 from schemas.inputs import Review
 from schemas.outputs import Enforcement, Evidence
@@ -45,11 +46,11 @@ def left(case: LedgerCase, now_ms: int) -> Bilingual:
     return Bilingual(f"剩余 {zh}", f"{en} left")
 
 
-def case_line(case: LedgerCase, now_ms: int) -> Text:
+def case_line(case: LedgerCase, now_ms: int, display: Display = DEFAULT) -> Text:
     """One line of a list: id in force, tenant, what, by which rule, and what is so now."""
     data = case.opening.data
-    text = Text(f"{identifier(case.in_force.id)}  {date_time(data.decided_ms)}  {identifier(data.tenant_id)}  ")
-    text.append_text(_kind(case.opening)).append(f"  [{identifier(data.rule_id)}]  ")
+    text = Text(f"{display.id(case.in_force.id)}  {date_time(data.decided_ms)}  {display.id(data.tenant_id)}  ")
+    text.append_text(_kind(case.opening)).append(f"  [{display.id(data.rule_id)}]  ")
     return text.append_text(case_status(case, now_ms))
 
 
@@ -62,39 +63,41 @@ def case_status(case: LedgerCase, now_ms: int) -> Text:
     return Text(f"{zh} / {en}", style=_STATUS_STYLES[case.status])
 
 
-def event_lines(event: Enforcement) -> list[Text]:
+def event_lines(event: Enforcement, display: Display = DEFAULT) -> list[Text]:
     """An event of the ledger: when, what, id, reason in both languages."""
     data = event.data
     head = Text(f"{date_time(data.decided_ms)}  ").append_text(_kind(event))
-    head.append(f"  [{identifier(data.rule_id)}]  {identifier(event.id)}")
+    head.append(f"  [{display.id(data.rule_id)}]  {display.id(event.id)}")
     refunds = label(labels.REFUNDS, data.refunds)
     if data.refunds != "unaffected":
         head.append(f"  {refunds.zh} / {refunds.en}")
     lines = [head]
     if data.reverses or data.supersedes:
         what = Bilingual("撤回", "takes back") if data.reverses else Bilingual("取代", "supersedes")
-        lines.append(Text(f"    {what.zh} {what.en} {identifier(data.reverses or data.supersedes or '')}"))
-    return [*lines, Text(f"    {readable(data.reason.zh)}"), Text(f"    {readable(data.reason.en)}")]
+        lines.append(Text(f"    {what.zh} {what.en} {display.id(data.reverses or data.supersedes or '')}"))
+    return [*lines, *_reason(event, display)]
 
 
-def review_lines(review: Review, took_effect: bool) -> list[Text]:
-    """A review: time, verdict, reviewer, reason, and whether it had an effect."""
+def review_lines(
+    review: Review, took_effect: bool, display: Display = DEFAULT, case: LedgerCase | None = None
+) -> list[Text]:
+    """A review: time, verdict, reviewer, reason, and whether it had an effect. ``case``: its subject, if known."""
+    ids = case_ids(case, review)
     verdict = label(_VERDICTS, review.verdict)
     line = Text(
-        f"{date_time(review.updated_ms)}  复核：{verdict.zh} / Review: {verdict.en}  {identifier(review.review_id)}"
+        f"{date_time(review.updated_ms)}  复核：{verdict.zh} / Review: {verdict.en}  {display.id(review.review_id)}"
     )
     if not took_effect:
         line.append("  未产生决定 / nothing came of it yet, or it was rejected", style="dim")
-    by = f"    {readable(review.reviewer)}: {readable(review.reason)}"
-    return [line, Text(f"    对 on {identifier(review.enforcement_id)}"), Text(by)]
+    by = f"    {display.text(review.reviewer, ids)}: {display.text(review.reason, ids)}"
+    return [line, Text(f"    对 on {display.id(review.enforcement_id)}"), Text(by)]
 
 
-def case_lines(case: LedgerCase, now_ms: int) -> list[Text]:
+def case_lines(case: LedgerCase, now_ms: int, display: Display = DEFAULT) -> list[Text]:
     """All of a case: what is so now, its course, and its evidence."""
     data = case.opening.data
-    lines = [
-        Text(f"{identifier(data.tenant_id)}  {identifier(case.in_force.id)}  ").append_text(case_status(case, now_ms))
-    ]
+    head = Text(f"{display.id(data.tenant_id)}  {display.id(case.in_force.id)}  ")
+    lines = [head.append_text(case_status(case, now_ms))]
     if case.status == "pending" and data.review_by_ms:
         lines.append(Text(f"复核截止 review until {date_time(data.review_by_ms)} UTC"))
         actions = [label(labels.ACTIONS, action) for action in data.proposed_actions]
@@ -111,32 +114,32 @@ def case_lines(case: LedgerCase, now_ms: int) -> list[Text]:
         )
     if window := data.window:
         lines.append(Text(f"窗口 window {date_time(window.start_ms)} – {date_time(window.end_ms)} UTC"))
-    lines += _evidence(data.evidence)
+    lines += _evidence(data.evidence, display)
     # By time; an event follows the review that caused it.
-    steps = [(event.data.decided_ms, 1, event_lines(event)) for event in case.events]
+    steps = [(event.data.decided_ms, 1, event_lines(event, display)) for event in case.events]
     used = {each for event in case.events for each in event.data.evidence.review_ids}
-    steps += [(one.updated_ms, 0, review_lines(one, one.review_id in used)) for one in case.reviews]
+    steps += [(one.updated_ms, 0, review_lines(one, one.review_id in used, display, case)) for one in case.reviews]
     for *_, told in sorted(steps, key=lambda step: step[:2]):
         lines += told
     return lines
 
 
-def evidence_line(case: LedgerCase) -> list[Text]:
+def evidence_line(case: LedgerCase, display: Display = DEFAULT) -> list[Text]:
     """How much evidence there is of each sort, and the reason, under a line of a list."""
     evidence = case.in_force.data.evidence
     found = [(names, len(getattr(evidence, name))) for name, names in labels.EVIDENCE.items()]
     counts = [f"{names.zh} {names.en} {count}" for names, count in found if count]
-    reason = case.in_force.data.reason
-    told = [Text(f"    {readable(reason.zh)}"), Text(f"    {readable(reason.en)}")]
+    told = _reason(case.in_force, display)
     return [*told, Text(f"    证据 evidence: {'; '.join(counts)}")] if counts else told
 
 
-def claim_line(claim: Reservation | None) -> list[Text]:
-    """A verdict that has not taken effect yet."""
+def claim_line(claim: Reservation | None, display: Display = DEFAULT, case: LedgerCase | None = None) -> list[Text]:
+    """A verdict that has not taken effect yet. ``case``: its subject, if known."""
     if claim is None:
         return []
     verdict = label(_VERDICTS, claim.verdict)
-    by = f"{readable(claim.reviewer)}, {date_time(claim.claimed_ms)}: {readable(claim.reason)}"
+    ids = case_ids(case, claim)
+    by = f"{display.text(claim.reviewer, ids)}, {date_time(claim.claimed_ms)}: {display.text(claim.reason, ids)}"
     return [Text(f"    已由复核员决定{verdict.zh} / to be {verdict.en}, as decided by {by}", style="cyan")]
 
 
@@ -153,14 +156,27 @@ def case_json(case: LedgerCase, claim: Reservation | None, now_ms: int) -> dict[
         "data": msgspec.to_builtins(data),
     }
     if claim:
-        line["claim"] |= {"reviewer": mask_numbers(claim.reviewer), "reason": mask_numbers(claim.reason)}
+        ids = case_ids(case, claim)
+        line["claim"] |= {"reviewer": mask_text(claim.reviewer, ids), "reason": mask_text(claim.reason, ids)}
     return line
 
 
-def review_json(review: Review) -> dict[str, Any]:
-    """A review for programs; telephone numbers in its texts are masked."""
+def review_json(review: Review, case: LedgerCase | None = None) -> dict[str, Any]:
+    """A review for programs: its ids whole, telephone numbers in its texts masked."""
     plain: dict[str, Any] = msgspec.to_builtins(review)
-    return plain | {"reviewer": mask_numbers(review.reviewer), "reason": mask_numbers(review.reason)}
+    ids = case_ids(case, review)
+    return plain | {"reviewer": mask_text(review.reviewer, ids), "reason": mask_text(review.reason, ids)}
+
+
+def case_ids(case: LedgerCase | None, about: Review | Reservation) -> tuple[str, ...]:
+    """The ids that a text about the case may repeat."""
+    mine = (about.tenant_id, about.enforcement_id, about.review_id)
+    return (*mine, *ids_of(*case.events)) if case else mine
+
+
+def _reason(event: Enforcement, display: Display) -> list[Text]:
+    reason, ids = event.data.reason, ids_of(event)
+    return [Text(f"    {display.reason(reason.zh, ids)}"), Text(f"    {display.reason(reason.en, ids)}")]
 
 
 def _kind(event: Enforcement) -> Text:
@@ -175,9 +191,9 @@ def _kind(event: Enforcement) -> Text:
     return Text(f"{zh} {en}", style=STYLES.get(data.tier or "none", ""))
 
 
-def _evidence(evidence: Evidence) -> list[Text]:
+def _evidence(evidence: Evidence, display: Display) -> list[Text]:
     lines = []
     for name, names in labels.EVIDENCE.items():
         if ids := getattr(evidence, name, ()):
-            lines.append(Text(f"{names.zh} / {names.en}: {', '.join(map(identifier, ids))}"))
+            lines.append(Text(f"{names.zh} / {names.en}: {', '.join(map(display.id, ids))}"))
     return lines

@@ -175,7 +175,6 @@ def show(
 
     from monitor.report import labels
     from monitor.report.standing import TenantSummaries
-    from monitor.text.display import identifier
     from streams.cli.consume.case_format import case_json, case_status, event_lines, review_json, review_lines
     from streams.cli.consume.ledger_reading import read_ledger, report
     from streams.cli.inputs import fail, settings_for
@@ -186,10 +185,11 @@ def show(
     events, reviews, cases = found
     report(currency, line=not as_json)
     if not events and not reviews:
-        fail(f"the ledger has no record of the tenant {identifier(tenant)}", 1)
+        fail(f"the ledger has no record of the tenant {settings.display.id(tenant)}", 1)
     console, now_ms = Console(highlight=False), time.time_ns() // 1_000_000
     # Not by the name that was given: an id with a NUL in it can be shown, and not be typed.
     standing = TenantSummaries(events, [], {}).tenants[events[0].subject] if events else None
+    by_id = {event_id: case for case in cases for event_id in case.ids}
     if as_json:
         shown = {
             "tenant_id": events[0].subject if events else reviews[0].tenant_id,
@@ -198,7 +198,7 @@ def show(
             "refunds_frozen": bool(standing and standing.holds),
             "decisions": [case_json(case, None, now_ms) for case in cases],
             "events": events,
-            "reviews": [review_json(one) for one in reviews],
+            "reviews": [review_json(one, by_id.get(one.enforcement_id)) for one in reviews],
         }
         print_json(currency.plain | shown)
         return
@@ -206,12 +206,19 @@ def show(
         zh, en = labels.STANDINGS[standing.standing]
         held_zh, held_en = ("已冻结", "frozen") if standing.holds else ("未冻结", "not frozen")
         count = len(standing.violations)
-        console.print(f"{identifier(tenant)}  {zh} / {en}", markup=False, soft_wrap=True)
+        console.print(f"{settings.display.id(tenant)}  {zh} / {en}", markup=False, soft_wrap=True)
         console.print(f"在案违规 {count} 次，退款{held_zh} / violations on record: {count}, refunds {held_en}")
-    by_id = {event_id: case for case in cases for event_id in case.ids}
     used = {each for event in events for each in event.data.evidence.review_ids}
-    steps = [(event.data.decided_ms, 1, event_lines(event), by_id.get(event.id)) for event in events]
-    steps += [(one.updated_ms, 0, review_lines(one, one.review_id in used), None) for one in reviews]
+    steps = [(event.data.decided_ms, 1, event_lines(event, settings.display), by_id.get(event.id)) for event in events]
+    steps += [
+        (
+            one.updated_ms,
+            0,
+            review_lines(one, one.review_id in used, settings.display, by_id.get(one.enforcement_id)),
+            None,
+        )
+        for one in reviews
+    ]
     for *_, lines, case in sorted(steps, key=lambda step: step[:2]):
         if case and lines:
             lines[0].append("  ").append_text(case_status(case, now_ms))

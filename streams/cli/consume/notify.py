@@ -10,6 +10,7 @@ from streams.cli.service_options import JsonLogs, logged
 
 if TYPE_CHECKING:
     from monitor.policy.model import Policy
+    from monitor.text.display import Display
     from streams.consumers.notify.delivery.failed_messages import FailedMessages
     from streams.settings.load import Settings
 
@@ -109,7 +110,7 @@ def _of_given_up(settings: "Settings", send_again: bool, as_json: bool) -> None:
         print_json({"messages": [_plain(one) for one in found]})
         return
     for one in found:
-        typer.echo(_given_up_line(one))
+        typer.echo(_given_up_line(one, settings.display))
     if not found:
         typer.echo("no message failed permanently")
     elif send_again:
@@ -130,11 +131,10 @@ def _plain(one: "FailedMessages") -> dict[str, Any]:
     }
 
 
-def _given_up_line(one: "FailedMessages") -> str:
-    from monitor.text.display import tenant_label
+def _given_up_line(one: "FailedMessages", display: "Display") -> str:
     from monitor.text.timestamps import rfc3339
 
     message, when = one.message, rfc3339(one.ended_ms, "seconds")
-    tenant = tenant_label(message.tenant_id) if message.tenant_id else "-"
+    tenant = display.tenant(message.tenant_id) if message.tenant_id else "-"
     over = "  (no longer true)" if one.over else ""
     return f"{when}  {one.channel:<16}{message.what:<20}{tenant}  {message.title.zh} / {message.title.en}{over}"

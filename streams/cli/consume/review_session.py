@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_text
 from streams.cli.cluster_session import operate
 from streams.consumers.ledger.access import database_of
 from streams.kafka.topic_names import TopicNames
@@ -53,7 +53,7 @@ def _with_service(
     def logs() -> None:
         from streams.runtime.logging import set_up_logs
 
-        set_up_logs(settings.log_format, settings.log_level)
+        set_up_logs(settings.log_format, settings.log_level, settings.mask_ids)
 
     async def begin(cluster: "KafkaCluster") -> T:
         ledger = database_of(settings)
@@ -79,7 +79,7 @@ def _with_service(
 def _tell_rejected(claims: "list[Reservation]") -> None:
     for claim in claims:
         typer.echo(
-            f"{claim.enforcement_id}: the judge has rejected the verdict of {mask_numbers(claim.reviewer)} to "
+            f"{claim.enforcement_id}: the judge has rejected the verdict of {mask_text(claim.reviewer)} to "
             f"{claim.verdict} it: {claim.withdrawn}; give another verdict",
             err=True,
         )

@@ -76,9 +76,10 @@ def list_(
         found = cases(connection, wanted)
         return found, claims_on(connection, found)
 
-    (found, claims), currency = read_ledger("reviews list", _settings(bootstrap, database), look)
+    settings = _settings(bootstrap, database)
+    (found, claims), currency = read_ledger("reviews list", settings, look)
     report(currency, line=not as_json)
-    console, now_ms = Console(highlight=False), _now_ms()
+    console, now_ms, display = Console(highlight=False), _now_ms(), settings.display
     found.sort(key=lambda case: (case.status != "pending", case.in_force.data.review_by_ms or 0, case.in_force.id))
     if as_json:
         decisions = [case_json(case, claims.get(case.in_force.id), now_ms) for case in found]
@@ -86,7 +87,7 @@ def list_(
         return
     for case in found:
         claim = claims.get(case.in_force.id)
-        lines = [case_line(case, now_ms), *evidence_line(case), *claim_line(claim)]
+        lines = [case_line(case, now_ms, display), *evidence_line(case, display), *claim_line(claim, display, case)]
         for text in lines:
             console.print(text, soft_wrap=True)
     if not found:
@@ -120,17 +121,19 @@ def show(
         case = case_of(connection, decision)
         return case, claims_on(connection, [case] if case else [])
 
-    (case, claims), currency = read_ledger("reviews show", _settings(bootstrap, database), look)
+    settings = _settings(bootstrap, database)
+    (case, claims), currency = read_ledger("reviews show", settings, look)
     report(currency, line=not as_json)
     if case is None:
         fail(str(rejection_reason(None, decision, "overturn", 0)), 1)
     if as_json:
         plain = case_json(case, claims.get(case.in_force.id), _now_ms())
-        plain |= {"events": case.events, "reviews": [review_json(one) for one in case.reviews]}
+        plain |= {"events": case.events, "reviews": [review_json(one, case) for one in case.reviews]}
         print_json(currency.plain | {"decision": plain})
         return
-    console = Console(highlight=False)
-    for line in [*case_lines(case, _now_ms()), *claim_line(claims.get(case.in_force.id))]:
+    console, display = Console(highlight=False), settings.display
+    claim = claims.get(case.in_force.id)
+    for line in [*case_lines(case, _now_ms(), display), *claim_line(claim, display, case)]:
         console.print(line, soft_wrap=True)
 
 
@@ -224,14 +227,15 @@ def _replacing(decision: str, settings: "Settings", yes: bool) -> "Replacing":
     from streams.consumers.ledger.queries.lookup import case_of
     from streams.reviews.claims import Replace, claims_on
 
-    def look(connection: "Connection") -> "dict[str, Reservation]":
+    def look(connection: "Connection") -> "tuple[LedgerCase | None, dict[str, Reservation]]":
         case = case_of(connection, decision)
-        return claims_on(connection, [case] if case else [])
+        return case, claims_on(connection, [case] if case else [])
 
-    replacing = Replace(look_up("reviews", settings, look), _patience_ms(settings))
+    case, claims = look_up("reviews", settings, look)
+    replacing = Replace(claims, _patience_ms(settings))
     for claim in replacing.seen.values():
         if replacing.replaces(claim, _now_ms()):
-            for line in claim_line(claim):
+            for line in claim_line(claim, settings.display, case):
                 Console(highlight=False).print(line, soft_wrap=True)
             if not yes:
                 typer.confirm("以新的结论取代？/ Replace this verdict?", abort=True)
@@ -274,7 +278,7 @@ def _chosen(wanted: "CaseQuery", settings: "Settings", replace: bool) -> "tuple[
     console, now_ms, ids = Console(highlight=False), _now_ms(), []
     for case in found:
         claim = claims.get(case.in_force.id)
-        for line in [case_line(case, now_ms), *claim_line(claim)]:
+        for line in [case_line(case, now_ms, settings.display), *claim_line(claim, settings.display, case)]:
             console.print(line, soft_wrap=True)
         if claim is None or (replacing and replacing.replaces(claim, now_ms)):
             ids.append(case.in_force.id)
@@ -297,7 +301,6 @@ def _decide(
 ) -> None:
     from rich.console import Console
 
-    from monitor.text.display import readable
     from streams.cli.consume.case_format import event_lines
     from streams.cli.consume.review_session import decide
     from streams.cli.inputs import operator_name
@@ -318,7 +321,8 @@ def _decide(
         for why in given.refused.values():
             typer.echo(str(why), err=True)
         if given.claims:
-            typer.echo(f"已提交 {len(given.claims)} 个复核结论 / sent: {len(given.claims)} by {readable(who.reviewer)}")
+            by_whom = settings.display.text(who.reviewer)
+            typer.echo(f"已提交 {len(given.claims)} 个复核结论 / sent: {len(given.claims)} by {by_whom}")
         outcomes = await service.outcomes(given.claims, wait, rejections.read_new) if wait else ReviewOutcomes()
         return given, outcomes, await service.delay_ms()
 
@@ -326,7 +330,7 @@ def _decide(
     console = Console(highlight=False)
     for events in outcomes.events.values():
         for event in events:
-            for line in event_lines(event):
+            for line in event_lines(event, settings.display):
                 console.print(line, soft_wrap=True)
     for event_id, why in outcomes.rejected.items():
         typer.echo(f"{event_id}: the judge has rejected it: {why}", err=True)

@@ -43,6 +43,7 @@ async def show(console: "Console", settings: "Settings", from_start: bool, alert
     """Print each decision, and each alert if asked for, until cancelled."""
     import msgspec
 
+    from monitor.text.masking import mask_text
     from schemas.outputs import Alert, Enforcement
     from streams.cli.event_format import alert, decision
     from streams.dev.tail import follow
@@ -52,11 +53,16 @@ async def show(console: "Console", settings: "Settings", from_start: bool, alert
     async for topic, value in follow(settings, topics, from_start):
         try:
             if topic == enforcement:
-                line = decision(msgspec.json.decode(value, type=Enforcement))
+                line = decision(msgspec.json.decode(value, type=Enforcement), settings.display)
             else:
-                line = alert(msgspec.json.decode(value, type=Alert))
+                line = alert(msgspec.json.decode(value, type=Alert), settings.display)
         except msgspec.DecodeError as error:
             # Somebody else's, or a newer release's.
-            console.print(f"{topic}: a record that cannot be read: {error}", style="red", markup=False, soft_wrap=True)
+            console.print(
+                f"{topic}: a record that cannot be read: {mask_text(str(error))}",
+                style="red",
+                markup=False,
+                soft_wrap=True,
+            )
             continue
         console.print(line, soft_wrap=True)

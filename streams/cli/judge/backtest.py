@@ -10,6 +10,7 @@ from streams.cli.options import Constants, Format, Json, NotAfter
 from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
+    from monitor.text.display import Display
     from monitor.whatif.backtest import Change, PolicyOutcome, Score, Scores
 
 BUILT_IN = "access-rules"
@@ -38,13 +39,21 @@ def run(
     import time
 
     from monitor.whatif import backtest
-    from streams.cli.inputs import describe_os_error, fail, formatted_files, parse_time, policy_for, reading
+    from streams.cli.inputs import (
+        describe_os_error,
+        fail,
+        formatted_files,
+        parse_time,
+        policy_for,
+        reading,
+        settings_for,
+    )
 
     policies = [
         policy_for(None if name == BUILT_IN and not Path(name).exists() else name) for name in (policy, against)
     ]
     names, adapters = formatted_files(files, format_ or [], set_ or [])
-    paths = [Path(name) for name in names]
+    paths, display = [Path(name) for name in names], settings_for({}).display
     not_after_ms = (
         parse_time("--not-after", not_after, open_end=True) if not_after else time.time_ns() // 1_000_000 + MAX_AHEAD_MS
     )
@@ -73,7 +82,7 @@ def run(
     if as_json:
         print_json(_as_json(before, after, changed, scored, source))
     else:
-        _print(before, after, changed, scored, source)
+        _print(before, after, changed, scored, source, display)
 
 
 def _as_json(
@@ -142,12 +151,13 @@ def _print(
     changed: "list[Change]",
     scored: "dict[str, list[Scores]]",
     source: str | None,
+    display: "Display",
 ) -> None:
     for side, judged in (("A", before), ("B", after)):
         ref = judged.policy
         typer.echo(f"{side}: {ref.id} {ref.version}, {len(judged.decisions):,} decisions, sha256 {ref.sha256[:12]}")
     typer.echo(f"{len(changed):,} tenants change tier")
-    for line in change_lines(changed):
+    for line in change_lines(changed, display):
         typer.echo(line)
     if source is None:
         typer.echo("no labels and no reviews among the records: precision and recall are not known")
@@ -174,19 +184,21 @@ def _aligned(rows: Iterable[list[str]]) -> Iterator[str]:
         yield "  ".join((name.ljust(widths[0]), *cells))
 
 
-def change_lines(changed: "list[Change]") -> Iterator[str]:
+def change_lines(changed: "list[Change]", display: "Display") -> Iterator[str]:
     """Each tenant's tiers before and after, with the rules that make the difference."""
+
     for change in changed:
         moves = ", ".join(
             f"{channel} {change.before[channel] or 'none'} -> {change.after[channel] or 'none'}"
             for channel in change.before
             if change.before[channel] != change.after[channel]
         )
-        yield f"{change.tenant_id}: {moves}"
+        yield f"{display.id(change.tenant_id)}: {moves}"
         for rule in change.rules:
             sign = "+" if rule.appears else "-"
-            yield f"  {sign} {rule.rule_id} ({rule.channel}): {rule.first.reason.zh}"
-            yield f"    {rule.first.reason.en}"
+            reason, ids = rule.first.reason, (change.tenant_id, rule.rule_id, rule.first.id)
+            yield f"  {sign} {display.id(rule.rule_id)} ({rule.channel}): {display.reason(reason.zh, ids)}"
+            yield f"    {display.reason(reason.en, ids)}"
 
 
 def _cells(name: str, tenants: int | None, a: "Score | None", b: "Score | None") -> list[str]:

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from monitor.core.threshold_distance import DistanceOptions
     from monitor.policy.model import Policy
     from monitor.replay.outcome import Outcome
     from monitor.simulate.demo import Judgement, TenantRow, Verdict
+    from streams.settings.load import Settings
 
 # Of the page of metrics: who is nearest to a threshold, or beyond it.
 _SHOWN = "callwarden_tenant_threshold_ratio{"
@@ -44,27 +44,28 @@ def run(
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=140)
-    policy, options = load(None), settings_for({}).distance_options
+    policy, settings = load(None), settings_for({})
+    options, display = settings.distance_options, settings.display
     simulated = prepare(out, tenants, days, seed)
     total = sum(simulated.records.values())
     console.print(
         f"模拟 simulated: {simulated.honest} 个守规 honest + {simulated.bad} 个违规 bad 租户 tenants, "
         f"{days} 天 days, {total:,} 条记录 records"
     )
-    with LiveView(console, total, plain_decisions=0) as view:
+    with LiveView(console, total, plain_decisions=0, display=display) as view:
         watch = lambda now: view.update(now.read, now.watermark_ms, now.decided)  # noqa: E731
         outcome = judge_simulation(simulated, policy, watch, options)
-    judgement = conclude(out, simulated, policy, outcome)
+    judgement = conclude(out, simulated, policy, outcome, display)
     console.rule("决定 Decisions", align="left")
     for event in outcome.enforcement:
-        console.print(decision_line(event, 1_000), soft_wrap=not console.is_terminal)
+        console.print(decision_line(event, 1_000, display), soft_wrap=not console.is_terminal)
     console.rule("租户 Tenants", align="left")
     console.print(_table(judgement.rows))
     _verdict(console, judgement)
     kept = [
         _ledger(console, outcome, out / "ledger.db"),
         _refunds(console, outcome, judgement, out / "billing.db"),
-        _metrics(console, outcome, policy, options, out / "metrics.prom"),
+        _metrics(console, outcome, policy, settings, out / "metrics.prom"),
     ]
     console.rule("文件 Files", align="left")
     for path in [*judgement.files[:-1], *kept, judgement.files[-1]]:
@@ -105,11 +106,11 @@ def _refunds(console: "Console", outcome: "Outcome", judgement: "Judgement", fil
     return file
 
 
-def _metrics(console: "Console", outcome: "Outcome", policy: "Policy", options: "DistanceOptions", file: Path) -> Path:
+def _metrics(console: "Console", outcome: "Outcome", policy: "Policy", settings: "Settings", file: Path) -> Path:
     """Write the metrics that a worker would export, and show the tenants nearest to a threshold."""
     from streams.metrics.replay_metrics import page
 
-    file.write_bytes(page(outcome, policy, options))
+    file.write_bytes(page(outcome, policy, settings.distance_options, display=settings.display))
     lines = file.read_text("utf-8").splitlines()
     shown = [line for line in lines if line.startswith(_SHOWN)]
     console.rule("指标 Metrics", align="left")

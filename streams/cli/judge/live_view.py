@@ -13,7 +13,8 @@ from rich.text import Text
 
 from monitor.report import labels
 from monitor.report.labels import label
-from monitor.text.display import identifier, readable
+from monitor.text.display import DEFAULT, Display
+from monitor.text.record_ids import ids_of
 from monitor.text.timestamps import date_time, month_day_time
 from schemas.outputs import Enforcement
 from streams.cli.styles import STYLES
@@ -39,7 +40,9 @@ class LiveView:
         total: int | None = None,
         plain_decisions: int = 40,
         clock: Callable[[], float] = time.monotonic,
+        display: Display = DEFAULT,
     ) -> None:
+        self._display = display
         self._console, self._total, self._clock = console, total, clock
         self._live: Live | None = None
         self._started = self._spoken = clock()
@@ -82,7 +85,7 @@ class LiveView:
         last = Table.grid(padding=(0, 1))
         room = max(1, (self._console.height - _LINES_ELSE) // _LINES_EACH)
         for event in list(self._last)[-room:]:
-            last.add_row(*decision_cells(event, 160))
+            last.add_row(*decision_cells(event, 160, self._display))
         body = Group(self._progress(), Text(), tiers, Text(), last) if self._last else Group(self._progress(), tiers)
         return Panel(body, title="Callwarden", border_style="blue")
 
@@ -101,7 +104,7 @@ class LiveView:
 
     def _say(self, decisions: Sequence[Enforcement]) -> None:
         for event in decisions[: self._left_to_print]:
-            self._console.print(decision_line(event), soft_wrap=True)
+            self._console.print(decision_line(event, display=self._display), soft_wrap=True)
             self._left_to_print -= 1
             if not self._left_to_print:
                 self._console.print("… 其余决定只计数 / further decisions are counted only")
@@ -113,24 +116,24 @@ class LiveView:
 _SHOWN = labels.STATUSES | {kind: labels.KINDS[kind] for kind in ("reversal", "lapse")}
 
 
-def decision_cells(event: Enforcement, limit: int = 240) -> tuple[Text, Text, Text]:
+def decision_cells(event: Enforcement, limit: int = 240, display: Display = DEFAULT) -> tuple[Text, Text, Text]:
     """A decision as time and tenant, tier and kind, and its reason in both languages, each of ``limit`` characters."""
-    data = event.data
+    data, ids = event.data, ids_of(event)
     tier, kind, status = data.tier or "none", label(labels.KINDS, data.kind), label(labels.STATUSES, data.status)
     at = month_day_time(data.decided_ms, "minutes")
     name = label(labels.TIERS, tier).zh if data.tier else ""
     pending = data.status == "pending_review"
     zh, en = (f"{kind.zh} {status.zh}", f"{kind.en} ({status.en.lower()})") if pending else (kind.zh, kind.en)
     return (
-        Text(f"{at}\n{identifier(event.subject, 24)}"),
+        Text(f"{at}\n{display.id(event.subject)}"),
         Text(f"{name} {zh}\n{en}".strip(), style=STYLES[tier]),
-        Text(f"{readable(data.reason.zh, limit)}\n{readable(data.reason.en, limit)}"),
+        Text(f"{display.reason(data.reason.zh, ids, limit)}\n{display.reason(data.reason.en, ids, limit)}"),
     )
 
 
-def decision_line(event: Enforcement, limit: int = 240) -> Text:
+def decision_line(event: Enforcement, limit: int = 240, display: Display = DEFAULT) -> Text:
     """A decision as three lines of text: who and what, and the reason in each language."""
-    when, what, why = (cell.plain.split("\n") for cell in decision_cells(event, limit))
+    when, what, why = (cell.plain.split("\n") for cell in decision_cells(event, limit, display))
     text = Text(f"{when[0]} UTC  {when[1]}  ")
     text.append(" / ".join(what), style=STYLES[event.data.tier or "none"])
     return text.append(f"\n    {why[0]}\n    {why[1]}")

@@ -10,6 +10,7 @@ from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
     from monitor.adapters.survey import Survey
+    from monitor.text.display import Display
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -38,16 +39,18 @@ def check(
     from monitor.adapters.mapped import MappedAdapter
     from monitor.adapters.survey import survey
     from monitor.replay.files import open_input
-    from streams.cli.inputs import adapter_for, reading
+    from monitor.text.display import RECORDS
+    from streams.cli.inputs import adapter_for, reading, settings_for
 
     adapter = adapter_for(form, constants or [])
+    display = RECORDS if as_json else settings_for({}).display
     with reading([file]), open_input(file) as stream:
         lines = adapter.lines(stream) if isinstance(adapter, MappedAdapter) else bounded_lines(stream)
-        found = survey(adapter, lines, rows, samples)
+        found = survey(adapter, lines, rows, samples, display)
     if as_json:
         print_json(asdict(found))
         return
-    for line in _told(file, found):
+    for line in _told(file, found, display):
         typer.echo(line)
 
 
@@ -136,7 +139,7 @@ def show(
     sys.stdout.buffer.write(described(name).encode())  # whatever the terminal's encoding: the file is UTF-8
 
 
-def _told(file: str, found: "Survey") -> list[str]:
+def _told(file: str, found: "Survey", display: "Display") -> list[str]:
     left = found.rows - found.records
     lines = [f"{file}: {_n(found.rows)} rows by {found.mapping}: {_n(found.records)} become records, {_n(left)} do not"]
     lines.append(f"  columns read: {_names(found.used)}")
@@ -148,7 +151,7 @@ def _told(file: str, found: "Survey") -> list[str]:
     part = [f"{name} {count / found.records:.1%}" for name, count in found.filled.items() if 0 < count < found.records]
     if part:
         lines.append(f"  fields filled in part: {', '.join(part)}")
-    lines += _doubts(found)
+    lines += _doubts(found, display)
     for name, use in found.tables.items():
         lines.append(f"  table of {name} ({_names(list(use.columns))})")
         if use.never_met:
@@ -167,14 +170,16 @@ def _told(file: str, found: "Survey") -> list[str]:
     return lines
 
 
-def _doubts(found: "Survey") -> list[str]:
+def _doubts(found: "Survey", display: "Display") -> list[str]:
     """What makes decisions wrong although the rows are records: tenants, ids and numbers."""
     lines = []
     tenants, repeated = found.tenants, found.repeated
     if tenants.missing:
         lines.append(f"  without a tenant: {_n(tenants.missing)} rows, which are rejected")
     if tenants.constant and found.records > 1:
-        lines.append(f"  one tenant in all records: {tenants.example!r}; check that its column names the tenant")
+        lines.append(
+            f"  one tenant in all records: {display.id(tenants.example)!r}; check that its column names the tenant"
+        )
     elif found.records:
         lines.append(f"  tenants: {_n(tenants.count)}{'' if tenants.from_file else ', by --set or the format'}")
     if found.internal_legs:

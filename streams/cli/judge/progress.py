@@ -7,7 +7,7 @@ from types import TracebackType
 
 from monitor.replay.outcome import Outcome
 from monitor.replay.run import ReplayProgress
-from monitor.text.display import readable
+from monitor.text.display import DEFAULT, Display, ids_in
 from monitor.text.masking import visible
 from monitor.text.timestamps import rfc3339
 from streams.cli.terminal import raw_stream
@@ -15,6 +15,7 @@ from streams.cli.terminal import raw_stream
 _EVERY_S = 0.5
 _EVERY_S_IN_A_LOG = 10.0
 _SHOWN_REJECTIONS = 5
+_LOOKED_AT = 8_192  # bytes of a rejected line in which ids are looked for
 
 
 class Reporter:
@@ -50,11 +51,12 @@ class Reporter:
         raw_stream(sys.stderr).write(f"\r\x1b[K{line}" if self._terminal else f"{line}\n")
         sys.stderr.flush()
 
-    def summary(self, outcome: Outcome, out: Path) -> None:
+    def summary(self, outcome: Outcome, out: Path, display: Display = DEFAULT) -> None:
         """What came of it, on standard output; the first rejections on standard error."""
         s = outcome.summary
         for one in outcome.rejected[:_SHOWN_REJECTIONS]:
-            sys.stderr.write(f"{visible(one.file)}:{one.line}: rejected: {readable(one.reason)}\n")
+            why = display.text(one.reason, ids_in(one.raw[:_LOOKED_AT].decode(errors="replace")))
+            sys.stderr.write(f"{visible(one.file)}:{one.line}: rejected: {why}\n")
         if s.rejected > _SHOWN_REJECTIONS:
             sys.stderr.write(f"... and {s.rejected - _SHOWN_REJECTIONS:,} more in {out / 'rejected.jsonl'}\n")
         print(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from monitor.policy.model import Policy
     from monitor.policy.timeline import PolicyVersion
     from monitor.replay.outcome import Outcome
+    from monitor.text.display import Display
     from streams.cli.judge.progress import Reporter
     from streams.kafka.cluster import KafkaCluster
 
@@ -92,7 +93,7 @@ def run(
 
     from monitor.replay.output import WindowFile, write
     from monitor.replay.run import ReplayOptions, UntilTooEarlyError, replay
-    from streams.cli.inputs import fail, formatted_files, parse_time, policy_for, reading
+    from streams.cli.inputs import fail, formatted_files, parse_time, policy_for, reading, settings_for
     from streams.cli.judge.progress import Reporter
     from streams.cli.outputs import writing
 
@@ -109,7 +110,7 @@ def run(
     of_topics = {"--to-watermark": to_watermark, "--bootstrap": bootstrap}
     if misplaced := [option for option, given in (of_files if from_topics else of_topics).items() if given]:
         fail(f"{', '.join(misplaced)}: {'not with' if from_topics else 'only with'} --from-topics")
-    allowed = _allowed_rejections(max_rejected)
+    allowed, display = _allowed_rejections(max_rejected), settings_for({}).display
     if not files and not from_topics and not any("=" in form for form in format_ or []):
         fail("no records: expected FILE..., or --from-topics")
     if from_topics:
@@ -121,7 +122,7 @@ def run(
             write(outcome, ruled, out, windows=False)
             (out / "windows.jsonl").unlink(missing_ok=True)
         _write_metrics(metrics, outcome, ruled, of_topics=True)
-        _report(outcome, reporter, out, json_, allowed)
+        _report(outcome, reporter, out, json_, allowed, display)
         return
     ruled = policy_for(policy)
     files, adapters = formatted_files(files or [], format_ or [], set_ or [])
@@ -169,7 +170,7 @@ def run(
         _write_metrics(metrics, outcome, ruled)
     except UntilTooEarlyError as error:
         fail(str(error))
-    _report(outcome, reporter, out, json_, allowed)
+    _report(outcome, reporter, out, json_, allowed, display)
 
 
 def _switches(given: list[str]) -> "list[PolicyVersion]":
@@ -281,7 +282,7 @@ def _write_metrics(path: Path | None, outcome: "Outcome", ruled: "Policy", of_to
         return source.rpartition("-")[0].removeprefix(settings.input_prefix) if of_topics else "files"
 
     with writing(path):
-        path.write_bytes(page(outcome, ruled, settings.distance_options, topic_of))
+        path.write_bytes(page(outcome, ruled, settings.distance_options, topic_of, settings.display))
 
 
 def _allowed_rejections(given: str | None) -> Callable[[int], float]:
@@ -300,7 +301,12 @@ def _allowed_rejections(given: str | None) -> Callable[[int], float]:
 
 
 def _report(
-    outcome: "Outcome", reporter: "Reporter", out: Path, as_json: bool, allowed: Callable[[int], float]
+    outcome: "Outcome",
+    reporter: "Reporter",
+    out: Path,
+    as_json: bool,
+    allowed: Callable[[int], float],
+    display: "Display",
 ) -> None:
     """Print the summary. Ends with exit status 1 where more records were rejected than is allowed."""
     from dataclasses import asdict
@@ -310,7 +316,7 @@ def _report(
     if as_json:
         print_json(asdict(outcome.summary))
     else:
-        reporter.summary(outcome, out)
+        reporter.summary(outcome, out, display)
     summary = outcome.summary
     if summary.rejected > allowed(summary.read):
         fail(f"{summary.rejected:,} of {summary.read:,} records were rejected, more than --max-rejected allows", 1)

@@ -21,9 +21,11 @@ def run(
     """
     from monitor.report.page import make
     from monitor.report.read import NotAReplayError
+    from streams.cli.inputs import settings_for
 
+    display = settings_for({}).display
     try:
-        made = make(directory, out or directory / "report.html")
+        made = make(directory, out or directory / "report.html", display)
     except NotAReplayError as error:
         typer.echo(f"callwarden report: {error}", err=True)
         raise typer.Exit(2) from error

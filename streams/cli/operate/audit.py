@@ -81,7 +81,7 @@ def run(
         print_json(tell.plain(report))
     else:
         for one in report.differences:
-            for line in tell.difference(one):
+            for line in tell.difference(one, settings.display):
                 typer.echo(line)
         records = sum(one.records for one in report.partitions)
         spent_s = time.monotonic() - began

@@ -52,7 +52,7 @@ def run(
         fail("nothing to compare: expected a partition that both have judged", 1)
     events_a, events_b = a.between(from_ms, until_ms), b.between(from_ms, until_ms)
     found = compare(events_a, events_b, ignored={"data.policy"})
-    sides = {prefix_a: policies(events_a), prefix_b: policies(events_b)}
+    sides = {prefix_a: policies(events_a, settings.display), prefix_b: policies(events_b, settings.display)}
     if json_:
         head = {"a": prefix_a, "b": prefix_b, "from_ms": from_ms, "until_ms": until_ms}
         print_json({**head, "policies": list(sides.values()), **as_json(found)})
@@ -62,7 +62,7 @@ def run(
         typer.echo(f"{_span(first, last)}, as far as both have judged{_absent(a, b)}")
         for prefix, named in sides.items():
             typer.echo(f"{prefix} under {', '.join(named) or 'no policy: it decided nothing'}")
-        for each in comparison_lines(found, prefix_a, prefix_b, limit):
+        for each in comparison_lines(found, prefix_a, prefix_b, limit, settings.display):
             typer.echo(each)
         typer.echo("the same decisions" if found.equal else "not the same")
     if not found.equal:

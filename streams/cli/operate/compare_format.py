@@ -1,11 +1,12 @@
 """A comparison of two workers' decisions, for people and as JSON."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from monitor.text.display import identifier, readable
+from monitor.text.display import DEFAULT, Display
+from monitor.text.record_ids import ids_of
 from monitor.text.timestamps import rfc3339
 from monitor.whatif.event_diff import Comparison, Event, Pair, RuleComparison, decided_ms
 
@@ -13,22 +14,22 @@ _VALUE = 120
 _COUNTS = tuple(RuleComparison.__slots__)
 
 
-def comparison_lines(found: Comparison, a: str, b: str, limit: int) -> Iterator[str]:
+def comparison_lines(found: Comparison, a: str, b: str, limit: int, display: Display = DEFAULT) -> Iterator[str]:
     """The lines: sums, then each difference, at most ``limit`` of a kind. ``a`` and ``b`` name the sides."""
     heads = ("same", "words", "otherwise", f"only {a}", f"only {b}")
     widths = [max(9, len(head)) for head in heads]
     yield f"{'rule':<32} {'tier':<7}" + "".join(f"  {head:>{w}}" for head, w in zip(heads, widths, strict=True))
     for (rule, tier), tally in found.tallies.items():
         counts = "".join(f"  {getattr(tally, n):>{w},}" for n, w in zip(_COUNTS, widths, strict=True))
-        yield f"{readable(rule, 32):<32} {tier or '-':<7}{counts}"
+        yield f"{display.id(rule):<32} {tier or '-':<7}{counts}"
     otherwise = [pair for pair in found.changed if not pair.wording]
     wording = [pair for pair in found.changed if pair.wording]
-    yield from _section(f"decided differently ({a} | {b})", _pairs([*otherwise, *found.moved]), limit)
-    yield from _section(f"worded differently ({a} | {b})", _pairs(wording), limit)
-    yield from _section(f"only {a}", ([line(event)] for event in found.only_a), limit)
-    yield from _section(f"only {b}", ([line(event)] for event in found.only_b), limit)
+    yield from _section(f"decided differently ({a} | {b})", _pairs([*otherwise, *found.moved], display), limit)
+    yield from _section(f"worded differently ({a} | {b})", _pairs(wording, display), limit)
+    yield from _section(f"only {a}", ([line(event, display)] for event in found.only_a), limit)
+    yield from _section(f"only {b}", ([line(event, display)] for event in found.only_b), limit)
     for name, repeated in ((a, found.repeated_a), (b, found.repeated_b)):
-        yield from _section(f"more than once in {name}", ([identifier(one)] for one in repeated), limit)
+        yield from _section(f"more than once in {name}", ([display.id(one)] for one in repeated), limit)
 
 
 def as_json(found: Comparison) -> dict[str, Any]:
@@ -49,22 +50,22 @@ def as_json(found: Comparison) -> dict[str, Any]:
     }
 
 
-def line(event: Event) -> str:
+def line(event: Event, display: Display = DEFAULT) -> str:
     """One decision: time (UTC), tenant, rule, kind and id."""
     data = event["data"]
     what = " ".join(str(data.get(name)) for name in ("tier", "kind", "status") if data.get(name))
-    rule, tenant = readable(str(data.get("rule_id")), 32), identifier(str(event.get("subject")), 24)
-    return f"{rfc3339(decided_ms(event), 'shortest')}  {tenant}  [{rule}]  {what}  {identifier(str(event['id']))}"
+    rule, tenant = display.id(str(data.get("rule_id"))), display.id(str(event.get("subject")))
+    return f"{rfc3339(decided_ms(event), 'shortest')}  {tenant}  [{rule}]  {what}  {display.id(str(event['id']))}"
 
 
-def policies(events: Iterable[Event]) -> list[str]:
+def policies(events: Iterable[Event], display: Display = DEFAULT) -> list[str]:
     """The policies under which events were decided."""
     named = {
         f"{policy.get('id')} {policy.get('version')} ({str(policy.get('sha256'))[:12]})"
         for event in events
         if isinstance(policy := event["data"].get("policy"), dict)
     }
-    return [readable(name) for name in sorted(named)]
+    return [display.text(name) for name in sorted(named)]
 
 
 def _section(title: str, entries: Iterable[Sequence[str]], limit: int) -> Iterator[str]:
@@ -79,19 +80,25 @@ def _section(title: str, entries: Iterable[Sequence[str]], limit: int) -> Iterat
         yield f"  ... and {len(entries) - limit:,} more (--limit, --json)"
 
 
-def _pairs(pairs: Iterable[Pair]) -> Iterator[list[str]]:
+def _pairs(pairs: Iterable[Pair], display: Display) -> Iterator[list[str]]:
     for pair in sorted(pairs, key=lambda pair: decided_ms(pair.a)):
-        lines = [line(pair.a)]
+        lines, show = [line(pair.a, display)], _Value(display, ids_of(pair.a, pair.b))
         for one in pair.differences:
-            lines.append(f"  {one.path.removeprefix('data.')}: {_value(one.path, one.a)} | {_value(one.path, one.b)}")
+            lines.append(f"  {one.path.removeprefix('data.')}: {show.of(one.path, one.a)} | {show.of(one.path, one.b)}")
         yield lines
 
 
-def _value(path: str, value: Any) -> str:
-    if path.endswith("_ms") and isinstance(value, int):
-        return rfc3339(value, "shortest")
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return identifier(text, _VALUE)
+class _Value(NamedTuple):
+    """Shows values of fields; ``ids`` are those of their events."""
+
+    display: Display
+    ids: tuple[str, ...]
+
+    def of(self, path: str, value: Any) -> str:
+        if path.endswith("_ms") and isinstance(value, int):
+            return rfc3339(value, "shortest")
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        return self.display.text(text, self.ids, _VALUE)
 
 
 def _pair_json(pair: Pair) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from streams.cli.options import Bootstrap, Json, Yes
 from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
+    from monitor.text.display import Display
     from streams.ops.dead_letters import DeadLetter
 
 app = typer.Typer()
 
 _SHOWN = 200  # characters of a record
+_LOOKED_AT = 8_192  # bytes of a record that are looked at
 
 Topic = Annotated[str | None, typer.Option("--topic", metavar="TOPIC", help="Only records of this input topic.")]
 Error = Annotated[str | None, typer.Option("--error", metavar="WORDS", help="Only records whose error contains it.")]
@@ -50,7 +52,7 @@ def list_(
         print_json({"dead_letters": [_plain(letter, letter.id in retried) for letter in letters]})
         return
     for letter in letters:
-        value, why = _masked(letter.value), _one_line(letter.reason)
+        value, why = _masked(letter.value, settings.display), _why(letter, settings.display)
         again = "  (retried)" if letter.id in retried else "  (incomplete)" if letter.incomplete else ""
         typer.echo(f"{letter.id}  {rfc3339(letter.at_ms)}  {_place(letter)}{again}\n    {why}\n    {value}")
     if not letters:
@@ -122,7 +124,7 @@ def retry(
         return
     for letter in letters:
         twice = ", which was retried before" if letter.id in retried else ""
-        typer.echo(f"{letter.id}{twice}: {_place(letter)}: {_one_line(letter.reason)}")
+        typer.echo(f"{letter.id}{twice}: {_place(letter)}: {_why(letter, settings.display)}")
     topics = ", ".join(sorted({letter.origin.topic for letter in letters}))
     if not yes:
         typer.confirm(f"Write {len(letters)} back to {topics}?", abort=True)
@@ -138,15 +140,17 @@ def retry(
 
 
 def _plain(letter: "DeadLetter", retried: bool) -> dict[str, Any]:
+    from monitor.text.display import RECORDS
+
     return {
         "id": letter.id,
         "at_ms": letter.at_ms,
         "topic": letter.origin.topic,
         "partition": letter.origin.partition,
         "offset": letter.origin_offset,
-        "error": _one_line(letter.reason),
+        "error": _why(letter, RECORDS),
         "retried": retried,
-        "value": _masked(letter.value),
+        "value": _masked(letter.value, RECORDS),
         "length": letter.length,
         "first_offset": letter.first_offset,
     }
@@ -165,17 +169,18 @@ def _place(letter: "DeadLetter") -> str:
     return f"{_printable(letter.origin.topic)}-{letter.origin.partition}-{letter.origin_offset}"
 
 
-def _masked(value: bytes | None) -> str:
+def _masked(value: bytes | None, display: "Display") -> str:
     if value is None:
         return "(no value)"
-    text = _one_line(value.decode(errors="backslashreplace"))
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return _printable(display.raw(value[:_LOOKED_AT].decode(errors="backslashreplace"), _SHOWN))
 
 
-def _one_line(text: str) -> str:
-    from monitor.text.masking import mask_numbers
+def _why(letter: "DeadLetter", display: "Display") -> str:
+    from monitor.text.display import ids_in
+    from monitor.text.masking import mask_text
 
-    return _printable(mask_numbers(text))
+    ids = ids_in((letter.value or b"")[:_LOOKED_AT].decode(errors="backslashreplace"))
+    return _printable(mask_text(letter.reason, ids, display.mask_ids))
 
 
 def _printable(text: str) -> str:

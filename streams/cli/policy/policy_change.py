@@ -278,9 +278,9 @@ def _plain(switch: "PolicyChange") -> dict[str, Any]:
 
 
 def _who(note: "PolicyChange | PolicyWithdrawal") -> dict[str, Any]:
-    from monitor.text.masking import mask_numbers
+    from monitor.text.masking import mask_text
 
-    return {"by": mask_numbers(note.by), "reason": mask_numbers(note.reason), "at_ms": note.at_ms}
+    return {"by": mask_text(note.by), "reason": mask_text(note.reason), "at_ms": note.at_ms}
 
 
 def _named(switch: "PolicyChange") -> str:
@@ -288,9 +288,9 @@ def _named(switch: "PolicyChange") -> str:
 
 
 def _signed(note: "PolicyChange | PolicyWithdrawal") -> str:
-    from monitor.text.masking import mask_numbers
+    from monitor.text.masking import mask_text
 
-    return f" ({mask_numbers(f'{note.by}: {note.reason}')})" if note.reason else ""
+    return f" ({mask_text(f'{note.by}: {note.reason}')})" if note.reason else ""
 
 
 def _changed_tiers(settings: "Settings", names: "TopicNames", before: "Policy", after: "Policy") -> Iterator[str]:
@@ -319,7 +319,7 @@ def _changed_tiers(settings: "Settings", names: "TopicNames", before: "Policy", 
 
     changed = backtest.changes(*operate("policy apply", settings, judge))
     yield f"{len(changed):,} tenants would change tier over the records of the topics"
-    yield from change_lines(changed)
+    yield from change_lines(changed, settings.display)
 
 
 def _judged_later(before: "PolicyVersion", after: "PolicyVersion") -> Iterator[str]:

@@ -11,6 +11,7 @@ from streams.cli.outputs import print_json
 if TYPE_CHECKING:
     from monitor.policy.model import Policy
     from monitor.replay.outcome import Outcome
+    from monitor.text.display import Display
     from monitor.whatif.backtest import Change
     from monitor.whatif.preflight import Preflight
     from streams.kafka.cluster import KafkaCluster
@@ -60,7 +61,7 @@ def preflight(
     if as_json:
         print_json(_as_json(found))
         return
-    for line in _told(found):
+    for line in _told(found, settings.display):
         typer.echo(line)
 
 
@@ -100,13 +101,13 @@ def _preflight_topics(settings: "Settings", after: "Policy", as_json: bool) -> N
         policies = {"before": before.sha256, "after": after.sha256}
         print_json({**_as_json(found), **policies, "changes": changed})
         return
-    for line in _told(found):
+    for line in _told(found, settings.display):
         typer.echo(line)
     typer.echo(
         f"\n{_count(len(changed), 'tenant')} would change tier over the records of the topics, from {before.id} "
         f"{before.version} ({before.sha256[:12]}) to {after.id} {after.version} ({after.sha256[:12]})"
     )
-    for line in change_lines(changed):
+    for line in change_lines(changed, settings.display):
         typer.echo(line)
 
 
@@ -142,7 +143,7 @@ def _as_json(found: "Preflight") -> dict[str, object]:
     }
 
 
-def _told(found: "Preflight") -> list[str]:
+def _told(found: "Preflight", display: "Display") -> list[str]:
     by = {field.name: _share(field.tenant_share) for field in found.fields}
     lines = [f"{found.records:,} records of {_count(found.tenants, 'tenant')}, {found.rejected:,} lines rejected", ""]
     lines.append(f"{'field':<32}{'filled':>8}  {'by tenants':>10}  of")
@@ -153,7 +154,7 @@ def _told(found: "Preflight") -> list[str]:
     lines += ["", f"{'rule':<32}{'mode':<9}{'in breach':>9}  tenants"]
     for breaches in found.rules:
         share = _share(len(breaches.tenants) / found.tenants if found.tenants else None)
-        names = ", ".join(breaches.tenants[:_SHOWN])
+        names = ", ".join(map(display.id, breaches.tenants[:_SHOWN]))
         more = f" and {len(breaches.tenants) - _SHOWN:,} more" if len(breaches.tenants) > _SHOWN else ""
         lines.append(f"{breaches.rule.id:<32}{breaches.rule.mode:<9}{share:>9}  {names}{more}".rstrip())
         for name in breaches.scanty:

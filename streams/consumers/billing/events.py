@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_text
 from schemas.inputs import END_MS, MIN_MS, Id, OptId
 
 _CLAUSES: Final = range(1, 1_000)
@@ -86,7 +86,7 @@ def read(value: bytes | None) -> Event:
     try:
         return _DECODER.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _read_leniently(value, mask_numbers(str(error)))
+        return _read_leniently(value, mask_text(str(error)))
 
 
 def subject_of_key(key: bytes | None) -> frozenset[str]:
@@ -116,7 +116,7 @@ def _read_leniently(value: bytes, why: str) -> Event:
             "an id of the event holds half a surrogate pair; expected whole characters", subjects
         ) from None
     except (msgspec.ValidationError, RecursionError) as error:
-        raise UnreadableError(mask_numbers(str(error)), subjects) from None
+        raise UnreadableError(mask_text(str(error)), subjects) from None
     return event
 
 

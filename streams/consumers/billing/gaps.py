@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, select, update
 
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_text
 from streams.consumers.billing.tables import GAP, POSITION, POSITIONS
 from streams.consumers.data_loss import OtherCluster, RecordsLost, rewritten
 from streams.consumers.database import Database
@@ -71,6 +71,6 @@ async def accept(topics: TopicReader, database: Database, tp: TP, offset: int, r
         values = {"next": start, "last_offset": None, "last_hash": None, "cluster": cluster}
         connection.execute(update(POSITION).where(*mine).values(values))
         gap = {"topic": tp.topic, "partition": tp.partition, "start": at, "stop": start}
-        connection.execute(GAP.insert(), gap | {"accepted_ms": now_ms, "reason": mask_numbers(reason)})
+        connection.execute(GAP.insert(), gap | {"accepted_ms": now_ms, "reason": mask_text(reason)})
 
     await database.run(work)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, exists, func, select, update
 
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_text
 from streams.consumers.billing.tables import ALL_TENANTS, UNREAD
 from streams.kafka.api import PermanentError, TransientError
 
@@ -81,7 +81,7 @@ def accept(connection: Connection, places: Iterable[tuple[int, int]] | None, rea
     Their tenants are answered again unless another record remains. Raises PermanentError if a place has no such
     record; nothing is accepted then.
     """
-    chosen = update(UNREAD).where(_OPEN).values(accepted_ms=now_ms, accepted_reason=mask_numbers(reason))
+    chosen = update(UNREAD).where(_OPEN).values(accepted_ms=now_ms, accepted_reason=mask_text(reason))
     before = connection.execute(_RECORDS).scalar_one()
     if places is None:
         connection.execute(chosen)

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_text
 from streams.consumers.record_decoding import UndecodableRecord, event_of, review_of
 
 _LONGEST = 128  # of an id, in code points
@@ -86,4 +86,4 @@ def _fitting(fields: EntryFields) -> EntryFields:
 
 
 def _unread(error: UndecodableRecord) -> EntryFields:
-    return EntryFields(fault=without_nul(mask_numbers(str(error)))[:_SHOWN])
+    return EntryFields(fault=without_nul(mask_text(str(error)))[:_SHOWN])

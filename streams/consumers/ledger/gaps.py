@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_text
 from streams.consumers.data_loss import same_cluster
 from streams.consumers.database import Database
 from streams.consumers.ledger.journal import GapAccepted, append
@@ -36,7 +36,7 @@ async def accept(database: Database, gone: Gaps, at_ms: int, who: str, reason: s
         POSITIONS.begin(connection, {tp: first for tp, (first, _) in gone.items()}, None)
         for tp, (first, stop) in gone.items():
             POSITIONS.move(connection, tp, first, stop)
-        said: dict[str, Any] = {"at_ms": at_ms, "accepted_by": who, "reason": mask_numbers(reason)}
+        said: dict[str, Any] = {"at_ms": at_ms, "accepted_by": who, "reason": mask_text(reason)}
         rows = [{**tp._asdict(), "first": first, "stop": stop, **said} for tp, (first, stop) in sorted(gone.items())]
         connection.execute(insert(LOSSES), rows)
         append(connection, [GapAccepted(**row) for row in rows], at_ms)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from monitor.text.durations import HOUR
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_text
 from schemas.outputs import Alert, Enforcement
 from streams.consumers.data_loss import RecordsLost
 from streams.consumers.database import is_away
@@ -68,7 +68,7 @@ class NotifyHandler:
             try:
                 read.append((record, self._decode(record)))
             except UndecodableRecord as error:
-                reason = mask_numbers(str(error))
+                reason = mask_text(str(error))
                 log.warning("a record cannot be read", topic=record.tp.topic, at=record.offset, why=reason)
                 rejected.append((record, reason))
         known = tenants.load(connection, {_tenant_of(decoded) for _, decoded in read})
@@ -187,7 +187,9 @@ class NotifyHandler:
         # The topic may be behind: a decision whose deadline has passed is not about to lapse.
         telling = [each for each in soon if each.review_by_ms > now_ms]
         if telling:
-            outbox.enqueue(connection, [lapse_soon(telling, now_ms)], self._channels, now_ms)
+            outbox.enqueue(
+                connection, [lapse_soon(telling, now_ms, self._rules_by_policy.display)], self._channels, now_ms
+            )
         for at in range(0, len(soon), _AT_ONCE):
             ids = [each.id for each in soon[at : at + _AT_ONCE]]
             connection.execute(PENDING.update().where(table.id.in_(ids)).values(told=True))
@@ -205,7 +207,7 @@ class NotifyHandler:
         rows = connection.execute(select(*columns).order_by(SILENT.c.number)).all()
         if rows:
             silent = [SilentMessage(*row) for row in rows]
-            outbox.enqueue(connection, [summary(silent, now_ms)], self._channels, now_ms)
+            outbox.enqueue(connection, [summary(silent, now_ms, self._rules_by_policy.display)], self._channels, now_ms)
             connection.execute(delete(SILENT))
 
     def _begin(self, connection: Connection, now_ms: int) -> int:

@@ -46,7 +46,7 @@ async def run_notify(settings: Settings, policy: Policy) -> None:
         if not channels:
             raise PermanentError(NOBODY)
         names = [channel.name for channel in channels]
-        telemetry, rules_by_policy = NotifyMetrics(names, now_ms), RulesByPolicy(policy, throttle)
+        telemetry, rules_by_policy = NotifyMetrics(names, now_ms), RulesByPolicy(policy, throttle, settings.display)
         policies = PolicyLog(cluster, settings.output_prefix + "clock", rules_by_policy)
         consumer = NotifyHandler(
             rules_by_policy, throttle, names, topics[0], now_ms, telemetry, summary_hour=settings.notify_summary_hour
@@ -66,7 +66,7 @@ async def run_notify(settings: Settings, policy: Policy) -> None:
             work = [
                 follower.run(),
                 watch(database, consumer, telemetry, names, lambda: lag_reason(follower) is None),
-                *(Sender(channel, database, now_ms, telemetry).run() for channel in channels),
+                *(Sender(channel, database, now_ms, telemetry, display=settings.display).run() for channel in channels),
             ]
             app = pages_app(telemetry.registry, lambda: lag_reason(follower))
             address = settings.web_host, settings.notify_port

@@ -13,7 +13,7 @@ from aiokafka.errors import (
     RecordTooLargeError,
 )
 
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_id
 from streams.kafka.api import TP, OutputRecord, PermanentError, TransientError
 from streams.kafka.clients import Clients, close
 from streams.kafka.errors import translate_error
@@ -124,7 +124,7 @@ async def _named(sending: Awaitable[T], tp: TP, records: Sequence[OutputRecord])
         return await sending
     except _TOO_LARGE as error:
         largest = max(records, key=lambda record: len(record.key or b"") + len(record.value or b""))
-        key = mask_numbers((largest.key or b"").decode(errors="backslashreplace")[:128])
+        key = mask_id((largest.key or b"").decode(errors="backslashreplace")[:128])
         raise PermanentError(
             f"{tp.topic}-{tp.partition}: the broker refuses a batch of {len(records):,} records for its size "
             f"({type(error).__name__}); the largest is of {len(largest.value or b''):,} bytes, under the key {key!r}. "

@@ -16,7 +16,7 @@ from monitor.policy.metric_wording import METRIC_WORDING
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Behaviour, CatalogueRow, Condition, Direction, Escalation, Mode, Params, Rule
 from monitor.reasons.wording import QUOTED_MAX, quoted, rounded, rounded_percent, span
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_text
 from monitor.text.timestamps import instant
 from schemas.outputs import Measure, Reason, Window
 
@@ -477,14 +477,14 @@ UNDECLARED = BEHAVIOURS["undeclared_business"]
 
 
 def test_a_finding_in_the_catalogue_names_the_row_and_how_sure_that_is() -> None:
-    certain = reasons.finding(PROHIBITED, "f1", "软件售后", "贷款", CERTAIN, "Acme")
+    certain = reasons.finding(PROHIBITED, "f1", ("软件售后", "贷款"), CERTAIN, "Acme")
     said(certain)
     assert certain.en == (
         "Finding “f1” of quality inspection at “Acme” was confirmed: declared as “软件售后”, the business is in fact "
         "“贷款”, which is the prohibited business “finance: loans” (the same as the catalogue's term “贷款”); "
         f"clause 3: {PROHIBITED.en}"
     )
-    likely = reasons.finding(PROHIBITED, "f1", "软件售后", "小额贷款中介", LIKELY, "Acme")
+    likely = reasons.finding(PROHIBITED, "f1", ("软件售后", "小额贷款中介"), LIKELY, "Acme")
     said(likely)
     assert (
         "which is likely the prohibited business “finance: loans” (it contains the catalogue's term “贷款”)"
@@ -493,13 +493,13 @@ def test_a_finding_in_the_catalogue_names_the_row_and_how_sure_that_is() -> None
     assert "疑似禁止接入业务“金融：贷款”（含有目录用语“贷款”）" in likely.zh
     assert likely.en.endswith("; referred for review")
     assert "referred" not in certain.en
-    dated = reasons.finding(PROHIBITED, "f1", None, "小额贷款中介", LIKELY, None, END_MS)
+    dated = reasons.finding(PROHIBITED, "f1", (None, "小额贷款中介"), LIKELY, None, END_MS)
     assert dated.en.endswith("; referred for review until 2026-03-02 08:00 UTC")
 
 
 @pytest.mark.parametrize("term", ["", "loans"])
 def test_a_row_that_the_inspector_named_is_not_called_a_term(term: str) -> None:
-    reason = reasons.finding(PROHIBITED, "f1", None, None, Match(LOANS, term, True), None)
+    reason = reasons.finding(PROHIBITED, "f1", (None, None), Match(LOANS, term, True), None)
     said(reason)
     assert (
         "a business was run that had not been declared, which is the prohibited business “finance: loans”; cl"
@@ -509,18 +509,18 @@ def test_a_row_that_the_inspector_named_is_not_called_a_term(term: str) -> None:
 
 
 def test_a_finding_outside_the_catalogue_says_so() -> None:
-    reason = reasons.finding(UNDECLARED, "f1", "软件售后", "宠物用品", None, None)
+    reason = reasons.finding(UNDECLARED, "f1", ("软件售后", "宠物用品"), None, None)
     said(reason)
     assert "is in fact “宠物用品”, which is not in the prohibited catalogue; clause 4" in reason.en
     assert "实际业务为“宠物用品”，不在禁止接入目录内；接入规范第 4 条" in reason.zh
-    unknown = reasons.finding(UNDECLARED, "f1", None, None, None, None)
+    unknown = reasons.finding(UNDECLARED, "f1", (None, None), None, None)
     said(unknown)
     assert "confirmed: a business was run that had not been declared; clause 4" in unknown.en
 
 
 @pytest.mark.parametrize("behaviour", ["in_call_abuse", "blind_calling", "no_consent"])
 def test_other_findings_say_nothing_of_businesses(behaviour: str) -> None:
-    reason = reasons.finding(BEHAVIOURS[behaviour], "f1", "软件", "贷款", None, "Acme")
+    reason = reasons.finding(BEHAVIOURS[behaviour], "f1", ("软件", "贷款"), None, "Acme")
     said(reason)
     assert "贷款" not in reason.zh
     assert reason.en == (
@@ -588,7 +588,7 @@ def test_no_telephone_number_of_a_record_is_in_a_reason() -> None:
     number = "+86 138-1234-5678"
     reported = [
         reasons.complaint(BLIND, "c", number, number),
-        reasons.finding(UNDECLARED, "f", number, number, None, number),
+        reasons.finding(UNDECLARED, "f", (number, number), None, number),
         reasons.repeated(Escalation("e", 3, DAY_MS, "major", "review", False), 3, number),
         reasons.upheld(Reason("原因", "Original"), number, f"called {number}"),
         reasons.reversed_by_review("ban", number, number),
@@ -625,7 +625,7 @@ def test_any_text_of_a_record_makes_one_clean_line(
 ) -> None:
     reported = [
         reasons.complaint(BLIND, first or "c", second, third),
-        reasons.finding(PROHIBITED if match else UNDECLARED, "f", first, second, match, third),
+        reasons.finding(PROHIBITED if match else UNDECLARED, "f", (first, second), match, third),
         reasons.upheld(Reason("原因", "Original"), first or "", second or ""),
         reasons.admission(LIKELY, "declared_business", "a", first or "x"),
     ]
@@ -641,7 +641,7 @@ def test_a_quotation_is_short_and_has_no_number(text: str) -> None:
     shown = quoted(text)
     if shown is not None:
         assert len(shown) <= QUOTED_MAX + 2
-        assert mask_numbers(shown) == shown
+        assert mask_text(shown) == shown
 
 
 # --- Numbers ---

@@ -72,7 +72,7 @@ def decision(n: int, tenant: str, tier: str, at_ms: int, /, **changes: Any) -> E
         "review_by_ms": at_ms + 7 * DAY if pending else None,
         "window": Window(at_ms - DAY, at_ms),
         "measure": Measure("short_call_ratio", 200, 1031, 200 / 1031, 0.15, 0.174512345678),
-        "evidence": Evidence(call_ids=tuple(f"{tenant}-call-{i}" for i in range(20))),
+        "evidence": Evidence(call_ids=tuple(f"{tenant[-4:]}-call-{i}" for i in range(20))),
         "violations_on_record": 1,
         "reverses": None,
         "supersedes": None,

@@ -19,8 +19,8 @@ from monitor import report
 from monitor.report.charts import POINTS, collect
 from monitor.report.page import make
 from monitor.report.read import NotAReplayError, reason_code
-from monitor.text.display import identifier, raw_line, readable
-from monitor.text.masking import mask_numbers
+from monitor.text.display import DEFAULT, Display
+from monitor.text.masking import mask_text
 from schemas.outputs import Evidence, JudgedWindow, Reason, Rejected
 from streams.cli.app import build
 
@@ -138,7 +138,7 @@ def test_no_number_and_no_party_is_in_the_file_in_clear(name: str, request: pyte
     ]
     for text in (*page.texts, *attributes):
         if not re.fullmatch(r"(cwe-)?[0-9a-f]{24,64}|sha256 [0-9a-f]{12}", text.strip()):
-            assert mask_numbers(text) == text
+            assert mask_text(text) == text
     everything = path.read_text(encoding="utf-8")
     for secret in ("13812345678", "8613900005678", "75583765566", "12345678", "95588", "alice-the-pseudonym"):
         assert secret not in everything.replace(page.scripts[1], ""), secret
@@ -340,20 +340,28 @@ def test_lines_with_one_fault_fall_into_one_group(reason: str, code: str) -> Non
     ],
 )
 def test_a_party_of_any_form_is_hidden_in_a_rejected_line(raw: str) -> None:
-    assert "alice" not in raw_line(raw)
-    assert "bob" not in raw_line(raw)
+    assert "alice" not in DEFAULT.raw(raw)
+    assert "bob" not in DEFAULT.raw(raw)
 
 
 def test_a_number_at_the_cut_is_not_shown_by_halves() -> None:
-    assert "1381234" not in readable("x" * 594 + "13812345678", 600)
-    assert readable("a" * 700, 600) == "a" * 600 + "… (+100)"
-    assert "1381234" not in raw_line("y" * 395 + "13812345678" + "z" * 10_000_000)
+    assert "1381234" not in DEFAULT.text("x" * 594 + "13812345678")
+    assert DEFAULT.text("a" * 700) == "a" * 600 + "… (+100)"
+    assert "1381234" not in DEFAULT.raw("y" * 395 + "13812345678" + "z" * 10_000_000)
 
 
-def test_our_own_ids_stay_whole_and_others_are_masked() -> None:
+def test_an_id_is_shown_whole_unless_it_is_a_telephone_number() -> None:
     ours = "0123456789abcdef0123456789abcdef"
-    for one in (ours, f"cwe-{ours}", f"cwa-{ours}", "12345678-1234-1234-1234-123456789abc", ours * 2):
-        assert identifier(one) == one
-    assert identifier("call-13812345678") == "call-•••••••••78"
-    for one in ("1" * 32, "cwe-" + "1" * 32, "abc13812345678def"):
-        assert identifier(one) != one
+    for one in (
+        ours,
+        f"cwe-{ours}",
+        "12345678-1234-1234-1234-123456789abc",
+        "1" * 32,
+        "call-13812345678",
+        "1400000000",
+    ):
+        assert DEFAULT.id(one) == one
+    for one in ("13812345678", "+8613812345678"):
+        assert DEFAULT.id(one) != one
+        assert Display("none").id(one) == one
+    assert Display("all_digits").id("call-13812345678") == "call-•••••••••78"

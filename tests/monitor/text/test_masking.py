@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from monitor.text.masking import MASK, mask_numbers
+from monitor.text.masking import MASK, mask_text
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ from monitor.text.masking import MASK, mask_numbers
     ],
 )
 def test_no_number_is_shown_in_clear(text: str, masked: str) -> None:
-    assert mask_numbers(text) == masked
+    assert mask_text(text) == masked
 
 
 @pytest.mark.parametrize(
@@ -55,12 +55,12 @@ def test_no_number_is_shown_in_clear(text: str, masked: str) -> None:
     ],
 )
 def test_what_is_no_number_stays_readable(text: str) -> None:
-    assert mask_numbers(text) == text
+    assert mask_text(text) == text
 
 
 @pytest.mark.parametrize("text", ["+2010-12-3145", "86-2010-12-31", "2010-12-31-44", "2010-12-314"])
 def test_a_number_that_looks_like_a_date_is_still_hidden(text: str) -> None:
-    assert MASK in mask_numbers(text)
+    assert MASK in mask_text(text)
 
 
 def test_random_numbers_leave_exactly_two_digits() -> None:
@@ -70,7 +70,7 @@ def test_random_numbers_leave_exactly_two_digits() -> None:
     for _ in range(2_000):
         digits = "".join(rng.choice("0123456789") for _ in range(rng.randint(7, 20)))
         dressed = digits[0] + "".join(rng.choice(["", "", "", " ", "-", ") ", " - "]) + d for d in digits[1:])
-        masked = mask_numbers(f"x{dressed}y")
+        masked = mask_text(f"x{dressed}y")
         assert "".join(filter(str.isdigit, masked)) == digits[-2:]
         assert len(masked) == len(dressed) + 2
 
@@ -90,10 +90,10 @@ def test_random_numbers_in_any_dress_leave_exactly_two_digits() -> None:
         dressed = rng.choice((",", "_", "，", "-", " ")).join(groups)
         if rng.random() < 0.3:
             dressed = dressed.translate(circled)
-        masked = mask_numbers(f"x{dressed}y")
+        masked = mask_text(f"x{dressed}y")
         assert sum(c.isdigit() for c in masked) == 2, (dressed, masked)
 
 
 def test_a_long_hostile_text_is_masked_in_linear_time() -> None:
     text = ("1 - " * 5 + "x") * 20_000
-    assert mask_numbers(text) == text
+    assert mask_text(text) == text

@@ -15,7 +15,9 @@ def test_a_line_ends_where_the_clause_would_begin() -> None:
 
 def test_no_record_can_break_the_line_steer_the_terminal_or_show_a_number() -> None:
     hostile = "\x1b[2J\r\n\u202e+8613812345678[bold]"
-    line = alert(sign(hostile, "resolved", hostile, hostile)).plain
-    assert not set(line) & set("\x1b\r\n\u202e")
-    assert "1381234" not in line
+    for tenant in ("\x1b[2J\r\n\u202e1400000000[bold]", "+8613812345678"):
+        line = alert(sign(tenant, "resolved", hostile, hostile)).plain
+        assert not set(line) & set("\x1b\r\n\u202e")
+        assert "1381234" not in line
+        assert ("1400000000[bold]" in line) is ("1400000000" in tenant), "an id is shown as it is"
     assert "预警解除 Alert resolved" in line

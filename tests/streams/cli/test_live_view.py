@@ -8,7 +8,8 @@ from rich.console import Console
 from schemas.outputs import Enforcement, EnforcementData, Evidence, PolicyRef, Reason
 from streams.cli.judge.live_view import LiveView
 
-HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold red]x[/] +8613812345678 \r\u202e"
+ACTIVE = "\x1b[2J\x1b]0;owned\x07[bold red]x[/] \r\u202e"
+HOSTILE = f"{ACTIVE} +8613812345678"
 
 
 class Clock:
@@ -29,7 +30,7 @@ def decision(n: int, tier: Any = "minor", kind: Any = "warning", status: Any = "
         violations_on_record=1, reverses=None, supersedes=None,
         reason=Reason(f"理由{n}。{text}", f"Reason {n}. {text}"),
     )  # fmt: skip
-    return Enforcement(id=str(n), subject=f"t{n}{text}", time="", data=data)
+    return Enforcement(id=str(n), subject=f"t{n}{ACTIVE if text else ''}", time="", data=data)
 
 
 def console(terminal: bool) -> tuple[Console, io.StringIO]:

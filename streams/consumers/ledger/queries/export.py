@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, or_, select
 
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_text
+from monitor.text.record_ids import ids_of
 from streams.consumers.ledger.entries import without_nul
 from streams.consumers.ledger.journal import Action, action_of
+from streams.consumers.ledger.queries.lookup import case_of
 from streams.consumers.ledger.tables import ABOUT_ONE, ENTRIES, JOURNAL, REREAD
 from streams.consumers.record_decoding import review_of
 
@@ -29,21 +31,21 @@ def lines(connection: Connection, *, tenant: str | None, with_bytes: bool) -> It
     if tenant is not None:
         wanted = wanted.where(or_(*(table.c.tenant_id == without_nul(tenant) for table in (ENTRIES, REREAD))))
     for row in connection.execution_options(yield_per=_AT_ONCE).execute(wanted):
-        yield msgspec.json.encode(_line(row, with_bytes))
+        yield msgspec.json.encode(_line(connection, row, with_bytes))
 
 
-def _line(row: Row[Any], with_bytes: bool) -> dict[str, Any]:
+def _line(connection: Connection, row: Row[Any], with_bytes: bool) -> dict[str, Any]:
     line = {name: getattr(row, name) for name in ("topic", "partition", "number", "offset", "timestamp_ms", "hash")}
     if with_bytes:
         return line | {"key": _base64(row.key), "value": _base64(row.value)}
     if row.topic == JOURNAL.topic and not row.fault:
-        return line | {"record": _shown_action(action_of(row.value))}
+        return line | {"record": _shown_action(connection, action_of(row.value))}
     kind = row.kind or row.reread_kind
-    return line | ({"record": displayed_value(kind, row.value)} if kind else {"fault": row.fault})
+    return line | ({"record": displayed_value(connection, kind, row.value)} if kind else {"fault": row.fault})
 
 
-def displayed_value(kind: str, value: bytes) -> dict[str, Any]:
-    """The content of an entry's value; in a review, telephone numbers in free text are masked.
+def displayed_value(connection: Connection, kind: str, value: bytes) -> dict[str, Any]:
+    """The content of an entry's value; in a review, telephone numbers in free text are masked, ids are not.
 
     The reasons of decisions are masked when they are created.
     """
@@ -51,15 +53,22 @@ def displayed_value(kind: str, value: bytes) -> dict[str, Any]:
         decision: dict[str, Any] = msgspec.json.decode(value)
         return decision
     review = review_of(value)
-    masked = {"reviewer": mask_numbers(review.reviewer), "reason": mask_numbers(review.reason)}
+    ids = (*ids_of(review), *_ids_of_case(connection, review.enforcement_id))
+    masked = {"reviewer": mask_text(review.reviewer, ids), "reason": mask_text(review.reason, ids)}
     return {**msgspec.to_builtins(review), **masked}
 
 
-def _shown_action(action: Action) -> dict[str, Any]:
+def _shown_action(connection: Connection, action: Action) -> dict[str, Any]:
     """An action without the record that was sent, which is an entry of its own. Free text is masked."""
     said: dict[str, Any] = msgspec.to_builtins(action)
     words = {"reviewer", "reason", "why", "accepted_by"}
-    return {name: mask_numbers(text) if name in words else text for name, text in said.items() if name != "value"}
+    ids = (*ids_of(said), *_ids_of_case(connection, said.get("enforcement_id")))
+    return {name: mask_text(text, ids) if name in words else text for name, text in said.items() if name != "value"}
+
+
+def _ids_of_case(connection: Connection, enforcement_id: str | None) -> tuple[str, ...]:
+    case = case_of(connection, enforcement_id) if enforcement_id else None
+    return ids_of(*case.events) if case else ()
 
 
 def _base64(data: bytes | None) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_text
 from streams.consumers.ledger import journal
 from streams.consumers.ledger.entries import EntryFields
 from streams.consumers.ledger.hash_chain import beginning, link
@@ -70,7 +70,7 @@ def verify(connection: Connection, published: Mapping[TP, Mapping[int, Published
         where = chain_name(TP(loss.topic, loss.partition))
         found.losses.append(
             f"{where}: offsets {loss.first} to {loss.stop - 1} were deleted before they were recorded; "
-            f"accepted by {mask_numbers(loss.accepted_by)}: {mask_numbers(loss.reason)}"
+            f"accepted by {mask_text(loss.accepted_by)}: {mask_text(loss.reason)}"
         )
     return found
 

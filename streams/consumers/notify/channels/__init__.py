@@ -17,9 +17,9 @@ __all__ = ["Alertmanager", "Channel", "DeliveryFailed", "DingTalk", "Feishu", "W
 
 def configured(settings: Settings, session: aiohttp.ClientSession, clock: Callable[[], int]) -> list[Channel]:
     """The configured channels. ``clock`` gives epoch ms."""
-    link, per_minute = settings.notify_link, settings.notify_per_minute
+    link, per_minute, display = settings.notify_link, settings.notify_per_minute, settings.display
     channels: list[Channel] = [
-        Alertmanager(session, "alertmanager" if at == 0 else f"alertmanager-{at + 1}", url, clock, link)
+        Alertmanager(session, "alertmanager" if at == 0 else f"alertmanager-{at + 1}", url, clock, link, display)
         for at, url in enumerate(settings.alertmanagers())
     ]
     if settings.notify_dingtalk_url is not None:

@@ -1,13 +1,13 @@
 """Alertmanager's v2 API: lasting alerts are sent repeatedly until they end. It does the grouping and silencing."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 import orjson
 from pydantic import SecretStr
 
-from monitor.text.display import tenant_label
+from monitor.text.display import DEFAULT, Display
 from monitor.text.timestamps import rfc3339
 from streams.consumers.notify.channels.base import Poster
 from streams.consumers.notify.channels.text import about, plain
@@ -27,22 +27,29 @@ class Alertmanager:
     at_once, per_minute = _AT_ONCE, None
 
     def __init__(
-        self, session: aiohttp.ClientSession, name: str, url: SecretStr, clock: Callable[[], int], link: str | None
+        self,
+        session: aiohttp.ClientSession,
+        name: str,
+        url: SecretStr,
+        clock: Callable[[], int],
+        link: str | None,
+        display: Display = DEFAULT,
     ) -> None:
         address = url.get_secret_value().rstrip("/")
         self._poster = Poster(session, SecretStr(address if address.endswith(_PATH) else address + _PATH))
-        self.name, self._clock, self._link = name, clock, link
+        self.name, self._clock = name, clock
+        self._shown = _Shown(link, display)
 
     async def send(self, messages: Sequence[Message], since_ms: Sequence[int]) -> str:
         now_ms = self._clock()
         return await self._post(
-            [alert for m, at in zip(messages, since_ms, strict=True) for alert in alerts(m, at, now_ms, self._link)]
+            [alert for m, at in zip(messages, since_ms, strict=True) for alert in alerts(m, at, now_ms, self._shown)]
         )
 
     async def remind(self, standing: Sequence[LastingMessage]) -> None:
         """Keep these messages, at most `at_once`, from ending. Raises DeliveryFailed."""
         now_ms = self._clock()
-        await self._post([alert for m, since in standing for alert in alerts(m, since, now_ms, self._link)])
+        await self._post([alert for m, since in standing for alert in alerts(m, since, now_ms, self._shown)])
 
     async def _post(self, posted: list[dict[str, Any]]) -> str:
         # Alertmanager processes a request's alerts in any order, so only the last of each alert is sent.
@@ -53,23 +60,31 @@ class Alertmanager:
         return "200"
 
 
-def alerts(message: Message, since_ms: int, now_ms: int, link: str | None) -> Iterator[dict[str, Any]]:
+class _Shown(NamedTuple):
+    """The page about a tenant, and how its id is shown."""
+
+    link: str | None
+    display: Display
+
+
+def alerts(message: Message, since_ms: int, now_ms: int, shown: _Shown) -> Iterator[dict[str, Any]]:
     """The alerts of one message: one alert, or one for each of several tenants."""
     if message.tenant_id or not message.items:
-        yield _alert(message, None, since_ms, now_ms, link)
+        yield _alert(message, None, since_ms, now_ms, shown)
     elif message.what == "summary":  # a list for people
-        yield _alert(message, None, since_ms, now_ms, None)
+        yield _alert(message, None, since_ms, now_ms, shown._replace(link=None))
     else:
         for item in message.items:
-            yield _alert(message, item, since_ms, now_ms, link)
+            yield _alert(message, item, since_ms, now_ms, shown)
 
 
-def _alert(message: Message, item: MessageItem | None, since_ms: int, now_ms: int, link: str | None) -> dict[str, Any]:
+def _alert(message: Message, item: MessageItem | None, since_ms: int, now_ms: int, shown: _Shown) -> dict[str, Any]:
+    link, display = shown
     tenant_id = item.tenant_id if item else message.tenant_id
     labels = {
         "alertname": "CallwardenTenant",
-        "tenant": tenant_label(tenant_id),
-        "behaviour": tenant_label(item.behaviour if item else message.behaviour),
+        "tenant": display.tenant(tenant_id),
+        "behaviour": display.tenant(item.behaviour if item else message.behaviour),
         "tier": message.tier,
         "severity": item.severity if item else message.severity,
         "kind": message.what,
@@ -83,7 +98,7 @@ def _alert(message: Message, item: MessageItem | None, since_ms: int, now_ms: in
         "summary_en": plain(message.title.en),
         "description_zh": "\n".join(plain(line.zh) for line in lines),
         "description_en": "\n".join(plain(line.en) for line in lines),
-        "ids": " ".join(ref for ref in refs if ref),
+        "ids": " ".join(display.id(ref) for ref in refs if ref),
     }
     times = {"startsAt": rfc3339(min(since_ms, now_ms)), "endsAt": rfc3339(now_ms + _EVENT_MS)}
     if message.standing == "on":

@@ -11,7 +11,7 @@ import aiohttp
 from pydantic import SecretStr
 from yarl import URL
 
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_text
 from streams.consumers.notify.messages.message import Message
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
@@ -90,7 +90,7 @@ class Poster:
         for secret in sorted(secrets, key=len, reverse=True):
             if len(secret) >= _LEAST_SECRET:
                 text = text.replace(secret, "***")
-        line = mask_numbers(" ".join(text.split()))
+        line = mask_text(" ".join(text.split()))
         return line if len(line) <= _MOST_SHOWN else f"{line[:_MOST_SHOWN]}…"
 
     def http_failure(self, status: int, headers: Mapping[str, str], content: bytes) -> DeliveryFailed:

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from monitor.text.display import tenant_label
+from monitor.text.display import DEFAULT, Display
 from streams.consumers.database import Database
 from streams.consumers.notify import outbox
 from streams.consumers.notify.channels import Alertmanager, DeliveryFailed
@@ -27,10 +27,15 @@ class Reminders:
     """The reminders of one Alertmanager. A message that it refuses five times while it accepts others is given up."""
 
     def __init__(
-        self, channel: Alertmanager, database: Database, telemetry: NotifyMetrics, elapsed_s: Callable[[], float]
+        self,
+        channel: Alertmanager,
+        database: Database,
+        telemetry: NotifyMetrics,
+        elapsed_s: Callable[[], float],
+        display: Display = DEFAULT,
     ) -> None:
         self._channel, self._database, self._telemetry = channel, database, telemetry
-        self._elapsed_s = elapsed_s
+        self._elapsed_s, self._display = elapsed_s, display
         self._next_s = -math.inf
         self._backoff = Backoff(1.0, _EVERY_S)
         self._turn = 0
@@ -95,7 +100,7 @@ class Reminders:
         self._refused[message.id] += 1
         if self._refused[message.id] < _ATTEMPTS:
             return
-        tenant = tenant_label(message.tenant_id) if message.tenant_id else ""
+        tenant = self._display.tenant(message.tenant_id) if message.tenant_id else ""
         log.error("an alert is given up", channel=self._channel.name, what=message.what, tenant=tenant, why=str(why))
         del self._refused[message.id]
         await self._database.run(lambda connection: outbox.remove_lasting(connection, message))

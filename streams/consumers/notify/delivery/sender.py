@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from monitor.text.display import tenant_label
+from monitor.text.display import DEFAULT, Display
 from monitor.text.durations import MINUTE
 from streams.consumers.database import Database
 from streams.consumers.notify import outbox
@@ -53,14 +53,15 @@ class Sender:
         clock: Callable[[], int],
         telemetry: NotifyMetrics,
         elapsed_s: Callable[[], float] = time.monotonic,
+        display: Display = DEFAULT,
     ) -> None:
         """``clock`` gives epoch ms and may go back; ``elapsed_s`` only increases."""
         self._channel, self._database = channel, database
         self._clock, self._telemetry = clock, telemetry
-        self._elapsed_s = elapsed_s
+        self._elapsed_s, self._display = elapsed_s, display
         self._limit = RateLimit(channel.name, channel.per_minute, database, clock, elapsed_s)
         self._reminders = (
-            Reminders(channel, database, telemetry, elapsed_s) if isinstance(channel, Alertmanager) else None
+            Reminders(channel, database, telemetry, elapsed_s, display) if isinstance(channel, Alertmanager) else None
         )
         self._backoff = Backoff(1.0, _LONGEST_REST_S)
         self._rest_until_s = -math.inf
@@ -207,7 +208,7 @@ class Sender:
         about = {
             "channel": name,
             "what": row.message.what,
-            "tenant": tenant_label(row.message.tenant_id) if row.message.tenant_id else "",
+            "tenant": self._display.tenant(row.message.tenant_id) if row.message.tenant_id else "",
             "why": why,
         }
         if row.attempts + 1 < _ATTEMPTS:

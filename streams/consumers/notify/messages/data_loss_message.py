@@ -1,6 +1,6 @@
 """The message that records of a topic were deleted before anybody was notified of them."""
 
-from monitor.text.masking import mask_numbers
+from monitor.text.masking import mask_text
 from schemas.outputs import Reason
 from streams.consumers.data_loss import RecordsLost
 from streams.consumers.notify.messages.message import Message
@@ -8,7 +8,7 @@ from streams.consumers.notify.messages.message import Message
 
 def records_lost(gone: RecordsLost, of_alerts: bool, now_ms: int) -> Message:
     """``of_alerts``: earlier alerts are considered over; otherwise tenant states may be incomplete."""
-    what = mask_numbers(str(gone))
+    what = mask_text(str(gone))
     next_ = Reason("后续：租户现状可能不全，请查看台账", "Next: tenant states may be incomplete, check the ledger")
     if of_alerts:
         next_ = Reason("后续：此前的预警一律视为已结束", "Next: all earlier alerts are considered resolved")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from monitor.reasons.wording import count
 from monitor.report.labels import label
-from monitor.text.display import tenant_label
+from monitor.text.display import DEFAULT, Display
 from schemas.outputs import Reason
 from streams.consumers.notify.messages.labels import WHAT
 from streams.consumers.notify.messages.message import Message, MessageItem, rank
@@ -58,7 +58,7 @@ def digest(messages: Sequence[Message], now_ms: int, unnamed: Collection[str] = 
     )
 
 
-def summary(silent: Sequence[SilentMessage], at_ms: int) -> Message:
+def summary(silent: Sequence[SilentMessage], at_ms: int, display: Display = DEFAULT) -> Message:
     """The daily summary of messages that were not sent because people had just been notified of the same."""
     n = len(silent)
     by_tenant = Counter(each.tenant_id for each in silent)
@@ -72,8 +72,8 @@ def summary(silent: Sequence[SilentMessage], at_ms: int) -> Message:
             each.behaviour,
             each.severity,
             Reason(
-                f"租户 {tenant_label(tenant_id)}：{count(by_tenant[tenant_id])} 条",
-                f"tenant {tenant_label(tenant_id)}: {count(by_tenant[tenant_id])}",
+                f"租户 {display.tenant(tenant_id)}：{count(by_tenant[tenant_id])} 条",
+                f"tenant {display.tenant(tenant_id)}: {count(by_tenant[tenant_id])}",
             ),
         )
         for tenant_id, each in worst.items()

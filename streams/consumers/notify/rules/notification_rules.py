@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 
 from monitor.policy.model import Policy
+from monitor.text.display import DEFAULT, Display
+from monitor.text.record_ids import ids_of
 from schemas.outputs import Alert, Enforcement
 from streams.consumers.notify.messages.message import Message, Severity, What, rank
 from streams.consumers.notify.rules.templates import MessageTemplates, fit
@@ -41,13 +43,13 @@ class RuleOutput:
 class NotificationRules:
     """Updates a tenant's state (`TenantState`) and returns the messages about it."""
 
-    def __init__(self, policy: Policy, throttle: Throttle) -> None:
-        self.policy = policy
+    def __init__(self, policy: Policy, throttle: Throttle, display: Display = DEFAULT) -> None:
+        self.policy, self._display = policy, display
         self._throttle = throttle
         self._behaviours = {rule.id: rule.behaviour for rule in policy.rules}
         self._tiers = {behaviour.id: behaviour.tier for behaviour in policy.behaviours.values()}
         self._longest_ms = max((escalation.window_ms for escalation in policy.escalations), default=0)
-        self._words = MessageTemplates(policy)
+        self._words = MessageTemplates(policy, display)
 
     def alert(self, tenant_id: str, tenant: TenantState, alert: Alert, now_ms: int) -> RuleOutput:
         """Handle an alert that fires, is sent again, or is resolved."""
@@ -58,8 +60,9 @@ class NotificationRules:
             behaviour = self.behaviour_of(alert.rule_id)
             thread = tenant.threads.setdefault(behaviour, AlertThread())
             began = not thread.firing
+            reason = fit(alert.reason, ids_of(alert), self._display)
             thread.firing[alert.alert_id] = NotifiedAlert(
-                alert.rule_id, alert.severity, alert.updated_ms, alert.measure, fit(alert.reason), now_ms
+                alert.rule_id, alert.severity, alert.updated_ms, alert.measure, reason, now_ms
             )
             self._fires(tenant_id, tenant, behaviour, thread, began, now_ms, said)
         self._forget(tenant, now_ms)

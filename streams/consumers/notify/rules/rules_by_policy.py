@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from monitor.policy.model import Policy
+from monitor.text.display import DEFAULT, Display
 from schemas.outputs import Alert, Enforcement
 from streams.consumers.notify.rules.notification_rules import NotificationRules
 from streams.consumers.notify.rules.throttle import Throttle
@@ -11,13 +12,15 @@ from streams.consumers.notify.rules.throttle import Throttle
 class RulesByPolicy:
     """The notification rules of each policy. Look-ups may run in a different thread from `follow`.
 
-    ``begun`` is the hash of the workers' first policy; None while it is unknown.
+    ``display``: how messages show records. ``begun`` is the hash of the workers' first policy; None while it is
+    unknown.
     """
 
-    def __init__(self, policy: Policy, throttle: Throttle) -> None:
+    def __init__(self, policy: Policy, throttle: Throttle, display: Display = DEFAULT) -> None:
+        self.display = display
         self.begun: str | None = policy.sha256
         self._throttle = throttle
-        self._first = NotificationRules(policy, throttle)
+        self._first = NotificationRules(policy, throttle, display)
         self._known: Mapping[str, NotificationRules] = {policy.sha256: self._first}
         self._noted: Mapping[int, Sequence[tuple[int, NotificationRules]]] = {}
 
@@ -28,7 +31,7 @@ class RulesByPolicy:
         for number, some in noted.items():
             for _, policy in some:
                 if policy.sha256 not in known:
-                    known[policy.sha256] = NotificationRules(policy, self._throttle)
+                    known[policy.sha256] = NotificationRules(policy, self._throttle, self.display)
             rules_by_policy[number] = [(from_ms, known[policy.sha256]) for from_ms, policy in some]
         self._known, self._noted = known, rules_by_policy
         first = min(

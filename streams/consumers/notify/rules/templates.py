@@ -8,7 +8,8 @@ from monitor.reasons.wording import count, exact, exact_percent, rounded, rounde
 from monitor.report import labels
 from monitor.report.labels import label
 from monitor.text.bilingual import Bilingual
-from monitor.text.display import readable, tenant_label
+from monitor.text.display import DEFAULT, Display
+from monitor.text.record_ids import ids_of
 from monitor.text.timestamps import instant
 from schemas.outputs import Alert, Enforcement, Measure, Reason
 from streams.consumers.notify.messages.labels import WHAT
@@ -19,8 +20,8 @@ from streams.consumers.notify.rules.tenant_state import AlertThread, NotifiedCas
 class MessageTemplates:
     """Builds the messages about one tenant under a policy."""
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    def __init__(self, policy: Policy, display: Display = DEFAULT) -> None:
+        self._policy, self._display = policy, display
 
     def fires(
         self, tenant_id: str, tenant: TenantState, behaviour: str, tier: str, thread: AlertThread, now_ms: int
@@ -32,7 +33,8 @@ class MessageTemplates:
         level = label(labels.SEVERITIES, severity)
         lines = [alert.reason, *_figures(alert.measure)]
         if len(rules) > 1:
-            lines.append(Reason(f"触发的规则：{'、'.join(rules)}", f"Rules in breach: {', '.join(rules)}"))
+            shown = [self._display.id(rule_id) for rule_id in rules]
+            lines.append(Reason(f"触发的规则：{'、'.join(shown)}", f"Rules in breach: {', '.join(shown)}"))
         lines += [
             self._standing(tenant),
             Reason(
@@ -45,7 +47,7 @@ class MessageTemplates:
             what="alert",
             severity=severity,
             at_ms=alert.at_ms,
-            title=_title(Bilingual(f"预警·{level.zh}", f"Alert · {level.en}"), tenant_id, behaviour),
+            title=self._title(Bilingual(f"预警·{level.zh}", f"Alert · {level.en}"), tenant_id, behaviour),
             lines=tuple(lines),
             tenant_id=tenant_id,
             behaviour=behaviour,
@@ -61,8 +63,8 @@ class MessageTemplates:
             what="alert",
             severity=tenant.threads[behaviour].told or alert.severity,
             at_ms=alert.updated_ms,
-            title=_title(Bilingual("预警解除", "Alert resolved"), tenant_id, behaviour),
-            lines=(fit(alert.reason), *_figures(alert.measure), self._standing(tenant)),
+            title=self._title(Bilingual("预警解除", "Alert resolved"), tenant_id, behaviour),
+            lines=(fit(alert.reason, ids_of(alert), self._display), *_figures(alert.measure), self._standing(tenant)),
             tenant_id=tenant_id,
             behaviour=behaviour,
             tier=tier,
@@ -107,9 +109,9 @@ class MessageTemplates:
             what=what,
             severity=severity,
             at_ms=data.decided_ms,
-            title=_title(Bilingual(zh, en), event.subject, data.behaviour),
+            title=self._title(Bilingual(zh, en), event.subject, data.behaviour),
             lines=(
-                fit(data.reason),
+                fit(data.reason, ids_of(event), self._display),
                 *_figures(data.measure),
                 self._standing(tenant),
                 self._next(tenant, event),
@@ -123,11 +125,11 @@ class MessageTemplates:
 
     def unsupported(self, tenant_id: str, tenant: TenantState, id_: str, case: NotifiedCase, at_ms: int) -> Message:
         """A final escalation has lost too many of the violations that it is based on."""
-        left, least = case.left or 0, case.at_least or 0
+        left, least, rule = case.left or 0, case.at_least or 0, self._display.id(case.rule_id)
         lines = (
             Reason(
-                f"生效的“{case.rule_id}”决定所依据的违规撤销后仅余 {left} 次，不足 {least} 次",
-                f"Of the violations that the final decision by “{case.rule_id}” rests on, only {left} "
+                f"生效的“{rule}”决定所依据的违规撤销后仅余 {left} 次，不足 {least} 次",
+                f"Of the violations that the final decision by “{rule}” rests on, only {left} "
                 f"{'is' if left == 1 else 'are'} left unreversed, fewer than {least}",
             ),
             self._standing(tenant),
@@ -141,7 +143,7 @@ class MessageTemplates:
             what="escalation_hollow",
             severity="critical",
             at_ms=at_ms,
-            title=_title(WHAT["escalation_hollow"], tenant_id, case.behaviour),
+            title=self._title(WHAT["escalation_hollow"], tenant_id, case.behaviour),
             lines=lines,
             tenant_id=tenant_id,
             behaviour=case.behaviour,
@@ -149,6 +151,13 @@ class MessageTemplates:
         )
 
     # ------------------------------------------------------------------------------------------------------------
+
+    def _title(self, what: Bilingual, tenant_id: str, behaviour: str) -> Reason:
+        """``behaviour``: an alert by a rule that the policy does not have has the rule's id in its place."""
+        tenant, shown = self._display.tenant(tenant_id), self._display.id(behaviour)
+        name = labels.BEHAVIOURS.get(behaviour)
+        zh, en = (name.zh, name.en.lower()) if name else (shown, shown)
+        return Reason(f"{what.zh}：租户 {tenant}，{zh}", f"{what.en}: tenant {tenant}, {en}")
 
     def _ends(
         self, id_: str, what: What, tenant_id: str, behaviour: str, tier: str, severity: Severity, at_ms: int
@@ -158,7 +167,7 @@ class MessageTemplates:
             what=what,
             severity=severity,
             at_ms=at_ms,
-            title=_title(WHAT[what], tenant_id, behaviour),
+            title=self._title(WHAT[what], tenant_id, behaviour),
             tenant_id=tenant_id,
             behaviour=behaviour,
             tier=tier,
@@ -227,7 +236,7 @@ class MessageTemplates:
         return min(counted, key=lambda pair: pair[0].at_least - pair[1], default=None)
 
 
-def lapse_soon(pending: Sequence[tuple[str, str, str, str, int]], now_ms: int) -> Message:
+def lapse_soon(pending: Sequence[tuple[str, str, str, str, int]], now_ms: int, display: Display = DEFAULT) -> Message:
     """Decisions that lapse soon, each (id, tenant, behaviour, kind, review by), first to lapse first."""
     items = tuple(
         MessageItem(
@@ -235,9 +244,9 @@ def lapse_soon(pending: Sequence[tuple[str, str, str, str, int]], now_ms: int) -
             behaviour,
             "critical" if kind in ("termination", "ban") else "warning",
             Reason(
-                f"{instant(by_ms)} 失效：租户 {tenant_label(tenant_id)}，{label(labels.KINDS, kind).zh}，"
+                f"{instant(by_ms)} 失效：租户 {display.tenant(tenant_id)}，{label(labels.KINDS, kind).zh}，"
                 f"{label(labels.BEHAVIOURS, behaviour).zh}",
-                f"lapses {instant(by_ms)}: tenant {tenant_label(tenant_id)}, {label(labels.KINDS, kind).en.lower()}, "
+                f"lapses {instant(by_ms)}: tenant {display.tenant(tenant_id)}, {label(labels.KINDS, kind).en.lower()}, "
                 f"{label(labels.BEHAVIOURS, behaviour).en.lower()}",
             ),
             id_,
@@ -260,14 +269,6 @@ def lapse_soon(pending: Sequence[tuple[str, str, str, str, int]], now_ms: int) -
         ),
         items=items,
         refs=tuple(item.ref or "" for item in items),
-    )
-
-
-def _title(what: Bilingual, tenant_id: str, behaviour: str) -> Reason:
-    name = label(labels.BEHAVIOURS, behaviour)
-    return Reason(
-        f"{what.zh}：租户 {tenant_label(tenant_id)}，{readable(name.zh, 80)}",
-        f"{what.en}: tenant {tenant_label(tenant_id)}, {readable(name.en, 80).lower()}",
     )
 
 
@@ -297,9 +298,9 @@ def _amount(metric: str, value: float, beside: float | None) -> tuple[str, str]:
     return (f"{text} 秒", f"{text} s") if unit == "seconds" else (text, text)
 
 
-def fit(reason: Reason) -> Reason:
-    """A sentence from the topic for display and storage: numbers masked, length limited."""
-    return Reason(readable(reason.zh, 500), readable(reason.en, 800))
+def fit(reason: Reason, ids: Sequence[str] = (), display: Display = DEFAULT) -> Reason:
+    """A sentence from the topic for display and storage: numbers masked, ``ids`` shown, length limited."""
+    return Reason(display.reason(reason.zh, ids, 500), display.reason(reason.en, ids, 800))
 
 
 def _s(n: int) -> str:

@@ -260,7 +260,7 @@ async def test_alertmanager_hears_labels_that_are_bounded_and_when_each_ends(
     assert (firing["startsAt"], firing["endsAt"]) == ("2026-03-01T23:59:59.000Z", "2026-03-02T00:05:00.000Z")
     assert firing["generatorURL"] == "https://console.example/t/acme"
     assert happened["endsAt"] == "2026-03-02T02:00:00.000Z"
-    assert len(happened["labels"]["tenant"]) < 80
+    assert len(happened["labels"]["tenant"]) < 140
     # Of one alert in one request the last word counts.
     assert [alert.get("endsAt") for alert in receiver.taken[1]] == ["2026-03-02T00:00:00.000Z"]
     assert isinstance(manager, type(channel("alertmanager", receiver, session, lambda: 0)))
