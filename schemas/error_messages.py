@@ -36,7 +36,7 @@ _MISSING = re.compile(r"missing required field `(\w+)`")
 _BYTE = re.compile(r"^JSON is malformed: (.*) \(byte (\d+)\)$", re.DOTALL)
 _LAST_HALF = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 _INTEGER = re.compile(r"-?[0-9]+")
-_MOBILE = re.compile(r"1[3-9][0-9]{9}")
+_MOBILE = re.compile(r"-?1[3-9][0-9]{9}")
 _DIGIT = re.compile(r"\d")
 _KINDS: Final = {
     '"': "a string",

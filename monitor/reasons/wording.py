@@ -10,6 +10,7 @@ from monitor.text.masking import mask_text
 from monitor.text.timestamps import instant
 
 QUOTED_MAX = 60
+_MASKED_MAX = 512
 """The maximum number of code points of a quoted text; a longer one is cut and ends in an ellipsis."""
 
 _MINUTE_MS = 60_000
@@ -83,8 +84,9 @@ def quoted(text: str | None, ids: Iterable[str] = ()) -> str | None:
     shown = _one_line(text)
     if not shown:
         return None
-    # Masked before it is cut, or the cut could leave a number too short to be recognised.
-    shown = mask_text(shown, ids)
+    # Masked before it is cut, or the cut could leave a number too short to be recognised. What is far behind the cut is
+    # not looked at: the cost does not depend on the length of the text.
+    shown = mask_text(shown[:_MASKED_MAX], ids)
     if len(shown) > QUOTED_MAX:
         shown = shown[: QUOTED_MAX - 1].rstrip() + "…"
     return f"“{shown}”"

@@ -37,7 +37,7 @@ class Display:
 
     def id(self, identifier: str, limit: int = _LONGEST_ID) -> str:
         """An id, masked if ``mask_ids`` says so, with active characters escaped, cut to about ``limit`` characters."""
-        return _cut(mask_id(identifier, self.mask_ids), limit)
+        return _cut(mask_id(identifier, self.mask_ids), limit, len(identifier))
 
     def tenant(self, tenant_id: str) -> str:
         """The id, or masked and cut with a few digits of its hash, so that no two tenants look the same."""
@@ -52,17 +52,16 @@ class Display:
 
         Masking comes first, so that neither a cut nor an escape can split a number before it is recognised.
         """
-        return _cut(mask_text(text, ids, self.mask_ids), limit)
+        return _cut(mask_text(text[: _looked_at(limit)], ids, self.mask_ids), limit, len(text))
 
     def reason(self, text: str, ids: Iterable[str] = (), limit: int = 600) -> str:
         """The reason of a decision or an alert, see `mask_reason`; else as `text`."""
-        return _cut(mask_reason(text, ids, self.mask_ids), limit)
+        return _cut(mask_reason(text[: _looked_at(limit)], ids, self.mask_ids), limit, len(text))
 
     def raw(self, raw: str, limit: int = 400) -> str:
         """A record as it came: fields that hold numbers are hidden in any form, its ids shown as by `id`, other numbers
         masked. JSON escapes of plain characters are decoded first, because a number can hide in them."""
-        # Far more than is shown, so that a line of megabytes costs no more than one of kilobytes.
-        head = raw[: 4 * limit + 1024]
+        head = raw[: _looked_at(limit)]
         plain = _ESCAPE.sub(_unescape, head)
         hidden = _PARTY.sub(_hide_party, plain)
         shown = self.text(hidden, ids_in(plain), limit)
@@ -101,10 +100,15 @@ def _hide_party(found: re.Match[str]) -> str:
     return f"{found.group(1)}{quote}{mask_number(inner)}{closing}"
 
 
-def _cut(masked: str, limit: int) -> str:
-    if len(masked) <= limit:
+def _looked_at(limit: int) -> int:
+    """Far more than is shown, so that a text of megabytes costs no more than one of kilobytes."""
+    return 4 * limit + 1024
+
+
+def _cut(masked: str, limit: int, length: int) -> str:
+    if length <= limit:
         return visible(masked)
-    return f"{visible(masked[:limit])}… (+{len(masked) - limit:,})"
+    return f"{visible(masked[:limit])}… (+{length - limit:,})"
 
 
 def _unescape(found: re.Match[str]) -> str:

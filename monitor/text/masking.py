@@ -60,9 +60,12 @@ _MOST_DIGITS: Final = 15  # of a telephone number (E.164)
 _ROW = re.compile(rf"[{_DIGITS}]{{{_LEAST},}}|{_CHINESE}{{{_LEAST},}}")
 # Digits in a text that could be read as one number.
 _RUN = re.compile(rf"[{_DIGITS}](?:(?:{_SEPARATOR}{{0,3}}|{_COMMA})[{_DIGITS}])*")
-# A mainland mobile number, with or without the country before it, and what stands between two numbers.
-_CALLED = re.compile(r"(?:0{0,2}86)?1[3-9][0-9]{9}")
-_PARTS = re.compile(rf"{_SEPARATOR}|{_COMMA}")
+# A mainland mobile number, with or without the country before it: in its usual groups, and several of them as digits.
+_CALLED = re.compile(
+    rf"(?<![0-9])(?:0{{0,2}}86{_SEPARATOR}{{0,3}})?1[3-9][0-9]{_SEPARATOR}{{0,3}}[0-9]{{4}}{_SEPARATOR}{{0,3}}[0-9]{{4}}"
+    r"(?![0-9])"
+)
+_COMPLETE = re.compile(r"(?:(?:0{0,2}86)?1[3-9][0-9]{9})+")
 _PLUS = re.compile(rf"[+＋]{_SEPARATOR}{{0,3}}$")
 _ONLY_A_NUMBER = re.compile(rf"[+＋]?(?:[{_DIGITS}]|{_SEPARATOR}|{_COMMA})*")
 # Ids that are recognised in any text by their form: UUIDs, the ids of Twilio and of our own records, hashes.
@@ -93,7 +96,7 @@ def mask_id(identifier: str, mask_ids: MaskIds = "telephone_numbers") -> str:
 def is_telephone_number(identifier: str) -> bool:
     """Whether the text is `+` and 8 to 15 digits, or a mainland mobile number of 11 digits beginning 13 to 19, in
     digits of any script, with or without separators between its groups."""
-    text = "".join(c for c in identifier if unicodedata.category(c) not in ("Cf", "Mn", "Me")).strip()
+    text = "".join(c for c in identifier if unicodedata.category(c) not in ("Cc", "Cf", "Mn", "Me")).strip()
     if _INTERNATIONAL.fullmatch(text):
         return _LEAST < _count(text) <= _MOST_DIGITS
     if not _MOBILE.fullmatch(text):
@@ -110,7 +113,7 @@ def mask_text(text: str, ids: Iterable[str] = (), mask_ids: MaskIds = "telephone
     unless it groups thousands (``1,031,456`` is kept); it separates numbers that are complete without it. ISO dates
     (``2026-11-25``) are kept. The length of the text never changes.
 
-    Where the text repeats one of ``ids``, or an id that its form gives away (a UUID), that is shown as by `mask_id`.
+    Where the text repeats one of ``ids``, or an id recognised by its form (a UUID), that is shown as by `mask_id`.
     An id that may be a part of a longer number is masked with it, so that no choice of ids reveals a number.
     """
     return _masked(text, ids, mask_ids, _hide)
@@ -156,10 +159,8 @@ def _hide(found: re.Match[str]) -> str:
 
 def _hide_telephone_number(found: re.Match[str]) -> str:
     run, before = found.group(), found.string[max(0, found.start() - 4) : found.start()]
-    parts = [part for part in _PARTS.split(run) if part]
-    plain = run.isascii() and not _PLUS.search(before) and not run.startswith("0")
-    joined = "".join(parts)
-    return run if plain and not any(map(_CALLED.fullmatch, (*parts, joined))) else _hide(found)
+    marked = not run.isascii() or run.startswith("0") or _PLUS.search(before)
+    return _hide(found) if marked or _CALLED.search(run) else run
 
 
 def _count(run: str) -> int:
@@ -182,23 +183,20 @@ def _repeated(text: str, ids: Iterable[str]) -> list[tuple[int, int]]:
     for start, end in spans:
         taken[start:end] = b"\1" * (end - start)
     for each in named:
-        alone = _ONLY_A_NUMBER.fullmatch(each) is not None
-        if alone and _count(each) < _LEAST:
+        if _ONLY_A_NUMBER.fullmatch(each) and _count(each) < _LEAST:
             continue  # too short to be masked by itself, and perhaps a fragment of a number
         start = text.find(each)
         while start >= 0:
             end = start + len(each)
-            if taken.find(1, start, end) < 0 and _stands_alone(text, start, end, runs, starts, alone):
+            if taken.find(1, start, end) < 0 and _stands_alone(text, start, end, runs, starts):
                 taken[start:end] = b"\1" * len(each)
                 spans.append((start, end))
             start = text.find(each, end)
     return sorted(spans)
 
 
-def _stands_alone(
-    text: str, start: int, end: int, runs: list[tuple[int, int]], starts: list[int], number: bool
-) -> bool:
-    """Whether what the text has there is an id, and not a part of a word or of a longer ``number``."""
+def _stands_alone(text: str, start: int, end: int, runs: list[tuple[int, int]], starts: list[int]) -> bool:
+    """Whether what the text has there is an id, and not a part of a word or of a longer number."""
     if (start and _adjoins(text[start - 1], text[start])) or (end < len(text) and _adjoins(text[end], text[end - 1])):
         return False
     if _DIGIT.match(text[start]) and _PLUS.search(text[max(0, start - 4) : start]):
@@ -207,13 +205,19 @@ def _stands_alone(
         first, last = runs[at] if (at := bisect_right(starts, edge) - 1) >= 0 else (edge, edge)
         if not first < edge < last:
             continue
-        # Digits on both sides of the edge could be read as one number: unless what is left is a number by itself, and
-        # all together too long to be one, the id may be a part of it.
-        left = text[edge:last] if edge == end else text[first:edge]
-        whole = _count(text[first:last])
-        if whole >= _LEAST and (_count(left) < _LEAST or (number and whole <= _MOST_DIGITS)):
+        # Digits on both sides of the edge could be read as one number.
+        mine, rest = text[max(first, start) : min(last, end)], text[edge:last] if edge == end else text[first:edge]
+        if _count(text[first:last]) >= _LEAST and not _apart(mine, rest):
             return False
     return True
+
+
+def _apart(mine: str, rest: str) -> bool:
+    """Whether the digits of an id and the ``rest`` beside it are two numbers: the rest is complete as it is, or each
+    has the digits of a number, and both together more than one number has."""
+    if _COMPLETE.fullmatch("".join(_DIGIT.findall(rest))):
+        return True
+    return bool(_ROW.search(mine)) and _count(rest) >= _LEAST and _count(mine) + _count(rest) > _MOST_DIGITS
 
 
 def _adjoins(neighbour: str, edge: str) -> bool:

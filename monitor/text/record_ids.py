@@ -14,6 +14,7 @@ ID_FIELDS: Final = frozenset(
 )  # fmt: skip
 """The fields that hold one id: those of the contract, and those of an enforcement event."""
 
+_MOST_OF_A_SORT: Final = 20  # ids of evidence; a record that another program wrote can have more
 _EVIDENCE: Final = frozenset(
     {"call_ids", "complaint_ids", "finding_ids", "application_ids", "review_ids", "enforcement_ids"}
 )
@@ -35,6 +36,6 @@ def _ids(record: Any) -> Iterator[str]:
         if name in ID_FIELDS and isinstance(value, str):
             yield value
         elif name in _EVIDENCE and isinstance(value, list | tuple):
-            yield from (each for each in value if isinstance(each, str))
+            yield from (each for each in value[:_MOST_OF_A_SORT] if isinstance(each, str))
         elif name in ("data", "evidence"):
             yield from _ids(value)
