@@ -39,11 +39,10 @@ def difference(one: EventDifference, display: Display = DEFAULT) -> Iterator[str
     """Lines on one difference: the event, its place, and the fields."""
     kind = " (wording alone)" if one.what == "changed" and not one.decision else ""
     where = f"{one.topic}-{one.number}" + ("" if one.offset is None else f" offset {one.offset}")
-    ids = _ids(one)
-    why = display.text(one.why, ids, _SHOWN)
+    why = display.text(one.why, _ids(one), _SHOWN)
     yield f"{one.what}{kind}: {_event(one, display)}, {where}" + (f": {why}" if why else "")
-    for change in one.changes:
-        yield f"    {change.path}: expected {_value(change.a, ids, display)}, found {_value(change.b, ids, display)}"
+    for field in _fields(one, display):
+        yield f"    {field['path']}: expected {field['expected']}, found {field['found']}"
 
 
 def verdict(report: AuditReport) -> str:
@@ -91,14 +90,7 @@ def plain(report: AuditReport) -> dict[str, Any]:
                 "tenant_id": RECORDS.id(_of(one.event, "subject")),
                 "decided_ms": one.decided_ms,
                 "why": DEFAULT.text(one.why, _ids(one)),
-                "fields": [
-                    {
-                        "path": change.path,
-                        "expected": _value(change.a, _ids(one), DEFAULT),
-                        "found": _value(change.b, _ids(one), DEFAULT),
-                    }
-                    for change in one.changes
-                ],
+                "fields": _fields(one, DEFAULT),
             }
             for one in report.differences
         ],
@@ -122,8 +114,14 @@ def _of(event: Any, name: str) -> str:
 
 
 def _ids(one: EventDifference) -> tuple[str, ...]:
-    return (one.id, *ids_of(one.event))
+    fields = ({change.path.rpartition(".")[2]: value} for change in one.changes for value in (change.a, change.b))
+    return (one.id, *ids_of(one.event, *fields))
 
 
-def _value(value: Any, ids: tuple[str, ...], display: Display) -> str:
-    return display.text(json.dumps(value, ensure_ascii=False), ids, _SHOWN)
+def _fields(one: EventDifference, display: Display) -> list[dict[str, str]]:
+    ids, fields = _ids(one), []
+    for change in one.changes:
+        show = display.reason if change.path.startswith("data.reason") else display.text
+        expected, found = (show(json.dumps(each, ensure_ascii=False), ids, _SHOWN) for each in (change.a, change.b))
+        fields.append({"path": change.path, "expected": expected, "found": found})
+    return fields

@@ -186,7 +186,6 @@ def _aligned(rows: Iterable[list[str]]) -> Iterator[str]:
 
 def change_lines(changed: "list[Change]", display: "Display") -> Iterator[str]:
     """Each tenant's tiers before and after, with the rules that make the difference."""
-
     for change in changed:
         moves = ", ".join(
             f"{channel} {change.before[channel] or 'none'} -> {change.after[channel] or 'none'}"

@@ -98,7 +98,8 @@ class _Value(NamedTuple):
         if path.endswith("_ms") and isinstance(value, int):
             return rfc3339(value, "shortest")
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        return self.display.text(text, self.ids, _VALUE)
+        show = self.display.reason if path.startswith("data.reason") else self.display.text
+        return show(text, self.ids, _VALUE)
 
 
 def _pair_json(pair: Pair) -> dict[str, Any]:

@@ -146,6 +146,15 @@ def test_phone_numbers_are_masked_in_whatever_is_reported() -> None:
     assert "•••78" in lines[0]
 
 
+def test_ids_are_shown_whole_on_either_side_of_a_difference() -> None:
+    other = event(1, evidence=Evidence(call_ids=("1400000002",)), reverses="1400000003")
+    wanted = event(1, evidence=Evidence(call_ids=("1400000001",)), reason=Reason("因为", "Because of 1400000004"))
+    (one,) = compare(PLACE, [wanted], [], stands([other])).differences
+    told_of = "".join(tell.difference(one))
+    for id_ in ("1400000001", "1400000002", "1400000003", "1400000004"):
+        assert id_ in told_of
+
+
 def test_a_record_that_is_no_event_is_reported() -> None:
     for value in (None, b"", b"{", b"[]", b'{"id": 3}', b"\xff"):
         (found,) = compare(PLACE, [], [], [PublishedRecord(1, None, value)]).differences
