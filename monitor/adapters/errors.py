@@ -21,14 +21,26 @@ class RowErrorCode(StrEnum):
     EXCLUDED = "excluded"
     """The mapping's ``reject`` excludes the row."""
 
+    FUTURE_EVENT = "future_event"
+    """The event is dated further ahead of its Kafka timestamp than is allowed."""
+
+    INCOMPLETE = "incomplete"
+    """A call of several events lacks the one that opens it, or the end of its talk."""
+
     INTERNAL_LEG = "internal_leg"
     """The row is a leg inside the switch: another row counts the call."""
+
+    LATE_EVENT = "late_event"
+    """The event's call has ended before."""
 
     MALFORMED_ROW = "malformed_row"
     """The row has the wrong number of cells, or an unclosed quoted cell; or is no form."""
 
     NOT_TEXT = "not_text"
     """A byte is invalid in the file's encoding."""
+
+    TOO_MANY_OPEN_CALLS = "too_many_open_calls"
+    """The call was the oldest of its tenant's open calls, and there were too many."""
 
     UNREADABLE_TIME = "unreadable_time"
     """A time or a duration has none of the forms that the mapping names."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from monitor.adapters import bank
+from monitor.adapters.assembled import AssembledAdapter
 from monitor.adapters.base import Adapter, InputRow
 from monitor.adapters.errors import MappingError, RowErrorCode, quoted_value
 from monitor.adapters.lines import bounded_lines
@@ -46,7 +47,7 @@ def open_adapter(name: str, constants: dict[str, str] | None = None, key: bytes 
         return bank.BankAdapter(key, _checked(constants))
     if name in _MAPPINGS:
         mappings = [read_mapping(shipped_text(file), file, constants) for file in _MAPPINGS[name]]
-        return MappedAdapter(mappings[0], key) if len(mappings) == 1 else ByHeader(mappings, key)
+        return _adapter_of(mappings[0], key) if len(mappings) == 1 else ByHeader(mappings, key)
     path = Path(name)
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -56,7 +57,11 @@ def open_adapter(name: str, constants: dict[str, str] | None = None, key: bytes 
         near = did_you_mean(name, NAMES) if path.suffix not in (".yaml", ".yml", ".json") else ""
         message = f"no mapping file: {error.strerror or error}{near}"
         raise MappingError([PolicyFault(name, 1, 1, message)]) from None
-    return MappedAdapter(read_mapping(text, name, constants), key)
+    return _adapter_of(read_mapping(text, name, constants), key)
+
+
+def _adapter_of(mapping: Mapping, key: bytes) -> Adapter:
+    return MappedAdapter(mapping, key) if mapping.events is None else AssembledAdapter(mapping, mapping.events, key)
 
 
 def constant_names(name: str) -> frozenset[str]:

@@ -11,13 +11,14 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from monitor.adapters.assembled import AssembledAdapter
 from monitor.adapters.bank import COLUMNS, BankAdapter
 from monitor.adapters.base import Adapter, InputRow
 from monitor.adapters.errors import Reject, RowErrorCode
 from monitor.adapters.mapped import MappedAdapter, MappedRows
-from monitor.adapters.mapping.compile_fields import Cells, all_hold, source_text
+from monitor.adapters.mapping.compile_fields import Cells, Index, all_hold, source_text
 from monitor.adapters.mapping.read import record_fields
-from monitor.adapters.mapping.spec import ROW, Value
+from monitor.adapters.mapping.spec import ROW, Mapping, Value
 from monitor.adapters.shipped import ByHeader
 from monitor.text.display import DEFAULT, Display
 from monitor.text.masking import mask_id, mask_number, mask_text
@@ -96,7 +97,8 @@ class TenantUse:
 class Survey:
     """The outcome of the rows read, in file order. Times in ms.
 
-    ``steps_back`` counts records earlier than the previous one, ``behind`` those earlier than any previous one.
+    ``steps_back`` counts records earlier than the previous one, ``behind`` those earlier than any previous one. Of a
+    mapping with events ``rows`` are the calls and the refused events, and ``events`` is the number of rows of the file.
     """
 
     mapping: str
@@ -118,6 +120,7 @@ class Survey:
     repeated: RepeatedIds = field(default_factory=RepeatedIds)
     kept_numbers: dict[str, KeptNumbers] = field(default_factory=dict)
     tenants: TenantUse = field(default_factory=TenantUse)
+    events: int = 0
 
     @property
     def unused(self) -> list[str]:
@@ -143,8 +146,10 @@ def survey(
     """
     if isinstance(adapter, ByHeader):
         adapter, lines = adapter.chosen(lines)
+    if isinstance(adapter, AssembledAdapter):
+        return _survey_calls(adapter, lines, limit, samples, display)
     if isinstance(adapter, MappedAdapter):
-        return _Mapped(adapter, lines, samples, display).run(limit)
+        return _survey_rows(adapter, lines, limit, samples, display)
     if isinstance(adapter, BankAdapter):
         found = Survey("bank-calls", list(COLUMNS), list(COLUMNS), tenants=TenantUse(from_file=False))
         seen = _Seen(found, samples, Cdr, display)
@@ -224,41 +229,69 @@ class _Seen:
         return self.found
 
 
-class _Mapped:
-    def __init__(self, adapter: MappedAdapter, lines: Iterable[bytes], samples: int, display: Display) -> None:
-        self._mapping = adapter.mapping
-        self._reader = adapter.reader(lines)
-        used = [column for column in self._mapping.columns if column != ROW]
-        columns = list(self._reader.names) if self._mapping.form == "csv" else []
-        found = Survey(self._mapping.name, columns, used, sorts=self._mapping.sort)
-        found.kept_numbers = {name: KeptNumbers() for name, value in self._mapping.fields.items() if _has_number(value)}
-        found.tenants.from_file = self._mapping.fields["tenant_id"].how != "const"
-        self._seen = _Seen(found, samples, self._mapping.record_type, display)
-        self._tables = [_TableCount(name, value, self._reader) for name, value in _with_table(self._mapping.fields)]
+def _survey_rows(
+    adapter: MappedAdapter, lines: Iterable[bytes], limit: int | None, samples: int, display: Display
+) -> Survey:
+    reader = adapter.reader(lines)
+    counted = _Counted(adapter.mapping, reader, reader.index, samples, display)
+    for number, (line, raw) in enumerate(islice(reader.records(), limit), 1):
+        counted.seen.add(reader.row(line, raw, number))
+        counted.look(raw)
+        if counted.tables:
+            try:
+                counted.count(reader.cells(raw, number))
+            except Reject:
+                continue
+    return counted.finish()
+
+
+def _survey_calls(
+    adapter: AssembledAdapter, lines: Iterable[bytes], limit: int | None, samples: int, display: Display
+) -> Survey:
+    reader = adapter.reader(lines)
+    counted = _Counted(adapter.mapping, reader, adapter.program.index, samples, display)
+    for row, cells in adapter.calls(reader, limit, counted.look):
+        counted.seen.add(row)
+        if cells:
+            counted.count(cells)
+    found = counted.finish()
+    found.events = counted.looked
+    return found
+
+
+class _Counted:
+    """What is counted of a mapping: its records, its tables, and the columns of the file."""
+
+    def __init__(self, mapping: Mapping, reader: MappedRows, index: Index, samples: int, display: Display) -> None:
+        self._is_csv = mapping.form == "csv"
+        used = [column for column in mapping.columns if column != ROW]
+        found = Survey(mapping.name, list(reader.names) if self._is_csv else [], used, sorts=mapping.sort)
+        found.kept_numbers = {name: KeptNumbers() for name, value in mapping.fields.items() if _has_number(value)}
+        found.tenants.from_file = mapping.fields["tenant_id"].how != "const"
+        self.seen = _Seen(found, samples, mapping.record_type, display)
+        self.tables = [_TableCount(name, value, index) for name, value in _with_table(mapping.fields)]
+        self.looked = 0
         self._keys: dict[str, None] = {}
 
-    def run(self, limit: int | None) -> Survey:
-        for number, (line, raw) in enumerate(islice(self._reader.records(), limit), 1):
-            self._seen.add(self._reader.row(line, raw, number))
-            if self._mapping.form != "csv" and number <= _LOOKED_AT:
-                self._read_names(raw)
-            if self._tables:
-                try:
-                    cells = self._reader.cells(raw, number)
-                except Reject:
-                    continue
-                for table in self._tables:
-                    table.add(cells)
-        found = self._seen.finish()
-        found.columns = found.columns or list(self._keys)
-        found.tables = {table.field: table.use() for table in self._tables}
-        return found
+    def count(self, cells: Cells) -> None:
+        for table in self.tables:
+            table.add(cells)
 
-    def _read_names(self, raw: bytes) -> None:
+    def look(self, raw: bytes) -> None:
+        """Find the columns of a JSON row; of the first rows only."""
+        self.looked += 1
+        if self._is_csv or self.looked > _LOOKED_AT:
+            return
         try:
             self._name(orjson.loads(raw), "", 1)
         except orjson.JSONDecodeError:
             return
+
+    def finish(self) -> Survey:
+        found = self.seen.finish()
+        found.columns = found.columns or list(self._keys)
+        found.tables = {table.field: table.use() for table in self.tables}
+        return found
 
     def _name(self, value: Any, prefix: str, depth: int) -> None:
         if not isinstance(value, dict):
@@ -273,12 +306,12 @@ class _Mapped:
 
 
 class _TableCount:
-    def __init__(self, name: str, value: Value, reader: MappedRows) -> None:
+    def __init__(self, name: str, value: Value, index: Index) -> None:
         self.field = name
         self._columns = value.columns
         self._otherwise = value.table.otherwise if value.table else ""
-        self._applies = all_hold(value.when, reader.index)
-        self._text = source_text(value, reader.index, b"dry run")
+        self._applies = all_hold(value.when, index)
+        self._text = source_text(value, index, b"dry run")
         self._left = dict.fromkeys(key for key, _ in (value.table.entries if value.table else ()))
         self._known = frozenset(self._left)
         self._without: Counter[str] = Counter()

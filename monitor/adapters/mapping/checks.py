@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
 from monitor.adapters.mapping.paths import PathError, parse_path
-from monitor.adapters.mapping.spec import ROW, Mark
+from monitor.adapters.mapping.spec import ENDED, FIRST_MS, KIND, LAST_MS, ROW, SWAPPED, Mark, Pick
 from monitor.adapters.values.patterns import LinearPattern, PatternError
 from monitor.policy.file.errors import PolicyFault, did_you_mean
 from monitor.policy.file.yaml_source import YamlPath
@@ -15,7 +15,9 @@ T = TypeVar("T")
 class Checker:
     """Collects ``faults``, and in ``marks`` the first position of each column.
 
-    ``derived`` are the columns that the mapping makes itself. ``paths``: the columns are paths into JSON.
+    ``derived`` are the columns that the mapping makes itself. ``paths``: the columns are paths into JSON. In a mapping
+    with events of the kinds ``kinds``, ``picks`` collects the columns of a call; it is None while those of an event
+    are read.
     """
 
     def __init__(self) -> None:
@@ -23,6 +25,8 @@ class Checker:
         self.marks: dict[str, Mark] = {}
         self.derived: set[str] = set()
         self.paths = False
+        self.kinds: tuple[str, ...] = ()
+        self.picks: dict[str, Pick] | None = None
 
     def wrong(self, place: YamlPath, message: str) -> None:
         self.faults.append(place.fault(message))
@@ -93,12 +97,44 @@ class Checker:
             self.wrong(place.child(key), str(error))
             return None
 
-    def column(self, name: Any, place: YamlPath) -> str:
+    def column(self, name: Any, place: YamlPath, kinds: tuple[str, ...] = ()) -> str:
+        """The name of a column; of a call it is that of its events of ``kinds``, or of all of its events."""
         if not isinstance(name, str) or not name:
             self.wrong(place, "the name of a column is wanted; write it in quotes if it is a number")
             return ""
         if name in self.derived:
             return name
+        if self.picks is None:
+            return self.column_of_file(name, place)
+        if name in (FIRST_MS, LAST_MS, ENDED):
+            kinds = ()
+        elif name in (KIND, SWAPPED):
+            if not kinds:
+                self.wrong(place, f"`{name}` is of one event: add `of: KIND`")
+        elif name == ROW:
+            self.wrong(place, f"`{ROW}` is of a row, and a call has several")
+            return ""
+        elif not self.column_of_file(name, place):
+            return ""
+        chosen = f"{name} of {' or '.join(kinds)}" if kinds else name
+        self.picks[chosen] = Pick(name, kinds)
+        return chosen
+
+    def of_kinds(self, data: dict[str, Any], place: YamlPath) -> tuple[str, ...]:
+        """The kinds of events that `of` names."""
+        if "of" not in data:
+            return ()
+        if self.picks is None:
+            self.faults.append(place.child("of").key_fault("`of` is for the fields of a mapping with `events`"))
+            return ()
+        kinds = tuple(self.texts(data, place, "of"))
+        for kind in kinds:
+            if kind not in self.kinds:
+                hint = did_you_mean(kind, self.kinds)
+                self.wrong(place.child("of"), f"expected a kind of `events`, got `{kind}`{hint}")
+        return kinds
+
+    def column_of_file(self, name: str, place: YamlPath) -> str:
         if name.startswith("$") and name != ROW:
             known = ", ".join(f"`{each}`" for each in (ROW, *sorted(self.derived)))
             self.wrong(place, f"`{name}` is no column, no setting and no group of an `extract`; expected {known}")
@@ -124,7 +160,8 @@ class Checker:
         if not isinstance(given, list) or not given:
             self.wrong(place.child(key), f"`{key}` is a list of columns: [a, b]")
             return ()
-        return tuple(self.column(name, place.child(key, n)) for n, name in enumerate(given))
+        kinds = self.of_kinds(value, place)
+        return tuple(self.column(name, place.child(key, n), kinds) for n, name in enumerate(given))
 
 
 def not_a_word(value: str, words: Iterable[str]) -> str:

@@ -52,12 +52,12 @@ class CompiledFields:
             if needs_fields(value):
                 self._later.append((name, _make_later(value, index, key)))
             elif value.how == "const" and not value.when:
-                self._fixed[name] = _make(value, index, key)([])
+                self._fixed[name] = compile_value(value, index, key)([])
             else:
                 same.setdefault(value, []).append(name)
-        self._first = [(tuple(names), _make(value, index, key)) for value, names in same.items()]
+        self._first = [(tuple(names), compile_value(value, index, key)) for value, names in same.items()]
         event = spec.fields[spec.event]
-        self._event = _make(event, index, key)
+        self._event = compile_value(event, index, key)
 
     def event_ms(self, cells: Cells) -> int | None:
         """The event time of a row; None if it cannot be read."""
@@ -158,10 +158,11 @@ def source_text(value: Value, index: Index, key: bytes) -> Text:
     return {"join": joined, "first": first, "hmac": hashed}[value.how]
 
 
-def _make(value: Value, index: Index, key: bytes) -> Make:
+def compile_value(value: Value, index: Index, key: bytes) -> Make:
+    """What a field makes of a row's cells; conditions on other fields are not tested."""
     test = all_hold(value.when, index) if value.when else None
     if value.how == "cases":
-        makers = [_make(case, index, key) for case in value.cases]
+        makers = [compile_value(case, index, key) for case in value.cases]
 
         def choose(cells: Cells) -> Any:
             if test is None or test(cells):
@@ -211,7 +212,7 @@ def _make_later(value: Value, index: Index, key: bytes) -> MakeLater:
             return None
 
         return choose
-    plain = _make(replace(value, when=()), index, key)
+    plain = compile_value(replace(value, when=()), index, key)
     return lambda cells, data: plain(cells) if test(cells, data) else None
 
 
@@ -323,7 +324,8 @@ def all_hold(conditions: tuple[Condition, ...], index: Index) -> Callable[[Cells
     if len(of_cells) == 1 and isinstance(of_cells[0], ColumnTest) and of_cells[0].column is not None:
         # By far the most frequent case, and run for every row.
         only, at = of_cells[0], index[of_cells[0].column]
-        return lambda cells: _holds(only, cells[at].strip())
+        if only.same_as is None:
+            return lambda cells: _holds(only, cells[at].strip())
     tests = [_cell_test(each, index) for each in of_cells]
     return lambda cells: all(test(cells) for test in tests)
 
@@ -336,6 +338,9 @@ def _cell_test(condition: Condition, index: Index) -> Callable[[Cells], bool]:
         fixed = _holds(condition, condition.fixed)
         return lambda cells: fixed
     at = index[condition.column]
+    if condition.same_as is not None:
+        other = index[condition.same_as]
+        return lambda cells: cells[at].strip() == cells[other].strip() and _holds(condition, cells[at].strip())
     return lambda cells: _holds(condition, cells[at].strip())
 
 

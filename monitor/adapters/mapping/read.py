@@ -8,7 +8,8 @@ import msgspec
 
 from monitor.adapters.errors import MappingError, RowErrorCode
 from monitor.adapters.mapping.paths import PathStep, parse_path
-from monitor.adapters.mapping.read_field import ValueReader, const_problem, is_time, limits_of
+from monitor.adapters.mapping.read_events import EventsReader
+from monitor.adapters.mapping.read_field import const_problem, is_time, limits_of
 from monitor.adapters.mapping.settings import MappingSettings
 from monitor.adapters.mapping.spec import (
     ROW,
@@ -37,7 +38,7 @@ RECORDS: dict[str, type[Any]] = {
 _DIALECT = ("delimiter", "quote", "header")
 _DOCUMENT = ("rows", "form_field")
 _TOP = ("mapping", "about", "settings", "format", "encoding", *_DIALECT, *_DOCUMENT, "decode", "zone", "record", "sort")
-_KEYS = (*_TOP, "arrival", "optional", "precision", "extract", "reject", "fields")
+_KEYS = (*_TOP, "events", "arrival", "optional", "precision", "extract", "reject", "fields")
 _FORMS = ("csv", "json", "jsonl", "form")
 _CODES = (RowErrorCode.EXCLUDED.value, RowErrorCode.INTERNAL_LEG.value)
 
@@ -75,7 +76,7 @@ def required_fields(record_type: type[Any]) -> frozenset[str]:
     return frozenset(field.name for field in msgspec.structs.fields(record_type) if field.required)
 
 
-class _Reader(ValueReader):
+class _Reader(EventsReader):
     """Walks the data once; a part with a fault is omitted."""
 
     def __init__(self, top: YamlPath, constants: dict[str, str]) -> None:
@@ -106,11 +107,16 @@ class _Reader(ValueReader):
         for name in self.set_.keys() & record_fields(record_type).keys():
             fault = top.child("settings", name).key_fault(f"expected another name: `{name}` is a field of the record")
             self.faults.append(fault)
+        events = self.events(data, top, record)
         extracts = self.extracts(data, top)
         fields = self.fields(data, top, record, record_type)
         event = "end_ms" if record == "cdr" else "updated_ms"
-        if event in fields and needs_fields(fields[event]):
+        if events is None and event in fields and needs_fields(fields[event]):
             self.wrong(top.child("fields", event), "the event time decides the order, so it cannot wait for a field")
+        if events is not None and "tenant_id" in fields and needs_fields(fields["tenant_id"]):
+            self.wrong(
+                top.child("fields", "tenant_id"), "open calls are counted by tenant, so it cannot wait for a field"
+            )
         arrival, refusals = self.arrival(data, top), self.refusals(data, top)
         optional = frozenset(self.texts(data, top, "optional"))
         named = dialect.header if isinstance(dialect.header, tuple) else ()
@@ -141,6 +147,7 @@ class _Reader(ValueReader):
             fields=fields,
             optional=optional,
             marks=self.marks,
+            events=events,
         )
 
     def document(
@@ -169,14 +176,14 @@ class _Reader(ValueReader):
     def extracts(self, data: dict[str, Any], top: YamlPath) -> tuple[Extract, ...]:
         found = []
         for place, value in self.items(data, top, "extract", "{column: NAME, pattern: PATTERN}"):
-            self.known(value, place, ("column", "first", "pattern"))
+            self.known(value, place, ("column", "first", "of", "pattern"))
             if ("column" in value) == ("first" in value):
                 self.wrong(place, "expected a `column`, or the `first` of several, one of the two")
                 continue
             if "first" in value:
                 columns = self.columns(value, place, "first")
             else:
-                columns = (self.column(value["column"], place.child("column")),)
+                columns = (self.column(value["column"], place.child("column"), self.of_kinds(value, place)),)
             pattern = self.pattern(value, place, "pattern")
             if pattern is None or not pattern.groups:
                 self.wrong(place.child("pattern"), "expected a `pattern` with named groups: (?P<cause>[0-9]+)")

@@ -10,7 +10,8 @@ from monitor.policy.file.yaml_source import YamlPath
 
 _TESTED = ("column", "field", "setting")
 _GROUPS = ("any", "none")
-CONDITION_KEYS = (*_TESTED, "equals", "in", "not_in", "empty", "matches", *_GROUPS)
+_RIGHT = ("equals", "in", "not_in", "empty", "matches", "same_as")
+CONDITION_KEYS = (*_TESTED, "of", *_RIGHT, *_GROUPS)
 
 
 class ConditionReader(Checker):
@@ -53,7 +54,7 @@ class ConditionReader(Checker):
             )
             return None
         if "column" in one:
-            column = self.column(one["column"], at.child("column"))
+            column = self.column(one["column"], at.child("column"), self.of_kinds(one, at))
         elif "field" in one:
             field = self.text(one, at, "field", "")
             if field not in made:
@@ -63,8 +64,8 @@ class ConditionReader(Checker):
             if name not in self.set_:
                 self.wrong(at.child("setting"), f"expected a name of `settings`, got `{name}`")
             fixed = self.set_.get(name, "")
-        if not any(key in one for key in ("equals", "in", "not_in", "empty", "matches")):
-            self.wrong(at, "a condition needs equals, in, not_in, empty or matches")
+        if not any(key in one for key in _RIGHT):
+            self.wrong(at, "a condition needs equals, in, not_in, empty, matches or same_as")
         if sum(key in one for key in ("equals", "in", "not_in")) > 1:
             self.wrong(at, "a condition has one of equals, in, not_in")
         values: frozenset[str] | None = None
@@ -73,7 +74,13 @@ class ConditionReader(Checker):
         elif "in" in one or "not_in" in one:
             values = frozenset(self.texts(one, at, "in" if "in" in one else "not_in"))
         empty = self.flag(one, at, "empty", False) if "empty" in one else None
-        return ColumnTest(column, field, fixed, values, "not_in" in one, empty, self.pattern(one, at, "matches"))
+        same_as = None
+        if "same_as" in one:
+            same_as = self.column(one["same_as"], at.child("same_as"), self.of_kinds(one, at))
+            if column is None:
+                self.wrong(at.child("same_as"), "expected `same_as` beside a `column`: two columns are compared")
+        pattern = self.pattern(one, at, "matches")
+        return ColumnTest(column, field, fixed, values, "not_in" in one, empty, pattern, same_as)
 
 
 def fields_of(conditions: tuple[Condition, ...]) -> Iterator[str]:

@@ -19,9 +19,9 @@ from monitor.policy.file.yaml_source import YamlPath
 
 SOURCES = ("column", "first", "join", "hmac", "const", "cases")
 _CHANGES = ("table", "time", "number", "split")
-_KEYS = (*SOURCES, "with", "empty", "decode", "default", *_CHANGES, "otherwise", "zone", "plus", "minus", "when")
+_KEYS = (*SOURCES, "of", "with", "empty", "decode", "default", *_CHANGES, "otherwise", "zone", "plus", "minus", "when")
 # What a case takes from the field around it, unless it has its own.
-_INHERITED = ("table", "otherwise", "time", "zone", "number", "empty", "decode")
+_INHERITED = ("of", "table", "otherwise", "time", "zone", "number", "empty", "decode")
 
 
 def words_of(kind: Any) -> tuple[str, ...]:
@@ -90,7 +90,7 @@ class ValueReader(ConditionReader):
             if problem:
                 self.wrong(place.child("const"), problem)
         elif how == "column":
-            column = self.column(value["column"], place.child("column"))
+            column = self.column(value["column"], place.child("column"), self.of_kinds(value, place))
             columns = (column,) if column else ()
         else:
             columns = self.columns(value, place, how)
@@ -224,7 +224,7 @@ class ValueReader(ConditionReader):
             only = self.pattern(given, at, "only")
             at, given = at.child("region"), given.get("region")
         if not isinstance(given, str) or not is_region(given):
-            self.wrong(at, "`number` is the region of numbers without a country's prefix: CN, US, IL ...")
+            self.wrong(at, "`number` is the region of numbers without a country's prefix: CN, US, IL ...; or +")
             return None
         return given, only
 
@@ -248,8 +248,8 @@ class ValueReader(ConditionReader):
                 if not is_time(name) or not isinstance(one, dict):
                     self.wrong(at, f"`{key}` is {{column: NAME, unit: s}} beside a `time`: a duration on top of a time")
                     continue
-                self.known(one, at, ("column", "unit"))
-                column = self.column(one.get("column"), at.child("column"))
+                self.known(one, at, ("column", "of", "unit"))
+                column = self.column(one.get("column"), at.child("column"), self.of_kinds(one, at))
                 unit = self.word(one, at, "unit", tuple(UNITS), "s")
                 if column and unit:
                     found.append(Shift(column, unit, sign))

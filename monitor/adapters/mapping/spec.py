@@ -14,6 +14,15 @@ Form = Literal["csv", "json", "jsonl", "form"]
 # A name that is not a column of the file: the row's number from 1 (header and blank lines not counted).
 ROW = "$row"
 
+FIRST_MS, LAST_MS, ENDED = "$first_ms", "$last_ms", "$ended"
+"""Columns of an assembled call: the times of its first and of its last event, and why it ended."""
+
+KIND, SWAPPED = "$kind", "$swapped"
+"""Columns of one event of a call: its kind, and whether its ends are swapped, compared with the opening event."""
+
+CLOSED, TIMEOUT = "closed", "timeout"
+"""The texts of `ENDED`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
@@ -34,6 +43,7 @@ class ColumnTest:
     """A test on the text of a column, of a field computed before, or a ``fixed`` one: all given conditions must hold.
 
     ``values``: the text is one of them, or with ``negated`` none of them. ``empty`` and ``pattern`` may be None.
+    ``same_as`` is a column with the same text.
     """
 
     column: str | None
@@ -43,6 +53,7 @@ class ColumnTest:
     negated: bool
     empty: bool | None
     pattern: LinearPattern | None
+    same_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +138,58 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
+class EventKind:
+    """Events of one kind: those for which ``when`` holds, and for which no earlier kind's does.
+
+    Of several events of a call the first counts, in the order of the call, or the last if ``last``. ``fails``: the
+    event closes a call that has no answer.
+    """
+
+    name: str
+    when: tuple[Condition, ...]
+    opens: bool
+    answers: bool
+    closes: bool
+    fails: bool
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A column of a call: ``column`` of its first event in which it is not empty, or of the first of ``kinds``."""
+
+    column: str
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """How several records make one call.
+
+    Events of one call have the same text ``call`` and the same two texts ``ends``, in either order. ``sequence`` is a
+    column of whole numbers that orders them; without it their time does. An unanswered call ends ``ring_timeout_ms``
+    after its last event, a closed one ``settle_ms`` after it, every other one ``max_call_ms`` after its first event.
+    ``picks`` are the columns of a call, by their names in the mapping.
+    """
+
+    call: Value
+    ends: tuple[str, ...]
+    time: Value
+    sequence: str
+    kinds: tuple[EventKind, ...]
+    ring_timeout_ms: int
+    max_call_ms: int
+    settle_ms: int
+    picks: dict[str, Pick]
+
+
+@dataclass(frozen=True, slots=True)
 class Mapping:
     """One mapping. ``marks`` has the first position of each column.
 
     ``rows`` are paths, the first that a document has counts. ``field`` is the form field that holds the document.
     ``decode``: every text of the file is percent-encoded. Times of a call that contradict each other by at most
-    ``precision_ms`` are corrected.
+    ``precision_ms`` are corrected. With ``events`` a row is an event, and a record is made of a call's events.
     """
 
     name: str
@@ -156,6 +213,7 @@ class Mapping:
     fields: dict[str, Value]
     optional: frozenset[str]
     marks: dict[str, Mark]
+    events: Events | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:

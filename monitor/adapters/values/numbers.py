@@ -16,10 +16,13 @@ _ADDRESS: Final = re.compile(r"(?:tel|sips?):([^@;?]+)[@;?]?.*", re.IGNORECASE |
 _REMEMBERED: Final = 65_536
 _LONGEST: Final = 256
 
+INTERNATIONAL: Final = "+"
+"""The region of numbers that begin with the code of their country, with or without a `+`."""
+
 
 def is_region(name: str) -> bool:
-    """Whether ``name`` is a region (two letters, ISO 3166) that has a numbering plan."""
-    return name in phonenumbers.SUPPORTED_REGIONS
+    """Whether ``name`` is a region (two letters, ISO 3166) that has a numbering plan, or `INTERNATIONAL`."""
+    return name == INTERNATIONAL or name in phonenumbers.SUPPORTED_REGIONS
 
 
 class NumberWriter:
@@ -61,7 +64,10 @@ def e164(text: str, region: str) -> str:
     if not _DIALLED.fullmatch(text):
         return text
     try:
-        number = phonenumbers.parse(text, region)
+        if region == INTERNATIONAL:
+            number = phonenumbers.parse(f"+{text.removeprefix('+')}", None)
+        else:
+            number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return text
     # Not `is_possible_number`, which also accepts numbers without their area code.

@@ -35,6 +35,7 @@ def check(
     """
     from dataclasses import asdict
 
+    from monitor.adapters.assembled import AssembledAdapter
     from monitor.adapters.lines import bounded_lines
     from monitor.adapters.mapped import MappedAdapter
     from monitor.adapters.survey import survey
@@ -45,7 +46,10 @@ def check(
     adapter = adapter_for(form, constants or [])
     display = RECORDS if as_json else settings_for({}).display
     with reading([file]), open_input(file) as stream:
-        lines = adapter.lines(stream) if isinstance(adapter, MappedAdapter) else bounded_lines(stream)
+        if isinstance(adapter, MappedAdapter | AssembledAdapter):
+            lines = adapter.lines(stream)
+        else:
+            lines = bounded_lines(stream)
         found = survey(adapter, lines, rows, samples, display)
     if as_json:
         print_json(asdict(found))
@@ -142,6 +146,9 @@ def show(
 def _told(file: str, found: "Survey", display: "Display") -> list[str]:
     left = found.rows - found.records
     lines = [f"{file}: {_n(found.rows)} rows by {found.mapping}: {_n(found.records)} become records, {_n(left)} do not"]
+    if found.events:
+        calls = f"{_n(found.records)} calls become records, {_n(left)} calls and events do not"
+        lines = [f"{file}: {_n(found.events)} events by {found.mapping}: {calls}"]
     lines.append(f"  columns read: {_names(found.used)}")
     lines.append(f"  columns not read: {_names(found.unused)}")
     if found.first_ms is not None and found.last_ms is not None:

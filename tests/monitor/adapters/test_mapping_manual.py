@@ -1,9 +1,16 @@
 """The examples of the manual are mappings that work on the files beside them."""
 
+import io
 import re
 from pathlib import Path
 
 from adapter_rows import adapter, rows
+
+from monitor.adapters.assembled import AssembledAdapter
+from monitor.adapters.mapping.read import read_mapping
+from monitor.adapters.mapping.spec import Events, Mapping
+from monitor.adapters.values.pseudonym import PUBLIC_KEY
+from schemas.inputs import Cdr
 
 MANUAL = (Path(__file__).parents[3] / "docs" / "reference" / "mapping.md").read_text(encoding="utf-8")
 
@@ -13,7 +20,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_csv_example_reads_the_file_beside_it() -> None:
-    (content,) = blocks("csv")
+    content = blocks("csv")[0]
     first, second = (row.record for row in rows(blocks("yaml")[0], content.encode("gb18030")))
     assert first is not None
     assert second is not None
@@ -42,18 +49,36 @@ def test_the_example_with_lists_and_headers_reads_the_record_beside_it() -> None
     assert (row.record.start_ms, row.record.end_ms) == (1_793_583_000_123, 1_793_583_013_123)
 
 
+def test_the_example_with_events_reads_the_log_beside_it() -> None:
+    (mapping, content) = (blocks("yaml")[3], blocks("csv")[1])
+    reader = AssembledAdapter(*with_events(mapping), PUBLIC_KEY)
+    first, second = (row.record for row in reader.rows(io.BytesIO(content.encode())))
+    assert isinstance(first, Cdr)
+    assert isinstance(second, Cdr)
+    assert (first.call_id, first.outcome, first.end_ms - first.start_ms) == ("s2", "busy", 8_000)
+    assert (second.call_id, second.tenant_id, second.outcome) == ("s1", "acme", "answered")
+    assert (second.end_ms - (second.answer_ms or 0), second.callee) == (20_000, "+8613800138000")
+
+
+def with_events(text: str) -> tuple[Mapping, Events]:
+    mapping = read_mapping(text, "steps.yaml")
+    assert mapping.events is not None
+    return mapping, mapping.events
+
+
 def test_the_manual_names_every_key() -> None:
-    from monitor.adapters.mapping import read
+    from monitor.adapters.mapping import read, read_events
     from monitor.adapters.mapping import read_field as readvalue
     from monitor.adapters.mapping.outcomes import TABLES
     from monitor.adapters.mapping.read_condition import CONDITION_KEYS
     from monitor.adapters.values.durations import UNITS
     from monitor.adapters.values.times import EPOCHS
 
-    for key in (*read._KEYS, *readvalue._KEYS, *CONDITION_KEYS, *UNITS, *EPOCHS, *TABLES):
+    of_events = (*read_events.EVENT_KEYS, *read_events._KIND_KEYS, *read_events.ROLES)
+    for key in (*read._KEYS, *readvalue._KEYS, *CONDITION_KEYS, *UNITS, *EPOCHS, *TABLES, *of_events):
         assert re.search(rf"`[^`]*\b{key}\b[^`]*`", MANUAL), key
 
 
 def test_the_examples_are_all_of_the_mappings() -> None:
-    assert len(blocks("yaml")) == 3
-    assert [adapter(text).mapping.record for text in blocks("yaml")] == ["cdr", "complaint", "cdr"]
+    assert len(blocks("yaml")) == 4
+    assert [adapter(text).mapping.record for text in blocks("yaml")] == ["cdr", "complaint", "cdr", "cdr"]

@@ -1,0 +1,160 @@
+"""The adapter of a mapping with events: several rows of a file make one call."""
+
+import array
+import heapq
+import io
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import BinaryIO, Final, NamedTuple
+
+import numpy as np
+
+from monitor.adapters.assembly.assembler import Assembler
+from monitor.adapters.assembly.call_event import CallEvent, EventProgram
+from monitor.adapters.assembly.call_program import AssembledCall, CallProgram
+from monitor.adapters.base import InputRow
+from monitor.adapters.errors import MappingError, Reject, RowErrorCode
+from monitor.adapters.mapped import MappedAdapter, MappedRows
+from monitor.adapters.mapping.compile_fields import Cells
+from monitor.adapters.mapping.spec import Events, Mapping
+from schemas.codec import MAX_BYTES
+from schemas.error_codes import ErrorCode
+from schemas.inputs import Cdr
+
+# The end of a call may be a field that is a little earlier than the event that has it.
+_MARGIN_MS: Final = 60_000
+
+
+class EventRow(NamedTuple):
+    """One event of a document: its line, its bytes, and an event or the reason for rejection."""
+
+    line: int
+    raw: bytes
+    event: CallEvent | None
+    reason: str | None
+
+
+class FileCall(NamedTuple):
+    """One call of a file, or one event that is refused: its row, and the columns of the call."""
+
+    row: InputRow
+    cells: Cells
+
+
+class AssembledAdapter:
+    """Reads one kind of file by a mapping with events.
+
+    The rows are sorted by their time and kept, as by `MappedAdapter`. A call has the line of its first row, and as its
+    bytes those of the rows that count.
+    """
+
+    def __init__(self, mapping: Mapping, events: Events, key: bytes) -> None:
+        self.mapping = mapping
+        self.program = CallProgram(mapping, events, key)
+        self._events = events
+        self._key = key
+        # A row is read for its time alone; the fields are those of a call.
+        self._rows = MappedAdapter(_of_events(mapping, events), key)
+        self._compiled: tuple[tuple[str, ...], EventProgram] | None = None
+
+    def events(self, document: bytes) -> list[EventRow]:
+        """The events of one document, such as a request's body or a Kafka value, in its order.
+
+        A pure function of the document's bytes, like `MappedAdapter.read`.
+        """
+        if len(document) >= MAX_BYTES:
+            reason = f"{ErrorCode.TOO_LONG}: expected less than {MAX_BYTES:,} bytes, got {len(document):,}"
+            return [EventRow(1, document, None, reason)]
+        try:
+            reader = self.reader(io.BytesIO(document))
+            program = self._program_for(reader)
+            return [_event_row(reader, program, line, raw, n) for n, (line, raw) in enumerate(reader.records(), 1)]
+        except MappingError as error:
+            reason = f"{RowErrorCode.MALFORMED_ROW}: {'; '.join(fault.message for fault in error.faults)}"
+            return [EventRow(1, document, None, reason)]
+
+    def lines(self, stream: BinaryIO) -> Iterator[bytes]:
+        """Like `MappedAdapter.lines`."""
+        return self._rows.lines(stream)
+
+    def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
+        """The calls by event time, and among them the refused events."""
+        return (call.row for call in self.calls(self.reader(self.lines(stream))))
+
+    def reader(self, lines: Iterable[bytes]) -> MappedRows:
+        """The rows of a file. Raises `MappingError` if the file lacks a column of the mapping."""
+        return self._rows.reader(lines)
+
+    def calls(
+        self, reader: MappedRows, limit: int | None = None, look: Callable[[bytes], None] | None = None
+    ) -> Iterator[FileCall]:
+        """The calls of the first ``limit`` rows (default: all) by event time, and among them the refused events.
+
+        ``look`` is called with the bytes of each row.
+        """
+        program = self._program_for(reader)
+        raws: list[bytes] = []
+        numbers, times = array.array("q"), array.array("q")
+        for line, raw in islice(reader.records(), limit):
+            raws.append(raw)
+            numbers.append(line)
+            times.append(reader.place(raw, len(raws))[0])
+            if look is not None:
+                look(raw)
+        # Stable: rows of one time stay in file order.
+        order = np.argsort(np.frombuffer(times, np.int64), kind="stable").tolist() if raws else []
+        assembler = Assembler(self.program)
+        waiting = _ByEnd()
+        behind_ms = max(self._events.ring_timeout_ms, self._events.settle_ms) + _MARGIN_MS
+        for n in order:
+            row = _event_row(reader, program, numbers[n], raws[n], n + 1)
+            if row.event is None:
+                yield FileCall(InputRow(row.line, row.raw, None, row.reason), [])
+                continue
+            for result in assembler.feed(row.event, n):
+                waiting.add(_file_call(result, numbers, raws))
+            yield from waiting.until(assembler.clock_ms - behind_ms)
+        for result in assembler.finish():
+            waiting.add(_file_call(result, numbers, raws))
+        yield from waiting.until(None)
+
+    def _program_for(self, reader: MappedRows) -> EventProgram:
+        if self._compiled is None or self._compiled[0] != reader.names:
+            self._compiled = reader.names, EventProgram(self._events, reader.index, self._key)
+        return self._compiled[1]
+
+
+class _ByEnd:
+    """Calls in the order of their ends: assembled, they are in the order of their deadlines."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, FileCall]] = []
+        self._added = 0
+
+    def add(self, call: FileCall) -> None:
+        self._added += 1
+        record = call.row.record
+        heapq.heappush(self._heap, (record.end_ms if isinstance(record, Cdr) else 0, self._added, call))
+
+    def until(self, end_ms: int | None) -> Iterator[FileCall]:
+        while self._heap and (end_ms is None or self._heap[0][0] <= end_ms):
+            yield heapq.heappop(self._heap)[2]
+
+
+def _of_events(mapping: Mapping, events: Events) -> Mapping:
+    """The mapping of one row: it has a time, and nothing else."""
+    fields, none = {"event_ms": events.time}, frozenset[str]()
+    return replace(mapping, fields=fields, event="event_ms", required=none, refusals=(), extracts=(), precision_ms=0)
+
+
+def _event_row(reader: MappedRows, program: EventProgram, line: int, raw: bytes, number: int) -> EventRow:
+    try:
+        return EventRow(line, raw, program.event(reader.cells(raw, number)), None)
+    except Reject as error:
+        return EventRow(line, raw, None, str(error))
+
+
+def _file_call(result: AssembledCall, lines: "array.array[int]", raws: list[bytes]) -> FileCall:
+    raw = b"\n".join(raws[ref] for ref in result.refs)
+    return FileCall(InputRow(lines[result.refs[0]], raw, result.record, result.reason), result.cells)
