@@ -26,8 +26,8 @@ from schemas.inputs import Cdr
 
 # For a name with several mappings, the first whose columns are all in the file's header is used.
 _OF_CALLS: Final = (
-    *("amazon-connect", "asterisk-csv", "freeswitch-csv", "freeswitch-json", "genesys", "kamailio-cdrs"),
-    *("opensips-acc", "plivo", "tccc", "twilio"),
+    *("amazon-connect", "asterisk-cel", "asterisk-csv", "bandwidth", "freeswitch-csv", "freeswitch-json", "genesys"),
+    *("kamailio-acc", "kamailio-cdrs", "opensips-acc", "plivo", "tccc", "telnyx", "twilio", "twilio-events", "vonage"),
 )
 _MAPPINGS: Final = {
     "ftc-dnc": ("ftc-dnc-full.yaml", "ftc-dnc-day.yaml"),

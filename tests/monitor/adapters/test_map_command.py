@@ -217,3 +217,40 @@ def test_a_file_of_which_nothing_becomes_a_record_ends_with_1(files: tuple[str, 
     Path(files[0]).write_text("id,to,end,code\n")
     assert run("convert", files[0], "--format", files[1]).exit_code == 0
     assert run("convert", files[0] + "x", "--format", files[1]).exit_code == 2
+
+
+EVENTS = """\
+id,method,from_tag,to_tag,callid,sip_code,sip_reason,time,src_user,dst_user,tenant
+101,INVITE,a,b,c1@h,200,OK,2026-03-02 01:30:08,+8675500001111,+8613800138000,acme
+102,INVITE,c,d,c2@h,404,Not Found,2026-03-02 01:30:09,+8675500001111,+8613800138001,other
+103,INVITE,e,f,c3@h,200,OK,2026-03-02 01:30:10,+8675500001111,+8613800138002,acme
+104,BYE,b,a,c1@h,200,OK,2026-03-02 01:30:13,,,
+105,ACK,b,a,c1@h,200,OK,2026-03-02 01:30:14,,,
+"""
+
+
+def test_the_dry_run_counts_the_events_and_the_calls_of_them(tmp_path: Path) -> None:
+    (tmp_path / "acc.csv").write_text(EVENTS)
+    result = run("check", str(tmp_path / "acc.csv"), "--format", "kamailio-acc")
+    assert result.exit_code == 0, result.output
+    first, *others = result.output.splitlines()
+    assert first.endswith("acc.csv: 5 events by kamailio-acc: 2 calls become records, 2 calls and events do not")
+    assert "  tenants: 2" in others
+    assert any(line.startswith("  not a record: 1 rows, first at line 4: incomplete: ") for line in others)
+    assert any(line.startswith("  not a record: 1 rows, first at line 6: excluded: ") for line in others)
+    assert "13800138" not in result.output
+    found = json.loads(run("check", str(tmp_path / "acc.csv"), "--format", "kamailio-acc", "--json").output)
+    assert (found["events"], found["rows"], found["records"]) == (5, 4, 2)
+    assert found["tables"]["hangup_by.1"]["never_met"] == ["false"]
+
+
+def test_calls_are_assembled_when_a_file_is_converted(tmp_path: Path) -> None:
+    (tmp_path / "acc.csv").write_text(EVENTS)
+    result = run("convert", str(tmp_path / "acc.csv"), "--format", "kamailio-acc")
+    assert result.exit_code == 0
+    calls = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(call["call_id"], call["tenant_id"], call["outcome"]) for call in calls] == [
+        ("c2@h", "other", "invalid_number"),
+        ("c1@h", "acme", "answered"),
+    ]
+    assert sorted(line.split(": ")[1] for line in result.stderr.splitlines()) == ["excluded", "incomplete"]

@@ -1,0 +1,106 @@
+"""What the tests of assembled calls share: Telnyx' events, read as a process reads them from its log."""
+
+import json
+from typing import Any, NamedTuple
+
+from monitor.adapters.assembled import AssembledAdapter
+from monitor.adapters.assembly.assembler import Assembler, AssemblyLimits
+from monitor.adapters.assembly.call_program import AssembledCall
+from monitor.adapters.shipped import open_adapter
+from schemas import codec
+from schemas.inputs import Cdr
+
+START = 1_772_415_000_000  # 2026-03-02T01:30:00Z
+SECOND = 1_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+
+
+class Logged(NamedTuple):
+    """An event in the log: its value, and its Kafka timestamp."""
+
+    value: bytes
+    timestamp_ms: int
+
+
+def at(ms: int) -> str:
+    from monitor.text.timestamps import rfc3339
+
+    return rfc3339(START + ms)
+
+
+def event(kind: str, ms: int, call: str = "leg-1", tenant: str = "acme", **payload: Any) -> Logged:
+    """An event of Telnyx, so many ms after START; logged when it happens."""
+    payload = {
+        "call_leg_id": call,
+        "connection_id": tenant,
+        "from": "+15550001111",
+        "to": "+15557654321",
+        **({"direction": "outgoing", "start_time": at(ms)} if kind == "initiated" else {}),
+        **({"end_time": at(ms), "hangup_cause": "normal_clearing"} if kind == "hangup" else {}),
+    } | payload
+    data = {"event_type": f"call.{kind}", "occurred_at": at(ms), "payload": payload}
+    return Logged(json.dumps({"data": data}).encode(), START + ms)
+
+
+def call(name: str = "leg-1", begin_ms: int = 0, talk_ms: int = 5 * SECOND, tenant: str = "acme") -> list[Logged]:
+    """A call that is answered after 8 s."""
+    answer_ms = begin_ms + 8 * SECOND
+    return [
+        event("initiated", begin_ms, name, tenant),
+        event("answered", answer_ms, name, tenant),
+        event("hangup", answer_ms + talk_ms, name, tenant),
+    ]
+
+
+def adapter(name: str = "telnyx", **constants: str) -> AssembledAdapter:
+    found = open_adapter(name, constants)
+    assert isinstance(found, AssembledAdapter)
+    return found
+
+
+class Log:
+    """An assembler that is fed from a log; an event that is no event of a call is refused before it."""
+
+    def __init__(self, limits: AssemblyLimits | None = None, reader: AssembledAdapter | None = None) -> None:
+        self.reader = reader or adapter()
+        self.assembler = Assembler(self.reader.program, limits)
+        self.results: list[AssembledCall] = []
+        self._offset = 0
+
+    def feed(self, *logged: Logged) -> list[AssembledCall]:
+        """What the events give."""
+        found: list[AssembledCall] = []
+        for each in logged:
+            (row,) = self.reader.events(each.value)
+            assert row.event is not None, row.reason
+            found += self.assembler.feed(row.event, self._offset, each.timestamp_ms)
+            self._offset += 1
+        self.results += found
+        return found
+
+    def finish(self) -> list[AssembledCall]:
+        found = self.assembler.finish()
+        self.results += found
+        return found
+
+    def restart(self) -> None:
+        """Continue in another process, from the stored state."""
+        state = self.assembler.snapshot()
+        self.assembler = Assembler(self.reader.program, self.assembler._limits)
+        self.assembler.restore(state)
+        assert self.assembler.snapshot() == state
+
+
+def written(results: list[AssembledCall]) -> list[bytes]:
+    """The bytes of results, in their order."""
+    return [codec.encode(each.record) if each.record is not None else str(each.reason).encode() for each in results]
+
+
+def records(results: list[AssembledCall]) -> list[Cdr]:
+    return [each.record for each in results if isinstance(each.record, Cdr)]
+
+
+def codes(results: list[AssembledCall]) -> list[str]:
+    """The code words of the reasons, "" for a record."""
+    return [(each.reason or "").partition(":")[0] for each in results]
