@@ -108,3 +108,27 @@ def test_backtest_and_preflight_read_files_of_several_formats(folder: Path) -> N
     assert json.loads(done.stdout)["records"] == 5
     done = run("backtest", *words, "--against", "policy.yaml")
     assert done.exit_code == 0, done.output
+
+
+ACC = """\
+id,method,from_tag,to_tag,callid,sip_code,sip_reason,time,src_user,dst_user,tenant
+{rows}105,INVITE,x,y,open@h,200,OK,2026-03-02 01:40:00,+8675500001111,+8613800138000,acme
+"""
+INVITE = "{n},INVITE,a,b,c{n}@h,200,OK,2026-03-02 01:3{n}:00,+8675500001111,+861380013800{n},acme\n"
+BYE = "1{n},BYE,b,a,c{n}@h,200,OK,2026-03-02 01:4{n}:00,,,\n"
+
+
+def test_events_decide_as_the_calls_that_are_assembled_of_them(folder: Path) -> None:
+    rows = "".join(INVITE.format(n=n) + BYE.format(n=n) for n in range(5))
+    (folder / "acc.csv").write_text(ACC.format(rows=rows))
+    assert summary("acc.csv", "--format", "kamailio-acc")["accepted"] == 5
+    decided = (folder / "out" / "enforcement.jsonl").read_bytes()
+    (rejected,) = (folder / "out" / "rejected.jsonl").read_text().splitlines()
+    assert json.loads(rejected)["reason"].startswith("incomplete: ")
+    assert json.loads(rejected)["line"] == 12
+    (folder / "converted.jsonl").write_text(run("map", "convert", "acc.csv", "--format", "kamailio-acc").stdout)
+    assert len((folder / "converted.jsonl").read_text().splitlines()) == 5
+    assert summary("converted.jsonl")["accepted"] == 5
+    assert (folder / "out" / "enforcement.jsonl").read_bytes() == decided
+    assert summary("acc.csv", "--format", "kamailio-acc", "--jobs", "2")["accepted"] == 5
+    assert (folder / "out" / "enforcement.jsonl").read_bytes() == decided
