@@ -52,8 +52,9 @@ GROUPS: Final = {
         },
     ),
     "consume": (
-        "Consumers and reviews",
+        "Producers, consumers and reviews",
         {
+            "ingest": "Take records over HTTP, and write them to the input topics.",
             "billing": "Answer whose refunds are frozen: a reference consumer with an API.",
             "notify": "Send alerts and decisions to people as they happen.",
             "ledger": "Store, verify and show every decision, review and reversal.",
@@ -165,7 +166,7 @@ def main() -> None:
 def _logs(arguments: list[str]) -> bool:
     """Whether the command keeps a log, on standard error."""
     command = _chosen(arguments)
-    return command in ("worker", "billing", "notify") or (command == "ledger" and "run" in arguments)
+    return command in ("worker", "billing", "ingest", "notify") or (command == "ledger" and "run" in arguments)
 
 
 def _is_text(argument: str) -> bool:

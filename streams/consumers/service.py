@@ -16,7 +16,7 @@ from starlette.routing import Route
 from streams.consumers.follower import Follower
 from streams.kafka.api import PermanentError, TransientError
 from streams.metrics.factory import about_process, gauges, http_refusals
-from streams.runtime.http_server import HttpServer, listen
+from streams.runtime.http_server import USUAL, HttpServer, ServerOptions, listen
 from streams.runtime.monotonic import steady_s
 from streams.runtime.retry import Backoff, retry
 from streams.runtime.shutdown import stop_requested
@@ -35,6 +35,7 @@ async def host(
     setting: str,
     stop_within_s: float,
     registry: CollectorRegistry,
+    options: ServerOptions = USUAL,
 ) -> None:
     """Run ``work`` and serve the ASGI ``app`` until Ctrl-C or SIGTERM, which cancels all, or until one of them ends.
 
@@ -51,7 +52,7 @@ async def host(
             f"cannot listen on {address[0]}:{address[1]}: {error.strerror or error}; expected a free port as {setting} "
             "and an address of this machine as CALLWARDEN_WEB_HOST"
         ) from None
-    server = HttpServer(app, refused=http_refusals(registry))
+    server = HttpServer(app, options.limits, refused=http_refusals(registry), tls=options.tls)
     with stop_requested(stop_within_s) as stopping:
         serving = asyncio.create_task(server.serve([listening]))
         tasks = [asyncio.create_task(stopping.wait()), serving, *map(asyncio.create_task, work)]

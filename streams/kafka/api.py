@@ -292,6 +292,26 @@ class Writer(Protocol):
         ...
 
 
+class Appender(Protocol):
+    """An idempotent producer without transactions. After any error it can only be stopped."""
+
+    async def start(self) -> None:
+        """Connect. Raises TransientError and PermanentError."""
+        ...
+
+    async def append(self, records: Sequence[OutputRecord]) -> Mapping[TP, int]:
+        """Write the records (at least one) and wait until all replicas in sync have them.
+
+        Returns the last offset of each partition, negative if unknown. Raises TransientError and PermanentError; which
+        of the records were written is then unknown.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Close. Never raises."""
+        ...
+
+
 class Cluster(Protocol):
     """A Kafka cluster as one worker sees it."""
 

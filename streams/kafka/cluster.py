@@ -19,6 +19,7 @@ from streams.settings.load import Settings
 if TYPE_CHECKING:
     from streams.kafka.consumer import KafkaConsumer
     from streams.kafka.group_reader import KafkaGroupReader
+    from streams.kafka.produce.appender import KafkaAppender
     from streams.kafka.range_reader import WholeRecord
     from streams.kafka.reader import KafkaReader
 
@@ -38,8 +39,14 @@ class KafkaCluster:
 
         return KafkaConsumer(self._clients, self.questions, topics)
 
-    def writer(self, transactional_id: str) -> KafkaWriter:
-        return KafkaWriter(self._clients, transactional_id)
+    def writer(self, transactional_id: str, transaction_s: float | None = None) -> KafkaWriter:
+        return KafkaWriter(self._clients, transactional_id, transaction_s)
+
+    def appender(self) -> "KafkaAppender":
+        """See `streams.kafka.api.Appender`."""
+        from streams.kafka.produce.appender import KafkaAppender
+
+        return KafkaAppender(self._clients)
 
     def reader(self) -> "KafkaReader":
         from streams.kafka.reader import KafkaReader

@@ -8,7 +8,7 @@ from typing import Final
 from monitor.decoding.input_topics import INPUTS
 from monitor.text.durations import DAY, HOUR, format_duration
 from streams.kafka.topic_changes import GROWN_PAGE
-from streams.kafka.topic_names import OUTPUTS, TopicNames
+from streams.kafka.topic_names import DOOR, OUTPUTS, TopicNames
 from streams.settings.load import Settings, variable
 
 _ENDLESS: Final = "-1"
@@ -133,14 +133,32 @@ def required_topics(settings: Settings) -> list[RequiredTopic]:
         # Whatever the inputs accept: `streams.topics.transaction_records` truncates larger records.
         "late": (_DELETE, _FITS, *_freely(retention_ms=30 * DAY)),
         "dead-letter": (_DELETE, _FITS, *_freely(retention_ms=90 * DAY)),
+        "ingest-keys": (
+            _kept("compact,delete", "keys would be forgotten too early, or never"),
+            _at_least("retention.ms", 2 * DAY, "a repeated request could be written twice"),
+            _BY_TIME_ALONE,
+            # All claims of a key are needed until its request is written.
+            _at_least("min.compaction.lag.ms", HOUR, "a request could be written twice"),
+            _LOG_TIME,
+            _FITS,
+            _NEVER_CUT,
+            *_freely(segment_bytes=64 << 20, segment_ms=6 * HOUR),
+        ),
     }
     return [
         *(
             RequiredTopic(name, topic, (*inputs, _NEVER_CUT) if name == "reviews" else inputs)
             for name, topic in zip(INPUTS, names.inputs, strict=True)
         ),
-        *(RequiredTopic(name, names.output(name), outputs[name]) for name in OUTPUTS),
+        *(RequiredTopic(name, names.output(name), outputs[name]) for name in (*OUTPUTS, *DOOR)),
     ]
+
+
+def without_door(faults: Iterable[TopicMismatch], settings: Settings) -> list[TopicMismatch]:
+    """The mismatches of the topics that workers use."""
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    door = {names.output(name) for name in DOOR}
+    return [fault for fault in faults if fault.topic not in door]
 
 
 def checked_settings(wanted: Iterable[RequiredTopic]) -> list[str]:
@@ -187,7 +205,7 @@ def prefix_conflict(settings: Settings, found: Mapping[str, ExistingTopic]) -> s
     A prefix that has topics already is accepted.
     """
     names = TopicNames(settings.input_prefix, settings.output_prefix)
-    ours = [names.output(name) for name in OUTPUTS]
+    ours = [names.output(name) for name in (*OUTPUTS, *DOOR)]
     for field, prefix, topics in (
         ("input_prefix", settings.input_prefix, names.inputs),
         ("output_prefix", settings.output_prefix, ours),

@@ -6,7 +6,10 @@ from monitor.decoding.input_topics import INPUTS
 from streams.kafka.api import TP
 
 OUTPUTS = ("control", "state", "clock", "enforcement", "shadow", "alerts", "late", "dead-letter")
-"""The topics with the prefix of the outputs."""
+"""The topics of the workers with the prefix of the outputs."""
+
+DOOR = ("ingest-keys",)
+"""The topics of `callwarden ingest`, with the same prefix; workers do not need them."""
 
 
 @dataclass(frozen=True, slots=True)

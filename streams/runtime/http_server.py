@@ -5,7 +5,8 @@ import contextlib
 import resource
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 import uvicorn
 from starlette.requests import ClientDisconnect
@@ -24,6 +25,24 @@ _LEAST: Final = 16
 # Descriptors for the broker, the database, files, and connections that were just accepted.
 _KEPT_FREE: Final = 256
 _ACCEPT_FAILED: Final = "socket.accept() out of system resource"
+
+
+class TlsFiles(NamedTuple):
+    """The PEM files of a server's certificate and its key; ``key`` is None if it is in the same file."""
+
+    certificate: Path
+    key: Path | None
+
+
+class ServerOptions(NamedTuple):
+    """How a server differs from the others; ``limits``: None is `usual_limits`, ``tls``: None is HTTP without TLS."""
+
+    limits: ConnectionLimits | None = None
+    tls: TlsFiles | None = None
+
+
+USUAL: Final = ServerOptions()
+"""A server like the others."""
 
 
 def usual_limits() -> ConnectionLimits:
@@ -65,10 +84,11 @@ class HttpServer(uvicorn.Server):
         limits: ConnectionLimits | None = None,
         *,
         refused: Refusals = lambda reason: None,
+        tls: TlsFiles | None = None,
         sweep_s: float = _SWEEP_S,
         now_s: Callable[[], float] = steady_s,
     ) -> None:
-        """``refused`` is called for each connection that is closed unserved.
+        """``refused`` is called for each connection that is closed unserved. ``tls``: None is HTTP without TLS.
 
         Deadlines are checked every ``sweep_s`` seconds, by the clock ``now_s``.
         """
@@ -90,6 +110,8 @@ class HttpServer(uvicorn.Server):
             timeout_keep_alive=max(1, round(limits.idle_s)),
             timeout_graceful_shutdown=_STOP_S,
             h11_max_incomplete_event_size=limits.header_bytes,
+            ssl_certfile=tls.certificate if tls is not None else None,
+            ssl_keyfile=tls.key if tls is not None else None,
         )
         super().__init__(config)
 

@@ -105,7 +105,9 @@ def read(options: Mapping[str, object] | None = None) -> tuple[Settings, GivenSe
 
 def _option(name: str) -> str:
     # As in the commands: `--port` of `callwarden ledger run` is CALLWARDEN_LEDGER_PORT.
-    option = "bootstrap" if name == "bootstrap_servers" else re.sub("^(web|billing|ledger|notify)_|_ms$", "", name)
+    option = (
+        "bootstrap" if name == "bootstrap_servers" else re.sub("^(web|billing|ledger|notify|ingest)_|_ms$", "", name)
+    )
     return f"--{option.replace('_', '-')}"
 
 

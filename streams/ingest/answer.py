@@ -1,0 +1,54 @@
+"""The answer to a request: which of its records were accepted, and why others were refused."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from schemas.error_codes import ErrorCode
+
+MAX_REASON: Final = 400
+"""The most characters of a reason in an answer: the answers to requests with a key are stored."""
+
+
+FORBIDDEN_TYPE: Final = "forbidden_type"
+"""The token may not write records of this type."""
+
+FORBIDDEN_TENANT: Final = "forbidden_tenant"
+"""The token may not write records of this tenant."""
+
+NOT_AN_EVENT: Final = "not_an_event"
+"""A CloudEvent lacks an attribute, or its `type` is not that of a record."""
+
+OWN_CODES: Final = frozenset({FORBIDDEN_TYPE, FORBIDDEN_TENANT, NOT_AN_EVENT})
+"""The codes of the door, beside `schemas.error_codes`."""
+
+_CODES: Final = OWN_CODES.union(map(str, ErrorCode))
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A refused record: its place among the records of the request, from 0, and the reason."""
+
+    index: int
+    code: str
+    reason: str
+
+
+class IngestAnswer(msgspec.Struct, frozen=True):
+    """The answer. Each record that is not among ``refusals`` was accepted."""
+
+    received: int
+    accepted: int
+    refused: int
+    refusals: tuple[Refusal, ...] = ()
+
+
+def answer_of(received: int, refusals: Sequence[Refusal]) -> IngestAnswer:
+    """The answer to a request with so many records."""
+    return IngestAnswer(received, received - len(refusals), len(refusals), tuple(refusals))
+
+
+def refusal_of(index: int, reason: str) -> Refusal:
+    """The refusal for a reason that begins with a code, as the codec's do."""
+    code = reason.partition(":")[0]
+    return Refusal(index, code if code in _CODES else ErrorCode.UNREADABLE.value, reason[:MAX_REASON])

@@ -1,0 +1,121 @@
+"""The body of a request: read and decompressed within limits, and counted against the memory of all requests."""
+
+import io
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import zstandard
+
+from streams.ingest.problems import RequestProblem
+
+MAX_BODY_BYTES: Final = 8 << 20
+"""The most bytes of a body, as sent and after decompression."""
+
+MAX_HELD_BYTES: Final = 64 << 20
+"""The most bytes of the bodies of all requests under way. A request holds up to twice its body."""
+
+_STEP: Final = 1 << 18
+_MOST_MEMBERS: Final = 100  # of a gzip stream
+_MAX_WINDOW: Final = 8 << 20
+_RETRY_AFTER_S: Final = 2.0
+
+
+class HeldMemory:
+    """The memory that one request holds."""
+
+    def __init__(self, budget: "MemoryBudget") -> None:
+        self._budget, self._held = budget, 0
+
+    def take(self, size: int) -> None:
+        """Hold so many more bytes. Raises RequestProblem."""
+        if self._budget.held + size > self._budget.most:
+            self._budget.refused += 1
+            raise RequestProblem(
+                "not-now", f"the requests under way hold {self._budget.held:,} bytes, as many as may be", _RETRY_AFTER_S
+            )
+        self._budget.held += size
+        self._held += size
+
+    def release(self) -> None:
+        """Hold nothing any more."""
+        self._budget.held -= self._held
+        self._held = 0
+
+
+class MemoryBudget:
+    """The memory of all requests under way, so that no number of requests exhausts that of the process."""
+
+    def __init__(self, most: int = MAX_HELD_BYTES) -> None:
+        self.most, self.held, self.refused = most, 0, 0
+
+    @contextmanager
+    def request(self) -> Iterator[HeldMemory]:
+        """The memory of one request, held until the end of the block."""
+        memory = HeldMemory(self)
+        try:
+            yield memory
+        finally:
+            memory.release()
+
+
+async def read_body(stream: AsyncIterator[bytes], announced: str | None, memory: HeldMemory) -> bytes:
+    """The body as sent. Raises RequestProblem, at once if the ``announced`` length is too large."""
+    if announced is not None and announced.isdecimal() and int(announced[:20]) > MAX_BODY_BYTES:
+        raise _too_large("the body")
+    parts, size = [], 0
+    async for part in stream:
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise _too_large("the body")
+        memory.take(len(part))
+        parts.append(part)
+    return b"".join(parts)
+
+
+def decompressed(body: bytes, encoding: str, memory: HeldMemory) -> bytes:
+    """The body without its content encoding. Raises RequestProblem."""
+    name = encoding.strip().lower()
+    if name in ("", "identity"):
+        return body
+    if name not in ("gzip", "x-gzip", "zstd"):
+        raise RequestProblem("unsupported", f"Content-Encoding {name[:40]!a}; expected gzip, zstd or none")
+    parts, size = [], 0
+    try:
+        for part in _gunzipped(body) if name != "zstd" else _unzstd(body):
+            size += len(part)
+            if size > MAX_BODY_BYTES:
+                raise _too_large("the decompressed body")
+            memory.take(len(part))
+            parts.append(part)
+    except (zlib.error, EOFError, zstandard.ZstdError) as error:
+        raise RequestProblem("bad-request", f"the body is not {name}: {type(error).__name__}") from None
+    return b"".join(parts)
+
+
+def _gunzipped(body: bytes) -> Iterator[bytes]:
+    rest = body
+    for _ in range(_MOST_MEMBERS):
+        member = zlib.decompressobj(wbits=31)
+        while not member.eof:
+            part = member.decompress(rest, _STEP)
+            rest = member.unused_data if member.eof else member.unconsumed_tail
+            if part:
+                yield part
+            elif not member.eof and not rest:
+                raise EOFError("truncated")
+        if not rest:
+            return
+    raise _too_large("the number of members of the gzip stream")
+
+
+def _unzstd(body: bytes) -> Iterator[bytes]:
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+    with decompressor.stream_reader(io.BytesIO(body), read_across_frames=True) as reader:
+        while part := reader.read(_STEP):
+            yield part
+
+
+def _too_large(what: str) -> RequestProblem:
+    return RequestProblem("too-large", f"{what} is too large; expected at most {MAX_BODY_BYTES:,} bytes")

@@ -1,0 +1,52 @@
+"""Where records are written: the topic of their type, the partition of their tenant."""
+
+from typing import Final
+
+from monitor.decoding.input_topics import CARRIES
+from monitor.partition.key_check import Partitioner, partition_of
+from schemas.inputs import Record
+from streams.consumers.topic_reader import TopicReader
+from streams.kafka.api import OutputRecord, PermanentError
+from streams.kafka.topic_names import TopicNames
+
+_MOST_TENANTS: Final = 100_000  # whose partition is remembered
+
+
+class TopicPlacement:
+    """The topics as they are. `refresh` must have succeeded once before anything is placed."""
+
+    def __init__(self, names: TopicNames, partitioner: Partitioner) -> None:
+        self._names, self._partitioner = names, partitioner
+        self._topics = {one: names.input_prefix + name for name, ones in CARRIES.items() for one in ones}
+        self._partitions = self._letters = 0
+        self._known: dict[str, int] = {}
+
+    async def refresh(self, cluster: TopicReader) -> None:
+        """Look up the numbers of partitions. Raises TransientError, and PermanentError if a topic is missing."""
+        state, letters = self._names.output("state"), self._names.output("dead-letter")
+        wanted = [*self._names.inputs, state, letters]
+        counts = await cluster.partitions(wanted)
+        for topic in wanted:
+            if topic not in counts:
+                raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
+        # If topics were given more partitions, those that workers read.
+        least = min(counts[topic] for topic in (*self._names.inputs, state))
+        if least != self._partitions:
+            self._known.clear()
+        self._partitions, self._letters = least, counts[letters]
+
+    def record(self, record: Record, raw: bytes) -> OutputRecord:
+        """The record as it is written: as it came, under its tenant."""
+        tenant_id = record.tenant_id
+        key = tenant_id.encode()
+        partition = self._known.get(tenant_id)
+        if partition is None:
+            if len(self._known) >= _MOST_TENANTS:
+                self._known.clear()
+            partition = self._known[tenant_id] = partition_of(key, self._partitions, self._partitioner)
+        return OutputRecord(self._topics[type(record)], partition, key, raw)
+
+    def letter(self, source: str, raw: bytes, headers: tuple[tuple[str, bytes], ...]) -> OutputRecord:
+        """A refused record of a source, as a dead letter."""
+        partition = partition_of(source.encode(), self._letters, "murmur2")
+        return OutputRecord(self._names.output("dead-letter"), partition, None, raw, headers)
