@@ -13,6 +13,9 @@ from streams.ingest.problems import RequestProblem
 MAX_BODY_BYTES: Final = 8 << 20
 """The most bytes of a body, as sent and after decompression."""
 
+MAX_DROPPED_BYTES: Final = 4 * MAX_BODY_BYTES
+"""The most bytes of a body that is too large, before its connection is closed."""
+
 MAX_HELD_BYTES: Final = 64 << 20
 """The most bytes of the bodies of all requests under way. A request holds up to twice its body."""
 
@@ -61,16 +64,24 @@ class MemoryBudget:
 
 
 async def read_body(stream: AsyncIterator[bytes], announced: str | None, memory: HeldMemory) -> bytes:
-    """The body as sent. Raises RequestProblem, at once if the ``announced`` length is too large."""
-    if announced is not None and announced.isdecimal() and int(announced[:20]) > MAX_BODY_BYTES:
-        raise _too_large("the body")
+    """The body as sent. Raises RequestProblem.
+
+    A body that is too large is read on and dropped, up to the server's own limit: a client that still sends would not
+    read the answer.
+    """
+    large = announced is not None and announced.isdecimal() and int(announced[:20]) > MAX_BODY_BYTES
     parts, size = [], 0
     async for part in stream:
         size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise _too_large("the body")
-        memory.take(len(part))
-        parts.append(part)
+        large = large or size > MAX_BODY_BYTES
+        if large:
+            parts.clear()
+            memory.release()
+        else:
+            memory.take(len(part))
+            parts.append(part)
+    if large:
+        raise _too_large("the body")
     return b"".join(parts)
 
 

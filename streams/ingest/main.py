@@ -15,7 +15,7 @@ from streams.consumers.service import host, pages
 from streams.consumers.topic_reader import TopicReader
 from streams.ingest.answer import IngestAnswer
 from streams.ingest.api import make
-from streams.ingest.body import MAX_BODY_BYTES
+from streams.ingest.body import MAX_DROPPED_BYTES
 from streams.ingest.intake import Intake, Writers
 from streams.ingest.keys.key_index import KeyIndex
 from streams.ingest.keys.key_log import Answered, decode_key_record
@@ -37,7 +37,6 @@ _LOOK_S = 1.0
 _DRAIN_S = 8.0
 _SETTLED_S = 0.5  # the server stops to listen within 0.1 s
 _READS_AT_ONCE = 2
-_OVERHEAD: Final = 1 << 16
 _REQUEST_S: Final = 45.0
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
@@ -93,7 +92,7 @@ class Ingest:
         settings = self._settings
         app = make(self._intake, self._tokens, pages(self._registry, self._not_ready))
         address, within_s = (settings.web_host, settings.ingest_port), settings.stop_within_ms / 1000
-        limits = replace(usual_limits(), body_bytes=MAX_BODY_BYTES + _OVERHEAD, request_s=_REQUEST_S)
+        limits = replace(usual_limits(), body_bytes=MAX_DROPPED_BYTES, request_s=_REQUEST_S)
         certificate = settings.ingest_tls_cert_file
         tls = None if certificate is None else TlsFiles(certificate, settings.ingest_tls_key_file)
         timed = self._metrics.timed(app)

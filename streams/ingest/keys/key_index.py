@@ -61,7 +61,7 @@ class KeyIndex:
         Not up to the last stable offset, which another instance's open transaction holds back: up to the high
         watermark.
         """
-        asked_s = steady_s()
+        asked_s = self._now_s()
         targets: dict[TP, int] = {}
         while True:
             ends = self._reader.ends() if self._reader is not None else {}

@@ -117,7 +117,9 @@ class KeyedWriter:
         append: Append,
         read_answer: ReadAnswer,
         most_keys: int,
+        now_s: Callable[[], float] = steady_s,
     ) -> None:
+        self._now_s = now_s
         self._cluster, self._index, self._id = cluster, index, transactional_id
         self._append, self._read_answer, self._most_keys = append, read_answer, most_keys
         self._busy: set[str] = set()
@@ -146,7 +148,7 @@ class KeyedWriter:
                 return await self._stored(request, known), True
             if request.key in self._busy:
                 raise KeyInFlight(1.0)
-            others_s = LEASE_S - (steady_s() - known.since_s) if known is not None else 0.0
+            others_s = LEASE_S - (self._now_s() - known.since_s) if known is not None else 0.0
             if known is not None and known.writers[-1] != self._id and others_s > 0:
                 raise KeyInFlight(others_s)
             self._busy.add(request.key)
