@@ -2,7 +2,7 @@
 
 import io
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -14,7 +14,7 @@ MAX_BODY_BYTES: Final = 8 << 20
 """The most bytes of a body, as sent and after decompression."""
 
 MAX_DROPPED_BYTES: Final = 4 * MAX_BODY_BYTES
-"""The most bytes of a body that is too large, before its connection is closed."""
+"""The most bytes that are read of a refused body, before its connection is closed."""
 
 MAX_HELD_BYTES: Final = 64 << 20
 """The most bytes of the bodies of all requests under way. A request holds up to twice its body."""
@@ -64,25 +64,27 @@ class MemoryBudget:
 
 
 async def read_body(stream: AsyncIterator[bytes], announced: str | None, memory: HeldMemory) -> bytes:
-    """The body as sent. Raises RequestProblem.
-
-    A body that is too large is read on and dropped, up to the server's own limit: a client that still sends would not
-    read the answer.
-    """
-    large = announced is not None and announced.isdecimal() and int(announced[:20]) > MAX_BODY_BYTES
+    """The body as sent. Raises RequestProblem, at once if the ``announced`` length is too large."""
+    if announced is not None and announced.isdecimal() and int(announced[:20]) > MAX_BODY_BYTES:
+        raise _too_large("the body")
     parts, size = [], 0
     async for part in stream:
         size += len(part)
-        large = large or size > MAX_BODY_BYTES
-        if large:
-            parts.clear()
-            memory.release()
-        else:
-            memory.take(len(part))
-            parts.append(part)
-    if large:
-        raise _too_large("the body")
+        if size > MAX_BODY_BYTES:
+            raise _too_large("the body")
+        memory.take(len(part))
+        parts.append(part)
     return b"".join(parts)
+
+
+async def drop(stream: AsyncIterator[bytes], headers: Mapping[str, str]) -> None:
+    """Read the rest of a refused request, up to the server's limit: a client that still sends reads no answer.
+
+    One that waits for ``100 Continue`` has not begun to send.
+    """
+    if "expect" not in headers:
+        async for _ in stream:
+            pass
 
 
 def decompressed(body: bytes, encoding: str, memory: HeldMemory) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from streams.ingest.answer import IngestAnswer
-from streams.ingest.body import HeldMemory, MemoryBudget, decompressed, read_body
+from streams.ingest.body import HeldMemory, MemoryBudget, decompressed, drop, read_body
 from streams.ingest.formats import split
 from streams.ingest.keys.key_log import digest
 from streams.ingest.keys.keyed_writer import KeyedRequest, KeyInFlight, OtherBody
@@ -53,12 +53,14 @@ class Intake:
 
     async def records(self, headers: Mapping[str, str], stream: AsyncIterator[bytes]) -> IngestAnswer:
         """The answer to ``POST /v1/records``. Raises RequestProblem."""
-        grant = self._grant(headers)
-        key = self._key(headers)
         self.under_way += 1
         try:
+            grant, key = self._grant(headers), self._key(headers)
             with self.memory.request() as memory:
                 return await self._records(grant, key, headers, stream, memory)
+        except RequestProblem:
+            await drop(stream, headers)
+            raise
         finally:
             self.under_way -= 1
 

@@ -96,6 +96,46 @@ CASES = {
         ],
         [Quiet({'callwarden_host_clock_ahead_seconds{instance="w"}': "3 0x10"}, "8m")],
     ),
+    "CallwardenIngestRefusing": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_ingest_request_duration_seconds_count{instance="i",status="503"}': "0+1x30",
+                    'callwarden_ingest_request_duration_seconds_count{instance="i",status="202"}': "0+9x30",
+                    'callwarden_ingest_request_duration_seconds_count{instance="j",status="202"}': "0+9x30",
+                },
+                "12m",
+                [({"instance": "i"}, "i 未能接收记录 / i cannot accept records")],
+            )
+        ],
+        [
+            Quiet({'callwarden_ingest_request_duration_seconds_count{instance="i",status="503"}': "0 3x30"}, "12m"),
+            Quiet({'callwarden_ingest_request_duration_seconds_count{instance="i",status="409"}': "0+1x30"}, "12m"),
+        ],
+    ),
+    "CallwardenIngestRecordsRefused": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_ingest_records_total{token="acme",result="accepted"}': "0+90x60",
+                    'callwarden_ingest_records_total{token="acme",result="refused"}': "0+10x60",
+                    'callwarden_ingest_records_total{token="good",result="accepted"}': "0+90x60",
+                    'callwarden_ingest_records_total{token="good",result="refused"}': "0+1x60",
+                },
+                "30m",
+                [({"token": "acme"}, "acme 的记录有 10% 被拒绝 / 10% of the records of acme are refused")],
+            )
+        ],
+        [
+            Quiet(
+                {
+                    'callwarden_ingest_records_total{token="acme",result="accepted"}': "0+99x60",
+                    'callwarden_ingest_records_total{token="acme",result="refused"}': "0+1x60",
+                },
+                "30m",
+            )
+        ],
+    ),
     "CallwardenHttpConnectionsRefused": Cases(
         [
             Fires(

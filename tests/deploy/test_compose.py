@@ -35,7 +35,7 @@ def test_its_kafka_is_the_one_that_the_tests_run_on() -> None:
 
 
 def test_all_parts_start_once_the_topics_are_there() -> None:
-    assert set(OURS) == {"topics", "worker", "billing", "ledger", "notify", "traffic", "tail"}
+    assert set(OURS) == {"topics", "worker", "ingest", "billing", "ledger", "notify", "traffic", "tail"}
     assert set(COMPOSE["services"]) - set(OURS) == {"kafka", "prometheus", "alertmanager", "grafana"}
     assert OURS["worker"]["deploy"]["replicas"] == 2
     for name, service in OURS.items():
@@ -96,7 +96,7 @@ def test_every_file_that_is_mounted_is_there_and_read_only(name: str) -> None:
             assert how == "ro"
 
 
-SERVING = {"worker": "web_port", "billing": "billing_port", "ledger": "ledger_port", "notify": "notify_port"}
+SERVING = {"worker": "web_port", "ingest": "ingest_port", "billing": "billing_port", "ledger": "ledger_port", "notify": "notify_port"}
 
 
 @pytest.mark.parametrize("name", COMPOSE["services"])

@@ -23,8 +23,8 @@ version: "1"
 defaults:
   lateness: 10s
 """
-# The worker, and the consumers of its output.
-BESIDE = (("worker",), ("billing",), ("ledger", "run"), ("notify",))
+# The worker, the door, and the consumers of the output.
+BESIDE = (("worker",), ("ingest",), ("billing",), ("ledger", "run"), ("notify",))
 # Lines of their logs that one should see.
 _TROUBLE = re.compile(rb"\[(?:warning|error|critical) *\]")
 _STOP_S = 30.0
@@ -46,7 +46,7 @@ def run(
     ] = None,
     tools: Annotated[Path, typer.Option(metavar="DIR", help="The folder of Kafka's jars.")] = Path(".tools/kafka"),
 ) -> None:
-    """Start Kafka, the topics, a worker, billing, the ledger, the notifier and simulated traffic, until Ctrl-C.
+    """Start Kafka, topics, a worker, the door, billing, the ledger, the notifier and simulated traffic, until Ctrl-C.
 
     It shows decisions, alerts and the messages to the ops team. The past day comes first, as fast as it can be judged;
     then traffic continues in real time. Nothing is left behind.
@@ -117,6 +117,7 @@ def environment(address: str, folder: Path, partitions: int, board: Board) -> di
         "partitions": str(partitions),
         "replication_factor": "1",
         "billing_auth": "none",  # no tokens on this machine
+        "ingest_auth": "none",
         "ledger_heads": str(folder / "heads.jsonl"),
         "notify_webhook_url": where(board.port),
         "notify_webhook_secret": board.secret,
@@ -134,6 +135,7 @@ def pages(settings: "Settings") -> dict[str, str]:
     host = f"http://{settings.web_host}"
     return {
         "metrics of the worker": f"{host}:{settings.web_port}/metrics",
+        "the door: POST records to": f"{host}:{settings.ingest_port}/v1/records",
         "whether refunds are frozen": f"{host}:{settings.billing_port}/docs",
         "metrics of the ledger": f"{host}:{settings.ledger_port}/metrics",
         "metrics of the notifier": f"{host}:{settings.notify_port}/metrics",

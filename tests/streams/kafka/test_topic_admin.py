@@ -16,7 +16,7 @@ from streams.kafka.topic_admin import (
     prefix_conflict,
     required_topics,
 )
-from streams.kafka.topic_names import OUTPUTS
+from streams.kafka.topic_names import DOOR, OUTPUTS
 from streams.settings.load import Settings, load
 from streams.topics.transaction_records import MAX_COPY_BYTES, MAX_RECORD_BYTES
 
@@ -29,6 +29,7 @@ DEFAULTS = {
     "message.timestamp.type": "CreateTime",
     "max.message.bytes": "1048588",
     "unclean.leader.election.enable": "false",
+    "min.compaction.lag.ms": "0",
 }
 
 
@@ -83,9 +84,9 @@ def test_a_prefix_that_would_run_into_the_names_is_reported_before_topics_are_ma
     assert prefix_conflict(settings, some) is None
 
 
-def test_all_thirteen_topics_are_as_required_once_made() -> None:
-    assert [topic.name for topic in required_topics(SETTINGS)] == [*INPUTS, *OUTPUTS]
-    assert len(required_topics(SETTINGS)) == 13
+def test_all_fourteen_topics_are_as_required_once_made() -> None:
+    assert [topic.name for topic in required_topics(SETTINGS)] == [*INPUTS, *OUTPUTS, *DOOR]
+    assert len(required_topics(SETTINGS)) == 14
     assert find_mismatches(SETTINGS, made()) == []
     assert find_mismatches(SETTINGS, made(partitions=3)) == []
 
@@ -122,6 +123,9 @@ def test_decisions_and_clocks_are_kept_for_good_and_inputs_carry_the_brokers_tim
         ("out.dead-letter", "cleanup.policy", "compact", "delete"),
         ("out.dead-letter", "max.message.bytes", "1000000", "1048588"),
         ("out.late", "max.message.bytes", "1000000", "1048588"),
+        ("out.ingest-keys", "cleanup.policy", "compact", "compact,delete"),
+        ("out.ingest-keys", "retention.ms", "3600000", "172800000"),
+        ("out.ingest-keys", "min.compaction.lag.ms", "0", "3600000"),
         *(
             (topic, "unclean.leader.election.enable", "true", "false")
             for topic in ("out.enforcement", "out.state", "out.clock", "out.control", "in.reviews")
