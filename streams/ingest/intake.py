@@ -56,6 +56,8 @@ class Intake:
         self.under_way += 1
         try:
             grant, key = self._grant(headers), self._key(headers)
+            if not self._placement.known:
+                raise RequestProblem("not-now", "Kafka has not been reached yet; retry", _RETRY_AFTER_S)
             with self.memory.request() as memory:
                 return await self._records(grant, key, headers, stream, memory)
         except RequestProblem:

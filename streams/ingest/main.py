@@ -85,7 +85,7 @@ class Ingest:
         writers = Writers(self._plain.append, self._keyed.write)
         self._intake = Intake(tokens, self._placement, writers, self._metrics)
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
-        self._placed = self._stopping = False
+        self._stopping = False
 
     async def host(self) -> None:
         """Serve until a stop is requested; requests under way are answered first."""
@@ -102,7 +102,7 @@ class Ingest:
     def _not_ready(self) -> str | None:
         if self._stopping:
             return "is stopping"
-        if not self._placed:
+        if not self._placement.known:
             return "has not reached the topics yet: see the log"
         if not self._index.loaded:
             return "has not read the idempotency keys of the past day to their end yet"
@@ -137,7 +137,6 @@ class Ingest:
         while True:
             try:
                 await self._placement.refresh(self._cluster)
-                self._placed = True
                 await self._plain.start()
                 return
             except TransientError as error:

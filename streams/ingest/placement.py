@@ -21,6 +21,11 @@ class TopicPlacement:
         self._partitions = self._letters = 0
         self._known: dict[str, int] = {}
 
+    @property
+    def known(self) -> bool:
+        """Whether `refresh` has succeeded."""
+        return self._partitions > 0
+
     async def refresh(self, cluster: TopicReader) -> None:
         """Look up the numbers of partitions. Raises TransientError, and PermanentError if a topic is missing."""
         state, letters = self._names.output("state"), self._names.output("dead-letter")

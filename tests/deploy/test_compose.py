@@ -96,7 +96,13 @@ def test_every_file_that_is_mounted_is_there_and_read_only(name: str) -> None:
             assert how == "ro"
 
 
-SERVING = {"worker": "web_port", "ingest": "ingest_port", "billing": "billing_port", "ledger": "ledger_port", "notify": "notify_port"}
+SERVING = {
+    "worker": "web_port",
+    "ingest": "ingest_port",
+    "billing": "billing_port",
+    "ledger": "ledger_port",
+    "notify": "notify_port",
+}
 
 
 @pytest.mark.parametrize("name", COMPOSE["services"])

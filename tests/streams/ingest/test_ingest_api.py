@@ -157,6 +157,7 @@ async def test_while_kafka_is_away_it_says_so_and_continues_by_itself(tmp_path) 
     topics.away = True
     async with serving(tmp_path, topics, ready=False) as door:
         assert (await door.ask("GET", "/readyz", {}))[0] == 503
+        assert (await door.post([call(1)]))[0] == 503
         topics.away = False
         async with asyncio.timeout(30):
             while (await door.ask("GET", "/readyz", {}))[0] != 200:
@@ -169,6 +170,7 @@ async def test_while_kafka_is_away_it_says_so_and_continues_by_itself(tmp_path) 
             assert (status, problem["type"]) == (503, "urn:callwarden:problem:not-now")
             assert int(told["retry-after"]) >= 1
         assert (await door.ask("GET", "/readyz", {}))[0] == 503
+        assert (await door.post([call(1)]))[0] == 503
         topics.away = False
         async with asyncio.timeout(30):
             while (await door.post([call(1)], JSON | {"Idempotency-Key": "k-1"}))[0] != 202:
