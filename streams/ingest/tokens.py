@@ -101,7 +101,10 @@ def _state(file: Path) -> object:
 
 def _read(file: Path) -> tuple[Grant, ...]:
     try:
-        source = parse(file.read_text("utf-8"), str(file))
+        text = file.read_text("utf-8")
+        if not text.strip():
+            raise PermanentError(f"{file}: it is empty; expected `tokens:` with a list of tokens")
+        source = parse(text, str(file))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise PermanentError(

@@ -1,0 +1,27 @@
+"""`callwarden ingest` refuses what is not right before it does anything, each with what would be."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("environment", "wanted"),
+    [
+        ({}, "no token is set; expected CALLWARDEN_INGEST_TOKENS_FILE, a file with the hashes of tokens"),
+        ({"INGEST_AUTH": "none", "WEB_HOST": "0.0.0.0"}, "CALLWARDEN_INGEST_AUTH=none lets everybody write who can"),
+        ({"INGEST_AUTH": "no"}, "CALLWARDEN_INGEST_AUTH: `no` is unknown; expected one of tokens, none"),
+        ({"INGEST_TOKENS_FILE": "absent.yaml"}, "`absent.yaml` is not an existing file"),
+        ({"INGEST_MAX_KEYS": "0"}, "CALLWARDEN_INGEST_MAX_KEYS: "),
+    ],
+)
+def test_what_is_wrong_is_told_in_a_sentence(tmp_path: Path, environment: dict[str, str], wanted: str) -> None:
+    command = [Path(sys.executable).parent / "callwarden", "ingest"]
+    mine = os.environ | {f"CALLWARDEN_{name}": value for name, value in environment.items()}
+    done = subprocess.run(command, cwd=tmp_path, env=mine, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+    assert wanted in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,45 @@
+"""The API against its own OpenAPI document: whatever is asked, what comes is as the document says."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import schemathesis
+from door import TOKEN, serving
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+
+CHECKS = [
+    not_a_server_error,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.status_code_conformance,
+]
+
+
+def ask_whatever(port: int) -> Counter[int]:
+    """Ask for what the document allows and for what it does not: how often which status came."""
+    answered: Counter[int] = Counter()
+    schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
+    for operation in (result.ok() for result in schema.get_all_operations()):
+        right = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
+        wrong = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+
+        @given(case=right | wrong)
+        @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        def ask(case: schemathesis.Case) -> None:
+            answer = case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"}, checks=CHECKS)
+            answered[answer.status_code] += 1
+
+        ask()
+    return answered
+
+
+async def test_whatever_is_asked_is_answered_as_the_document_says(tmp_path: Path) -> None:
+    async with serving(tmp_path) as door:
+        answered = await asyncio.to_thread(ask_whatever, door.port)
+    assert answered[202] > 0
+    assert answered[400] + answered[422] > 0
