@@ -49,7 +49,7 @@ def get(port: int, path: str) -> bytes:
 
 
 def test_live_runs_all_of_it_shows_decisions_and_leaves_nothing_behind(jars: Path, tmp_path: Path) -> None:
-    ports = dict(zip(("WEB", "BILLING", "LEDGER", "NOTIFY"), free_ports(4), strict=True))
+    ports = dict(zip(("WEB", "INGEST", "BILLING", "LEDGER", "NOTIFY"), free_ports(5), strict=True))
     environment = os.environ | {
         "PYTHONUNBUFFERED": "1",
         "TMPDIR": str(tmp_path),
@@ -90,7 +90,7 @@ def test_live_runs_all_of_it_shows_decisions_and_leaves_nothing_behind(jars: Pat
     assert wrong == ""
     assert policy == loads(POLICY, "policy.yaml").id, "they were made with another lateness"
     assert any(map(DECISION.match, seen)), said
-    assert re.findall(r"stopping (\w+)", said) == ["traffic", "notify", "ledger", "billing", "worker"]
+    assert re.findall(r"stopping (\w+)", said) == ["traffic", "notify", "ledger", "billing", "ingest", "worker"]
     assert b"callwarden_records_total" in metrics["WEB"]
     for name in ("BILLING", "LEDGER", "NOTIFY"):
         assert f'callwarden_consumer_lag_records{{consumer="{name.lower()}"'.encode() in metrics[name]
