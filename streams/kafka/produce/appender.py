@@ -41,7 +41,7 @@ class KafkaAppender:
                 await self._producer.start()
         # As in `transactional_writer`: a broker that has just restarted may list no brokers, which aiokafka asserts.
         except (KafkaError, AssertionError, OSError, TimeoutError) as error:
-            raise await self._clients.why(error, "starting a producer") from None
+            raise await self._clients.explain_error(error, "starting a producer") from None
 
     async def append(self, records: Sequence[OutputRecord]) -> Mapping[TP, int]:
         if self._producer is None:
