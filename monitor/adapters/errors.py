@@ -3,6 +3,7 @@
 ValueError
 +-- MappingError: the mapping cannot be used, or not on this file; carries `PolicyFault`s with their positions
 +-- Reject: a row is not converted to a record; the message is the reason
++-- TooManyRows: a document has more rows than its reader accepts
 """
 
 from collections.abc import Iterable
@@ -46,6 +47,10 @@ class RowErrorCode(StrEnum):
     """A time or a duration has none of the forms that the mapping names."""
 
 
+EXCLUSIONS = frozenset({RowErrorCode.EXCLUDED, RowErrorCode.INTERNAL_LEG})
+"""The codes of rows that the mapping leaves out on purpose."""
+
+
 class MappingError(ValueError):
     """A mapping that cannot be used. ``faults`` are all of its faults, sorted by position, without duplicates."""
 
@@ -57,6 +62,10 @@ class MappingError(ValueError):
 
 class Reject(ValueError):
     """This row is not converted to a record, for the reason in the message."""
+
+
+class TooManyRows(ValueError):
+    """A document has more rows than its reader accepts, or could have."""
 
 
 def quoted_value(text: str) -> str:

@@ -8,10 +8,10 @@ from typing import BinaryIO, Final
 import numpy as np
 
 from monitor.adapters.base import InputRow
-from monitor.adapters.errors import MappingError, Reject, RowErrorCode
+from monitor.adapters.errors import MappingError, Reject, RowErrorCode, TooManyRows
 from monitor.adapters.lines import bounded_lines
 from monitor.adapters.mapping.compile_fields import Cells, CompiledFields, Extractor, url_decoded
-from monitor.adapters.mapping.spec import ROW, Mapping
+from monitor.adapters.mapping.spec import ROW, Form, Mapping
 from monitor.adapters.rows.csv_rows import CsvRows
 from monitor.adapters.rows.form_rows import FormRows, unwrapped
 from monitor.adapters.rows.json_rows import JsonRows
@@ -21,6 +21,9 @@ from schemas.error_codes import ErrorCode
 
 # The key of rows without an event time: before all others, in file order.
 _FIRST: Final = -(1 << 62)
+
+# What splitting a document allocates depends on the number of its parts: this many for each row that is accepted.
+_PARTS_A_ROW: Final = 100
 
 
 class MappedAdapter:
@@ -43,18 +46,36 @@ class MappedAdapter:
         A pure function of the document's bytes: what cannot be read is a row with its reason. Its cost is linear in
         the document.
         """
+        return list(self.document_rows(document))
+
+    def document_rows(self, document: bytes, most: int | None = None) -> Iterator[InputRow]:
+        """The rows of `read`, one after the other.
+
+        Raises `TooManyRows` at row ``most`` + 1, and before anything is split if the document could have many more.
+        """
         if len(document) >= MAX_BYTES:
             reason = (
                 f"{ErrorCode.TOO_LONG}: expected a document of less than {MAX_BYTES:,} bytes, got {len(document):,}"
             )
-            return [InputRow(1, document, None, reason)]
+            yield InputRow(1, document, None, reason)
+            return
         if self.mapping.field:
             document = unwrapped(document, self.mapping.field)
+            if document.startswith(self.mapping.field.encode() + b"="):
+                reason = f"{RowErrorCode.MALFORMED_ROW}: expected a document in the form field, got a form again"
+                yield InputRow(1, document, None, reason)
+                return
+        must_not_have_more(document, self.mapping.form, most)
         try:
-            return list(self.file_rows(io.BytesIO(document)))
+            rows = self.file_rows(io.BytesIO(document))
         except MappingError as error:
             reason = f"{RowErrorCode.MALFORMED_ROW}: {'; '.join(fault.message for fault in error.faults)}"
-            return [InputRow(1, document, None, reason)]
+            yield InputRow(1, document, None, reason)
+            return
+        for number, row in enumerate(rows):
+            if number == most:
+                raise TooManyRows(f"expected at most {most:,} rows, got more")
+            yield row
 
     def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
         """The rows by event time, then by the mapping's ``arrival``, then in file order.
@@ -104,6 +125,15 @@ class MappedAdapter:
         order = np.lexsort((np.frombuffer(ties, np.int64), np.frombuffer(times, np.int64))) if raws else ()
         for n in order:
             yield reader.row(lines[n], raws[n], int(n) + 1)
+
+
+def must_not_have_more(document: bytes, form: Form, most: int | None) -> None:
+    """Raises `TooManyRows` if the document has so many lines, values or objects that splitting it would cost much."""
+    if most is None:
+        return
+    marks = (b"\n",) if form in ("csv", "form") else (b"\n", b",", b"{")
+    if any(document.count(mark) > _PARTS_A_ROW * most for mark in marks):
+        raise TooManyRows(f"expected at most {most:,} rows, got a document of far more lines or values")
 
 
 def _columns(mapping: Mapping) -> tuple[str, ...]:

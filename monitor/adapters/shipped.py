@@ -13,7 +13,7 @@ from monitor.adapters.assembled import AssembledAdapter
 from monitor.adapters.base import Adapter, InputRow
 from monitor.adapters.errors import MappingError, RowErrorCode, quoted_value
 from monitor.adapters.lines import bounded_lines
-from monitor.adapters.mapped import MappedAdapter
+from monitor.adapters.mapped import MappedAdapter, must_not_have_more
 from monitor.adapters.mapping.read import RECORDS, read_mapping, record_fields
 from monitor.adapters.mapping.settings import setting_names
 from monitor.adapters.mapping.spec import ROW, Mapping
@@ -106,12 +106,17 @@ class ByHeader:
 
     def read(self, document: bytes) -> list[InputRow]:
         """Like `MappedAdapter.read`."""
+        return list(self.document_rows(document))
+
+    def document_rows(self, document: bytes, most: int | None = None) -> Iterator[InputRow]:
+        """Like `MappedAdapter.document_rows`."""
+        must_not_have_more(document, "csv", most)
         try:
             chosen, _ = self.chosen(io.BytesIO(document))
         except MappingError as error:
             reason = f"{RowErrorCode.MALFORMED_ROW}: {error.faults[0].message}"
-            return [InputRow(1, document, None, reason)]
-        return chosen.read(document)
+            return iter([InputRow(1, document, None, reason)])
+        return chosen.document_rows(document, most)
 
     def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
         """Like `MappedAdapter.rows`; raises `MappingError` if no mapping fits the header."""
