@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from monitor.adapters.errors import EXCLUSIONS, RowErrorCode
 from schemas.error_codes import ErrorCode
 
 MAX_REASON: Final = 400
@@ -23,7 +24,7 @@ NOT_AN_EVENT: Final = "not_an_event"
 OWN_CODES: Final = frozenset({FORBIDDEN_TYPE, FORBIDDEN_TENANT, NOT_AN_EVENT})
 """The codes of the door, beside `schemas.error_codes`."""
 
-_CODES: Final = OWN_CODES.union(map(str, ErrorCode))
+_CODES: Final = OWN_CODES.union(map(str, ErrorCode), map(str, RowErrorCode))
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -41,6 +42,11 @@ class IngestAnswer(msgspec.Struct, frozen=True):
     accepted: int
     refused: int
     refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def fulfilled(self) -> bool:
+        """Whether a record was accepted, or there was none to accept: the mapping leaves out every row on purpose."""
+        return self.accepted > 0 or all(each.code in EXCLUSIONS for each in self.refusals)
 
 
 def answer_of(received: int, refusals: Sequence[Refusal]) -> IngestAnswer:

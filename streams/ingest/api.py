@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 import orjson
-from fastapi import FastAPI, Header, Request
+from fastapi import FastAPI, Header, Path, Request
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
 from starlette.responses import Response
@@ -16,7 +16,10 @@ from schemas.json_schema import components as record_schemas
 from streams.ingest import formats, problems
 from streams.ingest.answer import IngestAnswer
 from streams.ingest.intake import Intake
-from streams.ingest.tokens import GrantedTokens
+from streams.ingest.problems import RequestProblem
+from streams.ingest.request import IngestRequest, TokenHider, hidden_target
+from streams.ingest.sources import tccc_push
+from streams.ingest.sources.access import Access
 
 _ABOUT: Final = (
     "Takes calls, complaints, findings, tenants, applications and reviews, and writes them to Kafka. A 202 says that "
@@ -42,6 +45,12 @@ class RecordsAnswer(BaseModel):
     refusals: Annotated[list[RefusedRecordModel], Field(description="The reason of each refused record.")]
 
 
+class PushAnswer(BaseModel):
+    """The answer of Tencent Cloud Contact Center's push protocol."""
+
+    ErrCode: Annotated[int, Field(description="0: the push is taken. Any other code: push again.")]
+
+
 class IngestProblem(BaseModel):
     """An error (RFC 9457)."""
 
@@ -63,9 +72,18 @@ _REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
     422: {"model": RecordsAnswer, "description": "All records were refused; or the key was used with another body."},
     503: {"model": IngestProblem, "description": "Nothing can be written now; retry.", "headers": _RETRY},
 }
+_FOREIGN_BODY: Final[dict[str, Any]] = {
+    "required": True,
+    "description": "Whatever the source's mapping reads, whatever its Content-Type.",
+    "content": {
+        "application/json": {"schema": {}},
+        "application/x-www-form-urlencoded": {"schema": {"type": "object"}},
+        "text/csv": {"schema": {"type": "string"}},
+    },
+}
 
 
-def make(intake: Intake, tokens: GrantedTokens | None, routes: Sequence[BaseRoute]) -> FastAPI:
+def make(intake: Intake, access: Access, routes: Sequence[BaseRoute]) -> FastAPI:
     """The application, with additional ``routes``."""
     app = FastAPI(
         title="Callwarden: ingest",
@@ -94,11 +112,44 @@ def make(intake: Intake, tokens: GrantedTokens | None, routes: Sequence[BaseRout
     )
     async def records(request: Request, idempotency_key: Annotated[str | None, Header(**key)] = None) -> Response:
         """Write records to their topics."""
-        answer = await intake.records(request.headers, request.stream())
+        answer = await intake.take(IngestRequest(request.headers, request.stream()))
         return _response(answer)
 
+    @app.post(
+        "/v1/in/{name}",
+        status_code=202,
+        response_model=RecordsAnswer,
+        responses={
+            200: {"model": PushAnswer, "description": "The answer to a push, where the sender's protocol asks for it."},
+            202: {"description": "Some or all rows are accepted, or left out on purpose; acknowledged by Kafka."},
+            404: {"model": IngestProblem, "description": "There is no source of this name."},
+            **_REFUSALS,
+        },
+        openapi_extra={"requestBody": _FOREIGN_BODY},
+    )
+    async def foreign_records(
+        request: Request,
+        name: Annotated[str, Path(description="The name of a source.", min_length=1, max_length=64)],
+        idempotency_key: Annotated[str | None, Header(**key)] = None,
+    ) -> Response:
+        """Map records of another system to ours, and write them to their topics.
+
+        The token can also be in the path: `/v1/in/NAME/TOKEN`.
+        """
+        asked = IngestRequest(request.headers, request.stream(), name, hidden_target(request.scope))
+        source = access.source(asked)
+        is_push = source is not None and source.protocol == "tccc"
+        try:
+            answer = await intake.take(asked)
+        except RequestProblem as error:
+            if is_push:
+                return tccc_push.not_taken(error)
+            raise
+        return tccc_push.taken() if is_push else _response(answer)
+
     problems.install(app)
-    text = orjson.dumps(_document(app, with_tokens=tokens is not None))
+    app.add_middleware(TokenHider)
+    text = orjson.dumps(_document(app, with_tokens=access.tokens is not None))
 
     async def openapi(_: Request) -> Response:
         return Response(text, media_type="application/json")
@@ -108,7 +159,7 @@ def make(intake: Intake, tokens: GrantedTokens | None, routes: Sequence[BaseRout
 
 
 def _response(answer: IngestAnswer) -> Response:
-    status = 202 if answer.accepted else 422
+    status = 202 if answer.fulfilled else 422
     return Response(msgspec.json.encode(answer), status, {"Cache-Control": "no-store"}, "application/json")
 
 

@@ -41,12 +41,14 @@ EVENT_TYPES: Final = {
 class ReceivedRecord(NamedTuple):
     """A record of a request: its bytes, and the reason if it is refused already.
 
-    ``event_type``: the record type that its CloudEvent names; None outside of one.
+    ``event_type``: the record type that its CloudEvent names; None outside of one. ``original``: the bytes that came,
+    if these are mapped.
     """
 
     raw: bytes
     reason: str | None = None
     event_type: str | None = None
+    original: bytes | None = None
 
 
 def split(content_type: str, headers: Mapping[str, str], body: bytes) -> Sequence[ReceivedRecord]:

@@ -2,20 +2,26 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from streams.ingest.answer import IngestAnswer
 from streams.ingest.body import HeldMemory, MemoryBudget, decompressed, drop, read_body
-from streams.ingest.formats import split
+from streams.ingest.formats import ReceivedRecord, split
 from streams.ingest.keys.key_log import digest
 from streams.ingest.keys.keyed_writer import KeyedRequest, KeyInFlight, OtherBody
 from streams.ingest.letters import LetterLimits
 from streams.ingest.placement import TopicPlacement
 from streams.ingest.problems import RequestProblem
+from streams.ingest.request import IngestRequest
+from streams.ingest.signatures.signed import InvalidSignature, SignedRequest
+from streams.ingest.sources import tccc_push
+from streams.ingest.sources.access import Access
+from streams.ingest.sources.source import ForeignSource, mapped
 from streams.ingest.telemetry import IngestMetrics
-from streams.ingest.tokens import ANYBODY, Grant, GrantedTokens, token_of
+from streams.ingest.tokens import Grant
 from streams.ingest.verdicts import CheckedRequest, check
 from streams.kafka.api import OutputRecord, PermanentError, TransientError
 
@@ -40,53 +46,98 @@ class Writers:
 
 
 class Intake:
-    """See the module. ``tokens``: None lets everybody write everything."""
+    """See the module."""
 
     def __init__(
-        self, tokens: GrantedTokens | None, placement: TopicPlacement, writers: Writers, metrics: IngestMetrics
+        self,
+        access: Access,
+        placement: TopicPlacement,
+        writers: Writers,
+        metrics: IngestMetrics,
+        now_s: Callable[[], float] = time.time,
     ) -> None:
-        self._tokens, self._placement, self._writers, self._metrics = tokens, placement, writers, metrics
-        self._letters = LetterLimits()
+        self._access, self._placement, self._writers, self._metrics = access, placement, writers, metrics
+        self._letters, self._now_s = LetterLimits(), now_s
         self.memory = MemoryBudget()
         self.under_way = 0
         """The number of requests that are being served."""
 
-    async def records(self, headers: Mapping[str, str], stream: AsyncIterator[bytes]) -> IngestAnswer:
-        """The answer to ``POST /v1/records``. Raises RequestProblem."""
+    async def take(self, request: IngestRequest) -> IngestAnswer:
+        """The answer to a request. Raises RequestProblem."""
         self.under_way += 1
         try:
-            grant, key = self._grant(headers), self._key(headers)
+            source = self._access.source(request)
+            grant = self._access.grant(request, source)
+            if source is None and request.source is not None:
+                raise RequestProblem("not-found", "the sources file has no source of this name")
+            key = self._key(request.headers)
             if not self._placement.known:
                 raise RequestProblem("not-now", "Kafka has not been reached yet; retry", _RETRY_AFTER_S)
             with self.memory.request() as memory:
-                return await self._records(grant, key, headers, stream, memory)
+                if source is None:
+                    return await self._records(grant, key, request, memory)
+                return await self._mapped(grant, key, request, source, memory)
         except RequestProblem:
-            await drop(stream, headers)
+            await drop(request.stream, request.headers)
             raise
         finally:
             self.under_way -= 1
 
-    async def _records(
-        self,
-        grant: Grant,
-        key: str | None,
-        headers: Mapping[str, str],
-        stream: AsyncIterator[bytes],
-        memory: HeldMemory,
-    ) -> IngestAnswer:
-        sent = await read_body(stream, headers.get("content-length"), memory)
+    async def _records(self, grant: Grant, key: str | None, request: IngestRequest, memory: HeldMemory) -> IngestAnswer:
+        """Records of our own formats."""
+        headers = request.headers
+        sent = await read_body(request.stream, headers.get("content-length"), memory)
         body = decompressed(sent, headers.get("content-encoding", ""), memory)
         content_type = headers.get("content-type", "")
         received = split(content_type, headers, body)
+        form = (content_type, headers.get("ce-type", ""))
+        hashed = digest(*(each.encode("utf-8", "replace") for each in form), body)
+        return await self._write(grant, received, None if key is None else (_key_hash(grant, key), hashed))
+
+    async def _mapped(
+        self, grant: Grant, key: str | None, request: IngestRequest, source: ForeignSource, memory: HeldMemory
+    ) -> IngestAnswer:
+        """Foreign records, mapped to ours."""
+        headers = request.headers
+        if source.protocol == "tccc":
+            tccc_push.must_be_calls(request.query)
+        sent = await read_body(request.stream, headers.get("content-length"), memory)
+        message = self._message(request, source, sent)
+        body = decompressed(sent, headers.get("content-encoding", ""), memory)
+        memory.take(2 * len(body))  # its rows, and their records
+        received = await mapped(source, body)
+        hashed, scope = digest(b"in", source.name.encode(), body), (grant.name.encode(), source.name.encode())
+        identity: tuple[str, str] | None = None
+        if message is not None:
+            # A signed message is one request, whatever key a replay has.
+            identity = digest(*scope, b"signed", *message), hashed
+        elif source.protocol == "tccc" and (push := tccc_push.push_id(headers)) is not None:
+            # TCCC knows no answer but "again": another body under the same id is another push.
+            identity = digest(*scope, b"tccc", push.encode("utf-8", "replace"), hashed.encode()), hashed
+        elif key is not None:
+            identity = _key_hash(grant, key), hashed
+        return await self._write(grant, received, identity)
+
+    def _message(self, request: IngestRequest, source: ForeignSource, sent: bytes) -> tuple[bytes, ...] | None:
+        """What identifies a signed message; None if the source signs nothing."""
+        if source.signature is None:
+            return None
+        target = request.hidden.target if request.hidden is not None else ""
+        try:
+            return source.signature.verify(SignedRequest(request.headers, target, sent, self._now_s()))
+        except InvalidSignature as error:
+            raise RequestProblem("bad-signature", str(error)) from None
+
+    async def _write(
+        self, grant: Grant, received: Sequence[ReceivedRecord], identity: tuple[str, str] | None
+    ) -> IngestAnswer:
+        """Check and write the records. ``identity``: the hashes of an idempotency key and of the body."""
         checked = await check(received, grant, self._placement, self._letters)
-        if key is None:
+        if identity is None:
             await self._within(self._writers.plain(checked.records))
             answer, repeated = checked.answer, False
         else:
-            form = (content_type, headers.get("ce-type", ""))
-            hashed = digest(*(each.encode("utf-8", "replace") for each in form), body)
-            answer, repeated = await self._keyed(KeyedRequest(digest(grant.name.encode(), key.encode()), hashed,
-                                                              checked.records, checked.answer))  # fmt: skip
+            answer, repeated = await self._keyed(KeyedRequest(*identity, checked.records, checked.answer))
         self._count(grant, checked, answer, repeated)
         return answer
 
@@ -119,21 +170,13 @@ class Intake:
                 _RETRY_AFTER_S,
             ) from None  # fmt: skip
 
-    def _grant(self, headers: Mapping[str, str]) -> Grant:
-        if self._tokens is None:
-            return ANYBODY
-        token = token_of(headers.get("authorization"))
-        grant = self._tokens.grant(token) if token is not None else None
-        if grant is None:
-            raise RequestProblem(
-                "unauthorized",
-                "expected the header `Authorization: Bearer TOKEN`, or Basic with the token as the password",
-            )
-        return grant
-
     @staticmethod
     def _key(headers: Mapping[str, str]) -> str | None:
         key = headers.get("idempotency-key")
         if key is not None and not _KEY.fullmatch(key):
             raise RequestProblem("bad-request", "Idempotency-Key: expected 1 to 255 visible ASCII characters")
         return key
+
+
+def _key_hash(grant: Grant, key: str) -> str:
+    return digest(grant.name.encode(), key.encode())

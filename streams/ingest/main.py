@@ -22,6 +22,8 @@ from streams.ingest.keys.key_log import Answered, decode_key_record
 from streams.ingest.keys.keyed_writer import KeyedWriter, TransactionalCluster
 from streams.ingest.placement import TopicPlacement
 from streams.ingest.plain_writer import AppendingCluster, PlainWriter
+from streams.ingest.sources.access import Access
+from streams.ingest.sources.sources_file import ForeignSources
 from streams.ingest.telemetry import IngestMetrics
 from streams.ingest.tokens import GrantedTokens
 from streams.kafka.api import TP, OffsetOutOfRange, PermanentError, TransientError
@@ -72,7 +74,8 @@ class Ingest:
 
     def __init__(self, settings: Settings, cluster: DoorCluster, tokens: GrantedTokens | None) -> None:
         names = TopicNames(settings.input_prefix, settings.output_prefix)
-        self._settings, self._cluster, self._tokens = settings, cluster, tokens
+        self._settings, self._cluster = settings, cluster
+        self._access = Access(tokens, ForeignSources(settings.ingest_sources_file))
         self._registry = CollectorRegistry()
         self._metrics = IngestMetrics(self._registry)
         self._placement = TopicPlacement(names, settings.partitioner)
@@ -83,14 +86,14 @@ class Ingest:
             cluster, self._index, transactional_id, self._plain.append, self._read_answer, settings.ingest_max_keys
         )
         writers = Writers(self._plain.append, self._keyed.write)
-        self._intake = Intake(tokens, self._placement, writers, self._metrics)
+        self._intake = Intake(self._access, self._placement, writers, self._metrics)
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._stopping = False
 
     async def host(self) -> None:
         """Serve until a stop is requested; requests under way are answered first."""
         settings = self._settings
-        app = make(self._intake, self._tokens, pages(self._registry, self._not_ready))
+        app = make(self._intake, self._access, pages(self._registry, self._not_ready))
         address, within_s = (settings.web_host, settings.ingest_port), settings.stop_within_ms / 1000
         limits = replace(usual_limits(), body_bytes=MAX_DROPPED_BYTES, request_s=_REQUEST_S)
         certificate = settings.ingest_tls_cert_file

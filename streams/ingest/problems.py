@@ -14,6 +14,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 _TITLES: Final = {
     "bad-request": (400, "The request cannot be read", "无法读取该请求"),
     "unauthorized": (401, "The token is missing or wrong", "没有令牌或令牌不对"),
+    "bad-signature": (401, "The signature is missing or wrong", "没有签名或签名不对"),
     "not-found": (404, "Page not found", "没有这个页面"),
     "method-not-allowed": (405, "Method not allowed", "此处不支持该方法"),
     "key-in-flight": (409, "A request with this key is under way", "使用该键的请求正在处理"),
@@ -60,7 +61,7 @@ def install(app: FastAPI) -> None:
 
     async def other(_: Request, error: Any) -> Response:
         name = _BY_STATUS.get(error.status_code, "bad-request")
-        answer = response(RequestProblem(name, "expected POST /v1/records"))
+        answer = response(RequestProblem(name, "expected POST /v1/records, or POST /v1/in/NAME"))
         answer.headers.update(error.headers or {})
         return answer
 

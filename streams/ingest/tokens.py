@@ -4,38 +4,42 @@ import base64
 import binascii
 import hashlib
 import hmac
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
-
 from monitor.policy.file.errors import PolicyError, PolicyFault, did_you_mean
-from monitor.policy.file.yaml_source import YamlPath, parse
+from monitor.policy.file.yaml_source import YamlPath
 from schemas.inputs import Record
+from streams.ingest.reloaded import ReloadedFile, yaml_file
 from streams.kafka.api import PermanentError
-
-log = structlog.get_logger("callwarden")
 
 TYPES: Final = tuple(str(one.__struct_config__.tag) for one in Record.__args__)
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_FIELDS: Final = ("name", "sha256", "types", "tenants")
+_FIELDS: Final = ("name", "sha256", "types", "tenants", "sources")
 _ALL: Final = "all"
 _MAX_TOKEN: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token may write. ``types`` and ``tenants``: None is all. ``name`` stands in logs and metrics."""
+    """What a token may write. ``types`` and ``tenants``: None is all. ``name`` stands in logs and metrics.
+
+    ``sources``: where it is valid, as names of sources, also in a path; None is everywhere, and never in a path.
+    """
 
     name: str
     digests: tuple[bytes, ...] = ()
     types: frozenset[str] | None = None
     tenants: frozenset[str] | None = None
+    sources: frozenset[str] | None = None
+
+    def valid_at(self, source: str | None, *, in_path: bool = False) -> bool:
+        """Whether the token may be used for a source; None is that of plain records."""
+        return not in_path if self.sources is None else source in self.sources
 
 
 ANYBODY: Final = Grant("anybody")
@@ -47,34 +51,21 @@ class GrantedTokens:
 
     def __init__(self, file: Path) -> None:
         """Raises PermanentError with every fault of the file."""
-        self._file, self._seen = file, _state(file)
-        self._grants = _read(file)
+        self._grants = ReloadedFile("tokens", lambda: (_read(file), [file]))
 
     @property
     def names(self) -> list[str]:
         """The names of all tokens."""
-        return [grant.name for grant in self._grants]
+        return [grant.name for grant in self._grants.value()]
 
     def grant(self, token: str) -> Grant | None:
         """The grant of a token. Compares with every hash, in constant time."""
-        self._look()
         digest, found = hashlib.sha256(token.encode("utf-8", "replace")).digest(), None
-        for grant in self._grants:
+        for grant in self._grants.value():
             for each in grant.digests:
                 if hmac.compare_digest(digest, each):
                     found = grant
         return found
-
-    def _look(self) -> None:
-        if (state := _state(self._file)) == self._seen:
-            return
-        self._seen = state
-        try:
-            self._grants = _read(self._file)
-        except PermanentError as error:
-            log.error("the tokens file cannot be read, the old tokens stay valid", why=str(error))
-        else:
-            log.info("tokens reloaded", tokens=len(self._grants))
 
 
 def token_of(authorization: str | None) -> str | None:
@@ -91,27 +82,8 @@ def token_of(authorization: str | None) -> str | None:
     return given if 0 < len(given) <= _MAX_TOKEN else None
 
 
-def _state(file: Path) -> object:
-    try:
-        found = os.stat(file)
-    except OSError as error:
-        return error.errno
-    return found.st_ino, found.st_size, found.st_mtime_ns
-
-
 def _read(file: Path) -> tuple[Grant, ...]:
-    try:
-        text = file.read_text("utf-8")
-        if not text.strip():
-            raise PermanentError(f"{file}: it is empty; expected `tokens:` with a list of tokens")
-        source = parse(text, str(file))
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise PermanentError(
-            f"{file} cannot be read: {why}; expected a tokens file, see docs/guides/ingest.md"
-        ) from None
-    except PolicyError as error:
-        raise PermanentError(str(error)) from None
+    source = yaml_file(file, "tokens")
     faults: list[PolicyFault] = []
     grants = tuple(_grants(YamlPath(source), source.data, faults))
     if faults:
@@ -148,12 +120,13 @@ def _grants(at: YamlPath, data: Any, faults: list[PolicyFault]) -> Iterator[Gran
             )
         types = _scope(here.child("types"), entry, TYPES, faults)
         tenants = _scope(here.child("tenants"), entry, None, faults)
+        sources = _scope(here.child("sources"), entry, None, faults) if "sources" in entry else None
         for each in (name, *digests):
             if isinstance(each, str) and each in seen:
                 faults.append(here.fault("its name or its hash stands there twice; expected each once"))
             seen.add(each)
         if len(faults) == before:
-            yield Grant(str(name), tuple(bytes.fromhex(each) for each in digests), types, tenants)
+            yield Grant(str(name), tuple(bytes.fromhex(each) for each in digests), types, tenants, sources)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from monitor.adapters.errors import EXCLUSIONS
 from schemas import codec
 from schemas.error_codes import ErrorCode
 from schemas.inputs import Record
@@ -41,9 +42,12 @@ async def check(
         if not isinstance(outcome, str):
             outs.append(placement.record(outcome, one.raw))
             continue
-        refusals.append(refusal_of(index, outcome))
+        refusals.append(refusal := refusal_of(index, outcome))
+        raw = one.raw if one.original is None else one.original
+        if refusal.code in EXCLUSIONS:
+            continue  # the mapping leaves the row out on purpose
         if letters.take(grant.name):
-            outs.append(placement.letter(grant.name, one.raw[:MAX_RECORD_BYTES], _headers(one.raw, outcome, grant)))
+            outs.append(placement.letter(grant.name, raw[:MAX_RECORD_BYTES], _headers(raw, outcome, grant)))
         else:
             unkept += 1
     return CheckedRequest(outs, answer_of(len(received), refusals), unkept)

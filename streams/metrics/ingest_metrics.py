@@ -18,7 +18,7 @@ INGESTING: tuple[MetricSpec, ...] = (
         "counter",
         "records",
         "Refused records by reason",
-        (LabelSpec("code", "the error codes of records, and three of the door"),),
+        (LabelSpec("code", "the error codes of records and of mapped rows, and three of the door"),),
         ("ingest",),
     ),
     MetricSpec(

@@ -209,6 +209,8 @@ class Settings(BaseSettings):
     """`none` lets everybody write every record who can reach the door; only allowed on a loopback address."""
     ingest_tokens_file: File = None
     """The YAML file with the hashes of the tokens and what each may write."""
+    ingest_sources_file: File = None
+    """The YAML file with the sources of foreign records, `POST /v1/in/NAME`."""
     ingest_max_keys: Annotated[int, whole(1, 100_000_000)] = 1_000_000
     """The most idempotency keys that are remembered, each for a day; about 200 bytes of memory a key."""
     ingest_tls_cert_file: File = None

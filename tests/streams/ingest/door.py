@@ -194,12 +194,13 @@ class Served:
         return sum(float(line.rpartition(" ")[2]) for line in page.splitlines() if line.startswith(name))
 
 
-def tokens_text(*tokens: tuple[str, str, str, str]) -> str:
-    """A tokens file of names, tokens, types and tenants."""
+def tokens_text(*tokens: tuple[str, ...]) -> str:
+    """A tokens file of names, tokens, types and tenants, and sources if there are any."""
     lines = ["tokens:"]
-    for name, token, types, tenants in tokens:
+    for name, token, types, tenants, *sources in tokens:
         digest = hashlib.sha256(token.encode()).hexdigest()
         lines += [f"- name: {name}", f"  sha256: {digest}", f"  types: {types}", f"  tenants: {tenants}"]
+        lines += [f"  sources: {each}" for each in sources]
     return "\n".join(lines) + "\n"
 
 
@@ -207,12 +208,14 @@ BOTH = tokens_text(("wide", TOKEN, "all", "all"), ("narrow", NARROW, "[cdr]", "[
 
 
 @asynccontextmanager
-async def serving(folder: Path, topics: MemoryTopics | None = None, *, ready: bool = True) -> AsyncIterator[Served]:
-    """A door, ready; an error that ends it is the test's."""
+async def serving(
+    folder: Path, topics: MemoryTopics | None = None, *, ready: bool = True, tokens: str = BOTH, **options: object
+) -> AsyncIterator[Served]:
+    """A door, ready, with these settings; an error that ends it is the test's."""
     file = folder / "tokens.yaml"
-    file.write_text(BOTH, "utf-8")
+    file.write_text(tokens, "utf-8")
     topics, port = topics or MemoryTopics(), free_ports(1)[0]
-    settings = load({"ingest_port": port, "ingest_tokens_file": str(file)})
+    settings = load({"ingest_port": port, "ingest_tokens_file": str(file), **options})
     task = asyncio.create_task(Ingest(settings, topics, GrantedTokens(file)).host())
     served = Served(topics, port, file)
     try:

@@ -1,0 +1,52 @@
+"""A source: one sender or one kind of sender, with the mapping of its bodies."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from monitor.adapters.base import InputRow
+from monitor.adapters.errors import TooManyRows
+from schemas import codec
+from streams.ingest.formats import MAX_RECORDS, ReceivedRecord
+from streams.ingest.problems import RequestProblem
+from streams.ingest.signatures.signed import SignatureScheme
+
+PushProtocol = Literal["", "tccc"]
+
+_AT_ONCE = 250  # rows, before the event loop gets a turn
+
+
+@runtime_checkable
+class DocumentAdapter(Protocol):
+    """An adapter that reads the body of a request."""
+
+    def document_rows(self, document: bytes, most: int | None = None) -> Iterator[InputRow]:
+        """See `monitor.adapters.mapped.MappedAdapter`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignSource:
+    """See the module. ``protocol``: how the sender wants to be answered, if not like others."""
+
+    name: str
+    adapter: DocumentAdapter
+    protocol: PushProtocol = ""
+    signature: SignatureScheme | None = None
+
+
+async def mapped(source: ForeignSource, body: bytes) -> list[ReceivedRecord]:
+    """The records of a body. Raises RequestProblem if it has none, or too many."""
+    received: list[ReceivedRecord] = []
+    try:
+        for row in source.adapter.document_rows(body, MAX_RECORDS):
+            raw = codec.encode(row.record) if row.record is not None else row.raw
+            received.append(ReceivedRecord(raw, row.reason, original=row.raw))
+            if len(received) % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+    except TooManyRows as error:
+        raise RequestProblem("too-large", str(error)) from None
+    if not received:
+        raise RequestProblem("bad-request", "the body has no row of this source's format")
+    return received
