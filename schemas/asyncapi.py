@@ -93,6 +93,16 @@ TOPICS: Final = (
         "topics reads it. Its format is Callwarden's own, documented with the worker.",
         key="Callwarden's own.",
     ),
+    Topic(
+        "ingestKeys",
+        "callwarden.ingest-keys",
+        ("send", "receive"),
+        ("ingestKey",),
+        "The idempotency keys of the HTTP door, with the answers to their requests, for a day. Its format is "
+        "Callwarden's own and may change: do not read it.",
+        key="The hash of a token's name and an idempotency key, in hexadecimal digits.",
+        config={"cleanup.policy": ["compact", "delete"]},
+    ),
 )
 
 # message: the Struct of its payload, and the record whose example it shows
@@ -208,6 +218,16 @@ _OWN: Final[dict[str, dict[str, Any]]] = {
     "state": {
         "contentType": "application/octet-stream",
         "payload": {"description": "A part of a shard's state; an empty value removes it."},
+    },
+    "ingestKey": {
+        "contentType": "application/json",
+        "payload": {
+            "type": "object",
+            "description": "A claim: an instance writes the request with this key. Or the request's answer, in the "
+            "transaction of its records.",
+            "required": ["type"],
+            "properties": {"type": {"type": "string", "enum": ["claim", "answer"]}},
+        },
     },
     "clock": {
         "contentType": "application/json",
