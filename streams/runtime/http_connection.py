@@ -205,7 +205,10 @@ class Connection(H11Protocol):
         if phase is not self.phase or cycle is not self._request:
             self.phase, self._request = phase, cycle
             self.deadline_s = self._all.now_s() + self._seconds[phase]
-            self._all.waits(self, phase in (ConnectionPhase.HEADER, ConnectionPhase.IDLE))
+        # An answered request whose body is still to come needs no connection: it gives way like one that waits.
+        answered = cycle is not None and cycle.response_complete and not self.flow.write_paused
+        is_idle = phase in (ConnectionPhase.HEADER, ConnectionPhase.IDLE)
+        self._all.waits(self, is_idle or (phase is ConnectionPhase.REQUEST and answered))
 
     def _is_under_way(self, cycle: Any) -> bool:
         """Whether the response is not fully sent or not read by the client, or the request is still arriving."""

@@ -213,6 +213,20 @@ async def test_who_asks_at_once_is_served_however_many_connections_are_held_open
     assert [line for line in logged() if "too many HTTP connections" in line][1:] == []
 
 
+async def test_an_answered_request_whose_body_does_not_come_gives_way() -> None:
+    async with serving(connections=3) as served:
+        strangers = [await asyncio.open_connection(*served.address) for _ in range(3)]
+        for _ in range(10):
+            reader, writer = await asyncio.open_connection(*served.address)
+            strangers.append((reader, writer))
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx")
+            assert (await reader.readuntil(b"ok\n")).startswith(b"HTTP/1.1 200")
+        assert await served.healthy()
+        assert set(served.refused) == {"limit"}
+        for _, writer in strangers:
+            writer.close()
+
+
 async def test_where_all_are_being_served_a_new_one_is_asked_to_try_again() -> None:
     async with serving(connections=3) as served:
         asked = [asyncio.create_task(served.said(HEALTH.replace(b"healthz", b"held"))) for _ in range(3)]
