@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -29,6 +30,8 @@ WITHIN_S: Final = 15.0
 """A request that Kafka does not acknowledge by then is answered with 503."""
 
 _RETRY_AFTER_S: Final = 5.0
+_MOST_DROPPING: Final = 64  # of at most 512 connections
+_DROP_S: Final = 10.0
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 T = TypeVar("T")
@@ -59,6 +62,7 @@ class Intake:
         self._access, self._placement, self._writers, self._metrics = access, placement, writers, metrics
         self._letters, self._now_s = LetterLimits(), now_s
         self.memory = MemoryBudget()
+        self._dropping = 0
         self.under_way = 0
         """The number of requests that are being served."""
 
@@ -78,10 +82,22 @@ class Intake:
                     return await self._records(grant, key, request, memory)
                 return await self._mapped(grant, key, request, source, memory)
         except RequestProblem:
-            await drop(request.stream, request.headers)
+            await self._drop(request)
             raise
         finally:
             self.under_way -= 1
+
+    async def _drop(self, request: IngestRequest) -> None:
+        """Read on for a while, unless many refused requests do: strangers must not hold all connections."""
+        if self._dropping >= _MOST_DROPPING:
+            return
+        self._dropping += 1
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_DROP_S):
+                    await drop(request.stream, request.headers)
+        finally:
+            self._dropping -= 1
 
     async def _records(self, grant: Grant, key: str | None, request: IngestRequest, memory: HeldMemory) -> IngestAnswer:
         """Records of our own formats."""

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -162,14 +163,14 @@ def call(number: int, tenant: str = "acme", **fields: object) -> dict[str, objec
 class Served:
     """One door. ``post`` sends a body with the token."""
 
-    def __init__(self, topics: MemoryTopics, port: int, tokens_file: Path) -> None:
-        self.topics, self.port, self.tokens_file = topics, port, tokens_file
+    def __init__(self, topics: MemoryTopics, port: int, tokens_file: Path, tls: ssl.SSLContext | None = None) -> None:
+        self.topics, self.port, self.tokens_file, self._tls = topics, port, tokens_file, tls
 
     async def ask(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"", *, length: bool = True
     ) -> tuple[int, dict[str, str], Any]:
         """Status, headers and body of the answer."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=self._tls)
         try:
             given = {"Host": "door", "Connection": "close", **({"Content-Length": str(len(body))} if length else {})}
             lines = "".join(f"{name}: {value}\r\n" for name, value in {**given, **headers}.items())
@@ -209,15 +210,21 @@ BOTH = tokens_text(("wide", TOKEN, "all", "all"), ("narrow", NARROW, "[cdr]", "[
 
 @asynccontextmanager
 async def serving(
-    folder: Path, topics: MemoryTopics | None = None, *, ready: bool = True, tokens: str = BOTH, **options: object
+    folder: Path,
+    topics: MemoryTopics | None = None,
+    *,
+    ready: bool = True,
+    tokens: str = BOTH,
+    tls: ssl.SSLContext | None = None,
+    **options: object,
 ) -> AsyncIterator[Served]:
-    """A door, ready, with these settings; an error that ends it is the test's."""
+    """A door, ready, with these settings, asked by way of ``tls``; an error that ends it is the test's."""
     file = folder / "tokens.yaml"
     file.write_text(tokens, "utf-8")
     topics, port = topics or MemoryTopics(), free_ports(1)[0]
     settings = load({"ingest_port": port, "ingest_tokens_file": str(file), **options})
     task = asyncio.create_task(Ingest(settings, topics, GrantedTokens(file)).host())
-    served = Served(topics, port, file)
+    served = Served(topics, port, file, tls)
     try:
         async with asyncio.timeout(60):
             while not task.done() and not await _answers(served, "/readyz" if ready else "/healthz"):

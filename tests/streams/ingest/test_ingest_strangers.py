@@ -1,0 +1,108 @@
+"""What strangers do to the door: thousands of connections, bodies that dribble; and TLS."""
+
+import asyncio
+import json
+import resource
+import socket
+import ssl
+import subprocess
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from door import JSON, TOKEN, Served, call, serving
+
+from streams.ingest import main
+
+HEAD = (
+    f"POST /v1/records HTTP/1.1\r\nHost: door\r\nAuthorization: Bearer {TOKEN}\r\n"
+    "Content-Type: application/json\r\nContent-Length: 4000000\r\n\r\n"
+).encode()
+# What a stranger sends and then waits: nothing, half a header, a body that does not come.
+BEGUN = (b"", b"POST /v1/records HT", HEAD.replace(TOKEN.encode(), b"wrong"))
+
+
+async def dialled(port: int, sent: bytes) -> socket.socket:
+    loop, stranger = asyncio.get_running_loop(), socket.socket()
+    stranger.setblocking(False)
+    await loop.sock_connect(stranger, ("127.0.0.1", port))
+    with suppress(ConnectionError):  # it may have had to give way already
+        await loop.sock_sendall(stranger, sent)
+    return stranger
+
+
+async def test_ten_thousand_connections_leave_the_door_open(tmp_path: Path) -> None:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held: deque[socket.socket] = deque()
+    async with serving(tmp_path) as door:
+        try:
+            for turn in range(100):
+                sent = BEGUN[turn % len(BEGUN)]
+                held.extend(await asyncio.gather(*(dialled(door.port, sent) for _ in range(100))))
+                while len(held) > soft // 3:
+                    held.popleft().close()
+                if turn % 10 == 9:
+                    assert (await door.post(call(turn)))[0] == 202
+            assert (await door.ask("GET", "/healthz", {}))[0] == 200
+            # Each that gave way is counted; of a body that is not wanted, some end with an answer.
+            assert await door.metric('callwarden_http_connections_refused_total{reason="limit"}') > 1_000
+            assert len(door.topics.of("cdr")) == 10
+            assert await door.metric("callwarden_ingest_held_bytes") == 0
+        finally:
+            for each in held:
+                each.close()
+
+
+async def test_bodies_that_dribble_end_with_408_and_hold_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "_REQUEST_S", 1.0)
+    async with serving(tmp_path) as door:
+        slow = [await asyncio.open_connection("127.0.0.1", door.port) for _ in range(30)]
+        dribbling = [asyncio.create_task(dribble(writer)) for _, writer in slow]
+        assert (await door.post(call(1)))[0] == 202, "others are served"
+        for answer in await asyncio.gather(*(reader.read() for reader, _ in slow), return_exceptions=True):
+            # Who still sends when it is cut off may not get to read the answer.
+            assert isinstance(answer, ConnectionError) or answer.startswith(b"HTTP/1.1 408 ")
+        assert await door.metric('callwarden_http_connections_refused_total{reason="deadline"}') == 30
+        async with asyncio.timeout(60):
+            while await held_bytes(door):
+                await asyncio.sleep(0.05)
+        for task, (_, writer) in zip(dribbling, slow, strict=True):
+            task.cancel()
+            writer.close()
+        assert len(door.topics.of("cdr")) == 1
+
+
+async def dribble(writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        writer.write(HEAD)
+        while True:
+            writer.write(b"[" * 1_000)
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+
+async def held_bytes(door: Served) -> float:
+    return await door.metric("callwarden_ingest_held_bytes")
+
+
+async def test_with_tls_it_takes_records_and_none_in_clear(tmp_path: Path) -> None:
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=door", "-addext",
+         "subjectAltName=IP:127.0.0.1", "-keyout", tmp_path / "door.key", "-out", tmp_path / "door.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    files = {"ingest_tls_cert_file": str(tmp_path / "door.pem"), "ingest_tls_key_file": str(tmp_path / "door.key")}
+    trusting = ssl.create_default_context(cafile=str(tmp_path / "door.pem"))
+    async with serving(tmp_path, tls=trusting, **files) as door:
+        assert (await door.post(call(1)))[0] == 202
+        assert len(door.topics.of("cdr")) == 1
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        writer.write(HEAD + json.dumps(call(2)).encode())
+        assert b"202" not in await reader.read()
+        writer.close()
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await asyncio.open_connection("127.0.0.1", door.port, ssl=ssl.create_default_context())
+        assert (await door.post(call(3), JSON))[0] == 202
