@@ -22,6 +22,7 @@ from streams.cli.develop.live import POLICY
 from streams.dev.kafka_node import free_ports
 
 pytestmark = pytest.mark.services
+README = Path(__file__).parents[2] / "README.md"
 ADDRESS = re.compile(r"^Kafka .* runs at (\S+)$", re.MULTILINE)
 DECISION = re.compile(
     r"^\d\d-\d\d \d\d:\d\d:\d\d  t\d+  .*(?:警告|终止服务|封号|号码申请驳回).*  \[[\w-]+\]  .+ / .+", re.MULTILINE
@@ -41,6 +42,20 @@ async def policy_of_a_decision(address: str) -> str:
     async with AIOKafkaConsumer(topic, bootstrap_servers=address, auto_offset_reset="earliest") as consumer:
         decision = await consumer.getone()
     return msgspec.json.decode(decision.value, type=Enforcement).data.policy.id
+
+
+def decided_over_http(live: subprocess.Popen[str], port: int, seen: list[str]) -> None:
+    """Send what the README sends, and read the decision that it promises; `killed_after` ends the wait."""
+    [script] = re.findall(r"^```sh\n(now=.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    sent = subprocess.run(
+        ["sh", "-e", "-c", script.replace("6070", str(port))], capture_output=True, text=True, timeout=60
+    )
+    assert json.loads(sent.stdout) == {"received": 1, "accepted": 1, "refused": 0, "refusals": []}, sent.stderr
+    assert live.stdout is not None
+    for line in live.stdout:
+        seen.append(line)
+        if "my-tenant" in line and "终止服务" in line:
+            return
 
 
 def get(port: int, path: str) -> bytes:
@@ -79,6 +94,7 @@ def test_live_runs_all_of_it_shows_decisions_and_leaves_nothing_behind(jars: Pat
                 and (banned := BANNED.search(told))
             ):
                 break
+        decided_over_http(callwarden, ports["INGEST"], seen)
         policy = asyncio.run(policy_of_a_decision(address_in("".join(seen))))
         metrics = {name: get(port, "/metrics") for name, port in ports.items()}
         while json.loads(get(ports["BILLING"], f"/v1/refunds/{banned[1]}"))["refundable"]:
