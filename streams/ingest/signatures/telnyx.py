@@ -3,18 +3,19 @@
 import hashlib
 from collections.abc import Sequence
 
+from cryptography.exceptions import InvalidSignature as Mismatch
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from streams.ingest.signatures.signed import InvalidSignature, SignedRequest, from_base64, header, must_be_recent
 
 
 class TelnyxSignature:
-    """See the module. Needs the package `cryptography`."""
+    """See the module."""
 
     uses_authorization = False
 
     def __init__(self, public_keys: Sequence[bytes], tolerance_s: float) -> None:
-        """Raises InvalidSignature if a key is none, and ImportError without the package."""
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
+        """Raises InvalidSignature if a key is not one."""
         raws = [from_base64(each.decode("ascii", "replace"), "the public key") for each in public_keys]
         try:
             self._keys = [Ed25519PublicKey.from_public_bytes(raw) for raw in raws]
@@ -24,8 +25,6 @@ class TelnyxSignature:
 
     def verify(self, request: SignedRequest) -> tuple[bytes, ...]:
         """See `SignatureScheme`."""
-        from cryptography.exceptions import InvalidSignature as Mismatch
-
         time = header(request, "telnyx-timestamp")
         must_be_recent(time, request.now_s, self._tolerance_s)
         given = from_base64(header(request, "telnyx-signature-ed25519"), "telnyx-signature-ed25519")

@@ -131,8 +131,6 @@ class _SourcesReader:
             return SCHEMES[entry["scheme"]](SignatureOptions(secrets, float(tolerance_s), str(origin or "")))
         except InvalidSignature as error:
             self._faults.append(here.fault(f"signature: {error}"))
-        except ImportError:
-            self._faults.append(here.fault(f"signature: {entry['scheme']} needs the package `cryptography`"))
         return None
 
     def _secrets(self, here: YamlPath, entry: dict[str, Any]) -> list[bytes]:
