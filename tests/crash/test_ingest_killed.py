@@ -12,10 +12,10 @@ from crash.broker import Broker
 from crash.log import Record
 from crash.memory import Link, MemoryCluster, MemoryWriter
 from crash.virtual import Process, VirtualClock, VirtualLoop, run
-from streams.ingest.answer import IngestAnswer
-from streams.ingest.keys.key_index import KeyIndex
-from streams.ingest.keys.key_log import Answered, decode_key_record, digest
-from streams.ingest.keys.keyed_writer import KeyedRequest, KeyedWriter, KeyInFlight, OtherBody
+from streams.ingest.http.answer import IngestAnswer
+from streams.ingest.http.keys.key_index import KeyIndex
+from streams.ingest.http.keys.key_log import Answered, decode_key_record, digest
+from streams.ingest.http.keys.keyed_writer import KeyedRequest, KeyedWriter, KeyInFlight, OtherBody
 from streams.kafka.api import TP, FetchedBatch, LogEnds, OutputRecord, TransientError
 
 TOPICS = {"in": 2, "keys": 2}

@@ -24,7 +24,7 @@ def run(
     import asyncio
 
     from streams.cli.inputs import fail, settings_for
-    from streams.ingest.main import run as take_in
+    from streams.ingest.http.main import run as take_in
     from streams.kafka.api import PermanentError
     from streams.kafka.cluster import KafkaCluster
 

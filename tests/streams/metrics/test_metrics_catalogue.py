@@ -26,7 +26,7 @@ from monitor.replay.outcome import Outcome, ReplaySummary
 from streams.consumers.billing.telemetry import BillingMetrics as BillingTelemetry
 from streams.consumers.ledger.main import LedgerMetrics
 from streams.consumers.service import pages_app
-from streams.ingest.telemetry import IngestMetrics
+from streams.ingest.http.telemetry import IngestMetrics
 from streams.metrics import replay_metrics as replayed
 from streams.metrics.case_transitions import course_of
 from streams.metrics.catalogue import BY_NAME, CATALOGUE

@@ -13,13 +13,13 @@ from starlette.routing import BaseRoute
 
 from schemas.json_schema import INPUTS
 from schemas.json_schema import components as record_schemas
-from streams.ingest import formats, problems
-from streams.ingest.answer import IngestAnswer
-from streams.ingest.intake import Intake
-from streams.ingest.problems import RequestProblem
-from streams.ingest.request import IngestRequest, TokenHider, hidden_target
-from streams.ingest.sources import tccc_push
-from streams.ingest.sources.access import Access
+from streams.ingest.http import formats, problems
+from streams.ingest.http.answer import IngestAnswer
+from streams.ingest.http.intake import Intake
+from streams.ingest.http.problems import RequestProblem
+from streams.ingest.http.request import IngestRequest, TokenHider, hidden_target
+from streams.ingest.http.sources import tccc_push
+from streams.ingest.http.sources.access import Access
 
 _ABOUT: Final = (
     "Takes calls, complaints, findings, tenants, applications and reviews, and writes them to Kafka. A 202 says that "

@@ -10,11 +10,18 @@ from monitor.adapters.errors import EXCLUSIONS
 from schemas import codec
 from schemas.error_codes import ErrorCode
 from schemas.inputs import Record
-from streams.ingest.answer import FORBIDDEN_TENANT, FORBIDDEN_TYPE, NOT_AN_EVENT, IngestAnswer, answer_of, refusal_of
-from streams.ingest.formats import MAX_RECORD_BYTES, ReceivedRecord
-from streams.ingest.letters import LetterLimits
+from streams.ingest.http.answer import (
+    FORBIDDEN_TENANT,
+    FORBIDDEN_TYPE,
+    NOT_AN_EVENT,
+    IngestAnswer,
+    answer_of,
+    refusal_of,
+)
+from streams.ingest.http.formats import MAX_RECORD_BYTES, ReceivedRecord
+from streams.ingest.http.letters import LetterLimits
+from streams.ingest.http.tokens import Grant
 from streams.ingest.placement import TopicPlacement
-from streams.ingest.tokens import Grant
 from streams.kafka.api import OutputRecord
 
 _AT_ONCE: Final = 250  # records, before the event loop gets a turn

@@ -8,7 +8,7 @@ from typing import Final
 
 import zstandard
 
-from streams.ingest.problems import RequestProblem
+from streams.ingest.http.problems import RequestProblem
 
 MAX_BODY_BYTES: Final = 8 << 20
 """The most bytes of a body, as sent and after decompression."""

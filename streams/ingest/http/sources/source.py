@@ -8,9 +8,9 @@ from typing import Literal, Protocol, runtime_checkable
 from monitor.adapters.base import InputRow
 from monitor.adapters.errors import TooManyRows
 from schemas import codec
-from streams.ingest.formats import MAX_RECORDS, ReceivedRecord
-from streams.ingest.problems import RequestProblem
-from streams.ingest.signatures.signed import SignatureScheme
+from streams.ingest.http.formats import MAX_RECORDS, ReceivedRecord
+from streams.ingest.http.problems import RequestProblem
+from streams.ingest.http.signatures.signed import SignatureScheme
 
 PushProtocol = Literal["", "tccc"]
 

@@ -10,8 +10,8 @@ from typing import Final
 import orjson
 from starlette.responses import Response
 
-from streams.ingest import problems
-from streams.ingest.problems import RequestProblem
+from streams.ingest.http import problems
+from streams.ingest.http.problems import RequestProblem
 
 _ACTION, _VERSION = "cdr", "1"
 _UUID: Final = "x-tccc-push-uuid"

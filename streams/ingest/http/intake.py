@@ -8,22 +8,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from streams.ingest.answer import IngestAnswer
-from streams.ingest.body import HeldMemory, MemoryBudget, decompressed, drop, read_body
-from streams.ingest.formats import ReceivedRecord, split
-from streams.ingest.keys.key_log import digest
-from streams.ingest.keys.keyed_writer import KeyedRequest, KeyInFlight, OtherBody
-from streams.ingest.letters import LetterLimits
+from streams.ingest.http.answer import IngestAnswer
+from streams.ingest.http.body import HeldMemory, MemoryBudget, decompressed, drop, read_body
+from streams.ingest.http.formats import ReceivedRecord, split
+from streams.ingest.http.keys.key_log import digest
+from streams.ingest.http.keys.keyed_writer import KeyedRequest, KeyInFlight, OtherBody
+from streams.ingest.http.letters import LetterLimits
+from streams.ingest.http.problems import RequestProblem
+from streams.ingest.http.request import IngestRequest
+from streams.ingest.http.signatures.signed import InvalidSignature, SignedRequest
+from streams.ingest.http.sources import tccc_push
+from streams.ingest.http.sources.access import Access
+from streams.ingest.http.sources.source import ForeignSource, mapped
+from streams.ingest.http.telemetry import IngestMetrics
+from streams.ingest.http.tokens import Grant
+from streams.ingest.http.verdicts import CheckedRequest, check
 from streams.ingest.placement import TopicPlacement
-from streams.ingest.problems import RequestProblem
-from streams.ingest.request import IngestRequest
-from streams.ingest.signatures.signed import InvalidSignature, SignedRequest
-from streams.ingest.sources import tccc_push
-from streams.ingest.sources.access import Access
-from streams.ingest.sources.source import ForeignSource, mapped
-from streams.ingest.telemetry import IngestMetrics
-from streams.ingest.tokens import Grant
-from streams.ingest.verdicts import CheckedRequest, check
 from streams.kafka.api import OutputRecord, PermanentError, TransientError
 
 WITHIN_S: Final = 15.0

@@ -5,7 +5,7 @@ import time
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from streams.ingest.answer import IngestAnswer
+from streams.ingest.http.answer import IngestAnswer
 from streams.metrics.factory import counter, gauge, histogram
 
 

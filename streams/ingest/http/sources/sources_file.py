@@ -13,10 +13,10 @@ from monitor.adapters import NAMES, open_adapter
 from monitor.adapters.errors import MappingError
 from monitor.policy.file.errors import PolicyError, PolicyFault, did_you_mean
 from monitor.policy.file.yaml_source import YamlPath
-from streams.ingest.reloaded import ReloadedFile, yaml_file
-from streams.ingest.signatures.schemes import SCHEMES, SignatureOptions
-from streams.ingest.signatures.signed import TOLERANCE_S, InvalidSignature, SignatureScheme
-from streams.ingest.sources.source import DocumentAdapter, ForeignSource, PushProtocol
+from streams.ingest.http.reloaded import ReloadedFile, yaml_file
+from streams.ingest.http.signatures.schemes import SCHEMES, SignatureOptions
+from streams.ingest.http.signatures.signed import TOLERANCE_S, InvalidSignature, SignatureScheme
+from streams.ingest.http.sources.source import DocumentAdapter, ForeignSource, PushProtocol
 from streams.kafka.api import PermanentError
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from cryptography.exceptions import InvalidSignature as Mismatch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from streams.ingest.signatures.signed import InvalidSignature, SignedRequest, from_base64, header, must_be_recent
+from streams.ingest.http.signatures.signed import InvalidSignature, SignedRequest, from_base64, header, must_be_recent
 
 
 class TelnyxSignature:

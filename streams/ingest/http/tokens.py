@@ -13,7 +13,7 @@ from typing import Any, Final
 from monitor.policy.file.errors import PolicyError, PolicyFault, did_you_mean
 from monitor.policy.file.yaml_source import YamlPath
 from schemas.inputs import Record
-from streams.ingest.reloaded import ReloadedFile, yaml_file
+from streams.ingest.http.reloaded import ReloadedFile, yaml_file
 from streams.kafka.api import PermanentError
 
 TYPES: Final = tuple(str(one.__struct_config__.tag) for one in Record.__args__)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from streams.consumers.topic_reader import TopicReader
-from streams.ingest.keys.key_log import AnsweredKey, HeldKey, KeyLog, decode_key_record
+from streams.ingest.http.keys.key_log import AnsweredKey, HeldKey, KeyLog, decode_key_record
 from streams.kafka.api import TP, CorruptLog, FetchedBatch, OffsetOutOfRange, PermanentError, Reader, TransientError
 from streams.runtime.monotonic import steady_s
 

@@ -13,19 +13,19 @@ from prometheus_client import CollectorRegistry
 
 from streams.consumers.service import host, pages
 from streams.consumers.topic_reader import TopicReader
-from streams.ingest.answer import IngestAnswer
-from streams.ingest.api import make
-from streams.ingest.body import MAX_DROPPED_BYTES
-from streams.ingest.intake import Intake, Writers
-from streams.ingest.keys.key_index import KeyIndex
-from streams.ingest.keys.key_log import Answered, decode_key_record
-from streams.ingest.keys.keyed_writer import KeyedWriter, TransactionalCluster
+from streams.ingest.http.answer import IngestAnswer
+from streams.ingest.http.api import make
+from streams.ingest.http.body import MAX_DROPPED_BYTES
+from streams.ingest.http.intake import Intake, Writers
+from streams.ingest.http.keys.key_index import KeyIndex
+from streams.ingest.http.keys.key_log import Answered, decode_key_record
+from streams.ingest.http.keys.keyed_writer import KeyedWriter, TransactionalCluster
+from streams.ingest.http.plain_writer import AppendingCluster, PlainWriter
+from streams.ingest.http.sources.access import Access
+from streams.ingest.http.sources.sources_file import ForeignSources
+from streams.ingest.http.telemetry import IngestMetrics
+from streams.ingest.http.tokens import GrantedTokens
 from streams.ingest.placement import TopicPlacement
-from streams.ingest.plain_writer import AppendingCluster, PlainWriter
-from streams.ingest.sources.access import Access
-from streams.ingest.sources.sources_file import ForeignSources
-from streams.ingest.telemetry import IngestMetrics
-from streams.ingest.tokens import GrantedTokens
 from streams.kafka.api import TP, OffsetOutOfRange, PermanentError, TransientError
 from streams.kafka.topic_names import TopicNames
 from streams.runtime.http_server import ServerOptions, TlsFiles, usual_limits

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from door import JSON, NARROW, TOKEN, MemoryTopics, Served, call, serving, tokens_text
 
-from streams.ingest.sources.sources_file import ForeignSources
+from streams.ingest.http.sources.sources_file import ForeignSources
 from streams.kafka.api import PermanentError
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -206,7 +206,7 @@ class TestTokens:
                 for body in (push(1), b"{", b"x" * (9 << 20)):
                     shown.append(await post(door, f"/v1/in/{path}/{IN_PATH}?action=cdr", body, token=None))
             # A fault of our own, whose traceback is logged.
-            monkeypatch.setattr("streams.ingest.intake.mapped", lambda source, body: 1 / 0)
+            monkeypatch.setattr("streams.ingest.http.intake.mapped", lambda source, body: 1 / 0)
             status, answer = await post(door, f"/v1/in/tccc/{IN_PATH}?action=cdr&version=1", push(2), token=None)
             assert status == 500
             shown.append((status, answer))

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from streams.dev.kafka_node import free_ports
-from streams.ingest.main import Ingest
-from streams.ingest.tokens import GrantedTokens
+from streams.ingest.http.main import Ingest
+from streams.ingest.http.tokens import GrantedTokens
 from streams.kafka.api import TP, FetchedBatch, LogEnds, OutputRecord, TopicInfo, TransientError
 from streams.kafka.topic_names import TopicNames
 from streams.runtime.monotonic import steady_s

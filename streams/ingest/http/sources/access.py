@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from streams.ingest.problems import RequestProblem
-from streams.ingest.request import IngestRequest
-from streams.ingest.sources.source import ForeignSource
-from streams.ingest.sources.sources_file import ForeignSources
-from streams.ingest.tokens import ANYBODY, Grant, GrantedTokens, token_of
+from streams.ingest.http.problems import RequestProblem
+from streams.ingest.http.request import IngestRequest
+from streams.ingest.http.sources.source import ForeignSource
+from streams.ingest.http.sources.sources_file import ForeignSources
+from streams.ingest.http.tokens import ANYBODY, Grant, GrantedTokens, token_of
 
 
 @dataclass(frozen=True, slots=True)

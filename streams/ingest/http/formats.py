@@ -10,8 +10,8 @@ import msgspec
 from schemas import codec
 from schemas.error_codes import ErrorCode
 from schemas.inputs import Record
-from streams.ingest.answer import NOT_AN_EVENT
-from streams.ingest.problems import RequestProblem
+from streams.ingest.http.answer import NOT_AN_EVENT
+from streams.ingest.http.problems import RequestProblem
 
 MAX_RECORDS: Final = 2_000
 """The most records of a request."""

@@ -36,9 +36,9 @@ import msgspec
 import structlog
 
 from monitor.partition.key_check import partition_of
-from streams.ingest.answer import IngestAnswer
-from streams.ingest.keys.key_index import KeyIndex
-from streams.ingest.keys.key_log import Answered, AnsweredKey, Claim, HeldKey
+from streams.ingest.http.answer import IngestAnswer
+from streams.ingest.http.keys.key_index import KeyIndex
+from streams.ingest.http.keys.key_log import Answered, AnsweredKey, Claim, HeldKey
 from streams.kafka.api import TP, Fenced, OutputRecord, PermanentError, TransientError, Writer
 from streams.runtime.monotonic import steady_s
 

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from monitor.text.durations import DAY, HOUR
-from streams.ingest.answer import IngestAnswer
+from streams.ingest.http.answer import IngestAnswer
 
 KEPT_MS: Final = DAY
 """How long a key is remembered, by the broker's timestamps; at most six hours longer."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from streams.ingest.signatures.signed import (
+from streams.ingest.http.signatures.signed import (
     InvalidSignature,
     SignedRequest,
     from_base64,

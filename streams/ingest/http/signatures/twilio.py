@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-from streams.ingest.signatures.signed import InvalidSignature, SignedRequest, from_base64, header, matches
+from streams.ingest.http.signatures.signed import InvalidSignature, SignedRequest, from_base64, header, matches
 
 _BODY_HASH: Final = "bodySHA256"
 _MOST_FIELDS: Final = 1_000

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from streams.ingest.signatures.signed import SignatureScheme
-from streams.ingest.signatures.standard_webhooks import StandardWebhooksSignature
-from streams.ingest.signatures.telnyx import TelnyxSignature
-from streams.ingest.signatures.twilio import TwilioSignature
-from streams.ingest.signatures.vonage import VonageSignature
+from streams.ingest.http.signatures.signed import SignatureScheme
+from streams.ingest.http.signatures.standard_webhooks import StandardWebhooksSignature
+from streams.ingest.http.signatures.telnyx import TelnyxSignature
+from streams.ingest.http.signatures.twilio import TwilioSignature
+from streams.ingest.http.signatures.vonage import VonageSignature
 
 
 class SignatureOptions(NamedTuple):

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from streams.ingest.signatures.signed import InvalidSignature, SignatureScheme, SignedRequest
-from streams.ingest.signatures.standard_webhooks import StandardWebhooksSignature
-from streams.ingest.signatures.telnyx import TelnyxSignature
-from streams.ingest.signatures.twilio import TwilioSignature
-from streams.ingest.signatures.vonage import VonageSignature
+from streams.ingest.http.signatures.signed import InvalidSignature, SignatureScheme, SignedRequest
+from streams.ingest.http.signatures.standard_webhooks import StandardWebhooksSignature
+from streams.ingest.http.signatures.telnyx import TelnyxSignature
+from streams.ingest.http.signatures.twilio import TwilioSignature
+from streams.ingest.http.signatures.vonage import VonageSignature
 
 NOW_S = 1_731_705_121.0
 FORM = {"content-type": "application/x-www-form-urlencoded; charset=UTF-8"}

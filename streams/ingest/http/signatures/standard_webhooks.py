@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Sequence
 from typing import Final
 
-from streams.ingest.signatures.signed import (
+from streams.ingest.http.signatures.signed import (
     InvalidSignature,
     SignedRequest,
     from_base64,

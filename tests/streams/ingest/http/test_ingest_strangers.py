@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from door import JSON, TOKEN, Served, call, serving
 
-from streams.ingest import main
+from streams.ingest.http import main
 
 HEAD = (
     f"POST /v1/records HTTP/1.1\r\nHost: door\r\nAuthorization: Bearer {TOKEN}\r\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from door import JSON, TOKEN, call, serving, tokens_text
 
-from streams.ingest.tokens import GrantedTokens
+from streams.ingest.http.tokens import GrantedTokens
 from streams.kafka.api import PermanentError
 
 HASH = hashlib.sha256(b"x").hexdigest()
