@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
@@ -16,9 +16,9 @@ from monitor.adapters.bank import COLUMNS, BankAdapter
 from monitor.adapters.base import Adapter, InputRow
 from monitor.adapters.errors import Reject, RowErrorCode
 from monitor.adapters.mapped import MappedAdapter, MappedRows
-from monitor.adapters.mapping.compile_fields import Cells, Index, all_hold, source_text
+from monitor.adapters.mapping.compile_fields import Cells, Index, all_hold, compile_value, source_text
 from monitor.adapters.mapping.read import record_fields
-from monitor.adapters.mapping.spec import ROW, Mapping, Value
+from monitor.adapters.mapping.spec import ROW, Condition, Mapping, Value, needs_fields
 from monitor.adapters.shipped import ByHeader
 from monitor.text.display import DEFAULT, Display
 from monitor.text.masking import mask_id, mask_number, mask_text
@@ -269,7 +269,7 @@ class _Counted:
         found.kept_numbers = {name: KeptNumbers() for name, value in mapping.fields.items() if _has_number(value)}
         found.tenants.from_file = mapping.fields["tenant_id"].how != "const"
         self.seen = _Seen(found, samples, mapping.record_type, display)
-        self.tables = [_TableCount(name, value, index) for name, value in _with_table(mapping.fields)]
+        self.tables = [_TableCount(each, index) for each in _tables(mapping.fields)]
         self.looked = 0
         self._keys: dict[str, None] = {}
 
@@ -305,35 +305,62 @@ class _Counted:
                 self._keys.setdefault(prefix + key)
 
 
+class _Table(NamedTuple):
+    """A field or a case with a table. It is used where all of ``when`` holds and none of ``before`` has a value."""
+
+    name: str
+    value: Value
+    when: tuple[Condition, ...]
+    before: tuple[Value, ...]
+
+
 class _TableCount:
-    def __init__(self, name: str, value: Value, index: Index) -> None:
-        self.field = name
+    def __init__(self, table: _Table, index: Index) -> None:
+        value = table.value
+        self.field = table.name
         self._columns = value.columns
         self._otherwise = value.table.otherwise if value.table else ""
-        self._applies = all_hold(value.when, index)
+        self._applies = all_hold(table.when, index)
+        # What depends on other fields is not known here: such a case counts as one without a value.
+        self._before = [compile_value(each, index, b"dry run") for each in table.before if not needs_fields(each)]
         self._text = source_text(value, index, b"dry run")
         self._left = dict.fromkeys(key for key, _ in (value.table.entries if value.table else ()))
         self._known = frozenset(self._left)
         self._without: Counter[str] = Counter()
 
     def add(self, cells: Cells) -> None:
-        text = self._text(cells) if self._applies(cells) else ""
+        text = self._text(cells) if self._is_used(cells) else ""
         if text in self._known:
             self._left.pop(text, None)
         elif text:
             self._without[text if text in self._without or len(self._without) < _KINDS else _OTHER] += 1
+
+    def _is_used(self, cells: Cells) -> bool:
+        if not self._applies(cells):
+            return False
+        try:
+            return all(make(cells) in (None, []) for make in self._before)
+        except Reject:
+            return False
 
     def use(self) -> TableUse:
         without = {mask_text(text): count for text, count in self._without.most_common()}
         return TableUse(self._columns, self._otherwise, list(self._left), without)
 
 
-def _with_table(fields: dict[str, Value]) -> Iterator[tuple[str, Value]]:
+def _tables(fields: dict[str, Value]) -> Iterator[_Table]:
     """The fields with a table that is written out in the mapping; a case as `outcome.2`."""
     for name, value in fields.items():
-        if value.table is not None and len(value.table.entries) < _NAMED:
-            yield name, value
-        yield from _with_table({f"{name}.{n}": case for n, case in enumerate(value.cases, 1)})
+        yield from _tables_of(_Table(name, value, value.when, ()))
+
+
+def _tables_of(found: _Table) -> Iterator[_Table]:
+    value = found.value
+    if value.table is not None and len(value.table.entries) < _NAMED:
+        yield found
+    for n, case in enumerate(value.cases):
+        before = (*found.before, *value.cases[:n])
+        yield from _tables_of(_Table(f"{found.name}.{n + 1}", case, found.when + case.when, before))
 
 
 def _has_number(value: Value) -> bool:

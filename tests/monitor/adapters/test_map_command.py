@@ -50,6 +50,28 @@ def test_the_dry_run_says_what_becomes_of_the_rows(files: tuple[str, str]) -> No
     assert any("1 rows, first at line 5: malformed_row: 2 cells" in line for line in lines)
 
 
+def test_a_table_counts_the_rows_that_reach_it(files: tuple[str, str]) -> None:
+    cases = """
+    cases:
+    - {when: {column: spare, equals: x}, const: busy}
+    - {column: code, table: {"1": failed}, otherwise: empty}
+    - {when: {column: spare, equals: y}, cases: [{column: code, table: {"2": busy}}]}
+    - {const: failed}
+"""
+    Path(files[1]).write_text(SMALL.replace("{const: busy}", cases.rstrip()))
+    rows = [("1", "7", "x"), ("2", "1", "z"), ("3", "8", "z"), ("4", "2", "y"), ("5", "9", "y")]
+    header, first = CONTENT.splitlines()[:2]
+    names, cells = header.split(","), first.split(",")
+    for call_id, code, spare in rows:
+        made = dict(zip(names, cells, strict=True)) | {names[0]: call_id, "code": code, "spare": spare}
+        header += "\n" + ",".join(made.values())
+    Path(files[0]).write_text(header + "\n")
+    tables = json.loads(run("check", files[0], "--format", files[1], "--json").output)["tables"]
+    # Not '7', which the first case takes; '1', '2' and '8' reach the second, and '2' and '9' of spare y the third.
+    assert tables["outcome.2"]["without_entry"] == {"8": 1, "2": 1, "9": 1}
+    assert tables["outcome.3.1"]["without_entry"] == {"9": 1}
+
+
 def test_the_dry_run_shows_no_number(files: tuple[str, str]) -> None:
     Path(files[0]).write_text(CONTENT + "6,2,13800138000x,1,x\n7,2,1700000000,13800138002,x\n")
     for words in ((), ("--json",)):
