@@ -190,9 +190,17 @@ def _complain(mapping: Mapping, columns: tuple[str, ...], names: tuple[str, ...]
     absent = [column for column in columns if column not in names and column not in mapping.optional]
     if absent:
         raise MappingError(
-            mapping.column_fault(column, f"the file has no column `{column}`{did_you_mean(column, names)}")
+            mapping.column_fault(
+                column, f"the file has no column `{column}`{did_you_mean(column, names)}{_hint(mapping, column)}"
+            )
             for column in absent
         )
+
+
+def _hint(mapping: Mapping, column: str) -> str:
+    if column not in mapping.fields["tenant_id"].columns:
+        return ""
+    return "; if all records are of one tenant: `--set tenant_id=ID`"
 
 
 class MappedRows:

@@ -181,6 +181,17 @@ def test_a_column_that_the_file_lacks_is_reported_with_its_place_in_the_mapping(
         rows(SMALL, "id,end\n1,1700000000\n")
 
 
+def test_a_file_without_the_column_of_the_tenant_names_the_option_that_sets_it() -> None:
+    from adapter_rows import rows
+
+    with pytest.raises(
+        MappingError, match=r"no column `tenant`.*; if all records are of one tenant: `--set tenant_id=ID`"
+    ):
+        rows(
+            SMALL.replace("tenant_id: {column: tenant}", "tenant_id: { column: tenant }"), "id,to,end\n1,2,1700000000\n"
+        )
+
+
 def test_a_constant_for_no_field_is_a_fault() -> None:
     with pytest.raises(MappingError, match="did you mean `tenant_id`"):
         read_mapping(SMALL, "acme.yaml", {"tenant": "x"})
