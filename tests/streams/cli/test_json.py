@@ -24,7 +24,7 @@ overrides:
 """
 NOT_FOR_PROGRAMS = {
     # Services, and commands whose answer is their exit status.
-    "worker", "ledger run", "live", "dev-kafka", "traffic", "policy apply", "policy withdraw", "skip",
+    "worker", "ledger run", "ingest", "live", "dev-kafka", "traffic", "policy apply", "policy withdraw", "skip",
     "accept lost-state", "accept lost-input", "end-outage", "dead-letter retry", "reviews uphold", "reviews overturn",
     "ledger accept-loss",
     "state import", "state move",
