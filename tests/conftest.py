@@ -15,8 +15,15 @@ from leftover_processes import kill, leftovers, mark_this_run
 _SERVICES = {"jars", "kafka", "postgres"}
 # The files that take longest, the longest first: side by side they must not be what everything waits for at the end.
 LONG_FILES = (
+    "test_ingest_rate_on_broker.py",
     *("test_alarms.py", "test_worker_life.py", "test_operator_commands.py", "test_dev_kafka.py", "test_alert_rules.py"),
-    *("test_notify_killed.py", "test_kafka_outage.py", "test_alertmanager.py", "test_unreadable_on_broker.py"),
+    *(
+        "test_ingest_rate_on_broker.py",
+        "test_notify_killed.py",
+        "test_kafka_outage.py",
+        "test_alertmanager.py",
+        "test_unreadable_on_broker.py",
+    ),
     *("test_schedules.py", "test_broken_protocol.py", "test_policy_changes_against_oracle.py", "test_docs.py"),
     *("test_rescale.py", "test_interrupted_reviews.py", "test_leftover_processes.py", "test_bench_runs.py"),
     *("test_builtin_rules_on_other_traffic.py", "test_replay_properties.py", "test_real_files.py"),

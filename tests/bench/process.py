@@ -45,6 +45,11 @@ class Measured:
         self._child.kill()
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._child.pid
+
+    @property
     def cpu_s(self) -> float:
         """What it has used so far, user and system."""
         return usage.cpu_s_of(self._child.pid)

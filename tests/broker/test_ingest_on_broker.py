@@ -2,26 +2,16 @@
 
 import asyncio
 import json
-import os
 import random
 import signal
-import sys
-import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from worker_processes import MAIN
-from worker_traffic import make_topics
+from ingest_doors import Doors, ask, doors_on, ready, written
 
-from streams.dev.kafka_node import DevKafka, free_ports
-from streams.kafka.api import TP
-from streams.kafka.cluster import KafkaCluster
-from streams.runtime.child_process import ChildProcess
-from streams.settings.load import load
+from streams.dev.kafka_node import DevKafka
 
 pytestmark = pytest.mark.services
 
@@ -51,57 +41,6 @@ def body(request: int) -> bytes:
     return json.dumps(calls).encode()
 
 
-class Doors:
-    """Two instances with one environment, which are killed and started again."""
-
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        self._folder, self._environment = folder, environment
-        self.ports = free_ports(2)
-        self.children: dict[int, ChildProcess] = {}
-        self.statuses: list[int] = []
-
-    def start(self, port: int) -> None:
-        mine = {**os.environ, **self._environment, "CALLWARDEN_INGEST_PORT": str(port)}
-        with (self._folder / f"door-{port}.log").open("ab") as log:
-            self.children[port] = ChildProcess([sys.executable, "-c", MAIN, "ingest", "--json-logs"], log, mine)
-
-    def kill(self, port: int) -> None:
-        self.statuses.append(self.children.pop(port).kill())
-
-    def stop(self) -> None:
-        self.statuses += [child.stop(60) for child in self.children.values()]
-
-    def log(self) -> str:
-        return "\n".join((self._folder / f"door-{port}.log").read_text("utf-8") for port in self.ports)
-
-
-async def ask(
-    port: int, path: str, headers: Mapping[str, str] | None = None, content: bytes | None = None
-) -> tuple[int, bytes]:
-    """Status and body; 0 when nothing answers."""
-    try:
-        async with asyncio.timeout(60):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
-                method = "GET" if content is None else "POST"
-                size = "" if content is None else f"Content-Length: {len(content)}\r\n"
-                head = f"{method} {path} HTTP/1.1\r\nHost: door\r\nConnection: close\r\n{size}{lines}\r\n"
-                writer.write(head.encode() + (content or b""))
-                found, _, answer = (await reader.read()).partition(b"\r\n\r\n")
-            finally:
-                writer.close()
-    except (OSError, TimeoutError):
-        return 0, b""
-    return (int(found.split()[1]), answer) if found else (0, b"")
-
-
-async def ready(port: int, status: int = 200, within_s: float = 90) -> None:
-    async with asyncio.timeout(within_s):
-        while (await ask(port, "/readyz"))[0] != status:
-            await asyncio.sleep(0.1)
-
-
 async def sent(doors: Doors, request: int, rng: random.Random) -> bytes:
     """The answer to a request, sent to either instance until it is answered, as an impatient client does."""
     headers = {**JSON, "Idempotency-Key": f"request-{request}"}
@@ -112,44 +51,6 @@ async def sent(doors: Doors, request: int, rng: random.Random) -> bytes:
                 return answer
             assert status in (0, 409, 503), (status, answer)
             await asyncio.sleep(rng.uniform(0.05, 0.5))
-
-
-async def written(settings: Mapping[str, object], topic: str) -> list[bytes]:
-    """The committed values of a topic."""
-    cluster = KafkaCluster(load(dict(settings)))
-    try:
-        count = (await cluster.partitions([topic]))[topic]
-        tps = [TP(topic, number) for number in range(count)]
-        starts, ends = await cluster.starts(tps), await cluster.ends(tps)
-        return [
-            value or b""
-            for tp in tps
-            async for batch in cluster.read(tp, starts[tp], ends[tp])
-            for value in batch.values
-        ]
-    finally:
-        await cluster.stop()
-
-
-@asynccontextmanager
-async def doors_on(node: DevKafka, folder: Path) -> AsyncIterator[tuple[Doors, dict[str, object]]]:
-    own = uuid.uuid4().hex[:8]
-    settings: dict[str, object] = {
-        "bootstrap_servers": node.address, "input_prefix": f"{own}.", "output_prefix": f"{own}.",
-        "application_id": own,
-    }  # fmt: skip
-    environment = {f"CALLWARDEN_{name.upper()}": str(value) for name, value in settings.items()}
-    environment["CALLWARDEN_INGEST_AUTH"] = "none"
-    await asyncio.to_thread(make_topics, environment)
-    doors = Doors(folder, environment)
-    for port in doors.ports:
-        doors.start(port)
-    try:
-        for port in doors.ports:
-            await ready(port)
-        yield doors, settings
-    finally:
-        await asyncio.to_thread(doors.stop)
 
 
 async def test_nothing_acknowledged_is_lost_or_twice_while_doors_and_broker_are_killed(

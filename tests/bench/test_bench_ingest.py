@@ -1,0 +1,15 @@
+"""The bench of the door runs, and every batch is accepted."""
+
+import pytest
+
+from bench.ingest import main
+
+
+@pytest.mark.services
+def test_every_batch_is_accepted(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--rate", "2000", "--seconds", "2", "--records", "100"])
+    *_, plain, keyed = capsys.readouterr().out.splitlines()
+    assert plain.startswith("| no keys |")
+    assert keyed.startswith("| a key each |")
+    for row in (plain, keyed):  # a busy machine may answer 503 before
+        assert "| 40 x 202" in row
