@@ -151,12 +151,13 @@ class Fleet:
             headers={"Authorization": f"Bearer {TOKEN}"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, _named(answer), json.loads(answer.read())
-        except urllib.error.HTTPError as answer:
+            try:
+                answer = urllib.request.urlopen(request, timeout=30)
+            except urllib.error.HTTPError as refusal:
+                answer = refusal
             with answer:
-                return answer.code, _named(answer), json.loads(answer.read())
-        except (OSError, HTTPException):
+                return answer.status, _named(answer), json.loads(answer.read())
+        except (OSError, HTTPException):  # also when it is killed in the middle of its answer
             return 0, {}, None
 
     def _start(self, port: int) -> int:

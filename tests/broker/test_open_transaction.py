@@ -40,11 +40,14 @@ def ask(port: int, page: str = "/v1/refunds/acme") -> tuple[int, Any]:
         return 0, None
 
 
-async def answered(port: int, status: int, what: str, page: str = "/v1/refunds/acme") -> str:
+async def answered(port: int, status: int, what: str, page: str = "/v1/refunds/acme", text: str = "") -> str:
+    """The first answer with this status and text: a busy machine can make billing stale for a moment, too."""
     async with deadline(what):
-        while (answer := await asyncio.to_thread(ask, port, page))[0] != status:
+        while True:
+            found, body = await asyncio.to_thread(ask, port, page)
+            if found == status and text in str(body):
+                return str(body)
             await asyncio.sleep(0.05)
-    return str(answer[1])
 
 
 def transactions(jars: Path, address: str, *arguments: str) -> str:
@@ -82,10 +85,9 @@ async def test_nobody_is_refundable_behind_a_transaction_that_stays_open_until_i
             await hanging.send_and_wait(topic, b"hanging", partition=0)
             opened_s = time.monotonic()
             await in_transactions(address, tp, (True, [event("ban", "acme", "frozen")]))
-            body = json.loads(await answered(port, 503, "the open transaction is noticed"))
-            assert "A transaction of" in body["detail"]
+            body = json.loads(await answered(port, 503, "the open transaction is noticed", text="A transaction of"))
             assert f"{topic}-0 has been open at offset 4 " in body["detail"]
-            assert "open at offset 4" in await answered(port, 503, "readiness says so", "/readyz")
+            await answered(port, 503, "readiness says so", "/readyz", "open at offset 4")
             asked_until_s = opened_s + settings.billing_stale_after_ms / 1000 + 2
             async with deadline("the time of an answer is over"):
                 while time.monotonic() < asked_until_s:
@@ -124,6 +126,7 @@ async def test_catching_up_says_that_a_transaction_stays_open(
         await hanging.send_and_wait(topic, b"hanging", partition=0)
         with pytest.raises(TransientError, match=f"a transaction of {topic}-0 has been open at offset 0"):
             await follower.catch_up()
+        monkeypatch.undo()  # a broker on a busy machine needs longer to end a transaction
         await hanging.abort_transaction()
         async with deadline("it has caught up"):
             await follower.catch_up()
