@@ -5,7 +5,7 @@ order, which the results depend on:
 
 1. An event that is dated too far ahead of its Kafka timestamp is refused, and moves nothing.
 2. The event joins its call, or opens one. An event of a call that has ended is late, and is refused.
-3. If its tenant has too many open calls, the oldest of them ends without a record.
+3. If its tenant has too many open calls, or they are too large, the oldest of them ends without a record.
 4. The event moves the clock.
 5. Calls whose deadline the clock has reached end: by deadline, then in the order in which they were opened.
 
@@ -14,16 +14,19 @@ Every step costs the logarithm of the number of open calls at most, whatever ten
 
 import heapq
 from collections import Counter, OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from monitor.adapters.assembly.call_event import CallEvent, CallKey
 from monitor.adapters.assembly.call_program import AssembledCall, CallProgram
 from monitor.adapters.assembly.open_call import KeptEvent, OpenCall
+from monitor.adapters.assembly.stored_call import EndedCall, StateEntry, StoredCalls
 from monitor.adapters.errors import RowErrorCode
 from monitor.text.durations import format_duration
+
+CHARS_A_CALL: Final = 2_048
+"""The characters that an open call keeps on average, where its tenant has as many calls as it may have."""
 
 _NEVER_MS: Final = 1 << 62
 _RECORDS: Final = "records"
@@ -35,7 +38,8 @@ _SMALL_HEAP: Final = 64
 class AssemblyLimits:
     """The bounds of the state, and how far an event may be dated ahead of its Kafka timestamp.
 
-    Calls that have ended are remembered for ``ring_timeout``, at most ``open_calls`` of them.
+    So many calls may have `CHARS_A_CALL` characters each on average. Calls that have ended are remembered for
+    ``ring_timeout``, at most ``open_calls`` of them.
     """
 
     open_calls: int = 200_000
@@ -54,14 +58,21 @@ class Assembler:
         self.counts: Counter[str] = Counter()
         self._program = program
         self._limits = limits or AssemblyLimits()
+        self._stored = StoredCalls(program)
         self._serial = 0
         # The oldest first.
         self._open: OrderedDict[CallKey, OpenCall] = OrderedDict()
         # In the order in which they became the tenant's.
         self._of_tenant: dict[str, OrderedDict[CallKey, None]] = {}
-        # Of each call that has ended: until when that is remembered, and its tenant; in the order of their ends.
-        self._ended: OrderedDict[CallKey, tuple[int, str]] = OrderedDict()
+        # The characters of the open calls, and of each tenant's.
+        self._chars = 0
+        self._chars_of_tenant: Counter[str] = Counter()
+        # In the order of their ends.
+        self._ended: OrderedDict[CallKey, EndedCall] = OrderedDict()
         self._deadlines: list[tuple[int, int, CallKey]] = []
+        # The calls that were opened, changed, ended or forgotten since `changes`.
+        self._touched: dict[CallKey, None] = {}
+        self._stored_progress = (0, 0)
 
     def __len__(self) -> int:
         """The number of open calls."""
@@ -95,20 +106,20 @@ class Assembler:
         if key in self._ended:
             return [self._refused(ref, f"{RowErrorCode.LATE_EVENT}: the call of the event has ended before")]
         call = self._open.get(key)
-        results: list[AssembledCall] = []
         if call is None:
-            results = self._make_room(tenant)
             at_ms = max(event.at_ms, self.clock_ms)
             call = OpenCall(key, self._next(), tenant, at_ms, at_ms, event.at_ms, event.at_ms)
             self._open[key] = call
             self._give(call, tenant)
         elif tenant and not call.tenant:
-            results = self._make_room(tenant, call)
             self._take(call)
             self._give(call, tenant)
-        call.add(KeptEvent.of(event, ref), self.clock_ms, self._program.events)
+        grown = call.add(KeptEvent.of(event, ref), self.clock_ms, self._program.events)
+        self._chars += grown
+        self._chars_of_tenant[call.tenant] += grown
+        self._touched[key] = None
         self._schedule(call)
-        return results
+        return self._make_room(call)
 
     def _key(self, key: CallKey, tenant: str) -> CallKey:
         """The key of the call: two tenants that choose the same ids have two calls.
@@ -121,24 +132,32 @@ class Assembler:
         if own in self._open or own in self._ended:
             return own
         holder = self._open.get(key)
-        others = holder.tenant if holder is not None else self._ended.get(key, (0, ""))[1]
+        ended = self._ended.get(key)
+        others = holder.tenant if holder is not None else ended.tenant if ended is not None else ""
         return own if others and others != tenant else key
 
-    def _make_room(self, tenant: str, unless: OpenCall | None = None) -> list[AssembledCall]:
-        """End the oldest call of ``tenant``, or of all, if there are too many."""
-        of_tenant = self._of_tenant.get(tenant)
-        if of_tenant is not None and len(of_tenant) >= self._limits.open_calls_per_tenant:
-            oldest = self._open[next(iter(of_tenant))]
-        elif unless is None and len(self._open) >= self._limits.open_calls:
-            oldest = self._open[next(iter(self._open))]
-        else:
-            return []
+    def _make_room(self, newest: OpenCall) -> list[AssembledCall]:
+        """End the oldest calls of a tenant, and of all, while there are too many beside ``newest``."""
+        results, limits = [], self._limits
+        of_tenant = self._of_tenant[newest.tenant]
+        while len(of_tenant) > limits.open_calls_per_tenant or (
+            self._chars_of_tenant[newest.tenant] > limits.open_calls_per_tenant * CHARS_A_CALL and len(of_tenant) > 1
+        ):
+            results.append(self._forced_out(self._open[next(iter(of_tenant))]))
+        while len(self._open) > limits.open_calls or (
+            self._chars > limits.open_calls * CHARS_A_CALL and len(self._open) > 1
+        ):
+            results.append(self._forced_out(self._open[next(iter(self._open))]))
+        return results
+
+    def _forced_out(self, oldest: OpenCall) -> AssembledCall:
         cells = self._program.cells(oldest)
         refs = tuple(sorted(event.ref for event in oldest.events.values()))
         message = f"expected at most {self._limits.open_calls_per_tenant:,} open calls of a tenant, "
-        message += f"{self._limits.open_calls:,} in all: the oldest ends without a record"
+        message += f"{self._limits.open_calls:,} in all, of {CHARS_A_CALL:,} characters on average: "
         self._close(oldest)
-        return [self._counted(AssembledCall(refs, None, f"{RowErrorCode.TOO_MANY_OPEN_CALLS}: {message}", cells))]
+        reason = f"{RowErrorCode.TOO_MANY_OPEN_CALLS}: {message}the oldest ends without a record"
+        return self._counted(AssembledCall(refs, None, reason, cells))
 
     def _schedule(self, call: OpenCall) -> None:
         # A later deadline is found when the earlier one comes; so a call has few entries, however many its events are.
@@ -164,16 +183,23 @@ class Assembler:
                 continue
             results.append(self._counted(self._program.assembled(call, end_of_input)))
             self._close(call)
-        while self._ended and next(iter(self._ended.values()))[0] <= self.clock_ms:
-            self._ended.popitem(last=False)
+        while self._ended and next(iter(self._ended.values())).until_ms <= self.clock_ms:
+            self._forget_oldest()
         return results
 
     def _close(self, call: OpenCall) -> None:
         del self._open[call.key]
         self._take(call)
-        self._ended[call.key] = (self.clock_ms + self._program.events.ring_timeout_ms, call.tenant)
+        self._chars -= call.chars
+        until_ms = self.clock_ms + self._program.events.ring_timeout_ms
+        self._ended[call.key] = EndedCall(until_ms, call.tenant, self._next())
+        self._touched[call.key] = None
         if len(self._ended) > self._limits.open_calls:
-            self._ended.popitem(last=False)
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        key, _ = self._ended.popitem(last=False)
+        self._touched[key] = None
 
     def _next(self) -> int:
         self._serial += 1
@@ -182,12 +208,14 @@ class Assembler:
     def _give(self, call: OpenCall, tenant: str) -> None:
         call.tenant, call.owned = tenant, self._next()
         self._of_tenant.setdefault(tenant, OrderedDict())[call.key] = None
+        self._chars_of_tenant[tenant] += call.chars
 
     def _take(self, call: OpenCall) -> None:
         of_tenant = self._of_tenant[call.tenant]
         del of_tenant[call.key]
+        self._chars_of_tenant[call.tenant] -= call.chars
         if not of_tenant:
-            del self._of_tenant[call.tenant]
+            del self._of_tenant[call.tenant], self._chars_of_tenant[call.tenant]
 
     def _refused(self, ref: int, reason: str) -> AssembledCall:
         return self._counted(AssembledCall((ref,), None, reason, []))
@@ -196,39 +224,43 @@ class Assembler:
         self.counts[_RECORDS if result.reason is None else result.reason.partition(":")[0]] += 1
         return result
 
-    def snapshot(self) -> bytes:
-        """The state, as bytes that depend only on the log."""
-        events = self._program.events
-        calls = [
-            (
-                call.key,
-                call.serial,
-                call.tenant,
-                call.owned,
-                (call.opened_ms, call.touched_ms, call.first_ms, call.last_ms),
-                sorted(call.events.values()),
-            )
-            for call in self._open.values()
-        ]
-        ended = [(key, until_ms, tenant) for key, (until_ms, tenant) in self._ended.items()]
-        layout = ([kind.name for kind in events.kinds], self._program.columns)
-        return msgspec.json.encode((layout, self.clock_ms, self._serial, calls, ended))
+    def changes(self) -> list[StateEntry]:
+        """The parts of the state that have changed since the last call, as entries of a compacted log.
 
-    def restore(self, snapshot: bytes) -> None:
-        """Continue from a state of `snapshot`. Raises ValueError if it is of another mapping."""
-        events = self._program.events
-        layout, self.clock_ms, self._serial, calls, ended = msgspec.json.decode(snapshot, type=_Stored)
-        if layout != ([kind.name for kind in events.kinds], list(self._program.columns)):
-            raise ValueError(f"expected a state with the events and columns of this mapping, got {layout}")
-        for key, serial, tenant, owned, times, kept in calls:
-            events_of = {event.kind: event for event in kept}
-            call = OpenCall(key, serial, tenant, times[0], times[1], times[2], times[3], 0, owned, events_of)
-            self._open[key] = call
+        The newest entry of each key is the state. It depends on the log alone, not on when this is called.
+        """
+        touched, self._touched = self._touched, {}
+        entries = []
+        for key in touched:
+            call = self._open.get(key)
+            entries.append(self._stored.entry(key, call if call is not None else self._ended.get(key)))
+        if self._stored_progress != (progress := (self.clock_ms, self._serial)):
+            self._stored_progress = progress
+            entries.append(self._stored.progress(*progress))
+        return entries
+
+    def restore(self, entries: Iterable[StateEntry]) -> None:
+        """Continue from the newest entries of `changes`, if an assembler has just been created.
+
+        They may be of an earlier version of the mapping: events and columns have names. A column that it did not read
+        is empty; events of a kind that the mapping does not have any more are left out. Raises ValueError if an entry
+        cannot be read.
+        """
+        calls: list[OpenCall] = []
+        ended: list[tuple[CallKey, EndedCall]] = []
+        for entry in entries:
+            key, each = self._stored.read(entry)
+            if isinstance(each, OpenCall):
+                calls.append(each)
+            elif isinstance(each, EndedCall):
+                ended.append((key, each))
+            elif each is not None:
+                self._stored_progress = self.clock_ms, self._serial = each
+        for call in sorted(calls, key=lambda call: call.serial):
+            self._open[call.key] = call
+            self._chars += call.chars
             self._schedule(call)
-        for call in sorted(self._open.values(), key=lambda call: call.owned):
+        for call in sorted(calls, key=lambda call: call.owned):
             self._of_tenant.setdefault(call.tenant, OrderedDict())[call.key] = None
-        self._ended.update({key: (until_ms, tenant) for key, until_ms, tenant in ended})
-
-
-_StoredCall = tuple[CallKey, int, str, int, tuple[int, int, int, int], list[KeptEvent]]
-_Stored: Final[Any] = tuple[tuple[list[str], list[str]], int, int, list[_StoredCall], list[tuple[CallKey, int, str]]]
+            self._chars_of_tenant[call.tenant] += call.chars
+        self._ended.update(sorted(ended, key=lambda each: each[1].serial))

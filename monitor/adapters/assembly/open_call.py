@@ -25,6 +25,11 @@ class KeptEvent(NamedTuple):
         """``event``, which was read at ``ref``."""
         return cls(event.sequence, event.at_ms, event.kind, event.cells, event.end, ref)
 
+    @property
+    def chars(self) -> int:
+        """The length of its texts."""
+        return len(self.end) + sum(map(len, self.cells))
+
     def before(self, other: "KeptEvent") -> bool:
         """Whether this event comes before ``other`` in the order of the call."""
         return self[:5] < other[:5]
@@ -36,7 +41,8 @@ class OpenCall:
 
     ``opened_ms`` and ``touched_ms`` are the clock at its first and last event, or the time of an event that is ahead
     of the clock. ``first_ms`` and ``last_ms`` are the times of its earliest and latest event. ``due_ms`` is when the
-    deadline is looked at next. ``serial`` and ``owned`` number the opening and the finding of the tenant.
+    deadline is looked at next. ``serial`` and ``owned`` number the opening and the finding of the tenant. ``chars`` is
+    the length of all texts.
     """
 
     key: CallKey
@@ -49,15 +55,26 @@ class OpenCall:
     due_ms: int = 0
     owned: int = 0
     events: dict[int, KeptEvent] = field(default_factory=dict)
+    chars: int = field(init=False)
 
-    def add(self, event: KeptEvent, clock_ms: int, events: Events) -> None:
-        """Add an event. The result does not depend on the order in which events are added."""
+    def __post_init__(self) -> None:
+        self.chars = sum(map(len, self.key)) + sum(each.chars for each in self.events.values())
+
+    def add(self, event: KeptEvent, clock_ms: int, events: Events) -> int:
+        """Add an event. The result does not depend on the order in which events are added.
+
+        Returns by how much ``chars`` has grown.
+        """
         self.touched_ms = max(self.touched_ms, event.at_ms, clock_ms)
         self.first_ms = min(self.first_ms, event.at_ms)
         self.last_ms = max(self.last_ms, event.at_ms)
         kept = self.events.get(event.kind)
         if kept is None or (kept.before(event) if events.kinds[event.kind].last else event.before(kept)):
+            grown = event.chars - (kept.chars if kept is not None else 0)
             self.events[event.kind] = event
+            self.chars += grown
+            return grown
+        return 0
 
     def in_order(self) -> list[KeptEvent]:
         """The events that count, in the order of the call."""

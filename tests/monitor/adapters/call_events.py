@@ -66,6 +66,7 @@ class Log:
         self.reader = reader or adapter()
         self.assembler = Assembler(self.reader.program, limits)
         self.results: list[AssembledCall] = []
+        self.state: dict[bytes, bytes] = {}
         self._offset = 0
 
     def feed(self, *logged: Logged) -> list[AssembledCall]:
@@ -84,12 +85,21 @@ class Log:
         self.results += found
         return found
 
-    def restart(self) -> None:
-        """Continue in another process, from the stored state."""
-        state = self.assembler.snapshot()
+    def store(self) -> None:
+        """Write what has changed to the compacted log of the state."""
+        for key, value in self.assembler.changes():
+            if value is None:
+                self.state.pop(key, None)
+            else:
+                self.state[key] = value
+
+    def restart(self, reader: AssembledAdapter | None = None) -> None:
+        """Continue in another process, from the stored state; with another mapping if ``reader`` is given."""
+        self.store()
+        self.reader = reader or self.reader
         self.assembler = Assembler(self.reader.program, self.assembler._limits)
-        self.assembler.restore(state)
-        assert self.assembler.snapshot() == state
+        self.assembler.restore(self.state.items())
+        assert self.assembler.changes() == []
 
 
 def written(results: list[AssembledCall]) -> list[bytes]:

@@ -2,14 +2,18 @@
 
 import heapq
 import itertools
+import json
 import random
 
 import pytest
 from call_events import HOUR, MINUTE, SECOND, START, Log, Logged, adapter, call, codes, event, records, written
 
+from monitor.adapters.assembled import AssembledAdapter
 from monitor.adapters.assembly.assembler import Assembler, AssemblyLimits
 from monitor.adapters.assembly.open_call import OpenCall
+from monitor.adapters.mapping.read import read_mapping
 from monitor.adapters.mapping.spec import Events
+from monitor.adapters.shipped import shipped_text
 from schemas.inputs import Cdr
 
 
@@ -75,6 +79,12 @@ def test_an_unanswered_call_ends_three_minutes_after_its_last_event() -> None:
     assert log.assembler.advance(START + 3 * MINUTE - 1) == []
     (found,) = records(log.assembler.advance(START + 3 * MINUTE))
     assert (found.outcome, found.start_ms, found.end_ms, found.answer_ms) == ("failed", START, START, None)
+
+
+@pytest.mark.parametrize("name", ["asterisk-cel", "kamailio-acc", "telnyx", "twilio-events", "vonage"])
+def test_the_time_out_of_a_shipped_format_is_a_setting(name: str) -> None:
+    assert adapter(name).program.events.ring_timeout_ms == 3 * MINUTE
+    assert adapter(name, ring_timeout="5s").program.events.ring_timeout_ms == 5 * SECOND
 
 
 def test_an_answered_call_without_an_end_is_incomplete_after_a_day() -> None:
@@ -191,10 +201,12 @@ def test_the_work_for_an_event_does_not_depend_on_what_came_before(monkeypatch: 
 def test_what_is_kept_of_a_call_does_not_grow_with_its_events() -> None:
     log = Log()
     log.feed(*call()[:2])
-    size = len(log.assembler.snapshot())
+    log.store()
+    before = log.state[b'["leg-1"]']
     for n in range(500):
         log.feed(event("machine.detection.ended", 9 * SECOND + n, result="machine"))
-    assert len(log.assembler.snapshot()) < size + 400
+    log.store()
+    assert len(log.state[b'["leg-1"]']) < len(before) + 500
 
 
 @pytest.mark.parametrize(
@@ -237,18 +249,63 @@ def test_the_log_gives_the_same_bytes_in_any_batches_and_across_restarts(seed: i
     limits = AssemblyLimits(open_calls=20, open_calls_per_tenant=8)
     whole, broken = Log(limits), Log(limits)
     whole.feed(*log)
-    for n in range(0, len(log), 7):
-        broken.feed(*log[n : n + 7])
+    whole.store()
+    start = 0
+    while start < len(log):
+        stop = start + shuffled.randrange(1, 15)
+        broken.feed(*log[start:stop])
+        start = stop
         if shuffled.random() < 0.7:
             broken.restart()
+    broken.store()
     assert written(broken.results) == written(whole.results)
-    assert broken.assembler.snapshot() == whole.assembler.snapshot()
+    assert broken.state == whole.state
     assert written(broken.finish()) == written(whole.finish())
     assert {"", "incomplete"} <= set(codes(whole.results))
 
 
-def test_a_state_of_another_mapping_is_refused() -> None:
-    state = Log().assembler.snapshot()
-    other = Assembler(adapter("vonage").program)
-    with pytest.raises(ValueError, match="expected a state with the events and columns of this mapping"):
-        other.restore(state)
+def test_what_did_not_change_is_not_written_again() -> None:
+    log = Log()
+    log.feed(*call("leg-1")[:2], *call("leg-2")[:1])
+    log.store()
+    log.feed(call("leg-2")[1])
+    assert [key for key, _ in log.assembler.changes()] == [b'["leg-2"]']
+    log.feed(*call("leg-2")[2:])
+    log.assembler.advance(START + 23 * SECOND)
+    (_, value), *_ = log.assembler.changes()
+    assert json.loads(value or b"")[0] == "ended"
+    log.assembler.advance(START + 4 * MINUTE)
+    assert (b'["leg-2"]', None) in log.assembler.changes()
+    assert log.assembler.changes() == []
+
+
+def test_open_calls_outlive_a_change_of_the_mapping() -> None:
+    text = shipped_text("telnyx.yaml")
+    changed = text.replace(
+        "answered: {", "other: {when: {column: data.event_type, equals: x}, roles: []}\n    answered: {"
+    )
+    changed = changed.replace("source: {const: telnyx}", "source: {column: data.payload.new, default: changed}")
+    assert changed.count("other: {") == changed.count("default: changed") == 1
+    mapping = read_mapping(changed, "telnyx.yaml", {})
+    assert mapping.events is not None
+    log = Log()
+    log.feed(*call()[:2])
+    log.restart(AssembledAdapter(mapping, mapping.events, b"key"))
+    log.feed(call()[2])
+    log.finish()
+    assert (only(log).start_ms, only(log).source) == (START, "changed")
+
+
+def test_large_events_cost_their_tenant_alone() -> None:
+    log = Log(AssemblyLimits(open_calls_per_tenant=20))
+    log.feed(*call("honest", tenant="honest")[:2])
+    for n in range(40):
+        log.feed(event("initiated", n, f"leg-{n}", tenant="bad", **{"from": "5" * 16_000}))
+    assert len(log.assembler) == 1 + 2
+    assert log.assembler.counts == {"too_many_open_calls": 38}
+    log.restart()
+    log.feed(event("initiated", 50, "leg-50", tenant="bad", **{"from": "5" * 16_000}))
+    assert log.assembler.counts == {"too_many_open_calls": 1}
+    log.feed(call("honest", tenant="honest")[2])
+    log.finish()
+    assert "honest" in {found.tenant_id for found in records(log.results)}
