@@ -103,6 +103,25 @@ TOPICS: Final = (
         key="The hash of a token's name and an idempotency key, in hexadecimal digits.",
         config={"cleanup.policy": ["compact", "delete"]},
     ),
+    Topic(
+        "raw",
+        "callwarden.raw",
+        ("send", "receive"),
+        ("rawEvent",),
+        "Events of other systems, several of which make a call, for 7 days; `callwarden assemble` makes the calls of "
+        "them. Written by the door, never by tenants.",
+        key="A JSON array of texts: the source, and what the events of a call have in common. None: see the message.",
+        config={"cleanup.policy": ["delete"], "retention.ms": 604800000},
+    ),
+    Topic(
+        "rawState",
+        "callwarden.raw-state",
+        ("send", "receive"),
+        ("rawState",),
+        "The open calls of `callwarden assemble`. Its format is Callwarden's own and may change: do not read it.",
+        key="Callwarden's own.",
+        config={"cleanup.policy": ["compact"]},
+    ),
 )
 
 # message: the Struct of its payload, and the record whose example it shows
@@ -228,6 +247,17 @@ _OWN: Final[dict[str, dict[str, Any]]] = {
             "required": ["type"],
             "properties": {"type": {"type": "string", "enum": ["claim", "answer"]}},
         },
+    },
+    "rawEvent": {
+        "contentType": "application/octet-stream",
+        "payload": {
+            "description": "One event, as it came: JSON, or a form body. A row of a CSV file is a JSON object with the "
+            "text of each of its columns. Without a key it is a tick: the partition's clock moves to its timestamp.",
+        },
+    },
+    "rawState": {
+        "contentType": "application/json",
+        "payload": {"description": "An open call, one that has ended, or the progress; an empty value removes it."},
     },
     "clock": {
         "contentType": "application/json",

@@ -144,6 +144,20 @@ def required_topics(settings: Settings) -> list[RequiredTopic]:
             _NEVER_CUT,
             *_freely(segment_bytes=64 << 20, segment_ms=6 * HOUR),
         ),
+        "raw": (
+            _kept("delete", "compaction would drop all but a call's newest event"),
+            _at_least("retention.ms", 7 * DAY, "events of a call that is still open would be lost"),
+            _BY_TIME_ALONE,
+            _LOG_TIME,
+            _FITS,
+            _NEVER_CUT,
+        ),
+        "raw-state": (
+            _kept("compact", "open calls would be lost"),
+            _FITS,
+            _NEVER_CUT,
+            *_freely(segment_bytes=16 << 20, segment_ms=HOUR, min_cleanable_dirty_ratio=0.1, delete_retention_ms=DAY),
+        ),
     }
     return [
         *(

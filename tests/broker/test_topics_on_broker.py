@@ -61,12 +61,12 @@ def test_topics_are_made_once_and_are_as_required(address: str) -> None:
     assert (status, said.count("there is no such topic")) == (1, 1)
     status, said, wrong = callwarden("topics", "create", "--replication-factor", "1", "--partitions", "3")
     assert (status, wrong) == (0, "")
-    assert said.count("created ") == 14
-    assert "all 14 topics are configured correctly, with 3 partitions" in said
-    assert callwarden("topics", "check") == (0, "all 14 topics are configured correctly, with 3 partitions\n", "")
+    assert said.count("created ") == 16
+    assert "all 16 topics are configured correctly, with 3 partitions" in said
+    assert callwarden("topics", "check") == (0, "all 16 topics are configured correctly, with 3 partitions\n", "")
     # Again, and with another number: what is there stays.
     status, said, _ = callwarden("topics", "create", "--replication-factor", "1", "--partitions", "5")
-    assert (status, said) == (0, "all 14 topics are configured correctly, with 3 partitions\n")
+    assert (status, said) == (0, "all 16 topics are configured correctly, with 3 partitions\n")
 
 
 async def test_a_mismatch_is_status_1_and_a_worker_does_not_start(address: str) -> None:
@@ -130,7 +130,7 @@ def test_no_topics_are_made_whose_names_would_run_together(address: str) -> None
     status, said, wrong = callwarden("topics", "create", "--replication-factor", "1", "--output-prefix", "canary")
     assert (status, said) == (1, "")
     assert "no topic was created: with the prefix `canary` topics would be named canarycontrol" in wrong
-    assert "all 14" not in callwarden("topics", "check")[1], "it made those of the inputs"
+    assert "all 16" not in callwarden("topics", "check")[1], "it made those of the inputs"
 
 
 def test_too_few_brokers_for_the_copies_is_reported_once_with_what_would_be_right(jars: Path, tmp_path: Path) -> None:
