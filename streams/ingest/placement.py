@@ -51,7 +51,9 @@ class TopicPlacement:
             partition = self._known[tenant_id] = partition_of(key, self._partitions, self._partitioner)
         return OutputRecord(self._topics[type(record)], partition, key, raw)
 
-    def letter(self, source: str, raw: bytes, headers: tuple[tuple[str, bytes], ...]) -> OutputRecord:
-        """A refused record of a source, as a dead letter."""
+    def letter(
+        self, source: str, raw: bytes | None, headers: tuple[tuple[str, bytes], ...], key: bytes | None = None
+    ) -> OutputRecord:
+        """A refused record of a source, as a dead letter; ``key`` is the one that it came with."""
         partition = partition_of(source.encode(), self._letters, "murmur2")
-        return OutputRecord(self._names.output("dead-letter"), partition, None, raw, headers)
+        return OutputRecord(self._names.output("dead-letter"), partition, key, raw, headers)

@@ -16,9 +16,6 @@ from streams.ingest.http.problems import RequestProblem
 MAX_RECORDS: Final = 2_000
 """The most records of a request."""
 
-MAX_RECORD_BYTES: Final = 900_000
-"""The most bytes of a record: it must fit into one record of Kafka."""
-
 # What splitting allocates depends on these, not on the records: an array of eight million numbers is refused unread.
 _MOST_COMMAS: Final = 100 * MAX_RECORDS
 _MOST_LINES: Final = 2 * MAX_RECORDS

@@ -1,15 +1,14 @@
 """Checks the records of a request: each is accepted, or refused with a reason."""
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from monitor.adapters.errors import EXCLUSIONS
 from schemas import codec
-from schemas.error_codes import ErrorCode
 from schemas.inputs import Record
+from streams.ingest.foreign_rows import dead_letter, size_fault
 from streams.ingest.http.answer import (
     FORBIDDEN_TENANT,
     FORBIDDEN_TYPE,
@@ -18,14 +17,13 @@ from streams.ingest.http.answer import (
     answer_of,
     refusal_of,
 )
-from streams.ingest.http.formats import MAX_RECORD_BYTES, ReceivedRecord
+from streams.ingest.http.formats import ReceivedRecord
 from streams.ingest.http.letters import LetterLimits
 from streams.ingest.http.tokens import Grant
 from streams.ingest.placement import TopicPlacement
 from streams.kafka.api import OutputRecord
 
 _AT_ONCE: Final = 250  # records, before the event loop gets a turn
-_MAX_LETTER_REASON: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ async def check(
         if refusal.code in EXCLUSIONS:
             continue  # the mapping leaves the row out on purpose
         if letters.take(grant.name):
-            outs.append(placement.letter(grant.name, raw[:MAX_RECORD_BYTES], _headers(raw, outcome, grant)))
+            outs.append(dead_letter(placement, grant.name, raw, outcome, (("ingest", grant.name.encode()),)))
         else:
             unkept += 1
     return CheckedRequest(outs, answer_of(len(received), refusals), unkept)
@@ -64,8 +62,8 @@ def _outcome(one: ReceivedRecord, grant: Grant) -> Record | str:
     """The record, or why it is refused."""
     if one.reason is not None:
         return one.reason
-    if len(one.raw) > MAX_RECORD_BYTES:
-        return f"{ErrorCode.TOO_LONG}: the record has {len(one.raw):,} bytes; expected at most {MAX_RECORD_BYTES:,}"
+    if reason := size_fault(one.raw):
+        return reason
     try:
         record = codec.read(one.raw)
     except codec.InvalidRecordError as error:
@@ -78,11 +76,3 @@ def _outcome(one: ReceivedRecord, grant: Grant) -> Record | str:
     if grant.tenants is not None and record.tenant_id not in grant.tenants:
         return f"{FORBIDDEN_TENANT}: the token may not write records of tenant {record.tenant_id!r}"
     return record
-
-
-def _headers(raw: bytes, reason: str, grant: Grant) -> tuple[tuple[str, bytes], ...]:
-    headers = (("reason", reason[:_MAX_LETTER_REASON].encode()), ("ingest", grant.name.encode()))
-    if len(raw) > MAX_RECORD_BYTES:
-        cut = (("length", str(len(raw)).encode()), ("sha256", hashlib.sha256(raw).hexdigest().encode()))
-        return headers + cut
-    return headers

@@ -1,13 +1,12 @@
 """A source: one sender or one kind of sender, with the mapping of its bodies."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
-from monitor.adapters.base import InputRow
 from monitor.adapters.errors import TooManyRows
 from schemas import codec
+from streams.ingest.foreign_rows import DocumentAdapter
 from streams.ingest.http.formats import MAX_RECORDS, ReceivedRecord
 from streams.ingest.http.problems import RequestProblem
 from streams.ingest.http.signatures.signed import SignatureScheme
@@ -15,15 +14,6 @@ from streams.ingest.http.signatures.signed import SignatureScheme
 PushProtocol = Literal["", "tccc"]
 
 _AT_ONCE = 250  # rows, before the event loop gets a turn
-
-
-@runtime_checkable
-class DocumentAdapter(Protocol):
-    """An adapter that reads the body of a request."""
-
-    def document_rows(self, document: bytes, most: int | None = None) -> Iterator[InputRow]:
-        """See `monitor.adapters.mapped.MappedAdapter`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,11 @@ from monitor.adapters import NAMES, open_adapter
 from monitor.adapters.errors import MappingError
 from monitor.policy.file.errors import PolicyError, PolicyFault, did_you_mean
 from monitor.policy.file.yaml_source import YamlPath
+from streams.ingest.foreign_rows import DocumentAdapter
 from streams.ingest.http.reloaded import ReloadedFile, yaml_file
 from streams.ingest.http.signatures.schemes import SCHEMES, SignatureOptions
 from streams.ingest.http.signatures.signed import TOLERANCE_S, InvalidSignature, SignatureScheme
-from streams.ingest.http.sources.source import DocumentAdapter, ForeignSource, PushProtocol
+from streams.ingest.http.sources.source import ForeignSource, PushProtocol
 from streams.kafka.api import PermanentError
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
