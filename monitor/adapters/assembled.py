@@ -9,13 +9,14 @@ from itertools import islice
 from typing import BinaryIO, Final, NamedTuple
 
 import numpy as np
+import orjson
 
 from monitor.adapters.assembly.assembler import Assembler
 from monitor.adapters.assembly.call_event import CallEvent, EventProgram
 from monitor.adapters.assembly.call_program import AssembledCall, CallProgram
 from monitor.adapters.base import InputRow
-from monitor.adapters.errors import MappingError, Reject, RowErrorCode
-from monitor.adapters.mapped import MappedAdapter, MappedRows
+from monitor.adapters.errors import MappingError, Reject, RowErrorCode, TooManyRows
+from monitor.adapters.mapped import MappedAdapter, MappedRows, must_not_have_more
 from monitor.adapters.mapping.compile_fields import Cells
 from monitor.adapters.mapping.spec import Events, Mapping
 from schemas.codec import MAX_BYTES
@@ -27,12 +28,16 @@ _MARGIN_MS: Final = 60_000
 
 
 class EventRow(NamedTuple):
-    """One event of a document: its line, its bytes, and an event or the reason for rejection."""
+    """One event of a document: its line, its bytes, and an event or the reason for rejection.
+
+    ``value`` is what `AssembledAdapter.logged` reads again; empty without an event.
+    """
 
     line: int
     raw: bytes
     event: CallEvent | None
     reason: str | None
+    value: bytes = b""
 
 
 class FileCall(NamedTuple):
@@ -57,22 +62,49 @@ class AssembledAdapter:
         # A row is read for its time alone; the fields are those of a call.
         self._rows = MappedAdapter(_of_events(mapping, events), key)
         self._compiled: tuple[tuple[str, ...], EventProgram] | None = None
+        self._logged: tuple[MappedRows, EventProgram] | None = None
 
     def events(self, document: bytes) -> list[EventRow]:
         """The events of one document, such as a request's body or a Kafka value, in its order.
 
         A pure function of the document's bytes, like `MappedAdapter.read`.
         """
+        return list(self.document_events(document))
+
+    def document_events(self, document: bytes, most: int | None = None) -> Iterator[EventRow]:
+        """The events of `events`, one after the other. Raises `TooManyRows` like `MappedAdapter.document_rows`."""
         if len(document) >= MAX_BYTES:
             reason = f"{ErrorCode.TOO_LONG}: expected less than {MAX_BYTES:,} bytes, got {len(document):,}"
-            return [EventRow(1, document, None, reason)]
+            yield EventRow(1, document, None, reason)
+            return
+        must_not_have_more(document, self.mapping.form, most)
         try:
             reader = self.reader(io.BytesIO(document))
             program = self._program_for(reader)
-            return [_event_row(reader, program, line, raw, n) for n, (line, raw) in enumerate(reader.records(), 1)]
         except MappingError as error:
             reason = f"{RowErrorCode.MALFORMED_ROW}: {'; '.join(fault.message for fault in error.faults)}"
-            return [EventRow(1, document, None, reason)]
+            yield EventRow(1, document, None, reason)
+            return
+        for number, (line, raw) in enumerate(reader.records(), 1):
+            if most is not None and number > most:
+                raise TooManyRows(f"expected at most {most:,} rows, got more")
+            row = _event_row(reader, program, line, raw, number)
+            yield row if row.event is None else row._replace(value=self._value(reader, raw))
+
+    def _value(self, reader: MappedRows, raw: bytes) -> bytes:
+        """A row that stands alone: a row of a CSV file becomes a JSON object with the text of each of its columns."""
+        if self.mapping.form != "csv":
+            return raw
+        columns = zip(reversed(reader.names), reversed(reader.texts(raw)), strict=True)  # the first of a name counts
+        return orjson.dumps(dict(columns))
+
+    def logged(self, value: bytes) -> CallEvent:
+        """The event of a row's ``value``. Raises `Reject`."""
+        if self._logged is None:
+            reader = self._rows.row_reader()
+            self._logged = reader, EventProgram(self._events, reader.index, self._key)
+        reader, program = self._logged
+        return program.event(reader.cells(value, 1))
 
     def lines(self, stream: BinaryIO) -> Iterator[bytes]:
         """Like `MappedAdapter.lines`."""

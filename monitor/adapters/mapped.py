@@ -3,6 +3,7 @@
 import array
 import io
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from monitor.adapters.mapping.compile_fields import Cells, CompiledFields, Extra
 from monitor.adapters.mapping.spec import ROW, Form, Mapping
 from monitor.adapters.rows.csv_rows import CsvRows
 from monitor.adapters.rows.form_rows import FormRows, unwrapped
-from monitor.adapters.rows.json_rows import JsonRows
+from monitor.adapters.rows.json_rows import JsonRows, ObjectRows
 from monitor.policy.file.errors import PolicyFault, did_you_mean
 from schemas.codec import MAX_BYTES, InvalidRecordError, convert
 from schemas.error_codes import ErrorCode
@@ -112,6 +113,14 @@ class MappedAdapter:
             self._program, self._names = RowProgram(self.mapping, names, self._key), names
         return MappedRows(source, self._program)
 
+    def row_reader(self) -> "MappedRows":
+        """The mapping bound to rows that stand alone: a row of CSV is a JSON object with the texts of its columns."""
+        mapping = self.mapping
+        alone = replace(mapping, form="jsonl") if mapping.form == "csv" else mapping
+        columns = _columns(mapping)
+        source = ObjectRows(columns) if mapping.form == "csv" else _source(mapping, ())
+        return MappedRows(source, RowProgram(alone, columns, self._key))
+
     def _sorted(self, reader: "MappedRows") -> Iterator[InputRow]:
         raws: list[bytes] = []
         lines, times, ties = array.array("q"), array.array("q"), array.array("q")
@@ -206,7 +215,7 @@ def _hint(mapping: Mapping, column: str) -> str:
 class MappedRows:
     """A mapping bound to one file: its rows, and what becomes of them."""
 
-    def __init__(self, source: CsvRows | JsonRows | FormRows, program: RowProgram) -> None:
+    def __init__(self, source: CsvRows | JsonRows | FormRows | ObjectRows, program: RowProgram) -> None:
         self._source = source
         self._program = program
         self.names = program.names
@@ -216,6 +225,10 @@ class MappedRows:
     def records(self) -> Iterator[tuple[int, bytes]]:
         """The file's rows: line and bytes."""
         return self._source.records()
+
+    def texts(self, raw: bytes) -> list[str]:
+        """The texts of the file's columns ``names`` in a row, as they stand there. Raises `Reject`."""
+        return self._source.cells(raw)
 
     def cells(self, raw: bytes, number: int) -> Cells:
         """The cells of a row, extended by the columns that the file does not have, as in ``index``. Raises `Reject`."""

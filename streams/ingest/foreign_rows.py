@@ -1,4 +1,4 @@
-"""What becomes of a row of another system: a record of an input topic, or a dead letter with its reason.
+"""What becomes of a row of another system: a record of an input topic, an event of `callwarden.raw`, or a dead letter.
 
 Every way into the topics that maps rows uses it, so that the same row gives the same record, or the same letter.
 """
@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
+from monitor.adapters.assembled import AssembledAdapter, EventRow
 from monitor.adapters.base import InputRow
 from monitor.adapters.errors import EXCLUSIONS, RowErrorCode
 from schemas import codec
@@ -34,7 +35,7 @@ class DocumentAdapter(Protocol):
 
 
 class RowOutcome(NamedTuple):
-    """What is written for a row. ``code``: why it is not a record; None if it is one.
+    """What is written for a row. ``code``: why it is not a record or an event; None if it is one.
 
     Nothing is written for a row that the mapping leaves out on purpose: its code is one of `EXCLUSIONS`.
     """
@@ -43,12 +44,32 @@ class RowOutcome(NamedTuple):
     code: str | None
 
 
+ForeignAdapter = DocumentAdapter | AssembledAdapter
+"""An adapter whose rows are records, or one whose rows are events of calls."""
+
+
+def foreign_rows(
+    adapter: ForeignAdapter, document: bytes, most: int | None = None
+) -> Iterator[InputRow] | Iterator[EventRow]:
+    """The rows of a document, in its order. Raises `TooManyRows` at row ``most`` + 1."""
+    if isinstance(adapter, AssembledAdapter):
+        return adapter.document_events(document, most)
+    return adapter.document_rows(document, most)
+
+
 def outcome_of(
-    row: InputRow, placement: TopicPlacement, source: str, origin: Origin, key: bytes | None = None
+    row: InputRow | EventRow, placement: TopicPlacement, source: str, origin: Origin, key: bytes | None = None
 ) -> RowOutcome:
-    """The outcome of a mapped row. ``source`` places its dead letter, ``key`` is the key under which it came."""
+    """The outcome of a row of `foreign_rows`.
+
+    ``source`` places its dead letter and is the feed of an event, ``key`` is the key under which it came. Raises
+    PermanentError for an event if there is no topic of raw events.
+    """
     reason = row.reason
-    if row.record is not None:
+    if isinstance(row, EventRow):
+        if row.event is not None and (reason := size_fault(row.value)) is None:
+            return RowOutcome(placement.event(source, row.event, row.value), None)
+    elif row.record is not None:
         raw = codec.encode(row.record)
         if len(raw) <= MAX_RECORD_BYTES:
             return RowOutcome(placement.record(row.record, raw), None)

@@ -1,11 +1,13 @@
-"""Where records are written: the topic of their type, the partition of their tenant."""
+"""Where records are written: the topic of their type, the partition of their tenant; events by their call."""
 
 from typing import Final
 
+from monitor.adapters.assembly.call_event import CallEvent
 from monitor.decoding.input_topics import CARRIES
 from monitor.partition.key_check import Partitioner, partition_of
 from schemas.inputs import Record
 from streams.consumers.topic_reader import TopicReader
+from streams.ingest.raw_events import event_key
 from streams.kafka.api import OutputRecord, PermanentError
 from streams.kafka.topic_names import TopicNames
 
@@ -18,7 +20,7 @@ class TopicPlacement:
     def __init__(self, names: TopicNames, partitioner: Partitioner) -> None:
         self._names, self._partitioner = names, partitioner
         self._topics = {one: names.input_prefix + name for name, ones in CARRIES.items() for one in ones}
-        self._partitions = self._letters = 0
+        self._partitions = self._letters = self._raw = 0
         self._known: dict[str, int] = {}
 
     @property
@@ -27,10 +29,13 @@ class TopicPlacement:
         return self._partitions > 0
 
     async def refresh(self, cluster: TopicReader) -> None:
-        """Look up the numbers of partitions. Raises TransientError, and PermanentError if a topic is missing."""
-        state, letters = self._names.output("state"), self._names.output("dead-letter")
+        """Look up the numbers of partitions. Raises TransientError, and PermanentError if a topic is missing.
+
+        The topic of raw events may be missing until there is an event.
+        """
+        state, letters, raw = (self._names.output(name) for name in ("state", "dead-letter", "raw"))
         wanted = [*self._names.inputs, state, letters]
-        counts = await cluster.partitions(wanted)
+        counts = await cluster.partitions([*wanted, raw])
         for topic in wanted:
             if topic not in counts:
                 raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
@@ -38,7 +43,7 @@ class TopicPlacement:
         least = min(counts[topic] for topic in (*self._names.inputs, state))
         if least != self._partitions:
             self._known.clear()
-        self._partitions, self._letters = least, counts[letters]
+        self._partitions, self._letters, self._raw = least, counts[letters], counts.get(raw, 0)
 
     def record(self, record: Record, raw: bytes) -> OutputRecord:
         """The record as it is written: as it came, under its tenant."""
@@ -50,6 +55,13 @@ class TopicPlacement:
                 self._known.clear()
             partition = self._known[tenant_id] = partition_of(key, self._partitions, self._partitioner)
         return OutputRecord(self._topics[type(record)], partition, key, raw)
+
+    def event(self, feed: str, event: CallEvent, value: bytes) -> OutputRecord:
+        """An event of a call. Raises PermanentError if there is no topic of raw events."""
+        topic, key = self._names.output("raw"), event_key(feed, event)
+        if not self._raw:
+            raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
+        return OutputRecord(topic, partition_of(key, self._raw, "murmur2"), key, value)
 
     def letter(
         self, source: str, raw: bytes | None, headers: tuple[tuple[str, bytes], ...], key: bytes | None = None

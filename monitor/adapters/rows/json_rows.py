@@ -19,6 +19,7 @@ Physical = tuple[int, bytes]
 
 _RAW: Final = msgspec.json.Decoder(msgspec.Raw)
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TEXTS: Final = msgspec.json.Decoder(dict[str, str])
 _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _LOOKED_AT: Final = 1_000
 _SPLITTER: Final = json.JSONDecoder()
@@ -124,6 +125,25 @@ class JsonRows:
         if not isinstance(row, dict):
             raise Reject(f"{ErrorCode.NOT_AN_OBJECT}: {quoted_value(raw[:200].decode('utf-8', 'replace'))}")
         return [_text(row, column, plain, path) for column, plain, path in self._getters]
+
+
+class ObjectRows:
+    """Rows that are JSON objects of texts, one by one: a column is a name, whatever it looks like."""
+
+    def __init__(self, columns: tuple[str, ...]) -> None:
+        self._columns = columns
+
+    def records(self) -> Iterator[Physical]:
+        """None: the rows are given to `cells`."""
+        return iter(())
+
+    def cells(self, raw: bytes) -> list[str]:
+        """The texts of the mapping's columns in one row. Raises `Reject` if it is not a JSON object."""
+        try:
+            row = _TEXTS.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Reject(f"{ErrorCode.MALFORMED_JSON}: expected an object of texts: {error}") from None
+        return [row.get(column, "") for column in self._columns]
 
 
 def _text(row: dict[str, Any], column: str, plain: tuple[str, ...] | None, path: tuple[PathStep, ...]) -> str:
