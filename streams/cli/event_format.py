@@ -16,8 +16,8 @@ _ALERT_STYLES = {"critical": "red", "warning": "magenta", "info": "dim"}
 _REASON = 240
 
 
-def decision(event: Enforcement, display: Display = DEFAULT) -> Text:
-    """One decision: time (UTC), tenant, tier, kind, rule and reason."""
+def decision(event: Enforcement, display: Display = DEFAULT, earlier: bool = False) -> Text:
+    """One decision: time (UTC), tenant, tier, kind, rule and reason. ``earlier`` marks the time with ``<``."""
     data = event.data
     kind = label(labels.KINDS, data.kind)
     zh, en = kind
@@ -29,23 +29,29 @@ def decision(event: Enforcement, display: Display = DEFAULT) -> Text:
         zh, en = f"{zh}（{status.zh}）", f"{en} ({status.en.lower()})"
     style = STYLES.get(data.tier or "none", "")
     who = f"{display.id(event.subject)}  ", f"  [{display.id(data.rule_id)}]  "
-    return _line(data.decided_ms, who, Text(f"{zh} {en}", style), _reason(data.reason, ids_of(event), display))
+    at = _at(data.decided_ms, earlier)
+    return _line(at, who, Text(f"{zh} {en}", style), _reason(data.reason, ids_of(event), display))
 
 
-def alert(sign: Alert, display: Display = DEFAULT) -> Text:
-    """One alert: time (UTC), tenant, firing or resolved, rule and reason."""
+def alert(sign: Alert, display: Display = DEFAULT, earlier: bool = False) -> Text:
+    """One alert: time (UTC), tenant, firing or resolved, rule and reason. ``earlier`` marks the time with ``<``."""
+    at = _at(sign.updated_ms, earlier)
     who = f"{display.id(sign.tenant_id)}  ", f"  [{display.id(sign.rule_id)}]  "
     why = _reason(sign.reason, ids_of(sign), display)
     if sign.state == "resolved":
-        return _line(sign.updated_ms, who, Text("预警解除 Alert resolved", "green"), why)
+        return _line(at, who, Text("预警解除 Alert resolved", "green"), why)
     severity = label(labels.SEVERITIES, sign.severity)
     what, style = f"预警·{severity.zh} Alert · {severity.en}", _ALERT_STYLES.get(sign.severity, "")
-    return _line(sign.updated_ms, who, Text(what, style), why)
+    return _line(at, who, Text(what, style), why)
 
 
-def _line(at_ms: int, who: tuple[str, str], what: Text, why: str) -> Text:
+def _at(at_ms: int, earlier: bool) -> str:
+    return f"{month_day_time(at_ms)}{'<' if earlier else ' '} "
+
+
+def _line(at: str, who: tuple[str, str], what: Text, why: str) -> Text:
     tenant, rule = who
-    text = Text(f"{month_day_time(at_ms)}  {tenant}")
+    text = Text(f"{at}{tenant}")
     return text.append_text(what).append(f"{rule}{why}")
 
 

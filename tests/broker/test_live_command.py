@@ -25,10 +25,14 @@ pytestmark = pytest.mark.services
 README = Path(__file__).parents[2] / "README.md"
 ADDRESS = re.compile(r"^Kafka .* runs at (\S+)$", re.MULTILINE)
 DECISION = re.compile(
-    r"^\d\d-\d\d \d\d:\d\d:\d\d  t\d+  .*(?:警告|终止服务|封号|号码申请驳回).*  \[[\w-]+\]  .+ / .+", re.MULTILINE
+    r"^\d\d-\d\d \d\d:\d\d:\d\d[ <] t\d+  .*(?:警告|终止服务|封号|号码申请驳回).*  \[[\w-]+\]  .+ / .+", re.MULTILINE
 )
+READY = "ready: records that you send now are decided"
 NOTICE = re.compile(r"^通知 Notice  .+租户 t\d+.* / .+tenant t\d+", re.MULTILINE)
-BANNED = re.compile(r"^\d\d-\d\d \d\d:\d\d:\d\d  (t\d+)  严重违规·封号 Severe · Ban  ", re.MULTILINE)
+STATUS = re.compile(
+    r"decided to \d\d-\d\d \d\d:\d\d:\d\d UTC · .+ judged [\d,]+ · .+ partitions 2/2 · .+ lag [\d,]+$", re.MULTILINE
+)
+BANNED = re.compile(r"^\d\d-\d\d \d\d:\d\d:\d\d[ <] (t\d+)  严重违规·封号 Severe · Ban  ", re.MULTILINE)
 
 
 def address_in(said: str) -> str:
@@ -58,27 +62,86 @@ def decided_over_http(live: subprocess.Popen[str], port: int, seen: list[str]) -
             return
 
 
+def post(port: int, records: list[dict[str, object]]) -> None:
+    body, headers = json.dumps(records).encode(), {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/records", body, headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert json.loads(answer.read())["accepted"] == len(records)
+
+
 def get(port: int, path: str) -> bytes:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
         return bytes(answer.read())
 
 
-def test_live_runs_all_of_it_shows_decisions_and_leaves_nothing_behind(jars: Path, tmp_path: Path) -> None:
-    ports = dict(zip(("WEB", "INGEST", "BILLING", "LEDGER", "NOTIFY"), free_ports(5), strict=True))
+async def decided_tenants(address: str) -> list[str]:
+    topic = "callwarden.enforcement"
+    async with AIOKafkaConsumer(topic, bootstrap_servers=address, auto_offset_reset="earliest") as consumer:
+        found = await consumer.getmany(timeout_ms=10_000)
+    return [record.key.decode() for records in found.values() for record in records]
+
+
+def calls_that_end_now(tenant: str) -> list[dict[str, object]]:
+    """120 calls of a minute each, in the order of their ends, within the lateness."""
+    now = time.time_ns() // 1_000_000
+    numbers = {"caller": "+8675500001111", "callee": "+8619900000000"}
+    return [
+        {
+            "type": "cdr", "call_id": f"c{n}", "tenant_id": tenant, "direction": "outbound", **numbers,
+            "start_ms": end - 64_000, "answer_ms": end - 60_000, "end_ms": end, "outcome": "answered",
+        }
+        for n, end in enumerate(range(now - 120, now))
+    ]  # fmt: skip
+
+
+def started_live(jars: Path, folder: Path, ports: dict[str, int], *arguments: str) -> subprocess.Popen[str]:
     environment = os.environ | {
         "PYTHONUNBUFFERED": "1",
-        "TMPDIR": str(tmp_path),
+        "TMPDIR": str(folder),
         **{f"CALLWARDEN_{name}_PORT": str(port) for name, port in ports.items()},
     }
-    arguments = ["--tools", str(jars.parent), "--rate", "0.3", "--partitions", "2", "--no-alerts"]
-    started = subprocess.Popen(
-        [str(Path(sys.executable).parent / "callwarden"), "live", *arguments],
+    return subprocess.Popen(
+        [str(Path(sys.executable).parent / "callwarden"), "live", "--tools", str(jars.parent), *arguments],
         env=environment,
-        cwd=tmp_path,
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def free_live_ports() -> dict[str, int]:
+    return dict(zip(("WEB", "INGEST", "BILLING", "LEDGER", "NOTIFY"), free_ports(5), strict=True))
+
+
+def test_an_empty_installation_decides_on_the_first_records_that_are_sent(jars: Path, tmp_path: Path) -> None:
+    """With an outage grace of four hours it would not; `tests/crash/test_first_decision.py` has the minute."""
+    ports = free_live_ports()
+    with killed_after(300, started_live(jars, tmp_path, ports, "--no-traffic", "--partitions", "2")) as live:
+        assert live.stdout is not None
+        assert live.stderr is not None
+        seen: list[str] = []
+        for line in live.stdout:
+            seen.append(line)
+            if READY in line:
+                break
+        assert seen, live.stderr.read()
+        address = address_in("".join(seen))
+        post(ports["INGEST"], calls_that_end_now("my-tenant"))
+        decided_over_http(live, ports["INGEST"], seen)
+        assert asyncio.run(decided_tenants(address)) == ["my-tenant"]
+        records = re.search(rb"^callwarden_records_total (\S+)$", get(ports["WEB"], "/metrics"), re.MULTILINE)
+        assert records is not None
+        assert float(records[1]) == 121
+        assert b"\ncallwarden_late_total 0.0\n" in get(ports["WEB"], "/metrics")
+        live.send_signal(signal.SIGINT)
+        said = "".join(seen) + live.stdout.read()
+        assert live.wait(120) == 0, said + live.stderr.read()
+
+
+def test_live_runs_all_of_it_shows_decisions_and_leaves_nothing_behind(jars: Path, tmp_path: Path) -> None:
+    ports = free_live_ports()
+    started = started_live(jars, tmp_path, ports, "--rate", "0.3", "--partitions", "2", "--no-alerts")
     with killed_after(300, started) as callwarden:
         assert callwarden.stdout is not None
         assert callwarden.stderr is not None
@@ -90,6 +153,7 @@ def test_live_runs_all_of_it_shows_decisions_and_leaves_nothing_behind(jars: Pat
             if (
                 DECISION.search(told)
                 and "real time" in told
+                and READY in told
                 and NOTICE.search(told)
                 and (banned := BANNED.search(told))
             ):
@@ -106,7 +170,8 @@ def test_live_runs_all_of_it_shows_decisions_and_leaves_nothing_behind(jars: Pat
     assert wrong == ""
     assert policy == loads(POLICY, "policy.yaml").id, "they were made with another lateness"
     assert any(map(DECISION.match, seen)), said
-    assert re.findall(r"stopping (\w+)", said) == ["traffic", "notify", "ledger", "billing", "ingest", "worker"]
+    assert STATUS.search(said), said
+    assert re.findall(r"stopping (\w+)", said) == ["worker", "traffic", "notify", "ledger", "billing", "ingest"]
     assert b"callwarden_records_total" in metrics["WEB"]
     for name in ("BILLING", "LEDGER", "NOTIFY"):
         assert f'callwarden_consumer_lag_records{{consumer="{name.lower()}"'.encode() in metrics[name]

@@ -2,15 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple
 
 import typer
 
 from monitor.text.private_files import make_folder
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from streams.cli.develop.screen import Screen
     from streams.consumers.notify.messages.message import Message
     from streams.dev.kafka_node import DevKafka
     from streams.runtime.child_process import ChildProcess
@@ -23,12 +22,19 @@ version: "1"
 defaults:
   lateness: 10s
 """
-# The worker, the door, and the consumers of the output.
-BESIDE = (("worker",), ("ingest",), ("billing",), ("ledger", "run"), ("notify",))
+NO_GRACE_MS = 1_000
+"""The least outage grace: no feed of calls is away here, and nothing waits for one."""
+# The door, and the consumers of the output.
+BESIDE = (("ingest",), ("billing",), ("ledger", "run"), ("notify",))
+# Starts once the past day is in the topics: a worker that has waited for calls takes those of the past as late.
+WORKER = ("worker",)
+_PAST_IS_SENT = re.compile(rb"\bpast day is (?:sent|skipped)\b")
 # Lines of their logs that one should see.
 _TROUBLE = re.compile(rb"\[(?:warning|error|critical) *\]")
 _STOP_S = 30.0
 _LOOK_S = 0.5
+_STATUS_S = 1.0
+_READY = "就绪：现在发送的记录会被判定 / ready: records that you send now are decided"
 
 
 def run(
@@ -41,6 +47,9 @@ def run(
         int, typer.Option(help="Kafka's port on 127.0.0.1; 0 takes any free one.", min=0, max=65535)
     ] = 0,
     alerts: Annotated[bool, typer.Option(help="Also show alerts.")] = True,
+    traffic: Annotated[
+        bool, typer.Option(help="Send simulated traffic; without it, only your own records come.")
+    ] = True,
     logs: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The folder for logs.  [default: a temporary folder]")
     ] = None,
@@ -49,7 +58,8 @@ def run(
     """Start Kafka, topics, a worker, the door, billing, the ledger, the notifier and simulated traffic, until Ctrl-C.
 
     It shows decisions, alerts and the messages to the ops team. The past day comes first, as fast as it can be judged;
-    then traffic continues in real time. Nothing is left behind.
+    then traffic continues in real time. With --no-traffic the installation is empty and decides on the records that you
+    send. Nothing is left behind.
 
     Exit status: 1 a program has ended unexpectedly; 3 no Java, no jars, or no broker.
     """
@@ -60,6 +70,7 @@ def run(
     from rich.console import Console
 
     from streams.cli.cluster_session import answers
+    from streams.cli.develop.screen import Screen
     from streams.cli.inputs import fail, settings_for
     from streams.dev import kafka_jars as kafkajars
     from streams.dev.kafka_node import DevKafka, NodeFailed, free_ports
@@ -78,17 +89,22 @@ def run(
                 (folder / "policy.yaml").write_text(POLICY, "utf-8")
                 settings = settings_for({"bootstrap_servers": node.address})
                 board = Board(free_ports(1)[0], secrets.token_hex(32))
+                screen = Screen(console)
                 live = LiveProcesses(
-                    console, logs or folder, environment(node.address, folder, partitions, board), alerts, board
+                    screen, logs or folder, environment(node.address, folder, partitions, board), alerts, board
                 )
                 try:
                     live.once("topics", "create")
                     for command in BESIDE:
                         live.start(*command)
-                    live.start("traffic", "--rate", str(rate), "--tenants", str(tenants), "--lateness", "10s")
+                    if traffic:
+                        live.start("traffic", "--rate", str(rate), "--tenants", str(tenants), "--lateness", "10s")
+                    else:
+                        live.start(*WORKER)
                     for what, at in pages(settings).items():
-                        console.print(f"{what}: {at}", style="dim", soft_wrap=True)
-                    asyncio.run(live.watch(settings, node))
+                        screen.line(f"{what}: {at}", "dim")
+                    with screen:
+                        asyncio.run(live.watch(settings, node))
                 finally:
                     live.stop()
     except (kafkajars.MissingJars, NodeFailed) as error:
@@ -122,6 +138,7 @@ def environment(address: str, folder: Path, partitions: int, board: Board) -> di
         "notify_webhook_url": where(board.port),
         "notify_webhook_secret": board.secret,
         "notify_delay_ms": "30s",
+        "outage_grace_ms": f"{NO_GRACE_MS // 1_000}s",
         "log_format": "text",
     }
     for name in ("billing", "ledger", "notify"):
@@ -149,11 +166,9 @@ class Ended(Exception):
 class LiveProcesses:
     """The commands that run beside this one, each writing into a log of its own in ``folder``, which is made."""
 
-    def __init__(
-        self, console: "Console", folder: Path, environment: dict[str, str], alerts: bool, board: Board
-    ) -> None:
+    def __init__(self, screen: "Screen", folder: Path, environment: dict[str, str], alerts: bool, board: Board) -> None:
         make_folder(folder)
-        self._console, self._folder, self._environment = console, folder, environment
+        self._screen, self._folder, self._environment = screen, folder, environment
         self._alerts, self._board = alerts, board
         self._children: dict[str, ChildProcess] = {}
 
@@ -185,18 +200,18 @@ class LiveProcesses:
         from streams.cli.develop.tail import show
         from streams.consumers.notify.webhook_receiver import listening
 
-        showing = asyncio.create_task(show(self._console, settings, from_start=True, alerts=self._alerts))
+        showing = asyncio.create_task(show(self._screen, settings, from_start=True, alerts=self._alerts))
+        progress = asyncio.create_task(self._show_status(settings))
         try:
             async with AsyncExitStack() as opened:
                 await opened.enter_async_context(listening(*self._board, self._notice))
-                logs = {name: opened.enter_context(self._log(name).open("rb")) for name in self._children}
+                logs: dict[str, BinaryIO] = {}
                 while not showing.done():
+                    for name in self._children.keys() - logs.keys():
+                        logs[name] = opened.enter_context(self._log(name).open("rb"))
                     for name, log in logs.items():
                         for line in log:
-                            if name == "traffic":
-                                self._say(line, "dim")
-                            elif _TROUBLE.search(line):
-                                self._say(line, "red")
+                            self._log_line(name, line)
                     for name, child in self._children.items():
                         if not child.running:
                             raise self._ended(name)
@@ -206,22 +221,45 @@ class LiveProcesses:
             await showing
         finally:
             showing.cancel()
-            await asyncio.wait([showing])
+            progress.cancel()
+            await asyncio.wait([showing, progress])
+
+    async def _show_status(self, settings: "Settings") -> None:
+        """Keep the status line current, and print once that the worker and the door are ready, until cancelled."""
+        import asyncio
+
+        from streams.cli.develop.live_status import all_ready, status_line
+
+        host = f"http://{settings.web_host}"
+        worker, ready = f"{host}:{settings.web_port}", False
+        while True:
+            self._screen.status(await asyncio.to_thread(status_line, worker))
+            if not ready and (ready := await asyncio.to_thread(all_ready, (worker, f"{host}:{settings.ingest_port}"))):
+                self._screen.line(_READY, "green")
+            await asyncio.sleep(_STATUS_S)
 
     def stop(self) -> None:
         """End the commands, the last started first."""
         while self._children:
             name, child = self._children.popitem()
-            self._console.print(f"stopping {name}", style="dim")
+            self._screen.line(f"stopping {name}", "dim")
             child.stop(_STOP_S)
 
     def _notice(self, message: "Message") -> None:
         if message.others:
-            told = f"通知 Notice  {message.title.zh} / {message.title.en}"
-            self._console.print(told, style="cyan", markup=False, soft_wrap=True)
+            self._screen.line(f"通知 Notice  {message.title.zh} / {message.title.en}", "cyan")
+
+    def _log_line(self, name: str, line: bytes) -> None:
+        """Show a line of a command's log if it is worth it."""
+        if name == "traffic":
+            self._say(line, "dim")
+            if _PAST_IS_SENT.search(line):
+                self.start(*WORKER)
+        elif _TROUBLE.search(line):
+            self._say(line, "red")
 
     def _say(self, line: bytes, style: str) -> None:
-        self._console.print(line.decode(errors="replace").rstrip(), style=style, markup=False, soft_wrap=True)
+        self._screen.line(line.decode(errors="replace").rstrip(), style)
 
     def _log(self, name: str) -> Path:
         return self._folder / f"{name}.log"

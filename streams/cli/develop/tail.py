@@ -8,8 +8,7 @@ from streams.cli.heartbeat_file import Alive, beating
 from streams.cli.options import Bootstrap
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from streams.cli.develop.screen import Screen
     from streams.settings.load import Settings
 
 
@@ -26,6 +25,7 @@ def run(
     from rich.console import Console
 
     from streams.cli.cluster_session import answers
+    from streams.cli.develop.screen import Screen
     from streams.cli.inputs import settings_for
     from streams.runtime.signals import run_until_stopped
 
@@ -33,13 +33,13 @@ def run(
 
     async def beat_and_show() -> None:
         async with beating(alive):
-            await show(Console(highlight=False), settings, from_start, alerts)
+            await show(Screen(Console(highlight=False)), settings, from_start, alerts)
 
     with answers("tail"):
         run_until_stopped(beat_and_show())
 
 
-async def show(console: "Console", settings: "Settings", from_start: bool, alerts: bool) -> None:
+async def show(screen: "Screen", settings: "Settings", from_start: bool, alerts: bool) -> None:
     """Print each decision, and each alert if asked for, until cancelled."""
     import msgspec
 
@@ -53,16 +53,13 @@ async def show(console: "Console", settings: "Settings", from_start: bool, alert
     async for topic, value in follow(settings, topics, from_start):
         try:
             if topic == enforcement:
-                line = decision(msgspec.json.decode(value, type=Enforcement), settings.display)
+                event = msgspec.json.decode(value, type=Enforcement)
+                line = decision(event, settings.display, screen.is_earlier(event.data.decided_ms))
             else:
-                line = alert(msgspec.json.decode(value, type=Alert), settings.display)
+                sign = msgspec.json.decode(value, type=Alert)
+                line = alert(sign, settings.display, screen.is_earlier(sign.updated_ms))
         except msgspec.DecodeError as error:
             # Somebody else's, or a newer release's.
-            console.print(
-                f"{topic}: a record that cannot be read: {mask_text(str(error))}",
-                style="red",
-                markup=False,
-                soft_wrap=True,
-            )
+            screen.line(f"{topic}: a record that cannot be read: {mask_text(str(error))}", "red")
             continue
-        console.print(line, soft_wrap=True)
+        screen.line(line)

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from streams.cli.develop.live import BESIDE, Board, Ended, LiveProcesses, environment
+from streams.cli.develop.screen import Screen
 from streams.dev import kafka_jars as kafkajars
 from streams.settings.load import NOT_SETTINGS, Settings, load, variable
 
@@ -24,7 +25,8 @@ def screen() -> io.StringIO:
 
 @pytest.fixture
 def live(tmp_path: Path, screen: io.StringIO) -> LiveProcesses:
-    return LiveProcesses(Console(file=screen, width=100), tmp_path / "logs", dict(os.environ), alerts=True, board=BOARD)
+    lines = Screen(Console(file=screen, width=100))
+    return LiveProcesses(lines, tmp_path / "logs", dict(os.environ), alerts=True, board=BOARD)
 
 
 def test_a_command_that_fails_is_reported_with_what_it_said(live: LiveProcesses) -> None:
@@ -53,13 +55,14 @@ def test_the_commands_get_only_settings_that_exist_and_are_accepted(
         monkeypatch.setenv(name, told[name])
     settings = load()
     assert settings.policy == tmp_path / "policy.yaml"
+    assert settings.outage_grace_ms == 1_000, "an installation without a feed of calls decides at once"
     assert settings.notify_webhook_url
     assert settings.notify_webhook_url.get_secret_value() == "http://127.0.0.1:7070/notices"
 
 
 def test_each_that_runs_on_the_worker_keeps_what_it_knows_in_the_folder_that_goes(tmp_path: Path) -> None:
     told = environment("127.0.0.1:9092", tmp_path, 4, BOARD)
-    for name, *_ in BESIDE[2:]:
+    for name, *_ in BESIDE[1:]:
         assert told[f"CALLWARDEN_{name.upper()}_DATABASE"] == f"sqlite:///{tmp_path / name}.db"
 
 

@@ -1,0 +1,75 @@
+"""What a worker's pages say, as the status line of `callwarden live`."""
+
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from monitor.text.timestamps import month_day_time
+
+_TIMEOUT_S: Final = 2.0
+_SAMPLE: Final = re.compile(
+    r"^callwarden_(records_total|watermark_timestamp_seconds|lag_records|partition)(\{[^}]*\})? (\S+)$", re.MULTILINE
+)
+WAITING: Final = "状态 Status  等待 worker / waiting for the worker"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveStatus:
+    """The progress of a worker. ``watermark_ms``: everything before it is decided; None before all partitions know."""
+
+    watermark_ms: int | None
+    records: int
+    running: int
+    partitions: int
+    lag: int
+
+    def __str__(self) -> str:
+        at = "—" if self.watermark_ms is None else f"{month_day_time(self.watermark_ms)} UTC"
+        return (
+            f"状态 Status  已判定至 decided to {at} · 已判记录 records judged {self.records:,} · "
+            f"分区 partitions {self.running}/{self.partitions} · 未读 lag {self.lag:,}"
+        )
+
+
+def status_of(metrics: str) -> LiveStatus:
+    """The status in a worker's page of metrics."""
+    records = lag = running = 0
+    numbers: set[str] = set()
+    watermarks: list[float] = []
+    for name, labels, value in _SAMPLE.findall(metrics):
+        match name:
+            case "records_total":
+                records = int(float(value))
+            case "lag_records":
+                lag += int(float(value))
+            case "watermark_timestamp_seconds":
+                watermarks.append(float(value))
+            case _:
+                numbers.update(re.findall(r'partition="(\d+)"', labels))
+                running += 'phase="running"' in labels and float(value) == 1
+    known = bool(watermarks) and len(watermarks) == len(numbers)
+    return LiveStatus(round(min(watermarks) * 1000) if known else None, records, running, len(numbers), lag)
+
+
+def page(address: str) -> str | None:
+    """A page of a program on this machine; None if it does not answer, or with an error."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(address, timeout=_TIMEOUT_S) as answer:
+            return str(answer.read().decode("utf-8", "replace"))
+    except (urllib.error.URLError, OSError, ValueError):
+        return None
+
+
+def status_line(worker: str) -> str:
+    """The status line for the worker whose pages are at this address."""
+    metrics = page(f"{worker}/metrics")
+    return WAITING if metrics is None else str(status_of(metrics))
+
+
+def all_ready(addresses: Sequence[str]) -> bool:
+    """Whether the programs at these addresses are ready."""
+    return all(page(f"{address}/readyz") is not None for address in addresses)
