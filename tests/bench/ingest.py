@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kafkajars.java()
         jars = kafkajars.fetch(ROOT / kafkajars.FOLDER)
         address = stack.enter_context(node(folder / "kafka", jars)).address
-        names = ("requests", "records a second", "answers", "us CPU a record", "of a core")
+        names = ("requests", "records a second", "answers", "CPU a record, us", "of a core")
         print(f"| {' | '.join(names)} | p50, ms | p99 | p99.9 | max | peak MB |")
         print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
         for keyed in (False, True):
