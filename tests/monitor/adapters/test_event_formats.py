@@ -101,6 +101,24 @@ def test_what_comes_within_a_call_does_not_change_it() -> None:
     assert fields("kamailio-acc", acc(INVITE, again, refused, held, BYE)) == fields("kamailio-acc", acc(INVITE, BYE))
 
 
+def test_a_re_invite_whose_row_was_written_first_does_not_hide_the_call() -> None:
+    again = "100,INVITE,as1f,gK09,4e1a@192.0.2.7,200,OK,2026-03-02 01:30:09,,,"
+    refused = again.replace("100,", "99,").replace("200,OK", "488,Not Acceptable Here")
+    of_callee = again.replace("as1f,gK09", "gK09,as1f")
+    expected = fields("kamailio-acc", acc(INVITE, BYE))
+    for rows in itertools.permutations([INVITE, again, refused, BYE]):
+        assert fields("kamailio-acc", acc(*rows)) == expected
+    assert fields("kamailio-acc", acc(of_callee, INVITE, BYE)) == expected
+
+
+def test_the_exact_time_of_a_row_comes_before_its_seconds() -> None:
+    head, *rows = acc(INVITE, BYE).splitlines()
+    # The seconds are local times of the host, which is not in UTC.
+    content = "\n".join((f"{head},exact_time", f"{rows[0]},1772415008.253718", f"{rows[1]},1772415008.6"))
+    found = fields("kamailio-acc", content.replace("01:30", "09:30"))
+    assert [found[name] for name in ("start_ms", "answer_ms", "end_ms")] == [8_253, 8_253, 8_600]
+
+
 def test_a_challenge_is_no_call_and_other_methods_are_none() -> None:
     challenge = INVITE.replace("200,OK", "407,Proxy Authentication Required").replace("gK09", "other")
     found = read("kamailio-acc", acc(challenge, INVITE, INVITE.replace("INVITE", "INFO"), BYE))

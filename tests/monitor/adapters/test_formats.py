@@ -308,6 +308,22 @@ def test_a_failed_dialog_of_kamailio_has_its_outcome(code: str, phrase: str, ran
     assert (found["outcome"], found.get("answer_ms"), found["sip_code"]) == (outcome, None, int(code))
 
 
+def test_a_failed_dialog_ends_at_its_finish_or_when_it_rang_for_kamailio_ends_it_where_it_began() -> None:
+    head = CDRS.rstrip("\n") + ",finish_time\n"
+    row = "c,2026-03-02 01:30:00,2026-03-02 01:30:00,0,outbound,t,1,2,480,Temporarily Unavailable,1772415003.25,,,"
+    finished = fields("kamailio-cdrs", head + row + "1772415021.5\n")
+    assert [finished[name] for name in ("start_ms", "ring_ms", "end_ms")] == [0, 3_250, 21_500]
+    rang = fields("kamailio-cdrs", CDRS + row.removesuffix(",") + "\n")
+    assert [rang[name] for name in ("start_ms", "ring_ms", "end_ms")] == [0, 3_250, 3_250]
+
+
+def test_an_answered_dialog_ends_at_its_finish() -> None:
+    head = CDRS.rstrip("\n") + ",finish_time\n"
+    row = "c,2026-03-02 01:30:00,2026-03-02 01:30:08,8.9,outbound,t,1,2,200,OK,,1772415008.1,caller,1772415008.9\n"
+    found = fields("kamailio-cdrs", head + row)
+    assert [found[name] for name in ("answer_ms", "end_ms")] == [8_100, 8_900]
+
+
 def test_without_the_time_of_the_answer_the_whole_dialog_is_talk() -> None:
     row = "c,2026-03-02 01:30:00,2026-03-02 01:30:05,5,outbound,t,1,2,200,OK,,,\n"
     assert fields("kamailio-cdrs", CDRS + row)["answer_ms"] == 0
