@@ -10,8 +10,8 @@ FAST := not services and not soak
 # A process for each core; the tests of a file stay together, because they share what is made once for all of them.
 # The order of the files is that of tests/conftest.py: what takes long begins first.
 SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder
-DEBIAN_TOOLS := chromium chromium-driver fonts-noto-cjk openjdk-17-jre-headless maven postgresql prometheus \
-  prometheus-alertmanager
+DEBIAN_TOOLS := chromium chromium-driver fonts-noto-cjk kamailio kamailio-postgres-modules maven \
+  openjdk-17-jre-headless postgresql prometheus prometheus-alertmanager sip-tester
 PIP := -m pip install -q --disable-pip-version-check
 # $(call install,INTERPRETER): what is fetched must have a hash of the lock; then the project, from this folder alone.
 install = $(1) $(PIP) --require-hashes -r constraints.txt && $(1) $(PIP) --no-index --no-deps --no-build-isolation -e .
@@ -84,10 +84,11 @@ lock: ## Write both lock files; versions stay unless ARGS says so: ARGS='--upgra
 	  rm -f deploy/constraints.txt && \
 	  "$$folder/bin/uv" $(COMPILE) -c constraints.txt -o deploy/constraints.txt pyproject.toml
 
-tools: setup ## What the service tests need: a browser, Java, PostgreSQL, Prometheus by apt-get where that can be, Kafka's jars.
-	@absent=; for tool in chromium chromedriver java mvn promtool amtool; do \
+tools: setup ## What the service tests need: a browser, Java, Kamailio, PostgreSQL, Prometheus, SIPp; Kafka's jars.
+	@absent=; for tool in chromium chromedriver java mvn promtool amtool sipp; do \
 	  command -v $$tool >/dev/null || absent="$$absent $$tool"; done; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || absent="$$absent postgres"; \
+	ls /usr/lib/*/kamailio/modules/db_postgres.so >/dev/null 2>&1 || absent="$$absent kamailio"; \
 	if [ -z "$$absent" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
