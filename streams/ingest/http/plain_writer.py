@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from streams.kafka.api import TP, Appender, OutputRecord, PermanentError, TransientError
+
+WRITE_S: Final = 12.0
+"""A write that is not acknowledged by then has failed. The client's own time-out (10 s) does not hold everywhere."""
 
 
 class AppendingCluster(Protocol):
@@ -18,8 +21,8 @@ class AppendingCluster(Protocol):
 class PlainWriter:
     """Starts its producer with the first records, and again after an error."""
 
-    def __init__(self, cluster: AppendingCluster) -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: AppendingCluster, write_s: float = WRITE_S) -> None:
+        self._cluster, self._write_s = cluster, write_s
         self._starting: asyncio.Task[Appender] | None = None
         self.away: str | None = "has not reached Kafka yet"
         """Why the last write failed; None if it did not."""
@@ -32,7 +35,12 @@ class PlainWriter:
         """See `streams.kafka.api.Appender`."""
         appender = await self._started()
         try:
-            offsets = await appender.append(records)
+            async with asyncio.timeout(self._write_s):
+                offsets = await appender.append(records)
+        except TimeoutError:
+            self.away = f"Kafka has not acknowledged within {self._write_s:g} s"
+            self._discard(appender)
+            raise TransientError(self.away) from None
         except (TransientError, PermanentError) as error:
             self.away = str(error)
             self._discard(appender)
