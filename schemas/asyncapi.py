@@ -108,8 +108,8 @@ TOPICS: Final = (
         "callwarden.raw",
         ("send", "receive"),
         ("rawEvent",),
-        "Events of other systems, several of which make a call, for 7 days; `callwarden assemble` makes the calls of "
-        "them. Written by the door, never by tenants.",
+        "Events of other systems, in formats in which several events make one call, for 7 days. Written by the door, "
+        "never by tenants. No program writes it yet.",
         key="A JSON array of texts: the source, and what the events of a call have in common. None: see the message.",
         config={"cleanup.policy": ["delete"], "retention.ms": 604800000},
     ),
@@ -118,7 +118,8 @@ TOPICS: Final = (
         "callwarden.raw-state",
         ("send", "receive"),
         ("rawState",),
-        "The open calls of `callwarden assemble`. Its format is Callwarden's own and may change: do not read it.",
+        "The open calls of those events. No program writes it yet. Its format is Callwarden's own and may change: do "
+        "not read it.",
         key="Callwarden's own.",
         config={"cleanup.policy": ["compact"]},
     ),

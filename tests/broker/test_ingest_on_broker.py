@@ -35,7 +35,7 @@ def call(request: int, number: int) -> dict[str, Any]:
 
 
 def body(request: int) -> bytes:
-    """20 calls, of which one is invalid."""
+    """20 calls. One is invalid."""
     calls = [call(request, number) for number in range(20)]
     calls[7]["outcome"] = "gone"
     return json.dumps(calls).encode()

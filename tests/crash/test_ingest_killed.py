@@ -236,7 +236,7 @@ def test_a_request_is_written_once_wherever_an_instance_dies(first: int) -> None
 
 
 class Staged(Door):
-    """Nothing happens by chance: a process stops where it is told to, and those in ``deaf`` hear of no new record."""
+    """Nothing is random: a process stops at the steps in ``stops``, and those in ``deaf`` read no new record."""
 
     def __init__(self) -> None:
         self.stops: dict[tuple[str, str], float] = {}
@@ -298,7 +298,7 @@ def test_an_instance_that_slept_before_its_transaction_does_not_write_what_anoth
 
 
 @pytest.mark.parametrize("hidden", ["by an open transaction", "by a slow reader"])
-def test_whoever_takes_over_sees_what_was_committed_just_before_the_fence(hidden: str) -> None:
+def test_an_instance_that_takes_over_sees_what_was_committed_just_before_the_fence(hidden: str) -> None:
     door, heard = Staged(), []
 
     async def go() -> None:

@@ -94,7 +94,7 @@ def changed(
                 world.add_worker()
 
     async def go() -> None:
-        world.passing = passing  # type: ignore[method-assign]
+        world.passing = passing  # type: ignore[method-assign]  # kills workers on the way
         world.add_worker()
         await until(world, NOON + 13 * MINUTE)
         if first is not None:

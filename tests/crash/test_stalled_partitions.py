@@ -73,7 +73,7 @@ def test_a_transaction_that_the_broker_will_never_take_stops_the_partition_with_
         def never(*_: object) -> None:
             raise PermanentError("writing as callwarden-0: not authorised")
 
-        world.broker.produce = never  # type: ignore[method-assign]
+        world.broker.produce = never  # type: ignore[method-assign]  # the broker refuses
         await until(world, NOON + 8 * MINUTE)
         assert phase(worker) == (OwnerPhase.REFUSED, "writing as callwarden-0: not authorised")
         assert worker.consumer_loop is not None

@@ -23,6 +23,7 @@ from streams.consumers.follower import Follower
 from streams.consumers.service import FollowedTopics, host, lag_reason, once_available, pages
 from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import TP, PermanentError, TransientError
+from streams.runtime.http_timing import timed
 from streams.settings.load import Settings, variable
 
 log = structlog.get_logger("callwarden")
@@ -77,8 +78,8 @@ class Billing:
         app = make(sources, allowed, pages(self._registry, self._not_ready))
         address = (settings.web_host, settings.billing_port)
         try:
-            timed, within_s = self._telemetry.timed(app), settings.stop_within_ms / 1000
-            await host([self._work(accepted)], timed, address, variable("billing_port"), within_s, self._registry)
+            answering, within_s = timed(app, self._telemetry.seconds), settings.stop_within_ms / 1000
+            await host([self._work(accepted)], answering, address, variable("billing_port"), within_s, self._registry)
         finally:
             self._lookup.close()
 

@@ -1,14 +1,12 @@
 """Billing's metrics: events by outcome, holds, and request durations."""
 
 import asyncio
-import time
 from collections import Counter
 from typing import Any, Final
 
 import structlog
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, func, select
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streams.consumers.billing import unread
 from streams.consumers.billing.holds import counted
@@ -35,7 +33,7 @@ class BillingMetrics:
         for result in _RESULTS:
             self._events.labels(result)
         self._gauges = [LabelValues(f"callwarden_billing_{name}", registry) for name in _HELD]
-        self._seconds = histogram("callwarden_billing_request_duration_seconds", registry)
+        self.seconds = histogram("callwarden_billing_request_duration_seconds", registry)
 
     @property
     def unread_of_any_tenant(self) -> bool:
@@ -46,27 +44,6 @@ class BillingMetrics:
         """Count handled records by outcome."""
         for result, count in counts.items():
             self._events.labels(result).inc(count)
-
-    def timed(self, app: ASGIApp) -> ASGIApp:
-        """The application with its answers under ``/v1/`` timed."""
-
-        async def timed(scope: Scope, receive: Receive, send: Send) -> None:
-            if not scope.get("path", "").startswith("/v1/"):
-                return await app(scope, receive, send)
-            began_s, status = time.perf_counter(), "500"
-
-            async def sending(message: Message) -> None:
-                nonlocal status
-                if message["type"] == "http.response.start":
-                    status = str(message["status"])
-                await send(message)
-
-            try:
-                await app(scope, receive, sending)
-            finally:
-                self._seconds.labels(status).observe(time.perf_counter() - began_s)
-
-        return timed
 
     async def refresh(self, database: Database) -> None:
         """Refresh the gauges from the database until cancelled; processes with one database report the same values."""

@@ -29,6 +29,7 @@ from streams.ingest.placement import TopicPlacement
 from streams.kafka.api import TP, OffsetOutOfRange, PermanentError, TransientError
 from streams.kafka.topic_names import TopicNames
 from streams.runtime.http_server import ServerOptions, TlsFiles, usual_limits
+from streams.runtime.http_timing import timed
 from streams.settings.load import Settings, variable
 
 log = structlog.get_logger("callwarden")
@@ -98,9 +99,9 @@ class Ingest:
         limits = replace(usual_limits(), body_bytes=MAX_DROPPED_BYTES, request_s=_REQUEST_S)
         certificate = settings.ingest_tls_cert_file
         tls = None if certificate is None else TlsFiles(certificate, settings.ingest_tls_key_file)
-        timed = self._metrics.timed(app)
+        answering = timed(app, self._metrics.seconds)
         options = ServerOptions(limits, tls)
-        await host([self._work()], timed, address, variable("ingest_port"), within_s, self._registry, options)
+        await host([self._work()], answering, address, variable("ingest_port"), within_s, self._registry, options)
 
     def _not_ready(self) -> str | None:
         if self._stopping:

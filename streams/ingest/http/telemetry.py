@@ -1,9 +1,6 @@
 """The door's metrics: records by outcome, repeated requests, and request durations."""
 
-import time
-
 from prometheus_client import CollectorRegistry
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streams.ingest.http.answer import IngestAnswer
 from streams.metrics.factory import counter, gauge, histogram
@@ -17,7 +14,7 @@ class IngestMetrics:
         self._refused = counter("callwarden_ingest_refused_total", registry)
         self._dropped = counter("callwarden_ingest_letters_dropped_total", registry)
         self._repeated = counter("callwarden_ingest_repeated_requests_total", registry)
-        self._seconds = histogram("callwarden_ingest_request_duration_seconds", registry)
+        self.seconds = histogram("callwarden_ingest_request_duration_seconds", registry)
         self.keys = gauge("callwarden_ingest_keys", registry)
         self.held = gauge("callwarden_ingest_held_bytes", registry)
 
@@ -32,24 +29,3 @@ class IngestMetrics:
     def repeated(self) -> None:
         """Count a request that wrote nothing."""
         self._repeated.inc()
-
-    def timed(self, app: ASGIApp) -> ASGIApp:
-        """The application with its answers under ``/v1/`` timed."""
-
-        async def timed(scope: Scope, receive: Receive, send: Send) -> None:
-            if not scope.get("path", "").startswith("/v1/"):
-                return await app(scope, receive, send)
-            began_s, status = time.perf_counter(), "500"
-
-            async def sending(message: Message) -> None:
-                nonlocal status
-                if message["type"] == "http.response.start":
-                    status = str(message["status"])
-                await send(message)
-
-            try:
-                await app(scope, receive, sending)
-            finally:
-                self._seconds.labels(status).observe(time.perf_counter() - began_s)
-
-        return timed

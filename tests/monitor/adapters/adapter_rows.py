@@ -2,7 +2,11 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
+import msgspec
+
+from monitor.adapters import open_adapter
 from monitor.adapters.base import InputRow
 from monitor.adapters.mapped import MappedAdapter
 from monitor.adapters.mapping.read import read_mapping
@@ -59,3 +63,19 @@ def time_of(field: str, content: str, more: str = "") -> object:
     mapping = f"{more}{ONE}  declared_business: {{const: hotel}}\n"
     (row,) = rows(mapping.replace('{const: "1700000000000"}', field), content)
     return row.reason if row.record is None else row.record.updated_ms
+
+
+START = 1_772_415_000_000  # 2026-03-02T01:30:00Z
+
+
+def read(name: str, content: str, **settings: str) -> list[InputRow]:
+    """All rows of a file in the shipped format."""
+    return list(open_adapter(name, settings).rows(io.BytesIO(content.encode())))
+
+
+def fields(name: str, content: str, **settings: str) -> dict[str, Any]:
+    """The fields of the file's one record that are not empty; times as ms since `START`."""
+    (row,) = read(name, content, **settings)
+    assert row.record is not None, row.reason
+    found = {key: value for key, value in msgspec.structs.asdict(row.record).items() if value not in (None, "")}
+    return {key: value - START if key.endswith("_ms") else value for key, value in found.items()}

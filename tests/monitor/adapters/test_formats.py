@@ -1,31 +1,15 @@
 """The shipped formats of switches and platforms, field by field, on samples made up in their true shape."""
 
 import base64
-import io
 import json
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
 import pytest
+from adapter_rows import fields, read
 
 from monitor.adapters import open_adapter
-from monitor.adapters.base import InputRow
 from monitor.adapters.mapped import MappedAdapter
-
-START = 1_772_415_000_000  # 2026-03-02T01:30:00Z
-
-
-def read(name: str, content: str, **settings: str) -> list[InputRow]:
-    return list(open_adapter(name, settings).rows(io.BytesIO(content.encode())))
-
-
-def fields(name: str, content: str, **settings: str) -> dict[str, Any]:
-    """The fields of the one record that are not empty; times as ms since START."""
-    (row,) = read(name, content, **settings)
-    assert row.record is not None, row.reason
-    found = {key: value for key, value in msgspec.structs.asdict(row.record).items() if value not in (None, "")}
-    return {key: value - START if key.endswith("_ms") else value for key, value in found.items()}
 
 
 def reason(name: str, content: str, **settings: str) -> str:
