@@ -9,24 +9,34 @@ order, which the results depend on:
 4. The event moves the clock.
 5. Calls whose deadline the clock has reached end: by deadline, then in the order in which they were opened.
 
-Every step costs the logarithm of the number of open calls at most, whatever tenants choose.
+A tick moves the clock where no event does: to its Kafka timestamp less the smallest delay of an event so far. So the
+calls of a live source end in time, and those of a source that sends old events have as long as they would have had.
+
+Every step but the last one costs the logarithm of the number of open calls at most, whatever tenants choose; the last
+one can be taken in parts (`accept`, `end_due`).
 """
 
 import heapq
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from monitor.adapters.assembly.call_event import CallEvent, CallKey
 from monitor.adapters.assembly.call_program import AssembledCall, CallProgram
+from monitor.adapters.assembly.calls_by_tenant import CallsByTenant
 from monitor.adapters.assembly.open_call import KeptEvent, OpenCall
 from monitor.adapters.assembly.stored_call import EndedCall, StateEntry, StoredCalls
 from monitor.adapters.errors import RowErrorCode
 from monitor.text.durations import format_duration
+from schemas.error_codes import ErrorCode
 
 CHARS_A_CALL: Final = 2_048
 """The characters that an open call keeps on average, where its tenant has as many calls as it may have."""
+
+MOST_CALL_CHARS: Final = 60_000
+"""The characters that one call keeps at most: its stored state must fit into one record of Kafka."""
 
 _NEVER_MS: Final = 1 << 62
 _RECORDS: Final = "records"
@@ -51,6 +61,7 @@ class Assembler:
     """The open calls of one format in one partition, or in one file.
 
     ``counts`` has the number of records made, and of events and calls refused, by the code word of the reason.
+    ``touched_chars`` is about the size of the next `changes`, in characters.
     """
 
     def __init__(self, program: CallProgram, limits: AssemblyLimits | None = None) -> None:
@@ -62,17 +73,16 @@ class Assembler:
         self._serial = 0
         # The oldest first.
         self._open: OrderedDict[CallKey, OpenCall] = OrderedDict()
-        # In the order in which they became the tenant's.
-        self._of_tenant: dict[str, OrderedDict[CallKey, None]] = {}
-        # The characters of the open calls, and of each tenant's.
-        self._chars = 0
-        self._chars_of_tenant: Counter[str] = Counter()
+        self._of_tenant = CallsByTenant()
         # In the order of their ends.
         self._ended: OrderedDict[CallKey, EndedCall] = OrderedDict()
         self._deadlines: list[tuple[int, int, CallKey]] = []
         # The calls that were opened, changed, ended or forgotten since `changes`.
         self._touched: dict[CallKey, None] = {}
-        self._stored_progress = (0, 0)
+        self.touched_chars = 0
+        # The smallest delay of an event between its time and its Kafka timestamp.
+        self._delay_ms = _NEVER_MS
+        self._stored_progress = (0, 0, _NEVER_MS)
 
     def __len__(self) -> int:
         """The number of open calls."""
@@ -83,41 +93,75 @@ class Assembler:
 
         Returns the calls that it ends, and the event itself if it is refused.
         """
+        return self.accept(event, ref, timestamp_ms) + self.end_due()
+
+    def accept(self, event: CallEvent, ref: int, timestamp_ms: int | None = None) -> list[AssembledCall]:
+        """Steps 1 to 4 of `feed`; `end_due` must end all calls that are due before the next event."""
         if timestamp_ms is not None and event.at_ms > timestamp_ms + self._limits.max_ahead_ms:
             ahead = format_duration(self._limits.max_ahead_ms)
             message = f"expected at most {ahead} after its timestamp {timestamp_ms}, got {event.at_ms}"
             return [self._refused(ref, f"{RowErrorCode.FUTURE_EVENT}: time: {message}")]
         results = self._join(event, ref)
-        results += self.advance(event.at_ms if timestamp_ms is None else min(event.at_ms, timestamp_ms))
+        if timestamp_ms is not None:
+            self._delay_ms = min(self._delay_ms, max(timestamp_ms - event.at_ms, 0))
+        self.clock_ms = max(self.clock_ms, event.at_ms if timestamp_ms is None else min(event.at_ms, timestamp_ms))
         return results
+
+    def tick(self, timestamp_ms: int) -> None:
+        """Read a tick of the log; then `end_due` must end all calls that are due."""
+        self.clock_ms = max(self.clock_ms, self.clock_at(timestamp_ms))
+
+    def clock_at(self, timestamp_ms: int) -> int:
+        """The clock after a tick with that timestamp, if it is not ahead already."""
+        return timestamp_ms - self._delay_ms
 
     def advance(self, clock_ms: int) -> list[AssembledCall]:
         """Move the clock, if it is behind. Returns the calls that end."""
         self.clock_ms = max(self.clock_ms, clock_ms)
-        return self._end_due(self.clock_ms)
+        return self.end_due()
+
+    @property
+    def due(self) -> bool:
+        """Whether `end_due` has something left to do."""
+        return self._is_due(self.clock_ms) or self._is_forgotten()
+
+    @property
+    def next_due_ms(self) -> int | None:
+        """A time on the clock before which no call ends; None if no call is open."""
+        return self._deadlines[0][0] if self._open else None
+
+    def end_due(self, most: int | None = None) -> list[AssembledCall]:
+        """End calls whose deadline the clock has reached, at most ``most``, and forget calls that ended long ago."""
+        results = list(islice(iter(lambda: self._end_next(self.clock_ms), None), most))
+        left = None if most is None else most - len(results)
+        for _ in islice(iter(self._is_forgotten, False), left):
+            self._forget_oldest()
+        return results
 
     def finish(self) -> list[AssembledCall]:
         """End all open calls, as the input has ended."""
-        return self._end_due(_NEVER_MS, end_of_input=True)
+        return list(iter(lambda: self._end_next(_NEVER_MS, end_of_input=True), None))
 
     def _join(self, event: CallEvent, ref: int) -> list[AssembledCall]:
         tenant = self._program.tenant(event)
         key = self._key(event.key, tenant)
         if key in self._ended:
             return [self._refused(ref, f"{RowErrorCode.LATE_EVENT}: the call of the event has ended before")]
-        call = self._open.get(key)
+        call, kept = self._open.get(key), KeptEvent.of(event, ref)
+        if call is not None and call.chars + kept.chars > MOST_CALL_CHARS:
+            reason = f"{ErrorCode.TOO_LONG}: expected at most {MOST_CALL_CHARS:,} characters in the events of a call"
+            return [self._refused(ref, reason)]
         if call is None:
             at_ms = max(event.at_ms, self.clock_ms)
             call = OpenCall(key, self._next(), tenant, at_ms, at_ms, event.at_ms, event.at_ms)
             self._open[key] = call
             self._give(call, tenant)
         elif tenant and not call.tenant:
-            self._take(call)
+            self._of_tenant.take(call)
             self._give(call, tenant)
-        grown = call.add(KeptEvent.of(event, ref), self.clock_ms, self._program.events)
-        self._chars += grown
-        self._chars_of_tenant[call.tenant] += grown
-        self._touched[key] = None
+        grown = call.add(kept, self.clock_ms, self._program.events)
+        self._of_tenant.grow(call.tenant, grown)
+        self._touch(key, call.chars if key not in self._touched else grown)
         self._schedule(call)
         return self._make_room(call)
 
@@ -139,13 +183,11 @@ class Assembler:
     def _make_room(self, newest: OpenCall) -> list[AssembledCall]:
         """End the oldest calls of a tenant, and of all, while there are too many beside ``newest``."""
         results, limits = [], self._limits
-        of_tenant = self._of_tenant[newest.tenant]
-        while len(of_tenant) > limits.open_calls_per_tenant or (
-            self._chars_of_tenant[newest.tenant] > limits.open_calls_per_tenant * CHARS_A_CALL and len(of_tenant) > 1
-        ):
-            results.append(self._forced_out(self._open[next(iter(of_tenant))]))
+        most = limits.open_calls_per_tenant
+        while (oldest := self._of_tenant.oldest_beyond(newest.tenant, most, most * CHARS_A_CALL)) is not None:
+            results.append(self._forced_out(self._open[oldest]))
         while len(self._open) > limits.open_calls or (
-            self._chars > limits.open_calls * CHARS_A_CALL and len(self._open) > 1
+            self._of_tenant.chars > limits.open_calls * CHARS_A_CALL and len(self._open) > 1
         ):
             results.append(self._forced_out(self._open[next(iter(self._open))]))
         return results
@@ -169,9 +211,15 @@ class Assembler:
                 self._deadlines = [(each.due_ms, each.serial, each.key) for each in self._open.values()]
                 heapq.heapify(self._deadlines)
 
-    def _end_due(self, clock_ms: int, end_of_input: bool = False) -> list[AssembledCall]:
-        results = []
-        while self._deadlines and self._deadlines[0][0] <= clock_ms:
+    def _is_due(self, clock_ms: int) -> bool:
+        return bool(self._deadlines) and self._deadlines[0][0] <= clock_ms
+
+    def _is_forgotten(self) -> bool:
+        return bool(self._ended) and next(iter(self._ended.values())).until_ms <= self.clock_ms
+
+    def _end_next(self, clock_ms: int, end_of_input: bool = False) -> AssembledCall | None:
+        """End the call with the first deadline, if the clock has reached it."""
+        while self._is_due(clock_ms):
             due_ms, serial, key = heapq.heappop(self._deadlines)
             call = self._open.get(key)
             if call is None or call.serial != serial or call.due_ms != due_ms:
@@ -181,25 +229,27 @@ class Assembler:
                 call.due_ms = deadline_ms
                 heapq.heappush(self._deadlines, (deadline_ms, serial, key))
                 continue
-            results.append(self._counted(self._program.assembled(call, end_of_input)))
+            result = self._counted(self._program.assembled(call, end_of_input))
             self._close(call)
-        while self._ended and next(iter(self._ended.values())).until_ms <= self.clock_ms:
-            self._forget_oldest()
-        return results
+            return result
+        return None
 
     def _close(self, call: OpenCall) -> None:
         del self._open[call.key]
-        self._take(call)
-        self._chars -= call.chars
+        self._of_tenant.take(call)
         until_ms = self.clock_ms + self._program.events.ring_timeout_ms
         self._ended[call.key] = EndedCall(until_ms, call.tenant, self._next())
-        self._touched[call.key] = None
+        self._touch(call.key, sum(map(len, call.key)))
         if len(self._ended) > self._limits.open_calls:
             self._forget_oldest()
 
     def _forget_oldest(self) -> None:
         key, _ = self._ended.popitem(last=False)
+        self._touch(key, sum(map(len, key)))
+
+    def _touch(self, key: CallKey, chars: int) -> None:
         self._touched[key] = None
+        self.touched_chars += chars
 
     def _next(self) -> int:
         self._serial += 1
@@ -207,15 +257,7 @@ class Assembler:
 
     def _give(self, call: OpenCall, tenant: str) -> None:
         call.tenant, call.owned = tenant, self._next()
-        self._of_tenant.setdefault(tenant, OrderedDict())[call.key] = None
-        self._chars_of_tenant[tenant] += call.chars
-
-    def _take(self, call: OpenCall) -> None:
-        of_tenant = self._of_tenant[call.tenant]
-        del of_tenant[call.key]
-        self._chars_of_tenant[call.tenant] -= call.chars
-        if not of_tenant:
-            del self._of_tenant[call.tenant], self._chars_of_tenant[call.tenant]
+        self._of_tenant.give(call)
 
     def _refused(self, ref: int, reason: str) -> AssembledCall:
         return self._counted(AssembledCall((ref,), None, reason, []))
@@ -229,12 +271,12 @@ class Assembler:
 
         The newest entry of each key is the state. It depends on the log alone, not on when this is called.
         """
-        touched, self._touched = self._touched, {}
+        touched, self._touched, self.touched_chars = self._touched, {}, 0
         entries = []
         for key in touched:
             call = self._open.get(key)
             entries.append(self._stored.entry(key, call if call is not None else self._ended.get(key)))
-        if self._stored_progress != (progress := (self.clock_ms, self._serial)):
+        if self._stored_progress != (progress := (self.clock_ms, self._serial, self._delay_ms)):
             self._stored_progress = progress
             entries.append(self._stored.progress(*progress))
         return entries
@@ -255,12 +297,10 @@ class Assembler:
             elif isinstance(each, EndedCall):
                 ended.append((key, each))
             elif each is not None:
-                self._stored_progress = self.clock_ms, self._serial = each
+                self._stored_progress = self.clock_ms, self._serial, self._delay_ms = each
         for call in sorted(calls, key=lambda call: call.serial):
             self._open[call.key] = call
-            self._chars += call.chars
             self._schedule(call)
         for call in sorted(calls, key=lambda call: call.owned):
-            self._of_tenant.setdefault(call.tenant, OrderedDict())[call.key] = None
-            self._chars_of_tenant[call.tenant] += call.chars
+            self._of_tenant.give(call)
         self._ended.update(sorted(ended, key=lambda each: each[1].serial))
