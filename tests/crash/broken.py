@@ -1,4 +1,4 @@
-"""Ways to break the protocol: each takes one step of it out of the source, and puts it back afterwards."""
+"""Mutations of the protocol: each removes or changes one step in the source, and restores it afterwards."""
 
 import inspect
 import sys
@@ -34,7 +34,7 @@ from streams.worker.running.running_partition import RunningPartition
 
 @dataclass(frozen=True)
 class Change:
-    """In a function of a class or module another text for a piece of its source."""
+    """Replaces a piece of the source of a function of a class or module."""
 
     where: type | ModuleType
     function: str
@@ -43,11 +43,13 @@ class Change:
 
 
 BETWEEN = "between"
-"""The point that a worker comes past between the parts of a transaction that was taken apart."""
+"""The interception point between the parts of a transaction that was split."""
 
 
 def _parted(*lines: str) -> Change:
-    """The one transaction as several. The last line is the last transaction; before it a worker may be killed."""
+    """Split the transaction into several, one per line, the last line last. A worker may be killed
+    before the last one.
+    """
     *before, last = lines
     steps = "\n    ".join([*before, f"await writer._link.passes({BETWEEN!r})", last])
     return Change(running_partition, "commit", "state_end = await writer.commit(outs, done) + 1", steps)
@@ -154,7 +156,7 @@ BROKEN: dict[str, list[Change]] = {
     ],
 }
 
-# What live and replay do alike, so that only the contract, written a second time, can tell.
+# Live and replay make the same mistake here, so only the oracle, a second implementation of the contract, finds it.
 _AFTER = "after = np.maximum(np.maximum.accumulate(event_ms), self.clock_ms)"
 CONTRACT_BROKEN: dict[str, list[Change]] = {
     "the watermark does not wait for reviews": [
@@ -227,7 +229,7 @@ WITHDRAWAL_BROKEN: dict[str, list[Change]] = {
     "a replay takes no notice": [Change(PolicyVersions, "recall", "del coming[entry.from_ms]", "pass")],
 }
 
-# Random schedules are blind to these: directed tests show them.
+# Random schedules do not find these mutations; directed tests do.
 MOVES_NOT_IN_THE_HEAD = [Change(SourceProgress, "head", "self.moves,", "[],")]
 CLOCK_BEYOND_TIMESTAMP = [Change(Source, "place", "if at_most_ms is None", "if True")]
 ONE_ADVANCE_RECORDED = [Change(Sources, "move", "at[0] != source or at[1] < position.valid", "at[0] != source")]
@@ -238,7 +240,9 @@ OLD_MEMORY_KEPT = [Change(partition_owner, "has_grown", "return True\n    return
 
 @contextmanager
 def broken(changes: Iterable[Change]) -> Iterator[None]:
-    """While it lasts, the sources are changed so. A piece that is not there exactly once is an error."""
+    """Apply the changes to the sources while the context is active. A piece that does not occur exactly once is an
+    error.
+    """
     kept: list[tuple[type | ModuleType, str, Any]] = []
     try:
         for change in changes:
@@ -265,8 +269,8 @@ def broken(changes: Iterable[Change]) -> Iterator[None]:
 _SOURCES: dict[Any, str] = {}
 
 
-# Schedules that showed it when this was last looked at: they are played first, or dozens would be before them. Where
-# one does not any more, because the protocol has got other steps, the others are looked at as before.
+# Seeds that found each mutation when last checked. They are played first, which saves dozens of schedules. If a seed no
+# longer finds its mutation, because the protocol has changed, the other seeds follow as usual.
 SHOWN_BY = {
     "3: records that are not decided yet are passed over": 4,
     "3: a batch of aborted records alone is dropped": 4,
@@ -281,7 +285,9 @@ SHOWN_BY = {
 
 
 def found(name: str, seeds: Iterable[int]) -> tuple[int, str] | None:
-    """One of the schedules whose topics show it, and how; None when none does. An error shows nothing."""
+    """Return the first seed whose topics show the mutation, and how; None if none does. An exception is
+    not evidence.
+    """
     with broken((BROKEN | CONTRACT_BROKEN)[name]):
         for seed in sorted(seeds, key=lambda seed: (seed != SHOWN_BY.get(name), seed)):
             wrong = Schedule(seed).run().wrong

@@ -1,4 +1,4 @@
-"""A broker in memory: its logs, its transaction coordinator, its one consumer group, and its being there or not."""
+"""A broker in memory: its logs, transaction coordinator and one consumer group, and whether it is up."""
 
 import asyncio
 import random
@@ -11,13 +11,15 @@ from crash.virtual import VirtualClock, VirtualLoop
 from streams.kafka.api import TP, Fenced, TopicInfo, TransientError
 
 MARKER_DELAY_S = 0.05
-METADATA_S = 10.0  # until clients see that topics have changed
+METADATA_S = 10.0  # until clients notice that topics have changed
 COMPACTION_LAG_S = 600.0
 
 
 @dataclass(slots=True)
 class _Producer:
-    """What the coordinator knows of a transactional id: its epoch, its open transaction, whether one is being ended."""
+    """The coordinator's state of a transactional id: its epoch, its open transaction, and whether one is being
+    completed.
+    """
 
     epoch: int = -1
     open: Txn | None = None
@@ -25,11 +27,11 @@ class _Producer:
 
 
 class Broker:
-    """All that outlives the workers. ``topics`` are the counts of partitions.
+    """Everything that outlives the workers. ``topics`` maps each topic to its number of partitions.
 
-    Its own work (markers, time-outs, rebalances) stands still while it is down, and what it has stored stays.
-    ``refusals`` counts what could not be asked of it, ``timeouts`` transactions that it ended because of their age.
-    ``damaged`` are the first and last offsets of what is stored with a wrong checksum.
+    While the broker is down, its background work (markers, timeouts, rebalances) pauses, and stored records are kept.
+    ``refusals`` counts the requests that failed because it was down, ``timeouts`` the transactions that it aborted
+    after their timeout. ``damaged`` maps a partition to the first and last offset of a range with a wrong checksum.
     """
 
     def __init__(
@@ -54,10 +56,12 @@ class Broker:
         self._producers: dict[str, _Producer] = {}
         self._arrivals: dict[asyncio.Future[None], None] = {}
 
-    # Time and weather -------------------------------------------------------------------------------------------
+    # Time and availability ---------------------------------------------------------------------------------------
 
     def later(self, delay_s: float, call: Callable[[], None]) -> asyncio.TimerHandle:
-        """The broker's own work after a while; after its return, if it is down then."""
+        """Schedule the broker's background work after a delay. If the broker is down by then, the work runs after its
+        return.
+        """
 
         def due() -> None:
             if self.up:
@@ -68,7 +72,7 @@ class Broker:
         return self.loop.outside(delay_s, due)
 
     async def arrival(self, most_s: float) -> None:
-        """Wait until something more can be read of any log, but not for longer than that."""
+        """Wait until any log has more to read, at most ``most_s``."""
         future = self.loop.create_future()
         timer = self.loop.call_later(most_s, _settle, future)
         self._arrivals[future] = None
@@ -86,17 +90,17 @@ class Broker:
     # Topics -----------------------------------------------------------------------------------------------------
 
     def describe(self, topic: str) -> TopicInfo:
-        """As a metadata response tells it."""
+        """Describe the topic as a metadata response does."""
         return TopicInfo(self.topics[topic], f"{topic}/{self._created.get(topic, 0)}")
 
     def delete(self, topic: str) -> None:
-        """As `kafka-topics --delete`."""
+        """Delete the topic, as `kafka-topics --delete`."""
         for number in range(self.topics.pop(topic)):
             del self.logs[TP(topic, number)]
         self._changed()
 
     def alter(self, topic: str, partitions: int) -> None:
-        """As `kafka-topics --alter --partitions`."""
+        """Add partitions, as `kafka-topics --alter --partitions`."""
         self.logs |= {TP(topic, number): Log() for number in range(self.topics[topic], partitions)}
         self.topics[topic] = partitions
         self._changed()
@@ -105,14 +109,16 @@ class Broker:
         self.later(METADATA_S, self.group.rebalance)
 
     def create(self, topic: str, partitions: int) -> None:
-        """As `kafka-topics --create`: under another id than one of that name that was deleted."""
+        """Create the topic, as `kafka-topics --create`. Its id differs from that of a deleted topic of
+        the same name.
+        """
         self.topics[topic] = partitions
         self._created[topic] = self._created.get(topic, 0) + 1
         self.logs |= {TP(topic, number): Log() for number in range(partitions)}
         self._changed()
 
     def recreate(self, topic: str) -> None:
-        """Delete it, and create it again with as many partitions."""
+        """Delete the topic and create it again with the same number of partitions."""
         partitions = self.topics[topic]
         self.delete(topic)
         self.create(topic, partitions)
@@ -120,29 +126,35 @@ class Broker:
     # Logs -------------------------------------------------------------------------------------------------------
 
     def append(self, tp: TP, *records: Record) -> int:
-        """What a producer without transactions does; the offset of the last."""
+        """Append records without a transaction; return the offset of the last."""
         offset = self.logs[tp].append(records, self.clock.now_ms())
         self._arrived()
         return offset
 
     def compact(self, tp: TP) -> int:
-        """Let the log cleaner run; how many entries went. Tombstones stay for a while, so that all readers see them."""
+        """Run the log cleaner; return the number of entries removed. Tombstones stay for a while: every reader sees
+        them.
+        """
         since_ms = self.clock.now_ms() - int(1000 * COMPACTION_LAG_S)
         return self.logs[tp].compact(self.rng, since_ms)
 
     # Transactions -----------------------------------------------------------------------------------------------
 
     def busy(self, transactional_id: str) -> bool:
-        """Whether a transaction of this id is being ended: until it is, the coordinator begins nothing for it."""
+        """Whether a transaction of this id is being completed. Until it is, the coordinator begins no
+        other for the id.
+        """
         return self._producer(transactional_id).ending
 
     @property
     def quiet(self) -> bool:
-        """Whether no transaction is open or being ended."""
+        """Whether no transaction is open or being completed."""
         return not any(producer.open or producer.ending for producer in self._producers.values())
 
     def fence(self, transactional_id: str) -> int:
-        """A new producer of this id: its epoch. What an earlier one had begun is aborted, and `busy` while it is."""
+        """Initialise a new producer of this id and return its epoch. An open transaction is aborted; `busy` holds
+        meanwhile.
+        """
         producer = self._producer(transactional_id)
         producer.epoch += 1
         if producer.open is not None:
@@ -150,7 +162,7 @@ class Broker:
         return producer.epoch
 
     def begin(self, transactional_id: str, epoch: int, timeout_s: float | None = None) -> Txn:
-        """Open a transaction; the coordinator ends it itself when it stays open for too long (``timeout_s``)."""
+        """Open a transaction. The coordinator aborts it when it stays open longer than ``timeout_s``."""
         producer = self._current(transactional_id, epoch)
         assert producer.open is None, "a producer has one transaction at a time"
         assert not producer.ending, "a transaction cannot begin while another is being ended"
@@ -166,7 +178,7 @@ class Broker:
         return txn
 
     def produce(self, transactional_id: str, txn: Txn, tp: TP, records: Sequence[Record]) -> int:
-        """Write in a transaction; the offset of the last."""
+        """Write in a transaction; return the offset of the last record."""
         self._holds(transactional_id, txn)
         if tp not in self.logs:
             raise TransientError(f"{tp.topic} does not exist")
@@ -175,12 +187,12 @@ class Broker:
         return self.logs[tp].append(records, self.clock.now_ms(), txn)
 
     def add_offsets(self, transactional_id: str, txn: Txn, offsets: Mapping[TP, int]) -> None:
-        """Offsets of the group that will be committed with it. Nobody asks for the group's generation."""
+        """Add offsets of the group, committed with the transaction. The group's generation is not checked."""
         self._holds(transactional_id, txn)
         txn.offsets.update(offsets)
 
     def commit(self, transactional_id: str, txn: Txn) -> None:
-        """Decide it; the markers, by which readers see it, follow log by log."""
+        """Commit the transaction. Readers see it by the markers, which are written log by log afterwards."""
         self._end(self._holds(transactional_id, txn), txn, committed=True)
 
     def _producer(self, transactional_id: str) -> _Producer:

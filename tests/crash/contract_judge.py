@@ -1,4 +1,4 @@
-"""The second judge of a schedule: the oracle over what the topics hold. It shares no code with what it judges."""
+"""The second check of a schedule: the oracle over the content of the topics. It shares no code with the product."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +19,10 @@ _EVENTS = ("enforcement", "shadow")
 
 
 def wrong(broker: Broker, policies: Mapping[str, dict[str, Any]], partitions: int) -> Iterator[str]:
-    """What the outputs lack, have too much or have otherwise than the contract says, a line each.
+    """Return the outputs that are missing, extra or different from the contract, a line each.
 
-    ``policies`` are those that may have held, as files have them, by their hashes. A partition without an entry has
-    committed nothing and is left to the first judge.
+    ``policies`` are the policies that may have applied, by their hashes, as they stand in files. A partition without
+    journal entries has committed nothing; the first check covers it.
     """
     for number in range(partitions):
         entries = [json.loads(entry.record.value or b"") for entry in _entries(broker, "clock", number) if entry.record]
@@ -47,7 +47,9 @@ def wrong(broker: Broker, policies: Mapping[str, dict[str, Any]], partitions: in
 
 
 def _judged(partition: Partition, reigns: Sequence[Reign], called: Mapping[str, str]) -> dict[str, Any]:
-    """What the contract says. ``called`` are the names of the events that reviews may mean, by their ids."""
+    """Return the outputs that the contract requires. ``called`` maps the ids of our events to the names that reviews
+    use.
+    """
     reviews, known = partition.logs[-1], dict[str, str]()
     meant = {called.get(_reviewed(row) or "") for row in reviews}
     while True:
@@ -64,7 +66,7 @@ def _judged(partition: Partition, reigns: Sequence[Reign], called: Mapping[str, 
 
 
 def _translated(row: Row, ids: Mapping[str, str]) -> Row:
-    """A review that names the oracle's event for ours."""
+    """Replace our event's id in a review by the oracle's."""
     mine = ids.get(_reviewed(row) or "")
     if mine is None:
         return row
@@ -73,7 +75,7 @@ def _translated(row: Row, ids: Mapping[str, str]) -> Row:
 
 
 def _reviewed(row: Row) -> str | None:
-    """The id of the event that a review means; None where it is none."""
+    """Return the id of the event that a review refers to; None if it refers to none."""
     try:
         reviewed = json.loads(row.value or b"")["enforcement_id"]
     except (ValueError, KeyError, TypeError):
@@ -99,7 +101,9 @@ def _differences(expected: Mapping[str, Any], found: Mapping[str, list[dict[str,
 
 
 def _policies(entries: Sequence[dict[str, Any]]) -> list[tuple[int, str]]:
-    """The policies that hold, with the event times from which they do: of one time the first, unless withdrawn."""
+    """Return the policies that apply, with their effective times. For equal times the first counts,
+    unless withdrawn.
+    """
     coming: dict[int, str] = {}
     for entry in entries:
         if entry["type"] == "policy":
@@ -136,7 +140,7 @@ def _flat(entry: Entry) -> dict[str, Any]:
 
 
 def _place(entry: Entry) -> tuple[int, int]:
-    """Source and offset of the record that a dead letter is about."""
+    """Return the source and offset of the record that a dead letter is about."""
     assert entry.record is not None
     headers = dict(entry.record.headers)
     topic = headers["topic"].decode().removeprefix(NAMES.input_prefix)

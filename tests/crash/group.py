@@ -1,4 +1,4 @@
-"""A consumer group's coordinator: members, generations, eager rebalances, session time-outs."""
+"""A consumer group's coordinator: members, generations, eager rebalances, session timeouts."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Member:
     """A member as the coordinator sees it.
 
-    ``must_rejoin`` is done when the answer to its next heartbeat tells it to join again: the group rebalances, or it
-    is no longer a member. ``joined`` is set while it waits for the next generation.
+    ``must_rejoin`` completes when the next heartbeat response asks the member to rejoin: the group rebalances, or the
+    member was removed. ``joined`` is set while the member waits for the next generation.
     """
 
     id: str
@@ -27,7 +27,7 @@ class Member:
 
 
 class Group:
-    """The one consumer group of a broker. ``offsets`` are those committed."""
+    """The one consumer group of a broker. ``offsets`` are the committed offsets."""
 
     def __init__(self, broker: "Broker", session_timeout_s: float) -> None:
         self.generation = 0
@@ -39,7 +39,7 @@ class Group:
         self._rebalancing = False
 
     def join(self, member: Member) -> asyncio.Future[frozenset[TP]]:
-        """Its request to join: answered when all members have joined, or those that did not were thrown out."""
+        """Request to join. It is answered when all members have joined or those that did not were removed."""
         self._members[member.id] = member
         joined = member.joined = self._broker.loop.create_future()
         member.must_rejoin = self._broker.loop.create_future()
@@ -48,11 +48,11 @@ class Group:
         return joined
 
     def knows(self, member: Member) -> bool:
-        """Whether it is a member."""
+        """Whether this is a member of the group."""
         return self._members.get(member.id) is member
 
     def leave(self, member: Member) -> None:
-        """It leaves, by itself or expelled; its partitions are assigned to the others."""
+        """Remove a member, which leaves or is expelled; its partitions are assigned to the others."""
         if self.knows(member):
             del self._members[member.id]
             self._announce_rebalance(member)
@@ -60,7 +60,7 @@ class Group:
             self._complete_if_all_joined()
 
     def rebalance(self) -> None:
-        """Have all members join again."""
+        """Start a rebalance: all members must rejoin."""
         if self._rebalancing:
             return
         self._rebalancing = True
@@ -78,7 +78,9 @@ class Group:
         self._broker.later(self._timeout_s, too_long)
 
     def silence(self, member: Member) -> object:
-        """No heartbeats come of it from now on; past the session time-out it is thrown out. To be handed to `heard`."""
+        """Stop the member's heartbeats. After the session timeout the member is expelled. Pass the
+        result to `heard`.
+        """
         silence = object()
         member.silences.append(silence)
 
@@ -86,12 +88,12 @@ class Group:
             if silence in member.silences and self.knows(member):
                 self._expel(member)
 
-        # The last heartbeat was some time ago.
+        # The last heartbeat was sent some time ago.
         self._broker.later(self._timeout_s * self._broker.rng.uniform(0.7, 1.0), too_long)
         return silence
 
     def heard(self, member: Member, silence: object) -> None:
-        """Heartbeats come again."""
+        """Resume the heartbeats."""
         member.silences.remove(silence)
 
     def _expel(self, member: Member) -> None:
@@ -115,7 +117,9 @@ class Group:
                 joined.set_result(shares[member.id])
 
     def _shares(self) -> dict[str, frozenset[TP]]:
-        """Of the numbers that all topics have: partition n of all goes to one member, in the order of their ids."""
+        """Assign the partition numbers that all topics have: partition n of all topics to one member, in the order of
+        ids.
+        """
         ids = sorted(self._members)
         shares: dict[str, set[TP]] = {member_id: set() for member_id in ids}
         heard = {topic for member in self._members.values() for topic in member.topics}

@@ -1,4 +1,4 @@
-"""The judge: what lies in the output topics against a replay of the input topics and the clock log."""
+"""The first check: the output topics against a replay of the input topics and the clock log."""
 
 import json
 from collections import Counter
@@ -27,7 +27,7 @@ JUDGED = ("enforcement", "shadow", "late", "dead-letter")
 
 
 def wrong(broker: Broker, policy: Policy, live: DecidingSettings, partitions: int) -> Iterator[str]:
-    """What is missing, too much or different, a line each. No transaction may be under way."""
+    """Return what is missing, extra or different, a line each. No transaction may be open."""
     for number in range(partitions):
         partition = replayed(broker, policy, live, PartitionIdentity(number, partitions))
         taken = partition.take()
@@ -45,7 +45,7 @@ def wrong(broker: Broker, policy: Policy, live: DecidingSettings, partitions: in
 
 
 def replayed(broker: Broker, policy: Policy, live: DecidingSettings, place: PartitionIdentity) -> StreamTask:
-    """A partition that has read its inputs in one go, and decided as far as the clocks allow."""
+    """Return a partition that has read its inputs in one go and decided as far as the clocks allow."""
     partition = StreamTask(policy, b"secret", live, place, replaying=True)
     entries: dict[int | None, list[JournalEntry]] = {}
     for record in _records(broker, TP(NAMES.output("clock"), place.number)):
@@ -69,12 +69,12 @@ def _by_topic(number: int, taken: TaskOutput) -> dict[str, list[Record]]:
 
 
 def ids(broker: Broker, number: int) -> list[str]:
-    """The ids in the enforcement topic, in its order."""
+    """Return the event ids of the enforcement topic, in its order."""
     return [json.loads(r.value or b"")["id"] for r in _records(broker, TP(NAMES.output("enforcement"), number))]
 
 
 def alerts(broker: Broker, number: int) -> list[Alert]:
-    """The alerts of a partition, in their topic's order."""
+    """Return the alerts of a partition, in their topic's order."""
     return [
         msgspec.json.decode(r.value or b"", type=Alert) for r in _records(broker, TP(NAMES.output("alerts"), number))
     ]

@@ -1,4 +1,4 @@
-"""One partition's log as a broker keeps it: offsets, append times, transactions, markers, trimming, compaction."""
+"""One partition's log as a broker stores it: offsets, append times, transactions, markers, trimming, compaction."""
 
 import random
 from bisect import bisect_left
@@ -10,10 +10,10 @@ from streams.kafka.api import TP
 
 
 class Record(NamedTuple):
-    """What a producer hands over.
+    """A record that a producer sends.
 
-    With ``fault`` a client cannot read it, for that reason; with ``whole_batch`` it is a batch of so many ``offsets``
-    that cannot be taken apart, which clients give at its last offset.
+    With ``fault`` a client cannot read it, for that reason. With ``whole_batch`` it stands for a batch of ``offsets``
+    records that cannot be decoded, which clients report at its last offset.
     """
 
     key: bytes | None
@@ -26,7 +26,7 @@ class Record(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Txn:
-    """A transaction: the logs that it has written to, and the group's offsets that it will commit."""
+    """A transaction: the logs that it has written to, and the group offsets that it commits."""
 
     epoch: int
     tps: list[TP] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Txn:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A place in the log; one without a record is the marker that ends a transaction here."""
+    """An offset of the log. An entry without a record is the marker that ends a transaction in this log."""
 
     offset: int
     timestamp_ms: int
@@ -44,7 +44,7 @@ class Entry:
 
 
 class Log:
-    """Entries by ascending offset, which need not be dense; ``start`` is the first that exists, ``end`` the next."""
+    """Entries by ascending offset, possibly with gaps; ``start`` is the first existing offset, ``end`` the next one."""
 
     def __init__(self) -> None:
         self.start = 0
@@ -54,7 +54,7 @@ class Log:
         self._aborted: set[Txn] = set()
 
     def append(self, records: Iterable[Record], now_ms: int, txn: Txn | None = None) -> int:
-        """Add records under the broker's time (`LogAppendTime`); the offset of the last."""
+        """Add records with the broker's time (`LogAppendTime`); return the offset of the last."""
         for record in records:
             if txn is not None:
                 self._open.setdefault(txn, self.end)
@@ -62,7 +62,7 @@ class Log:
         return self.end - 1
 
     def mark(self, txn: Txn, committed: bool, now_ms: int) -> None:
-        """End a transaction in this log: its marker takes an offset, and what it wrote is decided."""
+        """End a transaction in this log: its marker takes an offset, and its records are committed or aborted."""
         self._open.pop(txn, None)
         if not committed:
             self._aborted.add(txn)
@@ -74,11 +74,13 @@ class Log:
 
     @property
     def last_stable(self) -> int:
-        """The offset below which everything is decided: no reader of committed records gets beyond it."""
+        """The last stable offset: every transaction below it is decided. A `read_committed` reader stops here."""
         return min(self._open.values(), default=self.end)
 
     def committed(self, start: int, stop: int | None = None) -> list[Entry]:
-        """What a `read_committed` reader sees in ``[start, stop)``: no markers, nothing aborted or undecided."""
+        """Return what a `read_committed` reader sees in ``[start, stop)``: no markers, no aborted or
+        undecided records.
+        """
         stop = self.last_stable if stop is None else min(stop, self.last_stable)
         return [entry for entry in self._entries[self._at(start) : self._at(stop)] if self._counts(entry)]
 
@@ -89,14 +91,14 @@ class Log:
         return bisect_left(self._entries, offset, key=lambda entry: entry.offset)
 
     def trim(self, start: int) -> None:
-        """Delete what lies before ``start``, as retention does."""
+        """Delete the entries before ``start``, as retention does."""
         self.start = max(self.start, min(start, self.last_stable))
         self._entries = self._entries[self._at(self.start) :]
 
     def compact(self, rng: random.Random, keep_tombstones_since_ms: int) -> int:
-        """Clean up to some place in the stable part: of each key only the last record stays, where it is.
+        """Compact the stable part up to a random offset: the last record of each key stays.
 
-        Aborted records go, older tombstones and markers may go. How many entries went.
+        Aborted records are removed; older tombstones and markers may be. Return the number of entries removed.
         """
         clean_to = rng.randint(self.start, self.last_stable)
         cleaned = self._entries[: self._at(clean_to)]

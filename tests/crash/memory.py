@@ -1,7 +1,7 @@
 """The cluster as one worker sees it (`streams.kafka.api`), on a broker in memory.
 
-Every call has a request and an answer, and between them its effect at the broker. A worker may die or be stopped at
-either (`Link.passing`), and the answer of what was done may be lost.
+Every call has a request, an effect at the broker, and a response. A worker may be killed or stopped at the request or
+the response (`Link.passing`), and the response to a completed call may be lost.
 """
 
 import asyncio
@@ -38,12 +38,12 @@ STALE_SHARE = 0.3
 
 
 class Link:
-    """A process's connection to the broker: everything that it asks goes through here.
+    """A process's connection to the broker, through which all its calls pass.
 
-    ``passing`` is told of every request (``name?``) and answer (``name!``), before it takes place; it may kill or stop
-    the process, or raise Unavailable. ``cut`` is a network that lets nothing of this process through. ``rank`` begins
-    the ids of its members, and who sorts first is served first. ``slow_share`` of the calls take their time, and a
-    tenth as many of the polls that have records in hand come to nothing.
+    ``passing`` is called before each request (``name?``) and response (``name!``). It may kill or stop the process, or
+    raise TransientError. ``cut`` is a network partition of this process. ``rank`` is the prefix of its member ids;
+    members are assigned in the order of ids. ``slow_share`` of the calls are slow, and a tenth of that share of the
+    polls that have fetched records fail.
     """
 
     def __init__(self, broker: Broker, process: Process, rng: random.Random) -> None:
@@ -57,28 +57,28 @@ class Link:
 
     @property
     def reaches(self) -> bool:
-        """Whether a request of it would come through now."""
+        """Whether a request of the process reaches the broker now."""
         return self.broker.up and not self.cut
 
     def fall_silent(self) -> None:
-        """From now on no heartbeat comes of this process: to be called when it is killed, stopped or cut off."""
+        """Stop the heartbeats of this process. Call it when the process is killed, stopped or cut off."""
         self._silences += [(member, self.broker.group.silence(member)) for member in self.members]
 
     def be_heard(self) -> None:
-        """Heartbeats come again."""
+        """Resume the heartbeats."""
         for member, silence in self._silences:
             self.broker.group.heard(member, silence)
         self._silences.clear()
 
     async def call(self, name: str, effect: Callable[[], T]) -> T:
-        """Ask, have it done, hear of it. Unavailable, after which it may have been done."""
+        """Send a request, run its effect, receive the response. After a TransientError the effect may have happened."""
         await self.passes(f"{name}?")
         result = effect()
         await self.passes(f"{name}!")
         return result
 
     async def passes(self, point: str) -> None:
-        """One way of a call. Unavailable."""
+        """One direction of a call. Raises TransientError."""
         await asyncio.sleep(self._latency_s())
         self.passing(self.process, point)
         await self.process.pause_point()
@@ -88,12 +88,12 @@ class Link:
                 raise self.refusal()
 
     def refusal(self) -> TransientError:
-        """What a client says when it is not answered."""
+        """The error that a client raises when it receives no response."""
         self.broker.refusals += 1
         return TransientError("the broker cannot be reached")
 
     def readable(self, tp: TP, start: int, stop: int) -> int:
-        """How far of ``[start, stop)`` can be read. Unreadable."""
+        """Return how far ``[start, stop)`` can be read. Raises CorruptLog."""
         first, last = self.broker.damaged.get(tp, (stop, stop))
         if last < start or first >= stop:
             return stop
@@ -204,7 +204,7 @@ class MemoryWriter:
         await self._until_ended()
 
     async def commit(self, records: Sequence[OutputRecord], offsets: Mapping[TP, int]) -> int:
-        epoch, self._epoch = self._epoch, None  # after an error it is of no use any more
+        epoch, self._epoch = self._epoch, None  # after an error the epoch is no longer valid
         assert epoch is not None, "commit on a writer that was not started, is committing, or has failed"
         assert records, "a transaction needs a record"
         broker, link = self._link.broker, self._link
@@ -221,13 +221,13 @@ class MemoryWriter:
         await asyncio.sleep(0)
 
     async def _until_ended(self) -> None:
-        """`CONCURRENT_TRANSACTIONS`: the client asks again until the markers of the last one are written."""
+        """`CONCURRENT_TRANSACTIONS`: the client retries until the markers of the last transaction are written."""
         while self._link.broker.busy(self._id):
             await asyncio.sleep(0.01)
             await self._link.passes("writer.retry")
 
     async def _produce(self, txn: Txn, records: Sequence[OutputRecord]) -> int:
-        """Each log gets its records in order; in which order the logs get them, and in how many pieces, is open."""
+        """Each log receives its records in order. The order of the logs and the number of pieces are random."""
         queues: dict[TP, list[Record]] = {}
         for out in records:
             queues.setdefault(TP(out.topic, out.partition), []).append(Record(out.key, out.value, out.headers))
@@ -248,8 +248,8 @@ class MemoryWriter:
 class MemoryConsumer:
     """`streams.kafka.api.Consumer`.
 
-    What was fetched for an earlier position may come out after a `seek` or a rebalance, with its true start, and has
-    then moved the position: whoever does not want it must seek back.
+    A batch that was fetched for an earlier position may be returned after a `seek` or a rebalance, with its true start.
+    It has then moved the position: a caller that does not want it must seek back.
     """
 
     def __init__(self, link: Link, topics: Sequence[str]) -> None:
@@ -309,7 +309,7 @@ class MemoryConsumer:
         await asyncio.sleep(0)
         self._link.passing(self._link.process, "poll!")
         await self._link.process.pause_point()
-        for tp, fetched in taken.items():  # only now: what does not come to its caller is not passed over
+        for tp, fetched in taken.items():  # only now: records that do not reach the caller are not skipped
             if self._positions.get(tp) is not None:
                 self._positions[tp] = fetched.stop
         return taken
@@ -327,7 +327,7 @@ class MemoryConsumer:
         return {tp: log.last_stable for tp, log in logs.items() if log.end > log.last_stable}
 
     def _take(self, tps: Sequence[TP], most: int) -> dict[TP, FetchedBatch]:
-        """What is there, from where we are; the positions stay where they are."""
+        """Fetch from the current positions without moving them."""
         rng, taken = self._link.rng, dict[TP, FetchedBatch]()
         for tp in rng.sample(tps, len(tps)):
             position = self._positions.get(tp)
@@ -346,7 +346,7 @@ class MemoryConsumer:
     def _fetch(self, tp: TP, position: int, most: int) -> FetchedBatch | None:
         log = self._link.broker.logs.get(tp)
         if log is None:
-            return None  # deleted: the client goes on asking
+            return None  # deleted: the client keeps retrying
         if not log.start <= position <= log.end:
             raise OffsetOutOfRange(tp, position)
         stable = log.last_stable
@@ -365,7 +365,7 @@ class MemoryConsumer:
                     self._stale[tp] = fetched
 
     async def _belong(self, listener: Listener) -> None:
-        """Be a member: join, hear what the coordinator says in answer to heartbeats, give up, join again."""
+        """Act as a member: join, process heartbeat responses, revoke, rejoin."""
         group, member_id = self._link.broker.group, None
         while True:
             if member_id is None:
@@ -381,7 +381,7 @@ class MemoryConsumer:
                 continue
             self._positions = dict.fromkeys(sorted(tps))
             self._paused = set(tps)
-            silence = group.silence(member)  # no heartbeats while the listener works
+            silence = group.silence(member)  # no heartbeats while the listener runs
             await listener.assigned(tps)
             self._first.set()
             group.heard(member, silence)
@@ -397,7 +397,7 @@ class MemoryConsumer:
                 member_id = None
 
     async def _joined(self, member_id: str) -> frozenset[TP] | None:
-        """Its share in a new generation, None if it was thrown out before it heard of it."""
+        """Return the assignment of a new generation; None if the member was expelled before the response."""
         loop, group = self._link.broker.loop, self._link.broker.group
         member = self._member
         if member is None or member.id != member_id:
@@ -411,7 +411,7 @@ class MemoryConsumer:
 
 
 def _some(rng: random.Random, entries: Sequence[Entry], most: int, stop: int) -> tuple[Sequence[Entry], int]:
-    """Some of them from the first on, and the position after them: batches are cut again at each fetch."""
+    """Return a random prefix of the entries and the position after it: each fetch cuts batches differently."""
     wanted = rng.choice((1, 2, 7, 60, 1000))
     if len(entries) <= min(wanted, most):
         return entries, stop
@@ -433,7 +433,7 @@ def _fetched(start: int, stop: int, entries: Sequence[Entry]) -> FetchedBatch:
 
 
 def unreadable_among(entries: Sequence[Entry]) -> dict[int, UnreadableRecord]:
-    """As a client tells of what it cannot read."""
+    """Return the unreadable records, as a client reports them."""
     found = {}
     for entry in entries:
         if entry.record is not None and entry.record.fault:

@@ -1,4 +1,4 @@
-"""A producer of inputs that writes in transactions: they stay open for a while, and some are aborted."""
+"""A producer of inputs that writes in transactions, which stay open for a while; some are aborted."""
 
 import asyncio
 import random
@@ -9,14 +9,14 @@ from crash.log import Record
 from streams.kafka.api import TP
 
 _ID = "platform"
-_LONG_S = 600.0  # it is its own affair how long a transaction of a platform's may stay open
+_LONG_S = 600.0  # a platform's producer chooses its own transaction timeout
 
 
 class InTransactions:
-    """Writes what it is given, a transaction after the other.
+    """Writes the records that it receives, one transaction after another.
 
-    ``seen`` is asked how far a log has been read. ``aborted`` counts records whose transaction was; ``held_back``
-    transactions that were committed when a reader had come to the first of their records, and could not go on.
+    ``seen`` returns how far a log has been read. ``aborted`` counts the records of aborted transactions; ``held_back``
+    the transactions that were committed while a reader was waiting at the first of their records.
     """
 
     def __init__(self, broker: Broker, rng: random.Random, seen: Callable[[TP], int | None]) -> None:
@@ -25,11 +25,11 @@ class InTransactions:
         self.aborted = self.held_back = 0
 
     def write(self, tp: TP, record: Record) -> None:
-        """Have it written with the next opportunity."""
+        """Queue a record for the next transaction."""
         self._due.append((tp, record))
 
     async def run(self, going_on: Callable[[], bool]) -> None:
-        """Work as long as it goes on, and until nothing is left."""
+        """Write while ``going_on`` holds, and then until the queue is empty."""
         gives_up = self._rng.random() < 0.5
         while going_on() or self._due:
             if self._due:
@@ -52,7 +52,7 @@ class InTransactions:
                 await asyncio.sleep(0.02)
         await self._there()
         if gives_up:
-            await self._initialise()  # its process died, and this is the next one's first act
+            await self._initialise()  # its process died; this is the first action of its successor
             self.aborted += len(written)
             self._due = [*(written if rng.random() < 0.7 else []), *self._due]
         else:
@@ -61,7 +61,7 @@ class InTransactions:
             broker.commit(_ID, txn)
 
     async def _initialise(self) -> int:
-        """The epoch of a new producer; what the one before it had begun is aborted."""
+        """Return the epoch of a new producer. The open transaction of its predecessor is aborted."""
         await self._there()
         epoch = self._broker.fence(_ID)
         while self._broker.busy(_ID):

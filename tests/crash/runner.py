@@ -1,8 +1,10 @@
-"""Plays schedules in a process of its own: `python -m crash.runner play|broken|trace`, the answer as JSON.
+"""Plays schedules in a separate process: `python -m crash.runner play|broken|trace`, the answer as JSON.
 
-play FIRST COUNT      the results of the schedules of these seeds
-broken COUNT NAME...  for each way to break the protocol: which of the first schedules shows it, and how
-trace COUNT           a digest of all that passed between workers and broker, for each of the first schedules
+play FIRST COUNT: the results of the schedules of these seeds.
+
+broken COUNT NAME...: for each mutation of the protocol, which of the first schedules shows it, and how.
+
+trace COUNT: for each of the first schedules, a digest of all calls between workers and broker.
 """
 
 import gc
@@ -24,7 +26,7 @@ from crash.traffic import SCENARIOS, scenario_of
 
 
 def results(first: int, count: int) -> list[Result]:
-    """The schedules of these seeds, played in a process."""
+    """Play the schedules of these seeds in a process."""
     return [
         Result(**result | {"faults": Counter(result["faults"]), "points": Counter(result["points"])})
         for result in ask("play", first, count)
@@ -32,7 +34,7 @@ def results(first: int, count: int) -> list[Result]:
 
 
 def ask(*what: str | int, hash_seed: str = "0") -> Any:
-    """What a process answers. Its failure is an error with all that it said."""
+    """Run a process and return its answer. If it fails, the error contains its whole output."""
     folders = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
     environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(folders)}
     command = [sys.executable, "-m", "crash.runner", *map(str, what)]
@@ -43,20 +45,22 @@ def ask(*what: str | int, hash_seed: str = "0") -> Any:
 
 
 def prepare() -> None:
-    """Make this process fit for thousands of schedules: warnings are errors, logs go nowhere, little is collected."""
+    """Prepare this process for thousands of schedules: warnings are errors, logs are dropped, garbage is collected
+    rarely.
+    """
     warnings.simplefilter("error")
     CompositeLogger.log = _say_nothing  # type: ignore[method-assign]  # Faust formats what nobody reads
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), processors=[_drop])
     for number in range(SCENARIOS):
         scenario_of(number)
-    # What is there now stays, and a schedule leaves its garbage in one piece.
+    # Existing objects are frozen, and the garbage of a schedule is collected at once.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 10)
 
 
 def _say_nothing(self: CompositeLogger, severity: int, message: str, *args: Any, **more: Any) -> None:
-    """In place of `CompositeLogger.log`."""
+    """Replaces `CompositeLogger.log`."""
 
 
 def _drop(logger: object, name: str, event: structlog.typing.EventDict) -> str:

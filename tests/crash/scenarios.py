@@ -1,4 +1,6 @@
-"""What courses of events are made of: a world at noon or a whole day, calls, commands, and looks at what came of it."""
+"""Building blocks of scenarios: a world that starts at noon or lasts a day, calls, commands, and checks
+of the results.
+"""
 
 import asyncio
 import json
@@ -50,16 +52,16 @@ CONTROL, STATE, LATE, DEAD = (TP(f"callwarden.{name}", 0) for name in ("control"
 
 def world_of(seed: int = 1, grace_ms: int = 4 * HOUR, speed: float = 1.0) -> World:
     print("seed", seed)
-    # The clocks of a faster day move in larger steps; what is silent is silent in the loop's time.
+    # The clock of a faster day moves in larger steps; silence is measured in the loop's time.
     live = DecidingSettings(idle_after_ms=int(30 * SECOND / speed), outage_grace_ms=grace_ms)
     return World(random.Random(seed), POLICY, live, 1, NOON, speed)
 
 
-DAY_S = 5.0  # how long a day of `day_of` takes
+DAY_S = 5.0  # loop seconds that a day of `day_of` takes
 
 
 def day_of(seed: int) -> World:
-    """A day of the oracle's, that passes in a few seconds."""
+    """A day of an oracle scenario, which passes in a few seconds of loop time."""
     print("seed", seed)
     rng = random.Random(seed)
     scenario = scenario_of(seed % SCENARIOS)
@@ -71,7 +73,7 @@ def day_of(seed: int) -> World:
 
 
 def steady_link(broker: Broker, loop: VirtualLoop, rng: random.Random) -> Link:
-    """Of an operator or auditor: nothing on it is slow."""
+    """The link of an operator or auditor, without slow calls."""
     link = Link(broker, Process(loop, "operator"), rng)
     link.slow_share = 0.0
     return link
@@ -103,7 +105,7 @@ def three_calls(at_ms: int, name: str, arrives_ms: int | None = None) -> list[Ar
 
 
 def an_hour_of_calls(world: World) -> None:
-    """Three every five minutes, from noon on."""
+    """Three calls every five minutes, from noon on."""
     for n in range(12):
         world.produce(three_calls(NOON + n * 5 * MINUTE + MINUTE, f"c{n}-"))
 
@@ -113,14 +115,14 @@ def command(world: World, **fields: Any) -> None:
 
 
 def lose_state(world: World) -> None:
-    """Nothing is left of the state, and an operator accepts that."""
+    """Delete the whole state, and have an operator accept the loss."""
     world.broker.logs[STATE] = Log()
     offset = world.broker.logs[TP(NAMES.output("enforcement"), 0)].last_stable
     command(world, type="accept", what="lost_state", offset=offset, reason="a test")
 
 
 def play(world: World, what: Callable[[], Coroutine[Any, Any, None]]) -> list[Any]:
-    """Play it; what the workers logged."""
+    """Play the scenario; return what the workers logged."""
     structlog.reset_defaults()
     with capture_logs() as logs:
         try:
@@ -139,7 +141,7 @@ def wrong(world: World) -> list[str]:
 
 
 def against_contract(world: World) -> list[str]:
-    """What the oracle finds wrong, which shares no code with live and replay."""
+    """Return the differences from the oracle, which shares no code with live and replay."""
     return list(contract_judge.wrong(world.broker, {POLICY.sha256: WRITTEN}, 1))
 
 
@@ -154,7 +156,7 @@ def phase(worker: Worker) -> tuple[OwnerPhase, str]:
 
 
 def complaint(at_ms: int, name: str) -> Arrival:
-    """A fraud that has been verified, which is a decision by itself."""
+    """A verified fraud complaint, which leads to a decision by itself."""
     record = {
         "type": "complaint",
         "complaint_id": name,
@@ -168,7 +170,7 @@ def complaint(at_ms: int, name: str) -> Arrival:
 
 
 def dead_letters(world: World) -> list[tuple[bytes, bytes]]:
-    """Offset and reason of each."""
+    """The offset and reason of each dead letter."""
     letters = world.broker.logs[TP(NAMES.output("dead-letter"), 0)].committed(0)
     headers = [dict(letter.record.headers) for letter in letters if letter.record is not None]
     return [(one["offset"], one["reason"]) for one in headers]

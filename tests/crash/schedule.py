@@ -55,7 +55,7 @@ POINTS = (
     "consumer.start",
 )
 COMMITTING = POINTS[:8]
-BEGINNING = ("consumer.start",)  # only a worker that begins comes past these
+BEGINNING = ("consumer.start",)  # only a worker that starts passes these points
 SETTLING_S = 1.2
 MOST_SETTLING = 20
 DRAWS = 20
@@ -63,7 +63,9 @@ DRAWS = 20
 
 @dataclass
 class Result:
-    """What became of a schedule. ``faults``: those that took place, and how often; ``points``: where workers died."""
+    """The result of a schedule. ``faults`` counts those that took place; ``points`` counts where
+    workers were killed.
+    """
 
     seed: int
     flavour: str
@@ -79,7 +81,7 @@ class Result:
 
 @dataclass
 class Trap:
-    """Springs at the ``left``th of the points that match."""
+    """Fires at the ``left``th of the points that match."""
 
     matches: Callable[[Process, str], bool]
     left: int
@@ -87,7 +89,7 @@ class Trap:
 
 
 class Schedule:
-    """One run. Everything in it comes out of the seed."""
+    """One run. Its seed determines everything in it."""
 
     def __init__(self, seed: int) -> None:
         rng = self.rng = random.Random(seed)
@@ -114,9 +116,9 @@ class Schedule:
         self._by_process: dict[Process, Worker] = {}
 
     def run(self) -> Result:
-        """Play it to the end."""
-        # In a third of them hardly anything fits into one transaction or slice: not out of the seed's own numbers, that
-        # the others stay as they are.
+        """Play the schedule to the end."""
+        # In a third of the schedules, transactions and slices hold only a few records. The choice takes no random
+        # number, and the random numbers of the other schedules stay the same.
         passed_on, rows = (3, 2) if self.result.seed % 3 == 0 else (MOST_PASSED_ON, OTHER_ROWS)
         try:
             with (
@@ -151,7 +153,7 @@ class Schedule:
             self.result.missed.append(name)
 
     async def _settle(self) -> None:
-        """All are well again and have time; what is wrong after the last look is wrong."""
+        """End all faults and give the workers time. A difference that remains after the last check is a failure."""
         self._traps.clear()
         for worker in self.world.workers:
             worker.link.slow_share = 0.0
@@ -173,7 +175,7 @@ class Schedule:
         self.result.wrong = list(judge.wrong(self.world.broker, self.scenario.policy, self.live, self.partitions))
 
     def _all_read(self) -> bool:
-        """Every partition has one owner that works, and it is at the end of every input."""
+        """Every partition has one running owner, which has read every input to its end."""
         owned: dict[int, list[int]] = {}
         for worker in self.world.running():
             for number in worker.owned():
@@ -230,7 +232,9 @@ class Schedule:
         most: int = 4,
         owner: bool = False,
     ) -> bool:
-        """Have it done where a worker (an ``owner``) comes past one of these points, or any; whether it was."""
+        """Call ``spring`` when a worker (with ``owner``, an owner) passes one of these points, or any; return whether
+        it fired.
+        """
         sprung: asyncio.Future[None] = self.world.loop.create_future()
 
         def matches(process: Process, point: str) -> bool:
@@ -249,13 +253,13 @@ class Schedule:
         return sprung.done()
 
     async def _company(self) -> None:
-        """Mostly there is another worker that could take over."""
+        """Usually start another worker that can take over."""
         if len(self.world.running()) < 2 and self.rng.random() < 0.7:
             self._start()
             await asyncio.sleep(0.5)
 
     async def within(self, seconds: float, what: Callable[[], bool]) -> bool:
-        """Whether it comes to be true in that time."""
+        """Whether the condition becomes true within that time."""
         until = self.world.loop.time() + seconds
         while not what():
             if self.world.loop.time() > until:
@@ -263,7 +267,7 @@ class Schedule:
             await asyncio.sleep(0.05)
         return True
 
-    # Faults: each says whether it took place --------------------------------------------------------------------
+    # Faults: each returns whether it took place -----------------------------------------------------------------
 
     async def kill_at_an_await(self) -> bool:
         def kill(worker: Worker, point: str) -> None:
@@ -305,7 +309,7 @@ class Schedule:
         return await self._away(Worker.cut, Worker.reconnect)
 
     async def _away(self, go: Callable[[Worker], None], come: Callable[[Worker], None]) -> bool:
-        """A worker that owns something goes away at an await and comes back as a zombie."""
+        """An owner pauses or is cut off at an await, and comes back as a zombie."""
         gone: list[Worker] = []
 
         def leave(worker: Worker, point: str) -> None:
@@ -321,7 +325,9 @@ class Schedule:
         return thrown_out and worker.process.alive
 
     async def doze_past_the_transaction(self) -> bool:
-        """Stopped in a transaction for longer than the coordinator lets it be open, and not for a session's length."""
+        """A worker is stopped in a transaction for longer than the transaction timeout and shorter than the session
+        timeout.
+        """
         broker = self.world.broker
         before, broker.transaction_timeout_s = broker.timeouts, 0.3
         gone: list[Worker] = []
@@ -344,11 +350,11 @@ class Schedule:
         return broker.refusals > before
 
     async def lost_answer(self) -> bool:
-        """A commit was done, and its writer does not hear of it."""
+        """A commit succeeds, and the response is lost."""
         return await self._trap(["commit.end!"], self._unavailable, most=2)
 
     async def lost_request(self) -> bool:
-        """A commit fails before it is done."""
+        """A commit fails before it takes effect."""
         return await self._trap(COMMITTING[:7], self._unavailable, most=8)
 
     def _unavailable(self, worker: Worker, point: str) -> None:
@@ -363,7 +369,9 @@ class Schedule:
         return removed > 0
 
     async def inputs_in_transactions(self) -> bool:
-        """Producers of inputs write in transactions: what is undecided holds back all behind it, or never was."""
+        """Producers of inputs write in transactions. Undecided records hold back the records behind them; some are
+        aborted.
+        """
         world, rng = self.world, self.rng
         producer = InTransactions(world.broker, rng, self._read_up_to)
         share = rng.choice((0.5, 1.0))
@@ -381,13 +389,13 @@ class Schedule:
         return producer.aborted > 0 and producer.held_back > 0
 
     def _read_up_to(self, tp: TP) -> int | None:
-        """The furthest that a worker has read of an input."""
+        """The highest offset of an input that a worker has read."""
         loops = [worker.consumer_loop for worker in self.world.running() if worker.consumer_loop is not None]
         owners = [loop.owners[tp.partition] for loop in loops if tp.partition in loop.owners]
         return max((owner.next_offset(tp) for owner in owners if owner.phase is OwnerPhase.RUNNING), default=None)
 
     async def garbage_pings(self) -> bool:
-        """What is rejected comes again and again into some inputs, also where nothing else comes."""
+        """Rejected records arrive repeatedly in some inputs, also in idle ones."""
         world, rng = self.world, self.rng
         idle_s = self.live.idle_after_ms / 1000
         until = world.loop.time() + rng.uniform(1.0, 3.0) * idle_s
@@ -401,7 +409,7 @@ class Schedule:
         return await self.within(3.0, lambda: self._rejected() > before)
 
     async def unreadable_records(self) -> bool:
-        """What no client can read comes among the records, and mostly a worker dies where it is put aside."""
+        """Records that no client can read arrive, and usually a worker is killed while it writes their dead letters."""
         world, rng, before = self.world, self.rng, self._rejected()
         for topic in rng.sample(TopicNames().inputs, rng.choice((1, 2, 5))):
             tp, at_ms = TP(topic, rng.randrange(self.partitions)), world.clock.now_ms()
@@ -438,7 +446,7 @@ class Schedule:
         return ended
 
     async def policy_changed(self) -> bool:
-        """A policy is commanded, and mostly a worker dies around the time from which it holds."""
+        """A policy change is commanded, and usually a worker is killed near its effective time."""
         world, rng = self.world, self.rng
         policy = other(rng.choice(self.scenario.others))
         from_ms = world.clock.now_ms() + rng.choice((-HOUR, 0, 5 * MINUTE, 15 * MINUTE, HOUR))
@@ -450,20 +458,20 @@ class Schedule:
         return await self.within(8.0, lambda: all(map(self._changed, range(self.partitions))))
 
     def _withdraw_another(self, from_ms: int) -> None:
-        """Another policy is commanded, and withdrawn a moment later, be it in time or not."""
+        """Another policy is commanded, and withdrawn shortly afterwards, in time or too late."""
         policy = other(self.rng.choice(self.scenario.others))
         self._command(PolicyCommand(to_plain(policy), policy.sha256, from_ms, "the wrong file"))
         withdraw = partial(self._command, WithdrawCommand((policy.sha256,), "it was the wrong one"))
         self.world.loop.outside(self.rng.choice((0.0, 0.1, 0.5)), withdraw)
 
     def _command(self, command: Command) -> None:
-        """Give it to all partitions."""
+        """Send the command to all partitions."""
         for number in range(self.partitions):
             control = TP("callwarden.control", number)
             self.world.broker.append(control, Record(str(number).encode(), msgspec.json.encode(command)))
 
     def _changed(self, number: int) -> bool:
-        """Whether a change of policy was recorded, beside the policy that was there at first."""
+        """Whether a policy change was recorded, in addition to the initial policy."""
         entries = self.world.broker.logs[TP("callwarden.clock", number)].committed(0)
         values = [entry.record.value or b"" for entry in entries if entry.record is not None]
         recorded = [decode_journal_entry(value)[1] for value in values if not is_tick(value)]
@@ -494,7 +502,7 @@ FAULTS: dict[str, Callable[[Schedule], Awaitable[bool]]] = {
 
 
 def play(seed: int) -> Result:
-    """The first schedule of this seed whose faults all take place."""
+    """Return the first schedule of this seed whose faults all take place."""
     for draw in range(DRAWS):
         result = Schedule(seed * DRAWS + draw).run()
         if result.wrong or not result.missed:
@@ -503,7 +511,7 @@ def play(seed: int) -> Result:
 
 
 def trace(seed: int) -> str:
-    """All that passes between the workers and the broker in a schedule, as a digest."""
+    """Return a digest of all calls between the workers and the broker in a schedule."""
     schedule = Schedule(seed)
     digest, passing = hashlib.sha256(), schedule.world.passing
 

@@ -1,4 +1,4 @@
-"""The agents of the real worker app: without its agent, a topic's records are judged no more."""
+"""The agents of the worker app: a topic without its agent is not read."""
 
 import asyncio
 from typing import Any
@@ -41,7 +41,7 @@ def test_each_input_topic_has_an_agent_of_its_name() -> None:
 
 
 @pytest.mark.parametrize("missing", [None, "complaints"])
-def test_the_records_of_a_topic_without_an_agent_are_judged_no_more(
+def test_records_of_a_topic_without_an_agent_are_not_judged(
     missing: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def without(context: WorkerContext) -> Any:

@@ -1,4 +1,4 @@
-"""The audit finds nothing whatever befell the workers, be they at work or not, and all that somebody has changed."""
+"""The audit finds no difference after any fault of the workers, running or stopped, and finds every manual change."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ def play(world: World, what: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 def run_audit(world: World, start: ArchiveReader | None = None, secret: bytes = b"secret") -> AuditReport:
-    """An audit of what is left of a world that has ended."""
+    """Audit the topics of a world that has ended."""
     loop = VirtualLoop()
     broker = Broker(loop, VirtualClock(loop, 0), world.rng, world.broker.topics)
     broker.logs = world.broker.logs
@@ -52,7 +52,7 @@ async def audited(world: World, start: ArchiveReader | None = None) -> AuditRepo
 
 
 def findings(report: AuditReport) -> list[str]:
-    """All that is not as it should be, a line each."""
+    """Return everything that the audit reports, a line each."""
     differences = [
         f"{one.what} {one.topic}-{one.number} {one.id} {one.why} {one.changes}" for one in report.differences
     ]
@@ -64,7 +64,7 @@ def same(report: AuditReport) -> int:
 
 
 async def hurt(world: World) -> None:
-    """Somebody is killed, stands still or is cut off, and others come."""
+    """Kill, stop or cut off a worker, and start others."""
     worker = world.rng.choice(world.running())
     what = world.rng.choice(("kill", "stop", "cut"))
     getattr(worker, what)()
@@ -108,12 +108,12 @@ def count(world: World, topic: str) -> list[int]:
     return [len(world.broker.logs[TP(topic, number)].committed(0)) for number in range(world.partitions)]
 
 
-# What somebody has changed -------------------------------------------------------------------------------------------
+# Manual changes ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def day() -> World:
-    """A day that is over, of two partitions with decisions in each; its workers are dead."""
+    """A finished day of two partitions with decisions in each; its workers are dead."""
     for seed in range(SCENARIOS):
         world = day_of(seed)
 
@@ -130,7 +130,7 @@ def day() -> World:
 
 
 class Tampered:
-    """A day whose enforcement topic somebody has changed, for as long as it is looked at."""
+    """A day whose enforcement topic is changed while the context is active."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -146,7 +146,7 @@ class Tampered:
             log._entries = entries
 
     def place(self, number: int) -> int:
-        """Where the event of that number stands among the entries."""
+        """The index of the event of that number among the entries."""
         return [n for n, entry in enumerate(self.log._entries) if entry.record is not None][number]
 
     def event(self, number: int) -> dict[str, Any]:
@@ -161,7 +161,7 @@ class Tampered:
         self.log._entries[self.place(number)] = replace(entry, record=record)
 
     def head(self, number: int, *headers: tuple[str, bytes]) -> None:
-        """Other headers on the same event."""
+        """The same event with other headers."""
         entry = self.log._entries[self.place(number)]
         assert entry.record is not None
         self.log._entries[self.place(number)] = replace(entry, record=entry.record._replace(headers=headers))
@@ -175,7 +175,7 @@ class Tampered:
         log.append([record], self.world.clock.now_ms())
 
     def difference(self) -> EventDifference:
-        """The one that is found; nothing else is wrong."""
+        """The only difference found."""
         report = run_audit(self.world)
         assert not report.clean
         assert not any(one.unchecked for one in report.partitions)
@@ -192,7 +192,7 @@ def test_an_event_that_was_deleted_is_found(day: World) -> None:
 
 
 @pytest.mark.parametrize("later_ms", [-3_600_000, 0, 90 * 24 * 3_600_000])
-def test_an_event_that_was_invented_is_found_whenever_it_says_that_it_was_decided(day: World, later_ms: int) -> None:
+def test_an_invented_event_is_found_whatever_its_decision_time(day: World, later_ms: int) -> None:
     with Tampered(day) as tampered:
         event = tampered.event(0) | {"id": "cwe-made-up"}
         event["data"]["decided_ms"] += later_ms
@@ -273,7 +273,7 @@ def test_an_event_that_stands_twice_or_in_another_partition_is_found(day: World)
         assert {one.what for one in run_audit(day).differences} == {"repeated", "order"}
 
 
-def test_what_is_no_event_is_found(day: World) -> None:
+def test_a_record_that_is_not_an_event_is_found(day: World) -> None:
     with Tampered(day) as tampered:
         tampered.append(tampered.log, Record(b"t", b"{"))
         assert tampered.difference().why.startswith("expected an event: ")
@@ -362,7 +362,7 @@ def test_a_partition_of_an_export_that_has_no_head_is_judged_from_the_beginning(
         entries = {key: value for key, value in first.entries.items() if not key.startswith("head/")}
         write(
             half, whole.header, [PartitionState(0, entries, first.ends), *others]
-        )  # made while an import was under way
+        )  # taken while an import was in progress
         assert run_audit(world, ArchiveReader(half)).clean
         log = world.broker.logs[TP(NAMES.inputs[0], 0)]
         log.trim(log._entries[1].offset)

@@ -1,4 +1,4 @@
-"""A policy that was switched is followed by the audit and by an import, and a switch that was left out is found."""
+"""The audit and an import follow a policy change, and the audit finds a change that was removed from the clock log."""
 
 import asyncio
 import json
@@ -49,7 +49,9 @@ BEFORE, AFTER = policy_of("before"), policy_of("after")
 
 
 def world_with_policies() -> World:
-    """Two hours of calls that break the rule every five minutes, on workers whose state has room for policies."""
+    """Two hours of calls that break the rule every five minutes, on workers whose state has room for
+    several policies.
+    """
     world = world_of(grace_ms=0, speed=60.0)
     world.policy = BEFORE
     for n in range(24):
@@ -72,7 +74,7 @@ def versions(world: World) -> list[str]:
 
 
 async def the_day(world: World, file: Path) -> None:
-    """A worker decides, an export, the switch, another worker."""
+    """A worker decides, the state is exported, the policy changes, and another worker takes over."""
     first = world.add_worker()
     await until(world, NOON + 20 * MINUTE)
     switch(world)
@@ -113,8 +115,8 @@ def test_the_audit_follows_the_policies_and_finds_a_switch_that_was_left_out(tmp
     play(world, go)
 
 
-async def brought_back(world: World, file: Path) -> None:
-    """The state is gone, an export takes its place, and a worker has had its time with that."""
+async def import_and_catch_up(world: World, file: Path) -> None:
+    """Delete the state, restore the export, and let a worker catch up."""
     world.broker.logs[STATE] = Log()
     await restore_state(operator_of(world), NAMES, "callwarden", ArchiveReader(file))
     world.add_worker()
@@ -134,14 +136,14 @@ def test_a_switch_after_the_export_is_known_after_the_import(tmp_path: Path) -> 
         first.kill()
         known = versions(world)
         assert set(known) == {"before", "after"}
-        await brought_back(world, file)
+        await import_and_catch_up(world, file)
         assert (await audited(world)).clean
         assert versions(world).count("after") > known.count("after")
 
     play(world, go)
 
 
-def test_a_command_that_nobody_had_taken_is_taken_after_the_import_and_none_a_second_time(tmp_path: Path) -> None:
+def test_a_pending_command_is_taken_after_the_import_and_no_command_twice(tmp_path: Path) -> None:
     world, file = world_with_policies(), tmp_path / "state.zst"
     third = policy_of("third")
 
@@ -150,12 +152,12 @@ def test_a_command_that_nobody_had_taken_is_taken_after_the_import_and_none_a_se
         await until(world, NOON + 20 * MINUTE)
         await export(operator_of(world), NAMES, file, 0)
         switch(world)
-        switch(world)  # refused: it will hold already
+        switch(world)  # refused: the policy is already scheduled
         await until(world, NOON + 40 * MINUTE)
         first.kill()
         command = PolicyCommand(to_plain(third), third.sha256, SWITCH + 30 * MINUTE, "a test")
         world.broker.append(CONTROL, Record(b"0", msgspec.json.encode(command)))
-        await brought_back(world, file)
+        await import_and_catch_up(world, file)
         entries = [entry for _, entry in journal_entries(world)]
         switches = [(entry.from_ms, entry.sha256) for entry in entries if isinstance(entry, PolicyChange)]
         assert switches[1:] == [(SWITCH, AFTER.sha256), (SWITCH + 30 * MINUTE, third.sha256)]
@@ -181,7 +183,7 @@ def test_a_withdrawal_after_the_export_is_known_after_the_import_and_to_the_audi
         first.kill()
         for start in (None, ArchiveReader(file)):
             assert (await audited(world, start)).clean
-        await brought_back(world, file)
+        await import_and_catch_up(world, file)
         for start in (None, ArchiveReader(file)):
             assert (await audited(world, start)).clean
         assert set(versions(world)) == {"before"}
@@ -190,7 +192,7 @@ def test_a_withdrawal_after_the_export_is_known_after_the_import_and_to_the_audi
 
 
 def test_a_worker_that_was_killed_right_at_the_switch_has_left_out_nothing(tmp_path: Path) -> None:
-    """What is decided at that very instant is for the policy that follows, in the next transaction."""
+    """A decision at the instant of the change is made under the new policy, in the next transaction."""
     world = world_with_policies()
 
     async def go() -> None:

@@ -1,6 +1,6 @@
-"""Every step of the protocol and every sentence on clocks is needed: without any one of them, schedules go wrong.
+"""Every step of the protocol and every rule on clocks is necessary: without any one of them, some schedules fail.
 
-What live and replay would do wrong alike is found by the oracle, which shares no code with either.
+The oracle, which shares no code with live and replay, finds the mistakes that both would make.
 """
 
 import pytest

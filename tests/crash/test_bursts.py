@@ -1,4 +1,4 @@
-"""Bursts of what is not a call: decided beside the event loop and in several transactions, exactly."""
+"""Bursts of records other than calls are decided exactly, outside the event loop and in several transactions."""
 
 import asyncio
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def burst(world: World) -> None:
 
 
 class Steps:
-    """What each transaction decided, and whether it did so in the event loop."""
+    """Records what each transaction decided, and whether it ran in the event loop."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.decisions: list[int] = []
@@ -60,7 +60,7 @@ class Steps:
 def test_a_burst_of_one_instant_is_decided_in_transactions_of_bounded_size(
     killed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that dies between two of them is gone on from by another."""
+    """If a worker is killed between two of the transactions, another one continues."""
     monkeypatch.setattr("streams.worker.running.transaction.MOST_AT_ONCE", MOST)
     monkeypatch.setattr("streams.worker.running.running_partition.MOST_AT_ONCE", MOST)
     steps = Steps(monkeypatch)
@@ -100,7 +100,7 @@ def test_no_more_than_a_few_records_are_decided_in_the_event_loop(monkeypatch: p
 
 
 def test_many_complaints_are_evaluated_early_outside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And what has come meanwhile is taken in afterwards."""
+    """Records that arrive during the evaluation are fed afterwards."""
     monkeypatch.setattr("streams.worker.running.running_partition._LARGE", 1_000)
     looks: list[int] = []
     to_thread = asyncio.to_thread
@@ -129,8 +129,8 @@ def test_many_complaints_are_evaluated_early_outside_the_event_loop(monkeypatch:
     assert looks
 
 
-def test_what_waits_in_thousands_is_not_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would make the transaction in which a partition is given up as large as somebody likes."""
+def test_thousands_of_waiting_records_are_not_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Handing them over would let a tenant choose the size of the transaction in which a partition is revoked."""
     monkeypatch.setattr("monitor.partition.task._MOST_WAITING", BURST - 1)
     world = world_of(grace_ms=0)
     burst(world)
@@ -162,7 +162,9 @@ def test_what_waits_in_thousands_is_not_handed_over(monkeypatch: pytest.MonkeyPa
 def test_a_flood_of_garbage_is_refused_in_transactions_of_bounded_size(
     killed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One batch of 131,072 tiny records was as many dead letters in one transaction. Each is there once, in order."""
+    """A batch of 131,072 tiny records used to write as many dead letters in one transaction. Each is written once, in
+    order.
+    """
     at_once = 5
     monkeypatch.setattr("monitor.partition.processing.task_output._MOST_PASSED_ON", MOST)
     monkeypatch.setattr("streams.worker.consumer_loop.OTHER_ROWS", at_once)
@@ -198,7 +200,7 @@ def test_a_flood_of_garbage_is_refused_in_transactions_of_bounded_size(
 
 
 def test_what_a_transaction_passes_on_is_bounded_by_its_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few records of a megabyte each are as much as thousands of small ones."""
+    """A few records of a megabyte each cost as much as thousands of small ones."""
     monkeypatch.setattr("monitor.partition.processing.task_output._PASSED_ON_BYTES", 1)
     monkeypatch.setattr("monitor.partition.processing.task_output._MOST_PASSED_ON", 1_000)
     monkeypatch.setattr("streams.worker.consumer_loop.OTHER_ROWS", 1)

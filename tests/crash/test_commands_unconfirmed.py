@@ -1,4 +1,6 @@
-"""A broker that goes away while an operator's command is sent: what was sent is never said not to have been."""
+"""The broker becomes unavailable while an operator's command is sent: a command that was sent is never reported as
+unsent.
+"""
 
 import asyncio
 
@@ -19,8 +21,8 @@ from streams.topics.control_topic import EndOutageCommand
 COMMAND = EndOutageCommand("a test", "ann", NOON)
 
 
-def operator_who_loses(world: World, point: str, times: int) -> MemoryCluster:
-    """Its network is away from that point on, for so many requests or answers."""
+def operator_that_loses(world: World, point: str, times: int) -> MemoryCluster:
+    """An operator who loses the network at that point, for that many requests or responses."""
     link = steady_link(world.broker, world.loop, world.rng)
     left: list[int] = []
 
@@ -35,7 +37,7 @@ def operator_who_loses(world: World, point: str, times: int) -> MemoryCluster:
 
 
 async def give(world: World, point: str, times: int = 1, within_s: float = 30.0) -> CommandAnswers:
-    return await send_command(operator_who_loses(world, point, times), NAMES, "callwarden", [0], COMMAND, within_s)
+    return await send_command(operator_that_loses(world, point, times), NAMES, "callwarden", [0], COMMAND, within_s)
 
 
 def world_at_work() -> World:

@@ -1,4 +1,4 @@
-"""Early alerts of a worker: when it looks ahead, and what a crash, a handover or silence does to them."""
+"""Early alerts of a worker: when it evaluates early, and what a crash, a handover or silence changes."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ from monitor.partition.task import StreamTask
 
 
 def test_an_alert_fires_within_a_second_of_the_call_that_crosses_the_threshold_and_a_crash_keeps_it() -> None:
-    """Minutes before the window can close, and long before the watermark lets it be judged."""
+    """The alert fires minutes before the window can close, and long before the watermark allows a decision."""
     world = world_of(grace_ms=0)
     at_ms = NOON + MINUTE
     world.produce(three_calls(at_ms, "a"))
@@ -65,7 +65,9 @@ def test_an_alert_fires_within_a_second_of_the_call_that_crosses_the_threshold_a
 
 
 def test_a_backlog_is_evaluated_early_once_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not in between, when what a poll has brought was of other partitions: that would tell of what is long past."""
+    """There is no early evaluation between polls that returned other partitions: its alerts would
+    concern past windows.
+    """
     fed_s: dict[StreamTask, float] = {}
     quiet_s: list[float] = []
     feed = StreamTask.feed
@@ -104,7 +106,7 @@ def test_what_is_handed_over_is_evaluated_early_though_nothing_more_comes(monkey
 
     async def go() -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(StreamTask, "early", lambda _: None)  # it had not the time
+            patched.setattr(StreamTask, "early", lambda _: None)  # the worker had no time for it
             worker = world.add_worker()
             await until(world, NOON + MINUTE + 2 * SECOND)
             worker.terminate()
@@ -127,7 +129,7 @@ def test_the_alert_of_a_tenant_that_has_fallen_silent_is_resolved() -> None:
         await until(world, NOON + 5 * MINUTE)
         assert [one["state"] for one in alerts(world)] == ["firing"]
         await until(world, NOON + 20 * MINUTE)
-        # Once more to name the decision.
+        # Again, to name the decision.
         assert [one["state"] for one in alerts(world)] == ["firing", "firing", "resolved"]
         assert len({one["alert_id"] for one in alerts(world)}) == 1
         assert not wrong(world)

@@ -1,4 +1,4 @@
-"""The first records that an empty installation receives, under the policy and the settings of `callwarden live`."""
+"""The first records of an empty installation, under the policy and the settings of `callwarden live`."""
 
 import random
 
@@ -17,7 +17,7 @@ LIVE = loads(POLICY, "policy.yaml")
 
 @pytest.mark.parametrize(("grace_ms", "decided"), [(NO_GRACE_MS, 1), (DecidingSettings().outage_grace_ms, 0)])
 def test_an_empty_installation_decides_calls_and_a_complaint_within_a_minute(grace_ms: int, decided: int) -> None:
-    """The default grace shows that the test can fail."""
+    """The default grace period shows that the test can fail."""
     live = DecidingSettings(outage_grace_ms=grace_ms)
     world = World(random.Random(1), LIVE, live, 1, NOON)
     sent_ms = NOON + 3 * MINUTE

@@ -1,4 +1,4 @@
-"""Requests with an idempotency key on instances that are killed, stopped and cut off: each is written exactly once."""
+"""Requests with an idempotency key to instances that are killed, stopped and cut off: each is written exactly once."""
 
 import asyncio
 import random
@@ -73,7 +73,7 @@ class MemoryReader:
 
 
 class DoorCluster(MemoryCluster):
-    """The cluster as an instance of the door sees it."""
+    """The cluster as an instance of the ingest service sees it."""
 
     def __init__(self, link: Link) -> None:
         super().__init__(link)
@@ -98,7 +98,7 @@ class DoorCluster(MemoryCluster):
 
 
 class Instance:
-    """One process of the door."""
+    """One process of the ingest service."""
 
     def __init__(self, door: "Door", name: str) -> None:
         self.process = Process(door.loop, name)
@@ -124,7 +124,7 @@ class Instance:
 
 
 class Door:
-    """A broker, some instances, and clients that retry until they are answered."""
+    """A broker, some ingest instances, and clients that retry until they receive an answer."""
 
     def __init__(self, seed: int) -> None:
         print("seed", seed)
@@ -139,7 +139,7 @@ class Door:
         self.calm = False
 
     def passing(self, process: Process, point: str) -> None:
-        """Now and then the process dies or stops there."""
+        """Kill or stop the process at random points."""
         luck = self.rng.random()
         if self.calm or not process.alive or luck > 0.006:
             return
@@ -165,12 +165,12 @@ class Door:
         return KeyedRequest(digest(b"key", b"%d" % number), digest(b"%d" % number), records, answer)
 
     async def client(self, number: int) -> None:
-        """Send one request, and again until it is answered, to whichever instance; then once more."""
+        """Send a request to random instances until one answers; then send it once more."""
         await asyncio.sleep(self.rng.uniform(0, 20))
         while len(self.answers.setdefault(number, [])) < 2:
             instance = self.instances[self.rng.choice(INSTANCES)]
             sending = [self._sent(instance, number)]
-            if self.rng.random() < 0.2:  # impatient: to another one at the same time
+            if self.rng.random() < 0.2:  # an impatient client also sends it to another instance
                 sending.append(self._sent(self.instances[self.rng.choice(INSTANCES)], number))
             await asyncio.gather(*sending)
             await asyncio.sleep(self.rng.uniform(0, 2))
@@ -236,7 +236,9 @@ def test_a_request_is_written_once_wherever_an_instance_dies(first: int) -> None
 
 
 class Staged(Door):
-    """Nothing is random: a process stops at the steps in ``stops``, and those in ``deaf`` read no new record."""
+    """A staged run without randomness: a process stops at the steps in ``stops``; those in ``deaf`` read no new
+    records.
+    """
 
     def __init__(self) -> None:
         self.stops: dict[tuple[str, str], float] = {}
@@ -253,7 +255,7 @@ class Staged(Door):
             self.loop.outside(until_s - self.loop.time(), process.resume)
 
     def send(self, name: str, request: KeyedRequest, heard: list[IngestAnswer | str]) -> None:
-        """Send it to that instance until it is answered."""
+        """Send the request to that instance until it answers."""
 
         async def send() -> None:
             while True:
@@ -286,7 +288,7 @@ def test_an_instance_that_slept_before_its_transaction_does_not_write_what_anoth
         door.send("two", door.request(1), heard)
         await asyncio.sleep(30)
         assert heard == [door.request(1).answer]
-        if deaf:  # it can ask for a new epoch, and does not hear of the other claim
+        if deaf:  # it can fetch a new epoch, and does not see the other claim
             door.deaf.add("one")
         await asyncio.sleep(30)
         door.deaf.clear()
@@ -307,7 +309,7 @@ def test_an_instance_that_takes_over_sees_what_was_committed_just_before_the_fen
         door.stops["one", "commit.begin?"] = 30.0
         door.send("one", door.request(1), heard)
         await asyncio.sleep(1)
-        door.stops["two", "writer.start?"] = 50.0  # to fence the first
+        door.stops["two", "writer.start?"] = 50.0  # to fence the first instance
         door.send("two", door.request(1), heard)
         await asyncio.sleep(27)
         assert door.instances["two"].process.stopped

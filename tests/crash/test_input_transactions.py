@@ -1,4 +1,4 @@
-"""Inputs that are written in transactions: what is undecided is not there yet, and what was aborted never was."""
+"""Inputs that are written in transactions: undecided records are not read yet, and aborted records are never read."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ HIGH_WATERMARK = [Change(MemoryCluster, "ends", "self._logs[tp].last_stable", "s
 
 
 async def write(world: World, producer: str, arrivals: Sequence[Arrival]) -> Txn:
-    """Write them in a transaction, which stays open; one that is open is aborted."""
+    """Write the records in a transaction, which stays open. A transaction that is already open is aborted."""
     epoch = world.broker.fence(producer)
     while world.broker.busy(producer):
         await asyncio.sleep(0.01)
@@ -28,7 +28,9 @@ async def write(world: World, producer: str, arrivals: Sequence[Arrival]) -> Txn
 
 
 def a_complaint_in_an_open_transaction() -> list[str]:
-    """Windows are judged while it is open; it counts once it is committed. What is not so."""
+    """Windows are decided while the transaction is open; the complaint counts after the commit. Returns the
+    differences.
+    """
     world = world_of()
     for n in range(15):
         world.produce(three_calls(NOON + n * MINUTE + 10_000, f"{n}-"))
@@ -59,7 +61,9 @@ def test_a_source_was_read_to_its_end_where_an_open_transaction_begins() -> None
 
 @pytest.mark.parametrize(("grace_ms", "late"), [(4 * HOUR, 0), (HOUR, 3)])
 def test_calls_of_a_transaction_that_was_open_for_three_hours_are_not_late(grace_ms: int, late: int) -> None:
-    """To a reader that is the same as a feed that was away. A grace that is too short shows that the test can fail."""
+    """For a reader this equals a source that was away. A grace period that is too short shows that the
+    test can fail.
+    """
     world = world_of(speed=60.0, grace_ms=grace_ms)
     world.produce(three_calls(NOON + MINUTE, "a"))
     world.produce(three_calls(NOON + 3 * HOUR + 20 * MINUTE, "c"))

@@ -1,4 +1,6 @@
-"""Many calls at once: large panes sealed beside the event loop, and calls left unread while others are far behind."""
+"""Large panes are closed outside the event loop, and calls are left unread while other sources hold
+back the watermark.
+"""
 
 import asyncio
 import json
@@ -33,8 +35,10 @@ from streams.kafka.api import TP
 from streams.worker.partition_owner import PartitionOwner
 
 
-def test_a_large_pane_is_sealed_in_a_thread_while_the_partition_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread's work is a step of the virtual loop: what else runs between its begin and its end must keep off."""
+def test_nothing_touches_a_partition_while_a_thread_closes_a_large_pane(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread's work is a step of the virtual loop: nothing else may touch the partition between its
+    start and end.
+    """
     monkeypatch.setattr("streams.worker.running.running_partition._LARGE", 0)
     handed: list[int] = []
     to_thread = asyncio.to_thread
@@ -65,7 +69,7 @@ def test_a_large_pane_is_sealed_in_a_thread_while_the_partition_is_left_alone(mo
 def test_a_record_that_comes_while_a_pane_is_sealed_in_a_thread_is_not_passed_over(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No other follows it that could show it to be missing; as long as it is, the watermark stands."""
+    """No later record would reveal a gap. As long as this record is unread, the watermark does not move."""
     monkeypatch.setattr("streams.worker.running.running_partition._LARGE", 0)
     to_thread = asyncio.to_thread
 
@@ -99,7 +103,7 @@ def test_a_record_that_comes_while_a_pane_is_sealed_in_a_thread_is_not_passed_ov
 
 
 def calls_of_two_partitions() -> World:
-    """Each partition has a tenant with many."""
+    """Each partition has a tenant with many calls."""
     world = World(random.Random(1), POLICY, DecidingSettings(outage_grace_ms=0), 2, NOON)
     tenants = {partition_of(name.encode(), 2, "murmur2"): name for name in map(str, range(10))}
     for number, tenant in tenants.items():
@@ -111,7 +115,7 @@ def calls_of_two_partitions() -> World:
 
 
 def test_large_panes_of_several_partitions_are_sealed_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each takes much memory for as long as it lasts, and they are due at the same time."""
+    """Each needs much memory while it is closed, and all are due at the same time."""
     monkeypatch.setattr("streams.worker.running.running_partition._LARGE", 0)
     to_thread, at_work, most, sealed = asyncio.to_thread, 0, 0, set[int]()
 
@@ -139,8 +143,10 @@ def test_large_panes_of_several_partitions_are_sealed_one_after_the_other(monkey
     assert most == 1
 
 
-def test_what_was_forgotten_while_it_waited_for_its_turn_is_not_committed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its memory may be half of what was read."""
+def test_a_partition_that_is_discarded_while_it_waits_for_its_turn_is_not_committed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its memory may contain only half of the records that were read."""
     monkeypatch.setattr("streams.worker.running.running_partition._LARGE", 0)
     to_thread, forgotten, too_late = asyncio.to_thread, list[StreamTask](), list[bool]()
 
@@ -180,7 +186,7 @@ def test_what_was_forgotten_while_it_waited_for_its_turn_is_not_committed(monkey
 
 
 def test_calls_are_left_unread_while_others_hold_the_watermark_far_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory is bounded, and once the others have caught up, or are silent, all is decided as ever."""
+    """Memory is bounded. Once the other sources have caught up or are silent, every decision is made as usual."""
     monkeypatch.setattr("monitor.partition.task._MANY_CALLS", 60)
     monkeypatch.setattr("crash.memory._some", lambda _, some, most, stop: (some[:20], some[:20][-1].offset + 1))
     world = world_of(grace_ms=0)

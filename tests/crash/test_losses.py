@@ -1,4 +1,4 @@
-"""What was lost, of the state or of an input: refused, and recreated or passed over once an operator accepts that."""
+"""Loss of state or input: the worker stops, and rebuilds the state or skips the loss once an operator accepts it."""
 
 import asyncio
 import json
@@ -45,12 +45,12 @@ from streams.worker.recovery import RecoveryRefused, objection_to_loss, open_par
 async def no_loss(
     world: World, what: Literal["lost_input", "lost_state"], offset: int, topic: str | None = None
 ) -> str | None:
-    """What the command prints to an operator who accepts the loss."""
+    """Check what the command prints to an operator who accepts the loss."""
     return await objection_to_loss(operator_of(world), NAMES, 0, AcceptCommand(what, offset, "r", topic))
 
 
 def world_of_two() -> World:
-    """Its calls lead to a decision before ten past twelve, and to another one later."""
+    """A world whose calls lead to a decision before ten past twelve, and to another one later."""
     world = world_of(grace_ms=0)
     world.produce(three_calls(NOON + MINUTE, "a"))
     world.produce(three_calls(NOON + 15 * MINUTE, "b"))
@@ -58,7 +58,7 @@ def world_of_two() -> World:
 
 
 async def one_is_killed(world: World) -> None:
-    """At ten past twelve, a worker that was alone."""
+    """Kill the only worker at ten past twelve."""
     worker = world.add_worker()
     await until(world, NOON + 10 * MINUTE)
     assert len(judge.ids(world.broker, 0)) == 1
@@ -66,7 +66,7 @@ async def one_is_killed(world: World) -> None:
 
 
 def end_of_decisions(world: World) -> int:
-    """By which an operator names the loss of the state."""
+    """The end of the decisions, by which an operator names the lost state."""
     return world.broker.logs[TP(NAMES.output("enforcement"), 0)].last_stable
 
 
@@ -101,7 +101,7 @@ def test_a_lost_state_is_refused_until_it_is_accepted_and_decides_nothing_twice(
     play(world, go)
 
 
-def test_a_state_is_recreated_though_somebody_else_writes_among_our_decisions() -> None:
+def test_a_state_is_recreated_despite_foreign_records_among_the_decisions() -> None:
     world = world_of(grace_ms=0)
     world.produce(three_calls(NOON + MINUTE, "a"))
     enforcement = TP(NAMES.output("enforcement"), 0)
@@ -120,7 +120,7 @@ def test_a_state_is_recreated_though_somebody_else_writes_among_our_decisions() 
     play(world, go)
 
 
-def test_what_is_left_of_a_lost_state_goes_when_it_is_recreated() -> None:
+def test_the_rest_of_a_lost_state_is_deleted_when_it_is_recreated() -> None:
     world = world_of_two()
 
     async def go() -> None:
@@ -139,7 +139,7 @@ def test_what_is_left_of_a_lost_state_goes_when_it_is_recreated() -> None:
     play(world, go)
 
 
-def test_a_state_of_which_a_part_is_lost_is_refused_and_recreated_once_that_is_accepted(tmp_path: Path) -> None:
+def test_a_partly_lost_state_is_refused_and_recreated_once_that_is_accepted(tmp_path: Path) -> None:
     world = world_of_two()
 
     async def go() -> None:
@@ -147,7 +147,7 @@ def test_a_state_of_which_a_part_is_lost_is_refused_and_recreated_once_that_is_a
         stored = world.broker.logs[STATE].committed(0)
         world.broker.logs[STATE] = Log()
         for entry in stored:
-            if not entry.record.key.startswith(b"f"):  # all but the panes, as if retention had them
+            if not entry.record.key.startswith(b"f"):  # all except the panes, as if retention had deleted them
                 world.broker.append(STATE, entry.record)
         with pytest.raises(PermanentError, match=r"callwarden\.state-0 is incomplete: its head counts \d+ entries"):
             await export(operator_of(world), NAMES, tmp_path / "state.zst", NOON)
@@ -183,7 +183,7 @@ def test_a_log_of_the_state_that_is_recreated_while_a_worker_is_at_work_is_notic
     play(world, go)
 
 
-def test_an_event_of_somebody_else_from_the_far_future_does_not_keep_a_state_being_recreated() -> None:
+def test_a_foreign_event_from_the_far_future_does_not_prevent_recreating_a_state() -> None:
     world = world_of(speed=60.0)
     enforcement = TP(NAMES.output("enforcement"), 0)
     an_hour_of_calls(world)
@@ -251,7 +251,7 @@ def test_records_that_retention_has_deleted_before_they_were_read_again_are_miss
 
 @pytest.mark.parametrize("orderly", [True, False])
 def test_an_input_that_was_created_again_is_refused_though_it_has_got_further_than_the_old_one(orderly: bool) -> None:
-    """Its offsets are all there: without the topic's id its records would be read from the middle on."""
+    """All its offsets exist: without a check of the topic id, its records would be read from the middle."""
     world = world_of(grace_ms=0)
     world.produce(three_calls(NOON + MINUTE, "a"))
 
@@ -318,7 +318,7 @@ def test_a_state_is_not_opened_with_other_inputs_than_it_was_made_from() -> None
 
 @pytest.mark.parametrize("orderly", [True, False])
 def test_an_input_that_is_recreated_is_read_from_its_beginning_once_that_is_accepted(orderly: bool) -> None:
-    """What was handed over has places in the old log: after a crash the new one would be read from there."""
+    """A handover refers to offsets of the old log: after a crash, the new log would be read from there."""
     world = world_of(grace_ms=0)
     world.produce([Arrival(NOON, CDR, Record(b"t", b"{"))] * 10)
     world.produce([*three_calls(NOON + MINUTE, "a"), *three_calls(NOON + 2 * MINUTE, "b")])
@@ -341,7 +341,7 @@ def test_an_input_that_is_recreated_is_read_from_its_beginning_once_that_is_acce
         assert replayed.sources.clocks_ms[0] >= least_ms, "as far as calls of the old log had moved it"
         world.produce(three_calls(NOON + 4 * MINUTE, "c"))
         await until(world, NOON + 4 * MINUTE + 10 * SECOND)
-        world.broker.append(CDR, Record(b"t", b"{"))  # brings a transaction about
+        world.broker.append(CDR, Record(b"t", b"{"))  # triggers a transaction
         await asyncio.sleep(3)
         worker.kill()
         worker = world.add_worker()

@@ -1,4 +1,4 @@
-"""A page of metrics is asked for at any time: tenants are measured beside the event loop, and nothing is disturbed."""
+"""The metrics page can be requested at any time: tenants are measured outside the event loop, without side effects."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,14 +26,14 @@ def traffic(world: World) -> None:
 
 
 async def owner_of(world: World) -> PartitionOwner:
-    """The owner of the only partition, once it runs."""
+    """The owner of the only partition, once it is running."""
     worker = world.add_worker()
     while worker.consumer_loop is None or not (owners := worker.consumer_loop.owners) or owners[0].partition is None:
         await asyncio.sleep(0.01)
     return owners[0]
 
 
-def test_a_partition_is_left_alone_while_it_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_touches_a_partition_while_it_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[int] = []
     to_thread, decide, measuring = asyncio.to_thread, RunningPartition._decide, False
 
@@ -78,7 +78,7 @@ def test_a_partition_is_left_alone_while_it_is_measured(monkeypatch: pytest.Monk
 
 
 def test_nothing_is_measured_while_a_thread_works_on_the_partition(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page then shows the last measurement; it waits for no transaction."""
+    """The page then shows the previous measurement; it does not wait for a transaction."""
     monkeypatch.setattr("streams.worker.running.running_partition._LARGE", 0)
     seen: list[bool] = []
     to_thread = asyncio.to_thread

@@ -1,4 +1,4 @@
-"""The broker in memory does what Kafka's documentation says of a broker: the tests quote the words they hold to."""
+"""The broker in memory behaves as Kafka's documentation says: each test quotes the sentence that it checks."""
 
 import asyncio
 import random
@@ -154,7 +154,7 @@ def test_a_new_writer_fences_the_old_one_and_aborts_what_it_had_begun(seed: int)
 
 
 @pytest.mark.parametrize("point", ["commit.begin?", "commit.produce?", "commit.offsets?", "commit.end?"])
-def test_whatever_a_zombie_still_asks_for_is_refused(point: str) -> None:
+def test_every_request_of_a_zombie_is_refused(point: str) -> None:
     """ProducerFencedException: `another producer with the same transactional.id is active`."""
 
     async def go(stage: Stage) -> None:
@@ -186,8 +186,8 @@ def test_whatever_a_zombie_still_asks_for_is_refused(point: str) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_new_writer_waits_until_a_decided_transaction_can_be_seen(seed: int) -> None:
-    """`If the last transaction had begun completion, but not yet finished, this method awaits its completion.`
-    Without it the answer to a commit comes before its markers are in all logs.
+    """`If the last transaction had begun completion, but not yet finished, this method awaits its completion.` Without
+    this wait the response to a commit comes before its markers are in all logs.
     """
     seen_at_once = 0
 
@@ -207,8 +207,8 @@ def test_a_new_writer_waits_until_a_decided_transaction_can_be_seen(seed: int) -
 
 
 def test_a_commit_may_have_been_done_although_its_answer_is_lost() -> None:
-    """KafkaProducer.commitTransaction: `TimeoutException if the time taken for committing the transaction has
-    surpassed max.block.ms`, of which the caller cannot tell what became of it.
+    """KafkaProducer.commitTransaction: `TimeoutException if the time taken for committing the transaction has surpassed
+    max.block.ms`. The caller cannot tell whether the transaction was committed.
     """
 
     async def go(stage: Stage) -> None:
@@ -253,7 +253,7 @@ def test_a_transaction_that_stays_open_is_aborted_and_its_writer_fenced() -> Non
     play(1, go)
 
 
-def test_what_a_dead_process_was_about_to_do_is_not_done() -> None:
+def test_pending_work_of_a_killed_process_is_not_done() -> None:
     async def go(stage: Stage) -> None:
         for point in ("commit.begin?", "commit.produce?", "commit.offsets?", "commit.end?"):
             link = stage.link(point)
@@ -377,7 +377,7 @@ def test_compaction_keeps_the_last_of_each_key_where_it_was(seed: int) -> None:
     play(seed, go)
 
 
-def test_tombstones_stay_long_enough_to_be_seen_and_go_then() -> None:
+def test_tombstones_stay_long_enough_to_be_read_and_are_then_removed() -> None:
     """delete.retention.ms: `the amount of time to retain delete tombstone markers for log compacted topics`."""
     log = Log()
     log.append([Record(b"k", b"v"), Record(b"k", None), Record(b"x", b"end")], 100)
@@ -425,7 +425,7 @@ def test_partition_n_of_all_topics_goes_to_the_same_member(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_all_give_up_before_anybody_is_given(seed: int) -> None:
+def test_all_members_revoke_before_any_is_assigned(seed: int) -> None:
     """ConsumerRebalanceListener: `it is guaranteed that all consumer processes will invoke onPartitionsRevoked prior
     to any process invoking onPartitionsAssigned`; the callback is awaited.
     """
@@ -457,7 +457,7 @@ def test_all_give_up_before_anybody_is_given(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("how", ["stopped", "cut off", "killed", "deaf"])
-def test_who_sends_no_heartbeats_is_thrown_out_and_learns_of_it_later(seed: int, how: str) -> None:
+def test_a_member_without_heartbeats_is_expelled_and_notices_later(seed: int, how: str) -> None:
     """session.timeout.ms: `If no heartbeats are received by the broker before the expiration of this session timeout,
     then the broker will remove this client from the group and initiate a rebalance.` aiokafka sends none while the
     listener's `assigned` works (`deaf`).
@@ -527,8 +527,8 @@ def test_a_short_stop_goes_unnoticed() -> None:
     play(1, go)
 
 
-def test_what_is_polled_says_where_it_was_fetched_and_may_be_from_before_a_seek() -> None:
-    """aiokafka's `getmany` gives what has been prefetched; a seek or a rebalance may come between."""
+def test_a_polled_batch_has_its_start_offset_and_may_precede_a_seek() -> None:
+    """aiokafka's `getmany` returns prefetched records; a seek or a rebalance may come in between."""
     stale = 0
 
     async def go(stage: Stage) -> None:
@@ -564,7 +564,7 @@ def test_what_is_polled_says_where_it_was_fetched_and_may_be_from_before_a_seek(
 
 
 def filled(stage: Stage, consumer: MemoryConsumer) -> list[bytes]:
-    """What both logs hold, which the consumer reads from their beginnings on."""
+    """Fill both logs, which the consumer reads from their beginnings; return their content."""
     values = [b"%d" % n for n in range(40)]
     for tp in (IN, ALSO):
         stage.broker.append(tp, *[Record(None, value) for value in values])
@@ -574,7 +574,7 @@ def filled(stage: Stage, consumer: MemoryConsumer) -> list[bytes]:
 
 
 def test_a_poll_that_comes_to_nothing_passes_over_nothing() -> None:
-    """The seam: `After an error, or when it was cancelled, nothing of any partition is passed over`."""
+    """The interface: `After an error, or when it was cancelled, nothing of any partition is passed over`."""
     failed = Counter[str]()
 
     async def go(stage: Stage) -> None:
@@ -611,7 +611,7 @@ def test_a_poll_that_comes_to_nothing_passes_over_nothing() -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_torn_log_is_read_as_far_as_it_can_be_and_no_other_suffers(seed: int) -> None:
+def test_a_damaged_log_is_read_up_to_the_damage_and_other_logs_are_unaffected(seed: int) -> None:
     async def go(stage: Stage) -> None:
         cluster = stage.cluster()
         consumer = await joined(cluster)

@@ -1,4 +1,4 @@
-"""A policy that is changed while workers die: each event is of the policy of its time, as a replay has it."""
+"""A policy changes while workers are killed: each event is decided under the policy of its time, as in a replay."""
 
 import json
 import random
@@ -37,12 +37,12 @@ from streams.worker.context import OwnerPhase
 
 PLAIN = to_plain(POLICY)
 RULE = PLAIN["rules"][0]
-# The same rule over another length of calls, which nobody has counted, and one beside it.
+# The same rule over another call length, which has not been counted yet, and one beside it.
 STRICTER = RULE | {"min_denominator": 2, "with": {"short_call_s": 3.5}}
 BESIDE = {"id": "many", "behaviour": "no_consent", "metric": "attempts", "above": 2, "window": "5m", "step": "5m"}
 LATER = loads(json.dumps(PLAIN | {"version": "2", "rules": [STRICTER, BESIDE]}), "policy.json")
 FROM = NOON + 20 * MINUTE
-THE_END = NOON + 150 * MINUTE  # an hour and a half after the last call: more than the grace
+THE_END = NOON + 150 * MINUTE  # an hour and a half after the last call: longer than the grace period
 POINTS = ("commit.begin!", "commit.produce!", "commit.end?", "commit.end!", "read!", "writer.start!")
 
 
@@ -69,7 +69,7 @@ def versions(world: World) -> list[tuple[int, str]]:
 
 
 def deaths_of(seed: int) -> list[tuple[str, int]]:
-    """Points at which a worker dies, each with how often it is passed before that."""
+    """Points at which a worker is killed, each with the number of times it passes before."""
     rng = random.Random(seed)
     return [(rng.choice(POINTS), rng.randint(0, 5)) for _ in range(4)]
 
@@ -77,9 +77,10 @@ def deaths_of(seed: int) -> list[tuple[str, int]]:
 def changed(
     seed: int, deaths: list[tuple[str, int]], changes: Sequence[Change] = (), first: Policy | None = None
 ) -> list[str]:
-    """Calls every five minutes, a change at twenty past; around it the worker dies at each of the ``deaths`` in turn.
+    """Calls every five minutes and a policy change at twenty past; a worker is killed at each of the ``deaths`` in
+    turn.
 
-    ``first``: this one had been commanded to hold from then on, and is withdrawn. What is wrong in the end.
+    ``first`` is a policy that was scheduled for the same time and is withdrawn. Returns the differences at the end.
     """
     world = world_of(seed, grace_ms=HOUR, speed=60.0)
     an_hour_of_calls(world)
@@ -128,14 +129,14 @@ def test_a_policy_holds_from_its_time_on_wherever_a_worker_dies(seed: int) -> No
 
 
 def found(changes: Sequence[Change], first: Policy | None = None) -> bool:
-    """Whether it shows when a worker dies once: where a transaction was taken apart or else after one, each in turn."""
+    """Whether one kill reveals the mutation: between split transactions, or else after a commit, each in turn."""
     point = BETWEEN if any(BETWEEN in change.new for change in changes) else "commit.end!"
     for passed in count():
         deaths = [(point, passed)]
         if changed(0, deaths, changes, first):
             return True
         if deaths:
-            return False  # it was passed less often
+            return False  # the point was passed fewer times
     raise AssertionError
 
 
@@ -148,7 +149,7 @@ WRONG = loads(json.dumps(PLAIN | {"version": "wrong", "rules": [RULE | {"above":
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_policy_that_was_withdrawn_has_decided_nothing_wherever_a_worker_dies(seed: int) -> None:
+def test_a_withdrawn_policy_decides_nothing_wherever_a_worker_dies(seed: int) -> None:
     assert changed(seed, deaths_of(seed), first=WRONG) == []
 
 
@@ -157,7 +158,7 @@ def test_a_broken_withdrawal_is_found(name: str) -> None:
     assert found(WITHDRAWAL_BROKEN[name], WRONG)
 
 
-def test_what_holds_already_is_not_withdrawn_and_the_rest_is() -> None:
+def test_a_policy_in_effect_is_not_withdrawn_and_a_later_one_is() -> None:
     world = world_of(grace_ms=HOUR, speed=60.0)
     an_hour_of_calls(world)
     far = loads(json.dumps(PLAIN | {"version": "far"}), "policy.json")
@@ -186,7 +187,7 @@ def test_what_holds_already_is_not_withdrawn_and_the_rest_is() -> None:
 
 
 def test_a_command_that_was_refused_is_not_taken_when_a_lost_state_is_recreated() -> None:
-    """What was in its way when it was refused is gone by then."""
+    """The reason for the refusal no longer exists when the state is recreated."""
     world = world_of(grace_ms=HOUR, speed=60.0)
     an_hour_of_calls(world)
 
@@ -194,13 +195,13 @@ def test_a_command_that_was_refused_is_not_taken_when_a_lost_state_is_recreated(
         worker = world.add_worker()
         await until(world, NOON + 10 * MINUTE)
         tell(world)
-        tell(world)  # refused: it will hold already
+        tell(world)  # refused: the policy is already scheduled
         await until(world, NOON + 12 * MINUTE)
         take_back(world, LATER)
         await until(world, NOON + 30 * MINUTE)
         worker.kill()
         lose_state(world)
-        tell(world, WRONG, NOON + 60 * MINUTE)  # nobody has heard of that one yet
+        tell(world, WRONG, NOON + 60 * MINUTE)  # no worker has read this command yet
         worker = world.add_worker()
         await until(world, THE_END)
         assert phase(worker) == (OwnerPhase.RUNNING, "")
@@ -213,15 +214,15 @@ def test_a_command_that_was_refused_is_not_taken_when_a_lost_state_is_recreated(
     play(world, go)
 
 
-async def made_anew(world: World) -> None:
-    """The state is gone, and a worker has made another one out of what the topics hold."""
+async def rebuild_lost_state(world: World) -> None:
+    """Delete the state, and let a worker rebuild it from the topics."""
     lose_state(world)
     worker = world.add_worker()
     await until(world, THE_END)
     assert phase(worker) == (OwnerPhase.RUNNING, "")
 
 
-def test_a_withdrawal_is_not_done_once_more_after_the_state_was_lost() -> None:
+def test_a_withdrawal_is_not_repeated_after_a_loss_of_state() -> None:
     world = world_of(grace_ms=HOUR, speed=60.0)
     an_hour_of_calls(world)
 
@@ -236,7 +237,7 @@ def test_a_withdrawal_is_not_done_once_more_after_the_state_was_lost() -> None:
         await until(world, NOON + 40 * MINUTE)
         worker.kill()
         before = policy_changes(world)
-        await made_anew(world)
+        await rebuild_lost_state(world)
         assert policy_changes(world) == before
         assert before[1:] == [(FROM, WRONG.sha256), (FROM, f"-{WRONG.sha256}"), (FROM + 5 * MINUTE, WRONG.sha256)]
         assert [one for one in wrong(world) if "alerts" not in one] == [], "alerts may come again"
@@ -244,7 +245,7 @@ def test_a_withdrawal_is_not_done_once_more_after_the_state_was_lost() -> None:
     play(world, go)
 
 
-def test_commands_that_were_done_before_the_state_was_lost_are_not_done_once_more() -> None:
+def test_commands_are_not_repeated_after_a_loss_of_state() -> None:
     world = world_of(grace_ms=HOUR, speed=60.0)
     an_hour_of_calls(world)
     back = loads(json.dumps(PLAIN | {"version": "3"}), "policy.json")
@@ -253,13 +254,13 @@ def test_commands_that_were_done_before_the_state_was_lost_are_not_done_once_mor
         worker = world.add_worker()
         await until(world, NOON + 10 * MINUTE)
         tell(world)
-        tell(world)  # refused: it will hold already
+        tell(world)  # refused: the policy is already scheduled
         await until(world, NOON + 25 * MINUTE)
         tell(world, back, FROM + 20 * MINUTE)
         await until(world, NOON + 50 * MINUTE)
         worker.kill()
         before = versions(world)
-        await made_anew(world)
+        await rebuild_lost_state(world)
         switches = [entry for _, entry in journal_entries(world) if isinstance(entry, PolicyChange)]
         assert [(one.from_ms, one.sha256) for one in switches[1:]] == [
             (FROM, LATER.sha256),

@@ -1,4 +1,4 @@
-"""A worker says whether it is ready, in words why not, and whether it turns at all."""
+"""A worker reports whether it is ready, why it is not, and whether its loop is running."""
 
 import asyncio
 import dataclasses

@@ -1,4 +1,4 @@
-"""Workers that come, go and come back: what they trust, hand over and leave behind."""
+"""Workers that start, stop and return: which state they trust, hand over and leave behind."""
 
 import asyncio
 import gc
@@ -34,7 +34,9 @@ from streams.worker.app import make_app
 
 
 def a_quick_return() -> list[str]:
-    """A partition goes to another worker, which decides something, and comes back to where it is still in memory."""
+    """A partition moves to another worker, which decides something, and returns to a worker that still has it in
+    memory.
+    """
     world = world_of(grace_ms=0)
     for n in range(10):
         world.produce(three_calls(NOON + n * MINUTE + 10 * SECOND, f"{n}-"))
@@ -61,7 +63,7 @@ def a_quick_return() -> list[str]:
 
 
 def test_what_is_in_memory_is_not_trusted_when_another_has_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crash.memory.HEARTBEAT_S", 0.5)  # nobody is thrown out, and forgets what it has
+    monkeypatch.setattr("crash.memory.HEARTBEAT_S", 0.5)  # no member is expelled, so none discards its memory
     assert a_quick_return() == []
     with broken(OLD_MEMORY_KEPT):
         assert a_quick_return() != []
@@ -86,7 +88,7 @@ def test_a_worker_that_is_stopped_before_it_could_join_ends_and_was_never_ready(
     assert [line["event"] for line in logs].count("the broker is away; waiting for it") == 1
 
 
-def test_gauges_of_a_partition_that_went_elsewhere_are_gone() -> None:
+def test_gauges_of_a_revoked_partition_are_removed() -> None:
     world = world_of(grace_ms=0)
     world.produce(three_calls(NOON + 10 * SECOND, "a"))
 
@@ -151,7 +153,9 @@ def test_a_worker_that_ends_in_order_spares_the_next_one_reading_again(
 
 
 def test_a_rebalance_while_a_worker_ends_does_not_disturb_what_it_hands_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another one leaves meanwhile: the group asks it to give up what it is giving up already."""
+    """Another worker leaves meanwhile: the group asks the first one to revoke partitions that it is
+    already revoking.
+    """
     committing: set[MemoryWriter] = set()
     disturbed: list[MemoryWriter] = []
     commit, stop = MemoryWriter.commit, MemoryWriter.stop
@@ -188,8 +192,8 @@ def test_a_rebalance_while_a_worker_ends_does_not_disturb_what_it_hands_over(mon
     assert not disturbed
 
 
-def test_a_stored_pane_goes_when_it_has_left_every_window() -> None:
-    """The state of a partition is as large as its windows are long, however long it has been at work."""
+def test_a_stored_pane_is_deleted_when_it_has_left_every_window() -> None:
+    """The size of a partition's state depends on the length of its windows, not on its age."""
     world = world_of(speed=60.0, grace_ms=HOUR)
     world.produce([one for n in range(180) for one in three_calls(NOON + n * MINUTE, f"{n}-")])
     written: set[bytes] = set()
@@ -212,7 +216,7 @@ def test_a_stored_pane_goes_when_it_has_left_every_window() -> None:
 
 
 def test_the_memory_of_a_partition_that_is_forgotten_is_freed_at_once() -> None:
-    """The garbage collector passes over what has lived long: neither a cycle nor a Faust stream may hold it."""
+    """The garbage collector rarely visits old objects: neither a cycle nor a Faust stream may hold the partition."""
     world = world_of(grace_ms=0)
     world.produce(three_calls(NOON + 10 * SECOND, "a"))
     alive: list[object] = []

@@ -1,4 +1,4 @@
-"""A move of the state that fails at any request, and is begun again until it is done; and one that is taken back."""
+"""A rescale that fails at any request and is repeated until it succeeds; and a rescale that is undone."""
 
 import asyncio
 import re
@@ -31,7 +31,7 @@ NEW = TopicNames("new.", "new.")
 
 
 def sides(world: World) -> tuple[RescaleSide, RescaleSide]:
-    """The topics that exist, and new ones that the world knows."""
+    """The existing topics, and new ones that the world knows."""
     partitions = world.rng.choice([count for count in (1, 2, 3, 4) if count != world.partitions])
     for topic in [*NEW.inputs, *map(NEW.output, OUTPUTS)]:
         world.broker.topics[topic] = partitions
@@ -49,7 +49,7 @@ def sides(world: World) -> tuple[RescaleSide, RescaleSide]:
 
 
 def operator_of(world: World, share: float = 0.0) -> MemoryCluster:
-    """A cluster on which that share of what is asked fails, before it is done or after."""
+    """A cluster on which that share of the requests fails, before or after its effect."""
     link = steady_link(world.broker, world.loop, world.rng)
 
     def passing(process: Process, point: str) -> None:
@@ -61,7 +61,7 @@ def operator_of(world: World, share: float = 0.0) -> MemoryCluster:
 
 
 async def moved(world: World, old: RescaleSide, new: RescaleSide, share: float) -> int:
-    """Begin the move until it is done; how often it failed."""
+    """Repeat the rescale until it succeeds; return the number of failures."""
     failures = 0
     while True:
         try:
@@ -74,7 +74,7 @@ async def moved(world: World, old: RescaleSide, new: RescaleSide, share: float) 
 
 
 def held_back(world: World) -> list[tuple[TP, Record]]:
-    """What the platform would have written, for it writes nothing meanwhile."""
+    """Hold back the platform's records: it writes nothing during the rescale."""
     held: list[tuple[TP, Record]] = []
 
     def hold(tp: TP, record: Record) -> bool:
@@ -85,15 +85,15 @@ def held_back(world: World) -> list[tuple[TP, Record]]:
     return held
 
 
-def let_through(world: World, held: list[tuple[TP, Record]]) -> None:
-    """The platform writes again, what it has kept first."""
+def release_held_back(world: World, held: list[tuple[TP, Record]]) -> None:
+    """The platform writes again, the records held back first."""
     for tp, record in held:
         world.broker.append(tp, record)
     world.divert = lambda tp, record: False
 
 
-def heeded(world: World) -> bool:
-    """Whether all commands were taken."""
+def all_commands_taken(world: World) -> bool:
+    """Whether all commands were processed."""
     logs, clock = world.broker.logs, NAMES.output("clock")
     given = sum(len(logs[TP(NAMES.output("control"), number)].committed(0)) for number in range(world.partitions))
     notes = [e.record for number in range(world.partitions) for e in logs[TP(clock, number)].committed(0)]
@@ -101,12 +101,12 @@ def heeded(world: World) -> bool:
 
 
 async def until_all_are(world: World, phase: OwnerPhase) -> None:
-    """A worker finds all partitions of the former topics so, and takes what is commanded."""
+    """Run a worker until all partitions of the old topics have that phase and all commands were processed."""
     worker = world.add_worker()
     for _ in range(60):
         await asyncio.sleep(0.5)
         owners = worker.consumer_loop.owners.values() if worker.consumer_loop is not None else ()
-        if {owner.phase for owner in owners} == {phase} and heeded(world):
+        if {owner.phase for owner in owners} == {phase} and all_commands_taken(world):
             break
     else:
         raise AssertionError(f"a worker must find the former topics {phase.value}")
@@ -116,24 +116,24 @@ async def until_all_are(world: World, phase: OwnerPhase) -> None:
 async def refused(
     world: World, old: RescaleSide, new: RescaleSide, report: Callable[[str], None] = lambda line: None
 ) -> str:
-    """Why the move is."""
+    """Return the reason why the rescale is refused."""
     with pytest.raises(PermanentError) as reason:
         await move(operator_of(world), old, new, report)
     return str(reason.value)
 
 
 def written(world: World) -> dict[TP, int]:
-    """How many records there are in all topics."""
+    """The number of records in each topic."""
     return {tp: len(log.committed(0)) for tp, log in world.broker.logs.items()}
 
 
-def lying(world: World, side: RescaleSide) -> int:
-    """How many records lie in its inputs."""
+def input_records(world: World, side: RescaleSide) -> int:
+    """The number of records in the inputs."""
     return sum(len(world.broker.logs[tp].committed(0)) for n in range(side.partitions) for tp in side.inputs(n))
 
 
 async def settled(world: World) -> list[str]:
-    """What is wrong once the clocks have gone on and nothing comes any more."""
+    """Return the differences once the clocks have moved on and no more records arrive."""
     wrong = ["it has not settled"]
     for _ in range(20):
         await asyncio.sleep(1.2)
@@ -144,7 +144,7 @@ async def settled(world: World) -> list[str]:
 
 
 async def until_a_call_is_read(world: World) -> None:
-    """Let a worker read on, at least until a call has come; then kill it."""
+    """Let a worker read until at least one call was written; then kill it."""
     worker = world.add_worker()
     await asyncio.sleep(world.rng.uniform(0.4, 0.9) * DAY_S)
     calls = [TP(NAMES.inputs[0], number) for number in range(world.partitions)]
@@ -162,21 +162,21 @@ def in_world(seed: int, work: Callable[[World], object]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_move_that_fails_anywhere_is_done_in_the_end_and_can_be_taken_back(seed: int) -> None:
-    """What was taken back goes on as if nothing had been."""
+def test_a_rescale_that_fails_anywhere_succeeds_later_and_can_be_undone(seed: int) -> None:
+    """After an undone rescale the old topics continue without a difference."""
 
     async def go(world: World) -> None:
         await until_a_call_is_read(world)
         held = held_back(world)
         old, new = sides(world)
         assert await moved(world, old, new, 0.03) > 0
-        laid = lying(world, new)
+        laid = input_records(world, new)
         assert await moved(world, old, new, 0.0) == 0, "it is done, and done it stays"
-        assert lying(world, new) == laid
+        assert input_records(world, new) == laid
         await until_all_are(world, OwnerPhase.REFUSED)
         await undo(operator_of(world), old, new)
         world.add_worker()
-        let_through(world, held)
+        release_held_back(world, held)
         assert await settled(world) == []
 
     in_world(seed, go)
@@ -212,7 +212,7 @@ def another_policy_holds_in_a_partition(world: World, new: RescaleSide) -> str:
     [somebody_wrote, another_attempt_was_made, another_policy_holds_in_a_partition],
     ids=lambda one: one.__name__,
 )
-def test_what_does_not_fit_is_refused_before_anything_is_written(
+def test_a_rescale_that_does_not_fit_is_refused_before_anything_is_written(
     wrong: Callable[[World, RescaleSide], str], seed: int
 ) -> None:
     async def go(world: World) -> None:
@@ -222,12 +222,12 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
         expected = wrong(world, new)
         held = held_back(world)
         await until_all_are(world, OwnerPhase.RUNNING)
-        await refused(world, old, new)  # what a killed worker had begun has ended
+        await refused(world, old, new)  # the killed worker's open transaction has ended
         before = written(world)
         assert re.search(expected, said := await refused(world, old, new)), said
         assert "--undo" not in said
         assert written(world) == before
-        let_through(world, held)
+        release_held_back(world, held)
         await until_all_are(world, OwnerPhase.RUNNING)
 
     in_world(seed, go)
@@ -258,7 +258,7 @@ def test_a_move_that_cannot_continue_after_closing_names_the_way_back_which_may_
             except (TransientError, Fenced):
                 share *= 0.9
         world.add_worker()
-        let_through(world, held)
+        release_held_back(world, held)
         assert await settled(world) == []
 
     in_world(seed, go)
@@ -290,7 +290,7 @@ def test_what_comes_while_it_is_closed_is_moved_with_it_or_reported_with_the_way
         assert written_since
         await undo(operator_of(world), old, new)
         world.add_worker()
-        let_through(world, held)
+        release_held_back(world, held)
         assert await settled(world) == []
 
     in_world(seed, go)
@@ -312,7 +312,7 @@ def a_record_came(world: World, new: RescaleSide) -> str:
 
 
 def change_head(world: World, new: RescaleSide, field: str, more: int) -> None:
-    """As a worker would that has been at work on a new partition."""
+    """Change the checkpoint, as a worker on a new partition would."""
     state = TP(NEW.output("state"), 0)
     entries = {e.record.key.decode(): e.record.value for e in world.broker.logs[state].committed(0) if e.record}
     head = msgspec.msgpack.decode(
@@ -324,7 +324,7 @@ def change_head(world: World, new: RescaleSide, field: str, more: int) -> None:
 
 
 @pytest.mark.parametrize("gone_on", [judged_on, a_command_was_taken, a_record_came], ids=lambda one: one.__name__)
-def test_a_move_is_not_taken_back_once_something_has_come_of_it(gone_on: Callable[[World, RescaleSide], str]) -> None:
+def test_a_rescale_is_not_undone_once_the_new_topics_are_in_use(gone_on: Callable[[World, RescaleSide], str]) -> None:
     async def go(world: World) -> None:
         await until_a_call_is_read(world)
         held_back(world)
@@ -334,7 +334,7 @@ def test_a_move_is_not_taken_back_once_something_has_come_of_it(gone_on: Callabl
         with pytest.raises(PermanentError, match=r"--to-input-prefix new\. --to-output-prefix new\."):
             await undo(operator_of(world), old, elsewhere)
         expected = gone_on(world, new)
-        while not world.broker.quiet:  # the markers of the last transaction may still be under way
+        while not world.broker.quiet:  # the markers of the last transaction may still be missing
             await asyncio.sleep(0.01)
         before = written(world)
         with pytest.raises(PermanentError, match=expected):

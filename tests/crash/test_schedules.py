@@ -1,4 +1,4 @@
-"""Whatever is killed, stopped, cut off or lost, and when: the topics say what a replay of the same records says."""
+"""After any kill, stop, network partition or loss at any time, the topics equal a replay of the same records."""
 
 import os
 from collections import Counter
@@ -25,7 +25,7 @@ def processes() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture(scope="module")
 def chunks(processes: ThreadPoolExecutor) -> Chunks:
-    """The results by the first seed of a chunk; all are under way from the first test on."""
+    """The results by the first seed of a chunk. All chunks run from the first test on."""
     return {first: processes.submit(results, first, CHUNK) for first in range(0, SCHEDULES, CHUNK)}
 
 
@@ -42,8 +42,10 @@ def test_every_schedule_ends_with_what_a_replay_says(chunks: Chunks, first: int)
     assert sum(result.alerts for result in played) > CHUNK
 
 
-def test_the_schedules_were_as_bad_as_they_should_be(chunks: Chunks) -> None:
-    """Every fault took place often, in every schedule one at least, and workers died at every point of the seam."""
+def test_the_schedules_covered_every_fault_and_every_point(chunks: Chunks) -> None:
+    """Every fault took place often and in every schedule at least once; workers were killed at every interception
+    point.
+    """
     played = [result for chunk in chunks.values() for result in chunk.result()]
     faults = sum((result.faults for result in played), Counter[str]())
     deaths = sum((result.points for result in played), Counter[str]())
@@ -56,7 +58,7 @@ def test_the_schedules_were_as_bad_as_they_should_be(chunks: Chunks) -> None:
 
 
 def test_a_seed_gives_the_same_run_in_any_process() -> None:
-    """Or a failure could not be looked at: neither the order of sets nor what ran before changes anything."""
+    """A failure must be reproducible: neither the order of sets nor earlier runs change anything."""
     one, two = ask("trace", 5, hash_seed="1"), ask("trace", 5, hash_seed="2")
     assert one == two
     assert len(set(one)) == 5

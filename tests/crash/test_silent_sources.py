@@ -1,4 +1,4 @@
-"""Clocks of sources that are silent or away: quiet nights, outages, and what a crash may not undo of them."""
+"""Clocks of sources that are silent or away: quiet nights, outages, and what survives a crash."""
 
 import json
 import random
@@ -58,7 +58,7 @@ def test_the_last_windows_of_a_quiet_night_are_judged_after_the_grace() -> None:
 
 @pytest.mark.parametrize(("grace_ms", "late"), [(4 * HOUR, 0), (HOUR, 3)])
 def test_a_feed_that_was_away_for_three_hours_finds_no_call_late(grace_ms: int, late: int) -> None:
-    """And an alarm says so meanwhile. A grace that is too short shows that the test can fail."""
+    """An alarm reports the outage meanwhile. A grace period that is too short shows that the test can fail."""
     world = world_of(speed=60.0, grace_ms=grace_ms)
     back_ms = NOON + 3 * HOUR
     world.produce([*three_calls(NOON + MINUTE, "a"), *three_calls(NOON + 11 * MINUTE, "b", back_ms)])
@@ -96,7 +96,9 @@ def test_a_broker_that_was_away_for_three_hours_makes_no_call_late() -> None:
 
 
 def a_late_call_after_a_move() -> list[str]:
-    """The clock of a silent source has moved on, a late call comes, and the worker dies: the call must stay late."""
+    """The clock of a silent source has advanced, a late call arrives, and the worker is killed: the call must stay
+    late.
+    """
     world = world_of(grace_ms=0)
     at_ms = NOON + 3 * MINUTE
     world.produce([call(at_ms, "a1"), call(at_ms, "a2"), call(at_ms + 10, "b", NOON + 4 * MINUTE + 35 * SECOND)])
@@ -123,7 +125,9 @@ def test_a_clock_that_has_moved_is_where_it_was_after_a_crash() -> None:
 
 
 def clocks_after_an_outage() -> tuple[list[int], list[int]]:
-    """A look at silent sources fails, for the broker is away: their clocks soon after its return, and a while later."""
+    """A check for silent sources fails because the broker is away. Returns the clocks soon after its
+    return, and later.
+    """
     world = world_of(grace_ms=0)
     seen: list[list[int]] = []
 
@@ -147,7 +151,7 @@ def clocks_after_an_outage() -> tuple[list[int], list[int]]:
 
 
 def test_the_wait_for_silence_begins_again_after_a_failed_observation() -> None:
-    """What a producer could not write meanwhile must have time to arrive."""
+    """Records that a producer could not write during the outage must have time to arrive."""
     soon, later = clocks_after_an_outage()
     assert set(soon) == {NO_CLOCK_MS}
     assert min(later) > NOON
@@ -157,7 +161,7 @@ def test_the_wait_for_silence_begins_again_after_a_failed_observation() -> None:
 
 
 def test_a_replay_beside_a_running_worker_may_lack_what_is_not_recorded_yet() -> None:
-    """Which is why the command warns then. Once it is recorded, the replay says what the worker says."""
+    """The command warns in this case. Once the clock entries are written, the replay equals the worker."""
     world = world_of(grace_ms=0)
     at_ms, late_ms = NOON + 3 * MINUTE, NOON + 4 * MINUTE + 35 * SECOND
     world.produce([call(at_ms, "a"), call(at_ms + 10, "b", late_ms)])
@@ -180,7 +184,7 @@ def test_a_replay_beside_a_running_worker_may_lack_what_is_not_recorded_yet() ->
     play(world, go)
 
 
-def test_the_operators_word_that_no_calls_are_away_outlives_a_crash_and_ends_with_the_next_call() -> None:
+def test_an_ended_outage_survives_a_crash_and_lasts_until_the_next_call() -> None:
     world = world_of(grace_ms=4 * HOUR)
     world.produce(three_calls(NOON + MINUTE, "a"))
     back_ms = NOON + 40 * MINUTE
@@ -192,7 +196,7 @@ def test_the_operators_word_that_no_calls_are_away_outlives_a_crash_and_ends_wit
         command(world, type="end_outage", reason="it is a holiday", by="ann", at_ms=NOON)
         await until(world, NOON + MINUTE + 20 * SECOND)
         assert (0, OutageEnded(3, "it is a holiday", "ann", NOON)) in journal_entries(world)
-        worker.kill()  # before the source could be seen to be silent
+        worker.kill()  # before the source could be found silent
         world.add_worker()
         await until(world, NOON + 20 * MINUTE)
         assert len(judge.ids(world.broker, 0)) == 1
@@ -216,7 +220,7 @@ AHEAD = call(NOON + 10 * HOUR, "x").record
 
 @pytest.mark.parametrize(("topic", "every_ms"), [("cdr", 29 * SECOND), ("cdr", 300), ("complaints", 29 * SECOND)])
 def test_garbage_in_a_quiet_topic_holds_back_no_decision(topic: str, every_ms: int) -> None:
-    """One ping every 29 s, or so many that there is no look without one."""
+    """One ping every 29 s, or so many that every check sees one."""
     world = world_of(grace_ms=0)
     stop_ms = NOON + 3 * MINUTE
     world.produce([complaint(NOON + 10 * SECOND, "fraud"), *pings(TP(f"callwarden.{topic}", 0), stop_ms, every_ms)])
@@ -285,7 +289,9 @@ OLD: dict[str, Callable[[int], Arrival]] = {
 
 @pytest.mark.parametrize("old", OLD)
 def test_old_records_in_a_quiet_topic_hold_back_no_decision(old: str) -> None:
-    """Late calls, and other records that are not later than those before them, one every 29 s: they move no clock."""
+    """Late calls and other records that are not newer than their predecessors, one every 29 s, do not advance the
+    clock.
+    """
     world = world_of(grace_ms=0)
     stop_ms = NOON + 4 * MINUTE
     world.produce([call(NOON, "first"), tenant(NOON, NOON), complaint(NOON + 10 * SECOND, "fraud")])
@@ -305,7 +311,9 @@ def test_old_records_in_a_quiet_topic_hold_back_no_decision(old: str) -> None:
 
 
 def test_a_source_whose_records_come_an_hour_late_and_in_order_is_not_silent() -> None:
-    """All waits for it, and none of its calls is late: a feed that catches up is no old record."""
+    """All decisions wait for it, and none of its calls is late: a source that catches up does not count
+    as old records.
+    """
     world = world_of(grace_ms=0)
     stop_ms = NOON + 3 * MINUTE
     world.produce([complaint(NOON + 10 * SECOND, "fraud")])
@@ -325,7 +333,7 @@ def test_a_source_whose_records_come_an_hour_late_and_in_order_is_not_silent() -
 
 
 def test_a_feed_that_is_an_hour_behind_and_out_of_order_is_not_silent() -> None:
-    """Minutes may pass without a call that is later than all before it; all of them are within lateness."""
+    """Minutes may pass without a call that is newer than all before; all calls are within the lateness."""
     world = world_of(grace_ms=0)
     stop_ms = NOON + 5 * MINUTE
     world.produce([complaint(NOON + 10 * SECOND, "fraud"), call(NOON - HOUR + 55 * SECOND, "first", NOON + SECOND)])
@@ -346,7 +354,7 @@ def test_a_feed_that_is_an_hour_behind_and_out_of_order_is_not_silent() -> None:
 
 
 def test_a_feed_that_comes_back_a_little_late_ends_the_silence() -> None:
-    """Or its clock would go by looks for ever, with an entry for each: it has moved on to the time of the last look."""
+    """Otherwise its clock would be advanced by checks for ever, with a journal entry for each."""
     world = world_of(grace_ms=0)
     back_ms, stop_ms = NOON + 2 * MINUTE, NOON + 5 * MINUTE
     world.produce([call(NOON, "first")])
@@ -365,7 +373,7 @@ def test_a_feed_that_comes_back_a_little_late_ends_the_silence() -> None:
     play(world, go)
 
 
-def test_garbage_does_not_take_back_the_word_that_no_calls_are_away() -> None:
+def test_garbage_does_not_cancel_an_ended_outage() -> None:
     world = world_of(grace_ms=4 * HOUR)
     world.produce([*three_calls(NOON + MINUTE, "a"), *pings(CDR, NOON + 20 * MINUTE)])
 
@@ -381,7 +389,7 @@ def test_garbage_does_not_take_back_the_word_that_no_calls_are_away() -> None:
 
 
 def of(number: int, arrivals: list[Arrival]) -> list[Arrival]:
-    """The same for a tenant of another partition."""
+    """The same record for a tenant of another partition."""
     key = tenant_of(number).encode()
     return [
         Arrival(
@@ -399,7 +407,7 @@ def tenant_of(number: int) -> str:
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_garbage_in_one_partition_of_the_calls_holds_back_no_other(workers: int) -> None:
-    """0 is silent, 1 has garbage, 2 has calls of the present; each of another worker, or all of one."""
+    """Partition 0 is silent, 1 has garbage, 2 has current calls; each has its own worker, or one worker has all."""
     world = three_partitions()
     for n in range(25):
         world.produce(of(2, three_calls(NOON + n * 20 * SECOND, f"{n}-")))
@@ -419,7 +427,7 @@ def test_garbage_in_one_partition_of_the_calls_holds_back_no_other(workers: int)
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_garbage_makes_no_feed_of_calls_look_current(workers: int) -> None:
-    """All calls are away; what comes in one partition looks like one, and is none."""
+    """No calls arrive at all; a record in one partition looks like a call and is rejected."""
     world = three_partitions()
     world.produce([one for n in range(3) for one in of(n, three_calls(NOON + 5 * SECOND, "a"))])
     back_ms = NOON + 5 * MINUTE

@@ -1,4 +1,6 @@
-"""The broker's clock is the judge: a worker whose host is off by hours decides the same, at the same time."""
+"""Only the broker's clock counts: a worker whose host clock is off by hours makes the same decisions at
+the same time.
+"""
 
 import pytest
 

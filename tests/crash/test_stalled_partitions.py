@@ -1,4 +1,4 @@
-"""Partitions that stand still: what was refused or not foreseen, and what the operator says to it."""
+"""Partitions that stop after a refused or unexpected input, and the operator commands that continue them."""
 
 import asyncio
 import random
@@ -83,7 +83,7 @@ def test_a_transaction_that_the_broker_will_never_take_stops_the_partition_with_
     assert not any("exc_info" in line for line in logs)
 
 
-def test_an_error_that_nobody_foresaw_stops_its_partition_at_its_record_until_that_is_skipped(
+def test_an_unexpected_error_stops_its_partition_at_its_record_until_it_is_skipped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = world_of(grace_ms=0)
@@ -98,7 +98,7 @@ def test_an_error_that_nobody_foresaw_stops_its_partition_at_its_record_until_th
         return messages(self, values, offsets, skipped)
 
     monkeypatch.setattr(Decoder, "messages", fragile)
-    # All that there is comes at once: the record must be found, not met by itself by chance.
+    # All records arrive at once: the worker must isolate the bad record, which is not read alone by chance.
     monkeypatch.setattr("crash.memory._some", lambda rng, entries, most, stop: (entries, stop))
 
     async def go() -> None:
@@ -119,10 +119,8 @@ def test_an_error_that_nobody_foresaw_stops_its_partition_at_its_record_until_th
 
 
 @pytest.mark.parametrize("what", ["early", "idle", "due", "skip"])
-def test_an_error_that_nobody_foresaw_stops_no_worker_wherever_it_comes(
-    what: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Or the partition would go to the next worker, and end it too."""
+def test_an_unexpected_error_stops_no_worker_wherever_it_occurs(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the partition would move to the next worker and stop that one, too."""
     world = world_of(grace_ms=0)
     world.produce(three_calls(NOON + 10 * SECOND, "a"))
 
@@ -146,7 +144,7 @@ def test_an_error_that_nobody_foresaw_stops_no_worker_wherever_it_comes(
 
 
 def undecidable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The complaint that is named poison cannot be decided."""
+    """Make the complaint that is named poison fail when it is decided."""
     decide = RecordHandlers._complaint
 
     def fragile(self: RecordHandlers, tenant_record: Any, complaint: Any, at_ms: int) -> None:
@@ -161,7 +159,9 @@ def undecidable(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_record_that_cannot_be_decided_is_named_and_can_be_skipped(
     orderly: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was read by a former owner, which handed it over, or died; many transactions come before it is read again."""
+    """A former owner read the record and handed it over, or was killed; many transactions pass before
+    it is read again.
+    """
     undecidable(monkeypatch)
     world = world_of(grace_ms=0)
     world.produce([*three_calls(NOON + 10 * SECOND, "a"), complaint(NOON + 20 * SECOND, "poison")])
@@ -217,7 +217,7 @@ def test_a_command_that_comes_while_a_partition_is_opened_is_heard(monkeypatch: 
 def test_a_partition_that_stops_while_it_is_opened_listens_where_the_commands_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Those before have expired: there is nothing at the beginning of the log."""
+    """The earlier commands have expired: the log has no records at its beginning."""
     world = world_of(grace_ms=0)
     world.produce(three_calls(NOON + MINUTE, "a"))
     restore = StreamTask.restore
@@ -271,7 +271,7 @@ def test_a_state_of_a_release_to_come_is_refused() -> None:
 
 
 def test_a_partition_beside_one_that_was_made_with_another_count_is_refused() -> None:
-    """All topics have been given more partitions: tenants are elsewhere now, and nothing is known of them there."""
+    """Every topic was given more partitions: tenants map to other partitions, which have no state of them."""
     one = world_of(grace_ms=0)
     one.produce(three_calls(NOON + MINUTE, "a"))
 
@@ -295,7 +295,7 @@ def test_a_partition_beside_one_that_was_made_with_another_count_is_refused() ->
     play(world, go)
 
 
-def test_a_partition_that_not_all_topics_have_is_left_alone() -> None:
+def test_a_partition_number_that_some_topics_lack_is_parked() -> None:
     world = World(random.Random(1), POLICY, DecidingSettings(outage_grace_ms=0), 2, NOON)
     world.produce(three_calls(NOON + 10 * SECOND, "a"))
 

@@ -1,4 +1,4 @@
-"""A state that was lost is brought back out of an export that was made while workers were at work."""
+"""A lost state is restored from an export that was taken while workers were running."""
 
 import asyncio
 import json
@@ -43,12 +43,12 @@ def lose_state(world: World, numbers: Iterable[int]) -> None:
 
 
 async def settled(world: World) -> list[str]:
-    """What is wrong with the decisions once the clocks have gone on and nothing comes any more."""
+    """Return the differences of the decisions once the clocks have moved on and no more records arrive."""
     wrong = ["it has not settled"]
     for _ in range(20):
         await asyncio.sleep(1.2)
         found = judge.wrong(world.broker, world.policy, world.live, world.partitions)
-        # Alerts, late and rejected records may come again.
+        # Alerts, dead letters and late records may be repeated.
         wrong = [one for one in found if one.startswith((NAMES.output("enforcement"), NAMES.output("shadow")))]
         if not wrong:
             break
@@ -65,7 +65,7 @@ def test_after_an_import_the_decisions_are_those_without_a_loss(tmp_path: Path) 
 
 
 def loss_and_import(seed: int, file: Path) -> tuple[int, int]:
-    """How many decisions came between the export and the loss, and how many after the import."""
+    """Return how many decisions came between the export and the loss, and how many after the import."""
     world = day_of(seed)
     counts: list[int] = []
 
@@ -99,7 +99,7 @@ def loss_and_import(seed: int, file: Path) -> tuple[int, int]:
 
 
 def test_a_record_below_the_late_line_is_decided_once_though_the_export_has_a_handover(tmp_path: Path) -> None:
-    """The clock moved after the handover, where nothing had been read since: the record is as late as it was before."""
+    """The clock moved after the handover, where nothing had been read since: the record is as late as before."""
     world, file = world_of(grace_ms=0), tmp_path / "state.zst"
     an_hour_of_calls(world)
     world.produce([complaint(NOON + MINUTE, "early")])
@@ -131,13 +131,13 @@ def test_a_record_below_the_late_line_is_decided_once_though_the_export_has_a_ha
 
 
 def enforcement(world: World) -> list[dict[str, Any]]:
-    """The data of the complaints' decisions so far."""
+    """The data of the enforcement events from complaints so far."""
     entries = world.broker.logs[TP(NAMES.output("enforcement"), 0)].committed(0)
     events = [json.loads(entry.record.value or b"")["data"] for entry in entries if entry.record is not None]
     return [event for event in events if event["measure"] is None]
 
 
-def test_nothing_is_written_where_a_state_is_or_where_it_does_not_fit(tmp_path: Path) -> None:
+def test_nothing_is_imported_over_a_state_or_into_topics_that_do_not_fit(tmp_path: Path) -> None:
     world = day_of(1)
     file = tmp_path / "state.zst"
 
@@ -225,7 +225,7 @@ def test_a_state_continues_with_copies_of_its_inputs_once_it_is_bound_to_them(tm
         world.close()
 
 
-def test_an_import_into_which_a_worker_comes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_that_a_worker_interrupts_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world, file = day_of(2), tmp_path / "state.zst"
 
     async def go() -> None:
@@ -251,7 +251,7 @@ def test_an_import_into_which_a_worker_comes_is_refused(tmp_path: Path, monkeypa
         world.close()
 
 
-def test_a_state_that_is_torn_is_one(tmp_path: Path) -> None:
+def test_a_partial_state_counts_as_a_state(tmp_path: Path) -> None:
     world, file, state = day_of(1), tmp_path / "state.zst", NAMES.output("state")
 
     async def go() -> None:
@@ -265,7 +265,7 @@ def test_a_state_that_is_torn_is_one(tmp_path: Path) -> None:
         await writer.start()
         await writer.commit(
             [OutputRecord(state, number, b"head/0", (2).to_bytes(2, "big"))], {}
-        )  # its other part is lost
+        )  # the other part of the state is lost
         with pytest.raises(PermanentError, match=r"has a state.*--replace"):
             await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file))
 

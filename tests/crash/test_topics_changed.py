@@ -1,4 +1,4 @@
-"""Topics that are deleted, created again or given more partitions while workers are at work: named, within seconds."""
+"""Topics that are deleted, recreated or given more partitions while workers run are reported within seconds."""
 
 import asyncio
 import random
@@ -34,7 +34,7 @@ from streams.savepoint.close import RescaleSide
 from streams.savepoint.rescale import move
 from streams.worker.context import OwnerPhase
 
-_NOTICED_S = 12  # two looks, the second a second after the first
+_NOTICED_S = 12  # two checks, the second one second after the first
 HOME = {name: partition_of(name.encode(), 2, "murmur2") for name in ("t0", "t1", "t2", "t3", "t4", "t5", "t6")}
 
 
@@ -87,7 +87,7 @@ def test_an_input_that_is_created_again_under_a_worker_is_noticed_though_it_has_
 
 
 def of_tenant(tenant: str, number: int, at_ms: int, name: str) -> list[Arrival]:
-    """Three short calls of it, which lie in that partition."""
+    """Three short calls of the tenant in that partition."""
     arrivals = []
     for each in range(3):
         one = call(at_ms + each * SECOND, f"{name}{each}")
@@ -97,7 +97,7 @@ def of_tenant(tenant: str, number: int, at_ms: int, name: str) -> list[Arrival]:
 
 
 def test_with_more_partitions_of_an_input_the_others_continue_and_a_move_carries_all_over() -> None:
-    """Three tenants: one stays where it was, the records of one are rejected, those of one are read by nobody."""
+    """Three tenants: one keeps its partition, the records of one are rejected, those of one are read by no worker."""
     live = DecidingSettings(idle_after_ms=30 * SECOND, outage_grace_ms=0)
     world = World(random.Random(3), POLICY, live, 2, NOON, 1.0)
     by_course = {
@@ -143,7 +143,7 @@ def test_with_more_partitions_of_an_input_the_others_continue_and_a_move_carries
         lines: list[str] = []
         await move(operator_of(world), side(NAMES, 2, "callwarden"), side(new, 3, "moved"), lines.append)
         assert lines[-1].startswith("carried over: 3 records of partitions 2 and above")
-        await move(operator_of(world), side(NAMES, 2, "callwarden"), side(new, 3, "moved"), lines.append)  # again
+        await move(operator_of(world), side(NAMES, 2, "callwarden"), side(new, 3, "moved"), lines.append)  # repeat
         for number in range(3):
             log = world.broker.logs[TP(new.inputs[0], number)].committed(0)
             for entry in log:

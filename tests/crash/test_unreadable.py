@@ -1,4 +1,4 @@
-"""What no client can read costs nobody but its sender: it is refused or skipped, and live, audit and replay agree."""
+"""An unreadable record affects only its sender: it is rejected or skipped, and live, audit and replay agree."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ def decided(world: World) -> list[str]:
 
 
 async def agreed(world: World) -> None:
-    """Audit and replay from the topics find what the workers decided, and nothing else."""
+    """Check that the audit and a replay from the topics find the workers' decisions and nothing else."""
     report = await audit(AuditContext(operator_of(world), NAMES, world.policy, b"secret", world.live))
     assert report.clean
     judged = await replay_topics(
@@ -57,7 +57,7 @@ async def agreed(world: World) -> None:
 
 
 @pytest.mark.parametrize("bad", [BATCH, HEADER], ids=["a batch", "a record"])
-def test_what_cannot_be_read_is_refused_and_its_neighbours_are_judged(bad: Record) -> None:
+def test_unreadable_records_are_rejected_and_their_neighbours_are_judged(bad: Record) -> None:
     world = world_of(grace_ms=0)
     world.produce(three_calls(NOON + MINUTE, "a"))
     for tp in (CDR, COMPLAINTS):
@@ -81,7 +81,7 @@ def test_what_cannot_be_read_is_refused_and_its_neighbours_are_judged(bad: Recor
 
 
 def test_a_log_that_is_damaged_stops_its_partition_until_an_operator_has_it_skipped() -> None:
-    """And it counts as skipped for whoever reads it later, be it damaged then or well again."""
+    """The skipped range counts as skipped in every later read, whether or not it is readable again by then."""
     world = world_of(grace_ms=0)
     world.produce(
         [*three_calls(NOON + MINUTE, "a"), *three_calls(NOON + MINUTE, "b"), *three_calls(NOON + MINUTE, "c")]
@@ -160,7 +160,7 @@ GARBAGE: list[bytes | None] = [
 ]
 
 
-def test_whatever_comes_as_a_command_is_refused_and_passed() -> None:
+def test_invalid_commands_are_refused_and_skipped() -> None:
     world = world_of(grace_ms=0)
     world.produce(three_calls(NOON + MINUTE, "a"))
     world.produce(three_calls(NOON + 7 * MINUTE, "b"))
@@ -174,14 +174,14 @@ def test_whatever_comes_as_a_command_is_refused_and_passed() -> None:
         await until(world, NOON + 4 * MINUTE)
         assert phase(worker)[0] is OwnerPhase.RUNNING
         worker.kill()
-        for value in GARBAGE:  # and by whoever opens the partition
+        for value in GARBAGE:  # and again by a worker that opens the partition
             world.broker.append(CONTROL, Record(b"0", value))
         world.broker.append(CONTROL, BATCH, HEADER)
         worker = world.add_worker()
         await until(world, NOON + 20 * MINUTE)
         assert phase(worker)[0] is OwnerPhase.RUNNING
         refused = [entry for _, entry in journal_entries(world) if isinstance(entry, RefusedCommand)]
-        assert len(refused) == 2 * (len(GARBAGE) - 1 + 2)  # a skip of what never comes is taken
+        assert len(refused) == 2 * (len(GARBAGE) - 1 + 2)  # a skip of an offset that never comes is accepted
         assert max(len(entry.why) for entry in refused) <= 4_096
         assert count(world, ENFORCEMENT) == 2
         await agreed(world)

@@ -1,4 +1,4 @@
-"""Virtual time and processes: nothing waits, the dead do nothing, the stopped do it later."""
+"""Virtual time and processes: no test waits, a killed process never runs again, a stopped one continues later."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ def test_a_year_passes_at_once_and_in_order() -> None:
     assert clock.loop_time(3_000) == 1.0
 
 
-def test_what_can_never_happen_is_reported() -> None:
+def test_a_deadlock_is_reported() -> None:
     async def waits() -> None:
         await asyncio.get_running_loop().create_future()
 
@@ -43,7 +43,7 @@ def test_what_can_never_happen_is_reported() -> None:
         run(VirtualLoop(most_steps=1_000), circles())
 
 
-def test_the_dead_run_no_finally_and_the_stopped_continue_where_they_were() -> None:
+def test_killed_processes_run_no_finally_and_stopped_ones_continue() -> None:
     loop = VirtualLoop()
     dead, stopped = Process(loop, "dead"), Process(loop, "stopped")
     events: list[str] = []
@@ -97,7 +97,7 @@ def test_a_kill_between_any_two_steps_ends_it_there(step: int) -> None:
     assert len(done) == step
 
 
-def test_an_error_that_nobody_looks_at_is_found() -> None:
+def test_an_exception_that_nothing_retrieves_is_found() -> None:
     loop = VirtualLoop()
     process = Process(loop, "one")
 

@@ -1,4 +1,4 @@
-"""What decisions wait for is said: on the worker's page, and to `policy status` by its ticks."""
+"""The worker's page, and `policy status` from its ticks, report what decisions wait for."""
 
 import asyncio
 
@@ -56,8 +56,10 @@ def test_a_wait_for_the_outages_grace_is_reported_until_it_is_ended() -> None:
     play(world, go)
 
 
-def test_no_outage_is_to_be_ended_while_the_broker_is_away() -> None:
-    """It was said that no call came in any partition, as of the last look, with the command that ends the wait."""
+def test_ending_an_outage_is_not_suggested_while_the_broker_is_away() -> None:
+    """Before the outage, the report said that no call had arrived in any partition, and named the command that ends the
+    wait.
+    """
     world = world_of(grace_ms=4 * HOUR)
     world.produce(three_calls(NOON + 10 * SECOND, "a"))
 

@@ -1,4 +1,4 @@
-"""Traffic of the crash schedules: the oracle's scenarios as records for the input topics, each with its time."""
+"""Traffic of the crash schedules: the oracle's scenarios as records of the input topics, each with its time."""
 
 import json
 import random
@@ -33,7 +33,7 @@ SCENARIOS = 27
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A record that a producer wants to append at ``at_ms``."""
+    """A record that a producer appends at ``at_ms``."""
 
     at_ms: int
     tp: TP
@@ -42,8 +42,9 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class TrafficScenario:
-    """A policy and its text, the texts of others that may follow it, lines with the time at which each is produced, in
-    this order, and the first and last of these times."""
+    """A policy and its text, the texts of the policies that may follow it, lines in order, each with the time at which
+    it is produced, and the first and last of these times.
+    """
 
     flavour: str
     policy: Policy
@@ -56,7 +57,7 @@ class TrafficScenario:
 
 @cache
 def scenario_of(number: int) -> TrafficScenario:
-    """One of the scenarios: few tenants, few rules, about a hundred records, reviews of what is decided."""
+    """Return one of the scenarios: few tenants, few rules, about a hundred records, and reviews of decisions."""
     rng = random.Random(number)
     flavour = FLAVOURS[number % len(FLAVOURS)]
     span = 8 * DAY if flavour == "long" else rng.choice((2 * HOUR, 3 * HOUR))
@@ -87,19 +88,19 @@ def scenario_of(number: int) -> TrafficScenario:
 
 @cache
 def policies_of(number: int) -> dict[str, dict[str, Any]]:
-    """The policies of a scenario as files have them, by their hashes."""
+    """The policies of a scenario by their hashes, as they stand in files."""
     scenario = scenario_of(number)
     return {other(text).sha256: json.loads(text) for text in (scenario.text, *scenario.others)}
 
 
 @cache
 def other(text: str) -> Policy:
-    """One of a scenario's other policies; few of them are asked for."""
+    """Return one of the scenario's other policies."""
     return loads(text, "policy.json")
 
 
 def _others(frame: Frame, ruled: dict[str, Any]) -> list[str]:
-    """Policies that the first is changed to."""
+    """Policies that may follow the first one."""
     made = Scenario(0, frame.flavour, [], ruled, 0, frame=frame)
     kinds = ("defaults", "removed", "altered", "lateness", "another")
     least_ms = 12 * HOUR if frame.flavour == "long" else 10 * MINUTE
@@ -108,7 +109,7 @@ def _others(frame: Frame, ruled: dict[str, Any]) -> list[str]:
 
 
 def _of_few_rules(ruled: dict[str, Any], least_step_ms: int) -> dict[str, Any]:
-    """The policy with rules that are judged rarely enough: what is tested here is not the judging."""
+    """The policy with rules that are evaluated rarely: these tests are not about the evaluation of rules."""
     rules = [rule for rule in ruled["rules"] if to_ms(rule["step"]) >= least_step_ms][:3] or ruled["rules"][:1]
     kept = {rule["id"] for rule in rules}
     return ruled | {
@@ -119,7 +120,7 @@ def _of_few_rules(ruled: dict[str, Any], least_step_ms: int) -> dict[str, Any]:
 
 
 def _delivered(frame: Frame, made: Sequence[Made]) -> list[tuple[int, str]]:
-    """The records as lines, each with the time at which it comes: mostly soon, some within lateness, some after it."""
+    """Return the records as lines, each with its arrival time: most soon, some within the lateness, some after it."""
     rng = random.Random(len(made))
     lines = []
     for time, record in made:
@@ -148,9 +149,9 @@ def _reviews(frame: Frame, events: list[dict[str, Any]]) -> list[dict[str, Any]]
 
 
 def arrivals(rng: random.Random, scenario: TrafficScenario, partitions: int) -> list[Arrival]:
-    """The scenario as records of the input topics, with what a bad producer would add: see `_awkward`.
+    """Return the scenario as records of the input topics, with those of a faulty producer (`_awkward`).
 
-    Producers collect records for a while, so that they come in bunches.
+    Producers batch their records, so records arrive in groups.
     """
     out: list[Arrival] = []
     every_ms = (scenario.stop_ms - scenario.start_ms) // rng.choice((10, 20, 40))
@@ -177,8 +178,9 @@ def _home(topic: str, key: bytes, partitions: int) -> TP:
 
 
 def _awkward(rng: random.Random, arrival: Arrival, partitions: int) -> Arrival:
-    """A copy, a record that is ahead of its time, or one that must be refused: no value, no JSON, another's key, a
-    wrong partition, a wrong topic, or one that no client can read."""
+    """A duplicate, a record ahead of its time, or one that must be rejected: no value, invalid JSON, the key of another
+    tenant, a wrong partition, a wrong topic, or unreadable by any client.
+    """
     tp, record = arrival.tp, arrival.record
     elsewhere = _home(rng.choice(list(TOPIC_OF.values())), record.key or b"", partitions)
     wrong: list[Arrival] = [
@@ -197,7 +199,7 @@ def _awkward(rng: random.Random, arrival: Arrival, partitions: int) -> Arrival:
 
 
 def unreadable(rng: random.Random, record: Record) -> Record:
-    """The record as one that no client can read, or a batch that cannot be taken apart in its place."""
+    """The record as one that no client can read, or an undecodable batch in its place."""
     fault = rng.choice(("bad_header", "malformed_record", "undecodable_batch", "batch_too_large", "old_format"))
     reason = f"{fault}: as a client says it"
     if fault in ("bad_header", "malformed_record"):

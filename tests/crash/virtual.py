@@ -1,7 +1,7 @@
 """An asyncio event loop on virtual time, with processes that can be killed and stopped between any two steps.
 
-Time stands still while anything can run and then jumps to the next timer; no file, socket or thread is touched, so the
-same seed gives the same run. A step is one callback of the loop: what a task does from one await to the next.
+Time stands still while anything can run, and then jumps to the next timer. No file, socket or thread is used, so the
+same seed gives the same run. A step is one callback of the loop: the part of a task from one await to the next.
 """
 
 import asyncio
@@ -14,15 +14,15 @@ from typing import Any
 
 
 class Deadlock(Exception):
-    """Nothing is ready, and no timer is set: nothing would ever happen again."""
+    """Nothing is ready, and no timer is set: the loop would never run again."""
 
 
 class Livelock(Exception):
-    """More steps than any honest run takes."""
+    """The run took more steps than any correct run."""
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """An event loop whose time jumps. ``most_steps`` ends a run that goes round in circles."""
+    """An event loop whose time jumps. ``most_steps`` ends a run that loops endlessly."""
 
     def __init__(self, most_steps: int = 5_000_000) -> None:
         super().__init__()
@@ -35,15 +35,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.set_exception_handler(lambda _, context: self.complaints.append(context))
 
     def time(self) -> float:
-        """Virtual seconds since the loop was made."""
+        """Virtual seconds since the loop was created."""
         return self._now_s
 
     def at_step(self, steps_from_now: int, call: Callable[[], None]) -> None:
-        """Have something done between two steps, whatever is running then."""
+        """Call a function between two steps, at a given step number from now."""
         heapq.heappush(self._at_step, (self.steps + steps_from_now, len(self._at_step), call))
 
     def outside(self, delay_s: float, call: Callable[[], None]) -> asyncio.TimerHandle:
-        """Have something done by nobody's process, whoever asks for it."""
+        """Schedule a call that belongs to no process, whichever process schedules it."""
         return self.call_later(delay_s, call, context=_OUTSIDE)
 
     def _run_once(self) -> None:
@@ -74,7 +74,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             raise Livelock(f"{self.steps} steps, and at {self._now_s:.3f} s no end")
 
     def create_task(self, coro: Any, **kwargs: Any) -> asyncio.Task[Any]:
-        """As always; and whoever's context it runs in, that process dies with it."""
+        """Create a task as usual. It belongs to the process in whose context it is created, and is killed with it."""
         task = super().create_task(coro, **kwargs)
         process = (kwargs.get("context") or copy_context()).get(_PROCESS)
         if process is not None:
@@ -82,7 +82,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return task
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-        """As a step of its own, without a thread."""
+        """Run the function as a step of its own, without a thread."""
         future = self.create_future()
 
         def run() -> None:
@@ -96,7 +96,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return future
 
     def _write_to_self(self) -> None:
-        """There is no thread that would have to wake the loop."""
+        """No thread exists that would have to wake the loop."""
 
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:
         if self.is_running():
@@ -104,10 +104,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 
 class Process:
-    """What one worker's process would be: all that runs in its context, and what hangs on its running.
+    """A worker's process: all tasks of its context, and everything that depends on whether it is running.
 
-    Killed, nothing of it runs again, no ``finally`` either. Stopped, it does not run until it is continued; what has
-    come for it meanwhile happens then, in the same order.
+    A killed process never runs again, not even its ``finally`` blocks. A stopped process does not run until it is
+    resumed; the callbacks that became ready meanwhile then run in the same order.
     """
 
     def __init__(self, loop: VirtualLoop, name: str) -> None:
@@ -120,14 +120,14 @@ class Process:
         loop.processes.append(self)
 
     def run(self, main: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
-        """Start its main task."""
+        """Start the main task."""
         context = copy_context()
         context.run(_PROCESS.set, self)
         return self._loop.create_task(context.run(main), context=context)
 
     @property
     def runs(self) -> bool:
-        """Whether it is neither dead nor stopped."""
+        """Whether it is neither killed nor stopped."""
         return self.alive and not self.stopped
 
     def kill(self) -> None:
@@ -146,20 +146,20 @@ class Process:
         self._held.clear()
 
     def may_run(self, handle: asyncio.Handle) -> bool:
-        """Asked by the loop before each step of this process."""
+        """Called by the loop before each step of this process."""
         if self.stopped and self.alive:
             self._held.append(handle)
         return self.runs
 
     async def pause_point(self) -> None:
-        """Where a task of this process has just brought about its death or its stop, and must not go on."""
+        """Suspends a task that has just killed or stopped its own process."""
         while not self.alive:
             await self._loop.create_future()
         if self.stopped:
             await asyncio.sleep(0)
 
     def errors(self) -> list[BaseException]:
-        """The exceptions of its tasks that nobody has looked at."""
+        """The exceptions of its tasks that nothing has retrieved."""
         return [
             error
             for task in self.tasks
@@ -168,13 +168,13 @@ class Process:
         ]
 
     def bury(self) -> None:
-        """At the end of a run: let go of what was left of it, without a word of asyncio's or Python's."""
+        """At the end of a run, discard the remaining tasks without a warning of asyncio or Python."""
         self.alive = False
         while self.tasks:
             task = self.tasks.pop()
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
-                with suppress(Exception):  # of a `finally` that finds itself in a world that has ended
+                with suppress(Exception):  # of a `finally` that runs after its world has ended
                     task.get_coro().close()  # type: ignore[union-attr]
 
 
@@ -183,7 +183,7 @@ _OUTSIDE = Context()
 
 
 class VirtualClock:
-    """The time of day on a loop: ``speed`` ms of it pass in a ms of the loop's time."""
+    """The time of day on a loop: ``speed`` ms of the day pass in a ms of loop time."""
 
     def __init__(self, loop: VirtualLoop, start_ms: int, speed: float = 1.0) -> None:
         self._loop, self._start_ms, self._speed = loop, start_ms, speed
@@ -193,12 +193,12 @@ class VirtualClock:
         return self._start_ms + int(self._loop.time() * 1000 * self._speed)
 
     def loop_time(self, at_ms: int) -> float:
-        """The loop's time at which it will be ``at_ms``."""
+        """The loop time at which the clock shows ``at_ms``."""
         return (at_ms - self._start_ms) / 1000 / self._speed
 
 
 def run(loop: VirtualLoop, main: Coroutine[Any, Any, Any]) -> Any:
-    """Run ``main`` to its end; then whatever is left of the processes is buried and the loop closed."""
+    """Run ``main`` to its end; then discard the remaining processes and close the loop."""
     outside = Process(loop, "outside")
     try:
         return loop.run_until_complete(outside.run(lambda: main))

@@ -1,4 +1,4 @@
-"""A broker, producers, and workers that run the real consumer loop under the real Faust agents, all in virtual time."""
+"""A broker, producers, and workers that run the real consumer loop under the real Faust agents, in virtual time."""
 
 import random
 from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ SESSION_S = 1.5
 
 
 class Worker:
-    """A process with one worker in it."""
+    """A process that runs one worker."""
 
     def __init__(self, world: "World", name: str) -> None:
         self.process = Process(world.loop, name)
@@ -44,20 +44,20 @@ class Worker:
 
     @property
     def over(self) -> bool:
-        """Whether it has ended of itself."""
+        """Whether the worker has ended by itself."""
         return self._main.done()
 
     def owned(self) -> list[int]:
-        """The partitions that it believes to work on."""
+        """The partitions that the worker regards as its own."""
         owners = self.consumer_loop.owners.values() if self.consumer_loop else ()
         return [owner.number for owner in owners if owner.phase is OwnerPhase.RUNNING]
 
     def belongs(self) -> bool:
-        """Whether it works on something, and the group knows it."""
+        """Whether it owns partitions, and the group counts it as a member."""
         return bool(self.owned()) and any(self._world.broker.group.knows(member) for member in self.link.members)
 
     def kill(self) -> None:
-        """SIGKILL; what it had in flight at the broker stays as it is."""
+        """SIGKILL. Its requests in flight at the broker stay as they are."""
         self.process.kill()
         self.link.fall_silent()
 
@@ -72,12 +72,12 @@ class Worker:
         self.link.be_heard()
 
     def cut(self) -> None:
-        """Take its network away."""
+        """Disconnect its network."""
         self.link.cut = True
         self.link.fall_silent()
 
     def reconnect(self) -> None:
-        """Give its network back."""
+        """Reconnect its network."""
         self.link.cut = False
         self.link.be_heard()
 
@@ -89,14 +89,16 @@ class Worker:
             self.kill()
 
     def close(self) -> None:
-        """What the end of a process gives back to the system: Faust makes an event loop that it never runs."""
+        """Release what the operating system would release at the end of a process: Faust creates an event loop that
+        never runs.
+        """
         consumer = self._app and self._app._consumer
         if consumer is not None:
             consumer._thread.thread_loop.close()
 
 
 class World:
-    """Everything that one run is made of. ``speed``: how many ms of the day pass in a ms of the loop's time."""
+    """Everything that one run consists of. ``speed``: how many ms of the day pass in a ms of loop time."""
 
     def __init__(
         self,
@@ -110,7 +112,7 @@ class World:
         session_timeout_s: float = SESSION_S,
     ) -> None:
         self.speed = speed
-        self.host_ahead_ms = 0  # the clocks of the workers' hosts, against the broker's
+        self.host_ahead_ms = 0  # the offset of the workers' host clocks from the broker's clock
         self.rng, self.policy, self.live, self.partitions = rng, policy, live, partitions
         self.loop = VirtualLoop()
         self.clock = VirtualClock(self.loop, start_ms, speed)
@@ -120,7 +122,7 @@ class World:
         self.divert: Callable[[TP, Record], bool] = lambda tp, record: False
 
     def context(self, cluster: MemoryCluster) -> WorkerContext:
-        """What a worker is made of."""
+        """The context of a worker."""
         return WorkerContext(
             cluster=cluster,
             names=NAMES,
@@ -137,7 +139,7 @@ class World:
         )
 
     def passing(self, process: Process, point: str) -> None:
-        """Every request and answer of every worker comes past here."""
+        """Every request and response of every worker passes here."""
 
     def add_worker(self) -> Worker:
         """Start a worker."""
@@ -146,13 +148,13 @@ class World:
         return worker
 
     def running(self) -> list[Worker]:
-        """The workers that are neither dead, stopped nor cut off, nor have ended."""
+        """The workers that are running and connected."""
         return [w for w in self.workers if w.process.runs and not w.link.cut and not w.over]
 
     def produce(self, arrivals: Iterable[Arrival]) -> None:
-        """Have them appended when it is time, in their order within a log; a broker that is away is waited for.
+        """Append the records when they are due, in their order within a log; an unavailable broker delays them.
 
-        ``divert`` is asked at that time whether it sees to a record itself.
+        ``divert`` is called when a record is due, and returns whether it handles the record itself.
         """
         waiting: dict[TP, list[Record]] = {}
 
@@ -176,6 +178,6 @@ class World:
             self.loop.outside(max(delay_s, 0.0), partial(arrive, arrival.tp, arrival.record))
 
     def close(self) -> None:
-        """At the very end."""
+        """Release everything at the end of the test."""
         for worker in self.workers:
             worker.close()
