@@ -1,4 +1,4 @@
-"""What billing answered while it was killed and more was written, and whether each answer was right."""
+"""The answers of billing while it is killed and more records are written, and a check of each answer."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Ends = Mapping[TP, int]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question, and its answer. Positions of the database ``before`` it was asked and ``after`` it was answered."""
+    """A request and its answer, with the committed positions of the database ``before`` and ``after`` it."""
 
     tenant: str
     asked_s: float
@@ -25,7 +25,7 @@ class Asked:
 
 
 class Written:
-    """What was committed, by its place, and which ends of the topic were seen by when."""
+    """The committed records by position, and the ends of the topic that were observed, with the times."""
 
     def __init__(self) -> None:
         self._records: dict[tuple[TP, int], bytes | None] = {}
@@ -33,19 +33,19 @@ class Written:
         self._about: dict[str, list[tuple[TP, int]]] | None = None
 
     def add(self, tp: TP, offset: int, record: bytes | None) -> None:
-        """A committed record."""
+        """Add a committed record."""
         self._records[tp, offset] = record
 
     def ends(self, at_s: float, ends: Ends) -> None:
-        """At that time all before these ends was committed."""
+        """Note that at that time every record before these ends was committed."""
         self._seen.append((at_s, dict(ends)))
 
     def committed_by(self, at_s: float) -> Ends:
-        """The ends that were seen by then."""
+        """The ends that had been observed by that time."""
         return next((ends for seen_s, ends in reversed(self._seen) if seen_s <= at_s), {})
 
     def possible(self, tenant: str, least: Ends, most: Ends) -> list[set[str]]:
-        """The holds that the sentence leaves on a tenant's refunds at all positions between these."""
+        """The sets of holds that the rule allows for the tenant, for all positions between ``least`` and ``most``."""
         places = self._of(tenant)
         choices = []
         for tp in sorted({tp for tp, _ in places}):
@@ -59,7 +59,7 @@ class Written:
         return found
 
     def _of(self, tenant: str) -> Sequence[tuple[TP, int]]:
-        """Where the records are that hold the tenant's refunds, or take such a hold away."""
+        """The positions of the records that hold the tenant's refunds or release such a hold."""
         if self._about is None:
             events = {place: event for place, record in self._records.items() if (event := readable(record))}
             whose = {event["id"]: event["subject"] for event in events.values()}
@@ -73,7 +73,7 @@ class Written:
 
 
 def wrong(asked: Asked, written: Written, stale_s: float) -> Iterator[str]:
-    """What is wrong with an answer: nothing, where it was right."""
+    """Yield what is wrong with the answer."""
     if asked.status == 503:
         if not asked.headers.get("retry-after", "").isdigit():
             yield "no Retry-After"

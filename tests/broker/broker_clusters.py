@@ -1,4 +1,4 @@
-"""Topics, records and clusters for the broker tests, made by aiokafka directly."""
+"""Topics, records and clusters for the broker tests, created directly with aiokafka."""
 
 import asyncio
 import uuid
@@ -17,7 +17,7 @@ from streams.settings.load import Settings, load
 
 
 class TidyCluster(KafkaCluster):
-    """Stops whatever was made of it: a test that fails half-way would leave connections open."""
+    """Stops every client that it created: a test that fails half-way would leave connections open."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -39,7 +39,7 @@ class TidyCluster(KafkaCluster):
 
 @asynccontextmanager
 async def cluster_at(address: str, **options: object) -> AsyncIterator[KafkaCluster]:
-    """A cluster whose application nobody else has, unless ``options`` say so."""
+    """A cluster with a unique application id, unless ``options`` set another one."""
     settings = load({"bootstrap_servers": address, "application_id": f"app-{uuid.uuid4().hex}"} | options)
     cluster = TidyCluster(settings)
     try:
@@ -47,13 +47,13 @@ async def cluster_at(address: str, **options: object) -> AsyncIterator[KafkaClus
     finally:
         await cluster.stop()
         if settings.security != "PLAINTEXT":
-            # TLS says goodbye in the background, and nobody can wait for that on a connection that was refused, since
-            # aiokafka lets go of it. The loop ends with the test, and a socket that is open then is a warning.
+            # aiokafka drops a connection that was refused, and its TLS shutdown runs in the background, where nothing
+            # can await it. The event loop ends with the test, and an open socket then is a warning.
             await asyncio.sleep(0.5)
 
 
 async def make_topic(address: str, partitions: int = 1, suffix: str = "", **config: str) -> str:
-    """A new topic whose name ends with ``suffix``; in ``config`` dots are underlines."""
+    """Create a topic whose name ends with ``suffix``; in ``config``, underscores stand for dots."""
     name = f"t-{uuid.uuid4().hex}{suffix}"
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
     await admin.start()
@@ -62,7 +62,7 @@ async def make_topic(address: str, partitions: int = 1, suffix: str = "", **conf
         answer = await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=named)])
         assert all(not error for _, error, *_ in answer.topic_errors), answer
         async with deadline(f"the broker has heard of {name}"):
-            while name not in await admin.list_topics():  # the broker hears of it from the controller
+            while name not in await admin.list_topics():  # the broker learns of it from the controller
                 await asyncio.sleep(0.05)
     finally:
         await admin.close()
@@ -102,7 +102,7 @@ async def until(holds: Callable[[], object], within_s: float = 60) -> None:
 
 
 async def end_reaches(cluster: KafkaCluster, tp: TP, offset: int) -> None:
-    """A marker is written after the commit is acknowledged."""
+    """Wait for a marker, which is written after the commit is acknowledged."""
     async with deadline(f"{tp.topic}-{tp.partition} ends at {offset}"):
         while (await cluster.ends([tp]))[tp] < offset:
             await asyncio.sleep(0.05)
@@ -110,7 +110,7 @@ async def end_reaches(cluster: KafkaCluster, tp: TP, offset: int) -> None:
 
 
 class Member:
-    """A consumer with what its listener was told."""
+    """A consumer, and the partitions that its listener was assigned and lost."""
 
     def __init__(self, consumer: Consumer) -> None:
         self.consumer = consumer
@@ -128,7 +128,7 @@ class Member:
         self.consumer.resume([tp for tp, _ in positions])
 
     async def take(self, tp: TP, count: int, most: int = 1000) -> list[FetchedBatch]:
-        """Batches until they hold ``count`` records."""
+        """Poll until the batches hold ``count`` records."""
         batches: list[FetchedBatch] = []
         async with deadline(f"{count} records of {tp.topic}-{tp.partition}"):
             while sum(map(len, batches)) < count:
@@ -151,7 +151,7 @@ def offsets(batches: Sequence[FetchedBatch]) -> list[int]:
 
 
 def assert_seamless(batches: Sequence[FetchedBatch], start: int) -> None:
-    """Each batch begins where the one before it ended, and holds only what lies between its ends."""
+    """Each batch begins where the previous one ended and holds only offsets between its start and stop."""
     for batch in batches:
         assert batch.start == start
         found = batch.offsets.tolist()
@@ -162,5 +162,5 @@ def assert_seamless(batches: Sequence[FetchedBatch], start: int) -> None:
 
 
 def numbered(first: int, count: int) -> list[bytes]:
-    """Values that tell where they belong."""
+    """Values that contain their own offsets."""
     return [b"%d" % number for number in range(first, first + count)]

@@ -1,4 +1,6 @@
-"""The services that the broker tests use: the Kafka that CALLWARDEN_TEST_BROKER names, else nodes of their own."""
+"""The services that the broker tests use: the Kafka that CALLWARDEN_TEST_BROKER names, otherwise nodes of the tests'
+own.
+"""
 
 import os
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ TOOLS = Path(__file__).parents[2] / ".tools" / "kafka"
 
 @dataclass(frozen=True)
 class Broker:
-    """``address`` is its `bootstrap.servers`; ``node`` its process, None where it is somebody else's."""
+    """``address`` is its `bootstrap.servers`; ``node`` its process, None if the test run did not start it."""
 
     address: str
     node: DevKafka | None
@@ -26,7 +28,7 @@ class Broker:
 
 @pytest.fixture(scope="session")
 def jars() -> Path:
-    """Kafka's jars, and a Java for them; without, the test is skipped, or fails where services are required."""
+    """Kafka's jars, and a Java for them. Without them the test is skipped, or fails where services are required."""
     try:
         kafkajars.java()
         return kafkajars.fetch(TOOLS)
@@ -36,7 +38,7 @@ def jars() -> Path:
 
 @pytest.fixture(scope="session")
 def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A Kafka that all tests of a run share: each makes topics of its own names, and leaves it running."""
+    """A Kafka that all tests of a run share. Each test creates topics with unique names; no test stops the node."""
     named = os.environ.get("CALLWARDEN_TEST_BROKER")
     if named:
         yield Broker(named, None)
@@ -47,7 +49,7 @@ def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL that all tests of a run share: each makes databases of its own names, and leaves it running."""
+    """A PostgreSQL that all tests of a run share. Each test creates its own databases; no test stops the server."""
     folder = programs()
     if folder is None:
         pytest.skip("no PostgreSQL: on Debian and Ubuntu `apt-get install postgresql`")
@@ -57,5 +59,5 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def address(kafka: Broker) -> str:
-    """Where that Kafka is, for tests that only talk to it."""
+    """The address of the shared Kafka, for tests that only connect to it."""
     return kafka.address

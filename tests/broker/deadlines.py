@@ -1,4 +1,4 @@
-"""Deadlines: a test that waits for what does not come fails, and says for what."""
+"""Deadlines: a test that waits in vain fails, and names what it waited for."""
 
 import asyncio
 import subprocess
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 @asynccontextmanager
 async def deadline(what: str, within_s: float = 60) -> AsyncIterator[None]:
-    """AssertionError when what is awaited inside has not come in time."""
+    """Raises AssertionError when the block does not finish in time."""
     try:
         async with asyncio.timeout(within_s) as limit:
             yield
@@ -20,7 +20,7 @@ async def deadline(what: str, within_s: float = 60) -> AsyncIterator[None]:
 
 @contextmanager
 def killed_after(within_s: float, process: "subprocess.Popen[str]") -> Iterator["subprocess.Popen[str]"]:
-    """The process, which does not live for longer: who reads what it says is never held up."""
+    """The process, killed after that time: a test that reads its output never blocks for longer."""
     late = threading.Event()
 
     def kill() -> None:

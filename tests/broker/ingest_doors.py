@@ -1,4 +1,4 @@
-"""Instances of `callwarden ingest` on a real Kafka, what they answer, and what they wrote."""
+"""Instances of `callwarden ingest` on a real Kafka, their answers, and the records that they wrote."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from streams.settings.load import load
 
 
 class Doors:
-    """Two instances with one environment, which are killed and started again."""
+    """Two instances with the same environment, which are killed and restarted."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder, self._environment = folder, environment

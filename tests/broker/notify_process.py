@@ -1,4 +1,4 @@
-"""`callwarden notify` as a process, and a receiver of its webhook that counts what it is told."""
+"""`callwarden notify` as a process, and a receiver of its webhook that counts messages."""
 
 import asyncio
 import os
@@ -36,18 +36,18 @@ def decision(id_: str, tenant: str, at_ms: int, kind: str) -> Enforcement:
 
 
 def alert(id_: str, tenant: str, state: str, at_ms: int) -> Alert:
-    """An alert of a rule that decides."""
+    """An alert of an enforcing rule."""
     measure = Measure("short_call_ratio", 60, 100, 0.6, 0.25, None)
     reason = Reason("原因", "reason")
     return Alert(id_, tenant, "short-calls", "warning", state, measure, at_ms, at_ms, None, reason)  # type: ignore[arg-type]
 
 
 class Receiver:
-    """Counts what it took by what it is of: an event, or an alert's beginning or end.
+    """Counts the messages it accepted by their subject: an event, or the start or end of an alert.
 
-    ``down``: it answers 503; ``refusing``: 400, as if it did not like this message; ``breaks``: 500 to a message about
-    one of these, counted in ``broke``. ``robot_s`` are the times at which its robot was sent something.
-    ``reached`` is set when a message has come; while ``holding`` none is answered.
+    ``down``: it answers 503. ``refusing``: 400, as if it rejected this message. ``breaks``: 500 to a message about one
+    of these ids, counted in ``broke``. ``robot_s`` are the times of the messages to its chat robot. ``reached`` is set
+    when a message has arrived; while ``holding`` is set, no message is answered.
     """
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class Receiver:
 
 @asynccontextmanager
 async def receiving() -> AsyncIterator[Receiver]:
-    """A receiver at an address of its own."""
+    """A running receiver."""
     receiver, app = Receiver(), web.Application()
     app.router.add_post("/", receiver.take)
     app.router.add_post("/robot", receiver.robot)
@@ -100,7 +100,7 @@ async def receiving() -> AsyncIterator[Receiver]:
 
 
 class Notifier:
-    """The process; started and killed as often as one likes. ``main`` is what its interpreter runs."""
+    """The process, which tests start and kill repeatedly. ``main`` is the code that its interpreter runs."""
 
     def __init__(self, log: Path, environment: Mapping[str, str], main: str = MAIN) -> None:
         self._log, self._port, self._main = log, free_ports(1)[0], main
@@ -117,7 +117,7 @@ class Notifier:
 
     @property
     def target(self) -> str:
-        """Where its pages are: HOST:PORT."""
+        """The address of its pages: HOST:PORT."""
         return f"127.0.0.1:{self._port}"
 
     def kill(self) -> None:
@@ -126,12 +126,12 @@ class Notifier:
             self._child.kill()
 
     def terminate(self) -> int:
-        """TERM; its exit status."""
+        """Send TERM; return its exit status."""
         assert self._child is not None
         return self._child.stop(30)
 
     async def ready(self) -> None:
-        """Wait until it is."""
+        """Wait until it is ready."""
         async with deadline(f"the notifier is ready: {self._log.read_text('utf-8')[-1000:]}", 120):
             while (await self.get("/readyz"))[0] != 200:
                 assert self._child is not None
@@ -156,5 +156,5 @@ class Notifier:
         return await asyncio.to_thread(ask)
 
     def said(self) -> str:
-        """All its log."""
+        """Its whole log."""
         return self._log.read_text("utf-8")

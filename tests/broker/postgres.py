@@ -1,4 +1,4 @@
-"""A real PostgreSQL of one's own, from Debian's package, on 127.0.0.1 and gone afterwards."""
+"""A real PostgreSQL server from Debian's package, on 127.0.0.1, removed after the tests."""
 
 import os
 import pwd
@@ -16,7 +16,7 @@ import psycopg
 
 
 def programs() -> Path | None:
-    """The folder of the newest server's programs, None where there is none."""
+    """The folder of the newest server's programs; None if there is none."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
     if found:
         return found[-1].parent
@@ -25,11 +25,11 @@ def programs() -> Path | None:
 
 
 class Postgres:
-    """The server; it can be killed and started again on the same data."""
+    """The server. It can be killed and restarted on the same data."""
 
     def __init__(self, bin_folder: Path) -> None:
         self._bin = bin_folder
-        # Not below pytest's own folder: the server does not run as root, and could not look into it.
+        # Not below pytest's own folder: the server does not run as root and cannot read that folder.
         self._folder = Path(tempfile.mkdtemp(prefix="callwarden-postgres-"))
         self._user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         with socket.socket() as free:
@@ -46,12 +46,12 @@ class Postgres:
 
     def __exit__(self, *_: object) -> None:
         if self._server is not None:
-            self._server.send_signal(signal.SIGQUIT)  # at once, without a last checkpoint
+            self._server.send_signal(signal.SIGQUIT)  # immediately, without a final checkpoint
             self._server.wait(30)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it accepts connections."""
         log = (self._folder / "log").open("ab")
         self._server = subprocess.Popen(
             [
@@ -85,7 +85,7 @@ class Postgres:
         raise RuntimeError("PostgreSQL does not answer")
 
     def kill(self) -> None:
-        """As a power cut does."""
+        """Kill it, as a power failure would."""
         assert self._server is not None
         self._signal(signal.SIGKILL)
         self._server.wait(30)
@@ -93,7 +93,7 @@ class Postgres:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Meanwhile it answers nothing, and its connections stand."""
+        """Stop its processes while the context is active: it answers nothing, and connections stay open."""
         self._signal(signal.SIGSTOP)
         try:
             yield

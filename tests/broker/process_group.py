@@ -1,4 +1,4 @@
-"""Processes of one command that start in no time: what they need was imported by the one that they are forked from."""
+"""Processes of one command that start quickly: they are forked from a process that has imported everything."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-# Forks one process a line, "LOG ARGUMENT...", and says which; ends all of them when nobody is left to ask.
+# Forks one process per input line, "LOG ARGUMENT...", and prints its id. At the end of its input it kills all of them.
 _FORK_SERVER = """
 import os, signal, sys
 import alembic.command, fastapi, psycopg, sqlalchemy, uvicorn
@@ -40,7 +40,7 @@ for pid in children:
 
 
 class ProcessGroup:
-    """Starts `callwarden` processes with one environment; none of them outlives it."""
+    """Starts `callwarden` processes with one environment; none of them outlives the group."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._fork_server = subprocess.Popen(
@@ -62,7 +62,7 @@ class ProcessGroup:
         self._fork_server.stdout.close()
 
     def start(self, log: Path, *arguments: str) -> int:
-        """The process that runs that command."""
+        """Start a process that runs the command."""
         assert self._fork_server.stdin is not None
         assert self._fork_server.stdout is not None
         self._fork_server.stdin.write(f"{log} {' '.join(arguments)}\n")
@@ -71,7 +71,7 @@ class ProcessGroup:
 
     @staticmethod
     def runs(pid: int) -> bool:
-        """Whether it is there."""
+        """Whether the process is running."""
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
@@ -79,7 +79,7 @@ class ProcessGroup:
         return True
 
     def kill(self, pid: int) -> None:
-        """kill -9, and wait until it is gone."""
+        """kill -9, and wait until the process has ended."""
         os.kill(pid, signal.SIGKILL)
         until_s = time.monotonic() + 60
         while self.runs(pid):

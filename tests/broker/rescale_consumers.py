@@ -1,4 +1,4 @@
-"""Billing and ledger as an operator has them across a move: restarted with other prefixes, on their databases."""
+"""Billing and ledger across a rescale: restarted with other prefixes on the same databases."""
 
 import json
 import os
@@ -20,7 +20,7 @@ _TOKEN = "a-token-of-the-tests"
 
 
 class Consumers:
-    """`callwarden billing` and `callwarden ledger run`, their databases in a folder."""
+    """`callwarden billing` and `callwarden ledger run`, with databases in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -32,7 +32,7 @@ class Consumers:
 
     @contextmanager
     def following(self, environment: Mapping[str, str]) -> Iterator[None]:
-        """Have them follow the topics of that environment; in the end all of these is handled."""
+        """Follow the topics of that environment; on exit, wait until every record is handled."""
         told = {**os.environ, **environment, **self.settings, "CALLWARDEN_BILLING_TOKEN": _TOKEN}
         children = []
         try:
@@ -49,12 +49,12 @@ class Consumers:
                 child.kill()
 
     def catch_up(self) -> None:
-        """Wait until they are ready and nothing is left to be read, as `/readyz` and `/metrics` say."""
+        """Wait until both are ready and have no lag, as `/readyz` and `/metrics` report."""
         for port in self._ports:
             wait_for(lambda port=port: self._is_at_end(port), f"port {port} says that it is at the end")
 
     def holds(self, tenants: Iterable[str]) -> dict[str, set[str]]:
-        """The ids that billing names for each of them who is held."""
+        """The ids of the holds that billing reports for each held tenant."""
         found = {}
         for tenant in tenants:
             answer = json.loads(self._page(self._ports[0], f"/v1/refunds/{tenant}"))

@@ -1,6 +1,6 @@
-"""Alerts on the monitor's own health, tried: a real worker or notifier is brought into each state, our rules on a real
-Prometheus fire, what the runbook says is to be seen is, and after what it says is to be typed they are quiet again and
-nothing is lost."""
+"""Alerts on Callwarden's own health. A real worker or notifier is brought into each bad state, and our rules on a real
+Prometheus fire. The runbook's symptoms are visible, its commands resolve the alert, and no decision is lost.
+"""
 
 import asyncio
 import itertools
@@ -50,14 +50,14 @@ def sent(topic: str, tenant: str, **fields: object) -> Sent:
 
 
 def call(name: str, tenant: str, at_ms: int | None = None) -> Sent:
-    """One that ends at ``at_ms``, by default now."""
+    """A call that ends at ``at_ms``, by default now."""
     at_ms = at_ms or now_ms()
     person = {"direction": "outbound", "caller": "caller", "callee": "callee", "outcome": "no_answer"}
     return sent("cdr", tenant, type="cdr", call_id=name, start_ms=at_ms - 1_000, end_ms=at_ms, **person)
 
 
 def calls_of_the_present() -> Iterator[list[Sent]]:
-    """One in every partition, again and again."""
+    """A current call in every partition, repeatedly."""
     for number in itertools.count():
         yield [call(f"c{number}", tenant) for tenant in HOMES.values()]
 
@@ -67,7 +67,7 @@ async def until(holds: Callable[[], object], what: str, within_s: float = 300) -
 
 
 async def fires(alarms: Alarms, name: str) -> list[dict[str, str]]:
-    """With which labels it does, once it does."""
+    """Wait until the alert fires; return its labels."""
     try:
         await until(lambda: alarms.firing(name), f"{name} fires")
     except AssertionError as error:
@@ -83,7 +83,7 @@ async def is_quiet(alarms: Alarms, name: str) -> None:
 async def watched(
     platform: Platform, folder: Path, main: str = MAIN, **settings: str
 ) -> AsyncIterator[tuple[Fleet, Worker, Alarms, Sender]]:
-    """A worker alone, which Prometheus looks at, and who sends it something."""
+    """A single worker that Prometheus scrapes, and a sender to its topics."""
     environment = platform.environment | settings
     with fleet_of(folder, environment) as fleet, hurried_alarms(folder / "watching", "worker") as alarms:
         worker = fleet.add(main=main)
@@ -95,7 +95,7 @@ async def watched(
 
 @asynccontextmanager
 async def going_on(sender: Sender, pieces: Iterator[Sequence[Sent]], every_s: float) -> AsyncIterator[None]:
-    """A writer that writes a piece so often, for as long as that lasts."""
+    """Write one piece every ``every_s`` seconds while the context is active."""
 
     async def write() -> None:
         for piece in pieces:
@@ -112,10 +112,10 @@ async def going_on(sender: Sender, pieces: Iterator[Sequence[Sent]], every_s: fl
 
 
 async def ends_well(platform: Platform, fleet: Fleet, live: DecidingSettings = LIVE) -> None:
-    """All is read, and what the workers decided is what they had to, by a replay and by an audit."""
+    """Every record is read, and a replay and an audit confirm the workers' decisions."""
 
     def looked() -> bool:
-        """It has read all, and looked at its silent sources since."""
+        """Whether the worker has read every record and checked its silent sources since."""
         silent_s = 2 * LIVE.idle_after_ms / 1000
         return all(
             w.lag() == 0 and min(w.values("callwarden_silent_seconds"), default=0) > silent_s for w in fleet.running
@@ -128,7 +128,7 @@ async def ends_well(platform: Platform, fleet: Fleet, live: DecidingSettings = L
 
 
 def within(worker: Worker) -> str:
-    """What its `/readyz` says, as the runbook has it read where its port is not open outside."""
+    """Return its `/readyz` through the command of the runbook for a port that is not exposed."""
     found = re.search(r'worker python -c "([^"]+)"', RUNBOOK)
     assert found
     command = [sys.executable, "-c", found[1].replace("127.0.0.1:6066", worker.target)]
@@ -138,7 +138,7 @@ def within(worker: Worker) -> str:
 # CallwardenLagGrowing ------------------------------------------------------------------------------------------------
 
 A_SLOW_MACHINE = f"from streams.worker import consumer_loop; consumer_loop._POLL_ROWS = 30; {MAIN}"
-"""A worker that takes so many records at a time, and some fifty milliseconds for them."""
+"""A worker that takes that many records at a time, and about fifty milliseconds for them."""
 
 
 async def test_a_lag_that_grows_shrinks_when_there_are_more_workers(platform: Platform, tmp_path: Path) -> None:
@@ -170,9 +170,9 @@ async def test_a_watermark_that_is_stuck_moves_when_the_source_that_holds_it_is_
     began_ms = now_ms() - 3_600_000
 
     def findings() -> Iterator[list[Sent]]:
-        """As of an export that goes on and on, of an hour ago."""
+        """Findings of a slow export from an hour ago."""
         suspected = {"type": "finding", "behaviour": "blind_calling", "status": "suspected"}
-        for number in itertools.count():  # their times rise, or the source would be silent
+        for number in itertools.count():  # the times rise, otherwise the source would be silent
             one = suspected | {"finding_id": f"f{number}", "updated_ms": began_ms + number}
             yield [sent("findings", tenant, **one) for tenant in HOMES.values()]
 
@@ -182,7 +182,7 @@ async def test_a_watermark_that_is_stuck_moves_when_the_source_that_holds_it_is_
         async with going_on(sender, calls, 0.5):
             async with going_on(sender, findings(), 0.5):
                 await fires(alarms, "CallwardenWatermarkStuck")
-                # Every partition is held back: nothing is committed, so none of the records that come is counted.
+                # Every partition is held back: nothing is committed, so no new record is counted.
                 counted = "sum(increase(callwarden_records_total[12s]))"
                 await until(lambda: alarms.value(counted) == 0, "nothing is counted")
                 held = {int(labels["partition"]) for labels in alarms.firing("CallwardenWatermarkStuck")}
@@ -193,7 +193,7 @@ async def test_a_watermark_that_is_stuck_moves_when_the_source_that_holds_it_is_
                 named: set[int] = set()
 
                 def all_are_named() -> bool:
-                    """Each at some look: at another one it has records that are just to be read."""
+                    """Each partition is named at some check; at another it may have unread records."""
                     status, body = worker.get("/readyz")
                     assert (status, body.partition("\n")[0]) == (200, "ready")
                     found = re.findall(r"^partition (\d+): in\.findings holds decisions back: ", body, re.MULTILINE)
@@ -222,7 +222,7 @@ async def test_a_source_that_is_late_and_continues_is_reported_until_it_has_caug
     late_ms = 5 * 3_600_000
 
     def late_calls() -> Iterator[list[Sent]]:
-        """Each of five hours ago."""
+        """Calls of five hours ago."""
         for number in itertools.count():
             yield [call(f"l{number}", tenant, now_ms() - late_ms) for tenant in HOMES.values()]
 
@@ -232,7 +232,7 @@ async def test_a_source_that_is_late_and_continues_is_reported_until_it_has_caug
             delay = "max(time() - min by (topic, partition) (callwarden_clock_timestamp_seconds))"
             assert late_ms / 1000 - 60 < (alarms.value(delay) or 0) < late_ms / 1000 + 60
             status, page = worker.get("/readyz")
-            assert (status, page.splitlines()[0]) == (200, "ready"), page  # below it, the late source may be named
+            assert (status, page.splitlines()[0]) == (200, "ready"), page  # a later line may name the late source
             fraud = {"complaint_id": "q", "category": "fraud", "status": "verified"}
             times = {"reported_ms": now_ms(), "updated_ms": now_ms()}
             await sender.send([sent("complaints", "t1", type="complaint", **fraud, **times)])
@@ -247,10 +247,10 @@ async def test_a_source_that_is_late_and_continues_is_reported_until_it_has_caug
 # CallwardenMessagesGivenUp -------------------------------------------------------------------------------------------
 
 A_SHORT_MINUTE = f"from streams.consumers.notify.delivery import sender; sender._FIRST_BACKOFF_MS = 200; {MAIN}"
-"""A notifier that gives a message up after fifteen minutes of that length."""
+"""A notifier that gives a message up after fifteen minutes on a shortened clock."""
 
 
-async def test_messages_that_were_given_up_arrive_once_their_receiver_is_repaired(address: str, tmp_path: Path) -> None:
+async def test_messages_that_were_given_up_arrive_once_their_receiver_recovers(address: str, tmp_path: Path) -> None:
     prefix = f"t-{uuid.uuid4().hex}."
     environment = {
         "CALLWARDEN_BOOTSTRAP_SERVERS": address,
@@ -327,15 +327,13 @@ TENANTS = [f"t{n}" for n in range(60)]
 QUARTER_MS = 900_000
 
 
-async def test_a_rule_that_is_wrong_is_changed_and_what_it_decided_is_taken_back(
-    platform: Platform, tmp_path: Path
-) -> None:
+async def test_a_wrong_rule_is_changed_and_its_decisions_are_overturned(platform: Platform, tmp_path: Path) -> None:
     wrong, right = tmp_path / "wrong.yaml", tmp_path / "right.yaml"
     wrong.write_text(RULE.format(version="1", above=2), "utf-8")
     right.write_text(RULE.format(version="2", above=2000), "utf-8")
     environment = platform.environment | {
         "CALLWARDEN_POLICY": str(wrong),
-        "CALLWARDEN_OUTAGE_GRACE": "30d",  # the calls' clock goes on by calls alone
+        "CALLWARDEN_OUTAGE_GRACE": "30d",  # the calls' clock advances with calls only
         "CALLWARDEN_METRICS_PAIRS": "10",
         "CALLWARDEN_METRICS_BUSIEST": "0",
         "CALLWARDEN_LEDGER_DATABASE": f"sqlite:///{tmp_path / 'ledger.db'}",
@@ -345,7 +343,7 @@ async def test_a_rule_that_is_wrong_is_changed_and_what_it_decided_is_taken_back
     at_ms = began_ms
 
     def quarters() -> Iterator[list[Sent]]:
-        """All tenants behave alike, a quarter of an hour after the other."""
+        """The same calls of every tenant, one quarter of an hour after another."""
         nonlocal at_ms
         for quarter in itertools.count():
             at_ms = began_ms + quarter * QUARTER_MS

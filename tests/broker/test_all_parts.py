@@ -1,7 +1,7 @@
-"""All parts at once, by the commands, the environment and the health checks of docker-compose.yml, on a real Kafka.
+"""All services together, with the commands, environment and health checks of docker-compose.yml, on a real Kafka.
 
-And what nobody may read: a telephone number in every field of the input that could hold one, and a complainant. While
-ids stand whole wherever they are shown.
+Also checks what no service may reveal: a telephone number in every input field that could hold one, and a complainant.
+Ids are shown whole.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class Parts:
             "CALLWARDEN_APPLICATION_ID": name,
             "CALLWARDEN_INPUT_PREFIX": self.prefix,
             "CALLWARDEN_OUTPUT_PREFIX": self.prefix,
-            # Nobody waits half a minute for silence, nor hours for calls that do not come.
+            # Shorter waits for silent sources and for calls that do not come.
             "CALLWARDEN_IDLE_AFTER": "1s",
             "CALLWARDEN_OUTAGE_GRACE": "1s",
             "CALLWARDEN_NOTIFY_DELAY": "0s",
@@ -70,7 +70,7 @@ class Parts:
         }
 
     def environment(self, service: str) -> dict[str, str]:
-        """What the service sees in its container, with what is elsewhere here."""
+        """The environment of the service in its container, with addresses and paths of this test."""
         described = COMPOSE["services"][service]
         mounts = dict(mount.split(":")[1::-1] for mount in described.get("volumes", ()))
         seen = {}
@@ -83,7 +83,7 @@ class Parts:
         return {**os.environ, **seen, **self._more}
 
     def run(self, service: str, *command: str, status: int = 0) -> str:
-        """What a command says that sees what that service sees."""
+        """The output of a command run with the environment of that service."""
         called = subprocess.Popen(
             [sys.executable, "-c", MAIN, *command],
             env=self.environment(service),
@@ -104,11 +104,11 @@ class Parts:
             self._children[service] = ChildProcess(command, output, self.environment(service))
 
     def log(self, service: str) -> Path:
-        """What it says."""
+        """Its log."""
         return self.folder / f"{service}.log"
 
     def healthy(self, service: str) -> bool:
-        """What its health check says. AssertionError when it has ended."""
+        """The output of its health check. Raises AssertionError when the service has ended."""
         assert self._children[service].running, self.log(service).read_text("utf-8")
         _, program, *arguments = COMPOSE["services"][service]["healthcheck"]["test"]
         assert program == "python"
@@ -116,7 +116,7 @@ class Parts:
         return subprocess.run([sys.executable, *arguments], capture_output=True, check=False).returncode == 0
 
     def page(self, service: str, path: str) -> str:
-        """A page of it, whatever its status."""
+        """One of its pages, whatever its status."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.ports[service]}{path}", headers={"Authorization": f"Bearer {TOKEN}"}
         )
@@ -128,7 +128,7 @@ class Parts:
                 return error.read().decode()
 
     def stop(self) -> dict[str, int]:
-        """TERM all; how each ended."""
+        """Send TERM to all; return their exit statuses."""
         children, self._children = self._children, {}
         return {service: child.stop(45) for service, child in children.items()}
 
@@ -149,7 +149,7 @@ def started(folder: Path, address: str) -> Iterator[Parts]:
 
 
 def records(now_ms: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each kind of record, the number and the complainant wherever they could stand."""
+    """A record of each kind, with the number and the complainant in every possible field."""
     tenant = {"tenant_id": TENANT}
     words = f"call {NUMBER} 或 139 1234 5678"
     yield "tenants", {
@@ -191,7 +191,7 @@ async def send(address: str, prefix: str, some: list[tuple[str, dict[str, Any]]]
 
 
 async def taken(address: str, topics: list[str], until: float) -> dict[str, list[bytes]]:
-    """What these topics hold; for so long."""
+    """Collect the records of these topics for that long."""
     values: dict[str, list[bytes]] = {topic: [] for topic in topics}
     try:
         async with asyncio.timeout(until):
@@ -202,7 +202,7 @@ async def taken(address: str, topics: list[str], until: float) -> dict[str, list
     raise AssertionError("the topics cannot end")
 
 
-def test_all_parts_of_the_compose_file_work_together_and_none_tells_a_number(address: str, tmp_path: Path) -> None:
+def test_all_services_of_the_compose_file_work_together_and_none_reveals_a_number(address: str, tmp_path: Path) -> None:
     with started(tmp_path, address) as parts:
         for service in SERVING:
             wait_for(lambda service=service: parts.healthy(service), f"{service} is healthy")
@@ -215,7 +215,7 @@ def test_all_parts_of_the_compose_file_work_together_and_none_tells_a_number(add
         wait_for(lambda: len(answer().get("holds") or ()) >= 2, "a complaint and a finding freeze refunds")
         held = sorted(answer()["holds"], key=lambda hold: hold["clause"])
         assert [hold["clause"] for hold in held] == [1, 3]
-        # A person takes one of them back, and says why in words that nobody should have to read.
+        # A reviewer overturns one of them, with a reason that no page may show.
         reason = f"ask {NUMBER}, he is wrong about {COMPLAINT}"
         reviewed = parts.run("ledger", "reviews", "overturn", held[0]["id"], "--reason", reason, "--wait", "60")
         wait_for(lambda: [hold["clause"] for hold in answer()["holds"]] == [3], "the other one is left")

@@ -1,4 +1,4 @@
-"""Audit, export and import on a real broker: while a worker decides, after it, and of what somebody has changed."""
+"""Audit, export and import on a real broker: while a worker decides, afterwards, and on manually changed topics."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ OURS = ("enforcement", "shadow", "clock", "control", "state")
 
 
 def command(platform: Platform, *arguments: str, status: int = 0) -> str:
-    """What `callwarden` printed."""
+    """The output of `callwarden`."""
     done = subprocess.run(
         [sys.executable, "-c", MAIN, *arguments],
         env={**os.environ, **platform.environment},
@@ -35,10 +35,8 @@ def command(platform: Platform, *arguments: str, status: int = 0) -> str:
 
 
 async def copied(platform: Platform, prefix: str) -> list[str]:
-    """Copy what the workers put out to topics of another prefix, one decision left out, one changed, one invented, and
-    one without its headers.
-
-    Their ids, in this order.
+    """Copy the workers' outputs to topics of another prefix: one decision missing, one changed, one invented, and one
+    without headers. Returns their ids, in this order.
     """
     await asyncio.to_thread(make_topics, {**platform.environment, "CALLWARDEN_OUTPUT_PREFIX": prefix})
     logs = await read_all(platform.node.address, map(platform.names.output, OURS), PARTITIONS)
@@ -81,7 +79,7 @@ async def lose_state(platform: Platform) -> None:
     await asyncio.to_thread(make_topics, platform.environment)
 
 
-async def test_an_audit_proves_what_was_decided_and_finds_what_was_changed(platform: Platform, tmp_path: Path) -> None:
+async def test_an_audit_confirms_the_decisions_and_finds_manual_changes(platform: Platform, tmp_path: Path) -> None:
     day = Day(seed=11, pieces=4, tenants=60, calls=12_000, partitions=PARTITIONS)
     export = tmp_path / "state.zst"
 

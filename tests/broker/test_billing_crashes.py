@@ -1,4 +1,4 @@
-"""`callwarden billing` killed over and over under load, on a real Kafka, SQLite and PostgreSQL: the holds are right."""
+"""`callwarden billing` killed repeatedly under load, on a real Kafka, SQLite and PostgreSQL: the holds are correct."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ WHOM = (*TENANTS, *(f"tenant-{number}" for number in range(200)))
 
 
 class Log:
-    """The enforcement topic of this test, and what was committed to it."""
+    """The enforcement topic of this test, and the records committed to it."""
 
     def __init__(self, address: str, topic: str, rng: random.Random) -> None:
         self.address, self.topic, self._rng = address, topic, rng
@@ -45,8 +45,9 @@ class Log:
         self.written = Written()
 
     async def write(self, stop: asyncio.Event) -> None:
-        """Write events in transactions, of which every fourth is aborted, until told to stop. Nobody's own partition:
-        what one partition takes away, another one holds."""
+        """Write events in transactions until stopped; every fourth transaction is aborted. Each event goes to a random
+        partition: an event of one partition may release a hold of another.
+        """
         async with AIOKafkaProducer(bootstrap_servers=self.address, transactional_id=uuid.uuid4().hex) as producer:
             for turn in self._turns(stop):
                 records = random_records(self._rng, 300, f"e{turn}-", WHOM)
@@ -56,7 +57,7 @@ class Log:
                     known = [json.loads(each)["id"] for each in records if each and each.startswith(b'{"id": "e')]
                     aborted = [event(f"a{turn}-{name}", "acme", "frozen", reverses=name) for name in known[:50]]
                     await self._transaction(producer, aborted, commit=False)
-                # Now and then it can be caught up with.
+                # Pauses that let billing catch up.
                 await asyncio.sleep(0.02 if turn % 20 else 1.0)
 
     def _turns(self, stop: asyncio.Event) -> Iterator[int]:
@@ -84,7 +85,7 @@ class Log:
             return await cluster.ends([TP(self.topic, number) for number in range(PARTITIONS)])
 
     async def watch(self, stop: asyncio.Event) -> None:
-        """Note how far the topic goes, until told to stop."""
+        """Record the ends of the topic until stopped."""
         async with cluster_at(self.address) as cluster:
             while not stop.is_set():
                 ends = await cluster.ends([TP(self.topic, number) for number in range(PARTITIONS)])
@@ -102,7 +103,7 @@ class Fleet:
         self._pids = [self._start(port) for port in self.ports]
 
     async def die(self, times: int) -> None:
-        """Kill one or the other, and start it again, whenever some records more have been handled."""
+        """Kill one of them at random and restart it, each time some more records have been handled."""
         for _ in range(times):
             wanted = self.handled + self._rng.randint(1, 700)
             async with deadline(f"{wanted} records are handled; {self.said()[-3:]}", 120):
@@ -121,7 +122,7 @@ class Fleet:
         try:
             with self.database.reading() as connection:
                 return POSITIONS.known(connection)
-        except Exception:  # noqa: BLE001 - the tables are not there yet
+        except Exception:  # noqa: BLE001 - the tables do not exist yet
             return {}
 
     def said(self) -> list[str]:
@@ -133,7 +134,7 @@ class Fleet:
         return {tenant: {hold.id for hold in each} for tenant, each in found.items() if each}
 
     async def asked(self, stop: asyncio.Event) -> list[Asked]:
-        """Ask one or the other of a few tenants, again and again, until told to stop."""
+        """Request the holds of a few tenants from random processes, until stopped."""
         answers = []
         while not stop.is_set():
             slot, tenant = self._rng.randrange(2), self._rng.choice(WHOM[:6])
@@ -145,7 +146,7 @@ class Fleet:
         return answers
 
     def ask(self, slot: int, tenant: str) -> tuple[int, dict[str, str], Any]:
-        """What one of them answers; 0 while it does not."""
+        """Return an answer; 0 while the process does not answer."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.ports[slot]}/v1/refunds?tenant_id={quote(tenant, safe='')}",
             headers={"Authorization": f"Bearer {TOKEN}"},
@@ -169,7 +170,7 @@ def _named(answer: Any) -> dict[str, str]:
 
 
 async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) -> None:
-    """Kill processes of each database so often, and compare what is held with the sentence over all records."""
+    """Kill processes of each database that many times; compare the holds with the rule applied to all records."""
     seed = random.randrange(2**32)
     print("seed", seed)
     rng = random.Random(seed)

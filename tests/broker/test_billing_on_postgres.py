@@ -1,4 +1,4 @@
-"""Billing's tables on a real PostgreSQL: the same holds as the sentence's, and what it says when that is away."""
+"""Billing's tables on a real PostgreSQL: the same holds as the rule gives, and billing's answers while it is away."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.services
 
 @pytest.fixture
 async def databases(postgres: Postgres) -> AsyncIterator[list[Database]]:
-    """Two processes' views of one database."""
+    """Two processes' connections to one database."""
     url = postgres.database("billing")
     databases = [Database(url, "billing") for _ in range(2)]
     await asyncio.gather(*(database.migrate() for database in databases))
@@ -56,7 +56,7 @@ def held(database: Database) -> dict[str, set[str]]:
     return {tenant: {hold.id for hold in each} for tenant, each in found.items() if each}
 
 
-async def test_any_records_in_any_batches_leave_the_holds_of_the_sentence(databases: list[Database]) -> None:
+async def test_any_records_in_any_batches_leave_the_holds_of_the_rule(databases: list[Database]) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
     rng = random.Random(seed)
@@ -84,7 +84,7 @@ async def test_two_at_once_with_the_same_ids_handle_each_once(
         assert len(ids) == connection.execute(select(func.count()).select_from(HANDLED)).scalar_one()
 
 
-async def test_an_answer_knows_what_another_process_has_just_committed(databases: list[Database]) -> None:
+async def test_an_answer_includes_what_another_process_has_just_committed(databases: list[Database]) -> None:
     lookup = Lookup(databases[1], Mock(Follower))
     for number in range(50):
         await put(databases[0], [event(f"e{number}", "acme", "frozen")], first=number)
@@ -141,7 +141,7 @@ async def answered(port: int, status: int) -> Any:
     return answer[1]
 
 
-async def test_while_postgresql_is_away_there_is_no_answer_and_then_there_is(address: str, postgres: Postgres) -> None:
+async def test_answers_fail_while_postgresql_is_away_and_resume_afterwards(address: str, postgres: Postgres) -> None:
     topic = await make_topic(address, suffix=".enforcement")
     [port] = free_ports(1)
     prefix = topic.removesuffix("enforcement")

@@ -1,4 +1,4 @@
-"""A canary beside production on a real broker: another output prefix is enough, and production notices nothing."""
+"""A canary beside production on a real broker: it needs only another output prefix, and production is not affected."""
 
 import asyncio
 import json
@@ -32,26 +32,26 @@ pytestmark = pytest.mark.services
 
 _STOP_S = 20
 _SEED = 12
-# What the canary's policy has beside production's rules, one of which is of another threshold.
+# Additional rules of the canary's policy; one of production's has another threshold.
 BUSY_HOUR = (
     "- {id: busy-hour, behaviour: blind_calling, metric: attempts, above: 20, window: 1h, step: 5m, mode: review}"
 )
 
 
 def environment(address: str, names: TopicNames, policy: Path) -> dict[str, str]:
-    """What a worker is told: no application id, which follows the output prefix."""
+    """The environment of a worker without an application id, which defaults to the output prefix."""
     return {
         "CALLWARDEN_BOOTSTRAP_SERVERS": address,
         "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
         "CALLWARDEN_OUTPUT_PREFIX": names.output_prefix,
         "CALLWARDEN_POLICY": str(policy),
         "CALLWARDEN_IDLE_AFTER": "1s",
-        "CALLWARDEN_OUTAGE_GRACE": "30d",  # the calls' clock goes on by calls alone
+        "CALLWARDEN_OUTAGE_GRACE": "30d",  # the calls' clock advances with calls only
     }
 
 
 def told(environment: Mapping[str, str], *words: str) -> tuple[int, str]:
-    """Exit status of a command, and what it said."""
+    """The exit status and output of a command."""
     command = [sys.executable, "-c", MAIN, *words]
     done = subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=120
@@ -60,7 +60,7 @@ def told(environment: Mapping[str, str], *words: str) -> tuple[int, str]:
 
 
 async def existing(environment: Mapping[str, str], names: TopicNames) -> dict[str, ExistingTopic]:
-    """The topics as they are."""
+    """The topics as they exist."""
     address = environment["CALLWARDEN_BOOTSTRAP_SERVERS"]
     settings = settings_of({"input_prefix": names.input_prefix, "output_prefix": names.output_prefix})
     async with cluster_at(address) as cluster:
@@ -68,13 +68,13 @@ async def existing(environment: Mapping[str, str], names: TopicNames) -> dict[st
 
 
 async def decisions(address: str, names: TopicNames) -> list[dict[str, Any]]:
-    """What stands committed."""
+    """The committed decisions."""
     logs = await read_all(address, [names.output("enforcement")], PARTITIONS)
     return [json.loads(record.value or b"") for record in logs.of(names.output("enforcement"))]
 
 
 async def decided_by_both(address: str, first: TopicNames, second: TopicNames) -> list[dict[str, Any]]:
-    """What was decided for good under both prefixes and can be overturned, as the first has it."""
+    """The final decisions under both prefixes that can be overturned, as events of the first prefix."""
     ids = {event["id"] for event in await decisions(address, second)}
     ids -= {event["data"]["reverses"] for event in await decisions(address, first)}
     final = [event for event in await decisions(address, first) if event["data"]["status"] == "final"]
@@ -82,7 +82,7 @@ async def decided_by_both(address: str, first: TopicNames, second: TopicNames) -
 
 
 def review_of(event: dict[str, Any]) -> Sent:
-    """Somebody overturns it."""
+    """A review that overturns the decision."""
     tenant = event["subject"]
     review = {"type": "review", "review_id": "of-both", "enforcement_id": event["id"], "tenant_id": tenant}
     review |= {"verdict": "overturn", "reviewer": "ops", "reason": "", "updated_ms": event["data"]["decided_ms"] + 1}
@@ -91,14 +91,14 @@ def review_of(event: dict[str, Any]) -> Sent:
 
 
 async def caught_up(*fleets: Fleet) -> None:
-    """All records are read, and what is due of them decided."""
+    """Wait until every record is read and the decisions due are committed."""
     for fleet in fleets:
         for worker in fleet.running:
             await asyncio.to_thread(wait_for, lambda worker=worker: worker.lag() == 0, "all records read")
     await asyncio.sleep(3)
 
 
-async def test_a_canary_judges_productions_topics_and_production_does_not_notice(address: str, tmp_path: Path) -> None:
+async def test_a_canary_reads_productions_topics_without_affecting_production(address: str, tmp_path: Path) -> None:
     own = uuid.uuid4().hex[:8]
     production, canary = TopicNames(f"{own}.", f"{own}."), TopicNames(f"{own}.", f"{own}-canary.")
     policies = {production: policy_file(tmp_path), canary: tmp_path / "canary.yaml"}
@@ -133,7 +133,8 @@ async def test_a_canary_judges_productions_topics_and_production_does_not_notice
             opened = [worker.opened() for worker in judges.running]
             await sender.send(day.pieces[1])
 
-            # Under production's id it would cut its writers off: it does not start, whatever it is told else.
+            # With production's id it would fence production's writers: it refuses to start, whatever else is
+            # configured.
             mistaken = {
                 **settings[canary],
                 "CALLWARDEN_APPLICATION_ID": own,
@@ -147,7 +148,7 @@ async def test_a_canary_judges_productions_topics_and_production_does_not_notice
 
             birds.running[0].kill()
             await sender.send(day.pieces[2])
-            # The next one is told otherwise, and follows what was begun.
+            # The next worker is configured differently, and keeps the setting stored in the state.
             settings[canary]["CALLWARDEN_ENFORCE_FROM"] = ""
             birds.add()
             await asyncio.to_thread(birds.settle)
@@ -172,7 +173,7 @@ async def test_a_canary_judges_productions_topics_and_production_does_not_notice
             for worker in fleet.running:
                 assert await asyncio.to_thread(worker.terminate, _STOP_S) == 0
 
-        # Nor while production is away.
+        # It also refuses while production is not running.
         status, said = await asyncio.to_thread(told, mistaken, "worker")
         assert status == 2, said
         assert f"--delete --group {own}" in said
@@ -181,8 +182,8 @@ async def test_a_canary_judges_productions_topics_and_production_does_not_notice
     decided = {}
     for names, policy in policies.items():
         ruled = load(str(policy))
-        # After a second of silence the complaints' clock is the system's: those of the evening are taken as of then, so
-        # that to production, too, come reviews of decisions that were foreseen at another time.
+        # After a second of silence, the complaints' clock is the system's. The evening's complaints are decided at that
+        # clock, so production may also receive reviews of decisions that were expected at another time.
         counts = await assert_exact(address, names, ruled, live, PARTITIONS, unknown_reviews=True)
         assert counts[names.output("enforcement")] > 10
         print(counts)
@@ -190,12 +191,12 @@ async def test_a_canary_judges_productions_topics_and_production_does_not_notice
         assert all(event["data"]["policy"]["sha256"] == ruled.sha256 for event in decided[names])
     assert min(event["data"]["decided_ms"] for event in decided[canary]) >= from_ms
     assert min(event["data"]["decided_ms"] for event in decided[production]) < from_ms
-    # A review of production's decision is one of the canary's, which has the same id.
+    # The review of production's decision also applies to the canary's, which has the same id.
     for events in decided.values():
         assert any(event["data"]["evidence"]["review_ids"] == ["of-both"] for event in events)
     assert await existing(settings[production], production) == before
 
-    # And how they differ is what a comparison of both says.
+    # `compare` reports the differences between both.
     status, said = await asyncio.to_thread(
         told, settings[canary], "compare", *(n.output_prefix for n in policies), "--json"
     )

@@ -1,7 +1,7 @@
-"""A telephone number and a complainant in the input appear in no log line and on no page of a worker, whatever happens.
+"""A telephone number and a complainant in the input appear in no log line and on no page of a worker.
 
-At the log level that says most: poison, an error that nobody foresaw with both in its frames and its message, late
-calls, duplicates, dead letters, and a record that an operator skips.
+Checked at the most verbose log level: with poison records, an unexpected error with both in its frames and message,
+late calls, duplicates, dead letters, and a record that an operator skips.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ SECRETS = (NUMBER, NUMBER[2:], "139 1234 5678", COMPLAINANT)
 TENANT = "acme"
 NUMBER_OF = partition_of(TENANT.encode(), PARTITIONS, "murmur2")
 
-# `callwarden`, with a fault: an agent that counts a complaint of that id fails, and quotes it.
+# `callwarden` with a fault: the agent fails when it counts a complaint of that id, and quotes it.
 FAULTY = f"""
 from monitor.partition.processing.record_intake import RecordIntake
 feed = RecordIntake.feed
@@ -67,7 +67,7 @@ def call(name: str, end_ms: int, **more: Any) -> dict[str, Any]:
 
 
 def records(now_ms: int) -> Iterator[tuple[str, bytes, bytes]]:
-    """Topic, key and value of each."""
+    """The topic, key and value of each record."""
 
     def wrong() -> Iterator[tuple[str, dict[str, Any]]]:
         yield "complaints", complaint("q1", now_ms)
@@ -88,7 +88,7 @@ def records(now_ms: int) -> Iterator[tuple[str, bytes, bytes]]:
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
-async def test_no_log_line_and_no_page_tells_a_number_or_a_complainant(
+async def test_no_log_line_and_no_page_reveals_a_number_or_a_complainant(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     monkeypatch.setattr("worker_processes.FORM", {"json": ["--json-logs"], "text": []}[form])

@@ -1,4 +1,4 @@
-"""A command on a real broker that dies once the command is committed: it is not said that nothing was sent."""
+"""The broker is killed after an operator's command is committed: the command is not reported as unsent."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.services
 END_OUTAGE = ["end-outage", "--reason", "r", "--partition", "0", "--wait", "1", "--bootstrap"]
 
 
-def test_a_broker_that_dies_behind_the_commit_leaves_the_command_sent_and_not_confirmed(
+def test_a_broker_that_is_killed_after_the_commit_leaves_the_command_sent_and_unconfirmed(
     jars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = AIOKafkaProducer.commit_transaction

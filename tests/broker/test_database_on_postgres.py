@@ -1,4 +1,4 @@
-"""A consumer's database on a real PostgreSQL that answers nothing any more, stands by, or is not as it must be."""
+"""A consumer's database on a real PostgreSQL that hangs, is a standby, or has the wrong configuration."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.services
 
 
 @pytest.mark.parametrize("how", ["in a statement", "between two", "at the next connection"])
-async def test_a_server_that_is_frozen_is_not_waited_for_when_closing(postgres: Postgres, how: str) -> None:
+async def test_closing_does_not_wait_for_a_frozen_server(postgres: Postgres, how: str) -> None:
     database = Database(postgres.database("frozen"), "ledger")
     await database.migrate()
     if how == "at the next connection":
@@ -32,7 +32,7 @@ async def test_a_server_that_is_frozen_is_not_waited_for_when_closing(postgres: 
     if how == "in a statement":
         running = asyncio.create_task(database.run(work))
         await started.wait()
-        await asyncio.sleep(0.3)  # until the server has the statement
+        await asyncio.sleep(0.3)  # until the server has received the statement
     with postgres.frozen():
         if how != "in a statement":
             running = asyncio.create_task(database.run(work))
@@ -42,7 +42,7 @@ async def test_a_server_that_is_frozen_is_not_waited_for_when_closing(postgres: 
             await asyncio.wait_for(running, 30)
 
 
-async def test_a_server_that_stands_by_is_waited_for_and_its_successor_found(postgres: Postgres) -> None:
+async def test_a_standby_server_is_waited_for_and_its_successor_found(postgres: Postgres) -> None:
     database = Database(postgres.database("standby"), "billing")
     await database.migrate()
 
@@ -55,11 +55,11 @@ async def test_a_server_that_stands_by_is_waited_for_and_its_successor_found(pos
         with pytest.raises(TransientError, match=r"cannot execute INSERT in a read-only transaction"):
             await database.run(write)
         admin.execute("ALTER DATABASE standby SET default_transaction_read_only = off")
-    await database.run(write)  # by a new connection: the former one would be read-only for good
+    await database.run(write)  # on a new connection: the previous one would stay read-only
     database.close()
 
 
-async def test_a_database_that_is_not_ours_or_not_in_utf8_is_refused_in_a_sentence(postgres: Postgres) -> None:
+async def test_a_foreign_database_or_one_without_utf8_is_refused_in_a_sentence(postgres: Postgres) -> None:
     url = postgres.database("foreign")
     with psycopg.connect(postgres.address("postgres"), autocommit=True) as admin:
         admin.execute("DROP DATABASE IF EXISTS latin")

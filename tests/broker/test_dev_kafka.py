@@ -1,4 +1,4 @@
-"""A node of one's own: it keeps what it acknowledged over kill -9, and does not outlive who started it."""
+"""The development node keeps acknowledged records over kill -9, and does not outlive the process that started it."""
 
 import asyncio
 import os
@@ -54,7 +54,7 @@ async def make_topic(address: str, replicas: int = 1) -> None:
 
 
 async def in_sync(address: str, replicas: int) -> None:
-    """Wait until so many replicas of the topic are in sync."""
+    """Wait until that many replicas of the topic are in sync."""
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
     await admin.start()
     try:
@@ -83,14 +83,14 @@ async def test_kill_9_and_a_restart_lose_nothing_that_was_acknowledged(jars: Pat
         assert not node.running
         node.start()
         assert await consume(node.address) == [b"1", b"2", b"3"]
-    # Another node on the same storage, at other ports.
+    # Another node on the same storage, on other ports.
     with DevKafka(tmp_path, jars) as other:
         assert other.address != address
         assert await cluster_id(other.address) == own
         assert await consume(other.address) == [b"1", b"2", b"3"]
 
 
-async def test_a_cluster_of_three_serves_while_any_one_node_is_away(jars: Path, tmp_path: Path) -> None:
+async def test_a_cluster_of_three_serves_while_one_node_is_away(jars: Path, tmp_path: Path) -> None:
     with DevCluster(tmp_path, jars, 3) as cluster:
         await make_topic(cluster.address, replicas=3)
         written = []
@@ -134,7 +134,7 @@ def command(jars: Path, *arguments: str) -> AbstractContextManager[subprocess.Po
 
 
 def of_java(data: Path) -> list[int]:
-    """The processes whose command line names that storage."""
+    """The processes whose command line contains that storage."""
     found = subprocess.run(["pgrep", "-f", str(data / "server.properties")], capture_output=True, text=True)
     return [int(line) for line in found.stdout.split()]
 

@@ -1,4 +1,4 @@
-"""Agents that another package adds, in real workers that are killed: each decision and alert arrives at least once."""
+"""Agents from another package in real workers that are killed: each decision and alert arrives at least once."""
 
 import asyncio
 import json
@@ -96,7 +96,7 @@ async def test_each_committed_decision_and_alert_reaches_an_agent_although_worke
             assert await asyncio.to_thread(worker.terminate, 20) == 0, "an agent that hangs does not keep a worker"
         assert second.times_said("an agent failed; it receives the batch again") >= 1
     live = DecidingSettings(idle_after_ms=1000 * _IDLE_AFTER_S, outage_grace_ms=1000)
-    # Sources are silent between the pieces: a record that comes then may be decided at the clock of its source.
+    # Sources are silent between the pieces: a record that comes then may be decided at its source's clock.
     await assert_exact(address, names, load(str(policy)), live, PARTITIONS, unknown_reviews=True)
 
 

@@ -26,7 +26,7 @@ NOTES = Table(
 
 
 def note(connection: Connection, records: Sequence[FollowedRecord]) -> None:
-    """A value that is handled twice violates a constraint."""
+    """Insert a value; handling it twice violates a constraint."""
     connection.execute(
         insert(NOTES),
         [
@@ -80,7 +80,7 @@ async def test_committed_records_alone_are_handled_each_once(address: str, datab
         await until(lambda: noted(database) == list(range(16)))
 
 
-async def test_it_is_caught_up_while_nothing_comes_and_says_so_by_the_clock(address: str, database: Database) -> None:
+async def test_it_stays_caught_up_without_records_and_reports_the_time(address: str, database: Database) -> None:
     topic = await make_topic(address, 3)
     async with following(address, topic, database) as follower:
 
@@ -92,7 +92,7 @@ async def test_it_is_caught_up_while_nothing_comes_and_says_so_by_the_clock(addr
         await until(lambda: as_of() > first)
 
 
-async def test_what_was_deleted_unhandled_is_refused(address: str, database: Database) -> None:
+async def test_unhandled_records_that_were_deleted_are_refused(address: str, database: Database) -> None:
     topic = await make_topic(address)
     await produce(address, TP(topic, 0), numbered(0, 5))
     await delete_below(address, TP(topic, 0), 3)
@@ -101,7 +101,7 @@ async def test_what_was_deleted_unhandled_is_refused(address: str, database: Dat
             await Follower(cluster, database, POSITIONS, [topic], note).run()
 
 
-async def test_what_was_deleted_since_it_was_stopped_is_refused(address: str, database: Database) -> None:
+async def test_records_that_were_deleted_since_it_stopped_are_refused(address: str, database: Database) -> None:
     topic = await make_topic(address)
     await produce(address, TP(topic, 0), numbered(0, 5))
     async with cluster_at(address) as cluster:

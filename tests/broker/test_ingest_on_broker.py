@@ -1,4 +1,6 @@
-"""The door on a real Kafka: two instances and the broker killed under load; nothing acknowledged is lost or twice."""
+"""The ingest service on a real Kafka: two instances and the broker are killed under load; each acknowledged record is
+written exactly once.
+"""
 
 import asyncio
 import json
@@ -35,14 +37,14 @@ def call(request: int, number: int) -> dict[str, Any]:
 
 
 def body(request: int) -> bytes:
-    """20 calls. One is invalid."""
+    """20 calls, one of them invalid."""
     calls = [call(request, number) for number in range(20)]
     calls[7]["outcome"] = "gone"
     return json.dumps(calls).encode()
 
 
 async def sent(doors: Doors, request: int, rng: random.Random) -> bytes:
-    """The answer to a request, sent to either instance until it is answered, as an impatient client does."""
+    """The answer to a request, which a retrying client sends to either instance until it is answered."""
     headers = {**JSON, "Idempotency-Key": f"request-{request}"}
     async with asyncio.timeout(240):
         while True:
@@ -53,7 +55,7 @@ async def sent(doors: Doors, request: int, rng: random.Random) -> bytes:
             await asyncio.sleep(rng.uniform(0.05, 0.5))
 
 
-async def test_nothing_acknowledged_is_lost_or_twice_while_doors_and_broker_are_killed(
+async def test_no_acknowledged_record_is_lost_or_repeated_while_instances_and_broker_are_killed(
     jars: Path, tmp_path: Path
 ) -> None:
     rng = random.Random(7)
@@ -73,7 +75,7 @@ async def test_nothing_acknowledged_is_lost_or_twice_while_doors_and_broker_are_
             clients = [asyncio.create_task(client()) for _ in range(8)]
 
             async def more() -> None:
-                """Wait until as many more requests as clients are answered: each kill then meets requests under way."""
+                """Wait until as many more requests as clients are answered: each kill then hits requests in flight."""
                 wanted = len(answers) + len(clients)
                 async with asyncio.timeout(120):
                     while len(answers) < wanted:
@@ -110,7 +112,7 @@ async def test_nothing_acknowledged_is_lost_or_twice_while_doors_and_broker_are_
     assert "Traceback" not in doors.log()
 
 
-async def test_term_answers_what_is_under_way(jars: Path, tmp_path: Path) -> None:
+async def test_term_answers_requests_in_flight(jars: Path, tmp_path: Path) -> None:
     with DevKafka(tmp_path / "node", jars) as node:
         async with doors_on(node, tmp_path) as (doors, settings):
             port = doors.ports[0]
@@ -129,7 +131,7 @@ async def test_term_answers_what_is_under_way(jars: Path, tmp_path: Path) -> Non
     assert len(calls) == 19 * answered
 
 
-async def test_a_killed_broker_is_a_503_within_the_time_that_the_page_promises(jars: Path, tmp_path: Path) -> None:
+async def test_a_killed_broker_is_a_503_within_the_documented_time(jars: Path, tmp_path: Path) -> None:
     with DevKafka(tmp_path / "node", jars) as node:
         async with doors_on(node, tmp_path) as (doors, _):
             port = doors.ports[0]

@@ -1,6 +1,6 @@
-"""Batches of 500 records at 20,000 a second while doors and broker are killed: nothing is lost, nothing is twice.
+"""Batches of 500 records at 20,000 a second while ingest instances and broker are killed: each record is written once.
 
-The rate is what the clients send; a machine that is busy takes longer, and changes nothing of what must hold.
+The clients determine the rate; a busy machine takes longer, and every assertion still holds.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A real consumer's batches: nothing twice, nothing left out, and never a wrong start, whatever the group does."""
+"""A real consumer's batches: no record twice, none missing, and never a wrong start, whatever the group does."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ from streams.kafka.api import TP, CorruptLog, FetchedBatch, OffsetOutOfRange, Pe
 pytestmark = pytest.mark.services
 
 
-async def test_nothing_is_fetched_before_the_engine_seeks_and_resumes(address: str) -> None:
+async def test_nothing_is_fetched_before_the_consumer_loop_seeks_and_resumes(address: str) -> None:
     topic = await make_topic(address, 2)
     zero, one = TP(topic, 0), TP(topic, 1)
     await produce(address, zero, numbered(0, 10))
@@ -39,9 +39,9 @@ async def test_nothing_is_fetched_before_the_engine_seeks_and_resumes(address: s
         await member.start()
         assert member.assigned == [{zero, one}]
         assert member.consumer.assignment() == {zero, one}
-        # Longer than aiokafka takes to ask for committed offsets, of which there are none.
+        # Longer than aiokafka takes to fetch committed offsets, which do not exist.
         assert await member.consumer.poll([zero, one], 1.0, 100) == {}
-        # Resumed without a position: not ours to begin somewhere.
+        # A partition that is resumed without a position is not fetched: the consumer chooses no position itself.
         member.consumer.resume([one])
         assert await member.consumer.poll([one], 0.5, 100) == {}
         member.go((zero, 4))
@@ -83,7 +83,7 @@ async def test_most_cuts_a_fetch_and_the_next_batch_continues_there(address: str
         assert values(batches) == numbered(0, 1000)
 
 
-async def test_what_was_fetched_before_a_seek_or_a_pause_does_not_come_after_it(address: str) -> None:
+async def test_records_fetched_before_a_seek_or_a_pause_do_not_come_after_it(address: str) -> None:
     topic = await make_topic(address, 2)
     tp, other = TP(topic, 0), TP(topic, 1)
     await produce(address, tp, numbered(0, 500))
@@ -92,7 +92,7 @@ async def test_what_was_fetched_before_a_seek_or_a_pause_does_not_come_after_it(
         member = Member(cluster.consumer([topic]))
         await member.start()
         member.go((tp, 0), (other, 0))
-        # The rest of the fetch of both now waits in aiokafka.
+        # The rest of the fetch of both partitions is now buffered in aiokafka.
         first = await member.take(tp, 10, most=10)
         assert_seamless(first, 0)
         member.consumer.seek(tp, 300)
@@ -104,7 +104,7 @@ async def test_what_was_fetched_before_a_seek_or_a_pause_does_not_come_after_it(
         member.consumer.resume([other])
         assert_seamless(rest := await member.take(other, 490), 10)
         assert values(rest) == numbered(10, 490)
-        # Back to where a request may be on its way from.
+        # Back to an offset for which a fetch request may be in flight.
         for _ in range(20):
             member.consumer.seek(tp, 500)
             await asyncio.sleep(0)
@@ -113,7 +113,7 @@ async def test_what_was_fetched_before_a_seek_or_a_pause_does_not_come_after_it(
             assert (batches[0].start, offsets(batches)) == (0, [0])
 
 
-async def test_only_committed_records_come_and_the_position_passes_what_is_left_out(address: str) -> None:
+async def test_only_committed_records_come_and_the_position_passes_the_others(address: str) -> None:
     topic = await make_topic(address)
     tp = TP(topic, 0)
     await in_transactions(address, tp, (True, [b"a", b"b"]), (False, [b"x", b"y"]), (True, [b"c"]), (False, [b"z"]))
@@ -125,19 +125,19 @@ async def test_only_committed_records_come_and_the_position_passes_what_is_left_
         member.go((tp, 0))
         batches = await member.take(tp, 3)
         async with deadline("the position behind the last marker"):
-            while batches[-1].stop < end:  # a batch may be empty: it tells the new position
+            while batches[-1].stop < end:  # a batch may be empty: it reports the new position
                 batches += (await member.consumer.poll([tp], 0.2, 100)).values()
         assert_seamless(batches, 0)
         assert values(batches) == [b"a", b"b", b"c"]
         assert offsets(batches) == [0, 1, 6]
-        # Nothing but an aborted transaction comes: no record, but a new end, which a caught-up source must reach.
+        # An aborted transaction adds no record but a new end, which a source must reach to be caught up.
         await in_transactions(address, tp, (False, [b"w"]))
         await end_reaches(cluster, tp, end + 2)
         (more,) = (await member.consumer.poll([tp], 5.0, 100)).values()
         assert (more.start, more.stop, len(more)) == (end, end + 2, 0)
 
 
-async def test_an_open_transaction_holds_back_the_end_and_all_that_is_behind_it(address: str) -> None:
+async def test_an_open_transaction_holds_back_the_end_and_all_records_behind_it(address: str) -> None:
     topic = await make_topic(address)
     tp = TP(topic, 0)
     async with (
@@ -157,7 +157,7 @@ async def test_an_open_transaction_holds_back_the_end_and_all_that_is_behind_it(
         assert values(await member.take(tp, 2)) == [b"slow", b"behind it"]
 
 
-async def test_a_position_before_the_log_or_after_it_is_gone(address: str) -> None:
+async def test_a_position_outside_the_log_is_an_error(address: str) -> None:
     topic = await make_topic(address, 2)
     tp, other = TP(topic, 0), TP(topic, 1)
     await produce(address, tp, numbered(0, 10))
@@ -173,7 +173,7 @@ async def test_a_position_before_the_log_or_after_it_is_gone(address: str) -> No
                 await member.take(tp, 1)
             assert (gone.value.tp, gone.value.offset) == (tp, offset)
         member.consumer.pause([tp])
-        # The other partition is none the worse, and this one is well again at an offset that exists.
+        # The other partition is unaffected, and this one continues at an offset that exists.
         member.go((other, 0))
         assert values(await member.take(other, 10)) == numbered(0, 10)
         member.go((tp, 6))
@@ -181,7 +181,7 @@ async def test_a_position_before_the_log_or_after_it_is_gone(address: str) -> No
         assert values(batches) == numbered(6, 4)
 
 
-async def test_a_torn_batch_ends_its_partition_and_no_other(jars: Path, tmp_path: Path) -> None:
+async def test_a_corrupt_batch_stops_its_partition_and_no_other(jars: Path, tmp_path: Path) -> None:
     with DevKafka(tmp_path, jars) as node:
         topic = await make_topic(node.address, 2)
         whole, torn = TP(topic, 0), TP(topic, 1)
@@ -190,7 +190,7 @@ async def test_a_torn_batch_ends_its_partition_and_no_other(jars: Path, tmp_path
             await produce(node.address, tp, numbered(5, 5))
         (segment,) = (node.data / "storage" / f"{topic}-1").glob("*.log")
         stored = segment.read_bytes()
-        segment.write_bytes(stored[:-1] + bytes([stored[-1] ^ 1]))  # a broker sends what is stored, and does not look
+        segment.write_bytes(stored[:-1] + bytes([stored[-1] ^ 1]))  # a broker sends stored bytes without checking them
 
         async with cluster_at(node.address) as cluster:
             member = Member(cluster.consumer([topic]))
@@ -231,10 +231,10 @@ async def test_a_torn_batch_ends_its_partition_and_no_other(jars: Path, tmp_path
                 assert unreadable.value.tp == torn
 
 
-async def test_partition_n_of_all_topics_goes_to_the_same_member_and_none_is_lost_while_they_come_and_go(
+async def test_partition_n_of_all_topics_goes_to_one_member_and_no_record_is_lost_in_rebalances(
     address: str,
 ) -> None:
-    """Members come and go under load; each partition's next owner goes on where the last one was."""
+    """Members join and leave under load; each partition's next owner continues where the previous one stopped."""
     topics = [await make_topic(address, 4) for _ in range(2)]
     tps = [TP(topic, partition) for topic in topics for partition in range(4)]
     reached = dict.fromkeys(tps, 0)
@@ -249,7 +249,7 @@ async def test_partition_n_of_all_topics_goes_to_the_same_member_and_none_is_los
                 await asyncio.sleep(0.01)
 
     async def work(member: Member) -> None:
-        """Owns the given partitions, as the consumer loop would, and checks that all of some numbers arrive."""
+        """Owns its assigned partitions, as the consumer loop does, and checks that all numbers arrive."""
         generations = 0
         while not stopping.is_set():
             if len(member.assigned) > generations:
@@ -271,7 +271,7 @@ async def test_partition_n_of_all_topics_goes_to_the_same_member_and_none_is_los
                 cluster_at(address, application_id=application, session_timeout_ms="6s", heartbeat_ms="1s")
             )
             members.append(Member(cluster.consumer(topics)))
-        # Whatever fails in a task ends the test at once, and the other tasks with it.
+        # A failure in any task ends the test at once, and the other tasks with it.
         async with deadline("600 records of each partition, whoever has it", 300), asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(write())
             await members[0].start()
@@ -282,7 +282,9 @@ async def test_partition_n_of_all_topics_goes_to_the_same_member_and_none_is_los
                 working = tasks.create_task(work(member))
 
             def shared_out() -> bool:
-                """Each has something, and nothing is two members': amid a rebalance some count what they give up."""
+                """Whether each member owns partitions and none is owned twice: during a rebalance some still list
+                revoked partitions.
+                """
                 shares = [member.consumer.assignment() for member in members]
                 return all(shares) and sorted(tp for share in shares for tp in share) == sorted(tps)
 
@@ -298,7 +300,7 @@ async def test_partition_n_of_all_topics_goes_to_the_same_member_and_none_is_los
         assert seen[tp] == numbered(0, 600), tp
 
 
-async def test_a_member_that_owns_nothing_stays_and_hears_of_faults(address: str) -> None:
+async def test_a_member_without_partitions_stays_and_receives_errors(address: str) -> None:
     topic = await make_topic(address)
     options = {"application_id": f"group-{topic}"}
     async with cluster_at(address, **options) as first, cluster_at(address, **options) as second:
@@ -312,9 +314,7 @@ async def test_a_member_that_owns_nothing_stays_and_hears_of_faults(address: str
         await until(lambda: idle.consumer.assignment() == {TP(topic, 0)})
 
 
-async def test_a_join_that_came_to_nothing_is_tried_again_by_the_same_consumer(
-    address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_failed_join_is_retried_by_the_same_consumer(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     topic = await make_topic(address)
     tp = TP(topic, 0)
     await produce(address, tp, numbered(0, 5))
@@ -324,7 +324,7 @@ async def test_a_join_that_came_to_nothing_is_tried_again_by_the_same_consumer(
             hurry.setattr("streams.kafka.consumer._JOIN_S", 0.0)
             with pytest.raises(TransientError, match=r"joining group .*: no answer in time"):
                 await member.start()
-        # Passed over, rather than errors, for those who have not heard of it yet.
+        # Calls of a listener that does not know of the failure yet have no effect, and raise no error.
         assert member.consumer.assignment() == frozenset()
         member.consumer.pause([tp])
         member.consumer.seek(tp, 3)

@@ -1,4 +1,4 @@
-"""A broker that is away: said in one line, waited for, and nothing lost or torn when it is back."""
+"""An unavailable broker: reported in one line and waited for; nothing is lost or corrupted after its return."""
 
 import asyncio
 from pathlib import Path
@@ -44,7 +44,7 @@ async def test_no_broker_at_all_is_reported_in_one_line(caplog: pytest.LogCaptur
     assert caplog.records == []
 
 
-async def test_a_port_where_no_kafka_is_says_so() -> None:
+async def test_a_port_without_a_kafka_is_reported() -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
@@ -56,7 +56,7 @@ async def test_a_port_where_no_kafka_is_says_so() -> None:
             one_line(away.value)
 
 
-async def test_killed_and_restarted_it_is_read_and_written_on(
+async def test_reading_and_writing_continue_after_a_kill_and_restart(
     jars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("streams.kafka.consumer._SILENT_S", 3.0)
@@ -86,7 +86,7 @@ async def test_killed_and_restarted_it_is_read_and_written_on(
             await asyncio.sleep(1)
             node.start()
 
-            # Committed once or not at all; the same member goes on where it was.
+            # Committed once or not at all; the same member continues at its position.
             outcome = (await asyncio.gather(committing, return_exceptions=True))[0]
             assert isinstance(outcome, int | TransientError | Fenced)
             await writer.stop()
@@ -115,7 +115,7 @@ async def test_killed_and_restarted_it_is_read_and_written_on(
     assert caplog.records == []
 
 
-async def test_a_frozen_one_is_given_up_in_time_and_used_again_when_it_thaws(
+async def test_a_frozen_broker_times_out_and_is_used_again_afterwards(
     jars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("streams.kafka.produce.transactional_writer._COMMIT_S", 3.0)
@@ -154,14 +154,14 @@ async def test_a_frozen_one_is_given_up_in_time_and_used_again_when_it_thaws(
             await last.commit([OutputRecord(topic, 0, None, b"after")], {tp: 3})
             written: list[bytes | None] = []
             async with deadline("the last record"):
-                while b"after" not in written:  # its marker may be on its way
+                while b"after" not in written:  # its marker may not be written yet
                     end = (await cluster.ends([tp]))[tp]
                     written = [value async for batch in cluster.read(tp, 0, end) for value in batch.values]
             assert written == [b"before", b"after"]
     assert caplog.records == []
 
 
-async def test_a_transaction_whose_time_is_up_is_fenced_not_committed(
+async def test_a_transaction_past_its_timeout_is_fenced_not_committed(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.kafka.produce.transactional_writer._TRANSACTION_MS", 1000)
@@ -174,7 +174,7 @@ async def test_a_transaction_whose_time_is_up_is_fenced_not_committed(
         end = producer.commit_transaction
 
         async def late() -> None:
-            # The coordinator looks for such transactions every ten seconds.
+            # The coordinator checks for such transactions every ten seconds.
             await asyncio.sleep(15)
             await end()
 

@@ -1,4 +1,4 @@
-"""Reading a real log from here to there, without a group, and asking where it begins and ends."""
+"""Reading ranges of a real log without a group, and requesting its start and end."""
 
 import asyncio
 import sys
@@ -28,7 +28,7 @@ async def read(cluster: KafkaCluster, tp: TP, start: int, stop: int) -> list[Fet
     return [batch async for batch in cluster.read(tp, start, stop)]
 
 
-async def test_a_read_is_cut_where_it_was_told_to_stop(address: str) -> None:
+async def test_a_read_ends_where_it_was_asked_to_stop(address: str) -> None:
     tp = TP(await make_topic(address), 0)
     await produce(address, tp, numbered(0, 1000))
     async with cluster_at(address) as cluster:
@@ -52,10 +52,10 @@ async def test_a_read_that_ends_in_markers_ends(address: str) -> None:
         assert values(await read(cluster, tp, 2, 10)) == []
 
 
-async def test_a_question_about_a_topic_is_not_asked_before_it_is_known_where_it_is(
+async def test_a_request_about_a_topic_waits_for_the_topics_leader(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else aiokafka asks again after a pause, for each topic that a command looks at."""
+    """Otherwise aiokafka repeats the request after a pause, for each topic that a command reads."""
     tps = [TP(await make_topic(address), 0) for _ in range(2)]
     for tp in tps:
         await produce(address, tp, [b"a"])
@@ -85,7 +85,7 @@ async def test_a_compacted_log_has_gaps_and_the_newest_of_each_key(address: str)
     tp = TP(topic, 0)
     await produce(address, tp, numbered(0, 300))
     async with cluster_at(address) as cluster:
-        # The cleaner comes by every fifteen seconds, and leaves the segment alone that is being written.
+        # The cleaner runs every fifteen seconds, and does not touch the active segment.
         async with asyncio.timeout(120):
             while True:
                 await produce(address, tp, [b"newest"])
@@ -100,7 +100,7 @@ async def test_a_compacted_log_has_gaps_and_the_newest_of_each_key(address: str)
         assert await cluster.starts([tp]) == {tp: 0}
 
 
-async def test_what_has_been_deleted_is_gone_and_not_passed_over(address: str) -> None:
+async def test_deleted_records_are_an_error_and_not_skipped(address: str) -> None:
     tp = TP(await make_topic(address), 0)
     await produce(address, tp, numbered(0, 10))
     await delete_below(address, tp, 4)
@@ -122,7 +122,7 @@ async def test_topics_that_do_not_exist_are_left_out_of_counts_and_refused_as_pa
             with pytest.raises(PermanentError, match=f"no partition {tp.partition} of topic {tp.topic}"):
                 await cluster.ends([TP(topic, 0), tp])
         assert await cluster.ends([TP(topic, 2), TP(topic, 0)]) == {TP(topic, 0): 0, TP(topic, 2): 0}
-        # A topic made since the last look is found.
+        # A topic that was created since the last request is found.
         later = await make_topic(address)
         assert await cluster.ends([TP(later, 0)]) == {TP(later, 0): 0}
 

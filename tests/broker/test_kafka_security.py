@@ -1,4 +1,4 @@
-"""TLS, SCRAM and PLAIN on a real broker, and what is said to those who come without."""
+"""TLS, SCRAM and PLAIN on a real broker, and the errors of clients with wrong credentials."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.services
 
 @dataclass(frozen=True)
 class Guarded:
-    """A node with a listener for SCRAM over TLS, one for certificates of clients, and two for PLAIN."""
+    """A node with a listener for SCRAM over TLS, one for client certificates, and two for PLAIN."""
 
     node: DevKafka
     folder: Path
@@ -60,7 +60,7 @@ def openssl(*arguments: str | Path) -> None:
 
 
 def certify(folder: Path) -> None:
-    """A CA, certificates of it for the server and a client, and one of nobody's."""
+    """Create a CA, its certificates for the server and a client, and a certificate of an unknown CA."""
     for name in ("ca", "stranger"):
         openssl(
             *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"),
@@ -181,7 +181,7 @@ async def test_a_worker_works_over_scram_and_tls(guarded: Guarded, tmp_path: Pat
     ],
     ids=["password", "user", "mechanism", "certificate"],
 )
-async def test_a_client_that_is_refused_learns_why_in_one_line(
+async def test_a_refused_client_gets_the_reason_in_one_line(
     guarded: Guarded, changed: dict[str, object], says: str
 ) -> None:
     async with cluster_at("", **guarded.scram(**changed)) as cluster:
@@ -197,7 +197,7 @@ async def test_a_client_that_is_refused_learns_why_in_one_line(
             assert "wrong battery" not in str(refused.value)
 
 
-async def test_a_certificate_of_ours_is_let_in_and_others_are_not(guarded: Guarded) -> None:
+async def test_our_certificate_is_accepted_and_others_are_not(guarded: Guarded) -> None:
     topic = await make_topic(guarded.node.address)
     async with cluster_at("", **guarded.mutual("client")) as cluster:
         assert await cluster.partitions([topic]) == {topic: 1}
@@ -211,7 +211,7 @@ async def test_a_certificate_of_ours_is_let_in_and_others_are_not(guarded: Guard
             assert len(str(refused.value).splitlines()) == 1
 
 
-async def test_a_client_without_permissions_learns_which_are_missing(guarded: Guarded) -> None:
+async def test_a_client_without_permissions_is_told_which_are_missing(guarded: Guarded) -> None:
     topic = await make_topic(guarded.node.address)
     async with cluster_at("", **guarded.scram(sasl_user="stranger", sasl_password="let me in")) as cluster:
         with pytest.raises(PermanentError, match=f"no permission to see it: {topic}"):
@@ -220,7 +220,7 @@ async def test_a_client_without_permissions_learns_which_are_missing(guarded: Gu
             await cluster.writer(topic).start()
 
 
-async def test_who_speaks_no_tls_to_a_port_that_does_is_not_left_waiting(
+async def test_a_client_without_tls_on_a_tls_port_does_not_wait(
     guarded: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.kafka.clients._PROBE_MS", 2000)

@@ -1,4 +1,4 @@
-"""A real broker's time in the acknowledgement of a record, and nothing else in its place."""
+"""A real broker's time in the acknowledgement of a record, and no other time in its place."""
 
 import time
 import uuid
@@ -22,8 +22,8 @@ async def test_a_stamp_is_the_brokers_time_and_its_record_can_be_read(address: s
         assert batch.timestamps_ms.tolist() == stamps
 
 
-async def test_a_topic_with_the_hosts_own_timestamps_tells_no_time(address: str) -> None:
-    """What a producer claims would come back as it is."""
+async def test_a_topic_with_producer_timestamps_gives_no_broker_time(address: str) -> None:
+    """The acknowledgement would return the time that the producer claims."""
     topic = await make_topic(address, message_timestamp_type="CreateTime")
     async with cluster_at(address) as cluster:
         with pytest.raises(PermanentError, match=r"LogAppendTime"):

@@ -1,4 +1,4 @@
-"""A real writer: all or nothing, in order, and nothing more once a newer one has started."""
+"""A real writer: transactions are atomic and ordered, and a writer is fenced once a newer one has started."""
 
 import asyncio
 import gc
@@ -53,11 +53,11 @@ async def test_a_transaction_has_everything_in_order_and_the_groups_offsets(addr
         assert values(await all_of(cluster, other)) == [b"elsewhere", None]
         group = cluster.writer("")._clients.settings.group
         assert await committed(address, group, source) == 77
-        # Without offsets, and at once again: the former transaction may still be in the making.
+        # Without offsets, and immediately again: the previous transaction may still be completing.
         assert await writer.commit([OutputRecord(one, 1, None, b"more")], {}) == last + 2
 
 
-async def test_large_transactions_go_out_in_batches_that_the_broker_takes(address: str) -> None:
+async def test_large_transactions_are_sent_in_batches_that_the_broker_accepts(address: str) -> None:
     topic, source = await make_topic(address, 2), TP(await make_topic(address), 0)
     async with cluster_at(address) as cluster:
         writer = await started(cluster, topic)
@@ -71,8 +71,8 @@ async def test_large_transactions_go_out_in_batches_that_the_broker_takes(addres
         assert values(await all_of(cluster, TP(topic, 1))) == [out.value for out in small]
 
 
-async def test_what_compresses_may_be_larger_than_a_message(address: str) -> None:
-    """A dead letter may have come in a compressed batch; uncompressed it is too large for any topic."""
+async def test_a_compressible_record_may_exceed_the_message_size(address: str) -> None:
+    """A dead letter may have arrived in a compressed batch; uncompressed it is too large for any topic."""
     topic = await make_topic(address)
     value = b"x" * 5_000_000
     await produce(address, TP(topic, 0), [value], compression_type="gzip", max_request_size=10_000_000)
@@ -96,7 +96,7 @@ async def test_a_newer_writer_fences_the_older_at_every_step(address: str, caplo
         await newer.commit([OutputRecord(topic, 0, None, b"by the newer")], {})
         await end_reaches(cluster, tp, 4)
         assert values(await all_of(cluster, tp)) == [b"by the zombie, in time", b"by the newer"]
-        # A third, while the second's transaction is open, between any two steps.
+        # A third writer starts between any two steps while the second one's transaction is open.
         for step in ("_send", "_offsets", "_end"):
             older, fence = await started(cluster, topic), cluster.writer(topic)
             await _fence_before(older, step, fence)
@@ -117,7 +117,7 @@ async def test_a_newer_writer_fences_the_older_at_every_step(address: str, caplo
 
 
 async def _fence_before(writer: KafkaWriter, step: str, fence: KafkaWriter) -> None:
-    """Have ``fence`` start right before that step of the writer's next transaction."""
+    """Start ``fence`` right before that step of the writer's next transaction."""
     producer = writer._producer
     assert producer is not None
     name = {"_send": "send_batch", "_offsets": "send_offsets_to_transaction", "_end": "commit_transaction"}[step]
@@ -130,11 +130,11 @@ async def _fence_before(writer: KafkaWriter, step: str, fence: KafkaWriter) -> N
     setattr(producer, name, fenced_first)
 
 
-async def test_an_open_transaction_of_a_dead_writer_is_ended_by_the_next_ones_start(address: str) -> None:
+async def test_an_open_transaction_of_a_killed_writer_is_aborted_when_the_next_one_starts(address: str) -> None:
     topic = await make_topic(address)
     tp = TP(topic, 0)
     await produce(address, tp, [b"before"])
-    # Written, never committed, and its process is gone.
+    # Written, never committed, and its process has ended.
     dead = AIOKafkaProducer(bootstrap_servers=address, transactional_id=topic)
     await dead.start()
     await dead.begin_transaction()
@@ -142,22 +142,22 @@ async def test_an_open_transaction_of_a_dead_writer_is_ended_by_the_next_ones_st
     await dead.client.close()
     async with cluster_at(address) as cluster:
         await produce(address, tp, [b"behind it"])
-        assert await cluster.ends([tp]) == {tp: 1}  # the open transaction hides what follows
+        assert await cluster.ends([tp]) == {tp: 1}  # the open transaction hides later records
         assert values(await all_of(cluster, tp)) == [b"before"]
         await started(cluster, topic)
-        assert await cluster.ends([tp]) == {tp: 4}  # at once: no waiting after `start`
+        assert await cluster.ends([tp]) == {tp: 4}  # immediately: no wait after `start`
         assert values(await all_of(cluster, tp)) == [b"before", b"behind it"]
     await dead.stop()
 
 
-async def test_what_the_broker_does_not_take_is_refused(address: str) -> None:
+async def test_records_that_the_broker_rejects_are_refused(address: str) -> None:
     topic = await make_topic(address, max_message_bytes="1000")
     async with cluster_at(address) as cluster:
         writer = await started(cluster, topic)
         with pytest.raises(PermanentError, match=r"refuses a batch of 1 records for its size .* of 8,000 bytes"):
             await writer.commit([OutputRecord(topic, 0, None, b"".join(uuid.uuid4().bytes for _ in range(500)))], {})
-        # Nothing of it is left, and the next one is well.
+        # The failed transaction left nothing, and the next one succeeds.
         writer = await started(cluster, topic)
         await writer.commit([OutputRecord(topic, 0, None, b"small")], {})
-        await end_reaches(cluster, TP(topic, 0), 3)  # the marker of what was given up comes first
+        await end_reaches(cluster, TP(topic, 0), 3)  # the marker of the aborted transaction comes first
         assert values(await all_of(cluster, TP(topic, 0))) == [b"small"]

@@ -1,4 +1,4 @@
-"""Real calls through a real Kamailio are judged as hand-written records of the same calls."""
+"""Real calls through a real Kamailio lead to the same decisions as hand-written records of the same calls."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.services
 
 ROWS: Final = "kamailio-acc"
 DIALOGS: Final = "kamailio-cdrs"
-# Not that of this machine, so that local times and UTC cannot be mistaken for each other.
+# Differs from the zone of this machine, so a mix-up of local time and UTC is found.
 ZONE: Final = "Asia/Shanghai"
 OUTCOMES: Final = {
     "404 Not Found": "invalid_number",
@@ -73,7 +73,7 @@ def plan(fork: int) -> list[Call]:
 
 @dataclass(frozen=True)
 class Made:
-    """The calls that were made, what their ends saw, and the tables that Kamailio has filled, as files."""
+    """The calls that were made, the observations of their ends, and Kamailio's tables as files."""
 
     calls: list[Call]
     call_ids: dict[str, str]
@@ -103,7 +103,7 @@ def made(tools: None, postgres: Postgres, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def dialogs(tools: None, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Fewer calls, for a dialog writes each of its variables to the database."""
+    """Fewer calls, since a dialog writes each of its variables to the database."""
     folder = tmp_path_factory.mktemp("dialogs")
     with Callee(folder, "second") as second:
         return make_calls(plan(second.port)[::4], folder, postgres.database("dialogs"), ROWS, DIALOGS)
@@ -130,7 +130,7 @@ def make_calls(calls: list[Call], folder: Path, database: str, *sections: str) -
 
 
 def rows_of(call: Call) -> int:
-    """How many rows of the table acc a call makes."""
+    """The number of rows that a call adds to the table acc."""
     return {"hold": 3, "cancel": 1}.get(call.does, 2 if is_answered(call) else 1)
 
 
@@ -139,7 +139,7 @@ def is_answered(call: Call) -> bool:
 
 
 def times_of(database: str) -> dict[str, tuple[int, int, int | None]]:
-    """When each call began, got its final response and was hung up, epoch ms: read from the table without a mapping."""
+    """The times at which each call began, got its final response and was hung up, epoch ms, read without a mapping."""
     query = """
         SELECT invite.callid, invite.attempt_time, invite.exact_time::text, bye.exact_time::text
         FROM acc AS invite LEFT JOIN acc AS bye ON bye.callid = invite.callid AND bye.method = 'BYE'
@@ -155,7 +155,7 @@ def ms(seconds: str) -> int:
 
 
 def hand_written(call: Call, call_id: str, times: dict[str, tuple[int, int, int | None]]) -> dict[str, Any]:
-    """The record of a call as somebody writes it who knows what the call was."""
+    """The record of a call as written by hand, from the plan of the call."""
     start_ms, final_ms, hangup_ms = times[call_id]
     record = {
         "type": "cdr",
@@ -177,13 +177,13 @@ def hand_written(call: Call, call_id: str, times: dict[str, tuple[int, int, int 
             "sip_code": 200,
         }
     cancelled = {"hangup_by": "caller", "sip_code": 487}
-    # A proxy does not hand a 503 on: it answers 500.
+    # A proxy does not forward a 503: it answers 500.
     code = cancelled if call.answer == "ring" else {"sip_code": int(call.answer[:3].replace("503", "500"))}
     return record | {"end_ms": final_ms, "outcome": OUTCOMES[call.answer]} | code
 
 
 def callwarden(*words: object) -> str:
-    """Run a command; its standard output. Raises if it fails."""
+    """Run a command; return its standard output. Raises if it fails."""
     command = [Path(sys.executable).with_name("callwarden"), *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -192,7 +192,7 @@ def callwarden(*words: object) -> str:
 
 
 def converted(*words: object) -> dict[str, dict[str, Any]]:
-    """The records of a file by the call's id, without empty fields."""
+    """The records of a file by call id, without empty fields."""
     lines = callwarden("map", "convert", *words).splitlines()
     records = [{key: value for key, value in json.loads(line).items() if value is not None} for line in lines]
     assert len({record["call_id"] for record in records}) == len(records)
@@ -212,20 +212,20 @@ def decided(events: bytes) -> set[tuple[str, str]]:
 
 
 def between(least: float | None, time_ms: int, most: float | None) -> bool:
-    """Whether a time lies between what two ends of the call saw."""
+    """Whether a time lies between the times that both ends of the call observed."""
     assert least is not None
     assert most is not None
     return least - TICK_S <= time_ms / 1000 <= most + TICK_S
 
 
-def test_each_call_has_the_record_that_one_writes_by_hand(made: Made) -> None:
+def test_each_call_has_its_hand_written_record(made: Made) -> None:
     expected = {record["call_id"]: record for record in map(json.loads, made.records.read_text().splitlines())}
     assert len(expected) == len(made.calls) == 250
     assert converted(made.table("acc.csv"), "--format", "kamailio-acc") == expected
     assert converted(made.table("acc.json"), "--format", "kamailio-acc", "--set", "form=json") == expected
 
 
-def test_the_times_of_a_record_are_those_that_caller_and_callee_saw(made: Made) -> None:
+def test_the_times_of_a_record_are_those_that_caller_and_callee_observed(made: Made) -> None:
     records = converted(made.table("acc.csv"), "--format", "kamailio-acc")
     for call in made.calls:
         record, saw = records[made.call_ids[call.name]], made.seen[call.name]
@@ -244,10 +244,10 @@ def test_a_dialog_has_the_record_of_its_rows(dialogs: Made) -> None:
     for call in dialogs.calls:
         row, dialog = (records[dialogs.call_ids[call.name]] for records in (of_rows, of_dialogs))
         saw = dialogs.seen[call.name]
-        # A dialog says whether the callee rang; the table acc_cdrs does not say who cancelled.
+        # A dialog records whether the callee rang; the table acc_cdrs does not record who cancelled.
         other: dict[str, Any] = {"outcome": "no_answer"} if call.answer.startswith("480") else {}
         if call.answer.startswith("503"):
-            other = {"sip_code": 503}  # what the callee said, before the proxy made it a 500
+            other = {"sip_code": 503}  # the callee's answer, before the proxy made it a 500
         if call.answer == "ring":
             del row["hangup_by"]
         times = dict.fromkeys(("start_ms", "ring_ms", "answer_ms", "end_ms"))
@@ -261,7 +261,7 @@ def test_a_dialog_has_the_record_of_its_rows(dialogs: Made) -> None:
             assert between(saw.begin, dialog["end_ms"], saw.end), call
 
 
-# The ways by which the rows can come: a way that is added decides the same.
+# The ways in which the rows arrive; each must lead to the same decisions.
 WAYS: Final = {
     "csv": ("acc.csv", "--format", "kamailio-acc"),
     "json": ("acc.json", "--format", "kamailio-acc", "--set", "form=json"),

@@ -1,4 +1,6 @@
-"""`callwarden ledger run` killed over and over under load, on a real Kafka, SQLite and PostgreSQL: all is kept once."""
+"""`callwarden ledger run` killed repeatedly under load, on a real Kafka, SQLite and PostgreSQL: each entry is kept
+once.
+"""
 
 import asyncio
 import os
@@ -35,13 +37,13 @@ STRANGE = (None, b"", b"\x00", b"\xff\xfe", "标识".encode(), b"{")
 
 
 class Load:
-    """Both topics of this test, written to in transactions."""
+    """Both topics of this test, written in transactions."""
 
     def __init__(self, address: str, topics: Sequence[str], rng: random.Random) -> None:
         self._address, self._topics, self._rng = address, topics, rng
 
     async def write(self, stop: asyncio.Event) -> None:
-        """Until it is stopped. Every fourth transaction is aborted."""
+        """Write until stopped. Every fourth transaction is aborted."""
         turn = 0
         async with AIOKafkaProducer(bootstrap_servers=self._address, transactional_id=uuid.uuid4().hex) as producer:
             while not stop.is_set():
@@ -60,10 +62,10 @@ class Load:
 
     def _value(self, topic: str, name: str, key: bytes | None) -> bytes | None:
         if self._rng.random() < 0.02:
-            return self._rng.choice(STRANGE if key is not None else STRANGE[1:])  # the client refuses neither
+            return self._rng.choice(STRANGE if key is not None else STRANGE[1:])  # the client rejects neither
         if topic.endswith("reviews"):
             return codec.encode(review(f"r{name}", f"e{name}"))
-        # PostgreSQL cannot store the last one as it is.
+        # PostgreSQL cannot store the last one unchanged.
         tenant = self._rng.choice(("acme", "租户", "a\x00b"))
         return codec.encode(self._rng.choice((event, pending))(f"e{name}", tenant))
 
@@ -79,7 +81,7 @@ class Fleet:
         self._pids = [self._start(port) for port in self._ports]
 
     async def die(self, times: int) -> None:
-        """Kill one or the other, and start it again, whenever some more entries have been kept."""
+        """Kill one of them at random and restart it, each time some more entries have been stored."""
         for _ in range(times):
             wanted = self.kept() + self._rng.randint(1, 300)
             async with deadline(f"{wanted} entries; {self.said()[-3:]}", 120):
@@ -93,7 +95,7 @@ class Fleet:
         try:
             with self.database.reading() as connection:
                 return connection.execute(select(func.count()).select_from(ENTRIES)).scalar() or 0
-        except Exception:  # noqa: BLE001 - the tables are not there yet
+        except Exception:  # noqa: BLE001 - the tables do not exist yet
             return 0
 
     def positions(self) -> dict[TP, int]:
@@ -109,7 +111,7 @@ class Fleet:
 
 
 async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) -> None:
-    """Kill processes of each database so often; compare with the oracle and with a ledger recreated, and verify."""
+    """Kill processes of each database that many times; compare with the oracle and a rebuilt ledger, and verify."""
     seed = random.randrange(2**32)
     print("seed", seed)
     rng = random.Random(seed)
@@ -161,7 +163,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
 
 
 async def command(told: dict[str, str], *words: str) -> tuple[int, str]:
-    """What a command says, and its exit status."""
+    """The output and exit status of a command."""
     running = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "streams.cli", *words),
         env={**os.environ, **told, "NO_COLOR": "1"},

@@ -1,4 +1,6 @@
-"""What was deleted from a topic before the ledger kept it: refused, with the consequence, until a person accepts it."""
+"""Records deleted from a topic before the ledger stored them: refused, with the consequence, until a
+person accepts it.
+"""
 
 import asyncio
 import os
@@ -18,7 +20,7 @@ from streams.kafka.api import TP
 pytestmark = pytest.mark.services
 
 
-async def test_a_gap_is_refused_until_somebody_accepts_it_and_told_ever_after(address: str, tmp_path: Path) -> None:
+async def test_a_gap_is_refused_until_accepted_and_reported_ever_after(address: str, tmp_path: Path) -> None:
     reviews, decisions = [await make_topic(address, suffix=f".{name}") for name in ("reviews", "enforcement")]
     await produce(address, TP(reviews, 0), [codec.encode(review(f"r{n}", "cwe-1")) for n in range(5)])
     await produce(address, TP(decisions, 0), [codec.encode(event("cwe-1"))])
@@ -63,7 +65,7 @@ async def test_a_gap_is_refused_until_somebody_accepts_it_and_told_ever_after(ad
     assert "accepted by wang: kept for 30 days" in said
     status, said = await command("ledger", "accept-loss", "--reason", "again")
     assert (status, said) == (0, "no records were deleted: nothing to accept\n")
-    # Another cluster at that address, as far as the ledger knows.
+    # The ledger sees another cluster at that address.
     with sqlite3.connect(tmp_path / "ledger.db") as connection:
         kept = connection.execute("SELECT DISTINCT cluster FROM ledger_position").fetchall()
         connection.execute("UPDATE ledger_position SET cluster = 'elsewhere'")

@@ -51,7 +51,7 @@ async def test_entries_are_what_the_topics_hold(database: Database) -> None:
         assert (case.opening.id, case.opening.subject) == ("cwe-p", "a\x00b")
 
 
-async def test_whatever_is_removed_moved_or_edited_is_named(postgres: Postgres) -> None:
+async def test_removed_moved_and_edited_entries_are_named(postgres: Postgres) -> None:
     database = Database(postgres.database("ledger_mutated"), "ledger")
     await fill(database)
     assert await faults_after(database, None) == []
@@ -102,7 +102,7 @@ async def test_a_reader_sees_one_state_while_entries_come(database: Database) ->
         await database.run(lambda writing: LedgerWriter().keep(writing, [more]))
         assert len(connection.execute(select(ENTRIES.c.number)).all()) == 5
         faults = verify(connection, {}).faults
-    # Nothing has moved the positions here.
+    # Nothing has moved the positions in this test.
     assert [fault.partition(":")[0] for fault in faults] == ["in.reviews-0", "out.enforcement-1"]
     assert all("to be beyond it, got 0" in fault for fault in faults)
     with pytest.raises(DBAPIError, match="read-only"), database.reading() as connection:

@@ -1,4 +1,4 @@
-"""All of it in one terminal: a Kafka node of its own, topics, a worker, traffic, decisions."""
+"""The whole system in one terminal: a Kafka node, topics, a worker, traffic, decisions."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ async def policy_of_a_decision(address: str) -> str:
 
 
 def decided_over_http(live: subprocess.Popen[str], port: int, seen: list[str]) -> None:
-    """Send what the README sends, and read the decision that it promises; `killed_after` ends the wait."""
+    """Send the requests of the README, and read the decision that it promises; `killed_after` ends the wait."""
     [script] = re.findall(r"^```sh\n(now=.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     sent = subprocess.run(
         ["sh", "-e", "-c", script.replace("6070", str(port))], capture_output=True, text=True, timeout=60
@@ -82,7 +82,7 @@ async def decided_tenants(address: str) -> list[str]:
 
 
 def calls_that_end_now(tenant: str) -> list[dict[str, object]]:
-    """120 calls of a minute each, in the order of their ends, within the lateness."""
+    """120 calls of a minute each, ordered by their ends, within the lateness."""
     now = time.time_ns() // 1_000_000
     numbers = {"caller": "+8675500001111", "callee": "+8619900000000"}
     return [
@@ -115,7 +115,7 @@ def free_live_ports() -> dict[str, int]:
 
 
 def test_an_empty_installation_decides_on_the_first_records_that_are_sent(jars: Path, tmp_path: Path) -> None:
-    """With an outage grace of four hours it would not; `tests/crash/test_first_decision.py` has the minute."""
+    """An outage grace of four hours would prevent it; `tests/crash/test_first_decision.py` covers the minute."""
     ports = free_live_ports()
     with killed_after(300, started_live(jars, tmp_path, ports, "--no-traffic", "--partitions", "2")) as live:
         assert live.stdout is not None
@@ -139,14 +139,14 @@ def test_an_empty_installation_decides_on_the_first_records_that_are_sent(jars: 
         assert live.wait(120) == 0, said + live.stderr.read()
 
 
-def test_live_runs_all_of_it_shows_decisions_and_leaves_nothing_behind(jars: Path, tmp_path: Path) -> None:
+def test_live_runs_everything_shows_decisions_and_leaves_nothing_behind(jars: Path, tmp_path: Path) -> None:
     ports = free_live_ports()
     started = started_live(jars, tmp_path, ports, "--rate", "0.3", "--partitions", "2", "--no-alerts")
     with killed_after(300, started) as callwarden:
         assert callwarden.stdout is not None
         assert callwarden.stderr is not None
         seen: list[str] = []
-        # The end of its output would end this, too.
+        # The end of its output would end this wait, too.
         for line in callwarden.stdout:
             seen.append(line)
             told = "".join(seen)
@@ -162,7 +162,7 @@ def test_live_runs_all_of_it_shows_decisions_and_leaves_nothing_behind(jars: Pat
         policy = asyncio.run(policy_of_a_decision(address_in("".join(seen))))
         metrics = {name: get(port, "/metrics") for name, port in ports.items()}
         while json.loads(get(ports["BILLING"], f"/v1/refunds/{banned[1]}"))["refundable"]:
-            time.sleep(0.2)  # until `killed_after` ends it: billing may hear of a ban after the terminal does
+            time.sleep(0.2)  # until `killed_after` ends it: billing may read a ban after the terminal does
         callwarden.send_signal(signal.SIGINT)
         said = "".join(seen) + callwarden.stdout.read()
         wrong = callwarden.stderr.read()

@@ -1,4 +1,4 @@
-"""All of it on a real Kafka, scraped by a real Prometheus under our configuration: every panel is answered."""
+"""The whole system on a real Kafka, scraped by a real Prometheus with our configuration: every panel has data."""
 
 import os
 import re

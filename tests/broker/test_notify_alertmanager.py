@@ -1,4 +1,4 @@
-"""What the notifier tells a real Alertmanager: it groups, silences, and knows what goes on and what is over."""
+"""The notifier with a real Alertmanager: grouping, silences, and which alerts are active or resolved."""
 
 import asyncio
 import time
@@ -40,7 +40,7 @@ receivers:
 
 @asynccontextmanager
 async def ops() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-    """A receiver behind Alertmanager: its address, and the groups that it was told of."""
+    """A receiver behind Alertmanager: its address, and the groups that it received."""
     told: list[dict[str, Any]] = []
 
     async def take(request: web.Request) -> web.Response:
@@ -73,7 +73,7 @@ async def until(holds: Callable[[], object], what: str) -> None:
 
 
 def states(told: list[dict[str, Any]], tenant: str) -> list[tuple[str, str]]:
-    """Of that tenant's groups: each alert's kind and state, as they were told."""
+    """The kind and state of each alert in the tenant's groups, as received."""
     groups = [group for group in told if group["groupLabels"].get("tenant") == tenant]
     return [(alert["labels"]["kind"], alert["status"]) for group in groups for alert in group["alerts"]]
 
@@ -82,7 +82,7 @@ def states(told: list[dict[str, Any]], tenant: str) -> list[tuple[str, str]]:
 async def telling(
     folder: Path,
 ) -> AsyncIterator[tuple[Alertmanager, str, list[dict[str, Any]]]]:
-    """The channel, the Alertmanager that it tells, and what that told its receiver."""
+    """The channel, its Alertmanager, and the groups that the receiver got."""
     async with ops() as (url, told), aiohttp.ClientSession() as session:
         config = folder / "alertmanager.yml"
         config.write_text(CONFIG.replace("URL", url), "utf-8")
@@ -90,7 +90,7 @@ async def telling(
             yield Alertmanager(session, "alertmanager", SecretStr(f"http://{address}"), now_ms, None), address, told
 
 
-async def test_it_groups_by_tenant_and_a_resolved_alert_says_so(
+async def test_alerts_are_grouped_by_tenant_and_resolved(
     tmp_path: Path,
 ) -> None:
     async with telling(tmp_path) as (channel, server, told):
@@ -120,7 +120,7 @@ async def test_a_silence_quiets_one_tenant(tmp_path: Path) -> None:
         assert states(told, "acme") == []
 
 
-async def test_what_continues_stays_while_it_is_reported_again_and_ends_when_it_is_not(
+async def test_an_alert_stays_active_while_it_is_repeated_and_ends_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.consumers.notify.channels.alertmanager._AHEAD_MS", 3_000)
@@ -135,7 +135,7 @@ async def test_what_continues_stays_while_it_is_reported_again_and_ends_when_it_
         await until(lambda: ("alert", "resolved") in states(told, "acme"), "its end")
 
 
-async def test_one_of_each_kind_is_taken(tmp_path: Path) -> None:
+async def test_a_message_of_each_kind_is_accepted(tmp_path: Path) -> None:
     async with telling(tmp_path) as (channel, server, _):
         messages = sample_messages(load(None), now_ms())
         said = await channel.send(messages, [now_ms()] * len(messages))

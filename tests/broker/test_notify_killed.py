@@ -1,4 +1,4 @@
-"""The notifier killed with -9 again and again: every message arrives, and the outbox is empty in the end."""
+"""The notifier is killed with -9 repeatedly: every message arrives, and the outbox is empty in the end."""
 
 import asyncio
 import random
@@ -66,7 +66,7 @@ async def test_every_message_arrives_whenever_it_is_killed(
                 tenant = f"a{kill}"
                 await write("alerts", alert(f"a{kill}", tenant, "firing", now_ms()), tenant)
                 wanted.add(f"a{kill}")
-                await until_hurt(rng.choice(["at once", "later", "unanswered", "refused"]), receiver, rng)
+                await moment_to_kill(rng.choice(["at once", "later", "unanswered", "refused"]), receiver, rng)
                 notifier.kill()
                 receiver.holding = receiver.down = False
                 notifier.start()
@@ -148,8 +148,8 @@ async def test_a_poisoned_message_and_a_robots_limit_are_known_after_each_kill(a
     assert all(later - first >= 60 for first, later in zip(sent_s, sent_s[3:], strict=False)), "a restart starts again"
 
 
-async def until_hurt(how: str, receiver: Receiver, rng: random.Random) -> None:
-    """Wait for a moment to kill it in: anywhere, when a message has come and is not answered, or was refused."""
+async def moment_to_kill(how: str, receiver: Receiver, rng: random.Random) -> None:
+    """Wait for a moment to kill it: at random, while a message is unanswered, or after a refusal."""
     receiver.reached.clear()
     if how == "at once":
         return

@@ -1,4 +1,4 @@
-"""Ids and words as odd as the contract lets them be, in every consumer's tables on a real PostgreSQL."""
+"""The strangest ids and texts that the contract allows, in every consumer's tables on a real PostgreSQL."""
 
 from collections.abc import Callable, Sequence
 
@@ -26,7 +26,7 @@ from streams.kafka.api import TP
 pytestmark = pytest.mark.services
 
 ENFORCEMENT, REVIEWS = TP("callwarden.enforcement", 0), TP("callwarden.reviews", 0)
-# PostgreSQL keeps no U+0000; a code point may take four bytes.
+# PostgreSQL stores no U+0000; a code point may take four bytes.
 TENANTS_SEEN = ["a\0b", "a\\0b", "\\", "\u202e", "é", "e\u0301", "x" * 128, "\U0001f600" * 128]
 WORDS = Reason("甲\0\\", "a\0\\")
 
@@ -78,12 +78,12 @@ async def test_the_ledger_keeps_and_verifies_them(postgres: Postgres) -> None:
     with database.reading() as connection:
         found = verify(connection, {})
     assert sum(head.number for head in found.heads.values()) == len(records)
-    # Nothing has moved the position here; but for that all is as it should be.
+    # Nothing has moved the position in this test; everything else is correct.
     assert [fault for fault in found.faults if "position" not in fault] == []
     database.close()
 
 
-async def test_the_notifier_knows_them(postgres: Postgres) -> None:
+async def test_the_notifier_keeps_them_apart(postgres: Postgres) -> None:
     database = Database(postgres.database("odd-notify"), "notify")
     manners = Throttle("warning", 0, 7 * 86_400_000, 86_400_000)
     told = NotifyMetrics(["webhook"], lambda: T0)

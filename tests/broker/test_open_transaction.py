@@ -1,4 +1,6 @@
-"""A transaction that stays open in the decisions' topic, on a real Kafka: nobody is told refundable behind it."""
+"""A transaction that stays open in the enforcement topic of a real Kafka: no tenant is reported
+refundable behind it.
+"""
 
 import asyncio
 import json
@@ -41,7 +43,7 @@ def ask(port: int, page: str = "/v1/refunds/acme") -> tuple[int, Any]:
 
 
 async def answered(port: int, status: int, what: str, page: str = "/v1/refunds/acme", text: str = "") -> str:
-    """The first answer with this status and text: a busy machine can make billing stale for a moment, too."""
+    """The first answer with this status and text: on a busy machine billing can also be stale for a moment."""
     async with deadline(what):
         while True:
             found, body = await asyncio.to_thread(ask, port, page)
@@ -51,13 +53,13 @@ async def answered(port: int, status: int, what: str, page: str = "/v1/refunds/a
 
 
 def transactions(jars: Path, address: str, *arguments: str) -> str:
-    """What Kafka's own command for transactions says, as the runbook has it."""
+    """The output of Kafka's transactions command, as the runbook uses it."""
     tool = [kafkajars.java(), "-cp", f"{jars}/*", "org.apache.kafka.tools.TransactionsCommand"]
     command = [*tool, "--bootstrap-server", address, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
-async def test_nobody_is_refundable_behind_a_transaction_that_stays_open_until_its_abort(
+async def test_no_tenant_is_refundable_behind_an_open_transaction_until_its_abort(
     address: str, jars: Path, tmp_path: Path
 ) -> None:
     topic = await make_topic(address, suffix=".enforcement")
@@ -126,7 +128,7 @@ async def test_catching_up_says_that_a_transaction_stays_open(
         await hanging.send_and_wait(topic, b"hanging", partition=0)
         with pytest.raises(TransientError, match=f"a transaction of {topic}-0 has been open at offset 0"):
             await follower.catch_up()
-        monkeypatch.undo()  # a broker on a busy machine needs longer to end a transaction
+        monkeypatch.undo()  # a broker on a busy machine needs longer to abort a transaction
         await hanging.abort_transaction()
         async with deadline("it has caught up"):
             await follower.catch_up()

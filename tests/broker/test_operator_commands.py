@@ -1,4 +1,4 @@
-"""The operator's commands on a real Kafka: what they read there, what they write there, and what they say."""
+"""The operator's commands on a real Kafka: what they read, write and print."""
 
 import contextlib
 import json
@@ -70,7 +70,7 @@ OURS = ("enforcement", "shadow", "alerts", "late", "dead-letter", "control", "st
 
 
 class World:
-    """Topics of their own names, and the command with the settings for them."""
+    """Topics with unique names, and the command with the settings for them."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -80,7 +80,7 @@ class World:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
         await admin.start()
         try:
-            # The records are of the past: they must not be deleted for it.
+            # The records are old, and retention must not delete them.
             kept = {"retention.ms": "-1"}
             topics = [NewTopic(self.prefix + name, PARTITIONS, 1, topic_configs=kept) for name in (*INPUTS, *OURS)]
             answer = await admin.create_topics(topics)
@@ -103,7 +103,7 @@ class World:
         )
 
     def run(self, *arguments: str, status: int = 0) -> str:
-        """What the command printed on both streams."""
+        """The output of the command on both streams."""
         process = self.start(*arguments)
         out, err = process.communicate(timeout=120)
         assert process.returncode == status, out + err
@@ -113,7 +113,7 @@ class World:
         return AIOKafkaProducer(bootstrap_servers=self.address)
 
     async def records(self, name: str, partition: int, at_least: int = 0) -> list[ConsumerRecord]:
-        """All records of a partition, once there are so many."""
+        """All records of a partition, once it has that many."""
         tp, found = TopicPartition(self.prefix + name, partition), list[ConsumerRecord]()
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.address, isolation_level="read_committed", enable_auto_commit=False
@@ -143,7 +143,7 @@ async def world(address: str) -> World:
     return made
 
 
-async def test_the_topics_are_judged_as_files_of_the_same_records(world: World, tmp_path: Path) -> None:
+async def test_topics_are_replayed_like_files_of_the_same_records(world: World, tmp_path: Path) -> None:
     settings = SimulationSettings(6, 2, 11, calls_per_day=6_000, start_ms=START_MS)
     files: dict[str, list[bytes]] = {f"{world.prefix}{name}-{n}": [] for name in INPUTS for n in range(PARTITIONS)}
     async with world.producer() as producer:
@@ -178,7 +178,7 @@ async def test_the_topics_are_judged_as_files_of_the_same_records(world: World, 
         said = world.run("policy", "preflight", *source, "--policy", str(tmp_path / "house.yaml"), "--json")
         looked.append(json.loads(said))
     changes = looked[0].pop("changes")
-    # Those who would be warned of a busy hour alone; nobody is any more by what is no rule now.
+    # Tenants that the busy-hour rule alone would warn. A rule that was removed warns no tenant any more.
     assert any(rule["rule_id"] == "busy" and rule["appears"] for change in changes for rule in change["rules"])
     assert looked[0].pop("before") != looked[0].pop("after")
     assert looked[0] == looked[1]
@@ -186,10 +186,10 @@ async def test_the_topics_are_judged_as_files_of_the_same_records(world: World, 
     assert f"{len(changes)} tenant" in said
     assert "would change tier over the records of the topics, from access-rules 1" in said
 
-    # No worker has moved a clock: with any source silent from the start, nothing can have been decided.
+    # No worker has advanced a clock: all sources are silent from the start, so nothing can be decided.
     world.run("replay", "--from-topics", "--to-watermark", "--out", str(by_now), "--quiet")
     assert (by_now / "enforcement.jsonl").read_bytes() == b""
-    # As if a worker had: all sources are at the end of the first day at least, and so that day is decided.
+    # As if a worker had: every source reaches at least the end of the first day, so that day is decided.
     day_ms = START_MS + DAY_MS
     async with world.producer() as producer:
         for number in range(PARTITIONS):
@@ -228,7 +228,7 @@ async def test_dead_letters_are_listed_and_written_back_once(world: World) -> No
     assert len(json.loads(world.run("dead-letter", "list", "--limit", "1", "--json"))["dead_letters"]) == 1
 
     world.run("dead-letter", "retry", status=2)
-    world.run("dead-letter", "retry", "--all", status=1)  # nobody is there to say yes
+    world.run("dead-letter", "retry", "--all", status=1)  # no terminal to confirm
     assert await world.records("reviews", 1) == []
     said = world.run("dead-letter", "retry", "--all", "--yes")
     assert "1-2: skipped" in said
@@ -249,7 +249,7 @@ async def test_dead_letters_are_listed_and_written_back_once(world: World) -> No
     assert "0-99" in world.run("dead-letter", "retry", "0-99", "--yes", status=2)
 
 
-async def test_of_two_operators_who_retry_the_same_letter_one_writes_it(world: World) -> None:
+async def test_of_two_retries_of_the_same_dead_letter_one_is_written(world: World) -> None:
     names = TopicNames(world.prefix, world.prefix)
     headers = [
         ("reason", b"json: no record"),
@@ -261,7 +261,7 @@ async def test_of_two_operators_who_retry_the_same_letter_one_writes_it(world: W
         await producer.send_and_wait(names.output("dead-letter"), b"{", partition=1, headers=headers)
     application = world.prefix.rstrip(".")
     async with cluster_at(world.address) as one, cluster_at(world.address) as other:
-        # Both have looked, and been asked whether they are sure.
+        # Both have read the letter, and wait for confirmation.
         seen = [(await read(cluster, names, lambda letter: True))[0] for cluster in (one, other)]
         home = return_partition(PARTITIONS, "murmur2")
         assert [letter.id for letter in seen[0]] == ["1-0"]
@@ -271,7 +271,7 @@ async def test_of_two_operators_who_retry_the_same_letter_one_writes_it(world: W
         assert await retry(other, names, application, seen[1], home, again=True) == seen[1]
         assert len(await world.records("cdr", 1, 2)) == 2
 
-        # One who has begun, and whom another overtakes, writes nothing unnoticed.
+        # An operator whose retry is overtaken by another one notices it and writes nothing.
         async with contextlib.AsyncExitStack() as slow:
             writer = await slow.enter_async_context(open_operator_writer(one, application))
             assert await retry(other, names, application, seen[1], home) == []
@@ -280,7 +280,7 @@ async def test_of_two_operators_who_retry_the_same_letter_one_writes_it(world: W
         assert len(await world.records("cdr", 1)) == 2
 
 
-async def test_a_skip_says_whether_it_was_taken(world: World) -> None:
+async def test_a_skip_reports_whether_it_was_accepted(world: World) -> None:
     topic = world.prefix + "complaints"
     told = ("skip", "--topic", topic, "--partition", "1", "--offset", "1", "--reason", f"bad{ASK}", "--by", "ann")
     async with world.producer() as producer:
@@ -305,7 +305,7 @@ async def test_a_skip_says_whether_it_was_taken(world: World) -> None:
     assert out.startswith(f"taken: {topic}-1 offset 1")
 
 
-async def test_acceptances_and_the_end_of_an_outage_say_whether_they_were_taken(world: World) -> None:
+async def test_acceptances_and_the_end_of_an_outage_report_whether_they_were_accepted(world: World) -> None:
     topic = world.prefix + "cdr"
     at = ("--partition", "1", "--offset", "0", "--reason", f"disk lost{ASK}", "--by", f"ann{ASK}")
     assert "written" in world.run("accept", "lost-state", *at, "--wait", "0")
@@ -340,12 +340,12 @@ async def test_acceptances_and_the_end_of_an_outage_say_whether_they_were_taken(
     assert err.startswith("not taken within 5 s: partition 1. ")
 
 
-async def test_a_change_of_policy_that_nobody_takes_says_what_may_be_wrong(world: World) -> None:
+async def test_a_policy_change_that_no_worker_takes_lists_possible_causes(world: World) -> None:
     said = world.run("policy", "apply", "deploy/policy.yaml", "--yes", "--reason", "agreed", "--wait", "1", status=1)
     assert "not taken within 1 s by partition 0, 1. Its worker's log and /readyz say why" in said
 
 
-async def test_a_change_of_policy_that_is_refused_says_why_and_waits_no_longer(world: World) -> None:
+async def test_a_refused_policy_change_says_why_and_stops_waiting(world: World) -> None:
     clock, coming_ms = world.prefix + "clock", (time.time_ns() // 1_000_000 // QUARTER_MS + 4) * QUARTER_MS
     told = ("--yes", "--reason", "agreed", "--wait", FOR_EVER)
     async with world.producer() as producer:
@@ -383,7 +383,7 @@ def unsigned(command: Command | str) -> Command:
     return msgspec.structs.replace(command, at_ms=0)
 
 
-async def test_a_worker_skips_what_a_command_names_and_reads_it_when_it_is_written_back(
+async def test_a_worker_skips_the_record_of_a_command_and_reads_it_when_it_is_retried(
     address: str, tmp_path: Path
 ) -> None:
     world = World(address)
@@ -393,7 +393,7 @@ async def test_a_worker_skips_what_a_command_names_and_reads_it_when_it_is_writt
     async with world.producer() as producer:
         for n in range(3):
             await producer.send_and_wait(cdr, call_line(f"c{n}", now_ms - 1000), b"acme")
-    # No worker is there yet: the command waits for one.
+    # No worker is running yet: the command waits for one.
     partition = ("--topic", cdr, "--partition", str(number))
     world.run("skip", *partition, "--offset", "1", "--reason", "it stops the worker", "--wait", "0")
     worker = world.start("worker", "--idle-after", "1s", "--port", str(free_port()))
@@ -413,7 +413,7 @@ async def test_a_worker_skips_what_a_command_names_and_reads_it_when_it_is_writt
     assert worker.returncode == 0, log
     assert "was already read" in log
     said = world.run("replay", "--from-topics", "--to-watermark", "--out", str(tmp_path), "--quiet", "--json")
-    summary = json.loads(said)  # and no warning: nobody is at work any more
+    summary = json.loads(said)  # no warning: no worker is running
     assert (summary["read"], summary["accepted"], summary["rejected"]) == (4, 3, 1)
 
 

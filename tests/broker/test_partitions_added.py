@@ -1,4 +1,4 @@
-"""Partitions added to one input of running workers, on a real broker, and the way out of it as the runbook has it."""
+"""Partitions are added to one input of running workers on a real broker, and the runbook's procedure recovers."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ _POLICY = {
 
 
 def calls(end_ms: int, name: str, count: int, partitions: int) -> list[Sent]:
-    """Short calls of every tenant, placed as a producer does that sees so many partitions."""
+    """Short calls of every tenant, partitioned as by a producer that sees that many partitions."""
     sent = []
     for tenant in _TENANTS:
         for each in range(count):
@@ -55,18 +55,18 @@ def calls(end_ms: int, name: str, count: int, partitions: int) -> list[Sent]:
 
 
 def ready(worker: Worker) -> str:
-    """What it says of being ready."""
+    """The readiness page of the worker."""
     return worker.get("/readyz")[1]
 
 
 async def decisions(address: str, names: TopicNames, partitions: int) -> list[str]:
-    """The ids of what stands committed."""
+    """The ids of the committed decisions."""
     topic = names.output("enforcement")
     logs = await read_all(address, [topic], partitions)
     return [json.loads(record.value or b"")["id"] for record in logs.of(topic)]
 
 
-async def test_partitions_added_to_an_input_are_noticed_and_the_runbook_leads_out_with_every_decision(
+async def test_partitions_added_to_an_input_are_noticed_and_the_runbook_restores_every_decision(
     platform: Platform, tmp_path: Path
 ) -> None:
     address, names, new = platform.node.address, platform.names, TopicNames("cw12.", "cw12.")
@@ -105,7 +105,7 @@ async def test_partitions_added_to_an_input_are_noticed_and_the_runbook_leads_ou
             await until(lambda: "in.cdr has 12 partitions, the state was made with 8" in ready(worker), "it is noticed")
             assert worker.metric("callwarden_topic_faults") == 1
             assert "callwarden state move" in await run("topics", "check", status=1)
-        async with sender_to(address) as producer:  # a new one sees the new partitions
+        async with sender_to(address) as producer:  # a new producer sees the new partitions
             await Sender(producer, names).send(rest)
             await until(lambda: worker.sum("callwarden_rejected_total") == rejected, "the others go on")
         assert worker.terminate(60) == 0
@@ -128,7 +128,7 @@ async def test_partitions_added_to_an_input_are_noticed_and_the_runbook_leads_ou
     judged.write_bytes(b"\n".join(call.value or b"" for call in everything) + b"\n")
     await run("replay", str(judged), "--policy", str(policy), "--out", str(tmp_path / "replayed"))
     lines = (tmp_path / "replayed" / "enforcement.jsonl").read_text("utf-8").splitlines()
-    # The window of the last calls is judged by the replay alone: live, calls may still come.
+    # Only the replay decides the window of the last calls: live, more calls may arrive.
     expected = sorted(e["id"] for e in map(json.loads, lines) if e["data"]["decided_ms"] < base_ms + 90 * _MINUTE)
     assert len(expected) == 2 * len(_TENANTS)
     with fleet_of(tmp_path / "new", moved) as fleet:

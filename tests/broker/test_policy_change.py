@@ -1,4 +1,4 @@
-"""A policy that is changed in the midst of a day's traffic, with workers killed -9 around it: exact all the same."""
+"""A policy change in the middle of a day's traffic, with workers killed -9 around it: the decisions are exact."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from streams.topics.transaction_records import decode_journal_entry, is_tick
 
 
 def callwarden(environment: Mapping[str, str], *arguments: str, status: int = 0) -> str:
-    """What the command says, which ends with that exit status."""
+    """The output of the command, which must end with that exit status."""
     command = [sys.executable, "-c", MAIN, *arguments]
     done = subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=240
@@ -32,7 +32,7 @@ def callwarden(environment: Mapping[str, str], *arguments: str, status: int = 0)
 
 
 def stricter(policy: Path) -> Path:
-    """Another policy: a rule less, others lower, and one over calls of a length that nobody has counted."""
+    """Another policy: one rule less, lower thresholds, and a rule over a call length that has not been counted."""
     text = policy.read_text("utf-8")
     path = policy.with_name("stricter.yaml")
     assert "min_denominator: 100" in text
@@ -42,7 +42,7 @@ def stricter(policy: Path) -> Path:
 
 
 def middle(piece: Sequence[Sent]) -> int:
-    """A time at which policies can change, in the midst of the calls of a piece."""
+    """A time in the middle of a piece's calls at which policies can change."""
     times = [
         json.loads(one.value)["end_ms"] for one in piece if one.value and not one.mark and b'"end_ms"' in one.value
     ]
@@ -50,7 +50,7 @@ def middle(piece: Sequence[Sent]) -> int:
 
 
 def withdraw_the_wrong_one(environment: Mapping[str, str], later: Path, from_ms: int) -> None:
-    """A policy that is to hold in ten days is in the way of one that is to hold before, until it is withdrawn."""
+    """A policy scheduled in ten days prevents an earlier change until it is withdrawn."""
     wrong, another = later.with_name("wrong.yaml"), later.with_name("another.yaml")
     for path in (wrong, another):
         path.write_text(later.read_text("utf-8").replace("version: ", f"version: {path.stem}-", 1), "utf-8")

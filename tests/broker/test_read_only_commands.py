@@ -1,4 +1,4 @@
-"""Commands that read the ledger change no database and send nothing: on a real Kafka, SQLite and PostgreSQL."""
+"""Commands that read the ledger change no database and send nothing, on a real Kafka, SQLite and PostgreSQL."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ READ = (
 
 
 def held_by(url: str) -> Any:
-    """All that a database holds: a file's bytes, or the rows of all tables."""
+    """The whole content of a database: a file's bytes, or the rows of all tables."""
     address = make_url(url)
     if address.get_backend_name() == "sqlite":
         return Path(address.database or "").read_bytes()
@@ -49,7 +49,7 @@ def held_by(url: str) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-async def test_what_only_reads_changes_nothing(address: str, postgres: Postgres, tmp_path: Path, kind: str) -> None:
+async def test_read_only_commands_change_nothing(address: str, postgres: Postgres, tmp_path: Path, kind: str) -> None:
     own = uuid.uuid4().hex[:8]
     names = TopicNames(f"{own}.in.", f"{own}.out.")
     url = f"sqlite:///{tmp_path / 'ledger.db'}" if kind == "sqlite" else postgres.database("read_only")
@@ -68,7 +68,7 @@ async def test_what_only_reads_changes_nothing(address: str, postgres: Postgres,
         database = Database(url, "ledger")
         await database.migrate()
         await catch_up(cluster, database, names)
-        # A verdict that was interrupted before it was sent, and a decision that the ledger does not have.
+        # A verdict whose sending was interrupted, and a decision that the ledger does not have.
         by = ReviewedBy("wang", "heard")
         await database.run(lambda connection: claim(connection, "cwe-p", "uphold", by, now_ms))
         database.close()

@@ -1,6 +1,6 @@
-"""The state is moved to topics with another number of partitions: before and after, what one replay of all decides.
+"""The state is rescaled to topics with another number of partitions: before and after, decisions equal one replay.
 
-The audits of both sides, billing and ledger say so, too, in the order of docs/guides/upgrades.md.
+The audits of both sides, billing and the ledger confirm it, in the order of docs/guides/upgrades.md.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ from streams.topics.state_topic import part_of
 
 _STOP_S = 20
 _PANE_MS = 300_000
-_PATIENCE_S = LATENESS_S + 10  # after that time a call of the present decides what is older
+_PATIENCE_S = LATENESS_S + 10  # after that time a current call closes the windows of older calls
 NEW = TopicNames("new-in.", "new-out.")
 NEW_PARTITIONS = 5
 LAST = ("last-0", "last-1")
@@ -47,7 +47,7 @@ TO = ["--to-input-prefix", NEW.input_prefix, "--to-output-prefix", NEW.output_pr
 
 
 def callwarden(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`callwarden` to its end."""
+    """Run `callwarden` to its end."""
     return subprocess.run(
         [sys.executable, "-c", MAIN, *arguments],
         env={**os.environ, **environment},
@@ -59,7 +59,7 @@ def callwarden(environment: Mapping[str, str], *arguments: str) -> subprocess.Co
 
 
 def killed_after(lines: int, then_s: float, log: Path, environment: Mapping[str, str]) -> list[str]:
-    """A move that is killed a little after it has said so many lines; what it has said."""
+    """Kill a rescale shortly after that many lines of output; return the output."""
     with log.open("wb") as output:
         attempt = ChildProcess(
             [sys.executable, "-c", MAIN, "state", "move", *TO], output, {**os.environ, **environment}
@@ -71,9 +71,9 @@ def killed_after(lines: int, then_s: float, log: Path, environment: Mapping[str,
 
 
 def day_of(seed: int) -> tuple[list[Sent], list[str]]:
-    """A simulated day of which nothing comes too late; what is not a call first, so that it waits for the calls.
+    """A simulated day without late records. Records other than calls come first, and wait for the calls.
 
-    With the tenants who are held until somebody reviews that; of `LAST` that is decided at the day's end.
+    Also returns the tenants that are held until a review. The decision about `LAST` is made at the end of the day.
     """
     day = Day(seed, pieces=1, tenants=60, calls=12_000, partitions=PARTITIONS, late_share=0)
     well = [one for one in day.pieces[0] if not one.mark and one.value is not None]
@@ -88,7 +88,7 @@ def day_of(seed: int) -> tuple[list[Sent], list[str]]:
 
 
 def last_calls(tenants: Iterable[bytes]) -> list[Sent]:
-    """A call of the present in each of the new partitions."""
+    """A current call in each of the new partitions."""
     now_ms = time.time_ns() // 1_000_000
     call = {"type": "cdr", "direction": "outbound", "caller": "caller", "callee": "callee", "outcome": "no_answer"}
     call |= {"call_id": "last", "start_ms": now_ms - 1000, "end_ms": now_ms}
@@ -101,7 +101,7 @@ def last_calls(tenants: Iterable[bytes]) -> list[Sent]:
 
 
 def replayed(platform: Platform, day: Sequence[Sent], folder: Path) -> dict[str, list[tuple[int, bytes]]]:
-    """What one replay of all these records decides, by tenant, with the time of each."""
+    """The decisions of one replay of all these records, by tenant, each with its time."""
     files = [folder / f"{name}.jsonl" for name in INPUTS]
     for source, path in enumerate(files):
         path.write_bytes(b"".join((one.value or b"") + b"\n" for one in day if one.source == source))
@@ -114,32 +114,32 @@ def replayed(platform: Platform, day: Sequence[Sent], folder: Path) -> dict[str,
 
 
 def fine(done: subprocess.CompletedProcess[str]) -> str:
-    """What a command said that ended well."""
+    """The output of a command that succeeded."""
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def compared(done: subprocess.CompletedProcess[str]) -> int:
-    """How many decisions an audit found to be as they must be, all of them."""
+    """The number of decisions that an audit confirmed; it must confirm all."""
     report = json.loads(fine(done))
     return sum(int(one["enforcement"]["same"]) for one in report["partitions"])
 
 
 def cases(done: subprocess.CompletedProcess[str]) -> dict[str, tuple[str, str]]:
-    """Of each tenant the last case that `reviews list --json` tells: its id and what is so now."""
+    """The latest case of each tenant in `reviews list --json`: its id and current status."""
     decisions = json.loads(fine(done))["decisions"]
     return {one["data"]["tenant_id"]: (one["enforcement_id"], one["status"]) for one in decisions}
 
 
 def judged_since(decisions: Sequence[ConsumerRecord], upheld: str) -> bool:
-    """Whether what comes last is among them."""
+    """Whether the latest decisions are among them."""
     events = [json.loads(one.value) for one in decisions]
     in_place_of = {event["data"]["supersedes"] for event in events}
     return upheld in in_place_of and {event["subject"] for event in events} >= set(LAST)
 
 
 async def watermarks(address: str) -> list[int]:
-    """How far each of the new partitions has judged."""
+    """The watermark of each of the new partitions."""
     cluster = KafkaCluster(load_settings({"bootstrap_servers": address}))
     try:
         parts = [await part_of(cluster, NEW, number) for number in range(NEW_PARTITIONS)]
@@ -149,7 +149,7 @@ async def watermarks(address: str) -> list[int]:
 
 
 async def at_work(address: str, group: str) -> int:
-    """How many workers the broker takes to be at work."""
+    """The number of workers in the consumer group."""
     cluster = KafkaCluster(load_settings({"bootstrap_servers": address}))
     try:
         return await members(cluster.questions, group)
@@ -191,7 +191,7 @@ async def test_a_move_with_kills_at_any_step_loses_and_repeats_nothing(platform:
                     await asyncio.sleep(0.5)
             with consumers.following(old):
                 waiting = cases(await run(old, "reviews", "list", "--json"))
-            # By the calls' clocks that is far ahead, so it is carried over.
+            # This is far ahead of the calls' clocks, so the review is carried over.
             overturned, upheld, left = [waiting[tenant][0] for tenant in held]
             fine(await run(old, "reviews", "overturn", overturned, "--reason", "no", "--wait", "0"))
             await Sender(producer, platform.names).send(day[cut // 2 : cut])
@@ -241,12 +241,12 @@ async def test_a_move_with_kills_at_any_step_loses_and_repeats_nothing(platform:
             await asyncio.sleep(max(0, reviewed_s + _PATIENCE_S - time.monotonic()))
             last = last_calls({one.key for one in day})
             await Sender(producer, NEW).send(last)
-            # A state says how far it has judged when a pane has ended, not in between.
+            # The stored watermark advances only when a pane has ended.
             wanted = (int(json.loads(last[-1].value or b"")["end_ms"]) - 1000 * _PATIENCE_S) // _PANE_MS * _PANE_MS
             async with deadline("all is judged", 120):
                 while min(await watermarks(address)) < wanted:
                     await asyncio.sleep(1)
-            # That may be of before the review, and the day's end.
+            # That watermark may precede the review and the end of the day.
             async with deadline("what came since is judged, too", 120):
                 while not judged_since(await decisions(NEW, NEW_PARTITIONS), upheld):
                     await asyncio.sleep(0.5)
@@ -284,6 +284,6 @@ async def test_a_move_with_kills_at_any_step_loses_and_repeats_nothing(platform:
     for record in (*former, *since):
         found.setdefault((record.key or b"").decode(), []).append(record.value)
     print(f"{len(former)} and {len(since)} decisions before and after")
-    for tenant in sorted(found.keys() | expected.keys()):  # at one instant a replay sorts otherwise
+    for tenant in sorted(found.keys() | expected.keys()):  # at the same instant a replay orders decisions differently
         assert sorted(found.get(tenant, [])) == sorted(expected.get(tenant, [])), tenant
     assert min(len(former), len(since)) > 3

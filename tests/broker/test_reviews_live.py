@@ -1,4 +1,4 @@
-"""Reviews from the terminal to a real worker and back: what people decided is what a replay of the topics decides."""
+"""Reviews from the terminal to a real worker and back: the decisions after reviews equal a replay of the topics."""
 
 import asyncio
 import json
@@ -46,13 +46,13 @@ _WAIT_S = "60"
 
 
 class Reviewer:
-    """Gives commands, each in a process of its own."""
+    """Runs each command in a separate process."""
 
     def __init__(self, told: Mapping[str, str]) -> None:
         self._told = told
 
     async def __call__(self, *words: str) -> tuple[int, str]:
-        """Exit status, and what was said."""
+        """The exit status and output."""
         running = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "streams.cli", *words),
             env={**os.environ, **self._told, "NO_COLOR": "1"},
@@ -64,7 +64,7 @@ class Reviewer:
         return running.returncode or 0, said.decode()
 
     async def listed(self, *filters: str) -> list[dict[str, Any]]:
-        """What is listed; nothing while there is no ledger yet."""
+        """The listed cases; none while there is no ledger yet."""
         status, said = await self("reviews", "list", "--json", *filters)
         if status == 2 and "contains no ledger" in said:
             return []
@@ -74,7 +74,7 @@ class Reviewer:
         return listed
 
     async def list_until(self, count: int, *filters: str) -> list[dict[str, Any]]:
-        """What is listed once there are so many."""
+        """The listed cases, once there are that many."""
         async with deadline(f"{count} of {filters}", 120):
             while len(found := await self.listed(*filters)) < count:
                 await asyncio.sleep(0.5)
@@ -88,7 +88,7 @@ async def serve(told: Mapping[str, str]) -> asyncio.subprocess.Process:
 
 
 def warning(tenant: str, number: int) -> Sent:
-    """A complaint of now that leads to a warning."""
+    """A current complaint that leads to a warning."""
     now_ms = time.time_ns() // 1_000_000
     record = {"type": "complaint", "tenant_id": tenant, "complaint_id": f"p{number}", "category": "number_leak"}
     record |= {"status": "verified", "reported_ms": now_ms, "updated_ms": now_ms}
@@ -96,7 +96,7 @@ def warning(tenant: str, number: int) -> Sent:
     return Sent(INPUTS.index("complaints"), home, tenant.encode(), json.dumps(record).encode())
 
 
-async def test_people_and_judge_agree_on_what_was_decided(address: str, tmp_path: Path) -> None:
+async def test_reviews_and_the_replay_agree_on_the_decisions(address: str, tmp_path: Path) -> None:
     own = uuid.uuid4().hex[:8]
     names = TopicNames(f"{own}.in.", f"{own}.out.")
     policy = policy_file(tmp_path, _LATENESS_S)
@@ -118,14 +118,14 @@ async def test_people_and_judge_agree_on_what_was_decided(address: str, tmp_path
         ledger = await serve(told)
         begun_ms = time.time_ns() // 1_000_000
         async with sender_to(address) as producer:
-            # Four violations of one tenant: a pending escalation, which falls with them.
+            # Four violations of one tenant: a pending escalation, which is withdrawn with them.
             warnings = [warning("acme", number) for number in range(4)] + [warning("bravo", 9)]
             bans = [likely_ban(tenant, begun_ms) for tenant in ("upheld", "overturned")]
             await Sender(producer, names).send([*bans, *warnings])
         waiting = {each["data"]["tenant_id"]: each["enforcement_id"] for each in await review.list_until(3)}
         assert set(waiting) == {"upheld", "overturned", "acme"}
 
-        # A pending decision is upheld; the decision comes within the command.
+        # A pending decision is upheld; the final decision arrives before the command ends.
         status, said = await review("reviews", "uphold", waiting["upheld"], "--reason", "heard", "--wait", _WAIT_S)
         assert status == 0, said
         [final] = await review.listed("--status", "final", "--tenant", "upheld")
@@ -134,7 +134,7 @@ async def test_people_and_judge_agree_on_what_was_decided(address: str, tmp_path
         status, said = await review("reviews", "uphold", waiting["upheld"], "--reason", "again")
         assert (status, "is final already, upheld by" in said) == (1, True), said
 
-        # Two reviewers at once.
+        # Two reviewers at the same time.
         verdicts = [("uphold", "wang"), ("overturn", "li")]
         both = await asyncio.gather(
             *(
@@ -180,7 +180,7 @@ async def test_people_and_judge_agree_on_what_was_decided(address: str, tmp_path
     assert counts[names.output("enforcement")] == 3 + 5 + 2 + 5 + 1
 
 
-# A process that kills itself when it comes to a step of sending; without one, as any other.
+# A process that kills itself at a step of sending; with the step "none" it runs normally.
 _KILLED = """
 import os, signal, sys
 from streams.cli.app import main
@@ -191,7 +191,7 @@ if step != "none":
 interrupted_claims._LOOK_S, interrupted_claims._INTERRUPTED_S = 0.2, 0.5
 main()
 """
-_BEFORE, _AFTER = "commit_records", "mark_sent"  # before it is written, and after, before that is noted
+_BEFORE, _AFTER = "commit_records", "mark_sent"  # before the record is written, and after that but before it is noted
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def unsent_in(database: Database) -> list[Reservation]:
         return all_unsent(connection)
 
 
-async def test_rejections_are_those_of_reviews_since_one_began_to_look(address: str) -> None:
+async def test_rejections_are_those_of_reviews_since_the_start_of_reading(address: str) -> None:
     letters = await make_topic(address, 2, suffix=".dead-letter")
     names = TopicNames("in.", letters.removesuffix("dead-letter"))
 
@@ -280,7 +280,7 @@ async def test_rejections_are_those_of_reviews_since_one_began_to_look(address: 
         async with deadline("the third is seen as well"):
             while await rejections.read_new() != {**expected, b"three": "nothing_to_change: too late"}:
                 await asyncio.sleep(0.05)
-        # Or of an hour before some instant on, for clocks differ.
+        # From an hour before the given instant on, because clocks differ.
         hour_ms, present_ms = 3_600_000, time.time_ns() // 1_000_000
         for since_ms, count in ((present_ms, 4), (present_ms + 2 * hour_ms, 0)):
             earlier = RejectedReviews(cluster, names)
@@ -290,7 +290,7 @@ async def test_rejections_are_those_of_reviews_since_one_began_to_look(address: 
                     await asyncio.sleep(0.05)
 
 
-async def test_a_broker_that_is_away_is_said(tmp_path: Path) -> None:
+async def test_an_unavailable_broker_is_reported(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'ledger.db'}"
     review = Reviewer({"CALLWARDEN_BOOTSTRAP_SERVERS": "127.0.0.1:1", "CALLWARDEN_LEDGER_DATABASE": database})
     status, said = await review("reviews", "uphold", "cwe-p", "--reason", "heard")
@@ -299,7 +299,7 @@ async def test_a_broker_that_is_away_is_said(tmp_path: Path) -> None:
     assert len(said.splitlines()) == 1
 
 
-async def test_of_many_at_once_on_postgresql_one_claims_each_case(postgres: Postgres) -> None:
+async def test_of_many_concurrent_reviewers_on_postgresql_one_claims_each_case(postgres: Postgres) -> None:
     url = postgres.database("claims")
     databases = [Database(url, "ledger") for _ in range(4)]
     await databases[0].migrate()

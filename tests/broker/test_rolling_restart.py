@@ -1,4 +1,6 @@
-"""A rolling restart of three workers on a real broker: how often each partition changes hands, and for how long."""
+"""A rolling restart of three workers on a real broker: how often each partition is handed over, and for how long it is
+unowned.
+"""
 
 import asyncio
 from collections import defaultdict
@@ -17,8 +19,8 @@ pytestmark = [pytest.mark.services, pytest.mark.soak]
 _WORKERS = 3
 
 
-def standstills(workers: Iterable[Worker]) -> dict[int, list[float]]:
-    """For how many seconds nobody worked on each partition, by each time that it was handed over."""
+def unowned_spans(workers: Iterable[Worker]) -> dict[int, list[float]]:
+    """For each partition, the seconds without an owner at each handover."""
     lines = [
         (datetime.fromisoformat(line["timestamp"]).timestamp(), line["event"], line["partition"])
         for worker in workers
@@ -36,22 +38,22 @@ def standstills(workers: Iterable[Worker]) -> dict[int, list[float]]:
     return spans
 
 
-async def test_a_rolling_restart_hands_each_partition_over_twice_a_worker_and_in_good_order(
+async def test_a_rolling_restart_hands_each_partition_over_twice_a_worker_without_errors(
     platform: Platform, tmp_path: Path
 ) -> None:
-    """The figures are printed; they are the machine's as much as ours."""
+    """The figures are printed, and depend on the machine."""
     told = {key: value for key, value in platform.environment.items() if key != "CALLWARDEN_HEARTBEAT"}
     with fleet_of(tmp_path, told) as fleet:
         for _ in range(_WORKERS):
             fleet.add()
         await asyncio.to_thread(fleet.settle, 240)
-        before = {number: len(spans) for number, spans in standstills(fleet.all).items()}
+        before = {number: len(spans) for number, spans in unowned_spans(fleet.all).items()}
         for worker in list(fleet.running):
             assert await asyncio.to_thread(worker.terminate, 60) == 0
             await asyncio.to_thread(fleet.settle, 240)
             fleet.add()
             await asyncio.to_thread(fleet.settle, 240)
-        spans = {number: found[before.get(number, 0) :] for number, found in standstills(fleet.all).items()}
+        spans = {number: found[before.get(number, 0) :] for number, found in unowned_spans(fleet.all).items()}
         for worker in fleet.all:
             assert worker.times_said("transaction failed; the state is read again") == 0
             assert worker.times_said("partition cannot be opened yet") == 0
@@ -59,5 +61,6 @@ async def test_a_rolling_restart_hands_each_partition_over_twice_a_worker_and_in
     every = sorted(span for found in spans.values() for span in found)
     print(f"\n{len(every)} handovers, without anybody at work: median {median(every):.2f} s, longest {every[-1]:.2f} s")
     assert sorted(spans) == list(range(PARTITIONS))
-    # When a worker goes, and when another comes; each time once, whoever has it afterwards.
+    # Two handovers per restarted worker: when it stops, and when its replacement joins, whichever worker owns the
+    # partition then.
     assert {len(found) for found in spans.values()} == {2 * _WORKERS}

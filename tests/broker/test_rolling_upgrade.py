@@ -1,4 +1,4 @@
-"""Workers that are replaced one by one under load: nothing is lost, and nothing comes twice."""
+"""Workers are replaced one by one under load: no record is lost or processed twice."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ HOW = ("kill", "kill", "stop", "stop")
 
 
 def replace(fleet: Fleet, how: str) -> str:
-    """The oldest worker leaves so, and another one comes."""
+    """Stop the oldest worker in that way, and start another one."""
     leaver = fleet.running[0]
     wait_for(leaver.owned, f"{leaver.name} runs a partition")
     if how == "kill":
@@ -46,7 +46,7 @@ async def test_workers_that_are_replaced_one_by_one_lose_nothing(platform: Platf
                 half = len(piece) // 2
                 did, _ = await asyncio.gather(asyncio.to_thread(replace, fleet, how), sender.send(piece[:half]))
                 print(did)
-                await sender.send(piece[half:])  # whoever has come has something to commit
+                await sender.send(piece[half:])  # the new owners have something to commit
             await drain(fleet, sender, day.calls_now)
         assert [await asyncio.to_thread(worker.terminate, _STOP_S) for worker in fleet.running] == [0, 0]
         assert [(worker.name, line) for worker in fleet.all for line in worker.said_else()] == []

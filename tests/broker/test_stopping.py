@@ -1,4 +1,4 @@
-"""TERM ends every program within its bound, whatever it hangs on: a broker or a database that is frozen, or away."""
+"""TERM ends every program within its time limit, even when a broker or database is frozen or away."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ from streams.runtime.child_process import ChildProcess
 pytestmark = pytest.mark.services
 
 BOUND = {"CALLWARDEN_STOP_WITHIN": "4s"}
-ENDED = (0, 1)  # in order, or cut off: not killed by us
+ENDED = (0, 1)  # orderly or cut off: not killed by the test
 WORDS = {"billing": ("billing",), "ledger": ("ledger", "run"), "notify": ("notify",)}
 
 
@@ -40,7 +40,7 @@ def test_a_worker_ends_whether_its_broker_is_frozen_or_away(jars: Path, tmp_path
             frozen, away = fleet.add(), fleet.add()
             fleet.settle()
             node.pause()
-            # What waits for the broker then: a look at the logs' ends, heartbeats, a transaction.
+            # These wait for the broker: requests for log ends, heartbeats, a transaction.
             wait_for(lambda: "broker" in said(away), "that the frozen broker is missed")
             assert frozen.terminate(60) in ENDED
             node.kill()
@@ -53,7 +53,7 @@ def said(worker: Worker) -> str:
     return worker.get("/readyz")[1]
 
 
-async def test_those_who_live_on_the_outputs_end_with_a_database_that_is_frozen(
+async def test_consumers_of_the_outputs_end_while_their_database_is_frozen(
     address: str, postgres: Postgres, tmp_path: Path
 ) -> None:
     prefix = f"{uuid.uuid4().hex[:8]}."
@@ -81,7 +81,7 @@ async def test_those_who_live_on_the_outputs_end_with_a_database_that_is_frozen(
             await ready(int(environment[f"CALLWARDEN_{name.upper()}_PORT"]))
         with postgres.frozen():
             await produce(address, TP(f"{prefix}enforcement", 0), [b"no event: it is put aside, in the database"])
-            await asyncio.sleep(1)  # each has it, and waits for its database
+            await asyncio.sleep(1)  # each has a record, and waits for its database
             statuses = await asyncio.gather(*(asyncio.to_thread(child.stop, 60) for child in children.values()))
         assert all(status in ENDED for status in statuses), dict(zip(children, statuses, strict=True))
         for name in WORDS:

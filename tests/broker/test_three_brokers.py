@@ -1,6 +1,7 @@
-"""Three brokers: leaders killed in turn, one away for minutes, two away, all restarted; consumers and workers killed.
+"""Three brokers: leaders are killed in turn, one is away for minutes, two are away, all are restarted; consumers and
+workers are killed.
 
-Decisions are exact as with one broker, and the parts work and say so while one of three is away.
+Decisions are as exact as with one broker. All parts work while one of three brokers is away, and report it.
 """
 
 import asyncio
@@ -35,17 +36,17 @@ from streams.runtime.child_process import ChildProcess
 AWAY_S = 150
 _READY_S = 240
 _TOKEN = "a-token-of-the-tests"
-# Phases of a partition that nobody but an operator could end, and what nobody can know without the broker.
+# Phases that only an operator can end, and values that are unknown without the broker.
 _WRONGLY_SAID = re.compile("refused|stopped|unfit|end-outage")
 
 
 def own_errors(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What a process itself logs as an error; a client logs each connection that fails as one."""
+    """The errors that a process itself logs; a client also logs each failed connection as an error."""
     return [line for line in lines if line["level"] in ("error", "critical") and "logger" not in line]
 
 
 class Consumer:
-    """`callwarden billing` or `callwarden ledger run` with a SQLite database, killed and started again."""
+    """`callwarden billing` or `callwarden ledger run` with a SQLite database, killed and restarted."""
 
     def __init__(self, name: str, command: list[str], folder: Path, environment: dict[str, str]) -> None:
         self.name, self._command, self._log = name, command, folder / f"{name}.log"
@@ -64,18 +65,18 @@ class Consumer:
         self._child = self._start()
 
     def kill(self) -> None:
-        """kill -9, and another one."""
+        """kill -9, and start a new process."""
         assert self._child.running, self.log()[-2000:]
         assert self._child.kill() == -signal.SIGKILL
         self._child = self._start()
 
     def ready(self) -> bool:
-        """Whether it says that it works. AssertionError when it has ended by itself."""
+        """Whether it reports ready. Raises AssertionError when it has ended by itself."""
         assert self._child.running, self.log()[-2000:]
         return self.pages.get("/readyz")[0] == 200
 
     def answer(self, tenant: str) -> int:
-        """The status with which billing answers whether refunds to the tenant are frozen; 0 when nothing answers."""
+        """The status of billing's answer whether refunds to the tenant are frozen; 0 when it does not answer."""
         asking = urllib.request.Request(f"{self.pages.url}/v1/refunds/{tenant}")
         asking.add_header("Authorization", f"Bearer {_TOKEN}")
         try:
@@ -88,15 +89,15 @@ class Consumer:
             return 0
 
     def stop(self) -> int:
-        """TERM; its exit status."""
+        """Send TERM; return its exit status."""
         return self._child.stop(30)
 
     def log(self) -> str:
-        """What it has logged."""
+        """Its whole log."""
         return self._log.read_text("utf-8")
 
     def errors(self) -> list[dict[str, Any]]:
-        """Its log lines of errors."""
+        """Its error log lines."""
         lines = self.log().splitlines(keepends=True)
         return own_errors(json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n"))
 
@@ -106,7 +107,7 @@ class Consumer:
 
 
 class ClusterFaults(Faults):
-    """As with one broker, but what is done to the brokers leaves most of them alive, except for once."""
+    """The faults of one broker, but each broker fault leaves a majority of the brokers running, except one."""
 
     def __init__(self, platform: Platform, fleet: Fleet, chooser: random.Random, consumers: list[Consumer]) -> None:
         super().__init__(platform, fleet, chooser)
@@ -132,7 +133,7 @@ class ClusterFaults(Faults):
         return f"{did}; {consumer.name} was killed"
 
     def leader(self, number: int) -> str:
-        """The power of a node that leads partitions is cut."""
+        """Kill a node that leads partitions."""
         node = self._cluster.nodes[number]
         wait_for(lambda: self._leads(number), f"node {number} leads a partition", 120)
         node.kill()
@@ -142,7 +143,7 @@ class ClusterFaults(Faults):
         return f"node {number} was killed"
 
     def away(self) -> str:
-        """A node is away for minutes; all parts work meanwhile."""
+        """One node is away for minutes; all parts work meanwhile."""
         number = self._chooser.choice(list(self._cluster.nodes))
         self._cluster.nodes[number].kill()
         until = time.monotonic() + AWAY_S
@@ -154,7 +155,7 @@ class ClusterFaults(Faults):
         return f"node {number} was away for {AWAY_S} s"
 
     def two_away(self) -> str:
-        """Two of three are away: nothing can be acknowledged, and every part says that it cannot work."""
+        """Two of three nodes are away: no write is acknowledged, and every part reports that it cannot work."""
         gone = self._chooser.sample(list(self._cluster.nodes), 2)
         for number in gone:
             self._cluster.nodes[number].kill()
@@ -173,7 +174,7 @@ class ClusterFaults(Faults):
         return f"nodes {gone} were away together, and it was said: {said}"
 
     def rolling_restart(self) -> str:
-        """Each node in turn ends in order and starts again, once all replicas are in sync."""
+        """Each node in turn shuts down and restarts, once all replicas are in sync."""
         for number, node in self._cluster.nodes.items():
             node.stop(90)
             node.start(300)
@@ -213,7 +214,7 @@ class ClusterFaults(Faults):
 
 @contextmanager
 def consumers_of(folder: Path, environment: dict[str, str]) -> Iterator[list[Consumer]]:
-    """Billing and the ledger; neither outlives the test."""
+    """Billing and the ledger, which end with the test."""
     consumers: list[Consumer] = []
     try:
         for name, command in (("billing", ["billing"]), ("ledger", ["ledger", "run"])):

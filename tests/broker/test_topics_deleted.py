@@ -1,4 +1,4 @@
-"""Topics of ours deleted under a live worker, on a real broker, and the ways out of it as the runbook has them."""
+"""Our topics are deleted under a live worker on a real broker, and the runbook's procedures recover."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ async def delete(address: str, topic: str) -> None:
 
 
 def noticed(worker: Worker, topic: str) -> None:
-    """Page, metric and log name the topic, and the process goes on."""
+    """Page, metric and log name the topic, and the process keeps running."""
     first = f"{topic} does not exist: it was deleted. `callwarden topics create` creates it, empty"
     wait_for(lambda: worker.get("/readyz")[1].startswith(first), f"{topic} is missed")
     wait_for(lambda: worker.owned("unfit") == _ALL, "every partition stands still")
@@ -44,9 +44,7 @@ def works_again(worker: Worker) -> None:
     assert (worker.owned(), worker.metric("callwarden_topic_faults")) == (_ALL, 0)
 
 
-async def test_topics_of_ours_that_were_deleted_are_named_and_the_runbook_leads_out(
-    platform: Platform, tmp_path: Path
-) -> None:
+async def test_deleted_topics_are_named_and_the_runbook_recovers(platform: Platform, tmp_path: Path) -> None:
     address, names = platform.node.address, platform.names
     told = {**platform.environment, "CALLWARDEN_POLICY": str(policy_file(tmp_path, 1))}
     told |= {"CALLWARDEN_IDLE_AFTER": "1s", "CALLWARDEN_OUTAGE_GRACE": "1s", "CALLWARDEN_REPLICATION_FACTOR": "1"}
@@ -56,7 +54,7 @@ async def test_topics_of_ours_that_were_deleted_are_named_and_the_runbook_leads_
         return await asyncio.to_thread(callwarden, told, *words)
 
     async def decide() -> None:
-        """One decision more in every partition."""
+        """Cause one more decision in every partition."""
         nonlocal sent
         async with sender_to(address) as producer:
             at_ms = time.time_ns() // 1_000_000

@@ -1,4 +1,4 @@
-"""`callwarden topics` on a real broker: makes what is missing, leaves what is there, and tells what does not fit."""
+"""`callwarden topics` on a real broker: creates missing topics, leaves existing ones, and reports mismatches."""
 
 import json
 import os
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.services
 
 
 class Callwarden:
-    """The command, with topics that nobody else has."""
+    """The command, with uniquely named topics."""
 
     def __init__(self, address: str) -> None:
         self.prefix = f"{uuid.uuid4().hex}."
@@ -55,7 +55,7 @@ async def make(address: str, topic: str, partitions: int) -> None:
         await admin.close()
 
 
-def test_topics_are_made_once_and_are_as_required(address: str) -> None:
+def test_topics_are_created_once_and_meet_the_requirements(address: str) -> None:
     callwarden = Callwarden(address)
     status, _, said = callwarden("topics", "check")
     assert (status, said.count("there is no such topic")) == (1, 1)
@@ -64,7 +64,7 @@ def test_topics_are_made_once_and_are_as_required(address: str) -> None:
     assert said.count("created ") == 16
     assert "all 16 topics are configured correctly, with 3 partitions" in said
     assert callwarden("topics", "check") == (0, "all 16 topics are configured correctly, with 3 partitions\n", "")
-    # Again, and with another number: what is there stays.
+    # A second run with another number leaves the existing topics unchanged.
     status, said, _ = callwarden("topics", "create", "--replication-factor", "1", "--partitions", "5")
     assert (status, said) == (0, "all 16 topics are configured correctly, with 3 partitions\n")
 
@@ -72,7 +72,7 @@ def test_topics_are_made_once_and_are_as_required(address: str) -> None:
 async def test_a_mismatch_is_status_1_and_a_worker_does_not_start(address: str) -> None:
     callwarden = Callwarden(address)
     assert callwarden("topics", "create", "--replication-factor", "1", "--partitions", "2")[0] == 0
-    # This sets everything else back to the broker's defaults, too: retention among them.
+    # This also resets every other setting to the broker's defaults, including retention.
     await configure(
         address, f"{callwarden.prefix}enforcement", cleanup_policy="compact", unclean_leader_election_enable="true"
     )
@@ -114,7 +114,7 @@ async def test_a_partition_count_that_is_not_the_states_is_refused(address: str)
     assert "If it has records, it cannot be fixed" in wrong
 
 
-async def test_nothing_is_made_beside_inputs_that_differ(address: str) -> None:
+async def test_nothing_is_created_beside_inputs_with_different_counts(address: str) -> None:
     callwarden = Callwarden(address)
     await make(address, f"{callwarden.prefix}cdr", 3)
     await make(address, f"{callwarden.prefix}reviews", 2)
@@ -125,7 +125,7 @@ async def test_nothing_is_made_beside_inputs_that_differ(address: str) -> None:
     assert f"{callwarden.prefix}state" in callwarden("topics", "check")[2], "it was made"
 
 
-def test_no_topics_are_made_whose_names_would_run_together(address: str) -> None:
+def test_topics_with_colliding_names_are_not_created(address: str) -> None:
     callwarden = Callwarden(address)
     status, said, wrong = callwarden("topics", "create", "--replication-factor", "1", "--output-prefix", "canary")
     assert (status, said) == (1, "")
@@ -133,7 +133,7 @@ def test_no_topics_are_made_whose_names_would_run_together(address: str) -> None
     assert "all 16" not in callwarden("topics", "check")[1], "it made those of the inputs"
 
 
-def test_too_few_brokers_for_the_copies_is_reported_once_with_what_would_be_right(jars: Path, tmp_path: Path) -> None:
+def test_too_few_brokers_for_the_replicas_are_reported_once_with_a_valid_value(jars: Path, tmp_path: Path) -> None:
     with DevKafka(tmp_path, jars) as node:
         status, _, said = Callwarden(node.address)("topics", "create")
     assert status == 2

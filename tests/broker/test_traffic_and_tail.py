@@ -27,7 +27,7 @@ PARTITIONS = 4
 
 
 async def make_topics(address: str, *names: str) -> str:
-    """The prefix, which nobody else has, of new topics of those names."""
+    """Create topics of those names under a unique prefix; return the prefix."""
     prefix = f"{uuid.uuid4().hex}."
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
     await admin.start()
@@ -56,9 +56,7 @@ def command(address: str, prefix: str, *arguments: str) -> AbstractContextManage
 
 
 @pytest.mark.parametrize("service", ["traffic", "tail"])
-async def test_what_compose_starts_is_seen_to_be_alive_by_what_compose_looks_at(
-    address: str, tmp_path: Path, service: str
-) -> None:
+async def test_the_services_of_compose_pass_its_health_checks(address: str, tmp_path: Path, service: str) -> None:
     described = YAML(typ="safe").load(Path(__file__).parents[2] / "docker-compose.yml")["services"][service]
     file = tmp_path / "alive"
     _, _, *look = (word.replace("/tmp/alive", str(file)) for word in described["healthcheck"]["test"])
@@ -70,7 +68,7 @@ async def test_what_compose_starts_is_seen_to_be_alive_by_what_compose_looks_at(
     words = [word.replace("/tmp/alive", str(file)) for word in described["command"]]
     assert not healthy()
     with command(address, prefix, *words) as callwarden:
-        for _ in range(2):  # it is touched again and again
+        for _ in range(2):  # it is touched repeatedly
             async with deadline(f"{service} is alive", 60):
                 while not healthy():
                     await asyncio.sleep(0.1)
@@ -80,14 +78,14 @@ async def test_what_compose_starts_is_seen_to_be_alive_by_what_compose_looks_at(
     assert (callwarden.returncode, wrong) == (0, "")
 
 
-def test_a_file_that_cannot_be_touched_is_refused_in_words(address: str, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_touched_is_refused_with_a_message(address: str, tmp_path: Path) -> None:
     with command(address, "no.", "tail", "--alive", str(tmp_path / "no" / "alive")) as callwarden:
         _, wrong = callwarden.communicate(timeout=60)
     assert callwarden.returncode == 2
     assert "No such file or directory; expected a file that this user may write" in wrong
 
 
-async def test_the_past_day_goes_to_the_topics_and_partitions_that_its_types_and_tenants_demand(address: str) -> None:
+async def test_the_past_day_goes_to_the_topics_and_partitions_of_its_types_and_tenants(address: str) -> None:
     prefix = await make_topics(address, *INPUTS)
     with command(address, prefix, "traffic", "--no-live", "--rate", "0.05", "--seed", "11") as callwarden:
         said, wrong = callwarden.communicate(timeout=120)
@@ -120,7 +118,7 @@ async def test_the_past_day_goes_to_the_topics_and_partitions_that_its_types_and
     assert said == f"the past day is sent: {', '.join(f'{n:,} to {name}' for name, n in sorted(counts.items()))}\n"
 
 
-async def test_simulated_records_come_among_others_only_when_that_is_meant(address: str) -> None:
+async def test_simulated_records_are_mixed_with_others_only_on_request(address: str) -> None:
     prefix = await make_topics(address, *INPUTS)
     async with AIOKafkaProducer(bootstrap_servers=address) as producer:
         await producer.send_and_wait(f"{prefix}reviews", b"{}", key=b"acme")
@@ -133,7 +131,7 @@ async def test_simulated_records_come_among_others_only_when_that_is_meant(addre
         assert callwarden.communicate(timeout=120)[0].startswith("the past day is sent: ")
 
 
-async def test_a_topic_that_is_not_there_is_not_waited_for(address: str) -> None:
+async def test_a_missing_topic_is_not_waited_for(address: str) -> None:
     prefix = await make_topics(address, "cdr", "enforcement")
     for arguments, absent in ((["traffic"], "complaints"), (["tail"], "alerts")):
         with command(address, prefix, *arguments) as callwarden:
@@ -163,7 +161,7 @@ def decision(tenant: str, reason: str) -> bytes:
     return msgspec.json.encode(Enforcement(id=tenant, subject=tenant, time="", data=data))
 
 
-async def test_tail_shows_what_is_committed_and_no_number_in_clear(address: str) -> None:
+async def test_tail_shows_committed_records_and_no_number_in_clear(address: str) -> None:
     prefix = await make_topics(address, "enforcement", "alerts")
     enforcement = f"{prefix}enforcement"
     async with AIOKafkaProducer(bootstrap_servers=address, transactional_id=uuid.uuid4().hex) as producer:

@@ -1,4 +1,4 @@
-"""What a real broker takes of a hostile producer, and what may become of its disk: neither stops a partition."""
+"""Records that a real broker accepts from a hostile producer, and a damaged disk: neither stops a partition."""
 
 import asyncio
 import json
@@ -32,10 +32,10 @@ REFUSED = {
     "format 1": message(1, b"k", b"v"),
     "format 3": batch(RECORDS, magic=3),
 }
-"""What a broker does not take; a disk may hold it all the same."""
+"""Batches that a broker rejects; a damaged disk may still hold them."""
 
 
-async def test_what_a_broker_takes_of_a_hostile_producer_is_read_around(address: str) -> None:
+async def test_batches_of_a_hostile_producer_are_read_around(address: str) -> None:
     tp = TP(await make_topic(address), 0)
     expected: list[str] = []
     for what, data in TAKEN.items():
@@ -58,21 +58,21 @@ async def test_what_a_broker_takes_of_a_hostile_producer_is_read_around(address:
 
 
 def overwrite(segment: Path, place: int, data: bytes) -> None:
-    """Have a disk hold something else; a broker sends what is stored, and does not look."""
+    """Change stored bytes on the disk; a broker sends stored bytes without checking them."""
     with segment.open("r+b") as file:
         file.seek(place)
         file.write(data)
 
 
 def places(segment: Path) -> list[int]:
-    """Where each batch begins."""
+    """The start of each batch."""
     stored, found = segment.read_bytes(), [0]
     while found[-1] < len(stored):
         found.append(found[-1] + 12 + int.from_bytes(stored[found[-1] + 8 : found[-1] + 12]))
     return found[:-1]
 
 
-async def test_what_a_disk_holds_that_no_broker_takes_is_read_around(jars: Path, tmp_path: Path) -> None:
+async def test_damaged_batches_on_a_disk_are_read_around(jars: Path, tmp_path: Path) -> None:
     payload = sum(map(len, RECORDS))
     held = {
         "malformed_batch": batch(RECORDS, base=0, payload=b"\xff" * payload),
@@ -83,7 +83,7 @@ async def test_what_a_disk_holds_that_no_broker_takes_is_read_around(jars: Path,
     with DevKafka(tmp_path, jars) as node:
         tp = TP(await make_topic(node.address), 0)
         for _ in held:
-            # Of the present, or the broker would begin a new segment with the next one.
+            # With current times; otherwise the broker would begin a new segment with the next batch.
             assert await send(node.address, tp, batch(RECORDS, at_ms=round(time.time() * 1000))) == ""
             await produce(node.address, tp, [b"good"])
         segment = node.data / "storage" / f"{tp.topic}-0" / "00000000000000000000.log"
@@ -113,7 +113,7 @@ async def test_a_worker_continues_behind_hostile_batches_and_after_a_command_beh
     complaints = TP(names.input_prefix + "complaints", number)
 
     async def decided_of(*tenants: str) -> None:
-        """Wait until there is a decision on each of these, and on nobody else."""
+        """Wait until there is a decision on each of these tenants, and on no other."""
         for _ in range(240):
             events = (await read_all(node.address, [names.output("enforcement")], PARTITIONS)).of("out.enforcement")
             if {event.key for event in events} >= {tenant.encode() for tenant in tenants}:

@@ -1,4 +1,4 @@
-"""Workers on a real broker, added, removed, killed, paused, the broker killed under them: exact all the same."""
+"""Workers on a real broker are added, removed, killed and paused, and the broker is killed: the decisions are exact."""
 
 import asyncio
 from pathlib import Path

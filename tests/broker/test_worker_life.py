@@ -1,4 +1,4 @@
-"""A worker's life on a real broker: it waits for the broker, leaves the group at once, and sits out an outage."""
+"""A worker on a real broker: it waits for the broker, leaves the group at once, and survives an outage."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ _IDLE_AFTER_S = 2
 
 
 def environment(address: str, names: TopicNames, **more: str) -> dict[str, str]:
-    """What a worker of an application of its own is told."""
+    """The environment of a worker with a unique application id."""
     return {
         "CALLWARDEN_BOOTSTRAP_SERVERS": address,
         "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
@@ -39,14 +39,14 @@ def environment(address: str, names: TopicNames, **more: str) -> dict[str, str]:
 
 
 def names_of_our_own() -> TopicNames:
-    """Topics that no other test uses."""
+    """Uniquely named topics."""
     own = uuid.uuid4().hex[:8]
     return TopicNames(f"{own}.in.", f"{own}.out.")
 
 
 async def test_a_worker_that_is_asked_to_stop_leaves_the_group_at_once(address: str, tmp_path: Path) -> None:
     names = names_of_our_own()
-    # Were it missed by its session's timeout alone, the others would wait for longer than this test.
+    # If only the session timeout removed it, the others would wait longer than this test.
     patient = environment(address, names, CALLWARDEN_SESSION_TIMEOUT="300s", CALLWARDEN_HEARTBEAT="2s")
     await asyncio.to_thread(make_topics, patient)
     with fleet_of(tmp_path, patient) as fleet:
@@ -74,7 +74,7 @@ async def test_a_worker_waits_for_a_broker_that_is_not_there_yet(jars: Path, tmp
             assert node.address in why
             await asyncio.to_thread(node.start)
             await asyncio.to_thread(fleet.settle)
-            # The same when it works already: not ready meanwhile.
+            # The same after it has started: it is not ready meanwhile.
             await asyncio.to_thread(node.kill)
             not_ready = (503, "the broker is away\n")
             await asyncio.to_thread(wait_for, lambda: worker.get("/readyz") == not_ready, "it is not ready")
@@ -87,8 +87,8 @@ async def test_a_worker_waits_for_a_broker_that_is_not_there_yet(jars: Path, tmp
             assert worker.said_else() == []
 
 
-async def test_a_feed_that_was_away_for_less_than_the_grace_loses_no_call(address: str, tmp_path: Path) -> None:
-    """Two applications read the same calls; for the hasty one the outage is longer than its grace."""
+async def test_a_source_that_was_away_for_less_than_the_grace_loses_no_call(address: str, tmp_path: Path) -> None:
+    """Two applications read the same calls; for one the outage is longer than its grace period."""
     own = names_of_our_own()
     graces = {"patient": 120, "hasty": 1}
     applications = {who: TopicNames(own.input_prefix, f"{own.output_prefix}{who}.") for who in graces}
@@ -145,7 +145,7 @@ async def test_a_feed_that_was_away_for_less_than_the_grace_loses_no_call(addres
 
 
 async def test_a_broker_that_was_away_for_longer_than_the_grace_loses_no_call(jars: Path, tmp_path: Path) -> None:
-    """A day's first half was written when the broker is killed; its second half comes once it is there again."""
+    """The first half of a day is written when the broker is killed; the second half arrives after its return."""
     grace_s, idle_after_s = 5, 30
     names = names_of_our_own()
     policy = policy_file(tmp_path)
@@ -183,7 +183,7 @@ async def test_a_broker_that_was_away_for_longer_than_the_grace_loses_no_call(ja
             await asyncio.sleep(idle_after_s + grace_s)
             assert worker.metric("callwarden_broker_away") == 1
             await asyncio.to_thread(node.start)
-            # It has looked at the logs already when the calls come: by the clock on the wall their time is up.
+            # The worker has already checked the logs when the calls arrive: by wall-clock time their grace has expired.
             await asyncio.to_thread(wait_for, lambda: worker.times_said("the broker is back"), "it has looked")
             assert worker.metric("callwarden_broker_away") == 0
             async with sender_to(node.address) as producer:
@@ -192,7 +192,7 @@ async def test_a_broker_that_was_away_for_longer_than_the_grace_loses_no_call(ja
                 for number in range(5):
                     await sender.send(day.calls_now(number))
                     await asyncio.sleep(1)
-            # Then the sources that are silent move on, and what waited is decided.
+            # Then the clocks of silent sources advance, and the waiting decisions are made.
             await asyncio.to_thread(wait_for, lambda: worker.sum("callwarden_decisions_total") > 10, "it decides")
             assert await asyncio.to_thread(worker.terminate, _STOP_S) == 0
             assert worker.said_else() == []
@@ -206,7 +206,7 @@ async def test_an_acceptance_is_answered_by_the_worker_that_refused(address: str
     names = names_of_our_own()
     told = environment(address, names)
     await asyncio.to_thread(make_topics, told)
-    # A decision, and no state.
+    # A decision exists, and no state.
     decided = TP(names.output("enforcement"), 3)
     await produce(address, decided, [b"{}"])
 
@@ -229,7 +229,7 @@ async def test_an_acceptance_is_answered_by_the_worker_that_refused(address: str
                 said, _ = await running.communicate()
             return running.returncode or 0, said.decode()
 
-        # Of another loss.
+        # The acceptance of another loss.
         status, said = await accept(7)
         assert (status, said.partition(": ")[2]) == (
             2,

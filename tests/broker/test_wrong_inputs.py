@@ -1,4 +1,4 @@
-"""A worker with the wrong input prefix on a real broker: refused before it joins the group or touches the state."""
+"""A worker with the wrong input prefix on a real broker is refused before it joins the group or touches the state."""
 
 import asyncio
 from pathlib import Path

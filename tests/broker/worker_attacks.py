@@ -1,4 +1,6 @@
-"""A hostile producer: all that is known to have stopped or misled workers, each at a steady rate, and what it sent."""
+"""A hostile producer: every attack that is known to have stopped or misled workers, at a steady rate,
+and its records.
+"""
 
 import asyncio
 import base64
@@ -26,13 +28,13 @@ _QUIET = ("findings", "tenants", "reviews")
 
 
 def _hard_to_compress() -> str:
-    """4.4 MB that a patient compressor brings below a megabyte, and a quick one does not: it looks back less far."""
+    """4.4 MB that a thorough compressor reduces below a megabyte; a fast one, with a shorter window, does not."""
     noise = base64.b64encode(random.Random(1).randbytes(700_000)).decode()
     return noise + " " * 2_500_000 + noise
 
 
 class Attacks:
-    """All attacks of one ``tenant``, into its partition ``number``; `wrong` and `valid` say what must become of it."""
+    """All attacks of one ``tenant`` into its partition ``number``; `wrong` and `valid` list the expected results."""
 
     def __init__(
         self, raw: RawProducer, producer: AIOKafkaProducer, names: TopicNames, tenant: str, number: int
@@ -54,7 +56,7 @@ class Attacks:
         }
 
     async def run(self, seconds: float) -> None:
-        """All of them for so long."""
+        """Run all attacks for that long."""
         steps = {
             self._colliding_numbers(): 0.5,
             self._batches("unreadable", UNREADABLE): 1.0,
@@ -77,7 +79,7 @@ class Attacks:
                 group.create_task(repeat(step, every_s))
 
     def _colliding_numbers(self) -> Callable[[], Awaitable[None]]:
-        """Calls to new numbers, one half of which collide by their mixed keys, the other by a secret that got known."""
+        """Calls to new numbers: one half collide by their mixed keys, the other half by a leaked secret."""
         halves = [endless_colliding_numbers(self._tenant, secret=secret) for secret in (None, KNOWN_SECRET)]
         unused = zip(count(), chain.from_iterable(zip(*halves, strict=True)))
 
@@ -93,14 +95,14 @@ class Attacks:
         return step
 
     def _batches(self, what: str, some: dict[str, bytes]) -> Callable[[], Awaitable[None]]:
-        """One of these after the other, into one topic after the other."""
+        """One of these batches after another, into one topic after another."""
         pairs = cycle(product(self._names.inputs, some.items()))
 
         async def step() -> None:
             topic, (name, data) = next(pairs)
             mark = name.partition(",")[0]
             last = await self._append(topic, data)
-            if mark == "bad_header":  # its neighbours could be read
+            if mark == "bad_header":  # its neighbours are readable
                 self.wrong.append(Wrong((topic, self._number, last), mark, b"k", b"value"))
             else:
                 self.wrong.append(Wrong((topic, self._number, last), mark, None, data, whole=True))
@@ -109,7 +111,7 @@ class Attacks:
         return step
 
     def _large_records(self) -> Callable[[], Awaitable[None]]:
-        """A late call, then a rejected complaint, of which each is too large for a broker once we compress it."""
+        """A late call, then a rejected complaint, each too large for a broker after our compression."""
         marks = cycle(self._large)
 
         async def step() -> None:
@@ -123,7 +125,7 @@ class Attacks:
         return step
 
     def _pings(self) -> Callable[[], Awaitable[None]]:
-        """Rejected records into topics in which nothing else comes."""
+        """Rejected records in topics that are otherwise idle."""
 
         async def step() -> None:
             for name in _QUIET:
@@ -135,7 +137,7 @@ class Attacks:
         return step
 
     async def _append(self, topic: str, data: bytes) -> int:
-        """Have the broker take the batch; the offset of its last record."""
+        """Append the batch at the broker; return the offset of its last record."""
         answer = await self._raw.send(TP(topic, self._number), data)
         assert answer.error == "", answer
         return answer.offset + int.from_bytes(data[ATTRIBUTES_AT + 2 : ATTRIBUTES_AT + 6])

@@ -1,4 +1,4 @@
-"""Faults of workers and brokers in any order, while a day's records come in: what they do, and the whole course."""
+"""Faults of workers and brokers in random order while a day's records arrive, and the whole test."""
 
 import asyncio
 import os
@@ -25,14 +25,16 @@ FAULTS = ("broker", "kill", "terminate", "pause")
 
 @dataclass(frozen=True)
 class Step:
-    """What is done to ``workers`` of them at once; to the broker when it says so."""
+    """A fault of that many ``workers`` at once, or of the broker if its kind says so."""
 
     kind: str
     workers: int = 1
 
 
 def schedule(chooser: random.Random, faults: int, broker_kills: int) -> list[Step]:
-    """So many faults, the kinds in any order, and between them arrivals, which are none: 1 worker, 3, and at last 1."""
+    """Schedule that many faults in random order, with worker additions in between (not counted): from 1 worker to 3,
+    and 1 at the end.
+    """
     due = Counter({"broker": broker_kills})
     due.update(islice(cycle(FAULTS[1:]), faults - broker_kills))
     steps, workers = [Step("add", _MOST_WORKERS - 1)], _MOST_WORKERS
@@ -52,24 +54,24 @@ def schedule(chooser: random.Random, faults: int, broker_kills: int) -> list[Ste
 
 
 class Faults:
-    """Does to the workers what the schedule says, and sees to it that it took place; ``took`` counts what did."""
+    """Applies the scheduled faults to the workers and checks that each took place; ``took`` counts them."""
 
     def __init__(self, platform: Platform, fleet: Fleet, chooser: random.Random) -> None:
         self._node, self._fleet, self._chooser = platform.node, fleet, chooser
         self.took: Counter[str] = Counter()
 
     def do(self, step: Step) -> str:
-        """One step; what it did, in a line. AssertionError when it did not take place."""
+        """Run one step; describe it in a line. Raises AssertionError when the fault did not take place."""
         did = self.broker() if step.kind == "broker" else str(getattr(self, step.kind)(step.workers))
         if step.kind in FAULTS:
             self.took[step.kind] += step.workers
-        # Not always to the end: the next one comes into the midst of the rebalance.
+        # Sometimes the next fault comes in the middle of the rebalance.
         if self._fleet.running and self._chooser.random() < 0.7:
             self._fleet.settle()
         return did
 
     def add(self, count: int) -> str:
-        """More come, and each gets its share."""
+        """More workers join, and each gets a share."""
         workers = [self._fleet.add() for _ in range(count)]
         for worker in workers:
             wait_for(worker.opened, f"{worker.name} opens a partition")
@@ -84,7 +86,7 @@ class Faults:
         return f"killed with what they had: {_told(owned)}"
 
     def terminate(self, count: int) -> str:
-        """TERM: they leave in order."""
+        """TERM: orderly shutdown."""
         owned = self._victims(count)
         with ThreadPoolExecutor(count) as threads:
             statuses = list(threads.map(lambda worker: worker.terminate(STOP_S), owned))
@@ -93,7 +95,7 @@ class Faults:
         return f"stopped with what they had: {_told(owned)}"
 
     def pause(self, count: int) -> str:
-        """STOP past the session timeout, then CONT: zombies wake."""
+        """STOP past the session timeout, then CONT: zombies resume."""
         owned = self._victims(count)
         before = {worker: len(worker.opened()) for worker in owned}
         for worker in owned:
@@ -109,26 +111,26 @@ class Faults:
         return f"stood still with what they had: {_told(owned)}"
 
     def broker(self) -> str:
-        """The broker's power is cut."""
+        """Kill the broker without a shutdown."""
         heard = {worker: worker.times_said(AWAY) for worker in self._fleet.running}
         self._node.kill()
         assert not self._node.running
         wait_for(lambda: all(w.times_said(AWAY) > n for w, n in heard.items()), "all miss the broker")
         time.sleep(self._chooser.uniform(0, 5))
-        self._node.start(300)  # what it holds is read again, beside all that the machine does
+        self._node.start(300)  # it recovers its logs on a busy machine
         self._fleet.settle(150)
         wait_for(lambda: all(w.get("/readyz")[0] == 200 for w in heard), "all are ready again")
         return f"the broker was away for {len(heard)} workers"
 
     def _victims(self, count: int) -> dict[Worker, set[int]]:
-        """Any workers, with the partitions that they run: some, or to hurt them would be no fault."""
+        """Random workers, with the partitions that they own: at least one, otherwise there is no fault."""
         workers = self._chooser.sample(self._fleet.running, count)
         for worker in workers:
             wait_for(worker.owned, f"{worker.name} runs a partition")
         return {worker: worker.owned() for worker in workers}
 
     def _taken_over(self, owned: Mapping[Worker, set[int]]) -> None:
-        """Wait until the others, if there are any, run what they had."""
+        """Wait until the remaining workers, if any, own those partitions."""
         others = [other for other in self._fleet.running if other not in owned]
         if others:
             all_owned = set().union(*owned.values())
@@ -149,9 +151,9 @@ async def hurt(
     calls: int,
     faults_of: Callable[[Platform, Fleet, random.Random], Faults] = Faults,
 ) -> None:
-    """The whole test: a day's records in pieces, a step of the schedule with each, and at the end the judge.
+    """The whole test: a day's records in pieces, a fault with each piece, and the judge at the end.
 
-    ``faults_of`` makes what carries out the steps.
+    ``faults_of`` creates the object that applies the faults.
     """
     seed = int(os.environ.get("CALLWARDEN_TEST_SEED") or random.randrange(10**6))
     now_ms = int(os.environ.get("CALLWARDEN_TEST_NOW_MS") or time.time_ns() // 1_000_000)

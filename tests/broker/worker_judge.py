@@ -1,4 +1,4 @@
-"""The judge of the worker tests: what is in the output topics against a replay from the input topics."""
+"""The judge of the worker tests: the output topics against a replay of the input topics."""
 
 import hashlib
 from collections import Counter
@@ -30,9 +30,9 @@ from streams.settings.load import load
 
 
 class Wrong(NamedTuple):
-    """A record that a test made wrong: ``mark`` is the code word of its refusal, or ``late``.
+    """A record that a test made wrong: ``mark`` is the expected error code, or ``late``.
 
-    Where ``whole`` it is a record batch that no client can read, its place that of its last record.
+    If ``whole``, it is a record batch that no client can read, and its place is that of the last record.
     """
 
     place: tuple[str, int, int]
@@ -49,11 +49,11 @@ class Logs:
     records: dict[tuple[str, int], list[ConsumerRecord]]
 
     def of(self, topic: str) -> list[ConsumerRecord]:
-        """All of a topic, partition after partition."""
+        """All records of a topic, partition by partition."""
         return [record for (name, _), some in sorted(self.records.items()) if name == topic for record in some]
 
     def marked(self, topics: Iterable[str]) -> list[Wrong]:
-        """Those that the test made wrong, by their mark."""
+        """The records that the test made wrong, by their mark."""
         found = []
         for topic in topics:
             for record in self.of(topic):
@@ -64,7 +64,7 @@ class Logs:
 
 
 async def read_all(address: str, topics: Iterable[str], partitions: int) -> Logs:
-    """All that these topics hold, read by a consumer that is not ours."""
+    """Read all records of these topics with a client that is not ours."""
     tps = [TopicPartition(topic, number) for topic in topics for number in range(partitions)]
     logs = Logs({(tp.topic, tp.partition): [] for tp in tps})
     async with (
@@ -92,13 +92,14 @@ async def assert_exact(
     unknown_reviews: bool = False,
     wrong: Sequence[Wrong] | None = None,
 ) -> Counter[str]:
-    """What the workers put out is what they had to: decisions, late and rejected records, once, byte for byte.
+    """Check that the workers wrote exactly the expected decisions, late records and dead letters, each once, byte for
+    byte.
 
-    Alerts took the courses that they may. Returns how many records there are of each topic and of each kind of poison,
-    and how many were read, accepted and came twice. With ``unknown_reviews`` workers and replay may refuse reviews of
-    decisions that were not made: others made them, or a record that came after its source was silent was decided at
-    the clock and not at its own time.
-    ``wrong`` lists what the test made wrong where no client can read the inputs; without it, the inputs tell by `MARK`.
+    Alerts must follow an allowed sequence. Returns the number of records of each topic and of each kind of poison, and
+    the number of records read, accepted and duplicated. With ``unknown_reviews``, workers and replay may reject reviews
+    of unknown decisions: those of another policy, or of a record that came after its source was silent and was decided
+    at the clock instead of its own time. ``wrong`` lists the records that the test made wrong if no client can read the
+    inputs; without it, `MARK` in the inputs identifies them.
     """
     decided: dict[int, list[Enforcement]] = {number: [] for number in range(partitions)}
     watermarks: list[int] = []
@@ -132,7 +133,7 @@ async def assert_exact(
     _assert_same("shadow", _values(logs, outputs["shadow"]), map(codec.encode, expected.shadow))
     late = Counter(_digest(record) for record in logs.of(outputs["late"]))
     _assert_same("late", late.elements(), map(_sha256, expected.late))
-    # The replay ends with a last look at each partition, in their order.
+    # The replay ends with a final check of each partition, in order.
     for number, watermark_ms in enumerate(watermarks[-partitions:]):
         alerts = [json.decode(record.value, type=Alert) for record in logs.records[outputs["alerts"], number]]
         judged = [a for a in expected.alerts if partition_of(a.tenant_id.encode(), partitions, "murmur2") == number]
@@ -178,12 +179,12 @@ def _sha256(value: bytes | None) -> bytes:
 
 
 def _digest(record: ConsumerRecord) -> bytes:
-    """The SHA-256 of what a late record or dead letter is the copy of: of a large one it has only the head."""
+    """The SHA-256 of the original of a late record or dead letter, which of a large record holds only the head."""
     return dict(record.headers).get("sha256") or _sha256(record.value)
 
 
 def _is_copy(letter: ConsumerRecord, one: Wrong) -> bool:
-    """Whether it is the record as it came; of a batch the broker has written the header."""
+    """Whether it is an exact copy of the record; of a batch the broker has rewritten the header."""
     if one.whole:
         assert one.value is not None
         return letter.key is None and letter.value[HEADER.size :] == one.value[HEADER.size :]
@@ -193,7 +194,7 @@ def _is_copy(letter: ConsumerRecord, one: Wrong) -> bool:
 
 
 def _assert_same(what: str, found: Iterable[bytes], wanted: Iterable[bytes]) -> None:
-    """The same values as often; else the first that differ are told."""
+    """The same values with the same counts; otherwise the first differences are shown."""
     came, due = Counter(found), Counter(wanted)
     missing, surplus = list((due - came).elements()), list((came - due).elements())
     assert not missing + surplus, (

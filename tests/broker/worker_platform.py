@@ -1,4 +1,4 @@
-"""A node of one's own with the topics of a few workers, for tests that hurt them or replace them."""
+"""A private Kafka node with the topics of a few workers, for tests that kill or replace workers."""
 
 import asyncio
 import uuid
@@ -28,7 +28,7 @@ _COMPACTING = {
 
 @dataclass(frozen=True)
 class Platform:
-    """A node of one's own, or a cluster, with the topics, and what workers are told."""
+    """A private node or cluster, with the topics, and the environment of the workers."""
 
     node: DevKafka | DevCluster
     names: TopicNames
@@ -45,7 +45,7 @@ async def platform(jars: Path, tmp_path: Path) -> AsyncIterator[Platform]:
 
 @pytest.fixture
 async def three_brokers(jars: Path, tmp_path: Path) -> AsyncIterator[Platform]:
-    """The topics on three nodes, replicated to all of them; a write needs two."""
+    """The topics on three nodes, replicated to all; a write needs two."""
     with DevCluster(tmp_path / "cluster", jars, 3, properties=_COMPACTING) as cluster:
         yield await _with_topics(cluster, tmp_path, replicas=3)
 
@@ -69,7 +69,7 @@ async def _with_topics(node: DevKafka | DevCluster, folder: Path, replicas: int)
 
 
 async def drain(fleet: Fleet, sender: Sender, calls_now: Callable[[int], list[Sent]]) -> None:
-    """Calls of the present until the clocks have passed all others; then wait until nothing is left to be read."""
+    """Send current calls until the calls' clocks have passed all others; then wait until the lag is zero."""
     for number in range(8):
         await sender.send(calls_now(number))
         await asyncio.sleep(1)
@@ -79,6 +79,6 @@ async def drain(fleet: Fleet, sender: Sender, calls_now: Callable[[int], list[Se
         return all(worker.lag() == 0 for worker in fleet.running)
 
     await asyncio.to_thread(wait_for, done, "all records read", 120)
-    # Silent sources move on once more, and what that decides is committed.
+    # The clocks of silent sources advance once more, and the resulting decisions are committed.
     await asyncio.sleep(2 * LIVE.idle_after_ms / 1000 + 2)
     assert done()

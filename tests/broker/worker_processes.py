@@ -1,4 +1,4 @@
-"""Worker processes for the broker tests: started, hurt and watched from outside, as an operator would."""
+"""Worker processes for the broker tests: started, killed or paused, and observed from outside, as by an operator."""
 
 import json
 import os
@@ -26,7 +26,7 @@ _LAG = re.compile(r"^callwarden_lag_records\{.*\} (.+)$", re.MULTILINE)
 
 
 def wait_for(holds: Callable[[], object], what: str, within_s: float = 90) -> None:
-    """Wait until it holds; AssertionError when it does not in time."""
+    """Wait until the condition holds; raises AssertionError when it does not in time."""
     until = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < until, f"waited {within_s:g} s in vain: {what}"
@@ -34,7 +34,7 @@ def wait_for(holds: Callable[[], object], what: str, within_s: float = 90) -> No
 
 
 def callwarden(environment: Mapping[str, str], *arguments: str, status: int = 0, within_s: float = 240) -> str:
-    """What the command says. AssertionError when it ends otherwise than with that exit status."""
+    """The output of the command. Raises AssertionError when it ends with another exit status."""
     done = subprocess.run(
         [sys.executable, "-c", MAIN, *arguments],
         env={**os.environ, "NO_COLOR": "1", **environment},
@@ -67,7 +67,7 @@ class Pages:
 
 
 class Worker:
-    """A `callwarden worker`, its log lines as JSON in ``log``. ``main`` is what its interpreter runs."""
+    """A `callwarden worker`, with JSON log lines in ``log``. ``main`` is the code that its interpreter runs."""
 
     def __init__(self, name: str, log: Path, environment: Mapping[str, str], main: str = MAIN) -> None:
         self.name, self.log = name, log
@@ -84,21 +84,21 @@ class Worker:
 
     @property
     def target(self) -> str:
-        """Where its pages are: HOST:PORT."""
+        """The address of its pages: HOST:PORT."""
         return self._pages.url.removeprefix("http://")
 
     @property
     def running(self) -> bool:
-        """Whether its process is there, paused or not."""
+        """Whether its process exists, paused or not."""
         return self._child.running
 
     @property
     def state(self) -> str:
-        """The process's state as Linux names it: T is stopped."""
+        """The process's state in Linux's notation: T is stopped."""
         return Path(f"/proc/{self._child.pid}/stat").read_text().rpartition(")")[2].split()[0]
 
     def most_memory(self) -> int:
-        """The most bytes that it has ever had resident, as Linux counts them."""
+        """Its peak resident memory in bytes."""
         found = re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{self._child.pid}/status").read_text(), re.MULTILINE)
         assert found
         return int(found[1]) * 1024
@@ -114,21 +114,21 @@ class Worker:
         return self._child.stop(within_s)
 
     def dump(self) -> None:
-        """Abort it, for the stacks of its threads in its log."""
+        """Abort the process: the stacks of its threads go to its log."""
         self._child.signal(signal.SIGABRT)
         self._child.wait(10)
 
     def wait(self, within_s: float) -> int:
-        """The exit status of one that ends by itself."""
+        """Wait for the process to end by itself; return its exit status."""
         return self._child.wait(within_s)
 
     def pause(self) -> None:
-        """Freeze it."""
+        """Pause it (STOP)."""
         self._child.signal(signal.SIGSTOP)
         self.paused = True
 
     def go_on(self) -> None:
-        """Let it go on."""
+        """Continue it (CONT)."""
         self._child.signal(signal.SIGCONT)
         self.paused = False
 
@@ -137,7 +137,7 @@ class Worker:
         return self._pages.get(page)
 
     def owned(self, phase: str = "running") -> set[int]:
-        """The partitions that it has in that phase."""
+        """The partitions that it owns in that phase."""
         return {int(number) for number, one in _PHASE.findall(self.get("/metrics")[1]) if one == phase}
 
     def metric(self, name: str) -> float:
@@ -156,7 +156,7 @@ class Worker:
         return sum(self.values(name))
 
     def lag(self) -> float | None:
-        """How many records it has not read yet, None when it does not tell."""
+        """The number of records it has not read yet; None if it does not report it."""
         values = _LAG.findall(self.get("/metrics")[1])
         return sum(map(float, values)) if values else None
 
@@ -166,15 +166,15 @@ class Worker:
         return [json.loads(line) for line in lines if line.startswith(b"{") and line.endswith(b"\n")]
 
     def said_else(self) -> list[str]:
-        """What it put out besides log lines: nothing, one should think."""
+        """Its output other than log lines, which should be empty."""
         return [line for line in self.log.read_text("utf-8").splitlines() if not line.startswith("{")]
 
     def opened(self) -> list[int]:
-        """The partitions that it opened so far, one after the other."""
+        """The partitions that it has opened so far, in order."""
         return [line["partition"] for line in self.said() if line["event"] == "partition opened"]
 
     def times_said(self, event: str) -> int:
-        """How often it said that."""
+        """How many times it logged that event."""
         return sum(line["event"] == event for line in self.said())
 
 
@@ -187,21 +187,21 @@ class Fleet:
 
     @property
     def running(self) -> list[Worker]:
-        """Those that were not ended, the oldest first; AssertionError when one ended by itself."""
+        """The workers that the test did not end, the oldest first; raises AssertionError when one ended by itself."""
         running = [worker for worker in self.all if not worker.ended]
         for worker in running:
             assert worker.running, f"{worker.name} ended by itself: {worker.said_else() or worker.said()[-3:]}"
         return running
 
     def add(self, also: Mapping[str, str] | None = None, main: str = MAIN) -> Worker:
-        """Start another one, with ``also`` in its environment."""
+        """Start another worker, with ``also`` in its environment."""
         name = f"worker-{len(self.all)}"
         worker = Worker(name, self._folder / f"{name}.log", {**self._environment, **(also or {})}, main)
         self.all.append(worker)
         return worker
 
     def owners(self) -> dict[int, list[str]]:
-        """By whom each partition is run, of the workers that are not paused."""
+        """The owners of each partition among the workers that are not paused."""
         owners: dict[int, list[str]] = {number: [] for number in range(PARTITIONS)}
         for worker in self.running:
             for number in worker.owned() if not worker.paused else ():
@@ -209,7 +209,7 @@ class Fleet:
         return owners
 
     def settled(self) -> bool:
-        """Whether every partition is run by one worker, and every worker runs some."""
+        """Whether every partition has one owner, and every worker owns some."""
         owners = self.owners()
         busy = {name for names in owners.values() for name in names}
         awake = {worker.name for worker in self.running if not worker.paused}
@@ -228,14 +228,14 @@ class Fleet:
             raise AssertionError(f"{error}; {owners}{tail}") from None
 
     def end(self) -> None:
-        """End all by force."""
+        """Kill all workers."""
         for worker in self.all:
             worker.kill()
 
 
 @contextmanager
 def fleet_of(folder: Path, environment: Mapping[str, str]) -> Iterator[Fleet]:
-    """A fleet that does not outlive the test."""
+    """A fleet that ends with the test."""
     fleet = Fleet(folder, environment)
     try:
         yield fleet

@@ -1,4 +1,4 @@
-"""A simulated day for the worker tests, in pieces, with poison, duplicates and late calls, and its topics."""
+"""A simulated day for the worker tests, in pieces, with poison records, duplicates and late calls, and its topics."""
 
 import asyncio
 import json
@@ -21,16 +21,16 @@ from monitor.simulate.settings import DAY_MS, HOUR_MS, SimulationSettings
 from streams.kafka.topic_names import TopicNames
 
 LATENESS_S = 20
-# Reasons of the dead letters: bad JSON, another tenant's key, not its partition, not its topic, a tombstone.
+# Reasons of dead letters: invalid JSON, another tenant's key, a wrong partition, a wrong topic, a tombstone.
 POISON = ("truncated_json", "wrong_key", "wrong_partition", "wrong_topic", "no_value")
 _CALLS = INPUTS.index("cdr")
-_ACKNOWLEDGED_S = 480  # most brokers may be away until every process has said so, and then have to start again
-MARK = "test"  # the header by which we know our own
+_ACKNOWLEDGED_S = 480  # until every process has reported that most brokers are away, and these have restarted
+MARK = "test"  # the header that marks the test's own records
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A record on its way: ``mark`` says what is wrong with it, if anything."""
+    """A record to send; ``mark`` names its fault, if any."""
 
     source: int
     partition: int
@@ -52,7 +52,7 @@ def policy_file(folder: Path, lateness_s: int = LATENESS_S) -> Path:
 
 
 def likely_ban(tenant: str, at_ms: int) -> Sent:
-    """A finding of that time, to one of ``PARTITIONS``: it holds refunds, and waits for a review."""
+    """A finding of that time, to one of ``PARTITIONS``: it holds refunds and waits for a review."""
     finding = {"type": "finding", "tenant_id": tenant, "finding_id": f"f-{tenant}", "behaviour": "undeclared_business"}
     finding |= {"status": "confirmed", "actual_business": "小额贷款中介", "updated_ms": at_ms}
     home = partition_of(tenant.encode(), PARTITIONS, "murmur2")
@@ -60,7 +60,7 @@ def likely_ban(tenant: str, at_ms: int) -> Sent:
 
 
 def call_now(tenant: str, call_id: str, **more: object) -> Sent:
-    """A call of the present that was not answered, to one of ``PARTITIONS``; ``more`` are other fields of it."""
+    """A current unanswered call, to one of ``PARTITIONS``; ``more`` are further fields."""
     now_ms = time.time_ns() // 1_000_000
     call = {"type": "cdr", "call_id": call_id, "tenant_id": tenant, "direction": "outbound", "caller": "caller"}
     call |= {"callee": "callee", "start_ms": now_ms - 1000, "end_ms": now_ms, "outcome": "no_answer"}
@@ -69,22 +69,22 @@ def call_now(tenant: str, call_id: str, **more: object) -> Sent:
 
 
 def tenants_of(number: int, count: int) -> list[str]:
-    """So many tenants of that partition."""
+    """That many tenants of the partition."""
     names = (f"t{n}" for n in range(10_000))
     return [name for name in names if partition_of(name.encode(), PARTITIONS, "murmur2") == number][:count]
 
 
 def make_topics(environment: Mapping[str, str], replicas: int = 1) -> None:
-    """What `callwarden topics create` makes for a worker of that environment."""
+    """Run `callwarden topics create` for a worker of that environment."""
     told = {"CALLWARDEN_PARTITIONS": str(PARTITIONS), "CALLWARDEN_REPLICATION_FACTOR": str(replicas)}
     callwarden({**environment, **told}, "topics", "create", within_s=120)
 
 
 class Day:
-    """The day that ends at ``now_ms``, in ``pieces`` by arrival; a part of it is poison, comes twice or too late.
+    """The day that ends at ``now_ms``, in ``pieces`` by arrival. Some records are poison, duplicates or late.
 
-    Each piece ends with a finding against a tenant of its own, so that at whatever hour a test runs there is a decision
-    after every piece. The same arguments give the same day.
+    Each piece ends with a finding against a tenant of its own: at any hour of the day there is a decision after every
+    piece. The same arguments give the same day.
     """
 
     def __init__(
@@ -119,11 +119,12 @@ class Day:
             if at < now_ms - HOUR_MS / 60
         ]
         self.tenants: list[str] = sorted({tenant for _, _, tenant, _ in rows})
-        # As a feed does: what is not a call first, but for the evening's, which come in the midst of the calls.
+        # Like a real source: records other than calls come first, except those of the evening, which come among the
+        # calls.
         evening = rows[-1][0] - DAY_MS // 4
         others = [row for row in rows if row[1] != _CALLS and row[0] < evening]
         rest = [row for row in rows if row[1] == _CALLS or row[0] >= evening]
-        self.middle_ms: int = rest[len(rest) // 2][0]  # half of the calls are before it, whatever the hour
+        self.middle_ms: int = rest[len(rest) // 2][0]  # half of the calls are before it, at any hour of the day
         first = [self._at_home(source, tenant, line) for _, source, tenant, line in others]
         size = -(-len(rest) // pieces)
         self.pieces: list[list[Sent]] = []
@@ -137,7 +138,7 @@ class Day:
         return Sent(source, partition_of(tenant.encode(), self._partitions, "murmur2"), tenant.encode(), value, mark)
 
     def _soiled(self, piece: list[Sent], long_ago: Sequence[tuple[int, int, str, bytes]]) -> list[Sent]:
-        """The piece with something wrong in between, every so often."""
+        """The piece with poison, duplicates and late calls inserted at random."""
         pick, soiled = self._random, []
         for record in piece:
             soiled.append(record)
@@ -168,21 +169,21 @@ class Day:
         return Sent(record.source, record.partition, record.key, None, kind)
 
     def calls_now(self, number: int) -> list[Sent]:
-        """A call of the present in every partition, so that all windows of the day close."""
+        """A current call in every partition; all windows of the day then close."""
         homes = {self._at_home(_CALLS, tenant, None).partition: tenant for tenant in self.tenants}
         assert len(homes) == self._partitions, "some partition has no tenant; expected another seed"
         return [call_now(tenant, f"now-{number}") for tenant in homes.values()]
 
 
 class Sender:
-    """Sends records to the input topics; it outlasts a broker that is away for a while."""
+    """Sends records to the input topics, and survives a broker that is away for a while."""
 
     def __init__(self, producer: AIOKafkaProducer, names: TopicNames) -> None:
         self._producer, self._names = producer, names
         self.sent = 0
 
     async def send(self, records: Iterable[Sent]) -> None:
-        """Send all, wait until they are acknowledged."""
+        """Send all, and wait until they are acknowledged."""
         waiting = []
         async with deadline("all records are acknowledged", _ACKNOWLEDGED_S):
             for one in records:
@@ -199,7 +200,9 @@ class Sender:
 
 @asynccontextmanager
 async def sender_to(address: str) -> AsyncIterator[AIOKafkaProducer]:
-    """A producer that sends everything once, be the broker killed meanwhile; where it stays away the test ends."""
+    """A producer that sends everything exactly once, even if the broker is killed meanwhile; if it stays away, the test
+    ends.
+    """
     producer = AIOKafkaProducer(
         bootstrap_servers=address, enable_idempotence=True, request_timeout_ms=1000 * _ACKNOWLEDGED_S
     )

@@ -48,7 +48,7 @@ class Feed:
 
 
 @pytest.mark.parametrize("turn", range(6))
-async def test_any_records_in_any_batches_leave_the_holds_of_the_sentence(database: Database, turn: int) -> None:
+async def test_any_records_in_any_batches_leave_the_holds_of_the_rule(database: Database, turn: int) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
     rng = random.Random(seed)
