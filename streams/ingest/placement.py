@@ -28,6 +28,11 @@ class TopicPlacement:
         """Whether `refresh` has succeeded."""
         return self._partitions > 0
 
+    @property
+    def takes_events(self) -> bool:
+        """Whether there is a topic of raw events."""
+        return self._raw > 0
+
     async def refresh(self, cluster: TopicReader) -> None:
         """Look up the numbers of partitions. Raises TransientError, and PermanentError if a topic is missing.
 

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from monitor.adapters.assembly.call_event import CallEvent
 from schemas import codec
 from schemas.error_codes import ErrorCode
 from schemas.inputs import Record
@@ -35,17 +36,27 @@ EVENT_TYPES: Final = {
 """The record type by the `type` of a CloudEvent."""
 
 
+class ReceivedEvent(NamedTuple):
+    """An event of a call: its source, the tenant that it names by itself ("" if none), and the type of its record."""
+
+    source: str
+    event: CallEvent
+    tenant_id: str
+    record: str
+
+
 class ReceivedRecord(NamedTuple):
     """A record of a request: its bytes, and the reason if it is refused already.
 
     ``event_type``: the record type that its CloudEvent names; None outside of one. ``original``: the bytes that came,
-    if these are mapped.
+    if these are mapped. ``event``: the bytes are an event of a call, and no record yet.
     """
 
     raw: bytes
     reason: str | None = None
     event_type: str | None = None
     original: bytes | None = None
+    event: ReceivedEvent | None = None
 
 
 def split(content_type: str, headers: Mapping[str, str], body: bytes) -> Sequence[ReceivedRecord]:

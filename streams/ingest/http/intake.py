@@ -77,6 +77,8 @@ class Intake:
             key = self._key(request.headers)
             if not self._placement.known:
                 raise RequestProblem("not-now", "Kafka has not been reached yet; retry", _RETRY_AFTER_S)
+            if source is not None and source.has_events and not self._placement.takes_events:
+                raise RequestProblem("not-now", "the topic of raw events is missing; retry", _RETRY_AFTER_S)
             with self.memory.request() as memory:
                 if source is None:
                     return await self._records(grant, key, request, memory)

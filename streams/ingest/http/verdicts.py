@@ -17,7 +17,7 @@ from streams.ingest.http.answer import (
     answer_of,
     refusal_of,
 )
-from streams.ingest.http.formats import ReceivedRecord
+from streams.ingest.http.formats import ReceivedEvent, ReceivedRecord
 from streams.ingest.http.letters import LetterLimits
 from streams.ingest.http.tokens import Grant
 from streams.ingest.placement import TopicPlacement
@@ -38,12 +38,18 @@ class CheckedRequest:
 async def check(
     received: Sequence[ReceivedRecord], grant: Grant, placement: TopicPlacement, letters: LetterLimits
 ) -> CheckedRequest:
-    """Check each record on its own; one that is refused changes nothing for the others."""
+    """Check each record on its own; one that is refused changes nothing for the others.
+
+    If there are events, `TopicPlacement.takes_events` must be true.
+    """
     outs, refusals, unkept = [], [], 0
     for index, one in enumerate(received):
         if index % _AT_ONCE == _AT_ONCE - 1:
             await asyncio.sleep(0)
         outcome = _outcome(one, grant)
+        if isinstance(outcome, ReceivedEvent):
+            outs.append(placement.event(outcome.source, outcome.event, one.raw))
+            continue
         if not isinstance(outcome, str):
             outs.append(placement.record(outcome, one.raw))
             continue
@@ -58,12 +64,14 @@ async def check(
     return CheckedRequest(outs, answer_of(len(received), refusals), unkept)
 
 
-def _outcome(one: ReceivedRecord, grant: Grant) -> Record | str:
-    """The record, or why it is refused."""
+def _outcome(one: ReceivedRecord, grant: Grant) -> Record | ReceivedEvent | str:
+    """The record or the event, or why it is refused."""
     if one.reason is not None:
         return one.reason
     if reason := size_fault(one.raw):
         return reason
+    if one.event is not None:
+        return _forbidden_event(one.event, grant) or one.event
     try:
         record = codec.read(one.raw)
     except codec.InvalidRecordError as error:
@@ -72,7 +80,32 @@ def _outcome(one: ReceivedRecord, grant: Grant) -> Record | str:
     if one.event_type is not None and one.event_type != tag:
         return f"{NOT_AN_EVENT}: the event's type is for a {one.event_type}, and its data is a {tag}"
     if grant.types is not None and tag not in grant.types:
-        return f"{FORBIDDEN_TYPE}: the token may not write records of type {tag}"
+        return _forbidden_type(tag)
     if grant.tenants is not None and record.tenant_id not in grant.tenants:
-        return f"{FORBIDDEN_TENANT}: the token may not write records of tenant {record.tenant_id!r}"
+        return _forbidden_tenant(record.tenant_id)
     return record
+
+
+def _forbidden_event(received: ReceivedEvent, grant: Grant) -> str | None:
+    """Why the token may not write the event.
+
+    An event without a tenant joins whichever call has its ids: a token of some tenants could end the calls of others.
+    """
+    if grant.types is not None and received.record not in grant.types:
+        return _forbidden_type(received.record)
+    if grant.tenants is None or received.tenant_id in grant.tenants:
+        return None
+    if not received.tenant_id:
+        return (
+            f"{FORBIDDEN_TENANT}: the token may write for some tenants only, and the event names none; expected "
+            "a token for all tenants, or a source with `set: {tenant_id: ...}`"
+        )
+    return _forbidden_tenant(received.tenant_id)
+
+
+def _forbidden_type(tag: str) -> str:
+    return f"{FORBIDDEN_TYPE}: the token may not write records of type {tag}"
+
+
+def _forbidden_tenant(tenant_id: str) -> str:
+    return f"{FORBIDDEN_TENANT}: the token may not write records of tenant {tenant_id!r}"

@@ -4,10 +4,12 @@ import asyncio
 from dataclasses import dataclass
 from typing import Literal
 
+from monitor.adapters.assembled import AssembledAdapter, EventRow
+from monitor.adapters.base import InputRow
 from monitor.adapters.errors import TooManyRows
 from schemas import codec
-from streams.ingest.foreign_rows import DocumentAdapter
-from streams.ingest.http.formats import MAX_RECORDS, ReceivedRecord
+from streams.ingest.foreign_rows import ForeignAdapter, foreign_rows
+from streams.ingest.http.formats import MAX_RECORDS, ReceivedEvent, ReceivedRecord
 from streams.ingest.http.problems import RequestProblem
 from streams.ingest.http.signatures.signed import SignatureScheme
 
@@ -21,18 +23,33 @@ class ForeignSource:
     """See the module. ``protocol``: how the sender wants to be answered, if not like others."""
 
     name: str
-    adapter: DocumentAdapter
+    adapter: ForeignAdapter
     protocol: PushProtocol = ""
     signature: SignatureScheme | None = None
+
+    @property
+    def has_events(self) -> bool:
+        """Whether its rows are events of calls, which `callwarden assemble` makes of them."""
+        return isinstance(self.adapter, AssembledAdapter)
+
+    def received(self, row: InputRow | EventRow) -> ReceivedRecord:
+        """A row of a body."""
+        if isinstance(row, InputRow):
+            raw = codec.encode(row.record) if row.record is not None else row.raw
+            return ReceivedRecord(raw, row.reason, original=row.raw)
+        if row.event is None or not isinstance(self.adapter, AssembledAdapter):
+            return ReceivedRecord(row.raw, row.reason, original=row.raw)
+        tenant_id = self.adapter.program.tenant(row.event)
+        event = ReceivedEvent(self.name, row.event, tenant_id, self.adapter.mapping.record)
+        return ReceivedRecord(row.value, original=row.raw, event=event)
 
 
 async def mapped(source: ForeignSource, body: bytes) -> list[ReceivedRecord]:
     """The records of a body. Raises RequestProblem if it has none, or too many."""
     received: list[ReceivedRecord] = []
     try:
-        for row in source.adapter.document_rows(body, MAX_RECORDS):
-            raw = codec.encode(row.record) if row.record is not None else row.raw
-            received.append(ReceivedRecord(raw, row.reason, original=row.raw))
+        for row in foreign_rows(source.adapter, body, MAX_RECORDS):
+            received.append(source.received(row))
             if len(received) % _AT_ONCE == 0:
                 await asyncio.sleep(0)
     except TooManyRows as error:

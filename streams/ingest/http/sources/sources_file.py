@@ -10,10 +10,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from monitor.adapters import NAMES, open_adapter
+from monitor.adapters.assembled import AssembledAdapter
 from monitor.adapters.errors import MappingError
 from monitor.policy.file.errors import PolicyError, PolicyFault, did_you_mean
 from monitor.policy.file.yaml_source import YamlPath
-from streams.ingest.foreign_rows import DocumentAdapter
+from streams.ingest.foreign_rows import DocumentAdapter, ForeignAdapter
 from streams.ingest.http.reloaded import ReloadedFile, yaml_file
 from streams.ingest.http.signatures.schemes import SCHEMES, SignatureOptions
 from streams.ingest.http.signatures.signed import TOLERANCE_S, InvalidSignature, SignatureScheme
@@ -30,9 +31,9 @@ _LONGEST_TOLERANCE_S: Final = 3_600
 class ForeignSources:
     """The sources of a file; without one there is none."""
 
-    def __init__(self, file: Path | None) -> None:
-        """Raises PermanentError with every fault of the file."""
-        self._sources = None if file is None else ReloadedFile("sources", lambda: _SourcesReader(file).read())
+    def __init__(self, file: Path | None, *, signed: bool = True) -> None:
+        """``signed``: also read the secrets of signatures. Raises PermanentError with every fault of the file."""
+        self._sources = None if file is None else ReloadedFile("sources", lambda: _SourcesReader(file, signed).read())
 
     def find(self, name: str) -> ForeignSource | None:
         """The source of this name."""
@@ -42,8 +43,8 @@ class ForeignSources:
 class _SourcesReader:
     """Reads the file once; collects its faults, and the files that it names."""
 
-    def __init__(self, file: Path) -> None:
-        self._file, self._files = file, [file]
+    def __init__(self, file: Path, signed: bool) -> None:
+        self._file, self._signed, self._files = file, signed, [file]
         self._faults: list[PolicyFault] = []
         self._broken: list[str] = []
 
@@ -77,12 +78,13 @@ class _SourcesReader:
             self._faults.append(here.child("protocol").fault(f"protocol: unknown{did_you_mean(protocol, _PROTOCOLS)}"))
             protocol = ""
         adapter = self._adapter(here, entry)
-        signature = self._signature(here.child("signature"), entry["signature"]) if "signature" in entry else None
+        is_signed = self._signed and "signature" in entry
+        signature = self._signature(here.child("signature"), entry["signature"]) if is_signed else None
         return (
             ForeignSource(str(name), adapter, _PROTOCOLS.get(protocol, ""), signature) if adapter is not None else None
         )
 
-    def _adapter(self, here: YamlPath, entry: dict[str, Any]) -> DocumentAdapter | None:
+    def _adapter(self, here: YamlPath, entry: dict[str, Any]) -> ForeignAdapter | None:
         form, constants = entry.get("format", entry.get("name")), entry.get("set", {})
         at = here.child("format")
         if not isinstance(form, str):
@@ -103,7 +105,7 @@ class _SourcesReader:
         except MappingError as error:
             self._broken += [str(each) for each in error.faults]
             return None
-        if not isinstance(adapter, DocumentAdapter):
+        if not isinstance(adapter, DocumentAdapter | AssembledAdapter):
             self._faults.append(at.fault(f"format: {form} reads files only; expected a mapping"))
             return None
         return adapter

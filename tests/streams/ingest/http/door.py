@@ -31,7 +31,7 @@ class MemoryTopics:
     """A cluster in memory. Tests take it ``away``, or let it be ``slow`` (seconds) to acknowledge."""
 
     def __init__(self) -> None:
-        topics = [*NAMES.inputs, NAMES.output("state"), NAMES.output("dead-letter"), NAMES.output("ingest-keys")]
+        topics = [*NAMES.inputs, *(NAMES.output(each) for each in ("state", "dead-letter", "ingest-keys", "raw"))]
         self.counts = dict.fromkeys(topics, PARTITIONS)
         self.logs: dict[TP, list[OutputRecord]] = {TP(each, n): [] for each in topics for n in range(PARTITIONS)}
         self.away = False

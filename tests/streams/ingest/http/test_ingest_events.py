@@ -1,0 +1,89 @@
+"""POST /v1/in/NAME of a format in which several events make one call: each event goes to `callwarden.raw`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from door import NARROW, TOKEN, MemoryTopics, serving, tokens_text
+
+from streams.ingest.raw_events import feed_of
+
+ELSE = "a-token-for-complaints"
+TOKENS = tokens_text(
+    ("wide", TOKEN, "all", "all"),
+    ("narrow", NARROW, "[cdr]", "[acme]"),
+    ("else", ELSE, "[complaint]", "all"),
+)
+SOURCES = """
+sources:
+- {name: switch-1, format: kamailio-acc}
+- {name: switch-2, format: kamailio-acc, set: {tenant_id: acme}}
+- name: telnyx
+"""
+HEADER = b"id,method,from_tag,to_tag,callid,sip_code,sip_reason,time,src_user,dst_user,tenant\n"
+INVITE = b"101,INVITE,as1f,gK09,4e1a,200,OK,2026-03-02 01:30:08,+8675500001111,+8613800138000,acme\n"
+BYE = b"102,BYE,gK09,as1f,4e1a,200,OK,2026-03-02 01:30:13,,,\n"
+REGISTER = b"103,REGISTER,a,b,4e1b,200,OK,2026-03-02 01:30:13,,,\n"
+BROKEN = b"104,INVITE,a\n"
+
+
+def open_door(folder: Path, topics: MemoryTopics | None = None) -> Any:
+    file = folder / "sources.yaml"
+    file.write_text(SOURCES, "utf-8")
+    return serving(folder, topics, tokens=TOKENS, ingest_sources_file=str(file))
+
+
+async def post(door: Any, name: str, body: bytes, token: str = TOKEN, **headers: str) -> tuple[int, Any]:
+    status, _, answer = await door.ask("POST", f"/v1/in/{name}", {"Authorization": f"Bearer {token}", **headers}, body)
+    return status, answer
+
+
+def codes(answer: Any) -> list[tuple[int, str]]:
+    return [(each["index"], each["code"]) for each in answer["refusals"]]
+
+
+async def test_each_event_is_written_under_its_source_and_its_call(tmp_path: Path) -> None:
+    async with open_door(tmp_path) as door:
+        status, answer = await post(door, "switch-1", HEADER + INVITE + REGISTER + BROKEN + BYE)
+        assert (status, answer["accepted"], codes(answer)) == (202, 2, [(1, "excluded"), (2, "malformed_row")])
+        invite, bye = door.topics.of("raw")
+        assert feed_of(invite.key) == "switch-1"
+        assert (bye.key, bye.partition) == (invite.key, invite.partition)
+        assert json.loads(invite.value)["callid"] == "4e1a"
+        (letter,) = door.topics.of("dead-letter")
+        assert letter.value == BROKEN.rstrip()
+        assert door.topics.of("cdr") == []
+        assert await door.metric("callwarden_ingest_records_total{") == 4
+
+
+async def test_a_repeated_request_writes_its_events_once(tmp_path: Path) -> None:
+    async with open_door(tmp_path) as door:
+        for _ in range(2):
+            assert (await post(door, "switch-1", HEADER + INVITE, **{"Idempotency-Key": "one"}))[0] == 202
+        assert len(door.topics.of("raw")) == 1
+
+
+async def test_a_token_of_some_tenants_writes_no_event_that_may_be_of_another_tenants_call(tmp_path: Path) -> None:
+    other = INVITE.replace(b"acme", b"other")
+    async with open_door(tmp_path) as door:
+        status, answer = await post(door, "switch-1", HEADER + INVITE + BYE + other, NARROW)
+        assert (status, codes(answer)) == (202, [(1, "forbidden_tenant"), (2, "forbidden_tenant")])
+        assert "set: {tenant_id: ...}" in answer["refusals"][0]["reason"]
+        assert len(door.topics.of("raw")) == 1
+        # A source of one tenant: whatever the events say.
+        assert (await post(door, "switch-2", HEADER + INVITE + BYE + other, NARROW))[1]["accepted"] == 3
+
+
+async def test_a_token_that_may_not_write_calls_writes_no_event(tmp_path: Path) -> None:
+    async with open_door(tmp_path) as door:
+        status, answer = await post(door, "switch-1", HEADER + INVITE, ELSE)
+        assert (status, codes(answer)) == (422, [(0, "forbidden_type")])
+
+
+async def test_events_wait_for_their_topic_and_records_do_not(tmp_path: Path) -> None:
+    topics = MemoryTopics()
+    del topics.counts["callwarden.raw"]
+    async with open_door(tmp_path, topics) as door:
+        status, answer = await post(door, "telnyx", b"{}")
+        assert (status, answer["detail"]) == (503, "the topic of raw events is missing; retry")
+        assert (await door.post([]))[0] == 400
