@@ -1,1 +1,1 @@
-"""What tests of several folders share: the shard's and the ledger's samples and harnesses, topics in memory."""
+"""Helpers that tests of several folders share: samples and harnesses of the shard and the ledger, topics in memory."""

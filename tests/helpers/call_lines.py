@@ -1,10 +1,10 @@
-"""A call as a producer writes it, for tests that need a record of the topic and nothing else of it."""
+"""A call as a producer writes it, for tests that need one valid record."""
 
 import json
 
 
 def call_line(call_id: str, end_ms: int) -> bytes:
-    """An outbound call of the tenant acme that nobody answered and that took no time."""
+    """An unanswered outbound call of the tenant acme, of zero length."""
     record = {
         "type": "cdr",
         "call_id": call_id,

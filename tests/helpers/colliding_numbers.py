@@ -1,4 +1,4 @@
-"""Numbers that a tenant picks so that their keys collide, by what everybody knows: its id and the public salt."""
+"""Numbers that a tenant chooses to make their keys collide, from public knowledge: its id and the public salt."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -9,15 +9,15 @@ from monitor.core.calls.key_placement import SECRET_BYTES
 from monitor.core.calls.keys import number_keys, salt_of, text_keys
 
 KNOWN_SECRET = bytes(range(SECRET_BYTES))
-"""Stands for a secret of the placement that is none."""
+"""A placement secret that is publicly known."""
 
 _MASK = 2**64 - 1
-_DIGITS = 19  # as many as 64 bits hold; a callee may have 64 characters
+_DIGITS = 19  # 64 bits hold no more; a callee may have 64 characters
 _B, _C = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
 def unmix(x: int) -> int:
-    """What `monitor.core.calls.keys.mix` made ``x`` of."""
+    """The inverse of `monitor.core.calls.keys.mix`."""
     x = _unshift(x, 31) * pow(_C, -1, 2**64) & _MASK
     x = _unshift(x, 27) * pow(_B, -1, 2**64) & _MASK
     return _unshift(x, 30)
@@ -31,7 +31,7 @@ def _unshift(x: int, by: int) -> int:
 
 
 def unplace(x: int, secret: bytes) -> int:
-    """The key whose high bits `monitor.core.calls.key_placement.Placement` takes from ``x``."""
+    """The key from whose high bits `monitor.core.calls.key_placement.Placement` gets ``x``."""
     first, second, third = (int.from_bytes(secret[at : at + 8], "little") | 1 for at in range(0, SECRET_BYTES, 8))
     x = x * pow(third, -1, 2**64) & _MASK
     x = _unshift(x, 32) * pow(second, -1, 2**64) & _MASK
@@ -39,14 +39,15 @@ def unplace(x: int, secret: bytes) -> int:
 
 
 def colliding_numbers(tenant_id: str, count: int, shared_bits: int = 32) -> list[str]:
-    """The first of `endless_colliding_numbers`."""
+    """The first numbers of `endless_colliding_numbers`."""
     return list(islice(endless_colliding_numbers(tenant_id, shared_bits), count))
 
 
 def endless_colliding_numbers(tenant_id: str, shared_bits: int = 32, secret: bytes | None = None) -> Iterator[str]:
-    """Distinct numbers of the tenant whose keys have the same low bits once they are mixed.
+    """Distinct numbers of the tenant whose keys have the same low bits after mixing.
 
-    With ``secret``: whose keys are placed in the same slot by that secret, in tables of up to ``2^shared_bits`` slots.
+    With ``secret``, their keys are placed in the same slot under that secret, in tables of up to ``2^shared_bits``
+    slots.
     """
     salts = text_keys([tenant_id], np.array([salt_of(b"")], np.uint64))
     zero = int(number_keys(["0" * _DIGITS], salts)[0][0])  # the key of a number is that of 0 plus its value
@@ -58,6 +59,6 @@ def endless_colliding_numbers(tenant_id: str, shared_bits: int = 32, secret: byt
 
 
 def random_numbers(seed: int, count: int) -> list[str]:
-    """As many that nobody picked."""
+    """As many random numbers."""
     values = np.random.default_rng(seed).integers(0, 2**63, count)
     return [f"{value:0{_DIGITS}}" for value in values.tolist()]

@@ -1,4 +1,4 @@
-"""What turns must do on each kind of database."""
+"""The requirements of turns on each kind of database."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ LONG_S = 600.0
 
 
 async def check_turns(url: str) -> None:
-    """Two processes' databases at one address take turns, and a stalled one delays the other and no more."""
+    """Two processes take turns on one database, and a stalled one only delays the other."""
     first, second = Database(url, "ledger"), Database(url, "ledger")
     order: list[str] = []
     waiting = asyncio.Event()

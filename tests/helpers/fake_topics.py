@@ -1,4 +1,4 @@
-"""Topics in memory, for those who follow them: committed records alone, and a broker that can be away."""
+"""Topics in memory for consumers: committed records only, on a broker that can be unavailable."""
 
 import asyncio
 import time
@@ -11,10 +11,11 @@ from streams.runtime.monotonic import steady_s
 
 
 class FakeTopics:
-    """`streams.consumers.topic_reader.TopicReader`. Tests append values, cut logs off at either end, and take the
-    broker away or let it be silent.
+    """`streams.consumers.topic_reader.TopicReader`. Tests append values, trim logs at either end, and make the broker
+    unavailable or silent.
 
-    ``now_ms`` is by which time of day its answers were asked for, and the time of its records."""
+    ``now_ms`` is the broker's time of its answers and of its records.
+    """
 
     def __init__(self, **partitions: int) -> None:
         self.counts = partitions
@@ -24,12 +25,12 @@ class FakeTopics:
         self.first: dict[TP, int] = dict.fromkeys(self.logs, 0)
         self.keys: dict[tuple[TP, int], bytes | None] = {}
         self.open: dict[TP, int] = {}
-        """Where a transaction is open: nothing from there on can be read."""
+        """The first offset of an open transaction: nothing from there on can be read."""
         self.away = self.silent = False
         self.id: str | None = "this-one"
         self.now_ms = 1_000
         self.made = 1
-        """How often the topics were made: each time they have other ids."""
+        """How often the topics were created: each time they get other ids."""
         self.polls = 0
         self.readers = 0
 
@@ -44,11 +45,11 @@ class FakeTopics:
         return self.first[tp] + len(self.logs[tp])
 
     def stable_end(self, tp: TP) -> int:
-        """The position after the last record that can be read."""
+        """The position after the last readable record."""
         return self.open.get(tp, self.end(tp))
 
     def delete_before(self, topic: str, partition: int, offset: int) -> None:
-        """As retention does."""
+        """Delete records as retention does."""
         tp = TP(topic, partition)
         del self.logs[tp][: offset - self.first[tp]]
         self.first[tp] = offset
@@ -88,13 +89,13 @@ class FakeTopics:
             yield FetchedBatch(start, start + len(values), offsets, times, keys, values)
 
     def must_be_there(self) -> None:
-        """Raise Unavailable while it is away."""
+        """Raise TransientError while the broker is away."""
         if self.away:
             raise TransientError("the broker is away")
 
 
 class FakeReader:
-    """`streams.kafka.api.Reader`. Reads three records of a partition at a time, so that batches have borders."""
+    """`streams.kafka.api.Reader`. It returns three records of a partition at a time: batches have boundaries."""
 
     def __init__(self, topics: FakeTopics) -> None:
         self._topics = topics

@@ -1,6 +1,6 @@
-"""A real Kamailio with its accounting in PostgreSQL, and SIPp for the calls: on 127.0.0.1, and gone afterwards.
+"""A real Kamailio with accounting in PostgreSQL, and SIPp for the calls, on 127.0.0.1, removed after the tests.
 
-The configuration of the proxy is what docs/reference/formats.md tells users to paste, in the least proxy around it.
+The proxy's configuration is the one of docs/reference/formats.md, within a minimal proxy.
 """
 
 import os
@@ -23,14 +23,14 @@ FOLDER = Path(__file__).parent / "sip"
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "formats.md"
 TABLES = Path("/usr/share/kamailio/postgres")
 MODULES = "/usr/lib/*/kamailio/modules/db_postgres.so"
-# What a start or a run may take on a busy machine; nothing waits for so long if all is well.
+# Upper bounds for a start or a run on a busy machine; normally nothing waits that long.
 PATIENCE_S = 120.0
-# The clock that the kernel gives for whole seconds is up to a tick behind the precise one.
+# The kernel's clock of whole seconds is up to a tick behind the precise one.
 TICK_S = 0.05
 
 
 def absent() -> str | None:
-    """What is not installed, as a sentence; None if all is."""
+    """A sentence that names what is not installed; None if everything is."""
     programs = [name for name in ("kamailio", "sipp") if shutil.which(name, path=_path()) is None]
     if not programs and not list(Path("/").glob(MODULES[1:])):
         programs = ["kamailio-postgres-modules"]
@@ -41,7 +41,7 @@ def absent() -> str | None:
 
 
 def page_blocks(section: str, language: str) -> str:
-    """The blocks to paste that a section of the page on formats has; ``language`` is what stands behind the fence."""
+    """The blocks to paste in a section of the page on formats; ``language`` follows the fence."""
     text = PAGE.read_text().partition(f"\n## {section}\n")[2].partition("\n## ")[0]
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return "\n".join(block for of, block in blocks if of == language)
@@ -62,7 +62,7 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True)
 class Seen:
-    """When what happened to a call, in epoch seconds, as its caller and callee saw it."""
+    """The times of a call's events in epoch seconds, as its caller and callee observed them."""
 
     begin: float
     end: float | None = None
@@ -72,7 +72,7 @@ class Seen:
 
 
 class Callee:
-    """A SIPp that takes calls on ``port`` until it is ended."""
+    """A SIPp that accepts calls on ``port`` until it is ended."""
 
     def __init__(self, folder: Path, name: str = "callee") -> None:
         self.port = free_port()
@@ -114,7 +114,7 @@ class Caller:
         _end(self.process)
 
     def finish(self) -> None:
-        """Wait until all calls are over. Raises if one did not go as the scenario says."""
+        """Wait until all calls are over. Raises if one did not follow its scenario."""
         status = self.process.wait(PATIENCE_S)
         if status:
             error = self._folder / f"{self._name}.err"
@@ -122,7 +122,7 @@ class Caller:
 
 
 def seen(*logs: Path) -> dict[str, Seen]:
-    """What the logs of SIPp say of each call, by the name of the call."""
+    """The observations in SIPp's logs, by the name of the call."""
     times: dict[str, dict[str, float]] = {}
     for log in logs:
         for line in log.read_text().splitlines():
@@ -132,7 +132,7 @@ def seen(*logs: Path) -> dict[str, Seen]:
 
 
 class Kamailio:
-    """The proxy, on ``port``, with the accounting of ``sections`` of the page in the database at ``database``."""
+    """The proxy on ``port``, with accounting as in ``sections`` of the page, in the database at ``database``."""
 
     def __init__(self, folder: Path, database: str, *sections: str, zone: str = "UTC") -> None:
         self.port = free_port()
@@ -171,31 +171,31 @@ class Kamailio:
         _wait_for("Kamailio to answer", self._answers, self._process, self._folder / "kamailio.out")
 
     def stop(self) -> None:
-        """End it as an operator does."""
+        """Stop it as an operator does."""
         if self._process is not None:
             _end(self._process)
             self._process = None
 
     def kill(self) -> None:
-        """End it and its children without a word."""
+        """Kill it and its children with SIGKILL."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(PATIENCE_S)
         self._process = None
 
     def rows(self, table: str, columns: str = "*") -> list[dict[str, Any]]:
-        """All rows of a table, by id, as the database has them."""
+        """All rows of a table, by id, as the database stores them."""
         with psycopg.connect(self._database, row_factory=dict_row) as connection:
             return connection.execute(f"SELECT {columns} FROM {table} ORDER BY id".encode()).fetchall()
 
     def wait_for_rows(self, table: str, number: int) -> list[dict[str, Any]]:
-        """The rows of a table as soon as there are so many."""
+        """Wait until the table has that many rows; return them."""
         assert self._process is not None
         _wait_for(f"{number} rows of {table}", lambda: len(self.rows(table, "id")) >= number, self._process)
         return self.rows(table)
 
     def export(self, table: str, path: Path, form: str = "csv") -> Path:
-        """Write a table as the page tells users to: CSV with a header, or JSON lines."""
+        """Export a table as the page describes: CSV with a header, or JSON lines."""
         query = f"SELECT * FROM {table} ORDER BY id"
         if form == "csv":
             copy = f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)"
@@ -233,7 +233,7 @@ class Kamailio:
 
 
 def free_port() -> int:
-    """A UDP port of 127.0.0.1 that nobody uses."""
+    """An unused UDP port of 127.0.0.1."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -251,14 +251,14 @@ def _taken(port: int) -> bool:
 
 def _sipp(folder: Path, name: str, scenario: str, port: int, *more: str) -> subprocess.Popen[bytes]:
     words = ["sipp", "-sf", str(FOLDER / scenario), "-i", "127.0.0.1", "-p", str(port), "-nostdin", "-trace_logs"]
-    # A busy machine repeats messages and changes their order, which is no reason to give a call up.
+    # A busy machine repeats and reorders messages, which must not fail a call.
     words += ["-default_behaviors", "none"]
     words += ["-log_file", f"{name}.log", "-trace_err", "-error_file", f"{name}.err", *more]
     return _started(words, folder, name)
 
 
 def _started(words: list[str], folder: Path, name: str, **more: str) -> subprocess.Popen[bytes]:
-    """A process with a group of its own, whose output goes to a file of the folder."""
+    """Start a process in a process group of its own, with its output in a file of the folder."""
     with (folder / f"{name}.out").open("ab") as out:
         return subprocess.Popen(
             words,
@@ -272,7 +272,7 @@ def _started(words: list[str], folder: Path, name: str, **more: str) -> subproce
 
 
 def _path() -> str:
-    # A user's path often has no folder of servers.
+    # A user's PATH often lacks the folders of servers.
     return f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 
 
@@ -286,7 +286,7 @@ def _wait_for(what: str, holds: Callable[[], bool], process: subprocess.Popen[by
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and its children, gently and then not."""
+    """End a process and its children: first TERM, then KILL."""
     process.send_signal(signal.SIGCONT)
     process.terminate()
     with suppress(subprocess.TimeoutExpired):

@@ -17,19 +17,19 @@ DECISIONS, REVIEWS = topics_of(NAMES)
 
 
 def topics(partitions: int = 2) -> FakeTopics:
-    """Both topics, empty. Their clock is ahead of ours: whatever was asked for by now has been answered."""
+    """Both topics, empty. Their clock is ahead of the test's, so every answer counts as current."""
     held = FakeTopics(**{DECISIONS: partitions, REVIEWS: partitions})
     held.now_ms = 4_000_000_000_000
     return held
 
 
 def address(folder: Path) -> str:
-    """Of the ledger in that folder."""
+    """The address of the ledger's database in that folder."""
     return f"sqlite:///{folder / 'ledger.db'}"
 
 
 async def filled(url: str, held: FakeTopics) -> Database:
-    """A ledger that has kept all that the topics hold. To be closed."""
+    """A ledger that has stored every record of the topics. The caller closes it."""
     database = Database(url, "ledger")
     await database.migrate()
     await catch_up(held, database, NAMES)
@@ -37,14 +37,14 @@ async def filled(url: str, held: FakeTopics) -> Database:
 
 
 def put(held: FakeTopics, partition: int, *records: Enforcement | Review) -> None:
-    """Append records to the topics where they belong."""
+    """Append records to their topics."""
     for record in records:
         topic = DECISIONS if isinstance(record, Enforcement) else REVIEWS
         held.put(topic, partition, codec.encode(record))
 
 
 def held_by(fake: FakeTopics) -> dict[TP, list[tuple[int, int, bytes | None, bytes | None]]]:
-    """What topics in memory hold, for the oracle."""
+    """The content of topics in memory, for the oracle."""
     return {
         tp: [(fake.first[tp] + n, fake.now_ms, None, value) for n, value in enumerate(log)]
         for tp, log in fake.logs.items()

@@ -1,4 +1,4 @@
-"""A shard under test: takes records and calls at minutes from `T0`, and returns what it decides."""
+"""A shard under test: it takes records and calls at minutes from `T0`, and returns its decisions."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -18,18 +18,20 @@ CATALOGUE = [{"key": "loans", "zh": "贷款", "en": "loans", "terms": ["贷款"]
 
 
 def rule(name: str, **changes: Any) -> dict[str, Any]:
-    """A rule on short calls, in breach from one short call on, but for the changes."""
+    """A rule on short calls, in breach from one short call on; ``changes`` replace fields."""
     return {"id": name, **SHORT, **changes}
 
 
 def escalation(name: str = "strikes", **changes: Any) -> dict[str, Any]:
-    """Three violations in an hour, to be reviewed, but for the changes."""
+    """Three violations in an hour, to be reviewed; ``changes`` replace fields."""
     base = {"id": name, "count": "violations", "at_least": 3, "window": "60m", "tier": "major", "mode": "review"}
     return {**base, **changes}
 
 
 class ShardHarness:
-    """One shard under a policy of these sections. Times are minutes from `T0`; ``acme`` unless another is named."""
+    """A shard under a policy of these sections. Times are minutes from `T0`; the tenant is ``acme`` unless another is
+    named.
+    """
 
     def __init__(self, **sections: Any) -> None:
         sections = {"prohibited_businesses": CATALOGUE, **sections}
@@ -49,16 +51,16 @@ class ShardHarness:
         self.shard.wait(waiting)
 
     def complaint(self, minute: float, status: str = "verified", name: str = "p1", **fields: Any) -> None:
-        """A complaint, of number leaks (a warning) unless told otherwise."""
+        """A complaint, by default about leaked numbers (a warning)."""
         base = {"complaint_id": name, "category": "number_leak", "reported_ms": T0, "status": status}
         self._wait("complaint", minute, **{**base, **fields})
 
     def finding(self, minute: float, status: str = "confirmed", name: str = "f1", **fields: Any) -> None:
-        """A finding, of calls without consent (a warning) unless told otherwise."""
+        """A finding, by default of calls without consent (a warning)."""
         self._wait("finding", minute, **{"finding_id": name, "behaviour": "no_consent", "status": status, **fields})
 
     def likely_ban(self, minute: float, name: str = "f1") -> None:
-        """A finding that waits for a review: what was found contains a term of the catalogue."""
+        """A finding that waits for a review: its text contains a term of the catalogue."""
         self.finding(minute, name=name, behaviour="undeclared_business", actual_business="小额贷款中介")
 
     def application(self, minute: float, business: str = "贷款", name: str = "n1", **fields: Any) -> None:
@@ -87,13 +89,13 @@ class ShardHarness:
         self.shard.apply(names, calls, 0)
 
     def until(self, minute: float) -> list[Enforcement]:
-        """What is decided once the watermark is there."""
+        """The decisions up to this watermark."""
         self.shard.advance(T0 + round(minute * MINUTE))
         self.output = self.shard.output.take()
         return self.output.enforcement
 
     def refused(self) -> list[str]:
-        """Why records were refused since before the last `until`: the first word of each reason."""
+        """The first word of each rejection since before the last `until`."""
         return [refusal.reason.split(":")[0] for refusal in self.output.refused]
 
 
@@ -119,24 +121,24 @@ class StoredShardHarness(ShardHarness):
         super()._give(waiting)
 
     def until(self, minute: float) -> list[Enforcement]:
-        """What is decided once the watermark is there."""
+        """The decisions up to this watermark."""
         self._watermark_ms = T0 + round(minute * MINUTE)
         return super().until(minute)
 
     def store(self) -> dict[str, bytes | None]:
-        """Store what has changed, and say what that was."""
+        """Store the changes; return them."""
         self.head, changes = self.state.head(), self.state.changes()
         self.stored = {key: blob for key, blob in (self.stored | changes).items() if blob is not None}
         return changes
 
     def restored(self) -> Shard:
-        """Another shard, from what is stored alone."""
+        """A second shard, recreated from the stored state."""
         shard = Shard(self.policy, keep_state=True)
         ShardState(shard).restore(self.head, self.stored)
         return shard
 
     def restart(self) -> None:
-        """Go on with such a shard; the records that waited are read again."""
+        """Continue with a recreated shard, which reads the records again that were waiting."""
         self.store()
         self.shard = self.restored()
         for waiting in self._given:

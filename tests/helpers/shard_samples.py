@@ -1,4 +1,4 @@
-"""Samples for the tests of the shard's parts: calls, columns, policies, and how many examples hypothesis tries."""
+"""Samples for tests of the shard's parts: calls, columns, policies, and the number of examples of hypothesis."""
 
 import json
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ OUTCOMES = (
 
 
 def tries(count: int) -> settings:
-    """So many examples; the machine's load decides nothing, and what fails can be run again by what is printed."""
+    """Run that many examples without a deadline. A failure prints how to repeat it."""
     return settings(
         max_examples=count,
         deadline=None,
@@ -45,7 +45,7 @@ def tries(count: int) -> settings:
 
 
 def cdr(**changes: Any) -> Cdr:
-    """An outbound call that nobody answered, but for the changes."""
+    """An unanswered outbound call; ``changes`` replace fields."""
     fields: dict[str, Any] = {
         "call_id": "c1",
         "tenant_id": "acme",
@@ -62,7 +62,7 @@ def cdr(**changes: Any) -> Cdr:
 def columns(
     cdrs: Sequence[Cdr], layout: FieldLayout = LAYOUT, salt: int = 0
 ) -> tuple[list[str], Calls, NDArray[np.bool_]]:
-    """The calls as columns: the table of tenants, the columns, which are valid."""
+    """The calls as columns: the table of tenants, the columns, and which are valid."""
     gathered = Gathered()
     gathered.add(cdrs)
     return to_columns(gathered, layout, np.uint64(salt))
@@ -70,7 +70,9 @@ def columns(
 
 @st.composite
 def some_cdrs(draw: st.DrawFn, valid: bool = True, most: int = 30, span_ms: int = 3 * MINUTE) -> list[Cdr]:
-    """Calls of a few tenants that end in ``span_ms`` from `T0`; with ``valid`` none that the contract rejects."""
+    """Calls of a few tenants that end within ``span_ms`` from `T0`; with ``valid`` the contract rejects
+    none of them.
+    """
     return [draw(_one_cdr(serial, valid, span_ms)) for serial in range(draw(st.integers(1, most)))]
 
 
@@ -111,13 +113,13 @@ def _one_cdr(draw: st.DrawFn, serial: int, valid: bool, span_ms: int) -> Cdr:
 
 
 def policy_of(**sections: Any) -> Policy:
-    """A policy of these sections upon the access rules; without any, no rule measures and nothing escalates."""
+    """A policy of these sections on top of the access rules; by default no rule measures and nothing escalates."""
     whole = {"id": "test", "version": "1", "extends": "access-rules", "rules": [], "escalations": [], **sections}
     return loads(json.dumps(whole, ensure_ascii=False), "policy.json")
 
 
 def key_counts(rows: Sequence[tuple[int, int, bool]]) -> KeyCounts:
-    """Attempts as ``(key, tenant, is it a number)``, counted."""
+    """The counts of attempts given as ``(key, tenant, is it a number)``."""
     return counted_keys(
         np.array([key for key, _, _ in rows], np.uint64),
         np.array([tenant for _, tenant, _ in rows], np.int32),

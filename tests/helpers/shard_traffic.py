@@ -1,4 +1,4 @@
-"""Random traffic for a shard that stores its state, and all that decides in a shard, to be compared."""
+"""Random traffic for a shard that stores its state, and the deciding state of a shard for comparison."""
 
 import random
 from typing import Any
@@ -16,7 +16,7 @@ CATEGORIES = ("number_leak", "number_leak", "no_consent", "abuse", "fraud", "oth
 
 
 def all_of(shard: Shard) -> dict[str, Any]:
-    """What decides in a shard, in a form that compares."""
+    """The deciding state of a shard, in comparable form."""
     tenants = shard.tenants
     cooldowns = shard.decisions._cooldowns
     rows = {**cooldowns._until, **cooldowns._pending, "stopped": cooldowns._stopped}
@@ -42,7 +42,7 @@ def all_of(shard: Shard) -> dict[str, Any]:
 
 
 def plain(tenant_record: TenantRecord) -> dict[str, Any]:
-    """All that a tenant record holds, with the pages in which it is stored."""
+    """The content of a tenant record, with the pages in which it is stored."""
     fields = {
         name: getattr(tenant_record, name)
         for name in TenantRecord.__slots__
@@ -60,7 +60,7 @@ def plain(tenant_record: TenantRecord) -> dict[str, Any]:
 
 
 class Traffic:
-    """Anything that can happen to a tenant, at random: every record, measured decisions, reviews of any of them."""
+    """Random events of a tenant: every kind of record, measured decisions, and reviews of any of them."""
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
@@ -78,7 +78,7 @@ class Traffic:
         self._decided: list[str] = []
 
     def give(self, start: float, minute: float) -> None:
-        """Some records and calls from ``start`` to ``minute``."""
+        """Feed some records and calls from ``start`` to ``minute``."""
         rng, harness = self.rng, self.harness
         for _ in range(rng.choice((0, 1, 1, 3, 8))):
             at = max(start, minute - rng.choice((0.5, 1, 4, 5, 9, 40)))
@@ -104,5 +104,5 @@ class Traffic:
                 harness.short_calls(at, at, tenant=who["tenant_id"], talk_ms=rng.choice((1_000, 90_000)))
 
     def until(self, minute: float) -> None:
-        """What is decided once the watermark is there."""
+        """The decisions up to this watermark."""
         self._decided += [event.id for event in self.harness.until(minute)]

@@ -1,7 +1,7 @@
-"""Runs `callwarden` in a process of its own that needs no second to start: it is forked from one that has imported all.
+"""Runs `callwarden` in a separate process that starts quickly: it is forked from one that has imported everything.
 
-For what a command says and how it ends. What the start itself is about (encodings, signals, what is imported) and the
-first and last command of a test's story need `callwarden` itself.
+Use it for a command's output and exit status. Tests about the start itself (encodings, signals, imports), and the first
+and last command of a tested story, run `callwarden` itself.
 """
 
 import atexit
@@ -18,7 +18,8 @@ from pathlib import Path
 
 from leftover_processes import MARK
 
-# Forks one process a request, says which, waits for it, and says how it ended. It ends when nobody is left to ask.
+# Forks one process per request, prints its id, waits for it, and prints its exit status. It ends at the end of its
+# input.
 _MOTHER = """
 import gc, importlib, json, os, random, socket, sys, warnings
 os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # as `main` does before anything of pydantic's is imported
@@ -70,13 +71,13 @@ class _Mother:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[its_end.fileno()],
-                # Without the mark of this run, by which its end would look for processes that tests have left.
+                # Without the mark of this run, by which its end would search for leftover processes.
                 env={name: value for name, value in os.environ.items() if name != MARK},
             )
         atexit.register(self._end)
 
     def run(self, request: bytes, descriptors: Sequence[int], timeout_s: float) -> int:
-        """The exit status. TimeoutError, after which the command was killed."""
+        """The exit status. Raises TimeoutError after killing a command that takes too long."""
         self._link.settimeout(120)
         socket.send_fds(self._link, [request], descriptors)
         pid = int(self._link.recv(64))
@@ -105,7 +106,7 @@ def callwarden(
     environment: Mapping[str, str] | None = None,
     timeout_s: float = 60,
 ) -> subprocess.CompletedProcess[bytes]:
-    """How the command ended, and what it wrote. Its standard input is empty; ``environment`` is all of it."""
+    """How the command ended, and its output. Its standard input is empty; ``environment`` is its whole environment."""
     command = {
         "arguments": [os.fsdecode(argument) for argument in arguments],
         "folder": str(folder or Path.cwd()),
