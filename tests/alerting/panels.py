@@ -1,4 +1,4 @@
-"""What the dashboards ask of Prometheus, as a browser would."""
+"""The queries of the dashboards, as a browser sends them."""
 
 import json
 import math
@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parents[2] / "deploy" / "grafana" / "dashboards"
 
 
 class Asked(NamedTuple):
-    """One query of one panel, its variables not filled in."""
+    """One query of one panel, with its variables unresolved."""
 
     panel: str
     expr: str
@@ -29,12 +29,12 @@ def asked() -> Iterator[Asked]:
 
 
 def metrics_of(expr: str) -> set[str]:
-    """The metrics of ours that a query names, as the catalogue has them."""
+    """Our metrics that a query names, as in the catalogue."""
     return {re.sub("_(bucket|count|sum)$", "", name) for name in re.findall(r"callwarden_\w+", expr)}
 
 
 def unanswered(server: Prometheus, queries: list[Asked], tenant: str) -> list[str]:
-    """The panels that show nothing now, each with the query; refused queries are an AssertionError."""
+    """The panels that have no data now, each with its query. Raises AssertionError for a refused query."""
     filled = {"$__rate_interval": "5m", "$__range": "1h", "$rule": ".*", "$tenant": tenant}
     left = []
     for panel, expr in queries:

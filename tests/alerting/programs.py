@@ -1,4 +1,4 @@
-"""A real Prometheus and a real Alertmanager of one's own, from Debian's packages, on 127.0.0.1 and gone afterwards."""
+"""A private Prometheus and Alertmanager from Debian's packages, on 127.0.0.1, removed after the tests."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from streams.runtime.child_process import ChildProcess
 
 
 def program(name: str, package: str) -> str:
-    """Where it is; without it the test is skipped, or fails where services are required."""
+    """The path of the program. Without it the test is skipped, or fails where services are required."""
     found = shutil.which(name)
     if found is None:
         pytest.skip(f"no {name}: on Debian and Ubuntu `apt-get install {package}`")
@@ -29,7 +29,7 @@ def program(name: str, package: str) -> str:
 
 
 def wait_for(holds: Callable[[], object], what: str, within_s: float = 60) -> None:
-    """Wait until it holds; AssertionError when it does not in time."""
+    """Wait until the condition holds; raises AssertionError when it does not in time."""
     until = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < until, f"waited {within_s:g} s in vain: {what}"
@@ -49,7 +49,7 @@ def get(url: str) -> tuple[int, str]:
 
 @contextmanager
 def running(command: list[str], log: Path, ready: str) -> Iterator[None]:
-    """The program, from when its page ``ready`` answers until the end."""
+    """Run the program while the context is active, from the moment its page ``ready`` answers."""
     with log.open("wb") as output:
         child = ChildProcess(command, output)
     try:
@@ -61,13 +61,13 @@ def running(command: list[str], log: Path, ready: str) -> Iterator[None]:
 
 
 class Prometheus:
-    """Answers queries; ``url`` is where it is."""
+    """Answers queries at ``url``."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
 
     def query(self, expr: str) -> list[dict[str, Any]]:
-        """What an instant query finds now. AssertionError when it is refused."""
+        """The current result of an instant query. Raises AssertionError when it is refused."""
         status, body = get(f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': expr})}")
         assert status == 200, f"{expr}: {body}"
         found: list[dict[str, Any]] = json.loads(body)["data"]["result"]
@@ -103,7 +103,7 @@ def prometheus(config: Path, folder: Path) -> Iterator[Prometheus]:
 
 @contextmanager
 def alertmanager(config: Path, folder: Path) -> Iterator[str]:
-    """An Alertmanager under this configuration; its address, HOST:PORT."""
+    """An Alertmanager with this configuration; its address, HOST:PORT."""
     port = free_ports(1)[0]
     command = [
         program("prometheus-alertmanager", "prometheus-alertmanager"),
@@ -117,7 +117,7 @@ def alertmanager(config: Path, folder: Path) -> Iterator[str]:
 
 
 class Receiver:
-    """Takes what webhooks post: ``heard`` are (path, body), as they come."""
+    """Receives webhooks: ``heard`` lists (path, body) in order."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, dict[str, Any]]] = []
@@ -131,7 +131,7 @@ class Receiver:
                 self.end_headers()
 
             def log_message(self, format: str, *args: Any) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -139,13 +139,13 @@ class Receiver:
         self._thread.start()
 
     def names(self, path: str) -> list[str]:
-        """The alerts that were posted there, by name, those that are over left out."""
+        """The names of the alerts that were posted there, without those that are resolved."""
         bodies = [body for where, body in self.heard if where == path]
         alerts = [alert for body in bodies for alert in body["alerts"] if alert["status"] == "firing"]
         return [alert["labels"]["alertname"] for alert in alerts]
 
     def close(self) -> None:
-        """End it."""
+        """Stop it."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -153,7 +153,7 @@ class Receiver:
 
 @contextmanager
 def receiver() -> Iterator[Receiver]:
-    """A receiver that does not outlive the test."""
+    """A receiver that ends with the test."""
     one = Receiver()
     try:
         yield one
@@ -162,6 +162,6 @@ def receiver() -> Iterator[Receiver]:
 
 
 def amtool(address: str, *arguments: str) -> str:
-    """What `amtool` says of the Alertmanager there."""
+    """The output of `amtool` about the Alertmanager there."""
     command = [program("amtool", "prometheus-alertmanager"), f"--alertmanager.url=http://{address}", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout

@@ -1,7 +1,7 @@
-"""Makes `stored-state.json`: a state as it is stored today, and what comes of it.
+"""Writes `stored-state.json`: a state in today's format, and the decisions that follow from it.
 
-Run it only when the format (`monitor.core.codec.FORMAT`) is new. A state that the code under test has written proves
-nothing.
+Run it only when the format (`monitor.core.codec.FORMAT`) changes. A state that the code under test has written itself
+proves nothing.
 """
 
 import base64
@@ -20,7 +20,9 @@ from oracle.scenario_generator import lines_of, scenario
 
 
 def made(seed: int) -> dict[str, Any]:
-    """Half of the records are read in turns, with a look ahead; what is stored; what the other half brings about."""
+    """Read half of the records in turns, with early evaluation. Returns the stored state and the outputs of the other
+    half.
+    """
     scene = scenario(seed, "disputes", 160)
     policy = loads(json.dumps(scene.policy), "policy.json")
     files = lines_of(scene)

@@ -1,4 +1,4 @@
-"""A state that was stored earlier is read and goes on; one in a format that is not known is refused."""
+"""A state that was stored earlier is read and continued; one of an unknown format is refused."""
 
 import base64
 import json
@@ -43,8 +43,8 @@ def keep(stored: dict[str, bytes], one: StreamTask) -> dict[str, bytes]:
     return stored
 
 
-def went_on(handed_over: bool) -> tuple[dict[str, list[str]], dict[str, bytes]]:
-    """What the kept state brings about, and what is stored in the end; each tenth by another worker."""
+def continued_outputs(handed_over: bool) -> tuple[dict[str, list[str]], dict[str, bytes]]:
+    """The outputs from the stored state, and the state stored in the end; each tenth is processed by another worker."""
     stored = dict(STORED)
     said: dict[str, list[str]] = {"enforcement": [], "shadow": [], "alerts": []}
     for tenth in range(5, 10):
@@ -66,14 +66,14 @@ def went_on(handed_over: bool) -> tuple[dict[str, list[str]], dict[str, bytes]]:
 
 
 @pytest.mark.parametrize("handed_over", [True, False])
-def test_the_kept_state_continues_as_it_did_when_it_was_made(handed_over: bool) -> None:
-    said, stored = went_on(handed_over)
+def test_the_stored_state_continues_as_when_it_was_written(handed_over: bool) -> None:
+    said, stored = continued_outputs(handed_over)
     assert said == KEPT["after"]
     assert head(STORED)["format"] == head(stored)["format"] == FORMAT
 
 
-def test_nothing_is_left_out_of_a_head_that_another_release_of_the_format_looks_for() -> None:
-    """It passes over what it does not know, and what it misses it cannot do without."""
+def test_a_head_has_every_field_that_another_release_of_the_format_needs() -> None:
+    """The reader ignores fields that it does not know, and requires the fields that it needs."""
     one = partition()
     one.restore(STORED)
     kept, now = head(STORED), head(keep(dict(STORED), one))

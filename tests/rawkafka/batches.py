@@ -1,4 +1,4 @@
-"""Record batches byte by byte, as no client would write them: written from Kafka's documentation of the format."""
+"""Record batches encoded byte by byte, which no client would produce, after Kafka's documentation of the format."""
 
 import struct
 import zlib
@@ -19,7 +19,7 @@ Header = tuple[bytes | None, bytes | None]
 
 
 def varint(number: int) -> bytes:
-    """Zigzag, seven bits a byte, least first."""
+    """Zigzag encoding, seven bits a byte, least significant first."""
     number = (number << 1) ^ (number >> 63)
     made = bytearray()
     while number >= 0x80:
@@ -30,7 +30,7 @@ def varint(number: int) -> bytes:
 
 
 def sized(content: bytes | None) -> bytes:
-    """Bytes after their length; -1 is null."""
+    """Bytes preceded by their length; -1 is null."""
     return varint(-1) if content is None else varint(len(content)) + content
 
 
@@ -45,7 +45,7 @@ def record(
     length: int | None = None,
     tail: bytes = b"",
 ) -> bytes:
-    """One record; ``header_count`` and ``length`` where they lie, ``tail`` what follows the headers."""
+    """One record. ``header_count`` and ``length`` may be false; ``tail`` follows the headers."""
     body = b"\0" + varint(after_ms) + varint(delta) + sized(key) + sized(value)
     body += varint(len(headers) if header_count is None else header_count)
     body += b"".join(sized(name) + sized(content) for name, content in headers) + tail
@@ -67,9 +67,9 @@ def batch(
     level: int | None = None,
     wrong_checksum: bool = False,
 ) -> bytes:
-    """A batch of format 2; ``payload`` in place of the records, compressed; ``count`` and ``last_delta`` for lies.
+    """A batch of format 2. ``payload`` replaces the compressed records; ``count`` and ``last_delta`` may be false.
 
-    ``level`` is that of the compression, None: as usual.
+    ``level`` is the compression level, None the default.
     """
     if payload is None:
         encode = CODECS[codec] if level is None else partial(CODECS[codec], level=level)
@@ -84,7 +84,7 @@ def batch(
 
 
 def message(magic: int, key: bytes | None, value: bytes | None, *, offset: int = 0, crc_off: int = 0) -> bytes:
-    """A message of the formats 0 and 1, as of Kafka 0.10 and before."""
+    """A message of format 0 or 1, as of Kafka 0.10 and before."""
 
     def sized_32(content: bytes | None) -> bytes:
         return struct.pack(">i", -1) if content is None else struct.pack(">i", len(content)) + content
@@ -96,14 +96,14 @@ def message(magic: int, key: bytes | None, value: bytes | None, *, offset: int =
 
 
 def zstd_stream(content: bytes) -> bytes:
-    """As a streaming compressor writes it: the frame does not state how much it holds."""
+    """The output of a streaming compressor: the frame does not state its content size."""
     compressor = cramjam.zstd.Compressor(level=3)
     compressor.compress(content)
     return bytes(compressor.finish())
 
 
 def zstd_of_zeros(head: bytes, zeros: int) -> bytes:
-    """A frame of ``head`` and so many zero bytes, in blocks that each say "128 KiB of this byte": 1 to 32,768."""
+    """A frame of ``head`` and that many zero bytes, in blocks that each say "128 KiB of this byte": 1 to 32,768."""
     most = 128 << 10
     sizes = [most] * (zeros // most) + [zeros % most] * bool(zeros % most)
     blocks = [(len(head) << 3).to_bytes(3, "little") + head]  # raw

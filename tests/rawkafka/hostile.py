@@ -1,4 +1,4 @@
-"""What a broker takes of a hostile producer, as record batches."""
+"""Record batches that a broker accepts from a hostile producer."""
 
 from rawkafka.batches import GZIP, LZ4, ZSTD, batch, record, sized, varint, zstd_of_zeros, zstd_stream
 
@@ -7,7 +7,7 @@ BOMB = record(b"k", bytes(40 << 20))
 
 
 def large_bomb(zeros: int) -> bytes:
-    """A batch of some kilobytes with a record of so many zero bytes: 256 MB in 8 KB."""
+    """A batch of some kilobytes with a record of that many zero bytes: 256 MB in 8 KB."""
     body = b"\0" + varint(0) + varint(0) + sized(b"k") + varint(zeros)
     head = varint(len(body) + zeros + 1) + body  # the last zero is the count of headers
     return batch([], codec=ZSTD, payload=zstd_of_zeros(head, zeros + 1), count=1)
@@ -19,7 +19,7 @@ UNREADABLE = {
     "batch_too_large, of nothing": batch([record(None, None, delta=n) for n in range(2_000)], codec=ZSTD),
     "malformed_batch, headers": batch([record(b"k", b"v", header_count=900_000, tail=b"\0\x01" * 900_000)], codec=ZSTD),
 }
-"""What no client can read, or takes long to read, by the code word with which we refuse it."""
+"""Batches that no client can read, or that take long to read, by the error code with which we reject them."""
 
 BOMBS = {
     "batch_too_large, zstd": batch([BOMB], codec=ZSTD),
@@ -27,6 +27,6 @@ BOMBS = {
     "batch_too_large, gzip": batch([BOMB], codec=GZIP),
     "batch_too_large, lz4": batch([BOMB], codec=LZ4),
 }
-"""What becomes too much once it is decompressed, by the same code word."""
+"""Batches that exceed a limit once they are decompressed, by the same error code."""
 
 TAKEN = UNREADABLE | BOMBS

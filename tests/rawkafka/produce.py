@@ -1,4 +1,4 @@
-"""Produces record batches as they are: what no client would send."""
+"""Produces record batches unchanged, including those that no client would send."""
 
 from collections.abc import Iterable
 from types import TracebackType
@@ -12,14 +12,16 @@ from streams.kafka.api import TP
 
 
 class Answer(NamedTuple):
-    """The name of the error with which the broker refuses a batch, or ``""``, and the offset of its first record."""
+    """The name of the broker's error, or ``""`` if it accepted the batch, and the offset of the batch's
+    first record.
+    """
 
     error: str
     offset: int
 
 
 class RawProducer:
-    """Has the broker append batches to these topics, over one client."""
+    """Appends batches to these topics, over one client."""
 
     def __init__(self, address: str, topics: Iterable[str]) -> None:
         self._client = AIOKafkaClient(bootstrap_servers=address)
@@ -44,6 +46,6 @@ class RawProducer:
 
 
 async def send(address: str, tp: TP, batch: bytes) -> str:
-    """Have the broker append the batch; the name of the error with which it refuses, or ``""``."""
+    """Append the batch at the broker; return the name of its error, or ``""``."""
     async with RawProducer(address, [tp.topic]) as producer:
         return (await producer.send(tp, batch)).error
