@@ -127,6 +127,13 @@ class LogRecord(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
+class CommittedOffset(NamedTuple):
+    """An offset that a consumer group has committed, and the note that was committed with it."""
+
+    offset: int
+    note: str
+
+
 class OutputRecord(NamedTuple):
     """A record to write."""
 
@@ -279,11 +286,11 @@ class Writer(Protocol):
         """
         ...
 
-    async def commit(self, records: Sequence[OutputRecord], offsets: Mapping[TP, int]) -> int:
-        """Write the records (at least one) and commit the group's offsets in one transaction.
+    async def commit(self, records: Sequence[OutputRecord], offsets: Mapping[TP, int], note: str = "") -> int:
+        """Write the records and commit the group's offsets, each with ``note``, in one transaction.
 
-        Returns the offset of the last record. Raises Fenced, TransientError and PermanentError; whether the transaction
-        was committed is then unknown.
+        At least one of both. Returns the offset of the last record, -1 without records. Raises Fenced, TransientError
+        and PermanentError; whether the transaction was committed is then unknown.
         """
         ...
 

@@ -17,10 +17,11 @@ _going_on: set[asyncio.Task[Any]] = set()
 
 
 class Clients:
-    """The settings of a cluster as arguments of aiokafka clients."""
+    """The settings of a cluster as arguments of aiokafka clients. ``group``: the consumer group; None: the workers'."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, group: str | None = None) -> None:
         self.settings = settings
+        self.group = settings.group if group is None else group
         self.servers = settings.bootstrap_servers
         password = settings.sasl_password
         self._security: dict[str, Any] = {

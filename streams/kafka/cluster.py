@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from streams.kafka.api import TP, FetchedBatch, OutputRecord, PermanentError, TopicInfo
+from streams.kafka.api import TP, CommittedOffset, FetchedBatch, OutputRecord, PermanentError, TopicInfo
 from streams.kafka.clients import Clients
 from streams.kafka.errors import silence_client_logs
 from streams.kafka.fetch.aiokafka_private import know
@@ -27,10 +27,13 @@ if TYPE_CHECKING:
 class KafkaCluster:
     """See `streams.kafka.api.Cluster`. Belongs to one event loop."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Connects to nothing yet. Raises OSError for certificates that cannot be read."""
+    def __init__(self, settings: Settings, group: str | None = None) -> None:
+        """Connects to nothing yet. ``group``: the consumer group, if not the workers'.
+
+        Raises OSError for certificates that cannot be read.
+        """
         silence_client_logs()
-        self._clients = Clients(settings)
+        self._clients = Clients(settings, group)
         self.questions = MetadataQueries(self._clients)
         self._stamps = TimestampProducer(self._clients)
 
@@ -77,6 +80,13 @@ class KafkaCluster:
 
     async def ends(self, tps: Sequence[TP]) -> dict[TP, int]:
         return await self._offsets(tps, AIOKafkaConsumer.end_offsets)
+
+    async def committed(self, tps: Sequence[TP]) -> dict[TP, CommittedOffset]:
+        """The group's committed offsets; partitions without one are left out.
+
+        Raises TransientError, also while a transaction has written an offset and is not ended, and PermanentError.
+        """
+        return await self.questions.committed(self._clients.group, tps)
 
     async def offsets_from(self, tps: Sequence[TP], at_ms: int) -> dict[TP, int]:
         """The first offset of each partition whose record has that timestamp or a later one.

@@ -60,7 +60,7 @@ class KafkaConsumer:
         settings = self._clients.settings
         rebalance_ms = max(_REBALANCE_MS, settings.session_timeout_ms)
         client = self._clients.reader(
-            group_id=settings.group,
+            group_id=self._clients.group,
             # Only one: aiokafka joins once for each, and two members with two can keep each other out for minutes.
             partition_assignment_strategy=(NumberAssignor,),
             metadata_max_age_ms=_METADATA_MS,
@@ -79,7 +79,7 @@ class KafkaConsumer:
                 await client.start()
         except (KafkaError, OSError, TimeoutError) as error:
             await self.stop()
-            raise await self._clients.explain_error(error, f"joining group {settings.group}") from None
+            raise await self._clients.explain_error(error, f"joining group {self._clients.group}") from None
 
     async def stop(self) -> None:
         client, self._client = self._client, None
@@ -124,10 +124,8 @@ class KafkaConsumer:
             return {}
         except KafkaError as error:
             if type(error) is KafkaError:  # an unexpected error has ended aiokafka's coordinator task
-                raise PermanentError(
-                    f"the membership of group {self._clients.settings.group} has failed: {error}"
-                ) from None
-            raise translate_error(error, f"as member of group {self._clients.settings.group}") from None
+                raise PermanentError(f"the membership of group {self._clients.group} has failed: {error}") from None
+            raise translate_error(error, f"as member of group {self._clients.group}") from None
         fetched = {}
         kept = self._mine(wanted)
         for tp in kept:

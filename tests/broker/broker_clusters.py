@@ -19,8 +19,8 @@ from streams.settings.load import Settings, load
 class TidyCluster(KafkaCluster):
     """Stops every client that it created: a test that fails half-way would leave connections open."""
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: Settings, group: str | None = None) -> None:
+        super().__init__(settings, group)
         self._made: list[KafkaConsumer | KafkaWriter] = []
 
     def consumer(self, topics: Sequence[str]) -> KafkaConsumer:
@@ -38,10 +38,10 @@ class TidyCluster(KafkaCluster):
 
 
 @asynccontextmanager
-async def cluster_at(address: str, **options: object) -> AsyncIterator[KafkaCluster]:
-    """A cluster with a unique application id, unless ``options`` set another one."""
+async def cluster_at(address: str, group: str | None = None, **options: object) -> AsyncIterator[KafkaCluster]:
+    """A cluster with a unique application id, unless ``options`` set another one. ``group``: another group."""
     settings = load({"bootstrap_servers": address, "application_id": f"app-{uuid.uuid4().hex}"} | options)
-    cluster = TidyCluster(settings)
+    cluster = TidyCluster(settings, group)
     try:
         yield cluster
     finally:

@@ -9,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from broker_clusters import cluster_at, end_reaches, make_topic, offsets, produce, values
 
-from streams.kafka.api import TP, Fenced, FetchedBatch, OutputRecord, PermanentError
+from streams.kafka.api import TP, CommittedOffset, Fenced, FetchedBatch, OutputRecord, PermanentError, TransientError
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.produce.transactional_writer import KafkaWriter
 
@@ -55,6 +55,28 @@ async def test_a_transaction_has_everything_in_order_and_the_groups_offsets(addr
         assert await committed(address, group, source) == 77
         # Without offsets, and immediately again: the previous transaction may still be completing.
         assert await writer.commit([OutputRecord(one, 1, None, b"more")], {}) == last + 2
+
+
+async def test_offsets_of_a_group_are_read_with_their_notes_once_their_transaction_is_decided(address: str) -> None:
+    topic = await make_topic(address, 2)
+    source, other = TP(topic, 0), TP(topic, 1)
+    async with cluster_at(address, group=f"group-{topic}") as cluster:
+        assert await cluster.committed([source, other]) == {}
+        for number in range(20):  # an acknowledged commit is seen at once by the next writer of the id
+            writer = await started(cluster, topic)
+            if number:
+                assert await cluster.committed([source]) == {source: CommittedOffset(number, f"note {number}")}
+            assert await writer.commit([], {source: number + 1}, f"note {number + 1}") == -1
+            await writer.stop()
+        writer = await started(cluster, topic)
+        producer = writer._producer
+        assert producer is not None
+        await producer.begin_transaction()
+        await producer.send_offsets_to_transaction({TopicPartition(*source): 99}, f"group-{topic}")
+        with pytest.raises(TransientError, match="is being committed"):
+            await cluster.committed([source])
+        await started(cluster, topic)
+        assert (await cluster.committed([source, other]))[source].offset == 20
 
 
 async def test_large_transactions_are_sent_in_batches_that_the_broker_accepts(address: str) -> None:

@@ -24,6 +24,12 @@ class _Producer:
     epoch: int = -1
     open: Txn | None = None
     ending: bool = False
+    last: Txn | None = None
+
+    @property
+    def undecided(self) -> Txn | None:
+        """The transaction that is open, or whose markers are being written."""
+        return self.open if self.open is not None else self.last if self.ending else None
 
 
 class Broker:
@@ -97,6 +103,7 @@ class Broker:
         """Delete the topic, as `kafka-topics --delete`."""
         for number in range(self.topics.pop(topic)):
             del self.logs[TP(topic, number)]
+            self.group.offsets.pop(TP(topic, number), None)
         self._changed()
 
     def alter(self, topic: str, partitions: int) -> None:
@@ -186,10 +193,17 @@ class Broker:
             txn.tps.append(tp)
         return self.logs[tp].append(records, self.clock.now_ms(), txn)
 
-    def add_offsets(self, transactional_id: str, txn: Txn, offsets: Mapping[TP, int]) -> None:
+    def add_offsets(self, transactional_id: str, txn: Txn, offsets: Mapping[TP, int], note: str = "") -> None:
         """Add offsets of the group, committed with the transaction. The group's generation is not checked."""
         self._holds(transactional_id, txn)
         txn.offsets.update(offsets)
+        txn.notes.update(dict.fromkeys(offsets, note))
+
+    def undecided_offset(self, tp: TP) -> bool:
+        """Whether a transaction has written an offset of the group and is not ended: the answer is not stable yet."""
+        return any(
+            producer.undecided is not None and tp in producer.undecided.offsets for producer in self._producers.values()
+        )
 
     def commit(self, transactional_id: str, txn: Txn) -> None:
         """Commit the transaction. Readers see it by the markers, which are written log by log afterwards."""
@@ -211,7 +225,7 @@ class Broker:
         return producer
 
     def _end(self, producer: _Producer, txn: Txn, committed: bool) -> None:
-        producer.open, producer.ending = None, True
+        producer.open, producer.ending, producer.last = None, True, txn
         waiting = self.rng.sample(txn.tps, len(txn.tps))
 
         def next_marker() -> None:
@@ -223,6 +237,7 @@ class Broker:
             else:
                 if committed:
                     self.group.offsets.update(txn.offsets)
+                    self.group.notes.update(txn.notes)
                 producer.ending = False
 
         self.later(self.rng.choice((0.0, self.rng.random() * MARKER_DELAY_S)), next_marker)

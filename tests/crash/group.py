@@ -27,11 +27,12 @@ class Member:
 
 
 class Group:
-    """The one consumer group of a broker. ``offsets`` are the committed offsets."""
+    """The one consumer group of a broker. ``offsets`` are the committed offsets, ``notes`` their metadata."""
 
     def __init__(self, broker: "Broker", session_timeout_s: float) -> None:
         self.generation = 0
         self.offsets: dict[TP, int] = {}
+        self.notes: dict[TP, str] = {}
         self.expelled = 0
         self._broker = broker
         self._timeout_s = session_timeout_s

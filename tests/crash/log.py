@@ -26,11 +26,12 @@ class Record(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Txn:
-    """A transaction: the logs that it has written to, and the group offsets that it commits."""
+    """A transaction: the logs that it has written to, and the group offsets that it commits, with their metadata."""
 
     epoch: int
     tps: list[TP] = field(default_factory=list)
     offsets: dict[TP, int] = field(default_factory=dict)
+    notes: dict[TP, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

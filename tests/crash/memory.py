@@ -19,6 +19,7 @@ from crash.virtual import Process
 from monitor.partition.record_batch import UnreadableRecord
 from streams.kafka.api import (
     TP,
+    CommittedOffset,
     CorruptLog,
     FetchedBatch,
     Listener,
@@ -157,6 +158,18 @@ class MemoryCluster:
         self._must_exist(tps)
         return await self._link.call("ends", lambda: {tp: self._logs[tp].last_stable for tp in tps})
 
+    async def committed(self, tps: Sequence[TP]) -> dict[TP, CommittedOffset]:
+        group = self._link.broker.group
+
+        def look() -> dict[TP, CommittedOffset]:
+            if any(map(self._link.broker.undecided_offset, tps)):
+                raise TransientError("an offset of the group is being committed")
+            return {
+                tp: CommittedOffset(group.offsets[tp], group.notes.get(tp, "")) for tp in tps if tp in group.offsets
+            }
+
+        return await self._link.call("committed", look)
+
     async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
         async for at, at_next, entries in self._read(tp, start, stop):
             yield _fetched(at, at_next, entries)
@@ -203,15 +216,15 @@ class MemoryWriter:
         self._epoch = await self._link.call("writer.start", lambda: self._link.broker.fence(self._id))
         await self._until_ended()
 
-    async def commit(self, records: Sequence[OutputRecord], offsets: Mapping[TP, int]) -> int:
+    async def commit(self, records: Sequence[OutputRecord], offsets: Mapping[TP, int], note: str = "") -> int:
         epoch, self._epoch = self._epoch, None  # after an error the epoch is no longer valid
         assert epoch is not None, "commit on a writer that was not started, is committing, or has failed"
-        assert records, "a transaction needs a record"
+        assert records or offsets, "a transaction needs a record or an offset"
         broker, link = self._link.broker, self._link
         await self._until_ended()
         txn = await link.call("commit.begin", lambda: broker.begin(self._id, epoch))
-        sent = await self._produce(txn, records)
-        await link.call("commit.offsets", lambda: broker.add_offsets(self._id, txn, offsets))
+        sent = await self._produce(txn, records) if records else -1
+        await link.call("commit.offsets", lambda: broker.add_offsets(self._id, txn, offsets, note))
         await link.call("commit.end", lambda: broker.commit(self._id, txn))
         self._epoch = epoch
         return sent

@@ -8,8 +8,9 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from streams.kafka.api import TopicInfo
+from streams.kafka.api import TP, CommittedOffset, TopicInfo
 from streams.kafka.clients import Clients, close
+from streams.kafka.metadata.committed_offsets import committed_offsets
 from streams.kafka.metadata.topics_with_ids import describe
 
 _ASK_S = 15.0
@@ -64,6 +65,14 @@ class MetadataQueries:
             return (await admin.describe_cluster()).get("cluster_id") or None
 
         return await self.ask("asking which cluster it is", look)
+
+    async def committed(self, group: str, tps: Collection[TP]) -> dict[TP, CommittedOffset]:
+        """The offsets that a group has committed; partitions without one are left out."""
+
+        async def look(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> dict[TP, CommittedOffset]:
+            return await committed_offsets(admin, group, tps)
+
+        return await self.ask(f"looking up the offsets of group {group}", look)
 
     async def exist(self, topic: str, partition: int) -> bool:
         """Whether the partition exists; a positive answer is cached."""

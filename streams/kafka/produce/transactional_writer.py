@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import IllegalOperation, KafkaError
+from aiokafka.structs import OffsetAndMetadata
 
 from streams.kafka.api import TP, OutputRecord, TransientError
 from streams.kafka.clients import Clients, close
@@ -51,7 +52,7 @@ class KafkaWriter:
         except (KafkaError, AssertionError, OSError, TimeoutError) as error:
             raise await self._clients.explain_error(error, f"starting writer {self._id}") from None
 
-    async def commit(self, records: Sequence[OutputRecord], offsets: Mapping[TP, int]) -> int:
+    async def commit(self, records: Sequence[OutputRecord], offsets: Mapping[TP, int], note: str = "") -> int:
         if self._producer is None:
             raise RuntimeError("a writer commits once it is started")
         producer = self._producer
@@ -59,12 +60,10 @@ class KafkaWriter:
         try:
             async with asyncio.timeout(within_s):
                 await producer.begin_transaction()
-                last = await self._send(producer, records)
+                last = await self._send(producer, records) if records else -1
                 if offsets:
-                    group = self._clients.settings.group
-                    await producer.send_offsets_to_transaction(
-                        {TopicPartition(*tp): offset for tp, offset in offsets.items()}, group
-                    )
+                    noted = {TopicPartition(*tp): OffsetAndMetadata(offset, note) for tp, offset in offsets.items()}
+                    await producer.send_offsets_to_transaction(noted, self._clients.group)
                 await producer.commit_transaction()
         # After a failure in the background, aiokafka's own assertions fail.
         except (KafkaError, IllegalOperation, AssertionError, OSError, TimeoutError) as error:
