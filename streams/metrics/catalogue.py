@@ -2,8 +2,9 @@
 
 from streams.metrics.consumer_metrics import CONSUMING
 from streams.metrics.ingest_metrics import INGESTING
+from streams.metrics.partition_metrics import partition_metrics
 from streams.metrics.spec import MetricSpec
 from streams.metrics.worker_metrics import JUDGING
 
-CATALOGUE: tuple[MetricSpec, ...] = (*JUDGING, *CONSUMING, *INGESTING)
+CATALOGUE: tuple[MetricSpec, ...] = (*JUDGING, *CONSUMING, *INGESTING, *partition_metrics("bridge"))
 BY_NAME = {entry.name: entry for entry in CATALOGUE}
