@@ -1,0 +1,80 @@
+"""Maps documents of another system, such as values of Kafka records or lines of a file, to the records to write."""
+
+from collections import Counter
+from typing import Final
+
+from monitor.adapters.assembled import AssembledAdapter, EventRow
+from monitor.adapters.base import InputRow
+from monitor.adapters.errors import TooManyRows
+from schemas.error_codes import ErrorCode
+from streams.ingest.foreign_rows import ForeignAdapter, Origin, code_of, dead_letter, foreign_rows, outcome_of
+from streams.ingest.placement import TopicPlacement
+from streams.kafka.api import OutputRecord
+
+MAX_ROWS: Final = 2_000
+"""The most rows of one document, as of one request."""
+
+_RECORD_BYTES: Final = 200  # an output record beside its value
+
+
+class MappedOutputs:
+    """What documents have become.
+
+    ``counts`` are rows by result and code: ``record`` and ``event`` without a code, ``refused`` (a dead letter) and
+    ``left_out`` (on purpose, by the mapping).
+    """
+
+    def __init__(self) -> None:
+        self.records: list[OutputRecord] = []
+        self.bytes = 0
+        self.counts: Counter[tuple[str, str]] = Counter()
+
+    def add(self, out: OutputRecord, result: str, code: str = "") -> None:
+        """Add a record for one row."""
+        self.records.append(out)
+        self.bytes += len(out.value or b"") + _RECORD_BYTES
+        self.counts[result, code] += 1
+
+
+class DocumentMapper:
+    """Maps documents of one format. It is used by one thread at a time.
+
+    ``feed`` is the name of the source: events are assembled by what it stands for, and letters are placed by it.
+    """
+
+    def __init__(
+        self, adapter: ForeignAdapter, placement: TopicPlacement, feed: str, most_rows: int = MAX_ROWS
+    ) -> None:
+        self._adapter, self._placement, self._feed, self._most_rows = adapter, placement, feed, most_rows
+        self._written = "event" if isinstance(adapter, AssembledAdapter) else "record"
+
+    def map(self, document: bytes, origin: Origin, outputs: MappedOutputs, key: bytes | None = None) -> None:
+        """Add what becomes of a document that came under ``key``. A document of too many rows is one dead letter.
+
+        Raises PermanentError for an event if there is no topic of raw events.
+        """
+        try:
+            rows: list[InputRow | EventRow] = list(foreign_rows(self._adapter, document, self._most_rows))
+        except TooManyRows as error:
+            self.refuse(document, f"{ErrorCode.TOO_LONG}: {error}", origin, outputs, key)
+            return
+        if not rows:
+            self.refuse(document, f"{ErrorCode.UNREADABLE}: it has no row of this format", origin, outputs, key)
+        for row in rows:
+            self._add(row, origin, outputs, key)
+
+    def refuse(
+        self, raw: bytes | None, reason: str, origin: Origin, outputs: MappedOutputs, key: bytes | None = None
+    ) -> None:
+        """Add a dead letter."""
+        out = dead_letter(self._placement, self._feed, raw, reason, origin, key)
+        outputs.add(out, "refused", code_of(reason))
+
+    def _add(self, row: InputRow | EventRow, origin: Origin, outputs: MappedOutputs, key: bytes | None) -> None:
+        outcome = outcome_of(row, self._placement, self._feed, origin, key)
+        if outcome.out is None:
+            outputs.counts["left_out", outcome.code or ""] += 1
+        elif outcome.code is None:
+            outputs.add(outcome.out, self._written)
+        else:
+            outputs.add(outcome.out, "refused", outcome.code)
