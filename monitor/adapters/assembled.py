@@ -9,7 +9,6 @@ from itertools import islice
 from typing import BinaryIO, Final, NamedTuple
 
 import numpy as np
-import orjson
 
 from monitor.adapters.assembly.assembler import Assembler
 from monitor.adapters.assembly.call_event import CallEvent, EventProgram
@@ -89,14 +88,7 @@ class AssembledAdapter:
             if most is not None and number > most:
                 raise TooManyRows(f"expected at most {most:,} rows, got more")
             row = _event_row(reader, program, line, raw, number)
-            yield row if row.event is None else row._replace(value=self._value(reader, raw))
-
-    def _value(self, reader: MappedRows, raw: bytes) -> bytes:
-        """A row that stands alone: a row of a CSV file becomes a JSON object with the text of each of its columns."""
-        if self.mapping.form != "csv":
-            return raw
-        columns = zip(reversed(reader.names), reversed(reader.texts(raw)), strict=True)  # the first of a name counts
-        return orjson.dumps(dict(columns))
+            yield row if row.event is None else row._replace(value=reader.alone(raw))
 
     def logged(self, value: bytes) -> CallEvent:
         """The event of a row's ``value``. Raises `Reject`."""

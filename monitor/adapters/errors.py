@@ -40,6 +40,12 @@ class RowErrorCode(StrEnum):
     NOT_TEXT = "not_text"
     """A byte is invalid in the file's encoding."""
 
+    SUPERSEDED = "superseded"
+    """Another version of the call counts: a greater one, or the first of the same."""
+
+    SUPERSEDED_LATE = "superseded_late"
+    """The version came after the record of its call was written."""
+
     TOO_MANY_OPEN_CALLS = "too_many_open_calls"
     """The call was the oldest of its tenant's open calls, and there were too many."""
 
@@ -47,7 +53,7 @@ class RowErrorCode(StrEnum):
     """A time or a duration has none of the forms that the mapping names."""
 
 
-EXCLUSIONS = frozenset({RowErrorCode.EXCLUDED, RowErrorCode.INTERNAL_LEG})
+EXCLUSIONS = frozenset({RowErrorCode.EXCLUDED, RowErrorCode.INTERNAL_LEG, RowErrorCode.SUPERSEDED})
 """The codes of rows that the mapping leaves out on purpose."""
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import BinaryIO, Final
 
 import numpy as np
+import orjson
+from numpy.typing import NDArray
 
 from monitor.adapters.base import InputRow
 from monitor.adapters.errors import MappingError, Reject, RowErrorCode, TooManyRows
@@ -54,29 +56,36 @@ class MappedAdapter:
 
         Raises `TooManyRows` at row ``most`` + 1, and before anything is split if the document could have many more.
         """
+        reader = self.document_reader(document, most)
+        if isinstance(reader, InputRow):
+            yield reader
+            return
+        for number, (line, raw) in enumerate(reader.records(), 1):
+            if most is not None and number > most:
+                raise TooManyRows(f"expected at most {most:,} rows, got more")
+            yield reader.row(line, raw, number)
+
+    def document_reader(self, document: bytes, most: int | None = None) -> "MappedRows | InputRow":
+        """The mapping bound to a document; if that is not possible, the one row that says why.
+
+        Raises `TooManyRows` like `document_rows`, but does not count the rows.
+        """
         if len(document) >= MAX_BYTES:
             reason = (
                 f"{ErrorCode.TOO_LONG}: expected a document of less than {MAX_BYTES:,} bytes, got {len(document):,}"
             )
-            yield InputRow(1, document, None, reason)
-            return
+            return InputRow(1, document, None, reason)
         if self.mapping.field:
             document = unwrapped(document, self.mapping.field)
             if document.startswith(self.mapping.field.encode() + b"="):
                 reason = f"{RowErrorCode.MALFORMED_ROW}: expected a document in the form field, got a form again"
-                yield InputRow(1, document, None, reason)
-                return
+                return InputRow(1, document, None, reason)
         must_not_have_more(document, self.mapping.form, most)
         try:
-            rows = self.file_rows(io.BytesIO(document))
+            return self.reader(io.BytesIO(document))
         except MappingError as error:
             reason = f"{RowErrorCode.MALFORMED_ROW}: {'; '.join(fault.message for fault in error.faults)}"
-            yield InputRow(1, document, None, reason)
-            return
-        for number, row in enumerate(rows):
-            if number == most:
-                raise TooManyRows(f"expected at most {most:,} rows, got more")
-            yield row
+            return InputRow(1, document, None, reason)
 
     def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
         """The rows by event time, then by the mapping's ``arrival``, then in file order.
@@ -99,11 +108,6 @@ class MappedAdapter:
             return (reader.row(line, raw, n) for n, (line, raw) in enumerate(reader.records(), 1))
         return self._sorted(reader)
 
-    def file_rows(self, lines: Iterable[bytes]) -> Iterator[InputRow]:
-        """The rows in file order; nothing is kept."""
-        reader = self.reader(lines)
-        return (reader.row(line, raw, n) for n, (line, raw) in enumerate(reader.records(), 1))
-
     def reader(self, lines: Iterable[bytes]) -> "MappedRows":
         """The mapping bound to a file. Raises `MappingError` if the file lacks a column."""
         source = _source(self.mapping, lines)
@@ -121,19 +125,37 @@ class MappedAdapter:
         source = ObjectRows(columns) if mapping.form == "csv" else _source(mapping, ())
         return MappedRows(source, RowProgram(alone, columns, self._key))
 
-    def _sorted(self, reader: "MappedRows") -> Iterator[InputRow]:
-        raws: list[bytes] = []
-        lines, times, ties = array.array("q"), array.array("q"), array.array("q")
+    @staticmethod
+    def _sorted(reader: "MappedRows") -> Iterator[InputRow]:
+        kept = KeptRows(reader.place)
         for line, raw in reader.records():
-            raws.append(raw)
-            lines.append(line)
-            event_ms, tie = reader.place(raw, len(raws))
-            times.append(event_ms)
-            ties.append(tie)
-        # Stable: rows that tie in both keys stay in file order.
-        order = np.lexsort((np.frombuffer(ties, np.int64), np.frombuffer(times, np.int64))) if raws else ()
-        for n in order:
-            yield reader.row(lines[n], raws[n], int(n) + 1)
+            kept.add(line, raw)
+        for n in kept.order():
+            yield reader.row(kept.lines[n], kept.raws[n], int(n) + 1)
+
+
+class KeptRows:
+    """The rows of a file, unconverted, with the sort key that ``place`` gives each from its bytes and number."""
+
+    def __init__(self, place: Callable[[bytes, int], tuple[int, int]]) -> None:
+        self.raws: list[bytes] = []
+        self.lines = array.array("q")
+        self._place = place
+        self._times, self._ties = array.array("q"), array.array("q")
+
+    def add(self, line: int, raw: bytes) -> None:
+        """Keep the next row of the file."""
+        self.raws.append(raw)
+        self.lines.append(line)
+        event_ms, tie = self._place(raw, len(self.raws))
+        self._times.append(event_ms)
+        self._ties.append(tie)
+
+    def order(self) -> NDArray[np.int64]:
+        """The places of the rows by their keys; stable: rows of one key stay in file order."""
+        if not self.raws:
+            return np.zeros(0, np.int64)
+        return np.lexsort((np.frombuffer(self._ties, np.int64), np.frombuffer(self._times, np.int64)))
 
 
 def must_not_have_more(document: bytes, form: Form, most: int | None) -> None:
@@ -226,9 +248,15 @@ class MappedRows:
         """The file's rows: line and bytes."""
         return self._source.records()
 
-    def texts(self, raw: bytes) -> list[str]:
-        """The texts of the file's columns ``names`` in a row, as they stand there. Raises `Reject`."""
-        return self._source.cells(raw)
+    def alone(self, raw: bytes) -> bytes:
+        """A row as `MappedAdapter.row_reader` reads it: a row of CSV becomes a JSON object with the text of each of its
+        columns. Raises `Reject`.
+        """
+        if not isinstance(self._source, CsvRows):
+            return raw
+        # The first of a name counts.
+        columns = zip(reversed(self.names), reversed(self._source.cells(raw)), strict=True)
+        return orjson.dumps(dict(columns))
 
     def cells(self, raw: bytes, number: int) -> Cells:
         """The cells of a row, extended by the columns that the file does not have, as in ``index``. Raises `Reject`."""
@@ -245,11 +273,15 @@ class MappedRows:
 
     def place(self, raw: bytes, number: int) -> tuple[int, int]:
         """The sort key of a row: event time and tie-breaker."""
+        return self.place_by(self.fields.event_ms, raw, number)
+
+    def place_by(self, time_ms: Callable[[Cells], int | None], raw: bytes, number: int) -> tuple[int, int]:
+        """The sort key of a row by the time that ``time_ms`` reads."""
         try:
             cells = self.cells(raw, number)
         except Reject:
             return _FIRST, 0
-        event_ms = self.fields.event_ms(cells)
+        event_ms = time_ms(cells)
         if event_ms is None or not -_LIMIT < event_ms < _LIMIT:
             return _FIRST, 0
         return event_ms, self._program.tie(cells)

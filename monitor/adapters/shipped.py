@@ -19,6 +19,7 @@ from monitor.adapters.mapping.settings import setting_names
 from monitor.adapters.mapping.spec import ROW, Mapping
 from monitor.adapters.rows.csv_rows import CsvRows
 from monitor.adapters.values.pseudonym import key_from
+from monitor.adapters.versioned import VersionedAdapter
 from monitor.policy.file.errors import PolicyFault, did_you_mean
 from monitor.policy.file.yaml_source import parse
 from monitor.text.masking import mask_text
@@ -61,7 +62,11 @@ def open_adapter(name: str, constants: dict[str, str] | None = None, key: bytes 
 
 
 def _adapter_of(mapping: Mapping, key: bytes) -> Adapter:
-    return MappedAdapter(mapping, key) if mapping.events is None else AssembledAdapter(mapping, mapping.events, key)
+    if mapping.events is not None:
+        return AssembledAdapter(mapping, mapping.events, key)
+    if mapping.versions is not None and mapping.versions.settle_ms:
+        return VersionedAdapter(mapping, mapping.versions, key)
+    return MappedAdapter(mapping, key)
 
 
 def constant_names(name: str) -> frozenset[str]:

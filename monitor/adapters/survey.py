@@ -20,6 +20,7 @@ from monitor.adapters.mapping.compile_fields import Cells, Index, all_hold, comp
 from monitor.adapters.mapping.read import record_fields
 from monitor.adapters.mapping.spec import ROW, Condition, Mapping, Value, needs_fields
 from monitor.adapters.shipped import ByHeader
+from monitor.adapters.versioned import VersionedAdapter
 from monitor.text.display import DEFAULT, Display
 from monitor.text.masking import mask_id, mask_number, mask_text
 from monitor.text.record_ids import ID_FIELDS, ids_of
@@ -99,6 +100,8 @@ class Survey:
 
     ``steps_back`` counts records earlier than the previous one, ``behind`` those earlier than any previous one. Of a
     mapping with events ``rows`` are the calls and the refused events, and ``events`` is the number of rows of the file.
+    ``settle_ms`` is how long a mapping with versions holds a call (None: it names no version), and ``superseded`` how
+    many rows do not count as another version does.
     """
 
     mapping: str
@@ -121,6 +124,8 @@ class Survey:
     kept_numbers: dict[str, KeptNumbers] = field(default_factory=dict)
     tenants: TenantUse = field(default_factory=TenantUse)
     events: int = 0
+    settle_ms: int | None = None
+    superseded: int = 0
 
     @property
     def unused(self) -> list[str]:
@@ -148,6 +153,8 @@ def survey(
         adapter, lines = adapter.chosen(lines)
     if isinstance(adapter, AssembledAdapter):
         return _survey_calls(adapter, lines, limit, samples, display)
+    if isinstance(adapter, VersionedAdapter):
+        return _survey_versions(adapter, lines, limit, samples, display)
     if isinstance(adapter, MappedAdapter):
         return _survey_rows(adapter, lines, limit, samples, display)
     if isinstance(adapter, BankAdapter):
@@ -217,6 +224,7 @@ class _Seen:
     def _reject(self, reason: str, line: int) -> None:
         self.found.internal_legs += reason.startswith(RowErrorCode.INTERNAL_LEG)
         self.found.tenants.missing += reason.startswith(_NO_TENANT)
+        self.found.superseded += reason.startswith(RowErrorCode.SUPERSEDED)  # also those that came late
         kind = _VALUE.sub("…", reason)
         if kind not in self._reasons and len(self._reasons) >= _KINDS:
             kind = reason = _OTHER
@@ -259,6 +267,25 @@ def _survey_calls(
     return found
 
 
+def _survey_versions(
+    adapter: VersionedAdapter, lines: Iterable[bytes], limit: int | None, samples: int, display: Display
+) -> Survey:
+    reader = adapter.reader(lines)
+    counted = _Counted(adapter.mapping, reader, reader.index, samples, display)
+
+    def look(raw: bytes, number: int) -> None:
+        counted.look(raw)
+        if counted.tables:
+            try:
+                counted.count(reader.cells(raw, number))
+            except Reject:
+                return
+
+    for row in adapter.rows_of(reader, limit, look):
+        counted.seen.add(row)
+    return counted.finish()
+
+
 class _Counted:
     """What is counted of a mapping: its records, its tables, and the columns of the file."""
 
@@ -267,6 +294,7 @@ class _Counted:
         used = [column for column in mapping.columns if column != ROW]
         found = Survey(mapping.name, list(reader.names) if self._is_csv else [], used, sorts=mapping.sort)
         found.kept_numbers = {name: KeptNumbers() for name, value in mapping.fields.items() if _has_number(value)}
+        found.settle_ms = None if mapping.versions is None else mapping.versions.settle_ms
         found.tenants.from_file = mapping.fields["tenant_id"].how != "const"
         self.seen = _Seen(found, samples, mapping.record_type, display)
         self.tables = [_TableCount(each, index) for each in _tables(mapping.fields)]

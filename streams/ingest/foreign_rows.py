@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, Protocol, runtime_checkable
 from monitor.adapters.assembled import AssembledAdapter, EventRow
 from monitor.adapters.base import InputRow
 from monitor.adapters.errors import EXCLUSIONS, RowErrorCode
+from monitor.adapters.versioned import VersionedAdapter, VersionRow
 from schemas import codec
 from schemas.error_codes import ErrorCode
 from streams.ingest.placement import TopicPlacement
@@ -44,21 +45,23 @@ class RowOutcome(NamedTuple):
     code: str | None
 
 
-ForeignAdapter = DocumentAdapter | AssembledAdapter
-"""An adapter whose rows are records, or one whose rows are events of calls."""
+ForeignAdapter = DocumentAdapter | AssembledAdapter | VersionedAdapter
+"""An adapter whose rows are records, or one whose rows are events or versions of calls."""
+
+ForeignRow = InputRow | EventRow | VersionRow
 
 
 def foreign_rows(
     adapter: ForeignAdapter, document: bytes, most: int | None = None
-) -> Iterator[InputRow] | Iterator[EventRow]:
+) -> Iterator[InputRow] | Iterator[EventRow] | Iterator[VersionRow]:
     """The rows of a document, in its order. Raises `TooManyRows` at row ``most`` + 1."""
-    if isinstance(adapter, AssembledAdapter):
+    if isinstance(adapter, AssembledAdapter | VersionedAdapter):
         return adapter.document_events(document, most)
     return adapter.document_rows(document, most)
 
 
 def outcome_of(
-    row: InputRow | EventRow, placement: TopicPlacement, source: str, origin: Origin, key: bytes | None = None
+    row: ForeignRow, placement: TopicPlacement, source: str, origin: Origin, key: bytes | None = None
 ) -> RowOutcome:
     """The outcome of a row of `foreign_rows`.
 
@@ -66,7 +69,7 @@ def outcome_of(
     PermanentError for an event if there is no topic of raw events.
     """
     reason = row.reason
-    if isinstance(row, EventRow):
+    if isinstance(row, EventRow | VersionRow):
         if row.event is not None and (reason := size_fault(row.value)) is None:
             return RowOutcome(placement.event(source, row.event, row.value), None)
     elif row.record is not None:

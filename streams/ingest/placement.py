@@ -3,6 +3,7 @@
 from typing import Final
 
 from monitor.adapters.assembly.call_event import CallEvent
+from monitor.adapters.assembly.version_event import VersionEvent
 from monitor.decoding.input_topics import CARRIES
 from monitor.partition.key_check import Partitioner, partition_of
 from schemas.inputs import Record
@@ -61,8 +62,8 @@ class TopicPlacement:
             partition = self._known[tenant_id] = partition_of(key, self._partitions, self._partitioner)
         return OutputRecord(self._topics[type(record)], partition, key, raw)
 
-    def event(self, feed: str, event: CallEvent, value: bytes) -> OutputRecord:
-        """An event of a call. Raises PermanentError if there is no topic of raw events."""
+    def event(self, feed: str, event: CallEvent | VersionEvent, value: bytes) -> OutputRecord:
+        """An event or a version of a call. Raises PermanentError if there is no topic of raw events."""
         topic, key = self._names.output("raw"), event_key(feed, event)
         if not self._raw:
             raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")

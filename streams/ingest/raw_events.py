@@ -9,14 +9,15 @@ from typing import Final
 import msgspec
 
 from monitor.adapters.assembly.call_event import CallEvent
+from monitor.adapters.assembly.version_event import VersionEvent
 
 TICK: Final = b'{"type":"tick"}'
 
 _KEYS: Final = msgspec.json.Decoder(tuple[str, ...])
 
 
-def event_key(feed: str, event: CallEvent) -> bytes:
-    """The key of an event: those of one call have the same."""
+def event_key(feed: str, event: CallEvent | VersionEvent) -> bytes:
+    """The key of an event or a version: those of one call have the same."""
     return msgspec.json.encode((feed, *event.key))
 
 

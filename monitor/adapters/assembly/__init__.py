@@ -1,4 +1,4 @@
-"""Makes one call of several records: a pure function of the log of events.
+"""Makes one call of several records, events or versions: a pure function of their log.
 
 It imports `schemas`, and of `monitor.adapters` the errors and the mapping language.
 """

@@ -71,14 +71,14 @@ class EventProgram:
             raise Reject(
                 f"{ErrorCode.TOO_LONG}: expected at most {_MOST_KEPT_CHARS:,} characters in an event's columns"
             )
-        sequence = 0 if self._sequence is None else _whole(cells[self._sequence].strip())
+        sequence = 0 if self._sequence is None else whole_number("sequence", cells[self._sequence].strip())
         return CallEvent(key, kind, sequence, at_ms, ends[0] if ends else "", kept)
 
 
-def _whole(text: str) -> int:
-    """A sequence number; 0 if there is none: such events are ordered by their time."""
+def whole_number(name: str, text: str) -> int:
+    """The number of an event in an order; 0 if it has none: such events are ordered by what else they have."""
     if not text:
         return 0
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise Reject(f"{ErrorCode.WRONG_TYPE}: sequence: expected a whole number, got {quoted_value(text)}")
+        raise Reject(f"{ErrorCode.WRONG_TYPE}: {name}: expected a whole number, got {quoted_value(text)}")
     return int(text)

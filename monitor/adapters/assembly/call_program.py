@@ -9,19 +9,21 @@ from monitor.adapters.mapping.compile_fields import Cells, CompiledFields, Extra
 from monitor.adapters.mapping.spec import CLOSED, ENDED, FIRST_MS, KIND, LAST_MS, SWAPPED, TIMEOUT, Events, Mapping
 from monitor.text.durations import format_duration
 from schemas.codec import InvalidRecordError, convert
-from schemas.inputs import Record
+from schemas.inputs import Cdr, Record
 
 
 class AssembledCall(NamedTuple):
     """A call that has ended: a record, or the reason why there is none.
 
-    ``refs`` are the places of the events that count. ``cells`` are the columns of the call.
+    ``refs`` are the places of the events that count. ``cells`` are the columns of the call. ``late``: the record of a
+    version that came after the record of its call (`RowErrorCode.SUPERSEDED_LATE`).
     """
 
     refs: tuple[int, ...]
     record: Record | None
     reason: str | None
     cells: Cells
+    late: Cdr | None = None
 
 
 class CallProgram:

@@ -8,8 +8,8 @@ import msgspec
 
 from monitor.adapters.errors import MappingError, RowErrorCode
 from monitor.adapters.mapping.paths import PathStep, parse_path
-from monitor.adapters.mapping.read_events import EventsReader
 from monitor.adapters.mapping.read_field import const_problem, is_time, limits_of
+from monitor.adapters.mapping.read_versions import VERSION_KEYS, VersionsReader
 from monitor.adapters.mapping.settings import MappingSettings
 from monitor.adapters.mapping.spec import (
     ROW,
@@ -38,7 +38,7 @@ RECORDS: dict[str, type[Any]] = {
 _DIALECT = ("delimiter", "quote", "header")
 _DOCUMENT = ("rows", "form_field")
 _TOP = ("mapping", "about", "settings", "format", "encoding", *_DIALECT, *_DOCUMENT, "decode", "zone", "record", "sort")
-_KEYS = (*_TOP, "events", "arrival", "optional", "precision", "extract", "reject", "fields")
+_KEYS = (*_TOP, "events", *VERSION_KEYS, "arrival", "optional", "precision", "extract", "reject", "fields")
 _FORMS = ("csv", "json", "jsonl", "form")
 _CODES = (RowErrorCode.EXCLUDED.value, RowErrorCode.INTERNAL_LEG.value)
 
@@ -76,7 +76,7 @@ def required_fields(record_type: type[Any]) -> frozenset[str]:
     return frozenset(field.name for field in msgspec.structs.fields(record_type) if field.required)
 
 
-class _Reader(EventsReader):
+class _Reader(VersionsReader):
     """Walks the data once; a part with a fault is omitted."""
 
     def __init__(self, top: YamlPath, constants: dict[str, str]) -> None:
@@ -118,6 +118,7 @@ class _Reader(EventsReader):
                 top.child("fields", "tenant_id"), "open calls are counted by tenant, so it cannot wait for a field"
             )
         arrival, refusals = self.arrival(data, top), self.refusals(data, top)
+        versions = self.versions(data, top, record)
         optional = frozenset(self.texts(data, top, "optional"))
         named = dialect.header if isinstance(dialect.header, tuple) else ()
         for column in optional - {*self.marks, *named}:
@@ -148,6 +149,7 @@ class _Reader(EventsReader):
             optional=optional,
             marks=self.marks,
             events=events,
+            versions=versions,
         )
 
     def document(

@@ -184,12 +184,23 @@ class Events:
 
 
 @dataclass(frozen=True, slots=True)
+class Versions:
+    """How several rows correct one call: of those that come within ``settle_ms`` the one of the greatest ``version``
+    counts. With ``settle_ms`` 0 no row is held.
+    """
+
+    version: Value
+    settle_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Mapping:
     """One mapping. ``marks`` has the first position of each column.
 
     ``rows`` are paths, the first that a document has counts. ``field`` is the form field that holds the document.
     ``decode``: every text of the file is percent-encoded. Times of a call that contradict each other by at most
-    ``precision_ms`` are corrected. With ``events`` a row is an event, and a record is made of a call's events.
+    ``precision_ms`` are corrected. With ``events`` a row is an event, and a record is made of a call's events. With
+    ``versions`` a row is one version of its record.
     """
 
     name: str
@@ -214,6 +225,7 @@ class Mapping:
     optional: frozenset[str]
     marks: dict[str, Mark]
     events: Events | None = None
+    versions: Versions | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ def check(
     from monitor.adapters.lines import bounded_lines
     from monitor.adapters.mapped import MappedAdapter
     from monitor.adapters.survey import survey
+    from monitor.adapters.versioned import VersionedAdapter
     from monitor.replay.files import open_input
     from monitor.text.display import RECORDS
     from streams.cli.inputs import adapter_for, reading, settings_for
@@ -46,7 +47,7 @@ def check(
     adapter = adapter_for(form, constants or [])
     display = RECORDS if as_json else settings_for({}).display
     with reading([file]), open_input(file) as stream:
-        if isinstance(adapter, MappedAdapter | AssembledAdapter):
+        if isinstance(adapter, MappedAdapter | AssembledAdapter | VersionedAdapter):
             lines = adapter.lines(stream)
         else:
             lines = bounded_lines(stream)
@@ -191,6 +192,13 @@ def _doubts(found: "Survey", display: "Display") -> list[str]:
         lines.append(f"  tenants: {_n(tenants.count)}{'' if tenants.from_file else ', by --set or the format'}")
     if found.internal_legs:
         lines.append(f"  internal legs: {_n(found.internal_legs)} rows, whose calls other rows count")
+    if found.settle_ms:
+        lines.append(
+            f"  versions: a call is held {_duration(found.settle_ms)}; another version counts in place of "
+            f"{_n(found.superseded)} rows"
+        )
+    elif found.settle_ms is not None:
+        lines.append("  versions: not held, as `settle` is 0s; the first record of a call counts")
     if repeated.rows:
         of = "" if repeated.compared == found.records else f" of the first {_n(repeated.compared)}"
         lines.append(
@@ -224,6 +232,12 @@ def _more(count: int) -> str:
 
 def _n(count: int) -> str:
     return f"{count:,}"
+
+
+def _duration(ms: int) -> str:
+    from monitor.text.durations import format_duration
+
+    return format_duration(ms)
 
 
 def _time(at_ms: int) -> str:

@@ -205,6 +205,21 @@ def test_the_dry_run_finds_no_fault_where_there_is_none(tmp_path: Path) -> None:
         assert reported not in output
 
 
+def test_the_dry_run_says_what_becomes_of_versions(tmp_path: Path) -> None:
+    (tmp_path / "calls.csv").write_text(f"id,to,end,n\n1,2,{T},1\n1,3,{T},2\n")
+    versions = SMALL.replace(
+        "record: cdr", "settings: {settle: 5m}\nrecord: cdr\nversion: {column: n}\nsettle: $settle"
+    )
+    (tmp_path / "acme.yaml").write_text(versions)
+    told = run("check", str(tmp_path / "calls.csv"), "--format", str(tmp_path / "acme.yaml")).output
+    assert "versions: a call is held 5m; another version counts in place of 1 rows" in told
+    assert "not a record: 1 rows, first at line 2: superseded: another version of the call counts" in told
+    words = ("check", str(tmp_path / "calls.csv"), "--format", str(tmp_path / "acme.yaml"), "--set", "tenant_id=acme")
+    told = run(*words, "--set", "settle=0s").output
+    assert "versions: not held, as `settle` is 0s; the first record of a call counts" in told
+    assert "repeated ids: 1 records have the id of an earlier one" in told
+
+
 def test_conversion_writes_records_by_event_time_and_says_why_others_are_none(files: tuple[str, str]) -> None:
     result = run("convert", files[0], "--format", files[1])
     assert result.exit_code == 0

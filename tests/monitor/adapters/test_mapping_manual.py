@@ -10,6 +10,7 @@ from monitor.adapters.assembled import AssembledAdapter
 from monitor.adapters.mapping.read import read_mapping
 from monitor.adapters.mapping.spec import Events, Mapping
 from monitor.adapters.values.pseudonym import PUBLIC_KEY
+from monitor.adapters.versioned import VersionedAdapter
 from schemas.inputs import Cdr
 
 MANUAL = (Path(__file__).parents[3] / "docs" / "reference" / "mapping.md").read_text(encoding="utf-8")
@@ -66,6 +67,18 @@ def with_events(text: str) -> tuple[Mapping, Events]:
     return mapping, mapping.events
 
 
+def test_the_example_with_versions_reads_the_records_beside_it() -> None:
+    found = list(versioned(blocks("yaml")[4]).rows(io.BytesIO(blocks("json")[2].encode())))
+    assert [row.record.consent_id for row in found if isinstance(row.record, Cdr)] == ["k-7"]
+    assert [(row.reason or "").partition(":")[0] for row in found] == ["superseded", "", "superseded_late"]
+
+
+def versioned(text: str) -> VersionedAdapter:
+    mapping = read_mapping(text, "corrected.yaml")
+    assert mapping.versions is not None
+    return VersionedAdapter(mapping, mapping.versions, PUBLIC_KEY)
+
+
 def test_the_manual_names_every_key() -> None:
     from monitor.adapters.mapping import read, read_events
     from monitor.adapters.mapping import read_field as readvalue
@@ -80,5 +93,4 @@ def test_the_manual_names_every_key() -> None:
 
 
 def test_the_examples_are_all_of_the_mappings() -> None:
-    assert len(blocks("yaml")) == 4
-    assert [adapter(text).mapping.record for text in blocks("yaml")] == ["cdr", "complaint", "cdr", "cdr"]
+    assert [adapter(text).mapping.record for text in blocks("yaml")] == ["cdr", "complaint", "cdr", "cdr", "cdr"]

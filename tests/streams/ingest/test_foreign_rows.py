@@ -89,6 +89,26 @@ def test_an_event_is_read_again_from_its_value(name, settings, document):
     assert any(row.event is not None for row in rows)
 
 
+def test_a_version_goes_to_the_raw_topic_under_its_feed_its_call_and_its_tenant():
+    contact = (
+        b'{"AWSAccountId":"1111","ContactId":"c-1","InitiationMethod":"OUTBOUND","InitiationTimestamp":'
+        b'"2026-03-02T01:30:00Z","DisconnectTimestamp":"2026-03-02T01:30:13Z","LastUpdateTimestamp":"%s",'
+        b'"CustomerEndpoint":{"Address":"+15557654321"},"SystemEndpoint":{"Address":"+15550001111"}}'
+    )
+    document = contact % b"2026-03-02T01:31:00Z" + contact % b"2026-03-03T01:31:00Z" + contact.replace(b"OUT", b"")
+    adapter = open_adapter("amazon-connect", {"settle": "5m"})
+    first, second, broken = foreign_rows(adapter, document)
+    out, code = outcome_of(first, placement(), "connect", ORIGIN)
+    again, _ = outcome_of(second, placement(), "connect", ORIGIN)
+    assert code is None
+    assert (out.topic, out.key, out.value) == ("callwarden.raw", b'["connect","c-1","1111"]', first.raw)
+    assert (again.topic, again.partition, again.key) == (out.topic, out.partition, out.key)
+    assert adapter.logged(out.value) == first.event
+    letter, code = outcome_of(broken, placement(), "connect", ORIGIN)
+    assert (letter.topic, letter.value, code) == ("callwarden.dead-letter", broken.raw, "unknown_value")
+    assert isinstance(next(foreign_rows(open_adapter("amazon-connect"), document)), InputRow)
+
+
 def test_a_refused_event_is_kept_as_it_came_and_one_that_is_none_is_not_written():
     register, broken = events(HEADER + b"1,REGISTER,a,b,4e1a,200,OK,2026-03-02 01:30:08,1,2,t\n1,INVITE,a\n")
     assert outcome_of(register, placement(), "their-cdrs", ORIGIN) == (None, "excluded")
