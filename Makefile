@@ -82,7 +82,7 @@ lock: ## Write both lock files; versions stay unless ARGS says so: ARGS='--upgra
 	  "$$python" -m venv "$$folder" && "$$folder/bin/python" $(PIP) $(UV) && \
 	  "$$folder/bin/uv" $(COMPILE) $(ARGS) --all-extras -o constraints.txt pyproject.toml && \
 	  rm -f deploy/constraints.txt && \
-	  "$$folder/bin/uv" $(COMPILE) -c constraints.txt -o deploy/constraints.txt pyproject.toml
+	  "$$folder/bin/uv" $(COMPILE) -c constraints.txt --extra registry -o deploy/constraints.txt pyproject.toml
 
 tools: setup ## What the service tests need: a browser, Java, Kamailio, PostgreSQL, Prometheus, SIPp; Kafka's jars.
 	@absent=; for tool in chromium chromedriver java mvn promtool amtool sipp; do \

@@ -98,6 +98,10 @@ def read(options: Mapping[str, object] | None = None) -> tuple[Settings, GivenSe
     except ssl.SSLError as error:
         files = [name for name in ("ssl_ca_file", "ssl_cert_file", "ssl_key_file") if name in given.sources]
         faults.append(f"{', '.join(map(given.at, files))}: {_pem(error)}")
+    try:
+        settings.schema_registry_tls()
+    except ssl.SSLError as error:
+        faults.append(f"{given.at('schema_registry_ca_file')}: {_pem(error)}")
     if faults:
         raise SettingsError(faults)
     return settings, given

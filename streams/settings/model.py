@@ -217,6 +217,13 @@ class Settings(BaseSettings):
     """PEM file of the door's certificate, with its chain. Default: HTTP without TLS."""
     ingest_tls_key_file: File = None
     """PEM file of the certificate's key, if it is not in the same file."""
+    schema_registry_url: WebAddress = None
+    """The address of the schema registry, without `/schemas`, for foreign topics in Avro and Protobuf
+    ([schema-registry.md](../guides/schema-registry.md))."""
+    schema_registry_auth: SecretStr | None = None
+    """USER:PASSWORD for the schema registry."""
+    schema_registry_ca_file: File = None
+    """PEM file of the certificate authorities that vouch for the schema registry. Default: those of the system."""
 
     # Topics that `topics create` creates.
     partitions: Annotated[int, whole(1, 10_000)] = 8
@@ -289,6 +296,13 @@ class Settings(BaseSettings):
             raise ValueError(f"a secret without its address; expected {variable(url)}, too")
         return secret or None
 
+    @field_validator("schema_registry_auth")
+    @classmethod
+    def _user_and_password(cls, login: SecretStr | None) -> SecretStr | None:
+        if login is not None and login.get_secret_value() and ":" not in login.get_secret_value():
+            raise ValueError("not a login; expected USER:PASSWORD")  # not shown: it may be the password
+        return login if login is not None and login.get_secret_value() else None
+
     def alertmanagers(self) -> list[SecretStr]:
         """The addresses of all Alertmanagers."""
         urls = self.notify_alertmanager_urls
@@ -331,3 +345,8 @@ class Settings(BaseSettings):
     def secret(self) -> bytes:
         """What salts the keys of numbers: the key file's content, as `replay --key-file` takes it."""
         return self.key_file.read_bytes().strip() if self.key_file else b""
+
+    def schema_registry_tls(self) -> ssl.SSLContext | None:
+        """What TLS to the schema registry needs, None: the system's. Raises OSError for a file without certificates."""
+        path = self.schema_registry_ca_file
+        return None if path is None else ssl.create_default_context(cafile=path)

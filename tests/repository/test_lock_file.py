@@ -20,6 +20,7 @@ IMAGE = ROOT / "deploy" / "constraints.txt"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 DEVELOPMENT = [text for extra in PROJECT["optional-dependencies"].values() for text in extra]
+OF_THE_IMAGE = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["registry"]]
 BUILD = PYPROJECT["dependency-groups"]["build"]
 ENTRY = re.compile(
     r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)==(?P<version>[0-9][a-z0-9.!+]*)(?: ; (?P<marker>[a-zA-Z0-9_.' =<>!()]+))?"
@@ -76,7 +77,7 @@ def test_no_package_is_locked_twice_and_the_order_is_that_of_names(path: Path) -
 
 @pytest.mark.parametrize(
     ("path", "wanted"),
-    [(ALL, [*PROJECT["dependencies"], *DEVELOPMENT, *BUILD]), (IMAGE, [*PROJECT["dependencies"], *BUILD])],
+    [(ALL, [*PROJECT["dependencies"], *DEVELOPMENT, *BUILD]), (IMAGE, [*OF_THE_IMAGE, *BUILD])],
     ids=["all", "image"],
 )
 def test_every_package_that_the_project_names_is_locked_within_its_bounds(path: Path, wanted: list[str]) -> None:
@@ -91,7 +92,7 @@ def test_every_package_that_the_project_names_is_locked_within_its_bounds(path: 
 
 @pytest.mark.parametrize(
     ("path", "wanted"),
-    [(ALL, [*PROJECT["dependencies"], *DEVELOPMENT, *BUILD]), (IMAGE, [*PROJECT["dependencies"], *BUILD])],
+    [(ALL, [*PROJECT["dependencies"], *DEVELOPMENT, *BUILD]), (IMAGE, [*OF_THE_IMAGE, *BUILD])],
     ids=["all", "image"],
 )
 def test_a_lock_file_holds_what_these_packages_bring_and_no_more(path: Path, wanted: list[str]) -> None:

@@ -412,7 +412,7 @@ def test_no_secret_is_shown_wherever_it_comes_from(given: dict[str, str], writte
         if name.endswith("_database"):
             value = f"postgresql://warden:hunter2@pass@db:5432/calls{number}?sslpassword=hunter2&user=hunter2"
         else:
-            value = "http://u:hunter2@there/hunter2?key=hunter2" if "_url" in name else f"hunter2-{number}"
+            value = "http://u:hunter2@there/hunter2?key=hunter2" if "_url" in name else f"hunter2:{number}"
         if number % 2:
             given[variable(name).removeprefix("CALLWARDEN_")] = value
         else:
