@@ -3,11 +3,18 @@
 from collections import Counter
 from typing import Final
 
-from monitor.adapters.assembled import AssembledAdapter, EventRow
-from monitor.adapters.base import InputRow
 from monitor.adapters.errors import TooManyRows
 from schemas.error_codes import ErrorCode
-from streams.ingest.foreign_rows import ForeignAdapter, Origin, code_of, dead_letter, foreign_rows, outcome_of
+from streams.ingest.foreign_rows import (
+    EventAdapter,
+    ForeignAdapter,
+    ForeignRow,
+    Origin,
+    code_of,
+    dead_letter,
+    foreign_rows,
+    outcome_of,
+)
 from streams.ingest.placement import TopicPlacement
 from streams.kafka.api import OutputRecord
 
@@ -46,7 +53,7 @@ class DocumentMapper:
         self, adapter: ForeignAdapter, placement: TopicPlacement, feed: str, most_rows: int = MAX_ROWS
     ) -> None:
         self._adapter, self._placement, self._feed, self._most_rows = adapter, placement, feed, most_rows
-        self._written = "event" if isinstance(adapter, AssembledAdapter) else "record"
+        self._written = "event" if isinstance(adapter, EventAdapter) else "record"
 
     def map(self, document: bytes, origin: Origin, outputs: MappedOutputs, key: bytes | None = None) -> None:
         """Add what becomes of a document that came under ``key``. A document of too many rows is one dead letter.
@@ -54,7 +61,7 @@ class DocumentMapper:
         Raises PermanentError for an event if there is no topic of raw events.
         """
         try:
-            rows: list[InputRow | EventRow] = list(foreign_rows(self._adapter, document, self._most_rows))
+            rows: list[ForeignRow] = list(foreign_rows(self._adapter, document, self._most_rows))
         except TooManyRows as error:
             self.refuse(document, f"{ErrorCode.TOO_LONG}: {error}", origin, outputs, key)
             return
@@ -70,7 +77,7 @@ class DocumentMapper:
         out = dead_letter(self._placement, self._feed, raw, reason, origin, key)
         outputs.add(out, "refused", code_of(reason))
 
-    def _add(self, row: InputRow | EventRow, origin: Origin, outputs: MappedOutputs, key: bytes | None) -> None:
+    def _add(self, row: ForeignRow, origin: Origin, outputs: MappedOutputs, key: bytes | None) -> None:
         outcome = outcome_of(row, self._placement, self._feed, origin, key)
         if outcome.out is None:
             outputs.counts["left_out", outcome.code or ""] += 1

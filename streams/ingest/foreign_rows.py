@@ -45,17 +45,21 @@ class RowOutcome(NamedTuple):
     code: str | None
 
 
-ForeignAdapter = DocumentAdapter | AssembledAdapter | VersionedAdapter
-"""An adapter whose rows are records, or one whose rows are events or versions of calls."""
+EventAdapter = AssembledAdapter | VersionedAdapter
+"""An adapter whose rows are events of calls, or versions of them: `callwarden.raw` takes these."""
+
+ForeignAdapter = DocumentAdapter | EventAdapter
+"""An adapter whose rows are records, or one whose rows are events."""
 
 ForeignRow = InputRow | EventRow | VersionRow
+"""A row of such an adapter."""
 
 
 def foreign_rows(
     adapter: ForeignAdapter, document: bytes, most: int | None = None
 ) -> Iterator[InputRow] | Iterator[EventRow] | Iterator[VersionRow]:
     """The rows of a document, in its order. Raises `TooManyRows` at row ``most`` + 1."""
-    if isinstance(adapter, AssembledAdapter | VersionedAdapter):
+    if isinstance(adapter, EventAdapter):
         return adapter.document_events(document, most)
     return adapter.document_rows(document, most)
 

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from monitor.adapters.assembly.call_event import CallEvent
+from monitor.adapters.assembly.version_event import VersionEvent
 from schemas import codec
 from schemas.error_codes import ErrorCode
 from schemas.inputs import Record
@@ -37,10 +38,13 @@ EVENT_TYPES: Final = {
 
 
 class ReceivedEvent(NamedTuple):
-    """An event of a call: its source, the tenant that it names by itself ("" if none), and the type of its record."""
+    """An event or a version of a call.
+
+    ``tenant_id`` is the tenant that it names by itself ("" if none), and ``record`` the type of the call's record.
+    """
 
     source: str
-    event: CallEvent
+    event: CallEvent | VersionEvent
     tenant_id: str
     record: str
 

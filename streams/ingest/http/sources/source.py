@@ -4,11 +4,12 @@ import asyncio
 from dataclasses import dataclass
 from typing import Literal
 
-from monitor.adapters.assembled import AssembledAdapter, EventRow
+from monitor.adapters.assembled import AssembledAdapter
+from monitor.adapters.assembly.version_event import VersionEvent
 from monitor.adapters.base import InputRow
 from monitor.adapters.errors import TooManyRows
 from schemas import codec
-from streams.ingest.foreign_rows import ForeignAdapter, foreign_rows
+from streams.ingest.foreign_rows import EventAdapter, ForeignAdapter, ForeignRow, foreign_rows
 from streams.ingest.http.formats import MAX_RECORDS, ReceivedEvent, ReceivedRecord
 from streams.ingest.http.problems import RequestProblem
 from streams.ingest.http.signatures.signed import SignatureScheme
@@ -29,17 +30,21 @@ class ForeignSource:
 
     @property
     def has_events(self) -> bool:
-        """Whether its rows are events of calls, which `callwarden assemble` makes of them."""
-        return isinstance(self.adapter, AssembledAdapter)
+        """Whether its rows are events or versions of calls, which `callwarden assemble` makes of them."""
+        return isinstance(self.adapter, EventAdapter)
 
-    def received(self, row: InputRow | EventRow) -> ReceivedRecord:
+    def received(self, row: ForeignRow) -> ReceivedRecord:
         """A row of a body."""
         if isinstance(row, InputRow):
             raw = codec.encode(row.record) if row.record is not None else row.raw
             return ReceivedRecord(raw, row.reason, original=row.raw)
-        if row.event is None or not isinstance(self.adapter, AssembledAdapter):
+        if row.event is None or not isinstance(self.adapter, EventAdapter):
             return ReceivedRecord(row.raw, row.reason, original=row.raw)
-        tenant_id = self.adapter.program.tenant(row.event)
+        if isinstance(row.event, VersionEvent):
+            tenant_id = row.event.record.tenant_id
+        else:
+            assert isinstance(self.adapter, AssembledAdapter)
+            tenant_id = self.adapter.program.tenant(row.event)
         event = ReceivedEvent(self.name, row.event, tenant_id, self.adapter.mapping.record)
         return ReceivedRecord(row.value, original=row.raw, event=event)
 

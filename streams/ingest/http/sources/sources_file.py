@@ -10,11 +10,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from monitor.adapters import NAMES, open_adapter
-from monitor.adapters.assembled import AssembledAdapter
 from monitor.adapters.errors import MappingError
 from monitor.policy.file.errors import PolicyError, PolicyFault, did_you_mean
 from monitor.policy.file.yaml_source import YamlPath
-from streams.ingest.foreign_rows import DocumentAdapter, ForeignAdapter
+from streams.ingest.foreign_rows import DocumentAdapter, EventAdapter, ForeignAdapter
 from streams.ingest.http.reloaded import ReloadedFile, yaml_file
 from streams.ingest.http.signatures.schemes import SCHEMES, SignatureOptions
 from streams.ingest.http.signatures.signed import TOLERANCE_S, InvalidSignature, SignatureScheme
@@ -105,7 +104,7 @@ class _SourcesReader:
         except MappingError as error:
             self._broken += [str(each) for each in error.faults]
             return None
-        if not isinstance(adapter, DocumentAdapter | AssembledAdapter):
+        if not isinstance(adapter, DocumentAdapter | EventAdapter):
             self._faults.append(at.fault(f"format: {form} reads files only; expected a mapping"))
             return None
         return adapter
