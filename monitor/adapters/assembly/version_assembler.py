@@ -56,7 +56,7 @@ class _Held(msgspec.Struct, array_like=True, frozen=True, tag="held"):
     record: msgspec.Raw
 
 
-class _Written(msgspec.Struct, array_like=True, frozen=True, tag="written"):
+class _Written(msgspec.Struct, array_like=True, frozen=True, tag="ended"):
     """A call that was written when the clock was at ``written_ms``."""
 
     serial: int

@@ -1,8 +1,12 @@
 """A document of another system becomes records, events, dead letters, and rows that are left out, each counted."""
 
+from textwrap import dedent
+
 from test_foreign_rows import ACC, ORIGIN, placement
 
 from monitor.adapters import open_adapter
+from monitor.adapters.mapping.read import read_mapping
+from monitor.adapters.versioned import VersionedAdapter
 from streams.ingest.document_mapper import DocumentMapper, MappedOutputs
 
 
@@ -12,6 +16,30 @@ def test_events_of_a_document_are_counted():
     assert outputs.counts == {("event", ""): 2}
     assert [out.topic for out in outputs.records] == ["callwarden.raw"] * 2
     assert outputs.bytes > sum(len(out.value) for out in outputs.records)
+
+
+def test_versions_of_a_document_are_counted_as_events():
+    document = b'{"id": "c1", "at": 1700000000, "n": 1}{"id": "c1", "at": 1700000000, "n": 2}'
+    mapping = """
+        format: json
+        record: cdr
+        version: {column: n}
+        settle: 5m
+        fields:
+          call_id: {column: id}
+          direction: {const: outbound}
+          caller: {const: "+15550001111"}
+          callee: {const: "+15557654321"}
+          start_ms: {column: at, time: epoch_s}
+          end_ms: {column: at, time: epoch_s}
+          outcome: {const: busy}
+    """
+    found = read_mapping(dedent(mapping), "versions.yaml", {"tenant_id": "acme"})
+    outputs = MappedOutputs()
+    mapper = DocumentMapper(VersionedAdapter(found, found.versions, b"key"), placement(), "their-calls")
+    mapper.map(document, ORIGIN, outputs)
+    assert outputs.counts == {("event", ""): 2}
+    assert [out.key for out in outputs.records] == [b'["their-calls","c1","acme"]'] * 2
 
 
 def test_a_document_without_rows_or_with_too_many_is_one_letter():

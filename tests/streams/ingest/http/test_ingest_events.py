@@ -19,12 +19,23 @@ sources:
 - {name: switch-1, format: kamailio-acc}
 - {name: switch-2, format: kamailio-acc, set: {tenant_id: acme}}
 - name: telnyx
+- {name: connect, format: amazon-connect, set: {settle: 5m}}
+- {name: connect-at-once, format: amazon-connect}
 """
 HEADER = b"id,method,from_tag,to_tag,callid,sip_code,sip_reason,time,src_user,dst_user,tenant\n"
 INVITE = b"101,INVITE,as1f,gK09,4e1a,200,OK,2026-03-02 01:30:08,+8675500001111,+8613800138000,acme\n"
 BYE = b"102,BYE,gK09,as1f,4e1a,200,OK,2026-03-02 01:30:13,,,\n"
 REGISTER = b"103,REGISTER,a,b,4e1b,200,OK,2026-03-02 01:30:13,,,\n"
 BROKEN = b"104,INVITE,a\n"
+
+
+CONTACT = (
+    b'{"AWSAccountId":"acme","ContactId":"c-1","InitiationMethod":"OUTBOUND","InitiationTimestamp":"2026-03-02T01:30:00Z",'
+    b'"DisconnectTimestamp":"2026-03-02T01:30:13Z","LastUpdateTimestamp":"2026-03-02T01:31:00Z",'
+    b'"CustomerEndpoint":{"Address":"+15557654321"},"SystemEndpoint":{"Address":"+15550001111"}}'
+)
+OPEN_CONTACT = CONTACT.replace(b'"2026-03-02T01:30:13Z"', b"null")
+CHAT = CONTACT.replace(b'"InitiationMethod"', b'"Channel":"CHAT","InitiationMethod"')
 
 
 def open_door(folder: Path, topics: MemoryTopics | None = None) -> Any:
@@ -72,6 +83,26 @@ async def test_a_token_of_some_tenants_writes_no_event_that_may_be_of_another_te
         assert len(door.topics.of("raw")) == 1
         # A source of one tenant: whatever the events say.
         assert (await post(door, "switch-2", HEADER + INVITE + BYE + other, NARROW))[1]["accepted"] == 3
+
+
+async def test_versions_of_calls_are_written_like_events_where_they_are_held(tmp_path: Path) -> None:
+    async with open_door(tmp_path) as door:
+        body = CONTACT + OPEN_CONTACT + CHAT + CONTACT.replace(b"01:31:00", b"01:32:00") + b"{"
+        status, answer = await post(door, "connect", body)
+        assert (status, answer["accepted"]) == (202, 2)
+        assert codes(answer) == [(1, "excluded"), (2, "excluded"), (4, "malformed_json")]
+        first, second = door.topics.of("raw")
+        assert (first.key, first.value) == (b'["connect","c-1","acme"]', CONTACT)
+        assert (second.key, second.partition) == (first.key, first.partition)
+        assert door.topics.of("cdr") == []
+        assert (await post(door, "connect-at-once", body))[1]["accepted"] == 2
+        assert (len(door.topics.of("raw")), len(door.topics.of("cdr"))) == (2, 2)
+
+
+async def test_a_token_of_some_tenants_writes_versions_of_their_calls_alone(tmp_path: Path) -> None:
+    async with open_door(tmp_path) as door:
+        status, answer = await post(door, "connect", CONTACT + CONTACT.replace(b"acme", b"other"), NARROW)
+        assert (status, codes(answer)) == (202, [(1, "forbidden_tenant")])
 
 
 async def test_a_token_that_may_not_write_calls_writes_no_event(tmp_path: Path) -> None:
