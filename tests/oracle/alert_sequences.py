@@ -1,4 +1,4 @@
-"""The courses that alerts may take, whenever early looks were taken: what must hold of a partition's alerts."""
+"""The allowed sequences of a partition's alerts, whenever early evaluations ran."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,14 +11,15 @@ Who = tuple[str, str]
 def wrong_alerts(
     alerts: Sequence[Alert], judged: Sequence[Alert], watermark_ms: int, ahead: Sequence[Alert] = ()
 ) -> Iterator[str]:
-    """What is wrong with a partition's alerts, a line each.
+    """Yield what is wrong with a partition's alerts, a line each.
 
-    ``judged`` are those of a replay of the same records that never looked ahead, up to ``watermark_ms``; ``ahead`` are
-    those that one look at its end would fire.
+    ``judged`` are the alerts of a replay of the same records without early evaluation, up to ``watermark_ms``;
+    ``ahead`` are those that one early evaluation at its end would fire.
 
-    When early looks are taken is chance, and with it which alerts they fire and take back. Not chance is that each
-    alert has one course; that what the judging fires fires, and names the same decisions; that a window which was
-    judged leaves no alert standing but those that its judging leaves; and that what a look would see was seen.
+    When early evaluations run is random, and therefore which alerts they fire and retract. These hold always: each
+    alert fires and resolves once; what the regular evaluation fires also fires here and names the same decisions; an
+    evaluated window leaves only the alerts active that its evaluation leaves; and an alert that the last early
+    evaluation would fire has fired.
     """
     firing: dict[Who, Alert] = {}
     over: dict[str, Alert] = {}

@@ -1,4 +1,6 @@
-"""The contract's sentence for billing a second time, with plain sets, over all records; and random records for it."""
+"""A second implementation of the contract's rule for billing, with plain sets over all records, and random records for
+it.
+"""
 
 import json
 import random
@@ -7,7 +9,7 @@ from typing import Any
 
 
 def holds(records: Iterable[bytes | None]) -> dict[str, set[str]]:
-    """The ids of the holds that are left on each tenant's refunds, after all these records in this order."""
+    """The ids of the remaining holds on each tenant's refunds, after all these records in this order."""
     handled: set[str] = set()
     gone: set[str] = set()
     frozen: dict[str, str] = {}
@@ -27,7 +29,7 @@ def holds(records: Iterable[bytes | None]) -> dict[str, set[str]]:
 
 
 def readable(record: bytes | None) -> dict[str, Any] | None:
-    """The event, None for what is none."""
+    """The event; None for a record that is not an event."""
     try:
         event: dict[str, Any] = json.loads(record or b"")
         named = [event["data"].get("supersedes") or "", event["data"].get("reverses") or ""]
@@ -41,14 +43,14 @@ TENANTS = ("acme", "ACME", "acme ", "a/c\\me", "..", "%2e", "Ã©", "e\u0301", "ç§
 
 
 def event(name: str, tenant: str, refunds: str, **data: object) -> bytes:
-    """An event with what billing needs, and what more is given."""
+    """An event with the fields that billing needs; ``more`` adds fields."""
     return json.dumps({"id": name, "subject": tenant, "data": {"refunds": refunds, **data}}).encode()
 
 
 def random_records(
     rng: random.Random, count: int, prefix: str = "e", tenants: Sequence[str] = TENANTS
 ) -> list[bytes | None]:
-    """Events that hold, take away, come twice, too early or too late, and some that are none."""
+    """Events that hold, release, repeat, or arrive too early or too late, and some records that are not events."""
     rubbish = (None, b"", b"{}", b"\xff", b"[1]", event("x", "nobody", "thawed"), b'{"id":"y"}')
     records: list[bytes | None] = []
     names = [f"{prefix}{number}" for number in range(count)]
@@ -71,7 +73,7 @@ def random_records(
 
 
 def batches(rng: random.Random, records: Sequence[bytes | None]) -> list[Sequence[bytes | None]]:
-    """The records in pieces of any size."""
+    """The records in batches of random size."""
     cut, pieces = 0, []
     while cut < len(records):
         size = rng.choice((1, 2, 5, 50, 1_000))

@@ -21,9 +21,9 @@ def compared(text: str) -> str:
 
 
 def contains(text: str, term: str) -> bool:
-    """``text`` contains ``term``, and no Latin letter or digit at the match's edge adjoins another."""
+    """``text`` contains ``term``, and no Latin letter or digit at the match's edge is adjacent to another."""
     written = unicodedata.normalize("NFKC", text)
-    letters: list[tuple[str, int]] = []  # the compared form, each with its place in the text as written
+    letters: list[tuple[str, int]] = []  # the compared form, each character with its index in the original text
     for place, char in enumerate(written):
         letters.extend((low, place) for low in char.lower() if _kept(low))
     wanted = compared(term)

@@ -1,4 +1,4 @@
-"""Two runs side by side: events by what they say, never by their ids, which are each side's own."""
+"""Compares two runs: events by their content, never by their ids, which differ between implementations."""
 
 import math
 from collections.abc import Mapping
@@ -37,15 +37,15 @@ def as_output(outcome: Outcome) -> dict[str, Any]:
 
 
 def holds(events: list[dict[str, Any]]) -> list[str]:
-    """Billing's sentence over flat events: the ids that still freeze refunds."""
+    """Billing's rule over flat events: the ids that still freeze refunds."""
     gone = {e[name] for e in events for name in ("reverses", "supersedes")}
     return [e["id"] for e in events if e["refunds"] == "frozen" and e["id"] not in gone]
 
 
 def names(events: list[dict[str, Any]]) -> dict[str, str]:
-    """Event id -> a name out of what the event says: tenant, kind, status, rule, instant and what it came from.
+    """Event id -> a name from the event's content: tenant, kind, status, rule, instant and cause.
 
-    Two versions of one application that are taken as of one instant can say the same: the second is `#2`.
+    Two versions of one application that apply at the same instant can have the same content: the second is `#2`.
     """
     by_id = {e["id"]: e for e in events}
     named: dict[str, str] = {}
@@ -80,7 +80,7 @@ def names(events: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def renamed(event: dict[str, Any], called: Mapping[str, str]) -> dict[str, Any]:
-    """The event with every id of an event replaced by its name."""
+    """The event with each event id replaced by its name."""
     out = {k: v for k, v in event.items() if k not in {"id", "policy", "reason"}}
     for field in ("reverses", "supersedes"):
         out[field] = None if event[field] is None else called.get(event[field], f"?{event[field]}")
@@ -90,7 +90,7 @@ def renamed(event: dict[str, Any], called: Mapping[str, str]) -> dict[str, Any]:
 
 
 def same(expected: Any, actual: Any, rel: float = 1e-11) -> bool:
-    """Equal, numbers to ``rel`` of themselves; of a dict only the keys of ``expected`` are looked at."""
+    """Equal, numbers within ``rel`` of their value; of a dict only the keys of ``expected`` are compared."""
     if isinstance(expected, bool) or isinstance(actual, bool):
         return expected is actual
     if isinstance(expected, int | float) and isinstance(actual, int | float):

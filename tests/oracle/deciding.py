@@ -1,4 +1,4 @@
-"""Section 5: windows, rules, records, standing, escalations, reviews, admission, alerts, in decision order."""
+"""Section 5: windows, rules, records, tenant states, escalations, reviews, admission, alerts, in decision order."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -31,7 +31,9 @@ EVIDENCE = ("call_ids", "complaint_ids", "finding_ids", "application_ids", "revi
 
 @dataclass
 class Outcome:
-    """All that a run gives. An event's ``key`` stands for its id; ``reverses`` and ``supersedes`` are keys, too."""
+    """The complete result of a run. An event's ``key`` stands for its id; ``reverses`` and ``supersedes`` are keys,
+    too.
+    """
 
     enforcement: list[dict[str, Any]] = field(default_factory=list)
     shadow: list[dict[str, Any]] = field(default_factory=list)
@@ -45,7 +47,7 @@ class Outcome:
 
 @dataclass
 class Decision:
-    """A decision and what became of it: ``pending``, ``final``, ``superseded``, ``reversed``, ``lapsed``."""
+    """A decision and its state: ``pending``, ``final``, ``superseded``, ``reversed``, ``lapsed``."""
 
     event: dict[str, Any]
     state: str
@@ -62,7 +64,7 @@ class Decision:
 
 @dataclass
 class Life:
-    """What is kept of one id that is not a call's, until it is forgotten."""
+    """The record of one id (other than a call's), until it is forgotten."""
 
     last: int
     seen: set[Any] = field(default_factory=set)
@@ -73,7 +75,7 @@ class Life:
 
 @dataclass
 class Firing:
-    """An alert that stands: its firing record, and the newest decision made while it stands."""
+    """An active alert: its firing record, and the newest decision made while it is active."""
 
     record: dict[str, Any]
     named: Key | None = None
@@ -81,7 +83,7 @@ class Firing:
 
 @dataclass
 class Tenant:
-    """One tenant's records and standing."""
+    """One tenant's records and state."""
 
     id: str
     calls: list[Call] = field(default_factory=list)
@@ -98,11 +100,11 @@ class Tenant:
     shadow_keys: set[Key] = field(default_factory=set)
 
     def terminated(self) -> bool:
-        """Whether a final termination or ban stands."""
+        """Whether a final termination or ban is in force."""
         return any(d.state == "final" and d.event["kind"] in {"termination", "ban"} for d in self.decisions.values())
 
     def banned(self) -> bool:
-        """Whether a final ban stands."""
+        """Whether a final ban is in force."""
         return any(d.state == "final" and d.event["kind"] == "ban" for d in self.decisions.values())
 
 
@@ -115,10 +117,10 @@ def judge(
     enforce_from_ms: int = 0,
     switches: Sequence[tuple[int, dict[str, Any]]] = (),
 ) -> Outcome:
-    """Judge files of lines. Raises ValueError where ``until_ms`` lies before the largest event time.
+    """Evaluate files of lines. Raises ValueError where ``until_ms`` lies before the largest event time.
 
-    What was before ``enforce_from_ms`` is known and decides nothing. ``switches`` are policies that follow, each with
-    the event time from which it holds.
+    Records before ``enforce_from_ms`` count and decide nothing. ``switches`` are later policies, each with the event
+    time from which it applies.
     """
     reigns = [Reign(0, rulebook(policy)), *(Reign(start, rulebook(plain)) for start, plain in switches)]
     read = read_files(files, partial(late_line, reigns), not_after_ms)
@@ -128,14 +130,14 @@ def judge(
 
 
 def judge_read(reigns: list[Reign], read: Read, until_ms: int | None) -> Outcome:
-    """Judge what was read, up to ``until_ms``; None: nothing can be decided yet."""
+    """Evaluate the records, up to ``until_ms``; None: nothing can be decided yet."""
     return _Harness(reigns, read, until_ms, 0).run()
 
 
 class _Harness:
     def __init__(self, reigns: list[Reign], read: Read, until_ms: int | None, enforce_from_ms: int) -> None:
         self.reigns = reigns
-        self.number = 0  # of the reign that the instant at hand is of
+        self.number = 0  # the index of the policy that applies to the current instant
         self.enforce_from = enforce_from_ms
         self.read = read
         self.until = until_ms
@@ -147,10 +149,10 @@ class _Harness:
 
     @property
     def rules(self) -> Rulebook:
-        """What is in force at the instant at hand."""
+        """The policy that applies to the current instant."""
         return self.reigns[self.number].rules
 
-    # -- the order of everything
+    # -- decision order
 
     def run(self) -> Outcome:
         for record in [*self.read.calls, *self.read.others]:
@@ -194,7 +196,7 @@ class _Harness:
         self._lapse(last_lapse)
 
     def _begin(self, number: int) -> None:
-        """Another policy holds from now on; alerts of rules that it does not have are over."""
+        """Another policy applies from now on; alerts of rules that it lacks are resolved."""
         at, former = self.reigns[number].start, self.rules
         kept = {rule.id for rule in self.reigns[number].rules.rules}
         for rule in former.rules:
@@ -206,7 +208,7 @@ class _Harness:
     def _ends(self, rule: Rule, tenant: Tenant, last_end: int, start: int) -> set[int]:
         """Every end whose window holds a record, and the one after (where an alert without records resolves).
 
-        After a change of policy also those at which an alert that it had already may be over.
+        After a policy change also the ends at which an earlier alert may resolve.
         """
         times = {c["t"] for c in tenant.calls}
         times |= {r["t"] for r in self.read.others if r["type"] == "complaint" and r["tenant_id"] == tenant.id}
@@ -388,7 +390,7 @@ class _Harness:
         used: list[Decision] | None = None,
         supersedes: Decision | None = None,
     ) -> Decision | None:
-        """A new warning, termination, ban or refusal of an application; None where its key exists already."""
+        """A new warning, termination, ban or refusal of an application; None if its key exists already."""
         final = status == "final"
         kind = book.KINDS[tier] if tier else "admission_rejected"
         full = book.ACTIONS[tier] if tier else ["reject_numbers"]
@@ -473,7 +475,7 @@ class _Harness:
                 tenant.used[escalation.id].extend(unused)
 
     def _take_back(self, tenant: Tenant, old: Decision, kind: str, at: int, evidence: dict[str, list[Any]]) -> None:
-        """A reversal or a lapse of a decision in force, and of the pending escalations that fall with it."""
+        """A reversal or a lapse of a decision in force, and of the pending escalations that are withdrawn with it."""
         old.state = "lapsed" if kind == "lapse" else "reversed"
         tenant.violations = [d for d in tenant.violations if d is not old]
         before = old.event
@@ -517,7 +519,7 @@ class _Harness:
         tenant = self.tenants[r["tenant_id"]]
         history = r["t"] < self.enforce_from
         if history and r["type"] == "review":
-            return  # what it is about was decided by somebody else
+            return  # another system made the decision that it refers to
         name = (r["type"], r[ID_FIELD[r["type"]]])
         mark = r.get("status") or r.get("verdict") or r["updated_ms"]
         life = tenant.lives.get(name)
@@ -564,7 +566,7 @@ class _Harness:
         return None if named.in_force else "review_changes_nothing"
 
     def _named(self, tenant: Tenant, review: dict[str, Any]) -> Decision | None:
-        """The decision that a review means, in its newest form; ``enforcement_id`` is an id by `id_of`."""
+        """The decision that a review refers to, in its newest form; ``enforcement_id`` is an id by `id_of`."""
         for key, decision in tenant.decisions.items():
             if review["enforcement_id"] == id_of(key):
                 newest = decision.upheld_as or decision
@@ -632,13 +634,13 @@ class _Harness:
 
     def _review(self, tenant: Tenant, r: dict[str, Any]) -> None:
         old = self._named(tenant, r)
-        assert old is not None  # `_refused` has looked
+        assert old is not None  # `_refused` has checked it
         if r["verdict"] == "overturn":
             self._take_back(tenant, old, "reversal", r["t"], _evidence(review_ids=[r["review_id"]]))
             return
         before = old.event
         old.state = "superseded"
-        # Superseded before the new one is decided: it is no longer pending when escalations are looked at.
+        # Superseded before the new one is decided: it is no longer pending when escalations are evaluated.
         new = self._decide(
             tenant,
             status="final",
@@ -687,7 +689,7 @@ def id_of(key: Key) -> str:
 
 
 def holds(events: list[dict[str, Any]]) -> dict[str, list[Key]]:
-    """Billing's sentence: what still freezes a tenant's refunds, whatever the order of the events."""
+    """Billing's rule: the events that still freeze a tenant's refunds, in any order of the events."""
     gone = {e[f] for e in events for f in ("reverses", "supersedes") if e[f] is not None}
     left: dict[str, list[Key]] = {}
     for e in events:
@@ -711,7 +713,7 @@ def _holds(value: float | None, op: str, limit: float) -> bool:
 
 
 def _newest(found: list[tuple[int, str]]) -> list[str]:
-    """The newest 20 by event time then id, no id twice, sorted."""
+    """The newest 20 by event time and id, without repeated ids, sorted."""
     newest: list[str] = []
     for _, name in sorted(found, reverse=True):
         if name not in newest:

@@ -1,8 +1,8 @@
-"""Early alerts by brute force: every rule, tenant and end over all records read so far, at every look.
+"""Early alerts by brute force: every rule, tenant and end over all records read so far, at every evaluation.
 
-A model of all alerts of a worker, those that judging brings about included, from plain lists of records. Written from
-the docstring of `monitor.core.alerts.early_alerts` and section 5 of the contract; it decides nothing, so decisions that
-are reported with an alert are not in it.
+A model of all alerts of a worker, including those of the regular evaluation, from plain lists of records. Written from
+the docstring of `monitor.core.alerts.early_alerts` and section 5 of the contract. It decides nothing: decisions that
+are reported with an alert are not part of it.
 """
 
 from collections import defaultdict
@@ -31,7 +31,7 @@ class ReportedAlert(NamedTuple):
 
 @dataclass
 class Stands:
-    """An alert that stands."""
+    """An active alert."""
 
     since: int
     early: bool
@@ -39,7 +39,7 @@ class Stands:
 
 @dataclass
 class At:
-    """What a rule, as it holds for the tenant, sees at one end."""
+    """The result of a rule, as it applies to the tenant, at one end."""
 
     exempt: bool
     measured: tuple[int, int | None] | None = None
@@ -48,7 +48,7 @@ class At:
 
 
 class Ahead:
-    """The alerts of one partition. `read` is all that was read by now."""
+    """The alerts of one partition. `read` holds the records read so far."""
 
     def __init__(self, rules: Rulebook) -> None:
         self.rules = rules
@@ -64,16 +64,16 @@ class Ahead:
         }
 
     def have_read(self, read: Read) -> None:
-        """All that was read by now."""
+        """Set the records read so far."""
         self.read = read
         self._seen.clear()
 
     def evaluate(self, until: int, step_after: int | None = None) -> None:
-        """Ends up to ``until``, or to the first one after ``step_after``, are judged."""
+        """Evaluate the ends up to ``until``, or up to the first one after ``step_after``."""
         ends = set()
         for n, rule in enumerate(self.rules.rules):
             last = until if step_after is None else (step_after // rule.step + 1) * rule.step
-            # After a window without a record there is nothing more to resolve.
+            # After a window without a record there is no more alert to resolve.
             for t in {r["t"] for r in (*self.read.calls, *self.read.others)}:
                 first = max(self.judged, t) // rule.step + 1
                 most = min(last, t + rule.window + 2 * rule.step)
@@ -101,7 +101,7 @@ class Ahead:
             del self.stands[who]
 
     def evaluate_early(self) -> None:
-        """Ends that are not judged yet are looked at."""
+        """Evaluate ends before their time."""
         for rule in self.rules.rules:
             if rule.direction == "below" and rule.metric in COUNTS:
                 continue
@@ -166,7 +166,7 @@ class Ahead:
         return at
 
     def _window(self, tenant: str, window: int, end: int) -> Seen | None:
-        """What lies in the window; None: neither a call nor a complaint record."""
+        """The content of the window; None if it has neither a call nor a complaint record."""
         start = end - window
         calls = [c for c in self.read.calls if c["tenant_id"] == tenant and start <= c["t"] < end]
         lives: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Decisions and reviews for ledgers, and what a ledger of them must be: its chains by a plain loop."""
+"""Decisions and reviews for ledgers, and the expected ledger: its chains by a plain loop."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ DAY = 86_400_000
 
 
 def event(event_id: str, tenant: str = "acme", **changes: Any) -> Enforcement:
-    """A final warning at `T0`, but for the changes."""
+    """A final warning at `T0`; ``changes`` replace fields."""
     base: dict[str, Any] = {
         "tenant_id": tenant,
         "kind": "warning",
@@ -47,7 +47,7 @@ def event(event_id: str, tenant: str = "acme", **changes: Any) -> Enforcement:
 
 
 def pending(event_id: str, tenant: str = "acme", **changes: Any) -> Enforcement:
-    """A ban that waits for a review for a week."""
+    """A ban that is pending for a week, until a review."""
     base: dict[str, Any] = {
         "kind": "ban",
         "status": "pending_review",
@@ -80,14 +80,14 @@ def rows(database: Database) -> list[dict[str, Any]]:
 
 
 def chained(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What the oracle says of an entry."""
+    """The fields of an entry that the oracle computes."""
     return tuple(
         row[name] for name in ("topic", "partition", "number", "offset", "timestamp_ms", "key", "value", "hash")
     )
 
 
 def oracle(logs: Mapping[TP, Sequence[tuple[int, int, bytes | None, bytes | None]]]) -> list[tuple[Any, ...]]:
-    """The entries of records ``(offset, timestamp_ms, key, value)``, as docs/guides/ledger.md says it, rewritten."""
+    """The entries of records ``(offset, timestamp_ms, key, value)``, implemented again from docs/guides/ledger.md."""
     entries = []
     for tp in sorted(logs):
         before = hashlib.sha256(b"callwarden-ledger-1\n%s\n%d" % (tp.topic.encode(), tp.partition)).digest()

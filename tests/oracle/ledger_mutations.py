@@ -1,6 +1,6 @@
-"""What somebody who owns a ledger's database can do to it, and the topics that tell: for SQLite and PostgreSQL alike.
+"""Mutations that the owner of a ledger's database can make, and the topics that reveal them, for SQLite and PostgreSQL.
 
-Each mutation is SQL on a ledger of `LOGS` after `fill`, with the words by which `ledger verify` must tell of it.
+Each mutation is SQL on a ledger of `LOGS` after `fill`, with the words in which `ledger verify` must report it.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -30,7 +30,7 @@ NOW = T0 + DAY
 
 Held = Sequence[tuple[int, int, bytes | None, bytes | None]]
 LOGS: dict[TP, Held] = {
-    # Transactions leave offsets out.
+    # Transaction markers leave gaps in the offsets.
     TP(DECISIONS, 0): [(2 * n, T0 + n, b"k", codec.encode(pending(f"p{n}"))) for n in range(5)],
     TP(DECISIONS, 1): [(n, T0 + n, b"k", codec.encode(event(f"e{n}", "bravo"))) for n in range(3)],
     TP(REVIEWS, 0): [(n, T0 + n, None, codec.encode(review(f"r{n}", f"p{n}"))) for n in range(4, 7)],
@@ -146,7 +146,7 @@ MUTATIONS: dict[str, tuple[Sequence[str], str]] = {
 
 
 class HeldTopics:
-    """`streams.consumers.topic_reader.TopicReader` of logs with offsets of their own, for those who compare."""
+    """`streams.consumers.topic_reader.TopicReader` of logs with explicit offsets, for comparisons with a ledger."""
 
     def __init__(self, logs: Mapping[TP, Held], begin: Mapping[TP, int] = BEGIN) -> None:
         self.logs, self.begin = dict(logs), dict(begin)
@@ -169,7 +169,7 @@ class HeldTopics:
         return {tp: self.logs[tp][-1][0] + 1 if self.logs[tp] else 0 for tp in tps}
 
     async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
-        """In batches of two."""
+        """Read in batches of two."""
         held = [record for record in self.logs[tp] if start <= record[0] < stop]
         for at in range(0, len(held), 2):
             offsets, times, keys, values = zip(*held[at : at + 2], strict=True)
@@ -179,7 +179,7 @@ class HeldTopics:
 
 
 async def fill(database: Database) -> None:
-    """Migrate, and keep all of `LOGS`, an accepted gap, and claims: sent, replaced, withdrawn and unsent."""
+    """Migrate, and store all of `LOGS`, an accepted gap, and claims: sent, replaced, withdrawn and unsent."""
     await database.migrate()
     await accept(database, {TP(REVIEWS, 0): (0, 4)}, T0, "wang", "retention")
 
@@ -205,7 +205,9 @@ async def fill(database: Database) -> None:
 
 
 async def faults_after(database: Database, mutation: str | None) -> list[str]:
-    """What `ledger verify --with-topics --heads FILE` prints after a mutation, which is undone; None: after none."""
+    """The output of `ledger verify --with-topics --heads FILE` after a mutation, which is then undone; None: no
+    mutation.
+    """
     topics = HeldTopics(LOGS)
     with database.reading() as connection:
         heads = first_published(iter([HeadReport("2026-03-02", T0, heads_of(connection))]))
@@ -220,7 +222,7 @@ async def faults_after(database: Database, mutation: str | None) -> list[str]:
 
 
 def _triggers(connection: Connection) -> list[str]:
-    """What drops those that stand in the way."""
+    """The statements that drop the triggers in the way."""
     if connection.dialect.name == "sqlite":
         names = connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).scalars()
         return [f"DROP TRIGGER {name}" for name in names]

@@ -1,11 +1,11 @@
-"""Seeded lines that are nearly records: spoilt bytes, values and names, most of them to be refused."""
+"""Seeded lines that are almost records: corrupted bytes, values and names, most of them invalid."""
 
 import json
 import random
 from typing import Any
 
-# Pieces of JSON and of what only looks like it, to be put anywhere into a line. None repeats a name in one object:
-# what that means the contract does not say.
+# Pieces of JSON and of text that resembles it, inserted anywhere in a line. None repeats a name in one object: the
+# contract does not define what that means.
 PIECES = (
     *("1.0", "1e3", "-1", "00", "null", "nul", "true", '"a"', "[]", "{}", "NaN", "Infinity", ",", " ", "\t", "\\x"),
     *("\\ud800", "\\ud83d\\ude00", "\\u0000", "\x00", "\x1f", "\x7f", "é", "\ufeff", "1772409600000.0", "9" * 29),
@@ -20,7 +20,7 @@ CHARACTERS = (0, 9, 13, 31, 32, 34, 92, 127, 128, 0x2028, 0xFEFF)
 
 
 def spoilt(rng: random.Random, line: str) -> bytes:
-    """The line with one or two faults; not always one that makes it invalid."""
+    """The line with one or two faults, which do not always make it invalid."""
     for _ in range(rng.choice((1, 1, 2))):
         line = _fault(rng, line) or "x"
     raw = bytearray(line.encode("utf-8", "surrogatepass").replace(b"\n", b" "))

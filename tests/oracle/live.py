@@ -1,6 +1,6 @@
-"""Sections 1 to 3 for topics: what a partition of the five input topics gives with the clock log, in plain loops.
+"""Sections 1 to 3 for topics: the records of a partition of the five input topics with the clock log, in plain loops.
 
-Nothing of ``monitor`` or ``streams`` is used: the crash schedules judge by this what those have done.
+It uses nothing of ``monitor`` or ``streams``: the crash schedules check their results with it.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ _TOPIC_OF = {
 
 @dataclass(frozen=True)
 class Row:
-    """A record of a topic as the broker has it."""
+    """A record of a topic as the broker stores it."""
 
     offset: int
     timestamp_ms: int
@@ -35,7 +35,9 @@ class Row:
 
 @dataclass
 class RecordedJournal:
-    """What the clock log says of one source: clocks by offset, limits of `max_ahead` by offset, offsets skipped."""
+    """The entries of the clock log for one source: clocks by offset, limits of `max_ahead` by offset,
+    skipped offsets.
+    """
 
     clocks: list[tuple[int, int]] = field(default_factory=list)
     limits: list[tuple[int, int]] = field(default_factory=list)
@@ -44,7 +46,9 @@ class RecordedJournal:
 
 @dataclass
 class Partition:
-    """Which partition of how many, and the five logs with what was recorded of each, in the order of `TOPICS`."""
+    """A partition's number, the partition count, and the five logs with their journal entries, in the order of
+    `TOPICS`.
+    """
 
     number: int
     partitions: int
@@ -53,9 +57,9 @@ class Partition:
 
 
 def read_partition(partition: Partition, late_line: Callable[[int], int]) -> tuple[Read, int | None]:
-    """What its logs gave, as `read_files` says it with offsets for lines, and the watermark; None: there is none yet.
+    """The records of its logs, as `read_files` returns them with offsets for lines, and the watermark; None: none yet.
 
-    Of what is not a call only that below the watermark is there; of calls all are.
+    Of records other than calls, only those below the watermark; of calls all.
     """
     out, seq = Read(), 0
     clocks: list[int | None] = []
@@ -69,7 +73,7 @@ def read_partition(partition: Partition, late_line: Callable[[int], int]) -> tup
                 if offset <= row.offset:
                     clock = at if clock is None else max(clock, at)
             record = None if row.offset in journal.skipped else _placed(partition, source, row)
-            # The first that was recorded holds for what lies before it, too: it was read under no other.
+            # The first recorded limit also applies to the records before it: they were read under no other.
             before = [limit for limit in journal.limits if limit[0] <= row.offset] or [min(journal.limits)]
             ahead = max(before)[1]
             if record is None or written_time(record) > row.timestamp_ms + ahead:
@@ -107,7 +111,7 @@ def read_partition(partition: Partition, late_line: Callable[[int], int]) -> tup
 
 
 def _placed(partition: Partition, source: int, row: Row) -> dict[str, Any] | None:
-    """The record, None where it cannot be read or does not belong where it lies."""
+    """The record; None if it cannot be read or is in the wrong partition or topic."""
     record = None if row.value is None else parse(row.value)
     if record is None or _TOPIC_OF[record["type"]] != TOPICS[source]:
         return None

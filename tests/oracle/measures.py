@@ -14,11 +14,11 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Seen(NamedTuple):
-    """What lies in one window: its calls, and the complaints that it counts (dismissed ones taken off)."""
+    """The content of one window: its calls, and the complaints that it counts (without dismissed ones)."""
 
     calls: list[Call]
-    first: list[dict[str, Any]]  # complaints whose first record lies in the window
-    verified: list[dict[str, Any]]  # complaints whose verified record lies in the window
+    first: list[dict[str, Any]]  # complaints whose first record is in the window
+    verified: list[dict[str, Any]]  # complaints whose verified record is in the window
 
 
 class Params(NamedTuple):
@@ -114,7 +114,7 @@ def _rang(c: Call) -> bool:
 
 
 def number_before(number: str) -> str | None:
-    """The number less 1, with the same plus and count of digits; None where there is none."""
+    """The number less 1, with the same plus and number of digits; None if there is none."""
     plus = "+" if number[0] == "+" else ""
     digits = number[len(plus) :]
     return plus + str(int(digits) - 1).zfill(len(digits)) if int(digits) > 0 else None
@@ -135,7 +135,7 @@ def _parties(metric: str, seen: Seen, params: Params) -> tuple[int, int | None]:
 
 
 def measure(metric: str, seen: Seen, params: Params) -> tuple[int, int | None, float | None]:
-    """Numerator, denominator (None for counts), value (None where the denominator is 0)."""
+    """Numerator, denominator (None for counts), value (None if the denominator is 0)."""
     scale = 1
     den: int | None
     if metric in OF_CALLS:
@@ -162,9 +162,10 @@ def measure(metric: str, seen: Seen, params: Params) -> tuple[int, int | None, f
 
 
 def behind(metric: str, direction: str, seen: Seen, params: Params) -> tuple[list[Call], list[dict[str, Any]]]:
-    """Calls and complaints that are the evidence: the numerator's `above`, the rest of the denominator's `below`.
+    """Calls and complaints that are the evidence: the numerator's for `above`, the rest of the denominator's for
+    `below`.
 
-    Of seconds all calls of the denominator, either way.
+    For metrics in seconds, all calls of the denominator, either way.
     """
     above = direction == "above"
     if metric in OF_CALLS:

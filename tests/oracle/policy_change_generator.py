@@ -1,4 +1,4 @@
-"""Seeded changes of a scenario's policy: of every kind, several in a row, and sources that are still meanwhile."""
+"""Seeded changes of a scenario's policy: of every kind, several in a row, while some sources are silent."""
 
 import json
 import random
@@ -17,7 +17,7 @@ KINDS = ("same", "defaults", "added", "removed", "altered", "another", "lateness
 
 @dataclass
 class Change:
-    """A policy that holds from a time on, and what kind of change it is."""
+    """A policy that applies from a time on, and the kind of change."""
 
     from_ms: int
     kind: str
@@ -25,7 +25,9 @@ class Change:
 
 
 def changes(rng: random.Random, made: Scenario) -> list[Change]:
-    """One to four changes, most of them in the time of the records; often three policies or more meet in an hour."""
+    """One to four changes, most of them within the time of the records; often three policies or more apply within an
+    hour.
+    """
     assert made.frame is not None
     found: list[Change] = []
     before, start, span = made.policy, made.frame.start, made.frame.span
@@ -42,7 +44,9 @@ def changes(rng: random.Random, made: Scenario) -> list[Change]:
 
 
 def still(rng: random.Random, made: Scenario, switches: list[Change]) -> bool:
-    """Have a source be still around the changes: its clock goes beyond some of them in one step. Whether it is."""
+    """Silence a source around the changes: its clock passes some of them in one step. Returns whether it had records
+    then.
+    """
     from_ms = switches[0].from_ms - rng.randint(0, HOUR)
     until_ms = switches[-1].from_ms + rng.randint(0, 3 * HOUR)
     source = rng.randrange(len(made.files))
@@ -57,7 +61,7 @@ def _time(line: str) -> int:
     try:
         return event_time(json.loads(line))
     except (ValueError, KeyError, TypeError, AttributeError):
-        return 0  # what is no record is left where it is
+        return 0  # a line that is not a record stays
 
 
 def changed(rng: random.Random, made: Scenario, before: dict[str, Any], kind: str) -> dict[str, Any]:

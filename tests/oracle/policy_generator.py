@@ -1,4 +1,6 @@
-"""Seeded policies for comparisons: valid by the contract, thresholds low enough that generated traffic breaks them."""
+"""Seeded policies for comparisons: valid by the contract, with thresholds low enough that generated traffic exceeds
+them.
+"""
 
 import random
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ CATALOGUE = [
     {"key": "hair", "zh": "植发", "en": "hair transplants", "terms": ["植发"], "unless": []},
     {"key": "k12", "zh": "K12", "en": "K12", "terms": ["K12", "K12 tutoring"], "unless": ["企业培训"]},
 ]
-# (window, step): those of some hours, those of up to two days, those beyond.
+# (window, step): hours, up to two days, longer.
 Spans = tuple[tuple[str, str], ...]
 SHORT_SPANS: Spans = (
     ("5m", "5m"),
@@ -42,7 +44,7 @@ SIGNED = {"owner": "ops", "reason": "for the test"}
 
 @dataclass(frozen=True)
 class Frame:
-    """What all parts of one scenario go by; times in ms. Times on the edge are multiples of ``unit``."""
+    """The parameters of one scenario; times in ms. Boundary times are multiples of ``unit``."""
 
     rng: random.Random
     flavour: str
@@ -63,10 +65,10 @@ def to_ms(text: str) -> int:
 
 
 def policy(frame: Frame) -> dict[str, Any]:
-    """One policy in the flavour of the frame, as plain data in the form of a policy file."""
+    """One policy of the frame's kind, as plain data in the form of a policy file."""
     rng = frame.rng
     spans = SHORT_SPANS + HOUR_SPANS + DAY_SPANS
-    # Half of the long scenarios remember for a short time only, so that ids are forgotten and come again.
+    # Half of the long scenarios have a short retention: ids are forgotten and come again.
     if frame.flavour == "long" and frame.often(0.5):
         spans = DAY_SPANS + LONG_SPANS * 2
     if frame.flavour == "boundary":
@@ -228,7 +230,7 @@ def _override(frame: Frame, rule: dict[str, Any]) -> dict[str, Any]:
 
 
 def _allow(changes: dict[str, Any], metric: str, rule: dict[str, Any]) -> None:
-    """Of a share nothing is below 0, and above 0 is what has a least sample beside it."""
+    """A ratio is never below 0, and exceeds 0 with any event, so such a rule needs a minimum denominator."""
     if metric in measures.COUNTS or metric in {"acd_s", "pdd_s"}:
         return
     if changes.get("below") == 0.0:

@@ -1,7 +1,7 @@
-"""Policies that follow one another: which decides an instant, and what one can know of the time before it.
+"""Policies over time: which one applies to an instant, and what it can know of the time before it.
 
-Straight from docs/reference/policy.md, "Changing it": an instant of event time is of the last policy that holds
-from it or from before. What a policy of its time counted and kept of a call is all that a later one can see of it.
+Written from docs/reference/policy.md, "Changing it": an instant of event time belongs to the last policy that applies
+from then or earlier. A later policy sees of a call only what the policy of the call's time counted and kept.
 """
 
 from collections.abc import Sequence
@@ -17,27 +17,27 @@ TWO_DAYS = 48 * 60 * MINUTE
 
 @dataclass
 class Reign:
-    """A rulebook and from when it holds; the first from ever."""
+    """A rulebook and the time from which it applies; the first applies from the beginning."""
 
     start: int
     rules: Rulebook
 
     @property
     def every_rule(self) -> list[Rule]:
-        """Also as overrides have them."""
+        """All rules, including those of overrides."""
         return [*self.rules.rules, *(rule for rule, _ in self.rules.overrides.values())]
 
     @property
     def pane(self) -> int:
-        """The shortest time that it tells apart."""
+        """The shortest time that it distinguishes."""
         return gcd(5 * MINUTE, *(rule.step for rule in self.rules.rules))
 
     def kept(self, long: bool) -> int:
-        """For how long it keeps what it counts, for long windows or for others."""
+        """How long it keeps its counts, for long windows or for others."""
         return max((r.window for r in self.rules.rules if (r.window > TWO_DAYS) == long), default=0)
 
     def counts(self, rule: Rule) -> bool:
-        """Whether it counts all that the rule looks at, in steps that the rule's are made of."""
+        """Whether it counts everything that the rule measures, in panes that fit the rule's step."""
         wanted = {rule.metric, *(name for name, _, _ in rule.also)}
         params = [self.rules.defaults, *(one.params for one in self.every_rule)]
         asked = {name for one in self.every_rule for name in (one.metric, *(m for m, _, _ in one.also))}
@@ -50,13 +50,13 @@ class Reign:
         return rule.step % self.pane == 0
 
     def keeps_evidence(self, rule: Rule, long: bool) -> bool:
-        """Whether it has a rule with the same calls as evidence, of a long window if that is asked for."""
+        """Whether it has a rule with the same calls as evidence, with a long window if ``long``."""
         kind = evidence_kind(rule)
         return any(evidence_kind(one) == kind and (one.window > TWO_DAYS or not long) for one in self.every_rule)
 
 
 def evidence_kind(rule: Rule) -> tuple[object, ...]:
-    """The same for rules whose evidence are the same calls."""
+    """Equal for rules with the same calls as evidence."""
     above = rule.direction == "above"
     known: object = rule.metric
     if rule.metric in MEANS:
@@ -66,7 +66,7 @@ def evidence_kind(rule: Rule) -> tuple[object, ...]:
     elif rule.metric == "out_of_hours_ratio":
         known = ("hours", rule.params.timezone)
     if above:
-        # All answered calls, whether they are counted or part of the attempts.
+        # All answered calls, whether they are the metric or a part of the attempts.
         return ("answered" if rule.metric in {"answered", "asr"} else known,)
     if rule.metric in OF_COMPLAINTS:
         return ("answered",) if rule.metric.endswith("_rate") else ("none",)
@@ -74,7 +74,7 @@ def evidence_kind(rule: Rule) -> tuple[object, ...]:
 
 
 def late_line(reigns: Sequence[Reign], clock: int) -> int:
-    """The late line: an event time itself, up to a policy's begin by the lateness before, from there by its own."""
+    """The late line, an event time: before a policy's start by the previous lateness, from then on by its own."""
     *before, last = reigns
     if not before:
         return clock - last.rules.lateness
@@ -83,12 +83,12 @@ def late_line(reigns: Sequence[Reign], clock: int) -> int:
 
 
 def reign_of(reigns: Sequence[Reign], at: int) -> int:
-    """Which one an instant is of."""
+    """The index of the policy that an instant belongs to."""
     return max(n for n, reign in enumerate(reigns) if n == 0 or reign.start <= at)
 
 
 def is_whole(reigns: Sequence[Reign], number: int, rule: Rule, start: int) -> bool:
-    """Whether a rule of that reign sees all of a window that begins at ``start``: counted, and kept since."""
+    """Whether a rule of that policy sees all of a window that begins at ``start``: counted, and kept since."""
     long = rule.window > TWO_DAYS
     for n in range(reign_of(reigns, start), number):
         before, after = reigns[n], reigns[n + 1]
@@ -100,7 +100,7 @@ def is_whole(reigns: Sequence[Reign], number: int, rule: Rule, start: int) -> bo
 
 
 def is_evidence(reigns: Sequence[Reign], number: int, rule: Rule, at: int) -> bool:
-    """Whether a call of that time can still be named by a rule of that reign."""
+    """Whether a call of that time can still be named as evidence by a rule of that policy."""
     long = rule.window > TWO_DAYS
     for n in range(reign_of(reigns, at), number):
         before, after = reigns[n], reigns[n + 1]
@@ -110,7 +110,9 @@ def is_evidence(reigns: Sequence[Reign], number: int, rule: Rule, at: int) -> bo
 
 
 def forgotten(reigns: Sequence[Reign], last: int, now: int) -> bool:
-    """Whether what was last heard of then is forgotten at a record of now, by any policy's retention in its time."""
+    """Whether an id last seen at ``last`` is forgotten at a record at ``now``, by the retention of any policy in its
+    time.
+    """
     ends = [reign.start for reign in reigns[1:]]
     for n, reign in enumerate(reigns[: reign_of(reigns, now) + 1]):
         until = ends[n] if n < len(ends) and ends[n] <= now else now

@@ -14,7 +14,7 @@ from monitor.policy.timeline import PolicyVersion
 from monitor.replay.run import ReplayOptions, replay
 from oracle.compare import holds
 
-FAR = 4_102_444_799_999  # the last ms of 2099: nothing is refused as of the future unless a test wants it
+FAR = 4_102_444_799_999  # the last ms of 2099: by default no record is rejected for a future time
 
 
 def run(
@@ -27,7 +27,9 @@ def run(
     switches: Sequence[tuple[int, dict[str, Any]]] = (),
     **how: Any,
 ) -> dict[str, Any]:
-    """Judge files of lines (dicts are written as JSON); policy None is the built-in one. ``how`` goes to replay."""
+    """Replay files of lines (dicts are written as JSON); policy None is the built-in one. ``how`` is
+    passed to replay.
+    """
     ruled = load(None) if policy is None else _loaded(policy)
     how["switches"] = [PolicyVersion(from_ms, _loaded(plain)) for from_ms, plain in switches]
     with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +66,7 @@ def _line(line: str | bytes | dict[str, Any]) -> bytes:
 
 
 def _flat(event: Any) -> dict[str, Any]:
-    """The event's data and id in one dict, the envelope checked on the way."""
+    """The event's data and id in one dict; the envelope is checked."""
     whole = json.loads(msgspec.json.encode(event))
     data: dict[str, Any] = whole["data"]
     assert whole["subject"] == data["tenant_id"]

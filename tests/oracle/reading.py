@@ -1,4 +1,4 @@
-"""Section 3: files as sources, their clocks, what is late, raised, refused, and which calls are duplicates."""
+"""Section 3: files as sources, their clocks, late, raised and rejected records, and which calls are duplicates."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from oracle.records import parse, written_time
 
 @dataclass
 class Read:
-    """What reading the files gave. Records carry ``t`` (event time after raising), ``seq``, ``file``, ``line``."""
+    """The result of reading the files. Records carry ``t`` (event time after raising), ``seq``, ``file``, ``line``."""
 
     calls: list[dict[str, Any]] = field(default_factory=list)
     others: list[dict[str, Any]] = field(default_factory=list)
@@ -23,14 +23,14 @@ class Read:
 def read_files(
     files: Sequence[Sequence[str | bytes]], lateness_ms: int | Callable[[int], int], not_after_ms: int | None
 ) -> Read:
-    """Read all files, always on in the one whose clock is least, at a tie in the one given first.
+    """Read all files, always the next line of the file whose clock is least; for equal clocks, of the first file.
 
-    ``lateness_ms`` may say what the late line of a clock is.
+    ``lateness_ms`` may be a function from a clock to its late line.
     """
     out = Read()
     at = [0] * len(files)
     clock: list[int | None] = [None] * len(files)  # None: no record yet, before all
-    used: dict[tuple[str, str], list[int]] = {}  # (tenant, call id) -> event times at which it was taken
+    used: dict[tuple[str, str], list[int]] = {}  # (tenant, call id) -> event times at which it was accepted
     seq = 0
     while True:
         open_files = [i for i in range(len(files)) if at[i] < len(files[i])]

@@ -1,4 +1,4 @@
-"""Seeded records for comparisons: calls, complaints and the rest, as awkward as the contract allows."""
+"""Seeded records for comparisons: calls, complaints and the rest, as unusual as the contract allows."""
 
 import json
 from collections.abc import Iterator
@@ -32,11 +32,11 @@ TEXTS = (
     "a safe cash loan",
     "unsafe cash loan",
 )
-Made = tuple[int, dict[str, Any] | str]  # event time, and the record or a line that is none
+Made = tuple[int, dict[str, Any] | str]  # event time, and the record or a line that is not one
 
 
 def event_time(record: dict[str, Any]) -> int:
-    """The event time as written."""
+    """The event time as written in the record."""
     return int(record["end_ms"] if record["type"] == "cdr" else record["updated_ms"])
 
 
@@ -54,9 +54,9 @@ def records(frame: Frame, count: int) -> list[Made]:
 
 def _time(frame: Frame) -> int:
     rng = frame.rng
-    if frame.often(0.003):  # the edges of what a time may be; `not_after` refuses the later one
+    if frame.often(0.003):  # the limits of a time; `not_after` rejects the later one
         return rng.choice((YEAR_1990 + 3 * HOUR, YEAR_2100 - 1))
-    # Measured scenarios fall silent after their first third, so that windows empty and nothing new comes.
+    # Measured scenarios go silent after their first third: windows empty and no new record comes.
     span = frame.span // 3 if frame.flavour == "measured" and frame.often(0.9) else frame.span
     time = frame.start + rng.randint(0, span)
     if frame.often(0.85 if frame.flavour == "boundary" else 0.15):
@@ -65,7 +65,7 @@ def _time(frame: Frame) -> int:
 
 
 def _some(frame: Frame, serial: int) -> Iterator[dict[str, Any]]:
-    """A record, and perhaps what comes of it: other statuses of it, copies of it, whole or changed."""
+    """A record, and sometimes its successors: other statuses of it, copies of it, unchanged or changed."""
     rng, time, tenant = frame.rng, _time(frame), frame.rng.choice(frame.tenants)
     others = {"disputes": 0.75, "identities": 0.4, "sources": 0.35, "ratios": 0.15, "measured": 0.1}
     if not frame.often(others.get(frame.flavour, 0.25)):
@@ -90,7 +90,7 @@ def _some(frame: Frame, serial: int) -> Iterator[dict[str, Any]]:
 
 
 def _changed(frame: Frame, record: dict[str, Any], time: int) -> dict[str, Any]:
-    """Another content under the same id, later, or the same id at another tenant."""
+    """Other content under the same id, later, or the same id for another tenant."""
     again = {**record, "tenant_id": frame.rng.choice((record["tenant_id"], *frame.tenants))}
     if record["type"] == "cdr":
         by = time - record["end_ms"]
@@ -115,7 +115,7 @@ def _call(frame: Frame, tenant: str, end: int, name: str) -> dict[str, Any]:
     before = answer if answer is not None else end
     ring = before - rng.choice((0, 1, 2_500, 7_000)) if frame.often(0.7) else None
     start = (ring if ring is not None else before) - rng.choice((0, 1, 1_500, 4_000))
-    if frame.often(0.1):  # a start on the edge of the permitted hours, in one zone or another
+    if frame.often(0.1):  # a start on the boundary of the permitted hours, in one zone or another
         start = min(start, start // HOUR * HOUR + rng.choice((0, -1)))
     number = rng.randint(0, 30)
     shapes = (
@@ -192,7 +192,7 @@ def _other(frame: Frame, tenant: str, time: int) -> dict[str, Any]:
 
 
 def _hostile(frame: Frame, time: int) -> str:
-    """A line that is no record: one field of a call spoilt, a fragment, another JSON value, white space."""
+    """A line that is not a record: one corrupted field of a call, a fragment, another JSON value, white space."""
     call = _call(frame, "t0", time, "c0")
     field, value = frame.rng.choice(
         (

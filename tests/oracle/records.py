@@ -1,4 +1,4 @@
-"""One line to one record as a plain dict, or None where section 2 of the contract refuses it."""
+"""One line to one record as a plain dict, or None where section 2 of the contract rejects it."""
 
 import json
 from typing import Any
@@ -24,7 +24,7 @@ ANSWERED_BY = {"human", "machine"}
 CATEGORIES = {"fraud", "harassment", "abuse", "no_consent", "number_leak", "prohibited_business", "other"}
 BEHAVIOURS = {"undeclared_business", "in_call_abuse", "blind_calling", "no_consent"}
 
-# field -> (what it is, whether it may be null)
+# field -> (its type, whether it may be null)
 SHAPES: dict[str, dict[str, tuple[Any, bool]]] = {
     "cdr": {
         "call_id": ("id", False),
@@ -125,7 +125,7 @@ def _has_lone_surrogate(value: Any) -> bool:
         return False
     try:
         value.encode()
-    except UnicodeEncodeError:  # nothing else has no UTF-8
+    except UnicodeEncodeError:  # only a lone surrogate has no UTF-8
         return True
     return False
 
@@ -147,7 +147,7 @@ def _fits(value: Any, shape: Any) -> bool:
 
 
 def parse(line: str | bytes) -> dict[str, Any] | None:
-    """The record with its known fields (optional ones None when null, empty or left out), or None: invalid."""
+    """The record with its known fields (optional ones None when null, empty or missing), or None: invalid."""
     try:
         text = line.decode("utf-8") if isinstance(line, bytes) else line
         raw = json.loads(text, parse_constant=_refuse_constant)

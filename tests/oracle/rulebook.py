@@ -44,7 +44,7 @@ OF_CATEGORY = {
 
 @dataclass
 class Rule:
-    """A measured rule as it stands; times in ms."""
+    """A measured rule with its values; times in ms."""
 
     id: str
     behaviour: str
@@ -77,7 +77,7 @@ class Escalation:
 
 @dataclass
 class Rulebook:
-    """All that decides. ``overrides``: (rule id, tenant) -> the rule as it stands, until when."""
+    """A whole policy. ``overrides``: (rule id, tenant) -> the overriding rule and its expiry."""
 
     defaults: Params
     lateness: int
@@ -97,7 +97,7 @@ class Rulebook:
         return built_in_catalogue() if self.own_catalogue is None else self.own_catalogue
 
     def rule_for(self, rule: Rule, tenant: str, end: int) -> Rule:
-        """The rule as it stands for a tenant at a window end."""
+        """The rule as it applies to a tenant at a window end."""
         override = self.overrides.get((rule.id, tenant))
         return override[0] if override and end < override[1] else rule
 
@@ -176,7 +176,7 @@ def _overridden(rule: dict[str, Any], override: dict[str, Any]) -> dict[str, Any
 
 
 def rulebook(policy: dict[str, Any]) -> Rulebook:
-    """The policy's values. ``rules`` and ``escalations`` must be there; the catalogue may come from the built-in."""
+    """The policy's values. ``rules`` and ``escalations`` are required; the catalogue may come from the built-in one."""
     defaults = {
         "lateness": "10m",
         "short_call_s": 6.0,

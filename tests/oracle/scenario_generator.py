@@ -1,4 +1,4 @@
-"""Seeded scenarios for comparisons with the oracle: files of records, a policy, reviews of what was decided."""
+"""Seeded scenarios for comparisons with the oracle: files of records, a policy, and reviews of decisions."""
 
 import json
 import random
@@ -19,7 +19,7 @@ FLAVOURS = ("random", "boundary", "identities", "disputes", "sources", "long", "
 
 @dataclass
 class Scenario:
-    """Files of lines and a policy. Reviews name events as `@name` by `short_names`; `solve` fills them in."""
+    """Files of lines and a policy. Reviews name events as `@name` by `short_names`; `solve` replaces the names."""
 
     seed: int
     flavour: str
@@ -32,12 +32,12 @@ class Scenario:
 
 
 def short_names(events: list[dict[str, Any]]) -> dict[str, str]:
-    """Event id -> a short name by what the event says, the same for whoever made it."""
+    """Event id -> a short name by the event's content, the same for every implementation."""
     return {event_id: sha256(name.encode()).hexdigest()[:24] for event_id, name in names(events).items()}
 
 
 def solve(scenario: Scenario) -> dict[str, Any]:
-    """The oracle's output, with the reviews' names filled in by repeated runs."""
+    """The oracle's output, with the reviews' names replaced in repeated runs."""
     return resolve(
         scenario.files,
         lambda files: as_output(
@@ -54,7 +54,7 @@ def solve(scenario: Scenario) -> dict[str, Any]:
 
 
 def scenario(seed: int, flavour: str | None = None, size: int | None = None) -> Scenario:
-    """One scenario out of a seed; the flavour rotates with the seed unless it is given."""
+    """One scenario from a seed; the kind rotates with the seed unless it is given."""
     rng = random.Random(seed)
     flavour = flavour or FLAVOURS[seed % len(FLAVOURS)]
     spans = (4 * DAY, 12 * DAY, 40 * DAY) if flavour == "long" else (3 * HOUR, 9 * HOUR, 30 * HOUR)
@@ -63,7 +63,7 @@ def scenario(seed: int, flavour: str | None = None, size: int | None = None) -> 
         rng=rng,
         flavour=flavour,
         tenants=[f"t{i}" for i in range(rng.randint(1, 2 if flavour == "measured" else 5))],
-        # Midnight in UTC, where overrides and exemptions expire, lies inside the span.
+        # Midnight in UTC, when overrides and exemptions expire, lies within the span.
         start=MARCH_2 + DAY - rng.choice((HOUR, span // 2, span // 3)) // MINUTE * MINUTE,
         span=span,
         lateness=rng.choice((0, MINUTE, 10 * MINUTE, 10 * MINUTE, HOUR)),
@@ -100,7 +100,7 @@ def lines_of(made: Scenario) -> list[list[bytes]]:
                 key = (str(record["tenant_id"]), str(record["call_id"]))
                 raw = content.setdefault(key, raw)
             except (ValueError, KeyError, TypeError):
-                pass  # a line that is no record is rejected on both sides
+                pass  # a line that is not a record is rejected by both implementations
             lines.append(raw)
         files.append(lines)
     return files
@@ -117,7 +117,7 @@ def _last(made: list[Made]) -> int:
 
 
 def _reviews(frame: Frame, events: list[dict[str, Any]]) -> list[Made]:
-    """Reviews of some of the decisions of a run, at, before and after them, some of them twice."""
+    """Reviews of some of a run's decisions, at, before and after them, some of them twice."""
     rng, called = frame.rng, short_names(events)
     made: list[Made] = []
     for e in events:
@@ -145,7 +145,9 @@ def _reviews(frame: Frame, events: list[dict[str, Any]]) -> list[Made]:
 
 
 def _files(rng: random.Random, made: list[Made], sources: int, frame: Frame) -> list[list[str]]:
-    """Deal the records to sources; each in event-time order but for shuffling within, and rarely beyond, lateness."""
+    """Distribute the records to sources, each in event-time order except for shuffling within, and rarely beyond, the
+    lateness.
+    """
     files: list[list[tuple[float, int, str]]] = [[] for _ in range(sources)]
     lateness, beyond = frame.lateness, 0.2 if frame.flavour == "sources" else 0.05
     for n, (time, record) in enumerate(made):

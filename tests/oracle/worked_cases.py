@@ -21,17 +21,17 @@ NOT_BUILT = {
     "once-per-rule": "escalations that count a rule once (section 5)",
     "owner-banned": "bans that follow an owner (section 5, Owners)",
 }
-"""Examples of version 4 of the contract whose subject does not exist yet. One that passes is a failure."""
+"""Examples of version 4 of the contract about features that do not exist yet. One that passes is a failure."""
 RECORD_IDS = ("application_ids", "complaint_ids", "finding_ids", "review_ids")
 
 
 def case_folders() -> list[Path]:
-    """Every worked example, by name; none where the folder is absent."""
+    """Every worked example, by name; none if the folder is absent."""
     return sorted(p.parent for p in FOLDER.glob("*/expected.json"))
 
 
 def files_of(case: Path) -> list[list[str]]:
-    """The lines of the case's files, in the order in which they are given."""
+    """The lines of the case's files, in their order."""
     paths = [case / "records.jsonl", *sorted(case.glob("records-*.jsonl"))]
     return [path.read_text(encoding="utf-8").splitlines() for path in paths]
 
@@ -50,7 +50,7 @@ def keys_of(events: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def resolve(files: list[list[str]], run: Run, named: Named = keys_of) -> dict[str, Any]:
-    """Run, putting the ids of events in the place of `@key`, until that changes no line. The last run's output."""
+    """Run repeatedly, replacing `@key` by event ids, until no line changes. Returns the last run's output."""
     known: dict[str, str] = {}
     filled = [[_filled(line, known) for line in lines] for lines in files]
     while True:
@@ -72,7 +72,7 @@ def _filled(line: str, known: dict[str, str]) -> str:
 
 
 def disagreements(expected: dict[str, Any], out: dict[str, Any]) -> Iterator[str]:
-    """What the output of a run says otherwise than the example; of each item only the fields written count."""
+    """The differences of a run's output from the example; of each item only the fields written in the example count."""
     keys = keys_of(out["enforcement"])
     if "decisions" in expected:
         yield from _list("decision", expected["decisions"], [_keyed(e, keys) for e in out["enforcement"]])
