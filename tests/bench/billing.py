@@ -1,4 +1,4 @@
-"""How long billing's answers take at a steady rate while events come in: `python -m bench.billing`. Asserts no time."""
+"""The latency of billing's answers at a steady rate while events arrive: `python -m bench.billing`. Asserts no time."""
 
 import argparse
 import asyncio
@@ -28,7 +28,7 @@ TOPIC = "bench.enforcement"
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Events that are there, of how many tenants; events that come and questions, a second; for how many seconds."""
+    """The number of existing events and their tenants; events and requests per second; the duration in seconds."""
 
     events: int
     tenants: int
@@ -38,7 +38,7 @@ class Sizes:
 
 
 def event(number: int, tenants: int) -> bytes:
-    """One of many: two of three freeze, and every third takes an earlier one away."""
+    """One event of many: two of three freeze, and every third releases an earlier one."""
     reverses = f"e{number - 2}" if number % 3 == 2 else None
     data = {
         "refunds": "released" if reverses else "frozen", "reverses": reverses, "supersedes": None, "clause": 1,
@@ -50,7 +50,7 @@ def event(number: int, tenants: int) -> bytes:
 
 
 async def fill(address: str, first: int, count: int, tenants: int, a_second: int = 0) -> None:
-    """Write events in a transaction of a hundred each, as fast as that goes or so many a second."""
+    """Write events in transactions of a hundred each, as fast as possible or at a given rate."""
     async with AIOKafkaProducer(bootstrap_servers=address, transactional_id="bench-billing") as producer:
         began_s = time.perf_counter()
         for start in range(first, first + count, step := max(1, a_second // 10) if a_second else 100):
@@ -62,7 +62,7 @@ async def fill(address: str, first: int, count: int, tenants: int, a_second: int
 
 
 async def make_topic(address: str) -> None:
-    """The topic, recreated."""
+    """Recreate the topic."""
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
     await admin.start()
     try:
@@ -81,7 +81,7 @@ def ready(port: int) -> bool:
 
 
 async def measure(address: str, database: str, sizes: Sizes, scratch: Path) -> str:
-    """Fill the topic, let billing catch up, ask; what came out, as the table of docs/guides/billing.md."""
+    """Fill the topic, let billing catch up, send requests; return the table of docs/guides/billing.md."""
     await make_topic(address)
     await fill(address, 0, sizes.events, sizes.tenants)
     [port] = free_ports(1)

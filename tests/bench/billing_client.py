@@ -1,6 +1,6 @@
-"""Asks billing about tenants at a steady rate, in its own process: `python -m bench.billing_client`. Prints JSON.
+"""Requests holds from billing at a steady rate, in a separate process: `python -m bench.billing_client`. Prints JSON.
 
-Each question has its moment, and its time is taken from then: an answer that is late makes those behind it late, too.
+Each request has its scheduled time, from which its latency counts: a late answer also delays the requests behind it.
 """
 
 import argparse
@@ -17,7 +17,7 @@ CONNECTIONS = 32
 
 
 class Asker:
-    """Some connections that are kept, and what came over them."""
+    """Keep-alive connections, and their results."""
 
     def __init__(self, port: int, token: str, tenants: int) -> None:
         self._port, self._tenants = port, tenants
@@ -27,7 +27,7 @@ class Asker:
         self.statuses: Counter[str] = Counter()
 
     async def ask(self, rate: int, for_s: float) -> None:
-        """Ask so often a second, for so long."""
+        """Send requests at that rate, for that long."""
         connections = [asyncio.create_task(self._connection()) for _ in range(CONNECTIONS)]
         await asyncio.sleep(0.5)
         began_s = time.perf_counter()
@@ -56,7 +56,7 @@ class Asker:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Ask, and print how long the answers took, in ms."""
+    """Send the requests, and print the latencies in ms."""
     parser = argparse.ArgumentParser(prog="python -m bench.billing_client", description=__doc__)
     for name in ("port", "rate", "seconds", "tenants"):
         parser.add_argument(f"--{name}", type=int, required=True)

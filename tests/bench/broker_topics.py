@@ -1,4 +1,4 @@
-"""The broker's side of the live bench: topics made, filled and read, and how far a group has come."""
+"""The broker's side of the live bench: topics created, filled and read, and a group's progress."""
 
 import asyncio
 import itertools
@@ -32,7 +32,7 @@ _LOOK_S = 0.05
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a worker works: its broker, its topics by their prefixes, and its name there."""
+    """The broker, topic prefixes and application id of a worker."""
 
     address: str
     inputs: str
@@ -43,17 +43,17 @@ class Place(msgspec.Struct, frozen=True):
 
     @property
     def names(self) -> TopicNames:
-        """Its topics."""
+        """The worker's topics."""
         return TopicNames(self.inputs, self.outputs)
 
     @property
     def settings(self) -> Settings:
-        """As the shell has it."""
+        """The settings of the worker."""
         return load(self._options())
 
     @property
     def environment(self) -> dict[str, str]:
-        """As a process is told of it."""
+        """The settings as environment variables."""
         return {variable(name): str(value) for name, value in self._options().items()}
 
     def _options(self) -> dict[str, object]:
@@ -70,13 +70,13 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct):
-    """What one must know of an enforcement record to tell it from others."""
+    """The fields that identify an enforcement record."""
 
     id: str
 
 
 def create_topics(place: Place) -> None:
-    """All topics that are not there yet, as operators make them."""
+    """Create all topics that do not exist yet, as operators do."""
     command = [sys.executable, "-m", "streams.cli", "topics", "create"]
     environment = {**os.environ, **place.environment, "PYTHONPATH": str(ROOT)}
     try:
@@ -87,9 +87,10 @@ def create_topics(place: Place) -> None:
 
 
 async def create_logs(place: Place, topics: Sequence[str]) -> None:
-    """Compacted topics, there and known before anybody looks for them.
+    """Create compacted topics, and wait until clients know them.
 
-    A Faust app that makes its changelogs itself may find that they have no partitions yet, and its agent stays dead.
+    A Faust app that creates its changelogs itself may find that they have no partitions yet, and its agent then never
+    starts.
     """
     until_s = time.monotonic() + PATIENCE_S
     compacted = {"cleanup.policy": "compact"}
@@ -102,7 +103,7 @@ async def create_logs(place: Place, topics: Sequence[str]) -> None:
 
 
 async def delete_outputs(place: Place) -> None:
-    """Its output topics, and what else begins with the application's name: the disk and the broker have enough."""
+    """Delete the output topics, and the topics that begin with the application id, to spare disk and broker."""
     async with _admin(place) as admin:
         mine = {*map(place.names.output, OUTPUTS)}
         topics = [name for name in await admin.list_topics() if name in mine or name.startswith(place.application)]
@@ -123,11 +124,11 @@ async def _admin(place: Place) -> Any:
 
 
 async def fill(place: Place, path: str, squeeze: int = 1, prompt: bool = False) -> int:
-    """Send the records of the file, as `callwarden live` does those of the past: calls last. How many they were.
+    """Send the records of the file, as `callwarden live` sends past records: calls last. Returns their number.
 
-    Event times are ``squeeze`` times as dense, before the same end, and then there are no reviews. ``prompt``: in the
-    order of their event times, not in that of arrival. At last comes a record of the present in each partition of each
-    topic, which lets all that was sent before be decided.
+    Event times are compressed by ``squeeze`` towards the same end, and reviews are then left out. ``prompt``: in the
+    order of event times instead of arrival. Finally, a current record in each partition of each topic lets all earlier
+    records be decided.
     """
     lines = squeezed(Path(path).read_bytes().splitlines(), squeeze)
     ordered = sorted(lines, key=event_ms) if prompt else lines
@@ -149,7 +150,7 @@ async def fill(place: Place, path: str, squeeze: int = 1, prompt: bool = False) 
 
 
 class Sender:
-    """Sends records in batches of one partition each; the broker's acknowledgements are awaited by `flush`."""
+    """Sends records in batches of one partition each; `flush` waits for the broker's acknowledgements."""
 
     def __init__(self, producer: AIOKafkaProducer, place: Place) -> None:
         self._producer, self._topics, self._partitions = producer, place.names.inputs, place.partitions
@@ -166,7 +167,7 @@ class Sender:
         return home
 
     async def add(self, source: int, tenant: bytes, value: bytes) -> None:
-        """A record, for the present batch of its partition."""
+        """Add a record to the current batch of its partition."""
         tp = TP(self._topics[source], self.home(tenant))
         batch = self._batches.get(tp)
         if batch is not None and batch.append(key=tenant, value=value, timestamp=None) is None:
@@ -178,17 +179,17 @@ class Sender:
         self.sent += 1
 
     async def send(self) -> None:
-        """Send what there is."""
+        """Send the current batches."""
         batches, self._batches = self._batches, {}
         for tp, batch in batches.items():
             await self._send(tp, batch)
         for future in self._waiting:
             if future.done():
-                future.result()  # a failure is told at once
+                future.result()  # raises the error at once
         self._waiting = [future for future in self._waiting if not future.done()]
 
     async def flush(self) -> None:
-        """Send what there is, and wait for all acknowledgements."""
+        """Send the current batches, and wait for all acknowledgements."""
         await self.send()
         await asyncio.gather(*self._waiting)
 
@@ -198,7 +199,7 @@ class Sender:
 
 
 def one_a_partition(partitions: int) -> list[str]:
-    """A tenant for each partition, in their order."""
+    """A tenant for each partition, in the order of partitions."""
     names: dict[int, str] = {}
     for number in itertools.count():
         name = f"pulse-{number}"
@@ -209,7 +210,7 @@ def one_a_partition(partitions: int) -> list[str]:
 
 
 def call(tenant: str, name: str, at_ms: int, **more: object) -> bytes:
-    """A call of no consequence, unless ``more`` says otherwise."""
+    """A call without effect on decisions, unless ``more`` changes it."""
     plain = {"type": "cdr", "call_id": name, "tenant_id": tenant, "direction": "outbound", "caller": "a", "callee": "b"}
     return msgspec.json.encode({**plain, "start_ms": at_ms, "end_ms": at_ms, "outcome": "no_answer", **more})
 
@@ -221,7 +222,7 @@ def complaint(tenant: str, name: str, at_ms: int, category: str, status: str) ->
 
 
 def last_records(tenant: str, name: str, at_ms: int) -> list[bytes]:
-    """One record for each input topic in their order, which decides nothing and moves its clock."""
+    """One record for each input topic, in order, which decides nothing and advances its clock."""
     finding = {"type": "finding", "finding_id": name, "behaviour": "no_consent", "status": "suspected"}
     review = {"type": "review", "review_id": name, "enforcement_id": "none", "verdict": "uphold", "reviewer": "r"}
     others = [finding, {"type": "tenant", "declared_businesses": [], "numbers": []}, {**review, "reason": "r"}]
@@ -232,13 +233,13 @@ def last_records(tenant: str, name: str, at_ms: int) -> list[bytes]:
     ]
 
 
-# Looking ------------------------------------------------------------------------------------------------------------
+# Reading -------------------------------------------------------------------------------------------------------------
 
 
 async def all_decided(place: Place) -> None:
-    """Wait until the group has committed the calls to their end; each partition's last one is of the present.
+    """Wait until the group has committed the calls to their end; the last one of each partition is current.
 
-    ProcessError when that takes too long.
+    Raises ProcessError when that takes too long.
     """
     until_s = time.monotonic() + PATIENCE_S
     topic = place.names.inputs[CALLS]
@@ -262,7 +263,7 @@ async def all_decided(place: Place) -> None:
 
 
 async def stored(place: Place, topics: Iterable[str]) -> tuple[int, int, Counter[str]]:
-    """Bytes of keys and values that these topics hold: all, those that stand, and these by what they store."""
+    """Bytes of keys and values in these topics: all, the live ones, and the live ones by what they store."""
     written, sizes = 0, {}
     async for tp, key, value in _held(place, topics):
         size = len(key) + len(value or b"")
@@ -276,7 +277,7 @@ async def stored(place: Place, topics: Iterable[str]) -> tuple[int, int, Counter
 
 
 async def decided(place: Place) -> Counter[str]:
-    """How often each decision's id stands in the enforcement topic: once, one should think."""
+    """The number of occurrences of each decision's id in the enforcement topic, which should be one."""
     held = _held(place, [place.names.output("enforcement")])
     return Counter([msgspec.json.decode(value or b"", type=Decision).id async for _, _, value in held])
 

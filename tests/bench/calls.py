@@ -1,4 +1,4 @@
-"""Simulated records at other times: moved as a whole, or calls made into templates that can be sent over and over."""
+"""Simulated records at other times: shifted as a whole, or calls made into templates that can be sent repeatedly."""
 
 import itertools
 import re
@@ -14,7 +14,7 @@ _ID = b'"call_id":"'
 
 
 class Head(msgspec.Struct):
-    """What one must know of a record to place it."""
+    """The fields of a record that determine its topic and time."""
 
     type: str
     tenant_id: str
@@ -24,7 +24,7 @@ head_of = msgspec.json.Decoder(Head).decode
 
 
 def event_ms(line: bytes) -> int:
-    """The record's event time. LookupError where there is none."""
+    """The record's event time. Raises LookupError if it has none."""
     found = _EVENT.search(line)
     if found is None:
         raise LookupError("a record without an event time")
@@ -32,14 +32,14 @@ def event_ms(line: bytes) -> int:
 
 
 def moved(line: bytes, by_ms: int) -> bytes:
-    """The record with all its times later by that much."""
+    """The record with all its times shifted by that much."""
     return _TIME.sub(lambda found: b"%s%d" % (found[1], int(found[2]) + by_ms), line)
 
 
 def squeezed(lines: list[bytes], squeeze: int) -> list[bytes]:
-    """The records that many times as dense, before the same end.
+    """The records compressed in time by that factor, with the same end.
 
-    Without the reviews: they name decisions by ids that are made of the times, and nobody would know what they mean.
+    Reviews are left out: they name decisions by ids that depend on the times, so no worker would know them.
     """
     if squeeze == 1:
         return lines
@@ -49,14 +49,14 @@ def squeezed(lines: list[bytes], squeeze: int) -> list[bytes]:
 
 
 class Template(NamedTuple):
-    """A call that can be made again, with an id of its own and at another time."""
+    """A call that can be repeated, with its own id and at another time."""
 
     tenant: bytes
     text: bytes
     behind_ms: tuple[int, ...]
 
     def at(self, number: int, end_ms: int) -> bytes:
-        """The call as if it had ended then; each ``number`` gives it another id."""
+        """The call as if it had ended at that time; each ``number`` gives it another id."""
         return self.text % (number, *[end_ms - behind for behind in self.behind_ms])
 
 

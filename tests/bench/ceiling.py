@@ -1,6 +1,6 @@
-"""The ceiling: our consumer fetches the records of the input topics and msgspec decodes each, and that is all.
+"""The upper bound: our consumer fetches the records of the input topics, and msgspec decodes each, and nothing else.
 
-Whoever judges records must do at least this. Its settings are a worker's environment variables.
+Every implementation must do at least this. Its settings are a worker's environment variables.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ _ROWS, _WAIT_S = 20_000, 0.2  # as the consumer loop polls
 
 
 async def main() -> None:
-    """Read to where the topics end, and say so; then do nothing until killed."""
+    """Read to the ends of the topics, and report it; then idle until killed."""
     settings = load()
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     cluster = KafkaCluster(settings)

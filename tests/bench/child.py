@@ -1,4 +1,4 @@
-"""The child: one piece of work in a process of its own, told by JSON, answered by JSON on standard output."""
+"""The child: one task in a separate process, with JSON arguments and a JSON answer on standard output."""
 
 import hashlib
 import json
@@ -18,14 +18,14 @@ _DECIDED = ("enforcement.jsonl", "shadow.jsonl", "alerts.jsonl", "late.jsonl")
 
 
 def workload(name: str, tenants: int, calls: int, days: int, cache: str) -> Answer:
-    """Make a workload, unless it is there."""
+    """Create a workload, unless it exists."""
     from bench.workload import Workload, make
 
     return asdict(make(Workload(name, tenants, calls, days), Path(cache)))
 
 
 def decode(path: str, piece_lines: int) -> Answer:
-    """Read, split and decode only, without looking for what msgspec lets pass: the least that any reader must do."""
+    """Read, split and decode only, without the checks beyond msgspec's: the minimum of any reader."""
     from monitor.replay.files import line_chunks, open_input
     from schemas import codec
 
@@ -42,12 +42,12 @@ def decode(path: str, piece_lines: int) -> Answer:
 
 
 def replay(path: str, policy: str, piece_lines: int, jobs: int) -> Answer:
-    """Replay as the command does it, its output written, too."""
+    """Replay as the command does it, including writing the output."""
     return _replay(path, policy, piece_lines, jobs, nullcontext())
 
 
 def phases(path: str, policy: str, piece_lines: int) -> Answer:
-    """The same replay, with a clock at the functions where one phase hands over to the next."""
+    """The same replay, timed at the functions where one phase calls the next."""
     from bench.phases import Clock, watched
 
     clock = Clock()
@@ -85,7 +85,7 @@ def _replay(path: str, policy: str, piece_lines: int, jobs: int, around: Abstrac
 
 
 def store(path: str, policy: str, piece_lines: int, folder: str) -> Answer:
-    """Judge with the state kept, a snapshot at each new window end, the last of them left in ``folder``."""
+    """Replay with stored state: a snapshot at each new window end, the last of them left in ``folder``."""
     from bench.policies import named
     from bench.state import judge_and_store
 
@@ -94,7 +94,7 @@ def store(path: str, policy: str, piece_lines: int, folder: str) -> Answer:
 
 
 def restore(policy: str, folder: str) -> Answer:
-    """Become what was stored; what that costs and what it holds."""
+    """Restore the stored state; return the cost and the resulting memory."""
     from bench.memory import parts_of
     from bench.policies import named
     from bench.state import load
@@ -113,7 +113,7 @@ def restore(policy: str, folder: str) -> Answer:
 
 
 def early(path: str, policy: str) -> Answer:
-    """What looks ahead of the judge cost."""
+    """The cost of early evaluations."""
     from bench.early import looks
     from bench.policies import named
 
@@ -121,7 +121,7 @@ def early(path: str, policy: str) -> Answer:
 
 
 def digest(folder: Path) -> str:
-    """Of all that a replay decided."""
+    """A digest of all outputs of a replay."""
     found = hashlib.sha256()
     for name in _DECIDED:
         found.update((folder / name).read_bytes())

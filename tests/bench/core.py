@@ -1,4 +1,4 @@
-"""The core of a worker without Kafka: eight partitions fed by turns, as they are fetched, each with its snapshots.
+"""The core of a worker without Kafka: eight partitions fed in turns, as they are fetched, each with its snapshots.
 
 ``python -m bench.core day`` (or ``dense``), with ``tests`` on the path, is the quickest way to compare two trees.
 """
@@ -29,12 +29,12 @@ from monitor.simulate.arrivals import TOPIC_OF
 from schemas import codec
 from streams.worker.main import reduce_garbage_collection
 
-_AT_ONCE = 3_300  # a megabyte, which is what a fetch gives of a partition
+_AT_ONCE = 3_300  # a megabyte, which is what a fetch returns of a partition
 _NEVER_MS = 4_102_444_800_000  # no record is ahead of it
 
 
 def rows_of(path: str, squeeze: int, partitions: int) -> list[list[tuple[int, RecordBatch]]]:
-    """For each partition its rows in the order in which they are fetched, with their source: the calls last."""
+    """For each partition, its rows in the order in which they are fetched, with their source: the calls last."""
     lines = squeezed(Path(path).read_bytes().splitlines(), squeeze)
     values: defaultdict[tuple[int, int], list[bytes]] = defaultdict(list)
     keys: defaultdict[tuple[int, int], list[bytes]] = defaultdict(list)
@@ -62,7 +62,7 @@ def rows_of(path: str, squeeze: int, partitions: int) -> list[list[tuple[int, Re
 
 
 def judge(fetched: Sequence[Sequence[tuple[int, RecordBatch]]], policy: Policy) -> dict[str, Any]:
-    """Feed it, and store what is due after each batch; what was put out and stored, as one digest."""
+    """Feed the partition, and store what is due after each batch; return one digest of all outputs and snapshots."""
     partitions = [StreamTask(policy, place=PartitionIdentity(number, len(fetched))) for number in range(len(fetched))]
     last_ms = max(event_ms(rows.values[-1]) for mine in fetched for _, rows in mine)
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Early looks: what a look ahead of the judge costs, by how many calls have come since the last one and are open."""
+"""The cost of early evaluations, by the number of calls since the last one and in open windows."""
 
 import time
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from monitor.replay.files import line_chunks, open_input
 
 _NEVER_MS = 4_102_444_800_000  # no record is ahead of it
 _PIECE = 500
-# Shares of the file that are read before the first look, and in each of the cases.
+# Shares of the file that are read before the first evaluation, and in each of the cases.
 _BEFORE, _SMALL, _LARGE, _OPEN, _MANY_OPEN = 0.5, 0.1, 0.15, 0.2, 0.04
 
 
 def looks(path: str, policy: Policy) -> dict[str, Any]:
-    """Judge a file as a worker does, with looks in between: the first one, and the later ones case by case."""
+    """Feed a file as a worker does, with early evaluations: a first one, and the later ones case by case."""
     partition = StreamTask(policy, sources=1)
     with open_input(path) as stream:
         lines = sum(len(some) for _, some in line_chunks(stream, 50_000))
@@ -48,7 +48,7 @@ def looks(path: str, policy: Policy) -> dict[str, Any]:
 
 
 def feeder(partition: StreamTask, lines: Iterator[bytes]) -> Any:
-    """Feeds the partition's first source with so many lines when called."""
+    """A function that feeds the next lines to the partition's first source."""
     at = 0
 
     def feed(count: int) -> None:
@@ -62,7 +62,7 @@ def feeder(partition: StreamTask, lines: Iterator[bytes]) -> Any:
 
 
 def _case(about: str, partition: StreamTask, steps: Iterator[None]) -> dict[str, Any]:
-    """A look after each step: the median and the highest of its cost, and what it told."""
+    """An early evaluation after each step: the median and maximum of its cost, and its alerts."""
     partition.take()
     spent_ms, told = [], 0
     for _ in steps:
@@ -81,7 +81,7 @@ def _case(about: str, partition: StreamTask, steps: Iterator[None]) -> dict[str,
 
 
 def _look(partition: StreamTask) -> float:
-    """Take a look; how much CPU time it cost, in ms."""
+    """Run an early evaluation; return its CPU time in ms."""
     began_ns = time.process_time_ns()
     partition.early()
     return (time.process_time_ns() - began_ns) / 1e6

@@ -1,6 +1,6 @@
 """One rule in Faust as its documentation teaches it: the ratio of short calls, counted in windowed tables.
 
-Nothing but ``BENCH_...``, `said` and the timer is for the bench. Run as ``python -m bench.idiomatic worker``.
+Only ``BENCH_...``, `said` and the timer belong to the bench. Run as ``python -m bench.idiomatic worker``.
 """
 
 import json
@@ -28,7 +28,7 @@ class Call(faust.Record, serializer="json"):
     direction: str
     outcome: str
     end_ms: int
-    answer_ms: Optional[int] = None  # noqa: UP045 - Faust knows no other way
+    answer_ms: Optional[int] = None  # noqa: UP045 - Faust supports no other syntax
 
 
 class ShortCalls(faust.Record, serializer="json"):
@@ -45,7 +45,7 @@ def ended_s(event: Any) -> float:
 
 
 def windowed(name: str) -> Any:
-    """A count for each tenant and window: all windows of the rule, or one after the other."""
+    """A count for each tenant and window: for all windows of the rule, or for consecutive ones."""
     table = app.Table(name, default=int)
     if os.environ["BENCH_WINDOWS"] == "hopping":
         return table.hopping(WINDOW_S, STEP_S, expires=KEEP_S).relative_to(ended_s)
@@ -59,7 +59,7 @@ answered, short = windowed("answered"), windowed("short")
 
 @app.agent(calls)
 async def judge(stream: Any) -> None:
-    """Count a call, and tell when too many were short."""
+    """Count a call, and alert when too many were short."""
     async for call in stream:
         if call.direction != "outbound" or call.answer_ms is None:
             continue
@@ -72,19 +72,19 @@ async def judge(stream: Any) -> None:
 
 
 def said(event: str, **more: object) -> None:
-    """Tell the bench, past Faust, which turns what is printed into warnings of its log."""
+    """Report to the bench. Faust's own output redirection would turn printed lines into log warnings."""
     print(json.dumps({"event": event, **more}), file=sys.__stdout__, flush=True)
 
 
 @app.task
 async def ready() -> None:
-    """The tables are there, and reading begins."""
+    """The tables are recovered, and reading begins."""
     said("ready")
 
 
 @app.timer(0.1)
 async def tell() -> None:
-    """How far it has come."""
+    """Report the progress."""
     said("read", records=app.monitor.events_total)
 
 

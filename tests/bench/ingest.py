@@ -1,6 +1,6 @@
-"""What `callwarden ingest` costs at a steady rate: `python -m bench.ingest`. Asserts no time.
+"""The cost of `callwarden ingest` at a steady rate: `python -m bench.ingest`. Asserts no time.
 
-The door has a core for itself; the broker and the client share the others.
+The ingest process has a core of its own; the broker and the client share the others.
 """
 
 import argparse
@@ -24,7 +24,9 @@ from streams.runtime.child_process import ChildProcess
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Records a second, for so many seconds, in batches of so many; with an idempotency key each, or without."""
+    """Records per second, the duration in seconds, the batch size; with an idempotency key for each
+    batch, or without.
+    """
 
     rate: int
     seconds: int
@@ -33,7 +35,7 @@ class Sizes:
 
 
 def ready(port: int) -> bool:
-    """Whether the door takes records."""
+    """Whether the instance accepts records."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
             return bool(answer.status == 200)

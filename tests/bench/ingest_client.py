@@ -1,7 +1,8 @@
-"""Sends batches of calls to the door at a steady rate, in a process of its own: `python -m bench.ingest_client`.
+"""Sends batches of calls to `callwarden ingest` at a steady rate, in a separate process: `python -m
+bench.ingest_client`.
 
-Each batch has its moment, and its time is taken from then: an answer that is late delays those behind it, too. A batch
-that is not accepted is sent again with its key, to the next door, as a client that must lose nothing does.
+Each batch has its scheduled time, from which its latency counts: a late answer also delays the batches behind it. A
+batch that is not accepted is sent again with its key, to the next instance, as a client that must lose nothing does.
 """
 
 import argparse
@@ -32,7 +33,7 @@ def batch(request: int, records: int) -> bytes:
 
 
 class Sender:
-    """Connections that are kept, to one door or several, and what came over them."""
+    """Keep-alive connections to one or several instances, and their results."""
 
     def __init__(self, ports: Sequence[int], records: int, keyed: bool) -> None:
         self._ports, self._records, self._keyed = list(ports), records, keyed
@@ -43,7 +44,7 @@ class Sender:
         """The answer to each request that was accepted."""
 
     async def send(self, rate: float, requests: int) -> None:
-        """Send so many requests, so many a second."""
+        """Send that many requests at that rate."""
         connections = [asyncio.create_task(self._connection(number)) for number in range(CONNECTIONS)]
         began_s = time.perf_counter()
         for number in range(requests):
@@ -95,7 +96,7 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[str, bytes]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Send, and print how long the answers took, in ms."""
+    """Send the batches, and print the latencies in ms."""
     parser = argparse.ArgumentParser(prog="python -m bench.ingest_client", description=__doc__)
     for name in ("port", "rate", "requests", "records"):
         parser.add_argument(f"--{name}", type=int, required=True)

@@ -1,4 +1,6 @@
-"""How soon a worker tells: from the calls to the early alert, from the watermark's passing to the enforcement."""
+"""A worker's latency: from the calls to the early alert, and from the passing of the watermark to the enforcement
+event.
+"""
 
 import asyncio
 import time
@@ -20,15 +22,15 @@ _WAIT_S, _LOOK_S = 60.0, 0.1
 
 
 class NoAnswerError(Exception):
-    """Probes that a worker had to answer, and did not."""
+    """Probes that a worker should have answered, and did not."""
 
 
 async def measure_latency(
     place: Place, path: str, rate: int, seconds: int, worker: Measured, folder: Path
 ) -> dict[str, Any]:
-    """Send ``rate`` calls a second for so long to a worker that has read what came before.
+    """Send ``rate`` calls per second for that long to a worker that has read all earlier records.
 
-    NoAnswerError when it does not tell of a probe.
+    Raises NoAnswerError when a probe is not answered.
     """
     lateness_ms = load(place.policy).lateness_ms
     seen: dict[str, dict[str, float]] = {place.names.output(name): {} for name in ("alerts", "enforcement")}
@@ -65,7 +67,7 @@ async def measure_latency(
 
 
 async def _watch(consumer: AIOKafkaConsumer, seen: dict[str, dict[str, float]]) -> None:
-    """Note when the first record about each probed tenant came on each topic."""
+    """Record the arrival of the first record about each probed tenant on each topic."""
     while True:
         for tp, records in (await consumer.getmany(timeout_ms=1_000)).items():
             now_s = time.time()
@@ -76,7 +78,7 @@ async def _watch(consumer: AIOKafkaConsumer, seen: dict[str, dict[str, float]]) 
 
 
 def latencies(what: str, sent_s: dict[str, float], seen_s: dict[str, float], lateness_ms: int) -> dict[str, Any]:
-    """All of them, and those of probes that were not sent around the sealing of a pane (Unix s, s)."""
+    """All latencies, and those of probes that were not sent close to the closing of a pane (Unix s, s)."""
     lost = [who for who in sent_s if who not in seen_s]
     if lost or not sent_s:
         raise NoAnswerError(

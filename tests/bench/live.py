@@ -1,7 +1,7 @@
 """The live bench: workers on a real broker against Faust as its documentation teaches it, and against fetching alone.
 
-All read the same topics, filled beforehand, from the same broker, by turns: what disturbs the machine disturbs all.
-What a process costs until it would begin to read is measured apart, on empty topics, and taken off.
+All read the same topics, filled beforehand, from the same broker, in turns: a disturbance of the machine affects all.
+The cost of a process before it begins to read is measured separately, on empty topics, and subtracted.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from streams.cli.develop.live import POLICY
 from streams.dev.kafka_node import DevKafka, free_ports
 
 PARTITIONS = 8
-# As a cluster has it: members that start at once form one generation, and nothing is read twice.
+# As in a cluster: members that start at once form one generation, and nothing is read twice.
 PROPERTIES = {"group.initial.rebalance.delay.ms": "6000"}
 OPENED = "partition opened"
 _TRIES = 5
@@ -34,15 +34,17 @@ Answer = dict[str, Any]
 
 
 class Teller(Protocol):
-    """Whoever has things to say."""
+    """A source of reported lines."""
 
     def said(self, event: str) -> Sequence[object]:
-        """Its lines about that, so far."""
+        """The lines of that event so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is measured. Counts of records for Faust, whose tumbling windows cost less than its hopping ones."""
+    """The size of the measurements. Separate record counts for Faust, whose tumbling windows cost less than its hopping
+    ones.
+    """
 
     calls: int = 1_000_000
     tenants: int = 10_000
@@ -58,13 +60,13 @@ class Sizes:
 
     @classmethod
     def small(cls) -> "Sizes":
-        """To try the bench itself."""
+        """A small size, to test the bench itself."""
         return cls(50_000, 500, 12, 1, 2_000, 500, 5, 1_000, 20, 20_000, 150_000)
 
 
 @dataclass(slots=True)
 class Cost:
-    """What the processes of one run cost; of start-up alone when ``records`` is 0."""
+    """The cost of the processes of one run; of start-up alone if ``records`` is 0."""
 
     records: int
     cpu_s: float
@@ -75,9 +77,10 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """Who reads the topics: so many processes of that kind, which know when they are ready and when they are done.
+    """A reader of the topics: that many processes of that kind, which report when they are ready and when they are
+    done.
 
-    ``records`` is how many records are enough, 0 for all.
+    ``records`` is the number of records to read, 0 for all.
     """
 
     name: str
@@ -101,7 +104,7 @@ class Contender:
 
 
 def contenders(sizes: Sizes) -> list[Contender]:
-    """In the order in which they take turns."""
+    """The contenders in the order of their turns."""
     worker = ("streams.cli", "worker", "--json-logs")
     faust = (FAUST, "worker", "--without-web", "-l", "error")
     opened = (OPENED, PARTITIONS)
@@ -130,7 +133,7 @@ def contenders(sizes: Sizes) -> list[Contender]:
 
 @dataclass(slots=True)
 class Live:
-    """All that a run measures. ``folder`` takes logs; ``say`` is told what is going on."""
+    """The results of a run. ``folder`` receives logs; ``say`` receives progress messages."""
 
     address: str
     sizes: Sizes
@@ -151,7 +154,7 @@ class Live:
     # Speed ------------------------------------------------------------------------------------------------------
 
     def speed(self, name: str, squeeze: int) -> None:
-        """All contenders by turns on one day's records, ``squeeze`` times as dense; then where the time goes."""
+        """Run all contenders in turns on one day's records, compressed by ``squeeze``; then measure the phases."""
         day = make(self.day, self.cache)
         full, empty = self._place(f"{name}."), self._place("empty.")
         broker_topics.create_topics(empty)
@@ -167,7 +170,9 @@ class Live:
         self.found.setdefault("phases", {})[name] = {"records": records, **self._phases(f"{name}.")}
 
     def _run(self, contender: Contender, inputs: str, records: int) -> Cost:
-        """``records`` 0: until it is ready; else until it has read so many. Once more when workers did not share."""
+        """Run until ready if ``records`` is 0; otherwise until that many are read. Repeat if workers did not share the
+        work.
+        """
         for number in itertools.count(1):
             place = self._place(inputs)
             try:
@@ -178,7 +183,7 @@ class Live:
                 self.say(f"once more: {error}")
             finally:
                 asyncio.run(broker_topics.delete_outputs(place))
-        raise AssertionError  # it counts for ever
+        raise AssertionError  # it repeats until it returns
 
     def _run_once(self, contender: Contender, place: Place, records: int) -> Cost:
         broker_topics.create_topics(place)
@@ -210,7 +215,7 @@ class Live:
         return cost
 
     def _compare(self, contender: Contender, place: Place) -> None:
-        """What was decided is what the first worker decided on the same records, each once."""
+        """Every run decided the same as the first worker on the same records, each decision once."""
         found = asyncio.run(broker_topics.decided(place))
         wanted = self._decided.setdefault(place.inputs, found)
         twice = found.total() - len(found)
@@ -232,10 +237,10 @@ class Live:
         asyncio.run(broker_topics.delete_outputs(place))
         return {name: told[name] for name in ("phases", "transactions", "written_bytes")}
 
-    # A worker that has read a day ---------------------------------------------------------------------------------
+    # A worker that has read a day --------------------------------------------------------------------------------
 
     def steady(self) -> None:
-        """A worker that has read a day: what it costs when nothing comes, and how soon it tells of what does."""
+        """A worker that has read a day: its cost while idle, and its latency when records arrive."""
         day = make(self.day, self.cache)
         policy = self.folder / "policy.yaml"
         policy.write_text(POLICY, "utf-8")
@@ -247,7 +252,7 @@ class Live:
             worker.await_said(OPENED, PARTITIONS)
             asyncio.run(broker_topics.all_decided(place))
             self.say(f"steady: nothing comes for {self.sizes.idle_s} s")
-            # First the clocks of the silent sources go on, and what that lets be decided is.
+            # First the clocks of the silent sources advance, and the resulting decisions are made.
             time.sleep(self.sizes.idle_s)
             before_s, began_s = worker.cpu_s, time.monotonic()
             time.sleep(self.sizes.idle_s)
@@ -261,7 +266,7 @@ class Live:
     # Recovery -----------------------------------------------------------------------------------------------------
 
     def recovery(self) -> None:
-        """A month of panes, opened again."""
+        """A month of panes, recovered."""
         month = make(self.month, self.cache)
         place = self._place("month.")
         broker_topics.create_topics(place)
@@ -293,7 +298,7 @@ class Live:
         }
 
     def sealing(self) -> None:
-        """A large pane is sealed in a thread: for how long the event loop was held."""
+        """A large pane is closed in a thread: the longest time that the event loop was blocked."""
         day = make(self.day, self.cache)
         found = []
         for number in range(self.sizes.rounds):
@@ -307,7 +312,7 @@ class Live:
     # ----------------------------------------------------------------------------------------------------------------
 
     def as_data(self) -> Answer:
-        """All that was measured, for a program."""
+        """All results, for a program."""
         speed = {
             name: [{"name": who.name, "start": asdict(start), "cost": asdict(cost)} for who, start, cost in costs]
             for name, costs in self.costs.items()
@@ -336,7 +341,7 @@ class Live:
 
 
 def _read(contender: Contender, place: Place, processes: Sequence[Measured], records: int) -> int:
-    """Wait until it has read so many records, all of them if it is not Faust; how many they were."""
+    """Wait until it has read that many records, or all of them if it is not Faust; return the number."""
     first = processes[0]
     if contender.judges:
         asyncio.run(broker_topics.all_decided(place))
@@ -352,11 +357,11 @@ def _read(contender: Contender, place: Place, processes: Sequence[Measured], rec
 
 
 class NotSharedError(ProcessError):
-    """Workers that should have begun together did not: a busy machine keeps one from joining in time."""
+    """Workers that should have started together did not: on a busy machine one may join too late."""
 
 
 def assert_shared(processes: Sequence[Teller]) -> None:
-    """Each partition was opened once, and each process has some: else they did not do half the work each."""
+    """Each partition was opened once, and each process owns some; otherwise they did not share the work evenly."""
     opened = [len(process.said(OPENED)) for process in processes]
     if sum(opened) != PARTITIONS or not all(opened):
         raise NotSharedError(
@@ -366,7 +371,7 @@ def assert_shared(processes: Sequence[Teller]) -> None:
 
 
 def _until_now(name: str, tenants: int, calls: int, days: int) -> Workload:
-    """Records that end one to two hours ago: what is of the present is after all of them."""
+    """Records that end one to two hours ago: current records come after all of them."""
     start_ms = time.time_ns() // 1_000_000 - days * DAY_MS - HOUR_MS
     return Workload(name, tenants, calls, days, start_ms // HOUR_MS * HOUR_MS)
 

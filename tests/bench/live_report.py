@@ -11,7 +11,7 @@ Costs = Sequence[tuple[Contender, Cost, Cost]]
 
 
 def as_markdown(live: Live) -> str:
-    """All that was measured, for a reader."""
+    """All results, as Markdown."""
     lines: list[str] = []
     for name, costs in live.costs.items():
         lines += [f"**On a broker**: {name}", "", *_speed(costs), *_two(costs)]
@@ -27,15 +27,15 @@ def as_markdown(live: Live) -> str:
 
 
 def cpu_us(start: Cost, cost: Cost) -> float:
-    """CPU time a record in us, which is seconds a million, without start-up.
+    """CPU time per record in us, which equals seconds per million records, without start-up.
 
-    Of few records it may come out as nothing or less: the start was measured in a process of its own.
+    With few records it may be zero or negative: the start-up was measured in a separate process.
     """
     return (cost.cpu_s - start.cpu_s) / cost.records * 1e6
 
 
 def _ratio(value: float, to: float, spec: str) -> str:
-    """``value / to``; a dash where one of them is too little to have been measured."""
+    """``value / to``; a dash if one of them is too small to be measured."""
     return format(value / to, spec) if value > 0 and to > 0 else "–"
 
 

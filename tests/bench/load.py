@@ -1,6 +1,6 @@
-"""A steady load of calls, and probes in it: when each was sent from which something must follow, or could.
+"""A steady load of calls with probes: the send times of the records after which a decision must or could follow.
 
-Run with what `Told` says as JSON; what it prints at last is `Sent`.
+Run with the fields of `Told` as JSON; its last output line is `Sent`.
 """
 
 import asyncio
@@ -22,15 +22,17 @@ from monitor.simulate.arrivals import CALLS
 PROBE = "probe-"
 _TEMPLATES = 200_000
 _TICK_S = 0.02
-_PULSE_S = 1.0  # what is not a call comes, and lets the watermark go on
+_PULSE_S = 1.0  # other records arrive, and let the watermark advance
 _ALERT_S, _COMPLAINT_S = 0.5, 0.25
 _COMPLAINTS = INPUTS.index("complaints")
-# Five calls to each of two callees who refuse: `callees-redialled` of the built-in policy.
+# Five calls to each of two callees who do not answer: `callees-redialled` of the built-in policy.
 _CALLEES, _EACH = ("probed-1", "probed-2"), 5
 
 
 class Told(msgspec.Struct):
-    """What to send, where, and for how long; the last ``lateness_ms`` and some bring no new probes."""
+    """The records to send, the topics, and the duration; the last ``lateness_ms`` and a little more bring no new
+    probes.
+    """
 
     place: Place
     path: str
@@ -40,9 +42,9 @@ class Told(msgspec.Struct):
 
 
 class Sent(msgspec.Struct):
-    """Times in Unix seconds. ``alerts``: by tenant, when the calls were sent that cross a threshold.
+    """Times in Unix seconds. ``alerts``: for each tenant, when the calls that cross a threshold were sent.
 
-    ``complaints``: by tenant, when the last record was sent that lets the watermark pass its complaint.
+    ``complaints``: for each tenant, when the last record was sent that lets the watermark pass its complaint.
     """
 
     began_s: float
@@ -54,19 +56,19 @@ class Sent(msgspec.Struct):
 
 
 class Clocks:
-    """When which event times were sent, by source and partition."""
+    """The send times of event times, by source and partition."""
 
     def __init__(self) -> None:
         self._sent: defaultdict[tuple[int, int], tuple[list[int], list[float]]] = defaultdict(lambda: ([], []))
 
     def note(self, source: int, partition: int, event_ms: int, sent_s: float) -> None:
-        """The clock of the source goes on to ``event_ms``."""
+        """Advance the clock of the source to ``event_ms``."""
         events, sent = self._sent[source, partition]
         events.append(event_ms)
         sent.append(sent_s)
 
     def passed_s(self, partition: int, event_ms: int) -> float | None:
-        """When the last of the sources went past ``event_ms``; None: one never did."""
+        """When the last of the sources passed ``event_ms``; None if one never did."""
         latest = 0.0
         for source in range(len(INPUTS)):
             events, sent = self._sent[source, partition]

@@ -1,4 +1,4 @@
-"""Measuring: each piece of work in a fresh process, in pairs A B A B, so that what disturbs one disturbs the other."""
+"""Measuring: each task in a fresh process, in pairs A B A B, which exposes both to the same disturbances."""
 
 import json
 import os
@@ -18,15 +18,15 @@ Answer = dict[str, Any]
 
 
 class DisagreementError(Exception):
-    """Two replays of the same records by the same policy did not decide the same."""
+    """Two replays of the same records with the same policy made different decisions."""
 
 
 class ChildError(Exception):
-    """A child ended badly; its standard error was shown as it came."""
+    """A child failed; its standard error was shown."""
 
 
 def child(task: str, **told: Any) -> Answer:
-    """What a child answers."""
+    """Run a child; return its answer."""
     path = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
     done = subprocess.run(
         [sys.executable, "-m", "bench.child", json.dumps({"task": task, **told})],
@@ -51,7 +51,9 @@ class Result:
 
     @property
     def ratios(self) -> list[float]:
-        """How much of the replay's cost the reference has, pair by pair: CPU, or for two jobs the speed-up by wall."""
+        """The reference's share of the replay's cost, pair by pair: by CPU, or for two jobs the
+        speed-up by wall time.
+        """
         what = "wall_s" if self.scenario.reference == "one-job" else "cpu_s"
         return [reference[what] / replay[what] for reference, replay in self.pairs]
 
@@ -65,9 +67,9 @@ class Result:
 
     @property
     def possible_speed_up(self) -> float:
-        """By how much the jobs could be faster on idle cores, one for each: the busiest decides.
+        """The possible speed-up on idle cores, one for each job: the busiest process determines it.
 
-        The jobs share their work evenly, the process that reads the files works beside them.
+        The jobs share their work evenly, and the process that reads the files works beside them.
         """
         jobs = self.scenario.jobs
         own_s = self.replayed("cpu_s") - self.replayed("children_cpu_s")
@@ -76,18 +78,18 @@ class Result:
 
     @property
     def peak_bytes(self) -> int:
-        """The most that any process of a replay held."""
+        """The peak memory of any process of a replay."""
         return int(max(max(replay["peak_bytes"], replay["children_peak_bytes"]) for _, replay in self.pairs))
 
     @property
     def records_per_cpu_s(self) -> float:
-        """Of the replay, at the median of its CPU seconds."""
+        """Records of the replay per CPU second, at the median."""
         return self.records / self.replayed("cpu_s")
 
 
 @dataclass(slots=True)
 class Bench:
-    """All that a run measured. ``say`` is told what is going on."""
+    """The results of a run. ``say`` receives progress messages."""
 
     cache: Path
     say: Callable[[str], None]
@@ -98,7 +100,7 @@ class Bench:
     _decided: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def measure(self, scenario: Scenario, rounds: int) -> None:
-        """The scenario's pairs."""
+        """Measure the scenario's pairs."""
         made = self._made(scenario)
         reading = {"path": made["path"], "piece_lines": scenario.piece_lines}
         judging = {**reading, "policy": scenario.policy}
@@ -116,13 +118,13 @@ class Bench:
         self.results.append(Result(scenario, made["records"], pairs))
 
     def profile(self, scenario: Scenario) -> None:
-        """Where the time goes."""
+        """Measure the phases."""
         self.say(f"{scenario.name}: where the time goes")
         told = {"path": self._made(scenario)["path"], "policy": scenario.policy, "piece_lines": scenario.piece_lines}
         self.phases[scenario.name] = self._agreed(scenario, child("phases", **told))
 
     def state(self, scenario: Scenario) -> None:
-        """What is stored of a shard, what the return from it costs, and what the shard then holds."""
+        """Measure a shard's stored state, the cost of restoring it, and the memory of the restored shard."""
         self.say(f"{scenario.name}: state and memory")
         told = {"path": self._made(scenario)["path"], "policy": scenario.policy, "piece_lines": scenario.piece_lines}
         with tempfile.TemporaryDirectory() as folder:
@@ -130,7 +132,7 @@ class Bench:
             self.states[scenario.name] = stored, child("restore", policy=scenario.policy, folder=folder)
 
     def early(self, scenario: Scenario) -> None:
-        """What looks ahead of the judge cost."""
+        """Measure the cost of early evaluations."""
         self.say(f"{scenario.name}: early looks")
         self.looks[scenario.name] = child("early", path=self._made(scenario)["path"], policy=scenario.policy)
 

@@ -1,4 +1,4 @@
-"""Memory: how many bytes a shard holds, part by part, counted object by object."""
+"""Memory: the bytes that a shard holds, part by part, counted object by object."""
 
 import gc
 import sys
@@ -15,7 +15,7 @@ _SKIPPED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionTyp
 
 
 def parts_of(shard: Shard) -> dict[str, int]:
-    """Bytes of each part of a shard; what two parts share counts for the first, the policy for none."""
+    """Bytes of each part of a shard; shared objects count for the first part, the policy for none."""
     windows = shard.windows
     sliding = list(windows.by_length.values())
     tallies = [tally for window in sliding for tally in (window.callees, window.callers) if tally is not None]
@@ -39,7 +39,7 @@ def parts_of(shard: Shard) -> dict[str, int]:
 
 
 def size_of(objects: Iterable[Any], seen: set[int]) -> int:
-    """Bytes of these objects and all that they hold, without what is in ``seen``, to which they are added."""
+    """Bytes of these objects and all that they hold, without those in ``seen``, to which they are added."""
     size = 0
     waiting = list(objects)
     while waiting:
@@ -50,7 +50,7 @@ def size_of(objects: Iterable[Any], seen: set[int]) -> int:
         size += sys.getsizeof(one)
         if isinstance(one, np.ndarray):
             if one.base is not None:
-                waiting.append(one.base)  # a view has no data of its own, and keeps all of its base alive
+                waiting.append(one.base)  # a view has no data of its own, and keeps its whole base alive
             elif one.dtype == object:
                 waiting.extend(one.tolist())
         elif isinstance(one, msgspec.Struct):

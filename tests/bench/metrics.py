@@ -1,4 +1,4 @@
-"""Size and time of a worker's page of metrics with many tenants: `python -m bench.metrics`. Asserts no time."""
+"""The size and time of a worker's metrics page with many tenants: `python -m bench.metrics`. Asserts no time."""
 
 import argparse
 import asyncio
@@ -29,7 +29,9 @@ CASES = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: how many series, how many of them name a tenant, its size; CPU time of the look, and of the whole."""
+    """One page: its series, the series that name a tenant, its size; the CPU time of the measurement, and of the whole
+    page.
+    """
 
     case: str
     series: int
@@ -41,7 +43,7 @@ class Page:
 
 
 def pages(path: str, records: int) -> list[Page]:
-    """Judge the first part of a file as a worker does, and make its page in each of the cases."""
+    """Replay the first part of a file as a worker does, and render its page in each of the cases."""
     policy = load(None)
     partition = StreamTask(policy, sources=1)
     with open_input(path) as stream:
@@ -59,7 +61,7 @@ def _page(case: str, distance_options: DistanceOptions, shard: Shard) -> Page:
     telemetry.phase(0, "running")
     took_look, took_page = [], []
     for _ in range(_TIMES):
-        telemetry.opened(0, 1.0, shard.policy, partial(_measure, shard))  # so that it measures again
+        telemetry.opened(0, 1.0, shard.policy, partial(_measure, shard))  # forces a new measurement
         began = time.process_time()
         seen = measure_distances(shard, distance_options)
         took_look.append(time.process_time() - began)

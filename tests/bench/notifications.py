@@ -29,7 +29,7 @@ _ROOM = 10
 
 @dataclass
 class Month:
-    """What was told and what was not. ``threads``: of alerts, each whether a decision followed."""
+    """Sent and suppressed messages. ``threads``: of alerts, each with whether a decision followed."""
 
     told: list[tuple[int, Message]] = field(default_factory=list)
     silent: int = 0
@@ -38,7 +38,9 @@ class Month:
 
 
 def records(folder: Path) -> Iterator[tuple[int, Alert | Enforcement]]:
-    """Alerts and decisions of a replay by time; at one instant alerts first, so that none is spared by luck."""
+    """Alerts and decisions of a replay by time. At the same instant alerts come first, so none is
+    suppressed by chance.
+    """
     alerts = [msgspec.json.decode(line, type=Alert) for line in (folder / "alerts.jsonl").read_bytes().splitlines()]
     events = [
         msgspec.json.decode(line, type=Enforcement) for line in (folder / "enforcement.jsonl").read_bytes().splitlines()
@@ -50,7 +52,7 @@ def records(folder: Path) -> Iterator[tuple[int, Alert | Enforcement]]:
 
 
 def told(folder: Path, manners: Throttle) -> Month:
-    """The month, with the time of the records as the clock."""
+    """The month, with the records' times as the clock."""
     policy = load(None)
     rules, month = NotificationRules(policy, manners), Month()
     tenants: dict[str, TenantState] = {}
@@ -104,7 +106,9 @@ def told(folder: Path, manners: Throttle) -> Month:
 
 
 class Followed:
-    """Threads of alerts, apart from the desk's: each from its first alert until all of a behaviour was quiet a day."""
+    """Threads of alerts, independent of the notifier's: each from its first alert until its behaviour was quiet for a
+    day.
+    """
 
     def __init__(self, rules: NotificationRules) -> None:
         self._desk = rules
@@ -113,7 +117,7 @@ class Followed:
         self._firing: dict[str, tuple[str, str]] = {}
 
     def alert(self, alert: Alert, tenant: TenantState) -> None:
-        """One fires or is over."""
+        """Add an alert that fires or is resolved."""
         if alert.severity == "info":
             return
         key = alert.tenant_id, self._desk.behaviour_of(alert.rule_id)
@@ -133,7 +137,7 @@ class Followed:
             thread[1] = alert.updated_ms
 
     def decision(self, event: Enforcement) -> None:
-        """Whatever was decided on that behaviour while the thread was open."""
+        """Add a decision on that behaviour to its open thread."""
         thread = self._open.get((event.subject, event.data.behaviour))
         if thread and event.data.measure is not None:
             thread[2] = 1
@@ -143,7 +147,9 @@ class Followed:
         self._done.append((bool(followed), bool(stopped)))
 
     def outcome(self) -> tuple[list[bool], int]:
-        """Of each thread whether a decision followed, and how many began while a termination or a ban stood."""
+        """For each thread, whether a decision followed, and the number that began while a termination or a ban was in
+        force.
+        """
         for key in list(self._open):
             self._end(key)
         return [followed for followed, stopped in self._done if not stopped], sum(s for _, s in self._done)

@@ -1,4 +1,4 @@
-"""A pane of millions of calls is sealed by its owner on a real broker: for how long is the event loop held?
+"""A pane of millions of calls is closed by its owner on a real broker: how long is the event loop blocked?
 
 Run as ``python -m bench.pane_sealing FILE CALLS``; its settings are a worker's environment variables.
 """
@@ -35,40 +35,40 @@ _TEMPLATES = 200_000
 
 
 class NoConsumer:
-    """Whoever feeds the owner is not the consumer."""
+    """A consumer that does nothing: the bench feeds the owner itself."""
 
     async def start(self, listener: Listener) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     async def stop(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def assignment(self) -> frozenset[TP]:
-        """Nothing."""
+        """Return nothing."""
         return frozenset()
 
     def pause(self, tps: Sequence[TP]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def resume(self, tps: Sequence[TP]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def seek(self, tp: TP, offset: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     async def poll(self, tps: Sequence[TP], timeout_s: float, most: int) -> dict[TP, FetchedBatch]:
-        """Nothing."""
+        """Return nothing."""
         return {}
 
 
 class Ticks:
-    """Looks for how long the event loop was held, again and again."""
+    """Measures repeatedly how long the event loop was blocked."""
 
     def __init__(self) -> None:
         self.held_s: list[float] = []
 
     async def run(self) -> None:
-        """Tick until cancelled."""
+        """Measure until cancelled."""
         while True:
             before_s = time.perf_counter()
             await asyncio.sleep(_TICK_S)
@@ -76,18 +76,18 @@ class Ticks:
 
 
 async def main(path: str, calls: int) -> None:
-    """Open a partition, feed the calls of one pane, and tell what it costs when the next one begins."""
+    """Open a partition, feed the calls of one pane, and report the cost when the next pane begins."""
     settings, policy = load(), load_policy(None)
     cluster = KafkaCluster(settings)
     owner = _owner(cluster, settings, policy)
     owner.begin()
-    while owner.phase is not OwnerPhase.RUNNING:  # whoever started us has the patience
+    while owner.phase is not OwnerPhase.RUNNING:  # the parent process has a timeout
         await asyncio.sleep(0.01)
     running = owner.running
     assert running is not None
     partition = running.task
     fed_s: list[float] = []
-    # It ends with an hour, and windows of all steps with it: more than a pane need not do.
+    # It ends with an hour, and so do windows of all steps: more work than most panes cause.
     end_ms = (time.time_ns() // 1_000_000 - policy.lateness_ms) // HOUR_MS * HOUR_MS
     for rows in _pane(path, calls, end_ms - _PANE_MS):
         began_s = time.perf_counter()
@@ -118,7 +118,7 @@ def _owner(cluster: KafkaCluster, settings: Settings, policy: Policy) -> Partiti
 
 
 def _pane(path: str, calls: int, start_ms: int) -> Iterator[RecordBatch]:
-    """So many calls, spread evenly over the pane that begins then."""
+    """That many calls, spread evenly over the pane that begins at that time."""
     prepared = templates(path, _TEMPLATES)
     lines = itertools.cycle(prepared)
     for first in range(0, calls, _ROWS):
@@ -131,7 +131,7 @@ def _pane(path: str, calls: int, start_ms: int) -> Iterator[RecordBatch]:
 
 
 async def _seal(owner: PartitionOwner) -> dict[str, float]:
-    """What it takes until the pane is sealed, and until that is committed; for how long the event loop was held."""
+    """The time until the pane is closed and committed, and how long the event loop was blocked."""
     ticks = Ticks()
     ticking = asyncio.create_task(ticks.run())
     await asyncio.sleep(0.1)
@@ -145,7 +145,7 @@ async def _seal(owner: PartitionOwner) -> dict[str, float]:
     while running.busy:
         await asyncio.sleep(0.001)
     busy_s = time.perf_counter() - began_s
-    await owner.give_up()  # the transaction is waited for
+    await owner.give_up()  # waits for the transaction
     took_s = time.perf_counter() - began_s
     ticking.cancel()
     over = sum(held > 0.1 for held in ticks.held_s)

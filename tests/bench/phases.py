@@ -1,6 +1,6 @@
-"""Phases: where the CPU time of a replay goes, by wrapping the functions at which one phase hands over to the next.
+"""Phases: the CPU time of a replay by phase, measured by wrapping the functions where one phase calls the next.
 
-Each function's time is its own, without that of wrapped functions which it calls; what no phase claims is ``rest``.
+Each function's time excludes that of wrapped functions that it calls; time outside all phases is ``rest``.
 """
 
 import functools
@@ -14,7 +14,8 @@ from typing import Any
 from unittest.mock import patch
 
 REST = "rest: the loop over pieces and instants"
-# A name is looked up where it is called from: `monitor.decoding.decode:to_columns` is the one that `intake` imported.
+# A name is patched in the module that calls it: `monitor.decoding.decode:to_columns` is the name that `intake`
+# imported.
 PHASES: dict[str, tuple[str, ...]] = {
     "read and split": ("monitor.replay.run:line_chunks",),
     "look for flaws": ("schemas.codec:decoder_for",),
@@ -54,7 +55,7 @@ PHASES: dict[str, tuple[str, ...]] = {
 
 
 class Clock:
-    """Shares out time among nested phases: it runs for the innermost, and only within ``with clock:``."""
+    """Divides time among nested phases: it runs for the innermost, and only within ``with clock:``."""
 
     def __init__(self, now_ns: Callable[[], int] = time.process_time_ns) -> None:
         self.spent_ns: Counter[str] = Counter()
@@ -71,13 +72,13 @@ class Clock:
         self.leave()
 
     def enter(self, phase: str) -> None:
-        """``phase`` begins, inside whatever runs."""
+        """Enter ``phase``, inside the current one."""
         self._charge()
         self.calls[phase] += 1
         self._open.append(phase)
 
     def leave(self) -> None:
-        """The innermost phase ends."""
+        """Leave the innermost phase."""
         self._charge()
         self._open.pop()
 
@@ -90,7 +91,7 @@ class Clock:
 
 @contextmanager
 def watched(clock: Clock, phases: Mapping[str, Sequence[str]] = PHASES) -> Iterator[None]:
-    """While it lasts, the functions of ``phases`` are timed. LookupError names those that are not there any more."""
+    """Time the functions of ``phases`` while the context is active. A LookupError names those that no longer exist."""
     places = [(phase, *_place(name)) for phase, names in phases.items() for name in names]
     with ExitStack() as stack:
         for phase, owner, attribute in places:

@@ -1,4 +1,4 @@
-"""Policies to measure with: the built-in one, and one of 64 rules made of it."""
+"""Policies for measurements: the built-in one, and one of 64 rules derived from it."""
 
 import json
 from itertools import cycle, islice
@@ -23,7 +23,7 @@ def named(name: str) -> Policy:
 
 
 def rules64() -> Policy:
-    """64 rules: the built-in ones over and over, each time with other windows, thresholds and parameters."""
+    """64 rules: the built-in ones repeated with other windows, thresholds and parameters."""
     built_in = load(None).rules
     rules = [_variant(rule, number // len(built_in)) for number, rule in enumerate(islice(cycle(built_in), RULES))]
     text = json.dumps({"id": "bench-64-rules", "version": "1", "extends": "access-rules", "rules": rules})

@@ -1,4 +1,4 @@
-"""A process that is measured from outside while it works: what it says, its CPU time, its memory."""
+"""A process that is measured from outside while it works: its reported lines, CPU time and memory."""
 
 import json
 import os
@@ -18,13 +18,13 @@ PATIENCE_S = 300.0
 
 
 class ProcessError(Exception):
-    """A process ended, or did not come to what was awaited. The message has its last words."""
+    """A process ended early or missed a deadline. The message contains its last output."""
 
 
 class Measured:
-    """``python -m MODULE ...`` with its output in ``log``; it ends with us, and with the context.
+    """``python -m MODULE ...`` with its output in ``log``; it ends with the parent, and with the context.
 
-    What it has to say are lines of JSON with an ``event``.
+    It reports lines of JSON with an ``event``.
     """
 
     def __init__(self, module: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
@@ -51,27 +51,27 @@ class Measured:
 
     @property
     def cpu_s(self) -> float:
-        """What it has used so far, user and system."""
+        """Its CPU time so far, user and system."""
         return usage.cpu_s_of(self._child.pid)
 
     @property
     def peak_bytes(self) -> int:
-        """The most that it has held so far."""
+        """Its peak memory so far."""
         return usage.peak_bytes_of(self._child.pid)
 
     def said(self, event: str) -> list[dict[str, Any]]:
-        """Its lines about that, so far."""
+        """The lines of that event so far."""
         lines = self._log.read_bytes().splitlines(keepends=True)
         told = [json.loads(line) for line in lines if line.startswith(b"{") and line.endswith(b"\n")]
         return [line for line in told if line.get("event") == event]
 
     def await_said(self, event: str, times: int = 1, within_s: float = PATIENCE_S) -> dict[str, Any]:
-        """Wait until it has said that so often; what it said last."""
+        """Wait until it has reported that event that often; return the last one."""
         self.await_that(lambda: len(self.said(event)) >= times, f'"{event}", {times} times', within_s)
         return self.said(event)[-1]
 
     def await_that(self, holds: Callable[[], object], what: str, within_s: float = PATIENCE_S) -> None:
-        """Wait until it holds. ProcessError when the process ends before, or it takes too long."""
+        """Wait until the condition holds. Raises ProcessError when the process ends before, or it takes too long."""
         began_s = time.monotonic()
         while True:
             running = self._child.running
@@ -87,5 +87,5 @@ class Measured:
             time.sleep(_LOOK_S)
 
     def stop(self, within_s: float = 60.0) -> int:
-        """TERM, and wait; its exit status."""
+        """Send TERM, and wait; return its exit status."""
         return self._child.stop(within_s)

@@ -1,6 +1,6 @@
-"""A worker with a clock at the functions where one phase hands over to the next: where its CPU time goes.
+"""A worker that is timed at the functions where one phase calls the next: its CPU time by phase.
 
-Run as ``python -m bench.profiled_worker worker --json-logs``; when it is stopped, it prints what it found.
+Run as ``python -m bench.profiled_worker worker --json-logs``; when it stops, it prints the result.
 """
 
 import gc
@@ -15,7 +15,7 @@ from bench.state import kind_of
 from streams.kafka.api import OutputRecord
 from streams.topics import transaction_records as emit
 
-# Beside those of a replay. What a worker does between them is in `REST`: the event loop, sockets, aiokafka, Faust.
+# In addition to those of a replay. `REST` is the worker's time between them: the event loop, sockets, aiokafka, Faust.
 WORKER = {
     "fetch: responses": ("aiokafka.conn:AIOKafkaConnection._handle_frame",),
     "fetch: take apart": ("streams.kafka.fetch.columnar_fetch:_getall",),
@@ -39,14 +39,14 @@ GARBAGE = "garbage collection"
 
 
 class Written:
-    """What goes into the topics with each transaction, before compression."""
+    """The records written to the topics with each transaction, before compression."""
 
     def __init__(self) -> None:
         self.transactions = 0
         self.bytes: Counter[str] = Counter()
 
     def note(self, outs: Sequence[OutputRecord]) -> None:
-        """A transaction's records."""
+        """Count a transaction's records."""
         self.transactions += 1
         for out in outs:
             name = out.topic.rpartition(".")[2]
@@ -56,7 +56,7 @@ class Written:
 
 
 def main() -> None:
-    """Be a worker; then tell."""
+    """Run a worker; then print the result."""
     from streams.cli.app import main as callwarden
 
     clock, written, records = Clock(), Written(), emit.records

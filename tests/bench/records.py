@@ -1,6 +1,6 @@
-"""Complaints of one tenant: what one more costs in bytes, time and memory, and what holds the event loop longest.
+"""Complaints of one tenant: the cost of one more in bytes, time and memory, and the longest blocking of the event loop.
 
-Run as ``python -m bench.records``, in ``tests/``; all times are of the processor, of one thread.
+Run as ``python -m bench.records``, in ``tests/``; all times are CPU times of one thread.
 """
 
 import json
@@ -26,13 +26,13 @@ _ONE_BY_ONE = 20
 
 
 class Steps:
-    """How long single steps took that hold the event loop, and those that a thread does, in ms."""
+    """The duration in ms of single steps that block the event loop, and of those that run in a thread."""
 
     def __init__(self) -> None:
         self.longest: dict[str, float] = {}
 
     def timed(self, name: str, step: Callable[[], Any]) -> Any:
-        """Do it."""
+        """Run a step and record its duration."""
         began_s = time.thread_time()
         done = step()
         self.longest[name] = max(self.longest.get(name, 0.0), 1_000 * (time.thread_time() - began_s))
@@ -40,7 +40,7 @@ class Steps:
 
 
 def complaint(number: int, at_ms: int) -> bytes:
-    """A verified complaint, which decides."""
+    """A verified complaint, which leads to a decision."""
     record = {
         "type": "complaint",
         "complaint_id": f"{number * 2_654_435_761 % 2**32:08x}-{number:08x}",
@@ -55,7 +55,7 @@ def complaint(number: int, at_ms: int) -> bytes:
 
 
 def complaints(counts: Sequence[int] = (1_000, 10_000, 100_000)) -> list[dict[str, Any]]:
-    """One tenant's complaints come in bursts as large as the counts; after each, some more one by one."""
+    """Send one tenant's complaints in bursts of the given sizes; after each burst, some more one by one."""
     partition, steps = StreamTask(load(None), sources=1), Steps()
     have, told = 0, []
 
@@ -110,7 +110,7 @@ def complaints(counts: Sequence[int] = (1_000, 10_000, 100_000)) -> list[dict[st
 
 
 def main() -> None:
-    """Print it."""
+    """Print the table."""
     for row in complaints():
         print(json.dumps(row))
 

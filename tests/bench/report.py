@@ -14,7 +14,7 @@ MB = 1_000_000
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on beside the code."""
+    """The machine's properties that the figures depend on."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -26,7 +26,7 @@ def machine() -> dict[str, Any]:
 
 
 def as_data(bench: Bench, at: dict[str, Any]) -> dict[str, Any]:
-    """All that was measured, for a program."""
+    """All results, for a program."""
     return {
         "machine": at,
         "scenarios": [
@@ -48,7 +48,7 @@ def as_data(bench: Bench, at: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_markdown(bench: Bench, at: dict[str, Any]) -> str:
-    """All that was measured, for a reader."""
+    """All results, as Markdown."""
     load = ", ".join(str(value) for value in at["load"])
     lines = [
         f"{at['date']}, {at['python']}, {at['system']}, {at['processor']}, {at['cores']} cores; "
@@ -117,7 +117,7 @@ def _together(result: Result) -> list[str]:
 
 
 def phases_table(answer: dict[str, Any]) -> list[str]:
-    """Where the time of ``records`` records went, as a Markdown table."""
+    """The phases of ``records`` records, as a Markdown table."""
     total_s = sum(spent_s for _, spent_s, _ in answer["phases"])
     rows = [
         (name, f"{spent_s / answer['records'] * 1e6:.3f}", f"{spent_s / total_s:.1%}", f"{calls:,}")
@@ -194,7 +194,7 @@ def _looks(answer: dict[str, Any]) -> list[str]:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table whose columns but the first are aligned to the right, and an empty line."""
+    """A Markdown table whose columns except the first are right-aligned, and an empty line."""
     rule = ["---", *("---:" for _ in head[1:])]
     return [*(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows)), ""]
 

@@ -1,4 +1,6 @@
-"""The bench: `make bench`, or `python -m bench.run` with `tests` on the path. Asserts no time; shows ratios."""
+"""The bench: `make bench`, or `python -m bench.run` with `tests` on the path. It asserts no time, and
+reports ratios.
+"""
 
 import argparse
 import json
@@ -20,12 +22,12 @@ from bench.workload import CACHE, ROOT
 from streams.dev import kafka_jars as kafkajars
 from streams.dev.kafka_node import NodeFailed
 
-# On a real broker, and not without being asked for: half an hour, and it wants the machine for itself.
+# Needs a real broker and runs only on request: it takes half an hour on an otherwise idle machine.
 LIVE = ("live-day", "live-dense", "live-steady", "live-recovery", "live-sealing")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the scenarios and print the report; 1 when replays of the same records do not decide the same."""
+    """Run the scenarios and print the report; return 1 when replays of the same records make different decisions."""
     told = _parser().parse_args(arguments)
     chosen = [scenario for scenario in SCENARIOS if scenario.name in told.only]
     if told.quick:
@@ -62,7 +64,7 @@ def _say(text: str) -> None:
 
 
 def _live(told: argparse.Namespace) -> Live:
-    """What was chosen of the live bench, on the broker that was named or on one of its own."""
+    """Run the chosen parts of the live bench, on the named broker or on one of its own."""
     sizes = Sizes.small() if told.quick else Sizes()
     sizes = replace(sizes, rounds=told.rounds or sizes.rounds, rate=told.rate or sizes.rate)
     with tempfile.TemporaryDirectory(prefix="callwarden-bench-") as scratch, ExitStack() as stack:

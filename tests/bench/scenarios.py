@@ -1,4 +1,4 @@
-"""Scenarios: what the bench measures, as data."""
+"""Scenarios: the measurements of the bench, as data."""
 
 from dataclasses import dataclass, replace
 
@@ -10,11 +10,11 @@ BASE = Workload("base", 10_000, A_MILLION)
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One replay and what it is held against.
+    """One replay and its reference.
 
     ``policy`` is a name of `bench.policies`. ``reference`` is ``decode`` (reading and decoding the same file, by CPU
-    time) or ``one-job`` (the same replay in one process, by wall time). ``state``: also measure its stored state
-    and its memory. ``early``: also what looks ahead of the judge cost.
+    time) or ``one-job`` (the same replay in one process, by wall time). ``state``: also measure its stored state and
+    its memory. ``early``: also measure early evaluations.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""State: a partition that writes a snapshot whenever a window has ended, as the worker does, and its return."""
+"""State: a partition that writes a snapshot whenever a window has ended, as the worker does, and its recovery."""
 
 import time
 from collections import Counter
@@ -63,7 +63,7 @@ def judge_and_store(path: str, policy: Policy, piece_lines: int, folder: Path) -
 
 
 def kind_of(key: str) -> str:
-    """What an entry stores."""
+    """The kind of data that an entry stores."""
     for kind in (HEAD, "handover"):
         if key.startswith(kind):
             return kind
@@ -72,7 +72,7 @@ def kind_of(key: str) -> str:
 
 
 def load(policy: Policy, folder: Path) -> Callable[[], StreamTask]:
-    """Read what was stored; the call that makes a partition of it."""
+    """Read the stored state; return a function that restores a partition from it."""
     stored = msgspec.msgpack.decode((folder / _STORED).read_bytes(), type=dict[str, bytes])
 
     def become() -> StreamTask:

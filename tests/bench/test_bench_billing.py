@@ -1,4 +1,4 @@
-"""The bench of billing's answers goes through, and every question is answered."""
+"""The bench of billing's answers runs, and every request is answered."""
 
 import pytest
 

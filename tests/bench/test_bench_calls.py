@@ -1,4 +1,4 @@
-"""Records at other times are still records: only their times and ids change."""
+"""Records at other times stay valid: only their times and ids change."""
 
 import json
 from pathlib import Path
@@ -27,14 +27,14 @@ def test_moving_a_record_moves_all_its_times_and_nothing_else() -> None:
     assert moved(LINE, 0) == LINE
 
 
-def test_the_event_time_of_a_call_is_its_end_and_of_all_else_its_last_change() -> None:
+def test_the_event_time_of_a_call_is_its_end_and_of_other_records_their_last_change() -> None:
     assert event_ms(LINE) == AT_MS
     assert event_ms(complaint("t", "c", AT_MS, "other", "received")) == AT_MS
     with pytest.raises(LookupError, match="without an event time"):
         event_ms(b'{"type":"cdr"}')
 
 
-def test_denser_records_end_when_they_did_and_none_is_refused(tmp_path: Path) -> None:
+def test_compressed_records_end_at_the_same_time_and_none_is_rejected(tmp_path: Path) -> None:
     simulate(SimulationSettings(120, 1, 3, calls_per_day=20_000), tmp_path)
     lines = (tmp_path / "records.jsonl").read_bytes().splitlines()
     assert any(b'"type":"review"' in line for line in lines)
@@ -50,7 +50,7 @@ def test_denser_records_end_when_they_did_and_none_is_refused(tmp_path: Path) ->
     assert judged.rejected == []
 
 
-def test_a_call_made_again_has_another_id_and_another_time() -> None:
+def test_a_repeated_call_has_another_id_and_another_time() -> None:
     prepared = template(LINE)
     record = json.loads(LINE)
     made = [json.loads(prepared.at(number, AT_MS + 1_000)) for number in (0, 1)]
@@ -69,7 +69,7 @@ def test_templates_are_calls_spread_over_the_file(tmp_path: Path) -> None:
     assert [one.tenant for one in templates(str(path), 100)] == [f"t{number}".encode() for number in range(10)]
 
 
-def test_the_last_records_are_ones_that_a_worker_takes() -> None:
+def test_the_last_records_are_accepted_by_a_worker() -> None:
     records = last_records("t", "end", AT_MS)
     for value in records:
         codec.decode(value)
@@ -77,6 +77,6 @@ def test_the_last_records_are_ones_that_a_worker_takes() -> None:
     assert [TOPIC_OF[kind] for kind in kinds] == list(range(len(INPUTS)))
 
 
-def test_there_is_a_tenant_at_home_in_each_partition() -> None:
+def test_each_partition_has_a_tenant() -> None:
     homes = [partition_of(tenant.encode(), 8, "murmur2") for tenant in one_a_partition(8)]
     assert homes == list(range(8))

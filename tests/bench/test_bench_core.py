@@ -1,4 +1,4 @@
-"""The bench of the core feeds all records and finds something."""
+"""The bench of the core feeds all records and makes decisions."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The bench of the door runs, and every batch is accepted."""
+"""The bench of the ingest service runs, and every batch is accepted."""
 
 import pytest
 
@@ -11,5 +11,5 @@ def test_every_batch_is_accepted(capsys: pytest.CaptureFixture[str]) -> None:
     *_, plain, keyed = capsys.readouterr().out.splitlines()
     assert plain.startswith("| no keys |")
     assert keyed.startswith("| a key each |")
-    for row in (plain, keyed):  # a busy machine may answer 503 before
+    for row in (plain, keyed):  # a busy machine may answer 503 first
         assert "| 40 x 202" in row

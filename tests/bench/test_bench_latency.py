@@ -1,4 +1,4 @@
-"""Latencies are counted from what made the answer possible, and a probe without an answer is told of."""
+"""Latencies count from the record that made the answer possible, and an unanswered probe is reported."""
 
 import pytest
 
@@ -10,7 +10,7 @@ PANE_S = 300.0
 SOURCES = range(len(INPUTS))
 
 
-def test_a_time_has_passed_when_the_last_of_the_sources_is_beyond_it() -> None:
+def test_a_time_has_passed_when_the_last_source_is_past_it() -> None:
     clocks = Clocks()
     for source in SOURCES:
         clocks.note(source, 0, 1_000, 10.0 + source)
@@ -27,7 +27,7 @@ def test_a_time_that_one_source_never_passed_has_not_passed() -> None:
     assert clocks.passed_s(0, 1_000) is None
 
 
-def test_latencies_are_those_of_all_probes_and_of_those_far_from_a_sealing() -> None:
+def test_latencies_are_given_for_all_probes_and_for_those_far_from_a_sealing() -> None:
     sent_s = {"near": PANE_S + 35, "calm": PANE_S + 100, "calm too": PANE_S + 200}
     found = latencies("alert", sent_s, {"near": PANE_S + 39, "calm": PANE_S + 101, "calm too": PANE_S + 203}, 10_000)
     assert found["probes"] == 3

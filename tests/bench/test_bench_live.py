@@ -1,4 +1,4 @@
-"""The live bench goes through on a real broker, and does not measure workers that decide wrongly."""
+"""The live bench runs on a real broker, and does not measure workers that decide incorrectly."""
 
 import time
 from collections import Counter
@@ -22,7 +22,7 @@ SIZES = Sizes(calls=20_000, tenants=200, rounds=1, tumbling=200, hopping=50, mon
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
-    """A broker as the bench starts it."""
+    """A broker, started as the bench does."""
     try:
         kafkajars.java()
         jars = kafkajars.fetch(ROOT / kafkajars.FOLDER)
@@ -54,8 +54,8 @@ def test_all_contenders_read_the_day_and_are_in_the_report(address: str, tmp_pat
     assert "| judge |" in report
 
 
-def test_what_is_too_little_to_be_measured_is_a_dash(tmp_path: Path) -> None:
-    """The start of a process is measured apart: of few records nothing may be left, or less."""
+def test_a_cost_too_small_to_be_measured_is_a_dash(tmp_path: Path) -> None:
+    """Start-up is measured separately: with few records the difference may be zero or negative."""
     live = live_of("nowhere:1", tmp_path)
     start = Cost(0, cpu_s=1.0, wall_s=2.0, peak_bytes=10**6)
     costs = {
@@ -77,7 +77,7 @@ def test_what_is_too_little_to_be_measured_is_a_dash(tmp_path: Path) -> None:
 
 
 def test_workers_that_did_not_begin_together_are_run_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """In a place of their own, and not for ever."""
+    """Under another output prefix each time, with a limited number of attempts."""
     live = live_of("nowhere:1", tmp_path)
     places: list[str] = []
     shared = Cost(1, cpu_s=1.0, wall_s=1.0, peak_bytes=1)
@@ -99,7 +99,7 @@ def test_workers_that_did_not_begin_together_are_run_again(monkeypatch: pytest.M
     assert len(places) == 3 + 5
 
 
-def test_workers_that_decide_otherwise_are_not_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_workers_that_decide_differently_are_not_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     live = live_of("nowhere:1", tmp_path)
     _, worker, *_, two = contenders(SIZES)
     place = live._place("day.")
@@ -130,7 +130,7 @@ def test_a_first_worker_that_decides_nothing_or_twice_is_not_measured(
 
 
 class Opener:
-    """A worker that opened so many partitions."""
+    """A worker that opened these partitions."""
 
     def __init__(self, opened: int) -> None:
         self._opened = opened
@@ -140,7 +140,7 @@ class Opener:
 
 
 @pytest.mark.parametrize("opened", [(PARTITIONS,), (PARTITIONS - 1, 1)])
-def test_workers_that_have_each_partition_once_share_them(opened: tuple[int, ...]) -> None:
+def test_workers_that_opened_each_partition_once_share_the_work(opened: tuple[int, ...]) -> None:
     assert_shared([Opener(count) for count in opened])
 
 
@@ -156,7 +156,7 @@ def test_a_process_that_ends_too_soon_is_reported_with_its_last_words(tmp_path: 
         process.await_said("ready")
 
 
-def test_a_process_that_says_nothing_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+def test_waiting_for_a_silent_process_ends(tmp_path: Path) -> None:
     silent = ("http.server", "0", "--bind", "127.0.0.1")
     with Measured(silent, tmp_path / "log", {}) as process, pytest.raises(ProcessError, match="it still runs"):
         process.await_said("ready", within_s=0.0)

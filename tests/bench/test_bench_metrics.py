@@ -1,4 +1,4 @@
-"""The bench of the page of metrics: it runs, and its page keeps within the bound that the document states."""
+"""The bench of the metrics page runs, and its page stays within the documented limit."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from bench.metrics import CASES, main
 
 
-def test_the_page_keeps_within_its_bound_whoever_is_near(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_stays_within_its_limit_in_every_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["--tenants", "2000", "--calls", "20000", "--cache", str(tmp_path)])
     table = capsys.readouterr().out.splitlines()[2:]
     cells = [[cell.strip().replace(",", "") for cell in line.split("|")[1:-1]] for line in table]

@@ -1,4 +1,4 @@
-"""The month of messages: every decision of a replay is told or counted, and the figures are of that."""
+"""The month of messages: every decision of a replay is sent or counted, and the figures agree."""
 
 from pathlib import Path
 

@@ -1,9 +1,9 @@
-"""The bench of one tenant's complaints sends them all, and tells what each size asks for."""
+"""The bench of one tenant's complaints sends all of them, and reports the cost of each size."""
 
 from bench.records import complaints
 
 
-def test_each_size_is_reported_with_what_one_more_costs() -> None:
+def test_each_size_is_reported_with_the_cost_of_one_more() -> None:
     few, more = complaints((40, 80))
     assert [few["complaints"], more["complaints"]] == [40, 80]
     for row in (few, more):

@@ -1,4 +1,4 @@
-"""The bench measures the replay that users run: it decides the same, its phases are there, its sums add up."""
+"""The bench measures the replay that users run: the same decisions, all phases present, and correct sums."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from monitor.replay.run import replay
 BASE = SCENARIOS[0]
 
 
-def test_the_bench_judges_what_a_plain_replay_judges(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_bench_decides_what_a_plain_replay_decides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = tmp_path / "found.json"
     status = run.main(["--quick", "--only", "base,jobs2", "--cache", str(tmp_path), "--json", str(found)])
     said = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""What a piece of work costs: CPU and wall seconds, memory of the process."""
+"""The cost of a task: CPU and wall seconds, memory of the process."""
 
 import gc
 import os
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds of CPU (user and system), of those in processes that it started and waited for, and of wall time."""
+    """Seconds of CPU (user and system), CPU seconds of the processes that it started and waited for, and wall time."""
 
     cpu_s: float
     children_cpu_s: float
@@ -23,7 +23,7 @@ class Cost:
 
 
 def cost_of(work: Callable[[], T]) -> tuple[T, Cost]:
-    """What ``work`` gives, and what it cost."""
+    """Run ``work``; return its result and its cost."""
     gc.collect()
     own_s, children_s, wall_s = _cpu_s(resource.RUSAGE_SELF), _cpu_s(resource.RUSAGE_CHILDREN), time.perf_counter()
     result = work()
@@ -33,12 +33,12 @@ def cost_of(work: Callable[[], T]) -> tuple[T, Cost]:
 
 
 def resident_bytes() -> int | None:
-    """What the process holds in memory now; None where the system does not tell."""
+    """The resident memory of the process; None if the system does not report it."""
     return _status("VmRSS")
 
 
 def peak_bytes() -> int:
-    """The most that the process held, without what its parent held before it began (as `ru_maxrss` would)."""
+    """The peak memory of the process, without its parent's memory before the fork (which `ru_maxrss` includes)."""
     peak = _status("VmHWM")
     if peak is not None:
         return peak
@@ -47,7 +47,7 @@ def peak_bytes() -> int:
 
 
 def children_peak_bytes() -> int:
-    """The most that any one process held that this one waited for; 0 when there was none."""
+    """The peak memory of any process that this one waited for; 0 if there was none."""
     most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
 
@@ -58,13 +58,13 @@ def _cpu_s(who: int) -> float:
 
 
 def cpu_s_of(pid: int) -> float:
-    """Seconds of CPU, user and system, that another process has used so far. Only where there is /proc."""
+    """CPU seconds, user and system, of another process so far. Only where there is /proc."""
     after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def peak_bytes_of(pid: int) -> int:
-    """The most that another process has held so far. Only where there is /proc."""
+    """The peak memory of another process so far. Only where there is /proc."""
     return _status("VmHWM", str(pid)) or 0
 
 

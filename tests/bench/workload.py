@@ -1,4 +1,4 @@
-"""Workloads: simulated records of a fixed seed, made once and kept, so that every run of the bench reads the same."""
+"""Workloads: simulated records of a fixed seed, created once and cached: every run of the bench reads the same."""
 
 import hashlib
 import json
@@ -15,9 +15,9 @@ CACHE = ROOT / ".tools" / "bench"
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What is simulated: so many tenants of skewed size, so many days, so many calls in all.
+    """The simulation: the number of tenants of skewed size, the days, and the calls in total.
 
-    ``start_ms`` is when the first day begins; it is taken back to the hour.
+    ``start_ms`` is the start of the first day, rounded down to the hour.
     """
 
     name: str
@@ -27,13 +27,13 @@ class Workload:
     start_ms: int = DEFAULT_START_MS
 
     def small(self) -> "Workload":
-        """A twentieth of it, to try the bench itself."""
+        """A twentieth of it, to test the bench itself."""
         return replace(self, name=f"{self.name}-quick", tenants=max(self.tenants // 20, 1), calls=self.calls // 20)
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A workload on disk: the file, how many records it has and how many of them are calls."""
+    """A workload on disk: the file, its number of records, and its number of calls."""
 
     path: str
     records: int
@@ -42,7 +42,7 @@ class Made:
 
 
 def make(workload: Workload, cache: Path) -> Made:
-    """The workload's file in ``cache``, simulated when it is not there or the simulator has changed since."""
+    """The workload's file in ``cache``, simulated if it is missing or the simulator has changed since."""
     folder = cache / f"{workload.name}-{_digest(workload)}"
     about = folder / "about.json"
     if not about.exists():
@@ -64,7 +64,7 @@ def _simulate(workload: Workload, folder: Path, about: Path) -> None:
         "calls": summary.records["cdr"],
         "size_bytes": (folder / "records.jsonl").stat().st_size,
     }
-    # Written last: a folder without it was left by a run that was broken off.
+    # Written last: a folder without it was left by an interrupted run.
     about.write_text(json.dumps(counts))
 
 
