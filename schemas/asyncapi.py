@@ -123,6 +123,16 @@ TOPICS: Final = (
         key="Callwarden's own.",
         config={"cleanup.policy": ["compact"]},
     ),
+    Topic(
+        "follow",
+        "callwarden.follow",
+        ("send", "receive"),
+        ("followPosition",),
+        "How far `callwarden follow` has read its files and tables. Its format is Callwarden's own and may change: do "
+        "not read it.",
+        key="A JSON array of texts: the follower's name, and the id of a file or a table.",
+        config={"cleanup.policy": ["compact"]},
+    ),
 )
 
 # message: the Struct of its payload, and the record whose example it shows
@@ -259,6 +269,15 @@ _OWN: Final[dict[str, dict[str, Any]]] = {
     "rawState": {
         "contentType": "application/json",
         "payload": {"description": "An open call, one that has ended, or the progress; an empty value removes it."},
+    },
+    "followPosition": {
+        "contentType": "application/json",
+        "payload": {
+            "type": "object",
+            "description": "A position in a file or a table, or the process that follows; an empty value removes it.",
+            "required": ["type"],
+            "properties": {"type": {"type": "string", "enum": ["claim", "file", "table"]}},
+        },
     },
     "clock": {
         "contentType": "application/json",

@@ -55,6 +55,7 @@ GROUPS: Final = {
         "Producers, consumers and reviews",
         {
             "ingest": "Take records over HTTP, and write them to the input topics.",
+            "follow": "Follow files that grow and rotate, or a table, and write their rows.",
             "billing": "Answer whose refunds are frozen: a reference consumer with an API.",
             "notify": "Send alerts and decisions to people as they happen.",
             "ledger": "Store, verify and show every decision, review and reversal.",
@@ -72,6 +73,7 @@ GROUPS: Final = {
     ),
 }
 """The commands by the package in `streams.cli` that has them: a title for `--help`, and a line of help for each."""
+_LOGGING: Final = ("worker", "billing", "follow", "ingest", "notify")
 COMMANDS: Final = {name: text for _, commands in GROUPS.values() for name, text in commands.items()}
 
 
@@ -166,7 +168,7 @@ def main() -> None:
 def _logs(arguments: list[str]) -> bool:
     """Whether the command keeps a log, on standard error."""
     command = _chosen(arguments)
-    return command in ("worker", "billing", "ingest", "notify") or (command == "ledger" and "run" in arguments)
+    return command in _LOGGING or (command == "ledger" and "run" in arguments)
 
 
 def _is_text(argument: str) -> bool:

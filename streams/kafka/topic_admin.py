@@ -158,6 +158,12 @@ def required_topics(settings: Settings) -> list[RequiredTopic]:
             _NEVER_CUT,
             *_freely(segment_bytes=16 << 20, segment_ms=HOUR, min_cleanable_dirty_ratio=0.1, delete_retention_ms=DAY),
         ),
+        "follow": (
+            _kept("compact", "positions would be lost, and rows written twice"),
+            _FITS,
+            _NEVER_CUT,
+            *_freely(segment_bytes=16 << 20, segment_ms=HOUR, min_cleanable_dirty_ratio=0.1, delete_retention_ms=DAY),
+        ),
     }
     return [
         *(

@@ -8,8 +8,8 @@ from streams.kafka.api import TP
 OUTPUTS = ("control", "state", "clock", "enforcement", "shadow", "alerts", "late", "dead-letter")
 """The topics of the workers with the prefix of the outputs."""
 
-DOOR = ("ingest-keys", "raw", "raw-state")
-"""The topics of `callwarden ingest` and `assemble`, with the same prefix; workers do not need them."""
+DOOR = ("ingest-keys", "raw", "raw-state", "follow")
+"""The topics of `callwarden ingest`, `assemble` and `follow`, with the same prefix; workers do not need them."""
 
 
 @dataclass(frozen=True, slots=True)

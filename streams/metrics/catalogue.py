@@ -1,10 +1,11 @@
 """The catalogue: every metric of Callwarden's programs, defined once. All metrics are created from it."""
 
 from streams.metrics.consumer_metrics import CONSUMING
+from streams.metrics.follow_metrics import FOLLOWING
 from streams.metrics.ingest_metrics import INGESTING
 from streams.metrics.partition_metrics import partition_metrics
 from streams.metrics.spec import MetricSpec
 from streams.metrics.worker_metrics import JUDGING
 
-CATALOGUE: tuple[MetricSpec, ...] = (*JUDGING, *CONSUMING, *INGESTING, *partition_metrics("bridge"))
+CATALOGUE: tuple[MetricSpec, ...] = (*JUDGING, *CONSUMING, *INGESTING, *partition_metrics("bridge"), *FOLLOWING)
 BY_NAME = {entry.name: entry for entry in CATALOGUE}

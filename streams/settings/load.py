@@ -24,6 +24,7 @@ FILE: Final = PREFIX + "SETTINGS"
 """The variable that names the file."""
 DEFAULT_FILE: Final = "callwarden.yaml"
 """The file in the working directory that is read if the variable names none."""
+_OPTIONS: Final = {"bootstrap_servers": "bootstrap", "follow_database": "sql"}
 NOT_SETTINGS: Final = frozenset(
     PREFIX + name
     for name in ("PSEUDONYM_KEY", "REQUIRE_SERVICES", "TEST_ATTACK_S", "TEST_BROKER", "TEST_NOW_MS", "TEST_SEED")
@@ -109,9 +110,7 @@ def read(options: Mapping[str, object] | None = None) -> tuple[Settings, GivenSe
 
 def _option(name: str) -> str:
     # As in the commands: `--port` of `callwarden ledger run` is CALLWARDEN_LEDGER_PORT.
-    option = (
-        "bootstrap" if name == "bootstrap_servers" else re.sub("^(web|billing|ledger|notify|ingest)_|_ms$", "", name)
-    )
+    option = _OPTIONS.get(name) or re.sub("^(web|billing|ledger|notify|ingest|follow)_|_ms$", "", name)
     return f"--{option.replace('_', '-')}"
 
 

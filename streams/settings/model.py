@@ -19,6 +19,7 @@ from streams.settings.types import (
     Moment,
     Partitioner,
     Servers,
+    TableDatabaseUrl,
     TopicPrefix,
     WebAddress,
     WebAddresses,
@@ -224,6 +225,10 @@ class Settings(BaseSettings):
     """USER:PASSWORD for the schema registry."""
     schema_registry_ca_file: File = None
     """PEM file of the certificate authorities that vouch for the schema registry. Default: those of the system."""
+    follow_port: Annotated[int, whole(1, 65535)] = 6073
+    """The port of the health and metrics endpoints of `callwarden follow` ([follow.md](../guides/follow.md))."""
+    follow_database: TableDatabaseUrl = None
+    """The database of the table that `callwarden follow --table` follows: PostgreSQL, MySQL or SQLite."""
 
     # Topics that `topics create` creates.
     partitions: Annotated[int, whole(1, 10_000)] = 8

@@ -144,6 +144,16 @@ def _database(value: object) -> SecretStr:
     return SecretStr(text)
 
 
+def _table_database(value: object) -> SecretStr | None:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "")
+    if text and not re.fullmatch(r"sqlite:///(?!:memory:)[^?]+|(postgres|postgresql|mysql|mariadb)://\S+", text):
+        # Not shown: it may hold a password.
+        raise ValueError(
+            "not the address of a database; expected postgresql://USER:PASSWORD@HOST/NAME, mysql://... or sqlite:///FILE"
+        )
+    return SecretStr(text) if text else None
+
+
 def _web(value: object) -> SecretStr | None:
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "").strip()
     if text and not re.fullmatch(r"https?://[^\s/?#]+([/?]\S*)?", text):
@@ -174,6 +184,7 @@ Moment = Annotated[int | None, BeforeValidator(_moment)]
 File = Annotated[Path | None, BeforeValidator(_file)]
 AppendedFile = Annotated[Path | None, BeforeValidator(_appended)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database)]
+TableDatabaseUrl = Annotated[SecretStr | None, BeforeValidator(_table_database)]
 WebAddress = Annotated[SecretStr | None, BeforeValidator(_web)]
 WebAddresses = Annotated[SecretStr | None, BeforeValidator(_webs)]
 Link = Annotated[str | None, BeforeValidator(_link)]

@@ -61,12 +61,12 @@ def test_topics_are_created_once_and_meet_the_requirements(address: str) -> None
     assert (status, said.count("there is no such topic")) == (1, 1)
     status, said, wrong = callwarden("topics", "create", "--replication-factor", "1", "--partitions", "3")
     assert (status, wrong) == (0, "")
-    assert said.count("created ") == 16
-    assert "all 16 topics are configured correctly, with 3 partitions" in said
-    assert callwarden("topics", "check") == (0, "all 16 topics are configured correctly, with 3 partitions\n", "")
+    assert said.count("created ") == 17
+    assert "all 17 topics are configured correctly, with 3 partitions" in said
+    assert callwarden("topics", "check") == (0, "all 17 topics are configured correctly, with 3 partitions\n", "")
     # A second run with another number leaves the existing topics unchanged.
     status, said, _ = callwarden("topics", "create", "--replication-factor", "1", "--partitions", "5")
-    assert (status, said) == (0, "all 16 topics are configured correctly, with 3 partitions\n")
+    assert (status, said) == (0, "all 17 topics are configured correctly, with 3 partitions\n")
 
 
 async def test_a_mismatch_is_status_1_and_a_worker_does_not_start(address: str) -> None:

@@ -113,6 +113,77 @@ CASES = {
             Quiet({'callwarden_ingest_request_duration_seconds_count{instance="i",status="409"}': "0+1x30"}, "12m"),
         ],
     ),
+    "CallwardenFollowSourceAway": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_follow_source_up{follower="pbx"}': "1 0x20",
+                    'callwarden_follow_source_up{follower="acc"}': "1x20",
+                },
+                "8m",
+                [({"follower": "pbx"}, "pbx 读不到其文件或数据表 / pbx cannot read its files or its table")],
+            )
+        ],
+        [Quiet({'callwarden_follow_source_up{follower="pbx"}': "1 0 0 1x20"}, "12m")],
+    ),
+    "CallwardenFollowLoss": Cases(
+        [
+            Fires(
+                {'callwarden_follow_losses_total{follower="pbx",reason="truncated"}': "0 0 1x20"},
+                "10m",
+                [
+                    (
+                        {"follower": "pbx", "reason": "truncated"},
+                        "pbx 的文件在读完之前丢失 (truncated) / "
+                        "A file of pbx was lost before it was read to its end (truncated)",
+                    )
+                ],
+            )
+        ],
+        [Quiet({'callwarden_follow_losses_total{follower="pbx",reason="truncated"}': "0x20"}, "10m")],
+    ),
+    "CallwardenFollowBehind": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_follow_caught_up_timestamp_seconds{follower="pbx"}': "0x30",
+                    'callwarden_follow_source_up{follower="pbx"}': "1x30",
+                },
+                "12m",
+                [({"follower": "pbx"}, "pbx 落后 12m 0s / pbx is 12m 0s behind")],
+            )
+        ],
+        [
+            Quiet(
+                {
+                    'callwarden_follow_caught_up_timestamp_seconds{follower="pbx"}': "0x30",
+                    'callwarden_follow_source_up{follower="pbx"}': "0x30",
+                },
+                "12m",
+            )
+        ],
+    ),
+    "CallwardenFollowRowsRefused": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_follow_rows_total{follower="pbx",result="record"}': "0+90x60",
+                    'callwarden_follow_rows_total{follower="pbx",result="refused"}': "0+10x60",
+                },
+                "30m",
+                [({"follower": "pbx"}, "pbx 有 10% 的行被拒绝 / 10% of the rows of pbx are refused")],
+            )
+        ],
+        [
+            Quiet(
+                {
+                    'callwarden_follow_rows_total{follower="pbx",result="record"}': "0+99x60",
+                    'callwarden_follow_rows_total{follower="pbx",result="refused"}': "0+1x60",
+                },
+                "30m",
+            )
+        ],
+    ),
     "CallwardenIngestRecordsRefused": Cases(
         [
             Fires(

@@ -29,6 +29,7 @@ TOPICS = {
     "callwarden.ingest-keys": ("send receive", {"ingestKey"}),
     "callwarden.raw": ("send receive", {"rawEvent"}),
     "callwarden.raw-state": ("send receive", {"rawState"}),
+    "callwarden.follow": ("send receive", {"followPosition"}),
 }
 
 # The fields that AsyncAPI 3.0 and its Kafka binding 0.5.0 know; any other must begin with x-.
@@ -169,7 +170,7 @@ def test_a_message_has_payload_media_type_key_and_examples_that_fit(name: str) -
 
 
 def test_every_message_of_a_record_has_an_example() -> None:
-    own = {"deadLetter", "control", "state", "clock", "ingestKey", "rawEvent", "rawState"}
+    own = {"deadLetter", "control", "state", "clock", "ingestKey", "rawEvent", "rawState", "followPosition"}
     without = {name for name, m in DOCUMENT["components"]["messages"].items() if "examples" not in m}
     assert without == own
 
@@ -190,7 +191,7 @@ def test_every_key_is_the_tenant_but_where_the_contract_says_otherwise() -> None
         for name, message in messages_of(channel).items()
         if "tenant_id" not in message["bindings"]["kafka"]["key"]["description"]
     }
-    assert other == {"deadLetter", "control", "state", "clock", "ingestKey", "rawEvent", "rawState"}
+    assert other == {"deadLetter", "control", "state", "clock", "ingestKey", "rawEvent", "rawState", "followPosition"}
 
 
 def test_a_dead_letter_carries_its_reason_in_a_header_with_every_code_word() -> None:

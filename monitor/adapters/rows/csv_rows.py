@@ -168,6 +168,13 @@ class CsvRows:
             raise Reject(f"{RowErrorCode.MALFORMED_ROW}: {error}, in {quoted_value(text)}") from None
 
 
+def is_open(raw: bytes, dialect: Dialect, encoding: str) -> bool:
+    """Whether a row ends inside of a quoted cell: it may continue on lines that are not there yet."""
+    if not dialect.quote or isinstance(raw, LongLine):
+        return False
+    return _whole(dialect, strict=False).fullmatch(raw.rstrip(b"\r\n").decode(encoding, "replace")) is None
+
+
 def _whole(dialect: Dialect, strict: bool) -> re.Pattern[str]:
     """Matches a row in which every quoted cell is closed, without backtracking.
 

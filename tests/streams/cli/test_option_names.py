@@ -10,6 +10,8 @@ KINDS = {
     "--out": {"DIR", "FILE", "FILE|DIR"},
     # `backtest` calls its two policies A and B.
     "--policy": {"FILE", "A"},
+    # `follow` names a table of a database; `settings --table` prints one.
+    "--table": {"[SCHEMA.]NAME", "flag"},
 }
 """The only options whose values differ in kind."""
 

@@ -84,9 +84,9 @@ def test_a_prefix_that_would_run_into_the_names_is_reported_before_topics_are_ma
     assert prefix_conflict(settings, some) is None
 
 
-def test_all_sixteen_topics_are_as_required_once_made() -> None:
+def test_all_seventeen_topics_are_as_required_once_made() -> None:
     assert [topic.name for topic in required_topics(SETTINGS)] == [*INPUTS, *OUTPUTS, *DOOR]
-    assert len(required_topics(SETTINGS)) == 16
+    assert len(required_topics(SETTINGS)) == 17
     assert find_mismatches(SETTINGS, made()) == []
     assert find_mismatches(SETTINGS, made(partitions=3)) == []
 
@@ -130,11 +130,12 @@ def test_decisions_and_clocks_are_kept_for_good_and_inputs_carry_the_brokers_tim
         ("out.raw", "message.timestamp.type", "CreateTime", "LogAppendTime"),
         ("out.raw", "cleanup.policy", "compact", "delete"),
         ("out.raw-state", "cleanup.policy", "compact,delete", "compact"),
+        ("out.follow", "cleanup.policy", "compact,delete", "compact"),
         *(
             (topic, "unclean.leader.election.enable", "true", "false")
             for topic in (
                 *("out.enforcement", "out.state", "out.clock", "out.control", "in.reviews"),
-                *("out.raw", "out.raw-state"),
+                *("out.raw", "out.raw-state", "out.follow"),
             )
         ),
     ],

@@ -1,0 +1,77 @@
+"""Reads a follower's own positions from `callwarden.follow`."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from monitor.partition.key_check import partition_of
+from streams.consumers.topic_reader import TopicReader
+from streams.ingest.follow.positions import (
+    CLAIM,
+    FollowClaim,
+    Position,
+    decode_position,
+    encode_position,
+    parse_key,
+    position_key,
+)
+from streams.kafka.api import TP, OutputRecord, PermanentError
+
+
+class StoredPositions(NamedTuple):
+    """The newest process under the name, and the positions by id."""
+
+    claim: FollowClaim | None
+    positions: Mapping[str, Position]
+
+
+class PositionLog:
+    """The positions of the follower ``name``. All of its records are in one partition."""
+
+    def __init__(self, cluster: TopicReader, topic: str, name: str) -> None:
+        self.topic = topic
+        self._cluster, self._name = cluster, name
+        self._partition = 0
+
+    async def read(self) -> StoredPositions:
+        """Everything that was committed under the name before a writer of its transactional id was started.
+
+        Raises TransientError; PermanentError if there is no topic, or a position that cannot be read.
+        """
+        count = (await self._cluster.partitions([self.topic])).get(self.topic)
+        if not count:
+            raise PermanentError(f"there is no topic {self.topic}; `callwarden topics create` creates it")
+        self._partition = partition_of(self._name.encode(), count, "murmur2")
+        tp = TP(self.topic, self._partition)
+        starts, ends = await self._cluster.starts([tp]), await self._cluster.ends([tp])
+        found: dict[str, bytes] = {}
+        async for batch in self._cluster.read(tp, starts[tp], ends[tp]):
+            for key, value in zip(batch.keys, batch.values, strict=True):
+                names = parse_key(key) if key is not None else None
+                if names is None or names[0] != self._name:
+                    continue
+                if value is None:
+                    found.pop(names[1], None)
+                else:
+                    found[names[1]] = value
+        return self._decoded(found)
+
+    def _decoded(self, found: dict[str, bytes]) -> StoredPositions:
+        claim, positions = None, {}
+        for of, value in found.items():
+            try:
+                record = decode_position(value)
+            except ValueError as error:
+                raise PermanentError(
+                    f"{self.topic}: a position of {self._name} cannot be read: {error}; expected one of this release. "
+                    "With another --name everything is read from its beginning"
+                ) from None
+            if isinstance(record, FollowClaim):
+                claim = record if of == CLAIM else claim
+            else:
+                positions[of] = record
+        return StoredPositions(claim, positions)
+
+    def record(self, of: str, position: FollowClaim | Position | None) -> OutputRecord:
+        """A position as it is written; None: it is forgotten. Only after `read`."""
+        value = encode_position(position) if position is not None else None
+        return OutputRecord(self.topic, self._partition, position_key(self._name, of), value)

@@ -1,0 +1,182 @@
+"""The rows of a table that grows, also those that are committed out of order.
+
+A database hands out keys before it commits, so a row can appear below the greatest key that was read. A row is taken
+to be committed at most `SETTLED_S` after its key was handed out. So:
+
+1. Look up the greatest key, and remember when. Keys up to one that was the greatest `SETTLED_S` ago are settled.
+2. Every `AGAIN_S`, look up all keys between the floor and the greatest key that was read. Those that were not seen are
+   rows that were committed late: read them. If there are none, the floor rises to the settled keys.
+3. Read the rows above the greatest key that was read.
+
+The floor and the seen keys above it are the position. No clock is stored: after a start everything above the floor is
+looked up again until it is settled once more.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import structlog
+
+from monitor.adapters.mapped import MappedAdapter
+from monitor.adapters.mapping.spec import ROW
+from schemas.error_codes import ErrorCode
+from streams.ingest.follow.follow_source import Backlog, SourceBatch
+from streams.ingest.follow.positions import Position, TablePosition
+from streams.ingest.follow.row_writer import RowWriter
+from streams.ingest.follow.tables.seen_keys import MOST_SEEN, SeenKeys
+from streams.ingest.follow.tables.table_rows import TableAway, TableRow, TableRows
+from streams.ingest.foreign_rows import MAX_RECORD_BYTES, EventAdapter, ForeignAdapter
+from streams.kafka.api import PermanentError
+from streams.runtime.monotonic import steady_s
+
+log = structlog.get_logger("callwarden")
+
+SETTLED_S: Final = 60.0
+AGAIN_S: Final = 2.0
+LEAST: Final = -(1 << 63)
+"""Below every key."""
+
+POSITION: Final = "table"
+"""The id of the position."""
+
+_LATE_AT_ONCE: Final = 500
+
+
+def must_read_objects(adapter: ForeignAdapter, form: str) -> None:
+    """Raises PermanentError if a mapping does not read JSON objects, as which rows of a table are given to it."""
+    mapping = adapter.mapping if isinstance(adapter, MappedAdapter | EventAdapter) else None
+    if mapping is None or mapping.form not in ("json", "jsonl"):
+        raise PermanentError(
+            f"--format {form}: a row of a table is a JSON object; expected a mapping with `format: json`"
+        )
+    if ROW in mapping.marks:
+        raise PermanentError(f"--format {form}: it uses the row's number in a file; expected a column of the table")
+
+
+class TableSource:
+    """`streams.ingest.follow.follow_source.FollowSource`. ``table`` and ``key`` are their names."""
+
+    def __init__(
+        self, table: str, key: str, reader: TableRows, rows: RowWriter, now_s: Callable[[], float] = steady_s
+    ) -> None:
+        self._table, self._key = table, key
+        self._reader, self._rows, self._now_s = reader, rows, now_s
+        self._floor, self._seen = LEAST, SeenKeys(np.array([], np.int64))
+        self._samples: deque[tuple[float, int]] = deque()
+        self._settled = LEAST
+        self._again_s = float("-inf")
+        self._greatest: int | None = None
+        self._away: str | None = "has not been read yet"
+        self.at_end = False
+
+    @property
+    def away(self) -> str | None:
+        """See `FollowSource`."""
+        return self._away
+
+    @property
+    def backlog(self) -> Backlog:
+        """See `FollowSource`."""
+        read = self._read_through()
+        return Backlog("keys", max(0, self._greatest - max(read, 0)) if self._greatest is not None else 0)
+
+    def restore(self, positions: Mapping[str, Position]) -> None:
+        """See `FollowSource`."""
+        for position in positions.values():
+            here = f"column {self._key} of table {self._table}"
+            if not isinstance(position, TablePosition):
+                raise PermanentError(f"a follower of files has this name; expected another --name for {here}")
+            if (position.table, position.key) != (self._table, self._key):
+                was = f"column {position.key} of table {position.table}"
+                raise PermanentError(f"the follower of this name follows {was}; expected another --name for {here}")
+        stored = positions.get(POSITION)
+        if isinstance(stored, TablePosition):
+            self._floor, self._seen = stored.floor, SeenKeys.decode(stored.seen)
+        self._samples.clear()
+        self._settled, self._again_s = LEAST, float("-inf")
+
+    def read(self) -> SourceBatch | None:
+        """See `FollowSource`."""
+        try:
+            batch = self._read()
+        except TableAway as error:
+            if self._away != str(error):
+                log.error("the table cannot be read", why=str(error))
+            self._away, self.at_end = str(error), False
+            return None
+        if batch is None:
+            self.at_end = self._away is None and self._has_room()
+        return batch
+
+    def _read(self) -> SourceBatch | None:
+        self._look()
+        if self._away is not None:
+            return None
+        now_s = self._now_s()
+        if now_s - self._again_s >= AGAIN_S:
+            settled = self._settled  # before the keys are looked up
+            late = self._seen.unseen(self._reader.keys(self._floor, self._read_through()))
+            if len(late):
+                return self._batch(self._reader.rows_of(late[:_LATE_AT_ONCE].tolist()))
+            self._again_s = now_s
+            self._floor = max(self._floor, min(settled, self._read_through()))
+            self._seen = self._seen.above(self._floor)
+        if not self._has_room():
+            return None
+        return self._batch(self._reader.rows(self._read_through()))
+
+    def _look(self) -> None:
+        """Look up the greatest key (1)."""
+        now_s = self._now_s()
+        self._greatest = self._reader.greatest()
+        if self._greatest is not None:
+            self._samples.append((now_s, self._greatest))
+        while self._samples and self._samples[0][0] <= now_s - SETTLED_S:
+            self._settled = max(self._settled, self._samples.popleft()[1])
+        self._away = None
+        if self._greatest is not None and self._greatest < self._floor:
+            self._away = (
+                f"the greatest {self._key} of {self._table} is {self._greatest}, and it was read up to {self._floor}: "
+                "was the table made again? Expected another --name for a new table"
+            )
+
+    def _batch(self, rows: Sequence[TableRow]) -> SourceBatch | None:
+        if not rows:
+            return None
+        batch = SourceBatch()
+        for row in rows:
+            origin = (("table", self._table.encode()), ("key", str(row.key).encode()))
+            if row.value is None:
+                most = f"expected at most {MAX_RECORD_BYTES:,}"
+                self._rows.refuse(
+                    batch, None, f"{ErrorCode.TOO_LONG}: the row has {row.length:,} bytes; {most}", origin
+                )
+                continue
+            batch.read_bytes += len(row.value)
+            mapped, fault = self._rows.rows(row.value)
+            if fault is not None:
+                self._rows.refuse(batch, row.value, fault, origin)
+            for each in mapped:
+                self._rows.add(batch, each, origin)
+        seen = self._seen.with_keys([row.key for row in rows])
+        batch.positions[POSITION] = TablePosition(self._table, self._key, self._floor, seen.encode())
+        return batch
+
+    def _read_through(self) -> int:
+        greatest = self._seen.greatest
+        return self._floor if greatest is None else greatest
+
+    def _has_room(self) -> bool:
+        return len(self._seen) < MOST_SEEN
+
+    def committed(self, batch: SourceBatch) -> None:
+        """See `FollowSource`."""
+        position = batch.positions[POSITION]
+        if isinstance(position, TablePosition):
+            self._seen = SeenKeys.decode(position.seen)
+
+    def close(self) -> None:
+        """See `FollowSource`."""
+        self._reader.close()

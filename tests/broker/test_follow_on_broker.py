@@ -1,0 +1,166 @@
+"""A follower on a real Kafka: killed while files rotate; nothing is lost or twice."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Broker
+from ingest_doors import ask, ready, written
+from worker_processes import MAIN
+from worker_traffic import make_topics
+
+from streams.dev.kafka_node import free_ports
+from streams.runtime.child_process import ChildProcess
+
+pytestmark = pytest.mark.services
+
+MAPPING = """\
+mapping: calls
+record: cdr
+format: csv
+fields:
+  call_id: {column: id}
+  tenant_id: {column: tenant}
+  direction: {const: outbound}
+  caller: {const: anonymous}
+  callee: {const: "+8613800000000"}
+  start_ms: {column: at, time: epoch_ms}
+  end_ms: {column: at, time: epoch_ms}
+  outcome: {const: no_answer}
+"""
+
+
+class Followers:
+    """Followers of one installation, which are killed and started again."""
+
+    def __init__(self, folder: Path, address: str, *words: str) -> None:
+        own = uuid.uuid4().hex[:8]
+        self.settings: dict[str, object] = {
+            "bootstrap_servers": address, "input_prefix": f"{own}.", "output_prefix": f"{own}.", "application_id": own,
+        }  # fmt: skip
+        environment = {f"CALLWARDEN_{name.upper()}": str(value) for name, value in self.settings.items()}
+        self.environment = {**os.environ, **environment}
+        self.folder, self.words = folder, words
+        (self.port,) = free_ports(1)
+        self.children: list[ChildProcess] = []
+        make_topics(environment)
+
+    def start(self, port: int | None = None) -> ChildProcess:
+        with (self.folder / "follower.log").open("ab") as log:
+            words = ["follow", *self.words, "--port", str(port or self.port), "--json-logs"]
+            child = ChildProcess([sys.executable, "-c", MAIN, *words], log, self.environment)
+        self.children.append(child)
+        return child
+
+    def kill(self) -> None:
+        assert self.children[-1].kill() == -signal.SIGKILL, self.log()
+
+    def end(self) -> None:
+        for child in self.children:
+            child.kill()
+
+    def log(self) -> str:
+        return (self.folder / "follower.log").read_text("utf-8")
+
+    async def records(self, topic: str) -> list[bytes]:
+        return await written(self.settings, f"{self.settings['output_prefix']}{topic}")
+
+    async def calls(self, number: int, within_s: float = 90) -> Counter[str]:
+        """The calls of the topic as soon as there are so many."""
+        async with asyncio.timeout(within_s):
+            while True:
+                found = Counter(json.loads(value)["call_id"] for value in await self.records("cdr"))
+                if found.total() >= number:
+                    return found
+                await asyncio.sleep(0.3)
+
+
+@pytest.fixture
+def followers(kafka: Broker, tmp_path: Path) -> Iterator[Followers]:
+    (tmp_path / "calls.yaml").write_text(MAPPING)
+    followers = Followers(tmp_path, kafka.address, "--format", str(tmp_path / "calls.yaml"), "--name", "pbx")
+    yield followers
+    followers.end()
+
+
+async def test_rows_are_written_once_while_files_rotate_and_the_follower_is_killed(
+    followers: Followers, tmp_path: Path
+) -> None:
+    rng = random.Random(3)
+    path = tmp_path / "cdr" / "Master.csv"
+    path.parent.mkdir()
+    followers.words = (str(path), *followers.words)
+    ids: list[str] = []
+    stopping = asyncio.Event()
+
+    def write(many: int) -> None:
+        with path.open("ab") as out:
+            if not out.tell():
+                out.write(b"id,tenant,at\n")
+            for _ in range(many):
+                ids.append(f"c-{len(ids)}")
+                out.write(f"{ids[-1]},t{len(ids) % 7},1772438400000\n".encode())
+                if rng.random() < 0.01:
+                    out.flush()
+            if rng.random() < 0.1:
+                out.write(b"bad,row\n")
+
+    def rotate() -> None:
+        for old in sorted(path.parent.glob("Master.csv.*"), key=lambda each: -int(each.suffix[1:])):
+            old.rename(old.with_suffix(f".{int(old.suffix[1:]) + 1}"))
+        path.rename(path.with_name("Master.csv.1"))
+
+    async def switch() -> None:
+        while not stopping.is_set():
+            write(rng.choice((1, 20, 400)))
+            if rng.random() < 0.08:
+                rotate()
+            await asyncio.sleep(rng.uniform(0.0, 0.08))
+
+    write(5)
+    followers.start()
+    await ready(followers.port)
+    await followers.calls(5)
+    switching = asyncio.create_task(switch())
+    for _ in range(4):
+        await asyncio.sleep(rng.uniform(0.5, 1.5))
+        await asyncio.to_thread(followers.kill)
+        await asyncio.sleep(rng.uniform(0.0, 1.0))
+        followers.start()
+        await ready(followers.port)
+    stopping.set()
+    await switching
+    calls = await followers.calls(len(ids))
+    assert calls == dict.fromkeys(ids, 1)
+    metrics = (await ask(followers.port, "/metrics"))[1].decode()
+    assert 'callwarden_follow_source_up{follower="pbx"} 1.0' in metrics
+    letters = await followers.records("dead-letter")
+    bad = sum(each.read_bytes().count(b"bad,row") for each in path.parent.iterdir())
+    assert letters == [b"bad,row"] * bad
+    # A second process of the name ends the first.
+    first = followers.children[-1]
+    (other,) = free_ports(1)
+    second = followers.start(other)
+    try:
+        await ready(other)
+        write(10)
+        assert await followers.calls(len(ids)) == dict.fromkeys(ids, 1)
+        async with asyncio.timeout(60):
+            while first.running:
+                write(1)
+                await asyncio.sleep(0.2)
+        assert first.wait() == 2
+    finally:
+        status = await asyncio.to_thread(second.stop, 60)
+    assert status == 0
+    assert "follows under the same name now" in followers.log()
+    assert "Traceback" not in followers.log()
+    assert await followers.calls(len(ids)) == dict.fromkeys(ids, 1)
