@@ -84,7 +84,7 @@ lock: ## Write both lock files; versions stay unless ARGS says so: ARGS='--upgra
 	  rm -f deploy/constraints.txt && \
 	  "$$folder/bin/uv" $(COMPILE) -c constraints.txt --extra registry -o deploy/constraints.txt pyproject.toml
 
-tools: setup ## What the service tests need: a browser, Java, Kamailio, PostgreSQL, Prometheus, SIPp; Kafka's jars.
+tools: setup ## What the service tests need: a browser, Java, Kamailio, PostgreSQL, Prometheus, SIPp; Kafka, a schema registry.
 	@absent=; for tool in chromium chromedriver java mvn promtool amtool sipp; do \
 	  command -v $$tool >/dev/null || absent="$$absent $$tool"; done; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || absent="$$absent postgres"; \
@@ -97,6 +97,7 @@ tools: setup ## What the service tests need: a browser, Java, Kamailio, PostgreS
 	  echo "Absent:$$absent. On Debian: sudo apt-get install $(DEBIAN_TOOLS)" >&2; exit 1; \
 	fi
 	@$(BIN)/callwarden dev-kafka --fetch
+	@$(BIN)/python tests/broker/apicurio.py
 
 clean: ## Remove all that these targets made.
 	rm -rf .venv .venv-* .tools build dist demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

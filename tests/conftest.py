@@ -12,7 +12,7 @@ import structlog
 from leftover_processes import kill, leftovers, mark_this_run
 
 # Of `broker/conftest.py`: who asks for one of these needs a service, also when its marker says `soak`.
-_SERVICES = {"jars", "kafka", "postgres"}
+_SERVICES = {"apicurio", "jars", "kafka", "postgres"}
 # The files that take longest, the longest first: side by side they must not be what everything waits for at the end.
 LONG_FILES = (
     "test_ingest_rate_on_broker.py",

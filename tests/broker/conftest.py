@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import apicurio as schema_registry
 import pytest
 from postgres import Postgres, programs
 from worker_platform import platform, three_brokers
@@ -55,6 +56,18 @@ def postgres() -> Iterator[Postgres]:
         pytest.skip("no PostgreSQL: on Debian and Ubuntu `apt-get install postgresql`")
     with Postgres(folder) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def apicurio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[schema_registry.Apicurio]:
+    """A schema registry for the tests of a module. A test that stops it starts it again."""
+    try:
+        kafkajars.java()
+        home = schema_registry.fetch()
+    except kafkajars.MissingJars as missing:
+        pytest.skip(f"no schema registry: {missing}")
+    with schema_registry.Apicurio(home, tmp_path_factory.mktemp("apicurio")) as registry:
+        yield registry
 
 
 @pytest.fixture(scope="session")
