@@ -1,6 +1,6 @@
 """The policies in the clock logs of an application: which apply in each partition since when, and which will."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from monitor.partition.journal import PolicyChange, PolicyWithdrawal
@@ -80,12 +80,21 @@ def lateness_ms(found: Mapping[int, LoggedPolicies], otherwise_ms: int) -> int:
     ``otherwise_ms`` stands for a partition that has recorded no policy that applies. Raises PermanentError if a policy
     cannot be read.
     """
-    longest_ms = 0
+    return max(_latenesses_ms(found, otherwise_ms), default=0)
+
+
+def shortest_lateness_ms(found: Mapping[int, LoggedPolicies], otherwise_ms: int) -> int:
+    """The shortest lateness; see `lateness_ms`."""
+    return min(_latenesses_ms(found, otherwise_ms), default=otherwise_ms)
+
+
+def _latenesses_ms(found: Mapping[int, LoggedPolicies], otherwise_ms: int) -> Iterator[int]:
     for one in found.values():
         holds = [switch for switch in one.switches if switch.from_ms <= one.judged_ms][-1:]
-        every = [_read(switch).lateness_ms for switch in (*holds, *one.coming)]
-        longest_ms = max(longest_ms, *every, 0 if holds else otherwise_ms)
-    return longest_ms
+        if not holds:
+            yield otherwise_ms
+        for switch in (*holds, *one.coming):
+            yield _read(switch).lateness_ms
 
 
 def _read(switch: PolicyChange) -> Policy:

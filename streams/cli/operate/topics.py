@@ -10,6 +10,7 @@ from streams.cli.outputs import print_json
 if TYPE_CHECKING:
     from streams.kafka.cluster import KafkaCluster
     from streams.kafka.topic_admin import ExistingTopic
+    from streams.kafka.topic_names import TopicNames
     from streams.settings.load import Settings
 
 app = typer.Typer()
@@ -112,13 +113,57 @@ def check(
     )
 
     stored: int | None = None
+    held = _sources_that_hold(settings)
+    warnings: list[str] = []
 
     async def look(cluster: "KafkaCluster") -> "dict[str, ExistingTopic]":
         nonlocal stored
-        stored = await check_inputs(cluster, TopicNames(settings.input_prefix, settings.output_prefix))
-        return await admin.existing_topics(cluster.questions, required_topics(settings))
+        names = TopicNames(settings.input_prefix, settings.output_prefix)
+        stored = await check_inputs(cluster, names)
+        found = await admin.existing_topics(cluster.questions, required_topics(settings))
+        if held and names.output("clock") in found:
+            warnings.extend(await _late_sources(cluster, names, settings, held))
+        return found
 
-    _report(settings, operate("topics check", settings, look), stored, as_json)
+    found = operate("topics check", settings, look)
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    _report(settings, found, stored, as_json)
+
+
+def _sources_that_hold(settings: "Settings") -> dict[str, int]:
+    """The sources of the sources file that hold calls for their corrections, and how long, in ms."""
+    if settings.ingest_sources_file is None:
+        return {}
+    from streams.ingest.http.sources.sources_file import ForeignSources
+    from streams.kafka.api import PermanentError
+
+    try:
+        return ForeignSources(settings.ingest_sources_file, signed=False).settles_ms()
+    except PermanentError as error:
+        # The programs that read the file do not start with it; the topics can be checked without it.
+        typer.echo(f"warning: {error}", err=True)
+        return {}
+
+
+async def _late_sources(
+    cluster: "KafkaCluster", names: "TopicNames", settings: "Settings", held: dict[str, int]
+) -> list[str]:
+    """Why the calls of a source will be late: it holds them as long as the policy waits, or longer."""
+    from monitor.text.durations import format_duration
+    from streams.cli.inputs import policy_for
+    from streams.ops.control_client import partition_count
+    from streams.topics.policy_log import logged_policies, shortest_lateness_ms
+
+    policy = policy_for(str(settings.policy) if settings.policy else None)
+    found = await logged_policies(cluster, names, range(await partition_count(cluster, names)))
+    lateness_ms = shortest_lateness_ms(found, policy.lateness_ms)
+    least = f"expected less than the policy's lateness of {format_duration(lateness_ms)}"
+    return [
+        f"source {name}: its calls will be late: {least}, got settle {format_duration(settle_ms)}"
+        for name, settle_ms in held.items()
+        if settle_ms >= lateness_ms
+    ]
 
 
 def _report(

@@ -7,7 +7,7 @@ from monitor.policy.load import load, loads
 from monitor.policy.serialize import to_plain
 from monitor.policy.timeline import PolicyVersion
 from streams.kafka.api import PermanentError
-from streams.topics.policy_log import LoggedPolicies, earliest, in_the_way, lateness_ms
+from streams.topics.policy_log import LoggedPolicies, earliest, in_the_way, lateness_ms, shortest_lateness_ms
 
 HOUR = 3_600_000
 
@@ -30,6 +30,9 @@ def test_late_calls_are_waited_for_as_the_policies_say_that_hold_or_are_to_come(
         "none is noted there"
     )
     assert lateness_ms({0: LoggedPolicies(0, [coming])}, 600_000) == HOUR
+    assert shortest_lateness_ms({0: LoggedPolicies(0, [coming])}, 600_000) == 600_000
+    assert shortest_lateness_ms({0: LoggedPolicies(10 * HOUR, [past, holds, coming])}, 7 * HOUR) == 120_000
+    assert shortest_lateness_ms({}, 600_000) == 600_000
     with pytest.raises(PermanentError, match="expected a policy that this release can read"):
         lateness_ms({0: LoggedPolicies(HOUR, [PolicyChange(0, "a", {})])}, 0)
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from monitor.adapters import NAMES, open_adapter
 from monitor.adapters.errors import MappingError
+from monitor.adapters.versioned import VersionedAdapter
 from monitor.policy.file.errors import PolicyError, PolicyFault, did_you_mean
 from monitor.policy.file.yaml_source import YamlPath
 from streams.ingest.foreign_rows import DocumentAdapter, EventAdapter, ForeignAdapter
@@ -37,6 +38,12 @@ class ForeignSources:
     def find(self, name: str) -> ForeignSource | None:
         """The source of this name."""
         return self._sources.value().get(name) if self._sources is not None else None
+
+    def settles_ms(self) -> dict[str, int]:
+        """How long each source holds a call for its corrections; without those that hold none."""
+        sources = self._sources.value() if self._sources is not None else {}
+        held = {name: source.adapter for name, source in sources.items()}
+        return {name: each.versions.settle_ms for name, each in held.items() if isinstance(each, VersionedAdapter)}
 
 
 class _SourcesReader:
