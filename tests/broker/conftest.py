@@ -9,6 +9,7 @@ from pathlib import Path
 
 import apicurio as schema_registry
 import pytest
+from node_options import short_lived_nodes
 from postgres import Postgres, programs
 from worker_platform import platform, three_brokers
 
@@ -28,13 +29,15 @@ class Broker:
 
 
 @pytest.fixture(scope="session")
-def jars() -> Path:
+def jars() -> Iterator[Path]:
     """Kafka's jars, and a Java for them. Without them the test is skipped, or fails where services are required."""
     try:
         kafkajars.java()
-        return kafkajars.fetch(TOOLS)
+        folder = kafkajars.fetch(TOOLS)
     except kafkajars.MissingJars as missing:
         pytest.skip(f"no Kafka: {missing}. Or name one: CALLWARDEN_TEST_BROKER=HOST:PORT")
+    with short_lived_nodes(folder):
+        yield folder
 
 
 @pytest.fixture(scope="session")
