@@ -9,7 +9,10 @@ STAMP := $(VENV)/.installed
 FAST := not services and not soak
 # A process for each core; the tests of a file stay together, because they share what is made once for all of them.
 # The order of the files is that of tests/conftest.py: what takes long begins first.
-SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder
+ORDERED := --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE := -n auto $(ORDERED)
+# Tests of services wait for most of their time: three processes for two cores.
+SERVICE_PROCESSES ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN) / 2)))
 DEBIAN_TOOLS := chromium chromium-driver fonts-noto-cjk kamailio kamailio-postgres-modules maven \
   openjdk-17-jre-headless postgresql prometheus prometheus-alertmanager sip-tester
 PIP := -m pip install -q --disable-pip-version-check
@@ -19,6 +22,9 @@ install = $(1) $(PIP) --require-hashes -r constraints.txt && $(1) $(PIP) --no-in
 UV := uv==0.13.9
 COMPILE := pip compile -q --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-annotate \
   --no-header --group build
+
+# Each of the many processes would compile all modules again, and pytest rewrite all tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo live lint test test-services test-all-pythons soak bench schemas metrics lock tools clean
@@ -52,7 +58,7 @@ test: setup lint ## The fast suite, side by side on all cores: no service, no br
 
 # Without CALLWARDEN_REQUIRE_SERVICES=1 a test whose service is absent is skipped by name; with it, it fails.
 test-services: setup $(if $(filter 1,$(CALLWARDEN_REQUIRE_SERVICES)),tools) ## Tests against real services.
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m services $(ARGS)
+	$(BIN)/python -m pytest -n $(SERVICE_PROCESSES) $(ORDERED) -m services $(ARGS)
 
 test-all-pythons: ## The fast suite on each of PYTHONS that is here, each in a virtual environment of its own.
 	@ran=; for name in $(PYTHONS); do \

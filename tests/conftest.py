@@ -15,7 +15,6 @@ from leftover_processes import kill, leftovers, mark_this_run
 _SERVICES = {"apicurio", "jars", "kafka", "postgres"}
 # The files that take longest, the longest first: side by side they must not be what everything waits for at the end.
 LONG_FILES = (
-    "test_ingest_rate_on_broker.py",
     *("test_alarms.py", "test_worker_life.py", "test_operator_commands.py", "test_dev_kafka.py", "test_alert_rules.py"),
     *(
         "test_ingest_rate_on_broker.py",
