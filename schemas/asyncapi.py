@@ -51,7 +51,13 @@ TOPICS: Final = (
         config={"cleanup.policy": ["delete"], "retention.ms": -1, "retention.bytes": -1},
     ),
     Topic("alerts", "callwarden.alerts", ("send",), ("alert",), "Early signs, sent at least once; may be taken back."),
-    Topic("late", "callwarden.late", ("send",), ("lateCdr",), "Calls that came too late for any window, as they came."),
+    Topic(
+        "late",
+        "callwarden.late",
+        ("send",),
+        ("lateCdr",),
+        "Calls that came too late for any window, as they came; and corrections that came after their call was written.",
+    ),
     Topic(
         "deadLetter",
         "callwarden.dead-letter",

@@ -39,7 +39,7 @@ class MappedAdapter:
 
     def __init__(self, mapping: Mapping, key: bytes) -> None:
         self.mapping = mapping
-        self._key = key
+        self.key = key
         self._names: tuple[str, ...] | None = None
         self._program: RowProgram | None = None
 
@@ -114,7 +114,7 @@ class MappedAdapter:
         names = source.names if isinstance(source, CsvRows) else _columns(self.mapping)
         if self._program is None or self._names != names:
             # Compiled once for a header: bodies of one sender have the same.
-            self._program, self._names = RowProgram(self.mapping, names, self._key), names
+            self._program, self._names = RowProgram(self.mapping, names, self.key), names
         return MappedRows(source, self._program)
 
     def row_reader(self) -> "MappedRows":
@@ -123,7 +123,7 @@ class MappedAdapter:
         alone = replace(mapping, form="jsonl") if mapping.form == "csv" else mapping
         columns = _columns(mapping)
         source = ObjectRows(columns) if mapping.form == "csv" else _source(mapping, ())
-        return MappedRows(source, RowProgram(alone, columns, self._key))
+        return MappedRows(source, RowProgram(alone, columns, self.key))
 
     @staticmethod
     def _sorted(reader: "MappedRows") -> Iterator[InputRow]:

@@ -127,6 +127,16 @@ class VersionedAdapter:
         return VersionProgram(self.versions, reader.fields, reader.index, self._key)
 
 
+def of_versions(adapter: object) -> VersionedAdapter | None:
+    """An adapter whose mapping names a version, as it reads rows that were logged while it held calls; else None.
+
+    With ``settle`` 0s it writes at once what is still held.
+    """
+    if isinstance(adapter, MappedAdapter) and adapter.mapping.versions is not None:
+        return VersionedAdapter(adapter.mapping, adapter.mapping.versions, adapter.key)
+    return adapter if isinstance(adapter, VersionedAdapter) else None
+
+
 def _placed_by(reader: MappedRows, program: VersionProgram) -> Callable[[bytes, int], tuple[int, int]]:
     """The sort key of a row by the time of its version, or the end of its call if the version is no time."""
 

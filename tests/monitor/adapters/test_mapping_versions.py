@@ -18,7 +18,7 @@ from monitor.adapters.mapped import MappedAdapter
 from monitor.adapters.mapping.read import read_mapping
 from monitor.adapters.survey import survey
 from monitor.adapters.values.pseudonym import PUBLIC_KEY
-from monitor.adapters.versioned import VersionedAdapter
+from monitor.adapters.versioned import VersionedAdapter, of_versions
 from monitor.text.timestamps import rfc3339
 from schemas import codec
 from schemas.inputs import Cdr
@@ -82,6 +82,17 @@ def test_without_settle_a_version_changes_nothing() -> None:
         assert [record.callee for record in found if isinstance(record, Cdr)] == ["a", "b"]
     assert isinstance(open_adapter("amazon-connect"), MappedAdapter)
     assert isinstance(open_adapter("tccc"), MappedAdapter)
+
+
+def test_a_mapping_that_holds_no_calls_any_more_reads_the_versions_that_it_logged() -> None:
+    reader, after = shipped("amazon-connect", settle="10m"), of_versions(open_adapter("amazon-connect"))
+    assert after is not None
+    (row,) = reader.events(update("c-1", 60_000).encode())
+    assert after.logged(row.value) == row.event
+    assert after.versions.settle_ms == 0
+    assert of_versions(reader) is reader
+    assert of_versions(open_adapter("genesys")) is None
+    assert of_versions(open_adapter("telnyx")) is None
 
 
 def test_every_row_of_a_file_is_there_by_event_time_and_the_greatest_version_counts() -> None:
