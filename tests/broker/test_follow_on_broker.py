@@ -1,4 +1,4 @@
-"""A follower on a real Kafka: killed while files rotate; nothing is lost or twice."""
+"""Followers on a real Kafka, killed while files rotate and while rows are committed out of order: each row once."""
 
 import asyncio
 import json
@@ -6,14 +6,17 @@ import os
 import random
 import signal
 import sys
+import urllib.request
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from conftest import Broker
-from ingest_doors import ask, ready, written
+from ingest_doors import ready, written
+from postgres import Postgres
 from worker_processes import MAIN
 from worker_traffic import make_topics
 
@@ -24,8 +27,9 @@ pytestmark = pytest.mark.services
 
 MAPPING = """\
 mapping: calls
+settings: {form: csv}
 record: cdr
-format: csv
+format: $form
 fields:
   call_id: {column: id}
   tenant_id: {column: tenant}
@@ -82,6 +86,11 @@ class Followers:
                     return found
                 await asyncio.sleep(0.3)
 
+    def metrics(self) -> str:
+        """The page of the last one."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
+            return str(answer.read().decode())
+
 
 @pytest.fixture
 def followers(kafka: Broker, tmp_path: Path) -> Iterator[Followers]:
@@ -130,7 +139,7 @@ async def test_rows_are_written_once_while_files_rotate_and_the_follower_is_kill
     await ready(followers.port)
     await followers.calls(5)
     switching = asyncio.create_task(switch())
-    for _ in range(4):
+    for _ in range(3):
         await asyncio.sleep(rng.uniform(0.5, 1.5))
         await asyncio.to_thread(followers.kill)
         await asyncio.sleep(rng.uniform(0.0, 1.0))
@@ -140,8 +149,7 @@ async def test_rows_are_written_once_while_files_rotate_and_the_follower_is_kill
     await switching
     calls = await followers.calls(len(ids))
     assert calls == dict.fromkeys(ids, 1)
-    metrics = (await ask(followers.port, "/metrics"))[1].decode()
-    assert 'callwarden_follow_source_up{follower="pbx"} 1.0' in metrics
+    assert 'callwarden_follow_source_up{follower="pbx"} 1.0' in await asyncio.to_thread(followers.metrics)
     letters = await followers.records("dead-letter")
     bad = sum(each.read_bytes().count(b"bad,row") for each in path.parent.iterdir())
     assert letters == [b"bad,row"] * bad
@@ -164,3 +172,64 @@ async def test_rows_are_written_once_while_files_rotate_and_the_follower_is_kill
     assert "follows under the same name now" in followers.log()
     assert "Traceback" not in followers.log()
     assert await followers.calls(len(ids)) == dict.fromkeys(ids, 1)
+
+
+TABLE = """
+CREATE TABLE acc (id SERIAL PRIMARY KEY, callid TEXT, tenant TEXT, at TIMESTAMP);
+CREATE USER reader; GRANT SELECT ON acc TO reader"""
+
+
+async def test_rows_of_a_table_are_written_once_while_they_are_committed_out_of_order(
+    followers: Followers, postgres: Postgres, tmp_path: Path
+) -> None:
+    rng = random.Random(4)
+    text = MAPPING.replace("column: id}", "column: callid}").replace("epoch_ms", "iso8601") + "zone: UTC\n"
+    (tmp_path / "calls.yaml").write_text(text)
+    database = postgres.database("follow")
+    with psycopg.connect(database) as connection:
+        connection.execute(TABLE.encode())
+    url = database.replace("callwarden@", "reader:a-password@")
+    followers.words = ("--sql", url, "--table", "public.acc", "--key", "id", *followers.words)
+    ids: list[str] = []
+    stopping = asyncio.Event()
+
+    async def backend(name: int) -> None:
+        """One process of the proxy: some transactions take long, some are rolled back."""
+        async with await psycopg.AsyncConnection.connect(database) as connection:
+            number = 0
+            while not stopping.is_set():
+                mine = [f"{name}-{number + each}" for each in range(rng.choice((1, 1, 5)))]
+                number += len(mine)
+                for each in mine:
+                    await connection.execute(
+                        "INSERT INTO acc (callid, tenant, at) VALUES (%s, %s, '2026-03-02 08:00:00')", (each, "acme")
+                    )
+                await asyncio.sleep(rng.choice((0.0, 0.01, 0.3, 2.0)))
+                if rng.random() < 0.1:
+                    await connection.rollback()
+                else:
+                    await connection.commit()
+                    ids.extend(mine)
+
+    followers.start()
+    await ready(followers.port)
+    backends = [asyncio.create_task(backend(name)) for name in range(5)]
+    for _ in range(3):
+        await asyncio.sleep(rng.uniform(0.5, 2.0))
+        await asyncio.to_thread(followers.kill)
+        followers.start()
+        await ready(followers.port)
+    stopping.set()
+    await asyncio.gather(*backends)
+    with psycopg.connect(database) as connection:  # a value that a driver cannot represent
+        connection.execute("INSERT INTO acc (callid, tenant, at) VALUES ('odd', 'acme', 'infinity')")
+    assert await followers.calls(len(ids)) == dict.fromkeys(ids, 1)
+    async with asyncio.timeout(60):
+        while not (letters := await followers.records("dead-letter")):
+            await asyncio.sleep(0.3)
+    assert [json.loads(each)["callid"] for each in letters] == ["odd"]
+    await asyncio.sleep(2.5)  # the keys are looked up again
+    assert await followers.calls(len(ids)) == dict.fromkeys(ids, 1)
+    assert await asyncio.to_thread(followers.children[-1].stop, 60) == 0
+    assert "Traceback" not in followers.log()
+    assert "a-password" not in followers.log()

@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 from sqlalchemy import (
     URL,
+    BigInteger,
     Column,
     ColumnElement,
     Connection,
@@ -78,7 +79,7 @@ class SqlTable:
         self._name, self._key = table, key
         self._engine = _engine(address)
         schema, _, name = table.rpartition(".")
-        self._table = Table(name, MetaData(), Column(key, Integer), schema=schema or None)
+        self._table = Table(name, MetaData(), Column(key, BigInteger), schema=schema or None)
         self._checked = False
 
     def greatest(self) -> int | None:

@@ -68,7 +68,8 @@ class TableSource:
         self._settled = LEAST
         self._again_s = float("-inf")
         self._greatest: int | None = None
-        self._away: str | None = "has not been read yet"
+        self._away: str | None = "the table has not been read yet"
+        self._said: str | None = self._away
         self.at_end = False
 
     @property
@@ -102,10 +103,12 @@ class TableSource:
         try:
             batch = self._read()
         except TableAway as error:
-            if self._away != str(error):
-                log.error("the table cannot be read", why=str(error))
-            self._away, self.at_end = str(error), False
-            return None
+            self._away = str(error)
+            batch = None
+        if self._away != self._said:
+            self._said = self._away
+            if self._away is not None:
+                log.error("the table cannot be read", why=self._away)
         if batch is None:
             self.at_end = self._away is None and self._has_room()
         return batch
