@@ -56,7 +56,7 @@ TOPICS: Final = (
         "callwarden.late",
         ("send",),
         ("lateCdr",),
-        "Calls that came too late for any window, as they came; and corrections that came after their call was written.",
+        "Calls that came too late for any window, as they came; corrections that came after their call was written.",
     ),
     Topic(
         "deadLetter",
