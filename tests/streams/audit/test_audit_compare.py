@@ -1,4 +1,4 @@
-"""What a topic holds against what it must hold: each way in which they can differ, and what is said of it."""
+"""A topic's content against the expected content: each possible difference, and its report."""
 
 import random
 from collections import Counter
@@ -52,19 +52,19 @@ def told(compared: Compared) -> list[tuple[str, str, int | None]]:
     return [(one.what, one.id, one.offset) for one in compared.differences]
 
 
-def test_what_is_as_required_is_counted() -> None:
+def test_expected_events_are_counted() -> None:
     compared = compare(PLACE, EVENTS, [], stands(EVENTS))
     assert (compared.same, compared.later, compared.due, compared.differences) == (6, 0, 0, [])
 
 
-def test_what_may_stand_there_is_neither_missed_nor_too_much() -> None:
+def test_optional_events_are_neither_missing_nor_surplus() -> None:
     compared = compare(PLACE, EVENTS[:3], EVENTS[3:], stands(EVENTS[:5]))
     assert (compared.same, compared.later, compared.due, compared.differences) == (3, 2, 1, [])
     twice = compare(PLACE, [], EVENTS[:1], stands([EVENTS[0], EVENTS[0]]))
     assert told(twice) == [("invented", "cwe-0", 2)]
 
 
-def test_what_is_for_others_to_judge_is_forgiven_by_place_and_time() -> None:
+def test_events_outside_the_audited_range_are_ignored_by_position_and_time() -> None:
     asked: list[tuple[int, int]] = []
 
     def forgiven(offset: int, decided_ms: int) -> bool:
@@ -76,7 +76,7 @@ def test_what_is_for_others_to_judge_is_forgiven_by_place_and_time() -> None:
     assert (compared.later, told(compared)) == (1, [("invented", "cwe-1", 42)])
 
 
-def test_the_order_of_a_tenants_decisions_is_looked_at_and_that_of_several_tenants_is_not() -> None:
+def test_the_order_of_a_tenants_decisions_is_compared_and_that_of_several_tenants_is_not() -> None:
     a, b, other = event(1), event(2), event(3, "other")
     assert told(compare(PLACE, [a, b, other], [], stands([other, a, b]))) == []
     (found,) = compare(PLACE, [a, other, b], [], stands([b, other, a])).differences
@@ -112,7 +112,7 @@ def test_an_event_in_another_partition_is_reported_once() -> None:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_whatever_is_done_to_a_topic_is_found_and_nothing_else(seed: int) -> None:
+def test_every_change_of_a_topic_is_found_and_nothing_else(seed: int) -> None:
     print(f"seed {seed}")
     chooser = random.Random(seed)
     must = [event(n, chooser.choice(("a", "b", "c"))) for n in range(20)]
@@ -132,7 +132,7 @@ def test_whatever_is_done_to_a_topic_is_found_and_nothing_else(seed: int) -> Non
     assert Counter((one.what, one.id) for one in found) == due
 
 
-def test_phone_numbers_are_masked_in_whatever_is_reported() -> None:
+def test_phone_numbers_are_masked_in_every_report() -> None:
     number = "+8613812345678"
     wanted = event(1, number, reason=Reason(number, number), rule_id=number)
     other = msgspec.structs.replace(wanted, id=number, subject=number)
@@ -155,7 +155,7 @@ def test_ids_are_shown_whole_on_either_side_of_a_difference() -> None:
         assert id_ in told_of
 
 
-def test_a_record_that_is_no_event_is_reported() -> None:
+def test_a_record_that_is_not_an_event_is_reported() -> None:
     for value in (None, b"", b"{", b"[]", b'{"id": 3}', b"\xff"):
         (found,) = compare(PLACE, [], [], [PublishedRecord(1, None, value)]).differences
         assert (found.what, found.offset, found.event) == ("invented", 1, None)
@@ -167,7 +167,7 @@ def test_a_record_that_is_no_event_is_reported() -> None:
 
 
 @pytest.mark.parametrize("behind", [b'"\xff"', b"1e999", b"[" * 3000 + b"]" * 3000], ids=["text", "number", "depth"])
-def test_bytes_that_are_no_event_behind_an_id_that_is_due_are_not_that_event(behind: bytes) -> None:
+def test_invalid_bytes_with_an_expected_id_are_not_that_event(behind: bytes) -> None:
     garbage = PublishedRecord(40, b"acme", b'{"id":"cwe-1","data":' + behind + b"}")
     compared = compare(PLACE, EVENTS[:2], [], [*stands(EVENTS[:1]), garbage])
     assert told(compared) == [("invented", "", 40), ("missing", "cwe-1", None)]
@@ -176,7 +176,7 @@ def test_bytes_that_are_no_event_behind_an_id_that_is_due_are_not_that_event(beh
     assert told(compared) == [("invented", "", 40)]
 
 
-def test_an_event_that_stands_in_two_partitions_and_in_neither_that_is_its_own_is_reported_for_both() -> None:
+def test_an_event_in_two_wrong_partitions_is_reported_for_both() -> None:
     lacks = compare(TopicPartitionRef("callwarden.enforcement", 0), EVENTS[:1], [], [])
     wrong = [
         compare(TopicPartitionRef("callwarden.enforcement", n), [], [], stands(EVENTS[:1], 10 * n)) for n in (1, 2)

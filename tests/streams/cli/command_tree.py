@@ -1,4 +1,4 @@
-"""All commands, for the tests that walk them."""
+"""All commands, for tests that iterate over them."""
 
 from collections.abc import Iterator
 
@@ -19,4 +19,4 @@ def _commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
 
 
 ALL: dict[tuple[str, ...], click.Command] = dict(_commands())
-"""Each command that does something, by the words that call it."""
+"""Each command that is not a group, by its words."""

@@ -1,4 +1,4 @@
-"""`callwarden backtest` on a simulated world: from files and two policies to changes and scores."""
+"""`callwarden backtest` on simulated data: from files and two policies to changes and scores."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from schemas.inputs import Review
 from streams.cli.app import build
 
 SEED = 11
-# Nothing but one rule, far stricter than the built-in one, so that honest sales desks are accused.
+# A single rule, far stricter than the built-in one: it accuses honest sales teams.
 HARSH = """
 id: harsh
 version: "2"
@@ -63,7 +63,7 @@ def test_a_harsher_policy_accuses_honest_tenants_and_the_scores_say_so(folder: P
     assert b["overall"]["wrong"] > a["overall"]["wrong"]
     assert b["overall"]["precision"] < a["overall"]["precision"]
     assert b["rules"]["harsh-short"]["wrong"] >= len(appeared & honest)
-    # Only the built-in policy has the rule that sees numbers dialled one after the other, and sees it soon.
+    # Only the built-in policy has the rule on consecutively dialled numbers, which fires early.
     assert a["rules"]["sequential-dialling"]["right"] == 1
     assert 0 < a["rules"]["sequential-dialling"]["median_hours"] < 14
     assert "sequential-dialling" not in b["rules"]
@@ -120,7 +120,7 @@ def test_the_text_names_tenants_rules_and_reasons_in_both_languages(folder: Path
 
 
 @pytest.mark.parametrize("what", ["file", "policy", "labels"])
-def test_what_cannot_be_read_is_named_with_exit_2(what: str, folder: Path) -> None:
+def test_unreadable_input_is_named_with_exit_2(what: str, folder: Path) -> None:
     paths = {"file": folder / "records.jsonl", "policy": folder / "harsh.yaml", "labels": folder / "labels.jsonl"}
     paths[what] = folder / "missing"
     result = run(paths["file"], "--against", paths["policy"], "--labels", paths["labels"])

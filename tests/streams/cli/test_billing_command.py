@@ -1,4 +1,4 @@
-"""`callwarden billing` refuses what is not right before it does anything, each with what would be."""
+"""`callwarden billing` rejects wrong options before it does anything, and names valid ones."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ AT, WHY = ["--partition", "0", "--offset", "7"], ["--reason", "why"]
 
 
 def billing(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
-    """The exit status, and what was said on standard error."""
+    """The exit status, and standard error."""
     mine = os.environ | {f"CALLWARDEN_{name}": value for name, value in environment.items()}
     done = callwarden("billing", *arguments, folder=folder, environment=mine)
     return done.returncode, done.stderr.decode()
@@ -43,7 +43,7 @@ def billing(folder: Path, *arguments: str, **environment: str) -> tuple[int, str
         (AT, {"BILLING_TOKEN": TOKEN}, "expected only with --accept-loss or --accept-unread"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_reported_in_a_sentence(
+def test_wrong_options_are_reported_in_a_sentence(
     tmp_path: Path, arguments: list[str], environment: dict[str, str], wanted: str
 ) -> None:
     status, said = billing(tmp_path, *arguments, **environment)

@@ -1,4 +1,4 @@
-"""The commands on a cluster say in one line what is wrong, and end with the status that the contract names."""
+"""The commands on a cluster report an error in one line, and exit with the status that the contract names."""
 
 import os
 import socket
@@ -12,14 +12,14 @@ from streams.cli.cluster_session import signed
 
 
 def callwarden(*arguments: str, **environment: str) -> tuple[int, str]:
-    """The exit status, and what was said on standard error."""
+    """The exit status, and standard error."""
     done = warm_commands.callwarden(*arguments, environment=os.environ | environment)
     return done.returncode, done.stderr.decode()
 
 
 @pytest.fixture
 def nobody() -> Iterator[str]:
-    """An address at which nobody listens, and nobody else can."""
+    """An address on which nothing listens and nothing else can."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{held.getsockname()[1]}"
@@ -127,7 +127,7 @@ def test_a_policy_is_not_withdrawn_with_an_empty_reason(nobody: str) -> None:
     assert callwarden("policy", "withdraw", "--reason", "", "--bootstrap", nobody) == (2, wanted)
 
 
-def test_a_policy_is_not_applied_without_a_reason_and_nobody_is_asked_before(nobody: str) -> None:
+def test_a_policy_is_not_applied_without_a_reason_and_without_a_prompt(nobody: str) -> None:
     wanted = "--reason: expected a reason; it is stored\n"
     assert callwarden("policy", "apply", "deploy/policy.yaml", "--bootstrap", nobody) == (2, wanted)
 

@@ -1,4 +1,4 @@
-"""How a comparison of two workers is told, to people and as JSON."""
+"""The report of a comparison of two workers, as text and as JSON."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ AT_MS = 1_772_409_600_000  # 2026-03-02T00:00:00Z
 
 
 def event(name: str, at_ms: int = AT_MS, **data: Any) -> Event:
-    """A warning about short calls, but for the changes."""
+    """A warning about short calls; ``changes`` replace fields."""
     base = {"kind": "warning", "status": "final", "tier": "minor", "rule_id": "short", "decided_ms": at_ms}
     policy = {"id": "p", "version": "1", "sha256": "a" * 64}
     window = {"start_ms": at_ms - 1_000, "end_ms": at_ms}
@@ -41,7 +41,7 @@ def test_every_difference_is_reported_with_both_values() -> None:
     ]
 
 
-def test_words_are_distinguished_and_times_as_people_write_them() -> None:
+def test_wording_changes_are_distinguished_and_times_are_formatted() -> None:
     a, b = event("e1", reason={"en": "old"}), event("e1", reason={"en": "new"})
     assert "worded differently (a | b): 1" in list(comparison_lines(compare([a], [b]), "a", "b", 20))
     c, d = event("e1"), event("e1", review_by_ms=AT_MS)
@@ -62,7 +62,7 @@ def test_a_number_in_an_event_is_not_shown() -> None:
     assert "1234" not in "\n".join(comparison_lines(found, "a", "b", 20))
 
 
-def test_json_has_all_of_it() -> None:
+def test_json_is_complete() -> None:
     a = [event("e1"), event("e2", behaviour="x"), event("a3", 0), event("a3", 0)]
     b = [event("e1"), event("e2", behaviour="y"), event("b3", 500)]
     found = json.loads(json.dumps(as_json(compare(a, b))))

@@ -1,4 +1,4 @@
-"""The demonstration as a whole: it runs without a terminal, tells the truth about the tenants, and names its files."""
+"""The demonstration as a whole: it runs without a terminal, reports the tenants correctly, and names its files."""
 
 import json
 import sqlite3
@@ -58,7 +58,7 @@ def test_it_shows_the_ledger_verified_and_its_head(told: tuple[Path, str]) -> No
     assert f"verified: {count} 条 entries, 链尾哈希 head {head}" in text
 
 
-def test_it_shows_what_billing_answers_of_a_tenant_that_is_banned(told: tuple[Path, str]) -> None:
+def test_it_shows_billings_answer_for_a_banned_tenant(told: tuple[Path, str]) -> None:
     out, text = told
     asked, _, rest = text.partition("GET /v1/refunds/")[2].partition("\n")
     answer = json.loads(rest[: rest.index("\n}") + 2])
@@ -110,7 +110,7 @@ def decision(n: int, tenant: str, kind: str = "warning", **changes: object) -> E
     return Enforcement(id=f"e{n}", subject=tenant, time="", data=data)
 
 
-def test_a_tenant_is_called_what_its_label_and_its_decisions_make_it() -> None:
+def test_a_tenant_is_classified_by_its_label_and_its_decisions() -> None:
     labels = {
         name: TruthLabel(name, "kind", honest, None if name == "later" else 5, None, None)
         for name, honest in (

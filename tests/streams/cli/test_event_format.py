@@ -1,4 +1,4 @@
-"""Lines that scroll by: what matters in one line, and nothing of a record acts on the terminal or shows a number."""
+"""Scrolling lines: the important parts in one line, without effect on the terminal and without a number."""
 
 from schemas.outputs import Alert, Reason
 from streams.cli.event_format import alert
@@ -13,7 +13,7 @@ def test_a_line_ends_where_the_clause_would_begin() -> None:
     assert line.plain == "01-01 00:00:00  acme  预警·严重 Alert · Critical  [short-calls]  占比 50% / 50 %"
 
 
-def test_no_record_can_break_the_line_steer_the_terminal_or_show_a_number() -> None:
+def test_no_record_can_break_the_line_control_the_terminal_or_show_a_number() -> None:
     hostile = "\x1b[2J\r\n\u202e+8613812345678[bold]"
     for tenant in ("\x1b[2J\r\n\u202e1400000000[bold]", "+8613812345678"):
         line = alert(sign(tenant, "resolved", hostile, hostile)).plain

@@ -1,4 +1,4 @@
-"""The table of exit statuses in docs/reference/commands.md is what the help of each command states."""
+"""The table of exit statuses in docs/reference/commands.md equals the help of each command."""
 
 import inspect
 import re
@@ -11,7 +11,7 @@ HEAD = ["| command | exit status |", "| --- | --- |"]
 
 
 def stated() -> list[str]:
-    """The rows: each command whose help states statuses of its own, and what they mean."""
+    """The rows: each command whose help states statuses of its own, and their meanings."""
     found = []
     for words, command in ALL.items():
         assert command.callback is not None
@@ -23,14 +23,14 @@ def stated() -> list[str]:
     return sorted(found)
 
 
-def test_the_page_of_commands_lists_what_every_help_states() -> None:
+def test_the_page_of_commands_lists_the_statuses_of_every_help() -> None:
     _, head, listed = PAGE.read_text("utf-8").partition("\n".join(HEAD))
     assert head
     assert listed.strip().splitlines() == stated(), "\n".join(["the table should be", *HEAD, *stated()])
 
 
 def test_a_status_means_the_same_kind_of_thing_everywhere() -> None:
-    """1: the answer is no, refused, or unforeseen. 2: wrong usage. 3: something cannot be reached."""
+    """1: a negative answer, a refusal, or an unexpected error. 2: wrong usage. 3: a service is unavailable."""
     for row in stated():
         numbers = re.findall(r"(?:^\| .*? \| |; )([0-9]) ", row)
         assert numbers, row

@@ -1,4 +1,4 @@
-"""A command that does not start says why in the form of its log: whoever collects JSON lines gets it, too."""
+"""A command that cannot start reports the reason in the form of its log: collectors of JSON lines receive it, too."""
 
 import json
 import os
@@ -34,13 +34,13 @@ def test_a_wrong_setting_is_one_json_line_where_the_log_is_json(command: str) ->
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_where_the_log_is_text_it_is_a_sentence(command: str) -> None:
+def test_with_a_text_log_it_is_a_sentence(command: str) -> None:
     status, said = run(command, CALLWARDEN_LOG_FORMAT="text", **WRONG_SETTING)
     assert status == 2
     assert said.startswith("CALLWARDEN_PARTITIONS")
 
 
-def test_a_refusal_after_the_settings_is_one_too_and_says_what_would_be_right() -> None:
+def test_a_refusal_after_the_settings_is_one_too_and_names_a_valid_value() -> None:
     status, said = run("notify", "--json-logs")
     line = json.loads(said)
     assert (status, line["exit_status"]) == (2, 2)
@@ -54,7 +54,7 @@ def test_a_policy_that_is_not_there_is_one_too(tmp_path: Path) -> None:
     assert "absent.yaml" in json.loads(said)["error"]
 
 
-def test_answers_for_a_person_stay_sentences(tmp_path: Path) -> None:
+def test_answers_on_a_terminal_stay_sentences(tmp_path: Path) -> None:
     status, said = run("notify", "--given-up", CALLWARDEN_NOTIFY_DATABASE=f"sqlite:///{tmp_path / 'absent.db'}")
     assert status == 2
     assert not said.startswith("{")

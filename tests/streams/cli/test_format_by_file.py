@@ -1,4 +1,4 @@
-"""Files of several formats are read in one run, and decide as their records do."""
+"""Files of several formats are read in one run and lead to the same decisions as their records."""
 
 import json
 from pathlib import Path
@@ -95,7 +95,7 @@ def test_a_constant_goes_to_the_formats_that_know_it(folder: Path) -> None:
         ((), "no records: expected FILE"),
     ],
 )
-def test_wrong_formats_are_told(folder: Path, words: tuple[str, ...], told: str) -> None:
+def test_wrong_formats_are_reported(folder: Path, words: tuple[str, ...], told: str) -> None:
     done = run("replay", *words, "--out", "out")
     assert done.exit_code == 2, done.output
     assert told.replace("`twilio`", "") in done.output.replace("`twilio`", "")

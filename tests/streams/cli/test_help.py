@@ -1,4 +1,4 @@
-"""What a command's docstring says, its warnings and exit statuses too, can be read in its help."""
+"""A command's whole docstring, including warnings and exit statuses, appears in its help."""
 
 import inspect
 import re
@@ -37,13 +37,13 @@ def test_the_whole_docstring_and_every_default_are_in_the_help(words: tuple[str,
 
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
-def test_an_option_says_what_its_text_is(words: tuple[str, ...]) -> None:
+def test_an_option_names_the_kind_of_its_text(words: tuple[str, ...]) -> None:
     shown = CliRunner().invoke(build(words[0]), [*words, "--help"]).output
     assert re.findall(r"^ +(?:-\w, )?(--[\w-]+) +(?:<(?:str|path)|TEXT\b|PATH\b)", shown, re.MULTILINE) == []
 
 
 @pytest.mark.parametrize("words", [words for words in ALL if len(words) > 1], ids=" ".join)
-def test_a_group_tells_of_each_command_without_cutting_it_off(words: tuple[str, ...]) -> None:
+def test_a_group_describes_each_command_without_truncation(words: tuple[str, ...]) -> None:
     callback = ALL[words].callback
     first = (inspect.getdoc(callback) or "").partition("\n\n")[0]
     assert " ".join(first.split()) in told(words[0])

@@ -1,4 +1,4 @@
-"""`callwarden ingest` refuses what is not right before it does anything, each with what would be."""
+"""`callwarden ingest` rejects wrong options before it does anything, and names valid ones."""
 
 import os
 import subprocess
@@ -18,7 +18,9 @@ import pytest
         ({"INGEST_MAX_KEYS": "0"}, "CALLWARDEN_INGEST_MAX_KEYS: "),
     ],
 )
-def test_what_is_wrong_is_told_in_a_sentence(tmp_path: Path, environment: dict[str, str], wanted: str) -> None:
+def test_wrong_ingest_options_are_reported_in_a_sentence(
+    tmp_path: Path, environment: dict[str, str], wanted: str
+) -> None:
     command = [Path(sys.executable).parent / "callwarden", "ingest"]
     mine = os.environ | {f"CALLWARDEN_{name}": value for name, value in environment.items()}
     done = subprocess.run(command, cwd=tmp_path, env=mine, capture_output=True, text=True, timeout=60)

@@ -1,4 +1,4 @@
-"""`--json` prints one document on standard output, and nothing else there."""
+"""`--json` prints exactly one document on standard output."""
 
 import json
 import sys
@@ -28,10 +28,10 @@ NOT_FOR_PROGRAMS = {
     "skip", "accept lost-state", "accept lost-input", "end-outage", "dead-letter retry", "reviews uphold",
     "reviews overturn", "ledger accept-loss",
     "state import", "state move",
-    # What they write is a file or JSON already.
+    # They already write a file or JSON.
     "demo", "report", "state export", "ledger export", "map show", "map convert",
     "schema export", "schema billing-pack", "schema metrics", "schema check",
-    # It prints lines for as long as it runs.
+    # It prints lines while it runs.
     "tail",
 }  # fmt: skip
 
@@ -43,7 +43,7 @@ def document(*words: str, status: int = 0) -> Any:
     return json.loads(done.stdout)
 
 
-def test_every_command_that_answers_a_program_has_it() -> None:
+def test_every_command_with_output_for_programs_has_it() -> None:
     with_json = {
         " ".join(words) for words, command in ALL.items() if any("--json" in each.opts for each in command.params)
     }

@@ -1,4 +1,4 @@
-"""What `callwarden live` starts beside itself: an end that was not asked for is told, and nothing is left."""
+"""The processes of `callwarden live`: an unexpected exit is reported, and no process is left."""
 
 import io
 import os
@@ -29,15 +29,15 @@ def live(tmp_path: Path, screen: io.StringIO) -> LiveProcesses:
     return LiveProcesses(lines, tmp_path / "logs", dict(os.environ), alerts=True, board=BOARD)
 
 
-def test_a_command_that_fails_is_reported_with_what_it_said(live: LiveProcesses) -> None:
+def test_a_command_that_fails_is_reported_with_its_output(live: LiveProcesses) -> None:
     with pytest.raises(Ended, match=r"(?s)`callwarden policy` has ended:.*no-such-file\.yaml"):
         live.once("policy", "check", "no-such-file.yaml")
     live.stop()
 
 
-def test_commands_end_in_reverse_order_and_in_good_order(live: LiveProcesses, screen: io.StringIO) -> None:
+def test_commands_shut_down_in_reverse_order(live: LiveProcesses, screen: io.StringIO) -> None:
     live.once("--version")
-    # Any that wait for their input to end.
+    # Any commands that wait for the end of their input.
     live.start("replay", "-", "--out", "out")
     live.start("simulate", "--help")
     live.stop()
@@ -60,13 +60,13 @@ def test_the_commands_get_only_settings_that_exist_and_are_accepted(
     assert settings.notify_webhook_url.get_secret_value() == "http://127.0.0.1:7070/notices"
 
 
-def test_each_that_runs_on_the_worker_keeps_what_it_knows_in_the_folder_that_goes(tmp_path: Path) -> None:
+def test_each_consumer_stores_its_state_in_the_temporary_folder(tmp_path: Path) -> None:
     told = environment("127.0.0.1:9092", tmp_path, 4, BOARD)
     for name, *_ in BESIDE[1:]:
         assert told[f"CALLWARDEN_{name.upper()}_DATABASE"] == f"sqlite:///{tmp_path / name}.db"
 
 
-def test_jars_that_are_not_there_are_not_fetched_in_silence(tmp_path: Path) -> None:
+def test_missing_jars_are_not_fetched_silently(tmp_path: Path) -> None:
     java = tmp_path / "bin" / "java"
     java.parent.mkdir()
     java.write_text("#!/bin/sh\necho 'openjdk version \"17.0.2\"' >&2\n")

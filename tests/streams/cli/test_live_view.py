@@ -1,4 +1,4 @@
-"""The live view: what it counts and shows on a terminal and without one, and that no record can steer the terminal."""
+"""The live view: its counts and output with and without a terminal; no record can control the terminal."""
 
 import io
 from typing import Any
@@ -13,7 +13,7 @@ HOSTILE = f"{ACTIVE} +8613812345678"
 
 
 class Clock:
-    """Time that passes when told."""
+    """A clock that tests advance."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -75,7 +75,7 @@ def test_a_low_terminal_shows_the_newest_decisions_instead_of_cutting_them_off()
     assert last.count("\n") < 20
 
 
-def test_without_a_terminal_come_plain_lines_and_no_more_than_one_can_read() -> None:
+def test_without_a_terminal_plain_lines_are_printed_at_a_readable_rate() -> None:
     page, out = console(False)
     clock = Clock()
     with LiveView(page, plain_decisions=3, clock=clock) as view:
@@ -91,7 +91,7 @@ def test_without_a_terminal_come_plain_lines_and_no_more_than_one_can_read() -> 
     assert "生效 Final 100" in lines[-1]
 
 
-def test_a_record_can_neither_steer_the_terminal_nor_show_a_number() -> None:
+def test_a_record_can_neither_control_the_terminal_nor_show_a_number() -> None:
     for terminal in (True, False):
         screen, out = console(terminal)
         with LiveView(screen) as view:

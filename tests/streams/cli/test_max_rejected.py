@@ -1,4 +1,4 @@
-"""`replay --max-rejected` ends with status 1 beyond its limit, after everything was written."""
+"""`replay --max-rejected` exits with status 1 above its limit, after it has written everything."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_more_rejected_records_than_the_limit_are_status_1(
 
 
 @pytest.mark.parametrize("limit", ["-1", "x", "1.5", "101%", "5 %", "%", ""])
-def test_what_is_no_limit_is_refused_before_anything_is_read(tmp_path: Path, limit: str) -> None:
+def test_an_invalid_limit_is_refused_before_anything_is_read(tmp_path: Path, limit: str) -> None:
     done = CliRunner().invoke(
         build("replay"), ["replay", "absent", "--out", str(tmp_path / "out"), "--max-rejected", limit]
     )

@@ -1,4 +1,4 @@
-"""What people get wrong is told in a sentence with what would be right, and an exit status; never by a traceback."""
+"""Common mistakes are reported in a sentence that names a valid value, with an exit status and without a traceback."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ HOUSE = "id: house\nversion: '1'\n"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """With a file of records, one of bytes that are nothing, a policy, and a folder."""
+    """A folder with a file of records, a file of random bytes, a policy, and a subfolder."""
     monkeypatch.chdir(tmp_path)
     simulate(SimulationSettings(tenants=4, days=1, seed=1, calls_per_day=40), tmp_path)
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00bad\n")
@@ -46,7 +46,7 @@ YEARS = "expected a time in the years 1990 to 2099; epoch times are in milliseco
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        # Files that are something else.
+        # Files of another kind.
         (f"{REPLAY} --format ftc-dnc", "ftc-dnc:1:1: the header"),
         (f"{REPLAY} --format ftc-dnc --jobs 2", "ftc-dnc:1:1: the header"),
         (f"{REPLAY} --format bank-calls", "bank-calls:1:1: the file"),
@@ -74,7 +74,7 @@ YEARS = "expected a time in the years 1990 to 2099; epoch times are in milliseco
             "ledger verify --database sqlite:///folder",
             "sqlite:///folder: the path is a folder; expected a file in it",
         ),
-        # Names that are none, as of a variable that is not set.
+        # Empty names, as from an unset variable.
         ("replay records.jsonl --out=", "'--out' / '-o': it is empty; expected a name, or . for the current folder"),
         ("simulate --out=", "'--out' / '-o': it is empty"),
         ("demo --out=", "'--out' / '-o': it is empty"),
@@ -95,7 +95,7 @@ YEARS = "expected a time in the years 1990 to 2099; epoch times are in milliseco
         ),
         ("simulate --out s --lateness 10", "did you mean `10s`?"),
         ("traffic --rate inf", "calls per day is inf"),
-        # What is to be said and is not.
+        # Missing values.
         ("skip --topic callwarden.cdr --partition 0 --offset 0 --reason=", "--reason: expected a reason; it is stored"),
         ("end-outage --reason=", "--reason: expected a reason; it is stored"),
         ("accept lost-state --partition 0 --offset 0 --reason=", "--reason: expected a reason; it is stored"),
@@ -115,7 +115,7 @@ def test_a_mistake_is_reported_in_a_sentence(folder: Path, command: str, says: s
 
 
 @pytest.mark.parametrize("end", ["2100-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "9999999999999"])
-def test_what_lies_after_all_records_is_no_mistake_as_an_end(folder: Path, end: str) -> None:
+def test_an_end_after_all_records_is_accepted(folder: Path, end: str) -> None:
     """The last window of 2099 ends as 2100 begins."""
     status, error = told(*REPLAY.split(), "--until", end, "--not-after", end)
     assert status == 0, error
@@ -130,7 +130,7 @@ def test_no_number_of_a_file_is_in_a_message_about_its_header(folder: Path) -> N
         assert "•78,name" in error
 
 
-def test_text_that_is_none_is_reported_and_the_name_of_a_file_may_be_any(folder: Path) -> None:
+def test_invalid_text_is_reported_and_a_file_may_have_any_name(folder: Path) -> None:
     ledger = Database(f"sqlite:///{folder / 'ledger.db'}", "ledger")
     asyncio.run(ledger.migrate())
     ledger.close()
@@ -147,12 +147,12 @@ def test_a_closed_standard_input_is_reported(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["policy explain acme", "settings", "map show tccc", "schema export --out out"])
-def test_a_reader_that_goes_away_ends_the_command_without_a_word(folder: Path, command: str) -> None:
+def test_a_closed_output_pipe_ends_the_command_silently(folder: Path, command: str) -> None:
     done = subprocess.run(["sh", "-c", f"{CALLWARDEN} {command} | true"], capture_output=True, text=True)
     assert done.stderr == ""
 
 
-def test_a_page_that_cannot_be_written_is_named_and_nothing_is_left_of_it(folder: Path) -> None:
+def test_a_page_that_cannot_be_written_is_named_and_leaves_no_file(folder: Path) -> None:
     assert told("replay", "records.jsonl", "--out", "out", "--quiet")[0] == 0
     assert told("report", "out", "--out", "folder") == (2, "folder: is a directory\n")
     assert sorted(path.name for path in folder.glob(".*")) == []
@@ -160,13 +160,13 @@ def test_a_page_that_cannot_be_written_is_named_and_nothing_is_left_of_it(folder
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_ctrl_c_at_a_terminal_ends_a_replay_without_a_traceback(folder: Path, jobs: str) -> None:
-    """A terminal tells the whole group of processes."""
+    """A terminal sends the signal to the whole process group."""
     fifo = folder / "endless"
     os.mkfifo(fifo)
     command = [CALLWARDEN, "replay", "endless", "--out", "out", "--jobs", jobs]
     with (
         subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as replay,
-        fifo.open("wb") as pipe,  # it has begun to read
+        fifo.open("wb") as pipe,  # the command has begun to read
     ):
         try:
             pipe.write((folder / "records.jsonl").read_bytes() * 20)
@@ -190,7 +190,7 @@ def _children_of(process: int) -> int:
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "gbk"])
-def test_a_terminal_that_has_no_chinese_ends_no_command(encoding: str) -> None:
+def test_a_terminal_without_chinese_ends_no_command(encoding: str) -> None:
     command = [sys.executable, "-m", "streams.cli", "policy", "explain", "short-calls-day"]
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     done = subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False)

@@ -1,4 +1,4 @@
-"""`callwarden notify`: what it refuses, and its trial of a receiver that is there and of one that is not."""
+"""`callwarden notify`: refused options, and its test messages to available and unavailable receivers."""
 
 import asyncio
 import json
@@ -23,13 +23,13 @@ SECRET = "secret-of-the-tests-0123456789"
 
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is sent to this machine goes to it."""
+    """Requests to this machine do not use a proxy."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
 @pytest.fixture
 def robot() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A WeCom robot that takes what it is told, but no reversal."""
+    """A WeCom robot that accepts every message except reversals."""
     told: list[dict[str, Any]] = []
 
     class Robot(BaseHTTPRequestHandler):
@@ -58,7 +58,7 @@ def run(*arguments: str) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
-def test_without_a_channel_it_says_which_there_are() -> None:
+def test_without_a_channel_the_available_ones_are_listed() -> None:
     status, said = run()
     assert status == 2
     assert (
@@ -77,7 +77,7 @@ def test_wrong_settings_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_a_trial_sends_one_of_each_and_says_what_came_back(
+def test_test_messages_are_sent_one_of_each_kind_and_the_answers_are_shown(
     robot: tuple[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, told = robot
@@ -94,7 +94,7 @@ def test_a_trial_sends_one_of_each_and_says_what_came_back(
     assert SECRET not in said
 
 
-def test_a_trial_of_a_receiver_that_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_test_messages_to_an_unavailable_receiver_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CALLWARDEN_NOTIFY_WEBHOOK_URL", "http://127.0.0.1:1/")
     monkeypatch.setenv("CALLWARDEN_NOTIFY_WEBHOOK_SECRET", SECRET)
     status, said = run("--test")
@@ -102,10 +102,10 @@ def test_a_trial_of_a_receiver_that_is_not_there_says_so(monkeypatch: pytest.Mon
     assert "FAILED: no connection: Connection refused" in said
 
 
-# What was given up --------------------------------------------------------------------------------------------------
+# Messages that were given up -----------------------------------------------------------------------------------------
 
 
-def test_where_there_is_no_notifier_nothing_is_made_by_looking(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_listing_without_a_notifier_creates_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CALLWARDEN_NOTIFY_DATABASE", f"sqlite:///{tmp_path / 'notify.db'}")
     for option in ("--given-up", "--tell-again"):
         status, said = run(option)
@@ -116,7 +116,7 @@ def test_where_there_is_no_notifier_nothing_is_made_by_looking(monkeypatch: pyte
     assert (status, "one of them" in said) == (2, True)
 
 
-def test_what_was_given_up_is_listed_and_told_again_but_what_is_over(
+def test_failed_messages_are_listed_and_sent_again_unless_their_subject_has_ended(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     address = f"sqlite:///{tmp_path / 'notify.db'}"

@@ -1,4 +1,4 @@
-"""Over all commands an option has one name, and a name one meaning."""
+"""Over all commands, an option has one name, and a name has one meaning."""
 
 import re
 from collections import defaultdict
@@ -6,14 +6,14 @@ from collections import defaultdict
 from command_tree import ALL
 
 KINDS = {
-    # Commands write folders or files.
+    # These commands write folders or files.
     "--out": {"DIR", "FILE", "FILE|DIR"},
     # `backtest` calls its two policies A and B.
     "--policy": {"FILE", "A"},
     # `follow` names a table of a database; `settings --table` prints one.
     "--table": {"[SCHEMA.]NAME", "flag"},
 }
-"""The only options whose values differ in kind."""
+"""The only options whose values have several kinds."""
 
 
 def options() -> dict[str, dict[str, str]]:
@@ -28,7 +28,7 @@ def options() -> dict[str, dict[str, str]]:
     return found
 
 
-def test_no_name_means_two_things() -> None:
+def test_no_option_name_has_two_meanings() -> None:
     kinds = {name: set(by_command.values()) for name, by_command in options().items()}
     assert {name: kind for name, kind in kinds.items() if len(kind) > 1} == KINDS
 
@@ -63,8 +63,8 @@ def test_a_position_is_given_by_topic_partition_and_offset() -> None:
     assert not [kind for by in kinds.values() for kind in by.values() if re.search("PARTITION|OFFSET", kind)]
 
 
-def test_the_same_thing_has_no_second_name() -> None:
-    """Names that options had, or that somebody may give a new one, each with the one to use."""
+def test_no_option_has_a_second_name() -> None:
+    """Former or possible other names of options, each with the one to use."""
     instead = {
         "--web-port": "--port",
         "--reviewer": "--by",

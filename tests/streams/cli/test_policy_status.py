@@ -1,4 +1,4 @@
-"""`callwarden policy status`: what decisions wait for is printed, and that nobody tells of it."""
+"""`callwarden policy status` prints what decisions wait for, and when no worker reports it."""
 
 import time
 
@@ -15,7 +15,7 @@ WAITS = "partition 0: no calls arrive in any partition; if no calls are missing:
 
 
 def status(monkeypatch: pytest.MonkeyPatch, ticked_ms: int | None, waits: dict[int, list[str]]) -> list[str]:
-    """Its lines, where the clock log holds this."""
+    """The lines of its output for this clock log."""
     monkeypatch.setattr(operator, "operate", lambda *_: ({0: LoggedPolicies(0)}, (ticked_ms, waits)))
     done = CliRunner().invoke(build("policy"), ["policy", "status"])
     assert done.exit_code == 0, done.output
@@ -35,7 +35,7 @@ def test_what_decisions_wait_for_is_printed_with_the_command(monkeypatch: pytest
     ("ticked_ms", "said"),
     [(None, "no worker has written a tick (callwarden.clock): "), (1, "the newest tick is of 1970-01-01T00:00:00Z (")],
 )
-def test_a_tick_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch, ticked_ms: int | None, said: str) -> None:
+def test_a_missing_tick_is_reported(monkeypatch: pytest.MonkeyPatch, ticked_ms: int | None, said: str) -> None:
     [line] = status(monkeypatch, ticked_ms, {})
     assert line.startswith(said)
     assert line.endswith("`callwarden topics check` shows what is wrong with the topic")

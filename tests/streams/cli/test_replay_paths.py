@@ -1,4 +1,4 @@
-"""`callwarden replay` with paths that cannot be read or written: a sentence and an exit status, never a traceback."""
+"""`callwarden replay` with unreadable or unwritable paths: a sentence and an exit status, never a traceback."""
 
 import gzip
 import subprocess
@@ -17,7 +17,7 @@ CALL = (
 
 
 def told(*arguments: str | Path) -> tuple[int, str]:
-    """Exit status and standard error of a replay."""
+    """The exit status and standard error of a replay."""
     command = [sys.executable, "-c", "from streams.cli.app import main; main()", "replay", "-q", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, done.stderr
@@ -52,7 +52,7 @@ def test_a_damaged_file_ends_the_run_with_a_sentence(tmp_path: Path, content: by
 
 
 def test_processes_that_end_as_soon_as_they_start_end_the_replay(records: Path) -> None:
-    """A program that comes from standard input cannot be imported again by the processes that it starts."""
+    """The child processes cannot import a program that comes from standard input."""
     command = [sys.executable, "-", "replay", "-q", str(records), "--out", str(records.parent / "out"), "--jobs", "2"]
     program = "from streams.cli.app import main; main()"
     done = subprocess.run(command, input=program, capture_output=True, text=True, timeout=300, check=False)
@@ -66,9 +66,7 @@ UTF_16 = "id,created\n1,2\n".encode("utf-16")
 @pytest.mark.parametrize("content", [CALL, UTF_16])
 @pytest.mark.parametrize("form", ["ftc-dnc", "bank-calls"])
 @pytest.mark.parametrize("command", ["replay", "backtest", "preflight", "check"])
-def test_a_file_that_the_format_is_not_for_is_wrong_usage(
-    tmp_path: Path, command: str, form: str, content: bytes
-) -> None:
+def test_a_file_of_another_format_is_wrong_usage(tmp_path: Path, command: str, form: str, content: bytes) -> None:
     path = tmp_path / "calls.csv"
     path.write_bytes(content)
     words = {
@@ -90,7 +88,7 @@ def test_an_empty_time_is_wrong_usage_and_not_the_default(records: Path, option:
     assert error.startswith(option)
 
 
-def test_the_windows_of_an_earlier_run_into_the_folder_do_not_pass_for_this_ones(records: Path) -> None:
+def test_the_windows_of_an_earlier_run_are_removed_from_the_folder(records: Path) -> None:
     out = records.parent / "out"
     assert told(records, "--out", out, "--windows")[0] == 0
     assert (out / "windows.jsonl").stat().st_size > 0

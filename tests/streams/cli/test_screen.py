@@ -1,4 +1,6 @@
-"""What scrolls by: words stay whole at the terminal's edge, event times are in order or marked, a status line stays."""
+"""Scrolling output: words stay whole at the terminal's edge, event times are in order or marked, the
+status line stays.
+"""
 
 import io
 import random
@@ -103,7 +105,7 @@ def test_a_partition_without_a_watermark_leaves_the_event_time_open() -> None:
     assert "decided to —" in str(status_of(page))
 
 
-def test_a_worker_that_does_not_answer_is_waited_for() -> None:
+def test_the_status_waits_for_a_worker_that_does_not_answer() -> None:
     assert status_line("http://127.0.0.1:1") == WAITING
 
 
@@ -117,7 +119,7 @@ def test_a_terminal_keeps_the_status_below_the_lines_and_removes_it_at_the_end()
     assert shown.rindex("\x1b[2K") > shown.rindex("status one")
 
 
-def test_without_a_terminal_the_status_comes_when_it_has_changed_and_not_more_often_than_one_can_read() -> None:
+def test_without_a_terminal_the_status_is_printed_on_change_at_a_readable_rate() -> None:
     out, now = io.StringIO(), [0.0]
     screen = Screen(Console(file=out, width=60), lambda: now[0])
     for said in ("one", "two", "two", "two", "two", "three"):

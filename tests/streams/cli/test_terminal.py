@@ -1,4 +1,4 @@
-"""Nothing that came from outside acts on a terminal: not of a file's name, its header, or a key of a policy."""
+"""No outside text controls a terminal: no file name, file header or policy key."""
 
 import io
 import os
@@ -30,7 +30,7 @@ def command(*words: str, folder: Path) -> tuple[int, str, str]:
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
-def test_no_text_of_any_characters_acts() -> None:
+def test_no_text_controls_the_terminal() -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
     rng = random.Random(seed)
@@ -45,7 +45,7 @@ def test_no_text_of_any_characters_acts() -> None:
     assert visible_lines("a\tb\r\n\x1b[0m") == "a\tb\\u000d\n\\u001b[0m"
 
 
-def test_colours_of_our_own_go_around() -> None:
+def test_our_own_colours_surround_the_text() -> None:
     stream = io.StringIO()
     shown = TerminalWriter(stream)
     Console(file=shown, force_terminal=True, highlight=False).print(Text("red", style="red"))  # type: ignore[arg-type]
@@ -53,7 +53,7 @@ def test_colours_of_our_own_go_around() -> None:
     assert raw_stream(shown) is stream  # type: ignore[arg-type]
 
 
-def test_a_header_a_policy_and_a_file_name_that_would_act_are_shown_as_they_are(tmp_path: Path) -> None:
+def test_control_characters_in_headers_policies_and_file_names_are_shown_escaped(tmp_path: Path) -> None:
     (tmp_path / "calls.csv").write_text(f"13812345678,{CLEAR}name\n1,2\n", "utf-8")
     (tmp_path / "map.yaml").write_text(
         "format: csv\nrecord: application\nfields:\n  application_id: {column: id}\n  tenant_id: {column: id}\n"
@@ -65,7 +65,7 @@ def test_a_header_a_policy_and_a_file_name_that_would_act_are_shown_as_they_are(
         command("replay", "calls.csv", "--format", "map.yaml", "--out", "out", folder=tmp_path),
         command("policy", "check", "policy.yaml", folder=tmp_path),
         command("policy", "check", f"none{CLEAR}.yaml", folder=tmp_path),
-        # What sets a window's title is not among what Typer takes out where there is no terminal.
+        # Typer does not remove the sequence that sets a window's title when there is no terminal.
         command("replay", "none\x1b]0;title\x07.jsonl", "--out", "out", folder=tmp_path),
     ]
     for status, out, err in runs:

@@ -1,4 +1,4 @@
-"""What `callwarden` itself understands: its version, completion, and the groups of its help."""
+"""The options of `callwarden` itself: its version, completion, and the groups of its help."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ def test_the_version_is_that_of_the_package(option: str) -> None:
     assert (done.exit_code, done.output) == (0, f"callwarden {version('callwarden')}\n")
 
 
-def test_the_help_lists_every_command_in_the_group_of_who_uses_it() -> None:
+def test_the_help_lists_every_command_in_the_group_of_its_users() -> None:
     shown = CliRunner().invoke(build(None), ["--help"]).output
     titles = [title for title, _ in GROUPS.values()]
     sections = {title: shown.partition(f"\n{title}:\n")[2].partition("\n\n")[0] for title in titles}
@@ -38,7 +38,7 @@ def test_the_help_lists_every_command_in_the_group_of_who_uses_it() -> None:
 def test_a_shell_completes_commands_their_subcommands_and_options(
     words: str, completions: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Only the chosen command is loaded, so the words so far must choose it."""
+    """Only the chosen command is loaded, and the words typed so far determine it."""
     monkeypatch.setenv("_CALLWARDEN_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", words)
     monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))

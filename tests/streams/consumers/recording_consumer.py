@@ -1,4 +1,4 @@
-"""A consumer as small as can be: it notes which records it was handed."""
+"""A minimal consumer: it stores the records that it handles."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ NOTES = Table(
 
 
 def database_url(folder: Path) -> str:
-    """Of a database in that folder."""
+    """The address of a database in that folder."""
     return f"sqlite:///{folder / 'notebook.db'}"
 
 
@@ -34,7 +34,7 @@ async def new_database(folder: Path) -> Database:
 
 
 def store_records(connection: Connection, records: Sequence[FollowedRecord]) -> None:
-    """Handle records."""
+    """Store the records."""
     rows = [
         {"topic": record.tp.topic, "partition": record.tp.partition, "offset": record.offset, "value": record.value}
         for record in records
@@ -43,7 +43,7 @@ def store_records(connection: Connection, records: Sequence[FollowedRecord]) -> 
 
 
 def stored_records(database: Database) -> list[tuple[str, int, int, str]]:
-    """What was noted, in the order of partitions and offsets."""
+    """The stored records, in the order of partitions and offsets."""
     with database.reading() as connection:
         rows = connection.execute(select(NOTES).order_by(NOTES.c.topic, NOTES.c.partition, NOTES.c.offset))
         return [tuple(row) for row in rows]  # type: ignore[misc]

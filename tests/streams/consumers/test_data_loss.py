@@ -1,4 +1,4 @@
-"""How a log is known again: by the last record that was handled, as long as that is there."""
+"""A log is recognised by the last handled record, as long as that record exists."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -33,7 +33,7 @@ async def test_a_record_that_is_deleted_between_two_looks_tells_nothing() -> Non
 
 
 async def test_where_no_record_is_any_more_the_log_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its place is there, and holds none: it was aborted, or is a marker."""
+    """The offset exists without a record: the transaction was aborted, or it is a marker."""
 
     async def read(self: FakeTopics, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
         none = np.array([], np.int64)
@@ -49,7 +49,7 @@ def test_records_that_differ_have_other_hashes() -> None:
 
 
 async def test_what_holds_no_record_leaves_the_last_one_as_it_is(tmp_path: Path) -> None:
-    """Markers and aborted records move the position."""
+    """Markers and aborted records advance the position."""
     database, positions = await new_database(tmp_path), POSITIONS
     await database.run(lambda connection: positions.begin(connection, {OURS: 0}, None))
     await database.run(lambda connection: positions.advance(connection, OURS, 0, 3, LastRecord(2, "hash")))

@@ -1,4 +1,4 @@
-"""A consumer's database: one writer, migrations, and errors that say what to do without showing what is stored."""
+"""A consumer's database: one writer, migrations, and errors that say what to do without showing stored values."""
 
 import asyncio
 import os
@@ -71,7 +71,7 @@ async def test_migrations_make_the_tables_and_change_them_once(tmp_path: Path, v
 
 
 async def test_several_that_make_one_new_database_at_once_all_have_it(tmp_path: Path, versions: Path) -> None:
-    for number in range(40):  # SQLite refused one in three such meetings
+    for number in range(40):  # SQLite refused one in three such concurrent starts
         folder = tmp_path / str(number)
         folder.mkdir()
         databases = [at(folder) for _ in range(4)]
@@ -185,7 +185,7 @@ def disk(versions: Path) -> Iterator[Path]:
 
 @contextmanager
 def not_to_be_written(folder: Path) -> Iterator[None]:
-    """As if its disk could only be read."""
+    """Make it appear to be on a read-only disk."""
     root = os.geteuid() == 0
     try:
         for file in folder.iterdir():
@@ -229,7 +229,7 @@ async def test_what_lies_on_a_disk_that_cannot_be_written_to_is_read(disk: Path)
 
 async def test_what_a_writer_has_just_written_is_read_by_one_who_cannot_write(disk: Path) -> None:
     writer = await with_cases(disk, "one")
-    with writer.reading() as connection:  # so that nothing is brought from the log into the file
+    with writer.reading() as connection:  # keeps the log from being copied into the file
         connection.execute(select(CASES.c.id)).all()
         await writer.run(lambda connection: connection.execute(insert(CASES), [{"id": "two"}]))
         with not_to_be_written(disk):
@@ -320,7 +320,7 @@ async def test_a_damaged_file_is_refused_in_a_sentence(tmp_path: Path, versions:
     await database.migrate()
     database.close()
     with (tmp_path / "cases.db").open("r+b") as stored:
-        stored.truncate(4096)  # the first page alone, which says that there are more
+        stored.truncate(4096)  # only the first page, which says that there are more
     damaged = at(tmp_path)
     with pytest.raises(
         PermanentError, match=r"cases\.db is damaged: .*; expected an intact one: restore a backup, or use a new one, "

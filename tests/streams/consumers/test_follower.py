@@ -1,4 +1,4 @@
-"""Records of a topic handed on exactly once, whatever happens to the broker, the database and the process."""
+"""The records of a topic are handled exactly once, despite failures of the broker, the database and the process."""
 
 import asyncio
 import random
@@ -24,7 +24,7 @@ from streams.runtime.monotonic import steady_s
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waiting for a broker takes no time here."""
+    """No pause before retrying the broker."""
     monkeypatch.setattr("streams.consumers.follower.FIRST_S", 0.001)
     monkeypatch.setattr("streams.runtime.retry.FIRST_S", 0.001)
     monkeypatch.setattr("streams.runtime.retry.LONGEST_S", 0.001)
@@ -54,7 +54,7 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 def is_as_of(follower: Follower, ms: int) -> bool:
-    """Whether it is as far as that; two clocks are never read at once."""
+    """Whether it is current as of that time; two clocks cannot be read at the same instant."""
     return abs((follower.progress().as_of_ms or 0) - ms) < 500
 
 
@@ -186,7 +186,7 @@ async def test_a_database_that_is_away_is_waited_for_and_read_again(database: Da
 
 async def test_catching_up_handles_what_is_there_and_ends(database: Database) -> None:
     topics = FakeTopics(ours=2)
-    topics.now_ms = 4_000_000_000_000  # ahead of this machine's clock: what was asked for by now is answered
+    topics.now_ms = 4_000_000_000_000  # ahead of this machine's clock: every answer is newer than the request
     topics.put("ours", 0, *(b"%d" % number for number in range(10)))
     await Follower(topics, database, POSITIONS, ["ours"], store_records).catch_up()
     assert len(stored_records(database)) == 10
@@ -214,7 +214,7 @@ async def test_catching_up_waits_for_an_answer_of_the_present(database: Database
 
 
 async def test_many_catch_up_at_once_while_records_come(database: Database, monkeypatch) -> None:
-    """Others move the positions between any two looks."""
+    """Others move the positions between any two checks."""
     monkeypatch.setattr("streams.consumers.follower._POLL_S", 0.001)
     topics = FakeTopics(ours=2)
     topics.now_ms = 4_000_000_000_000
@@ -274,7 +274,7 @@ async def test_a_partition_that_is_not_handled_to_its_end_holds_the_time_back(da
 
 
 async def test_what_is_committed_behind_an_open_transaction_is_missed_and_known_to_be(database: Database) -> None:
-    """A reader of committed records sees an end of the log there, and yet nothing behind it."""
+    """For a reader of committed records the log ends there, and yet not every committed record has been read."""
     topics, tp = FakeTopics(ours=2), TP("ours", 0)
     topics.now_ms = int(time.time() * 1000) - 6_000
     topics.put("ours", 0, b"a", b"b")
@@ -343,7 +343,7 @@ async def test_a_topic_that_ends_before_the_position_is_refused_once_it_stays_so
     with pytest.raises(RecordsLost, match="the topic ends at 1: it was recreated"):
         await Follower(recreated, database, POSITIONS, ["ours"], store_records).run()
     late = FakeTopics(ours=1)
-    late.put("ours", 0, b"a", b"b")  # a leader that has not heard yet that the third is committed
+    late.put("ours", 0, b"a", b"b")  # a leader that has not learned yet that the third record is committed
     async with following(Follower(late, database, POSITIONS, ["ours"], store_records)):
         await asyncio.sleep(0.001)
         late.put("ours", 0, b"c", b"d")
@@ -542,13 +542,13 @@ async def test_a_clock_that_is_set_makes_nothing_fresh(database: Database, monke
         await until(lambda: follower.progress().as_of_s is not None)
         topics.away = True
         now_s = time.time()
-        monkeypatch.setattr(time, "time", lambda: now_s - 86_400)  # a day back
+        monkeypatch.setattr(time, "time", lambda: now_s - 86_400)  # back by a day
         assert "is 36" in (lag_reason(follower) or ""), "not an hour ago any more"
 
 
 async def test_partitions_that_are_added_are_followed_too(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.consumers.follower._COUNT_S", 0.0)
-    monkeypatch.setattr("streams.consumers.follower._SILENT_S", 3600.0)  # or it would look again by itself
+    monkeypatch.setattr("streams.consumers.follower._SILENT_S", 3600.0)  # otherwise it would check by itself
     topics = FakeTopics(ours=1)
     topics.put("ours", 0, b"a")
     async with following(Follower(topics, database, POSITIONS, ["ours"], store_records)):
@@ -561,7 +561,7 @@ async def test_partitions_that_are_added_are_followed_too(database: Database, mo
 async def test_partitions_that_nobody_has_asked_for_make_nothing_current(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They may have been added since."""
+    """Partitions may have been added since the last request."""
     monkeypatch.setattr("streams.consumers.follower._COUNT_S", 3600.0)
     topics = FakeTopics(ours=1)
     topics.now_ms = time.time_ns() // 1_000_000 + 3_600_000
@@ -575,7 +575,7 @@ async def test_partitions_that_nobody_has_asked_for_make_nothing_current(
 async def test_a_topic_that_is_made_again_meanwhile_and_has_got_further_is_refused(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing breaks there: the reader would go on in the middle of another log."""
+    """No error occurs: the reader would continue in the middle of another log."""
     monkeypatch.setattr("streams.consumers.follower._COUNT_S", 0.0)
     topics = FakeTopics(ours=1)
     topics.put("ours", 0, b"a", b"b")
@@ -586,7 +586,7 @@ async def test_a_topic_that_is_made_again_meanwhile_and_has_got_further_is_refus
             await asyncio.wait([task])
         with pytest.raises(RecordsLost, match="the last handled record has changed"):
             task.result()
-    with pytest.raises(RecordsLost, match="the last handled record has changed"):  # and so at every start
+    with pytest.raises(RecordsLost, match="the last handled record has changed"):  # at every start
         await Follower(topics, database, POSITIONS, ["ours"], store_records).run()
 
 
@@ -608,7 +608,7 @@ async def test_positions_that_were_kept_for_another_cluster_are_refused(database
         assert "or CALLWARDEN_NOTEBOOK_DATABASE. If " in str(no.value)
         assert "use a new, empty database" in str(no.value)
     assert (len(stored_records(database)), told) == (1, [])
-    topics.id = None  # a broker that does not say
+    topics.id = None  # a broker that does not report its id
     async with following(Follower(topics, database, POSITIONS, ["ours"], store_records)):
         await until(lambda: len(stored_records(database)) == 2)
 

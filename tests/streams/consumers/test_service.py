@@ -1,4 +1,4 @@
-"""How a consumer runs: its pages, what ends it, and how."""
+"""How a consumer runs: its pages, and how it ends."""
 
 import asyncio
 import os
@@ -104,7 +104,7 @@ async def test_the_pages_tell_how_far_a_consumer_is(tmp_path: Path) -> None:
     assert 'callwarden_consumer_lag_records{consumer="notebook",partition="0",topic="ours"} 0.0' in metrics
     found = re.search(r'callwarden_consumer_as_of_timestamp_seconds{consumer="notebook"} (.*)', metrics)
     assert found
-    assert abs(float(found[1]) - time.time()) < 60  # not the answers' hour ahead: nobody has asked for partitions since
+    assert abs(float(found[1]) - time.time()) < 60  # not the answers' hour ahead: no metadata request since
     hosted.cancel()
     await asyncio.wait([hosted])
     database.close()
@@ -112,7 +112,7 @@ async def test_the_pages_tell_how_far_a_consumer_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_all_in_order(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.runtime.shutdown._cut_off", lambda *_: None)  # this process goes on
+    monkeypatch.setattr("streams.runtime.shutdown._cut_off", lambda *_: None)  # this process continues
     former = signal.getsignal(number)
     ended: list[str] = []
     port = free_port()

@@ -1,4 +1,4 @@
-"""High watermarks that a position has not reached: since when, and what is known by when, whatever their number."""
+"""High watermarks that a position has not reached: since when, and what is known by when, for any number of reports."""
 
 import random
 
@@ -7,7 +7,7 @@ from streams.kafka.api import TP
 
 
 def test_a_transaction_under_way_is_no_fault_and_one_that_stays_open_is() -> None:
-    """Transactions that follow one another leave the position below each newest report, and above each old one."""
+    """Consecutive transactions keep the position below each newest report, and above each old one."""
     watermarks = HighWatermarks()
     for turn in range(100):
         watermarks.report(10 * turn + 10, turn)
@@ -45,7 +45,7 @@ def test_a_log_that_was_cut_is_waited_for_no_further_than_it_goes() -> None:
 
 
 def test_reports_beyond_their_number_make_nothing_known_too_early_nor_forget_since_when() -> None:
-    """Against all reports, kept for ever: known is never more than the truth, and the wait never begins later."""
+    """Against all reports, stored for ever: never more is known than is true, and the wait never begins later."""
     seed = random.randrange(2**32)
     print("seed", seed)
     rng = random.Random(seed)

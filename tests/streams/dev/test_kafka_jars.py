@@ -1,4 +1,4 @@
-"""What a node needs is told exactly when it is not there."""
+"""A missing requirement of a Kafka node is reported exactly when it is missing."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def script(path: Path, text: str) -> None:
 
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that alone is on PATH."""
+    """A folder that is the whole PATH."""
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     return tmp_path / "bin"

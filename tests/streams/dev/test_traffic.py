@@ -1,4 +1,4 @@
-"""The traffic generator: nothing is sent twice, left out or before its time, and the past's calls come last."""
+"""The traffic generator: no record is sent twice, left out or early, and past calls come last."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ class Sent(NamedTuple):
 
 
 class World:
-    """Time that passes when one sleeps, and a producer that writes down what it is given and when."""
+    """Time that advances with sleeps, and a producer that records what it is sent and when."""
 
     def __init__(self) -> None:
         self.now_ms = NOW_MS
@@ -147,7 +147,7 @@ async def test_without_an_end_one_run_follows_the_other_in_the_order_of_arrival(
 def test_what_a_run_leaves_over_for_hours_arrives_among_the_records_of_the_next() -> None:
     slow = replace(SETTINGS, days=1, lateness_ms=2 * HOUR_MS, late_share=0.4)
     two_days = list(islice(hours_of(slow, endless=True), 48))
-    # Not the registrations: they are of the hour before a run.
+    # Except registrations, which belong to the hour before a run.
     calls = np.concatenate([hour.arrival_ms[hour.topic == CALLS] for hour in two_days])
     assert (np.diff(calls) >= 0).all()
     *_, left_over = Run(slow).hours()

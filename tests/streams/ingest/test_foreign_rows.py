@@ -1,4 +1,4 @@
-"""What becomes of a row of another system: a record under its tenant, a dead letter as it came, or nothing."""
+"""A row of another system becomes a record under its tenant, an unchanged dead letter, or nothing."""
 
 import asyncio
 import hashlib

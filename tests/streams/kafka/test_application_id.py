@@ -1,4 +1,4 @@
-"""Who may start under an application id: nobody whose writers would cut off those of another output prefix."""
+"""Which worker may start under an application id: none that would fence the writers of another output prefix."""
 
 from collections.abc import Mapping
 
@@ -24,7 +24,7 @@ NOBODY = ConsumerGroup()
 @pytest.mark.parametrize(
     ("told", "mine", "usual", "begun"),
     [
-        ({}, NOBODY, NOBODY, False),  # the very first
+        ({}, NOBODY, NOBODY, False),  # the very first worker
         ({}, group(PRODUCTION, committed=False), group(PRODUCTION, committed=False), False),
         ({}, group(PRODUCTION), group(PRODUCTION), True),
         ({}, group(None), group(None), True),
@@ -68,7 +68,7 @@ def test_production_does_not_start_among_canaries_either() -> None:
 
 
 def test_workers_that_were_begun_without_an_id_of_their_own_are_not_joined_under_another() -> None:
-    """Before the id followed the prefix they were in the usual group."""
+    """Before the id followed the prefix, they were in the default group."""
     why = startup_fault(load({"output_prefix": "canary."}), NOBODY, group(CANARY), begun=True)
     assert why is not None
     assert "expected CALLWARDEN_APPLICATION_ID=callwarden" in why

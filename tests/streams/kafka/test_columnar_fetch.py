@@ -1,4 +1,4 @@
-"""Fetching in columns gives what aiokafka gives record by record, and steps back where aiokafka is another."""
+"""Fetching in columns returns what aiokafka returns record by record, and other versions of aiokafka are refused."""
 
 import random
 
@@ -33,7 +33,7 @@ def position(result: fetcher.FetchResult) -> int:
 
 
 def drained(log: Log, start: int, cuts: list[int | None], *, fast: bool, committed: bool) -> list[object]:
-    """What each call gives, and where it leaves the position; then whether anything is left."""
+    """The result of each call, and the position after it; then whether anything is left."""
     result = result_of(log, start, fast=fast, committed=committed)
     seen: list[object] = []
     for most in cuts:
@@ -108,7 +108,7 @@ async def test_a_torn_batch_is_an_error_once_all_before_it_was_given() -> None:
     log.batch(3, torn=True)
     result = result_of(log, 0, fast=True, committed=True, check=True)
     assert columns(0, 3, result.getall()).offsets.tolist() == [0, 1, 2]
-    # What is left of the fetch is let go, to be fetched again from here.
+    # The rest of the fetch is dropped, and fetched again from here.
     assert (position(result), result.has_more()) == (3, False)
     again = result_of(log, 3, fast=True, committed=True, check=True)
     with pytest.raises(fastfetch.CorruptBatch) as torn:

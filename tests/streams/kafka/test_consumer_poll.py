@@ -1,4 +1,4 @@
-"""Whatever becomes of a poll, nothing is passed over: aiokafka's own consumer and fetcher, without a broker."""
+"""No failure of a poll skips a record: aiokafka's own consumer and fetcher, without a broker."""
 
 import asyncio
 import threading
@@ -28,7 +28,7 @@ A, B = TP("t", 0), TP("t", 1)
 
 
 class Fetching:
-    """A consumer at offset 0 of two partitions, and what it has fetched of them: `fetched` plays the broker."""
+    """A consumer at offset 0 of two partitions, and its fetched data: `fetched` acts as the broker."""
 
     def __init__(self) -> None:
         clients = Clients(load({"bootstrap_servers": "nowhere:1"}))
@@ -48,7 +48,7 @@ class Fetching:
             self.consumer.seek(tp, 0)
 
     def fetched(self, tp: TP, log: Log) -> None:
-        """A fetch from where the client is has been answered."""
+        """Deliver the response to a fetch from the client's position."""
         mine, at = TopicPartition(*tp), position(self.client, TopicPartition(*tp))
         self.fetcher._records[mine] = fetcher.FetchResult(
             mine,
@@ -94,14 +94,14 @@ async def test_a_torn_batch_is_reported_with_its_partition_and_the_others_record
             stage.fetched(A, log_of(3))
             stage.fetched(B, log_of(3, torn=True))
             assert await stage.poll(A, B) == {}
-            assert await stage.poll(B) == {}  # what came damaged is let go, and fetched again
+            assert await stage.poll(B) == {}  # damaged data is dropped and fetched again
             assert TopicPartition(*B) not in stage.fetcher._records
         stage.fetched(A, log_of(3))
         stage.fetched(B, log_of(3, torn=True))
         with pytest.raises(CorruptLog, match=said) as torn:
             await stage.poll(A, B)
         assert (torn.value.tp, torn.value.offset, torn.value.last) == (B, 0, 2)
-        # Fetched again, from where we were.
+        # Fetched again, from the same position.
         stage.fetched(A, log_of(3))
         assert await stage.poll(A, B) == {A: (0, 3, 3)}
 
@@ -139,7 +139,7 @@ async def test_a_poll_that_is_cancelled_passes_over_nothing() -> None:
         stage.fetched(A, hidden)
         polling = asyncio.create_task(stage.consumer.poll([A, B], 60.0, 100))
         await asyncio.sleep(0)
-        assert position(stage.client, TopicPartition(*A)) == 5  # there was nothing to be given, and it waits
+        assert position(stage.client, TopicPartition(*A)) == 5  # no records could be returned, and it waits
         stage.fetched(B, log_of(3))
         for waiter in list(stage.fetcher._fetch_waiters):
             waiter.set_result(None)
@@ -177,7 +177,9 @@ LONG = {
 async def test_a_batch_that_takes_long_is_read_by_a_thread_while_the_loop_runs(
     what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """40 KB of gzip held the event loop for 140 ms before they were refused; two of them are not read at once."""
+    """40 KB of gzip blocked the event loop for 140 ms before they were rejected; two such batches are
+    not read at once.
+    """
     read, threads = recordparser.records_of, list[int]()
     may_end = threading.Event()
 
@@ -191,7 +193,7 @@ async def test_a_batch_that_takes_long_is_read_by_a_thread_while_the_loop_runs(
     with fetching() as stage:
         stage.fetched(A, long)
         stage.fetched(B, long)
-        first = await stage.poll(A, B)  # and the loop has run meanwhile, or this poll would not have ended
+        first = await stage.poll(A, B)  # the loop ran meanwhile, otherwise this poll would not have ended
         assert (first, len(threads)) == ({}, 1), "the other waits for its turn"
         assert threading.get_ident() not in threads
         may_end.set()
@@ -205,7 +207,7 @@ async def test_a_batch_that_takes_long_is_read_by_a_thread_while_the_loop_runs(
 
 
 async def test_a_common_batch_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To hand it to a thread would cost more than to read it."""
+    """Handing it to a thread would cost more than reading it."""
     read, threads = recordparser.records_of, list[int]()
 
     def noted(*args: Any, **more: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a broker's answers say of the ends of partitions, and when that was asked."""
+"""The ends of partitions in a broker's responses, each with the time of its request."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,7 @@ async def test_an_end_is_of_when_it_was_asked_for_and_errors_tell_none() -> None
     looked_at: list[float] = []
 
     async def send(node_id: int, request: Any) -> Any:
-        looked_at.append(steady_s())  # later than the question, however long the answer waits
+        looked_at.append(steady_s())  # later than the request, however long the response waits
         return SimpleNamespace(topics=[("ours", [(0, 0, 9, 7, b""), (1, 6, 9, 7, b"")])])
 
     client: Any = SimpleNamespace(_client=SimpleNamespace(send=send))

@@ -1,4 +1,4 @@
-"""How many workers are at work is asked of the group's coordinator, which may not be there yet, or never."""
+"""The number of running workers comes from the group's coordinator, which may not be available yet, or ever."""
 
 import asyncio
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ LOADING = 14
 
 
 class Questions:
-    """A cluster whose answers to a look at the group are given: an error, or its code and members."""
+    """A cluster with given answers to group requests: an error, or its code and members."""
 
     def __init__(self, *answers: KafkaError | tuple[int, list[str]]) -> None:
         self._answers = list(answers)

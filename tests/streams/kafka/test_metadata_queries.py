@@ -1,4 +1,4 @@
-"""Questions that share connections: one that fails ends its own, and no other's."""
+"""Requests that share connections: one that fails ends its own, and no other's."""
 
 import asyncio
 import gc
@@ -29,7 +29,7 @@ class Connection:
 
 
 class Wires(Clients):
-    """Makes such connections, and cannot say why one fails."""
+    """Creates such connections, and cannot say why one fails."""
 
     def asker(self, **more: Any) -> Connection:
         return Connection()

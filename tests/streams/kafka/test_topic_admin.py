@@ -1,4 +1,6 @@
-"""What the topics must be like: every mismatch is found, and told with what fixes it, or that nothing does."""
+"""The requirements of the topics: every mismatch is found, and reported with the command that fixes it, if there is
+one.
+"""
 
 from dataclasses import replace
 
@@ -21,7 +23,7 @@ from streams.settings.load import Settings, load
 from streams.topics.transaction_records import MAX_COPY_BYTES, MAX_RECORD_BYTES
 
 SETTINGS = load({"bootstrap_servers": "kafka:9092", "input_prefix": "in.", "output_prefix": "out."})
-# What a broker gives where `topics create` says nothing.
+# The broker's defaults where `topics create` sets nothing.
 DEFAULTS = {
     "cleanup.policy": "delete",
     "retention.ms": "604800000",
@@ -34,7 +36,7 @@ DEFAULTS = {
 
 
 def made(settings: Settings = SETTINGS, partitions: int = 8) -> dict[str, ExistingTopic]:
-    """The topics as `topics create` makes them."""
+    """The topics as `topics create` creates them."""
     return {
         topic.topic: ExistingTopic(partitions, DEFAULTS | {config.name: config.value for config in topic.configs})
         for topic in required_topics(settings)
@@ -75,7 +77,7 @@ def test_a_prefix_that_would_run_into_the_names_is_reported_before_topics_are_ma
     settings = load(given)
     assert (told is None) == (prefix_conflict(settings, {}) is None)
     assert (told or "") in (prefix_conflict(settings, {}) or "")
-    # Those that there are go by their name: one that is missing among them can be made.
+    # Existing topics count by their name: a missing one among them can be created.
     some = {
         topic.topic: made(settings)[topic.topic]
         for topic in required_topics(settings)
@@ -152,7 +154,7 @@ def test_a_setting_that_does_not_hold_is_reported_with_the_command_that_repairs_
         f"--add-config {name}={wanted}"
     )
     assert line in fault.fix
-    # And it does fix it.
+    # The command does fix it.
     assert find_mismatches(SETTINGS, changed(topic, **{name: wanted})) == []
 
 
@@ -219,7 +221,7 @@ def test_inputs_that_differ_are_reported_before_anything_is_made_beside_them() -
     assert odd is not None
     assert "in.cdr 3" in odd
     assert "in.reviews 2" in odd
-    # Where there is a state, it says how many, and the others do not fit.
+    # If a state exists, it determines the count, and the other topics do not match.
     assert count_conflict(SETTINGS, found | {"out.state": made()["out.state"]}) is None
 
 

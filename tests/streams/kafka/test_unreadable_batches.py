@@ -1,4 +1,4 @@
-"""No bytes of a producer's stop the reader: what cannot be read is given with its reason, its neighbours as ever."""
+"""No bytes of a producer stop the reader: unreadable records are returned with a reason, their neighbours as usual."""
 
 import random
 import struct
@@ -44,7 +44,7 @@ def installed() -> None:
 
 
 class _Position:
-    """What aiokafka's consumer knows of its one partition."""
+    """The position of aiokafka's consumer in its one partition."""
 
     active, paused = True, False
 
@@ -68,7 +68,7 @@ def result_of(data: bytes, start: int, aborted: Sequence[tuple[int, int]] = ()) 
 def fetched(
     data: bytes, start: int = 0, aborted: Sequence[tuple[int, int]] = (), cuts: Sequence[int] = ()
 ) -> FetchedBatch:
-    """All that a consumer of committed records is given of what a broker sends; first in pieces of these sizes."""
+    """All rows that a consumer of committed records gets from a broker's data; first in pieces of these sizes."""
     result, taken, sizes = result_of(data, start, aborted), RecordColumns(), list(cuts)
     while result.has_more():
         some = result.getall(sizes.pop(0) if sizes else None)
@@ -78,7 +78,7 @@ def fetched(
 
 
 def seen(data: bytes, start: int = 0) -> list[tuple[int, bytes | None, str]]:
-    """Offset, value and code word of each row; the value of a whole batch is left out."""
+    """Offset, value and error code of each row, without the value of a whole batch."""
     read = fetched(data, start)
     rows = []
     for offset, value in zip(read.offsets.tolist(), read.values, strict=True):
@@ -110,12 +110,12 @@ def test_a_record_with_a_header_name_that_is_not_utf8_steps_aside_alone() -> Non
 )
 def test_a_record_whose_lengths_lie_steps_aside_alone(bad: bytes) -> None:
     body = bad[1:]
-    if len(body) != bad[0] >> 1:  # its own length is right
+    if len(body) != bad[0] >> 1:  # its own length is correct
         bad = struct.pack("B", len(body) << 1) + body
     data = batch([GOOD[0], bad, GOOD[2]])
     rows = seen(data)
     assert [(offset, why) for offset, _, why in rows] == [(0, ""), (1, "malformed_record"), (2, "")]
-    assert rows[1][1] == body  # as it came
+    assert rows[1][1] == body  # unchanged
 
 
 def with_headers(count: int) -> bytes:
@@ -214,7 +214,7 @@ def test_a_batch_that_cannot_be_taken_apart_is_one_row_and_its_neighbours_are_re
     assert (read.values[3], read.keys[3], read.stop) == (bad, None, offset + 1)
     assert read.unreadable[offset].first_offset == 3
     assert read.unreadable[offset].reason.startswith(f"{code}: the record batch of offsets 3 to {offset}: ")
-    if last:  # from wherever in it the reader begins
+    if last:  # from any offset in it
         assert seen(bad, offset) == [(offset, None, code)]
 
 
@@ -245,7 +245,7 @@ def test_what_may_be_right_at_the_next_try_is_an_error_once_all_before_it_was_gi
     damaged: bytes, last: int | None, why: str
 ) -> None:
     data = batch(GOOD) + damaged + batch(GOOD, base=6)
-    # What is left of the fetch is let go, to be fetched again.
+    # The rest of the fetch is dropped, and fetched again.
     assert seen(data) == [(n, b"v%d" % n, "") for n in range(3)]
     with pytest.raises(fastfetch.CorruptBatch, match=why) as torn:
         fetched(data[len(batch(GOOD)) :], 3)
@@ -288,7 +288,7 @@ def test_records_keep_their_places_whatever_they_state_of_their_offsets() -> Non
 
 
 def mangled(rng: random.Random) -> bytes:
-    """A batch, mostly with some bytes of its records changed, under a right checksum."""
+    """A batch with a correct checksum; usually some bytes of its records are changed."""
     headers: list[Header] = [(rng.choice((b"h", b"", b"\xe9")), rng.choice((b"x", None)))] * rng.choice((0, 0, 0, 1, 2))
     records, delta = [], 0
     for _ in range(rng.randint(1, 900 if rng.random() < 0.2 else 6)):
@@ -312,7 +312,7 @@ def mangled(rng: random.Random) -> bytes:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_what_comes_of_a_batch_depends_on_its_bytes_alone(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not on which parser reads it, on how it is cut, on what follows it, nor on where the reader begins."""
+    """It does not depend on the parser, on how the batch is cut, on what follows it, nor on where the reader begins."""
     print("seed", seed)
     rng = random.Random(seed)
     unreadable = 0
@@ -324,7 +324,7 @@ def test_what_comes_of_a_batch_depends_on_its_bytes_alone(seed: int, monkeypatch
         with monkeypatch.context() as ours:
             ours.setattr(
                 "streams.kafka.fetch.record_parser.DefaultRecordBatch", None
-            )  # aiokafka's raises at everything
+            )  # aiokafka's parser raises at every error
             assert plain(fetched(data)) == rows, data.hex()
         with monkeypatch.context() as pieces:
             pieces.setattr("streams.kafka.fetch.record_parser._PIECE_BYTES", rng.choice((1, 40, 300)))
@@ -344,7 +344,7 @@ def plain(read: FetchedBatch) -> list[object]:
 
 
 def test_one_poll_makes_no_more_of_what_it_has_fetched_than_it_may() -> None:
-    """A megabyte of small batches can be gigabytes: the rest waits for the next poll."""
+    """A megabyte of small batches can expand to gigabytes: the rest waits for the next poll."""
     bombs = b"".join(
         batch([], codec=ZSTD, payload=zstd_encode(record(b"k", bytes(8 << 20))), count=1, base=n) for n in range(6)
     )
@@ -359,7 +359,7 @@ def test_one_poll_makes_no_more_of_what_it_has_fetched_than_it_may() -> None:
 
 
 def test_bombs_take_no_more_memory_than_a_batch_may_hold() -> None:
-    """The peak of a process that reads a megabyte of bombs of each kind, as a worker does, poll by poll."""
+    """The peak memory of a process that reads a megabyte of bombs of each kind, as a worker does, poll by poll."""
     script = """
         import resource, sys, zlib
         from test_unreadable_batches import *

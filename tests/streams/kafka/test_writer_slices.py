@@ -1,4 +1,4 @@
-"""Writing a large transaction lets the event loop have its turns: its heartbeats run there."""
+"""Writing a large transaction yields to the event loop, where heartbeats run."""
 
 import asyncio
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ RECORDS = 20_000
 
 
 class Sending:
-    """In place of aiokafka's producer: takes every batch at once, and never waits."""
+    """Replaces aiokafka's producer: accepts every batch at once, and never waits."""
 
     def create_batch(self) -> Any:
         count = 0

@@ -1,4 +1,4 @@
-"""What comes of a producer that cannot start."""
+"""A producer that cannot start."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from streams.settings.load import load
 
 
 class BrokenProducer:
-    """As aiokafka's is at a broker that has just thawed, and answers that there are no brokers."""
+    """Behaves like aiokafka's producer at a broker that has just resumed and returns an empty list of brokers."""
 
     def __init__(self, **settings: object) -> None:
         pass

@@ -15,7 +15,7 @@ LAST_TIME_AT = 35  # of the last timestamp of a batch
 
 @dataclass
 class Log:
-    """Batch by batch."""
+    """A log of batches."""
 
     data: bytes = b""
     end: int = 0
@@ -23,7 +23,7 @@ class Log:
     begins: list[tuple[int, int]] = field(default_factory=list)  # of each batch: its offset, its place in the data
 
     def sent(self, start: int) -> bytes:
-        """What a broker sends from offset ``start`` on: whole batches."""
+        """The bytes that a broker sends from offset ``start`` on: whole batches."""
         return self.data[max((place for offset, place in self.begins if offset <= start), default=0) :]
 
     def batch(
@@ -38,7 +38,7 @@ class Log:
     ) -> None:
         """``count`` records; with ``gaps`` some are missing, as after compaction.
 
-        ``appended_ms``: when the broker had them, where their timestamps say that (`LogAppendTime`).
+        ``appended_ms``: the broker's append time, if its timestamps are `LogAppendTime`.
         """
         builder = DefaultRecordBatchBuilder(2, codec, producer >= 0, producer, 0, 0, 1 << 20)
         for at in range(count):
@@ -52,7 +52,7 @@ class Log:
         self._add(made, count, torn=torn)
 
     def garbage(self) -> None:
-        """A batch of one record, as sent by a client with a fault: its checksum is right, what it says is not."""
+        """A batch of one record from a faulty client, with a correct checksum and invalid content."""
         builder = DefaultRecordBatchBuilder(2, 0, 0, -1, 0, 0, 1 << 20)
         builder.append(0, 1_000, None, b"value", [])
         made = bytearray(builder.build())
@@ -69,7 +69,7 @@ class Log:
 
     def _add(self, made: bytearray, count: int, *, torn: bool = False) -> None:
         made[:8] = self.end.to_bytes(8)
-        made[23:27] = (count - 1).to_bytes(4)  # the last offset, whether it is there or not
+        made[23:27] = (count - 1).to_bytes(4)  # the last offset, whether or not it exists
         made[CRC_AT : CRC_AT + 4] = calc_crc32c(bytes(made[CRC_AT + 4 :])).to_bytes(4)
         made[-1] ^= torn
         self.begins.append((self.end, len(self.data)))

@@ -1,4 +1,4 @@
-"""How a partition measures its tenants for a page of metrics, here without a thread."""
+"""A partition's measurement of its tenants for a metrics page, here without a thread."""
 
 from monitor.core.shard import Shard
 from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances, measure_distances
@@ -6,7 +6,7 @@ from streams.metrics.tenant_collector import Measure
 
 
 def measure_of(shard: Shard) -> Measure:
-    """Measure that shard whenever a page asks."""
+    """A function that measures the shard whenever a page is requested."""
 
     async def measure(options: DistanceOptions) -> ThresholdDistances:
         return measure_distances(shard, options)

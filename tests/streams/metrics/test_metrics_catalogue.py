@@ -1,4 +1,4 @@
-"""The catalogue is what programs show, no more and no less, and what the page says."""
+"""The catalogue lists exactly the metrics of the programs and of the reference page."""
 
 import asyncio
 import platform
@@ -40,12 +40,12 @@ from streams.worker.metrics import WorkerMetrics
 OF_PROCESS = "callwarden_build_info"
 OF_PAGES = "callwarden_http_connections_refused_total"
 APART = {OF_PROCESS, OF_PAGES}
-"""Those of a process and of its pages, not of what it does."""
+"""The metrics of a process and of its pages, not of its work."""
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
 
 
 def busy_harness() -> ShardHarness:
-    """Something has been decided, referred, upheld, overturned, dismissed and left to lapse."""
+    """Decisions that were pending, upheld, overturned, dismissed and lapsed."""
     harness = ShardHarness(rules=[rule("shown", mode="shadow", min_denominator=2), rule("asked", mode="review")])
     harness.complaint(1, name="p1")
     harness.complaint(1, name="p2")
@@ -84,7 +84,7 @@ def exposed(metric: Metric) -> str:
 
 
 def faults(families: list[Metric], by: Program) -> Iterator[str]:
-    """Where a page and the catalogue differ."""
+    """The differences between a page and the catalogue."""
     shown = {exposed(metric): metric for metric in families}
     wanted = {entry.name: entry for entry in CATALOGUE if by in entry.by and entry.name not in APART}
     yield from (f"{name} is not in the catalogue" for name in shown.keys() - wanted.keys())
@@ -121,14 +121,14 @@ def test_a_replay_shows_what_a_worker_shows_of_the_same_records() -> None:
 
 
 def values(families: list[Metric], apart: set[str]) -> dict[tuple[object, ...], float]:
-    """Every sample by its name and labels, but for those of some metrics."""
+    """Every sample by its name and labels, except those of some metrics."""
     samples = [sample for metric in families for sample in metric.samples if exposed(metric) not in apart]
     assert len(samples) > 50
     return {(sample.name, *sorted(sample.labels.items())): sample.value for sample in samples}
 
 
 def test_a_page_is_rendered_beside_the_event_loop() -> None:
-    """It may name thousands of series: rendered in the loop it held everything up for a tenth of a second."""
+    """It may have thousands of series: rendering in the loop blocked it for a tenth of a second."""
     telemetry, threads = busy_telemetry(), []
 
     class Witness(Collector):
@@ -169,7 +169,7 @@ def test_the_page_has_the_catalogue_as_it_is() -> None:
         rewritten("# A page\n")
 
 
-# Courses ------------------------------------------------------------------------------------------------------------
+# Case transitions ----------------------------------------------------------------------------------------------------
 
 
 def test_every_course_of_a_case_is_distinguished() -> None:
@@ -297,7 +297,7 @@ def test_every_program_says_which_release_it_is_and_what_it_takes_of_the_machine
 
 
 def test_connections_that_are_refused_are_counted_from_nothing_on() -> None:
-    """A series that begins with its first event has no increase that an alert could see."""
+    """A series that begins with its first event shows no increase to an alert."""
     registry = CollectorRegistry()
     refused = http_refusals(registry)
     refused("limit")

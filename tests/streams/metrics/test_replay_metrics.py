@@ -1,4 +1,4 @@
-"""`callwarden replay --metrics`: the page of what was judged, the same for any number of processes."""
+"""`callwarden replay --metrics`: the page of a replay's results, the same for any number of processes."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from monitor.simulate.settings import SimulationSettings
 
 
 def replay(records: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    """Judge the records in a process of its own."""
+    """Replay the records in a separate process."""
     command = [Path(sys.executable).parent / "callwarden", "replay", records, "--out", out, "-q", *more]
     return subprocess.run(command, capture_output=True, text=True)
 

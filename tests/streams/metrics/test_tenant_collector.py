@@ -1,4 +1,4 @@
-"""The tenants on a worker's page: measured seldom, gone when they are not near, never more than the page says."""
+"""The tenants on a worker's page: measured rarely, removed when far from a threshold, and limited in number."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ NEAR = "callwarden_tenant_threshold_ratio"
 
 
 class Page:
-    """A page with the tenants alone, and a clock that is moved by hand."""
+    """A page with only the tenants, and a clock that tests advance."""
 
     def __init__(self, distance_options: DistanceOptions | None = None) -> None:
         self.now_s = 100.0
@@ -30,7 +30,7 @@ class Page:
 
     @property
     def series(self) -> int:
-        """How many series of single tenants there are."""
+        """The number of series of single tenants."""
         asyncio.run(self.tenants.measure())
         samples = [sample for metric in self.registry.collect() for sample in metric.samples]
         return sum("tenant" in sample.labels for sample in samples)

@@ -1,4 +1,6 @@
-"""Replay from topics judges what the logs hold exactly as a replay of files does, and as the workers' entries say."""
+"""A replay from topics decides exactly like a replay of files of the same records, with the workers'
+journal entries.
+"""
 
 import asyncio
 import json
@@ -52,7 +54,7 @@ POLICY = policy_of("enforce")
 
 
 class Log:
-    """One partition: records by offset, which need not be dense."""
+    """One partition: records by offset, with possible gaps."""
 
     def __init__(self) -> None:
         self.start = 0
@@ -65,7 +67,9 @@ class Log:
 
 
 class Logs:
-    """What a replay asks of `streams.kafka.api.Cluster`: pieces are cut differently each time, some are empty."""
+    """The part of `streams.kafka.api.Cluster` that a replay uses: pieces are cut differently each time,
+    some are empty.
+    """
 
     def __init__(self, topics: dict[str, int], seed: int) -> None:
         self.topics = topics
@@ -86,7 +90,7 @@ class Logs:
             after = min(start + self._rng.choice((1, 2, 7, 60)), stop)
             found = [record for record in self.logs[tp].records if start <= record[0] < after]
             offsets, timestamps = np.array([one[:2] for one in found], np.int64).reshape(-1, 2).T
-            if found or after < stop:  # a cluster need not say that nothing more comes
+            if found or after < stop:  # a cluster need not report the end
                 yield FetchedBatch(
                     start, after, offsets, timestamps, [one[2] for one in found], [one[3] for one in found]
                 )
@@ -106,7 +110,7 @@ class Topics:
         return self.cluster.logs[TP(NAMES.input_prefix + topic, number)]
 
     def call(self, call_id: str, end_ms: int, ahead_ms: int = 0) -> bytes:
-        """A call of the tenant acme, at the place where it belongs; its bytes."""
+        """The bytes of a call of the tenant acme, in its partition."""
         value = call_line(call_id, end_ms)
         self.log("cdr", partition_of(b"acme", self.count, "murmur2")).append(b"acme", value, end_ms - ahead_ms)
         return value
@@ -122,7 +126,7 @@ class Topics:
 
 
 def dealt(line: bytes, count: int, rng: random.Random) -> tuple[str, int, bytes | None]:
-    """The topic, partition and key of a line; one that is no record may lie anywhere."""
+    """The topic, partition and key of a line; a line that is not a record goes to any of them."""
     try:
         record = codec.decode(line)
     except codec.DECODE_ERRORS:
@@ -132,7 +136,7 @@ def dealt(line: bytes, count: int, rng: random.Random) -> tuple[str, int, bytes 
 
 
 def told(outcome: Outcome, lines: dict[str, dict[int, int]] | None = None) -> dict[str, Any]:
-    """All of an outcome; with ``lines``, offsets of rejected rows become line numbers."""
+    """The whole outcome; with ``lines``, offsets of rejected rows become line numbers."""
     summary = msgspec.to_builtins(outcome.summary)
     del summary["not_after_ms"]
     return {
@@ -148,7 +152,7 @@ def told(outcome: Outcome, lines: dict[str, dict[int, int]] | None = None) -> di
 
 
 def seen(outcome: Outcome) -> list[tuple[str, str, float, str, int]]:
-    """How far everybody was from every threshold at the end."""
+    """The distance of each tenant from each threshold at the end."""
     assert outcome.seen is not None
     return [(near.tenant_id, near.rule.id, near.share, str(near.value), near.calls) for near in outcome.seen.near]
 
@@ -169,7 +173,7 @@ def test_topics_are_judged_like_files_of_the_same_records(seed: int, tmp_path: P
         topic, number, key = dealt(line, count, rng)
         name = f"{NAMES.input_prefix}{topic}-{number}"
         log = topics.log(topic, number)
-        log.end += rng.choice((0, 0, 0, 1, 100))  # what was aborted, and the ends of transactions
+        log.end += rng.choice((0, 0, 0, 1, 100))  # aborted records, and transaction markers
         files[name].append(line)
         line_at[name][log.end] = len(files[name])
         log.append(key, line, made.not_after_ms)
@@ -188,7 +192,7 @@ def test_topics_are_judged_like_files_of_the_same_records(seed: int, tmp_path: P
 
 
 def quiet(topics: Topics, clock_ms: int) -> None:
-    """All sources but the calls were silent, and their clocks went on."""
+    """All sources except the calls were silent, and their clocks advanced."""
     for source in INPUTS[1:]:
         topics.entry(0, source, ClockAdvance(0, clock_ms))
 
@@ -207,7 +211,7 @@ def test_noted_clocks_let_be_decided_what_the_workers_decided_and_no_more(seed: 
     topics = Topics(1, seed)
     for n in range(3):
         topics.call(f"c{n}", T0 + n)
-    topics.log("cdr", 0).end += 1  # the end of a transaction
+    topics.log("cdr", 0).end += 1  # a transaction marker
     topics.entry(0, "cdr", ClockAdvance(4, T0 + 60 * MINUTE))
     quiet(topics, T0 + 15 * MINUTE - 1)
     assert topics.replay(to_watermark=True).enforcement == []

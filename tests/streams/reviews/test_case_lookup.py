@@ -1,4 +1,4 @@
-"""Cases looked up in a ledger of what the real shard decided, against plain loops over all of it."""
+"""Cases looked up in a ledger of the real shard's decisions, against plain loops over all events."""
 
 import random
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class Recorded(Traffic):
         self.harness._give = noted  # type: ignore[method-assign]
 
     def run(self) -> None:
-        """Some hours of it."""
+        """Run some hours of it."""
         minute = 0.0
         while minute < 240:
             start, minute = minute, minute + self.rng.choice((1, 5, 10))
@@ -50,7 +50,7 @@ class Recorded(Traffic):
 
 
 def records(traffic: Recorded) -> Sequence[FollowedRecord]:
-    """As the topics would hold them; some come twice."""
+    """The records as the topics would hold them; some are repeated."""
     again = traffic.rng.sample(traffic.events, min(5, len(traffic.events)))
     decisions = TP("out.enforcement", 0)
     held = [FollowedRecord(decisions, n, 1, None, codec.encode(one)) for n, one in enumerate([*traffic.events, *again])]
@@ -60,7 +60,7 @@ def records(traffic: Recorded) -> Sequence[FollowedRecord]:
 
 
 def reviewed(seed: int) -> tuple[Recorded, list[LedgerCase]]:
-    """The first traffic from this seed on in which people have decided, and its cases."""
+    """The first traffic from this seed on that contains reviews, and its cases."""
     while True:
         print("seed", seed)
         traffic = Recorded(seed)

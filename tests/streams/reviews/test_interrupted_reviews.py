@@ -1,4 +1,4 @@
-"""A verdict that was reserved is sent once, wherever its command and the ledger service are killed, or stalled."""
+"""A reserved verdict is sent once, wherever its command and the ledger service are killed or stalled."""
 
 import asyncio
 import shutil
@@ -24,11 +24,11 @@ from streams.reviews.interrupted_claims import InterruptedClaims
 from streams.reviews.service import ReviewService
 
 STEPS = range(40)
-"""More than a command or the service has: at the later ones nothing happens."""
+"""More steps than a command or the service has: at the later ones nothing happens."""
 
 
 class Killed(BaseException):
-    """As kill -9: nothing is tidied up."""
+    """Acts as kill -9: no cleanup runs."""
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def _the_present(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger with one decision that waits."""
+    """A ledger with one pending decision."""
     folder = tmp_path_factory.mktemp("ledger")
     held = topics(2)
     put(held, 0, pending("cwe-p"))
@@ -49,7 +49,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def at_step(stop: Callable[[int], Awaitable[None]]) -> Callable[[Any], Any]:
-    """Wraps what awaits: ``stop`` is called with the number of each step, before and after each of them."""
+    """Wraps an awaitable: ``stop`` is called with the number of each step, before and after it."""
     steps = count()
 
     def wrap(do: Any) -> Any:
@@ -65,7 +65,7 @@ def at_step(stop: Callable[[int], Awaitable[None]]) -> Callable[[Any], Any]:
 
 
 class Process:
-    """A process with a database of its own, that can be stopped at each step."""
+    """A process with its own database connection that can be stopped at each step."""
 
     def __init__(self, folder: Path, broker: Broker, stop: Callable[[int], Awaitable[None]]) -> None:
         self.database = Database(address(folder), "ledger")
@@ -201,7 +201,9 @@ async def test_a_verdict_is_sent_once_when_its_command_stalls_until_the_service_
 
 
 async def interrupted(folder: Path, *fail: str) -> Process:
-    """A process whose command has reserved its verdict when the broker goes away; ``fail`` as `Broker` has it."""
+    """A process whose command has reserved its verdict when the broker becomes unavailable; ``fail`` as
+    for `Broker`.
+    """
     broker = new_broker()
     broker.fail = iter(fail)
     process = Process(folder, broker, lambda step: asyncio.sleep(0))

@@ -1,4 +1,4 @@
-"""Verdicts are given once, by one reviewer, wherever a command is stopped, and the second one is told."""
+"""Each verdict is given once, by one reviewer, wherever a command is stopped; the second reviewer is informed."""
 
 import asyncio
 import random
@@ -45,7 +45,7 @@ def _the_present(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Broker:
-    """The topics, and what was written to them; ``fail`` says when writing fails, before or after it was written."""
+    """The topics, and the records written to them; ``fail`` raises before or after a write."""
 
     def __init__(self) -> None:
         self.held = topics(2)
@@ -55,7 +55,7 @@ class Broker:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Write]:
-        """As `writing_to` a cluster: a writer is fenced by the next one."""
+        """Replaces `writing_to` a cluster: a writer is fenced by the next one."""
         self._started += 1
         number = self._started
 
@@ -83,7 +83,7 @@ class Broker:
 
 @asynccontextmanager
 async def desk_at(folder: Path, broker: Broker) -> AsyncIterator[ReviewService]:
-    """As a command has it, with a process of its own."""
+    """The service as a command uses it, in a process of its own."""
     database = Database(address(folder), "ledger")
     try:
         yield ReviewService(broker.held, database, NAMES, "murmur2", broker.writing)
@@ -93,7 +93,7 @@ async def desk_at(folder: Path, broker: Broker) -> AsyncIterator[ReviewService]:
 
 @asynccontextmanager
 async def service_at(folder: Path, broker: Broker) -> AsyncIterator[InterruptedClaims]:
-    """As the ledger service has it."""
+    """The service as the ledger service uses it."""
     database = Database(address(folder), "ledger")
     try:
         yield service_of(database, broker, broker.writing)
@@ -161,7 +161,7 @@ async def test_of_reviewers_at_once_one_decides_each_case(tmp_path: Path, monkey
     seed = random.randrange(2**32)
     print("seed", seed)
     rng = random.Random(seed)
-    monkeypatch.setattr(claim_sender, "_TRIES", 1)  # they take turns, so none fences another
+    monkeypatch.setattr(claim_sender, "_TRIES", 1)  # they take turns, and none fences another
     broker = Broker()
     ids = [f"cwe-{number}" for number in range(30)]
     put(broker.held, 0, *(pending(each) for each in ids))
@@ -253,14 +253,14 @@ async def test_what_comes_of_it_is_waited_for(tmp_path: Path) -> None:
             if next(looks) == 2:
                 by = Evidence(review_ids=(upheld.review_id,))
                 put(broker.held, 0, event("cwe-f", supersedes="cwe-p", evidence=by))
-                # A review of that id, of another tenant: ids are a tenant's own.
+                # A review of that id for another tenant: ids belong to one tenant.
                 put(broker.held, 1, event("cwe-g", "other", evidence=Evidence(review_ids=(rejected.review_id,))))
             return {rejected.value: "nothing_to_change"} if next(looks) > 4 else {}
 
         outcomes = await service.outcomes(given.claims, 0.5, rejections)
         assert {key: [one.id for one in events] for key, events in outcomes.events.items()} == {"cwe-p": ["cwe-f"]}
         assert outcomes.rejected == {"cwe-q": "nothing_to_change"}
-        # The judge did not take it: another verdict can be given.
+        # The worker rejected it: another verdict can be given.
         second = await service.give(["cwe-q", "cwe-r"], "overturn", LI)
         assert [claim.enforcement_id for claim in second.claims] == ["cwe-q"]
         assert list(second.refused) == ["cwe-r"]
@@ -283,7 +283,7 @@ async def test_a_verdict_is_replaced_by_who_has_seen_it_and_once_nothing_can_com
         assert list(unseen.refused) == ["cwe-q"]
         replaced = await service.give(["cwe-p"], "overturn", LI, again=Replace(seen, 0))
         assert [(one.verdict, one.reviewer) for one in replaced.claims] == [("overturn", "li")]
-        # Whoever has seen wang's, and not li's in its place, does not replace that.
+        # A reviewer who has seen wang's verdict, and not li's that replaced it, does not replace that.
         late = await service.give(["cwe-p"], "uphold", ReviewedBy("zhao", "why"), again=Replace(seen, 0))
         assert list(late.refused) == ["cwe-p"]
     assert [(each.enforcement_id, each.reviewer) for each in broker.reviews()] == [
@@ -345,7 +345,7 @@ async def test_what_cannot_be_reviewed_is_refused_and_nothing_is_written(tmp_pat
         }
         assert broker.written == []
         assert all(isinstance(why, ReviewRefused) for why in given.refused.values())
-        # Either id of an upheld decision is right.
+        # Either id of an upheld decision is accepted.
         assert len((await service.give(["cwe-p"], "overturn", WANG)).claims) == 1
         assert list((await service.give(["cwe-f"], "overturn", LI)).refused) == ["cwe-f"]
     assert broker.reviews()[0].enforcement_id == "cwe-f"
@@ -367,7 +367,7 @@ async def test_without_the_topic_nothing_is_claimed_for_good(tmp_path: Path) -> 
 
 
 class Contested:
-    """A cluster at which others write with the same transactional id, so many times."""
+    """A cluster at which others write with the same transactional id, that many times."""
 
     def __init__(self, times: int) -> None:
         self.times, self.ids, self.written = times, set[str](), list[OutputRecord]()
@@ -483,6 +483,6 @@ def test_a_command_of_the_desk_imports_nothing_that_it_does_not_need(imports: st
 
 
 def test_settings_are_read_without_a_look_at_their_meanings() -> None:
-    """To find them parses a source file, at each start of each command."""
+    """Finding the meanings parses a source file at each start of each command."""
     code = "import ast; ast.parse = None\nfrom streams.settings.load import load; load()"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,4 @@
-"""What a reviewer sees and is told at the terminal, with topics in memory for the cluster."""
+"""A reviewer's terminal, with topics in memory instead of a cluster."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ LETTERS = "out.dead-letter"
 
 
 class FakeCluster(FakeTopics):
-    """Topics that can be written to; ``judge`` is asked about each review that comes."""
+    """Topics that can be written to; ``judge`` is called with each review."""
 
     def __init__(self) -> None:
         super().__init__(**{DECISIONS: 1, REVIEWS: 1, LETTERS: 1, "out.control": 1, "out.clock": 1, "out.state": 1})
@@ -60,13 +60,13 @@ class FakeCluster(FakeTopics):
         return dict.fromkeys(tps, 0) if self.letters else {}
 
     def reject(self, review: Review) -> None:
-        """As the judge does."""
+        """Reject a review, as a worker does."""
         headers = [("topic", REVIEWS.encode()), ("reason", b"nothing_to_change: too late")]
         self.letters.append(SimpleNamespace(value=codec.encode(review), headers=headers))
         self.put(LETTERS, 0, codec.encode(review))
 
     def uphold(self, review: Review) -> None:
-        """As the judge does."""
+        """Uphold a review, as a worker does."""
         by = Evidence(review_ids=(review.review_id,))
         reason = Reason("维持", "The ban is upheld")
         put(self, 0, event("cwe-final", kind="ban", supersedes=review.enforcement_id, evidence=by, reason=reason))
@@ -86,7 +86,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     monkeypatch.setattr("streams.kafka.cluster.KafkaCluster", lambda settings: fake)
     monkeypatch.setattr(
         "streams.runtime.logging.set_up_logs", lambda *_: None
-    )  # its stream would be closed for later tests
+    )  # otherwise its stream would be closed for later tests
     monkeypatch.setattr(time, "time_ns", lambda: NOW * 1_000_000)
     monkeypatch.setenv("CALLWARDEN_INPUT_PREFIX", "in.")
     monkeypatch.setenv("CALLWARDEN_OUTPUT_PREFIX", "out.")
@@ -109,7 +109,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
 
 
 async def follow(cluster: FakeCluster, folder: Path) -> None:
-    """As the ledger service does."""
+    """Follow the topics, as the ledger service does."""
     database = await filled(address(folder), cluster)
     await database.run(lambda connection: note_progress(connection, NOW, service_ms=NOW))
     database.close()
@@ -334,7 +334,7 @@ def test_what_is_read_says_how_current_it_is(cluster: FakeCluster, monkeypatch: 
 
 
 def told(*command: str) -> tuple[str, list[str]]:
-    """The first line, and what is said on standard error."""
+    """The first line of the output, and standard error."""
     done = CliRunner().invoke(build("reviews"), ["reviews", *command])
     assert done.exit_code == 0, done.output
     return done.stdout.splitlines()[0], done.stderr.splitlines()
@@ -360,7 +360,7 @@ def test_a_command_that_reads_changes_nothing_and_sends_nothing(
         broken.setattr("streams.reviews.claim_sender.mark_sent", killed)
         done = CliRunner().invoke(build("reviews"), ["reviews", "uphold", "cwe-late", "--reason", "x"])
     assert isinstance(done.exception, RuntimeError)
-    cluster.reject(cluster.reviews[0])  # and so are a rejected verdict, and what the ledger does not have yet
+    cluster.reject(cluster.reviews[0])  # a rejected verdict, and a decision that the ledger does not have yet
     put(cluster, 0, pending("cwe-new"))
     file = tmp_path / "ledger.db"
     before, logs = file.read_bytes(), {tp: list(log) for tp, log in cluster.logs.items()}

@@ -1,4 +1,4 @@
-"""Cases and verdicts against the real shard: what it says of each, and what it refuses, is what was foreseen."""
+"""Cases and verdicts against the real shard: its cases and refusals are those that were predicted."""
 
 import random
 
@@ -36,7 +36,7 @@ class Watched(Traffic):
 
 
 def brute(events: list[Enforcement]) -> dict[str, tuple[str, str]]:
-    """By the id of each decision that opened a case, what is in force and what is so: a plain loop over all."""
+    """For the id of each decision that opened a case, the id in force and the status: a plain loop over all events."""
     told: dict[str, tuple[str, str]] = {}
     for event in events:
         data = event.data
@@ -68,7 +68,7 @@ def test_the_register_is_what_a_plain_loop_and_the_shard_say(round_: int) -> Non
     for case in cases:
         seen.add(case.status)
         known = theirs.get(case.opening.id)
-        if known is not None:  # the shard forgets
+        if known is not None:  # the shard forgets cases
             assert known.id == case.in_force.id
             assert known.status == ("closed" if case.status in _CLOSED else case.status)
     assert "final" in seen
@@ -76,7 +76,7 @@ def test_the_register_is_what_a_plain_loop_and_the_shard_say(round_: int) -> Non
 
 
 def reviewed(traffic: Watched, case: LedgerCase, named: str, verdict: Verdict, minute: float) -> list[str]:
-    """What the shard says of such a review at that minute: nothing, or the word of its refusal."""
+    """The shard's answer to such a review at that minute: nothing, or the first word of its refusal."""
     traffic.harness.review(minute, verdict, named, f"v{minute}", tenant_id=case.opening.subject)
     traffic.until(minute + 0.01)
     return traffic.harness.refused()
@@ -93,7 +93,7 @@ def test_what_is_refused_beforehand_is_what_the_shard_refuses() -> None:
         traffic.until(minute)
         if not traffic.events:
             continue
-        # What the ledger knows, and then a verdict a moment later.
+        # The ledger's knowledge, and then a verdict a moment later.
         cases = cases_of(traffic.events)
         case = rng.choice(cases[-12:])
         named = rng.choice([event.id for event in case.events])

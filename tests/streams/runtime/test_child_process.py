@@ -1,4 +1,4 @@
-"""Processes of ours: none is left behind, and each gets the time to end in good order."""
+"""Child processes: none is left behind, and each gets the time to shut down in order."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def gone(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    # Somebody has to reap it; a zombie runs no more.
+    # Some process has to reap it; a zombie no longer runs.
     return Path(f"/proc/{pid}/stat").exists() and Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
 
 

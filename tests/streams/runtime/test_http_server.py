@@ -1,4 +1,4 @@
-"""What strangers do to an HTTP port: they dribble, hang, flood and send rubbish; others are served all the same."""
+"""Hostile clients of an HTTP port: slow, hanging, flooding and malformed; other clients are served all the same."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ MUCH_S = 1_000.0
 
 
 class Served:
-    """A server, and what its application was asked for."""
+    """A server, and the requests that its application received."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.now_s = 0.0
@@ -66,8 +66,9 @@ class Served:
         return Response(b"x" * 50_000_000)
 
     async def said(self, sent: bytes = b"", late: Callable[[Connection], bool] | None = None) -> bytes:
-        """All that is answered to these bytes, until the server closes the connection. Much time passes once a
-        connection is as ``late`` says."""
+        """The whole answer to these bytes, until the server closes the connection. Time jumps once a connection is as
+        ``late`` says.
+        """
         reader, writer = await asyncio.open_connection(*self.address)
         try:
             writer.write(sent)
@@ -108,7 +109,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def logged(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """Our own lines; nothing else may say anything above debug: it would be a traceback."""
+    """Our own log lines; no other logger may log above debug, which would be a traceback."""
 
     def lines() -> list[str]:
         assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
@@ -283,7 +284,7 @@ def test_a_process_without_descriptors_logs_a_line_and_serves_once_it_has_some()
     assert rest == ""
 
 
-# Rubbish -------------------------------------------------------------------------------------------------------------
+# Malformed requests --------------------------------------------------------------------------------------------------
 
 RUBBISH = {
     b"GET /v1/refunds/13800138000 HTTP\r\n\r\n": 400,
@@ -369,7 +370,7 @@ def test_lines_of_a_kind_are_a_minute_apart_and_say_how_many_were_left_out(capsy
     assert ["left_out=999" in line for line in lines] == [False, False, True]
 
 
-# Every page of ours --------------------------------------------------------------------------------------------------
+# All pages -----------------------------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
@@ -404,7 +405,7 @@ async def webhooks_receiver(port: int) -> AsyncIterator[None]:
 async def test_no_answer_waits_for_a_delayed_acknowledgement(
     pages: Callable[[int], AbstractAsyncContextManager[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As it would by Nagle's algorithm: 44 ms, each on a connection that is kept."""
+    """Nagle's algorithm would cause it: 44 ms for each answer on a keep-alive connection."""
     accepted: list[socket.socket] = []
     made = Connection.connection_made
 

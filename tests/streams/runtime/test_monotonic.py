@@ -1,4 +1,4 @@
-"""The broker's time is told by ticks, is never ahead of the broker's clock, and no single tick is believed alone."""
+"""Ticks carry the broker's time. The clock is never ahead of the broker's, and no single tick moves it."""
 
 import random
 

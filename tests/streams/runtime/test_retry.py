@@ -1,4 +1,4 @@
-"""Delays double up to a limit however long a failure lasts, and a success starts over."""
+"""Delays double up to a limit however long a failure lasts, and a success resets them."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ def test_delays_double_up_to_the_longest_and_start_over_after_a_success() -> Non
 
 @pytest.mark.parametrize("failures", [1_025, 1_000_000])
 def test_what_fails_for_days_is_still_tried_again(failures: int) -> None:
-    """2.0 ** 1024 is no float: a receiver that was away for a day would have ended the notifier."""
+    """2.0 ** 1024 exceeds a float: a receiver that was away for a day would have ended the notifier."""
     assert delay(failures, 1.0, 300.0) == 300.0
     assert delay(failures, 60_000, 480_000) == 480_000
 

@@ -1,4 +1,4 @@
-"""A program that gets a stop signal ends in order, or is cut off in time, whatever hangs."""
+"""A program that receives a stop signal shuts down in order, or is cut off in time, whatever hangs."""
 
 import json
 import signal
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-# A program that works until a stop signal, and then does what its argument says.
+# A program that works until a stop signal, and then acts as its argument says.
 PROGRAM = """
 import asyncio, sys, threading, time
 from streams.runtime.shutdown import stop_requested
@@ -47,7 +47,7 @@ def started(within_s: float, then: str) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
-    """The exit status, and the lines that it logged."""
+    """The exit status, and the logged lines."""
     try:
         _, said = process.communicate(timeout=60)
     finally:

@@ -1,4 +1,4 @@
-"""The file of an export: what was written is read, and what was torn or changed is refused."""
+"""The file of an export: a written export is read back, and a truncated or changed one is refused."""
 
 import random
 import stat
@@ -56,14 +56,14 @@ def test_an_export_that_is_not_finished_leaves_no_file(tmp_path: Path) -> None:
 
 def test_a_torn_export_is_refused_wherever_it_is_torn(path: Path) -> None:
     whole = path.read_bytes()
-    for length in range(0, len(whole) - 4, 97):  # the last four bytes are zstd's checksum of what ours covers, too
+    for length in range(0, len(whole) - 4, 97):  # the last four bytes are zstd's checksum of data that ours covers, too
         path.write_bytes(whole[:length])
         with pytest.raises(ArchiveError, match=r"incomplete or was changed|expected a file"):
             ArchiveReader(path).check()
 
 
 def test_an_export_with_a_changed_byte_is_refused(path: Path) -> None:
-    """Be it changed in the file, or within, and packed again."""
+    """The byte is changed in the file, or within the content, which is then compressed again."""
     whole = path.read_bytes()
     for place in range(8, len(whole), 101):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])

@@ -1,4 +1,4 @@
-"""The notifier's settings: what is wrong is said, and what is secret is not."""
+"""The notifier's settings: errors are reported, and secrets are not shown."""
 
 import pytest
 

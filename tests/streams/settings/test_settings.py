@@ -1,4 +1,4 @@
-"""Settings are read from the environment, the command line stands above it, and all faults are told at once."""
+"""Settings come from the environment, the command line takes precedence, and all errors are reported at once."""
 
 import json
 import os
@@ -145,7 +145,7 @@ def test_variables_that_are_no_settings_are_let_be(monkeypatch: pytest.MonkeyPat
     assert read_elsewhere < NOT_SETTINGS
     for name in NOT_SETTINGS:
         monkeypatch.setenv(name, "1")
-    # Of services called `callwarden` and `callwarden-web`, in the words of Kubernetes.
+    # Of services called `callwarden` and `callwarden-web`, as Kubernetes sets them.
     monkeypatch.setenv("CALLWARDEN_SERVICE_HOST", "10.0.0.7")
     monkeypatch.setenv("CALLWARDEN_SERVICE_PORT_METRICS", "6066")
     monkeypatch.setenv("CALLWARDEN_PORT", "tcp://10.0.0.7:6066")
@@ -199,7 +199,7 @@ def test_all_faults_come_at_once_each_with_what_would_be_right(given: dict[str, 
 def test_each_mistake_is_named(given: dict[str, str], name: str, value: str, says: str | None) -> None:
     given[name] = value
     if says is None:
-        load()  # empty is not given
+        load()  # an empty value counts as not set
         return
     (fault,) = faults()
     assert fault.startswith(f"CALLWARDEN_{name}: ")
@@ -266,7 +266,7 @@ def test_settings_are_frozen_and_every_one_has_a_variable() -> None:
 
 
 def test_what_the_tests_read_of_the_environment_does_not_keep_a_worker_from_starting() -> None:
-    """The workers that they start see it, too."""
+    """The workers that tests start see these variables, too."""
     files = (Path(__file__).parents[2]).rglob("*.py")
     read = {name for path in files for name in re.findall(r"CALLWARDEN_TEST_[A-Z_]+", path.read_text("utf-8"))}
     assert len(read) > 2
@@ -400,7 +400,7 @@ def test_a_password_does_not_go_in_clear_unless_that_is_asked_for(given: dict[st
     assert load().sasl_mechanism == "PLAIN"
 
 
-# For people ---------------------------------------------------------------------------------------------------------
+# Output --------------------------------------------------------------------------------------------------------------
 
 
 def test_no_secret_is_shown_wherever_it_comes_from(given: dict[str, str], written: Callable[[str], str]) -> None:
@@ -432,7 +432,7 @@ def test_each_setting_says_what_it_means_and_the_documents_list_them_as_they_are
     assert all(row.meaning and row.source == "default" for row in found)
     assert not any("](" in row.meaning for row in found), "a terminal shows no links"
     assert any("(docs/guides/canary.md)" in row.meaning for row in found)
-    # This one follows another.
+    # This default follows another setting.
     assert {row.name for row in found if row.value != row.default} == {"CALLWARDEN_APPLICATION_ID"}
     document = (Path(__file__).parents[3] / "docs" / "reference" / "settings.md").read_text("utf-8")
     assert document.endswith(f"\n\n{markdown()}\n"), "`callwarden settings --table` has what is to stand there"

@@ -1,4 +1,4 @@
-"""From when a policy can hold that follows others, and which of those are still to come."""
+"""The earliest effective time of a policy that follows others, and which of those are still in the future."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Of what two workers have decided, that is compared up to which both have judged, tenant by tenant."""
+"""Decisions of two workers are compared up to the time that both have reached, tenant by tenant."""
 
 import random
 from typing import Any
@@ -18,7 +18,7 @@ def test_a_partition_is_compared_up_to_where_the_slower_of_both_has_judged_it() 
     b = DecidedEvents([], [20, 40])
     until_ms = until_both(a, b)
     assert until_ms == [20, 40]
-    # At the very instant of a watermark windows are judged, and records are not yet.
+    # At the very instant of a watermark windows are decided, and records are not yet.
     assert [e["id"] for e in a.between(0, until_ms)] == ["e5", "e10", "e25"]
     assert [e["id"] for e in a.between(10, until_ms)] == ["e10", "e25"]
 

@@ -1,4 +1,4 @@
-"""Nothing that we write is refused for its size: what came too large is cut, and says so; all else is named."""
+"""No record that we write is rejected for its size: a large one is cut and marked; anything else is named."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ from streams.topics.control_topic import (
 from streams.topics.transaction_records import MAX_COPY_BYTES, MAX_KEY_BYTES, MAX_REASON, MAX_RECORD_BYTES, records
 
 NAMES = TopicNames("callwarden.", "callwarden.")
-NOISE = random.Random(1).randbytes(3 << 20)  # no compression makes it smaller
+NOISE = random.Random(1).randbytes(3 << 20)  # incompressible
 
 
 def letters(*refused: RefusedRow) -> list[OutputRecord]:

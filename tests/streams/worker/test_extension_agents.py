@@ -1,4 +1,4 @@
-"""Agents of other packages: given each batch at least once, whatever they do, and without delaying anybody."""
+"""Agents of other packages receive each batch at least once, whatever they do, and delay no partition."""
 
 import asyncio
 import threading
@@ -41,7 +41,7 @@ def alert(number: int) -> bytes:
 
 
 class Topic:
-    """The alerts topic and its group, as the broker keeps them: one record a poll, from the committed offset."""
+    """The alerts topic and its group, as the broker stores them: one record a poll, from the committed offset."""
 
     def __init__(self, values: Sequence[bytes]) -> None:
         self.values = list(values)
@@ -143,7 +143,7 @@ async def test_an_agent_receives_what_is_committed_and_its_group_follows() -> No
 
 
 async def test_a_batch_is_not_committed_before_the_agent_asks_for_the_next_and_comes_again_after_a_restart() -> None:
-    """The process may end at any time, as by kill -9."""
+    """The process may end at any time, as with kill -9."""
     topic, seen = Topic([alert(0), alert(1)]), list[str]()
     stuck = threading.Event()
 
@@ -211,7 +211,7 @@ async def test_an_agent_that_blocks_does_not_hold_the_event_loop() -> None:
     async with Running(topic, crm=blocks):
         await until(entered.is_set)
         turns = 0
-        while turns < 100:  # the loop that the partitions use goes round meanwhile
+        while turns < 100:  # the loop that the partitions use keeps running meanwhile
             await asyncio.sleep(0)
             turns += 1
         assert topic.committed == 0

@@ -1,4 +1,4 @@
-"""The garbage collector never looks at all that a worker holds at once: that would hold each of its threads."""
+"""The garbage collector never scans everything that a worker holds at once: that would pause all its threads."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ print(most, full, sum(1 for one in gc.get_objects() if type(one) is list and one
 
 
 def test_a_full_collection_looks_at_what_is_new_alone() -> None:
-    """At 100,000 tenants there are millions of objects; one collection of 400,000 took 0.3 s of every thread."""
+    """At 100,000 tenants there are millions of objects; one collection of 400,000 paused every thread for 0.3 s."""
     ran = subprocess.run([sys.executable, "-c", COUNTED], capture_output=True, text=True, check=True)
     most, full, cycles = map(int, ran.stdout.split())
     assert full >= 2, "there are full collections"

@@ -1,4 +1,6 @@
-"""A worker process without any broker: its pages are there, it waits and ends in order, and says what ended it once."""
+"""A worker process without a broker: its pages work, it waits and shuts down in order, and reports once
+why it ended.
+"""
 
 import json
 import os
@@ -16,7 +18,7 @@ import pytest
 from streams.dev.kafka_node import free_ports
 
 NUMBER = "+86 138 1234 5678"
-# A worker whose topics are there, and whose consumer loop ends as the first argument says.
+# A worker whose topics exist, and whose consumer loop ends as the first argument says.
 ENDS = """
 import sys
 import streams.worker.app, streams.worker.main
@@ -37,7 +39,7 @@ streams.worker.app.ConsumerLoop = Engine
 streams.worker.main.partition_count = streams.worker.main.check_identity = streams.worker.main.check_inputs = one
 main()
 """
-# What our code and a library say of an error.
+# The log output of our code and of a library about an error.
 LOGS = """
 import logging, sys, structlog
 from streams.runtime.logging import set_up_logs
@@ -54,7 +56,7 @@ except KeyError as error:
     structlog.get_logger("callwarden").error("stopped", exc_info=error)
     logging.getLogger("asyncio").error("never retrieved: %r", error, exc_info=True)
 """
-# Whether what a thread is given lies in the memory of all.
+# Whether an allocation of a thread comes from the shared memory arena.
 SHARES = """
 import sys, threading
 import numpy as np
@@ -74,7 +76,7 @@ sys.exit(0 if low <= given[0].ctypes.data < high else 3)
 
 
 def run(script: str, *arguments: str) -> tuple[int, str]:
-    """The exit status of that script, and what it said on standard error."""
+    """The exit status of that script, and its standard error."""
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=60)
     return done.returncode, done.stderr
 
@@ -128,7 +130,7 @@ def test_a_worker_whose_loop_hangs_is_not_healthy_and_one_whose_engine_is_not_re
     script = [sys.executable, "-c", hangs, "", "--port", port]
     with subprocess.Popen(script, stderr=subprocess.PIPE, text=True) as worker:
         try:
-            while get(port, "/readyz") == (503, "the broker is away\n"):  # until there is an engine
+            while get(port, "/readyz") == (503, "the broker is away\n"):  # until the consumer loop exists
                 time.sleep(0.1)
             assert get(port, "/readyz") == (503, "partition 3: refused: no state\npartition 4: waits\n")
             assert get(port, "/healthz") == (503, "the consumer loop has not completed a round for 60 s\n")

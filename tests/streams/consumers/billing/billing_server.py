@@ -1,4 +1,4 @@
-"""Billing as it runs, on topics in memory: its follower, its database and its API on a port of this machine."""
+"""The billing service on topics in memory: its follower, its database, and its API on a local port."""
 
 import asyncio
 import json
@@ -23,13 +23,13 @@ TOKEN = "a-token-of-the-tests"
 
 
 class Served:
-    """One process's billing. ``topics.now_ms`` is how far the broker's answers are."""
+    """One process of billing. ``topics.now_ms`` is the broker's time of its answers."""
 
     def __init__(self, topics: FakeTopics, port: int, database: Database) -> None:
         self.topics, self.port, self.database = topics, port, database
 
     async def ask(self, target: str, token: str | None = TOKEN, method: str = "GET") -> tuple[int, dict[str, str], Any]:
-        """Status, headers and body of what is answered to exactly this target."""
+        """Status, headers and body of the answer to exactly this target."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             login = f"Authorization: Bearer {token}\r\n" if token is not None else ""
@@ -45,7 +45,7 @@ class Served:
         return int(status.split()[1]), headers, json.loads(text) if "json" in headers["content-type"] else text
 
     async def refunds(self, tenant_id: str) -> dict[str, Any]:
-        """The answer for a tenant, which must be one."""
+        """The answer for a tenant, which must exist."""
         status, _, body = await self.ask(f"/v1/refunds?tenant_id={quote(tenant_id, safe='')}")
         assert status == 200, body
         return dict(body)
@@ -56,7 +56,7 @@ class Served:
         await self.caught_up()
 
     async def caught_up(self) -> None:
-        """Wait until all that is in the topic is handled."""
+        """Wait until every record of the topic is handled."""
         ends = {tp: self.topics.end(tp) for tp in self.topics.logs}
         async with asyncio.timeout(60):
             while not (self._handled.items() >= ends.items()):
@@ -78,14 +78,14 @@ async def serving(
     accepted: list[Accepted] | None = None,
     caught_up: bool = True,
 ) -> AsyncIterator[Served]:
-    """Billing, caught up with the topic; an error that ends it is the test's."""
+    """Run billing, caught up with the topic; an error that ends it fails the test."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
     topics = topics or FakeTopics(**{TOPIC: partitions})
     topics.now_ms = max(topics.now_ms, time.time_ns() // 1_000_000 + 3_600_000)
     database = Database(url or f"sqlite:///{folder / 'billing.db'}", "billing")
-    # However slow the machine is that runs the tests: how old an answer may be has tests of its own.
+    # Independent of the machine's speed: the permitted age of an answer has tests of its own.
     billing = Billing(load({"billing_port": port, "billing_stale_after_ms": "1h"}), topics, database)
     task = asyncio.create_task(billing.host(tokens(), accepted or []))
     served = Served(topics, port, database)

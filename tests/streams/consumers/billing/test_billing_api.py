@@ -1,4 +1,4 @@
-"""The API over HTTP: what it answers, to whom, for which ids, and what it says when it does not know."""
+"""The API over HTTP: its answers, authorisation, ids, and the answers while the state is unknown."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ BAN: dict[str, Any] = {
 }  # fmt: skip
 
 
-async def test_a_tenant_is_refundable_until_an_event_freezes_and_again_once_it_is_reversed(tmp_path: Path) -> None:
+async def test_a_tenant_is_refundable_until_an_event_freezes_and_again_after_its_reversal(tmp_path: Path) -> None:
     async with serving(tmp_path) as billing:
         assert await billing.refunds("acme") == {"refundable": True, "holds": [], "since_ms": None}
         await billing.put(event("ban", "acme", "frozen", **BAN))
@@ -86,7 +86,7 @@ async def test_any_id_of_a_tenant_is_found_in_the_path_and_in_the_query(tmp_path
         ("/v1/refunds?tenant_id=a&tenant=b", "nothing else"),
     ],
 )
-async def test_what_is_no_id_is_reported_in_both_languages(tmp_path: Path, target: str, why: str) -> None:
+async def test_an_invalid_id_is_reported_in_both_languages(tmp_path: Path, target: str, why: str) -> None:
     async with serving(tmp_path) as billing:
         status, headers, body = await billing.ask(target)
     assert (status, headers["content-type"]) == (422, "application/problem+json")
@@ -96,7 +96,7 @@ async def test_what_is_no_id_is_reported_in_both_languages(tmp_path: Path, targe
     assert "应为" in body["detail_zh"]
 
 
-async def test_without_a_right_token_nothing_is_answered(tmp_path: Path) -> None:
+async def test_without_a_valid_token_nothing_is_answered(tmp_path: Path) -> None:
     tokens = Tokens([TOKEN, "another-token-of-the-tests"])
     async with serving(tmp_path, tokens=lambda: tokens) as billing:
         for token in (None, "", "a", TOKEN[:-1], TOKEN + "x", "é" * 16, "x" * 10_000):
@@ -130,7 +130,7 @@ def test_tokens_of_a_file_are_changed_while_it_runs(tmp_path: Path) -> None:
     assert tokens.is_accepted("the-new-token-is-long")
 
 
-def test_what_can_be_no_token_is_refused_and_not_shown(tmp_path: Path) -> None:
+def test_an_invalid_token_is_refused_and_not_shown(tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     file.write_text("the-right-token-is-long\nhunter2\n")
     with pytest.raises(PermanentError, match=r"tokens:2:1: not a token; expected 16 to 512 letters") as refused:
@@ -146,7 +146,7 @@ def test_what_can_be_no_token_is_refused_and_not_shown(tmp_path: Path) -> None:
         Tokens([])
 
 
-async def test_while_the_topic_is_not_read_to_its_end_there_is_no_answer_but_the_last_known_holds(
+async def test_until_the_topic_is_read_to_its_end_the_answer_is_the_last_known_holds(
     tmp_path: Path,
 ) -> None:
     async with serving(tmp_path) as billing:
@@ -168,11 +168,11 @@ async def test_while_the_topic_is_not_read_to_its_end_there_is_no_answer_but_the
         assert "尚未读到" in body["detail_zh"]
 
 
-async def test_a_database_that_lost_its_last_commits_is_no_answer_until_they_are_read_again(
+async def test_a_database_that_lost_commits_gives_no_answer_until_they_are_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after a fail-over to a replica that was behind."""
-    monkeypatch.setattr("streams.consumers.follower._CHECK_S", 3600.0)  # whoever asks first notices it himself
+    """For example after a fail-over to a replica that lagged behind."""
+    monkeypatch.setattr("streams.consumers.follower._CHECK_S", 3600.0)  # only a request notices it
     async with serving(tmp_path) as billing:
         await billing.put(event("ban", "acme", "frozen", **BAN))
 
@@ -194,7 +194,7 @@ async def test_a_database_that_lost_its_last_commits_is_no_answer_until_they_are
 
 
 class Known:
-    """What the API asks, as a test wants it."""
+    """The database behind the API, under the test's control."""
 
     def __init__(self, age_s: float | None, error: Exception | None = None) -> None:
         self.as_of_s, self.error = None if age_s is None else 1_000 - age_s, error
@@ -229,7 +229,7 @@ async def test_an_answer_is_no_older_than_the_setting_allows(age_s: float | None
 
 @pytest.mark.parametrize("in_transaction", [True, False])
 @pytest.mark.parametrize(("for_s", "status"), [(5.001, 503), (5, 200)])
-async def test_what_was_written_five_seconds_ago_is_in_an_answer_or_there_is_none(
+async def test_an_answer_includes_everything_written_five_seconds_ago(
     for_s: float, status: int, in_transaction: bool
 ) -> None:
     known = Known(0)
@@ -244,14 +244,14 @@ async def test_what_was_written_five_seconds_ago_is_in_an_answer_or_there_is_non
 
 
 @pytest.mark.parametrize("error", [TransientError("gone"), TimeoutError()])
-async def test_a_database_that_is_away_is_no_answer(error: Exception) -> None:
+async def test_an_unavailable_database_is_reported(error: Exception) -> None:
     status, body = await Known(1, error).ask()
     assert (status, body["holds"]) == (503, None)
     assert body["as_of_ms"] < time.time() * 1000
     assert "database" in body["detail"]
 
 
-async def test_a_fault_of_ours_is_a_problem_and_shows_nothing() -> None:
+async def test_an_internal_error_is_a_problem_without_details() -> None:
     status, body = await Known(1, RuntimeError("13800138000")).ask()
     assert (status, body["type"]) == (500, "urn:callwarden:problem:fault")
     assert "138" not in str(body)
@@ -286,9 +286,7 @@ async def test_two_processes_with_one_database_are_both_right_at_once(tmp_path: 
             assert [len(answer["holds"]) for answer in answers] == [number + 1] * 2
 
 
-async def test_a_fault_of_what_looks_for_prometheus_ends_billing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_error_of_the_metrics_task_ends_billing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: object) -> None:
         raise RuntimeError("a fault while looking")
 
@@ -296,7 +294,7 @@ async def test_a_fault_of_what_looks_for_prometheus_ends_billing(
 
     async def until_it_ends() -> None:
         async with serving(tmp_path, caught_up=False) as billing, asyncio.timeout(20):
-            with suppress(OSError, IndexError):  # until nobody answers
+            with suppress(OSError, IndexError):  # until nothing answers
                 while True:
                     await billing.ask("/healthz")
             await asyncio.sleep(0.5)
@@ -305,7 +303,7 @@ async def test_a_fault_of_what_looks_for_prometheus_ends_billing(
         await until_it_ends()
 
 
-async def test_who_gave_up_asking_is_not_kept() -> None:
+async def test_disconnected_clients_are_not_kept() -> None:
     held = threading.Event()
     database = Mock(Database)
     database.reading.side_effect = lambda: held.wait(20)
@@ -340,7 +338,7 @@ async def test_prometheus_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         await billing.put(b"?", key=b"other")
         await billing.refunds("acme")
         await billing.ask("/v1/refunds/acme", None)
-        # The gauges follow the database by looks at it, and one may have come between two of these records.
+        # The gauges follow the database periodically, and an update may have come between two of these records.
         held = {"holds": 1, "frozen_tenants": 1, "rejected_records": 1, "accepted_gaps": 0}
         wanted = {f"callwarden_billing_{name} {value}.0" for name, value in held.items()}
         async with asyncio.timeout(60):
@@ -353,7 +351,7 @@ async def test_prometheus_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert 'callwarden_billing_request_duration_seconds_count{status="401"} 1.0' in metrics
 
 
-async def test_the_page_for_people_has_every_field_and_loads_nothing(tmp_path: Path) -> None:
+async def test_the_documentation_page_has_every_field_and_loads_nothing(tmp_path: Path) -> None:
     async with serving(tmp_path) as billing:
         _, _, html = await billing.ask("/docs", None)
         _, _, document = await billing.ask("/openapi.json", None)

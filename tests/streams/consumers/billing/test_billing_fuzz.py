@@ -1,4 +1,4 @@
-"""The API against its own OpenAPI document: whatever is asked, what comes is as the document says."""
+"""The API against its own OpenAPI document: the answer to any request conforms to it."""
 
 import asyncio
 from collections import Counter
@@ -25,12 +25,12 @@ CHECKS = [
     checks.response_schema_conformance,
     checks.status_code_conformance,
 ]
-# A 503 is what the document promises while the topic is not read to its end.
+# The document allows a 503 while the topic is not read to its end.
 WITHOUT_ANSWERS = [each for each in CHECKS if each not in (not_a_server_error, checks.positive_data_acceptance)]
 
 
 def ask_whatever(port: int, wanted: list[object]) -> Counter[tuple[str, int]]:
-    """Ask for what the document allows and for what it does not: how often each path answered with which status."""
+    """Send requests that the document allows and others; return how often each path answered with each status."""
     answered: Counter[tuple[str, int]] = Counter()
     schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
     for operation in (result.ok() for result in schema.get_all_operations()):
@@ -48,7 +48,7 @@ def ask_whatever(port: int, wanted: list[object]) -> Counter[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("away", [False, True], ids=["with answers", "without"])
-async def test_whatever_is_asked_is_answered_as_the_document_says(tmp_path: Path, away: bool) -> None:
+async def test_every_request_is_answered_as_the_document_says(tmp_path: Path, away: bool) -> None:
     topics = FakeTopics(**{TOPIC: 1})
     topics.put(TOPIC, 0, *[event(f"e{number}", tenant, "frozen") for number, tenant in enumerate(TENANTS)])
     topics.away = away

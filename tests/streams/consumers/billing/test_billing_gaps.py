@@ -1,4 +1,4 @@
-"""Records that were deleted unhandled: refused with the consequence, and gone on only where somebody says so."""
+"""Records that were deleted unhandled: refused with the consequence, and skipped only once an operator accepts it."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -52,7 +52,7 @@ async def refusal(folder: Path, topics: FakeTopics) -> str:
     return consequence(gone.value)
 
 
-async def test_a_topic_that_was_cut_is_refused_until_somebody_accepts_what_is_unknown(tmp_path: Path) -> None:
+async def test_a_trimmed_topic_is_refused_until_the_unknown_is_accepted(tmp_path: Path) -> None:
     topics = filled()
     async with serving(tmp_path, topics=topics):
         pass
@@ -63,7 +63,7 @@ async def test_a_topic_that_was_cut_is_refused_until_somebody_accepts_what_is_un
     assert "would be answered as refundable" in said
     assert said.endswith("  callwarden billing --accept-loss --partition 0 --offset 7 --reason WHY")
     accepted = [Accepted(0, 7, "retention was set by mistake")]
-    for _ in range(2):  # whoever leaves it in the command line is not refused
+    for _ in range(2):  # leaving the option on the command line is not an error
         async with serving(tmp_path, topics=topics, accepted=accepted) as billing:
             assert len((await billing.refunds("acme"))["holds"]) == 7
     async with serving(tmp_path, topics=topics) as billing:
@@ -71,14 +71,14 @@ async def test_a_topic_that_was_cut_is_refused_until_somebody_accepts_what_is_un
         assert len((await billing.refunds("acme"))["holds"]) == 8
 
 
-async def test_a_new_database_for_a_topic_that_was_cut_is_refused_too(tmp_path: Path) -> None:
+async def test_a_new_database_for_a_trimmed_topic_is_refused_too(tmp_path: Path) -> None:
     said = await refusal(tmp_path, cut(filled(), 2))
     assert said.endswith("--accept-loss --partition 0 --offset 2 --reason WHY")
     async with serving(tmp_path, topics=cut(filled(), 2), accepted=[Accepted(0, 2, "why")]) as billing:
         assert len((await billing.refunds("acme"))["holds"]) == 4
 
 
-async def test_a_topic_that_was_recreated_and_is_longer_by_now_is_refused_until_somebody_accepts_it(
+async def test_a_recreated_topic_that_is_longer_by_now_is_refused_until_accepted(
     tmp_path: Path,
 ) -> None:
     async with serving(tmp_path, topics=filled()):
@@ -93,7 +93,7 @@ async def test_a_topic_that_was_recreated_and_is_longer_by_now_is_refused_until_
             assert len((await billing.refunds("acme"))["holds"]) == 13
 
 
-async def test_a_topic_that_was_recreated_is_read_from_its_beginning_and_what_was_held_stays(tmp_path: Path) -> None:
+async def test_a_recreated_topic_is_read_from_its_beginning_and_earlier_holds_stay(tmp_path: Path) -> None:
     topics = filled()
     async with serving(tmp_path, topics=topics):
         pass
@@ -107,7 +107,7 @@ async def test_a_topic_that_was_recreated_is_read_from_its_beginning_and_what_wa
         assert len((await billing.refunds("acme"))["holds"]) == 7
 
 
-async def test_another_cluster_is_refused_until_somebody_accepts_it_for_each_partition(tmp_path: Path) -> None:
+async def test_another_cluster_is_refused_until_it_is_accepted_for_each_partition(tmp_path: Path) -> None:
     topics = FakeTopics(**{TOPIC: 2})
     topics.put(TOPIC, 0, event("e0", "acme", "frozen"))
     topics.put(TOPIC, 1, event("e1", "acme", "frozen"))
@@ -139,7 +139,9 @@ async def test_another_cluster_is_refused_until_somebody_accepts_it_for_each_par
         (1, 2, "callwarden.enforcement has no partition 1"),
     ],
 )
-async def test_what_is_not_gone_is_not_accepted(database: Database, partition: int, offset: int, why: str) -> None:
+async def test_a_gap_without_deleted_records_is_not_accepted(
+    database: Database, partition: int, offset: int, why: str
+) -> None:
     topics = cut(filled(), 2)
     with pytest.raises(PermanentError, match=why):
         await accept(topics, database, TP(TOPIC, partition), offset, "why", 1)
@@ -147,7 +149,7 @@ async def test_what_is_not_gone_is_not_accepted(database: Database, partition: i
         assert connection.execute(select(GAP)).all() == []
 
 
-async def test_nothing_is_passed_over_that_is_there(database: Database) -> None:
+async def test_no_existing_record_is_skipped(database: Database) -> None:
     with pytest.raises(PermanentError, match="no record from offset 0, the next one to handle, was deleted"):
         await accept(filled(), database, FROM, 4, "why", 1)
     await database.run(lambda connection: POSITIONS.begin(connection, {FROM: 3}, None))

@@ -1,4 +1,4 @@
-"""What billing holds, against the contract's sentence written with plain sets."""
+"""Billing's holds, against the contract's rule implemented with plain sets."""
 
 import random
 import re
@@ -29,7 +29,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 class Feed:
-    """Hands values on as records of one partition."""
+    """Passes values on as records of one partition."""
 
     def __init__(self, database: Database) -> None:
         self._database, self._next = database, 0
@@ -64,18 +64,18 @@ async def test_any_records_in_any_batches_leave_the_holds_of_the_rule(database: 
         expected = holds(records)
         assert counted(connection) == (sum(map(len, expected.values())), len(expected))
     assert feed.counts.total() == len(records)
-    await feed.put(records)  # a database may be put back behind the topic, never before it
+    await feed.put(records)  # a restored database may be behind the topic, never ahead of it
     assert feed.held() == expected
 
 
-async def test_an_id_that_was_taken_away_holds_nothing_when_its_event_comes_later(database: Database) -> None:
+async def test_an_id_that_was_released_holds_nothing_when_its_event_comes_later(database: Database) -> None:
     feed = Feed(database)
     await feed.put([event("reversal", "acme", "released", reverses="ban")])
     await feed.put([event("ban", "acme", "frozen"), event("other", "acme", "frozen")])
     assert feed.held() == {"acme": {"other"}}
 
 
-async def test_what_takes_a_hold_away_may_hold_itself(database: Database) -> None:
+async def test_an_event_that_releases_a_hold_may_hold_itself(database: Database) -> None:
     feed = Feed(database)
     await feed.put([event("pending", "acme", "frozen", decided_ms=1_772_000_000_000)])
     await feed.put([event("final", "acme", "frozen", supersedes="pending", decided_ms=1_772_000_000_500)])
@@ -94,7 +94,7 @@ async def test_since_is_the_same_when_the_pending_event_comes_last(database: Dat
     assert hold.since_ms == 1_772_000_000_000
 
 
-async def test_an_id_twice_changes_nothing_whatever_it_says_the_second_time(database: Database) -> None:
+async def test_a_repeated_id_changes_nothing_whatever_its_second_event(database: Database) -> None:
     feed = Feed(database)
     await feed.put([event("ban", "acme", "frozen")])
     await feed.put([event("warning", "acme", "unaffected"), event("warning", "acme", "frozen", reverses="ban")])
@@ -138,7 +138,7 @@ async def test_an_event_of_a_newer_release_holds(database: Database, value: byte
         (b'{"id":"e","subject":"acme","data":{"refunds":"frozen","x":' + b"[" * 9_000, "recursion"),
     ],
 )
-async def test_what_cannot_be_read_is_noted_and_stops_nothing(database: Database, value: bytes, why: str) -> None:
+async def test_an_unreadable_record_is_noted_and_stops_nothing(database: Database, value: bytes, why: str) -> None:
     feed = Feed(database)
     await feed.put([event("before", "acme", "frozen"), value, event("after", "acme", "frozen")])
     assert feed.held() == {"acme": {"before", "after"}}
@@ -149,7 +149,7 @@ async def test_what_cannot_be_read_is_noted_and_stops_nothing(database: Database
     assert feed.counts["rejected"] == 1
 
 
-async def test_what_is_rolled_back_is_not_counted(database: Database) -> None:
+async def test_rolled_back_records_are_not_counted(database: Database) -> None:
     counts: Counter[str] = Counter()
     handler = Handler(counts.update)
 
@@ -170,7 +170,7 @@ async def test_the_migrations_make_the_tables_that_the_code_has(database: Databa
         assert compare_metadata(context, METADATA) == []
 
 
-async def test_the_log_tells_of_what_cannot_be_read_in_one_line_a_transaction(
+async def test_unreadable_records_are_logged_in_one_line_a_transaction(
     database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await Feed(database).put([b"13800138000", event("ban", "acme", "frozen"), None, b""])

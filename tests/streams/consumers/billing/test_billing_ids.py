@@ -1,4 +1,4 @@
-"""Every id that the contract allows is asked for over HTTP as it is, decoded once, whatever stands in it."""
+"""Every id that the contract allows can be requested over HTTP as it is, decoded once."""
 
 import asyncio
 import http.client
@@ -40,13 +40,13 @@ ODD = (
 
 
 def random_id(rng: random.Random) -> str:
-    """1 to 128 code points; some have a meaning in an address."""
+    """1 to 128 code points; some have a meaning in a URL."""
     text = "".join(rng.choice((rng.choice(ODD), chr(rng.randrange(1, 0xD800)), "a")) for _ in range(rng.randint(1, 12)))
     return (text * rng.choice((1, 1, 128)))[:128]
 
 
 def answers(port: int, ids: list[str]) -> list[tuple[int, list[str]]]:
-    """Status and holds of each, asked over one connection by a client of the standard library."""
+    """Status and holds of each, requested over one connection by a client of the standard library."""
     found = []
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     for tenant in ids:
@@ -60,7 +60,7 @@ def answers(port: int, ids: list[str]) -> list[tuple[int, list[str]]]:
     return found
 
 
-async def test_whatever_an_id_is_made_of_its_tenant_is_answered(tmp_path: Path) -> None:
+async def test_any_id_is_answered(tmp_path: Path) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
     rng = random.Random(seed)

@@ -1,4 +1,6 @@
-"""The contract pack is what the code makes, our consumer passes it over HTTP, and wrong ones do not."""
+"""The committed conformance kit equals the generated one; our consumer passes it over HTTP, and wrong
+consumers fail.
+"""
 
 import json
 import unicodedata
@@ -21,7 +23,7 @@ SCENARIOS = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((
 UNREADABLE = {"no JSON", "no JSON and no key", "empty", "without-refunds", "another-word"}
 
 
-def test_the_committed_pack_is_what_the_code_makes() -> None:
+def test_the_committed_kit_equals_the_generated_one() -> None:
     wanted = documents()
     there = {str(path.relative_to(PACK)) for path in PACK.rglob("*.json")}
     assert there == set(wanted), "`make schemas` fixes it"
@@ -34,7 +36,7 @@ def schema(name: str) -> jsonschema.protocols.Validator:
     return jsonschema.Draft202012Validator(text)
 
 
-def test_what_the_pack_holds_is_as_its_schemas_say() -> None:
+def test_the_kits_content_conforms_to_its_schemas() -> None:
     scenario, needed, whole = schema("scenario"), schema("needed"), schema("enforcement")
     for name, document in SCENARIOS.items():
         scenario.validate(document)
@@ -48,7 +50,7 @@ def test_what_the_pack_holds_is_as_its_schemas_say() -> None:
                 whole.validate(json.loads(text))
 
 
-def test_the_pack_has_all_that_it_is_for() -> None:
+def test_the_kit_is_complete() -> None:
     scenarios = [document for name, document in SCENARIOS.items() if not name.startswith("unreadable")]
     events = [json.loads(text) for document in scenarios for text in document["events"].values()]
     kinds = {(event["data"].get("kind"), event["data"].get("status")) for event in events}
@@ -75,7 +77,7 @@ def key_of(document: dict[str, Any], event: str) -> str | None:
 
 
 def refundable(delivery: dict[str, Any], tenant: str) -> bool | None:
-    """What is right to answer then; None: nothing."""
+    """The correct answer at that point; None: no answer."""
     return None if tenant in delivery.get("unanswered", ()) else tenant not in delivery["frozen"]
 
 
@@ -88,7 +90,7 @@ async def _empty(billing: Served) -> None:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-async def test_our_consumer_answers_as_the_pack_says_over_http(tmp_path: Path, name: str) -> None:
+async def test_our_consumer_passes_the_kit_over_http(tmp_path: Path, name: str) -> None:
     document, answer = SCENARIOS[name], schema("answer")
     async with serving(tmp_path, partitions=2) as billing:
         for course in document["courses"]:
@@ -110,11 +112,11 @@ async def test_our_consumer_answers_as_the_pack_says_over_http(tmp_path: Path, n
                     assert found["refundable"] is not bool(right["holds"])
 
 
-# Wrong ones ----------------------------------------------------------------------------------------------------------
+# Wrong consumers -----------------------------------------------------------------------------------------------------
 
 
 def failed(consumer: Callable[[], Any]) -> Iterator[tuple[str, str]]:
-    """The scenarios and delivery orders in which a consumer answers what is not right."""
+    """The scenarios and delivery orders in which a consumer gives a wrong answer."""
     for name, document in SCENARIOS.items():
         for course in document["courses"]:
             tried = consumer()
@@ -127,7 +129,7 @@ def failed(consumer: Callable[[], Any]) -> Iterator[tuple[str, str]]:
 
 
 class Changed:
-    """The right consumer, but each record passes through `change` first."""
+    """The reference consumer, with each record changed by `change` first."""
 
     def __init__(self) -> None:
         self.right = ReferenceConsumer()
@@ -175,7 +177,7 @@ class KnowsOneTypeAlone(Tolerant):
 
 
 class MistakesTenants(Tolerant):
-    """Compares as many databases do, and as no two tenants should be."""
+    """Compares tenants as many databases do, which mistakes some for others."""
 
     fold: Callable[[str], str] = staticmethod(str.lower)
 
@@ -199,7 +201,7 @@ class Widens(MistakesTenants):
 
 
 class Stops(Changed):
-    """At the first record that it cannot read, for good."""
+    """Stops for good at the first record that it cannot read."""
 
     stopped = False
 
@@ -212,7 +214,7 @@ class Stops(Changed):
 
 
 class Plain:
-    """What the wrong ones below share: ids and whom they hold."""
+    """The common part of the wrong consumers below: ids and their tenants."""
 
     def __init__(self) -> None:
         self.holds: dict[str, str] = {}
@@ -234,7 +236,7 @@ class Plain:
 
 
 class ForgetsWhatIsGone(Plain):
-    """A hold whose own event comes after its reversal stands for good."""
+    """A hold whose own event arrives after its reversal stays for good."""
 
     def take(self, name: str, tenant: str, data: dict[str, Any]) -> None:
         if name not in self.handled:
@@ -246,7 +248,7 @@ class ForgetsWhatIsGone(Plain):
 
 
 class HandlesTwice(Plain):
-    """What comes again takes effect again: it freezes what was released."""
+    """A repeated event takes effect again: it freezes what was released."""
 
     def take(self, name: str, tenant: str, data: dict[str, Any]) -> None:
         if data["refunds"] == "frozen":
@@ -256,7 +258,7 @@ class HandlesTwice(Plain):
 
 
 class KeepsAFlag(Plain):
-    """Frozen or not, without ids: the first release frees what another decision still holds."""
+    """Frozen or not, without ids: the first release also releases the holds of other decisions."""
 
     def take(self, name: str, tenant: str, data: dict[str, Any]) -> None:
         if data["refunds"] == "frozen":
@@ -266,7 +268,7 @@ class KeepsAFlag(Plain):
 
 
 class Counts(Plain):
-    """One more, one less: an uphold counts its pending decision twice."""
+    """Counts up and down: an uphold counts its pending decision twice."""
 
     def take(self, name: str, tenant: str, data: dict[str, Any]) -> None:
         if name in self.handled:
@@ -281,7 +283,7 @@ class Counts(Plain):
 
 
 class LastWins(ReferenceConsumer):
-    """An id that comes again is accepted again."""
+    """A repeated id is accepted again."""
 
     def handle(self, value: str, key: str | None) -> None:
         try:
@@ -294,7 +296,7 @@ class LastWins(ReferenceConsumer):
 
 
 class ReleasesWithTheLaterEvent(ReferenceConsumer):
-    """An id that was taken away holds again when its own event comes afterwards."""
+    """An id that was released holds again when its own event arrives later."""
 
     def handle(self, value: str, key: str | None) -> None:
         super().handle(value, key)
@@ -305,7 +307,7 @@ class ReleasesWithTheLaterEvent(ReferenceConsumer):
 
 
 class TakesAllOfTheTenant(ReferenceConsumer):
-    """A reversal takes away whatever the tenant has."""
+    """A reversal releases all holds of the tenant."""
 
     def handle(self, value: str, key: str | None) -> None:
         super().handle(value, key)
@@ -338,9 +340,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize("consumer", WRONG, ids=lambda each: each.__name__)
-def test_a_wrong_consumer_fails_where_it_is_wrong(consumer: Callable[[], Any]) -> None:
+def test_a_wrong_consumer_fails_the_expected_scenarios(consumer: Callable[[], Any]) -> None:
     assert WRONG[consumer] in {scenario for scenario, _ in failed(consumer)}  # type: ignore[index]
 
 
-def test_the_right_consumer_fails_nowhere() -> None:
+def test_the_reference_consumer_passes() -> None:
     assert list(failed(ReferenceConsumer)) == []

@@ -1,4 +1,6 @@
-"""A record that billing cannot read is nobody's yes: who it may be about is not answered until somebody has looked."""
+"""An unreadable record never counts as refundable: for the tenants that it may concern, billing answers only once an
+operator has accepted it.
+"""
 
 import asyncio
 import json
@@ -26,7 +28,7 @@ SURROGATE = (
 
 
 async def refundable(billing: Served, tenant: str) -> bool | None:
-    """What is answered; None: that somebody has to look first."""
+    """The answer; None: an operator has to check first."""
     status, headers, body = await billing.ask(f"/v1/refunds?tenant_id={tenant}")
     if status == 200:
         return bool(body["refundable"])
@@ -53,7 +55,7 @@ async def refundable(billing: Served, tenant: str) -> bool | None:
         (b"x" * 129, None, {"acme", "other"}),
     ],
 )
-async def test_whom_a_record_that_cannot_be_read_may_be_about_is_not_answered(
+async def test_tenants_that_an_unreadable_record_may_concern_are_not_answered(
     tmp_path: Path, key: bytes | None, value: bytes | None, whose: set[str]
 ) -> None:
     async with serving(tmp_path) as billing:
@@ -64,7 +66,7 @@ async def test_whom_a_record_that_cannot_be_read_may_be_about_is_not_answered(
 
 
 @pytest.mark.parametrize("refunds", [b"frozen", b"released"])
-async def test_half_a_character_where_it_is_not_needed_does_not_matter(tmp_path: Path, refunds: bytes) -> None:
+async def test_half_a_character_in_an_irrelevant_field_is_ignored(tmp_path: Path, refunds: bytes) -> None:
     async with serving(tmp_path) as billing:
         await billing.put(SURROGATE % (refunds, b""), key=b"acme")
         assert await refundable(billing, "acme") is (refunds == b"released")
@@ -102,12 +104,12 @@ async def test_it_is_withheld_across_restarts_until_it_is_accepted_and_then_for_
             rows = connection.execute(select(UNREAD).order_by(UNREAD.c.offset)).all()
         assert [row.accepted_reason for row in rows] == ["call •••••••••78", "it said nothing"]
         await billing.database.run(lambda connection: connection.exec_driver_sql("UPDATE billing_position SET next=0"))
-    async with serving(tmp_path, topics=topics) as billing:  # a backup that is put back has them handled again
+    async with serving(tmp_path, topics=topics) as billing:  # after a restored backup they are handled again
         assert await refundable(billing, "acme") is True
 
 
 async def test_another_record_at_the_place_of_an_accepted_one_is_not_accepted(tmp_path: Path) -> None:
-    """The topic was made again."""
+    """The topic was recreated."""
     topics = FakeTopics(**{TOPIC: 1})
     topics.put(TOPIC, 0, b"one", key=b"acme")
     async with serving(tmp_path, topics=topics) as billing:
@@ -119,7 +121,7 @@ async def test_another_record_at_the_place_of_an_accepted_one_is_not_accepted(tm
         assert await refundable(billing, "acme") is None
 
 
-async def test_what_is_not_there_is_not_accepted_and_nothing_else_with_it(tmp_path: Path) -> None:
+async def test_a_missing_record_cannot_be_accepted_and_nothing_else_with_it(tmp_path: Path) -> None:
     async with serving(tmp_path) as billing:
         await billing.put(None, key=b"acme")
         with pytest.raises(PermanentError, match="there is no unread record at 0:7"):
@@ -127,8 +129,8 @@ async def test_what_is_not_there_is_not_accepted_and_nothing_else_with_it(tmp_pa
         assert await refundable(billing, "acme") is None
 
 
-async def test_a_flood_of_them_costs_a_question_no_more(tmp_path: Path) -> None:
-    """One look-up, which stops at the first row, however many there are."""
+async def test_a_flood_of_unreadable_records_does_not_slow_requests(tmp_path: Path) -> None:
+    """A single query, which stops at the first row, however many there are."""
     async with serving(tmp_path) as billing:
         await billing.put(*[b"%d" % number for number in range(3_000)], key=b"acme")
         with billing.database.reading() as connection:
@@ -141,9 +143,7 @@ async def test_a_flood_of_them_costs_a_question_no_more(tmp_path: Path) -> None:
         assert await refundable(billing, "acme") is None
 
 
-async def test_metrics_and_readiness_show_it_where_nobody_is_answered(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_metrics_and_readiness_report_withheld_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.consumers.billing.telemetry._LOOK_S", 0.01)
 
     async def metrics(billing: Served, wanted: str) -> None:
@@ -161,14 +161,14 @@ async def test_metrics_and_readiness_show_it_where_nobody_is_answered(
 
 
 def command(folder: Path, *arguments: str) -> tuple[int, str]:
-    """The exit status of `callwarden billing`, and what it says."""
+    """The exit status and output of `callwarden billing`."""
     program: list[Any] = [Path(sys.executable).parent / "callwarden", "billing", *arguments]
     env = os.environ | {"CALLWARDEN_BILLING_DATABASE": f"sqlite:///{folder / 'billing.db'}"}
     done = subprocess.run(program, cwd=folder, capture_output=True, text=True, timeout=120, env=env)
     return done.returncode, done.stdout + done.stderr
 
 
-def test_the_pack_says_the_same() -> None:
+def test_the_kit_expects_the_same() -> None:
     scenario = json.loads(
         (Path(__file__).parents[4] / "schemas/billing-pack/scenarios/unreadable.json").read_text("utf-8")
     )

@@ -1,4 +1,6 @@
-"""A ledger whose topics were moved to others with another number of partitions: it goes on, nothing told twice."""
+"""A ledger whose topics were rescaled to others with another number of partitions continues without
+repeated entries.
+"""
 
 import asyncio
 from pathlib import Path
@@ -22,7 +24,7 @@ from streams.consumers.ledger.verify.chains import verify
 from streams.consumers.ledger.writer import LedgerWriter
 from streams.kafka.topic_names import TopicNames
 
-OLD, NEW = TopicNames("old-in.", "old."), TopicNames("new-in.", "new.")  # the newer names come first in any list
+OLD, NEW = TopicNames("old-in.", "old."), TopicNames("new-in.", "new.")  # the new names sort first
 BEFORE = pending("p"), event("w"), pending("q")
 WAITS = review("r", "q", "overturn")
 SINCE = (
@@ -32,7 +34,7 @@ SINCE = (
 
 
 async def moved(database: Database) -> None:
-    """The former topics, then the new ones, into one database."""
+    """The old topics, then the new ones, into one database."""
     topics = FakeTopics(**dict.fromkeys(topics_of(OLD), 2), **dict.fromkeys(topics_of(NEW), 3))
     topics.now_ms = 4_000_000_000_000
     decisions, reviews = topics_of(OLD)
@@ -45,7 +47,7 @@ async def moved(database: Database) -> None:
     await follower_of(topics, database, NEW, LedgerWriter()).catch_up()
 
 
-async def test_cases_of_before_continue_and_every_chain_is_verified(tmp_path: Path) -> None:
+async def test_earlier_cases_continue_and_every_chain_is_verified(tmp_path: Path) -> None:
     database = Database(address(tmp_path), "ledger")
     await database.migrate()
     await moved(database)
@@ -67,7 +69,7 @@ async def test_cases_of_before_continue_and_every_chain_is_verified(tmp_path: Pa
     assert "violations on record: 2, refunds not frozen" in shown.output
 
 
-async def test_what_was_not_read_before_a_move_is_read_after_it(
+async def test_records_unread_before_a_rescale_are_read_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = Database(address(tmp_path), "ledger")

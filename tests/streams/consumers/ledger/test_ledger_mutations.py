@@ -1,4 +1,4 @@
-"""`ledger verify --with-topics` names whatever is removed, moved or edited behind a ledger's back: claims, too."""
+"""`ledger verify --with-topics` names everything that is removed, moved or edited in a ledger, including claims."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,7 +21,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     database.close()
 
 
-async def test_what_nobody_touched_has_no_difference(database: Database) -> None:
+async def test_an_unchanged_ledger_has_no_difference(database: Database) -> None:
     assert await faults_after(database, None) == []
 
 
@@ -46,7 +46,7 @@ async def test_a_ledger_that_is_behind_is_reported_as_behind(database: Database)
     assert asked_before.faults == [], "what came after the command began is not asked for"
 
 
-async def test_entries_of_topics_that_are_gone_are_counted_and_a_lost_partition_is_a_difference(
+async def test_entries_of_deleted_topics_are_counted_and_a_lost_partition_is_a_difference(
     database: Database,
 ) -> None:
     held = HeldTopics(LOGS)
@@ -58,7 +58,7 @@ async def test_entries_of_topics_that_are_gone_are_counted_and_a_lost_partition_
     assert compared.faults == ["out.enforcement-1: the topic has 1 partitions; expected this one among them"]
 
 
-async def test_a_running_ledger_gets_the_time_to_keep_what_has_just_come(
+async def test_a_running_ledger_gets_the_time_to_store_new_records(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(topicverify, "_LOOK_S", 0.0)
@@ -68,4 +68,4 @@ async def test_a_running_ledger_gets_the_time_to_keep_what_has_just_come(
     assert next(looks, None) is None
     monkeypatch.setattr(topicverify, "_positions", lambda _: {})
     monkeypatch.setattr(topicverify, "_QUIET_S", 0.0)
-    await wait_until_caught_up(database, {TP("t", 0): 7})  # nobody is at work: it is not waited for
+    await wait_until_caught_up(database, {TP("t", 0): 7})  # no ledger is running: it is not waited for

@@ -1,4 +1,4 @@
-"""docs/guides/ledger.md defines the hash for other people's programs: its example and its program are right."""
+"""docs/guides/ledger.md defines the hash for other programs: its example and its program are correct."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""What people see of the ledger: a tenant's time line in two languages, and lines for an auditor."""
+"""Queries of the ledger: a tenant's time line in two languages, and lines for an auditor."""
 
 import asyncio
 import base64
@@ -26,7 +26,9 @@ def said(*command: str) -> str:
 
 @pytest.fixture
 async def ledger(tmp_path: Path) -> str:
-    """A pending ban that was upheld, a warning that was reversed, one that lapsed, one pending; another tenant."""
+    """A pending ban that was upheld, a warning that was reversed, a ban that lapsed, one that is pending; another
+    tenant.
+    """
     held = topics(2)
     by = Evidence(review_ids=("r1",))
     put(
@@ -47,7 +49,7 @@ async def ledger(tmp_path: Path) -> str:
     return address(tmp_path)
 
 
-def test_a_tenant_is_shown_with_what_is_so_now(ledger: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tenant_is_shown_with_its_current_state(ledger: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: (T0 + 7 * DAY + 3_600_000) * 1_000_000)
     text = said("show", "acme", "--database", ledger)
     lines = text.splitlines()[1:]
@@ -81,7 +83,7 @@ def test_a_tenant_is_shown_with_what_is_so_now(ledger: str, monkeypatch: pytest.
     assert CANARY not in json.dumps(found)
 
 
-def test_of_an_unknown_tenant_nothing_is_known(ledger: str) -> None:
+def test_an_unknown_tenant_is_reported(ledger: str) -> None:
     done = CliRunner().invoke(build("ledger"), ["ledger", "show", "nobody", "--database", ledger])
     assert (done.exit_code, done.stderr.splitlines()[-1]) == (1, "the ledger has no record of the tenant nobody")
 
@@ -103,7 +105,7 @@ async def test_a_tenant_whose_id_cannot_be_typed_is_exported(tmp_path: Path, typ
     assert [json.loads(line)["record"]["id"] for line in text.splitlines()] == ["cwe-1"]
 
 
-def test_an_export_is_for_readers_and_holds_no_number(ledger: str) -> None:
+def test_an_export_is_readable_and_contains_no_number(ledger: str) -> None:
     text = said("export", "--database", ledger)
     lines = [json.loads(line) for line in text.splitlines()]
     assert [(x["topic"], x["partition"], x["number"]) for x in lines] == [

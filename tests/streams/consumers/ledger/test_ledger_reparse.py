@@ -1,4 +1,4 @@
-"""What could not be read when it was kept is found once a release can read it; the entries stay as they are."""
+"""Records that were unreadable when stored are found once a release can read them; their entries do not change."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ def cannot(value: bytes | None) -> EntryFields:
 
 @asynccontextmanager
 async def kept_unread(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
-    """A ledger that a release has kept which could read no decision and no review but the first ones."""
+    """A ledger stored by a release that could read only the first decisions and reviews."""
     held = topics(1)
     put(held, 0, pending("p", "acme"), event("w", "other"))
     database = await filled(address(folder), held)
@@ -46,7 +46,7 @@ def verified(database: Database) -> Verified:
 
 
 def found(database: Database) -> tuple[list[str], list[str], list[str | None]]:
-    """What lists and a time line find: pending cases, the tenant's events, and the reviews of the case."""
+    """The result of lists and a time line: pending cases, the tenant's events, and the reviews of the case."""
     with database.reading() as connection:
         waiting = [case.opening.id for case in cases(connection, CaseQuery(status="pending"))]
         events = [each.id for each in of_tenant(connection, "acme")[0]]
@@ -69,7 +69,7 @@ async def test_a_release_that_reads_more_lists_it_and_changes_no_entry(tmp_path:
         assert found(database) == (["q"], ["p", "u", "q"], ["r"])
 
 
-async def test_a_release_that_reads_less_lists_it_no_more(tmp_path: Path, monkeypatch) -> None:
+async def test_a_release_that_reads_less_no_longer_lists_it(tmp_path: Path, monkeypatch) -> None:
     async with kept_unread(tmp_path, monkeypatch) as database:
         await service._begun(database)
         monkeypatch.setattr(keep, "fields_of_event", cannot)
@@ -78,7 +78,7 @@ async def test_a_release_that_reads_less_lists_it_no_more(tmp_path: Path, monkey
         assert verified(database).faults == []
 
 
-async def test_what_was_read_since_is_exported_by_what_it_says(tmp_path: Path, monkeypatch) -> None:
+async def test_records_readable_since_then_are_exported_with_their_content(tmp_path: Path, monkeypatch) -> None:
     async with kept_unread(tmp_path, monkeypatch) as database:
 
         def exported(tenant: str | None) -> list[str]:
@@ -97,7 +97,7 @@ def told_id(record: dict[str, str]) -> str:
     return record["review_id"] if record["type"] == "review" else record["id"]
 
 
-async def test_what_is_listed_otherwise_than_the_bytes_say_is_reported(tmp_path: Path, monkeypatch) -> None:
+async def test_a_listing_that_differs_from_the_bytes_is_reported(tmp_path: Path, monkeypatch) -> None:
     async with kept_unread(tmp_path, monkeypatch) as database:
         await service._begun(database)
         connection = sqlite3.connect(tmp_path / "ledger.db")

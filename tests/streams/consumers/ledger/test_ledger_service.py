@@ -1,4 +1,4 @@
-"""Heads go out once a day, whenever the process was there, to a file that is only appended to, and to the log."""
+"""Heads are published once a day, in whichever process runs, to an append-only file and to the log."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ PUBLISHED = "callwarden_ledger_heads_published_timestamp_seconds"
 
 
 class Follower:
-    """As far as a publisher asks it."""
+    """The part of a follower that a publisher uses."""
 
     def __init__(self) -> None:
         self.as_of_ms: int | None = None
@@ -56,7 +56,7 @@ async def test_heads_are_published_once_a_day_whichever_process_runs(database: D
         await first.publish(T0 + DAY)
         await first.publish(T0 + DAY + 1)
         await publisher(database, path).publish(T0 + 2 * DAY - 1)  # another process, or a start later that day
-        await publisher(database, path).publish(T0 + 5 * DAY)  # nobody was there for days
+        await publisher(database, path).publish(T0 + 5 * DAY)  # no process ran for days
     lines = list(heads.read_heads_file(path))
     assert [line.day for line in lines] == ["2026-03-02", "2026-03-03", "2026-03-07"]
     newest = rows(database)[-1]
@@ -69,7 +69,7 @@ async def test_heads_are_published_once_a_day_whichever_process_runs(database: D
     assert [line["heads"] for line in logs] == [[f"out.enforcement-1 2 {newest['hash']}"]] * 3
 
 
-async def test_what_could_not_be_written_is_published_later(database: Database, tmp_path: Path) -> None:
+async def test_heads_that_could_not_be_written_are_published_later(database: Database, tmp_path: Path) -> None:
     path = tmp_path / "heads.jsonl"
     one = publisher(database, path)
     path.mkdir()
@@ -94,18 +94,18 @@ async def test_an_empty_ledger_has_nothing_to_publish(tmp_path: Path) -> None:
     database.close()
 
 
-async def test_it_looks_again_and_again_and_not_before_all_is_kept(
+async def test_it_publishes_repeatedly_and_only_once_everything_is_stored(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "_LOOK_S", 0.001)
     monkeypatch.setattr(service, "time", SimpleNamespace(time_ns=lambda: T0 * 1_000_000))
     path, follower = tmp_path / "heads.jsonl", Follower()
     running = asyncio.create_task(publisher(database, path, follower).run())
-    path.mkdir()  # in its way
+    path.mkdir()  # a folder in its place
     with structlog.testing.capture_logs() as logs:
         await asyncio.sleep(0.05)
         assert logs == []
-        follower.as_of_ms = T0 - 1  # yesterday, and nothing is known of what came since
+        follower.as_of_ms = T0 - 1  # yesterday; later records are unknown
         await asyncio.sleep(0.05)
         assert logs == []
         follower.as_of_ms = T0
@@ -121,7 +121,7 @@ async def test_it_looks_again_and_again_and_not_before_all_is_kept(
     assert len(list(heads.read_heads_file(path))) == 1
 
 
-async def test_a_publisher_that_ends_ends_the_process_and_not_in_silence(
+async def test_a_failing_publisher_ends_the_process_with_a_log_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(self: Publisher) -> None:

@@ -1,4 +1,4 @@
-"""Whatever is changed in a ledger behind its back is found, and what is found is where it was changed."""
+"""Every change in a ledger behind its back is found, with the position of the change."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def held_topics() -> FakeTopics:
 
 
 def tamper(folder: Path, *statements: str) -> None:
-    """As somebody does who owns the database, and drops what stands in the way."""
+    """Change the database as its owner can, without the triggers in the way."""
     connection = sqlite3.connect(folder / "ledger.db")
     for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
         connection.execute(f"DROP TRIGGER {name}")
@@ -58,7 +58,7 @@ def heads_now(database: Database) -> tuple[PublishedHead, ...]:
 
 
 async def against_topic(database: Database, held: FakeTopics, tp: TP) -> list[str]:
-    """In batches of two."""
+    """A verification against the topic, in batches of two."""
 
     async def batches() -> AsyncIterator[FetchedBatch]:
         for start in range(held.first[tp], held.end(tp), 2):
@@ -73,7 +73,7 @@ async def against_topic(database: Database, held: FakeTopics, tp: TP) -> list[st
         return await compare_partition(connection, tp, position, held.first[tp], batches())
 
 
-async def test_a_ledger_that_nobody_touched_is_verified(tmp_path: Path) -> None:
+async def test_an_unchanged_ledger_is_verified(tmp_path: Path) -> None:
     held = held_topics()
     database = await filled(address(tmp_path), held)
     published = heads_now(database)
@@ -110,7 +110,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-async def test_a_change_is_found_and_told_where_it_is(tmp_path: Path, what: str) -> None:
+async def test_a_change_is_found_with_its_position(tmp_path: Path, what: str) -> None:
     statement, number = CHANGES[what]
     (await filled(address(tmp_path), held_topics())).close()
     tamper(tmp_path, statement)
@@ -139,9 +139,7 @@ async def test_a_release_that_reads_more_or_less_than_the_one_before_it_finds_no
     with monkeypatch.context() as before:
         before.setattr(keep, "fields_of_event", cannot)
         database = await filled(address(tmp_path), held)
-    found = verified(
-        database
-    )  # of two that could not be read one can be now, and of the other one it is told otherwise
+    found = verified(database)  # of two unreadable entries one is readable now, and the reason of the other differs
     assert (found.faults, found.unlisted, found.unreadable) == ([], 1, 1)
     monkeypatch.setattr(keep, "fields_of_event", all_of(EntryFields(tenant_id="acme", kind="of-tomorrow")))
     assert (verified(database).faults, verified(database).unlisted) == ([], 2)
@@ -151,7 +149,7 @@ async def test_a_release_that_reads_more_or_less_than_the_one_before_it_finds_no
     database.close()
 
 
-async def test_what_is_kept_as_unreadable_says_nothing_beside_its_bytes(tmp_path: Path) -> None:
+async def test_an_unreadable_entry_has_nothing_but_its_bytes(tmp_path: Path) -> None:
     held = topics(1)
     held.put(DECISIONS, 0, b"{}")
     (await filled(address(tmp_path), held)).close()
@@ -163,7 +161,7 @@ async def test_what_is_kept_as_unreadable_says_nothing_beside_its_bytes(tmp_path
     database.close()
 
 
-async def test_what_is_missing_is_named(tmp_path: Path) -> None:
+async def test_a_missing_entry_is_named(tmp_path: Path) -> None:
     (await filled(address(tmp_path), held_topics())).close()
     tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF} AND number IN (1, 3, 4)")
     database = Database(address(tmp_path), "ledger")
@@ -225,7 +223,7 @@ async def test_a_chain_that_was_recreated_over_a_change_is_found_by_published_he
     forged.close()
 
 
-async def test_a_chain_that_is_gone_as_a_whole_is_found(tmp_path: Path) -> None:
+async def test_a_missing_chain_is_found(tmp_path: Path) -> None:
     database = await filled(address(tmp_path), held_topics())
     published = heads_now(database)
     database.close()
@@ -238,7 +236,7 @@ async def test_a_chain_that_is_gone_as_a_whole_is_found(tmp_path: Path) -> None:
     database.close()
 
 
-async def test_what_the_topic_does_not_hold_is_found(tmp_path: Path) -> None:
+async def test_an_entry_that_the_topic_lacks_is_found(tmp_path: Path) -> None:
     held = held_topics()
     database = await filled(address(tmp_path), held)
     tp = TP(REVIEWS, 0)
@@ -315,7 +313,7 @@ def test_a_file_of_heads_is_appended_to_and_read(tmp_path: Path) -> None:
     assert list(heads.read_heads_file(path)) == lines
 
 
-async def test_the_command_tells_what_a_former_release_could_not_read(
+async def test_the_command_reports_entries_that_an_earlier_release_could_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CALLWARDEN_INPUT_PREFIX", "in.")
@@ -331,7 +329,7 @@ async def test_the_command_tells_what_a_former_release_could_not_read(
     )
 
 
-async def test_the_command_says_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_command_reports_its_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CALLWARDEN_INPUT_PREFIX", "in.")
     monkeypatch.setenv("CALLWARDEN_OUTPUT_PREFIX", "out.")
     database = await filled(address(tmp_path), held_topics())
@@ -383,7 +381,7 @@ async def test_the_command_says_what_it_found(tmp_path: Path, monkeypatch: pytes
         ("number > 0", "the topic has offsets 0 to 5 (6 records), the newest of"),
     ],
 )
-def test_the_command_names_what_was_removed_with_its_position(
+def test_the_command_names_removed_entries_with_their_positions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: str, told: str
 ) -> None:
     monkeypatch.setenv("CALLWARDEN_INPUT_PREFIX", "in.")
@@ -464,7 +462,7 @@ async def test_an_export_is_not_written_over(tmp_path: Path) -> None:
         ("mysql://u:topsecret@h/x", "not the address of a database"),
     ],
 )
-def test_an_address_is_refused_without_a_word_of_its_passwords(of: str, said: str) -> None:
+def test_an_address_is_refused_without_showing_its_passwords(of: str, said: str) -> None:
     done = CliRunner().invoke(build("ledger"), ["ledger", "verify", "--database", of])
     assert (done.exit_code, said in done.output) == (2, True), done.output
     assert isinstance(done.exception, SystemExit)

@@ -1,4 +1,4 @@
-"""The ledger's entries: as the topics hold them, chained, never changed, the same when they are recreated."""
+"""The ledger's entries equal the topics' records, are chained and immutable, and are the same when rebuilt."""
 
 import random
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from streams.kafka.api import TP, PermanentError, TransientError
 
 
 def mess(rng: random.Random) -> Iterator[bytes | None]:
-    """What somebody else might write into our topics."""
+    """Records that another program might write into our topics."""
     yield None
     yield b""
     yield b"{"
@@ -36,7 +36,7 @@ def mess(rng: random.Random) -> Iterator[bytes | None]:
     yield b"[" * 5_000
 
 
-async def test_entries_are_what_the_topics_hold_whatever_that_is(tmp_path: Path) -> None:
+async def test_entries_equal_the_topics_records_whatever_their_content(tmp_path: Path) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
     rng = random.Random(seed)
@@ -51,7 +51,7 @@ async def test_entries_are_what_the_topics_hold_whatever_that_is(tmp_path: Path)
     one.close(), two.close()
 
 
-async def test_what_is_looked_up_is_read_out_of_the_bytes(tmp_path: Path) -> None:
+async def test_looked_up_fields_are_parsed_from_the_bytes(tmp_path: Path) -> None:
     held = topics(1)
     put(held, 0, pending("cwe-1"), review("r1", "cwe-1", reviewer="王"), event("cwe-2", reverses="cwe-1"))
     held.put(DECISIONS, 0, b'{"call from 13812345678": ')

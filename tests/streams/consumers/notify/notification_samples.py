@@ -1,4 +1,4 @@
-"""Alerts and decisions for the notifier's tests, each with what matters to it alone."""
+"""Alerts and decisions for the notifier's tests, with only the relevant fields."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A notifier with a clock of its own and ears instead of receivers, for tests."""
+"""A notifier with its own clock and fake receivers, for tests."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,8 +23,8 @@ BEGAN_MS = 1_772_409_600_000
 class FakeChannel:
     """A channel that receives all messages, unless it is set to fail.
 
-    ``failing``: at every message; ``refuses``: these, saying so; ``breaks``: a request with one of these, without
-    saying why.
+    ``failing``: at every message; ``refuses``: these ids, with a reason; ``breaks``: a request with one of these,
+    without a reason.
     """
 
     at_once = 1
@@ -50,12 +50,12 @@ class FakeChannel:
 
 
 def said(message: Message) -> list[str]:
-    """What a message is, or names: its id, and the tenants of its items."""
+    """The ids of a message: its own, and the tenants of its items."""
     return [message.id, *(item.tenant_id for item in message.items)]
 
 
 class Notifier:
-    """All of it, with a clock of its own and ears instead of receivers."""
+    """A whole notifier, with its own clock and fake receivers."""
 
     def __init__(self, database: Database, *ears: Channel, policy: Policy = POLICY) -> None:
         self.database, self.now_ms = database, BEGAN_MS
@@ -69,14 +69,14 @@ class Notifier:
         self.restart()
 
     def restart(self) -> None:
-        """What is in memory alone of what was sent is gone."""
+        """Restart: the in-memory state of sent messages is lost."""
         self.senders = [
             Sender(fake, self.database, lambda: self.now_ms, self.telemetry, lambda: self.elapsed_s)
             for fake in self.ears
         ]
 
     async def take(self, *records: Any, written_ms: int | None = None) -> None:
-        """Records out of the topics, written just now unless it is said."""
+        """Handle records of the topics, written just now unless given otherwise."""
         rows = []
         for record in records:
             topic = "enforcement" if hasattr(record, "subject") else "alerts"
@@ -86,7 +86,7 @@ class Notifier:
         (await self.database.run(lambda connection: self.consumer.handle(connection, rows)))()
 
     async def later(self, ms: int = 1000) -> None:
-        """Time goes on, and all do what they do."""
+        """Advance the clock, and let every part do its work."""
         self.now_ms += ms
         self.elapsed_s += ms / 1000
         await self.database.run(self.consumer.tick)

@@ -1,4 +1,4 @@
-"""Receivers of the notifier's channels on this machine, which check signatures by code of their own."""
+"""Local receivers of the notifier's channels, which check signatures with independent code."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ NOW_MS = 1_772_409_600_000
 
 
 def hmac_sha256(key: bytes, message: bytes) -> str:
-    """RFC 2104, from hashes alone; in base64."""
+    """HMAC after RFC 2104, from hashes only; in base64."""
     key = hashlib.sha256(key).digest() if len(key) > 64 else key
     key = key.ljust(64, b"\0")
     inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in key) + message).digest()
@@ -29,7 +29,7 @@ def hmac_sha256(key: bytes, message: bytes) -> str:
 
 @dataclass
 class Receiver:
-    """All of them at one address. ``answers`` are given one after the other, then ``right``."""
+    """All receivers at one address. ``answers`` are given one after another, then ``right``."""
 
     url: str = ""
     taken: list[dict[str, Any]] = field(default_factory=list)
@@ -85,7 +85,7 @@ class Receiver:
 
 @asynccontextmanager
 async def receiving() -> AsyncIterator[tuple[Receiver, aiohttp.ClientSession]]:
-    """The receivers, and a client."""
+    """The running receivers, and a client."""
     receiver, app = Receiver(), web.Application()
     app.router.add_post("/robot/send", receiver.dingtalk)
     app.router.add_post("/open-apis/bot/v2/hook/" + TOKEN, receiver.feishu)
@@ -105,7 +105,7 @@ async def receiving() -> AsyncIterator[tuple[Receiver, aiohttp.ClientSession]]:
 
 
 def channel(kind: str, receiver: Receiver, session: aiohttp.ClientSession, clock: Callable[[], int]) -> Channel:
-    """The channel of that kind to these receivers."""
+    """The channel of that kind, addressed to these receivers."""
     secret, link = SecretStr(SECRET), "https://console.example/t/{tenant}"
     if kind == "dingtalk":
         return DingTalk(session, SecretStr(f"{receiver.url}/robot/send?access_token={TOKEN}"), secret, clock, link, 10)

@@ -1,4 +1,4 @@
-"""A notifier's desk with one tenant, for tests: records and times in, what people hear out."""
+"""The notification rules with one tenant, for tests: records and times in, messages out."""
 
 from monitor.policy.load import load
 from schemas.outputs import Alert, Enforcement
@@ -12,7 +12,7 @@ THROTTLE = Throttle()
 
 
 class RulesHarness:
-    """Keeps all that was said."""
+    """Keeps all messages."""
 
     def __init__(self, throttle: Throttle = THROTTLE) -> None:
         self.rules, self.tenant = NotificationRules(POLICY, throttle), TenantState()
@@ -20,7 +20,7 @@ class RulesHarness:
         self.silent: list[SilentMessage] = []
 
     def take(self, at_ms: int, *records: Alert | Enforcement) -> list[str]:
-        """What people hear of these records, in short; first of what was due until then."""
+        """The messages for these records, abbreviated; first those that became due before."""
         before = len(self.messages)
         self._note(self.rules.tick("acme", self.tenant, at_ms))
         for record in records:
@@ -36,5 +36,5 @@ class RulesHarness:
 
 
 def short(message: Message) -> str:
-    """What a message is about, in a word or two."""
+    """The subject of a message, in a word or two."""
     return f"{message.what} over" if message.standing == "off" else message.what

@@ -1,4 +1,4 @@
-"""What a receiver refused for good: it is known which, and told again once somebody says so, unless it is over."""
+"""Messages that a receiver refused for good are listed, and sent again on command unless their subject has ended."""
 
 import pytest
 from notification_samples import decision
@@ -13,7 +13,7 @@ from streams.consumers.notify.delivery import failed_messages
 
 
 async def listed(database: Database) -> list[tuple[str, str, bool]]:
-    """Channel, message and whether it is over."""
+    """Channel, message and whether its subject has ended."""
     found = await database.run(failed_messages.list_failed)
     return [(one.channel, one.message.id, one.over) for one in found]
 
@@ -26,11 +26,11 @@ async def send_again(notifier: Notifier) -> int:
 
 
 async def give_up(notifier: Notifier) -> None:
-    for _ in range(14):  # one after the other of each tenant
+    for _ in range(14):  # one after another for each tenant
         await notifier.later(8 * MINUTE)
 
 
-async def test_what_was_given_up_is_sent_again_on_command(database: Database) -> None:
+async def test_failed_messages_are_sent_again_on_command(database: Database) -> None:
     fake, other = FakeChannel("one"), FakeChannel("other")
     fake.refuses = {"decision:bad", "decision:worse"}
     notifier = Notifier(database, fake, other)
@@ -42,7 +42,7 @@ async def test_what_was_given_up_is_sent_again_on_command(database: Database) ->
     assert await send_again(notifier) == 2
     await notifier.later()
     assert [m.id for m in fake.heard] == ["decision:good", "decision:bad"]
-    # That is refused still has its five attempts again, and no others are told twice.
+    # A message that is refused again has its five attempts again, and no other is sent twice.
     await give_up(notifier)
     assert await listed(database) == [("one", "decision:worse", False)]
     assert notifier.metric("callwarden_notify_given_up_total", channel="one") == 3
@@ -56,7 +56,7 @@ async def test_what_was_given_up_is_sent_again_on_command(database: Database) ->
 
 
 @pytest.mark.parametrize("decided", [False, True])
-async def test_what_went_on_then_and_is_over_is_not_told(database: Database, decided: bool) -> None:
+async def test_failed_messages_of_ended_cases_are_not_sent(database: Database, decided: bool) -> None:
     fake, manager = FakeChannel("one"), Manager(lambda: BEGAN_MS)
     fake.refuses, manager.refuses = {"decision:d"}, {"acme"}
     notifier = Notifier(database, fake, manager)
@@ -82,7 +82,7 @@ async def test_what_went_on_then_and_is_over_is_not_told(database: Database, dec
     assert ({"acme"} in manager.posts) is not decided
 
 
-async def test_the_end_of_what_has_begun_again_is_not_told(database: Database) -> None:
+async def test_a_failed_resolution_is_not_sent_once_its_case_is_open_again(database: Database) -> None:
     manager = Manager(lambda: BEGAN_MS)
     notifier = Notifier(database, manager)
     await notifier.later()

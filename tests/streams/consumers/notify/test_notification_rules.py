@@ -1,4 +1,4 @@
-"""What people hear of a tenant: nothing lost, nothing twice, and no more than the policy of messages allows."""
+"""The notifications about a tenant: none lost, none repeated, and no more than the notification policy allows."""
 
 from notification_samples import alert, decision, escalation
 from rules_harness import THROTTLE, RulesHarness, short
@@ -19,7 +19,7 @@ def test_an_alert_that_lasts_is_reported_once_and_then_that_it_is_over() -> None
     assert harness.take(HOUR, alert("a", "resolved", HOUR)) == []
 
 
-def test_an_alert_that_is_taken_back_before_anybody_heard_of_it_is_never_told() -> None:
+def test_an_alert_that_is_retracted_before_its_message_is_never_sent() -> None:
     harness = RulesHarness()
     harness.take(0, alert("a", "firing", 0))
     assert harness.take(THROTTLE.delay_ms - 1, alert("a", "resolved", 1)) == []
@@ -56,8 +56,8 @@ def test_a_shadow_rule_goes_nowhere_unless_that_is_wanted() -> None:
     assert harness.take(DAY) == ["alert"]
 
 
-def test_that_it_is_over_is_reported_whatever_the_rule_has_become_meanwhile() -> None:
-    # It is in shadow by now, or is one of another behaviour.
+def test_a_resolution_is_sent_however_the_rule_has_changed() -> None:
+    # Meanwhile it is in shadow mode, or belongs to another behaviour.
     for over in ({"severity": "info"}, {"rule": "out-of-hours"}, {"rule": "of-yesterday"}):
         harness = RulesHarness()
         harness.take(0, alert("a", "firing", 0))
@@ -67,7 +67,7 @@ def test_that_it_is_over_is_reported_whatever_the_rule_has_become_meanwhile() ->
         assert not any(thread.firing for thread in harness.tenant.threads.values())
 
 
-def test_an_alert_of_which_nothing_is_heard_for_a_month_is_taken_for_over() -> None:
+def test_an_alert_without_updates_for_a_month_is_resolved() -> None:
     harness = RulesHarness()
     harness.take(0, alert("a", "firing", 0), alert("b", "firing", 0, rule="short-calls-of-few"))
     harness.take(HOUR)
@@ -83,7 +83,7 @@ def test_an_alert_of_which_nothing_is_heard_for_a_month_is_taken_for_over() -> N
     assert harness.tenant.empty
 
 
-def test_what_gets_worse_is_reported_and_alertmanager_gets_the_end_of_the_milder_one() -> None:
+def test_a_higher_severity_is_sent_and_alertmanager_resolves_the_lower_one() -> None:
     harness = RulesHarness()
     harness.take(0, alert("a", "firing", 0))
     harness.take(HOUR)
@@ -97,7 +97,7 @@ def test_what_gets_worse_is_reported_and_alertmanager_gets_the_end_of_the_milder
     assert harness.messages[-1].severity == "critical"
 
 
-def test_a_decision_says_what_its_alert_would_have_said() -> None:
+def test_a_decision_replaces_the_message_of_its_alert() -> None:
     harness = RulesHarness()
     harness.take(0, alert("a", "firing", 0))
     assert harness.take(MINUTE, decision("d", "warning", MINUTE)) == ["warning"]
@@ -107,7 +107,7 @@ def test_a_decision_says_what_its_alert_would_have_said() -> None:
     assert [each.what for each in harness.silent] == ["alert"]
 
 
-def test_the_like_of_what_was_just_told_is_counted_and_not_told() -> None:
+def test_a_similar_recent_message_is_counted_and_not_sent() -> None:
     harness = RulesHarness()
     told = [harness.take(day * DAY, decision(f"d{day}", "warning", day * DAY)) for day in range(15)]
     assert [day for day, said in enumerate(told) if said] == [0, 7, 14]
@@ -121,7 +121,7 @@ def test_after_a_reversal_the_next_decision_is_news() -> None:
     assert harness.take(2 * HOUR, decision("e", "ban", 2 * HOUR)) == ["ban"]
 
 
-def test_while_a_termination_stands_alerts_are_not_told_and_once_it_is_reversed_those_that_fire_are() -> None:
+def test_alerts_are_suppressed_during_a_termination_and_sent_after_its_reversal() -> None:
     harness = RulesHarness()
     harness.take(0, decision("d", "termination", 0, behaviour="in_call_abuse"))
     harness.take(HOUR, alert("a", "firing", HOUR))
@@ -131,7 +131,7 @@ def test_while_a_termination_stands_alerts_are_not_told_and_once_it_is_reversed_
     assert harness.take(DAY + THROTTLE.delay_ms) == ["alert"]
 
 
-def test_a_pending_decision_stands_at_alertmanager_until_none_of_its_thread_waits() -> None:
+def test_a_pending_decision_is_active_at_alertmanager_until_its_thread_has_none() -> None:
     harness = RulesHarness()
     assert harness.take(0, decision("p", "ban", 0, pending=True)) == ["pending"]
     assert harness.take(1, decision("q", "ban", 1, pending=True)) == []
@@ -141,8 +141,8 @@ def test_a_pending_decision_stands_at_alertmanager_until_none_of_its_thread_wait
     assert [short(message) for message in harness.messages if not message.others] == ["pending over"]
 
 
-def test_a_pending_decision_stands_no_longer_than_a_review_can_come() -> None:
-    """Its lapse may have been deleted unread."""
+def test_a_pending_decision_is_active_only_while_a_review_is_possible() -> None:
+    """The event of its lapse may have been deleted unread."""
     harness = RulesHarness()
     harness.take(0, decision("p", "ban", 0, pending=True))
     harness.take(1, decision("q", "ban", 1, pending=True, review_by_ms=9 * DAY))
@@ -152,12 +152,12 @@ def test_a_pending_decision_stands_no_longer_than_a_review_can_come() -> None:
     assert harness.take(9 * DAY) == []
     assert [short(message) for message in harness.messages if not message.others] == ["pending over"]
     assert harness.tenant.due_ms is None
-    # Its lapse comes after all: that is no second end.
+    # The lapse arrives after all: no second resolution is sent.
     harness.take(9 * DAY + 1, decision("l", "lapse", 9 * DAY, reverses="p", refunds="released"))
     assert len([message for message in harness.messages if message.standing == "off"]) == 1
 
 
-def test_what_ends_at_alertmanager_is_what_began_there() -> None:
+def test_alertmanager_resolves_exactly_the_alerts_that_it_received() -> None:
     harness = RulesHarness()
     for id_, event in (
         ("e", escalation("e", 0, ["x", "y", "z"], pending=True)),
@@ -171,7 +171,7 @@ def test_what_ends_at_alertmanager_is_what_began_there() -> None:
         assert began[1:] == ended[1:]
 
 
-def test_a_final_escalation_without_its_ground_is_reported_once() -> None:
+def test_a_final_escalation_without_its_violations_is_reported_once() -> None:
     harness = RulesHarness()
     for at in range(4):
         harness.take(at, decision(f"v{at}", "warning", at))
@@ -183,7 +183,7 @@ def test_a_final_escalation_without_its_ground_is_reported_once() -> None:
     assert harness.take(9, decision("r2", "reversal", 9, reverses="v2")) == ["reversal"]
 
 
-def test_a_pending_escalation_that_falls_gives_back_what_it_used_and_one_that_lapses_does_not() -> None:
+def test_a_withdrawn_escalation_releases_its_violations_and_a_lapsed_one_does_not() -> None:
     for falls, counted in ((True, "counted so far: 3"), (False, "counted so far: 1")):
         harness = RulesHarness(Throttle(quiet_ms=0))
         for at in range(3):
@@ -197,7 +197,7 @@ def test_a_pending_escalation_that_falls_gives_back_what_it_used_and_one_that_la
         assert counted in harness.messages[-1].lines[-1].en
 
 
-def test_what_is_reported_has_the_numbers_the_standing_and_what_happens_next_in_both_languages() -> None:
+def test_a_message_has_the_figures_the_state_and_the_next_steps_in_both_languages() -> None:
     harness = RulesHarness()
     harness.take(0, decision("p", "ban", 0, pending=True), escalation("e", 0, ["x", "y", "z"]))
     zh, en = ("\n".join(getattr(line, each) for line in harness.messages[0].lines) for each in ("zh", "en"))

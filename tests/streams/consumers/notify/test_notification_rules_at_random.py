@@ -1,4 +1,4 @@
-"""Random courses of a tenant against the same policy of messages, looked up in all that ever happened."""
+"""Random histories of a tenant, checked against the same notification policy applied to the whole history."""
 
 import random
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ Row = tuple[int, Alert | Enforcement | None]
 
 
 def course(rng: random.Random) -> Iterator[Row]:
-    """Minutes to days apart: alerts of two rules of one behaviour and of an unknown one, decisions, and time alone."""
+    """Minutes to days apart: alerts of two rules of one behaviour and of an unknown one, decisions, and pauses."""
     at = 0
     firing: dict[str, tuple[str, str]] = {}
     open_: dict[str, tuple[str, bool]] = {}
@@ -51,14 +51,14 @@ def course(rng: random.Random) -> Iterator[Row]:
 
 
 def expected(rows: list[Row], throttle: Throttle) -> list[tuple[int, str, str]]:
-    """(time, behaviour, what) of all that is told or counted."""
+    """(time, behaviour, what) of everything that is sent or counted."""
     out: list[tuple[int, str, str]] = []
     for behaviour in ("blind_calling", "unknown"):
         told: list[tuple[int, str]] = []  # of this thread, since its last reversal
         firing: dict[str, str] = {}
         heard_of: dict[str, int] = {}
         due: int | None = None
-        known: str | None = None  # the severity as which people know that it fires
+        known: str | None = None  # the severity of the firing alert, as last sent
         for number, (at, record) in enumerate(rows):
             if firing and all(heard_of[id_] + 30 * DAY <= at for id_ in firing):
                 due = known = None
@@ -117,7 +117,7 @@ def worst(firing: dict[str, str]) -> str:
 
 
 def stands(events: list[Enforcement]) -> tuple[set[str], set[str], str | None]:
-    """What is pending, what holds refunds (billing's sentence), and the worst that stands."""
+    """What is pending, what holds refunds (billing's rule), and the most severe decision in force."""
     gone = {id_ for event in events for id_ in (event.data.reverses, event.data.supersedes)}
     left = [event for event in events if event.id not in gone]
     final = {event.data.kind for event in left if event.data.status == "final"}
@@ -134,7 +134,7 @@ def known_of(tenant: TenantState) -> tuple[set[str], set[str], str | None]:
 
 
 @pytest.mark.parametrize("quiet_ms", [2 * HOUR, 3 * DAY])
-def test_people_hear_what_the_policy_says(quiet_ms: int) -> None:
+def test_messages_follow_the_notification_policy(quiet_ms: int) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
     rng, throttle, heard = random.Random(seed), Throttle(quiet_ms=quiet_ms), 0

@@ -1,4 +1,4 @@
-"""Each channel against a receiver that checks what it gets; no failure shows an address, a key or a secret."""
+"""Each channel against a receiver that checks its messages; no error shows an address, a key or a secret."""
 
 import asyncio
 import base64
@@ -61,7 +61,7 @@ def test_signatures_are_those_of_another_implementation_and_of_the_published_exa
         b"this is secret", f"{NOW_MS}\nthis is secret".encode()
     )
     assert feishu_signature("密钥", 1599360473) == hmac_sha256("1599360473\n密钥".encode(), b"")
-    # RFC 4231, test case 2, for our own implementation of what is compared with.
+    # RFC 4231, test case 2, for the test's own implementation.
     mac = hmac.digest(b"Jefe", b"what do ya want for nothing?", "sha256")
     assert mac.hex() == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
     assert hmac_sha256(b"Jefe", b"what do ya want for nothing?") == base64.b64encode(mac).decode()
@@ -72,9 +72,7 @@ def test_signatures_are_those_of_another_implementation_and_of_the_published_exa
 
 
 @pytest.mark.parametrize("kind", ["dingtalk", "feishu", "webhook"])
-async def test_a_clock_that_is_wrong_is_refused_and_said(
-    kind: str, there: tuple[Receiver, aiohttp.ClientSession]
-) -> None:
+async def test_a_wrong_clock_is_refused_and_reported(kind: str, there: tuple[Receiver, aiohttp.ClientSession]) -> None:
     receiver, session = there
     with pytest.raises(DeliveryFailed, match=r"310000.*security setting|19021.*clock is an hour off|401.*not signed"):
         await channel(kind, receiver, session, lambda: NOW_MS + 7_200_000).send([message()], [0])
@@ -100,7 +98,7 @@ async def test_a_clock_that_is_wrong_is_refused_and_said(
         ("alertmanager", (503, b"starting"), False, None),
     ],
 )
-async def test_an_answer_that_is_no_yes_is_a_failure(
+async def test_an_answer_other_than_success_is_a_failure(
     kind: str, answer: tuple[int, Any], alone: bool, wait_s: float | None, there: tuple[Receiver, aiohttp.ClientSession]
 ) -> None:
     receiver, session = there
@@ -112,7 +110,7 @@ async def test_an_answer_that_is_no_yes_is_a_failure(
     assert receiver.taken == []
 
 
-async def test_an_answer_that_comes_in_pieces_is_read_to_its_end() -> None:
+async def test_a_chunked_answer_is_read_to_its_end() -> None:
     async def piecemeal(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         said = b'{"errcode": 0, "errmsg": "ok"}'
@@ -133,7 +131,7 @@ async def test_an_answer_that_comes_in_pieces_is_read_to_its_end() -> None:
         assert await robot.send([message()], [0]) == "errcode 0", "or it would be told again, and again"
 
 
-async def test_what_a_receiver_says_of_our_keys_and_of_numbers_is_not_shown(
+async def test_keys_and_numbers_in_a_receivers_answer_are_not_shown(
     there: tuple[Receiver, aiohttp.ClientSession],
 ) -> None:
     receiver, session = there
@@ -198,7 +196,7 @@ def test_the_keyword_that_a_robot_may_ask_for_is_in_every_message() -> None:
     assert [said.id for said in SAMPLES if "租户" not in markdown(said, None, 4096)] == []
 
 
-def test_words_of_a_record_never_act_as_markup() -> None:
+def test_a_records_text_never_acts_as_markup() -> None:
     evil = "<@all> [click](http://evil.example) ![x](http://evil.example/p.png) `code` **bold** <font color=red>"
     text = markdown(message(title=Reason(evil, evil), lines=(Reason(evil, evil),)), None, 4096)
     assert not [mark for mark in ("<@", "](", "![", "`", "<font") if mark in text]
@@ -227,7 +225,7 @@ async def test_a_webhook_gets_the_same_id_each_time_and_a_link(there: tuple[Rece
     assert receiver.taken[0]["link"] == "https://console.example/t/a%20b%2Fc"
 
 
-async def test_the_verifier_that_the_page_shows_takes_what_is_signed_and_nothing_else(
+async def test_the_documented_verifier_accepts_exactly_signed_messages(
     there: tuple[Receiver, aiohttp.ClientSession],
 ) -> None:
     page = (Path(__file__).parents[4] / "docs" / "guides" / "notify.md").read_text("utf-8")
@@ -244,7 +242,7 @@ async def test_the_verifier_that_the_page_shows_takes_what_is_signed_and_nothing
     assert not verify(key, headers | {"webhook-id": "another"}, body, now_s)
 
 
-async def test_alertmanager_hears_labels_that_are_bounded_and_when_each_ends(
+async def test_alertmanager_receives_bounded_labels_and_end_times(
     there: tuple[Receiver, aiohttp.ClientSession],
 ) -> None:
     receiver, session = there
@@ -261,19 +259,19 @@ async def test_alertmanager_hears_labels_that_are_bounded_and_when_each_ends(
     assert firing["generatorURL"] == "https://console.example/t/acme"
     assert happened["endsAt"] == "2026-03-02T02:00:00.000Z"
     assert len(happened["labels"]["tenant"]) < 140
-    # Of one alert in one request the last word counts.
+    # For one alert in one request, the last state counts.
     assert [alert.get("endsAt") for alert in receiver.taken[1]] == ["2026-03-02T00:00:00.000Z"]
     assert isinstance(manager, type(channel("alertmanager", receiver, session, lambda: 0)))
     await manager.remind([LastingMessage(on, NOW_MS - 1000)] * 1)  # type: ignore[attr-defined]
     assert receiver.taken[2] == [firing]
 
 
-# Text of a tenant in a chat -----------------------------------------------------------------------------------------
+# A tenant's text in a chat -------------------------------------------------------------------------------------------
 
 LIVE = re.compile(
     r"(?i)[a-z][a-z0-9+.-]*://|\b(?:mailto|tel|sms|javascript|data):\S"  # schemes
-    r"|[\w-]\.[^\W\d_]"  # names of hosts
-    r"|\d\.\d{1,3}\.\d{1,3}\.\d"  # addresses of machines
+    r"|[\w-]\.[^\W\d_]"  # host names
+    r"|\d\.\d{1,3}\.\d{1,3}\.\d"  # IP addresses
     r"|@|<|\]\(|^\s*[#>]",  # mail, mentions, markup
     re.MULTILINE,
 )
@@ -310,13 +308,13 @@ async def test_nothing_of_a_tenants_text_is_live_in_a_chat(kind: str, hostile: s
         await channel(kind, receiver, session, lambda: NOW_MS).send([message], [NOW_MS])
         [body] = receiver.taken
     for text in texts_of(body):
-        left = re.sub(r"^(?:### |\*\*)", "", text, flags=re.MULTILINE)  # the markup of ours
+        left = re.sub(r"^(?:### |\*\*)", "", text, flags=re.MULTILINE)  # our own markup
         found = LIVE.search(left)
         assert not found, f"{found} in {left!r}"
 
 
 def texts_of(body: Any) -> list[str]:
-    """All strings of a JSON value but the address of the house's own page."""
+    """All strings of a JSON value except the address of the operator's own page."""
     if isinstance(body, str):
         return [body]
     if isinstance(body, dict):

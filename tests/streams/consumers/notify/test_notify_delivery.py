@@ -1,4 +1,4 @@
-"""From the outbox to the receivers: what is told once, by each channel apart, whatever fails."""
+"""From the outbox to the receivers: each message is sent once on each channel, independently, despite any failure."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ async def test_the_metrics_are_those_of_the_catalogue(database: Database) -> Non
 
 
 @pytest.mark.parametrize(("reached", "most"), [(False, 12), (True, 24)])
-async def test_a_dead_channel_holds_no_other_up_and_delivers_all_when_it_is_well(
+async def test_a_failing_channel_delays_no_other_and_delivers_everything_later(
     reached: bool, most: int, database: Database
 ) -> None:
     dead, well = FakeChannel("dead"), FakeChannel("well")
@@ -52,7 +52,7 @@ async def test_a_dead_channel_holds_no_other_up_and_delivers_all_when_it_is_well
     assert await database.run(outbox.queues) == {}
 
 
-async def test_a_receiver_that_asks_for_a_rest_gets_it(database: Database) -> None:
+async def test_a_receivers_retry_after_is_respected(database: Database) -> None:
     fake = FakeChannel("one")
     fake.failing = DeliveryFailed("too fast", wait_s=60)
     notifier = Notifier(database, fake)
@@ -66,7 +66,7 @@ async def test_a_receiver_that_asks_for_a_rest_gets_it(database: Database) -> No
     assert len(fake.heard) == 1
 
 
-async def test_one_message_that_is_refused_holds_no_other_up_and_is_given_up_in_the_end(database: Database) -> None:
+async def test_a_refused_message_delays_no_other_and_is_given_up_in_the_end(database: Database) -> None:
     fake = FakeChannel("one")
     fake.refuses = {"decision:bad"}
     notifier = Notifier(database, fake)
@@ -90,7 +90,7 @@ async def test_of_several_in_one_request_the_refused_one_is_found(database: Data
     assert sorted(m.id for m in fake.heard) == [f"decision:d{n}" for n in (0, 2, 3, 4, 5, 6)]
 
 
-async def test_a_fault_of_ours_in_one_message_holds_no_other_up(
+async def test_an_internal_error_in_one_message_delays_no_other(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = FakeChannel("one")
@@ -149,7 +149,7 @@ async def test_a_restart_does_not_reset_the_limit_per_minute(database: Database,
     assert {"decision:d3", "decision:d5"} <= {m.id for m in robot.heard}, "it is mute for ever"
 
 
-async def test_what_was_not_answered_counts_as_sent(database: Database) -> None:
+async def test_an_unanswered_message_counts_as_sent(database: Database) -> None:
     robot = FakeChannel("robot", per_minute=2)
     notifier = Notifier(database, robot)
     await notifier.later()
@@ -184,7 +184,7 @@ async def test_a_clock_that_is_set_back_mutes_no_channel(database: Database) -> 
 
 
 class Manager(Alertmanager):
-    """One that keeps the tenants that it is told of, and refuses those of ``refuses``."""
+    """An Alertmanager that stores the tenants it receives, and refuses those of ``refuses``."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         super().__init__(None, "alertmanager", SecretStr("http://127.0.0.1:1"), clock, None)  # type: ignore[arg-type]
@@ -203,7 +203,7 @@ class Manager(Alertmanager):
 
 
 @pytest.mark.parametrize("from_the_first", [True, False])
-async def test_a_standing_alert_that_alertmanager_refuses_ends_no_other(
+async def test_an_active_alert_that_alertmanager_refuses_resolves_no_other(
     database: Database, from_the_first: bool
 ) -> None:
     manager = Manager(lambda: BEGAN_MS)
@@ -221,7 +221,7 @@ async def test_a_standing_alert_that_alertmanager_refuses_ends_no_other(
     assert len(manager.posts) == 3
 
 
-async def test_what_was_delivered_is_forgotten_after_a_month(database: Database) -> None:
+async def test_delivered_messages_are_deleted_after_a_month(database: Database) -> None:
     notifier = Notifier(database, FakeChannel("one"))
     await notifier.later()
     await notifier.take(decision("d", "ban", BEGAN_MS))

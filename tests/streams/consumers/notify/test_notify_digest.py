@@ -1,4 +1,4 @@
-"""A flood becomes a digest whose sums are right, and what is silent a summary once a day; nothing is left out."""
+"""A flood becomes a digest with correct sums, and suppressed messages a daily summary; nothing is left out."""
 
 import random
 from collections import Counter
@@ -64,7 +64,7 @@ def test_at_random_a_digest_counts_what_is_in_it_and_lists_the_worst() -> None:
         assert RANKS[said.severity] == max(RANKS[m.severity] for m in many)
 
 
-def test_a_summary_counts_all_that_was_silent() -> None:
+def test_a_summary_counts_every_suppressed_message() -> None:
     silent = [SilentMessage(f"t{n % 13}", "blind_calling", "warning", "warning", n, f"d{n}") for n in range(40)]
     silent += [SilentMessage("t0", "x", "pending", "critical", 1, "p")]
     said = summary(silent, 5)
@@ -92,7 +92,7 @@ def test_at_random_each_pending_decision_is_reported_once_and_in_time() -> None:
         assert messages <= 20
 
 
-def test_what_is_about_to_lapse_is_named_with_its_time() -> None:
+def test_decisions_about_to_lapse_are_named_with_their_times() -> None:
     said = lapse_soon([("a", "acme", "blind_calling", "warning", DAY), ("b", "other", "x", "ban", 2 * DAY)], 0)
     assert said.title.en == "2 pending decisions about to lapse without a review"
     assert said.items[0].text.en == "lapses 1970-01-02 00:00 UTC: tenant acme, warning, blind calling"
@@ -101,7 +101,7 @@ def test_what_is_about_to_lapse_is_named_with_its_time() -> None:
 
 
 def test_the_summary_is_due_at_its_hour_there_and_a_day_later_again() -> None:
-    first = next_summary_ms(0, 9, "Asia/Shanghai")  # it is 08:00 there
+    first = next_summary_ms(0, 9, "Asia/Shanghai")  # it is 08:00 in that zone
     assert first == HOUR
     assert next_summary_ms(first, 9, "Asia/Shanghai") == first + DAY
     assert next_summary_ms(first - 1, 9, "Asia/Shanghai") == first

@@ -1,4 +1,4 @@
-"""A notifier whose topics were moved to others: what it was told before goes on, and nothing is told twice."""
+"""A notifier whose topics were rescaled: open threads continue, and no message is sent twice."""
 
 import msgspec
 from notification_samples import decision
@@ -15,7 +15,7 @@ from streams.consumers.notify.rules.rules_by_policy import RulesByPolicy
 from streams.consumers.notify.tables import PENDING, POSITIONS
 
 
-async def test_what_was_told_before_a_move_ends_after_it(database: Database) -> None:
+async def test_alerts_sent_before_a_rescale_are_resolved_after_it(database: Database) -> None:
     fake = FakeChannel("one")
     notifier = Notifier(database, fake)
     topics = FakeTopics(**{f"{prefix}.{name}": 2 for prefix in ("old", "new") for name in ("enforcement", "alerts")})

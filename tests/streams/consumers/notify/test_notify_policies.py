@@ -1,4 +1,4 @@
-"""People are told by the policies that the workers decide by, as the clock log has them."""
+"""Notifications follow the policies of the workers' decisions, as the clock log has them."""
 
 import json
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ from streams.topics.transaction_records import encode_journal_entry
 
 
 def policy(version: str, rule: str, at_least: int) -> Policy:
-    """With one rule and one escalation."""
+    """A policy with one rule and one escalation."""
     measured = {
         "id": rule,
         "behaviour": "blind_calling",
@@ -64,16 +64,16 @@ class Told:
         await self.follow()
 
     async def follow(self) -> None:
-        """Follow to the ends of the topics."""
+        """Follow the topics to their ends."""
         handle, both = self.notifier.consumer.handle, ["enforcement", "alerts"]
-        self.topics.now_ms += 1_000_000_000_000  # of the fake's answers: they are of later than what was asked for
+        self.topics.now_ms += 1_000_000_000_000  # the fake's answers must be newer than the requests
         follower = Follower(
             self.topics, self.database, POSITIONS, both, handle, hooks=FollowerHooks(before=self.log.refresh)
         )
         await follower.catch_up()
 
     async def heard(self) -> list[tuple[str, str, str]]:
-        """What came since the last time: its kind and behaviour, and what it says of what follows."""
+        """The new messages: kind and behaviour, and the announced next steps."""
         before = len(self.fake.heard)
         await self.notifier.later()
         return [(m.what, m.behaviour, m.lines[-1].en.split(" violations")[0]) for m in self.fake.heard[before:]]
@@ -94,13 +94,13 @@ def warned(id_: str, at_ms: int, by: Policy, tenant: str) -> Enforcement:
     return decision(id_, "warning", at_ms, tenant=tenant, policy=PolicyRef("house", by.version, by.sha256))
 
 
-async def test_a_policy_holds_from_its_time_on_in_the_partition_that_has_noted_it(told: Told) -> None:
+async def test_a_policy_applies_from_its_time_in_the_partition_that_has_noted_it(told: Told) -> None:
     told.note(switch(FIRST, 0))
     told.note(switch(FIRST, 0), partition=1)
     await told.take(warned("a", FROM - 1, FIRST, "one"))
     assert await told.heard() == [("warning", "blind_calling", "Next: 5")]
     told.note(ClockAdvance(3, 4), switch(SECOND))
-    # What is noted at the same time as records come is known before these are told of.
+    # A policy that is noted while records arrive is known before their messages are sent.
     await told.take(
         warned("b", FROM - 1, FIRST, "two"),
         warned("c", FROM, SECOND, "three"),
@@ -111,11 +111,11 @@ async def test_a_policy_holds_from_its_time_on_in_the_partition_that_has_noted_i
     await told.notifier.later(THROTTLE.delay_ms)
     assert [(m.what, m.behaviour, m.tenant_id) for m in told.fake.heard[-2:]] == [
         ("alert", "blind_calling", "acme"),
-        ("alert", "second", "other"),  # nobody has noted the policy that has it there
+        ("alert", "second", "other"),  # no partition has noted the policy in which it exists
     ]
 
 
-async def test_a_policy_that_was_withdrawn_is_not_told_by(told: Told) -> None:
+async def test_a_withdrawn_policy_is_not_used_for_messages(told: Told) -> None:
     told.note(switch(FIRST, 0), switch(SECOND), PolicyWithdrawal(FROM, SECOND.sha256), switch(THIRD, FROM + HOUR))
     await told.take(
         alert("a", "firing", FROM, rule="first"),
@@ -133,12 +133,12 @@ async def test_alerts_continue_over_a_change_and_when_the_notifier_is_given_the_
     await told.notifier.later(THROTTLE.delay_ms)
     again = Told(told.database, SECOND, told.topics)
     again.notifier.now_ms = told.notifier.now_ms
-    await again.heard()  # before it knows what stands in the log
+    await again.heard()  # before it has read the log
     await again.follow()
     await again.heard()
     assert len(await told.database.run(outbox.lasting_messages)) == 1
     assert again.fake.heard == []
-    # A state that was started over, with a log of its own, is another matter: what fired is not resolved there.
+    # A recreated state with a log of its own is independent: it does not resolve earlier alerts.
     restarted = Told(told.database, SECOND)
     restarted.notifier.now_ms = told.notifier.now_ms
     restarted.note(switch(SECOND, 0))
@@ -147,7 +147,7 @@ async def test_alerts_continue_over_a_change_and_when_the_notifier_is_given_the_
     assert await told.database.run(outbox.lasting_messages) == []
 
 
-async def test_what_stands_in_no_log_or_cannot_be_read_is_reported_by_the_settings(told: Told) -> None:
+async def test_policies_missing_from_the_log_are_taken_from_the_settings(told: Told) -> None:
     told.note(switch(FIRST, 0), PolicyChange(FROM, SECOND.sha256, {"id": "of a release to come"}))
     with capture_logs() as logs:
         await told.take(alert("a", "firing", FROM, rule="first"))
@@ -161,7 +161,7 @@ async def test_what_stands_in_no_log_or_cannot_be_read_is_reported_by_the_settin
 
 
 @pytest.mark.parametrize("error", [PermanentError("no authorisation"), CorruptLog(TP("clock", 0), 1, "it is torn")])
-async def test_a_log_that_cannot_be_read_stops_nobody_from_being_told(
+async def test_an_unreadable_log_stops_no_messages(
     told: Told, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = told.topics.read

@@ -1,4 +1,4 @@
-"""Records taken in: what is told of each once, whatever it is and whatever fails."""
+"""Handled records: each is reported once, whatever it contains and whatever fails."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ async def test_the_migrations_make_the_tables_that_the_code_knows(database: Data
     assert await database.run(differences) == []
 
 
-async def test_what_was_written_before_the_first_start_is_known_and_not_told(database: Database) -> None:
+async def test_records_before_the_first_start_are_read_and_not_sent(database: Database) -> None:
     fake = FakeChannel("one")
     notifier = Notifier(database, fake)
     await notifier.later()
@@ -68,7 +68,7 @@ async def test_a_decision_that_is_written_twice_is_reported_once(database: Datab
     assert [m.id for m in fake.heard] == ["decision:d", "decision:r"]
 
 
-async def test_a_restart_forgets_nothing_and_tells_nothing_again(database: Database) -> None:
+async def test_a_restart_loses_and_repeats_nothing(database: Database) -> None:
     fake = FakeChannel("one")
     await (first := Notifier(database, fake)).later()
     await first.take(alert("a", "firing", BEGAN_MS), decision("d", "ban", BEGAN_MS, tenant="other", pending=True))
@@ -96,7 +96,7 @@ async def test_a_record_that_cannot_be_read_is_kept_by_its_place_and_stops_nothi
     assert "13800138000" not in str(rows)
 
 
-async def test_what_is_rejected_or_lost_is_counted_once_it_is_committed(
+async def test_rejected_and_lost_records_are_counted_once_committed(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.consumers.follower.FIRST_S", 0.001)
@@ -139,7 +139,7 @@ async def test_what_is_rejected_or_lost_is_counted_once_it_is_committed(
     assert notifier.metric("callwarden_notify_rejected_total") == 2
 
 
-async def test_no_record_however_odd_stops_the_notifier(database: Database) -> None:
+async def test_no_unusual_record_stops_the_notifier(database: Database) -> None:
     fake = FakeChannel("one")
     notifier = Notifier(database, fake)
     await notifier.later()
@@ -166,7 +166,7 @@ async def test_no_record_however_odd_stops_the_notifier(database: Database) -> N
     assert [m.id for m in fake.heard] == ["decision:d"]
 
 
-async def test_a_fault_of_ours_in_one_record_leaves_that_one_out(
+async def test_an_internal_error_in_one_record_skips_that_record(
     database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake = FakeChannel("one")
@@ -223,7 +223,7 @@ async def test_deleted_records_are_reported(database: Database) -> None:
     assert notifier.metric("callwarden_notify_lost_total") == 1
 
 
-async def test_a_commit_of_which_nobody_knows_tells_nothing_twice(
+async def test_a_commit_with_unknown_outcome_sends_nothing_twice(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.consumers.follower.FIRST_S", 0.001)

@@ -1,4 +1,4 @@
-"""What the time brings, and what goes on at Alertmanager until it is over."""
+"""Messages that become due with time, and Alertmanager's alerts until they are resolved."""
 
 import asyncio
 from dataclasses import replace
@@ -18,7 +18,7 @@ from streams.consumers.notify.tables import SILENT
 from streams.kafka.api import TP
 
 
-async def test_while_the_topics_are_still_read_nothing_is_reported_as_due(
+async def test_nothing_is_due_while_the_topics_are_still_being_read(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.consumers.notify.main._TICK_S", 0.001)
@@ -61,7 +61,7 @@ async def test_while_the_topics_are_still_read_nothing_is_reported_as_due(
     await asyncio.wait([task])
 
 
-async def test_what_was_silent_is_summed_up_once_a_day(database: Database) -> None:
+async def test_suppressed_messages_are_summarised_once_a_day(database: Database) -> None:
     fake = FakeChannel("one")
     notifier = Notifier(database, fake)
     await notifier.later()
@@ -77,7 +77,7 @@ async def test_what_was_silent_is_summed_up_once_a_day(database: Database) -> No
         assert connection.execute(select(func.count()).select_from(SILENT)).scalar() == 0
 
 
-async def test_a_clock_that_was_ahead_for_a_while_mutes_nothing_and_puts_no_summary_off(database: Database) -> None:
+async def test_a_clock_that_was_ahead_suppresses_no_message_and_no_summary(database: Database) -> None:
     fake = FakeChannel("one")
     notifier = Notifier(database, fake)
     await notifier.later(400 * DAY)
@@ -90,7 +90,7 @@ async def test_a_clock_that_was_ahead_for_a_while_mutes_nothing_and_puts_no_summ
 
 
 async def two_alerts(notifier: Notifier) -> None:
-    """One is told and stands, as does a pending decision; one is to be told."""
+    """One alert was sent and is active, one decision is pending, and one alert is not sent yet."""
     await notifier.later()
     await notifier.take(alert("a", "firing", BEGAN_MS), decision("p", "ban", BEGAN_MS, tenant="other", pending=True))
     await notifier.later(THROTTLE.delay_ms)
@@ -99,7 +99,7 @@ async def two_alerts(notifier: Notifier) -> None:
 
 
 async def alerts_have_ended(notifier: Notifier, manager: FakeChannel) -> bool:
-    """Whether all have, and Alertmanager has heard it; or none has."""
+    """Whether all have ended and were resolved at Alertmanager; False if none has."""
     await notifier.later()
     standing = [s.message.what for s in await notifier.database.run(outbox.lasting_messages)]
     told = [(m.what, m.standing, m.refs) for m in manager.heard]
@@ -110,7 +110,7 @@ async def alerts_have_ended(notifier: Notifier, manager: FakeChannel) -> bool:
     return over
 
 
-async def test_what_fires_ends_when_words_of_it_were_deleted(database: Database) -> None:
+async def test_active_alerts_are_resolved_when_their_records_were_deleted(database: Database) -> None:
     manager, fake = FakeChannel("alertmanager"), FakeChannel("one")
     notifier = Notifier(database, manager, fake)
     await two_alerts(notifier)
@@ -123,14 +123,14 @@ async def test_what_fires_ends_when_words_of_it_were_deleted(database: Database)
     assert "all earlier alerts are considered resolved" in fake.heard[-1].lines[-1].en
 
 
-async def test_what_fires_ends_when_the_policy_is_another(database: Database) -> None:
+async def test_active_alerts_are_resolved_when_the_policy_has_changed(database: Database) -> None:
     manager = FakeChannel("alertmanager")
     notifier = Notifier(database, manager)
     await two_alerts(notifier)
     again = Notifier(database, manager)
     again.now_ms = notifier.now_ms
     assert not await alerts_have_ended(again, manager)
-    # Under the other one the behaviour may have another tier, which is one of Alertmanager's labels.
+    # Under the other policy the behaviour may have another tier, which is one of Alertmanager's labels.
     tiers = {name: replace(behaviour, tier="severe") for name, behaviour in POLICY.behaviours.items()}
     another = Notifier(database, manager, policy=replace(POLICY, behaviours=tiers, sha256="another"))
     another.now_ms = notifier.now_ms
@@ -140,7 +140,7 @@ async def test_what_fires_ends_when_the_policy_is_another(database: Database) ->
     assert [m.refs for m in manager.heard if m.what == "alert" and m.standing == "on"] == [("a",), ("c",)]
 
 
-async def test_what_fires_ends_a_month_after_the_last_word_of_it(database: Database) -> None:
+async def test_active_alerts_are_resolved_a_month_after_their_last_record(database: Database) -> None:
     manager = FakeChannel("alertmanager")
     notifier = Notifier(database, manager)
     await notifier.later()
@@ -153,7 +153,7 @@ async def test_what_fires_ends_a_month_after_the_last_word_of_it(database: Datab
     assert [m.standing for m in manager.heard] == ["on", "off"]
 
 
-async def test_what_stands_is_kept_until_it_is_over(database: Database) -> None:
+async def test_active_alerts_are_stored_until_they_are_resolved(database: Database) -> None:
     notifier = Notifier(database, FakeChannel("one"))
     await notifier.later()
     await notifier.take(alert("a", "firing", BEGAN_MS), decision("p", "ban", BEGAN_MS, tenant="other", pending=True))
@@ -165,7 +165,7 @@ async def test_what_stands_is_kept_until_it_is_over(database: Database) -> None:
     assert await database.run(outbox.lasting_messages) == []
 
 
-async def test_alertmanager_alone_hears_that_nothing_waits_any_more(database: Database) -> None:
+async def test_only_alertmanager_learns_that_nothing_is_pending(database: Database) -> None:
     manager, fake = FakeChannel("alertmanager"), FakeChannel("one")
     notifier = Notifier(database, manager, fake)
     await notifier.later()

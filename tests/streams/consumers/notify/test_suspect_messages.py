@@ -1,4 +1,4 @@
-"""A message at which a receiver fails without saying why: it must not hold up the others, nor vanish."""
+"""A message at which a receiver fails without a reason must not delay the others, nor get lost."""
 
 import pytest
 from notification_samples import decision
@@ -24,7 +24,7 @@ async def seconds(notifier: Notifier, n: int, step_s: int = 1) -> None:
 
 
 async def states(database: Database) -> dict[str, str]:
-    """How each message stands."""
+    """The state of each message."""
 
     def read(connection: Connection) -> dict[str, str]:
         rows = connection.execute(select(OUTBOX.c.message_id, OUTBOX.c.state))
@@ -33,7 +33,7 @@ async def states(database: Database) -> dict[str, str]:
     return await database.run(read)
 
 
-async def test_a_message_that_the_receiver_breaks_at_holds_no_other_tenant_up(database: Database) -> None:
+async def test_a_message_at_which_the_receiver_fails_delays_no_other_tenant(database: Database) -> None:
     fake = FakeChannel("one")
     fake.breaks = {"decision:bad"}
     notifier = Notifier(database, fake)
@@ -46,7 +46,7 @@ async def test_a_message_that_the_receiver_breaks_at_holds_no_other_tenant_up(da
     notifier.telemetry.queues = {"one": queue}
     assert notifier.metric("callwarden_notify_set_aside_messages", channel="one") == 1
     assert notifier.metric("callwarden_notify_oldest_waiting_seconds", channel="one") == 0
-    for n in range(30):  # what comes later is not held up either
+    for n in range(30):  # later messages are not delayed either
         await notifier.take(ban(f"later{n}"))
         await notifier.later(MINUTE)
         assert fake.heard[-1].id == f"decision:later{n}"
@@ -72,7 +72,7 @@ async def test_later_messages_of_its_tenant_wait_for_the_one_that_is_set_aside(d
     assert [m.id for m in fake.heard] == ["decision:good", "decision:bad", "decision:second"]
 
 
-async def test_where_the_receiver_is_down_all_wait_in_their_order_and_none_is_given_up(database: Database) -> None:
+async def test_while_the_receiver_is_down_messages_wait_in_order_and_none_is_given_up(database: Database) -> None:
     fake = FakeChannel("one")
     fake.failing = DeliveryFailed("it answers 500")
     notifier = Notifier(database, fake)
@@ -90,7 +90,7 @@ async def test_where_the_receiver_is_down_all_wait_in_their_order_and_none_is_gi
 
 
 @pytest.mark.parametrize("poisoned", [1, 5, 12])
-async def test_several_that_it_breaks_at_are_found_one_by_one(database: Database, poisoned: int) -> None:
+async def test_several_failing_messages_are_found_one_by_one(database: Database, poisoned: int) -> None:
     fake = FakeChannel("one")
     fake.breaks = {f"decision:bad{n}" for n in range(poisoned)}
     notifier = Notifier(database, fake)
@@ -117,7 +117,7 @@ async def test_one_that_is_set_aside_is_not_given_up_because_the_receiver_is_dow
 
 
 @pytest.mark.parametrize("every_s", [2, 30])
-async def test_what_is_known_of_a_message_survives_restarts(database: Database, every_s: int) -> None:
+async def test_the_state_of_a_message_survives_restarts(database: Database, every_s: int) -> None:
     fake = FakeChannel("one")
     fake.breaks = {"decision:bad"}
     notifier = Notifier(database, fake)
@@ -135,7 +135,7 @@ async def test_what_is_known_of_a_message_survives_restarts(database: Database, 
     assert (await states(database))["decision:bad"] == "given_up"
 
 
-async def test_a_digest_that_it_breaks_at_is_sent_without_names(database: Database) -> None:
+async def test_a_failing_digest_is_sent_without_names(database: Database) -> None:
     robot = FakeChannel("robot", per_minute=2)
     robot.breaks = {"decision:bad", "bad"}
     notifier = Notifier(database, robot)
@@ -148,7 +148,7 @@ async def test_a_digest_that_it_breaks_at_is_sent_without_names(database: Databa
     assert await database.run(outbox.queues) == {}
 
 
-async def test_one_of_a_batch_that_it_breaks_at_is_found(database: Database) -> None:
+async def test_a_failing_message_of_a_batch_is_found(database: Database) -> None:
     fake = FakeChannel("one")
     fake.at_once, fake.breaks = 100, {"decision:d50"}
     notifier = Notifier(database, fake)
@@ -159,7 +159,7 @@ async def test_one_of_a_batch_that_it_breaks_at_is_found(database: Database) -> 
     assert fake.requests < 120
 
 
-async def test_a_standing_alert_that_alertmanager_breaks_at_ends_no_other(database: Database) -> None:
+async def test_an_active_alert_at_which_alertmanager_fails_resolves_no_other(database: Database) -> None:
     manager = Manager(lambda: BEGAN_MS)
     notifier = Notifier(database, manager)
     await notifier.later()
@@ -174,7 +174,7 @@ async def test_a_standing_alert_that_alertmanager_breaks_at_ends_no_other(databa
     assert len(await database.run(outbox.lasting_messages)) == 4, "it is refused for ever"
 
 
-async def test_reminders_that_fail_hold_no_message_up(database: Database) -> None:
+async def test_failing_reminders_delay_no_message(database: Database) -> None:
     manager = Manager(lambda: BEGAN_MS)
     notifier = Notifier(database, manager)
     await notifier.later()

@@ -1,4 +1,4 @@
-"""The terminal's end of the notifier's webhook: signed messages are heard once, others not at all."""
+"""The terminal's receiver of the notifier's webhook shows signed messages once, and no others."""
 
 import aiohttp
 import pytest
@@ -14,7 +14,7 @@ from streams.dev.kafka_node import free_ports
 MESSAGE = Message(id="m", what="ban", severity="critical", at_ms=5, title=Reason("封号", "Ban"), tenant_id="t")
 
 
-async def test_what_is_signed_is_heard_once() -> None:
+async def test_a_signed_message_is_received_once() -> None:
     heard: list[Message] = []
     [port] = free_ports(1)
     async with listening(port, "a secret of ours", heard.append), aiohttp.ClientSession() as session:
@@ -23,7 +23,7 @@ async def test_what_is_signed_is_heard_once() -> None:
     assert heard == [MESSAGE]
 
 
-async def test_what_is_signed_with_another_secret_is_refused() -> None:
+async def test_a_message_signed_with_another_secret_is_refused() -> None:
     heard: list[Message] = []
     [port] = free_ports(1)
     async with listening(port, "a secret of ours", heard.append), aiohttp.ClientSession() as session:

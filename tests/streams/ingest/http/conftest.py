@@ -1,1 +1,1 @@
-"""Its being here puts this folder on the path, so that tests can `import door`."""
+"""Puts this folder on the path: tests can then `import door`."""

@@ -1,4 +1,4 @@
-"""The door as it runs, on topics in memory and a port of this machine."""
+"""The ingest service on topics in memory, on a local port."""
 
 import asyncio
 import hashlib
@@ -28,7 +28,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 class MemoryTopics:
-    """A cluster in memory. Tests take it ``away``, or let it be ``slow`` (seconds) to acknowledge."""
+    """A cluster in memory. Tests make it unavailable (``away``), or ``slow`` (seconds) to acknowledge."""
 
     def __init__(self) -> None:
         topics = [*NAMES.inputs, *(NAMES.output(each) for each in ("state", "dead-letter", "ingest-keys", "raw"))]
@@ -161,7 +161,7 @@ def call(number: int, tenant: str = "acme", **fields: object) -> dict[str, objec
 
 
 class Served:
-    """One door. ``post`` sends a body with the token."""
+    """One instance. ``post`` sends a body with the token."""
 
     def __init__(self, topics: MemoryTopics, port: int, tokens_file: Path, tls: ssl.SSLContext | None = None) -> None:
         self.topics, self.port, self.tokens_file, self._tls = topics, port, tokens_file, tls
@@ -190,7 +190,7 @@ class Served:
         return status, answer
 
     async def metric(self, name: str) -> float:
-        """A value of the metrics page; 0 if it is not there."""
+        """A value of the metrics page; 0 if it is missing."""
         page = (await self.ask("GET", "/metrics", {}))[2]
         return sum(float(line.rpartition(" ")[2]) for line in page.splitlines() if line.startswith(name))
 
@@ -218,7 +218,9 @@ async def serving(
     tls: ssl.SSLContext | None = None,
     **options: object,
 ) -> AsyncIterator[Served]:
-    """A door, ready, with these settings, asked by way of ``tls``; an error that ends it is the test's."""
+    """Run an instance with these settings until it is ready, with requests over ``tls``; an error that ends it fails
+    the test.
+    """
     file = folder / "tokens.yaml"
     file.write_text(tokens, "utf-8")
     topics, port = topics or MemoryTopics(), free_ports(1)[0]

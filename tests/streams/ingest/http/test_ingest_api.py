@@ -1,4 +1,4 @@
-"""POST /v1/records: what is accepted, what is refused, and what is written."""
+"""POST /v1/records: accepted and rejected bodies, and the written records."""
 
 import asyncio
 import base64
@@ -22,7 +22,7 @@ TOPIC = {"cdr": "cdr", "complaint": "complaints", "finding": "findings", "tenant
 
 
 def gzipped(data: bytes) -> bytes:
-    """Without the time: each process of a run must name the same tests."""
+    """Without the current time: each process of a test run must name the same tests."""
     return gzip.compress(data, mtime=0)
 
 

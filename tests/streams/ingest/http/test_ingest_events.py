@@ -81,7 +81,7 @@ async def test_a_token_of_some_tenants_writes_no_event_that_may_be_of_another_te
         assert (status, codes(answer)) == (202, [(1, "forbidden_tenant"), (2, "forbidden_tenant")])
         assert "set: {tenant_id: ...}" in answer["refusals"][0]["reason"]
         assert len(door.topics.of("raw")) == 1
-        # A source of one tenant: whatever the events say.
+        # A source of one tenant, whatever tenant the events name.
         assert (await post(door, "switch-2", HEADER + INVITE + BYE + other, NARROW))[1]["accepted"] == 3
 
 

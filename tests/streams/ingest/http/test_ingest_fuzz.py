@@ -1,4 +1,4 @@
-"""The API against its own OpenAPI document: whatever is asked, what comes is as the document says."""
+"""The API against its own OpenAPI document: the answer to any request conforms to it."""
 
 import asyncio
 from collections import Counter
@@ -21,7 +21,7 @@ CHECKS = [
 
 
 def ask_whatever(port: int) -> Counter[int]:
-    """Ask for what the document allows and for what it does not: how often which status came."""
+    """Send requests that the document allows and others; return how often each status came."""
     answered: Counter[int] = Counter()
     schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
     for operation in (result.ok() for result in schema.get_all_operations()):
@@ -38,7 +38,7 @@ def ask_whatever(port: int) -> Counter[int]:
     return answered
 
 
-async def test_whatever_is_asked_is_answered_as_the_document_says(tmp_path: Path) -> None:
+async def test_every_request_is_answered_as_the_document_says(tmp_path: Path) -> None:
     async with serving(tmp_path) as door:
         answered = await asyncio.to_thread(ask_whatever, door.port)
     assert answered[202] > 0

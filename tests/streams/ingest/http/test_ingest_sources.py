@@ -108,7 +108,7 @@ async def test_json_csv_and_forms_become_the_records_that_the_mapping_says(folde
             assert answer == (202, {"received": 1, "accepted": 1, "refused": 0, "refusals": []}), name
         assert len(written(door)) == 3
         assert {each.key for each in door.topics.of("cdr")} == {b"acme"}
-        # The mapped record is what our own API would have written.
+        # The mapped record equals what our own API would have written.
         assert all(call(1).items() <= each.items() for each in written(door))
 
 
@@ -120,14 +120,14 @@ async def test_a_row_that_cannot_be_mapped_steps_aside_alone_as_it_came(folder: 
         codes = [(each["index"], each["code"]) for each in answer["refusals"]]
         assert codes == [(1, "unreadable_time"), (2, "unknown_value"), (3, "forbidden_tenant"), (4, "excluded")]
         letters = door.topics.of("dead-letter")
-        # What the mapping leaves out on purpose is counted, and is no dead letter.
+        # Rows that the mapping leaves out on purpose are counted, and are not dead letters.
         assert [json.loads(each.value or b"") for each in letters] == rows[1:4]
         assert dict(letters[0].headers)["ingest"] == b"narrow"
         assert await door.metric('callwarden_ingest_refused_total{code="excluded"}') == 1
 
 
 async def test_rows_that_are_left_out_on_purpose_are_no_failure(folder: Path) -> None:
-    # A switch that reads 422 sends the same rows for ever.
+    # A switch that receives 422 sends the same rows for ever.
     body = json.dumps([row(1, kind="internal")]).encode()
     async with open_door(folder) as door:
         for headers in ({}, {"Idempotency-Key": "k"}, {"Idempotency-Key": "k"}):
@@ -185,9 +185,9 @@ class TestTokens:
                 (f"/v1/in/tccc/{IN_PATH}x", {}, None, 401),
                 (f"/v1/in/tccc/{IN_PATH}/", {}, None, 401),
                 ("/v1/in/tccc/", {}, TOKEN, 401),
-                # A token that does not name its sources is for headers: what stands in a path may be in logs.
+                # A token that does not name its sources is for headers only, because paths may appear in logs.
                 (f"/v1/in/tccc/{TOKEN}", {}, None, 401),
-                # One that names them opens nothing else.
+                # A token that names them allows nothing else.
                 ("/v1/in/json", {}, IN_PATH, 401),
                 (f"/v1/in/json/{IN_PATH}", {}, None, 401),
                 ("/v1/records", {}, IN_PATH, 401),
@@ -205,7 +205,7 @@ class TestTokens:
             for path in ("tccc", "json", "nobody"):
                 for body in (push(1), b"{", b"x" * (9 << 20)):
                     shown.append(await post(door, f"/v1/in/{path}/{IN_PATH}?action=cdr", body, token=None))
-            # A fault of our own, whose traceback is logged.
+            # An internal error, whose traceback is logged.
             monkeypatch.setattr("streams.ingest.http.intake.mapped", lambda source, body: 1 / 0)
             status, answer = await post(door, f"/v1/in/tccc/{IN_PATH}?action=cdr&version=1", push(2), token=None)
             assert status == 500
@@ -218,7 +218,7 @@ class TestTokens:
 
 
 class TestTccc:
-    """The protocol that Tencent describes: any answer but ErrCode 0 is pushed again, up to three times."""
+    """Tencent's protocol: any answer except ErrCode 0 is pushed again, up to three times."""
 
     PATH = "/v1/in/tccc?action=cdr&version=1"
 
@@ -269,7 +269,7 @@ class TestTccc:
 
 class TestSignatures:
     PATH = f"/v1/in/twilio/{IN_PATH}"
-    # No mapping of a single callback is shipped: it is the resource that comes.
+    # No mapping of a single callback is shipped; the body is the API's resource.
     BODY = json.dumps({"calls": []}).encode()
 
     def signed(self, target: str, secret: bytes = b"12345") -> dict[str, str]:
@@ -301,7 +301,7 @@ class TestSignatures:
             for headers in ({}, self.signed(target, b"x"), self.signed(self.PATH)):
                 status, problem = await post(door, target, self.BODY, headers, None)
                 assert (status, problem["type"]) == (401, "urn:callwarden:problem:bad-signature")
-            # The signature is no token.
+            # The signature is not a token.
             unknown = target.replace(IN_PATH, "wrong")
             status, problem = await post(door, unknown, self.BODY, self.signed(unknown), None)
             assert (status, problem["type"]) == (401, "urn:callwarden:problem:unauthorized")

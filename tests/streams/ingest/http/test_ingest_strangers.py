@@ -1,4 +1,4 @@
-"""What strangers do to the door: thousands of connections, bodies that dribble; and TLS."""
+"""Hostile clients of the ingest service: thousands of connections, slow bodies; and TLS."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ HEAD = (
     f"POST /v1/records HTTP/1.1\r\nHost: door\r\nAuthorization: Bearer {TOKEN}\r\n"
     "Content-Type: application/json\r\nContent-Length: 4000000\r\n\r\n"
 ).encode()
-# What a stranger sends and then waits: nothing, half a header, a body that does not come.
+# What a hostile client sends before it waits: nothing, half a header, a body that does not come.
 BEGUN = (b"", b"POST /v1/records HT", HEAD.replace(TOKEN.encode(), b"wrong"))
 
 
@@ -27,7 +27,7 @@ async def dialled(port: int, sent: bytes) -> socket.socket:
     loop, stranger = asyncio.get_running_loop(), socket.socket()
     stranger.setblocking(False)
     await loop.sock_connect(stranger, ("127.0.0.1", port))
-    with suppress(ConnectionError):  # it may have had to give way already
+    with suppress(ConnectionError):  # the server may already have closed it
         await loop.sock_sendall(stranger, sent)
     return stranger
 
@@ -45,7 +45,7 @@ async def test_ten_thousand_connections_leave_the_door_open(tmp_path: Path) -> N
                 if turn % 10 == 9:
                     assert (await door.post(call(turn)))[0] == 202
             assert (await door.ask("GET", "/healthz", {}))[0] == 200
-            # Each that gave way is counted; of a body that is not wanted, some end with an answer.
+            # Each closed connection is counted; of unwanted bodies, some end with an answer.
             assert await door.metric('callwarden_http_connections_refused_total{reason="limit"}') > 1_000
             assert len(door.topics.of("cdr")) == 10
             assert await door.metric("callwarden_ingest_held_bytes") == 0
@@ -62,10 +62,10 @@ async def test_bodies_that_dribble_end_with_408_and_hold_nothing(
         slow = [await asyncio.open_connection("127.0.0.1", door.port) for _ in range(30)]
         dribbling = [asyncio.create_task(dribble(writer)) for _, writer in slow]
         async with asyncio.timeout(60):
-            while (await door.post(call(1)))[0] != 202:  # on a busy machine others may be too slow themselves
+            while (await door.post(call(1)))[0] != 202:  # on a busy machine other requests may also be too slow
                 await asyncio.sleep(0)
         for answer in await asyncio.gather(*(reader.read() for reader, _ in slow), return_exceptions=True):
-            # Who still sends when it is cut off may not get to read the answer.
+            # A client that is still sending when it is cut off may not receive the answer.
             assert isinstance(answer, ConnectionError) or answer.startswith(b"HTTP/1.1 408 ")
         async with asyncio.timeout(60):
             while await door.metric('callwarden_http_connections_refused_total{reason="deadline"}') < 30:

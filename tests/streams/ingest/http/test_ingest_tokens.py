@@ -1,4 +1,4 @@
-"""The tokens file: every fault with its place, and changes that take effect without a restart."""
+"""The tokens file: every error with its position, and changes that take effect without a restart."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The writer without keys: a producer that does not answer is replaced, and readiness knows."""
+"""The writer without keys: a producer that does not answer is replaced, and readiness reports it."""
 
 import asyncio
 from collections.abc import Sequence

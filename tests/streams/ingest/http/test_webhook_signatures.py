@@ -1,4 +1,4 @@
-"""The signatures of webhooks: the vendors' own examples, forgeries, and replays outside of the tolerance."""
+"""The signatures of webhooks: the vendors' own examples, forgeries, and replays outside the tolerance."""
 
 import base64
 import hashlib

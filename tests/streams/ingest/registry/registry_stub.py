@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 
 
 class RegistryStub:
-    """``answers``: a path without its query to a status and an object, or bytes. Other paths are unknown schemas."""
+    """``answers`` maps a path without its query to a status and an object, or bytes. Other paths are
+    unknown schemas.
+    """
 
     def __init__(self):
         self.answers, self.asked, self.headers, self.drips = {}, [], [], False
@@ -33,7 +35,7 @@ class RegistryStub:
                             time.sleep(0.01)
                     self.wfile.write(body)
                 except OSError:
-                    pass  # the client has seen enough
+                    pass  # the client has closed the connection
 
             def log_message(self, *_):
                 pass

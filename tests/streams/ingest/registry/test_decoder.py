@@ -1,4 +1,4 @@
-"""A program that reads Avro or Protobuf starts only with what it needs, and tells what is missing."""
+"""A program that reads Avro or Protobuf checks its requirements at start, and names those that are missing."""
 
 import importlib.util
 import subprocess

@@ -104,7 +104,7 @@ def test_without_the_registry_records_wait_and_nothing_is_refused(bench):
         with pytest.raises(TransientError, match="cannot be reached"):
             bench.decode(2)
         assert bench.decode(1) == b"1"
-    assert len(bench.reader.asked) < 250  # not one a record
+    assert len(bench.reader.asked) < 250  # not one for each record
     bench.now_s, bench.reader.error = bench.now_s + 1, None
     assert bench.decode(2) == b"2"
 

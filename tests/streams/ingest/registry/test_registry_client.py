@@ -1,4 +1,4 @@
-"""What a schema registry answers is either a schema, or none, or a reason to wait: never an answer without a limit."""
+"""The answer of a schema registry is a schema, the absence of one, or a reason to wait; its size is always limited."""
 
 import base64
 import time
@@ -42,7 +42,7 @@ def test_an_id_that_the_registry_does_not_know_is_told_from_a_path_that_it_does_
         one.schema(7)
     registry.schema(8, "int")
     one.schema(8)
-    with pytest.raises(SchemaRefused, match="answers 404"):  # now the question was at fault: others must not wait
+    with pytest.raises(SchemaRefused, match="answers 404"):  # now the request is wrong: other requests must not wait
         one.schema(7)
 
 
