@@ -124,8 +124,7 @@ TOPICS: Final = (
         "callwarden.raw-state",
         ("send", "receive"),
         ("rawState",),
-        "The open calls of those events. No program writes it yet. Its format is Callwarden's own and may change: do "
-        "not read it.",
+        "The open calls of those events. Its format is Callwarden's own and may change: do not read it.",
         key="Callwarden's own.",
         config={"cleanup.policy": ["compact"]},
     ),

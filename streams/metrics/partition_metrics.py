@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from streams.metrics.spec import LabelSpec, MetricSpec
 
-Partitioned = Literal["bridge"]
+Partitioned = Literal["bridge", "assemble"]
 PHASES: Final = ("opening", "running", "stopped")
 
 

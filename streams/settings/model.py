@@ -230,6 +230,15 @@ class Settings(BaseSettings):
     follow_database: TableDatabaseUrl = None
     """The database of the table that `callwarden follow --table` follows: PostgreSQL, MySQL or SQLite."""
 
+    assemble_port: Annotated[int, whole(1, 65535)] = 6072
+    """The port of `callwarden assemble` ([assemble.md](../guides/assemble.md))."""
+    assemble_max_open_calls: Annotated[int, whole(100, 10_000_000)] = 50_000
+    """The most open calls of a source in a partition of `callwarden.raw`; beyond, the oldest ends without a record."""
+    assemble_max_open_calls_per_tenant: Annotated[int, whole(10, 10_000_000)] = 10_000
+    """The most of these that are of one tenant."""
+    assemble_tick_ms: Annotated[int, short_duration(100, 1 * MINUTE)] = 5 * SECOND
+    """After how long without events the clock of open calls is moved."""
+
     # Topics that `topics create` creates.
     partitions: Annotated[int, whole(1, 10_000)] = 8
     """The number of partitions of new topics."""

@@ -35,7 +35,10 @@ pytestmark = pytest.mark.services
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = YAML(typ="safe").load(ROOT / "docker-compose.yml")
-SERVING = {"worker": "WEB", "ingest": "INGEST", "billing": "BILLING", "ledger": "LEDGER", "notify": "NOTIFY"}
+SERVING = {
+    "worker": "WEB", "ingest": "INGEST", "assemble": "ASSEMBLE", "billing": "BILLING", "ledger": "LEDGER",
+    "notify": "NOTIFY",
+}  # fmt: skip
 NUMBER = "13912345678"
 COMPLAINANT = "canary-complainant-7391"
 # Ids of other systems with as many digits as a number: an SdkAppId, a uniqueid of Asterisk, a UUID, a SID of Twilio.

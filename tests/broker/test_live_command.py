@@ -171,7 +171,8 @@ def test_live_runs_everything_shows_decisions_and_leaves_nothing_behind(jars: Pa
     assert policy == loads(POLICY, "policy.yaml").id, "they were made with another lateness"
     assert any(map(DECISION.match, seen)), said
     assert STATUS.search(said), said
-    assert re.findall(r"stopping (\w+)", said) == ["worker", "traffic", "notify", "ledger", "billing", "ingest"]
+    order = ["worker", "traffic", "notify", "ledger", "billing", "assemble", "ingest"]
+    assert re.findall(r"stopping (\w+)", said) == order
     assert b"callwarden_records_total" in metrics["WEB"]
     for name in ("BILLING", "LEDGER", "NOTIFY"):
         assert f'callwarden_consumer_lag_records{{consumer="{name.lower()}"'.encode() in metrics[name]

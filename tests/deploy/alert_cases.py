@@ -207,6 +207,45 @@ CASES = {
             )
         ],
     ),
+    "CallwardenEventsNotAssembled": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_assemble_partitions{instance="a",phase="opening"}': "1x30",
+                    'callwarden_assemble_partitions{instance="a",phase="stopped"}': "1x30",
+                    'callwarden_assemble_partitions{instance="a",phase="running"}': "2x30",
+                },
+                "12m",
+                [({"instance": "a"}, "a 有 2 个事件分区未被处理 / a does not read 2 partitions of events")],
+            )
+        ],
+        [
+            Quiet({'callwarden_assemble_partitions{instance="a",phase="opening"}': "1x3 0x30"}, "12m"),
+            Quiet({'callwarden_assemble_partitions{instance="a",phase="running"}': "4x30"}, "12m"),
+        ],
+    ),
+    "CallwardenCallsNotAssembled": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_assemble_calls_total{result="record"}': "0+90x60",
+                    'callwarden_assemble_calls_total{result="incomplete"}': "0+10x60",
+                },
+                "30m",
+                [({}, "10% 的通话无法由其事件合成 / 10% of the calls cannot be made of their events")],
+            )
+        ],
+        [
+            Quiet(
+                {
+                    'callwarden_assemble_calls_total{result="record"}': "0+90x60",
+                    'callwarden_assemble_calls_total{result="internal_leg"}': "0+90x60",
+                    'callwarden_assemble_calls_total{result="incomplete"}': "0+1x60",
+                },
+                "30m",
+            )
+        ],
+    ),
     "CallwardenHttpConnectionsRefused": Cases(
         [
             Fires(

@@ -196,7 +196,9 @@ def test_no_message_advises_to_start_workers_with_another_policy_which_changes_n
 def test_prometheus_looks_where_the_programs_are() -> None:
     fields = Settings.model_fields
     wanted = {"worker": fields["web_port"].default}
-    wanted |= {name: fields[f"{name}_port"].default for name in ("billing", "ledger", "notify", "ingest", "follow")}
+    wanted |= {
+        name: fields[f"{name}_port"].default for name in ("billing", "ledger", "notify", "ingest", "assemble", "follow")
+    }
     looked: dict[str, int] = {}
     for job in YAML(typ="safe").load(RULES.with_name("prometheus.yml"))["scrape_configs"]:
         for found in job.get("dns_sd_configs", ()):

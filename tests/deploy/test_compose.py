@@ -35,7 +35,18 @@ def test_its_kafka_is_the_one_that_the_tests_run_on() -> None:
 
 
 def test_all_parts_start_once_the_topics_are_there() -> None:
-    assert set(OURS) == {"topics", "worker", "ingest", "follow", "billing", "ledger", "notify", "traffic", "tail"}
+    assert set(OURS) == {
+        "topics",
+        "worker",
+        "ingest",
+        "assemble",
+        "follow",
+        "billing",
+        "ledger",
+        "notify",
+        "traffic",
+        "tail",
+    }
     assert set(COMPOSE["services"]) - set(OURS) == {"kafka", "prometheus", "alertmanager", "grafana"}
     assert OURS["worker"]["deploy"]["replicas"] == 2
     for name, service in OURS.items():
@@ -99,6 +110,7 @@ def test_every_file_that_is_mounted_is_there_and_read_only(name: str) -> None:
 SERVING = {
     "worker": "web_port",
     "ingest": "ingest_port",
+    "assemble": "assemble_port",
     "follow": "follow_port",
     "billing": "billing_port",
     "ledger": "ledger_port",

@@ -203,6 +203,13 @@ def test_every_metric_of_the_catalogue_is_drawn_but_for_those_that_need_no_drawi
         "callwarden_billing_unread_records_of_any_tenant",
         "callwarden_billing_accepted_gaps",
         "callwarden_billing_request_duration_seconds",
+        "callwarden_assemble_events_total",
+        "callwarden_assemble_calls_total",
+        "callwarden_assemble_open_calls",
+        "callwarden_assemble_clock_timestamp_seconds",
+        "callwarden_assemble_partitions",
+        "callwarden_assemble_lag_records",
+        "callwarden_assemble_transactions_failed_total",
         "callwarden_bridge_partitions",  # these alert, or explain an alert
         "callwarden_bridge_lag_records",
         "callwarden_bridge_transactions_failed_total",

@@ -24,8 +24,8 @@ defaults:
 """
 NO_GRACE_MS = 1_000
 """The least outage grace: no feed of calls is away here, and nothing waits for one."""
-# The door, and the consumers of the output.
-BESIDE = (("ingest",), ("billing",), ("ledger", "run"), ("notify",))
+# The door, the assembler, and the consumers of the output.
+BESIDE = (("ingest",), ("assemble",), ("billing",), ("ledger", "run"), ("notify",))
 # Starts once the past day is in the topics: a worker that has waited for calls takes those of the past as late.
 WORKER = ("worker",)
 _PAST_IS_SENT = re.compile(rb"\bpast day is (?:sent|skipped)\b")
@@ -57,9 +57,9 @@ def run(
 ) -> None:
     """Start Kafka, topics, a worker, the door, billing, the ledger, the notifier and simulated traffic, until Ctrl-C.
 
-    It shows decisions, alerts and the messages to the ops team. The past day comes first, as fast as it can be judged;
-    then traffic continues in real time. With --no-traffic the installation is empty and decides on the records that you
-    send. Nothing is left behind.
+    The assembler of events runs, too. It shows decisions, alerts and the messages to the ops team. The past day comes
+    first, as fast as it can be judged; then traffic continues in real time. With --no-traffic the installation is empty
+    and decides on the records that you send. Nothing is left behind.
 
     Exit status: 1 a program has ended unexpectedly; 3 no Java, no jars, or no broker.
     """
@@ -153,6 +153,7 @@ def pages(settings: "Settings") -> dict[str, str]:
     return {
         "metrics of the worker": f"{host}:{settings.web_port}/metrics",
         "the door: POST records to": f"{host}:{settings.ingest_port}/v1/records",
+        "metrics of the assembler": f"{host}:{settings.assemble_port}/metrics",
         "whether refunds are frozen": f"{host}:{settings.billing_port}/docs",
         "metrics of the ledger": f"{host}:{settings.ledger_port}/metrics",
         "metrics of the notifier": f"{host}:{settings.notify_port}/metrics",

@@ -250,7 +250,7 @@ class ExclusivePartition:
             while rest is not None and not self._leaving and not self._reopening:
                 fed = await self._beside(handler.feed, rest)
                 self._fed = fed.position
-                more = fed.position < rest.stop
+                more = fed.more or fed.position < rest.stop
                 if more or fed.waiting_bytes >= _MOST_BYTES:
                     await self._transact(handler)
                 rest = rest.after(fed.position) if more else None

@@ -9,11 +9,13 @@ from streams.kafka.api import TP, FetchedBatch, OutputRecord
 class Fed(NamedTuple):
     """How far a handler has come: about how many bytes of output wait for `take`, and the next offset to feed.
 
-    A ``position`` before the end of the batch asks for a transaction first; the rest is then fed again.
+    A ``position`` before the end of the batch asks for a transaction first; the rest is then fed again. ``more``: so
+    does what is left to do after the records that were read; the rest may have no rows.
     """
 
     waiting_bytes: int
     position: int
+    more: bool = False
 
 
 class PartitionHandler(Protocol):

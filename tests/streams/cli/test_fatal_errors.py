@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from streams.cli.app import build
 
-COMMANDS = ["worker", "billing", "follow", "ingest", "ledger run", "notify"]
+COMMANDS = ["worker", "billing", "follow", "ingest", "assemble", "ledger run", "notify"]
 WRONG_SETTING = {"CALLWARDEN_PARTITIONS": "many"}
 
 

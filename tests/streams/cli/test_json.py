@@ -24,9 +24,9 @@ overrides:
 """
 NOT_FOR_PROGRAMS = {
     # Services, and commands whose answer is their exit status.
-    "worker", "ledger run", "ingest", "follow", "live", "dev-kafka", "traffic", "policy apply", "policy withdraw",
-    "skip", "accept lost-state", "accept lost-input", "end-outage", "dead-letter retry", "reviews uphold",
-    "reviews overturn", "ledger accept-loss",
+    "worker", "ledger run", "ingest", "assemble", "follow", "live", "dev-kafka", "traffic", "policy apply",
+    "policy withdraw", "skip", "accept lost-state", "accept lost-input", "end-outage", "dead-letter retry",
+    "reviews uphold", "reviews overturn", "ledger accept-loss",
     "state import", "state move",
     # They already write a file or JSON.
     "demo", "report", "state export", "ledger export", "map show", "map convert",

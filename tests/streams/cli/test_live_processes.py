@@ -62,7 +62,7 @@ def test_the_commands_get_only_settings_that_exist_and_are_accepted(
 
 def test_each_consumer_stores_its_state_in_the_temporary_folder(tmp_path: Path) -> None:
     told = environment("127.0.0.1:9092", tmp_path, 4, BOARD)
-    for name, *_ in BESIDE[1:]:
+    for name, *_ in BESIDE[2:]:
         assert told[f"CALLWARDEN_{name.upper()}_DATABASE"] == f"sqlite:///{tmp_path / name}.db"
 
 

@@ -26,8 +26,10 @@ from monitor.replay.outcome import Outcome, ReplaySummary
 from streams.consumers.billing.telemetry import BillingMetrics as BillingTelemetry
 from streams.consumers.ledger.main import LedgerMetrics
 from streams.consumers.service import pages_app
+from streams.ingest.assemble.telemetry import AssembleMetrics
 from streams.ingest.follow.telemetry import FollowMetrics
 from streams.ingest.http.telemetry import IngestMetrics
+from streams.ingest.partitions.telemetry import PartitionMetrics
 from streams.metrics import replay_metrics as replayed
 from streams.metrics.case_transitions import course_of
 from streams.metrics.catalogue import BY_NAME, CATALOGUE
@@ -284,7 +286,7 @@ def wanted_of(program: Program) -> set[str]:
     return {entry.name for entry in entries if not entry.name.startswith(apart)}
 
 
-@pytest.mark.parametrize("program", ["worker", "billing", "ledger", "notify", "ingest", "follow"])
+@pytest.mark.parametrize("program", ["worker", "billing", "ledger", "notify", "ingest", "assemble", "follow"])
 def test_every_program_says_which_release_it_is_and_what_it_takes_of_the_machine(program: Program) -> None:
     assert program in BY_NAME[OF_PROCESS].by
     registry = CollectorRegistry()
@@ -303,7 +305,7 @@ def test_connections_that_are_refused_are_counted_from_nothing_on() -> None:
     refused("limit")
     samples = {s.labels["reason"]: s.value for metric in registry.collect() for s in metric.samples}
     assert samples == {"limit": 1, "deadline": 0, "unreadable": 0}
-    assert BY_NAME[OF_PAGES].by == ("worker", "billing", "ledger", "notify", "ingest", "follow")
+    assert BY_NAME[OF_PAGES].by == ("worker", "billing", "ledger", "notify", "ingest", "assemble", "follow")
 
 
 async def test_the_pages_of_consumers_have_it() -> None:
@@ -323,6 +325,10 @@ def test_billing_the_ledger_and_the_door_show_what_the_catalogue_says() -> None:
     door = CollectorRegistry()
     IngestMetrics(door)
     assert named_by(door) == wanted_of("ingest")
+    assembling = CollectorRegistry()
+    AssembleMetrics(assembling)
+    PartitionMetrics("assemble", assembling)
+    assert named_by(assembling) == wanted_of("assemble")
     follower = CollectorRegistry()
     FollowMetrics(follower, "pbx")
     assert named_by(follower) == wanted_of("follow")
