@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import cycle, islice
@@ -11,6 +12,9 @@ from typing import Any, Final
 
 import psycopg
 import pytest
+from conftest import Broker
+from followers import Followers
+from ingest_doors import ready
 from postgres import Postgres
 
 from helpers.kamailio import TICK_S, Call, Callee, Caller, Kamailio, Seen, absent, seen
@@ -280,6 +284,30 @@ def test_dialogs_lead_to_the_decisions_of_their_rows(dialogs: Made) -> None:
     assert decided(decisions(dialogs, "by-hand", dialogs.records)) == DECISIONS
     words = ("--format", "kamailio-cdrs", "--set", f"zone={ZONE}")
     assert decided(decisions(dialogs, "of-dialogs", dialogs.table("acc_cdrs.csv"), *words)) == DECISIONS
+
+
+async def followed(made: Made, address: str, database: str, *words: object) -> dict[str, dict[str, Any]]:
+    """The records of a table that `callwarden follow` writes to Kafka, by the call's id, without empty fields."""
+    with closing(Followers(made.folder, address, "--sql", database, "--key", "id", *map(str, words))) as followers:
+        followers.start()
+        await ready(followers.port)
+        calls = await followers.calls(len(made.calls))
+        values = await followers.records("cdr")
+        assert not await followers.records("dead-letter")
+    assert calls.total() == len(made.calls)
+    records = [{key: value for key, value in json.loads(each).items() if value is not None} for each in values]
+    by_end = sorted(records, key=lambda each: each["end_ms"])
+    (made.folder / "followed.jsonl").write_text("".join(json.dumps(each) + "\n" for each in by_end))
+    return {record["call_id"]: record for record in by_end}
+
+
+async def test_dialogs_that_are_followed_in_their_table_are_those_of_its_export(
+    dialogs: Made, kafka: Broker, postgres: Postgres
+) -> None:
+    words = ("--format", "kamailio-cdrs", "--set", f"zone={ZONE}")
+    records = await followed(dialogs, kafka.address, postgres.address("dialogs"), "--table", "acc_cdrs", *words)
+    assert records == converted(dialogs.table("acc_cdrs.csv"), *words)
+    assert decided(decisions(dialogs, "followed", dialogs.folder / "followed.jsonl")) == DECISIONS
 
 
 def test_a_restart_of_kamailio_costs_no_call(tools: None, postgres: Postgres, tmp_path: Path) -> None:

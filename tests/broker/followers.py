@@ -1,0 +1,68 @@
+"""Followers on a real Kafka: processes that are killed and started again, and what they wrote."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import urllib.request
+import uuid
+from collections import Counter
+from pathlib import Path
+
+from ingest_doors import written
+from worker_processes import MAIN
+from worker_traffic import make_topics
+
+from streams.dev.kafka_node import free_ports
+from streams.runtime.child_process import ChildProcess
+
+
+class Followers:
+    """Followers of one installation, which are killed and started again."""
+
+    def __init__(self, folder: Path, address: str, *words: str) -> None:
+        own = uuid.uuid4().hex[:8]
+        self.settings: dict[str, object] = {
+            "bootstrap_servers": address, "input_prefix": f"{own}.", "output_prefix": f"{own}.", "application_id": own,
+        }  # fmt: skip
+        environment = {f"CALLWARDEN_{name.upper()}": str(value) for name, value in self.settings.items()}
+        self.environment = {**os.environ, **environment}
+        self.folder, self.words = folder, words
+        (self.port,) = free_ports(1)
+        self.children: list[ChildProcess] = []
+        make_topics(environment)
+
+    def start(self, port: int | None = None) -> ChildProcess:
+        with (self.folder / "follower.log").open("ab") as log:
+            words = ["follow", *self.words, "--port", str(port or self.port), "--json-logs"]
+            child = ChildProcess([sys.executable, "-c", MAIN, *words], log, self.environment)
+        self.children.append(child)
+        return child
+
+    def kill(self) -> None:
+        assert self.children[-1].kill() == -signal.SIGKILL, self.log()
+
+    def close(self) -> None:
+        for child in self.children:
+            child.kill()
+
+    def log(self) -> str:
+        return (self.folder / "follower.log").read_text("utf-8")
+
+    async def records(self, topic: str) -> list[bytes]:
+        return await written(self.settings, f"{self.settings['output_prefix']}{topic}")
+
+    async def calls(self, number: int, within_s: float = 90) -> Counter[str]:
+        """The calls of the topic as soon as there are so many."""
+        async with asyncio.timeout(within_s):
+            while True:
+                found = Counter(json.loads(value)["call_id"] for value in await self.records("cdr"))
+                if found.total() >= number:
+                    return found
+                await asyncio.sleep(0.3)
+
+    def metrics(self) -> str:
+        """The page of the last one."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
+            return str(answer.read().decode())

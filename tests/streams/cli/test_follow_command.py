@@ -1,0 +1,47 @@
+"""`callwarden follow` refuses what is not right before it does anything, each with what would be."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TABLE = ("--sql", "postgresql://u:hunter2@db/kamailio", "--table", "acc", "--key", "id")
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("cdr.csv",), "--format: expected a format or a mapping file"),
+        (
+            ("--format", "asterisk-csv"),
+            "FILE: expected a file, or several; or a table: --sql URL --table NAME --key COLUMN",
+        ),
+        (("cdr.csv", "--format", "asterisk"), "no mapping file: No such file or directory; did you mean"),
+        (("cdr.csv", "--format", "bank-calls"), "--format bank-calls: it reads whole files only; expected a mapping"),
+        (("cdr.csv", "--format", "twilio", "--name", "a b"), "--name 'a b': expected 1 to 64 letters, digits"),
+        (("cdr.csv", "--format", "kamailio-acc", *TABLE), "FILE: expected files or a table, got both"),
+        (
+            ("--format", "kamailio-acc", "--table", "acc"),
+            "--sql: expected it for a table: --sql URL --table NAME --key",
+        ),
+        (("--format", "kamailio-acc", *TABLE[:2]), "--table: expected it for a table"),
+        (
+            ("--format", "asterisk-csv", *TABLE),
+            "--format asterisk-csv: a row of a table is a JSON object; expected a mapping",
+        ),
+        (
+            ("--format", "kamailio-acc", "--sql", "hunter2"),
+            "--sql: not the address of a database; expected postgresql://",
+        ),
+        (("cdr.csv", "--format", "twilio", "--port", "0"), "--port: "),
+    ],
+)
+def test_what_is_wrong_is_told_in_a_sentence(tmp_path: Path, words: tuple[str, ...], wanted: str) -> None:
+    command = [Path(sys.executable).parent / "callwarden", "follow", *words]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+    assert wanted in done.stderr
+    assert "hunter2" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
