@@ -142,3 +142,32 @@ def values(url: str, encoding: RegistryEncoding, topic: str, calls: Iterable[Cal
     with SchemaRegistryClient({"url": url}) as client:
         producer = PRODUCERS[encoding](client, topic)
         return [producer.value(each) for each in calls]
+
+
+PARTY_TEXT: Final = 'syntax = "proto3"; package example; message Party { string caller = 1; string callee = 2; }'
+CALL_TEXT: Final = """
+syntax = "proto3";
+package example;
+import "google/protobuf/timestamp.proto";
+import "example/party.proto";
+enum Result { UNKNOWN = 0; ANSWERED = 1; BUSY = 2; NO_ANSWER = 3; }
+message Call {
+  string id = 1;
+  string tenant = 2;
+  Party party = 3;
+  google.protobuf.Timestamp start = 4;
+  google.protobuf.Timestamp answer = 5;
+  google.protobuf.Timestamp end = 6;
+  Result result = 7;
+}
+"""
+
+
+def registered_as_text(url: str, value: bytes) -> bytes:
+    """A Protobuf value under the id of its schema as text, which Confluent's serialiser for Java registers."""
+    with SchemaRegistryClient({"url": url}) as client:
+        client.register_schema("example/party.proto", Schema(PARTY_TEXT, "PROTOBUF"))
+        version = client.get_latest_version("example/party.proto").version
+        party = SchemaReference("example/party.proto", "example/party.proto", version)
+        number = client.register_schema("text-calls-value", Schema(CALL_TEXT, "PROTOBUF", [party]))
+    return b"\0" + number.to_bytes(4, "big") + value[5:]

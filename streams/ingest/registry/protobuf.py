@@ -3,7 +3,7 @@
 So 64-bit integers are strings, bytes are base64, an enum is its name, a Timestamp is RFC 3339 text. Fields without
 presence are always there, fields with presence where they are set. The schema is a serialised FileDescriptorProto in
 base64, which registries send for `format=serialized`; a registry that ignores that (Apicurio 2) sends what the
-producer registered, which is .proto text for producers in Java.
+producer registered, which may be .proto text.
 """
 
 import base64
@@ -26,6 +26,7 @@ from google.protobuf import (
 from google.protobuf.descriptor import Descriptor, FileDescriptor
 from google.protobuf.message import DecodeError
 
+from streams.ingest.registry import proto_text
 from streams.ingest.registry.errors import MAX_DEPTH, MAX_DOCUMENT_BYTES, SchemaRefused, Undecodable, check_size
 from streams.ingest.registry.framing import message_of
 from streams.ingest.registry.protobuf_size import MessageSizes
@@ -88,6 +89,10 @@ class ProtobufCodec:
                 _KNOWN[imported].CopyToProto(known)
                 self._pool.Add(known)
                 self._added.add(imported)
+        # Others may define options only, which do not matter. If one defines a type of a field, that is not found.
+        found = [imported for imported in file.dependency if imported in self._added]
+        del file.dependency[:], file.public_dependency[:], file.weak_dependency[:]
+        file.dependency.extend(found)
         if name not in self._added:
             self._pool.Add(file)
             self._added.add(name)
@@ -123,10 +128,9 @@ def _file(text: str, name: str) -> descriptor_pb2.FileDescriptorProto:
         raw = base64.b64decode(text, validate=True)
         file = descriptor_pb2.FileDescriptorProto.FromString(raw)
     except (binascii.Error, ValueError, DecodeError):
-        raise SchemaRefused(
-            "the registry sends the schema as .proto text and not as a serialised descriptor (`format=serialized`); "
-            "Apicurio 2 cannot convert it"
-        ) from None
+        file = proto_text.parse(text)
+    if not file.message_type and name == _MAIN:
+        raise SchemaRefused("the schema has no message")
     file.name = name
     del file.extension[:]
     for message in file.message_type:

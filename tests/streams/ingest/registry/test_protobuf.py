@@ -113,10 +113,10 @@ def deep_file():
 
 
 REFUSED = {
-    "text": RegisteredSchema("PROTOBUF", 'syntax = "proto3"; message Cdr { string id = 1; }'),
+    "no schema": RegisteredSchema("PROTOBUF", '{"type": "string"}'),
     "nothing in base64": RegisteredSchema("PROTOBUF", "//8="),
     "an unknown type": registered(file(Cdr={"x": ".acme.Nobody"})),
-    "an import that is not there": registered(file(imports=["nobody.proto"], Cdr={})),
+    "a type of an import that is not there": registered(file(imports=["nobody.proto"], Cdr={"x": ".nobody.X"})),
     "deep": registered(deep_file()),
 }
 
