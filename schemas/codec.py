@@ -28,6 +28,7 @@ __all__ = [
     "InvalidRecordError",
     "check",
     "convert",
+    "convert_encoded",
     "decode",
     "decoder_for",
     "encode",
@@ -153,10 +154,15 @@ def read(raw: bytes) -> Record:
 
 def convert(obj: Mapping[str, Any]) -> Record:
     """The record in a mapping of Python values, as strictly as from JSON, checked. Raises `InvalidRecordError`."""
+    return convert_encoded(obj)[0]
+
+
+def convert_encoded(obj: Mapping[str, Any]) -> tuple[Record, bytes]:
+    """As `convert`, with the record as `encode` has it."""
     try:
         record: Record = msgspec.convert(obj, _struct_for(obj))
         # Python strings, unlike JSON, can hold a lone surrogate; encoding reveals it.
-        encode(record)
+        encoded = encode(record)
     except UnicodeEncodeError:
         raise InvalidRecordError(
             f"{ErrorCode.LONE_SURROGATE}: {_surrogate_field(obj)}; expected whole characters"
@@ -165,7 +171,7 @@ def convert(obj: Mapping[str, Any]) -> Record:
         raise InvalidRecordError(explain_object(obj, error)) from None
     if reason := check(record):
         raise InvalidRecordError(reason)
-    return record
+    return record, encoded
 
 
 _STRUCTS: Final[dict[str, Any]] = {

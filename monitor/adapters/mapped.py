@@ -19,14 +19,17 @@ from monitor.adapters.rows.csv_rows import CsvRows
 from monitor.adapters.rows.form_rows import FormRows, unwrapped
 from monitor.adapters.rows.json_rows import JsonRows, ObjectRows
 from monitor.policy.file.errors import PolicyFault, did_you_mean
-from schemas.codec import MAX_BYTES, InvalidRecordError, convert
+from schemas.codec import MAX_BYTES, InvalidRecordError, convert, convert_encoded
 from schemas.error_codes import ErrorCode
+from schemas.inputs import Record
 
 # The key of rows without an event time: before all others, in file order.
 _FIRST: Final = -(1 << 62)
 
 # What splitting a document allocates depends on the number of its parts: this many for each row that is accepted.
 _PARTS_A_ROW: Final = 100
+
+_SMALL_BYTES: Final = 100_000  # a document that cannot have too many parts
 
 
 class MappedAdapter:
@@ -42,6 +45,7 @@ class MappedAdapter:
         self.key = key
         self._names: tuple[str, ...] | None = None
         self._program: RowProgram | None = None
+        self._alone: MappedRows | None = None
 
     def read(self, document: bytes) -> list[InputRow]:
         """The rows of one document, such as a request's body or a Kafka value, in its order.
@@ -86,6 +90,17 @@ class MappedAdapter:
         except MappingError as error:
             reason = f"{RowErrorCode.MALFORMED_ROW}: {'; '.join(fault.message for fault in error.faults)}"
             return InputRow(1, document, None, reason)
+
+    def only_record(self, document: bytes) -> tuple[Record, bytes] | None:
+        """The record of a JSON document that is one valid row, and its bytes; None for any other document.
+
+        It is what `document_rows` gives for most documents, at a third of its cost.
+        """
+        if self.mapping.form not in ("json", "jsonl") or len(document) > _SMALL_BYTES:
+            return None
+        if self._alone is None:
+            self._alone = self.reader(())
+        return self._alone.only_record(document)
 
     def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
         """The rows by event time, then by the mapping's ``arrival``, then in file order.
@@ -260,7 +275,19 @@ class MappedRows:
 
     def cells(self, raw: bytes, number: int) -> Cells:
         """The cells of a row, extended by the columns that the file does not have, as in ``index``. Raises `Reject`."""
-        cells = self._source.cells(raw)
+        return self._extended(self._source.cells(raw), number)
+
+    def only_record(self, document: bytes) -> tuple[Record, bytes] | None:
+        """Like `MappedAdapter.only_record`."""
+        if not isinstance(self._source, JsonRows):
+            return None
+        try:
+            cells = self._source.only_cells(document)
+            return None if cells is None else convert_encoded(self.fields.data(self._extended(cells, 1)))
+        except (Reject, InvalidRecordError):
+            return None
+
+    def _extended(self, cells: Cells, number: int) -> Cells:
         program = self._program
         if program.decode:
             cells = [url_decoded(cell) for cell in cells]

@@ -56,6 +56,7 @@ GROUPS: Final = {
         {
             "ingest": "Take records over HTTP, and write them to the input topics.",
             "follow": "Follow files that grow and rotate, or a table, and write their rows.",
+            "bridge": "Map the records of another topic, and write them to the input topics.",
             "assemble": "Make calls of the events that the door wrote to callwarden.raw.",
             "billing": "Answer whose refunds are frozen: a reference consumer with an API.",
             "notify": "Send alerts and decisions to people as they happen.",
@@ -74,7 +75,7 @@ GROUPS: Final = {
     ),
 }
 """The commands by the package in `streams.cli` that has them: a title for `--help`, and a line of help for each."""
-_LOGGING: Final = ("worker", "assemble", "billing", "follow", "ingest", "notify")
+_LOGGING: Final = ("worker", "assemble", "billing", "bridge", "follow", "ingest", "notify")
 COMMANDS: Final = {name: text for _, commands in GROUPS.values() for name, text in commands.items()}
 
 

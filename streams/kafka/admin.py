@@ -54,6 +54,21 @@ async def existing_topics(questions: MetadataQueries, wanted: Sequence[RequiredT
     return await questions.ask("looking at the topics' settings", ask)
 
 
+async def topic_config(questions: MetadataQueries, topic: str, name: str) -> str | None:
+    """The value of a topic's configuration; None if it has none of that name. Raises as `existing_topics`."""
+
+    async def ask(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> str | None:
+        for answer in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {name: None})]):
+            for code, message, _kind, _topic, entries, *_ in answer.resources:
+                error = for_code(code)
+                if error is not NoError:
+                    raise translate_error(error(message or topic), f"looking at the settings of topic {topic}")
+                return next((value for found, value, *_ in entries if found == name), None)
+        return None
+
+    return await questions.ask("looking at the topic's settings", ask)
+
+
 async def look_for(
     questions: MetadataQueries, wanted: Sequence[RequiredTopic], within_s: float = 10.0
 ) -> dict[str, ExistingTopic]:

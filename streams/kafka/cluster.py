@@ -71,6 +71,12 @@ class KafkaCluster:
     async def topics(self, names: Sequence[str]) -> dict[str, TopicInfo]:
         return await self.questions.topics(names)
 
+    async def topic_config(self, topic: str, name: str) -> str | None:
+        """The value of a configuration, such as ``cleanup.policy``. Raises TransientError and PermanentError."""
+        from streams.kafka.admin import topic_config
+
+        return await topic_config(self.questions, topic, name)
+
     async def cluster_id(self) -> str | None:
         """See `streams.consumers.topic_reader.TopicReader`."""
         return await self.questions.cluster_id()

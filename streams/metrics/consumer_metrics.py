@@ -16,7 +16,7 @@ CONSUMING: tuple[MetricSpec, ...] = (
         "always 1",
         "Which release a program runs, and on which Python",
         (LabelSpec("version", "that of this release"), LabelSpec("python", "that of its interpreter")),
-        ("worker", *CONSUMERS, "ingest", "assemble", "follow"),
+        ("worker", *CONSUMERS, "ingest", "bridge", "assemble", "follow"),
     ),
     MetricSpec(
         "callwarden_http_connections_refused_total",
@@ -25,7 +25,7 @@ CONSUMING: tuple[MetricSpec, ...] = (
         "HTTP connections that a program closed unserved: for their number, since no request came in time, or for what "
         "came in place of one",
         (LabelSpec("reason", "limit, deadline, unreadable"),),
-        ("worker", *CONSUMERS, "ingest", "assemble", "follow"),
+        ("worker", *CONSUMERS, "ingest", "bridge", "assemble", "follow"),
     ),
     MetricSpec(
         "callwarden_consumer_lag_records",

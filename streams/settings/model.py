@@ -239,6 +239,10 @@ class Settings(BaseSettings):
     assemble_tick_ms: Annotated[int, short_duration(100, 1 * MINUTE)] = 5 * SECOND
     """After how long without events the clock of open calls is moved."""
 
+    # callwarden bridge
+    bridge_port: Annotated[int, whole(1, 65535)] = 6071
+    """The port of the bridge's health and metrics endpoints ([bridge.md](../guides/bridge.md))."""
+
     # Topics that `topics create` creates.
     partitions: Annotated[int, whole(1, 10_000)] = 8
     """The number of partitions of new topics."""

@@ -184,6 +184,21 @@ CASES = {
             )
         ],
     ),
+    "CallwardenBridgePartitionNotRunning": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_bridge_partitions{instance="i",phase="stopped"}': "1x30",
+                    'callwarden_bridge_partitions{instance="i",phase="opening"}': "1x30",
+                    'callwarden_bridge_partitions{instance="i",phase="running"}': "2x30",
+                    'callwarden_bridge_partitions{instance="j",phase="running"}': "2x30",
+                },
+                "12m",
+                [({"instance": "i"}, "i 有 2 个分区未在桥接 / i does not bridge 2 of its partitions")],
+            )
+        ],
+        [Quiet({'callwarden_bridge_partitions{instance="i",phase="opening"}': "1 1 1 0x30"}, "12m")],
+    ),
     "CallwardenIngestRecordsRefused": Cases(
         [
             Fires(

@@ -213,6 +213,8 @@ def test_every_metric_of_the_catalogue_is_drawn_but_for_those_that_need_no_drawi
         "callwarden_bridge_partitions",  # these alert, or explain an alert
         "callwarden_bridge_lag_records",
         "callwarden_bridge_transactions_failed_total",
+        "callwarden_bridge_rows_total",
+        "callwarden_bridge_refused_total",
         "callwarden_ingest_records_total",  # these alert, or explain an alert
         "callwarden_ingest_refused_total",
         "callwarden_ingest_letters_dropped_total",

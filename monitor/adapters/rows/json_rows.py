@@ -126,6 +126,21 @@ class JsonRows:
             raise Reject(f"{ErrorCode.NOT_AN_OBJECT}: {quoted_value(raw[:200].decode('utf-8', 'replace'))}")
         return [_text(row, column, plain, path) for column, plain, path in self._getters]
 
+    def only_cells(self, document: bytes) -> list[str] | None:
+        """The cells of a document that is one object and one row; None for a document that `records` may split.
+
+        Raises `Reject` like `cells`.
+        """
+        if self._field or (not self._document and b"\n" in document):
+            return None
+        try:
+            row = orjson.loads(document)
+        except orjson.JSONDecodeError:
+            return None
+        if not isinstance(row, dict) or any(path[0] in row for path in self._rows):
+            return None
+        return [_text(row, column, plain, path) for column, plain, path in self._getters]
+
 
 class ObjectRows:
     """Rows that are JSON objects of texts, one by one: a column is a name, whatever it looks like."""

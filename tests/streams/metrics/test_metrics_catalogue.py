@@ -27,6 +27,7 @@ from streams.consumers.billing.telemetry import BillingMetrics as BillingTelemet
 from streams.consumers.ledger.main import LedgerMetrics
 from streams.consumers.service import pages_app
 from streams.ingest.assemble.telemetry import AssembleMetrics
+from streams.ingest.bridge.telemetry import BridgeMetrics
 from streams.ingest.follow.telemetry import FollowMetrics
 from streams.ingest.http.telemetry import IngestMetrics
 from streams.ingest.partitions.telemetry import PartitionMetrics
@@ -286,7 +287,7 @@ def wanted_of(program: Program) -> set[str]:
     return {entry.name for entry in entries if not entry.name.startswith(apart)}
 
 
-@pytest.mark.parametrize("program", ["worker", "billing", "ledger", "notify", "ingest", "assemble", "follow"])
+@pytest.mark.parametrize("program", ["worker", "billing", "ledger", "notify", "ingest", "bridge", "assemble", "follow"])
 def test_every_program_says_which_release_it_is_and_what_it_takes_of_the_machine(program: Program) -> None:
     assert program in BY_NAME[OF_PROCESS].by
     registry = CollectorRegistry()
@@ -305,7 +306,7 @@ def test_connections_that_are_refused_are_counted_from_nothing_on() -> None:
     refused("limit")
     samples = {s.labels["reason"]: s.value for metric in registry.collect() for s in metric.samples}
     assert samples == {"limit": 1, "deadline": 0, "unreadable": 0}
-    assert BY_NAME[OF_PAGES].by == ("worker", "billing", "ledger", "notify", "ingest", "assemble", "follow")
+    assert BY_NAME[OF_PAGES].by == ("worker", "billing", "ledger", "notify", "ingest", "bridge", "assemble", "follow")
 
 
 async def test_the_pages_of_consumers_have_it() -> None:
@@ -325,6 +326,10 @@ def test_billing_the_ledger_and_the_door_show_what_the_catalogue_says() -> None:
     door = CollectorRegistry()
     IngestMetrics(door)
     assert named_by(door) == wanted_of("ingest")
+    bridge = CollectorRegistry()
+    BridgeMetrics(bridge)
+    PartitionMetrics("bridge", bridge)
+    assert named_by(bridge) == wanted_of("bridge")
     assembling = CollectorRegistry()
     AssembleMetrics(assembling)
     PartitionMetrics("assemble", assembling)
