@@ -33,6 +33,12 @@ def group_of(settings: Settings) -> str:
     return f"{settings.application_id}-assemble"
 
 
+def limits_of(settings: Settings) -> AssemblyLimits:
+    """The limits of open calls."""
+    calls, of_tenant = settings.assemble_max_open_calls, settings.assemble_max_open_calls_per_tenant
+    return AssemblyLimits(calls, of_tenant, settings.max_ahead_ms)
+
+
 async def run(settings: Settings, cluster: "AssembleCluster") -> None:
     """Assemble until a stop is requested. Raises PermanentError. ``cluster`` is a member of `group_of`."""
     await Assemble(settings, cluster).host()
@@ -48,15 +54,12 @@ class Assemble:
     def __init__(self, settings: Settings, cluster: AssembleCluster) -> None:
         """Raises PermanentError with every fault of the sources file."""
         names, group = TopicNames(settings.input_prefix, settings.output_prefix), group_of(settings)
-        limits = AssemblyLimits(
-            settings.assemble_max_open_calls, settings.assemble_max_open_calls_per_tenant, settings.max_ahead_ms
-        )
         self._settings, self._cluster = settings, cluster
         self._registry = CollectorRegistry()
         self._metrics = AssembleMetrics(self._registry)
         self._placement = TopicPlacement(names, settings.partitioner)
         # Signatures are the door's business: this process needs no secret.
-        feeds = Feeds(ForeignSources(settings.ingest_sources_file, signed=False), limits)
+        feeds = Feeds(ForeignSources(settings.ingest_sources_file, signed=False), limits_of(settings))
         self._host = AssemblyHost(
             cluster,
             feeds,

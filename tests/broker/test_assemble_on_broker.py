@@ -1,0 +1,174 @@
+"""`callwarden assemble` on a real Kafka: two processes are killed while the door takes events; each call is written
+once, and as the log of events says.
+"""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from ingest_doors import ask, ready, written
+from worker_processes import MAIN
+from worker_traffic import make_topics
+
+from helpers.call_log import Given, RawRecord, given_by, telnyx_event
+from monitor.adapters.shipped import shipped_text
+from streams.dev.kafka_node import free_ports
+from streams.ingest.assemble.feeds import Feeds
+from streams.ingest.assemble.main import limits_of
+from streams.ingest.http.sources.sources_file import ForeignSources
+from streams.kafka.api import TP
+from streams.kafka.cluster import KafkaCluster
+from streams.runtime.child_process import ChildProcess
+from streams.settings.load import load
+
+pytestmark = pytest.mark.services
+
+CALLS = 300
+JSON = {"Content-Type": "application/json"}
+
+
+class Programs:
+    """The door and two assemblers with the same environment."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder, self._environment = folder, environment
+        self.door, *self.assemblers = free_ports(3)
+        self._children: dict[int, ChildProcess] = {}
+
+    def start(self, port: int) -> None:
+        name = "ingest" if port == self.door else "assemble"
+        mine = {**os.environ, **self._environment, f"CALLWARDEN_{name.upper()}_PORT": str(port)}
+        with (self._folder / f"{name}-{port}.log").open("ab") as log:
+            self._children[port] = ChildProcess([sys.executable, "-c", MAIN, name, "--json-logs"], log, mine)
+
+    def kill(self, port: int) -> None:
+        assert self._children.pop(port).kill() == -signal.SIGKILL
+
+    def stop(self) -> list[int]:
+        children, self._children = self._children, {}
+        return [child.stop(60) for child in children.values()]
+
+    def log(self) -> str:
+        return "\n".join(file.read_text("utf-8") for file in sorted(self._folder.glob("assemble-*.log")))
+
+
+@asynccontextmanager
+async def programs_on(address: str, folder: Path) -> AsyncIterator[tuple[Programs, dict[str, object]]]:
+    quick = shipped_text("telnyx.yaml").replace("settle: 10s", "settle: 1s")
+    quick = quick.replace("ring_timeout: 3m", "ring_timeout: 2s")
+    (folder / "quick.yaml").write_text(quick, "utf-8")
+    (folder / "sources.yaml").write_text("sources:\n- {name: telnyx, format: quick.yaml}\n", "utf-8")
+    own = uuid.uuid4().hex[:8]
+    settings: dict[str, object] = {
+        "bootstrap_servers": address, "input_prefix": f"{own}.", "output_prefix": f"{own}.", "application_id": own,
+    }  # fmt: skip
+    environment = {f"CALLWARDEN_{name.upper()}": str(value) for name, value in settings.items()} | {
+        "CALLWARDEN_INGEST_AUTH": "none",
+        "CALLWARDEN_INGEST_SOURCES_FILE": str(folder / "sources.yaml"),
+        "CALLWARDEN_SESSION_TIMEOUT": "6s",
+        "CALLWARDEN_ASSEMBLE_TICK": "1s",
+    }
+    await asyncio.to_thread(make_topics, environment)
+    programs = Programs(folder, environment)
+    for port in (programs.door, *programs.assemblers):
+        programs.start(port)
+    try:
+        await ready(programs.door)
+        yield programs, settings
+    finally:
+        await asyncio.to_thread(programs.stop)
+
+
+async def raw_log(cluster: KafkaCluster, topic: str) -> list[list[RawRecord]]:
+    """The records of each partition."""
+    tps = [TP(topic, number) for number in range((await cluster.partitions([topic]))[topic])]
+    ends = await cluster.ends(tps)
+    logs: list[list[RawRecord]] = []
+    for tp in tps:
+        logs.append([])
+        async for batch in cluster.read(tp, 0, ends[tp]):
+            columns = (batch.offsets.tolist(), batch.timestamps_ms.tolist(), batch.keys, batch.values)
+            logs[-1] += map(RawRecord, *columns)
+    return logs
+
+
+async def given(settings: dict[str, object], folder: Path) -> list[Given]:
+    """What the log of events gives by brute force."""
+    loaded = load(settings)
+    cluster = KafkaCluster(loaded)
+    try:
+        logs = await raw_log(cluster, f"{settings['output_prefix']}raw")
+    finally:
+        await cluster.stop()
+    adapter = Feeds(ForeignSources(folder / "sources.yaml"), limits_of(loaded)).adapter("telnyx")
+    return [given_by(log, {"telnyx": adapter}, limits_of(loaded)) for log in logs]
+
+
+async def call(port: int, number: int, rng: random.Random) -> None:
+    """The events of an answered call, sent to the door as they happen, or a little later."""
+    await asyncio.sleep(rng.uniform(0, 15))
+    began_ms, talk_s = time.time_ns() // 1_000_000, rng.uniform(0.2, 2)
+    for kind, after_s in (("initiated", 0.0), ("answered", 0.1), ("hangup", talk_s)):
+        await asyncio.sleep(max(0.0, began_ms / 1000 + after_s - time.time()))
+        event = telnyx_event(kind, began_ms + int(after_s * 1000), f"c-{number}", f"t{number % 13}")
+        headers = {**JSON, "Idempotency-Key": f"{number}-{kind}"}
+        while (status := (await ask(port, "/v1/in/telnyx", headers, event))[0]) != 202:
+            assert status in (0, 409, 503), status
+            await asyncio.sleep(0.5)
+
+
+async def test_each_call_is_written_once_while_the_processes_are_killed(address: str, tmp_path: Path) -> None:
+    rng = random.Random(11)
+    async with programs_on(address, tmp_path) as (programs, settings):
+        cdr = f"{settings['input_prefix']}cdr"
+        calls = [asyncio.create_task(call(programs.door, number, rng)) for number in range(CALLS)]
+        kills = 0
+        while not all(task.done() for task in calls):
+            await asyncio.sleep(rng.uniform(0.5, 4))
+            port = rng.choice(programs.assemblers)
+            await asyncio.to_thread(programs.kill, port)
+            programs.start(port)
+            kills += 1
+        await asyncio.gather(*calls)
+        async with asyncio.timeout(120):
+            while len(records := await written(settings, cdr)) < CALLS:
+                await asyncio.sleep(0.5)
+        for port in programs.assemblers:
+            await ready(port)
+        statuses = await asyncio.to_thread(programs.stop)
+        records, by_log = await written(settings, cdr), await given(settings, tmp_path)
+        letters = await written(settings, f"{settings['output_prefix']}dead-letter")
+    assert kills >= 3
+    assert statuses == [0, 0, 0]
+    assert Counter(records) == Counter(each for one in by_log for each in one.records)
+    assert Counter(json.loads(each)["call_id"] for each in records) == {f"c-{number}": 1 for number in range(CALLS)}
+    assert Counter(letters) == Counter(value for one in by_log for value, _ in one.letters)
+    assert "Traceback" not in programs.log()
+
+
+async def test_a_partition_waits_for_a_source_and_says_so(address: str, tmp_path: Path) -> None:
+    async with programs_on(address, tmp_path) as (programs, settings):
+        now_ms = time.time_ns() // 1_000_000
+        for port in programs.assemblers:
+            await ready(port)
+        file = tmp_path / "sources.yaml"
+        known = file.read_text("utf-8")
+        file.write_text(known + "- {name: added, format: quick.yaml}\n", "utf-8")
+        event = telnyx_event("initiated", now_ms, "c-1", "acme")
+        assert (await ask(programs.door, "/v1/in/added", JSON, event))[0] == 202
+        async with asyncio.timeout(60):
+            while not (found := await written(settings, f"{settings['input_prefix']}cdr")):
+                await asyncio.sleep(0.5)
+        assert json.loads(found[0])["call_id"] == "c-1"
+        _, page = await ask(programs.assemblers[0], "/metrics")
+        assert b"callwarden_assemble_partitions" in page
