@@ -8,6 +8,7 @@ from streams.cli.options import Bootstrap, InputPrefix, Json, OutputPrefix
 from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
+    from streams.ingest.http.sources.sources_file import CallWait
     from streams.kafka.cluster import KafkaCluster
     from streams.kafka.topic_admin import ExistingTopic
     from streams.kafka.topic_names import TopicNames
@@ -131,15 +132,15 @@ def check(
     _report(settings, found, stored, as_json)
 
 
-def _sources_that_hold(settings: "Settings") -> dict[str, int]:
-    """The sources of the sources file that hold calls for their corrections, and how long, in ms."""
+def _sources_that_hold(settings: "Settings") -> "dict[str, CallWait]":
+    """The sources of the sources file that hold calls for further events or for their corrections, and how long."""
     if settings.ingest_sources_file is None:
         return {}
     from streams.ingest.http.sources.sources_file import ForeignSources
     from streams.kafka.api import PermanentError
 
     try:
-        return ForeignSources(settings.ingest_sources_file, signed=False).settles_ms()
+        return ForeignSources(settings.ingest_sources_file, signed=False).waits()
     except PermanentError as error:
         # The programs that read the file do not start with it; the topics can be checked without it.
         typer.echo(f"warning: {error}", err=True)
@@ -147,7 +148,7 @@ def _sources_that_hold(settings: "Settings") -> dict[str, int]:
 
 
 async def _late_sources(
-    cluster: "KafkaCluster", names: "TopicNames", settings: "Settings", held: dict[str, int]
+    cluster: "KafkaCluster", names: "TopicNames", settings: "Settings", held: "dict[str, CallWait]"
 ) -> list[str]:
     """Why the calls of a source will be late: it holds them as long as the policy waits, or longer."""
     from monitor.text.durations import format_duration
@@ -160,9 +161,9 @@ async def _late_sources(
     lateness_ms = shortest_lateness_ms(found, policy.lateness_ms)
     least = f"expected less than the policy's lateness of {format_duration(lateness_ms)}"
     return [
-        f"source {name}: its calls will be late: {least}, got settle {format_duration(settle_ms)}"
-        for name, settle_ms in held.items()
-        if settle_ms >= lateness_ms
+        f"source {name}: its calls will be late: {least}, got {wait.field} {format_duration(wait.ms)}"
+        for name, wait in held.items()
+        if wait.ms >= lateness_ms
     ]
 
 

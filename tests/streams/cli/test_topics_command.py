@@ -21,6 +21,7 @@ sources:
 - {name: recorded, format: tccc, set: {settle: 9m}}
 - {name: at-once, format: tccc}
 - {name: events, format: telnyx}
+- {name: slow, format: kamailio-acc, set: {ring_timeout: 11m}}
 """
 
 
@@ -56,13 +57,16 @@ def check(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 def test_a_source_that_holds_calls_as_long_as_the_policy_waits_is_named(check: Any) -> None:
     told = check(SOURCES)
     assert told.exit_code == 0, told.output
-    warning = "source connect: its calls will be late: expected less than the policy's lateness of 10m, got settle 10m"
-    assert told.stderr.splitlines() == [f"warning: {warning}"]
+    late = "its calls will be late: expected less than the policy's lateness of 10m, got"
+    assert told.stderr.splitlines() == [
+        f"warning: source connect: {late} settle 10m",
+        f"warning: source slow: {late} ring_timeout 11m",
+    ]
     assert "are configured correctly, with 2 partitions" in told.stdout
 
 
 def test_sources_that_hold_calls_for_less_are_not(check: Any) -> None:
-    assert check(SOURCES.replace("10m", "599s")).stderr == ""
+    assert check(SOURCES.replace("10m", "599s").replace("11m", "3m")).stderr == ""
 
 
 def test_a_faulty_sources_file_does_not_hide_the_topics(check: Any) -> None:

@@ -6,10 +6,11 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from monitor.adapters import NAMES, open_adapter
+from monitor.adapters.assembled import AssembledAdapter
 from monitor.adapters.errors import MappingError
 from monitor.adapters.versioned import VersionedAdapter
 from monitor.policy.file.errors import PolicyError, PolicyFault, did_you_mean
@@ -28,6 +29,13 @@ _PROTOCOLS: Final[dict[str, PushProtocol]] = {"tccc": "tccc"}
 _LONGEST_TOLERANCE_S: Final = 3_600
 
 
+class CallWait(NamedTuple):
+    """How long calls are held for further events, or for their corrections, by which field of the mapping."""
+
+    field: str
+    ms: int
+
+
 class ForeignSources:
     """The sources of a file; without one there is none."""
 
@@ -39,11 +47,17 @@ class ForeignSources:
         """The source of this name."""
         return self._sources.value().get(name) if self._sources is not None else None
 
-    def settles_ms(self) -> dict[str, int]:
-        """How long each source holds a call for its corrections; without those that hold none."""
+    def waits(self) -> dict[str, CallWait]:
+        """How long each source holds its calls; without those that hold none."""
         sources = self._sources.value() if self._sources is not None else {}
-        held = {name: source.adapter for name, source in sources.items()}
-        return {name: each.versions.settle_ms for name, each in held.items() if isinstance(each, VersionedAdapter)}
+        found = {}
+        for name, source in sources.items():
+            adapter = source.adapter
+            if isinstance(adapter, VersionedAdapter):
+                found[name] = CallWait("settle", adapter.versions.settle_ms)
+            elif isinstance(adapter, AssembledAdapter):
+                found[name] = CallWait("ring_timeout", adapter.program.events.ring_timeout_ms)
+        return found
 
 
 class _SourcesReader:
