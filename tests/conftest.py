@@ -1,4 +1,4 @@
-"""Shared by all tests. Its being here puts this folder on the path, so that `import oracle` works everywhere."""
+"""Shared by all tests. This file puts its folder on the path, which makes `import oracle` work everywhere."""
 
 import logging
 import os
@@ -11,9 +11,9 @@ import pytest
 import structlog
 from leftover_processes import kill, leftovers, mark_this_run
 
-# Of `broker/conftest.py`: who asks for one of these needs a service, also when its marker says `soak`.
+# Fixtures of `broker/conftest.py`: a test that uses one needs a service, also when it is marked `soak`.
 _SERVICES = {"apicurio", "jars", "kafka", "postgres"}
-# The files that take longest, the longest first: side by side they must not be what everything waits for at the end.
+# The slowest files, the slowest first: in parallel runs they must not be what everything waits for at the end.
 LONG_FILES = (
     *("test_alarms.py", "test_worker_life.py", "test_operator_commands.py", "test_dev_kafka.py", "test_alert_rules.py"),
     *(
@@ -32,7 +32,7 @@ _OF_A_WORKER = "left_running"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make what the tests start independent of how the tests were started, and recognisable.
+    """Make the processes of tests independent of how the tests were started, and recognisable.
 
     A shell starts background jobs (`make test &`, `nohup`, some CI systems) with SIGINT ignored, and processes inherit
     that: a command that a test interrupts would never end.
@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take long come first, then those with many tests; the tests of a file keep their order."""
+    """Slow files come first, then those with many tests; the tests of a file keep their order."""
     tests = Counter(item.path for item in items)
     ranks = {name: rank for rank, name in enumerate(LONG_FILES)}
     items.sort(key=lambda item: (ranks.get(item.path.name, len(ranks)), -tests[item.path]))
@@ -52,16 +52,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Where tests run side by side, take what a worker process of pytest-xdist found at its end."""
+    """In parallel runs, collect what a worker process of pytest-xdist found at its end."""
     node.config.stash[_LEFT_RUNNING].extend(getattr(node, "workeroutput", {}).get(_OF_A_WORKER, []))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A run that leaves processes behind fails and names them. They are ended."""
+    """Fail a run that leaves processes behind, name them, and kill them."""
     config = session.config
     found = config.stash[_LEFT_RUNNING]
-    if not config.pluginmanager.has_plugin("dsession"):  # else the marked processes are pytest's own workers
+    if not config.pluginmanager.has_plugin("dsession"):  # otherwise the marked processes are pytest's own workers
         processes = leftovers()
         kill(processes)
         found += [str(process) for process in processes]
@@ -80,7 +80,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(autouse=True)
 def logs_go_where_they_went() -> Iterator[None]:
-    """A command that a test runs in this process sets up logs on the standard error of that test, closed later."""
+    """Restore logging: a command in this process logs to the standard error of its test, which is closed later."""
     handlers, level, before = logging.root.handlers[:], logging.root.level, structlog.get_config()
     yield
     logging.root.handlers[:] = handlers
@@ -92,7 +92,7 @@ def logs_go_where_they_went() -> Iterator[None]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """With CALLWARDEN_REQUIRE_SERVICES=1 a service test that would be skipped fails: CI must not pass by absence."""
+    """With CALLWARDEN_REQUIRE_SERVICES=1, fail a service test that would be skipped: CI must not pass by absence."""
     report = yield
     required = os.environ.get("CALLWARDEN_REQUIRE_SERVICES") == "1"
     needing = item.get_closest_marker("services") or not _SERVICES.isdisjoint(getattr(item, "fixturenames", ()))

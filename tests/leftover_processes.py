@@ -1,4 +1,4 @@
-"""Finds processes that tests have started and not ended: a mark in the environment tells them from all others."""
+"""Finds processes that tests started and did not end, by a mark in their environment."""
 
 import os
 import signal
@@ -11,13 +11,13 @@ from pathlib import Path
 
 MARK = "PYTEST_RUN_ID"  # settings refuse unknown names that begin with CALLWARDEN_
 _PROC = Path("/proc")
-_GRACE_S = 5.0  # a process that was killed a moment ago takes a while to disappear
+_GRACE_S = 5.0  # a killed process takes a moment to disappear
 _ENDS_WITH_US = b"multiprocessing.resource_tracker"
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """A process that still runs, with its command and the folder in which it runs, which often names the test."""
+    """A running process, with its command and its folder, which often names the test."""
 
     pid: int
     command: str
@@ -28,12 +28,12 @@ class Leftover:
 
 
 def mark_this_run() -> None:
-    """Give this process a mark that the processes which it starts inherit. Does nothing without /proc."""
+    """Give this process a mark that its child processes inherit. Does nothing without /proc."""
     os.environ[MARK] = uuid.uuid4().hex
 
 
 def leftovers(grace_s: float = _GRACE_S) -> list[Leftover]:
-    """Processes with this run's mark that are there after ``grace_s``; this one is not among them."""
+    """Processes with this run's mark that still run after ``grace_s``, without this one."""
     until = time.monotonic() + grace_s
     while (found := list(_marked())) and time.monotonic() < until:
         time.sleep(0.1)
@@ -41,7 +41,7 @@ def leftovers(grace_s: float = _GRACE_S) -> list[Leftover]:
 
 
 def kill(found: list[Leftover]) -> None:
-    """End them at once."""
+    """Kill them."""
     for process in found:
         with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
@@ -54,7 +54,7 @@ def _marked() -> Iterator[Leftover]:
         try:
             marked = pid != os.getpid() and wanted in (folder / "environ").read_bytes().split(b"\0")
             command = (folder / "cmdline").read_bytes() if marked else b""
-            if command and _ENDS_WITH_US not in command:  # a process without one has ended
+            if command and _ENDS_WITH_US not in command:  # a process without a command has ended
                 yield Leftover(pid, command.replace(b"\0", b" ").decode(errors="replace").strip(), _cwd(folder))
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue

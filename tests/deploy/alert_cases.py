@@ -1,4 +1,4 @@
-"""When each alert on the monitor's own health fires, and when it does not."""
+"""When each alert on Callwarden's own health fires, and when it does not."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,9 @@ Series = dict[str, str]
 
 @dataclass(frozen=True)
 class Fires:
-    """Series, one value a minute unless told otherwise, and what fires at ``at``: labels and summary of each."""
+    """Series, one value a minute unless given otherwise, and the alerts firing at ``at``: labels and
+    summary of each.
+    """
 
     series: Series
     at: str
@@ -25,7 +27,7 @@ class Quiet:
 
 @dataclass(frozen=True)
 class Cases:
-    """What an alert is tried on."""
+    """The test cases of an alert."""
 
     fires: list[Fires]
     quiet: list[Quiet]
@@ -372,13 +374,13 @@ CASES = {
         ],
         [
             Quiet({MARK.format(0): "1000x60", CLOCK.format("cdr", 0): "2000+60x60", SILENT: "700x60"}, "30m"),
-            # A partition that is not at work, which has an alert of its own, or a broker that is away.
+            # A partition that is not running, which has an alert of its own, or an unavailable broker.
             Quiet({MARK.format(0): "1000x60", CLOCK.format("cdr", 0): "2000x60", SILENT: "0x60"}, "30m"),
         ],
     ),
     "CallwardenSourceBehind": Cases(
         [
-            Fires(  # five hours behind, in batches, in one of its partitions; the others are where they should be
+            Fires(  # five hours behind, in batches, in one of its partitions; the others are current
                 {
                     CLOCK.format("cdr", 0): "-18000+60x120",
                     CLOCK.format("cdr", 1): "0+60x120",
@@ -401,18 +403,18 @@ CASES = {
             ),
         ],
         [
-            # A backlog is read, or sent after an outage, three times as fast as it came about.
+            # A backlog is read, or sent after an outage, three times as fast as it arose.
             Quiet({CLOCK.format("cdr", 0): "-36000+180x120", SILENT: "5x120"}, "100m"),
-            # A worker came with a backlog, and has read it after a quarter of an hour.
+            # A worker joined with a backlog, and has read it after a quarter of an hour.
             Quiet({CLOCK.format("cdr", 0): "_x10 -90000+6000x15 1500+60x90", SILENT: "5x120"}, "70m"),
             # Half an hour behind; five hours, and not for long yet.
             Quiet({CLOCK.format("cdr", 0): "-1800+60x120", SILENT: "5x120"}, "100m"),
             Quiet({CLOCK.format("cdr", 0): "-18000+60x120", SILENT: "5x120"}, "25m"),
             # Calls come in batches, once an hour.
             Quiet({CLOCK.format("cdr", 0): "0x59 3600x59 7200x59 10800x59", SILENT: "5x240"}, "175m"),
-            # What stands has another alert.
+            # A stopped partition has another alert.
             Quiet({CLOCK.format("findings", 0): "-18000x120", SILENT: "5x120"}, "100m"),
-            # No call comes: the clock of calls is behind by the outage's grace; then they come again.
+            # No call arrives: the clock of calls is behind by the outage's grace period; then calls arrive again.
             Quiet({CLOCK.format("cdr", 0): "-14400+60x120", SILENT: "700+60x120"}, "100m"),
             Quiet(
                 {CLOCK.format("cdr", 0): "-14400+60x100 -8400+600x14 6900+60x90", SILENT: "700+60x100 5x120"},
@@ -539,7 +541,7 @@ CASES = {
                     'up{job="billing"}': "1x30",
                     'callwarden_consumer_lag_records{job="ledger"}': "50x30",
                     'up{job="ledger"}': "1x30",
-                    'up{job="notify",instance="a"}': "1x30",  # which has not even seen the topics
+                    'up{job="notify",instance="a"}': "1x30",  # which has not even read the topics
                     'up{job="notify",instance="b"}': "1x30",
                 },
                 "15m",
@@ -560,7 +562,7 @@ CASES = {
                 },
                 "15m",
             ),
-            # It has just begun; and what is down has an alert of its own.
+            # It has just started; and a process that is down has an alert of its own.
             Quiet({'up{job="ledger"}': "0x12 1x20", 'up{job="notify"}': "0x30"}, "15m"),
         ],
     ),
@@ -597,7 +599,7 @@ CASES = {
                     for job in ("billing", "ledger", "notify")
                 ],
             ),
-            Fires(  # met before Prometheus looked for the first time
+            Fires(  # counted before Prometheus scraped for the first time
                 {
                     'callwarden_ledger_unreadable_total{job="ledger",topic="t"}': "_x20 3x60",
                     'callwarden_ledger_unreadable_total{job="ledger",topic="u"}': "_x20 0x60",

@@ -1,4 +1,4 @@
-"""The alerts on the monitor's own health fire when they should and not otherwise, by promtool, and are explained."""
+"""The alerts on Callwarden's own health fire when they should and not otherwise, by promtool, and are explained."""
 
 import json
 import re
@@ -27,12 +27,12 @@ RUNBOOK_AT = "https://docs.example/callwarden/runbook.html"
 
 
 def anchor(name: str) -> str:
-    """What follows the runbook's address in a link to the section of an alert."""
+    """The fragment of a link to an alert's section in the runbook."""
     return f"#{name.lower()}"
 
 
 def as_promtool(alert: dict[str, Any], cases: Cases) -> list[dict[str, Any]]:
-    """The cases as promtool has them."""
+    """The cases in promtool's format."""
     name, runbook = alert["alert"], RUNBOOK_AT + anchor(alert["alert"])
     about = alert["annotations"]["description"]
     tests = []
@@ -79,14 +79,14 @@ def test_an_alert_fires_when_it_should_and_not_otherwise(alert: dict[str, Any], 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-# What they say ------------------------------------------------------------------------------------------------------
+# Texts ---------------------------------------------------------------------------------------------------------------
 
 
 def test_every_alert_has_its_section_in_the_runbook_and_no_section_is_left_over() -> None:
     sections = re.findall(r"^### (Callwarden\w+)$", RUNBOOK, re.MULTILINE)
     assert sections == [alert["alert"] for alert in ALERTS]
     for alert in ALERTS:
-        # A full address, or none: whoever reads it in a chat has no folder `docs`.
+        # A full address, or none: a reader in a chat has no folder `docs`.
         wanted = "{{ with $externalLabels.runbook }}{{ . }}" + anchor(alert["alert"]) + "{{ end }}"
         assert alert["annotations"]["runbook_url"] == wanted
 
@@ -104,7 +104,7 @@ def test_every_alert_is_of_our_health_and_speaks_both_languages() -> None:
             assert not re.search("[一-鿿]", english), alert["alert"]
 
 
-def test_no_alert_asks_for_a_metric_that_nobody_shows() -> None:
+def test_no_alert_queries_a_metric_that_no_program_exposes() -> None:
     known = {entry.name for entry in CATALOGUE}
     known |= {f"{entry.name}_{part}" for entry in CATALOGUE if entry.buckets for part in ("bucket", "count", "sum")}
     asked = {name for alert in ALERTS for name in re.findall(r"callwarden_\w+", alert["expr"])}
@@ -141,12 +141,12 @@ def test_each_command_that_is_advised_is_there_and_has_these_options(words: list
     for each in [under[one] for one in names] if under and names else [command]:
         options = {option for parameter in each.params for option in (*parameter.opts, *parameter.secondary_opts)}
         assert {word for word in rest if word.startswith("-")} <= options, each.name
-        if rest:  # a whole line to be typed, not a command that is named
+        if rest:  # a whole line to type, not only a named command
             needed = {p.opts[0] for p in each.params if p.required and p.param_type_name == "option"}
             assert needed <= set(rest), each.name
 
 
-def test_each_section_says_what_one_sees_and_what_one_types_and_how_it_was_tried() -> None:
+def test_each_section_has_its_symptoms_its_commands_and_its_test() -> None:
     for section in re.split(r"^### (?=Callwarden)", RUNBOOK, flags=re.MULTILINE)[1:]:
         name, _, text = section.partition("\n")
         text = re.split(r"^##", text, flags=re.MULTILINE)[0]
@@ -158,7 +158,7 @@ def test_each_section_says_what_one_sees_and_what_one_types_and_how_it_was_tried
         assert re.search(r"Tried (\*live\*|by \*rules\*)", seen), name
 
 
-def test_what_is_to_be_seen_is_what_the_programs_say() -> None:
+def test_the_runbooks_symptoms_are_output_of_the_programs() -> None:
     """Log lines by their event, metrics by their names."""
     files = list((ROOT / "streams").rglob("*.py"))
     code = "\n".join(path.read_text("utf-8") for path in files)
@@ -183,7 +183,7 @@ def test_the_panels_that_the_runbook_names_are_on_the_dashboard() -> None:
 
 
 def test_no_message_advises_to_start_workers_with_another_policy_which_changes_nothing() -> None:
-    """The state's policy holds (`tests/monitor/partition/test_journal.py`); `policy apply` is the way."""
+    """The state's policy applies (`tests/monitor/partition/test_journal.py`); `policy apply` changes it."""
     way_out = RUNBOOK[RUNBOOK.index("## A rule is wrong") : RUNBOOK.index("## Consumers of decisions")]
     assert re.search(r"continues with the policy of\s+the state", way_out)
     assert "`callwarden policy apply FILE --reason WHY`" in way_out

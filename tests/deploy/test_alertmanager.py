@@ -1,4 +1,4 @@
-"""Alertmanager under our configuration: who hears of what, what keeps what quiet, and that an alert arrives."""
+"""Alertmanager with our configuration: which receiver gets which alert, which alerts are inhibited, and delivery."""
 
 import json
 import re
@@ -53,13 +53,13 @@ def test_amtool_finds_nothing_wrong_with_the_configuration() -> None:
         ("ops", {"alertname": "SomebodyElses"}),
     ],
 )
-def test_an_alert_goes_to_whom_it_concerns(receiver: str, labels: dict[str, str]) -> None:
+def test_an_alert_goes_to_its_receiver(receiver: str, labels: dict[str, str]) -> None:
     told = [f"{name}={value}" for name, value in labels.items()]
     assert amtool("config", "routes", "test", f"--config.file={CONFIG}", *told).split() == [receiver]
 
 
 def hurried(folder: Path, receiver_url: str) -> Path:
-    """Our configuration, but for the receivers' address and without the patience."""
+    """Our configuration, with the test receivers' address and short intervals."""
     text = CONFIG.read_text("utf-8").replace("http://127.0.0.1:5001", receiver_url)
     text = re.sub(r"(group_wait|group_interval): \w+", r"\1: 1s", text)
     path = folder / "alertmanager.yml"
@@ -68,7 +68,7 @@ def hurried(folder: Path, receiver_url: str) -> Path:
 
 
 def post(address: str, *labels: dict[str, str], over: bool = False) -> None:
-    """Post alerts as `callwarden notify` does; or, that they are over."""
+    """Post alerts as `callwarden notify` does, firing or resolved."""
     times = {"endsAt": datetime.now(UTC).isoformat()} if over else {}
     body = json.dumps([{"labels": each, "annotations": {"summary": "…"}, **times} for each in labels]).encode()
     request = urllib.request.Request(
@@ -79,7 +79,7 @@ def post(address: str, *labels: dict[str, str], over: bool = False) -> None:
 
 
 def suppressed(address: str) -> set[str]:
-    """The alerts that are inhibited, by name and severity."""
+    """The inhibited alerts, by name and severity."""
     alerts = json.loads(get(f"http://{address}/api/v2/alerts")[1])
     return {
         f"{alert['labels']['alertname']} {alert['labels'].get('severity', '')}".strip()
@@ -88,7 +88,7 @@ def suppressed(address: str) -> set[str]:
     }
 
 
-def test_what_follows_from_something_worse_is_kept_quiet(tmp_path: Path) -> None:
+def test_consequences_of_a_worse_alert_are_inhibited(tmp_path: Path) -> None:
     with receiver() as told, alertmanager(hurried(tmp_path, told.url), tmp_path) as address:
         health = {rule["alert"]: {"alertname": rule["alert"], **rule["labels"]} for rule in ALERTS}
         post(address, *({**TENANT, "severity": severity} for severity in ("info", "warning", "critical")))
@@ -133,7 +133,7 @@ def test_a_storm_of_a_thousand_tenants_makes_few_notifications_that_name_them_al
         assert {body["groupKey"] for _, body in told.heard} == {told.heard[0][1]["groupKey"]}
 
 
-def test_a_decision_is_never_told_as_resolved_and_an_alert_is(tmp_path: Path) -> None:
+def test_a_decision_is_never_sent_as_resolved_and_an_alert_is(tmp_path: Path) -> None:
     levels, everybody = ("critical", "warning", "info"), {"/tenants-critical", "/tenants", "/tenants-info"}
 
     def of(kind: str) -> list[dict[str, str]]:
@@ -142,7 +142,7 @@ def test_a_decision_is_never_told_as_resolved_and_an_alert_is(tmp_path: Path) ->
     with receiver() as told, alertmanager(hurried(tmp_path, told.url), tmp_path) as address:
 
         def heard(kind: str, status: str) -> set[str]:
-            """Who has heard of that."""
+            """The receivers that got it."""
             return {
                 path
                 for path, body in told.heard
@@ -156,7 +156,7 @@ def test_a_decision_is_never_told_as_resolved_and_an_alert_is(tmp_path: Path) ->
         post(address, *of("ban"))
         wait_for(by_everybody("ban", "firing"), "the bans are told")
         post(address, *of("ban"), over=True)
-        for kind in ("alert", "pending"):  # one after the other: meanwhile the bans would have been told as resolved
+        for kind in ("alert", "pending"):  # in turn: otherwise the bans would have been sent as resolved meanwhile
             post(address, *of(kind))
             wait_for(by_everybody(kind, "firing"), f"{kind} is told")
             post(address, *of(kind), over=True)
@@ -177,7 +177,7 @@ def test_an_alert_of_a_real_prometheus_arrives_through_a_real_alertmanager(tmp_p
         config = YAML(typ="safe").load(DEPLOY / "prometheus" / "prometheus.yml")
         config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
         config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [address]
-        # Nobody is at home.
+        # No receiver is listening.
         config["scrape_configs"] = [{"job_name": "worker", "static_configs": [{"targets": ["127.0.0.1:1"]}]}]
         path = tmp_path / "prometheus.yml"
         path.write_text(json.dumps(config), "utf-8")

@@ -59,7 +59,7 @@ def test_the_image_is_built_once_and_never_looked_for_elsewhere() -> None:
     assert {service["pull_policy"] for service in OURS.values() if "build" not in service} == {"never"}
 
 
-def test_what_ends_by_a_fault_or_with_the_machine_is_started_again_but_for_the_topics() -> None:
+def test_every_service_but_the_topics_restarts_after_a_failure_or_a_reboot() -> None:
     restarted = {name: service["restart"] for name, service in COMPOSE["services"].items()}
     assert restarted.pop("topics") == "no"
     assert set(restarted.values()) == {"unless-stopped"}
@@ -90,7 +90,7 @@ def test_our_commands_run_as_the_user_that_the_image_makes() -> None:
     assert {service["read_only"] for service in OURS.values()} == {True}
 
 
-def test_what_is_kept_lies_where_that_user_may_write() -> None:
+def test_stored_data_is_in_folders_that_the_user_may_write() -> None:
     made = set(re.findall(r"/var/lib/callwarden\S*", re.findall(r"install -d .*", DOCKERFILE)[0]))
     mounts = [mount.split(":") for service in OURS.values() for mount in service.get("volumes", ())]
     kept = {mount[1] for mount in mounts if not mount[0].startswith("./")}
@@ -136,7 +136,7 @@ def test_every_service_that_keeps_running_has_a_health_check(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in COMPOSE["services"] if name != "topics"])
-def test_health_is_looked_at_often_at_the_start_alone(name: str) -> None:
+def test_health_is_checked_often_only_at_the_start(name: str) -> None:
     check = COMPOSE["services"][name]["healthcheck"]
     assert (check["start_interval"], check["interval"]) == ("2s", "30s")
 
@@ -186,7 +186,7 @@ def test_the_policy_of_the_live_runs_is_the_built_in_one_with_less_lateness() ->
 
 
 def copied() -> set[str]:
-    """What the Dockerfile takes from this folder."""
+    """The paths that the Dockerfile copies from this folder."""
     lines = re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE)
     return {source for line in lines for source in shlex.split(line)[:-1]}
 
@@ -197,7 +197,7 @@ def test_the_image_holds_every_package_and_no_path_that_is_not_there() -> None:
     assert {name.rstrip("*") for name in packages} <= copied()
 
 
-def test_what_the_image_needs_alone_is_handed_to_its_build() -> None:
+def test_only_files_that_the_image_needs_are_passed_to_its_build() -> None:
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
     assert lines[0] == "*"
     assert {line[1:] for line in lines if line.startswith("!")} == copied()

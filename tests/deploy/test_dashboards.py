@@ -1,4 +1,4 @@
-"""Grafana's dashboards, as far as they can be checked without it; their queries are asked in tests/broker."""
+"""Grafana's dashboards, as far as they can be checked without it; tests/broker runs their queries."""
 
 import itertools
 import json
@@ -28,7 +28,7 @@ CHINESE = re.compile("[一-鿿]")
 
 
 def drawn(view: dict[str, Any]) -> list[dict[str, Any]]:
-    """The panels that show something."""
+    """The panels that show data."""
     return [panel for panel in view["panels"] if panel["type"] != "row"]
 
 
@@ -46,7 +46,7 @@ def test_the_committed_files_are_those_that_the_code_makes(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", VIEWS)
 def test_the_schema_knows_every_field(name: str) -> None:
     with warnings.catch_warnings():
-        # It would have us write schema 2, with which not every Grafana can be provisioned.
+        # It would require schema 2, which not every Grafana can provision.
         warnings.simplefilter("ignore", DeprecationWarning)
         from grafana_foundation_sdk.models.dashboard import Dashboard
     register_default_plugins()
@@ -98,7 +98,7 @@ def test_the_prometheus_is_the_readers_choice_everywhere(name: str) -> None:
 
 
 def in_unit(expr: str) -> str:
-    """The unit of what a query gives: of seconds s, of shares percentunit, of what is a second's cps, else any."""
+    """The unit of a query's result: s for seconds, percentunit for ratios, cps for rates per second, else any."""
     if re.search(r"_total\b|_(?:bucket|count)\b(?!.*quantile)", expr) and "quantile" not in expr:
         return "any"
     timed = re.search(r"time\(\)|callwarden_\w+_seconds\b|callwarden_\w+_seconds_(?:sum|bucket)", expr)
@@ -160,7 +160,7 @@ def test_no_query_asks_for_a_metric_label_or_variable_that_is_not_there(name: st
         assert set(re.findall(r"\$(\w+)", expr)) - {"__rate_interval", "__range"} <= variables, expr
 
 
-def test_nobody_is_counted_by_series_of_which_some_are_left_out() -> None:
+def test_no_panel_counts_tenants_by_series_that_may_be_left_out() -> None:
     every = queries(VIEWS["callwarden-ops"])
     assert [
         expr for expr in every if re.search(r"\b(count|sum)\b.*callwarden_tenant_(threshold|value|calls)", expr)
@@ -190,10 +190,10 @@ def test_every_metric_of_the_catalogue_is_drawn_but_for_those_that_need_no_drawi
     named = {name for view in VIEWS.values() for expr in queries(view) for name in re.findall(r"callwarden_\w+", expr)}
     left = {e.name for e in CATALOGUE if not any(name.startswith(e.name) for name in named)}
     assert left == {
-        "callwarden_last_event_timestamp_seconds",  # of a replay alone
-        "callwarden_silent_seconds",  # that of calls is drawn
-        "callwarden_consumer_lag_records",  # how far behind they are in time says more
-        "callwarden_consumer_open_transaction_seconds",  # it alerts
+        "callwarden_last_event_timestamp_seconds",  # of a replay only
+        "callwarden_silent_seconds",  # the one of calls is drawn
+        "callwarden_consumer_lag_records",  # the delay in time says more
+        "callwarden_consumer_open_transaction_seconds",  # an alert uses it
         "callwarden_topic_faults",  # likewise
         "callwarden_host_clock_ahead_seconds",
         "callwarden_http_connections_refused_total",  # its alert names program and instance
@@ -239,7 +239,7 @@ def test_every_metric_of_the_catalogue_is_drawn_but_for_those_that_need_no_drawi
     }
 
 
-def test_what_grafana_is_provisioned_with_fits_the_dashboards_and_prometheus() -> None:
+def test_grafanas_provisioning_fits_the_dashboards_and_prometheus() -> None:
     yaml = YAML(typ="safe")
     (source,) = yaml.load(GRAFANA / "provisioning" / "datasources" / "prometheus.yml")["datasources"]
     scraped = yaml.load(GRAFANA.parent / "prometheus" / "prometheus.yml")["global"]

@@ -1,4 +1,4 @@
-"""A replay's page of metrics, scraped by a real Prometheus: what the dashboards ask of judging finds data."""
+"""A replay's metrics page, scraped by a real Prometheus: the dashboards' queries on decisions find data."""
 
 import subprocess
 import threading
@@ -25,10 +25,10 @@ UNTIL_MS = 1_772_506_800_000  # three in the afternoon of the second day, when w
 
 
 class Quietly(SimpleHTTPRequestHandler):
-    """Serves files, and says nothing."""
+    """Serves files without logging."""
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def served(folder: Path) -> Iterator[int]:
 
 
 def make_page(folder: Path) -> bytes:
-    """What two simulated days come to."""
+    """The metrics page of two simulated days."""
     simulate(SimulationSettings(tenants=200, days=2, seed=1, calls_per_day=30_000), folder)
     policy, distance_options = load(None), DistanceOptions()
     outcome = replay(
@@ -52,7 +52,7 @@ def make_page(folder: Path) -> bytes:
     return page(outcome, policy, distance_options)
 
 
-def test_what_dashboards_ask_of_judging_is_answered_by_a_replay(tmp_path: Path) -> None:
+def test_the_dashboards_queries_on_decisions_are_answered_by_a_replay(tmp_path: Path) -> None:
     text = make_page(tmp_path)
     done = subprocess.run([program("promtool", "prometheus"), "check", "metrics"], input=text, capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -1,4 +1,4 @@
-"""The documents must not promise what is not there, nor be silent about what is."""
+"""The documents promise nothing that does not exist, and describe everything that does."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def section(text: str, title: str) -> str:
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of a table's rows, without its head; ``\\|`` is a bar inside a cell."""
+    """The cells of a table's rows, without its header; ``\\|`` is a bar inside a cell."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     return [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
 
@@ -65,7 +65,7 @@ def test_no_link_leads_nowhere(document: Path) -> None:
     assert [target for target in local if target and not (document.parent / target).exists()] == []
 
 
-def test_no_module_that_the_documents_name_has_gone() -> None:
+def test_every_module_that_the_documents_name_exists() -> None:
     for document in DOCUMENTS:
         named = re.findall(r"`((?:monitor|streams|schemas|tests|docs|deploy)/[\w./-]*)`", document.read_text("utf-8"))
         assert [path for path in named if not (ROOT / path).exists()] == [], document.name
@@ -100,7 +100,7 @@ def test_no_command_is_missing_from_the_page_of_commands() -> None:
     wanted = []
     for command in COMMANDS:
         under = subcommands(command)
-        # Of `schema`, a maker's tool, one example is enough.
+        # For `schema`, a developer's tool, one example suffices.
         wanted += [f"{command} {name}" for name in under] if under and command != "schema" else [command]
     assert len(wanted) > len(COMMANDS), "no subcommand was found"
     assert [name for name in wanted if f"callwarden {name} " not in examples.replace("`", " ")] == []
@@ -154,7 +154,7 @@ def test_the_readme_is_short() -> None:
 
 
 def same(shown: Any, real: Any) -> bool:
-    """Whether the event as shown is the real one; ``…`` stands for what was left out."""
+    """Whether the event as shown is the real one; ``…`` stands for omitted text."""
     if isinstance(shown, dict):
         return isinstance(real, dict) and shown.keys() == real.keys() and all(same(shown[k], real[k]) for k in shown)
     if isinstance(shown, list):
@@ -167,7 +167,7 @@ def same(shown: Any, real: Any) -> bool:
 
 
 def make_example(folder: Path) -> None:
-    """Do what the README says in its example."""
+    """Follow the README's example."""
     text = section(README, EXAMPLE)
     (folder / "demo-out").mkdir(exist_ok=True)
     (folder / "demo-out" / "house.yaml").write_text(blocks(text, "yaml")[0], "utf-8")
@@ -175,7 +175,7 @@ def make_example(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_event_in_the_readme_is_what_its_rule_produces(tmp_path: Path) -> None:
+def test_the_event_in_the_readme_is_the_one_of_its_rule(tmp_path: Path) -> None:
     make_example(tmp_path)
     lines = (tmp_path / "demo-out" / "acme" / "enforcement.jsonl").read_text("utf-8").splitlines()
     shown = json.loads(blocks(section(README, EXAMPLE), "json")[0])
@@ -201,7 +201,9 @@ def test_every_command_without_kafka_runs_as_it_stands(tmp_path: Path) -> None:
 
 
 def outline(text: str) -> dict[str, Any]:
-    """What the README has in each language alike: headings, blocks of code without comments, tables, links."""
+    """The parts of the README that are alike in both languages: headings, code blocks without comments,
+    tables, links.
+    """
     tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
     return {
@@ -229,7 +231,7 @@ MIRRORED = {
     "report.md": ("guides/report.md", ""),
     "reviews.md": ("guides/ledger.md", "Reviews"),
 }
-"""The Chinese pages, each with the English page, and the section of it, that it translates."""
+"""The Chinese pages, each with its English page and the section of it that it translates."""
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "docs" / "zh").glob("*.md")))
@@ -261,7 +263,7 @@ def test_the_first_tutorial_runs_as_it_stands_and_prints_what_it_shows(tmp_path:
 # CONTRIBUTING.md ----------------------------------------------------------------------------------------------------
 
 
-def test_what_is_named_under_where_to_add_is_in_the_files_of_its_row() -> None:
+def test_names_under_where_to_add_are_in_the_files_of_their_rows() -> None:
     seen = 0
     for table in re.split("^### ", section((ROOT / "CONTRIBUTING.md").read_text("utf-8"), "Where to add"), flags=re.M):
         for cell, what in rows(table):

@@ -1,4 +1,4 @@
-"""A run of the tests must not depend on how it was started, and must not leave processes behind."""
+"""A test run must not depend on how it was started, and must not leave processes behind."""
 
 import signal
 import subprocess
@@ -68,4 +68,4 @@ def test_a_run_that_leaves_a_process_behind_fails_names_it_and_ends_it(
     assert f"left running by a test: {pid}: " in output
     assert "test_that_forgets_its_proces" in output
     status_file = Path(f"/proc/{pid}/status")
-    assert not status_file.exists() or "State:\tZ" in status_file.read_text()  # nobody may reap it here
+    assert not status_file.exists() or "State:\tZ" in status_file.read_text()  # possibly nothing reaps it here

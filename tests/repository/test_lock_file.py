@@ -1,4 +1,4 @@
-"""The lock files hold versions and hashes of everything, and say nothing of the machine that made them."""
+"""The lock files hold versions and hashes of everything, and nothing about the machine that made them."""
 
 import os
 import re
@@ -44,7 +44,7 @@ def entries(path: Path) -> list[tuple[str, Locked]]:
 
 
 def closure(requirements: list[str]) -> set[str]:
-    """The names of all that the requirements bring on this Python, by what the installed packages say."""
+    """The names of everything that the requirements bring on this Python, according to the installed packages."""
     names: set[str] = set()
     done: set[tuple[str, str]] = set()
     waiting = [(Requirement(text), "") for text in requirements]
@@ -107,8 +107,8 @@ def test_the_image_has_the_versions_and_hashes_that_were_tested() -> None:
     )
 
 
-def test_what_builds_the_project_is_what_the_lock_was_made_for() -> None:
-    """Without build isolation pip does not look at `build-system.requires`."""
+def test_the_build_requirements_equal_the_locked_build_group() -> None:
+    """Without build isolation pip ignores `build-system.requires`."""
     assert PYPROJECT["build-system"]["requires"] == BUILD
 
 
@@ -124,7 +124,7 @@ def installs(commands: str) -> list[list[str]]:
 
 
 def in_make(target: str) -> str:
-    # The flags of a make that runs these tests are not for this one.
+    # The flags of a make that runs these tests do not apply to this one.
     environment = {
         name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
     }
@@ -133,7 +133,7 @@ def in_make(target: str) -> str:
 
 
 @pytest.mark.parametrize("commands", ["setup", "test-all-pythons", "the image"])
-def test_what_an_install_fetches_is_compared_with_the_hashes(commands: str) -> None:
+def test_every_install_compares_hashes(commands: str) -> None:
     found = installs(DOCKERFILE if commands == "the image" else in_make(commands).replace("\\\n", " "))
     assert len(found) == 2
     dependencies, project = found

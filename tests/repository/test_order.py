@@ -1,4 +1,4 @@
-"""Side by side, the files that take longest begin first."""
+"""In parallel runs, the files that take longest begin first."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ TESTS = Path(__file__).parents[1]
 
 
 def test_every_long_file_is_there(pytestconfig: pytest.Config) -> None:
-    """Or it was renamed, and would begin last."""
+    """Otherwise it was renamed, and would begin last."""
     conftest = pytestconfig.pluginmanager.get_plugin(str(TESTS / "conftest.py"))
     assert conftest is not None
     assert {name: len(list(TESTS.rglob(name))) for name in conftest.LONG_FILES} == dict.fromkeys(conftest.LONG_FILES, 1)

@@ -1,4 +1,4 @@
-"""Where services are required, a test that skips itself for want of one must not pass unseen."""
+"""Where services are required, a test that skips itself because one is absent must not pass unnoticed."""
 
 import os
 import subprocess

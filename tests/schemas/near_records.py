@@ -12,7 +12,7 @@ from schemas.json_schema import INPUTS, example
 SAMPLES: dict[str, dict[str, Any]] = {name: example(name) for name in INPUTS}
 FIELDS = sorted({field.name for struct in INPUTS.values() for field in msgspec.structs.fields(struct)})
 
-# Values on both sides of every limit. Whole floats (1.0) are left out: there schema and reader differ, as stated.
+# Values on both sides of every limit, without whole floats (1.0): there schema and reader differ, as documented.
 EDGES: list[Any] = [
     *(None, "", "x", True, False, 0, 1, -1, 0.5, -1e300, 10**30, [], {}, ["x"], [""], [None], [1], {"a": 1}),
     *(MIN_MS - 1, MIN_MS, MIN_MS + 1, END_MS - 1, END_MS, END_MS + 1, str(MIN_MS)),

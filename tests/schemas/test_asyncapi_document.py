@@ -1,4 +1,4 @@
-"""The AsyncAPI document names every topic of the contract, and follows the structure that AsyncAPI 3.0 lays down."""
+"""The AsyncAPI document names every topic of the contract, and follows the structure of AsyncAPI 3.0."""
 
 import re
 from typing import Any
@@ -32,7 +32,7 @@ TOPICS = {
     "callwarden.follow": ("send receive", {"followPosition"}),
 }
 
-# The fields that AsyncAPI 3.0 and its Kafka binding 0.5.0 know; any other must begin with x-.
+# The fields that AsyncAPI 3.0 and its Kafka binding 0.5.0 define; any other must begin with x-.
 FIELDS = {
     "document": {"asyncapi", "id", "info", "servers", "defaultContentType", "channels", "operations", "components"},
     "info": {"title", "version", "description", "termsOfService", "contact", "license", "tags", "externalDocs"},
@@ -180,7 +180,7 @@ def test_every_reference_leads_somewhere_and_stands_alone_in_its_object() -> Non
     assert len(refs) > 40
     for node in refs:
         assert follow(node["$ref"])
-        # What stands beside a $ref is ignored by readers of AsyncAPI, so it would not be seen.
+        # Readers of AsyncAPI ignore everything next to a $ref.
         assert set(node) == {"$ref"}
 
 

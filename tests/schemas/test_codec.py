@@ -1,4 +1,4 @@
-"""The codec takes what the contract admits and nothing else, from bytes and from Python values alike."""
+"""The codec accepts exactly what the contract allows, from bytes and from Python values."""
 
 import json
 from collections.abc import Callable
@@ -165,7 +165,7 @@ def test_times_that_are_all_the_same_are_possible() -> None:
 
 @settings(max_examples=300, deadline=None, print_blob=True)
 @given(st.integers(1, 12).flatmap(lambda n: st.tuples(*[st.text("0123456789", min_size=n + 6, max_size=n + 6)] * 2)))
-def test_a_reason_never_tells_a_telephone_number(numbers: tuple[str, str]) -> None:
+def test_a_reason_never_reveals_a_telephone_number(numbers: tuple[str, str]) -> None:
     number, other = numbers
     for wrong in (number * 20, "+" + number * 20, int("8" + number), [number], {"n": number}, number + "\n" * 150):
         for field in sorted(NUMBER_FIELDS - {"numbers"}):

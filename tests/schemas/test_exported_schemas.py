@@ -1,4 +1,4 @@
-"""The committed schemas are those of the code, are valid, and say what the reader does."""
+"""The committed schemas equal the generated ones, are valid, and agree with the reader."""
 
 import json
 from typing import Any
@@ -101,7 +101,7 @@ def test_every_field_is_described_and_times_say_their_unit(name: str) -> None:
         assert part["description"], part["title"]
         for field, body in part["properties"].items():
             if set(body) == {"$ref"} or field == "type":
-                continue  # described where it is defined; the tag is its own description
+                continue  # described at its definition; the tag is its own description
             assert body["description"].endswith((".", ")")), (part["title"], field)
             if field.endswith("_ms"):
                 assert "epoch ms UTC" in body["description"] or "in ms" in body["description"], (part["title"], field)

@@ -1,4 +1,4 @@
-"""One hostile line must neither stop a run nor cost its neighbours anything, and is refused with a reason."""
+"""A hostile line neither stops a run nor affects its neighbours, and is rejected with a reason."""
 
 import json
 import random
@@ -166,7 +166,7 @@ def test_fragments_that_are_valid_only_when_joined_stay_refused() -> None:
 
 
 def check_never_stops(line: bytes) -> None:
-    """`decode` raises nothing but what it says, and every refusal has a reason with a code that is a real one."""
+    """`decode` raises only its documented errors, and every rejection has a reason with an existing code."""
     assert plain([line]) <= (flaw(line) is None), "plain must not pass a line that flaw refuses"
     try:
         decode(line)
@@ -220,13 +220,13 @@ def test_explaining_a_line_by_the_error_of_another_still_gives_a_reason(line: by
 @pytest.mark.parametrize(
     "error", [ValueError("x"), KeyError(3), MemoryError(), msgspec.ValidationError(""), Exception()]
 )
-def test_an_error_that_nobody_foresaw_is_explained_by_its_class(error: Exception) -> None:
+def test_an_unexpected_error_is_explained_by_its_class(error: Exception) -> None:
     for line in (b"", b"\xff", CALL, b"[" * 100_000):
         assert_reason(explain(line, error))
 
 
 def test_nesting_is_judged_the_same_under_a_deep_stack() -> None:
-    """Python 3.11 counts frames and nesting together; a replay and a worker must refuse the same lines all the same."""
+    """Python 3.11 counts frames and nesting together; a replay and a worker must still reject the same lines."""
     deepest = nested(b"[", b"]", MAX_DEPTH - 1)
     too_deep = nested(b"[", b"]", MAX_DEPTH)
 

@@ -1,4 +1,4 @@
-"""What the adapters' tests share: a small mapping, and rows made of a text."""
+"""Shared by the adapters' tests: a small mapping, and rows read from a text."""
 
 import io
 from pathlib import Path
@@ -14,7 +14,7 @@ from monitor.adapters.values.pseudonym import PUBLIC_KEY
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 
-# One call a row: an id, its end in epoch seconds, an outcome code.
+# One call per row: an id, its end in epoch seconds, an outcome code.
 SMALL = """\
 format: csv
 record: cdr
@@ -29,7 +29,7 @@ fields:
   outcome: {const: busy}
 """
 
-# An application a row: the fewest fields that one can need, for tests of a single value.
+# One application per row: the minimum of fields, for tests of a single value.
 ONE = """\
 record: application
 fields:
@@ -40,26 +40,28 @@ fields:
 
 
 def adapter(mapping: str, constants: dict[str, str] | None = None) -> MappedAdapter:
-    """The adapter of a mapping's text; of `SMALL` and `ONE` for a file of one tenant, so without their column."""
+    """The adapter of a mapping's text; of `SMALL` and `ONE` for a file of one tenant, and therefore
+    without its column.
+    """
     if "tenant_id: {column: tenant}" in mapping:
         constants = {"tenant_id": "acme", **(constants or {})}
     return MappedAdapter(read_mapping(mapping, "test.yaml", constants), PUBLIC_KEY)
 
 
 def rows(mapping: str, content: bytes | str, constants: dict[str, str] | None = None) -> list[InputRow]:
-    """All rows of a file's content, as replay gets them."""
+    """All rows of a file's content, as replay receives them."""
     data = content.encode() if isinstance(content, str) else content
     return list(adapter(mapping, constants).rows(io.BytesIO(data)))
 
 
 def value(field: str, content: str, more: str = "") -> object:
-    """What the one field ``declared_business`` becomes in the one row of ``content``, or the row's reason."""
+    """The value of the field ``declared_business`` in the one row of ``content``, or the row's reason."""
     (row,) = rows(f"{more}{ONE}  declared_business: {field}\n", content)
     return row.reason if row.record is None else row.record.declared_business
 
 
 def time_of(field: str, content: str, more: str = "") -> object:
-    """What the field ``updated_ms`` becomes in the one row of ``content``, or the row's reason."""
+    """The value of the field ``updated_ms`` in the one row of ``content``, or the row's reason."""
     mapping = f"{more}{ONE}  declared_business: {{const: hotel}}\n"
     (row,) = rows(mapping.replace('{const: "1700000000000"}', field), content)
     return row.reason if row.record is None else row.record.updated_ms

@@ -1,4 +1,4 @@
-"""What the tests of assembled calls share: Telnyx' events, read as a process reads them from its log."""
+"""Shared by the tests of assembled calls: Telnyx' events, as a process reads them from its log."""
 
 import json
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ def at(ms: int) -> str:
 
 
 def event(kind: str, ms: int, call: str = "leg-1", tenant: str = "acme", **payload: Any) -> Logged:
-    """An event of Telnyx, so many ms after START; logged when it happens."""
+    """An event of Telnyx, that many ms after START, logged when it happens."""
     payload = {
         "call_leg_id": call,
         "connection_id": tenant,
@@ -60,7 +60,7 @@ def adapter(name: str = "telnyx", **constants: str) -> AssembledAdapter:
 
 
 class Log:
-    """An assembler that is fed from a log; an event that is no event of a call is refused before it."""
+    """An assembler that reads from a log; an event that belongs to no call is rejected before it."""
 
     def __init__(self, limits: AssemblyLimits | None = None, reader: AssembledAdapter | None = None) -> None:
         self.reader = reader or adapter()
@@ -70,7 +70,7 @@ class Log:
         self._offset = 0
 
     def feed(self, *logged: Logged) -> list[AssembledCall]:
-        """What the events give."""
+        """The results of the events."""
         found: list[AssembledCall] = []
         for each in logged:
             (row,) = self.reader.events(each.value)
@@ -86,7 +86,7 @@ class Log:
         return found
 
     def store(self) -> None:
-        """Write what has changed to the compacted log of the state."""
+        """Write the changes to the compacted log of the state."""
         for key, value in self.assembler.changes():
             if value is None:
                 self.state.pop(key, None)
@@ -112,5 +112,5 @@ def records(results: list[AssembledCall]) -> list[Cdr]:
 
 
 def codes(results: list[AssembledCall]) -> list[str]:
-    """The code words of the reasons, "" for a record."""
+    """The error codes of the results, "" for a record."""
     return [(each.reason or "").partition(":")[0] for each in results]

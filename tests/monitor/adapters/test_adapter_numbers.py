@@ -1,4 +1,4 @@
-"""Numbers in E.164 where they can be, as they came where they cannot."""
+"""Numbers become E.164 where possible, and stay unchanged otherwise."""
 
 import re
 
@@ -47,7 +47,7 @@ def test_numbers_become_e164(text: str, region: str, expected: str) -> None:
         ("+", "CN"),
     ],
 )
-def test_what_is_no_number_stays_as_it_came(text: str, region: str) -> None:
+def test_a_text_that_is_not_a_number_stays_unchanged(text: str, region: str) -> None:
     assert NumberWriter(region)(text) == text
 
 

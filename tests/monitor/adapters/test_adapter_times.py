@@ -1,4 +1,4 @@
-"""Times in every form that files have, at the edges where clocks are set back and forward."""
+"""Times in every form that files use, including around changes of the clocks."""
 
 from datetime import UTC, datetime
 
@@ -87,7 +87,7 @@ def test_each_form_of_a_time_is_read(form: str, text: str, expected: int) -> Non
         ("epoch_s", "-5"),
     ],
 )
-def test_what_is_no_time_of_1990_to_2099_is_rejected(form: str, text: str) -> None:
+def test_a_text_that_is_not_a_time_of_1990_to_2099_is_rejected(form: str, text: str) -> None:
     reason = at(f"{{column: at, time: {form}}}", text, "zone: Asia/Shanghai\n")
     assert isinstance(reason, str)
     word = reason.split(": ")[0]
@@ -136,7 +136,7 @@ def test_the_quick_ways_take_nothing_that_strptime_refuses(text: str) -> None:
             assert TimeReader((form,), UTC)(text) == expected
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_the_cache_of_times_is_bounded() -> None:
     reader = TimeReader(("epoch_s",), None)
     for n in range(70_000):
         assert reader(str(n)) == n * 1000

@@ -1,4 +1,4 @@
-"""Events become calls: in any order, however long the call is, and whatever else the log has."""
+"""Events become calls: in any order, for calls of any length, among any other events."""
 
 import heapq
 import itertools
@@ -40,7 +40,7 @@ def test_the_events_of_a_call_may_come_in_every_order(order: tuple[int, ...], ta
     in_order, other = Log(), Log()
     in_order.feed(*events)
     in_order.finish()
-    # All of them were logged when the last one was.
+    # All of them were logged with the time of the last one.
     other.feed(*(Logged(events[n].value, START + 3 * HOUR) for n in order))
     other.finish()
     assert written(other.results) == written(in_order.results)
@@ -171,7 +171,7 @@ def test_tenants_without_number_do_not_fill_the_memory() -> None:
 
 
 def test_the_work_for_an_event_does_not_depend_on_what_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Events that repeat, that never end a call, and that move the deadlines all the time."""
+    """Repeated events, events that never end a call, and events that move deadlines all the time."""
     work = {"deadlines": 0, "rebuilt": 0}
     deadline_ms, heapify = OpenCall.deadline_ms, heapq.heapify
 
@@ -190,7 +190,7 @@ def test_the_work_for_an_event_does_not_depend_on_what_came_before(monkeypatch: 
     assembler = Assembler(adapter().program)
     events = 20_000
     for n in range(events):
-        # Each call is opened, answered and closed, over and over: each time its deadline becomes an earlier one.
+        # Each call is opened, answered and closed, repeatedly: each time its deadline becomes earlier.
         name, kind = f"leg-{n // 4}", (0, 0, 1, 3)[n % 4]
         assembler.feed(row.event._replace(key=(name,), kind=kind, at_ms=START + 20 * n), n, START + 20 * n)
     assert work["deadlines"] < 3 * events
@@ -198,7 +198,7 @@ def test_the_work_for_an_event_does_not_depend_on_what_came_before(monkeypatch: 
     assert len(assembler._deadlines) < 3 * len(assembler) + 65
 
 
-def test_what_is_kept_of_a_call_does_not_grow_with_its_events() -> None:
+def test_the_stored_state_of_a_call_does_not_grow_with_its_events() -> None:
     log = Log()
     log.feed(*call()[:2])
     log.store()
@@ -223,7 +223,7 @@ def test_an_event_that_cannot_be_kept_is_refused_before_it_is(change: dict[str, 
     assert (row.reason or "").partition(":")[0] == code
 
 
-def test_an_event_that_is_none_of_a_call_is_refused() -> None:
+def test_an_event_that_belongs_to_no_call_is_rejected() -> None:
     (row,) = adapter().events(event("recording.saved", 0).value)
     assert row.reason == "excluded: the event is none of initiated, answered, machine, hangup"
     (row,) = adapter().events(b"{")
@@ -240,7 +240,7 @@ def test_the_log_gives_the_same_bytes_in_any_batches_and_across_restarts(seed: i
         each = call(f"leg-{n % 45}", begin_ms, shuffled.choice([0, SECOND, HOUR]), tenant)
         events += shuffled.sample(each, shuffled.choice([1, 2, 3, 3, 3]))
         events += shuffled.choices(each, k=shuffled.choice([0, 0, 1]))
-    # In disorder, and with timestamps of their own: some events are ahead of them, some far behind.
+    # Out of order, and with timestamps of their own: some events are ahead of them, some far behind.
     log = [
         Logged(each.value, each.timestamp_ms + shuffled.choice([-6 * MINUTE, -1, 0, 0, 0, 5 * MINUTE]))
         for each in events
@@ -264,7 +264,7 @@ def test_the_log_gives_the_same_bytes_in_any_batches_and_across_restarts(seed: i
     assert {"", "incomplete"} <= set(codes(whole.results))
 
 
-def test_what_did_not_change_is_not_written_again() -> None:
+def test_unchanged_state_is_not_written_again() -> None:
     log = Log()
     log.feed(*call("leg-1")[:2], *call("leg-2")[:1])
     log.store()

@@ -1,4 +1,4 @@
-"""What a process needs of an assembler: ticks where no event comes, and calls that end in parts."""
+"""The interface of an assembler for a process: ticks without events, and calls that end in parts."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""CSV as it comes: marks, encodings, quotes, ragged rows, NULs, huge cells; each row exactly once."""
+"""Real-world CSV: byte order marks, encodings, quotes, ragged rows, NULs, huge cells; each row exactly once."""
 
 import io
 
@@ -174,7 +174,7 @@ def test_every_byte_of_a_file_lies_in_exactly_one_row(parts: list[bytes]) -> Non
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.lists(st.text('ab,"\n ;', max_size=6), min_size=2, max_size=2), max_size=6))
-def test_what_pythons_csv_module_writes_is_read_back(table: list[list[str]]) -> None:
+def test_output_of_pythons_csv_module_is_read_back(table: list[list[str]]) -> None:
     import csv
 
     text = io.StringIO(newline="")

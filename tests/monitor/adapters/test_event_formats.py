@@ -1,4 +1,6 @@
-"""The shipped formats in which several records make a call, field by field, on samples made up in their true shape."""
+"""The shipped formats in which several records make a call, field by field, on made-up samples of the
+real structure.
+"""
 
 import itertools
 import json
@@ -79,7 +81,7 @@ def test_a_failed_invite_is_a_call_with_its_outcome(code: str, reason: str, expe
     assert outcome("kamailio-acc", acc(INVITE.replace("200,OK", f"{code},{reason}"))) == expected
 
 
-def test_what_comes_within_a_call_does_not_change_it() -> None:
+def test_requests_within_a_call_do_not_change_it() -> None:
     again = INVITE.replace("101,", "105,").replace("30:08", "30:10").replace("+8613800138000", "nobody")
     refused = again.replace("200,OK", "488,Not Acceptable Here").replace("105,", "106,")
     held = INVITE.replace("101,INVITE,as1f,gK09", "107,INVITE,gK09,as1f").replace("30:08", "30:11")
@@ -104,7 +106,7 @@ def test_the_exact_time_of_a_row_comes_before_its_seconds() -> None:
     assert [found[name] for name in ("start_ms", "answer_ms", "end_ms")] == [8_253, 8_253, 8_600]
 
 
-def test_a_challenge_is_no_call_and_other_methods_are_none() -> None:
+def test_challenges_and_other_methods_are_not_calls() -> None:
     challenge = INVITE.replace("200,OK", "407,Proxy Authentication Required").replace("gK09", "other")
     found = read("kamailio-acc", acc(challenge, INVITE, INVITE.replace("INVITE", "INFO"), BYE))
     assert sorted("" if row.reason is None else row.reason.partition(":")[0] for row in found) == [

@@ -1,4 +1,4 @@
-"""The shipped formats of switches and platforms, field by field, on samples made up in their true shape."""
+"""The shipped formats of switches and platforms, field by field, on made-up samples of the real structure."""
 
 import base64
 import json
@@ -156,7 +156,7 @@ def test_without_b_legs_the_telephones_leg_is_the_outbound_call() -> None:
     assert fields("freeswitch-json", leg(**busy), carrier_gateways="carrier1", log_b_leg="false")["outcome"] == "busy"
 
 
-def test_a_branch_of_a_fork_that_lost_is_no_call() -> None:
+def test_a_losing_branch_of_a_fork_is_not_a_call() -> None:
     assert reason("freeswitch-json", leg(hangup_cause="LOSE_RACE")).startswith("internal_leg: another branch")
 
 
@@ -383,7 +383,7 @@ def test_a_call_of_twilio_is_read_from_a_page_and_from_a_line() -> None:
     }
     assert fields("twilio", json.dumps({"calls": [twilio()], "page": 0})) == expected
     assert fields("twilio", json.dumps(twilio())) == expected
-    assert fields("twilio", json.dumps(twilio(duration="6"))) == expected  # rounded apart
+    assert fields("twilio", json.dumps(twilio(duration="6"))) == expected  # rounded separately
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""JSON as it comes: lines, a document, a line that is a document; each row with its bytes and its line."""
+"""Real-world JSON: lines, a document, a line that is a document; each row with its bytes and its line."""
 
 import io
 

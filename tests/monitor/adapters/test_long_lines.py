@@ -1,4 +1,4 @@
-"""A line without an end is one refused row, whatever mapping reads it: it is not loaded, and hides no other row."""
+"""A line without an end is one rejected row with any mapping: it is not loaded, and hides no other row."""
 
 import io
 import tracemalloc
@@ -64,7 +64,7 @@ def test_long_blanks_are_blank_and_a_header_that_is_too_long_is_reported() -> No
 
 
 class Endless(io.RawIOBase):
-    """A line of ``size`` bytes, made as it is read."""
+    """A line of ``size`` bytes, generated while it is read."""
 
     def __init__(self, size: int) -> None:
         self._left = size
@@ -108,5 +108,5 @@ def test_every_shipped_adapter_refuses_a_long_line(name: str) -> None:
 
 
 def mapping_of(shipped: Adapter) -> Mapping:
-    """Its mapping, or the first of them."""
+    """Its mapping, or the first one."""
     return shipped.mappings[0] if isinstance(shipped, ByHeader) else getattr(shipped, "mapping")  # noqa: B009

@@ -1,4 +1,4 @@
-"""`callwarden map`: the dry run says what a mapping makes of a file, and shows no number."""
+"""`callwarden map`: the dry run reports what a mapping makes of a file, and shows no number."""
 
 import gzip
 import json
@@ -33,7 +33,7 @@ def files(tmp_path: Path) -> tuple[str, str]:
     return str(tmp_path / "calls.csv"), str(tmp_path / "acme.yaml")
 
 
-def test_the_dry_run_says_what_becomes_of_the_rows(files: tuple[str, str]) -> None:
+def test_the_dry_run_reports_the_results_of_the_rows(files: tuple[str, str]) -> None:
     result = run("check", files[0], "--format", files[1])
     assert result.exit_code == 0
     lines = result.output.splitlines()
@@ -109,7 +109,7 @@ def test_compressed_files_and_standard_input_are_read(files: tuple[str, str], ho
     if how == "gz":
         Path(files[0] + ".gz").write_bytes(gzip.compress(data))
     elif how == "zst":
-        # Two frames, as appending makes them.
+        # Two frames, as from appending to a compressed file.
         parts = (zstandard.compress(data[:40]), zstandard.compress(data[40:]))
         Path(files[0] + ".zst").write_bytes(b"".join(parts))
     name = "-" if how == "stdin" else f"{files[0]}.{how}"
@@ -136,7 +136,7 @@ def test_a_file_that_is_missing_ends_with_2(files: tuple[str, str]) -> None:
     assert f"{files[0]}x: no such file" in result.output
 
 
-def test_a_damaged_file_is_not_taken_for_a_shorter_one(files: tuple[str, str]) -> None:
+def test_a_damaged_file_is_not_mistaken_for_a_shorter_one(files: tuple[str, str]) -> None:
     cut_off = zstandard.compress(CONTENT.encode())[:-9]
     damaged = ((".gz", gzip.compress(b"x" * 9999)[:-12]), (".gz", b"no gzip"), (".zst", b"no frame"), (".zst", cut_off))
     for suffix, data in damaged:
@@ -205,7 +205,7 @@ def test_the_dry_run_finds_no_fault_where_there_is_none(tmp_path: Path) -> None:
         assert reported not in output
 
 
-def test_the_dry_run_says_what_becomes_of_versions(tmp_path: Path) -> None:
+def test_the_dry_run_reports_the_results_of_versions(tmp_path: Path) -> None:
     (tmp_path / "calls.csv").write_text(f"id,to,end,n\n1,2,{T},1\n1,3,{T},2\n")
     versions = SMALL.replace(
         "record: cdr", "settings: {settle: 5m}\nrecord: cdr\nversion: {column: n}\nsettle: $settle"
@@ -220,7 +220,7 @@ def test_the_dry_run_says_what_becomes_of_versions(tmp_path: Path) -> None:
     assert "repeated ids: 1 records have the id of an earlier one" in told
 
 
-def test_conversion_writes_records_by_event_time_and_says_why_others_are_none(files: tuple[str, str]) -> None:
+def test_conversion_writes_records_by_event_time_and_gives_reasons_for_the_others(files: tuple[str, str]) -> None:
     result = run("convert", files[0], "--format", files[1])
     assert result.exit_code == 0
     assert [json.loads(line)["call_id"] for line in result.stdout.splitlines()] == ["1", "5"]
@@ -248,7 +248,7 @@ def test_rejected_rows_go_to_a_file_of_their_own(files: tuple[str, str], tmp_pat
     assert (tmp_path / "rejects").stat().st_mode & 0o077 == 0
 
 
-def test_a_file_of_which_nothing_becomes_a_record_ends_with_1(files: tuple[str, str]) -> None:
+def test_a_file_that_yields_no_record_ends_with_1(files: tuple[str, str]) -> None:
     Path(files[0]).write_text("id,to,end,code\n1,2,soon,1\n")
     assert run("convert", files[0], "--format", files[1]).exit_code == 1
     Path(files[0]).write_text("id,to,end,code\n")

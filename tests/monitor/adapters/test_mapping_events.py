@@ -1,4 +1,4 @@
-"""The section `events` of a mapping: what it can say, and where each of its faults is."""
+"""The section `events` of a mapping: its features, and the position of each error in it."""
 
 import io
 
@@ -44,7 +44,7 @@ def adapter(mapping: str) -> AssembledAdapter:
 
 
 def rows(mapping: str, *events: str, more: str = "") -> list[InputRow]:
-    """The calls of events `id step second`; each has a tenant, and numbers that say its step."""
+    """The calls of events `id step second`; each has a tenant, and numbers that contain its step."""
     lines = [f"id,step,at,tenant,from,to{more}"]
     for event in events:
         name, step, second, *rest = event.split()

@@ -6,7 +6,7 @@ from adapter_rows import ONE, SMALL
 from monitor.adapters import MappingError
 from monitor.adapters.mapping.read import read_mapping
 
-# (what is wrong, the text in SMALL that is replaced, by what, line:column, part of the message)
+# (the error, the text in SMALL that is replaced, its replacement, line:column, part of the message)
 FAULTS = [
     ("unknown key", "format: csv", "formatt: csv", "1:1", "did you mean `format`"),
     ("unknown format", "format: csv", "format: xml", "1:9", "`csv`, `json`, `jsonl`"),

@@ -1,4 +1,6 @@
-"""What a mapping can say: times and durations, paths, cases, patterns, forms, settings; each with its fault's place."""
+"""The features of a mapping: times and durations, paths, cases, patterns, forms, settings; each with its error
+positions.
+"""
 
 import base64
 import io
@@ -94,7 +96,7 @@ def test_several_durations_are_added_one_after_the_other() -> None:
     ("times", "expected"),
     [
         ((0, None, None, 5), (0, None, None, 5)),
-        ((1, None, 0, 5), (1, None, 1, 5)),  # the answer lies a second before the start
+        ((1, None, 0, 5), (1, None, 1, 5)),  # the answer is a second before the start
         ((0, None, 6, 5), (0, None, 5, 5)),
         ((0, 3, 2, 5), (0, 3, 3, 5)),
         ((6, None, None, 5), (6, None, None, 6)),
@@ -201,7 +203,7 @@ def test_a_column_is_read_through_its_path() -> None:
     assert value('{column: "participants[purpose=agent]"}', content, LINES) == (
         "wrong_type: participants[purpose=agent] is an object; expected a text or a number"
     )
-    assert value('{column: "a[0]"}', "id,a[0]\n1,x\n") == "x"  # in CSV a name is a name
+    assert value('{column: "a[0]"}', "id,a[0]\n1,x\n") == "x"  # in CSV this is a column name
 
 
 # --- documents --------------------------------------------------------------------------------------------------
@@ -215,7 +217,7 @@ def test_objects_that_stand_on_one_line_are_a_row_each(mapping: str, between: st
     assert found[1].raw == call(1).encode()
 
 
-def test_a_broken_object_among_others_on_its_line_steps_aside_alone() -> None:
+def test_a_broken_object_on_a_line_affects_no_other_object() -> None:
     found = rows(JSON, f'{call(1)}{{"id": oops, "b": {{"c": 1}}}}{call(2)} {call(3)}')
     assert [row.record.call_id for row in found if row.record] == ["1", "2", "3"]
     (bad,) = [row for row in found if row.reason]
@@ -378,7 +380,7 @@ def test_the_first_case_that_applies_and_is_not_empty_counts() -> None:
     (row,) = rows(CASES, json.dumps({**content, "end_us": ""}))
     assert row.record.end_ms == T * 1_000
     (row,) = rows(CASES, json.dumps({**content, "far": ""}))
-    assert row.record.caller == "b"  # the number of the other case is better than none
+    assert row.record.caller == "b"  # a number of another case is better than none
     (row,) = rows(CASES, json.dumps({**content, "end": ""}))
     assert row.reason == "missing_field: start_ms: column end is empty"
 

@@ -1,4 +1,4 @@
-"""The examples of the manual are mappings that work on the files beside them."""
+"""The examples of the manual are mappings that work on the files next to them."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""Rows come by event time, each exactly once, whatever the file's order and whatever stands in it."""
+"""Rows come by event time, each exactly once, whatever the file's order and content."""
 
 import io
 import random
@@ -48,7 +48,7 @@ def test_rows_without_a_time_come_first_and_are_counted() -> None:
     st.lists(st.sampled_from(["", " ", "x", ",", '"', "1,2,1700000000", "1,2,17000000", '"a"', "\x00"]), max_size=40)
 )
 def test_every_line_is_one_row_and_no_row_is_both(lines: list[str]) -> None:
-    # Without quotes no row runs over lines, so that the count is known.
+    # Without quotes no row spans several lines, and the count is known.
     mapping = "quote: none\n" + SMALL
     found = rows(mapping, "id,to,end\n" + "\n".join(lines) + "\n")
     expected = [n for n, line in enumerate(lines, 2) if line.strip()]

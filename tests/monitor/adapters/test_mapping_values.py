@@ -1,4 +1,4 @@
-"""What a field's text becomes: sources, tables, conditions, durations, lists, pseudonyms."""
+"""The values of fields: sources, tables, conditions, durations, lists, pseudonyms."""
 
 import io
 

@@ -46,7 +46,7 @@ def callees(found: list[InputRow]) -> list[str]:
     return [row.record.callee for row in found if isinstance(row.record, Cdr)]
 
 
-# (the text in VERSIONED that is replaced, by what, line:column, part of the message)
+# (the text in VERSIONED that is replaced, its replacement, line:column, part of the message)
 FAULTS = [
     ("version: {column: n}\n", "", "3:1", "expected `version` beside `settle`: it is missing"),
     ("settle: 10m", "settle: soon", "4:9", "expected a duration such as"),
@@ -239,7 +239,7 @@ def codes_of(found: list[InputRow]) -> list[str]:
     return [(row.reason or "").partition(":")[0] for row in found]
 
 
-def test_a_document_gives_its_versions_and_what_is_none_is_refused_at_once() -> None:
+def test_a_document_gives_its_versions_and_invalid_ones_are_rejected_at_once() -> None:
     reader = shipped("amazon-connect", settle="10m")
     document = "".join([update("c-1", 60_000), update("c-1", 1_000, DisconnectTimestamp=None), "{"])
     first, second, third = reader.events(document.encode())

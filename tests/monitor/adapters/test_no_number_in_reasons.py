@@ -1,4 +1,4 @@
-"""Whichever column a mapping takes by mistake, no message repeats a telephone number that stands in it."""
+"""Whichever column a mapping uses by mistake, no message repeats a telephone number from it."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Patterns read hostile text: they find what Python's engine finds, in time that is linear in the text."""
+"""Patterns match hostile text like Python's engine, in time that is linear in the text."""
 
 import random
 import re

@@ -1,4 +1,4 @@
-"""The shipped adapters on the real files, against the facts that their descriptions give."""
+"""The shipped adapters on the real files, against the facts in their descriptions."""
 
 import gzip
 import io
@@ -71,13 +71,13 @@ def test_the_banks_daily_abandonment_is_the_published_one(bank: list[InputRow]) 
 def test_the_banks_short_calls_are_all_there(bank: list[InputRow]) -> None:
     talk = [row.record.end_ms - row.record.answer_ms for row in bank if row.record.answer_ms]
     assert sum(ms <= 5_000 for ms in talk) == 1_230
-    # The longest of those over midnight is a call of 1,597 s; a day more would be a mistake of the date.
+    # The longest of those over midnight is a call of 1,597 s; a day more would be an error of the date.
     assert max(talk) < 10_000_000
     assert min(talk) == 0
 
 
 def test_the_whole_answer_of_the_contact_centre_is_read() -> None:
-    (row,) = read("tccc", ANSWER, {"tenant_id": "1400000000"})  # the answer does not repeat the tenant of the question
+    (row,) = read("tccc", ANSWER, {"tenant_id": "1400000000"})  # the answer does not repeat the tenant of the request
     record = row.record
     assert isinstance(record, Cdr)
     assert row.line == 5
@@ -107,7 +107,7 @@ def test_the_complaint_file_with_eight_columns_is_accounted_for() -> None:
     assert [c.updated_ms for c in complaints] == sorted(c.updated_ms for c in complaints)
     days = {datetime.fromtimestamp(c.updated_ms / 1000, ZoneInfo("America/New_York")).date() for c in complaints}
     assert [str(day) for day in days] == ["2021-07-07"]
-    # One row of the file says what another says: the same complainant.
+    # Two rows of the file are equal: the same complainant.
     assert len({complaint.complainant for complaint in complaints}) in (13_364, 13_365)
 
 
@@ -153,7 +153,7 @@ def test_doubled_days_double_no_complainant() -> None:
         for line in lines:
             _, _, number, area = line.rstrip().split(b",")
             once.setdefault((number, area), []).append(line)
-        # Each complaint an even number of times: the first half of the copies is the day as it was.
+        # Each complaint occurs an even number of times: the first half of the copies equals the original day.
         assert all(len(copies) % 2 == 0 for copies in once.values()), day
         half = [line for copies in once.values() for line in copies[: len(copies) // 2]]
         whole, single = (_complainants(header + b"".join(part)) for part in (lines, half))
@@ -185,7 +185,7 @@ def test_the_whole_file_by_day_is_accounted_for() -> None:
             tenants[row.record.tenant_id] += 1
             if len(number) != 10 or not number.isdigit():
                 not_ten += 1
-                # Ten digits and a space are ten digits.
+                # Ten digits and a space count as ten digits.
                 assert row.record.tenant_id == number.strip() or len(number) > len(number.strip()) == 10
     assert lines[2:2_256_271].count(1) == 2_256_269
     assert reasons == {NO_NUMBER: 128_196}

@@ -38,7 +38,7 @@ def calls(rows: list[InputRow]) -> Iterator[Cdr]:
 
 
 def local(text: str, hours: int) -> int:
-    """Epoch ms of a local time so many hours east of Greenwich."""
+    """Epoch ms of a local time that many hours east of Greenwich."""
     return int((datetime.fromisoformat(text).replace(tzinfo=UTC) - timedelta(hours=hours)).timestamp() * 1000)
 
 
@@ -74,7 +74,7 @@ def test_a_day_that_was_collected_twice_doubles_complaints_and_no_complainant() 
 @pytest.mark.parametrize(
     "other", ["2021-01-25,5,2125550123,216", "2021-01-24,5,2125550124,216", "2021-01-24,5,2125550123,"]
 )
-def test_what_differs_in_what_the_row_says_is_another_complainant(other: str) -> None:
+def test_rows_with_different_content_have_different_complainants(other: str) -> None:
     found = complaints(f"{DAY}2021-01-24,5,2125550123,216\r\n{other}\r\n")
     assert len({complaint.complainant for complaint in found}) == 2
 
@@ -162,7 +162,7 @@ def test_who_hung_up_depends_on_the_direction(direction: int, side: str, expecte
 
 
 @pytest.mark.parametrize("status", [100, 108, 109, 110, 111])
-def test_what_the_platform_blocked_never_reached_the_network(status: int) -> None:
+def test_calls_that_the_platform_blocked_did_not_reach_the_network(status: int) -> None:
     (call,) = calls(read("tccc", telcdr(status=status, side="")))
     assert (call.outcome, call.answer_ms, call.hangup_by) == ("policy_blocked", None, None)
     assert call.end_ms == 1700000001000

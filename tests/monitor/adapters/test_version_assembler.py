@@ -1,4 +1,4 @@
-"""Versions of calls: the greatest that comes in time counts, whatever the order, the batches and the restarts."""
+"""Versions of calls: the greatest one that arrives in time counts, in any order, batches and restarts."""
 
 import itertools
 import random
@@ -24,7 +24,7 @@ class Version(NamedTuple):
 
 
 def version(number: int, ms: int, call: str = "c-1", tenant: str = "acme", mark: str = "", **more: int) -> Version:
-    """A version that is made so many ms after START, and logged then; ``mark`` tells it from others."""
+    """A version that is made that many ms after START, and logged then; ``mark`` distinguishes it from others."""
     record = Cdr(
         call_id=call,
         tenant_id=tenant,
@@ -151,7 +151,7 @@ def test_without_a_time_to_settle_every_first_version_is_written_at_once() -> No
     assert codes(log.feed(version(0, 0), version(1, 1), version(1, 2, "other"))) == ["", "superseded_late", ""]
 
 
-def test_calls_that_are_held_are_written_when_settle_is_taken_back() -> None:
+def test_held_calls_are_written_when_settle_is_removed() -> None:
     log = Log()
     log.feed(version(0, 0))
     log.restart(settle_ms=0)
@@ -188,7 +188,7 @@ def test_large_records_are_bounded_by_their_characters() -> None:
         record = Cdr(**{name: getattr(large.record, name) for name in Cdr.__struct_fields__} | {"source": "x" * 4_000})
         log.feed(Version(large._replace(key=(f"c-{n}", "bad"), record=record), START))
     assert len(log.assembler) == 4
-    # A version that grows its own call beyond the limit has that call written, if it is the oldest.
+    # A version that grows its own call beyond the limit causes that call to be written, if it is the oldest.
     small = Log(AssemblyLimits(open_calls_per_tenant=2))
     small.feed(version(0, 0), version(0, 0, "c-2"))
     grown = large._replace(version=1, record=record)
@@ -197,7 +197,7 @@ def test_large_records_are_bounded_by_their_characters() -> None:
 
 
 def oracle(log: list[Version], settle_ms: int) -> dict[int, str]:
-    """What becomes of each version, by looking at everything that came before it."""
+    """The result of each version, by scanning everything before it."""
     outcomes: dict[int, str] = {}
     clocks: list[int] = []
     for each in log:
@@ -226,7 +226,7 @@ def oracle(log: list[Version], settle_ms: int) -> dict[int, str]:
 
 
 def random_log(chance: random.Random) -> list[Version]:
-    """Versions of few calls over two days: repeated, in disorder, ahead of their timestamps and far behind."""
+    """Versions of few calls over two days: repeated, out of order, ahead of their timestamps and far behind."""
     found = []
     for n in range(chance.randrange(5, 80)):
         ms = chance.choice([chance.randrange(30 * MINUTE), chance.randrange(50 * HOUR)])
@@ -276,7 +276,7 @@ def test_the_log_gives_the_same_bytes_in_any_batches_and_across_restarts(seed: i
 def test_a_tick_moves_the_clock_by_the_smallest_delay_so_far() -> None:
     log = Log()
     log.assembler.tick(START)
-    assert log.assembler.clock_ms == 0  # nothing has come that has a delay
+    assert log.assembler.clock_ms == 0  # no record with a delay has arrived
     log.feed(version(0, 0, logged_ms=HOUR), version(1, 0, logged_ms=HOUR + MINUTE))
     log.restart()
     log.assembler.tick(START + HOUR + SETTLE - 1)
@@ -317,7 +317,7 @@ def test_the_size_of_the_changes_is_known_before() -> None:
     assert log.assembler.touched_chars == 0
 
 
-def test_what_did_not_change_is_not_written_again() -> None:
+def test_unchanged_state_is_not_written_again() -> None:
     log = Log()
     log.feed(version(0, 0), version(0, 0, "c-2"))
     log.store()

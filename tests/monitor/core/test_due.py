@@ -1,4 +1,4 @@
-"""Whether there is anything to decide: a shard that is advanced only when that is so does what any other does."""
+"""Whether a decision is due: a shard that advances only then equals one that always advances."""
 
 import random
 from typing import Any
@@ -12,7 +12,7 @@ from monitor.core.results import Output
 
 
 def decided_by(traffic: Traffic) -> dict[str, Any]:
-    """All that stands, but for the panes' boundary up to which there was nothing to seal."""
+    """The whole state, except the panes' boundary up to which there was nothing to close."""
     return {**all_of(traffic.harness.shard), "head": {**all_of(traffic.harness.shard)["head"], "sealed_ms": 0}}
 
 
@@ -49,7 +49,7 @@ def test_where_nothing_is_due_advancing_changes_nothing(seed: int) -> None:
 
 
 def due_at(harness: StoredShardHarness, *minutes: float) -> list[bool]:
-    """At each of these watermarks, in minutes from `T0`, whether anything is due there, advancing to it if so."""
+    """At each of these watermarks, in minutes from `T0`, whether a decision is due there; if so, advance to it."""
     answers = []
     for minute in minutes:
         answers.append(harness.shard.due(T0 + round(minute * MINUTE)))

@@ -1,4 +1,4 @@
-"""What was before enforcement began, as time lines: known, counted, and not decided on."""
+"""Records before the start of enforcement, as time lines: they are known and counted, and lead to no decision."""
 
 from helpers.shard_harness import ShardHarness, escalation, rule, summaries
 from helpers.shard_samples import MINUTE, T0

@@ -1,4 +1,4 @@
-"""State: panes and heads come back as they were, unknown formats are refused, only what is needed is kept."""
+"""State: panes and heads are restored unchanged, unknown formats are refused, only the necessary state is stored."""
 
 import random
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ WANTED = ((BIT["attempts"], -1), (BIT["answered"], -1))
 
 
 def plain(pane: Pane) -> dict[str, Any]:
-    """All that a pane holds, as lists."""
+    """The whole content of a pane, as lists."""
     out: dict[str, Any] = {"start_ms": pane.start_ms, "tenant": pane.tenant.tolist(), "sums": pane.sums.tolist()}
     for name, keys in (("callees", pane.callees), ("callers", pane.callers)):
         out[name] = [getattr(keys, f).tolist() for f in ("key", "owner", "count", "numeric")] + [keys.levels]
@@ -54,7 +54,7 @@ def reloaded(panes: list[Pane], hours: list[Pane]) -> tuple[list[Pane], list[Pan
 
 
 def kept(changes: Iterable[tuple[str, bytes | None]]) -> dict[str, bytes]:
-    """What is stored when these are the first changes."""
+    """The stored entries when these are the first changes."""
     return {key: blob for key, blob in changes if blob is not None}
 
 
@@ -122,7 +122,7 @@ def test_a_head_of_an_unknown_format_is_refused_whatever_else_is_new_in_it(chang
     [((), "answered"), ((*COUNTED, "voicemail"), "voicemail"), ((*COUNTED[1:], COUNTED[0]), "in another order")],
 )
 def test_a_head_that_counts_other_fields_is_refused(fields: tuple[str, ...], named: str) -> None:
-    """A pane's sums have no names: one field more, and every sum behind it would be that of another field."""
+    """A pane's sums have no names: one more field would shift every sum behind it."""
     head = ShardState(Shard(policy_of(), keep_state=True)).head()
     ShardState(Shard(policy_of(), keep_state=True)).restore(head, {})
     head.fields = fields
@@ -197,7 +197,7 @@ def test_a_head_comes_back_as_it_was() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_restarts_anywhere_change_nothing_that_is_decided(seed: int) -> None:
-    """Minutes, hours and days apart; with alerts, cool-downs, pending cases and waiting records across them."""
+    """Minutes, hours and days apart; with alerts, cooldowns, pending cases and waiting records across them."""
     print(f"seed {seed}")
     rng = random.Random(seed)
     whole, stopped = busy_harness(), busy_harness()
@@ -212,8 +212,10 @@ def test_restarts_anywhere_change_nothing_that_is_decided(seed: int) -> None:
     assert sum(map(len, said["whole"])) > 8
 
 
-def test_what_escalations_have_used_and_what_is_unused_again_outlives_a_restart() -> None:
-    """A referral that fell, one that was overturned, one that still waits when its violations are taken back."""
+def test_used_and_released_violations_of_escalations_survive_a_restart() -> None:
+    """An escalation that was withdrawn, one that was overturned, one that is still pending when its violations are
+    reversed.
+    """
     whole, stopped = (StoredShardHarness(escalations=[escalation(at_least=2)]) for _ in range(2))
     said: dict[str, list[Any]] = {"whole": [], "stopped": []}
     for name, harness in (("whole", whole), ("stopped", stopped)):
@@ -258,7 +260,7 @@ def test_no_more_panes_are_kept_than_windows_can_need() -> None:
     assert min(key for key in harness.stored if key[0] == "h") == f"h{end_ms - 72 * HOUR:013d}"
 
 
-def test_what_is_dropped_is_reported_once_and_what_is_new_too() -> None:
+def test_dropped_and_new_panes_are_reported_once() -> None:
     _, calls, _ = columns([cdr()])
     store = PaneStore(HOUR, 0)
     store.add(seal(calls, MINUTE, LAYOUT, WANTED, False))
@@ -270,7 +272,7 @@ def test_what_is_dropped_is_reported_once_and_what_is_new_too() -> None:
     assert store.changes(T0 + 2 * HOUR) == {}
 
 
-def test_what_no_window_needs_any_more_is_not_written_first() -> None:
+def test_panes_that_no_window_needs_are_never_written() -> None:
     _, calls, _ = columns([cdr()])
     store = PaneStore(HOUR, 0)
     store.add(seal(calls, MINUTE, LAYOUT, WANTED, False))

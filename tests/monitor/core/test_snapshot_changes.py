@@ -1,4 +1,4 @@
-"""What changes is stored, and little else: a shard recreated from the changes is the live one, after any traffic."""
+"""Little more than the changes is stored: a shard recreated from the changes equals the live one, after any traffic."""
 
 import msgspec
 import pytest
@@ -11,8 +11,8 @@ from monitor.core.tenants.alert_store import TENANTS_TOGETHER
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_what_is_made_of_the_changes_is_the_live_shard(seed: int) -> None:
-    """Every change of a tenant record, deletions included, must be marked. A change that is not marked shows here."""
+def test_a_shard_recreated_from_the_changes_equals_the_live_one(seed: int) -> None:
+    """Every change of a tenant record, deletions included, must be marked. This test finds an unmarked change."""
     print(f"seed {seed}")
     traffic = Traffic(seed)
     harness, minute = traffic.harness, 0
@@ -32,7 +32,7 @@ def test_a_decision_is_stored_as_one_tenant_record_for_any_number_of_tenants() -
     for n in range(2_500):
         harness.complaint(n / 1_000, name=f"p{n}", tenant_id=f"t{n}")
     harness.until(3)
-    assert len(harness.store()) == 3 * 2_500 + 3  # of each what is its own, its complaint, its decision
+    assert len(harness.store()) == 3 * 2_500 + 3  # for each its own record, its complaint, its decision
     harness.complaint(4, name="new", tenant_id="t7")
     assert harness.store() == {}
     harness.until(4)

@@ -1,4 +1,4 @@
-"""How near tenants are to thresholds: against a plain loop on random traffic, and in step with who is in breach."""
+"""The distances of tenants from thresholds: against a plain loop on random traffic, and consistent with breaches."""
 
 import json
 import math
@@ -35,7 +35,7 @@ EVERYTHING = DistanceOptions(near=0.0, busiest=1_000, most=100_000)
 
 
 def ruled(shard: Shard, rule_state: RuleState, tenant: str) -> Rule | None:
-    """The rule that holds for a tenant, None where it is exempt; looked up in the policy again."""
+    """The rule that applies to a tenant, None where it is exempt, looked up in the policy independently."""
     policy, now_ms = shard.policy, shard.at_ms
     exempt = [e for e in policy.exemptions if e.tenant == tenant and rule_state.rule.id in e.rules]
     if any(now_ms < exemption.expires_ms for exemption in exempt):
@@ -56,14 +56,14 @@ def number(
 
 
 def way(op: str, value: float | None, limit: float) -> float:
-    """One condition by hand."""
+    """The distance of one condition, computed by hand."""
     if value is None:
         return 0.0
     top, bottom = (value, limit) if op in ("above", "at_least") else (limit, value)
     if top == bottom == 0:
         return FAR_OVER if op.startswith("at_") else 0.0
     if not bottom:
-        return FAR_OVER if top > 0 else 0.0  # a bound of nothing may be less than nothing, by a rounding
+        return FAR_OVER if top > 0 else 0.0  # rounding can make a bound slightly negative
     return min(top / bottom, FAR_OVER)
 
 
@@ -80,7 +80,7 @@ def by_hand(rule_state: RuleState, rule_: Rule, tenant: int, tenants: int) -> fl
 
 
 def check(shard: Shard) -> int:
-    """Compare all that is seen of a shard; how many pairs were near."""
+    """Compare all distances of a shard; return how many pairs were near."""
     seen, tenants = measure_distances(shard, EVERYTHING), shard.tenants
     reported = {(near.tenant_id, near.rule.id): near for near in seen.near}
     wanted = set()
@@ -147,7 +147,7 @@ def test_no_share_differs_from_a_plain_loop_nor_contradicts_the_judge(
 
 
 def crowd(count: int) -> Shard:
-    """So many tenants: of tenant n, n of 20 answered calls are short; the threshold is half of them."""
+    """That many tenants: of tenant n, n of 20 answered calls are short; the threshold is half of them."""
     harness = ShardHarness(rules=[rule("half", above=0.5, mode="shadow"), rule("most", above=0.9, mode="shadow")])
     for tenant in range(count):
         for call in range(20):
@@ -216,7 +216,7 @@ def test_no_tenant_at_all_is_no_fault() -> None:
     assert merge_distances([], EVERYTHING) == ThresholdDistances()
 
 
-# What waits for a review --------------------------------------------------------------------------------------------
+# Pending reviews -----------------------------------------------------------------------------------------------------
 
 
 def test_pending_decisions_are_counted_by_rule_with_the_first_to_lapse() -> None:

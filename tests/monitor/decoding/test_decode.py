@@ -60,7 +60,7 @@ def some_lines(rng: random.Random, source: int, count: int) -> list[bytes]:
 
 @dataclass
 class Naive:
-    """What a reader that goes line by line, always on in the source whose clock is least, makes of some sources."""
+    """A reader that goes line by line, always in the source whose clock is least."""
 
     order: list[tuple[int, int]] = field(default_factory=list)  # source and line number of each row
     calls: list[tuple[str, str, int, int]] = field(default_factory=list)  # id, tenant, source, late line
@@ -112,7 +112,7 @@ def rows_of(batch: MergedRows) -> list[tuple[str, str, int, int]]:
 
 
 def check(batches: list[MergedRows], expected: Naive) -> None:
-    """The batches, one after the other, hold what the naive reader read, in its order."""
+    """The batches together hold what the naive reader read, in its order."""
     assert sum(batch.rows for batch in batches) == len(expected.order)
     assert [row for batch in batches for row in rows_of(batch)] == expected.calls
     waiting = [one for batch in batches for one in sorted(batch.waiting, key=lambda w: w.ref)]
@@ -126,7 +126,7 @@ def check(batches: list[MergedRows], expected: Naive) -> None:
 @tries
 @given(st.integers(0, 2**32), st.integers(1, 4), st.integers(0, 25))
 def test_rows_are_read_in_the_order_of_a_greedy_reader(seed: int, sources: int, count: int) -> None:
-    """Always on in the source whose clock is least, at a tie in the first; whole sources at once."""
+    """Always in the source whose clock is least, for equal clocks in the first; whole sources at once."""
     rng = random.Random(seed)
     files = [some_lines(rng, source, rng.randint(0, count)) for source in range(sources)]
     pieces = placed(files)
@@ -136,7 +136,9 @@ def test_rows_are_read_in_the_order_of_a_greedy_reader(seed: int, sources: int, 
 @tries
 @given(st.integers(0, 2**32), st.integers(1, 3), st.integers(1, 25), st.integers(1, 5))
 def test_batches_cut_anywhere_hold_the_same_rows(seed: int, sources: int, count: int, cuts: int) -> None:
-    """The reading order is cut at random: each batch holds some rows of each piece, from where the last one ended."""
+    """The reading order is cut at random: each batch holds some rows of each piece, from where the
+    previous one ended.
+    """
     rng = random.Random(seed)
     files = [some_lines(rng, source, count) for source in range(sources)]
     expected, pieces = naive(files), placed(files)
@@ -188,7 +190,7 @@ def test_decoding_together_is_decoding_one_by_one(seed: int, count: int) -> None
 
 
 def test_more_lines_than_are_decoded_at_once_keep_their_places() -> None:
-    """Bad and blank lines on both sides of each edge of a thousand."""
+    """Invalid and blank lines on both sides of each multiple of a thousand."""
     lines = [call(f"c{n}", T0 + n) for n in range(3_000)]
     for place in (0, 1_022, 1_023, 1_024, 1_025, 2_047, 2_048, 2_999):
         lines[place] = b"nonsense" if place % 2 else b" "
@@ -203,7 +205,7 @@ def test_more_lines_than_are_decoded_at_once_keep_their_places() -> None:
 
 @tries
 @given(st.integers(0, 2**32), st.integers(-100, 600))
-def test_what_lies_too_far_ahead_moves_no_clock_and_makes_nobody_late(seed: int, ahead: int) -> None:
+def test_records_too_far_ahead_advance_no_clock_and_make_no_record_late(seed: int, ahead: int) -> None:
     rng = random.Random(seed)
     files = [some_lines(rng, source, 15) for source in range(2)]
     decoder = Decoder(LAYOUT, np.uint64(0), T0 + ahead)

@@ -15,7 +15,7 @@ def kept(log: dict[str, bytes], records: list[tuple[str, bytes | None]]) -> dict
     return log
 
 
-def test_what_was_stored_comes_back_and_no_part_is_left_behind() -> None:
+def test_stored_blobs_are_restored_and_no_part_is_left_behind() -> None:
     print("seed 5")
     rng = random.Random(5)
     cutter, log, wanted = Chunker(), dict[str, bytes](), dict[str, bytes]()

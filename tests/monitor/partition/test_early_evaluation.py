@@ -1,4 +1,4 @@
-"""Early alerts come at the first look that can see the breach, once a crossing, and change nothing that is decided."""
+"""Early alerts fire at the first evaluation that can find the breach, once per crossing, and change no decision."""
 
 import json
 import random
@@ -20,7 +20,7 @@ from schemas.outputs import Alert
 
 
 def pieces(files: list[list[bytes]], rng: random.Random) -> Iterator[tuple[int, list[int]]]:
-    """Reading side by side: which source goes on, and how far all of them have been read then."""
+    """Reading in turns: which source continues, and how far all of them have been read then."""
     at = [0] * len(files)
     while any(place < len(lines) for place, lines in zip(at, files, strict=True)):
         source = rng.choice([n for n, lines in enumerate(files) if at[n] < len(lines)])
@@ -29,7 +29,7 @@ def pieces(files: list[list[bytes]], rng: random.Random) -> Iterator[tuple[int, 
 
 
 def reported(alerts: list[Alert], open_ids: set[str]) -> list[ReportedAlert]:
-    """Alerts as the model reports them: without those that are reported again for a decision."""
+    """Alerts as the model reports them: without those that are repeated for a decision."""
     found = []
     for alert in alerts:
         if alert.state == "firing" and alert.alert_id in open_ids:

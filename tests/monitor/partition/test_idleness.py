@@ -1,4 +1,4 @@
-"""A silent source's clock follows broker time only where nothing can be held up."""
+"""A silent source's clock follows broker time only where no record can be outstanding."""
 
 from monitor.partition.idleness import QuietSource, ReadProgress, SilentSources, clock_ms, feed_is_current
 
@@ -26,8 +26,8 @@ def test_a_record_restarts_the_wait() -> None:
     assert not silence.silent("log", ReadProgress(8, 8))
 
 
-def test_a_log_that_grows_by_what_is_rejected_is_silent() -> None:
-    """With a ping every 29 s, and with one that comes before each look."""
+def test_a_log_that_grows_by_rejected_records_is_silent() -> None:
+    """With a ping every 29 s, and with one before each check."""
     pings = [(at_ms, 7 + at_ms // 29_000) for at_ms in range(0, 600_001, 5_000)]
     silence = looked(SilentSources(30_000), pings)
     assert silence.quiet("log", ReadProgress(27, 7)) == QuietSource(600_000, 0)
@@ -59,7 +59,7 @@ def test_a_log_that_could_not_be_observed_is_not_silent() -> None:
 
 
 def test_a_gap_between_observations_is_not_silence() -> None:
-    """A process that was stopped for three hours comes back and finds all as it was: its own doing."""
+    """A process that was stopped for three hours finds everything unchanged, which says nothing about the source."""
     silence = looked(SilentSources(30_000), [(at_ms, 7) for at_ms in range(0, 30_001, 5_000)])
     silence.observe(10_800_000, {"log": 7})
     assert not silence.silent("log", ReadProgress(7, 7))

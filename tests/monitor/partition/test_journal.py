@@ -1,4 +1,4 @@
-"""What was recorded beside the records takes effect again at its offset, whenever the records are read again."""
+"""Journal entries take effect again at their offset, whenever the records are read again."""
 
 import json
 import random
@@ -34,7 +34,7 @@ SOURCE = {str(kind.__struct_config__.tag): INPUTS.index(name) for name, kinds in
 
 
 def sources_of(seed: int) -> tuple[Policy, list[list[bytes]], int]:
-    """A scenario's policy, its records by source, and the time that none of them may be beyond."""
+    """A scenario's policy, its records by source, and the latest permitted time."""
     made = scenario(seed)
     sources: list[list[bytes]] = [[] for _ in INPUTS]
     for line in (line for file in made.files for line in file):
@@ -68,7 +68,7 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
     rng = random.Random(seed)
     print(f"seed {seed}")
     live = DecidingSettings(max_ahead_ms=0)
-    # Every other partition decides from somewhere in the midst of it on; who goes on with it is told something else.
+    # Every other partition decides only from some point on; its successor gets other arguments.
     times = sorted(at_ms for line in sources[0] if isinstance(at_ms := _event_ms(line), int))
     from_ms = times[len(times) // 3] if seed % 2 and times else 0
     partition = StreamTask(policy, live=live, enforce_from_ms=from_ms)
@@ -218,7 +218,9 @@ def test_a_state_keeps_its_policy_whatever_the_file_of_the_worker_says() -> None
 
 
 def broken_off(policy: Policy, lines: list[bytes], stamp_ms: int) -> tuple[StreamTask, int, int]:
-    """A partition that has stored its state after reading all of source 0, and is restored; its resume and done."""
+    """A partition that has stored its state after reading all of source 0, and is restored; its restart and processed
+    offsets.
+    """
     partition, stored = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0)), dict[str, bytes]()
     partition.feed(0, rows(lines, 0, len(lines), stamp_ms))
     partition.advance()
@@ -229,7 +231,7 @@ def broken_off(policy: Policy, lines: list[bytes], stamp_ms: int) -> tuple[Strea
     return partition, partition.sources.offsets[0], partition.sources.done[0]
 
 
-def test_what_is_left_of_deleted_records_is_read_again_but_put_out_once() -> None:
+def test_remaining_records_after_a_deletion_are_read_again_and_output_once() -> None:
     policy, sources, stamp_ms = sources_of(3)
     lines = [*sources[0], b"{", b"{"]
     partition, resume, done = broken_off(policy, lines, stamp_ms)
@@ -253,7 +255,7 @@ def test_a_log_that_was_recreated_is_read_as_if_it_were_the_first_time() -> None
 
 
 def calls_at(times_ms: list[int], start: int, stamp_ms: int, name: str = "c") -> RecordBatch:
-    """Calls that ended then, as rows from ``start`` on."""
+    """Calls that ended at these times, as rows from ``start`` on."""
     lines = [
         codec.encode(Cdr(f"{name}{start + n}", "acme", "outbound", "1", "2", at_ms, at_ms, "no_answer"))
         for n, at_ms in enumerate(times_ms)
@@ -264,7 +266,7 @@ def calls_at(times_ms: list[int], start: int, stamp_ms: int, name: str = "c") ->
 
 
 def commit(partition: StreamTask, stored: dict[str, bytes], hand_over: bool = False) -> TaskOutput:
-    """What a transaction does."""
+    """The steps of a transaction."""
     partition.advance()
     taken = partition.take()
     for key, value in partition.snapshot(hand_over):
@@ -289,7 +291,7 @@ def test_a_skip_of_a_record_that_is_read_again_puts_it_out_once(commits_first: b
     first.feed(0, calls_at([T0, T0], 0, T0))
     commit(first, stored)
     refused = []
-    for skips in (True, False):  # and a crash after it was put out
+    for skips in (True, False):  # and a crash after its output
         again = new()
         assert again.restore(stored)[0] == 0
         if skips:
@@ -304,7 +306,7 @@ def test_a_skip_of_a_record_that_is_read_again_puts_it_out_once(commits_first: b
 
 
 def test_the_clock_of_a_source_that_is_read_again_is_not_moved() -> None:
-    """Its log may end just where it is now; calls that were counted would be late, and not even be told of."""
+    """Its log may end just at its current offset; calls that were counted would be late, and not even be reported."""
     stored: dict[str, bytes] = {}
     first = new()
     first.feed(0, calls_at([T0], 0, T0))
@@ -320,8 +322,8 @@ def test_the_clock_of_a_source_that_is_read_again_is_not_moved() -> None:
     assert again.sources.idle(0, T0 + 60 * MINUTE, feed_current=True)
 
 
-def test_what_comes_after_a_loss_is_late_by_the_clock_that_was() -> None:
-    """By the clock of where reading would have gone on, it would be punctual, and in no window: those are judged."""
+def test_records_after_a_loss_are_late_by_the_earlier_clock() -> None:
+    """By the clock at which reading would have continued it would be on time, and in no window: those are evaluated."""
     stored: dict[str, bytes] = {}
     first = new()
     lateness_ms = POLICY.lateness_ms
@@ -338,7 +340,7 @@ def test_what_comes_after_a_loss_is_late_by_the_clock_that_was() -> None:
 
 
 def test_each_clock_advance_before_a_valid_record_is_recorded() -> None:
-    """Though the clock has moved on since: the record between two moves is late by the first."""
+    """Although the clock has advanced since: the record between two advances is late by the first."""
     partition = new()
     partition.feed(0, calls_at([T0], 0, T0))
     for offset, at_ms in ((1, T0 + 60 * MINUTE), (2, T0 + 120 * MINUTE)):
@@ -353,10 +355,12 @@ def test_each_clock_advance_before_a_valid_record_is_recorded() -> None:
     [
         (CLOCK_BEYOND_TIMESTAMP, test_a_clock_goes_no_further_than_the_records_timestamp),
         (ONE_ADVANCE_RECORDED, test_each_clock_advance_before_a_valid_record_is_recorded),
-        (CLOCK_AT_DONE_LOST, test_what_comes_after_a_loss_is_late_by_the_clock_that_was),
+        (CLOCK_AT_DONE_LOST, test_records_after_a_loss_are_late_by_the_earlier_clock),
     ],
 )
-def test_what_random_schedules_hardly_show_is_found_here(changes: Sequence[Change], test: Callable[[], None]) -> None:
+def test_mutations_that_random_schedules_rarely_show_are_found(
+    changes: Sequence[Change], test: Callable[[], None]
+) -> None:
     test()
     with broken(changes), pytest.raises(AssertionError):
         test()
@@ -383,8 +387,8 @@ def test_a_limit_of_before_a_loss_of_the_state_holds_where_it_did_and_the_new_on
     assert feed(rebuilt) == feed(judge) == 1
 
 
-def test_a_state_that_was_brought_elsewhere_knows_by_itself_from_when_it_decides() -> None:
-    """The clock log there does not tell."""
+def test_a_rescaled_state_contains_the_time_from_which_it_decides() -> None:
+    """The clock log of the new topics does not contain it."""
     policy, _, _ = sources_of(1)
     stored = {key: value for key, value in StreamTask(policy, enforce_from_ms=T0).snapshot() if value is not None}
     partition = StreamTask(policy, replaying=True)

@@ -1,4 +1,4 @@
-"""A record lies where its tenant's records belong, or is refused with what would be right."""
+"""A record is in the partition of its tenant, or is rejected with the correct one."""
 
 import random
 
@@ -22,7 +22,7 @@ def decoded(*values: bytes) -> DecodedRows:
 
 
 def test_murmur2_is_that_of_kafkas_clients() -> None:
-    # The figures of the tests of Kafka's own clients.
+    # The figures come from the tests of Kafka's own clients.
     known = {"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536, "abc": 479470107}
     for text, signed in known.items():
         assert murmur2(text.encode()) == signed & 0xFFFFFFFF, text

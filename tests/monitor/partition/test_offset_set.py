@@ -1,4 +1,4 @@
-"""Offsets are those of a set, and are stored in few bytes however many there are."""
+"""An offset set equals a set, and takes few bytes however many offsets it has."""
 
 import random
 
@@ -18,7 +18,7 @@ T0 = 1_790_000_000_000
 
 @pytest.mark.parametrize("seed", range(20))
 def test_they_are_those_of_a_set(seed: int) -> None:
-    """Added in order or again, let go from the front, stored and read."""
+    """Added in order or repeatedly, dropped from the front, stored and read."""
     print(f"seed {seed}")
     rng = random.Random(seed)
     known, offsets, at = set[int](), OffsetSet(), 1_000_000
@@ -39,7 +39,7 @@ def test_they_are_those_of_a_set(seed: int) -> None:
 
 
 def test_a_call_that_is_sent_again_and_again_does_not_fill_the_stored_head() -> None:
-    """It is written with each transaction."""
+    """The head is written with each transaction."""
     partition = StreamTask(load(None), live=DecidingSettings(max_ahead_ms=0), sources=1)
     value = codec.encode(EXAMPLES["cdr"])
     count = 50_000

@@ -1,4 +1,4 @@
-"""States of one count of partitions become those of another, and what is decided is what a replay of all decides."""
+"""States of one partition count become those of another, and the decisions equal a replay of all records."""
 
 import json
 import random
@@ -33,7 +33,7 @@ Line = tuple[int, bytes, bytes]  # source, key, value
 
 
 def delivered(seed: int, rng: random.Random) -> tuple[Policy, list[Line], int]:
-    """A scenario's valid records in an order in which none is late, by whatever partition they lie in."""
+    """A scenario's valid records in an order in which none is late, in any partition."""
     made = scenario(seed, FLAVOURS[seed % len(FLAVOURS)], 250)
     policy = loads(json.dumps(made.policy), "policy.json")
     due: list[tuple[float, Line]] = []
@@ -51,7 +51,7 @@ def delivered(seed: int, rng: random.Random) -> tuple[Policy, list[Line], int]:
 
 
 class Logs:
-    """The partitions of one count, and what is in their logs."""
+    """The partitions of one count, and the content of their logs."""
 
     def __init__(self, policy: Policy, count: int, not_after_ms: int) -> None:
         self.policy, self.count, self.not_after_ms = policy, count, not_after_ms
@@ -83,7 +83,7 @@ class Logs:
     def store(self, number: int) -> None:
         one = self.partitions[number]
         one.advance()
-        while one.switching:  # another policy holds from here on
+        while one.switching:  # the next policy applies from here on
             self.keep(number)
             self.restart(number)
             self.read(number)
@@ -107,7 +107,7 @@ class Logs:
 
 
 def moved(old: Logs, count: int) -> Logs:
-    """The procedure: all is read, the clocks are made equal, and what is known goes to the new partitions."""
+    """The procedure: read everything, align the clocks, and transfer the state to the new partitions."""
     for number in range(old.count):
         old.read(number)
     calls_ms = max(one.sources.clocks_ms[0] for one in old.partitions)
@@ -156,7 +156,7 @@ def place(new: Logs, made: RescaledPartition, clocks_ms: list[int]) -> None:
 
 @pytest.mark.parametrize("seed", range(24))
 def test_a_move_changes_nothing_that_is_decided(seed: int, tmp_path: Path) -> None:
-    """To more partitions and to fewer, and back, with restarts between, and a change of policy before or after."""
+    """To more partitions and to fewer, and back, with restarts in between, and a policy change before or after."""
     print(f"seed {seed}")
     rng = random.Random(seed)
     policy, lines, not_after_ms = delivered(seed, rng)
@@ -236,7 +236,7 @@ def moved_or_why(old: Logs, count: int) -> Logs | str:
 
 @pytest.mark.parametrize("seed", range(16))
 def test_a_move_is_made_where_policies_took_hold_at_different_times(seed: int, tmp_path: Path) -> None:
-    """Each tenant is judged as if its partition had gone on alone."""
+    """Each tenant is evaluated as if its partition had continued alone."""
     print(f"seed {seed}")
     rng = random.Random(seed)
     policy, lines, not_after_ms = delivered(seed, rng)
@@ -293,7 +293,7 @@ def test_a_move_is_made_where_policies_took_hold_at_different_times(seed: int, t
 
 
 def test_a_rule_that_sees_no_whole_window_yet_is_waited_for() -> None:
-    """It looks at calls of a length that nobody had counted, and began an hour later in one partition."""
+    """The rule looks at calls of a length that was not counted before, and began an hour later in one partition."""
     hour = 3_600_000
     start = 1_772_409_600_000
     common = {"behaviour": "blind_calling", "window": "2h", "cooldown": "240h"}
@@ -344,7 +344,7 @@ def test_a_rule_that_sees_no_whole_window_yet_is_waited_for() -> None:
 
 
 def test_evidence_is_kept_where_another_partition_has_been_silent() -> None:
-    """Its fine panes have not been deleted, for nothing was judged there; the others' of that time have."""
+    """Its fine panes were not deleted, because no window was evaluated there; the others' panes of that time were."""
     hour = 3_600_000
     start = 1_772_409_600_000
     common = {"behaviour": "blind_calling", "metric": "attempts", "cooldown": "240h"}

@@ -1,4 +1,4 @@
-"""A source's position: what holds at which offset."""
+"""A source's position: what applies at which offset."""
 
 import numpy as np
 

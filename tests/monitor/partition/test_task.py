@@ -1,4 +1,4 @@
-"""A partition that stops anywhere and goes on from its snapshot decides, counts and puts out what a replay does."""
+"""A partition that stops anywhere and continues from its snapshot decides, counts and outputs what a replay does."""
 
 import gc
 import json
@@ -28,7 +28,7 @@ from schemas.inputs import Cdr
 def rows_of(
     before: int, lines: list[bytes], offsets: list[int], start: int, stop: int, not_after_ms: int
 ) -> RecordBatch:
-    """Those lines as rows of a topic, whose timestamps forbid event times beyond ``not_after_ms``."""
+    """The lines as rows of a topic, whose timestamps forbid event times beyond ``not_after_ms``."""
     after = offsets[stop] if stop < len(offsets) else offsets[-1] + 1
     stamps = np.full(stop - start, not_after_ms)
     return RecordBatch(before, after, np.array(offsets[start:stop], np.int64), stamps, lines[start:stop])
@@ -37,15 +37,15 @@ def rows_of(
 def interrupted(
     policy: Policy, files: list[list[bytes]], rng: random.Random, not_after_ms: int, early: float = 0.0
 ) -> dict[str, Any]:
-    """Read the files side by side in random pieces, stopping at random: work since the last snapshot is lost.
+    """Read the files in turns in random pieces, stopping at random: work since the last snapshot is lost.
 
-    ``early`` is how often an early look is taken. Often only some of the records that are due are decided at once.
+    ``early`` is how often an early evaluation runs. Often only some of the due records are decided at once.
     """
 
     def new() -> StreamTask:
         return StreamTask(policy, live=DecidingSettings(max_ahead_ms=0), sources=len(files))
 
-    # Offsets of a topic have gaps where transactions end and where compaction has been.
+    # Offsets of a topic have gaps at transaction markers and after compaction.
     offsets = [sorted(rng.sample(range(2 * len(lines) + 1), len(lines))) for lines in files]
     stored: dict[str, bytes] = {}
     kept: list[Any] = []
@@ -135,7 +135,7 @@ def bytes_of(record: msgspec.Struct) -> bytes:
 
 
 def both(seed: int, folder: Any, early: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a replay makes of a scenario, and what a partition does that is stopped at random."""
+    """The result of a replay of a scenario, and of a partition that is stopped at random."""
     print(f"seed {seed}")
     made, rng = scenario(seed), random.Random(seed)
     policy = loads(json.dumps(made.policy), "policy.json")
@@ -155,15 +155,15 @@ def test_a_restart_loses_repeats_or_changes_nothing(seed: int, tmp_path: Any) ->
 
 @pytest.mark.parametrize("seed", range(40))
 def test_early_evaluation_changes_nothing_but_alerts(seed: int, tmp_path: Any) -> None:
-    """With restarts, too."""
+    """Including restarts."""
     expected, got = both(seed, tmp_path, early=True)
     alerts, judged = got.pop("alerts in order"), expected.pop("alerts in order")
     assert {**got, "alerts": None} == {**expected, "alerts": None}
     assert list(wrong_alerts(alerts, judged, watermark_ms=2**62)) == []
 
 
-def test_what_was_a_duplicate_is_one_when_its_id_is_forgotten() -> None:
-    """It is read again, since its pane is open, with an id that has left the memory of ids meanwhile."""
+def test_a_duplicate_stays_one_when_its_id_is_forgotten() -> None:
+    """It is read again, because its pane is open, with an id that has been forgotten meanwhile."""
     minute = 60_000
     start_ms = 1_772_409_600_000
     policy = loads(
@@ -251,7 +251,7 @@ def test_rows_that_do_not_follow_are_not_taken() -> None:
 
 
 def test_a_handover_whose_deletion_was_missed_is_left_aside() -> None:
-    """A slow reader of a compacted log may see an old entry, and not that it was deleted."""
+    """A slow reader of a compacted log may see an old entry and miss its deletion."""
     made = scenario(1)
     policy = loads(json.dumps(made.policy), "policy.json")
     (lines, *_) = lines_of(made)
@@ -279,7 +279,7 @@ def test_a_handover_whose_deletion_was_missed_is_left_aside() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_partition_that_is_given_up_is_freed_at_once(seed: int) -> None:
-    """A worker's garbage collector never looks again at what has lived long, so a cycle would hold its memory."""
+    """A worker's garbage collector never visits old objects again, so a cycle would hold the partition's memory."""
     made = scenario(seed)
     policy = loads(json.dumps(made.policy), "policy.json")
     files = lines_of(made)

@@ -1,4 +1,4 @@
-"""A partition whose policy is changed while it is stopped at random decides what a replay told of the change does."""
+"""A partition whose policy changes while it is stopped at random decides what a replay with the change decides."""
 
 import json
 import random
@@ -23,7 +23,7 @@ CLOCK = {"type": "tenant", "declared_businesses": [], "numbers": []}
 
 
 class Course:
-    """Reads files side by side in random pieces; what is not stored is lost when it is stopped."""
+    """Reads files in turns in random pieces; a stop loses everything that is not stored."""
 
     def __init__(self, made: Scenario, policy: Policy, rng: random.Random) -> None:
         self.policy, self.rng, self.made = policy, rng, made
@@ -74,7 +74,7 @@ class Course:
             source = rng.choice([n for n, lines in enumerate(self.files) if self.at[n] < len(lines)])
             self.read(source, min(len(self.files[source]), self.at[source] + rng.choice((1, 2, 7, 60))))
             if coming and sum(self.at) >= when[-len(coming)]:
-                # A command that is lost is given again, as the control topic does.
+                # A lost command is repeated, as the control topic does.
                 plain = to_plain(loads(json.dumps(coming[0].policy), "policy.json"))
                 from_ms = coming[0].from_ms - rng.choice((0, 1, 200_000))
                 sha256 = loads(json.dumps(plain), "policy.json").sha256
@@ -98,7 +98,7 @@ class Course:
                 self.restart()
 
     def withdraw(self) -> None:
-        """Take back one of the policies that were recorded, be it still to come or not."""
+        """Withdraw one of the recorded policies, in effect or not."""
         before = list(self.partition.policies.versions)
         sha256 = self.rng.choice(before).policy.sha256
         wrong = self.partition.policy_changes.withdraw([sha256], "for the test", "", 0)
@@ -112,7 +112,7 @@ class Course:
             self.commit()
 
     def finish(self) -> dict[str, Any]:
-        """All that the clocks allow, each by the policy that holds then."""
+        """Decide everything that the clocks allow, each under the policy of its time."""
         while self.partition.due:
             self.partition.advance()
             self.commit()
@@ -131,7 +131,7 @@ class Course:
 
     @property
     def switches(self) -> list[PolicyChange]:
-        """What was recorded, and not withdrawn."""
+        """The recorded changes that were not withdrawn."""
         found: list[PolicyChange] = []
         for entry in (entry for taken in self.kept for _, entry in taken.journal):
             if isinstance(entry, PolicyChange):
@@ -143,7 +143,7 @@ class Course:
 
 
 def reported(made: Scenario, policy: Policy, switches: list[PolicyChange], folder: Path) -> dict[str, Any]:
-    """What a replay says that knows the switches from the first."""
+    """The outputs of a replay that knows the changes from the start."""
     paths = []
     for number, lines in enumerate(lines_of(made)):
         path = folder / f"{number}.jsonl"
@@ -163,7 +163,7 @@ def reported(made: Scenario, policy: Policy, switches: list[PolicyChange], folde
 
 
 def course_of(seed: int, folder: Path) -> Course:
-    """A course that ended as a replay does that is told of its switches."""
+    """A run that ended as a replay with its changes does."""
     print(f"seed {seed}")
     rng, made = random.Random(seed), scenario(seed, size=200)
     far_ms = made.not_after_ms + 50 * DAY  # by then all windows of all policies have ended, on both sides
@@ -187,7 +187,7 @@ def test_a_policy_is_changed_once_wherever_a_worker_is_stopped(seed: int, tmp_pa
     course_of(seed, tmp_path)
 
 
-def test_what_was_withdrawn_before_its_time_was_never_there(tmp_path: Path) -> None:
+def test_a_policy_withdrawn_before_its_time_has_no_effect(tmp_path: Path) -> None:
     assert sum(course_of(seed, tmp_path).withdrawn for seed in range(100, 112)) >= 3
 
 
@@ -223,9 +223,9 @@ def store(partition: StreamTask, stored: dict[str, bytes]) -> None:
 
 
 def decided_with_a_longer_lateness(restarted: bool) -> list[int]:
-    """After how many minutes of the change there are decisions, if calls that are open are read again or not."""
+    """The minutes after the change at which decisions are made, with open calls read again or not."""
     before, after = policy_of("10m"), policy_of("60m")
-    # The first `x` is below the late line, which the change holds at T: so the second one is no duplicate.
+    # The first `x` is below the late line, which the change keeps at T: so the second one is no duplicate.
     lines = [call("a", -20), call("b", 30), call("x", -1), call("c", 8), call("x", 40), call("d", 76), call("e", 180)]
     stored: dict[str, bytes] = {}
     decided: list[int] = []
@@ -263,12 +263,12 @@ def decided_with_a_longer_lateness(restarted: bool) -> list[int]:
     return decided
 
 
-def test_the_late_line_is_what_it_was_when_calls_are_read_again_under_a_longer_lateness() -> None:
+def test_the_late_line_does_not_change_when_calls_are_read_again_under_a_longer_lateness() -> None:
     assert decided_with_a_longer_lateness(restarted=True) == decided_with_a_longer_lateness(restarted=False)
 
 
 def test_a_policy_is_known_as_long_as_panes_of_its_time_are_stored() -> None:
-    """They are from the beginning of an hour on, however short the windows are."""
+    """Panes are stored from the beginning of an hour on, however short the windows are."""
     before, after = policy_of("10m"), policy_of("10m", **{"with": {"short_call_s": 3.5}})
     lines = [call(f"c{n}", n) for n in range(0, 60, 5)]
     stored: dict[str, bytes] = {}
@@ -288,7 +288,7 @@ def test_a_policy_is_known_as_long_as_panes_of_its_time_are_stored() -> None:
 
 
 def test_a_policy_by_which_calls_were_found_late_is_not_withdrawn() -> None:
-    """Its lateness is another: the late line has gone by it, though nothing has been judged under it."""
+    """Its lateness differs: the late line has followed it, although no window has been evaluated under it."""
     before, after = policy_of("60m"), policy_of("1m")
     lines = [call("a", -20), call("b", 65), call("late", -1), call("c", 70), call("d", 200)]
     partition = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=2)
@@ -305,7 +305,7 @@ def test_a_policy_by_which_calls_were_found_late_is_not_withdrawn() -> None:
 
 
 def test_recalling_entries_that_a_newer_state_contains_changes_nothing() -> None:
-    """An audit tells a state that was exported all that was ever recorded, also what led to it."""
+    """An audit passes every recorded entry to an exported state, including those that led to it."""
     first, *others = [policy_of("10m", above=n) for n in range(4)]
     partition = StreamTask(first, live=DecidingSettings(max_ahead_ms=0), sources=1)
     entries: list[Any] = []
@@ -344,8 +344,8 @@ def test_recalling_entries_that_a_newer_state_contains_changes_nothing() -> None
     read(5)
     switch(0, 60)
     withdraw(0)
-    switch(1, 30)  # before that which was withdrawn
-    switch(0, 60)  # and that once more, after another
+    switch(1, 30)  # before the withdrawn one
+    switch(0, 60)  # and that one again, after another
     switch(2, 90)
     withdraw(0)
     read(50)

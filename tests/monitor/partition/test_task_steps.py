@@ -1,4 +1,4 @@
-"""A burst is decided in steps, each stored by itself: also where all of it is of one instant."""
+"""A burst is decided in steps, each stored separately, even if all of it has one instant."""
 
 import json
 from typing import Any
@@ -33,7 +33,9 @@ POLICY = loads(
 
 
 def lines() -> list[bytes]:
-    """What is decided at one instant, or raised to one; its lapses, at one instant too; and what lets time pass."""
+    """Records decided at one instant, or raised to it; their lapses, also at one instant; and records that advance
+    time.
+    """
     some: list[dict[str, Any]] = [
         {"type": "tenant", "tenant_id": "acme", "declared_businesses": [], "numbers": [], "updated_ms": T0}
     ]
@@ -91,14 +93,14 @@ def test_a_burst_of_one_instant_is_decided_in_steps_that_a_restart_may_part(rest
     assert len(steps) > len(expected) / (3 * MOST)
 
 
-def test_what_waits_undecided_is_not_walked_through_to_find_what_is_due() -> None:
+def test_finding_due_records_does_not_iterate_over_all_waiting_ones() -> None:
     one = partition()
     feed(one, lines())
     assert transaction_work(one, MOST) == 100 * MOST, "no more is counted than is decided at once"
 
 
 def test_texts_that_take_long_to_be_compared_are_decided_a_few_at_a_time() -> None:
-    """One character of them becomes 18: two texts of 4,096 take a tenth of a second."""
+    """One of their characters expands to 18: two texts of 4,096 take a tenth of a second."""
     one = partition()
     slow = {"type": "application", "tenant_id": "acme", "declared_business": "\ufdfa" * 4_096}
     values = [json.dumps({**slow, "application_id": f"n{n}", "updated_ms": T0}).encode() for n in range(5)]
@@ -135,7 +137,7 @@ ALERTING = loads(
     ),
     "policy.json",
 )
-TENANTS = 600  # each a breach, 0.3 ms of work
+TENANTS = 600  # each in breach, 0.3 ms of work
 
 
 def call(tenant: str, at_ms: int) -> bytes:
@@ -145,7 +147,7 @@ def call(tenant: str, at_ms: int) -> bytes:
 
 
 def test_tenants_with_many_possible_alerts_are_evaluated_by_a_thread() -> None:
-    """A look ahead at 20,000 tenants in breach held the event loop for 2 s; their alerts' ends, without a call, too."""
+    """An early evaluation of 20,000 tenants in breach blocked the event loop for 2 s, even without a new call."""
     one = StreamTask(ALERTING, live=DecidingSettings(max_ahead_ms=0), sources=1)
     begin = T0 // 300_000 * 300_000
     values = [call(f"t{n}", begin + 1_000) for n in range(TENANTS)]
@@ -161,7 +163,7 @@ def test_tenants_with_many_possible_alerts_are_evaluated_by_a_thread() -> None:
     assert transaction_work(one, MOST) > LARGE
     one.advance(MOST)
     one.take()
-    one.sources.move(0, begin + 700_000)  # the calls leave the window, and nothing comes
+    one.sources.move(0, begin + 700_000)  # the calls leave the window, and no record arrives
     assert one.due
     assert transaction_work(one, MOST) > LARGE
     one.advance(MOST)

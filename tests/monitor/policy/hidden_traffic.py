@@ -1,8 +1,8 @@
-"""Traffic of honest and bad tenants as somebody might make it who never saw our simulator: the rules' second examiner.
+"""Traffic of honest and bad tenants, written independently of our simulator: a second test of the rules.
 
-Nothing is shared with `monitor.simulate`. Each tenant draws its figures from wide ranges and its talk times from one
-of several families (exponential, log-normal, uniform, normal, mixtures; whole seconds or ms), because authors differ
-in these more than in anything else. What a kind is, its name says; the ranges are assumptions, wider than any one
+Nothing is shared with `monitor.simulate`. Each tenant draws its figures from wide ranges and its talk times from one of
+several families (exponential, log-normal, uniform, normal, mixtures; whole seconds or ms), because authors differ in
+these more than in anything else. Each kind's name describes it; the ranges are assumptions, wider than any one
 author's.
 """
 
@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 @dataclass
 class Tenant:
-    """One tenant: its records as they end, and since when it is bad (None: honest)."""
+    """One tenant: its records by end, and the time since which it is bad (None: honest)."""
 
     id: str
     kind: str
@@ -33,7 +33,7 @@ class Tenant:
 
 @dataclass
 class Habit:
-    """How a tenant calls; shares are of attempts, what is left of them is ``no_answer``."""
+    """How a tenant calls; shares are of attempts, and the rest is ``no_answer``."""
 
     asr: float
     talk: Talk
@@ -80,7 +80,7 @@ NOTHING_FILLED = Filled(False, False, False, False)
 
 
 class Maker:
-    """Makes one tenant's records. Every number of it comes from ``rng``."""
+    """Makes one tenant's records. Every random number comes from ``rng``."""
 
     def __init__(self, tenant: Tenant, rng: Random, filled: Filled) -> None:
         self.tenant, self.rng, self.filled = tenant, rng, filled
@@ -191,7 +191,7 @@ class Maker:
     # Talk times -----------------------------------------------------------------------------------------------
 
     def talk(self, mean_s: float) -> Talk:
-        """Talk of about that mean, of a family that an author may have chosen."""
+        """Talk times of about that mean, from a random family of distributions."""
         rng = self.rng
         sigma = rng.uniform(0.5, 0.9)
         return rng.choice(
@@ -204,7 +204,7 @@ class Maker:
         )
 
     def mixed(self, *parts: tuple[float, Talk]) -> Talk:
-        """One of several, by weight; the last takes what is left."""
+        """One of several, by weight; the last takes the rest."""
 
         def drawn() -> float:
             draw = self.rng.random()
@@ -241,7 +241,7 @@ class Maker:
         )
 
 
-# The honest ----------------------------------------------------------------------------------------------------
+# Honest tenants ------------------------------------------------------------------------------------------------------
 
 
 def sales_desk(m: Maker, days: int) -> None:
@@ -264,7 +264,7 @@ def many_seats(m: Maker, days: int) -> None:
 
 
 def notification_robot(m: Maker, days: int) -> None:
-    """Reads a message of some seconds to people who asked for it; a third of them may not hear it out."""
+    """Plays a message of some seconds to people who asked for it; a third of them may not hear it out."""
     rng = m.rng
     length = rng.uniform(5, 16)
     impatient = rng.uniform(0, 0.35)
@@ -285,7 +285,7 @@ def notification_robot(m: Maker, days: int) -> None:
 
 
 def reminder_robot(m: Maker, days: int) -> None:
-    """Calls each customer up to three times, until somebody answers."""
+    """Calls each customer up to three times, until the call is answered."""
     rng = m.rng
     habit = Habit(
         asr=rng.uniform(0.45, 0.8),
@@ -336,7 +336,7 @@ def courier(m: Maker, days: int) -> None:
 
 
 def survey_institute(m: Maker, days: int) -> None:
-    """Random digits: few answer, many numbers are dead, many hang up; who takes part stays for minutes."""
+    """Random digits: few answer, many numbers are dead, many hang up; participants stay for minutes."""
     rng = m.rng
     part = rng.uniform(0.2, 0.6)
     short = rng.uniform(0.1, 0.33)
@@ -357,7 +357,7 @@ def survey_institute(m: Maker, days: int) -> None:
 
 
 def one_question_poll(m: Maker, days: int) -> None:
-    """Random digits, too, but nobody is asked for more than a minute: a survey without its long talks."""
+    """Random digits, too, but with calls below a minute: a survey without its long talks."""
     rng = m.rng
     habit = Habit(
         asr=rng.uniform(0.12, 0.3),
@@ -373,7 +373,7 @@ def one_question_poll(m: Maker, days: int) -> None:
 
 
 def night_desk(m: Maker, days: int) -> None:
-    """Roadside help, logistics, a hospital: calls at night, few and welcome, often to the same people."""
+    """Roadside help, logistics, a hospital: calls at night, few and wanted, often to the same people."""
     rng = m.rng
     habit = Habit(
         asr=rng.uniform(0.58, 0.92),
@@ -394,7 +394,7 @@ def night_desk(m: Maker, days: int) -> None:
 
 
 def tiny(m: Maker, days: int) -> None:
-    """A handful of calls a day, too few for any share to mean something."""
+    """A handful of calls a day, too few for any ratio to be significant."""
     rng = m.rng
     habit = m.sales()
     habit.invalid, habit.rejected = rng.uniform(0, 0.25), rng.uniform(0, 0.25)
@@ -419,7 +419,7 @@ def start_up(m: Maker, days: int) -> None:
 
 
 def bombed(m: Maker, days: int) -> None:
-    """An ordinary desk about which a rival complains, again and again, in few names or in many."""
+    """An ordinary desk about which a rival complains repeatedly, under few names or under many."""
     sales_desk(m, days)
     rng = m.rng
     names = rng.choice((1, 3, 60))
@@ -442,7 +442,7 @@ def giant(m: Maker, days: int, daily: int = 15_000) -> None:
 
 
 def call_centre(m: Maker, days: int) -> None:
-    """Mostly called, round the clock; calls back some."""
+    """Mostly inbound, round the clock, with some callbacks."""
     habit = m.sales()
     habit.asr, habit.rejected = m.rng.uniform(0.5, 0.8), m.rng.uniform(0.01, 0.05)
     for at in m.spread(days, m.rng.randint(100, 800), 6, 23.5):
@@ -452,7 +452,7 @@ def call_centre(m: Maker, days: int) -> None:
 
 
 def own_extensions(m: Maker, days: int) -> None:
-    """Rings round a firm's block of extensions, one after the other: in sequence, and welcome."""
+    """Calls a company's own block of extensions, one after another: in sequence, and wanted."""
     habit = Habit(asr=m.rng.uniform(0.8, 0.97), talk=m.talk(m.rng.uniform(15, 90)), rejected=0.01, invalid=0.003)
     base = m.rng.randrange(10**6)
     size = m.rng.randint(80, 300)
@@ -460,11 +460,11 @@ def own_extensions(m: Maker, days: int) -> None:
         m.call(at, f"+862155{base + n % size:07d}", habit)
 
 
-# The bad -------------------------------------------------------------------------------------------------------
+# Bad tenants ---------------------------------------------------------------------------------------------------------
 
 
 def blind(m: Maker) -> Habit:
-    """How strangers' numbers answer: few do, many are dead, most of those who do hang up at once."""
+    """How strangers' numbers answer: few do, many are dead, most of those who answer hang up at once."""
     rng = m.rng
     return Habit(
         asr=rng.uniform(0.1, 0.33),
@@ -488,7 +488,7 @@ def blind_dialler(m: Maker, days: int) -> None:
 
 
 def blind_on_live_numbers(m: Maker, days: int) -> None:
-    """Dials strangers from a list that somebody cleaned: no dead numbers, and yet nobody wants the call."""
+    """Dials strangers from a cleaned list: no dead numbers, and yet the calls are unwanted."""
     habit = blind(m)
     habit.invalid = m.rng.uniform(0, 0.06)
     habit.asr = m.rng.uniform(0.12, 0.3)
@@ -536,7 +536,7 @@ def number_rotation(m: Maker, days: int) -> None:
 
 
 def rotation_unblocked(m: Maker, days: int) -> None:
-    """The same before any carrier has noticed; nothing but the numbers tells it from a desk."""
+    """The same before any carrier has noticed; only the numbers distinguish it from a desk."""
     rng = m.rng
     habit = m.sales()
     habit.asr = rng.uniform(0.2, 0.5)
@@ -546,7 +546,7 @@ def rotation_unblocked(m: Maker, days: int) -> None:
 
 
 def harasser(m: Maker, days: int) -> None:
-    """Calls the same people six to thirty times a day, perhaps beside ordinary calls."""
+    """Calls the same people six to thirty times a day, possibly among ordinary calls."""
     rng = m.rng
     habit = m.sales()
     habit.asr, habit.rejected = rng.uniform(0.2, 0.55), rng.uniform(0.15, 0.4)
@@ -560,7 +560,7 @@ def harasser(m: Maker, days: int) -> None:
 
 
 def harasser_of_few(m: Maker, days: int) -> None:
-    """Calls one to four people twenty times a day and more, and hardly anybody else."""
+    """Calls one to four people twenty times a day and more, and hardly any others."""
     rng = m.rng
     habit = m.sales()
     habit.asr, habit.rejected = rng.uniform(0.15, 0.45), rng.uniform(0.15, 0.4)
@@ -570,7 +570,7 @@ def harasser_of_few(m: Maker, days: int) -> None:
 
 
 def harasser_among_others(m: Maker, days: int) -> None:
-    """Calls some people all day, beside an ordinary desk's calls whose figures hide it."""
+    """Calls some people all day, among an ordinary desk's calls whose figures hide it."""
     habit = m.sales()
     habit.asr = m.rng.uniform(0.3, 0.55)
     victims, times = m.rng.randint(5, 20), m.rng.randint(16, 30)
@@ -583,7 +583,7 @@ def harasser_among_others(m: Maker, days: int) -> None:
 
 
 def redialler(m: Maker, days: int) -> None:
-    """Calls everybody four to eight times within five minutes."""
+    """Calls every callee four to eight times within five minutes."""
     rng = m.rng
     habit = m.sales()
     habit.asr, habit.rejected = rng.uniform(0.15, 0.5), rng.uniform(0.15, 0.45)
@@ -595,7 +595,7 @@ def redialler(m: Maker, days: int) -> None:
 
 
 def two_second_burst(m: Maker, days: int) -> None:
-    """Thousands of calls of two seconds within minutes, perhaps beside an ordinary desk's."""
+    """Thousands of calls of two seconds within minutes, possibly among an ordinary desk's."""
     rng = m.rng
     burst = m.sales()
     burst.asr = rng.uniform(0.25, 0.95)
@@ -625,7 +625,7 @@ def two_second_burst(m: Maker, days: int) -> None:
 
 
 def consent_forger(m: Maker, days: int) -> None:
-    """Calls like any desk, and has a proof of consent for next to nobody."""
+    """Calls like any desk, with a proof of consent for almost none of its callees."""
     habit = m.sales()
     habit.consent = m.rng.uniform(0, 0.3)
     for at in m.spread(days, m.rng.randint(150, 1500), 9, 18.5):
@@ -645,7 +645,7 @@ def night_caller(m: Maker, days: int) -> None:
 
 
 def night_caller_unrefused(m: Maker, days: int) -> None:
-    """Sells at night with a desk's ordinary figures: only the missing consent tells."""
+    """Sells at night with a desk's ordinary figures: only the missing consent reveals it."""
     habit = m.sales()
     habit.consent = m.rng.uniform(0, 0.3)
     for at in m.spread(days, m.rng.randint(150, 1000), 21, 31):
@@ -688,7 +688,7 @@ BAD: dict[str, Callable[[Maker, int], None]] = {
         night_caller,
     )
 }
-# Bad ones that show in an optional field alone.
+# Bad tenants that only an optional field reveals.
 HIDDEN: dict[str, Callable[[Maker, int], None]] = {
     make.__name__: make for make in (consent_forger, night_caller_unrefused)
 }

@@ -1,4 +1,4 @@
-"""The access rules, clause by clause, as the product applies them: each test reads like the rule that it holds."""
+"""The access rules, clause by clause, as the product applies them: each test reads like the rule that it checks."""
 
 import itertools
 from typing import Any
@@ -99,7 +99,7 @@ def blind_call(end: int, callee: str, outcome: str) -> dict[str, Any]:
 
 
 def clock(at: int) -> dict[str, Any]:
-    """A record that decides nothing, so that time goes on."""
+    """A record that decides nothing and advances time."""
     return {"type": "tenant", "tenant_id": "clock", "declared_businesses": [], "numbers": [], "updated_ms": T0 + at}
 
 
@@ -131,7 +131,7 @@ def the_only(events: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def in_order(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """By time, and at one instant the warning before what it set off."""
+    """By time, and at one instant the warning before the decision that it triggered."""
     return sorted(events, key=lambda e: (e["decided_ms"], e["kind"] != "warning"))
 
 
@@ -170,7 +170,7 @@ def test_clause_3_an_undeclared_business_out_of_the_catalogue_bans(record: dict[
     assert ban["refunds"] == "frozen"
 
 
-def test_clause_3_what_only_contains_a_prohibited_business_waits_for_a_review() -> None:
+def test_clause_3_a_text_that_only_contains_a_prohibited_business_waits_for_a_review() -> None:
     pending = the_only(decided(finding("undeclared_business", 0, actual_business="小额贷款中介")))
     assert (pending["clause"], pending["kind"], pending["status"]) == (3, "ban", "pending_review")
     assert pending["actions"] == []
@@ -233,7 +233,7 @@ def test_a_complaint_of_another_kind_decides_nothing_even_verified() -> None:
     assert decided(complaint("other", 0), clock(DAY)) == []
 
 
-def test_what_was_dismissed_first_never_decides() -> None:
+def test_a_complaint_that_was_dismissed_first_never_decides() -> None:
     assert decided(complaint("fraud", 0, "dismissed"), complaint("fraud", HOUR, "verified")) == []
 
 
@@ -328,7 +328,7 @@ def test_a_violation_is_used_by_an_escalation_once() -> None:
     assert [e["decided_ms"] for e in events if e["kind"] == "termination"] == [T0 + 2 * DAY, T0 + 5 * DAY]
 
 
-def test_a_referral_falls_when_one_of_its_violations_is_taken_back_and_the_rest_count_again() -> None:
+def test_a_referral_is_withdrawn_with_one_of_its_violations_and_the_rest_count_again() -> None:
     events = decided(
         *[warned(n * DAY, f"p{n}") for n in range(3)],
         complaint("number_leak", 3 * DAY, "dismissed", "p1"),
@@ -345,7 +345,7 @@ def test_a_referral_falls_when_one_of_its_violations_is_taken_back_and_the_rest_
     assert second["measure"]["numerator"] == 3
 
 
-def test_what_a_lapsed_referral_used_stays_used() -> None:
+def test_violations_of_a_lapsed_referral_stay_used() -> None:
     events = decided(
         *[warned(n * HOUR, f"p{n}") for n in range(3)],
         warned(8 * DAY, "p4"),
@@ -423,7 +423,7 @@ def test_an_upheld_decision_can_be_overturned_by_either_of_its_ids(named: str) -
 
 
 @pytest.mark.parametrize("verdict", ["uphold", "overturn"])
-def test_a_review_of_what_nobody_decided_is_rejected(verdict: str) -> None:
+def test_a_review_of_an_unknown_decision_is_rejected(verdict: str) -> None:
     out = judged(review(verdict, "no-such-event", 0))
     assert (out["enforcement"], out["summary"]["rejected"]) == ([], 1)
 
@@ -439,7 +439,7 @@ def test_a_review_that_changes_nothing_is_rejected() -> None:
     assert [line for _, line in out["rejected"]] == [2, 4]
 
 
-def test_nobody_reviews_another_tenants_decision() -> None:
+def test_a_review_cannot_concern_another_tenants_decision() -> None:
     ban = the_only(decided(complaint("fraud", 0)))["id"]
     out = judged(complaint("fraud", 0), {**review("overturn", ban, HOUR), "tenant_id": "other"})
     assert len(out["enforcement"]) == 1
@@ -501,7 +501,7 @@ def test_a_lawful_application_is_left_alone() -> None:
     assert decided(application("宠物用品", 0), application("贷款知识讲座", HOUR, "n2")) == []
 
 
-def test_who_is_banned_is_not_admitted_again_and_who_is_only_terminated_is() -> None:
+def test_a_banned_tenant_is_not_admitted_again_and_a_terminated_one_is() -> None:
     banned = decided(complaint("fraud", 0), application("宠物用品", HOUR))
     assert [e["behaviour"] for e in banned] == ["verified_fraud_complaint", "banned_applicant"]
     assert banned[1]["kind"] == "admission_rejected"

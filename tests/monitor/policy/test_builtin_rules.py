@@ -1,4 +1,4 @@
-"""The built-in measured rules warn no honest tenant and find every bad way of calling within hours."""
+"""The built-in measured rules warn no honest tenant and find every bad kind of calling within hours."""
 
 import json
 from pathlib import Path
@@ -45,11 +45,11 @@ def test_every_bad_way_of_calling_is_found_within_hours(
     bad = {tenant: label for tenant, label in labels.items() if label["found_by"] in METRICS}
     assert len({label["kind"] for label in bad.values()}) >= 8
     for tenant, label in bad.items():
-        # Those that only an optional field betrays are found by its shadow rule.
+        # Kinds that only an optional field reveals are found by its shadow rule.
         events = outcome.shadow if label["found_by"] == "consent_coverage" else outcome.enforcement
         times = [event.data.decided_ms for event in events if event.subject == tenant and event.data.window is not None]
         began = max(START, int(str(label["bad_from_ms"])))
-        # Days begin at midnight and calls at eight; night callers get going at nine in the evening.
+        # Days begin at midnight and calls at eight; night callers start at nine in the evening.
         limit = 24 if label["found_by"] == "out_of_hours_ratio" else 14
         assert times, f"{label['kind']} was not found"
         assert min(times) - began <= limit * HOUR, label["kind"]

@@ -1,4 +1,6 @@
-"""The built-in measured rules on traffic that our simulator did not make: no honest one accused, each bad one found."""
+"""The built-in measured rules on traffic that our simulator did not make: no honest tenant accused,
+each bad one found.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from monitor.replay.run import replay
 from monitor.whatif.preflight import preflight
 from schemas.outputs import Enforcement
 
-# By seed, which optional fields the platform fills. Ring times and the rest matter to no built-in rule.
+# By seed, the optional fields that the platform fills. No built-in rule uses ring times or the others.
 PLATFORMS = {11: hidden.Filled(), 12: hidden.Filled(), 13: hidden.NOTHING_FILLED, 14: hidden.Filled(hangup_by=False)}
 DAYS = 2
 PER_KIND = 2
@@ -22,7 +24,7 @@ ON_CONSENT = {"consent-coverage", "out-of-hours-without-consent"}
 
 @dataclass
 class World:
-    """One platform's tenants and what the built-in policy decided by measuring, in and out of shadow."""
+    """One platform's tenants and the built-in policy's measured decisions, enforced and in shadow."""
 
     tenants: dict[str, hidden.Tenant]
     filled: hidden.Filled
@@ -71,13 +73,13 @@ def test_no_honest_tenant_is_warned_or_referred(world: World) -> None:
     assert wronged == set()
 
 
-def test_nobody_is_accused_before_the_wrong_began(world: World) -> None:
+def test_no_tenant_is_accused_before_its_offence_began(world: World) -> None:
     for event in world.decided:
         since_ms = world.tenants[event.subject].since_ms
         assert since_ms is None or event.data.decided_ms >= since_ms, event.data.reason.en
 
 
-def test_shadow_rules_name_honest_tenants_only_where_nobody_fills_consent(world: World) -> None:
+def test_shadow_rules_name_honest_tenants_only_if_consent_is_never_filled(world: World) -> None:
     named = {event.data.rule_id for event in world.shadow if world.tenants[event.subject].kind in hidden.HONEST}
     assert named <= (set() if world.filled.consent_id else ON_CONSENT)
     if not world.filled.hangup_by:
@@ -94,7 +96,7 @@ def test_every_bad_tenant_is_found_within_a_day(world: World) -> None:
         assert min(times) - tenant.since_ms <= SOON_MS, tenant.id
 
 
-def test_what_only_the_consent_field_shows_is_found_by_the_shadow_rule(world: World) -> None:
+def test_offences_visible_only_in_the_consent_field_are_found_by_the_shadow_rule(world: World) -> None:
     for tenant in world.tenants.values():
         if tenant.kind not in hidden.HIDDEN:
             continue
@@ -104,22 +106,22 @@ def test_what_only_the_consent_field_shows_is_found_by_the_shadow_rule(world: Wo
         assert min(event.data.decided_ms for event in events) - tenant.since_ms <= SOON_MS, tenant.id
 
 
-def test_the_clause_named_says_what_was_done(world: World) -> None:
-    """Dialling strangers is blind calling, calling people again and again or at night is calling without consent."""
+def test_the_named_clause_fits_the_offence(world: World) -> None:
+    """Dialling strangers is blind calling; calling people repeatedly or at night is calling without consent."""
     clauses = dict.fromkeys(hidden.BAD, 6) | {
         "harasser": 7,
         "harasser_of_few": 7,
         "harasser_among_others": 7,
         "redialler": 7,
     }
-    # Who sells at night dials blindly, too, and so either may be named first.
+    # A night seller also dials blindly, and either may be named first.
     either = {"night_caller", "night_caller_unrefused"}
     for event in world.decided:
         kind = world.tenants[event.subject].kind
         assert kind in either or event.data.clause == clauses[kind], event.data.reason.en
 
 
-def test_preflight_on_a_platform_that_fills_nothing_says_so_and_whom_each_rule_would_hit(
+def test_preflight_reports_unfilled_fields_and_the_tenants_in_breach_of_each_rule(
     tmp_path: Path, policy: Policy
 ) -> None:
     tenants = make(15, hidden.NOTHING_FILLED)

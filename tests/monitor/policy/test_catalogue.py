@@ -111,7 +111,7 @@ def test_lower_casing_that_lengthens_keeps_the_neighbours_in_place() -> None:
     assert found("İİİ RK12 课") is None
 
 
-def test_an_unless_word_takes_away_its_own_row_alone() -> None:
+def test_an_unless_word_suppresses_only_its_own_row() -> None:
     assert found("贷款知识讲座") is None
     assert found("贷款知识与植发") == ("hair", "植发", False)
     assert found("贷 款 知 识 讲座") is None
@@ -146,7 +146,7 @@ def test_two_spellings_that_compare_equal_are_one_term() -> None:
     assert [hit.term for hit in catalogue.explain("办POS机")] == ["POS 机"]
 
 
-def test_explain_shows_what_was_taken_away_and_by_what() -> None:
+def test_explain_shows_suppressed_matches_and_the_words_that_suppress_them() -> None:
     text = "贷款知识、cash loan、植发"
     assert CATALOGUE.explain(text) == [
         CatalogueHit(LOANS, "cash loan", False, "贷款知识"),
@@ -171,11 +171,11 @@ def test_two_rows_of_one_key_are_refused() -> None:
         Catalogue([LOANS, row("loans", ["x"])])
 
 
-# --- Against a second writing of the contract's sentence, which goes character by character ---
+# --- Against a second implementation of the contract's rule, which goes character by character ---
 
 
 def naive(rows: list[CatalogueRow], text: str) -> Match | None:
-    """The best match, by taking every start and end in the NFKC form and comparing what lies between."""
+    """The best match, by trying every start and end in the NFKC form and comparing the text in between."""
     nfkc = unicodedata.normalize("NFKC", text)
 
     def word(c: str) -> bool:
@@ -211,7 +211,7 @@ def naive(rows: list[CatalogueRow], text: str) -> Match | None:
     return None
 
 
-# Few characters, so that matches, near misses, compositions (e + U+0301, か + U+3099) and expansions (ﬁ, ㌔, ½) meet.
+# Few characters: matches, near misses, compositions (e + U+0301, か + U+3099) and expansions (ﬁ, ㌔, ½) are frequent.
 ALPHABET = "kKｋ12１贷款知 -.\u200b\u0301eéﬁfiか\u3099が㌔½①r机🙂"
 ROWS = [
     row("a", ["k12", "贷款", "é1"], ["知", "r1"]),
@@ -257,5 +257,6 @@ def test_lone_surrogates_and_unassigned_characters_stop_nothing(text: str) -> No
 
 @given(st.text(max_size=60).map(lambda text: unicodedata.normalize("NFKC", text)))
 def test_lower_casing_goes_character_by_character(text: str) -> None:
-    # The way back to the neighbours rests on it: the whole text's lower case is as long as its characters' together.
+    # The mapping back to the neighbours depends on it: the whole text's lower case is as long as its characters'
+    # together.
     assert len(text.lower()) == sum(len(c.lower()) for c in text)

@@ -15,7 +15,7 @@ ROWS = load(None).catalogue
 CATALOGUE = Catalogue(ROWS)
 COMPARED = {normalise(term) for row in ROWS for term in row.terms}
 
-# The table 申请号码接入准则, cell by cell as it is written, and the phrases of each cell with the row that holds them.
+# The table 申请号码接入准则, cell by cell as written, and the phrases of each cell with the row that contains them.
 TABLE: dict[str, dict[str, dict[str, str]]] = {
     "医疗": {
         "医药售卖、保健品": {"医药售卖": "medicine-sales", "保健品": "health-products"},
@@ -168,7 +168,7 @@ def chinese(text: str) -> bool:
     return any("CJK UNIFIED" in unicodedata.name(c, "") for c in text)
 
 
-# --- Nothing of the rules is missing ---
+# --- No part of the rules is missing ---
 
 
 @pytest.mark.parametrize(("phrase", "key"), PHRASES)
@@ -195,7 +195,7 @@ def test_every_row_says_its_category_and_the_rules_own_words() -> None:
     assert {row.zh.split("：")[0] for row in ROWS} == set(TABLE)
 
 
-def test_what_the_opening_paragraph_prohibits_has_a_row() -> None:
+def test_every_prohibition_of_the_opening_paragraph_has_a_row() -> None:
     for phrase in OPENING.replace("，", "、").split("、"):
         match = CATALOGUE.match(phrase)
         assert match is not None, phrase
@@ -228,7 +228,7 @@ def test_keys_and_wordings_are_distinct() -> None:
 def test_no_term_is_swallowed_by_an_unless_word_of_its_own_row(row: CatalogueRow) -> None:
     alone = Catalogue([row])
     for term in row.terms:
-        # A sign on both sides: not equal any more, and no neighbour.
+        # A sign on both sides: no longer equal, and no neighbour.
         match = alone.match(f"做 {term} 的")
         assert match is not None, term
         assert not match.certain
@@ -257,7 +257,7 @@ def test_no_term_or_unless_word_is_written_twice_in_a_row() -> None:
             assert not twice, (row.key, twice)
 
 
-# --- The innocent ---
+# --- Innocent businesses ---
 
 
 def test_there_are_enough_innocents_in_both_languages() -> None:
@@ -274,7 +274,7 @@ def test_an_innocent_business_is_not_accused(text: str) -> None:
 
 
 def test_the_innocents_are_near_the_terms() -> None:
-    # Were none of them near a term, the list would prove nothing about `unless` words and edges.
+    # If none of them were near a term, the list would prove nothing about `unless` words and edges.
     saved = Counter(hit.row.key for text in INNOCENT for hit in CATALOGUE.explain(text))
     assert sum(saved.values()) >= 150
     assert len(saved) >= 40
@@ -283,12 +283,12 @@ def test_the_innocents_are_near_the_terms() -> None:
 
 
 def _touches(text: str) -> bool:
-    """Whether a term lies in the text but for the letters beside it."""
+    """Whether the text contains a term, ignoring the letters next to it."""
     compared = normalise(text)
     return any(term in compared for term in COMPARED)
 
 
-# --- The guilty ---
+# --- Prohibited businesses ---
 
 
 @pytest.mark.parametrize(("key", "text"), GUILTY)
@@ -330,5 +330,5 @@ def test_every_row_is_reached_in_both_languages_by_more_than_its_own_term() -> N
         "POS",
     ],
 )
-def test_what_the_rules_prohibit_only_under_a_condition_is_free_without_it(text: str) -> None:
+def test_conditional_prohibitions_do_not_apply_without_their_condition(text: str) -> None:
     assert CATALOGUE.match(text) is None

@@ -1,4 +1,4 @@
-"""JSON is read by a path of its own, which must come to what the YAML reader comes to."""
+"""JSON is parsed by a separate reader, whose results must equal those of the YAML reader."""
 
 import json
 import random
@@ -29,7 +29,7 @@ def made(rng: random.Random, depth: int) -> Any:
 
 
 def written(rng: random.Random, data: Any) -> str:
-    """As JSON in one of its forms, now and then with white space in odd places, or with a key that comes twice."""
+    """As JSON in one of its forms, sometimes with white space in odd places, or with a repeated key."""
     separators = rng.choice(((", ", ": "), (",", ":"), (" ,", " :"), (" , ", " : "), (",\n", ":\n"), (",\r", ": \r\n")))
     indent = rng.choice((None, None, 0, 1, 2, "\t"))
     text = json.dumps(data, ensure_ascii=rng.random() < 0.5, indent=indent, separators=separators)
@@ -38,7 +38,7 @@ def written(rng: random.Random, data: Any) -> str:
 
 
 def both(text: str) -> tuple[str | None, str | None]:
-    """What each of the two comes to: nodes with their marks, and faults. None: nothing."""
+    """The results of both readers: nodes with their marks, and errors. None: nothing."""
     text = _json_for_yaml(text)
     ours, theirs = list[PolicyFault](), list[PolicyFault]()
     quick = _json_tree(text, "p", ours)
@@ -87,7 +87,7 @@ def test_faults_and_marks_are_the_same(text: str) -> None:
         '["\ud83d"]',
     ],
 )
-def test_what_is_no_json_or_what_yaml_takes_otherwise_is_left_to_yaml(text: str) -> None:
+def test_text_that_is_not_json_or_means_something_else_in_yaml_is_left_to_yaml(text: str) -> None:
     assert _json_tree(text, "p", []) is None
 
 

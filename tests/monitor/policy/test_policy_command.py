@@ -1,4 +1,4 @@
-"""`callwarden policy`: exit statuses, and that what it prints is what holds."""
+"""`callwarden policy`: its exit statuses and its output."""
 
 import io
 import json
@@ -132,7 +132,7 @@ def test_probably_unintended_values_give_a_note(section: str, said: str) -> None
     assert any(said in note for note in notes(policy, 1_772_409_600_000)), list(notes(policy, 1_772_409_600_000))
 
 
-def test_the_built_in_policy_has_nothing_that_was_hardly_meant() -> None:
+def test_the_built_in_policy_has_no_probably_unintended_values() -> None:
     assert list(notes(load(None), 1_772_409_600_000)) == []
 
 
@@ -240,7 +240,7 @@ def test_explain_says_of_which_calls_a_share_is_and_names_what_is_counted(
     assert "more than 3 complaints" in text
 
 
-def test_match_names_row_term_and_the_word_that_takes_it_away(
+def test_match_names_row_term_and_the_word_that_suppresses_it(
     house: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def matched(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The hash names what is decided: it does not move with layout, and moves with every value."""
+"""The hash identifies what is decided: layout does not change it, and every value does."""
 
 import copy
 import json
@@ -32,7 +32,7 @@ prohibited_businesses:
 
 
 def turned(value: Any) -> Any:
-    """The same data with the keys of every mapping the other way round."""
+    """The same data with the keys of every mapping reversed."""
     if isinstance(value, dict):
         return {key: turned(value[key]) for key in reversed(value)}
     return [turned(item) for item in value] if isinstance(value, list) else value
@@ -50,7 +50,7 @@ def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple
 
 
 def other(value: Any) -> list[Any]:
-    """Values that differ from ``value`` and may stand in its place."""
+    """Values that differ from ``value`` and may replace it."""
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, (int, float)):
@@ -92,7 +92,7 @@ def test_every_value_moves_the_hash() -> None:
     plain = to_plain(policy)
     moved = 0
     for path, value in leaves(plain):
-        # What has no other value: the law, and rule ids that overrides and exemptions name. One tier and one
+        # Values without an alternative: the law, and rule ids that overrides and exemptions name. One tier and one
         # behaviour stand for all.
         law = path[0] in ("tiers", "behaviours")
         fixed = law and (path[1] not in ("minor", "no_consent") or path[2] not in ("zh", "en", "freeze"))
@@ -111,7 +111,7 @@ def test_every_value_moves_the_hash() -> None:
             try:
                 hashes.add(loads(json.dumps(changed), "q").sha256)
             except PolicyError:
-                continue  # a wrong guess
+                continue  # not applicable here
         assert policy.sha256 not in hashes, f"the hash does not depend on {path}"
         moved += bool(hashes)
         assert hashes, f"no other value found for {path}"

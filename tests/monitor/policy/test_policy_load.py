@@ -1,4 +1,4 @@
-"""Good policies resolve to what they say: inheritance, defaults, overrides, exemptions, YAML and JSON alike."""
+"""Valid policies resolve as written: inheritance, defaults, overrides, exemptions, in YAML and JSON."""
 
 import hashlib
 import json
@@ -75,7 +75,7 @@ rules:
     ("seconds", "ms"), [("6", 6000), ("6.001", 6001), ("2.0005", 2000), ("0.0019999", 1), ("1.0009999999", 1001)]
 )
 def test_short_call_seconds_are_whole_ms_or_the_ms_below(seconds: str, ms: int) -> None:
-    # 6.001 * 1000 is 6000.999999999999 in binary, and yet 6001 ms are meant.
+    # 6.001 * 1000 is 6000.999999999999 in binary, but 6001 ms are meant.
     assert loads(HEAD + f"defaults: {{short_call_s: {seconds}}}\n", "p").params.short_call_ms == ms
 
 
@@ -216,7 +216,9 @@ def test_what_is_shown_loads_to_the_same_policy(dump: type) -> None:
 
 
 def test_no_character_makes_a_stored_policy_another_one_or_none() -> None:
-    """A policy that its file may say is noted and shown as JSON, in which YAML's reader forbids or folds some."""
+    """A policy is noted and shown as JSON, in which YAML's reader forbids or folds some characters that its file may
+    contain.
+    """
     points = [*range(0xA0), 0x2028, 0x2029, 0xD7FF, 0xE000, 0xFEFF, 0xFFFD, 0xFFFE, 0xFFFF, 0x1FFFF, 0x10FFFF]
     odd = "".join(map(chr, points))
     row = {"key": "k", "zh": f"a{odd}b", "en": "k", "terms": ["k"]}
@@ -229,7 +231,7 @@ def test_no_character_makes_a_stored_policy_another_one_or_none() -> None:
 
 
 def test_a_policy_of_many_overrides_is_not_too_long_to_be_read_again() -> None:
-    """In what is stored each override has all fields of its rule: five times as many as its file."""
+    """When stored, each override has all fields of its rule: five times as many as in its file."""
     plain = to_plain(loads(HEAD + RULE + f"overrides: [{{tenant: t, rule: a, above: 0.3, {SIGNED}}}]\n", "p"))
     (one,) = plain["overrides"]
     plain["overrides"] = [one | {"tenant": f"t{n:05}"} for n in range(12_000)]
@@ -237,7 +239,7 @@ def test_a_policy_of_many_overrides_is_not_too_long_to_be_read_again() -> None:
     assert len(from_plain(plain, digest).overrides) == 12_000
 
 
-def test_the_built_in_policy_holds_what_was_promised() -> None:
+def test_the_built_in_policy_has_the_documented_values() -> None:
     policy = load(None)
     assert [b.clause for b in policy.behaviours.values()] == [1, 2, 3, 4, 5, 6, 7]
     assert [b.tier for b in policy.behaviours.values()] == [

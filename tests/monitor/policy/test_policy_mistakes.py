@@ -1,7 +1,7 @@
-"""Every kind of mistake in a policy file is reported with its line and column, by a file named after the mistake.
+"""Every kind of mistake in a policy file is reported with its line and column, in a file named after the mistake.
 
-The first line of each file is ``# expect LINE:COLUMN part of the message``, several joined by `` | ``, and they are
-all the faults that the file has.
+The first line of each file is ``# expect LINE:COLUMN part of the message``, several joined by `` | ``. They are all the
+errors that the file has.
 """
 
 from pathlib import Path

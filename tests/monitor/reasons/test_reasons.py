@@ -70,7 +70,7 @@ def measure(
 
 
 def said(reason: Reason) -> str:
-    """Both sentences, checked for what no sentence may have."""
+    """Both sentences, checked for text that no sentence may contain."""
     for text in (reason.zh, reason.en):
         assert text == text.strip()
         assert "\n" not in text
@@ -115,7 +115,7 @@ def test_surely_is_written_only_with_a_bound() -> None:
 
 METRIC_CASES = [(name, direction) for name in METRICS for direction in ("above", "below")]
 
-# For each metric: numerator, denominator, threshold above which it lies, threshold below which it lies, and the words.
+# For each metric: numerator, denominator, an exceeded threshold, a threshold not reached, and the sentence.
 FACTS: dict[str, tuple[int, int | None, float, float, str, str]] = {
     "attempts": (12000, None, 10000, 15000, "12,000 outbound attempts in the", "外呼尝试 12,000 次，"),
     "answered": (900, None, 800, 1000, "900 answered calls in the", "接通 900 通，"),
@@ -347,7 +347,7 @@ def test_every_metric_can_be_a_further_condition(name: str) -> None:
     said(reasons.measured(rule(), measure("short_call_ratio", 200, 1000, 0.15), WINDOW, "final", BLIND, also))
 
 
-def test_what_follows_is_reported_for_review_and_shadow_alone() -> None:
+def test_next_steps_are_stated_only_for_review_and_shadow() -> None:
     one = measure("short_call_ratio", 200, 1000, 0.15)
     final = reasons.measured(rule(), one, WINDOW, "final", BLIND)
     assert final.en.endswith(BLIND.en)
@@ -429,7 +429,7 @@ def test_an_alert_says_why_it_fires() -> None:
         ),
     ],
 )
-def test_an_alert_says_why_it_is_over(one: Measure | None, en: str, zh: str) -> None:
+def test_an_alert_says_why_it_is_resolved(one: Measure | None, en: str, zh: str) -> None:
     reason = alerted(one, "resolved", recover=0.12)
     said(reason)
     assert en in reason.en
@@ -465,7 +465,7 @@ def test_a_complaint_names_itself_its_channel_and_the_tenant() -> None:
     assert reason.zh == "对“某某科技”的投诉“c-1”（由“12321”转来）经核实属实；接入规范第 1 条：核实的诈骗类投诉"
 
 
-def test_a_complaint_of_which_little_is_known_is_a_sentence_too() -> None:
+def test_a_complaint_with_few_fields_is_a_sentence_too() -> None:
     reason = reasons.complaint(BEHAVIOURS["verified_fraud_complaint"], "c-1", None, None)
     said(reason)
     assert reason.en == "Complaint “c-1” was verified; clause 1: a verified complaint of fraud"
@@ -581,7 +581,7 @@ def test_a_refused_application_names_the_field_the_row_and_the_term() -> None:
     assert "不再开通" in said(reasons.banned_applicant("a1"))
 
 
-# --- What came from records ---
+# --- Text from records ---
 
 
 def test_no_telephone_number_of_a_record_is_in_a_reason() -> None:

@@ -1,4 +1,4 @@
-"""A replay in which policies follow one another, and the independent oracle, give the same."""
+"""A replay with several policies over time equals the independent oracle."""
 
 import json
 import random
@@ -43,7 +43,9 @@ def test_a_switch_decides_as_the_oracle_says(seed: int) -> None:
 
 
 def test_the_changes_are_as_close_as_they_should_be_and_sources_as_still() -> None:
-    """Three policies or more in an hour, a longer lateness among them, a source that goes beyond them in one step."""
+    """Three policies or more within an hour, a longer lateness among them, and a source that passes
+    them in one step.
+    """
     close = longer = quiet = 0
     for seed in SOAK[:200]:
         made, rng = scenario(seed), random.Random(seed)
@@ -90,8 +92,8 @@ def ruled(**fields: Any) -> dict[str, Any]:
     return {"id": "r", "behaviour": "blind_calling", "metric": "zero_second_ratio", "above": 0.1} | fields
 
 
-def test_evidence_that_was_kept_for_an_hour_alone_is_none_for_three_days() -> None:
-    """Whether it is still at hand at the change depends on when it was tidied up."""
+def test_evidence_kept_for_an_hour_is_not_used_for_three_days() -> None:
+    """Whether it still exists at the change would depend on when it was cleaned up."""
     short = ruled(window="1h", step="1h", min_denominator=100)
     other = ruled(id="other", metric="reject_ratio", window="72h", step="1h", min_denominator=100)
     long = ruled(id="long", window="72h", step="1h", min_denominator=4)
@@ -101,7 +103,7 @@ def test_evidence_that_was_kept_for_an_hour_alone_is_none_for_three_days() -> No
     assert event["measure"]["numerator"] == 6, "and counted they are"
 
 
-def test_what_one_policy_has_forgotten_the_next_does_not_know() -> None:
+def test_the_next_policy_does_not_know_forgotten_records() -> None:
     complaint = {"type": "complaint", "complaint_id": "p", "tenant_id": "acme", "category": "number_leak"}
     first = complaint | {"status": "verified", "reported_ms": START, "updated_ms": START}
     again = first | {"updated_ms": SWITCH + HOUR}
@@ -110,7 +112,7 @@ def test_what_one_policy_has_forgotten_the_next_does_not_know() -> None:
     assert len(agreed([first, again], long, long | {"version": "2"})) == 1
 
 
-def test_a_rule_over_calls_of_a_length_that_nobody_counted_waits_for_a_whole_window() -> None:
+def test_a_rule_over_an_uncounted_call_length_waits_for_a_whole_window() -> None:
     rule = ruled(metric="short_call_ratio", window="2h", step="5m", min_denominator=1)
     calls = []
     for n in range(40):
@@ -124,7 +126,7 @@ def test_a_rule_over_calls_of_a_length_that_nobody_counted_waits_for_a_whole_win
 
 
 def test_a_switch_after_the_last_record_has_no_rule_judged_further_and_nothing_lapse() -> None:
-    """It comes for the sake of a rule that is judged once more, long after the others were for the last time."""
+    """It happens for the sake of a rule that is evaluated once more, long after the others' last evaluation."""
     short = ruled(window="2h", step="5m", cooldown="2h", mode="review")
     late = ruled(id="late", window="24h", step="24h")
     calls = [answered(f"c{n}", SWITCH - 5 * HOUR // 4 + n) for n in range(3)]

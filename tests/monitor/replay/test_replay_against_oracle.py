@@ -1,4 +1,4 @@
-"""Replay and the independent oracle give the same: every window, decision, alert, and every line accounted for."""
+"""Replay and the independent oracle agree: every window, decision, alert, and every line accounted for."""
 
 import json
 import random
@@ -32,12 +32,12 @@ HISTORIES = range(2_018, 2_300)
 BIG = range(10_000, 10_032)
 HUGE = range(404, 500)
 EXTREMES = (0, -0.0, -1, 1, 2**53 + 1, 1e-7, 1e22, 5e-324, -5e-324, sys.float_info.max, -sys.float_info.max)
-EXTREME_SHARES = (5e-324, 1e-300, 1e-7, 0.5, 0.9999999999999999)  # what a share is compared with lies between 0 and 1
+EXTREME_SHARES = (5e-324, 1e-300, 1e-7, 0.5, 0.9999999999999999)  # a ratio is compared with values between 0 and 1
 SPOILT = [pytest.param(seed, marks=pytest.mark.soak) for seed in range(703, 800)]
 
 
 def by_replay(made: Scenario) -> dict[str, Any]:
-    """In pieces and shards of any number; without windows, too, as the judge then skips what cannot have changed."""
+    """In pieces and shards of any number; also without windows, where the evaluator skips what cannot have changed."""
     rng = random.Random(made.seed)
     how: dict[str, Any] = {"piece_lines": rng.choice((1, 3, 40, 5_000)), "shards": rng.choice((1, 1, 2, 5))}
     times: dict[str, Any] = {"not_after_ms": made.not_after_ms, "until_ms": made.until_ms}
@@ -57,7 +57,7 @@ def by_replay(made: Scenario) -> dict[str, Any]:
 
 @contextmanager
 def cramped() -> Iterator[None]:
-    """What is tidied up after thousands of calls is tidied up at every step: remembered ids, evidence."""
+    """Clean-ups that usually run after thousands of calls run at every step: remembered ids, evidence."""
     add = NewestCalls.add
 
     def thinning(self: NewestCalls, rows: EvidenceRows, end_ms: int) -> None:
@@ -80,11 +80,11 @@ def test_replay_does_not_decide_otherwise_than_the_contract(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", [*HISTORY, *(pytest.param(seed, marks=pytest.mark.soak) for seed in HISTORIES)])
-def test_what_was_before_enforcement_is_known_and_decides_nothing(seed: int) -> None:
+def test_records_before_enforcement_are_known_and_decide_nothing(seed: int) -> None:
     made = scenario(seed, size=120)
     rng = random.Random(seed)
     decided = sorted({e["decided_ms"] for e in solve(made)["enforcement"]}) or [MARCH_2 + DAY]
-    # At the very instant of a decision, beside it, and at none.
+    # At the very instant of a decision, next to it, and elsewhere.
     made.enforce_from_ms = rng.choice(decided) + rng.choice((0, 0, 1, -1, rng.randint(-DAY, DAY)))
     compare(made)
 
@@ -136,7 +136,7 @@ def test_replay_does_not_decide_otherwise_on_simulated_days(seed: int, tmp_path:
 
 
 def simulated(folder: Path, settings: SimulationSettings) -> Scenario:
-    """Simulated traffic under the built-in policy; its reviews name the product's ids, which become names."""
+    """Simulated traffic under the built-in policy; its reviews name the product's ids, which are replaced by names."""
     paths = simulate(settings, folder).files
     files = [path.read_text(encoding="utf-8").splitlines() for path in paths]
     events = run(files, None)["enforcement"]
@@ -155,7 +155,7 @@ def simulated(folder: Path, settings: SimulationSettings) -> Scenario:
 @pytest.mark.parametrize(
     "seed", [*range(700, 703), *(pytest.param(s, marks=pytest.mark.soak) for s in range(703, 800))]
 )
-def test_no_spoilt_line_is_taken_by_one_and_refused_by_the_other(seed: int) -> None:
+def test_no_corrupted_line_is_accepted_by_one_and_rejected_by_the_other(seed: int) -> None:
     made = scenario(seed, "random", size=500)
     rng = random.Random(seed)
     files = [[spoilt(rng, line) for line in lines for _ in range(2)] for lines in made.files]
@@ -185,7 +185,7 @@ def test_an_id_is_not_forgotten_before_its_retention_is_over(after: int, decisio
     assert len(agreed([first, again], {"rules": [], "defaults": {"retention": "3d"}})) == decisions
 
 
-def test_an_exemption_is_not_taken_to_last_while_no_call_comes() -> None:
+def test_an_exemption_ends_although_no_call_comes() -> None:
     """Quiet windows are skipped; the end of an exemption or an override must not be skipped with them."""
     rule = {"id": "some", "behaviour": "blind_calling", "metric": "attempts", "above": 3, "window": "24h", "step": "1h"}
     until = {"owner": "ops", "reason": "for the test", "expires": "2026-03-03"}
@@ -240,7 +240,7 @@ def test_the_order_of_records_within_lateness_changes_nothing(seed: int) -> None
 
 
 def distinct(made: Scenario) -> list[str]:
-    """One line of each id, so that the order decides nothing; reviews are left unresolved."""
+    """One line of each id, so the order decides nothing; reviews are left unresolved."""
     kept: dict[tuple[str, ...], str] = {}
     for line in (line for lines in made.files for line in lines if line.strip()):
         record = json.loads(line)

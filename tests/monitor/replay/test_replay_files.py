@@ -1,4 +1,6 @@
-"""Files: every line of plain, .gz and .zst files and of standard input; damage is never taken for the end."""
+"""Files: every line of plain, .gz and .zst files and of standard input is read; damage is never
+mistaken for the end.
+"""
 
 import gzip
 import io
@@ -32,7 +34,7 @@ def plain_lines(content: bytes) -> list[bytes]:
 
 
 def read(path: Path | str, size: int = 5_000) -> list[bytes]:
-    """All lines, their numbers held to be one after the other."""
+    """All lines; their numbers must be consecutive."""
     out: list[bytes] = []
     with open_input(str(path)) as stream:
         for first, lines in line_chunks(stream, size):
@@ -120,7 +122,7 @@ def test_standard_input_is_read_like_a_file(monkeypatch: pytest.MonkeyPatch) -> 
     assert read("-") == [b"one\r", b"", b"two"]
 
 
-def test_an_endless_line_is_cut_off_and_those_beside_it_are_whole(tmp_path: Path) -> None:
+def test_an_endless_line_is_cut_and_its_neighbours_are_whole(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     for length in (99, 100, 101, 250, 1_000):
         path.write_bytes(b"before\n" + b"y" * length + b"\nafter\n")
@@ -137,7 +139,7 @@ CONTENT = b"".join(b'{"n": %d}\n' % n for n in range(3_000))
 
 @pytest.mark.parametrize("missing", [1, 2, 5, 100, 2_000])
 @pytest.mark.parametrize("ending", [".gz", ".zst"])
-def test_a_file_that_was_cut_off_is_not_taken_for_whole(ending: str, missing: int, tmp_path: Path) -> None:
+def test_a_truncated_file_is_not_mistaken_for_a_whole_one(ending: str, missing: int, tmp_path: Path) -> None:
     path = tmp_path / f"x{ending}"
     path.write_bytes(PACKED[ending](CONTENT, [15_000])[:-missing])
     with pytest.raises(DamagedFileError, match=rf"x\{ending}: damaged"):
@@ -164,7 +166,7 @@ def test_garbage_after_the_last_frame_is_refused_but_skippable_frames_are_skippe
 
 @pytest.mark.parametrize("ending", [".gz", ".zst"])
 def test_damage_in_the_middle_is_found(ending: str, tmp_path: Path) -> None:
-    """By the checksum, at the latest."""
+    """At the latest by the checksum."""
     whole = bytearray(gzip.compress(CONTENT))
     if ending == ".zst":
         whole = bytearray(zstandard.ZstdCompressor(write_checksum=True).compress(CONTENT))
@@ -190,14 +192,16 @@ def test_a_bomb_does_not_take_all_memory(tmp_path: Path) -> None:
     assert peak < 150_000_000
 
 
-def test_what_is_not_there_is_an_error_of_the_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_of_the_file(tmp_path: Path) -> None:
     for name in ("no-such.jsonl", "no-such.gz", "no-such.zst"):
         with pytest.raises(FileNotFoundError, match=name), open_input(str(tmp_path / name)):
             pass
 
 
 def test_a_cut_line_is_no_record_even_if_its_beginning_is_one(tmp_path: Path) -> None:
-    """A valid record, white space up to the limit and garbage beyond it: the garbage is not read, but not forgiven."""
+    """A valid record, white space up to the limit and garbage beyond it: the garbage is not read, but the line is
+    rejected.
+    """
     record = (
         b'{"type": "tenant", "tenant_id": "t", "declared_businesses": [], "numbers": [], "updated_ms": 1772409600000}'
     )
@@ -213,7 +217,7 @@ RECORD = b'{"type":"tenant","tenant_id":"t","declared_businesses":[],"numbers":[
 
 
 def test_a_record_behind_megabytes_of_white_space_is_counted(tmp_path: Path) -> None:
-    """Only the white space is read, but the line is not one of white space alone."""
+    """Only the white space is read, but the line does not consist of white space alone."""
     path = tmp_path / "long.jsonl"
     blank = b" \t" * (33 << 19)
     path.write_bytes(blank + RECORD + b"\n" + RECORD + b"\n" + blank + b"\n" + blank + RECORD)
@@ -240,7 +244,7 @@ def test_what_is_white_space_is_reported_wherever_a_block_ends(tmp_path: Path) -
 @pytest.mark.parametrize("ending", [".gz", ".zst"])
 @pytest.mark.parametrize("lines", [1, 5])
 def test_little_is_kept_of_the_lines_of_a_bomb(ending: str, lines: int, tmp_path: Path) -> None:
-    """Lines that are too long, or one without an end: they are refused, and do not take all memory together."""
+    """Lines that are too long, or one without an end: they are rejected, and do not exhaust the memory together."""
     path = tmp_path / f"x.jsonl{ending}"
     bomb = (b"y" * (33 << 20) + b"\n") * lines + RECORD if lines > 1 else b" " * (100 << 20) + RECORD
     path.write_bytes(gzip.compress(bomb, 1) if ending == ".gz" else zst(bomb))

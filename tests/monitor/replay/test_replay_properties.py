@@ -1,4 +1,4 @@
-"""Replay gives the same bytes for any order within lateness, pieces, shards, processes, and stops on the way."""
+"""Replay gives the same bytes for any order within lateness, pieces, shards, processes, and interruptions."""
 
 import json
 import random
@@ -28,7 +28,7 @@ FAR = 4_102_444_799_999
 IN_READING_ORDER = "rejected.jsonl"
 PIECES = (1, 2, 3, 7, 40, 1_000, 5_000)
 SHARDS = (1, 2, 3, 4, 7, 16, 64)
-FEW_SHARDS = (1, 2, 3, 5)  # each costs a policy
+FEW_SHARDS = (1, 2, 3, 5)  # each needs a policy of its own
 Files = Sequence[Sequence[bytes]]
 
 
@@ -42,7 +42,7 @@ def tries(count: int) -> settings:
 
 
 def outputs(folder: Path, files: Files, policy: Policy, **how: Any) -> dict[str, bytes]:
-    """Every file that a replay writes, byte for byte; what was rejected as lines without their places."""
+    """Every file that a replay writes, byte for byte; rejected lines without their positions."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for number, lines in enumerate(files):
@@ -58,7 +58,7 @@ def outputs(folder: Path, files: Files, policy: Policy, **how: Any) -> dict[str,
 
 
 def with_ids_resolved(made: Scenario) -> list[list[str]]:
-    """The scenario's files with the reviews' names of events as the product's ids."""
+    """The scenario's files with the reviews' names of events replaced by the product's ids."""
     filled: list[list[list[str]]] = []
 
     def once(files: list[list[str]]) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def valid(line: str) -> bool:
 
 
 def identical(lines: Sequence[str]) -> list[str]:
-    """The lines, with all records under one id (and status) made identical; so none depends on which came first."""
+    """The lines, with all records of one id (and status) made identical: none depends on which came first."""
     content: dict[tuple[Any, ...], str] = {}
     out = []
     for line in lines:
@@ -96,7 +96,7 @@ def identical(lines: Sequence[str]) -> list[str]:
 def test_the_order_within_lateness_changes_no_byte(
     tmp_path_factory: pytest.TempPathFactory, seed: int, order: int, piece_lines: int, shards: int
 ) -> None:
-    """One file, its records in two orders in which none is late, read otherwise, too; duplicates among them."""
+    """One file, its records in two orders in which none is late, also read differently; with duplicates among them."""
     made = scenario(seed, size=40)
     files = with_ids_resolved(made)
     lines = identical([line for lines in files for line in lines if line.strip() and valid(line)])
@@ -126,7 +126,7 @@ def test_pieces_and_shards_change_no_byte(
 
 @pytest.mark.parametrize("piece_lines", [1, 2, 3, 5_000])
 @pytest.mark.parametrize("shards", [1, 3])
-def test_tenants_of_whom_nothing_was_taken_are_not_counted_however_the_input_is_cut(
+def test_tenants_without_accepted_records_are_not_counted_however_the_input_is_cut(
     piece_lines: int, shards: int, tmp_path: Path
 ) -> None:
     """Their calls were impossible, late, or too far ahead."""
@@ -165,7 +165,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> list[list[bytes]]:
 
 @pytest.fixture(scope="module")
 def whole(simulated: list[list[bytes]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What one shard in one process makes of it, in pieces of the usual size."""
+    """The result of one shard in one process, in pieces of the usual size."""
     out = outputs(tmp_path_factory.mktemp("whole"), simulated, load(None))
     assert out["enforcement.jsonl"]
     assert out["late.jsonl"]
@@ -224,7 +224,7 @@ def check_jobs(seed: int, jobs: int, folder: Path) -> None:
 
 
 def stopped(policy: Policy, files: Files, rng: random.Random) -> dict[str, list[bytes]]:
-    """Sources read side by side in pieces, the partition recreated from its snapshot after any of them."""
+    """Sources read in turns in pieces; the partition is recreated from its snapshot after any of them."""
 
     def rows(source: int, start: int, stop: int) -> RecordBatch:
         return RecordBatch(start, stop, np.arange(start, stop), np.full(stop - start, FAR), files[source][start:stop])

@@ -1,4 +1,4 @@
-"""Hand-made output directories of a replay, for the tests of the report: one that looks like life, one hostile."""
+"""Hand-made output directories of a replay, for the tests of the report: a realistic one and a hostile one."""
 
 import json
 import random
@@ -155,7 +155,7 @@ def lifelike(out: Path, tenants: int = 14, windows: bool = True, seed: int = 7) 
 
 
 def hostile(out: Path, payload: str = "") -> Path:
-    """A replay whose every text is ``payload``, or a nasty mixture where none is given."""
+    """A replay whose every text is ``payload``, or by default a mixture of hostile texts."""
     text = payload or (
         "<script>window.hacked=1</script>\"'><img src=x onerror=window.hacked=1>{{7*7}}{% raw %}</style>"
         "\u202eRTL\u2066 \x00\x1b[31m &lt; ]]> --> 😀 " + NUMBER + " "
@@ -234,7 +234,7 @@ def write(
     rejected: list[Rejected] = [],  # noqa: B006
     windows: list[JudgedWindow] | None = None,
 ) -> Path:
-    """The directory as a replay writes it."""
+    """Write the directory as a replay does."""
     out.mkdir(parents=True, exist_ok=True)
     events.sort(key=lambda e: (e.data.decided_ms, e.subject, e.id))
     files: dict[str, list[Any]] = {

@@ -1,4 +1,4 @@
-"""Both sides of masking: no telephone number in clear, and no id masked, in any output under any setting."""
+"""Both sides of masking: no telephone number in clear, and no id masked, in any output with any setting."""
 
 import json
 import random
@@ -60,7 +60,7 @@ PHONES = [
 
 
 def in_clear(text: str) -> bool:
-    """Whether the number can be read in it, however it is written."""
+    """Whether the number can be read in the text, in any spelling."""
     digits = "".join(str(int(c)) if c.isdecimal() else "" for c in text)
     return NUMBER in digits
 
@@ -81,7 +81,7 @@ def reason_of(id_: str) -> Reason:
 
 
 def outputs(id_: str, display: Display, folder: Path) -> Iterator[tuple[str, str]]:
-    """Every output that shows records, of an event, an alert and a review that the id is in."""
+    """Every output that shows records, of an event, an alert and a review that contain the id."""
     reason = reason_of(id_)
     event = decided(id_, reason)
     sign = Alert(id_, id_, id_, "critical", "firing", None, samples.START, samples.START, id_, reason)
@@ -113,7 +113,7 @@ def outputs(id_: str, display: Display, folder: Path) -> Iterator[tuple[str, str
 
 
 def _plain(text: str) -> str:
-    """Without what keeps a chat from making a link of it."""
+    """The text without the characters that keep a chat from making links."""
     return text.replace("＠", "@").replace("［.］", ".")
 
 
@@ -133,7 +133,7 @@ def test_every_output_shows_ids_and_no_number(id_: str, setting: MaskIds, tmp_pa
         assert shown in text, f"{name} does not show {shown}:\n{text[:2_000]}"
         rest = text.replace(shown, "")
         assert not in_clear(rest), f"{name} tells the number:\n{text[:2_000]}"
-        rest = re.sub(r'_ms":[•0-9]+', "", rest)  # of a record as it came, where nothing says what is a number
+        rest = re.sub(r'_ms":[•0-9]+', "", rest)  # of an unchanged record, in which fields with numbers are unknown
         for found in re.findall(r"•[•. _-]*\d*", rest):
             assert found.endswith(("•", NUMBER[-2:])), f"{name} masks what is no number: {found}\n{text[:2_000]}"
 
@@ -202,7 +202,7 @@ def test_programs_get_ids_whole_and_texts_masked() -> None:
         ("call 86 139 1234 5678 13812345678", ["86 139 1234"], "call •• ••• •••• •••• •••••••••78"),
         ("+1 212 555 1234 is wrong", ["212 555 1234 is"], "+• ••• ••• ••34 is wrong"),
         ("call 13912345678\x00", ["13912345678\x00"], "call •••••••••78\x00"),
-        # An id stands beside a number.
+        # An id next to a number.
         ("1400000000 13912345678", ["1400000000"], "1400000000 •••••••••78"),
         ("13912345678,1400000000", ["1400000000"], "•••••••••78,1400000000"),
         ("租户1400000000的13912345678", ["1400000000"], "租户1400000000的•••••••••78"),
@@ -246,7 +246,7 @@ def test_no_random_fragment_of_a_number_reveals_a_digit_of_it() -> None:
     print("seed", seed)
     rng = random.Random(seed)
     for _ in range(3_000):
-        # Of a longer number a complete mobile number can be the rest, which then stands by itself.
+        # Of a longer number the rest can be a complete mobile number, which then stands alone.
         number = "".join(rng.choice(string.digits) for _ in range(rng.randint(7, 11)))
         written = number[0] + "".join(rng.choice(["", "", " ", "-", ".", ") "]) + d for d in number[1:])
         text = f"call {written} now"

@@ -42,7 +42,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def open_page(browser: Any, directory: Path) -> None:
-    """Opens the page of ``directory`` and waits until its charts are drawn."""
+    """Open the page of ``directory`` and wait until its charts are drawn."""
     from selenium.webdriver.support.ui import WebDriverWait
 
     browser.get(make(directory, directory / "report.html").as_uri())
@@ -58,7 +58,7 @@ def errors(browser: Any) -> list[str]:
 
 
 def shown(browser: Any, selector: str) -> list[str]:
-    """The visible elements' texts."""
+    """The texts of the visible elements."""
     found: list[str] = browser.execute_script(
         "return [...document.querySelectorAll(arguments[0])]"
         ".filter(e => e.checkVisibility()).map(e => e.innerText.trim())",
@@ -77,7 +77,7 @@ def test_the_page_opens_without_an_error_and_draws_each_rule(browser: Any, tmp_p
     open_page(browser, samples.lifelike(tmp_path))
     assert errors(browser) == []
     assert len(browser.find_elements("css selector", "#plots .canvas .main-svg")) >= len(samples.RULES)
-    # value, threshold and bound of the three proportions, value and threshold of the count, marks where decided
+    # value, threshold and bound of the three proportions, value and threshold of the count, marks at decisions
     lines = "return document.querySelectorAll('#plots .scatterlayer .trace .lines path').length"
     assert browser.execute_script(lines) >= 3 * 3 + 2
     assert browser.execute_script("return document.querySelectorAll('#plots .plot.beyond').length") == 1
@@ -103,7 +103,7 @@ def test_the_filter_narrows_the_decisions_and_says_how_far(browser: Any, tmp_pat
     assert len(shown(browser, rows)) == 2
     browser.execute_script("document.querySelector(\"[data-filter='dialler-blind']\").click()")
     assert len(shown(browser, rows)) == 4
-    # A link to a hidden decision brings it back instead of leading nowhere.
+    # A link to a hidden decision shows it again.
     browser.execute_script("document.querySelector('.mark.tier-severe[href]').click()")
     assert len(shown(browser, rows)) == 14
     assert errors(browser) == []
@@ -133,7 +133,7 @@ def test_nothing_in_a_record_runs_or_shows_a_number(browser: Any, tmp_path: Path
         for line in text.splitlines():
             assert mask_text(line) == line or re.fullmatch("(cwe-)?[0-9a-f]{24,64}", line.strip())
     assert browser.execute_script("return document.scripts.length") == 3
-    # The second lock: even a script that got in would not run.
+    # The second protection: even an injected script would not run.
     browser.execute_script(
         "const s = document.createElement('script'); s.textContent = 'window.hacked = 1'; document.body.append(s)"
     )

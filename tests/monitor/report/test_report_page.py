@@ -1,4 +1,4 @@
-"""The page without a browser: what is in it, that nothing in a record can act, that no number shows, its size."""
+"""The page without a browser: its content, no effect of any record, no visible number, its size."""
 
 import base64
 import hashlib
@@ -34,7 +34,7 @@ VOID = {"meta", "link", "input", "br", "img", "hr"}
 
 
 class Page(HTMLParser):
-    """The page as a browser's parser would see it: elements with attributes, text by element, balance."""
+    """The page as a browser's parser sees it: elements with attributes, text by element, balance."""
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -221,7 +221,7 @@ def test_a_page_of_a_huge_replay_stays_small_and_says_what_it_left_out(tmp_path:
     assert any(target.startswith("d") for target in targets)
 
 
-def test_a_reversed_decision_does_not_look_as_if_it_stood(life: Path) -> None:
+def test_a_reversed_decision_does_not_look_active(life: Path) -> None:
     page = parsed(life)
     rows = {
         (a["data-tenant"], a["data-kind"]): "data-undone" in a
@@ -241,7 +241,7 @@ def test_a_bare_directory_gives_a_page_that_says_so(tmp_path: Path) -> None:
         assert reported in page.text
 
 
-def test_what_is_no_replay_is_refused_with_the_place(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_replay_is_refused_with_the_position(tmp_path: Path) -> None:
     with pytest.raises(NotAReplayError, match="holds no enforcement"):
         make(tmp_path, tmp_path / "r.html")
     samples.lifelike(tmp_path / "x", windows=False)

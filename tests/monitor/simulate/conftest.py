@@ -1,4 +1,4 @@
-"""The simulated world of these tests, made once: every kind of tenant over four days."""
+"""The simulated world of these tests, created once: every kind of tenant over four days."""
 
 from collections import defaultdict
 

@@ -1,4 +1,4 @@
-"""Each kind of tenant shows in its calls what its name claims, and the honest ones do not."""
+"""Each kind of tenant shows in its calls what its name claims, and honest kinds do not."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Tenants are allotted so that no kind is missing and the load asked for is the load written."""
+"""Tenants are distributed over all kinds, and the requested load is the load written."""
 
 from typing import get_args
 

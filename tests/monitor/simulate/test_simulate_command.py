@@ -1,4 +1,4 @@
-"""`callwarden simulate` writes what it says, and refuses what makes no sense."""
+"""`callwarden simulate` writes the requested records, and rejects invalid options."""
 
 import json
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_start_may_be_rfc_3339_or_epoch_ms(tmp_path: Path) -> None:
         (("--lateness", "71d"), "at most 70 days"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_exit_2(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+def test_invalid_options_are_refused_with_exit_2(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
     result = run("--out", str(tmp_path / "out"), *arguments)
     assert result.exit_code == 2
     assert said in result.output

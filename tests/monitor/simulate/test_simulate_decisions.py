@@ -1,4 +1,4 @@
-"""What the built-in policy makes of the simulated records: each scripted kind meets the fate that its label names."""
+"""The built-in policy on simulated records: each scripted kind gets the decisions that its label names."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -17,7 +17,7 @@ from schemas.outputs import EnforcementData
 
 @pytest.fixture(scope="module")
 def quiet_world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """So few calls that measured rules have nothing to say."""
+    """Too few calls for measured rules to decide."""
     return make_world(tmp_path_factory.mktemp("quiet"), tenants=120, days=4, calls_per_day=1_200, late_share=0.0)
 
 
@@ -50,7 +50,7 @@ def test_a_bad_kind_meets_the_tier_of_its_label(kind: str, outcome: Outcome, qui
             assert BY_NAME[kind].tier in final, label
 
 
-def test_what_was_only_likely_waits_for_the_reviewer_who_upholds_it(outcome: Outcome, quiet_world: World) -> None:
+def test_a_likely_match_is_pending_until_a_reviewer_upholds_it(outcome: Outcome, quiet_world: World) -> None:
     events = decided(outcome)
     tenants = [label.tenant_id for label in quiet_world.labels.values() if label.kind == "prohibited-likely"]
     assert tenants
@@ -129,7 +129,7 @@ def test_every_list_of_wordings_has_both_languages() -> None:
 
 
 def test_files_by_topic_give_the_same_decisions(tmp_path: Path, outcome: Outcome) -> None:
-    """Also without late calls the sources of a split run are read side by side."""
+    """Even without late calls the sources of a split run are read in turns."""
     split = make_world(tmp_path, tenants=120, days=4, calls_per_day=1_200, late_share=0.0, split=True)
     again = replay(split.summary.files, load(None))
     assert [event.id for event in again.enforcement] == [event.id for event in outcome.enforcement]

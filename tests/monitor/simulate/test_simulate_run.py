@@ -1,4 +1,4 @@
-"""A run is the same bytes for a seed, and its records arrive late, twice and around the clock as asked."""
+"""A run gives the same bytes for a seed, and its records arrive late, twice and around the clock as requested."""
 
 import os
 import subprocess
@@ -48,7 +48,7 @@ def test_every_record_is_valid_to_the_letter(tmp_path: Path) -> None:
         summary = simulate(replace(SMALL, **more), tmp_path / name)
         for path in summary.files:
             for line in path.read_bytes().splitlines():
-                codec.read(line)  # raises Refused with the reason
+                codec.read(line)  # raises an error with the reason
 
 
 def test_every_tenant_has_one_label_that_agrees_with_its_kind(world: World) -> None:
@@ -61,7 +61,7 @@ def test_every_tenant_has_one_label_that_agrees_with_its_kind(world: World) -> N
         assert (label.bad_from_ms is None) == label.honest
 
 
-def test_nobody_is_bad_before_the_label_says_so(world: World) -> None:
+def test_no_tenant_is_bad_before_the_time_of_its_label(world: World) -> None:
     first: dict[str, int] = {}
     for record in world.records:
         bad = BY_NAME[world.kind_of(record)]
@@ -73,13 +73,13 @@ def test_nobody_is_bad_before_the_label_says_so(world: World) -> None:
     for tenant_id, when in first.items():
         bad_from = world.labels[tenant_id].bad_from_ms
         assert bad_from is not None
-        # Ordinary grumbles of honest calls may come before.
+        # Ordinary complaints about honest calls may come before.
         if BY_NAME[world.labels[tenant_id].kind].profile != "sales":
             assert bad_from <= when
 
 
 def late_and_again(records: list[Record], lateness_ms: int) -> tuple[int, int]:
-    """How many calls are late and how many are sent again, told as a reader of the file tells it."""
+    """The numbers of late and of repeated calls, as a reader of the file counts them."""
     clock = late = again = 0
     seen: set[tuple[str, str]] = set()
     for record in records:
@@ -115,7 +115,7 @@ def test_a_duplicate_is_the_same_bytes(tmp_path: Path) -> None:
 def test_another_lateness_is_kept(tmp_path: Path) -> None:
     made = make_world(tmp_path, lateness_ms=60_000, late_share=0.01, days=1)
     late, _ = late_and_again(made.records, 60_000)
-    # At night this few tenants move the clock too slowly for every one to be late.
+    # At night this few tenants advance the clock too slowly for every one to be late.
     assert 0.95 * made.summary.late <= late <= made.summary.late
     assert late > 100
 
@@ -160,7 +160,7 @@ def test_split_files_hold_the_same_records_by_topic(tmp_path: Path) -> None:
 
 
 def test_no_other_record_falls_below_the_late_line(world: World) -> None:
-    """It would be taken as of that line, and the reviews name decisions by the records' own times."""
+    """It would count at that line, and the reviews name decisions by the records' own times."""
     clock = 0
     seen: set[bytes] = set()
     for record in world.records:

@@ -1,4 +1,4 @@
-"""A simulated review names the decision that the contract's id makes of the record."""
+"""A simulated review names the decision by the id that the contract derives from the record."""
 
 import pytest
 

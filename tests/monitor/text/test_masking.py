@@ -54,7 +54,7 @@ def test_no_number_is_shown_in_clear(text: str, masked: str) -> None:
         "条款 6，近 30 天 3 次",
     ],
 )
-def test_what_is_no_number_stays_readable(text: str) -> None:
+def test_text_without_a_number_stays_readable(text: str) -> None:
     assert mask_text(text) == text
 
 

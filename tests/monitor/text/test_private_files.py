@@ -1,4 +1,4 @@
-"""What holds telephone numbers in clear is for its owner alone, whatever the umask lets others do."""
+"""Files with telephone numbers in clear are readable by their owner only, whatever the umask permits."""
 
 import os
 import stat
@@ -50,7 +50,7 @@ def test_a_file_that_is_there_keeps_its_permissions(tmp_path: Path) -> None:
     assert (mode(out), mode(out / "late.jsonl"), mode(out / "alerts.jsonl")) == (0o750, 0o640, 0o600)
 
 
-async def test_a_database_and_what_lies_beside_it_are(tmp_path: Path, umask: int) -> None:
+async def test_a_database_and_its_side_files_are_private(tmp_path: Path, umask: int) -> None:
     database = Database(f"sqlite:///{tmp_path / 'ledger.db'}", "ledger")
     await database.migrate()
     with database.reading():
@@ -59,7 +59,7 @@ async def test_a_database_and_what_lies_beside_it_are(tmp_path: Path, umask: int
     database.close()
 
 
-def test_what_a_command_writes_once_is(tmp_path: Path, umask: int) -> None:
+def test_a_file_written_once_by_a_command_is_private(tmp_path: Path, umask: int) -> None:
     with written_new(tmp_path / "export") as file:
         file.write(b"1")
     assert mode(tmp_path / "export") == 0o600

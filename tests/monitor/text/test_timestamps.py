@@ -1,4 +1,4 @@
-"""Times are read in every form that RFC 3339 allows; what the parser accepts is a valid time."""
+"""Times are read in every form that RFC 3339 allows; every accepted time is valid."""
 
 import re
 from zoneinfo import ZoneInfo

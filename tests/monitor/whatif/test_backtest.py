@@ -1,4 +1,4 @@
-"""Who is judged otherwise under another policy, and how right each is: worked by hand."""
+"""Which tenants are decided differently under another policy, and how correct each policy is: computed by hand."""
 
 import gzip
 from pathlib import Path
@@ -121,7 +121,7 @@ def test_a_reversal_of_an_upheld_decision_takes_the_pending_one_back_too() -> No
     assert [(d.id, d.taken_back) for d in decisions_of(events, [])] == [("1", True), ("2", True)]
 
 
-def test_a_lapse_takes_nothing_back() -> None:
+def test_a_lapse_reverses_no_other_decision() -> None:
     events = [
         event("1", "a", 1, "r", status="pending_review"),
         event("2", "a", 169, "r", kind="lapse", reverses="1"),
@@ -143,8 +143,8 @@ TRUTHS = {
     "good1": Truth("courier", False, None),
     "good2": Truth("courier", False, None),
 }
-# bad1 is found after 2 h, bad2 after 5 h (and was accused 1 h too early), bad3 only by a reviewer, bad4 in the shadow;
-# good1 is accused and let go again.
+# bad1 is found after 2 h, bad2 after 5 h (and was accused 1 h too early), bad3 only by a reviewer, bad4 in shadow;
+# good1 is accused and the decision reversed.
 DECIDED = judged(
     [
         event("1", "bad1", 2, "short"),
@@ -229,7 +229,7 @@ def test_reviews_are_read_from_plain_and_packed_files_among_other_lines(tmp_path
     assert list(verdicts(sorted(tmp_path.iterdir()))) == [("a", "uphold")] * 3
 
 
-def test_a_bad_tenant_whose_wrong_lies_outside_the_records_is_not_asked_for(tmp_path: Path) -> None:
+def test_a_bad_tenant_without_records_of_its_offence_is_not_expected(tmp_path: Path) -> None:
     path = tmp_path / "labels.jsonl"
     path.write_text(
         '{"tenant_id":"a","kind":"k","honest":false,"bad_from_ms":null,"found_by":"m","tier":"minor"}\n'

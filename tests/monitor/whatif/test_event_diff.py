@@ -1,4 +1,4 @@
-"""Two lists of events: what is the same, what differs in which field, what only one has."""
+"""Two lists of events: which are equal, which fields differ, and which only one list has."""
 
 import random
 from typing import Any
@@ -9,7 +9,7 @@ HOUR = 3_600_000
 
 
 def event(name: str, at_ms: int = 10 * HOUR, tenant: str = "acme", **data: Any) -> Event:
-    """A decision of a day's rule, but for the changes."""
+    """A decision of a day's rule; ``changes`` replace fields."""
     window = {"start_ms": at_ms - 24 * HOUR, "end_ms": at_ms}
     base = {"kind": "warning", "tier": "minor", "rule_id": "short", "decided_ms": at_ms, "window": window}
     base |= {"measure": {"value": 0.5}, "reason": {"zh": "多", "en": "much"}, "policy": {"id": "p"}}
@@ -116,12 +116,12 @@ def test_a_reversal_is_no_counterpart_of_a_decision() -> None:
     assert found.moved == []
 
 
-def test_an_event_that_stands_twice_is_reported() -> None:
+def test_a_repeated_event_is_reported() -> None:
     found = compare([event("e1"), event("e1")], [event("e1")])
     assert (found.same, found.repeated_a, found.repeated_b, found.equal) == (1, ["e1"], [], False)
 
 
-def test_every_event_is_reported_once_whatever_there_is() -> None:
+def test_every_event_is_reported_once_for_any_input() -> None:
     for seed in range(50):
         rng = random.Random(seed)
         print(f"seed {seed}")

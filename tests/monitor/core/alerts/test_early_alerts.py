@@ -1,4 +1,6 @@
-"""Early looks as time lines: what fires before its window is judged, what confirms it, and what takes it back."""
+"""Early evaluations as time lines: which alerts fire before their window is evaluated, and what confirms or retracts
+them.
+"""
 
 from typing import Any
 
@@ -16,7 +18,7 @@ Line = tuple[str, str, float, float]  # state, rule, since, updated: in minutes
 
 
 class EarlyHarness(ShardHarness):
-    """A shard that is evaluated early; lateness is ten minutes, so nothing is judged before `until`."""
+    """A shard that is evaluated early; lateness is ten minutes, so no window is evaluated before `until`."""
 
     def __init__(self, *rules: dict[str, Any], **sections: Any) -> None:
         super().__init__(rules=list(rules), **sections)
@@ -87,7 +89,7 @@ def test_calls_that_come_late_may_show_that_there_was_nothing() -> None:
     assert "no longer above 50 %" in over.reason.en
 
 
-def test_one_that_would_still_stand_but_never_was_in_breach_is_over_when_judged_and_says_so() -> None:
+def test_an_early_alert_without_a_breach_is_resolved_at_its_evaluation() -> None:
     harness = EarlyHarness({**SOME, "recover": 0.2})
     harness.short_calls(1, 2)
     harness.evaluate_early()
@@ -120,7 +122,7 @@ def test_an_early_alert_keeps_firing_while_its_own_end_is_in_breach_though_later
     assert harness.evaluate_until(10) == [("resolved", "some", 5, 10)]
 
 
-def test_a_breach_that_judging_finds_after_it_was_taken_back_is_an_alert_of_its_own() -> None:
+def test_a_breach_found_after_the_alert_was_retracted_is_a_new_alert() -> None:
     harness = EarlyHarness(SOME)
     harness.short_calls(1, 2)
     harness.evaluate_early()
@@ -142,7 +144,7 @@ def test_judging_before_the_named_end_confirms_but_does_not_resolve() -> None:
     assert harness.evaluate_until(10) == [("resolved", "some", 10, 10)]
 
 
-def test_an_alert_that_was_resolved_leaves_room_for_what_later_ends_show_already() -> None:
+def test_a_resolved_alert_does_not_hide_breaches_at_later_ends() -> None:
     harness = EarlyHarness({**SOME, "window": "5m"})
     harness.short_calls(1, 2)
     harness.evaluate_early()
@@ -174,7 +176,7 @@ def test_complaints_that_wait_count_as_if_they_were_decided() -> None:
 
 
 def test_a_repeated_complaint_changes_nothing_and_yet_the_alert_does_not_stand_for_ever() -> None:
-    """Nothing enters or leaves the window between the ends, so the rule seems settled."""
+    """Nothing enters or leaves the window between the ends, so the rule appears unchanged."""
     harness = EarlyHarness(
         rule("crowd", metric="complaints", above=1, window="72h", step="1h", mode="shadow"),
         defaults={"retention": "72h"},
@@ -225,7 +227,7 @@ def test_too_many_new_calls_start_early_evaluation_over(calls: int, monkeypatch:
     assert harness.evaluate_early() == [("firing", "some", 5, 4.5)]
 
 
-def test_early_alerts_and_those_taken_back_outlive_a_restart() -> None:
+def test_early_and_retracted_alerts_survive_a_restart() -> None:
     harness = EarlyHarness(SOME)
     harness.short_calls(1, 2)
     harness.short_calls(1, 2, tenant="bravo")
@@ -275,7 +277,9 @@ def test_an_alert_id_is_that_of_the_judged_one() -> None:
 
 
 def test_a_successor_evaluates_the_same_ends_early_as_the_one_that_read_the_calls() -> None:
-    """Which it does not read again: their pane is sealed, and the window that holds them is still to come."""
+    """The successor does not read the calls again: their pane is closed, and the window that holds them
+    is still open.
+    """
     harness = StoredShardHarness(rules=[rule("hourly", window="1h", step="1h", cooldown="1h")])
     harness.short_calls(1, 2)
     assert harness.until(30) == []

@@ -1,4 +1,4 @@
-"""Columns: each bit and sum of a call is what the contract's sentence says of it, on random calls, one by one."""
+"""Columns: each bit and sum of a call follows the contract's definition, on random calls, one by one."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -82,7 +82,7 @@ def test_each_field_counts_the_calls_that_its_sentence_names(cdrs: list[Cdr]) ->
 
 @tries(120)
 @given(some_cdrs(valid=False, most=8))
-def test_what_the_contract_rejects_is_not_valid_and_leaves_the_rows_beside_it_alone(cdrs: list[Cdr]) -> None:
+def test_rows_that_the_contract_rejects_are_invalid_and_do_not_affect_others(cdrs: list[Cdr]) -> None:
     _, calls, valid = columns(cdrs)
     for row, c in enumerate(cdrs):
         times = [int(ms) for ms in (c.start_ms, c.ring_ms, c.answer_ms, c.end_ms) if ms]
@@ -159,7 +159,7 @@ def test_taking_rows_and_joining_parts_keeps_columns_in_step(cdrs: list[Cdr], da
 
 
 def test_long_numbers_that_share_a_key_without_a_secret_do_not_with_one() -> None:
-    """Whoever knows the modulus can dial numbers that count as one."""
+    """With knowledge of the modulus one can dial numbers that count as one."""
     numbers = [10**20, 10**20 + int(modulus_of(0))]
     calls = [cdr(call_id=f"c{n}", callee=str(number)) for n, number in enumerate(numbers)]
     public, secret = (columns(calls, salt=salt)[1].callee_key.tolist() for salt in (0, 5))

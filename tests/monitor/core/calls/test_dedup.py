@@ -1,4 +1,4 @@
-"""Which call ids count as used before, against a dictionary of all that was ever taken."""
+"""Which call ids count as used before, against a dictionary of all accepted calls."""
 
 import random
 from unittest.mock import patch
@@ -15,7 +15,7 @@ Row = tuple[int, int, int]  # key, event time, late line of its source
 
 
 class PlainSeen:
-    """The contract's sentence: an id is remembered while its event time is not below the new record's late line."""
+    """The contract's rule: an id is remembered while its event time is not below the new record's late line."""
 
     def __init__(self) -> None:
         self.taken: dict[int, list[int]] = {}
@@ -38,7 +38,7 @@ def admit(seen: Deduplicator, rows: list[Row], watermark_ms: int, known: list[bo
 
 
 class Reader:
-    """Sources with clocks, from which rows come that are not late; the watermark is the least clock less lateness."""
+    """Sources with clocks, from which rows arrive that are not late; the watermark is the least clock less lateness."""
 
     def __init__(self, rng: random.Random, sources: int, lateness: int, ids: int) -> None:
         self.rng, self.lateness, self.ids = rng, lateness, ids
@@ -69,7 +69,7 @@ class Reader:
 def test_ids_are_remembered_as_long_as_the_contract_says(
     seed: int, sources: int, lateness: int, ids: int, small: bool
 ) -> None:
-    """Repeated within a batch and over many, forgotten, admitted again, forgotten again; the filter rebuilt."""
+    """Repeated within a batch and across many, forgotten, accepted again, forgotten again; the filter is rebuilt."""
     rng = random.Random(seed)
     with patch("monitor.core.calls.dedup._SMALLEST_FILTER", 16 if small else 1 << 16):
         seen, plain, reader = Deduplicator(), PlainSeen(), Reader(rng, sources, lateness, ids)
@@ -81,7 +81,7 @@ def test_ids_are_remembered_as_long_as_the_contract_says(
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_filter_is_rebuilt_without_losing_or_inventing_an_id(seed: int) -> None:
-    """Tens of thousands of ids, at the size at which the filter really grows."""
+    """Tens of thousands of ids, enough for the filter to grow."""
     print(f"seed {seed}")
     rng = random.Random(seed)
     seen, plain, reader = Deduplicator(), PlainSeen(), Reader(rng, 2, 3_000, 30_000)
@@ -92,7 +92,7 @@ def test_the_filter_is_rebuilt_without_losing_or_inventing_an_id(seed: int) -> N
 
 
 def test_ids_that_are_forgotten_are_let_go() -> None:
-    """Memory is that of the ids of about the last lateness, however long the input."""
+    """Memory holds the ids of about the last lateness, for any length of the input."""
     seed = 5
     print(f"seed {seed}")
     rng = random.Random(seed)
@@ -105,8 +105,8 @@ def test_ids_that_are_forgotten_are_let_go() -> None:
     assert largest < 40 * 500
 
 
-def test_what_was_a_duplicate_before_a_restart_is_one_and_is_not_remembered() -> None:
-    """It was one of an id that is no longer remembered; its own time does not prolong anything."""
+def test_a_duplicate_before_a_restart_is_one_afterwards_and_is_not_remembered() -> None:
+    """It duplicates an id that is no longer remembered; its own time prolongs nothing."""
     seen = Deduplicator()
     assert admit(seen, [(7, T0, T0 - 10), (7, T0 + 50, T0 + 40)], T0 - 10, [True, False]) == [True, False]
     assert admit(seen, [(7, T0 + 51, T0 + 51)], T0 + 40) == [False]

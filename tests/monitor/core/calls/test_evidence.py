@@ -1,4 +1,4 @@
-"""Evidence: of each tenant and ruled field the newest 20 calls by event time then id, whatever the panes."""
+"""Evidence: for each tenant and ruled field the newest 20 calls by event time and id, for any panes."""
 
 import random
 
@@ -53,13 +53,13 @@ def calls_of(made: list[Made]) -> Calls:
 
 
 def rows_of(made: list[Made]) -> EvidenceRows:
-    """The evidence of one pane: its calls sorted by tenant and time, as sealing sorts them."""
+    """The evidence of one pane: its calls sorted by tenant and time, as closing a pane sorts them."""
     ordered = sorted(made, key=lambda one: one[:2])
     return newest_of_groups(calls_of(ordered), np.array([t for t, *_ in ordered], np.int64), WANTED)
 
 
 def some_calls(rng: random.Random, count: int, span_ms: int, ticks: int) -> list[Made]:
-    """Calls at few distinct instants, so that many end at once; ids in no order."""
+    """Calls at few distinct instants, many of which end at once; ids in random order."""
     names = rng.sample(range(10 * count), count)
     return [
         (rng.randrange(3), T0 + rng.randrange(ticks) * (span_ms // ticks), rng.randrange(8), f"c{name}")
@@ -110,7 +110,7 @@ def test_windows_find_the_newest_over_many_panes_however_often_they_were_thinned
 def test_an_id_that_comes_again_is_named_once_and_hides_no_other_call(
     seed: int, count: int, pool: int, often: bool
 ) -> None:
-    """It was forgotten meanwhile; in one pane, too, and among hundreds of other calls."""
+    """The id was forgotten meanwhile; also within one pane, and among hundreds of other calls."""
     rng = random.Random(seed)
     panes, keep = 6, 3
     repeated = {(rng.randrange(2), T0 + rng.randrange(panes * PANE), f"c{rng.randrange(pool)}") for _ in range(count)}
@@ -132,7 +132,7 @@ def test_an_id_that_comes_again_is_named_once_and_hides_no_other_call(
 
 
 def test_a_tie_at_the_cut_is_broken_by_the_larger_id_by_code_point() -> None:
-    """Not by upper and lower case, not by the number in it, not by the order of reading."""
+    """Not by case, not by the number in it, not by the order of reading."""
     names = ["c9", "c10", "C11", "é", "z", "中", "\U0001f600", "\uff21", *(f"k{n:02d}" for n in range(20))]
     random.Random(3).shuffle(names)
     made = [(0, T0, 1, name) for name in names]
@@ -174,7 +174,7 @@ def test_memory_is_bounded_by_tenants_and_fields_not_by_calls() -> None:
     assert largest <= max(4096, 2 * ever) + 30 * len(WANTED) * NEWEST
 
 
-def test_what_no_window_can_reach_is_dropped_when_thinned() -> None:
+def test_evidence_that_no_window_can_reach_is_dropped_when_thinned() -> None:
     old = [(0, T0 + n, 1, f"o{n}") for n in range(5)]
     new = [(1, T0 + 5 * PANE + n, 1, f"n{n}") for n in range(5)]
     kept = thin([rows_of(old), rows_of(new)], dict.fromkeys(EVER, T0 + PANE))

@@ -1,4 +1,4 @@
-"""Placement: nothing that a tenant picks makes a table of parties slow, and nothing depends on where keys lie."""
+"""Placement: no choice of numbers by a tenant slows a key table, and no result depends on the placement of keys."""
 
 import random
 import runpy
@@ -31,7 +31,7 @@ def secret_of(seed: int) -> bytes:
 
 
 def panes_of(numbers: Sequence[str], panes: int = 3) -> list[KeyCounts]:
-    """Attempts to these numbers, dealt to so many panes."""
+    """Attempts to these numbers, distributed over that many panes."""
     salts = text_keys([TENANT], np.array([salt_of(b"")], np.uint64))
     keys, numeric = number_keys(numbers, np.repeat(salts, len(numbers)))
     some = range(panes)
@@ -39,7 +39,7 @@ def panes_of(numbers: Sequence[str], panes: int = 3) -> list[KeyCounts]:
 
 
 class Probes:
-    """A tally that takes panes in, and how many rounds of probing that takes."""
+    """Distinct counts that take panes in, and the number of probing rounds."""
 
     def __init__(self, seed: int) -> None:
         self.tally = DistinctCounts(60 * MINUTE, (5,), sequences=True, placement=Placement(secret_of(seed)))
@@ -59,7 +59,7 @@ class Probes:
 
     @property
     def longest_run(self) -> int:
-        """The most used slots in a row, which a search may have to walk over."""
+        """The longest run of used slots, which a search may have to scan."""
         used = self.tally._table._whose != np.iinfo(np.int32).min
         free = np.flatnonzero(np.append(np.concatenate([used, used]), False) == 0)
         return int(np.diff(free).max()) - 1
@@ -84,7 +84,7 @@ def test_the_generator_collides_under_a_placement_whose_secret_it_knows() -> Non
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("count", [400, 1_500])
 def test_numbers_picked_to_collide_cost_no_more_probes_than_others(seed: int, count: int) -> None:
-    """With a public placement 1,500 of them took 1,500 rounds, each over all that were left."""
+    """With a public placement 1,500 of them took 1,500 rounds, each over all remaining ones."""
     hostile = Probes(seed).take(panes_of(colliding_numbers(TENANT, count)))
     honest = Probes(seed).take(panes_of(random_numbers(seed, count)))
     assert hostile.rounds < 3 * honest.rounds
@@ -93,7 +93,7 @@ def test_numbers_picked_to_collide_cost_no_more_probes_than_others(seed: int, co
 
 
 def test_each_process_picks_a_placement_of_its_own() -> None:
-    """A placement that every process shares is public: 600 numbers picked to collide then cost 100 times the time."""
+    """A placement shared by every process is public: 600 colliding numbers then cost 100 times the time."""
     keys = np.arange(1_000, dtype=np.uint64)
     first, second = (runpy.run_path(key_placement.__file__)["Placement"]().slots(keys, 20) for _ in range(2))
     assert np.count_nonzero(first == second) < 100
@@ -102,13 +102,13 @@ def test_each_process_picks_a_placement_of_its_own() -> None:
 @pytest.mark.parametrize("step", [1, 10, 64, 10**4, 2**20, 2**32, 2**53, 3**20, 6_700_417])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_evenly_spaced_numbers_do_not_crowd_in_the_table(seed: int, step: int) -> None:
-    """One multiplication by a secret leaves them evenly spaced, and so in heaps under some secrets."""
+    """Multiplication by a secret leaves them evenly spaced, and therefore clustered under some secrets."""
     keys = np.arange(2_000, dtype=np.uint64) * np.uint64(step)
     slots = Placement(secret_of(seed)).slots(keys, 13)
     taken = np.bincount(slots, minlength=2**13)
     assert len(taken) == 2**13
     assert taken.max() <= 8
-    assert np.count_nonzero(taken) > 1_600  # 1,780 of random ones
+    assert np.count_nonzero(taken) > 1_600  # 1,780 for random ones
 
 
 def rule(metric: str, above: float, window: str) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def rule(metric: str, above: float, window: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_no_decision_and_no_stored_byte_depends_on_the_placement(seed: int) -> None:
-    """A partition with metrics of callees and callers, its snapshots and what it puts out, under several secrets."""
+    """A partition with metrics of callees and callers, its snapshots and outputs, under several secrets."""
     print(f"seed {seed}")
     rng = random.Random(seed)
     metrics = {"distinct_callee_ratio": 0.4, "sequential_ratio": 0.1, "callee_over_limit": 8, "caller_peak": 12}

@@ -1,4 +1,6 @@
-"""Keys: equal strings have equal keys in every process, a number's successor has the next key, all else differs."""
+"""Keys: equal strings have equal keys in every process, consecutive numbers have consecutive keys, all
+others differ.
+"""
 
 import itertools
 
@@ -101,7 +103,7 @@ def test_the_next_number_has_the_next_key_and_no_other_shape_has(number: str, sa
     plus, digits = ("+", number[1:]) if number[0] == "+" else ("", number)
     after = str(int(digits) + 1).zfill(len(digits))
     if len(after) > len(digits):
-        return  # 999: no next number of as many digits
+        return  # 999: no next number with the same number of digits
     assert one_number_key(plus + after, salt) == (one_number_key(number, salt) + 1) & MASK
     other_shapes = {after if plus else "+" + after, plus + "0" + after, plus + (after.lstrip("0") or "0")}
     for other in other_shapes - {plus + after}:
@@ -112,7 +114,7 @@ def test_after_nines_comes_no_number_of_more_digits() -> None:
     keys, numeric = number_keys(["999", "1000", "0999", "+999", "+1000"], salts(5))
     assert numeric.all()
     steps = {(a, b) for a, b in itertools.permutations(range(5), 2) if int(keys[b]) == (int(keys[a]) + 1) & MASK}
-    assert steps == {(2, 1)}  # 1000 comes after 0999 alone
+    assert steps == {(2, 1)}  # only 1000 follows 0999
 
 
 @pytest.mark.parametrize("digits", [20, 21, 40, 63])
@@ -143,7 +145,7 @@ def test_the_modulus_of_long_numbers_is_a_prime_that_the_salt_alone_decides() ->
 
 
 @pytest.mark.parametrize("text", ["+", "++1", "1+", "-1", "1 2", " 1", "٠١", "１２", "1.0", "1e3", "a1", "1\0", "\0"])
-def test_what_looks_like_a_number_but_is_none_has_no_neighbour(text: str) -> None:
+def test_a_text_that_only_resembles_a_number_has_no_neighbour(text: str) -> None:
     assert not number_keys([text], salts(1))[1][0]
 
 
@@ -183,6 +185,6 @@ def test_secrets_give_salts_of_their_own() -> None:
 
 
 def test_mixing_loses_nothing() -> None:
-    """A bijection: two keys that differ are never mixed into one."""
+    """A bijection: two different keys are never mixed into one."""
     some = np.arange(100_000, dtype=np.uint64) * np.uint64(2**40 + 1)
     assert len(np.unique(mix(some))) == len(some)

@@ -1,4 +1,4 @@
-"""Local time of day is that of the time zone database, in every zone, on both sides of every change of its clocks."""
+"""The local time of day equals that of the time zone database, in every zone, on both sides of every clock change."""
 
 import importlib.resources
 import random
@@ -19,7 +19,7 @@ WITH_CHANGES = ("Australia/Lord_Howe", "Africa/Casablanca", "Asia/Tehran", "Amer
 
 @cache
 def plain_zone(name: str) -> ZoneInfo:
-    """The zone out of the tzdata package, whatever the machine has in its own folder."""
+    """The zone from the tzdata package, independent of the machine's own folder."""
     with importlib.resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as data:
         return ZoneInfo.from_file(data)
 
@@ -36,7 +36,7 @@ def offset(at_ms: int, name: str) -> float:
 
 
 def changes(name: str, first_ms: int, last_ms: int) -> list[int]:
-    """The instants between at which the zone's clocks change, to the second."""
+    """The instants in between at which the zone's clocks change, to the second."""
     found = []
     for start in range(first_ms, last_ms, 10 * DAY):
         low, high = start, start + 10 * DAY
@@ -69,7 +69,7 @@ def test_no_zone_has_another_time_of_day_than_the_database() -> None:
 
 @pytest.mark.parametrize("name", WITH_CHANGES)
 def test_nothing_is_off_around_a_change_of_clocks(name: str) -> None:
-    """By half an hour, in Ramadan, by three hours, at odd offsets; each year until the rules are the same for good."""
+    """Changes by half an hour, in Ramadan, by three hours, at odd offsets; each year until the rules stay the same."""
     found = [at_ms for at_ms in changes(name, MIN_MS, MIN_MS + 50 * 365 * DAY) if at_ms < END_MS]
     assert len(found) >= 10
     check(name, [near for at_ms in found for near in around(at_ms)])
@@ -110,6 +110,6 @@ def test_the_hours_of_one_column_do_not_mix() -> None:
 
 
 @pytest.mark.parametrize("name", ["Nowhere/Else", "Asia/Shanghai ", "asia/nowhere"])
-def test_a_zone_that_does_not_exist_is_not_taken_for_another(name: str) -> None:
+def test_an_unknown_zone_is_refused(name: str) -> None:
     with pytest.raises((FileNotFoundError, ModuleNotFoundError)):
         zone(name)

@@ -1,4 +1,4 @@
-"""Numbers of up to 64 characters, and whether their neighbours were called, as the oracle counts them."""
+"""Numbers of up to 64 characters, and whether their neighbours were called, counted like the oracle."""
 
 import json
 import random
@@ -12,7 +12,7 @@ from oracle.policy_generator import MINUTE
 from oracle.product import run
 from oracle.scenario_generator import MARCH_2
 
-# Where digits carry, and where 60 to 64 bits end; each with the numbers around it.
+# Numbers around carries of digits, and around 60 to 64 bits.
 CENTRES = (
     *(10**digits for digits in (1, 2, 18, 19, 20, 21, 37, 38, 40, 62)),
     *(2**64 * times + offset for times in (1, 2, 3, 10**10, 10**40) for offset in (0, 7)),
@@ -23,7 +23,7 @@ CENTRES = (
 
 
 def numbers(rng: random.Random, count: int) -> list[str]:
-    """Numbers of few lengths close to each other, with leading zeros and a plus now and then; some are none."""
+    """Numbers of few lengths close to each other, sometimes with leading zeros or a plus; some are invalid."""
     found = []
     for _ in range(count):
         number = rng.choice(CENTRES) + rng.randint(-2, 2)

@@ -90,7 +90,7 @@ def test_many_zones_and_limits_decide_as_the_oracle_says(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_many_zones_and_limits_through_changes_of_policy_decide_as_the_oracle_says(seed: int) -> None:
-    """Layouts of other widths follow one another, and panes of one are read by the next."""
+    """Layouts of different widths follow one another, and panes of one are read by the next."""
     compare(seed, switched=True)
 
 
@@ -103,7 +103,7 @@ def test_many_more_zones_and_limits_decide_as_the_oracle_says(first: int) -> Non
 
 @pytest.mark.parametrize("metric", ["above", "below"])
 def test_a_rule_with_fifteen_overrides_of_its_zone_is_judged_at_each_hour_of_the_day(metric: str) -> None:
-    """Where no call of a piece had a high bit, its words were narrower than the policy's layout."""
+    """If no call of a part had a high bit, its words used to be narrower than the policy's layout."""
     overrides = [
         {"tenant": f"t{n}", "rule": "hours", "with": {"timezone": zone}, "expires": "2027-01-01", **SIGNED}
         for n, zone in enumerate(ZONES[:15])

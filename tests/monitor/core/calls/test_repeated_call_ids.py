@@ -1,4 +1,4 @@
-"""Call ids that come again once they are forgotten: evidence as the oracle has it, no id twice, for seconds, too."""
+"""Call ids that are reused once forgotten: evidence equals the oracle's, without repeated ids, also for seconds."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Strings as a column: whatever is taken, joined or packed, they are the strings that a list would have."""
+"""Strings as a column: after any selection, joining or packing they equal a list's strings."""
 
 from typing import Any
 

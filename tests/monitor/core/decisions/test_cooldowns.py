@@ -1,4 +1,6 @@
-"""Gates: for whom rules are quiet, wait for a review, or are stopped, against the sentences of section 5."""
+"""Cooldowns: for which tenants a rule is in cooldown, has a pending decision, or is stopped, by section 5 of the
+contract.
+"""
 
 from typing import Any
 
@@ -28,7 +30,9 @@ RULES: tuple[Rule, ...] = policy_of(
 
 
 def silences(decided: Rule, other: Rule) -> bool:
-    """An enforce decision quiets enforce and review rules, a review decision review rules, a shadow one its own."""
+    """An enforce decision silences enforce and review rules, a review decision review rules, a shadow
+    one its own rule.
+    """
     if decided.mode == "shadow":
         return other.id == decided.id
     if decided.behaviour != other.behaviour:
@@ -56,7 +60,7 @@ steps = st.lists(
 
 @tries(120)
 @given(steps, st.integers(0, 8))
-def test_a_rule_may_decide_when_nothing_stands_against_it(what: list[Step], hours: int) -> None:
+def test_a_rule_may_decide_unless_the_contract_forbids_it(what: list[Step], hours: int) -> None:
     cooldowns, now_ms = Cooldowns(), T0 + hours * HOUR
     until: dict[tuple[str, int], int] = {}
     pending: dict[tuple[str, int], int] = {}

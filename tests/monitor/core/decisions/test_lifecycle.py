@@ -1,4 +1,4 @@
-"""The decision lifecycle as time lines: section 5 of the contract on cool-downs, reviews, lapses, retention."""
+"""The decision lifecycle as time lines: section 5 of the contract on cooldowns, reviews, lapses, retention."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ from schemas.outputs import Measure
 
 
 def warned(harness: ShardHarness, *minutes: float) -> None:
-    """A warning by a verified complaint at each of these minutes."""
+    """Warnings by a verified complaint at each of these minutes."""
     for minute in minutes:
         harness.complaint(minute, name=f"w{minute}")
 
 
-# Quiet
+# Cooldowns
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_which_rules_of_a_behaviour_a_decision_quiets(first: str, second: str, q
     harness.until(14)
     said = {event.data.rule_id for event in harness.output.enforcement + harness.output.shadow}
     assert said == ({"first"} if quiet else {"first", "second"})
-    assert len(harness.output.enforcement + harness.output.shadow) == len(said)  # each at most once in the cool-down
+    assert len(harness.output.enforcement + harness.output.shadow) == len(said)  # each at most once within the cooldown
 
 
 def test_another_behaviour_is_not_quiet() -> None:
@@ -102,7 +102,7 @@ def test_a_pending_review_decision_does_not_quiet_enforce_rules() -> None:
     assert summaries(harness.until(10)) == [("warning", "pending_review", "ask", 5), ("warning", "final", "act", 10)]
 
 
-def test_a_decision_that_was_taken_back_still_quiets() -> None:
+def test_a_reversed_decision_keeps_its_cooldown() -> None:
     """The same calls count once."""
     harness = ShardHarness(rules=[rule("one", cooldown="20m")])
     harness.short_calls(*range(1, 40))
@@ -111,10 +111,10 @@ def test_a_decision_that_was_taken_back_still_quiets() -> None:
     assert [m for *_, m in summaries(harness.until(39))] == [6, 25]
 
 
-# Standing terminations and bans
+# Active terminations and bans
 
 
-def test_while_a_termination_stands_rules_and_escalations_decide_nothing_and_records_continue() -> None:
+def test_during_a_termination_rules_and_escalations_decide_nothing_and_records_continue() -> None:
     harness = ShardHarness(rules=[rule("one"), rule("seen", mode="shadow")], escalations=[escalation(at_least=1)])
     harness.complaint(1, category="harassment")
     harness.short_calls(4)
@@ -134,7 +134,7 @@ def test_a_pending_ban_stops_nothing() -> None:
     assert summaries(harness.until(5))[1:] == [("warning", "final", "one", 5)]
 
 
-def test_rules_decide_again_when_the_last_of_two_stops_is_gone() -> None:
+def test_rules_decide_again_when_the_last_of_two_stops_is_reversed() -> None:
     harness = ShardHarness(rules=[rule("one", cooldown="10m")])
     harness.complaint(1, category="harassment")
     harness.complaint(2, category="fraud", name="p2")
@@ -197,7 +197,7 @@ def test_each_escalation_uses_violations_for_itself() -> None:
 
 
 def test_more_violations_than_asked_for_are_all_used_and_named() -> None:
-    """The fourth was recorded while a termination stood; its end sets nothing off, the fifth counts five."""
+    """The fourth was recorded during a termination, whose end triggers nothing; the fifth counts five."""
     harness = ShardHarness(escalations=[escalation(at_least=2)])
     warned(harness, 1)
     harness.complaint(2, name="stop", category="harassment")  # itself a violation, and it stops escalations
@@ -210,7 +210,7 @@ def test_more_violations_than_asked_for_are_all_used_and_named() -> None:
     assert len(referral.data.evidence.enforcement_ids) == 4
 
 
-def test_a_referral_that_used_more_than_it_needs_falls_only_when_too_few_are_left() -> None:
+def test_a_referral_with_spare_violations_is_withdrawn_only_when_too_few_are_left() -> None:
     harness = ShardHarness(escalations=[escalation(at_least=2)])
     warned(harness, 1)
     harness.complaint(2, name="stop", category="harassment")
@@ -325,7 +325,7 @@ def test_a_policy_may_exclude_a_behaviour_from_the_freeze_while_pending() -> Non
     assert (pending.data.refunds, final.data.refunds) == ("unaffected", "frozen")
 
 
-def test_a_lapse_says_what_the_contract_says() -> None:
+def test_a_lapse_has_the_contracts_fields() -> None:
     harness = ShardHarness(defaults={"review_within": "30m"})
     harness.likely_ban(1)
     (pending,) = harness.until(30.9)
@@ -340,7 +340,9 @@ def test_a_lapse_says_what_the_contract_says() -> None:
 
 
 def test_at_one_instant_lapses_come_first_then_windows_then_records() -> None:
-    """The lapse lets the review rule decide at that very end; the record that ends the tenant comes after both."""
+    """The lapse lets the review rule decide at that very end; the record that terminates the tenant
+    comes after both.
+    """
     harness = ShardHarness(rules=[rule("ask", mode="review")], defaults={"review_within": "15m"})
     harness.short_calls(*range(1, 30))
     harness.complaint(20, category="harassment")
@@ -361,7 +363,7 @@ def test_records_wait_until_the_watermark_is_past_them_and_windows_do_not() -> N
 
 
 def test_at_one_instant_records_come_by_type_then_id_then_status() -> None:
-    """The application meets the ban of the complaint only a millisecond later; dismissed comes after verified."""
+    """The application is decided a millisecond after the ban of the complaint; dismissed comes after verified."""
     harness = ShardHarness()
     harness.review(1, "overturn", "cwe-unknown")
     harness.finding(1)
@@ -432,7 +434,7 @@ def test_a_review_that_comes_again_is_a_duplicate_though_it_would_change_nothing
 
 
 @pytest.mark.parametrize("pending", [True, False])
-def test_a_dismissal_takes_back_a_decision_pending_upheld_or_final(pending: bool) -> None:
+def test_a_dismissal_reverses_a_decision_pending_upheld_or_final(pending: bool) -> None:
     harness = ShardHarness()
     harness.likely_ban(1)
     (decision,) = harness.until(2)
@@ -446,7 +448,7 @@ def test_a_dismissal_takes_back_a_decision_pending_upheld_or_final(pending: bool
     assert reversal.data.evidence.finding_ids == ("f1",)
 
 
-def test_a_dismissal_after_a_lapse_or_an_overturn_takes_nothing_back_twice() -> None:
+def test_a_dismissal_after_a_lapse_or_an_overturn_reverses_nothing_twice() -> None:
     harness = ShardHarness(defaults={"review_within": "10m"})
     harness.likely_ban(1)
     harness.finding(1, name="f2")
@@ -476,7 +478,7 @@ def test_both_refusals_when_both_hold_and_no_violation() -> None:
     }
 
 
-def test_a_changed_application_is_looked_at_again_and_a_repeated_one_is_not() -> None:
+def test_a_changed_application_is_checked_again_and_a_repeated_one_is_not() -> None:
     harness = ShardHarness()
     harness.application(1, "宠物用品")
     harness.application(2, "贷款")
@@ -510,7 +512,7 @@ def test_a_duplicate_does_not_prolong_remembering() -> None:
     assert len(harness.until(70)) == 2
 
 
-def test_a_forgotten_complaint_cannot_take_back_what_it_decided_but_its_violation_stays() -> None:
+def test_a_forgotten_complaint_cannot_reverse_its_decision_and_its_violation_stays() -> None:
     harness = ShardHarness(escalations=[escalation(at_least=2, window="60m")], **KEPT)
     harness.complaint(0)
     (warning,) = harness.until(1)
@@ -554,8 +556,8 @@ def test_a_refused_application_is_forgotten_and_a_pending_one_is_not_before_it_l
     assert harness.refused() == ["unknown_enforcement"]
 
 
-def test_the_record_that_is_decided_is_what_makes_others_be_forgotten_at_its_own_time() -> None:
-    """A closed case is known to a review at the last moment of its retention, not a millisecond later."""
+def test_a_record_causes_others_to_be_forgotten_at_its_own_time() -> None:
+    """A closed case is known to a review at the last moment of its retention, and no millisecond later."""
     for late, refusal in ((0.0, "nothing_to_change"), (1 / 60_000, "unknown_enforcement")):
         harness = ShardHarness(**KEPT)
         harness.finding(0)
@@ -604,7 +606,7 @@ def test_an_instant_is_written_to_the_millisecond() -> None:
 
 
 class Unwalkable(dict[str, Any]):
-    """A dictionary that may be looked into, not walked through."""
+    """A dictionary that permits look-ups and no iteration."""
 
     def values(self) -> Any:
         raise AssertionError("all of a tenant's record was walked through")
@@ -623,7 +625,7 @@ def test_a_violation_more_or_less_does_not_walk_through_all_of_a_long_record() -
         Unwalkable(tenant_record.cases),
     )
     harness.complaint(7, name="p6")
-    harness.complaint(8, "dismissed", name="p0")  # of the first escalation one is left, which is unused again
+    harness.complaint(8, "dismissed", name="p0")  # of the first escalation one violation is left, which is unused again
     harness.complaint(9, name="p7")
     events = summaries(harness.until(10))
     assert [kind for kind, *_ in events] == ["warning", "reversal", "reversal", "warning", "termination"]

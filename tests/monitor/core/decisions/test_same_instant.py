@@ -1,11 +1,11 @@
-"""Decisions of one instant that differ only in what set them off: each has an id of its own, and none vanishes."""
+"""Decisions of one instant that differ only in their cause: each has its own id, and none is lost."""
 
 from helpers.shard_harness import ShardHarness, StoredShardHarness, escalation, rule
 from helpers.shard_samples import MINUTE, T0
 
 
 def test_two_escalations_set_off_at_one_instant_are_both_decided() -> None:
-    """By two measured rules, whose violations have no record to tell them apart."""
+    """By two measured rules, whose violations have no record that distinguishes them."""
     harness = ShardHarness(
         rules=[rule("one"), rule("other", behaviour="no_consent")], escalations=[escalation(at_least=1, mode="review")]
     )
@@ -30,7 +30,7 @@ def test_the_second_of_two_escalations_of_one_instant_can_be_overturned_alone_af
 
 
 def test_two_versions_of_an_application_taken_as_of_one_instant_are_both_refused() -> None:
-    """Both came too late, and so are taken as of the late line."""
+    """Both arrived too late, and count at the late line."""
     harness = ShardHarness()
     harness.application(5, updated_ms=T0 + MINUTE)
     harness.application(5, updated_ms=T0 + 2 * MINUTE)

@@ -1,4 +1,6 @@
-"""Screens find at every end all who are in breach, and nobody else where no rule asks how often one number called."""
+"""The batch evaluator finds at every end all tenants in breach, and others only where a rule counts
+calls per number.
+"""
 
 import random
 from collections.abc import Sequence
@@ -20,7 +22,7 @@ from monitor.policy.metrics import METRICS
 from schemas.inputs import Complaint
 
 TENANTS = 12
-KNOWN = TENANTS + 2  # the last have no call
+KNOWN = TENANTS + 2  # the last ones have no call
 _OPS = ("above", "below", "at_least", "at_most")
 
 
@@ -30,7 +32,7 @@ def some_rule(rng: random.Random, name: str) -> dict[str, Any]:
 
     metric, op = rng.choice(sorted(METRICS)), rng.choice(_OPS[:2])
     threshold = limit(metric)
-    if METRICS[metric].proportion:  # one at the edge of what a share may be would be a fault
+    if METRICS[metric].proportion:  # at the limit of a ratio, a threshold would be an error
         threshold = min(threshold, 0.9) if op == "above" else max(threshold, 0.05)
     recover = max(threshold - 0.1, 0) if op == "above" else threshold + 0.1
     beside = [rng.choice(sorted(METRICS)) for _ in range(rng.randint(0, 2))]
@@ -66,13 +68,13 @@ def some_panes(rng: random.Random, layout: FieldLayout) -> Sequence[Pane]:
     names, calls, valid = columns(cdrs, layout)
     assert valid.all()
     calls.tenant = np.array([int(name) for name in names], np.int32)[calls.tenant]
-    quiet = T0 + HOUR, T0 + HOUR + 30 * MINUTE  # when hardly anybody calls
+    quiet = T0 + HOUR, T0 + HOUR + 30 * MINUTE  # when there is hardly a call
     kept = (calls.tenant == 0) | (calls.end_ms < quiet[0]) | (calls.end_ms >= quiet[1])
     return seal(calls.take(kept).counted(), 5 * MINUTE, layout, [], parties=True)
 
 
 class Complaints:
-    """Complaints that come, are verified and dismissed."""
+    """Complaints that are received, verified and dismissed."""
 
     def __init__(self, rng: random.Random, window: SlidingWindow) -> None:
         self._rng, self._window = rng, window
@@ -106,14 +108,14 @@ class Complaints:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_those_in_breach_pass_and_alerts_that_end_are_reported(seed: int) -> None:
-    """At each end of a step, whoever was looked at before; what one look tells, the next one keeps."""
+    """At each end of a step, for any earlier evaluations; the result of one evaluation is the state of the next."""
     print(f"seed {seed}")
     rng = random.Random(seed)
     policy = policy_of(rules=[some_rule(rng, f"r{n}") for n in range(rng.randint(1, 6))])
     layout = FieldLayout.of(policy.params, policy.rules)
     window = SlidingWindow(HOUR, 5 * MINUTE, 0, policy.rules, layout)
     rule_states = [RuleState(rule, window) for rule in policy.rules]
-    later = rng.choice(range(len(rule_states)))  # a rule that is judged from a later time on
+    later = rng.choice(range(len(rule_states)))  # a rule that is evaluated from a later time on
     screen, complaints = BatchEvaluator(rule_states), Complaints(rng, window)
     panes = list(some_panes(rng, layout))
     for end in range(T0 + 5 * MINUTE, T0 + 4 * HOUR, 5 * MINUTE):
@@ -131,7 +133,7 @@ def test_those_in_breach_pass_and_alerts_that_end_are_reported(seed: int) -> Non
 
 
 def check(screen: BatchEvaluator, rule_states: Sequence[RuleState], due: Sequence[int]) -> None:
-    """What is seen is what each rule, alone and of everybody, finds."""
+    """The result equals what each rule, alone and over all tenants, finds."""
     before = {place: set(rule_states[place].firing) for place in due}
     seen = screen.evaluate(due, KNOWN)
     assert seen.breach.keys() <= set(due)
@@ -151,7 +153,7 @@ def check(screen: BatchEvaluator, rule_states: Sequence[RuleState], due: Sequenc
 
 
 def keep_up(rng: random.Random, rule_state: RuleState) -> None:
-    """Alerts as the judge has them: of those who were in breach, until the value is not beyond ``recover`` any more."""
+    """Alerts as the evaluator keeps them: of tenants in breach, until the value is within ``recover`` again."""
     found = find(rule_state.window, rule_state.rule, rule_view(rule_state.window, rule_state.rule, KNOWN), KNOWN)
     active = {tenant for tenant in rule_state.firing if found.keeps_firing[tenant]}
     active |= {tenant for tenant in found.breach.tenants.tolist() if rng.random() < 0.7}

@@ -1,4 +1,4 @@
-"""Many overrides: a window end costs a look for each set of parameters, not for each override."""
+"""Many overrides: a window end costs one evaluation per set of parameters, not per override."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""At one window end the rules come in file order, then the tenants by their ids, whoever was read first."""
+"""At one window end the rules come in file order, then the tenants by their ids, whichever was read first."""
 
 from helpers.shard_harness import ShardHarness, rule
 

@@ -1,4 +1,4 @@
-"""prefilters let nobody through their meshes whom a rule would find in breach, and hold back all whom sums clear."""
+"""Prefilters pass every tenant that a rule would find in breach, and hold back all that running sums rule out."""
 
 import random
 import sys
@@ -23,7 +23,7 @@ _OF_SUMS = sorted(name for name, metric in METRICS.items() if metric.family == "
 
 
 class Sums(WindowView):
-    """Nothing but sums."""
+    """Running sums only."""
 
     callees = callers = None
 
@@ -38,11 +38,11 @@ def some_rule(rng: random.Random, name: str) -> dict[str, Any]:
         if METRICS[metric].unit == "count":
             return rng.randint(0, 9)
         value = rng.choice(_SHARES)
-        return min(max(value, 0), 1) if METRICS[metric].proportion else value  # beyond that is a fault
+        return min(max(value, 0), 1) if METRICS[metric].proportion else value  # beyond that is an error
 
     metric, op = rng.choice(_OF_SUMS), rng.choice(_OPS[:2])
     threshold = limit(metric)
-    if METRICS[metric].proportion:  # one at the edge of what a share may be would be a fault
+    if METRICS[metric].proportion:  # at the limit of a ratio, a threshold would be an error
         threshold = min(threshold, 0.9) if op == "above" else max(threshold, 0.05)
     beside = [rng.choice(_OF_SUMS) for _ in range(rng.randint(0, 3))]
     return {
@@ -69,7 +69,7 @@ def test_tenants_that_pass_are_those_in_breach_where_sums_decide(seed: int) -> N
     sums = TenantSums(fields)
     sums.reach(TENANTS)
     counts = np.random.default_rng(seed).integers(0, 10, (TENANTS, layout.width)) * rng.choice((1, 1000))
-    counts[:, 0] = counts.max(axis=1)  # no more of anything than records
+    counts[:, 0] = counts.max(axis=1)  # no count exceeds the number of records
     sums.add(np.arange(TENANTS, dtype=np.int32), sums.pick(counts))
     who = np.array(sorted(rng.sample(range(TENANTS), 25)))
     passed = Prefilter(policy.rules, layout, fields).matches(sums, who)

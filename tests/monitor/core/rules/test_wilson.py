@@ -1,4 +1,4 @@
-"""The Wilson bound, against the published table, exact arithmetic, and what a bound must do."""
+"""The Wilson bound, against the published table, exact arithmetic, and the properties of a bound."""
 
 import math
 from decimal import Decimal, localcontext
@@ -71,7 +71,7 @@ def test_bounds_are_those_of_fifty_digits(
 
 
 def test_more_complaints_than_calls_are_a_share_of_one() -> None:
-    """Complaints over answered calls can pass 1; there is no square root of a negative number in it."""
+    """Complaints over answered calls can exceed 1; the formula must not take the square root of a negative number."""
     assert bound(7, 3, 0.95, lower=True) == bound(3, 3, 0.95, lower=True)
     assert bound(7, 3, 0.95, lower=False) == bound(3, 3, 0.95, lower=False)
 

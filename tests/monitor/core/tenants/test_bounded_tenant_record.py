@@ -1,4 +1,6 @@
-"""What one tenant sends without end costs as much a record, in stored bytes and in work, as it did at the beginning."""
+"""A tenant's records cost as much per record, in stored bytes and in work, after thousands of them as
+at the beginning.
+"""
 
 from collections.abc import Callable
 from itertools import count
@@ -42,7 +44,7 @@ def a_version_of_the_tenant(harness: StoredShardHarness, minute: float, n: int) 
 
 
 def stored_at(harness: StoredShardHarness, give: Give, serial: "count[int]", last: int) -> tuple[int, int]:
-    """How many entries and bytes one record more changes, the dearest of eight, once ``last`` are there."""
+    """The number of entries and bytes that one more record changes, the maximum of eight, after ``last`` records."""
     while (n := next(serial)) < last:
         give(harness, n / 10, n)
     harness.until(n / 10)
@@ -89,7 +91,7 @@ def test_a_complaint_of_long_ago_that_changes_rewrites_its_own_page_alone() -> N
     assert list(harness.store()) == [f"c0.{77 // PAGE_SIZES['c']}"]
 
 
-def test_what_is_forgotten_is_deleted_from_what_is_stored() -> None:
+def test_forgotten_records_are_deleted_from_the_stored_state() -> None:
     harness = StoredShardHarness(defaults={"retention": "72h"})
     for n in range(300):
         harness.complaint(n, name=f"p{n}")
@@ -123,7 +125,7 @@ def test_versions_are_found_whatever_order_they_came_in_and_stay_in_short_runs(o
 
 
 class Unwalkable(list[Any]):
-    """A list that may be kept, not walked through."""
+    """A list that may be kept and not iterated."""
 
     def __iter__(self) -> Any:
         raise AssertionError("all that an escalation has used was walked through")
@@ -140,7 +142,7 @@ def test_a_reversal_does_not_walk_through_all_that_a_pending_escalation_has_used
     use.violations = Unwalkable(used)
     harness.complaint(7, "dismissed", name="p55")  # which it has not used
     harness.until(8)
-    use.at_least = 48  # so that two reversals leave enough
+    use.at_least = 48  # two reversals leave enough
     harness.complaint(9, "dismissed", name="p1")
     harness.complaint(9, "dismissed", name="p2")
     assert [event.data.kind for event in harness.until(10)] == ["reversal", "reversal"]

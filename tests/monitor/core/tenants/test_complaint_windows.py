@@ -1,4 +1,4 @@
-"""Complaints in windows, counted as they come, against loops over all records that were decided before the end."""
+"""Complaints in windows, counted as they arrive, against loops over all records that were decided before the end."""
 
 import random
 from typing import Any
@@ -45,7 +45,7 @@ class ComplaintHarness:
         self.windows = [ComplaintWindow(length * MINUTE, bit, True, True) for bit, length in enumerate(LENGTHS)]
         self.tenant_records = TenantRecords(TENANTS)
         output, cooldowns = Output(), Cooldowns()
-        self.idle = ComplaintWindow(LENGTHS[1] * MINUTE, len(LENGTHS), False, False)  # no rule asks for its counts
+        self.idle = ComplaintWindow(LENGTHS[1] * MINUTE, len(LENGTHS), False, False)  # no rule uses its counts
         self.records = RecordHandlers(
             policy,
             Catalogue(()),
@@ -74,7 +74,7 @@ class ComplaintHarness:
 
 
 def plain_counts(decided: list[tuple[int, Complaint]], end_ms: int, length_ms: int) -> dict[str, list[int]]:
-    """By section 4 of the contract, from all complaint records in decision order; repeated ones are none."""
+    """By section 4 of the contract, from all complaint records in decision order; repeated ones do not count."""
     counts: dict[str, list[int]] = {name: [] for name in NAMES}
     start_ms = end_ms - length_ms
     for tenant in TENANTS:
@@ -99,7 +99,7 @@ def plain_counts(decided: list[tuple[int, Complaint]], end_ms: int, length_ms: i
 
 
 def some_records(rng: random.Random, count: int) -> list[tuple[int, Complaint]]:
-    """Complaints in decision order: few ids, so that statuses follow, repeat, and name other people."""
+    """Complaints in decision order: few ids, so statuses follow, repeat, and name other complainants."""
     made, at_ms = [], T0
     for _ in range(count):
         at_ms += rng.choice((0, 0, 1, MINUTE // 2, MINUTE, 2 * MINUTE))
@@ -156,16 +156,16 @@ def counts_after(*records: tuple[int, str, str, str | None], written: dict[int, 
     [
         # The first record need not be `received`.
         ([(0, "p1", "verified", "w1")], (1, 1, 1, 1)),
-        # One person, two complaints.
+        # One complainant, two complaints.
         ([(0, "p1", "received", "w1"), (1, "p2", "received", "w1")], (2, 2, 0, 1)),
-        # Dismissed: off every count, but the tenant is still judged.
+        # Dismissed: it leaves every count, but the tenant is still evaluated.
         ([(0, "p1", "received", "w1"), (1, "p1", "verified", "w1"), (2, "p1", "dismissed", "w1")], (3, 0, 0, 0)),
-        # Dismissed first is for good.
+        # A complaint that is dismissed first stays dismissed.
         ([(0, "p1", "dismissed", "w1"), (1, "p1", "verified", "w1"), (2, "p1", "received", "w1")], (3, 0, 0, 0)),
-        # The newest record names another person, or nobody.
+        # The newest record names another complainant, or none.
         ([(0, "p1", "received", "w1"), (1, "p1", "verified", "w2"), (1, "p2", "received", "w2")], (3, 2, 1, 1)),
         ([(0, "p1", "received", "w1"), (1, "p1", "verified", None)], (2, 1, 1, 0)),
-        # A repeated record is none, whatever it says.
+        # A repeated record does not count, whatever it contains.
         ([(0, "p1", "received", "w1"), (1, "p1", "received", "w2")], (1, 1, 0, 1)),
     ],
 )
@@ -174,7 +174,7 @@ def test_each_sentence_on_complaints_holds(records: list[Any], expected: tuple[i
 
 
 def test_the_newest_record_is_that_of_the_largest_time_as_written() -> None:
-    """One that was raised to the late line, or came late in the log, does not name the person."""
+    """A record that was raised to the late line, or came late in the log, does not determine the complainant."""
     said = (0, "p1", "received", "w1"), (1, "p1", "verified", "w2"), (2, "p2", "received", "w1")
     assert counts_after(*said, written={1: -5})["complainants"] == 1
     assert counts_after(*said)["complainants"] == 2
@@ -189,7 +189,7 @@ def test_a_dismissed_duplicate_of_a_repeated_record_counts_as_a_duplicate() -> N
 
 
 def test_a_version_is_another_whenever_a_count_is() -> None:
-    """The judge skips a window whose version it has seen."""
+    """The evaluator skips a window whose version it has evaluated."""
     harness = ComplaintHarness(POLICY)
     versions = [harness.windows[0].version]
     for serial, (status, who) in enumerate((("received", "w1"), ("verified", "w2"), ("dismissed", "w2"))):

@@ -1,4 +1,4 @@
-"""Ids of events: the same for the same facts for ever, another for any other fact."""
+"""Ids of events: the same for the same facts for ever, and different for any other fact."""
 
 import hashlib
 
@@ -34,8 +34,8 @@ def test_other_facts_give_another_id_and_the_same_facts_the_same(one: Facts, oth
     assert (ids[0] == ids[1]) == (one == other)
 
 
-def test_what_is_written_in_one_fact_is_not_taken_for_the_next() -> None:
-    """No separator can be forged by a name."""
+def test_the_boundaries_of_facts_cannot_be_forged() -> None:
+    """No name can imitate a separator."""
     for a, b in (
         (("a", "b,c"), ("a,b", "c")),
         (('a"', "b"), ("a", '"b')),

@@ -1,4 +1,4 @@
-"""Tallies: distinct, sequential, over-limit and busiest parties of a window, against sets and Counters of all in it."""
+"""Distinct counts: distinct, sequential, over-limit and busiest keys of a window, against sets and Counters."""
 
 import random
 from collections import Counter
@@ -19,17 +19,17 @@ from monitor.core.windows.pane_distinct_counts import PaneDistinctCounts
 
 TENANTS = 4
 LIMITS = (1, 3)
-Attempts = list[tuple[int, int]]  # tenant, which of its parties
+Attempts = list[tuple[int, int]]  # tenant, which of its keys
 Reading = tuple[list[int], ...]
 
 
 def key_of(tenant: int, party: int) -> int:
-    """Parties of a tenant have neighbouring keys, as consecutive numbers have."""
+    """Keys of a tenant are adjacent, as those of consecutive numbers are."""
     return (tenant + 1 << 40) + party
 
 
 def is_number(party: int) -> bool:
-    """Some keys between numbers are no numbers; they break a sequence."""
+    """Some keys between numbers are not numbers; they interrupt a sequence."""
     return party % 7 != 3
 
 
@@ -59,7 +59,7 @@ some_attempts = st.lists(st.tuples(st.integers(0, TENANTS - 1), st.integers(0, 2
 
 @contextmanager
 def cramped(exact_keys: int = EXACT_KEYS, table: int = 4) -> Iterator[None]:
-    """A table that is rehashed all the time, and samples from fewer keys on."""
+    """A table that is rehashed all the time, with sampling from fewer keys on."""
     with ExitStack() as stack:
         stack.enter_context(patch("monitor.core.windows.key_table._SMALLEST_TABLE", table))
         for module in ("distinct_counts", "key_counts"):
@@ -72,7 +72,7 @@ def cramped(exact_keys: int = EXACT_KEYS, table: int = 4) -> Iterator[None]:
 def test_a_window_counts_what_a_loop_over_its_attempts_counts(
     panes: list[Attempts], length: int, every: int, small: bool
 ) -> None:
-    """Panes enter one by one and leave one or several at a time; keys sink to nothing and come again."""
+    """Panes enter one by one and leave one or several at a time; keys drop to zero and return."""
     with cramped(table=4 if small else 1 << 10):
         tally = DistinctCounts(length * MINUTE, LIMITS, sequences=True)
         for number, attempts in enumerate(panes):
@@ -105,10 +105,10 @@ def test_a_window_of_one_pane_counts_what_a_loop_counts(panes: list[Attempts]) -
     st.sets(st.integers(0, TENANTS), min_size=1),
     st.booleans(),
 )
-def test_what_a_window_will_count_is_reported_ahead_and_changes_nothing(
+def test_counts_ahead_of_time_are_correct_and_change_nothing(
     panes: list[Attempts], to_come: Attempts, leaving: int, asked: set[int], one_pane: bool
 ) -> None:
-    """Of the tenants that are asked about; one of them may be new."""
+    """Of the requested tenants, one of which may be new."""
     who = np.array(sorted(asked))
     panes = panes[:1] if one_pane else panes
     tally = PaneDistinctCounts(MINUTE, LIMITS) if one_pane else DistinctCounts(20 * MINUTE, LIMITS, True)
@@ -152,7 +152,7 @@ def test_tenants_that_come_later_find_nothing_of_others() -> None:
     assert reading(tally, 300) == plain_reading([(0, 1), (200, 1), (200, 2)], 300)
 
 
-# Above what is counted exactly
+# Above the number of keys that are counted exactly
 
 
 def random_keys(rng: np.random.Generator, count: int, owner: int = 0) -> KeyCounts:
@@ -161,14 +161,14 @@ def random_keys(rng: np.random.Generator, count: int, owner: int = 0) -> KeyCoun
 
 
 def standard_error(count: int, level: int, together: int = 1) -> float:
-    """Of an estimated count whose keys are sampled ``together`` at a time with a chance of 2^-level."""
+    """Of an estimated count whose keys are sampled ``together`` at a time with a probability of 2^-level."""
     share = 2.0**-level
     return float((count * together * (1 - share) / share) ** 0.5)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_level_rises_and_falls_with_the_keys_and_estimates_stay_within_five_errors(seed: int) -> None:
-    """Random numbers, each called once; every fourth pane's are called again and again."""
+    """Random numbers, each called once; every fourth pane's are called repeatedly."""
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
     tally = DistinctCounts(8 * MINUTE, LIMITS, sequences=True)
@@ -199,7 +199,7 @@ def test_the_level_rises_and_falls_with_the_keys_and_estimates_stay_within_five_
 
 @pytest.mark.parametrize("seed", range(2))
 def test_sequential_dialling_is_still_seen_in_a_sample(seed: int) -> None:
-    """Half of the numbers one after the other, half at random; neighbours are sampled 64 at a time."""
+    """Half of the numbers consecutive, half random; neighbours are sampled 64 at a time."""
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
     tally, run = DistinctCounts(10 * MINUTE, LIMITS, sequences=True), 0
@@ -216,7 +216,7 @@ def test_sequential_dialling_is_still_seen_in_a_sample(seed: int) -> None:
 
 @pytest.mark.parametrize("share", [0.3, 1.0])
 def test_the_share_of_sequential_numbers_is_not_biased_by_the_edges_of_what_is_sampled(share: float) -> None:
-    """One of 64 neighbours has the number before it outside; both counts come from one sample, so this shows."""
+    """One of 64 neighbours has its predecessor outside; both counts come from one sample, which makes this visible."""
     seed = 8
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
@@ -245,7 +245,7 @@ def test_a_busy_tenants_sample_leaves_others_exact() -> None:
 
 
 def some_days(rng: random.Random, panes: int) -> list[Attempts]:
-    """Quiet and busy stretches of two tenants, around what is counted exactly where that is 100."""
+    """Quiet and busy stretches of two tenants, around the limit of exact counting where that is 100."""
     out = []
     for _ in range(panes):
         most = rng.choice((5, 5, 150, 600))
@@ -258,7 +258,9 @@ def some_days(rng: random.Random, panes: int) -> list[Attempts]:
 @tries(60)
 @given(st.integers(0, 2**32), st.integers(1, 6))
 def test_the_sample_depends_on_nothing_but_the_panes_and_a_restart_changes_nothing(seed: int, length: int) -> None:
-    """The restarted tally has the levels of the head and the panes that are inside; both read the same ever after."""
+    """The restarted counts have the levels of the head and the panes inside the window; both read the
+    same afterwards.
+    """
     rng = random.Random(seed)
     with cramped(exact_keys=100):
         days = [counted(attempts) for attempts in some_days(rng, 20)]
@@ -283,7 +285,9 @@ def test_the_sample_depends_on_nothing_but_the_panes_and_a_restart_changes_nothi
 @tries(60)
 @given(st.integers(0, 2**32), st.integers(1, 6))
 def test_nothing_is_left_over_when_a_sampled_window_has_emptied(seed: int, length: int) -> None:
-    """What was thinned when it entered is subtracted as thinned when it leaves, at whatever level there is then."""
+    """A pane that was sampled when it entered is subtracted as sampled when it leaves, at whatever
+    level applies then.
+    """
     rng = random.Random(seed)
     with cramped(exact_keys=100):
         tally = DistinctCounts(length * MINUTE, LIMITS, sequences=True)

@@ -1,4 +1,4 @@
-"""Parties of one pane: distinct keys with counts, against a Counter, and the sample that is kept of too many."""
+"""Keys of one pane: distinct keys with counts, against a Counter, and the sample that is kept of too many."""
 
 from collections import Counter
 from unittest.mock import patch
@@ -50,7 +50,7 @@ def test_as_many_as_are_promised_are_kept_whole_and_one_more_is_a_sample() -> No
 
 @pytest.mark.parametrize("level", [1, 2, 3, 6])
 def test_a_sample_of_a_level_holds_its_share_and_lies_in_those_of_lower_levels(level: int) -> None:
-    """Random keys: 2^-level of them, within 5 standard errors; so what left can be subtracted again."""
+    """Random keys: 2^-level of them, within 5 standard errors; a pane that leaves can therefore be subtracted."""
     seed = level
     print(f"seed {seed}")
     keys = np.random.default_rng(seed).integers(0, MOST, 200_000, dtype=np.uint64)
@@ -62,7 +62,7 @@ def test_a_sample_of_a_level_holds_its_share_and_lies_in_those_of_lower_levels(l
 
 
 def test_neighbours_are_sampled_together() -> None:
-    """Sequences would be lost from a sample of single numbers."""
+    """A sample of single numbers would lose sequences."""
     first = np.uint64(64 * 12_345)
     for level in range(1, 5):
         for block in range(40):

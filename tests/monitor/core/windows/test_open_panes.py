@@ -1,4 +1,4 @@
-"""Unsealed: however calls have come and were summed up meanwhile, a pane is as if it had been sealed in one piece."""
+"""Open panes: however calls arrived and were summed up in between, a pane equals one that was closed in one piece."""
 
 import random
 
@@ -21,7 +21,7 @@ def open_panes() -> OpenPanes:
 
 
 def one(rng: random.Random, number: int, at: int, source: int, clock: int) -> Calls:
-    """A call with its place in its source."""
+    """A call with its offset in its source."""
     answered = {"outcome": "answered", "answer_ms": at} if rng.random() < 0.4 else {"outcome": "busy"}
     tenant, callee = rng.choice("aab"), str(rng.randrange(1_000, 1_400))
     _, calls, _ = columns(
@@ -33,7 +33,7 @@ def one(rng: random.Random, number: int, at: int, source: int, clock: int) -> Ca
 
 
 def stored(panes: list[Pane]) -> list[bytes]:
-    """All that there is of them, as bytes."""
+    """The whole content, as bytes."""
     return list(map(encode_pane, panes))
 
 
@@ -85,7 +85,7 @@ def test_a_pane_is_as_if_it_were_sealed_at_once(seed: int, most_rows: int, monke
     assert reported > 0
 
 
-def test_what_has_come_is_reported_once_and_what_is_much_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_calls_are_reported_once_and_too_many_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monitor.core.windows.open_panes._MOST_NEW_CALLS", 3)
     rng, unsealed = random.Random(0), open_panes()
     unsealed.add(one(rng, 0, T0, 0, 0))
@@ -105,7 +105,7 @@ def test_what_has_come_is_reported_once_and_what_is_much_not_at_all(monkeypatch:
 
 
 def test_calls_wait_as_they_are_until_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few at once cost more for each; many that nobody has summed up are much memory."""
+    """Summing up few calls at once costs more per call; many calls that are not summed up take much memory."""
     monkeypatch.setattr("monitor.core.windows.open_panes._MOST_ROWS", 3)
     rng, unsealed = random.Random(0), open_panes()
     held = []

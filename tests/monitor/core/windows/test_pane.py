@@ -1,4 +1,6 @@
-"""Sealing: the panes of some calls, summed a tenant, with their parties and evidence, against loops over the calls."""
+"""Closing panes: the panes of some calls, summed per tenant, with their keys and evidence, against loops over the
+calls.
+"""
 
 from collections import Counter, defaultdict
 
@@ -82,7 +84,7 @@ def test_sealing_sums_what_a_loop_sums(cdrs: list[Cdr], pane_ms: int, with_parti
 @tries(30)
 @given(some_cdrs(most=40, span_ms=HOUR - 1), st.data(), st.booleans())
 def test_merging_panes_is_sealing_them_as_one(cdrs: list[Cdr], data: st.DataObject, with_parties: bool) -> None:
-    """However the hour was cut; long windows count no parties."""
+    """For any cut of the hour; long windows count no keys."""
     _, calls, _ = columns(cdrs)
     panes = seal(calls, data.draw(st.sampled_from((MINUTE, 5 * MINUTE, 20 * MINUTE))), LAYOUT, WANTED, True)
     hour = merge(panes, T0, with_parties, range(len(WANTED)))
@@ -125,7 +127,7 @@ def test_calls_a_century_apart_are_two_panes_not_a_million() -> None:
 
 @pytest.mark.parametrize("most", [2, 2**31 - 2])
 def test_a_century_of_millions_of_tenants_is_sorted_by_pane_tenant_and_time(most: int) -> None:
-    """Pane, tenant and time do not fit into one number then, by which calls are sorted else."""
+    """Pane, tenant and time then do not fit into the single number by which calls are otherwise sorted."""
     first, last = 631_152_000_000, 4_102_444_799_999
     ends = [last, first + 3, first + 1, last - 1, first + 2, first]
     cdrs = [cdr(start_ms=at, end_ms=at, call_id=f"c{row}", callee=f"{row}") for row, at in enumerate(ends)]

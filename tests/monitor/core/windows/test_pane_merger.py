@@ -1,4 +1,4 @@
-"""Panes enter the windows of a step once and together, when it has ended, and not when nobody may judge it yet."""
+"""The panes of a step enter the windows together when the step has ended, and not while no rule can be evaluated."""
 
 import numpy as np
 
@@ -63,7 +63,7 @@ def test_a_step_ends_when_any_rule_may_be_judged_then() -> None:
     assert some.due({**bounds, 30 * MINUTE: T0 + STEP}) == T0 + STEP
 
 
-def test_what_has_left_already_does_not_enter() -> None:
+def test_a_pane_that_has_left_already_does_not_enter() -> None:
     some, window = merger()
     window.leave(T0 + 1)
     some.panes += panes(0)

@@ -1,4 +1,4 @@
-"""Levels: running sums over a window, against sums over all panes that lie in it, at every step."""
+"""Running sums over a window, against sums over all panes in it, at every step."""
 
 from collections import defaultdict
 
@@ -25,7 +25,9 @@ def some_panes(draw: st.DrawFn) -> list[PaneRows]:
 def test_running_sums_are_those_of_the_panes_inside(
     panes: list[PaneRows], length: int, fields: set[int], every: int
 ) -> None:
-    """Panes without calls never enter; what has left is taken away only when a rule is judged, every few panes."""
+    """Panes without calls never enter; panes that left are subtracted only when a rule is evaluated,
+    every few panes.
+    """
     level = RunningSums(length * MINUTE, sorted(fields))
     inside: dict[int, PaneRows] = {}
     for number, rows in enumerate(panes):
@@ -60,8 +62,8 @@ def test_a_tenant_that_came_later_than_the_last_pane_has_nothing() -> None:
     assert level.field(1, 1).tolist() == [0]
 
 
-def test_the_version_changes_with_what_is_inside_and_only_then() -> None:
-    """The judge skips a window whose version it has seen."""
+def test_the_version_changes_exactly_with_the_windows_content() -> None:
+    """The evaluator skips a window whose version it has evaluated."""
     level = RunningSums(2 * MINUTE, [1])
     level.enter(T0, np.empty(0, np.int32), np.empty((0, WIDTH), np.int64), 0)
     level.leave(T0)

@@ -1,4 +1,4 @@
-"""Windows of parties as a replay judges them, where what is counted exactly is few: exactness and restarts."""
+"""Windows with distinct counts in a replay with a low limit of exact counting: exactness and restarts."""
 
 import random
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ EXACT = 100
 
 @contextmanager
 def few_exact() -> Iterator[None]:
-    """Only so many keys are counted exactly, so that small inputs do."""
+    """A low limit of exactly counted keys, which small inputs exceed."""
     with (
         patch("monitor.core.windows.distinct_counts.EXACT_KEYS", EXACT),
         patch("monitor.core.windows.key_counts.EXACT_KEYS", EXACT),
@@ -47,7 +47,7 @@ def rule(window: str, step: str, metric: str = "distinct_callee_ratio") -> dict[
 
 
 def calls(rng: random.Random, minutes: int, per_minute: list[int]) -> list[bytes]:
-    """So many calls in each minute, to numbers far from each other, a tenth of them called before."""
+    """That many calls in each minute, to numbers far from each other, a tenth of them called before."""
     lines: list[tuple[int, bytes]] = []
     known = ["+8613800000000"]
     for minute in range(minutes):
@@ -80,7 +80,9 @@ def windows_of(lines: list[bytes], policy: Policy, folder: Path) -> list[Any]:
     ],
 )
 def test_a_window_of_few_enough_callees_is_exact(window: str, step: str, tmp_path: Path) -> None:
-    """Section 4 of the contract: up to so many distinct keys *a tenant and window*; a busy hour lies before."""
+    """Section 4 of the contract: exact up to a number of distinct keys per *tenant and window*; a busy
+    hour precedes.
+    """
     seed = 1
     print(f"seed {seed}")
     per_minute = [4] * 40 + [10] * 20 + [4] * 80
@@ -112,13 +114,13 @@ def test_no_more_callees_are_estimated_than_there_were_attempts(window: str, tmp
 
 
 def rows_of(lines: list[bytes], start: int, stop: int) -> RecordBatch:
-    """Those lines as rows of a topic, read long after all of them."""
+    """The lines as rows of a topic, read long after all of them."""
     stamps = np.full(stop - start, T0 + 365 * DAY)
     return RecordBatch(start, stop, np.arange(start, stop), stamps, lines[start:stop])
 
 
 def through(policy: Policy, lines: list[bytes], stops: list[int]) -> list[bytes]:
-    """What is decided when a partition stops after each of these lines and goes on from its snapshot."""
+    """The decisions of a partition that is stopped after each of these lines and restored from its snapshot."""
     decided: list[TaskOutput] = []
     stored: dict[str, bytes | None] = {}
     at = 0
@@ -146,7 +148,7 @@ _RESTARTS = [
 
 @pytest.mark.parametrize(("window", "step", "seed"), _RESTARTS)
 def test_a_restart_changes_no_estimate(window: str, step: str, seed: int) -> None:
-    """Above what is counted exactly: which keys are kept does not depend on when a process was stopped."""
+    """Above the limit of exact counting: the choice of keys does not depend on when a process was stopped."""
     print(f"seed {seed}")
     rng = random.Random(seed)
     minutes, rates = (150, (0, 2, 10, 40)) if window != "2h" else (540, (0, 1, 2, 4))

@@ -1,4 +1,4 @@
-"""Sums by tenant are those of a level ahead of time: what will have left is taken off, what comes is added."""
+"""Sums by tenant equal the running sums ahead of time: leaving panes are subtracted, coming panes are added."""
 
 import numpy as np
 from hypothesis import given
@@ -20,7 +20,7 @@ def rows(pane: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 @tries(120)
 @given(st.lists(some_pane, max_size=6), st.lists(some_pane, max_size=3), st.integers(0, 7))
-def test_a_level_ahead_holds_what_stays_and_what_comes(
+def test_sums_ahead_of_time_hold_the_remaining_and_the_coming_panes(
     inside: list[dict[int, int]], to_come: list[dict[int, int]], leaving: int
 ) -> None:
     fields = [0, 2, 4]
