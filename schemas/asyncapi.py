@@ -268,7 +268,7 @@ _OWN: Final[dict[str, dict[str, Any]]] = {
         "contentType": "application/octet-stream",
         "payload": {
             "description": "One event, as it came: JSON, or a form body. A row of a CSV file is a JSON object with the "
-            "text of each of its columns. Without a key it is a tick: the clock of each source of the partition follows its timestamp.",
+            "text of each of its columns. Without a key it is a tick: the clocks of the partition's sources follow it.",
         },
     },
     "rawState": {

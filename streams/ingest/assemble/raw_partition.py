@@ -136,7 +136,7 @@ class RawPartition:
             self._saw(timestamp_ms)
             if offset in batch.unreadable:
                 reason = str(batch.unreadable[offset].reason)
-                self._letter(value, reason, unreadable_origin(self.tp, offset, batch), key)
+                self._refused(value, reason, unreadable_origin(self.tp, offset, batch), key)
                 due: list[str] = []
             else:
                 try:
@@ -159,7 +159,7 @@ class RawPartition:
         feed = feed_of(key) if key is not None else None
         if feed is None or value is None:
             reason = f"{RowErrorCode.MALFORMED_ROW}: expected an event under its source and call, as the door writes it"
-            self._letter(value, reason, origin_of(self.tp, offset), key)
+            self._refused(value, reason, origin_of(self.tp, offset), key)
             return []
         lane = self._lane(feed)
         before = lane.touched_chars
@@ -167,7 +167,7 @@ class RawPartition:
         try:
             results = lane.accept(value, offset, timestamp_ms)
         except Reject as error:
-            self._refused_event(value, str(error), origin, key)
+            self._refused(value, str(error), origin, key)
             return []
         self._waiting += lane.touched_chars - before
         accepted = True
@@ -220,24 +220,21 @@ class RawPartition:
     def _without_record(self, event: AssembledCall, value: bytes, origin: Origin, key: bytes | None) -> None:
         """An event that is refused, or a version that does not count."""
         if event.late is None:
-            self._refused_event(value, str(event.reason), origin, key)
+            self._refused(value, str(event.reason), origin, key)
             return
         self._counts["event", code_of(str(event.reason))] += 1
         late = self._host.placement.record(event.late, codec.encode(event.late))
         self._write(late._replace(topic=self._host.late, headers=origin))
 
-    def _refused_event(self, value: bytes, reason: str, origin: Origin, key: bytes | None) -> None:
+    def _refused(self, value: bytes | None, reason: str, origin: Origin, key: bytes | None) -> None:
         code = code_of(reason)
         self._counts["event", code] += 1
         if code not in EXCLUSIONS:
-            self._write(dead_letter(self._host.placement, self._name, value, reason, origin, key))
+            self._letter(value, reason, origin, key)
 
     def _letter(self, value: bytes | None, reason: str, origin: Origin, key: bytes | None) -> None:
-        self._write(dead_letter(self._host.placement, self._name, value, reason, origin, key))
-
-    @property
-    def _name(self) -> str:
-        return f"{self.tp.topic}-{self.tp.partition}"
+        place = f"{self.tp.topic}-{self.tp.partition}"
+        self._write(dead_letter(self._host.placement, place, value, reason, origin, key))
 
     def _write(self, out: OutputRecord) -> None:
         self._outs.append(out)

@@ -229,6 +229,7 @@ def test_a_record_that_no_door_wrote_steps_aside_alone(topics: Topics, key: byte
     assert len(topics.records()) == 1
     ((_, reason),) = topics.letters()
     assert reason == "malformed_row: expected an event under its source and call, as the door writes it"
+    assert topics.counts["event", "malformed_row"] == 1
 
 
 def test_an_event_that_its_mapping_cannot_read_any_more_steps_aside(topics: Topics) -> None:
