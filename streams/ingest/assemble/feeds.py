@@ -6,6 +6,7 @@ again once the sources file has it.
 
 from monitor.adapters import NAMES, open_adapter
 from monitor.adapters.assembly.assembler import AssemblyLimits
+from monitor.adapters.versioned import of_versions
 from streams.ingest.assemble.lane import AssembledLane, Lane
 from streams.ingest.foreign_rows import EventAdapter
 from streams.ingest.http.sources.sources_file import ForeignSources
@@ -46,7 +47,8 @@ class Feeds:
     def _open(self, feed: str) -> EventAdapter:
         source = self._sources.find(feed)
         if source is not None:
-            found: object = source.adapter
+            # If its `settle` is 0s again, the log still has versions of its calls, and some may be held.
+            found: object = of_versions(source.adapter) or source.adapter
         elif feed in NAMES:
             found = open_adapter(feed)
         else:

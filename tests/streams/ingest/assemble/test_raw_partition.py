@@ -359,3 +359,26 @@ def test_of_the_versions_of_a_call_one_is_written_and_one_that_comes_later_is_la
     assert dict(late.headers)["offset"] == b"3"
     superseded = {("event", "superseded"): 1, ("event", "superseded_late"): 1}
     assert topics.counts == {("event", "accepted"): 2, ("call", "record"): 1, **superseded}
+
+
+def test_calls_that_are_held_are_written_once_their_source_holds_none_any_more(topics: Topics) -> None:
+    text = "sources:\n- {name: held, format: tccc, set: {settle: 30s}}\n"
+    topics.sources.write_text(text, "utf-8")
+    for call in ("s-1", "s-2"):
+        (row,) = topics.feeds.adapter("held").events(tccc_record(START, call, "acme"))
+        assert row.event is not None
+        topics.append(event_key("held", row.event), row.value, START)
+    topics.run(topics.opened(), 0, 1)
+    assert topics.records() == []
+    topics.sources.write_text(text.replace("30s", "0s"), "utf-8")
+    topics.feeds = Feeds(ForeignSources(topics.sources), topics.limits)
+    topics.run(topics.opened(), 1, 2)
+    assert sorted(json.loads(record)["call_id"] for record in topics.records()) == ["s-1", "s-2"]
+
+
+def test_versions_under_the_name_of_a_format_wait_for_an_entry_that_says_how_long_calls_are_held(
+    topics: Topics,
+) -> None:
+    topics.append(b'["tccc","s-1","acme"]', tccc_record(START, "s-1", "acme"), START)
+    with pytest.raises(UnknownFeed, match="or whose calls are held by `settle`"):
+        topics.run(topics.opened(), 0, 1)
