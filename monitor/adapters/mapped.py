@@ -91,10 +91,10 @@ class MappedAdapter:
             reason = f"{RowErrorCode.MALFORMED_ROW}: {'; '.join(fault.message for fault in error.faults)}"
             return InputRow(1, document, None, reason)
 
-    def only_record(self, document: bytes) -> tuple[Record, bytes] | None:
-        """The record of a JSON document that is one valid row, and its bytes; None for any other document.
+    def only_record(self, document: bytes) -> tuple[Record, bytes] | str | None:
+        """The record of a JSON document that is one valid row, and its bytes; the reason why a row is none.
 
-        It is what `document_rows` gives for most documents, at a third of its cost.
+        None for a document that may have more than one row. It is what `document_rows` gives, at a third of its cost.
         """
         if self.mapping.form not in ("json", "jsonl") or len(document) > _SMALL_BYTES:
             return None
@@ -277,15 +277,15 @@ class MappedRows:
         """The cells of a row, extended by the columns that the file does not have, as in ``index``. Raises `Reject`."""
         return self._extended(self._source.cells(raw), number)
 
-    def only_record(self, document: bytes) -> tuple[Record, bytes] | None:
+    def only_record(self, document: bytes) -> tuple[Record, bytes] | str | None:
         """Like `MappedAdapter.only_record`."""
         if not isinstance(self._source, JsonRows):
             return None
         try:
             cells = self._source.only_cells(document)
             return None if cells is None else convert_encoded(self.fields.data(self._extended(cells, 1)))
-        except (Reject, InvalidRecordError):
-            return None
+        except (Reject, InvalidRecordError) as error:
+            return str(error)
 
     def _extended(self, cells: Cells, number: int) -> Cells:
         program = self._program

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Final
 
-from monitor.adapters.errors import TooManyRows
+from monitor.adapters.errors import EXCLUSIONS, TooManyRows
 from monitor.adapters.mapped import MappedAdapter
 from schemas.error_codes import ErrorCode
 from streams.ingest.foreign_rows import (
@@ -61,12 +61,15 @@ class DocumentMapper:
         self._written = "event" if takes_events else "record"
 
     def map_one(self, document: bytes, outputs: MappedOutputs) -> bool:
-        """Add the record of a document that is one row and valid; False, and nothing added, for any other.
+        """Add what becomes of a document that is one row, valid or left out; False, and nothing added, for any other.
 
         It is `map` for most documents of most formats, at a part of its cost.
         """
         found = self._single.only_record(document) if self._single is not None else None
-        if found is None or len(found[1]) > MAX_RECORD_BYTES:
+        if isinstance(found, str) and (code := code_of(found)) in EXCLUSIONS:
+            outputs.counts["left_out", code] += 1
+            return True
+        if found is None or isinstance(found, str) or len(found[1]) > MAX_RECORD_BYTES:
             return False
         record, raw = found
         outputs.records.append(self._placement.record(record, raw))

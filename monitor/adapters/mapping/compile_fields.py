@@ -41,7 +41,7 @@ class CompiledFields:
 
     def __init__(self, spec: Spec, index: Index, key: bytes) -> None:
         self._fixed: Data = {"type": spec.record}
-        self._first: list[tuple[tuple[str, ...], Make]] = []
+        self._first: list[tuple[tuple[str, ...], str, Make]] = []
         self._later: list[tuple[str, MakeLater]] = []
         self._refusals = [(all_hold(rule.when, index), f"{rule.code}: {rule.reason}") for rule in spec.refusals]
         self._precision_ms = spec.precision_ms
@@ -55,7 +55,10 @@ class CompiledFields:
                 self._fixed[name] = compile_value(value, index, key)([])
             else:
                 same.setdefault(value, []).append(name)
-        self._first = [(tuple(names), compile_value(value, index, key)) for value, names in same.items()]
+        self._first = [
+            (tuple(names), names[0] if len(names) == 1 else "", compile_value(value, index, key))
+            for value, names in same.items()
+        ]
         event = spec.fields[spec.event]
         self._event = compile_value(event, index, key)
 
@@ -73,14 +76,17 @@ class CompiledFields:
             if refused(cells):
                 raise Reject(reason)
         data = self._fixed.copy()
-        for names, make in self._first:
+        for names, only, make in self._first:
             try:
                 value = make(cells)
             except Reject as error:
                 raise _of_field(names[0], error) from None
             if value is not None:
-                for name in names:
-                    data[name] = value
+                if only:
+                    data[only] = value
+                else:
+                    for name in names:
+                        data[name] = value
             else:
                 self._require(names)
         if self._later:
@@ -187,7 +193,10 @@ def compile_value(value: Value, index: Index, key: bytes) -> Make:
         found = change(text) if change is not None else text
         return _shifted(found, cells, shifts) if shifts else (None if found == "" else found)
 
-    if test is None and not shifts and not value.split and not default and change is not None and value.table is None:
+    simple = test is None and not shifts and not value.split and not default
+    if simple and value.how == "column" and not value.empty and not value.decode:
+        return _of_column(index[value.columns[0]], change)
+    if simple and change is not None and value.table is None:
 
         def quick(cells: Cells) -> Any:
             text = text_of(cells)
@@ -195,6 +204,21 @@ def compile_value(value: Value, index: Index, key: bytes) -> Make:
 
         return quick
     return make
+
+
+def _of_column(at: int, change: Callable[[str], Any] | None) -> Make:
+    """The value of one column, by far the most frequent kind of field."""
+    if change is None:
+        return lambda cells: cells[at].strip() or None
+
+    def changed(cells: Cells) -> Any:
+        text = cells[at].strip()
+        if not text:
+            return None
+        found = change(text)
+        return None if found == "" else found
+
+    return changed
 
 
 def _make_later(value: Value, index: Index, key: bytes) -> MakeLater:

@@ -22,6 +22,7 @@ _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXTS: Final = msgspec.json.Decoder(dict[str, str])
 _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _LOOKED_AT: Final = 1_000
+_NESTED: Final = 2  # names in the path of a field in an object in the row
 _SPLITTER: Final = json.JSONDecoder()
 _SPACE: Final = re.compile(r"\s*")
 _NEXT: Final = re.compile(r"(?<=\})\s*(?=\{)")
@@ -139,7 +140,20 @@ class JsonRows:
             return None
         if not isinstance(row, dict) or any(path[0] in row for path in self._rows):
             return None
-        return [_text(row, column, plain, path) for column, plain, path in self._getters]
+        cells = []
+        get = row.get
+        for column, plain, path in self._getters:
+            value = get(column)
+            if value is None and plain is not None and len(plain) == _NESTED:
+                inner = get(plain[0])
+                value = inner.get(plain[1]) if type(inner) is dict else None
+            if type(value) is str:
+                cells.append(value)
+            elif type(value) is int:
+                cells.append(str(value))
+            else:
+                cells.append(_text(row, column, plain, path))
+        return cells
 
 
 class ObjectRows:

@@ -10,6 +10,8 @@ from monitor.adapters.values.patterns import LinearPattern
 _US_TEN: Final = re.compile(r"[2-9][0-9]{2}[2-9][0-9]{6}")
 # Letters are dialled on a keypad, so the library would read a masked `130xxxxxxxx` as 13099999999.
 _DIALLED: Final = re.compile(r"\+?[0-9(][0-9 ().\-/]*")
+# What the library makes of these is known: mobile numbers of China, and complete numbers of North America.
+_CN_MOBILE: Final = re.compile(r"(?:\+86)?1(?:[3-689][0-9]|7[0-8])[0-9]{8}")
 _NANP: Final = re.compile(r"\+1[2-9][0-9]{2}[2-9][0-9]{6}")
 # RFC 3966 and RFC 3261: a number as an address of a telephone or a switch.
 _ADDRESS: Final = re.compile(r"(?:tel|sips?):([^@;?]+)[@;?]?.*", re.IGNORECASE | re.DOTALL)
@@ -39,6 +41,7 @@ class NumberWriter:
         self._region = region
         self._only = only
         self._quick = region == "US"
+        self._china = region == "CN"
         self._seen: dict[str, str] = {}
 
     def __call__(self, text: str) -> str:
@@ -47,6 +50,13 @@ class NumberWriter:
         # Parsing takes 30 us. For ten digits in the US it only puts +1 in front.
         if self._quick and _US_TEN.fullmatch(text):
             return "+1" + text
+        if _CN_MOBILE.fullmatch(text):
+            if text[0] == "+":
+                return text
+            if self._china:
+                return "+86" + text
+        elif _NANP.fullmatch(text):
+            return text
         found = self._seen.get(text)
         if found is None:
             found = e164(text, self._region)

@@ -20,6 +20,7 @@ _MS: Final = timedelta(milliseconds=1)
 _NUMBER: Final = re.compile(r"([+-]?)([0-9]{1,21})(?:\.([0-9]{1,9}))?")
 _ISO: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(.*)")
 _YEAR: Final = re.compile(r"%[YyGcxD]")
+_WHOLE_DIGITS: Final = 15
 _REMEMBERED: Final = 65_536
 
 
@@ -62,8 +63,12 @@ class TimeReader:
         self.forms = forms
         self._local = local
         self._seen: dict[str, int] = {}
+        # Whole numbers since the epoch need neither be parsed nor remembered.
+        self._unit_ms = {EPOCH_MS: 1, EPOCH_S: 1000}.get(forms[0], 0)
 
     def __call__(self, text: str) -> int:
+        if self._unit_ms and len(text) <= _WHOLE_DIGITS and text.isascii() and text.isdigit():
+            return int(text) * self._unit_ms
         found = self._seen.get(text)
         if found is None:
             found = self._read(text)

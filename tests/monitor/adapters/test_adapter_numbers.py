@@ -1,5 +1,6 @@
 """Numbers become E.164 where possible, and stay unchanged otherwise."""
 
+import random
 import re
 
 import phonenumbers
@@ -71,3 +72,14 @@ def test_a_number_once_written_stays_so(text: str, region: str) -> None:
     assert e164(once, region) == once
     if once != text:
         assert phonenumbers.is_possible_number(phonenumbers.parse(once, None))
+
+
+@pytest.mark.parametrize("region", ["CN", "US", "GB", "+"])
+def test_numbers_whose_form_is_known_are_as_the_library_writes_them(region: str) -> None:
+    rng = random.Random(4)
+    write = NumberWriter(region)
+    for _ in range(1_500):
+        digits = "".join(rng.choices("0123456789", k=9))
+        text = rng.choice(("+861", "1", "+1", "+86", "861", "+1" + rng.choice("23456789"), "17", "+8617")) + digits
+        text = text[: rng.choice((11, 12, 13, 14))]
+        assert write(text) == e164(text, region), text

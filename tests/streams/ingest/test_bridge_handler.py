@@ -20,6 +20,8 @@ MAPPING = """
 format: json
 record: cdr
 rows: [page.items]
+reject:
+- {when: {column: test, equals: "1"}, reason: a test call}
 fields:
   call_id: {column: id}
   tenant_id: {column: customer.id}
@@ -57,6 +59,7 @@ DOCUMENTS = {
     "a list as id": json.dumps({**CALL, "id": [1]}),
     "no tenant": json.dumps({**CALL, "customer": None}),
     "a dotted name": json.dumps({**CALL, "customer": None, "customer.id": "t2"}),
+    "a test call": json.dumps({**CALL, "test": 1}),
     "an unknown outcome": json.dumps({**CALL, "result": "x"}),
     "a field twice": json.dumps(CALL)[:-1] + ', "id": "last"}',
     "half a surrogate": json.dumps({**CALL, "id": "\ud800"}),
