@@ -22,6 +22,21 @@ version: "1"
 defaults:
   lateness: 10s
 """
+# What the door takes at /v1/in/NAME.
+SOURCES = """\
+sources:
+- name: asterisk-cel
+- name: asterisk-csv
+- name: freeswitch-json
+- name: kamailio-acc
+- name: kamailio-cdrs
+- name: opensips-acc
+- name: tccc
+- name: telnyx
+- name: twilio
+- name: twilio-events
+- name: vonage
+"""
 NO_GRACE_MS = 1_000
 """The least outage grace: no feed of calls is away here, and nothing waits for one."""
 # The door, the assembler, and the consumers of the output.
@@ -87,6 +102,7 @@ def run(
             with DevKafka(folder / "kafka", jars, port=kafka_port) as node:
                 console.print(f"Kafka {kafkajars.VERSION} runs at {node.address}", style="dim")
                 (folder / "policy.yaml").write_text(POLICY, "utf-8")
+                (folder / "sources.yaml").write_text(SOURCES, "utf-8")
                 settings = settings_for({"bootstrap_servers": node.address})
                 board = Board(free_ports(1)[0], secrets.token_hex(32))
                 screen = Screen(console)
@@ -134,6 +150,7 @@ def environment(address: str, folder: Path, partitions: int, board: Board) -> di
         "replication_factor": "1",
         "billing_auth": "none",  # no tokens on this machine
         "ingest_auth": "none",
+        "ingest_sources_file": str(folder / "sources.yaml"),
         "ledger_heads": str(folder / "heads.jsonl"),
         "notify_webhook_url": where(board.port),
         "notify_webhook_secret": board.secret,
@@ -153,6 +170,7 @@ def pages(settings: "Settings") -> dict[str, str]:
     return {
         "metrics of the worker": f"{host}:{settings.web_port}/metrics",
         "the door: POST records to": f"{host}:{settings.ingest_port}/v1/records",
+        "rows and events of other systems": f"{host}:{settings.ingest_port}/v1/in/NAME",
         "metrics of the assembler": f"{host}:{settings.assemble_port}/metrics",
         "whether refunds are frozen": f"{host}:{settings.billing_port}/docs",
         "metrics of the ledger": f"{host}:{settings.ledger_port}/metrics",

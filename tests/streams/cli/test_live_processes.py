@@ -48,6 +48,7 @@ def test_the_commands_get_only_settings_that_exist_and_are_accepted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "policy.yaml").touch()
+    (tmp_path / "sources.yaml").touch()
     told = environment("127.0.0.1:9092", tmp_path, 4, BOARD)
     known = {variable(field) for field in Settings.model_fields} | NOT_SETTINGS
     assert {name for name in told if name.startswith("CALLWARDEN")} <= known

@@ -188,7 +188,7 @@ def test_an_event_of_the_year_2099_is_a_dead_letter_and_moves_nothing(topics: To
 
 @pytest.mark.parametrize("restarts", [False, True])
 def test_calls_that_end_at_once_are_written_in_transactions_of_bounded_size(topics: Topics, restarts: bool) -> None:
-    for n in range(20_000):
+    for n in range(15_000):
         topics.write(telnyx_event("initiated", START, f"c-{n}", f"t{n % 9}"), START)
     partition = topics.opened()
     at = topics.run(partition, 0)
