@@ -40,6 +40,14 @@ class Followers:
         self.children.append(child)
         return child
 
+    def start_beside(self, command: str) -> None:
+        """Start another program of the installation, on a port that is free, with `sources.yaml`."""
+        more = {"CALLWARDEN_INGEST_SOURCES_FILE": str(self.folder / "sources.yaml"), "CALLWARDEN_ASSEMBLE_TICK": "1s"}
+        (port,) = free_ports(1)
+        words = [sys.executable, "-c", MAIN, command, "--port", str(port), "--json-logs"]
+        with (self.folder / "follower.log").open("ab") as log:
+            self.children.append(ChildProcess(words, log, {**self.environment, **more}))
+
     def kill(self) -> None:
         assert self.children[-1].kill() == -signal.SIGKILL, self.log()
 

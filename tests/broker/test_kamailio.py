@@ -287,10 +287,15 @@ def test_dialogs_lead_to_the_decisions_of_their_rows(dialogs: Made) -> None:
 
 
 async def followed(made: Made, address: str, database: str, *words: object) -> dict[str, dict[str, Any]]:
-    """The records of a table that `callwarden follow` writes to Kafka, by the call's id, without empty fields."""
+    """The records of a table that `callwarden follow` writes to Kafka, by the call's id, without empty fields.
+
+    `callwarden assemble` makes them of rows that are events.
+    """
     with closing(Followers(made.folder, address, "--sql", database, "--key", "id", *map(str, words))) as followers:
         followers.start()
         await ready(followers.port)
+        if "kamailio-acc" in words:
+            followers.start_beside("assemble")
         calls = await followers.calls(len(made.calls))
         values = await followers.records("cdr")
         assert not await followers.records("dead-letter")
@@ -308,6 +313,21 @@ async def test_dialogs_that_are_followed_in_their_table_are_those_of_its_export(
     records = await followed(dialogs, kafka.address, postgres.address("dialogs"), "--table", "acc_cdrs", *words)
     assert records == converted(dialogs.table("acc_cdrs.csv"), *words)
     assert decided(decisions(dialogs, "followed", dialogs.folder / "followed.jsonl")) == DECISIONS
+
+
+async def test_calls_that_are_assembled_of_followed_rows_are_the_hand_written_ones(
+    made: Made, kafka: Broker, postgres: Postgres
+) -> None:
+    words = ("--table", "acc", "--format", "kamailio-acc", "--name", "sbc-1")
+    (made.folder / "sources.yaml").write_text(
+        "sources:\n- {name: sbc-1, format: kamailio-acc, set: {ring_timeout: 10s}}\n"
+    )
+    records = await followed(made, kafka.address, postgres.address("kamailio"), *words)
+    expected = {record["call_id"]: record for record in map(json.loads, made.records.read_text().splitlines())}
+    assert records == expected
+    assert decisions(made, "assembled", made.folder / "followed.jsonl") == decisions(
+        made, "by-hand-again", made.records
+    )
 
 
 def test_a_restart_of_kamailio_costs_no_call(tools: None, postgres: Postgres, tmp_path: Path) -> None:

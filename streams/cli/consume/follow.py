@@ -101,11 +101,11 @@ def _plan(files: list[str], form: str, constants: list[str], name: str) -> "Foll
 def _table_plan(files: list[str], table: _Table, form: str, constants: list[str], name: str) -> "FollowPlan":
     from pathlib import Path
 
-    from monitor.adapters.shipped import constant_names
     from streams.cli.inputs import fail
     from streams.ingest.follow.main import FollowPlan, checked_name
+    from streams.ingest.follow.tables.row_document import RowDocument
     from streams.ingest.follow.tables.sql_table import SqlTable
-    from streams.ingest.follow.tables.table_source import TableSource, must_read_objects
+    from streams.ingest.follow.tables.table_source import TableSource
 
     if files:
         fail("FILE: expected files or a table, got both")
@@ -113,14 +113,9 @@ def _table_plan(files: list[str], table: _Table, form: str, constants: list[str]
     missing = [option for option, value in given.items() if not value]
     if missing:
         fail(f"{missing[0]}: expected it for a table: --sql URL --table NAME --key COLUMN")
-    # Rows of a table are JSON objects; the formats that are CSV by default can read these, too.
-    if "form" in constant_names(form) and not any(each.startswith("form=") for each in constants):
-        constants = [*constants, "form=json"]
     adapter = _adapter(form, constants)
-    must_read_objects(adapter, form)
-    reader = SqlTable(table.url, table.name, table.key)
-    make = lambda rows: TableSource(table.name, table.key, reader, rows)  # noqa: E731
-    return FollowPlan(checked_name(name or Path(form).stem), adapter, make)
+    document, reader = RowDocument(adapter, form), SqlTable(table.url, table.name, table.key)
+    return FollowPlan(checked_name(name or Path(form).stem), adapter, lambda rows: TableSource(reader, document, rows))
 
 
 def _adapter(form: str, constants: list[str]) -> "ForeignAdapter":

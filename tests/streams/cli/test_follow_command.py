@@ -29,7 +29,7 @@ TABLE = ("--sql", "postgresql://u:hunter2@db/kamailio", "--table", "acc", "--key
         (("--format", "kamailio-acc", *TABLE[:2]), "--table: expected it for a table"),
         (
             ("--format", "asterisk-csv", *TABLE),
-            "--format asterisk-csv: a row of a table is a JSON object; expected a mapping",
+            "--format asterisk-csv: a row of a table has names of columns; expected a mapping",
         ),
         (
             ("--format", "kamailio-acc", "--sql", "hunter2"),

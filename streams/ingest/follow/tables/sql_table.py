@@ -76,21 +76,21 @@ class SqlTable:
     def __init__(self, url: str, table: str, key: str) -> None:
         address = _address(url)
         self._shown = masked_url(address)
-        self._name, self._key = table, key
+        self.table, self.key = table, key
         self._engine = _engine(address)
         schema, _, name = table.rpartition(".")
-        self._table = Table(name, MetaData(), Column(key, BigInteger), schema=schema or None)
+        self._columns = Table(name, MetaData(), Column(key, BigInteger), schema=schema or None)
         self._checked = False
 
     def greatest(self) -> int | None:
         """See `TableRows`."""
         with self._reading() as connection:
-            found = connection.execute(select(func.max(self._table.c[self._key]))).scalar()
+            found = connection.execute(select(func.max(self._columns.c[self.key]))).scalar()
         return None if found is None else int(found)
 
     def keys(self, above: int, through: int) -> Keys:
         """See `TableRows`."""
-        column = self._table.c[self._key]
+        column = self._columns.c[self.key]
         query = select(column).where(column > above, column <= through).order_by(column)
         with self._reading() as connection:
             return np.fromiter(connection.execute(query).scalars(), np.int64)
@@ -116,7 +116,7 @@ class SqlTable:
             )
             with found:
                 for row in found.mappings():
-                    rows.append(_server_row(row) if self._on_server else _client_row(row, self._key))
+                    rows.append(_server_row(row) if self._on_server else _client_row(row, self.key))
                     size += len(rows[-1].value or b"")
                     if size >= _MOST_BYTES:
                         break
@@ -129,16 +129,16 @@ class SqlTable:
 
     def _query(self, condition: Any) -> Select[Any]:
         if not self._on_server:
-            column = self._table.c[self._key]
+            column = self._columns.c[self.key]
             return (
                 select(literal_column("*"))
-                .select_from(self._table)
+                .select_from(self._columns)
                 .where(condition(column))
                 .order_by(column)
                 .limit(_MOST_ROWS)
             )
-        row = self._table.alias(_ROW)
-        column = row.c[self._key]
+        row = self._columns.alias(_ROW)
+        column = row.c[self.key]
         json: ColumnElement[Any] = cast(func.row_to_json(literal_column(_ROW)), Text)
         inner = (
             select(column.label("key"), json.label("value"))
@@ -171,24 +171,24 @@ class SqlTable:
     def _check(self, connection: Connection) -> None:
         """The column must have a unique integer."""
         found = inspect(connection)
-        table, schema = self._table.name, self._table.schema
+        table, schema = self._columns.name, self._columns.schema
         try:
             columns = {each["name"]: each["type"] for each in found.get_columns(table, schema)}
         except NoSuchTableError:
-            raise TableAway(f"the database {self._shown} has no table {self._name}") from None
-        if self._key not in columns:
+            raise TableAway(f"the database {self._shown} has no table {self.table}") from None
+        if self.key not in columns:
             raise PermanentError(
-                f"--key {self._key}: the table {self._name} has no such column; expected one of {', '.join(columns)}"
+                f"--key {self.key}: the table {self.table} has no such column; expected one of {', '.join(columns)}"
             )
-        if not isinstance(columns[self._key], Integer):
-            raise PermanentError(f"--key {self._key}: expected an integer column, got {columns[self._key]}")
+        if not isinstance(columns[self.key], Integer):
+            raise PermanentError(f"--key {self.key}: expected an integer column, got {columns[self.key]}")
         if table in found.get_view_names(schema):
             return
         unique: list[Sequence[str | None]] = [found.get_pk_constraint(table, schema)["constrained_columns"]]
         unique += [each["column_names"] for each in found.get_unique_constraints(table, schema)]
         unique += [each["column_names"] for each in found.get_indexes(table, schema) if each["unique"]]
-        if [self._key] not in unique:
-            raise PermanentError(f"--key {self._key}: expected a unique column, such as one of {_names(unique)}")
+        if [self.key] not in unique:
+            raise PermanentError(f"--key {self.key}: expected a unique column, such as one of {_names(unique)}")
 
 
 def _names(unique: Sequence[Sequence[str | None]]) -> str:

@@ -20,6 +20,16 @@ class TableAway(Exception):
 class TableRows(Protocol):
     """Reads a table whose rows are only added. Every method may raise TableAway and PermanentError."""
 
+    @property
+    def table(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """The name of the column of its keys."""
+        ...
+
     def greatest(self) -> int | None:
         """The greatest key of the table; None if it is empty."""
         ...

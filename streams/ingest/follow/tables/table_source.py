@@ -19,15 +19,15 @@ from typing import Final
 import numpy as np
 import structlog
 
-from monitor.adapters.mapped import MappedAdapter
-from monitor.adapters.mapping.spec import ROW
+from monitor.adapters.errors import RowErrorCode
 from schemas.error_codes import ErrorCode
 from streams.ingest.follow.follow_source import Backlog, SourceBatch
 from streams.ingest.follow.positions import Position, TablePosition
 from streams.ingest.follow.row_writer import RowWriter
+from streams.ingest.follow.tables.row_document import RowDocument
 from streams.ingest.follow.tables.seen_keys import MOST_SEEN, SeenKeys
 from streams.ingest.follow.tables.table_rows import TableAway, TableRow, TableRows
-from streams.ingest.foreign_rows import MAX_RECORD_BYTES, EventAdapter, ForeignAdapter
+from streams.ingest.foreign_rows import MAX_RECORD_BYTES
 from streams.kafka.api import PermanentError
 from streams.runtime.monotonic import steady_s
 
@@ -44,25 +44,14 @@ POSITION: Final = "table"
 _LATE_AT_ONCE: Final = 500
 
 
-def must_read_objects(adapter: ForeignAdapter, form: str) -> None:
-    """Raises PermanentError if a mapping does not read JSON objects, as which rows of a table are given to it."""
-    mapping = adapter.mapping if isinstance(adapter, MappedAdapter | EventAdapter) else None
-    if mapping is None or mapping.form not in ("json", "jsonl"):
-        raise PermanentError(
-            f"--format {form}: a row of a table is a JSON object; expected a mapping with `format: json`"
-        )
-    if ROW in mapping.marks:
-        raise PermanentError(f"--format {form}: it uses the row's number in a file; expected a column of the table")
-
-
 class TableSource:
-    """`streams.ingest.follow.follow_source.FollowSource`. ``table`` and ``key`` are their names."""
+    """`streams.ingest.follow.follow_source.FollowSource`."""
 
     def __init__(
-        self, table: str, key: str, reader: TableRows, rows: RowWriter, now_s: Callable[[], float] = steady_s
+        self, reader: TableRows, form: RowDocument, rows: RowWriter, now_s: Callable[[], float] = steady_s
     ) -> None:
-        self._table, self._key = table, key
-        self._reader, self._rows, self._now_s = reader, rows, now_s
+        self._table, self._key = reader.table, reader.key
+        self._reader, self._form, self._rows, self._now_s = reader, form, rows, now_s
         self._floor, self._seen = LEAST, SeenKeys(np.array([], np.int64))
         self._samples: deque[tuple[float, int]] = deque()
         self._settled = LEAST
@@ -158,11 +147,14 @@ class TableSource:
                 )
                 continue
             batch.read_bytes += len(row.value)
-            mapped, fault = self._rows.rows(row.value)
+            try:
+                mapped, fault = self._rows.rows(self._form.of(row.value))
+            except UnicodeEncodeError as error:
+                mapped, fault = [], f"{RowErrorCode.NOT_TEXT}: {error.reason} in {error.encoding}"
             if fault is not None:
                 self._rows.refuse(batch, row.value, fault, origin)
             for each in mapped:
-                self._rows.add(batch, each, origin)
+                self._rows.add(batch, each._replace(raw=row.value), origin)  # a dead letter has names of columns
         seen = self._seen.with_keys([row.key for row in rows])
         batch.positions[POSITION] = TablePosition(self._table, self._key, self._floor, seen.encode())
         return batch

@@ -13,6 +13,7 @@ from monitor.adapters import open_adapter
 from streams.ingest.follow.positions import Position, TablePosition, decode_position, encode_position
 from streams.ingest.follow.row_writer import RowWriter
 from streams.ingest.follow.tables import table_source
+from streams.ingest.follow.tables.row_document import RowDocument
 from streams.ingest.follow.tables.seen_keys import SeenKeys
 from streams.ingest.follow.tables.sql_table import SqlTable
 from streams.ingest.follow.tables.table_rows import TableAway, TableRow
@@ -56,6 +57,8 @@ async def rows(tmp_path: Path) -> RowWriter:
 class MemoryTable:
     """A table as readers see it: only rows that are committed."""
 
+    table, key = "acc", "id"
+
     def __init__(self) -> None:
         self.visible: set[int] = set()
         self.away = False
@@ -86,14 +89,14 @@ class Followed:
     """A source of a table; `restart` is what a new process sees."""
 
     def __init__(self, table: "MemoryTable | SqlTable", rows: RowWriter) -> None:
-        self.table, self.rows = table, rows
+        self.table, self.rows, self.adapter = table, rows, rows._adapter
         self.now_s = 0.0
         self.outs: list[OutputRecord] = []
         self.positions: dict[str, Position] = {}
         self.source = self._made()
 
     def _made(self) -> TableSource:
-        return TableSource("acc", "id", self.table, self.rows, lambda: self.now_s)
+        return TableSource(self.table, RowDocument(self.adapter, "calls"), self.rows, lambda: self.now_s)
 
     def read(self, after_s: float = 2.0, lost: float = 0.0, rng: random.Random | None = None) -> list[str]:
         """Read to the end; a share of the batches is lost, as by a crash."""
@@ -285,3 +288,34 @@ def test_what_is_not_there_is_waited_for_and_no_password_is_shown(tmp_path: Path
     away.close()
     with pytest.raises(PermanentError, match="--sql: not the address of a database"):
         SqlTable("secret-word", "acc", "id")
+
+
+async def test_a_row_is_a_line_of_csv_for_a_mapping_of_csv(tmp_path: Path) -> None:
+    text = MAPPING.replace("format: json", "format: csv\nencoding: gb18030")
+    (tmp_path / "calls.yaml").write_text(text)
+    placement = TopicPlacement(TopicNames(), "murmur2")
+    await placement.refresh(Topics())  # type: ignore[arg-type]
+    rows = RowWriter(open_adapter(str(tmp_path / "calls.yaml")), placement, "acc")  # type: ignore[arg-type]
+    odd = 'a "b",\nc\u4e2d'
+    url = sqlite(tmp_path, (odd, "acme", 1772438400000), ("b", "acme", "2026-03-02 08:00:00"), ("c", None, 1.5))
+    followed = Followed(SqlTable(url, "acc", "id"), rows)
+    said = followed.read()
+    assert said[:2] == [odd, "b"]
+    assert said[2].startswith("letter 3: ")
+    assert msgspec.json.decode(followed.outs[2].value or b"") == {"id": 3, "callid": "c", "tenant": None, "at": 1.5}
+    followed.table.close()
+
+
+def test_an_event_of_a_row_is_the_one_of_a_file(tmp_path: Path) -> None:
+    adapter = open_adapter("kamailio-acc")
+    columns = "id,method,from_tag,to_tag,callid,sip_code,sip_reason,time,tenant,src_user,dst_user,exact_time"
+    line = '7,INVITE,a,b,c-1,200,OK,2026-03-02 08:00:00,acme,"1,2",+8613800000000,1772438400.120'
+    of_file = adapter.events(f"{columns}\n{line}\n".encode())[0]  # type: ignore[attr-defined]
+    row = (
+        b'{"id":7,"method":"INVITE","from_tag":"a","to_tag":"b","callid":"c-1","sip_code":"200","sip_reason":"OK",'
+        b'"time":"2026-03-02 08:00:00","tenant":"acme","src_user":"1,2","dst_user":"+8613800000000",'
+        b'"exact_time":1772438400.120}'
+    )
+    of_table = adapter.events(RowDocument(adapter, "kamailio-acc").of(row))[0]  # type: ignore[attr-defined, arg-type]
+    assert of_table.event == of_file.event
+    assert of_table.value == of_file.value
