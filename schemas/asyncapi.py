@@ -290,7 +290,8 @@ _OWN: Final[dict[str, dict[str, Any]]] = {
             "type": "object",
             "description": "An idle movement of a source's clock has source, offset and clock_ms (epoch ms UTC). A "
             "policy (type policy, source null) has from_ms, the event time from which it holds, sha256 as in events, "
-            "and policy, the resolved text; one that was withdrawn before that (type withdraw) has from_ms and sha256.",
+            "and policy, the resolved text; one that was withdrawn before that (type withdraw) has from_ms and sha256. "
+            "A tick (type tick) decides nothing: it has what partitions wait for, and the delays of their decisions.",
         },
     },
 }

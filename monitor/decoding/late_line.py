@@ -35,6 +35,15 @@ class LateLine:
             line_ms = max(from_ms, clock_ms - lateness_ms)
         return line_ms
 
+    def clock_ms(self, line_ms: int) -> int:
+        """The least clock at which the line has reached ``line_ms``."""
+        lateness_ms, switched_ms = self.first_ms, line_ms
+        for from_ms, next_ms in self.later:
+            if line_ms <= from_ms:
+                break
+            switched_ms, lateness_ms = max(switched_ms, from_ms + lateness_ms), next_ms
+        return max(switched_ms, line_ms + lateness_ms)
+
     def lines(self, clocks_ms: NDArray[np.int64]) -> NDArray[np.int64]:
         """The late line at each of these clocks."""
         lines: NDArray[np.int64] = clocks_ms - self.first_ms

@@ -75,11 +75,15 @@ class Sources:
 
         A source that is being read again is not silent, even at the end of its log, because its clock was further.
         """
-        position = self._positions[source]
-        if position.source.offset < position.done or position.follows_journal:
+        if self.catches_up(source):
             return False
         current = feed_current or self._outage_ended
         return self.move(source, clock_ms(INPUTS[source], now_ms, self._live.outage_grace_ms, current))
+
+    def catches_up(self, source: int) -> bool:
+        """Whether the source is being read again, or its clock still follows the entries of previous owners."""
+        position = self._positions[source]
+        return position.source.offset < position.done or position.follows_journal
 
     def reading(self, source: int) -> ReadProgress:
         """How far the source was read, and the offset from which its records show no activity."""

@@ -7,14 +7,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from monitor.text.masking import mask_text
+from monitor.text.timestamps import rfc3339
 from streams.cli.inputs import checked_reason, fail, operator_name
 from streams.kafka.api import OffsetOutOfRange, PermanentError, TransientError
 from streams.ops.control_client import Unconfirmed
+from streams.topics.reported_waits import STALE_MS
 
 if TYPE_CHECKING:
     from streams.kafka.cluster import KafkaCluster
     from streams.ops.control_client import CommandAnswers
     from streams.settings.load import Settings
+    from streams.topics.reported_waits import ReportedWaits
 
 T = TypeVar("T")
 
@@ -83,3 +86,17 @@ def answers(command: str) -> Iterator[None]:
         fail(f"callwarden {command}: {error}", 3)
     except (PermanentError, OffsetOutOfRange) as error:
         fail(f"callwarden {command}: {error}")
+
+
+def waiting_lines(reported: "ReportedWaits", clock_topic: str, otherwise: str) -> Iterator[str]:
+    """What decisions wait for by the newest ticks; if no worker reports it, that and ``otherwise``."""
+    newest = "" if reported.newest_ms is None else rfc3339(reported.newest_ms, "seconds")
+    for lines in reported.waits.values():
+        for line in lines:
+            yield f"waiting, as of {newest}: {line}"
+    if reported.newest_ms is None or time.time_ns() // 1_000_000 - reported.newest_ms > STALE_MS:
+        said = f"the newest tick is of {newest}" if newest else "no worker has written a tick"
+        yield (
+            f"{said} ({clock_topic}): no worker is running, or its ticks are not acknowledged; its /readyz says which. "
+            f"{otherwise}"
+        )

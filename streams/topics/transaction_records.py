@@ -117,17 +117,32 @@ NOT_AN_ENTRY: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, 
 """What `decode_journal_entry` raises if the bytes are not a journal entry."""
 
 
+class DecisionDelays(msgspec.Struct, frozen=True):
+    """The delays by which a worker decides. ``lateness_ms`` is the longest of its partitions.
+
+    Decisions of the partitions ``no_calls`` wait for the outage grace. Those of the partitions ``held`` wait for
+    something else, and it is not known until when.
+    """
+
+    lateness_ms: int
+    idle_after_ms: int
+    outage_grace_ms: int
+    no_calls: tuple[int, ...] = ()
+    held: tuple[int, ...] = ()
+
+
 class ClockTick(msgspec.Struct, tag="tick"):
     """A record of the clock log besides journal entries: the host's time of writing, and what partitions wait for."""
 
     host_ms: int
     waits: dict[int, list[str]] = {}
     source: None = None  # as in an entry of the whole partition
+    delays: DecisionDelays | None = None  # earlier releases write none
 
 
-def encode_tick(host_ms: int, waits: Mapping[int, list[str]]) -> bytes:
+def encode_tick(host_ms: int, waits: Mapping[int, list[str]], delays: DecisionDelays | None = None) -> bytes:
     """See `ClockTick`."""
-    return msgspec.json.encode(ClockTick(host_ms, dict(waits)))
+    return msgspec.json.encode(ClockTick(host_ms, dict(waits), delays=delays))
 
 
 def decode_tick(value: bytes) -> ClockTick:

@@ -11,7 +11,7 @@ from mode import Service
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -24,6 +24,7 @@ from streams.worker.context import WorkerContext
 from streams.worker.extension_agents import ExtensionAgents, GroupReaders
 from streams.worker.faust_app import FaustApp
 from streams.worker.metrics import WorkerMetrics
+from streams.worker.wait_reasons import waiting_partitions
 
 _STUCK_S = 60.0  # far above the longest round
 
@@ -138,12 +139,16 @@ def make_worker(
         why = service.not_healthy
         return PlainTextResponse(f"{why or 'ok'}\n", status_code=503 if why else 200)
 
-    async def readyz(_: Request) -> Response:
+    async def readyz(request: Request) -> Response:
         consumer_loop = service.consumer_loop
         why = consumer_loop.not_ready if consumer_loop is not None else ["the broker is away"]
         notices = consumer_loop.notices if consumer_loop is not None else []
+        status = 503 if why else 200
+        if "application/json" in request.headers.get("accept", ""):
+            waits = waiting_partitions(consumer_loop.forecasts if consumer_loop is not None else {})
+            return JSONResponse({"ready": not why, "reasons": why, "notices": notices, "waits": waits}, status)
         lines = [*(why or ["ready"]), *notices]
-        return PlainTextResponse("\n".join(lines) + "\n", status_code=503 if why else 200)
+        return PlainTextResponse("\n".join(lines) + "\n", status)
 
     about_process(telemetry.registry)
 

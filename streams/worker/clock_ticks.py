@@ -30,6 +30,13 @@ class _Waiting(NamedTuple):
     host_ms: int
 
 
+class _Said(NamedTuple):
+    """What a tick says besides the time."""
+
+    waits: Mapping[int, list[str]]
+    delays: emit.DecisionDelays | None = None
+
+
 class ClockTicks:
     """Keeps a worker's `BrokerClock` accurate, with one tick at a time."""
 
@@ -41,16 +48,18 @@ class ClockTicks:
         self._ticked_s: float | None = None
         self._waiting: _Waiting | None = None  # since when a tick is wanted and none is acknowledged
         self._why = ""
-        self._waits: dict[int, list[str]] = {}
-        self._waits_told: dict[int, list[str]] = {}
+        self._said = self._told = _Said({})
         self._told_s: dict[str, float] = {}
 
-    def start_due(self, number: int | None, waits: Mapping[int, list[str]]) -> None:
+    def start_due(
+        self, number: int | None, waits: Mapping[int, list[str]], delays: emit.DecisionDelays | None = None
+    ) -> None:
         """Start a tick in the clock log of partition ``number`` if one is due; None: this worker has no partition.
 
-        A tick carries ``waits``, what each partition of this worker waits for, and is due when that changes, too.
+        A tick carries ``waits``, what each partition of this worker waits for, and its ``delays``. It is due when they
+        change, too.
         """
-        self._waits = {number: list(lines) for number, lines in waits.items()}
+        self._said = _Said({number: list(lines) for number, lines in waits.items()}, delays)
         clock, now_s = self._context.broker_clock, asyncio.get_running_loop().time()
         if self._ticked_s is not None and now_s - self._ticked_s > _GOOD_S:
             clock.forget()
@@ -66,13 +75,13 @@ class ClockTicks:
             return False
         if self._tried_s is None or clock.at_ms(0) is None:
             return self._tried_s is None or now_s - self._tried_s >= self._unsettled_s / 3
-        settled = clock.settled and self._waits == self._waits_told
+        settled = clock.settled and self._said == self._told
         return now_s - self._tried_s >= (_SETTLED_S if settled else self._unsettled_s)
 
     async def _tick(self, number: int) -> None:
         context = self._context
-        sent, waits = self._moment(), self._waits
-        value = emit.encode_tick(sent.host_ms, waits)
+        sent, said = self._moment(), self._said
+        value = emit.encode_tick(sent.host_ms, said.waits, said.delays)
         tick = OutputRecord(context.names.output("clock"), number, str(number).encode(), value)
         try:
             broker_ms = await context.cluster.stamp(tick)
@@ -82,7 +91,7 @@ class ClockTicks:
                 self._tell("no tick reaches the clock topic; clocks of silent sources stop", why=self._why)
             return
         context.broker_clock.tick(sent, self._moment(), broker_ms)
-        self._waits_told = waits
+        self._told = said
         self._ticked_s, self._waiting = asyncio.get_running_loop().time(), None
         skew_ms = context.broker_clock.skew_ms or 0
         context.telemetry.skew(skew_ms / 1000)

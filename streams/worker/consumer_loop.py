@@ -10,6 +10,7 @@ import structlog
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.idleness import CALLS
 from monitor.partition.record_batch import RecordBatch
+from monitor.partition.waiting.decision_times import DecisionForecast
 from streams.kafka.api import TP, Consumer, CorruptLog, FetchedBatch, Listener, OffsetOutOfRange, TransientError
 from streams.runtime.retry import Backoff
 from streams.worker.context import OwnerPhase, WorkerContext
@@ -137,7 +138,7 @@ class ConsumerLoop:
             return ["the consumer group is rebalancing"]
         still = self._topics.watch.faults
         if not self._topics.watch.halting:
-            still += [f"partition {number}: {why}" for number, why in self.partitions_not_running.items()]
+            still += [f"partition {n}: {why}" for n, why in self.partitions_not_running.items()]
         if still or self._clocks.behind is None:
             return still or ["the lag is not known yet"]
         most = self._context.ready_lag
@@ -149,13 +150,14 @@ class ConsumerLoop:
 
     @property
     def notices(self) -> list[str]:
-        """What an operator should know even if the worker is ready, one sentence each.
+        """What an operator should know even if the worker is ready, one sentence each."""
+        # None while the broker does not answer: to end an outage by earlier knowledge could make calls late.
+        return [] if self._away or self._unanswered_s > _UNANSWERED_S else self._clocks.notices
 
-        Empty while the broker does not answer: whether calls come is then unknown, and to end an outage by earlier
-        knowledge would make them late.
-        """
-        blind = self._away or self._unanswered_s > _UNANSWERED_S
-        return [] if blind else self._clocks.notices
+    @property
+    def forecasts(self) -> dict[int, DecisionForecast]:
+        """When each partition decides what it has read."""
+        return self._clocks.forecasts
 
     @property
     def stuck_s(self) -> float:

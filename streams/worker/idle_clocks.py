@@ -5,12 +5,15 @@ from collections.abc import Callable, Mapping, Set
 
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.idleness import SilentSources
+from monitor.partition.waiting.decision_times import DecisionForecast
 from streams.kafka.api import TP
 from streams.worker.call_feed import CallFeed
 from streams.worker.clock_ticks import ClockTicks
 from streams.worker.context import OwnerPhase, WorkerContext
 from streams.worker.partition_owner import PartitionOwner
 from streams.worker.wait_reasons import WaitReasons
+
+_UNANSWERED_S = 4.0
 
 
 class IdleClocks:
@@ -46,6 +49,11 @@ class IdleClocks:
         waiting = [line for number in sorted(self._waits.sentences) for line in self._waits.sentences[number]]
         return [*self._ticks.notices, *waiting]
 
+    @property
+    def forecasts(self) -> dict[int, DecisionForecast]:
+        """When each partition decides what it has read, as of the last check, if the broker answers."""
+        return self._waits.forecasts if self.unanswered_s < _UNANSWERED_S else {}
+
     async def stop(self) -> None:
         """Stop writing ticks."""
         await self._ticks.stop()
@@ -53,6 +61,7 @@ class IdleClocks:
     def blind(self) -> None:
         """Record that a check failed."""
         self._silence.blind()
+        self._waits.forecasts = {}
 
     async def check(self) -> None:
         """Check the ends of the logs and advance the clocks of those silent for long enough.
@@ -81,8 +90,8 @@ class IdleClocks:
             context.telemetry.silent(topic, min(one.for_ms for one in quiet) / 1000 if quiet else None)
 
         running = [number for number, owner in self._mine().items() if owner.phase is OwnerPhase.RUNNING]
-        self._waits.update(self._mine(), ends, self._undecided())
-        self._ticks.start_due(running[0] if running else None, self._waits.sentences)
+        self._waits.update(self._mine(), ends, self._undecided(), current)
+        self._ticks.start_due(running[0] if running else None, self._waits.sentences, self._waits.delays)
 
     def _advance(self, owner: PartitionOwner, ends: Mapping[TP, int], now_ms: int | None, feed_current: bool) -> None:
         """Advance the clocks of the silent sources of a partition, given the logs' ``ends``.

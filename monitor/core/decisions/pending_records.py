@@ -16,18 +16,25 @@ class PendingRecords:
     def __init__(self) -> None:
         self.decided: Place = ()
         self._waiting: list[PendingRecord] = []  # a heap
+        self._newest_ms = 0
         # By source, from its first waiting record.
         self._arrived: defaultdict[int, deque[PendingRecord]] = defaultdict(deque)
 
     def add(self, waiting: PendingRecord) -> None:
         """Add a record to decide at its event time. Records of a source must come in its order."""
         heapq.heappush(self._waiting, waiting)
+        self._newest_ms = max(self._newest_ms, waiting.at_ms)
         source = waiting.ref.source
         self._arrived[source].append(waiting)
         self._first_waiting(source)
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def newest_ms(self) -> int | None:
+        """The event time of the last waiting record; None if none waits."""
+        return self._newest_ms if self._waiting else None  # the last in event time is taken out last
 
     def by_offset(self) -> list[PendingRecord]:
         """The waiting records, by source and offset."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from streams.kafka.topic_admin import ExistingTopic
     from streams.kafka.topic_names import TopicNames
     from streams.settings.load import Settings
+    from streams.topics.reported_waits import ReportedWaits
 
 app = typer.Typer()
 
@@ -95,12 +96,15 @@ def check(
 ) -> None:
     """List each misconfigured topic with the command that fixes it. Workers refuse to start until the list is empty.
 
+    If all are correct, it also says what decisions wait for, until when, and which command brings them forward, as the
+    workers reported within the last minute; or that records wait and no worker runs.
+
     Exit status: 1 a topic is misconfigured; 3 Kafka cannot be reached.
     """
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import settings_for
     from streams.kafka import admin
-    from streams.kafka.topic_admin import required_topics
+    from streams.kafka.topic_admin import find_mismatches, required_topics
     from streams.kafka.topic_names import TopicNames
     from streams.topics.state_inputs import check_inputs
 
@@ -113,23 +117,26 @@ def check(
         }
     )
 
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
     stored: int | None = None
     held = _sources_that_hold(settings)
     warnings: list[str] = []
+    reported: ReportedWaits | None = None
 
     async def look(cluster: "KafkaCluster") -> "dict[str, ExistingTopic]":
-        nonlocal stored
-        names = TopicNames(settings.input_prefix, settings.output_prefix)
+        nonlocal stored, reported
         stored = await check_inputs(cluster, names)
         found = await admin.existing_topics(cluster.questions, required_topics(settings))
         if held and names.output("clock") in found:
             warnings.extend(await _late_sources(cluster, names, settings, held))
+        if not find_mismatches(settings, found, stored):
+            reported = await _reported(cluster, names)
         return found
 
     found = operate("topics check", settings, look)
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
-    _report(settings, found, stored, as_json)
+    _report(settings, found, stored, as_json, reported=reported)
 
 
 def _sources_that_hold(settings: "Settings") -> "dict[str, CallWait]":
@@ -167,16 +174,37 @@ async def _late_sources(
     ]
 
 
+async def _reported(cluster: "KafkaCluster", names: "TopicNames") -> "ReportedWaits | None":
+    """What the workers report; None if none has reported anything, and there are no records to decide."""
+    from streams.kafka.api import TP
+    from streams.topics.reported_waits import TickReader
+
+    counts = await cluster.partitions([*names.inputs, names.output("clock")])
+    reported = await TickReader(names, range(counts.pop(names.output("clock")))).read(cluster)
+    if reported.newest_ms is None:
+        tps = [TP(topic, number) for topic, count in counts.items() for number in range(count)]
+        starts, ends = await cluster.starts(tps), await cluster.ends(tps)
+        if all(ends[tp] == starts[tp] for tp in tps):
+            return None
+    return reported
+
+
 def _report(
     settings: "Settings",
     found: "dict[str, ExistingTopic]",
     stored: int | None,
     as_json: bool,
     created: list[str] | None = None,
+    reported: "ReportedWaits | None" = None,
 ) -> None:
+    from streams.cli.cluster_session import waiting_lines
     from streams.cli.inputs import fail
     from streams.kafka.topic_admin import describe_mismatches, find_mismatches, partitions_for, required_topics
 
+    waiting = []
+    if reported is not None:
+        otherwise = "Nothing is decided until one runs: callwarden worker"
+        waiting = list(waiting_lines(reported, f"{settings.output_prefix}clock", otherwise))
     faults = find_mismatches(settings, found, stored)
     partitions = None if faults else partitions_for(settings, found, stored)
     if as_json:
@@ -186,7 +214,7 @@ def _report(
                 "partitions": partitions,
                 "faults": [{"topic": each.topic, "fault": each.wrong, "fix": each.fix} for each in faults],
             }
-            | ({} if created is None else {"created": created})
+            | ({"waiting": waiting} if created is None else {"created": created})
         )
         if faults:
             raise typer.Exit(1)
@@ -194,3 +222,5 @@ def _report(
     if faults:
         fail(describe_mismatches(faults), 1)
     typer.echo(f"all {len(required_topics(settings))} topics are configured correctly, with {partitions} partitions")
+    for line in waiting:
+        typer.echo(line)

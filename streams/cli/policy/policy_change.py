@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from streams.settings.load import Settings
     from streams.topics.policy_log import LoggedPolicies
 
-_NO_TICK_MS = 660_000  # a worker ticks every five minutes
 _MARGIN_MS = 60_000  # for the owners to read the command in, before they read records of that time
 
 
@@ -220,35 +219,35 @@ def status(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
     """
     import time
 
-    from streams.cli.cluster_session import operate
+    from streams.cli.cluster_session import operate, waiting_lines
     from streams.cli.inputs import settings_for
     from streams.kafka.topic_names import TopicNames
     from streams.ops.control_client import partition_count
     from streams.topics.policy_log import logged_policies
-    from streams.worker.wait_reasons import reported_reasons
+    from streams.topics.reported_waits import ReportedWaits, TickReader
 
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
 
     async def look(
         cluster: "KafkaCluster",
-    ) -> "tuple[dict[int, LoggedPolicies], tuple[int | None, dict[int, list[str]]]]":
+    ) -> tuple["dict[int, LoggedPolicies]", ReportedWaits]:
         numbers = range(await partition_count(cluster, names))
-        return await logged_policies(cluster, names, numbers), await reported_reasons(cluster, names, numbers)
+        return await logged_policies(cluster, names, numbers), await TickReader(names, numbers).read(cluster)
 
     as_of_ms = time.time_ns() // 1_000_000
-    found, (ticked_ms, waits) = operate("policy status", settings, look)
+    found, reported = operate("policy status", settings, look)
     if as_json:
         partitions = [
             {
                 "partition": number,
                 "policies": [_plain(switch) | {"coming": switch in one.coming} for switch in one.switches],
                 "withdrawn": [_plain(switch) | {"withdrawn": _who(gone)} for switch, gone in one.withdrawn],
-                "waits_for": waits.get(number, []),
+                "waits_for": reported.waits.get(number, []),
             }
             for number, one in found.items()
         ]
-        print_json({"as_of_ms": as_of_ms, "behind": 0, "newest_tick_ms": ticked_ms, "partitions": partitions})
+        print_json({"as_of_ms": as_of_ms, "behind": 0, "newest_tick_ms": reported.newest_ms, "partitions": partitions})
         return
     typer.echo(f"as of {_time(as_of_ms)}, 0 behind")
     for number, one in found.items():
@@ -261,15 +260,9 @@ def status(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
         for switch, gone in one.withdrawn:
             until = f"withdrawn, was scheduled from {_time(switch.from_ms)}"
             typer.echo(f"partition {number}: {until}: {_named(switch)}{_signed(gone)}")
-    for lines in waits.values():
-        for line in lines:
-            typer.echo(f"waiting, as of {_time(ticked_ms or 0)}: {line}")
-    if ticked_ms is None or time.time_ns() // 1_000_000 - ticked_ms > _NO_TICK_MS:
-        newest = "no worker has written a tick" if ticked_ms is None else f"the newest tick is of {_time(ticked_ms)}"
-        typer.echo(
-            f"{newest} ({names.output('clock')}): no worker is running, or its ticks are not acknowledged; its /readyz "
-            "says which. `callwarden topics check` shows what is wrong with the topic"
-        )
+    otherwise = "`callwarden topics check` shows what is wrong with the topic"
+    for line in waiting_lines(reported, names.output("clock"), otherwise):
+        typer.echo(line)
 
 
 def _plain(switch: "PolicyChange") -> dict[str, Any]:

@@ -15,6 +15,7 @@ from streams.kafka.topic_admin import ExistingTopic
 from streams.savepoint.archive import ArchiveHeader, write
 from streams.topics.partition_state import PartitionState
 from streams.topics.policy_log import LoggedPolicies
+from streams.topics.reported_waits import ReportedWaits
 
 HOUSE = """\
 id: house
@@ -92,7 +93,8 @@ def test_a_match_says_which_row_and_by_which_term() -> None:
 
 
 def test_the_status_of_policies_is_by_partition(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_session, "operate", lambda *_: ({0: LoggedPolicies(0)}, (None, {0: ["a source"]})))
+    reported = ReportedWaits(None, {0: ["a source"]})
+    monkeypatch.setattr(cluster_session, "operate", lambda *_: ({0: LoggedPolicies(0)}, reported))
     found = document("policy", "status")
     assert (found["behind"], found["newest_tick_ms"]) == (0, None)
     assert found["partitions"] == [{"partition": 0, "policies": [], "withdrawn": [], "waits_for": ["a source"]}]

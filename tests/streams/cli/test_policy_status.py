@@ -10,13 +10,14 @@ from streams.cli import cluster_session as operator
 from streams.cli.app import build
 from streams.ops.control_client import CommandAnswers
 from streams.topics.policy_log import LoggedPolicies
+from streams.topics.reported_waits import ReportedWaits
 
 WAITS = "partition 0: no calls arrive in any partition; if no calls are missing: callwarden end-outage --reason WHY"
 
 
 def status(monkeypatch: pytest.MonkeyPatch, ticked_ms: int | None, waits: dict[int, list[str]]) -> list[str]:
     """The lines of its output for this clock log."""
-    monkeypatch.setattr(operator, "operate", lambda *_: ({0: LoggedPolicies(0)}, (ticked_ms, waits)))
+    monkeypatch.setattr(operator, "operate", lambda *_: ({0: LoggedPolicies(0)}, ReportedWaits(ticked_ms, waits)))
     done = CliRunner().invoke(build("policy"), ["policy", "status"])
     assert done.exit_code == 0, done.output
     as_of, _, *lines = done.output.splitlines()

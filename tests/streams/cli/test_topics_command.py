@@ -45,6 +45,7 @@ def check(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     )
     monkeypatch.setattr("streams.kafka.topic_admin.find_mismatches", lambda *_: [])
     monkeypatch.setattr("streams.kafka.topic_admin.partitions_for", lambda *_: 2)
+    monkeypatch.setattr("streams.cli.operate.topics._reported", lambda *_: returned(None))
     monkeypatch.setenv("CALLWARDEN_INGEST_SOURCES_FILE", str(tmp_path / "sources.yaml"))
 
     def run(sources: str) -> Result:

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from monitor.decoding.decode import NO_CLOCK_MS
-from monitor.decoding.input_topics import INPUTS
-from monitor.partition.idleness import CALLS
+from monitor.partition.waiting.decision_times import DecisionForecast, WaitCause
+from monitor.text.durations import format_duration
 from monitor.text.timestamps import rfc3339
+
+END_OUTAGE = "callwarden end-outage --reason WHY"
+"""The command that brings decisions forward that wait for the outage grace."""
 
 USUAL_MS = 120_000
 """The usual delay of a watermark in addition to ``idle_after`` and the lateness."""
@@ -16,7 +19,6 @@ USUAL_MS = 120_000
 class HoldReason(Enum):
     """Why a source holds the watermark back."""
 
-    OUTAGE_GRACE = "outage_grace"  # no calls come in any partition: the feed may have an outage
     OLD_RECORDS = "old_records"  # valid records come, with old event times that still rise
     UNREAD = "unread"  # there are unread records
 
@@ -32,23 +34,17 @@ class SourceState:
 
 @dataclass(frozen=True, slots=True)
 class WatermarkHold:
-    """``source``, by its number in `monitor.decoding.input_topics.INPUTS`, holds the watermark back.
-
-    ``until_ms`` is the latest time by which everything read will be decided, if known.
-    """
+    """``source``, by its number in `monitor.decoding.input_topics.INPUTS`, holds the watermark back."""
 
     source: int
     reason: HoldReason
     clock_ms: int
-    until_ms: int | None = None
 
 
-def held_by(
-    sources: Sequence[SourceState], now_ms: int, idle_after_ms: int, lateness_ms: int, grace_ms: int, last_ms: int
-) -> WatermarkHold | None:
-    """What holds the watermark back at ``now_ms`` beyond the usual delay; None if nothing does.
+def held_by(sources: Sequence[SourceState], now_ms: int, idle_after_ms: int) -> WatermarkHold | None:
+    """The source that holds the watermark back at ``now_ms`` beyond the usual delay; None if none does.
 
-    ``last_ms`` is the largest event time read. If everything up to it is decided, nothing waits for the outage grace.
+    A silent source is none of them: its clock follows the time, for calls less the outage grace.
     """
     source = min(range(len(sources)), key=lambda number: (sources[number].clock_ms, number))
     least = sources[source]
@@ -56,23 +52,13 @@ def held_by(
         return None
     if least.unread:
         return WatermarkHold(source, HoldReason.UNREAD, least.clock_ms)
-    if not least.silent:
-        return WatermarkHold(source, HoldReason.OLD_RECORDS, least.clock_ms)
-    if INPUTS[source] != CALLS or last_ms < least.clock_ms - lateness_ms or last_ms == NO_CLOCK_MS:
-        return None  # its clock is about to move, or nothing waits
-    return WatermarkHold(source, HoldReason.OUTAGE_GRACE, least.clock_ms, last_ms + lateness_ms + grace_ms)
+    return None if least.silent else WatermarkHold(source, HoldReason.OLD_RECORDS, least.clock_ms)
 
 
 def sentence(hold: WatermarkHold, topic: str, number: int, since_ms: int) -> str:
     """The message for an operator. ``topic`` is the full name of the source, which holds back since ``since_ms``."""
     clock = rfc3339(hold.clock_ms) if hold.clock_ms > NO_CLOCK_MS else "the beginning"
     match hold.reason:
-        case HoldReason.OUTAGE_GRACE:
-            return (
-                f"partition {number}: no calls arrive in any partition, and decisions wait for calls that may be "
-                f"missing, until {rfc3339(hold.until_ms or 0)} at the latest; if no calls are missing: "
-                "callwarden end-outage --reason WHY"
-            )
         case HoldReason.OLD_RECORDS:
             return (
                 f"partition {number}: {topic} holds decisions back: its clock is at {clock}, and has been behind since "
@@ -84,6 +70,29 @@ def sentence(hold: WatermarkHold, topic: str, number: int, since_ms: int) -> str
                 f"partition {number}: {topic} is not read to its end, and decisions after {clock} wait for it; "
                 "start more workers if callwarden_lag_records grows"
             )
+
+
+def outage_grace(waiting: DecisionForecast, number: int) -> str | None:
+    """The message that decisions wait for calls that may be missing, and until when; None if they do not."""
+    times = [one for one in (waiting.record, *waiting.windows.values()) if one is not None]
+    if not any(one.cause is WaitCause.OUTAGE_GRACE for one in times):
+        return None
+    decided = []
+    if waiting.record is not None and waiting.record.at_ms is not None:
+        until = rfc3339(waiting.record.until_ms)
+        decided.append(f"complaints and other records up to {until} are decided at {rfc3339(waiting.record.at_ms)}")
+    windows = [(step_ms, one.at_ms) for step_ms, one in waiting.windows.items() if one.at_ms is not None]
+    if windows:
+        (first_ms, from_ms), (last_ms, to_ms) = windows[0], windows[-1]
+        at = f"at {rfc3339(from_ms)}"
+        if first_ms != last_ms:
+            steps = format_duration(first_ms), format_duration(last_ms)
+            at = f"from {rfc3339(from_ms)} (rules with a step of {steps[0]}) to {rfc3339(to_ms)} ({steps[1]})"
+        decided.append(f"windows with the newest calls are evaluated {at}")
+    return (
+        f"partition {number}: no calls arrive in any partition, and decisions wait for calls that may be missing: "
+        f"{', '.join(decided)}, if no more calls come; if no calls are missing: {END_OUTAGE}"
+    )
 
 
 def open_transaction(topic: str, number: int, offset: int, since_ms: int) -> str:
