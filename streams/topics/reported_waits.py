@@ -36,14 +36,13 @@ class TickLog(Protocol):
 class ReportedWaits:
     """What the newest valid ticks say together.
 
-    ``newest_ms`` is the broker's time of the newest of all ticks, None if there is none. ``delays`` are the longest of
-    all workers, None if none is known. ``owned`` are the partitions that they are known for.
+    ``newest_ms`` is the broker's time of the newest of all ticks, None if there is none. ``delays`` are those of the
+    worker of each partition, as far as known.
     """
 
     newest_ms: int | None = None
     waits: Mapping[int, list[str]] = field(default_factory=dict)
-    delays: DecisionDelays | None = None
-    owned: frozenset[int] = frozenset()
+    delays: Mapping[int, DecisionDelays] = field(default_factory=dict)
 
 
 class TickReader:
@@ -62,17 +61,17 @@ class TickReader:
         return _merged([one for found in self._ticks.values() for one in found])
 
     async def _read(self, cluster: TickLog, tp: TP, start: int, end: int) -> None:
-        before = self._next.get(tp, 0)
-        if before > end:  # the log was recreated
-            self._ticks.pop(tp, None)
-            before = 0
-        found = self._ticks.setdefault(tp, [])
-        async for fetched in cluster.read(tp, max(start, end - _TAIL, before), end):
-            for at_ms, value in zip(fetched.timestamps_ms.tolist(), fetched.values, strict=True):
-                if value is not None and is_tick(value) and (tick := _decoded(value)) is not None:
-                    found.append((at_ms, tick))
-            newest_ms = max((at_ms for at_ms, _ in found), default=0)
-            found[:] = [one for one in found if one[0] >= newest_ms - STALE_MS][-_MOST_TICKS:]
+        if self._next.get(tp, 0) > end:  # the log was recreated
+            del self._next[tp], self._ticks[tp]
+        begin = max(start, end - _TAIL, self._next.get(tp, 0))
+        if begin < end:
+            found = self._ticks.setdefault(tp, [])
+            async for fetched in cluster.read(tp, begin, end):
+                for at_ms, value in zip(fetched.timestamps_ms.tolist(), fetched.values, strict=True):
+                    if value is not None and is_tick(value) and (tick := _decoded(value)) is not None:
+                        found.append((at_ms, tick))
+                newest_ms = max((at_ms for at_ms, _ in found), default=0)
+                found[:] = [one for one in found if one[0] >= newest_ms - STALE_MS][-_MOST_TICKS:]
         self._next[tp] = end
 
 
@@ -88,16 +87,7 @@ def _merged(ticks: list[tuple[int, ClockTick]]) -> ReportedWaits:
             if tick.delays is not None:
                 delays |= dict.fromkeys(tick.waits, tick.delays)
     shown = {number: lines for number, lines in sorted(waits.items()) if lines}
-    if not delays:
-        return ReportedWaits(newest_ms, shown)
-    longest = DecisionDelays(
-        max(one.lateness_ms for one in delays.values()),
-        max(one.idle_after_ms for one in delays.values()),
-        max(one.outage_grace_ms for one in delays.values()),
-        tuple(number for number, one in sorted(delays.items()) if number in one.no_calls),
-        tuple(number for number, one in sorted(delays.items()) if number in one.held),
-    )
-    return ReportedWaits(newest_ms, shown, longest, frozenset(delays))
+    return ReportedWaits(newest_ms, shown, delays)
 
 
 def _decoded(value: bytes) -> ClockTick | None:

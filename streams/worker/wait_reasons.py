@@ -63,6 +63,8 @@ class WaitReasons:
         """
         now_ms = self._context.broker_clock.rough_ms
         if now_ms is None:
+            self.sentences = {number: [] for number in owners}
+            self.delays = self._delays(owners, {}, {})
             return
         others = self._others_current(owners, now_ms)
         forecasts = {n: self._forecast(n, one, ends, now_ms, feed_current or others(n)) for n, one in owners.items()}
@@ -88,14 +90,20 @@ class WaitReasons:
         for number, lines in held.items():
             said = lines + [line for line in [graces[number]] if line is not None]
             self.sentences[number], left = said[:left], max(left - len(said), 0)
+        self.delays = self._delays(owners, held, graces)
+
+    def _delays(
+        self, owners: Mapping[int, PartitionOwner], held: Mapping[int, list[str]], graces: Mapping[int, str | None]
+    ) -> DecisionDelays:
+        """The delays of this worker: what holds its partitions, and which of them wait for the grace."""
         lateness_ms = [owner.partition.policy.lateness_ms for owner in owners.values() if owner.partition is not None]
         live = self._context.live
-        self.delays = DecisionDelays(
+        return DecisionDelays(
             max(lateness_ms, default=self._context.policy.lateness_ms),
             live.idle_after_ms,
             live.outage_grace_ms,
             tuple(number for number, line in graces.items() if line is not None),
-            tuple(number for number, owner in owners.items() if held[number] or owner.phase is not OwnerPhase.RUNNING),
+            tuple(n for n, owner in owners.items() if held.get(n) or owner.phase is not OwnerPhase.RUNNING),
         )
 
     def _others_current(self, owners: Mapping[int, PartitionOwner], now_ms: int) -> Callable[[int], bool]:

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,6 +19,7 @@ from aiokafka import AIOKafkaConsumer
 from deadlines import killed_after
 
 from monitor.policy.load import loads
+from monitor.text.timestamps import parse_moment
 from schemas.outputs import Enforcement
 from streams.cli.develop.live import POLICY
 from streams.dev.kafka_node import free_ports
@@ -48,13 +51,18 @@ async def policy_of_a_decision(address: str) -> str:
     return msgspec.json.decode(decision.value, type=Enforcement).data.policy.id
 
 
-def decided_over_http(live: subprocess.Popen[str], port: int, seen: list[str]) -> None:
+def decided_over_http(
+    live: subprocess.Popen[str], port: int, seen: list[str], sent_to_worker: Callable[[], None] = lambda: None
+) -> None:
     """Send the requests of the README, and read the decision that it promises; `killed_after` ends the wait."""
     [script] = re.findall(r"^```sh\n(now=.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     sent = subprocess.run(
         ["sh", "-e", "-c", script.replace("6070", str(port))], capture_output=True, text=True, timeout=60
     )
-    assert json.loads(sent.stdout) == {"received": 1, "accepted": 1, "refused": 0, "refusals": []}, sent.stderr
+    answer = json.loads(sent.stdout)
+    answer.pop("decided", None)  # the door may not have read it yet
+    assert answer == {"received": 1, "accepted": 1, "refused": 0, "refusals": []}, sent.stderr
+    sent_to_worker()
     assert live.stdout is not None
     for line in live.stdout:
         seen.append(line)
@@ -62,23 +70,37 @@ def decided_over_http(live: subprocess.Popen[str], port: int, seen: list[str]) -
             return
 
 
-def post(port: int, records: list[dict[str, object]]) -> None:
+def post(port: int, records: list[dict[str, object]]) -> dict[str, Any]:
     body, headers = json.dumps(records).encode(), {"Content-Type": "application/json"}
     request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/records", body, headers)
     with urllib.request.urlopen(request, timeout=30) as answer:
-        assert json.loads(answer.read())["accepted"] == len(records)
+        found: dict[str, Any] = json.loads(answer.read())
+    assert found["accepted"] == len(records)
+    return found
 
 
-def get(port: int, path: str) -> bytes:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+def get(port: int, path: str, accept: str = "*/*") -> bytes:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Accept": accept})
+    with urllib.request.urlopen(request, timeout=30) as answer:
         return bytes(answer.read())
 
 
-async def decided_tenants(address: str) -> list[str]:
+def named_time(port: int, address: str) -> int | None:
+    """When the worker says that the record that waits is decided; None if it was decided before it said so."""
+    while not asyncio.run(decided_tenants(address)):
+        for waits in json.loads(get(port, "/readyz", "application/json"))["waits"]:
+            if waits["records"] is not None and waits["records"]["decided_at"] is not None:
+                return parse_moment(waits["records"]["decided_at"])
+        time.sleep(0.2)
+    return None
+
+
+async def decided_tenants(address: str) -> dict[str, int]:
+    """Each with the time of its decision."""
     topic = "callwarden.enforcement"
     async with AIOKafkaConsumer(topic, bootstrap_servers=address, auto_offset_reset="earliest") as consumer:
-        found = await consumer.getmany(timeout_ms=10_000)
-    return [record.key.decode() for records in found.values() for record in records]
+        found = await consumer.getmany(timeout_ms=1_000)
+    return {record.key.decode(): record.timestamp for records in found.values() for record in records}
 
 
 def calls_that_end_now(tenant: str) -> list[dict[str, object]]:
@@ -128,12 +150,20 @@ def test_an_empty_installation_decides_on_the_first_records_that_are_sent(jars: 
         assert seen, live.stderr.read()
         address = address_in("".join(seen))
         post(ports["INGEST"], calls_that_end_now("my-tenant"))
-        decided_over_http(live, ports["INGEST"], seen)
-        assert asyncio.run(decided_tenants(address)) == ["my-tenant"]
+        named: list[int | None] = []
+        decided_over_http(live, ports["INGEST"], seen, lambda: named.append(named_time(ports["WEB"], address)))
+        while list(decided := asyncio.run(decided_tenants(address))) != ["my-tenant"]:
+            assert not decided
+        assert named[0] is None or named[0] <= decided["my-tenant"], "it was decided before the time that was named"
         records = re.search(rb"^callwarden_records_total (\S+)$", get(ports["WEB"], "/metrics"), re.MULTILINE)
         assert records is not None
         assert float(records[1]) == 121
         assert b"\ncallwarden_late_total 0.0\n" in get(ports["WEB"], "/metrics")
+        while "decided" not in (answer := post(ports["INGEST"], calls_that_end_now("another"))):
+            time.sleep(0.2)  # until `killed_after` ends it: the door reads the ticks every few seconds
+        between = answer["decided"]
+        assert parse_moment(between["earliest"]) < parse_moment(between["latest"])
+        assert between["why"] == "records may come 10s late (lateness)"
         live.send_signal(signal.SIGINT)
         said = "".join(seen) + live.stdout.read()
         assert live.wait(120) == 0, said + live.stderr.read()

@@ -26,6 +26,9 @@ from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.key_check import partition_of
 from monitor.partition.waiting.decision_times import DecisionForecast, WaitCause
 from monitor.policy.load import load
+from monitor.text.timestamps import parse_moment
+from streams.ingest.http.answer import DecidedBetween
+from streams.ingest.http.decision_times import decided_between
 from streams.kafka.api import TP
 from streams.topics.reported_waits import TickReader
 from streams.worker.wait_reasons import waiting_partitions
@@ -90,11 +93,18 @@ def test_with_the_defaults_an_empty_installation_decides_when_it_says() -> None:
         assert notice.endswith("callwarden end-outage --reason WHY")
         reported = await TickReader(NAMES, range(1)).read(operator_of(world))
         assert reported.waits == {0: [notice]}
-        assert reported.delays is not None
-        assert (reported.delays.no_calls, reported.delays.held) == ((0,), ())
+        assert (reported.delays[0].no_calls, reported.delays[0].held) == ((0,), ())
         [waits] = waiting_partitions({0: said})
         assert waits["records"]["decided_at"] == "2026-03-02T16:13:00.001Z"
         assert waits["command"] == "callwarden end-outage --reason WHY"
+        answer = decided_between(reported, SENT_MS, frozenset({0}), SENT_MS + MINUTE)
+        assert answer is not None
+        assert answer.why.startswith(
+            "records may come 10m late (lateness); no calls arrive in any partition, and decis"
+        )
+        assert answer.earliest == "2026-03-02T12:13:00.001Z"
+        assert answer.latest is not None
+        assert said.record.at_ms < parse_moment(answer.latest) < said.record.at_ms + 2 * MINUTE
         await until(world, said.record.at_ms - 1)
         assert decisions(world) == []
         assert said.last is not None
@@ -165,21 +175,31 @@ def test_a_feed_that_flaps_is_decided_when_it_was_last_said(seed: int, others: b
         world.produce(moved(one, 1, tenants_of(1)[0]) for one in flowing)
     came = sorted(one.at_ms for one in arrivals)
     said: list[tuple[int, int, int]] = []  # when, what for, and for when
+    answers: dict[str, DecidedBetween] = {}  # of the door, by tenant
 
     async def go() -> None:
-        worker = world.add_worker()
+        worker, reader, operator = world.add_worker(), TickReader(NAMES, range(2)), operator_of(world)
         worker.link.slow_share = 0.0
         for at_ms in range(NOON + 15 * SECOND, NOON + 20 * MINUTE, 2 * SECOND):
             await until(world, at_ms)
             record = forecast_of(worker).record
             if record is not None and record.at_ms is not None:
                 said.append((at_ms, record.until_ms, record.at_ms))
+            reported = await reader.read(operator)
+            for tenant, sent_ms in complained.items():
+                if at_ms <= sent_ms < at_ms + 2 * SECOND:
+                    answer = decided_between(reported, sent_ms, frozenset({0}), at_ms)
+                    assert answer is not None
+                    answers[tenant] = answer
 
     play(world, go)
     checked = 0
     for one in decisions(world):
         if one.rule_id != COMPLAINT:
             continue
+        if (answer := answers.get(one.tenant_id)) is not None:
+            assert answer.latest is not None
+            assert parse_moment(answer.earliest) <= one.at_ms <= parse_moment(answer.latest)
         when_ms, until_ms, named_ms = [each for each in said if each[0] < one.at_ms][-1]
         if until_ms != complained[one.tenant_id]:
             continue  # it was not the newest that waited

@@ -35,13 +35,26 @@ class Refusal(msgspec.Struct, frozen=True):
     reason: str
 
 
+class DecidedBetween(msgspec.Struct, frozen=True):
+    """When everything up to the newest event time of the request is decided: RFC 3339 in UTC, ``latest`` if known.
+
+    ``why`` names the delays, and ``command`` is the one that brings the decisions forward.
+    """
+
+    earliest: str
+    latest: str | None
+    why: str
+    command: str | None
+
+
 class IngestAnswer(msgspec.Struct, frozen=True):
-    """The answer. Each record that is not among ``refusals`` was accepted."""
+    """The answer. Each record that is not among ``refusals`` was accepted. ``decided`` is unset if it is not known."""
 
     received: int
     accepted: int
     refused: int
     refusals: tuple[Refusal, ...] = ()
+    decided: DecidedBetween | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def fulfilled(self) -> bool:

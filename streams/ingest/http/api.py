@@ -8,6 +8,7 @@ import orjson
 from fastapi import FastAPI, Header, Path, Request
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
@@ -36,6 +37,21 @@ class RefusedRecordModel(BaseModel):
     reason: Annotated[str, Field(description="Which field, which value, and what was expected.")]
 
 
+class DecidedBetweenModel(BaseModel):
+    """When everything up to the newest event time of the request is decided."""
+
+    earliest: Annotated[str, Field(description="Not before, RFC 3339.", json_schema_extra={"format": "date-time"})]
+    latest: Annotated[
+        str | None,
+        Field(
+            description="Not after, while workers keep up and no source delivers old records; null if not known.",
+            json_schema_extra={"format": "date-time"},
+        ),
+    ]
+    why: Annotated[str, Field(description="What the decisions wait for.")]
+    command: Annotated[str | None, Field(description="The operator's command that brings them forward.")]
+
+
 class RecordsAnswer(BaseModel):
     """What became of the records. Each that is not among the refusals was accepted."""
 
@@ -43,6 +59,10 @@ class RecordsAnswer(BaseModel):
     accepted: Annotated[int, Field(description="Those that were written.")]
     refused: Annotated[int, Field(description="Those that were not.")]
     refusals: Annotated[list[RefusedRecordModel], Field(description="The reason of each refused record.")]
+    decided: Annotated[
+        DecidedBetweenModel | SkipJsonSchema[None],
+        Field(default=None, description="Absent while it is not known, for example because no worker runs."),
+    ]
 
 
 class PushAnswer(BaseModel):

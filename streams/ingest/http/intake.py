@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 from streams.ingest.http.answer import IngestAnswer
 from streams.ingest.http.body import HeldMemory, MemoryBudget, decompressed, drop, read_body
+from streams.ingest.http.decision_times import DecisionTimes
 from streams.ingest.http.formats import ReceivedRecord, split
 from streams.ingest.http.keys.key_log import digest
 from streams.ingest.http.keys.keyed_writer import KeyedRequest, KeyInFlight, OtherBody
@@ -57,9 +58,11 @@ class Intake:
         placement: TopicPlacement,
         writers: Writers,
         metrics: IngestMetrics,
+        times: DecisionTimes | None = None,
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._access, self._placement, self._writers, self._metrics = access, placement, writers, metrics
+        self._times = times
         self._letters, self._now_s = LetterLimits(), now_s
         self.memory = MemoryBudget()
         self._dropping = 0
@@ -151,6 +154,8 @@ class Intake:
     ) -> IngestAnswer:
         """Check and write the records. ``identity``: the hashes of an idempotency key and of the body."""
         checked = await check(received, grant, self._placement, self._letters)
+        if self._times is not None:
+            checked = self._times.added_to(checked, round(self._now_s() * 1000))
         if identity is None:
             await self._within(self._writers.plain(checked.records))
             answer, repeated = checked.answer, False

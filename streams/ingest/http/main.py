@@ -16,6 +16,7 @@ from streams.consumers.topic_reader import TopicReader
 from streams.ingest.http.answer import IngestAnswer
 from streams.ingest.http.api import make
 from streams.ingest.http.body import MAX_DROPPED_BYTES
+from streams.ingest.http.decision_times import DecisionTimes
 from streams.ingest.http.intake import Intake, Writers
 from streams.ingest.http.keys.key_index import KeyIndex
 from streams.ingest.http.keys.key_log import Answered, decode_key_record
@@ -87,7 +88,8 @@ class Ingest:
             cluster, self._index, transactional_id, self._plain.append, self._read_answer, settings.ingest_max_keys
         )
         writers = Writers(self._plain.append, self._keyed.write)
-        self._intake = Intake(self._access, self._placement, writers, self._metrics)
+        self._times = DecisionTimes(names)
+        self._intake = Intake(self._access, self._placement, writers, self._metrics, self._times)
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._stopping = False
 
@@ -120,7 +122,8 @@ class Ingest:
         tasks: list[asyncio.Task[None]] = []
         try:
             await self._begin()
-            work = (self._index.run(), self._keyed.run(), self._refresh(), self._look())
+            times = self._times.run(self._cluster)
+            work = (self._index.run(), self._keyed.run(), self._refresh(), self._look(), times)
             tasks = [asyncio.create_task(each) for each in work]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

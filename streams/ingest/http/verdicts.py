@@ -28,11 +28,16 @@ _AT_ONCE: Final = 250  # records, before the event loop gets a turn
 
 @dataclass(frozen=True, slots=True)
 class CheckedRequest:
-    """What is written for a request, and its answer. ``unkept``: refused records that do not become dead letters."""
+    """What is written for a request, and its answer. ``unkept``: refused records that do not become dead letters.
+
+    ``newest_ms`` is the largest event time of the accepted records (None if there is none), which go to ``partitions``.
+    """
 
     records: Sequence[OutputRecord]
     answer: IngestAnswer
     unkept: int
+    newest_ms: int | None = None
+    partitions: frozenset[int] = frozenset()
 
 
 async def check(
@@ -43,6 +48,7 @@ async def check(
     If there are events, `TopicPlacement.takes_events` must be true.
     """
     outs, refusals, unkept = [], [], 0
+    newest_ms, partitions = None, set()
     for index, one in enumerate(received):
         if index % _AT_ONCE == _AT_ONCE - 1:
             await asyncio.sleep(0)
@@ -51,7 +57,9 @@ async def check(
             outs.append(placement.event(outcome.source, outcome.event, one.raw))
             continue
         if not isinstance(outcome, str):
-            outs.append(placement.record(outcome, one.raw))
+            outs.append(placed := placement.record(outcome, one.raw))
+            partitions.add(placed.partition)
+            newest_ms = max(newest_ms or 0, codec.event_time(outcome))
             continue
         refusals.append(refusal := refusal_of(index, outcome))
         raw = one.raw if one.original is None else one.original
@@ -61,7 +69,7 @@ async def check(
             outs.append(dead_letter(placement, grant.name, raw, outcome, (("ingest", grant.name.encode()),)))
         else:
             unkept += 1
-    return CheckedRequest(outs, answer_of(len(received), refusals), unkept)
+    return CheckedRequest(outs, answer_of(len(received), refusals), unkept, newest_ms, frozenset(partitions))
 
 
 def _outcome(one: ReceivedRecord, grant: Grant) -> Record | ReceivedEvent | str:

@@ -76,7 +76,7 @@ class HeldKey:
 class AnsweredKey:
     """A key whose request is written. Its answer is stored at ``offset`` of ``partition``.
 
-    ``offset`` is None if nothing was refused: the answer is then known by ``received``.
+    ``offset`` is None if the answer has nothing but ``received``: no refusals, and no time of decision.
     """
 
     body: str
@@ -117,8 +117,9 @@ class KeyLog:
             self._held.pop(raw, None)
             answer = record.answer
             partition, offset = place
+            inline = not answer.refused and answer.decided is msgspec.UNSET
             packed = _ANSWERED.pack(
-                bytes.fromhex(record.body), answer.received, partition, offset if answer.refused else _INLINE
+                bytes.fromhex(record.body), answer.received, partition, _INLINE if inline else offset
             )
             self._answered.setdefault(at_ms // _GENERATION_MS, {})[raw] = packed
             return

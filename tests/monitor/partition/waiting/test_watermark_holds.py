@@ -32,7 +32,7 @@ def test_the_source_whose_clock_is_least_is_the_one() -> None:
 
 
 @pytest.mark.parametrize("silent", [True, False])
-def test_what_is_usual_is_not_reported(silent: bool) -> None:
+def test_normal_waits_are_not_reported(silent: bool) -> None:
     assert held(SourceState(NOW - 2 * MINUTE, silent, unread=5), PRESENT) is None
     assert held(PRESENT, SourceState(NOW - HOUR, silent=True, unread=0)) is None, "its clock is about to move"
     assert held(SourceState(NOW - 4 * HOUR, silent=True, unread=0), PRESENT) is None, "it waits for the grace"
