@@ -20,7 +20,7 @@ from ingest_doors import ask, ready, written
 from worker_processes import MAIN
 from worker_traffic import make_topics
 
-from helpers.call_log import Given, RawRecord, given_by, telnyx_event
+from helpers.call_log import Given, RawRecord, given_by, tccc_record, telnyx_event
 from monitor.adapters.shipped import shipped_text
 from streams.dev.kafka_node import free_ports
 from streams.ingest.assemble.feeds import Feeds
@@ -34,6 +34,7 @@ from streams.settings.load import load
 pytestmark = pytest.mark.services
 
 CALLS = 300
+HELD = 40
 JSON = {"Content-Type": "application/json"}
 
 
@@ -70,7 +71,8 @@ async def programs_on(
     quick = shipped_text("telnyx.yaml").replace("settle: 10s", "settle: 1s")
     quick = quick.replace("ring_timeout: 3m", "ring_timeout: 2s")
     (folder / "quick.yaml").write_text(quick, "utf-8")
-    (folder / "sources.yaml").write_text("sources:\n- {name: telnyx, format: quick.yaml}\n", "utf-8")
+    sources = "sources:\n- {name: telnyx, format: quick.yaml}\n- {name: held, format: tccc, set: {settle: 2s}}\n"
+    (folder / "sources.yaml").write_text(sources, "utf-8")
     own = uuid.uuid4().hex[:8]
     settings: dict[str, object] = {
         "bootstrap_servers": address, "input_prefix": f"{own}.", "output_prefix": f"{own}.", "application_id": own,
@@ -112,8 +114,9 @@ async def given(settings: dict[str, object], folder: Path) -> list[Given]:
         logs = await raw_log(cluster, f"{settings['output_prefix']}raw")
     finally:
         await cluster.stop()
-    adapter = Feeds(ForeignSources(folder / "sources.yaml"), limits_of(loaded)).adapter("telnyx")
-    return [given_by(log, {"telnyx": adapter}, limits_of(loaded)) for log in logs]
+    feeds = Feeds(ForeignSources(folder / "sources.yaml"), limits_of(loaded))
+    adapters = {name: feeds.adapter(name) for name in ("telnyx", "held")}
+    return [given_by(log, adapters, limits_of(loaded)) for log in logs]
 
 
 async def call(port: int, number: int, rng: random.Random) -> None:
@@ -123,10 +126,25 @@ async def call(port: int, number: int, rng: random.Random) -> None:
     for kind, after_s in (("initiated", 0.0), ("answered", 0.1), ("hangup", talk_s)):
         await asyncio.sleep(max(0.0, began_ms / 1000 + after_s - time.time()))
         event = telnyx_event(kind, began_ms + int(after_s * 1000), f"c-{number}", f"t{number % 13}")
-        headers = {**JSON, "Idempotency-Key": f"{number}-{kind}"}
-        while (status := (await ask(port, "/v1/in/telnyx", headers, event))[0]) != 202:
-            assert status in (0, 409, 503), status
-            await asyncio.sleep(0.5)
+        await send(port, "telnyx", event, f"{number}-{kind}")
+
+
+async def corrected_call(port: int, number: int, rng: random.Random) -> None:
+    """A call that comes with its recording a little later, and again when it has been written."""
+    await asyncio.sleep(rng.uniform(0, 6))
+    ended_ms = time.time_ns() // 1_000_000
+    for recording, after_s in (("", 0.0), ("recorded", rng.uniform(0, 1)), ("again", 6.0)):
+        await asyncio.sleep(max(0.0, ended_ms / 1000 + after_s - time.time()))
+        await send(
+            port, "held", tccc_record(ended_ms, f"h-{number}", f"t{number % 13}", recording), f"h-{number}-{recording}"
+        )
+
+
+async def send(port: int, source: str, body: bytes, key: str) -> None:
+    """Send a request until it is accepted."""
+    while (status := (await ask(port, f"/v1/in/{source}", {**JSON, "Idempotency-Key": key}, body))[0]) != 202:
+        assert status in (0, 409, 503), status
+        await asyncio.sleep(0.5)
 
 
 async def test_each_call_is_written_once_while_the_processes_are_killed(address: str, tmp_path: Path) -> None:
@@ -136,6 +154,7 @@ async def test_each_call_is_written_once_while_the_processes_are_killed(address:
         for port in programs.assemblers:
             programs.start(port)
         calls = [asyncio.create_task(call(programs.door, number, rng)) for number in range(CALLS)]
+        calls += [asyncio.create_task(corrected_call(programs.door, number, rng)) for number in range(HELD)]
         kills = 0
         while not all(task.done() for task in calls):
             await asyncio.sleep(rng.uniform(0.5, 3))
@@ -145,17 +164,23 @@ async def test_each_call_is_written_once_while_the_processes_are_killed(address:
             kills += 1
         await asyncio.gather(*calls)
         async with asyncio.timeout(120):
-            while len(records := await written(settings, cdr)) < CALLS:
+            while len(records := await written(settings, cdr)) < CALLS + HELD:
                 await asyncio.sleep(0.5)
         for port in programs.assemblers:
             await ready(port)  # before that, TERM ends a process at once
         statuses = await asyncio.to_thread(programs.stop)
         records, by_log = await written(settings, cdr), await given(settings, tmp_path)
-        letters = await written(settings, f"{settings['output_prefix']}dead-letter")
+        letters, late = [
+            await written(settings, f"{settings['output_prefix']}{name}") for name in ("dead-letter", "late")
+        ]
     assert kills >= 3
     assert statuses == [0, 0, 0]
     assert Counter(records) == Counter(each for one in by_log for each in one.records)
-    assert Counter(json.loads(each)["call_id"] for each in records) == {f"c-{number}": 1 for number in range(CALLS)}
+    ids = [*(f"c-{number}" for number in range(CALLS)), *(f"h-{number}" for number in range(HELD))]
+    assert Counter(json.loads(each)["call_id"] for each in records) == Counter(ids)
+    assert {json.loads(each)["recording_id"] for each in records} >= {"recorded"}
+    assert Counter(late) == Counter(each for one in by_log for each in one.late)
+    assert late
     assert Counter(letters) == Counter(value for one in by_log for value, _ in one.letters)
     assert "Traceback" not in programs.log()
 
