@@ -23,7 +23,7 @@ from streams.runtime.child_process import ChildProcess
 VERSION: Final = "2.6.13.Final"
 TOOLS: Final = Path(__file__).parents[2] / ".tools" / "apicurio"
 _ARTIFACT: Final = f"io.apicurio:apicurio-registry-app:{VERSION}:tar.gz:all"
-_START_S: Final = 60.0
+_START_S: Final = 180.0  # on a busy machine
 
 
 def fetch(folder: Path = TOOLS) -> Path:

@@ -14,7 +14,7 @@ from streams.ingest.registry.decoder import RegistryEncoding
 
 Call = dict[str, Any]
 
-AVRO: Final = {
+AVRO: Final[dict[str, Any]] = {
     "type": "record",
     "name": "Call",
     "namespace": "com.example.calls",
@@ -38,24 +38,24 @@ MAPPING: Final = """\
 format: json
 record: cdr
 fields:
-  call_id: id
-  tenant_id: tenant
+  call_id: {column: id}
+  tenant_id: {column: tenant}
   direction: {const: outbound}
-  caller: party.caller
-  callee: party.callee
+  caller: {column: party.caller}
+  callee: {column: party.callee}
   start_ms: {column: start, time: TIME}
   answer_ms: {column: answer, time: TIME}
   end_ms: {column: end, time: TIME}
-  outcome: {column: result, values: {ANSWERED: answered, BUSY: busy, NO_ANSWER: no_answer}}
+  outcome: {column: result, table: {ANSWERED: answered, BUSY: busy, NO_ANSWER: no_answer}, otherwise: reject}
 """
 
 
-def call(number: int, base_ms: int) -> Call:
+def call(number: int, base_ms: int, name: str = "c") -> Call:
     """A call, as a document in JSON would have it."""
     answered = number % 3 == 0
     start_ms = base_ms + 1_000 * number
     return {
-        "id": f"c-{number}",
+        "id": f"{name}-{number}",
         "tenant": f"acme-{number % 5}",
         "party": {"caller": "+861058000001", "callee": f"+86138{number:08}"},
         "start": start_ms,
@@ -68,10 +68,12 @@ def call(number: int, base_ms: int) -> Call:
 class AvroProducer:
     """Its schema refers to another one, which it registers first."""
 
+    schema = AVRO
+
     def __init__(self, client: SchemaRegistryClient, topic: str) -> None:
         client.register_schema("com.example.calls.Party", Schema(json.dumps(PARTY), "AVRO"))
         party = SchemaReference("com.example.calls.Party", "com.example.calls.Party", 1)
-        schema = Schema(json.dumps(AVRO), "AVRO", [party])
+        schema = Schema(json.dumps(self.schema), "AVRO", [party])
         self._serializer = AvroSerializer(client, schema)
         self._context = SerializationContext(topic, MessageField.VALUE)
 
@@ -79,6 +81,12 @@ class AvroProducer:
         value = self._serializer(one, self._context)
         assert value is not None
         return value
+
+
+class NewAvroProducer(AvroProducer):
+    """The next version of that producer: its schema has one field more."""
+
+    schema = AVRO | {"fields": [*AVRO["fields"], {"name": "note", "type": "string", "default": ""}]}
 
 
 class ProtobufProducer:
@@ -131,17 +139,15 @@ def protobuf_files() -> list[descriptor_pb2.FileDescriptorProto]:
     return [stamp, party, calls]
 
 
-PRODUCERS: Final[dict[RegistryEncoding, type[AvroProducer] | type[ProtobufProducer]]] = {
-    "avro": AvroProducer,
-    "protobuf": ProtobufProducer,
-}
+Producer = type[AvroProducer] | type[ProtobufProducer]
+PRODUCERS: Final[dict[RegistryEncoding, Producer]] = {"avro": AvroProducer, "protobuf": ProtobufProducer}
 
 
-def values(url: str, encoding: RegistryEncoding, topic: str, calls: Iterable[Call]) -> list[bytes]:
+def values(url: str, producer: Producer, topic: str, calls: Iterable[Call]) -> list[bytes]:
     """The values of calls, whose schemas are registered first."""
     with SchemaRegistryClient({"url": url}) as client:
-        producer = PRODUCERS[encoding](client, topic)
-        return [producer.value(each) for each in calls]
+        made = producer(client, topic)
+        return [made.value(each) for each in calls]
 
 
 PARTY_TEXT: Final = 'syntax = "proto3"; package example; message Party { string caller = 1; string callee = 2; }'
