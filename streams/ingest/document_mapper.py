@@ -87,8 +87,9 @@ class DocumentMapper:
     ) -> None:
         """Add what becomes of a document that came under ``key``. A document of too many rows is one dead letter.
 
-        ``original``: what came, if the document was decoded from it; it is then the content of dead letters. Raises
-        PermanentError for an event if there is no topic of raw events.
+        ``original``: what came, if the document was decoded from it. It is the content of the dead letter of the whole
+        document and of its only row; several rows have letters of their own content, or they would have it many times.
+        Raises PermanentError for an event if there is no topic of raw events.
         """
         came = document if original is None else original
         try:
@@ -98,8 +99,10 @@ class DocumentMapper:
             return
         if not rows:
             self.refuse(came, f"{ErrorCode.UNREADABLE}: it has no row of this format", origin, outputs, key)
+        if original is not None and len(rows) == 1:
+            rows = [rows[0]._replace(raw=original)]
         for row in rows:
-            self._add(row if original is None else row._replace(raw=original), origin, outputs, key)
+            self._add(row, origin, outputs, key)
 
     def refuse(
         self, raw: bytes | None, reason: str, origin: Origin, outputs: MappedOutputs, key: bytes | None = None

@@ -14,7 +14,7 @@ from monitor.partition.record_batch import UnreadableRecord
 from streams.ingest.bridge.handler import BridgeHandler
 from streams.ingest.bridge.telemetry import BridgeMetrics
 from streams.ingest.document_mapper import DocumentMapper, MappedOutputs
-from streams.kafka.api import TP, FetchedBatch, OutputRecord
+from streams.kafka.api import TP, FetchedBatch, OutputRecord, TransientError
 
 MAPPING = """
 format: json
@@ -124,3 +124,52 @@ def test_what_cannot_be_decoded_is_a_letter_as_it_came(tmp_path) -> None:
     outs = handler.take()
     assert [out.value for out in outs[1:]] == [b"bad", b"refused"]
     assert outs[0].topic == "callwarden.cdr"
+
+
+def test_the_rows_of_one_value_do_not_multiply_it_in_letters(tmp_path) -> None:
+    outputs = MappedOutputs()
+    value = json.dumps([{**CALL, "result": "x"}] * 2_000).encode()
+    DocumentMapper(adapter(tmp_path), placement(), "own").map(value, (), outputs, None, value)
+    assert outputs.counts.total() == len(outputs.records) == 2_000
+    assert outputs.bytes < 3 * len(value)
+
+
+def test_a_slice_that_fills_a_transaction_ends_there(tmp_path) -> None:
+    many = json.dumps([CALL] * 2_000).encode()
+    mapper = DocumentMapper(adapter(tmp_path), placement(), "own")
+    handler = BridgeHandler(TP("theirs", 2), mapper, BridgeMetrics(CollectorRegistry()), lambda value: many)
+    count = 16
+    batch = FetchedBatch(5, 90, np.arange(count) * 2 + 10, np.zeros(count, np.int64), [None] * count, [b"x"] * count)
+    position, rounds = batch.start, 0
+    while position < batch.stop:
+        fed = handler.feed(batch.after(position))
+        assert fed.waiting_bytes < 10 << 20
+        assert fed.position > position
+        position, rounds = fed.position, rounds + 1
+        assert len(handler.take()) % 2_000 == 0
+    assert position == 90
+    assert rounds > 1
+
+
+def test_what_came_before_a_record_that_must_wait_is_taken_first(tmp_path) -> None:
+    away = True
+
+    def decode(value: bytes) -> bytes:
+        if value == b"new" and away:
+            raise TransientError("the schema registry is away")
+        return json.dumps(CALL).encode()
+
+    mapper = DocumentMapper(adapter(tmp_path), placement(), "own")
+    handler = BridgeHandler(TP("theirs", 2), mapper, BridgeMetrics(CollectorRegistry()), decode)
+    batch = FetchedBatch(0, 9, np.array([1, 4, 6]), np.zeros(3, np.int64), [None] * 3, [b"old", b"new", b"old"])
+    fed = handler.feed(batch)
+    assert fed.position == 2
+    rest = batch.after(fed.position)
+    assert handler.feed(rest).position == rest.start  # the outputs of the former slices first
+    assert len(handler.take()) == 1
+    with pytest.raises(TransientError, match="is away"):
+        handler.feed(rest)
+    assert handler.take() == []
+    away = False
+    assert handler.feed(rest).position == 9
+    assert len(handler.take()) == 2
