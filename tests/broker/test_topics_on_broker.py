@@ -55,7 +55,7 @@ async def make(address: str, topic: str, partitions: int) -> None:
         await admin.close()
 
 
-def test_topics_are_created_once_and_meet_the_requirements(address: str) -> None:
+def test_topics_are_created_once_and_meet_the_requirements(address: str, tmp_path: Path) -> None:
     callwarden = Callwarden(address)
     status, _, said = callwarden("topics", "check")
     assert (status, said.count("there is no such topic")) == (1, 1)
@@ -64,6 +64,11 @@ def test_topics_are_created_once_and_meet_the_requirements(address: str) -> None
     assert said.count("created ") == 17
     assert "all 17 topics are configured correctly, with 3 partitions" in said
     assert callwarden("topics", "check") == (0, "all 17 topics are configured correctly, with 3 partitions\n", "")
+    sources = tmp_path / "sources.yaml"
+    sources.write_text("sources: [{name: connect, format: amazon-connect, set: {settle: 15m}}]", "utf-8")
+    status, _, warned = callwarden("topics", "check", CALLWARDEN_INGEST_SOURCES_FILE=str(sources))
+    least = "expected less than the policy's lateness of 10m"
+    assert (status, warned) == (0, f"warning: source connect: its calls will be late: {least}, got settle 15m\n")
     # A second run with another number leaves the existing topics unchanged.
     status, said, _ = callwarden("topics", "create", "--replication-factor", "1", "--partitions", "5")
     assert (status, said) == (0, "all 17 topics are configured correctly, with 3 partitions\n")
