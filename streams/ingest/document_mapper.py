@@ -66,16 +66,18 @@ class DocumentMapper:
         It is `map` for most documents of most formats, at a part of its cost.
         """
         found = self._single.only_record(document) if self._single is not None else None
-        if isinstance(found, str) and (code := code_of(found)) in EXCLUSIONS:
+        if isinstance(found, tuple):
+            record, raw = found
+            if (size := len(raw)) > MAX_RECORD_BYTES:
+                return False
+            outputs.records.append(self._placement.record(record, raw))
+            outputs.bytes += size + _RECORD_BYTES
+            outputs.counts[_ONE] += 1
+            return True
+        if found is not None and (code := code_of(found)) in EXCLUSIONS:
             outputs.counts["left_out", code] += 1
             return True
-        if found is None or isinstance(found, str) or len(found[1]) > MAX_RECORD_BYTES:
-            return False
-        record, raw = found
-        outputs.records.append(self._placement.record(record, raw))
-        outputs.bytes += len(raw) + _RECORD_BYTES
-        outputs.counts[_ONE] += 1
-        return True
+        return False
 
     def map(
         self,

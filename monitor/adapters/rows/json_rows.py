@@ -138,7 +138,7 @@ class JsonRows:
             row = orjson.loads(document)
         except orjson.JSONDecodeError:
             return None
-        if not isinstance(row, dict) or any(path[0] in row for path in self._rows):
+        if not isinstance(row, dict) or (self._rows and any(path[0] in row for path in self._rows)):
             return None
         cells = []
         get = row.get

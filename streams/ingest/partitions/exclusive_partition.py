@@ -83,7 +83,7 @@ class ExclusivePartition:
         self._context, self._consumer = context, consumer
         self._lookup = StartLookup(context.cluster, context.options)
         self._backoff = Backoff()
-        self._queue: deque[FetchedBatch] = deque()
+        self._queue: deque[tuple[FetchedBatch, int]] = deque()
         self._wake = asyncio.Event()
         self._leaving = False
         self._reopening = self._finishing = ""
@@ -108,7 +108,7 @@ class ExclusivePartition:
     @property
     def held_bytes(self) -> int:
         """About how much memory its batches hold."""
-        return sum(map(bytes_of, self._queue))
+        return sum(size for _, size in self._queue)
 
     def deliver(self, batch: FetchedBatch) -> None:
         """Take a fetched batch; one that does not continue the last one is fetched again."""
@@ -118,7 +118,7 @@ class ExclusivePartition:
             self._consumer.seek(self.tp, self.next_offset)
             return
         self.next_offset = batch.stop
-        self._queue.append(batch)
+        self._queue.append((batch, bytes_of(batch)))
         if len(batch):
             self._active_s = _now_s()
         self._wake.set()
@@ -245,7 +245,7 @@ class ExclusivePartition:
     async def _take(self) -> None:
         """One batch, in as many transactions as its outputs need."""
         handler = self._the(self._handler)
-        for some in slices(self._queue[0]):
+        for some in slices(self._queue[0][0]):
             rest: FetchedBatch | None = some
             while rest is not None and not self._leaving and not self._reopening:
                 fed = await self._beside(handler.feed, rest)
