@@ -153,7 +153,7 @@ class FileSet:
 
     def _report(self, batch: SourceBatch, file: TailedFile, here: FoundFile | None) -> None:
         position = file.position
-        lost = max(0, max(file.size, position.size) - position.offset)
+        lost = max(0, max(file.most, position.size) - position.offset)
         rest = None if file.seen else _compressed_rest(position)
         if rest is not None:
             reason, lost = "compressed", rest
@@ -181,6 +181,7 @@ class FileSet:
                 return
             if not known or found.mtime_ns < newest_ns:
                 position = _skipped(found, position)
+                log.info("a file that was rotated before is not read", file=found.path)
         file = TailedFile(uuid.uuid4().hex[:16], position, None, found.size, found.mtime_ns, now_s, True)
         file.active, file.seen = found.active, True
         if found.size > position.offset or found.active:

@@ -20,7 +20,7 @@ IDLE_S: Final = 90.0
 class TailedFile:
     """``position`` is what is written. ``found``: whether a path leads to the file; else it was deleted or moved.
 
-    ``seen``: whether this process has seen it with the content before the position.
+    ``most`` is the greatest size that was seen. ``seen``: whether this process has seen it with what was read.
     """
 
     id: str
@@ -32,6 +32,7 @@ class TailedFile:
     found: bool = False
     active: bool = False
     seen: bool = False
+    most: int = 0
     _checked: tuple[int, int] | None = None
 
     @property
@@ -46,6 +47,7 @@ class TailedFile:
         status = os.fstat(self.fd)
         if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
             self.size, self.mtime_ns, self.grown_s = status.st_size, status.st_mtime_ns, now_s
+            self.most = max(self.most, self.size)
 
     def open(self, path: str, now_s: float) -> bool:
         """Open the file at ``path``; False if it is another one, or none, by now. Raises OSError."""
@@ -75,11 +77,12 @@ class TailedFile:
     def has_copy(self, found: FoundFile) -> bool:
         """Whether another file is a copy of this one, or of its beginning: one that is not complete yet."""
         if self.fd is None:
-            return is_copy(found, self.position) is not False
+            return found.size <= self.size and is_copy(found, self.position) is not False
         other = os.open(found.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            size = min(os.fstat(other).st_size, self.size)
-            return size > 0 and same_bytes(self.fd, other, size)
+            size = os.fstat(other).st_size
+            # What has more is no copy, though it begins likewise: all files have the same header.
+            return 0 < size <= os.fstat(self.fd).st_size and same_bytes(self.fd, other, size)
         finally:
             os.close(other)
 

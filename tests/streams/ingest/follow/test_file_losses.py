@@ -201,6 +201,27 @@ def test_a_copy_is_read_to_its_end_when_the_file_is_truncated(followed: Followed
     assert not followed.losses
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_file_with_the_same_header_is_no_copy(followed: Followed, restarts: bool) -> None:
+    add(followed.path, HEADER)
+    assert followed.read() == []
+    if restarts:
+        followed.read(200)
+        followed.restart()
+    followed.path.rename(followed.folder / "Master.csv.2")
+    (followed.folder / "Master.csv.1").write_bytes(HEADER + rows("a"))
+    add(followed.path, HEADER + rows("b"))
+    assert followed.read() == ["a", "b"]
+
+
+def test_what_was_seen_and_not_read_before_a_truncation_is_counted(followed: Followed) -> None:
+    add(followed.path, HEADER + rows("a") + b"b,acme,17")
+    assert followed.read() == ["a"]
+    os.truncate(followed.path, 0)
+    assert followed.read() == []
+    assert followed.lost == {"truncated": 9}
+
+
 def test_a_truncation_without_a_copy_is_a_loss_that_is_counted(followed: Followed) -> None:
     add(followed.path, HEADER + rows("a"))
     assert followed.read() == ["a"]
