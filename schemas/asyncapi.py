@@ -104,7 +104,7 @@ TOPICS: Final = (
         "callwarden.ingest-keys",
         ("send", "receive"),
         ("ingestKey",),
-        "The idempotency keys of the HTTP door, with the answers to their requests, for a day. Its format is "
+        "The idempotency keys of the HTTP ingest service, with the answers to their requests, for a day. Its format is "
         "Callwarden's own and may change: do not read it.",
         key="The hash of a token's name and an idempotency key, in hexadecimal digits.",
         config={"cleanup.policy": ["compact", "delete"]},
@@ -114,8 +114,8 @@ TOPICS: Final = (
         "callwarden.raw",
         ("send", "receive"),
         ("rawEvent",),
-        "Events of other systems, in formats in which several events make one call, for 7 days. Written by the door, "
-        "never by tenants.",
+        "Events of other systems, in formats in which several events make one call, for 7 days. Written by the ingest "
+        "service, never by tenants.",
         key="A JSON array of texts: the source, and what the events of a call have in common. None: see the message.",
         config={"cleanup.policy": ["delete"], "retention.ms": 604800000},
     ),

@@ -1,4 +1,4 @@
-"""The metrics of the door, `callwarden ingest`."""
+"""The metrics of the ingest service, `callwarden ingest`."""
 
 from streams.metrics.spec import LabelSpec, MetricSpec
 
@@ -18,7 +18,7 @@ INGESTING: tuple[MetricSpec, ...] = (
         "counter",
         "records",
         "Refused records by reason",
-        (LabelSpec("code", "the error codes of records and of mapped rows, and three of the door"),),
+        (LabelSpec("code", "the error codes of records and of mapped rows, and three of the ingest service"),),
         ("ingest",),
     ),
     MetricSpec(

@@ -205,9 +205,9 @@ class Settings(BaseSettings):
     notify_per_minute: Annotated[int, whole(2, 20)] = 10
     """The maximum number of messages a minute for each bot."""
     ingest_port: Annotated[int, whole(1, 65535)] = 6070
-    """The port of the door, with its health and metrics endpoints ([ingest.md](../guides/ingest.md))."""
+    """The port of the ingest service, with its health and metrics endpoints ([ingest.md](../guides/ingest.md))."""
     ingest_auth: Annotated[Literal["tokens", "none"], one_of("tokens", "none", change=str.lower)] = "tokens"
-    """`none` lets everybody write every record who can reach the door; only allowed on a loopback address."""
+    """`none` lets everybody write every record who can reach the ingest service; only allowed on a loopback address."""
     ingest_tokens_file: File = None
     """The YAML file with the hashes of the tokens and what each may write."""
     ingest_sources_file: File = None
@@ -215,7 +215,7 @@ class Settings(BaseSettings):
     ingest_max_keys: Annotated[int, whole(1, 100_000_000)] = 1_000_000
     """The most idempotency keys that are remembered, each for a day; about 200 bytes of memory a key."""
     ingest_tls_cert_file: File = None
-    """PEM file of the door's certificate, with its chain. Default: HTTP without TLS."""
+    """PEM file of the ingest service's certificate, with its chain. Default: HTTP without TLS."""
     ingest_tls_key_file: File = None
     """PEM file of the certificate's key, if it is not in the same file."""
     schema_registry_url: WebAddress = None

@@ -43,7 +43,7 @@ class InputBatch:
 
     def submit(self) -> None:
         """Submit the rows to the stream task of the partition that they were fetched for, not to one opened since."""
-        # A Faust stream keeps its last value until the next one comes: drop the references, so that it does not keep
+        # A Faust stream keeps its last value until the next one comes: drop the references, or it would keep
         # thousands of records, or a revoked partition, in memory.
         running, rows = self.running, self.rows
         self.running = self.rows = None

@@ -65,7 +65,7 @@ def measure(address: str, sizes: Sizes, scratch: Path) -> str:
         if len(cores) > 1:
             for thread in Path(f"/proc/{door.pid}/task").iterdir():
                 os.sched_setaffinity(int(thread.name), cores[:1])
-        door.await_that(lambda: ready(port), "the door takes records")
+        door.await_that(lambda: ready(port), "the ingest service takes records")
         before_s = door.cpu_s
         with Measured(sending, scratch / "sending.log", {}) as sender:
             if len(cores) > 1:

@@ -78,7 +78,7 @@ class Sender:
                 if status == "202":
                     break
                 if status not in ("none", "409", "503"):
-                    raise RuntimeError(f"the door answered {status}: {answer[:500]!r}")
+                    raise RuntimeError(f"the ingest service answered {status}: {answer[:500]!r}")
                 if streams is not None:
                     streams[1].close()
                 streams, number = None, number + 1

@@ -1,5 +1,5 @@
-"""`callwarden assemble` on a real Kafka: two processes are killed while the door takes events; each call is written
-once, and as the log of events says.
+"""`callwarden assemble` on a real Kafka: two processes are killed while the ingest service accepts events; each call is
+written once, as the log of events says.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 class Programs:
-    """The door and some assemblers with the same environment."""
+    """The ingest service and some assemblers with the same environment."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str], assemblers: int) -> None:
         self._folder, self._environment = folder, environment
@@ -67,7 +67,7 @@ class Programs:
 async def programs_on(
     address: str, folder: Path, assemblers: int = 2
 ) -> AsyncIterator[tuple[Programs, dict[str, object]]]:
-    """A door that serves; the assemblers are left to the test."""
+    """A running ingest service; tests start the assemblers."""
     quick = shipped_text("telnyx.yaml").replace("settle: 10s", "settle: 1s")
     quick = quick.replace("ring_timeout: 3m", "ring_timeout: 2s")
     (folder / "quick.yaml").write_text(quick, "utf-8")
@@ -120,7 +120,7 @@ async def given(settings: dict[str, object], folder: Path) -> list[Given]:
 
 
 async def call(port: int, number: int, rng: random.Random) -> None:
-    """The events of an answered call, sent to the door as they happen, or a little later."""
+    """The events of an answered call, sent to the ingest service as they happen, or a little later."""
     await asyncio.sleep(rng.uniform(0, 10))
     began_ms, talk_s = time.time_ns() // 1_000_000, rng.uniform(0.2, 2)
     for kind, after_s in (("initiated", 0.0), ("answered", 0.1), ("hangup", talk_s)):

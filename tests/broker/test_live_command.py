@@ -60,7 +60,7 @@ def decided_over_http(
         ["sh", "-e", "-c", script.replace("6070", str(port))], capture_output=True, text=True, timeout=60
     )
     answer = json.loads(sent.stdout)
-    answer.pop("decided", None)  # the door may not have read it yet
+    answer.pop("decided", None)  # the ingest service may not have read it yet
     assert answer == {"received": 1, "accepted": 1, "refused": 0, "refusals": []}, sent.stderr
     sent_to_worker()
     assert live.stdout is not None
@@ -160,7 +160,7 @@ def test_an_empty_installation_decides_on_the_first_records_that_are_sent(jars: 
         assert float(records[1]) == 121
         assert b"\ncallwarden_late_total 0.0\n" in get(ports["WEB"], "/metrics")
         while "decided" not in (answer := post(ports["INGEST"], calls_that_end_now("another"))):
-            time.sleep(0.2)  # until `killed_after` ends it: the door reads the ticks every few seconds
+            time.sleep(0.2)  # until `killed_after` ends it: the ingest service reads the ticks every few seconds
         between = answer["decided"]
         assert parse_moment(between["earliest"]) < parse_moment(between["latest"])
         assert between["why"] == "records may come 10s late (lateness)"

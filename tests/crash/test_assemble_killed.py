@@ -104,7 +104,7 @@ class World:
             self.loop.outside(self.rng.choice((0.5, 5.0, 25.0)), resume)
 
     def write(self, feed: str, value: bytes) -> None:
-        """An event, as the door writes it."""
+        """An event, as the ingest service writes it."""
         (row,) = self.adapters[feed].events(value)
         assert row.event is not None
         out = self.placement.event(feed, row.event, row.value)

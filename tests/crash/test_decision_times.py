@@ -175,7 +175,7 @@ def test_a_feed_that_flaps_is_decided_when_it_was_last_said(seed: int, others: b
         world.produce(moved(one, 1, tenants_of(1)[0]) for one in flowing)
     came = sorted(one.at_ms for one in arrivals)
     said: list[tuple[int, int, int]] = []  # when, what for, and for when
-    answers: dict[str, DecidedBetween] = {}  # of the door, by tenant
+    answers: dict[str, DecidedBetween] = {}  # of the ingest service, by tenant
 
     async def go() -> None:
         worker, reader, operator = world.add_worker(), TickReader(NAMES, range(2)), operator_of(world)

@@ -27,7 +27,7 @@ class AssembledCall(NamedTuple):
 
 
 class CallProgram:
-    """Compiled from a mapping alone, so that it reads the open calls that another process has stored."""
+    """Compiled from a mapping alone: any process with the mapping can read the stored open calls."""
 
     def __init__(self, mapping: Mapping, events: Events, key: bytes) -> None:
         self.events = events

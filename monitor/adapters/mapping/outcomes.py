@@ -24,7 +24,7 @@ SIP: Final = dict.fromkeys((str(code) for code in range(300, 700)), "failed") | 
         "cancelled": "487",
     }
 )
-"""Final responses. What has no row of its own is `failed`; of 401, 403 and 407 nobody says which side is barred."""
+"""Final responses. What has no row of its own is `failed`; 401, 403 and 407 do not say which side is barred."""
 
 Q850: Final = dict.fromkeys((str(cause) for cause in range(1, 128)), "failed") | _table(
     {

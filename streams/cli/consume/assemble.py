@@ -13,9 +13,9 @@ def run(
     port: Annotated[int | None, typer.Option(help="The port of /metrics, /readyz and /healthz.")] = None,
     json_logs: JsonLogs = False,
 ) -> None:
-    """Read the events that the door wrote to callwarden.raw, and write the calls that they make. It stops on TERM.
+    """Read the events that the ingest service wrote to callwarden.raw, and write their calls. It stops on TERM.
 
-    It reads the sources file of the door. All settings are environment variables, or in a file: see
+    It reads the sources file of the ingest service. All settings are environment variables, or in a file: see
     `docs/guides/assemble.md`. It waits for a broker that cannot be reached.
 
     Exit status: 1 an unforeseen error, or it did not stop in time after TERM; 2 wrong settings, or something that the

@@ -144,7 +144,7 @@ def claim_line(claim: Reservation | None, display: Display = DEFAULT, case: Ledg
 
 
 def case_json(case: LedgerCase, claim: Reservation | None, now_ms: int) -> dict[str, Any]:
-    """A case for programs: its event in force, what is so now, and who has decided what is not in force yet."""
+    """A case for programs: its event in force, its status, and the verdict that is not in force yet."""
     data = case.in_force.data
     pending = case.status == "pending" and data.review_by_ms is not None
     line = {

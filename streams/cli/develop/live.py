@@ -22,7 +22,7 @@ version: "1"
 defaults:
   lateness: 10s
 """
-# What the door takes at /v1/in/NAME.
+# What the ingest service takes at /v1/in/NAME.
 SOURCES = """\
 sources:
 - name: asterisk-cel
@@ -39,7 +39,7 @@ sources:
 """
 NO_GRACE_MS = 1_000
 """The least outage grace: no feed of calls is away here, and nothing waits for one."""
-# The door, the assembler, and the consumers of the output.
+# The ingest service, the assembler, and the consumers of the output.
 BESIDE = (("ingest",), ("assemble",), ("billing",), ("ledger", "run"), ("notify",))
 # Starts once the past day is in the topics: a worker that has waited for calls takes those of the past as late.
 WORKER = ("worker",)
@@ -70,7 +70,7 @@ def run(
     ] = None,
     tools: Annotated[Path, typer.Option(metavar="DIR", help="The folder of Kafka's jars.")] = Path(".tools/kafka"),
 ) -> None:
-    """Start Kafka, topics, a worker, the door, billing, the ledger, the notifier and simulated traffic, until Ctrl-C.
+    """Start Kafka, topics, a worker, the ingest service, billing, the ledger, the notifier and traffic, until Ctrl-C.
 
     The assembler of events runs, too. It shows decisions, alerts and the messages to the ops team. The past day comes
     first, as fast as it can be judged; then traffic continues in real time. With --no-traffic the installation is empty
@@ -169,7 +169,7 @@ def pages(settings: "Settings") -> dict[str, str]:
     host = f"http://{settings.web_host}"
     return {
         "metrics of the worker": f"{host}:{settings.web_port}/metrics",
-        "the door: POST records to": f"{host}:{settings.ingest_port}/v1/records",
+        "the ingest service: POST records to": f"{host}:{settings.ingest_port}/v1/records",
         "rows and events of other systems": f"{host}:{settings.ingest_port}/v1/in/NAME",
         "metrics of the assembler": f"{host}:{settings.assemble_port}/metrics",
         "whether refunds are frozen": f"{host}:{settings.billing_port}/docs",
@@ -244,7 +244,7 @@ class LiveProcesses:
             await asyncio.wait([showing, progress])
 
     async def _show_status(self, settings: "Settings") -> None:
-        """Keep the status line current, and print once that the worker and the door are ready, until cancelled."""
+        """Keep the status line current, and print once that worker and ingest service are ready, until cancelled."""
         import asyncio
 
         from streams.cli.develop.live_status import all_ready, status_line

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from monitor.simulate.demo import Judgement, TenantRow, Verdict
     from streams.settings.load import Settings
 
-# Of the page of metrics: who is nearest to a threshold, or beyond it.
+# Lines of the metrics page: the tenants nearest to a threshold, or beyond it.
 _SHOWN = "callwarden_tenant_threshold_ratio{"
 _SHOWN_MOST = 8
 

@@ -58,7 +58,7 @@ class Assemble:
         self._registry = CollectorRegistry()
         self._metrics = AssembleMetrics(self._registry)
         self._placement = TopicPlacement(names, settings.partitioner)
-        # Signatures are the door's business: this process needs no secret.
+        # Signatures are the ingest service's business: this process needs no secret.
         feeds = Feeds(ForeignSources(settings.ingest_sources_file, signed=False), limits_of(settings))
         self._host = AssemblyHost(
             cluster,

@@ -158,7 +158,8 @@ class RawPartition:
             return sorted(self._lanes)
         feed = feed_of(key) if key is not None else None
         if feed is None or value is None:
-            reason = f"{RowErrorCode.MALFORMED_ROW}: expected an event under its source and call, as the door writes it"
+            expected = "expected an event under its source and call, as the ingest service writes it"
+            reason = f"{RowErrorCode.MALFORMED_ROW}: {expected}"
             self._refused(value, reason, origin_of(self.tp, offset), key)
             return []
         lane = self._lane(feed)

@@ -22,7 +22,7 @@ NOT_AN_EVENT: Final = "not_an_event"
 """A CloudEvent lacks an attribute, or its `type` is not that of a record."""
 
 OWN_CODES: Final = frozenset({FORBIDDEN_TYPE, FORBIDDEN_TENANT, NOT_AN_EVENT})
-"""The codes of the door, beside `schemas.error_codes`."""
+"""The codes of the ingest service, beside `schemas.error_codes`."""
 
 _CODES: Final = OWN_CODES.union(map(str, ErrorCode), map(str, RowErrorCode))
 

@@ -1,4 +1,4 @@
-"""The door's process: the HTTP API, the producers, and the index of the idempotency keys."""
+"""The ingest service's process: the HTTP API, the producers, and the index of the idempotency keys."""
 
 import asyncio
 import ipaddress
@@ -46,7 +46,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
 class DoorCluster(TopicReader, AppendingCluster, TransactionalCluster, Protocol):
-    """A cluster as the door uses it; `streams.kafka.cluster.KafkaCluster` implements it."""
+    """A cluster as the ingest service uses it; `streams.kafka.cluster.KafkaCluster` implements it."""
 
 
 async def run(settings: Settings, cluster: DoorCluster) -> None:

@@ -1,4 +1,4 @@
-"""The door's metrics: records by outcome, repeated requests, and request durations."""
+"""The ingest service's metrics: records by outcome, repeated requests, and request durations."""
 
 from prometheus_client import CollectorRegistry
 

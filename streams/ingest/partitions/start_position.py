@@ -68,7 +68,7 @@ class TopicNote:
 
     @classmethod
     def read(cls, note: str) -> "TopicNote | None":
-        """None for a note of somebody else, such as the empty one of kafka-consumer-groups.sh."""
+        """None for a note of another program, such as the empty one of kafka-consumer-groups.sh."""
         topic_id, _, partitions = note.partition(" ")
         return cls(topic_id, int(partitions)) if partitions.isascii() and partitions.isdigit() else None
 

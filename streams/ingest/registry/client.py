@@ -103,7 +103,7 @@ class RegistryClient:
             )
         if status >= 500 or status in (408, 429):
             raise TransientError(f"the schema registry {self.name} answers {status} to {path}")
-        if self._recognised:  # the address is right, so that it is the question: a record must not stop the others
+        if self._recognised:  # the address is right and the request is wrong: one record must not stop the others
             raise SchemaRefused(f"the schema registry answers {status}")
         raise TransientError(
             f"what answers at {self.name}{self._base} ({status}) is no schema registry; check "

@@ -9,7 +9,7 @@ from typing import Final
 from schemas.error_codes import ErrorCode
 
 MAX_DOCUMENT_BYTES: Final = 8 << 20
-"""The most bytes that a record may have as a JSON document, the same as of a request to the door."""
+"""The most bytes that a record may have as a JSON document, the same as of a request to the ingest service."""
 
 MAX_SCHEMA_BYTES: Final = 512 << 10
 """The most bytes of a schema with its references, as the registry sends them."""

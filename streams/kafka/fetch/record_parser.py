@@ -37,7 +37,7 @@ MAX_HEADERS: Final = 200_000
 _MANY_RECORDS: Final = 1_000
 _LEAST_MEAN_BYTES: Final = 32
 _PIECE_BYTES: Final = 1 << 20
-# Records are garbage-collected objects: fewer at once than trigger the collector, so that it never runs for them.
+# Records are garbage-collected objects: fewer at once than trigger the collector, which therefore never runs for them.
 _AT_ONCE: Final = 400
 _SIGN, _WRAP = 1 << 63, (1 << 64) - 1
 

@@ -1,4 +1,4 @@
-"""Sends reminders to Alertmanager of lasting messages, so that it does not resolve them."""
+"""Repeats lasting messages to Alertmanager, which would otherwise resolve them."""
 
 import math
 from collections import Counter

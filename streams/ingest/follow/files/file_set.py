@@ -159,7 +159,7 @@ class FileSet:
             reason, lost = "compressed", rest
         else:
             reason = "gone" if here is None else "truncated"
-        # Read to its end: nobody has written to it since, unless it was still in use.
+        # Read to its end: it has not grown since, unless a program still had it open.
         if not lost and (rest == 0 or (here is None and (file.seen or position.path != position.stem))):
             return
         batch.losses[reason] += 1

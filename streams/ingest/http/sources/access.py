@@ -11,7 +11,7 @@ from streams.ingest.http.tokens import ANYBODY, Grant, GrantedTokens, token_of
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The tokens and the sources of a door. ``tokens``: None lets everybody write everything."""
+    """The tokens and the sources of an ingest service. ``tokens``: None lets everybody write everything."""
 
     tokens: GrantedTokens | None
     sources: ForeignSources

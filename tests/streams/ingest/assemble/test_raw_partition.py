@@ -60,7 +60,7 @@ class Topics:
         yield FetchedBatch(start, stop, np.arange(stop), np.zeros(stop, np.int64), keys, values)
 
     def write(self, value: bytes, timestamp_ms: int, feed: str = "telnyx") -> None:
-        """As the door writes an event."""
+        """As the ingest service writes an event."""
         (row,) = self.feeds.adapter("telnyx").events(value)
         assert row.event is not None
         self.append(event_key(feed, row.event), row.value, timestamp_ms)
@@ -228,7 +228,7 @@ def test_a_record_that_no_door_wrote_steps_aside_alone(topics: Topics, key: byte
     topics.run(topics.opened(), 0)
     assert len(topics.records()) == 1
     ((_, reason),) = topics.letters()
-    assert reason == "malformed_row: expected an event under its source and call, as the door writes it"
+    assert reason == "malformed_row: expected an event under its source and call, as the ingest service writes it"
     assert topics.counts["event", "malformed_row"] == 1
 
 
