@@ -23,7 +23,7 @@ _UNLOGGED = "-Xlog:cds=off,cds+dynamic=off"
 def short_lived_nodes(jars: Path) -> Iterator[None]:
     """Meanwhile nodes start with a quick compiler, and with the classes of ``jars`` from an archive.
 
-    Java ignores an archive of another version, or of other jars.
+    Java ignores an archive of another version or of other jars, and one that is not there.
     """
     archive = _archive(jars)
     with _options(_QUICK, f'-XX:SharedArchiveFile="{archive}"', _UNLOGGED):
@@ -42,7 +42,8 @@ def _archive(jars: Path) -> Path:
                 options = _options(_QUICK, f'-XX:ArchiveClassesAtExit="{made}"', _UNLOGGED)
                 with options, DevKafka(Path(scratch) / "node", jars):
                     pass
-                made.rename(archive)
+                if made.exists():  # else the node had to be killed; the next run tries again
+                    made.rename(archive)
     return archive
 
 
