@@ -89,7 +89,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             if not future.cancelled():
                 try:
                     future.set_result(func(*args))
-                except Exception as error:  # noqa: BLE001 - handed on to whoever awaits it
+                except Exception as error:  # noqa: BLE001 - raised where the future is awaited
                     future.set_exception(error)
 
         self.call_soon(run)

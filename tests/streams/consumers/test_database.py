@@ -308,7 +308,7 @@ def test_a_postgresql_that_goes_silent_is_waited_for_so_long_and_no_longer(
     assert given["options"] == "-c statement_timeout=60s"
 
 
-async def test_whoever_closes_it_once_more_changes_nothing(tmp_path: Path, versions: Path) -> None:
+async def test_closing_it_again_changes_nothing(tmp_path: Path, versions: Path) -> None:
     database = at(tmp_path)
     await database.migrate()
     database.close()

@@ -325,7 +325,7 @@ async def test_deleted_records_that_were_not_handled_are_refused(database: Datab
     assert len(stored_records(database)) == 3
 
 
-async def test_who_begins_where_records_were_deleted_is_refused(database: Database) -> None:
+async def test_a_start_where_records_were_deleted_is_refused(database: Database) -> None:
     topics = FakeTopics(ours=1)
     topics.put("ours", 0, b"a", b"b")
     topics.delete_before("ours", 0, 1)
@@ -394,7 +394,7 @@ async def test_a_partition_that_is_added_to_a_topic_begun_at_its_end_is_handled_
     assert stored_records(database) == [("ours", 1, 0, "new"), ("ours", 1, 1, "too")]
 
 
-async def test_who_begins_at_the_end_gets_what_came_since_also_after_a_stop(database: Database) -> None:
+async def test_a_start_at_the_end_gets_later_records_also_after_a_stop(database: Database) -> None:
     topics = FakeTopics(ours=1)
     topics.put("ours", 0, b"old")
     async with following(Follower(topics, database, POSITIONS, ["ours"], store_records, from_end=["ours"])):
@@ -515,7 +515,7 @@ async def test_where_the_record_that_was_handled_last_has_expired_nothing_is_hel
         await until(lambda: len(stored_records(database)) == 3)
 
 
-async def test_who_passes_lost_records_over_continues_at_the_end_of_a_log_that_was_rewritten(
+async def test_after_accepting_lost_records_it_continues_at_the_end_of_a_rewritten_log(
     database: Database,
 ) -> None:
     topics, told = FakeTopics(ours=1), list[RecordsLost]()
@@ -558,9 +558,7 @@ async def test_partitions_that_are_added_are_followed_too(database: Database, mo
     assert stored_records(database)[-1] == ("ours", 1, 0, "b")
 
 
-async def test_partitions_that_nobody_has_asked_for_make_nothing_current(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unrequested_partitions_make_nothing_current(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Partitions may have been added since the last request."""
     monkeypatch.setattr("streams.consumers.follower._COUNT_S", 3600.0)
     topics = FakeTopics(ours=1)

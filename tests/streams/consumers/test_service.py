@@ -53,7 +53,7 @@ async def until_served(port: int) -> None:
 
 
 @pytest.mark.parametrize("in_transaction", [True, False])
-def test_who_may_lack_what_was_committed_six_seconds_ago_is_not_ready(in_transaction: bool) -> None:
+def test_a_consumer_that_may_lack_records_of_six_seconds_ago_is_not_ready(in_transaction: bool) -> None:
     tp, now_s = TP("out.enforcement", 1), steady_s()
 
     class Known:

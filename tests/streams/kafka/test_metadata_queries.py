@@ -79,7 +79,7 @@ async def test_a_question_that_fails_on_an_old_connection_leaves_the_new_one_ope
     assert not on["fourth"].open
 
 
-async def test_an_interrupt_while_connections_are_closed_leaves_no_coroutine_that_nobody_runs(
+async def test_an_interrupt_while_connections_are_closed_leaves_no_coroutine_unawaited(
     monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
     class Slow(Connection):

@@ -44,7 +44,7 @@ def harness(*tenants: str) -> ShardHarness:
     return made
 
 
-def test_who_is_not_near_any_more_is_gone_and_so_is_who_went_elsewhere() -> None:
+def test_tenants_no_longer_near_or_moved_elsewhere_are_removed() -> None:
     page, first, second = Page(), harness("acme"), harness("bravo")
     page.tenants.show(0, measure_of(first.shard))
     page.tenants.show(1, measure_of(second.shard))

@@ -170,14 +170,14 @@ async def test_a_body_that_does_not_come_is_refused(framing: bytes) -> None:
         assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_body_that_nobody_reads_does_not_keep_the_connection() -> None:
+async def test_an_unread_body_does_not_keep_the_connection() -> None:
     async with serving() as served:
         sent = b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx"
         answer = await served.said(sent, lambda each: each.cycle is not None and each.cycle.response_complete)
         assert answer.endswith(b"ok\n")
 
 
-async def test_who_does_not_take_the_answer_is_cut_off() -> None:
+async def test_a_client_that_does_not_read_the_answer_is_cut_off() -> None:
     async with serving() as served:
         _reader, writer = await asyncio.open_connection(*served.address, limit=1)
         writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -190,7 +190,7 @@ async def test_who_does_not_take_the_answer_is_cut_off() -> None:
 # The limit -----------------------------------------------------------------------------------------------------------
 
 
-async def test_who_asks_at_once_is_served_however_many_connections_are_held_open(
+async def test_a_prompt_request_is_served_however_many_connections_are_held_open(
     logged: Callable[[], list[str]],
 ) -> None:
     async with serving(connections=10) as served:

@@ -56,14 +56,14 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_who_ends_in_order_ends_with_0(number: signal.Signals) -> None:
+def test_an_orderly_shutdown_ends_with_0(number: signal.Signals) -> None:
     process = started(1000, "pass")
     process.send_signal(number)
     assert ended(process) == (0, [])
 
 
 @pytest.mark.parametrize("hanging", HANGING)
-def test_who_hangs_is_cut_off_and_says_where(hanging: str) -> None:
+def test_a_hanging_program_is_cut_off_and_says_where(hanging: str) -> None:
     process = started(1, HANGING[hanging])
     process.send_signal(signal.SIGTERM)
     status, said = ended(process)

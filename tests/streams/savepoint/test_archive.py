@@ -39,7 +39,7 @@ def test_an_export_is_read_as_it_was_written_as_often_as_one_likes(path: Path) -
     export.check()
 
 
-def test_nobody_else_may_read_it_and_nothing_stands_beside_it(path: Path) -> None:
+def test_only_the_owner_may_read_it_and_no_other_file_is_left(path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(path.parent.iterdir()) == [path]
 

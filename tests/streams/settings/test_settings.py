@@ -70,7 +70,7 @@ def test_the_heartbeat_alone_may_be_given_in_milliseconds(given: dict[str, str])
         ("", "callwarden"),
     ],
 )
-def test_who_puts_out_elsewhere_is_somebody_else(given: dict[str, str], prefix: str, application_id: str) -> None:
+def test_another_output_prefix_is_another_application(given: dict[str, str], prefix: str, application_id: str) -> None:
     assert load({"output_prefix": prefix}).application_id == application_id
     given["OUTPUT_PREFIX"] = prefix
     given["APPLICATION_ID"] = "own"
@@ -135,7 +135,7 @@ def test_other_peoples_variables_are_not_ours(monkeypatch: pytest.MonkeyPatch) -
         ("CALLWARDEN_GROUP_ID", "one that docs/reference/settings.md lists"),
     ],
 )
-def test_no_name_that_nobody_reads_is_passed_over(monkeypatch: pytest.MonkeyPatch, name: str, right: str) -> None:
+def test_an_unknown_name_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, right: str) -> None:
     monkeypatch.setenv(name, "kafka:9092")
     assert faults() == [f"{name}: unknown; expected {right}"]
 
