@@ -244,7 +244,7 @@ def _complain(mapping: Mapping, columns: tuple[str, ...], names: tuple[str, ...]
 
 
 def _hint(mapping: Mapping, column: str) -> str:
-    if column not in mapping.fields["tenant_id"].columns:
+    if column not in mapping.tenant_columns:
         return ""
     return "; if all records are of one tenant: `--set tenant_id=ID`"
 

@@ -15,6 +15,7 @@ from monitor.adapters.mapping.spec import (
     ROW,
     Arrival,
     Dialect,
+    Events,
     Extract,
     Form,
     Mapping,
@@ -74,6 +75,12 @@ def record_fields(record_type: type[Any]) -> dict[str, Any]:
 def required_fields(record_type: type[Any]) -> frozenset[str]:
     """The required fields of a record."""
     return frozenset(field.name for field in msgspec.structs.fields(record_type) if field.required)
+
+
+def _tenant_columns(fields: dict[str, Value], events: Events | None) -> frozenset[str]:
+    columns = fields["tenant_id"].columns if "tenant_id" in fields else ()
+    picks = events.picks if events is not None else {}
+    return frozenset(picks[column].column if column in picks else column for column in columns)
 
 
 class _Reader(VersionsReader):
@@ -148,6 +155,7 @@ class _Reader(VersionsReader):
             fields=fields,
             optional=optional,
             marks=self.marks,
+            tenant_columns=_tenant_columns(fields, events),
             events=events,
             versions=versions,
         )

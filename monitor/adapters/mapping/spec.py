@@ -200,7 +200,7 @@ class Mapping:
     ``rows`` are paths, the first that a document has counts. ``field`` is the form field that holds the document.
     ``decode``: every text of the file is percent-encoded. Times of a call that contradict each other by at most
     ``precision_ms`` are corrected. With ``events`` a row is an event, and a record is made of a call's events. With
-    ``versions`` a row is one version of its record.
+    ``versions`` a row is one version of its record. ``tenant_columns``: those of the file that name the tenant.
     """
 
     name: str
@@ -224,6 +224,7 @@ class Mapping:
     fields: dict[str, Value]
     optional: frozenset[str]
     marks: dict[str, Mark]
+    tenant_columns: frozenset[str]
     events: Events | None = None
     versions: Versions | None = None
 

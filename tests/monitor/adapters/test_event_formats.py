@@ -11,7 +11,10 @@ import msgspec
 import pytest
 from adapter_rows import START, fields, read
 
+from monitor.adapters.assembled import AssembledAdapter
 from monitor.adapters.base import InputRow
+from monitor.adapters.errors import MappingError
+from monitor.adapters.shipped import open_adapter
 
 
 def reasons(name: str, content: str, **settings: str) -> list[str]:
@@ -121,6 +124,20 @@ def test_an_answered_call_without_a_bye_and_a_bye_alone_are_incomplete() -> None
     (alone, open_) = read("kamailio-acc", acc(INVITE, other))
     assert (alone.line, open_.line) in {(2, 3), (3, 2)}
     assert reasons("kamailio-acc", acc(INVITE, other)) == ["incomplete", "incomplete"]
+
+
+@pytest.mark.parametrize("column", ["tenant", "customer"])
+def test_a_table_without_the_column_of_the_tenant_names_the_option_that_sets_it(column: str) -> None:
+    match = rf"no column `{column}`.*; if all records are of one tenant: `--set tenant_id=ID`"
+    content = acc(INVITE, BYE).replace(",tenant", ",other").replace(",acme", ",x")
+    with pytest.raises(MappingError, match=match):
+        read("kamailio-acc", content, tenant=column)
+    adapter = open_adapter("kamailio-acc", {"tenant": column})
+    assert isinstance(adapter, AssembledAdapter)
+    [refused] = adapter.events(content.encode())
+    assert refused.event is None
+    assert refused.reason is not None
+    assert refused.reason.startswith(f"malformed_row: the file has no column `{column}`")
 
 
 def test_the_columns_of_the_extra_fields_have_names_of_their_own() -> None:
