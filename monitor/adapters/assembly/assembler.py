@@ -26,10 +26,10 @@ from typing import Final
 from monitor.adapters.assembly.call_event import CallEvent, CallKey
 from monitor.adapters.assembly.call_program import AssembledCall, CallProgram
 from monitor.adapters.assembly.calls_by_tenant import CallsByTenant
+from monitor.adapters.assembly.log_progress import LogProgress
 from monitor.adapters.assembly.open_call import KeptEvent, OpenCall
 from monitor.adapters.assembly.stored_call import EndedCall, StateEntry, StoredCalls
 from monitor.adapters.errors import RowErrorCode
-from monitor.text.durations import format_duration
 from schemas.error_codes import ErrorCode
 
 CHARS_A_CALL: Final = 2_048
@@ -65,12 +65,11 @@ class Assembler:
     """
 
     def __init__(self, program: CallProgram, limits: AssemblyLimits | None = None) -> None:
-        self.clock_ms = 0
         self.counts: Counter[str] = Counter()
         self._program = program
         self._limits = limits or AssemblyLimits()
+        self._progress = LogProgress(self._limits.max_ahead_ms)
         self._stored = StoredCalls(program)
-        self._serial = 0
         # The oldest first.
         self._open: OrderedDict[CallKey, OpenCall] = OrderedDict()
         self._of_tenant = CallsByTenant()
@@ -80,9 +79,11 @@ class Assembler:
         # The calls that were opened, changed, ended or forgotten since `changes`.
         self._touched: dict[CallKey, None] = {}
         self.touched_chars = 0
-        # The smallest delay of an event between its time and its Kafka timestamp.
-        self._delay_ms = _NEVER_MS
-        self._stored_progress = (0, 0, _NEVER_MS)
+
+    @property
+    def clock_ms(self) -> int:
+        """The clock; 0 before the first event."""
+        return self._progress.clock_ms
 
     def __len__(self) -> int:
         """The number of open calls."""
@@ -97,27 +98,23 @@ class Assembler:
 
     def accept(self, event: CallEvent, ref: int, timestamp_ms: int | None = None) -> list[AssembledCall]:
         """Steps 1 to 4 of `feed`; `end_due` must end all calls that are due before the next event."""
-        if timestamp_ms is not None and event.at_ms > timestamp_ms + self._limits.max_ahead_ms:
-            ahead = format_duration(self._limits.max_ahead_ms)
-            message = f"expected at most {ahead} after its timestamp {timestamp_ms}, got {event.at_ms}"
-            return [self._refused(ref, f"{RowErrorCode.FUTURE_EVENT}: time: {message}")]
+        if (reason := self._progress.refusal("time", event.at_ms, timestamp_ms)) is not None:
+            return [self._refused(ref, reason)]
         results = self._join(event, ref)
-        if timestamp_ms is not None:
-            self._delay_ms = min(self._delay_ms, max(timestamp_ms - event.at_ms, 0))
-        self.clock_ms = max(self.clock_ms, event.at_ms if timestamp_ms is None else min(event.at_ms, timestamp_ms))
+        self._progress.move(event.at_ms, timestamp_ms)
         return results
 
     def tick(self, timestamp_ms: int) -> None:
         """Read a tick of the log; then `end_due` must end all calls that are due."""
-        self.clock_ms = max(self.clock_ms, self.clock_at(timestamp_ms))
+        self._progress.tick(timestamp_ms)
 
     def clock_at(self, timestamp_ms: int) -> int:
         """The clock after a tick with that timestamp, if it is not ahead already."""
-        return timestamp_ms - self._delay_ms
+        return self._progress.clock_at(timestamp_ms)
 
     def advance(self, clock_ms: int) -> list[AssembledCall]:
         """Move the clock, if it is behind. Returns the calls that end."""
-        self.clock_ms = max(self.clock_ms, clock_ms)
+        self._progress.advance(clock_ms)
         return self.end_due()
 
     @property
@@ -153,7 +150,7 @@ class Assembler:
             return [self._refused(ref, reason)]
         if call is None:
             at_ms = max(event.at_ms, self.clock_ms)
-            call = OpenCall(key, self._next(), tenant, at_ms, at_ms, event.at_ms, event.at_ms)
+            call = OpenCall(key, self._progress.next_serial(), tenant, at_ms, at_ms, event.at_ms, event.at_ms)
             self._open[key] = call
             self._give(call, tenant)
         elif tenant and not call.tenant:
@@ -238,7 +235,7 @@ class Assembler:
         del self._open[call.key]
         self._of_tenant.take(call)
         until_ms = self.clock_ms + self._program.events.ring_timeout_ms
-        self._ended[call.key] = EndedCall(until_ms, call.tenant, self._next())
+        self._ended[call.key] = EndedCall(until_ms, call.tenant, self._progress.next_serial())
         self._touch(call.key, sum(map(len, call.key)))
         if len(self._ended) > self._limits.open_calls:
             self._forget_oldest()
@@ -251,12 +248,8 @@ class Assembler:
         self._touched[key] = None
         self.touched_chars += chars
 
-    def _next(self) -> int:
-        self._serial += 1
-        return self._serial
-
     def _give(self, call: OpenCall, tenant: str) -> None:
-        call.tenant, call.owned = tenant, self._next()
+        call.tenant, call.owned = tenant, self._progress.next_serial()
         self._of_tenant.give(call)
 
     def _refused(self, ref: int, reason: str) -> AssembledCall:
@@ -276,10 +269,7 @@ class Assembler:
         for key in touched:
             call = self._open.get(key)
             entries.append(self._stored.entry(key, call if call is not None else self._ended.get(key)))
-        if self._stored_progress != (progress := (self.clock_ms, self._serial, self._delay_ms)):
-            self._stored_progress = progress
-            entries.append(self._stored.progress(*progress))
-        return entries
+        return entries + self._progress.changes()
 
     def restore(self, entries: Iterable[StateEntry]) -> None:
         """Continue from the newest entries of `changes`, if an assembler has just been created.
@@ -291,13 +281,13 @@ class Assembler:
         calls: list[OpenCall] = []
         ended: list[tuple[CallKey, EndedCall]] = []
         for entry in entries:
+            if self._progress.restore(entry):
+                continue
             key, each = self._stored.read(entry)
             if isinstance(each, OpenCall):
                 calls.append(each)
             elif isinstance(each, EndedCall):
                 ended.append((key, each))
-            elif each is not None:
-                self._stored_progress = self.clock_ms, self._serial, self._delay_ms = each
         for call in sorted(calls, key=lambda call: call.serial):
             self._open[call.key] = call
             self._schedule(call)

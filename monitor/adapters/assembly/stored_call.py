@@ -1,6 +1,6 @@
 """The state of calls as entries of a compacted log: one entry a call, which names its events and columns.
 
-One entry more, under the empty key, is the progress: the clock, the greatest serial number, and the delay of ticks.
+One entry more, under the empty key, is the progress: see `monitor.adapters.assembly.log_progress`.
 """
 
 from typing import Final, NamedTuple
@@ -13,9 +13,6 @@ from monitor.adapters.assembly.open_call import KeptEvent, OpenCall
 
 StateEntry = tuple[bytes, bytes | None]
 """Key and value; without a value the entry of that key is gone."""
-
-
-Progress = tuple[int, int, int]
 
 
 class EndedCall(NamedTuple):
@@ -54,7 +51,6 @@ class _Ended(msgspec.Struct, array_like=True, frozen=True, tag="ended"):
 
 _KEYS: Final = msgspec.json.Decoder(CallKey)
 _CALLS: Final = msgspec.json.Decoder(_Open | _Ended)
-_PROGRESS: Final = msgspec.json.Decoder(Progress)
 
 
 class StoredCalls:
@@ -78,17 +74,11 @@ class StoredCalls:
             value = _Open(call.serial, call.tenant, call.owned, *times, events)
         return msgspec.json.encode(key), msgspec.json.encode(value)
 
-    def progress(self, clock_ms: int, serial: int, delay_ms: int) -> StateEntry:
-        """The entry of the progress."""
-        return msgspec.json.encode(()), msgspec.json.encode((clock_ms, serial, delay_ms))
-
-    def read(self, entry: StateEntry) -> tuple[CallKey, OpenCall | EndedCall | Progress | None]:
-        """The call of an entry, or the progress. Raises ValueError if it cannot be read."""
+    def read(self, entry: StateEntry) -> tuple[CallKey, OpenCall | EndedCall | None]:
+        """The call of an entry. Raises ValueError if it cannot be read."""
         key = _KEYS.decode(entry[0])
         if entry[1] is None:
             return key, None
-        if not key:
-            return key, _PROGRESS.decode(entry[1])
         value = _CALLS.decode(entry[1])
         if isinstance(value, _Ended):
             return key, EndedCall(value.until_ms, value.tenant, value.serial)

@@ -26,10 +26,11 @@ from monitor.adapters.assembly.assembler import CHARS_A_CALL, AssemblyLimits
 from monitor.adapters.assembly.call_event import CallKey
 from monitor.adapters.assembly.call_program import AssembledCall
 from monitor.adapters.assembly.call_queue import CallQueue, QueueLimits
-from monitor.adapters.assembly.stored_call import Progress, StateEntry
+from monitor.adapters.assembly.log_progress import LogProgress
+from monitor.adapters.assembly.stored_call import StateEntry
 from monitor.adapters.assembly.version_event import VersionEvent
 from monitor.adapters.errors import RowErrorCode
-from monitor.text.durations import HOUR, format_duration
+from monitor.text.durations import HOUR
 from schemas import codec
 from schemas.inputs import Cdr
 
@@ -65,7 +66,6 @@ class _Written(msgspec.Struct, array_like=True, frozen=True, tag="ended"):
 
 _KEYS: Final = msgspec.json.Decoder(CallKey)
 _CALLS: Final = msgspec.json.Decoder(_Held | _Written)
-_PROGRESS: Final = msgspec.json.Decoder(Progress)
 
 
 class VersionAssembler:
@@ -77,19 +77,20 @@ class VersionAssembler:
 
     def __init__(self, settle_ms: int, limits: AssemblyLimits | None = None) -> None:
         limits = limits or AssemblyLimits()
-        self.clock_ms = 0
         self.counts: Counter[str] = Counter()
-        self._settle_ms, self._max_ahead_ms = settle_ms, limits.max_ahead_ms
+        self._settle_ms = settle_ms
+        self._progress = LogProgress(limits.max_ahead_ms)
         bounds = QueueLimits(limits.open_calls, limits.open_calls_per_tenant, CHARS_A_CALL)
         self._held: CallQueue[_Held] = CallQueue(bounds)
         self._written: CallQueue[_Written] = CallQueue(bounds)
-        self._serial = 0
         # The calls that were held, changed, written or forgotten since `changes`.
         self._touched: dict[CallKey, None] = {}
         self.touched_chars = 0
-        # The smallest delay of a version between its time and its Kafka timestamp.
-        self._delay_ms = _NEVER_MS
-        self._stored_progress = (0, 0, _NEVER_MS)
+
+    @property
+    def clock_ms(self) -> int:
+        """The clock; 0 before the first version."""
+        return self._progress.clock_ms
 
     def __len__(self) -> int:
         """The number of calls held."""
@@ -104,28 +105,22 @@ class VersionAssembler:
 
     def accept(self, event: VersionEvent, ref: int, timestamp_ms: int | None = None) -> list[AssembledCall]:
         """Steps 1 to 5 of `feed`; `end_due` must write all calls that are due before the next version."""
-        at_ms = event.at_ms
-        if timestamp_ms is not None:
-            if at_ms > timestamp_ms + self._max_ahead_ms:
-                ahead = format_duration(self._max_ahead_ms)
-                message = f"expected at most {ahead} after its timestamp {timestamp_ms}, got {at_ms}"
-                return [self._without_record(ref, f"{RowErrorCode.FUTURE_EVENT}: version: {message}")]
-            self._delay_ms = min(self._delay_ms, max(timestamp_ms - at_ms, 0))
-            at_ms = min(at_ms, timestamp_ms)
-        self.clock_ms = max(self.clock_ms, at_ms)
+        if (reason := self._progress.refusal("version", event.at_ms, timestamp_ms)) is not None:
+            return [self._without_record(ref, reason)]
+        self._progress.move(event.at_ms, timestamp_ms)
         return self._end_own(event.key) + self._join(event, ref)
 
     def tick(self, timestamp_ms: int) -> None:
         """Read a tick of the log; then `end_due` must write all calls that are due."""
-        self.clock_ms = max(self.clock_ms, self.clock_at(timestamp_ms))
+        self._progress.tick(timestamp_ms)
 
     def clock_at(self, timestamp_ms: int) -> int:
         """The clock after a tick with that timestamp, if it is not ahead already."""
-        return timestamp_ms - self._delay_ms
+        return self._progress.clock_at(timestamp_ms)
 
     def advance(self, clock_ms: int) -> list[AssembledCall]:
         """Move the clock, if it is behind. Returns the calls that are written."""
-        self.clock_ms = max(self.clock_ms, clock_ms)
+        self._progress.advance(clock_ms)
         return self.end_due()
 
     @property
@@ -180,7 +175,8 @@ class VersionAssembler:
             if event.version <= held.version:
                 return [self._without_record(ref, _SUPERSEDED)]
             results.append(self._without_record(held.ref, _SUPERSEDED))
-        serial, opened_ms = (self._next(), self.clock_ms) if held is None else (held.serial, held.opened_ms)
+        serial = self._progress.next_serial() if held is None else held.serial
+        opened_ms = self.clock_ms if held is None else held.opened_ms
         raw = codec.encode(event.record)
         self._held.put(key, _Held(serial, opened_ms, event.version, ref, msgspec.Raw(raw)), len(raw))
         self._touch(key, len(raw))
@@ -193,7 +189,7 @@ class VersionAssembler:
 
     def _write(self, key: CallKey) -> AssembledCall:
         held = self._held.pop(key)
-        self._written.put(key, _Written(self._next(), self.clock_ms), 0)
+        self._written.put(key, _Written(self._progress.next_serial(), self.clock_ms), 0)
         self._touch(key, 0)
         while (surplus := self._written.surplus(key)) is not None:
             self._forget(surplus)
@@ -206,10 +202,6 @@ class VersionAssembler:
     def _touch(self, key: CallKey, chars: int) -> None:
         self._touched[key] = None
         self.touched_chars += sum(map(len, key)) + chars
-
-    def _next(self) -> int:
-        self._serial += 1
-        return self._serial
 
     def _without_record(self, ref: int, reason: str) -> AssembledCall:
         return self._counted(AssembledCall((ref,), None, reason, []))
@@ -225,10 +217,7 @@ class VersionAssembler:
         for key in touched:
             value: _Held | _Written | None = self._held.get(key) or self._written.get(key)
             entries.append((msgspec.json.encode(key), None if value is None else msgspec.json.encode(value)))
-        if self._stored_progress != (progress := (self.clock_ms, self._serial, self._delay_ms)):
-            self._stored_progress = progress
-            entries.append((msgspec.json.encode(()), msgspec.json.encode(progress)))
-        return entries
+        return entries + self._progress.changes()
 
     def restore(self, entries: Iterable[StateEntry]) -> None:
         """Continue from the newest entries of `changes`, if the assembler has just been created.
@@ -238,12 +227,11 @@ class VersionAssembler:
         """
         held: list[tuple[CallKey, _Held]] = []
         written: list[tuple[CallKey, _Written]] = []
-        for name, value in entries:
-            key = _KEYS.decode(name)
-            if value is None:
+        for entry in entries:
+            if self._progress.restore(entry):
                 continue
-            if not key:
-                self._stored_progress = self.clock_ms, self._serial, self._delay_ms = _PROGRESS.decode(value)
+            key, value = _KEYS.decode(entry[0]), entry[1]
+            if value is None:
                 continue
             call = _CALLS.decode(value)
             if isinstance(call, _Held):
