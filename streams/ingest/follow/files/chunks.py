@@ -32,6 +32,11 @@ class Chunk(NamedTuple):
     too_long: bytes | None = None
     skipping: bool = False
 
+    @property
+    def is_full(self) -> bool:
+        """Whether it would be the same if the file had more."""
+        return len(self.read) - self.kept >= MAX_LINE
+
     def fingerprints(self, fd: int, position: FilePosition, end: int) -> tuple[str, str]:
         """Those of the position ``end`` in this part: head and tail."""
         head = position.head if position.offset >= HEAD else head_of(fd, end)

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from streams.ingest.follow.files.fingerprint import HEAD, digest, head_of, tail_of
-from streams.ingest.follow.files.names import FoundFile, active_paths, compressed_of, found_files
+from streams.ingest.follow.files.names import FoundFile, active_paths, compressed_of, found_files, is_unreachable
 from streams.ingest.follow.files.tailed_file import IDLE_S, TailedFile, is_copy
 from streams.ingest.follow.follow_source import SourceBatch
 from streams.ingest.follow.positions import FilePosition
@@ -36,6 +36,7 @@ class FileSet:
         """The names and patterns that no file has."""
         self.faults: dict[str, str] = {}
         """Why a file cannot be read, by its path."""
+        self._unreachable: set[str] = set()
 
     def restore(self, positions: Mapping[str, FilePosition]) -> None:
         """Take over positions; the descriptors of known files stay open, for a deleted file cannot be opened again."""
@@ -58,7 +59,11 @@ class FileSet:
         free = {(each.device, each.inode): each for each in found}
         batch = SourceBatch()
         gone = [file for file in self.files.values() if not self._is_bound(file, free, now_s)]
+        # A folder with a file that is followed is there, as it should be.
+        folders = {os.path.dirname(each.path) for each in found}
         for file in gone:
+            if self._is_unreachable(file, folders):
+                continue
             self._lost(batch, file, free, now_s)
         for each in sorted(free.values(), key=lambda each: each.mtime_ns):
             try:
@@ -125,6 +130,17 @@ class FileSet:
             log.info("a file was rotated", file=position.path, to=here.path, left=file.left)
             file.position = _replaced(position, path=here.path)
         return True
+
+    def _is_unreachable(self, file: TailedFile, folders: set[str]) -> bool:
+        """Whether the file may come back: its position is kept, or it would be read from its beginning then."""
+        path = file.position.path
+        unreachable = os.path.dirname(path) not in folders and is_unreachable(path, file.position.device)
+        if unreachable and path not in self._unreachable:
+            log.error("the folder of a file cannot be read, or its file system is not mounted", file=path)
+        (self._unreachable.add if unreachable else self._unreachable.discard)(path)
+        if unreachable:
+            file.close()
+        return unreachable
 
     def _lost(self, batch: SourceBatch, file: TailedFile, free: dict[Place, FoundFile], now_s: float) -> None:
         """The file, or its content, is gone: continue in a copy of it, or say what is lost."""

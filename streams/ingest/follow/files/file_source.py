@@ -39,6 +39,7 @@ class FileSource:
         self._set = FileSet(patterns, now_s)
         self._scanned_s: float | None = None
         self._faults: dict[str, str] = {}
+        self._said: dict[str, str] = {}  # those before the last scan
         self.at_end = False
 
     @property
@@ -72,7 +73,7 @@ class FileSource:
         now_s = self._now_s()
         if self._scanned_s is None or now_s - self._scanned_s >= SCAN_S:
             self._scanned_s = now_s
-            self._faults.clear()
+            self._said, self._faults = self._faults, {}
             changed = self._set.scan()
             if changed is not None:
                 return changed
@@ -111,6 +112,9 @@ class FileSource:
         elif chunk.lines:
             wait = not final and now_s - file.grown_s < _OPEN_ROW_S
             end = self._write(batch, file, chunk, position.header.encode(self._form.encoding), wait)
+            if end == chunk.start and chunk.is_full:  # no chunk will have the end of the row
+                batch = SourceBatch()
+                end = self._write(batch, file, chunk, position.header.encode(self._form.encoding), wait=False)
             if end == chunk.start:
                 return None
         head, tail = chunk.fingerprints(file.fd, position, end)
@@ -202,8 +206,9 @@ class FileSource:
 
     def _fault(self, file: TailedFile, why: str) -> None:
         """A file that cannot be read is left out until the next scan; others are read."""
-        self._faults[file.id] = f"{file.position.path}: {why}"
-        log.error("a file cannot be read", file=file.position.path, why=why)
+        fault = self._faults[file.id] = f"{file.position.path}: {why}"
+        if self._said.get(file.id) != fault:
+            log.error("a file cannot be read", file=file.position.path, why=why)
 
     def committed(self, batch: SourceBatch) -> None:
         """See `FollowSource`."""

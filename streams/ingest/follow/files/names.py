@@ -63,6 +63,34 @@ def compressed_of(stem: str) -> list[str]:
     return sorted((os.path.join(folder, each) for each in names), key=_mtime_ns, reverse=True)
 
 
+def is_unreachable(path: str, device: int) -> bool:
+    """Whether a file of that device may still be at ``path`` though it is not seen there: its file system is not
+    mounted, or its folder cannot be read.
+    """
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError:
+        return True
+    folder = os.path.dirname(path)
+    try:
+        os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):  # deleted with the file, unless what it was in is elsewhere, too
+        while folder != (above := os.path.dirname(folder)) and not os.path.isdir(folder):
+            folder = above
+    except OSError:
+        return True
+    return _device(folder) != device
+
+
+def _device(folder: str) -> int | None:
+    try:
+        return os.stat(folder).st_dev
+    except OSError:
+        return None
+
+
 def _names(folder: str) -> list[str]:
     try:
         return os.listdir(folder)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import structlog
 
 from monitor.adapters import open_adapter
-from streams.ingest.follow.files import file_set
+from streams.ingest.follow.files import file_set, names
 from streams.ingest.follow.files.chunks import MAX_LINE
 from streams.ingest.follow.files.file_source import FileSource
 from streams.ingest.follow.files.row_format import RowFormat
@@ -367,3 +368,68 @@ def test_a_mapping_that_counts_rows_cannot_be_followed(tmp_path: Path) -> None:
     path.write_text(MAPPING.format(form="csv").replace("{column: id}", "{column: $row}"))
     with pytest.raises(PermanentError, match="it uses the row's number in the file"):
         RowFormat(open_adapter(str(path)), "calls.yaml")
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_files_of_a_file_system_that_is_not_mounted_are_not_gone(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch, restarts: bool
+) -> None:
+    add(followed.path, HEADER + rows("a"))
+    assert followed.read() == ["a"]
+    elsewhere = followed.folder / "unmounted"
+    elsewhere.mkdir()
+    followed.path.rename(elsewhere / "Master.csv")  # the empty mount point, on another device
+    monkeypatch.setattr(names, "_device", lambda folder: -1)
+    if restarts:
+        followed.restart()
+    for _ in range(3):
+        assert followed.read(file_set.IDLE_S) == []
+    assert followed.positions
+    assert not followed.losses
+    assert "there is no file" in (followed.source.away or "")
+    monkeypatch.undo()
+    (elsewhere / "Master.csv").rename(followed.path)
+    add(followed.path, rows("b"))
+    assert followed.read() == ["b"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_files_of_a_folder_that_cannot_be_read_are_not_gone(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch, restarts: bool
+) -> None:
+    add(followed.path, HEADER + rows("a"))
+    assert followed.read() == ["a"]
+
+    def denied(path: str, *_: object, **__: object) -> object:
+        raise PermissionError(13, "Permission denied", path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(names.os, "listdir", denied)
+        patched.setattr(names.os.path, "isfile", lambda path: False)
+        patched.setattr(names.os, "stat", denied)
+        if restarts:
+            followed.restart()
+        for _ in range(3):
+            assert followed.read(file_set.IDLE_S) == []
+    add(followed.path, rows("b"))
+    assert followed.read() == ["b"]
+
+
+def test_a_quote_in_a_file_that_grows_without_end_holds_nothing_up(followed: Followed) -> None:
+    long = "x" * 3_000
+    add(followed.path, HEADER + b'"open,acme,1\n')
+    bad = b"".join(f"{long}{n},acme,1\n".encode() for n in range(400))
+    add(followed.path, bad + rows("a"))
+    found: list[str] = []
+    for _ in range(5):
+        add(followed.path, rows("b"))  # it never rests
+        found += followed.read()
+    assert "a" in found
+
+
+def test_a_file_that_cannot_be_read_is_said_once(followed: Followed) -> None:
+    add(followed.path, b"other,columns\n1,2\n")
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(5):
+            followed.read()
+    assert [each["event"] for each in logs].count("a file cannot be read") == 1
