@@ -33,7 +33,10 @@ class RowDocument:
         self._mapping = mapping
 
     def of(self, value: bytes) -> bytes:
-        """The document of a row, given as the JSON object of its columns. Raises UnicodeEncodeError."""
+        """The document of a row, given as the JSON object of its columns.
+
+        Raises UnicodeEncodeError, or ValueError or RecursionError for JSON that cannot be read.
+        """
         if self._mapping.form != "csv":
             return value
         columns = _COLUMNS.decode(value)

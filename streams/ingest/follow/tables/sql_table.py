@@ -25,6 +25,7 @@ from sqlalchemy import (
     case,
     cast,
     create_engine,
+    event,
     func,
     inspect,
     literal_column,
@@ -86,14 +87,14 @@ class SqlTable:
         """See `TableRows`."""
         with self._reading() as connection:
             found = connection.execute(select(func.max(self._columns.c[self.key]))).scalar()
-        return None if found is None else int(found)
+        return None if found is None else _whole(found)
 
     def keys(self, above: int, through: int) -> Keys:
         """See `TableRows`."""
         column = self._columns.c[self.key]
         query = select(column).where(column > above, column <= through).order_by(column)
         with self._reading() as connection:
-            return np.fromiter(connection.execute(query).scalars(), np.int64)
+            return np.fromiter(map(_whole, connection.execute(query).scalars()), np.int64)
 
     def rows(self, above: int) -> list[TableRow]:
         """See `TableRows`."""
@@ -214,7 +215,9 @@ def _engine(address: URL) -> Engine:
             if not file or file == ":memory:":
                 raise PermanentError("--sql: expected sqlite:///FILE, got no file")
             read_only = address.set(database=f"file:{file}", query={"mode": "ro", "uri": "true"})
-            return create_engine(read_only, connect_args=_SQLITE, poolclass=NullPool, hide_parameters=True)
+            engine = create_engine(read_only, connect_args=_SQLITE, poolclass=NullPool, hide_parameters=True)
+            event.listen(engine, "connect", _read_any_text)
+            return engine
         limits = _POSTGRESQL if backend == "postgresql" else _MYSQL
         limits = {name: value for name, value in limits.items() if name not in address.query}
         return create_engine(address, pool_size=1, pool_pre_ping=True, connect_args=limits, hide_parameters=True)
@@ -225,14 +228,26 @@ def _engine(address: URL) -> Engine:
         ) from None
 
 
+def _read_any_text(connection: Any, _: object) -> None:
+    """SQLite stores as text whatever a program calls text. Bytes that are not UTF-8 must not fail all rows."""
+    connection.text_factory = lambda text: text.decode("utf-8", "replace")
+
+
+def _whole(key: Any) -> int:
+    """A key. SQLite has any value in an integer column, and MySQL has unsigned ones. Raises TableAway."""
+    if not isinstance(key, int) or not -(1 << 63) <= key < 1 << 63:
+        raise TableAway(f"a key is a {type(key).__name__}: expected a whole number of 64 bits, signed")
+    return key
+
+
 def _server_row(row: RowMapping) -> TableRow:
     value = row["value"]
-    return TableRow(int(row["key"]), None if value is None else value.encode(), int(row["length"]))
+    return TableRow(_whole(row["key"]), None if value is None else value.encode(), int(row["length"]))
 
 
 def _client_row(row: RowMapping, key: str) -> TableRow:
     value = orjson.dumps({name: _plain(each) for name, each in row.items()}, default=str)
-    return TableRow(int(row[key]), value if len(value) <= MAX_RECORD_BYTES else None, len(value))
+    return TableRow(_whole(row[key]), value if len(value) <= MAX_RECORD_BYTES else None, len(value))
 
 
 def _plain(value: Any) -> Any:

@@ -151,6 +151,8 @@ class TableSource:
                 mapped, fault = self._rows.rows(self._form.of(row.value))
             except UnicodeEncodeError as error:
                 mapped, fault = [], f"{RowErrorCode.NOT_TEXT}: {error.reason} in {error.encoding}"
+            except (ValueError, RecursionError):  # a column of JSON may have what no text is, or be nested too deep
+                mapped, fault = [], f"{ErrorCode.MALFORMED_JSON}: a column of the row has JSON that cannot be read"
             if fault is not None:
                 self._rows.refuse(batch, row.value, fault, origin)
             for each in mapped:

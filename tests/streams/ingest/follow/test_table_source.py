@@ -273,6 +273,47 @@ def test_a_key_that_does_not_order_the_rows_is_refused(tmp_path: Path, columns: 
     table.close()
 
 
+def followed_table(url: str, folder: Path, rows: RowWriter) -> TableSource:
+    adapter = open_adapter(str(folder / "calls.yaml"))
+    return TableSource(SqlTable(url, "acc", "id"), RowDocument(adapter, "calls"), rows)  # type: ignore[arg-type]
+
+
+def test_text_that_is_not_utf8_fails_no_other_row(tmp_path: Path, rows: RowWriter) -> None:
+    url = sqlite(tmp_path, ("a", "acme", 1_772_438_400_000), ("b", "acme", 1_772_438_400_000))
+    with sqlite3.connect(tmp_path / "acc.db") as database:
+        database.execute("UPDATE acc SET tenant = CAST(x'4dfc6c6c6572' AS TEXT) WHERE id = 1")
+    source = followed_table(url, tmp_path, rows)
+    batch = source.read()
+    assert source.away is None
+    assert batch is not None
+    assert "b" in map(shown, batch.outs)
+    source.close()
+
+
+@pytest.mark.parametrize("key", [float(1 << 63), "+4917012345"])
+def test_a_key_that_is_none_is_said_without_it(key: str | float, tmp_path: Path, rows: RowWriter) -> None:
+    url = sqlite(tmp_path, ("a", "acme", 1), columns="id BIGINT UNIQUE, callid, tenant, at")
+    with sqlite3.connect(tmp_path / "acc.db") as database:
+        database.execute("UPDATE acc SET id = ?", (f"{key}x" if isinstance(key, str) else key,))
+    source = followed_table(url, tmp_path, rows)
+    assert source.read() is None
+    assert "expected a whole number" in (source.away or "")
+    assert "4917" not in (source.away or "")
+    source.close()
+
+
+@pytest.mark.parametrize("column", [b"[" * 100_000 + b"]" * 100_000, b'"\\ud800"'])
+def test_a_column_of_json_that_cannot_be_read_steps_aside(column: bytes, tmp_path: Path, rows: RowWriter) -> None:
+    (tmp_path / "csv.yaml").write_text(MAPPING.replace("format: json", "format: csv"))
+    form = RowDocument(open_adapter(str(tmp_path / "csv.yaml")), "calls")  # type: ignore[arg-type]
+    table = MemoryTable()
+    table.visible = {1}
+    table.rows = lambda above: [TableRow(1, b'{"callid":' + column + b"}")]  # type: ignore[method-assign]
+    batch = TableSource(table, form, rows).read()
+    assert batch is not None
+    assert batch.results["refused"] == 1
+
+
 def test_what_is_not_there_is_waited_for_and_no_password_is_shown(tmp_path: Path) -> None:
     sqlite(tmp_path)
     for url, table in ((f"sqlite:///{tmp_path / 'acc.db'}", "other"), (f"sqlite:///{tmp_path / 'no.db'}", "acc")):
