@@ -1,11 +1,12 @@
 """Shared by the tests of assembled calls: Telnyx' events, as a process reads them from its log."""
 
 import json
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from monitor.adapters.assembled import AssembledAdapter
 from monitor.adapters.assembly.assembler import Assembler, AssemblyLimits
 from monitor.adapters.assembly.call_program import AssembledCall
+from monitor.adapters.assembly.version_assembler import VersionAssembler
 from monitor.adapters.shipped import open_adapter
 from schemas import codec
 from schemas.inputs import Cdr
@@ -59,15 +60,45 @@ def adapter(name: str = "telnyx", **constants: str) -> AssembledAdapter:
     return found
 
 
-class Log:
+A = TypeVar("A", Assembler, VersionAssembler)
+
+
+class StoredLog(Generic[A]):
+    """An assembler, its results, and the compacted log of its state."""
+
+    def __init__(self, assembler: A) -> None:
+        self.assembler = assembler
+        self.results: list[AssembledCall] = []
+        self.state: dict[bytes, bytes] = {}
+        self._offset = 0
+
+    def finish(self) -> list[AssembledCall]:
+        found = self.assembler.finish()
+        self.results += found
+        return found
+
+    def store(self) -> None:
+        """Write the changes to the log of the state."""
+        for key, value in self.assembler.changes():
+            if value is None:
+                self.state.pop(key, None)
+            else:
+                self.state[key] = value
+
+    def continue_with(self, assembler: A) -> None:
+        """Continue with a new assembler, from the stored state."""
+        self.store()
+        self.assembler = assembler
+        self.assembler.restore(self.state.items())
+        assert self.assembler.changes() == []
+
+
+class Log(StoredLog[Assembler]):
     """An assembler that reads from a log; an event that belongs to no call is rejected before it."""
 
     def __init__(self, limits: AssemblyLimits | None = None, reader: AssembledAdapter | None = None) -> None:
         self.reader = reader or adapter()
-        self.assembler = Assembler(self.reader.program, limits)
-        self.results: list[AssembledCall] = []
-        self.state: dict[bytes, bytes] = {}
-        self._offset = 0
+        super().__init__(Assembler(self.reader.program, limits))
 
     def feed(self, *logged: Logged) -> list[AssembledCall]:
         """The results of the events."""
@@ -80,26 +111,10 @@ class Log:
         self.results += found
         return found
 
-    def finish(self) -> list[AssembledCall]:
-        found = self.assembler.finish()
-        self.results += found
-        return found
-
-    def store(self) -> None:
-        """Write the changes to the compacted log of the state."""
-        for key, value in self.assembler.changes():
-            if value is None:
-                self.state.pop(key, None)
-            else:
-                self.state[key] = value
-
     def restart(self, reader: AssembledAdapter | None = None) -> None:
-        """Continue in another process, from the stored state; with another mapping if ``reader`` is given."""
-        self.store()
+        """Continue in another process; with another mapping if ``reader`` is given."""
         self.reader = reader or self.reader
-        self.assembler = Assembler(self.reader.program, self.assembler._limits)
-        self.assembler.restore(self.state.items())
-        assert self.assembler.changes() == []
+        self.continue_with(Assembler(self.reader.program, self.assembler._limits))
 
 
 def written(results: list[AssembledCall]) -> list[bytes]:

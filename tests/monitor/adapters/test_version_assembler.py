@@ -5,7 +5,7 @@ import random
 from typing import NamedTuple
 
 import pytest
-from call_events import HOUR, MINUTE, SECOND, START, codes, records, written
+from call_events import HOUR, MINUTE, SECOND, START, StoredLog, codes, records, written
 
 from monitor.adapters.assembly.assembler import AssemblyLimits
 from monitor.adapters.assembly.call_program import AssembledCall
@@ -39,15 +39,12 @@ def version(number: int, ms: int, call: str = "c-1", tenant: str = "acme", mark:
     return Version(VersionEvent((call, tenant), number, START + ms, record), START + more.get("logged_ms", ms))
 
 
-class Log:
+class Log(StoredLog[VersionAssembler]):
     """A log of versions, as a process reads it."""
 
     def __init__(self, limits: AssemblyLimits | None = None, settle_ms: int = SETTLE) -> None:
         self.limits, self.settle_ms = limits, settle_ms
-        self.assembler = VersionAssembler(settle_ms, limits)
-        self.state: dict[bytes, bytes] = {}
-        self.results: list[AssembledCall] = []
-        self._offset = 0
+        super().__init__(VersionAssembler(settle_ms, limits))
 
     def feed(self, *versions: Version) -> list[AssembledCall]:
         found: list[AssembledCall] = []
@@ -57,24 +54,9 @@ class Log:
         self.results += found
         return found
 
-    def finish(self) -> list[AssembledCall]:
-        found = self.assembler.finish()
-        self.results += found
-        return found
-
-    def store(self) -> None:
-        for key, value in self.assembler.changes():
-            if value is None:
-                self.state.pop(key, None)
-            else:
-                self.state[key] = value
-
     def restart(self, settle_ms: int | None = None) -> None:
-        self.store()
         self.settle_ms = self.settle_ms if settle_ms is None else settle_ms
-        self.assembler = VersionAssembler(self.settle_ms, self.limits)
-        self.assembler.restore(self.state.items())
-        assert self.assembler.changes() == []
+        self.continue_with(VersionAssembler(self.settle_ms, self.limits))
 
 
 def marks(results: list[AssembledCall]) -> list[str | None]:
