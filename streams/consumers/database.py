@@ -28,8 +28,7 @@ _BUSY_AGAIN_S: Final = 0.02
 _TURN_AGAIN_S: Final = 0.05
 _CLOSE_S: Final = 10.0
 _READING: Final = "callwarden_reading"
-# An unresponsive server counts as unavailable after 15 s; a statement is cancelled after 60 s.
-_POSTGRESQL: Final = {
+POSTGRESQL_LIMITS: Final = {
     "connect_timeout": 5,
     "keepalives": 1,
     "keepalives_idle": 5,
@@ -37,8 +36,10 @@ _POSTGRESQL: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
     "client_encoding": "utf8",
-    "options": "-c statement_timeout=60s",
 }
+"""With these options of a connection, an unresponsive server counts as unavailable after 15 s."""
+
+_POSTGRESQL: Final = {**POSTGRESQL_LIMITS, "options": "-c statement_timeout=60s"}
 
 # From a standby, or a former primary: the primary is another server now.
 _STANDING_BY: Final = "25006"  # read_only_sql_transaction

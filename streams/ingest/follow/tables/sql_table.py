@@ -35,7 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, NoSuchTableError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from streams.consumers.database import masked_url
+from streams.consumers.database import POSTGRESQL_LIMITS, masked_url
 from streams.ingest.follow.tables.seen_keys import Keys
 from streams.ingest.follow.tables.table_rows import TableAway, TableRow
 from streams.ingest.foreign_rows import MAX_RECORD_BYTES
@@ -50,13 +50,7 @@ _DRIVERS: Final = {
 }
 # An unresponsive server counts as away after 15 s; so does a statement.
 _POSTGRESQL: Final = {
-    "connect_timeout": 5,
-    "keepalives": 1,
-    "keepalives_idle": 5,
-    "keepalives_interval": 3,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 15_000,
-    "client_encoding": "utf8",
+    **POSTGRESQL_LIMITS,
     "options": "-c statement_timeout=15s -c default_transaction_read_only=on",
 }
 _MYSQL: Final = {"connect_timeout": 5, "read_timeout": 15, "write_timeout": 15, "charset": "utf8mb4"}
