@@ -1,17 +1,16 @@
 """`callwarden assemble` killed, stopped and cut off: the calls are those of the log of events, each written once."""
 
 import asyncio
-import random
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from crash.broker import Broker
+from crash.faults import GroupWorld
 from crash.log import Record
 from crash.memory import Link, MemoryCluster
-from crash.virtual import Process, VirtualClock, VirtualLoop, run
+from crash.virtual import Process, run
 from helpers.call_log import Given, RawRecord, given_by, tccc_record, telnyx_event
 from monitor.adapters.assembly.assembler import AssemblyLimits
 from streams.ingest.assemble import raw_partition
@@ -58,50 +57,24 @@ class Instance:
         self.task = self.process.run(self.group.run)
 
 
-class World:
+class World(GroupWorld[Instance]):
     """A broker, two instances, and calls whose events are written to the topic as they happen, or a little later."""
 
     def __init__(self, seed: int, folder: Path, limits: AssemblyLimits = LIMITS) -> None:
-        print("seed", seed)
-        self.loop, self.rng, self.limits = VirtualLoop(), random.Random(seed), limits
-        clock = VirtualClock(self.loop, START)
-        self.broker = Broker(self.loop, clock, self.rng, TOPICS, transaction_timeout_s=20.0)
+        super().__init__(seed, TOPICS, START)
+        self.limits = limits
         self.sources = folder / "sources.yaml"
         self.sources.write_text(SOURCES, "utf-8")
         feeds = Feeds(ForeignSources(self.sources, signed=False), limits)
         self.adapters: dict[str, EventAdapter] = {name: feeds.adapter(name) for name in ("telnyx", "second", "held")}
         self.placement = TopicPlacement(NAMES, "murmur2")
         asyncio.run(self.placement.refresh(self))  # type: ignore[arg-type]
-        self.kills: Counter[str] = Counter()
-        self.calm = False
-        self.instances: dict[str, Instance] = {}
 
     async def partitions(self, topics: list[str]) -> dict[str, int]:
         return {topic: TOPICS[topic] for topic in topics}
 
-    def start(self, *names: str) -> None:
-        for name in names:
-            self.instances[name] = Instance(self, name)
-
-    def passing(self, process: Process, point: str) -> None:
-        """Now and then the process dies or stops there."""
-        luck = self.rng.random() / (5 if point.startswith(("commit", "writer.start")) else 1)
-        if self.calm or not process.alive or process.stopped or luck > 0.008:
-            return
-        instance = self.instances[process.name]
-        instance.link.fall_silent()
-        if luck < 0.004:
-            self.kills[point] += 1
-            process.kill()
-            self.loop.outside(self.rng.choice((0.1, 3.0, 15.0)), lambda: self.start(process.name))
-        else:
-            process.stop()
-
-            def resume() -> None:
-                process.resume()
-                instance.link.be_heard()
-
-            self.loop.outside(self.rng.choice((0.5, 5.0, 25.0)), resume)
+    def member(self, name: str) -> Instance:
+        return Instance(self, name)
 
     def write(self, feed: str, value: bytes) -> None:
         """An event, as the ingest service writes it."""
@@ -137,16 +110,9 @@ class World:
 
         await asyncio.gather(*(write(*each) for each in moments.items()))
 
-    async def broker_restarts(self) -> None:
-        for _ in range(2):
-            await asyncio.sleep(self.rng.uniform(1, 30))
-            self.broker.up = False
-            await asyncio.sleep(self.rng.choice((0.3, 4.0)))
-            self.broker.up = True
-
     async def go(self) -> None:
         self.start("one", "two")
-        await asyncio.gather(self.broker_restarts(), *map(self.call, range(CALLS)))
+        await asyncio.gather(self.broker_restarts(30), *map(self.call, range(CALLS)))
         await asyncio.sleep(20)
         self.calm = True
         await asyncio.sleep(200)
@@ -164,18 +130,10 @@ class World:
             if entry.record is not None
         ]
 
-    def written(self, topic: str) -> list[Record]:
-        return [
-            entry.record
-            for number in range(TOPICS[topic])
-            for entry in self.broker.logs[TP(topic, number)].committed(0)
-            if entry.record is not None
-        ]
-
     def must_be_the_log(self) -> None:
         """The records and the letters are those of the log, each once, in the order of their partition."""
         given = [self.given(number) for number in range(TOPICS[RAW])]
-        records = [each.value or b"" for each in self.written(CDR)]
+        records = [each.value or b"" for each in self.committed(CDR)]
         assert Counter(records) == Counter(each for one in given for each in one.records)
         for one in given:
             for number in range(TOPICS[CDR]):
@@ -187,9 +145,11 @@ class World:
                 assert [each for each in one.records if each in set(here)] == [
                     each for each in here if each in set(one.records)
                 ]
-        letters = Counter((each.value or b"", dict(each.headers)["reason"].decode()) for each in self.written(LETTERS))
+        letters = Counter(
+            (each.value or b"", dict(each.headers)["reason"].decode()) for each in self.committed(LETTERS)
+        )
         assert letters == Counter(each for one in given for each in one.letters)
-        late = Counter(each.value or b"" for each in self.written(LATE))
+        late = Counter(each.value or b"" for each in self.committed(LATE))
         assert late == Counter(each for one in given for each in one.late)
 
 
@@ -207,9 +167,9 @@ def test_each_call_is_written_once_wherever_an_instance_dies(
         assert not world.loop.complaints
         world.must_be_the_log()
         kills += world.kills
-        codes.update(dict(each.headers)["reason"].decode().partition(":")[0] for each in world.written(LETTERS))
-        assert len(world.written(CDR)) > CALLS / 3
-        late += len(world.written(LATE))
+        codes.update(dict(each.headers)["reason"].decode().partition(":")[0] for each in world.committed(LETTERS))
+        assert len(world.committed(CDR)) > CALLS / 3
+        late += len(world.committed(LATE))
     assert {point.rstrip("?!") for point in kills} >= {"commit.produce", "commit.end", "writer.start", "poll"}
     assert late
     assert codes.keys() >= {"future_event", "incomplete", "late_event", "too_many_open_calls"}

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import random
 from collections import Counter
 from itertools import count
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from crash.broker import Broker
+from crash.faults import FaultyWorld
 from crash.memory import Link, MemoryCluster, MemoryWriter
-from crash.virtual import Process, VirtualClock, VirtualLoop, run
+from crash.virtual import Process, run
 from monitor.adapters import open_adapter
 from streams.ingest.follow.files import file_set
 from streams.ingest.follow.files.file_source import FileSource
@@ -22,7 +21,7 @@ from streams.ingest.follow.follower import SourceFollower
 from streams.ingest.follow.position_log import PositionLog
 from streams.ingest.follow.row_writer import RowWriter
 from streams.ingest.placement import TopicPlacement
-from streams.kafka.api import TP, PermanentError
+from streams.kafka.api import PermanentError
 from streams.kafka.topic_names import TopicNames
 
 TOPICS = {
@@ -57,18 +56,13 @@ class FollowerCluster(MemoryCluster):
         return super().writer(transactional_id)
 
 
-class World:
+class World(FaultyWorld):
     """A broker, a switch that writes and rotates its file, and a follower that dies and is started again."""
 
     def __init__(self, seed: int, folder: Path, deadly: bool = True) -> None:
-        print("seed", seed)
-        self.loop = VirtualLoop()
-        self.rng = random.Random(seed)
-        clock = VirtualClock(self.loop, 1_772_438_400_000)
-        self.broker = Broker(self.loop, clock, self.rng, TOPICS, transaction_timeout_s=15.0)
+        super().__init__(seed, TOPICS, 1_772_438_400_000, transaction_timeout_s=15.0)
         self.folder, self.path = folder, folder / "Master.csv"
         self.mapping = mapping(folder)
-        self.kills: Counter[str] = Counter()
         self.calm = not deadly
         self.rows: list[str] = []
         self.batches: list[SourceBatch] = []
@@ -157,31 +151,16 @@ class World:
         self.calm = True
         await asyncio.sleep(120)
 
-    async def broker_restarts(self) -> None:
-        for _ in range(2):
-            await asyncio.sleep(self.rng.uniform(1, 15))
-            self.broker.up = False
-            await asyncio.sleep(self.rng.choice((0.3, 4.0)))
-            self.broker.up = True
-
     async def go(self) -> None:
         await asyncio.gather(self.traffic(), self.broker_restarts())
 
     def written(self) -> Counter[str]:
         return Counter(
-            msgspec.json.decode(entry.record.value or b"")["call_id"]
-            for number in range(2)
-            for entry in self.broker.logs[TP("callwarden.cdr", number)].committed(0)
-            if entry.record is not None
+            msgspec.json.decode(record.value or b"")["call_id"] for record in self.committed("callwarden.cdr")
         )
 
     def letters(self) -> list[bytes]:
-        return [
-            entry.record.value or b""
-            for number in range(2)
-            for entry in self.broker.logs[TP("callwarden.dead-letter", number)].committed(0)
-            if entry.record is not None
-        ]
+        return [record.value or b"" for record in self.committed("callwarden.dead-letter")]
 
     def play(self) -> "World":
         try:

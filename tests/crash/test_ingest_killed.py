@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from crash.broker import Broker
+from crash.faults import FaultyWorld
 from crash.log import Record
 from crash.memory import Link, MemoryCluster, MemoryWriter
-from crash.virtual import Process, VirtualClock, VirtualLoop, run
+from crash.virtual import Process, run
 from streams.ingest.http.answer import IngestAnswer
 from streams.ingest.http.keys.key_index import KeyIndex
 from streams.ingest.http.keys.key_log import Answered, decode_key_record, digest
@@ -123,20 +123,13 @@ class Instance:
         raise AssertionError(key)
 
 
-class Door:
+class Door(FaultyWorld):
     """A broker, some ingest instances, and clients that retry until they receive an answer."""
 
     def __init__(self, seed: int) -> None:
-        print("seed", seed)
-        self.loop = VirtualLoop()
-        self.rng = random.Random(seed)
-        self.broker = Broker(
-            self.loop, VirtualClock(self.loop, 1_000_000), self.rng, TOPICS, transaction_timeout_s=15.0
-        )
+        super().__init__(seed, TOPICS, 1_000_000, transaction_timeout_s=15.0)
         self.instances = {name: Instance(self, name) for name in INSTANCES}
-        self.kills: Counter[str] = Counter()
         self.answers: dict[int, list[IngestAnswer]] = {}
-        self.calm = False
 
     def passing(self, process: Process, point: str) -> None:
         """Kill or stop the process at random points."""
@@ -192,13 +185,6 @@ class Door:
         if done.done():
             self.answers[number].append(done.result())
 
-    async def broker_restarts(self) -> None:
-        for _ in range(2):
-            await asyncio.sleep(self.rng.uniform(1, 15))
-            self.broker.up = False
-            await asyncio.sleep(self.rng.choice((0.3, 4.0)))
-            self.broker.up = True
-
     async def go(self) -> None:
         clients = [asyncio.create_task(self.client(number)) for number in range(REQUESTS)]
         restarts = asyncio.create_task(self.broker_restarts())
@@ -208,12 +194,7 @@ class Door:
         await asyncio.sleep(60)
 
     def written(self) -> Counter[bytes]:
-        return Counter(
-            entry.record.value or b""
-            for number in range(TOPICS["in"])
-            for entry in self.broker.logs[TP("in", number)].committed(0)
-            if entry.record is not None
-        )
+        return Counter(record.value or b"" for record in self.committed("in"))
 
 
 def played(seed: int) -> Door:

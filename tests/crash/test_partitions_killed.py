@@ -1,7 +1,6 @@
 """Partitions read by processes that are killed, stopped and cut off: the outputs of each record are written once."""
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -9,11 +8,11 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from crash.broker import Broker
+from crash.faults import GroupWorld
 from crash.log import Record
 from crash.memory import Link, MemoryCluster
 from crash.producers import InTransactions
-from crash.virtual import Process, VirtualClock, VirtualLoop, run
+from crash.virtual import Process, run
 from streams.ingest.partitions.partition_group import PartitionGroup
 from streams.ingest.partitions.partition_handler import Fed
 from streams.ingest.partitions.start_position import GroupOptions
@@ -23,7 +22,6 @@ from streams.kafka.api import TP, FetchedBatch, Listener, OutputRecord, Permanen
 TOPICS = {"in": 3, "out": 2, "state": 3}
 NAMES = ("one", "two")
 RECORDS = 120
-_RARE = ("commit", "writer.start")
 NO_OUTPUT, POISON, STOP_HERE = b"nothing", b"poison", b"stop here once"
 
 
@@ -94,42 +92,15 @@ class Member:
         self.task = self.process.run(self.group.run)
 
 
-class World:
+class World(GroupWorld[Member]):
     """A broker, two members, and a producer that also writes in transactions."""
 
     def __init__(self, seed: int, handler: Callable[[MemoryCluster, TP], Counting] = Counting) -> None:
-        print("seed", seed)
-        self.loop, self.rng = VirtualLoop(), random.Random(seed)
-        clock = VirtualClock(self.loop, 1_000_000)
-        self.broker = Broker(self.loop, clock, self.rng, TOPICS, transaction_timeout_s=20.0)
+        super().__init__(seed, TOPICS, 1_000_000)
         self.handler, self.from_end = handler, False
-        self.kills: Counter[str] = Counter()
-        self.calm = False
-        self.members: dict[str, Member] = {}
 
-    def start(self, *names: str) -> None:
-        for name in names:
-            self.members[name] = Member(self, name)
-
-    def passing(self, process: Process, point: str) -> None:
-        """Now and then the process dies or stops there."""
-        luck = self.rng.random() / (5 if point.startswith(_RARE) else 1)
-        if self.calm or not process.alive or process.stopped or luck > 0.008:
-            return
-        member = self.members[process.name]
-        member.link.fall_silent()
-        if luck < 0.004:
-            self.kills[point] += 1
-            process.kill()
-            self.loop.outside(self.rng.choice((0.1, 3.0, 15.0)), lambda: self.start(process.name))
-        else:
-            process.stop()
-
-            def resume() -> None:
-                process.resume()
-                member.link.be_heard()
-
-            self.loop.outside(self.rng.choice((0.5, 5.0, 25.0)), resume)
+    def member(self, name: str) -> Member:
+        return Member(self, name)
 
     def wanted(self) -> Counter[bytes]:
         """What must be in the outputs, by the committed records of the source."""
@@ -143,12 +114,7 @@ class World:
         return found
 
     def written(self) -> Counter[bytes]:
-        return Counter(
-            entry.record.value or b""
-            for half in (0, 1)
-            for entry in self.broker.logs[TP("out", half)].committed(0)
-            if entry.record is not None
-        )
+        return Counter(record.value or b"" for record in self.committed("out"))
 
     async def produce(self) -> None:
         writing = InTransactions(self.broker, self.rng, lambda tp: None)
@@ -164,13 +130,6 @@ class World:
             await asyncio.sleep(self.rng.choice((0.0, 0.3)))
         more = False
         await task
-
-    async def broker_restarts(self) -> None:
-        for _ in range(2):
-            await asyncio.sleep(self.rng.uniform(1, 15))
-            self.broker.up = False
-            await asyncio.sleep(self.rng.choice((0.3, 4.0)))
-            self.broker.up = True
 
     async def go(self) -> None:
         self.start(*NAMES)
