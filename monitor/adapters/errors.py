@@ -9,6 +9,7 @@ ValueError
 from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
+from typing import Final
 
 from monitor.policy.file.errors import PolicyFault
 from monitor.text.masking import mask_text
@@ -74,7 +75,10 @@ class TooManyRows(ValueError):
     """A document has more rows than its reader accepts, or could have."""
 
 
+_LOOKED_AT: Final = 1_000
+
+
 def quoted_value(text: str) -> str:
     """``text`` in quotes for a reason: numbers masked, cut if it is long."""
-    text = mask_text(text)
+    text = mask_text(text[:_LOOKED_AT])  # far behind what is shown nothing matters, and a text may have a megabyte
     return repr(text if len(text) <= 60 else text[:57] + "...")

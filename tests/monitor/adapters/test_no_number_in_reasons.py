@@ -6,7 +6,9 @@ import random
 import pytest
 from adapter_rows import SMALL, rows
 
-from monitor.adapters.errors import MappingError
+from monitor.adapters import errors
+from monitor.adapters.errors import MappingError, quoted_value
+from monitor.text.masking import mask_text
 
 NUMBER = "13812345678"
 FORMS = (NUMBER, "+86 138-1234-5678", "138,1234,5678", "１３８１２３４５６７８", f"{NUMBER}\x1b[2J", f"x{NUMBER}" * 9)
@@ -51,3 +53,17 @@ def test_no_reason_and_no_fault_repeats_a_number(form: str) -> None:
             assert "1234567" not in plain, (mapping, content)
             assert "１２３４５" not in reason, (mapping, content)
     assert reported > 100
+
+
+def test_what_is_masked_of_a_value_does_not_grow_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+
+    def counting(text: str) -> str:
+        looked_at.append(len(text))
+        return mask_text(text)
+
+    monkeypatch.setattr(errors, "mask_text", counting)
+    shown = quoted_value("9" * 800_000)
+    assert "9" not in shown
+    assert sum(looked_at) <= 1_000
+    assert "9999" not in quoted_value(" " * 50 + "9" * 800_000)
