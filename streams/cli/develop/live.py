@@ -25,12 +25,17 @@ defaults:
 # What the ingest service takes at /v1/in/NAME.
 SOURCES = """\
 sources:
+- name: amazon-connect
 - name: asterisk-cel
 - name: asterisk-csv
+- name: bandwidth
+- name: freeswitch-csv
 - name: freeswitch-json
+- name: genesys
 - name: kamailio-acc
 - name: kamailio-cdrs
 - name: opensips-acc
+- name: plivo
 - name: tccc
 - name: telnyx
 - name: twilio
@@ -169,8 +174,8 @@ def pages(settings: "Settings") -> dict[str, str]:
     host = f"http://{settings.web_host}"
     return {
         "metrics of the worker": f"{host}:{settings.web_port}/metrics",
-        "the ingest service: POST records to": f"{host}:{settings.ingest_port}/v1/records",
-        "rows and events of other systems": f"{host}:{settings.ingest_port}/v1/in/NAME",
+        "the ingest service takes records at": f"{host}:{settings.ingest_port}/v1/records",
+        "rows and events of other systems, NAME as in `map list`": f"{host}:{settings.ingest_port}/v1/in/NAME",
         "metrics of the assembler": f"{host}:{settings.assemble_port}/metrics",
         "whether refunds are frozen": f"{host}:{settings.billing_port}/docs",
         "metrics of the ledger": f"{host}:{settings.ledger_port}/metrics",

@@ -76,7 +76,7 @@ class Intake:
             source = self._access.source(request)
             grant = self._access.grant(request, source)
             if source is None and request.source is not None:
-                raise RequestProblem("not-found", "the sources file has no source of this name")
+                raise RequestProblem("not-found", "the sources file (INGEST_SOURCES_FILE) has no source of this name")
             key = self._key(request.headers)
             if not self._placement.known:
                 raise RequestProblem("not-now", "Kafka has not been reached yet; retry", _RETRY_AFTER_S)
