@@ -99,7 +99,11 @@ class EnforcementData(Struct, frozen=True):
     actions: Annotated[tuple[Action, ...], _doc("What is in force from now on; empty while pending.")]
     proposed_actions: Annotated[tuple[Action, ...], _doc("What will be in force when a review upholds it.")]
     refunds: Annotated[
-        Refunds, _doc("frozen: a hold on refunds is added under the event's id; released: one is taken away.")
+        Refunds,
+        _doc(
+            "frozen: a hold on refunds and cancellations of orders is added under the event's id; released: one is "
+            "taken away."
+        ),
     ]
     rule_id: Annotated[str, _RULE]
     policy: PolicyRef

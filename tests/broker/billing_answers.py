@@ -77,12 +77,13 @@ def wrong(asked: Asked, written: Written, stale_s: float) -> Iterator[str]:
     if asked.status == 503:
         if not asked.headers.get("retry-after", "").isdigit():
             yield "no Retry-After"
-        if "refundable" in asked.body or not {"as_of_ms", "holds"} <= asked.body.keys():
+        if {"refundable", "cancellable"} & asked.body.keys() or not {"as_of_ms", "holds"} <= asked.body.keys():
             yield "a 503 has the holds last known and of when they are, and nothing else"
         least: Ends = asked.before
     elif asked.status == 200:
-        if asked.body["refundable"] is not (not asked.body["holds"]):
-            yield "refundable exactly where there is no hold"
+        for field in ("refundable", "cancellable"):
+            if asked.body[field] is not (not asked.body["holds"]):
+                yield f"{field} exactly where there is no hold"
         fresh = written.committed_by(asked.asked_s - stale_s)
         least = {tp: max(asked.before.get(tp, 0), fresh.get(tp, 0)) for tp in asked.before.keys() | fresh.keys()}
     else:

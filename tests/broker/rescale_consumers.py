@@ -58,7 +58,7 @@ class Consumers:
         found = {}
         for tenant in tenants:
             answer = json.loads(self._page(self._ports[0], f"/v1/refunds/{tenant}"))
-            assert answer["refundable"] is (not answer["holds"])
+            assert answer["refundable"] is answer["cancellable"] is (not answer["holds"])
             if answer["holds"]:
                 found[tenant] = {hold["id"] for hold in answer["holds"]}
         return found

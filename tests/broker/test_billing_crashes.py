@@ -218,7 +218,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
                             await asyncio.sleep(0.1)
                     answer = answer[2]
                     assert {hold["id"] for hold in answer["holds"]} == expected.get(tenant, set())
-                    assert answer["refundable"] is (tenant not in expected)
+                    assert answer["refundable"] is answer["cancellable"] is (tenant not in expected)
 
 
 @pytest.mark.services

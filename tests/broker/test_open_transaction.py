@@ -81,7 +81,8 @@ async def test_no_tenant_is_refundable_behind_an_open_transaction_until_its_abor
     async with cluster_at(address) as cluster:
         running = asyncio.create_task(Billing(settings, cluster, database).host(None, []))
         try:
-            assert json.loads(await answered(port, 200, "the topic is read past its markers"))["refundable"] is True
+            body = json.loads(await answered(port, 200, "the topic is read past its markers"))
+            assert body["refundable"] is body["cancellable"] is True
             await hanging.start()
             await hanging.begin_transaction()
             await hanging.send_and_wait(topic, b"hanging", partition=0)
@@ -95,6 +96,7 @@ async def test_no_tenant_is_refundable_behind_an_open_transaction_until_its_abor
                 while time.monotonic() < asked_until_s:
                     status, text = await asyncio.to_thread(ask, port)
                     assert status == 503, text
+                    assert not {"refundable", "cancellable"} & json.loads(text).keys()
             metrics = await answered(port, 200, "metrics", "/metrics")
             [line] = [each for each in metrics.splitlines() if each.startswith("callwarden_consumer_open_transaction_")]
             assert float(line.split()[-1]) > 5
@@ -104,6 +106,7 @@ async def test_no_tenant_is_refundable_behind_an_open_transaction_until_its_abor
             await asyncio.to_thread(transactions, jars, address, "abort", *where, "--start-offset", "4")
             body = json.loads(await answered(port, 200, "it is read on after the abort"))
             assert [hold["id"] for hold in body["holds"]] == ["ban"]
+            assert body["refundable"] is body["cancellable"] is False
         finally:
             running.cancel()
             await asyncio.wait([running])

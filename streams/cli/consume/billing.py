@@ -1,4 +1,4 @@
-"""`callwarden billing`: whose refunds are frozen, followed from Kafka into a database, and asked over HTTP."""
+"""`callwarden billing`: who may be refunded and may cancel, followed from Kafka into a database and asked by HTTP."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +50,8 @@ def run(
     as_json: Json = False,
     json_logs: JsonLogs = False,
 ) -> None:
-    """Follow `callwarden.enforcement`, and answer GET /v1/refunds/TENANT. It stops on TERM.
+    """Follow `callwarden.enforcement`, and answer GET /v1/refunds/TENANT: whether the tenant may be refunded
+    and may cancel its orders. It stops on TERM.
 
     All settings are environment variables, or in a file: see `docs/guides/billing.md`. It waits for a broker or a
     database that cannot be reached. --unread and --accept-unread need only the database, and run beside a running

@@ -100,7 +100,7 @@ def _refunds(console: "Console", outcome: "Outcome", judgement: "Judgement", fil
     rows = sorted(judgement.rows, key=lambda row: (row.tier != "severe", not row.frozen, row.tenant))
     tenant = rows[0].tenant
     answer = asyncio.run(refunds_of(outcome.enforcement, file, tenant))
-    console.rule("退款 Refunds", align="left")
+    console.rule("退款与退订 Refunds and cancellations", align="left")
     console.print(f"GET /v1/refunds/{tenant}", markup=False)
     console.print(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode(), markup=False, soft_wrap=True)
     return file

@@ -1,1 +1,1 @@
-"""Billing: whose refunds are frozen, by the contract's one rule for billing."""
+"""Billing: whose refunds are frozen and whose orders cannot be cancelled, by the contract's one rule for billing."""

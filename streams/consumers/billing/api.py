@@ -1,4 +1,4 @@
-"""The HTTP API: whether a tenant's refunds are frozen, for the payment system."""
+"""The HTTP API: whether a tenant may be refunded and may cancel its orders, for the payment and order systems."""
 
 import asyncio
 import math
@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
 from streams.consumers.billing import problems
-from streams.consumers.billing.api_models import Answer, NotNow, Problem, answer_of, hold_of
+from streams.consumers.billing.api_models import EXAMPLES, Answer, NotNow, Problem, answer_of, hold_of
 from streams.consumers.billing.holds import RefundHold
 from streams.consumers.billing.openapipage import page
 from streams.consumers.billing.problems import ProblemError
@@ -32,9 +32,11 @@ _RETRY_AFTER_S: Final = "2"
 _WITHHELD_RETRY_AFTER_S: Final = "300"  # an operator must act
 _PATIENCE_S: Final = 2.0
 _ABOUT: Final = (
-    "Whether a tenant's refunds are frozen, and by which decisions. An answer includes every decision that was in the "
-    "topic a few seconds ago; if that is not certain, the response is 503. A 503 does not mean yes: retry, or do not "
-    "pay."
+    "Whether a tenant's orders of packages and seats may be refunded (`refundable`, 退款) and cancelled "
+    "(`cancellable`, 退订), and which decisions forbid it. The access rules forbid both together: the two fields "
+    "always have the same value. An answer includes every decision that was in the topic a few seconds ago; if that "
+    "is not certain, the response is 503. A 503, another error, or an answer without the field does not mean yes: "
+    "retry, and until then do not refund or cancel."
 )
 _REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
     401: {"model": Problem, "description": "The token is missing or wrong."},
@@ -80,7 +82,7 @@ class AnswerSources:
 def make(sources: AnswerSources, tokens: Tokens | None, routes: Sequence[BaseRoute]) -> FastAPI:
     """The application, with additional ``routes``. ``tokens``: None disables authentication."""
     app = FastAPI(
-        title="Callwarden: refunds",
+        title="Callwarden: refunds and cancellations",
         version="1",
         description=_ABOUT,
         routes=list(routes),
@@ -106,7 +108,7 @@ def make(sources: AnswerSources, tokens: Tokens | None, routes: Sequence[BaseRou
 
     @app.get("/v1/refunds/{tenant_id:id}", response_model=Answer, dependencies=guarded, responses=_REFUSALS | _LOST)
     async def refunds(request: Request, tenant_id: Annotated[str, Path(**one)]) -> Response:
-        """Whether the tenant's refunds are frozen. An unknown tenant has no holds."""
+        """Whether the tenant may be refunded and may cancel its orders. For an unknown tenant both are true."""
         return await _answer(sources, in_path(request))
 
     @app.get("/v1/refunds", response_model=Answer, dependencies=guarded, responses=_REFUSALS)
@@ -167,8 +169,8 @@ def _withheld(error: AnswerWithheld) -> ProblemError:
     return ProblemError(
         503,
         f"A decision cannot be read, and may concern this tenant ({error.topic}-{error.partition}, offset "
-        f"{error.offset}). There is no answer until an operator has checked it: do not pay",
-        f"有一条可能涉及该租户的决定无法读取（{where}）。在运维人员处理之前没有答案：请勿退款",
+        f"{error.offset}). There is no answer until an operator has checked it: do not refund or cancel",
+        f"有一条可能涉及该租户的决定无法读取（{where}）。在运维人员处理之前没有答案：请勿退款或退订",
         {"Retry-After": _WITHHELD_RETRY_AFTER_S},
         name="unread-decision",
         as_of_ms=None,
@@ -186,8 +188,8 @@ def _overdue_zh(overdue: LaggingPartition) -> str:
 def _not_now(why: str, why_zh: str, as_of_ms: int | None, holds: list[RefundHold] | None) -> ProblemError:
     return ProblemError(
         503,
-        f"{why}: retry, or do not pay",
-        f"{why_zh}：请稍后再问，或暂不退款",
+        f"{why}: retry, and until then do not refund or cancel",
+        f"{why_zh}：请稍后再问，在此之前请勿退款或退订",
         {"Retry-After": _RETRY_AFTER_S},
         as_of_ms=as_of_ms,
         holds=None if holds is None else [hold_of(hold) for hold in holds],
@@ -198,6 +200,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     for path in document["paths"].values():
         for operation in path.values():
+            # Not by FastAPI, which drops the nulls of an example.
+            operation["responses"]["200"]["content"]["application/json"]["examples"] = EXAMPLES
             for status, answer in operation["responses"].items():
                 if status >= "400":
                     answer["content"] = {problems.MEDIA_TYPE: answer["content"]["application/json"]}

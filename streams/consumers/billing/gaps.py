@@ -30,10 +30,10 @@ def consequence(gone: RecordsLost | OtherCluster) -> str:
     return (
         f"{gone}\n"
         "The holds that these records added and released are unknown: a tenant whose refunds they froze would be "
-        "answered as refundable, and a hold that they released would stay. The topic must never expire (`callwarden "
-        "topics check`). A database that has handled these records, such as a later backup of this one, loses nothing. "
-        "Without one, find the frozen refunds with `callwarden ledger` or `callwarden replay --from-topics`. Then, to "
-        "continue and record the gap:\n"
+        "answered as refundable and cancellable, and a hold that they released would stay. The topic must never expire "
+        "(`callwarden topics check`). A database that has handled these records, such as a later backup of this one, "
+        "loses nothing. Without one, find the frozen refunds with `callwarden ledger` or `callwarden replay "
+        "--from-topics`. Then, to continue and record the gap:\n"
         f"  {accept(gone.tp.partition, gone.start)}"
     )
 

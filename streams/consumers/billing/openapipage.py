@@ -4,9 +4,11 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from streams.consumers.billing.api_models import EXAMPLES
+
 
 def page(document: dict[str, Any]) -> str:
-    """Render the page."""
+    """Render the page, with the examples of answers once for all operations."""
     environment = Environment(
         loader=PackageLoader("streams.consumers.billing", ""),
         autoescape=True,
@@ -15,7 +17,8 @@ def page(document: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["schema"] = _named
-    return environment.get_template("openapi.html.j2").render(document=document)
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
+    return environment.get_template("openapi.html.j2").render(document=document, examples=EXAMPLES)
 
 
 def _named(schema: dict[str, Any]) -> str:

@@ -63,6 +63,7 @@ def test_it_shows_billings_answer_for_a_banned_tenant(told: tuple[Path, str]) ->
     asked, _, rest = text.partition("GET /v1/refunds/")[2].partition("\n")
     answer = json.loads(rest[: rest.index("\n}") + 2])
     assert answer["refundable"] is False
+    assert answer["cancellable"] is False
     events = [json.loads(line) for line in (out / "enforcement.jsonl").read_bytes().splitlines()]
     bans = {event["id"] for event in events if event["subject"] == asked and event["data"]["kind"] == "ban"}
     assert {hold["id"] for hold in answer["holds"]} & bans

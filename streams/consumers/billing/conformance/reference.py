@@ -42,14 +42,16 @@ class ReferenceConsumer:
         self._answers_nobody |= not tenants
 
     def answer(self, tenant: str) -> dict[str, Any]:
-        """Whether the tenant's refunds are frozen, since when, and the ids of the holds, oldest first.
+        """Whether the tenant may be refunded and may cancel, the ids of the holds, oldest first, and since when.
 
-        ``refundable`` is None if there is no answer until an operator has checked a record.
+        ``refundable`` and ``cancellable`` are None if there is no answer until an operator has checked a record.
         """
         left = [(self._since(name), name) for name, hold in self._holds.items() if hold["tenant"] == tenant]
         left = sorted(pair for pair in left if pair[1] not in self._gone)
+        allowed = None if self._answers_nobody or tenant in self._unanswered else not left
         return {
-            "refundable": None if self._answers_nobody or tenant in self._unanswered else not left,
+            "refundable": allowed,
+            "cancellable": allowed,
             "since_ms": left[0][0] if left else None,
             "holds": [name for _, name in left],
         }

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from schemas.json_schema import DIALECT, schema
-from streams.consumers.billing.api_models import Answer
+from streams.consumers.billing.api_models import EXAMPLES, Answer
 from streams.consumers.billing.conformance.delivery_orders import delivery_orders, derived_scenarios
 from streams.consumers.billing.conformance.reference import ReferenceConsumer
 from streams.consumers.billing.conformance.scenarios import ConformanceScenario, scenarios
@@ -19,11 +19,12 @@ def documents() -> dict[str, bytes]:
     """Every generated file: its path below the pack's folder, and its bytes."""
     by_name = {scenario.name: scenario for scenario in scenarios()}
     by_name |= {scenario.name: scenario for scenario in derived_scenarios(by_name)}
+    examples = [example["value"] for example in EXAMPLES.values()]
     files = {f"scenarios/{name}.json": _bytes(document(scenario)) for name, scenario in by_name.items()}
     return files | {
         "needed.schema.json": _bytes(_NEEDED),
         "enforcement.schema.json": _bytes(schema("enforcement")),
-        "answer.schema.json": _bytes({"$schema": DIALECT, **Answer.model_json_schema()}),
+        "answer.schema.json": _bytes({"$schema": DIALECT, **Answer.model_json_schema(), "examples": examples}),
         "scenario.schema.json": _bytes(_SCENARIO),
     }
 
@@ -64,9 +65,8 @@ def _answered(
     for partition, event in deliveries:
         consumer.handle(texts[event], keys[event])
         then = {tenant: consumer.answer(tenant) for tenant in tenants}
-        refundable = {tenant: answer.pop("refundable") for tenant, answer in then.items()}
-        frozen = {tenant: answer for tenant, answer in then.items() if refundable[tenant] is False}
-        unanswered = [tenant for tenant in tenants if refundable[tenant] is None]
+        frozen = {tenant: answer for tenant, answer in then.items() if answer["refundable"] is False}
+        unanswered = [tenant for tenant, answer in then.items() if answer["refundable"] is None]
         more = {"unanswered": unanswered} if unanswered else {}
         by_name.append({"partition": partition, "event": event, "frozen": frozen, **more})
     return by_name
@@ -100,7 +100,8 @@ _NEEDED: Final[dict[str, Any]] = {
             "properties": {
                 "refunds": {
                     "enum": ["frozen", "released", "unaffected"],
-                    "description": "frozen: a hold is added under the id. The other two add none.",
+                    "description": "frozen: a hold on refunds and cancellations is added under the id. The other two "
+                    "add none.",
                 },
                 "reverses": {
                     **_ID_OR_NONE,
@@ -159,12 +160,14 @@ _SCENARIO: Final[dict[str, Any]] = {
                                 },
                                 "frozen": {
                                     "type": "object",
-                                    "description": "The tenants whose refunds are frozen. All others with an answer "
-                                    "are refundable.",
+                                    "description": "The tenants that may not be refunded and may not cancel. All "
+                                    "others with an answer are refundable and cancellable.",
                                     "additionalProperties": {
                                         "type": "object",
-                                        "required": ["since_ms", "holds"],
+                                        "required": ["refundable", "cancellable", "since_ms", "holds"],
                                         "properties": {
+                                            "refundable": {"const": False},
+                                            "cancellable": {"const": False},
                                             "since_ms": {"type": "integer"},
                                             "holds": {"type": "array", "items": _ID, "minItems": 1},
                                         },

@@ -11,6 +11,7 @@ from unittest.mock import Mock
 from urllib.parse import quote
 
 import httpx
+import jsonschema
 import pytest
 from billing_server import TOKEN, TOPIC, serving
 from sqlalchemy import Connection, delete, update
@@ -32,18 +33,42 @@ BAN: dict[str, Any] = {
 }  # fmt: skip
 
 
-async def test_a_tenant_is_refundable_until_an_event_freezes_and_again_after_its_reversal(tmp_path: Path) -> None:
+ALLOWED = {"refundable": True, "cancellable": True, "holds": [], "since_ms": None}
+
+
+async def test_a_tenant_is_refundable_and_may_cancel_until_an_event_freezes_and_again_after_its_reversal(
+    tmp_path: Path,
+) -> None:
     async with serving(tmp_path) as billing:
-        assert await billing.refunds("acme") == {"refundable": True, "holds": [], "since_ms": None}
+        assert await billing.refunds("acme") == ALLOWED
         await billing.put(event("ban", "acme", "frozen", **BAN))
         assert await billing.refunds("acme") == {
             "refundable": False,
+            "cancellable": False,
             "since_ms": 1_772_000_000_000,
             "holds": [{"id": "ban", "since_ms": 1_772_000_000_000, **BAN}],
         }
-        assert (await billing.refunds("Acme"))["refundable"]
+        assert await billing.refunds("Acme") == ALLOWED
         await billing.put(event("reversal", "acme", "released", reverses="ban"))
-        assert await billing.refunds("acme") == {"refundable": True, "holds": [], "since_ms": None}
+        assert await billing.refunds("acme") == ALLOWED
+
+
+async def test_no_order_can_be_cancelled_while_one_hold_is_left_pending_or_final(tmp_path: Path) -> None:
+    after = {
+        "a warning": (event("warning", "acme", "unaffected"), True),
+        "a pending ban": (event("pending", "acme", "frozen", **BAN), False),
+        "a termination": (event("termination", "acme", "frozen", clause=2, status="final"), False),
+        "the ban upheld": (event("upheld", "acme", "frozen", clause=1, status="final", supersedes="pending"), False),
+        "the ban overturned": (event("r1", "acme", "released", reverses="upheld"), False),
+        "the termination reversed": (event("r2", "acme", "released", reverses="termination"), True),
+        "the termination again": (event("termination", "acme", "frozen", clause=2, status="final"), True),
+    }
+    async with serving(tmp_path) as billing:
+        for name, (value, allowed) in after.items():
+            await billing.put(value)
+            found = await billing.refunds("acme")
+            assert (found["cancellable"], found["refundable"], not found["holds"]) == (allowed,) * 3, name
+            assert await billing.refunds("unknown") == ALLOWED, name
 
 
 IDS = [
@@ -163,7 +188,9 @@ async def test_until_the_topic_is_read_to_its_end_the_answer_is_the_last_known_h
         assert headers["content-type"] == "application/problem+json"
         assert [hold["id"] for hold in body["holds"]] == ["ban"]
         assert body["as_of_ms"] is None
-        assert "refundable" not in body
+        assert not {"refundable", "cancellable"} & body.keys()
+        assert "do not refund or cancel" in body["detail"]
+        assert "请勿退款或退订" in body["detail_zh"]
         assert (await billing.ask("/v1/refunds/other"))[2]["holds"] == []
         assert "尚未读到" in body["detail_zh"]
 
@@ -186,11 +213,13 @@ async def test_a_database_that_lost_commits_gives_no_answer_until_they_are_read_
             status, _, body = await billing.ask(f"/v1/refunds/{tenant}")
             assert (status, body["holds"], body["as_of_ms"]) == (503, None, None)
             assert "restored" in body["detail"]
+            assert not {"refundable", "cancellable"} & body.keys()
         await billing.caught_up()
         async with asyncio.timeout(60):
             while (answer := await billing.ask("/v1/refunds/acme"))[0] != 200:
                 await asyncio.sleep(0.01)
         assert answer[2]["refundable"] is False
+        assert answer[2]["cancellable"] is False
 
 
 class Known:
@@ -221,7 +250,9 @@ class Known:
 async def test_an_answer_is_no_older_than_the_setting_allows(age_s: float | None, status: int) -> None:
     answered, body = await Known(age_s).ask()
     assert answered == status
-    assert body.get("refundable") is (True if status == 200 else None)
+    for field in ("refundable", "cancellable"):
+        assert body.get(field) is (True if status == 200 else None)
+        assert (field in body) is (status == 200)
     if status == 503:
         assert body["holds"] == []
         assert body["as_of_ms"] is None if age_s is None else body["as_of_ms"] < time.time() * 1000
@@ -237,7 +268,8 @@ async def test_an_answer_includes_everything_written_five_seconds_ago(
     answered, body = await known.ask()
     assert answered == status
     if status == 503:
-        assert (body["type"], "refundable" in body) == ("urn:callwarden:problem:not-now", False)
+        assert body["type"] == "urn:callwarden:problem:not-now"
+        assert not {"refundable", "cancellable"} & body.keys()
         transaction = "A transaction of callwarden.enforcement-1 has been open at offset 17 for 5 s"
         assert (transaction in body["detail"], "事务" in body["detail_zh"]) == (in_transaction,) * 2
         assert "offset 17" in body["detail"]
@@ -361,3 +393,20 @@ async def test_the_documentation_page_has_every_field_and_loads_nothing(tmp_path
     assert len(names) > 20
     assert [name for name in names if f"<code>{name}</code>" not in html] == []
     assert set(document["paths"]) == {"/v1/refunds", "/v1/refunds/{tenant_id}"}
+    answer = document["components"]["schemas"]["Answer"]
+    assert {"refundable", "cancellable"} <= set(answer["required"])
+    assert "退款" in answer["properties"]["refundable"]["description"]
+    assert "退订" in answer["properties"]["cancellable"]["description"]
+
+
+async def test_the_examples_of_the_document_conform_to_its_schema(tmp_path: Path) -> None:
+    async with serving(tmp_path) as billing:
+        _, _, document = await billing.ask("/openapi.json", None)
+    validator = jsonschema.Draft202012Validator({"$ref": "#/components/schemas/Answer", **document})
+    for path in document["paths"].values():
+        examples = path["get"]["responses"]["200"]["content"]["application/json"]["examples"]
+        assert set(examples) == {"forbidden", "allowed"}
+        for example in examples.values():
+            value = example["value"]
+            validator.validate(value)
+            assert value["cancellable"] is value["refundable"] is (not value["holds"])

@@ -42,6 +42,11 @@ def ask_whatever(port: int, wanted: list[object]) -> Counter[tuple[str, int]]:
         def ask(case: schemathesis.Case) -> None:
             answer = case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"}, checks=wanted)
             answered[case.operation.path, answer.status_code] += 1
+            body = answer.json()
+            if answer.status_code == 200:
+                assert body["refundable"] is body["cancellable"] is (not body["holds"])
+            else:
+                assert not {"refundable", "cancellable"} & body.keys()
 
         ask()
     return answered

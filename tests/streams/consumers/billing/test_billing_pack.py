@@ -20,6 +20,7 @@ from streams.consumers.billing.tables import HANDLED, HOLD, REJECTED, TAKEN, UNR
 PACK = Path(__file__).parents[4] / FOLDER
 SCENARIOS = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((PACK / "scenarios").glob("*.json"))}
 
+ALLOWED = {"refundable": True, "cancellable": True, "since_ms": None, "holds": []}
 UNREADABLE = {"no JSON", "no JSON and no key", "empty", "without-refunds", "another-word"}
 
 
@@ -76,8 +77,8 @@ def key_of(document: dict[str, Any], event: str) -> str | None:
     return json.loads(document["events"][event])["subject"]
 
 
-def refundable(delivery: dict[str, Any], tenant: str) -> bool | None:
-    """The correct answer at that point; None: no answer."""
+def allowed(delivery: dict[str, Any], tenant: str) -> bool | None:
+    """The correct ``refundable`` and ``cancellable`` at that point; None: no answer."""
     return None if tenant in delivery.get("unanswered", ()) else tenant not in delivery["frozen"]
 
 
@@ -99,17 +100,15 @@ async def test_our_consumer_passes_the_kit_over_http(tmp_path: Path, name: str) 
                 value, key = document["events"][delivery["event"]].encode(), key_of(document, delivery["event"])
                 await billing.put(value, partition=delivery["partition"], key=key and key.encode())
                 for tenant in document["tenants"]:
-                    if refundable(delivery, tenant) is None:
+                    if allowed(delivery, tenant) is None:
                         status, _, body = await billing.ask(f"/v1/refunds/{quote(tenant, safe='')}")
                         assert (status, body["type"]) == (503, "urn:callwarden:problem:unread-decision")
-                        assert "refundable" not in body
+                        assert not {"refundable", "cancellable"} & body.keys()
                         continue
                     found = await billing.refunds(tenant)
                     answer.validate(found)
-                    said = {"since_ms": found["since_ms"], "holds": [hold["id"] for hold in found["holds"]]}
-                    right = delivery["frozen"].get(tenant, {"since_ms": None, "holds": []})
-                    assert said == right, (course["name"], delivery["event"], tenant)
-                    assert found["refundable"] is not bool(right["holds"])
+                    said = found | {"holds": [hold["id"] for hold in found["holds"]]}
+                    assert said == delivery["frozen"].get(tenant, ALLOWED), (course["name"], delivery["event"], tenant)
 
 
 # Wrong consumers -----------------------------------------------------------------------------------------------------
@@ -122,8 +121,11 @@ def failed(consumer: Callable[[], Any]) -> Iterator[tuple[str, str]]:
             tried = consumer()
             for delivery in course["deliveries"]:
                 tried.handle(document["events"][delivery["event"]], key_of(document, delivery["event"]))
-                answers = {tenant: tried.answer(tenant)["refundable"] for tenant in document["tenants"]}
-                if answers != {tenant: refundable(delivery, tenant) for tenant in document["tenants"]}:
+                answers = {tenant: tried.answer(tenant) for tenant in document["tenants"]}
+                if any(
+                    (answer["refundable"], answer["cancellable"]) != (allowed(delivery, tenant),) * 2
+                    for tenant, answer in answers.items()
+                ):
                     yield name, course["name"]
                     break
 
@@ -229,7 +231,7 @@ class Plain:
             return
 
     def answer(self, tenant: str) -> dict[str, Any]:
-        return {"refundable": tenant not in self.holds.values()}
+        return dict.fromkeys(("refundable", "cancellable"), tenant not in self.holds.values())
 
     def take(self, name: str, tenant: str, data: dict[str, Any]) -> None:
         raise NotImplementedError
@@ -319,6 +321,52 @@ class TakesAllOfTheTenant(ReferenceConsumer):
             return
 
 
+class CancelsWhilePending(ReferenceConsumer):
+    """Lets a tenant cancel its orders until a decision is final."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.final = ReferenceConsumer()
+
+    def handle(self, value: str, key: str | None) -> None:
+        super().handle(value, key)
+        if '"pending_review"' not in value:
+            self.final.handle(value, key)
+
+    def answer(self, tenant: str) -> dict[str, Any]:
+        return super().answer(tenant) | {"cancellable": self.final.answer(tenant)["cancellable"]}
+
+
+class ForbidsToCancelForGood(ReferenceConsumer):
+    """Forbids cancellations for good once it has forbidden them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forbidden: set[str] = set()
+
+    def handle(self, value: str, key: str | None) -> None:
+        super().handle(value, key)
+        self.forbidden |= {hold["tenant"] for name, hold in self._holds.items() if name not in self._gone}
+
+    def answer(self, tenant: str) -> dict[str, Any]:
+        return super().answer(tenant) | ({"cancellable": False} if tenant in self.forbidden else {})
+
+
+class CancelsWithoutAnAnswer(ReferenceConsumer):
+    """Lets a tenant cancel its orders while there is no answer about its refunds."""
+
+    def answer(self, tenant: str) -> dict[str, Any]:
+        found = super().answer(tenant)
+        return found | {"cancellable": found["cancellable"] is not False}
+
+
+class CancelsAlways(ReferenceConsumer):
+    """Forbids refunds alone."""
+
+    def answer(self, tenant: str) -> dict[str, Any]:
+        return super().answer(tenant) | {"cancellable": True}
+
+
 WRONG = {
     ForgetsSupersedes: "upheld-then-overturned",
     ForgetsReverses: "final-overturned",
@@ -336,6 +384,10 @@ WRONG = {
     LastWins: "altered",
     ReleasesWithTheLaterEvent: "lapsed",
     TakesAllOfTheTenant: "two-holds",
+    CancelsWhilePending: "pending",
+    ForbidsToCancelForGood: "dismissed",
+    CancelsWithoutAnAnswer: "unreadable",
+    CancelsAlways: "clause-1",
 }
 
 
