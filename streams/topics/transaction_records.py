@@ -67,10 +67,12 @@ def records(
 def must_fit(outs: Iterable[OutputRecord]) -> None:
     """Raise PermanentError for a record that is too large for a broker, before any is sent."""
     for out in outs:
-        if (size := _size(out)) > MAX_RECORD_BYTES:
-            key = mask_id((out.key or b"").decode(errors="backslashreplace")[:128])
+        _, _, key, value, headers = out
+        size = _size(out) if headers else len(key or b"") + len(value or b"")
+        if size > MAX_RECORD_BYTES:
+            of = mask_id((key or b"").decode(errors="backslashreplace")[:128])
             raise PermanentError(
-                f"a record for {out.topic}-{out.partition} under the key {key!r} has {size:,} bytes; expected at most "
+                f"a record for {out.topic}-{out.partition} under the key {of!r} has {size:,} bytes; expected at most "
                 f"{MAX_RECORD_BYTES:,}, for a broker takes no more than a megabyte"
             )
 

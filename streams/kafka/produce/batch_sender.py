@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError
@@ -11,6 +11,7 @@ from monitor.text.masking import mask_id
 from streams.kafka.api import TP, OutputRecord, PermanentError
 
 _APPENDED_AT_ONCE = 1_000  # records, before the event loop gets a turn
+_NO_HEADERS: Final[list[tuple[str, bytes]]] = []
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
 
 T = TypeVar("T")
@@ -21,32 +22,35 @@ async def send_records(producer: AIOKafkaProducer, records: Iterable[OutputRecor
 
     The broker stores a batch at a first try whose response is lost, and then no longer knows where.
     """
-    by_tp: dict[TP, list[OutputRecord]] = {}
+    by_tp: dict[tuple[str, int], list[OutputRecord]] = {}
     for record in records:
-        by_tp.setdefault(TP(record.topic, record.partition), []).append(record)
-    sent = await _all(_send_in_order(producer, tp, out) for tp, out in by_tp.items())
-    return dict(zip(by_tp, sent, strict=True))
+        tp = record[:2]  # a plain tuple is created several times as fast as a `TP`, and equals it
+        known = by_tp.get(tp)
+        if known is None:
+            known = by_tp[tp] = []
+        known.append(record)
+    sent = await _all(_send_in_order(producer, TP(*tp), out) for tp, out in by_tp.items())
+    return {TP(*tp): last for tp, last in zip(by_tp, sent, strict=True)}
 
 
-async def _send_in_order(producer: AIOKafkaProducer, tp: TP, records: Iterable[OutputRecord]) -> int:
+async def _send_in_order(producer: AIOKafkaProducer, tp: TP, records: Sequence[OutputRecord]) -> int:
     """Send the records of one partition in batches; returns the offset of the last, negative if unknown."""
     waiting: list[Any] = []  # futures of batches
-    sent: list[list[OutputRecord]] = [[]]  # their records
-    count = 0
+    starts = [0]  # where their records begin
     batch = producer.create_batch()
-    for number, record in enumerate(records, 1):
-        if number % _APPENDED_AT_ONCE == 0:
+    for number, (_, _, key, value, headers) in enumerate(records):
+        if number % _APPENDED_AT_ONCE == _APPENDED_AT_ONCE - 1:
             await asyncio.sleep(0)
-        parts = {"timestamp": None, "key": record.key, "value": record.value, "headers": list(record.headers)}
-        if batch.append(**parts) is None:
+        listed = list(headers) if headers else _NO_HEADERS
+        if batch.append(timestamp=None, key=key, value=value, headers=listed) is None:
             waiting.append(await producer.send_batch(batch, tp.topic, partition=tp.partition))
             batch = producer.create_batch()
-            batch.append(**parts)
-            sent.append([])
-        sent[-1].append(record)
-        count = batch.record_count()
+            batch.append(timestamp=None, key=key, value=value, headers=listed)
+            starts.append(number)
+    count = batch.record_count()
     batch.close()
     waiting.append(await producer.send_batch(batch, tp.topic, partition=tp.partition))
+    sent = [records[start:stop] for start, stop in zip(starts, [*starts[1:], len(records)], strict=True)]
     first = (await _all(_named(one, tp, some) for one, some in zip(waiting, sent, strict=True)))[-1].offset
     return first + count - 1 if first >= 0 else -1
 
