@@ -255,6 +255,7 @@ class MappedRows:
     def __init__(self, source: CsvRows | JsonRows | FormRows | ObjectRows, program: RowProgram) -> None:
         self._source = source
         self._program = program
+        self._changes = program.decode or program.extended
         self.names = program.names
         self.index = program.index
         self.fields = program.fields
@@ -283,7 +284,9 @@ class MappedRows:
             return None
         try:
             cells = self._source.only_cells(document)
-            return None if cells is None else convert_encoded(self.fields.data(self._extended(cells, 1)))
+            if cells is None:
+                return None
+            return convert_encoded(self.fields.data(self._extended(cells, 1) if self._changes else cells))
         except (Reject, InvalidRecordError) as error:
             return str(error)
 

@@ -13,6 +13,7 @@ from monitor.adapters.mapping.spec import (
     Extract,
     GroupTest,
     Shift,
+    Table,
     Value,
     depends_on_fields,
     needs_fields,
@@ -34,6 +35,7 @@ MakeLater = Callable[[Cells, Data], Any]
 # A longer value is not a duration, and could overflow datetime arithmetic.
 _LONGEST_MS: Final = 366 * 86_400_000
 _WHOLE: Final = re.compile("[0-9]{1,15}")
+_OF_CELLS: Final = -1  # in place of a column: the value is made of all cells
 
 
 class CompiledFields:
@@ -41,7 +43,7 @@ class CompiledFields:
 
     def __init__(self, spec: Spec, index: Index, key: bytes) -> None:
         self._fixed: Data = {"type": spec.record}
-        self._first: list[tuple[tuple[str, ...], str, Make]] = []
+        self._first: list[tuple[tuple[str, ...], str, int, Callable[[Any], Any] | None]] = []
         self._later: list[tuple[str, MakeLater]] = []
         self._refusals = [(all_hold(rule.when, index), f"{rule.code}: {rule.reason}") for rule in spec.refusals]
         self._precision_ms = spec.precision_ms
@@ -55,10 +57,11 @@ class CompiledFields:
                 self._fixed[name] = compile_value(value, index, key)([])
             else:
                 same.setdefault(value, []).append(name)
-        self._first = [
-            (tuple(names), names[0] if len(names) == 1 else "", compile_value(value, index, key))
-            for value, names in same.items()
-        ]
+        # The text of a column is by far the most frequent kind of field: `data` reads it itself, without a call.
+        for value, names in same.items():
+            only, plain = names[0] if len(names) == 1 else "", _is_of_column(value)
+            make = _change(value) if plain else compile_value(value, index, key)
+            self._first.append((tuple(names), only, index[value.columns[0]] if plain else _OF_CELLS, make))
         event = spec.fields[spec.event]
         self._event = compile_value(event, index, key)
 
@@ -76,9 +79,18 @@ class CompiledFields:
             if refused(cells):
                 raise Reject(reason)
         data = self._fixed.copy()
-        for names, only, make in self._first:
+        value: Any
+        for names, only, column, make in self._first:
             try:
-                value = make(cells)
+                if make is None:
+                    value = cells[column].strip() or None
+                elif column == _OF_CELLS:
+                    value = make(cells)
+                else:
+                    text = cells[column].strip()
+                    value = make(text) if text else None
+                    if value == "":
+                        value = None
             except Reject as error:
                 raise _of_field(names[0], error) from None
             if value is not None:
@@ -194,7 +206,7 @@ def compile_value(value: Value, index: Index, key: bytes) -> Make:
         return _shifted(found, cells, shifts) if shifts else (None if found == "" else found)
 
     simple = test is None and not shifts and not value.split and not default
-    if simple and value.how == "column" and not value.empty and not value.decode:
+    if _is_of_column(value):
         return _of_column(index[value.columns[0]], change)
     if simple and change is not None and value.table is None:
 
@@ -206,8 +218,14 @@ def compile_value(value: Value, index: Index, key: bytes) -> Make:
     return make
 
 
+def _is_of_column(value: Value) -> bool:
+    """Whether it is the text of one column, changed or not, under no condition."""
+    special = value.when or value.shifts or value.split or value.default or value.empty or value.decode
+    return value.how == "column" and not special
+
+
 def _of_column(at: int, change: Callable[[str], Any] | None) -> Make:
-    """The value of one column, by far the most frequent kind of field."""
+    """The value for which `_is_of_column` holds."""
     if change is None:
         return lambda cells: cells[at].strip() or None
 
@@ -251,19 +269,24 @@ def _change(value: Value) -> Callable[[str], Any] | None:
         return _integer(*value.integer)
     if value.table is None:
         return None
-    table = value.table
-    entries, otherwise = dict(table.entries), table.otherwise
-    whole = _integer(*value.integer) if value.integer is not None else None
+    look_up = _Entries(value.table).__getitem__
+    if value.integer is None:
+        return look_up
+    whole = _integer(*value.integer)
+    return lambda text: whole(look_up(text))
 
-    def look_up(text: str) -> Any:
-        found = entries.get(text)
-        if found is None:
-            if otherwise == "reject":
-                raise Reject(f"{ErrorCode.UNKNOWN_VALUE}: {quoted_value(text)} has no entry in the table")
-            found = text if otherwise == "keep" else table.otherwise_value
-        return found if whole is None else whole(found)
 
-    return look_up
+class _Entries(dict[str, str]):
+    """The entries of a table; texts without one are not kept."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__(table.entries)
+        self._table = table
+
+    def __missing__(self, text: str) -> str:
+        if self._table.otherwise == "reject":
+            raise Reject(f"{ErrorCode.UNKNOWN_VALUE}: {quoted_value(text)} has no entry in the table")
+        return text if self._table.otherwise == "keep" else self._table.otherwise_value
 
 
 def _integer(least: int, most: int) -> Callable[[str], int | None]:

@@ -51,9 +51,7 @@ class JsonRows:
         self._document = document
         self._rows = rows
         self._field = field
-        self._getters = [
-            (column, tuple(column.split(".")) if is_plain(column) else None, parse_path(column)) for column in columns
-        ]
+        self._getters = [(column.name, column.outer, column.inner, column) for column in map(_Column, columns)]
 
     def records(self) -> Iterator[Physical]:
         """Each row with the number of the physical line on which it begins."""
@@ -125,7 +123,7 @@ class JsonRows:
             raise Reject(f"{ErrorCode.MALFORMED_JSON}: {error.msg}, at character {error.pos + 1} of the row") from None
         if not isinstance(row, dict):
             raise Reject(f"{ErrorCode.NOT_AN_OBJECT}: {quoted_value(raw[:200].decode('utf-8', 'replace'))}")
-        return [_text(row, column, plain, path) for column, plain, path in self._getters]
+        return self._texts(row)
 
     def only_cells(self, document: bytes) -> list[str] | None:
         """The cells of a document that is one object and one row; None for a document that `records` may split.
@@ -140,19 +138,29 @@ class JsonRows:
             return None
         if not isinstance(row, dict) or (self._rows and any(path[0] in row for path in self._rows)):
             return None
-        cells = []
-        get = row.get
-        for column, plain, path in self._getters:
-            value = get(column)
-            if value is None and plain is not None and len(plain) == _NESTED:
-                inner = get(plain[0])
-                value = inner.get(plain[1]) if type(inner) is dict else None
-            if type(value) is str:
-                cells.append(value)
-            elif type(value) is int:
-                cells.append(str(value))
+        return self._texts(row)
+
+    def _texts(self, row: dict[str, Any]) -> list[str]:
+        """The texts of the columns. What most columns are, texts and whole numbers in the row or in an object in it,
+        is read here, without a call for each.
+        """
+        cells: list[str] = []
+        add, get = cells.append, row.get
+        value: Any
+        for name, outer, inner, column in self._getters:
+            value = get(name)
+            if value is None and outer is not None:
+                within = get(outer)
+                value = within.get(inner) if type(within) is dict else None
+            kind = type(value)
+            if kind is str:
+                add(value)
+            elif kind is int:
+                add(str(value))
+            elif value is None and column.shallow:
+                add("")
             else:
-                cells.append(_text(row, column, plain, path))
+                add(column.text(row))
         return cells
 
 
@@ -175,22 +183,32 @@ class ObjectRows:
         return [row.get(column, "") for column in self._columns]
 
 
-def _text(row: dict[str, Any], column: str, plain: tuple[str, ...] | None, path: tuple[PathStep, ...]) -> str:
-    value = row.get(column)
-    if value is None:
-        if plain is None:
-            value = find(row, path)
-        elif len(plain) > 1:
-            value = row
-            for name in plain:
-                value = value.get(name) if isinstance(value, dict) else None
-    if isinstance(value, str):
-        return value
-    text = scalar(value)
-    if text is None:
-        got = "a list" if isinstance(value, list) else "an object"
-        raise Reject(f"{ErrorCode.WRONG_TYPE}: {column} is {got}; expected a text or a number")
-    return text
+class _Column:
+    """A column of the mapping: a name in the row, or a path.
+
+    ``shallow``: it is a name, or the name ``inner`` in the object ``outer``, so that `find` finds nothing more.
+    """
+
+    def __init__(self, name: str) -> None:
+        names = name.split(".") if is_plain(name) else []
+        self.name = name
+        self.shallow = 1 <= len(names) <= _NESTED
+        self.outer: str | None = None
+        self.inner = ""
+        if len(names) == _NESTED:
+            self.outer, self.inner = names
+        self._path = parse_path(name)
+
+    def text(self, row: dict[str, Any]) -> str:
+        """Its text in a row. Raises `Reject` if it has none."""
+        value = row.get(self.name)
+        if value is None:
+            value = find(row, self._path)
+        text = scalar(value)
+        if text is None:
+            got = "a list" if isinstance(value, list) else "an object"
+            raise Reject(f"{ErrorCode.WRONG_TYPE}: {self.name} is {got}; expected a text or a number")
+        return text
 
 
 def _is_value(data: bytes) -> bool:

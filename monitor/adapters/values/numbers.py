@@ -45,6 +45,9 @@ class NumberWriter:
         self._seen: dict[str, str] = {}
 
     def __call__(self, text: str) -> str:
+        found = self._seen.get(text)
+        if found is not None:
+            return found
         if len(text) > _LONGEST or (self._only is not None and not self._only.fullmatch(text)):
             return text
         # Parsing takes 30 us. For ten digits in the US it only puts +1 in front.
@@ -57,12 +60,10 @@ class NumberWriter:
                 return "+86" + text
         elif _NANP.fullmatch(text):
             return text
-        found = self._seen.get(text)
-        if found is None:
-            found = e164(text, self._region)
-            if len(self._seen) >= _REMEMBERED:
-                self._seen.clear()
-            self._seen[text] = found
+        found = e164(text, self._region)
+        if len(self._seen) >= _REMEMBERED:
+            self._seen.clear()
+        self._seen[text] = found
         return found
 
 
