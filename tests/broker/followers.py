@@ -61,14 +61,19 @@ class Followers:
     async def records(self, topic: str) -> list[bytes]:
         return await written(self.settings, f"{self.settings['output_prefix']}{topic}")
 
-    async def calls(self, number: int, within_s: float = 90) -> Counter[str]:
+    async def calls(self, number: int, within_s: float = 240) -> Counter[str]:
         """The calls of the topic as soon as there are so many."""
-        async with asyncio.timeout(within_s):
-            while True:
-                found = Counter(json.loads(value)["call_id"] for value in await self.records("cdr"))
-                if found.total() >= number:
-                    return found
-                await asyncio.sleep(0.3)
+        found: Counter[str] = Counter()
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    found = Counter(json.loads(value)["call_id"] for value in await self.records("cdr"))
+                    if found.total() >= number:
+                        return found
+                    await asyncio.sleep(0.3)
+        except TimeoutError:
+            many = f"{found.total()} records of {len(found)} calls"
+            raise AssertionError(f"{many} in {within_s:g} s, expected {number}: {self.log()[-3000:]}") from None
 
     def metrics(self) -> str:
         """The page of the last one."""

@@ -108,12 +108,12 @@ async def test_rows_are_written_once_while_files_rotate_and_the_follower_is_kill
                 write(1)
                 await asyncio.sleep(0.2)
         assert first.wait() == 2
+        assert await followers.calls(len(ids)) == dict.fromkeys(ids, 1)
     finally:
         status = await asyncio.to_thread(second.stop, 60)
     assert status == 0
     assert "follows under the same name now" in followers.log()
     assert "Traceback" not in followers.log()
-    assert await followers.calls(len(ids)) == dict.fromkeys(ids, 1)
 
 
 TABLE = """

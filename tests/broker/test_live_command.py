@@ -133,7 +133,7 @@ def started_live(jars: Path, folder: Path, ports: dict[str, int], *arguments: st
 
 
 def free_live_ports() -> dict[str, int]:
-    return dict(zip(("WEB", "INGEST", "BILLING", "LEDGER", "NOTIFY"), free_ports(5), strict=True))
+    return dict(zip(("WEB", "INGEST", "ASSEMBLE", "BILLING", "LEDGER", "NOTIFY"), free_ports(6), strict=True))
 
 
 def test_an_empty_installation_decides_on_the_first_records_that_are_sent(jars: Path, tmp_path: Path) -> None:

@@ -18,14 +18,14 @@ from streams.runtime.child_process import ChildProcess
 
 pytestmark = pytest.mark.services
 DEPLOY = Path(__file__).parents[2] / "deploy"
-JOBS = ("worker", "ingest", "billing", "ledger", "notify")
+JOBS = ("worker", "ingest", "assemble", "billing", "ledger", "notify")
 
 
 def test_every_panel_of_both_dashboards_is_answered(jars: Path, tmp_path: Path) -> None:
     promtool = program("promtool", "prometheus")
     ports = dict(zip(JOBS, free_ports(len(JOBS)), strict=True))
     targets = {job: {"static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for job, port in ports.items()}
-    names = {"worker": "WEB", "ingest": "INGEST", "billing": "BILLING", "ledger": "LEDGER", "notify": "NOTIFY"}
+    names = {job: "WEB" if job == "worker" else job.upper() for job in JOBS}
     environment = os.environ | {
         "TMPDIR": str(tmp_path),
         **{f"CALLWARDEN_{names[job]}_PORT": str(port) for job, port in ports.items()},

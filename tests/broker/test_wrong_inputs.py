@@ -11,6 +11,7 @@ from worker_processes import PARTITIONS, callwarden, fleet_of, wait_for
 from worker_traffic import Day, Sender, sender_to
 
 from monitor.decoding.input_topics import INPUTS
+from streams.dev.kafka_node import free_ports
 
 pytestmark = pytest.mark.services
 
@@ -19,7 +20,8 @@ async def test_a_worker_with_a_wrong_input_prefix_takes_no_partition_from_health
     platform: Platform, tmp_path: Path
 ) -> None:
     address, names = platform.node.address, platform.names
-    wrong = {**platform.environment, "CALLWARDEN_INPUT_PREFIX": "cw-test."}
+    [port] = free_ports(1)
+    wrong = {**platform.environment, "CALLWARDEN_INPUT_PREFIX": "cw-test.", "CALLWARDEN_WEB_PORT": str(port)}
     with fleet_of(tmp_path, platform.environment) as fleet:
         healthy = fleet.add()
         await asyncio.to_thread(fleet.settle)
