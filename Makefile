@@ -72,7 +72,7 @@ test-all-pythons: ## The fast suite on each of PYTHONS that is here, each in a v
 soak: setup tools ## The long suites, against real services, too: what is absent is a failure.
 	CALLWARDEN_REQUIRE_SERVICES=1 $(BIN)/python -m pytest -m soak $(ARGS)
 
-bench: setup ## Records a second, and where the time goes; ARGS are handed on.
+bench: setup ## Measure speed, memory and CPU time by phase; ARGS are passed on.
 	PYTHONPATH=tests $(BIN)/python -m bench.run $(ARGS)
 
 schemas: setup ## Generate the JSON Schemas, the AsyncAPI document and the conformance pack for billing.

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from bench.live import node
-from bench.process import Measured
+from bench.process import MeasuredProcess
 from bench.workload import ROOT
 from streams.dev import kafka_jars as kafkajars
 from streams.dev.kafka_node import free_ports
@@ -92,17 +92,17 @@ async def measure(address: str, database: str, sizes: Sizes, scratch: Path) -> s
         "CALLWARDEN_BILLING_TOKEN": TOKEN,
     }
     command = ["streams.cli", "billing", "--port", str(port), "--json-logs"]
-    asking = ["bench.billing_client", "--port", str(port), "--token", TOKEN, "--tenants", str(sizes.tenants)]
-    asking += ["--rate", str(sizes.rate), "--seconds", str(sizes.seconds)]
-    with Measured(command, scratch / "billing.log", environment) as billing:
-        await asyncio.to_thread(billing.await_that, lambda: ready(port), "billing has caught up")
+    sending = ["bench.billing_client", "--port", str(port), "--token", TOKEN, "--tenants", str(sizes.tenants)]
+    sending += ["--rate", str(sizes.rate), "--seconds", str(sizes.seconds)]
+    with MeasuredProcess(command, scratch / "billing.log", environment) as billing:
+        await asyncio.to_thread(billing.wait_until, lambda: ready(port), "billing has caught up")
         caught_up_s = time.monotonic() - billing.began_s
         before_s, began_s = billing.cpu_s, time.monotonic()
-        with Measured(asking, scratch / "asking.log", {}) as asker:
+        with MeasuredProcess(sending, scratch / "sending.log", {}) as client:
             writing = asyncio.create_task(
                 fill(address, sizes.events, sizes.coming * sizes.seconds, sizes.tenants, sizes.coming)
             )
-            found = await asyncio.to_thread(asker.await_said, "asked")
+            found = await asyncio.to_thread(client.await_event, "finished")
             cpu = (billing.cpu_s - before_s) / (time.monotonic() - began_s)
             await writing
         peak_mb = billing.peak_bytes / 1e6
@@ -123,18 +123,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.billing", description=__doc__)
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--tenants", type=int, default=10_000)
-    parser.add_argument("--coming", type=int, default=50, help="events a second while it is asked")
+    parser.add_argument("--coming", type=int, default=50, help="events a second while requests are sent")
     parser.add_argument("--rate", type=int, default=500)
     parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--database", metavar="URL", help="else an SQLite of its own")
-    told = parser.parse_args(arguments)
-    sizes = Sizes(told.events, told.tenants, told.coming, told.rate, told.seconds)
+    parser.add_argument("--database", metavar="URL", help="default: a new SQLite database")
+    options = parser.parse_args(arguments)
+    sizes = Sizes(options.events, options.tenants, options.coming, options.rate, options.seconds)
     with tempfile.TemporaryDirectory(prefix="callwarden-bench-") as scratch, ExitStack() as stack:
         folder = Path(scratch)
         kafkajars.java()
         jars = kafkajars.fetch(ROOT / kafkajars.FOLDER)
         address = stack.enter_context(node(folder / "kafka", jars)).address
-        database = told.database or f"sqlite:///{folder / 'billing.db'}"
+        database = options.database or f"sqlite:///{folder / 'billing.db'}"
         print(asyncio.run(measure(address, database, sizes, folder)))
 
 

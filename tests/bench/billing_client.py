@@ -16,7 +16,7 @@ import numpy as np
 CONNECTIONS = 32
 
 
-class Asker:
+class BillingClient:
     """Keep-alive connections, and their results."""
 
     def __init__(self, port: int, token: str, tenants: int) -> None:
@@ -26,7 +26,7 @@ class Asker:
         self.seconds: list[float] = []
         self.statuses: Counter[str] = Counter()
 
-    async def ask(self, rate: int, for_s: float) -> None:
+    async def send(self, rate: int, for_s: float) -> None:
         """Send requests at that rate, for that long."""
         connections = [asyncio.create_task(self._connection()) for _ in range(CONNECTIONS)]
         await asyncio.sleep(0.5)
@@ -61,13 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in ("port", "rate", "seconds", "tenants"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--token", required=True)
-    told = parser.parse_args(arguments)
-    asker = Asker(told.port, told.token, told.tenants)
-    asyncio.run(asker.ask(told.rate, told.seconds))
-    took = np.array(asker.seconds) * 1000
+    options = parser.parse_args(arguments)
+    client = BillingClient(options.port, options.token, options.tenants)
+    asyncio.run(client.send(options.rate, options.seconds))
+    took = np.array(client.seconds) * 1000
     parts = {f"p{share:g}": float(np.percentile(took, share)) for share in (50, 90, 99, 99.9)}
     print(
-        json.dumps({"event": "asked", "statuses": asker.statuses, "ms": parts | {"max": float(took.max())}}), flush=True
+        json.dumps({"event": "finished", "statuses": client.statuses, "ms": parts | {"max": float(took.max())}}),
+        flush=True,
     )
 
 

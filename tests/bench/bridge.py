@@ -22,7 +22,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from bench.live import node
-from bench.process import Measured
+from bench.process import MeasuredProcess
 from bench.workload import ROOT
 from streams.dev import kafka_jars as kafkajars
 from streams.dev.kafka_node import free_ports
@@ -83,7 +83,7 @@ async def fill(address: str, records: int) -> None:
 
 
 def shown(port: int, name: str) -> float:
-    """The sum of a metric of a process, which is asked twice a second at most; -1 if it does not answer."""
+    """The sum of a metric of a process, read at most twice a second; -1 if it does not answer."""
     time.sleep(0.5)  # a page of metrics costs as much as hundreds of records
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
@@ -108,19 +108,19 @@ def measure(address: str, records: int, scratch: Path) -> list[tuple[str, float,
     asyncio.run(fill(address, records))
     rows = []
     bridging = ["streams.cli", "bridge", "--json-logs", "--source-topic", SOURCE, "--format", str(mapping)]
-    with Measured(bridging, scratch / "bridge.log", environment) as one:
-        one.await_said("partition opened", PARTITIONS)
+    with MeasuredProcess(bridging, scratch / "bridge.log", environment) as one:
+        one.await_event("partition opened", PARTITIONS)
         rows.append(("bridge", *_until(one, records, lambda: shown(bridge_port, "callwarden_bridge_rows_total"))))
     other = environment | {"CALLWARDEN_APPLICATION_ID": "ceiling"}
-    with Measured(["bench.ceiling"], scratch / "ceiling.log", other) as one:
-        one.await_said("ready")
-        rows.append(("ceiling", *_until(one, records, lambda: records if one.said("done") else 0)))
+    with MeasuredProcess(["bench.ceiling"], scratch / "ceiling.log", other) as one:
+        one.await_event("ready")
+        rows.append(("ceiling", *_until(one, records, lambda: records if one.events("done") else 0)))
     return rows
 
 
-def _until(one: Measured, records: int, done: Callable[[], float]) -> tuple[float, float, float]:
+def _until(one: MeasuredProcess, records: int, done: Callable[[], float]) -> tuple[float, float, float]:
     began_s, wall_s = one.cpu_s, time.monotonic()
-    one.await_that(lambda: done() >= records, "all records are read")
+    one.wait_until(lambda: done() >= records, "all records are read")
     passed_s = time.monotonic() - wall_s
     return (one.cpu_s - began_s) / records * 1e6, records / passed_s, one.peak_bytes / 1e6
 
@@ -137,13 +137,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.bridge", description=__doc__)
     parser.add_argument("--records", type=int, default=400_000)
-    told = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="callwarden-bench-") as scratch, ExitStack() as stack:
         folder = Path(scratch)
         kafkajars.java()
         jars = kafkajars.fetch(ROOT / kafkajars.FOLDER)
         address = stack.enter_context(node(folder / "kafka", jars)).address
-        rows = measure(address, told.records, folder)
+        rows = measure(address, options.records, folder)
         bridge_us = rows[0][1]
         print(f"load average of the last minute: {os.getloadavg()[0]:.1f}")
         print("| | CPU a record, us | it / bridge | records a second | peak MB |")

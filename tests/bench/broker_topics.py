@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from bench.calls import event_ms, head_of, squeezed
-from bench.process import PATIENCE_S, ProcessError
+from bench.process import TIMEOUT_S, ProcessError
 from bench.state import kind_of
 from bench.workload import ROOT
 from monitor.partition.key_check import partition_of
@@ -28,10 +28,10 @@ from streams.kafka.topic_names import OUTPUTS, TopicNames
 from streams.settings.load import Settings, load, variable
 
 BATCH_BYTES = 1 << 19  # as `streams.dev.traffic` sends
-_LOOK_S = 0.05
+_POLL_S = 0.05
 
 
-class Place(msgspec.Struct, frozen=True):
+class Deployment(msgspec.Struct, frozen=True):
     """The broker, topic prefixes and application id of a worker."""
 
     address: str
@@ -75,44 +75,48 @@ class Decision(msgspec.Struct):
     id: str
 
 
-def create_topics(place: Place) -> None:
+def create_topics(deployment: Deployment) -> None:
     """Create all topics that do not exist yet, as operators do."""
     command = [sys.executable, "-m", "streams.cli", "topics", "create"]
-    environment = {**os.environ, **place.environment, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **deployment.environment, "PYTHONPATH": str(ROOT)}
     try:
-        subprocess.run(command, check=True, capture_output=True, env=environment, timeout=PATIENCE_S)
+        subprocess.run(command, check=True, capture_output=True, env=environment, timeout=TIMEOUT_S)
     except subprocess.SubprocessError as error:
-        said = (error.stderr or b"").decode() if isinstance(error, subprocess.CalledProcessError) else ""
-        raise ProcessError(f"the topics of {place.inputs} and {place.outputs} were not made: {error}\n{said}") from None
+        output = (error.stderr or b"").decode() if isinstance(error, subprocess.CalledProcessError) else ""
+        raise ProcessError(
+            f"the topics of {deployment.inputs} and {deployment.outputs} were not created: {error}\n{output}"
+        ) from None
 
 
-async def create_logs(place: Place, topics: Sequence[str]) -> None:
+async def create_logs(deployment: Deployment, topics: Sequence[str]) -> None:
     """Create compacted topics, and wait until clients know them.
 
     A Faust app that creates its changelogs itself may find that they have no partitions yet, and its agent then never
     starts.
     """
-    until_s = time.monotonic() + PATIENCE_S
+    until_s = time.monotonic() + TIMEOUT_S
     compacted = {"cleanup.policy": "compact"}
-    async with _admin(place) as admin:
-        await admin.create_topics([NewTopic(name, place.partitions, 1, topic_configs=compacted) for name in topics])
+    async with _admin(deployment) as admin:
+        await admin.create_topics(
+            [NewTopic(name, deployment.partitions, 1, topic_configs=compacted) for name in topics]
+        )
         while not {*topics} <= {*await admin.list_topics()}:
             if time.monotonic() > until_s:
-                raise ProcessError(f"waited {PATIENCE_S:.0f} s in vain for the broker to know {', '.join(topics)}")
-            await asyncio.sleep(_LOOK_S)
+                raise ProcessError(f"waited {TIMEOUT_S:.0f} s for the broker to list {', '.join(topics)}")
+            await asyncio.sleep(_POLL_S)
 
 
-async def delete_outputs(place: Place) -> None:
+async def delete_outputs(deployment: Deployment) -> None:
     """Delete the output topics, and the topics that begin with the application id, to spare disk and broker."""
-    async with _admin(place) as admin:
-        mine = {*map(place.names.output, OUTPUTS)}
-        topics = [name for name in await admin.list_topics() if name in mine or name.startswith(place.application)]
+    async with _admin(deployment) as admin:
+        mine = {*map(deployment.names.output, OUTPUTS)}
+        topics = [name for name in await admin.list_topics() if name in mine or name.startswith(deployment.application)]
         await admin.delete_topics(topics)
 
 
 @asynccontextmanager
-async def _admin(place: Place) -> Any:
-    admin = AIOKafkaAdminClient(bootstrap_servers=place.address)
+async def _admin(deployment: Deployment) -> Any:
+    admin = AIOKafkaAdminClient(bootstrap_servers=deployment.address)
     await admin.start()
     try:
         yield admin
@@ -123,7 +127,7 @@ async def _admin(place: Place) -> Any:
 # Filling ------------------------------------------------------------------------------------------------------------
 
 
-async def fill(place: Place, path: str, squeeze: int = 1, prompt: bool = False) -> int:
+async def fill(deployment: Deployment, path: str, squeeze: int = 1, prompt: bool = False) -> int:
     """Send the records of the file, as `callwarden live` sends past records: calls last. Returns their number.
 
     Event times are compressed by ``squeeze`` towards the same end, and reviews are then left out. ``prompt``: in the
@@ -132,9 +136,9 @@ async def fill(place: Place, path: str, squeeze: int = 1, prompt: bool = False) 
     """
     lines = squeezed(Path(path).read_bytes().splitlines(), squeeze)
     ordered = sorted(lines, key=event_ms) if prompt else lines
-    producer = AIOKafkaProducer(bootstrap_servers=place.address, max_batch_size=BATCH_BYTES)
+    producer = AIOKafkaProducer(bootstrap_servers=deployment.address, max_batch_size=BATCH_BYTES)
     async with producer:
-        sender = Sender(producer, place)
+        sender = Sender(producer, deployment)
         for calls in (False, True):
             for line in ordered:
                 head = head_of(line)
@@ -142,7 +146,7 @@ async def fill(place: Place, path: str, squeeze: int = 1, prompt: bool = False) 
                 if (source == CALLS) == calls:
                     await sender.add(source, head.tenant_id.encode(), line)
         now_ms = time.time_ns() // 1_000_000
-        for tenant in one_a_partition(place.partitions):
+        for tenant in one_a_partition(deployment.partitions):
             for source, value in enumerate(last_records(tenant, "end", now_ms)):
                 await sender.add(source, tenant.encode(), value)
         await sender.flush()
@@ -152,8 +156,8 @@ async def fill(place: Place, path: str, squeeze: int = 1, prompt: bool = False) 
 class Sender:
     """Sends records in batches of one partition each; `flush` waits for the broker's acknowledgements."""
 
-    def __init__(self, producer: AIOKafkaProducer, place: Place) -> None:
-        self._producer, self._topics, self._partitions = producer, place.names.inputs, place.partitions
+    def __init__(self, producer: AIOKafkaProducer, deployment: Deployment) -> None:
+        self._producer, self._topics, self._partitions = producer, deployment.names.inputs, deployment.partitions
         self._homes: dict[bytes, int] = {}
         self._batches: dict[TP, Any] = {}
         self._waiting: list[Any] = []
@@ -236,55 +240,55 @@ def last_records(tenant: str, name: str, at_ms: int) -> list[bytes]:
 # Reading -------------------------------------------------------------------------------------------------------------
 
 
-async def all_decided(place: Place) -> None:
+async def all_decided(deployment: Deployment) -> None:
     """Wait until the group has committed the calls to their end; the last one of each partition is current.
 
     Raises ProcessError when that takes too long.
     """
-    until_s = time.monotonic() + PATIENCE_S
-    topic = place.names.inputs[CALLS]
-    cluster = KafkaCluster(place.settings)
+    until_s = time.monotonic() + TIMEOUT_S
+    topic = deployment.names.inputs[CALLS]
+    cluster = KafkaCluster(deployment.settings)
     try:
-        left = await cluster.ends([TP(topic, number) for number in range(place.partitions)])
+        left = await cluster.ends([TP(topic, number) for number in range(deployment.partitions)])
     finally:
         await cluster.stop()
-    async with _admin(place) as admin:
+    async with _admin(deployment) as admin:
         while left:
             if time.monotonic() > until_s:
                 numbers = ", ".join(str(tp.partition) for tp in left)
                 raise ProcessError(
-                    f"waited {PATIENCE_S:.0f} s in vain for {place.application} to commit all calls of {topic}; "
-                    f"partitions that it has not: {numbers}"
+                    f"waited {TIMEOUT_S:.0f} s for {deployment.application} to commit all calls of {topic}; "
+                    f"uncommitted partitions: {numbers}"
                 )
-            await asyncio.sleep(_LOOK_S)
-            committed = await admin.list_consumer_group_offsets(place.application)
+            await asyncio.sleep(_POLL_S)
+            committed = await admin.list_consumer_group_offsets(deployment.application)
             done: Mapping[TP, int] = {TP(*tp): at.offset for tp, at in committed.items()}
             left = {tp: end for tp, end in left.items() if done.get(tp, -1) < end}
 
 
-async def stored(place: Place, topics: Iterable[str]) -> tuple[int, int, Counter[str]]:
+async def stored(deployment: Deployment, topics: Iterable[str]) -> tuple[int, int, Counter[str]]:
     """Bytes of keys and values in these topics: all, the live ones, and the live ones by what they store."""
     written, sizes = 0, {}
-    async for tp, key, value in _held(place, topics):
+    async for tp, key, value in _committed(deployment, topics):
         size = len(key) + len(value or b"")
         written += size
         sizes[tp, key] = 0 if value is None else size
     kinds: Counter[str] = Counter()
     for (tp, key), size in sizes.items():
-        if tp.topic == place.names.output("state"):
+        if tp.topic == deployment.names.output("state"):
             kinds[kind_of(key.decode())] += size
     return written, sum(sizes.values()), kinds
 
 
-async def decided(place: Place) -> Counter[str]:
+async def decided(deployment: Deployment) -> Counter[str]:
     """The number of occurrences of each decision's id in the enforcement topic, which should be one."""
-    held = _held(place, [place.names.output("enforcement")])
-    return Counter([msgspec.json.decode(value or b"", type=Decision).id async for _, _, value in held])
+    committed = _committed(deployment, [deployment.names.output("enforcement")])
+    return Counter([msgspec.json.decode(value or b"", type=Decision).id async for _, _, value in committed])
 
 
-async def _held(place: Place, topics: Iterable[str]) -> AsyncIterator[tuple[TP, bytes, bytes | None]]:
+async def _committed(deployment: Deployment, topics: Iterable[str]) -> AsyncIterator[tuple[TP, bytes, bytes | None]]:
     """Partition, key and value of each committed record of these topics."""
-    cluster = KafkaCluster(place.settings)
+    cluster = KafkaCluster(deployment.settings)
     try:
         counts = await cluster.partitions(list(topics))
         tps = [TP(topic, number) for topic, count in counts.items() for number in range(count)]

@@ -48,10 +48,10 @@ def replay(path: str, policy: str, piece_lines: int, jobs: int) -> Answer:
 
 def phases(path: str, policy: str, piece_lines: int) -> Answer:
     """The same replay, timed at the functions where one phase calls the next."""
-    from bench.phases import Clock, watched
+    from bench.phases import Clock, profiled
 
     clock = Clock()
-    with watched(clock):
+    with profiled(clock):
         answer = _replay(path, policy, piece_lines, 1, clock)
     return {**answer, "phases": [[name, ns / 1e9, clock.calls[name]] for name, ns in clock.spent_ns.most_common()]}
 
@@ -62,13 +62,15 @@ def _replay(path: str, policy: str, piece_lines: int, jobs: int, around: Abstrac
     from monitor.replay import run as replaying
     from monitor.replay.outcome import ReplaySummary
 
-    ruled = named(policy)
+    policy_model = named(policy)
     with tempfile.TemporaryDirectory() as folder:
 
         def work() -> ReplaySummary:
             with around:
-                outcome = replaying.replay([path], ruled, replaying.ReplayOptions(piece_lines=piece_lines, jobs=jobs))
-                output.write(outcome, ruled, Path(folder), windows=False)
+                outcome = replaying.replay(
+                    [path], policy_model, replaying.ReplayOptions(piece_lines=piece_lines, jobs=jobs)
+                )
+                output.write(outcome, policy_model, Path(folder), windows=False)
             return outcome.summary
 
         summary, cost = usage.cost_of(work)
@@ -85,7 +87,7 @@ def _replay(path: str, policy: str, piece_lines: int, jobs: int, around: Abstrac
 
 
 def store(path: str, policy: str, piece_lines: int, folder: str) -> Answer:
-    """Replay with stored state: a snapshot at each new window end, the last of them left in ``folder``."""
+    """Replay with stored state: a snapshot at each new window end, the last one stays in ``folder``."""
     from bench.policies import named
     from bench.state import judge_and_store
 
@@ -99,10 +101,10 @@ def restore(policy: str, folder: str) -> Answer:
     from bench.policies import named
     from bench.state import load
 
-    ruled = named(policy)
-    become = load(ruled, Path(folder))
+    policy_model = named(policy)
+    restore_task = load(policy_model, Path(folder))
     before = usage.resident_bytes()
-    partition, cost = usage.cost_of(become)
+    partition, cost = usage.cost_of(restore_task)
     after = usage.resident_bytes()
     return {
         **asdict(cost),
@@ -114,10 +116,10 @@ def restore(policy: str, folder: str) -> Answer:
 
 def early(path: str, policy: str) -> Answer:
     """The cost of early evaluations."""
-    from bench.early import looks
+    from bench.early import early_evaluations
     from bench.policies import named
 
-    return looks(path, named(policy))
+    return early_evaluations(path, named(policy))
 
 
 def digest(folder: Path) -> str:
@@ -133,5 +135,5 @@ TASKS: dict[str, Callable[..., Answer]] = {
 }
 
 if __name__ == "__main__":
-    told = json.loads(sys.argv[1])
-    print(json.dumps(TASKS[told.pop("task")](**told)))
+    arguments = json.loads(sys.argv[1])
+    print(json.dumps(TASKS[arguments.pop("task")](**arguments)))

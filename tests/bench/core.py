@@ -61,7 +61,7 @@ def rows_of(path: str, squeeze: int, partitions: int) -> list[list[tuple[int, Re
     return found
 
 
-def judge(fetched: Sequence[Sequence[tuple[int, RecordBatch]]], policy: Policy) -> dict[str, Any]:
+def run_partitions(fetched: Sequence[Sequence[tuple[int, RecordBatch]]], policy: Policy) -> dict[str, Any]:
     """Feed the partition, and store what is due after each batch; return one digest of all outputs and snapshots."""
     partitions = [StreamTask(policy, place=PartitionIdentity(number, len(fetched))) for number in range(len(fetched))]
     last_ms = max(event_ms(rows.values[-1]) for mine in fetched for _, rows in mine)
@@ -95,7 +95,7 @@ def main(kind: str) -> None:
     made = make(Workload("base", 10_000, 1_000_000), CACHE)
     fetched = rows_of(made.path, {"day": 1, "dense": Sizes().squeeze}[kind], PARTITIONS)
     reduce_garbage_collection()
-    found, cost = usage.cost_of(lambda: judge(fetched, named("built-in")))
+    found, cost = usage.cost_of(lambda: run_partitions(fetched, named("built-in")))
     found["us_a_record"] = cost.cpu_s / found["records"] * 1e6
     print(json.dumps(found))
 

@@ -19,7 +19,7 @@ _PIECE = 500
 _BEFORE, _SMALL, _LARGE, _OPEN, _MANY_OPEN = 0.5, 0.1, 0.15, 0.2, 0.04
 
 
-def looks(path: str, policy: Policy) -> dict[str, Any]:
+def early_evaluations(path: str, policy: Policy) -> dict[str, Any]:
     """Feed a file as a worker does, with early evaluations: a first one, and the later ones case by case."""
     partition = StreamTask(policy, sources=1)
     with open_input(path) as stream:
@@ -36,14 +36,14 @@ def looks(path: str, policy: Policy) -> dict[str, Any]:
 
         for _ in read(_BEFORE, True):
             partition.take()
-        first_ms = _look(partition)
+        first_ms = _evaluate(partition)
         cases = [_case("none", partition, (None for _ in range(1_000)))]
         cases.append(_case(f"{_PIECE:,}", partition, read(_SMALL, True, _PIECE)))
         cases.append(_case(f"{10 * _PIECE:,}", partition, read(_LARGE, True, 10 * _PIECE)))
         for _ in read(_OPEN, False):
             pass
         partition.early()
-        cases.append(_case(f"{_PIECE:,}, nothing sealed for hours", partition, read(_MANY_OPEN, False, _PIECE)))
+        cases.append(_case(f"{_PIECE:,}, no pane closed for hours", partition, read(_MANY_OPEN, False, _PIECE)))
     return {"first_ms": first_ms, "tenants": partition.shard.tenants, "cases": cases}
 
 
@@ -64,23 +64,23 @@ def feeder(partition: StreamTask, lines: Iterator[bytes]) -> Any:
 def _case(about: str, partition: StreamTask, steps: Iterator[None]) -> dict[str, Any]:
     """An early evaluation after each step: the median and maximum of its cost, and its alerts."""
     partition.take()
-    spent_ms, told = [], 0
+    spent_ms, alerts = [], 0
     for _ in steps:
-        told -= len(partition.shard.output.alerts)
-        spent_ms.append(_look(partition))
-        told += len(partition.shard.output.alerts)
+        alerts -= len(partition.shard.output.alerts)
+        spent_ms.append(_evaluate(partition))
+        alerts += len(partition.shard.output.alerts)
         partition.take()
     return {
         "about": about,
         "open_calls": len(partition.shard.open_panes),
-        "looks": len(spent_ms),
+        "evaluations": len(spent_ms),
         "median_ms": quantiles([*spent_ms, *spent_ms], n=2)[0],
         "p99_ms": quantiles([*spent_ms, *spent_ms], n=100)[98],
-        "alerts": told,
+        "alerts": alerts,
     }
 
 
-def _look(partition: StreamTask) -> float:
+def _evaluate(partition: StreamTask) -> float:
     """Run an early evaluation; return its CPU time in ms."""
     began_ns = time.process_time_ns()
     partition.early()

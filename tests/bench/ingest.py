@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.live import node
-from bench.process import Measured
+from bench.process import MeasuredProcess
 from bench.workload import ROOT
 from streams.dev import kafka_jars as kafkajars
 from streams.dev.kafka_node import free_ports
@@ -60,22 +60,22 @@ def measure(address: str, sizes: Sizes, scratch: Path) -> str:
     sending = ["bench.ingest_client", "--port", str(port), "--rate", str(sizes.rate), "--requests", str(requests)]
     sending += ["--records", str(sizes.records), *(["--keyed"] if sizes.keyed else [])]
     serving = ["streams.cli", "ingest", "--port", str(port), "--json-logs"]
-    with Measured(serving, scratch / "door.log", environment) as door:
+    with MeasuredProcess(serving, scratch / "ingest.log", environment) as service:
         cores = sorted(os.sched_getaffinity(0))
         if len(cores) > 1:
-            for thread in Path(f"/proc/{door.pid}/task").iterdir():
+            for thread in Path(f"/proc/{service.pid}/task").iterdir():
                 os.sched_setaffinity(int(thread.name), cores[:1])
-        door.await_that(lambda: ready(port), "the ingest service takes records")
-        before_s = door.cpu_s
-        with Measured(sending, scratch / "sending.log", {}) as sender:
+        service.wait_until(lambda: ready(port), "the ingest service takes records")
+        before_s = service.cpu_s
+        with MeasuredProcess(sending, scratch / "sending.log", {}) as sender:
             if len(cores) > 1:
                 os.sched_setaffinity(sender.pid, cores[1:])
-            found = sender.await_said("sent")
-        cpu_s, peak_mb = door.cpu_s - before_s, door.peak_bytes / 1e6
+            found = sender.await_event("sent")
+        cpu_s, peak_mb = service.cpu_s - before_s, service.peak_bytes / 1e6
     sent = requests * sizes.records
     statuses = ", ".join(f"{count:,} x {status}" for status, count in sorted(found["statuses"].items()))
     times = " | ".join(f"{found['ms'][name]:.0f}" for name in ("p50", "p99", "p99.9", "max"))
-    keyed = "a key each" if sizes.keyed else "no keys"
+    keyed = "a key per request" if sizes.keyed else "without keys"
     return (
         f"| {keyed} | {sent / found['wall_s']:,.0f} | {statuses} | {cpu_s / sent * 1e6:.1f} | "
         f"{cpu_s / found['wall_s']:.0%} | {times} | {peak_mb:,.0f} |"
@@ -93,20 +93,20 @@ def _make_topics(environment: dict[str, str], log: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.ingest", description=__doc__)
-    parser.add_argument("--rate", type=int, default=20_000, help="records a second")
+    parser.add_argument("--rate", type=int, default=20_000, help="records/s")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--records", type=int, default=500, help="records a request")
-    told = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="callwarden-bench-") as scratch, ExitStack() as stack:
         folder = Path(scratch)
         kafkajars.java()
         jars = kafkajars.fetch(ROOT / kafkajars.FOLDER)
         address = stack.enter_context(node(folder / "kafka", jars)).address
-        names = ("requests", "records a second", "answers", "CPU a record, us", "of a core")
+        names = ("requests", "records/s", "answers", "CPU us per record", "share of a core")
         print(f"| {' | '.join(names)} | p50, ms | p99 | p99.9 | max | peak MB |")
         print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
         for keyed in (False, True):
-            print(measure(address, Sizes(told.rate, told.seconds, told.records, keyed), folder))
+            print(measure(address, Sizes(options.rate, options.seconds, options.records, keyed), folder))
 
 
 if __name__ == "__main__":

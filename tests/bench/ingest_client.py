@@ -63,7 +63,7 @@ class Sender:
             body = batch(request, self._records)
             key = f"Idempotency-Key: request-{request}\r\n" if self._keyed else ""
             head = (
-                "POST /v1/records HTTP/1.1\r\nHost: door\r\nContent-Type: application/x-ndjson\r\n"
+                "POST /v1/records HTTP/1.1\r\nHost: ingest\r\nContent-Type: application/x-ndjson\r\n"
                 f"{key}Content-Length: {len(body)}\r\n\r\n"
             ).encode()
             while True:
@@ -101,10 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in ("port", "rate", "requests", "records"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--keyed", action="store_true")
-    told = parser.parse_args(arguments)
-    sender = Sender([told.port], told.records, told.keyed)
+    options = parser.parse_args(arguments)
+    sender = Sender([options.port], options.records, options.keyed)
     began_s = time.perf_counter()
-    asyncio.run(sender.send(told.rate / told.records, told.requests))
+    asyncio.run(sender.send(options.rate / options.records, options.requests))
     wall_s = time.perf_counter() - began_s
     took = np.array(sender.seconds) * 1000
     parts = {f"p{share:g}": float(np.percentile(took, share)) for share in (50, 90, 99, 99.9)}

@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from bench.broker_topics import Place
-from bench.load import PROBE, Sent, Told
-from bench.process import PATIENCE_S, Measured
+from bench.broker_topics import Deployment
+from bench.load import PROBE, LoadOptions, LoadResult
+from bench.process import TIMEOUT_S, MeasuredProcess
 from monitor.policy.load import load
 
 _PANE_S = 300
 _AROUND_S = 30
-_WAIT_S, _LOOK_S = 60.0, 0.1
+_WAIT_S, _POLL_S = 60.0, 0.1
 
 
 class NoAnswerError(Exception):
@@ -26,31 +26,33 @@ class NoAnswerError(Exception):
 
 
 async def measure_latency(
-    place: Place, path: str, rate: int, seconds: int, worker: Measured, folder: Path
+    deployment: Deployment, path: str, rate: int, seconds: int, worker: MeasuredProcess, folder: Path
 ) -> dict[str, Any]:
     """Send ``rate`` calls per second for that long to a worker that has read all earlier records.
 
     Raises NoAnswerError when a probe is not answered.
     """
-    lateness_ms = load(place.policy).lateness_ms
-    seen: dict[str, dict[str, float]] = {place.names.output(name): {} for name in ("alerts", "enforcement")}
-    consumer = AIOKafkaConsumer(bootstrap_servers=place.address, isolation_level="read_committed")
-    told = msgspec.json.encode(Told(place, path, rate, seconds, lateness_ms)).decode()
+    lateness_ms = load(deployment.policy).lateness_ms
+    seen: dict[str, dict[str, float]] = {deployment.names.output(name): {} for name in ("alerts", "enforcement")}
+    consumer = AIOKafkaConsumer(bootstrap_servers=deployment.address, isolation_level="read_committed")
+    options = msgspec.json.encode(LoadOptions(deployment, path, rate, seconds, lateness_ms)).decode()
     async with consumer:
-        consumer.assign([TopicPartition(topic, number) for topic in seen for number in range(place.partitions)])
+        consumer.assign([TopicPartition(topic, number) for topic in seen for number in range(deployment.partitions)])
         await consumer.seek_to_end()
         watching = asyncio.create_task(_watch(consumer, seen))
-        with Measured(("bench.load", told), folder / f"{place.application}-load.log", {}) as load_process:
+        with MeasuredProcess(
+            ("bench.load", options), folder / f"{deployment.application}-load.log", {}
+        ) as load_process:
             before_s, began_s = worker.cpu_s, time.monotonic()
-            said = await asyncio.to_thread(load_process.await_said, "sent", 1, seconds + PATIENCE_S)
+            event = await asyncio.to_thread(load_process.await_event, "sent", 1, seconds + TIMEOUT_S)
             cpu_s, wall_s = worker.cpu_s - before_s, time.monotonic() - began_s
-            sent = msgspec.convert(said, Sent)
+            sent = msgspec.convert(event, LoadResult)
         alerts, enforcement = seen.values()
         until_s = time.monotonic() + _WAIT_S
         while time.monotonic() < until_s and not (
             alerts.keys() >= sent.alerts.keys() and enforcement.keys() >= sent.complaints.keys()
         ):
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_S)
         watching.cancel()
         await asyncio.wait([watching])
     return {
@@ -86,11 +88,11 @@ def latencies(what: str, sent_s: dict[str, float], seen_s: dict[str, float], lat
             f"{what}: {', '.join(lost[:5])}; expected an answer to each, and some probes"
         )
     found = [(at_s, seen_s[who] - at_s) for who, at_s in sent_s.items()]
-    calm = [took_s for at_s, took_s in found if (at_s - lateness_ms / 1000) % _PANE_S > _AROUND_S]
+    between_closings = [took_s for at_s, took_s in found if (at_s - lateness_ms / 1000) % _PANE_S > _AROUND_S]
     return {
         "probes": len(sent_s),
         "all": _spread([took_s for _, took_s in found]),
-        "calm": _spread(calm),
+        "between_closings": _spread(between_closings),
         "each": found,
     }
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bench import broker_topics
-from bench.broker_topics import Place
+from bench.broker_topics import Deployment
 from bench.latency import measure_latency
 from bench.measure import DisagreementError
-from bench.process import Measured, ProcessError
+from bench.process import MeasuredProcess, ProcessError
 from bench.workload import Workload, make
 from monitor.simulate.settings import DAY_MS, HOUR_MS
 from streams.cli.develop.live import POLICY
@@ -29,14 +29,14 @@ PARTITIONS = 8
 PROPERTIES = {"group.initial.rebalance.delay.ms": "6000"}
 OPENED = "partition opened"
 _TRIES = 5
-FAUST, TABLES = "bench.idiomatic", ("answered", "short")
+FAUST, TABLES = "bench.faust_app", ("answered", "short")
 Answer = dict[str, Any]
 
 
-class Teller(Protocol):
+class EventLog(Protocol):
     """A source of reported lines."""
 
-    def said(self, event: str) -> Sequence[object]:
+    def events(self, event: str) -> Sequence[object]:
         """The lines of that event so far."""
 
 
@@ -92,15 +92,15 @@ class Contender:
     environment: tuple[tuple[str, str], ...] = ()
 
     @property
-    def judges(self) -> bool:
+    def is_worker(self) -> bool:
         """Whether it is a worker of ours, whose decisions can be compared."""
         return self.module[0] == "streams.cli"
 
-    def state(self, place: Place) -> list[str]:
+    def state(self, deployment: Deployment) -> list[str]:
         """The topics to which it writes its state."""
-        if self.judges:
-            return [place.names.output("state")]
-        return [f"{place.application}-{table}-changelog" for table in TABLES] if self.module[0] == FAUST else []
+        if self.is_worker:
+            return [deployment.names.output("state")]
+        return [f"{deployment.application}-{table}-changelog" for table in TABLES] if self.module[0] == FAUST else []
 
 
 def contenders(sizes: Sizes) -> list[Contender]:
@@ -112,7 +112,7 @@ def contenders(sizes: Sizes) -> list[Contender]:
         Contender("ceiling", "fetch and decode only", ("bench.ceiling",), ("ready", 1)),
         Contender("worker", "`callwarden worker`, the built-in policy", worker, opened),
         Contender(
-            "faust, tumbling",
+            "Faust, tumbling windows",
             "short-call ratio alone, Faust's tables, tumbling windows",
             faust,
             ("ready", 1),
@@ -120,7 +120,7 @@ def contenders(sizes: Sizes) -> list[Contender]:
             environment=(("BENCH_WINDOWS", "tumbling"),),
         ),
         Contender(
-            "faust, hopping",
+            "Faust, hopping windows",
             "the same with the rule's own windows: 4 h every 15 min",
             faust,
             ("ready", 1),
@@ -156,7 +156,7 @@ class Live:
     def speed(self, name: str, squeeze: int) -> None:
         """Run all contenders in turns on one day's records, compressed by ``squeeze``; then measure the phases."""
         day = make(self.day, self.cache)
-        full, empty = self._place(f"{name}."), self._place("empty.")
+        full, empty = self._deployment(f"{name}."), self._deployment("empty.")
         broker_topics.create_topics(empty)
         broker_topics.create_topics(full)
         records = asyncio.run(broker_topics.fill(full, day.path, squeeze))
@@ -166,7 +166,7 @@ class Live:
                 start = self._run(contender, "empty.", 0)
                 cost = self._run(contender, f"{name}.", contender.records or records)
                 self.costs.setdefault(name, []).append((contender, start, cost))
-        self.say(f"{name}: where the time goes")
+        self.say(f"{name}: CPU time by phase")
         self.found.setdefault("phases", {})[name] = {"records": records, **self._phases(f"{name}.")}
 
     def _run(self, contender: Contender, inputs: str, records: int) -> Cost:
@@ -174,68 +174,72 @@ class Live:
         work.
         """
         for number in itertools.count(1):
-            place = self._place(inputs)
+            deployment = self._deployment(inputs)
             try:
-                return self._run_once(contender, place, records)
+                return self._run_once(contender, deployment, records)
             except NotSharedError as error:
                 if number == _TRIES:
                     raise
                 self.say(f"once more: {error}")
             finally:
-                asyncio.run(broker_topics.delete_outputs(place))
+                asyncio.run(broker_topics.delete_outputs(deployment))
         raise AssertionError  # it repeats until it returns
 
-    def _run_once(self, contender: Contender, place: Place, records: int) -> Cost:
-        broker_topics.create_topics(place)
+    def _run_once(self, contender: Contender, deployment: Deployment, records: int) -> Cost:
+        broker_topics.create_topics(deployment)
         if contender.module[0] == FAUST:
-            asyncio.run(broker_topics.create_logs(place, [*contender.state(place), f"{place.application}-alerts"]))
-        said, times = contender.ready
+            asyncio.run(
+                broker_topics.create_logs(
+                    deployment, [*contender.state(deployment), f"{deployment.application}-alerts"]
+                )
+            )
+        event, times = contender.ready
         with ExitStack() as stack:
             began_s = time.monotonic()
             processes = [
-                stack.enter_context(self._process(contender.module, place, dict(contender.environment)))
+                stack.enter_context(self._process(contender.module, deployment, dict(contender.environment)))
                 for _ in range(contender.processes)
             ]
-            ready = f'"{said}", {times} times in all'
-            processes[0].await_that(lambda: sum(len(one.said(said)) for one in processes) >= times, ready)
+            ready = f'"{event}", {times} times in all'
+            processes[0].wait_until(lambda: sum(len(one.events(event)) for one in processes) >= times, ready)
             if records:
-                records = _read(contender, place, processes, records)
+                records = _read(contender, deployment, processes, records)
             cost = Cost(
                 records,
                 sum(process.cpu_s for process in processes),
                 time.monotonic() - began_s,
                 max(process.peak_bytes for process in processes),
             )
-            if contender.judges:
+            if contender.is_worker:
                 assert_shared(processes)
         if records:
-            cost.state_bytes = asyncio.run(broker_topics.stored(place, contender.state(place)))[0]
-            if contender.judges:
-                self._compare(contender, place)
+            cost.state_bytes = asyncio.run(broker_topics.stored(deployment, contender.state(deployment)))[0]
+            if contender.is_worker:
+                self._compare(contender, deployment)
         return cost
 
-    def _compare(self, contender: Contender, place: Place) -> None:
+    def _compare(self, contender: Contender, deployment: Deployment) -> None:
         """Every run decided the same as the first worker on the same records, each decision once."""
-        found = asyncio.run(broker_topics.decided(place))
-        wanted = self._decided.setdefault(place.inputs, found)
+        found = asyncio.run(broker_topics.decided(deployment))
+        wanted = self._decided.setdefault(deployment.inputs, found)
         twice = found.total() - len(found)
         if not found or twice or found != wanted:
             raise DisagreementError(
-                f"{contender.name} on {place.inputs}: the decisions are wrong. {len(found)} ids, {twice} of them "
+                f"{contender.name} on {deployment.inputs}: the decisions are wrong. {len(found)} ids, {twice} of them "
                 f"again; the first run had {len(wanted)}, of which {len(wanted - found)} are missing, "
                 f"and {len(found - wanted)} are new. Expected the same, some, and each once."
             )
 
     def _phases(self, inputs: str) -> Answer:
-        place = self._place(inputs)
-        broker_topics.create_topics(place)
-        with self._process(("bench.profiled_worker", "worker", "--json-logs"), place) as worker:
-            worker.await_said(OPENED, PARTITIONS)
-            asyncio.run(broker_topics.all_decided(place))
+        deployment = self._deployment(inputs)
+        broker_topics.create_topics(deployment)
+        with self._process(("bench.profiled_worker", "worker", "--json-logs"), deployment) as worker:
+            worker.await_event(OPENED, PARTITIONS)
+            asyncio.run(broker_topics.all_decided(deployment))
             worker.stop()
-            told = worker.said("phases")[-1]
-        asyncio.run(broker_topics.delete_outputs(place))
-        return {name: told[name] for name in ("phases", "transactions", "written_bytes")}
+            result = worker.events("phases")[-1]
+        asyncio.run(broker_topics.delete_outputs(deployment))
+        return {name: result[name] for name in ("phases", "transactions", "written_bytes")}
 
     # A worker that has read a day --------------------------------------------------------------------------------
 
@@ -244,48 +248,48 @@ class Live:
         day = make(self.day, self.cache)
         policy = self.folder / "policy.yaml"
         policy.write_text(POLICY, "utf-8")
-        place = self._place("steady.", policy=str(policy))
-        broker_topics.create_topics(place)
-        asyncio.run(broker_topics.fill(place, day.path, prompt=True))
+        deployment = self._deployment("steady.", policy=str(policy))
+        broker_topics.create_topics(deployment)
+        asyncio.run(broker_topics.fill(deployment, day.path, prompt=True))
         self.say("steady: a worker reads a day")
-        with self._process(("streams.cli", "worker", "--json-logs"), place) as worker:
-            worker.await_said(OPENED, PARTITIONS)
-            asyncio.run(broker_topics.all_decided(place))
-            self.say(f"steady: nothing comes for {self.sizes.idle_s} s")
+        with self._process(("streams.cli", "worker", "--json-logs"), deployment) as worker:
+            worker.await_event(OPENED, PARTITIONS)
+            asyncio.run(broker_topics.all_decided(deployment))
+            self.say(f"steady: idle for {self.sizes.idle_s} s")
             # First the clocks of the silent sources advance, and the resulting decisions are made.
             time.sleep(self.sizes.idle_s)
             before_s, began_s = worker.cpu_s, time.monotonic()
             time.sleep(self.sizes.idle_s)
             idle = (worker.cpu_s - before_s) / (time.monotonic() - began_s)
             self.say(f"steady: {self.sizes.rate:,} records a second for {self.sizes.steady_s} s")
-            told = asyncio.run(
-                measure_latency(place, day.path, self.sizes.rate, self.sizes.steady_s, worker, self.folder)
+            result = asyncio.run(
+                measure_latency(deployment, day.path, self.sizes.rate, self.sizes.steady_s, worker, self.folder)
             )
-            self.found["steady"] = {"idle_share": idle, "tenants": self.sizes.tenants, **told}
+            self.found["steady"] = {"idle_share": idle, "tenants": self.sizes.tenants, **result}
 
     # Recovery -----------------------------------------------------------------------------------------------------
 
     def recovery(self) -> None:
         """A month of panes, recovered."""
         month = make(self.month, self.cache)
-        place = self._place("month.")
-        broker_topics.create_topics(place)
-        records = asyncio.run(broker_topics.fill(place, month.path))
+        deployment = self._deployment("month.")
+        broker_topics.create_topics(deployment)
+        records = asyncio.run(broker_topics.fill(deployment, month.path))
         self.say("recovery: a worker reads a month")
-        with self._worker(place) as worker:
-            asyncio.run(broker_topics.all_decided(place))
+        with self._worker(deployment) as worker:
+            asyncio.run(broker_topics.all_decided(deployment))
             worker.stop()
-        written, standing, kinds = asyncio.run(broker_topics.stored(place, [place.names.output("state")]))
+        written, standing, kinds = asyncio.run(broker_topics.stored(deployment, [deployment.names.output("state")]))
         openings = []
         for number in range(max(self.sizes.rounds, 1)):
-            self.say(f"recovery: opened again, {number + 1} of {self.sizes.rounds}")
+            self.say(f"recovery: partitions opened again, {number + 1} of {self.sizes.rounds}")
             costs = []
-            for where in (self._place("empty."), place):
+            for where in (self._deployment("empty."), deployment):
                 broker_topics.create_topics(where)
                 began_s = time.monotonic()
                 with self._worker(where) as worker:
                     wall_s = time.monotonic() - began_s
-                    took_s = max(line["took_s"] for line in worker.said(OPENED))
+                    took_s = max(line["took_s"] for line in worker.events(OPENED))
                     costs.append({"wall_s": wall_s, "cpu_s": worker.cpu_s, "took_s": took_s, "peak": worker.peak_bytes})
             openings.append(costs)
         self.found["recovery"] = {
@@ -297,17 +301,17 @@ class Live:
             "openings": openings,
         }
 
-    def sealing(self) -> None:
+    def closing(self) -> None:
         """A large pane is closed in a thread: the longest time that the event loop was blocked."""
         day = make(self.day, self.cache)
         found = []
         for number in range(self.sizes.rounds):
-            self.say(f"sealing: a pane of {self.sizes.pane_calls:,} calls, {number + 1} of {self.sizes.rounds}")
-            place = self._place(f"pane{number}.", partitions=1)
-            broker_topics.create_topics(place)
-            with self._process(("bench.pane_sealing", day.path, str(self.sizes.pane_calls)), place) as process:
-                found.append(process.await_said("sealed"))
-        self.found["sealing"] = found
+            self.say(f"closing: a pane of {self.sizes.pane_calls:,} calls, {number + 1} of {self.sizes.rounds}")
+            deployment = self._deployment(f"pane{number}.", partitions=1)
+            broker_topics.create_topics(deployment)
+            with self._process(("bench.pane_closing", day.path, str(self.sizes.pane_calls)), deployment) as process:
+                found.append(process.await_event("closed"))
+        self.found["closing"] = found
 
     # ----------------------------------------------------------------------------------------------------------------
 
@@ -319,40 +323,42 @@ class Live:
         }
         return {"speed": speed, **self.found}
 
-    def _place(self, inputs: str, partitions: int = PARTITIONS, policy: str | None = None) -> Place:
+    def _deployment(self, inputs: str, partitions: int = PARTITIONS, policy: str | None = None) -> Deployment:
         number = next(self._number)
-        return Place(self.address, inputs, f"{inputs}{number}.", f"bench-{number}", partitions, policy)
+        return Deployment(self.address, inputs, f"{inputs}{number}.", f"bench-{number}", partitions, policy)
 
-    def _process(self, module: tuple[str, ...], place: Place, environment: dict[str, str] | None = None) -> Measured:
-        log = self.folder / f"{place.application}-{module[0]}-{next(self._number)}.log"
+    def _process(
+        self, module: tuple[str, ...], deployment: Deployment, environment: dict[str, str] | None = None
+    ) -> MeasuredProcess:
+        log = self.folder / f"{deployment.application}-{module[0]}-{next(self._number)}.log"
         mine = {
-            "BENCH_APP": place.application,
+            "BENCH_APP": deployment.application,
             "CALLWARDEN_WEB_PORT": str(free_ports(1)[0]),
-            "FAUST_DATADIR": str(self.folder / f"{place.application}-data"),
+            "FAUST_DATADIR": str(self.folder / f"{deployment.application}-data"),
         }
-        return Measured(module, log, {**place.environment, **mine, **(environment or {})})
+        return MeasuredProcess(module, log, {**deployment.environment, **mine, **(environment or {})})
 
     @contextmanager
-    def _worker(self, place: Place) -> Iterator[Measured]:
+    def _worker(self, deployment: Deployment) -> Iterator[MeasuredProcess]:
         """A worker that has opened all partitions."""
-        with self._process(("streams.cli", "worker", "--json-logs"), place) as worker:
-            worker.await_said(OPENED, place.partitions)
+        with self._process(("streams.cli", "worker", "--json-logs"), deployment) as worker:
+            worker.await_event(OPENED, deployment.partitions)
             yield worker
 
 
-def _read(contender: Contender, place: Place, processes: Sequence[Measured], records: int) -> int:
+def _read(contender: Contender, deployment: Deployment, processes: Sequence[MeasuredProcess], records: int) -> int:
     """Wait until it has read that many records, or all of them if it is not Faust; return the number."""
     first = processes[0]
-    if contender.judges:
-        asyncio.run(broker_topics.all_decided(place))
+    if contender.is_worker:
+        asyncio.run(broker_topics.all_decided(deployment))
         return records
     if contender.module[0] != FAUST:
-        return int(first.await_said("done")["records"])
+        return int(first.await_event("done")["records"])
 
     def so_far() -> int:
-        return max((line["records"] for line in first.said("read")), default=0)
+        return max((line["records"] for line in first.events("read")), default=0)
 
-    first.await_that(lambda: so_far() >= records, f"{records:,} records read")
+    first.wait_until(lambda: so_far() >= records, f"{records:,} records read")
     return so_far()
 
 
@@ -360,9 +366,9 @@ class NotSharedError(ProcessError):
     """Workers that should have started together did not: on a busy machine one may join too late."""
 
 
-def assert_shared(processes: Sequence[Teller]) -> None:
+def assert_shared(processes: Sequence[EventLog]) -> None:
     """Each partition was opened once, and each process owns some; otherwise they did not share the work evenly."""
-    opened = [len(process.said(OPENED)) for process in processes]
+    opened = [len(process.events(OPENED)) for process in processes]
     if sum(opened) != PARTITIONS or not all(opened):
         raise NotSharedError(
             f"the workers opened {opened} partitions; expected {PARTITIONS} in all and some by each: they should have "

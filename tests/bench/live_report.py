@@ -14,15 +14,15 @@ def as_markdown(live: Live) -> str:
     """All results, as Markdown."""
     lines: list[str] = []
     for name, costs in live.costs.items():
-        lines += [f"**On a broker**: {name}", "", *_speed(costs), *_two(costs)]
+        lines += [f"**Worker on Kafka**: {name}", "", *_speed(costs), *_two(costs)]
     for name, answer in live.found.get("phases", {}).items():
-        lines += [f"**Where the worker's time goes**: {name}", "", *phases_table(answer), *_written(answer)]
+        lines += [f"**CPU time of the worker by phase**: {name}", "", *phases_table(answer), *_written(answer)]
     if "steady" in live.found:
-        lines += ["**A worker that has read a day**", "", *_steady(live.found["steady"])]
+        lines += ["**Idle and at a steady rate**", "", *_steady(live.found["steady"])]
     if "recovery" in live.found:
-        lines += ["**A month of panes, opened again**", "", *_recovery(live.found["recovery"])]
-    if "sealing" in live.found:
-        lines += ["**A large pane**", "", *_sealing(live.found["sealing"])]
+        lines += ["**State restore**", "", *_recovery(live.found["recovery"])]
+    if "closing" in live.found:
+        lines += ["**Closing a large pane**", "", *_closing(live.found["closing"])]
     return "\n".join(lines)
 
 
@@ -61,8 +61,18 @@ def _speed(costs: Costs) -> list[str]:
                 f"{median(_of(costs, name, lambda _, cost: cost.state_bytes / cost.records)):,.0f}",
             )
         )
-    head = ("", "records", "CPU s a million", "from", "to", "ceiling / it", "CPU s to start", "records/s", "peak MB")
-    return table((*head, "state written, bytes a record"), rows)
+    head = (
+        "",
+        "records",
+        "CPU us per record",
+        "lowest",
+        "highest",
+        "relative to ceiling",
+        "start, CPU s",
+        "records/s",
+        "peak MB",
+    )
+    return table((*head, "state, bytes per record"), rows)
 
 
 def _records(_: Cost, cost: Cost) -> float:
@@ -76,13 +86,13 @@ def _wall_s(start: Cost, cost: Cost) -> float:
 def _two(costs: Costs) -> list[str]:
     one, two = _of(costs, "worker", cpu_us), _of(costs, "two workers", cpu_us)
     ratios = [_ratio(mine, single, ".2f") for single, mine in zip(one, two, strict=True)]
-    told = f"Two workers need {_ratio(median(two), median(one), '.2f')} times the CPU time of one"
-    told += f" (pair by pair {', '.join(ratios)})."
+    text = f"Two workers use {_ratio(median(two), median(one), '.2f')} times the CPU time of one"
+    text += f" (run by run: {', '.join(ratios)})."
     faust = [
         f"{name}: {_ratio(median(_of(costs, name, cpu_us)), median(one), '.0f')} times that of the worker."
-        for name in ("faust, tumbling", "faust, hopping")
+        for name in ("Faust, tumbling windows", "Faust, hopping windows")
     ]
-    return [told, *faust, ""]
+    return [text, *faust, ""]
 
 
 def _written(answer: dict[str, Any]) -> list[str]:
@@ -90,24 +100,28 @@ def _written(answer: dict[str, Any]) -> list[str]:
         (name, f"{size / MB:,.1f}", f"{size / answer['records']:,.1f}")
         for name, size in sorted(answer["written_bytes"].items(), key=lambda item: -item[1])
     ]
-    said = f"Written in {answer['transactions']:,} transactions, before compression:"
-    return [said, "", *table(("", "MB", "bytes a record"), rows)]
+    title = f"Written in {answer['transactions']:,} transactions, before compression:"
+    return [title, "", *table(("", "MB", "bytes per record"), rows)]
 
 
 def _steady(found: dict[str, Any]) -> list[str]:
     rows = []
-    for name, about in (("alerts", "calls sent to alert seen"), ("enforcement", "watermark's passing to enforcement")):
+    for name, about in (
+        ("alerts", "calls sent to alert received"),
+        ("enforcement", "watermark passed to decision received"),
+    ):
         answer = found[name]
-        for which, when in (("all", "all"), ("calm", "none sealed within 30 s")):
+        for which, when in (("all", "all"), ("between_closings", "no pane closes within 30 s")):
             spread = answer[which]
             values = (f"{spread[key] * 1000:,.0f}" if key in spread else "–" for key in ("p50", "p99", "max"))
             rows.append((f"{about}: {when}", f"{spread['count']:,} of {answer['probes']:,}", *values))
-    million = found["cpu_s"] / found["calls"] * 1e6
+    per_record_us = found["cpu_s"] / found["calls"] * 1e6
     return [
-        f"With {found['tenants']:,} tenants and nothing to read: {found['idle_share']:.2%} of a core.",
+        f"Idle with {found['tenants']:,} tenants: {found['idle_share']:.2%} of a core.",
         f"At {found['calls'] / found['took_s']:,.0f} calls/s for {found['took_s']:,.0f} s: "
-        f"{found['cpu_s'] / found['wall_s']:.0%} of a core, {million:.2f} CPU s a million; "
-        f"peak {found['peak_bytes'] / MB:,.0f} MB; the load was at most {found['most_behind']:,} calls behind itself.",
+        f"{found['cpu_s'] / found['wall_s']:.0%} of a core, {per_record_us:.2f} CPU us per record; "
+        f"peak {found['peak_bytes'] / MB:,.0f} MB.",
+        f"The load generator was at most {found['most_behind']:,} calls behind schedule.",
         "",
         *table(("latency, ms", "probes", "p50", "p99", "max"), rows),
     ]
@@ -122,28 +136,28 @@ def _recovery(found: dict[str, Any]) -> list[str]:
 
     kinds = ", ".join(f"{kind} {size / MB:.1f}" for kind, size in sorted(found["kinds"].items()))
     rows = (
-        ("MB in the state's log", f"{found['written_bytes'] / MB:,.1f}"),
-        ("MB of them that stand", f"{found['standing_bytes'] / MB:,.1f} ({kinds})"),
-        ("s from the process's start until all partitions run, more than without state", more("wall_s")),
-        ("CPU s, likewise", more("cpu_s")),
-        ("s that the slowest partition took to open", f"{median(full['took_s'] for _, full in openings):.2f}"),
+        ("state topic, MB", f"{found['written_bytes'] / MB:,.1f}"),
+        ("live entries, MB", f"{found['standing_bytes'] / MB:,.1f} ({kinds})"),
+        ("start until all partitions run, s more than without state", more("wall_s")),
+        ("start, CPU s more than without state", more("cpu_s")),
+        ("slowest partition, s to open", f"{median(full['took_s'] for _, full in openings):.2f}"),
         ("peak MB", f"{median(full['peak'] for _, full in openings) / MB:,.0f}"),
     )
     return table((f"{found['tenants']:,} tenants, {found['records']:,} records in 30 days", ""), rows)
 
 
-def _sealing(found: Sequence[dict[str, Any]]) -> list[str]:
+def _closing(found: Sequence[dict[str, Any]]) -> list[str]:
     def of(what: str, unit: float = 1.0) -> str:
         values = [one[what] / unit for one in found]
         return f"{median(values):,.2f} ({min(values):,.2f} to {max(values):,.2f})"
 
     rows = (
-        ("s to take in 5,000 of them, at most", of("fed_s")),
-        ("s in the thread", of("in_thread_s")),
-        ("s until committed", of("took_s")),
-        ("s that the event loop was held at most", of("held_s")),
-        ("times that it was held for more than 0.1 s", of("held_over_100_ms")),
-        ("MB resident before", of("resident_bytes", MB)),
+        ("feed 5,000 calls, longest, s", of("fed_s")),
+        ("close the pane in a thread, s", of("in_thread_s")),
+        ("close and commit, s", of("took_s")),
+        ("event loop blocked, longest, s", of("blocked_s")),
+        ("event loop blocked for more than 0.1 s, times", of("blocked_over_100_ms")),
+        ("resident before, MB", of("resident_bytes", MB)),
         ("peak MB", of("peak_bytes", MB)),
     )
     return table((f"{found[0]['calls']:,} calls of {found[0]['tenants']:,} tenants", ""), rows)

@@ -1,6 +1,6 @@
 """A steady load of calls with probes: the send times of the records after which a decision must or could follow.
 
-Run with the fields of `Told` as JSON; its last output line is `Sent`.
+Run with the fields of `LoadOptions` as JSON; its last output line is `LoadResult`.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from collections import defaultdict
 import msgspec
 from aiokafka import AIOKafkaProducer
 
-from bench.broker_topics import BATCH_BYTES, Place, Sender, call, complaint, last_records, one_a_partition
+from bench.broker_topics import BATCH_BYTES, Deployment, Sender, call, complaint, last_records, one_a_partition
 from bench.calls import templates
 from monitor.decoding.input_topics import INPUTS
 from monitor.simulate.arrivals import CALLS
@@ -29,19 +29,19 @@ _COMPLAINTS = INPUTS.index("complaints")
 _CALLEES, _EACH = ("probed-1", "probed-2"), 5
 
 
-class Told(msgspec.Struct):
+class LoadOptions(msgspec.Struct):
     """The records to send, the topics, and the duration; the last ``lateness_ms`` and a little more bring no new
     probes.
     """
 
-    place: Place
+    deployment: Deployment
     path: str
     rate: int
     seconds: int
     lateness_ms: int
 
 
-class Sent(msgspec.Struct):
+class LoadResult(msgspec.Struct):
     """Times in Unix seconds. ``alerts``: for each tenant, when the calls that cross a threshold were sent.
 
     ``complaints``: for each tenant, when the last record was sent that lets the watermark pass its complaint.
@@ -79,22 +79,22 @@ class Clocks:
         return latest
 
 
-async def steady(told: Told) -> Sent:
+async def steady(options: LoadOptions) -> LoadResult:
     """Send until the time is over."""
-    prepared = templates(told.path, _TEMPLATES)
+    prepared = templates(options.path, _TEMPLATES)
     lines = zip(itertools.count(), itertools.cycle(prepared))
-    pulses = one_a_partition(told.place.partitions)
+    pulses = one_a_partition(options.deployment.partitions)
     clocks, alerts, verified = Clocks(), dict[str, float](), dict[str, tuple[int, int]]()
     most_behind = calls = 0
-    last_probe_s = told.seconds - told.lateness_ms / 1000 - 2 * _PULSE_S
+    last_probe_s = options.seconds - options.lateness_ms / 1000 - 2 * _PULSE_S
     due_s = dict.fromkeys(("alert", "complaint", "pulse"), 0.0)
-    async with AIOKafkaProducer(bootstrap_servers=told.place.address, max_batch_size=BATCH_BYTES) as producer:
-        sender = Sender(producer, told.place)
+    async with AIOKafkaProducer(bootstrap_servers=options.deployment.address, max_batch_size=BATCH_BYTES) as producer:
+        sender = Sender(producer, options.deployment)
         began_s = time.time()
-        while (elapsed_s := time.time() - began_s) < told.seconds:
+        while (elapsed_s := time.time() - began_s) < options.seconds:
             now_s = began_s + elapsed_s
             now_ms = int(now_s * 1000)
-            due = int(elapsed_s * told.rate) - calls
+            due = int(elapsed_s * options.rate) - calls
             most_behind = max(most_behind, due)
             for number, line in itertools.islice(lines, due):
                 await sender.add(CALLS, line.tenant, line.at(number // len(prepared), now_ms))
@@ -123,11 +123,11 @@ async def steady(told: Told) -> Sent:
             await asyncio.sleep(max(_TICK_S - (time.time() - now_s), 0))
         await sender.flush()
         took_s = time.time() - began_s
-    passed = {who: clocks.passed_s(at, ms + told.lateness_ms) for who, (at, ms) in verified.items()}
+    passed = {who: clocks.passed_s(at, ms + options.lateness_ms) for who, (at, ms) in verified.items()}
     complaints = {who: at_s for who, at_s in passed.items() if at_s is not None}
-    return Sent(began_s, took_s, calls, most_behind, alerts, complaints)
+    return LoadResult(began_s, took_s, calls, most_behind, alerts, complaints)
 
 
 if __name__ == "__main__":
-    sent = asyncio.run(steady(msgspec.json.decode(sys.argv[1], type=Told)))
+    sent = asyncio.run(steady(msgspec.json.decode(sys.argv[1], type=LoadOptions)))
     print(json.dumps({"event": "sent", **msgspec.to_builtins(sent)}), flush=True)

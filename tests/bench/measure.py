@@ -25,18 +25,18 @@ class ChildError(Exception):
     """A child failed; its standard error was shown."""
 
 
-def child(task: str, **told: Any) -> Answer:
+def child(task: str, **arguments: Any) -> Answer:
     """Run a child; return its answer."""
     path = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
     done = subprocess.run(
-        [sys.executable, "-m", "bench.child", json.dumps({"task": task, **told})],
+        [sys.executable, "-m", "bench.child", json.dumps({"task": task, **arguments})],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         check=False,
     )
     if done.returncode:
-        raise ChildError(f"{task} {told} ended with {done.returncode}")
+        raise ChildError(f"{task} {arguments} ended with {done.returncode}")
     answer: Answer = json.loads(done.stdout)
     return answer
 
@@ -57,11 +57,11 @@ class Result:
         what = "wall_s" if self.scenario.reference == "one-job" else "cpu_s"
         return [reference[what] / replay[what] for reference, replay in self.pairs]
 
-    def replayed(self, what: str) -> float:
+    def replay_median(self, what: str) -> float:
         """The median over the replays."""
         return float(median(replay[what] for _, replay in self.pairs))
 
-    def referred(self, what: str) -> float:
+    def reference_median(self, what: str) -> float:
         """The median over the references."""
         return float(median(reference[what] for reference, _ in self.pairs))
 
@@ -69,12 +69,12 @@ class Result:
     def possible_speed_up(self) -> float:
         """The possible speed-up on idle cores, one for each job: the busiest process determines it.
 
-        The jobs share their work evenly, and the process that reads the files works beside them.
+        The jobs share their work evenly, and the process that reads the files runs at the same time.
         """
         jobs = self.scenario.jobs
-        own_s = self.replayed("cpu_s") - self.replayed("children_cpu_s")
-        busiest_s = max(own_s, self.replayed("children_cpu_s") / jobs, self.replayed("cpu_s") / jobs)
-        return self.referred("cpu_s") / busiest_s
+        own_s = self.replay_median("cpu_s") - self.replay_median("children_cpu_s")
+        busiest_s = max(own_s, self.replay_median("children_cpu_s") / jobs, self.replay_median("cpu_s") / jobs)
+        return self.reference_median("cpu_s") / busiest_s
 
     @property
     def peak_bytes(self) -> int:
@@ -84,7 +84,7 @@ class Result:
     @property
     def records_per_cpu_s(self) -> float:
         """Records of the replay per CPU second, at the median."""
-        return self.records / self.replayed("cpu_s")
+        return self.records / self.replay_median("cpu_s")
 
 
 @dataclass(slots=True)
@@ -96,22 +96,22 @@ class Bench:
     results: list[Result] = field(default_factory=list)
     phases: dict[str, Answer] = field(default_factory=dict)
     states: dict[str, tuple[Answer, Answer]] = field(default_factory=dict)
-    looks: dict[str, Answer] = field(default_factory=dict)
+    early_evaluations: dict[str, Answer] = field(default_factory=dict)
     _decided: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def measure(self, scenario: Scenario, rounds: int) -> None:
         """Measure the scenario's pairs."""
         made = self._made(scenario)
-        reading = {"path": made["path"], "piece_lines": scenario.piece_lines}
-        judging = {**reading, "policy": scenario.policy}
+        decoding = {"path": made["path"], "piece_lines": scenario.piece_lines}
+        replaying = {**decoding, "policy": scenario.policy}
         pairs = []
         for number in range(rounds):
             self.say(f"{scenario.name}: {scenario.about}, pair {number + 1} of {rounds}")
             if scenario.reference == "one-job":
-                reference = self._agreed(scenario, child("replay", **judging, jobs=1))
+                reference = self._compared(scenario, child("replay", **replaying, jobs=1))
             else:
-                reference = child("decode", **reading)
-            replay = self._agreed(scenario, child("replay", **judging, jobs=scenario.jobs))
+                reference = child("decode", **decoding)
+            replay = self._compared(scenario, child("replay", **replaying, jobs=scenario.jobs))
             if not reference["records"] == replay["records"] == made["records"]:
                 raise DisagreementError(f"{scenario.name}: {reference} and {replay} of {made}")
             pairs.append((reference, replay))
@@ -119,28 +119,45 @@ class Bench:
 
     def profile(self, scenario: Scenario) -> None:
         """Measure the phases."""
-        self.say(f"{scenario.name}: where the time goes")
-        told = {"path": self._made(scenario)["path"], "policy": scenario.policy, "piece_lines": scenario.piece_lines}
-        self.phases[scenario.name] = self._agreed(scenario, child("phases", **told))
+        self.say(f"{scenario.name}: CPU time by phase")
+        arguments = {
+            "path": self._made(scenario)["path"],
+            "policy": scenario.policy,
+            "piece_lines": scenario.piece_lines,
+        }
+        self.phases[scenario.name] = self._compared(scenario, child("phases", **arguments))
 
     def state(self, scenario: Scenario) -> None:
         """Measure a shard's stored state, the cost of restoring it, and the memory of the restored shard."""
         self.say(f"{scenario.name}: state and memory")
-        told = {"path": self._made(scenario)["path"], "policy": scenario.policy, "piece_lines": scenario.piece_lines}
+        arguments = {
+            "path": self._made(scenario)["path"],
+            "policy": scenario.policy,
+            "piece_lines": scenario.piece_lines,
+        }
         with tempfile.TemporaryDirectory() as folder:
-            stored = child("store", **told, folder=folder)
+            stored = child("store", **arguments, folder=folder)
             self.states[scenario.name] = stored, child("restore", policy=scenario.policy, folder=folder)
 
     def early(self, scenario: Scenario) -> None:
         """Measure the cost of early evaluations."""
-        self.say(f"{scenario.name}: early looks")
-        self.looks[scenario.name] = child("early", path=self._made(scenario)["path"], policy=scenario.policy)
+        self.say(f"{scenario.name}: early evaluation")
+        self.early_evaluations[scenario.name] = child(
+            "early", path=self._made(scenario)["path"], policy=scenario.policy
+        )
 
     def _made(self, scenario: Scenario) -> Answer:
-        of = scenario.workload
-        return child("workload", name=of.name, tenants=of.tenants, calls=of.calls, days=of.days, cache=str(self.cache))
+        workload = scenario.workload
+        return child(
+            "workload",
+            name=workload.name,
+            tenants=workload.tenants,
+            calls=workload.calls,
+            days=workload.days,
+            cache=str(self.cache),
+        )
 
-    def _agreed(self, scenario: Scenario, replay: Answer) -> Answer:
+    def _compared(self, scenario: Scenario, replay: Answer) -> Answer:
         before = self._decided.setdefault((scenario.workload.name, scenario.policy), replay["digest"])
         if before != replay["digest"]:
             raise DisagreementError(f"{scenario.name}: the decisions differ from those of an earlier replay")

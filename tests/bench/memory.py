@@ -18,23 +18,25 @@ def parts_of(shard: Shard) -> dict[str, int]:
     """Bytes of each part of a shard; shared objects count for the first part, the policy for none."""
     windows = shard.windows
     sliding = list(windows.by_length.values())
-    tallies = [tally for window in sliding for tally in (window.callees, window.callers) if tally is not None]
+    distinct_counts = [
+        counts for window in sliding for counts in (window.callees, window.callers) if counts is not None
+    ]
     seen: set[int] = set()
     size_of([shard.policy, shard.layout], seen)
     return {
-        "names": size_of([shard.tenant_numbers], seen),
+        "tenant ids": size_of([shard.tenant_numbers], seen),
         "keys of stored panes": size_of([windows._store], seen),
-        "open calls": size_of([shard.open_panes], seen),
-        "ids remembered": size_of([shard.dedup], seen),
-        "running sums and panes": size_of(
+        "open panes": size_of([shard.open_panes], seen),
+        "deduplication": size_of([shard.dedup], seen),
+        "running sums and closed panes": size_of(
             [*(window.running_sums for window in sliding), windows._hour, windows.sealed], seen
         ),
-        "tallies of callees and callers": size_of(tallies, seen),
+        "distinct counts": size_of(distinct_counts, seen),
         "evidence": size_of([windows.evidence], seen),
-        "what is not a call": size_of(
+        "records other than calls": size_of(
             [shard.tenant_records, shard.pending_records, shard.record_handlers, shard.decisions], seen
         ),
-        "else": size_of([shard], seen),
+        "other": size_of([shard], seen),
     }
 
 

@@ -1,4 +1,4 @@
-"""How many messages a month brings: what a replay judged, told by the notifier's pure part, with no time passing.
+"""The number of messages in a month: the output of a replay, run through the notification rules in virtual time.
 
 callwarden simulate --tenants 1000 --days 30 --out traffic
 callwarden replay traffic/records.jsonl --out judged
@@ -24,14 +24,14 @@ from streams.consumers.notify.rules.templates import lapse_soon
 from streams.consumers.notify.rules.tenant_state import TenantState
 from streams.consumers.notify.rules.throttle import Throttle
 
-_ROOM = 10
+_DIGEST_AT = 10
 
 
 @dataclass
 class Month:
     """Sent and suppressed messages. ``threads``: of alerts, each with whether a decision followed."""
 
-    told: list[tuple[int, Message]] = field(default_factory=list)
+    sent: list[tuple[int, Message]] = field(default_factory=list)
     silent: int = 0
     threads: list[bool] = field(default_factory=list)
     stopped: int = 0
@@ -51,49 +51,49 @@ def records(folder: Path) -> Iterator[tuple[int, Alert | Enforcement]]:
         yield at_ms, record
 
 
-def told(folder: Path, manners: Throttle) -> Month:
+def notify_month(folder: Path, throttle: Throttle) -> Month:
     """The month, with the records' times as the clock."""
     policy = load(None)
-    rules, month = NotificationRules(policy, manners), Month()
+    rules, month = NotificationRules(policy, throttle), Month()
     tenants: dict[str, TenantState] = {}
     pending: dict[str, PendingCase] = {}
     warned: set[str] = set()
     silent: list[SilentMessage] = []
     next_tick = next_summary = 0
 
-    def take(said: RuleOutput, at_ms: int) -> None:
-        month.told += [(at_ms, message) for message in said.messages if message.others]
-        silent.extend(said.silent)
-        month.silent += len(said.silent)
+    def add(output: RuleOutput, at_ms: int) -> None:
+        month.sent += [(at_ms, message) for message in output.messages if message.others]
+        silent.extend(output.silent)
+        month.silent += len(output.silent)
 
     def tick(now_ms: int) -> None:
         nonlocal next_summary
         for tenant_id, tenant in tenants.items():
             if tenant.due_ms is not None and tenant.due_ms <= now_ms:
-                take(rules.tick(tenant_id, tenant, now_ms), now_ms)
-        soon = about_to_lapse([p for p in pending.values() if p.id not in warned], now_ms, manners.before_lapse_ms)
+                add(rules.tick(tenant_id, tenant, now_ms), now_ms)
+        soon = about_to_lapse([p for p in pending.values() if p.id not in warned], now_ms, throttle.before_lapse_ms)
         if soon:
             warned.update(each.id for each in soon)
-            month.told.append((now_ms, lapse_soon(soon, now_ms)))
+            month.sent.append((now_ms, lapse_soon(soon, now_ms)))
         if now_ms >= next_summary:
             if next_summary and silent:
-                month.told.append((now_ms, summary(silent, now_ms)))
+                month.sent.append((now_ms, summary(silent, now_ms)))
                 silent.clear()
             next_summary = next_summary_ms(now_ms, 9, policy.params.timezone)
 
-    followed = Followed(rules)
+    threads = AlertThreads(rules)
     for at_ms, record in records(folder):
         while next_tick <= at_ms:
             next_tick = next_tick + MINUTE if next_tick else at_ms + MINUTE
             tick(min(next_tick, at_ms))
         if isinstance(record, Alert):
             tenant = tenants.setdefault(record.tenant_id, TenantState())
-            followed.alert(record, tenant)
-            take(rules.alert(record.tenant_id, tenant, record, at_ms), at_ms)
+            threads.alert(record, tenant)
+            add(rules.alert(record.tenant_id, tenant, record, at_ms), at_ms)
         else:
             tenant = tenants.setdefault(record.subject, TenantState())
-            followed.decision(record)
-            take(rules.decision(record.subject, tenant, record, at_ms), at_ms)
+            threads.decision(record)
+            add(rules.decision(record.subject, tenant, record, at_ms), at_ms)
             for old in (record.data.supersedes, record.data.reverses):
                 pending.pop(old or "", None)
             if record.data.review_by_ms is not None:
@@ -101,17 +101,17 @@ def told(folder: Path, manners: Throttle) -> Month:
                 pending[record.id] = PendingCase(
                     record.id, record.subject, data.behaviour, data.kind, data.review_by_ms
                 )
-    month.threads, month.stopped = followed.outcome()
+    month.threads, month.stopped = threads.outcome()
     return month
 
 
-class Followed:
+class AlertThreads:
     """Threads of alerts, independent of the notifier's: each from its first alert until its behaviour was quiet for a
     day.
     """
 
     def __init__(self, rules: NotificationRules) -> None:
-        self._desk = rules
+        self._rules = rules
         self._open: dict[tuple[str, str], list[int]] = {}  # firing, last_ms, followed, stopped
         self._done: list[tuple[bool, bool]] = []
         self._firing: dict[str, tuple[str, str]] = {}
@@ -120,7 +120,7 @@ class Followed:
         """Add an alert that fires or is resolved."""
         if alert.severity == "info":
             return
-        key = alert.tenant_id, self._desk.behaviour_of(alert.rule_id)
+        key = alert.tenant_id, self._rules.behaviour_of(alert.rule_id)
         thread = self._open.get(key)
         if thread and not thread[0] and alert.updated_ms - thread[1] >= DAY:
             self._end(key)
@@ -157,20 +157,20 @@ class Followed:
 
 def main() -> None:
     """Print the figures."""
-    manners = Throttle()
-    month = told(Path(sys.argv[1]), manners)
-    days = Counter(at_ms // DAY for at_ms, _ in month.told)
-    counted = Counter(("off " if m.standing == "off" else "") + m.what for _, m in month.told)
+    throttle = Throttle()
+    month = notify_month(Path(sys.argv[1]), throttle)
+    days = Counter(at_ms // DAY for at_ms, _ in month.sent)
+    counted = Counter(("off " if m.standing == "off" else "") + m.what for _, m in month.sent)
     span = max(days) - min(days) + 1
     print(
-        f"{len(month.told)} messages in {span} days: {len(month.told) / span:.1f} a day, {max(days.values())} at most"
+        f"{len(month.sent)} messages in {span} days: {len(month.sent) / span:.1f} a day, {max(days.values())} at most"
     )
     print(", ".join(f"{what} {n}" for what, n in counted.most_common()), f"; not sent one by one: {month.silent}")
     share = sum(month.threads) / max(1, len(month.threads))
     print(f"{len(month.threads)} threads of alerts, {share:.1%} followed by a decision; {month.stopped} while stopped")
-    minutes = Counter(at_ms // MINUTE for at_ms, _ in month.told)
-    crowded = sum(bool(plan([month.told[0][1]] * n, _ROOM).digested) for n in minutes.values())
-    print(f"minutes with more than {_ROOM}: {crowded}")
+    minutes = Counter(at_ms // MINUTE for at_ms, _ in month.sent)
+    crowded = sum(bool(plan([month.sent[0][1]] * n, _DIGEST_AT).digested) for n in minutes.values())
+    print(f"minutes with more than {_DIGEST_AT}: {crowded}")
 
 
 if __name__ == "__main__":

@@ -13,44 +13,47 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-REST = "rest: the loop over pieces and instants"
+REST = "other"
 # A name is patched in the module that calls it: `monitor.decoding.decode:to_columns` is the name that `intake`
 # imported.
 PHASES: dict[str, tuple[str, ...]] = {
-    "read and split": ("monitor.replay.run:line_chunks",),
-    "look for flaws": ("schemas.codec:decoder_for",),
+    "read and split lines": ("monitor.replay.run:line_chunks",),
+    "check lines": ("schemas.codec:decoder_for",),
     "decode": ("monitor.decoding.decode:Decoder.lines",),
-    "gather fields": ("monitor.decoding.decode:Gathered.add",),
-    "columns": ("monitor.decoding.decode:to_columns",),
-    "keys": ("monitor.core.calls.columns:text_keys", "monitor.core.calls.columns:number_keys"),
-    "clocks and merge": ("monitor.decoding.decode:Source.place", "monitor.replay.run:merge"),
-    "tables of tenants": ("monitor.core.calls.columns:Gathered.tenant",),
-    "copy rows": ("monitor.core.calls.columns:CountedCalls.take", "monitor.core.calls.columns:CountedCalls.concat"),
-    "take in": ("monitor.core.shard:Shard.apply",),
-    "duplicates": ("monitor.core.calls.dedup:Deduplicator.admit",),
-    "seal": ("monitor.core.shard:Shard._seal", "monitor.core.windows.open_panes:OpenPanes._sum_up"),
-    "seal: parties": ("monitor.core.windows.key_counts:KeyCounts.of_each",),
-    "seal: evidence": ("monitor.core.windows.pane:newest_of_groups",),
-    "enter and leave windows": (
+    "extract fields": ("monitor.decoding.decode:Gathered.add",),
+    "build columns": ("monitor.decoding.decode:to_columns",),
+    "hash keys": ("monitor.core.calls.columns:text_keys", "monitor.core.calls.columns:number_keys"),
+    "source clocks and merge": ("monitor.decoding.decode:Source.place", "monitor.replay.run:merge"),
+    "index tenants": ("monitor.core.calls.columns:Gathered.tenant",),
+    "copy columns": ("monitor.core.calls.columns:CountedCalls.take", "monitor.core.calls.columns:CountedCalls.concat"),
+    "add to open panes": ("monitor.core.shard:Shard.apply",),
+    "deduplicate": ("monitor.core.calls.dedup:Deduplicator.admit",),
+    "close panes": ("monitor.core.shard:Shard._seal", "monitor.core.windows.open_panes:OpenPanes._sum_up"),
+    "close panes: key counts": ("monitor.core.windows.key_counts:KeyCounts.of_each",),
+    "close panes: evidence": ("monitor.core.windows.pane:newest_of_groups",),
+    "update running sums": (
         "monitor.core.windows.window:RunningSums.enter",
         "monitor.core.windows.window:RunningSums.leave",
         "monitor.core.windows.pane_merger:merge",
         "monitor.core.windows.window_set:merge",
     ),
-    "tallies": ("monitor.core.windows.window:DistinctCounts.enter", "monitor.core.windows.window:DistinctCounts.leave"),
-    "evidence": ("monitor.core.calls.evidence:NewestCalls.add",),
-    "find what is due": ("monitor.core.shard:Shard._next_end", "monitor.core.rules.evaluator:RuleEvaluator.due"),
-    "judge": ("monitor.core.rules.evaluator:RuleEvaluator.evaluate",),
+    "update distinct counts": (
+        "monitor.core.windows.window:DistinctCounts.enter",
+        "monitor.core.windows.window:DistinctCounts.leave",
+    ),
+    "add evidence": ("monitor.core.calls.evidence:NewestCalls.add",),
+    "find due work": ("monitor.core.shard:Shard._next_end", "monitor.core.rules.evaluator:RuleEvaluator.due"),
+    "evaluate rules": ("monitor.core.rules.evaluator:RuleEvaluator.evaluate",),
     "decide and alert": (
         "monitor.core.rules.measured_decisions:MeasuredDecisions.decide",
         "monitor.core.rules.rule_state:Alerts.fire",
         "monitor.core.rules.rule_state:Alerts.resolve",
     ),
-    "what is not a call": (
+    "records other than calls": (
         "monitor.core.decisions.record_handlers:RecordHandlers.decide",
         "monitor.core.decisions.lifecycle:DecisionLifecycle.lapse",
     ),
-    "output": ("monitor.replay.output:write",),
+    "write output": ("monitor.replay.output:write",),
 }
 
 
@@ -90,11 +93,11 @@ class Clock:
 
 
 @contextmanager
-def watched(clock: Clock, phases: Mapping[str, Sequence[str]] = PHASES) -> Iterator[None]:
+def profiled(clock: Clock, phases: Mapping[str, Sequence[str]] = PHASES) -> Iterator[None]:
     """Time the functions of ``phases`` while the context is active. A LookupError names those that no longer exist."""
-    places = [(phase, *_place(name)) for phase, names in phases.items() for name in names]
+    targets = [(phase, *_resolve(name)) for phase, names in phases.items() for name in names]
     with ExitStack() as stack:
-        for phase, owner, attribute in places:
+        for phase, owner, attribute in targets:
             raw = vars(owner)[attribute]
             timed: Any
             if isinstance(raw, classmethod):
@@ -107,7 +110,7 @@ def watched(clock: Clock, phases: Mapping[str, Sequence[str]] = PHASES) -> Itera
         yield
 
 
-def _place(name: str) -> tuple[Any, str]:
+def _resolve(name: str) -> tuple[Any, str]:
     module, _, path = name.partition(":")
     *outer, attribute = path.split(".")
     try:
@@ -116,7 +119,7 @@ def _place(name: str) -> tuple[Any, str]:
             owner = getattr(owner, part)
         vars(owner)[attribute]
     except (ImportError, AttributeError, KeyError) as error:
-        raise LookupError(f"{name} is not there any more: name in bench/phases.py what took its place") from error
+        raise LookupError(f"{name} no longer exists: update its phase in bench/phases.py") from error
     return owner, attribute
 
 

@@ -13,15 +13,15 @@ from bench import usage
 from bench.workload import ROOT
 from streams.runtime.child_process import ChildProcess
 
-_LOOK_S = 0.02
-PATIENCE_S = 300.0
+_POLL_S = 0.02
+TIMEOUT_S = 300.0
 
 
 class ProcessError(Exception):
     """A process ended early or missed a deadline. The message contains its last output."""
 
 
-class Measured:
+class MeasuredProcess:
     """``python -m MODULE ...`` with its output in ``log``; it ends with the parent, and with the context.
 
     It reports lines of JSON with an ``event``.
@@ -36,7 +36,7 @@ class Measured:
                 [sys.executable, "-m", *module], output, {**os.environ, **environment, "PYTHONPATH": path}
             )
 
-    def __enter__(self) -> "Measured":
+    def __enter__(self) -> "MeasuredProcess":
         return self
 
     def __exit__(
@@ -59,18 +59,18 @@ class Measured:
         """Its peak memory so far."""
         return usage.peak_bytes_of(self._child.pid)
 
-    def said(self, event: str) -> list[dict[str, Any]]:
-        """The lines of that event so far."""
+    def events(self, event: str) -> list[dict[str, Any]]:
+        """The reported lines of that event so far."""
         lines = self._log.read_bytes().splitlines(keepends=True)
-        told = [json.loads(line) for line in lines if line.startswith(b"{") and line.endswith(b"\n")]
-        return [line for line in told if line.get("event") == event]
+        events = [json.loads(line) for line in lines if line.startswith(b"{") and line.endswith(b"\n")]
+        return [line for line in events if line.get("event") == event]
 
-    def await_said(self, event: str, times: int = 1, within_s: float = PATIENCE_S) -> dict[str, Any]:
-        """Wait until it has reported that event that often; return the last one."""
-        self.await_that(lambda: len(self.said(event)) >= times, f'"{event}", {times} times', within_s)
-        return self.said(event)[-1]
+    def await_event(self, event: str, times: int = 1, within_s: float = TIMEOUT_S) -> dict[str, Any]:
+        """Wait until it has reported that event ``times`` times; return the last one."""
+        self.wait_until(lambda: len(self.events(event)) >= times, f'"{event}", {times} times', within_s)
+        return self.events(event)[-1]
 
-    def await_that(self, holds: Callable[[], object], what: str, within_s: float = PATIENCE_S) -> None:
+    def wait_until(self, holds: Callable[[], object], what: str, within_s: float = TIMEOUT_S) -> None:
         """Wait until the condition holds. Raises ProcessError when the process ends before, or it takes too long."""
         began_s = time.monotonic()
         while True:
@@ -80,11 +80,9 @@ class Measured:
             waited_s = time.monotonic() - began_s
             if not running or waited_s > within_s:
                 how = "it still runs" if running else "it has ended"
-                words = self._log.read_text("utf-8", errors="replace")[-2_000:]
-                raise ProcessError(
-                    f"waited {waited_s:.0f} s in vain for {what}; {how}. The last words in {self._log}:\n{words}"
-                )
-            time.sleep(_LOOK_S)
+                tail = self._log.read_text("utf-8", errors="replace")[-2_000:]
+                raise ProcessError(f"waited {waited_s:.0f} s for {what}; {how}. End of {self._log}:\n{tail}")
+            time.sleep(_POLL_S)
 
     def stop(self, within_s: float = 60.0) -> int:
         """Send TERM, and wait; return its exit status."""

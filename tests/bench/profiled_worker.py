@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 from unittest.mock import patch
 
-from bench.phases import PHASES, Clock, watched
+from bench.phases import PHASES, Clock, profiled
 from bench.state import kind_of
 from streams.kafka.api import OutputRecord
 from streams.topics import transaction_records as emit
@@ -18,23 +18,26 @@ from streams.topics import transaction_records as emit
 # In addition to those of a replay. `REST` is the worker's time between them: the event loop, sockets, aiokafka, Faust.
 WORKER = {
     "fetch: responses": ("aiokafka.conn:AIOKafkaConnection._handle_frame",),
-    "fetch: take apart": ("streams.kafka.fetch.columnar_fetch:_getall",),
+    "fetch: parse batches": ("streams.kafka.fetch.columnar_fetch:_getall",),
     "fetch: columns": ("streams.kafka.consumer:columns",),
-    "clocks and merge": ("monitor.decoding.decode:Source.place", "monitor.partition.processing.record_intake:merge"),
-    "keys and partitions": ("monitor.partition.key_check:KeyCheck.check",),
-    "feed": ("monitor.partition.task:StreamTask.feed",),
-    "is anything due?": ("monitor.partition.task:StreamTask.due",),
-    "early looks": ("monitor.partition.task:StreamTask.early",),
-    "advance": ("monitor.partition.task:StreamTask.advance",),
-    "snapshot": ("monitor.partition.task:StreamTask.snapshot",),
-    "records to be written": ("streams.topics.transaction_records:records",),
-    "write: batches": (
+    "source clocks and merge": (
+        "monitor.decoding.decode:Source.place",
+        "monitor.partition.processing.record_intake:merge",
+    ),
+    "check keys": ("monitor.partition.key_check:KeyCheck.check",),
+    "feed batches": ("monitor.partition.task:StreamTask.feed",),
+    "check for due work": ("monitor.partition.task:StreamTask.due",),
+    "early evaluation": ("monitor.partition.task:StreamTask.early",),
+    "advance watermark": ("monitor.partition.task:StreamTask.advance",),
+    "write snapshot": ("monitor.partition.task:StreamTask.snapshot",),
+    "build output records": ("streams.topics.transaction_records:records",),
+    "produce: build batches": (
         "aiokafka.producer.message_accumulator:BatchBuilder.append",
         "aiokafka.producer.message_accumulator:BatchBuilder._build",
     ),
-    "telemetry": ("streams.worker.metrics:WorkerMetrics.committed",),
+    "metrics": ("streams.worker.metrics:WorkerMetrics.committed",),
 }
-_LEFT_OUT = {"read and split", "output"}
+_REPLAY_ONLY = {"read and split lines", "write output"}
 GARBAGE = "garbage collection"
 
 
@@ -45,7 +48,7 @@ class Written:
         self.transactions = 0
         self.bytes: Counter[str] = Counter()
 
-    def note(self, outs: Sequence[OutputRecord]) -> None:
+    def add(self, outs: Sequence[OutputRecord]) -> None:
         """Count a transaction's records."""
         self.transactions += 1
         for out in outs:
@@ -61,27 +64,27 @@ def main() -> None:
 
     clock, written, records = Clock(), Written(), emit.records
 
-    def noted(*told: Any) -> list[OutputRecord]:
-        outs = records(*told)
-        written.note(outs)
+    def counted_records(*arguments: Any) -> list[OutputRecord]:
+        outs = records(*arguments)
+        written.add(outs)
         return outs
 
-    def collecting(phase: str, info: dict[str, int]) -> None:
+    def on_collection(phase: str, info: dict[str, int]) -> None:
         if phase == "start":
             clock.enter(GARBAGE)
         else:
             clock.leave()
 
-    phases = {name: where for name, where in PHASES.items() if name not in _LEFT_OUT} | WORKER
-    with patch.object(emit, "records", noted), watched(clock, phases), clock:
-        gc.callbacks.append(collecting)
+    phases = {name: where for name, where in PHASES.items() if name not in _REPLAY_ONLY} | WORKER
+    with patch.object(emit, "records", counted_records), profiled(clock, phases), clock:
+        gc.callbacks.append(on_collection)
         try:
             callwarden()
         except SystemExit as end:
             if end.code:
                 raise
         finally:
-            gc.callbacks.remove(collecting)
+            gc.callbacks.remove(on_collection)
     found = [[name, ns / 1e9, clock.calls[name]] for name, ns in clock.spent_ns.most_common()]
     print(
         json.dumps(

@@ -57,16 +57,16 @@ def complaint(number: int, at_ms: int) -> bytes:
 def complaints(counts: Sequence[int] = (1_000, 10_000, 100_000)) -> list[dict[str, Any]]:
     """Send one tenant's complaints in bursts of the given sizes; after each burst, some more one by one."""
     partition, steps = StreamTask(load(None), sources=1), Steps()
-    have, told = 0, []
+    sent, results = 0, []
 
     def feed(count: int) -> None:
-        nonlocal have
-        values = [complaint(n, T0 + n) for n in range(have, have + count)]
-        offsets = np.arange(have, have + count)
-        rows = RecordBatch(have, have + count, offsets, np.full(count, _NEVER_MS), values)
+        nonlocal sent
+        values = [complaint(n, T0 + n) for n in range(sent, sent + count)]
+        offsets = np.arange(sent, sent + count)
+        rows = RecordBatch(sent, sent + count, offsets, np.full(count, _NEVER_MS), values)
         for piece in rows.cut(offsets[OTHER_ROWS::OTHER_ROWS].tolist()):
             steps.timed("feed", lambda piece=piece: partition.feed(0, piece))
-        have += count
+        sent += count
 
     def commit() -> int:
         def decide() -> int:
@@ -74,11 +74,11 @@ def complaints(counts: Sequence[int] = (1_000, 10_000, 100_000)) -> list[dict[st
             partition.take()
             return sum(len(value or b"") for _, value in partition.snapshot())
 
-        beside = transaction_work(partition, MOST_AT_ONCE) > _LARGE
-        return int(steps.timed("a thread's transaction" if beside else "a transaction", decide))
+        in_thread = transaction_work(partition, MOST_AT_ONCE) > _LARGE
+        return int(steps.timed("transaction in a thread" if in_thread else "transaction", decide))
 
     def decide_all() -> int:
-        partition.sources.move(0, T0 + have + _LATENESS_MS + 1)
+        partition.sources.move(0, T0 + sent + _LATENESS_MS + 1)
         written = 0
         while partition.due:
             written += commit()
@@ -86,10 +86,10 @@ def complaints(counts: Sequence[int] = (1_000, 10_000, 100_000)) -> list[dict[st
 
     for count in counts:
         began_s = time.thread_time()
-        more = count - have
+        more = count - sent
         feed(more)
-        beside = early_work(partition) > _LARGE
-        steps.timed("a thread's look ahead" if beside else "a look ahead", partition.early)
+        in_thread = early_work(partition) > _LARGE
+        steps.timed("early evaluation in a thread" if in_thread else "early evaluation", partition.early)
         decide_all()
         spent_s = time.thread_time() - began_s
         written = []
@@ -97,16 +97,16 @@ def complaints(counts: Sequence[int] = (1_000, 10_000, 100_000)) -> list[dict[st
             feed(1)
             partition.early()
             written.append(decide_all())
-        told.append(
+        results.append(
             {
                 "complaints": count,
                 "us_each": 1e6 * spent_s / more,
                 "bytes_one_more": sum(written) // len(written),
-                "memory_each": size_of([partition.shard.tenant_records], set()) // have,
+                "memory_each": size_of([partition.shard.tenant_records], set()) // sent,
                 "longest_ms": {name: round(ms, 1) for name, ms in sorted(steps.longest.items())},
             }
         )
-    return told
+    return results
 
 
 def main() -> None:

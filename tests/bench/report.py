@@ -42,7 +42,7 @@ def as_data(bench: Bench, at: dict[str, Any]) -> dict[str, Any]:
             for result in bench.results
         ],
         "phases": bench.phases,
-        "looks": bench.looks,
+        "early_evaluations": bench.early_evaluations,
         "states": {name: {"stored": stored, "restored": back} for name, (stored, back) in bench.states.items()},
     }
 
@@ -55,41 +55,41 @@ def as_markdown(bench: Bench, at: dict[str, Any]) -> str:
         f"load before the run {load}.",
         "",
     ]
-    alone = [result for result in bench.results if result.scenario.reference == "decode"]
-    if alone:
-        lines += ["**Replay against reading and decoding alone** (CPU seconds, one core)", "", *_alone(alone)]
+    against_decoding = [result for result in bench.results if result.scenario.reference == "decode"]
+    if against_decoding:
+        lines += ["**Replay and the decoding baseline**, one process", "", *_replay_table(against_decoding)]
     for result in bench.results:
         if result.scenario.reference == "one-job":
-            lines += ["**Two jobs against one** (wall seconds)", "", *_together(result)]
+            lines += ["**Replay in several jobs**", "", *_jobs_table(result)]
     for name, answer in bench.phases.items():
-        lines += [f"**Where the time goes**: {name}", "", *phases_table(answer)]
+        lines += [f"**CPU time by phase**: {name}", "", *phases_table(answer)]
     if bench.states:
-        lines += ["**State**, written whenever a window has ended", "", *_states(bench)]
-        lines += ["**Memory** of the restored shard, bytes a tenant", "", *_memory(bench)]
-    for name, answer in bench.looks.items():
-        lines += [f"**A look ahead of the judge**, ms of CPU: {name}", "", *_looks(answer)]
+        lines += ["**State**: a snapshot after each window end", "", *_state_table(bench)]
+        lines += ["**Memory** of the restored shard, bytes per tenant", "", *_memory_table(bench)]
+    for name, answer in bench.early_evaluations.items():
+        lines += [f"**Early evaluation**: {name}", "", *_early_table(answer)]
     return "\n".join(lines)
 
 
-def _alone(results: Sequence[Result]) -> list[str]:
+def _replay_table(results: Sequence[Result]) -> list[str]:
     return table(
         (
             "scenario",
             "records",
-            "read and decode, us",
-            "replay, us",
-            "records a CPU second",
+            "decode only, CPU us per record",
+            "replay, CPU us per record",
+            "records per CPU s",
             "ratio",
-            "from",
-            "to",
+            "lowest",
+            "highest",
             "peak MB",
         ),
         (
             (
                 f"{result.scenario.name}: {result.scenario.about}",
                 f"{result.records:,}",
-                f"{result.referred('cpu_s') / result.records * 1e6:.2f}",
-                f"{result.replayed('cpu_s') / result.records * 1e6:.2f}",
+                f"{result.reference_median('cpu_s') / result.records * 1e6:.2f}",
+                f"{result.replay_median('cpu_s') / result.records * 1e6:.2f}",
                 f"{result.records_per_cpu_s:,.0f}",
                 f"{median(result.ratios):.3f}",
                 f"{min(result.ratios):.3f}",
@@ -101,17 +101,17 @@ def _alone(results: Sequence[Result]) -> list[str]:
     )
 
 
-def _together(result: Result) -> list[str]:
+def _jobs_table(result: Result) -> list[str]:
     return table(
-        ("", "one job", f"{result.scenario.jobs} jobs"),
+        ("", "1 job", f"{result.scenario.jobs} jobs"),
         (
-            ("wall s", f"{result.referred('wall_s'):.2f}", f"{result.replayed('wall_s'):.2f}"),
-            ("CPU s", f"{result.referred('cpu_s'):.2f}", f"{result.replayed('cpu_s'):.2f}"),
-            ("of them in the jobs", "", f"{result.replayed('children_cpu_s'):.2f}"),
-            ("times as fast", "1", f"{median(result.ratios):.2f}"),
-            ("from, to", "", f"{min(result.ratios):.2f}, {max(result.ratios):.2f}"),
-            ("times as fast by CPU time, on as many idle cores", "", f"{result.possible_speed_up:.2f}"),
-            ("peak MB of the largest process", "", f"{result.peak_bytes / MB:,.0f}"),
+            ("wall s", f"{result.reference_median('wall_s'):.2f}", f"{result.replay_median('wall_s'):.2f}"),
+            ("CPU s", f"{result.reference_median('cpu_s'):.2f}", f"{result.replay_median('cpu_s'):.2f}"),
+            ("CPU s of the job processes", "", f"{result.replay_median('children_cpu_s'):.2f}"),
+            ("speed-up by wall time, median", "1", f"{median(result.ratios):.2f}"),
+            ("lowest, highest", "", f"{min(result.ratios):.2f}, {max(result.ratios):.2f}"),
+            ("speed-up that the CPU times allow on idle cores", "", f"{result.possible_speed_up:.2f}"),
+            ("peak MB, largest process", "", f"{result.peak_bytes / MB:,.0f}"),
         ),
     )
 
@@ -123,11 +123,11 @@ def phases_table(answer: dict[str, Any]) -> list[str]:
         (name, f"{spent_s / answer['records'] * 1e6:.3f}", f"{spent_s / total_s:.1%}", f"{calls:,}")
         for name, spent_s, calls in answer["phases"]
     ]
-    all_of_it = ("together", f"{total_s / answer['records'] * 1e6:.3f}", "100.0%", "")
-    return table(("phase", "us a record", "share", "calls"), [*rows, all_of_it])
+    total = ("total", f"{total_s / answer['records'] * 1e6:.3f}", "100.0%", "")
+    return table(("phase", "CPU us per record", "share", "function calls"), [*rows, total])
 
 
-def _states(bench: Bench) -> list[str]:
+def _state_table(bench: Bench) -> list[str]:
     rows = []
     for name, (stored, back) in bench.states.items():
         written, kept = stored["written_bytes"], stored["stored_bytes"]
@@ -147,50 +147,53 @@ def _states(bench: Bench) -> list[str]:
     return table(
         (
             "scenario",
-            "us a record",
+            "CPU us per record",
             "snapshots",
-            "ms a snapshot",
+            "CPU ms per snapshot",
             "MB written",
-            "of them tenant records",
-            "of them heads",
-            "MB stored at the end",
-            "bytes a tenant",
-            "s to restore",
+            "MB of tenant records",
+            "MB of checkpoint metadata",
+            "MB stored at end",
+            "bytes per tenant",
+            "restore, CPU s",
         ),
         rows,
     )
 
 
-def _memory(bench: Bench) -> list[str]:
+def _memory_table(bench: Bench) -> list[str]:
     names = list(bench.states)
     backs = [back for _, back in bench.states.values()]
     per = [max(back["tenants"], 1) for back in backs]
     rows = [("tenants", *(f"{back['tenants']:,}" for back in backs))]
     for part in backs[0]["parts"]:
         rows.append((part, *(f"{back['parts'][part] / n:,.0f}" for back, n in zip(backs, per, strict=True))))
-    rows.append(("together", *(f"{sum(back['parts'].values()) / n:,.0f}" for back, n in zip(backs, per, strict=True))))
+    rows.append(("total", *(f"{sum(back['parts'].values()) / n:,.0f}" for back, n in zip(backs, per, strict=True))))
     resident = (
         "–" if back["resident_bytes"] is None else f"{back['resident_bytes'] / n:,.0f}"
         for back, n in zip(backs, per, strict=True)
     )
-    rows.append(("grown in memory by the restore", *resident))
+    rows.append(("growth of resident memory", *resident))
     return table(("part", *names), rows)
 
 
-def _looks(answer: dict[str, Any]) -> list[str]:
+def _early_table(answer: dict[str, Any]) -> list[str]:
     rows = [
         (
             case["about"],
             f"{case['open_calls']:,}",
-            f"{case['looks']:,}",
+            f"{case['evaluations']:,}",
             f"{case['median_ms']:.3f}",
             f"{case['p99_ms']:.3f}",
             f"{case['alerts']:,}",
         )
         for case in answer["cases"]
     ]
-    first = ("half of the file, the first look", "", "1", f"{answer['first_ms']:.1f}", "", "")
-    return table(("calls since the last look", "open calls", "looks", "median", "p99", "alerts"), [*rows, first])
+    first = ("half of the file (first evaluation)", "", "1", f"{answer['first_ms']:.1f}", "", "")
+    return table(
+        ("new calls since the last", "open calls", "evaluations", "median, CPU ms", "p99, CPU ms", "alerts"),
+        [*rows, first],
+    )
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

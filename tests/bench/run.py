@@ -23,23 +23,23 @@ from streams.dev import kafka_jars as kafkajars
 from streams.dev.kafka_node import NodeFailed
 
 # Needs a real broker and runs only on request: it takes half an hour on an otherwise idle machine.
-LIVE = ("live-day", "live-dense", "live-steady", "live-recovery", "live-sealing")
+LIVE = ("live-day", "live-dense", "live-steady", "live-recovery", "live-closing")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the scenarios and print the report; return 1 when replays of the same records make different decisions."""
-    told = _parser().parse_args(arguments)
-    chosen = [scenario for scenario in SCENARIOS if scenario.name in told.only]
-    if told.quick:
+    options = _parser().parse_args(arguments)
+    chosen = [scenario for scenario in SCENARIOS if scenario.name in options.only]
+    if options.quick:
         chosen = [scenario.small() for scenario in chosen]
-    bench = Bench(told.cache, _say)
+    bench = Bench(options.cache, _say)
     at = machine()
     live: Live | None = None
     try:
-        if set(told.only) & set(LIVE):
-            live = _live(told)
+        if set(options.only) & set(LIVE):
+            live = _live(options)
         for scenario in chosen:
-            bench.measure(scenario, told.rounds or (1 if told.quick else scenario.rounds))
+            bench.measure(scenario, options.rounds or (1 if options.quick else scenario.rounds))
             if scenario.reference == "decode":
                 bench.profile(scenario)
             if scenario.state:
@@ -54,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if live is not None:
         print(live_report.as_markdown(live))
         found["live"] = live.as_data()
-    if told.json is not None:
-        told.json.write_text(json.dumps(found, indent=1) + "\n")
+    if options.json is not None:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
     return 0
 
 
@@ -63,33 +63,33 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _live(told: argparse.Namespace) -> Live:
+def _live(options: argparse.Namespace) -> Live:
     """Run the chosen parts of the live bench, on the named broker or on one of its own."""
-    sizes = Sizes.small() if told.quick else Sizes()
-    sizes = replace(sizes, rounds=told.rounds or sizes.rounds, rate=told.rate or sizes.rate)
+    sizes = Sizes.small() if options.quick else Sizes()
+    sizes = replace(sizes, rounds=options.rounds or sizes.rounds, rate=options.rate or sizes.rate)
     with tempfile.TemporaryDirectory(prefix="callwarden-bench-") as scratch, ExitStack() as stack:
-        address = told.broker
+        address = options.broker
         if address is None:
             kafkajars.java()
             jars = kafkajars.fetch(ROOT / kafkajars.FOLDER)
             address = stack.enter_context(node(Path(scratch) / "kafka", jars)).address
-        live = Live(address, sizes, Path(scratch), told.cache, _say)
-        if "live-day" in told.only:
+        live = Live(address, sizes, Path(scratch), options.cache, _say)
+        if "live-day" in options.only:
             live.speed("day", 1)
-        if "live-dense" in told.only:
+        if "live-dense" in options.only:
             live.speed("dense", sizes.squeeze)
-        if "live-steady" in told.only:
+        if "live-steady" in options.only:
             live.steady()
-        if "live-recovery" in told.only:
+        if "live-recovery" in options.only:
             live.recovery()
-        if "live-sealing" in told.only:
-            live.sealing()
+        if "live-closing" in options.only:
+            live.closing()
     return live
 
 
 def _parser() -> argparse.ArgumentParser:
-    by_themselves = [scenario.name for scenario in SCENARIOS]
-    names = [*by_themselves, *LIVE]
+    without_broker = [scenario.name for scenario in SCENARIOS]
+    names = [*without_broker, *LIVE]
 
     def some(text: str) -> list[str]:
         unknown = [name for name in text.split(",") if name not in names]
@@ -97,20 +97,26 @@ def _parser() -> argparse.ArgumentParser:
             raise argparse.ArgumentTypeError(f"unknown {', '.join(unknown)}; expected some of {', '.join(names)}")
         return text.split(",")
 
-    parser = argparse.ArgumentParser(prog="make bench", description="Speed and memory, as ratios.")
-    parser.add_argument("--quick", action="store_true", help="a twentieth of the records, one pair: tries the bench")
+    parser = argparse.ArgumentParser(prog="make bench", description="Measure speed and memory.")
+    parser.add_argument(
+        "--quick", action="store_true", help="a twentieth of the records, one pair: tests the bench itself"
+    )
     parser.add_argument(
         "--only",
         type=some,
-        default=by_themselves,
+        default=without_broker,
         metavar="NAMES",
-        help=f"some of {','.join(names)}; without it all but those on a broker, live-...",
+        help=f"some of {','.join(names)}; default: all that need no broker",
     )
-    parser.add_argument("--rounds", type=int, default=0, metavar="N", help="pairs of each scenario, or turns")
-    parser.add_argument("--rate", type=int, default=0, metavar="N", help="calls a second of live-steady")
-    parser.add_argument("--broker", metavar="HOST:PORT", help="a Kafka for live-..., else one of its own is started")
-    parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="all that was measured, as JSON")
-    parser.add_argument("--cache", type=Path, default=CACHE, metavar="DIR", help="where the workloads are kept")
+    parser.add_argument(
+        "--rounds", type=int, default=0, metavar="N", help="pairs of each scenario; runs of each live-... scenario"
+    )
+    parser.add_argument("--rate", type=int, default=0, metavar="N", help="calls per second of live-steady")
+    parser.add_argument("--broker", metavar="HOST:PORT", help="the Kafka of the live-... scenarios; default: start one")
+    parser.add_argument(
+        "--json", type=Path, default=None, metavar="FILE", help="write all figures to this file, as JSON"
+    )
+    parser.add_argument("--cache", type=Path, default=CACHE, metavar="DIR", help="the folder of the generated records")
     return parser
 
 

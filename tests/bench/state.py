@@ -75,9 +75,9 @@ def load(policy: Policy, folder: Path) -> Callable[[], StreamTask]:
     """Read the stored state; return a function that restores a partition from it."""
     stored = msgspec.msgpack.decode((folder / _STORED).read_bytes(), type=dict[str, bytes])
 
-    def become() -> StreamTask:
+    def restore() -> StreamTask:
         partition = StreamTask(policy, sources=1)
         partition.restore(stored)
         return partition
 
-    return become
+    return restore

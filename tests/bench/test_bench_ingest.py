@@ -9,7 +9,7 @@ from bench.ingest import main
 def test_every_batch_is_accepted(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--rate", "2000", "--seconds", "2", "--records", "100"])
     *_, plain, keyed = capsys.readouterr().out.splitlines()
-    assert plain.startswith("| no keys |")
-    assert keyed.startswith("| a key each |")
+    assert plain.startswith("| without keys |")
+    assert keyed.startswith("| a key per request |")
     for row in (plain, keyed):  # a busy machine may answer 503 first
         assert "| 40 x 202" in row

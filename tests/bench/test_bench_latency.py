@@ -27,12 +27,14 @@ def test_a_time_that_one_source_never_passed_has_not_passed() -> None:
     assert clocks.passed_s(0, 1_000) is None
 
 
-def test_latencies_are_given_for_all_probes_and_for_those_far_from_a_sealing() -> None:
-    sent_s = {"near": PANE_S + 35, "calm": PANE_S + 100, "calm too": PANE_S + 200}
-    found = latencies("alert", sent_s, {"near": PANE_S + 39, "calm": PANE_S + 101, "calm too": PANE_S + 203}, 10_000)
+def test_latencies_are_given_for_all_probes_and_for_those_far_from_a_pane_closing() -> None:
+    sent_s = {"near": PANE_S + 35, "steady": PANE_S + 100, "steady too": PANE_S + 200}
+    found = latencies(
+        "alert", sent_s, {"near": PANE_S + 39, "steady": PANE_S + 101, "steady too": PANE_S + 203}, 10_000
+    )
     assert found["probes"] == 3
     assert found["all"] == {"count": 3, "p50": 3.0, "p99": pytest.approx(3.98), "max": 4.0}
-    assert found["calm"] == {"count": 2, "p50": 2.0, "p99": pytest.approx(2.98), "max": 3.0}
+    assert found["between_closings"] == {"count": 2, "p50": 2.0, "p99": pytest.approx(2.98), "max": 3.0}
 
 
 def test_a_probe_that_was_never_answered_is_named() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from bench import live_report
-from bench.broker_topics import Place
+from bench.broker_topics import Deployment
 from bench.live import PARTITIONS, Cost, Live, NotSharedError, Sizes, assert_shared, contenders, node
 from bench.measure import DisagreementError
-from bench.process import Measured, ProcessError
+from bench.process import MeasuredProcess, ProcessError
 from bench.workload import make
 from monitor.decoding.input_topics import INPUTS
 from streams.dev import kafka_jars as kafkajars
@@ -51,7 +51,7 @@ def test_all_contenders_read_the_day_and_are_in_the_report(address: str, tmp_pat
         assert (cost.state_bytes > 0) == (who.name != "ceiling")
     report = live_report.as_markdown(live)
     assert all(f"| {who.name} |" in report for who in wanted)
-    assert "| judge |" in report
+    assert "| evaluate rules |" in report
 
 
 def test_a_cost_too_small_to_be_measured_is_a_dash(tmp_path: Path) -> None:
@@ -62,8 +62,8 @@ def test_a_cost_too_small_to_be_measured_is_a_dash(tmp_path: Path) -> None:
         "ceiling": (1.5, 4.0),
         "worker": (3.0, 6.0),
         "two workers": (1.0, 2.0),
-        "faust, hopping": (0.9, 1.9),
-        "faust, tumbling": (9.0, 9.0),
+        "Faust, hopping windows": (0.9, 1.9),
+        "Faust, tumbling windows": (9.0, 9.0),
     }
     live.costs["day"] = [
         (who, start, Cost(100_000, *costs.get(who.name, (2.0, 3.0)), peak_bytes=10**6)) for who in contenders(SIZES)
@@ -71,49 +71,49 @@ def test_a_cost_too_small_to_be_measured_is_a_dash(tmp_path: Path) -> None:
     report = live_report.as_markdown(live)
     assert "| worker | 100,000 | 20.00 | 20.00 | 20.00 | 0.250 | 1.00 | 25,000 |" in report
     assert "| two workers | 100,000 | 0.00 | 0.00 | 0.00 | – | 1.00 | – |" in report
-    assert "| faust, hopping | 100,000 | -1.00 | -1.00 | -1.00 | – | 1.00 | – |" in report
-    assert "Two workers need – times the CPU time of one (pair by pair –)." in report
-    assert "faust, tumbling: 4 times that of the worker." in report
+    assert "| Faust, hopping windows | 100,000 | -1.00 | -1.00 | -1.00 | – | 1.00 | – |" in report
+    assert "Two workers use – times the CPU time of one (run by run: –)." in report
+    assert "Faust, tumbling windows: 4 times that of the worker." in report
 
 
 def test_workers_that_did_not_begin_together_are_run_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Under another output prefix each time, with a limited number of attempts."""
     live = live_of("nowhere:1", tmp_path)
-    places: list[str] = []
+    deployments: list[str] = []
     shared = Cost(1, cpu_s=1.0, wall_s=1.0, peak_bytes=1)
 
-    def run(_: Live, __: object, place: Place, together_at: int) -> Cost:
-        places.append(place.outputs)
-        assert_shared([Opener(PARTITIONS), Opener(0)] if len(places) < together_at else [Opener(PARTITIONS)])
+    def run(_: Live, __: object, deployment: Deployment, together_at: int) -> Cost:
+        deployments.append(deployment.outputs)
+        assert_shared([Opener(PARTITIONS), Opener(0)] if len(deployments) < together_at else [Opener(PARTITIONS)])
         return shared
 
-    async def delete(place: Place) -> None:
-        assert place.outputs == places[-1]
+    async def delete(deployment: Deployment) -> None:
+        assert deployment.outputs == deployments[-1]
 
     monkeypatch.setattr(Live, "_run_once", run)
     monkeypatch.setattr("bench.broker_topics.delete_outputs", delete)
     assert live._run(contenders(SIZES)[-1], "day.", 3) == shared
-    assert len(places) == len(set(places)) == 3
+    assert len(deployments) == len(set(deployments)) == 3
     with pytest.raises(NotSharedError):
         live._run(contenders(SIZES)[-1], "day.", 100)
-    assert len(places) == 3 + 5
+    assert len(deployments) == 3 + 5
 
 
 def test_workers_that_decide_differently_are_not_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     live = live_of("nowhere:1", tmp_path)
     _, worker, *_, two = contenders(SIZES)
-    place = live._place("day.")
+    deployment = live._deployment("day.")
     decided = iter([{"a": 1, "b": 1}, {"b": 1, "a": 1}, {"a": 1}, {"a": 1, "b": 2}, {"a": 1, "b": 1, "c": 1}])
 
     async def answer(_: object) -> Counter[str]:
         return Counter(next(decided))
 
     monkeypatch.setattr("bench.broker_topics.decided", answer)
-    live._compare(worker, place)
-    live._compare(two, place)
+    live._compare(worker, deployment)
+    live._compare(two, deployment)
     for what in ("1 are missing", "1 of them again", "1 are new"):
         with pytest.raises(DisagreementError, match=what):
-            live._compare(two, place)
+            live._compare(two, deployment)
 
 
 @pytest.mark.parametrize(("first", "what"), [({}, "0 ids"), ({"a": 1, "b": 2}, "2 ids, 1 of them again")])
@@ -126,7 +126,7 @@ def test_a_first_worker_that_decides_nothing_or_twice_is_not_measured(
     monkeypatch.setattr("bench.broker_topics.decided", answer)
     live = live_of("nowhere:1", tmp_path)
     with pytest.raises(DisagreementError, match=what):
-        live._compare(contenders(SIZES)[1], live._place("day."))
+        live._compare(contenders(SIZES)[1], live._deployment("day."))
 
 
 class Opener:
@@ -135,7 +135,7 @@ class Opener:
     def __init__(self, opened: int) -> None:
         self._opened = opened
 
-    def said(self, event: str) -> list[dict[str, object]]:
+    def events(self, event: str) -> list[dict[str, object]]:
         return [{"event": event}] * self._opened
 
 
@@ -151,12 +151,12 @@ def test_workers_that_did_not_begin_together_are_not_measured(opened: tuple[int,
 
 
 def test_a_process_that_ends_too_soon_is_reported_with_its_last_words(tmp_path: Path) -> None:
-    told = r'vain for "ready", 1 times; it has ended.*\n[^$]*Namespaces are'
-    with Measured(("this",), tmp_path / "log", {}) as process, pytest.raises(ProcessError, match=told):
-        process.await_said("ready")
+    message = r's for "ready", 1 times; it has ended.*\n[^$]*Namespaces are'
+    with MeasuredProcess(("this",), tmp_path / "log", {}) as process, pytest.raises(ProcessError, match=message):
+        process.await_event("ready")
 
 
 def test_waiting_for_a_silent_process_ends(tmp_path: Path) -> None:
     silent = ("http.server", "0", "--bind", "127.0.0.1")
-    with Measured(silent, tmp_path / "log", {}) as process, pytest.raises(ProcessError, match="it still runs"):
-        process.await_said("ready", within_s=0.0)
+    with MeasuredProcess(silent, tmp_path / "log", {}) as process, pytest.raises(ProcessError, match="it still runs"):
+        process.await_event("ready", within_s=0.0)

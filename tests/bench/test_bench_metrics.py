@@ -16,6 +16,6 @@ def test_the_page_stays_within_its_limit_in_every_case(tmp_path: Path, capsys: p
     for case, distance_options in CASES.items():
         assert named[case] <= 4 * distance_options.most + distance_options.busiest
     assert named["all near"] > 3 * CASES["all near"].most
-    assert named["none by name"] == 0
+    assert named["no tenant names"] == 0
     left_out = {case: int(count) for case, _, _, count, *_ in cells}
     assert left_out["all near"] > 10_000

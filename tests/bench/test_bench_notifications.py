@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bench.notifications import main, told
+from bench.notifications import main, notify_month
 from streams.cli.app import build
 from streams.consumers.notify.rules.throttle import Throttle
 
@@ -23,20 +23,20 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_decision_is_reported_or_counted(judged: Path) -> None:
-    month = told(judged, Throttle())
+    month = notify_month(judged, Throttle())
     decided = {line.partition(b'"id":"')[2][:36] for line in (judged / "enforcement.jsonl").read_bytes().splitlines()}
-    heard = {ref.encode()[:36] for _, message in month.told for ref in message.refs}
+    sent = {ref.encode()[:36] for _, message in month.sent for ref in message.refs}
     assert len(decided) > 20
-    assert len(decided & heard) + month.silent >= len(decided)
-    loud = told(judged, Throttle(quiet_ms=0))
-    alerted = {ref.encode()[:36] for _, message in loud.told for ref in message.refs}
+    assert len(decided & sent) + month.silent >= len(decided)
+    loud = notify_month(judged, Throttle(quiet_ms=0))
+    alerted = {ref.encode()[:36] for _, message in loud.sent for ref in message.refs}
     lapses = sum(b'"kind":"lapse"' in line for line in (judged / "enforcement.jsonl").read_bytes().splitlines())
-    assert len(decided - alerted) == lapses, "without a quiet time everything but lapses is told"
-    assert len(month.told) < len(loud.told)
+    assert len(decided - alerted) == lapses, "without a quiet time everything but lapses is sent"
+    assert len(month.sent) < len(loud.sent)
     assert month.threads
 
 
 def test_the_figures_are_printed(judged: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
-    monkeypatch.setattr("sys.argv", ["notices", str(judged)])
+    monkeypatch.setattr("sys.argv", ["notifications", str(judged)])
     main()
     assert " threads of alerts, " in capsys.readouterr().out

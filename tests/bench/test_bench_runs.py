@@ -10,7 +10,7 @@ from bench import policies, run
 from bench.child import digest
 from bench.measure import Bench, DisagreementError, Result
 from bench.memory import size_of
-from bench.phases import PHASES, REST, Clock, watched
+from bench.phases import PHASES, REST, Clock, profiled
 from bench.scenarios import SCENARIOS
 from bench.workload import SEED, make
 from monitor.policy.load import load
@@ -23,9 +23,9 @@ BASE = SCENARIOS[0]
 def test_the_bench_decides_what_a_plain_replay_decides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = tmp_path / "found.json"
     status = run.main(["--quick", "--only", "base,jobs2", "--cache", str(tmp_path), "--json", str(found)])
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     print("seed", SEED)
-    assert status == 0, said.err
+    assert status == 0, printed.err
     base, two_jobs = json.loads(found.read_text())["scenarios"]
 
     made = make(BASE.small().workload, tmp_path)
@@ -50,13 +50,13 @@ def test_the_bench_decides_what_a_plain_replay_decides(tmp_path: Path, capsys: p
     state = json.loads(found.read_text())["states"]["base"]
     assert state["stored"]["records"] == made.records
     assert state["stored"]["tenants"] == state["restored"]["tenants"] == plain.summary.tenants
-    assert all(size > 0 for part, size in state["restored"]["parts"].items() if part != "open calls")
-    looked = json.loads(found.read_text())["looks"]["base"]
-    assert looked["tenants"] > 0
-    assert [case["looks"] > 0 for case in looked["cases"]] == [True] * 4
-    assert sum(case["alerts"] for case in looked["cases"]) > 0
-    assert "| base: " in said.out
-    assert "| together |" in said.out
+    assert all(size > 0 for part, size in state["restored"]["parts"].items() if part != "open panes")
+    early = json.loads(found.read_text())["early_evaluations"]["base"]
+    assert early["tenants"] > 0
+    assert [case["evaluations"] > 0 for case in early["cases"]] == [True] * 4
+    assert sum(case["alerts"] for case in early["cases"]) > 0
+    assert "| base: " in printed.out
+    assert "| total |" in printed.out
 
 
 def test_replays_that_differ_are_not_measured_as_if_they_were_equal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,7 @@ def test_replays_that_differ_are_not_measured_as_if_they_were_equal(monkeypatch:
             {"records": 9, "digest": "b"},
         ]
     )
-    monkeypatch.setattr("bench.measure.child", lambda task, **told: next(answers))
+    monkeypatch.setattr("bench.measure.child", lambda task, **arguments: next(answers))
     with pytest.raises(DisagreementError, match="base: the decisions differ"):
         Bench(Path(), lambda text: None).measure(BASE, 2)
 
@@ -78,7 +78,7 @@ def test_records_that_the_replay_did_not_read_are_noticed(monkeypatch: pytest.Mo
     answers = iter(
         [{"records": 9, "path": "", "calls": 9, "size_bytes": 1}, {"records": 9}, {"records": 8, "digest": "a"}]
     )
-    monkeypatch.setattr("bench.measure.child", lambda task, **told: next(answers))
+    monkeypatch.setattr("bench.measure.child", lambda task, **arguments: next(answers))
     with pytest.raises(DisagreementError):
         Bench(Path(), lambda text: None).measure(BASE, 1)
 
@@ -101,19 +101,19 @@ def test_time_within_a_phase_is_not_charged_to_the_phase_around_it() -> None:
     assert clock.spent_ns == {REST: 1 + 8, "outer": 2 + 5, "inner": 4}
 
 
-def test_watching_leaves_the_functions_as_they_were() -> None:
+def test_profiling_leaves_the_functions_as_they_were() -> None:
     from monitor.core.windows.key_counts import KeyCounts
     from monitor.decoding import decode as intake
 
     before = intake.Decoder.lines, vars(KeyCounts)["of_each"]
-    with watched(Clock()):
+    with profiled(Clock()):
         assert intake.Decoder.lines is not before[0]
     assert (intake.Decoder.lines, vars(KeyCounts)["of_each"]) == before
 
 
 def test_a_phase_whose_function_is_gone_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PHASES, "judge", ("monitor.core.rules.evaluator:RuleEvaluator.no_longer",))
-    with pytest.raises(LookupError, match=r"RuleEvaluator\.no_longer is not there any more"), watched(Clock()):
+    monkeypatch.setitem(PHASES, "evaluate rules", ("monitor.core.rules.evaluator:RuleEvaluator.no_longer",))
+    with pytest.raises(LookupError, match=r"RuleEvaluator\.no_longer no longer exists"), profiled(Clock()):
         pass
 
 

@@ -1,6 +1,6 @@
 """A pane of millions of calls is closed by its owner on a real broker: how long is the event loop blocked?
 
-Run as ``python -m bench.pane_sealing FILE CALLS``; its settings are a worker's environment variables.
+Run as ``python -m bench.pane_closing FILE CALLS``; its settings are a worker's environment variables.
 """
 
 import asyncio
@@ -60,19 +60,25 @@ class NoConsumer:
         """Return nothing."""
         return {}
 
+    unanswered_s = 0.0
 
-class Ticks:
+    def undecided(self) -> dict[TP, int]:
+        """Return nothing."""
+        return {}
+
+
+class EventLoopLag:
     """Measures repeatedly how long the event loop was blocked."""
 
     def __init__(self) -> None:
-        self.held_s: list[float] = []
+        self.blocked_s: list[float] = []
 
     async def run(self) -> None:
         """Measure until cancelled."""
         while True:
             before_s = time.perf_counter()
             await asyncio.sleep(_TICK_S)
-            self.held_s.append(time.perf_counter() - before_s - _TICK_S)
+            self.blocked_s.append(time.perf_counter() - before_s - _TICK_S)
 
 
 async def main(path: str, calls: int) -> None:
@@ -97,10 +103,10 @@ async def main(path: str, calls: int) -> None:
     for source in range(len(INPUTS)):
         partition.sources.move(source, end_ms + policy.lateness_ms)
     open_calls = len(partition.shard.open_panes)
-    spent = await _seal(owner)
+    spent = await _close_pane(owner)
     await cluster.stop()
     memory = {"resident_bytes": fed_bytes, "peak_bytes": usage.peak_bytes()}
-    about = {"event": "sealed", "calls": open_calls, "tenants": partition.shard.tenants}
+    about = {"event": "closed", "calls": open_calls, "tenants": partition.shard.tenants}
     print(json.dumps({**about, "fed_s": max(fed_s), **spent, **memory}), flush=True)
 
 
@@ -130,26 +136,26 @@ def _pane(path: str, calls: int, start_ms: int) -> Iterator[RecordBatch]:
         yield RecordBatch(first, first + count, np.arange(first, first + count), end_ms, values, keys)
 
 
-async def _seal(owner: PartitionOwner) -> dict[str, float]:
+async def _close_pane(owner: PartitionOwner) -> dict[str, float]:
     """The time until the pane is closed and committed, and how long the event loop was blocked."""
-    ticks = Ticks()
-    ticking = asyncio.create_task(ticks.run())
+    lag = EventLoopLag()
+    ticking = asyncio.create_task(lag.run())
     await asyncio.sleep(0.1)
-    ticks.held_s.clear()
+    lag.blocked_s.clear()
     began_s = time.perf_counter()
     owner.tick()
     await asyncio.sleep(0)
     running = owner.running
     assert running is not None
-    assert running.busy, "no thread seals the pane; expected one that is due, and too large for the event loop"
+    assert running.busy, "no thread closes the pane; expected a due pane that is too large for the event loop"
     while running.busy:
         await asyncio.sleep(0.001)
     busy_s = time.perf_counter() - began_s
     await owner.give_up()  # waits for the transaction
     took_s = time.perf_counter() - began_s
     ticking.cancel()
-    over = sum(held > 0.1 for held in ticks.held_s)
-    return {"in_thread_s": busy_s, "took_s": took_s, "held_s": max(ticks.held_s), "held_over_100_ms": over}
+    over = sum(blocked > 0.1 for blocked in lag.blocked_s)
+    return {"in_thread_s": busy_s, "took_s": took_s, "blocked_s": max(lag.blocked_s), "blocked_over_100_ms": over}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """One rule in Faust as its documentation teaches it: the ratio of short calls, counted in windowed tables.
 
-Only ``BENCH_...``, `said` and the timer belong to the bench. Run as ``python -m bench.idiomatic worker``.
+Only ``BENCH_...``, `report` and the timer belong to the bench. Run as ``python -m bench.faust_app worker``.
 """
 
 import json
@@ -71,7 +71,7 @@ async def judge(stream: Any) -> None:
             await alerts.send(key=call.tenant_id, value=ShortCalls(call.tenant_id, few, many))
 
 
-def said(event: str, **more: object) -> None:
+def report(event: str, **more: object) -> None:
     """Report to the bench. Faust's own output redirection would turn printed lines into log warnings."""
     print(json.dumps({"event": event, **more}), file=sys.__stdout__, flush=True)
 
@@ -79,13 +79,13 @@ def said(event: str, **more: object) -> None:
 @app.task
 async def ready() -> None:
     """The tables are recovered, and reading begins."""
-    said("ready")
+    report("ready")
 
 
 @app.timer(0.1)
-async def tell() -> None:
+async def report_progress() -> None:
     """Report the progress."""
-    said("read", records=app.monitor.events_total)
+    report("read", records=app.monitor.events_total)
 
 
 if __name__ == "__main__":
