@@ -12,6 +12,10 @@ order, which the results depend on:
 A tick moves the clock where no event does: to its Kafka timestamp less the smallest delay of an event so far. So the
 calls of a live source end in time, and those of a source that sends old events have as long as they would have had.
 
+The clock never goes back. So a timestamp that is more than an hour ahead of all before it, of an event or of a tick,
+moves it only once later timestamps confirm it (`LogProgress`): a broker whose clock is wrong for a moment does not keep
+later calls from ending. If the broker's clock goes back, the clock waits until it has caught up.
+
 Every step but the last one costs the logarithm of the number of open calls at most, whatever tenants choose; the last
 one can be taken in parts (`accept`, `end_due`).
 """

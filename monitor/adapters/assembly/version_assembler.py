@@ -2,7 +2,8 @@
 
 It has the interface of `monitor.adapters.assembly.assembler.Assembler`, for mappings with `version` and `settle`. The
 clock is the greatest event time so far, of each version at most its Kafka timestamp; ticks move it as they move that
-of events. Each version is handled in this order, which the results depend on:
+of events, and a timestamp that jumps ahead counts only once it is confirmed (`LogProgress`). Each version is handled in
+this order, which the results depend on:
 
 1. A version that is dated too far ahead of its Kafka timestamp is refused, and moves nothing.
 2. The version moves the clock.
@@ -132,7 +133,7 @@ class VersionAssembler:
     def next_due_ms(self) -> int | None:
         """A time on the clock before which no call is written; None if no call is held."""
         oldest = self._held.oldest()
-        return None if oldest is None else oldest[1].opened_ms + self._settle_ms
+        return None if oldest is None else self._due_ms(oldest[1])
 
     def end_due(self, most: int | None = None) -> list[AssembledCall]:
         """Write calls whose time has come, at most ``most``, and forget calls that were written long ago."""
@@ -153,10 +154,15 @@ class VersionAssembler:
         return results
 
     def _is_due(self, call: tuple[CallKey, _Held] | None) -> TypeGuard[tuple[CallKey, _Held]]:
-        return call is not None and call[1].opened_ms + self._settle_ms <= self.clock_ms
+        return call is not None and self._due_ms(call[1]) <= self.clock_ms
+
+    def _due_ms(self, call: _Held) -> int:
+        return self._progress.since(call.serial, call.opened_ms) + self._settle_ms
 
     def _is_forgotten(self, call: tuple[CallKey, _Written] | None) -> TypeGuard[tuple[CallKey, _Written]]:
-        return call is not None and call[1].written_ms + REMEMBERED_MS <= self.clock_ms
+        if call is None:
+            return False
+        return self._progress.since(call[1].serial, call[1].written_ms) + REMEMBERED_MS <= self.clock_ms
 
     def _end_own(self, key: CallKey) -> list[AssembledCall]:
         """Write or forget the call of a version, if its time has come: `end_due` may be taken in parts."""

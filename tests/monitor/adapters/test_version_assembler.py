@@ -109,7 +109,10 @@ def test_a_version_of_a_call_that_is_forgotten_is_held_like_a_first_one() -> Non
     log = Log()
     log.feed(version(0, 0), version(0, SETTLE, "other"))
     written_ms = SETTLE
-    assert codes(log.feed(version(1, written_ms + REMEMBERED_MS - 1))) == ["superseded_late", ""]  # the other's record
+    for hours in range(24):
+        log.assembler.tick(START + written_ms + hours * HOUR)
+    assert codes(log.assembler.end_due()) == [""]  # the other's record
+    assert codes(log.feed(version(1, written_ms + REMEMBERED_MS - 1))) == ["superseded_late"]
     assert codes(log.feed(version(2, written_ms + REMEMBERED_MS))) == []
     assert marks(log.finish()) == ["v2"]
 
@@ -221,7 +224,10 @@ def random_log(chance: random.Random) -> list[Version]:
 @pytest.mark.parametrize("seed", range(150))
 def test_the_results_are_those_of_a_plain_oracle(seed: int) -> None:
     chance = random.Random(seed)
-    log, settle_ms = random_log(chance), chance.choice([0, 1, MINUTE, SETTLE, 24 * HOUR])
+    settle_ms = chance.choice([0, 1, MINUTE, SETTLE, 24 * HOUR])
+    # A version of other calls every half hour: no timestamp jumps.
+    others = [version(0, n * 30 * MINUTE, f"o-{n}") for n in range(-4, 102)]
+    log = sorted(random_log(chance) + others, key=lambda each: each.timestamp_ms)
     found = Log(settle_ms=settle_ms)
     found.feed(*log)
     found.finish()
@@ -267,6 +273,32 @@ def test_a_tick_moves_the_clock_by_the_smallest_delay_so_far() -> None:
     assert log.assembler.due
     assert marks(log.assembler.end_due()) == ["v1"]
     assert (log.assembler.due, log.assembler.next_due_ms) == (False, None)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_the_first_call_after_days_is_held_as_long_as_others(restarts: bool) -> None:
+    log, days = Log(), 72 * HOUR
+    log.feed(version(0, 0), version(0, SETTLE, "c-2"))
+    log.feed(version(0, days, "c-3"))
+    for ms in (5 * SECOND, SETTLE - 1):
+        if restarts:
+            log.restart()
+        log.assembler.tick(START + days + ms)
+        log.results += log.assembler.end_due()
+    assert marks(log.results) == ["v0", "v0"]
+    log.feed(version(1, days + SETTLE - 1, "c-3"))
+    log.assembler.tick(START + days + SETTLE)
+    assert marks(log.assembler.end_due()) == ["v1"]
+
+
+def test_one_tick_from_the_future_writes_nothing_and_holds_nothing_up() -> None:
+    log = Log()
+    log.feed(version(0, 0))
+    log.assembler.tick(4_039_000_000_000)  # in 2097
+    assert log.assembler.end_due() == []
+    log.feed(version(1, MINUTE, "c-2"))
+    log.assembler.tick(START + MINUTE + SETTLE)
+    assert marks(log.assembler.end_due()) == ["v0", "v1"]
 
 
 @pytest.mark.parametrize("seed", range(15))
