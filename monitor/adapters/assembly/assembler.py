@@ -30,6 +30,7 @@ from typing import Final
 from monitor.adapters.assembly.call_event import CallEvent, CallKey
 from monitor.adapters.assembly.call_program import AssembledCall, CallProgram
 from monitor.adapters.assembly.calls_by_tenant import CallsByTenant
+from monitor.adapters.assembly.ended_calls import EndedCalls
 from monitor.adapters.assembly.log_progress import LogProgress
 from monitor.adapters.assembly.open_call import KeptEvent, OpenCall
 from monitor.adapters.assembly.stored_call import EndedCall, StateEntry, StoredCalls
@@ -53,7 +54,7 @@ class AssemblyLimits:
     """The bounds of the state, and how far an event may be dated ahead of its Kafka timestamp.
 
     So many calls may have `CHARS_A_CALL` characters each on average. Calls that have ended are remembered for
-    ``ring_timeout``, at most ``open_calls`` of them.
+    ``ring_timeout``, within the same numbers: a tenant that ends many calls is the one whose calls are forgotten.
     """
 
     open_calls: int = 200_000
@@ -77,8 +78,7 @@ class Assembler:
         # The oldest first.
         self._open: OrderedDict[CallKey, OpenCall] = OrderedDict()
         self._of_tenant = CallsByTenant()
-        # In the order of their ends.
-        self._ended: OrderedDict[CallKey, EndedCall] = OrderedDict()
+        self._ended = EndedCalls(self._limits.open_calls, self._limits.open_calls_per_tenant)
         self._deadlines: list[tuple[int, int, CallKey]] = []
         # The calls that were opened, changed, ended or forgotten since `changes`.
         self._touched: dict[CallKey, None] = {}
@@ -124,7 +124,7 @@ class Assembler:
     @property
     def due(self) -> bool:
         """Whether `end_due` has something left to do."""
-        return self._is_due(self.clock_ms) or self._is_forgotten()
+        return self._is_due(self.clock_ms) or self._ended.oldest_by(self.clock_ms) is not None
 
     @property
     def next_due_ms(self) -> int | None:
@@ -135,8 +135,8 @@ class Assembler:
         """End calls whose deadline the clock has reached, at most ``most``, and forget calls that ended long ago."""
         results = list(islice(iter(lambda: self._end_next(self.clock_ms), None), most))
         left = None if most is None else most - len(results)
-        for _ in islice(iter(self._is_forgotten, False), left):
-            self._forget_oldest()
+        for key in islice(iter(lambda: self._ended.oldest_by(self.clock_ms), None), left):
+            self._forget(key)
         return results
 
     def finish(self) -> list[AssembledCall]:
@@ -215,9 +215,6 @@ class Assembler:
     def _is_due(self, clock_ms: int) -> bool:
         return bool(self._deadlines) and self._deadlines[0][0] <= clock_ms
 
-    def _is_forgotten(self) -> bool:
-        return bool(self._ended) and next(iter(self._ended.values())).until_ms <= self.clock_ms
-
     def _end_next(self, clock_ms: int, end_of_input: bool = False) -> AssembledCall | None:
         """End the call with the first deadline, if the clock has reached it."""
         while self._is_due(clock_ms):
@@ -239,13 +236,13 @@ class Assembler:
         del self._open[call.key]
         self._of_tenant.take(call)
         until_ms = self.clock_ms + self._program.events.ring_timeout_ms
-        self._ended[call.key] = EndedCall(until_ms, call.tenant, self._progress.next_serial())
+        self._ended.add(call.key, EndedCall(until_ms, call.tenant, self._progress.next_serial()))
         self._touch(call.key, sum(map(len, call.key)))
-        if len(self._ended) > self._limits.open_calls:
-            self._forget_oldest()
+        while (surplus := self._ended.surplus(call.tenant)) is not None:
+            self._forget(surplus)
 
-    def _forget_oldest(self) -> None:
-        key, _ = self._ended.popitem(last=False)
+    def _forget(self, key: CallKey) -> None:
+        self._ended.forget(key)
         self._touch(key, sum(map(len, key)))
 
     def _touch(self, key: CallKey, chars: int) -> None:
@@ -297,4 +294,5 @@ class Assembler:
             self._schedule(call)
         for call in sorted(calls, key=lambda call: call.owned):
             self._of_tenant.give(call)
-        self._ended.update(sorted(ended, key=lambda each: each[1].serial))
+        for key, one in sorted(ended, key=lambda each: each[1].serial):
+            self._ended.add(key, one)

@@ -161,6 +161,23 @@ def test_calls_that_never_end_cost_their_tenant_alone() -> None:
     assert only(log).tenant_id == "honest"
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_tenant_that_ends_many_calls_makes_no_late_event_of_others_a_call(restarts: bool) -> None:
+    limits = AssemblyLimits(open_calls=100, open_calls_per_tenant=10)
+    log = Log(limits)
+    log.feed(*call("honest", tenant="honest"))
+    for n in range(150):  # each ends 10 s after it was closed
+        log.feed(*(Logged(each.value, START + 20 * SECOND + 100 * n) for each in call(f"leg-{n}", 100 * n, 0, "bad")))
+        if restarts:
+            log.restart()
+    log.feed(event("initiated", MINUTE, "last", "bad"))
+    assert len(log.results) == 151
+    late = [Logged(call(name, ms, 0, tenant)[2].value, START + MINUTE) for name, ms, tenant in (
+        ("honest", 0, "honest"), ("leg-149", 14_900, "bad"), ("leg-0", 0, "bad"))]  # fmt: skip
+    assert codes(log.feed(*late)) == ["late_event", "late_event"]
+    assert len(log.assembler._ended) == 11
+
+
 def test_tenants_without_number_do_not_fill_the_memory() -> None:
     log = Log(AssemblyLimits(open_calls=50))
     for n in range(200):
