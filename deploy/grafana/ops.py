@@ -27,6 +27,7 @@ def variables() -> list[Any]:
 def sections() -> Iterator[tuple[Words, list[Any]]]:
     """The rows, each with its panels."""
     yield Words("接近阈值的租户", "Tenants near a threshold"), _near()
+    yield Words("接近升级的租户", "Tenants near an escalation"), _escalating()
     yield Words("决定", "Decisions"), _decided()
     yield Words("运行状况", "Worker health"), _well()
     yield Words("依赖它的系统", "Consumers"), _consumers()
@@ -116,6 +117,69 @@ def _near() -> list[Any]:
             Words("各规则进行中的告警", "Firing alerts by rule"),
             Words("告警尚未解除的租户数。", "Tenants whose alert is not resolved."),
             [Query(f"sum by (rule) (callwarden_alerts_firing{{{_RULE}}})", "{{rule}}")],
+        ),
+    ]
+
+
+def _escalating() -> list[Any]:
+    nearest = "bottomk(25, min by (tenant, escalation) (callwarden_tenant_violations_missing))"
+    counted = f"(max by (tenant, escalation) (callwarden_tenant_violations) and {nearest})"
+    on_record = "max by (tenant) (callwarden_tenant_violations_on_record)"
+    return [
+        panels.number(
+            Words("差一次违规即终止或封号", "One violation from termination or ban"),
+            Words(
+                "再记一次违规即触发升级的租户数，含未逐一展示者；已被终止或封号的不计。",
+                "Tenants for which one more violation escalates, including tenants not shown by name; "
+                "those terminated or banned are not counted.",
+            ),
+            Query('sum(callwarden_escalation_tenants{missing="1"})'),
+            (8, 4),
+            steps=((None, "green"), (1.0, "orange")),
+        ),
+        panels.lines(
+            Words("各升级规则的租户", "Tenants by escalation and missing violations"),
+            Words(
+                "有计入的违规的租户，按还差几次违规。",
+                "Tenants with violations that count, by how many more the escalation takes.",
+            ),
+            [
+                Query(
+                    "sum by (escalation, missing) (callwarden_escalation_tenants)",
+                    "{{escalation}}: {{missing}}",
+                )
+            ],
+            (16, 8),
+        ),
+        panels.rows(
+            Words("最接近升级的租户", "Tenants nearest to an escalation"),
+            Words(
+                "还差的、已计入的、升级所需的与记录在案的违规数；点击租户查看详情。",
+                "Violations that are missing, that count, that the escalation takes, and that are on record. "
+                "Click a tenant for details.",
+            ),
+            [
+                Query(nearest),
+                Query(counted),
+                Query(
+                    f"{counted} * 0 + on (escalation) group_left () "
+                    "max by (escalation) (callwarden_escalation_violations)"
+                ),
+                Query(f"{counted} * 0 + on (tenant) group_left () {on_record}"),
+            ],
+            (24, 10),
+            transformations=[
+                panels.by_name(
+                    ("tenant", "tenant"),
+                    ("escalation", "escalation"),
+                    ("Value #A", "missing"),
+                    ("Value #B", "counted"),
+                    ("Value #C", "takes"),
+                    ("Value #D", "on record"),
+                ),
+                panels.smallest_first("missing"),
+            ],
+            links=[(Words("租户详情", "Tenant details"), TENANT_LINK)],
         ),
     ]
 

@@ -180,6 +180,11 @@ def largest_first(column: str) -> tuple[str, dict[str, Any]]:
     return "sortBy", {"fields": {}, "sort": [{"field": column, "desc": True}]}
 
 
+def smallest_first(column: str) -> tuple[str, dict[str, Any]]:
+    """Rows by this column."""
+    return "sortBy", {"fields": {}, "sort": [{"field": column, "desc": False}]}
+
+
 def source_variable() -> dashboard.DatasourceVariable:
     """Which Prometheus."""
     return dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus")

@@ -11,7 +11,8 @@ from monitor.policy.metrics import METRICS
 UID = "callwarden-tenant"
 TITLE = Words("呼叫守望 · 租户", "Callwarden, one tenant")
 ABOUT = Words(
-    "仅接近阈值的租户与呼叫量最大的租户可选。", "Only tenants near a threshold and the busiest tenants can be selected."
+    "仅接近阈值或升级的租户与呼叫量最大的租户可选。",
+    "Only tenants near a threshold or an escalation and the busiest tenants can be selected.",
 )
 
 _MINE = '{tenant="$tenant"}'
@@ -36,9 +37,8 @@ def _by_unit() -> dict[str, list[str]]:
 
 def variables() -> list[Any]:
     """The variables of the dashboard."""
-    tenant = panels.label_variable(
-        "tenant", Words("租户", "Tenant"), "callwarden_tenant_threshold_ratio", several=False
-    )
+    near = '{__name__=~"callwarden_tenant_threshold_ratio|callwarden_tenant_violations"}'
+    tenant = panels.label_variable("tenant", Words("租户", "Tenant"), near, several=False)
     return [panels.source_variable(), tenant]
 
 
@@ -54,7 +54,7 @@ def _now() -> list[Any]:
             Words("最接近的规则", "Nearest rule"),
             Words("通往阈值的进度，1 即到达。", "Share of the way to the threshold; 1 is the threshold."),
             Query(f"max(callwarden_tenant_threshold_ratio{_MINE})"),
-            (8, 4),
+            (6, 4),
             "percentunit",
             NEARNESS,
         ),
@@ -62,14 +62,23 @@ def _now() -> list[Any]:
             Words("超过阈值的规则", "Rules over their threshold"),
             Words("全部条件都满足的规则数。", "Rules for which all conditions hold."),
             Query(f"count({_SHARES} > 1) or vector(0)"),
-            (8, 4),
+            (6, 4),
             steps=NONE_IS_WELL,
         ),
         panels.number(
             Words("呼叫量", "Calls"),
             Words("一天内最长窗口中的话单。", "Call records in the longest window of at most a day."),
             Query(f"max(callwarden_tenant_calls{_MINE})"),
-            (8, 4),
+            (6, 4),
+        ),
+        panels.number(
+            Words("计入升级的违规", "Violations that count"),
+            Words(
+                "最多的一项升级；无，或已被终止、封号，或未展示，则为 0。",
+                "For the escalation with the most; 0 if there are none, after a termination or ban, or if not shown.",
+            ),
+            Query(f"max(callwarden_tenant_violations{_MINE}) or vector(0)"),
+            (6, 4),
         ),
         panels.bars(
             Words("离各规则的阈值", "Distance to thresholds by rule"),

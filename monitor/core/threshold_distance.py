@@ -14,6 +14,7 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.core.escalation_distance import EscalationDistances, measure_escalations, merge_escalations
 from monitor.core.rules.conditions import Floats, Rows, values
 from monitor.core.rules.rule_state import RuleState
 from monitor.core.rules.wilson import wilson_bound
@@ -33,7 +34,8 @@ _AT_LEAST_AT_MOST = ("at_least", "at_most")
 @dataclass(frozen=True, slots=True)
 class DistanceOptions:
     """Which pairs of tenant and rule are reported: those with a share of at least ``near``, and those of the
-    ``busiest`` tenants by calls; at most ``most`` pairs, the nearest first."""
+    ``busiest`` tenants by calls; at most ``most`` pairs, the nearest first. ``most`` also limits the pairs of tenant
+    and escalation."""
 
     near: float = 0.8
     busiest: int = 20
@@ -66,6 +68,7 @@ class ThresholdDistances:
     ``near`` is sorted, the nearest first; ``left_out`` counts the near pairs beyond the limit. ``busiest`` holds
     ``(calls, tenant id)``, the most calls first, and ``theirs`` the pairs of those tenants. ``firing`` is the number of
     firing alerts by rule; ``pending`` the number of pending decisions by rule and the time of the first lapse.
+    ``escalations`` holds the distances to the escalations.
     """
 
     tenants: int = 0
@@ -76,14 +79,16 @@ class ThresholdDistances:
     spread: dict[str, Spread] = field(default_factory=dict)
     firing: dict[str, int] = field(default_factory=dict)
     pending: dict[str, tuple[int, int]] = field(default_factory=dict)
+    escalations: EscalationDistances = field(default_factory=EscalationDistances)
 
 
-def measure_distances(shard: Shard, options: DistanceOptions) -> ThresholdDistances:
+def measure_distances(shard: Shard, options: DistanceOptions, now_ms: int | None = None) -> ThresholdDistances:
     """Measure the distances of a shard, which must be idle and is not changed. Costs as much as evaluating all rules
-    once."""
+    once. Violations count towards escalations as at ``now_ms``, by default the end of the last window."""
     names = shard.tenant_numbers.names
     tenants = len(names)
     seen = ThresholdDistances(tenants, pending=shard.decisions.reviews.by_rule())
+    seen.escalations = measure_escalations(shard, options.most, shard.at_ms if now_ms is None else now_ms)
     counting = _widest([rule_state.window for rule_state in shard.evaluator.rule_states])
     calls = np.zeros(tenants, np.int64) if counting is None else counting.running_sums.field(0, tenants)
     busiest = _first(calls, np.flatnonzero(calls), options.busiest)
@@ -123,6 +128,7 @@ def merge_distances(parts: Sequence[ThresholdDistances], options: DistanceOption
         for rule_id, (count, first_ms) in one.pending.items():
             known, before_ms = whole.pending.get(rule_id, (0, first_ms))
             whole.pending[rule_id] = known + count, min(before_ms, first_ms)
+    whole.escalations = merge_escalations([one.escalations for one in parts], options.most)
     return _cut(whole, options)
 
 

@@ -87,7 +87,10 @@ class Worker:
         """End the input. ``last_ms`` is None if there was no record."""
         if last_ms is not None:
             self._chain.finish(last_ms, until_ms)
-        seen = measure_distances(self._chain.shard, self._distance_options) if self._distance_options else None
+        ended_ms = last_ms if until_ms is None else until_ms
+        seen = None
+        if self._distance_options:
+            seen = measure_distances(self._chain.shard, self._distance_options, ended_ms)
         return DONE, (self._chain.shard.output.take(), self._chain.shard.tenants, seen)
 
 

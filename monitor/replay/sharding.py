@@ -81,6 +81,7 @@ class LocalShards:
         self.chains = [PolicyChain(versions, windows, enforce_from_ms) for _ in range(shards)]
         self._distance_options = distance_options
         self._duplicates = 0
+        self._ended_ms: int | None = None
 
     def take(self, ready: Sequence[tuple[PlacedRows, int, int]], batch: MergedRows, watermark_ms: int) -> None:
         """Take rows in reading order."""
@@ -100,6 +101,7 @@ class LocalShards:
 
     def finish(self, last_ms: int, until_ms: int | None) -> None:
         """End the input."""
+        self._ended_ms = last_ms if until_ms is None else until_ms
         for chain in self.chains:
             chain.finish(last_ms, until_ms)
 
@@ -125,7 +127,8 @@ class LocalShards:
         distance_options = self._distance_options
         return (
             merge_distances(
-                [measure_distances(chain.shard, distance_options) for chain in self.chains], distance_options
+                [measure_distances(chain.shard, distance_options, self._ended_ms) for chain in self.chains],
+                distance_options,
             )
             if distance_options
             else None

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
+from monitor.core.escalation_distance import FAR, EscalationDistances
 from monitor.core.threshold_distance import (
     BUCKETS,
     DistanceOptions,
@@ -72,7 +73,10 @@ class TenantCollector(Collector):
 def distance_metrics(
     seen: ThresholdDistances, options: DistanceOptions, display: Display = DEFAULT
 ) -> Iterator[Metric]:
-    """Distances as metrics: at most 4 series for each of ``options.most`` pairs, and one for each of the busiest."""
+    """Distances as metrics: at most 4 series for each of ``options.most`` pairs, and one for each of the busiest.
+
+    Of tenants and escalations again ``options.most`` pairs, with at most 3 series each.
+    """
     for name, count in (("callwarden_tenants", seen.tenants), ("callwarden_tenant_pairs_left_out", seen.left_out)):
         alone = gauges(name)
         alone.add_metric([], count)
@@ -89,6 +93,7 @@ def distance_metrics(
     yield lapsing
     yield _spread(seen)
     yield from _single(seen, options, display)
+    yield from _escalations(seen.escalations, display)
 
 
 def _spread(seen: ThresholdDistances) -> Metric:
@@ -116,3 +121,27 @@ def _single(seen: ThresholdDistances, options: DistanceOptions, display: Display
     for tenant, count in calls.items():
         volume.add_metric([tenant], count)
     yield volume
+
+
+def _escalations(seen: EscalationDistances, display: Display) -> Iterator[Metric]:
+    takes, tenants = gauges("callwarden_escalation_violations"), gauges("callwarden_escalation_tenants")
+    for escalation_id, outlook in seen.outlooks.items():
+        takes.add_metric([escalation_id, outlook.kind], outlook.at_least)
+        for missing in range(1, FAR + 1):  # zeros too, so that an alert sees the first tenant
+            told = str(missing) if missing < FAR else f"{FAR} or more"
+            tenants.add_metric([escalation_id, outlook.kind, told], outlook.tenants[missing])
+    yield takes
+    yield tenants
+    counted, lacking = gauges("callwarden_tenant_violations"), gauges("callwarden_tenant_violations_missing")
+    on_record: dict[str, int] = {}
+    for near in seen.near:
+        tenant = display.tenant(near.tenant_id)
+        counted.add_metric([tenant, near.escalation], near.counted)
+        lacking.add_metric([tenant, near.escalation], near.missing)
+        on_record[tenant] = near.on_record
+    yield counted
+    yield lacking
+    recorded = gauges("callwarden_tenant_violations_on_record")
+    for tenant, count in on_record.items():
+        recorded.add_metric([tenant], count)
+    yield recorded

@@ -1,5 +1,6 @@
 """The metrics of the programs that judge: workers and replays."""
 
+from monitor.core.escalation_distance import FAR
 from monitor.core.threshold_distance import BUCKETS
 from streams.metrics.spec import LATENCIES, LabelSpec, MetricSpec, Program
 
@@ -8,6 +9,9 @@ _PARTITION = LabelSpec("partition", "the partitions that this worker has")
 _REASON = LabelSpec("reason", "the code words of refusals, about 30")
 _RULE = LabelSpec("rule", "the policy's measured rules")
 _DECIDING = LabelSpec("rule", "the policy's rules, escalations and behaviours")
+_ESCALATION = LabelSpec("escalation", "the policy's escalations")
+_LEADS_TO = LabelSpec("kind", "termination or ban: what the escalation leads to")
+_VIOLATOR = LabelSpec("tenant", "`METRICS_PAIRS` pairs of tenant and escalation at most")
 _TENANT = LabelSpec("tenant", "`METRICS_PAIRS` pairs of tenant and rule at most, and `METRICS_BUSIEST` tenants")
 _JUDGING: tuple[Program, ...] = ("worker", "replay")
 
@@ -125,6 +129,51 @@ JUDGING: tuple[MetricSpec, ...] = (
         "pairs",
         "Pairs of tenant and rule that are near a threshold and left out because there are too many",
         (),
+        _JUDGING,
+    ),
+    # Tenants and escalations.
+    MetricSpec(
+        "callwarden_escalation_violations",
+        "gauge",
+        "violations",
+        "The violations that the escalation takes",
+        (_ESCALATION, _LEADS_TO),
+        _JUDGING,
+    ),
+    MetricSpec(
+        "callwarden_escalation_tenants",
+        "gauge",
+        "tenants",
+        "Tenants with violations that count towards the escalation now, by how many are missing",
+        (
+            _ESCALATION,
+            _LEADS_TO,
+            LabelSpec("missing", f"{', '.join(map(str, range(1, FAR)))}, `{FAR} or more`"),
+        ),
+        _JUDGING,
+    ),
+    MetricSpec(
+        "callwarden_tenant_violations",
+        "gauge",
+        "violations",
+        "The violations of one tenant that count towards the escalation now",
+        (_VIOLATOR, _ESCALATION),
+        _JUDGING,
+    ),
+    MetricSpec(
+        "callwarden_tenant_violations_missing",
+        "gauge",
+        "violations",
+        "How many more violations of one tenant the escalation takes",
+        (_VIOLATOR, _ESCALATION),
+        _JUDGING,
+    ),
+    MetricSpec(
+        "callwarden_tenant_violations_on_record",
+        "gauge",
+        "violations",
+        "The violations of one tenant that are not reversed, of any age, used or not",
+        (_VIOLATOR,),
         _JUDGING,
     ),
     # Progress.

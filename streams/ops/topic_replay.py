@@ -98,9 +98,11 @@ async def replay_topics(
     outcome = run.finish([f"{tp.topic}-{tp.partition}" for tp in inputs], options.to_watermark)
     distance_options = options.distance_options
     if distance_options is not None:
-        outcome.seen = merge_distances(
-            [measure_distances(partition.shard, distance_options) for partition in run.partitions], distance_options
-        )
+        seen = []
+        for partition in run.partitions:
+            now_ms = partition.watermark.ms if options.to_watermark else outcome.summary.last_event_ms
+            seen.append(measure_distances(partition.shard, distance_options, now_ms))
+        outcome.seen = merge_distances(seen, distance_options)
     return outcome
 
 

@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     metrics_busiest: Annotated[int, whole(0, 1_000)] = 20
     """The number of busiest tenants that have their own series."""
     metrics_pairs: Annotated[int, whole(0, 100_000)] = 1_000
-    """The maximum number of pairs of tenant and rule in `/metrics`."""
+    """The maximum number of pairs of tenant and rule in `/metrics`, and of pairs of tenant and escalation."""
 
     # Consumers of the outputs. They may share a database.
     billing_database: DatabaseUrl = SecretStr("sqlite:///callwarden-billing.db")

@@ -40,6 +40,7 @@ MARK = 'callwarden_watermark_timestamp_seconds{{partition="{}"}}'
 FIRING, JUDGED = 'callwarden_alerts_firing{rule="r"}', 'callwarden_threshold_ratio_count{rule="r"}'
 CLOCK = 'callwarden_clock_timestamp_seconds{{topic="{}",partition="{}"}}'
 SILENT, QUIET = "callwarden_cdr_feed_silent_seconds", 'callwarden_silent_seconds{{topic="{}",instance="{}"}}'
+ESCALATION = 'callwarden_escalation_tenants{{escalation="{}",kind="{}",missing="{}",instance="{}"}}'
 OPEN = 'callwarden_consumer_open_transaction_seconds{{job="{}",topic="t",partition="{}"}}'
 
 CASES = {
@@ -516,6 +517,40 @@ CASES = {
             )
         ],
         [Quiet({'callwarden_pending_review_by_timestamp_seconds{rule="r"}': "90000x5"}, "1m")],
+    ),
+    "CallwardenOneViolationFromTermination": Cases(
+        [
+            Fires(
+                {
+                    ESCALATION.format("strikes", "termination", 1, "a"): "0 0 2x20",
+                    ESCALATION.format("strikes", "termination", 1, "b"): "1x22",
+                    ESCALATION.format("strikes", "termination", 2, "a"): "7x22",
+                    ESCALATION.format("more", "ban", 1, "a"): "0x22",
+                },
+                "8m",
+                [
+                    (
+                        {"escalation": "strikes", "kind": "termination"},
+                        "再有一次违规即触发 strikes (termination) 的租户：3 / "
+                        "Tenants one violation from strikes (termination): 3",
+                    )
+                ],
+            ),
+            Fires(
+                {ESCALATION.format("more", "ban", 1, "a"): "1x22"},
+                "6m",
+                [
+                    (
+                        {"escalation": "more", "kind": "ban"},
+                        "再有一次违规即触发 more (ban) 的租户：1 / Tenants one violation from more (ban): 1",
+                    )
+                ],
+            ),
+        ],
+        [
+            Quiet({ESCALATION.format("strikes", "termination", 2, "a"): "7x22"}, "10m"),
+            Quiet({ESCALATION.format("strikes", "termination", 1, "a"): "1 1 1 0x20"}, "10m"),
+        ],
     ),
     "CallwardenTenantsLeftOut": Cases(
         [

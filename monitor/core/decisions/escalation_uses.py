@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from monitor.core.tenants.tenant_record import CASES, DecisionCase, RecordedViolation, TenantRecord
+from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.policy.model import Escalation
 
 
@@ -45,12 +46,23 @@ class EscalationUses:
         A violation that was reversed or has left the window never counts again.
         """
         key = (escalation.id, tenant_record.tenant)
-        unused = self._unused[key] = [
-            violation
-            for violation in self._unused.get(key, ())
-            if violation.id in tenant_record.violations and at_ms - escalation.window_ms < violation.decided_ms
-        ]
+        unused = self._unused[key] = _countable(self._unused.get(key, ()), tenant_record, escalation, at_ms)
         return unused
+
+    def counts(self, tenant_records: TenantRecords, at_ms: int) -> Iterator[tuple[TenantRecord, Escalation, int]]:
+        """Each tenant and escalation with violations that count at ``at_ms``, and their number. Changes nothing.
+
+        Omits tenants with a final termination or ban in force.
+        """
+        escalations = {escalation.id: escalation for escalation in self._escalations}
+        for (escalation_id, tenant), unused in self._unused.items():
+            escalation = escalations.get(escalation_id)  # None: it was made under an earlier policy
+            tenant_record = tenant_records.known(tenant)
+            if escalation is None or tenant_record is None or tenant_record.stops:
+                continue
+            counted = len(_countable(unused, tenant_record, escalation, at_ms))
+            if counted:
+                yield tenant_record, escalation, counted
 
     def use(self, tenant_record: TenantRecord, escalation: Escalation, first_id: str) -> None:
         """Mark all violations that `unused_in_window` returned as used by the escalation with that first id."""
@@ -89,6 +101,17 @@ class EscalationUses:
                         del violation.used_by[escalation]
                         insort(unused, violation, key=by_age)
                 yield use
+
+
+def _countable(
+    unused: Sequence[RecordedViolation], tenant_record: TenantRecord, escalation: Escalation, at_ms: int
+) -> list[RecordedViolation]:
+    """Those that are not reversed and are in the escalation's window that ends at ``at_ms``."""
+    return [
+        violation
+        for violation in unused
+        if violation.id in tenant_record.violations and at_ms - escalation.window_ms < violation.decided_ms
+    ]
 
 
 def by_age(violation: RecordedViolation) -> tuple[int, str]:

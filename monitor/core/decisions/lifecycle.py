@@ -1,6 +1,6 @@
 """The decision life cycle: cases open, are upheld or reversed, and lapse; violations are recorded and escalate."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from monitor import reasons
 from monitor.core.decisions.cooldowns import Cooldowns
@@ -124,6 +124,10 @@ class DecisionLifecycle:
     def forget(self, now_ms: int) -> None:
         """Delete closed cases, and decisions that are not a violation, ``retention`` after their last event."""
         self._retention.forget(now_ms)
+
+    def escalation_counts(self, at_ms: int) -> Iterator[tuple[TenantRecord, Escalation, int]]:
+        """How many violations count towards each escalation at ``at_ms``, see `EscalationUses.counts`."""
+        return self._uses.counts(self._tenant_records, at_ms)
 
     def restore(self, tenant_records: Sequence[TenantRecord]) -> None:
         """Restore the cases and violations from before a restart."""

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from monitor.simulate.demo import Judgement, TenantRow, Verdict
     from streams.settings.load import Settings
 
-# Lines of the metrics page: the tenants nearest to a threshold, or beyond it.
-_SHOWN = "callwarden_tenant_threshold_ratio{"
-_SHOWN_MOST = 8
+# Lines of the metrics page, and how many at most: the tenants nearest to a threshold, or beyond it; to an escalation.
+_SHOWN = (("callwarden_tenant_threshold_ratio{", 8), ("callwarden_tenant_violations_missing{", 4))
 
 
 def run(
@@ -107,15 +106,15 @@ def _refunds(console: "Console", outcome: "Outcome", judgement: "Judgement", fil
 
 
 def _metrics(console: "Console", outcome: "Outcome", policy: "Policy", settings: "Settings", file: Path) -> Path:
-    """Write the metrics that a worker would export, and show the tenants nearest to a threshold."""
+    """Write the metrics that a worker would export; show the tenants nearest to a threshold and to an escalation."""
     from streams.metrics.replay_metrics import page
 
     file.write_bytes(page(outcome, policy, settings.distance_options, display=settings.display))
     lines = file.read_text("utf-8").splitlines()
-    shown = [line for line in lines if line.startswith(_SHOWN)]
     console.rule("指标 Metrics", align="left")
-    for line in shown[:_SHOWN_MOST]:
-        console.print(line, markup=False, soft_wrap=True)
+    for name, most in _SHOWN:
+        for line in [line for line in lines if line.startswith(name)][:most]:
+            console.print(line, markup=False, soft_wrap=True)
     series = sum(not line.startswith("#") for line in lines)
     console.print(f"… {series} 个时间序列 series: {file.name}", soft_wrap=True)
     return file

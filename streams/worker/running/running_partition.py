@@ -160,10 +160,10 @@ class RunningPartition:
         return transaction
 
     async def measure(self, options: DistanceOptions) -> ThresholdDistances:
-        """Measure in a thread how far the tenants are from the thresholds."""
+        """Measure in a thread how far the tenants are from the thresholds and escalations."""
         self.busy = True
         try:
-            return await asyncio.to_thread(measure_distances, self.task.shard, options)
+            return await asyncio.to_thread(measure_distances, self.task.shard, options, self.task.watermark.ms)
         finally:
             self.busy = False
 

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from helpers.shard_harness import ShardHarness, rule
+from helpers.shard_harness import ShardHarness, escalation, rule
 from monitor.core.record_ref import RecordRef
 from monitor.core.threshold_distance import DistanceOptions, measure_distances
 from monitor.decoding.decode import RejectedRow
@@ -49,7 +49,10 @@ PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
 
 def busy_harness() -> ShardHarness:
     """Decisions that were pending, upheld, overturned, dismissed and lapsed."""
-    harness = ShardHarness(rules=[rule("shown", mode="shadow", min_denominator=2), rule("asked", mode="review")])
+    harness = ShardHarness(
+        rules=[rule("shown", mode="shadow", min_denominator=2), rule("asked", mode="review")],
+        escalations=[escalation(at_least=5)],
+    )
     harness.complaint(1, name="p1")
     harness.complaint(1, name="p2")
     harness.likely_ban(2, "f1")

@@ -6,7 +6,7 @@ import pytest
 from measured_tenants import measure_of
 from prometheus_client import CollectorRegistry
 
-from helpers.shard_harness import ShardHarness, rule
+from helpers.shard_harness import ShardHarness, escalation, rule
 from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances, measure_distances
 from streams.metrics.tenant_collector import TenantCollector
 
@@ -152,5 +152,53 @@ def test_no_telephone_number_is_a_label_though_it_were_a_tenants_id() -> None:
     page = Page(DistanceOptions(busiest=5))
     page.tenants.show(0, measure_of(harness("+8613800138000", "+8613900138000").shard))
     tenants = {tenant for _, tenant in page.of(NEAR)} | {tenant for (tenant,) in page.of("callwarden_tenant_calls")}
+    assert len(tenants) == 2
+    assert all("138001380" not in tenant and "00~" in tenant for tenant in tenants)
+
+
+# Escalations ----------------------------------------------------------------------------------------------------------
+
+MISSING = "callwarden_tenant_violations_missing"
+
+
+def warned(*tenants: str, times: int = 2) -> ShardHarness:
+    made = ShardHarness(escalations=[escalation()])
+    for tenant in tenants:
+        for violation in range(times):
+            made.complaint(1 + violation, name=f"p{violation}", tenant_id=tenant)
+    made.until(5)
+    return made
+
+
+def test_the_violations_of_those_near_an_escalation_stand_beside_what_is_missing() -> None:
+    page = Page()
+    page.tenants.show(0, measure_of(warned("acme", "bravo").shard))
+    page.tenants.show(1, measure_of(warned("coral", times=4).shard))  # three of them are used
+    assert page.of(MISSING) == {("strikes", "acme"): 1.0, ("strikes", "bravo"): 1.0, ("strikes", "coral"): 2.0}
+    assert page.of("callwarden_tenant_violations")["strikes", "coral"] == 1.0
+    assert page.of("callwarden_tenant_violations_on_record")["coral",] == 4.0
+    assert page.of("callwarden_escalation_violations") == {("strikes", "termination"): 3.0}
+    assert page.of("callwarden_escalation_tenants") == {
+        ("strikes", "termination", "1"): 2.0,
+        ("strikes", "termination", "2"): 1.0,
+        ("strikes", "termination", "3"): 0.0,
+        ("strikes", "termination", "4 or more"): 0.0,
+    }
+
+
+@pytest.mark.parametrize("most", [0, 3, 10])
+def test_no_crowd_of_violators_makes_more_series_than_the_page_says(most: int) -> None:
+    page = Page(DistanceOptions(busiest=0, most=most))
+    page.tenants.show(0, measure_of(warned(*(f"t{number}" for number in range(40))).shard))
+    page.tenants.show(1, measure_of(warned(*(f"u{number}" for number in range(40))).shard))
+    assert page.series == 3 * most
+    assert page.of("callwarden_escalation_tenants")["strikes", "termination", "1"] == 80
+
+
+def test_no_telephone_number_of_a_violator_is_a_label() -> None:
+    page = Page()
+    page.tenants.show(0, measure_of(warned("+8613800138000", "+8613900138000").shard))
+    tenants = {tenant for _, tenant in page.of(MISSING)}
+    assert {(tenant,) for tenant in tenants} == page.of("callwarden_tenant_violations_on_record").keys()
     assert len(tenants) == 2
     assert all("138001380" not in tenant and "00~" in tenant for tenant in tenants)
