@@ -12,6 +12,14 @@ Keys = NDArray[np.int64]
 MOST_SEEN: Final = 100_000
 """The most keys above the floor. Then no new row is read until the floor rises."""
 
+LEAST: Final = -(1 << 63)
+"""Below every key."""
+
+GAP: Final = 1_000_000
+"""A key that is further above the one before it is a jump, until `BELIEVED` keys were read from it on."""
+
+BELIEVED: Final = 1_000
+
 
 class SeenKeys:
     """Sorted keys, each once. A value: nothing changes it."""
@@ -26,6 +34,18 @@ class SeenKeys:
     def greatest(self) -> int | None:
         """The greatest of them."""
         return int(self._keys[-1]) if len(self._keys) else None
+
+    def before_jump(self, floor: int) -> int | None:
+        """The last key, or ``floor``, before the first jump. None if there is none.
+
+        What is below the first key of all is no jump.
+        """
+        last = self._keys[-BELIEVED - 1 :]
+        if len(self._keys) <= BELIEVED and floor > LEAST:
+            last = np.concatenate((np.array([floor], np.int64), last))
+        # Without sign: the difference of two keys may be greater than any key.
+        gaps = np.diff(last.view(np.uint64)) > GAP
+        return int(last[gaps.argmax()]) if gaps.any() else None
 
     def unseen(self, keys: Keys) -> Keys:
         """Those of sorted ``keys`` that are not among them."""

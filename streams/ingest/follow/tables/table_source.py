@@ -8,6 +8,11 @@ to be committed at most `SETTLED_S` after its key was handed out. So:
    rows that were committed late: read them. If there are none, the floor rises to the settled keys.
 3. Read the rows above the greatest key that was read.
 
+A row may have a key far above all others, such as one that somebody has given by hand. Rows that come below it later
+must not be missed. So the floor does not pass a gap of more than `GAP` keys before `BELIEVED` keys were read above it.
+Until then the rows below are found as those that were committed late (2), and the floor rises to the greatest key
+before the gap that was read `SETTLED_S` ago.
+
 The floor and the seen keys above it are the position. No clock is stored: after a start everything above the floor is
 looked up again until it is settled once more.
 """
@@ -25,7 +30,7 @@ from streams.ingest.follow.follow_source import Backlog, SourceBatch
 from streams.ingest.follow.positions import Position, TablePosition
 from streams.ingest.follow.row_writer import RowWriter
 from streams.ingest.follow.tables.row_document import RowDocument
-from streams.ingest.follow.tables.seen_keys import MOST_SEEN, SeenKeys
+from streams.ingest.follow.tables.seen_keys import LEAST, MOST_SEEN, Keys, SeenKeys
 from streams.ingest.follow.tables.table_rows import TableAway, TableRow, TableRows
 from streams.ingest.foreign_rows import MAX_RECORD_BYTES
 from streams.kafka.api import PermanentError
@@ -35,9 +40,6 @@ log = structlog.get_logger("callwarden")
 
 SETTLED_S: Final = 60.0
 AGAIN_S: Final = 2.0
-LEAST: Final = -(1 << 63)
-"""Below every key."""
-
 POSITION: Final = "table"
 """The id of the position."""
 
@@ -55,6 +57,9 @@ class TableSource:
         self._floor, self._seen = LEAST, SeenKeys(np.array([], np.int64))
         self._samples: deque[tuple[float, int]] = deque()
         self._settled = LEAST
+        # The same for the greatest key that was read before a jump.
+        self._near: deque[tuple[float, int]] = deque()
+        self._jump_said: int | None = None
         self._again_s = float("-inf")
         self._greatest: int | None = None
         self._away: str | None = "the table has not been read yet"
@@ -85,6 +90,7 @@ class TableSource:
         if isinstance(stored, TablePosition):
             self._floor, self._seen = stored.floor, SeenKeys.decode(stored.seen)
         self._samples.clear()
+        self._near.clear()
         self._settled, self._again_s = LEAST, float("-inf")
 
     def read(self) -> SourceBatch | None:
@@ -108,16 +114,45 @@ class TableSource:
             return None
         now_s = self._now_s()
         if now_s - self._again_s >= AGAIN_S:
-            settled = self._settled  # before the keys are looked up
+            settled, near = self._settled, self._seen.before_jump(self._floor)  # before the keys are looked up
             late = self._seen.unseen(self._reader.keys(self._floor, self._read_through()))
+            if near is not None:
+                late = self._below_jump(late, near, settled)
             if len(late):
                 return self._batch(self._reader.rows_of(late[:_LATE_AT_ONCE].tolist()))
             self._again_s = now_s
-            self._floor = max(self._floor, min(settled, self._read_through()))
+            self._floor = max(self._floor, self._settled_near(near, now_s, min(settled, self._read_through())))
             self._seen = self._seen.above(self._floor)
         if not self._has_room():
             return None
         return self._batch(self._reader.rows(self._read_through()))
+
+    def _below_jump(self, late: Keys, near: int, settled: int) -> Keys:
+        """Those of the rows below a jump that may be read now; rows that go on where the jump began are logged."""
+        greatest = self._read_through()
+        if len(late) and settled >= greatest > near and self._jump_said != greatest:
+            self._jump_said = greatest
+            log.warning(
+                "rows are added far below the greatest key: they are read, but later; delete the row of that key",
+                table=self._table,
+                column=self._key,
+                greatest=greatest,
+                below=near,
+            )
+        return late if self._has_room() else late[late <= near]
+
+    def _settled_near(self, near: int | None, now_s: float, settled: int) -> int:
+        """The key to which the floor may rise: ``settled``, but not past a jump."""
+        if near is None:
+            self._near.clear()
+            return settled
+        found = LEAST
+        self._near.append((now_s, near))
+        while len(self._near) > 1 and self._near[1][0] <= now_s - SETTLED_S:
+            self._near.popleft()
+        if self._near[0][0] <= now_s - SETTLED_S:
+            found = self._near[0][1]
+        return settled if settled <= near else min(found, near)
 
     def _look(self) -> None:
         """Look up the greatest key (1)."""

@@ -191,6 +191,47 @@ def test_no_row_is_read_while_too_many_may_have_smaller_keys_behind(
     assert followed.source.at_end
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("huge", [5_000_000, (1 << 63) - 1])
+def test_rows_far_below_a_key_given_by_hand_are_read(huge: int, restarts: bool, rows: RowWriter) -> None:
+    table = MemoryTable()
+    followed = Followed(table, rows)
+    table.visible = {1, 2, 3, huge}
+    assert followed.read() == ["c-1", "c-2", "c-3", f"c-{huge}"]
+    for n in range(4, 400):
+        table.visible.add(n)
+        assert followed.read() == [f"c-{n}"]
+        if restarts and n % 40 == 0:
+            followed.restart()
+    floor = followed.source._floor
+    assert 0 < floor < 399
+    if not restarts:
+        assert floor >= 399 - SETTLED_S / 2 - 3  # what is settled is forgotten
+        assert len(followed.source._seen) < 40
+
+
+def test_keys_that_go_on_above_a_gap_are_believed(rows: RowWriter) -> None:
+    table = MemoryTable()
+    followed = Followed(table, rows)
+    table.visible = {1, 2, 3}
+    followed.read()
+    table.visible |= set(range(2_000_000, 2_001_001))
+    assert len(followed.read()) == 1_001
+    for _ in range(2):
+        followed.read(SETTLED_S)
+    assert followed.source._floor >= 2_000_000
+
+
+def test_keys_that_are_all_far_apart_are_followed(rows: RowWriter) -> None:
+    table = MemoryTable()
+    followed = Followed(table, rows)
+    for n in range(-3, 2_000):
+        table.visible.add(n << 22)
+        assert followed.read() == [f"c-{n << 22}"]
+    assert len(followed.source._seen) < 1_100
+    assert followed.source.away is None
+
+
 def test_a_table_that_begins_again_is_not_taken_for_the_old_one(rows: RowWriter) -> None:
     table = MemoryTable()
     table.visible |= {1_000, 1_001}
