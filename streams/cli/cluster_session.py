@@ -22,19 +22,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def operate(command: str, settings: "Settings", work: "Callable[[KafkaCluster], Coroutine[Any, Any, T]]") -> T:
-    """The result of ``work`` on the cluster. Exit status 3 if that cannot be reached, 2 if it refuses."""
+def on_cluster(
+    settings: "Settings", work: "Callable[[KafkaCluster], Coroutine[Any, Any, T]]", group: str | None = None
+) -> T:
+    """The result of ``work`` on the cluster, as a member of ``group`` if one is given."""
     from streams.kafka.cluster import KafkaCluster
 
     async def run() -> T:
-        cluster = KafkaCluster(settings)
+        cluster = KafkaCluster(settings, group)
         try:
             return await work(cluster)
         finally:
             await cluster.stop()
 
+    return asyncio.run(run())
+
+
+def operate(command: str, settings: "Settings", work: "Callable[[KafkaCluster], Coroutine[Any, Any, T]]") -> T:
+    """The result of ``work`` on the cluster. Exit status 3 if that cannot be reached, 2 if it refuses."""
     with answers(command):
-        return asyncio.run(run())
+        return on_cluster(settings, work)
 
 
 class SignedReason(TypedDict):

@@ -1,14 +1,15 @@
-"""What the services share: their log, which also has an unexpected error."""
+"""What the services share: how they run, and their log, which also has an unexpected error."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from streams.cli.fatal import in_json, json_wanted
 
 if TYPE_CHECKING:
+    from streams.kafka.cluster import KafkaCluster
     from streams.settings.load import Settings
 
 
@@ -19,6 +20,25 @@ def _errors_as_logs(context: typer.Context, option: bool) -> bool:
 
 
 JsonLogs = Annotated[bool, typer.Option("--json-logs", callback=_errors_as_logs, help="As CALLWARDEN_LOG_FORMAT=json.")]
+
+
+def serve(
+    command: str,
+    settings: "Settings",
+    json_logs: bool,
+    service: "Callable[[KafkaCluster], Coroutine[Any, Any, None]]",
+    group: str | None = None,
+) -> None:
+    """Run a service on the cluster until it is stopped, with its log. Exit status 2 if it or the cluster refuses."""
+    from streams.cli.cluster_session import on_cluster
+    from streams.cli.inputs import fail
+    from streams.kafka.api import PermanentError
+
+    with logged(settings, json_logs):
+        try:
+            on_cluster(settings, service, group)
+        except PermanentError as error:
+            fail(f"callwarden {command}: {error}")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from streams.cli.options import Bootstrap
-from streams.cli.service_options import JsonLogs, logged
+from streams.cli.service_options import JsonLogs, serve
 
 
 def run(
@@ -21,25 +21,9 @@ def run(
     Exit status: 1 an unforeseen error, or it did not stop in time after TERM; 2 wrong settings, or something that the
     cluster does not allow.
     """
-    import asyncio
-
-    from streams.cli.inputs import fail, settings_for
+    from streams.cli.inputs import settings_for
     from streams.ingest.assemble.main import group_of
     from streams.ingest.assemble.main import run as assemble
-    from streams.kafka.api import PermanentError
-    from streams.kafka.cluster import KafkaCluster
 
     settings = settings_for({"bootstrap_servers": bootstrap, "assemble_port": port})
-
-    async def start() -> None:
-        cluster = KafkaCluster(settings, group=group_of(settings))
-        try:
-            await assemble(settings, cluster)
-        finally:
-            await cluster.stop()
-
-    with logged(settings, json_logs):
-        try:
-            asyncio.run(start())
-        except PermanentError as error:
-            fail(f"callwarden assemble: {error}")
+    serve("assemble", settings, json_logs, lambda cluster: assemble(settings, cluster), group_of(settings))

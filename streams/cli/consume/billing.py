@@ -60,15 +60,14 @@ def run(
     Exit status: 1 an unexpected error, or it did not stop in time after TERM; 2 wrong settings, no token, or records
     that were deleted before they were handled; 3 the database cannot be reached.
     """
-    import asyncio
 
+    from streams.cli.cluster_session import on_cluster
     from streams.cli.inputs import fail, settings_for
     from streams.consumers.billing.gaps import consequence
     from streams.consumers.billing.main import Accepted
     from streams.consumers.billing.main import run as follow_and_answer
     from streams.consumers.data_loss import OtherCluster, RecordsLost
     from streams.kafka.api import PermanentError
-    from streams.kafka.cluster import KafkaCluster
 
     settings = settings_for({"bootstrap_servers": bootstrap, "billing_port": port})
     accepting = accept_loss or accept_unread
@@ -95,16 +94,9 @@ def run(
         return
     accepted = [Accepted(*place, reason or "") for place in places]
 
-    async def start() -> None:
-        cluster = KafkaCluster(settings)
-        try:
-            await follow_and_answer(settings, cluster, accepted)
-        finally:
-            await cluster.stop()
-
     with logged(settings, json_logs):
         try:
-            asyncio.run(start())
+            on_cluster(settings, lambda cluster: follow_and_answer(settings, cluster, accepted))
         except (RecordsLost, OtherCluster) as error:
             fail(f"callwarden billing: {consequence(error)}")
         except PermanentError as error:

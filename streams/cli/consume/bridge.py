@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from streams.cli.options import Bootstrap, Constants
-from streams.cli.service_options import JsonLogs, logged
+from streams.cli.service_options import JsonLogs, serve
 
 
 class Encoding(StrEnum):
@@ -54,16 +54,13 @@ def run(
     Exit status: 1 an unforeseen error, or it did not stop in time after TERM; 2 wrong settings or a wrong format, or
     something that the cluster does not have or does not allow.
     """
-    import asyncio
     from pathlib import Path
 
     from streams.cli.inputs import adapter_for, fail, settings_for
-    from streams.ingest.bridge.handler import Decode
     from streams.ingest.bridge.main import BridgeOptions
     from streams.ingest.bridge.main import run as bridge
     from streams.ingest.foreign_rows import DocumentAdapter, EventAdapter
     from streams.ingest.registry.decoder import open_decoder
-    from streams.kafka.api import PermanentError
     from streams.kafka.cluster import KafkaCluster
 
     settings = settings_for({"bootstrap_servers": bootstrap, "bridge_port": port})
@@ -73,21 +70,10 @@ def run(
     group = group or f"{settings.application_id}-bridge-{source_topic}"
     options = BridgeOptions(source_topic, group, adapter, feed or Path(form).stem, start_at is Start.END)
 
-    def decoder() -> Decode | None:
-        if encoding is Encoding.JSON:
-            return None
-        return open_decoder(settings, "avro" if encoding is Encoding.AVRO else "protobuf").decode
+    async def start(cluster: KafkaCluster) -> None:
+        decode = None
+        if encoding is not Encoding.JSON:
+            decode = open_decoder(settings, "avro" if encoding is Encoding.AVRO else "protobuf").decode
+        await bridge(settings, cluster, options, decode)
 
-    async def start() -> None:
-        cluster = KafkaCluster(settings, group)
-        try:
-            await bridge(settings, cluster, options, decode)
-        finally:
-            await cluster.stop()
-
-    with logged(settings, json_logs):
-        try:
-            decode = decoder()
-            asyncio.run(start())
-        except PermanentError as error:
-            fail(f"callwarden bridge: {error}")
+    serve("bridge", settings, json_logs, start, group)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from streams.cli.options import Bootstrap, Constants
-from streams.cli.service_options import JsonLogs, logged
+from streams.cli.service_options import JsonLogs, serve
 
 if TYPE_CHECKING:
     from streams.ingest.follow.main import FollowPlan
@@ -46,12 +46,9 @@ def run(
     Exit status: 1 an unforeseen error, or it did not stop in time after TERM; 2 wrong settings or mapping, something
     that the cluster does not allow, or another process has started under the same name.
     """
-    import asyncio
-
     from streams.cli.inputs import fail, settings_for
     from streams.ingest.follow.main import run as follow
     from streams.kafka.api import PermanentError
-    from streams.kafka.cluster import KafkaCluster
 
     settings = settings_for({"bootstrap_servers": bootstrap, "follow_port": port, "follow_database": sql})
     url = settings.follow_database.get_secret_value() if settings.follow_database is not None else ""
@@ -63,18 +60,7 @@ def run(
     except PermanentError as error:
         fail(f"callwarden follow: {error}")
 
-    async def start() -> None:
-        cluster = KafkaCluster(settings)
-        try:
-            await follow(settings, cluster, plan)
-        finally:
-            await cluster.stop()
-
-    with logged(settings, json_logs):
-        try:
-            asyncio.run(start())
-        except PermanentError as error:
-            fail(f"callwarden follow: {error}")
+    serve("follow", settings, json_logs, lambda cluster: follow(settings, cluster, plan))
 
 
 class _Table(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from streams.cli.options import Bootstrap
-from streams.cli.service_options import JsonLogs, logged
+from streams.cli.service_options import JsonLogs, serve
 
 
 def run(
@@ -21,24 +21,8 @@ def run(
     Exit status: 1 an unforeseen error, or it did not stop in time after TERM; 2 wrong settings, no token, or something
     that the cluster does not allow.
     """
-    import asyncio
-
-    from streams.cli.inputs import fail, settings_for
+    from streams.cli.inputs import settings_for
     from streams.ingest.http.main import run as take_in
-    from streams.kafka.api import PermanentError
-    from streams.kafka.cluster import KafkaCluster
 
     settings = settings_for({"bootstrap_servers": bootstrap, "ingest_port": port})
-
-    async def start() -> None:
-        cluster = KafkaCluster(settings)
-        try:
-            await take_in(settings, cluster)
-        finally:
-            await cluster.stop()
-
-    with logged(settings, json_logs):
-        try:
-            asyncio.run(start())
-        except PermanentError as error:
-            fail(f"callwarden ingest: {error}")
+    serve("ingest", settings, json_logs, lambda cluster: take_in(settings, cluster))

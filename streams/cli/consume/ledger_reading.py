@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import typer
 
 from monitor.text.timestamps import rfc3339
-from streams.cli.cluster_session import answers
+from streams.cli.cluster_session import answers, on_cluster
 from streams.consumers.ledger.access import filled
 from streams.consumers.ledger.progress import LedgerProgress, progress_of, records_behind
 from streams.consumers.ledger.up_to_date import topics_of
@@ -18,6 +18,7 @@ from streams.kafka.topic_names import TopicNames
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from streams.kafka.cluster import KafkaCluster
     from streams.settings.load import Settings
 
 _BROKER_S = 5.0
@@ -55,20 +56,14 @@ def read_ledger(command: str, settings: "Settings", look: "Callable[[Connection]
 
 def currency_of(settings: "Settings", progress: LedgerProgress) -> Currency:
     """How far that state is behind the topics. A broker that does not answer is not waited for."""
-    from streams.kafka.cluster import KafkaCluster
-
     topics = topics_of(TopicNames(settings.input_prefix, settings.output_prefix))
 
-    async def count() -> int:
-        cluster = KafkaCluster(settings)
-        try:
-            async with asyncio.timeout(_BROKER_S):
-                return await records_behind(cluster, topics, progress)
-        finally:
-            await cluster.stop()
+    async def count(cluster: "KafkaCluster") -> int:
+        async with asyncio.timeout(_BROKER_S):
+            return await records_behind(cluster, topics, progress)
 
     try:
-        return Currency(progress, asyncio.run(count()))
+        return Currency(progress, on_cluster(settings, count))
     except TimeoutError:
         return Currency(progress, None, f"the broker has not answered within {_BROKER_S:g} s")
     except (TransientError, PermanentError) as error:
