@@ -1,5 +1,7 @@
 """Where records are written: the topic of their type, the partition of their tenant; events by their call."""
 
+import asyncio
+from contextlib import suppress
 from typing import Final
 
 from monitor.adapters.assembly.call_event import CallEvent
@@ -9,9 +11,10 @@ from monitor.partition.key_check import Partitioner, partition_of
 from schemas.inputs import Record
 from streams.consumers.topic_reader import TopicReader
 from streams.ingest.raw_events import event_key
-from streams.kafka.api import OutputRecord, PermanentError
+from streams.kafka.api import OutputRecord, PermanentError, TransientError
 from streams.kafka.topic_names import TopicNames
 
+_REFRESH_S: Final = 30.0
 _MOST_TENANTS: Final = 100_000  # whose partition is remembered
 
 
@@ -50,6 +53,13 @@ class TopicPlacement:
         if least != self._partitions:
             self._known.clear()
         self._partitions, self._letters, self._raw = least, counts[letters], counts.get(raw, 0)
+
+    async def follow(self, cluster: TopicReader) -> None:
+        """Follow changes of the topics until cancelled. Raises PermanentError if one is missing."""
+        while True:
+            await asyncio.sleep(_REFRESH_S)
+            with suppress(TransientError):  # what reads and writes reports a cluster that is away
+                await self.refresh(cluster)
 
     def record(self, record: Record, raw: bytes) -> OutputRecord:
         """The record as it is written: as it came, under its tenant."""

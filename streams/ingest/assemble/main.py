@@ -1,7 +1,5 @@
 """The process `callwarden assemble`: a member of the group that reads `callwarden.raw`, and its HTTP endpoints."""
 
-import asyncio
-from contextlib import suppress
 from typing import Final, Protocol
 
 import structlog
@@ -18,14 +16,13 @@ from streams.ingest.partitions.partition_group import PartitionGroup
 from streams.ingest.partitions.start_position import GroupCluster, GroupOptions
 from streams.ingest.partitions.telemetry import PartitionMetrics
 from streams.ingest.placement import TopicPlacement
-from streams.kafka.api import TP, TransientError
+from streams.kafka.api import TP
 from streams.kafka.topic_names import TopicNames
 from streams.settings.load import Settings, variable
 
 log = structlog.get_logger("callwarden")
 
 _LONGEST_RETRY_S: Final = 5.0
-_REFRESH_S: Final = 30.0
 
 
 def group_of(settings: Settings) -> str:
@@ -82,7 +79,8 @@ class Assemble:
         settings = self._settings
         app, address = pages_app(self._registry, self.not_ready), (settings.web_host, settings.assemble_port)
         within_s = settings.stop_within_ms / 1000
-        await host([self.work()], app, address, variable("assemble_port"), within_s, self._registry)
+        work = [self.work(), self._placement.follow(self._cluster)]
+        await host(work, app, address, variable("assemble_port"), within_s, self._registry)
 
     def not_ready(self) -> str | None:
         """Why the process is not ready, in one line; None if it is."""
@@ -93,16 +91,4 @@ class Assemble:
     async def work(self) -> None:
         """Assemble until cancelled."""
         await once_available(lambda: self._placement.refresh(self._cluster), _LONGEST_RETRY_S)
-        refreshing = asyncio.create_task(self._refresh())
-        try:
-            await self.group.run()
-        finally:
-            refreshing.cancel()
-            await asyncio.wait([refreshing])
-
-    async def _refresh(self) -> None:
-        """Follow changes of the topics' partitions, until cancelled."""
-        while True:
-            await asyncio.sleep(_REFRESH_S)
-            with suppress(TransientError):
-                await self._placement.refresh(self._cluster)
+        await self.group.run()

@@ -1,7 +1,5 @@
 """The bridge's process: the group that reads the source topic, and the pages for operators."""
 
-import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -18,13 +16,12 @@ from streams.ingest.partitions.partition_group import PartitionGroup
 from streams.ingest.partitions.start_position import GroupCluster, GroupOptions
 from streams.ingest.partitions.telemetry import PartitionMetrics
 from streams.ingest.placement import TopicPlacement
-from streams.kafka.api import TP, PermanentError, TransientError
+from streams.kafka.api import TP, PermanentError
 from streams.kafka.topic_names import DOOR, TopicNames
 from streams.settings.load import Settings, variable
 
 log = structlog.get_logger("callwarden")
 
-_REFRESH_S: Final = 30.0
 _RETRY_S: Final = 5.0
 
 
@@ -79,7 +76,8 @@ class Bridge:
         settings = self._settings
         address, within_s = (settings.web_host, settings.bridge_port), settings.stop_within_ms / 1000
         app = pages_app(self._registry, self._not_ready)
-        await host([self._work()], app, address, variable("bridge_port"), within_s, self._registry)
+        work = [self._work(), self._placement.follow(self._cluster)]
+        await host(work, app, address, variable("bridge_port"), within_s, self._registry)
 
     def _not_ready(self) -> str | None:
         return self._group.not_ready if self._started else "has not reached the topics yet: see the log"
@@ -87,12 +85,7 @@ class Bridge:
     async def _work(self) -> None:
         await once_available(self._check, _RETRY_S)
         self._started = True
-        refreshing = asyncio.create_task(self._refresh())
-        try:
-            await self._group.run()
-        finally:
-            refreshing.cancel()
-            await asyncio.wait([refreshing])
+        await self._group.run()
 
     async def _check(self) -> None:
         """Look the topics up. Raises TransientError and PermanentError."""
@@ -111,13 +104,6 @@ class Bridge:
                 f"--source-topic {topic}: it is compacted (cleanup.policy={policy}), so that records of one key vanish "
                 "before they are read; expected cleanup.policy=delete"
             )
-
-    async def _refresh(self) -> None:
-        """Follow changes of the output topics' partitions until cancelled."""
-        while True:
-            await asyncio.sleep(_REFRESH_S)
-            with suppress(TransientError):
-                await self._placement.refresh(self._cluster)
 
 
 def _ours(names: TopicNames) -> set[str]:

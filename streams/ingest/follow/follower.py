@@ -107,10 +107,10 @@ class SourceFollower:
         self.away = None
 
     async def _step(self, writer: Writer) -> None:
+        await self._refresh()
         batch = await asyncio.to_thread(self._source.read)
         if batch is None:
             await asyncio.sleep(POLL_S)
-            await self._refresh()
             return
         positions = [self._positions.record(of, position) for of, position in batch.positions.items()]
         await writer.commit([*batch.outs, *positions], {})  # 4
