@@ -19,7 +19,7 @@ _KEY: Final = msgspec.json.encode(())
 
 
 class _Progress(msgspec.Struct, array_like=True, frozen=True):
-    """As it is stored; earlier versions stored the first three.
+    """As it is stored.
 
     ``seen_ms`` is the greatest timestamp that counts. ``jump_ms`` is the first timestamp of a jump that does not count
     yet (0: there is none), ``jump_serial`` the greatest serial number before it, and ``held_ms`` the clock that the
@@ -30,12 +30,12 @@ class _Progress(msgspec.Struct, array_like=True, frozen=True):
     clock_ms: int
     serial: int
     delay_ms: int
-    seen_ms: int = 0
-    jump_ms: int = 0
-    jump_serial: int = 0
-    held_ms: int = 0
-    step_serial: int = 0
-    step_ms: int = 0
+    seen_ms: int
+    jump_ms: int
+    jump_serial: int
+    held_ms: int
+    step_serial: int
+    step_ms: int
 
 
 _PROGRESS: Final = msgspec.json.Decoder(_Progress)

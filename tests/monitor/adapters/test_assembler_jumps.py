@@ -2,11 +2,9 @@
 
 import random
 
-import msgspec
 import pytest
-from call_events import HOUR, MINUTE, SECOND, START, Log, Logged, adapter, call, codes, event, records, written
+from call_events import HOUR, MINUTE, SECOND, START, Log, Logged, call, codes, event, records, written
 
-from monitor.adapters.assembly.assembler import Assembler
 from monitor.adapters.assembly.log_progress import CONFIRMED_MS, JUMP_MS, LogProgress
 
 YEAR_2098 = 4_039_000_000_000
@@ -122,13 +120,6 @@ def test_jumps_and_idle_times_give_the_same_bytes_across_restarts(seed: int) -> 
     assert written(broken.results) == written(whole.results)
     assert broken.state == whole.state
     assert "" in codes(whole.results)
-
-
-def test_the_progress_of_an_earlier_version_can_be_read() -> None:
-    assembler = Assembler(adapter().program)
-    assembler.restore([(b"[]", msgspec.json.encode((START, 7, 500)))])
-    assembler.tick(START + MINUTE + 500)
-    assert assembler.clock_ms == START + MINUTE
 
 
 def test_a_call_of_a_jump_counts_from_its_confirmation() -> None:
