@@ -111,7 +111,7 @@ class World(FaultyWorld):
         self.process = self.start()
 
     def write(self, number: "count[int]", many: int) -> None:
-        """Rows, the last of which may be written in two steps."""
+        """Write rows; the last one may be written in two steps."""
         with self.path.open("ab") as out:
             if not out.tell():
                 out.write(b"id,at,tenant,callee\n")

@@ -24,7 +24,7 @@ class WaitCause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SourceOutlook:
-    """How the clock of a source goes on if no more records come.
+    """How the clock of a source advances without further records.
 
     From ``follows_from_ms`` on it is the broker's time less ``behind_ms``, and never below ``clock_ms``.
     ``follows_from_ms`` is None while there are unread records.

@@ -136,7 +136,7 @@ class ExclusivePartition:
             self._wake.set()
 
     def _halt(self, why: str) -> None:
-        """Stop it for good, loudly; others go on."""
+        """Stop it for good, loudly; other partitions continue."""
         log.error("partition stopped", topic=self.tp.topic, partition=self.tp.partition, why=why)
         self.phase, self.why = PartitionPhase.STOPPED, why
         self._queue.clear()

@@ -1,4 +1,4 @@
-"""Cuts a batch into slices, each of which is fed at once."""
+"""Cuts a batch into slices; a handler is given one at a time."""
 
 from collections.abc import Iterator
 from typing import Final

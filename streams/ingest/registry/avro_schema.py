@@ -120,7 +120,7 @@ class _Walk:
             fields.append({"name": each["name"], "type": shape.type})
             fewest += shape.fewest
             empty += len(each["name"]) + shape.empty
-        if empty > MAX_EMPTY_BYTES:  # also where types that are used twice, of which each uses others twice, explode
+        if empty > MAX_EMPTY_BYTES:  # also if types that are nested twice in one another multiply
             raise SchemaRefused(f"an empty record has {empty:,} bytes of JSON; expected at most {MAX_EMPTY_BYTES:,}")
         return _Shape({"type": "record", "name": name, "fields": fields}, fewest, empty)
 

@@ -18,7 +18,7 @@ class ContentChanged(Exception):
 
 
 class Chunk(NamedTuple):
-    """A part of a file behind a position: ``read[kept:]``, of which ``lines`` are complete lines.
+    """A part of a file behind a position: ``read[kept:]``. ``lines`` are its complete lines.
 
     ``read[:kept]`` was read before. ``too_long`` is the beginning of a line that is too long. With ``skipping``, the
     part ends inside of such a line.

@@ -128,7 +128,7 @@ class TableSource:
         return self._batch(self._reader.rows(self._read_through()))
 
     def _below_jump(self, late: Keys, near: int, settled: int) -> Keys:
-        """Those of the rows below a jump that may be read now; rows that go on where the jump began are logged."""
+        """Those of the rows below a jump that may be read now; rows that continue below it are logged."""
         greatest = self._read_through()
         if len(late) and settled >= greatest > near and self._jump_said != greatest:
             self._jump_said = greatest

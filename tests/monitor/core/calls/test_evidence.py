@@ -59,7 +59,7 @@ def rows_of(made: list[Made]) -> EvidenceRows:
 
 
 def some_calls(rng: random.Random, count: int, span_ms: int, ticks: int) -> list[Made]:
-    """Calls at few distinct instants, many of which end at once; ids in random order."""
+    """Calls that end at a few distinct instants; ids in random order."""
     names = rng.sample(range(10 * count), count)
     return [
         (rng.randrange(3), T0 + rng.randrange(ticks) * (span_ms // ticks), rng.randrange(8), f"c{name}")

@@ -108,7 +108,7 @@ def test_a_window_of_one_pane_counts_what_a_loop_counts(panes: list[Attempts]) -
 def test_counts_ahead_of_time_are_correct_and_change_nothing(
     panes: list[Attempts], to_come: Attempts, leaving: int, asked: set[int], one_pane: bool
 ) -> None:
-    """Of the requested tenants, one of which may be new."""
+    """The counts of the requested tenants; one of them may be new."""
     who = np.array(sorted(asked))
     panes = panes[:1] if one_pane else panes
     tally = PaneDistinctCounts(MINUTE, LIMITS) if one_pane else DistinctCounts(20 * MINUTE, LIMITS, True)
