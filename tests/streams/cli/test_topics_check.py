@@ -1,6 +1,6 @@
 """`callwarden topics check` says what decisions wait for, until when, and that no worker runs while records wait."""
 
-import time
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -9,9 +9,9 @@ from streams.cli import cluster_session
 from streams.cli.app import build
 from streams.kafka import admin, topic_admin
 from streams.topics import reported_waits, state_inputs
-from streams.topics.reported_waits import ReportedWaits
+from streams.topics.reported_waits import STALE_MS, ReportedWaits
 
-NOW = time.time_ns() // 1_000_000
+NOW = 1_795_000_000_000
 WAITS = "partition 0: no calls arrive in any partition; if no calls are missing: callwarden end-outage --reason WHY"
 
 
@@ -40,6 +40,7 @@ def check(monkeypatch: pytest.MonkeyPatch, reported: ReportedWaits, records: int
         return asyncio.run(work(Cluster()))  # type: ignore[operator]
 
     monkeypatch.setattr(cluster_session, "operate", operate)
+    monkeypatch.setattr(cluster_session, "time", SimpleNamespace(time_ns=lambda: NOW * 1_000_000))
     monkeypatch.setattr(state_inputs, "check_inputs", nothing)
     monkeypatch.setattr(admin, "existing_topics", nothing)
     monkeypatch.setattr(topic_admin, "find_mismatches", lambda *_: [])
@@ -56,7 +57,14 @@ def test_what_decisions_wait_for_is_printed_with_the_command(monkeypatch: pytest
     [line] = check(monkeypatch, ReportedWaits(NOW, {0: [WAITS]}), 1)
     assert line.startswith("waiting, as of 20")
     assert line.endswith(f"Z: {WAITS}")
-    assert check(monkeypatch, ReportedWaits(NOW), 1) == []
+    assert check(monkeypatch, ReportedWaits(NOW - STALE_MS), 1) == []
+
+
+def test_old_ticks_are_not_taken_for_a_running_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits, line = check(monkeypatch, ReportedWaits(NOW - STALE_MS - 1, {0: [WAITS]}), 1)
+    assert waits.endswith(f"Z: {WAITS}")
+    assert line.startswith("the newest tick is of 20")
+    assert "no worker is running" in line
 
 
 def test_records_without_a_worker_are_named_and_an_empty_installation_is_correct(
