@@ -83,7 +83,7 @@ MASS = ("overturn", "--rule", "short-calls-day", "--from", str(T0), "--to", str(
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     fake = FakeCluster()
-    monkeypatch.setattr("streams.kafka.cluster.KafkaCluster", lambda settings: fake)
+    monkeypatch.setattr("streams.kafka.cluster.KafkaCluster", lambda *_: fake)
     monkeypatch.setattr(
         "streams.runtime.logging.set_up_logs", lambda *_: None
     )  # otherwise its stream would be closed for later tests

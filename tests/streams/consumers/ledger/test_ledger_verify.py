@@ -398,7 +398,7 @@ def test_the_command_names_removed_entries_with_their_positions(
         pass
 
     monkeypatch.setattr(held, "stop", stop, raising=False)
-    monkeypatch.setattr("streams.kafka.cluster.KafkaCluster", lambda settings: held)
+    monkeypatch.setattr("streams.kafka.cluster.KafkaCluster", lambda *_: held)
     command = ["ledger", "verify", "--with-topics", "--database", address(tmp_path)]
     done = CliRunner().invoke(build("ledger"), command)
     assert (done.exit_code, f"out.enforcement-1: {told}" in done.output) == (1, True), done.output
@@ -415,7 +415,7 @@ def test_the_command_says_how_much_the_topics_still_hold(tmp_path: Path, monkeyp
         pass
 
     monkeypatch.setattr(held, "stop", stop, raising=False)
-    monkeypatch.setattr("streams.kafka.cluster.KafkaCluster", lambda settings: held)
+    monkeypatch.setattr("streams.kafka.cluster.KafkaCluster", lambda *_: held)
 
     def said() -> str:
         command = ["ledger", "verify", "--with-topics", "--database", address(tmp_path)]
