@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from monitor.core.calls.evidence import EvidenceRows
 from monitor.core.calls.string_column import concatenate
-from monitor.core.windows.key_counts import KeyCounts
+from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.core.windows.pane import Pane
 
 ELSEWHERE: Final = -1

@@ -29,7 +29,7 @@ PHASES: dict[str, tuple[str, ...]] = {
     "add to open panes": ("monitor.core.shard:Shard.apply",),
     "deduplicate": ("monitor.core.calls.dedup:Deduplicator.admit",),
     "close panes": ("monitor.core.shard:Shard._seal", "monitor.core.windows.open_panes:OpenPanes._sum_up"),
-    "close panes: key counts": ("monitor.core.windows.key_counts:KeyCounts.of_each",),
+    "close panes: key counts": ("monitor.core.windows.distinct.key_counts:KeyCounts.of_each",),
     "close panes: evidence": ("monitor.core.windows.pane:newest_of_groups",),
     "update running sums": (
         "monitor.core.windows.window:RunningSums.enter",

@@ -102,7 +102,7 @@ def test_time_within_a_phase_is_not_charged_to_the_phase_around_it() -> None:
 
 
 def test_profiling_leaves_the_functions_as_they_were() -> None:
-    from monitor.core.windows.key_counts import KeyCounts
+    from monitor.core.windows.distinct.key_counts import KeyCounts
     from monitor.decoding import decode as intake
 
     before = intake.Decoder.lines, vars(KeyCounts)["of_each"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from monitor.core.calls.columns import Calls, Gathered, to_columns
 from monitor.core.calls.fields import FieldLayout
-from monitor.core.windows.key_counts import KeyCounts
+from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.policy.load import loads
 from monitor.policy.model import Params, Policy
 from schemas.inputs import Cdr

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from monitor.core.calls.fields import BIT
 from monitor.core.rules.conditions import OPS, Floats, Rows, values
 from monitor.core.tenants.complaints import ComplaintForecast
-from monitor.core.windows.early_distinct_counts import PEAK, EarlyDistinctCounts, Name
-from monitor.core.windows.key_counts import KeyCounts
+from monitor.core.windows.distinct.early_distinct_counts import PEAK, EarlyDistinctCounts, Name
+from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.core.windows.open_panes import OpenPanes
 from monitor.core.windows.pane import Pane
 from monitor.core.windows.tenant_sums import TenantSums

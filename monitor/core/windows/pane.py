@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from monitor.core.calls.columns import CountedCalls
 from monitor.core.calls.evidence import EvidenceRows, newest_of_groups, thin
 from monitor.core.calls.fields import BIT, FieldLayout, count_bits
-from monitor.core.windows.key_counts import KeyCounts
+from monitor.core.windows.distinct.key_counts import KeyCounts
 
 _ATTEMPT = np.uint64(1 << BIT["attempts"])
 

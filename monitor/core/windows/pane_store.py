@@ -9,7 +9,7 @@ from msgspec import Struct
 from monitor.core.calls.evidence import EvidenceRows
 from monitor.core.calls.string_column import StringColumn
 from monitor.core.codec import FORMAT, Column, Unpacker, array, column, columns, packed
-from monitor.core.windows.key_counts import KeyCounts
+from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.core.windows.pane import Pane
 from monitor.core.windows.window import HOUR_MS
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from monitor.core.calls.fields import BIT, FieldLayout
 from monitor.core.tenants.complaints import ComplaintForecast, ComplaintWindow
 from monitor.core.tenants.dirty import DirtyTenants
-from monitor.core.windows.distinct_counts import DistinctCounts
-from monitor.core.windows.early_distinct_counts import EarlyDistinctCounts
+from monitor.core.windows.distinct.distinct_counts import DistinctCounts
+from monitor.core.windows.distinct.early_distinct_counts import EarlyDistinctCounts
+from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts
 from monitor.core.windows.pane import Pane
-from monitor.core.windows.pane_distinct_counts import PaneDistinctCounts
 from monitor.core.windows.running_sums import RunningSums
 from monitor.core.windows.tenant_sums import TenantSums
 from monitor.policy.metrics import METRICS

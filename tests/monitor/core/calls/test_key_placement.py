@@ -15,8 +15,8 @@ from helpers.shard_samples import DAY, HOUR, MINUTE, T0, cdr, counted_keys, poli
 from monitor.core.calls import key_placement
 from monitor.core.calls.key_placement import SECRET_BYTES, Placement
 from monitor.core.calls.keys import mix, number_keys, salt_of, text_keys
-from monitor.core.windows.distinct_counts import DistinctCounts
-from monitor.core.windows.key_counts import KeyCounts
+from monitor.core.windows.distinct.distinct_counts import DistinctCounts
+from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask

@@ -44,7 +44,7 @@ def test_a_pane_is_as_if_it_were_sealed_at_once(seed: int, most_rows: int, monke
     rng = random.Random(seed)
     monkeypatch.setattr("monitor.core.windows.open_panes._TOGETHER", 5)
     monkeypatch.setattr("monitor.core.windows.open_panes._MOST_ROWS", most_rows)
-    monkeypatch.setattr("monitor.core.windows.key_counts.EXACT_KEYS", 60)
+    monkeypatch.setattr("monitor.core.windows.distinct.key_counts.EXACT_KEYS", 60)
     unsealed, still_open, now, number = open_panes(), list[Open](), T0, 0
     reported, sealed = 0, 0
     for _ in range(70):

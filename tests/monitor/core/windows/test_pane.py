@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from helpers.shard_samples import HOUR, LAYOUT, MINUTE, T0, cdr, columns, some_cdrs, tries
 from monitor.core.calls.columns import Calls
 from monitor.core.calls.fields import BIT
-from monitor.core.windows.key_counts import KeyCounts
+from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.core.windows.pane import Pane, merge, seal
 from schemas.inputs import Cdr
 

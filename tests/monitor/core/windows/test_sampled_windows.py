@@ -27,8 +27,8 @@ EXACT = 100
 def few_exact() -> Iterator[None]:
     """A low limit of exactly counted keys, which small inputs exceed."""
     with (
-        patch("monitor.core.windows.distinct_counts.EXACT_KEYS", EXACT),
-        patch("monitor.core.windows.key_counts.EXACT_KEYS", EXACT),
+        patch("monitor.core.windows.distinct.distinct_counts.EXACT_KEYS", EXACT),
+        patch("monitor.core.windows.distinct.key_counts.EXACT_KEYS", EXACT),
     ):
         yield
 

@@ -1,5 +1,5 @@
 """Distinct counts of a window of one pane, and code shared with longer windows
-(`monitor.core.windows.distinct_counts`).
+(`monitor.core.windows.distinct.distinct_counts`).
 """
 
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.windows.key_counts import KeyCounts
+from monitor.core.windows.distinct.key_counts import KeyCounts
 
 _ONE = np.uint64(1)
 

@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.windows.distinct_counts import DistinctCounts
-from monitor.core.windows.key_counts import KeyCounts
-from monitor.core.windows.pane_distinct_counts import PaneDistinctCounts
+from monitor.core.windows.distinct.distinct_counts import DistinctCounts
+from monitor.core.windows.distinct.key_counts import KeyCounts
+from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts
 
 Counts = NDArray[np.int64]
 Name = str | int  # a count of `DistinctCountRows`, `PEAK`, or a callee limit

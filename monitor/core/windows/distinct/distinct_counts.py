@@ -1,10 +1,11 @@
 """Distinct counts of a window: distinct callees, callees called too often, sequential callees, the busiest caller.
 
 Counts are exact up to `EXACT_KEYS` (32,768) distinct keys per tenant and window, and a sample above twice as many
-(`monitor.core.windows.key_counts`); in between they are either. Right after the level of a tenant rises, at least
-16,384 keys remain on average, so the standard error of a count of distinct keys is 0.8 % (1 / sqrt(16384)). As old keys
-leave, the sample may shrink to 4,096 keys (1.6 %) before the tenant is recounted. Fully sequential dialling is sampled
-64 numbers at a time, so the errors of its counts are 8 times larger; a ratio of two such counts has a smaller error.
+(`monitor.core.windows.distinct.key_counts`); in between they are either. Right after the level of a tenant rises, at
+least 16,384 keys remain on average, so the standard error of a count of distinct keys is 0.8 % (1 / sqrt(16384)). As
+old keys leave, the sample may shrink to 4,096 keys (1.6 %) before the tenant is recounted. Fully sequential dialling is
+sampled 64 numbers at a time, so the errors of its counts are 8 times larger; a ratio of two such counts has a smaller
+error.
 `caller_peak` of a sample is a lower bound.
 """
 
@@ -17,9 +18,9 @@ from numpy.typing import NDArray
 from monitor.core.calls.key_placement import Placement
 from monitor.core.calls.keys import U64
 from monitor.core.tenants.dirty import DirtyTenants
-from monitor.core.windows.key_counts import EXACT_KEYS, KeyCounts, level_for
-from monitor.core.windows.key_table import KeyTable
-from monitor.core.windows.pane_distinct_counts import DistinctCountRows, busiest, make_up, scale
+from monitor.core.windows.distinct.key_counts import EXACT_KEYS, KeyCounts, level_for
+from monitor.core.windows.distinct.key_table import KeyTable
+from monitor.core.windows.distinct.pane_distinct_counts import DistinctCountRows, busiest, make_up, scale
 
 _ONE = np.uint64(1)
 _DISTINCT, _NUMBERS, _SEQUENTIAL = range(3)  # rows of the counts; one row per limit follows

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.shard_samples import counted_keys, key_counts, tries
-from monitor.core.windows.key_counts import EXACT_KEYS, KeyCounts, level_for, sampled
+from monitor.core.windows.distinct.key_counts import EXACT_KEYS, KeyCounts, level_for, sampled
 
 MOST = 2**64 - 1
 keys_of_tenant = st.integers(0, 2**10) | st.integers(MOST - 300, MOST)
@@ -92,7 +92,7 @@ def test_thinning_takes_from_the_tenants_named_alone(attempts: list[tuple[int, i
 @given(st.sets(st.integers(0, MOST), max_size=200), st.integers(0, 3), st.integers(1, 60))
 def test_the_level_is_the_lowest_that_keeps_few_enough(keys: set[int], at_least: int, limit: int) -> None:
     column = np.array(sorted(keys), np.uint64)
-    with patch("monitor.core.windows.key_counts.EXACT_KEYS", limit):
+    with patch("monitor.core.windows.distinct.key_counts.EXACT_KEYS", limit):
         level = level_for(column, at_least)
 
     def kept(at: int) -> int:

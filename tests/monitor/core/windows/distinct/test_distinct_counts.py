@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from helpers.shard_samples import MINUTE, T0, counted_keys, key_counts, tries
-from monitor.core.windows.distinct_counts import DistinctCounts
-from monitor.core.windows.key_counts import EXACT_KEYS, KeyCounts
-from monitor.core.windows.pane_distinct_counts import PaneDistinctCounts
+from monitor.core.windows.distinct.distinct_counts import DistinctCounts
+from monitor.core.windows.distinct.key_counts import EXACT_KEYS, KeyCounts
+from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts
 
 TENANTS = 4
 LIMITS = (1, 3)
@@ -61,9 +61,9 @@ some_attempts = st.lists(st.tuples(st.integers(0, TENANTS - 1), st.integers(0, 2
 def cramped(exact_keys: int = EXACT_KEYS, table: int = 4) -> Iterator[None]:
     """A table that is rehashed all the time, with sampling from fewer keys on."""
     with ExitStack() as stack:
-        stack.enter_context(patch("monitor.core.windows.key_table._SMALLEST_TABLE", table))
+        stack.enter_context(patch("monitor.core.windows.distinct.key_table._SMALLEST_TABLE", table))
         for module in ("distinct_counts", "key_counts"):
-            stack.enter_context(patch(f"monitor.core.windows.{module}.EXACT_KEYS", exact_keys))
+            stack.enter_context(patch(f"monitor.core.windows.distinct.{module}.EXACT_KEYS", exact_keys))
         yield
 
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from monitor.core.calls.key_placement import Placement
 from monitor.core.calls.keys import U64
-from monitor.core.windows.key_counts import KeyCounts
+from monitor.core.windows.distinct.key_counts import KeyCounts
 
 _SMALLEST_TABLE = 1 << 10
 _AT_ONCE = np.arange(8)  # slots that are probed together, for the few keys whose home slot is taken
