@@ -13,7 +13,7 @@ ORDERED := --dist loadfile --no-loadscope-reorder
 SIDE_BY_SIDE := -n auto $(ORDERED)
 # Tests of services wait for most of their time: three processes for two cores.
 SERVICE_PROCESSES ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN) / 2)))
-DEBIAN_TOOLS := chromium chromium-driver fonts-noto-cjk kamailio kamailio-postgres-modules maven \
+DEBIAN_TOOLS := chromium chromium-driver fonts-noto-cjk kamailio kamailio-postgres-modules mariadb-server maven \
   openjdk-17-jre-headless postgresql prometheus prometheus-alertmanager sip-tester
 PIP := -m pip install -q --disable-pip-version-check
 # $(call install,INTERPRETER): what is fetched must have a hash of the lock; then the project, from this folder alone.
@@ -88,12 +88,13 @@ lock: ## Write both lock files; versions stay unless ARGS says so: ARGS='--upgra
 	  "$$python" -m venv "$$folder" && "$$folder/bin/python" $(PIP) $(UV) && \
 	  "$$folder/bin/uv" $(COMPILE) $(ARGS) --all-extras -o constraints.txt pyproject.toml && \
 	  rm -f deploy/constraints.txt && \
-	  "$$folder/bin/uv" $(COMPILE) -c constraints.txt --extra registry -o deploy/constraints.txt pyproject.toml
+	  "$$folder/bin/uv" $(COMPILE) -c constraints.txt --extra registry --extra mysql -o deploy/constraints.txt pyproject.toml
 
-tools: setup ## What the service tests need: a browser, Java, Kamailio, PostgreSQL, Prometheus, SIPp; Kafka, a schema registry.
+tools: setup ## What the service tests need: a browser, Java, Kamailio, MariaDB, PostgreSQL, Prometheus, SIPp; Kafka, a schema registry.
 	@absent=; for tool in chromium chromedriver java mvn promtool amtool sipp; do \
 	  command -v $$tool >/dev/null || absent="$$absent $$tool"; done; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || absent="$$absent postgres"; \
+	[ -x /usr/sbin/mariadbd ] || command -v mariadbd >/dev/null || absent="$$absent mariadb"; \
 	ls /usr/lib/*/kamailio/modules/db_postgres.so >/dev/null 2>&1 || absent="$$absent kamailio"; \
 	if [ -z "$$absent" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

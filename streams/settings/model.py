@@ -228,7 +228,7 @@ class Settings(BaseSettings):
     follow_port: Annotated[int, whole(1, 65535)] = 6073
     """The port of the health and metrics endpoints of `callwarden follow` ([follow.md](../guides/follow.md))."""
     follow_database: TableDatabaseUrl = None
-    """The database of the table that `callwarden follow --table` follows: PostgreSQL, MySQL or SQLite."""
+    """The database of the table that `callwarden follow --table` follows: PostgreSQL, MySQL, MariaDB or SQLite."""
 
     assemble_port: Annotated[int, whole(1, 65535)] = 6072
     """The port of `callwarden assemble` ([assemble.md](../guides/assemble.md))."""

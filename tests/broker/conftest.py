@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import apicurio as schema_registry
 import pytest
@@ -15,6 +16,9 @@ from worker_platform import platform, three_brokers
 
 from streams.dev import kafka_jars as kafkajars
 from streams.dev.kafka_node import DevKafka
+
+if TYPE_CHECKING:
+    from mariadb import MariaDb
 
 __all__ = ["platform", "three_brokers"]
 TOOLS = Path(__file__).parents[2] / ".tools" / "kafka"
@@ -59,6 +63,18 @@ def postgres() -> Iterator[Postgres]:
         pytest.skip("no PostgreSQL: on Debian and Ubuntu `apt-get install postgresql`")
     with Postgres(folder) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> "Iterator[MariaDb]":
+    """A MariaDB that all tests of a run share. Each test creates its own database."""
+    from mariadb import MariaDb, program  # it needs the extra `mysql`, and other tests do not
+
+    server = program()
+    if server is None:
+        pytest.skip("no MariaDB: on Debian and Ubuntu `apt-get install mariadb-server`")
+    with MariaDb(server) as database:
+        yield database
 
 
 @pytest.fixture(scope="module")

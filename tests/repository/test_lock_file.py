@@ -20,7 +20,11 @@ IMAGE = ROOT / "deploy" / "constraints.txt"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 DEVELOPMENT = [text for extra in PROJECT["optional-dependencies"].values() for text in extra]
-OF_THE_IMAGE = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["registry"]]
+OF_THE_IMAGE = [
+    *PROJECT["dependencies"],
+    *PROJECT["optional-dependencies"]["registry"],
+    *PROJECT["optional-dependencies"]["mysql"],
+]
 BUILD = PYPROJECT["dependency-groups"]["build"]
 ENTRY = re.compile(
     r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)==(?P<version>[0-9][a-z0-9.!+]*)(?: ; (?P<marker>[a-zA-Z0-9_.' =<>!()]+))?"

@@ -1,65 +1,51 @@
-"""Reads a table of PostgreSQL, MySQL or SQLite: in read-only transactions, with limits on time and memory."""
+"""Reads a table of PostgreSQL, MySQL, MariaDB or SQLite: in read-only transactions, with limits on time and memory."""
 
-import datetime
-import decimal
-import uuid
-from collections.abc import Iterator, Sequence
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
-import orjson
 from sqlalchemy import (
-    URL,
     BigInteger,
     Column,
     ColumnElement,
     Connection,
-    Engine,
     Integer,
+    LargeBinary,
     MetaData,
-    RowMapping,
     Select,
     Table,
     Text,
     case,
     cast,
-    create_engine,
-    event,
+    column,
     func,
     inspect,
+    literal,
     literal_column,
-    make_url,
     select,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, NoSuchTableError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import DBAPIError, NoSuchTableError, SAWarning, SQLAlchemyError
 
-from streams.consumers.database import POSTGRESQL_LIMITS, masked_url
+from streams.consumers.database import masked_url
+from streams.ingest.follow.tables.row_values import row_document, whole_key
 from streams.ingest.follow.tables.seen_keys import Keys
+from streams.ingest.follow.tables.table_database import table_address, table_engine
 from streams.ingest.follow.tables.table_rows import TableAway, TableRow
 from streams.ingest.foreign_rows import MAX_RECORD_BYTES
 from streams.kafka.api import PermanentError
-
-_DRIVERS: Final = {
-    "sqlite": "sqlite+pysqlite",
-    "postgresql": "postgresql+psycopg",
-    "postgres": "postgresql+psycopg",
-    "mysql": "mysql+pymysql",
-    "mariadb": "mysql+pymysql",
-}
-# An unresponsive server counts as away after 15 s; so does a statement.
-_POSTGRESQL: Final = {
-    **POSTGRESQL_LIMITS,
-    "options": "-c statement_timeout=15s -c default_transaction_read_only=on",
-}
-_MYSQL: Final = {"connect_timeout": 5, "read_timeout": 15, "write_timeout": 15, "charset": "utf8mb4"}
-_SQLITE: Final = {"timeout": 5, "uri": True}
 
 _MOST_ROWS: Final = 1_000
 _MOST_BYTES: Final = 4 << 20
 _BUFFERED: Final = 20  # rows of the largest size that a driver holds
 _ROW: Final = "callwarden_row"
+# MySQL and MariaDB name the user and his host, PostgreSQL the user.
+_USER: Final = re.compile(r"""\b(user|role) (?:'[^']*'@'[^']*'|"[^"]*")""")
+
+Condition = Callable[[ColumnElement[int]], ColumnElement[bool]]
+"""Which rows: a condition on the column of the key."""
 
 
 class SqlTable:
@@ -69,10 +55,10 @@ class SqlTable:
     """
 
     def __init__(self, url: str, table: str, key: str) -> None:
-        address = _address(url)
+        address = table_address(url)
         self._shown = masked_url(address)
         self.table, self.key = table, key
-        self._engine = _engine(address)
+        self._engine = table_engine(address)
         schema, _, name = table.rpartition(".")
         self._columns = Table(name, MetaData(), Column(key, BigInteger), schema=schema or None)
         self._checked = False
@@ -81,94 +67,115 @@ class SqlTable:
         """See `TableRows`."""
         with self._reading() as connection:
             found = connection.execute(select(func.max(self._columns.c[self.key]))).scalar()
-        return None if found is None else _whole(found)
+        return None if found is None else whole_key(found)
 
     def keys(self, above: int, through: int) -> Keys:
         """See `TableRows`."""
-        column = self._columns.c[self.key]
-        query = select(column).where(column > above, column <= through).order_by(column)
+        key = self._columns.c[self.key]
+        query = select(key).where(key > above, key <= through).order_by(key)
         with self._reading() as connection:
-            return np.fromiter(map(_whole, connection.execute(query).scalars()), np.int64)
+            return np.fromiter(map(whole_key, connection.execute(query).scalars()), np.int64)
 
     def rows(self, above: int) -> list[TableRow]:
         """See `TableRows`."""
-        return self._rows_where(lambda column: column > above)
+        return self._rows_where(lambda key: key > above)
 
     def rows_of(self, keys: list[int]) -> list[TableRow]:
         """See `TableRows`."""
-        return self._rows_where(lambda column: column.in_(keys))
+        return self._rows_where(lambda key: key.in_(keys))
 
     def close(self) -> None:
         """See `TableRows`."""
         self._engine.dispose()
 
-    def _rows_where(self, condition: Any) -> list[TableRow]:
-        rows: list[TableRow] = []
-        size = 0
+    def _rows_where(self, condition: Condition) -> list[TableRow]:
+        # A server that makes the JSON also represents values that a driver cannot, which would fail all rows.
+        read = self._server_documents if self._engine.dialect.name == "postgresql" else self._columns_by_length
         with self._reading() as connection:
-            found = connection.execution_options(stream_results=True, max_row_buffer=_BUFFERED).execute(
-                self._query(condition)
-            )
-            with found:
-                for row in found.mappings():
-                    rows.append(_server_row(row) if self._on_server else _client_row(row, self.key))
-                    size += len(rows[-1].value or b"")
-                    if size >= _MOST_BYTES:
-                        break
-        return rows
+            return read(connection, condition)
 
-    @property
-    def _on_server(self) -> bool:
-        """Whether the server makes the JSON: a value that the driver cannot represent would fail all rows."""
-        return self._engine.dialect.name == "postgresql"
-
-    def _query(self, condition: Any) -> Select[Any]:
-        if not self._on_server:
-            column = self._columns.c[self.key]
-            return (
-                select(literal_column("*"))
-                .select_from(self._columns)
-                .where(condition(column))
-                .order_by(column)
-                .limit(_MOST_ROWS)
-            )
+    def _server_documents(self, connection: Connection, condition: Condition) -> list[TableRow]:
+        """Rows as the JSON that the server makes; it sends none that is too long."""
         row = self._columns.alias(_ROW)
-        column = row.c[self.key]
+        key = row.c[self.key]
         json: ColumnElement[Any] = cast(func.row_to_json(literal_column(_ROW)), Text)
         inner = (
-            select(column.label("key"), json.label("value"))
+            select(key.label("key"), json.label("value"))
             .select_from(row)
-            .where(condition(column))
-            .order_by(column)
+            .where(condition(key))
+            .order_by(key)
             .limit(_MOST_ROWS)
             .subquery()
         )
         length = func.octet_length(inner.c.value)
         value = case((length <= MAX_RECORD_BYTES, inner.c.value))
-        return select(inner.c.key, value.label("value"), length.label("length")).order_by(inner.c.key)
+        query = select(inner.c.key, value.label("value"), length.label("length")).order_by(inner.c.key)
+        rows: list[TableRow] = []
+        size = 0
+        streaming = connection.execution_options(stream_results=True, max_row_buffer=_BUFFERED)
+        with streaming.execute(query) as found:
+            for row_key, document, row_length in found:
+                encoded = None if document is None else document.encode()
+                rows.append(TableRow(whole_key(row_key), encoded, int(row_length)))
+                size += len(encoded or b"")
+                if size >= _MOST_BYTES:
+                    break
+        return rows
+
+    def _columns_by_length(self, connection: Connection, condition: Condition) -> list[TableRow]:
+        """Rows as the driver reads them. It holds a value as a whole: the lengths are asked for before the values."""
+        key = self._columns.c[self.key]
+        lengths = self._lengths(connection, condition)
+        fitting = _fitting(lengths)
+        rows = [TableRow(each, None, length) for each, length in lengths.items() if length > MAX_RECORD_BYTES]
+        if fitting:
+            rows = [row for row in rows if row.key < fitting[-1]]  # those behind it may be followed by shorter ones
+            found: Select[Any] = select(literal_column("*")).select_from(self._columns).where(key.in_(fitting))
+            for row in connection.execute(found).mappings():
+                document = row_document(row)
+                fits = len(document) <= MAX_RECORD_BYTES
+                rows.append(TableRow(whole_key(row[self.key]), document if fits else None, len(document)))
+        return sorted(rows, key=lambda row: row.key)
+
+    def _lengths(self, connection: Connection, condition: Condition) -> dict[int, int]:
+        """The bytes of the next rows by key, in order."""
+        # Looked up each time: a column may have been added.
+        nothing: Select[Any] = select(literal_column("*")).select_from(self._columns).limit(0)
+        length: ColumnElement[int] = literal(0)
+        with connection.execute(nothing) as names:
+            for name in tuple(names.keys()):
+                length += func.coalesce(func.length(cast(column(name), LargeBinary)), 0)
+        key = self._columns.c[self.key]
+        query = select(key, length).where(condition(key)).order_by(key).limit(_MOST_ROWS)
+        return {whole_key(each): int(row_length) for each, row_length in connection.execute(query)}
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         """A read-only connection. Raises TableAway and PermanentError."""
         try:
-            with self._engine.connect() as connection:
+            with self._connect() as connection:
                 if not self._checked:
                     self._check(connection)
                     self._checked = True
                 yield connection
         except DBAPIError as error:
-            # The driver's message; SQLAlchemy's would show the statement.
-            why = str(error.orig).partition("\n")[0]
-            raise TableAway(f"the database {self._shown}: {why}") from None
+            raise TableAway(f"the database {self._shown}: {_reason(error.orig)}") from None
         except SQLAlchemyError as error:
             raise TableAway(f"the database {self._shown}: {type(error).__name__}") from None
+
+    def _connect(self) -> Connection:
+        try:
+            return self._engine.connect()
+        except RuntimeError as error:  # pymysql's, for a way of authentication that needs another package
+            raise PermanentError(f"--sql: {error}") from None
 
     def _check(self, connection: Connection) -> None:
         """The column must have a unique integer."""
         found = inspect(connection)
         table, schema = self._columns.name, self._columns.schema
         try:
-            columns = {each["name"]: each["type"] for each in found.get_columns(table, schema)}
+            with warnings.catch_warnings(action="ignore", category=SAWarning):  # types that SQLAlchemy does not know
+                columns = {each["name"]: each["type"] for each in found.get_columns(table, schema)}
         except NoSuchTableError:
             raise TableAway(f"the database {self._shown} has no table {self.table}") from None
         if self.key not in columns:
@@ -190,68 +197,22 @@ def _names(unique: Sequence[Sequence[str | None]]) -> str:
     return ", ".join(str(each[0]) for each in unique if len(each) == 1) or "a primary key; the table has none"
 
 
-def _address(url: str) -> URL:
-    try:
-        address = make_url(url)
-        return address.set(drivername=_DRIVERS[address.drivername])
-    except (ArgumentError, ValueError, KeyError):
-        raise PermanentError(
-            "--sql: not the address of a database; expected postgresql://USER:PASSWORD@HOST:PORT/NAME, mysql://... or "
-            "sqlite:///FILE"
-        ) from None
+def _fitting(lengths: Mapping[int, int]) -> list[int]:
+    """The keys of the first rows that are not too long and have no more than a limit together; at least one, if any."""
+    keys: list[int] = []
+    size = 0
+    for key, length in lengths.items():
+        if length > MAX_RECORD_BYTES:
+            continue
+        keys.append(key)
+        size += length
+        if size >= _MOST_BYTES:
+            break
+    return keys
 
 
-def _engine(address: URL) -> Engine:
-    backend = address.get_backend_name()
-    try:
-        if backend == "sqlite":
-            file = address.database or ""
-            if not file or file == ":memory:":
-                raise PermanentError("--sql: expected sqlite:///FILE, got no file")
-            read_only = address.set(database=f"file:{file}", query={"mode": "ro", "uri": "true"})
-            engine = create_engine(read_only, connect_args=_SQLITE, poolclass=NullPool, hide_parameters=True)
-            event.listen(engine, "connect", _read_any_text)
-            return engine
-        limits = _POSTGRESQL if backend == "postgresql" else _MYSQL
-        limits = {name: value for name, value in limits.items() if name not in address.query}
-        return create_engine(address, pool_size=1, pool_pre_ping=True, connect_args=limits, hide_parameters=True)
-    except (ImportError, NoSuchModuleError) as error:
-        package = getattr(error, "name", None) or "the driver"
-        raise PermanentError(
-            f"--sql: {package} is not installed; expected it in this environment: `pip install pymysql` for MySQL"
-        ) from None
-
-
-def _read_any_text(connection: Any, _: object) -> None:
-    """SQLite stores as text whatever a program calls text. Bytes that are not UTF-8 must not fail all rows."""
-    connection.text_factory = lambda text: text.decode("utf-8", "replace")
-
-
-def _whole(key: Any) -> int:
-    """A key. SQLite has any value in an integer column, and MySQL has unsigned ones. Raises TableAway."""
-    if not isinstance(key, int) or not -(1 << 63) <= key < 1 << 63:
-        raise TableAway(f"a key is a {type(key).__name__}: expected a whole number of 64 bits, signed")
-    return key
-
-
-def _server_row(row: RowMapping) -> TableRow:
-    value = row["value"]
-    return TableRow(_whole(row["key"]), None if value is None else value.encode(), int(row["length"]))
-
-
-def _client_row(row: RowMapping, key: str) -> TableRow:
-    value = orjson.dumps({name: _plain(each) for name, each in row.items()}, default=str)
-    return TableRow(_whole(row[key]), value if len(value) <= MAX_RECORD_BYTES else None, len(value))
-
-
-def _plain(value: Any) -> Any:
-    """A value as the server would write it into JSON."""
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value).decode("utf-8", "replace")
-    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
-        return value.isoformat()
-    if isinstance(value, decimal.Decimal | uuid.UUID | datetime.timedelta):
-        return str(value)
-    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
-        return str(value)
-    return value
+def _reason(error: BaseException | None) -> str:
+    """The driver's message in one line without the user; SQLAlchemy's would show the statement."""
+    parts = error.args if error is not None else ()
+    said = str(parts[-1] if len(parts) == 2 else error)  # MySQL's have a number before the text
+    return _USER.sub(r"the \1", said.partition("\n")[0])
