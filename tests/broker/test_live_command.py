@@ -33,7 +33,8 @@ DECISION = re.compile(
 READY = "ready: records that you send now are decided"
 NOTICE = re.compile(r"^通知 Notice  .+租户 t\d+.* / .+tenant t\d+", re.MULTILINE)
 STATUS = re.compile(
-    r"decided to \d\d-\d\d \d\d:\d\d:\d\d UTC · .+ judged [\d,]+ · .+ partitions 2/2 · .+ lag [\d,]+$", re.MULTILINE
+    r"decided to \d\d-\d\d \d\d:\d\d:\d\d UTC · .+ judged [\d,]+ · .+ late [\d,]+ · .*partitions 2/2 · .+ lag [\d,]+$",
+    re.MULTILINE,
 )
 BANNED = re.compile(r"^\d\d-\d\d \d\d:\d\d:\d\d[ <] (t\d+)  严重违规·封号 Severe · Ban  ", re.MULTILINE)
 

@@ -195,6 +195,7 @@ class LiveProcesses:
         self._screen, self._folder, self._environment = screen, folder, environment
         self._alerts, self._board = alerts, board
         self._children: dict[str, ChildProcess] = {}
+        self._troubled: set[str] = set()
 
     def once(self, *command: str) -> None:
         """Run a command to its end. Raises `Ended` when it fails."""
@@ -249,15 +250,24 @@ class LiveProcesses:
             await asyncio.wait([showing, progress])
 
     async def _show_status(self, settings: "Settings") -> None:
-        """Keep the status line current, and print once that worker and ingest service are ready, until cancelled."""
+        """Keep the status line current until cancelled.
+
+        It prints once that worker and ingest service are ready, and once where late and rejected records are found.
+        """
         import asyncio
 
-        from streams.cli.develop.live_status import all_ready, status_line
+        from streams.cli.develop.live_status import LATE_NOTE, REJECTED_NOTE, WAITING, all_ready, live_status
 
         host = f"http://{settings.web_host}"
         worker, ready = f"{host}:{settings.web_port}", False
+        told: set[str] = set()
         while True:
-            self._screen.status(await asyncio.to_thread(status_line, worker))
+            status = await asyncio.to_thread(live_status, worker)
+            self._screen.status(*((str(status), status.counts) if status is not None else (WAITING,)))
+            notes = {LATE_NOTE: status.late, REJECTED_NOTE: status.rejected} if status is not None else {}
+            for note in [note for note, count in notes.items() if count and note not in told]:
+                told.add(note)
+                self._screen.line(note.format(address=settings.bootstrap_servers), "yellow")
             if not ready and (ready := await asyncio.to_thread(all_ready, (worker, f"{host}:{settings.ingest_port}"))):
                 self._screen.line(_READY, "green")
             await asyncio.sleep(_STATUS_S)
@@ -280,7 +290,10 @@ class LiveProcesses:
             if _PAST_IS_SENT.search(line):
                 self.start(*WORKER)
         elif _TROUBLE.search(line):
-            self._say(line, "red")
+            self._say(f"{name}: ".encode() + line, "red")
+            if name not in self._troubled:  # the log has what follows the line, such as a traceback
+                self._troubled.add(name)
+                self._screen.line(f"{name} 的日志 / the log of {name}: {self._log(name)}", "red")
 
     def _say(self, line: bytes, style: str) -> None:
         self._screen.line(line.decode(errors="replace").rstrip(), style)

@@ -11,9 +11,20 @@ from monitor.text.timestamps import month_day_time
 
 _TIMEOUT_S: Final = 2.0
 _SAMPLE: Final = re.compile(
-    r"^callwarden_(records_total|watermark_timestamp_seconds|lag_records|partition)(\{[^}]*\})? (\S+)$", re.MULTILINE
+    r"^callwarden_(records_total|late_total|rejected_total|watermark_timestamp_seconds|lag_records|partition)"
+    r"(\{[^}]*\})? (\S+)$",
+    re.MULTILINE,
 )
 WAITING: Final = "状态 Status  等待 worker / waiting for the worker"
+LATE_NOTE: Final = (
+    "迟到的通话不计入任何窗口；见主题 callwarden.late 与 docs/guides/live.md / "
+    "late calls count in no window: they are in the topic callwarden.late, see docs/guides/live.md"
+)
+"""Where to look for the late calls of the status."""
+REJECTED_NOTE: Final = (
+    "被拒记录及原因：运行 / rejected records with their reasons: callwarden dead-letter list --bootstrap {address}"
+)
+"""Where to look for the rejected records of the status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +36,37 @@ class LiveStatus:
     running: int
     partitions: int
     lag: int
+    late: int = 0
+    rejected: int = 0
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """What is a change of the status; its time and lag change all the time."""
+        return self.records, self.late, self.rejected, self.running, self.partitions
 
     def __str__(self) -> str:
         at = "—" if self.watermark_ms is None else f"{month_day_time(self.watermark_ms)} UTC"
+        rejected = f"拒收 rejected {self.rejected:,} · " if self.rejected else ""
         return (
             f"状态 Status  已判定至 decided to {at} · 已判记录 records judged {self.records:,} · "
-            f"分区 partitions {self.running}/{self.partitions} · 未读 lag {self.lag:,}"
+            f"迟到 late {self.late:,} · {rejected}分区 partitions {self.running}/{self.partitions} · "
+            f"未读 lag {self.lag:,}"
         )
 
 
 def status_of(metrics: str) -> LiveStatus:
     """The status in a worker's page of metrics."""
-    records = lag = running = 0
+    records = lag = running = late = rejected = 0
     numbers: set[str] = set()
     watermarks: list[float] = []
     for name, labels, value in _SAMPLE.findall(metrics):
         match name:
             case "records_total":
                 records = int(float(value))
+            case "late_total":
+                late = int(float(value))
+            case "rejected_total":
+                rejected += int(float(value))
             case "lag_records":
                 lag += int(float(value))
             case "watermark_timestamp_seconds":
@@ -51,7 +75,8 @@ def status_of(metrics: str) -> LiveStatus:
                 numbers.update(re.findall(r'partition="(\d+)"', labels))
                 running += 'phase="running"' in labels and float(value) == 1
     known = bool(watermarks) and len(watermarks) == len(numbers)
-    return LiveStatus(round(min(watermarks) * 1000) if known else None, records, running, len(numbers), lag)
+    watermark_ms = round(min(watermarks) * 1000) if known else None
+    return LiveStatus(watermark_ms, records, running, len(numbers), lag, late, rejected)
 
 
 def page(address: str) -> str | None:
@@ -64,10 +89,10 @@ def page(address: str) -> str | None:
         return None
 
 
-def status_line(worker: str) -> str:
-    """The status line for the worker whose pages are at this address."""
+def live_status(worker: str) -> LiveStatus | None:
+    """The status of the worker whose pages are at this address; None if it does not answer."""
     metrics = page(f"{worker}/metrics")
-    return WAITING if metrics is None else str(status_of(metrics))
+    return None if metrics is None else status_of(metrics)
 
 
 def all_ready(addresses: Sequence[str]) -> bool:

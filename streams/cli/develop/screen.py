@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from types import TracebackType
 from typing import Final
 
@@ -13,8 +13,9 @@ from rich.text import Text
 
 # What is not split: a run of letters, or one Chinese character, each with the punctuation that belongs to it.
 _UNIT: Final = re.compile(r"[（“‘《]*(?:[^\s\u2e80-\uffef]+|[\u2e80-\uffef])[，。；：、！？）”’》]*|\s+")
-# Without a terminal: a status line at most this often.
+# Without a terminal: a status line at most this often, and one in which nothing but times has changed.
 _EVERY_S: Final = 30.0
+_UNCHANGED_EVERY_S: Final = 300.0
 
 EARLIER_NOTE: Final = "时间后的 < 表示早于上方某行 / `<` after a time: it is earlier than that of a line above"
 """Explains the mark of `streams.cli.event_format`."""
@@ -28,7 +29,8 @@ class Screen:
         self._live: Live | None = None
         self._newest_ms: int | None = None
         self._explained = False
-        self._status, self._printed = "", ""
+        self._printed: str | None = None
+        self._printed_change: Hashable = None
         self._printed_s: float | None = None
 
     def __enter__(self) -> "Screen":
@@ -63,14 +65,20 @@ class Screen:
             self.line(EARLIER_NOTE, "dim")
         return True
 
-    def status(self, status: str) -> None:
-        """Show the status line; without a terminal, print it at most every 30 s, if it has changed."""
+    def status(self, status: str, change: Hashable = None) -> None:
+        """Show the status line; without a terminal, print it if it has changed, at most every 30 s.
+
+        ``change`` is equal in lines that differ only in what changes by itself: these are printed every five minutes.
+        """
         if self._live is not None:
             self._live.update(Text(status, "reverse", no_wrap=True, overflow="ellipsis"))
             return
-        due = self._printed_s is None or self._clock() - self._printed_s >= _EVERY_S
-        if due and status != self._printed:
-            self._printed, self._printed_s = status, self._clock()
+        if status == self._printed:
+            return
+        same = change is not None and change == self._printed_change
+        every_s = _UNCHANGED_EVERY_S if same else _EVERY_S
+        if self._printed_s is None or self._clock() - self._printed_s >= every_s:
+            self._printed, self._printed_change, self._printed_s = status, change, self._clock()
             self.line(status, "dim")
 
 

@@ -44,6 +44,14 @@ def test_commands_shut_down_in_reverse_order(live: LiveProcesses, screen: io.Str
     assert re.findall(r"stopping (\w+)", screen.getvalue()) == ["simulate", "replay"]
 
 
+def test_the_first_fault_of_a_command_names_its_log(live: LiveProcesses, screen: io.StringIO, tmp_path: Path) -> None:
+    for line in (b"12:00 [info     ] fine\n", *2 * [b"12:00 [error    ] Exception in ASGI application\n"]):
+        live._log_line("ingest", line)
+    fault = "ingest: 12:00 [error    ] Exception in ASGI application"
+    place = f"ingest 的日志 / the log of ingest: {tmp_path / 'logs' / 'ingest.log'}"
+    assert screen.getvalue().splitlines() == [fault, place, fault]
+
+
 def test_the_commands_get_only_settings_that_exist_and_are_accepted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

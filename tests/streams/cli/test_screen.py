@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from schemas.outputs import Alert, Reason
-from streams.cli.develop.live_status import WAITING, LiveStatus, status_line, status_of
+from streams.cli.develop.live_status import LiveStatus, live_status, status_of
 from streams.cli.develop.screen import EARLIER_NOTE, Screen, wrapped
 from streams.cli.event_format import alert
 
@@ -25,6 +25,7 @@ WORD = re.compile(r"[\w/-]+", re.ASCII)
 PAGE = """\
 # HELP callwarden_records_total Records read
 callwarden_records_total 1.234e+03
+callwarden_late_total 3.0
 callwarden_watermark_timestamp_seconds{partition="0"} 1.772452860e+09
 callwarden_watermark_timestamp_seconds{partition="1"} 1.7724528e+09
 callwarden_lag_records{partition="0",topic="cdr"} 2.0
@@ -92,11 +93,18 @@ def test_an_event_time_before_that_of_a_line_above_is_marked_and_the_mark_is_exp
 
 def test_the_status_has_the_event_time_the_records_the_partitions_and_the_lag() -> None:
     status = status_of(PAGE)
-    assert status == LiveStatus(1_772_452_800_000, 1_234, 1, 2, 7)
+    assert status == LiveStatus(1_772_452_800_000, 1_234, 1, 2, 7, late=3)
     assert str(status) == (
-        "状态 Status  已判定至 decided to 03-02 12:00:00 UTC · 已判记录 records judged 1,234 · "
+        "状态 Status  已判定至 decided to 03-02 12:00:00 UTC · 已判记录 records judged 1,234 · 迟到 late 3 · "
         "分区 partitions 1/2 · 未读 lag 7"
     )
+
+
+def test_rejected_records_of_all_topics_and_reasons_are_in_the_status() -> None:
+    rejected = ('topic="cdr",reason="missing_field"} 2.0', 'topic="complaints",reason="too_long"} 1000.0')
+    page = PAGE + "".join(f"callwarden_rejected_total{{{each}\n" for each in rejected)
+    assert status_of(page).rejected == 1_002
+    assert " · 迟到 late 3 · 拒收 rejected 1,002 · 分区 " in str(status_of(page))
 
 
 def test_a_partition_without_a_watermark_leaves_the_event_time_open() -> None:
@@ -105,8 +113,8 @@ def test_a_partition_without_a_watermark_leaves_the_event_time_open() -> None:
     assert "decided to —" in str(status_of(page))
 
 
-def test_the_status_waits_for_a_worker_that_does_not_answer() -> None:
-    assert status_line("http://127.0.0.1:1") == WAITING
+def test_a_worker_that_does_not_answer_has_no_status() -> None:
+    assert live_status("http://127.0.0.1:1") is None
 
 
 def test_a_terminal_keeps_the_status_below_the_lines_and_removes_it_at_the_end() -> None:
@@ -126,3 +134,12 @@ def test_without_a_terminal_the_status_is_printed_on_change_at_a_readable_rate()
         screen.status(said)
         now[0] += 20.0
     assert out.getvalue().split() == ["one", "two", "three"]
+
+
+def test_a_status_of_which_only_the_time_changes_is_printed_every_five_minutes() -> None:
+    out, now = io.StringIO(), [0.0]
+    screen = Screen(Console(file=out, width=60), lambda: now[0])
+    for second in range(700):
+        now[0] = float(second)
+        screen.status(f"at-{second}", 2 if second >= 650 else 1)
+    assert out.getvalue().split() == ["at-0", "at-300", "at-600", "at-650"]
