@@ -151,10 +151,15 @@ class Finding(Struct, tag_field="type", tag="finding", gc=False):
 
 
 class Tenant(Struct, tag_field="type", tag="tenant", gc=False):
-    """What a tenant has declared; the newest stands. It decides nothing: it names the tenant in reasons."""
+    """What a tenant has declared; the newest by ``updated_ms`` as written stands. It names the tenant in reasons.
+
+    It is refused when it declares a prohibited business that the preceding record did not.
+    """
 
     tenant_id: Annotated[Id, _TENANT]
-    declared_businesses: Annotated[Texts, _doc("The businesses that the tenant declared.")]
+    declared_businesses: Annotated[
+        Texts, _doc("The businesses that the tenant declared; looked up in the catalogue of prohibited businesses.")
+    ]
     numbers: Annotated[Texts, _doc("The numbers that the tenant was given.")]
     updated_ms: Annotated[Ms, _doc("When this became so, epoch ms UTC. The event time; the newest stands.")]
     name: Annotated[OptText, _doc("The tenant's name, for reasons.")] = None

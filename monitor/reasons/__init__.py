@@ -4,10 +4,9 @@ Pure functions; the same facts give the same words on any machine. Text from rec
 telephone numbers are masked, because reasons go to people and to logs.
 """
 
+from monitor.reasons.admissions import AdmissionField, admission, banned_applicant
 from monitor.reasons.measures import alert, measured
 from monitor.reasons.records import (
-    admission,
-    banned_applicant,
     complaint,
     escalation_unsupported,
     finding,
@@ -19,6 +18,7 @@ from monitor.reasons.records import (
 )
 
 __all__ = [
+    "AdmissionField",
     "admission",
     "alert",
     "banned_applicant",

@@ -1,14 +1,23 @@
-"""The reasons of decisions on records: complaints, findings, repeated violations, reviews, applications.
+"""The reasons of decisions on records: complaints, findings, repeated violations, reviews.
 
 ``ids``: those of the records, shown whole where a text repeats one.
 """
 
 from collections.abc import Iterable
-from typing import Literal
 
 from monitor.policy.catalogue import Match
 from monitor.policy.model import Behaviour, Escalation
-from monitor.reasons.wording import clause, count, named, quoted, referred, span
+from monitor.reasons.wording import (
+    catalogue_row,
+    clause,
+    count,
+    named,
+    quotation,
+    quoted,
+    referred,
+    reviewed_by,
+    span,
+)
 from schemas.outputs import Reason
 
 _KINDS = {
@@ -18,7 +27,6 @@ _KINDS = {
     "admission_rejected": ("号码申请驳回", "refusal of numbers"),
 }
 _RECORDS = {"complaint": ("投诉", "complaint"), "finding": ("质检结果", "finding")}
-_FIELDS = {"declared_business": ("报备业务", "declared business"), "scenario": ("业务场景", "scenario")}
 _TIERS = {"major": ("终止服务", "termination of service"), "severe": ("封号", "a ban")}
 
 
@@ -27,7 +35,7 @@ def complaint(
 ) -> Reason:
     """Why a verified complaint decided. ``channel`` passed it on."""
     against_zh, against_en = _tenant("对", "的", " against ", tenant_name, ids)
-    by_zh, by_en = _text("（由", "转来）", " (passed on by ", ")", channel, ids)
+    by_zh, by_en = quotation("（由", "转来）", " (passed on by ", ")", channel, ids)
     clause_zh, clause_en = clause(behaviour)
     return Reason(
         f"{against_zh}投诉{named(complaint_id)}{by_zh}经核实属实{clause_zh}",
@@ -53,14 +61,14 @@ def finding(
     clause_zh, clause_en = clause(behaviour)
     if behaviour.id not in ("undeclared_business", "undeclared_prohibited_business"):
         return Reason(head_zh + clause_zh, head_en + clause_en)
-    was_zh, was_en = _text("报备业务为", "，", "declared as ", ", ", declared, ids)
-    is_zh, is_en = _text("实际业务为", "", "the business is in fact ", "", actual, ids)
+    was_zh, was_en = quotation("报备业务为", "，", "declared as ", ", ", declared, ids)
+    is_zh, is_en = quotation("实际业务为", "", "the business is in fact ", "", actual, ids)
     zh = was_zh + (is_zh or "实际开展了未报备的业务")
     en = was_en + (is_en or "a business was run that had not been declared")
     then_zh, then_en = "，不在禁止接入目录内", ", which is not in the prohibited catalogue"
     pending_zh, pending_en = "", ""
     if match:
-        row_zh, row_en = _row(match)
+        row_zh, row_en = catalogue_row(match)
         then_zh, then_en = f"，{row_zh}", f", which {row_en}"
         if not match.certain:
             pending_zh, pending_en = referred(review_by_ms)
@@ -96,13 +104,13 @@ def repeated(
 
 def upheld(original: Reason, reviewer: str, review_reason: str, ids: Iterable[str] = ()) -> Reason:
     """The reason of a pending decision, and that a reviewer confirmed it."""
-    by_zh, by_en = _reviewer(reviewer, review_reason, ids)
+    by_zh, by_en = reviewed_by(reviewer, review_reason, ids)
     return Reason(f"{original.zh}；经人工复核维持{by_zh}", f"{original.en}; upheld on review{by_en}")
 
 
 def reversed_by_review(kind: str, reviewer: str, review_reason: str, ids: Iterable[str] = ()) -> Reason:
     """Why a decision of this ``kind`` is reversed: a reviewer overturned it."""
-    by_zh, by_en = _reviewer(reviewer, review_reason, ids)
+    by_zh, by_en = reviewed_by(reviewer, review_reason, ids)
     kind_zh, kind_en = _KINDS.get(kind, ("决定", "decision"))
     return Reason(f"{kind_zh}经人工复核撤销{by_zh}", f"The {kind_en} was overturned on review{by_en}")
 
@@ -134,63 +142,5 @@ def lapsed(review_within_ms: int) -> Reason:
     )
 
 
-def admission(
-    match: Match,
-    field: Literal["declared_business", "scenario"],
-    application_id: str,
-    text: str,
-    review_by_ms: int | None = None,
-    ids: Iterable[str] = (),
-) -> Reason:
-    """Why an application for numbers is refused: the ``text`` of its ``field`` names a row of the catalogue."""
-    field_zh, field_en = _FIELDS[field]
-    row_zh, row_en = _row(match)
-    is_zh, is_en = _text("", "", " ", "", text, ids)
-    pending_zh, pending_en = ("", "") if match.certain else referred(review_by_ms)
-    return Reason(
-        f"号码申请{named(application_id)}的{field_zh}{is_zh}{row_zh}{pending_zh}",
-        f"The {field_en}{is_en} in application {named(application_id)} {row_en}{pending_en}",
-    )
-
-
-def banned_applicant(application_id: str) -> Reason:
-    """Why an application is refused whatever it asks for: a banned account gets no new service."""
-    return Reason(
-        f"申请方已被封号，不再开通，驳回号码申请{named(application_id)}",
-        f"Application {named(application_id)} is refused: the applicant is banned, and no new service is opened",
-    )
-
-
-def _row(match: Match) -> tuple[str, str]:
-    """Which prohibited business it is, how certain that is, and the matching term."""
-    row_zh, row_en = f"“{match.row.zh}”", f"“{match.row.en}”"
-    if match.term in ("", match.row.key):
-        # The record itself named the row.
-        return f"属于禁止接入业务{row_zh}", f"is the prohibited business {row_en}"
-    if match.certain:
-        return (
-            f"属于禁止接入业务{row_zh}（与目录用语“{match.term}”一致）",
-            f"is the prohibited business {row_en} (the same as the catalogue's term “{match.term}”)",
-        )
-    return (
-        f"疑似禁止接入业务{row_zh}（含有目录用语“{match.term}”）",
-        f"is likely the prohibited business {row_en} (it contains the catalogue's term “{match.term}”)",
-    )
-
-
-def _reviewer(reviewer: str, review_reason: str, ids: Iterable[str]) -> tuple[str, str]:
-    who_zh, who_en = _text("（复核人：", "）", " by ", "", reviewer, ids)
-    why_zh, why_en = _text("，理由：", "", ", because ", "", review_reason, ids)
-    return who_zh + why_zh, who_en + why_en
-
-
 def _tenant(before_zh: str, after_zh: str, before_en: str, name: str | None, ids: Iterable[str]) -> tuple[str, str]:
-    return _text(before_zh, after_zh, before_en, "", name, ids)
-
-
-def _text(
-    before_zh: str, after_zh: str, before_en: str, after_en: str, text: str | None, ids: Iterable[str]
-) -> tuple[str, str]:
-    """A quotation with the text around it; empty if there is no text."""
-    said = quoted(text, ids)
-    return (f"{before_zh}{said}{after_zh}", f"{before_en}{said}{after_en}") if said else ("", "")
+    return quotation(before_zh, after_zh, before_en, "", name, ids)

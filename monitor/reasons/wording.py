@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from monitor.policy.catalogue import Match
 from monitor.policy.model import Behaviour
 from monitor.text.masking import mask_text
 from monitor.text.timestamps import instant
@@ -110,6 +111,38 @@ def referred(review_by_ms: int | None = None) -> tuple[str, str]:
     if review_by_ms is None:
         return "；已提交人工复核", "; referred for review"
     return f"；已提交人工复核，截止 {instant(review_by_ms)}", f"; referred for review until {instant(review_by_ms)}"
+
+
+def quotation(
+    before_zh: str, after_zh: str, before_en: str, after_en: str, text: str | None, ids: Iterable[str]
+) -> tuple[str, str]:
+    """A quotation with the text around it; empty if there is no text."""
+    said = quoted(text, ids)
+    return (f"{before_zh}{said}{after_zh}", f"{before_en}{said}{after_en}") if said else ("", "")
+
+
+def catalogue_row(match: Match) -> tuple[str, str]:
+    """Which prohibited business it is, how certain that is, and the matching term."""
+    row_zh, row_en = f"“{match.row.zh}”", f"“{match.row.en}”"
+    if match.term in ("", match.row.key):
+        # The record itself named the row.
+        return f"属于禁止接入业务{row_zh}", f"is the prohibited business {row_en}"
+    if match.certain:
+        return (
+            f"属于禁止接入业务{row_zh}（与目录用语“{match.term}”一致）",
+            f"is the prohibited business {row_en} (the same as the catalogue's term “{match.term}”)",
+        )
+    return (
+        f"疑似禁止接入业务{row_zh}（含有目录用语“{match.term}”）",
+        f"is likely the prohibited business {row_en} (it contains the catalogue's term “{match.term}”)",
+    )
+
+
+def reviewed_by(reviewer: str, review_reason: str, ids: Iterable[str]) -> tuple[str, str]:
+    """By whom a decision was reviewed, and why."""
+    who_zh, who_en = quotation("（复核人：", "）", " by ", "", reviewer, ids)
+    why_zh, why_en = quotation("，理由：", "", ", because ", "", review_reason, ids)
+    return who_zh + why_zh, who_en + why_en
 
 
 def _one_line(text: str | None) -> str:

@@ -98,6 +98,7 @@ class Tenant:
     quiet_shadow: dict[str, int] = field(default_factory=dict)
     alerts: dict[str, Firing] = field(default_factory=dict)
     shadow_keys: set[Key] = field(default_factory=set)
+    registered: dict[str, Any] | None = None  # the newest `tenant` record
 
     def terminated(self) -> bool:
         """Whether a final termination or ban is in force."""
@@ -547,6 +548,8 @@ class _Harness:
             self._statement(tenant, life, r, history)
         elif r["type"] == "application" and not history:
             self._application(tenant, r)
+        elif r["type"] == "tenant":
+            self._registered(tenant, r, history)
         elif r["type"] == "review":
             self._review(tenant, r)
 
@@ -630,6 +633,29 @@ class _Harness:
                 freeze=False,
                 evidence=_evidence(application_ids=[r["application_id"]]),
                 cause=("application", r["application_id"], r["updated_ms"]),
+            )
+
+    def _registered(self, tenant: Tenant, r: dict[str, Any], history: bool) -> None:
+        before, known = tenant.registered, []
+        if before is not None:
+            if r["updated_ms"] <= before["updated_ms"]:
+                return
+            known = before["declared_businesses"]
+        tenant.registered = r
+        new = [text for text in r["declared_businesses"] if text not in known]
+        sure = max((sureness(text, self.rules.catalogue) for text in new), default=0)
+        if sure and not history:
+            self._decide(
+                tenant,
+                status="final" if sure == 2 else "pending_review",
+                behaviour="prohibited_business_application",
+                clause=None,
+                tier=None,
+                rule_id="prohibited_business_application",
+                at=r["t"],
+                freeze=False,
+                evidence=_evidence(),
+                cause=("tenant", r["tenant_id"], r["updated_ms"]),
             )
 
     def _review(self, tenant: Tenant, r: dict[str, Any]) -> None:

@@ -154,7 +154,7 @@ def _call(frame: Frame, tenant: str, end: int, name: str) -> dict[str, Any]:
 
 def _other(frame: Frame, tenant: str, time: int) -> dict[str, Any]:
     rng, disputes = frame.rng, frame.flavour == "disputes"
-    kind = rng.choices(("complaint", "finding", "application", "tenant", "review"), (10, 6, 3, 1, 1))[0]
+    kind = rng.choices(("complaint", "finding", "application", "tenant", "review"), (10, 6, 3, 2, 1))[0]
     pool = 12 if disputes or frame.flavour == "long" else 40
     record: dict[str, Any] = {"type": kind, "tenant_id": tenant, "updated_ms": time}
     if kind == "complaint":
@@ -181,7 +181,8 @@ def _other(frame: Frame, tenant: str, time: int) -> dict[str, Any]:
             "scenario": rng.choice(TEXTS),
         }
     if kind == "tenant":
-        return record | {"name": "a name", "declared_businesses": ["贷款"], "numbers": []}
+        declared = [rng.choice(TEXTS) or "" for _ in range(rng.choice((0, 1, 1, 2, 3)))]
+        return record | {"name": "a name", "declared_businesses": declared, "numbers": []}
     return record | {
         "review_id": f"v{rng.randint(0, 9)}",
         "enforcement_id": "no-such-event",

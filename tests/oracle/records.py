@@ -142,7 +142,7 @@ def _fits(value: Any, shape: Any) -> bool:
     if shape == "party":
         return _is_text(value, 1, 64)
     if shape == "texts":
-        return isinstance(value, list) and all(_is_text(item, 0, 4096) for item in value)
+        return isinstance(value, list) and len(value) <= 1_000 and all(_is_text(item, 0, 4096) for item in value)
     return _is_text(value, 0, 4096)
 
 

@@ -14,7 +14,6 @@ Named = Callable[[list[dict[str, Any]]], dict[str, str]]
 NOT_BUILT = {
     "admission-review": "reviewed admissions (section 5, Admission)",
     "block-ratio": "the metric block_ratio (section 4)",
-    "declared-prohibited": "the catalogue read on declared businesses (section 5, Admission)",
     "kind-of-final": "an uphold that names a kind (section 5, Reviews)",
     "kind-of-pending": "an uphold that names a kind (section 5, Reviews)",
     "median-talk": "the metric median_talk_s (section 4)",

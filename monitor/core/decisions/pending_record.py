@@ -47,13 +47,16 @@ class PendingRecord(NamedTuple):
         """The cost to decide it, in records without a text to match against the catalogue."""
         match self.record:
             case Application(declared_business=business, scenario=scenario):
-                texts = business + (scenario or "")
+                texts = [business, scenario or ""]
             case Finding(actual_business=business):
-                texts = business or ""
+                texts = [business or ""]
+            case Tenant(declared_businesses=businesses):
+                texts = businesses
             case _:
                 return 1
         # Normalisation expands a character to up to 6 characters, and each of these two to up to 18.
-        return 1 + len(texts) // (6 if "\ufdfa" in texts or "\ufdfb" in texts else 30)
+        expands = any("\ufdfa" in text or "\ufdfb" in text for text in texts)
+        return 1 + sum(map(len, texts)) // (6 if expands else 30)
 
     @classmethod
     def of(cls, record: Other, at_ms: int, ref: RecordRef, raw: bytes) -> "PendingRecord":

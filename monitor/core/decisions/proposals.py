@@ -8,7 +8,6 @@ from monitor.core.calls.evidence import NEWEST
 from monitor.core.tenants.ids import MEASURED, Origin
 from monitor.core.tenants.tenant_record import RecordedViolation
 from monitor.policy.model import Escalation, Policy, Rule
-from schemas.inputs import Application
 from schemas.outputs import Evidence, Kind, Measure, Reason, TierName, Window
 
 REPEATED = "repeat_violation"
@@ -64,11 +63,13 @@ class Proposals:
             reason=reason,
         )
 
-    def of_application(
-        self, behaviour_id: str, certain: bool, application: Application, reason: Reason
+    def of_admission(
+        self, behaviour_id: str, certain: bool, origin: Origin, updated_ms: int, reason: Reason
     ) -> ProposedDecision:
-        """Reject an application for numbers, or refer the rejection for review. This is not a violation."""
-        origin = Origin("application", application.application_id)
+        """Reject an application or a declared business, or refer the rejection for review. This is not a violation.
+
+        ``updated_ms`` is that of the record as written.
+        """
         return ProposedDecision(
             final=certain,
             kind="admission_rejected",
@@ -77,7 +78,7 @@ class Proposals:
             tier=None,
             rule_id=behaviour_id,
             origin=origin,
-            further=(application.updated_ms,),
+            further=(updated_ms,),
             freeze=False,
             evidence=evidence_of(origin),
             reason=reason,
@@ -143,5 +144,7 @@ def evidence_of(origin: Origin) -> Evidence:
             return Evidence(complaint_ids=(origin.id,))
         case "finding":
             return Evidence(finding_ids=(origin.id,))
+        case "tenant":
+            return Evidence()  # no list of the evidence has tenants
         case _:
             return Evidence(application_ids=(origin.id,))

@@ -1,9 +1,9 @@
 """Handlers for records that are not calls: complaints, findings, tenants, applications and reviews."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
 
 from monitor import reasons
+from monitor.core.decisions.admissions import Admissions
 from monitor.core.decisions.lifecycle import DecisionLifecycle
 from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.decisions.proposals import Proposals, evidence_of
@@ -66,6 +66,7 @@ class RecordHandlers:
         self._catalogue = catalogue
         self._decisions = decisions
         self._proposals = Proposals(policy)
+        self._admissions = Admissions(policy, catalogue, decisions)
         self._windows = ComplaintWindows(windows)
         self._tenant_records = tenant_records
         self._retention = RecordRetention(policy.retention_ms, tenant_records)
@@ -219,26 +220,8 @@ class RecordHandlers:
             self._output.duplicates += 1
             return
         self._add_version(tenant_record, "application", application.application_id, version, at_ms)
-        if at_ms < self.from_ms:
-            return
-        texts: dict[Literal["declared_business", "scenario"], str] = {
-            "declared_business": application.declared_business,
-            "scenario": application.scenario or "",
-        }
-        found = [(match, name) for name, text in texts.items() if (match := self._catalogue.match(text))]
-        if found:
-            match, name = max(found, key=lambda one: one[0].certain)  # a certain match first; ties go to the first
-            review_by_ms = None if match.certain else at_ms + self._policy.review_within_ms
-            reason = reasons.admission(
-                match, name, application.application_id, texts[name], review_by_ms, ids_of(application)
-            )
-            behaviour_id = "prohibited_business_application"
-            proposed = self._proposals.of_application(behaviour_id, match.certain, application, reason)
-            self._decisions.decide(tenant_record, at_ms, proposed)
-        if tenant_record.banned:
-            reason = reasons.banned_applicant(application.application_id)
-            proposed = self._proposals.of_application("banned_applicant", True, application, reason)
-            self._decisions.decide(tenant_record, at_ms, proposed)
+        if at_ms >= self.from_ms:
+            self._admissions.application(tenant_record, application, at_ms)
 
     def _tenant(self, tenant_record: TenantRecord, tenant: Tenant, at_ms: int) -> None:
         version = tenant.updated_ms
@@ -246,8 +229,11 @@ class RecordHandlers:
             self._output.duplicates += 1
             return
         self._add_version(tenant_record, "tenant", tenant.tenant_id, version, at_ms)
-        if tenant.updated_ms > tenant_record.name_ms:
-            tenant_record.rename(tenant.name or None, tenant.updated_ms)
+        if tenant.updated_ms <= tenant_record.name_ms:
+            return  # another record is the newest
+        declared = tenant_record.register(tenant)
+        if at_ms >= self.from_ms:
+            self._admissions.tenant(tenant_record, tenant, declared, at_ms)
 
     # Duplicates and forgetting ----------------------------------------------------------------------------------
 

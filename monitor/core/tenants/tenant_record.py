@@ -1,6 +1,7 @@
 """Tenant record: the complaints, findings, decisions and violations of one tenant."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
 from typing import Any, Final
 
 from msgspec import Struct, field
@@ -9,6 +10,7 @@ from monitor.core.tenants.complaints import ComplaintEntry
 from monitor.core.tenants.ids import Origin
 from monitor.core.tenants.record_pages import PagedRecords, Pages
 from monitor.core.tenants.seen_versions import UNPLACED, SeenVersions, VersionRun
+from schemas.inputs import Tenant
 from schemas.outputs import Evidence, Kind, Measure, Reason, TierName, Window
 
 COMPLAINTS: Final = "c"
@@ -17,6 +19,8 @@ VERSIONS: Final = "v"
 CASES: Final = "d"
 PAGE_SIZES: Final = {COMPLAINTS: 32, FINDINGS: 32, VERSIONS: 16, CASES: 8}
 """The kinds of items in a tenant record, and the number of each in a page: usually a few kilobytes."""
+
+_DIGEST_BYTES: Final = 16  # of a declared business, whose text can have 16 KB
 
 
 class RecordedViolation(Struct, gc=False):
@@ -91,7 +95,8 @@ class TenantRecord:
     """One tenant. ``cases`` is keyed by the id of the first event; ``case_of`` maps every event id to that id.
 
     ``stops`` maps the first id of each final termination or ban in force to its kind. ``quiet`` maps the keys of
-    `monitor.core.decisions.cooldowns` to the end of the cool-down.
+    `monitor.core.decisions.cooldowns` to the end of the cool-down. ``name``, its time ``name_ms`` and ``businesses``,
+    the digests of the declared ones, are those of the newest `tenant` input.
 
     Items that grow with the records of a tenant are held in `Pages`, as they are stored. Call `touch` for every change
     to an entry of ``complaints``, ``findings``, ``seen`` or ``cases``.
@@ -101,6 +106,7 @@ class TenantRecord:
         "_bans",
         "_changed",
         "_pages",
+        "businesses",
         "case_of",
         "cases",
         "complaints",
@@ -122,12 +128,14 @@ class TenantRecord:
         name: str | None = None,
         name_ms: int = -1,
         quiet: dict[str, int] | None = None,
+        businesses: bytes = b"",
     ) -> None:
         self.tenant_id = tenant_id
         self.tenant = tenant
         self.name = name
         self.name_ms = name_ms
         self.quiet = quiet or {}
+        self.businesses = businesses
         self.complaints: dict[str, ComplaintEntry] = {}
         self.findings: dict[str, FindingEntry] = {}
         self.seen: dict[str, SeenVersions] = {}
@@ -141,9 +149,13 @@ class TenantRecord:
 
     # Updates ----------------------------------------------------------------------------------------------------
 
-    def rename(self, name: str | None, name_ms: int) -> None:
-        """Set the name from the newest `tenant` input, with the time ``name_ms``."""
-        self.name, self.name_ms, self._changed = name, name_ms, True
+    def register(self, tenant: Tenant) -> list[str]:
+        """Take over the newest `tenant` input. Returns the businesses that the preceding one did not declare."""
+        before = set(_digests_in(self.businesses))
+        digests = {_digest(text): text for text in tenant.declared_businesses}
+        self.name, self.name_ms, self.businesses = tenant.name or None, tenant.updated_ms, b"".join(digests)
+        self._changed = True
+        return [text for digest, text in digests.items() if digest not in before]
 
     def quieten(self, key: str, until_ms: int) -> int:
         """Extend the cool-down of a key to at least ``until_ms``. Returns its end."""
@@ -278,3 +290,11 @@ class TenantRecord:
         if pages is None:
             pages = self._pages[kind] = Pages(PAGE_SIZES[kind])
         return pages
+
+
+def _digest(text: str) -> bytes:
+    return sha256(text.encode()).digest()[:_DIGEST_BYTES]
+
+
+def _digests_in(joined: bytes) -> Iterator[bytes]:
+    return (joined[start : start + _DIGEST_BYTES] for start in range(0, len(joined), _DIGEST_BYTES))

@@ -1,7 +1,7 @@
 """Storage of tenant records: one entry for the tenant itself, and pages for everything that grows with its records.
 
-Entries: ``t<tenant>`` name and cool-downs; ``c<tenant>.<page>`` complaints, ``q...`` findings, ``v...`` versions of
-tenant inputs, applications and reviews, ``d...`` decisions. A new record rewrites one page
+Entries: ``t<tenant>`` name, declared businesses and cool-downs; ``c<tenant>.<page>`` complaints, ``q...`` findings,
+``v...`` versions of tenant inputs, applications and reviews, ``d...`` decisions. A new record rewrites one page
 (`monitor.core.tenants.record_pages`).
 """
 
@@ -34,6 +34,7 @@ class _StoredTenant(Struct, array_like=True):
     name: str | None
     name_ms: int
     quiet: dict[str, int]
+    businesses: bytes = b""
 
 
 class _StoredComplaint(Struct, array_like=True, gc=False):
@@ -99,6 +100,7 @@ def encode_tenant_records(tenant_records: Iterable[TenantRecord]) -> dict[str, b
                 tenant_record.name,
                 tenant_record.name_ms,
                 tenant_record.quiet,
+                tenant_record.businesses,
             )
             changes[f"t{tenant_record.tenant}"] = packed(_StoredTenant(FORMAT, *own))
         for kind, number, items in pages:
@@ -116,7 +118,9 @@ def decode_tenant_records(entries: Mapping[str, bytes]) -> list[TenantRecord]:
     for key in entries:
         if key[:1] == "t" and key[1:].isdigit():
             own = unpack(entries[key])
-            tenant_records[own.tenant] = TenantRecord(own.tenant_id, own.tenant, own.name, own.name_ms, own.quiet)
+            tenant_records[own.tenant] = TenantRecord(
+                own.tenant_id, own.tenant, own.name, own.name_ms, own.quiet, own.businesses
+            )
     decode = _decoders()
     pages = sorted((place, key) for key in entries if (place := page_of(key)) is not None)
     for (kind, tenant, number), key in pages:

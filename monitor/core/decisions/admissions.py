@@ -1,0 +1,87 @@
+"""Admission: applications for numbers, and the businesses that tenants declare (section 5 of the contract)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from monitor import reasons
+from monitor.core.decisions.lifecycle import DecisionLifecycle
+from monitor.core.decisions.proposals import Proposals, ProposedDecision
+from monitor.core.tenants.ids import Origin
+from monitor.core.tenants.tenant_record import TenantRecord
+from monitor.policy.catalogue import Catalogue, Match
+from monitor.policy.model import Policy
+from monitor.reasons import AdmissionField
+from monitor.text.record_ids import ids_of
+from schemas.inputs import Application, Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionRequest:
+    """What a record asks for: ``texts`` are the businesses that it names, each with its field.
+
+    ``updated_ms`` is as written in the record. ``ids`` are those of the record.
+    """
+
+    origin: Origin
+    updated_ms: int
+    texts: Sequence[tuple[AdmissionField, str]]
+    ids: tuple[str, ...]
+
+
+class Admissions:
+    """Decides applications and newly declared businesses that were not decided before."""
+
+    def __init__(self, policy: Policy, catalogue: Catalogue, decisions: DecisionLifecycle) -> None:
+        self._policy = policy
+        self._catalogue = catalogue
+        self._decisions = decisions
+        self._proposals = Proposals(policy)
+
+    def application(self, tenant_record: TenantRecord, application: Application, at_ms: int) -> None:
+        """Decide a version of an application."""
+        request = AdmissionRequest(
+            Origin("application", application.application_id),
+            application.updated_ms,
+            (("declared_business", application.declared_business), ("scenario", application.scenario or "")),
+            ids_of(application),
+        )
+        for proposed in self._refusals(tenant_record, request, at_ms):
+            self._decisions.decide(tenant_record, at_ms, proposed)
+
+    def tenant(self, tenant_record: TenantRecord, tenant: Tenant, declared: Sequence[str], at_ms: int) -> None:
+        """Decide a tenant's newest record, which declares these businesses that the preceding one did not."""
+        request = AdmissionRequest(
+            Origin("tenant", tenant.tenant_id),
+            tenant.updated_ms,
+            [("declared_businesses", text) for text in declared],
+            ids_of(tenant),
+        )
+        for proposed in self._refusals(tenant_record, request, at_ms):
+            self._decisions.decide(tenant_record, at_ms, proposed)
+
+    def _refusals(
+        self, tenant_record: TenantRecord, request: AdmissionRequest, at_ms: int
+    ) -> Iterator[ProposedDecision]:
+        """Every refusal of a request: by the catalogue, and because of a ban."""
+        found = self._match(request)
+        if found is not None:
+            match, field, text = found
+            review_by_ms = None if match.certain else at_ms + self._policy.review_within_ms
+            reason = reasons.admission(match, field, request.origin.id, text, review_by_ms, request.ids)
+            yield self._proposals.of_admission(
+                "prohibited_business_application", match.certain, request.origin, request.updated_ms, reason
+            )
+        if request.origin.type == "application" and tenant_record.banned:
+            reason = reasons.banned_applicant(request.origin.id)
+            yield self._proposals.of_admission("banned_applicant", True, request.origin, request.updated_ms, reason)
+
+    def _match(self, request: AdmissionRequest) -> tuple[Match, AdmissionField, str] | None:
+        """The most certain match of the catalogue, at a tie in the text that comes first; None if there is none."""
+        likely = None
+        for field, text in request.texts:
+            match = self._catalogue.match(text)
+            if match is not None and match.certain:
+                return match, field, text
+            if match is not None and likely is None:
+                likely = match, field, text
+        return likely
