@@ -4,10 +4,11 @@ Formatting takes nearly all of a run's time, so each combination (rang or not, a
 its own template, and values from small sets are looked up as preformatted text.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.simulate.tenants.population import Population
 from monitor.simulate.tenants.profiles import OUTCOMES
 from monitor.simulate.tenants.traffic import NONE, ONE_CONSENT, SimulatedCalls, mix64
 
@@ -17,13 +18,15 @@ Lines = NDArray[np.object_]
 
 
 class CallLines:
-    """Formats the calls of one population. Without ``optional`` it omits ring times, hang-up and consent."""
+    """Formats the calls of tenants with these ids, each with at most ``most_agents`` agents.
 
-    def __init__(self, population: Population, optional: bool) -> None:
+    Without ``optional`` it omits ring times, hang-up and consent.
+    """
+
+    def __init__(self, tenant_ids: Sequence[str], most_agents: int, optional: bool) -> None:
         self.optional = optional
-        self.tenants = np.array(population.ids, dtype=object)
-        most = int(population.agents.max(initial=0))
-        self.agents = np.array(["", *(f',"agent_id":"a{i}"' for i in range(1, most + 1))], dtype=object)
+        self.tenants = np.array(tenant_ids, dtype=object)
+        self.agents = np.array(["", *(f',"agent_id":"a{i}"' for i in range(1, most_agents + 1))], dtype=object)
         # By outcome, hang-up, answered by, direction, in that order.
         self.tails = np.array(
             [

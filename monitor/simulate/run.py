@@ -56,7 +56,7 @@ class Run:
         Can be iterated once; an hour is generated when it is requested.
         """
         settings, cases, summary = self.settings, self._cases, self.summary
-        write_line = CallLines(self.population, settings.optional)
+        write_line = CallLines(self.population.ids, int(self.population.agents.max(initial=0)), settings.optional)
         tenants = np.array(self.population.ids, dtype=object)
         self._send(cases.registrations())
         self._send(cases.scripted())

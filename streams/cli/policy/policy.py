@@ -9,6 +9,7 @@ from streams.cli.inputs import fail, parse_time, policy_for, settings_for
 from streams.cli.options import Json
 from streams.cli.outputs import print_json
 from streams.cli.policy import policy_change
+from streams.cli.policy.policy_attack import attack
 from streams.cli.policy.policy_preflight import preflight
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ app.command()(policy_change.apply)
 app.command()(policy_change.withdraw)
 app.command()(policy_change.status)
 app.command()(preflight)
+app.command()(attack)
 
 PolicyOption = Annotated[
     str | None, typer.Option("--policy", metavar="FILE", help="The policy file.  [default: the built-in policy]")

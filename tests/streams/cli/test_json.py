@@ -145,3 +145,17 @@ def test_a_terminal_sees_the_same_text(monkeypatch: pytest.MonkeyPatch, capsys: 
     print_json({"text": "贷款"})
     first, second = capsys.readouterr().out.splitlines()
     assert first == second == '{"text":"贷款"}'
+
+
+def test_an_attack_lists_each_tenant_of_each_kind(tmp_path: Path) -> None:
+    file = tmp_path / "empty.yaml"
+    file.write_text('id: empty\nversion: "1"\nextends: none\n', "utf-8")
+    found = document("policy", "attack", "--policy", str(file), "--seeds", "1", "--days", "2", status=1)
+    assert (found["policy"]["id"], found["seeds"], found["wronged"]) == ("empty", [1], 0)
+    assert (
+        found["undecided"] == found["unseen"] == sum(each["role"] not in ("odd", "honest") for each in found["kinds"])
+    )
+    assert {each["role"] for each in found["kinds"]} == {"strategy", "offender", "odd", "honest"}
+    assert found["kinds"][0]["tenants"] == [
+        {"seed": 1, "caught": None, "after_ms": None, "rules": [], "shadow_rules": []}
+    ]
