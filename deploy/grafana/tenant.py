@@ -24,7 +24,7 @@ _WHERE = """\
 """
 
 
-_UNITS: Final = {"ratio": "percentunit", "seconds": "s", "count": "short"}
+_UNITS: Final = {"ratio": "percentunit", "seconds": "s", "count": "short", "quotient": "short"}
 
 
 def _by_unit() -> dict[str, list[str]]:

@@ -90,7 +90,7 @@ class Shard:
         self.evaluator.keep_windows = keep_windows
         self.tenant_numbers.on_new = self.evaluator.exceptions.know
         self.dedup = Deduplicator()
-        self.open_panes = OpenPanes(self.pane_ms, self.layout, counting.ruled, counting.parties)
+        self.open_panes = OpenPanes(self.pane_ms, self.layout, counting.ruled)
         self.sealed_ms = 0
         self.at_ms = 0
         self._aside_ms: int | None = None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from monitor.core.calls.evidence import EvidenceRows
 from monitor.core.calls.string_column import concatenate
 from monitor.core.windows.distinct.key_counts import KeyCounts
-from monitor.core.windows.pane import Pane
+from monitor.core.windows.pane import KEY_SETS, Pane
 
 ELSEWHERE: Final = -1
 Numbers = NDArray[np.int32]
@@ -29,9 +29,8 @@ def merge_renumbered(panes: Iterable[tuple[Pane, Numbers]]) -> Pane | None:
         parts[0][0].start_ms,
         tenant[order],
         np.concatenate([pane.sums[here] for pane, _, here in parts])[order],
-        _parties([(pane.callees, numbers) for pane, numbers, _ in parts]),
-        _parties([(pane.callers, numbers) for pane, numbers, _ in parts]),
-        _evidence([(pane.evidence, numbers) for pane, numbers, _ in parts]),
+        evidence=_evidence([(pane.evidence, numbers) for pane, numbers, _ in parts]),
+        **{which: _keys([(pane.keys(which), numbers) for pane, numbers, _ in parts]) for which in KEY_SETS},
     )
 
 
@@ -40,7 +39,7 @@ def renumbered(levels: dict[int, int], numbers: Numbers) -> dict[int, int]:
     return {int(numbers[tenant]): level for tenant, level in levels.items() if numbers[tenant] != ELSEWHERE}
 
 
-def _parties(parts: Sequence[tuple[KeyCounts, Numbers]]) -> KeyCounts:
+def _keys(parts: Sequence[tuple[KeyCounts, Numbers]]) -> KeyCounts:
     moved = []
     for keys, numbers in parts:
         here = keys.select(np.flatnonzero(numbers[keys.owner] != ELSEWHERE))

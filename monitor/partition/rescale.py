@@ -20,7 +20,7 @@ from monitor.core.split_by_tenant import ELSEWHERE, Numbers, merge_renumbered, r
 from monitor.core.tenants.active_alert import ActiveAlerts
 from monitor.core.tenants.alert_store import decode_alerts, encode_alerts
 from monitor.core.tenants.tenant_store import decode_tenant_records, encode_tenant_records
-from monitor.core.windows.pane import Pane
+from monitor.core.windows.pane import KEY_SETS, Pane
 from monitor.core.windows.pane_store import WindowCheckpoint, decode_pane, encode_pane
 from monitor.core.windows.policy_history import FieldAvailability
 from monitor.core.windows.window import FINE_MS, HOUR_MS
@@ -35,6 +35,7 @@ from monitor.partition.policy_versions import POLICY, PolicyVersionRef
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.source_position import SourceHead
 from monitor.partition.task import StreamTask
+from monitor.policy.metrics import KeySet
 from monitor.policy.timeline import PolicyVersion, version_at
 from monitor.text.timestamps import rfc3339
 
@@ -283,10 +284,10 @@ def _policies(formers: Sequence[SourcePartition]) -> tuple[Sequence[PolicyVersio
 
 
 def _shard_head(heads: Sequence[ShardCheckpoint], numbers: Sequence[Numbers], tenants: int) -> ShardCheckpoint:
-    def levels(name: str, length: int) -> dict[int, int]:
+    def levels(keys: KeySet, length: int) -> dict[int, int]:
         found: dict[int, int] = {}
         for head, own in zip(heads, numbers, strict=True):
-            found |= renumbered(getattr(head.spans[length], name), own)
+            found |= renumbered(head.spans[length].levels(keys), own)
         return found
 
     return msgspec.structs.replace(
@@ -297,10 +298,8 @@ def _shard_head(heads: Sequence[ShardCheckpoint], numbers: Sequence[Numbers], te
         tenants=tenants,
         decided=None,
         spans={
-            length: WindowCheckpoint(
-                max(head.spans[length].left_ms for head in heads),
-                levels("callee_levels", length),
-                levels("caller_levels", length),
+            length: WindowCheckpoint.of(
+                max(head.spans[length].left_ms for head in heads), {keys: levels(keys, length) for keys in KEY_SETS}
             )
             for length in heads[0].spans
         },

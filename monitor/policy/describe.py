@@ -67,7 +67,8 @@ def _condition(metric: str, op: str, value: float, params: Params) -> Bilingual:
         return Bilingual(f"{zh}与{of.zh}之比{op_words.zh} {percent}", f"{en} {op_words.en} {percent} of {of.en}")
     if METRICS[metric].unit == "count":
         return Bilingual(f"{zh}{op_words.zh} {value:,.6g}", f"{_COUNTS_EN[op]} {value:,.6g} {en}")
-    return Bilingual(f"{zh}{op_words.zh} {value:,.6g} 秒", f"{en} {op_words.en} {value:,.6g} s")
+    zh_unit, en_unit = (" 秒", " s") if METRICS[metric].unit == "seconds" else ("", "")
+    return Bilingual(f"{zh}{op_words.zh} {value:,.6g}{zh_unit}", f"{en} {op_words.en} {value:,.6g}{en_unit}")
 
 
 def _duration_zh(ms: int) -> str:

@@ -49,6 +49,7 @@ _DENOMINATORS: Final = {
     "rang": DenominatorWording("次", "振铃的外呼", "outbound attempts that rang"),
     "inbound": DenominatorWording("通", "呼入电话", "inbound calls"),
     "numeric_callees": DenominatorWording("个", "不同的被叫号码", "different numbers called"),
+    "callers": DenominatorWording("个", "不同的主叫号码", "different caller numbers"),
 }
 
 
@@ -208,6 +209,25 @@ METRIC_WORDING: Final = {
         Bilingual("单号外呼峰值", "most attempts by one caller number"),
         Bilingual("单个主叫号码最多外呼 {n} 次", "one caller number made {n} outbound attempt{plural}"),
         Bilingual("单号外呼峰值", "attempts by one caller number"),
+    ),
+    "callee_peak": _of_noun(
+        Bilingual("单个被叫呼叫峰值", "Peak of one callee"),
+        Bilingual("单个被叫呼叫峰值", "most attempts to one callee"),
+        Bilingual("单个被叫最多被呼叫 {n} 次", "one callee received {n} outbound attempt{plural}"),
+        Bilingual("单个被叫呼叫峰值", "attempts to one callee"),
+    ),
+    "callers": _of_noun(
+        Bilingual("主叫号码数", "Caller numbers"),
+        Bilingual("主叫号码数", "different caller numbers"),
+        Bilingual("用 {n} 个不同的主叫号码外呼", "outbound attempts came from {n} different caller number{plural}"),
+    ),
+    "calls_per_caller": _of_noun(
+        Bilingual("单号平均外呼量", "Attempts per caller number"),
+        Bilingual("单号平均外呼次数", "attempts per caller number"),
+        Bilingual(
+            "{d} 个不同的主叫号码外呼 {n} 次，平均每个号码 {v} 次",
+            "{d} different caller number{many} made {n} outbound attempt{plural}, {v} each on average",
+        ),
     ),
     "complaints": _of_noun(
         Bilingual("投诉数", "Complaints"),

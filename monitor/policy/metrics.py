@@ -1,10 +1,14 @@
 """The metric table: each metric's numerator and denominator. Source: section 4 of the contract."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 Family = Literal["calls", "parties", "complaints"]
-Unit = Literal["count", "ratio", "seconds"]
+Unit = Literal["count", "ratio", "seconds", "quotient"]
+KeySet = Literal["callees", "callers", "blocks", "reached", "consents"]
+"""A set of keys that is counted per tenant: the callees of attempts, their callers, their callees that are numbers by
+block of a hundred, the callees of answered calls, and their pairs of consent and callee."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +16,8 @@ class Metric:
     """A metric as a pair of field names.
 
     ``numerator`` and ``denominator`` name additive fields of `monitor.core.calls.fields` (family ``calls``), or values
-    of the tally (``parties``) or the complaint register (``complaints``). A null denominator makes it a count.
+    of `DISTINCT_COUNTS` (``parties``) or the complaint register (``complaints``). A null denominator makes it a count.
+    A ``ratio`` is a share of its denominator, a ``quotient`` any number per unit of it.
     ``proportion`` metrics may have a confidence. The wording is in `monitor.policy.metric_wording`.
     """
 
@@ -56,6 +61,9 @@ _TABLE = (
     Metric("sequential_ratio", "parties", "sequential_callees", "numeric_callees", False, "ratio"),
     Metric("callee_over_limit", "parties", "callees_over_limit", None, False, "count"),
     Metric("caller_peak", "parties", "caller_peak", None, False, "count"),
+    Metric("callee_peak", "parties", "callee_peak", None, False, "count"),
+    Metric("callers", "parties", "callers", None, False, "count"),
+    Metric("calls_per_caller", "parties", "attempts", "callers", False, "quotient"),
     Metric("complaints", "complaints", "complaints", None, False, "count"),
     Metric("complaint_rate", "complaints", "complaints", "answered", True, "ratio"),
     Metric("complainants", "complaints", "complainants", None, False, "count"),
@@ -64,3 +72,23 @@ _TABLE = (
 )
 
 METRICS: dict[str, Metric] = {m.name: m for m in _TABLE}
+
+DISTINCT_COUNTS: Final[dict[str, tuple[KeySet, str]]] = {
+    "distinct_callees": ("callees", "distinct"),
+    "numeric_callees": ("callees", "numbers"),
+    "sequential_callees": ("callees", "sequential"),
+    "callees_over_limit": ("callees", "over"),
+    "callee_peak": ("callees", "peak"),
+    "caller_peak": ("callers", "peak"),
+    "callers": ("callers", "distinct"),
+}
+"""The numerators and denominators that count distinct keys: the set of keys, and which count of it
+(`monitor.core.windows.distinct`). ``over`` is a count for each `callee_limit`."""
+
+
+def key_sets(metrics: Iterable[str]) -> set[KeySet]:
+    """The sets of keys that these metrics count. Callees and callers of attempts are kept together."""
+    counted = [METRICS[name] for name in metrics]
+    names = [name for metric in counted for name in (metric.numerator, metric.denominator) if name is not None]
+    found = {DISTINCT_COUNTS[name][0] for name in names if name in DISTINCT_COUNTS}
+    return found | {"callees", "callers"} if found & {"callees", "callers"} else found

@@ -54,6 +54,11 @@ class Rule:
     freeze: bool
     params: Params
 
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that it uses: its own and those of its ``also`` conditions."""
+        return [self.metric, *(condition.metric for condition in self.also)]
+
 
 @dataclass(frozen=True, slots=True)
 class Escalation:

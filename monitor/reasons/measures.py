@@ -131,7 +131,7 @@ def _amount(metric: str, value: float, anchors: tuple[float, ...] = (), *, measu
     unit = METRICS[metric].unit
     if unit == "ratio":
         return _share(value, anchors, measured=measured)
-    text = rounded(value, anchors) if measured and unit == "seconds" else exact(value)
+    text = rounded(value, anchors) if measured and unit != "count" else exact(value)
     return (f"{text} 秒", f"{text} s") if unit == "seconds" else (text, text)
 
 

@@ -18,9 +18,7 @@ def parts_of(shard: Shard) -> dict[str, int]:
     """Bytes of each part of a shard; shared objects count for the first part, the policy for none."""
     windows = shard.windows
     sliding = list(windows.by_length.values())
-    distinct_counts = [
-        counts for window in sliding for counts in (window.callees, window.callers) if counts is not None
-    ]
+    distinct_counts = [counts for window in sliding for counts in window.distinct.values()]
     seen: set[int] = set()
     size_of([shard.policy, shard.layout], seen)
     return {

@@ -123,7 +123,7 @@ def test_each_metric_of_a_rule_is_drawn_in_its_own_unit() -> None:
     [panel] = [panel for panel in drawn(VIEWS["callwarden-tenant"]) if "Metric by rule" in panel["title"]]
     overrides = panel["fieldConfig"]["overrides"]
     for metric in METRICS.values():
-        unit = {"ratio": "percentunit", "seconds": "s", "count": "short"}[metric.unit]
+        unit = {"ratio": "percentunit", "seconds": "s", "count": "short", "quotient": "short"}[metric.unit]
         series = f"a: rule: {metric.name}"
         found = [o for o in overrides if re.search(o["matcher"]["options"].strip("/"), series)]
         assert [o["properties"] for o in found] == [[{"id": "unit", "value": unit}]], metric.name

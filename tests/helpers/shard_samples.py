@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,15 @@ from numpy.typing import NDArray
 from monitor.core.calls.columns import Calls, Gathered, to_columns
 from monitor.core.calls.fields import FieldLayout
 from monitor.core.windows.distinct.key_counts import KeyCounts
+from monitor.core.windows.pane import KEY_SETS
 from monitor.policy.load import loads
 from monitor.policy.model import Params, Policy
 from schemas.inputs import Cdr
 
 T0 = 1_772_409_600_000  # 2026-03-02T00:00:00Z
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
-LAYOUT = FieldLayout((1_000, 6_000), ("America/New_York", "Asia/Shanghai"))
+LAYOUT = FieldLayout((1_000, 6_000), ("America/New_York", "Asia/Shanghai"), frozenset(KEY_SETS))
+BARE_LAYOUT = replace(LAYOUT, key_sets=frozenset())
 PARAMS = Params(6_000, 5, "Asia/Shanghai")
 OUTCOMES = (
     "answered",

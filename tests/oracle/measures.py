@@ -87,7 +87,15 @@ OF_CALLS: dict[str, tuple[Test, Test | None]] = {
     "abandon_ratio": (lambda c, p: is_inbound(c) and c["outcome"] == "cancelled", lambda c, p: is_inbound(c)),
 }
 MEANS = {"acd_s", "pdd_s"}
-OF_PARTIES = {"distinct_callee_ratio", "sequential_ratio", "callee_over_limit", "caller_peak"}
+OF_PARTIES = {
+    "distinct_callee_ratio",
+    "sequential_ratio",
+    "callee_over_limit",
+    "caller_peak",
+    "callee_peak",
+    "callers",
+    "calls_per_caller",
+}
 OF_COMPLAINTS = {
     "complaints",
     "complaint_rate",
@@ -101,10 +109,14 @@ COUNTS = {
     "policy_blocked",
     "callee_over_limit",
     "caller_peak",
+    "callee_peak",
+    "callers",
     "complaints",
     "complainants",
     "verified_complaints",
 }
+QUOTIENTS = {"calls_per_caller"}
+"""Neither counts nor shares: values have no largest one."""
 ALL = sorted({*OF_CALLS, *MEANS, *OF_PARTIES, *OF_COMPLAINTS})
 NUMBER = re.compile(r"\+?[0-9]+")
 
@@ -131,7 +143,14 @@ def _parties(metric: str, seen: Seen, params: Params) -> tuple[int, int | None]:
         return len([n for n in numbers if number_before(n) in distinct]), len(numbers)
     if metric == "callee_over_limit":
         return len([n for n in Counter(callees).values() if n > params.callee_limit]), None
-    return max(Counter(c["caller"] for c in attempts).values(), default=0), None
+    if metric == "callee_peak":
+        return max(Counter(callees).values(), default=0), None
+    callers = Counter(c["caller"] for c in attempts)
+    if metric == "callers":
+        return len(callers), None
+    if metric == "calls_per_caller":
+        return len(attempts), len(callers)
+    return max(callers.values(), default=0), None
 
 
 def measure(metric: str, seen: Seen, params: Params) -> tuple[int, int | None, float | None]:

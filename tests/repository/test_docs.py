@@ -326,12 +326,13 @@ def test_no_rule_is_named_in_the_documents_that_is_not_built_in_or_their_own_exa
 
 def test_no_metric_is_missing_from_the_policy_document_nor_in_the_wrong_group() -> None:
     listed = section(POLICY_DOC, "A rule").partition("**Metrics.**")[2].partition("[monitor/policy/metrics.py]")[0]
-    groups = re.split(r"Proportions|Other ratios|Seconds", listed)
+    groups = re.split(r"Proportions|Other ratios|Quotients|Seconds", listed)
     told = [set(re.findall(r"`(\w+)`", group)) - {"confidence"} for group in groups]
     kinds = [
         {m.name for m in METRICS.values() if m.unit == "count"},
         {m.name for m in METRICS.values() if m.proportion},
         {m.name for m in METRICS.values() if m.unit == "ratio" and not m.proportion},
+        {m.name for m in METRICS.values() if m.unit == "quotient"},
         {m.name for m in METRICS.values() if m.unit == "seconds"},
     ]
     assert told == kinds

@@ -2,8 +2,7 @@
 
 Only tenants that changed since the last evaluation of a rule are evaluated; the others keep their result. First the
 metric of each rule is compared with its threshold. The pairs of rule and tenant beyond it are then checked for the
-``also`` conditions and the Wilson bound. ``caller_peak`` is expensive and is not checked, so the result contains every
-tenant in breach and few others.
+``also`` conditions and the Wilson bound.
 """
 
 from collections.abc import Hashable, Sequence
@@ -19,10 +18,9 @@ from monitor.core.rules.rule_state import RuleState
 from monitor.core.rules.wilson import bound, quantile
 from monitor.core.tenants.dirty import DirtyTenants, Flags
 from monitor.core.windows.window import SlidingWindow
-from monitor.policy.metrics import METRICS
+from monitor.policy.metrics import DISTINCT_COUNTS, METRICS
 from monitor.policy.model import Rule
 
-_DEAR = "caller_peak"
 _UPWARDS = ("above", "at_least")
 _ONE = 0  # the index of a count that is always 1
 _TENANT_BITS = 32
@@ -61,7 +59,7 @@ class ConditionsMet:
 
 
 class BatchEvaluator:
-    """Evaluates all rules on the sums, parties and complaints of their windows.
+    """Evaluates all rules on the sums, distinct counts and complaints of their windows.
 
     The index of a rule is that of its rule state. Memory: one byte per tenant and step.
     """
@@ -101,8 +99,7 @@ class BatchEvaluator:
         self._gate = np.where(counted, self._numerator[:, 0], self._denominator[:, 0])
         self._gate_sign = np.where(counted, self._sign[:, 0], 1.0)
         self._gate_limit = np.where(counted, self._limit[:, 0], self._least - 0.5)
-        recover = [np.inf if rule.metric == _DEAR else rule.recover for rule in rules]
-        self._recover = np.where(np.isinf(recover), np.inf, self._sign[:, 0] * recover)
+        self._recover = self._sign[:, 0] * [rule.recover for rule in rules]
         self._sure = np.array([rule.confidence is not None for rule in rules])
         self._quantile = np.array([quantile(rule.confidence or 0.5) for rule in rules])
         self._evaluated = np.zeros(len(rule_states), np.bool_)
@@ -213,25 +210,23 @@ class BatchEvaluator:
         return self._width - count
 
     def _line(self, rule_state: RuleState, name: str, op: str, limit: float) -> _Line:
-        rule, places = rule_state.rule, self._places[rule_state.window]
-        metric, layout, sign = METRICS[name], rule_state.window.layout, 1.0 if op in _UPWARDS else -1.0
-        if name == _DEAR:
-            return _Line(_ONE, _ONE, 1, 1.0, 0.0)
-        numerator: Hashable = metric.numerator, rule.params.callee_limit
+        metric, sign = METRICS[name], 1.0 if op in _UPWARDS else -1.0
+        numerator = self._index(rule_state, name, metric.numerator, metric.family == "complaints", False)
         denominator = _ONE
-        if metric.family == "calls":
-            numerator = layout.field(metric.numerator, rule.params)
-        elif numerator not in places.of:
-            places.of[numerator] = self._place()
-            places.others.append((places.of[numerator], name, rule, False))
-        if metric.denominator == "numeric_callees":
-            if metric.denominator not in places.of:
-                places.of[metric.denominator] = self._place()
-                places.others.append((places.of[metric.denominator], name, rule, True))
-            denominator = places.of[metric.denominator]
-        elif metric.denominator is not None:
-            denominator = places.of[layout.field(metric.denominator, rule.params)]
+        if metric.denominator is not None:
+            denominator = self._index(rule_state, name, metric.denominator, False, True)
         limit *= sign
         if op in ("at_least", "at_most"):
             limit = nextafter(limit, -inf)
-        return _Line(places.of[numerator], denominator, metric.scale, sign, limit)
+        return _Line(numerator, denominator, metric.scale, sign, limit)
+
+    def _index(self, rule_state: RuleState, name: str, field: str, of_complaints: bool, below: bool) -> int:
+        """The index of a numerator or, ``below``, a denominator of a metric."""
+        rule, places = rule_state.rule, self._places[rule_state.window]
+        if field not in DISTINCT_COUNTS and not of_complaints:
+            return places.of[rule_state.window.layout.field(field, rule.params)]
+        key = field, rule.params.callee_limit
+        if key not in places.of:
+            places.of[key] = self._place()
+            places.others.append((places.of[key], name, rule, below))
+        return places.of[key]

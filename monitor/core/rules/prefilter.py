@@ -16,6 +16,8 @@ from monitor.core.windows.tenant_sums import TenantSums
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Rule
 
+_UPWARDS = ("above", "at_least")
+
 
 class _Line(NamedTuple):
     """A condition on a value, given by the numbers of its fields. ``denominator`` is -1 for a count."""
@@ -75,9 +77,11 @@ def _lines(rule: Rule, layout: FieldLayout) -> Iterator[_Line]:
                 yield _Line(denominator, -1, 1, "at_least", least)
         elif metric.denominator == "answered":
             yield _Line(BIT["answered"], -1, 1, "at_least", least)
-        elif metric.denominator is not None:  # there are never more parties than attempts
+        elif metric.denominator is not None:  # there are never more keys than attempts
             yield _Line(BIT["attempts"], -1, 1, "at_least", least)
-        elif name == "callee_over_limit" and op in ("above", "at_least"):
+            if name == "calls_per_caller" and op in _UPWARDS:
+                yield _Line(BIT["attempts"], -1, 1, op, limit)
+        elif name == "callee_over_limit" and op in _UPWARDS:
             yield _Line(BIT["attempts"], -1, 1, op, limit * (params.callee_limit + 1))
-        elif name == "caller_peak" and op in ("above", "at_least"):
+        elif metric.family == "parties" and op in _UPWARDS:
             yield _Line(BIT["attempts"], -1, 1, op, limit)

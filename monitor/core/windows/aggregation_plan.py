@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitor.core.calls.fields import BIT, SUMS, FieldLayout
-from monitor.core.windows.window import FINE_MS, metrics_of
+from monitor.core.windows.window import FINE_MS
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy, Rule
 from monitor.policy.timeline import BOUNDARY_MS
@@ -19,15 +19,13 @@ Ruled = tuple[int, int]
 class AggregationPlan:
     """The layout of sums, the pane width, and the kinds of evidence (``ruled``) with the longest window of each.
 
-    ``parties``: whether callees and callers are kept. Panes are kept for windows up to ``fine_ms``, hour panes for
-    windows up to ``coarse_ms``.
+    Panes are kept for windows up to ``fine_ms``, hour panes for windows up to ``coarse_ms``.
     """
 
     layout: FieldLayout
     pane_ms: int
     ruled: tuple[Ruled, ...]
     ruled_ms: tuple[int, ...]
-    parties: bool
     fine_ms: int
     coarse_ms: int
 
@@ -47,7 +45,6 @@ class AggregationPlan:
             int(np.gcd.reduce([BOUNDARY_MS, *(rule.step_ms for rule in rules)])),
             tuple(sorted(longest_ms)),
             tuple(longest_ms[field] for field in sorted(longest_ms)),
-            any(METRICS[name].family == "parties" for rule in rules for name in metrics_of(rule)),
             max((ms for ms in windows if ms <= FINE_MS), default=0),
             max((ms for ms in windows if ms > FINE_MS), default=0),
         )

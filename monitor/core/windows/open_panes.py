@@ -71,11 +71,11 @@ class OpenPanes:
     """Open panes. A call costs about 190 bytes until it is summed up, then only the bytes of a new callee.
 
     Sums are kept in pieces, each at most half as large as the one before, so a call is merged once per doubling of
-    their number. ``ruled`` and ``parties`` are as in `seal`.
+    their number. ``ruled`` is as in `seal`.
     """
 
-    def __init__(self, pane_ms: int, layout: FieldLayout, ruled: Sequence[tuple[int, int]], parties: bool) -> None:
-        self._pane_ms, self._layout, self._ruled, self._parties = pane_ms, layout, ruled, parties
+    def __init__(self, pane_ms: int, layout: FieldLayout, ruled: Sequence[tuple[int, int]]) -> None:
+        self._pane_ms, self._layout, self._ruled = pane_ms, layout, ruled
         self._panes: dict[int, _Pane] = {}
         self._count = 0
         self._new_calls: list[Pane] | None = None  # None: never requested, or too many
@@ -110,7 +110,7 @@ class OpenPanes:
         rows = [piece for number in numbers for piece in self._panes[number].take()]
         if not rows:
             return
-        for piece in seal(CountedCalls.concat(rows), self._pane_ms, self._layout, self._ruled, self._parties):
+        for piece in seal(CountedCalls.concat(rows), self._pane_ms, self._layout, self._ruled):
             self._add_new(piece)
             sums = self._panes[piece.start_ms // self._pane_ms].sums
             sums.append(piece)
@@ -122,7 +122,7 @@ class OpenPanes:
         """Merge pieces into the pane that sealing all of their calls would give."""
         if len(pieces) == 1:
             return pieces[0]
-        return merge(pieces, pieces[0].start_ms, self._parties, range(len(self._ruled))).bounded()
+        return merge(pieces, pieces[0].start_ms, self._layout.key_sets, range(len(self._ruled))).bounded()
 
     def due(self, before_ms: int) -> list[Pane]:
         """Seal and remove the panes that end at or before ``before_ms``, in order of time."""

@@ -1,7 +1,8 @@
 """Panes: the calls of one short interval of event time, summed per tenant. A sealed pane never changes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,10 @@ from monitor.core.calls.columns import CountedCalls
 from monitor.core.calls.evidence import EvidenceRows, newest_of_groups, thin
 from monitor.core.calls.fields import BIT, FieldLayout, count_bits
 from monitor.core.windows.distinct.key_counts import KeyCounts
+from monitor.policy.metrics import KeySet
 
+KEY_SETS: Final[tuple[KeySet, ...]] = ("callees", "callers")
+"""The sets of keys of a pane, each an attribute of that name."""
 _ATTEMPT = np.uint64(1 << BIT["attempts"])
 
 
@@ -18,8 +22,8 @@ _ATTEMPT = np.uint64(1 << BIT["attempts"])
 class Pane:
     """The sealed calls of ``[start_ms, start_ms + width)``.
 
-    ``tenant`` is ``[g]``, ascending; ``sums`` is ``[g, FieldLayout.width]``. ``callees`` and ``callers`` are those of
-    the attempts; ``evidence`` holds the newest calls per tenant and ruled field.
+    ``tenant`` is ``[g]``, ascending; ``sums`` is ``[g, FieldLayout.width]``. ``evidence`` holds the newest calls per
+    tenant and ruled field. The keys of each `KeySet` are empty if no rule counts them.
     """
 
     start_ms: int
@@ -29,6 +33,11 @@ class Pane:
     callers: KeyCounts
     evidence: EvidenceRows
 
+    def keys(self, which: KeySet) -> KeyCounts:
+        """The keys of one set."""
+        keys: KeyCounts = getattr(self, which)
+        return keys
+
     @property
     def calls(self) -> int:
         """The number of calls in the pane."""
@@ -37,20 +46,19 @@ class Pane:
     @property
     def weight(self) -> int:
         """The cost to merge the pane."""
-        return len(self.tenant) + len(self.callees) + len(self.callers) + len(self.evidence)
+        return len(self.tenant) + sum(len(self.keys(which)) for which in KEY_SETS) + len(self.evidence)
 
     def bounded(self) -> "Pane":
-        """The same pane with callees and callers sampled as in a sealed pane."""
-        return replace(self, callees=self.callees.bounded(), callers=self.callers.bounded())
+        """The same pane with its keys sampled as in a sealed pane."""
+        keys: dict[str, Any] = {which: self.keys(which).bounded() for which in KEY_SETS}
+        return replace(self, **keys)
 
 
-def seal(
-    calls: CountedCalls, pane_ms: int, layout: FieldLayout, wanted: Sequence[tuple[int, int]], parties: bool
-) -> list[Pane]:
+def seal(calls: CountedCalls, pane_ms: int, layout: FieldLayout, wanted: Sequence[tuple[int, int]]) -> list[Pane]:
     """Seal calls into panes, in order of time. Empty panes are left out.
 
     All panes are sealed in one pass, sorted by pane and tenant. ``wanted`` are the ruled fields as
-    ``(bit that is set, bit that is not set or -1)``; ``parties`` is whether any rule counts callees or callers.
+    ``(bit that is set, bit that is not set or -1)``.
     """
     pane = calls.end_ms // pane_ms
     first = int(pane.min())
@@ -78,13 +86,8 @@ def seal(
     evidence = newest_of_groups(calls, group_of_row, wanted)
     group_slices = np.append(pane_starts, len(groups))
     evidence_slices = np.searchsorted(evidence.end_ms // pane_ms - first, np.append(present, present[-1] + 1))
-    callees = callers = [KeyCounts.empty()] * len(present)
-    if parties:
-        tried = np.flatnonzero(calls.word & _ATTEMPT)
-        pane_of = np.repeat(np.arange(len(present)), np.diff(starts[pane_starts], append=len(calls)))[tried]
-        owner, numeric = calls.tenant[tried], calls.callee_numeric[tried]
-        callees = KeyCounts.of_each(len(present), pane_of, calls.callee_key[tried], owner, numeric)
-        callers = KeyCounts.of_each(len(present), pane_of, calls.caller_key[tried], owner, np.zeros_like(numeric))
+    pane_of = np.repeat(np.arange(len(present)), np.diff(starts[pane_starts], append=len(calls)))
+    distinct = keys_of_panes(calls, len(present), pane_of, layout.key_sets)
     panes = []
     for i, number in enumerate(present.tolist()):
         groups_here = slice(group_slices[i], group_slices[i + 1])
@@ -93,18 +96,30 @@ def seal(
                 start_ms=(first + number) * pane_ms,
                 tenant=group_tenant[groups_here],
                 sums=sums[groups_here],
-                callees=callees[i],
-                callers=callers[i],
                 evidence=evidence.slice(evidence_slices[i], evidence_slices[i + 1]),
+                **{which: of_each[i] for which, of_each in distinct.items()},
             )
         )
     return panes
 
 
-def merge(panes: Sequence[Pane], start_ms: int, parties: bool = False, ruled: Iterable[int] = ()) -> Pane:
+def keys_of_panes(
+    calls: CountedCalls, panes: int, pane_of: NDArray[np.intp], key_sets: Collection[KeySet]
+) -> dict[KeySet, list[KeyCounts]]:
+    """The keys of these sets in each of ``panes`` panes. ``pane_of`` is the pane of each call."""
+    found = dict.fromkeys(KEY_SETS, [KeyCounts.empty()] * panes)
+    if "callees" in key_sets:
+        tried = np.flatnonzero(calls.word & _ATTEMPT)
+        where, owner, numeric = pane_of[tried], calls.tenant[tried], calls.callee_numeric[tried]
+        found["callees"] = KeyCounts.of_each(panes, where, calls.callee_key[tried], owner, numeric)
+        found["callers"] = KeyCounts.of_each(panes, where, calls.caller_key[tried], owner, np.zeros_like(numeric))
+    return found
+
+
+def merge(panes: Sequence[Pane], start_ms: int, key_sets: Collection[KeySet] = (), ruled: Iterable[int] = ()) -> Pane:
     """Merge panes (at least one) into one that begins at ``start_ms``.
 
-    The result has callees and callers if ``parties``, and evidence only for the fields ``ruled``.
+    The result has the keys of ``key_sets``, and evidence only for the fields ``ruled``.
     """
     called = np.zeros(max(int(p.tenant.max(initial=0)) for p in panes) + 1, np.bool_)
     for pane in panes:
@@ -113,12 +128,10 @@ def merge(panes: Sequence[Pane], start_ms: int, parties: bool = False, ruled: It
     sums = np.zeros((len(tenant), panes[0].sums.shape[1]), np.int64)
     for pane in panes:
         sums[np.searchsorted(tenant, pane.tenant)] += pane.sums
-    callees = callers = KeyCounts.empty()
-    if parties:
-        callees = KeyCounts.joined([p.callees for p in panes]).distinct()
-        callers = KeyCounts.joined([p.callers for p in panes]).distinct()
+    keys = dict.fromkeys(KEY_SETS, KeyCounts.empty())
+    keys |= {which: KeyCounts.joined([pane.keys(which) for pane in panes]).distinct() for which in key_sets}
     evidence = thin([p.evidence for p in panes], dict.fromkeys(ruled, 0))
-    return Pane(start_ms, tenant, sums, callees, callers, evidence)
+    return Pane(start_ms, tenant, sums, evidence=evidence, **keys)
 
 
 def _run_starts(values: NDArray[np.integer]) -> NDArray[np.intp]:

@@ -17,7 +17,7 @@ class PaneMerger:
         self.step_ms = step_ms
         self.panes: list[Pane] = []
         self._windows = windows
-        self._parties = any(window.callees or window.callers for window in windows)
+        self._key_sets = {keys for window in windows for keys in window.distinct}
         self._steps = {step_ms for window in windows for step_ms in window.steps}
         for window in windows:
             window.coming = self.panes
@@ -48,7 +48,7 @@ class PaneMerger:
             joined = (
                 replace(self.panes[0], start_ms=self.start_ms)
                 if one
-                else merge(self.panes, self.start_ms, self._parties)
+                else merge(self.panes, self.start_ms, self._key_sets)
             )
             self.enter(joined, tenants)
 

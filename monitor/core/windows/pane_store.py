@@ -12,6 +12,7 @@ from monitor.core.codec import FORMAT, Column, Unpacker, array, column, columns,
 from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.core.windows.pane import Pane
 from monitor.core.windows.window import HOUR_MS
+from monitor.policy.metrics import KeySet
 
 
 class WindowCheckpoint(Struct):
@@ -20,6 +21,15 @@ class WindowCheckpoint(Struct):
     left_ms: int
     callee_levels: dict[int, int]
     caller_levels: dict[int, int]
+
+    @classmethod
+    def of(cls, left_ms: int, levels: Mapping[KeySet, dict[int, int]]) -> "WindowCheckpoint":
+        """The state with these sampling levels by set of keys."""
+        return cls(left_ms, levels.get("callees", {}), levels.get("callers", {}))
+
+    def levels(self, keys: KeySet) -> dict[int, int]:
+        """The sampling level of each tenant in the window for a set of keys, if above 0."""
+        return self.callee_levels if keys == "callees" else self.caller_levels
 
 
 class _StoredKeys(Struct, array_like=True):

@@ -13,8 +13,8 @@ import numpy as np
 from monitor.core.calls.evidence import EvidenceRows
 from monitor.core.windows.aggregation_plan import AggregationPlan, all_rules, meanings, ruled_field
 from monitor.core.windows.pane import Pane
-from monitor.core.windows.window import FINE_MS, HOUR_MS, metrics_of
-from monitor.policy.metrics import METRICS
+from monitor.core.windows.window import FINE_MS, HOUR_MS
+from monitor.policy.metrics import METRICS, KeySet, key_sets
 from monitor.policy.model import Policy, Rule
 from monitor.policy.timeline import PolicyVersion, version_at
 
@@ -29,7 +29,8 @@ class FieldAvailability:
         self._countings = [AggregationPlan.of(version.policy) for version in versions]
         first = self._countings[0]
         # The time since which each kind of data is available, by its meaning; 0 if always.
-        self._fine = self._coarse = self._complaints = self._parties = 0
+        self._fine = self._coarse = self._complaints = 0
+        self._keys: dict[KeySet, int] = dict.fromkeys(first.layout.key_sets, 0)
         self._counted: _Since = dict.fromkeys(first.layout.names, 0)
         self._fine_calls: _Since = dict.fromkeys(meanings(first.layout, first.ruled), 0)
         self._long_calls: _Since = dict.fromkeys(_long(first), 0)
@@ -42,7 +43,7 @@ class FieldAvailability:
         fine_ms, coarse_ms = from_ms - before.fine_ms, from_ms - before.coarse_ms
         self._fine, self._coarse = max(self._fine, fine_ms), max(self._coarse, coarse_ms)
         self._complaints = max(self._complaints, from_ms - policy.retention_ms)
-        self._parties = self._parties if before.parties else from_ms
+        self._keys = {keys: self._keys.get(keys, from_ms) for keys in after.layout.key_sets}
         self._counted = {name: self._counted.get(name, from_ms) for name in after.layout.names}
         ruled = meanings(after.layout, after.ruled)
         self._fine_calls = {one: max(self._fine_calls.get(one, from_ms), fine_ms) for one in ruled}
@@ -63,11 +64,10 @@ class FieldAvailability:
         if len(self.versions) == 1:
             return 0
         since = max(self._fine if rule.window_ms <= FINE_MS else self._coarse, self._complaints)
-        for name in metrics_of(rule):
+        for name in rule.metrics:
             metric = METRICS[name]
-            if metric.family == "parties":
-                since = max(since, self._parties)
-            elif metric.family == "calls":
+            since = max([since, *(self._keys[keys] for keys in key_sets([name]))])
+            if metric.family == "calls":
                 layout = self.counting.layout
                 since = max(since, self._counted[layout.names[layout.field(metric.numerator, rule.params)]])
         for counting, after in zip(self._countings, self.versions[1:], strict=False):

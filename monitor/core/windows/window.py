@@ -1,6 +1,6 @@
 """Sliding windows: everything that is maintained for one window length, and the metrics computed from it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import gcd
 
 import numpy as np
@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from monitor.core.calls.fields import BIT, FieldLayout
 from monitor.core.tenants.complaints import ComplaintForecast, ComplaintWindow
 from monitor.core.tenants.dirty import DirtyTenants
+from monitor.core.windows.distinct.count_names import count_of, counts_of
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
 from monitor.core.windows.distinct.early_distinct_counts import EarlyDistinctCounts
 from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts
 from monitor.core.windows.pane import Pane
 from monitor.core.windows.running_sums import RunningSums
 from monitor.core.windows.tenant_sums import TenantSums
-from monitor.policy.metrics import METRICS
+from monitor.policy.metrics import DISTINCT_COUNTS, METRICS, KeySet
 from monitor.policy.model import Rule
 
 Counts = NDArray[np.int64]
@@ -29,8 +30,7 @@ class WindowView:
     """What rules evaluate: the sums, distinct counts and complaints of one window, and the metrics over them."""
 
     running_sums: RunningSums | TenantSums
-    callees: DistinctCounts | PaneDistinctCounts | EarlyDistinctCounts | None
-    callers: DistinctCounts | PaneDistinctCounts | EarlyDistinctCounts | None
+    distinct: Mapping[KeySet, DistinctCounts | PaneDistinctCounts | EarlyDistinctCounts]
     complaints: ComplaintWindow | ComplaintForecast
     layout: FieldLayout
 
@@ -44,31 +44,26 @@ class WindowView:
     def measure(self, name: str, rule: Rule, tenants: int) -> tuple[Counts, Counts | None]:
         """The numerator and denominator (None for a count) of a metric for each tenant, ``[tenants]``."""
         metric = METRICS[name]
-        denominator = None
-        if metric.denominator == "numeric_callees":
-            assert self.callees is not None
-            denominator = self.callees.numbers(tenants)
-        elif metric.denominator is not None:
-            denominator = self.running_sums.field(self.layout.field(metric.denominator, rule.params), tenants)
-        numerator = self._numerator(metric.family, metric.numerator, rule, tenants)
-        if denominator is not None and metric.numerator == "distinct_callees":
+        if metric.family == "complaints":
+            numerator = self.complaints.count(metric.numerator, tenants)
+        else:
+            numerator = self._count(metric.numerator, rule, tenants)
+        if metric.denominator is None:
+            return numerator, None
+        denominator = self._count(metric.denominator, rule, tenants)
+        if metric.numerator == "distinct_callees":
             numerator = np.minimum(numerator, denominator)  # an estimate may exceed the whole
         return numerator, denominator
 
-    def _numerator(self, family: str, name: str, rule: Rule, tenants: int) -> Counts:
-        if family == "calls":
-            return self.running_sums.field(self.layout.field(name, rule.params), tenants)
-        if family == "complaints":
-            return self.complaints.count(name, tenants)
-        if name == "caller_peak":
-            assert self.callers is not None
-            return self.callers.peak(tenants)
-        assert self.callees is not None
-        if name == "distinct_callees":
-            return self.callees.distinct(tenants)
-        if name == "sequential_callees":
-            return self.callees.sequential(tenants)
-        return self.callees.over(rule.params.callee_limit, tenants)
+    def _count(self, field: str, rule: Rule, tenants: int) -> Counts:
+        """A numerator or denominator that is a sum or a distinct count."""
+        if field not in DISTINCT_COUNTS:
+            return self.running_sums.field(self.layout.field(field, rule.params), tenants)
+        keys, name = count_of(field, rule.params)
+        counts = self.distinct[keys].read(name, tenants)
+        if field == "callers":  # an estimate may exceed the whole
+            counts = np.minimum(counts, self.running_sums.field(BIT["attempts"], tenants))
+        return counts
 
 
 class SlidingWindow(WindowView):
@@ -76,8 +71,7 @@ class SlidingWindow(WindowView):
 
     running_sums: RunningSums
     complaints: ComplaintWindow
-    callees: DistinctCounts | PaneDistinctCounts | None
-    callers: DistinctCounts | PaneDistinctCounts | None
+    distinct: dict[KeySet, DistinctCounts | PaneDistinctCounts]
 
     def __init__(self, window_ms: int, pane_ms: int, bit: int, rules: Sequence[Rule], layout: FieldLayout) -> None:
         self.window_ms = window_ms
@@ -87,31 +81,21 @@ class SlidingWindow(WindowView):
         self.coming: Sequence[Pane] = ()  # sealed panes that will enter together (`monitor.core.windows.pane_merger`)
         self.left_ms = 0  # everything before this has left
         self.layout = layout
-        asked = [(METRICS[name], rule.params) for rule in rules for name in metrics_of(rule)]
+        asked = [(METRICS[name], rule.params) for rule in rules for name in rule.metrics]
         fields = set()
         for metric, params in asked:
-            if metric.family == "calls":
-                fields.add(layout.field(metric.numerator, params))
-            if metric.denominator in ("answered", "attempts") or (metric.family == "calls" and metric.denominator):
-                fields.add(layout.field(str(metric.denominator), params))
-        names = {metric.name for metric, _ in asked}
-        self.limits = tuple(sorted({p.callee_limit for metric, p in asked if metric.name == "callee_over_limit"}))
-        self.sequences = "sequential_ratio" in names
-        self.callees = self.callers = None
-        one_pane = window_ms == pane_ms
-        if {"distinct_callee_ratio", "sequential_ratio", "callee_over_limit"} & names:
-            self.callees = (
-                PaneDistinctCounts(window_ms, self.limits)
-                if one_pane
-                else DistinctCounts(window_ms, self.limits, self.sequences)
-            )
-        if "caller_peak" in names:
-            self.callers = PaneDistinctCounts(window_ms) if one_pane else DistinctCounts(window_ms)
-        if self.callees is not None or self.callers is not None:
-            fields.add(BIT["attempts"])  # an upper bound for the number of parties
+            summed = {metric.denominator} if metric.family == "complaints" else {metric.numerator, metric.denominator}
+            fields |= {layout.field(name, params) for name in summed if name and name not in DISTINCT_COUNTS}
+        self.counts = counts_of(rules)
+        tally = PaneDistinctCounts if window_ms == pane_ms else DistinctCounts
+        self.distinct = {keys: tally(window_ms, names) for keys, names in self.counts.items()}
+        if self.distinct:
+            fields.add(BIT["attempts"])  # an upper bound for the number of keys
         self.running_sums = RunningSums(window_ms, sorted(fields))
         counting = any(metric.family == "complaints" for metric, _ in asked)
-        self.complaints = ComplaintWindow(window_ms, bit, counting, "complainants" in names)
+        self.complaints = ComplaintWindow(
+            window_ms, bit, counting, any(metric.name == "complainants" for metric, _ in asked)
+        )
 
     def enter(self, pane: Pane, tenants: int) -> None:
         """Add the merged pane of a step, and remove what leaves a window that ends with that step.
@@ -124,17 +108,14 @@ class SlidingWindow(WindowView):
         before_ms = pane.start_ms + self.step_ms - self.window_ms
         self._leave(before_ms)
         self.running_sums.enter(pane.start_ms, pane.tenant, pane.sums, tenants)
-        if self.callees is not None:
-            self.callees.enter(pane.start_ms, pane.callees, tenants, before_ms)
-        if self.callers is not None:
-            self.callers.enter(pane.start_ms, pane.callers, tenants, before_ms)
+        for keys, tally in self.distinct.items():
+            tally.enter(pane.start_ms, pane.keys(keys), tenants, before_ms)
 
     def leave(self, before_ms: int) -> None:
         """Remove everything before ``before_ms``, the window start."""
         self._leave(before_ms)
-        for tally in (self.callees, self.callers):
-            if tally is not None:
-                tally.leave(before_ms)
+        for tally in self.distinct.values():
+            tally.leave(before_ms)
 
     def _leave(self, before_ms: int) -> None:
         self.left_ms = max(self.left_ms, before_ms)
@@ -145,7 +126,7 @@ class SlidingWindow(WindowView):
         """Mark the tenants that change from now on in ``touched``."""
         self.running_sums.watched.append(touched)
         self.complaints.watched.append(touched)
-        for tally in (self.callees, self.callers):
+        for tally in self.distinct.values():
             if isinstance(tally, DistinctCounts):
                 tally.watched.append(touched)
 
@@ -158,8 +139,3 @@ class SlidingWindow(WindowView):
     def version(self) -> tuple[int, int]:
         """A value that changes whenever the content of the window changes."""
         return self.running_sums.version, self.complaints.version
-
-
-def metrics_of(rule: Rule) -> list[str]:
-    """The metrics that a rule uses: its own and those of its ``also`` conditions."""
-    return [rule.metric, *(condition.metric for condition in rule.also)]

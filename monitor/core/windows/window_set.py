@@ -84,11 +84,7 @@ class WindowSet:
         for length, window in self.by_length.items():
             window.leave(at_ms - length)  # no future window begins before that
         return {
-            length: WindowCheckpoint(
-                window.left_ms,
-                window.callees.levels if window.callees else {},
-                window.callers.levels if window.callers else {},
-            )
+            length: WindowCheckpoint.of(window.left_ms, {keys: tally.levels for keys, tally in window.distinct.items()})
             for length, window in self.by_length.items()
         }
 
@@ -99,17 +95,15 @@ class WindowSet:
 
     def known(self, heads: Mapping[int, WindowCheckpoint], at_ms: int) -> dict[int, WindowCheckpoint]:
         """The heads for the window lengths of this policy. A new length gets a head from which everything has left."""
-        return {length: heads.get(length) or WindowCheckpoint(at_ms - length, {}, {}) for length in self.by_length}
+        return {length: heads.get(length) or WindowCheckpoint.of(at_ms - length, {}) for length in self.by_length}
 
     def restore(
         self, known: Mapping[int, WindowCheckpoint], entries: Mapping[str, bytes], at_ms: int, tenants: int
     ) -> None:
         """Restore the windows from the ``known`` heads and the pane entries, as of ``at_ms``."""
         for length, window in self.by_length.items():
-            if window.callees is not None:
-                window.callees.levels = dict(known[length].callee_levels)
-            if window.callers is not None:
-                window.callers.levels = dict(known[length].caller_levels)
+            for keys, tally in window.distinct.items():
+                tally.levels = dict(known[length].levels(keys))
             window.leave(known[length].left_ms)
         store = self._store or PaneStore(0, 0)
         fine, hours = store.load(entries)

@@ -12,7 +12,7 @@ from monitor.policy.model import Behaviour, Condition, Params, Rule
 from monitor.text.durations import DAY, HOUR, MINUTE, format_duration
 
 PARTIES_MOST_MS = 48 * HOUR
-"""The tallies of callees and callers are kept for 48 hours; contract, section 7."""
+"""The keys of callees, callers and consents are kept for 48 hours; contract, section 7."""
 
 _OPS = ("above", "below", "at_least", "at_most")
 
@@ -206,13 +206,13 @@ def _check_parties(fields: Mapping[str, Cell], faults: list[PolicyFault]) -> Non
         return
     metric = fields.get("metric")
     if metric is not None and METRICS[metric.value].family == "parties":
-        said = f"expected a window of at most 48h for `{metric.value}`, which counts callees or callers; "
+        said = f"expected a window of at most 48h for `{metric.value}`, which counts callees, callers or consents; "
         faults.append(window.at.fault(f"{said}got {format_duration(window.value)}"))
     also = fields.get("also")
     for condition, at in also.value if also else ():
         if METRICS[condition.metric].family == "parties":
-            said = f"expected a window of at most 48h with `{condition.metric}`, which counts callees or callers; "
-            faults.append(at.child("metric").fault(f"{said}got {format_duration(window.value)}"))
+            said = f"expected a window of at most 48h with `{condition.metric}`, which counts callees, callers or "
+            faults.append(at.child("metric").fault(f"{said}consents; got {format_duration(window.value)}"))
 
 
 def _check_shares(fields: Mapping[str, Cell], direction: str | None, faults: list[PolicyFault]) -> None:

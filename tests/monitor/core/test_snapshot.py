@@ -13,7 +13,20 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from helpers.shard_harness import StoredShardHarness, escalation, rule
-from helpers.shard_samples import DAY, HOUR, LAYOUT, MINUTE, T0, cdr, columns, counted_keys, policy_of, some_cdrs, tries
+from helpers.shard_samples import (
+    BARE_LAYOUT,
+    DAY,
+    HOUR,
+    LAYOUT,
+    MINUTE,
+    T0,
+    cdr,
+    columns,
+    counted_keys,
+    policy_of,
+    some_cdrs,
+    tries,
+)
 from monitor.core.calls.fields import BIT, COUNTED
 from monitor.core.codec import FORMAT, StateFormatError, check_head
 from monitor.core.shard import Shard
@@ -62,7 +75,7 @@ def kept(changes: Iterable[tuple[str, bytes | None]]) -> dict[str, bytes]:
 @given(some_cdrs(most=30), st.booleans())
 def test_a_pane_comes_back_as_it_was(cdrs: list[Cdr], parties: bool) -> None:
     _, calls, _ = columns(cdrs)
-    panes = seal(calls, MINUTE, LAYOUT, WANTED, parties)
+    panes = seal(calls, MINUTE, LAYOUT if parties else BARE_LAYOUT, WANTED)
     fine, hours = reloaded(panes, panes[:1])
     assert list(map(plain, fine)) == list(map(plain, panes))
     assert list(map(dtypes, fine)) == list(map(dtypes, panes))
@@ -75,7 +88,7 @@ def test_the_levels_of_a_sampled_pane_come_back() -> None:
     thinned = counted_keys(keys, np.full(len(keys), 7, np.int32), np.ones(len(keys), np.bool_))
     assert thinned.levels == {7: 1}
     _, calls, _ = columns([cdr()])
-    (pane,) = seal(calls, MINUTE, LAYOUT, WANTED, False)
+    (pane,) = seal(calls, MINUTE, BARE_LAYOUT, WANTED)
     sampled = Pane(pane.start_ms, pane.tenant, pane.sums, thinned, pane.callers, pane.evidence)
     (back,), _ = reloaded([sampled], [])
     assert plain(back) == plain(sampled)
@@ -263,7 +276,7 @@ def test_no_more_panes_are_kept_than_windows_can_need() -> None:
 def test_dropped_and_new_panes_are_reported_once() -> None:
     _, calls, _ = columns([cdr()])
     store = PaneStore(HOUR, 0)
-    store.add(seal(calls, MINUTE, LAYOUT, WANTED, False))
+    store.add(seal(calls, MINUTE, BARE_LAYOUT, WANTED))
     key = f"f{T0:013d}"
     assert list(store.changes(T0 + MINUTE)) == [key]
     assert store.changes(T0 + MINUTE) == {}
@@ -275,6 +288,6 @@ def test_dropped_and_new_panes_are_reported_once() -> None:
 def test_panes_that_no_window_needs_are_never_written() -> None:
     _, calls, _ = columns([cdr()])
     store = PaneStore(HOUR, 0)
-    store.add(seal(calls, MINUTE, LAYOUT, WANTED, False))
+    store.add(seal(calls, MINUTE, BARE_LAYOUT, WANTED))
     assert store.changes(T0 + 2 * HOUR) == {}
     assert store.changes(T0 + 2 * HOUR) == {}

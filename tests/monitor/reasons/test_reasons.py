@@ -213,6 +213,23 @@ FACTS: dict[str, tuple[int, int | None, float, float, str, str]] = {
         "7 个被叫各被拨打超过 5 次",
     ),
     "caller_peak": (500, None, 400, 600, "one caller number made 500 outbound attempts", "最多外呼 500 次"),
+    "callee_peak": (40, None, 30, 50, "one callee received 40 outbound attempts", "单个被叫最多被呼叫 40 次"),
+    "callers": (
+        220,
+        None,
+        200,
+        300,
+        "outbound attempts came from 220 different caller numbers",
+        "用 220 个不同的主叫号码外呼",
+    ),
+    "calls_per_caller": (
+        1000,
+        70,
+        14,
+        15,
+        "70 different caller numbers made 1,000 outbound attempts, 14.3 each on average",
+        "70 个不同的主叫号码外呼 1,000 次，平均每个号码 14.3 次",
+    ),
     "out_of_hours_ratio": (
         200,
         1000,
@@ -260,9 +277,12 @@ def test_each_metric_is_a_sentence_in_both_directions(name: str, direction: Dire
     said(reason)
     assert en in reason.en
     assert zh in reason.zh
-    limit = {"ratio": f"{threshold * 100:g} %", "seconds": f"{threshold:g} s", "count": f"{int(threshold):,d}"}[
-        METRICS[name].unit
-    ]
+    limit = {
+        "ratio": f"{threshold * 100:g} %",
+        "seconds": f"{threshold:g} s",
+        "count": f"{int(threshold):,d}",
+        "quotient": f"{threshold:g}",
+    }[METRICS[name].unit]
     assert f", {direction} {limit}; clause 6" in reason.en
     assert (
         f"，{'高于' if direction == 'above' else '低于'} {limit.replace(' %', '%').replace(' s', ' 秒')}；" in reason.zh

@@ -1,4 +1,4 @@
-"""Distinct counts of a window: distinct callees, callees called too often, sequential callees, the busiest caller.
+"""Distinct counts of a window: distinct keys, keys with too many attempts, sequential numbers, the busiest key.
 
 Counts are exact up to `EXACT_KEYS` (32,768) distinct keys per tenant and window, and a sample above twice as many
 (`monitor.core.windows.distinct.key_counts`); in between they are either. Right after the level of a tenant rises, at
@@ -6,11 +6,11 @@ least 16,384 keys remain on average, so the standard error of a count of distinc
 old keys leave, the sample may shrink to 4,096 keys (1.6 %) before the tenant is recounted. Fully sequential dialling is
 sampled 64 numbers at a time, so the errors of its counts are 8 times larger; a ratio of two such counts has a smaller
 error.
-`caller_peak` of a sample is a lower bound.
+The attempts of a sampled key are all counted, so the busiest key of a sample is a lower bound.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from monitor.core.calls.key_placement import Placement
 from monitor.core.calls.keys import U64
 from monitor.core.tenants.dirty import DirtyTenants
+from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, PEAK, SEQUENTIAL, Name
+from monitor.core.windows.distinct.count_ranks import CountRanks
 from monitor.core.windows.distinct.key_counts import EXACT_KEYS, KeyCounts, level_for
 from monitor.core.windows.distinct.key_table import KeyTable
-from monitor.core.windows.distinct.pane_distinct_counts import DistinctCountRows, busiest, make_up, scale
+from monitor.core.windows.distinct.pane_distinct_counts import make_up, scale
 
 _ONE = np.uint64(1)
 _DISTINCT, _NUMBERS, _SEQUENTIAL = range(3)  # rows of the counts; one row per limit follows
@@ -33,16 +35,13 @@ class DistinctCounts:
     Memory: the table of at most 2 `EXACT_KEYS` keys per tenant; plus 17 bytes per key for the panes inside.
     """
 
-    def __init__(
-        self,
-        window_ms: int,
-        limits: tuple[int, ...] = (),
-        sequences: bool = False,
-        placement: Placement | None = None,
-    ) -> None:
+    def __init__(self, window_ms: int, names: Sequence[Name] = (), placement: Placement | None = None) -> None:
         self.window_ms = window_ms
-        self._table = KeyTable(placement or Placement())
-        self._sequences = sequences
+        placement = placement or Placement()
+        limits = sorted(name for name in names if isinstance(name, int))
+        self._table = KeyTable(placement)
+        self._ranks = CountRanks(placement) if PEAK in names else None
+        self._sequences = SEQUENTIAL in names
         self._inside: deque[tuple[int, KeyCounts]] = deque()
         # As narrow as the counts, which never exceed int32.
         self._limits = np.minimum([0, *limits], np.iinfo(np.int32).max).astype(np.int32)[:, None]
@@ -104,11 +103,19 @@ class DistinctCounts:
 
     def peak(self, tenants: int) -> NDArray[np.int64]:
         """The most attempts of any one key."""
-        return busiest(self._table.keys(), max(tenants, self._counts.shape[1]))[:tenants]
+        assert self._ranks is not None
+        return self._ranks.peak(tenants)
+
+    def read(self, name: Name, tenants: int) -> NDArray[np.int64]:
+        """A count by its name. It must be one of those that the constructor was given, or always kept."""
+        if isinstance(name, int):
+            return self.over(name, tenants)
+        counts: NDArray[np.int64] = getattr(self, name)(tenants)
+        return counts
 
     # Early -----------------------------------------------------------------------------------------------------
 
-    def ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> DistinctCountRows:
+    def ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> dict[Name, NDArray[np.int64]]:
         """The counts of these tenants ``[k]``, ascending, after ``came``, their new keys, enters and old panes leave.
 
         The panes that begin before ``before_ms`` leave. Nothing is changed. The cost depends on the keys that enter and
@@ -116,15 +123,19 @@ class DistinctCounts:
         """
         change = self._change_of(who, came, before_ms)
         before = self._table.counts_of(change.key)
+        after = before + change.count
         then = np.zeros((len(self._counts), len(who)), np.int64)
         known = who < self._counts.shape[1]
         then[:, known] = self._counts[:, who[known]]
-        _add(then, np.searchsorted(who, change.owner), self._steps(change, before, before + change.count))
+        _add(then, np.searchsorted(who, change.owner), self._steps(change, before, after))
         levels = {place: self.levels[tenant] for place, tenant in enumerate(who.tolist()) if tenant in self.levels}
         scale(then.T, levels)
-        sequential = make_up(then[_SEQUENTIAL], then[_NUMBERS], levels)
-        over = {limit: then[row] for limit, row in self._over.items()}
-        return DistinctCountRows(then[_DISTINCT], then[_NUMBERS], sequential, over)
+        found: dict[Name, NDArray[np.int64]] = {DISTINCT: then[_DISTINCT], NUMBERS: then[_NUMBERS]}
+        found[SEQUENTIAL] = make_up(then[_SEQUENTIAL], then[_NUMBERS], levels)
+        found |= {limit: then[row] for limit, row in self._over.items()}
+        if self._ranks is not None:
+            found[PEAK], _ = self._ranks.ahead(who, change.owner, before, after)
+        return found
 
     def _steps(self, keys: KeyCounts, before: NDArray[np.int32], after: NDArray[np.int32]) -> NDArray[np.int64]:
         """The change to each count of the owner by each of these keys, ascending: ``[what, key]``.
@@ -152,14 +163,6 @@ class DistinctCounts:
         has_next &= ~np.append(follows[1:], False)
         pairs[moved] = (comes & will_have_previous).astype(np.int64) - (~comes & has_previous) + step * has_next
         return pairs
-
-    def peak_ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> NDArray[np.int64]:
-        """The most attempts of any one key after the same change as in `ahead`. Scans the whole table."""
-        mine = np.zeros(max(self._counts.shape[1], int(who[-1]) + 1), np.bool_)
-        mine[who] = True
-        held = self._table.keys_of_tenants(mine)
-        every = KeyCounts.joined([held, self._change_of(who, came, before_ms)]).distinct()
-        return busiest(every, len(mine))[who]
 
     def _change_of(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> KeyCounts:
         """The distinct keys that enter and leave, ascending, each with the change in its count."""
@@ -228,6 +231,8 @@ class DistinctCounts:
         after = before + keys.count
         _add(self._counts, keys.owner, self._steps(keys, before, after))
         table.count[at] = after
+        if self._ranks is not None:
+            self._ranks.change(keys.owner, before, after)
 
 
 def _add(counts: NDArray[np.int64], owner: NDArray[np.integer], steps: NDArray[np.int64]) -> None:

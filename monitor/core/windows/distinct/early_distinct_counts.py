@@ -1,7 +1,7 @@
 """Early distinct counts: party counts at a future end, as bounds for all tenants and exact on request.
 
-An attempt that enters or leaves changes a party count by at most one, and the count of sequential callees by at most
-two. So an earlier count and the attempts that entered and left since then give bounds, and few tenants need a recount.
+An attempt that enters or leaves changes a party count by at most one; the count of sequential callees by at most two.
+So an earlier count and the attempts that entered and left since then give bounds, and few tenants need a recount.
 """
 
 from collections.abc import Callable
@@ -10,13 +10,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.core.windows.distinct.count_names import SEQUENTIAL, Name
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
 from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts
 
 Counts = NDArray[np.int64]
-Name = str | int  # a count of `DistinctCountRows`, `PEAK`, or a callee limit
-PEAK: Final = "peak"
+_MOST_STEP: Final[dict[Name, int]] = {SEQUENTIAL: 2}  # the most that one attempt changes a count, if not 1
 
 
 class EarlyDistinctCounts:
@@ -44,7 +44,7 @@ class EarlyDistinctCounts:
             if isinstance(tally, PaneDistinctCounts):  # no sealed pane will be in the window
                 self._counts[name] = np.zeros(len(kept), np.int64)
             else:
-                self._counts[name] = _read(tally, name, len(kept)).copy()
+                self._counts[name] = tally.read(name, len(kept)).copy()
         self._left *= not isinstance(tally, PaneDistinctCounts)
         self._sampled = np.zeros(len(kept), np.bool_)
         self._sampled[[tenant for tenant in tally.levels if tenant < len(kept)]] = True
@@ -52,7 +52,7 @@ class EarlyDistinctCounts:
     def between(self, name: Name, who: NDArray[np.intp], attempts: Counts) -> tuple[Counts, Counts]:
         """The lower and upper bounds of a count of these tenants, given all their attempts ``[k]``."""
         count, left, came = self._counts[name][who], self._left[who], attempts - self._attempts[who]
-        by = 2 if name == "sequential" else 1
+        by = _MOST_STEP.get(name, 1)
         least, most = np.maximum(count - by * left, 0), np.minimum(count + by * came, attempts)
         if isinstance(name, int):
             most = np.minimum(most, attempts // (name + 1))
@@ -70,13 +70,9 @@ class EarlyDistinctCounts:
         mine = np.zeros(len(self._attempts), np.bool_)
         mine[who] = True
         came = self._opened(mine)
-        if PEAK in self._counts:
-            self._counts[PEAK][who] = self._tally.peak_ahead(who, came, self._start_ms)
-        if len(self._counts) > (PEAK in self._counts):
-            counted = self._tally.ahead(who, came, self._start_ms)
-            for name, counts in self._counts.items():
-                if name != PEAK:
-                    counts[who] = counted.over[name] if isinstance(name, int) else getattr(counted, name)
+        counted = self._tally.ahead(who, came, self._start_ms)
+        for name, counts in self._counts.items():
+            counts[who] = counted[name]
         self._attempts[who], self._left[who] = attempts, 0
 
     def reach(self, tenants: int) -> None:
@@ -87,29 +83,6 @@ class EarlyDistinctCounts:
             self._sampled = np.pad(self._sampled, (0, more))
             self._counts = {name: np.pad(counts, (0, more)) for name, counts in self._counts.items()}
 
-    def distinct(self, tenants: int) -> Counts:
-        """As `DistinctCounts.distinct`. This and the methods below are exact only for the tenants counted last."""
-        return self._counts["distinct"][:tenants]
-
-    def numbers(self, tenants: int) -> Counts:
-        """As `DistinctCounts.numbers`."""
-        return self._counts["numbers"][:tenants]
-
-    def sequential(self, tenants: int) -> Counts:
-        """As `DistinctCounts.sequential`."""
-        return self._counts["sequential"][:tenants]
-
-    def over(self, limit: int, tenants: int) -> Counts:
-        """As `DistinctCounts.over`."""
-        return self._counts[limit][:tenants]
-
-    def peak(self, tenants: int) -> Counts:
-        """As `DistinctCounts.peak`."""
-        return self._counts[PEAK][:tenants]
-
-
-def _read(tally: DistinctCounts | PaneDistinctCounts, name: Name, tenants: int) -> Counts:
-    if isinstance(name, int):
-        return tally.over(name, tenants)
-    counts: Counts = getattr(tally, name)(tenants)
-    return counts
+    def read(self, name: Name, tenants: int) -> Counts:
+        """As `DistinctCounts.read`. It is exact only for the tenants counted last."""
+        return self._counts[name][:tenants]

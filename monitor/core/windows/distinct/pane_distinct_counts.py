@@ -2,32 +2,23 @@
 (`monitor.core.windows.distinct.distinct_counts`).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, Name
 from monitor.core.windows.distinct.key_counts import KeyCounts
 
 _ONE = np.uint64(1)
 
 
-@dataclass(frozen=True, slots=True)
-class DistinctCountRows:
-    """The counts of some tenants, each ``[k]``; ``over`` by limit."""
-
-    distinct: NDArray[np.int64]
-    numbers: NDArray[np.int64]
-    sequential: NDArray[np.int64]
-    over: dict[int, NDArray[np.int64]]
-
-
 class PaneDistinctCounts:
     """The counts of a window of one pane, computed from the keys of the pane on request."""
 
-    def __init__(self, window_ms: int, limits: tuple[int, ...] = ()) -> None:
+    def __init__(self, window_ms: int, names: Sequence[Name] = ()) -> None:
         self.window_ms = window_ms
-        self._limits = limits
+        self._names = names
         self._start_ms = 0
         self._keys = KeyCounts.empty()
 
@@ -49,19 +40,19 @@ class PaneDistinctCounts:
         if self._start_ms < before_ms:
             self._keys = KeyCounts.empty()
 
-    def ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> "DistinctCountRows":
+    def ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> dict[Name, NDArray[np.int64]]:
         """As `DistinctCounts.ahead`. The only pane has left by then."""
         then = PaneDistinctCounts(self.window_ms)
         then.enter(before_ms, came, 0)
         tenants = int(who[-1]) + 1
-        over = {limit: then.over(limit, tenants)[who] for limit in self._limits}
-        return DistinctCountRows(
-            then.distinct(tenants)[who], then.numbers(tenants)[who], then.sequential(tenants)[who], over
-        )
+        return {name: then.read(name, tenants)[who] for name in (DISTINCT, NUMBERS, *self._names)}
 
-    def peak_ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> NDArray[np.int64]:
-        """As `DistinctCounts.peak_ahead`."""
-        return busiest(came, int(who[-1]) + 1)[who]
+    def read(self, name: Name, tenants: int) -> NDArray[np.int64]:
+        """A count by its name."""
+        if isinstance(name, int):
+            return self.over(name, tenants)
+        counts: NDArray[np.int64] = getattr(self, name)(tenants)
+        return counts
 
     def distinct(self, tenants: int) -> NDArray[np.int64]:
         """The distinct keys of each tenant, ``[tenants]``."""
@@ -84,17 +75,12 @@ class PaneDistinctCounts:
 
     def peak(self, tenants: int) -> NDArray[np.int64]:
         """The most attempts of any one key."""
-        return busiest(self._keys, tenants)
+        most = np.zeros(tenants, np.int64)
+        np.maximum.at(most, self._keys.owner, self._keys.count)
+        return most
 
     def _count(self, which: NDArray[np.bool_], tenants: int) -> NDArray[np.int64]:
         return scale(np.bincount(self._keys.owner[which], minlength=tenants), self._keys.levels)
-
-
-def busiest(keys: KeyCounts, tenants: int) -> NDArray[np.int64]:
-    """The most attempts of any one key of each tenant, ``[tenants]``."""
-    most = np.zeros(tenants, np.int64)
-    np.maximum.at(most, keys.owner, keys.count)
-    return most
 
 
 def scale(counts: NDArray[np.int64], levels: dict[int, int]) -> NDArray[np.int64]:

@@ -294,7 +294,7 @@ def _amount(metric: str, value: float, beside: float | None) -> tuple[str, str]:
     if unit == "ratio":
         text = exact_percent(value) if beside is None else rounded_percent(value, (beside, 1.0))
         return f"{text}%", f"{text} %"
-    text = exact(value) if beside is None or unit != "seconds" else rounded(value, (beside,))
+    text = exact(value) if beside is None or unit == "count" else rounded(value, (beside,))
     return (f"{text} 秒", f"{text} s") if unit == "seconds" else (text, text)
 
 

@@ -15,6 +15,7 @@ from helpers.shard_samples import DAY, HOUR, MINUTE, T0, cdr, counted_keys, poli
 from monitor.core.calls import key_placement
 from monitor.core.calls.key_placement import SECRET_BYTES, Placement
 from monitor.core.calls.keys import mix, number_keys, salt_of, text_keys
+from monitor.core.windows.distinct.count_names import PEAK, SEQUENTIAL
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
 from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.partition.checkpoint import DecidingSettings
@@ -42,7 +43,7 @@ class Probes:
     """Distinct counts that take panes in, and the number of probing rounds."""
 
     def __init__(self, seed: int) -> None:
-        self.tally = DistinctCounts(60 * MINUTE, (5,), sequences=True, placement=Placement(secret_of(seed)))
+        self.tally = DistinctCounts(60 * MINUTE, (5, SEQUENTIAL, PEAK), placement=Placement(secret_of(seed)))
         self.rounds = 0
         probe = self.tally._table._probe
 

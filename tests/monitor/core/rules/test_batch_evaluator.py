@@ -70,7 +70,7 @@ def some_panes(rng: random.Random, layout: FieldLayout) -> Sequence[Pane]:
     calls.tenant = np.array([int(name) for name in names], np.int32)[calls.tenant]
     quiet = T0 + HOUR, T0 + HOUR + 30 * MINUTE  # when there is hardly a call
     kept = (calls.tenant == 0) | (calls.end_ms < quiet[0]) | (calls.end_ms >= quiet[1])
-    return seal(calls.take(kept).counted(), 5 * MINUTE, layout, [], parties=True)
+    return seal(calls.take(kept).counted(), 5 * MINUTE, layout, [])
 
 
 class Complaints:
@@ -142,14 +142,8 @@ def check(screen: BatchEvaluator, rule_states: Sequence[RuleState], due: Sequenc
         found = find(window, rule, rule_view(window, rule, KNOWN), KNOWN)
         passed = seen.breach.get(place, np.empty(0, np.intp)).tolist()
         breach = found.breach.tenants.tolist()
-        if "caller_peak" in (rule.metric, *(condition.metric for condition in rule.also)):
-            assert set(breach) <= set(passed), rule
-        else:
-            assert passed == breach, rule
-        if rule.metric != "caller_peak":
-            assert (place in seen.ending) == (not all(found.keeps_firing[tenant] for tenant in before[place])), rule
-        elif place not in seen.ending:
-            assert all(found.keeps_firing[tenant] for tenant in before[place]), rule
+        assert passed == breach, rule
+        assert (place in seen.ending) == (not all(found.keeps_firing[tenant] for tenant in before[place])), rule
 
 
 def keep_up(rng: random.Random, rule_state: RuleState) -> None:

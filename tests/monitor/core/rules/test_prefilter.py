@@ -2,7 +2,7 @@
 
 import random
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ _OF_SUMS = sorted(name for name, metric in METRICS.items() if metric.family == "
 class Sums(WindowView):
     """Running sums only."""
 
-    callees = callers = None
+    distinct: ClassVar[dict[Any, Any]] = {}
 
     def __init__(self, layout: FieldLayout, running_sums: TenantSums) -> None:
         self.layout = layout

@@ -17,7 +17,7 @@ Open = tuple[int, Calls]
 
 
 def open_panes() -> OpenPanes:
-    return OpenPanes(MINUTE, LAYOUT, WANTED, True)
+    return OpenPanes(MINUTE, LAYOUT, WANTED)
 
 
 def one(rng: random.Random, number: int, at: int, source: int, clock: int) -> Calls:
@@ -65,7 +65,7 @@ def test_a_pane_is_as_if_it_were_sealed_at_once(seed: int, most_rows: int, monke
             due = [calls for at, calls in still_open if at < before]
             still_open = [pair for pair in still_open if pair[0] >= before]
             found = unsealed.due(before)
-            wanted = seal(Calls.concat(due), MINUTE, LAYOUT, WANTED, True) if due else []
+            wanted = seal(Calls.concat(due), MINUTE, LAYOUT, WANTED) if due else []
             assert stored(found) == stored(wanted)
             assert unsealed.due(before) == []
             sealed += len(due)

@@ -25,7 +25,7 @@ def panes(*minutes: int) -> list[Pane]:
     _, calls, _ = columns(
         [cdr(call_id=str(m), callee="1", start_ms=T0 + m * MINUTE, end_ms=T0 + m * MINUTE) for m in minutes]
     )
-    return seal(calls, 5 * MINUTE, LAYOUT, [], True)
+    return seal(calls, 5 * MINUTE, LAYOUT, [])
 
 
 def test_panes_of_a_step_enter_as_one_when_it_has_ended() -> None:
@@ -38,8 +38,7 @@ def test_panes_of_a_step_enter_as_one_when_it_has_ended() -> None:
     some.enter_ended(T0 + STEP, 1)
     assert window.running_sums.records == 4
     assert not window.coming
-    assert window.callees is not None
-    assert window.callees.distinct(1).tolist() == [1]
+    assert window.distinct["callees"].distinct(1).tolist() == [1]
     window.leave(T0 + 1)
     assert not window.live, "they leave as one, too, from the beginning of the step"
 

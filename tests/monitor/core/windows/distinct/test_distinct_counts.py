@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from helpers.shard_samples import MINUTE, T0, counted_keys, key_counts, tries
+from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, PEAK, SEQUENTIAL
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
 from monitor.core.windows.distinct.key_counts import EXACT_KEYS, KeyCounts
 from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts
 
 TENANTS = 4
 LIMITS = (1, 3)
+NAMES = (*LIMITS, SEQUENTIAL, PEAK)
 Attempts = list[tuple[int, int]]  # tenant, which of its keys
 Reading = tuple[list[int], ...]
 
@@ -74,7 +76,7 @@ def test_a_window_counts_what_a_loop_over_its_attempts_counts(
 ) -> None:
     """Panes enter one by one and leave one or several at a time; keys drop to zero and return."""
     with cramped(table=4 if small else 1 << 10):
-        tally = DistinctCounts(length * MINUTE, LIMITS, sequences=True)
+        tally = DistinctCounts(length * MINUTE, NAMES)
         for number, attempts in enumerate(panes):
             tally.enter(T0 + number * MINUTE, counted(attempts), TENANTS)
             if number % every == 0:
@@ -111,7 +113,7 @@ def test_counts_ahead_of_time_are_correct_and_change_nothing(
     """The counts of the requested tenants; one of them may be new."""
     who = np.array(sorted(asked))
     panes = panes[:1] if one_pane else panes
-    tally = PaneDistinctCounts(MINUTE, LIMITS) if one_pane else DistinctCounts(20 * MINUTE, LIMITS, True)
+    tally = PaneDistinctCounts(MINUTE, NAMES) if one_pane else DistinctCounts(20 * MINUTE, NAMES)
     with cramped():
         for number, attempts in enumerate(panes):
             tally.enter(T0 + number * MINUTE, counted(attempts), TENANTS)
@@ -119,11 +121,10 @@ def test_counts_ahead_of_time_are_correct_and_change_nothing(
         start_ms = T0 + (len(panes) if one_pane else leaving) * MINUTE
         came = counted([attempt for attempt in to_come if attempt[0] in asked])
         ahead = tally.ahead(who, came, start_ms)
-        peak = tally.peak_ahead(who, came, start_ms)
         assert reading(tally) == before
     left = [attempt for attempts in panes[len(panes) if one_pane else leaving :] for attempt in attempts]
     distinct, numbers, sequential, most, *over = plain_reading([*left, *to_come], TENANTS + 1)
-    reported = [ahead.distinct, ahead.numbers, ahead.sequential, peak, *(ahead.over[limit] for limit in LIMITS)]
+    reported = [ahead[name] for name in (DISTINCT, NUMBERS, SEQUENTIAL, PEAK, *LIMITS)]
     for name, found, expected in zip(range(6), reported, [distinct, numbers, sequential, most, *over], strict=True):
         assert found.tolist() == [expected[tenant] for tenant in who], name
 
@@ -132,7 +133,7 @@ def test_counts_ahead_of_time_are_correct_and_change_nothing(
 def test_thousands_of_keys_are_found_again_after_the_table_has_grown_and_shrunk(seed: int) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)
-    tally = DistinctCounts(4 * MINUTE, LIMITS, sequences=True)
+    tally = DistinctCounts(4 * MINUTE, NAMES)
     inside: list[Attempts] = []
     for number in range(14):
         size = rng.choice((10, 500, 4_000))
@@ -144,7 +145,7 @@ def test_thousands_of_keys_are_found_again_after_the_table_has_grown_and_shrunk(
 
 
 def test_tenants_that_come_later_find_nothing_of_others() -> None:
-    tally = DistinctCounts(5 * MINUTE, LIMITS, sequences=True)
+    tally = DistinctCounts(5 * MINUTE, NAMES)
     assert reading(tally, 3) == plain_reading([], 3)
     tally.enter(T0, counted([(0, 1)]), 1)
     tally.enter(T0 + MINUTE, counted([(200, 1), (200, 2)]), 201)
@@ -171,7 +172,7 @@ def test_the_level_rises_and_falls_with_the_keys_and_estimates_stay_within_five_
     """Random numbers, each called once; every fourth pane's are called repeatedly."""
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
-    tally = DistinctCounts(8 * MINUTE, LIMITS, sequences=True)
+    tally = DistinctCounts(8 * MINUTE, NAMES)
     inside: list[NDArray[np.uint64]] = []
     seen_levels = set()
     sizes = [2_000] * 8 + [40_000] * 8 + [2_000] * 12 + [300] * 9
@@ -202,7 +203,7 @@ def test_sequential_dialling_is_still_seen_in_a_sample(seed: int) -> None:
     """Half of the numbers consecutive, half random; neighbours are sampled 64 at a time."""
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
-    tally, run = DistinctCounts(10 * MINUTE, LIMITS, sequences=True), 0
+    tally, run = DistinctCounts(10 * MINUTE, NAMES), 0
     for number in range(5):
         in_a_row = np.arange(run, run + 20_000).astype(np.uint64) + np.uint64(2**40 + 17)
         run += 20_000
@@ -220,7 +221,7 @@ def test_the_share_of_sequential_numbers_is_not_biased_by_the_edges_of_what_is_s
     seed = 8
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
-    tally = DistinctCounts(9 * MINUTE, LIMITS, sequences=True)
+    tally = DistinctCounts(9 * MINUTE, NAMES)
     for number in range(8):
         in_a_row = np.arange(30_000, dtype=np.uint64) + np.uint64(2**40 + 30_000 * number)
         others = rng.integers(0, 2**62, int(30_000 * (1 - share) / share)).astype(np.uint64) * np.uint64(2)
@@ -235,7 +236,7 @@ def test_a_busy_tenants_sample_leaves_others_exact() -> None:
     seed = 6
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
-    tally = DistinctCounts(5 * MINUTE, LIMITS, sequences=True)
+    tally = DistinctCounts(5 * MINUTE, NAMES)
     for number in range(4):
         busy, quiet = random_keys(rng, 20_000, 0), counted([(1, 10 * number + i) for i in range(5)])
         tally.enter(T0 + number * MINUTE, busy, 2)
@@ -265,7 +266,7 @@ def test_the_sample_depends_on_nothing_but_the_panes_and_a_restart_changes_nothi
     with cramped(exact_keys=100):
         days = [counted(attempts) for attempts in some_days(rng, 20)]
         restart = rng.randrange(20)
-        tally = DistinctCounts(length * MINUTE, LIMITS, sequences=True)
+        tally = DistinctCounts(length * MINUTE, NAMES)
         other: DistinctCounts | None = None
         for number, keys in enumerate(days):
             for one in (tally, other):
@@ -273,7 +274,7 @@ def test_the_sample_depends_on_nothing_but_the_panes_and_a_restart_changes_nothi
                     one.enter(T0 + number * MINUTE, keys, 2)
                     one.leave(T0 + (number + 1 - length) * MINUTE)
             if number == restart:
-                other = DistinctCounts(length * MINUTE, LIMITS, sequences=True)
+                other = DistinctCounts(length * MINUTE, NAMES)
                 other.levels = dict(tally.levels)
                 for before in range(max(0, number + 1 - length), number + 1):
                     other.enter(T0 + before * MINUTE, days[before], 2)
@@ -290,7 +291,7 @@ def test_nothing_is_left_over_when_a_sampled_window_has_emptied(seed: int, lengt
     """
     rng = random.Random(seed)
     with cramped(exact_keys=100):
-        tally = DistinctCounts(length * MINUTE, LIMITS, sequences=True)
+        tally = DistinctCounts(length * MINUTE, NAMES)
         for number, attempts in enumerate(some_days(rng, 15)):
             tally.enter(T0 + number * MINUTE, counted(attempts), 2)
             tally.leave(T0 + (number + 1 - length) * MINUTE)
@@ -306,7 +307,7 @@ def test_nothing_is_left_over_when_a_sampled_window_has_emptied(seed: int, lengt
 def test_a_window_of_few_enough_keys_is_exact_however_busy_it_was_before() -> None:
     """Section 4 of the contract: exact up to 32,768 distinct keys a tenant and window."""
     with cramped(exact_keys=100):
-        tally = DistinctCounts(2 * MINUTE, LIMITS, sequences=True)
+        tally = DistinctCounts(2 * MINUTE, NAMES)
         for number, size in enumerate((90, 90, 40, 40)):
             tally.enter(T0 + number * MINUTE, counted([(0, 640 * (100 * number + i)) for i in range(size)]), 1)
             tally.leave(T0 + (number - 1) * MINUTE)
