@@ -22,13 +22,14 @@ from broker_clusters import cluster_at, make_topic, until
 from deadlines import deadline
 from postgres import Postgres
 from process_group import ProcessGroup
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from oracle.billing import TENANTS, event, holds, random_records
 from streams.consumers.billing.holds import holds_of
 from streams.consumers.billing.tables import POSITIONS
 from streams.consumers.database import Database
 from streams.dev.kafka_node import free_ports
-from streams.kafka.api import TP
+from streams.kafka.api import TP, TransientError
 
 TOKEN = "a-token-of-the-tests"
 PARTITIONS = 3
@@ -122,7 +123,7 @@ class Fleet:
         try:
             with self.database.reading() as connection:
                 return POSITIONS.known(connection)
-        except Exception:  # noqa: BLE001 - the tables do not exist yet
+        except (OperationalError, ProgrammingError, TransientError):  # the tables do not exist yet
             return {}
 
     def said(self) -> list[str]:

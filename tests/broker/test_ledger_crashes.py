@@ -18,6 +18,7 @@ from deadlines import deadline
 from postgres import Postgres
 from process_group import ProcessGroup
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from worker_judge import read_all
 
 from oracle.ledger import chained, event, oracle, pending, review, rows
@@ -29,7 +30,7 @@ from streams.consumers.ledger.tables import ENTRIES, POSITIONS
 from streams.consumers.ledger.verify.chains import verify
 from streams.consumers.ledger.writer import LedgerWriter
 from streams.dev.kafka_node import free_ports
-from streams.kafka.api import TP
+from streams.kafka.api import TP, TransientError
 from streams.kafka.topic_names import TopicNames
 
 PARTITIONS = 2
@@ -95,7 +96,7 @@ class Fleet:
         try:
             with self.database.reading() as connection:
                 return connection.execute(select(func.count()).select_from(ENTRIES)).scalar() or 0
-        except Exception:  # noqa: BLE001 - the tables do not exist yet
+        except (OperationalError, ProgrammingError, TransientError):  # the tables do not exist yet
             return 0
 
     def positions(self) -> dict[TP, int]:

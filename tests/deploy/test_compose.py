@@ -20,7 +20,9 @@ from streams.settings import load as settings
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text("utf-8")
-COMPOSE: dict[str, Any] = YAML(typ="safe").load(ROOT / "docker-compose.yml")
+# With the defaults of its variables.
+TEXT = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (ROOT / "docker-compose.yml").read_text("utf-8"))
+COMPOSE: dict[str, Any] = YAML(typ="safe").load(TEXT)
 OURS = {name: service for name, service in COMPOSE["services"].items() if service["image"] == "callwarden"}
 
 
@@ -41,6 +43,7 @@ def test_all_parts_start_once_the_topics_are_there() -> None:
         "ingest",
         "assemble",
         "follow",
+        "bridge",
         "billing",
         "ledger",
         "notify",
@@ -112,6 +115,7 @@ SERVING = {
     "ingest": "ingest_port",
     "assemble": "assemble_port",
     "follow": "follow_port",
+    "bridge": "bridge_port",
     "billing": "billing_port",
     "ledger": "ledger_port",
     "notify": "notify_port",
@@ -169,7 +173,6 @@ def test_no_setting_is_made_that_does_not_exist_or_has_a_value_that_is_refused(
     known = {settings.variable(field) for field in settings.Settings.model_fields}
     for variable, value in OURS[name]["environment"].items():
         assert variable in known
-        value = re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", value)
         value = str(ROOT / mounts[value]) if value in mounts else value
         monkeypatch.setenv(variable, re.sub(r"/var/lib/callwarden[^/]*", str(tmp_path), value))
     assert settings.load().bootstrap_servers == "kafka:19092"

@@ -150,6 +150,7 @@ def _told(file: str, found: "Survey", display: "Display") -> list[str]:
     if found.events:
         calls = f"{_n(found.records)} calls become records, {_n(left)} calls and events do not"
         lines = [f"{file}: {_n(found.events)} events by {found.mapping}: {calls}"]
+    lines += _refusals(found)
     lines.append(f"  columns read: {_names(found.used)}")
     lines.append(f"  columns not read: {_names(found.unused)}")
     if found.first_ms is not None and found.last_ms is not None:
@@ -168,14 +169,21 @@ def _told(file: str, found: "Survey", display: "Display") -> list[str]:
             shown = [f"{value!r} ({_n(count)} rows)" for value, count in use.without_entry.items()]
             told = f"{_names(shown[:_SHOWN])}{_more(len(shown))}"
             lines.append(f"    values without an entry ({_OTHERWISE[use.otherwise]}): {told}")
-    for why in found.reasons[:_SHOWN]:
-        lines.append(f"  not a record: {_n(why.rows)} rows, first at line {why.line}: {why.example}")
-    if len(found.reasons) > _SHOWN:
-        lines.append(f"  not a record: {_n(len(found.reasons) - _SHOWN)} more kinds of reason")
     import orjson
 
     lines.extend(f"  such as: {orjson.dumps(sample).decode()}" for sample in found.samples)
     return lines
+
+
+def _refusals(found: "Survey") -> list[str]:
+    """Why rows are no records: the kinds of reason with the most rows."""
+    shown = [
+        f"  not a record: {_n(why.rows)} rows, first at line {why.line}: {why.example}"
+        for why in found.reasons[:_SHOWN]
+    ]
+    if len(found.reasons) > _SHOWN:
+        shown.append(f"  not a record: {_n(len(found.reasons) - _SHOWN)} more kinds of reason")
+    return shown
 
 
 def _doubts(found: "Survey", display: "Display") -> list[str]:

@@ -158,20 +158,14 @@ async def _late_sources(
     cluster: "KafkaCluster", names: "TopicNames", settings: "Settings", held: "dict[str, CallWait]"
 ) -> list[str]:
     """Why the calls of a source will be late: it holds them as long as the policy waits, or longer."""
-    from monitor.text.durations import format_duration
     from streams.cli.inputs import policy_for
+    from streams.ingest.assemble.late_sources import late_sources
     from streams.ops.control_client import partition_count
     from streams.topics.policy_log import logged_policies, shortest_lateness_ms
 
     policy = policy_for(str(settings.policy) if settings.policy else None)
     found = await logged_policies(cluster, names, range(await partition_count(cluster, names)))
-    lateness_ms = shortest_lateness_ms(found, policy.lateness_ms)
-    least = f"expected less than the policy's lateness of {format_duration(lateness_ms)}"
-    return [
-        f"source {name}: its calls will be late: {least}, got {wait.field} {format_duration(wait.ms)}"
-        for name, wait in held.items()
-        if wait.ms >= lateness_ms
-    ]
+    return late_sources(held, shortest_lateness_ms(found, policy.lateness_ms))
 
 
 async def _reported(cluster: "KafkaCluster", names: "TopicNames") -> "ReportedWaits | None":

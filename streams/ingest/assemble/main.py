@@ -9,6 +9,7 @@ from monitor.adapters.assembly.assembler import AssemblyLimits
 from streams.consumers.service import host, once_available, pages_app
 from streams.consumers.topic_reader import TopicReader
 from streams.ingest.assemble.feeds import Feeds
+from streams.ingest.assemble.late_sources import LateSourceWarnings
 from streams.ingest.assemble.raw_partition import AssemblyHost, RawPartition
 from streams.ingest.assemble.telemetry import AssembleMetrics
 from streams.ingest.http.sources.sources_file import ForeignSources
@@ -56,7 +57,9 @@ class Assemble:
         self._metrics = AssembleMetrics(self._registry)
         self._placement = TopicPlacement(names, settings.partitioner)
         # Signatures are the ingest service's business: this process needs no secret.
-        feeds = Feeds(ForeignSources(settings.ingest_sources_file, signed=False), limits_of(settings))
+        sources = ForeignSources(settings.ingest_sources_file, signed=False)
+        feeds = Feeds(sources, limits_of(settings))
+        self._warnings = LateSourceWarnings(names, sources)
         self._host = AssemblyHost(
             cluster,
             feeds,
@@ -79,7 +82,7 @@ class Assemble:
         settings = self._settings
         app, address = pages_app(self._registry, self.not_ready), (settings.web_host, settings.assemble_port)
         within_s = settings.stop_within_ms / 1000
-        work = [self.work(), self._placement.follow(self._cluster)]
+        work = [self.work(), self._placement.follow(self._cluster), self._warnings.run(self._cluster)]
         await host(work, app, address, variable("assemble_port"), within_s, self._registry)
 
     def not_ready(self) -> str | None:

@@ -30,7 +30,7 @@ _LONGEST_TOLERANCE_S: Final = 3_600
 
 
 class CallWait(NamedTuple):
-    """How long calls are held for further events, or for their corrections, by which field of the mapping."""
+    """How long calls are held for further events, or for their corrections, at most: by which field of the mapping."""
 
     field: str
     ms: int
@@ -56,7 +56,9 @@ class ForeignSources:
             if isinstance(adapter, VersionedAdapter):
                 found[name] = CallWait("settle", adapter.versions.settle_ms)
             elif isinstance(adapter, AssembledAdapter):
-                found[name] = CallWait("ring_timeout", adapter.program.events.ring_timeout_ms)
+                events = adapter.program.events
+                waits = CallWait("ring_timeout", events.ring_timeout_ms), CallWait("settle", events.settle_ms)
+                found[name] = max(waits, key=lambda wait: wait.ms)
         return found
 
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from door import NARROW, TOKEN, MemoryTopics, serving, tokens_text
 
 from streams.ingest.raw_events import feed_of
@@ -18,6 +19,7 @@ SOURCES = """
 sources:
 - {name: switch-1, format: kamailio-acc}
 - {name: switch-2, format: kamailio-acc, set: {tenant_id: acme}}
+- {name: pbx, format: asterisk-cel}
 - name: telnyx
 - {name: connect, format: amazon-connect, set: {settle: 5m}}
 - {name: connect-at-once, format: amazon-connect}
@@ -65,6 +67,31 @@ async def test_each_event_is_written_under_its_source_and_its_call(tmp_path: Pat
         assert letter.value == BROKEN.rstrip()
         assert door.topics.of("cdr") == []
         assert await door.metric("callwarden_ingest_records_total{") == 4
+
+
+CEL = b"eventtype,eventtime,cidnum,exten,context,channame,uniqueid,linkedid,accountcode\n"
+CHANNEL = b"CHAN_START,2026-03-02 01:30:08.120,+8675500001111,+8613800138000,out,PJSIP/a-1,1.1,1.1,acme\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "header", "column", "other"),
+    [
+        ("switch-1", HEADER + 300 * INVITE, b"callid", b"call_id"),
+        ("switch-1", HEADER + 300 * INVITE, b"tenant", b"account"),
+        ("pbx", CEL + 300 * CHANNEL, b"linkedid", b"link"),
+        ("pbx", CEL + 300 * CHANNEL, b"accountcode", b"account"),
+        ("pbx", 300 * CHANNEL, b"eventtype", b""),  # Asterisk writes no header by itself
+    ],
+)
+async def test_a_header_without_a_column_of_the_format_is_one_refusal(
+    source: str, header: bytes, column: bytes, other: bytes, tmp_path: Path
+) -> None:
+    async with open_door(tmp_path) as door:
+        status, answer = await post(door, source, header.replace(column, other, 1))
+        assert (status, answer["received"], codes(answer)) == (422, 1, [(0, "malformed_row")])
+        assert f"the file has no column `{column.decode()}`" in answer["refusals"][0]["reason"]
+        assert len(door.topics.of("dead-letter")) == 1
+        assert door.topics.of("raw") == []
 
 
 async def test_a_repeated_request_writes_its_events_once(tmp_path: Path) -> None:
