@@ -74,6 +74,16 @@ TOPICS: Final = (
         "What rules in shadow mode would decide, with the status that the mode enforce would give. It changes nothing.",
     ),
     Topic(
+        "owners",
+        "callwarden.owners",
+        ("send", "receive"),
+        ("owner_ban",),
+        "The bans of owners. Each is written in the transaction of the decision that bans a tenant of the owner, and "
+        "again when it is lifted. One partition, which every worker reads. No source of the watermark.",
+        key="The id of the decision that bans the tenant.",
+        config={"cleanup.policy": ["compact"]},
+    ),
+    Topic(
         "control",
         "callwarden.control",
         ("receive",),

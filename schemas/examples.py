@@ -17,6 +17,7 @@ from schemas.outputs import (
     Rejected,
     Window,
 )
+from schemas.owners import OwnerBan
 
 _DAY_MS = 86_400_000
 _NOON = 1_795_579_200_000  # 2026-11-25T04:00:00Z, noon in Shanghai
@@ -131,6 +132,15 @@ EXAMPLES: Final[dict[str, Struct]] = {
         updated_ms=_NOON + 300_000,
         enforcement_id=_DECISION,
         reason=_REASON,
+    ),
+    "owner_ban": OwnerBan(
+        owner_id="licence-7c41",
+        tenant_id="acme",
+        enforcement_id=_DECISION,
+        clause=1,
+        tier="severe",
+        decided_ms=_NOON + 300_000,
+        lifted_ms=None,
     ),
     "window": JudgedWindow(
         tenant_id="acme",

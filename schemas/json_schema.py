@@ -9,6 +9,7 @@ from schemas.codec import MAX_DEPTH, encode
 from schemas.examples import EXAMPLES
 from schemas.inputs import Application, Cdr, Complaint, Finding, Review, Tenant
 from schemas.outputs import Alert, Enforcement, JudgedWindow, Rejected
+from schemas.owners import OwnerBan
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -23,6 +24,7 @@ INPUTS: Final[dict[str, type[msgspec.Struct]]] = {
 OUTPUTS: Final[dict[str, type[msgspec.Struct]]] = {
     "enforcement": Enforcement,
     "alert": Alert,
+    "owner_ban": OwnerBan,
     "window": JudgedWindow,
     "rejected": Rejected,
 }
@@ -73,8 +75,10 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def example(name: str) -> Any:
-    """The example of the record ``name`` as JSON values, without nulls of optional fields."""
-    value = msgspec.json.decode(encode(EXAMPLES[name]))
+    """The example of the record ``name`` as JSON values; of an input and a rejected line without optional nulls."""
+    value: Any = msgspec.json.decode(encode(EXAMPLES[name]))
+    if name in OUTPUTS and OUTPUTS[name] is not Rejected:
+        return value
     optional = {f.encode_name for f in msgspec.structs.fields(RECORDS[name]) if not f.required}
     return {field: v for field, v in value.items() if v is not None or field not in optional}
 

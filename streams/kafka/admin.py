@@ -131,13 +131,15 @@ async def _described(admin: AIOKafkaAdminClient, group: str) -> tuple[str, list[
 async def create(questions: MetadataQueries, missing: Sequence[RequiredTopic], partitions: int, replicas: int) -> None:
     """Create topics, each with all its settings; existing ones stay as they are.
 
+    ``partitions`` is the number for those that do not name their own.
+
     Raises TransientError and PermanentError.
     """
     durable = _AT_LEAST_TWO if replicas >= 3 else {}
     new = [
         NewTopic(
             topic.topic,
-            partitions,
+            partitions if topic.partitions is None else topic.partitions,
             replicas,
             topic_configs={config.name: config.value for config in topic.configs} | durable,
         )

@@ -8,7 +8,7 @@ from typing import Final
 from monitor.decoding.input_topics import INPUTS
 from monitor.text.durations import DAY, HOUR, format_duration
 from streams.kafka.topic_changes import GROWN_PAGE
-from streams.kafka.topic_names import DOOR, OUTPUTS, TopicNames
+from streams.kafka.topic_names import BROADCAST, DOOR, OUTPUTS, TopicNames
 from streams.settings.load import Settings, variable
 
 _ENDLESS: Final = "-1"
@@ -36,11 +36,15 @@ class TopicConfig:
 
 @dataclass(frozen=True, slots=True)
 class RequiredTopic:
-    """A topic by its bare and its full name, with its settings."""
+    """A topic by its bare and its full name, with its settings.
+
+    ``partitions`` is the number that it must have; None: as many as the inputs.
+    """
 
     name: str
     topic: str
     configs: tuple[TopicConfig, ...]
+    partitions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,12 @@ def required_topics(settings: Settings) -> list[RequiredTopic]:
         # Whatever the inputs accept: `streams.topics.transaction_records` truncates larger records.
         "late": (_DELETE, _FITS, *_freely(retention_ms=30 * DAY)),
         "dead-letter": (_DELETE, _FITS, *_freely(retention_ms=90 * DAY)),
+        "owners": (
+            _kept("compact", "bans of owners would expire, or the topic would never shrink"),
+            _FITS,
+            _NEVER_CUT,
+            *_freely(segment_bytes=16 << 20, segment_ms=DAY, min_cleanable_dirty_ratio=0.1),
+        ),
         "ingest-keys": (
             _kept("compact,delete", "keys would be forgotten too early, or never"),
             _at_least("retention.ms", 2 * DAY, "a repeated request could be written twice"),
@@ -170,7 +180,9 @@ def required_topics(settings: Settings) -> list[RequiredTopic]:
             RequiredTopic(name, topic, (*inputs, _NEVER_CUT) if name == "reviews" else inputs)
             for name, topic in zip(INPUTS, names.inputs, strict=True)
         ),
-        *(RequiredTopic(name, names.output(name), outputs[name]) for name in (*OUTPUTS, *DOOR)),
+        *(RequiredTopic(name, names.output(name), outputs[name]) for name in OUTPUTS),
+        *(RequiredTopic(name, names.output(name), outputs[name], 1) for name in BROADCAST),
+        *(RequiredTopic(name, names.output(name), outputs[name]) for name in DOOR),
     ]
 
 
@@ -225,7 +237,7 @@ def prefix_conflict(settings: Settings, found: Mapping[str, ExistingTopic]) -> s
     A prefix that has topics already is accepted.
     """
     names = TopicNames(settings.input_prefix, settings.output_prefix)
-    ours = [names.output(name) for name in (*OUTPUTS, *DOOR)]
+    ours = [names.output(name) for name in (*OUTPUTS, *BROADCAST, *DOOR)]
     for field, prefix, topics in (
         ("input_prefix", settings.input_prefix, names.inputs),
         ("output_prefix", settings.output_prefix, ours),
@@ -253,7 +265,10 @@ def find_mismatches(
         if existing is None:
             faults.append(TopicMismatch(topic.topic, "there is no such topic", "To fix it: callwarden topics create"))
             continue
-        if existing.partitions != partitions:
+        if topic.partitions is not None:
+            if existing.partitions != topic.partitions:
+                faults.append(_of_broadcast(topic.topic, existing.partitions, topic.partitions, servers))
+        elif existing.partitions != partitions:
             faults.append(_of_partitions(topic, existing.partitions, partitions, servers, stored is not None))
         configs = [config for config in topic.configs if config.judged is not ConfigCheck.FREELY]
         for fault in _of_configs(topic.topic, configs, existing.configs, servers):
@@ -283,6 +298,16 @@ def _of_partitions(topic: RequiredTopic, are: int, should_be: int, servers: str,
         f"If it has records, it cannot be fixed: {why}. Then start over under other names, with "
         "CALLWARDEN_INPUT_PREFIX, CALLWARDEN_OUTPUT_PREFIX and CALLWARDEN_APPLICATION_ID.\n"
         f"  If it is empty: {tool} --delete; then: callwarden topics create",
+    )
+
+
+def _of_broadcast(topic: str, are: int, should_be: int, servers: str) -> TopicMismatch:
+    tool = f"kafka-topics.sh --bootstrap-server {servers} --topic {topic}"
+    return TopicMismatch(
+        topic,
+        f"it has {are} partitions; expected {should_be}: workers write and read partition 0",
+        f"If workers never used it: {tool} --delete; then: callwarden topics create. Otherwise copy its partition 0 "
+        "first, and write that to the new topic",
     )
 
 

@@ -49,7 +49,7 @@ class TopicChanges:
         for topic in self._names.all:
             if topic not in found:
                 faults[topic] = f"{topic} does not exist: it was deleted. {self._restored(topic)}"
-            elif found[topic].partitions < self._partitions:
+            elif found[topic].partitions < self._partitions and topic != self._names.owners.topic:
                 faults[topic] = (
                     f"{topic} has {found[topic].partitions} partitions, the others have {self._partitions}: it was "
                     f"created again with fewer. kafka-topics.sh --alter --topic {topic} --partitions {self._partitions}"

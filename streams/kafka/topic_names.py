@@ -8,6 +8,9 @@ from streams.kafka.api import TP
 OUTPUTS = ("control", "state", "clock", "enforcement", "shadow", "alerts", "late", "dead-letter")
 """The topics of the workers with the prefix of the outputs."""
 
+BROADCAST = ("owners",)
+"""The topics of one partition with the prefix of the outputs: every worker writes them, and reads them whole."""
+
 DOOR = ("ingest-keys", "raw", "raw-state", "follow")
 """The topics of `callwarden ingest`, `assemble` and `follow`, with the same prefix; workers do not need them."""
 
@@ -36,7 +39,12 @@ class TopicNames:
     @property
     def all(self) -> list[str]:
         """Every topic, inputs first."""
-        return [*self.inputs, *map(self.output, OUTPUTS)]
+        return [*self.inputs, *map(self.output, (*OUTPUTS, *BROADCAST))]
+
+    @property
+    def owners(self) -> TP:
+        """The topic partition of the bans of owners."""
+        return TP(self.output("owners"), 0)
 
     def of(self, number: int) -> list[TP]:
         """The topic partitions that the owner of partition ``number`` reads: the inputs in order, then control."""

@@ -33,9 +33,10 @@ NEW = TopicNames("new.", "new.")
 def sides(world: World) -> tuple[RescaleSide, RescaleSide]:
     """The existing topics, and new ones that the world knows."""
     partitions = world.rng.choice([count for count in (1, 2, 3, 4) if count != world.partitions])
-    for topic in [*NEW.inputs, *map(NEW.output, OUTPUTS)]:
-        world.broker.topics[topic] = partitions
-        for number in range(partitions):
+    counts = dict.fromkeys([*NEW.inputs, *map(NEW.output, OUTPUTS)], partitions) | {NEW.owners.topic: 1}
+    for topic, count in counts.items():
+        world.broker.topics[topic] = count
+        for number in range(count):
             world.broker.logs[TP(topic, number)] = Log()
 
     def side(names: TopicNames, application_id: str, count: int) -> RescaleSide:

@@ -116,7 +116,7 @@ class World:
         self.rng, self.policy, self.live, self.partitions = rng, policy, live, partitions
         self.loop = VirtualLoop()
         self.clock = VirtualClock(self.loop, start_ms, speed)
-        topics = dict.fromkeys([*NAMES.inputs, *map(NAMES.output, OUTPUTS)], partitions)
+        topics = dict.fromkeys([*NAMES.inputs, *map(NAMES.output, OUTPUTS)], partitions) | {NAMES.owners.topic: 1}
         self.broker = Broker(self.loop, self.clock, rng, topics, session_timeout_s, transaction_timeout_s)
         self.workers: list[Worker] = []
         self.divert: Callable[[TP, Record], bool] = lambda tp, record: False

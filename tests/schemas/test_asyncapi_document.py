@@ -23,6 +23,7 @@ TOPICS = {
     "callwarden.late": ("send", {"lateCdr"}),
     "callwarden.dead-letter": ("send", {"deadLetter"}),
     "callwarden.shadow": ("send", {"shadow"}),
+    "callwarden.owners": ("send receive", {"owner_ban"}),
     "callwarden.control": ("receive", {"control"}),
     "callwarden.state": ("send receive", {"state"}),
     "callwarden.clock": ("send receive", {"clock"}),
@@ -191,7 +192,8 @@ def test_every_key_is_the_tenant_but_where_the_contract_says_otherwise() -> None
         for name, message in messages_of(channel).items()
         if "tenant_id" not in message["bindings"]["kafka"]["key"]["description"]
     }
-    assert other == {"deadLetter", "control", "state", "clock", "ingestKey", "rawEvent", "rawState", "followPosition"}
+    own = {"deadLetter", "control", "state", "clock", "ingestKey", "rawEvent", "rawState", "followPosition"}
+    assert other == {*own, "owner_ban"}
 
 
 def test_a_dead_letter_carries_its_reason_in_a_header_with_every_code_word() -> None:

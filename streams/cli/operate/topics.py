@@ -80,7 +80,7 @@ def create(
         await admin.create(cluster.questions, missing, count, settings.replication_factor)
         created.extend(topic.topic for topic in missing)
         for topic in missing:
-            typer.echo(f"created {topic.topic}: {count} partitions", err=as_json)
+            typer.echo(f"created {topic.topic}: {_partitions(topic.partitions or count)}", err=as_json)
         return await admin.look_for(cluster.questions, wanted)
 
     _report(settings, operate("topics create", settings, make), stored, as_json, created)
@@ -181,6 +181,10 @@ async def _reported(cluster: "KafkaCluster", names: "TopicNames") -> "ReportedWa
         if all(ends[tp] == starts[tp] for tp in tps):
             return None
     return reported
+
+
+def _partitions(count: int) -> str:
+    return f"{count} partition" if count == 1 else f"{count} partitions"
 
 
 def _report(

@@ -18,7 +18,7 @@ from streams.kafka.topic_admin import (
     prefix_conflict,
     required_topics,
 )
-from streams.kafka.topic_names import DOOR, OUTPUTS
+from streams.kafka.topic_names import BROADCAST, DOOR, OUTPUTS
 from streams.settings.load import Settings, load
 from streams.topics.transaction_records import MAX_COPY_BYTES, MAX_RECORD_BYTES
 
@@ -38,15 +38,18 @@ DEFAULTS = {
 def made(settings: Settings = SETTINGS, partitions: int = 8) -> dict[str, ExistingTopic]:
     """The topics as `topics create` creates them."""
     return {
-        topic.topic: ExistingTopic(partitions, DEFAULTS | {config.name: config.value for config in topic.configs})
+        topic.topic: ExistingTopic(
+            topic.partitions or partitions, DEFAULTS | {config.name: config.value for config in topic.configs}
+        )
         for topic in required_topics(settings)
     }
 
 
-def changed(topic: str, partitions: int = 8, **configs: str) -> dict[str, ExistingTopic]:
+def changed(topic: str, partitions: int | None = None, **configs: str) -> dict[str, ExistingTopic]:
     found = made()
     named = {name.replace("_", "."): value for name, value in configs.items()}
-    found[topic] = replace(found[topic], partitions=partitions, configs={**found[topic].configs, **named})
+    count = found[topic].partitions if partitions is None else partitions
+    found[topic] = replace(found[topic], partitions=count, configs={**found[topic].configs, **named})
     return found
 
 
@@ -86,9 +89,9 @@ def test_a_prefix_that_would_run_into_the_names_is_reported_before_topics_are_ma
     assert prefix_conflict(settings, some) is None
 
 
-def test_all_seventeen_topics_are_as_required_once_made() -> None:
-    assert [topic.name for topic in required_topics(SETTINGS)] == [*INPUTS, *OUTPUTS, *DOOR]
-    assert len(required_topics(SETTINGS)) == 17
+def test_all_eighteen_topics_are_as_required_once_made() -> None:
+    assert [topic.name for topic in required_topics(SETTINGS)] == [*INPUTS, *OUTPUTS, *BROADCAST, *DOOR]
+    assert len(required_topics(SETTINGS)) == 18
     assert find_mismatches(SETTINGS, made()) == []
     assert find_mismatches(SETTINGS, made(partitions=3)) == []
 
@@ -133,11 +136,13 @@ def test_decisions_and_clocks_are_kept_for_good_and_inputs_carry_the_brokers_tim
         ("out.raw", "cleanup.policy", "compact", "delete"),
         ("out.raw-state", "cleanup.policy", "compact,delete", "compact"),
         ("out.follow", "cleanup.policy", "compact,delete", "compact"),
+        ("out.owners", "cleanup.policy", "delete", "compact"),
+        ("out.owners", "max.message.bytes", "1000000", "1048588"),
         *(
             (topic, "unclean.leader.election.enable", "true", "false")
             for topic in (
                 *("out.enforcement", "out.state", "out.clock", "out.control", "in.reviews"),
-                *("out.raw", "out.raw-state", "out.follow"),
+                *("out.raw", "out.raw-state", "out.follow", "out.owners"),
             )
         ),
     ],
@@ -201,6 +206,15 @@ def test_all_topics_have_as_many_partitions_as_the_state() -> None:
     assert only(changed("out.alerts", partitions=4)).fix == (
         "To fix it: kafka-topics.sh --bootstrap-server kafka:9092 --topic out.alerts --alter --partitions 8"
     )
+
+
+def test_the_bans_of_owners_have_one_partition_whatever_the_others_have() -> None:
+    for partitions in (1, 5):
+        assert made(partitions=partitions)["out.owners"].partitions == 1
+        assert find_mismatches(SETTINGS, made(partitions=partitions)) == []
+    fault = only(changed("out.owners", partitions=8))
+    assert fault.wrong == "it has 8 partitions; expected 1: workers write and read partition 0"
+    assert "callwarden topics create" in fault.fix
 
 
 def test_before_there_is_a_state_the_platforms_topics_say_how_many() -> None:
