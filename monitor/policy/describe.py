@@ -31,6 +31,9 @@ def rule_words(rule: Rule, behaviour: Behaviour, tier: Tier) -> Bilingual:
     if rule.confidence is not None:
         zh += f"，并以 {rule.confidence:.6g} 的单侧置信度成立"
         en += f", with a one-sided confidence of {rule.confidence:.6g}"
+    if rule.first_ms is not None:
+        zh += f"，仅在租户首次通话后的 {_duration_zh(rule.first_ms)}内判断"
+        en += f", judged only in the first {format_duration(rule.first_ms)} after the tenant's first call"
     zh += f"：第 {behaviour.clause} 条“{behaviour.zh}”（{tier.zh}），{_MODES_ZH[rule.mode]}；"
     zh += f"此后 {_duration_zh(rule.cooldown_ms)}内不重复"
     en += f": clause {behaviour.clause}, {behaviour.en} ({tier.en}); {_MODES_EN[rule.mode]}; "
@@ -41,9 +44,12 @@ def rule_words(rule: Rule, behaviour: Behaviour, tier: Tier) -> Bilingual:
 def escalation_words(escalation: Escalation, tier: Tier) -> Bilingual:
     """What the escalation counts and its consequence."""
     n = escalation.at_least
-    zh = f"{_duration_zh(escalation.window_ms)}内累计 {n} 次违规：{tier.zh}，{_MODES_ZH[escalation.mode]}"
-    zh += "（平台内部规则，非接入规范条款）"
-    en = f"{n} violations within {format_duration(escalation.window_ms)}: {tier.en}; {_MODES_EN[escalation.mode]}"
+    once = escalation.once_per_rule
+    zh = f"{_duration_zh(escalation.window_ms)}内累计 {n} 次违规{'（同一度量规则只计一次）' if once else ''}"
+    zh += f"：{tier.zh}，{_MODES_ZH[escalation.mode]}（平台内部规则，非接入规范条款）"
+    en = f"{n} violations within {format_duration(escalation.window_ms)}"
+    en += ", of which each measured rule counts once" if once else ""
+    en += f": {tier.en}; {_MODES_EN[escalation.mode]}"
     en += " (a rule of the platform, not a clause of the access rules)"
     return Bilingual(zh, en)
 

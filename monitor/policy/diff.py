@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from monitor.policy.model import Policy
-from monitor.policy.serialize import to_plain
+from monitor.policy.serialize import written_out
 
 _LISTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("rules", "rule", ("id",)),
@@ -21,8 +21,9 @@ def diff(a: Policy, b: Policy) -> list[str]:
 
     An item begins with ``+``, ``-`` or ``~`` (changed); its changed fields follow, indented.
     """
-    old, new = to_plain(a), to_plain(b)
-    lines = [f"~ {key}: {_shown(old[key])} -> {_shown(new[key])}" for key in ("id", "version") if old[key] != new[key]]
+    old, new = written_out(a), written_out(b)
+    heads = ("id", "version", "admissions")
+    lines = [f"~ {key}: {_shown(old[key])} -> {_shown(new[key])}" for key in heads if old[key] != new[key]]
     lines += _thing("defaults", old["defaults"], new["defaults"])
     for section, word in (("tiers", "tier"), ("behaviours", "behaviour")):
         for key in old[section]:
@@ -30,6 +31,7 @@ def diff(a: Policy, b: Policy) -> list[str]:
     for section, word, keys in _LISTS:
         lines += _list(word, _keyed(old[section], keys), _keyed(new[section], keys))
     lines += _exemptions(old["exemptions"], new["exemptions"])
+    lines += _list("profile", old["profiles"], new["profiles"], ordered=False)
     return lines
 
 
@@ -37,7 +39,7 @@ def _keyed(items: Sequence[Mapping[str, Any]], keys: tuple[str, ...]) -> dict[st
     return {" ".join(str(item[key]) for key in keys): item for item in items}
 
 
-def _list(word: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+def _list(word: str, old: Mapping[str, Any], new: Mapping[str, Any], ordered: bool = True) -> Iterator[str]:
     for key, item in old.items():
         if key not in new:
             yield f"- {word} {key}: {_summary(item)}"
@@ -48,7 +50,7 @@ def _list(word: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator
             yield from _thing(f"{word} {key}", old[key], item)
     kept = [key for key in old if key in new]
     moved = [key for key in new if key in old]
-    if kept != moved:
+    if ordered and kept != moved:
         # Rules decide in file order, and the first row of the catalogue that matches is the one named.
         yield f"~ order: {word} {', '.join(kept)} -> {', '.join(moved)}"
 
@@ -59,7 +61,7 @@ def _thing(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[st
         before, after = old.get(key, _ABSENT), new.get(key, _ABSENT)
         if before == after:
             continue
-        if key in ("terms", "unless") and isinstance(before, list) and isinstance(after, list):
+        if key in ("terms", "unless", "tenants", "exempt") and isinstance(before, list) and isinstance(after, list):
             changes += [f"    {key}: - {_shown(term)}" for term in before if term not in after]
             changes += [f"    {key}: + {_shown(term)}" for term in after if term not in before]
             if sorted(before) == sorted(after):
@@ -86,6 +88,8 @@ _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "rule": lambda v: str(v),
     "terms": lambda v: ", ".join(v),
     "rules": lambda v: ", ".join(v),
+    "exempt": lambda v: ", ".join(v),
+    "tenants": lambda v: ", ".join(v),
 }
 _TOLD = (
     "behaviour",
@@ -96,7 +100,11 @@ _TOLD = (
     "window",
     "tier",
     "mode",
+    "first",
+    "once_per_rule",
     "rules",
+    "exempt",
+    "tenants",
     "zh",
     "terms",
     "owner",
@@ -106,7 +114,9 @@ _TOLD = (
 
 
 def _summary(item: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {_SUMMARIES.get(key, _shown)(item[key])}" for key in _TOLD if key in item)
+    return ", ".join(
+        f"{key} {_SUMMARIES.get(key, _shown)(item[key])}" for key in _TOLD if item.get(key) not in (None, False)
+    )
 
 
 def _shown(value: Any) -> str:

@@ -8,6 +8,13 @@ from schemas.outputs import Action
 Mode = Literal["enforce", "review", "shadow"]
 Direction = Literal["above", "below"]
 TierId = Literal["minor", "major", "severe"]
+DecisionKind = Literal["warning", "termination", "ban"]
+OpenKind = Literal["termination", "ban"]
+"""What the access rules leave open for clauses 1, 2, 3 and 5 (终止或者封号)."""
+Admissions = Literal["refuse_only", "review"]
+
+SHORT_RING_MS = 3_000
+"""The default of ``short_ring_s``, in ms."""
 
 
 # A call is packed into a 64-bit word. Every call uses 16 bits; the rest are for values of short_call_s and
@@ -18,11 +25,12 @@ MAX_EVIDENCE = 64
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """The parameters of metrics: the short-call limit in ms, the callee limit, the IANA time zone."""
+    """The parameters of metrics: the limits of a short call and a short ring, the callee limit, the IANA time zone."""
 
     short_call_ms: int
     callee_limit: int
     timezone: str
+    short_ring_ms: int = SHORT_RING_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,11 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A measured rule. Times in ms; ``recover`` is the threshold unless given."""
+    """A measured rule. Times in ms; ``recover`` is the threshold unless given.
+
+    With ``first_ms`` it is judged only at window ends in ``(f, f + first_ms]``, where ``f`` is the event time of the
+    tenant's first call.
+    """
 
     id: str
     behaviour: str
@@ -53,6 +65,7 @@ class Rule:
     mode: Mode
     freeze: bool
     params: Params
+    first_ms: int | None = None
 
     @property
     def metrics(self) -> list[str]:
@@ -62,7 +75,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """Repeated violations: ``at_least`` unused ones in ``(t - window_ms, t]`` cause a decision in its tier."""
+    """Repeated violations: ``at_least`` unused ones in ``(t - window_ms, t]`` cause a decision in its tier.
+
+    With ``once_per_rule``, of the violations of one measured rule only the newest counts towards ``at_least``.
+    """
 
     id: str
     at_least: int
@@ -70,6 +86,7 @@ class Escalation:
     tier: Literal["major", "severe"]
     mode: Literal["review", "enforce"]
     freeze: bool
+    once_per_rule: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +112,35 @@ class Exemption:
 
 
 @dataclass(frozen=True, slots=True)
+class ExemptionProfile:
+    """An exemption written once for tenants of one kind: the same as one exemption for each of them."""
+
+    name: str
+    exempt: tuple[str, ...]
+    tenants: tuple[str, ...]
+    owner: str
+    reason: str
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tier:
     """A violation tier of the access rules, with its consequences."""
 
     id: TierId
     zh: str
     en: str
-    kind: Literal["warning", "termination", "ban"]
+    kind: DecisionKind
     actions: tuple[Action, ...]
     freezes: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """One of the seven behaviours. ``zh`` is the access rules' wording; ``freeze`` is for pending decisions."""
+    """One of the seven behaviours. ``zh`` is the access rules' wording; ``freeze`` is for pending decisions.
+
+    ``kind`` is the policy's choice between termination and ban where it differs from the tier's kind, else None.
+    """
 
     id: str
     clause: int
@@ -116,6 +148,7 @@ class Behaviour:
     zh: str
     en: str
     freeze: bool
+    kind: OpenKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,5 +180,21 @@ class Policy:
     overrides: tuple[Override, ...]
     exemptions: tuple[Exemption, ...]
     catalogue: tuple[CatalogueRow, ...]
+    profiles: tuple[ExemptionProfile, ...] = ()
+    admissions: Admissions = "refuse_only"
     remarks: tuple[str, ...] = field(default=(), compare=False)
     """Remarks about unspecified settings that may be unintended; from the file only, without effect on decisions."""
+
+    def kind_of(self, behaviour: str) -> DecisionKind:
+        """The kind of a decision about ``behaviour``: the policy's choice, else that of its tier."""
+        found = self.behaviours[behaviour]
+        return found.kind or self.tiers[found.tier].kind
+
+    def every_exemption(self) -> tuple[Exemption, ...]:
+        """The exemptions, with those that the profiles make; of several for one tenant and rule each holds."""
+        of_profiles = [
+            Exemption(tenant, profile.exempt, profile.owner, profile.reason, profile.expires_ms)
+            for profile in self.profiles
+            for tenant in profile.tenants
+        ]
+        return (*self.exemptions, *of_profiles)

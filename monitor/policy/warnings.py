@@ -35,6 +35,12 @@ def notes(policy: Policy, now_ms: int) -> Iterator[str]:
         if exemption.expires_ms <= now_ms:
             rules = ", ".join(exemption.rules)
             yield f"exemption of {exemption.tenant} from {rules} expired {rfc3339(exemption.expires_ms, 'shortest')}"
+    for profile in policy.profiles:
+        if profile.expires_ms <= now_ms:
+            yield f"profile {profile.name} expired {rfc3339(profile.expires_ms, 'shortest')}"
+        if not profile.tenants or not profile.exempt:
+            lacking = "tenants" if not profile.tenants else "exempt"
+            yield f"profile {profile.name} has no effect: `{lacking}` is empty"
 
 
 def _never(rule: Rule, name: str) -> Iterator[str]:

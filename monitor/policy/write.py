@@ -27,12 +27,16 @@ def dump_json(plain: dict[str, Any]) -> str:
 def _styled(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         mapping = CommentedMap((name, _styled(item, name)) for name, item in value.items())
-        if key in ("defaults", "with"):
+        if key in ("defaults", "with") or not value:
             mapping.fa.set_flow_style()
         return mapping
     if isinstance(value, list):
         sequence = CommentedSeq(_styled(item) for item in value)
-        if not value or key in ("also", "terms", "unless", "actions") or (key == "rules" and isinstance(value[0], str)):
+        if (
+            not value
+            or key in ("also", "terms", "unless", "actions", "exempt", "tenants")
+            or (key == "rules" and isinstance(value[0], str))
+        ):
             sequence.fa.set_flow_style()
         return sequence
     # Quoted if a reader could parse it as another type: YAML 1.1 readers see numbers and dates in more words.

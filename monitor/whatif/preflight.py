@@ -111,8 +111,8 @@ def preflight(
 
 
 def without_exemptions(policy: Policy) -> Policy:
-    """The policy to replay with, so that `preflight_of` sees all tenants."""
-    return replace(policy, exemptions=())
+    """The policy to replay with, without profiles either: `preflight_of` sees all tenants."""
+    return replace(policy, exemptions=(), profiles=())
 
 
 def preflight_of(outcome: Outcome, policy: Policy, counting: "FieldUseCounter") -> Preflight:

@@ -25,7 +25,7 @@ async def preflight_topics(
     counting = await _counted(cluster, names)
     outcome = await judge(after)
     changed = changes(outcome_of(await judge(before), before), outcome_of(outcome, after))
-    if after.exemptions:
+    if after.exemptions or after.profiles:
         outcome = await judge(without_exemptions(after))
     return preflight_of(outcome, after, counting), changed
 

@@ -14,12 +14,13 @@ class RuleExceptions:
     def __init__(self, policy: Policy, history: FieldAvailability, rule_states: Sequence[RuleState]) -> None:
         self._history = history
         self._rule_states = rule_states
-        self._expiries = sorted({o.expires_ms for o in policy.overrides} | {e.expires_ms for e in policy.exemptions})
+        exemptions = policy.every_exemption()
+        self._expiries = sorted({o.expires_ms for o in policy.overrides} | {e.expires_ms for e in exemptions})
         self._overrides: dict[str, list[Override]] = {}
         for override in policy.overrides:
             self._overrides.setdefault(override.tenant, []).append(override)
         self._exemptions: dict[str, list[Exemption]] = {}
-        for exemption in policy.exemptions:
+        for exemption in exemptions:
             self._exemptions.setdefault(exemption.tenant, []).append(exemption)
 
     def know(self, tenant_id: str, tenant: int) -> None:

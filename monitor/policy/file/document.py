@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from monitor.policy.file.errors import PolicyFault, did_you_mean
 from monitor.policy.file.values import (
+    AdmissionsName,
     Confidence,
     Count,
     Counted,
@@ -20,10 +21,11 @@ from monitor.policy.file.values import (
     Extended,
     Id,
     Instant,
+    KindName,
     MetricName,
     Number,
     RuleMode,
-    ShortCallMs,
+    SecondsMs,
     Span,
     Term,
     Text,
@@ -41,11 +43,12 @@ class Raw(BaseModel):
 
 
 class RawParams(Raw):
-    """``with``, and a part of ``defaults``. ``short_call_s`` is converted to ms."""
+    """``with``, and a part of ``defaults``. ``short_call_s`` and ``short_ring_s`` are converted to ms."""
 
-    short_call_s: ShortCallMs | None = None
+    short_call_s: SecondsMs | None = None
     callee_limit: Count | None = None
     timezone: Timezone | None = None
+    short_ring_s: SecondsMs | None = None
 
 
 class RawDefaults(RawParams):
@@ -78,17 +81,23 @@ class RawSettings(Raw):
     recover: Number | None = None
     mode: RuleMode | None = None
     freeze: Truth | None = None
+    first: Span | None = None
     with_: dict[str, Any] | None = None
 
 
-class RawRule(RawSettings):
-    """A rule."""
+class RawPatch(RawSettings):
+    """The changes of an inherited rule: any field but its id."""
 
-    id: Id | None = None
     behaviour: Id | None = None
     metric: MetricName | None = None
     window: Span | None = None
     step: Span | None = None
+
+
+class RawRule(RawPatch):
+    """A rule."""
+
+    id: Id | None = None
 
 
 class RawOverride(RawSettings):
@@ -111,6 +120,16 @@ class RawExemption(Raw):
     expires: Instant | None = None
 
 
+class RawProfile(Raw):
+    """A profile: an exemption for several tenants."""
+
+    exempt: list[Id] | None = None
+    tenants: list[Id] | None = None
+    owner: Text | None = None
+    reason: Text | None = None
+    expires: Instant | None = None
+
+
 class RawEscalation(Raw):
     """An escalation."""
 
@@ -121,16 +140,18 @@ class RawEscalation(Raw):
     tier: EscalationTier | None = None
     mode: EscalationMode | None = None
     freeze: Truth | None = None
+    once_per_rule: Truth | None = None
 
 
 class RawBehaviour(Raw):
-    """A behaviour. A policy may change only ``zh``, ``en`` and ``freeze``."""
+    """A behaviour. A policy may change only ``zh``, ``en``, ``freeze`` and, where clauses leave it open, ``kind``."""
 
     clause: Count | None = None
     tier: Id | None = None
     zh: Text | None = None
     en: Text | None = None
     freeze: Truth | None = None
+    kind: KindName | None = None
 
 
 class RawTier(Raw):
@@ -159,17 +180,25 @@ class RawHead(Raw):
     id: Id | None = None
     version: Id | None = None
     extends: Extended | None = None
+    admissions: AdmissionsName | None = None
     defaults: Any = None
     tiers: Any = None
     behaviours: Any = None
     rules: Any = None
+    patch: Any = None
+    disable: Any = None
+    add: Any = None
     escalations: Any = None
     overrides: Any = None
     exemptions: Any = None
+    profiles: Any = None
     prohibited_businesses: Any = None
 
 
 M = TypeVar("M", bound=Raw)
+
+_MAY_BE_NULL = ("confidence", "first")
+"""Fields of a rule whose null has a meaning of its own: none, also in an override of a rule that has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +216,17 @@ class CheckedMapping(Generic[M]):
 
 
 def read_mapping(
-    model: type[M], data: Any, place: YamlPath, faults: list[PolicyFault], fixed: dict[str, str] | None = None
+    model: type[M],
+    data: Any,
+    place: YamlPath,
+    faults: list[PolicyFault],
+    fixed: dict[str, str] | None = None,
+    nulls: bool = False,
 ) -> CheckedMapping[M]:
-    """Read ``data``, a mapping at ``place``. ``fixed``: keys that are valid only elsewhere, each with its message."""
+    """Read ``data``, a mapping at ``place``.
+
+    ``fixed``: keys that are valid only elsewhere, each with its message. ``nulls``: whether any key may be null.
+    """
     if not isinstance(data, dict):
         faults.append(place.fault(f"expected a mapping of keys, got {quoted_value(data)}"))
         return CheckedMapping(model(), place, frozenset(), frozenset(model.model_fields))
@@ -201,7 +238,7 @@ def read_mapping(
         if key not in names:
             faults.append(at.key_fault((fixed or {}).get(key) or f"unknown key `{key}`{did_you_mean(key, names)}"))
             bad.add(key)
-        elif value is None and key != "confidence":
+        elif value is None and not nulls and key not in _MAY_BE_NULL:
             faults.append(at.key_fault(f"`{key}` has no value: add one, or remove the key"))
             bad.add(key)
         else:

@@ -5,41 +5,53 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, cast
 
 from monitor.policy import serialize as plain
+from monitor.policy.file.access_rules import read_behaviours, read_tiers
 from monitor.policy.file.document import (
     CheckedMapping,
     Raw,
-    RawBehaviour,
     RawDefaults,
     RawEscalation,
     RawExemption,
     RawHead,
     RawOverride,
+    RawPatch,
     RawRow,
     RawRule,
-    RawTier,
     read_mapping,
     require,
 )
-from monitor.policy.file.errors import PolicyError, PolicyFault, did_you_mean
-from monitor.policy.file.rules import Cell, Frame, build, cells, check_retention, overridden
+from monitor.policy.file.errors import PolicyError, PolicyFault
+from monitor.policy.file.exceptions import (
+    NOT_OVERRIDDEN,
+    RuleFields,
+    read_exemptions,
+    read_overrides,
+    read_profiles,
+)
+from monitor.policy.file.rule_list import CHANGES, RuleChanges, beside_rules, read_changes
+from monitor.policy.file.rules import Cell, Frame, build, cells, check_retention, patched
 from monitor.policy.file.yaml_source import YamlPath, YamlSource
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import (
     MAX_EVIDENCE,
     MAX_VARIANTS,
-    Behaviour,
+    SHORT_RING_MS,
+    Admissions,
     CatalogueRow,
     Escalation,
-    Exemption,
-    Override,
     Params,
     Policy,
     Rule,
-    Tier,
-    TierId,
 )
 
-RESERVED = ("prohibited_business_application", "banned_applicant", "repeat_violation")
+RESERVED = (
+    "prohibited_business_application",
+    "banned_applicant",
+    "banned_owner",
+    "owner_banned",
+    "application_review",
+    "repeat_violation",
+)
 """Behaviour names that the product itself uses; no rule may use them."""
 
 _SECTIONS = (
@@ -47,9 +59,11 @@ _SECTIONS = (
     "tiers",
     "behaviours",
     "rules",
+    *CHANGES,
     "escalations",
     "overrides",
     "exemptions",
+    "profiles",
     "prohibited_businesses",
 )
 
@@ -92,15 +106,21 @@ class _Resolver:
         head = self.own.head
         require(head, "a policy", self.faults, "id", "version")
         defaults, retention = self._defaults()
-        params = Params(defaults["short_call_s"], defaults["callee_limit"], defaults["timezone"])
-        tiers = self._tiers()
-        behaviours = self._behaviours()
+        params = Params(
+            defaults["short_call_s"],
+            defaults["callee_limit"],
+            defaults["timezone"],
+            defaults.get("short_ring_s", SHORT_RING_MS),
+        )
+        tiers = read_tiers(self.own.sections, self.builtin.sections, self.faults)
+        behaviours = read_behaviours(self.own.sections, self.builtin.sections, tiers, self.faults)
         self.names = dict.fromkeys((*behaviours, *RESERVED), "a behaviour")
         frame = Frame(params, retention, behaviours, self.own.head.place.source, self.faults)
         rules, fields = self._rules(frame)
         escalations = self._escalations(frame)
-        overrides = self._overrides(fields, frame)
-        exemptions = self._exemptions(fields)
+        overrides = read_overrides(self._items("overrides", RawOverride, NOT_OVERRIDDEN), fields, frame)
+        exemptions = read_exemptions(self._items("exemptions", RawExemption), fields, self.faults)
+        profiles = read_profiles(self._section("profiles"), fields, self.faults)
         self._room(params, [*rules, *(override.rule for override in overrides)])
         catalogue = self._catalogue()
         if self.faults:
@@ -120,6 +140,8 @@ class _Resolver:
             overrides=tuple(sorted(overrides, key=lambda o: (o.tenant, o.rule.id))),
             exemptions=tuple(sorted(exemptions, key=lambda e: (e.tenant, e.rules, e.expires_ms, e.owner, e.reason))),
             catalogue=tuple(catalogue),
+            profiles=tuple(sorted(profiles, key=lambda p: p.name)),
+            admissions=self._admissions(),
             remarks=tuple(self.remarks),
         )
         return replace(policy, sha256=plain.sha256(policy))
@@ -151,8 +173,18 @@ class _Resolver:
             return None
         return self.builtin.sections.get(name)
 
+    def _admissions(self) -> Admissions:
+        given = self.own.head.model.admissions
+        if given is None and self.own.head.model.extends != "none":
+            given = self.builtin.head.model.admissions
+        return given or "refuse_only"
+
     def _items(self, name: str, model: type[M], fixed: dict[str, str] | None = None) -> Iterator[CheckedMapping[M]]:
-        section = self._section(name)
+        yield from self._items_of(self._section(name), name, model, fixed)
+
+    def _items_of(
+        self, section: Cell | None, name: str, model: type[M], fixed: dict[str, str] | None = None
+    ) -> Iterator[CheckedMapping[M]]:
         if section is None:
             return
         if not isinstance(section.value, list):
@@ -178,59 +210,47 @@ class _Resolver:
             raise PolicyError([*self.faults, self.builtin.head.place.fault("the built-in policy needs `defaults`")])
         return values, retention
 
-    def _law(self, name: str, model: type[M]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """A section of the access rules with the file's wording applied to it."""
-        law = self.builtin.sections[name]
-        own = self.own.sections.get(name, law)
-        changes = own.value if isinstance(own.value, dict) else {}
-        if not isinstance(own.value, dict):
-            self.faults.append(own.at.fault(f"expected a mapping from a name to its wording in `{name}`"))
-        for key in changes:
-            if key not in law.value:
-                said = f"`{key}` is not in the access rules, which are fixed{did_you_mean(key, law.value)}"
-                self.faults.append(own.at.child(key).key_fault(said))
-        for key, data in law.value.items():
-            values = read_mapping(model, data, law.at.child(key), self.faults).model.model_dump()
-            if key in changes:
-                place = own.at.child(key)
-                taken = read_mapping(model, changes[key], place, self.faults)
-                for field in sorted(taken.given):
-                    value = getattr(taken.model, field)
-                    if field not in ("zh", "en", "freeze") and value != values[field]:
-                        said = f"`{field}` of `{key}` is fixed by the access rules ({values[field]}); "
-                        said += "only `zh`, `en` and `freeze` can be changed"
-                        self.faults.append(place.child(field).fault(said))
-                    else:
-                        values[field] = value
-            yield key, values
-
-    def _tiers(self) -> dict[str, Tier]:
-        return {
-            key: Tier(cast(TierId, key), v["zh"], v["en"], v["kind"], tuple(v["actions"]), v["freeze"])
-            for key, v in self._law("tiers", RawTier)
-        }
-
-    def _behaviours(self) -> dict[str, Behaviour]:
-        return {
-            key: Behaviour(key, v["clause"], v["tier"], v["zh"], v["en"], True if v["freeze"] is None else v["freeze"])
-            for key, v in self._law("behaviours", RawBehaviour)
-        }
-
-    def _rules(self, frame: Frame) -> tuple[list[Rule], dict[str, dict[str, Cell] | None]]:
+    def _rules(self, frame: Frame) -> tuple[list[Rule], RuleFields]:
         """The rules, and by id their raw fields (None for a faulty one) for the overrides."""
         rules = []
-        fields: dict[str, dict[str, Cell] | None] = {}
-        for taken in self._items("rules", RawRule):
-            require(taken, "a rule", self.faults, "id", "behaviour", "metric", "window", "step")
-            self._name(taken, "a rule")
-            found, bad = cells(taken, frame)
-            rule = build(found, bad, taken.place, frame)
-            if taken.model.id is not None:
-                fields.setdefault(taken.model.id, found if rule else None)
-            if rule:
-                rules.append(rule)
-                self._remark_mode(taken)
+        fields: RuleFields = {}
+        changes = self._changes()
+        for name in ("rules", "add"):
+            section = self._section(name) if name == "rules" else self.own.sections.get(name)
+            for taken in self._items_of(section, name, RawRule):
+                if name == "rules" and taken.model.id in changes.disabled:
+                    continue
+                require(taken, "a rule", self.faults, "id", "behaviour", "metric", "window", "step")
+                self._name(taken, "a rule")
+                patch = changes.patches.get(taken.model.id or "") if name == "rules" else None
+                found, rule = self._rule(taken, patch, frame)
+                if taken.model.id is not None:
+                    fields.setdefault(taken.model.id, found if rule else None)
+                if rule:
+                    rules.append(rule)
+                    self._remark_mode(taken)
         return rules, fields
+
+    def _rule(
+        self, taken: CheckedMapping[RawRule], patch: CheckedMapping[RawPatch] | None, frame: Frame
+    ) -> tuple[dict[str, Cell], Rule | None]:
+        """The fields of one rule and the rule, None if it is faulty."""
+        found, bad = cells(taken, frame)
+        if patch is None:
+            return found, build(found, bad, taken.place, frame)
+        change, wrong = cells(patch, frame, nulls=True)
+        merged = patched(found, change, patch.place, self.faults)
+        return (found, None) if merged is None else (merged, build(merged, bad | wrong, patch.place, frame))
+
+    def _changes(self) -> RuleChanges:
+        beside = list(beside_rules(self.own.sections))
+        self.faults += beside
+        if beside:
+            return RuleChanges()
+        inherited = self._section("rules")
+        rules = inherited.value if inherited is not None and isinstance(inherited.value, list) else []
+        known = [rule["id"] for rule in rules if isinstance(rule, dict) and isinstance(rule.get("id"), str)]
+        return read_changes(self.own.sections, known, self.faults)
 
     def _remark_mode(self, taken: CheckedMapping[RawRule]) -> None:
         """Remarks on a new rule that enforces by default."""
@@ -265,50 +285,9 @@ class _Resolver:
                 tier = cast(Literal["major", "severe"], model.tier)
                 freeze = True if model.freeze is None else model.freeze
                 mode = model.mode or "review"
-                escalations.append(Escalation(str(model.id), model.at_least, model.window, tier, mode, freeze))
+                once = bool(model.once_per_rule)
+                escalations.append(Escalation(str(model.id), model.at_least, model.window, tier, mode, freeze, once))
         return escalations
-
-    def _overrides(self, rules: dict[str, dict[str, Cell] | None], frame: Frame) -> list[Override]:
-        fixed = {
-            name: f"an override cannot change `{name}`: write another rule, and an exemption from this one"
-            for name in ("id", "behaviour", "metric", "window", "step")
-        }
-        overrides = []
-        seen: dict[tuple[str, str], YamlPath] = {}
-        for taken in self._items("overrides", RawOverride, fixed):
-            require(taken, "an override", self.faults, "tenant", "rule", "owner", "reason", "expires")
-            model, place = taken.model, taken.place
-            self._known_rule(model.rule, place.child("rule"), rules)
-            if model.tenant is not None and model.rule is not None:
-                first = seen.setdefault((model.tenant, model.rule), place)
-                if first is not place:
-                    line = first.fault("").line
-                    said = f"`{model.tenant}` already has an override of `{model.rule}` (line {line}): keep one of them"
-                    self.faults.append(place.fault(said))
-            change, bad = cells(taken, frame)
-            base = rules.get(model.rule or "")
-            merged = overridden(base, change, self.faults) if base else None
-            rule = build(merged, bad, place, frame) if merged else None
-            if rule and model.tenant and model.owner and model.reason and model.expires is not None:
-                overrides.append(Override(model.tenant, rule, model.owner, model.reason, model.expires))
-        return overrides
-
-    def _exemptions(self, rules: dict[str, dict[str, Cell] | None]) -> list[Exemption]:
-        exemptions = []
-        for taken in self._items("exemptions", RawExemption):
-            whole = require(taken, "an exemption", self.faults, "tenant", "rules", "owner", "reason", "expires")
-            model = taken.model
-            for n, name in enumerate(model.rules or ()):
-                self._known_rule(name, taken.place.child("rules", n), rules)
-            if whole and model.expires is not None:
-                names = tuple(sorted(set(model.rules or ())))
-                who = (str(model.tenant), names, str(model.owner), str(model.reason))
-                exemptions.append(Exemption(*who, model.expires))
-        return exemptions
-
-    def _known_rule(self, name: str | None, at: YamlPath, rules: dict[str, dict[str, Cell] | None]) -> None:
-        if name is not None and name not in rules:
-            self.faults.append(at.fault(f"`{name}` is not a rule of this policy{did_you_mean(name, rules)}"))
 
     def _catalogue(self) -> list[CatalogueRow]:
         rows = []

@@ -14,6 +14,7 @@ from monitor.text.durations import DAY, HOUR, MINUTE, format_duration
 PARTIES_MOST_MS = 48 * HOUR
 """The keys of callees, callers and consents are kept for 48 hours; contract, section 7."""
 
+_NEEDED = ("id", "behaviour", "metric", "window", "step")
 _OPS = ("above", "below", "at_least", "at_most")
 
 
@@ -36,18 +37,23 @@ class Frame:
     faults: list[PolicyFault]
 
 
-def cells(taken: CheckedMapping[Any], frame: Frame) -> tuple[dict[str, Cell], set[str]]:
-    """The valid fields, with ``also`` as conditions and ``with`` as parameters; and the faulty keys."""
+def cells(taken: CheckedMapping[Any], frame: Frame, nulls: bool = False) -> tuple[dict[str, Cell], set[str]]:
+    """The valid fields, with ``also`` as conditions and ``with`` as parameters; and the faulty keys.
+
+    ``nulls``: whether a parameter may be null.
+    """
     found: dict[str, Cell] = {}
     bad = set(taken.bad)
     for name in taken.given:
         at = taken.place.child(name)
         value = getattr(taken.model, "with_" if name == "with" else name)
         before = len(frame.faults)
-        if name == "also":
+        if value is None:
+            pass
+        elif name == "also":
             value = _conditions(value, at, frame.faults)
         elif name == "with":
-            params = read_mapping(RawParams, value, at, frame.faults)
+            params = read_mapping(RawParams, value, at, frame.faults, nulls=nulls)
             value = {key: getattr(params.model, key) for key in params.given}
         if len(frame.faults) > before:
             bad.add(name)
@@ -102,6 +108,41 @@ def overridden(
     return merged
 
 
+def patched(
+    base: Mapping[str, Cell], change: Mapping[str, Cell], place: YamlPath, faults: list[PolicyFault]
+) -> dict[str, Cell] | None:
+    """The inherited rule ``base`` with the fields of ``change``, which stand at ``place``; null takes a field away.
+
+    Every field gets a position in the file that patches. None, with a fault, if what is left cannot be a rule.
+    """
+    before = len(faults)
+    merged = {name: _at_patch(name, cell, place) for name, cell in base.items()}
+    for name, cell in change.items():
+        if cell.value is None and name in _NEEDED:
+            faults.append(cell.at.fault(f"a rule needs `{name}`, so it cannot be taken away: write a value"))
+        elif cell.value is None:
+            merged.pop(name, None)
+        elif name == "with":
+            values = {**(base["with"].value if "with" in base else {}), **cell.value}
+            merged[name] = Cell({key: value for key, value in values.items() if value is not None}, cell.at)
+        else:
+            merged[name] = cell
+    both = {"above", "below"}
+    if both <= set(merged) and not both <= set(change):
+        new, old = ("above", "below") if "above" in change else ("below", "above")
+        said = f"the inherited rule has `{old}`, and a rule has one threshold: add `{old}: null` beside `{new}`"
+        faults.append(change[new].at.key_fault(said))
+    return merged if len(faults) == before else None
+
+
+def _at_patch(name: str, cell: Cell, place: YamlPath) -> Cell:
+    hint = f" (`{name}` is inherited: change it in this patch, too)"
+    at = YamlPath(place.source, place.child(name).path, hint)
+    if name == "also":
+        return Cell([(condition, at) for condition, _ in cell.value], at)
+    return Cell(cell.value, at)
+
+
 def build(fields: Mapping[str, Cell], bad: set[str], place: YamlPath, frame: Frame) -> Rule | None:
     """The rule of ``fields``; None if anything is wrong, with every fault added to the frame."""
     before = len(frame.faults)
@@ -111,8 +152,7 @@ def build(fields: Mapping[str, Cell], bad: set[str], place: YamlPath, frame: Fra
     _check_shares(fields, direction, frame.faults)
     _check_values(fields, direction, frame.faults)
     _check_behaviour(fields, frame)
-    needed = ("id", "behaviour", "metric", "window", "step")
-    if len(frame.faults) > before or bad or direction is None or any(name not in fields for name in needed):
+    if len(frame.faults) > before or bad or direction is None or any(name not in fields for name in _NEEDED):
         return None
 
     def get(name: str, default: Any) -> Any:
@@ -139,7 +179,9 @@ def build(fields: Mapping[str, Cell], bad: set[str], place: YamlPath, frame: Fra
             given.get("short_call_s", frame.params.short_call_ms),
             given.get("callee_limit", frame.params.callee_limit),
             given.get("timezone", frame.params.timezone),
+            given.get("short_ring_s", frame.params.short_ring_ms),
         ),
+        first_ms=get("first", None),
     )
 
 

@@ -124,7 +124,7 @@ def _instant(value: object) -> int:
         raise _wrong(str(error)) from None
 
 
-def _short_call_ms(value: object) -> int:
+def _seconds_ms(value: object) -> int:
     """Seconds to ms: the nearest ms if it is within 1e-6 (6.001 is not exact in binary), else the ms below."""
     ms = min(max(_number(value), 0), 1e6) * 1000  # clamped, since a larger value is invalid and may overflow
     near = round(ms)
@@ -187,7 +187,11 @@ EscalationMode = Annotated[
 ]  # fmt: skip
 EscalationTier = Annotated[Literal["major", "severe"], one_of("a tier of an escalation", "major", "severe")]
 Confidence = Annotated[float | None, BeforeValidator(_confidence)]
-ShortCallMs = Annotated[int, BeforeValidator(_short_call_ms)]
+SecondsMs = Annotated[int, BeforeValidator(_seconds_ms)]
 Timezone = Annotated[str, BeforeValidator(_timezone)]
 Counted = Annotated[str, one_of("what to count", "violations")]
+AdmissionsName = Annotated[
+    Literal["refuse_only", "review"], one_of("how applications are admitted", "refuse_only", "review")
+]  # fmt: skip
+KindName = Annotated[Literal["termination", "ban"], one_of("a kind of decision", "termination", "ban")]
 Extended = Annotated[str, one_of("a policy to extend", "access-rules", "none")]

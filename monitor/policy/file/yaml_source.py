@@ -52,26 +52,27 @@ class YamlSource:
 
 @dataclass(frozen=True, slots=True)
 class YamlPath:
-    """A path in a source: the position of a fault."""
+    """A path in a source: the position of a fault. ``hint`` is appended to the message of each fault."""
 
     source: YamlSource
     path: Path = ()
+    hint: str = ""
 
     def child(self, *steps: str | int) -> "YamlPath":
         """The path ``steps`` further down."""
-        return YamlPath(self.source, self.path + steps)
+        return YamlPath(self.source, self.path + steps, self.hint)
 
     def fault(self, message: str) -> PolicyFault:
         """A fault at the value; if the path does not exist, at the nearest value above it."""
         path = self.path
         while path not in self.source.values:
             path = path[:-1]
-        return PolicyFault(self.source.name, *self.source.values[path], message)
+        return PolicyFault(self.source.name, *self.source.values[path], message + self.hint)
 
     def key_fault(self, message: str) -> PolicyFault:
         """A fault at the key."""
         mark = self.source.keys.get(self.path)
-        return PolicyFault(self.source.name, *mark, message) if mark else self.fault(message)
+        return PolicyFault(self.source.name, *mark, message + self.hint) if mark else self.fault(message)
 
 
 @dataclass(slots=True)

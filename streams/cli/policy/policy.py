@@ -75,11 +75,11 @@ def show(
     """Print a policy with each value written out. The output is a policy file with the same hash."""
     import sys
 
-    from monitor.policy.serialize import to_plain
+    from monitor.policy.serialize import written_out
     from monitor.policy.write import dump_json, dump_yaml
 
     policy = policy_for(file)
-    plain = to_plain(policy)
+    plain = written_out(policy)
     text = dump_json(plain) if as_json else f"# sha256 {policy.sha256}\n{dump_yaml(plain)}"
     sys.stdout.buffer.write(text.encode())  # whatever the terminal's encoding: the file is UTF-8
 
@@ -111,7 +111,7 @@ def explain(
     at: Annotated[str | None, typer.Option(metavar="TIME", help="RFC 3339 or epoch ms.  [default: now]")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show which rules apply to a tenant, with its overrides and exemptions, in Chinese and English."""
+    """Show which rules apply to a tenant, with its overrides, exemptions and profiles, in Chinese and English."""
     import time
 
     from monitor.policy.explain import explain as explained
@@ -205,9 +205,11 @@ def _summary(policy: "Policy") -> str:
         (len(policy.escalations), "escalation", "s"),
         (len(policy.overrides), "override", "s"),
         (len(policy.exemptions), "exemption", "s"),
+        *([(len(policy.profiles), "profile", "s")] if policy.profiles else []),
         (len(policy.catalogue), "prohibited business", "es"),
     )
     counts = ", ".join(f"{number:,} {word}{plural if number != 1 else ''}" for number, word, plural in parts)
+    counts += ", applications are reviewed" if policy.admissions == "review" else ""
     return f"{policy.id} {policy.version}, {counts}, sha256 {policy.sha256}"
 
 

@@ -12,19 +12,24 @@ FULL = """\
 id: house
 version: "1"
 extends: none
+admissions: review
+defaults: {short_ring_s: 2.5}
+behaviours: {in_call_abuse: {kind: ban}}
 rules:
 - {id: a, behaviour: blind_calling, metric: short_call_ratio, above: 0.2, window: 24h, step: 1h, min_denominator: 7,
    confidence: 0.9, also: [{metric: asr, below: 0.5}], cooldown: 25h, recover: 0.1, mode: review, freeze: false,
-   with: {short_call_s: 5, callee_limit: 4, timezone: UTC}}
+   first: 7d, with: {short_call_s: 5, callee_limit: 4, timezone: UTC, short_ring_s: 4}}
 - {id: b, behaviour: no_consent, metric: reject_ratio, above: 0.3, window: 48h, step: 24h, mode: shadow}
 escalations:
-- {id: e, count: violations, at_least: 3, window: 30d, tier: major, mode: review, freeze: true}
+- {id: e, count: violations, at_least: 3, window: 30d, tier: major, mode: review, freeze: true, once_per_rule: true}
 overrides:
-- {tenant: t, rule: a, above: 0.3, owner: ops, reason: why, expires: 2027-01-01}
+- {tenant: t, rule: a, above: 0.3, first: 3d, with: {short_ring_s: 1}, owner: ops, reason: why, expires: 2027-01-01}
 - {tenant: u, rule: b, above: 0.4, owner: ops, reason: why, expires: 2027-01-01}
 exemptions:
 - {tenant: v, rules: [a, b], owner: ops, reason: why, expires: 2027-01-01}
 - {tenant: w, rules: [b], owner: ops, reason: why, expires: 2027-01-01}
+profiles:
+  hotels: {exempt: [a, b], tenants: [x, z], owner: ops, reason: why, expires: 2027-01-01}
 prohibited_businesses:
 - {key: loans, zh: 贷款, en: loans, terms: [贷款, loan], unless: [贷款知识]}
 - {key: hair, zh: 植发, en: hair, terms: [植发], unless: []}
@@ -60,6 +65,8 @@ def other(value: Any) -> list[Any]:
     names = [
         "minor",
         "severe",
+        "refuse_only",
+        "termination",
         "enforce",
         "review",
         "no_consent",
@@ -96,6 +103,7 @@ def test_every_value_moves_the_hash() -> None:
         # behaviour stand for all.
         law = path[0] in ("tiers", "behaviours")
         fixed = law and (path[1] not in ("minor", "no_consent") or path[2] not in ("zh", "en", "freeze"))
+        fixed &= path[-1] != "kind" or path[0] == "tiers"
         fixed |= path[-1] in ("count", "rule", "extends") or (path[0] == "rules" and path[2] == "id")
         if fixed:
             continue

@@ -1,0 +1,76 @@
+"""The tiers and behaviours of the access rules, of which a policy file changes the wording and what they leave open."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from monitor.policy.file.document import Raw, RawBehaviour, RawTier, read_mapping
+from monitor.policy.file.errors import PolicyFault, did_you_mean
+from monitor.policy.file.rules import Cell
+from monitor.policy.model import Behaviour, Tier, TierId
+
+M = TypeVar("M", bound=Raw)
+
+_WORDING = ("zh", "en", "freeze")
+_LEFT_OPEN = (*_WORDING, "kind")
+
+
+def read_tiers(own: Mapping[str, Cell], builtin: Mapping[str, Cell], faults: list[PolicyFault]) -> dict[str, Tier]:
+    """The tiers, from the sections of a file and of the built-in policy."""
+    return {
+        key: Tier(cast(TierId, key), v["zh"], v["en"], v["kind"], tuple(v["actions"]), v["freeze"])
+        for key, v in _law("tiers", RawTier, own, builtin, faults)
+    }
+
+
+def read_behaviours(
+    own: Mapping[str, Cell], builtin: Mapping[str, Cell], tiers: Mapping[str, Tier], faults: list[PolicyFault]
+) -> dict[str, Behaviour]:
+    """The behaviours, from the sections of a file and of the built-in policy. Their ``kind`` is None if the tier's."""
+    return {
+        key: Behaviour(
+            key,
+            v["clause"],
+            v["tier"],
+            v["zh"],
+            v["en"],
+            True if v["freeze"] is None else v["freeze"],
+            None if v["kind"] == tiers[v["tier"]].kind else v["kind"],
+        )
+        for key, v in _law("behaviours", RawBehaviour, own, builtin, faults)
+    }
+
+
+def _law(
+    name: str, model: type[M], own_sections: Mapping[str, Cell], builtin: Mapping[str, Cell], faults: list[PolicyFault]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A section of the access rules with the file's changes applied to it."""
+    law = builtin[name]
+    own = own_sections.get(name, law)
+    changes = own.value if isinstance(own.value, dict) else {}
+    if not isinstance(own.value, dict):
+        faults.append(own.at.fault(f"expected a mapping from a name to its wording in `{name}`"))
+    for key in changes:
+        if key not in law.value:
+            said = f"`{key}` is not in the access rules, which are fixed{did_you_mean(key, law.value)}"
+            faults.append(own.at.child(key).key_fault(said))
+    for key, data in law.value.items():
+        values = read_mapping(model, data, law.at.child(key), faults).model.model_dump()
+        if key in changes:
+            place = own.at.child(key)
+            taken = read_mapping(model, changes[key], place, faults)
+            free = _LEFT_OPEN if values.get("tier") in ("major", "severe") else _WORDING
+            for field in sorted(taken.given):
+                value = getattr(taken.model, field)
+                if field not in free and value != values[field]:
+                    fixed = values[field] or "warning"
+                    said = f"`{field}` of `{key}` is fixed by the access rules ({fixed}); "
+                    said += f"only {_listed(free)} can be changed"
+                    faults.append(place.child(field).fault(said))
+                else:
+                    values[field] = value
+        yield key, values
+
+
+def _listed(names: Sequence[str]) -> str:
+    *most, last = (f"`{name}`" for name in names)
+    return f"{', '.join(most)} and {last}"
