@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from monitor.core.calls.evidence import EvidenceRows
 from monitor.core.calls.string_column import concatenate
+from monitor.core.talk.talk_counts import TalkCounts
 from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.core.windows.pane import KEY_SETS, Pane
 
@@ -30,6 +31,7 @@ def merge_renumbered(panes: Iterable[tuple[Pane, Numbers]]) -> Pane | None:
         tenant[order],
         np.concatenate([pane.sums[here] for pane, _, here in parts])[order],
         evidence=_evidence([(pane.evidence, numbers) for pane, numbers, _ in parts]),
+        talk=_talk([(pane.talk, numbers) for pane, numbers, _ in parts]),
         **{which: _keys([(pane.keys(which), numbers) for pane, numbers, _ in parts]) for which in KEY_SETS},
     )
 
@@ -46,6 +48,14 @@ def _keys(parts: Sequence[tuple[KeyCounts, Numbers]]) -> KeyCounts:
         levels = renumbered(keys.levels, numbers)
         moved.append(KeyCounts(here.key, numbers[here.owner], here.count, here.numeric, levels))
     return KeyCounts.joined(moved).distinct()
+
+
+def _talk(parts: Sequence[tuple[TalkCounts, Numbers]]) -> TalkCounts:
+    moved = []
+    for counts, numbers in parts:
+        here = counts.select(np.flatnonzero(numbers[counts.tenant] != ELSEWHERE))
+        moved.append(TalkCounts(numbers[here.tenant], here.bucket, here.count))
+    return TalkCounts.joined(moved).distinct()
 
 
 def _evidence(parts: Sequence[tuple[EvidenceRows, Numbers]]) -> EvidenceRows:

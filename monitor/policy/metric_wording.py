@@ -182,6 +182,13 @@ METRIC_WORDING: Final = {
         Bilingual("呼入放弃率", "share of abandoned inbound calls"),
         Bilingual("被放弃", "{were} abandoned"),
     ),
+    "median_talk_s": _of_noun(
+        Bilingual("通话时长中位数", "Median talk time"),
+        Bilingual("通话时长中位数", "median talk time"),
+        Bilingual(
+            "{d} 通接通电话的通话时长中位数为 {v} 秒", "the median talk time of {d} answered call{many} was {v} s"
+        ),
+    ),
     "distinct_callee_ratio": _of_noun(
         Bilingual("被叫去重率", "Distinct-callee ratio"),
         Bilingual("不同被叫占比", "different callees per attempt"),

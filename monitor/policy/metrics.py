@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Family = Literal["calls", "parties", "complaints"]
+Family = Literal["calls", "talk", "parties", "complaints"]
 Unit = Literal["count", "ratio", "seconds", "quotient"]
 KeySet = Literal["callees", "callers", "blocks", "reached", "consents"]
 """A set of keys that is counted per tenant: the callees of attempts, their callers, their callees that are numbers by
@@ -16,7 +16,8 @@ class Metric:
     """A metric as a pair of field names.
 
     ``numerator`` and ``denominator`` name additive fields of `monitor.core.calls.fields` (family ``calls``), or values
-    of `DISTINCT_COUNTS` (``parties``) or the complaint register (``complaints``). A null denominator makes it a count.
+    of the histogram of talk times (``talk``), `DISTINCT_COUNTS` (``parties``) or the complaint register
+    (``complaints``). A null denominator makes it a count.
     A ``ratio`` is a share of its denominator, a ``quotient`` any number per unit of it.
     ``proportion`` metrics may have a confidence. The wording is in `monitor.policy.metric_wording`.
     """
@@ -32,6 +33,11 @@ class Metric:
     def scale(self) -> int:
         """The factor of the denominator: 1000 to convert ms to seconds."""
         return 1000 if self.unit == "seconds" else 1
+
+    @property
+    def divided(self) -> bool:
+        """Whether the value is the numerator divided by the denominator. A median only needs one that is not 0."""
+        return self.family != "talk"
 
 
 def _calls(name: str, numerator: str, denominator: str | None, unit: Unit = "ratio") -> Metric:
@@ -57,6 +63,7 @@ _TABLE = (
     _calls("out_of_hours_ratio", "out_of_hours", "attempts"),
     _calls("consent_coverage", "consented", "answered"),
     _calls("abandon_ratio", "inbound_cancelled", "inbound"),
+    Metric("median_talk_s", "talk", "median_talk_ms", "answered", False, "seconds"),
     Metric("distinct_callee_ratio", "parties", "distinct_callees", "attempts", False, "ratio"),
     Metric("sequential_ratio", "parties", "sequential_callees", "numeric_callees", False, "ratio"),
     Metric("callee_over_limit", "parties", "callees_over_limit", None, False, "count"),

@@ -47,6 +47,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
     return {
         "name": label(labels.METRIC_NAMES, rule.metric),
         "unit": metric.unit if metric else "count",
+        "divided": metric is None or metric.divided,
         "direction": rule.direction,
         "threshold": quantity(rule.metric, rule.threshold),
         "mode": rule.mode,

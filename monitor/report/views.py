@@ -161,7 +161,8 @@ def measure_view(measure: Measure | None) -> MeasureView | None:
         return None
     counts = number(measure.numerator)
     if measure.denominator is not None:
-        counts += f" / {number(measure.denominator)}"
+        divided = measure.metric not in METRICS or METRICS[measure.metric].divided
+        counts = f"{counts} / {number(measure.denominator)}" if divided else f"n = {number(measure.denominator)}"
     return MeasureView(
         metric=measure.metric,
         name=label(labels.METRIC_NAMES, measure.metric),

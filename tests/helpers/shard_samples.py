@@ -20,8 +20,8 @@ from schemas.inputs import Cdr
 
 T0 = 1_772_409_600_000  # 2026-03-02T00:00:00Z
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
-LAYOUT = FieldLayout((1_000, 6_000), ("America/New_York", "Asia/Shanghai"), frozenset(KEY_SETS))
-BARE_LAYOUT = replace(LAYOUT, key_sets=frozenset())
+LAYOUT = FieldLayout((1_000, 6_000), ("America/New_York", "Asia/Shanghai"), frozenset(KEY_SETS), True)
+BARE_LAYOUT = replace(LAYOUT, key_sets=frozenset(), talk=False)
 PARAMS = Params(6_000, 5, "Asia/Shanghai")
 OUTCOMES = (
     "answered",

@@ -23,8 +23,8 @@ Interpretations, where a sentence of the contract leaves room:
 10. Complainants: at equal ``updated_ms`` the record later in decision order is the newest. Null is not a complainant.
 11. Evidence of complaints is the newest by the event time of the record that the metric counts (the first; for the
     `verified_` metrics the verified one).
-12. `above` of a mean (`acd_s`, `pdd_s`): the calls that enter the mean; `below`: none. `below` of a count: none.
-    `complaint_rate` and `verified_complaint_rate` `below`: the answered calls.
+12. A mean or a median (`acd_s`, `pdd_s`, `median_talk_s`), either way: the calls that enter it. `below` of a count:
+    none. `complaint_rate` and `verified_complaint_rate` `below`: the answered calls.
 13. A shadow decision has status final, the full actions, the tier's refunds, and the count of violations that
     it would have caused. An alert's ``enforcement_id`` never names a shadow decision.
 14. An alert's ``enforcement_id`` is the newest decision of that rule and tenant while the alert was active, up to that

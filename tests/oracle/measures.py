@@ -86,7 +86,7 @@ OF_CALLS: dict[str, tuple[Test, Test | None]] = {
     "consent_coverage": (lambda c, p: is_answered(c) and c["consent_id"] is not None, lambda c, p: is_answered(c)),
     "abandon_ratio": (lambda c, p: is_inbound(c) and c["outcome"] == "cancelled", lambda c, p: is_inbound(c)),
 }
-MEANS = {"acd_s", "pdd_s"}
+IN_SECONDS = {"acd_s", "pdd_s", "median_talk_s"}
 OF_PARTIES = {
     "distinct_callee_ratio",
     "sequential_ratio",
@@ -117,7 +117,7 @@ COUNTS = {
 }
 QUOTIENTS = {"calls_per_caller"}
 """Neither counts nor shares: values have no largest one."""
-ALL = sorted({*OF_CALLS, *MEANS, *OF_PARTIES, *OF_COMPLAINTS})
+ALL = sorted({*OF_CALLS, *IN_SECONDS, *OF_PARTIES, *OF_COMPLAINTS})
 NUMBER = re.compile(r"\+?[0-9]+")
 
 
@@ -130,6 +130,14 @@ def number_before(number: str) -> str | None:
     plus = "+" if number[0] == "+" else ""
     digits = number[len(plus) :]
     return plus + str(int(digits) - 1).zfill(len(digits)) if int(digits) > 0 else None
+
+
+def median_talk_ms(talks: list[int]) -> int:
+    """The ceil(C/2)-th smallest, with all binary digits after the five highest set to 0; 0 if there is none."""
+    if not talks:
+        return 0
+    digits = f"{sorted(talks)[math.ceil(len(talks) / 2) - 1]:b}"
+    return int(digits[:5] + "0" * len(digits[5:]), 2)
 
 
 def _parties(metric: str, seen: Seen, params: Params) -> tuple[int, int | None]:
@@ -167,6 +175,10 @@ def measure(metric: str, seen: Seen, params: Params) -> tuple[int, int | None, f
     elif metric == "pdd_s":
         waits = [c["ring_ms"] - c["start_ms"] for c in seen.calls if _rang(c)]
         num, den, scale = sum(waits), len(waits), 1000
+    elif metric == "median_talk_s":
+        talks = [talk_ms(c) for c in seen.calls if is_answered(c)]
+        num, den = median_talk_ms(talks), len(talks)
+        return num, den, (num / 1000 if den else None)
     elif metric in OF_PARTIES:
         num, den = _parties(metric, seen, params)
     else:
@@ -194,7 +206,7 @@ def behind(metric: str, direction: str, seen: Seen, params: Params) -> tuple[lis
         if bottom is None:
             return [], []
         return [c for c in seen.calls if bottom(c, params) and not top(c, params)], []
-    if metric == "acd_s":
+    if metric in {"acd_s", "median_talk_s"}:
         return [c for c in seen.calls if is_answered(c)], []
     if metric == "pdd_s":
         return [c for c in seen.calls if _rang(c)], []

@@ -137,7 +137,7 @@ def _exceptions(frame: Frame, rules: list[dict[str, Any]]) -> tuple[list[dict[st
 
 
 def _threshold(frame: Frame, metric: str) -> float:
-    if metric in {"acd_s", "pdd_s"}:
+    if metric in measures.IN_SECONDS:
         return frame.rng.choice((1, 2.5, 10, 30))
     if metric in measures.QUOTIENTS:
         return frame.rng.choice((1, 1.5, 2, 3.3333333333333335, 6))
@@ -233,7 +233,7 @@ def _override(frame: Frame, rule: dict[str, Any]) -> dict[str, Any]:
 
 def _allow(changes: dict[str, Any], metric: str, rule: dict[str, Any]) -> None:
     """A ratio is never below 0, and exceeds 0 with any event, so such a rule needs a minimum denominator."""
-    if metric in measures.COUNTS | measures.QUOTIENTS or metric in {"acd_s", "pdd_s"}:
+    if metric in measures.COUNTS | measures.QUOTIENTS | measures.IN_SECONDS:
         return
     if changes.get("below") == 0.0:
         changes["below"] = 0.1

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
 
-from oracle.measures import MEANS, OF_COMPLAINTS, OF_PARTIES
+from oracle.measures import IN_SECONDS, OF_COMPLAINTS, OF_PARTIES
 from oracle.rulebook import Rule, Rulebook
 
 MINUTE = 60_000
@@ -43,6 +43,8 @@ class Reign:
         asked = {name for one in self.every_rule for name in (one.metric, *(m for m, _, _ in one.also))}
         if wanted & OF_PARTIES and not asked & OF_PARTIES:
             return False
+        if "median_talk_s" in wanted and "median_talk_s" not in asked:
+            return False
         if "short_call_ratio" in wanted and rule.params.short_call_ms not in {p.short_call_ms for p in params}:
             return False
         if "out_of_hours_ratio" in wanted and rule.params.timezone not in {p.timezone for p in params}:
@@ -59,8 +61,8 @@ def evidence_kind(rule: Rule) -> tuple[object, ...]:
     """Equal for rules with the same calls as evidence."""
     above = rule.direction == "above"
     known: object = rule.metric
-    if rule.metric in MEANS:
-        return ("answered" if rule.metric == "acd_s" else known,)
+    if rule.metric in IN_SECONDS:
+        return (known if rule.metric == "pdd_s" else "answered",)
     if rule.metric == "short_call_ratio":
         known = ("short", rule.params.short_call_ms)
     elif rule.metric == "out_of_hours_ratio":

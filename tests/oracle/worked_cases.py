@@ -16,7 +16,6 @@ NOT_BUILT = {
     "block-ratio": "the metric block_ratio (section 4)",
     "kind-of-final": "an uphold that names a kind (section 5, Reviews)",
     "kind-of-pending": "an uphold that names a kind (section 5, Reviews)",
-    "median-talk": "the metric median_talk_s (section 4)",
     "once-per-rule": "escalations that count a rule once (section 5)",
     "owner-banned": "bans that follow an owner (section 5, Owners)",
 }

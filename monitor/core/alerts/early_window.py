@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from monitor.core.calls.fields import BIT
 from monitor.core.rules.conditions import OPS, Floats, Rows, values
+from monitor.core.talk.early_medians import EarlyMedians
+from monitor.core.talk.talk_counts import TalkCounts
 from monitor.core.tenants.complaints import ComplaintForecast
 from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, count_of, counts_of
 from monitor.core.windows.distinct.early_distinct_counts import EarlyDistinctCounts
@@ -18,19 +20,20 @@ from monitor.core.windows.window import Counts, SlidingWindow, WindowView
 from monitor.policy.metrics import DISTINCT_COUNTS, METRICS, KeySet
 from monitor.policy.model import Rule
 
-_ATTEMPTS = BIT["attempts"]
+_ATTEMPTS, _ANSWERED = BIT["attempts"], BIT["answered"]
 
 
 class EarlyWindow(WindowView):
     """A window that ends at ``end_ms``: the sealed calls that will not have left by then, and the open calls.
 
     It is built once. `enter` then keeps its calls up to date, because sealing moves calls but does not change them.
-    Distinct counts are correct only for tenants passed to `count`. Memory: 8 bytes per tenant and field.
+    Distinct counts and medians are correct only for tenants passed to `count`. Memory: 8 bytes per tenant and field.
     """
 
     running_sums: TenantSums
     complaints: ComplaintForecast
     distinct: dict[KeySet, EarlyDistinctCounts]
+    talk: EarlyMedians | None
 
     def __init__(self, window: SlidingWindow, end_ms: int, opened: OpenPanes, tenants: int) -> None:
         self.end_ms = end_ms
@@ -46,6 +49,9 @@ class EarlyWindow(WindowView):
                 names = (DISTINCT, NUMBERS, *window.counts[keys])
                 came = self._came(keys, window, opened)
                 self.distinct[keys] = EarlyDistinctCounts(tally, names, self.start_ms, kept, left, came)
+        self.talk = None
+        if window.talk is not None:
+            self.talk = EarlyMedians(window.talk, self.start_ms, self._talk_came(window, opened), tenants)
         for piece in self._yet_to_enter(window, opened):
             self.running_sums.add(piece.tenant, self.running_sums.pick(piece.sums))
         self._changed: list[NDArray[np.int32]] = []
@@ -67,6 +73,14 @@ class EarlyWindow(WindowView):
 
         return came
 
+    def _talk_came(self, window: SlidingWindow, opened: OpenPanes) -> Callable[[NDArray[np.bool_]], TalkCounts]:
+        """A function from marked tenants to their talk times in the panes that are not in ``window``."""
+
+        def came(who: NDArray[np.bool_]) -> TalkCounts:
+            return TalkCounts.joined([piece.talk.of_tenants(who) for piece in self._yet_to_enter(window, opened)])
+
+        return came
+
     def enter(self, piece: Pane, picked: Counts) -> None:
         """Add open calls of known tenants. ``picked`` holds the sums of the piece for the fields of this window."""
         if self.start_ms <= piece.start_ms < self.end_ms:
@@ -79,6 +93,8 @@ class EarlyWindow(WindowView):
         self.complaints.reach(tenants)
         for tally in self.distinct.values():
             tally.reach(tenants)
+        if self.talk is not None:
+            self.talk.reach(tenants)
 
     def touch(self, tenant: int) -> None:
         """Mark a tenant as changed."""
@@ -107,15 +123,21 @@ class EarlyWindow(WindowView):
         return who
 
     def count(self, asked: Sequence[tuple[Rule, Rows]], tenants: int) -> None:
-        """Count the keys of these tenants that their rules need, so that `measure` is correct for them."""
+        """Count the keys and medians of these tenants that their rules need: `measure` is then correct for them."""
         wanted: dict[KeySet, list[Rows]] = {}
+        talk: list[Rows] = []
         for rule, who in asked:
+            if any(METRICS[name].family == "talk" for name in rule.metrics):
+                talk.append(who)
             for keys in counts_of([rule]):
                 wanted.setdefault(keys, []).append(who)
         for keys, some in wanted.items():
             who = some[0] if len(some) == 1 else np.unique(np.concatenate(some))
             if len(who):
                 self.distinct[keys].count(who, self.running_sums.field(_ATTEMPTS, tenants)[who])
+        if self.talk is not None and talk:
+            who = np.unique(np.concatenate(talk))
+            self.talk.count(who, self.running_sums.field(_ANSWERED, tenants)[who])
 
     def _between(self, name: str, rule: Rule, who: Rows, tenants: int) -> tuple[Floats, Floats]:
         """The lower and upper bounds of a metric of distinct counts, each ``[k]``, NaN if it has no value."""

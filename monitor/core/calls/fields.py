@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.policy.metrics import KeySet, key_sets
+from monitor.policy.metrics import METRICS, KeySet, key_sets
 from monitor.policy.model import Params, Rule
 
 # The word of a call has one bit for each of these. The parametrised fields (short, out_of_hours) follow, one bit per
@@ -42,22 +42,26 @@ DAY_OPENS_MIN, DAY_CLOSES_MIN = 8 * 60, 21 * 60  # `out_of_hours_ratio`: [08:00,
 class FieldLayout:
     """The bit or sum of each field, for the parameters that the rules of a policy use.
 
-    Fields are numbered ``0 .. width-1``: the bits first, then `SUMS`. ``key_sets`` are the keys that rules count.
+    Fields are numbered ``0 .. width-1``: the bits first, then `SUMS`. ``key_sets`` are the keys that rules count;
+    ``talk`` is whether any needs the talk times.
     """
 
     short_call_ms: tuple[int, ...]
     timezones: tuple[str, ...]
     key_sets: frozenset[KeySet] = frozenset()
+    talk: bool = False
 
     @classmethod
     def of(cls, params: Params, rules: Iterable[Rule]) -> "FieldLayout":
         """The layout for the defaults and all rules, including overrides. A policy has at most 48 such variants."""
         rules = list(rules)
         every = [params, *(rule.params for rule in rules)]
+        names = [name for rule in rules for name in rule.metrics]
         return cls(
             tuple(sorted({p.short_call_ms for p in every})),
             tuple(sorted({p.timezone for p in every})),
-            frozenset(key_sets(name for rule in rules for name in rule.metrics)),
+            frozenset(key_sets(names)),
+            any(METRICS[name].family == "talk" for name in names),
         )
 
     @property
@@ -96,7 +100,7 @@ class FieldLayout:
 
     def evidence_bit(self, name: str, params: Params) -> int:
         """The bit of the calls that count in a field; for a sum, of the calls that it adds."""
-        if name == "talk_ms":
+        if name in ("talk_ms", "median_talk_ms"):
             return BIT["answered"]
         if name == "ring_delay_ms":
             return BIT["rang"]

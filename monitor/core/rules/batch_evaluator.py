@@ -27,10 +27,14 @@ _TENANT_BITS = 32
 
 
 class _Line(NamedTuple):
-    """A condition on a metric, by the indices of its counts: ``sign`` times the value must be above ``limit``."""
+    """A condition on a metric, by the indices of its counts: ``sign`` times the value must be above ``limit``.
+
+    The value is ``numerator / (scale * divisor)``; ``divisor`` is the denominator or 1.
+    """
 
     numerator: int
     denominator: int
+    divisor: int
     scale: int
     sign: float
     limit: float
@@ -89,7 +93,7 @@ class BatchEvaluator:
         ]
         for some in lines:
             some += some[:1] * (most - len(some))
-        self._numerator, self._denominator, self._scale, self._sign, self._limit = (
+        self._numerator, self._denominator, self._divisor, self._scale, self._sign, self._limit = (
             np.array([[line[k] for line in some] for some in lines]).reshape(len(rules), most)
             for k in range(len(_Line._fields))
         )
@@ -164,7 +168,8 @@ class BatchEvaluator:
     def _holds(self, counts: Floats, rule: Rows, row: Rows, limit: Floats) -> NDArray[np.bool_]:
         """Which of these pairs have a value beyond ``limit``, a sufficient denominator, and a record."""
         denominator = counts[self._denominator[rule, 0], row]
-        value = counts[self._numerator[rule, 0], row] / (self._scale[rule, 0] * denominator)
+        divisor = self._scale[rule, 0] * counts[self._divisor[rule, 0], row]
+        value = counts[self._numerator[rule, 0], row] / divisor
         holds: NDArray[np.bool_] = (self._sign[rule, 0] * value > limit) & (denominator >= self._least[rule])
         holds &= counts[self._present[rule], row] > 0
         return holds
@@ -173,7 +178,7 @@ class BatchEvaluator:
         """Which of these pairs meet all conditions of their rule."""
         numerator = counts[self._numerator[rule], row[:, None]]
         denominator = counts[self._denominator[rule], row[:, None]]
-        value = numerator / (self._scale[rule] * denominator)
+        value = numerator / (self._scale[rule] * counts[self._divisor[rule], row[:, None]])
         sign, limit = self._sign[rule], self._limit[rule]
         kept: NDArray[np.bool_] = ((sign * value > limit) & (denominator > 0)).all(axis=1)
         surely = sign[:, 0] * bound(numerator[:, 0], denominator[:, 0], self._quantile[rule], sign[:, 0])
@@ -211,19 +216,22 @@ class BatchEvaluator:
 
     def _line(self, rule_state: RuleState, name: str, op: str, limit: float) -> _Line:
         metric, sign = METRICS[name], 1.0 if op in _UPWARDS else -1.0
-        numerator = self._index(rule_state, name, metric.numerator, metric.family == "complaints", False)
+        numerator = self._index(rule_state, name, metric.numerator, metric.family in ("talk", "complaints"), False)
         denominator = _ONE
         if metric.denominator is not None:
             denominator = self._index(rule_state, name, metric.denominator, False, True)
         limit *= sign
         if op in ("at_least", "at_most"):
             limit = nextafter(limit, -inf)
-        return _Line(numerator, denominator, metric.scale, sign, limit)
+        return _Line(numerator, denominator, denominator if metric.divided else _ONE, metric.scale, sign, limit)
 
-    def _index(self, rule_state: RuleState, name: str, field: str, of_complaints: bool, below: bool) -> int:
-        """The index of a numerator or, ``below``, a denominator of a metric."""
+    def _index(self, rule_state: RuleState, name: str, field: str, apart: bool, below: bool) -> int:
+        """The index of a numerator or, ``below``, a denominator of a metric.
+
+        ``apart``: it is of complaints or talk times, neither a sum nor a distinct count.
+        """
         rule, places = rule_state.rule, self._places[rule_state.window]
-        if field not in DISTINCT_COUNTS and not of_complaints:
+        if field not in DISTINCT_COUNTS and not apart:
             return places.of[rule_state.window.layout.field(field, rule.params)]
         key = field, rule.params.callee_limit
         if key not in places.of:

@@ -116,7 +116,8 @@ def values(metric: Metric, numerator: Counts, denominator: Counts | None) -> Flo
     if denominator is None:
         return numerator.astype(np.float64)
     value = np.full(len(numerator), np.nan)
-    np.divide(numerator, metric.scale * denominator, out=value, where=denominator != 0)
+    divisor = metric.scale * denominator if metric.divided else metric.scale
+    np.divide(numerator, divisor, out=value, where=denominator != 0)
     return value
 
 

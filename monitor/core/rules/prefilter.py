@@ -77,6 +77,9 @@ def _lines(rule: Rule, layout: FieldLayout) -> Iterator[_Line]:
                 yield _Line(denominator, -1, 1, "at_least", least)
         elif metric.denominator == "answered":
             yield _Line(BIT["answered"], -1, 1, "at_least", least)
+            if metric.family == "talk" and op in _UPWARDS:
+                # More than half of the calls last at least the median, so the mean is more than half of it.
+                yield _Line(layout.field("talk_ms", params), BIT["answered"], metric.scale, op, limit / 2)
         elif metric.denominator is not None:  # there are never more keys than attempts
             yield _Line(BIT["attempts"], -1, 1, "at_least", least)
             if name == "calls_per_caller" and op in _UPWARDS:

@@ -64,10 +64,10 @@ def ruled_field(rule: Rule, layout: FieldLayout) -> Ruled:
     """The calls that are evidence for a rule.
 
     For ``above``, the calls of the numerator; for ``below``, the calls of the denominator that are not in the
-    numerator; for a sum of seconds, all calls of the denominator.
+    numerator; for a mean or a median, all calls of the denominator.
     """
     metric = METRICS[rule.metric]
-    if metric.numerator in SUMS:
+    if metric.numerator in SUMS or metric.family == "talk":
         return layout.evidence_bit(metric.numerator, rule.params), -1
     if metric.family == "calls" and rule.direction == "above":
         return layout.evidence_bit(metric.numerator, rule.params), -1

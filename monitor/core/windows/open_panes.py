@@ -122,7 +122,8 @@ class OpenPanes:
         """Merge pieces into the pane that sealing all of their calls would give."""
         if len(pieces) == 1:
             return pieces[0]
-        return merge(pieces, pieces[0].start_ms, self._layout.key_sets, range(len(self._ruled))).bounded()
+        layout, ruled = self._layout, range(len(self._ruled))
+        return merge(pieces, pieces[0].start_ms, layout.key_sets, ruled, layout.talk).bounded()
 
     def due(self, before_ms: int) -> list[Pane]:
         """Seal and remove the panes that end at or before ``before_ms``, in order of time."""

@@ -1,7 +1,8 @@
 """Panes: the calls of one short interval of event time, summed per tenant. A sealed pane never changes."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -10,12 +11,14 @@ from numpy.typing import NDArray
 from monitor.core.calls.columns import CountedCalls
 from monitor.core.calls.evidence import EvidenceRows, newest_of_groups, thin
 from monitor.core.calls.fields import BIT, FieldLayout, count_bits
+from monitor.core.talk.talk_counts import TalkCounts
 from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.policy.metrics import KeySet
 
 KEY_SETS: Final[tuple[KeySet, ...]] = ("callees", "callers")
 """The sets of keys of a pane, each an attribute of that name."""
 _ATTEMPT = np.uint64(1 << BIT["attempts"])
+_ANSWERED = np.uint64(1 << BIT["answered"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class Pane:
     """The sealed calls of ``[start_ms, start_ms + width)``.
 
     ``tenant`` is ``[g]``, ascending; ``sums`` is ``[g, FieldLayout.width]``. ``evidence`` holds the newest calls per
-    tenant and ruled field. The keys of each `KeySet` are empty if no rule counts them.
+    tenant and ruled field. The keys of each `KeySet` and the talk times (``talk``) are empty if no rule needs them.
     """
 
     start_ms: int
@@ -32,6 +35,7 @@ class Pane:
     callees: KeyCounts
     callers: KeyCounts
     evidence: EvidenceRows
+    talk: TalkCounts = field(default_factory=TalkCounts.empty)
 
     def keys(self, which: KeySet) -> KeyCounts:
         """The keys of one set."""
@@ -46,7 +50,8 @@ class Pane:
     @property
     def weight(self) -> int:
         """The cost to merge the pane."""
-        return len(self.tenant) + sum(len(self.keys(which)) for which in KEY_SETS) + len(self.evidence)
+        keys = sum(len(self.keys(which)) for which in KEY_SETS)
+        return len(self.tenant) + keys + len(self.evidence) + len(self.talk)
 
     def bounded(self) -> "Pane":
         """The same pane with its keys sampled as in a sealed pane."""
@@ -88,6 +93,13 @@ def seal(calls: CountedCalls, pane_ms: int, layout: FieldLayout, wanted: Sequenc
     evidence_slices = np.searchsorted(evidence.end_ms // pane_ms - first, np.append(present, present[-1] + 1))
     pane_of = np.repeat(np.arange(len(present)), np.diff(starts[pane_starts], append=len(calls)))
     distinct = keys_of_panes(calls, len(present), pane_of, layout.key_sets)
+    talks = [TalkCounts.empty()] * len(present)
+    if layout.talk:
+        answered = np.flatnonzero(calls.word & _ANSWERED)
+        group_of_call = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(calls)))[answered]
+        group, bucket, count = TalkCounts.of_groups(group_of_call, calls.talk_ms[answered])
+        every = TalkCounts(group_tenant[group], bucket, count)
+        talks = [every.select(slice(*edge)) for edge in pairwise(group.searchsorted(group_slices).tolist())]
     panes = []
     for i, number in enumerate(present.tolist()):
         groups_here = slice(group_slices[i], group_slices[i + 1])
@@ -97,6 +109,7 @@ def seal(calls: CountedCalls, pane_ms: int, layout: FieldLayout, wanted: Sequenc
                 tenant=group_tenant[groups_here],
                 sums=sums[groups_here],
                 evidence=evidence.slice(evidence_slices[i], evidence_slices[i + 1]),
+                talk=talks[i],
                 **{which: of_each[i] for which, of_each in distinct.items()},
             )
         )
@@ -116,10 +129,16 @@ def keys_of_panes(
     return found
 
 
-def merge(panes: Sequence[Pane], start_ms: int, key_sets: Collection[KeySet] = (), ruled: Iterable[int] = ()) -> Pane:
+def merge(
+    panes: Sequence[Pane],
+    start_ms: int,
+    key_sets: Collection[KeySet] = (),
+    ruled: Iterable[int] = (),
+    talk: bool = False,
+) -> Pane:
     """Merge panes (at least one) into one that begins at ``start_ms``.
 
-    The result has the keys of ``key_sets``, and evidence only for the fields ``ruled``.
+    The result has the keys of ``key_sets``, talk times if ``talk``, and evidence only for the fields ``ruled``.
     """
     called = np.zeros(max(int(p.tenant.max(initial=0)) for p in panes) + 1, np.bool_)
     for pane in panes:
@@ -131,7 +150,8 @@ def merge(panes: Sequence[Pane], start_ms: int, key_sets: Collection[KeySet] = (
     keys = dict.fromkeys(KEY_SETS, KeyCounts.empty())
     keys |= {which: KeyCounts.joined([pane.keys(which) for pane in panes]).distinct() for which in key_sets}
     evidence = thin([p.evidence for p in panes], dict.fromkeys(ruled, 0))
-    return Pane(start_ms, tenant, sums, evidence=evidence, **keys)
+    talks = TalkCounts.joined([p.talk for p in panes]).distinct() if talk else TalkCounts.empty()
+    return Pane(start_ms, tenant, sums, evidence=evidence, talk=talks, **keys)
 
 
 def _run_starts(values: NDArray[np.integer]) -> NDArray[np.intp]:

@@ -18,6 +18,7 @@ class PaneMerger:
         self.panes: list[Pane] = []
         self._windows = windows
         self._key_sets = {keys for window in windows for keys in window.distinct}
+        self._talk = any(window.talk for window in windows)
         self._steps = {step_ms for window in windows for step_ms in window.steps}
         for window in windows:
             window.coming = self.panes
@@ -48,7 +49,7 @@ class PaneMerger:
             joined = (
                 replace(self.panes[0], start_ms=self.start_ms)
                 if one
-                else merge(self.panes, self.start_ms, self._key_sets)
+                else merge(self.panes, self.start_ms, self._key_sets, talk=self._talk)
             )
             self.enter(joined, tenants)
 

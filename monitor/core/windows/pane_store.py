@@ -9,6 +9,7 @@ from msgspec import Struct
 from monitor.core.calls.evidence import EvidenceRows
 from monitor.core.calls.string_column import StringColumn
 from monitor.core.codec import FORMAT, Column, Unpacker, array, column, columns, packed
+from monitor.core.talk.talk_counts import TalkCounts
 from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.core.windows.pane import Pane
 from monitor.core.windows.window import HOUR_MS
@@ -54,6 +55,12 @@ class _StoredPane(Struct, array_like=True):
     evidence_mask: Column
     evidence_ids: bytes
     evidence_sizes: Column
+
+
+class _StoredPaneWithMore(_StoredPane, array_like=True):
+    """A pane with what only some policies count, by name. Without that, a pane is stored as `_StoredPane`."""
+
+    more: dict[str, list[Column]] = {}  # msgspec copies it
 
 
 class PaneStore:
@@ -102,7 +109,7 @@ class PaneStore:
         """
         for kind, stored in self._stored.items():
             stored.extend(sorted(_keys_of(kind, entries)))
-        unpack = Unpacker(_StoredPane, "a stored pane")
+        unpack = Unpacker(_StoredPaneWithMore, "a stored pane")
         fine, hours = ((_decode(unpack(entries[key])) for key in stored) for stored in self._stored.values())
         return fine, hours
 
@@ -116,7 +123,7 @@ def encode_pane(pane: Pane) -> bytes:
     """Encode a pane for storage."""
     rows = pane.evidence
     ids = rows.call_id.packed()
-    stored = _StoredPane(
+    stored = (
         FORMAT,
         pane.start_ms,
         column(np.diff(pane.tenant, prepend=0)),
@@ -129,15 +136,16 @@ def encode_pane(pane: Pane) -> bytes:
         ids.block,
         column(ids.size),
     )
-    return packed(stored)
+    more = _more(pane)
+    return packed(_StoredPaneWithMore(*stored, more) if more else _StoredPane(*stored))
 
 
 def decode_pane(blob: bytes) -> Pane:
     """Decode a stored pane. Raises StateFormatError if its format is unknown."""
-    return _decode(Unpacker(_StoredPane, "a stored pane")(blob))
+    return _decode(Unpacker(_StoredPaneWithMore, "a stored pane")(blob))
 
 
-def _decode(stored: _StoredPane) -> Pane:
+def _decode(stored: _StoredPaneWithMore) -> Pane:
     tenant = np.cumsum(array(stored.tenant, np.int32), dtype=np.int32)
     return Pane(
         stored.start_ms,
@@ -151,6 +159,22 @@ def _decode(stored: _StoredPane) -> Pane:
             array(stored.evidence_mask, np.uint64),
             StringColumn.in_row(stored.evidence_ids, array(stored.evidence_sizes, np.int32)),
         ),
+        _talk(stored.more),
+    )
+
+
+def _more(pane: Pane) -> dict[str, list[Column]]:
+    if not len(pane.talk):
+        return {}
+    return {"talk": [column(np.diff(pane.talk.tenant, prepend=0)), column(pane.talk.bucket), column(pane.talk.count)]}
+
+
+def _talk(more: Mapping[str, list[Column]]) -> TalkCounts:
+    if "talk" not in more:
+        return TalkCounts.empty()
+    tenant, bucket, count = more["talk"]
+    return TalkCounts(
+        np.cumsum(array(tenant, np.int32), dtype=np.int32), array(bucket, np.uint16), array(count, np.int32)
     )
 
 

@@ -29,7 +29,7 @@ class FieldAvailability:
         self._countings = [AggregationPlan.of(version.policy) for version in versions]
         first = self._countings[0]
         # The time since which each kind of data is available, by its meaning; 0 if always.
-        self._fine = self._coarse = self._complaints = 0
+        self._fine = self._coarse = self._complaints = self._talk = 0
         self._keys: dict[KeySet, int] = dict.fromkeys(first.layout.key_sets, 0)
         self._counted: _Since = dict.fromkeys(first.layout.names, 0)
         self._fine_calls: _Since = dict.fromkeys(meanings(first.layout, first.ruled), 0)
@@ -44,6 +44,7 @@ class FieldAvailability:
         self._fine, self._coarse = max(self._fine, fine_ms), max(self._coarse, coarse_ms)
         self._complaints = max(self._complaints, from_ms - policy.retention_ms)
         self._keys = {keys: self._keys.get(keys, from_ms) for keys in after.layout.key_sets}
+        self._talk = self._talk if before.layout.talk else from_ms
         self._counted = {name: self._counted.get(name, from_ms) for name in after.layout.names}
         ruled = meanings(after.layout, after.ruled)
         self._fine_calls = {one: max(self._fine_calls.get(one, from_ms), fine_ms) for one in ruled}
@@ -67,7 +68,9 @@ class FieldAvailability:
         for name in rule.metrics:
             metric = METRICS[name]
             since = max([since, *(self._keys[keys] for keys in key_sets([name]))])
-            if metric.family == "calls":
+            if metric.family == "talk":
+                since = max(since, self._talk)
+            elif metric.family == "calls":
                 layout = self.counting.layout
                 since = max(since, self._counted[layout.names[layout.field(metric.numerator, rule.params)]])
         for counting, after in zip(self._countings, self.versions[1:], strict=False):

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.calls.fields import BIT, FieldLayout
+from monitor.core.talk.early_medians import EarlyMedians
+from monitor.core.talk.running_medians import RunningMedians
 from monitor.core.tenants.complaints import ComplaintForecast, ComplaintWindow
 from monitor.core.tenants.dirty import DirtyTenants
 from monitor.core.windows.distinct.count_names import count_of, counts_of
@@ -27,10 +29,11 @@ FINE_MS = 48 * HOUR_MS  # longer windows have steps of whole hours, and consist 
 
 
 class WindowView:
-    """What rules evaluate: the sums, distinct counts and complaints of one window, and the metrics over them."""
+    """What rules evaluate: sums, distinct counts, medians and complaints of one window, and the metrics over them."""
 
     running_sums: RunningSums | TenantSums
     distinct: Mapping[KeySet, DistinctCounts | PaneDistinctCounts | EarlyDistinctCounts]
+    talk: RunningMedians | EarlyMedians | None
     complaints: ComplaintWindow | ComplaintForecast
     layout: FieldLayout
 
@@ -46,6 +49,9 @@ class WindowView:
         metric = METRICS[name]
         if metric.family == "complaints":
             numerator = self.complaints.count(metric.numerator, tenants)
+        elif metric.family == "talk":
+            assert self.talk is not None
+            numerator = self.talk.medians(tenants)
         else:
             numerator = self._count(metric.numerator, rule, tenants)
         if metric.denominator is None:
@@ -72,6 +78,7 @@ class SlidingWindow(WindowView):
     running_sums: RunningSums
     complaints: ComplaintWindow
     distinct: dict[KeySet, DistinctCounts | PaneDistinctCounts]
+    talk: RunningMedians | None
 
     def __init__(self, window_ms: int, pane_ms: int, bit: int, rules: Sequence[Rule], layout: FieldLayout) -> None:
         self.window_ms = window_ms
@@ -84,13 +91,18 @@ class SlidingWindow(WindowView):
         asked = [(METRICS[name], rule.params) for rule in rules for name in rule.metrics]
         fields = set()
         for metric, params in asked:
-            summed = {metric.denominator} if metric.family == "complaints" else {metric.numerator, metric.denominator}
+            apart = metric.family in ("talk", "complaints")
+            summed = {metric.denominator} if apart else {metric.numerator, metric.denominator}
             fields |= {layout.field(name, params) for name in summed if name and name not in DISTINCT_COUNTS}
         self.counts = counts_of(rules)
         tally = PaneDistinctCounts if window_ms == pane_ms else DistinctCounts
         self.distinct = {keys: tally(window_ms, names) for keys, names in self.counts.items()}
         if self.distinct:
             fields.add(BIT["attempts"])  # an upper bound for the number of keys
+        self.talk = None
+        if any(metric.family == "talk" for metric, _ in asked):
+            self.talk = RunningMedians(window_ms)
+            fields.add(layout.field("talk_ms", rules[0].params))  # an upper bound for the median (`Prefilter`)
         self.running_sums = RunningSums(window_ms, sorted(fields))
         counting = any(metric.family == "complaints" for metric, _ in asked)
         self.complaints = ComplaintWindow(
@@ -110,6 +122,8 @@ class SlidingWindow(WindowView):
         self.running_sums.enter(pane.start_ms, pane.tenant, pane.sums, tenants)
         for keys, tally in self.distinct.items():
             tally.enter(pane.start_ms, pane.keys(keys), tenants, before_ms)
+        if self.talk is not None:
+            self.talk.enter(pane.start_ms, pane.talk, tenants)
 
     def leave(self, before_ms: int) -> None:
         """Remove everything before ``before_ms``, the window start."""
@@ -121,6 +135,8 @@ class SlidingWindow(WindowView):
         self.left_ms = max(self.left_ms, before_ms)
         self.running_sums.leave(before_ms)
         self.complaints.leave(before_ms)
+        if self.talk is not None:
+            self.talk.leave(before_ms)
 
     def watch(self, touched: DirtyTenants) -> None:
         """Mark the tenants that change from now on in ``touched``."""

@@ -25,7 +25,7 @@ class WindowSet:
         every_rule = all_rules(policy)
         self._history = history
         self._pane_ms = counting.pane_ms
-        self._ruled_long = counting.ruled_long
+        self._ruled_long, self._talk = counting.ruled_long, counting.layout.talk
         lengths = sorted({rule.window_ms for rule in policy.rules})
         self.by_length = {
             length: SlidingWindow(
@@ -71,7 +71,7 @@ class WindowSet:
         for merger in self._fine:
             merger.enter_ended(end_ms, tenants)
         if self._hour is not None and self._hour.ended(end_ms):
-            hour = merge(self._hour.panes, self._hour.start_ms, ruled=self._ruled_long)
+            hour = merge(self._hour.panes, self._hour.start_ms, ruled=self._ruled_long, talk=self._talk)
             self._hour.enter(hour, tenants)
             if self._store is not None:
                 self._store.add_hour(hour)

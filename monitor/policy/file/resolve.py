@@ -158,7 +158,7 @@ class _Resolver:
             )
             self.faults.append(place.fault(said))
         kinds = {(r.metric, r.direction, r.params.short_call_ms, r.params.timezone) for r in rules}
-        kinds = {kind for kind in kinds if METRICS[kind[0]].family == "calls" or kind[1] == "below"}
+        kinds = {kind for kind in kinds if METRICS[kind[0]].family in ("calls", "talk") or kind[1] == "below"}
         if len(kinds) > MAX_EVIDENCE:
             said = f"the rules use {len(kinds)} different kinds of calls as evidence; expected at most {MAX_EVIDENCE}"
             self.faults.append(place.fault(said))

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
+from monitor.policy.metrics import METRICS
 from monitor.report import labels
 from monitor.report.labels import label
 from monitor.text.bilingual import Bilingual
@@ -105,13 +106,11 @@ def case_lines(case: LedgerCase, now_ms: int, display: Display = DEFAULT) -> lis
         lines.append(Text(f"维持后 when upheld: {zh} / {en}"))
     if measure := data.measure:
         metric = label(labels.METRIC_NAMES, measure.metric)
-        of = "" if measure.denominator is None else f" / {measure.denominator:,}"
-        lines.append(
-            Text(
-                f"{metric.zh} / {metric.en}: {measure.value} ({measure.numerator:,}{of}), "
-                f"阈值 threshold {measure.threshold}"
-            )
-        )
+        counts = f"{measure.numerator:,}"
+        if measure.denominator is not None:
+            divided = measure.metric not in METRICS or METRICS[measure.metric].divided
+            counts = f"{counts} / {measure.denominator:,}" if divided else f"n = {measure.denominator:,}"
+        lines.append(Text(f"{metric.zh} / {metric.en}: {measure.value} ({counts}), 阈值 threshold {measure.threshold}"))
     if window := data.window:
         lines.append(Text(f"窗口 window {date_time(window.start_ms)} – {date_time(window.end_ms)} UTC"))
     lines += _evidence(data.evidence, display)

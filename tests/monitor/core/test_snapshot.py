@@ -33,7 +33,7 @@ from monitor.core.shard import Shard
 from monitor.core.shard_state import ShardState
 from monitor.core.snapshot import NAMES_TOGETHER, ShardCheckpoint, decode_names, encode_names
 from monitor.core.windows.pane import Pane, seal
-from monitor.core.windows.pane_store import PaneStore
+from monitor.core.windows.pane_store import PaneStore, encode_pane
 from schemas.inputs import Cdr
 
 LATER = FORMAT + 1
@@ -47,13 +47,14 @@ def plain(pane: Pane) -> dict[str, Any]:
     for name, keys in (("callees", pane.callees), ("callers", pane.callers)):
         out[name] = [getattr(keys, f).tolist() for f in ("key", "owner", "count", "numeric")] + [keys.levels]
     out["evidence"] = [getattr(pane.evidence, f).tolist() for f in ("tenant", "end_ms", "mask", "call_id")]
+    out["talk"] = [getattr(pane.talk, f).tolist() for f in ("tenant", "bucket", "count")]
     return out
 
 
 def dtypes(pane: Pane) -> list[str]:
     keys, rows = pane.callees, pane.evidence
     arrays: list[NDArray[Any]] = [pane.tenant, pane.sums, keys.key, keys.owner, keys.count, keys.numeric]
-    arrays += [rows.tenant, rows.end_ms, rows.mask]
+    arrays += [rows.tenant, rows.end_ms, rows.mask, pane.talk.tenant, pane.talk.bucket, pane.talk.count]
     return [str(array.dtype) for array in arrays]
 
 
@@ -80,6 +81,14 @@ def test_a_pane_comes_back_as_it_was(cdrs: list[Cdr], parties: bool) -> None:
     assert list(map(plain, fine)) == list(map(plain, panes))
     assert list(map(dtypes, fine)) == list(map(dtypes, panes))
     assert list(map(plain, hours)) == list(map(plain, panes[:1]))
+
+
+def test_a_pane_without_talk_times_is_stored_as_before_they_existed() -> None:
+    """Policies without `median_talk_s` keep the bytes of their state."""
+    _, calls, _ = columns([cdr(outcome="answered", answer_ms=T0)])
+    for layout, elements in ((BARE_LAYOUT, 11), (LAYOUT, 12)):
+        (pane,) = seal(calls, MINUTE, layout, WANTED)
+        assert len(msgspec.msgpack.decode(zstandard.decompress(encode_pane(pane)))) == elements
 
 
 def test_the_levels_of_a_sampled_pane_come_back() -> None:

@@ -52,7 +52,8 @@ def number(
     top, bottom = int(of[tenant]), None if out_of is None else int(out_of[tenant])
     if bottom is None:
         return top, None, float(top)
-    return top, bottom, top / (METRICS[name].scale * bottom) if bottom else None
+    divisor = METRICS[name].scale * (1 if name == "median_talk_s" else bottom)
+    return top, bottom, top / divisor if bottom else None
 
 
 def way(op: str, value: float | None, limit: float) -> float:

@@ -65,7 +65,8 @@ def measure(
         value: float | None = float(numerator)
     else:
         scale = METRICS[metric].scale
-        value = numerator / (scale * denominator) if denominator else None
+        divisor = scale if metric == "median_talk_s" else scale * denominator
+        value = numerator / divisor if denominator else None
     return Measure(metric, numerator, denominator, value, threshold, bound)
 
 
@@ -135,6 +136,14 @@ FACTS: dict[str, tuple[int, int | None, float, float, str, str]] = {
         5,
         "1,000 answered calls lasted 4.2 s on average in the",
         "1,000 通接通电话的平均通话时长为 4.2 秒，",
+    ),
+    "median_talk_s": (
+        6_400,
+        1000,
+        6,
+        6.5,
+        "the median talk time of 1,000 answered calls was 6.4 s in the",
+        "1,000 通接通电话的通话时长中位数为 6.4 秒，",
     ),
     "ner": (
         600,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from helpers.shard_samples import BARE_LAYOUT, HOUR, LAYOUT, MINUTE, T0, cdr, columns, some_cdrs, tries
 from monitor.core.calls.columns import Calls
 from monitor.core.calls.fields import BIT
+from monitor.core.talk.buckets import BUCKETS, buckets_of
 from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.core.windows.pane import KEY_SETS, Pane, merge, seal
 from schemas.inputs import Cdr
@@ -52,7 +53,14 @@ def parties(keys: KeyCounts) -> dict[tuple[int, int], tuple[int, bool]]:
     return {(key, owner): (count, numeric) for key, owner, count, numeric in rows}
 
 
+def talks_of(pane: Pane) -> dict[tuple[int, int], int]:
+    talk = pane.talk
+    assert (np.diff(talk.tenant.astype(np.int64) * BUCKETS + talk.bucket) > 0).all()
+    return dict(zip(zip(talk.tenant.tolist(), talk.bucket.tolist(), strict=True), talk.count.tolist(), strict=True))
+
+
 def check(pane: Pane, calls: Calls, by_tenant: dict[int, list[int]], with_parties: bool) -> None:
+    """Without ``with_parties``, there are no talk times either."""
     assert pane.tenant.tolist() == sorted(by_tenant)
     for row, tenant in enumerate(pane.tenant.tolist()):
         assert pane.sums[row].tolist() == plain_sums(calls, by_tenant[tenant])
@@ -68,6 +76,9 @@ def check(pane: Pane, calls: Calls, by_tenant: dict[int, list[int]], with_partie
     numeric = {int(calls.callee_key[r]): bool(calls.callee_numeric[r]) for r in tried}
     assert parties(pane.callees) == {key: (count, numeric[key[0]]) for key, count in callees.items()}
     assert parties(pane.callers) == {key: (count, False) for key, count in callers.items()}
+    spoke = [r for rows in by_tenant.values() for r in rows if has(int(calls.word[r]), BIT["answered"])]
+    buckets = buckets_of(calls.talk_ms).tolist()
+    assert talks_of(pane) == Counter((int(calls.tenant[r]), buckets[r]) for r in spoke if with_parties)
 
 
 @tries(60)
@@ -87,7 +98,7 @@ def test_merging_panes_is_sealing_them_as_one(cdrs: list[Cdr], data: st.DataObje
     """For any cut of the hour; long windows count no keys."""
     _, calls, _ = columns(cdrs)
     panes = seal(calls, data.draw(st.sampled_from((MINUTE, 5 * MINUTE, 20 * MINUTE))), LAYOUT, WANTED)
-    hour = merge(panes, T0, KEY_SETS if with_parties else (), range(len(WANTED)))
+    hour = merge(panes, T0, KEY_SETS if with_parties else (), range(len(WANTED)), with_parties)
     assert hour.start_ms == T0
     check(hour, calls, groups_of(calls, HOUR)[T0], with_parties)
 
