@@ -77,6 +77,7 @@ EXAMPLES: Final[dict[str, Struct]] = {
         declared_businesses=["售后回访"],
         numbers=["+862100000001"],
         updated_ms=_NOON - _DAY_MS,
+        owner_id="licence-7c1e",
     ),
     "application": Application(
         application_id="a-5",

@@ -153,7 +153,8 @@ class Finding(Struct, tag_field="type", tag="finding", gc=False):
 class Tenant(Struct, tag_field="type", tag="tenant", gc=False):
     """What a tenant has declared; the newest by ``updated_ms`` as written stands. It names the tenant in reasons.
 
-    It is refused when it declares a prohibited business that the preceding record did not.
+    It is refused when it declares a prohibited business that the preceding record did not, or newly names a banned
+    owner. A tenant belongs to every owner that one of its records has named.
     """
 
     tenant_id: Annotated[Id, _TENANT]
@@ -163,6 +164,13 @@ class Tenant(Struct, tag_field="type", tag="tenant", gc=False):
     numbers: Annotated[Texts, _doc("The numbers that the tenant was given.")]
     updated_ms: Annotated[Ms, _doc("When this became so, epoch ms UTC. The event time; the newest stands.")]
     name: Annotated[OptText, _doc("The tenant's name, for reasons.")] = None
+    owner_id: Annotated[
+        OptId,
+        _doc(
+            "Who stands behind the tenant: a pseudonym of the registrant's licence or identity, the same for all "
+            "tenants of one customer. A ban of one of them follows the customer to the others."
+        ),
+    ] = None
 
 
 class Application(Struct, tag_field="type", tag="application", gc=False):

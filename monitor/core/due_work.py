@@ -9,14 +9,17 @@ def due_calls(shard: Shard, watermark_ms: int) -> int:
 
 
 def due_records(shard: Shard, watermark_ms: int, most: int) -> int:
-    """The records and lapses that are due, at most ``most`` of each, plus the complaints to evaluate early first."""
+    """The records, lapses and tenants of banned owners that are due, at most ``most`` of each, plus the complaints to
+    evaluate early first.
+    """
     due = shard.pending_records.due((watermark_ms,), most) + shard.decisions.reviews.lapses_due(watermark_ms, most)
+    due += shard.owner_bans.due(watermark_ms, most)
     return due + (0 if shard.early_alerts is None else shard.early_alerts.arrived)
 
 
 def due_tenants(shard: Shard, watermark_ms: int) -> int:
     """The number of tenants that `Shard.advance` may decide or alert on at once: all of them if a window ends."""
-    ends = due_calls(shard, watermark_ms) > 0 or shard.ends_window(watermark_ms)
+    ends = due_calls(shard, watermark_ms) > 0 or shard.next_window_end(watermark_ms) is not None
     return shard.tenants if ends else 0
 
 

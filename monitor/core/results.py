@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from monitor.core.record_ref import RecordRef
 from schemas.outputs import Alert, Enforcement, JudgedWindow
+from schemas.owners import OwnerBan
 
 
 @dataclass(slots=True)
@@ -21,7 +22,10 @@ class RefusedRecord:
 
 @dataclass(slots=True)
 class Output:
-    """Decisions and the related output, in decision order. ``duplicates`` counts duplicate records."""
+    """Decisions and the related output, in decision order. ``duplicates`` counts duplicate records.
+
+    ``owner_bans`` are the bans of owners by the decisions on their tenants, and the liftings of these bans.
+    """
 
     enforcement: list[Enforcement] = field(default_factory=list)
     shadow: list[Enforcement] = field(default_factory=list)
@@ -29,24 +33,27 @@ class Output:
     windows: list[JudgedWindow] = field(default_factory=list)
     refused: list[RefusedRecord] = field(default_factory=list)
     duplicates: int = 0
+    owner_bans: list[OwnerBan] = field(default_factory=list)
 
     def take(self) -> "Output":
         """Return the output since the last call, and empty the buffer."""
-        taken = Output(self.enforcement, self.shadow, self.alerts, self.windows, self.refused, self.duplicates)
-        self.enforcement, self.shadow, self.alerts = [], [], []
+        decisions = self.enforcement, self.shadow, self.alerts
+        taken = Output(*decisions, self.windows, self.refused, self.duplicates, self.owner_bans)
+        self.enforcement, self.shadow, self.alerts, self.owner_bans = [], [], [], []
         self.windows, self.refused, self.duplicates = [], [], 0
         return taken
 
-    def mark(self) -> tuple[int, int, int]:
+    def mark(self) -> tuple[int, int, int, int]:
         """The current lengths, for `by_tenant`."""
-        return len(self.enforcement), len(self.shadow), len(self.alerts)
+        return len(self.enforcement), len(self.shadow), len(self.alerts), len(self.owner_bans)
 
-    def by_tenant(self, mark: tuple[int, int, int]) -> None:
+    def by_tenant(self, mark: tuple[int, int, int, int]) -> None:
         """Sort the output since ``mark`` by tenant id. The sort is stable within a tenant.
 
         Tenant numbers follow the order of first read, which a restart may change.
         """
-        decided, shadowed, alerted = mark
+        decided, shadowed, alerted, banned = mark
         self.enforcement[decided:] = sorted(self.enforcement[decided:], key=lambda event: event.subject)
         self.shadow[shadowed:] = sorted(self.shadow[shadowed:], key=lambda event: event.subject)
         self.alerts[alerted:] = sorted(self.alerts[alerted:], key=lambda alert: alert.tenant_id)
+        self.owner_bans[banned:] = sorted(self.owner_bans[banned:], key=lambda ban: ban.tenant_id)

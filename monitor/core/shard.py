@@ -25,9 +25,11 @@ from monitor.core.calls.columns import Calls
 from monitor.core.calls.dedup import Deduplicator
 from monitor.core.decisions.cooldowns import Cooldowns
 from monitor.core.decisions.lifecycle import DecisionLifecycle
+from monitor.core.decisions.owner_effects import OwnerEffects
 from monitor.core.decisions.pending_record import PendingRecord, Place
 from monitor.core.decisions.pending_records import PendingRecords
 from monitor.core.decisions.record_handlers import RecordHandlers
+from monitor.core.owners.owner_bans import OwnerBans
 from monitor.core.results import Output
 from monitor.core.rules.evaluator import RuleEvaluator
 from monitor.core.tenants.tenant_numbers import TenantNumbers
@@ -47,6 +49,8 @@ class Shard:
     Output collects in ``output``. With ``keep_state``, `monitor.core.shard_state` stores its state and restores it. To
     change the policy at some time, `close` decides everything before it. A shard of the next policy, whose ``history``
     names the earlier ones, then starts from the stored state.
+
+    ``owner_bans`` holds the bans of owners. The shard takes its own bans by itself, and reports them in ``output``.
 
     Calls go through ``dedup`` and ``open_panes`` to ``windows``, which ``evaluator`` judges; ``early_alerts`` evaluates
     ahead. Other records go through ``pending_records`` to ``record_handlers``. Both ask ``decisions``, which change
@@ -73,7 +77,9 @@ class Shard:
         self.tenant_records = TenantRecords(self.tenant_numbers.names)
         self.windows = WindowSet(policy, history, keep_state)
         cooldowns = Cooldowns()
-        self.decisions = DecisionLifecycle(policy, self.tenant_records, cooldowns, self.output)
+        self.owner_bans = OwnerBans(policy.retention_ms)
+        self.decisions = DecisionLifecycle(policy, self.tenant_records, cooldowns, self.owner_bans, self.output)
+        self.owner_effects = OwnerEffects(policy, self.decisions, self.tenant_records, self.tenant_numbers.by_name)
         self.pending_records = PendingRecords()
         self.record_handlers = RecordHandlers(
             policy,
@@ -99,7 +105,7 @@ class Shard:
 
     def enforce_from(self, from_ms: int) -> None:
         """Count events before ``from_ms`` without deciding anything on them. Call this before any other method."""
-        self.evaluator.from_ms = self.record_handlers.from_ms = from_ms
+        self.evaluator.from_ms = self.record_handlers.from_ms = self.owner_effects.from_ms = from_ms
 
     # Input ------------------------------------------------------------------------------------------------------
 
@@ -151,29 +157,15 @@ class Shard:
 
     def advance(self, watermark_ms: int) -> None:
         """Decide everything that the watermark allows: windows that end at or before it, and records before it."""
-        self._advance(watermark_ms, (watermark_ms,))
+        self.decide_before((watermark_ms,), watermark_ms)
 
-    def advance_by(self, most: int, watermark_ms: int) -> int | None:
-        """Decide a part of what the watermark allows: records of about the weight ``most``, and as many lapses.
+    def decide_before(self, place: Place, watermark_ms: int, owners_until_ms: int | None = None) -> None:
+        """Decide a part of it: records before ``place``, windows and lapses up to ``watermark_ms``, and bans of owners.
 
-        Returns None, with nothing decided, if no more than that is due: call `advance`. Otherwise returns the event
-        time up to which everything is decided; the next call decides what is due at that instant and after it.
+        Those take effect up to ``owners_until_ms``, which is ``watermark_ms`` unless given.
         """
-        place = self.pending_records.beyond(most, (watermark_ms,))
-        stop_ms = watermark_ms if place is None else place[0]
-        lapse_ms = self.decisions.reviews.lapses_beyond(most, stop_ms)
-        if lapse_ms is not None:
-            self._advance(lapse_ms - 1, (lapse_ms,))
-            self.decisions.lapse(lapse_ms, most)
-            return lapse_ms - 1  # windows that end at the instant of these lapses are not evaluated yet
-        if place is not None:
-            self._advance(stop_ms, place)
-            return stop_ms
-        return None
-
-    def _advance(self, watermark_ms: int, before: Place) -> None:
         self._seal(watermark_ms // self.pane_ms * self.pane_ms)
-        self._run(before, dict.fromkeys(self._steps, watermark_ms), watermark_ms)
+        self._run(place, dict.fromkeys(self._steps, watermark_ms), watermark_ms, owners_until_ms)
 
     def due(self, watermark_ms: int) -> bool:
         """Whether `advance` would seal or decide anything. Cheap enough to call in every loop."""
@@ -182,11 +174,12 @@ class Shard:
             return True
         if self.pending_records.next_at((watermark_ms,)) is not None:
             return True
-        return self.ends_window(watermark_ms) or self.decisions.reviews.next_lapse(watermark_ms) is not None
+        other = self.decisions.reviews.next_lapse(watermark_ms), self.owner_bans.next_at(watermark_ms)
+        return other != (None, None) or self.next_window_end(watermark_ms) is not None
 
-    def ends_window(self, watermark_ms: int) -> bool:
-        """Whether a window ends by then that has anything to evaluate."""
-        return self._next_end(dict.fromkeys(self._steps, watermark_ms)) is not None
+    def next_window_end(self, watermark_ms: int) -> int | None:
+        """The first instant by then at which a window ends that has anything to evaluate."""
+        return self._next_end(dict.fromkeys(self._steps, watermark_ms))
 
     def early(self) -> None:
         """Evaluate rules early: fire and resolve alerts on input that cannot be decided yet
@@ -240,15 +233,23 @@ class Shard:
         """The last window end to evaluate for each step if the input ends at ``last_ms``."""
         return {step_ms: (last_ms // step_ms + 1) * step_ms for step_ms in self._steps}
 
-    def _run(self, records_before: Place, bounds: Mapping[int, int], lapses_until_ms: int) -> None:
-        """Decide everything in event-time order; at one instant first lapses, then windows, then records."""
+    def _run(
+        self, records_before: Place, bounds: Mapping[int, int], lapses_until_ms: int, owners_until_ms: int | None = None
+    ) -> None:
+        """Decide everything in event-time order; at one instant first lapses, then windows, then owners, then records.
+
+        ``owners_until_ms`` is ``lapses_until_ms`` unless given.
+        """
+        if owners_until_ms is None:
+            owners_until_ms = lapses_until_ms
         if self.early_alerts is not None:
             self.early_alerts.catch_up()
         end_ms = self._next_end(bounds)
         while True:
             lapse_ms = self.decisions.reviews.next_lapse(lapses_until_ms)
+            owner_ms = self.owner_bans.next_at(owners_until_ms)
             record_ms = self.pending_records.next_at(records_before)
-            instants = [ms for ms in (lapse_ms, end_ms, record_ms) if ms is not None]
+            instants = [ms for ms in (lapse_ms, end_ms, owner_ms, record_ms) if ms is not None]
             if not instants:
                 return
             now_ms = min(instants)
@@ -257,6 +258,9 @@ class Shard:
             elif end_ms == now_ms:
                 self._end(now_ms, bounds)
                 end_ms = self._next_end(bounds)
+            elif owner_ms == now_ms:
+                self.at_ms = max(self.at_ms, now_ms // self.pane_ms * self.pane_ms)
+                self.owner_effects.apply()
             else:
                 self.at_ms = max(self.at_ms, now_ms // self.pane_ms * self.pane_ms)
                 if self.record_handlers.decide(self.pending_records.pop()):

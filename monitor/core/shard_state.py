@@ -55,6 +55,7 @@ class ShardState:
         shard.tenant_numbers.stored = shard.tenants
         changes |= encode_tenant_records(shard.tenant_records.changed())
         changes |= shard.evaluator.alert_states.changes()
+        changes |= shard.owner_bans.changes()
         return changes
 
     # Restoring --------------------------------------------------------------------------------------------------
@@ -75,6 +76,7 @@ class ShardState:
         tenant_records = decode_tenant_records(entries)
         shard.tenant_records.restore(tenant_records)
         shard.decisions.restore(tenant_records)
+        shard.owner_bans.restore(entries, tenant_records)
         known = shard.windows.known(head.spans, head.at_ms)
         shard.record_handlers.restore(tenant_records, [window.left_ms for window in known.values()])
         shard.pending_records.decided = head.decided or ()

@@ -1,8 +1,8 @@
 """The stored state of a shard: the entries that changed, and a small head that is written every time.
 
 The entries are panes (`monitor.core.windows.pane_store`), tenant records (`monitor.core.tenants.tenant_store`), alerts
-(`monitor.core.tenants.alert_store`), and tenant ids: ``n<number>`` holds `NAMES_TOGETHER` ids in the order of the
-tenant numbers.
+(`monitor.core.tenants.alert_store`), bans of owners (`monitor.core.owners.held_ban`), and tenant ids: ``n<number>``
+holds `NAMES_TOGETHER` ids in the order of the tenant numbers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -58,7 +58,7 @@ class _StoredNames(Struct, array_like=True):
 
 def entries_of(keys: Iterable[str]) -> set[str]:
     """The keys among ``keys`` that belong to shard entries."""
-    return {key for key in keys if (key[:1] in "fhnta" and key[1:].isdigit()) or page_of(key) is not None}
+    return {key for key in keys if (key[:1] in "bfhnta" and key[1:].isdigit()) or page_of(key) is not None}
 
 
 def encode_names(names: Sequence[str], stored: int) -> dict[str, bytes]:

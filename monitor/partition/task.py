@@ -8,6 +8,7 @@ processed twice. Calls that were duplicates then, when more ids were remembered,
 
 from collections.abc import Iterable, Mapping
 
+from monitor.core.advance_steps import advance_by
 from monitor.core.handover import Handover
 from monitor.core.policy_chain import PolicyChain, field_layouts
 from monitor.core.shard import Shard
@@ -172,7 +173,7 @@ class StreamTask:
         watermark, coming = self.watermark, self._ends_here
         if most is not None:
             until_ms = watermark.ms if coming is None else coming.from_ms - 1
-            reached_ms = self.shard.advance_by(most, until_ms)
+            reached_ms = advance_by(self.shard, most, until_ms)
             if reached_ms is not None:
                 watermark.decided_ms = reached_ms
                 return

@@ -6,6 +6,7 @@ telephone numbers are masked, because reasons go to people and to logs.
 
 from monitor.reasons.admissions import AdmissionField, admission, banned_applicant
 from monitor.reasons.measures import alert, measured
+from monitor.reasons.owners import banned_owner, owner_ban_lifted, owner_banned
 from monitor.reasons.records import (
     complaint,
     escalation_unsupported,
@@ -22,11 +23,14 @@ __all__ = [
     "admission",
     "alert",
     "banned_applicant",
+    "banned_owner",
     "complaint",
     "escalation_unsupported",
     "finding",
     "lapsed",
     "measured",
+    "owner_ban_lifted",
+    "owner_banned",
     "repeated",
     "reversed_by_dismissal",
     "reversed_by_review",

@@ -40,9 +40,15 @@ def admission(
     )
 
 
-def banned_applicant(application_id: str) -> Reason:
-    """Why an application is refused whatever it asks for: a banned account gets no new service."""
+def banned_applicant(record_id: str, record_type: str = "application") -> Reason:
+    """Why an application, or a `tenant` record that names a banned owner, is refused: the tenant itself is banned."""
+    if record_type == "tenant":
+        return Reason(
+            f"租户{named(record_id)}已被封号，不再开通，驳回其归属被封主体的登记",
+            f"The registration of tenant {named(record_id)} under a banned owner is refused: the tenant is banned, and "
+            "no new service is opened",
+        )
     return Reason(
-        f"申请方已被封号，不再开通，驳回号码申请{named(application_id)}",
-        f"Application {named(application_id)} is refused: the applicant is banned, and no new service is opened",
+        f"申请方已被封号，不再开通，驳回号码申请{named(record_id)}",
+        f"Application {named(record_id)} is refused: the applicant is banned, and no new service is opened",
     )

@@ -79,6 +79,7 @@ SHAPES: dict[str, dict[str, tuple[Any, bool]]] = {
         "declared_businesses": ("texts", False),
         "numbers": ("texts", False),
         "updated_ms": ("ms", False),
+        "owner_id": ("id", True),
     },
     "application": {
         "application_id": ("id", False),

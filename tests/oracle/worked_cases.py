@@ -17,7 +17,6 @@ NOT_BUILT = {
     "kind-of-final": "an uphold that names a kind (section 5, Reviews)",
     "kind-of-pending": "an uphold that names a kind (section 5, Reviews)",
     "once-per-rule": "escalations that count a rule once (section 5)",
-    "owner-banned": "bans that follow an owner (section 5, Owners)",
 }
 """Examples of version 4 of the contract about features that do not exist yet. One that passes is a failure."""
 RECORD_IDS = ("application_ids", "complaint_ids", "finding_ids", "review_ids")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from monitor import reasons
 from monitor.core.decisions.lifecycle import DecisionLifecycle
@@ -13,23 +14,33 @@ from monitor.policy.model import Policy
 from monitor.reasons import AdmissionField
 from monitor.text.record_ids import ids_of
 from schemas.inputs import Application, Tenant
+from schemas.owners import OwnerBan
 
 
 @dataclass(frozen=True, slots=True)
 class AdmissionRequest:
     """What a record asks for: ``texts`` are the businesses that it names, each with its field.
 
-    ``updated_ms`` is as written in the record. ``ids`` are those of the record.
+    ``updated_ms`` is as written in the record. ``ids`` are those of the record. ``owner_ban`` is the earliest standing
+    ban of an owner to whom an application's tenant belongs, or whom a `tenant` record newly names.
     """
 
     origin: Origin
     updated_ms: int
     texts: Sequence[tuple[AdmissionField, str]]
     ids: tuple[str, ...]
+    owner_ban: OwnerBan | None
+
+
+class NewlyDeclared(NamedTuple):
+    """What a tenant's newest record has and the preceding one did not: businesses, and the owner if it is another."""
+
+    businesses: Sequence[str]
+    owner: str | None
 
 
 class Admissions:
-    """Decides applications and newly declared businesses that were not decided before."""
+    """Decides applications, and businesses and owners that tenants newly name, which were not decided before."""
 
     def __init__(self, policy: Policy, catalogue: Catalogue, decisions: DecisionLifecycle) -> None:
         self._policy = policy
@@ -44,17 +55,19 @@ class Admissions:
             application.updated_ms,
             (("declared_business", application.declared_business), ("scenario", application.scenario or "")),
             ids_of(application),
+            self._decisions.owner_bans.earliest(tenant_record),
         )
         for proposed in self._refusals(tenant_record, request, at_ms):
             self._decisions.decide(tenant_record, at_ms, proposed)
 
-    def tenant(self, tenant_record: TenantRecord, tenant: Tenant, declared: Sequence[str], at_ms: int) -> None:
-        """Decide a tenant's newest record, which declares these businesses that the preceding one did not."""
+    def tenant(self, tenant_record: TenantRecord, tenant: Tenant, newly: NewlyDeclared, at_ms: int) -> None:
+        """Decide a tenant's newest record."""
         request = AdmissionRequest(
             Origin("tenant", tenant.tenant_id),
             tenant.updated_ms,
-            [("declared_businesses", text) for text in declared],
+            [("declared_businesses", text) for text in newly.businesses],
             ids_of(tenant),
+            None if newly.owner is None else self._decisions.owner_bans.banned(newly.owner),
         )
         for proposed in self._refusals(tenant_record, request, at_ms):
             self._decisions.decide(tenant_record, at_ms, proposed)
@@ -71,9 +84,13 @@ class Admissions:
             yield self._proposals.of_admission(
                 "prohibited_business_application", match.certain, request.origin, request.updated_ms, reason
             )
-        if request.origin.type == "application" and tenant_record.banned:
-            reason = reasons.banned_applicant(request.origin.id)
-            yield self._proposals.of_admission("banned_applicant", True, request.origin, request.updated_ms, reason)
+        origin, owner_ban = request.origin, request.owner_ban
+        if tenant_record.banned and (origin.type == "application" or owner_ban is not None):
+            reason = reasons.banned_applicant(origin.id, origin.type)
+            yield self._proposals.of_admission("banned_applicant", True, origin, request.updated_ms, reason)
+        elif owner_ban is not None:
+            reason = reasons.banned_owner(origin.type, origin.id, owner_ban)
+            yield self._proposals.of_admission("banned_owner", True, origin, request.updated_ms, reason)
 
     def _match(self, request: AdmissionRequest) -> tuple[Match, AdmissionField, str] | None:
         """The most certain match of the catalogue, at a tie in the text that comes first; None if there is none."""

@@ -6,9 +6,11 @@ from monitor import reasons
 from monitor.core.decisions.cooldowns import Cooldowns
 from monitor.core.decisions.enforcement_events import ClosingEvent, EventFactory
 from monitor.core.decisions.escalation_uses import EscalationUses, by_age
+from monitor.core.decisions.owner_reports import OwnerReports
 from monitor.core.decisions.pending_reviews import PendingReviews
 from monitor.core.decisions.proposals import Proposals, ProposedDecision
 from monitor.core.decisions.retention import CaseRetention
+from monitor.core.owners.owner_bans import OwnerBans
 from monitor.core.results import Output
 from monitor.core.tenants.ids import Origin, enforcement_id
 from monitor.core.tenants.tenant_record import CASES, DecisionCase, RecordedViolation, TenantRecord
@@ -21,9 +23,17 @@ class DecisionLifecycle:
     """Turns proposed decisions into cases and enforcement events, and keeps the record of violations.
 
     ``reviews`` holds the decisions that wait for a review; `lapse` ends them. ``events`` writes the events.
+    ``owner_bans`` holds the bans of owners, which bans of tenants begin and end.
     """
 
-    def __init__(self, policy: Policy, tenant_records: TenantRecords, cooldowns: Cooldowns, output: Output) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        tenant_records: TenantRecords,
+        cooldowns: Cooldowns,
+        owner_bans: OwnerBans,
+        output: Output,
+    ) -> None:
         self._policy = policy
         self._tenant_records = tenant_records
         self._cooldowns = cooldowns
@@ -32,13 +42,16 @@ class DecisionLifecycle:
         self._proposals = Proposals(policy)
         self._uses = EscalationUses(policy.escalations)
         self._retention = CaseRetention(policy.retention_ms, tenant_records)
+        self.owner_bans = owner_bans
+        self._owners = OwnerReports(owner_bans, output)
 
     def decide(self, tenant_record: TenantRecord, at_ms: int, proposed: ProposedDecision) -> str | None:
         """Make a decision, final or pending. Returns its id; None if the same decision was already made."""
         final, kind, tier = proposed.final, proposed.kind, proposed.tier
         status = "final" if final else "pending_review"
+        made_ms = at_ms if proposed.made_ms is None else proposed.made_ms
         new_id = enforcement_id(
-            tenant_record.tenant_id, kind, status, proposed.rule_id, at_ms, proposed.origin, proposed.further
+            tenant_record.tenant_id, kind, status, proposed.rule_id, made_ms, proposed.origin, proposed.further
         )
         if new_id in tenant_record.case_of:
             return None
@@ -174,6 +187,7 @@ class DecisionLifecycle:
         if case.kind in ("termination", "ban"):
             tenant_record.stop(case)
             self._cooldowns.stopped(tenant_record.tenant, len(tenant_record.stops))
+            self._owners.in_force(tenant_record, case)
         self.events.decision(tenant_record, case, actions=actions, supersedes=supersedes)
         self._retention.add(tenant_record, case)
         if violation is not None and violation.counts:
@@ -221,6 +235,7 @@ class DecisionLifecycle:
         case.violation = None
         if tenant_record.release(case):
             self._cooldowns.stopped(tenant_record.tenant, len(tenant_record.stops))
+            self._owners.out_of_force(tenant_record, case, at_ms)
         case.status = "closed"
         case.closing_id = closing_id
         case.last_ms = at_ms

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from monitor.core.decisions.pending_record import PendingRecord, Place
+from monitor.core.owners.ban_causes import may_ban
 from monitor.core.tenants.heaps import in_order, those_before
 from schemas.inputs import Complaint
 
@@ -66,6 +67,11 @@ class PendingRecords:
             if weight >= most:
                 return most
         return weight
+
+    def may_ban(self, before: Place) -> tuple[int, int | None]:
+        """The number of waiting records before ``before`` that may ban a tenant or end a ban, and the first's time."""
+        times = [waiting.at_ms for waiting in those_before(self._waiting, before) if may_ban(waiting.record)]
+        return len(times), min(times, default=None)
 
     def complaints(self) -> Iterator[PendingRecord]:
         """The waiting complaints, in any order."""

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from monitor import reasons
 from monitor.core.calls.evidence import NEWEST
+from monitor.core.owners.owner_effect import OWNER_BANNED
 from monitor.core.tenants.ids import MEASURED, Origin
 from monitor.core.tenants.tenant_record import RecordedViolation
 from monitor.policy.model import Escalation, Policy, Rule
 from schemas.outputs import Evidence, Kind, Measure, Reason, TierName, Window
+from schemas.owners import OwnerBan
 
 REPEATED = "repeat_violation"
 
@@ -19,7 +21,8 @@ class ProposedDecision:
 
     A ``final`` decision is in force at once. Any other waits for a review, with refunds frozen meanwhile if ``freeze``.
     ``origin`` is the deciding record. ``further`` distinguishes decisions of the same instant (contract, section 6).
-    ``used`` are the violations that led to an ``escalation``.
+    ``used`` are the violations that led to an ``escalation``. ``made_ms`` is the time of which the id is made, if it is
+    not that of the decision.
     """
 
     final: bool
@@ -38,6 +41,7 @@ class ProposedDecision:
     escalation: str | None = None
     used: Sequence[RecordedViolation] = ()
     further: tuple[int | str, ...] = ()
+    made_ms: int | None = None
 
 
 class Proposals:
@@ -81,6 +85,22 @@ class Proposals:
             further=(updated_ms,),
             freeze=False,
             evidence=evidence_of(origin),
+            reason=reason,
+        )
+
+    def of_owner_ban(self, ban: OwnerBan, reason: Reason) -> ProposedDecision:
+        """Refer a ban for review, because another tenant of the owner was banned. Clause and tier are of that ban."""
+        return ProposedDecision(
+            final=False,
+            kind="ban",
+            behaviour=OWNER_BANNED,
+            clause=ban.clause,
+            tier=ban.tier,
+            rule_id=OWNER_BANNED,
+            origin=Origin("enforcement", ban.enforcement_id),
+            made_ms=ban.decided_ms,
+            freeze=True,
+            evidence=Evidence(enforcement_ids=(ban.enforcement_id,)),
             reason=reason,
         )
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from monitor import reasons
-from monitor.core.decisions.admissions import Admissions
+from monitor.core.decisions.admissions import Admissions, NewlyDeclared
 from monitor.core.decisions.lifecycle import DecisionLifecycle
 from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.decisions.proposals import Proposals, evidence_of
@@ -229,11 +229,14 @@ class RecordHandlers:
             self._output.duplicates += 1
             return
         self._add_version(tenant_record, "tenant", tenant.tenant_id, version, at_ms)
+        if tenant.owner_id:
+            self._decisions.owner_bans.name(tenant_record, tenant.owner_id)
         if tenant.updated_ms <= tenant_record.name_ms:
             return  # another record is the newest
+        named = tenant.owner_id if tenant.owner_id != tenant_record.owner else None
         declared = tenant_record.register(tenant)
         if at_ms >= self.from_ms:
-            self._admissions.tenant(tenant_record, tenant, declared, at_ms)
+            self._admissions.tenant(tenant_record, tenant, NewlyDeclared(declared, named or None), at_ms)
 
     # Duplicates and forgetting ----------------------------------------------------------------------------------
 

@@ -17,7 +17,8 @@ COMPLAINTS: Final = "c"
 FINDINGS: Final = "q"
 VERSIONS: Final = "v"
 CASES: Final = "d"
-PAGE_SIZES: Final = {COMPLAINTS: 32, FINDINGS: 32, VERSIONS: 16, CASES: 8}
+OWNERS: Final = "o"
+PAGE_SIZES: Final = {COMPLAINTS: 32, FINDINGS: 32, VERSIONS: 16, CASES: 8, OWNERS: 32}
 """The kinds of items in a tenant record, and the number of each in a page: usually a few kilobytes."""
 
 _DIGEST_BYTES: Final = 16  # of a declared business, whose text can have 16 KB
@@ -43,6 +44,7 @@ class DecisionCase(Struct, gc=False):
     ``pending_id`` and ``final_id`` are the ids of its events; an upheld decision has both. ``closing_id`` is the id of
     the reversal or lapse. ``measured`` is true for a decision by a measured rule; ``escalation`` is the id of the
     escalation that made it. ``frozen``: whether the event in force froze refunds. ``violation`` is the recorded one.
+    ``owner`` is the owner whom the ban in force bans.
     """
 
     first_id: str
@@ -67,6 +69,7 @@ class DecisionCase(Struct, gc=False):
     escalation: str | None = None
     violation: RecordedViolation | None = None
     page: int = 0
+    owner: str | None = None
 
     @property
     def id(self) -> str:
@@ -91,12 +94,20 @@ class FindingEntry(Struct, gc=False):
         return "dismissed" in self.statuses
 
 
+class NamedOwner(Struct, gc=False):
+    """An owner that a record of the tenant has named."""
+
+    owner_id: str
+    page: int = 0
+
+
 class TenantRecord:
     """One tenant. ``cases`` is keyed by the id of the first event; ``case_of`` maps every event id to that id.
 
     ``stops`` maps the first id of each final termination or ban in force to its kind. ``quiet`` maps the keys of
-    `monitor.core.decisions.cooldowns` to the end of the cool-down. ``name``, its time ``name_ms`` and ``businesses``,
-    the digests of the declared ones, are those of the newest `tenant` input.
+    `monitor.core.decisions.cooldowns` to the end of the cool-down. ``name``, its time ``name_ms``, ``owner`` and
+    ``businesses``, the digests of the declared ones, are those of the newest `tenant` input. The tenant belongs to all
+    ``owners`` that its records have named.
 
     Items that grow with the records of a tenant are held in `Pages`, as they are stored. Call `touch` for every change
     to an entry of ``complaints``, ``findings``, ``seen`` or ``cases``.
@@ -113,6 +124,8 @@ class TenantRecord:
         "findings",
         "name",
         "name_ms",
+        "owner",
+        "owners",
         "quiet",
         "seen",
         "stops",
@@ -129,6 +142,7 @@ class TenantRecord:
         name_ms: int = -1,
         quiet: dict[str, int] | None = None,
         businesses: bytes = b"",
+        owner: str | None = None,
     ) -> None:
         self.tenant_id = tenant_id
         self.tenant = tenant
@@ -136,6 +150,8 @@ class TenantRecord:
         self.name_ms = name_ms
         self.quiet = quiet or {}
         self.businesses = businesses
+        self.owner = owner
+        self.owners: dict[str, NamedOwner] = {}
         self.complaints: dict[str, ComplaintEntry] = {}
         self.findings: dict[str, FindingEntry] = {}
         self.seen: dict[str, SeenVersions] = {}
@@ -154,8 +170,16 @@ class TenantRecord:
         before = set(_digests_in(self.businesses))
         digests = {_digest(text): text for text in tenant.declared_businesses}
         self.name, self.name_ms, self.businesses = tenant.name or None, tenant.updated_ms, b"".join(digests)
-        self._changed = True
+        self.owner, self._changed = tenant.owner_id or None, True
         return [text for digest, text in digests.items() if digest not in before]
+
+    def belong(self, owner_id: str) -> bool:
+        """Add an owner to whom the tenant belongs. Returns whether it is a new one."""
+        if owner_id in self.owners:
+            return False
+        self.owners[owner_id] = named = NamedOwner(owner_id)
+        self.place(OWNERS, named)
+        return True
 
     def quieten(self, key: str, until_ms: int) -> int:
         """Extend the cool-down of a key to at least ``until_ms``. Returns its end."""
@@ -268,6 +292,8 @@ class TenantRecord:
             case "d":
                 for case in items:
                     self._load_case(case)
+            case "o":
+                self.owners.update((named.owner_id, named) for named in items)
 
     def loaded(self) -> None:
         """Finish loading, after all pages."""

@@ -1,8 +1,8 @@
 """Storage of tenant records: one entry for the tenant itself, and pages for everything that grows with its records.
 
-Entries: ``t<tenant>`` name, declared businesses and cool-downs; ``c<tenant>.<page>`` complaints, ``q...`` findings,
-``v...`` versions of tenant inputs, applications and reviews, ``d...`` decisions. A new record rewrites one page
-(`monitor.core.tenants.record_pages`).
+Entries: ``t<tenant>`` name, owner, declared businesses and cool-downs; ``c<tenant>.<page>`` complaints, ``q...``
+findings, ``v...`` versions of tenant inputs, applications and reviews, ``d...`` decisions, ``o...`` owners. A new record
+rewrites one page (`monitor.core.tenants.record_pages`).
 """
 
 import re
@@ -18,13 +18,15 @@ from monitor.core.tenants.tenant_record import (
     CASES,
     COMPLAINTS,
     FINDINGS,
+    OWNERS,
     VERSIONS,
     DecisionCase,
     FindingEntry,
+    NamedOwner,
     TenantRecord,
 )
 
-_PAGE: Final = re.compile(r"([cdqv])(\d+)\.(\d+)")
+_PAGE: Final = re.compile(r"([cdoqv])(\d+)\.(\d+)")
 
 
 class _StoredTenant(Struct, array_like=True):
@@ -35,6 +37,7 @@ class _StoredTenant(Struct, array_like=True):
     name_ms: int
     quiet: dict[str, int]
     businesses: bytes = b""
+    owner: str | None = None
 
 
 class _StoredComplaint(Struct, array_like=True, gc=False):
@@ -82,6 +85,11 @@ class _Cases(Struct, array_like=True):
     items: list[DecisionCase]
 
 
+class _Owners(Struct, array_like=True):
+    format: int
+    items: list[str]
+
+
 def page_of(key: str) -> tuple[str, int, int] | None:
     """The kind, tenant number and page number in the key of a page; None if it is not such a key."""
     match = _PAGE.fullmatch(key)
@@ -101,6 +109,7 @@ def encode_tenant_records(tenant_records: Iterable[TenantRecord]) -> dict[str, b
                 tenant_record.name_ms,
                 tenant_record.quiet,
                 tenant_record.businesses,
+                tenant_record.owner,
             )
             changes[f"t{tenant_record.tenant}"] = packed(_StoredTenant(FORMAT, *own))
         for kind, number, items in pages:
@@ -119,7 +128,7 @@ def decode_tenant_records(entries: Mapping[str, bytes]) -> list[TenantRecord]:
         if key[:1] == "t" and key[1:].isdigit():
             own = unpack(entries[key])
             tenant_records[own.tenant] = TenantRecord(
-                own.tenant_id, own.tenant, own.name, own.name_ms, own.quiet, own.businesses
+                own.tenant_id, own.tenant, own.name, own.name_ms, own.quiet, own.businesses, own.owner
             )
     decode = _decoders()
     pages = sorted((place, key) for key in entries if (place := page_of(key)) is not None)
@@ -147,6 +156,7 @@ _ENCODE: Final[Mapping[str, Callable[[Any], Struct]]] = {
     ),
     VERSIONS: lambda items: _Versions(FORMAT, [_StoredRun(run.key, run.last_ms, run.versions) for run in items]),
     CASES: lambda items: _Cases(FORMAT, items),
+    OWNERS: lambda items: _Owners(FORMAT, [one.owner_id for one in items]),
 }
 
 
@@ -154,6 +164,7 @@ def _decoders() -> dict[str, Callable[[bytes, int], Iterable[Any]]]:
     """The decoders of pages by kind. Each takes a page and the tenant number, and returns the items."""
     complaints, findings = Unpacker(_Complaints, "stored complaints"), Unpacker(_Findings, "stored findings")
     versions, cases = Unpacker(_Versions, "stored versions"), Unpacker(_Cases, "stored decisions")
+    owners = Unpacker(_Owners, "stored owners")
 
     def entries(blob: bytes, tenant: int) -> Iterator[ComplaintEntry]:
         for one in complaints(blob).items:
@@ -168,4 +179,5 @@ def _decoders() -> dict[str, Callable[[bytes, int], Iterable[Any]]]:
         ],
         VERSIONS: lambda blob, _: [VersionRun(run.key, run.last_ms, run.versions) for run in versions(blob).items],
         CASES: lambda blob, _: cases(blob).items,
+        OWNERS: lambda blob, _: [NamedOwner(owner_id) for owner_id in owners(blob).items],
     }

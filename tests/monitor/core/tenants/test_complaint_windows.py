@@ -12,6 +12,7 @@ from monitor.core.decisions.cooldowns import Cooldowns
 from monitor.core.decisions.lifecycle import DecisionLifecycle
 from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.decisions.record_handlers import RecordHandlers
+from monitor.core.owners.owner_bans import OwnerBans
 from monitor.core.record_ref import RecordRef
 from monitor.core.results import Output
 from monitor.core.tenants.complaints import ComplaintWindow
@@ -49,7 +50,7 @@ class ComplaintHarness:
         self.records = RecordHandlers(
             policy,
             Catalogue(()),
-            DecisionLifecycle(policy, self.tenant_records, cooldowns, output),
+            DecisionLifecycle(policy, self.tenant_records, cooldowns, OwnerBans(policy.retention_ms), output),
             [*self.windows, self.idle],
             self.tenant_records,
             TENANTS.index,

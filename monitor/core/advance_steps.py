@@ -1,0 +1,54 @@
+"""Deciding in parts, so that the output of each part fits in one transaction."""
+
+from monitor.core.owners.ban_causes import windows_may_ban
+from monitor.core.owners.owner_effect import first_effect
+from monitor.core.shard import Shard
+
+
+def advance_by(shard: Shard, most: int, watermark_ms: int) -> int | None:
+    """Decide a part of what the watermark allows: records of about the weight ``most``, as many lapses, and as many
+    tenants of banned owners.
+
+    Returns None, with nothing decided, if no more than that is due: call `Shard.advance`. Otherwise returns the event
+    time up to which everything is decided; the next call decides what is due at that instant and after it.
+    """
+    place = shard.pending_records.beyond(most, (watermark_ms,))
+    stop_ms = watermark_ms if place is None else place[0]
+    coming_ms = _next_ban(shard, most, stop_ms)
+    if coming_ms is not None:
+        stop_ms = coming_ms
+    owners = shard.owner_bans.beyond(most, stop_ms)
+    if owners is not None:
+        stop_ms = owners[0]
+    lapse_ms = shard.decisions.reviews.lapses_beyond(most, stop_ms)
+    if lapse_ms is not None:
+        shard.decide_before((lapse_ms,), lapse_ms - 1)
+        shard.decisions.lapse(lapse_ms, most)
+        return lapse_ms - 1  # windows that end at the instant of these lapses are not evaluated yet
+    if owners is not None or coming_ms is not None:
+        shard.decide_before((stop_ms,), stop_ms, stop_ms - 1)
+        if owners is not None:
+            shard.owner_effects.apply_at(stop_ms, most - owners[1])
+        return stop_ms
+    if place is not None:
+        shard.decide_before(place, stop_ms)
+        return stop_ms
+    return None
+
+
+def _next_ban(shard: Shard, most: int, until_ms: int) -> int | None:
+    """The first instant, up to ``until_ms``, at which a ban that is not decided yet may take effect.
+
+    None if the effects of all such bans together visit no more than ``most`` tenants of owners.
+    """
+    largest = shard.owner_bans.members.largest
+    if largest <= 1:
+        return None
+    bans, first_ms = shard.pending_records.may_ban((until_ms,))
+    end_ms = shard.next_window_end(until_ms) if windows_may_ban(shard.policy) else None
+    if end_ms is not None:
+        bans, first_ms = most, end_ms if first_ms is None else min(first_ms, end_ms)
+    if first_ms is None or bans * largest <= most:
+        return None
+    effect_ms = first_effect(first_ms)
+    return effect_ms if effect_ms <= until_ms else None
