@@ -63,11 +63,11 @@ class PolicyChain:
         coming = self._coming
         return self.shard.due(watermark_ms) or (coming is not None and coming.from_ms <= watermark_ms)
 
-    def advance(self, watermark_ms: int) -> None:
-        """Decide everything that the watermark allows, each event by the policy of its time."""
+    def advance(self, watermark_ms: int, owners_until_ms: int | None = None) -> None:
+        """Decide everything that the watermark allows, each event by the policy of its time. See `Shard.advance`."""
         while self._coming is not None and self._coming.from_ms <= watermark_ms:
             self._switch(self._coming)
-        self.shard.advance(watermark_ms)
+        self.shard.advance(watermark_ms, owners_until_ms)
         if self._coming is not None and watermark_ms >= self._kept_ms + HOUR_MS:
             self._keep()  # this also deletes entries that no window needs
             self._kept_ms = watermark_ms

@@ -155,15 +155,15 @@ class Shard:
 
     # Deciding ---------------------------------------------------------------------------------------------------
 
-    def advance(self, watermark_ms: int) -> None:
-        """Decide everything that the watermark allows: windows that end at or before it, and records before it."""
-        self.decide_before((watermark_ms,), watermark_ms)
+    def advance(self, watermark_ms: int, owners_until_ms: int | None = None) -> None:
+        """Decide everything that the watermark allows: windows that end at or before it, and records before it.
+
+        Bans of owners take effect up to ``owners_until_ms``, which is the watermark unless given.
+        """
+        self.decide_before((watermark_ms,), watermark_ms, owners_until_ms)
 
     def decide_before(self, place: Place, watermark_ms: int, owners_until_ms: int | None = None) -> None:
-        """Decide a part of it: records before ``place``, windows and lapses up to ``watermark_ms``, and bans of owners.
-
-        Those take effect up to ``owners_until_ms``, which is ``watermark_ms`` unless given.
-        """
+        """Decide a part of that: records before ``place``, the rest as `advance`."""
         self._seal(watermark_ms // self.pane_ms * self.pane_ms)
         self._run(place, dict.fromkeys(self._steps, watermark_ms), watermark_ms, owners_until_ms)
 

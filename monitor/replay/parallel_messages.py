@@ -7,6 +7,7 @@ DECODE: Final = "decode"
 PIECE: Final = "piece"
 TAKE: Final = "take"
 ADVANCE: Final = "advance"
+BANS: Final = "bans"
 FINISH: Final = "finish"
 
 # From a process: a decoded piece, the output of a shard, the end of a shard, or the traceback of an error.

@@ -19,12 +19,14 @@ from monitor.decoding.decode import DecodedRows, Decoder, LateCall, MergedRows, 
 from monitor.decoding.late_line import LateLine
 from monitor.policy.timeline import PolicyVersion
 from monitor.replay.files import line_chunks
-from monitor.replay.parallel_messages import ADVANCE, DECODE, DECODED, DONE, FINISH, OUTPUT, PIECE, TAKE
+from monitor.replay.owner_barriers import OwnerBarriers
+from monitor.replay.parallel_messages import ADVANCE, BANS, DECODE, DECODED, DONE, FINISH, OUTPUT, PIECE, TAKE
 from monitor.replay.parallel_packed import pack
 from monitor.replay.parallel_process import Process
-from monitor.replay.sharding import shard_of
+from monitor.replay.sharding import clocks_of, shard_of
 from schemas import codec
 from schemas.inputs import Cdr
+from schemas.owners import OwnerBan
 
 _AHEAD = 3  # queued pieces per process, so that none is idle
 
@@ -57,6 +59,8 @@ class Pool:
         self._distance_options = distance_options
         self._distances: list[ThresholdDistances] = []
         self._lateness = LateLine.of(versions)
+        self._barriers = OwnerBarriers([version.policy for version in versions])
+        self._bans: list[tuple[Process, list[OwnerBan]]] = []  # to exchange, with the process that they come from
         self._processes = [Process(context, settings) for _ in range(jobs)]
         layout, later = field_layouts(versions)
         self._own = Decoder(layout, salt, not_after_ms, later)
@@ -99,18 +103,35 @@ class Pool:
         for placed, start, stop in ready:
             self._tell(placed)
             batch.late += self._late(placed, start, stop)
+        self._barriers.read(batch.waiting, *clocks_of(ready))
         numbered = [(placed.decoded.number, start, stop) for placed, start, stop in ready]
         for shard, process in enumerate(self._processes):
             mine = [w for w in batch.waiting if shard_of(w.record.tenant_id, len(self._processes)) == shard]
-            process.send(TAKE, numbered, mine, watermark_ms)
+            process.ask_output(TAKE, numbered, mine, watermark_ms)
 
     def advance(self, watermark_ms: int) -> None:
         """Decide what the watermark allows."""
+        self._exchange_bans(watermark_ms)
         for process in self._processes:
-            process.send(ADVANCE, watermark_ms)
+            process.ask_output(ADVANCE, watermark_ms)
+
+    def _exchange_bans(self, until_ms: int) -> None:
+        """Stop where bans of owners may take effect, and give those of each shard to the others."""
+        for at_ms in self._barriers.until(until_ms):
+            for process in self._processes:
+                process.ask_output(ADVANCE, at_ms, at_ms - 1)
+            while any(process.outputs for process in self._processes):
+                self._receive()
+            for origin, bans in self._bans:
+                for process in self._processes:
+                    if process is not origin:
+                        process.send(BANS, bans)
+            self._bans.clear()
 
     def finish(self, last_ms: int | None, until_ms: int | None) -> None:
         """End the input, and wait for all output."""
+        if last_ms is not None:
+            self._exchange_bans(last_ms if until_ms is None else until_ms)
         for process in self._processes:
             process.send(FINISH, last_ms, until_ms)
         while self._done < len(self._processes):
@@ -197,7 +218,10 @@ class Pool:
                 process.pieces -= 1
                 self._answers[answer[0]] = answer[1:]
             elif what == OUTPUT:
+                process.outputs -= 1
                 self._outputs.append(answer)
+                if answer.owner_bans:
+                    self._bans.append((process, answer.owner_bans))
             elif what == DONE:
                 self._outputs.append(answer[0])
                 self._tenants += answer[1]

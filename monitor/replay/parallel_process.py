@@ -41,10 +41,16 @@ class Process:
         self._sender = threading.Thread(target=self._send_all, daemon=True)
         self._sender.start()
         self.pieces = 0  # pieces that it has not decoded yet
+        self.outputs = 0  # answers with output that have not come yet
 
     def send(self, what: str, *arguments: Any) -> None:
         """Queue a message for the process."""
         self._outbox.put(pickle.dumps((what, arguments), protocol=5))
+
+    def ask_output(self, what: str, *arguments: Any) -> None:
+        """Queue a message that the process answers with output."""
+        self.outputs += 1
+        self.send(what, *arguments)
 
     def close(self) -> None:
         """End the process."""

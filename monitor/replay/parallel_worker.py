@@ -16,8 +16,10 @@ from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances,
 from monitor.decoding.decode import Decoder, PlacedRows, merge
 from monitor.decoding.late_line import LateLine
 from monitor.policy.timeline import PolicyVersion
-from monitor.replay.parallel_messages import ADVANCE, DECODE, DECODED, DONE, ERROR, FINISH, OUTPUT, PIECE, TAKE
+from monitor.replay.parallel_messages import ADVANCE, BANS, DECODE, DECODED, DONE, ERROR, FINISH, OUTPUT, PIECE, TAKE
 from monitor.replay.parallel_packed import pack, unpack
+from monitor.replay.sharding import take_bans
+from schemas.owners import OwnerBan
 
 
 class Worker:
@@ -76,10 +78,14 @@ class Worker:
             output.duplicates = int(self._chain.shard.apply(batch.names, batch.calls, watermark_ms).sum())
         return OUTPUT, output
 
-    def advance(self, watermark_ms: int) -> tuple[str, Output]:
-        """Decide what the watermark allows."""
-        self._chain.advance(watermark_ms)
+    def advance(self, watermark_ms: int, owners_until_ms: int | None = None) -> tuple[str, Output]:
+        """Decide what the watermark allows. See `Shard.advance`."""
+        self._chain.advance(watermark_ms, owners_until_ms)
         return OUTPUT, self._chain.shard.output.take()
+
+    def bans(self, bans: Sequence[OwnerBan]) -> None:
+        """Take the bans of owners of the other shards."""
+        take_bans(self._chain, bans)
 
     def finish(
         self, last_ms: int | None, until_ms: int | None
@@ -103,6 +109,7 @@ def work(connection: Connection) -> None:
             PIECE: worker.piece,
             TAKE: worker.take,
             ADVANCE: worker.advance,
+            BANS: worker.bans,
             FINISH: worker.finish,
         }
         while True:

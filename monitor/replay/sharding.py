@@ -12,6 +12,8 @@ from monitor.core.results import Output
 from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances, measure_distances, merge_distances
 from monitor.decoding.decode import MergedRows, PlacedRows
 from monitor.policy.timeline import PolicyVersion
+from monitor.replay.owner_barriers import OwnerBarriers
+from schemas.owners import OwnerBan
 
 
 def shard_of(tenant_id: str, shards: int) -> int:
@@ -31,6 +33,18 @@ def split(names: list[str], calls: Calls, shards: int) -> list[tuple[list[str], 
         part.tenant = place[part.tenant]
         parts.append(([names[i] for i in mine], part))
     return parts
+
+
+def clocks_of(ready: Sequence[tuple[PlacedRows, int, int]]) -> tuple[int, int]:
+    """The least and the highest clock in these rows."""
+    clocks = [(int(placed.after_ms[start]), int(placed.after_ms[stop - 1])) for placed, start, stop in ready]
+    return min(first for first, _ in clocks), max(last for _, last in clocks)
+
+
+def take_bans(chain: PolicyChain, bans: Sequence[OwnerBan]) -> None:
+    """Give the bans of owners that other shards decided to a shard. In files they take effect as early as they can."""
+    for ban in bans:
+        chain.shard.owner_bans.take(ban, ban.decided_ms if ban.lifted_ms is None else ban.lifted_ms)
 
 
 class Shards(Protocol):
@@ -80,12 +94,14 @@ class LocalShards:
     ) -> None:
         self.chains = [PolicyChain(versions, windows, enforce_from_ms) for _ in range(shards)]
         self._distance_options = distance_options
+        self._barriers = OwnerBarriers([version.policy for version in versions])
         self._duplicates = 0
         self._ended_ms: int | None = None
 
     def take(self, ready: Sequence[tuple[PlacedRows, int, int]], batch: MergedRows, watermark_ms: int) -> None:
         """Take rows in reading order."""
         count = len(self.chains)
+        self._barriers.read(batch.waiting, *clocks_of(ready))
         for waiting in batch.waiting:
             self.chains[shard_of(waiting.record.tenant_id, count)].shard.wait(waiting)
         if batch.calls is None:
@@ -96,18 +112,37 @@ class LocalShards:
 
     def advance(self, watermark_ms: int) -> None:
         """Decide what the watermark allows."""
+        self._exchange_bans(watermark_ms)
         for chain in self.chains:
             chain.advance(watermark_ms)
+
+    def _exchange_bans(self, until_ms: int) -> None:
+        """Stop where bans of owners may take effect, and give those of each shard to the others."""
+        barriers = self._barriers.until(until_ms) if len(self.chains) > 1 else ()
+        for at_ms in barriers:
+            for chain in self.chains:
+                chain.advance(at_ms, at_ms - 1)
+            for chain in self.chains:
+                bans, chain.shard.output.owner_bans = chain.shard.output.owner_bans, []
+                for other in self.chains:
+                    if other is not chain:
+                        take_bans(other, bans)
 
     def finish(self, last_ms: int, until_ms: int | None) -> None:
         """End the input."""
         self._ended_ms = last_ms if until_ms is None else until_ms
+        self._exchange_bans(self._ended_ms)
         for chain in self.chains:
             chain.finish(last_ms, until_ms)
 
     def collect(self) -> list[Output]:
         """The output since the last call."""
-        outputs = [chain.shard.output.take() for chain in self.chains]
+        outputs = []
+        for chain in self.chains:
+            bans = chain.shard.output.owner_bans
+            outputs.append(chain.shard.output.take())
+            if len(self.chains) > 1:
+                chain.shard.output.owner_bans = bans  # they stay until they are exchanged
         outputs[0].duplicates += self._duplicates
         self._duplicates = 0
         return outputs

@@ -1,8 +1,8 @@
 """Storage of tenant records: one entry for the tenant itself, and pages for everything that grows with its records.
 
 Entries: ``t<tenant>`` name, owner, declared businesses and cool-downs; ``c<tenant>.<page>`` complaints, ``q...``
-findings, ``v...`` versions of tenant inputs, applications and reviews, ``d...`` decisions, ``o...`` owners. A new record
-rewrites one page (`monitor.core.tenants.record_pages`).
+findings, ``v...`` versions of tenant inputs, applications and reviews, ``d...`` decisions, ``o...`` owners. A new
+record rewrites one page (`monitor.core.tenants.record_pages`).
 """
 
 import re
