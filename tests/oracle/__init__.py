@@ -46,6 +46,9 @@ Interpretations, where a sentence of the contract leaves room:
 26. A review that names an id of another tenant, or of the shadow output, names an unknown id.
 27. With `--until`, rules are evaluated up to the last multiple of their step that is not after it, and no further.
 28. A lone surrogate makes a line invalid wherever it occurs, also in names and in unknown fields.
+29. "The first whole five minutes after" a time is later than the time: a ban at 10:05 takes effect at 10:10.
+30. A tenant of several banned owners is refused once an application, and gets one pending ban for each ban of an
+    owner. A `tenant` record that is not the newest makes the tenant belong to its owner, too.
 """
 
 from oracle.deciding import Outcome, judge

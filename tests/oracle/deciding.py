@@ -10,6 +10,7 @@ from typing import Any
 from oracle import rulebook as book
 from oracle.catalogue import sureness
 from oracle.measures import Call, Seen, behind, measure, wilson
+from oracle.owners import Owners
 from oracle.policy_timeline import Reign, forgotten, is_evidence, is_whole, late_line, reign_of
 from oracle.reading import Read, read_files
 from oracle.records import ID_FIELD
@@ -99,6 +100,7 @@ class Tenant:
     alerts: dict[str, Firing] = field(default_factory=dict)
     shadow_keys: set[Key] = field(default_factory=set)
     registered: dict[str, Any] | None = None  # the newest `tenant` record
+    owners: set[str] = field(default_factory=set)  # all that a `tenant` record has named
 
     def terminated(self) -> bool:
         """Whether a final termination or ban is in force."""
@@ -145,6 +147,7 @@ class _Harness:
         self.out = Outcome()
         self.tenants: dict[str, Tenant] = {}
         self.pendings: list[Decision] = []
+        self.owners = Owners()
         self.duplicates = read.duplicates
         self.rejected = list(read.rejected)
 
@@ -187,6 +190,7 @@ class _Harness:
             agenda.append((r["t"], 1, TYPE_ORDER[r["type"]], name, status, r["seq"], r))
         agenda.sort(key=lambda item: item[:6])
         for item in agenda:
+            self._owners_until(min(item[0] - (item[1] < 1), last_lapse))
             self._lapse(min(item[0] - (item[1] < 0), last_lapse))
             if item[1] < 0:
                 self._begin(item[2])
@@ -194,7 +198,42 @@ class _Harness:
                 self._judge_window(self.rules.rules[item[2]], self.tenants[item[3]], item[0])
             else:
                 self._take(item[6])
+        self._owners_until(last_lapse)
         self._lapse(last_lapse)
+
+    def _owners_until(self, until: int) -> None:
+        """Bans of owners and their liftings take effect, after the lapses of each instant."""
+        while (due := self.owners.next_due(until)) is not None:
+            at, ban = due
+            self._lapse(at)
+            evidence = _evidence(enforcement_ids=[ban.event["key"]])
+            if ban.begun:
+                ban.ended = True
+                for tenant in self.tenants.values():
+                    for decision in list(tenant.decisions.values()):
+                        event = decision.event
+                        mine = event["behaviour"] == "owner_banned" and event["evidence"] == evidence
+                        if mine and decision.state == "pending":
+                            self._take_back(tenant, decision, "reversal", at, evidence)
+                continue
+            ban.begun = True
+            for tenant in self.tenants.values():
+                other = tenant.id != ban.event["tenant_id"] and ban.owner in tenant.owners
+                if other and not tenant.terminated() and at >= self.enforce_from:
+                    self._decide(
+                        tenant,
+                        status="pending_review",
+                        behaviour="owner_banned",
+                        clause=ban.event["clause"],
+                        tier=ban.event["tier"],
+                        rule_id="owner_banned",
+                        at=at,
+                        freeze=True,
+                        evidence=evidence,
+                        cause=("enforcement", ban.event["key"]),
+                        ban=True,
+                        named=ban.event["decided_ms"],
+                    )
 
     def _begin(self, number: int) -> None:
         """Another policy applies from now on; alerts of rules that it lacks are resolved."""
@@ -390,13 +429,17 @@ class _Harness:
         escalation: Escalation | None = None,
         used: list[Decision] | None = None,
         supersedes: Decision | None = None,
+        ban: bool = False,
+        named: int | None = None,
     ) -> Decision | None:
         """A new warning, termination, ban or refusal of an application; None if its key exists already."""
         final = status == "final"
         kind = book.KINDS[tier] if tier else "admission_rejected"
         full = book.ACTIONS[tier] if tier else ["reject_numbers"]
         freezes = bool(tier and self.rules.tier_freezes[tier] and (final or freeze))
-        key = (tenant.id, kind, status, rule_id, at, *cause)
+        if ban:
+            kind = "ban"
+        key = (tenant.id, kind, status, rule_id, at if named is None else named, *cause)
         if key in (tenant.shadow_keys if shadow else tenant.decisions):
             return None
         violation = final and "record_violation" in full
@@ -430,6 +473,10 @@ class _Harness:
         self.out.enforcement.append(event)
         if not final:
             self.pendings.append(decision)
+        if supersedes is not None:
+            self.owners.lift(supersedes.event["key"], at)
+        if final and kind == "ban" and tenant.registered is not None:
+            self.owners.ban(tenant.registered["owner_id"], event)
         if violation:
             tenant.violations.append(decision)
             self._escalate(tenant, decision, at, (*cause[:2], rule_id))
@@ -477,6 +524,7 @@ class _Harness:
 
     def _take_back(self, tenant: Tenant, old: Decision, kind: str, at: int, evidence: dict[str, list[Any]]) -> None:
         """A reversal or a lapse of a decision in force, and of the pending escalations that are withdrawn with it."""
+        self.owners.lift(old.event["key"], at)
         old.state = "lapsed" if kind == "lapse" else "reversed"
         tenant.violations = [d for d in tenant.violations if d is not old]
         before = old.event
@@ -621,6 +669,8 @@ class _Harness:
             found.append(("prohibited_business_application", "final" if sure == 2 else "pending_review"))
         if tenant.banned():
             found.append(("banned_applicant", "final"))
+        elif self.owners.banned(tenant.owners):
+            found.append(("banned_owner", "final"))
         for behaviour, status in found:
             self._decide(
                 tenant,
@@ -636,22 +686,31 @@ class _Harness:
             )
 
     def _registered(self, tenant: Tenant, r: dict[str, Any], history: bool) -> None:
-        before, known = tenant.registered, []
-        if before is not None:
-            if r["updated_ms"] <= before["updated_ms"]:
-                return
-            known = before["declared_businesses"]
+        before = tenant.registered
+        if r["owner_id"] is not None:
+            tenant.owners.add(r["owner_id"])
+        if before is not None and r["updated_ms"] <= before["updated_ms"]:
+            return
         tenant.registered = r
+        if history:
+            return
+        known = [] if before is None else before["declared_businesses"]
         new = [text for text in r["declared_businesses"] if text not in known]
         sure = max((sureness(text, self.rules.catalogue) for text in new), default=0)
-        if sure and not history:
+        found = []
+        if sure:
+            found.append(("prohibited_business_application", "final" if sure == 2 else "pending_review"))
+        another = before is None or before["owner_id"] != r["owner_id"]
+        if r["owner_id"] is not None and another and self.owners.banned({r["owner_id"]}):
+            found.append(("banned_applicant" if tenant.banned() else "banned_owner", "final"))
+        for behaviour, status in found:
             self._decide(
                 tenant,
-                status="final" if sure == 2 else "pending_review",
-                behaviour="prohibited_business_application",
+                status=status,
+                behaviour=behaviour,
                 clause=None,
                 tier=None,
-                rule_id="prohibited_business_application",
+                rule_id=behaviour,
                 at=r["t"],
                 freeze=False,
                 evidence=_evidence(),

@@ -67,7 +67,7 @@ def _time(frame: Frame) -> int:
 def _some(frame: Frame, serial: int) -> Iterator[dict[str, Any]]:
     """A record, and sometimes its successors: other statuses of it, copies of it, unchanged or changed."""
     rng, time, tenant = frame.rng, _time(frame), frame.rng.choice(frame.tenants)
-    others = {"disputes": 0.75, "identities": 0.4, "sources": 0.35, "ratios": 0.15, "measured": 0.1}
+    others = {"disputes": 0.75, "owners": 0.8, "identities": 0.4, "sources": 0.35, "ratios": 0.15, "measured": 0.1}
     if not frame.often(others.get(frame.flavour, 0.25)):
         record = _call(frame, tenant, time, f"c{serial}" if frame.often(0.85) else f"c{rng.randint(0, 20)}")
     else:
@@ -153,8 +153,9 @@ def _call(frame: Frame, tenant: str, end: int, name: str) -> dict[str, Any]:
 
 
 def _other(frame: Frame, tenant: str, time: int) -> dict[str, Any]:
-    rng, disputes = frame.rng, frame.flavour == "disputes"
-    kind = rng.choices(("complaint", "finding", "application", "tenant", "review"), (10, 6, 3, 2, 1))[0]
+    rng, disputes = frame.rng, frame.flavour in {"disputes", "owners"}
+    weights = (8, 3, 5, 8, 1) if frame.flavour == "owners" else (10, 6, 3, 2, 1)
+    kind = rng.choices(("complaint", "finding", "application", "tenant", "review"), weights)[0]
     pool = 12 if disputes or frame.flavour == "long" else 40
     record: dict[str, Any] = {"type": kind, "tenant_id": tenant, "updated_ms": time}
     if kind == "complaint":
@@ -182,7 +183,8 @@ def _other(frame: Frame, tenant: str, time: int) -> dict[str, Any]:
         }
     if kind == "tenant":
         declared = [rng.choice(TEXTS) or "" for _ in range(rng.choice((0, 1, 1, 2, 3)))]
-        return record | {"name": "a name", "declared_businesses": declared, "numbers": []}
+        named = {"owner_id": rng.choice(("o1", "o1", "o2", "o3", "", None))} if frame.flavour == "owners" else {}
+        return record | {"name": "a name", "declared_businesses": declared, "numbers": []} | named
     return record | {
         "review_id": f"v{rng.randint(0, 9)}",
         "enforcement_id": "no-such-event",

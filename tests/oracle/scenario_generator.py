@@ -14,6 +14,7 @@ from oracle.record_generator import YEAR_2050, Made, event_time, records
 from oracle.worked_cases import resolve
 
 MARCH_2 = 1_772_409_600_000  # 2026-03-02T00:00:00Z
+TENANTS = {"measured": (1, 2), "owners": (4, 9)}
 FLAVOURS = ("random", "boundary", "identities", "disputes", "sources", "long", "hostile", "ratios", "measured")
 
 
@@ -54,7 +55,7 @@ def solve(scenario: Scenario) -> dict[str, Any]:
 
 
 def scenario(seed: int, flavour: str | None = None, size: int | None = None) -> Scenario:
-    """One scenario from a seed; the kind rotates with the seed unless it is given."""
+    """One scenario from a seed; the kind rotates with the seed unless it is given. Only ``owners`` names owners."""
     rng = random.Random(seed)
     flavour = flavour or FLAVOURS[seed % len(FLAVOURS)]
     spans = (4 * DAY, 12 * DAY, 40 * DAY) if flavour == "long" else (3 * HOUR, 9 * HOUR, 30 * HOUR)
@@ -62,7 +63,7 @@ def scenario(seed: int, flavour: str | None = None, size: int | None = None) -> 
     frame = Frame(
         rng=rng,
         flavour=flavour,
-        tenants=[f"t{i}" for i in range(rng.randint(1, 2 if flavour == "measured" else 5))],
+        tenants=[f"t{i}" for i in range(rng.randint(*TENANTS.get(flavour, (1, 5))))],
         # Midnight in UTC, when overrides and exemptions expire, lies within the span.
         start=MARCH_2 + DAY - rng.choice((HOUR, span // 2, span // 3)) // MINUTE * MINUTE,
         span=span,
@@ -135,7 +136,7 @@ def _reviews(frame: Frame, events: list[dict[str, Any]]) -> list[Made]:
                 "review_id": f"w{rng.randint(0, 10**6)}" if frame.often(0.8) else f"v{rng.randint(0, 9)}",
                 "enforcement_id": f"@{called[e['id']]}",
                 "tenant_id": e["tenant_id"] if frame.often(0.95) else "t0",
-                "verdict": "uphold" if frame.often(0.6) else "overturn",
+                "verdict": "uphold" if frame.often(0.4 if frame.flavour == "owners" else 0.6) else "overturn",
                 "reviewer": "ops-1",
                 "reason": "looked into it",
                 "updated_ms": at,
