@@ -1,7 +1,7 @@
 """Redistribution of shard state to other shards by tenant. Each tenant gets a new number in its new shard."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Final
 
 import numpy as np
@@ -46,7 +46,7 @@ def _keys(parts: Sequence[tuple[KeyCounts, Numbers]]) -> KeyCounts:
     for keys, numbers in parts:
         here = keys.select(np.flatnonzero(numbers[keys.owner] != ELSEWHERE))
         levels = renumbered(keys.levels, numbers)
-        moved.append(KeyCounts(here.key, numbers[here.owner], here.count, here.numeric, levels))
+        moved.append(replace(here, owner=numbers[here.owner], levels=levels))
     return KeyCounts.joined(moved).distinct()
 
 

@@ -65,8 +65,8 @@ class DecodedRows:
 class _Parsed:
     """Records split into calls and others, with their rows. A row with neither is refused or blank."""
 
-    def __init__(self) -> None:
-        self.calls = Gathered()
+    def __init__(self, consents: bool) -> None:
+        self.calls = Gathered(consents)
         self.call_rows = np.empty(0, np.intp)
         self.others: list[tuple[int, Other]] = []
         self.refused: list[tuple[int, str]] = []
@@ -137,10 +137,14 @@ class Decoder:
         parsed.refused += [(row, reasons.get(row, _NO_VALUE)) for row in blank]
         return self._columns(parsed, raw, offsets, lambda row: codec.decode(raw[row]))
 
-    @staticmethod
-    def _parse(lines: Sequence[bytes]) -> "tuple[_Parsed, list[int]]":
+    @property
+    def _consents(self) -> bool:
+        """Whether the policy or a later one counts consents."""
+        return any("consents" in layout.key_sets for layout in (self.layout, *(later for _, later in self.later)))
+
+    def _parse(self, lines: Sequence[bytes]) -> "tuple[_Parsed, list[int]]":
         """Parse the records in these lines. Returns the records and the numbers of the blank lines."""
-        parsed = _Parsed()
+        parsed = _Parsed(self._consents)
         blank: list[int] = []
         for start in range(0, len(lines), _AT_ONCE):
             some = lines[start : start + _AT_ONCE]
@@ -162,7 +166,7 @@ class Decoder:
 
     def rows(self, rows: "Sequence[InputRow]") -> DecodedRows:
         """Decode the rows of an adapter."""
-        parsed = _Parsed()
+        parsed = _Parsed(self._consents)
         parsed.refused = [(place, row.reason) for place, row in enumerate(rows) if row.reason is not None]
         parsed.add([row.record for row in rows])
         numbers = np.array([row.line for row in rows], np.int64)

@@ -49,6 +49,7 @@ _DENOMINATORS: Final = {
     "rang": DenominatorWording("次", "振铃的外呼", "outbound attempts that rang"),
     "inbound": DenominatorWording("通", "呼入电话", "inbound calls"),
     "numeric_callees": DenominatorWording("个", "不同的被叫号码", "different numbers called"),
+    "block_numbers": DenominatorWording("个", "不同的被叫号码", "different numbers called"),
     "callers": DenominatorWording("个", "不同的主叫号码", "different caller numbers"),
 }
 
@@ -235,6 +236,29 @@ METRIC_WORDING: Final = {
             "{d} 个不同的主叫号码外呼 {n} 次，平均每个号码 {v} 次",
             "{d} different caller number{many} made {n} outbound attempt{plural}, {v} each on average",
         ),
+    ),
+    "top_callee_share": _of_share(
+        "top_callee_share",
+        Bilingual("十大被叫接通占比", "Share of the ten busiest callees"),
+        Bilingual("接通最多的十个被叫的占比", "share of the ten callees with the most answered calls"),
+        Bilingual("通向接通最多的十个被叫", "went to the ten callees with the most answered calls"),
+    ),
+    "block_ratio": _of_share(
+        "block_ratio",
+        Bilingual("号段拨打率", "Block dialling ratio"),
+        Bilingual("号段号码占比", "share of numbers in blocks"),
+        Bilingual(
+            "与至少九个同被拨打的号码仅末两位不同（同一号段）",
+            "differ{third} from at least nine others called in the last two digits alone",
+        ),
+    ),
+    "consent_peak": _of_noun(
+        Bilingual("单个同意凭证被叫峰值", "Most callees of one consent"),
+        Bilingual("单个同意凭证的被叫数峰值", "most callees reached under one consent id"),
+        Bilingual(
+            "以同一个同意凭证接通 {n} 个不同的被叫", "one consent id was used to reach {n} different callee{plural}"
+        ),
+        Bilingual("同一同意凭证接通的不同被叫数", "different callees reached under one consent id"),
     ),
     "complaints": _of_noun(
         Bilingual("投诉数", "Complaints"),

@@ -71,6 +71,9 @@ _TABLE = (
     Metric("callee_peak", "parties", "callee_peak", None, False, "count"),
     Metric("callers", "parties", "callers", None, False, "count"),
     Metric("calls_per_caller", "parties", "attempts", "callers", False, "quotient"),
+    Metric("top_callee_share", "parties", "top_callees", "answered", False, "ratio"),
+    Metric("block_ratio", "parties", "callees_in_blocks", "block_numbers", False, "ratio"),
+    Metric("consent_peak", "parties", "consent_peak", None, False, "count"),
     Metric("complaints", "complaints", "complaints", None, False, "count"),
     Metric("complaint_rate", "complaints", "complaints", "answered", True, "ratio"),
     Metric("complainants", "complaints", "complainants", None, False, "count"),
@@ -88,6 +91,10 @@ DISTINCT_COUNTS: Final[dict[str, tuple[KeySet, str]]] = {
     "callee_peak": ("callees", "peak"),
     "caller_peak": ("callers", "peak"),
     "callers": ("callers", "distinct"),
+    "top_callees": ("reached", "top"),
+    "callees_in_blocks": ("blocks", "in_blocks"),
+    "block_numbers": ("blocks", "distinct"),
+    "consent_peak": ("consents", "widest"),
 }
 """The numerators and denominators that count distinct keys: the set of keys, and which count of it
 (`monitor.core.windows.distinct`). ``over`` is a count for each `callee_limit`."""

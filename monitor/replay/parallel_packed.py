@@ -33,6 +33,8 @@ _PACKED = (
     "callee_key",
     "callee_numeric",
     "caller_key",
+    "block_key",
+    "consent_key",
 )
 
 

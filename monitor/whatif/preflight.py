@@ -38,6 +38,7 @@ _FIELDS: Final = {
 }
 _RESTS_ON: Final = {
     "consent_coverage": "consent_id",
+    "consent_peak": "consent_id",
     "callee_hangup_ratio": "hangup_by",
     "pdd_s": "ring_ms",
     "complainants": "complainant",

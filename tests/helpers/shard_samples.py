@@ -66,7 +66,7 @@ def columns(
     cdrs: Sequence[Cdr], layout: FieldLayout = LAYOUT, salt: int = 0
 ) -> tuple[list[str], Calls, NDArray[np.bool_]]:
     """The calls as columns: the table of tenants, the columns, and which are valid."""
-    gathered = Gathered()
+    gathered = Gathered(consents="consents" in layout.key_sets)
     gathered.add(cdrs)
     return to_columns(gathered, layout, np.uint64(salt))
 
@@ -111,7 +111,7 @@ def _one_cdr(draw: st.DrawFn, serial: int, valid: bool, span_ms: int) -> Cdr:
         answer_ms=times[2] if times[2] is not None else draw(nothing),
         end_ms=times[3],
         hangup_by=draw(st.sampled_from(("callee", "callee", "caller", "system", "", None))),
-        consent_id=draw(st.sampled_from(("k1", "", None))),
+        consent_id=draw(st.sampled_from(("k1", "k2", "", None))),
     )
 
 

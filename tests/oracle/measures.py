@@ -95,6 +95,9 @@ OF_PARTIES = {
     "callee_peak",
     "callers",
     "calls_per_caller",
+    "top_callee_share",
+    "block_ratio",
+    "consent_peak",
 }
 OF_COMPLAINTS = {
     "complaints",
@@ -111,6 +114,7 @@ COUNTS = {
     "caller_peak",
     "callee_peak",
     "callers",
+    "consent_peak",
     "complaints",
     "complainants",
     "verified_complaints",
@@ -153,6 +157,19 @@ def _parties(metric: str, seen: Seen, params: Params) -> tuple[int, int | None]:
         return len([n for n in Counter(callees).values() if n > params.callee_limit]), None
     if metric == "callee_peak":
         return max(Counter(callees).values(), default=0), None
+    answered = [c for c in seen.calls if is_answered(c)]
+    if metric == "top_callee_share":
+        return sum(sorted(Counter(c["callee"] for c in answered).values())[-10:]), len(answered)
+    if metric == "block_ratio":
+        numbers = {c for c in distinct if NUMBER.fullmatch(c)}
+        blocks = Counter(n[:-2] for n in numbers if len(n.lstrip("+")) >= 3)
+        return sum(size for size in blocks.values() if size >= 10), len(numbers)
+    if metric == "consent_peak":
+        reached: dict[str, set[str]] = {}
+        for c in answered:
+            if c["consent_id"] is not None:
+                reached.setdefault(c["consent_id"], set()).add(c["callee"])
+        return max(map(len, reached.values()), default=0), None
     callers = Counter(c["caller"] for c in attempts)
     if metric == "callers":
         return len(callers), None

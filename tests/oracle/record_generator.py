@@ -118,6 +118,7 @@ def _call(frame: Frame, tenant: str, end: int, name: str) -> dict[str, Any]:
     if frame.often(0.1):  # a start on the boundary of the permitted hours, in one zone or another
         start = min(start, start // HOUR * HOUR + rng.choice((0, -1)))
     number = rng.randint(0, 30)
+    block = rng.choice(("13900", "+13900", "1", "+1", "", "12345678901234567890", f"{rng.randint(0, 99)}"))
     shapes = (
         f"+86138000000{number:02d}",
         f"86138000000{number:02d}",
@@ -126,6 +127,7 @@ def _call(frame: Frame, tenant: str, end: int, name: str) -> dict[str, Any]:
         f"who-{number % 7}",
         "+",
         f"٠{number}",
+        f"{block}{rng.randint(0, 14):02d}",
     )
     record: dict[str, Any] = {
         "type": "cdr",
@@ -133,7 +135,7 @@ def _call(frame: Frame, tenant: str, end: int, name: str) -> dict[str, Any]:
         "tenant_id": tenant,
         "direction": "outbound" if frame.often(0.85) else "inbound",
         "caller": f"+861900000000{rng.randint(1, 3)}",
-        "callee": rng.choices(shapes, (10, 3, 3, 2, 2, 1, 1))[0],
+        "callee": rng.choices(shapes, (10, 3, 3, 2, 2, 1, 1, 4))[0],
         "start_ms": start,
         "end_ms": end,
         "outcome": outcome,
@@ -142,7 +144,7 @@ def _call(frame: Frame, tenant: str, end: int, name: str) -> dict[str, Any]:
         "ring_ms": ring,
         "answer_ms": answer,
         "hangup_by": rng.choice(("callee", "callee", "caller", "system", "", None)),
-        "consent_id": rng.choice(("k1", "", None)),
+        "consent_id": rng.choice(("k1", "k2", f"k{number}", "", None)),
     }
     for field, value in optional.items():
         if value is not None or frame.often(0.5):

@@ -13,7 +13,6 @@ Run = Callable[[list[list[str]]], dict[str, Any]]
 Named = Callable[[list[dict[str, Any]]], dict[str, str]]
 NOT_BUILT = {
     "admission-review": "reviewed admissions (section 5, Admission)",
-    "block-ratio": "the metric block_ratio (section 4)",
     "kind-of-final": "an uphold that names a kind (section 5, Reviews)",
     "kind-of-pending": "an uphold that names a kind (section 5, Reviews)",
     "once-per-rule": "escalations that count a rule once (section 5)",

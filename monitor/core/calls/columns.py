@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 from numpy.typing import NDArray
 
 from monitor.core.calls.fields import BIT, CALLEE_HANGUP_MS, DAY_CLOSES_MIN, DAY_OPENS_MIN, LONG_CALL_MS, FieldLayout
-from monitor.core.calls.keys import U64, Texts, modulus_of, number_keys, text_keys
+from monitor.core.calls.keys import CONSENT_SALT, U64, Texts, block_keys, modulus_of, number_keys, text_keys
 from monitor.core.calls.local_hours import minute_of_day
 from monitor.core.calls.string_column import StringColumn, concatenate
 from schemas.inputs import Cdr, Outcome
@@ -54,7 +54,8 @@ class CountedCalls:
 
     ``tenant`` indexes a table of tenants: that of the batch, until the shard replaces it by its own numbers. ``word``
     holds the field bits (`FieldLayout`). ``talk_ms`` and ``ring_delay_ms`` are 0 if they do not apply. Integers may be
-    narrower than declared if they fit.
+    narrower than declared if they fit. ``block_key`` is that of a callee that is a number, ``consent_key`` that of an
+    answered call's consent; both are 0 if there is none, or if no rule needs them.
     """
 
     tenant: NDArray[np.int32]
@@ -65,6 +66,8 @@ class CountedCalls:
     callee_key: U64
     callee_numeric: NDArray[np.bool_]
     caller_key: U64
+    block_key: U64
+    consent_key: U64
     call_id: StringColumn
 
     def __len__(self) -> int:
@@ -107,6 +110,8 @@ class Calls(CountedCalls):
             self.callee_key,
             self.callee_numeric,
             self.caller_key,
+            self.block_key,
+            self.consent_key,
             self.call_id.compact(),
         )
 
@@ -120,10 +125,11 @@ class Gathered:
     """Calls converted to arrays a few hundred at a time, while they are in the CPU cache, so that they can be freed.
 
     Keeping thousands of decoded records and strings until the batch is complete costs twice the time of decoding them.
-    Only the arrays of each portion, and the bytes of numbers and ids, are kept.
+    Only the arrays of each portion, and the bytes of numbers and ids, are kept; those of consents on request.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, consents: bool = False) -> None:
+        self.consents = Texts() if consents else None
         self.tenants: dict[str, int] = {}  # the first row of each tenant
         self.ids, self.callees, self.callers = Texts(), Texts(), Texts()
         self._portions: list[tuple[NDArray[Any], ...]] = []
@@ -157,6 +163,8 @@ class Gathered:
         self.ids.add(columns["call_id"])
         self.callees.add(columns["callee"])
         self.callers.add(columns["caller"])
+        if self.consents is not None:
+            self.consents.add([consent or "" for consent in columns["consent_id"]])
 
     def tenant(self, first_rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """The index of each call in the table of tenants, from the first row of its tenant."""
@@ -205,6 +213,13 @@ def to_columns(
     modulus = modulus_of(int(salt))
     callee_key, callee_numeric = number_keys(gathered.callees, tenant_salts, modulus)
     caller_key, _ = number_keys(gathered.callers, tenant_salts, modulus)
+    block_key: NDArray[Any] = np.zeros(count, np.uint8)
+    consent_key: NDArray[Any] = block_key
+    if any("blocks" in one.key_sets for one in (layout, *(other for _, other in later))):
+        block_key = np.where(callee_numeric, block_keys(callee_key, gathered.callees), np.uint64(0))
+    if gathered.consents is not None:
+        has_consent = _has(word, "consented")
+        consent_key = np.where(has_consent, text_keys(gathered.consents, tenant_salts ^ CONSENT_SALT), np.uint64(0))
     calls = Calls(
         tenant=tenant,
         word=word,
@@ -215,6 +230,8 @@ def to_columns(
         callee_key=callee_key,
         callee_numeric=callee_numeric,
         caller_key=caller_key,
+        block_key=block_key,
+        consent_key=consent_key,
         call_id=gathered.ids.strings(),
         source=np.zeros(count, np.int16),
         offset=np.zeros(count, np.int64),

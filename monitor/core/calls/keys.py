@@ -24,6 +24,12 @@ _S30, _S27, _S31, _S32 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(
 _PLUS, _ZERO, _NINE = 43, 48, 9
 _MOST_DIGITS = 19  # any number with this many digits fits in 64 bits
 _MODULUS_BITS = 60  # ten times the modulus plus a digit fits in 64 bits
+_BLOCK_DIGITS = 2
+BLOCK_BITS = np.uint64(7)
+_ALONE = np.uint64(2**7 - 1)
+_BLOCK_SALT = np.uint64(0xA0761D6478BD642F)  # each keeps the keys derived from a key independent of it
+_PAIR_SALT = np.uint64(0xE7037ED1A0B428DB)
+CONSENT_SALT = np.uint64(0x8EBC6AF09C88C6E3)
 _WITNESSES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)  # prove primality below 3.3e24 (Sorenson, Webster 2015)
 
 
@@ -160,6 +166,28 @@ def number_keys(
     if not numeric.all():
         keys = np.where(numeric, keys, mix(value ^ salts))
     return keys, numeric
+
+
+def block_keys(keys: U64, texts: Texts) -> U64:
+    """The keys of numbers by block, from their keys by `number_keys`: ``[n]``.
+
+    A block is what numbers share that differ in their last two digits alone. It is a hash in the high bits; the low
+    `BLOCK_BITS` bits are the last two digits. A number of fewer than three digits is alone in its block. Two blocks of
+    one tenant share their hash with a probability of 2^-57.
+    """
+    ending = np.full(len(texts), _ALONE, np.uint64)
+    for rows, matrix in texts.by_length():
+        if matrix.shape[1] > _BLOCK_DIGITS:
+            last = matrix[:, -_BLOCK_DIGITS:].astype(np.uint64) - np.uint64(_ZERO)
+            some = (matrix[:, 0] != _PLUS) | (matrix.shape[1] > _BLOCK_DIGITS + 1)
+            ending[rows[some]] = (last[:, 0] * np.uint64(10) + last[:, 1])[some]
+    block = mix((keys - np.where(ending == _ALONE, np.uint64(0), ending)) ^ _BLOCK_SALT)
+    return block & ~_ALONE | ending
+
+
+def pair_keys(keys: U64, others: U64) -> U64:
+    """The keys of pairs of two keys each."""
+    return mix(keys ^ mix(others ^ _PAIR_SALT))
 
 
 def _spread(small: int) -> np.uint64:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from monitor.core.calls.columns import CountedCalls
 from monitor.core.calls.evidence import EvidenceRows, newest_of_groups, thin
 from monitor.core.calls.fields import BIT, FieldLayout, count_bits
+from monitor.core.calls.keys import BLOCK_BITS, pair_keys
 from monitor.core.talk.talk_counts import TalkCounts
 from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.policy.metrics import KeySet
 
-KEY_SETS: Final[tuple[KeySet, ...]] = ("callees", "callers")
+KEY_SETS: Final[tuple[KeySet, ...]] = ("callees", "callers", "blocks", "reached", "consents")
 """The sets of keys of a pane, each an attribute of that name."""
 _ATTEMPT = np.uint64(1 << BIT["attempts"])
 _ANSWERED = np.uint64(1 << BIT["answered"])
@@ -36,6 +37,9 @@ class Pane:
     callers: KeyCounts
     evidence: EvidenceRows
     talk: TalkCounts = field(default_factory=TalkCounts.empty)
+    blocks: KeyCounts = field(default_factory=KeyCounts.empty)
+    reached: KeyCounts = field(default_factory=KeyCounts.empty)
+    consents: KeyCounts = field(default_factory=KeyCounts.empty)
 
     def keys(self, which: KeySet) -> KeyCounts:
         """The keys of one set."""
@@ -121,11 +125,26 @@ def keys_of_panes(
 ) -> dict[KeySet, list[KeyCounts]]:
     """The keys of these sets in each of ``panes`` panes. ``pane_of`` is the pane of each call."""
     found = dict.fromkeys(KEY_SETS, [KeyCounts.empty()] * panes)
+    if not key_sets:
+        return found
+    tried = np.flatnonzero(calls.word & _ATTEMPT)
     if "callees" in key_sets:
-        tried = np.flatnonzero(calls.word & _ATTEMPT)
         where, owner, numeric = pane_of[tried], calls.tenant[tried], calls.callee_numeric[tried]
         found["callees"] = KeyCounts.of_each(panes, where, calls.callee_key[tried], owner, numeric)
         found["callers"] = KeyCounts.of_each(panes, where, calls.caller_key[tried], owner, np.zeros_like(numeric))
+    if "blocks" in key_sets:
+        some = tried[calls.block_key[tried] != 0]
+        keys, owner, numeric = calls.block_key[some], calls.tenant[some], np.ones(len(some), np.bool_)
+        found["blocks"] = KeyCounts.of_each(panes, pane_of[some], keys, owner, numeric, unit_bits=BLOCK_BITS)
+    answered = np.flatnonzero(calls.word & _ANSWERED)
+    if "reached" in key_sets:
+        keys, owner, numeric = calls.callee_key[answered], calls.tenant[answered], calls.callee_numeric[answered]
+        found["reached"] = KeyCounts.of_each(panes, pane_of[answered], keys, owner, numeric)
+    if "consents" in key_sets:
+        some = answered[calls.consent_key[answered] != 0]
+        group, owner, numeric = calls.consent_key[some], calls.tenant[some], np.zeros(len(some), np.bool_)
+        pairs = pair_keys(calls.callee_key[some], group)
+        found["consents"] = KeyCounts.of_each(panes, pane_of[some], pairs, owner, numeric, group)
     return found
 
 

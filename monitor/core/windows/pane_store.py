@@ -2,35 +2,45 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 import numpy as np
 from msgspec import Struct
 
 from monitor.core.calls.evidence import EvidenceRows
+from monitor.core.calls.keys import BLOCK_BITS
 from monitor.core.calls.string_column import StringColumn
 from monitor.core.codec import FORMAT, Column, Unpacker, array, column, columns, packed
 from monitor.core.talk.talk_counts import TalkCounts
-from monitor.core.windows.distinct.key_counts import KeyCounts
-from monitor.core.windows.pane import Pane
+from monitor.core.windows.distinct.key_counts import NEIGHBOUR_BITS, KeyCounts
+from monitor.core.windows.pane import KEY_SETS, Pane
 from monitor.core.windows.window import HOUR_MS
 from monitor.policy.metrics import KeySet
 
+_OTHERS: Final = [which for which in KEY_SETS if which not in ("callees", "callers")]
 
-class WindowCheckpoint(Struct):
+
+class WindowCheckpoint(Struct, omit_defaults=True):
     """The state of a window that its panes do not hold: the time before which all has left, and sampling levels."""
 
     left_ms: int
     callee_levels: dict[int, int]
     caller_levels: dict[int, int]
+    other_levels: dict[str, dict[int, int]] = {}
 
     @classmethod
     def of(cls, left_ms: int, levels: Mapping[KeySet, dict[int, int]]) -> "WindowCheckpoint":
         """The state with these sampling levels by set of keys."""
-        return cls(left_ms, levels.get("callees", {}), levels.get("callers", {}))
+        others: dict[str, dict[int, int]] = {
+            keys: some for keys, some in levels.items() if some and keys not in ("callees", "callers")
+        }
+        return cls(left_ms, levels.get("callees", {}), levels.get("callers", {}), others)
 
     def levels(self, keys: KeySet) -> dict[int, int]:
         """The sampling level of each tenant in the window for a set of keys, if above 0."""
-        return self.callee_levels if keys == "callees" else self.caller_levels
+        if keys == "callees":
+            return self.callee_levels
+        return self.caller_levels if keys == "callers" else self.other_levels.get(keys, {})
 
 
 class _StoredKeys(Struct, array_like=True):
@@ -160,13 +170,16 @@ def _decode(stored: _StoredPaneWithMore) -> Pane:
             StringColumn.in_row(stored.evidence_ids, array(stored.evidence_sizes, np.int32)),
         ),
         _talk(stored.more),
+        **{which: _other(which, stored.more[which]) for which in _OTHERS if which in stored.more},
     )
 
 
 def _more(pane: Pane) -> dict[str, list[Column]]:
-    if not len(pane.talk):
-        return {}
-    return {"talk": [column(np.diff(pane.talk.tenant, prepend=0)), column(pane.talk.bucket), column(pane.talk.count)]}
+    more: dict[str, list[Column]] = {which: _other_columns(keys) for which in _OTHERS if len(keys := pane.keys(which))}
+    if len(pane.talk):
+        talk = [column(np.diff(pane.talk.tenant, prepend=0)), column(pane.talk.bucket), column(pane.talk.count)]
+        return {"talk": talk, **more}
+    return more
 
 
 def _talk(more: Mapping[str, list[Column]]) -> TalkCounts:
@@ -190,6 +203,24 @@ def _counts(stored: _StoredKeys) -> KeyCounts:
         array(stored.count, np.int32),
         array(stored.numeric, np.bool_),
         stored.levels,
+    )
+
+
+def _other_columns(keys: KeyCounts) -> list[Column]:
+    sampled, level = (np.array(list(some), np.int64) for some in (keys.levels, keys.levels.values()))
+    return [column(one) for one in (keys.key, keys.owner, keys.count, keys.numeric, keys.group, sampled, level)]
+
+
+def _other(which: KeySet, stored: list[Column]) -> KeyCounts:
+    key, owner, count, numeric, group, sampled, level = stored
+    return KeyCounts(
+        array(key, np.uint64),
+        array(owner, np.int32),
+        array(count, np.int32),
+        array(numeric, np.bool_),
+        dict(zip(array(sampled, np.int64).tolist(), array(level, np.int64).tolist(), strict=True)),
+        array(group, np.uint64),
+        BLOCK_BITS if which == "blocks" else NEIGHBOUR_BITS,
     )
 
 

@@ -32,7 +32,7 @@ from monitor.core.codec import FORMAT, StateFormatError, check_head
 from monitor.core.shard import Shard
 from monitor.core.shard_state import ShardState
 from monitor.core.snapshot import NAMES_TOGETHER, ShardCheckpoint, decode_names, encode_names
-from monitor.core.windows.pane import Pane, seal
+from monitor.core.windows.pane import KEY_SETS, Pane, seal
 from monitor.core.windows.pane_store import PaneStore, encode_pane
 from schemas.inputs import Cdr
 
@@ -44,8 +44,10 @@ WANTED = ((BIT["attempts"], -1), (BIT["answered"], -1))
 def plain(pane: Pane) -> dict[str, Any]:
     """The whole content of a pane, as lists."""
     out: dict[str, Any] = {"start_ms": pane.start_ms, "tenant": pane.tenant.tolist(), "sums": pane.sums.tolist()}
-    for name, keys in (("callees", pane.callees), ("callers", pane.callers)):
-        out[name] = [getattr(keys, f).tolist() for f in ("key", "owner", "count", "numeric")] + [keys.levels]
+    for name in KEY_SETS:
+        keys = pane.keys(name)
+        out[name] = [getattr(keys, f).tolist() for f in ("key", "owner", "count", "numeric", "group")]
+        out[name] += [keys.levels, int(keys.unit_bits) if len(keys) else None]
     out["evidence"] = [getattr(pane.evidence, f).tolist() for f in ("tenant", "end_ms", "mask", "call_id")]
     out["talk"] = [getattr(pane.talk, f).tolist() for f in ("tenant", "bucket", "count")]
     return out

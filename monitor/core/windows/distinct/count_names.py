@@ -13,6 +13,9 @@ DISTINCT: Final = "distinct"
 NUMBERS: Final = "numbers"
 SEQUENTIAL: Final = "sequential"
 PEAK: Final = "peak"
+TOP: Final = "top"
+IN_BLOCKS: Final = "in_blocks"
+WIDEST: Final = "widest"
 _OVER: Final = "over"
 
 

@@ -11,6 +11,7 @@ The attempts of a sampled key are all counted, so the busiest key of a sample is
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,8 @@ from numpy.typing import NDArray
 from monitor.core.calls.key_placement import Placement
 from monitor.core.calls.keys import U64
 from monitor.core.tenants.dirty import DirtyTenants
-from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, PEAK, SEQUENTIAL, Name
-from monitor.core.windows.distinct.count_ranks import CountRanks
+from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, SEQUENTIAL, Name
+from monitor.core.windows.distinct.derived_counts import DerivedCounts
 from monitor.core.windows.distinct.key_counts import EXACT_KEYS, KeyCounts, level_for
 from monitor.core.windows.distinct.key_table import KeyTable
 from monitor.core.windows.distinct.pane_distinct_counts import make_up, scale
@@ -40,7 +41,8 @@ class DistinctCounts:
         placement = placement or Placement()
         limits = sorted(name for name in names if isinstance(name, int))
         self._table = KeyTable(placement)
-        self._ranks = CountRanks(placement) if PEAK in names else None
+        derived = DerivedCounts(names, placement)
+        self._derived = derived if derived.names else None
         self._sequences = SEQUENTIAL in names
         self._inside: deque[tuple[int, KeyCounts]] = deque()
         # As narrow as the counts, which never exceed int32.
@@ -71,7 +73,8 @@ class DistinctCounts:
         self._inside.append((start_ms, keys))
         many = np.flatnonzero(self._counts[_DISTINCT] > 2 * EXACT_KEYS)
         for tenant in many.tolist():
-            self._raise(tenant, level_for(self._table.keys_of(tenant).key, self.levels.get(tenant, 0)))
+            held = self._held(tenant)
+            self._raise(tenant, level_for(held.key, self.levels.get(tenant, 0), unit_bits=held.unit_bits))
 
     def leave(self, before_ms: int) -> None:
         """Remove the panes that begin before ``before_ms``, the window start."""
@@ -101,15 +104,13 @@ class DistinctCounts:
         """The distinct keys attempted more than ``limit`` times."""
         return self._scaled(self._over[limit], tenants)
 
-    def peak(self, tenants: int) -> NDArray[np.int64]:
-        """The most attempts of any one key."""
-        assert self._ranks is not None
-        return self._ranks.peak(tenants)
-
     def read(self, name: Name, tenants: int) -> NDArray[np.int64]:
         """A count by its name. It must be one of those that the constructor was given, or always kept."""
         if isinstance(name, int):
             return self.over(name, tenants)
+        if self._derived is not None and name in self._derived.names:
+            self._grow(tenants)
+            return self._derived.read(name, tenants, self.levels)
         counts: NDArray[np.int64] = getattr(self, name)(tenants)
         return counts
 
@@ -133,8 +134,8 @@ class DistinctCounts:
         found: dict[Name, NDArray[np.int64]] = {DISTINCT: then[_DISTINCT], NUMBERS: then[_NUMBERS]}
         found[SEQUENTIAL] = make_up(then[_SEQUENTIAL], then[_NUMBERS], levels)
         found |= {limit: then[row] for limit, row in self._over.items()}
-        if self._ranks is not None:
-            found[PEAK], _ = self._ranks.ahead(who, change.owner, before, after)
+        if self._derived is not None:
+            found |= self._derived.ahead(who, change, before, after, levels)
         return found
 
     def _steps(self, keys: KeyCounts, before: NDArray[np.int32], after: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -190,10 +191,21 @@ class DistinctCounts:
 
     def _raise(self, tenant: int, level: int) -> None:
         if level > self.levels.get(tenant, 0):
-            held = self._table.keys_of(tenant)
+            held = self._held(tenant)
             kept = held.thinned({tenant: level})
             self._change(held.select(~np.isin(held.key, kept.key, assume_unique=True)).negated())
             self.levels[tenant] = level
+
+    def _held(self, tenant: int) -> KeyCounts:
+        """The keys of a tenant in the window, ascending."""
+        panes = [keys for _, keys in self._inside]
+        if self._derived is None or not self._derived.by_group:
+            held = self._table.keys_of(tenant)
+            return replace(held, unit_bits=max([held.unit_bits, *(keys.unit_bits for keys in panes)]))
+        # The table does not have their groups.
+        held = KeyCounts.joined([keys.select(keys.owner == tenant) for keys in panes])
+        level = self.levels.get(tenant, 0)
+        return (held.thinned({tenant: level}) if level else held).distinct()
 
     def _thin(self, tenant: int) -> bool:
         """Whether the window of a tenant may be small enough to be exact, or its sample is too small."""
@@ -207,12 +219,13 @@ class DistinctCounts:
             return
         panes = [keys.select(keys.owner == tenant) for _, keys in self._inside]
         # Sorted, not `np.unique`, which uses a public hash for integers: tenants could craft collisions.
-        level = level_for(KeyCounts.joined(panes).distinct().key, floor, EXACT_KEYS * 3 // 2)
+        every = KeyCounts.joined(panes).distinct()
+        level = level_for(every.key, floor, EXACT_KEYS * 3 // 2, every.unit_bits)
         if level >= self.levels[tenant]:
             return
         for touched in self.watched:
             touched.add_one(tenant)
-        self._change(self._table.keys_of(tenant).negated())
+        self._change(self._held(tenant).negated())
         del self.levels[tenant]
         if level:
             self.levels[tenant] = level
@@ -231,8 +244,8 @@ class DistinctCounts:
         after = before + keys.count
         _add(self._counts, keys.owner, self._steps(keys, before, after))
         table.count[at] = after
-        if self._ranks is not None:
-            self._ranks.change(keys.owner, before, after)
+        if self._derived is not None:
+            self._derived.change(keys, before, after)
 
 
 def _add(counts: NDArray[np.int64], owner: NDArray[np.integer], steps: NDArray[np.int64]) -> None:

@@ -1,6 +1,7 @@
 """Early distinct counts: party counts at a future end, as bounds for all tenants and exact on request.
 
-An attempt that enters or leaves changes a party count by at most one; the count of sequential callees by at most two.
+An attempt that enters or leaves changes a count by at most one; that of sequential callees by at most two, and that of
+numbers in blocks by at most ten.
 So an earlier count and the attempts that entered and left since then give bounds, and few tenants need a recount.
 """
 
@@ -10,13 +11,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.windows.distinct.count_names import SEQUENTIAL, Name
+from monitor.core.windows.distinct.count_names import IN_BLOCKS, SEQUENTIAL, Name
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
 from monitor.core.windows.distinct.key_counts import KeyCounts
+from monitor.core.windows.distinct.key_groups import BLOCK_LEAST
 from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts
 
 Counts = NDArray[np.int64]
-_MOST_STEP: Final[dict[Name, int]] = {SEQUENTIAL: 2}  # the most that one attempt changes a count, if not 1
+# The most by which one attempt changes a count, if not 1.
+_MOST_STEP: Final[dict[Name, int]] = {SEQUENTIAL: 2, IN_BLOCKS: BLOCK_LEAST}
 
 
 class EarlyDistinctCounts:

@@ -7,7 +7,7 @@ by their block.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from monitor.core.calls.keys import U64, mix
 
 EXACT_KEYS = 32_768
-_NEIGHBOURS = np.uint64(6)  # 2^6 neighbours are sampled together
+NEIGHBOUR_BITS = np.uint64(6)  # 2^6 neighbours are sampled together
 _SALT = np.uint64(0xD6E8FEB86659FD93)  # keeps the sample independent of what else is derived from a key
 
 
@@ -24,7 +24,8 @@ _SALT = np.uint64(0xD6E8FEB86659FD93)  # keeps the sample independent of what el
 class KeyCounts:
     """Distinct ``key`` ``[k]``, its tenant (``owner``), its attempts (``count``), and whether it is a number.
 
-    ``levels`` is the sampling level of each tenant whose keys were sampled.
+    ``levels`` is the sampling level of each tenant whose keys were sampled. ``group`` ``[k]`` is what some sets count
+    keys by, otherwise empty. ``unit_bits`` is the number of low bits that do not affect the sampling.
     """
 
     key: U64
@@ -32,6 +33,8 @@ class KeyCounts:
     count: NDArray[np.int32]
     numeric: NDArray[np.bool_]
     levels: dict[int, int] = field(default_factory=dict)
+    group: U64 = field(default_factory=lambda: np.empty(0, np.uint64))
+    unit_bits: np.uint64 = NEIGHBOUR_BITS
 
     def __len__(self) -> int:
         return len(self.key)
@@ -43,20 +46,28 @@ class KeyCounts:
 
     @classmethod
     def of_each(
-        cls, groups: int, group: NDArray[np.intp], keys: U64, owner: NDArray[np.int32], numeric: NDArray[np.bool_]
+        cls,
+        panes: int,
+        pane: NDArray[np.intp],
+        keys: U64,
+        owner: NDArray[np.int32],
+        numeric: NDArray[np.bool_],
+        group: U64 | None = None,
+        unit_bits: np.uint64 = NEIGHBOUR_BITS,
     ) -> list["KeyCounts"]:
-        """The distinct keys of each group of attempts, sampled to `EXACT_KEYS` per tenant, in one pass."""
+        """The distinct keys of the attempts of each pane, sampled to `EXACT_KEYS` per tenant, in one pass."""
         if not len(keys):
-            return [cls.empty()] * groups
+            return [cls.empty()] * panes
         order = np.argsort(keys)
-        if groups > 1:  # a stable sort keeps the order by key within a group; it is cheap for a narrow dtype
-            order = order[np.argsort(group[order].astype(np.min_scalar_type(groups)), kind="stable")]
-        key, group = keys[order], group[order]
-        starts = np.flatnonzero(np.concatenate([[True], (key[1:] != key[:-1]) | (group[1:] != group[:-1])]))
+        if panes > 1:  # a stable sort keeps the order by key within a pane; it is cheap for a narrow dtype
+            order = order[np.argsort(pane[order].astype(np.min_scalar_type(panes)), kind="stable")]
+        key, pane = keys[order], pane[order]
+        starts = np.flatnonzero(np.concatenate([[True], (key[1:] != key[:-1]) | (pane[1:] != pane[:-1])]))
         first = order[starts]
         counts = np.diff(starts, append=len(keys)).astype(np.int32)
-        every = cls(key[starts], owner[first], counts, numeric[first])
-        edges = group[starts].searchsorted(np.arange(groups + 1)).tolist()
+        groups = np.empty(0, np.uint64) if group is None else group[first]
+        every = cls(key[starts], owner[first], counts, numeric[first], {}, groups, unit_bits)
+        edges = pane[starts].searchsorted(np.arange(panes + 1)).tolist()
         return [every.select(slice(*edge)).bounded() for edge in pairwise(edges)]
 
     def bounded(self) -> "KeyCounts":
@@ -65,7 +76,8 @@ class KeyCounts:
             return self
         levels = {}
         for tenant in np.flatnonzero(np.bincount(self.owner) > EXACT_KEYS).tolist():
-            levels[tenant] = level_for(self.key[self.owner == tenant], self.levels.get(tenant, 0))
+            keys = self.key[self.owner == tenant]
+            levels[tenant] = level_for(keys, self.levels.get(tenant, 0), unit_bits=self.unit_bits)
         return self.thinned(levels)
 
     @classmethod
@@ -83,6 +95,8 @@ class KeyCounts:
             np.concatenate([part.owner for part in parts]),
             np.concatenate([part.count for part in parts]),
             np.concatenate([part.numeric for part in parts]),
+            group=np.concatenate([part.group for part in parts]),
+            unit_bits=max(part.unit_bits for part in parts),  # an empty part has the least
         )
         return every.thinned(levels)
 
@@ -95,11 +109,17 @@ class KeyCounts:
         starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
         first = order[starts]
         count = np.add.reduceat(self.count[order], starts, dtype=np.int32)
-        return KeyCounts(key[starts], self.owner[first], count, self.numeric[first], self.levels)
+        return self._with(first, count)
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "KeyCounts":
         """The keys at these rows."""
-        return KeyCounts(self.key[rows], self.owner[rows], self.count[rows], self.numeric[rows], self.levels)
+        return self._with(rows, self.count[rows])
+
+    def _with(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice, count: NDArray[np.int32]) -> "KeyCounts":
+        """The keys at these rows with other counts."""
+        group = self.group[rows] if len(self.group) else self.group
+        key, owner, numeric = self.key[rows], self.owner[rows], self.numeric[rows]
+        return KeyCounts(key, owner, count, numeric, self.levels, group, self.unit_bits)
 
     def of_tenants(self, who: NDArray[np.bool_]) -> "KeyCounts":
         """The keys of the tenants marked in ``who``. Tenants with a number beyond its end are not marked."""
@@ -112,7 +132,7 @@ class KeyCounts:
 
     def negated(self) -> "KeyCounts":
         """The same keys with negated counts, for subtraction."""
-        return KeyCounts(self.key, self.owner, -self.count, self.numeric, self.levels)
+        return replace(self, count=-self.count)
 
     def thinned(self, levels: dict[int, int]) -> "KeyCounts":
         """The keys that remain when the levels of the tenants are raised to ``levels``."""
@@ -120,20 +140,20 @@ class KeyCounts:
             return self
         by_tenant = np.zeros(max(int(self.owner.max(initial=0)), *levels) + 1, np.uint64)
         by_tenant[list(levels)] = list(levels.values())
-        kept = self.select(sampled(self.key, by_tenant[self.owner]))
-        return KeyCounts(kept.key, kept.owner, kept.count, kept.numeric, {**self.levels, **levels})
+        kept = self.select(sampled(self.key, by_tenant[self.owner], self.unit_bits))
+        return replace(kept, levels={**self.levels, **levels})
 
 
-def sampled(keys: U64, levels: U64) -> NDArray[np.bool_]:
-    """Which keys a sample at these levels keeps: those whose block hash begins with that many zero bits."""
-    hashes = mix((keys >> _NEIGHBOURS) ^ _SALT)
+def sampled(keys: U64, levels: U64, unit_bits: np.uint64 = NEIGHBOUR_BITS) -> NDArray[np.bool_]:
+    """Which keys a sample at these levels keeps: those whose unit has a hash that begins with that many zero bits."""
+    hashes = mix((keys >> unit_bits) ^ _SALT)
     kept: NDArray[np.bool_] = (levels == 0) | ((hashes >> (np.uint64(64) - np.maximum(levels, np.uint64(1)))) == 0)
     return kept
 
 
-def level_for(keys: U64, at_least: int, most: int | None = None) -> int:
+def level_for(keys: U64, at_least: int, most: int | None = None, unit_bits: np.uint64 = NEIGHBOUR_BITS) -> int:
     """The lowest level, at least ``at_least``, that keeps at most ``most`` of one tenant's distinct keys."""
     level, most = at_least, EXACT_KEYS if most is None else most
-    while np.count_nonzero(sampled(keys, np.full(len(keys), level, np.uint64))) > most:
+    while np.count_nonzero(sampled(keys, np.full(len(keys), level, np.uint64), unit_bits)) > most:
         level += 1
     return level

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, Name
+from monitor.core.windows.distinct.count_ranks import count_pairs, ranked
 from monitor.core.windows.distinct.key_counts import KeyCounts
+from monitor.core.windows.distinct.key_groups import at_least, in_blocks, moves
 
 _ONE = np.uint64(1)
 
@@ -78,6 +80,28 @@ class PaneDistinctCounts:
         most = np.zeros(tenants, np.int64)
         np.maximum.at(most, self._keys.owner, self._keys.count)
         return most
+
+    def top(self, tenants: int) -> NDArray[np.int64]:
+        """The attempts of the ten busiest keys."""
+        keys = self._keys
+        return ranked(count_pairs(keys.owner, np.zeros_like(keys.count), keys.count), tenants)[1]
+
+    def in_blocks(self, tenants: int) -> NDArray[np.int64]:
+        """The distinct numbers that are in a block."""
+        groups = self._groups()
+        counts = np.zeros(tenants, np.int64)
+        np.add.at(counts, groups.owner, in_blocks(groups.count))
+        return scale(counts, self._keys.levels)
+
+    def widest(self, tenants: int) -> NDArray[np.int64]:
+        """The most keys of any one group."""
+        groups = self._groups()
+        most = np.zeros(tenants, np.int64)
+        np.maximum.at(most, groups.owner, groups.count)
+        return at_least(most, self._keys.levels)
+
+    def _groups(self) -> KeyCounts:
+        return moves(self._keys, np.ones(len(self._keys), np.int32))
 
     def _count(self, which: NDArray[np.bool_], tenants: int) -> NDArray[np.int64]:
         return scale(np.bincount(self._keys.owner[which], minlength=tenants), self._keys.levels)

@@ -44,6 +44,8 @@ def calls_of(made: list[Made]) -> Calls:
         callee_key=zeros.astype(np.uint64),
         callee_numeric=zeros.astype(np.bool_),
         caller_key=zeros.astype(np.uint64),
+        block_key=zeros.astype(np.uint64),
+        consent_key=zeros.astype(np.uint64),
         call_id=StringColumn.of([name for *_, name in made]),
         source=zeros.astype(np.int16),
         offset=zeros,

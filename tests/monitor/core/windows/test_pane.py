@@ -79,6 +79,16 @@ def check(pane: Pane, calls: Calls, by_tenant: dict[int, list[int]], with_partie
     spoke = [r for rows in by_tenant.values() for r in rows if has(int(calls.word[r]), BIT["answered"])]
     buckets = buckets_of(calls.talk_ms).tolist()
     assert talks_of(pane) == Counter((int(calls.tenant[r]), buckets[r]) for r in spoke if with_parties)
+    reached = [r for r in tried if has(int(calls.word[r]), BIT["answered"])]
+    assert parties(pane.reached) == {
+        key: (count, numeric[key[0]])
+        for key, count in Counter((int(calls.callee_key[r]), int(calls.tenant[r])) for r in reached).items()
+    }
+    blocks = Counter((int(calls.block_key[r]), int(calls.tenant[r])) for r in tried if calls.callee_numeric[r])
+    assert parties(pane.blocks) == {key: (count, True) for key, count in blocks.items()}
+    pairs = Counter((int(calls.consent_key[r]), int(calls.callee_key[r])) for r in reached if calls.consent_key[r])
+    assert Counter(pane.consents.group.tolist()) == Counter(consent for consent, _ in pairs)
+    assert sorted(pane.consents.count.tolist()) == sorted(pairs.values())
 
 
 @tries(60)
@@ -113,7 +123,8 @@ def test_the_order_of_the_calls_does_not_change_a_pane(cdrs: list[Cdr], rng: obj
     for a, b in zip(one, other, strict=True):
         assert a.start_ms == b.start_ms
         assert a.sums.tolist() == b.sums.tolist()
-        assert parties(a.callees) == parties(b.callees)
+        for which in KEY_SETS:
+            assert parties(a.keys(which)) == parties(b.keys(which))
         assert sorted(zip(a.evidence.call_id, a.evidence.mask.tolist(), strict=True)) == sorted(
             zip(b.evidence.call_id, b.evidence.mask.tolist(), strict=True)
         )

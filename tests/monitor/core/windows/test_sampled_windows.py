@@ -21,6 +21,8 @@ from schemas import codec
 from schemas.inputs import Cdr
 
 EXACT = 100
+LIMITS = {"callee_over_limit": 3, "callee_peak": 4, "callers": 60, "consent_peak": 30, "top_callee_share": 0.2}
+LIMITS |= {"calls_per_caller": 1.01, "block_ratio": 0.01}
 
 
 @contextmanager
@@ -38,7 +40,7 @@ def rule(window: str, step: str, metric: str = "distinct_callee_ratio") -> dict[
         "id": f"r-{metric}-{window}-{step}",
         "behaviour": "blind_calling",
         "metric": metric,
-        "above": 0.9 if metric != "callee_over_limit" else 3,
+        "above": LIMITS.get(metric, 0.9),
         "window": window,
         "step": step,
         "mode": "shadow",
@@ -55,7 +57,17 @@ def calls(rng: random.Random, minutes: int, per_minute: list[int]) -> list[bytes
             if rng.random() < 0.9:
                 known.append(f"+86138{64 * rng.randrange(10**6):08d}")
             end = T0 + minute * MINUTE + rng.randrange(MINUTE)
-            call = cdr(call_id=f"c{len(lines)}", callee=rng.choice(known[-30:]), start_ms=end, end_ms=end)
+            answered = end if rng.random() < 0.7 else None
+            call = cdr(
+                call_id=f"c{len(lines)}",
+                callee=rng.choice(known[-30:]),
+                caller=f"+86139{rng.randrange(10**4):04}",
+                start_ms=end,
+                answer_ms=answered,
+                end_ms=end,
+                outcome="answered" if answered else "no_answer",
+                consent_id=rng.choice(("k1", "k2", f"k{len(lines)}", None)),
+            )
             lines.append((end, codec.encode(call)))
     return [line for _, line in sorted(lines)]
 
@@ -154,7 +166,7 @@ def test_a_restart_changes_no_estimate(window: str, step: str, seed: int) -> Non
     minutes, rates = (150, (0, 2, 10, 40)) if window != "2h" else (540, (0, 1, 2, 4))
     per_minute = [rate for _ in range(minutes // 10) for rate in [rng.choice(rates)] * 10]
     lines = calls(rng, len(per_minute), per_minute)
-    metrics = ("distinct_callee_ratio", "callee_over_limit", "sequential_ratio")
+    metrics = ("distinct_callee_ratio", "sequential_ratio", *LIMITS)
     policy = policy_of(rules=[rule(window, step, metric) for metric in metrics], defaults={"lateness": "1m"})
     stops = sorted(rng.sample(range(1, len(lines)), 12))
     with few_exact():

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from helpers.shard_samples import MINUTE, T0, counted_keys, key_counts, tries
-from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, PEAK, SEQUENTIAL
+from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, PEAK, SEQUENTIAL, TOP
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
 from monitor.core.windows.distinct.key_counts import EXACT_KEYS, KeyCounts
 from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts
 
 TENANTS = 4
 LIMITS = (1, 3)
-NAMES = (*LIMITS, SEQUENTIAL, PEAK)
+NAMES = (*LIMITS, SEQUENTIAL, PEAK, TOP)
 Attempts = list[tuple[int, int]]  # tenant, which of its keys
 Reading = tuple[list[int], ...]
 
@@ -40,8 +40,7 @@ def counted(attempts: Attempts) -> KeyCounts:
 
 
 def reading(tally: DistinctCounts | PaneDistinctCounts, tenants: int = TENANTS) -> Reading:
-    columns = [tally.distinct(tenants), tally.numbers(tenants), tally.sequential(tenants), tally.peak(tenants)]
-    return tuple(column.tolist() for column in [*columns, *(tally.over(limit, tenants) for limit in LIMITS)])
+    return tuple(tally.read(name, tenants).tolist() for name in (DISTINCT, NUMBERS, SEQUENTIAL, PEAK, TOP, *LIMITS))
 
 
 def plain_reading(attempts: Attempts, tenants: int = TENANTS) -> Reading:
@@ -52,6 +51,7 @@ def plain_reading(attempts: Attempts, tenants: int = TENANTS) -> Reading:
         [len(own) for own in numbers],
         [len({n for n in own if n - 1 in own}) for own in numbers],
         [max(own.values(), default=0) for own in parties],
+        [sum(sorted(own.values())[-10:]) for own in parties],
         *([sum(n > limit for n in own.values()) for own in parties] for limit in LIMITS),
     )
 
@@ -123,10 +123,10 @@ def test_counts_ahead_of_time_are_correct_and_change_nothing(
         ahead = tally.ahead(who, came, start_ms)
         assert reading(tally) == before
     left = [attempt for attempts in panes[len(panes) if one_pane else leaving :] for attempt in attempts]
-    distinct, numbers, sequential, most, *over = plain_reading([*left, *to_come], TENANTS + 1)
-    reported = [ahead[name] for name in (DISTINCT, NUMBERS, SEQUENTIAL, PEAK, *LIMITS)]
-    for name, found, expected in zip(range(6), reported, [distinct, numbers, sequential, most, *over], strict=True):
-        assert found.tolist() == [expected[tenant] for tenant in who], name
+    expected = plain_reading([*left, *to_come], TENANTS + 1)
+    reported = [ahead[name] for name in (DISTINCT, NUMBERS, SEQUENTIAL, PEAK, TOP, *LIMITS)]
+    for name, found, each in zip(range(7), reported, expected, strict=True):
+        assert found.tolist() == [each[tenant] for tenant in who], name
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -191,7 +191,8 @@ def test_the_level_rises_and_falls_with_the_keys_and_estimates_stay_within_five_
         for estimate, true in ((tally.distinct(1)[0], len(parties)), (tally.over(3, 1)[0], over)):
             assert abs(estimate - true) <= 5 * standard_error(true, level)
         assert tally.numbers(1)[0] == tally.distinct(1)[0]
-        assert tally.peak(1)[0] <= times_each.max()
+        assert tally.read(PEAK, 1)[0] <= times_each.max()
+        assert tally.read(TOP, 1)[0] <= np.sort(times_each)[-10:].sum()
     assert 0 in seen_levels
     assert len(seen_levels) >= 3
     assert tally.levels == {}

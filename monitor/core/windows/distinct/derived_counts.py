@@ -1,0 +1,90 @@
+"""Derived counts: what follows from the count of each key of a window, while keys enter and leave."""
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.calls.key_placement import Placement
+from monitor.core.windows.distinct.count_names import IN_BLOCKS, PEAK, TOP, WIDEST, Name
+from monitor.core.windows.distinct.count_ranks import CountRanks
+from monitor.core.windows.distinct.key_counts import KeyCounts
+from monitor.core.windows.distinct.key_groups import KeyGroups, Steps, at_least, in_blocks, moves
+from monitor.core.windows.distinct.pane_distinct_counts import scale
+
+Counts = NDArray[np.int64]
+
+
+class DerivedCounts:
+    """The counts of these names that need more than a sum per tenant: the largest counts, and the groups of keys.
+
+    A set of keys that is counted by `IN_BLOCKS` or `WIDEST` is not counted by `PEAK` or `TOP`.
+    """
+
+    def __init__(self, names: Collection[Name], placement: Placement) -> None:
+        self.names = [name for name in (PEAK, TOP, IN_BLOCKS, WIDEST) if name in names]
+        self._groups = KeyGroups(placement) if {IN_BLOCKS, WIDEST} & set(names) else None
+        self._ranks = CountRanks(placement) if {PEAK, TOP, WIDEST} & set(names) else None
+        self._in_blocks = np.zeros(0, np.int64)
+
+    @property
+    def by_group(self) -> bool:
+        """Whether keys are counted by group, so that the group of each is needed."""
+        return self._groups is not None
+
+    def change(self, keys: KeyCounts, before: NDArray[np.int32], after: NDArray[np.int32]) -> None:
+        """Change the counts of these distinct keys."""
+        steps: Steps = keys.owner, before, after
+        if self._groups is not None:
+            steps = self._groups.change(moves(keys, _crossed(before, after)))
+        if self._ranks is not None:
+            self._ranks.change(*steps)
+        elif len(steps[0]):
+            self._grow(int(steps[0].max()) + 1)
+            np.add.at(self._in_blocks, steps[0], in_blocks(steps[2]) - in_blocks(steps[1]))
+
+    def read(self, name: Name, tenants: int, levels: dict[int, int]) -> Counts:
+        """A count of each tenant, ``[tenants]``."""
+        if name == IN_BLOCKS:
+            self._grow(tenants)
+            counts = self._in_blocks[:tenants]
+            return scale(counts.copy(), levels) if levels else counts
+        assert self._ranks is not None
+        if name == TOP:
+            return self._ranks.top(tenants)
+        peak = self._ranks.peak(tenants)
+        return at_least(peak.copy(), levels) if name == WIDEST and levels else peak
+
+    def ahead(
+        self,
+        who: NDArray[np.intp],
+        keys: KeyCounts,
+        before: NDArray[np.int32],
+        after: NDArray[np.int32],
+        levels: dict[int, int],
+    ) -> dict[Name, Counts]:
+        """The counts of the tenants ``who`` ``[k]`` after a change, which is not made.
+
+        ``levels`` are by place in ``who``.
+        """
+        steps: Steps = keys.owner, before, after
+        if self._groups is not None:
+            steps = self._groups.ahead(moves(keys, _crossed(before, after)))
+        if self._ranks is None:
+            then = np.zeros(len(who), np.int64)
+            known = who < len(self._in_blocks)
+            then[known] = self._in_blocks[who[known]]
+            np.add.at(then, np.searchsorted(who, steps[0]), in_blocks(steps[2]) - in_blocks(steps[1]))
+            return {IN_BLOCKS: scale(then, levels)}
+        peak, top = self._ranks.ahead(who, *steps)
+        return {PEAK: peak, TOP: top, WIDEST: at_least(peak.copy(), levels)}
+
+    def _grow(self, tenants: int) -> None:
+        have = len(self._in_blocks)
+        if tenants > have:
+            self._in_blocks = np.pad(self._in_blocks, (0, max(tenants, 2 * have, 64) - have))
+
+
+def _crossed(before: NDArray[np.int32], after: NDArray[np.int32]) -> NDArray[np.int32]:
+    """1 for a key that enters, -1 for one that leaves."""
+    return (after > 0).astype(np.int32) - (before > 0)

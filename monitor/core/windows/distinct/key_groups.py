@@ -1,0 +1,67 @@
+"""Key groups: how many keys of a window are in each group, such as a block of numbers or the callees of one consent."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.calls.key_placement import Placement
+from monitor.core.calls.keys import BLOCK_BITS
+from monitor.core.windows.distinct.key_counts import KeyCounts
+from monitor.core.windows.distinct.key_table import KeyTable
+
+BLOCK_LEAST: Final = 10
+"""The numbers that make a block: a number and at least nine others."""
+_SURE: Final = 5
+"""The standard errors by which `at_least` stays below an estimate."""
+
+Steps = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
+"""Changes of groups: the tenant of each, and its number of keys before and after, each ``[n]``."""
+
+
+class KeyGroups:
+    """The number of keys of each group. Memory: 32 to 128 bytes per group, of which there are no more than keys."""
+
+    def __init__(self, placement: Placement) -> None:
+        self._table = KeyTable(placement)
+
+    def change(self, moved: KeyCounts) -> Steps:
+        """Change the groups by these `moves`. Returns the steps."""
+        at = self._table.claim(moved)
+        before = self._table.count[at]
+        after = before + moved.count
+        self._table.count[at] = after
+        return moved.owner, before, after
+
+    def ahead(self, moved: KeyCounts) -> Steps:
+        """The steps of these `moves`, which are not made."""
+        before = self._table.counts_of(moved.key)
+        return moved.owner, before, before + moved.count
+
+
+def moves(keys: KeyCounts, step: NDArray[np.integer]) -> KeyCounts:
+    """The distinct groups of these keys whose number of keys changes, each with the change.
+
+    ``step`` is 1 for a key that enters, -1 for one that leaves, and 0 for any other.
+    """
+    moved = np.flatnonzero(step)
+    group = keys.group[moved] if len(keys.group) else keys.key[moved] >> BLOCK_BITS
+    found = KeyCounts(group, keys.owner[moved], step[moved].astype(np.int32), keys.numeric[moved]).distinct()
+    return found.select(found.count != 0)
+
+
+def in_blocks(size: NDArray[np.int32]) -> NDArray[np.int64]:
+    """How many keys of groups of these sizes are in a block."""
+    return np.where(size >= BLOCK_LEAST, size, 0).astype(np.int64)
+
+
+def at_least(kept: NDArray[np.int64], levels: dict[int, int]) -> NDArray[np.int64]:
+    """Lower bounds of the sizes of groups, in place, from the keys of the group that the samples kept.
+
+    n kept keys of a 2^-k share estimate n 2^k keys, with a standard error of sqrt(n) 2^k. The bound stays five of them
+    below, so it exceeds no group of a tenant, however many there are; and it is never below n.
+    """
+    for tenant, level in levels.items():
+        n = int(kept[tenant])
+        kept[tenant] = max(n, int(n - _SURE * n**0.5) << level) if n else 0
+    return kept
