@@ -186,20 +186,32 @@ class Application(Struct, tag_field="type", tag="application", gc=False):
 
 
 class Review(Struct, tag_field="type", tag="review", gc=False):
-    """The ops team's verdict on a decision: it makes a pending one final, or takes one back."""
+    """The ops team's verdict: it makes a pending decision final, changes a kind, takes a decision back, or decides an
+    application that waits.
+    """
 
     review_id: Annotated[Id, _doc("Unique per tenant; with verdict the key by which a repeated one is dropped.")]
     enforcement_id: Annotated[Id, _doc("The id of the enforcement event; of an upheld one either of its two ids.")]
     tenant_id: Annotated[Id, _TENANT]
     verdict: Annotated[
-        Literal["uphold", "overturn"],
-        _doc("uphold: a pending decision becomes final; overturn: a pending or final one is reversed."),
+        Literal["uphold", "overturn", "approve", "reject"],
+        _doc(
+            "uphold: a pending decision becomes final; overturn: a pending or final one is reversed; approve, reject: "
+            "an application that waits is decided."
+        ),
     ]
     reviewer: Annotated[Text, _doc("Who decided.")]
     reason: Annotated[Text, _doc("Why, in the reviewer's words.")]
     updated_ms: Annotated[
         Ms, _doc("When the verdict was given, epoch ms UTC. The event time, and decided_ms of what follows.")
     ]
+    kind: Annotated[
+        Literal["termination", "ban", ""] | None,
+        _doc(
+            "Only with uphold, for the behaviours of clauses 1, 2, 3 and 5: what a pending decision becomes, or a "
+            "final one is changed to. Left out: the kind stays."
+        ),
+    ] = None
 
 
 Record = Cdr | Complaint | Finding | Tenant | Application | Review

@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-Kind = Literal["warning", "termination", "ban", "admission_rejected", "reversal", "lapse"]
+Kind = Literal[
+    "warning",
+    "termination",
+    "ban",
+    "admission_rejected",
+    "admission_review",
+    "admission_approved",
+    "reversal",
+    "lapse",
+]
 Status = Literal["final", "pending_review"]
 TierName = Literal["minor", "major", "severe"]
 Action = Literal[
@@ -18,6 +27,7 @@ Action = Literal[
     "forbid_refunds",
     "reserve_legal_action",
     "reject_numbers",
+    "approve_numbers",
 ]
 Refunds = Literal["frozen", "released", "unaffected"]
 
@@ -109,14 +119,24 @@ class EnforcementData(Struct, frozen=True):
     policy: PolicyRef
     decided_ms: Annotated[int, _doc("The event time at which it was decided, epoch ms UTC.")]
     review_by_ms: Annotated[
-        int | None, _doc("When a pending decision lapses without a review, epoch ms UTC; else null.")
+        int | None,
+        _doc(
+            "When a pending decision lapses without a review, epoch ms UTC; else null. An application that waits "
+            "does not lapse."
+        ),
     ]
     window: Annotated[Window | None, _doc("The window that a measured rule judged; else null.")]
     measure: Annotated[Measure | None, _doc("What was measured; null for decisions of records, reversals and lapses.")]
     evidence: Evidence
     violations_on_record: Annotated[int, _doc("The tenant's unreversed violations, this one included.")]
     reverses: Annotated[str | None, _doc("The id of the decision that this takes back; else null.")]
-    supersedes: Annotated[str | None, _doc("The id of the pending decision that this makes final; else null.")]
+    supersedes: Annotated[
+        str | None,
+        _doc(
+            "The id of the decision whose place this takes: a pending one that is decided now, or a final one whose "
+            "kind changes; else null."
+        ),
+    ]
     reason: Reason
 
 

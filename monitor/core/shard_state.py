@@ -75,7 +75,7 @@ class ShardState:
         shard.open_panes.newest_ms = shard.open_panes.sealed_newest_ms = head.newest_ms
         tenant_records = decode_tenant_records(entries)
         shard.tenant_records.restore(tenant_records)
-        shard.decisions.restore(tenant_records)
+        shard.decisions.restore(tenant_records, head.at_ms + 1)
         shard.owner_bans.restore(entries, tenant_records)
         known = shard.windows.known(head.spans, head.at_ms)
         shard.record_handlers.restore(tenant_records, [window.left_ms for window in known.values()])

@@ -4,7 +4,15 @@ Pure functions; the same facts give the same words on any machine. Text from rec
 telephone numbers are masked, because reasons go to people and to logs.
 """
 
-from monitor.reasons.admissions import AdmissionField, admission, banned_applicant
+from monitor.reasons.admissions import (
+    AdmissionField,
+    admission,
+    application_forgotten,
+    application_reviewed,
+    application_waits,
+    banned_applicant,
+    newer_application,
+)
 from monitor.reasons.measures import alert, measured
 from monitor.reasons.owners import banned_owner, owner_ban_lifted, owner_banned
 from monitor.reasons.records import (
@@ -17,11 +25,16 @@ from monitor.reasons.records import (
     reversed_by_review,
     upheld,
 )
+from monitor.reasons.wording import ReviewQuote
 
 __all__ = [
     "AdmissionField",
+    "ReviewQuote",
     "admission",
     "alert",
+    "application_forgotten",
+    "application_reviewed",
+    "application_waits",
     "banned_applicant",
     "banned_owner",
     "complaint",
@@ -29,6 +42,7 @@ __all__ = [
     "finding",
     "lapsed",
     "measured",
+    "newer_application",
     "owner_ban_lifted",
     "owner_banned",
     "repeated",

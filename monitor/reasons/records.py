@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from monitor.policy.catalogue import Match
 from monitor.policy.model import Behaviour, Escalation
 from monitor.reasons.wording import (
+    ReviewQuote,
     catalogue_row,
     clause,
     count,
@@ -25,7 +26,9 @@ _KINDS = {
     "termination": ("终止服务", "termination of service"),
     "ban": ("封号", "ban"),
     "admission_rejected": ("号码申请驳回", "refusal of numbers"),
+    "admission_approved": ("号码申请通过", "approval of numbers"),
 }
+_CHOSEN = {"termination": ("终止服务", "a termination of service"), "ban": ("封号", "a ban")}
 _RECORDS = {"complaint": ("投诉", "complaint"), "finding": ("质检结果", "finding")}
 _TIERS = {"major": ("终止服务", "termination of service"), "severe": ("封号", "a ban")}
 
@@ -102,15 +105,19 @@ def repeated(
     )
 
 
-def upheld(original: Reason, reviewer: str, review_reason: str, ids: Iterable[str] = ()) -> Reason:
-    """The reason of a pending decision, and that a reviewer confirmed it."""
-    by_zh, by_en = reviewed_by(reviewer, review_reason, ids)
-    return Reason(f"{original.zh}；经人工复核维持{by_zh}", f"{original.en}; upheld on review{by_en}")
+def upheld(original: Reason, by: ReviewQuote, kind: str | None = None) -> Reason:
+    """The reason of a decision, and that a reviewer confirmed it, with another ``kind`` if one is named."""
+    by_zh, by_en = reviewed_by(by)
+    as_zh, as_en = "", ""
+    if kind is not None:
+        kind_zh, kind_en = _CHOSEN[kind]
+        as_zh, as_en = f"，处置定为{kind_zh}", f" as {kind_en}"
+    return Reason(f"{original.zh}；经人工复核维持{as_zh}{by_zh}", f"{original.en}; upheld on review{as_en}{by_en}")
 
 
-def reversed_by_review(kind: str, reviewer: str, review_reason: str, ids: Iterable[str] = ()) -> Reason:
+def reversed_by_review(kind: str, by: ReviewQuote) -> Reason:
     """Why a decision of this ``kind`` is reversed: a reviewer overturned it."""
-    by_zh, by_en = reviewed_by(reviewer, review_reason, ids)
+    by_zh, by_en = reviewed_by(by)
     kind_zh, kind_en = _KINDS.get(kind, ("决定", "decision"))
     return Reason(f"{kind_zh}经人工复核撤销{by_zh}", f"The {kind_en} was overturned on review{by_en}")
 

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Decimal
+from typing import NamedTuple
 
 from monitor.policy.catalogue import Match
 from monitor.policy.model import Behaviour
@@ -20,6 +21,14 @@ _DAY_MS = 24 * _HOUR_MS
 # The digits of a measured value, unless more are needed to distinguish it from what it is compared with.
 _DIGITS = 3
 _MOST_DIGITS = 17
+
+
+class ReviewQuote(NamedTuple):
+    """The reviewer and the reason of a review. ``ids``: those of its records, shown whole where a text repeats one."""
+
+    reviewer: str
+    reason: str
+    ids: Iterable[str] = ()
 
 
 def count(n: int) -> str:
@@ -138,10 +147,10 @@ def catalogue_row(match: Match) -> tuple[str, str]:
     )
 
 
-def reviewed_by(reviewer: str, review_reason: str, ids: Iterable[str]) -> tuple[str, str]:
-    """By whom a decision was reviewed, and why."""
-    who_zh, who_en = quotation("（复核人：", "）", " by ", "", reviewer, ids)
-    why_zh, why_en = quotation("，理由：", "", ", because ", "", review_reason, ids)
+def reviewed_by(by: ReviewQuote) -> tuple[str, str]:
+    """By whom a decision was reviewed, and why, to follow the verdict."""
+    who_zh, who_en = quotation("（复核人：", "）", " by ", "", by.reviewer, by.ids)
+    why_zh, why_en = quotation("，理由：", "", ", because ", "", by.reason, by.ids)
     return who_zh + why_zh, who_en + why_en
 
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from monitor.core.decisions.review_refusal import ReviewedCase, ReviewRefusal, review_refusal
+from monitor.core.decisions.review_refusal import RequestedReview, ReviewedCase, ReviewRefusal, review_refusal
 from monitor.core.tenants.ids import review_id
 from monitor.text.masking import mask_id, mask_text
 from monitor.text.record_ids import ids_of
@@ -24,8 +24,12 @@ def rejection_reason(case: LedgerCase | None, named: str, verdict: Verdict, now_
     `review_refusal` decides; the sentences here add what the ledger knows of the case.
     """
     closing = case.closing if case else None
-    reviewed = ReviewedCase(case.status == "final", closing.id if closing else None) if case else None
-    refusal = review_refusal(reviewed, named, verdict)
+    reviewed = None
+    if case is not None:
+        data = case.in_force.data
+        closing_id = closing.id if closing else None
+        reviewed = ReviewedCase(case.status == "final", closing_id, data.kind, data.behaviour)
+    refusal = review_refusal(reviewed, RequestedReview(named, verdict))
     if case is None or refusal is ReviewRefusal.UNKNOWN:
         return f"{mask_id(named)}: no such decision in the ledger; expected an id as `callwarden reviews list` shows it"
     if closing is not None and refusal is ReviewRefusal.CLOSING_EVENT:

@@ -39,9 +39,9 @@ class ShardHarness:
         self.output = Output()
         self._serial = 0
 
-    def _wait(self, kind: str, minute: float, **fields: Any) -> None:
+    def _wait(self, type_: str, minute: float, **fields: Any) -> None:
         at_ms = T0 + round(minute * MINUTE)
-        raw = {"type": kind, "tenant_id": "acme", "updated_ms": at_ms, **fields}
+        raw = {"type": type_, "tenant_id": "acme", "updated_ms": at_ms, **fields}
         self._serial += 1
         record = codec.convert(raw)
         assert not isinstance(record, Cdr)

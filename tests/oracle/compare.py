@@ -1,6 +1,7 @@
 """Compares two runs: events by their content, never by their ids, which differ between implementations."""
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,31 +46,36 @@ def holds(events: list[dict[str, Any]]) -> list[str]:
 def names(events: list[dict[str, Any]]) -> dict[str, str]:
     """Event id -> a name from the event's content: tenant, kind, status, rule, instant and cause.
 
-    Two versions of one application that apply at the same instant can have the same content: the second is `#2`.
+    Admissions that apply at the same instant can have the same content: two versions of one application, or records of
+    a tenant. What followed distinguishes these, and if that is the same, too, a number.
     """
     by_id = {e["id"]: e for e in events}
     named: dict[str, str] = {}
     assert len(by_id) == len(events), "two events have one id"
+    followed: dict[str, list[Any]] = defaultdict(list)
+    alike: dict[str, list[str]] = defaultdict(list)
+    for e in events:
+        for field in ("reverses", "supersedes"):
+            if e[field] is not None:
+                followed[e[field]].append([e["decided_ms"], e["kind"], *(e["evidence"][kind] for kind in RECORD_IDS)])
+        if e["kind"].startswith("admission"):
+            alike[_content(e)].append(e["id"])
 
     def name(event_id: str) -> str:
         if event_id not in by_id:
             return f"?{event_id}"
         if event_id not in named:
             e = by_id[event_id]
-            parts = [e["tenant_id"], e["kind"], e["status"], e["rule_id"], str(e["decided_ms"])]
+            whole = _content(e)
             if e["reverses"]:
-                parts.append("<" + name(e["reverses"]) + ">")
+                whole += "|<" + name(e["reverses"]) + ">"
             else:
-                parts.extend(
-                    x
-                    for kind in RECORD_IDS
-                    for x in e["evidence"][kind]
-                    if e["measure"] is None or kind == "review_ids"
-                )
-                parts.extend(sorted("<" + name(x) + ">" for x in e["evidence"]["enforcement_ids"]))
-            whole = "|".join(parts)
-            if e["kind"] == "admission_rejected" and whole in named.values():
-                whole += f"#{sum(other.partition('#')[0] == whole for other in named.values()) + 1}"
+                whole += "".join(sorted("|<" + name(x) + ">" for x in e["evidence"]["enforcement_ids"]))
+            same = (
+                sorted(alike[_content(e)], key=lambda one: followed[one]) if e["kind"].startswith("admission") else []
+            )
+            if len(same) > 1:
+                whole += f"#{same.index(event_id) + 1}"
             named[event_id] = whole
         return named[event_id]
 
@@ -77,6 +83,14 @@ def names(events: list[dict[str, Any]]) -> dict[str, str]:
         name(event_id)
     assert len(set(named.values())) == len(events), "two events say the same"
     return named
+
+
+def _content(e: dict[str, Any]) -> str:
+    """The part of an event's name that names no other event."""
+    parts = [e["tenant_id"], e["kind"], e["status"], e["rule_id"], str(e["decided_ms"])]
+    if not e["reverses"]:
+        parts += [x for kind in RECORD_IDS for x in e["evidence"][kind] if e["measure"] is None or kind == "review_ids"]
+    return "|".join(parts)
 
 
 def renamed(event: dict[str, Any], called: Mapping[str, str]) -> dict[str, Any]:

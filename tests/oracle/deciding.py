@@ -26,6 +26,8 @@ STATUS_ORDER = {
     "dismissed": 2,
     "uphold": 0,
     "overturn": 1,
+    "approve": 0,
+    "reject": 1,
 }
 EVIDENCE = ("call_ids", "complaint_ids", "finding_ids", "application_ids", "review_ids", "enforcement_ids")
 
@@ -57,6 +59,18 @@ class Decision:
     used: list["Decision"] = field(default_factory=list)
     measured: str | None = None  # the mode of the measured rule
     upheld_as: "Decision | None" = None
+    violation_at: int = 0
+    reviews: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def newest(self) -> "Decision":
+        """The decision as its last review left it."""
+        return self if self.upheld_as is None else self.upheld_as.newest
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is an application that waits."""
+        return self.state == "pending" and self.event["kind"] == "admission_review"
 
     @property
     def in_force(self) -> bool:
@@ -231,7 +245,7 @@ class _Harness:
                         freeze=True,
                         evidence=evidence,
                         cause=("enforcement", ban.event["key"]),
-                        ban=True,
+                        kind="ban",
                         named=ban.event["decided_ms"],
                     )
 
@@ -429,20 +443,22 @@ class _Harness:
         escalation: Escalation | None = None,
         used: list[Decision] | None = None,
         supersedes: Decision | None = None,
-        ban: bool = False,
         named: int | None = None,
+        kind: str | None = None,
     ) -> Decision | None:
-        """A new warning, termination, ban or refusal of an application; None if its key exists already."""
+        """A new warning, termination, ban or decision on an application; None if its key exists already."""
         final = status == "final"
-        kind = book.KINDS[tier] if tier else "admission_rejected"
-        full = book.ACTIONS[tier] if tier else ["reject_numbers"]
+        if kind is None:
+            kind = self.rules.kinds.get(behaviour) or (book.KINDS[tier] if tier else "admission_rejected")
+        full = book.actions(kind, tier)
+        # The id of a decision with a clause does not depend on what policy or review made of its kind.
+        default = book.KINDS[book.BEHAVIOURS[behaviour][1]] if behaviour in book.BEHAVIOURS else kind
         freezes = bool(tier and self.rules.tier_freezes[tier] and (final or freeze))
-        if ban:
-            kind = "ban"
-        key = (tenant.id, kind, status, rule_id, at if named is None else named, *cause)
+        key = (tenant.id, default, status, rule_id, at if named is None else named, *cause)
         if key in (tenant.shadow_keys if shadow else tenant.decisions):
             return None
         violation = final and "record_violation" in full
+        same = supersedes if supersedes is not None and supersedes.violation else None  # it stays one violation
         event = {
             "key": key,
             "tenant_id": tenant.id,
@@ -456,11 +472,11 @@ class _Harness:
             "refunds": "frozen" if freezes else "unaffected",
             "rule_id": rule_id,
             "decided_ms": at,
-            "review_by_ms": None if final else at + self.rules.review_within,
+            "review_by_ms": None if final or kind == "admission_review" else at + self.rules.review_within,
             "window": window,
             "measure": measure,
             "evidence": evidence,
-            "violations_on_record": len(tenant.violations) + violation,
+            "violations_on_record": len(tenant.violations) + (violation and same is None),
             "reverses": None,
             "supersedes": supersedes.event["key"] if supersedes else None,
         }
@@ -477,7 +493,11 @@ class _Harness:
             self.owners.lift(supersedes.event["key"], at)
         if final and kind == "ban" and tenant.registered is not None:
             self.owners.ban(tenant.registered["owner_id"], event)
-        if violation:
+        if same is not None:
+            decision.violation_at = same.violation_at
+            tenant.violations = [decision if d is same else d for d in tenant.violations]
+        elif violation:
+            decision.violation_at = at
             tenant.violations.append(decision)
             self._escalate(tenant, decision, at, (*cause[:2], rule_id))
         return decision
@@ -492,7 +512,7 @@ class _Harness:
                 d
                 for d in tenant.violations
                 if d.escalation is None
-                and at - escalation.window < d.event["decided_ms"] <= at
+                and at - escalation.window < d.violation_at <= at
                 and all(d is not u for u in tenant.used[escalation.id])
             ]
             if len(unused) < escalation.at_least:
@@ -556,11 +576,20 @@ class _Harness:
                 self._take_back(tenant, other, "reversal", at, evidence)
 
     def _lapse(self, at: int) -> None:
-        due = [d for d in self.pendings if d.state == "pending" and d.event["review_by_ms"] <= at]
-        for decision in sorted(due, key=lambda d: int(d.event["review_by_ms"])):
+        due = [(self._ends_at(d), n, d) for n, d in enumerate(self.pendings) if d.state == "pending"]
+        for end, _, decision in sorted(one for one in due if one[0] <= at):
             tenant = self.tenants[decision.event["tenant_id"]]
-            self._take_back(tenant, decision, "lapse", decision.event["review_by_ms"], _evidence())
+            kind = "reversal" if decision.waits else "lapse"
+            self._take_back(tenant, decision, kind, end, _evidence())
         self.pendings = [d for d in self.pendings if d.state == "pending"]
+
+    def _ends_at(self, decision: Decision) -> int:
+        """When a pending decision ends without a review: an application waits as long as its id is remembered."""
+        if not decision.waits:
+            return int(decision.event["review_by_ms"])
+        (name,) = decision.event["evidence"]["application_ids"]
+        last = self.tenants[decision.event["tenant_id"]].lives["application", name].last
+        return max(last + self.rules.retention, self.reigns[self.number].start)
 
     # -- records
 
@@ -595,7 +624,7 @@ class _Harness:
         if r["type"] in {"complaint", "finding"}:
             self._statement(tenant, life, r, history)
         elif r["type"] == "application" and not history:
-            self._application(tenant, r)
+            self._application(tenant, r, all(r["updated_ms"] > other["updated_ms"] for other in life.records[:-1]))
         elif r["type"] == "tenant":
             self._registered(tenant, r, history)
         elif r["type"] == "review":
@@ -612,15 +641,25 @@ class _Harness:
         named = self._named(tenant, r)
         if named is None:
             return "review_unknown"
-        if r["verdict"] == "uphold":
-            return None if named.state == "pending" else "review_changes_nothing"
-        return None if named.in_force else "review_changes_nothing"
+        verdict, kind = r["verdict"], r["kind"]
+        if named.waits != (verdict in {"approve", "reject"}):
+            return "not_reviewable"
+        if named.waits:
+            if kind is not None:
+                return "kind_not_open"
+            return "banned" if verdict == "approve" and (tenant.banned() or self.owners.banned(tenant.owners)) else None
+        if kind is not None and (verdict != "uphold" or named.event["behaviour"] not in book.OPEN):
+            return "kind_not_open"
+        if verdict == "overturn" or named.state == "pending":
+            return None if named.in_force else "review_changes_nothing"
+        changes = named.state == "final" and kind not in {None, named.event["kind"]}
+        return None if changes else "review_changes_nothing"
 
     def _named(self, tenant: Tenant, review: dict[str, Any]) -> Decision | None:
         """The decision that a review refers to, in its newest form; ``enforcement_id`` is an id by `id_of`."""
         for key, decision in tenant.decisions.items():
             if review["enforcement_id"] == id_of(key):
-                newest = decision.upheld_as or decision
+                newest = decision.newest
                 kept = newest.state == "pending" or (newest.state == "final" and newest.violation)
                 gone = not kept and forgotten(self.reigns, newest.event["decided_ms"], review["t"])
                 return None if gone else newest
@@ -631,7 +670,7 @@ class _Harness:
         evidence = _evidence(**{which: [r[ID_FIELD[r["type"]]]]})
         if r["status"] == "dismissed":
             life.dismissed = True
-            decision = life.decision and (life.decision.upheld_as or life.decision)
+            decision = life.decision and life.decision.newest
             if decision and decision.in_force:
                 self._take_back(tenant, decision, "reversal", r["t"], evidence)
             return
@@ -662,7 +701,11 @@ class _Harness:
             cause=(r["type"], r[ID_FIELD[r["type"]]]),
         )
 
-    def _application(self, tenant: Tenant, r: dict[str, Any]) -> None:
+    def _application(self, tenant: Tenant, r: dict[str, Any], newest: bool) -> None:
+        name = r["application_id"]
+        for waiting in list(tenant.decisions.values()):
+            if newest and waiting.waits and waiting.event["evidence"]["application_ids"] == [name]:
+                self._take_back(tenant, waiting, "reversal", r["t"], _evidence(application_ids=[name]))
         sure = max(sureness(r[f], self.rules.catalogue) for f in ("declared_business", "scenario"))
         found = []
         if sure:
@@ -671,6 +714,11 @@ class _Harness:
             found.append(("banned_applicant", "final"))
         elif self.owners.banned(tenant.owners):
             found.append(("banned_owner", "final"))
+        if self.rules.admissions == "review":
+            if not newest:
+                found = [one for one in found if one[1] == "final"]
+            elif all(status != "final" for _, status in found):
+                found = [("application_review", "pending_review")]
         for behaviour, status in found:
             self._decide(
                 tenant,
@@ -681,8 +729,9 @@ class _Harness:
                 rule_id=behaviour,
                 at=r["t"],
                 freeze=False,
-                evidence=_evidence(application_ids=[r["application_id"]]),
-                cause=("application", r["application_id"], r["updated_ms"]),
+                evidence=_evidence(application_ids=[name]),
+                cause=("application", name, r["updated_ms"]),
+                kind="admission_review" if behaviour == "application_review" else None,
             )
 
     def _registered(self, tenant: Tenant, r: dict[str, Any], history: bool) -> None:
@@ -724,7 +773,11 @@ class _Harness:
             self._take_back(tenant, old, "reversal", r["t"], _evidence(review_ids=[r["review_id"]]))
             return
         before = old.event
+        kind = r["kind"] or before["kind"]
+        if old.waits:
+            kind = "admission_approved" if r["verdict"] == "approve" else "admission_rejected"
         old.state = "superseded"
+        reviews = [*old.reviews, (r["t"], r["review_id"])]
         # Superseded before the new one is decided: it is no longer pending when escalations are evaluated.
         new = self._decide(
             tenant,
@@ -737,12 +790,15 @@ class _Harness:
             freeze=False,
             window=before["window"],
             measure=before["measure"],
-            evidence={**before["evidence"], "review_ids": [r["review_id"]]},
+            evidence={**before["evidence"], "review_ids": _newest(reviews)},
             cause=("review", r["review_id"]),
             escalation=old.escalation,
             used=old.used,
             supersedes=old,
+            kind=kind,
         )
+        assert new is not None
+        new.reviews = reviews
         old.upheld_as = new
 
     # -- the end

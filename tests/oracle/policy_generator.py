@@ -103,6 +103,12 @@ def policy(frame: Frame) -> dict[str, Any]:
     }
     if frame.often(0.3):
         made["behaviours"] = {name: {"freeze": False} for name in rng.sample(GRAVER, 2)}
+    if frame.often(0.3):
+        chosen = made.setdefault("behaviours", {})
+        for name in rng.sample(GRAVER, rng.randint(1, 3)):
+            chosen[name] = {**chosen.get(name, {}), "kind": rng.choice(("termination", "ban"))}
+    if frame.often(0.4):
+        made["admissions"] = rng.choice(("review", "review", "review", "refuse_only"))
     return made
 
 

@@ -190,7 +190,7 @@ def _other(frame: Frame, tenant: str, time: int) -> dict[str, Any]:
     return record | {
         "review_id": f"v{rng.randint(0, 9)}",
         "enforcement_id": "no-such-event",
-        "verdict": rng.choice(("uphold", "overturn")),
+        "verdict": rng.choice(("uphold", "overturn", "approve", "reject")),
         "reviewer": "ops-1",
         "reason": "",
     }

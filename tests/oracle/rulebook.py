@@ -31,6 +31,8 @@ ACTIONS = {
     "major": ["terminate_service", "record_violation", "forbid_refunds"],
     "severe": ["ban_account", "record_violation", "forbid_refunds", "reserve_legal_action"],
 }
+OPEN = {name for name, (clause, _) in BEHAVIOURS.items() if clause in {1, 2, 3, 5}}
+STOPS = {"termination": "terminate_service", "ban": "ban_account"}
 FREEZES = {"minor": False, "major": True, "severe": True}
 OF_CATEGORY = {
     "fraud": "verified_fraud_complaint",
@@ -90,6 +92,8 @@ class Rulebook:
     own_catalogue: list[dict[str, Any]] | None
     freeze: dict[str, bool]
     tier_freezes: dict[str, bool]
+    kinds: dict[str, str]
+    admissions: str
 
     @property
     def catalogue(self) -> list[dict[str, Any]]:
@@ -195,6 +199,8 @@ def rulebook(policy: dict[str, Any]) -> Rulebook:
         for name, item in (policy.get(section) or {}).items():
             if item.get("freeze") is not None:
                 where[name] = item["freeze"]
+    kinds = {name: KINDS[tier] for name, (_, tier) in BEHAVIOURS.items()}
+    kinds |= {name: item["kind"] for name, item in (policy.get("behaviours") or {}).items() if item.get("kind")}
     return Rulebook(
         defaults=_params(defaults),
         lateness=duration(defaults["lateness"]),
@@ -225,7 +231,17 @@ def rulebook(policy: dict[str, Any]) -> Rulebook:
         own_catalogue=catalogue,
         freeze=freeze,
         tier_freezes=tier_freezes,
+        kinds=kinds,
+        admissions=policy.get("admissions") or "refuse_only",
     )
+
+
+def actions(kind: str, tier: str | None) -> list[str]:
+    """The actions of a decision by kind and tier."""
+    if tier is None:
+        return ["reject_numbers" if kind == "admission_rejected" else "approve_numbers"]
+    stop = set(STOPS.values())
+    return [STOPS[kind] if action in stop else action for action in ACTIONS[tier]]
 
 
 def parse_policy(text: str) -> dict[str, Any]:

@@ -122,7 +122,8 @@ def _reviews(frame: Frame, events: list[dict[str, Any]]) -> list[Made]:
     rng, called = frame.rng, short_names(events)
     made: list[Made] = []
     for e in events:
-        if not frame.often(0.5 if e["status"] == "pending_review" else 0.15):
+        stops = e["status"] == "final" and e["kind"] in {"termination", "ban"}
+        if not frame.often(0.5 if e["status"] == "pending_review" else 0.3 if stops else 0.15):
             continue
         for _ in range(rng.choice((1, 1, 2))):
             after = rng.choice((0, 0, 1, MINUTE, 20 * MINUTE, HOUR, 3 * HOUR, 5 * HOUR, -MINUTE))
@@ -141,6 +142,10 @@ def _reviews(frame: Frame, events: list[dict[str, Any]]) -> list[Made]:
                 "reason": "looked into it",
                 "updated_ms": at,
             }
+            if e["kind"].startswith("admission") and frame.often(0.8 if e["kind"] == "admission_review" else 0.1):
+                record["verdict"] = rng.choice(("approve", "approve", "reject"))
+            if frame.often((0.8 if stops else 0.3) if record["verdict"] == "uphold" else 0.03):
+                record["kind"] = rng.choice(("termination", "ban", "ban", ""))
             made.append((at, record))
     return made
 

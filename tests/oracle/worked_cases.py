@@ -12,9 +12,6 @@ FOLDER = Path(__file__).resolve().parents[3] / "shared" / "cases"
 Run = Callable[[list[list[str]]], dict[str, Any]]
 Named = Callable[[list[dict[str, Any]]], dict[str, str]]
 NOT_BUILT = {
-    "admission-review": "reviewed admissions (section 5, Admission)",
-    "kind-of-final": "an uphold that names a kind (section 5, Reviews)",
-    "kind-of-pending": "an uphold that names a kind (section 5, Reviews)",
     "once-per-rule": "escalations that count a rule once (section 5)",
 }
 """Examples of version 4 of the contract about features that do not exist yet. One that passes is a failure."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from monitor import reasons
 from monitor.core.decisions.lifecycle import DecisionLifecycle
-from monitor.core.decisions.proposals import Proposals, ProposedDecision
+from monitor.core.decisions.proposals import Proposals, ProposedDecision, evidence_of
 from monitor.core.tenants.ids import Origin
 from monitor.core.tenants.tenant_record import TenantRecord
 from monitor.policy.catalogue import Catalogue, Match
@@ -48,8 +48,9 @@ class Admissions:
         self._decisions = decisions
         self._proposals = Proposals(policy)
 
-    def application(self, tenant_record: TenantRecord, application: Application, at_ms: int) -> None:
-        """Decide a version of an application."""
+    def application(self, tenant_record: TenantRecord, application: Application, newest: bool, at_ms: int) -> None:
+        """Decide a version of an application. ``newest``: whether it is the greatest by ``updated_ms`` so far."""
+        self._version(tenant_record, application.application_id, newest, at_ms)
         request = AdmissionRequest(
             Origin("application", application.application_id),
             application.updated_ms,
@@ -57,8 +58,36 @@ class Admissions:
             ids_of(application),
             self._decisions.owner_bans.earliest(tenant_record),
         )
-        for proposed in self._refusals(tenant_record, request, at_ms):
+        refusals = list(self._refusals(tenant_record, request, at_ms))
+        if self._policy.admissions == "review":
+            if not newest:
+                refusals = [refusal for refusal in refusals if refusal.final]  # an older version does not wait
+            elif not any(refusal.final for refusal in refusals):
+                refusals = [self._waiting(request)]
+        for proposed in refusals:
             self._decisions.decide(tenant_record, at_ms, proposed)
+
+    def barred(self, tenant_record: TenantRecord) -> bool:
+        """Whether the tenant may get no numbers now."""
+        return tenant_record.banned or self._decisions.owner_bans.earliest(tenant_record) is not None
+
+    def _version(self, tenant_record: TenantRecord, application_id: str, newest: bool, at_ms: int) -> None:
+        """Take a new version of an application that may wait: a newer one reverses it, any other prolongs it."""
+        first_id = tenant_record.waiting.get(application_id)
+        if first_id is None:
+            return
+        case = tenant_record.cases[first_id]
+        if newest:
+            evidence = evidence_of(Origin("application", application_id))
+            self._decisions.reverse(tenant_record, case, at_ms, evidence, reasons.newer_application(application_id))
+        else:
+            self._decisions.reviews.prolong(case, at_ms + self._policy.retention_ms)
+
+    def _waiting(self, request: AdmissionRequest) -> ProposedDecision:
+        """Let an application wait that nothing refuses for certain."""
+        (_, business), _ = request.texts
+        reason = reasons.application_waits(request.origin.id, business, self._match(request), request.ids)
+        return self._proposals.of_waiting_application(request.origin, request.updated_ms, reason)
 
     def tenant(self, tenant_record: TenantRecord, tenant: Tenant, newly: NewlyDeclared, at_ms: int) -> None:
         """Decide a tenant's newest record."""

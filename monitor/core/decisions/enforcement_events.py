@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from monitor.core.decisions.consequences import actions_of
 from monitor.core.results import Output
 from monitor.core.tenants.ids import MEASURED, enforcement_id
 from monitor.core.tenants.tenant_record import DecisionCase, TenantRecord
@@ -101,14 +102,16 @@ class EventFactory:
         """Write the decision that `enforce` mode would make, to the shadow output only."""
         behaviour = self._policy.behaviours[rule.behaviour]
         tier = self._policy.tiers[behaviour.tier]
+        kind = self._policy.kind_of(behaviour.id)
+        actions = actions_of(self._policy, kind, tier.id)
         data = EnforcementData(
             tenant_id=tenant_record.tenant_id,
-            kind=tier.kind,
+            kind=kind,
             status="final",
             behaviour=behaviour.id,
             clause=behaviour.clause,
             tier=tier.id,
-            actions=tier.actions,
+            actions=actions,
             proposed_actions=(),
             refunds="frozen" if tier.freezes else "unaffected",
             rule_id=rule.id,
@@ -118,7 +121,7 @@ class EventFactory:
             window=window,
             measure=measure,
             evidence=evidence,
-            violations_on_record=len(tenant_record.violations) + ("record_violation" in tier.actions),
+            violations_on_record=len(tenant_record.violations) + ("record_violation" in actions),
             reverses=None,
             supersedes=None,
             reason=reason,

@@ -2,7 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from monitor import reasons
+from monitor.core.calls.evidence import NEWEST
+from monitor.core.decisions.consequences import STOPS, actions_of, kind_in_id
 from monitor.core.decisions.cooldowns import Cooldowns
 from monitor.core.decisions.enforcement_events import ClosingEvent, EventFactory
 from monitor.core.decisions.escalation_uses import EscalationUses, by_age
@@ -16,7 +20,7 @@ from monitor.core.tenants.ids import Origin, enforcement_id
 from monitor.core.tenants.tenant_record import CASES, DecisionCase, RecordedViolation, TenantRecord
 from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.policy.model import Escalation, Policy
-from schemas.outputs import Action, Evidence, Kind, Reason
+from schemas.outputs import Evidence, Kind, Reason
 
 
 class DecisionLifecycle:
@@ -47,72 +51,55 @@ class DecisionLifecycle:
 
     def decide(self, tenant_record: TenantRecord, at_ms: int, proposed: ProposedDecision) -> str | None:
         """Make a decision, final or pending. Returns its id; None if the same decision was already made."""
-        final, kind, tier = proposed.final, proposed.kind, proposed.tier
+        final, kind = proposed.final, proposed.kind
         status = "final" if final else "pending_review"
         made_ms = at_ms if proposed.made_ms is None else proposed.made_ms
+        id_kind = kind_in_id(self._policy, proposed.behaviour, kind)
         new_id = enforcement_id(
-            tenant_record.tenant_id, kind, status, proposed.rule_id, made_ms, proposed.origin, proposed.further
+            tenant_record.tenant_id, id_kind, status, proposed.rule_id, made_ms, proposed.origin, proposed.further
         )
         if new_id in tenant_record.case_of:
             return None
-        freezes = tier is not None and self._policy.tiers[tier].freezes
-        case = DecisionCase(
-            first_id=new_id,
-            status="final" if final else "pending",
-            kind=kind,
-            behaviour=proposed.behaviour,
-            clause=proposed.clause,
-            tier=tier,
-            rule_id=proposed.rule_id,
-            decided_ms=at_ms,
-            last_ms=at_ms,
-            review_by_ms=None if final else at_ms + self._policy.review_within_ms,
-            frozen=freezes and (final or proposed.freeze),
-            window=proposed.window,
-            measure=proposed.measure,
-            evidence=proposed.evidence,
-            reason=proposed.reason,
-            pending_id=None if final else new_id,
-            final_id=new_id if final else None,
-            measured=proposed.measured,
-            escalation=proposed.escalation,
-        )
+        case = _new_case(self._policy, proposed, new_id, at_ms)
         tenant_record.cases[new_id] = case
         tenant_record.case_of[new_id] = new_id
         tenant_record.place(CASES, case)
         if final:
             self._in_force(tenant_record, case, proposed.origin, supersedes=None)
         else:
-            self._await_review(tenant_record, case, proposed.used)
-            self.events.decision(tenant_record, case, proposed=self._actions(case))
+            self._await_review(tenant_record, case, proposed.used, at_ms + self._policy.retention_ms)
+            self.events.decision(tenant_record, case, proposed=actions_of(self._policy, case.kind, case.tier))
         return new_id
 
     # After a decision -------------------------------------------------------------------------------------------
 
-    def uphold(
-        self, tenant_record: TenantRecord, case: DecisionCase, at_ms: int, review_id: str, reason: Reason
+    def decide_on_review(
+        self, tenant_record: TenantRecord, case: DecisionCase, at_ms: int, kind: Kind, review_id: str, reason: Reason
     ) -> None:
-        """Make a pending decision final. Its actions take effect, and it is a violation only from now on."""
-        pending_id = case.id
-        origin = Origin("review", review_id)
-        self._no_longer_pending(tenant_record, case)
+        """Make a pending decision final with this kind, or change the kind of a final one.
+
+        The actions take effect now. A decision that was pending is a violation only from now on; one that was final
+        stays the same violation.
+        """
+        superseded, origin = case.id, Origin("review", review_id)
         tenant_record.touch(CASES, case)
-        case.final_id = enforcement_id(tenant_record.tenant_id, case.kind, "final", case.rule_id, at_ms, origin)
-        case.status = "final"
+        if case.status == "pending":
+            self._no_longer_pending(tenant_record, case)
+            reviews: tuple[tuple[int, str], ...] = ((at_ms, review_id),)
+        else:
+            self._out_of_force(tenant_record, case, at_ms)
+            case.superseded_ids += (superseded,)
+            case.reviews = reviews = _newest_reviews(case, at_ms, review_id)
+        id_kind = kind_in_id(self._policy, case.behaviour, kind)
+        case.final_id = enforcement_id(tenant_record.tenant_id, id_kind, "final", case.rule_id, at_ms, origin)
+        case.kind, case.status = kind, "final"
         case.decided_ms = case.last_ms = at_ms
         case.review_by_ms = None
         case.frozen = case.tier is not None and self._policy.tiers[case.tier].freezes
         case.reason = reason
-        case.evidence = Evidence(
-            call_ids=case.evidence.call_ids,
-            complaint_ids=case.evidence.complaint_ids,
-            finding_ids=case.evidence.finding_ids,
-            application_ids=case.evidence.application_ids,
-            review_ids=(review_id,),
-            enforcement_ids=case.evidence.enforcement_ids,
-        )
+        case.evidence = replace(case.evidence, review_ids=tuple(sorted(name for _, name in reviews)))
         tenant_record.case_of[case.final_id] = case.first_id
-        self._in_force(tenant_record, case, origin, supersedes=pending_id)
+        self._in_force(tenant_record, case, origin, supersedes=superseded)
 
     def reverse(
         self, tenant_record: TenantRecord, case: DecisionCase, at_ms: int, evidence: Evidence, reason: Reason
@@ -131,8 +118,12 @@ class DecisionLifecycle:
         while self.reviews.next_lapse(at_ms) is not None and most != 0:
             most = None if most is None else most - 1
             tenant, case = self.reviews.pop()
+            kind: Kind = "lapse"
             reason = reasons.lapsed(at_ms - case.decided_ms)  # as the policy was then
-            self._close(self._tenant_records.of(tenant), case, at_ms, "lapse", Evidence(), reason)
+            if case.review_by_ms is None:
+                (application_id,) = case.evidence.application_ids
+                kind, reason = "reversal", reasons.application_forgotten(application_id, self._policy.retention_ms)
+            self._close(self._tenant_records.of(tenant), case, at_ms, kind, Evidence(), reason)
 
     def forget(self, now_ms: int) -> None:
         """Delete closed cases, and decisions that are not a violation, ``retention`` after their last event."""
@@ -142,8 +133,8 @@ class DecisionLifecycle:
         """How many violations count towards each escalation at ``at_ms``, see `EscalationUses.counts`."""
         return self._uses.counts(self._tenant_records, at_ms)
 
-    def restore(self, tenant_records: Sequence[TenantRecord]) -> None:
-        """Restore the cases and violations from before a restart."""
+    def restore(self, tenant_records: Sequence[TenantRecord], from_ms: int) -> None:
+        """Restore the cases and violations from before a restart. Nothing ends before ``from_ms``."""
         for tenant_record in tenant_records:
             for key, until_ms in tenant_record.quiet.items():
                 self._cooldowns.quieten(key, tenant_record.tenant, until_ms)
@@ -156,19 +147,27 @@ class DecisionLifecycle:
                     used.setdefault(first_id, []).append(violation)
             for case in tenant_record.cases.values():
                 if case.status == "pending":
-                    self._await_review(tenant_record, case, used.get(case.first_id, ()))
+                    kept_until_ms = _kept_until_ms(tenant_record, case, self._policy.retention_ms)
+                    self._await_review(tenant_record, case, used.get(case.first_id, ()), max(kept_until_ms, from_ms))
         self._retention.restore(tenant_records)
 
     # Steps ------------------------------------------------------------------------------------------------------
 
-    def _await_review(self, tenant_record: TenantRecord, case: DecisionCase, used: Sequence[RecordedViolation]) -> None:
-        self.reviews.add(tenant_record, case)
+    def _await_review(
+        self, tenant_record: TenantRecord, case: DecisionCase, used: Sequence[RecordedViolation], kept_until_ms: int
+    ) -> None:
+        self.reviews.add(tenant_record, case, kept_until_ms)
+        if case.kind == "admission_review":
+            tenant_record.waiting[case.evidence.application_ids[0]] = case.first_id
         if case.measured:
             self._cooldowns.pending(case.behaviour, tenant_record.tenant, 1)
         if case.escalation is not None:
             self._uses.await_review(case, used)
 
     def _no_longer_pending(self, tenant_record: TenantRecord, case: DecisionCase) -> None:
+        self.reviews.remove(case)
+        if case.kind == "admission_review":
+            del tenant_record.waiting[case.evidence.application_ids[0]]
         if case.measured:
             self._cooldowns.pending(case.behaviour, tenant_record.tenant, -1)
         if case.escalation is not None:
@@ -177,14 +176,21 @@ class DecisionLifecycle:
     def _in_force(
         self, tenant_record: TenantRecord, case: DecisionCase, origin: Origin, supersedes: str | None
     ) -> None:
-        """Put a final case in force: write the decision, record the violation, and check the escalations."""
-        actions = self._actions(case)
+        """Put a final case in force: write the decision, record the violation, and check the escalations.
+
+        A case that is a violation already stays the same one, under its new id.
+        """
+        actions = actions_of(self._policy, case.kind, case.tier)
         violation = None
-        if "record_violation" in actions:
+        if case.violation is not None:
+            del tenant_record.violations[case.violation.id]
+            case.violation.id = case.id
+            tenant_record.violations[case.id] = case.violation
+        elif "record_violation" in actions:
             violation = RecordedViolation(case.id, case.decided_ms, origin, counts=case.escalation is None)
             tenant_record.violations[case.id] = case.violation = violation
             self._uses.add(tenant_record, violation)
-        if case.kind in ("termination", "ban"):
+        if case.kind in STOPS:
             tenant_record.stop(case)
             self._cooldowns.stopped(tenant_record.tenant, len(tenant_record.stops))
             self._owners.in_force(tenant_record, case)
@@ -233,9 +239,7 @@ class DecisionLifecycle:
         tenant_record.touch(CASES, case)
         tenant_record.violations.pop(in_force, None)
         case.violation = None
-        if tenant_record.release(case):
-            self._cooldowns.stopped(tenant_record.tenant, len(tenant_record.stops))
-            self._owners.out_of_force(tenant_record, case, at_ms)
+        self._out_of_force(tenant_record, case, at_ms)
         case.status = "closed"
         case.closing_id = closing_id
         case.last_ms = at_ms
@@ -246,5 +250,52 @@ class DecisionLifecycle:
         )
         self.events.closing(tenant_record, case, closing)
 
-    def _actions(self, case: DecisionCase) -> tuple[Action, ...]:
-        return self._policy.tiers[case.tier].actions if case.tier else ("reject_numbers",)
+    def _out_of_force(self, tenant_record: TenantRecord, case: DecisionCase, at_ms: int) -> None:
+        """Take a case out of force, before its state and kind change."""
+        if tenant_record.release(case):
+            self._cooldowns.stopped(tenant_record.tenant, len(tenant_record.stops))
+            self._owners.out_of_force(tenant_record, case, at_ms)
+
+
+def _new_case(policy: Policy, proposed: ProposedDecision, new_id: str, at_ms: int) -> DecisionCase:
+    """The case of a proposed decision with that id."""
+    final, tier = proposed.final, proposed.tier
+    freezes = tier is not None and policy.tiers[tier].freezes
+    return DecisionCase(
+        first_id=new_id,
+        status="final" if final else "pending",
+        kind=proposed.kind,
+        behaviour=proposed.behaviour,
+        clause=proposed.clause,
+        tier=tier,
+        rule_id=proposed.rule_id,
+        decided_ms=at_ms,
+        last_ms=at_ms,
+        review_by_ms=None if final or not proposed.lapses else at_ms + policy.review_within_ms,
+        frozen=freezes and (final or proposed.freeze),
+        window=proposed.window,
+        measure=proposed.measure,
+        evidence=proposed.evidence,
+        reason=proposed.reason,
+        pending_id=None if final else new_id,
+        final_id=new_id if final else None,
+        measured=proposed.measured,
+        escalation=proposed.escalation,
+    )
+
+
+def _newest_reviews(case: DecisionCase, at_ms: int, review_id: str) -> tuple[tuple[int, str], ...]:
+    """The newest reviews of a final case, with a new one, by time then id.
+
+    Before a kind was changed, the only review is the uphold, at the time of the decision.
+    """
+    earlier = case.reviews or tuple((case.decided_ms, name) for name in case.evidence.review_ids)
+    times = {name: reviewed_ms for reviewed_ms, name in earlier} | {review_id: at_ms}
+    return tuple(sorted((reviewed_ms, name) for name, reviewed_ms in times.items())[-NEWEST:])
+
+
+def _kept_until_ms(tenant_record: TenantRecord, case: DecisionCase, retention_ms: int) -> int:
+    """When the id of an application that waits is forgotten; 0 for any other case."""
+    if case.kind != "admission_review":
+        return 0
+    return tenant_record.seen[f"application:{case.evidence.application_ids[0]}"].last_ms + retention_ms

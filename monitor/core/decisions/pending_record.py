@@ -19,6 +19,8 @@ _STATUS_ORDER = {
     "dismissed": 2,
     "uphold": 0,
     "overturn": 1,
+    "approve": 0,
+    "reject": 1,
 }
 
 

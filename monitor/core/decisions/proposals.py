@@ -13,6 +13,7 @@ from schemas.outputs import Evidence, Kind, Measure, Reason, TierName, Window
 from schemas.owners import OwnerBan
 
 REPEATED = "repeat_violation"
+APPLICATION_REVIEW = "application_review"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,7 @@ class ProposedDecision:
     A ``final`` decision is in force at once. Any other waits for a review, with refunds frozen meanwhile if ``freeze``.
     ``origin`` is the deciding record. ``further`` distinguishes decisions of the same instant (contract, section 6).
     ``used`` are the violations that led to an ``escalation``. ``made_ms`` is the time of which the id is made, if it is
-    not that of the decision.
+    not that of the decision. One that is pending ``lapses`` without a review.
     """
 
     final: bool
@@ -42,6 +43,7 @@ class ProposedDecision:
     used: Sequence[RecordedViolation] = ()
     further: tuple[int | str, ...] = ()
     made_ms: int | None = None
+    lapses: bool = True
 
 
 class Proposals:
@@ -56,7 +58,7 @@ class Proposals:
         tier = self._policy.tiers[behaviour.tier]
         return ProposedDecision(
             final=certain,
-            kind=tier.kind,
+            kind=self._policy.kind_of(behaviour.id),
             behaviour=behaviour.id,
             clause=behaviour.clause,
             tier=tier.id,
@@ -104,6 +106,23 @@ class Proposals:
             reason=reason,
         )
 
+    def of_waiting_application(self, origin: Origin, updated_ms: int, reason: Reason) -> ProposedDecision:
+        """Let an application wait for its approval or rejection, however long that takes."""
+        return ProposedDecision(
+            final=False,
+            kind="admission_review",
+            behaviour=APPLICATION_REVIEW,
+            clause=None,
+            tier=None,
+            rule_id=APPLICATION_REVIEW,
+            origin=origin,
+            further=(updated_ms,),
+            freeze=False,
+            evidence=evidence_of(origin),
+            reason=reason,
+            lapses=False,
+        )
+
     def of_measure(
         self, rule: Rule, window: Window, measure: Measure, evidence: Evidence, reason: Reason
     ) -> ProposedDecision:
@@ -112,7 +131,7 @@ class Proposals:
         tier = self._policy.tiers[behaviour.tier]
         return ProposedDecision(
             final=rule.mode == "enforce",
-            kind=tier.kind,
+            kind=self._policy.kind_of(behaviour.id),
             behaviour=behaviour.id,
             clause=behaviour.clause,
             tier=tier.id,

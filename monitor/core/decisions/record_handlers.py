@@ -8,7 +8,7 @@ from monitor.core.decisions.lifecycle import DecisionLifecycle
 from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.decisions.proposals import Proposals, evidence_of
 from monitor.core.decisions.retention import RecordRetention
-from monitor.core.decisions.review_refusal import ReviewedCase, review_refusal
+from monitor.core.decisions.review_refusal import RequestedReview, ReviewedCase, review_refusal
 from monitor.core.record_ref import RecordRef
 from monitor.core.results import Output, RefusedRecord
 from monitor.core.tenants.complaint_windows import ComplaintWindows
@@ -21,7 +21,7 @@ from monitor.policy.model import Policy
 from monitor.text.masking import mask_id, mask_text
 from monitor.text.record_ids import ids_of
 from schemas.inputs import Application, Complaint, Finding, Review, Tenant
-from schemas.outputs import Evidence
+from schemas.outputs import Evidence, Kind
 
 # The behaviour of a verified complaint by category; `other` only counts.
 _BEHAVIOUR_OF = {
@@ -34,7 +34,7 @@ _BEHAVIOUR_OF = {
 }
 
 # The versions of a review, to detect duplicates. Stored by index: only append.
-_VERDICTS = ("uphold", "overturn")
+_VERDICTS = ("uphold", "overturn", "approve", "reject")
 
 
 class UndecidableError(Exception):
@@ -198,8 +198,11 @@ class RecordHandlers:
             self._output.duplicates += 1
             return
         case = tenant_record.cases.get(tenant_record.case_of.get(review.enforcement_id, ""))
-        reviewed = ReviewedCase(case.status == "final", case.closing_id) if case else None
-        refusal = review_refusal(reviewed, review.enforcement_id, review.verdict)
+        reviewed = None
+        if case is not None:
+            barred = self._admissions.barred(tenant_record)
+            reviewed = ReviewedCase(case.status == "final", case.closing_id, case.kind, case.behaviour, barred)
+        refusal = review_refusal(reviewed, RequestedReview(review.enforcement_id, review.verdict, review.kind or None))
         if refusal is not None:
             message = refusal.reason(mask_id(review.enforcement_id))
             self._output.refused.append(RefusedRecord(waiting.ref, review.tenant_id, message, waiting.raw))
@@ -207,21 +210,30 @@ class RecordHandlers:
         assert case is not None
         self._add_version(tenant_record, "review", review.review_id, version, at_ms)
         ids = (*ids_of(review, case.evidence), case.rule_id, *filter(None, (case.pending_id, case.final_id)))
-        if review.verdict == "uphold":
-            reason = reasons.upheld(case.reason, review.reviewer, review.reason, ids)
-            self._decisions.uphold(tenant_record, case, at_ms, review.review_id, reason)
-        else:
-            reason = reasons.reversed_by_review(case.kind, review.reviewer, review.reason, ids)
+        by = reasons.ReviewQuote(review.reviewer, review.reason, ids)
+        if review.verdict == "overturn":
+            reason = reasons.reversed_by_review(case.kind, by)
             self._decisions.reverse(tenant_record, case, at_ms, Evidence(review_ids=(review.review_id,)), reason)
+            return
+        kind: Kind
+        if review.verdict == "uphold":
+            kind = review.kind or case.kind
+            if case.status == "final" and case.grounds is None:
+                case.grounds = case.reason
+            reason = reasons.upheld(case.grounds or case.reason, by, None if kind == case.kind else kind)
+        else:
+            kind = "admission_approved" if review.verdict == "approve" else "admission_rejected"
+            reason = reasons.application_reviewed(case.evidence.application_ids[0], kind, by)
+        self._decisions.decide_on_review(tenant_record, case, at_ms, kind, review.review_id, reason)
 
     def _application(self, tenant_record: TenantRecord, application: Application, at_ms: int) -> None:
         version = application.updated_ms
         if self._repeated(tenant_record, "application", application.application_id, version):
             self._output.duplicates += 1
             return
-        self._add_version(tenant_record, "application", application.application_id, version, at_ms)
+        newest = self._add_version(tenant_record, "application", application.application_id, version, at_ms)
         if at_ms >= self.from_ms:
-            self._admissions.application(tenant_record, application, at_ms)
+            self._admissions.application(tenant_record, application, newest, at_ms)
 
     def _tenant(self, tenant_record: TenantRecord, tenant: Tenant, at_ms: int) -> None:
         version = tenant.updated_ms
@@ -245,10 +257,12 @@ class RecordHandlers:
         seen = tenant_record.seen.get(f"{kind}:{record_id}")
         return seen is not None and seen.has(version)
 
-    def _add_version(self, tenant_record: TenantRecord, kind: str, record_id: str, version: int, at_ms: int) -> None:
+    def _add_version(self, tenant_record: TenantRecord, kind: str, record_id: str, version: int, at_ms: int) -> bool:
+        """Remember a new version. Returns whether it is the greatest so far."""
         key = f"{kind}:{record_id}"
         if tenant_record.take_version(key, version, at_ms):
             self._retention.add(at_ms, tenant_record, VERSIONS, key)
+        return tenant_record.seen[key].newest == version
 
     def forget(self, now_ms: int) -> None:
         """Delete the ids whose last record is more than ``retention`` ago, and such cases."""

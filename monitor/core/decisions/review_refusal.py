@@ -3,14 +3,24 @@
 from enum import Enum
 from typing import NamedTuple
 
+from monitor.core.decisions.consequences import OPEN_BEHAVIOURS
+from schemas.outputs import Kind
+
 
 class ReviewRefusal(Enum):
     """Why a review changes nothing. The value is the reason of the rejected record; `reason` inserts the id."""
 
     UNKNOWN = "unknown_enforcement: enforcement_id {!r}: expected a decision on this tenant"
     CLOSING_EVENT = "not_reviewable: enforcement_id {!r} is a reversal or a lapse"
+    WAITS = "not_reviewable: {!r} is an application that waits: expected approve or reject"
+    DOES_NOT_WAIT = "not_reviewable: {!r} is not an application that waits: expected uphold or overturn"
     CLOSED = "nothing_to_change: decision {!r} was reversed or has lapsed"
     FINAL = "nothing_to_change: decision {!r} is final already"
+    KIND_NOT_OPEN = (
+        "kind_not_open: decision {!r}: expected kind only with uphold, and of a decision about the behaviours of "
+        "clauses 1, 2, 3 and 5"
+    )
+    BANNED = "banned: application {!r}: the tenant or its owner is banned, and no new service is opened"
 
     def reason(self, enforcement_id: str) -> str:
         """The reason of the rejected record: one line that begins with its code word."""
@@ -18,21 +28,53 @@ class ReviewRefusal(Enum):
 
 
 class ReviewedCase(NamedTuple):
-    """The state of a case before a review: pending or ``final``; closed if ``closing_id`` has reversed or lapsed it."""
+    """The state of a case before a review: pending or ``final``; closed if ``closing_id`` has reversed or lapsed it.
+
+    ``kind`` is that of the event in force. ``barred``: the tenant may get no new service.
+    """
 
     final: bool
     closing_id: str | None
+    kind: Kind
+    behaviour: str
+    barred: bool = False
 
 
-def review_refusal(case: ReviewedCase | None, enforcement_id: str, verdict: str) -> ReviewRefusal | None:
-    """Why a review changes nothing; None if it takes effect. ``case`` is the one that ``enforcement_id`` names.
+class RequestedReview(NamedTuple):
+    """What a review asks for: its ``verdict`` on ``enforcement_id``, and the ``kind`` that it names, if any."""
+
+    enforcement_id: str
+    verdict: str
+    kind: str | None = None
+
+
+def review_refusal(case: ReviewedCase | None, review: RequestedReview) -> ReviewRefusal | None:
+    """Why a review changes nothing; None if it takes effect. ``case`` is the one that the review names.
 
     The case is pending only before its deadline: at the deadline it lapses, and lapses come before reviews.
     """
     if case is None:
         return ReviewRefusal.UNKNOWN
+    if case.closing_id is not None and review.enforcement_id == case.closing_id:
+        return ReviewRefusal.CLOSING_EVENT
+    if review.verdict in ("approve", "reject"):
+        return _approval_refusal(case, review)
     if case.closing_id is not None:
-        return ReviewRefusal.CLOSING_EVENT if enforcement_id == case.closing_id else ReviewRefusal.CLOSED
-    if verdict == "uphold" and case.final:
+        return ReviewRefusal.CLOSED
+    if case.kind == "admission_review":
+        return ReviewRefusal.WAITS
+    if review.kind is not None and (review.verdict != "uphold" or case.behaviour not in OPEN_BEHAVIOURS):
+        return ReviewRefusal.KIND_NOT_OPEN
+    if review.verdict == "uphold" and case.final and review.kind in (None, case.kind):
         return ReviewRefusal.FINAL
+    return None
+
+
+def _approval_refusal(case: ReviewedCase, review: RequestedReview) -> ReviewRefusal | None:
+    if case.closing_id is not None or case.kind != "admission_review":
+        return ReviewRefusal.DOES_NOT_WAIT
+    if review.kind is not None:
+        return ReviewRefusal.KIND_NOT_OPEN
+    if review.verdict == "approve" and case.barred:
+        return ReviewRefusal.BANNED
     return None

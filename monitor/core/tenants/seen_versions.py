@@ -37,6 +37,11 @@ class SeenVersions:
         """The latest event time of its versions."""
         return max(run.last_ms for run in self.runs)
 
+    @property
+    def newest(self) -> int:
+        """The greatest version."""
+        return self.runs[-1].versions[-1]
+
     def has(self, version: int) -> bool:
         """Whether that version was seen."""
         versions = self.runs[self._place(version)].versions

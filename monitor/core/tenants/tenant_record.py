@@ -38,13 +38,16 @@ class RecordedViolation(Struct, gc=False):
     used_by: dict[str, str] = field(default_factory=dict)
 
 
-class DecisionCase(Struct, gc=False):
+class DecisionCase(Struct, gc=False, omit_defaults=True):
     """A decision and its state: pending, final, or closed (reversed or lapsed).
 
     ``pending_id`` and ``final_id`` are the ids of its events; an upheld decision has both. ``closing_id`` is the id of
     the reversal or lapse. ``measured`` is true for a decision by a measured rule; ``escalation`` is the id of the
     escalation that made it. ``frozen``: whether the event in force froze refunds. ``violation`` is the recorded one.
     ``owner`` is the owner whom the ban in force bans.
+
+    If a review has changed the kind of a final decision: ``superseded_ids`` are its earlier final ids, ``reviews`` the
+    newest reviews with their times, and ``grounds`` the reason before the first such review.
     """
 
     first_id: str
@@ -70,6 +73,14 @@ class DecisionCase(Struct, gc=False):
     violation: RecordedViolation | None = None
     page: int = 0
     owner: str | None = None
+    superseded_ids: tuple[str, ...] = ()
+    reviews: tuple[tuple[int, str], ...] = ()
+    grounds: Reason | None = None
+
+    @property
+    def event_ids(self) -> set[str]:
+        """The ids of all its events."""
+        return {self.first_id, *filter(None, (self.pending_id, self.final_id, self.closing_id)), *self.superseded_ids}
 
     @property
     def id(self) -> str:
@@ -104,6 +115,7 @@ class NamedOwner(Struct, gc=False):
 class TenantRecord:
     """One tenant. ``cases`` is keyed by the id of the first event; ``case_of`` maps every event id to that id.
 
+    ``waiting`` maps the ids of applications that wait to the first id of their case.
     ``stops`` maps the first id of each final termination or ban in force to its kind. ``quiet`` maps the keys of
     `monitor.core.decisions.cooldowns` to the end of the cool-down. ``name``, its time ``name_ms``, ``owner`` and
     ``businesses``, the digests of the declared ones, are those of the newest `tenant` input. The tenant belongs to all
@@ -132,6 +144,7 @@ class TenantRecord:
         "tenant",
         "tenant_id",
         "violations",
+        "waiting",
     )
 
     def __init__(
@@ -159,6 +172,7 @@ class TenantRecord:
         self.case_of: dict[str, str] = {}
         self.violations: dict[str, RecordedViolation] = {}
         self.stops: dict[str, str] = {}
+        self.waiting: dict[str, str] = {}
         self._bans = 0
         self._pages: dict[str, Pages[Any]] = {}
         self._changed = True
@@ -241,8 +255,8 @@ class TenantRecord:
                     pages.remove(run)
             case "d":
                 case = self.cases.pop(key)
-                for event_id in {case.first_id, case.pending_id, case.final_id, case.closing_id} - {None}:
-                    del self.case_of[str(event_id)]
+                for event_id in case.event_ids:
+                    del self.case_of[event_id]
                 pages.remove(case)
 
     def last_ms(self, kind: str, key: str) -> int:
@@ -303,9 +317,7 @@ class TenantRecord:
 
     def _load_case(self, case: DecisionCase) -> None:
         self.cases[case.first_id] = case
-        for event_id in (case.first_id, case.pending_id, case.final_id, case.closing_id):
-            if event_id is not None:
-                self.case_of[event_id] = case.first_id
+        self.case_of.update(dict.fromkeys(case.event_ids, case.first_id))
         if case.violation is not None:
             self.violations[case.violation.id] = case.violation
         if case.status == "final" and case.kind in ("termination", "ban"):

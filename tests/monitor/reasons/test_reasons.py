@@ -15,7 +15,7 @@ from monitor.policy.load import load
 from monitor.policy.metric_wording import METRIC_WORDING
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Behaviour, CatalogueRow, Condition, Direction, Escalation, Mode, Params, Rule
-from monitor.reasons.wording import QUOTED_MAX, quoted, rounded, rounded_percent, span
+from monitor.reasons.wording import QUOTED_MAX, ReviewQuote, quoted, rounded, rounded_percent, span
 from monitor.text.masking import mask_text
 from monitor.text.timestamps import instant
 from schemas.outputs import Measure, Reason, Window
@@ -600,18 +600,22 @@ def test_an_escalation_says_that_it_is_the_houses_rule_and_no_clause() -> None:
 
 def test_reviews_reversals_and_lapses_say_who_and_why() -> None:
     original = Reason("原因", "Original")
-    upheld = reasons.upheld(original, "ops-1", "听了录音")
+    upheld = reasons.upheld(original, ReviewQuote("ops-1", "听了录音"))
     said(upheld)
     assert upheld == Reason(
         "原因；经人工复核维持（复核人：“ops-1”），理由：“听了录音”",
         "Original; upheld on review by “ops-1”, because “听了录音”",
     )
-    assert reasons.upheld(original, "", "") == Reason("原因；经人工复核维持", "Original; upheld on review")
-    overturned = reasons.reversed_by_review("ban", "ops-1", "not them")
+    assert reasons.upheld(original, ReviewQuote("", "")) == Reason("原因；经人工复核维持", "Original; upheld on review")
+    chosen = reasons.upheld(original, ReviewQuote("ops-1", ""), "ban")
+    assert chosen == Reason(
+        "原因；经人工复核维持，处置定为封号（复核人：“ops-1”）", "Original; upheld on review as a ban by “ops-1”"
+    )
+    overturned = reasons.reversed_by_review("ban", ReviewQuote("ops-1", "not them"))
     assert overturned.en == "The ban was overturned on review by “ops-1”, because “not them”"
     assert overturned.zh == "封号经人工复核撤销（复核人：“ops-1”），理由：“not them”"
     for kind in ("warning", "termination", "ban", "admission_rejected", "something new"):
-        said(reasons.reversed_by_review(kind, "ops", "x"))
+        said(reasons.reversed_by_review(kind, ReviewQuote("ops", "x")))
     for record in ("complaint", "finding", "something new"):
         assert "“r-1”" in said(reasons.reversed_by_dismissal(record, "r-1"))
     assert "only 1 is left unreversed, fewer than the 3 needed" in said(reasons.escalation_unsupported("x", 1, 3))
@@ -634,6 +638,27 @@ def test_a_refused_application_names_the_field_the_row_and_the_term() -> None:
     assert "不再开通" in said(reasons.banned_applicant("a1"))
 
 
+def test_an_application_that_waits_says_so_and_what_became_of_it() -> None:
+    waits = reasons.application_waits("a1", "送餐", None)
+    said(waits)
+    assert waits == Reason(
+        "号码申请“a1”（报备业务“送餐”）待人工审核，以最终申请号码审核为准",
+        "Application “a1” for “送餐” waits for its review, which decides whether numbers are given",
+    )
+    likely = reasons.application_waits("a1", "送餐", (LIKELY, "scenario", "推荐贷款"))
+    said(likely)
+    assert "；其业务场景“推荐贷款”疑似禁止接入业务" in likely.zh
+    for kind, zh, en in (("admission_approved", "通过", "approved"), ("admission_rejected", "驳回", "rejected")):
+        reviewed = reasons.application_reviewed("a1", kind, ReviewQuote("ops-1", "x"))
+        said(reviewed)
+        assert reviewed == Reason(
+            f"号码申请“a1”经人工审核{zh}（复核人：“ops-1”），理由：“x”",
+            f"Application “a1” was {en} on review by “ops-1”, because “x”",
+        )
+    said(reasons.newer_application("a1"))
+    said(reasons.application_forgotten("a1", 400 * DAY_MS))
+
+
 # --- Text from records ---
 
 
@@ -643,8 +668,8 @@ def test_no_telephone_number_of_a_record_is_in_a_reason() -> None:
         reasons.complaint(BLIND, "c", number, number),
         reasons.finding(UNDECLARED, "f", (number, number), None, number),
         reasons.repeated(Escalation("e", 3, DAY_MS, "major", "review", False), 3, number),
-        reasons.upheld(Reason("原因", "Original"), number, f"called {number}"),
-        reasons.reversed_by_review("ban", number, number),
+        reasons.upheld(Reason("原因", "Original"), ReviewQuote(number, f"called {number}")),
+        reasons.reversed_by_review("ban", ReviewQuote(number, number)),
         reasons.admission(LIKELY, "scenario", "a", f"贷款热线 {number}"),
     ]
     for reason in reported:
@@ -679,7 +704,7 @@ def test_any_text_of_a_record_makes_one_clean_line(
     reported = [
         reasons.complaint(BLIND, first or "c", second, third),
         reasons.finding(PROHIBITED if match else UNDECLARED, "f", (first, second), match, third),
-        reasons.upheld(Reason("原因", "Original"), first or "", second or ""),
+        reasons.upheld(Reason("原因", "Original"), ReviewQuote(first or "", second or "")),
         reasons.admission(LIKELY, "declared_business", "a", first or "x"),
     ]
     for reason in reported:

@@ -9,8 +9,8 @@ from schemas.outputs import Reason
 Severity = Literal["info", "warning", "critical"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "critical")
 What = Literal[
-    "alert", "warning", "termination", "ban", "admission_rejected", "pending", "reversal", "lapse", "lapse_soon",
-    "escalation_hollow", "summary", "digest", "records_lost",
+    "alert", "warning", "termination", "ban", "admission_rejected", "admission_approved", "pending", "reversal",
+    "lapse", "lapse_soon", "escalation_hollow", "summary", "digest", "records_lost",
 ]  # fmt: skip
 
 

@@ -79,7 +79,7 @@ class NotificationRules:
         else:
             self._record(tenant, event, closed)
         thread = tenant.threads.setdefault(data.behaviour, AlertThread())
-        what: What = "pending" if data.status == "pending_review" else data.kind
+        what: What = "pending" if data.status == "pending_review" or data.kind == "admission_review" else data.kind
         severity = _severity(event)
         last_ms = thread.decided.get(what)
         # A review's outcome is always sent, because people act on it. A lapse is not: it was announced.
