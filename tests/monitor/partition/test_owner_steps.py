@@ -1,0 +1,88 @@
+"""A ban of an owner with many tenants takes effect in steps, each stored separately, and so does its lifting."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from monitor.partition.checkpoint import DecidingSettings
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
+from monitor.policy.load import loads
+from schemas import codec
+from streams.worker.running.work_estimate import transaction_work
+
+MINUTE = 60_000
+DAY = 1_440 * MINUTE
+T0 = 1_790_000_100_000
+MOST = 7
+TENANTS = 50
+POLICY = loads(json.dumps({"id": "owners", "version": "1", "extends": "access-rules", "rules": []}), "policy.json")
+
+
+def lines(bans: int) -> list[bytes]:
+    """Tenants of one owner; ``bans`` of them are banned at almost one time, and the first ban is dismissed later."""
+    some: list[dict[str, Any]] = []
+
+    def add(kind: str, tenant: str, minute: float, **fields: Any) -> None:
+        some.append({"type": kind, "tenant_id": tenant, "updated_ms": T0 + round(minute * MINUTE), **fields})
+
+    fraud = {"complaint_id": "p1", "category": "fraud", "reported_ms": T0}
+    for n in range(TENANTS):
+        add("tenant", f"t{n * 37 % TENANTS:02}", 0, owner_id="o1", declared_businesses=[], numbers=[])
+    for n in range(bans):
+        add("complaint", f"t{n:02}", 2, status="verified", **fraud)
+    for n in range(20):
+        add("application", f"t{40 + n % 10}", 5 + n % 2, application_id=f"n{n}", declared_business="delivery")
+    add("complaint", "t00", 62, status="dismissed", **fraud)
+    add("tenant", "acme", 30 * 1_440, declared_businesses=[], numbers=[])
+    return [json.dumps(one).encode() for one in some]
+
+
+def partition() -> StreamTask:
+    return StreamTask(POLICY, live=DecidingSettings(max_ahead_ms=0), sources=1)
+
+
+def feed(one: StreamTask, values: list[bytes]) -> None:
+    start = one.sources.offsets[0]
+    rows = values[start:]
+    one.feed(0, RecordBatch(start, len(values), np.arange(start, len(values)), np.full(len(rows), T0 + 60 * DAY), rows))
+
+
+def decided(one: StreamTask) -> list[bytes]:
+    output = one.take().output
+    return [codec.encode(event) for event in [*output.enforcement, *output.owner_bans]]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("bans", [1, 3])
+def test_a_ban_of_many_tenants_is_decided_in_steps_that_a_restart_may_part(bans: int, restarts: bool) -> None:
+    values = lines(bans)
+    at_once = partition()
+    feed(at_once, values)
+    at_once.advance()
+    expected = decided(at_once)
+    assert sum(b'"owner_banned"' in event for event in expected) >= 2 * bans * (TENANTS - 3)
+
+    one, stored, steps = partition(), dict[str, bytes](), list[list[bytes]]()
+    feed(one, values)
+    while one.due:
+        assert transaction_work(one, MOST) > 0
+        one.advance(MOST)
+        steps.append(decided(one))
+        for key, value in one.snapshot(hand_over=len(steps) % 3 == 0):
+            stored.pop(key, None)
+            if value is not None:
+                stored[key] = value
+        if restarts:
+            one = partition()
+            one.restore(stored)
+            one.take_over()
+            feed(one, values)
+    both = [sorted(event for step in steps for event in step), sorted(expected)]
+    assert both[0] == both[1]
+    assert [event for step in steps for event in step if b"lifted_ms" not in event] == [
+        event for event in expected if b"lifted_ms" not in event
+    ]
+    assert max(map(len, steps)) <= 5 * MOST, "records, lapses, and tenants of owners, and no more of each"
