@@ -10,6 +10,7 @@ a million calls a day. The cost of a tenant depends on its calls (docs/explanati
 - evidence: at most 40 calls of 24 bytes and an id per ruled field (1,100);
 - open calls: 190 per call until it is summed up, at most 32,768 per pane; then only what it adds to the above;
 - everything else: complaints and findings for ``retention``, decisions on record, the tenant record (2,200);
+- owners: 100 per owner that a tenant has named, and 400 per ban, of all shards;
 - with ``keep_state``, the keys of the stored panes (negligible).
 
 Each item is bounded by the length of a window, by a number of entries, or by ``retention``.

@@ -46,6 +46,8 @@ BEHAVIOURS = {
     "repeat_violation": Bilingual("多次违规", "Repeated violations"),
     "prohibited_business_application": Bilingual("申请的业务禁止接入", "Application for a prohibited business"),
     "banned_applicant": Bilingual("已封号，不再开通", "Applicant is banned"),
+    "banned_owner": Bilingual("主体已封，不再开通", "Owner is banned"),
+    "owner_banned": Bilingual("主体已封，待复核", "Tenant of a banned owner"),
 }
 SEVERITIES = {
     "critical": Bilingual("严重", "Critical"),
