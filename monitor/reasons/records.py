@@ -97,11 +97,14 @@ def repeated(
     n, least = count(count_of), count(escalation.at_least)
     plural = "" if count_of == 1 else "s"
     pending_zh, pending_en = referred(review_by_ms) if escalation.mode == "review" else ("", "")
+    once_zh, once_en = "", ""
+    if escalation.once_per_rule:
+        once_zh, once_en = "（同一度量规则只计一次）", " (each measured rule counts once)"
     return Reason(
-        f"{who_zh}在 {long_zh}内有 {n} 次违规记录，达到 {least} 次即{tier_zh}，"
+        f"{who_zh}在 {long_zh}内有 {n} 次违规记录{once_zh}，达到 {least} 次即{tier_zh}，"
         f"此为本平台内部规则{named(escalation.id)}，非接入规范条款{pending_zh}",
-        f"{who_en} has {n} violation{plural} on record within {long_en}, and {least} or more lead to {tier_en} "
-        f"by the house's own rule {named(escalation.id)}, not by a clause of the access rules{pending_en}",
+        f"{who_en} has {n} violation{plural} on record within {long_en}{once_en}, and {least} or more lead to "
+        f"{tier_en} by the house's own rule {named(escalation.id)}, not by a clause of the access rules{pending_en}",
     )
 
 

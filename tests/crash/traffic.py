@@ -116,6 +116,7 @@ def _of_few_rules(ruled: dict[str, Any], least_step_ms: int) -> dict[str, Any]:
         "rules": rules,
         "overrides": [one for one in ruled["overrides"] if one["rule"] in kept],
         "exemptions": [one for one in ruled["exemptions"] if one["rules"][0] in kept],
+        "profiles": {name: one for name, one in ruled["profiles"].items() if kept >= set(one["exempt"])},
     }
 
 

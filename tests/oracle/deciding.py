@@ -515,7 +515,8 @@ class _Harness:
                 and at - escalation.window < d.violation_at <= at
                 and all(d is not u for u in tenant.used[escalation.id])
             ]
-            if len(unused) < escalation.at_least:
+            counted = _counted(unused, escalation)
+            if len(counted) < escalation.at_least:
                 continue
             decided = self._decide(
                 tenant,
@@ -528,13 +529,13 @@ class _Harness:
                 freeze=escalation.freeze,
                 measure={
                     "metric": "violations",
-                    "numerator": len(unused),
+                    "numerator": len(counted),
                     "denominator": None,
-                    "value": float(len(unused)),
+                    "value": float(len(counted)),
                     "threshold": float(escalation.at_least),
                     "bound": None,
                 },
-                evidence=_evidence(enforcement_ids=[d.event["key"] for d in unused]),
+                evidence=_evidence(enforcement_ids=[d.event["key"] for d in counted]),
                 cause=cause,
                 escalation=escalation,
                 used=unused,
@@ -570,7 +571,7 @@ class _Harness:
             if other.state != "pending" or other.escalation is None or all(u is not old for u in other.used):
                 continue
             left = [u for u in other.used if u.state == "final"]
-            if len(left) < other.escalation.at_least:
+            if len(_counted(left, other.escalation)) < other.escalation.at_least:
                 name = other.escalation.id
                 tenant.used[name] = [u for u in tenant.used[name] if all(u is not x for x in left)]
                 self._take_back(tenant, other, "reversal", at, evidence)
@@ -837,6 +838,20 @@ def holds(events: list[dict[str, Any]]) -> dict[str, list[Key]]:
         if e["refunds"] == "frozen" and e["key"] not in gone:
             left.setdefault(e["tenant_id"], []).append(e["key"])
     return left
+
+
+def _counted(violations: list[Decision], escalation: Escalation) -> list[Decision]:
+    """Those that count, of ``violations`` in the order of their recording: of each measured rule the newest."""
+    if not escalation.once_per_rule:
+        return violations
+    kept: dict[str, Decision] = {}
+    for number, violation in enumerate(violations):
+        measured = violation.event["measure"] is not None
+        name = f"rule {violation.event['rule_id']}" if measured else f"number {number}"
+        before = kept.get(name)
+        if before is None or violation.violation_at >= before.violation_at:
+            kept[name] = violation
+    return list(kept.values())
 
 
 def _beyond(value: float, limit: float, direction: str) -> bool:

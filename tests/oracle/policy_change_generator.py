@@ -82,7 +82,9 @@ def changed(rng: random.Random, made: Scenario, before: dict[str, Any], kind: st
         after["rules"] = [rule for rule in after["rules"] if rule["id"] not in gone]
         after["overrides"] = [one for one in after["overrides"] if one["rule"] not in gone]
         after["exemptions"] = [one for one in after["exemptions"] if not gone & set(one["rules"])]
+        after["profiles"] = {name: one for name, one in after["profiles"].items() if not gone & set(one["exempt"])}
     elif kind == "altered":
+        after["profiles"] = {}
         mine = {rule["id"]: rule for rule in other["rules"]}
         after["rules"] = [mine.get(rule["id"], rule) if rng.random() < 0.5 else rule for rule in after["rules"]]
         after["overrides"], after["exemptions"] = [], []
@@ -90,7 +92,7 @@ def changed(rng: random.Random, made: Scenario, before: dict[str, Any], kind: st
         after["rules"] = [_stepped(rng, rule) for rule in after["rules"]]
         after["overrides"] = []
     elif kind == "exceptions":
-        after["overrides"], after["exemptions"] = [], []
+        after["overrides"], after["exemptions"], after["profiles"] = [], [], {}
     elif kind == "order":
         rng.shuffle(after["rules"])
     longest = max((to_ms(rule["window"]) for rule in after["rules"]), default=0)

@@ -109,7 +109,25 @@ def policy(frame: Frame) -> dict[str, Any]:
             chosen[name] = {**chosen.get(name, {}), "kind": rng.choice(("termination", "ban"))}
     if frame.often(0.4):
         made["admissions"] = rng.choice(("review", "review", "review", "refuse_only"))
+    _add_version_4(frame, made, random.Random(repr(made)))
     return made
+
+
+def _add_version_4(frame: Frame, made: dict[str, Any], rng: random.Random) -> None:
+    """Keys of version 4 of the contract. They have a generator of their own: the rest stays as it was for each seed."""
+    for escalation in made["escalations"]:
+        if rng.random() < 0.5:
+            escalation["once_per_rule"] = rng.random() < 0.8
+    # Profiles may name the tenants and rules that exemptions name, too, and expire at other times.
+    made["profiles"] = {
+        f"p{number}": {
+            "exempt": [rule["id"] for rule in made["rules"] if rng.random() < 0.2],
+            "tenants": [tenant for tenant in frame.tenants if rng.random() < 0.3],
+            **SIGNED,
+            "expires": rng.choice(("2026-03-02", "2026-03-03", "2026-03-04", "2027-01-01")),
+        }
+        for number in range(rng.choice((0, 0, 1, 2)))
+    }
 
 
 def _escalation(frame: Frame, name: str, retention: int) -> dict[str, Any]:

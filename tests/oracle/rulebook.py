@@ -75,6 +75,7 @@ class Escalation:
     tier: str
     mode: str
     freeze: bool
+    once_per_rule: bool
 
 
 @dataclass
@@ -215,6 +216,7 @@ def rulebook(policy: dict[str, Any]) -> Rulebook:
                 raw["tier"],
                 raw.get("mode") or "review",
                 raw.get("freeze") is not False,
+                raw.get("once_per_rule") is True,
             )
             for raw in policy["escalations"]
         ],
@@ -226,7 +228,12 @@ def rulebook(policy: dict[str, Any]) -> Rulebook:
             for raw in policy.get("overrides") or []
         },
         exemptions=[
-            (raw["tenant"], set(raw["rules"]), instant(raw["expires"])) for raw in policy.get("exemptions") or []
+            *((raw["tenant"], set(raw["rules"]), instant(raw["expires"])) for raw in policy.get("exemptions") or []),
+            *(
+                (tenant, set(raw["exempt"]), instant(raw["expires"]))
+                for raw in (policy.get("profiles") or {}).values()
+                for tenant in raw["tenants"]
+            ),
         ],
         own_catalogue=catalogue,
         freeze=freeze,

@@ -9,7 +9,7 @@ from monitor.core.calls.evidence import NEWEST
 from monitor.core.decisions.consequences import STOPS, actions_of, kind_in_id
 from monitor.core.decisions.cooldowns import Cooldowns
 from monitor.core.decisions.enforcement_events import ClosingEvent, EventFactory
-from monitor.core.decisions.escalation_uses import EscalationUses, by_age
+from monitor.core.decisions.escalation_uses import EscalationUses, by_age, counting
 from monitor.core.decisions.owner_reports import OwnerReports
 from monitor.core.decisions.pending_reviews import PendingReviews
 from monitor.core.decisions.proposals import Proposals, ProposedDecision
@@ -109,7 +109,7 @@ class DecisionLifecycle:
         A pending escalation is reversed too if too few of the violations that it used are left. Those become unused.
         """
         self._close(tenant_record, case, at_ms, "reversal", evidence, reason)
-        for use in self._uses.unsupported(tenant_record, case.final_id or ""):
+        for use in self._uses.unsupported(tenant_record, case):
             unsupported = reasons.escalation_unsupported(use.case.escalation or "", use.left, use.at_least)
             self._close(tenant_record, use.case, at_ms, "reversal", evidence, unsupported)
 
@@ -162,7 +162,7 @@ class DecisionLifecycle:
         if case.measured:
             self._cooldowns.pending(case.behaviour, tenant_record.tenant, 1)
         if case.escalation is not None:
-            self._uses.await_review(case, used)
+            self._uses.await_review(tenant_record, case, used)
 
     def _no_longer_pending(self, tenant_record: TenantRecord, case: DecisionCase) -> None:
         self.reviews.remove(case)
@@ -210,12 +210,11 @@ class DecisionLifecycle:
         if tenant_record.stops:
             return
         at_ms = latest.decided_ms
-        unused = self._uses.unused_in_window(tenant_record, escalation, at_ms)
-        if len(unused) < escalation.at_least:
+        counted, unused = self._uses.unused_in_window(tenant_record, escalation, at_ms)
+        if counted < escalation.at_least:
             return
-        proposed = self._proposals.of_escalation(
-            escalation, unused, latest, rule_id, tenant_record.name, tenant_record.tenant_id
-        )
+        shown = counting(tenant_record, unused, escalation.once_per_rule)
+        proposed = self._proposals.of_escalation(escalation, unused, shown, latest, rule_id, tenant_record)
         first_id = self.decide(tenant_record, at_ms, proposed)
         if first_id is not None:  # without a decision, no violation is used
             self._uses.use(tenant_record, escalation, first_id)
@@ -281,6 +280,7 @@ def _new_case(policy: Policy, proposed: ProposedDecision, new_id: str, at_ms: in
         final_id=new_id if final else None,
         measured=proposed.measured,
         escalation=proposed.escalation,
+        once_per_rule=proposed.once_per_rule,
     )
 
 

@@ -7,7 +7,7 @@ from monitor import reasons
 from monitor.core.calls.evidence import NEWEST
 from monitor.core.owners.owner_effect import OWNER_BANNED
 from monitor.core.tenants.ids import MEASURED, Origin
-from monitor.core.tenants.tenant_record import RecordedViolation
+from monitor.core.tenants.tenant_record import RecordedViolation, TenantRecord
 from monitor.policy.model import Escalation, Policy, Rule
 from schemas.outputs import Evidence, Kind, Measure, Reason, TierName, Window
 from schemas.owners import OwnerBan
@@ -22,8 +22,9 @@ class ProposedDecision:
 
     A ``final`` decision is in force at once. Any other waits for a review, with refunds frozen meanwhile if ``freeze``.
     ``origin`` is the deciding record. ``further`` distinguishes decisions of the same instant (contract, section 6).
-    ``used`` are the violations that led to an ``escalation``. ``made_ms`` is the time of which the id is made, if it is
-    not that of the decision. One that is pending ``lapses`` without a review.
+    ``used`` are the violations that led to an ``escalation``, which counts a rule once if ``once_per_rule``.
+    ``made_ms`` is the time of which the id is made, if it is not that of the decision. One that is pending ``lapses``
+    without a review.
     """
 
     final: bool
@@ -41,6 +42,7 @@ class ProposedDecision:
     measured: bool = False
     escalation: str | None = None
     used: Sequence[RecordedViolation] = ()
+    once_per_rule: bool = False
     further: tuple[int | str, ...] = ()
     made_ms: int | None = None
     lapses: bool = True
@@ -149,15 +151,15 @@ class Proposals:
         self,
         escalation: Escalation,
         used: Sequence[RecordedViolation],
+        counted: Sequence[RecordedViolation],
         latest: RecordedViolation,
         rule_id: str,
-        name: str | None,
-        tenant_id: str,
+        tenant_record: TenantRecord,
     ) -> ProposedDecision:
-        """For the ``used`` violations of the tenant with that name. ``rule_id`` is the rule of the ``latest`` one."""
-        count = len(used)
+        """For the ``used`` violations, of which ``counted`` count. ``rule_id`` is the rule of the ``latest`` one."""
+        count = len(counted)
         review_by_ms = latest.decided_ms + self._policy.review_within_ms if escalation.mode == "review" else None
-        newest = sorted((violation.decided_ms, violation.id) for violation in used)[-NEWEST:]
+        newest = sorted((violation.decided_ms, violation.id) for violation in counted)[-NEWEST:]
         return ProposedDecision(
             final=escalation.mode == "enforce",
             kind=self._policy.tiers[escalation.tier].kind,
@@ -169,10 +171,11 @@ class Proposals:
             further=(rule_id,),
             freeze=escalation.freeze,
             evidence=Evidence(enforcement_ids=tuple(sorted(violation_id for _, violation_id in newest))),
-            reason=reasons.repeated(escalation, count, name, review_by_ms, (tenant_id,)),
+            reason=reasons.repeated(escalation, count, tenant_record.name, review_by_ms, (tenant_record.tenant_id,)),
             measure=Measure("violations", count, None, count, escalation.at_least, None),
             escalation=escalation.id,
             used=used,
+            once_per_rule=escalation.once_per_rule,
         )
 
 

@@ -43,7 +43,8 @@ class DecisionCase(Struct, gc=False, omit_defaults=True):
 
     ``pending_id`` and ``final_id`` are the ids of its events; an upheld decision has both. ``closing_id`` is the id of
     the reversal or lapse. ``measured`` is true for a decision by a measured rule; ``escalation`` is the id of the
-    escalation that made it. ``frozen``: whether the event in force froze refunds. ``violation`` is the recorded one.
+    escalation that made it, ``once_per_rule`` how that one counts. ``frozen``: whether the event in force froze
+    refunds. ``violation`` is the recorded one.
     ``owner`` is the owner whom the ban in force bans.
 
     If a review has changed the kind of a final decision: ``superseded_ids`` are its earlier final ids, ``reviews`` the
@@ -76,6 +77,7 @@ class DecisionCase(Struct, gc=False, omit_defaults=True):
     superseded_ids: tuple[str, ...] = ()
     reviews: tuple[tuple[int, str], ...] = ()
     grounds: Reason | None = None
+    once_per_rule: bool = False
 
     @property
     def event_ids(self) -> set[str]:

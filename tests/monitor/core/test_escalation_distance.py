@@ -24,6 +24,7 @@ class Account:
 
     violations: dict[str, int] = field(default_factory=dict)
     counting: set[str] = field(default_factory=set)
+    rules: dict[str, str] = field(default_factory=dict)  # of the violations by measured rules
     stops: set[str] = field(default_factory=set)
     used: dict[str, tuple[str, list[str]]] = field(default_factory=dict)  # by the escalation's event
     pending: set[str] = field(default_factory=set)
@@ -38,12 +39,18 @@ class Account:
             if data.reverses in self.pending and data.reverses in self.used:
                 escalation_id, used = self.used[data.reverses]
                 # It was reversed because too little of what it used was left: the rest may be used again.
-                if sum(one in self.violations for one in used) < at_least[escalation_id]:
+                left = [one for one in used if one in self.violations]
+                if len(self.groups(left, escalation_id in ONCE)) < at_least[escalation_id]:
                     del self.used[data.reverses]
             self.pending.discard(data.reverses)
             return
         if data.behaviour == "repeat_violation" and data.supersedes is None:
-            self.used[event.id] = data.rule_id, list(data.evidence.enforcement_ids)
+            used = list(data.evidence.enforcement_ids)
+            if data.rule_id in ONCE:  # the event names only those that count
+                taken = self.taken(data.rule_id)
+                since_ms = data.decided_ms - ONCE[data.rule_id]
+                used = [one for one, at in self.violations.items() if at > since_ms and one in self.counting - taken]
+            self.used[event.id] = data.rule_id, used
         if data.status == "pending_review":
             self.pending.add(event.id)
             return
@@ -53,16 +60,28 @@ class Account:
             self.violations[event.id] = data.decided_ms
             if data.behaviour != "repeat_violation":
                 self.counting.add(event.id)
+            if data.measure is not None:
+                self.rules[event.id] = data.rule_id
         if data.kind in ("termination", "ban"):
             self.stops.add(event.id)
 
     def counted(self, escalation_id: str, since_ms: int) -> int:
         """The violations after ``since_ms`` that count towards the escalation."""
-        used = {one for name, ids in self.used.values() if name == escalation_id for one in ids}
-        return sum(
-            decided_ms > since_ms and one in self.counting and one not in used
+        used = self.taken(escalation_id)
+        found = [
+            one
             for one, decided_ms in self.violations.items()
-        )
+            if decided_ms > since_ms and one in self.counting and one not in used
+        ]
+        return len(self.groups(found, escalation_id in ONCE))
+
+    def taken(self, escalation_id: str) -> set[str]:
+        """The violations that the escalation has used."""
+        return {one for name, ids in self.used.values() if name == escalation_id for one in ids}
+
+    def groups(self, violations: list[str], once: bool) -> set[str]:
+        """What counts of them: of a measured rule one, if each rule counts ``once``."""
+        return {self.rules.get(one, one) if once else one for one in violations}
 
 
 def by_hand(accounts: dict[str, Account], policy: Iterable[dict[str, object]], now_ms: int) -> list[NearEscalation]:
@@ -82,7 +101,11 @@ ESCALATIONS = [
     escalation("two", at_least=2, window="40m", tier="severe"),
     escalation("three", at_least=3, window="90m"),
     escalation("six", at_least=6, window="200m", mode="enforce"),
+    escalation("once", at_least=3, window="150m", once_per_rule=True),
 ]
+ONCE = {"once": 150 * MINUTE}
+"""The escalations that count a rule once, with their windows."""
+RULES = [rule("half", cooldown="10m"), rule("answered", metric="answered", above=3, cooldown="25m")]
 TENANTS = ("acme", "bravo", "coral")
 
 
@@ -90,9 +113,9 @@ TENANTS = ("acme", "bravo", "coral")
 def test_no_distance_differs_from_a_plain_loop_over_the_events(seed: int) -> None:
     """Findings, complaints, dismissals and reviews at random; at times the shard is restored from its state."""
     print(f"seed {seed}")
-    rng, policy = random.Random(seed), ESCALATIONS[: 1 + seed % 3]
+    rng, policy = random.Random(seed), ESCALATIONS[: 1 + seed % 3] + ESCALATIONS[3:]
     at_least = {each["id"]: each["at_least"] for each in policy}
-    harness = StoredShardHarness(escalations=policy, defaults={"review_within": "30m"})
+    harness = StoredShardHarness(rules=RULES, escalations=policy, defaults={"review_within": "30m"})
     accounts = {tenant: Account() for tenant in TENANTS}
     events: list[Enforcement] = []
     named: list[tuple[str, str]] = []
@@ -100,10 +123,12 @@ def test_no_distance_differs_from_a_plain_loop_over_the_events(seed: int) -> Non
     for minute in range(3, 500, 3):
         for _ in range(rng.choice((0, 0, 1, 1, 2))):
             tenant, name, at = rng.choice(TENANTS), f"n{len(named)}", minute - rng.choice((0.5, 1, 2))
-            match rng.randrange(7):
+            match rng.randrange(8):
                 case 0 | 1 | 2:
                     harness.complaint(at, name=name, tenant_id=tenant)
                     named.append((tenant, name))
+                case 7:
+                    harness.short_calls(at, at + 0.1, at + 0.2, at + 0.3, tenant=tenant)
                 case 3:
                     harness.finding(at, name=f"f{name}{minute}", tenant_id=tenant)
                 case 4 if named:
@@ -129,11 +154,13 @@ def test_no_distance_differs_from_a_plain_loop_over_the_events(seed: int) -> Non
         most = rng.randrange(4)
         assert measure(harness.shard, most, later_ms).near == wanted[:most]
         seen.update(f"{one.missing}" for one in wanted)
+        seen["once"] += any(account.counted("once", 0) < account.counted("two", 0) for account in accounts.values())
         seen["stopped"] += any(account.stops for account in accounts.values())
         seen["used"] += any(account.used for account in accounts.values())
     assert seen["1"]
     assert seen["used"]
-    assert seen["stopped"] or len(policy) < 3
+    assert seen["once"]
+    assert seen["stopped"] or len(policy) < 4
 
 
 # How many are reported ------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from monitor.policy.model import Policy
 from monitor.text.display import DEFAULT, Display
 from monitor.text.record_ids import ids_of
-from schemas.outputs import Alert, Enforcement
+from schemas.outputs import Alert, Enforcement, EnforcementData
 from streams.consumers.notify.messages.message import Message, Severity, What, rank
 from streams.consumers.notify.rules.templates import MessageTemplates, fit
 from streams.consumers.notify.rules.tenant_state import (
@@ -205,29 +205,45 @@ class NotificationRules:
                 if violation.id in closed.used and closed.rule_id in violation.used_by:
                     violation.used_by.remove(closed.rule_id)
         for case in tenant.cases.values():
-            if reversed_id in case.used:
-                case.used.remove(reversed_id)
-                case.left = None if case.left is None else case.left - 1
+            case.lose(reversed_id or "")
 
     def _record(self, tenant: TenantState, event: Enforcement, pending: NotifiedCase | None) -> None:
         data, repeated = event.data, event.data.behaviour == REPEATED
         final = data.status == "final"
         known = any(violation.id == event.id for violation in tenant.violations)
         if final and not repeated and "record_violation" in data.actions and not known:
-            tenant.violations.append(NotifiedViolation(event.id, data.decided_ms))
+            rule_id = data.rule_id if data.measure is not None else None
+            tenant.violations.append(NotifiedViolation(event.id, data.decided_ms, rule=rule_id))
         case = NotifiedCase(
             data.kind, data.behaviour, data.rule_id, not final, data.refunds == "frozen", data.review_by_ms
         )
         if repeated and pending is not None:
-            case.used, case.left, case.at_least = pending.used, pending.left, pending.at_least
+            case.used, case.left, case.at_least, case.rules = (
+                pending.used,
+                pending.left,
+                pending.at_least,
+                pending.rules,
+            )
         elif repeated and data.measure is not None:
-            case.used = list(data.evidence.enforcement_ids)
-            case.left, case.at_least = data.measure.numerator, int(data.measure.threshold)
-            for violation in tenant.violations:
-                if violation.id in case.used and data.rule_id not in violation.used_by:
-                    violation.used_by.append(data.rule_id)
+            self._use(tenant, case, data)
         if case.pending or case.frozen or case.what in ("termination", "ban"):
             tenant.cases[event.id] = case
+
+    def _use(self, tenant: TenantState, case: NotifiedCase, data: EnforcementData) -> None:
+        """Mark the violations that an escalation used. With ``once_per_rule`` its event names only those that count."""
+        assert data.measure is not None
+        case.used = list(data.evidence.enforcement_ids)
+        case.left, case.at_least = data.measure.numerator, int(data.measure.threshold)
+        unused = [violation for violation in tenant.violations if data.rule_id not in violation.used_by]
+        escalation = next((each for each in self.policy.escalations if each.id == data.rule_id), None)
+        if escalation is not None and escalation.once_per_rule:
+            after_ms = data.decided_ms - escalation.window_ms
+            within = [violation for violation in unused if violation.decided_ms > after_ms]
+            case.used = list(dict.fromkeys((*case.used, *(violation.id for violation in within))))
+            case.rules = {violation.id: violation.rule for violation in within if violation.rule is not None}
+        for violation in unused:
+            if violation.id in case.used:
+                violation.used_by.append(data.rule_id)
 
     def _waits_no_more(self, tenant: TenantState, event: Enforcement, said: RuleOutput) -> None:
         """Notify Alertmanager when no decision of a thread is pending; other channels get the decisions' outcomes."""

@@ -226,9 +226,13 @@ class MessageTemplates:
         counted = [
             (
                 escalation,
-                sum(
-                    at_ms - escalation.window_ms < violation.decided_ms and escalation.id not in violation.used_by
-                    for violation in tenant.violations
+                len(
+                    {
+                        violation.rule if escalation.once_per_rule and violation.rule is not None else violation.id
+                        for violation in tenant.violations
+                        if at_ms - escalation.window_ms < violation.decided_ms
+                        and escalation.id not in violation.used_by
+                    }
                 ),
             )
             for escalation in self._policy.escalations

@@ -64,7 +64,8 @@ class NotifiedCase(Struct):
     """A decision that is pending, a termination or ban in force, or one that holds refunds.
 
     For an escalation, ``used`` are the violations that it named and that are not reversed, ``left`` how many remain of
-    all that it used, ``at_least`` how many it requires.
+    all that it used, ``at_least`` how many it requires. If it counts a measured rule once, ``used`` are all that it
+    used, and ``rules`` are the rules of the measured ones by id.
     """
 
     what: str
@@ -76,6 +77,15 @@ class NotifiedCase(Struct):
     used: list[str] = field(default_factory=list)
     left: int | None = None
     at_least: int | None = None
+    rules: dict[str, str] = field(default_factory=dict)
+
+    def lose(self, violation_id: str) -> None:
+        """Take a violation off that was reversed."""
+        if violation_id in self.used:
+            self.used.remove(violation_id)
+            rule_id = self.rules.pop(violation_id, None)
+            if self.left is not None and (rule_id is None or rule_id not in self.rules.values()):
+                self.left -= 1
 
     @property
     def unsupported(self) -> bool:
@@ -84,11 +94,12 @@ class NotifiedCase(Struct):
 
 
 class NotifiedViolation(Struct):
-    """A violation on record; ``used_by`` are the escalations that have used it."""
+    """A violation on record; ``used_by`` are the escalations that have used it, ``rule`` its measured rule if any."""
 
     id: str
     decided_ms: int
     used_by: list[str] = field(default_factory=list)
+    rule: str | None = None
 
 
 class TenantState(Struct):

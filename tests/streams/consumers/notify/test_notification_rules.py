@@ -4,7 +4,7 @@ from notification_samples import alert, decision, escalation
 from rules_harness import THROTTLE, RulesHarness, short
 
 from monitor.text.durations import DAY, HOUR, MINUTE
-from schemas.outputs import Reason
+from schemas.outputs import Measure, Reason
 from streams.consumers.notify.rules.tenant_state import TenantState
 from streams.consumers.notify.rules.throttle import Throttle
 
@@ -195,6 +195,23 @@ def test_a_withdrawn_escalation_releases_its_violations_and_a_lapsed_one_does_no
         harness.take(7, decision("c", "reversal" if falls else "lapse", 7, **taken_back))
         harness.take(8, decision("v9", "warning", 8))
         assert counted in harness.messages[-1].lines[-1].en
+
+
+def test_a_measured_rule_counts_once_towards_an_escalation_that_says_so() -> None:
+    """The built-in escalation does: its event names the violations that count, and it has used all of them."""
+    harness = RulesHarness(Throttle(quiet_ms=0))
+    of_calls = Measure("short_call_ratio", 60, 100, 0.6, 0.25, None)
+    for at, measure in enumerate((of_calls, of_calls, None, of_calls)):
+        harness.take(at, decision(f"v{at}", "warning", at, measure=measure))
+    assert "counted so far: 2" in harness.messages[-1].lines[-1].en
+    harness.take(4, decision("v4", "warning", 4))
+    harness.take(4, escalation("p", 4, ["v2", "v3", "v4"], pending=True))
+    harness.take(5, decision("v5", "warning", 5))
+    assert "counted so far: 1" in harness.messages[-1].lines[-1].en, "v0 and v1 are used, too"
+    harness.take(6, escalation("e", 6, ["v2", "v3", "v4"], supersedes="p"))
+    assert harness.take(7, decision("r3", "reversal", 7, reverses="v3")) == ["reversal"], "v1 counts in its place"
+    assert harness.take(8, decision("r0", "reversal", 8, reverses="v0")) == ["reversal"]
+    assert harness.take(9, decision("r1", "reversal", 9, reverses="v1")) == ["reversal", "escalation_hollow"]
 
 
 def test_a_message_has_the_figures_the_state_and_the_next_steps_in_both_languages() -> None:
