@@ -40,9 +40,7 @@ _RESTS_ON: Final = {
     "consent_coverage": "consent_id",
     "consent_peak": "consent_id",
     "callee_hangup_ratio": "hangup_by",
-    "out_of_hours_reject_ratio": "hangup_by",
     "pdd_s": "ring_ms",
-    "short_cancel_ratio": "ring_ms",
     "complainants": "complainant",
 }
 _ON_ANSWERED: Final = tuple(name for name, of in _FIELDS.items() if of is _ANSWERED)
@@ -82,11 +80,20 @@ class Filling:
 
 @dataclass(frozen=True, slots=True)
 class Breaches:
-    """The tenants in breach of a rule at any evaluated window end, and the scanty fields that the rule uses."""
+    """The tenants in breach of a rule at any evaluated window end, and the optional fields that the rule uses.
+
+    ``scanty`` are those that too few tenants fill, ``filled`` the others that occur.
+    """
 
     rule: Rule
     tenants: tuple[str, ...]
     scanty: tuple[str, ...]
+    filled: tuple[str, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is in shadow for its optional fields alone, and the tenants fill them: it may go to review."""
+        return self.rule.mode == "shadow" and bool(self.filled) and not self.scanty
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +133,19 @@ def preflight_of(outcome: Outcome, policy: Policy, counting: "FieldUseCounter") 
         breaches[alert.rule_id].add(alert.tenant_id)
     fields = tuple(counting.filling())
     scanty = {field.name for field in fields if field.scanty}
+    filled = {field.name for field in fields if field.tenant_share is not None} - scanty
     return Preflight(
         records=outcome.summary.read - outcome.summary.rejected,
         rejected=outcome.summary.rejected,
         tenants=len(counting.tenants),
         fields=fields,
         rules=tuple(
-            Breaches(rule, tuple(sorted(breaches[rule.id])), tuple(name for name in _needs(rule) if name in scanty))
+            Breaches(
+                rule,
+                tuple(sorted(breaches[rule.id])),
+                tuple(name for name in _needs(rule) if name in scanty),
+                tuple(name for name in _needs(rule) if name in filled),
+            )
             for rule in policy.rules
         ),
     )

@@ -137,6 +137,7 @@ def _as_json(found: "Preflight") -> dict[str, object]:
                 "share": len(r.tenants) / found.tenants if found.tenants else None,
                 "tenants": r.tenants,
                 "not_filled": r.scanty,
+                "may_go_to_review": r.ready,
             }
             for r in found.rules
         ],
@@ -159,6 +160,9 @@ def _told(found: "Preflight", display: "Display") -> list[str]:
         lines.append(f"{breaches.rule.id:<32}{breaches.rule.mode:<9}{share:>9}  {names}{more}".rstrip())
         for name in breaches.scanty:
             lines.append(f"    needs {name}, which {by[name]} of the tenants fill: do not enforce it on such records")
+        if breaches.ready:
+            fields = ", ".join(f"{name} ({by[name]} of the tenants)" for name in breaches.filled)
+            lines.append(f"    {fields} is filled: this rule may go from shadow to review")
     return lines
 
 
