@@ -43,15 +43,6 @@ class Reign:
         asked = {name for one in self.every_rule for name in (one.metric, *(m for m, _, _ in one.also))}
         if wanted & OF_PARTIES and not asked & OF_PARTIES:
             return False
-        used = [(one, {one.metric, *(m for m, _, _ in one.also)}) for one in self.every_rule]
-        if "short_cancel_ratio" in wanted and rule.params.short_ring_ms not in {
-            one.params.short_ring_ms for one, names in used if "short_cancel_ratio" in names
-        }:
-            return False
-        if "out_of_hours_reject_ratio" in wanted and rule.params.timezone not in {
-            one.params.timezone for one, names in used if "out_of_hours_reject_ratio" in names
-        }:
-            return False
         if "median_talk_s" in wanted and "median_talk_s" not in asked:
             return False
         if "short_call_ratio" in wanted and rule.params.short_call_ms not in {p.short_call_ms for p in params}:
@@ -76,10 +67,6 @@ def evidence_kind(rule: Rule) -> tuple[object, ...]:
         known = ("short", rule.params.short_call_ms)
     elif rule.metric == "out_of_hours_ratio":
         known = ("hours", rule.params.timezone)
-    elif rule.metric == "out_of_hours_reject_ratio":
-        known = ("refused", rule.params.timezone)
-    elif rule.metric == "short_cancel_ratio":
-        known = ("short_cancelled", rule.params.short_ring_ms)
     if above:
         # All answered calls, whether they are the metric or a part of the attempts.
         return ("answered" if rule.metric in {"answered", "asr"} else known,)

@@ -286,7 +286,8 @@ def rule_row(rule: Rule) -> list[str]:
         f"`{rule.behaviour}`",
         f"`{rule.metric}` {rule.direction} {rule.threshold:g}",
         also,
-        f"{format_duration(rule.window_ms)} / {format_duration(rule.step_ms)}",
+        f"{format_duration(rule.window_ms)} / {format_duration(rule.step_ms)}"
+        + ("" if rule.first_ms is None else f", first {format_duration(rule.first_ms)}"),
         str(rule.min_denominator),
         "-" if rule.confidence is None else f"{rule.confidence:g}",
         rule.mode,

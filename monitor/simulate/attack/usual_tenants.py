@@ -34,7 +34,7 @@ HONEST_TENANTS: tuple[TenantKind, ...] = (
         "honest",
         "returning-customers",
         "a desk that calls its customers again and again",
-        replace(_SALES, callees="known", pool=(150, 900)),
+        replace(_SALES, daily=(60, 500), callees="known", pool=(400, 2000)),
     ),
     _kind(
         "honest",

@@ -179,7 +179,7 @@ def test_diff_names_every_choice() -> None:
     assert "    first: none -> 36h" in diff(before, policy(CHOICES["first"]))
 
 
-def test_the_built_in_policy_stores_no_new_key() -> None:
+def test_the_built_in_policy_stores_no_new_key_but_its_rule_for_new_tenants() -> None:
     stored = to_plain(load(None))
     assert not {"profiles", "admissions"} & set(stored)
-    assert all("first" not in rule for rule in stored["rules"])
+    assert [rule["id"] for rule in stored["rules"] if "first" in rule] == ["short-calls-of-new-tenants"]

@@ -303,6 +303,8 @@ def test_preflight_reports_fields_not_filled_and_tenants_in_breach(
     assert short["not_filled"] == []
     assert (consent["tenants"], consent["in_breach"]) == (["bad", "few"], 2)
     assert consent["not_filled"] == ["consent_id"]
+    assert not short["may_go_to_review"]
+    assert not consent["may_go_to_review"]
 
     assert run(monkeypatch, "preflight", str(file), "--policy", house) == 0
     reported = capsys.readouterr().out
