@@ -6,7 +6,9 @@ a million calls a day. The cost of a tenant depends on its calls (docs/explanati
 - running sums: 8 per window length and field that rules use; panes inside the windows: 8 per field and pane in which
   the tenant called (5,800);
 - keys of callees and callers: 17 per distinct key and pane, and 34 to 136 in the counts of each window length that
-  counts them, at most 65,536 keys per tenant and window (9,600);
+  counts them, at most 65,536 keys per tenant and window (9,600). Rules may count further sets of keys: callees by
+  block and of answered calls, and pairs of consent and callee, which take 25 per pane. Blocks and consents take 32 to
+  128 each besides, and so does each different number of calls that a key of the tenant has;
 - evidence: at most 40 calls of 24 bytes and an id per ruled field (1,100);
 - open calls: 190 per call until it is summed up, at most 32,768 per pane; then only what it adds to the above;
 - everything else: complaints and findings for ``retention``, decisions on record, the tenant record (2,200);

@@ -12,6 +12,8 @@ from oracle.measures import IN_SECONDS, OF_COMPLAINTS, OF_PARTIES
 from oracle.rulebook import Rule, Rulebook
 
 MINUTE = 60_000
+# What a policy counts only for a rule with that metric. The others of callees and callers are counted together.
+COUNTED_APART = {"block_ratio", "top_callee_share", "consent_peak", "median_talk_s"}
 TWO_DAYS = 48 * 60 * MINUTE
 
 
@@ -41,9 +43,10 @@ class Reign:
         wanted = {rule.metric, *(name for name, _, _ in rule.also)}
         params = [self.rules.defaults, *(one.params for one in self.every_rule)]
         asked = {name for one in self.every_rule for name in (one.metric, *(m for m, _, _ in one.also))}
-        if wanted & OF_PARTIES and not asked & OF_PARTIES:
+        attempted = OF_PARTIES - COUNTED_APART
+        if wanted & attempted and not asked & attempted:
             return False
-        if "median_talk_s" in wanted and "median_talk_s" not in asked:
+        if wanted & COUNTED_APART - asked:
             return False
         if "short_call_ratio" in wanted and rule.params.short_call_ms not in {p.short_call_ms for p in params}:
             return False

@@ -1,0 +1,16 @@
+"""The bench of distinct counts runs; a metric of keys that the built-in policy counts anyway adds little memory."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.distinct import ALL, METRICS, main
+
+
+def test_each_metric_is_measured_with_and_without(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--tenants", "50", "--calls", "2000", "--rounds", "1", "--cache", str(tmp_path)])
+    table = capsys.readouterr().out.splitlines()[2:]
+    cells = [[cell.strip().replace(",", "") for cell in line.split("|")[1:-1]] for line in table]
+    added = {name: int(count) for name, *_, count in cells}
+    assert list(added) == [*METRICS, ALL]
+    assert added[ALL] >= max(added[name] for name in METRICS) > 0
