@@ -13,7 +13,7 @@ ABOUT = Words(
     "Tenants near a threshold, decisions and their outcomes, the health of Callwarden.",
 )
 
-_DECIDED = 'callwarden_decisions_total{mode!="shadow", course=~"decided|referred"}'
+_DECIDED = 'callwarden_decisions_total{mode!="shadow", kind!="admission_review", course=~"decided|referred"}'
 _RULE = 'rule=~"$rule"'
 TENANT_LINK = "/d/callwarden-tenant?var-datasource=${datasource}&var-tenant=${__data.fields.tenant}&${__url_time_range}"
 

@@ -14,6 +14,8 @@ KINDS = {
     "termination": Bilingual("终止服务", "Termination"),
     "ban": Bilingual("封号", "Ban"),
     "admission_rejected": Bilingual("号码申请驳回", "Application rejected"),
+    "admission_review": Bilingual("号码申请待审核", "Application under review"),
+    "admission_approved": Bilingual("号码申请通过", "Application approved"),
     "reversal": Bilingual("撤销", "Reversal"),
     "lapse": Bilingual("逾期失效", "Lapse"),
 }
@@ -34,6 +36,7 @@ ACTIONS = {
     "forbid_refunds": Bilingual("不允许退订/退款", "Forbid refunds"),
     "reserve_legal_action": Bilingual("保留追究法律责任的权利", "Reserve legal action"),
     "reject_numbers": Bilingual("不予开通号码", "Refuse the numbers"),
+    "approve_numbers": Bilingual("开通号码", "Give the numbers"),
 }
 BEHAVIOURS = {
     "verified_fraud_complaint": Bilingual("核实的诈骗类投诉", "Verified complaint of fraud"),
@@ -48,6 +51,7 @@ BEHAVIOURS = {
     "banned_applicant": Bilingual("已封号，不再开通", "Applicant is banned"),
     "banned_owner": Bilingual("主体已封，不再开通", "Owner is banned"),
     "owner_banned": Bilingual("主体已封，待复核", "Tenant of a banned owner"),
+    "application_review": Bilingual("号码申请审核", "Review of an application"),
 }
 SEVERITIES = {
     "critical": Bilingual("严重", "Critical"),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Literal
 
+from monitor.core.decisions.proposals import APPLICATION_REVIEW
 from monitor.policy.file.resolve import RESERVED
 from monitor.policy.model import Policy
 from schemas.outputs import Enforcement
@@ -15,8 +16,9 @@ Labels = tuple[str, str, str, str, str, str]
 def course_of(event: Enforcement) -> Course:
     """The effect of the event on its case.
 
-    ``overturned``: by a review; ``withdrawn``: its complaint or finding, or those of its underlying violations, were
-    dismissed.
+    ``upheld``: by a review, which may also have changed the kind or decided an application. ``overturned``: by a
+    review; ``withdrawn``: its complaint or finding, or those of its underlying violations, were dismissed, or its
+    application came again.
     """
     data = event.data
     if data.kind == "lapse":
@@ -51,14 +53,23 @@ class CaseTransitions:
         """The labels that are expected to occur."""
         policy = self._policy
         behaviours = policy.behaviours
-        ruled = [(rule.id, behaviours[rule.behaviour].tier, rule.mode) for rule in policy.rules]
-        ruled += [(escalation.id, escalation.tier, escalation.mode) for escalation in policy.escalations]
-        for rule_id, tier, mode in ruled:
-            yield from _courses(rule_id, tier, policy.tiers[tier].kind, mode)
+        for rule in policy.rules:
+            kind = policy.kind_of(rule.behaviour)
+            yield from _courses(rule.id, behaviours[rule.behaviour].tier, kind, rule.mode)
+        for escalation in policy.escalations:
+            kind = policy.tiers[escalation.tier].kind
+            yield from _courses(escalation.id, escalation.tier, kind, escalation.mode)
         for name, behaviour in behaviours.items():
-            yield from _courses(name, behaviour.tier, policy.tiers[behaviour.tier].kind, "record")
+            yield from _courses(name, behaviour.tier, policy.kind_of(name), "record")
         for name in RESERVED[:2]:
             yield from _courses(name, "none", "admission_rejected", "record")
+        if policy.admissions == "review":
+            mine = APPLICATION_REVIEW, "none", "record"
+            yield *mine, "admission_review", "pending_review", "referred"
+            yield *mine, "admission_approved", "final", "upheld"
+            yield *mine, "admission_rejected", "final", "upheld"
+            yield *mine, "reversal", "final", "overturned"
+            yield *mine, "reversal", "final", "withdrawn"
 
 
 def _courses(rule_id: str, tier: str, kind: str, mode: str) -> Iterator[Labels]:

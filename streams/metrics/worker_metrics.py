@@ -47,7 +47,10 @@ JUDGING: tuple[MetricSpec, ...] = (
             LabelSpec(
                 "mode", "enforce, review, shadow: the rule's in the policy; record: a complaint, finding or application"
             ),
-            LabelSpec("kind", "warning, termination, ban, admission_rejected, reversal, lapse"),
+            LabelSpec(
+                "kind",
+                "warning, termination, ban, admission_rejected, admission_review, admission_approved, reversal, lapse",
+            ),
             LabelSpec("status", "final, pending_review"),
             LabelSpec("course", "decided, referred, upheld, overturned, withdrawn, lapsed"),
         ),

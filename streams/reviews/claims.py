@@ -6,17 +6,19 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, exists, or_, select, update
 
+from monitor.policy.model import OpenKind
 from monitor.text.masking import mask_text
 from monitor.text.record_ids import ids_of
 from monitor.text.timestamps import instant
 from schemas import codec
+from streams.consumers import record_decoding
 from streams.consumers.ledger import journal
 from streams.consumers.ledger.entries import without_nul
 from streams.consumers.ledger.queries.cases import LedgerCase
-from streams.consumers.ledger.queries.lookup import case_of
+from streams.consumers.ledger.queries.lookup import banned, case_of
 from streams.consumers.ledger.tables import CLAIMS, LISTED
 from streams.consumers.sql_common import insert_new
-from streams.reviews.validation import ReviewRefused, Verdict, rejection_reason, review_of
+from streams.reviews.validation import GivenVerdict, ReviewRefused, Verdict, rejection_reason, review_of
 
 _UNSENT = CLAIMS.c.sent_ms.is_(None), CLAIMS.c.withdrawn.is_(None)
 
@@ -38,6 +40,11 @@ class Reservation:
     value: bytes
     sent_ms: int | None = None
     withdrawn: str | None = None
+
+    @property
+    def kind(self) -> OpenKind | None:
+        """The kind that an uphold chooses, if any."""
+        return record_decoding.review_of(self.value).kind or None
 
 
 class ReviewedBy(NamedTuple):
@@ -78,14 +85,22 @@ class AlreadyReserved(ReviewRefused):
         if spent_ms is not None:
             on_its_way += f"; --replace can replace it from {instant(spent_ms)} on, once you have seen it"
         super().__init__(
-            f"{claim.enforcement_id}: {mask_text(claim.reviewer, ids)} decided to {claim.verdict} it, "
+            f"{claim.enforcement_id}: {mask_text(claim.reviewer, ids)} decided to {claim.verdict} it"
+            f"{f' as a {claim.kind}' if claim.kind else ''}, "
             f"{instant(claim.claimed_ms)} ({mask_text(claim.reason, ids)}); {on_its_way}"
         )
         self.claim = claim
 
 
 def claim(
-    connection: Connection, named: str, verdict: Verdict, by: ReviewedBy, now_ms: int, *, again: Replace | None = None
+    connection: Connection,
+    named: str,
+    verdict: Verdict,
+    by: ReviewedBy,
+    now_ms: int,
+    *,
+    again: Replace | None = None,
+    kind: OpenKind | None = None,
 ) -> Reservation:
     """Reserve the case of that id, in the caller's transaction. Raises ReviewRefused if the evaluator would reject it.
 
@@ -93,10 +108,11 @@ def claim(
     """
     journal.lock(connection)
     case = case_of(connection, named)
-    if why := rejection_reason(case, named, verdict, now_ms):
+    given = _given(connection, case, verdict, kind)
+    if why := rejection_reason(case, named, given, now_ms):
         raise ReviewRefused(why)
     assert case is not None
-    record = review_of(case, verdict, by.reviewer, by.reason, now_ms)
+    record = review_of(case, given, by.reviewer, by.reason, now_ms)
     mine = Reservation(
         case.in_force.id,
         record.tenant_id,
@@ -121,6 +137,11 @@ def claim(
             return mine
         theirs = claim_on(connection, mine.enforcement_id) or theirs
     raise AlreadyReserved(theirs, again and again.spent_ms(theirs), ids_of(*case.events))
+
+
+def _given(connection: Connection, case: LedgerCase | None, verdict: Verdict, kind: OpenKind | None) -> GivenVerdict:
+    barred = verdict == "approve" and case is not None and banned(connection, case.opening.subject)
+    return GivenVerdict(verdict, kind, barred)
 
 
 def claim_on(connection: Connection, enforcement_id: str) -> Reservation | None:
@@ -154,10 +175,11 @@ def unsent(
             continue
         if _arrived(connection, one):
             mark_sent(connection, [one], one.claimed_ms)
+            continue
         # A verdict that was in time when it was reserved may still be in time for the evaluator.
-        elif why := rejection_reason(
-            case_of(connection, one.enforcement_id), one.enforcement_id, one.verdict, one.claimed_ms
-        ):
+        case = case_of(connection, one.enforcement_id)
+        given = _given(connection, case, one.verdict, one.kind)
+        if why := rejection_reason(case, one.enforcement_id, given, one.claimed_ms):
             withdraw(connection, one, why, now_ms)
             withdrawn.append(replace(one, withdrawn=why))
         else:

@@ -10,6 +10,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from monitor.partition.key_check import Partitioner
+from monitor.policy.model import OpenKind
 from monitor.text.durations import DAY
 from schemas.outputs import Enforcement
 from streams.consumers.database import Database
@@ -117,9 +118,15 @@ class ReviewService:
         return settled
 
     async def give(
-        self, ids: Sequence[str], verdict: Verdict, by: ReviewedBy, *, again: Replace | None = None
+        self,
+        ids: Sequence[str],
+        verdict: Verdict,
+        by: ReviewedBy,
+        *,
+        again: Replace | None = None,
+        kind: OpenKind | None = None,
     ) -> SubmittedReviews:
-        """Submit the same verdict on all of these decisions.
+        """Submit the same verdict on all of these decisions. ``kind``: what an uphold makes of them, if named.
 
         Raises TransientError or PermanentError; the ledger service then sends what is reserved.
         """
@@ -127,7 +134,9 @@ class ReviewService:
         # Sorted, so that two commands that submit many at once do not deadlock.
         ids = sorted(set(ids))
         for start in range(0, len(ids), AT_ONCE):
-            claim_some = partial(_claim, ids=ids[start : start + AT_ONCE], verdict=verdict, by=by, again=again)
+            claim_some = partial(
+                _claim, ids=ids[start : start + AT_ONCE], verdict=verdict, by=by, again=again, kind=kind
+            )
             some = await self._database.run(claim_some)
             sent = await self._sender.send(some.claims)
             late = {one.review_id: ReviewRefused(one.withdrawn) for one in sent.withdrawn}
@@ -169,19 +178,24 @@ class ReviewService:
 
 
 def _claim(
-    connection: Connection, ids: Sequence[str], verdict: Verdict, by: ReviewedBy, again: Replace | None
+    connection: Connection,
+    ids: Sequence[str],
+    verdict: Verdict,
+    by: ReviewedBy,
+    again: Replace | None,
+    kind: OpenKind | None,
 ) -> SubmittedReviews:
     now_ms, given = _now_ms(), SubmittedReviews()
     for named in ids:
         try:
-            given.claims.append(claim(connection, named, verdict, by, now_ms, again=again))
+            given.claims.append(claim(connection, named, verdict, by, now_ms, again=again, kind=kind))
         except ReviewRefused as why:
             given.refused[named] = why
     return given
 
 
 def _events(connection: Connection, claim: Reservation) -> list[Enforcement]:
-    return events_of_review(connection, review_of(claim.value).tenant_id, claim.review_id)
+    return events_of_review(connection, review_of(claim.value))
 
 
 def _now_ms() -> int:

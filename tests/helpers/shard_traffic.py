@@ -27,6 +27,7 @@ def all_of(shard: Shard) -> dict[str, Any]:
         "tenant_records": {
             tenant_record.tenant: plain(tenant_record) for tenant_record in shard.tenant_records._all.values()
         },
+        "pending": shard.decisions.reviews.by_rule(),
         "gates": {key: np.trim_zeros(row, "b").tolist() for key, row in rows.items() if row.any()},
         "sums": {
             (length, field): window.running_sums.field(field, tenants).tolist()
@@ -74,6 +75,7 @@ class Traffic:
             ],
             escalations=[escalation(at_least=2), escalation("more", at_least=3, mode="enforce")],
             defaults={"retention": "72h", "review_within": "30m"},
+            admissions="review" if seed % 2 else "refuse_only",
         )
         self._decided: list[str] = []
 
@@ -95,11 +97,14 @@ class Traffic:
             elif what == "finding":
                 harness.finding(at, name=name, behaviour="undeclared_business", actual_business="小额贷款中介", **who)
             elif what == "review" and self._decided:
-                harness.review(at, rng.choice(("uphold", "overturn")), rng.choice(self._decided[-9:]), f"v{at}", **who)
+                verdict = rng.choice(("uphold", "uphold", "overturn", "approve", "reject"))
+                kind = rng.choice((None, "termination", "ban")) if verdict == "uphold" else None
+                harness.review(at, verdict, rng.choice(self._decided[-9:]), f"v{at}", kind=kind, **who)
             elif what == "application":
                 harness.application(at, rng.choice(("贷款", "小额贷款中介", "宠物用品")), name, **who)
             elif what == "tenant":
-                harness.tenant(at, rng.choice(("甲", "乙", "")), **who)
+                declared = rng.choice(([], ["宠物用品"], ["宠物用品", "贷款"]))
+                harness.tenant(at, rng.choice(("甲", "乙", "")), declared_businesses=declared, **who)
             elif what == "calls":
                 harness.short_calls(at, at, tenant=who["tenant_id"], talk_ms=rng.choice((1_000, 90_000)))
 

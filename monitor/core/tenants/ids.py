@@ -39,9 +39,9 @@ def alert_id(tenant_id: str, rule_id: str, since_ms: int) -> str:
     return "cwa-" + _digest(tenant_id, rule_id, since_ms)
 
 
-def review_id(tenant_id: str, enforcement_id: str, verdict: str) -> str:
+def review_id(tenant_id: str, enforcement_id: str, verdict: str, kind: str | None = None) -> str:
     """The id of a review that `callwarden reviews` writes. Sending the same verdict again gives the same id."""
-    return "cwr-" + _digest(tenant_id, enforcement_id, verdict)
+    return "cwr-" + _digest(tenant_id, enforcement_id, verdict, *([kind] if kind else []))
 
 
 def _digest(*parts: str | int) -> str:

@@ -26,13 +26,20 @@ _STATUSES = {
     "lapsed": Bilingual("已逾期失效", "lapsed"),
 }
 _STATUS_STYLES = {"pending": "yellow", "final": "red", "reversed": "green", "lapsed": "dim"}
-_VERDICTS = {"uphold": Bilingual("维持", "upheld"), "overturn": Bilingual("撤销", "overturned")}
+_VERDICTS = {
+    "uphold": Bilingual("维持", "upheld"),
+    "overturn": Bilingual("撤销", "overturned"),
+    "approve": Bilingual("通过", "approved"),
+    "reject": Bilingual("驳回", "rejected"),
+}
 _UNITS = ((86_400_000, "天", "d"), (3_600_000, "小时", "h"), (60_000, "分钟", "min"))
 
 
 def left(case: LedgerCase, now_ms: int) -> Bilingual:
-    """How long a pending decision may still be reviewed."""
-    until_ms = case.in_force.data.review_by_ms or now_ms
+    """How long a pending decision may still be reviewed. An application that waits does not lapse."""
+    if case.in_force.data.review_by_ms is None:
+        return Bilingual("不会逾期失效", "does not lapse")
+    until_ms = case.in_force.data.review_by_ms
     span = until_ms - now_ms
     if span <= 0:
         return Bilingual("复核期限已过，即将失效", "review period over, lapses")
@@ -84,7 +91,7 @@ def review_lines(
 ) -> list[Text]:
     """A review: time, verdict, reviewer, reason, and whether it had an effect. ``case``: its subject, if known."""
     ids = case_ids(case, review)
-    verdict = label(_VERDICTS, review.verdict)
+    verdict = _verdict(review.verdict, review.kind or None)
     line = Text(
         f"{date_time(review.updated_ms)}  复核：{verdict.zh} / Review: {verdict.en}  {display.id(review.review_id)}"
     )
@@ -99,11 +106,10 @@ def case_lines(case: LedgerCase, now_ms: int, display: Display = DEFAULT) -> lis
     data = case.opening.data
     head = Text(f"{display.id(data.tenant_id)}  {display.id(case.in_force.id)}  ")
     lines = [head.append_text(case_status(case, now_ms))]
-    if case.status == "pending" and data.review_by_ms:
-        lines.append(Text(f"复核截止 review until {date_time(data.review_by_ms)} UTC"))
-        actions = [label(labels.ACTIONS, action) for action in data.proposed_actions]
-        zh, en = "、".join(one.zh for one in actions), ", ".join(one.en for one in actions)
-        lines.append(Text(f"维持后 when upheld: {zh} / {en}"))
+    if case.status == "pending":
+        if data.review_by_ms is not None:
+            lines.append(Text(f"复核截止 review until {date_time(data.review_by_ms)} UTC"))
+        lines.append(_proposed(case))
     if measure := data.measure:
         metric = label(labels.METRIC_NAMES, measure.metric)
         counts = f"{measure.numerator:,}"
@@ -123,12 +129,23 @@ def case_lines(case: LedgerCase, now_ms: int, display: Display = DEFAULT) -> lis
     return lines
 
 
+def _proposed(case: LedgerCase) -> Text:
+    """What a verdict for the proposed actions would do."""
+    data = case.in_force.data
+    actions = [label(labels.ACTIONS, action) for action in data.proposed_actions]
+    zh, en = "、".join(one.zh for one in actions), ", ".join(one.en for one in actions)
+    waits = data.kind == "admission_review"
+    return Text(f"{'通过后 when approved' if waits else '维持后 when upheld'}: {zh} / {en}")
+
+
 def evidence_line(case: LedgerCase, display: Display = DEFAULT) -> list[Text]:
-    """How much evidence there is of each sort, and the reason, under a line of a list."""
+    """The reason, what an application waits for, and how much evidence there is of each sort, for a list."""
     evidence = case.in_force.data.evidence
     found = [(names, len(getattr(evidence, name))) for name, names in labels.EVIDENCE.items()]
     counts = [f"{names.zh} {names.en} {count}" for names, count in found if count]
     told = _reason(case.in_force, display)
+    if case.status == "pending" and case.in_force.data.kind == "admission_review":
+        told.append(Text("    ").append_text(_proposed(case)))
     return [*told, Text(f"    证据 evidence: {'; '.join(counts)}")] if counts else told
 
 
@@ -136,10 +153,19 @@ def claim_line(claim: Reservation | None, display: Display = DEFAULT, case: Ledg
     """A verdict that has not taken effect yet. ``case``: its subject, if known."""
     if claim is None:
         return []
-    verdict = label(_VERDICTS, claim.verdict)
+    verdict = _verdict(claim.verdict, claim.kind)
     ids = case_ids(case, claim)
     by = f"{display.text(claim.reviewer, ids)}, {date_time(claim.claimed_ms)}: {display.text(claim.reason, ids)}"
     return [Text(f"    已由复核员决定{verdict.zh} / to be {verdict.en}, as decided by {by}", style="cyan")]
+
+
+def _verdict(verdict: str, kind: str | None) -> Bilingual:
+    """A verdict, and the kind that it chooses."""
+    given = label(_VERDICTS, verdict)
+    if kind is None:
+        return given
+    chosen = label(labels.KINDS, kind)
+    return Bilingual(f"{given.zh}（{chosen.zh}）", f"{given.en} as a {chosen.en.lower()}")
 
 
 def case_json(case: LedgerCase, claim: Reservation | None, now_ms: int) -> dict[str, Any]:
@@ -151,7 +177,7 @@ def case_json(case: LedgerCase, claim: Reservation | None, now_ms: int) -> dict[
         "status": case.status,
         "left_ms": max(0, (data.review_by_ms or 0) - now_ms) if pending else None,
         "event_ids": [event.id for event in case.events],
-        "claim": claim and {name: getattr(claim, name) for name in ("verdict", "claimed_ms", "sent_ms")},
+        "claim": claim and {name: getattr(claim, name) for name in ("verdict", "kind", "claimed_ms", "sent_ms")},
         "data": msgspec.to_builtins(data),
     }
     if claim:

@@ -1,6 +1,6 @@
-"""`callwarden reviews`: look at decisions, and uphold or overturn them."""
+"""`callwarden reviews`: look at decisions, uphold or overturn them, and approve or reject applications."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -10,6 +10,7 @@ from streams.cli.outputs import print_json
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from monitor.policy.model import OpenKind
     from streams.consumers.ledger.queries.cases import LedgerCase
     from streams.consumers.ledger.queries.lookup import CaseQuery
     from streams.kafka.cluster import KafkaCluster
@@ -53,7 +54,7 @@ def list_(
     bootstrap: Bootstrap = None,
     database: LedgerDatabase = None,
 ) -> None:
-    """List decisions: by default those that wait for a review, the first to lapse first.
+    """List decisions: by default those that wait for a review, the first to lapse first, then applications.
 
     The command only reads the ledger's database. It prints the time up to which that is current, and how many records
     it lacks. Telephone numbers are masked.
@@ -80,7 +81,7 @@ def list_(
     (found, claims), currency = read_ledger("reviews list", settings, look)
     report(currency, line=not as_json)
     console, now_ms, display = Console(highlight=False), _now_ms(), settings.display
-    found.sort(key=lambda case: (case.status != "pending", case.in_force.data.review_by_ms or 0, case.in_force.id))
+    found.sort(key=_urgency)
     if as_json:
         decisions = [case_json(case, claims.get(case.in_force.id), now_ms) for case in found]
         print_json(currency.plain | {"decisions": decisions})
@@ -115,7 +116,7 @@ def show(
     from streams.cli.inputs import fail
     from streams.consumers.ledger.queries.lookup import case_of
     from streams.reviews.claims import claims_on
-    from streams.reviews.validation import rejection_reason
+    from streams.reviews.validation import GivenVerdict, rejection_reason
 
     def look(connection: "Connection") -> "tuple[LedgerCase | None, dict[str, Reservation]]":
         case = case_of(connection, decision)
@@ -125,7 +126,7 @@ def show(
     (case, claims), currency = read_ledger("reviews show", settings, look)
     report(currency, line=not as_json)
     if case is None:
-        fail(str(rejection_reason(None, decision, "overturn", 0)), 1)
+        fail(str(rejection_reason(None, decision, GivenVerdict("overturn"), 0)), 1)
     if as_json:
         plain = case_json(case, claims.get(case.in_force.id), _now_ms())
         plain |= {"events": case.events, "reviews": [review_json(one, case) for one in case.reviews]}
@@ -139,8 +140,14 @@ def show(
 
 @app.command("uphold")
 def uphold(
-    decision: Annotated[str, typer.Argument(metavar="ID", help="The id of the pending decision.")],
+    decision: Annotated[
+        str, typer.Argument(metavar="ID", help="The id of the pending decision; with --kind also of a final one.")
+    ],
     reason: Reason,
+    kind: Annotated[
+        str | None,
+        typer.Option("--kind", metavar="KIND", help="termination or ban: what to make of it, by clause 1, 2, 3 or 5."),
+    ] = None,
     by: By = None,
     wait: Wait = 0,
     replace: Replace = False,
@@ -150,9 +157,43 @@ def uphold(
 ) -> None:
     """Make a pending decision final: its actions take effect, and it counts as a violation.
 
+    The access rules leave termination or ban open for clauses 1, 2, 3 and 5: --kind chooses, and also changes the kind
+    of a decision that is final. Without it the decision has the kind that it proposes.
+
     The command refuses what the workers would reject, and what another reviewer has decided. It ends once the broker
     has the verdict, and prints when that takes effect: once the workers' watermark is past the present, at least after
     the policy's lateness. --wait waits for that.
+
+    Exit status: 1 refused, or rejected by the worker; 3 Kafka cannot be reached: once the verdict is reserved,
+    `callwarden ledger run` sends it.
+    """
+    from typing import cast
+
+    from streams.cli.inputs import checked_reason, fail
+
+    if kind not in (None, "termination", "ban"):
+        fail(f"--kind {kind}: expected termination or ban")
+    settings = _settings(bootstrap, database)
+    checked_reason(reason)
+    chosen = cast("OpenKind | None", kind)
+    _one("uphold", decision, _By(reason, by, wait, chosen), replace, yes, settings)
+
+
+@app.command("approve")
+def approve(
+    decision: Annotated[str, typer.Argument(metavar="ID", help="The id of the application's `admission_review`.")],
+    reason: Reason,
+    by: By = None,
+    wait: Wait = 0,
+    replace: Replace = False,
+    yes: Yes = False,
+    bootstrap: Bootstrap = None,
+    database: LedgerDatabase = None,
+) -> None:
+    """Approve an application for numbers that waits for its review (`admissions: review`).
+
+    Refused while the tenant is banned. `reviews overturn` takes an approval back; then only a newer version of the
+    application is reviewed again.
 
     Exit status: 1 refused, or rejected by the worker; 3 Kafka cannot be reached: once the verdict is reserved,
     `callwarden ledger run` sends it.
@@ -161,7 +202,32 @@ def uphold(
 
     settings = _settings(bootstrap, database)
     checked_reason(reason)
-    _decide("uphold", [decision], reason, by, wait, _replacing(decision, settings, yes) if replace else None, settings)
+    _one("approve", decision, _By(reason, by, wait), replace, yes, settings)
+
+
+@app.command("reject")
+def reject(
+    decision: Annotated[str, typer.Argument(metavar="ID", help="The id of the application's `admission_review`.")],
+    reason: Reason,
+    by: By = None,
+    wait: Wait = 0,
+    replace: Replace = False,
+    yes: Yes = False,
+    bootstrap: Bootstrap = None,
+    database: LedgerDatabase = None,
+) -> None:
+    """Reject an application for numbers that waits for its review (`admissions: review`).
+
+    `reviews overturn` takes the rejection back; then only a newer version of the application is reviewed again.
+
+    Exit status: 1 refused, or rejected by the worker; 3 Kafka cannot be reached: once the verdict is reserved,
+    `callwarden ledger run` sends it.
+    """
+    from streams.cli.inputs import checked_reason
+
+    settings = _settings(bootstrap, database)
+    checked_reason(reason)
+    _one("reject", decision, _By(reason, by, wait), replace, yes, settings)
 
 
 @app.command("overturn")
@@ -200,8 +266,7 @@ def overturn(
     if decision is not None:
         if rule or tenant or from_ or to or dry_run:
             fail("ID names one decision; expected no --rule, --tenant, --from, --to or --dry-run beside it")
-        replacing = _replacing(decision, settings, yes) if replace else None
-        _decide("overturn", [decision], reason, by, wait, replacing, settings)
+        _one("overturn", decision, _By(reason, by, wait), replace, yes, settings)
         return
     if not (rule and from_ and to):
         fail("expected an ID; or --rule, --from and --to for all that a rule decided in that time")
@@ -215,7 +280,7 @@ def overturn(
         return
     if not yes:
         typer.confirm(f"撤销以上 {len(ids)} 个决定？/ Overturn these {len(ids)}?", abort=True)
-    _decide("overturn", ids, reason, by, wait, replacing, settings)
+    _decide("overturn", ids, _By(reason, by, wait), replacing, settings)
 
 
 def _replacing(decision: str, settings: "Settings", yes: bool) -> "Replacing":
@@ -290,15 +355,28 @@ def _chosen(wanted: "CaseQuery", settings: "Settings", replace: bool) -> "tuple[
     return ids, replacing
 
 
-def _decide(
-    verdict: "Verdict",
-    ids: list[str],
-    reason: str,
-    by: str | None,
-    wait: float,
-    replacing: "Replacing | None",
-    settings: "Settings",
-) -> None:
+def _urgency(case: "LedgerCase") -> tuple[bool, bool, int, str]:
+    """The sort key of a list: pending first, by their deadline; an application has none, the oldest comes first."""
+    data = case.in_force.data
+    at_ms = data.decided_ms if data.review_by_ms is None and case.status == "pending" else data.review_by_ms or 0
+    return case.status != "pending", data.review_by_ms is None, at_ms, case.in_force.id
+
+
+class _By(NamedTuple):
+    """What a command says of its verdict: why, who gives it, how long to wait for it, and the kind that it chooses."""
+
+    reason: str
+    reviewer: str | None
+    wait: float
+    kind: "OpenKind | None" = None
+
+
+def _one(verdict: "Verdict", decision: str, by: _By, replace: bool, yes: bool, settings: "Settings") -> None:
+    """Give a verdict on one decision."""
+    _decide(verdict, [decision], by, _replacing(decision, settings, yes) if replace else None, settings)
+
+
+def _decide(verdict: "Verdict", ids: list[str], by: _By, replacing: "Replacing | None", settings: "Settings") -> None:
     from rich.console import Console
 
     from streams.cli.consume.case_format import event_lines
@@ -309,7 +387,7 @@ def _decide(
     from streams.reviews.rejections import RejectedReviews
     from streams.reviews.service import ReviewOutcomes, SubmittedReviews
 
-    who = ReviewedBy(operator_name("--by", by), reason)
+    who, wait = ReviewedBy(operator_name("--by", by.reviewer), by.reason), by.wait
 
     async def give(
         service: "ReviewService", cluster: "KafkaCluster"
@@ -317,7 +395,7 @@ def _decide(
         rejections = RejectedReviews(cluster, TopicNames(settings.input_prefix, settings.output_prefix))
         if wait:
             await rejections.begin()
-        given = await service.give(ids, verdict, who, again=replacing)
+        given = await service.give(ids, verdict, who, again=replacing, kind=by.kind)
         for why in given.refused.values():
             typer.echo(str(why), err=True)
         if given.claims:

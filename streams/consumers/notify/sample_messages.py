@@ -34,11 +34,18 @@ _REASON = Reason("这是一条测试消息，并无此事", "This is a test, not
 _MEASURE = Measure("short_call_ratio", 50, 100, 0.5, 0.25, 0.41)
 
 
-_TIERS: Final[dict[str, TierName | None]] = {"termination": "major", "ban": "severe", "admission_rejected": None}
+_TIERS: Final[dict[str, TierName | None]] = {
+    "termination": "major",
+    "ban": "severe",
+    "admission_rejected": None,
+    "admission_review": None,
+    "admission_approved": None,
+}
 _ACTIONS: Final[dict[str, tuple[Action, ...]]] = {
     "warning": ("warn", "record_violation"),
     "ban": ("ban_account", "record_violation", "forbid_refunds", "reserve_legal_action"),
     "admission_rejected": ("reject_numbers",),
+    "admission_approved": ("approve_numbers",),
 }
 
 
@@ -81,6 +88,8 @@ def sample_messages(policy: Policy, now_ms: int) -> list[Message]:
         _SampleDecision("test-reversal", "reversal", REPEATED, reverses="test-termination"),
         _SampleDecision("test-ban", "ban", "verified_fraud_complaint"),
         _SampleDecision("test-application", "admission_rejected", "banned_applicant"),
+        _SampleDecision("test-waits", "admission_review", "application_review", status="pending_review"),
+        _SampleDecision("test-approved", "admission_approved", "application_review", supersedes="test-waits"),
     ):
         said.messages += rules.decision(TENANT, tenant, _event(one, now_ms), now_ms).messages
     fallen = NotifiedCase("termination", REPEATED, "repeated-violations", False, True, None, left=2, at_least=3)
@@ -136,7 +145,7 @@ def _event(one: _SampleDecision, now_ms: int) -> Enforcement:
         rule_id="repeated-violations" if behaviour == REPEATED else behaviour,
         policy=PolicyRef("test", "1", ""),
         decided_ms=now_ms,
-        review_by_ms=now_ms + 7 * DAY if one.status == "pending_review" else None,
+        review_by_ms=now_ms + 7 * DAY if one.status == "pending_review" and kind != "admission_review" else None,
         window=Window(now_ms - 24 * HOUR, now_ms) if measure else None,
         measure=measure,
         evidence=Evidence(),

@@ -114,7 +114,7 @@ async def test_what_is_looked_up_is_what_is_there(tmp_path: Path, monkeypatch: p
         for review in traffic.reviews:
             mine = (event for event in traffic.events if event.subject == review.tenant_id)
             behind = [event for event in mine if review.review_id in event.data.evidence.review_ids]
-            assert events_of_review(connection, review.tenant_id, review.review_id) == behind
+            assert events_of_review(connection, review) == behind
         for _ in range(10):
             chosen = rng.sample(everything, 4)
             ids = {event_id for case in chosen for event_id in case.ids}

@@ -7,9 +7,10 @@ import pytest
 from helpers.shard_samples import MINUTE, T0
 from helpers.shard_traffic import Traffic
 from monitor.core.tenants.tenant_record import DecisionCase as ShardCase
+from monitor.policy.model import OpenKind
 from schemas.outputs import Enforcement
 from streams.consumers.ledger.queries.cases import LedgerCase, cases_of
-from streams.reviews.validation import ReviewRefused, Verdict, rejection_reason, review_of
+from streams.reviews.validation import GivenVerdict, ReviewRefused, Verdict, rejection_reason, review_of
 
 _CLOSED = ("reversed", "lapsed")
 
@@ -44,7 +45,8 @@ def brute(events: list[Enforcement]) -> dict[str, tuple[str, str]]:
             first = next(first for first, (in_force, _) in told.items() if in_force == data.reverses)
             told[first] = (data.reverses, "lapsed" if data.kind == "lapse" else "reversed")
         elif data.supersedes:
-            told[data.supersedes] = (event.id, "final")
+            first = next(first for first, (in_force, _) in told.items() if in_force == data.supersedes)
+            told[first] = (event.id, "final")
         else:
             told[event.id] = (event.id, "final" if data.status == "final" else "pending")
     return told
@@ -75,9 +77,10 @@ def test_the_register_is_what_a_plain_loop_and_the_shard_say(round_: int) -> Non
     assert len(seen) > 1
 
 
-def reviewed(traffic: Watched, case: LedgerCase, named: str, verdict: Verdict, minute: float) -> list[str]:
+def reviewed(traffic: Watched, case: LedgerCase, named: str, given: GivenVerdict, minute: float) -> list[str]:
     """The shard's answer to such a review at that minute: nothing, or the first word of its refusal."""
-    traffic.harness.review(minute, verdict, named, f"v{minute}", tenant_id=case.opening.subject)
+    tenant = case.opening.subject
+    traffic.harness.review(minute, given.verdict, named, f"v{minute}", kind=given.kind, tenant_id=tenant)
     traffic.until(minute + 0.01)
     return traffic.harness.refused()
 
@@ -97,13 +100,16 @@ def test_what_is_refused_beforehand_is_what_the_shard_refuses() -> None:
         cases = cases_of(traffic.events)
         case = rng.choice(cases[-12:])
         named = rng.choice([event.id for event in case.events])
-        verdict: Verdict = rng.choice(("uphold", "overturn"))
+        verdict: Verdict = rng.choice(("uphold", "overturn", "approve", "reject"))
+        kind: OpenKind | None = rng.choice((None, None, "termination", "ban"))
+        tenant = traffic.harness.shard.tenant_numbers.of(case.opening.subject)
+        given = GivenVerdict(verdict, kind, traffic.harness.shard.tenant_records.of(tenant).banned)
         minute += rng.choice((0.1, 0.1, 40))  # within the half hour of reviewing, or beyond
-        foreseen = rejection_reason(case, named, verdict, T0 + round(minute * MINUTE))
+        foreseen = rejection_reason(case, named, given, T0 + round(minute * MINUTE))
         before = len(traffic.events)
-        words = reviewed(traffic, case, named, verdict, minute)
+        words = reviewed(traffic, case, named, given, minute)
         later = [event for event in traffic.events[before:] if f"v{minute}" in event.data.evidence.review_ids]
-        assert bool(foreseen) is bool(words), (number, foreseen, words, named, verdict)
+        assert bool(foreseen) is bool(words), (number, foreseen, words, named, given)
         assert bool(later) is not bool(foreseen)
         refused += bool(foreseen)
         taken += not foreseen
@@ -112,7 +118,7 @@ def test_what_is_refused_beforehand_is_what_the_shard_refuses() -> None:
 
 
 def test_an_unknown_id_is_refused() -> None:
-    assert "no such decision in the ledger" in str(rejection_reason(None, "cwe-x", "uphold", T0))
+    assert "no such decision in the ledger" in str(rejection_reason(None, "cwe-x", GivenVerdict("uphold"), T0))
 
 
 def test_a_verdict_has_the_same_id_each_time_and_another_for_another() -> None:
@@ -120,10 +126,11 @@ def test_a_verdict_has_the_same_id_each_time_and_another_for_another() -> None:
     traffic.harness.likely_ban(1)
     traffic.until(2)
     [case] = cases_of(traffic.events)
-    one = review_of(case, "uphold", "wang", "looked into", T0)
-    assert one.review_id == review_of(case, "uphold", "li", "because", T0 + 5).review_id
-    assert one.review_id != review_of(case, "overturn", "wang", "looked into", T0).review_id
-    told = review_of(case, "uphold", "wang 13912345678", "asked +86 139 1234 5678", T0)
+    one = review_of(case, GivenVerdict("uphold"), "wang", "looked into", T0)
+    assert one.review_id == review_of(case, GivenVerdict("uphold"), "li", "because", T0 + 5).review_id
+    for other in (GivenVerdict("overturn"), GivenVerdict("uphold", "termination")):
+        assert one.review_id != review_of(case, other, "wang", "looked into", T0).review_id
+    told = review_of(case, GivenVerdict("uphold"), "wang 13912345678", "asked +86 139 1234 5678", T0)
     assert (told.reviewer, told.reason) == ("wang •••••••••78", "asked +•• ••• •••• ••78")
     assert (one.enforcement_id, one.tenant_id) == (case.in_force.id, "acme")
 
@@ -137,4 +144,4 @@ def test_words_that_do_not_fit_are_refused(reviewer: str, reason: str) -> None:
     traffic.until(2)
     [case] = cases_of(traffic.events)
     with pytest.raises(ReviewRefused):
-        review_of(case, "uphold", reviewer, reason, T0)
+        review_of(case, GivenVerdict("uphold"), reviewer, reason, T0)

@@ -14,30 +14,31 @@ Status = Literal["pending", "final", "reversed", "lapsed"]
 
 @dataclass(frozen=True, slots=True)
 class LedgerCase:
-    """A decision as first published, the event that upheld it, and the event that closed it, if any.
+    """A decision as first published, the events that superseded it, and the event that closed it, if any.
 
-    ``reviews`` are all that name it, in order of time, including those without effect.
+    ``changes``, in order: the verdict on a pending decision, and changes of the kind of a final one. ``reviews`` are
+    all that name it, in order of time, including those without effect.
     """
 
     opening: Enforcement
-    upheld: Enforcement | None = None
+    changes: tuple[Enforcement, ...] = ()
     closing: Enforcement | None = None
     reviews: tuple[Review, ...] = ()
 
     @property
     def in_force(self) -> Enforcement:
         """The event that a reversal would name."""
-        return self.upheld or self.opening
+        return self.changes[-1] if self.changes else self.opening
 
     @property
     def events(self) -> tuple[Enforcement, ...]:
         """Its events in order."""
-        return tuple(event for event in (self.opening, self.upheld, self.closing) if event)
+        return (self.opening, *self.changes, *([self.closing] if self.closing else []))
 
     @property
     def ids(self) -> tuple[str, ...]:
         """The ids by which a review may name it."""
-        return (self.opening.id, self.upheld.id) if self.upheld else (self.opening.id,)
+        return (self.opening.id, *(event.id for event in self.changes))
 
     @property
     def status(self) -> Status:
@@ -52,9 +53,12 @@ class LedgerCase:
         return self.closing is None
 
     def review_behind(self, event: Enforcement) -> Review | None:
-        """The review that caused one of its events; None if there is none or it is unknown."""
-        behind = event.data.evidence.review_ids
-        return next((review for review in self.reviews if review.review_id in behind), None)
+        """The review that caused one of its events; None if there is none or it is unknown.
+
+        The evidence of a changed kind has the earlier reviews, too.
+        """
+        behind = [review for review in self.reviews if review.review_id in event.data.evidence.review_ids]
+        return behind[-1] if behind else None
 
 
 def once(reviews: Iterable[Review]) -> list[Review]:
@@ -65,19 +69,23 @@ def once(reviews: Iterable[Review]) -> list[Review]:
 def cases_of(events: Iterable[Enforcement], reviews: Iterable[Review] = ()) -> list[LedgerCase]:
     """The cases that these events form, by time and id. Duplicate events count once."""
     by_id = {event.id: event for event in events}
-    upheld = {event.data.supersedes: event for event in by_id.values() if event.data.supersedes}
+    superseding = {event.data.supersedes: event for event in by_id.values() if event.data.supersedes}
     closings = {event.data.reverses: event for event in by_id.values() if event.data.reverses}
     about: dict[tuple[str, str], list[Review]] = {}
     for review in once(reviews):
         about.setdefault((review.tenant_id, review.enforcement_id), []).append(review)
     cases = []
     for event in by_id.values():
-        # An upholding event whose decision is missing represents the case.
+        # A superseding event whose decision is missing represents the case.
         if event.data.reverses or event.data.supersedes in by_id:
             continue
-        later = upheld.get(event.id)
-        ids = (event.id, later.id) if later else (event.id,)
+        changes: list[Enforcement] = []
+        while (later := superseding.get(changes[-1].id if changes else event.id)) and later not in changes:
+            changes.append(later)
+        ids = (event.id, *(change.id for change in changes))
         named = [review for each in ids for review in about.get((event.subject, each), ())]
         closing = next((closings[each] for each in ids if each in closings), None)
-        cases.append(LedgerCase(event, later, closing, tuple(sorted(named, key=lambda review: review.updated_ms))))
+        cases.append(
+            LedgerCase(event, tuple(changes), closing, tuple(sorted(named, key=lambda review: review.updated_ms)))
+        )
     return sorted(cases, key=lambda case: (case.opening.data.decided_ms, case.opening.id))

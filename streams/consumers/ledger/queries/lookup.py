@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, or_, select
 
 from schemas.inputs import Review
 from schemas.outputs import Enforcement
@@ -54,7 +54,7 @@ def cases(connection: Connection, wanted: CaseQuery) -> list[LedgerCase]:
 
 
 def case_of(connection: Connection, event_id: str) -> LedgerCase | None:
-    """The case that an id belongs to, whether the id of its decision, upholding, reversal or lapse."""
+    """The case that an id belongs to, whether the id of its decision, of a change of it, of its reversal or lapse."""
     e, at = LISTED.c, without_nul(event_id)
     seen = {at}
     while True:
@@ -114,23 +114,43 @@ def decision_delay_ms(connection: Connection) -> int | None:
     return max(0, round(median(delays))) if delays else None
 
 
-def events_of_review(connection: Connection, tenant_id: str, review_id: str) -> list[Enforcement]:
+def events_of_review(connection: Connection, review: Review) -> list[Enforcement]:
     """The events that a review caused."""
+    e, case = LISTED.c, case_of(connection, review.enforcement_id)
+    ids = [without_nul(event_id) for event_id in (case.ids if case else ())]
     query = (
-        select(LISTED.c.value)
-        .where(LISTED.c.review_id == without_nul(review_id), LISTED.c.tenant_id == without_nul(tenant_id))
-        .order_by(LISTED.c.number)
+        select(e.value)
+        .where(e.tenant_id == without_nul(review.tenant_id), e.kind != "review")
+        # Of several reviews in the evidence the first is indexed; such an event supersedes one of the case.
+        .where(or_(e.review_id == without_nul(review.review_id), e.supersedes.in_(ids)))
+        .order_by(e.number)
     )
     events = [event_of(value) for value in connection.execute(query).scalars()]
-    return list({event.id: event for event in events}.values())
+    return list({event.id: event for event in events if review.review_id in event.data.evidence.review_ids}.values())
+
+
+def banned(connection: Connection, tenant_id: str) -> bool:
+    """Whether a final ban of the tenant is in force, as far as the ledger knows. It does not know of owners."""
+    e, later = LISTED.c, LISTED.alias("later").c
+    query = select(e.event_id).where(
+        e.tenant_id == without_nul(tenant_id), e.kind == "ban", e.status == "final", e.event_id.is_not(None)
+    )
+    for column in (later.supersedes, later.reverses):
+        query = query.where(~select(column).where(column == e.event_id).exists())
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def _with_ids(connection: Connection, ids: Sequence[str]) -> list[LedgerCase]:
     events = _events(connection, LISTED.c.event_id, ids)
-    upheld = _events(connection, LISTED.c.supersedes, ids)
-    named = [*ids, *(event.id for event in upheld)]
-    closings = _events(connection, LISTED.c.reverses, named)
-    return cases_of([*events, *upheld, *closings], _reviews(connection, named))
+    changes: list[Enforcement] = []
+    named = dict.fromkeys(ids)
+    latest = list(ids)
+    while later := [event for event in _events(connection, LISTED.c.supersedes, latest) if event.id not in named]:
+        changes += later
+        latest = list(dict.fromkeys(event.id for event in later))
+        named |= dict.fromkeys(latest)
+    closings = _events(connection, LISTED.c.reverses, list(named))
+    return cases_of([*events, *changes, *closings], _reviews(connection, list(named)))
 
 
 def _events(connection: Connection, column: ColumnElement[Any], ids: Sequence[str]) -> list[Enforcement]:

@@ -6,7 +6,7 @@ from monitor.report import labels
 from monitor.text.bilingual import Bilingual
 
 WHAT: Final = {
-    **labels.KINDS,
+    **{kind: name for kind, name in labels.KINDS.items() if kind != "admission_review"},  # that is `pending`
     "alert": Bilingual("预警", "Alert"),
     "pending": Bilingual("待复核", "Pending review"),
     "lapse_soon": Bilingual("即将逾期失效", "About to lapse"),

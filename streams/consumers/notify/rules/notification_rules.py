@@ -211,6 +211,9 @@ class NotificationRules:
         data, repeated = event.data, event.data.behaviour == REPEATED
         final = data.status == "final"
         known = any(violation.id == event.id for violation in tenant.violations)
+        for violation in tenant.violations:
+            if violation.id == data.supersedes:  # a review changed the kind: it stays one violation
+                violation.id, known = event.id, True
         if final and not repeated and "record_violation" in data.actions and not known:
             rule_id = data.rule_id if data.measure is not None else None
             tenant.violations.append(NotifiedViolation(event.id, data.decided_ms, rule=rule_id))
@@ -271,6 +274,8 @@ class NotificationRules:
 def _severity(event: Enforcement) -> Severity:
     """A decision's severity: critical for the tiers that end service."""
     data = event.data
+    if data.kind in ("admission_review", "admission_approved"):
+        return "info"
     if data.kind in ("reversal", "lapse"):
         return "warning"
     return "critical" if data.tier in ("major", "severe") else "warning"

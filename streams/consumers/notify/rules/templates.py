@@ -102,7 +102,7 @@ class MessageTemplates:
         if data.tier and data.kind not in ("reversal", "lapse"):
             tier = label(labels.TIERS, data.tier)
             zh, en = f"{tier.zh}·{zh}", f"{tier.en} · {en}"
-        if what == "pending":
+        if what == "pending" and data.kind != "admission_review":  # its name says so
             zh, en = f"{zh}（待复核）", f"{en} (pending review)"
         return Message(
             id=f"decision:{event.id}",
@@ -191,6 +191,13 @@ class MessageTemplates:
     def _next(self, tenant: TenantState, event: Enforcement) -> Reason:
         """What happens next, automatically or by a person."""
         data = event.data
+        if data.kind == "admission_review":
+            return Reason(
+                f"后续：须审核通过或驳回（callwarden reviews show {event.id}），不会自动失效",
+                f"Next: approve or reject it (callwarden reviews show {event.id}); it does not lapse",
+            )
+        if data.kind == "admission_approved":
+            return Reason("后续：开通号码", "Next: give the numbers")
         if data.status == "pending_review":
             by = instant(data.review_by_ms) if data.review_by_ms is not None else "?"
             return Reason(

@@ -5,10 +5,12 @@ from typing import Final
 from msgspec import Struct, field
 
 from monitor.text.durations import DAY
+from schemas.inputs import END_MS
 from schemas.outputs import Measure, Reason
 from streams.consumers.notify.messages.message import Severity, What
 
 _LONGEST_MS: Final = 30 * DAY
+_NEVER_MS: Final = END_MS
 
 
 class NotifiedAlert(Struct):
@@ -126,9 +128,12 @@ class TenantState(Struct):
         return min(due, default=None)
 
     def waits_until_ms(self, behaviour: str) -> int:
-        """The latest review deadline of the behaviour's pending cases, epoch ms; 0 if there is none."""
+        """The latest review deadline of the behaviour's pending cases, epoch ms; 0 if there is none.
+
+        An application has no deadline: it waits until its outcome is known.
+        """
         cases = [case for case in self.cases.values() if case.pending and case.behaviour == behaviour]
-        return max((case.review_by_ms or 0 for case in cases), default=0)
+        return max((_NEVER_MS if case.review_by_ms is None else case.review_by_ms for case in cases), default=0)
 
     @property
     def empty(self) -> bool:
