@@ -132,21 +132,29 @@ def _delivered(frame: Frame, made: Sequence[Made]) -> list[tuple[int, str]]:
 
 
 def _reviews(frame: Frame, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    rng = frame.rng
-    return [
-        {
-            "type": "review",
-            "review_id": f"w{n}",
-            "enforcement_id": event["id"],
-            "tenant_id": event["tenant_id"],
-            "verdict": rng.choice(("uphold", "overturn")),
-            "reviewer": "ops-1",
-            "reason": "looked into it",
-            "updated_ms": event["decided_ms"] + rng.choice((0, 1, MINUTE, 20 * MINUTE, HOUR)),
-        }
+    chosen = [
+        (n, event)
         for n, event in enumerate(events)
-        if rng.random() < (0.5 if event["status"] == "pending_review" else 0.15)
+        if frame.rng.random() < (0.5 if event["status"] == "pending_review" else 0.15)
     ]
+    return [_review(frame.rng, n, event) for n, event in chosen]
+
+
+def _review(rng: random.Random, n: int, event: dict[str, Any]) -> dict[str, Any]:
+    """A verdict on a decision, which may choose its kind, or on an application that waits."""
+    waits = event["kind"] == "admission_review"
+    verdict = rng.choice(("approve", "reject") if waits else ("uphold", "overturn"))
+    return {
+        "type": "review",
+        "review_id": f"w{n}",
+        "enforcement_id": event["id"],
+        "tenant_id": event["tenant_id"],
+        "verdict": verdict,
+        "reviewer": "ops-1",
+        "reason": "looked into it",
+        "updated_ms": event["decided_ms"] + rng.choice((0, 1, MINUTE, 20 * MINUTE, HOUR)),
+        "kind": (None, "termination", "ban")[n % 3] if verdict == "uphold" else None,
+    }
 
 
 def arrivals(rng: random.Random, scenario: TrafficScenario, partitions: int) -> list[Arrival]:

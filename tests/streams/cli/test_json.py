@@ -27,7 +27,7 @@ NOT_FOR_PROGRAMS = {
     # Services, and commands whose answer is their exit status.
     "worker", "ledger run", "ingest", "assemble", "follow", "live", "dev-kafka", "traffic", "policy apply",
     "policy withdraw", "skip", "accept lost-state", "accept lost-input", "end-outage", "dead-letter retry",
-    "reviews uphold", "reviews overturn", "ledger accept-loss",
+    "reviews uphold", "reviews approve", "reviews overturn", "reviews reject", "ledger accept-loss",
     "state import", "state move", "bridge",
     # They already write a file or JSON.
     "demo", "report", "state export", "ledger export", "map show", "map convert",

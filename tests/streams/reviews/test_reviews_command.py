@@ -168,6 +168,63 @@ def test_a_verdict_is_sent_and_what_comes_of_it_is_shown(cluster: FakeCluster) -
     assert CANARY not in text + shown
 
 
+def test_an_application_is_listed_last_and_approved(cluster: FakeCluster, tmp_path: Path) -> None:
+    mine = {"kind": "admission_review", "behaviour": "application_review", "rule_id": "application_review"}
+    mine |= {"tier": None, "clause": None, "refunds": "unaffected", "proposed_actions": ("approve_numbers",)}
+    put(cluster, 0, pending("cwe-numbers", review_by_ms=None, **mine))
+    asyncio.run(follow(cluster, tmp_path))
+    _, text = run("list")
+    lines = text.splitlines()
+    (number,) = (number for number, line in enumerate(lines) if line.startswith("cwe-numbers"))
+    assert lines[number].endswith("待复核，不会逾期失效 / pending review, does not lapse")
+    assert "    通过后 when approved: 开通号码 / Give the numbers" in lines[number:]
+    assert not any(line.startswith("cwe-") for line in lines[number + 1 :])
+    for verdict in ("uphold", "overturn"):
+        status, said = run(verdict, "cwe-numbers", "--reason", "because", "--by", "wang")
+        assert (status, "is an application that waits; expected `reviews approve` or `reject`" in said) == (1, True)
+    status, said = run("approve", "cwe-soon", "--reason", "because", "--by", "wang")
+    assert (status, "is not an application that waits" in said) == (1, True)
+    assert run("approve", "cwe-numbers", "--reason", "licence seen", "--by", "wang")[0] == 0
+    (review,) = cluster.reviews
+    assert (review.verdict, review.enforcement_id, review.kind) == ("approve", "cwe-numbers", None)
+    assert "已由复核员决定通过 / to be approved, as decided by wang" in run("show", "cwe-numbers")[1]
+
+
+def test_a_ban_is_not_followed_by_an_approval(cluster: FakeCluster, tmp_path: Path) -> None:
+    mine = {"kind": "admission_review", "behaviour": "application_review", "rule_id": "application_review"}
+    put(cluster, 0, pending("cwe-numbers", "zulu", review_by_ms=None, **mine), event("cwe-ban", "zulu", kind="ban"))
+    asyncio.run(follow(cluster, tmp_path))
+    status, said = run("approve", "cwe-numbers", "--reason", "because", "--by", "wang")
+    assert (status, "the tenant is banned" in said) == (1, True)
+    assert run("reject", "cwe-numbers", "--reason", "because", "--by", "wang")[0] == 0
+
+
+def test_an_uphold_chooses_the_kind_and_changes_that_of_a_final_decision(cluster: FakeCluster, tmp_path: Path) -> None:
+    fraud = {"behaviour": "verified_fraud_complaint", "rule_id": "verified_fraud_complaint", "tier": "severe"}
+    put(cluster, 0, event("cwe-first", kind="ban", **fraud))
+    asyncio.run(follow(cluster, tmp_path))
+    given = ("--reason", "first time", "--by", "wang")
+    for kind, said in ((), "is final already as a ban"), (("--kind", "ban"), "is final already as a ban"):
+        assert said in run("uphold", "cwe-first", *kind, *given)[1]
+    assert "expected --kind only with an uphold" in run("uphold", "cwe-warn", "--kind", "ban", *given)[1]
+    status, text = run("uphold", "cwe-first", "--kind", "termination", *given)
+    assert status == 0, text
+    (review,) = cluster.reviews
+    assert (review.verdict, review.kind) == ("uphold", "termination")
+    assert "to be upheld as a termination" in run("show", "cwe-first")[1]
+    by = Evidence(review_ids=(review.review_id,))
+    put(cluster, 0, event("cwe-second", kind="termination", supersedes="cwe-first", evidence=by, **fraud))
+    by = Evidence(review_ids=("a-later-one", review.review_id))
+    put(cluster, 0, event("cwe-third", kind="ban", supersedes="cwe-second", evidence=by, **fraud))
+    asyncio.run(follow(cluster, tmp_path))
+    shown = json.loads(run("show", "cwe-first", "--json")[1])["decision"]
+    assert shown["enforcement_id"] == "cwe-third"
+    assert shown["event_ids"] == ["cwe-first", "cwe-second", "cwe-third"]
+    listed = json.loads(run("list", "--status", "final", "--json")[1])["decisions"]
+    assert [one["enforcement_id"] for one in listed if one["data"]["behaviour"] == fraud["behaviour"]] == ["cwe-third"]
+    assert run("uphold", "cwe-warn", "--kind", "warning", *given)[0] == 2
+
+
 def test_a_case_shows_who_has_decided_while_nothing_has_come_of_it(cluster: FakeCluster) -> None:
     words = ("--reason", f"asked {CANARY}", "--by", f"wang {CANARY}", "--wait", "0")
     status, text = run("uphold", "cwe-late", *words)

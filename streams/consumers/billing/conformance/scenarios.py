@@ -186,6 +186,10 @@ def _pending(new: New) -> Iterator[ConformanceScenario]:
 def _taken_back(new: New) -> Iterator[ConformanceScenario]:
     scenario = new("final-overturned", "A final ban is overturned", "终局封号被撤销").add(complaint("c1", "fraud"))
     yield scenario.add(review("r1", scenario.id("ban"), "overturn", T0 + DAY))
+    scenario = new("kind-changed", "A final ban becomes a termination", "终局封号改为终止服务").add(
+        complaint("c1", "fraud")
+    )
+    yield scenario.add(review("r1", scenario.id("ban"), "uphold", T0 + DAY) | {"kind": "termination"})
     yield new("dismissed", "The complaint is dismissed", "投诉后被认定不成立").add(
         complaint("c1", "harassment"), complaint("c1", "harassment", T0 + DAY, status="dismissed")
     )

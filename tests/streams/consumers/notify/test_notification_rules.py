@@ -248,3 +248,32 @@ def test_a_number_in_a_reason_is_masked_and_so_is_a_tenant_that_looks_like_one()
         said = str([message.title, message.lines])
         assert not [text for text in ("13912345678", tenant) if text in said]
     assert told[0] != told[1], "nobody could tell them apart"
+
+
+def test_a_changed_kind_is_sent_and_stays_one_violation() -> None:
+    harness = RulesHarness()
+    fraud = {"behaviour": "verified_fraud_complaint", "rule_id": "verified_fraud_complaint", "clause": 1}
+    assert harness.take(0, decision("one", "ban", 0, **fraud)) == ["ban"]
+    changed = decision("two", "termination", HOUR, tier="severe", supersedes="one", **fraud)
+    assert harness.take(HOUR, changed) == ["termination"]
+    assert [(violation.id, violation.decided_ms) for violation in harness.tenant.violations] == [("two", 0)]
+    assert harness.tenant.stopped == "termination"
+
+
+def test_an_application_waits_without_a_deadline_until_its_outcome_is_known() -> None:
+    harness = RulesHarness()
+    mine = {"behaviour": "application_review", "rule_id": "application_review", "clause": None, "tier": None}
+    waits = decision("n", "admission_review", 0, pending=True, review_by_ms=None, **mine)
+    assert harness.take(0, waits) == ["pending"]
+    assert (harness.messages[-1].severity, harness.messages[-1].standing) == ("info", "on")
+    assert harness.messages[-1].title.en.startswith("Application under review: tenant acme")
+    assert harness.messages[-1].lines[-1].en == (
+        "Next: approve or reject it (callwarden reviews show n); it does not lapse"
+    )
+    before = len(harness.messages)
+    assert harness.take(300 * DAY) == []
+    assert len(harness.messages) == before, "it still waits"
+    approved = decision("a", "admission_approved", 301 * DAY, supersedes="n", actions=("approve_numbers",), **mine)
+    assert harness.take(301 * DAY, approved) == ["admission_approved"]
+    assert short(harness.messages[-1]) == "pending over"
+    assert not harness.tenant.cases
