@@ -301,6 +301,8 @@ _OWN: Final[dict[str, dict[str, Any]]] = {
             "description": "An idle movement of a source's clock has source, offset and clock_ms (epoch ms UTC). A "
             "policy (type policy, source null) has from_ms, the event time from which it holds, sha256 as in events, "
             "and policy, the resolved text; one that was withdrawn before that (type withdraw) has from_ms and sha256. "
+            "A ban of an owner that was taken, or its lifting (type owner_ban, source null), has ban, the value "
+            "of the topic of owners, watermark_ms, and from_ms, the event time of its effect. "
             "A tick (type tick) decides nothing: it has what partitions wait for, and the delays of their decisions.",
         },
     },

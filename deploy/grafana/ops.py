@@ -371,11 +371,25 @@ def _well() -> list[Any]:
             Words("分区状态", "Partitions by phase"),
             Words("各状态的分区数；正常时全为 running。", "Partitions in each phase; normally all are running."),
             [Query("sum by (phase) (callwarden_partition)", "{{phase}}")],
+            (8, 8),
+        ),
+        panels.lines(
+            Words("客户封禁", "Bans of owners"),
+            Words(
+                "各分区中生效的客户封禁（最大值），以及各分区收到的封禁与解除。",
+                "Bans of owners in effect, in the partition with the most; bans and liftings that partitions took.",
+            ),
+            [
+                Query("max(callwarden_owner_bans)", "in effect"),
+                Query("sum(increase(callwarden_owner_bans_taken_total[1h]))", "taken in an hour"),
+            ],
+            (8, 8),
         ),
         panels.lines(
             Words("指标页的序列", "Metric series by worker"),
             Words("各工作进程指标页的序列数。", "Series on the metrics page of each worker."),
             [Query('sum by (instance) (scrape_samples_scraped{job="worker"})', "{{instance}}")],
+            (8, 8),
         ),
         panels.lines(
             Words("查看租户的耗时", "Tenant measurement duration"),

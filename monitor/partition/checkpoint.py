@@ -39,7 +39,7 @@ class CheckpointMetadata(Struct):
     ``handed_over``: a handover was stored with this head. Ignore any other handover: it is outdated, and a reader may
     have missed its deletion. ``entries`` is the number of stored shard entries. ``inputs`` are the topics of the
     sources, in order; empty if not known yet. ``policy_sha256`` is the policy in force before the watermark,
-    ``versions`` those that are needed.
+    ``versions`` those that are needed. ``owners`` is the next offset to read of the topic of owners.
     """
 
     place: PartitionIdentity
@@ -58,6 +58,7 @@ class CheckpointMetadata(Struct):
     entries: int
     inputs: list[InputTopic]
     format: int = FORMAT
+    owners: int = 0
 
     def must_match(self, mine: PartitionIdentity, secret: str) -> None:
         """Check that a partition with this identity and secret can resume from it. Raises MismatchError if not."""

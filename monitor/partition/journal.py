@@ -8,6 +8,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from schemas.owners import OwnerBan
+
 
 class ClockAdvance(Struct, frozen=True, tag="move"):
     """The source was silent: its clock advanced to ``clock_ms`` before the record at ``offset``."""
@@ -113,6 +115,17 @@ class RefusedCommand(Struct, frozen=True, tag="refused"):
     at_ms: int = 0
 
 
+class OwnerBanTaken(Struct, frozen=True, tag="owner_ban"):
+    """The partition took a ban of an owner, or its lifting, when its watermark was ``watermark_ms``.
+
+    That takes effect at ``from_ms``; a ban that was lifted before its effect has none.
+    """
+
+    ban: OwnerBan
+    from_ms: int
+    watermark_ms: int
+
+
 JournalEntry = (
     ClockAdvance
     | MaxAheadChange
@@ -124,7 +137,8 @@ JournalEntry = (
     | PolicyWithdrawal
     | EnforceFrom
     | RefusedCommand
+    | OwnerBanTaken
 )
-"""Entries of the partition (`LostState`, `PolicyChange`, `PolicyWithdrawal`, `EnforceFrom`, `RefusedCommand`) have no
-source.
+"""Entries of the partition (`LostState`, `PolicyChange`, `PolicyWithdrawal`, `EnforceFrom`, `RefusedCommand`,
+`OwnerBanTaken`) have no source.
 """

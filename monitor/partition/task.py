@@ -27,6 +27,7 @@ from monitor.partition.checkpoint import (
 from monitor.partition.journal import EnforceFrom, JournalEntry, PolicyChange, PolicyWithdrawal
 from monitor.partition.policy_versions import LostPolicyError, PolicyVersions
 from monitor.partition.processing.handover_record import HandoverRecord
+from monitor.partition.processing.owner_intake import OwnerIntake
 from monitor.partition.processing.policy_changes import PolicyChanges
 from monitor.partition.processing.published_decisions import PublishedDecisions
 from monitor.partition.processing.record_intake import RecordIntake
@@ -46,10 +47,9 @@ _MANY_CALLS = 250_000  # fifty megabytes of open calls
 class StreamTask:
     """Feeds pieces of its sources to its shard, in any order, and advances as their clocks allow.
 
-    Sources are numbered as in `monitor.decoding.input_topics.INPUTS`. The caller chooses their order. Decisions do not
-    depend on it, except for duplicates with different content, where the first one read counts. ``place`` None: the
-    rows come from files, and keys and topics are not checked. Events before ``enforce_from_ms`` decide nothing; the
-    value with which a partition started is part of its state and of the clock log.
+    Sources are numbered as in `monitor.decoding.input_topics.INPUTS`; decisions do not depend on their order, except
+    that the first of duplicates with different content counts. ``place`` None: the rows come from files, and keys are
+    not checked. Events before ``enforce_from_ms`` decide nothing; that is part of the state and of the clock log.
 
     At a policy change, `advance` stops before the time of the change and the task is ``switching``: store it, and
     continue with a new task that is restored from that state. With ``replaying``, a task is not stored and switches
@@ -57,7 +57,7 @@ class StreamTask:
 
     The parts that callers use: ``sources`` and ``intake`` (what was read), ``passed_on`` (late and refused records),
     ``watermark`` (how far it decides), ``policies`` and ``policy_changes``, ``journal`` (the entries to write),
-    ``published`` (decisions not to write again), ``stored`` (the stored records), and the ``shard`` in force.
+    ``owners`` (bans of owners), ``published`` (decisions not to write again), ``stored``, and the ``shard`` in force.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class StreamTask:
             self.journal.add(EnforceFrom(enforce_from_ms))
         self.journal.add(self.policies.journal_entry(self.policies.newest))
         self.policy_changes = PolicyChanges(self.policies, self.watermark, self.journal)
+        self.owners = OwnerIntake(self.watermark, self.journal)
         self.published = PublishedDecisions(self.watermark)
         self.passed_on = PassedOn()
         self.intake = RecordIntake(place, secret, self.policies, self.watermark, self.passed_on)
@@ -109,6 +110,7 @@ class StreamTask:
         self.intake.lay_out(*layouts)
         if self._restored is not None:
             self._chain.restore(*self._restored)
+        self.owners.begin(self._chain.shard)
 
     @property
     def shard(self) -> Shard:
@@ -132,11 +134,12 @@ class StreamTask:
         if source is not None:
             self.sources.recall(source, entries, end)
             return
-        # Use the value that the partition started with. `LostState` entries have no effect; they are an audit trail.
+        # The value that the partition started with. `LostState` entries have no effect; they are an audit trail.
         begun = [entry.from_ms for entry in entries if isinstance(entry, EnforceFrom)]
         if begun or not self.stored.restored:  # a restored state holds the value itself
             self.enforce_from_ms = begun[-1] if begun else 0
         self.journal.drop(EnforceFrom)
+        self.owners.recall(entries)
         policies = [entry for entry in entries if isinstance(entry, PolicyChange | PolicyWithdrawal)]
         if policies:
             self.policies.recall(policies)
@@ -150,7 +153,7 @@ class StreamTask:
             self.intake.feed(self._chain.shard, position, part)
 
     def ahead(self, source: int) -> bool:
-        """Whether to pause the source: many open calls are in memory, and another source is far behind it."""
+        """Whether to pause the source: many calls are open, and another source is far behind it."""
         return len(self.shard.open_panes) > _MANY_CALLS and self.sources.far_ahead(source)
 
     # Deciding ---------------------------------------------------------------------------------------------------
@@ -216,9 +219,8 @@ class StreamTask:
 
     def take(self) -> TaskOutput:
         """Return the output since the last call."""
+        output = self.owners.noted(self.published.left(self.shard.output.take()))
         entries = [*self.sources.take(), *((None, entry) for entry in self.journal.take())]
-        output = self.shard.output.take()
-        self.published.remove_from(output)
         return self.passed_on.take(output, entries)
 
     # State ------------------------------------------------------------------------------------------------------
@@ -253,15 +255,16 @@ class StreamTask:
             enforce_from_ms=self.enforce_from_ms,
             entries=self.stored.entries,
             inputs=self.inputs,
+            owners=self.owners.offset,
         )
         return self.stored.changes(changes, head)
 
     def restore(self, records: Mapping[str, bytes]) -> list[int]:
         """Restore the stored records. Returns the offsets at which the sources resume. The task must be new.
 
-        A stored handover is not applied, and its input is read again, unless `take_over` is called next. Raises
-        StateFormatError if a format is unknown, and MismatchError if the secret or the identity differs or a policy is
-        lost. Raises MissingChunkError if a part is missing; after ``stored.clear``, the task is new again.
+        Without `take_over`, a stored handover is not applied, and its input is read again. Raises StateFormatError,
+        MismatchError if the secret or the identity differs or a policy is lost, and MissingChunkError if a part is
+        missing; after ``stored.clear``, the task is new again.
         """
         head, blobs = self.stored.restore(records, self.place, self._secret)
         self.passed_on.clear()
@@ -270,7 +273,7 @@ class StreamTask:
         self.watermark.decided_ms = head.watermark_ms
         self.intake.restore(head.watermark_ms, head.shard.decided or ())
         self.published.until_ms = head.published_ms
-        self.control, self.inputs = head.control, list(head.inputs)
+        self.control, self.inputs, self.owners.offset = head.control, list(head.inputs), head.owners
         self.enforce_from_ms = head.enforce_from_ms
         self._handover.restore(blobs.pop(HANDOVER, None), head.handed_over)
         try:

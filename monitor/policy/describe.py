@@ -60,6 +60,7 @@ def _condition(metric: str, op: str, value: float, params: Params) -> Bilingual:
         "s": f"{params.short_call_ms / 1000:g}",
         "limit": f"{params.callee_limit}",
         "zone": params.timezone,
+        "ring": f"{params.short_ring_ms / 1000:g}",
         "were": "were",
         "third": "",
     }

@@ -23,9 +23,9 @@ class MetricWording:
     A ratio of the same records has a ``share``: what those of the numerator did, as in "of answered calls, more than
     15 % lasted at most 6 s". Of any other metric, ``noun`` is what is compared with the threshold.
 
-    Texts contain ``{n}``, ``{d}``, ``{v}`` for numerator, denominator and value; ``{s}``, ``{limit}``, ``{zone}`` for
-    the rule's parameters; ``{were}``, ``{plural}``, ``{third}`` agree with the numerator, ``{many}`` with the
-    denominator.
+    Texts contain ``{n}``, ``{d}``, ``{v}`` for numerator, denominator and value; ``{s}``, ``{ring}``, ``{limit}``,
+    ``{zone}`` for the rule's parameters; ``{were}``, ``{plural}``, ``{third}`` agree with the numerator, ``{many}``
+    with the denominator.
     """
 
     title: Bilingual
@@ -47,6 +47,7 @@ _DENOMINATORS: Final = {
     "attempts": DenominatorWording("次", "外呼尝试", "outbound attempts"),
     "answered": DenominatorWording("通", "接通电话", "answered calls"),
     "rang": DenominatorWording("次", "振铃的外呼", "outbound attempts that rang"),
+    "out_of_hours": DenominatorWording("次", "时段外外呼尝试", "outbound attempts out of hours"),
     "inbound": DenominatorWording("通", "呼入电话", "inbound calls"),
     "numeric_callees": DenominatorWording("个", "不同的被叫号码", "different numbers called"),
     "block_numbers": DenominatorWording("个", "不同的被叫号码", "different numbers called"),
@@ -153,6 +154,12 @@ METRIC_WORDING: Final = {
         Bilingual("取消占比", "share of cancelled attempts"),
         Bilingual("在接通前由主叫取消", "{were} cancelled by the caller"),
     ),
+    "short_cancel_ratio": _of_share(
+        "short_cancel_ratio",
+        Bilingual("短振铃取消率", "Short-ring cancel ratio"),
+        Bilingual("短振铃取消占比", "share of attempts cancelled after a short ring"),
+        Bilingual("振铃不超过 {ring} 秒即被主叫取消", "{were} cancelled by the caller within {ring} s of ringing"),
+    ),
     "carrier_blocked_ratio": _of_share(
         "carrier_blocked_ratio",
         Bilingual("运营商拦截率", "Carrier-blocked ratio"),
@@ -170,6 +177,15 @@ METRIC_WORDING: Final = {
         Bilingual("时段外外呼率", "Out-of-hours ratio"),
         Bilingual("时段外外呼占比", "share of attempts out of hours"),
         Bilingual("在 08:00 至 21:00（{zone}）之外拨出", "began outside 08:00 to 21:00 ({zone})"),
+    ),
+    "out_of_hours_reject_ratio": _of_share(
+        "out_of_hours_reject_ratio",
+        Bilingual("时段外拒接率", "Out-of-hours reject ratio"),
+        Bilingual("时段外拒接占比", "share of attempts out of hours that callees refused"),
+        Bilingual(
+            "（08:00 至 21:00 之外，{zone}）被拒接，或由被叫在 10 秒内挂断",
+            "(outside 08:00 to 21:00, {zone}) {were} rejected, or ended by the callee within 10 s",
+        ),
     ),
     "consent_coverage": _of_share(
         "consent_coverage",

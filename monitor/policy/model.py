@@ -1,5 +1,6 @@
 """The resolved policy: frozen values, checked as a whole, ready for the shard. `monitor.policy.load` creates it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,8 +18,8 @@ SHORT_RING_MS = 3_000
 """The default of ``short_ring_s``, in ms."""
 
 
-# A call is packed into a 64-bit word. Every call uses 16 bits; the rest are for values of short_call_s and
-# time zones. Evidence is kept for 64 kinds of calls: a metric's numerator or its complement.
+# A call is packed into a 64-bit word. Every call uses 16 bits; the rest are for `Variants`. Evidence is kept for 64
+# kinds of calls: a metric's numerator or its complement.
 MAX_VARIANTS = 48
 MAX_EVIDENCE = 64
 
@@ -71,6 +72,34 @@ class Rule:
     def metrics(self) -> list[str]:
         """The metrics that it uses: its own and those of its ``also`` conditions."""
         return [self.metric, *(condition.metric for condition in self.also)]
+
+
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """The values of parameters for which a call is counted, each ascending; a policy has at most `MAX_VARIANTS`.
+
+    Short calls and hours are counted for all values that occur. ``short_ring_ms`` and ``refused_zones``, the time zones
+    of `out_of_hours_reject_ratio`, are only those of rules that use these metrics.
+    """
+
+    short_call_ms: tuple[int, ...]
+    timezones: tuple[str, ...]
+    short_ring_ms: tuple[int, ...]
+    refused_zones: tuple[str, ...]
+
+    @classmethod
+    def of(cls, params: Params, rules: Sequence[Rule]) -> "Variants":
+        """The variants of the defaults and of all rules, including those of overrides."""
+        every = [params, *(rule.params for rule in rules)]
+        return cls(
+            tuple(sorted({p.short_call_ms for p in every})),
+            tuple(sorted({p.timezone for p in every})),
+            tuple(sorted({rule.params.short_ring_ms for rule in rules if "short_cancel_ratio" in rule.metrics})),
+            tuple(sorted({rule.params.timezone for rule in rules if "out_of_hours_reject_ratio" in rule.metrics})),
+        )
+
+    def __len__(self) -> int:
+        return len(self.short_call_ms) + len(self.timezones) + len(self.short_ring_ms) + len(self.refused_zones)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,7 @@ def _fact(said: MetricWording, measure: Measure, params: Params) -> tuple[str, s
         "s": exact(params.short_call_ms / 1000),
         "limit": count(params.callee_limit),
         "zone": params.timezone,
+        "ring": exact(params.short_ring_ms / 1000),
     }
     return said.fact.zh.format_map(filled), said.fact.en.format_map(filled)
 

@@ -40,7 +40,9 @@ _RESTS_ON: Final = {
     "consent_coverage": "consent_id",
     "consent_peak": "consent_id",
     "callee_hangup_ratio": "hangup_by",
+    "out_of_hours_reject_ratio": "hangup_by",
     "pdd_s": "ring_ms",
+    "short_cancel_ratio": "ring_ms",
     "complainants": "complainant",
 }
 _ON_ANSWERED: Final = tuple(name for name, of in _FIELDS.items() if of is _ANSWERED)

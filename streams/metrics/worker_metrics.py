@@ -250,6 +250,28 @@ JUDGING: tuple[MetricSpec, ...] = (
         "callwarden_stale_batches_total", "counter", "batches", "Batches of a former generation of the group, dropped"
     ),
     MetricSpec(
+        "callwarden_owner_bans", "gauge", "bans", "Bans of owners that are in effect in the partition", (_PARTITION,)
+    ),
+    MetricSpec(
+        "callwarden_owner_bans_taken_total",
+        "counter",
+        "bans",
+        "Bans of owners and their liftings that partitions took from the topic `owners`, each partition for itself",
+    ),
+    MetricSpec(
+        "callwarden_owner_bans_refused_total",
+        "counter",
+        "records",
+        "Records of the topic `owners` that are no bans, or are damaged; they are skipped",
+    ),
+    MetricSpec("callwarden_owners_lag_records", "gauge", "records", "Records of the topic `owners` not read yet"),
+    MetricSpec(
+        "callwarden_owners_unreadable_seconds",
+        "gauge",
+        "seconds",
+        "For how long the topic `owners` could not be read; 0 while it can",
+    ),
+    MetricSpec(
         "callwarden_tenant_look_seconds",
         "gauge",
         "seconds",

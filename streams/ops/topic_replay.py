@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from monitor.core.threshold_distance import DistanceOptions, measure_distances, 
 from monitor.decoding.decode import NO_CLOCK_MS, LateCall
 from monitor.decoding.decode import RejectedRow as RefusedRow
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
-from monitor.partition.journal import EnforceFrom, JournalEntry, PolicyChange, PolicyWithdrawal
+from monitor.partition.journal import EnforceFrom, JournalEntry, OwnerBanTaken, PolicyChange, PolicyWithdrawal
 from monitor.partition.key_check import Partitioner
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
@@ -19,12 +20,15 @@ from monitor.policy.load import PolicyError
 from monitor.policy.model import Policy
 from monitor.replay.outcome import Outcome, order_and_count
 from monitor.replay.run import ReplayProgress
+from schemas.owners import OwnerBan
 from streams.kafka.api import TP, Cluster, CorruptLog, FetchedBatch, PermanentError
 from streams.kafka.topic_changes import GROWN_PAGE
 from streams.kafka.topic_names import TopicNames
+from streams.ops.in_step import WORTHWHILE_MS, PartitionsInStep
 from streams.topics import clock_topic as clocklog
 
 _SLICE_ROWS = 5_000
+_ENDED: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,8 @@ class TopicReplayOptions:
     """How topics are judged: the settings of the workers, and what is asked.
 
     ``live`` and ``enforce_from_ms`` apply unless the clock log has others. If ``follow`` is false, the policies that
-    are recorded in the clock log are ignored, and all records decide, whenever enforcement begins. ``to_watermark``
+    are recorded in the clock log are ignored, and all records decide, whenever enforcement begins. Bans of owners then
+    take effect as in a replay of files, not as the clock log has them; also if no policy is recorded. ``to_watermark``
     stops where the logs' clocks allow no more: the result is what workers that have caught up have decided. Otherwise
     the logs are taken as ended, and everything is decided, as in a replay of files. ``distance_options`` measures the
     tenants' distances at the end.
@@ -76,7 +81,7 @@ async def replay_topics(
     # that a running worker has in memory or in an open transaction.
     ends = await cluster.ends(inputs)
     ends |= await cluster.ends(clocks)
-    run = _Run(policy, count, progress)
+    run, recorded = _Run(policy, count, progress), False
     for number in range(count):
         place = PartitionIdentity(number, count, options.partitioner)
         partition = StreamTask(
@@ -87,14 +92,20 @@ async def replay_topics(
             partition.sources.pass_over(source, start)
             if start > 0 and warn is not None:
                 warn(f"{topic}-{number} begins at offset {start}: earlier records were deleted and are not judged")
-        await recall(cluster, clocks[number], starts[clocks[number]], ends[clocks[number]], partition, options.follow)
+        recorded |= await recall(
+            cluster, clocks[number], starts[clocks[number]], ends[clocks[number]], partition, options.follow
+        )
         if partition.enforce_from_ms != options.enforce_from_ms and warn is not None:
             warn(
                 f"partition {number}: {clocks[number].topic} says that it enforces from "
                 f"{partition.enforce_from_ms or 'the beginning'}; that is used, not "
                 f"{options.enforce_from_ms or 'the beginning'}"
             )
-        await run.read(cluster, [TP(topic, number) for topic in names.inputs], ends, partition)
+        run.partitions.append(partition)
+    if recorded:
+        await run.read(cluster, names, ends)
+    else:
+        await run.read_in_step(cluster, names, ends, options.to_watermark)
     outcome = run.finish([f"{tp.topic}-{tp.partition}" for tp in inputs], options.to_watermark)
     distance_options = options.distance_options
     if distance_options is not None:
@@ -122,14 +133,15 @@ async def partitions_of(cluster: Cluster, names: TopicNames) -> int:
     return counts[wanted[-1]]
 
 
-async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: StreamTask, follow: bool = True) -> None:
-    """Pass the journal entries between ``start`` and ``end`` to the partition, those on policies only if ``follow``.
+async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: StreamTask, follow: bool = True) -> bool:
+    """Pass the journal entries between ``start`` and ``end`` to the partition, those on decisions only if ``follow``.
 
-    Raises PermanentError if an entry cannot be read.
+    Returns whether there is a policy among them, so that workers have judged the partition. Raises PermanentError if an
+    entry cannot be read.
     """
     entries: defaultdict[int | None, list[JournalEntry]] = defaultdict(list)
     async for _, source, entry in clocklog.journal_entries(cluster, clock, start, end):
-        if follow or not isinstance(entry, PolicyChange | PolicyWithdrawal | EnforceFrom):
+        if follow or not isinstance(entry, PolicyChange | PolicyWithdrawal | EnforceFrom | OwnerBanTaken):
             entries[source].append(entry)
     if entries:
         entries[None] += []  # the absence of an entry of the partition tells how it was begun, too
@@ -138,6 +150,7 @@ async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: S
             partition.recall(source, recorded)
     except PolicyError as error:
         raise PermanentError(f"{clock.topic} has a policy that this release cannot read: {error}") from None
+    return any(isinstance(entry, PolicyChange) for entry in entries[None])
 
 
 async def replay_logs(
@@ -177,7 +190,7 @@ async def replay_logs(
             yield
 
 
-async def _close(log: AsyncIterator[FetchedBatch]) -> None:
+async def _close(log: AsyncIterator[Any]) -> None:
     """Close a log now: after an interrupt it would otherwise be left to the end of the event loop."""
     if isinstance(log, AsyncGenerator):
         await log.aclose()
@@ -194,17 +207,41 @@ class _Run:
         self._late: list[LateCall] = []
         self._refused: list[RefusedRow] = []
 
-    async def read(self, cluster: Cluster, tps: list[TP], ends: Mapping[TP, int], partition: StreamTask) -> None:
-        """Feed the next partition with all records of its sources' logs ``tps``."""
-        self.partitions.append(partition)
-        async for _ in replay_logs(cluster, tps, ends, partition):
-            if partition.due:
-                partition.advance()
-                self._collect(partition)
+    async def read(self, cluster: Cluster, names: TopicNames, ends: Mapping[TP, int]) -> None:
+        """Feed the partitions with all records of their logs, one after the other."""
+        for number, partition in enumerate(self.partitions):
+            async for _ in replay_logs(cluster, names.of(number)[:-1], ends, partition):
+                if partition.due:
+                    partition.advance()
+                    self._collect(partition)
+
+    async def read_in_step(
+        self, cluster: Cluster, names: TopicNames, ends: Mapping[TP, int], to_watermark: bool
+    ) -> None:
+        """Feed the partitions with all records of their logs, always the one that is furthest behind."""
+        partitions = self.partitions
+        step = PartitionsInStep(partitions, self._collect, to_watermark)
+        async with AsyncExitStack() as opened:
+            logs = {}
+            for number, partition in enumerate(partitions):
+                logs[number] = replay_logs(cluster, names.of(number)[:-1], ends, partition)
+                opened.push_async_callback(_close, logs[number])
+            while logs:
+                number = min(logs, key=lambda number: (partitions[number].watermark.ms, number))
+                if await anext(logs[number], _ENDED) is _ENDED:
+                    del logs[number]
+                least_ms = min((partitions[number].watermark.ms for number in logs), default=NO_CLOCK_MS)
+                least_ms = min(least_ms, self._last_ms)  # a log that has ended decides up to there, too
+                if least_ms - step.reached_ms >= WORTHWHILE_MS:
+                    step.advance(least_ms)
+        step.advance(self._last_ms)
+        for partition in partitions:  # recorded clocks may be further
+            partition.advance()
+            self._collect(partition)
 
     def finish(self, sources: list[str], to_watermark: bool) -> Outcome:
         """The outcome; ``sources`` are the names of all topics' partitions, topic by topic."""
-        last_ms = max((partition.intake.last_ms for partition in self.partitions), default=NO_CLOCK_MS)
+        last_ms = self._last_ms
         summary = self._outcome.summary
         for partition in self.partitions:
             if to_watermark:
@@ -217,7 +254,11 @@ class _Run:
         order_and_count(self._outcome, self._late, self._refused, sources)
         return self._outcome
 
-    def _collect(self, partition: StreamTask) -> None:
+    @property
+    def _last_ms(self) -> int:
+        return max((partition.intake.last_ms for partition in self.partitions), default=NO_CLOCK_MS)
+
+    def _collect(self, partition: StreamTask) -> Sequence[OwnerBan]:
         taken, outcome = partition.take(), self._outcome
         outcome.enforcement += taken.output.enforcement
         outcome.shadow += taken.output.shadow
@@ -237,6 +278,7 @@ class _Run:
             self._progress(
                 ReplayProgress(outcome.summary.read, watermark_ms if watermark_ms > NO_CLOCK_MS else None, decided)
             )
+        return taken.output.owner_bans
 
 
 def _nothing(start: int, stop: int) -> RecordBatch:

@@ -39,12 +39,16 @@ EVENT_HEADERS: Final = (("content-type", b"application/cloudevents+json"),)
 def records(
     names: TopicNames, number: int, taken: "TaskOutput", state: Sequence[tuple[str, bytes | None]]
 ) -> list[OutputRecord]:
-    """Decisions, alerts, late and rejected records, journal entries, and the resulting state, its head last."""
+    """Decisions, alerts, bans of owners, late and rejected records, journal entries, and the state, its head last."""
     output = taken.output
     outs: list[OutputRecord] = []
     outs += _events(names.output("enforcement"), number, output.enforcement)
     outs += _events(names.output("shadow"), number, output.shadow)
     outs += [OutputRecord(names.output("alerts"), number, a.tenant_id.encode(), codec.encode(a)) for a in output.alerts]
+    outs += [
+        OutputRecord(names.owners.topic, names.owners.partition, ban.enforcement_id.encode(), codec.encode(ban))
+        for ban in output.owner_bans
+    ]
     for late in taken.late:
         out = OutputRecord(names.output("late"), number, late.tenant_id.encode(), late.raw)
         outs.append(_bounded(out, _place(names, number, late.ref)))

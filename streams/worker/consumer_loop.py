@@ -1,7 +1,7 @@
 """The consumer loop: one consumer for all partitions of a worker, and one owner for each partition number."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from streams.runtime.retry import Backoff
 from streams.worker.context import OwnerPhase, WorkerContext
 from streams.worker.idle_clocks import IdleClocks
 from streams.worker.partition_owner import PartitionOwner
+from streams.worker.running.owner_feed import OwnerFeed
 from streams.worker.running.running_partition import RunningPartition
 from streams.worker.topic_guard import TopicGuard
 
@@ -87,6 +88,7 @@ class ConsumerLoop:
         self._joined = False
         self._clocks = IdleClocks(context, self.owners, self._assigned, self._consumer.undecided)
         self._topics = TopicGuard(context, self.owners, self._assigned)
+        self._bans = OwnerFeed(context, lambda: _running(self.owners[number] for number in sorted(self._assigned)))
         self._away = False
         self._shared_out = False  # partitions were assigned since the last revocation
         self._turned_s: float | None = None
@@ -107,11 +109,13 @@ class ConsumerLoop:
                 self._turned_s = asyncio.get_running_loop().time()
                 if looking.done():
                     looking.result()
+                self._bans.start_due()
                 await self._round()
         finally:
             looking.cancel()
             await asyncio.wait([looking])
             await self._clocks.stop()
+            await self._bans.stop()
             self._stopping.set()  # for any reason the loop ended: open no more partitions
             await asyncio.gather(*(owner.give_up() for owner in self.owners.values()))
 
@@ -139,14 +143,11 @@ class ConsumerLoop:
         still = self._topics.watch.faults
         if not self._topics.watch.halting:
             still += [f"partition {n}: {why}" for n, why in self.partitions_not_running.items()]
+        still += [self._bans.fault] if self._bans.fault else []
         if still or self._clocks.behind is None:
             return still or ["the lag is not known yet"]
-        most = self._context.ready_lag
-        return [
-            f"{tp.topic}-{tp.partition}: {records} records behind; expected at most {most}"
-            for tp, records in self._clocks.behind.items()
-            if records > most and tp.partition in self._assigned
-        ]
+        behind = {tp: records for tp, records in self._clocks.behind.items() if tp.partition in self._assigned}
+        return _lagging(behind, self._context.ready_lag)
 
     @property
     def notices(self) -> list[str]:
@@ -318,6 +319,20 @@ class ConsumerLoop:
         for number in set(self.owners) - self._assigned:
             if now_ms - self._parked_ms.get(number, now_ms) > _PARKED_MS:
                 del self.owners[number]
+
+
+def _running(owners: Iterable[PartitionOwner]) -> list[RunningPartition]:
+    """What these owners run now."""
+    return [one.running for one in owners if one.phase is OwnerPhase.RUNNING and one.running is not None]
+
+
+def _lagging(behind: Mapping[TP, int], most: int) -> list[str]:
+    """The logs with more than ``most`` unread records, a sentence each."""
+    return [
+        f"{tp.topic}-{tp.partition}: {records} records behind; expected at most {most}"
+        for tp, records in behind.items()
+        if records > most
+    ]
 
 
 def _patience_s(owners: Iterable[PartitionOwner]) -> float:

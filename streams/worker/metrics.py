@@ -53,6 +53,11 @@ class WorkerMetrics:
         self._topic_faults = gauge("callwarden_topic_faults", registry)
         self._skew = gauge("callwarden_host_clock_ahead_seconds", registry)
         self._stale = counter("callwarden_stale_batches_total", registry)
+        self._owner_bans = Children(gauge("callwarden_owner_bans", registry))
+        self._owner_bans_taken = counter("callwarden_owner_bans_taken_total", registry)
+        self._owner_bans_refused = counter("callwarden_owner_bans_refused_total", registry)
+        self._owners_lag = gauge("callwarden_owners_lag_records", registry)
+        self._owners_unreadable = gauge("callwarden_owners_unreadable_seconds", registry)
 
     async def page(self) -> bytes:
         """The page in Prometheus' text format. Rendered in a thread: it may have thousands of series."""
@@ -104,7 +109,7 @@ class WorkerMetrics:
     def gone(self, number: int) -> None:
         """Remove the metrics of a partition that went to another worker."""
         self._tenants.hide(number)
-        for children in (self._watermark, self._clock, self._phase, self._lag):
+        for children in (self._watermark, self._clock, self._phase, self._lag, self._owner_bans):
             children.remove({"partition": str(number)})
 
     def clock(self, topic: str, number: int, clock_ms: int) -> None:
@@ -126,6 +131,26 @@ class WorkerMetrics:
             self._silent.remove_by_labels({"topic": topic})
         else:
             self._silent.labels(topic).set(seconds)
+
+    def owner_bans(self, number: int, standing: int) -> None:
+        """Set the number of bans of owners that are in effect in a partition."""
+        self._owner_bans.of(number).set(standing)
+
+    def owner_bans_taken(self, count: int) -> None:
+        """Count bans of owners, and liftings, that partitions took from the topic."""
+        self._owner_bans_taken.inc(count)
+
+    def owner_bans_refused(self, count: int) -> None:
+        """Count values of the topic of owners that are no bans."""
+        self._owner_bans_refused.inc(count)
+
+    def owners_lag(self, records: int) -> None:
+        """Set the number of unread records of the topic of owners."""
+        self._owners_lag.set(records)
+
+    def owners_unreadable(self, seconds: float) -> None:
+        """Set for how long the topic of owners could not be read."""
+        self._owners_unreadable.set(seconds)
 
     def broker(self, away: bool) -> None:
         """Set whether the broker is unreachable."""

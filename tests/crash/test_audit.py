@@ -27,7 +27,7 @@ from streams.topics.partition_state import PartitionState
 from streams.topics.transaction_records import EVENT_HEADERS
 
 ENFORCEMENT, SHADOW, STATE = (NAMES.output(name) for name in ("enforcement", "shadow", "state"))
-SHADOWS = 66  # a scenario with shadow decisions
+SHADOWS = 268  # a scenario with shadow decisions
 
 
 def play(world: World, what: Callable[[], Coroutine[Any, Any, None]]) -> None:

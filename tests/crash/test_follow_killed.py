@@ -59,12 +59,16 @@ class FollowerCluster(MemoryCluster):
 class World(FaultyWorld):
     """A broker, a switch that writes and rotates its file, and a follower that dies and is started again."""
 
-    def __init__(self, seed: int, folder: Path, deadly: bool = True) -> None:
+    def __init__(self, seed: int, folder: Path, deadly: bool = True, before: int = 0) -> None:
+        """``before``: the rows that are there at the first start, at whose end the follower begins."""
         super().__init__(seed, TOPICS, 1_772_438_400_000, transaction_timeout_s=15.0)
         self.folder, self.path = folder, folder / "Master.csv"
         self.mapping = mapping(folder)
         self.calm = not deadly
         self.rows: list[str] = []
+        self.number, self.from_ends = count(), before > 0
+        if before:
+            self.write(before)
         self.batches: list[SourceBatch] = []
         self.ended: list[BaseException] = []
         self.sources: list[FileSource] = []
@@ -79,9 +83,8 @@ class World(FaultyWorld):
         cluster = FollowerCluster(link)
         adapter = open_adapter(str(self.mapping))
         placement = TopicPlacement(TopicNames(), "murmur2")
-        source = FileSource(
-            [str(self.path)], RowFormat(adapter, "calls"), RowWriter(adapter, placement, "pbx"), self.loop.time
-        )
+        rows = RowWriter(adapter, placement, "pbx")
+        source = FileSource([str(self.path)], RowFormat(adapter, "calls"), rows, self.loop.time, self.from_ends)
         self.sources.append(source)
         log = PositionLog(cluster, "callwarden.follow", "pbx")
         follower = SourceFollower(cluster, placement, log, source, "app-follow-pbx", self.batches.append)
@@ -110,13 +113,13 @@ class World(FaultyWorld):
     def restart(self) -> None:
         self.process = self.start()
 
-    def write(self, number: "count[int]", many: int) -> None:
+    def write(self, many: int) -> None:
         """Write rows; the last one may be written in two steps."""
         with self.path.open("ab") as out:
             if not out.tell():
                 out.write(b"id,at,tenant,callee\n")
             for _ in range(many):
-                row = f"c-{next(number)}"
+                row = f"c-{next(self.number)}"
                 self.rows.append(row)
                 out.write(f"{row},{1_772_438_400_000 + len(self.rows)},acme,+8613800000000\n".encode())
 
@@ -136,10 +139,9 @@ class World(FaultyWorld):
             os.truncate(self.path, 0)
 
     async def traffic(self) -> None:
-        number = count()
         while not self.batches:  # what was rotated before the first position is not read
             await asyncio.sleep(0.5)
-            self.write(number, 1)
+            self.write(1)
         for _ in range(60):
             await asyncio.sleep(self.rng.uniform(0.0, 1.5))
             luck = self.rng.random()
@@ -147,7 +149,7 @@ class World(FaultyWorld):
                 self.rotate()
             elif luck < 0.2:
                 self.copy_and_truncate()
-            self.write(number, self.rng.choice((1, 3, 40)))
+            self.write(self.rng.choice((1, 3, 40)))
         self.calm = True
         await asyncio.sleep(120)
 
@@ -192,17 +194,30 @@ def test_each_row_of_files_that_rotate_is_written_once_wherever_the_follower_die
     assert {point.rstrip("?!") for point in kills} >= {"commit.produce", "commit.end"}
 
 
+def test_the_end_at_which_a_follower_begins_is_written_once_wherever_it_dies(tmp_path: Path) -> None:
+    for seed in range(10, 20):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        world = World(seed, folder, before=50).play()
+        written = world.written()
+        begun = len(world.rows) - len(written)
+        assert begun >= 50, seed
+        assert written == dict.fromkeys(world.rows[begun:], 1), seed
+        assert written, seed
+        assert not world.letters()
+        assert not world.ended
+
+
 def test_the_second_follower_of_a_name_ends_the_first(tmp_path: Path) -> None:
     world = World(1, tmp_path, deadly=False)
-    number = count()
 
     async def go() -> None:
-        world.write(number, 5)
+        world.write(5)
         await asyncio.sleep(5)
         first, world.sources = world.sources, []
         world.start("second")
         for _ in range(10):
-            world.write(number, 5)
+            world.write(5)
             await asyncio.sleep(1)
         world.sources += first
 

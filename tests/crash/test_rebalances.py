@@ -98,6 +98,7 @@ def test_gauges_of_a_revoked_partition_are_removed() -> None:
         assert named(first) == {
             "callwarden_clock_timestamp_seconds",
             "callwarden_lag_records",
+            "callwarden_owner_bans",
             "callwarden_partition",
             "callwarden_watermark_timestamp_seconds",
         }

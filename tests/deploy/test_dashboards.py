@@ -195,6 +195,9 @@ def test_every_metric_of_the_catalogue_is_drawn_but_for_those_that_need_no_drawi
         "callwarden_consumer_lag_records",  # the delay in time says more
         "callwarden_consumer_open_transaction_seconds",  # an alert uses it
         "callwarden_topic_faults",  # likewise
+        "callwarden_owners_lag_records",
+        "callwarden_owners_unreadable_seconds",
+        "callwarden_owner_bans_refused_total",
         "callwarden_host_clock_ahead_seconds",
         "callwarden_http_connections_refused_total",  # its alert names program and instance
         "callwarden_billing_events_total",

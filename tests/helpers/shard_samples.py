@@ -20,7 +20,14 @@ from schemas.inputs import Cdr
 
 T0 = 1_772_409_600_000  # 2026-03-02T00:00:00Z
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
-LAYOUT = FieldLayout((1_000, 6_000), ("America/New_York", "Asia/Shanghai"), frozenset(KEY_SETS), True)
+LAYOUT = FieldLayout(
+    (1_000, 6_000),
+    ("America/New_York", "Asia/Shanghai"),
+    frozenset(KEY_SETS),
+    True,
+    (1, 3_000),
+    ("America/New_York", "Asia/Shanghai"),
+)
 BARE_LAYOUT = replace(LAYOUT, key_sets=frozenset(), talk=False)
 PARAMS = Params(6_000, 5, "Asia/Shanghai")
 OUTCOMES = (
@@ -80,7 +87,7 @@ def some_cdrs(draw: st.DrawFn, valid: bool = True, most: int = 30, span_ms: int 
 
 
 _TALKS = st.sampled_from((0, 1, 999, 1_000, 1_001, 6_000, 6_001, 9_999, 10_000, 10_001, 59_999, 60_000, 60_001))
-_WAITS = st.sampled_from((0, 1, 2_500))
+_WAITS = st.sampled_from((0, 1, 2, 2_500, 3_000, 3_001))
 
 
 @st.composite

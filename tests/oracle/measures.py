@@ -22,11 +22,12 @@ class Seen(NamedTuple):
 
 
 class Params(NamedTuple):
-    """`short_call_s` in ms, `callee_limit`, `timezone`."""
+    """`short_call_s` in ms, `callee_limit`, `timezone`, `short_ring_s` in ms."""
 
     short_call_ms: float
     callee_limit: int
     timezone: str
+    short_ring_ms: float
 
 
 def is_attempt(c: Call) -> bool:
@@ -49,6 +50,13 @@ def talk_ms(c: Call) -> int:
 def out_of_hours(c: Call, timezone: str) -> bool:
     local = (EPOCH + timedelta(milliseconds=c["start_ms"])).astimezone(ZoneInfo(timezone))
     return not 8 <= local.hour < 21
+
+
+def is_refused(c: Call) -> bool:
+    """Rejected, or answered and released by the callee with d <= 10 s."""
+    if c["outcome"] == "rejected":
+        return True
+    return is_answered(c) and c["hangup_by"] == "callee" and talk_ms(c) <= 10_000
 
 
 Test = Callable[[Call, Params], bool]
@@ -82,6 +90,19 @@ OF_CALLS: dict[str, tuple[Test, Test | None]] = {
     "out_of_hours_ratio": (
         lambda c, p: is_attempt(c) and out_of_hours(c, p.timezone),
         lambda c, p: is_attempt(c),
+    ),
+    "short_cancel_ratio": (
+        lambda c, p: (
+            is_attempt(c)
+            and c["outcome"] == "cancelled"
+            and c["ring_ms"] is not None
+            and c["end_ms"] - c["ring_ms"] <= p.short_ring_ms
+        ),
+        lambda c, p: is_attempt(c),
+    ),
+    "out_of_hours_reject_ratio": (
+        lambda c, p: is_attempt(c) and out_of_hours(c, p.timezone) and is_refused(c),
+        lambda c, p: is_attempt(c) and out_of_hours(c, p.timezone),
     ),
     "consent_coverage": (lambda c, p: is_answered(c) and c["consent_id"] is not None, lambda c, p: is_answered(c)),
     "abandon_ratio": (lambda c, p: is_inbound(c) and c["outcome"] == "cancelled", lambda c, p: is_inbound(c)),

@@ -91,6 +91,7 @@ def policy(frame: Frame) -> dict[str, Any]:
             "lateness": f"{frame.lateness // MINUTE}m",
             "short_call_s": rng.choice((6.0, 5, 1)),
             "callee_limit": rng.choice((1, 2, 5)),
+            "short_ring_s": rng.choice((3.0, 3, 2.5, 0.001)),
             "timezone": rng.choice(("Asia/Shanghai", "America/New_York", "Australia/Lord_Howe", "UTC")),
             "review_within": rng.choice(("20m", "1h", "3h", "24h", "7d")),
             "retention": f"{retention // MINUTE}m",
@@ -215,7 +216,7 @@ def _rule(frame: Frame, name: str, spans: Spans, metric: str | None, favourite: 
 
 
 def _with(frame: Frame) -> dict[str, Any]:
-    given = {"short_call_s": 5, "callee_limit": 2, "timezone": "Europe/London"}
+    given = {"short_call_s": 5, "callee_limit": 2, "timezone": "Europe/London", "short_ring_s": 1}
     return {k: v for k, v in given.items() if frame.often(0.5)} or {"callee_limit": 3}
 
 

@@ -46,6 +46,15 @@ class Reign:
         attempted = OF_PARTIES - COUNTED_APART
         if wanted & attempted and not asked & attempted:
             return False
+        used = [(one, {one.metric, *(m for m, _, _ in one.also)}) for one in self.every_rule]
+        if "short_cancel_ratio" in wanted and rule.params.short_ring_ms not in {
+            one.params.short_ring_ms for one, names in used if "short_cancel_ratio" in names
+        }:
+            return False
+        if "out_of_hours_reject_ratio" in wanted and rule.params.timezone not in {
+            one.params.timezone for one, names in used if "out_of_hours_reject_ratio" in names
+        }:
+            return False
         if wanted & COUNTED_APART - asked:
             return False
         if "short_call_ratio" in wanted and rule.params.short_call_ms not in {p.short_call_ms for p in params}:
@@ -70,6 +79,10 @@ def evidence_kind(rule: Rule) -> tuple[object, ...]:
         known = ("short", rule.params.short_call_ms)
     elif rule.metric == "out_of_hours_ratio":
         known = ("hours", rule.params.timezone)
+    elif rule.metric == "out_of_hours_reject_ratio":
+        known = ("refused", rule.params.timezone)
+    elif rule.metric == "short_cancel_ratio":
+        known = ("short_cancelled", rule.params.short_ring_ms)
     if above:
         # All answered calls, whether they are the metric or a part of the attempts.
         return ("answered" if rule.metric in {"answered", "asr"} else known,)

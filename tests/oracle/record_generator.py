@@ -113,7 +113,7 @@ def _call(frame: Frame, tenant: str, end: int, name: str) -> dict[str, Any]:
     talk = rng.choice(TALKS) if frame.often(0.7) else rng.randint(0, 120_000)
     answer = end - talk if outcome == "answered" else None
     before = answer if answer is not None else end
-    ring = before - rng.choice((0, 1, 2_500, 7_000)) if frame.often(0.7) else None
+    ring = before - rng.choice((0, 1, 2, 1_000, 2_500, 2_501, 3_000, 3_001, 7_000)) if frame.often(0.7) else None
     start = (ring if ring is not None else before) - rng.choice((0, 1, 1_500, 4_000))
     if frame.often(0.1):  # a start on the boundary of the permitted hours, in one zone or another
         start = min(start, start // HOUR * HOUR + rng.choice((0, -1)))

@@ -134,7 +134,8 @@ def instant(value: Any) -> int:
 
 
 def _params(given: dict[str, Any]) -> Params:
-    return Params(round(float(given["short_call_s"]) * 1000, 6), int(given["callee_limit"]), str(given["timezone"]))
+    short_call_ms, short_ring_ms = (round(float(given[name]) * 1000, 6) for name in ("short_call_s", "short_ring_s"))
+    return Params(short_call_ms, int(given["callee_limit"]), str(given["timezone"]), short_ring_ms)
 
 
 def _rule(raw: dict[str, Any], defaults: dict[str, Any]) -> Rule:
@@ -186,6 +187,7 @@ def rulebook(policy: dict[str, Any]) -> Rulebook:
         "lateness": "10m",
         "short_call_s": 6.0,
         "callee_limit": 5,
+        "short_ring_s": 3.0,
         "timezone": "Asia/Shanghai",
         "review_within": "7d",
         "retention": "400d",

@@ -17,6 +17,7 @@ from schemas.inputs import Cdr, Outcome
 
 _OUTCOMES: tuple[str, ...] = get_args(Outcome)
 _AT_ONCE = 512
+_NEVER_MS = 2**62  # above every limit
 _BY_CALLEE = {"callee": True, "caller": False, "system": False, "": False, None: False}
 _DIRECTION_CODE = {"inbound": 0, "outbound": 1}
 _OUTCOME_CODE = {name: code for code, name in enumerate(_OUTCOMES)}
@@ -206,9 +207,10 @@ def to_columns(
     _set(word, talk >= LONG_CALL_MS, BIT["long"])
     _set(word, answered & by_callee & (talk <= CALLEE_HANGUP_MS), BIT["callee_hangup"])
     _set(word, answered & consented, BIT["consented"])
-    bare, word = word, _parametrised(word, layout, start, talk, attempt)
+    rung = np.where(_has(word, "cancelled") & (ring > 0), end - ring, _NEVER_MS)
+    bare, word = word, _parametrised(word, layout, start, talk, rung)
     for from_ms, other in later:
-        word = np.where(end >= from_ms, _parametrised(bare, other, start, talk, attempt), word)
+        word = np.where(end >= from_ms, _parametrised(bare, other, start, talk, rung), word)
 
     modulus = modulus_of(int(salt))
     callee_key, callee_numeric = number_keys(gathered.callees, tenant_salts, modulus)
@@ -242,16 +244,25 @@ def to_columns(
 
 
 def _parametrised(
-    bare: U64, layout: FieldLayout, start: NDArray[np.int64], talk: NDArray[np.int64], attempt: NDArray[np.bool_]
+    bare: U64, layout: FieldLayout, start: NDArray[np.int64], talk: NDArray[np.int64], rung: NDArray[np.int64]
 ) -> U64:
-    """The words with the additional bits of a layout for its limits and time zones."""
+    """The words with the additional bits of a layout for its limits and time zones.
+
+    ``rung`` is how long a cancelled attempt rang, `_NEVER_MS` for all others.
+    """
     word = bare.copy()
+    attempt = _has(bare, "attempts")
+    for limit in layout.short_ring_ms:
+        _set(word, rung <= limit, layout.ring_bit(limit))
+    refused = attempt & (_has(bare, "rejected") | _has(bare, "callee_hangup")) if layout.refused_zones else attempt
     for limit in layout.short_call_ms:
         _set(word, (talk > 0) & (talk <= limit), layout.short_bit(limit))
     for timezone in layout.timezones:
         minute = minute_of_day(start, timezone)
-        outside = (minute < DAY_OPENS_MIN) | (minute >= DAY_CLOSES_MIN)
-        _set(word, attempt & outside, layout.hours_bit(timezone))
+        outside = attempt & ((minute < DAY_OPENS_MIN) | (minute >= DAY_CLOSES_MIN))
+        _set(word, outside, layout.hours_bit(timezone))
+        if timezone in layout.refused_zones:
+            _set(word, outside & refused, layout.refused_bit(timezone))
     return word
 
 

@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.policy.metrics import METRICS, KeySet, key_sets
-from monitor.policy.model import Params, Rule
+from monitor.policy.model import Params, Rule, Variants
 
-# The word of a call has one bit for each of these. The parametrised fields (short, out_of_hours) follow, one bit per
-# variant.
+# The word of a call has one bit for each of these. The parametrised fields follow, one bit for each of `Variants`.
 FIXED = (
     "rows",
     "attempts",
@@ -43,31 +42,39 @@ class FieldLayout:
     """The bit or sum of each field, for the parameters that the rules of a policy use.
 
     Fields are numbered ``0 .. width-1``: the bits first, then `SUMS`. ``key_sets`` are the keys that rules count;
-    ``talk`` is whether any needs the talk times.
+    ``talk`` is whether any needs the talk times. The other fields are those of `Variants`.
     """
 
     short_call_ms: tuple[int, ...]
     timezones: tuple[str, ...]
     key_sets: frozenset[KeySet] = frozenset()
     talk: bool = False
+    short_ring_ms: tuple[int, ...] = ()
+    refused_zones: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, params: Params, rules: Iterable[Rule]) -> "FieldLayout":
         """The layout for the defaults and all rules, including overrides. A policy has at most 48 such variants."""
         rules = list(rules)
-        every = [params, *(rule.params for rule in rules)]
+        variants = Variants.of(params, rules)
         names = [name for rule in rules for name in rule.metrics]
         return cls(
-            tuple(sorted({p.short_call_ms for p in every})),
-            tuple(sorted({p.timezone for p in every})),
+            variants.short_call_ms,
+            variants.timezones,
             frozenset(key_sets(names)),
             any(METRICS[name].family == "talk" for name in names),
+            variants.short_ring_ms,
+            variants.refused_zones,
         )
 
     @property
     def bits(self) -> int:
         """The number of bits used in a word."""
-        return len(FIXED) + len(self.short_call_ms) + len(self.timezones)
+        return self._first_refused_bit + len(self.refused_zones)
+
+    @property
+    def _first_refused_bit(self) -> int:
+        return len(FIXED) + len(self.short_call_ms) + len(self.timezones) + len(self.short_ring_ms)
 
     @property
     def width(self) -> int:
@@ -77,8 +84,13 @@ class FieldLayout:
     @property
     def names(self) -> list[object]:
         """The name of each field, independent of the layout."""
-        short = [("short", limit_ms) for limit_ms in self.short_call_ms]
-        return [*FIXED, *short, *(("hours", timezone) for timezone in self.timezones), *SUMS]
+        variants = (
+            ("short", self.short_call_ms),
+            ("hours", self.timezones),
+            ("short_cancelled", self.short_ring_ms),
+            ("refused", self.refused_zones),
+        )
+        return [*FIXED, *((name, value) for name, values in variants for value in values), *SUMS]
 
     def short_bit(self, short_call_ms: int) -> int:
         """The bit of ``0 < d <= short_call_ms``."""
@@ -88,12 +100,24 @@ class FieldLayout:
         """The bit of an attempt that starts outside the hours of that time zone."""
         return len(FIXED) + len(self.short_call_ms) + self.timezones.index(timezone)
 
+    def ring_bit(self, short_ring_ms: int) -> int:
+        """The bit of an attempt that was cancelled after ringing for at most that long."""
+        return len(FIXED) + len(self.short_call_ms) + len(self.timezones) + self.short_ring_ms.index(short_ring_ms)
+
+    def refused_bit(self, timezone: str) -> int:
+        """The bit of an attempt of `hours_bit` that the callee rejected, or answered and soon ended."""
+        return self._first_refused_bit + self.refused_zones.index(timezone)
+
     def field(self, name: str, params: Params) -> int:
         """The number of a field of the metric table under these parameters."""
         if name == "short":
             return self.short_bit(params.short_call_ms)
         if name == "out_of_hours":
             return self.hours_bit(params.timezone)
+        if name == "short_cancelled":
+            return self.ring_bit(params.short_ring_ms)
+        if name == "out_of_hours_refused":
+            return self.refused_bit(params.timezone)
         if name in SUMS:
             return self.bits + SUMS.index(name)
         return BIT[name]

@@ -28,8 +28,23 @@ class PublishedDecisions:
         """Whether published decisions may still be made again, so that `suppress` must have them."""
         return self.until_ms > NO_CLOCK_MS and self.until_ms >= self._watermark.decided_ms
 
-    def remove_from(self, output: Output) -> None:
-        """Remove the published decisions from an output."""
+    def left(self, output: Output) -> Output:
+        """The output without the published decisions."""
         if self._ids:
+            again = {one.id for one in output.enforcement if one.id in self._ids}
+            ended = {
+                before
+                for one in output.enforcement
+                if one.id in again
+                for before in (one.data.reverses, one.data.supersedes)
+                if before is not None
+            }
+            # A ban that was lifted since must not come as standing: partitions that forgot it would take it.
+            output.owner_bans = [
+                ban
+                for ban in output.owner_bans
+                if ban.enforcement_id not in (again if ban.lifted_ms is None else ended)
+            ]
             output.enforcement = [one for one in output.enforcement if one.id not in self._ids]
             output.shadow = [one for one in output.shadow if one.id not in self._ids]
+        return output

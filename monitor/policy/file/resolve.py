@@ -42,6 +42,7 @@ from monitor.policy.model import (
     Params,
     Policy,
     Rule,
+    Variants,
 )
 
 RESERVED = (
@@ -149,15 +150,24 @@ class _Resolver:
     def _room(self, params: Params, rules: list[Rule]) -> None:
         """Whether the bits of a call and the evidence slots suffice for all variants that the rules distinguish."""
         place = self.own.sections["rules"].at if "rules" in self.own.sections else self.own.head.place
-        every = [params, *(rule.params for rule in rules)]
-        variants = len({p.short_call_ms for p in every}) + len({p.timezone for p in every})
-        if variants > MAX_VARIANTS:
+        variants = Variants.of(params, rules)
+        if len(variants) > MAX_VARIANTS:
+            twice = " (each `timezone` of `out_of_hours_reject_ratio` counts twice)" if variants.refused_zones else ""
             said = (
-                f"the rules have {variants} different values of `short_call_s` and `timezone`; "
-                f"expected at most {MAX_VARIANTS}"
+                f"the rules have {len(variants)} different values of `short_call_s`, `short_ring_s` and `timezone`"
+                f"{twice}; expected at most {MAX_VARIANTS}"
             )
             self.faults.append(place.fault(said))
-        kinds = {(r.metric, r.direction, r.params.short_call_ms, r.params.timezone) for r in rules}
+        kinds = {
+            (
+                r.metric,
+                r.direction,
+                r.params.short_call_ms,
+                r.params.timezone,
+                r.params.short_ring_ms if r.metric == "short_cancel_ratio" else None,
+            )
+            for r in rules
+        }
         kinds = {kind for kind in kinds if METRICS[kind[0]].family in ("calls", "talk") or kind[1] == "below"}
         if len(kinds) > MAX_EVIDENCE:
             said = f"the rules use {len(kinds)} different kinds of calls as evidence; expected at most {MAX_EVIDENCE}"

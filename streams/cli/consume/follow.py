@@ -35,6 +35,10 @@ def run(
     name: Annotated[
         str, typer.Option("--name", metavar="NAME", help="The follower's name, unique.  [default: the format's]")
     ] = "",
+    from_end: Annotated[
+        bool,
+        typer.Option("--from-end", help="Begin a new name at the ends of the files that exist, or of the table."),
+    ] = False,
     bootstrap: Bootstrap = None,
     port: Annotated[int | None, typer.Option(help="The port of /metrics, /readyz and /healthz.")] = None,
     json_logs: JsonLogs = False,
@@ -54,9 +58,9 @@ def run(
     url = settings.follow_database.get_secret_value() if settings.follow_database is not None else ""
     try:
         if table or key or sql:
-            plan = _table_plan(files or [], _Table(url, table, key), form, constants or [], name)
+            plan = _table_plan(files or [], _Table(url, table, key, from_end), form, constants or [], name)
         else:
-            plan = _plan(files or [], form, constants or [], name)
+            plan = _plan(files or [], form, constants or [], name, from_end)
     except PermanentError as error:
         fail(f"callwarden follow: {error}")
 
@@ -67,9 +71,10 @@ class _Table(NamedTuple):
     url: str
     name: str
     key: str
+    from_end: bool
 
 
-def _plan(files: list[str], form: str, constants: list[str], name: str) -> "FollowPlan":
+def _plan(files: list[str], form: str, constants: list[str], name: str, from_end: bool) -> "FollowPlan":
     from pathlib import Path
 
     from streams.cli.inputs import fail
@@ -81,7 +86,11 @@ def _plan(files: list[str], form: str, constants: list[str], name: str) -> "Foll
         fail("FILE: expected a file, or several; or a table: --sql URL --table NAME --key COLUMN")
     adapter = _adapter(form, constants)
     row_format = RowFormat(adapter, form)
-    return FollowPlan(checked_name(name or Path(form).stem), adapter, lambda rows: FileSource(files, row_format, rows))
+    return FollowPlan(
+        checked_name(name or Path(form).stem),
+        adapter,
+        lambda rows: FileSource(files, row_format, rows, from_ends=from_end),
+    )
 
 
 def _table_plan(files: list[str], table: _Table, form: str, constants: list[str], name: str) -> "FollowPlan":
@@ -101,7 +110,11 @@ def _table_plan(files: list[str], table: _Table, form: str, constants: list[str]
         fail(f"{missing[0]}: expected it for a table: --sql URL --table NAME --key COLUMN")
     adapter = _adapter(form, constants)
     document, reader = RowDocument(adapter, form), SqlTable(table.url, table.name, table.key)
-    return FollowPlan(checked_name(name or Path(form).stem), adapter, lambda rows: TableSource(reader, document, rows))
+    return FollowPlan(
+        checked_name(name or Path(form).stem),
+        adapter,
+        lambda rows: TableSource(reader, document, rows, from_end=table.from_end),
+    )
 
 
 def _adapter(form: str, constants: list[str]) -> "ForeignAdapter":

@@ -50,8 +50,17 @@ class TablePosition(msgspec.Struct, frozen=True, tag="table"):
     seen: bytes
 
 
-Position = FilePosition | TablePosition
-_RECORDS: Final = msgspec.json.Decoder(FollowClaim | FilePosition | TablePosition)
+class BeganAtEnds(msgspec.Struct, frozen=True, tag="began_at_ends"):
+    """The follower began at the ends of the files that existed then. It is written with their positions: files that
+    appear later are read from their beginning.
+    """
+
+
+BEGAN: Final = "began"
+"""The id of `BeganAtEnds`."""
+
+Position = FilePosition | TablePosition | BeganAtEnds
+_RECORDS: Final = msgspec.json.Decoder(FollowClaim | FilePosition | TablePosition | BeganAtEnds)
 _KEYS: Final = msgspec.json.Decoder(tuple[str, str])
 
 

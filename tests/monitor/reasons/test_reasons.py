@@ -137,6 +137,23 @@ FACTS: dict[str, tuple[int, int | None, float, float, str, str]] = {
         "1,000 answered calls lasted 4.2 s on average in the",
         "1,000 通接通电话的平均通话时长为 4.2 秒，",
     ),
+    "short_cancel_ratio": (
+        300,
+        1000,
+        0.2,
+        0.5,
+        "300 of 1,000 outbound attempts were cancelled by the caller within 3 s of ringing in the",
+        "1,000 次外呼尝试中 300 次振铃不超过 3 秒即被主叫取消，占比 30%，",
+    ),
+    "out_of_hours_reject_ratio": (
+        1,
+        40,
+        0.02,
+        0.03,
+        "1 of 40 outbound attempts out of hours (outside 08:00 to 21:00, Asia/Shanghai) was rejected, or ended by the "
+        "callee within 10 s in the",
+        "40 次时段外外呼尝试中 1 次（08:00 至 21:00 之外，Asia/Shanghai）被拒接，或由被叫在 10 秒内挂断，占比 2.5%，",
+    ),
     "median_talk_s": (
         6_400,
         1000,

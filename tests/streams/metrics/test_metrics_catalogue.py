@@ -77,6 +77,7 @@ def busy_telemetry() -> WorkerMetrics:
     telemetry.phase(3, "running")
     telemetry.clock("cdr", 3, 1_500)
     telemetry.lag("cdr", 3, 17)
+    telemetry.owner_bans(3, 1)
     telemetry.feed_silent(2.0)
     telemetry.silent("cdr", 2.0)
     telemetry.broker(away=False)

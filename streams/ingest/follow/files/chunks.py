@@ -68,6 +68,15 @@ def read_chunk(fd: int, position: FilePosition, final: bool) -> Chunk | None:
     return Chunk(start, start + length, read, kept, data[:length]) if length else None
 
 
+def end_of_lines(fd: int, size: int) -> tuple[int, bool]:
+    """Where the last complete line ends. If the line behind it is too long, the end of the file, and True."""
+    start = max(0, size - MAX_LINE)
+    length = os.pread(fd, size - start, start).rfind(b"\n") + 1
+    if not length and start:
+        return size, True
+    return start + length, False
+
+
 def _complete(data: bytes) -> int:
     """The length of the complete lines, of at most so many."""
     if data.count(b"\n") <= MOST_ROWS:

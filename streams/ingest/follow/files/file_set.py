@@ -11,11 +11,12 @@ from typing import Final
 import msgspec
 import structlog
 
+from streams.ingest.follow.files.chunks import end_of_lines
 from streams.ingest.follow.files.fingerprint import HEAD, digest, head_of, tail_of
 from streams.ingest.follow.files.names import FoundFile, active_paths, compressed_of, found_files, is_unreachable
 from streams.ingest.follow.files.tailed_file import IDLE_S, TailedFile, is_copy
 from streams.ingest.follow.follow_source import SourceBatch
-from streams.ingest.follow.positions import FilePosition
+from streams.ingest.follow.positions import BEGAN, BeganAtEnds, FilePosition
 
 log = structlog.get_logger("callwarden")
 
@@ -26,10 +27,16 @@ Place = tuple[int, int]
 
 
 class FileSet:
-    """The files of names and patterns. `scan` finds what has changed, as positions to write."""
+    """The files of names and patterns. `scan` finds what has changed, as positions to write.
 
-    def __init__(self, patterns: Sequence[str], now_s: Callable[[], float]) -> None:
+    With ``from_ends`` a follower without positions begins at the ends of the files that exist.
+    """
+
+    def __init__(self, patterns: Sequence[str], now_s: Callable[[], float], from_ends: bool = False) -> None:
         self.patterns = [os.path.abspath(each) for each in patterns]
+        self._from_ends = from_ends
+        self.began = False
+        """Whether it has begun, at the ends or elsewhere."""
         self._now_s = now_s
         self.files: dict[str, TailedFile] = {}
         self.missing: list[str] = []
@@ -46,6 +53,7 @@ class FileSet:
             known = self.files.get(of)
             if known is None:
                 known = self.files[of] = TailedFile(of, position, size=position.size, mtime_ns=position.mtime_ns)
+                known.scanned_ns = position.mtime_ns
             known.position = position
             known.distrust()
 
@@ -58,6 +66,7 @@ class FileSet:
         newest = self._newest()
         free = {(each.device, each.inode): each for each in found}
         batch = SourceBatch()
+        at_ends = self._from_ends and not self.began
         gone = [file for file in self.files.values() if not self._is_bound(file, free, now_s)]
         # A folder with a file that is followed is there, as it should be.
         folders = {os.path.dirname(each.path) for each in found}
@@ -67,9 +76,14 @@ class FileSet:
             self._lost(batch, file, free, now_s)
         for each in sorted(free.values(), key=lambda each: each.mtime_ns):
             try:
-                self._add(batch, each, each.stem in known, newest.get(each.stem, 0), now_s)
+                self._add(batch, each, each.stem in known, newest.get(each.stem, 0), now_s, at_ends)
             except OSError as error:
                 self.faults[each.path] = error.strerror or str(error)
+        if at_ends:
+            if self.faults:  # until all can be read: the others would not be there yet, and begin at their beginnings
+                self.restore({})
+                return None
+            batch.positions[BEGAN] = BeganAtEnds()
         for file in self.files.values():
             if file.found and not file.active and not file.left and now_s - file.grown_s > IDLE_S:
                 file.close()
@@ -94,7 +108,7 @@ class FileSet:
         newest: dict[str, int] = {}
         for file in self.files.values():
             stem = file.position.stem
-            newest[stem] = max(newest.get(stem, 0), file.mtime_ns)
+            newest[stem] = max(newest.get(stem, 0), file.scanned_ns)
         return newest
 
     def _is_bound(self, file: TailedFile, free: dict[Place, FoundFile], now_s: float) -> bool:
@@ -119,6 +133,7 @@ class FileSet:
                 return False
         if not file.holds():
             return False
+        file.scanned_ns = file.mtime_ns
         file.found, file.seen = here is not None, file.seen or here is not None or file.fd is not None
         if here is None:
             # Deleted, or moved away: what is left of it is read by the descriptor.
@@ -159,7 +174,8 @@ class FileSet:
             if copy is None:  # it was read beyond what the copy has
                 moved = _skipped(each, moved)
             self._take(batch, file, moved)
-            file.active, file.found, file.size, file.mtime_ns = each.active, True, each.size, each.mtime_ns
+            file.active, file.found, file.size = each.active, True, each.size
+            file.mtime_ns = file.scanned_ns = each.mtime_ns
             if file.left:
                 file.open(each.path, now_s)
             return
@@ -187,8 +203,10 @@ class FileSet:
             lost_bytes=lost or "unknown",
         )
 
-    def _add(self, batch: SourceBatch, found: FoundFile, known: bool, newest_ns: int, now_s: float) -> None:
-        """A file that is not known: it is read from its beginning, unless it had been rotated before."""
+    def _add(
+        self, batch: SourceBatch, found: FoundFile, known: bool, newest_ns: int, now_s: float, at_end: bool
+    ) -> None:
+        """A file that is not known: it is read from its beginning, unless it had been rotated before, or ``at_end``."""
         position = FilePosition(
             found.stem, found.path, found.device, found.inode, size=found.size, mtime_ns=found.mtime_ns
         )
@@ -198,12 +216,14 @@ class FileSet:
             if not known or found.mtime_ns < newest_ns:
                 position = _skipped(found, position)
                 log.info("a file that was rotated before is not read", file=found.path)
+        elif at_end:
+            position = _after_lines(found, position)
         file = TailedFile(uuid.uuid4().hex[:16], position, None, found.size, found.mtime_ns, now_s, True)
-        file.active, file.seen = found.active, True
+        file.active, file.seen, file.scanned_ns = found.active, True, found.mtime_ns
         if found.size > position.offset or found.active:
             if not file.open(found.path, now_s):
                 return
-            log.info("following a file", file=found.path, bytes=file.left)
+            log.info("following a file", file=found.path, position=position.offset, bytes=file.left)
         self.files[file.id] = file
         self._take(batch, file, position)
 
@@ -234,6 +254,19 @@ def _skipped(found: FoundFile, position: FilePosition) -> FilePosition:
     try:
         end = os.fstat(fd).st_size
         return _replaced(position, offset=end, size=end, head=head_of(fd, end), tail=tail_of(fd, end), skipping=False)
+    finally:
+        os.close(fd)
+
+
+def _after_lines(found: FoundFile, position: FilePosition) -> FilePosition:
+    """The position behind the complete lines of a file. Raises OSError."""
+    fd = os.open(found.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        size = os.fstat(fd).st_size
+        end, skipping = end_of_lines(fd, size)
+        return _replaced(
+            position, offset=end, size=size, head=head_of(fd, end), tail=tail_of(fd, end), skipping=skipping
+        )
     finally:
         os.close(fd)
 

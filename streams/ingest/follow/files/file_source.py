@@ -1,6 +1,7 @@
 """The rows of files that grow and rotate. Rotated files are read to their end before those that follow them."""
 
 import io
+import os
 from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -15,7 +16,7 @@ from streams.ingest.follow.files.file_set import FileSet
 from streams.ingest.follow.files.row_format import RowFormat
 from streams.ingest.follow.files.tailed_file import FINAL_S, TailedFile
 from streams.ingest.follow.follow_source import Backlog, SourceBatch
-from streams.ingest.follow.positions import FilePosition, Position
+from streams.ingest.follow.positions import FilePosition, Position, TablePosition
 from streams.ingest.follow.row_writer import MOST_ROWS, RowWriter
 from streams.ingest.foreign_rows import ForeignRow, Origin
 from streams.kafka.api import PermanentError
@@ -30,13 +31,18 @@ _OPEN_LINES: Final = 1_000  # as in `monitor.adapters.rows.csv_rows`
 
 
 class FileSource:
-    """`streams.ingest.follow.follow_source.FollowSource`."""
+    """`streams.ingest.follow.follow_source.FollowSource`. ``from_ends``: see `FileSet`."""
 
     def __init__(
-        self, patterns: Sequence[str], form: RowFormat, rows: RowWriter, now_s: Callable[[], float] = steady_s
+        self,
+        patterns: Sequence[str],
+        form: RowFormat,
+        rows: RowWriter,
+        now_s: Callable[[], float] = steady_s,
+        from_ends: bool = False,
     ) -> None:
         self._form, self._rows, self._now_s = form, rows, now_s
-        self._set = FileSet(patterns, now_s)
+        self._set = FileSet(patterns, now_s, from_ends)
         self._scanned_s: float | None = None
         self._faults: dict[str, str] = {}
         self._said: dict[str, str] = {}  # those before the last scan
@@ -58,8 +64,9 @@ class FileSource:
 
     def restore(self, positions: Mapping[str, Position]) -> None:
         """See `FollowSource`."""
-        if not all(isinstance(each, FilePosition) for each in positions.values()):
+        if any(isinstance(each, TablePosition) for each in positions.values()):
             raise PermanentError("the follower of this name follows a table; expected another --name for files")
+        self._set.began = bool(positions)
         self._set.restore({of: each for of, each in positions.items() if isinstance(each, FilePosition)})
         self._scanned_s = None
 
@@ -102,7 +109,9 @@ class FileSource:
         position, batch = file.position, SourceBatch()
         end = chunk.end
         if self._form.has_header and not position.header and chunk.lines:
-            header = self._header(file, chunk.lines)
+            # It began at its end: the header is not in what is read.
+            lines = os.pread(file.fd, _MOST_HEADER + 1, 0) if position.offset else chunk.lines
+            header = self._header(file, lines)
             if header is None:
                 return None
             position = replace(position, header=header)
@@ -122,7 +131,7 @@ class FileSource:
             position,
             offset=end,
             size=max(file.size, end),
-            mtime_ns=file.mtime_ns,
+            mtime_ns=file.scanned_ns,
             head=head,
             tail=tail,
             skipping=chunk.skipping,
@@ -212,6 +221,7 @@ class FileSource:
 
     def committed(self, batch: SourceBatch) -> None:
         """See `FollowSource`."""
+        self._set.began |= bool(batch.positions)
         for of, position in batch.positions.items():
             file = self._set.files.get(of)
             if file is not None and isinstance(position, FilePosition):

@@ -21,6 +21,8 @@ class TailedFile:
     """``position`` is what is written. ``found``: whether a path leads to the file; else it was deleted or moved.
 
     ``most`` is the greatest size that was seen. ``seen``: whether this process has seen it with what was read.
+    ``scanned_ns`` is its time of modification when the folder was last looked at: what is newer may be a copy that was
+    made since then.
     """
 
     id: str
@@ -33,6 +35,7 @@ class TailedFile:
     active: bool = False
     seen: bool = False
     most: int = 0
+    scanned_ns: int = 0
     _checked: tuple[int, int] | None = None
 
     @property

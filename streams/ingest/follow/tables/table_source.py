@@ -47,14 +47,23 @@ _LATE_AT_ONCE: Final = 500
 
 
 class TableSource:
-    """`streams.ingest.follow.follow_source.FollowSource`."""
+    """`streams.ingest.follow.follow_source.FollowSource`.
+
+    With ``from_end`` a follower without a position begins above the greatest key.
+    """
 
     def __init__(
-        self, reader: TableRows, form: RowDocument, rows: RowWriter, now_s: Callable[[], float] = steady_s
+        self,
+        reader: TableRows,
+        form: RowDocument,
+        rows: RowWriter,
+        now_s: Callable[[], float] = steady_s,
+        from_end: bool = False,
     ) -> None:
         self._table, self._key = reader.table, reader.key
         self._reader, self._form, self._rows, self._now_s = reader, form, rows, now_s
         self._floor, self._seen = LEAST, SeenKeys(np.array([], np.int64))
+        self._from_end, self._began = from_end, False
         self._samples: deque[tuple[float, int]] = deque()
         self._settled = LEAST
         # The same for the greatest key that was read before a jump.
@@ -87,6 +96,7 @@ class TableSource:
                 was = f"column {position.key} of table {position.table}"
                 raise PermanentError(f"the follower of this name follows {was}; expected another --name for {here}")
         stored = positions.get(POSITION)
+        self._began = isinstance(stored, TablePosition)
         if isinstance(stored, TablePosition):
             self._floor, self._seen = stored.floor, SeenKeys.decode(stored.seen)
         self._samples.clear()
@@ -112,6 +122,10 @@ class TableSource:
         self._look()
         if self._away is not None:
             return None
+        if self._from_end and not self._began:
+            floor = LEAST if self._greatest is None else self._greatest
+            log.info("following a table from its end", table=self._table, column=self._key, greatest=self._greatest)
+            return SourceBatch(positions={POSITION: self._position(floor, self._seen)})
         now_s = self._now_s()
         if now_s - self._again_s >= AGAIN_S:
             settled, near = self._settled, self._seen.before_jump(self._floor)  # before the keys are looked up
@@ -193,8 +207,11 @@ class TableSource:
             for each in mapped:
                 self._rows.add(batch, each._replace(raw=row.value), origin)  # a dead letter has names of columns
         seen = self._seen.with_keys([row.key for row in rows])
-        batch.positions[POSITION] = TablePosition(self._table, self._key, self._floor, seen.encode())
+        batch.positions[POSITION] = self._position(self._floor, seen)
         return batch
+
+    def _position(self, floor: int, seen: SeenKeys) -> TablePosition:
+        return TablePosition(self._table, self._key, floor, seen.encode())
 
     def _read_through(self) -> int:
         greatest = self._seen.greatest
@@ -207,7 +224,8 @@ class TableSource:
         """See `FollowSource`."""
         position = batch.positions[POSITION]
         if isinstance(position, TablePosition):
-            self._seen = SeenKeys.decode(position.seen)
+            self._floor, self._seen = position.floor, SeenKeys.decode(position.seen)
+            self._began = True
 
     def close(self) -> None:
         """See `FollowSource`."""

@@ -36,6 +36,14 @@ def out_of_hours(c: Cdr, timezone: str) -> bool:
     return not 8 <= local.hour < 21
 
 
+def rang_before_cancel(c: Cdr, at_most_ms: int) -> bool:
+    return network(c) and c.outcome == "cancelled" and bool(c.ring_ms) and c.end_ms - int(c.ring_ms or 0) <= at_most_ms
+
+
+def refused(c: Cdr) -> bool:
+    return c.outcome == "rejected" or (answered(c) and c.hangup_by == "callee" and talk(c) <= 10_000)
+
+
 SENTENCES: dict[str, Callable[[Cdr], bool]] = {
     "rows": lambda c: True,
     "attempts": network,
@@ -60,6 +68,8 @@ def plain_word(c: Cdr, layout: FieldLayout) -> set[int]:
     """The numbers of the fields that a call counts in."""
     bits = {layout.field(name, PARAMS) for name, holds in SENTENCES.items() if holds(c)}
     bits |= {layout.short_bit(ms) for ms in layout.short_call_ms if answered(c) and 0 < talk(c) <= ms}
+    bits |= {layout.ring_bit(ms) for ms in layout.short_ring_ms if rang_before_cancel(c, ms)}
+    bits |= {layout.refused_bit(tz) for tz in layout.refused_zones if network(c) and out_of_hours(c, tz) and refused(c)}
     return bits | {layout.hours_bit(tz) for tz in layout.timezones if network(c) and out_of_hours(c, tz)}
 
 

@@ -51,21 +51,25 @@ def test_long_groups_of_random_words_are_counted_as_a_loop_counts_them(seed: int
     assert counted(groups, 37) == plain_counts(groups, 37)
 
 
-def params(short_call_ms: int = 6_000, timezone: str = "UTC") -> Params:
-    return Params(short_call_ms, 5, timezone)
+def params(short_call_ms: int = 6_000, timezone: str = "UTC", short_ring_ms: int = 3_000) -> Params:
+    return Params(short_call_ms, 5, timezone, short_ring_ms)
 
 
 def test_no_two_fields_share_a_number() -> None:
-    layout = FieldLayout((1_000, 6_000), ("Asia/Shanghai", "UTC"))
+    layout = FieldLayout(
+        (1_000, 6_000), ("Asia/Shanghai", "UTC"), short_ring_ms=(500, 3_000, 9_000), refused_zones=("UTC",)
+    )
     names = [*FIXED, *SUMS]
     numbers = [layout.field(name, params()) for name in names]
     numbers += [layout.field("short", params(ms)) for ms in layout.short_call_ms]
     numbers += [layout.field("out_of_hours", params(timezone=zone)) for zone in layout.timezones]
-    assert sorted(numbers) == list(range(layout.width))
+    numbers += [layout.field("short_cancelled", params(short_ring_ms=ms)) for ms in layout.short_ring_ms]
+    numbers += [layout.field("out_of_hours_refused", params(timezone=zone)) for zone in layout.refused_zones]
+    assert sorted(numbers) == list(range(layout.width)) == [layout.names.index(name) for name in layout.names]
 
 
 def test_every_field_of_the_metric_table_is_there() -> None:
-    layout = FieldLayout((6_000,), ("UTC",))
+    layout = FieldLayout((6_000,), ("UTC",), short_ring_ms=(3_000,), refused_zones=("UTC",))
     for metric in METRICS.values():
         names = (metric.numerator, metric.denominator) if metric.family == "calls" else ()
         for name in names:
@@ -95,7 +99,28 @@ def test_the_layout_has_what_rules_and_their_overrides_ask_for() -> None:
     assert layout == FieldLayout((2_500, 6_000), ("Asia/Shanghai", "Europe/London"))
 
 
+def test_a_policy_that_names_no_new_metric_keeps_its_layout() -> None:
+    """The limits of rings and the refused calls are counted for the rules that use them alone, in `also`, too."""
+    rule = {"behaviour": "blind_calling", "window": "1h", "step": "1h", "above": 0.5}
+    policy = policy_of(
+        rules=[
+            rule | {"id": "r1", "metric": "asr", "with": {"short_ring_s": 1, "timezone": "UTC"}},
+            rule | {"id": "r2", "metric": "short_cancel_ratio", "with": {"short_ring_s": 2, "timezone": "UTC"}},
+            rule
+            | {"id": "r3", "metric": "asr", "also": [{"metric": "out_of_hours_reject_ratio", "above": 0.1}]}
+            | {"with": {"timezone": "Europe/London"}},
+        ]
+    )
+    old, new = FieldLayout.of(policy.params, policy.rules[:1]), FieldLayout.of(policy.params, policy.rules)
+    assert old == FieldLayout((6_000,), ("Asia/Shanghai", "UTC"))
+    assert (new.short_ring_ms, new.refused_zones) == ((2_000,), ("Europe/London",))
+
+
 def test_as_many_variants_as_a_policy_may_have_fill_the_word() -> None:
     layout = FieldLayout(tuple(range(1, MAX_VARIANTS)), ("UTC",))
     assert layout.bits == 64
     assert layout.field("out_of_hours", params()) == 63
+    some = tuple(range(1, 16))
+    layout = FieldLayout(some, ("UTC",), short_ring_ms=tuple(range(1, 32)), refused_zones=("UTC",))
+    assert layout.bits == 64
+    assert layout.field("out_of_hours_refused", params()) == 63

@@ -33,18 +33,20 @@ ZONES = (
 SPANS = (("5m", "5m"), ("1h", "5m"), ("3h", "30m"), ("24h", "1h"))
 
 
-def zoned_rule(rng: random.Random, number: int, zone: str | None, limit_s: float | None) -> dict[str, Any]:
+def zoned_rule(
+    rng: random.Random, number: int, zone: str | None, limit_s: float | None, cancel: bool = False
+) -> dict[str, Any]:
     window, step = rng.choice(SPANS)
     direction = rng.choice(("above", "above", "below"))
     return {
         "id": f"r{number}",
         "behaviour": rng.choice(("blind_calling", "no_consent")),
-        "metric": "out_of_hours_ratio" if zone else "short_call_ratio",
+        "metric": "out_of_hours_ratio" if zone else "short_cancel_ratio" if cancel else "short_call_ratio",
         direction: rng.choice((0.1, 0.3, 0.5, 0.8)),
         "window": window,
         "step": step,
         "mode": rng.choice(("enforce", "review", "shadow")),
-        "with": {"timezone": zone} if zone else {"short_call_s": limit_s},
+        "with": {"timezone": zone} if zone else {"short_ring_s" if cancel else "short_call_s": limit_s},
     }
 
 
@@ -53,7 +55,12 @@ def zoned_policy(rng: random.Random, base: dict[str, Any], tenants: list[str], v
     zones = rng.sample(ZONES, rng.randint(8, min(len(ZONES), MAX_VARIANTS - 6)))
     limits = [float(n) for n in rng.sample(range(1, 60), rng.randint(2, MAX_VARIANTS - 4 - len(zones)))]
     rules = [zoned_rule(rng, number, zone, None) for number, zone in enumerate(zones[: len(zones) // 2])]
-    rules += [zoned_rule(rng, len(rules) + number, None, limit) for number, limit in enumerate(limits)]
+    rules += [
+        zoned_rule(rng, len(rules) + number, None, limit, rng.random() < 0.5) for number, limit in enumerate(limits)
+    ]
+    refused = rng.randint(0, MAX_VARIANTS - 4 - len(zones) - len(limits))
+    for rule in rules[: min(refused, len(zones) // 4)]:
+        rule["metric"] = "out_of_hours_reject_ratio"
     hours = [rule for rule in rules if rule["metric"] == "out_of_hours_ratio"]
     overrides, pairs = [], [(rule, tenant) for rule in hours for tenant in tenants]
     rng.shuffle(pairs)

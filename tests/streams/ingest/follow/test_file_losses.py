@@ -58,6 +58,7 @@ class Followed:
         self.folder, self.pattern, self.placement = folder, pattern, placement
         self.path = folder / "Master.csv"
         self.now_s = 0.0
+        self.from_ends = False
         self.outs: list[OutputRecord] = []
         self.positions: dict[str, Position] = {}
         self.batches: list[SourceBatch] = []
@@ -66,7 +67,8 @@ class Followed:
     def _made(self) -> FileSource:
         adapter = open_adapter(str(self.mapping))
         rows = RowWriter(adapter, self.placement, "pbx")
-        return FileSource([str(self.folder / self.pattern)], RowFormat(adapter, "calls"), rows, lambda: self.now_s)
+        patterns = [str(self.folder / self.pattern)]
+        return FileSource(patterns, RowFormat(adapter, "calls"), rows, lambda: self.now_s, self.from_ends)
 
     def read(self, after_s: float = 1.0) -> list[str]:
         """Read to the end; the new calls, and for a dead letter its bytes."""
@@ -433,3 +435,102 @@ def test_a_file_that_cannot_be_read_is_said_once(followed: Followed) -> None:
         for _ in range(5):
             followed.read()
     assert [each["event"] for each in logs].count("a file cannot be read") == 1
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_copy_of_what_was_not_read_yet_is_read_though_the_file_goes_on(followed: Followed, restarts: bool) -> None:
+    add(followed.path, HEADER + rows("a"))
+    assert followed.read(0.0) == ["a"]
+    followed.path.rename(followed.folder / "Master.csv.1")
+    add(followed.path, HEADER + rows("b"))
+    followed.now_s += 1.0
+    batch = followed.source.read()  # the new file is found
+    assert batch is not None
+    followed.positions |= {of: position for of, position in batch.positions.items() if position is not None}
+    followed.source.committed(batch)
+    copy = followed.folder / "Master.csv.2"
+    copy.write_bytes(followed.path.read_bytes())
+    os.truncate(followed.path, 0)
+    add(followed.path, HEADER + rows("c"))
+    later_ns = copy.stat().st_mtime_ns + 10**9
+    os.utime(followed.path, ns=(later_ns, later_ns))
+    assert followed.read(0.0) == ["c"]  # the folder is not looked at
+    if restarts:
+        followed.restart()
+    assert followed.read() == ["b"]
+
+
+@pytest.fixture
+def from_ends(followed: Followed) -> Followed:
+    followed.from_ends = True
+    followed.restart()
+    return followed
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_files_that_exist_at_the_first_start_begin_at_their_ends(from_ends: Followed, restarts: bool) -> None:
+    followed = from_ends
+    add(followed.path, HEADER + rows(*map(str, range(1_000))) + b"half,acme,")
+    assert followed.read() == []
+    assert len(followed.batches) == 1, "where it begins is one transaction"
+    if restarts:
+        followed.restart()
+    add(followed.path, b"1772438400000\n" + rows("a"))
+    assert followed.read() == ["half", "a"]
+    followed.path.rename(followed.folder / "Master.csv.1")
+    add(followed.folder / "Master.csv.1", rows("b"))
+    add(followed.path, b"tenant,id,at\nacme,c,1772438400000\n")
+    if restarts:
+        followed.restart()
+    assert followed.read() == ["b", "c"]
+    assert not followed.losses
+
+
+def test_files_that_appear_later_are_read_from_their_beginnings(from_ends: Followed) -> None:
+    followed = from_ends
+    assert followed.read() == []
+    followed.restart()
+    add(followed.path, HEADER + rows("a"))
+    assert followed.read() == ["a"]
+
+
+def test_a_name_that_has_positions_continues_behind_them(followed: Followed) -> None:
+    add(followed.path, HEADER + rows("a"))
+    assert followed.read() == ["a"]
+    add(followed.path, rows("b"))
+    followed.from_ends = True
+    followed.restart()
+    assert followed.read() == ["b"]
+
+
+def test_no_file_begins_while_one_cannot_be_read(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
+    followed.pattern, followed.from_ends = "*.csv", True
+    followed.restart()
+    other = followed.folder / "other.csv"
+    add(followed.path, HEADER + rows("a"))
+    add(other, HEADER + rows("b"))
+    refused = True
+    really_open = os.open
+
+    def forbidden(path: object, *more: int) -> int:
+        if refused and str(path) == str(other):
+            raise PermissionError(13, "Permission denied")
+        return really_open(path, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("os.open", forbidden)
+    assert followed.read() == []
+    assert followed.source.away == f"{other}: Permission denied"
+    assert followed.positions == {}
+    refused = False
+    assert followed.read() == []
+    add(followed.path, rows("c"))
+    add(other, rows("d"))
+    assert sorted(followed.read()) == ["c", "d"]
+
+
+def test_a_line_that_is_too_long_at_the_end_is_left_out(from_ends: Followed) -> None:
+    followed = from_ends
+    add(followed.path, HEADER + rows("a") + b"x" * (MAX_LINE + 5))
+    assert followed.read() == []
+    add(followed.path, b"x\n" + rows("b"))
+    assert followed.read() == ["b"]

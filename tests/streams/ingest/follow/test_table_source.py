@@ -91,12 +91,14 @@ class Followed:
     def __init__(self, table: "MemoryTable | SqlTable", rows: RowWriter) -> None:
         self.table, self.rows, self.adapter = table, rows, rows._adapter
         self.now_s = 0.0
+        self.from_end = False
         self.outs: list[OutputRecord] = []
         self.positions: dict[str, Position] = {}
         self.source = self._made()
 
     def _made(self) -> TableSource:
-        return TableSource(self.table, RowDocument(self.adapter, "calls"), self.rows, lambda: self.now_s)
+        form = RowDocument(self.adapter, "calls")
+        return TableSource(self.table, form, self.rows, lambda: self.now_s, self.from_end)
 
     def read(self, after_s: float = 2.0, lost: float = 0.0, rng: random.Random | None = None) -> list[str]:
         """Read to the end; a share of the batches is lost, as by a crash."""
@@ -245,6 +247,25 @@ def test_a_table_that_begins_again_is_not_taken_for_the_old_one(rows: RowWriter)
     table.visible = set()
     followed.read()
     assert followed.source.away is None
+
+
+@pytest.mark.parametrize("lost", [0.0, 0.5])
+@pytest.mark.parametrize("before", [set(), {-7}, {1, 2, 90}])
+def test_a_table_can_be_followed_from_its_end(before: set[int], lost: float, rows: RowWriter) -> None:
+    table = MemoryTable()
+    followed = Followed(table, rows)
+    followed.from_end = True
+    followed.restart()
+    table.visible |= before
+    rng = random.Random(5)
+    assert followed.read(lost=lost, rng=rng) == []
+    followed.restart()
+    table.visible |= {100, 101}
+    assert followed.read(lost=lost, rng=rng) == ["c-100", "c-101"]
+    table.visible.add(99)  # committed out of order
+    assert followed.read(lost=lost, rng=rng) == ["c-99"]
+    followed.restart()
+    assert followed.read(SETTLED_S, lost, rng) == []
 
 
 def test_the_position_is_that_of_one_table(rows: RowWriter) -> None:
