@@ -183,8 +183,8 @@ METRIC_WORDING: Final = {
         Bilingual("时段外拒接率", "Out-of-hours reject ratio"),
         Bilingual("时段外拒接占比", "share of attempts out of hours that callees refused"),
         Bilingual(
-            "（08:00 至 21:00 之外，{zone}）被拒接，或由被叫在 10 秒内挂断",
-            "(outside 08:00 to 21:00, {zone}) {were} rejected, or ended by the callee within 10 s",
+            "被拒接，或由被叫在 10 秒内挂断（时段外指 {zone} 的 08:00 至 21:00 之外）",
+            "{were} rejected, or ended by the callee within 10 s (out of hours: outside 08:00 to 21:00, {zone})",
         ),
     ),
     "consent_coverage": _of_share(

@@ -150,9 +150,10 @@ FACTS: dict[str, tuple[int, int | None, float, float, str, str]] = {
         40,
         0.02,
         0.03,
-        "1 of 40 outbound attempts out of hours (outside 08:00 to 21:00, Asia/Shanghai) was rejected, or ended by the "
-        "callee within 10 s in the",
-        "40 次时段外外呼尝试中 1 次（08:00 至 21:00 之外，Asia/Shanghai）被拒接，或由被叫在 10 秒内挂断，占比 2.5%，",
+        "1 of 40 outbound attempts out of hours was rejected, or ended by the callee within 10 s "
+        "(out of hours: outside 08:00 to 21:00, Asia/Shanghai) in the",
+        "40 次时段外外呼尝试中 1 次被拒接，或由被叫在 10 秒内挂断"
+        "（时段外指 Asia/Shanghai 的 08:00 至 21:00 之外），占比 2.5%，",
     ),
     "median_talk_s": (
         6_400,
