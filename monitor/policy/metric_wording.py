@@ -257,7 +257,7 @@ METRIC_WORDING: Final = {
         "top_callee_share",
         Bilingual("十大被叫接通占比", "Share of the ten busiest callees"),
         Bilingual("接通最多的十个被叫的占比", "share of the ten callees with the most answered calls"),
-        Bilingual("通向接通最多的十个被叫", "went to the ten callees with the most answered calls"),
+        Bilingual("拨往接通最多的十个被叫", "went to the ten callees with the most answered calls"),
     ),
     "block_ratio": _of_share(
         "block_ratio",

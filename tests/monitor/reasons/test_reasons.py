@@ -255,7 +255,7 @@ FACTS: dict[str, tuple[int, int | None, float, float, str, str]] = {
         0.1,
         0.3,
         "200 of 1,000 answered calls went to the ten callees with the most answered calls",
-        "1,000 通接通电话中 200 通通向接通最多的十个被叫",
+        "1,000 通接通电话中 200 通拨往接通最多的十个被叫",
     ),
     "block_ratio": (
         200,

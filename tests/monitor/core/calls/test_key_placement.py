@@ -129,6 +129,8 @@ def test_no_decision_and_no_stored_byte_depends_on_the_placement(seed: int) -> N
     print(f"seed {seed}")
     rng = random.Random(seed)
     metrics = {"distinct_callee_ratio": 0.4, "sequential_ratio": 0.1, "callee_over_limit": 8, "caller_peak": 12}
+    metrics |= {"callers": 10, "calls_per_caller": 2.5, "callee_peak": 2, "top_callee_share": 0.5, "block_ratio": 0.2}
+    metrics["consent_peak"] = 8
     rules = [rule(metric, above, window) for metric, above in metrics.items() for window in ("20m", "1h")]
     policy = policy_of(rules=rules)
     callees = [*colliding_numbers(TENANT, 60), *(f"+861380000{n:04}" for n in range(300)), "who", "somebody"]
@@ -140,7 +142,9 @@ def test_no_decision_and_no_stored_byte_depends_on_the_placement(seed: int) -> N
             caller=f"+86190000000{rng.randrange(20):02}",
             start_ms=end_ms,
             end_ms=end_ms,
-            outcome=rng.choice(("no_answer", "busy")),
+            answer_ms=end_ms if number % 3 == 0 else None,
+            outcome="answered" if number % 3 == 0 else rng.choice(("no_answer", "busy")),
+            consent_id=rng.choice(("k1", "k2", f"k{number}")),
         )
         for number, end_ms in enumerate(ends)
     ]
