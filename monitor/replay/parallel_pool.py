@@ -23,7 +23,7 @@ from monitor.replay.owner_barriers import OwnerBarriers
 from monitor.replay.parallel_messages import ADVANCE, BANS, DECODE, DECODED, DONE, FINISH, OUTPUT, PIECE, TAKE
 from monitor.replay.parallel_packed import pack
 from monitor.replay.parallel_process import Process
-from monitor.replay.sharding import clocks_of, shard_of
+from monitor.replay.sharding import event_times, shard_of
 from schemas import codec
 from schemas.inputs import Cdr
 from schemas.owners import OwnerBan
@@ -103,7 +103,7 @@ class Pool:
         for placed, start, stop in ready:
             self._tell(placed)
             batch.late += self._late(placed, start, stop)
-        self._barriers.read(batch.waiting, *clocks_of(ready))
+        self._barriers.read(batch.waiting, event_times(ready))
         numbered = [(placed.decoded.number, start, stop) for placed, start, stop in ready]
         for shard, process in enumerate(self._processes):
             mine = [w for w in batch.waiting if shard_of(w.record.tenant_id, len(self._processes)) == shard]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.core.calls.columns import Calls
 from monitor.core.policy_chain import PolicyChain
@@ -35,10 +36,9 @@ def split(names: list[str], calls: Calls, shards: int) -> list[tuple[list[str], 
     return parts
 
 
-def clocks_of(ready: Sequence[tuple[PlacedRows, int, int]]) -> tuple[int, int]:
-    """The least and the highest clock in these rows."""
-    clocks = [(int(placed.after_ms[start]), int(placed.after_ms[stop - 1])) for placed, start, stop in ready]
-    return min(first for first, _ in clocks), max(last for _, last in clocks)
+def event_times(ready: Sequence[tuple[PlacedRows, int, int]]) -> list[NDArray[np.int64]]:
+    """The event times of these rows."""
+    return [placed.decoded.event_ms[start:stop] for placed, start, stop in ready]
 
 
 def take_bans(chain: PolicyChain, bans: Sequence[OwnerBan]) -> None:
@@ -101,7 +101,7 @@ class LocalShards:
     def take(self, ready: Sequence[tuple[PlacedRows, int, int]], batch: MergedRows, watermark_ms: int) -> None:
         """Take rows in reading order."""
         count = len(self.chains)
-        self._barriers.read(batch.waiting, *clocks_of(ready))
+        self._barriers.read(batch.waiting, event_times(ready))
         for waiting in batch.waiting:
             self.chains[shard_of(waiting.record.tenant_id, count)].shard.wait(waiting)
         if batch.calls is None:
