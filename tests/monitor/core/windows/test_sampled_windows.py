@@ -17,6 +17,7 @@ from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from monitor.policy.model import Policy
 from monitor.replay.run import ReplayOptions, replay
+from oracle.measures import Params, Seen, measure
 from schemas import codec
 from schemas.inputs import Cdr
 
@@ -123,6 +124,33 @@ def test_no_more_callees_are_estimated_than_there_were_attempts(window: str, tmp
         judged = windows_of(lines, policy_of(rules=[rule(window, "5m")]), tmp_path)
     assert sum(one.denominator > 2 * EXACT for one in judged) >= 4
     assert max(one.value for one in judged) == 1
+
+
+@pytest.mark.parametrize(("window", "step"), [("20m", "5m"), ("5m", "5m")])
+def test_what_is_sampled_is_a_lower_bound_and_what_is_not_is_exact(window: str, step: str, tmp_path: Path) -> None:
+    """Against the oracle, for a tenant that rises above the limit and falls below it again."""
+    seed = 3
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    lines = calls(rng, 150, [rate for _ in range(15) for rate in [rng.choice((2, 2, 20, 60))] * 10])
+    metrics = ("callee_peak", "top_callee_share", "consent_peak", "callers", "calls_per_caller", "block_ratio")
+    with few_exact():
+        judged = windows_of(lines, policy_of(rules=[rule(window, step, metric) for metric in metrics]), tmp_path)
+    made = [msgspec.to_builtins(codec.decode(line)) for line in lines]
+    exact = above = less = 0
+    for one in judged:
+        inside = [call for call in made if one.end_ms - one.window_ms <= call["end_ms"] < one.end_ms]
+        found = measure(one.metric, Seen(inside, [], []), Params(6_000, 1, "UTC", 3_000))
+        if len(inside) <= EXACT:
+            exact += 1
+            assert (one.numerator, one.denominator, one.value) == found
+        elif one.metric in ("callee_peak", "top_callee_share", "consent_peak"):
+            above += 1
+            less += one.numerator < found[0]
+            assert 0 < one.numerator <= found[0]
+            assert one.denominator == found[1]
+    assert min(exact, above) > 5
+    assert less
 
 
 def rows_of(lines: list[bytes], start: int, stop: int) -> RecordBatch:
