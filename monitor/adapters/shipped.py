@@ -56,7 +56,8 @@ def open_adapter(name: str, constants: dict[str, str] | None = None, key: bytes 
         raise MappingError([PolicyFault(name, 1, 1, f"a mapping is UTF-8; byte {error.start + 1} is not")]) from None
     except OSError as error:
         near = did_you_mean(name, NAMES) if path.suffix not in (".yaml", ".yml", ".json") else ""
-        message = f"no mapping file: {error.strerror or error}{near}; `callwarden map list` shows the shipped formats"
+        wanted = f"expected one, or a name that `callwarden map list` shows{near}"
+        message = f"no mapping file: {error.strerror or error}; {wanted}"
         raise MappingError([PolicyFault(name, 1, 1, message)]) from None
     return _adapter_of(read_mapping(text, name, constants), key)
 

@@ -18,7 +18,7 @@ TABLE = ("--sql", "postgresql://u:hunter2@db/kamailio", "--table", "acc", "--key
             ("--format", "asterisk-csv"),
             "FILE: expected a file, or several; or a table: --sql URL --table NAME --key COLUMN",
         ),
-        (("cdr.csv", "--format", "asterisk"), "no mapping file: No such file or directory; did you mean"),
+        (("cdr.csv", "--format", "asterisk"), "that `callwarden map list` shows; did you mean"),
         (("cdr.csv", "--format", "bank-calls"), "--format bank-calls: it reads whole files only; expected a mapping"),
         (("cdr.csv", "--format", "twilio", "--name", "a b"), "--name 'a b': expected 1 to 64 letters, digits"),
         (("cdr.csv", "--format", "kamailio-acc", *TABLE), "FILE: expected files or a table, got both"),
