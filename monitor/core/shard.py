@@ -126,6 +126,7 @@ class Shard:
         used[calls.tenant] = True
         calls.tenant = self.tenant_numbers.of_used(names, used)[calls.tenant]
         duplicate = self.dedup.admit(calls.id_key, calls.end_ms, calls.line_ms, watermark_ms, known_duplicate)
+        self.evaluator.called(calls.tenant[~duplicate], calls.end_ms[~duplicate])
         # After a restart, calls whose pane is already sealed are read again.
         taken = ~duplicate & (calls.end_ms >= self.sealed_ms)
         if not taken.all():

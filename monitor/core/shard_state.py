@@ -9,6 +9,7 @@ from monitor.core.calls.fields import COUNTED
 from monitor.core.handover import MOST_CALLS, Handover
 from monitor.core.shard import Shard
 from monitor.core.snapshot import ShardCheckpoint, decode_names, encode_names
+from monitor.core.tenants.first_calls import decode_first_calls
 from monitor.core.tenants.tenant_store import decode_tenant_records, encode_tenant_records
 
 
@@ -54,6 +55,7 @@ class ShardState:
         changes |= encode_names(shard.tenant_numbers.names, shard.tenant_numbers.stored)
         shard.tenant_numbers.stored = shard.tenants
         changes |= encode_tenant_records(shard.tenant_records.changed())
+        changes |= shard.tenant_records.first_calls.changes(shard.tenants)
         changes |= shard.evaluator.alert_states.changes()
         changes |= shard.owner_bans.changes()
         return changes
@@ -75,6 +77,7 @@ class ShardState:
         shard.open_panes.newest_ms = shard.open_panes.sealed_newest_ms = head.newest_ms
         tenant_records = decode_tenant_records(entries)
         shard.tenant_records.restore(tenant_records)
+        shard.tenant_records.first_calls.restore(decode_first_calls(entries, head.tenants))
         shard.decisions.restore(tenant_records, head.at_ms + 1)
         shard.owner_bans.restore(entries, tenant_records)
         known = shard.windows.known(head.spans, head.at_ms)

@@ -58,7 +58,7 @@ class _StoredNames(Struct, array_like=True):
 
 def entries_of(keys: Iterable[str]) -> set[str]:
     """The keys among ``keys`` that belong to shard entries."""
-    return {key for key in keys if (key[:1] in "bfhnta" and key[1:].isdigit()) or page_of(key) is not None}
+    return {key for key in keys if (key[:1] in "befhnta" and key[1:].isdigit()) or page_of(key) is not None}
 
 
 def encode_names(names: Sequence[str], stored: int) -> dict[str, bytes]:

@@ -225,9 +225,13 @@ def _shares(
         override = rules[int(who[row])]
         share[row] = reading.share(override, np.array([row]))[0]
         value[row] = reading.values(override.metric, override)[row]
+    reported = rule_state.judges(rule, who, at_ms)
+    for row in np.flatnonzero(np.isin(who, list(rules))).tolist():
+        reported[row] = rule_state.judges(rules[int(who[row])], who[row : row + 1], at_ms)[0]
     exempt = rule_state.exempted(at_ms, tenants)
     if exempt:
-        reported = ~np.isin(who, list(exempt))
+        reported &= ~np.isin(who, list(exempt))
+    if not reported.all():
         who, share, value = who[reported], share[reported], value[reported]
     return who, share, value, rules
 

@@ -19,6 +19,7 @@ from monitor.core.snapshot import ShardCheckpoint, decode_names, encode_names
 from monitor.core.split_by_tenant import ELSEWHERE, Numbers, merge_renumbered, renumbered
 from monitor.core.tenants.active_alert import ActiveAlerts
 from monitor.core.tenants.alert_store import decode_alerts, encode_alerts
+from monitor.core.tenants.first_calls import NEVER, decode_first_calls, encode_first_calls
 from monitor.core.tenants.tenant_store import decode_tenant_records, encode_tenant_records
 from monitor.core.windows.pane import KEY_SETS, Pane
 from monitor.core.windows.pane_store import WindowCheckpoint, decode_pane, encode_pane
@@ -323,18 +324,20 @@ def _entries(
     fine_from_ms: int,
 ) -> dict[str, bytes]:
     entries = encode_names(names, 0)
+    first_calls = np.full(len(names), NEVER)
     alerts = ActiveAlerts({}, {})
     for former, own in zip(formers, numbers, strict=True):
         alerts.add(
             decode_alerts(former.entries).of({tenant: int(to) for tenant, to in enumerate(own) if to != ELSEWHERE})
         )
+        first_calls[own[own != ELSEWHERE]] = decode_first_calls(former.entries, len(own))[own != ELSEWHERE]
         for tenant_record in decode_tenant_records(former.entries):
             if own[tenant_record.tenant] != ELSEWHERE:
                 tenant_record.renumber(int(own[tenant_record.tenant]))
                 entries |= {
                     key: value for key, value in encode_tenant_records([tenant_record]).items() if value is not None
                 }
-    entries |= encode_alerts(alerts)
+    entries |= encode_alerts(alerts) | encode_first_calls(first_calls)
     stored = sorted(
         (key, number)
         for number, former in enumerate(formers)

@@ -285,9 +285,10 @@ class _Harness:
         exempt = self.rules.exempt(base, tenant.id, end)
         if not all(is_whole(self.reigns, self.number, one, start) for one in (base, rule)):
             return
-        if not judged or exempt:
+        in_time = rule.judged(end, (c["t"] for c in tenant.calls))
+        if not judged or exempt or not in_time:
             self._resolve(rule, tenant, end, None)
-        if not judged:
+        if not judged or not in_time:
             return
         seen = self._seen(tenant, calls, start, end)
         num, den, value = measure(rule.metric, seen, rule.params)

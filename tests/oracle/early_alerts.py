@@ -148,6 +148,8 @@ class Ahead:
         if self.rules.exempt(base, tenant, end):
             return At(True)
         rule = self.rules.rule_for(base, tenant, end)
+        if not rule.judged(end, (c["t"] for c in self.read.calls if c["tenant_id"] == tenant)):
+            return At(False)
         key = (tenant, rule.window, end)
         if key not in self._seen:
             self._seen[key] = self._window(*key)

@@ -119,6 +119,13 @@ def _add_version_4(frame: Frame, made: dict[str, Any], rng: random.Random) -> No
     for escalation in made["escalations"]:
         if rng.random() < 0.5:
             escalation["once_per_rule"] = rng.random() < 0.8
+    firsts = ("5m", "15m", "1h", "3h", "24h", "48h")
+    for rule in made["rules"]:
+        if rng.random() < 0.25:
+            rule["first"] = rng.choice(firsts)
+    for override in made["overrides"]:
+        if rng.random() < 0.15:
+            override["first"] = rng.choice((None, *firsts))
     # Profiles may name the tenants and rules that exemptions name, too, and expire at other times.
     made["profiles"] = {
         f"p{number}": {

@@ -1,5 +1,6 @@
 """Section 7: the policy as plain values, read from a plain dict or a policy text, without any code of `monitor`."""
 
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -63,6 +64,14 @@ class Rule:
     mode: str
     freeze: bool
     params: Params
+    first: int | None = None
+
+    def judged(self, end: int, call_times: Iterable[int]) -> bool:
+        """Whether it is judged at a window end for a tenant whose accepted calls have these times."""
+        if self.first is None:
+            return True
+        earliest = min(call_times, default=None)
+        return earliest is not None and earliest < end <= earliest + self.first
 
 
 @dataclass
@@ -167,6 +176,7 @@ def _rule(raw: dict[str, Any], defaults: dict[str, Any]) -> Rule:
         mode=raw.get("mode") or "enforce",
         freeze=bool(raw.get("freeze")),
         params=_params(given),
+        first=None if raw.get("first") is None else duration(raw["first"]),
     )
 
 

@@ -236,8 +236,9 @@ class EarlyAlerts:
                 gone.difference_update(mine[found.keeps_firing].tolist())
         for tenant in sorted(gone):
             newest, who = early_windows[-1], np.array([tenant])
-            rule = next((rule for rule, _ in rule_state.ruled(who, newest.end_ms, tenants)), rule_state.rule)
-            measured = last_measure(rule, rule_view(newest, rule, tenants, who), 0)
+            judging = next((rule for rule, _ in rule_state.ruled(who, newest.end_ms, tenants)), None)
+            rule = judging or rule_state.rule
+            measured = None if judging is None else last_measure(rule, rule_view(newest, rule, tenants, who), 0)
             self._alerts.resolve(rule_state, rule, tenant, measured, self._windows.range_ms(rule_state.window)[1])
             self._early[rule_state.rule.id].discard(tenant)
             rule_state.taken_back[tenant] = since[tenant]

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from monitor.core.decisions.cooldowns import Cooldowns
 from monitor.core.decisions.lifecycle import DecisionLifecycle
@@ -56,6 +57,9 @@ class RuleEvaluator:
         self.keep_windows = False
         self.from_ms = 0
         self.layout = history.counting.layout
+        self._first_calls = tenant_records.first_calls
+        rules = (*policy.rules, *(override.rule for override in policy.overrides))
+        self._limited = {rule.id for rule in rules if rule.first_ms is not None}
         store = AlertStore()
         self.rule_states = [
             RuleState(
@@ -64,6 +68,7 @@ class RuleEvaluator:
                 firing=ByTenant(store.changed),
                 taken_back=ByTenant(store.changed),
                 from_ms=history.judged_from(rule),
+                first_calls=tenant_records.first_calls,
             )
             for rule in policy.rules
         ]
@@ -97,6 +102,17 @@ class RuleEvaluator:
             found = end_ms
         return found
 
+    def called(self, tenant: NDArray[np.integer], end_ms: NDArray[np.int64]) -> None:
+        """Take accepted calls, each with its tenant and event time. They may be the first of their tenants.
+
+        Rules that depend on it are evaluated early again for tenants whose first call is now earlier.
+        """
+        earlier = self._first_calls.take(tenant, end_ms)
+        if earlier:
+            for rule_state in self.rule_states:
+                if rule_state.rule.id in self._limited:
+                    rule_state.reopened.update(earlier)
+
     def evaluate(self, end_ms: int, tenants: int, bounds: Mapping[int, int]) -> None:
         """Evaluate the rules with a window that ends at ``end_ms``. Output is in file order, then by tenant id."""
         self.alert_states.forget_removed(end_ms)
@@ -128,11 +144,19 @@ class RuleEvaluator:
         apart, exempt = rule_state.overridden(end_ms, tenants), rule_state.exempted(end_ms, tenants)
         found = len(breach) > 0
         if (found or rule_state.firing) and (
-            apart or exempt or expired or ending or not self._unchanged(rule_state, breach, end_ms)
+            apart
+            or exempt
+            or expired
+            or ending
+            or rule.first_ms is not None
+            or not self._unchanged(rule_state, breach, end_ms)
         ):
             who = np.union1d(breach, list(rule_state.firing)).astype(np.intp)
             if apart or exempt:
                 who = who[~np.isin(who, list(apart | exempt))]
+            judged = rule_state.judges(rule, who, end_ms)
+            self._resolve_unjudged(rule_state, rule, who[~judged], end_ms)
+            who = who[judged]
             found = len(who) > 0 and self._apply(
                 rule_state, rule, rule_view(window, rule, tenants, who), end_ms, tenants
             )
@@ -141,12 +165,13 @@ class RuleEvaluator:
                 continue
             if not window.present(tenants, np.array([tenant]))[0] and tenant not in rule_state.firing:
                 continue
-            override = rule_state.overrides[tenant][0]
-            alone = views.of(override).where(np.array([tenant]))
+            override, one = rule_state.overrides[tenant][0], np.array([tenant])
+            if not rule_state.judges(override, one, end_ms)[0]:
+                self._resolve_unjudged(rule_state, override, one, end_ms)
+                continue
+            alone = views.of(override).where(one)
             found |= self._apply(rule_state, override, alone, end_ms, tenants)
-        for tenant in sorted(exempt & rule_state.firing.keys()):
-            if _may_resolve(rule_state.firing[tenant], end_ms):
-                self._resolve(rule_state, rule, tenant, None, end_ms)
+        self._resolve_unjudged(rule_state, rule, np.array(sorted(exempt), np.intp), end_ms)
         forget_named(rule_state.taken_back, end_ms)
         rule_state.settled = None if found or rule_state.firing else window.version
         rule_state.settled_ms = end_ms
@@ -212,6 +237,12 @@ class RuleEvaluator:
             if found.keeps_firing[row] and not rule_state.firing[tenant].early:
                 continue
             self._resolve(rule_state, rule, tenant, last_measure(rule, view, row), end_ms)
+
+    def _resolve_unjudged(self, rule_state: RuleState, rule: Rule, who: Rows, end_ms: int) -> None:
+        """Resolve the alerts of these tenants, for whom the rule is not judged at this end."""
+        for tenant in who.tolist():
+            if tenant in rule_state.firing and _may_resolve(rule_state.firing[tenant], end_ms):
+                self._resolve(rule_state, rule, tenant, None, end_ms)
 
     def _resolve(self, rule_state: RuleState, rule: Rule, tenant: int, measured: Measure | None, end_ms: int) -> None:
         since_ms = rule_state.firing[tenant].since_ms

@@ -22,11 +22,14 @@ class JudgedWindows:
         rule, view = rule_state.rule, rule_view(rule_state.window, rule_state.rule, tenants)
         for row in np.flatnonzero(view.present):
             tenant = int(view.tenants[row])
-            seen = view
+            seen, ruling = view, rule
             if tenant in rule_state.overrides and end_ms < rule_state.overrides[tenant][1]:
                 if end_ms < rule_state.override_from_ms.get(tenant, 0):
                     continue
-                seen = views.of(rule_state.overrides[tenant][0])
+                ruling = rule_state.overrides[tenant][0]
+                seen = views.of(ruling)
+            if ruling.first_ms is not None and not rule_state.judges(ruling, view.tenants[row : row + 1], end_ms)[0]:
+                continue
             measured = measure(rule, seen, row, np.nan)
             self._output.windows.append(
                 JudgedWindow(

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor import reasons
 from monitor.core.results import Output
 from monitor.core.rules.conditions import Rows
 from monitor.core.tenants.active_alert import ActiveAlert, ByTenant
+from monitor.core.tenants.first_calls import FirstCalls
 from monitor.core.tenants.ids import alert_id
 from monitor.core.windows.window import SlidingWindow
 from monitor.policy.metrics import METRICS, Metric
@@ -24,7 +26,8 @@ class RuleState:
     ``settled`` is the window version at which the rule last found no breach, at the end ``settled_ms``. ``taken_back``
     is the end that a withdrawn early alert named, by tenant. ``reopened`` holds the tenants whose alert was resolved
     since the last early evaluation. ``from_ms`` is the first end at which the rule can be evaluated after a policy
-    change; ``override_from_ms`` is a later one for tenants whose override needs other fields.
+    change; ``override_from_ms`` is a later one for tenants whose override needs other fields. ``first_calls`` limits
+    rules with ``first_ms``.
     """
 
     rule: Rule
@@ -38,6 +41,7 @@ class RuleState:
     settled_ms: int = 0
     from_ms: int = 0
     override_from_ms: dict[int, int] = field(default_factory=dict)
+    first_calls: FirstCalls = field(default_factory=FirstCalls)
 
     @property
     def metric(self) -> Metric:
@@ -52,15 +56,26 @@ class RuleState:
         """The tenants with a number below ``tenants`` that are exempt at a window end."""
         return {t for t, expires in self.exempt.items() if end_ms < expires and t < tenants}
 
+    def judges(self, rule: Rule, who: Rows, end_ms: int) -> NDArray[np.bool_]:
+        """For which of these tenants ``rule``, this one or an override of it, is judged at a window end."""
+        return self.first_calls.within(who, rule.first_ms, end_ms)
+
     def ruled(self, who: Rows, end_ms: int, tenants: int) -> Iterator[tuple[Rule, Rows]]:
-        """These tenants, grouped by the rule that applies to them at a window end. Exempt tenants are left out."""
+        """These tenants, grouped by the rule that applies to them at a window end.
+
+        Exempt tenants, and those for whom the rule is not judged any more, are left out.
+        """
         if self.overrides or self.exempt:
             apart, exempt = self.overridden(end_ms, tenants), self.exempted(end_ms, tenants)
             named = np.isin(who, list(apart | exempt))
             for tenant in who[named].tolist():
                 if tenant not in exempt and end_ms >= self.override_from_ms.get(tenant, 0):
-                    yield self.overrides[tenant][0], np.array([tenant])
+                    override, alone = self.overrides[tenant][0], np.array([tenant])
+                    if self.judges(override, alone, end_ms)[0]:
+                        yield override, alone
             who = who[~named]
+        if self.rule.first_ms is not None:
+            who = who[self.judges(self.rule, who, end_ms)]
         if len(who):
             yield self.rule, who
 

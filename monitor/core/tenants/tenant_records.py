@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from monitor.core.tenants.first_calls import FirstCalls
 from monitor.core.tenants.tenant_record import TenantRecord
 
 
@@ -9,11 +10,12 @@ class TenantRecords:
     """Tenant records by tenant number. ``names`` is the list of tenant ids, which grows.
 
     Call `of` to change a tenant record; every call marks the record as changed. Do not keep the result for later:
-    queues of items to forget or to lapse hold the tenant number.
+    queues of items to forget or to lapse hold the tenant number. ``first_calls`` holds what is known of their calls.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = names
+        self.first_calls = FirstCalls()
         self._all: dict[int, TenantRecord] = {}
         self._changed: set[int] = set()
 

@@ -35,13 +35,16 @@ EVERYTHING = DistanceOptions(near=0.0, busiest=1_000, most=100_000)
 
 
 def ruled(shard: Shard, rule_state: RuleState, tenant: str) -> Rule | None:
-    """The rule that applies to a tenant, None where it is exempt, looked up in the policy independently."""
+    """The rule that applies to a tenant, looked up independently; None where it is exempt or not judged."""
     policy, now_ms = shard.policy, shard.at_ms
-    exempt = [e for e in policy.exemptions if e.tenant == tenant and rule_state.rule.id in e.rules]
-    if any(now_ms < exemption.expires_ms for exemption in exempt):
+    until = [e.expires_ms for e in policy.exemptions if e.tenant == tenant and rule_state.rule.id in e.rules]
+    until += [p.expires_ms for p in policy.profiles if tenant in p.tenants and rule_state.rule.id in p.exempt]
+    if any(now_ms < expires_ms for expires_ms in until):
         return None
     overrides = [o for o in policy.overrides if o.tenant == tenant and o.rule.id == rule_state.rule.id]
-    return next((o.rule for o in overrides if now_ms < o.expires_ms), rule_state.rule)
+    found = next((o.rule for o in overrides if now_ms < o.expires_ms), rule_state.rule)
+    number = np.array([shard.tenant_numbers.by_name[tenant]])
+    return found if shard.tenant_records.first_calls.within(number, found.first_ms, now_ms)[0] else None
 
 
 def number(

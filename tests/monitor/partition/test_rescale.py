@@ -215,7 +215,9 @@ def altered(policy: Policy, version: str, rng: random.Random) -> Policy:
         if rng.random() < 0.7:
             rules.append(replace(rule, threshold=threshold, recover=threshold))
     lateness_ms = policy.lateness_ms + rng.choice((0, 60_000))
-    found = replace(policy, version=version, rules=tuple(rules), overrides=(), exemptions=(), lateness_ms=lateness_ms)
+    found = replace(
+        policy, version=version, rules=tuple(rules), overrides=(), exemptions=(), profiles=(), lateness_ms=lateness_ms
+    )
     return replace(found, sha256=sha256(found))
 
 
