@@ -77,8 +77,8 @@ def _sentence(refusal: ReviewRefusal, case: LedgerCase, named: str) -> str:
             return f"{named}: the tenant is banned, and no new service is opened; expected no approval"
         case _:
             upheld = f", upheld{_by(case, case.review_behind(case.in_force))}" if case.changes else ""
-            chosen = f" as a {data.kind}" if data.behaviour in OPEN_BEHAVIOURS else ""
-            return f"{named} is final already{chosen}{upheld}; it can be overturned"
+            other = f", or made another kind than {data.kind}" if data.behaviour in OPEN_BEHAVIOURS else ""
+            return f"{named} is final already{upheld}; it can be overturned{other}"
 
 
 def review_of(case: LedgerCase, given: GivenVerdict, reviewer: str, reason: str, now_ms: int) -> Review:
