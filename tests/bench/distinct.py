@@ -1,4 +1,4 @@
-"""What metrics of distinct keys add to the built-in policy, with and without in turns: ``python -m bench.distinct``.
+"""What metrics of distinct keys add to the other built-in rules, without and with in turns: `python -m bench.distinct`.
 
 CPU time of a worker's stream task without Kafka, and the memory of its distinct counts after the last record.
 """
@@ -15,12 +15,13 @@ from bench.early import feeder
 from bench.memory import parts_of
 from bench.workload import CACHE, Workload, make
 from monitor.partition.task import StreamTask
-from monitor.policy.load import loads
+from monitor.policy.load import load, loads
 from monitor.policy.model import Policy
+from monitor.policy.serialize import rule_plain
 from monitor.replay.files import open_input
 
 METRICS = ("callers", "calls_per_caller", "callee_peak", "top_callee_share", "block_ratio", "consent_peak")
-WITHOUT = "built-in"
+WITHOUT = "without"
 ALL = "all six"
 _HIGH = 1e6  # a threshold that nothing exceeds, so that no decision is measured
 
@@ -33,13 +34,14 @@ class Run(NamedTuple):
 
 
 def policies() -> dict[str, Policy]:
-    """The built-in policy, and with a rule of a day for each metric and for all of them."""
+    """The built-in rules without these metrics, and with a rule of a day for each metric and for all of them."""
     asked: dict[str, Sequence[str]] = {WITHOUT: (), **{metric: (metric,) for metric in METRICS}, ALL: METRICS}
     return {name: _with(metrics) for name, metrics in asked.items()}
 
 
 def _with(metrics: Sequence[str]) -> Policy:
-    rules = [
+    rules = [rule_plain(rule) for rule in load(None).rules if not set(rule.metrics) & set(METRICS)]
+    rules += [
         {
             "id": f"bench-{metric}",
             "behaviour": "blind_calling",
@@ -51,10 +53,7 @@ def _with(metrics: Sequence[str]) -> Policy:
         }
         for metric in metrics
     ]
-    whole: dict[str, object] = {"id": "bench", "version": "1"}
-    if rules:
-        whole["add"] = rules
-    return loads(json.dumps(whole), "bench.json")
+    return loads(json.dumps({"id": "bench", "version": "1", "rules": rules}), "bench.json")
 
 
 def measured(path: str, policy: Policy) -> Run:
