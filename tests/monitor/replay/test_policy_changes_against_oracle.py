@@ -17,10 +17,11 @@ from oracle.scenario_generator import MARCH_2, scenario
 
 FAST = range(16)
 SOAK = range(1_000, 1_600)
+OWNERS = range(3_005, 3_100)
 
 
-def compare(seed: int, size: int | None = None) -> None:
-    made = scenario(seed, size=size)
+def compare(seed: int, size: int | None = None, flavour: str | None = None) -> None:
+    made = scenario(seed, flavour, size=size)
     rng = random.Random(seed)
     switches = changes(rng, made)
     if rng.random() < 0.5:
@@ -40,6 +41,11 @@ def compare(seed: int, size: int | None = None) -> None:
 @pytest.mark.parametrize("seed", FAST)
 def test_a_switch_decides_as_the_oracle_says(seed: int) -> None:
     compare(seed, size=120)
+
+
+@pytest.mark.parametrize("seed", [*range(3_000, 3_005), *(pytest.param(s, marks=pytest.mark.soak) for s in OWNERS)])
+def test_a_switch_keeps_the_bans_of_owners(seed: int) -> None:
+    compare(seed, 100, "owners")
 
 
 def test_the_changes_are_as_close_as_they_should_be_and_sources_as_still() -> None:
