@@ -12,6 +12,7 @@ from monitor.core.shard_state import ShardState
 from monitor.core.tenants.tenant_record import TenantRecord
 
 STATUSES = {"complaint": ("received", "verified", "dismissed"), "finding": ("suspected", "confirmed", "dismissed")}
+OWNERS = ("o1", "o2", "o3")
 CATEGORIES = ("number_leak", "number_leak", "no_consent", "abuse", "fraud", "other")
 
 
@@ -28,6 +29,10 @@ def all_of(shard: Shard) -> dict[str, Any]:
             tenant_record.tenant: plain(tenant_record) for tenant_record in shard.tenant_records._all.values()
         },
         "pending": shard.decisions.reviews.by_rule(),
+        "owner_bans": {one.ban.enforcement_id: msgspec.to_builtins(one) for one in shard.owner_bans.held()},
+        "banned": {owner: shard.owner_bans.banned(owner) for owner in OWNERS},
+        "members": {owner: list(shard.owner_bans.members.after(owner, "", tenants)) for owner in OWNERS},
+        "effects": sorted(shard.owner_bans._in_order()),
         "gates": {key: np.trim_zeros(row, "b").tolist() for key, row in rows.items() if row.any()},
         "sums": {
             (length, field): window.running_sums.field(field, tenants).tolist()
@@ -50,7 +55,7 @@ def plain(tenant_record: TenantRecord) -> dict[str, Any]:
         if name not in ("_changed", "_pages", "seen")
     }
     fields["seen"] = {key: [msgspec.to_builtins(run) for run in seen.runs] for key, seen in tenant_record.seen.items()}
-    for name in ("complaints", "findings", "cases", "violations"):
+    for name in ("complaints", "findings", "cases", "violations", "owners"):
         fields[name] = {key: msgspec.to_builtins(item) for key, item in fields[name].items()}
     fields["pages"] = {
         (kind, number): [msgspec.to_builtins(item) for item in items]
@@ -104,7 +109,8 @@ class Traffic:
                 harness.application(at, rng.choice(("贷款", "小额贷款中介", "宠物用品")), name, **who)
             elif what == "tenant":
                 declared = rng.choice(([], ["宠物用品"], ["宠物用品", "贷款"]))
-                harness.tenant(at, rng.choice(("甲", "乙", "")), declared_businesses=declared, **who)
+                owner = rng.choice((*OWNERS, None))
+                harness.tenant(at, rng.choice(("甲", "乙", "")), declared_businesses=declared, owner_id=owner, **who)
             elif what == "calls":
                 harness.short_calls(at, at, tenant=who["tenant_id"], talk_ms=rng.choice((1_000, 90_000)))
 
