@@ -37,18 +37,26 @@ def advance_by(shard: Shard, most: int, watermark_ms: int) -> int | None:
 
 
 def _next_ban(shard: Shard, most: int, until_ms: int) -> int | None:
-    """The first instant, up to ``until_ms``, at which a ban that is not decided yet may take effect.
-
-    None if the effects of all such bans together visit no more than ``most`` tenants of owners.
+    """The first instant, up to ``until_ms``, at which a ban that is not decided yet may take effect, so that more than
+    ``most`` tenants of owners are visited until then.
     """
-    largest = shard.owner_bans.members.largest
-    if largest <= 1:
+    if shard.owner_bans.members.largest <= 1:
         return None
-    bans, first_ms = shard.pending_records.may_ban((until_ms,))
     end_ms = shard.next_window_end(until_ms) if windows_may_ban(shard.policy) else None
-    if end_ms is not None:
-        bans, first_ms = most, end_ms if first_ms is None else min(first_ms, end_ms)
-    if first_ms is None or bans * largest <= most:
-        return None
-    effect_ms = first_effect(first_ms)
+    visits = 0
+    for at_ms, tenant_id in shard.pending_records.ban_causes((until_ms,)):
+        if end_ms is not None and end_ms <= at_ms:
+            break
+        visits += _tenants_of_owner(shard, tenant_id)
+        if visits > most:
+            end_ms = at_ms
+            break
+    effect_ms = until_ms + 1 if end_ms is None else first_effect(end_ms)
     return effect_ms if effect_ms <= until_ms else None
+
+
+def _tenants_of_owner(shard: Shard, tenant_id: str) -> int:
+    """The number of tenants that a ban of this tenant would visit, as its newest record stands now."""
+    tenant_record = shard.tenant_records.known(shard.tenant_numbers.by_name[tenant_id])
+    owner = None if tenant_record is None else tenant_record.owner
+    return 0 if owner is None else shard.owner_bans.members.count(owner)

@@ -70,8 +70,13 @@ class PendingRecords:
 
     def may_ban(self, before: Place) -> tuple[int, int | None]:
         """The number of waiting records before ``before`` that may ban a tenant or end a ban, and the first's time."""
-        times = [waiting.at_ms for waiting in those_before(self._waiting, before) if may_ban(waiting.record)]
-        return len(times), min(times, default=None)
+        found = self.ban_causes(before)
+        return len(found), found[0][0] if found else None
+
+    def ban_causes(self, before: Place) -> list[tuple[int, str]]:
+        """The times and tenants of the records before ``before`` that may ban a tenant or end a ban, in order."""
+        waiting = those_before(self._waiting, before)
+        return sorted((one.at_ms, one.record.tenant_id) for one in waiting if may_ban(one.record))
 
     def complaints(self) -> Iterator[PendingRecord]:
         """The waiting complaints, in any order."""

@@ -26,6 +26,10 @@ class OwnerMembers:
         tenants.append(tenant_id)
         self.largest = max(self.largest, len(tenants))
 
+    def count(self, owner_id: str) -> int:
+        """The number of tenants of an owner."""
+        return len(self._tenants.get(owner_id, ()))
+
     def after(self, owner_id: str, tenant_id: str, most: int) -> Sequence[str]:
         """The next tenants of an owner, at most ``most``, whose ids are greater than ``tenant_id``."""
         tenants = self._sorted(owner_id)

@@ -86,3 +86,20 @@ def test_a_ban_of_many_tenants_is_decided_in_steps_that_a_restart_may_part(bans:
         event for event in expected if b"lifted_ms" not in event
     ]
     assert max(map(len, steps)) <= 5 * MOST, "records, lapses, and tenants of owners, and no more of each"
+
+
+def test_bans_of_owners_with_few_tenants_do_not_shorten_the_steps_because_another_owner_has_many() -> None:
+    values, most = [line for line in lines(0) if b"complaint" not in line], 60
+    fraud = {"type": "complaint", "complaint_id": "p1", "category": "fraud", "reported_ms": T0, "status": "verified"}
+    for n in range(20):
+        own = {"type": "tenant", "declared_businesses": [], "numbers": [], "updated_ms": T0, "owner_id": f"p{n}"}
+        values.insert(0, json.dumps(own | {"tenant_id": f"s{n}"}).encode())
+        banned = fraud | {"tenant_id": f"s{n}", "updated_ms": T0 + n * 60 * MINUTE}
+        values.insert(-1, json.dumps(banned).encode())
+    one, steps = partition(), 0
+    feed(one, values)
+    while one.due:
+        one.advance(most)
+        steps += 1
+    assert len(one.take().output.owner_bans) == 20
+    assert steps <= -(-len(values) // most) + 1
