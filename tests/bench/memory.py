@@ -30,6 +30,7 @@ def parts_of(shard: Shard) -> dict[str, int]:
             [*(window.running_sums for window in sliding), windows._hour, windows.sealed], seen
         ),
         "distinct counts": size_of(distinct_counts, seen),
+        "talk times": size_of([window.talk for window in sliding if window.talk], seen),
         "evidence": size_of([windows.evidence], seen),
         "records other than calls": size_of(
             [shard.tenant_records, shard.pending_records, shard.record_handlers, shard.decisions], seen

@@ -1,10 +1,10 @@
-"""The bench of distinct counts runs; a metric of keys that the built-in policy counts anyway adds little memory."""
+"""The bench of metrics measures each of them."""
 
 from pathlib import Path
 
 import pytest
 
-from bench.distinct import ALL, METRICS, main
+from bench.metric_costs import ALL, METRICS, main
 
 
 def test_each_metric_is_measured_with_and_without(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
