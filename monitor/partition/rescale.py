@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from monitor.core.owners.held_ban import encode_owner_bans
 from monitor.core.shard_state import ShardState
 from monitor.core.snapshot import ShardCheckpoint, decode_names, encode_names
 from monitor.core.split_by_tenant import ELSEWHERE, Numbers, merge_renumbered, renumbered
@@ -32,6 +33,7 @@ from monitor.partition.chunking import Chunker
 from monitor.partition.idleness import CALLS
 from monitor.partition.journal import ClockAdvance, MaxAheadChange
 from monitor.partition.key_check import partition_of
+from monitor.partition.owner_merge import merged_owner_bans
 from monitor.partition.policy_versions import POLICY, PolicyVersionRef
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.source_position import SourceHead
@@ -191,6 +193,7 @@ def rescaled(formers: Sequence[SourcePartition], partitions: int) -> Iterator[Re
             shard=_shard_head([former.head.shard for former in formers], numbers, len(mine)),
             versions=[PolicyVersionRef(version.from_ms, version.policy.sha256) for version in versions],
             inputs=[],
+            owners=0,
         )
         entries = _entries(formers, pasts, numbers, mine, _fine_from_ms(head.shard))
         head = msgspec.structs.replace(head, entries=len(entries))
@@ -209,7 +212,7 @@ def _check_alike(formers: Sequence[SourcePartition]) -> None:
     """Check that all have decided up to one time, with the same settings apart from policies. Raises RescaleError."""
     first = formers[0].head
     apart = {"versions", "policy_sha256", "place", "published_ms", "outage_ended", "control", "handed_over", "sources"}
-    apart |= {"shard", "entries"}
+    apart |= {"shard", "entries", "owners"}
     for former in formers:
         head, number = former.head, former.head.place.number
         for field in head.__struct_fields__:
@@ -338,6 +341,9 @@ def _entries(
                     key: value for key, value in encode_tenant_records([tenant_record]).items() if value is not None
                 }
     entries |= encode_alerts(alerts) | encode_first_calls(first_calls)
+    entries |= encode_owner_bans(
+        merged_owner_bans([former.entries for former in formers], formers[0].head.watermark_ms)
+    )
     stored = sorted(
         (key, number)
         for number, former in enumerate(formers)

@@ -12,6 +12,7 @@ from streams.kafka.api import TP, Cluster, OutputRecord, PermanentError, Writer
 from streams.kafka.topic_names import TopicNames
 from streams.topics import transaction_records as emit
 from streams.topics.moved_marker import MARK, MovedMarker, marker_of
+from streams.topics.owners_topic import newest_owner_bans
 from streams.topics.state_topic import part_of
 from streams.worker.recovery import RecoveryRefused, open_partition
 
@@ -163,7 +164,16 @@ async def _read_on(cluster: Cluster, old: RescaleSide, number: int) -> StreamTas
         )
     partition.control = opened.control_end
     await _read_inputs(cluster, old, number, partition)
+    await _take_owner_bans(cluster, old, partition)
     return partition
+
+
+async def _take_owner_bans(cluster: Cluster, old: RescaleSide, partition: StreamTask) -> None:
+    """Take the bans of owners that the partition has not taken yet."""
+    tp, since = old.names.owners, partition.owners.offset
+    start, end = (await cluster.starts([tp]))[tp], (await cluster.ends([tp]))[tp]
+    start = start if since > end else max(start, since)  # a topic that was created again is read from its start
+    partition.owners.take(partition.shard, await newest_owner_bans(cluster, tp, start, end), end)
 
 
 async def _read_inputs(cluster: Cluster, old: RescaleSide, number: int, partition: StreamTask) -> None:

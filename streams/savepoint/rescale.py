@@ -25,9 +25,10 @@ from streams.kafka.api import TP, Cluster, OutputRecord, PermanentError, Transie
 from streams.savepoint.close import PartitionClose, RescaleSide, moved_elsewhere, moved_markers, open_again, rows_of
 from streams.savepoint.stray_records import Pair, StrayRecords, find_stray_records
 from streams.topics.moved_marker import MovedMarker, marker_of
+from streams.topics.owners_topic import newest_owner_bans
 from streams.topics.state_inputs import current_inputs
 from streams.topics.state_topic import part_of
-from streams.topics.transaction_records import encode_journal_entry
+from streams.topics.transaction_records import encode_journal_entry, owner_ban_record
 
 _CALLS = INPUTS.index(CALLS)
 _BATCH_BYTES = 8 << 20  # of a transaction, which must end before its time-out
@@ -48,6 +49,7 @@ async def move(cluster: Cluster, old: RescaleSide, new: RescaleSide, told: Calla
         formers = await _close(cluster, old, new, closing, moved, stray_records, told)
         for number, former in enumerate(formers):
             await _check_quiet(cluster, old.inputs(number), former)
+        await _copy_owner_bans(cluster, old, new)
         for made in rescaled(formers, new.partitions):
             await _make(cluster, new, made, moved, stray_records.of(made.number))
             again = sum(map(len, made.kept))
@@ -91,6 +93,16 @@ async def _close(
                 formers[number] = await _former(cluster, old, number, records)
     told(f"closed: {old.partitions} partitions, all judged up to one time")
     return formers
+
+
+async def _copy_owner_bans(cluster: Cluster, old: RescaleSide, new: RescaleSide) -> None:
+    """Write the bans of owners to the new topic, for partitions that lose their state. The new states have them."""
+    tp = old.names.owners
+    start, end = (await cluster.starts([tp]))[tp], (await cluster.ends([tp]))[tp]
+    outs = [owner_ban_record(new.names, ban) for ban in await newest_owner_bans(cluster, tp, start, end)]
+    async with new.writer(cluster, 0) as writer:
+        for batch in _batches(outs):
+            await writer.commit(batch, {})
 
 
 async def undo(cluster: Cluster, old: RescaleSide, new: RescaleSide) -> None:

@@ -6,7 +6,7 @@ import msgspec
 
 from schemas.codec import flaw
 from schemas.owners import OwnerBan
-from streams.kafka.api import FetchedBatch
+from streams.kafka.api import TP, Cluster, FetchedBatch
 
 _MOST_BYTES: Final = 16_384  # several times what the longest ids need
 _DECODER: Final = msgspec.json.Decoder(OwnerBan)
@@ -30,6 +30,16 @@ def decode_owner_ban(key: bytes | None, value: bytes | None) -> OwnerBan | str:
     if ban.lifted_ms is not None and ban.lifted_ms < ban.decided_ms:
         return f"lifted_ms {ban.lifted_ms} is before decided_ms {ban.decided_ms}"
     return ban
+
+
+async def newest_owner_bans(cluster: Cluster, tp: TP, start: int, end: int) -> list[OwnerBan]:
+    """The newest value of each ban, without those that are invalid. Raises TransientError and PermanentError."""
+    found: dict[str, OwnerBan] = {}
+    async for fetched in cluster.read(tp, start, end):
+        for _, ban in owner_bans_in(fetched):
+            if not isinstance(ban, str) and (ban.lifted_ms is not None or ban.enforcement_id not in found):
+                found[ban.enforcement_id] = ban
+    return list(found.values())
 
 
 def owner_bans_in(fetched: FetchedBatch) -> list[tuple[int, OwnerBan | str]]:

@@ -13,6 +13,7 @@ from monitor.partition.journal import JournalEntry
 from monitor.text.masking import mask_id
 from schemas import codec
 from schemas.outputs import Enforcement
+from schemas.owners import OwnerBan
 from streams.kafka.api import OutputRecord, PermanentError
 from streams.kafka.topic_names import TopicNames
 
@@ -45,10 +46,7 @@ def records(
     outs += _events(names.output("enforcement"), number, output.enforcement)
     outs += _events(names.output("shadow"), number, output.shadow)
     outs += [OutputRecord(names.output("alerts"), number, a.tenant_id.encode(), codec.encode(a)) for a in output.alerts]
-    outs += [
-        OutputRecord(names.owners.topic, names.owners.partition, ban.enforcement_id.encode(), codec.encode(ban))
-        for ban in output.owner_bans
-    ]
+    outs += [owner_ban_record(names, ban) for ban in output.owner_bans]
     for late in taken.late:
         out = OutputRecord(names.output("late"), number, late.tenant_id.encode(), late.raw)
         outs.append(_bounded(out, _place(names, number, late.ref)))
@@ -66,6 +64,11 @@ def records(
     outs += [OutputRecord(names.output("state"), number, key.encode(), value) for key, value in state]
     must_fit(outs)
     return outs
+
+
+def owner_ban_record(names: TopicNames, ban: OwnerBan) -> OutputRecord:
+    """The record of a ban of an owner, or of its lifting."""
+    return OutputRecord(*names.owners, ban.enforcement_id.encode(), codec.encode(ban))
 
 
 def must_fit(outs: Iterable[OutputRecord]) -> None:

@@ -5,28 +5,35 @@ import json
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from crash import judge
 from crash.log import Log, Record
+from crash.memory import MemoryCluster
 from crash.scenarios import MINUTE, NOON, POLICY, SECOND, WRITTEN, call, operator_of, play, until
 from crash.traffic import NAMES, TOPIC_OF, Arrival
 from crash.virtual import Process
-from crash.world import World
-from monitor.partition.checkpoint import DecidingSettings
+from crash.world import OUTPUTS, World
+from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
 from monitor.partition.journal import OwnerBanTaken
 from monitor.partition.key_check import partition_of
+from monitor.partition.task import StreamTask
 from oracle.product import run
 from schemas import codec
 from schemas.owners import OwnerBan
 from streams.audit.partition import AuditContext
 from streams.audit.run import audit
-from streams.kafka.api import TP
+from streams.kafka.api import TP, PermanentError
+from streams.kafka.topic_names import TopicNames
 from streams.ops.topic_replay import TopicReplayOptions, replay_topics
+from streams.savepoint.close import RescaleSide
+from streams.savepoint.rescale import move
 from streams.topics.owners_topic import decode_owner_ban
 from streams.topics.transaction_records import decode_journal_entry, is_tick
+from streams.worker.context import WorkerContext
 
 OWNERS = NAMES.owners
 PARTITIONS = 2
@@ -83,7 +90,7 @@ def arrival(line: Line) -> Arrival:
     at_ms, record = line
     key = str(record["tenant_id"]).encode()
     tp = TP(NAMES.input_prefix + TOPIC_OF[record["type"]], partition_of(key, PARTITIONS, "murmur2"))
-    return Arrival(at_ms, tp, Record(key, json.dumps(record).encode()))
+    return Arrival(at_ms + SECOND, tp, Record(key, json.dumps(record).encode()))
 
 
 def world_of(seed: int, lines: Sequence[Line], speed: float = 20.0) -> World:
@@ -317,9 +324,6 @@ def test_a_topic_that_is_damaged_or_created_again_stops_nothing() -> None:
 
 
 def test_a_worker_that_cannot_read_the_topic_decides_on_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    from crash.memory import MemoryCluster
-    from streams.kafka.api import PermanentError
-
     world, shut = world_of(1, story(random.Random(5), early=True)), [True]
     ends = MemoryCluster.ends
 
@@ -349,3 +353,79 @@ def test_a_worker_that_cannot_read_the_topic_decides_on_and_says_so(monkeypatch:
         check(world)
 
     play(world, go)
+
+
+class MovedWorld(World):
+    """A world whose workers use the topics that the state was moved to, once there are some."""
+
+    moved: RescaleSide | None = None
+
+    def context(self, cluster: MemoryCluster) -> WorkerContext:
+        context = super().context(cluster)
+        to = self.moved
+        if to is None:
+            return context
+        return replace(context, names=to.names, application_id=to.application_id, partitions=to.partitions)
+
+
+@pytest.mark.parametrize("seed", range(200, 204))
+def test_bans_are_carried_over_to_another_number_of_partitions(seed: int) -> None:
+    """Each tenant gets one pending ban by a ban of its owner, in the former topics or in the new ones."""
+    lines = story(random.Random(seed), early=True)
+    middle_ms = NOON + random.Random(seed).randrange(30, 90) * MINUTE
+    live = DecidingSettings(idle_after_ms=int(30 * SECOND / 20), outage_grace_ms=0)
+    print("seed", seed)
+    world = MovedWorld(random.Random(seed), POLICY, live, PARTITIONS, NOON, 20.0)
+    new, count = TopicNames("new.", "new."), 3
+    for topic in [*new.inputs, *map(new.output, OUTPUTS)]:
+        world.broker.create(topic, count)
+    world.broker.create(new.owners.topic, 1)
+    world.produce(arrival(line) for line in lines if line[0] < middle_ms)
+    later = [arrival(line) for line in lines if line[0] >= middle_ms]
+
+    def side(names: TopicNames, application_id: str, partitions: int) -> RescaleSide:
+        return RescaleSide(
+            names,
+            application_id,
+            partitions,
+            lambda number: StreamTask(POLICY, b"secret", live, PartitionIdentity(number, partitions)),
+        )
+
+    async def go() -> None:
+        worker = world.add_worker()
+        worker.link.slow_share = 0.0
+        await until(world, middle_ms)
+        worker.kill()
+        former, world.moved = side(NAMES, "callwarden", PARTITIONS), side(new, "moved", count)
+        await move(operator_of(world), former, world.moved, lambda line: None)
+        for one in later:
+            key = one.record.key or b""
+            tp = TP("new." + one.tp.topic.removeprefix(NAMES.input_prefix), partition_of(key, count, "murmur2"))
+            world.produce([Arrival(one.at_ms, tp, one.record)])
+        worker = world.add_worker()
+        worker.link.slow_share = 0.0
+        await until(world, THE_END)
+        assert worker.owned() == [0, 1, 2]
+
+    play(world, go)
+    logs = [
+        world.broker.logs[TP(names.output("enforcement"), number)]
+        for names, partitions in ((NAMES, PARTITIONS), (new, count))
+        for number in range(partitions)
+    ]
+    found = [json.loads(entry.record.value or b"") for log in logs for entry in log.committed(0) if entry.record]
+    assert [one for one, times in Counter(one["id"] for one in found).items() if times > 1] == []
+
+    def owned(some: Sequence[dict[str, Any]]) -> Counter[tuple[str, str, str]]:
+        """The pending bans of tenants of a banned owner, and their reversals, by the ban."""
+        return Counter(
+            (one["tenant_id"], one["kind"], one["evidence"]["enforcement_ids"][0])
+            for one in some
+            if one["behaviour"] == "owner_banned"
+        )
+
+    assert owned([one["data"] for one in found]) == owned(as_in_files(lines))
+    copied = {(ban.enforcement_id, ban.lifted_ms) for ban in values(world)}
+    in_new = [decode_owner_ban(*one.record[:2]) for one in world.broker.logs[new.owners].committed(0) if one.record]
+    newest = {ban.enforcement_id: ban.lifted_ms for ban in in_new if not isinstance(ban, str)}
+    assert {one for one, _ in copied} <= newest.keys()

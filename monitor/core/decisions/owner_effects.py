@@ -52,9 +52,11 @@ class OwnerEffects:
     def _ban(self, step: OwnerStep, tenant_id: str) -> None:
         number = self._numbers[tenant_id]
         tenant_record = self._tenant_records.known(number)
+        ban = step.held.ban
         if tenant_record is None or tenant_record.stops:
             return
-        ban = step.held.ban
+        if _pending_id(ban, tenant_id) in tenant_record.cases:
+            return  # before its partition was merged with one that had not taken the ban
         reason = reasons.owner_banned(ban, step.at_ms + self._review_within_ms)
         proposed = self._proposals.of_owner_ban(ban, reason)
         self._decisions.decide(self._tenant_records.of(number), step.at_ms, proposed)
