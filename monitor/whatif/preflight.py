@@ -8,16 +8,14 @@ from typing import BinaryIO, Final
 
 from monitor.adapters.base import Adapter, InputRow
 from monitor.policy.model import Policy, Rule
-from monitor.replay.files import line_chunks
 from monitor.replay.outcome import Outcome
 from monitor.replay.run import replay
-from schemas import codec
+from monitor.whatif.record_rows import rows_of
 from schemas.inputs import Cdr, Complaint
 
 SCANTY: Final = 0.8
 """If a smaller share of tenants fills a field, an empty field says more about the platform than about a tenant."""
 
-_PIECE_LINES: Final = 5_000
 _ANSWERED: Final = "answered calls"
 _CALLS: Final = "calls"
 _COMPLAINTS: Final = "complaints"
@@ -204,17 +202,6 @@ class _CountedFile:
 
     def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
         """The rows of one file."""
-        for row in _json_lines(stream) if self._inner is None else self._inner.rows(stream):
+        for row in rows_of(stream, self._inner):
             self._counting.see(row.record)
             yield row
-
-
-def _json_lines(stream: BinaryIO) -> Iterator[InputRow]:
-    for first, lines in line_chunks(stream, _PIECE_LINES):
-        for number, line in enumerate(lines, first):
-            if not line or line.isspace():
-                continue
-            try:
-                yield InputRow(number, line, codec.read(line), None)
-            except codec.InvalidRecordError as refused:
-                yield InputRow(number, line, None, str(refused))

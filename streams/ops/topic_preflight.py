@@ -1,10 +1,11 @@
-"""Preflight on topics: `monitor.whatif.preflight` over their records, and which tenants would change tier."""
+"""What-if on topics: preflight with the tenants that would change tier, and what tenants have in common."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from monitor.policy.model import Policy
 from monitor.replay.outcome import Outcome
+from monitor.whatif.across import AcrossReport, SharedUse, standing_bans
 from monitor.whatif.backtest import Change, changes, outcome_of
 from monitor.whatif.preflight import FieldUseCounter, Preflight, preflight_of, without_exemptions
 from schemas import codec
@@ -22,7 +23,8 @@ async def preflight_topics(
 
     Raises the cluster's TransientError and PermanentError.
     """
-    counting = await _counted(cluster, names)
+    counting = FieldUseCounter()
+    await see_topics(cluster, names, counting.see)
     outcome = await judge(after)
     changed = changes(outcome_of(await judge(before), before), outcome_of(outcome, after))
     if after.exemptions or after.profiles:
@@ -30,8 +32,18 @@ async def preflight_topics(
     return preflight_of(outcome, after, counting), changed
 
 
-async def _counted(cluster: Cluster, names: TopicNames) -> FieldUseCounter:
-    counting = FieldUseCounter()
+async def across_topics(cluster: Cluster, names: TopicNames, judge: Judge, policy: Policy) -> AcrossReport:
+    """What the tenants of the input topics have in common, judged by the policy.
+
+    Raises the cluster's TransientError and PermanentError.
+    """
+    use = SharedUse(policy.params.callee_limit, policy.params.timezone)
+    await see_topics(cluster, names, use.see)
+    return use.report(standing_bans((await judge(policy)).enforcement))
+
+
+async def see_topics(cluster: Cluster, names: TopicNames, see: Callable[[object], None]) -> None:
+    """Call ``see`` with each valid record of the input topics."""
     counts = await cluster.partitions(names.inputs)
     tps = [TP(topic, number) for topic, count in counts.items() for number in range(count)]
     starts, ends = await cluster.starts(tps), await cluster.ends(tps)
@@ -43,8 +55,7 @@ async def _counted(cluster: Cluster, names: TopicNames) -> FieldUseCounter:
                     for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
                         with suppress(codec.InvalidRecordError):  # `judge` counts it as rejected
                             if offset not in fetched.unreadable:
-                                counting.see(codec.read(value or b""))
+                                see(codec.read(value or b""))
                 break
             except CorruptLog as damaged:  # `judge` knows whether to skip it
                 start = damaged.last + 1
-    return counting

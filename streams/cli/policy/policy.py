@@ -9,6 +9,7 @@ from streams.cli.inputs import fail, parse_time, policy_for, settings_for
 from streams.cli.options import Json
 from streams.cli.outputs import print_json
 from streams.cli.policy import policy_change
+from streams.cli.policy.policy_across import across
 from streams.cli.policy.policy_attack import attack
 from streams.cli.policy.policy_preflight import preflight
 
@@ -21,6 +22,7 @@ app.command()(policy_change.withdraw)
 app.command()(policy_change.status)
 app.command()(preflight)
 app.command()(attack)
+app.command()(across)
 
 PolicyOption = Annotated[
     str | None, typer.Option("--policy", metavar="FILE", help="The policy file.  [default: the built-in policy]")
