@@ -100,8 +100,10 @@ def test_what_is_refused_beforehand_is_what_the_shard_refuses() -> None:
         cases = cases_of(traffic.events)
         case = rng.choice(cases[-12:])
         named = rng.choice([event.id for event in case.events])
-        verdict: Verdict = rng.choice(("uphold", "overturn", "approve", "reject"))
-        kind: OpenKind | None = rng.choice((None, None, "termination", "ban"))
+        waits = case.in_force.data.kind == "admission_review"
+        fitting: tuple[Verdict, ...] = ("approve", "reject") if waits else ("uphold", "overturn")
+        verdict: Verdict = rng.choice((*fitting, *fitting, *fitting, "uphold", "approve"))
+        kind: OpenKind | None = rng.choice((None, None, None, None, "termination", "ban"))
         tenant = traffic.harness.shard.tenant_numbers.of(case.opening.subject)
         given = GivenVerdict(verdict, kind, traffic.harness.shard.tenant_records.of(tenant).banned)
         minute += rng.choice((0.1, 0.1, 40))  # within the half hour of reviewing, or beyond
@@ -114,7 +116,7 @@ def test_what_is_refused_beforehand_is_what_the_shard_refuses() -> None:
         refused += bool(foreseen)
         taken += not foreseen
     assert refused > 10
-    assert taken > 10
+    assert taken > 5
 
 
 def test_an_unknown_id_is_refused() -> None:
