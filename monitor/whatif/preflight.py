@@ -1,7 +1,7 @@
 """Preflight: whether the records carry the fields that a policy's rules need, and which tenants they would affect."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import BinaryIO, Final
@@ -43,6 +43,8 @@ _RESTS_ON: Final = {
     "short_cancel_ratio": "ring_ms",
     "complainants": "complainant",
 }
+# Without the field, these say nothing about a tenant; the others that rest on one also count calls that need no field.
+_WHOLLY: Final = ("consent_coverage", "consent_peak", "callee_hangup_ratio")
 _ON_ANSWERED: Final = tuple(name for name, of in _FIELDS.items() if of is _ANSWERED)
 _ON_CALLS: Final = tuple(name for name, of in _FIELDS.items() if of is _CALLS)
 _ON_COMPLAINTS: Final = tuple(name for name, of in _FIELDS.items() if of is _COMPLAINTS)
@@ -82,7 +84,7 @@ class Filling:
 class Breaches:
     """The tenants in breach of a rule at any evaluated window end, and the optional fields that the rule uses.
 
-    ``scanty`` are those that too few tenants fill, ``filled`` the others that occur.
+    ``scanty`` are those that too few tenants fill; ``filled`` those of the others without which it says nothing.
     """
 
     rule: Rule
@@ -144,16 +146,16 @@ def preflight_of(outcome: Outcome, policy: Policy, counting: "FieldUseCounter") 
                 rule,
                 tuple(sorted(breaches[rule.id])),
                 tuple(name for name in _needs(rule) if name in scanty),
-                tuple(name for name in _needs(rule) if name in filled),
+                tuple(name for name in _needs(rule, _WHOLLY) if name in filled),
             )
             for rule in policy.rules
         ),
     )
 
 
-def _needs(rule: Rule) -> list[str]:
+def _needs(rule: Rule, on: Collection[str] = _RESTS_ON) -> list[str]:
     metrics = (rule.metric, *(condition.metric for condition in rule.also))
-    return list(dict.fromkeys(_RESTS_ON[metric] for metric in metrics if metric in _RESTS_ON))
+    return list(dict.fromkeys(_RESTS_ON[metric] for metric in metrics if metric in _RESTS_ON and metric in on))
 
 
 class FieldUseCounter:
