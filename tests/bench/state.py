@@ -67,8 +67,9 @@ def kind_of(key: str) -> str:
     for kind in (HEAD, "handover"):
         if key.startswith(kind):
             return kind
-    pages = dict.fromkeys("tcqvd", "tenant records")  # `monitor.core.tenants.tenant_store`
-    return {"f": "panes", "h": "panes", "n": "names", "a": "alerts", "p": "policies", **pages}[key[0]]
+    pages = dict.fromkeys("tcqvdo", "tenant records")  # `monitor.core.tenants.tenant_store`
+    kinds = {"f": "panes", "h": "panes", "n": "names", "e": "first calls", "a": "alerts", "p": "policies", "b": "bans"}
+    return (kinds | pages)[key[0]]
 
 
 def load(policy: Policy, folder: Path) -> Callable[[], StreamTask]:
