@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from monitor.adapters.base import Adapter, InputRow
 from monitor.policy.model import Policy
 from monitor.replay.run import replay
-from monitor.whatif.key_sample import KeySample, Sketch, hash_of, in_common, pairs_in_common
+from monitor.whatif.key_sample import KeyedHash, KeySample, Sketch, in_common, pairs_in_common
 from monitor.whatif.record_rows import rows_of
 from schemas.inputs import Cdr, Tenant
 from schemas.outputs import Enforcement
@@ -88,11 +88,15 @@ class AcrossReport:
 
 
 class SharedUse:
-    """Counts what tenants have in common, record by record. ``limit`` is the joint limit of attempts to a callee."""
+    """Counts what tenants have in common, record by record. ``limit`` is the joint limit of attempts to a callee.
 
-    def __init__(self, limit: int, timezone: str) -> None:
+    ``key`` is that of the hashes by which keys are sampled, see `KeyedHash`.
+    """
+
+    def __init__(self, limit: int, timezone: str, key: bytes) -> None:
         self._limit, self._zone = limit, ZoneInfo(timezone)
-        self._callees, self._callers, self._consents = KeySample(), KeySample(), KeySample()
+        self._hash = KeyedHash(key)
+        self._callees, self._callers, self._consents = (KeySample(self._hash) for _ in range(3))
         self._sketches: dict[str, Sketch] = {}
         self._everywhere = Sketch()
         self._owners: dict[str, tuple[int, str | None]] = {}
@@ -114,7 +118,7 @@ class SharedUse:
         self._callers.see((call.caller,), tenant, call.end_ms)
         if call.consent_id and call.outcome == "answered":
             self._consents.see((call.consent_id,), tenant, call.end_ms)
-        number = hash_of(call.callee)
+        number = self._hash.of(call.callee)
         self._sketches.setdefault(tenant, Sketch()).add(number)
         self._everywhere.add(number)
 
@@ -172,12 +176,14 @@ class SharedUse:
                 yield Overlap(pair, (a.size, b.size), common, chance, deviations)
 
 
-def across(paths: Sequence[str | PathLike[str]], policy: Policy, adapters: Sequence[Adapter | None]) -> AcrossReport:
+def across(
+    paths: Sequence[str | PathLike[str]], policy: Policy, adapters: Sequence[Adapter | None], key: bytes
+) -> AcrossReport:
     """Judge files by the policy, which gives the bans, and report what their tenants have in common.
 
-    Raises what `replay` raises for files that cannot be read.
+    ``key``: see `SharedUse`. Raises what `replay` raises for files that cannot be read.
     """
-    use = SharedUse(policy.params.callee_limit, policy.params.timezone)
+    use = SharedUse(policy.params.callee_limit, policy.params.timezone, key)
     outcome = replay(paths, policy, adapter=[_SeenFile(use, adapter) for adapter in adapters])
     return use.report(standing_bans(outcome.enforcement))
 

@@ -17,9 +17,19 @@ MOST_PAIRS: Final = 200_000
 """The most pairs of sets that are compared."""
 
 
-def hash_of(*parts: str) -> int:
-    """A 64-bit hash, the same on every machine."""
-    return int.from_bytes(blake2b("\0".join(parts).encode(), digest_size=8).digest(), "big")
+class KeyedHash:
+    """A 64-bit hash of texts. ``key``, of at most 64 bytes, must be secret.
+
+    Tenants choose the texts. One that could compute the hashes could choose numbers with small ones, which are all that
+    a sample or a sketch keeps.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def of(self, *parts: str) -> int:
+        """The hash of these parts."""
+        return int.from_bytes(blake2b("\0".join(parts).encode(), digest_size=8, key=self._key).digest(), "big")
 
 
 @dataclass(slots=True)
@@ -38,6 +48,7 @@ class KeySample:
     The uses of a key that is kept are complete. ``share`` is the share of keys that is kept.
     """
 
+    hash: KeyedHash
     most: int = MOST_USES
     keys: dict[tuple[str, ...], dict[str, KeyUse]] = field(default_factory=dict)
     _limit: int = _HASHES
@@ -47,7 +58,7 @@ class KeySample:
         """Count one use."""
         uses = self.keys.get(key)
         if uses is None:
-            if hash_of(*key) >= self._limit:
+            if self.hash.of(*key) >= self._limit:
                 return
             uses = self.keys[key] = {}
         use = uses.get(tenant)
@@ -59,7 +70,7 @@ class KeySample:
         self._uses += 1
         while self._uses > self.most:
             self._limit //= 2
-            self.keys = {key: uses for key, uses in self.keys.items() if hash_of(*key) < self._limit}
+            self.keys = {key: uses for key, uses in self.keys.items() if self.hash.of(*key) < self._limit}
             self._uses = sum(map(len, self.keys.values()))
 
     @property

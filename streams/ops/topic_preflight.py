@@ -32,12 +32,12 @@ async def preflight_topics(
     return preflight_of(outcome, after, counting), changed
 
 
-async def across_topics(cluster: Cluster, names: TopicNames, judge: Judge, policy: Policy) -> AcrossReport:
-    """What the tenants of the input topics have in common, judged by the policy.
+async def across_topics(cluster: Cluster, names: TopicNames, judge: Judge, policy: Policy, key: bytes) -> AcrossReport:
+    """What the tenants of the input topics have in common, judged by the policy. ``key``: see `SharedUse`.
 
     Raises the cluster's TransientError and PermanentError.
     """
-    use = SharedUse(policy.params.callee_limit, policy.params.timezone)
+    use = SharedUse(policy.params.callee_limit, policy.params.timezone, key)
     await see_topics(cluster, names, use.see)
     return use.report(standing_bans((await judge(policy)).enforcement))
 

@@ -58,12 +58,21 @@ def across(
         if not files:
             fail("no records: expected FILE..., or --from-topics")
         with reading(files):
-            found = look(files, ruled, adapters)
+            found = look(files, ruled, adapters, _key(settings))
     if as_json:
         print_json(_as_json(found))
         return
     for line in _lines(found, settings.display):
         typer.echo(line)
+
+
+def _key(settings: "Settings") -> bytes:
+    """The key of the hashes by which keys are sampled: of the key file, else random, and so different in each run."""
+    from hashlib import sha256
+    from secrets import token_bytes
+
+    secret = settings.secret()
+    return sha256(b"policy across" + secret).digest() if secret else token_bytes(32)
 
 
 def _across_topics(settings: "Settings", ruled: "Policy") -> "AcrossReport":
@@ -81,7 +90,7 @@ def _across_topics(settings: "Settings", ruled: "Policy") -> "AcrossReport":
         async def judge(policy: "Policy") -> "Outcome":
             return await replay_topics(cluster, names, policy, options)
 
-        return await across_topics(cluster, names, judge, ruled)
+        return await across_topics(cluster, names, judge, ruled, _key(settings))
 
     return operate("policy across", settings, work)
 

@@ -9,12 +9,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from monitor.whatif.across import SharedUse, standing_bans
-from monitor.whatif.key_sample import SKETCH, KeySample, Sketch, hash_of, in_common
+from monitor.whatif.key_sample import SKETCH, KeyedHash, KeySample, Sketch, in_common
 from schemas import codec
 from schemas.outputs import Enforcement, EnforcementData, Evidence, PolicyRef, Reason
 
 T0 = 1_772_409_600_000
 HOUR = 3_600_000
+KEY = b"secret"
 
 
 def call(tenant: str, at_ms: int, callee: str, **fields: Any) -> object:
@@ -44,7 +45,7 @@ def test_no_finding_differs_from_a_plain_loop(seed: int) -> None:
     rng = random.Random(seed)
     names = [f"t{n}" for n in range(6)]
     owner = {name: rng.choice(("o1", "o2", None)) for name in names}
-    use = SharedUse(5, "Asia/Shanghai")
+    use = SharedUse(5, "Asia/Shanghai", KEY)
     for name in names:
         use.see(tenant(name, "former", T0 - 1))
         use.see(tenant(name, owner[name], T0))
@@ -82,7 +83,7 @@ def test_two_tenants_with_one_list_stand_out_and_others_do_not() -> None:
     rng = random.Random(7)
     numbers = [f"+86138{n:08}" for n in range(20_000)]
     bought = rng.sample(numbers, 2_000)
-    use = SharedUse(5, "UTC")
+    use = SharedUse(5, "UTC", KEY)
     for name in ("a", "b", "c", "d", "e"):
         for callee in rng.sample(bought if name in "ab" else numbers, 1_500):
             use.see(call(name, T0, callee))
@@ -99,7 +100,7 @@ def test_a_ban_that_was_taken_back_or_superseded_does_not_stand() -> None:
 
 
 def test_too_many_keys_leave_a_sample_whose_uses_are_complete() -> None:
-    sample = KeySample(most=500)
+    sample = KeySample(KeyedHash(KEY), most=500)
     for at_ms in range(3):
         for key in range(5_000):
             for name in ("a", "b")[: 1 + key % 2]:
@@ -114,6 +115,7 @@ def test_too_many_keys_leave_a_sample_whose_uses_are_complete() -> None:
 
 def test_a_sketch_is_bounded_and_estimates_what_sets_have_in_common() -> None:
     a, b, small = Sketch(), Sketch(), Sketch()
+    hash_of = KeyedHash(KEY).of
     for n in range(6_000):
         a.add(hash_of(f"{n}"))
         b.add(hash_of(f"{n + 3_000}"))
@@ -124,3 +126,15 @@ def test_a_sketch_is_bounded_and_estimates_what_sets_have_in_common() -> None:
     assert (small.size, in_common(small, small)) == (100, 100)
     assert a.size == pytest.approx(6_000, rel=0.2)
     assert in_common(a, b) == pytest.approx(3_000, rel=0.35)
+
+
+def test_a_tenant_that_chooses_numbers_by_their_hashes_does_not_push_out_the_keys_of_others() -> None:
+    guessed, rng = KeyedHash(b""), random.Random(3)
+    chosen = sorted((f"h{n}" for n in range(40_000)), key=guessed.of)[:800]
+    samples = {key: KeySample(KeyedHash(key), most=500) for key in (b"", rng.randbytes(32))}
+    for sample in samples.values():
+        for key in (*chosen, *(f"k{n}" for n in range(3_000))):
+            sample.see((key,), "a", T0)
+    kept = {key: sum(name.startswith("k") for (name,) in sample.keys) for key, sample in samples.items()}
+    assert kept[b""] < 50, "the attack works where the key is known"
+    assert kept.popitem()[1] > 250
