@@ -1,5 +1,7 @@
 """Deciding in parts, so that the output of each part fits in one transaction."""
 
+from collections.abc import Iterable
+
 from monitor.core.owners.ban_causes import windows_may_ban
 from monitor.core.owners.owner_effect import first_effect
 from monitor.core.shard import Shard
@@ -43,11 +45,15 @@ def _next_ban(shard: Shard, most: int, until_ms: int) -> int | None:
     if shard.owner_bans.members.largest <= 1:
         return None
     end_ms = shard.next_window_end(until_ms) if windows_may_ban(shard.policy) else None
+    coming = shard.pending_records.owners_named((until_ms,))
+    tenants: dict[str, int] = {}  # the most that each of these tenants may have visited
     visits = 0
     for at_ms, tenant_id in shard.pending_records.ban_causes((until_ms,)):
         if end_ms is not None and end_ms <= at_ms:
             break
-        visits += _tenants_of_owner(shard, tenant_id)
+        if tenant_id not in tenants:
+            tenants[tenant_id] = _most_tenants(shard, tenant_id, coming.get(tenant_id, ()))
+        visits += tenants[tenant_id]
         if visits > most:
             end_ms = at_ms
             break
@@ -55,8 +61,12 @@ def _next_ban(shard: Shard, most: int, until_ms: int) -> int | None:
     return effect_ms if effect_ms <= until_ms else None
 
 
-def _tenants_of_owner(shard: Shard, tenant_id: str) -> int:
-    """The number of tenants that a ban of this tenant would visit, as its newest record stands now."""
+def _most_tenants(shard: Shard, tenant_id: str, coming: Iterable[str]) -> int:
+    """The most tenants that a ban of this tenant, or its end, may visit.
+
+    A ban follows the owner that the newest record names by then, one of ``coming`` perhaps; its end follows the owner
+    that was named when it began.
+    """
     tenant_record = shard.tenant_records.known(shard.tenant_numbers.by_name[tenant_id])
-    owner = None if tenant_record is None else tenant_record.owner
-    return 0 if owner is None else shard.owner_bans.members.count(owner)
+    named: Iterable[str] = () if tenant_record is None else tenant_record.owners
+    return max((shard.owner_bans.members.count(owner) for owner in (*named, *coming)), default=0)

@@ -8,7 +8,7 @@ from itertools import islice
 from monitor.core.decisions.pending_record import PendingRecord, Place
 from monitor.core.owners.ban_causes import may_ban
 from monitor.core.tenants.heaps import in_order, those_before
-from schemas.inputs import Complaint
+from schemas.inputs import Complaint, Tenant
 
 
 class PendingRecords:
@@ -77,6 +77,14 @@ class PendingRecords:
         """The times and tenants of the records before ``before`` that may ban a tenant or end a ban, in order."""
         waiting = those_before(self._waiting, before)
         return sorted((one.at_ms, one.record.tenant_id) for one in waiting if may_ban(one.record))
+
+    def owners_named(self, before: Place) -> dict[str, set[str]]:
+        """The owners that the `tenant` records before ``before`` name, by tenant."""
+        named: dict[str, set[str]] = {}
+        for waiting in those_before(self._waiting, before):
+            if isinstance(waiting.record, Tenant) and waiting.record.owner_id:
+                named.setdefault(waiting.record.tenant_id, set()).add(waiting.record.owner_id)
+        return named
 
     def complaints(self) -> Iterator[PendingRecord]:
         """The waiting complaints, in any order."""

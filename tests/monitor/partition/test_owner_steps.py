@@ -103,3 +103,28 @@ def test_bans_of_owners_with_few_tenants_do_not_shorten_the_steps_because_anothe
         steps += 1
     assert len(one.take().output.owner_bans) == 20
     assert steps <= -(-len(values) // most) + 1
+
+
+@pytest.mark.parametrize("named_at, banned_at", [(10, 11), (0, 11)])
+def test_a_ban_or_its_end_visits_an_owner_whom_the_newest_record_does_not_name_yet_or_any_more(
+    named_at: int, banned_at: int
+) -> None:
+    def line(kind: str, minute: int, **fields: Any) -> bytes:
+        return json.dumps({"type": kind, "tenant_id": "x", "updated_ms": T0 + minute * MINUTE, **fields}).encode()
+
+    business = {"declared_businesses": [], "numbers": []}
+    fraud = {"complaint_id": "p1", "category": "fraud", "reported_ms": T0}
+    values = [value for value in lines(0) if b'"o1"' in value]
+    values.append(line("tenant", named_at, owner_id="o1", **business))
+    values.append(line("complaint", banned_at, status="verified", **fraud))
+    values.append(line("tenant", 20, owner_id=None, **business))
+    values.append(line("complaint", 62, status="dismissed", **fraud))
+    values.append(lines(0)[-1])
+    one, steps = partition(), list[list[bytes]]()
+    feed(one, values)
+    while one.due:
+        one.advance(MOST)
+        steps.append(decided(one))
+    every = [event for step in steps for event in step]
+    assert sum(b'"owner_banned"' in event for event in every) >= 2 * TENANTS, "a ban and its reversal for each"
+    assert max(map(len, steps)) <= 5 * MOST
