@@ -59,5 +59,5 @@ class PartitionsInStep:
 
 def _may_ban(shard: Shard, until_ms: int) -> tuple[int | None, int | None]:
     """The times of the first record and of the first window, up to ``until_ms``, that may ban a tenant or end a ban."""
-    _, record_ms = shard.pending_records.may_ban((until_ms,))
+    record_ms = shard.pending_records.first_ban_cause((until_ms,))
     return record_ms, shard.next_window_end(until_ms) if windows_may_ban(shard.policy) else None

@@ -68,10 +68,13 @@ class PendingRecords:
                 return most
         return weight
 
-    def may_ban(self, before: Place) -> tuple[int, int | None]:
-        """The number of waiting records before ``before`` that may ban a tenant or end a ban, and the first's time."""
-        found = self.ban_causes(before)
-        return len(found), found[0][0] if found else None
+    def first_ban_cause(self, before: Place) -> int | None:
+        """The time of the first record before ``before`` that may ban a tenant or end a ban; None if there is none.
+
+        The cost depends on the records before that one.
+        """
+        found = next((one for one in in_order(self._waiting) if not one < before or may_ban(one.record)), None)
+        return found.at_ms if found is not None and found < before else None
 
     def ban_causes(self, before: Place) -> list[tuple[int, str]]:
         """The times and tenants of the records before ``before`` that may ban a tenant or end a ban, in order."""
