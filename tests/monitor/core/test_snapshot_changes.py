@@ -32,7 +32,7 @@ def test_a_decision_is_stored_as_one_tenant_record_for_any_number_of_tenants() -
     for n in range(2_500):
         harness.complaint(n / 1_000, name=f"p{n}", tenant_id=f"t{n}")
     harness.until(3)
-    assert len(harness.store()) == 3 * 2_500 + 3  # for each its own record, its complaint, its decision
+    assert len(harness.store()) == 3 * 2_500 + 6  # a record, a complaint and a decision each
     harness.complaint(4, name="new", tenant_id="t7")
     assert harness.store() == {}
     harness.until(4)
@@ -41,10 +41,10 @@ def test_a_decision_is_stored_as_one_tenant_record_for_any_number_of_tenants() -
     assert list(harness.store()) == ["c7.0", "d7.0"]
     harness.complaint(4.5, "received", name="of-a-new-tenant", tenant_id="newcomer")
     harness.until(4.6)
-    assert list(harness.store()) == ["n2", "t2500", "c2500.0"]
+    assert list(harness.store()) == ["n2", "t2500", "c2500.0", "e2"]
     harness.short_calls(4.7, tenant="t7")
     harness.until(5)
-    assert list(harness.store()) == [f"f{T0:013d}", "t7", "d7.0", "a0"]
+    assert list(harness.store()) == [f"f{T0:013d}", "t7", "d7.0", "e0", "a0"]
     harness.until(5.1)
     assert harness.store() == {}
     assert len(msgspec.msgpack.encode(harness.head)) < 1_000
@@ -91,7 +91,7 @@ def test_alerts_and_calls_alone_make_no_tenant_record() -> None:
     harness.short_calls(1, 2, talk_ms=90_000)
     harness.until(5)
     assert [alert.tenant_id for alert in harness.output.alerts] == ["bravo", "bravo"]
-    assert list(harness.store()) == [f"f{T0:013d}", "n0", "t0", "a0"]
+    assert list(harness.store()) == [f"f{T0:013d}", "n0", "t0", "e0", "a0"]
 
 
 def test_the_first_row_that_is_needed_again_is_reported_with_the_clock_before_it() -> None:
