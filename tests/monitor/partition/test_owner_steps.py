@@ -105,7 +105,7 @@ def test_bans_of_owners_with_few_tenants_do_not_shorten_the_steps_because_anothe
     assert steps <= -(-len(values) // most) + 1
 
 
-@pytest.mark.parametrize("named_at, banned_at", [(10, 11), (0, 11)])
+@pytest.mark.parametrize(("named_at", "banned_at"), [(10, 11), (0, 11)])
 def test_a_ban_or_its_end_visits_an_owner_whom_the_newest_record_does_not_name_yet_or_any_more(
     named_at: int, banned_at: int
 ) -> None:
