@@ -374,9 +374,9 @@ def _well() -> list[Any]:
             (8, 8),
         ),
         panels.lines(
-            Words("客户封禁", "Bans of owners"),
+            Words("主体封禁", "Bans of owners"),
             Words(
-                "各分区中生效的客户封禁（最大值），以及各分区收到的封禁与解除。",
+                "各分区中生效的主体封禁（最大值），以及各分区收到的封禁与解除。",
                 "Bans of owners in effect, in the partition with the most; bans and liftings that partitions took.",
             ),
             [

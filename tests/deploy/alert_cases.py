@@ -89,7 +89,7 @@ CASES = {
                     'callwarden_owners_unreadable_seconds{instance="v"}': "0x10",
                 },
                 "6m",
-                [({"instance": "w"}, "w 无法读取客户封禁主题 / w cannot read the bans of owners")],
+                [({"instance": "w"}, "w 无法读取主体封禁主题 / w cannot read the bans of owners")],
             )
         ],
         [Quiet({'callwarden_owners_unreadable_seconds{instance="w"}': "0 60 120 0x10"}, "7m")],
@@ -99,7 +99,7 @@ CASES = {
             Fires(
                 {'callwarden_owner_bans_refused_total{instance="w"}': "0x5 2x10"},
                 "8m",
-                [({}, "客户封禁主题里有无法识别的记录 / The topic of owners has records that are no bans")],
+                [({}, "主体封禁主题里有无法识别的记录 / The topic of owners has records that are no bans")],
             )
         ],
         [Quiet({'callwarden_owner_bans_refused_total{instance="w"}': "2x20"}, "18m")],
