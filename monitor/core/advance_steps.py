@@ -1,4 +1,4 @@
-"""Deciding in parts, so that the output of each part fits in one transaction."""
+"""Decides in parts, each with an output that fits in one transaction."""
 
 from collections.abc import Iterable
 
@@ -39,8 +39,8 @@ def advance_by(shard: Shard, most: int, watermark_ms: int) -> int | None:
 
 
 def _next_ban(shard: Shard, most: int, until_ms: int) -> int | None:
-    """The first instant, up to ``until_ms``, at which a ban that is not decided yet may take effect, so that more than
-    ``most`` tenants of owners are visited until then.
+    """The first instant, up to ``until_ms``, at which a ban that is not decided yet may take effect, if more than
+    ``most`` tenants of owners would be visited until then.
     """
     if shard.owner_bans.members.largest <= 1:
         return None

@@ -8,7 +8,7 @@ a million calls a day. The cost of a tenant depends on its calls (docs/explanati
 - keys of callees and callers: 17 per distinct key and pane, and 34 to 136 in the counts of each window length that
   counts them, at most 65,536 keys per tenant and window (9,600). Rules may count further sets of keys: callees by
   block and of answered calls, and pairs of consent and callee, which take 25 per pane. Blocks and consents take 32 to
-  128 each besides, and so does each different number of calls that a key of the tenant has;
+  128 each besides, and so does each distinct number of calls per key of a tenant;
 - evidence: at most 40 calls of 24 bytes and an id per ruled field (1,100);
 - open calls: 190 per call until it is summed up, at most 32,768 per pane; then only what it adds to the above;
 - everything else: complaints and findings for ``retention``, decisions on record, the tenant record (2,200);
@@ -53,7 +53,7 @@ class Shard:
     change the policy at some time, `close` decides everything before it. A shard of the next policy, whose ``history``
     names the earlier ones, then starts from the stored state.
 
-    ``owner_bans`` holds the bans of owners. The shard takes its own bans by itself, and reports them in ``output``.
+    ``owner_bans`` holds the bans of owners. The shard takes its own bans itself, and reports them in ``output``.
 
     Calls go through ``dedup`` and ``open_panes`` to ``windows``, which ``evaluator`` judges; ``early_alerts`` evaluates
     ahead. Other records go through ``pending_records`` to ``record_handlers``. Both ask ``decisions``, which change

@@ -11,8 +11,9 @@ from monitor.core.owners.owner_effect import first_effect
 def merged_owner_bans(formers: Sequence[Mapping[str, bytes]], watermark_ms: int) -> list[HeldBan]:
     """The bans that the merged partitions hold, from the entries of the former ones.
 
-    These have all decided everything before ``watermark_ms``. What has taken effect in some of them and is unknown to
-    others takes effect right after it, as if the others took it then; tenants that have its decision get no other.
+    These have all decided everything before ``watermark_ms``. A ban that has taken effect in some of them and is
+    unknown to others takes effect right after it, as if the others took it then. Tenants that have its decision get no
+    second one.
     """
     held = [{one.ban.enforcement_id: one for one in decode_owner_bans(entries)} for entries in formers]
     ids = sorted({enforcement_id for some in held for enforcement_id in some})

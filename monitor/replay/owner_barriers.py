@@ -1,4 +1,4 @@
-"""Where the shards of a replay must stop, so that a ban of an owner reaches all of them before it takes effect."""
+"""Where the shards of a replay stop to exchange bans of owners, before these take effect."""
 
 from collections.abc import Iterable, Sequence
 
@@ -26,7 +26,7 @@ class OwnerBarriers:
         self._effects: set[int] = set()
 
     def read(self, waiting: Iterable[PendingRecord], event_ms: Sequence[NDArray[np.int64]]) -> None:
-        """Note what was read: the records to decide, and the event times of all rows."""
+        """Take what was read: the records to decide, and the event times of all rows."""
         complaints = []
         for one in waiting:
             if isinstance(one.record, Complaint):

@@ -171,8 +171,8 @@ def number_keys(
 def block_keys(keys: U64, texts: Texts) -> U64:
     """The keys of numbers by block, from their keys by `number_keys`: ``[n]``.
 
-    A block is what numbers share that differ in their last two digits alone. It is a hash in the high bits; the low
-    `BLOCK_BITS` bits are the last two digits. A number of fewer than three digits is alone in its block. Two blocks of
+    Numbers that differ only in their last two digits have the same block. It is a hash in the high bits; the low
+    `BLOCK_BITS` bits are the last two digits. A number of fewer than three digits has a block of its own. Two blocks of
     one tenant share their hash with a probability of 2^-57.
     """
     ending = np.full(len(texts), _ALONE, np.uint64)

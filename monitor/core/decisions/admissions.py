@@ -33,14 +33,14 @@ class AdmissionRequest:
 
 
 class NewlyDeclared(NamedTuple):
-    """What a tenant's newest record has and the preceding one did not: businesses, and the owner if it is another."""
+    """What the newest `tenant` record has and the preceding one did not: businesses, and an owner, if another."""
 
     businesses: Sequence[str]
     owner: str | None
 
 
 class Admissions:
-    """Decides applications, and businesses and owners that tenants newly name, which were not decided before."""
+    """Decides versions of applications, and businesses and owners that tenants newly declare."""
 
     def __init__(self, policy: Policy, catalogue: Catalogue, decisions: DecisionLifecycle) -> None:
         self._policy = policy
@@ -72,7 +72,7 @@ class Admissions:
         return tenant_record.banned or self._decisions.owner_bans.earliest(tenant_record) is not None
 
     def _version(self, tenant_record: TenantRecord, application_id: str, newest: bool, at_ms: int) -> None:
-        """Take a new version of an application that may wait: a newer one reverses it, any other prolongs it."""
+        """Take a new version of an application: a newer one reverses the waiting one, any other lets it wait longer."""
         first_id = tenant_record.waiting.get(application_id)
         if first_id is None:
             return
@@ -84,7 +84,7 @@ class Admissions:
             self._decisions.reviews.prolong(case, at_ms + self._policy.retention_ms)
 
     def _waiting(self, request: AdmissionRequest) -> ProposedDecision:
-        """Let an application wait that nothing refuses for certain."""
+        """The proposal that an application waits for its review, because nothing refuses it for certain."""
         (_, business), _ = request.texts
         reason = reasons.application_waits(request.origin.id, business, self._match(request), request.ids)
         return self._proposals.of_waiting_application(request.origin, request.updated_ms, reason)

@@ -1,4 +1,4 @@
-"""What follows from the kind of a decision: its actions, and the kind that its id is made of."""
+"""What follows from the kind of a decision: its actions, and the kind from which its id is derived."""
 
 from typing import Final
 
@@ -22,7 +22,7 @@ _ADMISSION: Final[dict[str, tuple[Action, ...]]] = {
 
 
 def actions_of(policy: Policy, kind: Kind, tier: TierName | None) -> tuple[Action, ...]:
-    """The actions of a decision: those of its tier, of which one is by its kind; of an admission by its kind alone."""
+    """The actions of a decision: those of its tier, one of them by the kind; of an admission those of its kind."""
     if tier is None:
         return _ADMISSION[kind]
     stopping = _STOPPING.get(kind)
@@ -31,7 +31,7 @@ def actions_of(policy: Policy, kind: Kind, tier: TierName | None) -> tuple[Actio
 
 
 def kind_in_id(policy: Policy, behaviour: str, kind: Kind) -> Kind:
-    """The kind that the id of a decision is made of: of a decision with a clause the default kind of its tier.
+    """The kind from which the id of a decision is derived. With a clause, this is the default kind of its tier.
 
     So the id is the same under a policy, or after a review, that chooses the other kind.
     """

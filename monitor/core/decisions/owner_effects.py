@@ -56,7 +56,7 @@ class OwnerEffects:
         if tenant_record is None or tenant_record.stops:
             return
         if _pending_id(ban, tenant_id) in tenant_record.cases:
-            return  # before its partition was merged with one that had not taken the ban
+            return  # it got the pending ban in a partition that was merged into this one
         reason = reasons.owner_banned(ban, step.at_ms + self._review_within_ms)
         proposed = self._proposals.of_owner_ban(ban, reason)
         self._decisions.decide(self._tenant_records.of(number), step.at_ms, proposed)

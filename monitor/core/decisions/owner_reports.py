@@ -1,4 +1,4 @@
-"""What the shard's own decisions do to owners: a final ban of a tenant bans its owner, until the ban ends."""
+"""Reports the bans of owners by the shard's own decisions: a final ban of a tenant bans its owner until it ends."""
 
 import msgspec
 

@@ -12,7 +12,7 @@ _Entry = tuple[int, str, str, int, DecisionCase]  # when it ends, tenant id, cas
 class PendingReviews:
     """The pending cases of all tenants. A case that was reviewed in time stays until its deadline.
 
-    An application waits as long as its id is kept, which each of its versions prolongs.
+    An application waits until its id is forgotten; each of its versions postpones that.
     """
 
     def __init__(self) -> None:

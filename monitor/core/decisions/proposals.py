@@ -23,8 +23,8 @@ class ProposedDecision:
     A ``final`` decision is in force at once. Any other waits for a review, with refunds frozen meanwhile if ``freeze``.
     ``origin`` is the deciding record. ``further`` distinguishes decisions of the same instant (contract, section 6).
     ``used`` are the violations that led to an ``escalation``, which counts a rule once if ``once_per_rule``.
-    ``made_ms`` is the time of which the id is made, if it is not that of the decision. One that is pending ``lapses``
-    without a review.
+    ``made_ms`` is the time from which the id is derived, if it is not that of the decision. ``lapses`` tells whether a
+    pending decision lapses without a review.
     """
 
     final: bool
@@ -109,7 +109,7 @@ class Proposals:
         )
 
     def of_waiting_application(self, origin: Origin, updated_ms: int, reason: Reason) -> ProposedDecision:
-        """Let an application wait for its approval or rejection, however long that takes."""
+        """Let an application wait for its approval or rejection, without a deadline."""
         return ProposedDecision(
             final=False,
             kind="admission_review",
@@ -187,6 +187,6 @@ def evidence_of(origin: Origin) -> Evidence:
         case "finding":
             return Evidence(finding_ids=(origin.id,))
         case "tenant":
-            return Evidence()  # no list of the evidence has tenants
+            return Evidence()  # evidence has no list of tenants
         case _:
             return Evidence(application_ids=(origin.id,))

@@ -30,7 +30,7 @@ class ReviewRefusal(Enum):
 class ReviewedCase(NamedTuple):
     """The state of a case before a review: pending or ``final``; closed if ``closing_id`` has reversed or lapsed it.
 
-    ``kind`` is that of the event in force. ``barred``: the tenant may get no new service.
+    ``kind`` is that of the event in force. ``barred``: the tenant or its owner is banned.
     """
 
     final: bool

@@ -24,7 +24,7 @@ from monitor.core.tenants.tenant_record import TenantRecord
 from schemas.owners import OwnerBan
 
 _FEW: Final = 16
-"""So many owners are compared one by one; the result for more is remembered until a ban begins or ends."""
+"""Up to this many owners are compared one by one; the result for more is cached until a ban begins or ends."""
 
 
 class _Event(NamedTuple):
@@ -49,8 +49,8 @@ class OwnerStep(NamedTuple):
 class OwnerBans:
     """The bans of owners. ``members`` are the tenants of each owner.
 
-    `take` is the only way in, for bans by this shard and by others. `next_step` and `complete` apply the effects.
-    Values that came from outside are compared by Python's seeded hash, or sorted.
+    `take` is the only input, for bans by this shard and by others. `next_step` and `complete` apply the effects.
+    Values from outside are compared by Python's seeded hash, or sorted.
     """
 
     def __init__(self, retention_ms: int) -> None:
@@ -70,8 +70,8 @@ class OwnerBans:
     def take(self, ban: OwnerBan, watermark_ms: int) -> int | None:
         """Take a ban, or a ban with its lifting. Returns when that takes effect; None if it changes nothing.
 
-        ``watermark_ms`` is the watermark of the partition. A ban whose lifting comes before its effect never takes
-        effect, if it was lifted by then; the time of the lifting's effect is returned nevertheless.
+        ``watermark_ms`` is the watermark of the partition. A ban never takes effect if both its lifting and
+        the taking of that come before its effect; the time of the lifting's effect is still returned.
         """
         held = self._held.get(ban.enforcement_id)
         if held is None:
@@ -175,7 +175,7 @@ class OwnerBans:
         return None
 
     def due(self, until_ms: int, most: int) -> int:
-        """The number of visits that are due, counted up to ``most``."""
+        """The number of tenants to visit that are due, counted up to ``most``."""
         visits = 0
         for event in self._in_order():
             if event.at_ms > until_ms or visits >= most:

@@ -228,7 +228,7 @@ class BatchEvaluator:
     def _index(self, rule_state: RuleState, name: str, field: str, apart: bool, below: bool) -> int:
         """The index of a numerator or, ``below``, a denominator of a metric.
 
-        ``apart``: it is of complaints or talk times, neither a sum nor a distinct count.
+        ``apart``: whether it is one of complaints or talk times, neither a sum nor a distinct count.
         """
         rule, places = rule_state.rule, self._places[rule_state.window]
         if field not in DISTINCT_COUNTS and not apart:

@@ -78,7 +78,7 @@ class RunningMedians:
         return self._median_ms[:tenants]
 
     def medians_ahead(self, who: NDArray[np.intp], came: TalkCounts, before_ms: int) -> NDArray[np.int64]:
-        """The medians of these tenants, ascending, ``[k]``, once ``came`` has entered and all before has left."""
+        """The medians of these ascending tenants ``[k]`` once ``came`` enters and panes before ``before_ms`` leave."""
         self._reach(int(who[-1]) + 1)
         mine = np.zeros(int(who[-1]) + 1, np.bool_)
         mine[who] = True

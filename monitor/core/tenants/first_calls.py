@@ -1,7 +1,7 @@
 """The event time of each tenant's first call: the least of its accepted calls of any kind, never forgotten.
 
-A call that is accepted ends at or after the watermark, so it never changes whether a window that was already judged
-lies in the first time of its tenant.
+An accepted call ends at or after the watermark, so it never changes whether a window that was already judged lies in
+the initial period of its tenant.
 """
 
 from collections.abc import Mapping

@@ -10,7 +10,7 @@ class TenantRecords:
     """Tenant records by tenant number. ``names`` is the list of tenant ids, which grows.
 
     Call `of` to change a tenant record; every call marks the record as changed. Do not keep the result for later:
-    queues of items to forget or to lapse hold the tenant number. ``first_calls`` holds what is known of their calls.
+    queues of items to forget or to lapse hold the tenant number. ``first_calls`` holds their first calls.
     """
 
     def __init__(self, names: Sequence[str]) -> None:

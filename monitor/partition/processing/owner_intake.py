@@ -12,9 +12,9 @@ from schemas.owners import OwnerBan
 
 
 class OwnerIntake:
-    """Gives bans of owners and their liftings to the shard, and notes in the journal when each takes effect.
+    """Gives bans of owners and their liftings to the shard, and records in the journal when each takes effect.
 
-    A value that the shard knows changes nothing, so that it may come again. ``offset`` is the next offset to read of
+    A value that the shard already has changes nothing, so it may come again. ``offset`` is the next offset to read of
     the topic of owners; it is stored with the state.
     """
 
@@ -36,14 +36,14 @@ class OwnerIntake:
         return taken
 
     def noted(self, output: Output) -> Output:
-        """Note the bans and liftings by decisions of the partition, which its shard took when it decided them."""
+        """Record the bans and liftings by decisions of the partition, which its shard took when it decided them."""
         for ban in output.owner_bans:
             at_ms = ban.decided_ms if ban.lifted_ms is None else ban.lifted_ms
             self._journal.add(OwnerBanTaken(ban, first_effect(at_ms), at_ms))
         return output
 
     def recall(self, entries: Sequence[JournalEntry]) -> None:
-        """Have `begin` take what the journal has. A partition whose input is read again goes by that alone."""
+        """Keep the journal's entries for `begin`. A partition whose input is read again takes bans from these alone."""
         self._recalled = [entry for entry in entries if isinstance(entry, OwnerBanTaken)]
 
     def begin(self, shard: Shard) -> None:

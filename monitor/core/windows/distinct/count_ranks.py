@@ -1,7 +1,7 @@
 """Count ranks: the largest counts of each tenant, from the number of keys that have each count.
 
-A tenant with n attempts has at most sqrt(2 n) different counts, so finding the largest ones costs little, however many
-keys leave at once.
+A tenant with n attempts has at most sqrt(2 n) different counts, so finding the largest ones costs little, regardless
+of how many keys leave at once.
 """
 
 from typing import Final

@@ -29,7 +29,7 @@ class DerivedCounts:
 
     @property
     def by_group(self) -> bool:
-        """Whether keys are counted by group, so that the group of each is needed."""
+        """Whether keys are counted by group. Then each key needs its group."""
         return self._groups is not None
 
     def change(self, keys: KeyCounts, before: NDArray[np.int32], after: NDArray[np.int32]) -> None:

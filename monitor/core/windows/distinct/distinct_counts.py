@@ -6,6 +6,7 @@ least 16,384 keys remain on average, so the standard error of a count of distinc
 old keys leave, the sample may shrink to 4,096 keys (1.6 %) before the tenant is recounted. Fully sequential dialling is
 sampled 64 numbers at a time, so the errors of its counts are 8 times larger; a ratio of two such counts has a smaller
 error.
+
 The attempts of a sampled key are all counted, so the busiest key of a sample is a lower bound.
 """
 
@@ -30,7 +31,7 @@ _DISTINCT, _NUMBERS, _SEQUENTIAL = range(3)  # rows of the counts; one row per l
 
 
 class DistinctCounts:
-    """How often each party was attempted in one window, with the counts that rules need.
+    """The attempts of each key in one window, with the counts that rules need.
 
     The keys of a pane enter and leave in a few vector operations whose cost depends on the pane, not on the window.
     Memory: the table of at most 2 `EXACT_KEYS` keys per tenant; plus 17 bytes per key for the panes inside.

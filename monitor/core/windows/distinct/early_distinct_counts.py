@@ -1,8 +1,8 @@
-"""Early distinct counts: party counts at a future end, as bounds for all tenants and exact on request.
+"""Early distinct counts: distinct counts at a future end, as bounds for all tenants and exact on request.
 
 An attempt that enters or leaves changes a count by at most one; that of sequential callees by at most two, and that of
-numbers in blocks by at most ten.
-So an earlier count and the attempts that entered and left since then give bounds, and few tenants need a recount.
+numbers in blocks by at most ten. So an earlier count and the attempts that entered and left since then give bounds, and
+few tenants need a recount.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ class EarlyDistinctCounts:
     """The counts for a window that begins at ``start_ms`` and ends after the sealed panes.
 
     ``kept`` are the sealed attempts of each tenant inside that window, ``left`` those before it. ``opened`` returns the
-    parties of the open attempts of marked tenants. Memory: 8 bytes per tenant and count.
+    keys of the open attempts of marked tenants. Memory: 8 bytes per tenant and count.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class EarlyDistinctCounts:
         return least, most
 
     def count(self, who: NDArray[np.intp], attempts: Counts) -> None:
-        """Count the parties of these tenants unless they are up to date, given all their attempts ``[k]``."""
+        """Count the keys of these tenants unless they are up to date, given all their attempts ``[k]``."""
         stale = (self._left[who] > 0) | (self._attempts[who] != attempts)
         who, attempts = who[stale], attempts[stale]
         if not len(who):

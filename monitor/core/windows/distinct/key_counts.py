@@ -1,8 +1,8 @@
 """Key counts: the keys of one set, such as the callees of attempts, with counts, sampled if there are too many.
 
 Above `EXACT_KEYS` distinct keys per tenant, only keys with a small hash are kept. The *level* k of a tenant keeps a
-2^-k share, so counts are multiplied by 2^k. Unlike HyperLogLog, a sample by hash supports subtraction. Blocks of 64
-neighbouring numbers share a hash, so that sequences are sampled whole. Keys that count blocks of a hundred are sampled
+2^-k share, so counts are multiplied by 2^k. Unlike HyperLogLog, a sample by hash supports subtraction. Groups of 64
+neighbouring numbers share a hash, because sequences must be sampled whole. Keys that are counted by block are sampled
 by their block.
 """
 

@@ -59,7 +59,7 @@ def at_least(kept: NDArray[np.int64], levels: dict[int, int]) -> NDArray[np.int6
     """Lower bounds of the sizes of groups, in place, from the keys of the group that the samples kept.
 
     n kept keys of a 2^-k share estimate n 2^k keys, with a standard error of sqrt(n) 2^k. The bound stays five of them
-    below, so it exceeds no group of a tenant, however many there are; and it is never below n.
+    below, so it exceeds no group of a tenant, even if there are many. It is never below n.
     """
     for tenant, level in levels.items():
         n = int(kept[tenant])
