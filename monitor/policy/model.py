@@ -220,7 +220,7 @@ class Policy:
         return found.kind or self.tiers[found.tier].kind
 
     def every_exemption(self) -> tuple[Exemption, ...]:
-        """The exemptions, with those that the profiles make; of several for one tenant and rule each holds."""
+        """The exemptions, with those that the profiles make; each of several for one tenant and rule applies."""
         of_profiles = [
             Exemption(tenant, profile.exempt, profile.owner, profile.reason, profile.expires_ms)
             for profile in self.profiles

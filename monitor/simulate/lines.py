@@ -20,7 +20,7 @@ Lines = NDArray[np.object_]
 class CallLines:
     """Formats the calls of tenants with these ids, each with at most ``most_agents`` agents.
 
-    Without ``optional`` it omits ring times, hang-up and consent.
+    Without ``optional`` it omits `ring_ms`, `hangup_by`, `answered_by` and `consent_id`.
     """
 
     def __init__(self, tenant_ids: Sequence[str], most_agents: int, optional: bool) -> None:

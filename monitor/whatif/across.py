@@ -1,7 +1,7 @@
 """Across tenants: what no single tenant's records show. A report for people; it decides nothing.
 
-Memory is bounded, whatever tenants send: of too many keys a sample is kept, whose share is stated, and of the numbers
-that a tenant called a sketch.
+Memory is bounded, regardless of the input: if there are too many keys, a sample is kept, whose share is stated. The
+numbers that a tenant called are kept as a sketch.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -123,7 +123,7 @@ class SharedUse:
         self._everywhere.add(number)
 
     def report(self, bans: Iterable[Enforcement]) -> AcrossReport:
-        """The findings. ``bans`` are the final bans that stand."""
+        """The findings. ``bans`` are the final bans in force."""
         return AcrossReport(
             self.records,
             len(self._sketches.keys() | self._owners.keys()),
@@ -189,7 +189,7 @@ def across(
 
 
 def standing_bans(events: Iterable[Enforcement]) -> list[Enforcement]:
-    """The final bans among these events that no other takes back or supersedes."""
+    """The final bans among these events that no other event reverses or supersedes."""
     events = list(events)
     gone = {one for event in events for one in (event.data.reverses, event.data.supersedes) if one}
     bans = [event for event in events if event.data.kind == "ban" and event.data.status == "final"]

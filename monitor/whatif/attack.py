@@ -1,4 +1,4 @@
-"""Tries a policy on strategies, offenders, odd businesses and usual tenants: whom it catches, when, whom it wrongs."""
+"""Tries a policy on generated tenants: which it catches, when, and which honest tenants it wrongs."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -104,7 +104,7 @@ def attack(
 ) -> AttackReport:
     """Judge a platform of each seed by the policy. ``folder`` holds one platform's calls at a time.
 
-    ``optional`` False: platforms that leave the optional fields empty. ``progress`` receives each seed that is done.
+    ``optional`` False: platforms that leave the optional fields empty. ``progress`` is called with each seed done.
     """
     found = {kind.name: KindResult(kind) for kind in kinds}
     for seed in seeds:

@@ -43,7 +43,7 @@ class KeyUse:
 
 @dataclass(slots=True)
 class KeySample:
-    """Keys with the tenants that use them: all, or if they are too many those whose hash is small enough.
+    """Keys with the tenants that use them: all, or, if there are too many, those with a small enough hash.
 
     The uses of a key that is kept are complete. ``share`` is the share of keys that is kept.
     """

@@ -43,7 +43,7 @@ _RESTS_ON: Final = {
     "short_cancel_ratio": "ring_ms",
     "complainants": "complainant",
 }
-# Without the field, these say nothing about a tenant; the others that rest on one also count calls that need no field.
+# Without the field, these metrics say nothing about a tenant; the others also count calls that need no field.
 _WHOLLY: Final = ("consent_coverage", "consent_peak", "callee_hangup_ratio")
 _ON_ANSWERED: Final = tuple(name for name, of in _FIELDS.items() if of is _ANSWERED)
 _ON_CALLS: Final = tuple(name for name, of in _FIELDS.items() if of is _CALLS)

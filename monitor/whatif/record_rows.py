@@ -1,4 +1,4 @@
-"""The rows of a file of records, for what looks at each record while a replay reads it."""
+"""The rows of a file of records, for code that inspects each record while a replay reads it."""
 
 from collections.abc import Iterator
 from typing import BinaryIO, Final

@@ -1,4 +1,4 @@
-"""The tiers and behaviours of the access rules, of which a policy file changes the wording and what they leave open."""
+"""The tiers and behaviours of the access rules. A policy file changes their wording and what they leave open."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
@@ -25,7 +25,7 @@ def read_tiers(own: Mapping[str, Cell], builtin: Mapping[str, Cell], faults: lis
 def read_behaviours(
     own: Mapping[str, Cell], builtin: Mapping[str, Cell], tiers: Mapping[str, Tier], faults: list[PolicyFault]
 ) -> dict[str, Behaviour]:
-    """The behaviours, from the sections of a file and of the built-in policy. Their ``kind`` is None if the tier's."""
+    """The behaviours, from the sections of a file and of the built-in policy. ``kind`` is None if it is the tier's."""
     return {
         key: Behaviour(
             key,

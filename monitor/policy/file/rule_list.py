@@ -11,7 +11,7 @@ from monitor.policy.file.values import quoted_value
 from monitor.policy.file.yaml_source import YamlPath
 
 CHANGES = ("patch", "disable", "add")
-"""The sections that change the inherited list; none of them may stand beside ``rules``."""
+"""The sections that change the inherited list; none of them can be combined with ``rules``."""
 
 _FIXED = {"id": "`id` cannot be patched: disable the rule, and add another one"}
 

@@ -111,7 +111,7 @@ def overridden(
 def patched(
     base: Mapping[str, Cell], change: Mapping[str, Cell], place: YamlPath, faults: list[PolicyFault]
 ) -> dict[str, Cell] | None:
-    """The inherited rule ``base`` with the fields of ``change``, which stand at ``place``; null takes a field away.
+    """The inherited rule ``base`` with the fields of ``change``, which stand at ``place``; null removes a field.
 
     Every field gets a position in the file that patches. None, with a fault, if what is left cannot be a rule.
     """

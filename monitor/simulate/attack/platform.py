@@ -41,8 +41,8 @@ def draw_platform(
 ) -> list[DrawnTenant]:
     """Write the calls of a tenant of each kind to ``path``, by event time; the same for the same arguments.
 
-    A kind's calls depend on the seed and its name alone. ``optional`` False: the platform fills neither consent ids nor
-    ring times nor who hung up.
+    A kind's calls depend on the seed and its name alone. ``optional`` False: the platform fills none of
+    `consent_id`, `hangup_by`, `answered_by` and `ring_ms`.
     """
     parts: list[SimulatedCalls] = []
     tenants = []

@@ -27,7 +27,7 @@ from monitor.simulate.tenants.traffic import (
     own_base,
 )
 
-# Own numbers that are called lie this far beyond those that call.
+# The distance between the tenant's own numbers that call and those that are called.
 CALLED_OWN = 500_000
 
 

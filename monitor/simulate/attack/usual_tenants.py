@@ -127,7 +127,7 @@ HONEST_TENANTS: tuple[TenantKind, ...] = (
     _kind(
         "honest",
         "own-extensions",
-        "rings round its own block of extensions",
+        "calls the extensions of its own block",
         replace(
             _SALES,
             daily=(80, 300),
@@ -207,7 +207,7 @@ OFFENDERS: tuple[TenantKind, ...] = (
     _kind(
         "offender",
         "harasser-of-few",
-        "calls hardly anybody but one to four people",
+        "calls one to four people, and few others",
         replace(_REFUSED, daily=(60, 160), answered=(0.15, 0.45), callees="known", pool=(1, 4)),
     ),
     _kind(
