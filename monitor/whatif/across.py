@@ -197,7 +197,7 @@ def standing_bans(events: Iterable[Enforcement]) -> list[Enforcement]:
 
 
 class _SeenFile:
-    """An adapter that shows the records of the rows that it passes on to ``use``."""
+    """An adapter that counts in ``use`` the records of the rows that it passes on."""
 
     def __init__(self, use: SharedUse, inner: Adapter | None) -> None:
         self._use, self._inner = use, inner

@@ -14,7 +14,7 @@ MOST_USES: Final = 300_000
 SKETCH: Final = 256
 """The most hashes in a sketch. The standard error of the share that two sets have in common is at most 3.1 points."""
 MOST_PAIRS: Final = 200_000
-"""The most pairs of sets that are compared."""
+"""The number of pairs of sets after which no more are compared."""
 
 
 class KeyedHash:
@@ -84,7 +84,7 @@ class KeySample:
 
 
 class Sketch:
-    """The smallest hashes of a set of numbers (bottom-k). Exact up to `SKETCH` numbers."""
+    """The smallest hashes of a set of numbers (bottom-k). Exact below `SKETCH` numbers."""
 
     def __init__(self) -> None:
         self.hashes: set[int] = set()
@@ -124,7 +124,7 @@ def in_common(a: Sketch, b: Sketch) -> float:
 def pairs_in_common(sketches: Iterable[tuple[str, Sketch]], most_holders: int) -> Iterator[tuple[str, str]]:
     """Pairs of sets with a hash in common, each once. A hash that more than ``most_holders`` sets have is left out.
 
-    At most `MOST_PAIRS` pairs: first those that have the smallest hashes in common.
+    The search ends once `MOST_PAIRS` are found: first those that have the smallest hashes in common.
     """
     holders: dict[int, list[str]] = {}
     for name, sketch in sketches:

@@ -61,7 +61,7 @@ GROUPS: Final = {
             "billing": "Answer who may be refunded and may cancel: a reference consumer with an API.",
             "notify": "Send alerts and decisions to people as they happen.",
             "ledger": "Store, verify and show every decision, review and reversal.",
-            "reviews": "List decisions, and uphold or overturn them.",
+            "reviews": "List and review decisions, and applications for numbers.",
         },
     ),
     "develop": (

@@ -13,7 +13,7 @@ Collect = Callable[[StreamTask], Iterable[OwnerBan]]
 """Takes the output of a task, and returns the bans of owners among it."""
 
 WORTHWHILE_MS: Final = STEP_MS
-"""No ban takes effect within less, so that smaller steps only cost time."""
+"""No ban takes effect sooner after its decision, so smaller steps would only cost time."""
 
 
 class PartitionsInStep:

@@ -126,7 +126,7 @@ class ReviewService:
         again: Replace | None = None,
         kind: OpenKind | None = None,
     ) -> SubmittedReviews:
-        """Submit the same verdict on all of these decisions. ``kind``: what an uphold makes of them, if named.
+        """Submit the same verdict on all of these decisions. ``kind``: the kind that an uphold gives them, if any.
 
         Raises TransientError or PermanentError; the ledger service then sends what is reserved.
         """

@@ -1,4 +1,4 @@
-"""Reads the topic of owners: their bans and the liftings of these."""
+"""Reads the topic of owners: bans of owners and their liftings."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ _DECODER: Final = msgspec.json.Decoder(OwnerBan)
 
 
 def decode_owner_ban(key: bytes | None, value: bytes | None) -> OwnerBan | str:
-    """The ban in a record of the topic, or why it is none. Workers write no such record: another program did."""
+    """The ban in a record of the topic, or why it is none: such a record was written by another program."""
     if value is None:
         return "it has no value; expected a ban of an owner: bans are never deleted, they are lifted"
     if len(value) > _MOST_BYTES:

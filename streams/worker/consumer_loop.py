@@ -322,7 +322,7 @@ class ConsumerLoop:
 
 
 def _running(owners: Iterable[PartitionOwner]) -> list[RunningPartition]:
-    """What these owners run now."""
+    """The partitions that these owners run now."""
     return [one.running for one in owners if one.phase is OwnerPhase.RUNNING and one.running is not None]
 
 

@@ -205,11 +205,11 @@ class OwnerBans:
             return
         self._begun, held.through = None, ""
         if step.lifting:
-            self._stands_no_more(held)
+            self._remove_standing(held)
             self._end(held)
         else:
             held.state = STANDING
-            self._stands(held)
+            self._add_standing(held)
         self._forget(step.at_ms)
 
     def _next(self) -> _Event | None:
@@ -232,11 +232,11 @@ class OwnerBans:
         held = self._held[event.enforcement_id]
         return max(self.members.count_after(held.ban.owner_id, held.through), 1)
 
-    def _stands(self, held: HeldBan) -> None:
+    def _add_standing(self, held: HeldBan) -> None:
         insort(self._standing.setdefault(held.ban.owner_id, []), held.place)
         self._version += 1
 
-    def _stands_no_more(self, held: HeldBan) -> None:
+    def _remove_standing(self, held: HeldBan) -> None:
         bans = self._standing[held.ban.owner_id]
         del bans[bisect_left(bans, held.place)]
         if not bans:
@@ -274,7 +274,7 @@ class OwnerBans:
                 self._end(held)
                 continue
             if held.state == STANDING:
-                self._stands(held)
+                self._add_standing(held)
             if held.state == SCHEDULED:
                 self._schedule(held)
             if held.lift_effective_ms is not None:

@@ -18,7 +18,7 @@ def read_tiers(own: Mapping[str, Cell], builtin: Mapping[str, Cell], faults: lis
     """The tiers, from the sections of a file and of the built-in policy."""
     return {
         key: Tier(cast(TierId, key), v["zh"], v["en"], v["kind"], tuple(v["actions"]), v["freeze"])
-        for key, v in _law("tiers", RawTier, own, builtin, faults)
+        for key, v in _changed_section("tiers", RawTier, own, builtin, faults)
     }
 
 
@@ -36,25 +36,25 @@ def read_behaviours(
             True if v["freeze"] is None else v["freeze"],
             None if v["kind"] == tiers[v["tier"]].kind else v["kind"],
         )
-        for key, v in _law("behaviours", RawBehaviour, own, builtin, faults)
+        for key, v in _changed_section("behaviours", RawBehaviour, own, builtin, faults)
     }
 
 
-def _law(
+def _changed_section(
     name: str, model: type[M], own_sections: Mapping[str, Cell], builtin: Mapping[str, Cell], faults: list[PolicyFault]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """A section of the access rules with the file's changes applied to it."""
-    law = builtin[name]
-    own = own_sections.get(name, law)
+    fixed_section = builtin[name]
+    own = own_sections.get(name, fixed_section)
     changes = own.value if isinstance(own.value, dict) else {}
     if not isinstance(own.value, dict):
         faults.append(own.at.fault(f"expected a mapping from a name to its wording in `{name}`"))
     for key in changes:
-        if key not in law.value:
-            said = f"`{key}` is not in the access rules, which are fixed{did_you_mean(key, law.value)}"
+        if key not in fixed_section.value:
+            said = f"`{key}` is not in the access rules, which are fixed{did_you_mean(key, fixed_section.value)}"
             faults.append(own.at.child(key).key_fault(said))
-    for key, data in law.value.items():
-        values = read_mapping(model, data, law.at.child(key), faults).model.model_dump()
+    for key, data in fixed_section.value.items():
+        values = read_mapping(model, data, fixed_section.at.child(key), faults).model.model_dump()
         if key in changes:
             place = own.at.child(key)
             taken = read_mapping(model, changes[key], place, faults)

@@ -1,4 +1,4 @@
-"""`callwarden reviews`: look at decisions, uphold or overturn them, and approve or reject applications."""
+"""`callwarden reviews`: list decisions, uphold or overturn them, and approve or reject applications."""
 
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -176,7 +176,7 @@ def uphold(
     settings = _settings(bootstrap, database)
     checked_reason(reason)
     chosen = cast("OpenKind | None", kind)
-    _one("uphold", decision, _By(reason, by, wait, chosen), replace, yes, settings)
+    _one("uphold", decision, _VerdictOptions(reason, by, wait, chosen), replace, yes, settings)
 
 
 @app.command("approve")
@@ -202,7 +202,7 @@ def approve(
 
     settings = _settings(bootstrap, database)
     checked_reason(reason)
-    _one("approve", decision, _By(reason, by, wait), replace, yes, settings)
+    _one("approve", decision, _VerdictOptions(reason, by, wait), replace, yes, settings)
 
 
 @app.command("reject")
@@ -227,7 +227,7 @@ def reject(
 
     settings = _settings(bootstrap, database)
     checked_reason(reason)
-    _one("reject", decision, _By(reason, by, wait), replace, yes, settings)
+    _one("reject", decision, _VerdictOptions(reason, by, wait), replace, yes, settings)
 
 
 @app.command("overturn")
@@ -266,7 +266,7 @@ def overturn(
     if decision is not None:
         if rule or tenant or from_ or to or dry_run:
             fail("ID names one decision; expected no --rule, --tenant, --from, --to or --dry-run beside it")
-        _one("overturn", decision, _By(reason, by, wait), replace, yes, settings)
+        _one("overturn", decision, _VerdictOptions(reason, by, wait), replace, yes, settings)
         return
     if not (rule and from_ and to):
         fail("expected an ID; or --rule, --from and --to for all that a rule decided in that time")
@@ -280,7 +280,7 @@ def overturn(
         return
     if not yes:
         typer.confirm(f"撤销以上 {len(ids)} 个决定？/ Overturn these {len(ids)}?", abort=True)
-    _decide("overturn", ids, _By(reason, by, wait), replacing, settings)
+    _decide("overturn", ids, _VerdictOptions(reason, by, wait), replacing, settings)
 
 
 def _replacing(decision: str, settings: "Settings", yes: bool) -> "Replacing":
@@ -362,8 +362,8 @@ def _urgency(case: "LedgerCase") -> tuple[bool, bool, int, str]:
     return case.status != "pending", data.review_by_ms is None, at_ms, case.in_force.id
 
 
-class _By(NamedTuple):
-    """What a command says of its verdict: why, who gives it, how long to wait for it, and the kind that it chooses."""
+class _VerdictOptions(NamedTuple):
+    """The options of a verdict: its reason, its reviewer, how long to wait for it, and the kind that it chooses."""
 
     reason: str
     reviewer: str | None
@@ -371,12 +371,16 @@ class _By(NamedTuple):
     kind: "OpenKind | None" = None
 
 
-def _one(verdict: "Verdict", decision: str, by: _By, replace: bool, yes: bool, settings: "Settings") -> None:
+def _one(
+    verdict: "Verdict", decision: str, by: _VerdictOptions, replace: bool, yes: bool, settings: "Settings"
+) -> None:
     """Give a verdict on one decision."""
     _decide(verdict, [decision], by, _replacing(decision, settings, yes) if replace else None, settings)
 
 
-def _decide(verdict: "Verdict", ids: list[str], by: _By, replacing: "Replacing | None", settings: "Settings") -> None:
+def _decide(
+    verdict: "Verdict", ids: list[str], by: _VerdictOptions, replacing: "Replacing | None", settings: "Settings"
+) -> None:
     from rich.console import Console
 
     from streams.cli.consume.case_format import event_lines

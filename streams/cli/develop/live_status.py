@@ -41,7 +41,7 @@ class LiveStatus:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """What is a change of the status; its time and lag change all the time."""
+        """The numbers whose change makes a new status. The time and the lag change constantly."""
         return self.records, self.late, self.rejected, self.running, self.partitions
 
     def __str__(self) -> str:

@@ -68,7 +68,7 @@ class Screen:
     def status(self, status: str, change: Hashable = None) -> None:
         """Show the status line; without a terminal, print it if it has changed, at most every 30 s.
 
-        ``change`` is equal in lines that differ only in what changes by itself: these are printed every five minutes.
+        Lines with an equal ``change`` differ only in what changes constantly: these are printed every five minutes.
         """
         if self._live is not None:
             self._live.update(Text(status, "reverse", no_wrap=True, overflow="ellipsis"))

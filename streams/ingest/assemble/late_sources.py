@@ -31,7 +31,7 @@ def late_sources(waits: Mapping[str, CallWait], lateness_ms: int) -> list[str]:
 class LateSourceWarnings:
     """Compares the sources with the lateness that the workers report in their clock ticks, and logs each line once.
 
-    Calls are written all the same: another policy may follow, and where no others are newer, they are in time.
+    The calls are still written: the policy may change, and a call is in time if no newer one has advanced the clock.
     """
 
     def __init__(self, names: TopicNames, sources: ForeignSources) -> None:
@@ -40,7 +40,7 @@ class LateSourceWarnings:
         self._logged: set[str] = set()
 
     async def run(self, cluster: TopicReader) -> None:
-        """Compare again and again until cancelled: policies and the sources file change."""
+        """Compare every minute until cancelled: policies and the sources file change."""
         while True:
             try:
                 await self.refresh(cluster)

@@ -1,7 +1,7 @@
 """Reads the topic of owners for the partitions of a worker, which take each value once.
 
-The topic is no source of the watermark: a partition that cannot read it decides on, and takes what it missed later.
-When that takes effect is noted with it.
+The topic does not hold the watermark back: a partition that cannot read it continues to decide, and takes what it
+missed later. The journal records when that takes effect.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ log = structlog.get_logger("callwarden")
 _EVERY_S: Final = 1.0
 _MOST_BANS: Final = 50_000  # bans given to a partition at once
 _LOG_AT_MOST: Final = 20  # invalid values that are logged in a check
-_UNREAD_S: Final = 30.0  # the topic has not been read for so long: a worker is not ready
+_UNREAD_S: Final = 30.0  # after this time without reading the topic, a worker is not ready
 
 
 class OwnerFeed:
@@ -117,7 +117,7 @@ class OwnerFeed:
                 if len(found) >= _MOST_BANS:
                     return found, start
         except CorruptLog as torn:
-            # No partition may stop by it. A ban among these records takes no effect in other partitions.
+            # No partition may stop because of it. A ban among these records takes no effect in other partitions.
             log.error("skipped damaged records of the topic of owners", through=torn.last, why=str(torn))
             self._context.telemetry.owner_bans_refused(1)
             self._skip_to = torn.last + 1
@@ -127,7 +127,7 @@ class OwnerFeed:
         return found, end
 
     def _refuse(self, refused: Sequence[tuple[int, str]]) -> None:
-        """Count and log invalid values, once in a worker, however many partitions read them."""
+        """Count and log invalid values, once in a worker, regardless of how many partitions read them."""
         fresh = [(offset, why) for offset, why in refused if offset >= self._refused_to]
         for offset, why in fresh[:_LOG_AT_MOST]:
             at = f"{self._tp.topic}-{self._tp.partition} offset {offset}"

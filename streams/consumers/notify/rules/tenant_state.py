@@ -82,7 +82,7 @@ class NotifiedCase(Struct):
     rules: dict[str, str] = field(default_factory=dict)
 
     def lose(self, violation_id: str) -> None:
-        """Take a violation off that was reversed."""
+        """Remove a violation that was reversed."""
         if violation_id in self.used:
             self.used.remove(violation_id)
             rule_id = self.rules.pop(violation_id, None)

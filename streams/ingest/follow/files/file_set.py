@@ -80,7 +80,7 @@ class FileSet:
             except OSError as error:
                 self.faults[each.path] = error.strerror or str(error)
         if at_ends:
-            if self.faults:  # until all can be read: the others would not be there yet, and begin at their beginnings
+            if self.faults:  # wait until all can be read: a file found later would be read from its beginning
                 self.restore({})
                 return None
             batch.positions[BEGAN] = BeganAtEnds()

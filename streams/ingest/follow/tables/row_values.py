@@ -1,4 +1,4 @@
-"""The values of a row, as a driver reads them, as the JSON object that a server would make of them."""
+"""Converts the values of a row that a driver has read to the JSON object that a server would make of them."""
 
 import datetime
 import decimal

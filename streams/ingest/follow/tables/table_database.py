@@ -17,7 +17,7 @@ _DRIVERS: Final = {
     "mariadb": "mysql+pymysql",
 }
 STATEMENT_S: Final = 15
-# An unresponsive server counts as away after 15 s; so does a statement.
+# A statement ends after 15 s. An unresponsive server counts as away after 15 s, one of MySQL or MariaDB after 20 s.
 _POSTGRESQL: Final = {
     **POSTGRESQL_LIMITS,
     "options": f"-c statement_timeout={STATEMENT_S}s -c default_transaction_read_only=on",
@@ -75,12 +75,12 @@ def _sqlite(address: URL) -> Engine:
 
 
 def _read_any_text(connection: Any, _: object) -> None:
-    """SQLite stores as text whatever a program calls text. Bytes that are not UTF-8 must not fail all rows."""
+    """Read text that is not UTF-8, which SQLite also stores: one such value must not fail all rows."""
     connection.text_factory = lambda text: text.decode("utf-8", "replace")
 
 
 def _limit_mysql(connection: Any, _: object) -> None:
-    """The server ends a long statement itself: else it would still run after its reader has gone."""
+    """Let the server end a long statement. Otherwise it would still run after its reader has disconnected."""
     with connection.cursor() as cursor:
         for statement in _MYSQL_SESSION:
             cursor.execute(statement.format(seconds=STATEMENT_S))
