@@ -1,4 +1,4 @@
-"""What metrics add to the other built-in rules, without and with in turns: `python -m bench.metric_costs`.
+"""What metrics add to the other built-in rules, alternately without and with: `python -m bench.metric_costs`.
 
 CPU time of a worker's stream task without Kafka, and the memory of its windows after the last record. ``--only``
 measures some of the metrics.
@@ -35,7 +35,7 @@ METRICS = (
 )
 WITHOUT = "without"
 ALL = "all nine"
-_HIGH, _HIGH_SHARE = 1e6, 0.999999  # thresholds that nothing exceeds, so that no decision is measured
+_HIGH, _HIGH_SHARE = 1e6, 0.999999  # thresholds that nothing exceeds, because decisions would be measured, too
 _PARTS = ("running sums and closed panes", "distinct counts", "talk times")
 
 

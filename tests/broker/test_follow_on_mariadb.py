@@ -254,7 +254,7 @@ def test_no_message_shows_who_reads(mariadb: "MariaDb") -> None:
         table.close()
 
 
-def test_a_connection_only_reads_whatever_its_user_may_do(mariadb: "MariaDb") -> None:
+def test_a_connection_cannot_write_even_if_its_user_may(mariadb: "MariaDb") -> None:
     mariadb.database("follow_only", "CREATE TABLE acc (id INT PRIMARY KEY)")
     table = SqlTable(f"mariadb://root@127.0.0.1:{mariadb.port}/follow_only", "acc", "id")
     with pytest.raises(TableAway, match="READ ONLY transaction"), table._reading() as connection:

@@ -93,7 +93,7 @@ class Topics:
             while one not in await self.kinds():
                 await asyncio.sleep(0.2)
 
-    async def notes(self, number: int) -> list[OwnerBanTaken]:
+    async def bans_taken(self, number: int) -> list[OwnerBanTaken]:
         values = [value for value in await self.values("clock", (number,)) if not is_tick(value)]
         entries = [decode_journal_entry(value)[1] for value in values]
         return [entry for entry in entries if isinstance(entry, OwnerBanTaken)]
@@ -141,7 +141,7 @@ async def test_a_ban_follows_its_owner_once_while_workers_are_killed(address: st
         assert worker.terminate(30) == 0
     assert set((await topics.kinds()).values()) == {1}, "each is decided once"
     assert len(await topics.kinds()) == 5
-    own, other = [[note.from_ms - begun_ms for note in await topics.notes(number)] for number in NUMBERS]
+    own, other = [[entry.from_ms - begun_ms for entry in await topics.bans_taken(number)] for number in NUMBERS]
     assert own == [5 * MINUTE, 65 * MINUTE]
     assert len(other) == 2, "the ban and its lifting, once"
     # At the watermark, or as in the partition of the ban if no clock was known yet after a restart.

@@ -64,10 +64,10 @@ def last_call(at_ms: int, tenant_id: str) -> Line:
     return at_ms, record | {"tenant_id": tenant_id}
 
 
-def story(rng: random.Random, early: bool) -> list[Line]:
+def scenario(rng: random.Random, early: bool) -> list[Line]:
     """Two owners, bans and liftings in any order, applications, and tenants that change their owner.
 
-    ``early``: all is decided so long before its effect that partitions have it in time.
+    ``early``: each decision precedes its effect by so much that all partitions have it in time.
     """
 
     def minute(first: int, last: int) -> int:
@@ -106,7 +106,7 @@ def events(world: World) -> list[dict[str, Any]]:
     return [json.loads(entry.record.value or b"") for log in logs for entry in log.committed(0) if entry.record]
 
 
-def notes(world: World, number: int) -> list[OwnerBanTaken]:
+def bans_taken(world: World, number: int) -> list[OwnerBanTaken]:
     values = [
         entry.record.value or b""
         for entry in world.broker.logs[TP(NAMES.output("clock"), number)].committed(0)
@@ -126,10 +126,10 @@ def kinds(found: Sequence[dict[str, Any]]) -> Counter[str]:
 
 
 def check(world: World) -> None:
-    """Live is what a replay by the notes decides, and each value was taken once."""
+    """The live events are those of a replay by the journal, and each value was taken once."""
     assert list(judge.wrong(world.broker, POLICY, world.live, PARTITIONS)) == []
     for number in range(PARTITIONS):
-        taken = Counter((note.ban.enforcement_id, note.ban.lifted_ms) for note in notes(world, number))
+        taken = Counter((entry.ban.enforcement_id, entry.ban.lifted_ms) for entry in bans_taken(world, number))
         assert [one for one, times in taken.items() if times > 1] == []
 
 
@@ -161,7 +161,7 @@ def plain(found: Sequence[dict[str, Any]]) -> list[str]:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_partitions_that_take_bans_in_time_decide_as_files_do(seed: int) -> None:
-    lines = story(random.Random(seed), early=True)
+    lines = scenario(random.Random(seed), early=True)
     world = world_of(seed, lines)
 
     async def go() -> None:
@@ -178,10 +178,11 @@ def test_partitions_that_take_bans_in_time_decide_as_files_do(seed: int) -> None
     assert values(world)
 
 
-def test_the_stories_have_what_they_are_for() -> None:
+def test_the_scenarios_have_every_effect() -> None:
     found: Counter[str] = Counter()
     for seed in range(12):
-        found += Counter(f"{one['behaviour']} {one['kind']}" for one in as_in_files(story(random.Random(seed), False)))
+        lines = scenario(random.Random(seed), False)
+        found += Counter(f"{one['behaviour']} {one['kind']}" for one in as_in_files(lines))
     print(found)
     for behaviour in ("owner_banned ban", "owner_banned reversal", "banned_owner admission_rejected"):
         assert found[behaviour] > 3
@@ -190,7 +191,7 @@ def test_the_stories_have_what_they_are_for() -> None:
 @pytest.mark.parametrize("seed", range(100, 112))
 def test_bans_take_effect_once_wherever_workers_die(seed: int) -> None:
     rng = random.Random(seed)
-    lines = story(rng, early=False)
+    lines = scenario(rng, early=False)
     world = world_of(seed, lines, speed=rng.choice((20.0, 60.0)))
     deaths = [(rng.choice(POINTS), rng.randint(0, 60)) for _ in range(6)]
 
@@ -214,8 +215,8 @@ def test_bans_take_effect_once_wherever_workers_die(seed: int) -> None:
         await until(world, THE_END + 10 * MINUTE)
         check(world)
         await audited(world)
-        assert plain(events(world)) == plain(await replayed(world, to_watermark=True)), "the notes say all"
-        assert plain(await replayed(world, follow=False)) == plain(as_in_files(lines)), "without them: as in files"
+        assert plain(events(world)) == plain(await replayed(world, to_watermark=True)), "by the journal"
+        assert plain(await replayed(world, follow=False)) == plain(as_in_files(lines)), "without the journal"
 
     play(world, go)
     print(kinds(events(world)))
@@ -255,8 +256,8 @@ def test_another_partition_bans_a_tenant_and_lifts_the_ban() -> None:
     ban, lifting = values(world)
     assert (ban.owner_id, ban.tenant_id, ban.clause, ban.tier) == ("o", bad, 1, "severe")
     assert (ban.decided_ms, ban.lifted_ms, lifting.lifted_ms) == (NOON + 6 * MINUTE, None, NOON + 31 * MINUTE)
-    assert [note.from_ms for note in notes(world, 0)] == [NOON + 10 * MINUTE, NOON + 35 * MINUTE]
-    assert [note.from_ms for note in notes(world, 1)] == [NOON + 10 * MINUTE, NOON + 35 * MINUTE]
+    assert [entry.from_ms for entry in bans_taken(world, 0)] == [NOON + 10 * MINUTE, NOON + 35 * MINUTE]
+    assert [entry.from_ms for entry in bans_taken(world, 1)] == [NOON + 10 * MINUTE, NOON + 35 * MINUTE]
     (pending,) = [one for one in events(world) if one["data"]["behaviour"] == "owner_banned"][:1]
     assert (pending["data"]["status"], pending["data"]["decided_ms"]) == ("pending_review", NOON + 10 * MINUTE)
     assert pending["data"]["evidence"]["enforcement_ids"] == [ban.enforcement_id]
@@ -264,7 +265,7 @@ def test_another_partition_bans_a_tenant_and_lifts_the_ban() -> None:
 
 def test_values_of_other_programs_are_skipped_and_stop_nothing() -> None:
     rng = random.Random(1)
-    world = world_of(1, story(rng, early=True))
+    world = world_of(1, scenario(rng, early=True))
     good = OwnerBan("o1", "elsewhere", "cwe-1", 1, "severe", NOON + 6 * MINUTE)
     plain_ban = {"owner_id": "o1", "tenant_id": "x", "enforcement_id": "cwe-2", "clause": 1, "tier": "severe"}
     strange = [
@@ -296,11 +297,11 @@ def test_values_of_other_programs_are_skipped_and_stop_nothing() -> None:
 
     logs = play(world, go)
     assert sum(line["event"].startswith("skipped a value that is no ban") for line in logs) == len(strange)
-    assert [note.ban.enforcement_id for note in notes(world, 0)].count("cwe-1") == 1, "a valid ban of another program"
+    assert [entry.ban.enforcement_id for entry in bans_taken(world, 0)].count("cwe-1") == 1, "a valid foreign ban"
 
 
 def test_a_topic_that_is_damaged_or_created_again_stops_nothing() -> None:
-    world = world_of(1, story(random.Random(3), early=True))
+    world = world_of(1, scenario(random.Random(3), early=True))
 
     async def go() -> None:
         worker = world.add_worker()
@@ -324,7 +325,7 @@ def test_a_topic_that_is_damaged_or_created_again_stops_nothing() -> None:
 
 
 def test_a_worker_that_cannot_read_the_topic_decides_on_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    world, shut = world_of(1, story(random.Random(5), early=True)), [True]
+    world, shut = world_of(1, scenario(random.Random(5), early=True)), [True]
     ends = MemoryCluster.ends
 
     async def shut_ends(self: MemoryCluster, tps: Sequence[TP]) -> dict[TP, int]:
@@ -371,7 +372,7 @@ class MovedWorld(World):
 @pytest.mark.parametrize("seed", range(200, 204))
 def test_bans_are_carried_over_to_another_number_of_partitions(seed: int) -> None:
     """Each tenant gets one pending ban by a ban of its owner, in the former topics or in the new ones."""
-    lines = story(random.Random(seed), early=True)
+    lines = scenario(random.Random(seed), early=True)
     middle_ms = NOON + random.Random(seed).randrange(30, 90) * MINUTE
     live = DecidingSettings(idle_after_ms=int(30 * SECOND / 20), outage_grace_ms=0)
     print("seed", seed)

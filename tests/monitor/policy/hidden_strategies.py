@@ -213,7 +213,7 @@ def paced_bursts(m: Maker, days: int) -> None:
 
 
 def one_ring_in_three(m: Maker, days: int) -> None:
-    """Every third attempt is taken back after a ring; ninety attempts an hour."""
+    """Every third attempt is cancelled after one ring; ninety attempts an hour."""
     habit = m.sales()
     habit.asr = m.rng.uniform(0.25, 0.45)
     for day in range(days):

@@ -270,7 +270,7 @@ def test_ratios_alone_never_terminate_under_the_built_in_policy() -> None:
     events = run([calls], None)["enforcement"]
     warnings = [e for e in events if e["kind"] == "warning"]
     rules = {e["rule_id"] for e in warnings}
-    assert len(warnings) > len(rules), "traffic as bad as this is warned again and again"
+    assert len(warnings) > len(rules), "such traffic is warned repeatedly"
     assert len(rules) < 3, "by few rules"
     assert not [e for e in events if e["kind"] in {"termination", "ban"}], "and each rule counts once"
     complaints = [warned(6 * DAY + n * HOUR, f"p{n}") for n in range(3)]

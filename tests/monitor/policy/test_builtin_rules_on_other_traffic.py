@@ -22,7 +22,7 @@ SOON_MS = 24 * hidden.HOUR
 ON_CONSENT = {"consent-coverage", "consent-reused", "out-of-hours-without-consent"}
 
 
-# Of these, `callee-hang-ups` alone says nothing without its field.
+# Only `callee-hang-ups` says nothing without its field.
 RESTS_ON = {
     "callee-hang-ups": ("hangup_by",),
     "cancelled-after-one-ring": ("ring_ms",),
@@ -169,7 +169,7 @@ def test_preflight_says_which_shadow_rules_may_go_to_review(tmp_path: Path, poli
 
 
 def test_no_rule_in_force_rests_on_an_optional_field(policy: Policy) -> None:
-    """`short_cancel_ratio` rests on `ring_ms`, but where that is absent it is 0 and names nobody."""
+    """`short_cancel_ratio` needs `ring_ms`; without it, the ratio is 0 and no tenant is found."""
     resting = {
         rule.id
         for rule in policy.rules

@@ -54,7 +54,7 @@ def compare(seed: int, size: int) -> Counter[str]:
     return Counter(f"{event['behaviour']} {event['kind']}" for event in expected["enforcement"])
 
 
-def test_bans_do_not_follow_owners_otherwise_than_the_contract_says() -> None:
+def test_bans_of_owners_agree_with_the_oracle() -> None:
     seen = sum((compare(seed, 100) for seed in FAST), Counter[str]())
     print(seen)
     for behaviour in ("owner_banned ban", "owner_banned reversal", "banned_owner admission_rejected"):
@@ -63,7 +63,7 @@ def test_bans_do_not_follow_owners_otherwise_than_the_contract_says() -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("first", SOAK[::100])
-def test_bans_do_not_follow_owners_otherwise_on_many_more(first: int) -> None:
+def test_bans_of_owners_agree_with_the_oracle_on_many_more_seeds(first: int) -> None:
     for seed in range(first, first + 100):
         compare(seed, 300)
 

@@ -76,7 +76,7 @@ def test_no_finding_differs_from_a_plain_loop(seed: int) -> None:
     assert {one.consent_id: one.calls for one in found.shared_consents} == shared
     assert {(one.caller, one.banned_tenant_id, one.tenant_id) for one in found.reused_callers} == reused
     assert (found.callees_kept, found.callers_kept, found.consents_kept) == (1.0, 1.0, 1.0)
-    assert not found.overlaps, "all call the same few numbers: what they have in common is what chance gives"
+    assert not found.overlaps, "all call the same few numbers: chance explains what they have in common"
 
 
 def test_two_tenants_with_one_list_stand_out_and_others_do_not() -> None:

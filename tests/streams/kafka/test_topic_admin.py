@@ -208,7 +208,7 @@ def test_all_topics_have_as_many_partitions_as_the_state() -> None:
     )
 
 
-def test_the_bans_of_owners_have_one_partition_whatever_the_others_have() -> None:
+def test_the_topic_of_owners_has_one_partition() -> None:
     for partitions in (1, 5):
         assert made(partitions=partitions)["out.owners"].partitions == 1
         assert find_mismatches(SETTINGS, made(partitions=partitions)) == []

@@ -62,7 +62,7 @@ def test_two_records_taken_as_of_one_instant_are_both_refused() -> None:
 
 
 def test_a_record_with_many_long_businesses_weighs_as_much_as_their_texts() -> None:
-    """So that one transaction does not match them together with thousands of other records."""
+    """Otherwise one transaction would match them together with thousands of other records."""
     tenant = Tenant("acme", ["x" * 4_096] * 1_000, [], T0)
     waiting = PendingRecord.of(tenant, T0, RecordRef(0, 0, 0, 0), b"")
     assert waiting.weight > 100_000
@@ -130,7 +130,7 @@ def test_a_newer_version_reverses_the_one_that_waits_even_if_it_is_refused() -> 
 
 @pytest.mark.parametrize("restarts", [False, True])
 def test_one_that_waits_is_reversed_when_its_id_would_be_forgotten(restarts: bool) -> None:
-    """A version that does not take its place prolongs that."""
+    """A version that does not replace it extends that time."""
     harness = StoredShardHarness(**REVIEW, defaults={"retention": "100m"})
     event = waiting(harness, 5)
     harness.application(50, "parcels", updated_ms=T0 + MINUTE)

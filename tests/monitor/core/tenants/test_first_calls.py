@@ -1,4 +1,4 @@
-"""Rules with `first`: judged at ends in (f, f + first] alone, whatever the order of calls, restarts and rescales."""
+"""Rules with `first`: judged only at ends in (f, f + first], for any order of calls, restarts and rescales."""
 
 import random
 from typing import Any
@@ -88,7 +88,7 @@ def test_an_override_may_set_the_limit_or_take_it_away() -> None:
     assert last == {"acme": 10, "bravo": 35, "coral": 20}
 
 
-def test_the_first_call_is_kept_in_the_state_whatever_was_stored_when() -> None:
+def test_the_first_call_is_kept_in_the_state_at_every_restart() -> None:
     rng = random.Random(4)
     plain, stored = (
         kind(rules=[rule("young", first="45m", mode="shadow"), rule("old", mode="shadow", window="15m")])

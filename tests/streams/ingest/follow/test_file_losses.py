@@ -438,7 +438,7 @@ def test_a_file_that_cannot_be_read_is_said_once(followed: Followed) -> None:
 
 
 @pytest.mark.parametrize("restarts", [False, True])
-def test_a_copy_of_what_was_not_read_yet_is_read_though_the_file_goes_on(followed: Followed, restarts: bool) -> None:
+def test_a_copy_of_unread_rows_is_read_although_the_file_continues(followed: Followed, restarts: bool) -> None:
     add(followed.path, HEADER + rows("a"))
     assert followed.read(0.0) == ["a"]
     followed.path.rename(followed.folder / "Master.csv.1")
