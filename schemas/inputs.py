@@ -167,7 +167,7 @@ class Tenant(Struct, tag_field="type", tag="tenant", gc=False):
     owner_id: Annotated[
         OptId,
         _doc(
-            "Who stands behind the tenant: a pseudonym of the registrant's licence or identity, the same for all "
+            "The owner of the tenant: a pseudonym of the registrant's licence or identity, the same for all "
             "tenants of one customer. A ban of one of them follows the customer to the others."
         ),
     ] = None
@@ -186,7 +186,7 @@ class Application(Struct, tag_field="type", tag="application", gc=False):
 
 
 class Review(Struct, tag_field="type", tag="review", gc=False):
-    """The ops team's verdict: it makes a pending decision final, changes a kind, takes a decision back, or decides an
+    """The ops team's verdict: it makes a pending decision final, changes a kind, reverses a decision, or decides an
     application that waits.
     """
 

@@ -27,5 +27,5 @@ class OwnerBan(Struct, frozen=True):
     tier: Annotated[TierName, _doc("The tier of that decision.")]
     decided_ms: Annotated[Ms, _doc("The event time of that decision, epoch ms UTC.")]
     lifted_ms: Annotated[
-        Ms | None, _doc("The event time at which the ban was taken back, epoch ms UTC; null while it stands.")
+        Ms | None, _doc("The event time at which the ban was lifted, epoch ms UTC; null while it is in force.")
     ] = None
