@@ -133,7 +133,7 @@ class EnforcementData(Struct, frozen=True):
     supersedes: Annotated[
         str | None,
         _doc(
-            "The id of the decision whose place this takes: a pending one that is decided now, or a final one whose "
+            "The id of the decision that this one replaces: a pending one that is decided now, or a final one whose "
             "kind changes; else null."
         ),
     ]
