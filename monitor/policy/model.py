@@ -12,7 +12,7 @@ TierId = Literal["minor", "major", "severe"]
 DecisionKind = Literal["warning", "termination", "ban"]
 OpenKind = Literal["termination", "ban"]
 """What the access rules leave open for clauses 1, 2, 3 and 5 (终止或者封号)."""
-Admissions = Literal["refuse_only", "review"]
+AdmissionMode = Literal["refuse_only", "review"]
 
 SHORT_RING_MS = 3_000
 """The default of ``short_ring_s``, in ms."""
@@ -210,7 +210,7 @@ class Policy:
     exemptions: tuple[Exemption, ...]
     catalogue: tuple[CatalogueRow, ...]
     profiles: tuple[ExemptionProfile, ...] = ()
-    admissions: Admissions = "refuse_only"
+    admissions: AdmissionMode = "refuse_only"
     remarks: tuple[str, ...] = field(default=(), compare=False)
     """Remarks about unspecified settings that may be unintended; from the file only, without effect on decisions."""
 

@@ -36,7 +36,7 @@ from monitor.policy.model import (
     MAX_EVIDENCE,
     MAX_VARIANTS,
     SHORT_RING_MS,
-    Admissions,
+    AdmissionMode,
     CatalogueRow,
     Escalation,
     Params,
@@ -183,7 +183,7 @@ class _Resolver:
             return None
         return self.builtin.sections.get(name)
 
-    def _admissions(self) -> Admissions:
+    def _admissions(self) -> AdmissionMode:
         given = self.own.head.model.admissions
         if given is None and self.own.head.model.extends != "none":
             given = self.builtin.head.model.admissions

@@ -44,7 +44,7 @@ _ROW: Final = "callwarden_row"
 # MySQL and MariaDB name the user and his host, PostgreSQL the user.
 _USER: Final = re.compile(r"""\b(user|role) (?:'[^']*'@'[^']*'|"[^"]*")""")
 
-Condition = Callable[[ColumnElement[int]], ColumnElement[bool]]
+KeyCondition = Callable[[ColumnElement[int]], ColumnElement[bool]]
 """Which rows: a condition on the column of the key."""
 
 
@@ -88,13 +88,13 @@ class SqlTable:
         """See `TableRows`."""
         self._engine.dispose()
 
-    def _rows_where(self, condition: Condition) -> list[TableRow]:
+    def _rows_where(self, condition: KeyCondition) -> list[TableRow]:
         # A server that makes the JSON also represents values that a driver cannot, which would fail all rows.
         read = self._server_documents if self._engine.dialect.name == "postgresql" else self._columns_by_length
         with self._reading() as connection:
             return read(connection, condition)
 
-    def _server_documents(self, connection: Connection, condition: Condition) -> list[TableRow]:
+    def _server_documents(self, connection: Connection, condition: KeyCondition) -> list[TableRow]:
         """Rows as the JSON that the server makes; it sends none that is too long."""
         row = self._columns.alias(_ROW)
         key = row.c[self.key]
@@ -122,7 +122,7 @@ class SqlTable:
                     break
         return rows
 
-    def _columns_by_length(self, connection: Connection, condition: Condition) -> list[TableRow]:
+    def _columns_by_length(self, connection: Connection, condition: KeyCondition) -> list[TableRow]:
         """Rows as the driver reads them. It holds a value as a whole: the lengths are asked for before the values."""
         key = self._columns.c[self.key]
         lengths = self._lengths(connection, condition)
@@ -137,7 +137,7 @@ class SqlTable:
                 rows.append(TableRow(whole_key(row[self.key]), document if fits else None, len(document)))
         return sorted(rows, key=lambda row: row.key)
 
-    def _lengths(self, connection: Connection, condition: Condition) -> dict[int, int]:
+    def _lengths(self, connection: Connection, condition: KeyCondition) -> dict[int, int]:
         """The bytes of the next rows by key, in order."""
         # Looked up each time: a column may have been added.
         nothing: Select[Any] = select(literal_column("*")).select_from(self._columns).limit(0)
