@@ -13,7 +13,7 @@ from streams.ingest.assemble.main import Assemble
 from streams.ingest.bridge.main import BridgeOptions
 from streams.ingest.bridge.main import run as bridge
 from streams.ingest.placement import TopicPlacement
-from streams.kafka.api import PermanentError, TopicInfo, TransientError
+from streams.kafka.api import TP, PermanentError, TopicInfo, TransientError
 from streams.kafka.topic_names import TopicNames
 from streams.settings.load import load
 
@@ -47,6 +47,12 @@ class Topics:
 
     async def topic_config(self, topic: str, name: str) -> str:
         return "delete"
+
+    async def starts(self, tps: Sequence[TP]) -> dict[TP, int]:
+        return dict.fromkeys(tps, 0)
+
+    async def ends(self, tps: Sequence[TP]) -> dict[TP, int]:
+        return dict.fromkeys(tps, 0)
 
     def consumer(self, topics: Sequence[str]) -> Idle:
         return Idle()
