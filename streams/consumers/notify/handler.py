@@ -146,10 +146,10 @@ class NotifyHandler:
         if isinstance(decoded, Alert):
             said = self._rules_by_policy.of_alert(record.tp.partition, decoded).alert(tenant_id, tenant, decoded, at_ms)
         else:
+            change = self._pend(connection, decoded)
             said = self._rules_by_policy.of_decision(record.tp.partition, decoded).decision(
-                tenant_id, tenant, decoded, at_ms
+                tenant_id, tenant, decoded, change, at_ms
             )
-            self._pend(connection, decoded)
         if not past:
             self._tell(connection, said, now_ms)
 
@@ -158,13 +158,14 @@ class NotifyHandler:
         if said.silent:
             connection.execute(insert(SILENT), [_row(each) for each in said.silent])
 
-    def _pend(self, connection: Connection, event: Enforcement) -> None:
-        """Update the table of pending decisions."""
-        data = event.data
+    def _pend(self, connection: Connection, event: Enforcement) -> int:
+        """Update the table of pending decisions. Returns by how many rows it grew."""
+        data, change = event.data, 0
         for old in (data.supersedes, data.reverses, event.id):
             if old is not None:
-                connection.execute(delete(PENDING).where(PENDING.c.id == old))
-        if data.status == "pending_review" and data.review_by_ms is not None:
+                change -= connection.execute(delete(PENDING).where(PENDING.c.id == old)).rowcount
+        if data.status == "pending_review":
+            change += 1
             connection.execute(
                 insert(PENDING).values(
                     id=event.id,
@@ -175,6 +176,7 @@ class NotifyHandler:
                     told=False,
                 )
             )
+        return change
 
     def _lapses(self, connection: Connection, now_ms: int) -> None:
         table, before_ms = PENDING.c, self._throttle.before_lapse_ms

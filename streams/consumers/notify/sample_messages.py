@@ -91,7 +91,9 @@ def sample_messages(policy: Policy, now_ms: int) -> list[Message]:
         _SampleDecision("test-waits", "admission_review", "application_review", status="pending_review"),
         _SampleDecision("test-approved", "admission_approved", "application_review", supersedes="test-waits"),
     ):
-        said.messages += rules.decision(TENANT, tenant, _event(one, now_ms), now_ms).messages
+        event = _event(one, now_ms)
+        change = 1 if event.data.status == "pending_review" else -1 if event.data.supersedes else 0
+        said.messages += rules.decision(TENANT, tenant, event, change, now_ms).messages
     fallen = NotifiedCase("termination", REPEATED, "repeated-violations", False, True, None, left=2, at_least=3)
     messages = [
         *said.messages,

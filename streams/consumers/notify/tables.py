@@ -25,7 +25,7 @@ PENDING = Table(
     Column("tenant_id", AnyText, nullable=False, index=True),
     Column("behaviour", AnyText, nullable=False),
     Column("kind", String(32), nullable=False),
-    Column("review_by_ms", BigInteger, nullable=False, index=True),
+    Column("review_by_ms", BigInteger, index=True),  # null: it does not lapse
     Column("told", Boolean, nullable=False),
 )
 SILENT = Table(

@@ -68,13 +68,15 @@ class NotificationRules:
         self._forget(tenant, now_ms)
         return said
 
-    def decision(self, tenant_id: str, tenant: TenantState, event: Enforcement, now_ms: int) -> RuleOutput:
-        """Handle a decision, an upholding, a reversal or a lapse."""
+    def decision(self, tenant_id: str, tenant: TenantState, event: Enforcement, change: int, now_ms: int) -> RuleOutput:
+        """Handle a decision, an upholding, a reversal or a lapse. ``change``: how many more decisions are pending."""
         said, data = RuleOutput(), event.data
         tenant.on_record = data.violations_on_record
         closed = self._close(tenant, event)
         unsupported_before = {id_ for id_, case in tenant.cases.items() if case.unsupported}
-        if data.kind in ("reversal", "lapse"):
+        if data.tier is None:
+            tenant.admit(data.behaviour, change, data.review_by_ms)
+        elif data.kind in ("reversal", "lapse"):
             self._take_back(tenant, event, closed)
         else:
             self._record(tenant, event, closed)
@@ -250,7 +252,7 @@ class NotificationRules:
 
     def _waits_no_more(self, tenant: TenantState, event: Enforcement, said: RuleOutput) -> None:
         """Notify Alertmanager when no decision of a thread is pending; other channels get the decisions' outcomes."""
-        waiting = {case.behaviour for case in tenant.cases.values() if case.pending}
+        waiting = {case.behaviour for case in tenant.cases.values() if case.pending} | tenant.admissions.keys()
         for behaviour, thread in tenant.threads.items():
             if behaviour in waiting:
                 continue

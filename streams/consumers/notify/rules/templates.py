@@ -177,9 +177,7 @@ class MessageTemplates:
 
     def _standing(self, tenant: TenantState) -> Reason:
         """Violations on record, pending decisions, holds on refunds, and a ban or termination in force."""
-        cases = tenant.cases.values()
-        pending = sum(case.pending for case in cases)
-        holds = sum(case.frozen for case in cases)
+        pending, holds = tenant.pending, sum(case.frozen for case in tenant.cases.values())
         stopped = label(labels.STANDINGS, {"ban": "banned", "termination": "terminated"}.get(tenant.stopped or "", ""))
         zh = f"租户现状：在案违规 {count(tenant.on_record)} 次，待复核 {count(pending)} 件，退款冻结 {count(holds)} 项"
         en = (
@@ -197,7 +195,7 @@ class MessageTemplates:
                 f"Next: approve or reject it (callwarden reviews show {event.id}); it does not lapse",
             )
         if data.kind == "admission_approved":
-            return Reason("后续：开通号码", "Next: give the numbers")
+            return Reason("后续：开通号码", "Next: assign the numbers")
         if data.status == "pending_review":
             by = instant(data.review_by_ms) if data.review_by_ms is not None else "?"
             return Reason(

@@ -104,11 +104,26 @@ class NotifiedViolation(Struct):
     rule: str | None = None
 
 
+class PendingAdmissions(Struct):
+    """How many decisions on admission of one behaviour are pending, and their latest review deadline, epoch ms.
+
+    They are counted, not listed: a tenant can send any number of applications, and its state is read and written with
+    each of its records.
+    """
+
+    count: int = 0
+    until_ms: int = 0
+
+
 class TenantState(Struct):
-    """One tenant: threads by behaviour, cases by the id in force, violations in time order."""
+    """One tenant: threads by behaviour, cases by the id in force, violations in time order.
+
+    ``admissions`` are the pending ones by behaviour; a decision on admission is no case.
+    """
 
     threads: dict[str, AlertThread] = field(default_factory=dict)
     cases: dict[str, NotifiedCase] = field(default_factory=dict)
+    admissions: dict[str, PendingAdmissions] = field(default_factory=dict)
     violations: list[NotifiedViolation] = field(default_factory=list)
     on_record: int = 0
 
@@ -128,14 +143,30 @@ class TenantState(Struct):
         return min(due, default=None)
 
     def waits_until_ms(self, behaviour: str) -> int:
-        """The latest review deadline of the behaviour's pending cases, epoch ms; 0 if there is none.
+        """The latest review deadline of the behaviour's pending decisions, epoch ms; 0 if there is none."""
+        due = [self.admissions[behaviour].until_ms] if behaviour in self.admissions else []
+        due += [case.review_by_ms or 0 for case in self.cases.values() if case.pending and case.behaviour == behaviour]
+        return max(due, default=0)
 
-        An application has no deadline: it waits until its outcome is known.
+    @property
+    def pending(self) -> int:
+        """How many decisions are pending."""
+        waiting = sum(pending.count for pending in self.admissions.values())
+        return waiting + sum(case.pending for case in self.cases.values())
+
+    def admit(self, behaviour: str, change: int, review_by_ms: int | None) -> None:
+        """``change`` more decisions on admission are pending, the newest with this deadline.
+
+        None: an application that waits without a deadline.
         """
-        cases = [case for case in self.cases.values() if case.pending and case.behaviour == behaviour]
-        return max((_NEVER_MS if case.review_by_ms is None else case.review_by_ms for case in cases), default=0)
+        pending = self.admissions.setdefault(behaviour, PendingAdmissions())
+        pending.count += change
+        if change > 0:
+            pending.until_ms = max(pending.until_ms, _NEVER_MS if review_by_ms is None else review_by_ms)
+        if pending.count <= 0:
+            del self.admissions[behaviour]
 
     @property
     def empty(self) -> bool:
         """Whether it holds nothing that could matter later."""
-        return not (self.threads or self.cases or self.violations)
+        return not (self.threads or self.cases or self.admissions or self.violations)

@@ -33,7 +33,7 @@ def upgrade() -> None:
         sa.Column("tenant_id", sa.Text, nullable=False),
         sa.Column("behaviour", sa.Text, nullable=False),
         sa.Column("kind", sa.String(32), nullable=False),
-        sa.Column("review_by_ms", sa.BigInteger, nullable=False),
+        sa.Column("review_by_ms", sa.BigInteger),
         sa.Column("told", sa.Boolean, nullable=False),
     )
     op.create_index("ix_notify_pending_tenant_id", "notify_pending", ["tenant_id"])

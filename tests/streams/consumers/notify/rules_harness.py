@@ -18,6 +18,7 @@ class RulesHarness:
         self.rules, self.tenant = NotificationRules(POLICY, throttle), TenantState()
         self.messages: list[Message] = []
         self.silent: list[SilentMessage] = []
+        self._pending: set[str] = set()
 
     def take(self, at_ms: int, *records: Alert | Enforcement) -> list[str]:
         """The messages for these records, abbreviated; first those that became due before."""
@@ -27,8 +28,16 @@ class RulesHarness:
             if isinstance(record, Alert):
                 self._note(self.rules.alert("acme", self.tenant, record, at_ms))
             else:
-                self._note(self.rules.decision("acme", self.tenant, record, at_ms))
+                change = self._pend(record)
+                self._note(self.rules.decision("acme", self.tenant, record, change, at_ms))
         return [short(message) for message in self.messages[before:] if message.others]
+
+    def _pend(self, event: Enforcement) -> int:
+        before = len(self._pending)
+        self._pending -= {event.data.supersedes or "", event.data.reverses or ""}
+        if event.data.status == "pending_review":
+            self._pending.add(event.id)
+        return len(self._pending) - before
 
     def _note(self, said: RuleOutput) -> None:
         self.messages += said.messages

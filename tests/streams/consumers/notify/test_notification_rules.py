@@ -1,5 +1,6 @@
 """The notifications about a tenant: none lost, none repeated, and no more than the notification policy allows."""
 
+import msgspec
 from notification_samples import alert, decision, escalation
 from rules_harness import THROTTLE, RulesHarness, short
 
@@ -243,7 +244,7 @@ def test_a_number_in_a_reason_is_masked_and_so_is_a_tenant_that_looks_like_one()
     for tenant in ("13800138000", "13800138100"):
         reason = Reason("致电 13912345678", "called 13912345678")
         event = decision("d", "ban", 0, tenant=tenant, reason=reason)
-        [message] = rules.decision(tenant, TenantState(), event, 0).messages
+        [message] = rules.decision(tenant, TenantState(), event, 0, 0).messages
         told.append(message.title)
         said = str([message.title, message.lines])
         assert not [text for text in ("13912345678", tenant) if text in said]
@@ -277,3 +278,30 @@ def test_an_application_waits_without_a_deadline_until_its_outcome_is_known() ->
     assert harness.take(301 * DAY, approved) == ["admission_approved"]
     assert short(harness.messages[-1]) == "pending over"
     assert not harness.tenant.cases
+
+
+def test_the_state_does_not_grow_with_the_applications_of_a_tenant() -> None:
+    mine = {"tier": None, "behaviour": "application_review", "rule_id": "application_review", "review_by_ms": None}
+    harness, sizes = RulesHarness(), []
+    for number in range(1_000):
+        harness.take(number, decision(f"n{number}", "admission_review", number, pending=True, **mine))
+        sizes.append(len(msgspec.json.encode(harness.tenant)))
+    assert sizes[-1] < sizes[0] + 20
+    assert harness.tenant.pending == 1_000
+    assert not harness.tenant.cases
+    for number in range(1_000):
+        harness.take(HOUR, decision(f"r{number}", "reversal", HOUR, reverses=f"n{number}", **mine))
+        assert harness.tenant.pending == 999 - number
+    ended = [message for message in harness.messages if message.standing == "off"]
+    assert len(ended) == 1, "Alertmanager is notified once, when the last one waits no more"
+
+
+def test_the_reversal_of_a_final_refusal_leaves_those_that_wait() -> None:
+    mine = {"tier": None, "behaviour": "prohibited_business_application", "actions": ()}
+    harness = RulesHarness()
+    harness.take(0, decision("final", "admission_rejected", 0, **mine))
+    harness.take(0, decision("waits", "admission_rejected", 0, pending=True, **mine))
+    harness.take(1, decision("r", "reversal", 1, reverses="final", **mine))
+    assert harness.tenant.pending == 1
+    harness.take(2, decision("l", "lapse", 2, reverses="waits", **mine))
+    assert harness.tenant.pending == 0
