@@ -16,6 +16,9 @@ from monitor.text.record_ids import ids_of
 from schemas.inputs import Application, Tenant
 from schemas.owners import OwnerBan
 
+CatalogueMatch = tuple[Match, AdmissionField, str]
+"""A match, with the field and the text in which it was found."""
+
 
 @dataclass(frozen=True, slots=True)
 class AdmissionRequest:
@@ -58,12 +61,13 @@ class Admissions:
             ids_of(application),
             self._decisions.owner_bans.earliest(tenant_record),
         )
-        refusals = list(self._refusals(tenant_record, request, at_ms))
+        found = self._match(request)
+        refusals = list(self._refusals(tenant_record, request, found, at_ms))
         if self._policy.admissions == "review":
             if not newest:
                 refusals = [refusal for refusal in refusals if refusal.final]  # an older version does not wait
             elif not any(refusal.final for refusal in refusals):
-                refusals = [self._waiting(request)]
+                refusals = [self._waiting(request, found)]
         for proposed in refusals:
             self._decisions.decide(tenant_record, at_ms, proposed)
 
@@ -83,10 +87,10 @@ class Admissions:
         else:
             self._decisions.reviews.prolong(case, at_ms + self._policy.retention_ms)
 
-    def _waiting(self, request: AdmissionRequest) -> ProposedDecision:
+    def _waiting(self, request: AdmissionRequest, likely: CatalogueMatch | None) -> ProposedDecision:
         """The proposal that an application waits for its review, because nothing refuses it for certain."""
         (_, business), _ = request.texts
-        reason = reasons.application_waits(request.origin.id, business, self._match(request), request.ids)
+        reason = reasons.application_waits(request.origin.id, business, likely, request.ids)
         return self._proposals.of_waiting_application(request.origin, request.updated_ms, reason)
 
     def tenant(self, tenant_record: TenantRecord, tenant: Tenant, newly: NewlyDeclared, at_ms: int) -> None:
@@ -98,14 +102,13 @@ class Admissions:
             ids_of(tenant),
             None if newly.owner is None else self._decisions.owner_bans.banned(newly.owner),
         )
-        for proposed in self._refusals(tenant_record, request, at_ms):
+        for proposed in self._refusals(tenant_record, request, self._match(request), at_ms):
             self._decisions.decide(tenant_record, at_ms, proposed)
 
     def _refusals(
-        self, tenant_record: TenantRecord, request: AdmissionRequest, at_ms: int
+        self, tenant_record: TenantRecord, request: AdmissionRequest, found: CatalogueMatch | None, at_ms: int
     ) -> Iterator[ProposedDecision]:
-        """Every refusal of a request: by the catalogue, and because of a ban."""
-        found = self._match(request)
+        """Every refusal of a request: by the catalogue, in which this was ``found``, and because of a ban."""
         if found is not None:
             match, field, text = found
             review_by_ms = None if match.certain else at_ms + self._policy.review_within_ms
@@ -121,7 +124,7 @@ class Admissions:
             reason = reasons.banned_owner(origin.type, origin.id, owner_ban)
             yield self._proposals.of_admission("banned_owner", True, origin, request.updated_ms, reason)
 
-    def _match(self, request: AdmissionRequest) -> tuple[Match, AdmissionField, str] | None:
+    def _match(self, request: AdmissionRequest) -> CatalogueMatch | None:
         """The most certain match of the catalogue, at a tie in the text that comes first; None if there is none."""
         likely = None
         for field, text in request.texts:

@@ -58,7 +58,7 @@ class PendingRecord(NamedTuple):
                 return 1
         # Normalisation expands a character to up to 6 characters, and each of these two to up to 18.
         expands = any("\ufdfa" in text or "\ufdfb" in text for text in texts)
-        return 1 + sum(map(len, texts)) // (6 if expands else 30)
+        return 1 + len(texts) // 3 + sum(map(len, texts)) // (6 if expands else 30)
 
     @classmethod
     def of(cls, record: Other, at_ms: int, ref: RecordRef, raw: bytes) -> "PendingRecord":

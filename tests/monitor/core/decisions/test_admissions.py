@@ -66,6 +66,8 @@ def test_a_record_with_many_long_businesses_weighs_as_much_as_their_texts() -> N
     tenant = Tenant("acme", ["x" * 4_096] * 1_000, [], T0)
     waiting = PendingRecord.of(tenant, T0, RecordRef(0, 0, 0, 0), b"")
     assert waiting.weight > 100_000
+    short = Tenant("acme", ["贷款"] * 1_000, [], T0)
+    assert PendingRecord.of(short, T0, RecordRef(0, 0, 0, 0), b"").weight > 300, "each text is looked up by itself"
 
 
 # Applications that wait
