@@ -51,6 +51,7 @@ Interpretations, where a sentence of the contract leaves room:
     owner. A `tenant` record that is not the newest makes the tenant belong to its owner, too.
 """
 
-from oracle.deciding import Outcome, judge
+from oracle.deciding import judge
+from oracle.tenants import Outcome
 
 __all__ = ["Outcome", "judge"]

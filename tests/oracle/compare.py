@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from oracle.deciding import Outcome, id_of
+from oracle.tenants import Outcome, id_of
 
 RECORD_IDS = ("complaint_ids", "finding_ids", "application_ids", "review_ids")
 

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from oracle.deciding import STATUS_ORDER, _beyond, _holds
+from oracle.conditions import beyond, fulfilled
 from oracle.measures import COUNTS, OF_COMPLAINTS, Seen, measure, wilson
 from oracle.reading import Read
+from oracle.record_rules import STATUS_ORDER
 from oracle.rulebook import Rule, Rulebook
 
 Who = tuple[str, str]  # rule, tenant
@@ -160,11 +161,11 @@ class Ahead:
         at = At(False, (num, den))
         if value is None or (den is not None and den < rule.min_denominator):
             return at
-        at.stays = _beyond(value, rule.recover, rule.direction)
-        at.breach = _beyond(value, rule.threshold, rule.direction)
-        at.breach &= all(_holds(measure(m, seen, rule.params)[2], op, x) for m, op, x in rule.also)
+        at.stays = beyond(value, rule.recover, rule.direction)
+        at.breach = beyond(value, rule.threshold, rule.direction)
+        at.breach &= all(fulfilled(measure(m, seen, rule.params)[2], op, x) for m, op, x in rule.also)
         if rule.confidence is not None and den:
-            at.breach &= _beyond(wilson(num, den, rule.confidence, rule.direction), rule.threshold, rule.direction)
+            at.breach &= beyond(wilson(num, den, rule.confidence, rule.direction), rule.threshold, rule.direction)
         return at
 
     def _window(self, tenant: str, window: int, end: int) -> Seen | None:
