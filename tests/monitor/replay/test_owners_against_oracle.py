@@ -22,6 +22,16 @@ from schemas.inputs import Tenant
 FAST = range(60_000, 60_012)
 SOAK = range(61_000, 62_000)
 
+BAN_AT_ONCE = {
+    "id": "one",
+    "count": "violations",
+    "at_least": 1,
+    "window": "1h",
+    "tier": "severe",
+    "mode": "enforce",
+}
+"""An escalation that bans for one violation, without a review."""
+
 
 def resolved(made: Scenario) -> list[list[str]]:
     """The files with the ids of the product in their reviews."""
@@ -86,15 +96,7 @@ def test_processes_exchange_bans_before_they_take_effect(seed: int) -> None:
 def test_an_empty_span_of_time_has_no_barriers() -> None:
     """Under a policy whose measured rules may ban, a record of another year must not cost a stop every five minutes."""
     rule = {"id": "some", "behaviour": "blind_calling", "metric": "attempts", "above": 3, "window": "1h", "step": "5m"}
-    escalation = {
-        "id": "one",
-        "count": "violations",
-        "at_least": 1,
-        "window": "1h",
-        "tier": "severe",
-        "mode": "enforce",
-    }
-    policy = {"id": "test", "version": "1", "extends": "access-rules", "rules": [rule], "escalations": [escalation]}
+    policy = {"id": "test", "version": "1", "extends": "access-rules", "rules": [rule], "escalations": [BAN_AT_ONCE]}
     barriers = OwnerBarriers([loads(json.dumps(policy), "policy.json")])
     tenant = Tenant("acme", [], [], MARCH_2, owner_id="o1")
     barriers.read([PendingRecord.of(tenant, MARCH_2, RecordRef(0, 0, 0, 1), b"")], [np.array([MARCH_2 + 1, -1])])
@@ -109,15 +111,7 @@ def test_an_empty_span_of_time_has_no_barriers() -> None:
 def test_a_ban_by_a_window_and_its_lifting_are_exchanged_in_time(lifted: int) -> None:
     """A window that ends at whole five minutes bans at that instant, at which the shards exchange their bans, too."""
     rule = {"id": "some", "behaviour": "blind_calling", "metric": "attempts", "above": 3, "window": "5m", "step": "5m"}
-    escalation = {
-        "id": "one",
-        "count": "violations",
-        "at_least": 1,
-        "window": "1h",
-        "tier": "severe",
-        "mode": "enforce",
-    }
-    policy = {"id": "test", "version": "1", "extends": "access-rules", "rules": [rule], "escalations": [escalation]}
+    policy = {"id": "test", "version": "1", "extends": "access-rules", "rules": [rule], "escalations": [BAN_AT_ONCE]}
     tenants = [f"t{n}" for n in range(6)]
     records: list[dict[str, Any]] = [
         {"type": "tenant", "tenant_id": tenant, "owner_id": "o1", "declared_businesses": [], "numbers": []}
