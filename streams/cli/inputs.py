@@ -92,6 +92,23 @@ class FormattedFiles(NamedTuple):
     adapters: "list[Adapter | None]"
 
 
+def files_or_topics(
+    files: list[str] | None,
+    from_topics: bool,
+    bootstrap: str | None,
+    formats: list[str] | None,
+    constants: list[str] | None,
+) -> FormattedFiles:
+    """The files of a command that reads files or, with ``--from-topics``, the input topics: none in that case."""
+    misplaced = {"FILE": files, "--format": formats, "--set": constants} if from_topics else {"--bootstrap": bootstrap}
+    if given := [option for option, value in misplaced.items() if value]:
+        fail(f"{', '.join(given)}: {'not with' if from_topics else 'only with'} --from-topics")
+    found = formatted_files(files or [], formats or [], constants or [])
+    if not from_topics and not found.files:
+        fail("no records: expected FILE..., or --from-topics")
+    return found
+
+
 def formatted_files(files: Iterable[str], formats: list[str], constants: list[str]) -> FormattedFiles:
     """The files of a command, with the formats that ``--format`` gives to all or to single ones.
 

@@ -49,6 +49,12 @@ Format = Annotated[
         help="The format of the files, if they are not records; NAME=FILE: of that file alone, repeatable.",
     ),
 ]
+RecordFiles = Annotated[
+    list[str] | None, typer.Argument(metavar="FILE", help="Records: .jsonl, .gz, .zst, or - for standard input.")
+]
+FromTopics = Annotated[
+    bool, typer.Option("--from-topics", help="Read the input topics of a Kafka cluster instead of files.")
+]
 Constants = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="A constant value of a field for the mapping; repeatable."),

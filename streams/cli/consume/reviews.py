@@ -169,14 +169,12 @@ def uphold(
     """
     from typing import cast
 
-    from streams.cli.inputs import checked_reason, fail
+    from streams.cli.inputs import fail
 
     if kind not in (None, "termination", "ban"):
         fail(f"--kind {kind}: expected termination or ban")
-    settings = _settings(bootstrap, database)
-    checked_reason(reason)
     chosen = cast("OpenKind | None", kind)
-    _one("uphold", decision, _VerdictOptions(reason, by, wait, chosen), replace, yes, settings)
+    _one("uphold", decision, _VerdictOptions(reason, by, wait, chosen), replace, yes, _settings(bootstrap, database))
 
 
 @app.command("approve")
@@ -198,11 +196,7 @@ def approve(
     Exit status: 1 refused, or rejected by the worker; 3 Kafka cannot be reached: once the verdict is reserved,
     `callwarden ledger run` sends it.
     """
-    from streams.cli.inputs import checked_reason
-
-    settings = _settings(bootstrap, database)
-    checked_reason(reason)
-    _one("approve", decision, _VerdictOptions(reason, by, wait), replace, yes, settings)
+    _one("approve", decision, _VerdictOptions(reason, by, wait), replace, yes, _settings(bootstrap, database))
 
 
 @app.command("reject")
@@ -223,11 +217,7 @@ def reject(
     Exit status: 1 refused, or rejected by the worker; 3 Kafka cannot be reached: once the verdict is reserved,
     `callwarden ledger run` sends it.
     """
-    from streams.cli.inputs import checked_reason
-
-    settings = _settings(bootstrap, database)
-    checked_reason(reason)
-    _one("reject", decision, _VerdictOptions(reason, by, wait), replace, yes, settings)
+    _one("reject", decision, _VerdictOptions(reason, by, wait), replace, yes, _settings(bootstrap, database))
 
 
 @app.command("overturn")
@@ -375,6 +365,9 @@ def _one(
     verdict: "Verdict", decision: str, by: _VerdictOptions, replace: bool, yes: bool, settings: "Settings"
 ) -> None:
     """Give a verdict on one decision."""
+    from streams.cli.inputs import checked_reason
+
+    checked_reason(by.reason)
     _decide(verdict, [decision], by, _replacing(decision, settings, yes) if replace else None, settings)
 
 

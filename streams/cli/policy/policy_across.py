@@ -1,11 +1,11 @@
 """`callwarden policy across`: what tenants have in common, a report for people."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from streams.cli.inputs import policy_for
-from streams.cli.options import Bootstrap, Constants, Format, Json, WorkersPolicy
+from streams.cli.options import Bootstrap, Constants, Format, FromTopics, Json, RecordFiles, WorkersPolicy
 from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
@@ -22,13 +22,8 @@ _SHOWN = 20  # of each list; --json has more
 
 
 def across(
-    files: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="FILE", help="Records: .jsonl, .gz, .zst, or - for standard input."),
-    ] = None,
-    from_topics: Annotated[
-        bool, typer.Option("--from-topics", help="Read the input topics of a Kafka cluster instead of files.")
-    ] = False,
+    files: RecordFiles = None,
+    from_topics: FromTopics = False,
     bootstrap: Bootstrap = None,
     policy: WorkersPolicy = None,
     format_: Format = None,
@@ -44,21 +39,16 @@ def across(
     Exit status: 3 Kafka cannot be reached.
     """
     from monitor.whatif.across import across as look
-    from streams.cli.inputs import fail, formatted_files, reading, settings_for
+    from streams.cli.inputs import files_or_topics, reading, settings_for
 
-    misplaced = {"FILE": files, "--format": format_, "--set": set_} if from_topics else {"--bootstrap": bootstrap}
-    if given := [option for option, value in misplaced.items() if value]:
-        fail(f"{', '.join(given)}: {'not with' if from_topics else 'only with'} --from-topics")
+    names, adapters = files_or_topics(files, from_topics, bootstrap, format_, set_)
     settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy})
     ruled = policy_for(str(settings.policy) if settings.policy else None)
     if from_topics:
         found = _across_topics(settings, ruled)
     else:
-        files, adapters = formatted_files(files or [], format_ or [], set_ or [])
-        if not files:
-            fail("no records: expected FILE..., or --from-topics")
-        with reading(files):
-            found = look(files, ruled, adapters, _key(settings))
+        with reading(names):
+            found = look(names, ruled, adapters, _key(settings))
     if as_json:
         print_json(_as_json(found))
         return

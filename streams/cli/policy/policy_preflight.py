@@ -1,11 +1,11 @@
 """`callwarden policy preflight`: what a policy would do with records, before anything is enforced."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from streams.cli.inputs import policy_for
-from streams.cli.options import Bootstrap, Constants, Format, Json, WorkersPolicy
+from streams.cli.options import Bootstrap, Constants, Format, FromTopics, Json, RecordFiles, WorkersPolicy
 from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
@@ -21,13 +21,8 @@ _SHOWN = 5  # tenants named for each rule
 
 
 def preflight(
-    files: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="FILE", help="Records: .jsonl, .gz, .zst, or - for standard input."),
-    ] = None,
-    from_topics: Annotated[
-        bool, typer.Option("--from-topics", help="Read the input topics of a Kafka cluster instead of files.")
-    ] = False,
+    files: RecordFiles = None,
+    from_topics: FromTopics = False,
     bootstrap: Bootstrap = None,
     policy: WorkersPolicy = None,
     format_: Format = None,
@@ -42,22 +37,16 @@ def preflight(
     Exit status: 3 Kafka cannot be reached.
     """
     from monitor.whatif.preflight import preflight as look
-    from streams.cli.inputs import fail, formatted_files, reading, settings_for
+    from streams.cli.inputs import files_or_topics, reading, settings_for
 
-    misplaced = {"FILE": files, "--format": format_, "--set": set_} if from_topics else {"--bootstrap": bootstrap}
-    if given := [option for option, value in misplaced.items() if value]:
-        fail(f"{', '.join(given)}: {'not with' if from_topics else 'only with'} --from-topics")
-    if not from_topics:
-        files, adapters = formatted_files(files or [], format_ or [], set_ or [])
-        if not files:
-            fail("no records: expected FILE..., or --from-topics")
+    names, adapters = files_or_topics(files, from_topics, bootstrap, format_, set_)
     settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy})
     ruled = policy_for(str(settings.policy) if settings.policy else None)
     if from_topics:
         _preflight_topics(settings_for({"bootstrap_servers": bootstrap}), ruled, as_json)
         return
-    with reading(files or []):
-        found = look(files or [], ruled, adapters)
+    with reading(names):
+        found = look(names, ruled, adapters)
     if as_json:
         print_json(_as_json(found))
         return
