@@ -48,7 +48,7 @@ def escalation_words(escalation: Escalation, tier: Tier) -> Bilingual:
     zh = f"{_duration_zh(escalation.window_ms)}内累计 {n} 次违规{'（同一度量规则只计一次）' if once else ''}"
     zh += f"：{tier.zh}，{_MODES_ZH[escalation.mode]}（平台内部规则，非接入规范条款）"
     en = f"{n} violations within {format_duration(escalation.window_ms)}"
-    en += ", of which each measured rule counts once" if once else ""
+    en += " (each measured rule counts once)" if once else ""
     en += f": {tier.en}; {_MODES_EN[escalation.mode]}"
     en += " (a rule of the platform, not a clause of the access rules)"
     return Bilingual(zh, en)

@@ -170,7 +170,7 @@ def _policy(replay: Replay, display: Display) -> dict[str, str]:
     return {
         "id": display.text(policy.id, limit=64),
         "version": display.text(policy.version, limit=64),
-        "sha256": policy.sha256[:64],  # a hash, of which some have as many digits as a telephone number
+        "sha256": policy.sha256[:64],  # a hash: some have as many digits in a row as a telephone number
     }
 
 

@@ -1,4 +1,4 @@
-"""The records of `callwarden.raw`: events, several of which make one call, and ticks of the clock.
+"""The records of `callwarden.raw`: events (several make one call) and ticks of the clock.
 
 The key of an event is a JSON array of texts: the feed (`feed_of`), and what the events of a call have in common. A
 tick has no key: the clocks of its partition's sources follow its timestamp (`monitor.adapters.assembly.assembler`).

@@ -156,7 +156,7 @@ class Proposals:
         rule_id: str,
         tenant_record: TenantRecord,
     ) -> ProposedDecision:
-        """For the ``used`` violations, of which ``counted`` count. ``rule_id`` is the rule of the ``latest`` one."""
+        """For the ``used`` violations; only ``counted`` count. ``rule_id`` is the rule of the ``latest`` one."""
         count = len(counted)
         review_by_ms = latest.decided_ms + self._policy.review_within_ms if escalation.mode == "review" else None
         newest = sorted((violation.decided_ms, violation.id) for violation in counted)[-NEWEST:]

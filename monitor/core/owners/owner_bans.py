@@ -59,7 +59,7 @@ class OwnerBans:
         self._held: dict[str, HeldBan] = {}  # by the id of the banning decision
         self._pages: Pages[HeldBan] = Pages(BANS_TOGETHER)
         self._events: list[_Event] = []  # a heap
-        self._begun: _Event | None = None  # an effect of which only a part is applied
+        self._begun: _Event | None = None  # an effect that is applied in part
         self._ended: list[tuple[int, str]] = []  # a heap: when the lifting took effect, and the id
         self._standing: dict[str, list[tuple[int, str]]] = {}  # by owner, ascending
         self._version = 0  # of `_standing`

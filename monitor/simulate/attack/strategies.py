@@ -156,7 +156,7 @@ STRATEGIES: tuple[TenantKind, ...] = (
     ),
     _strategy(
         "cleaned-list",
-        "strangers on a list without dead numbers, some of whom listen",
+        "strangers on a list without dead numbers; some listen",
         replace(
             BLIND,
             invalid=(0.0, 0.05),

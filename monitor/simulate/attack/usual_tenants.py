@@ -142,7 +142,7 @@ HONEST_TENANTS: tuple[TenantKind, ...] = (
     _kind(
         "honest",
         "collections",
-        "reminds debtors, several of whom refuse",
+        "reminds debtors; several refuse",
         replace(
             _SALES, answered=(0.3, 0.5), rejected=(0.06, 0.14), tries=(1, 3), gap_s=(3600, 9000), until_answered=True
         ),
