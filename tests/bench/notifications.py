@@ -93,9 +93,9 @@ def notify_month(folder: Path, throttle: Throttle) -> Month:
         else:
             tenant = tenants.setdefault(record.subject, TenantState())
             threads.decision(record)
-            add(rules.decision(record.subject, tenant, record, at_ms), at_ms)
-            for old in (record.data.supersedes, record.data.reverses):
-                pending.pop(old or "", None)
+            ended = [pending.pop(old or "", None) for old in (record.data.supersedes, record.data.reverses)]
+            change = (record.data.status == "pending_review") - sum(one is not None for one in ended)
+            add(rules.decision(record.subject, tenant, record, change, at_ms), at_ms)
             if record.data.review_by_ms is not None:
                 data = record.data
                 pending[record.id] = PendingCase(

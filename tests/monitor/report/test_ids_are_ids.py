@@ -93,7 +93,7 @@ def outputs(id_: str, display: Display, folder: Path) -> Iterator[tuple[str, str
     yield "ledger, reviews", "\n".join(line.plain for line in review_lines(review, True, display))
     yield "compare", compared_line(msgspec.to_builtins(event), display)
     rules = NotificationRules(load(None), Throttle(delay_ms=0), display)
-    said = rules.decision(id_, TenantState(), event, samples.START).messages
+    said = rules.decision(id_, TenantState(), event, 0, samples.START).messages
     tenant = TenantState()
     said += rules.alert(id_, tenant, sign, samples.START).messages + rules.tick(id_, tenant, samples.START).messages
     said.append(lapse_soon([(id_, id_, "blind_calling", "ban", samples.START)], samples.START, display))
