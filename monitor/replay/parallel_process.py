@@ -7,22 +7,25 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 from monitor.replay.parallel_worker import work
 
 
 @contextmanager
-def _without_interrupt() -> Iterator[None]:
-    """Start child processes that ignore Ctrl-C. A terminal sends it to all processes; this one ends its children."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread can set signal handlers
-        return
-    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def without_interrupt() -> Iterator[None]:
+    """Start child processes that Ctrl-C does not reach. A terminal sends it to all processes; this one ends its
+    children.
+
+    Children inherit the blocked signal. It is not ignored here, because a Ctrl-C in the meantime would be lost.
+    """
+    resource_tracker.ensure_running()  # otherwise the first start does that, and unblocks the signal
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, former)
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 class Process:
@@ -33,7 +36,7 @@ class Process:
         # Send the settings as a message. As arguments larger than a pipe buffer, they would block forever if the
         # process ended before it read them.
         self._process = context.Process(target=work, args=(theirs,), daemon=True)
-        with _without_interrupt():
+        with without_interrupt():
             self._process.start()
         theirs.close()
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
