@@ -13,7 +13,7 @@ import structlog
 
 from streams.ingest.follow.files.chunks import end_of_lines
 from streams.ingest.follow.files.fingerprint import HEAD, digest, head_of, tail_of
-from streams.ingest.follow.files.names import FoundFile, active_paths, compressed_of, found_files, is_unreachable
+from streams.ingest.follow.files.names import FoundFile, active_paths, compressed_of, found_files, is_of, is_unreachable
 from streams.ingest.follow.files.tailed_file import IDLE_S, TailedFile, is_copy
 from streams.ingest.follow.follow_source import SourceBatch
 from streams.ingest.follow.positions import BEGAN, BeganAtEnds, FilePosition
@@ -40,7 +40,7 @@ class FileSet:
         self._now_s = now_s
         self.files: dict[str, TailedFile] = {}
         self.missing: list[str] = []
-        """The names and patterns that no file has."""
+        """The names and patterns that no file has, nor one that was rotated since it was followed."""
         self.faults: dict[str, str] = {}
         """Why a file cannot be read, by its path."""
         self._unreachable: set[str] = set()
@@ -101,7 +101,9 @@ class FileSet:
             if _times(folders) == before and time.time_ns() - max(before.values(), default=0) > _SETTLED_NS:
                 break
             time.sleep(_SETTLED_NS / 1e9)
-        self.missing = [pattern for pattern, paths in by_pattern.items() if not paths]
+        stems = {each.stem for each in found}
+        # Between a rotation and its next call a switch has no active file.
+        self.missing = [each for each, paths in by_pattern.items() if not paths and not is_of(each, stems)]
         return found
 
     def _newest(self) -> dict[str, int]:

@@ -5,6 +5,7 @@ import os
 import stat
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePath
 from typing import Final, NamedTuple
 
 COMPRESSED: Final = (".gz", ".bz2", ".xz", ".zst", ".zip")
@@ -35,6 +36,12 @@ def active_paths(patterns: Iterable[str]) -> dict[str, list[str]]:
         real = (os.path.realpath(path) for path in paths if not path.endswith(COMPRESSED))
         found[pattern] = [path for path in real if os.path.isfile(path)]
     return found
+
+
+def is_of(pattern: str, paths: Iterable[str]) -> bool:
+    """Whether a name or pattern may have one of the paths."""
+    real = os.path.realpath(pattern)
+    return any(PurePath(path).match(real) if glob.has_magic(real) else path == real for path in paths)
 
 
 def found_files(active: Iterable[str], known: Mapping[str, str]) -> list[FoundFile]:

@@ -150,6 +150,30 @@ def test_a_file_is_waited_for_and_then_read_as_it_grows(followed: Followed) -> N
     assert followed.source.backlog.left == 0
 
 
+@pytest.mark.parametrize("pattern", ["Master.csv", "Mas*.csv"])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_switch_that_writes_no_call_after_a_rotation_is_not_away(
+    placement: TopicPlacement, tmp_path: Path, pattern: str, restarts: bool
+) -> None:
+    followed = Followed(placement, tmp_path, pattern=pattern)
+    add(followed.path, HEADER + rows("a"))
+    assert followed.read() == ["a"]
+    followed.path.rename(tmp_path / "Master.csv.1")
+    if restarts:
+        followed.restart()
+    assert followed.read() == []
+    assert followed.source.away is None
+    assert followed.source.at_end
+    add(followed.path, HEADER + rows("b"))
+    assert followed.read() == ["b"]
+    followed.path.unlink()
+    (tmp_path / "Master.csv.1").unlink()
+    for _ in range(3):
+        followed.read(file_set.IDLE_S)
+    assert "there is no file" in (followed.source.away or "")
+    followed.source.close()
+
+
 def test_the_last_line_waits_for_its_end(followed: Followed) -> None:
     add(followed.path, HEADER + rows("a") + b"b,acme,")
     assert followed.read() == ["a"]
