@@ -126,7 +126,7 @@ def needs(permission: Permission) -> Needs:
 
 
 async def for_everyone() -> None:
-    """The dependency of a route that needs no sign-in, such as the sign-in page: declared, so that none is forgotten."""
+    """The dependency of a route that needs no sign-in, such as the sign-in page: each route declares a dependency."""
 
 
 def signed_in(request: Request) -> User | None:
