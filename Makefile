@@ -27,7 +27,7 @@ COMPILE := pip compile -q --universal --python-version 3.11 --fork-strategy fewe
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live lint test test-services test-all-pythons soak bench schemas metrics lock tools clean
+.PHONY: help setup demo live lint test test-services test-all-pythons soak bench schemas metrics lock vendor tools clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -89,6 +89,9 @@ lock: ## Write both lock files; versions stay unless ARGS says so: ARGS='--upgra
 	  "$$folder/bin/uv" $(COMPILE) $(ARGS) --all-extras -o constraints.txt pyproject.toml && \
 	  rm -f deploy/constraints.txt && \
 	  "$$folder/bin/uv" $(COMPILE) -c constraints.txt --extra registry --extra mysql -o deploy/constraints.txt pyproject.toml
+
+vendor: ## Fetch the console's browser libraries again by npm; a file with another hash than the manifest's is refused.
+	@.ci/vendor $(ARGS)
 
 tools: setup ## What the service tests need: a browser, Java, Kamailio, MariaDB, PostgreSQL, Prometheus, SIPp; Kafka, a schema registry.
 	@absent=; for tool in chromium chromedriver java mvn promtool amtool sipp; do \
