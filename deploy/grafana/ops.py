@@ -262,7 +262,7 @@ def _well() -> list[Any]:
         panels.number(
             Words("在线", "Up"),
             Words("Prometheus 能否采集。", "Programs that Prometheus can scrape."),
-            Query('sum by (job) (up{job=~"worker|billing|ledger|notify"})', "{{job}}"),
+            Query('sum by (job) (up{job=~"worker|billing|ledger|notify|console"})', "{{job}}"),
             (12, 4),
             steps=ONE_IS_WELL,
         ),

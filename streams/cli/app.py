@@ -62,6 +62,7 @@ GROUPS: Final = {
             "notify": "Send alerts and decisions to people as they happen.",
             "ledger": "Store, verify and show every decision, review and reversal.",
             "reviews": "List and review decisions, and applications for numbers.",
+            "console": "Review cases in a browser: queue, case, tenant, policy.",
         },
     ),
     "develop": (
@@ -170,7 +171,7 @@ def main() -> None:
 def _logs(arguments: list[str]) -> bool:
     """Whether the command keeps a log, on standard error."""
     command = _chosen(arguments)
-    return command in _LOGGING or (command == "ledger" and "run" in arguments)
+    return command in _LOGGING or (command in ("ledger", "console") and "run" in arguments)
 
 
 def _is_text(argument: str) -> bool:

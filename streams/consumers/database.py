@@ -55,13 +55,15 @@ class Database:
     such as a violated constraint, are raised unchanged.
     """
 
-    def __init__(self, url: str, name: str, *, read_only: bool = False) -> None:
-        """``name`` is the consumer's: its package beside this module, and its tables' prefix.
+    def __init__(self, url: str, name: str, *, read_only: bool = False, package: str = "") -> None:
+        """``name`` is the consumer's: its tables' prefix. ``package`` has its migrations, in ``versions``; by default
+        the package of that name beside this module.
 
         Does not connect yet. Raises PermanentError if the address cannot be parsed or the file cannot exist. A file
         on a read-only disk is opened read-only, and so is any database with ``read_only``.
         """
         self.name, self._read_only = name, read_only
+        self._package = package or f"streams.consumers.{name}"
         try:
             address = make_url(url)
             address = address.set(drivername=_DRIVERS[address.drivername])
@@ -187,7 +189,7 @@ class Database:
             raise TransientError(f"the database {self._shown}: {' '.join(why.split())}") from None
 
     def _upgrade(self, connection: Connection) -> None:
-        if _has_newest_tables(connection, self.name):
+        if _has_newest_tables(connection, self.name, self._package):
             return
         if connection.dialect.name == "postgresql":
             if (encoding := connection.execute(text("SHOW server_encoding")).scalar_one()) != "UTF8":
@@ -207,7 +209,7 @@ class Database:
         config = Config(attributes={"connection": connection, "version_table": f"{self.name}_version"})
         config.set_main_option("script_location", "streams.consumers:migrations")
         config.set_main_option("path_separator", "newline")
-        config.set_main_option("version_locations", str(_versions(self.name)))
+        config.set_main_option("version_locations", str(_versions(self._package)))
         try:
             command.upgrade(config, "head")
         except CommandError as error:
@@ -255,17 +257,17 @@ def masked_url(address: URL) -> str:
     ).render_as_string()
 
 
-def _has_newest_tables(connection: Connection, name: str) -> bool:
+def _has_newest_tables(connection: Connection, name: str, package: str) -> bool:
     """Whether the tables are of this release. Avoids alembic, whose import takes longer than the query."""
     table = f"{name}_version"
     if not inspect(connection).has_table(table):
         return False
-    newest = max(path.name.partition("_")[0] for path in _versions(name).glob("[0-9]*_*.py"))
+    newest = max(path.name.partition("_")[0] for path in _versions(package).glob("[0-9]*_*.py"))
     return list(connection.execute(text(f"SELECT version_num FROM {table}")).scalars()) == [newest]
 
 
-def _versions(name: str) -> Path:
-    found = import_module(f"streams.consumers.{name}").__file__
+def _versions(package: str) -> Path:
+    found = import_module(package).__file__
     assert found is not None
     return Path(found).parent / "versions"
 

@@ -1,4 +1,4 @@
-"""The metrics of the programs that consume decisions: billing, the ledger, the notifier."""
+"""The metrics of the programs that consume decisions: billing, the ledger, the notifier, the console."""
 
 from streams.metrics.spec import CONSUMERS, LabelSpec, MetricSpec
 
@@ -189,5 +189,21 @@ CONSUMING: tuple[MetricSpec, ...] = (
         "Times that records were deleted before the notifier read them",
         (),
         ("notify",),
+    ),
+    MetricSpec(
+        "callwarden_console_rejected_total",
+        "counter",
+        "records",
+        "Records that the console could not read; it set them aside",
+        (),
+        ("console",),
+    ),
+    MetricSpec(
+        "callwarden_console_lost_total",
+        "counter",
+        "gaps",
+        "Times that records were deleted before the console read them",
+        (),
+        ("console",),
     ),
 )

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["counter", "gauge", "histogram"]
-Program = Literal["worker", "replay", "billing", "ledger", "notify", "ingest", "assemble", "bridge", "follow"]
-CONSUMERS: tuple[Program, ...] = ("billing", "ledger", "notify")
+Program = Literal[
+    "worker", "replay", "billing", "ledger", "notify", "ingest", "assemble", "bridge", "follow", "console"
+]
+CONSUMERS: tuple[Program, ...] = ("billing", "ledger", "notify", "console")
 
 LATENCIES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 

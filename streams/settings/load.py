@@ -110,7 +110,9 @@ def read(options: Mapping[str, object] | None = None) -> tuple[Settings, GivenSe
 
 def _option(name: str) -> str:
     # As in the commands: `--port` of `callwarden ledger run` is CALLWARDEN_LEDGER_PORT.
-    option = _OPTIONS.get(name) or re.sub("^(web|billing|ledger|notify|ingest|bridge|assemble|follow)_|_ms$", "", name)
+    option = _OPTIONS.get(name) or re.sub(
+        "^(web|billing|ledger|notify|ingest|bridge|assemble|follow|console)_|_ms$", "", name
+    )
     return f"--{option.replace('_', '-')}"
 
 

@@ -18,6 +18,7 @@ from streams.settings.types import (
     Link,
     Moment,
     Partitioner,
+    RecordingLink,
     Servers,
     TableDatabaseUrl,
     TopicPrefix,
@@ -240,8 +241,20 @@ class Settings(BaseSettings):
     """After how long without events the clock of open calls is moved."""
 
     # callwarden bridge
-    bridge_port: Annotated[int, whole(1, 65535)] = 6071
+    bridge_port: Annotated[int, whole(1, 65535)] = 6074
     """The port of the bridge's health and metrics endpoints ([bridge.md](../guides/bridge.md))."""
+
+    # callwarden console
+    console_database: DatabaseUrl = SecretStr("sqlite:///callwarden-console.db")
+    """The console's database: SQLite or PostgreSQL ([console.md](../guides/console.md))."""
+    console_port: Annotated[int, whole(1, 65535)] = 6071
+    """The port of the console's pages, with its health and metrics endpoints."""
+    console_undo_for_ms: Annotated[int, duration(0, 10 * MINUTE)] = 30 * SECOND
+    """How long a verdict waits before it is sent; until then it can be cancelled."""
+    console_claim_for_ms: Annotated[int, duration(1 * MINUTE, 1 * DAY)] = 15 * MINUTE
+    """How long a claim of a case lasts without an action on the case."""
+    console_recording_link: RecordingLink = None
+    """The address of a call's recording, `https://HOST/.../{recording}`. Default: ids without links."""
 
     # Topics that `topics create` creates.
     partitions: Annotated[int, whole(1, 10_000)] = 8

@@ -176,6 +176,13 @@ def _link(value: object) -> str | None:
     return text or None
 
 
+def _recording_link(value: object) -> str | None:
+    text = str(value or "").strip()
+    if text and not (re.fullmatch(r"https?://\S+", text) and "{recording}" in text):
+        raise ValueError(f"`{text}` is not a link to a recording; expected https://HOST/.../{{recording}}")
+    return text or None
+
+
 Partitioner = Literal["murmur2", "crc32"]
 KafkaName = Annotated[str, BeforeValidator(_name)]
 TopicPrefix = Annotated[str, BeforeValidator(_topic_prefix)]
@@ -188,3 +195,4 @@ TableDatabaseUrl = Annotated[SecretStr | None, BeforeValidator(_table_database)]
 WebAddress = Annotated[SecretStr | None, BeforeValidator(_web)]
 WebAddresses = Annotated[SecretStr | None, BeforeValidator(_webs)]
 Link = Annotated[str | None, BeforeValidator(_link)]
+RecordingLink = Annotated[str | None, BeforeValidator(_recording_link)]

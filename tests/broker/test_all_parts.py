@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = YAML(typ="safe").load(ROOT / "docker-compose.yml")
 SERVING = {
     "worker": "WEB", "ingest": "INGEST", "assemble": "ASSEMBLE", "billing": "BILLING", "ledger": "LEDGER",
-    "notify": "NOTIFY",
+    "notify": "NOTIFY", "console": "CONSOLE",
 }  # fmt: skip
 NUMBER = "13912345678"
 COMPLAINANT = "canary-complainant-7391"
@@ -293,7 +293,7 @@ def test_all_services_of_the_compose_file_work_together_and_none_reveals_a_numbe
             assert secret not in urllib.parse.unquote(text), f"{secret} stands in {name}"
         for masked in re.findall(r"•[•. _-]*\d*", text):
             assert masked.endswith(("•", NUMBER[-2:])), f"{name} masks what is no number: {masked}"
-    for service in ("billing", "ledger", "notify"):
+    for service in ("billing", "ledger", "notify", "console"):
         held_there = b"".join(path.read_bytes() for path in sorted(tmp_path.glob(f"{service}.db*")))
         assert held_there
         for secret in SECRETS:

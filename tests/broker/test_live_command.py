@@ -134,7 +134,9 @@ def started_live(jars: Path, folder: Path, ports: dict[str, int], *arguments: st
 
 
 def free_live_ports() -> dict[str, int]:
-    return dict(zip(("WEB", "INGEST", "ASSEMBLE", "BILLING", "LEDGER", "NOTIFY"), free_ports(6), strict=True))
+    return dict(
+        zip(("WEB", "INGEST", "ASSEMBLE", "BILLING", "LEDGER", "NOTIFY", "CONSOLE"), free_ports(7), strict=True)
+    )
 
 
 def test_an_empty_installation_decides_on_the_first_records_that_are_sent(jars: Path, tmp_path: Path) -> None:
@@ -202,10 +204,10 @@ def test_live_runs_everything_shows_decisions_and_leaves_nothing_behind(jars: Pa
     assert policy == loads(POLICY, "policy.yaml").id, "they were made with another lateness"
     assert any(map(DECISION.match, seen)), said
     assert STATUS.search(said), said
-    order = ["worker", "traffic", "notify", "ledger", "billing", "assemble", "ingest"]
+    order = ["worker", "traffic", "console", "notify", "ledger", "billing", "assemble", "ingest"]
     assert re.findall(r"stopping (\w+)", said) == order
     assert b"callwarden_records_total" in metrics["WEB"]
-    for name in ("BILLING", "LEDGER", "NOTIFY"):
+    for name in ("BILLING", "LEDGER", "NOTIFY", "CONSOLE"):
         assert f'callwarden_consumer_lag_records{{consumer="{name.lower()}"'.encode() in metrics[name]
     assert list(tmp_path.iterdir()) == []
     left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.services
 
 BOUND = {"CALLWARDEN_STOP_WITHIN": "4s"}
 ENDED = (0, 1)  # orderly or cut off: not killed by the test
-WORDS = {"billing": ("billing",), "ledger": ("ledger", "run"), "notify": ("notify",)}
+WORDS = {"billing": ("billing",), "ledger": ("ledger", "run"), "notify": ("notify",), "console": ("console", "run")}
 
 
 def test_a_worker_ends_whether_its_broker_is_frozen_or_away(jars: Path, tmp_path: Path) -> None:

@@ -650,11 +650,12 @@ CASES = {
                     'callwarden_billing_rejected_records{job="billing"}': "0x20 3x60",
                     'callwarden_ledger_unreadable_total{job="ledger"}': "0x20 3x60",
                     'callwarden_notify_rejected_total{job="notify"}': "0x20 3x60",
+                    'callwarden_console_rejected_total{job="console"}': "0x20 3x60",
                 },
                 "70m",
                 [
                     ({"job": job}, f"{job} 读不懂我们的 3 条记录 / {job} cannot read 3 records of Callwarden's topics")
-                    for job in ("billing", "ledger", "notify")
+                    for job in ("billing", "ledger", "notify", "console")
                 ],
             ),
             Fires(  # counted before Prometheus scraped for the first time
@@ -662,11 +663,12 @@ CASES = {
                     'callwarden_ledger_unreadable_total{job="ledger",topic="t"}': "_x20 3x60",
                     'callwarden_ledger_unreadable_total{job="ledger",topic="u"}': "_x20 0x60",
                     'callwarden_notify_rejected_total{job="notify"}': "_x20 3x60",
+                    'callwarden_console_rejected_total{job="console"}': "_x20 3x60",
                 },
                 "30m",
                 [
                     ({"job": job}, f"{job} 读不懂我们的 3 条记录 / {job} cannot read 3 records of Callwarden's topics")
-                    for job in ("ledger", "notify")
+                    for job in ("ledger", "notify", "console")
                 ],
             ),
         ],
@@ -676,6 +678,7 @@ CASES = {
                     'callwarden_billing_rejected_records{job="billing"}': "3x80",
                     'callwarden_ledger_unreadable_total{job="ledger"}': "3x80",
                     'callwarden_notify_rejected_total{job="notify"}': "3x80",
+                    'callwarden_console_rejected_total{job="console"}': "3x80",
                 },
                 "70m",
             )
@@ -787,6 +790,22 @@ CASES = {
             for series, at in (("0x20 1x60", "70m"), ("_x20 1x60", "30m"))
         ],
         [Quiet({'callwarden_notify_lost_total{job="notify"}': "2x80"}, "70m")],
+    ),
+    "CallwardenConsoleRecordsLost": Cases(
+        [
+            Fires(
+                {'callwarden_console_lost_total{job="console"}': series},
+                at,
+                [
+                    (
+                        {"job": "console"},
+                        "控制台读取之前有记录已被删除 / Records were deleted before the console had read them",
+                    )
+                ],
+            )
+            for series, at in (("0x20 1x60", "70m"), ("_x20 1x60", "30m"))
+        ],
+        [Quiet({'callwarden_console_lost_total{job="console"}': "2x80"}, "70m")],
     ),
     "CallwardenMessagesSetAside": Cases(
         [

@@ -198,7 +198,7 @@ def test_prometheus_looks_where_the_programs_are() -> None:
     wanted = {"worker": fields["web_port"].default}
     wanted |= {
         name: fields[f"{name}_port"].default
-        for name in ("billing", "ledger", "notify", "ingest", "assemble", "follow", "bridge")
+        for name in ("billing", "ledger", "notify", "console", "ingest", "assemble", "follow", "bridge")
     }
     looked: dict[str, int] = {}
     for job in YAML(typ="safe").load(RULES.with_name("prometheus.yml"))["scrape_configs"]:

@@ -47,6 +47,7 @@ def test_all_parts_start_once_the_topics_are_there() -> None:
         "billing",
         "ledger",
         "notify",
+        "console",
         "traffic",
         "tail",
     }
@@ -119,6 +120,7 @@ SERVING = {
     "billing": "billing_port",
     "ledger": "ledger_port",
     "notify": "notify_port",
+    "console": "console_port",
 }
 
 

@@ -239,6 +239,8 @@ def test_every_metric_of_the_catalogue_is_drawn_but_for_those_that_need_no_drawi
         "callwarden_notify_given_up_total",
         "callwarden_notify_rejected_total",
         "callwarden_notify_lost_total",
+        "callwarden_console_rejected_total",
+        "callwarden_console_lost_total",
     }
 
 

@@ -45,7 +45,7 @@ sources:
 NO_GRACE_MS = 1_000
 """The least outage grace: no feed of calls is away here, and nothing waits for one."""
 # The ingest service, the assembler, and the consumers of the output.
-BESIDE = (("ingest",), ("assemble",), ("billing",), ("ledger", "run"), ("notify",))
+BESIDE = (("ingest",), ("assemble",), ("billing",), ("ledger", "run"), ("notify",), ("console", "run"))
 # Starts once the past day is in the topics: a worker that has waited for calls takes those of the past as late.
 WORKER = ("worker",)
 _PAST_IS_SENT = re.compile(rb"\bpast day is (?:sent|skipped)\b")
@@ -75,7 +75,7 @@ def run(
     ] = None,
     tools: Annotated[Path, typer.Option(metavar="DIR", help="The folder of Kafka's jars.")] = Path(".tools/kafka"),
 ) -> None:
-    """Start Kafka, topics, a worker, the ingest service, billing, the ledger, the notifier and traffic, until Ctrl-C.
+    """Start Kafka, topics, a worker, the ingest service, consumers, the console and traffic, until Ctrl-C.
 
     The assembler of events runs, too. It shows decisions, alerts and the messages to the ops team. The past day comes
     first, as fast as it can be judged; then traffic continues in real time. With --no-traffic the installation is empty
@@ -163,7 +163,7 @@ def environment(address: str, folder: Path, partitions: int, board: Board) -> di
         "outage_grace_ms": f"{NO_GRACE_MS // 1_000}s",
         "log_format": "text",
     }
-    for name in ("billing", "ledger", "notify"):
+    for name in ("billing", "ledger", "notify", "console"):
         settings[f"{name}_database"] = f"sqlite:///{folder / name}.db"
     ours = {variable(field): value for field, value in settings.items()}
     return {**os.environ, **ours, "PYTHONUNBUFFERED": "1"}
@@ -179,6 +179,7 @@ def pages(settings: "Settings") -> dict[str, str]:
         "metrics of the assembler": f"{host}:{settings.assemble_port}/metrics",
         "whether refunds are frozen": f"{host}:{settings.billing_port}/docs",
         "metrics of the ledger": f"{host}:{settings.ledger_port}/metrics",
+        "the console": f"{host}:{settings.console_port}/",
         "metrics of the notifier": f"{host}:{settings.notify_port}/metrics",
     }
 

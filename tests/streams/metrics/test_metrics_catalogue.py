@@ -310,7 +310,9 @@ def test_connections_that_are_refused_are_counted_from_nothing_on() -> None:
     refused("limit")
     samples = {s.labels["reason"]: s.value for metric in registry.collect() for s in metric.samples}
     assert samples == {"limit": 1, "deadline": 0, "unreadable": 0}
-    assert BY_NAME[OF_PAGES].by == ("worker", "billing", "ledger", "notify", "ingest", "bridge", "assemble", "follow")
+    assert BY_NAME[OF_PAGES].by == (
+        "worker", "billing", "ledger", "notify", "console", "ingest", "bridge", "assemble", "follow",
+    )  # fmt: skip
 
 
 async def test_the_pages_of_consumers_have_it() -> None:

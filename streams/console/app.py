@@ -1,0 +1,38 @@
+"""The console's web application: the routers of all pages, health pages, and what holds for every answer."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute
+
+from streams.console.context import ConsoleContext
+from streams.console.identity.permissions import for_everyone
+from streams.console.pages import queue
+from streams.kafka.api import TransientError
+
+ROUTERS: Final[tuple[APIRouter, ...]] = (queue.router,)
+"""The routers of the pages, one a module; HTML routes have ``include_in_schema=False``."""
+
+_RETRY_AFTER_S: Final = "2"
+
+
+def make(context: ConsoleContext, routes: Sequence[BaseRoute] = ()) -> FastAPI:
+    """The application, with additional ``routes`` such as the health pages."""
+    app = FastAPI(
+        title="Callwarden console", version="1", routes=list(routes), docs_url=None, redoc_url=None, openapi_url=None
+    )
+    app.state.console = context
+    for router in ROUTERS:
+        app.include_router(router)
+
+    @app.get("/", include_in_schema=False, dependencies=[Depends(for_everyone)])
+    async def start() -> Response:
+        return RedirectResponse("/queue", 303)
+
+    @app.exception_handler(TransientError)
+    async def unavailable(_: Request, error: Exception) -> Response:
+        return PlainTextResponse(f"not now: {error}\n", 503, {"Retry-After": _RETRY_AFTER_S})
+
+    return app

@@ -1,0 +1,52 @@
+"""What the pages and the background work of one console process share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from streams.console.telemetry import ConsoleMetrics
+from streams.consumers.database import Database
+from streams.consumers.follower import FollowerProgress
+from streams.kafka.topic_names import TopicNames
+from streams.settings.load import Settings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleContext:
+    """The components of one console process. ``clock`` gives epoch ms; ``progress``: how far the topics are read."""
+
+    settings: Settings
+    database: Database
+    telemetry: ConsoleMetrics
+    progress: Callable[[], FollowerProgress]
+    clock: Callable[[], int]
+
+    @property
+    def names(self) -> TopicNames:
+        """The topics' names."""
+        return TopicNames(self.settings.input_prefix, self.settings.output_prefix)
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        """The result of ``query`` on one read-only snapshot, run in a thread. Raises TransientError."""
+
+        def run() -> T:
+            with self.database.reading() as connection:
+                return query(connection)
+
+        return await run_in_threadpool(run)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """The result of ``work`` in one transaction, which is rolled back if it raises. Raises TransientError."""
+        return await self.database.run(work)
+
+
+def context_of(request: Request) -> ConsoleContext:
+    """The context of the process that handles a request; a FastAPI dependency."""
+    context: ConsoleContext = request.app.state.console
+    return context

@@ -1,0 +1,99 @@
+"""The console process: follows the topics into its database, and serves the pages from it."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from streams.console.app import make
+from streams.console.context import ConsoleContext
+from streams.console.intake.handler import CaseIntake
+from streams.console.security_headers import with_security_headers
+from streams.console.tables import POSITIONS
+from streams.console.telemetry import ConsoleMetrics
+from streams.consumers.database import Database
+from streams.consumers.follower import Follower, FollowerHooks
+from streams.consumers.service import FollowedTopics, host, lag_reason, once_available, pages
+from streams.kafka.cluster import KafkaCluster
+from streams.kafka.topic_names import TopicNames
+from streams.settings.load import Settings, variable
+
+NAME: Final = "console"
+PACKAGE: Final = "streams.console"
+_LONGEST_RETRY_S: Final = 1.0
+# With Python's default of 5 ms, a writing thread would delay answers by that long at each of their reads and writes.
+_SWITCH_S: Final = 0.0005
+
+
+def open_database(settings: Settings) -> Database:
+    """The console's database. Raises PermanentError if its address is wrong."""
+    return Database(settings.console_database.get_secret_value(), NAME, package=PACKAGE)
+
+
+async def run_console(settings: Settings, cluster: KafkaCluster) -> None:
+    """Follow and serve until a stop is requested. Raises PermanentError or CorruptLog."""
+    sys.setswitchinterval(_SWITCH_S)
+    database = open_database(settings)
+    try:
+        await ConsoleProcess(settings, cluster, database).host()
+    finally:
+        database.close()
+
+
+class ConsoleProcess:
+    """The components of one console process."""
+
+    def __init__(self, settings: Settings, cluster: KafkaCluster, database: Database) -> None:
+        self._settings, self._cluster, self._database = settings, cluster, database
+        self._telemetry = ConsoleMetrics()
+        intake = CaseIntake(self._telemetry)
+        self._follower = Follower(
+            cluster,
+            database,
+            POSITIONS,
+            followed_topics(settings),
+            intake.handle,
+            hooks=FollowerHooks(pass_over=intake.pass_over),
+        )
+        self._telemetry.registry.register(FollowedTopics(NAME, self._follower))
+        self._context = ConsoleContext(settings, database, self._telemetry, self._follower.progress, _now_ms)
+        self._has_tables = False
+
+    async def host(self) -> None:
+        """Follow and serve."""
+        settings, registry = self._settings, self._telemetry.registry
+        app = with_security_headers(make(self._context, pages(registry, self._not_ready)))
+        address = (settings.web_host, settings.console_port)
+        within_s = settings.stop_within_ms / 1000
+        await host([self._work()], app, address, variable("console_port"), within_s, registry)
+
+    def _not_ready(self) -> str | None:
+        if not self._has_tables:
+            return "the database cannot be reached yet: see the log"
+        return lag_reason(self._follower)
+
+    async def _work(self) -> None:
+        await once_available(self._database.migrate, _LONGEST_RETRY_S)
+        self._has_tables = True
+        work: list[Coroutine[Any, Any, None]] = [self._follower.run()]
+        tasks = [asyncio.create_task(each) for each in work]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        for task in done:
+            task.result()
+
+
+def followed_topics(settings: Settings) -> list[str]:
+    """The topics that the console follows."""
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    outputs = [names.output(name) for name in ("enforcement", "shadow", "alerts")]
+    return [*outputs, *(f"{names.input_prefix}{name}" for name in ("reviews", "tenants"))]
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

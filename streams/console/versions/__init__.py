@@ -1,0 +1,1 @@
+"""The migrations of the console's database, by number."""

@@ -1,0 +1,70 @@
+"""The console's application: security headers on every answer, health pages, and the answer while it cannot read."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from streams.console.app import make
+from streams.console.context import ConsoleContext
+from streams.console.identity.users import Role, User
+from streams.console.main import NAME, PACKAGE
+from streams.console.security_headers import CONTENT_SECURITY_POLICY, with_security_headers
+from streams.console.tables import METADATA
+from streams.console.telemetry import ConsoleMetrics
+from streams.consumers.database import Database
+from streams.consumers.follower import FollowerProgress
+from streams.consumers.service import pages
+from streams.settings.load import Settings
+
+
+@pytest.fixture
+async def context(tmp_path: Path) -> AsyncIterator[ConsoleContext]:
+    database = Database(f"sqlite:///{tmp_path}/console.db", NAME, package=PACKAGE)
+    await database.migrate()
+    yield ConsoleContext(Settings(), database, ConsoleMetrics(), lambda: FollowerProgress(None, {}), lambda: 0)
+    database.close()
+
+
+@pytest.fixture
+async def client(context: ConsoleContext) -> AsyncIterator[httpx.AsyncClient]:
+    app = with_security_headers(make(context, pages(context.telemetry.registry, lambda: "not yet")))
+    reviewer = User("local:li", "Li", frozenset({Role.REVIEWER}))
+
+    async def signed_in(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "callwarden.user": reviewer}, receive, send)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=signed_in), base_url="http://console") as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", ["/", "/queue", "/healthz", "/readyz", "/metrics", "/no-such-page"])
+async def test_every_answer_has_the_security_headers(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+    assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+    assert "unsafe" not in CONTENT_SECURITY_POLICY
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "same-origin"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_the_start_is_the_queue(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/queue")
+    assert (await client.get("/queue")).status_code == 200
+
+
+async def test_readiness_says_why_not(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.text) == (503, "not yet\n")
+
+
+async def test_migrations_make_the_tables_of_the_metadata(context: ConsoleContext) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    with context.database.reading() as connection:
+        found = compare_metadata(MigrationContext.configure(connection), METADATA)
+    assert [each for each in found if "version" not in str(each)] == []
