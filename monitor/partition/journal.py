@@ -18,11 +18,16 @@ class ClockAdvance(Struct, frozen=True, tag="move"):
     clock_ms: int
 
 
-class MaxAheadChange(Struct, frozen=True, tag="limit"):
-    """From ``offset`` on, records may be up to ``max_ahead_ms`` ahead of their timestamps."""
+class MaxAheadChange(Struct, frozen=True, tag="limit", omit_defaults=True):
+    """From ``offset`` on, records may be up to ``max_ahead_ms`` ahead of their timestamps.
+
+    With ``clock_ms`` they move the clock no further than that. They were read before, from another log, and have a
+    later timestamp here than there.
+    """
 
     offset: int
     max_ahead_ms: int
+    clock_ms: int | None = None
 
 
 class SkippedRecord(Struct, frozen=True, tag="skip"):

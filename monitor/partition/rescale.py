@@ -377,7 +377,8 @@ def _source(
 ) -> SourceHead:
     """The head of a source that resumes before the kept records. The last of ``offsets`` is the one after them.
 
-    Its clock is set so that no kept record is late or is decided later than before.
+    Its clock is set so that no kept record is late or is decided later than before, and none moves it beyond
+    ``clock_ms``: a record ahead of its timestamp did not, and its timestamp in the new topic is later.
     """
     resume, end = offsets[0], offsets[-1]
     raised = [(one, offset) for one, offset in zip(kept, offsets, strict=False) if one.at_ms > one.event_ms]
@@ -392,7 +393,7 @@ def _source(
         done_ms=clock_ms,
         duplicates=b"",
         moves=moves if kept else [],
-        limits=[MaxAheadChange(resume, _NO_LIMIT_MS), MaxAheadChange(end, max_ahead_ms)]
+        limits=[MaxAheadChange(resume, _NO_LIMIT_MS, clock_ms), MaxAheadChange(end, max_ahead_ms)]
         if kept
         else [MaxAheadChange(end, max_ahead_ms)],
         skips=[],

@@ -98,6 +98,16 @@ class SourceProgress:
         place = np.searchsorted([limit.offset for limit in self.limits], offsets, "right") - 1
         return np.array([limit.max_ahead_ms for limit in self.limits], np.int64)[np.maximum(place, 0)]
 
+    def timestamps_ms(self, offsets: NDArray[np.int64], timestamps_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How far each of the records at ``offsets`` may move the clock: to its timestamp, or to a recorded limit."""
+        for limit, after in zip(self.limits, [*self.limits[1:], None], strict=True):
+            if limit.clock_ms is not None:
+                among = offsets >= limit.offset
+                if after is not None:
+                    among &= offsets < after.offset
+                timestamps_ms = np.where(among, np.minimum(timestamps_ms, limit.clock_ms), timestamps_ms)
+        return timestamps_ms
+
     def forget(self, resume: int) -> None:
         """Drop the history before ``resume``, where the source will not be read again."""
         self.duplicates.forget(resume)

@@ -5,7 +5,6 @@ import json
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from crash.memory import MemoryCluster
 from crash.scenarios import MINUTE, NOON, POLICY, SECOND, WRITTEN, call, operator_of, play, until
 from crash.traffic import NAMES, TOPIC_OF, Arrival
 from crash.virtual import Process
-from crash.world import OUTPUTS, World
+from crash.world import OUTPUTS, MovedWorld, World
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
 from monitor.partition.journal import OwnerBanTaken
 from monitor.partition.key_check import partition_of
@@ -33,7 +32,6 @@ from streams.savepoint.close import RescaleSide
 from streams.savepoint.rescale import move
 from streams.topics.owners_topic import decode_owner_ban
 from streams.topics.transaction_records import decode_journal_entry, is_tick
-from streams.worker.context import WorkerContext
 
 OWNERS = NAMES.owners
 PARTITIONS = 2
@@ -354,19 +352,6 @@ def test_a_worker_that_cannot_read_the_topic_decides_on_and_says_so(monkeypatch:
         check(world)
 
     play(world, go)
-
-
-class MovedWorld(World):
-    """A world whose workers use the topics that the state was moved to, once there are some."""
-
-    moved: RescaleSide | None = None
-
-    def context(self, cluster: MemoryCluster) -> WorkerContext:
-        context = super().context(cluster)
-        to = self.moved
-        if to is None:
-            return context
-        return replace(context, names=to.names, application_id=to.application_id, partitions=to.partitions)
 
 
 @pytest.mark.parametrize("seed", range(200, 204))

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from monitor.partition.checkpoint import DecidingSettings
 from monitor.policy.model import Policy
 from streams.kafka.api import TP
 from streams.runtime.monotonic import BrokerClock
+from streams.savepoint.close import RescaleSide
 from streams.worker.app import make_app
 from streams.worker.consumer_loop import ConsumerLoop
 from streams.worker.context import OwnerPhase, WorkerContext
@@ -181,3 +183,16 @@ class World:
         """Release everything at the end of the test."""
         for worker in self.workers:
             worker.close()
+
+
+class MovedWorld(World):
+    """A world whose workers use the topics that the state was moved to, once there are some."""
+
+    moved: RescaleSide | None = None
+
+    def context(self, cluster: MemoryCluster) -> WorkerContext:
+        context = super().context(cluster)
+        to = self.moved
+        if to is None:
+            return context
+        return replace(context, names=to.names, application_id=to.application_id, partitions=to.partitions)

@@ -78,7 +78,8 @@ class RecordIntake:
         decoded = decode_rows(
             rows, reader.number, self._decoder, self._keying, position.max_ahead_ms(rows.offsets), reasons
         )
-        placed = reader.place(decoded, rows.offsets, rows.timestamps_ms)
+        timestamps_ms = position.timestamps_ms(rows.offsets, rows.timestamps_ms)
+        placed = reader.place(decoded, rows.offsets, timestamps_ms)
         batch = merge([(placed, 0, len(placed))], self._policies.lateness)
         passed_on.count(rows=int((rows.offsets >= done).sum()))
         passed_on.late([late for late in batch.late if late.ref.offset >= done])
@@ -95,7 +96,7 @@ class RecordIntake:
                 refusals.append(refused)
         passed_on.refuse(refusals)
         lateness_ms = shard.policy.lateness_ms if INPUTS[reader.number] == CALLS else None
-        position.reads(decoded, rows.offsets, rows.timestamps_ms, lateness_ms)
+        position.reads(decoded, rows.offsets, timestamps_ms, lateness_ms)
         self.last_ms = max(self.last_ms, position.newest_ms, *(one.at_ms for one in batch.waiting))
         for waiting in batch.waiting:
             if waiting.ref.offset >= done or (waiting.at_ms >= self._decided_ms and waiting.place > self._decided):

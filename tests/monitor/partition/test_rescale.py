@@ -26,14 +26,14 @@ from oracle.scenario_generator import lines_of, scenario
 from schemas import codec
 from schemas.inputs import Cdr
 
-LIVE = DecidingSettings(max_ahead_ms=0)
+LIVE = DecidingSettings()
 FLAVOURS = ("disputes", "identities", "measured", "ratios", "long", "boundary")
 
-Line = tuple[int, bytes, bytes]  # source, key, value
+Line = tuple[int, bytes, bytes, int]  # source, key, value, timestamp
 
 
 def delivered(seed: int, rng: random.Random) -> tuple[Policy, list[Line], int]:
-    """A scenario's valid records in an order in which none is late, in any partition."""
+    """A scenario's valid records in an order in which none is late, in any partition. Some arrive before their time."""
     made = scenario(seed, FLAVOURS[seed % len(FLAVOURS)], 250)
     policy = loads(json.dumps(made.policy), "policy.json")
     due: list[tuple[float, Line]] = []
@@ -45,17 +45,17 @@ def delivered(seed: int, rng: random.Random) -> tuple[Policy, list[Line], int]:
         event_ms = record.end_ms if isinstance(record, Cdr) else record.updated_ms
         if codec.check(record) is None and event_ms <= made.not_after_ms:
             (source,) = (INPUTS.index(name) for name in INPUTS if type(record) in CARRIES[name])
-            delay_ms = rng.uniform(0, 0.95) * policy.lateness_ms
-            due.append((event_ms + delay_ms, (source, record.tenant_id.encode(), line)))
+            delay_ms = rng.uniform(-0.05, 0.9) * policy.lateness_ms
+            due.append((event_ms + delay_ms, (source, record.tenant_id.encode(), line, int(event_ms + delay_ms))))
     return policy, [line for _, line in sorted(due, key=lambda one: one[0])], made.not_after_ms
 
 
 class Logs:
     """The partitions of one count, and the content of their logs."""
 
-    def __init__(self, policy: Policy, count: int, not_after_ms: int) -> None:
-        self.policy, self.count, self.not_after_ms = policy, count, not_after_ms
-        self.logs: list[list[list[tuple[bytes, bytes]]]] = [[[] for _ in INPUTS] for _ in range(count)]
+    def __init__(self, policy: Policy, count: int) -> None:
+        self.policy, self.count, self.now_ms = policy, count, 0
+        self.logs: list[list[list[tuple[bytes, bytes, int]]]] = [[[] for _ in INPUTS] for _ in range(count)]
         self.partitions = [self.new(number) for number in range(count)]
         self.stored: list[dict[str, bytes]] = [{} for _ in range(count)]
         self.said: list[bytes] = []
@@ -63,15 +63,16 @@ class Logs:
     def new(self, number: int) -> StreamTask:
         return StreamTask(self.policy, b"secret", LIVE, PartitionIdentity(number, self.count))
 
-    def write(self, source: int, key: bytes, value: bytes) -> int:
-        self.logs[number := partition_of(key, self.count, "murmur2")][source].append((key, value))
+    def write(self, source: int, key: bytes, value: bytes, at_ms: int) -> int:
+        self.now_ms = max(self.now_ms, at_ms)
+        self.logs[number := partition_of(key, self.count, "murmur2")][source].append((key, value, self.now_ms))
         return number
 
     def rows(self, number: int, source: int, start: int) -> RecordBatch:
         some = self.logs[number][source][start:]
         stop = start + len(some)
-        stamps = np.full(len(some), self.not_after_ms)
-        return RecordBatch(start, stop, np.arange(start, stop), stamps, [v for _, v in some], [k for k, _ in some])
+        stamps = np.array([at_ms for _, _, at_ms in some], np.int64)
+        return RecordBatch(start, stop, np.arange(start, stop), stamps, [v for _, v, _ in some], [k for k, *_ in some])
 
     def read(self, number: int) -> None:
         one = self.partitions[number]
@@ -125,7 +126,8 @@ def moved(old: Logs, count: int) -> Logs:
         sources = [[old.rows(number, source, offset)] for source, offset in enumerate(again.sources.offsets)]
         formers.append(SourcePartition.of(old.new(number), old.stored[number], sources))
         assert len(formers[-1].kept[0]) == len(old.partitions[number].shard.open_panes)
-    new = Logs(old.policy, count, old.not_after_ms)
+    new = Logs(old.policy, count)
+    new.now_ms = old.now_ms + 3_600_000  # the records are written again later
     for regrouped in rescaled(formers, count):
         place(new, regrouped, clocks_ms)
     assert sum(len(one.shard.open_panes) for one in new.partitions) == sum(
@@ -138,7 +140,7 @@ def place(new: Logs, made: RescaledPartition, clocks_ms: list[int]) -> None:
     offsets = []
     for source, some in enumerate(made.kept):
         for one in some:
-            assert new.write(source, one.key, one.value) == made.number
+            assert new.write(source, one.key, one.value, 0) == made.number
         offsets.append(list(range(len(some))))
     head = made.head_at(offsets, [0] * len(INPUTS), clocks_ms)
     blobs = [*made.entries.items(), (HEAD, msgspec.msgpack.encode(head))]
@@ -165,9 +167,9 @@ def test_a_move_changes_nothing_that_is_decided(seed: int, tmp_path: Path) -> No
     second = replace(second, sha256=sha256(second))
     switched_at, from_ms = len(lines) // 5, 0
     cuts = sorted(rng.sample(range(len(lines) // 4, len(lines)), 2))
-    logs = Logs(policy, counts[0], not_after_ms)
+    logs = Logs(policy, counts[0])
     said: list[bytes] = []
-    for place_in_log, (source, key, value) in enumerate(lines):
+    for place_in_log, (source, key, value, at_ms) in enumerate(lines):
         if place_in_log in cuts:
             former, logs = logs, moved(logs, counts[1 + cuts.index(place_in_log)])
             said += former.said
@@ -180,7 +182,7 @@ def test_a_move_changes_nothing_that_is_decided(seed: int, tmp_path: Path) -> No
             for one in logs.partitions:
                 assert one.policy_changes.apply(to_plain(second), second.sha256, from_ms, "a trial", "me", 0) is None
                 logs.store(one.place.number)
-        number = logs.write(source, key, value)
+        number = logs.write(source, key, value, at_ms)
         if rng.random() < 0.3:
             logs.read(number)
             logs.store(number)
@@ -196,7 +198,7 @@ def test_a_move_changes_nothing_that_is_decided(seed: int, tmp_path: Path) -> No
         assert logs.partitions[number].watermark.ms == until_ms
     said += logs.said
     path = tmp_path / "all.jsonl"
-    path.write_bytes(b"".join(value + b"\n" for _, _, value in lines))
+    path.write_bytes(b"".join(value + b"\n" for _, _, value, _ in lines))
     whole = replay(
         [path],
         policy,
@@ -243,11 +245,11 @@ def test_a_move_is_made_where_policies_took_hold_at_different_times(seed: int, t
     rng = random.Random(seed)
     policy, lines, not_after_ms = delivered(seed, rng)
     count = rng.choice((2, 3))
-    logs, said = Logs(policy, count, not_after_ms), list[bytes]()
+    logs, said = Logs(policy, count), list[bytes]()
     switches: list[list[PolicyVersion]] = [[] for _ in range(count)]
     cuts = sorted(rng.sample(range(len(lines) // 4, len(lines) * 2 // 3), rng.choice((1, 2))))
     at, went = rng.randint(cuts[-1], len(lines)), False
-    for place_in_log, (source, key, value) in enumerate(lines):
+    for place_in_log, (source, key, value, at_ms) in enumerate(lines):
         if place_in_log in cuts:
             other = altered(policy, f"{place_in_log}", rng)
             for number in range(count):
@@ -263,7 +265,7 @@ def test_a_move_is_made_where_policies_took_hold_at_different_times(seed: int, t
                 said, logs, went = logs.said, made, True
             else:
                 assert any(reported in made for reported in REFUSALS), made
-        number = logs.write(source, key, value)
+        number = logs.write(source, key, value, at_ms)
         if rng.random() < 0.3:
             logs.read(number)
             logs.store(number)
@@ -286,7 +288,7 @@ def test_a_move_is_made_where_policies_took_hold_at_different_times(seed: int, t
     wanted = []
     for number, some in enumerate(switches):
         path = tmp_path / f"{number}.jsonl"
-        own = (value for _, key, value in lines if partition_of(key, count, "murmur2") == number)
+        own = (value for _, key, value, _ in lines if partition_of(key, count, "murmur2") == number)
         path.write_bytes(b"".join(value + b"\n" for value in own))
         whole = replay([path], policy, ReplayOptions(not_after_ms=not_after_ms, until_ms=until_ms, switches=some))
         assert whole.late == []
@@ -315,7 +317,7 @@ def test_a_rule_that_sees_no_whole_window_yet_is_waited_for() -> None:
     reasons: list[str] = []
 
     def decided(move_at_ms: int | None) -> list[bytes]:
-        logs, said, went = Logs(first, 2, start + 1_000 * hour), list[bytes](), move_at_ms is None
+        logs, said, went = Logs(first, 2), list[bytes](), move_at_ms is None
         for number, one in enumerate(logs.partitions):
             assert one.policy_changes.apply(to_plain(second), second.sha256, begins[number], "", "", 0) is None
         for place, (tenant, at_ms) in enumerate(calls):
@@ -326,7 +328,7 @@ def test_a_rule_that_sees_no_whole_window_yet_is_waited_for() -> None:
                 else:
                     reasons.append(made)
             call = Cdr(f"c{place:03}", tenant.decode(), "outbound", "1", "2", at_ms - 3_000, at_ms, "answered")
-            logs.write(0, tenant, codec.encode(msgspec.structs.replace(call, answer_ms=at_ms - 3_000)))
+            logs.write(0, tenant, codec.encode(msgspec.structs.replace(call, answer_ms=at_ms - 3_000)), at_ms)
             for number in range(logs.count):
                 logs.read(number)
                 for source in range(len(INPUTS)):
@@ -366,13 +368,13 @@ def test_evidence_is_kept_where_another_partition_has_been_silent() -> None:
     calls = [(silent, start), *((busy, start + n * hour // 6) for n in range(1, 160))]
 
     def decided(move_at: int | None) -> list[bytes]:
-        logs, said = Logs(policy, 2, start + 1_000 * hour), []
+        logs, said = Logs(policy, 2), []
         for place, (tenant, at_ms) in enumerate(calls):
             if place == move_at:
                 former, logs = logs, moved(logs, 1)
                 said += former.said
             call = Cdr(f"c{place:03}", tenant.decode(), "outbound", "1", "2", at_ms, at_ms, "no_answer")
-            logs.write(0, tenant, codec.encode(call))
+            logs.write(0, tenant, codec.encode(call), at_ms)
             for number, one in enumerate(logs.partitions):
                 logs.read(number)
                 for source in range(len(INPUTS)):
