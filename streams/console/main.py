@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from streams.console.app import make
 from streams.console.context import ConsoleContext
-from streams.console.intake.handler import CaseIntake
+from streams.console.intake.handler import CaseIntake, followed_topics
+from streams.console.outbox import OutboxSender
 from streams.console.security_headers import with_security_headers
 from streams.console.tables import POSITIONS
 from streams.console.telemetry import ConsoleMetrics
@@ -17,6 +18,7 @@ from streams.consumers.follower import Follower, FollowerHooks
 from streams.consumers.service import FollowedTopics, host, lag_reason, once_available, pages
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_names import TopicNames
+from streams.reviews.claim_sender import writing_to
 from streams.settings.load import Settings, variable
 
 NAME: Final = "console"
@@ -47,16 +49,25 @@ class ConsoleProcess:
     def __init__(self, settings: Settings, cluster: KafkaCluster, database: Database) -> None:
         self._settings, self._cluster, self._database = settings, cluster, database
         self._telemetry = ConsoleMetrics()
-        intake = CaseIntake(self._telemetry)
+        names = TopicNames(settings.input_prefix, settings.output_prefix)
+        intake = CaseIntake(names, self._telemetry, _now_ms)
         self._follower = Follower(
             cluster,
             database,
             POSITIONS,
-            followed_topics(settings),
+            list(followed_topics(names)),
             intake.handle,
             hooks=FollowerHooks(pass_over=intake.pass_over),
         )
         self._telemetry.registry.register(FollowedTopics(NAME, self._follower))
+        self._sender = OutboxSender(
+            cluster,
+            database,
+            names,
+            settings.partitioner,
+            writing_to(cluster, f"{settings.application_id}-console"),
+            _now_ms,
+        )
         self._context = ConsoleContext(settings, database, self._telemetry, self._follower.progress, _now_ms)
         self._has_tables = False
 
@@ -76,7 +87,7 @@ class ConsoleProcess:
     async def _work(self) -> None:
         await once_available(self._database.migrate, _LONGEST_RETRY_S)
         self._has_tables = True
-        work: list[Coroutine[Any, Any, None]] = [self._follower.run()]
+        work: list[Coroutine[Any, Any, None]] = [self._follower.run(), self._sender.run()]
         tasks = [asyncio.create_task(each) for each in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -86,13 +97,6 @@ class ConsoleProcess:
             await asyncio.wait(tasks)
         for task in done:
             task.result()
-
-
-def followed_topics(settings: Settings) -> list[str]:
-    """The topics that the console follows."""
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
-    outputs = [names.output(name) for name in ("enforcement", "shadow", "alerts")]
-    return [*outputs, *(f"{names.input_prefix}{name}" for name in ("reviews", "tenants"))]
 
 
 def _now_ms() -> int:

@@ -1,0 +1,210 @@
+"""The outbox: records that the console writes to Kafka, each exactly once, wherever a process is stopped.
+
+A record is added in the transaction of what it reports. `OutboxSender` writes it later.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+import structlog
+from sqlalchemy import Connection, insert, select, update
+
+from monitor.partition.key_check import Partitioner, partition_of
+from streams.console.tables import OUTBOX, POSITIONS
+from streams.consumers.database import Database
+from streams.consumers.offsets import hash_of
+from streams.consumers.topic_reader import TopicReader
+from streams.kafka.api import TP, OffsetOutOfRange, OutputRecord, PermanentError, TransientError
+from streams.kafka.topic_names import TopicNames
+from streams.ops.control_client import Superseded
+from streams.reviews.claim_sender import Writing
+from streams.runtime.monotonic import steady_s
+from streams.runtime.retry import Backoff
+
+log = structlog.get_logger("callwarden")
+
+Topic = Literal["reviews", "actions"]
+Headers = Sequence[tuple[str, bytes]]
+
+TOPICS: Final[tuple[Topic, ...]] = ("reviews", "actions")
+AT_ONCE: Final = 200
+_TRIES: Final = 10
+_TURN_S: Final = 15.0
+"""A sender that is stalled for longer is fenced by the next one."""
+_FOLLOWED_S: Final = 30.0
+_POLL_S: Final = 0.1
+_LOOK_S: Final = 1.0
+
+
+class QueuedRecord(NamedTuple):
+    """A row of the outbox; ``headers`` are packed."""
+
+    number: int
+    topic: str
+    key: bytes
+    value: bytes
+    headers: bytes
+
+
+def add(
+    connection: Connection, topic: Topic, key: bytes, value: bytes, not_before_ms: int = 0, headers: Headers = ()
+) -> int:
+    """Queue a record, in the caller's transaction; returns its number.
+
+    It is written once, at ``not_before_ms`` at the earliest. No two records may have the same key and value: a record
+    that is found in the topic counts as written.
+    """
+    row = {
+        "topic": topic,
+        "key": key,
+        "value": value,
+        "headers": msgspec.msgpack.encode(list(headers)),
+        "hash": hash_of(key, value),
+        "not_before_ms": not_before_ms,
+    }
+    return int(connection.execute(insert(OUTBOX).values(row).returning(OUTBOX.c.number)).scalar_one())
+
+
+def mark_found(connection: Connection, records: Sequence[tuple[bytes | None, bytes | None]], now_ms: int) -> None:
+    """Mark the records with these keys and values as written: the topic has them."""
+    hashes = [hash_of(*each) for each in records]
+    for start in range(0, len(hashes), AT_ONCE):
+        some = OUTBOX.c.hash.in_(hashes[start : start + AT_ONCE])
+        connection.execute(update(OUTBOX).where(some, OUTBOX.c.sent_ms.is_(None)).values(sent_ms=now_ms))
+
+
+def is_due(connection: Connection, now_ms: int) -> bool:
+    """Whether a record is to be written now."""
+    return bool(_unsent(connection, now_ms, 1))
+
+
+def oldest_due_ms(connection: Connection) -> int | None:
+    """Since when the oldest record that is not written could have been, epoch ms; None if there is none."""
+    query = select(OUTBOX.c.not_before_ms).where(OUTBOX.c.sent_ms.is_(None)).order_by(OUTBOX.c.not_before_ms).limit(1)
+    return connection.execute(query).scalar()
+
+
+def _unsent(connection: Connection, now_ms: int, most: int) -> list[QueuedRecord]:
+    o = OUTBOX.c
+    query = select(o.number, o.topic, o.key, o.value, o.headers).where(o.sent_ms.is_(None), o.not_before_ms <= now_ms)
+    return [QueuedRecord(*row) for row in connection.execute(query.order_by(o.number).limit(most))]
+
+
+def _mark_sent(connection: Connection, numbers: Sequence[int], now_ms: int) -> None:
+    these = OUTBOX.c.number.in_(numbers)
+    connection.execute(update(OUTBOX).where(these, OUTBOX.c.sent_ms.is_(None)).values(sent_ms=now_ms))
+
+
+class OutboxSender:
+    """Writes the records of the outbox. Several processes with one database may run it.
+
+    The order of the steps makes each row one record in its topic, as `streams.reviews.claim_sender` does:
+
+    1. Start the writer. It fences every earlier writer, and completes or aborts that writer's transaction.
+    2. Wait until the console's follower has read the topics to their ends. `mark_found` then has marked everything that
+       earlier writers have committed.
+    3. Select the rows that are not marked.
+    4. Write them in one transaction. It fails if another process has started its writer since step 1.
+    5. Mark them. After a crash between 4 and 5, step 2 of the next sender marks them.
+    """
+
+    def __init__(
+        self,
+        topics: TopicReader,
+        database: Database,
+        names: TopicNames,
+        partitioner: Partitioner,
+        writing: Writing,
+        clock: Callable[[], int],
+    ) -> None:
+        """A follower of the same database must follow the topics of the outbox. ``clock`` gives epoch ms."""
+        self._topics, self._database, self._names = topics, database, names
+        self._partitioner, self._writing, self._clock = partitioner, writing, clock
+        self._wake = asyncio.Event()
+        self.failures: deque[str] = deque(maxlen=1)
+
+    def wake(self) -> None:
+        """Look for records at once."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send what is due until cancelled. Failures are logged and retried."""
+        backoff = Backoff(longest_s=10.0)
+        while True:
+            try:
+                while await self.send_due():
+                    pass
+            except (TransientError, PermanentError, OffsetOutOfRange) as error:
+                self.failures.append(str(error))
+                delay_s = backoff.next_s()
+                log.warning("records of the console cannot be written yet", why=str(error), again_in_s=delay_s)
+                await asyncio.sleep(delay_s)
+                continue
+            self.failures.clear()
+            backoff.reset()
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(_LOOK_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def send_due(self) -> int:
+        """Send some of what is due; returns how many. Raises TransientError or PermanentError."""
+        if not await self._database.run(partial(is_due, now_ms=self._clock())):
+            return 0
+        for retry in range(_TRIES):
+            try:
+                # Each try fences the other senders, so concurrent senders would stop one another.
+                async with self._database.turn("outbox", _TURN_S):
+                    return await self._try()
+            except Superseded:
+                if retry == _TRIES - 1:
+                    raise
+                # Random, not a backoff: two senders that fenced each other must not meet again.
+                await asyncio.sleep(random.uniform(0.1, 1.0))
+        raise AssertionError  # the last try returns or raises
+
+    async def _try(self) -> int:
+        async with self._writing() as write:  # 1
+            await self._follow()  # 2
+            waiting = await self._database.run(partial(_unsent, now_ms=self._clock(), most=AT_ONCE))  # 3
+            if waiting:
+                await write(await self._records(waiting))  # 4
+                numbers = [row.number for row in waiting]
+                await self._database.run(partial(_mark_sent, numbers=numbers, now_ms=self._clock()))  # 5
+            return len(waiting)
+
+    async def _follow(self) -> None:
+        counts = await self._topics.partitions([self._name(topic) for topic in TOPICS])
+        ends = await self._topics.ends([TP(topic, number) for topic in counts for number in range(counts[topic])])
+        until_s = steady_s() + _FOLLOWED_S
+        while True:
+            known = await self._database.run(POSITIONS.known)
+            if all(known.get(tp, 0) >= end for tp, end in ends.items()):
+                return
+            if steady_s() >= until_s:
+                raise TransientError("the console has not read the topics to their ends")
+            await asyncio.sleep(_POLL_S)
+
+    async def _records(self, rows: Sequence[QueuedRecord]) -> list[OutputRecord]:
+        reviews, state = self._name("reviews"), self._names.output("state")
+        counts = await self._topics.partitions([*(self._name(topic) for topic in TOPICS), state])
+        records = []
+        for _, topic, key, value, headers in rows:
+            name = self._name(topic)
+            if name not in counts:
+                raise PermanentError(f"there is no topic {name}; `callwarden topics create` creates it")
+            # If the topic of reviews was given more partitions, those that are read; all others have one partition.
+            count = min(counts[reviews], counts.get(state, counts[reviews])) if topic == "reviews" else 1
+            decoded = msgspec.msgpack.decode(headers, type=list[tuple[str, bytes]])
+            records.append(OutputRecord(name, partition_of(key, count, self._partitioner), key, value, tuple(decoded)))
+        return records
+
+    def _name(self, topic: str) -> str:
+        return f"{self._names.input_prefix}{topic}" if topic == "reviews" else self._names.output(topic)
