@@ -93,7 +93,7 @@ lock: ## Write both lock files; versions stay unless ARGS says so: ARGS='--upgra
 vendor: ## Fetch the console's browser libraries again by npm; a file with another hash than the manifest's is refused.
 	@.ci/vendor $(ARGS)
 
-tools: setup ## What the service tests need: a browser, Java, Kamailio, MariaDB, PostgreSQL, Prometheus, SIPp; Kafka, a schema registry.
+tools: setup ## What the service tests need: a browser, Java, Kamailio, MariaDB, PostgreSQL, Prometheus, SIPp; Kafka, a schema registry, axe-core.
 	@absent=; for tool in chromium chromedriver java mvn promtool amtool sipp; do \
 	  command -v $$tool >/dev/null || absent="$$absent $$tool"; done; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || absent="$$absent postgres"; \
@@ -108,6 +108,7 @@ tools: setup ## What the service tests need: a browser, Java, Kamailio, MariaDB,
 	fi
 	@$(BIN)/callwarden dev-kafka --fetch
 	@$(BIN)/python tests/broker/apicurio.py
+	@PYTHONPATH=tests $(BIN)/python -m helpers.axe
 
 clean: ## Remove all that these targets made.
 	rm -rf .venv .venv-* .tools build dist demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -32,13 +32,13 @@ def chart_json(charts: Charts | None, replay: Replay, viewer: Viewer, budget: in
     left = budget
     for tenant, series in charts.tenants.items():
         drawn = [_series(s, made[tenant, s.rule.id], viewer, base) for s in series]
-        encoded = _script_safe({"name": viewer.names(tenant), "series": drawn})
+        encoded = script_safe({"name": viewer.names(tenant), "series": drawn})
         left -= len(encoded)
         if left < 0:
             break
         tenants.append(encoded)
         names.append(viewer.names(tenant))
-    rules = _script_safe({viewer.display.id(rule.id): _rule(rule) for rule in replay.policy.rules})
+    rules = script_safe({viewer.display.id(rule.id): _rule(rule) for rule in replay.policy.rules})
     return f'{{"rules":{rules},"base":{base},"tenants":[{",".join(tenants)}]}}', names
 
 
@@ -93,7 +93,7 @@ def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _script_safe(value: Any) -> str:
+def script_safe(value: Any) -> str:
     """JSON in which nothing can end the enclosing script element; escapes are JSON's own."""
     text = msgspec.json.encode(value).decode()
     for character in "<>&\u2028\u2029":

@@ -13,8 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from monitor.report import labels
+from monitor.report.archive import archive, labels_json
 from monitor.report.charts import Charts, collect
-from monitor.report.data import chart_json
+from monitor.report.data import chart_json, script_safe
 from monitor.report.labels import label
 from monitor.report.read import Replay, read_replay
 from monitor.report.standing import TenantStanding, TenantSummaries
@@ -22,12 +23,14 @@ from monitor.report.timeline import Axis, strip
 from monitor.report.views import Clock, DisplayNames, Viewer, number
 from monitor.text.bilingual import Bilingual
 from monitor.text.display import DEFAULT, Display, ids_in, party
+from monitor.theme import THEME_CSS
 from schemas.inputs import Cdr
 
 # Bytes of each part; with plotly's script (4.8 MB) the page stays under 10 MB whatever the records contain.
 BUDGETS = {
     "tenants": 400_000,
-    "decisions": 1_300_000,
+    "decisions": 900_000,
+    "archive": 800_000,
     "pending": 200_000,
     "alerts": 300_000,
     "shadow": 400_000,
@@ -111,9 +114,11 @@ def render(replay: Replay, plotly: str, display: Display = DEFAULT) -> str:
         (e for t in ranked for e in t.open.values()), key=lambda e: (e.data.review_by_ms or 0, e.subject, e.id)
     )
     drawn, chart_tenants = chart_json(charts, replay, viewer, BUDGETS["charts"])
+    tenants = _fit("tenants", ranked, lambda t: rows.tenant(_tenant(t, viewer, axis, chart_tenants)))
+    rest = archive(newest[len(decisions.rows) :], ranked[len(tenants.rows) :], viewer, BUDGETS["archive"])
     parts = {
         "decisions": decisions,
-        "tenants": _fit("tenants", ranked, lambda t: rows.tenant(_tenant(t, viewer, axis, chart_tenants))),
+        "tenants": tenants,
         "pending": _fit("pending", waiting, lambda e: rows.pending(viewer.decision(e))),
         "alerts": _fit("alerts", firing, lambda a: rows.alert(viewer.alert(a))),
         "shadow": _fit("shadow", shadow, lambda e: rows.decision(viewer.decision(e, shadow=True), True)),
@@ -139,6 +144,9 @@ def render(replay: Replay, plotly: str, display: Display = DEFAULT) -> str:
         shadow_rules=[(display.id(r), n) for r, n in replay.shadow_rules.most_common(20)],
         plotly=Markup(plotly),
         script=Markup(script),
+        theme=Markup(THEME_CSS),
+        archive=rest,
+        rest=Markup(script_safe({"codes": labels_json(), "decisions": rest.decisions, "tenants": rest.tenants})),
         hashes=[_hash(plotly), _hash(script)],
     )
 

@@ -13,7 +13,7 @@ from monitor.report.standing import DecisionOutcome, TenantSummaries
 from monitor.text.bilingual import Bilingual
 from monitor.text.display import Display
 from monitor.text.record_ids import ids_of
-from monitor.text.timestamps import date_time, rfc3339
+from monitor.text.timestamps import date_time, in_zone, rfc3339
 from schemas.outputs import Alert, Enforcement, Measure, Reason, Window
 
 OUTCOMES = {
@@ -254,7 +254,8 @@ class Viewer:
         )
 
     def _reason(self, reason: Reason, ids: Sequence[str]) -> Bilingual:
-        return Bilingual(self.display.reason(reason.zh, ids), self.display.reason(reason.en, ids))
+        zh, en = (in_zone(self.display.reason(text, ids), self.clock.zone) for text in (reason.zh, reason.en))
+        return Bilingual(zh, en)
 
     def _window(self, window: Window | None) -> str | None:
         return None if window is None else f"[{self.clock.local(window.start_ms)}, {self.clock.local(window.end_ms)})"

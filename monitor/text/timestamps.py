@@ -17,6 +17,8 @@ _TIME: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?([Zz]|[+-]\d\d:\d\d)?)?", re.ASCII
 )
 
+_INSTANT: Final = re.compile(r"(?<![0-9])(\d{4}-\d\d-\d\d) (\d\d:\d\d(?::\d\d)?) UTC(?![A-Za-z0-9+-])", re.ASCII)
+
 # Formats ------------------------------------------------------------------------------------------------------------
 
 
@@ -28,6 +30,11 @@ def rfc3339(at_ms: int, precision: Precision = "milliseconds") -> str:
 def instant(at_ms: int) -> str:
     """Epoch ms in a sentence: ``2026-03-02 08:00 UTC``; seconds only if not zero, never fractions of a second."""
     return f"{date_time(at_ms, precision='seconds' if _at(at_ms).second else 'minutes')} UTC"
+
+
+def in_zone(text: str, zone: tzinfo) -> str:
+    """``text`` with each time that `instant` wrote shown in ``zone``, as `date_time` does: a page has one clock."""
+    return _INSTANT.sub(lambda found: _moved(found, zone), text)
 
 
 def date_time(at_ms: int, zone: tzinfo = UTC, precision: Precision = "seconds") -> str:
@@ -48,6 +55,14 @@ def day(at_ms: int) -> str:
 def file_stamp(at_ms: int) -> str:
     """Epoch ms as a part of a file name: ``20260302T080000Z``."""
     return f"{_at(at_ms):%Y%m%dT%H%M%SZ}"
+
+
+def _moved(found: re.Match[str], zone: tzinfo) -> str:
+    try:
+        at_ms = parse_moment(f"{found[1]}T{found[2]}Z")
+    except ValueError:  # no time of the calendar: a text that only looks like one
+        return found[0]
+    return date_time(at_ms, zone, "minutes" if len(found[2]) == 5 else "seconds")
 
 
 def _at(at_ms: int, zone: tzinfo = UTC) -> datetime:

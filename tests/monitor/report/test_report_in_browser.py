@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import report_samples as samples
 
+from helpers import axe
 from monitor.report.page import make
 from monitor.text.masking import mask_text
 
@@ -43,14 +44,17 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 def open_page(browser: Any, directory: Path) -> None:
     """Open the page of ``directory`` and wait until its charts are drawn."""
-    from selenium.webdriver.support.ui import WebDriverWait
-
     browser.get(make(directory, directory / "report.html").as_uri())
     browser.execute_script("localStorage.clear()")
     browser.refresh()
-    WebDriverWait(browser, 30).until(
-        lambda b: b.execute_script("return document.querySelector('#plots')?.dataset.drawn")
-    )
+    wait(browser, "return document.querySelector('#plots')?.dataset.drawn")
+
+
+def wait(browser: Any, condition: str) -> None:
+    """Wait until the script ``condition`` returns something true."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(browser, 30).until(lambda b: b.execute_script(condition))
 
 
 def errors(browser: Any) -> list[str]:
@@ -109,6 +113,53 @@ def test_the_filter_narrows_the_decisions_and_says_how_far(browser: Any, tmp_pat
     assert errors(browser) == []
 
 
+def test_the_search_finds_decisions_and_tenants_that_are_no_rows(browser: Any, tmp_path: Path) -> None:
+    events = [samples.decision(n, f"tenant-{n:04}", "minor", samples.START + n * 1000) for n in range(1_500)]
+    samples.write(tmp_path, events)
+    browser.get(make(tmp_path, tmp_path / "report.html").as_uri())
+    wait(browser, "return 'complete' in document.documentElement.dataset")
+    rows = "#decision-table tbody tr"
+    assert 100 < len(shown(browser, rows)) < 1_000
+    assert shown(browser, "#shown") == ["1,500 / 1,500"]
+    search = browser.find_element("name", "text")
+    search.send_keys("tenant-0000")
+    assert len(shown(browser, rows)) == 1
+    assert "lasted at most 6 s" in shown(browser, rows)[0]
+    search.clear()
+    search.send_keys("tenant-0")
+    assert shown(browser, "#shown") == ["1,000 / 1,500"]
+    before = len(shown(browser, rows))
+    browser.execute_script("document.querySelector('#decision-more button').click()")
+    assert len(shown(browser, rows)) == before + 100
+    tenants = "#tenant-table tbody tr"
+    assert len(shown(browser, tenants)) == 25
+    assert shown(browser, "#tenants-shown") == ["1–25 / 1,500"]
+    browser.execute_script("document.querySelector('#tenant-pages [data-step=\"1\"]').click()")
+    assert shown(browser, "#tenants-shown") == ["26–50 / 1,500"]
+    browser.find_element("name", "named").send_keys("TENANT-1499")
+    assert shown(browser, tenants)[0].startswith("tenant-1499")
+    browser.execute_script('document.querySelector("#tenant-table tr:not([hidden]) [data-filter]").click()')
+    assert shown(browser, "#shown") == ["1 / 1,500"]
+    assert errors(browser) == []
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
+def test_axe_finds_no_violation(browser: Any, tmp_path: Path, scheme: str, width: int) -> None:
+    """In both languages; plotly draws its charts itself, as pictures."""
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [
+        {"name": "prefers-color-scheme", "value": scheme}]})  # fmt: skip
+    device = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", device)
+    try:
+        open_page(browser, samples.lifelike(tmp_path))
+        for _ in range(2):
+            assert axe.violations(browser, exclude=["#plots .canvas"]) == []
+            browser.find_element("id", "language").click()
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_the_language_toggle_changes_every_text_and_is_remembered(browser: Any, tmp_path: Path) -> None:
     open_page(browser, samples.lifelike(tmp_path))
     assert shown(browser, "h1") == ["Replay report"]
@@ -132,7 +183,7 @@ def test_nothing_in_a_record_runs_or_shows_a_number(browser: Any, tmp_path: Path
     for text in shown(browser, "td, dd, summary, option, .plot, .axis, bdi"):
         for line in text.splitlines():
             assert mask_text(line) == line or re.fullmatch("(cwe-)?[0-9a-f]{24,64}", line.strip())
-    assert browser.execute_script("return document.scripts.length") == 3
+    assert browser.execute_script("return document.scripts.length") == 4
     # The second protection: even an injected script would not run.
     browser.execute_script(
         "const s = document.createElement('script'); s.textContent = 'window.hacked = 1'; document.body.append(s)"
@@ -160,8 +211,8 @@ def test_dark_is_dark_and_charts_follow(browser: Any, tmp_path: Path) -> None:
         "return [getComputedStyle(document.body).backgroundColor, getComputedStyle(line).stroke]"
     )
     wanted = {
-        "light": ["rgb(245, 246, 248)", "rgb(31, 95, 208)"],
-        "dark": ["rgb(15, 20, 27)", "rgb(122, 169, 255)"],
+        "light": ["rgb(246, 247, 249)", "rgb(29, 88, 196)"],
+        "dark": ["rgb(14, 19, 26)", "rgb(138, 180, 255)"],
     }
     for scheme, seen in wanted.items():
         feature = {"name": "prefers-color-scheme", "value": scheme}

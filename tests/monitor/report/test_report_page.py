@@ -5,10 +5,12 @@ import hashlib
 import json
 import re
 import shutil
+import zlib
 from html.parser import HTMLParser
 from math import isclose, sqrt
 from pathlib import Path
 from statistics import NormalDist
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,8 +18,9 @@ import report_samples as samples
 from typer.testing import CliRunner
 
 from monitor import report
+from monitor.policy.load import to_plain
 from monitor.report.charts import POINTS, collect
-from monitor.report.page import make
+from monitor.report.page import BUDGETS, make
 from monitor.report.read import NotAReplayError, reason_code
 from monitor.text.display import DEFAULT, Display
 from monitor.text.masking import mask_text
@@ -85,6 +88,13 @@ def parsed(path: Path) -> Page:
     return Page(path.read_text(encoding="utf-8"))
 
 
+def archived(page: Page, part: str) -> list[Any]:
+    """The entries of the archive in the page."""
+    packed = json.loads(page.scripts[1])[part]
+    entries: list[Any] = json.loads(zlib.decompress(base64.b64decode(packed))) if packed else []
+    return entries
+
+
 def test_every_section_and_count_is_on_the_page(life: Path) -> None:
     page = parsed(life)
     ids = {attrs.get("id") for _, attrs in page.elements}
@@ -121,8 +131,9 @@ def test_the_page_needs_no_network_and_only_its_own_scripts_may_run(name: str, r
         assert tag not in ("iframe", "object", "embed", "base", "img")
         for link in ("src", "href", "srcset", "action"):
             assert str(attrs.get(link, "#")).startswith(("#", "data:,")), (tag, attrs)
-    data, plotly, own = page.scripts
+    data, rest, plotly, own = page.scripts
     assert json.loads(data)["rules"]
+    assert json.loads(rest)["codes"]["tier"]["severe"] == ["严重违规", "Severe"]
     policy = next(a["content"] for t, a in page.elements if t == "meta" and "http-equiv" in a)
     allowed = re.findall(r"'sha256-([^']+)'", str(policy))
     assert allowed == [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in (plotly, own)]
@@ -141,7 +152,7 @@ def test_no_number_and_no_party_is_in_the_file_in_clear(name: str, request: pyte
             assert mask_text(text) == text
     everything = path.read_text(encoding="utf-8")
     for secret in ("13812345678", "8613900005678", "75583765566", "12345678", "95588", "alice-the-pseudonym"):
-        assert secret not in everything.replace(page.scripts[1], ""), secret
+        assert secret not in everything.replace(page.scripts[2], ""), secret
 
 
 @pytest.mark.parametrize(
@@ -156,13 +167,13 @@ def test_no_number_and_no_party_is_in_the_file_in_clear(name: str, request: pyte
 )
 def test_hostile_text_is_shown_and_does_nothing(payload: str, tmp_path: Path) -> None:
     page = parsed(make(samples.hostile(tmp_path, payload * 3), tmp_path / "r.html"))
-    assert len(page.scripts) == 3
+    assert len(page.scripts) == 4
     assert {tag for tag, _ in page.elements} <= OURS
     visible = payload.replace("\u2028", "\\u2028").replace("\u202e", "\\u202e").replace("\x00", "\\u0000")
     assert visible.replace("\x1b", "\\u001b") in page.text
     assert not re.search(
         "[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069]",
-        (tmp_path / "r.html").read_text("utf-8").replace(page.scripts[1], ""),
+        (tmp_path / "r.html").read_text("utf-8").replace(page.scripts[2], ""),
     )
 
 
@@ -210,15 +221,60 @@ def test_a_page_of_a_huge_replay_stays_small_and_says_what_it_left_out(tmp_path:
     assert made.stat().st_size < 10_000_000
     assert page.unbalanced == []
     reported = re.findall(
-        r"([\d,]+) shown, ([\d,]+) left out to keep the page small; all of them are in (\S+)", page.text
+        r"The page has ([\d,]+) of them; ([\d,]+) are left out to keep it small\. All of them are in (\S+)", page.text
     )
     rows = [attrs for tag, attrs in page.elements if tag == "tr" and "data-kind" in attrs]
     shown = sum("id" in attrs for attrs in rows)
-    assert shown > 30
-    assert (str(shown), f"{2_500 - shown:,}", "enforcement.jsonl") in reported
+    assert shown > 15
+    found = shown + len(archived(page, "decisions"))
+    assert found == 2_500
+    assert "alerts.jsonl" in {file for _, _, file in reported}
     targets = {str(attrs["href"])[1:] for tag, attrs in page.elements if tag == "a"}
     assert targets <= {attrs.get("id") for _, attrs in page.elements}
     assert any(target.startswith("d") for target in targets)
+
+
+def test_what_has_no_room_as_a_row_is_in_the_archive(tmp_path: Path) -> None:
+    events = [samples.decision(n, f"tenant-{n:04}", "minor", samples.START + n * 1000) for n in range(2_000)]
+    page = parsed(make(samples.write(tmp_path, events), tmp_path / "r.html"))
+    rows = [attrs for tag, attrs in page.elements if tag == "tr" and "data-kind" in attrs]
+    rest = archived(page, "decisions")
+    assert len(rows) + len(rest) == 2_000
+    assert rest[-1][2:5] == ["tenant-0000", "minor", "warning"]
+    assert "left out" not in page.text
+    listed = [attrs for tag, attrs in page.elements if tag == "tr" and "data-standing" in attrs]
+    assert len(listed) + len(archived(page, "tenants")) == 2_000
+
+
+def test_the_page_says_what_its_archive_has_no_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BUDGETS, "decisions", 100_000)
+    monkeypatch.setitem(BUDGETS, "archive", 10_000)
+    events = [samples.decision(n, f"tenant-{n:04}", "minor", samples.START + n * 1000) for n in range(2_000)]
+    page = parsed(make(samples.write(tmp_path, events), tmp_path / "r.html"))
+    rows = [attrs for tag, attrs in page.elements if tag == "tr" and "data-kind" in attrs]
+    found = len(rows) + len(archived(page, "decisions"))
+    assert len(rows) + 100 < found < 1_900
+    assert len(json.loads(page.scripts[1])["decisions"]) <= 7_500
+    assert f"The page has {found:,} of them; {2_000 - found:,} are left out" in page.text
+
+
+def test_a_header_cell_has_a_text(life: Path) -> None:
+    html = life.read_text("utf-8").split("<script")[0]
+    assert re.findall(r"<th[^>]*>\s*</th>", html) == []
+
+
+def test_the_times_of_a_row_are_in_one_zone(tmp_path: Path) -> None:
+    reason = Reason(zh="截至 2026-01-01 00:00 UTC 的 24 小时内，过高", en="in the 24 h to 2026-01-01 00:00 UTC, high")
+    events = [samples.decision(0, "t", "minor", samples.START, reason=reason)]
+    samples.write(tmp_path, events)
+    (tmp_path / "policy.json").write_bytes(
+        msgspec.json.encode(to_plain(samples.policy(defaults={"timezone": "Asia/Shanghai"})))
+    )
+    text = parsed(make(tmp_path, tmp_path / "r.html")).text
+    assert "2026-01-01 08:00:00" in text
+    assert "in the 24 h to 2026-01-01 08:00, high" in text
+    assert "截至 2026-01-01 08:00 的" in text
+    assert "2026-01-01 00:00 UTC" not in text
 
 
 def test_a_reversed_decision_does_not_look_active(life: Path) -> None:
