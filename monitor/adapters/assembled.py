@@ -40,7 +40,7 @@ class EventRow(NamedTuple):
 
 
 class FileCall(NamedTuple):
-    """One call of a file, or one event that is refused: its row, and the columns of the call."""
+    """One call of a file, or one event that is rejected: its row, and the columns of the call."""
 
     row: InputRow
     cells: Cells
@@ -103,7 +103,7 @@ class AssembledAdapter:
         return self._rows.lines(stream)
 
     def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
-        """The calls by event time, and among them the refused events."""
+        """The calls by event time, and among them the rejected events."""
         return (call.row for call in self.calls(self.reader(self.lines(stream))))
 
     def reader(self, lines: Iterable[bytes]) -> MappedRows:
@@ -113,7 +113,7 @@ class AssembledAdapter:
     def calls(
         self, reader: MappedRows, limit: int | None = None, look: Callable[[bytes], None] | None = None
     ) -> Iterator[FileCall]:
-        """The calls of the first ``limit`` rows (default: all) by event time, and among them the refused events.
+        """The calls of the first ``limit`` rows (default: all) by event time, and among them the rejected events.
 
         ``look`` is called with the bytes of each row.
         """
@@ -169,7 +169,7 @@ class _ByEnd:
 def _of_events(mapping: Mapping, events: Events) -> Mapping:
     """The mapping of one row: it has a time, and nothing else."""
     fields, none = {"event_ms": events.time}, frozenset[str]()
-    return replace(mapping, fields=fields, event="event_ms", required=none, refusals=(), extracts=(), precision_ms=0)
+    return replace(mapping, fields=fields, event="event_ms", required=none, rejections=(), extracts=(), precision_ms=0)
 
 
 def _event_row(reader: MappedRows, program: EventProgram, line: int, raw: bytes, number: int) -> EventRow:

@@ -99,7 +99,7 @@ class Survey:
     """The outcome of the rows read, in file order. Times in ms.
 
     ``steps_back`` counts records earlier than the previous one, ``behind`` those earlier than any previous one. Of a
-    mapping with events ``rows`` are the calls and the refused events, and ``events`` is the number of rows of the file.
+    mapping with events ``rows`` are the calls and rejected events, and ``events`` is the number of rows of the file.
     ``settle_ms`` is how long a mapping with versions holds a call (None: it names no version), and ``superseded`` how
     many rows do not count as another version does.
     """

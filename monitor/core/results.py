@@ -8,7 +8,7 @@ from schemas.owners import OwnerBan
 
 
 @dataclass(slots=True)
-class RefusedRecord:
+class RejectedRecord:
     """A valid record that was rejected when it was decided.
 
     ``ref`` is where it was read, ``raw`` its original bytes.
@@ -31,16 +31,16 @@ class Output:
     shadow: list[Enforcement] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     windows: list[JudgedWindow] = field(default_factory=list)
-    refused: list[RefusedRecord] = field(default_factory=list)
+    rejected: list[RejectedRecord] = field(default_factory=list)
     duplicates: int = 0
     owner_bans: list[OwnerBan] = field(default_factory=list)
 
     def take(self) -> "Output":
         """Return the output since the last call, and empty the buffer."""
         decisions = self.enforcement, self.shadow, self.alerts
-        taken = Output(*decisions, self.windows, self.refused, self.duplicates, self.owner_bans)
+        taken = Output(*decisions, self.windows, self.rejected, self.duplicates, self.owner_bans)
         self.enforcement, self.shadow, self.alerts, self.owner_bans = [], [], [], []
-        self.windows, self.refused, self.duplicates = [], [], 0
+        self.windows, self.rejected, self.duplicates = [], [], 0
         return taken
 
     def mark(self) -> tuple[int, int, int, int]:

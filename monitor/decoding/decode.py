@@ -43,17 +43,17 @@ class DecodedRows:
     calls: Calls | None
     call_rows: NDArray[np.intp]
     others: list[tuple[int, Other]]
-    refused: list[tuple[int, str]]
+    rejected: list[tuple[int, str]]
     raw: Sequence[bytes]
     line: NDArray[np.int64]
     number: int = 0
 
-    def refuse(self, rows: Mapping[int, str]) -> None:
-        """Refuse these rows for these reasons. Rows that were refused before keep their reason."""
+    def reject(self, rows: Mapping[int, str]) -> None:
+        """Reject these rows for these reasons. Rows that were rejected before keep their reason."""
         fresh = {row: reason for row, reason in rows.items() if self.event_ms[row] >= 0}
         if not fresh:
             return
-        self.refused = sorted([*self.refused, *fresh.items()])
+        self.rejected = sorted([*self.rejected, *fresh.items()])
         self.event_ms[list(fresh)] = -1
         self.others = [(row, record) for row, record in self.others if row not in fresh]
         if self.calls is not None:
@@ -63,13 +63,13 @@ class DecodedRows:
 
 
 class _Parsed:
-    """Records split into calls and others, with their rows. A row with neither is refused or blank."""
+    """Records split into calls and others, with their rows. A row with neither is rejected or blank."""
 
     def __init__(self, consents: bool) -> None:
         self.calls = Gathered(consents)
         self.call_rows = np.empty(0, np.intp)
         self.others: list[tuple[int, Other]] = []
-        self.refused: list[tuple[int, str]] = []
+        self.rejected: list[tuple[int, str]] = []
         self._rows = 0
 
     def add(self, records: Sequence[Record | None]) -> None:
@@ -92,7 +92,7 @@ class _Parsed:
         place = np.cumsum(kept) - 1
         self.call_rows = place[self.call_rows]
         self.others = [(int(place[row]), record) for row, record in self.others]
-        self.refused = [(int(place[row]), reason) for row, reason in self.refused]
+        self.rejected = [(int(place[row]), reason) for row, reason in self.rejected]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +124,9 @@ class Decoder:
     def messages(
         self, values: Sequence[bytes | None], offsets: NDArray[np.int64], skipped: Mapping[int, str]
     ) -> DecodedRows:
-        """Decode the values of a topic's records. A missing or blank value is refused, not left out.
+        """Decode the values of a topic's records. A missing or blank value is rejected, not left out.
 
-        ``skipped`` maps offsets to the reason to refuse their records without decoding them.
+        ``skipped`` maps offsets to the reason to reject their records without decoding them.
         """
         raw = cast(Sequence[bytes], values) if all(values) else [value or b"" for value in values]
         lines, reasons = raw, {}
@@ -134,7 +134,7 @@ class Decoder:
             reasons = {row: skipped[o] for row, o in enumerate(offsets.tolist()) if o in skipped}
             lines = [b"" if row in reasons else line for row, line in enumerate(raw)]
         parsed, blank = self._parse(lines)
-        parsed.refused += [(row, reasons.get(row, _NO_VALUE)) for row in blank]
+        parsed.rejected += [(row, reasons.get(row, _NO_VALUE)) for row in blank]
         return self._columns(parsed, raw, offsets, lambda row: codec.decode(raw[row]))
 
     @property
@@ -159,7 +159,7 @@ class Decoder:
                     if line.isspace() or not line:
                         blank.append(start + len(records))
                     else:
-                        parsed.refused.append((start + len(records), codec.explain(line, error)))
+                        parsed.rejected.append((start + len(records), codec.explain(line, error)))
                     records.append(None)
             parsed.add(records)
         return parsed, blank
@@ -167,7 +167,7 @@ class Decoder:
     def rows(self, rows: "Sequence[InputRow]") -> DecodedRows:
         """Decode the rows of an adapter."""
         parsed = _Parsed(self._consents)
-        parsed.refused = [(place, row.reason) for place, row in enumerate(rows) if row.reason is not None]
+        parsed.rejected = [(place, row.reason) for place, row in enumerate(rows) if row.reason is not None]
         parsed.add([row.record for row in rows])
         numbers = np.array([row.line for row in rows], np.int64)
         return self._columns(parsed, [row.raw for row in rows], numbers, lambda row: rows[row].record)
@@ -180,7 +180,7 @@ class Decoder:
         record_of: Callable[[int], Record | None],
     ) -> DecodedRows:
         event_ms = np.full(len(raw), -1, np.int64)
-        refused = parsed.refused
+        rejected = parsed.rejected
         rows = parsed.call_rows
         names: list[str] = []
         calls = None
@@ -189,24 +189,24 @@ class Decoder:
             if not valid.all():
                 for row in rows[~valid].tolist():
                     record = record_of(row)  # decoded again, for the text of the reason
-                    refused.append((row, (record is not None and codec.check(record)) or ""))
+                    rejected.append((row, (record is not None and codec.check(record)) or ""))
                 calls, rows = calls.take(valid), rows[valid]
             event_ms[rows] = calls.end_ms
         for row, record in parsed.others:
             event_ms[row] = record.updated_ms
-        decoded = DecodedRows(event_ms, names, calls, rows, parsed.others, sorted(refused), raw, line)
+        decoded = DecodedRows(event_ms, names, calls, rows, parsed.others, sorted(rejected), raw, line)
         if self.not_after_ms is not None:
-            refuse_later(decoded, np.int64(self.not_after_ms))
+            reject_later(decoded, np.int64(self.not_after_ms))
         return decoded
 
 
-def refuse_later(decoded: DecodedRows, not_after_ms: NDArray[np.int64] | np.int64) -> None:
-    """Refuse the rows whose event time is after ``not_after_ms`` (one for all rows, or one per row)."""
+def reject_later(decoded: DecodedRows, not_after_ms: NDArray[np.int64] | np.int64) -> None:
+    """Reject the rows whose event time is after ``not_after_ms`` (one for all rows, or one per row)."""
     ahead = np.flatnonzero(decoded.event_ms > not_after_ms)
     if len(ahead):
         limit = np.broadcast_to(not_after_ms, decoded.event_ms.shape)
         reason = "future_event: expected an event time of at most {}, got {}"
-        decoded.refuse({row: reason.format(limit[row], decoded.event_ms[row]) for row in ahead.tolist()})
+        decoded.reject({row: reason.format(limit[row], decoded.event_ms[row]) for row in ahead.tolist()})
 
 
 @dataclass(slots=True)
@@ -279,14 +279,14 @@ class LateCall:
 
 @dataclass(slots=True)
 class MergedRows:
-    """Rows of one or more sources in reading order, split into calls, waiting records, late calls and refused rows."""
+    """Rows of one or more sources in reading order, split into calls, waiting records, late calls and rejected rows."""
 
     rows: int
     names: list[str]
     calls: Calls | None
     waiting: list[PendingRecord]
     late: list[LateCall]
-    refused: list[RejectedRow]
+    rejected: list[RejectedRow]
 
 
 def merge(pieces: Sequence[tuple[PlacedRows, int, int]], lateness: LateLine) -> MergedRows:
@@ -300,9 +300,9 @@ def merge(pieces: Sequence[tuple[PlacedRows, int, int]], lateness: LateLine) -> 
     for placed, start, stop in pieces:
         decoded = placed.decoded
         batch.rows += stop - start
-        for row, reason in decoded.refused:
+        for row, reason in decoded.rejected:
             if start <= row < stop:
-                batch.refused.append(RejectedRow(ref_of(placed, row), reason, decoded.raw[row]))
+                batch.rejected.append(RejectedRow(ref_of(placed, row), reason, decoded.raw[row]))
         for row, record in decoded.others:
             if start <= row < stop:
                 at_ms = max(record.updated_ms, lateness.line(int(placed.after_ms[row])))

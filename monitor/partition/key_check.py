@@ -50,7 +50,7 @@ class KeyCheck:
         self._at_home: set[str] = set()
 
     def check(self, topic: str, decoded: "DecodedRows", keys: Sequence[bytes | None]) -> None:
-        """Refuse records with the wrong topic (``topic`` is a bare name), the wrong key or the wrong partition."""
+        """Reject records with the wrong topic (``topic`` is a bare name), the wrong key or the wrong partition."""
         faults: dict[int, str] = {}
         if decoded.calls is not None and len(decoded.call_rows):
             rows = decoded.call_rows
@@ -71,7 +71,7 @@ class KeyCheck:
             elif fault := self._fault(record.tenant_id, keys[row]):
                 faults[row] = fault
         if faults:
-            decoded.refuse(faults)
+            decoded.reject(faults)
 
     def _fault(self, tenant_id: str, key: bytes | None) -> str | None:
         shown = mask_id(tenant_id)

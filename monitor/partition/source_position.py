@@ -131,7 +131,7 @@ class SourceProgress:
         return move
 
     def skip(self, skip: SkippedRecord) -> None:
-        """Add a skip. Its records are refused when they are read."""
+        """Add a skip. Its records are rejected when they are read."""
         self.skips[skip.offset] = skip
         self.fresh.add(skip.offset)
 

@@ -129,7 +129,7 @@ class Sources:
     # Commands and losses ----------------------------------------------------------------------------------------
 
     def skip(self, source: int, offset: int, reason: str, by: str = "", at_ms: int = 0) -> str | None:
-        """Refuse the record at ``offset`` when it is read. Returns None, or an error message."""
+        """Reject the record at ``offset`` when it is read. Returns None, or an error message."""
         position = self._positions[source]
         if offset < position.source.offset:
             return f"the record at offset {offset} was already read; expected {position.source.offset} or later"

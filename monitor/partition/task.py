@@ -55,7 +55,7 @@ class StreamTask:
     continue with a new task that is restored from that state. With ``replaying``, a task is not stored and switches
     by itself.
 
-    The parts that callers use: ``sources`` and ``intake`` (what was read), ``passed_on`` (late and refused records),
+    The parts that callers use: ``sources`` and ``intake`` (what was read), ``passed_on`` (late and rejected records),
     ``watermark`` (how far it decides), ``policies`` and ``policy_changes``, ``journal`` (the entries to write),
     ``owners`` (bans of owners), ``published`` (decisions not to write again), ``stored``, and the ``shard`` in force.
     """
@@ -214,8 +214,8 @@ class StreamTask:
 
     @property
     def pending(self) -> bool:
-        """Whether there is anything to write: late or refused records, or alerts."""
-        return bool(len(self.passed_on) or self.shard.output.refused or self.alerting)
+        """Whether there is anything to write: late or rejected records, or alerts."""
+        return bool(len(self.passed_on) or self.shard.output.rejected or self.alerting)
 
     def take(self) -> TaskOutput:
         """Return the output since the last call."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 20
 # Three bytes of zstd can expand to 128 KB, so read small blocks: a hostile file must not fill the memory.
 _ZST_BLOCK = 1 << 11
-MAX_LINE = codec.MAX_BYTES  # only this much of a longer line is kept, and the decoder refuses it for its length
+MAX_LINE = codec.MAX_BYTES  # only this much of a longer line is kept, and the decoder rejects it for its length
 
 
 @contextlib.contextmanager
@@ -101,7 +101,7 @@ class _Frames:
 def line_chunks(stream: BinaryIO, lines: int) -> Iterator[tuple[int, list[bytes]]]:
     """Yield pieces of at most ``lines`` lines (without line feeds), each with the number of its first line, from 1.
 
-    A line longer than `MAX_LINE` is cut to `MAX_LINE` bytes, so that it is refused like any other bad line. If those
+    A line longer than `MAX_LINE` is cut to `MAX_LINE` bytes, so that it is rejected like any other bad line. If those
     bytes are white space but the line is not blank, the last byte is replaced by the first that is not white space.
     """
     number = 1

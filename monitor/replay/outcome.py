@@ -53,7 +53,7 @@ class Outcome:
     seen: ThresholdDistances | None = None
 
 
-def order_and_count(outcome: Outcome, late: list[LateCall], refused: list[RejectedRow], names: Sequence[str]) -> None:
+def order_and_count(outcome: Outcome, late: list[LateCall], rejected: list[RejectedRow], names: Sequence[str]) -> None:
     """Sort everything except windows into the order of its file, and count it.
 
     The summary must already have ``read`` and ``duplicates``. ``names`` are the names of the sources, by number.
@@ -64,8 +64,8 @@ def order_and_count(outcome: Outcome, late: list[LateCall], refused: list[Reject
     outcome.alerts.sort(key=lambda a: (a.updated_ms, a.tenant_id, a.rule_id))
     late.sort(key=lambda c: (c.end_ms, c.tenant_id, c.call_id, c.raw))
     outcome.late = [one.raw for one in late]
-    refused.sort(key=lambda r: r.ref)
-    outcome.rejected = [Rejection(names[r.ref.source], r.ref.line, r.reason, r.raw or b"") for r in refused]
+    rejected.sort(key=lambda r: r.ref)
+    outcome.rejected = [Rejection(names[r.ref.source], r.ref.line, r.reason, r.raw or b"") for r in rejected]
     summary.rejected, summary.late = len(outcome.rejected), len(outcome.late)
     summary.accepted = summary.read - summary.rejected - summary.late - summary.duplicates
     summary.enforcement, summary.shadow = len(outcome.enforcement), len(outcome.shadow)

@@ -169,14 +169,14 @@ class Pool:
     def _answer(self, piece: _Piece) -> DecodedRows:
         while piece.number not in self._answers:
             self._receive()
-        event_ms, others, refused, numbers, parts = self._answers.pop(piece.number)
+        event_ms, others, rejected, numbers, parts = self._answers.pop(piece.number)
         lines = piece.lines
         if numbers is None:
             numbers = np.arange(piece.first_line, piece.first_line + len(lines))
         else:
             lines = [lines[number - piece.first_line] for number in numbers.tolist()]
         self._parts[piece.number] = parts
-        return DecodedRows(event_ms, [], None, np.empty(0, np.intp), others, refused, lines, numbers, piece.number)
+        return DecodedRows(event_ms, [], None, np.empty(0, np.intp), others, rejected, lines, numbers, piece.number)
 
     def _keep(self, decoded: DecodedRows) -> DecodedRows:
         """Register a piece that was decoded here. It keeps its calls, so that `merge` finds the late ones."""

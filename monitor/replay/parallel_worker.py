@@ -48,7 +48,7 @@ class Worker:
         decoded = self._decoder.lines(blob.split(b"\n"), first_line)
         blank = decoded.line if len(decoded.line) != blob.count(b"\n") + 1 else None
         parts = pack(decoded, self._shards)
-        return DECODED, (number, decoded.event_ms, decoded.others, decoded.refused, blank, parts)
+        return DECODED, (number, decoded.event_ms, decoded.others, decoded.rejected, blank, parts)
 
     def piece(
         self,

@@ -163,7 +163,7 @@ class _Run:
         self._until_ms = until_ms
         self._progress = progress
         self._late: list[LateCall] = []
-        self._refused: list[RejectedRow] = []
+        self._rejected: list[RejectedRow] = []
 
     def read(self, sources: Sequence[Iterator[DecodedRows]]) -> None:
         """Read all sources to their ends, in reading order, and decide as far as the watermark allows."""
@@ -175,7 +175,7 @@ class _Run:
             self.outcome.summary.read += batch.rows
             self._shards.take(ready, batch, watermark_ms)
             self._late += batch.late
-            self._refused += batch.refused
+            self._rejected += batch.rejected
             for feed in reading:
                 if feed.piece is not None and feed.at == len(feed.piece):
                     feed.next_piece()
@@ -202,7 +202,9 @@ class _Run:
             outcome.alerts += output.alerts
             self._windows += output.windows
             outcome.summary.duplicates += output.duplicates
-            self._refused += [RejectedRow(refusal.ref, refusal.reason, refusal.raw) for refusal in output.refused]
+            self._rejected += [
+                RejectedRow(rejection.ref, rejection.reason, rejection.raw) for rejection in output.rejected
+            ]
         if self._on_windows is not None and self._shards.settled:
             self._hand_over(self._on_windows)
         if self._progress is not None:
@@ -224,7 +226,7 @@ class _Run:
             self._hand_over(self._on_windows)
         summary.tenants = self._shards.tenants
         outcome.seen = self._shards.distances()
-        order_and_count(outcome, self._late, self._refused, self._paths)
+        order_and_count(outcome, self._late, self._rejected, self._paths)
         return outcome
 
 

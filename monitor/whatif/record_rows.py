@@ -22,5 +22,5 @@ def _json_lines(stream: BinaryIO) -> Iterator[InputRow]:
                 continue
             try:
                 yield InputRow(number, line, codec.read(line), None)
-            except codec.InvalidRecordError as refused:
-                yield InputRow(number, line, None, str(refused))
+            except codec.InvalidRecordError as rejected:
+                yield InputRow(number, line, None, str(rejected))

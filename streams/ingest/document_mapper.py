@@ -30,7 +30,7 @@ _RECORD_BYTES: Final = 200  # an output record beside its value
 class MappedOutputs:
     """What documents have become.
 
-    ``counts`` are rows by result and code: ``record`` and ``event`` without a code, ``refused`` (a dead letter) and
+    ``counts`` are rows by result and code: ``record`` and ``event`` without a code, ``rejected`` (a dead letter) and
     ``left_out`` (on purpose, by the mapping).
     """
 
@@ -97,21 +97,21 @@ class DocumentMapper:
         try:
             rows: list[ForeignRow] = list(foreign_rows(self._adapter, document, self._most_rows))
         except TooManyRows as error:
-            self.refuse(came, f"{ErrorCode.TOO_LONG}: {error}", origin, outputs, key)
+            self.reject(came, f"{ErrorCode.TOO_LONG}: {error}", origin, outputs, key)
             return
         if not rows:
-            self.refuse(came, f"{ErrorCode.UNREADABLE}: it has no row of this format", origin, outputs, key)
+            self.reject(came, f"{ErrorCode.UNREADABLE}: it has no row of this format", origin, outputs, key)
         if original is not None and len(rows) == 1:
             rows = [rows[0]._replace(raw=original)]
         for row in rows:
             self._add(row, origin, outputs, key)
 
-    def refuse(
+    def reject(
         self, raw: bytes | None, reason: str, origin: Origin, outputs: MappedOutputs, key: bytes | None = None
     ) -> None:
         """Add a dead letter."""
         out = dead_letter(self._placement, self._feed, raw, reason, origin, key)
-        outputs.add(out, "refused", code_of(reason))
+        outputs.add(out, "rejected", code_of(reason))
 
     def _add(self, row: ForeignRow, origin: Origin, outputs: MappedOutputs, key: bytes | None) -> None:
         outcome = outcome_of(row, self._placement, self._feed, origin, key)
@@ -120,4 +120,4 @@ class DocumentMapper:
         elif outcome.code is None:
             outputs.add(outcome.out, self._written)
         else:
-            outputs.add(outcome.out, "refused", outcome.code)
+            outputs.add(outcome.out, "rejected", outcome.code)

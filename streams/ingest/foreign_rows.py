@@ -18,7 +18,7 @@ from streams.kafka.api import OutputRecord
 from streams.topics.transaction_records import MAX_KEY_BYTES, MAX_REASON
 
 MAX_RECORD_BYTES: Final = 900_000
-"""The most bytes of a record, and of the copy of a refused one: it must fit into one record of Kafka."""
+"""The most bytes of a record, and of the copy of a rejected one: it must fit into one record of Kafka."""
 
 Origin = tuple[tuple[str, bytes], ...]
 """The headers of a dead letter that say where it came from."""
@@ -103,7 +103,7 @@ def code_of(reason: str) -> str:
 def dead_letter(
     placement: TopicPlacement, source: str, raw: bytes | None, reason: str, origin: Origin, key: bytes | None = None
 ) -> OutputRecord:
-    """A refused record as it came. One that is too large is cut, with its length and hash in headers."""
+    """A rejected record as it came. One that is too large is cut, with its length and hash in headers."""
     headers = (("reason", reason[:MAX_REASON].encode(errors="backslashreplace")), *origin)
     if raw is not None and len(raw) > MAX_RECORD_BYTES:
         headers += (*_whole("length", "sha256", raw),)

@@ -82,6 +82,6 @@ class TopicPlacement:
     def letter(
         self, source: str, raw: bytes | None, headers: tuple[tuple[str, bytes], ...], key: bytes | None = None
     ) -> OutputRecord:
-        """A refused record of a source, as a dead letter; ``key`` is the one that it came with."""
+        """A rejected record of a source, as a dead letter; ``key`` is the one that it came with."""
         partition = partition_of(source.encode(), self._letters, "murmur2")
         return OutputRecord(self._names.output("dead-letter"), partition, key, raw, headers)

@@ -5,7 +5,7 @@ from typing import Final
 from streams.metrics.partition_metrics import partition_metrics
 from streams.metrics.spec import LabelSpec, MetricSpec
 
-RESULTS: Final = ("record", "event", "refused", "left_out")
+RESULTS: Final = ("record", "event", "rejected", "left_out")
 
 BRIDGING: tuple[MetricSpec, ...] = (
     *partition_metrics("bridge"),
@@ -19,7 +19,7 @@ BRIDGING: tuple[MetricSpec, ...] = (
         ("bridge",),
     ),
     MetricSpec(
-        "callwarden_bridge_refused_total",
+        "callwarden_bridge_rejected_total",
         "counter",
         "rows",
         "Rows that are a dead letter or left out, by reason",

@@ -49,7 +49,7 @@ class DecisionCounters:
             for state in ("firing", "resolved"):
                 self._alerts.labels(rule.id, severity_of(rule, policy.behaviours[rule.behaviour]), state)
 
-    def expect_refusals(self) -> None:
+    def expect_rejections(self) -> None:
         """Show the rejections of each topic and reason code from the start, too."""
         for topic in INPUTS:
             for fault in ErrorCode:

@@ -11,11 +11,11 @@ FOLLOWING: tuple[MetricSpec, ...] = (
         "counter",
         "rows",
         "Rows that were read, by what became of them",
-        (_FOLLOWER, LabelSpec("result", "record, event, refused, left_out")),
+        (_FOLLOWER, LabelSpec("result", "record, event, rejected, left_out")),
         ("follow",),
     ),
     MetricSpec(
-        "callwarden_follow_refused_total",
+        "callwarden_follow_rejected_total",
         "counter",
         "rows",
         "Rows that are no record or event, by reason; those with excluded and internal_leg are left out on purpose",

@@ -6,7 +6,7 @@ from streams.metrics.spec import LATENCIES, LabelSpec, MetricSpec, Program
 
 _INPUT = LabelSpec("topic", "the 5 input topics without their prefix; `files` in a replay of files")
 _PARTITION = LabelSpec("partition", "the partitions that this worker has")
-_REASON = LabelSpec("reason", "the code words of refusals, about 30")
+_REASON = LabelSpec("reason", "the code words of rejections, about 30")
 _RULE = LabelSpec("rule", "the policy's measured rules")
 _DECIDING = LabelSpec("rule", "the policy's rules, escalations and behaviours")
 _ESCALATION = LabelSpec("escalation", "the policy's escalations")
@@ -259,7 +259,7 @@ JUDGING: tuple[MetricSpec, ...] = (
         "Bans of owners and their liftings that partitions took from the topic `owners`, each partition for itself",
     ),
     MetricSpec(
-        "callwarden_owner_bans_refused_total",
+        "callwarden_owner_bans_rejected_total",
         "counter",
         "records",
         "Records of the topic `owners` that are no bans, or are damaged; they are skipped",

@@ -9,8 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from monitor.core.threshold_distance import DistanceOptions, measure_distances, merge_distances
-from monitor.decoding.decode import NO_CLOCK_MS, LateCall
-from monitor.decoding.decode import RejectedRow as RefusedRow
+from monitor.decoding.decode import NO_CLOCK_MS, LateCall, RejectedRow
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
 from monitor.partition.journal import EnforceFrom, JournalEntry, OwnerBanTaken, PolicyChange, PolicyWithdrawal
 from monitor.partition.key_check import Partitioner
@@ -205,7 +204,7 @@ class _Run:
         self._progress = progress
         self.partitions: list[StreamTask] = []
         self._late: list[LateCall] = []
-        self._refused: list[RefusedRow] = []
+        self._rejected: list[RejectedRow] = []
 
     async def read(self, cluster: Cluster, names: TopicNames, ends: Mapping[TP, int]) -> None:
         """Feed the partitions with all records of their logs, one after the other."""
@@ -251,7 +250,7 @@ class _Run:
             self._collect(partition)
             summary.tenants += partition.shard.tenants
         summary.last_event_ms = last_ms if last_ms > NO_CLOCK_MS else None
-        order_and_count(self._outcome, self._late, self._refused, sources)
+        order_and_count(self._outcome, self._late, self._rejected, sources)
         return self._outcome
 
     @property
@@ -266,12 +265,12 @@ class _Run:
         outcome.summary.read += taken.rows
         outcome.summary.duplicates += taken.duplicates
         number = self.partitions.index(partition)
-        rows: list[LateCall | RefusedRow] = [*taken.late, *taken.refused]
+        rows: list[LateCall | RejectedRow] = [*taken.late, *taken.rejected]
         for one in rows:
             # Here a source is one partition of one topic, among all partitions.
             one.ref = one.ref._replace(source=one.ref.source * self._count + number)
         self._late += taken.late
-        self._refused += taken.refused
+        self._rejected += taken.rejected
         if self._progress is not None:
             watermark_ms = partition.watermark.ms
             decided = taken.output.enforcement

@@ -3,7 +3,7 @@
 from typing import Literal, NamedTuple
 
 from monitor.core.decisions.consequences import OPEN_BEHAVIOURS
-from monitor.core.decisions.review_refusal import RequestedReview, ReviewedCase, ReviewRefusal, review_refusal
+from monitor.core.decisions.review_rejection import RequestedReview, ReviewedCase, ReviewRejection, review_rejection
 from monitor.core.tenants.ids import review_id
 from monitor.policy.model import OpenKind
 from monitor.text.masking import mask_id, mask_text
@@ -31,7 +31,7 @@ class GivenVerdict(NamedTuple):
 def rejection_reason(case: LedgerCase | None, named: str, given: GivenVerdict, now_ms: int) -> str | None:
     """Why the evaluator would reject this verdict on the decision ``named``; None if it would accept it.
 
-    `review_refusal` decides; the sentences here add what the ledger knows of the case.
+    `review_rejection` decides; the sentences here add what the ledger knows of the case.
     """
     closing = case.closing if case else None
     reviewed = None
@@ -39,41 +39,41 @@ def rejection_reason(case: LedgerCase | None, named: str, given: GivenVerdict, n
         data = case.in_force.data
         closing_id = closing.id if closing else None
         reviewed = ReviewedCase(case.status == "final", closing_id, data.kind, data.behaviour, given.barred)
-    refusal = review_refusal(reviewed, RequestedReview(named, given.verdict, given.kind))
-    if case is None or refusal is ReviewRefusal.UNKNOWN:
+    rejection = review_rejection(reviewed, RequestedReview(named, given.verdict, given.kind))
+    if case is None or rejection is ReviewRejection.UNKNOWN:
         return f"{mask_id(named)}: no such decision in the ledger; expected an id as `callwarden reviews list` shows it"
-    if closing is not None and refusal is ReviewRefusal.CLOSING_EVENT:
+    if closing is not None and rejection is ReviewRejection.CLOSING_EVENT:
         return f"{named} is a {closing.data.kind} of {case.in_force.id} and cannot be reviewed"
-    if closing is not None and refusal in (ReviewRefusal.CLOSED, ReviewRefusal.DOES_NOT_WAIT):
+    if closing is not None and rejection in (ReviewRejection.CLOSED, ReviewRejection.DOES_NOT_WAIT):
         what = "lapsed" if closing.data.kind == "lapse" else "was reversed"
         who = _by(case, case.review_behind(closing))
         return f"{named} {what} at {instant(closing.data.decided_ms)}{who}; there is nothing to change"
-    if refusal is not None:
-        return _sentence(refusal, case, named)
+    if rejection is not None:
+        return _sentence(rejection, case, named)
     until_ms = case.in_force.data.review_by_ms
     if case.status == "pending" and until_ms is not None and now_ms >= until_ms:
         return f"{named} could be reviewed until {instant(until_ms)}: it lapses"
     return None
 
 
-def _sentence(refusal: ReviewRefusal, case: LedgerCase, named: str) -> str:
+def _sentence(rejection: ReviewRejection, case: LedgerCase, named: str) -> str:
     """Why a verdict on a case that stands changes nothing."""
     data = case.in_force.data
-    match refusal:
-        case ReviewRefusal.WAITS:
+    match rejection:
+        case ReviewRejection.WAITS:
             return f"{named} is an application that waits; expected `reviews approve` or `reject`"
-        case ReviewRefusal.DOES_NOT_WAIT if data.behaviour == "application_review":
+        case ReviewRejection.DOES_NOT_WAIT if data.behaviour == "application_review":
             who = _by(case, case.review_behind(case.in_force))
             what = "approved" if data.kind == "admission_approved" else "rejected"
             return f"{named} is {what} already{who}; it can be overturned, and then applied for again"
-        case ReviewRefusal.DOES_NOT_WAIT:
+        case ReviewRejection.DOES_NOT_WAIT:
             return f"{named} is not an application that waits; expected `reviews uphold` or `overturn`"
-        case ReviewRefusal.KIND_NOT_OPEN:
+        case ReviewRejection.KIND_NOT_OPEN:
             return (
                 f"{named} is about {data.behaviour}; expected --kind only with an uphold of a decision by clause 1, 2, "
                 "3 or 5 of the access rules"
             )
-        case ReviewRefusal.BANNED:
+        case ReviewRejection.BANNED:
             return f"{named}: the tenant is banned, and no new service is opened; expected no approval"
         case _:
             upheld = f", upheld{_by(case, case.review_behind(case.in_force))}" if case.changes else ""

@@ -24,7 +24,7 @@ MAX_RECORD_BYTES: Final = 980_000
 """The most bytes of key, value and headers of a written record: fits uncompressed into a batch of a megabyte."""
 
 MAX_COPY_BYTES: Final = 900_000
-"""The most bytes kept of a late or refused record that is written as it came; of its key at most `MAX_KEY_BYTES`."""
+"""The most bytes kept of a late or rejected record that is written as it came; of its key at most `MAX_KEY_BYTES`."""
 
 MAX_KEY_BYTES: Final = 65_536
 MAX_REASON: Final = 4_096
@@ -50,11 +50,11 @@ def records(
     for late in taken.late:
         out = OutputRecord(names.output("late"), number, late.tenant_id.encode(), late.raw)
         outs.append(_bounded(out, _place(names, number, late.ref)))
-    for refused in taken.refused:
-        headers: Headers = {"reason": refused.reason[:MAX_REASON], **_place(names, number, refused.ref)}
-        if refused.first_offset is not None:  # a whole batch
-            headers["first_offset"] = refused.first_offset
-        out = OutputRecord(names.output("dead-letter"), number, refused.key, refused.raw, _stamped(headers))
+    for rejected in taken.rejected:
+        headers: Headers = {"reason": rejected.reason[:MAX_REASON], **_place(names, number, rejected.ref)}
+        if rejected.first_offset is not None:  # a whole batch
+            headers["first_offset"] = rejected.first_offset
+        out = OutputRecord(names.output("dead-letter"), number, rejected.key, rejected.raw, _stamped(headers))
         outs.append(_bounded(out, headers))
     clock = names.output("clock")
     outs += [

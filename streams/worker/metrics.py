@@ -20,12 +20,12 @@ _PHASES = ("opening", "running", "refused", "stopped", "unfit")
 
 
 class Counts(NamedTuple):
-    """The counts of one transaction; ``refused`` by topic and reason code."""
+    """The counts of one transaction; ``rejected`` by topic and reason code."""
 
     rows: int
     duplicates: int
     late: int
-    refused: Counter[tuple[str, str]]
+    rejected: Counter[tuple[str, str]]
     decided: DecisionCounts
 
 
@@ -37,7 +37,7 @@ class WorkerMetrics:
         self._rendering = asyncio.Lock()
         registry = self.registry
         self._counted = DecisionCounters(policy, registry)
-        self._counted.expect_refusals()
+        self._counted.expect_rejections()
         self._tenants = TenantCollector(options or DistanceOptions(), display=display)
         registry.register(self._tenants)
         self._failed = counter("callwarden_transactions_failed_total", registry)
@@ -55,7 +55,7 @@ class WorkerMetrics:
         self._stale = counter("callwarden_stale_batches_total", registry)
         self._owner_bans = Children(gauge("callwarden_owner_bans", registry))
         self._owner_bans_taken = counter("callwarden_owner_bans_taken_total", registry)
-        self._owner_bans_refused = counter("callwarden_owner_bans_refused_total", registry)
+        self._owner_bans_rejected = counter("callwarden_owner_bans_rejected_total", registry)
         self._owners_lag = gauge("callwarden_owners_lag_records", registry)
         self._owners_unreadable = gauge("callwarden_owners_unreadable_seconds", registry)
 
@@ -71,14 +71,14 @@ class WorkerMetrics:
             taken.rows,
             taken.duplicates,
             len(taken.late),
-            Counter((INPUTS[one.ref.source], one.reason.partition(":")[0]) for one in taken.refused),
+            Counter((INPUTS[one.ref.source], one.reason.partition(":")[0]) for one in taken.rejected),
             self._counted.counts(taken.output.enforcement, taken.output.shadow, taken.output.alerts),
         )
 
     def committed(self, number: int, counts: Counts, watermark_ms: int, took_s: float) -> None:
         """Record a committed transaction, its counts, and its duration."""
         self._counted.read(counts.rows, counts.duplicates, counts.late)
-        for (topic, reason), times in counts.refused.items():
+        for (topic, reason), times in counts.rejected.items():
             self._counted.rejected(topic, reason, times)
         self._counted.decided(counts.decided)
         self.watermark(number, watermark_ms)
@@ -140,9 +140,9 @@ class WorkerMetrics:
         """Count bans of owners, and liftings, that partitions took from the topic."""
         self._owner_bans_taken.inc(count)
 
-    def owner_bans_refused(self, count: int) -> None:
+    def owner_bans_rejected(self, count: int) -> None:
         """Count values of the topic of owners that are no bans."""
-        self._owner_bans_refused.inc(count)
+        self._owner_bans_rejected.inc(count)
 
     def owners_lag(self, records: int) -> None:
         """Set the number of unread records of the topic of owners."""

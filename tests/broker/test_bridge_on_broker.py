@@ -88,7 +88,7 @@ class Bridges:
         return "\n".join(path.read_text("utf-8") for path in self._folder.glob("bridge-*.log"))
 
     def wanted(self, numbers: int) -> tuple[Counter[bytes], int]:
-        """What a direct mapping of the values gives: the records, and how many rows are refused."""
+        """What a direct mapping of the values gives: the records, and how many rows are rejected."""
         rows = [row for number in range(numbers) for row in self.adapter.read(value_of(number))]
         records = Counter(codec.encode(row.record) for row in rows if row.record is not None)
         return records, sum(row.record is None for row in rows)
@@ -157,10 +157,10 @@ async def test_each_record_is_mapped_once_while_instances_are_killed_and_stopped
         for port in bridges.ports:  # one that has just begun does not handle TERM yet
             await ready(port)
         await asyncio.to_thread(bridges.stop)
-        found, refused = bridges.wanted(number)
+        found, rejected = bridges.wanted(number)
         assert Counter(calls) == found
         dead = await letters(bridges)
-        assert len(dead) == refused
+        assert len(dead) == rejected
         origins = {(dict(each.headers)["partition"], dict(each.headers)["offset"]) for each in dead}
         assert {dict(each.headers)["topic"] for each in dead} == {bridges.source.encode()}
         assert len(origins) >= number // 50

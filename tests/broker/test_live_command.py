@@ -62,7 +62,7 @@ def decided_over_http(
     )
     answer = json.loads(sent.stdout)
     answer.pop("decided", None)  # the ingest service may not have read it yet
-    assert answer == {"received": 1, "accepted": 1, "refused": 0, "refusals": []}, sent.stderr
+    assert answer == {"received": 1, "accepted": 1, "rejected": 0, "rejections": []}, sent.stderr
     sent_to_worker()
     assert live.stdout is not None
     for line in live.stdout:

@@ -161,8 +161,10 @@ async def assert_exact(
     of_others = {
         place for place, (reason, *_) in letters.items() if unknown_reviews and reason.startswith("unknown_enforcement")
     }
-    refused = {(topic, int(number), r.line) for r in expected.rejected for topic, _, number in [r.file.rpartition("-")]}
-    assert of_others <= refused
+    rejected = {
+        (topic, int(number), r.line) for r in expected.rejected for topic, _, number in [r.file.rpartition("-")]
+    }
+    assert of_others <= rejected
     counts["of others"] = len(of_others)
     letters = {place: letter for place, letter in letters.items() if place not in of_others}
     assert not letters, f"dead letters of records that are well: {list(letters.items())[:3]}"

@@ -174,7 +174,7 @@ CONTRACT_BROKEN: dict[str, list[Change]] = {
         Change(Source, "place", _AFTER, _AFTER.replace("event_ms", "np.where(decoded.call_rows.size, 0, event_ms)"))
     ],
     "a record may be ahead of its timestamp without a limit": [
-        Change(intake, "refuse_later", "ahead = np.flatnonzero(decoded.event_ms > not_after_ms)", "ahead = ()")
+        Change(intake, "reject_later", "ahead = np.flatnonzero(decoded.event_ms > not_after_ms)", "ahead = ()")
     ],
     "no record is raised to the late line": [
         Change(intake, "merge", "max(record.updated_ms, lateness.line(int(placed.after_ms[row])))", "record.updated_ms")

@@ -39,9 +39,9 @@ def wrong(broker: Broker, policies: Mapping[str, dict[str, Any]], partitions: in
             for entry in _entries(broker, "late", number)
             if entry.record
         ]
-        refused = [_place(entry) for entry in _entries(broker, "dead-letter", number)]
+        rejected = [_place(entry) for entry in _entries(broker, "dead-letter", number)]
         yield from (f"{number}: {line}" for line in _differences(expected, found))
-        for what, ours, theirs in (("late", expected["late"], late), ("rejected", expected["rejected"], refused)):
+        for what, ours, theirs in (("late", expected["late"], late), ("rejected", expected["rejected"], rejected)):
             if sorted(ours) != sorted(theirs):
                 yield f"{number}: {what}: by the contract {sorted(ours)}, there are {sorted(theirs)}"
 

@@ -159,7 +159,7 @@ def test_thousands_of_waiting_records_are_not_handed_over(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("killed", [False, True])
-def test_a_flood_of_garbage_is_refused_in_transactions_of_bounded_size(
+def test_a_flood_of_garbage_is_rejected_in_transactions_of_bounded_size(
     killed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch of 131,072 tiny records used to write as many dead letters in one transaction. Each is written once, in

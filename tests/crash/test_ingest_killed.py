@@ -153,8 +153,8 @@ class Door(FaultyWorld):
         records = [
             OutputRecord("in", rng.randrange(2), b"t", b"%d:%d" % (number, each)) for each in range(rng.randint(1, 3))
         ]
-        refused = rng.randint(0, 1)
-        answer = IngestAnswer(len(records) + refused, len(records), refused)
+        rejected = rng.randint(0, 1)
+        answer = IngestAnswer(len(records) + rejected, len(records), rejected)
         return KeyedRequest(digest(b"key", b"%d" % number), digest(b"%d" % number), records, answer)
 
     async def client(self, number: int) -> None:
@@ -326,9 +326,9 @@ def test_a_key_with_another_body_is_refused_by_every_instance() -> None:
     assert heard == [door.request(1).answer, *["another body"] * 3]
 
 
-def test_an_answer_with_refusals_is_read_again_where_it_is_stored() -> None:
+def test_an_answer_with_rejections_is_read_again_where_it_is_stored() -> None:
     door, heard = Staged(), []
-    request = next(each for each in map(door.request, range(99)) if each.answer.refused)
+    request = next(each for each in map(door.request, range(99)) if each.answer.rejected)
 
     async def go() -> None:
         await asyncio.sleep(1)

@@ -289,7 +289,7 @@ def test_values_of_other_programs_are_skipped_and_stop_nothing() -> None:
         await until(world, THE_END)
         check(world)
         await audited(world)
-        assert worker.telemetry.registry.get_sample_value("callwarden_owner_bans_refused_total") == len(strange)
+        assert worker.telemetry.registry.get_sample_value("callwarden_owner_bans_rejected_total") == len(strange)
         assert worker.consumer_loop is not None
         assert worker.consumer_loop.not_ready == []
 

@@ -97,12 +97,12 @@ CASES = {
     "CallwardenOwnersForeign": Cases(
         [
             Fires(
-                {'callwarden_owner_bans_refused_total{instance="w"}': "0x5 2x10"},
+                {'callwarden_owner_bans_rejected_total{instance="w"}': "0x5 2x10"},
                 "8m",
                 [({}, "主体封禁主题里有无法识别的记录 / The topic of owners has records that are no bans")],
             )
         ],
-        [Quiet({'callwarden_owner_bans_refused_total{instance="w"}': "2x20"}, "18m")],
+        [Quiet({'callwarden_owner_bans_rejected_total{instance="w"}': "2x20"}, "18m")],
     ),
     "CallwardenHostClockOff": Cases(
         [
@@ -189,22 +189,22 @@ CASES = {
             )
         ],
     ),
-    "CallwardenFollowRowsRefused": Cases(
+    "CallwardenFollowRowsRejected": Cases(
         [
             Fires(
                 {
                     'callwarden_follow_rows_total{follower="pbx",result="record"}': "0+90x60",
-                    'callwarden_follow_rows_total{follower="pbx",result="refused"}': "0+10x60",
+                    'callwarden_follow_rows_total{follower="pbx",result="rejected"}': "0+10x60",
                 },
                 "30m",
-                [({"follower": "pbx"}, "pbx 有 10% 的行被拒绝 / 10% of the rows of pbx are refused")],
+                [({"follower": "pbx"}, "pbx 有 10% 的行被拒绝 / 10% of the rows of pbx are rejected")],
             )
         ],
         [
             Quiet(
                 {
                     'callwarden_follow_rows_total{follower="pbx",result="record"}': "0+99x60",
-                    'callwarden_follow_rows_total{follower="pbx",result="refused"}': "0+1x60",
+                    'callwarden_follow_rows_total{follower="pbx",result="rejected"}': "0+1x60",
                 },
                 "30m",
             )
@@ -225,24 +225,24 @@ CASES = {
         ],
         [Quiet({'callwarden_bridge_partitions{instance="i",phase="opening"}': "1 1 1 0x30"}, "12m")],
     ),
-    "CallwardenIngestRecordsRefused": Cases(
+    "CallwardenIngestRecordsRejected": Cases(
         [
             Fires(
                 {
                     'callwarden_ingest_records_total{token="acme",result="accepted"}': "0+90x60",
-                    'callwarden_ingest_records_total{token="acme",result="refused"}': "0+10x60",
+                    'callwarden_ingest_records_total{token="acme",result="rejected"}': "0+10x60",
                     'callwarden_ingest_records_total{token="good",result="accepted"}': "0+90x60",
-                    'callwarden_ingest_records_total{token="good",result="refused"}': "0+1x60",
+                    'callwarden_ingest_records_total{token="good",result="rejected"}': "0+1x60",
                 },
                 "30m",
-                [({"token": "acme"}, "acme 的记录有 10% 被拒绝 / 10% of the records of acme are refused")],
+                [({"token": "acme"}, "acme 的记录有 10% 被拒绝 / 10% of the records of acme are rejected")],
             )
         ],
         [
             Quiet(
                 {
                     'callwarden_ingest_records_total{token="acme",result="accepted"}': "0+99x60",
-                    'callwarden_ingest_records_total{token="acme",result="refused"}': "0+1x60",
+                    'callwarden_ingest_records_total{token="acme",result="rejected"}': "0+1x60",
                 },
                 "30m",
             )

@@ -197,7 +197,7 @@ def test_every_metric_of_the_catalogue_is_drawn_but_for_those_that_need_no_drawi
         "callwarden_topic_faults",  # likewise
         "callwarden_owners_lag_records",
         "callwarden_owners_unreadable_seconds",
-        "callwarden_owner_bans_refused_total",
+        "callwarden_owner_bans_rejected_total",
         "callwarden_host_clock_ahead_seconds",
         "callwarden_http_connections_refused_total",  # its alert names program and instance
         "callwarden_billing_events_total",
@@ -217,16 +217,16 @@ def test_every_metric_of_the_catalogue_is_drawn_but_for_those_that_need_no_drawi
         "callwarden_bridge_lag_records",
         "callwarden_bridge_transactions_failed_total",
         "callwarden_bridge_rows_total",
-        "callwarden_bridge_refused_total",
+        "callwarden_bridge_rejected_total",
         "callwarden_ingest_records_total",  # these alert, or explain an alert
-        "callwarden_ingest_refused_total",
+        "callwarden_ingest_rejected_total",
         "callwarden_ingest_letters_dropped_total",
         "callwarden_ingest_repeated_requests_total",
         "callwarden_ingest_keys",
         "callwarden_ingest_held_bytes",
         "callwarden_ingest_request_duration_seconds",
         "callwarden_follow_rows_total",  # likewise
-        "callwarden_follow_refused_total",
+        "callwarden_follow_rejected_total",
         "callwarden_follow_read_bytes_total",
         "callwarden_follow_losses_total",
         "callwarden_follow_lost_bytes_total",

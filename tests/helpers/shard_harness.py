@@ -94,9 +94,9 @@ class ShardHarness:
         self.output = self.shard.output.take()
         return self.output.enforcement
 
-    def refused(self) -> list[str]:
+    def rejected(self) -> list[str]:
         """The first word of each rejection since before the last `until`."""
-        return [refusal.reason.split(":")[0] for refusal in self.output.refused]
+        return [rejection.reason.split(":")[0] for rejection in self.output.rejected]
 
 
 class StoredShardHarness(ShardHarness):

@@ -45,8 +45,8 @@ def accepted(line: bytes) -> bool:
 def outcome(reader: Callable[[Any], Record], given: Any) -> Record | str:
     try:
         return reader(given)
-    except InvalidRecordError as refusal:
-        return str(refusal)
+    except InvalidRecordError as rejection:
+        return str(rejection)
 
 
 def code(error: pytest.ExceptionInfo[InvalidRecordError]) -> str:
@@ -90,7 +90,7 @@ def test_null_empty_and_absent_mean_the_same(name: str) -> None:
 @pytest.mark.parametrize(
     "written", [r"\ud800", r"\uDBFF", r"\udc00", r"\uDFFF", r"\ud83d\ud83d", r"\ude00\ud83d", r"a\ud83dz"]
 )
-def test_a_lone_surrogate_is_refused_in_every_known_text_field(name: str, written: str) -> None:
+def test_a_lone_surrogate_is_rejected_in_every_known_text_field(name: str, written: str) -> None:
     for field, value in SAMPLES[name].items():
         if isinstance(value, int):
             continue
@@ -100,7 +100,7 @@ def test_a_lone_surrogate_is_refused_in_every_known_text_field(name: str, writte
         assert code(caught) == ErrorCode.LONE_SURROGATE, (field, caught.value)
 
 
-def test_a_lone_surrogate_in_a_python_string_is_refused() -> None:
+def test_a_lone_surrogate_in_a_python_string_is_rejected() -> None:
     for field in ("call_id", "caller", "source"):
         with pytest.raises(InvalidRecordError, match=rf"^lone_surrogate: {field} ") as caught:
             convert(CALL | {field: "a\ud83d"})
@@ -132,7 +132,7 @@ def test_a_whole_surrogate_pair_is_one_character() -> None:
     ],
 )
 @pytest.mark.parametrize("field", ["start_ms", "ring_ms", "answer_ms", "end_ms"])
-def test_a_time_that_is_not_written_as_an_integer_is_refused(field: str, written: str) -> None:
+def test_a_time_that_is_not_written_as_an_integer_is_rejected(field: str, written: str) -> None:
     line = raw(CALL).replace(f'"{field}": {CALL[field]}'.encode(), f'"{field}": {written.format(CALL[field])}'.encode())
     assert line != raw(CALL)
     with pytest.raises(InvalidRecordError, match=f"^wrong_type: {field} .*expected an integer"):
@@ -152,7 +152,7 @@ def test_a_time_that_is_not_written_as_an_integer_is_refused(field: str, written
         ({"outcome": "failed"}, "answer_mismatch: outcome is failed but answer_ms is 1"),
     ],
 )
-def test_times_out_of_order_are_refused_with_both_times(changed: dict[str, Any], fault: str) -> None:
+def test_times_out_of_order_are_rejected_with_both_times(changed: dict[str, Any], fault: str) -> None:
     with pytest.raises(InvalidRecordError) as caught:
         read(raw(CALL | changed))
     assert str(caught.value).startswith(fault)
@@ -264,7 +264,7 @@ def test_an_ordinary_batch_needs_no_second_look() -> None:
     assert isinstance(read(lines[0]), Cdr)
 
 
-def test_the_decoder_for_a_batch_refuses_what_the_bare_one_would_skip() -> None:
+def test_the_decoder_for_a_batch_rejects_what_the_bare_one_would_skip() -> None:
     line = raw(CALL)
     bad = line[:-1] + b', "x": "\xff"}'
     assert decoder_for([line]) is decode

@@ -113,7 +113,7 @@ HOSTILE = {
 }
 
 
-def refused(line: bytes) -> str:
+def rejected(line: bytes) -> str:
     with pytest.raises(InvalidRecordError) as caught:
         read(line)
     return str(caught.value)
@@ -127,9 +127,9 @@ def assert_reason(reason: str) -> None:
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_line_is_refused_with_the_reason_that_fits(kind: str) -> None:
+def test_a_hostile_line_is_rejected_with_the_reason_that_fits(kind: str) -> None:
     line, code = HOSTILE[kind]
-    reason = refused(line)
+    reason = rejected(line)
     assert reason.partition(":")[0] == code, reason
     assert_reason(reason)
     assert NUMBER not in reason
@@ -145,8 +145,8 @@ def test_hostile_lines_cost_their_neighbours_nothing() -> None:
     for line in lines:
         try:
             taken.append(read(line))
-        except InvalidRecordError as refusal:
-            reasons.append(str(refusal))
+        except InvalidRecordError as rejection:
+            reasons.append(str(rejection))
     assert len(reasons) == len(HOSTILE)
     wanted = [msgspec.json.decode(raw(sample)) for sample in SAMPLES.values()] * 20
     assert sorted(json.dumps(_given(record), sort_keys=True) for record in taken) == sorted(
@@ -158,27 +158,27 @@ def _given(record: object) -> dict[str, object]:
     return {name: value for name, value in msgspec.to_builtins(record).items() if value is not None}
 
 
-def test_fragments_that_are_valid_only_when_joined_stay_refused() -> None:
+def test_fragments_that_are_valid_only_when_joined_stay_rejected() -> None:
     cut = CALL.index(b",")
     for fragment in (CALL[:cut], CALL[cut:], CALL[: cut + 1], CALL[cut + 1 :]):
-        assert refused(fragment)
+        assert rejected(fragment)
     assert read(CALL[:cut] + CALL[cut:])
 
 
 def check_never_stops(line: bytes) -> None:
     """`decode` raises only its documented errors, and every rejection has a reason with an existing code."""
-    assert plain([line]) <= (flaw(line) is None), "plain must not pass a line that flaw refuses"
+    assert plain([line]) <= (flaw(line) is None), "plain must not pass a line that flaw rejects"
     try:
         decode(line)
     except DECODE_ERRORS as error:
         reason = explain(line, error)
         assert_reason(reason)
         assert not reason.startswith(ErrorCode.UNREADABLE)
-        assert refused(line)
+        assert rejected(line)
     try:
         read(line)
-    except InvalidRecordError as refusal:
-        assert_reason(str(refusal))
+    except InvalidRecordError as rejection:
+        assert_reason(str(rejection))
 
 
 @settings(max_examples=600, deadline=None, print_blob=True)
@@ -234,7 +234,7 @@ def test_nesting_is_judged_the_same_under_a_deep_stack() -> None:
         if frames:
             return under(frames - 1)
         assert read(deepest)
-        assert refused(too_deep).startswith(ErrorCode.TOO_DEEP)
+        assert rejected(too_deep).startswith(ErrorCode.TOO_DEEP)
         return None
 
     under(0)

@@ -3,8 +3,8 @@
 The clock is the greatest event time so far, of each event at most its Kafka timestamp. Each event is handled in this
 order, which the results depend on:
 
-1. An event that is dated too far ahead of its Kafka timestamp is refused, and moves nothing.
-2. The event joins its call, or opens one. An event of a call that has ended is late, and is refused.
+1. An event that is dated too far ahead of its Kafka timestamp is rejected, and moves nothing.
+2. The event joins its call, or opens one. An event of a call that has ended is late, and is rejected.
 3. If its tenant has too many open calls, or they are too large, the oldest of them ends without a record.
 4. The event moves the clock.
 5. Calls whose deadline the clock has reached end: by deadline, then in the order in which they were opened.
@@ -65,7 +65,7 @@ class AssemblyLimits:
 class Assembler:
     """The open calls of one format in one partition, or in one file.
 
-    ``counts`` has the number of records made, and of events and calls refused, by the code word of the reason.
+    ``counts`` has the number of records made, and of events and calls rejected, by the code word of the reason.
     ``touched_chars`` is about the size of the next `changes`, in characters.
     """
 
@@ -96,14 +96,14 @@ class Assembler:
     def feed(self, event: CallEvent, ref: int, timestamp_ms: int | None = None) -> list[AssembledCall]:
         """Read the next event of the log, which is at ``ref``; ``timestamp_ms`` is its Kafka timestamp.
 
-        Returns the calls that it ends, and the event itself if it is refused.
+        Returns the calls that it ends, and the event itself if it is rejected.
         """
         return self.accept(event, ref, timestamp_ms) + self.end_due()
 
     def accept(self, event: CallEvent, ref: int, timestamp_ms: int | None = None) -> list[AssembledCall]:
         """Steps 1 to 4 of `feed`; `end_due` must end all calls that are due before the next event."""
-        if (reason := self._progress.refusal("time", event.at_ms, timestamp_ms)) is not None:
-            return [self._refused(ref, reason)]
+        if (reason := self._progress.rejection("time", event.at_ms, timestamp_ms)) is not None:
+            return [self._rejected(ref, reason)]
         results = self._join(event, ref)
         self._progress.move(event.at_ms, timestamp_ms)
         return results
@@ -147,11 +147,11 @@ class Assembler:
         tenant = self._program.tenant(event)
         key = self._key(event.key, tenant)
         if key in self._ended:
-            return [self._refused(ref, f"{RowErrorCode.LATE_EVENT}: the call of the event has ended before")]
+            return [self._rejected(ref, f"{RowErrorCode.LATE_EVENT}: the call of the event has ended before")]
         call, kept = self._open.get(key), KeptEvent.of(event, ref)
         if call is not None and call.chars + kept.chars > MOST_CALL_CHARS:
             reason = f"{ErrorCode.TOO_LONG}: expected at most {MOST_CALL_CHARS:,} characters in the events of a call"
-            return [self._refused(ref, reason)]
+            return [self._rejected(ref, reason)]
         if call is None:
             at_ms = max(event.at_ms, self.clock_ms)
             call = OpenCall(key, self._progress.next_serial(), tenant, at_ms, at_ms, event.at_ms, event.at_ms)
@@ -253,7 +253,7 @@ class Assembler:
         call.tenant, call.owned = tenant, self._progress.next_serial()
         self._of_tenant.give(call)
 
-    def _refused(self, ref: int, reason: str) -> AssembledCall:
+    def _rejected(self, ref: int, reason: str) -> AssembledCall:
         return self._counted(AssembledCall((ref,), None, reason, []))
 
     def _counted(self, result: AssembledCall) -> AssembledCall:

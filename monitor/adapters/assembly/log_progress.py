@@ -63,8 +63,8 @@ class LogProgress:
         self._step_serial = self._step_ms = 0
         self._stored = self._now()
 
-    def refusal(self, name: str, at_ms: int, timestamp_ms: int | None) -> str | None:
-        """The reason to refuse an event that is dated too far ahead of its Kafka timestamp; ``name`` is its time's."""
+    def rejection(self, name: str, at_ms: int, timestamp_ms: int | None) -> str | None:
+        """The reason to reject an event that is dated too far ahead of its Kafka timestamp; ``name`` is its time's."""
         if timestamp_ms is None or at_ms <= timestamp_ms + self._max_ahead_ms:
             return None
         ahead = format_duration(self._max_ahead_ms)
@@ -72,7 +72,7 @@ class LogProgress:
         return f"{RowErrorCode.FUTURE_EVENT}: {name}: {message}"
 
     def move(self, at_ms: int, timestamp_ms: int | None) -> None:
-        """Move the clock by an event that is not refused."""
+        """Move the clock by an event that is not rejected."""
         if timestamp_ms is None:
             self.advance(at_ms)
             return

@@ -5,7 +5,7 @@ clock is the greatest event time so far, of each version at most its Kafka times
 of events, and a timestamp that jumps ahead counts only once it is confirmed (`LogProgress`). Each version is handled in
 this order, which the results depend on:
 
-1. A version that is dated too far ahead of its Kafka timestamp is refused, and moves nothing.
+1. A version that is dated too far ahead of its Kafka timestamp is rejected, and moves nothing.
 2. The version moves the clock.
 3. If the first version of its call came ``settle`` before the clock, the call is written.
 4. A version of a call that was written is late. Else it is held, if it is the first of its call or greater than the
@@ -72,7 +72,7 @@ _CALLS: Final = msgspec.json.Decoder(_Held | _Written)
 class VersionAssembler:
     """The calls of one format that are held in one partition, or in one file.
 
-    ``counts`` has the number of records made, of versions superseded or refused by the code word of the reason, and of
+    ``counts`` has the number of records made, of versions superseded or rejected by the code word of the reason, and of
     calls written early. ``touched_chars`` is about the size of the next `changes`, in characters.
     """
 
@@ -100,13 +100,13 @@ class VersionAssembler:
     def feed(self, event: VersionEvent, ref: int, timestamp_ms: int | None = None) -> list[AssembledCall]:
         """Read the next version of the log, which is at ``ref``; ``timestamp_ms`` is its Kafka timestamp.
 
-        Returns the calls that are written, and the versions that are superseded, late or refused.
+        Returns the calls that are written, and the versions that are superseded, late or rejected.
         """
         return self.accept(event, ref, timestamp_ms) + self.end_due()
 
     def accept(self, event: VersionEvent, ref: int, timestamp_ms: int | None = None) -> list[AssembledCall]:
         """Steps 1 to 5 of `feed`; `end_due` must write all calls that are due before the next version."""
-        if (reason := self._progress.refusal("version", event.at_ms, timestamp_ms)) is not None:
+        if (reason := self._progress.rejection("version", event.at_ms, timestamp_ms)) is not None:
             return [self._without_record(ref, reason)]
         self._progress.move(event.at_ms, timestamp_ms)
         return self._end_own(event.key) + self._join(event, ref)

@@ -45,7 +45,7 @@ class CompiledFields:
         self._fixed: Data = {"type": spec.record}
         self._first: list[tuple[tuple[str, ...], str, int, Callable[[Any], Any] | None]] = []
         self._later: list[tuple[str, MakeLater]] = []
-        self._refusals = [(all_hold(rule.when, index), f"{rule.code}: {rule.reason}") for rule in spec.refusals]
+        self._rejections = [(all_hold(rule.when, index), f"{rule.code}: {rule.reason}") for rule in spec.rejections]
         self._precision_ms = spec.precision_ms
         self._required = spec.required
         self._sources = {name: _source(value) for name, value in spec.fields.items()}
@@ -75,8 +75,8 @@ class CompiledFields:
 
     def data(self, cells: Cells) -> Data:
         """The record's data. Raises `Reject` if the mapping rejects the row or cannot read a value."""
-        for refused, reason in self._refusals:
-            if refused(cells):
+        for rejected, reason in self._rejections:
+            if rejected(cells):
                 raise Reject(reason)
         data = self._fixed.copy()
         value: Any

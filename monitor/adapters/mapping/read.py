@@ -124,7 +124,7 @@ class _Reader(VersionsReader):
             self.wrong(
                 top.child("fields", "tenant_id"), "open calls are counted by tenant, so it cannot wait for a field"
             )
-        arrival, refusals = self.arrival(data, top), self.refusals(data, top)
+        arrival, rejections = self.arrival(data, top), self.rejections(data, top)
         versions = self.versions(data, top, record)
         optional = frozenset(self.texts(data, top, "optional"))
         named = dialect.header if isinstance(dialect.header, tuple) else ()
@@ -151,7 +151,7 @@ class _Reader(VersionsReader):
             event=event,
             sort=self.flag(data, top, "sort", True),
             arrival=arrival,
-            refusals=refusals,
+            rejections=rejections,
             fields=fields,
             optional=optional,
             marks=self.marks,
@@ -261,7 +261,7 @@ class _Reader(VersionsReader):
         column = self.column(value.get("column"), place.child("column"))
         return Arrival(column, self.flag(value, place, "descending", False)) if column else None
 
-    def refusals(self, data: dict[str, Any], top: YamlPath) -> tuple[RejectRule, ...]:
+    def rejections(self, data: dict[str, Any], top: YamlPath) -> tuple[RejectRule, ...]:
         found = []
         for place, value in self.items(data, top, "reject", "{when: CONDITION, reason: TEXT}"):
             self.known(value, place, ("when", "reason", "code"))

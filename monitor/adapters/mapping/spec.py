@@ -220,7 +220,7 @@ class Mapping:
     event: str
     sort: bool
     arrival: Arrival | None
-    refusals: tuple[RejectRule, ...]
+    rejections: tuple[RejectRule, ...]
     fields: dict[str, Value]
     optional: frozenset[str]
     marks: dict[str, Mark]

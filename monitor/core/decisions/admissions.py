@@ -62,13 +62,15 @@ class Admissions:
             self._decisions.owner_bans.earliest(tenant_record),
         )
         found = self._match(request)
-        refusals = list(self._refusals(tenant_record, request, found, at_ms))
+        rejections = list(self._rejections(tenant_record, request, found, at_ms))
         if self._policy.admissions == "review":
             if not newest:
-                refusals = [refusal for refusal in refusals if refusal.final]  # an older version does not wait
-            elif not any(refusal.final for refusal in refusals):
-                refusals = [self._waiting(request, found)]
-        for proposed in refusals:
+                rejections = [
+                    rejection for rejection in rejections if rejection.final
+                ]  # an older version does not wait
+            elif not any(rejection.final for rejection in rejections):
+                rejections = [self._waiting(request, found)]
+        for proposed in rejections:
             self._decisions.decide(tenant_record, at_ms, proposed)
 
     def barred(self, tenant_record: TenantRecord) -> bool:
@@ -88,7 +90,7 @@ class Admissions:
             self._decisions.reviews.prolong(case, at_ms + self._policy.retention_ms)
 
     def _waiting(self, request: AdmissionRequest, likely: CatalogueMatch | None) -> ProposedDecision:
-        """The proposal that an application waits for its review, because nothing refuses it for certain."""
+        """The proposal that an application waits for its review, because nothing rejects it for certain."""
         (_, business), _ = request.texts
         reason = reasons.application_waits(request.origin.id, business, likely, request.ids)
         return self._proposals.of_waiting_application(request.origin, request.updated_ms, reason)
@@ -102,13 +104,13 @@ class Admissions:
             ids_of(tenant),
             None if newly.owner is None else self._decisions.owner_bans.banned(newly.owner),
         )
-        for proposed in self._refusals(tenant_record, request, self._match(request), at_ms):
+        for proposed in self._rejections(tenant_record, request, self._match(request), at_ms):
             self._decisions.decide(tenant_record, at_ms, proposed)
 
-    def _refusals(
+    def _rejections(
         self, tenant_record: TenantRecord, request: AdmissionRequest, found: CatalogueMatch | None, at_ms: int
     ) -> Iterator[ProposedDecision]:
-        """Every refusal of a request: by the catalogue, in which this was ``found``, and because of a ban."""
+        """Every rejection of a request: by the catalogue, in which this was ``found``, and because of a ban."""
         if found is not None:
             match, field, text = found
             review_by_ms = None if match.certain else at_ms + self._policy.review_within_ms

@@ -8,9 +8,9 @@ from monitor.core.decisions.lifecycle import DecisionLifecycle
 from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.decisions.proposals import Proposals, evidence_of
 from monitor.core.decisions.retention import RecordRetention
-from monitor.core.decisions.review_refusal import RequestedReview, ReviewedCase, review_refusal
+from monitor.core.decisions.review_rejection import RequestedReview, ReviewedCase, review_rejection
 from monitor.core.record_ref import RecordRef
-from monitor.core.results import Output, RefusedRecord
+from monitor.core.results import Output, RejectedRecord
 from monitor.core.tenants.complaint_windows import ComplaintWindows
 from monitor.core.tenants.complaints import ComplaintEntry, ComplaintWindow
 from monitor.core.tenants.ids import Origin
@@ -135,11 +135,11 @@ class RecordHandlers:
         about_business = finding.behaviour == "undeclared_business"
         row = finding.catalogue_row or None if about_business else None
         if row is not None and self._catalogue.row(row) is None:
-            refusal = (
+            rejection = (
                 f"unknown_catalogue_row: catalogue_row {mask_text(row)!r}: expected the key of a row of the prohibited "
                 "catalogue"
             )
-            self._output.refused.append(RefusedRecord(waiting.ref, finding.tenant_id, refusal, waiting.raw))
+            self._output.rejected.append(RejectedRecord(waiting.ref, finding.tenant_id, rejection, waiting.raw))
             return
         entry = tenant_record.findings.get(finding.finding_id)
         if entry is not None and finding.status in entry.statuses:
@@ -202,10 +202,12 @@ class RecordHandlers:
         if case is not None:
             barred = self._admissions.barred(tenant_record)
             reviewed = ReviewedCase(case.status == "final", case.closing_id, case.kind, case.behaviour, barred)
-        refusal = review_refusal(reviewed, RequestedReview(review.enforcement_id, review.verdict, review.kind or None))
-        if refusal is not None:
-            message = refusal.reason(mask_id(review.enforcement_id))
-            self._output.refused.append(RefusedRecord(waiting.ref, review.tenant_id, message, waiting.raw))
+        rejection = review_rejection(
+            reviewed, RequestedReview(review.enforcement_id, review.verdict, review.kind or None)
+        )
+        if rejection is not None:
+            message = rejection.reason(mask_id(review.enforcement_id))
+            self._output.rejected.append(RejectedRecord(waiting.ref, review.tenant_id, message, waiting.raw))
             return
         assert case is not None
         self._add_version(tenant_record, "review", review.review_id, version, at_ms)

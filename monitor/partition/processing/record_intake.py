@@ -9,7 +9,7 @@ from monitor.core.calls.fields import FieldLayout
 from monitor.core.calls.keys import salt_of
 from monitor.core.decisions.pending_record import Place
 from monitor.core.shard import Shard
-from monitor.decoding.decode import NO_CLOCK_MS, DecodedRows, Decoder, merge, refuse_later
+from monitor.decoding.decode import NO_CLOCK_MS, DecodedRows, Decoder, merge, reject_later
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import PartitionIdentity
 from monitor.partition.idleness import CALLS
@@ -29,12 +29,12 @@ def decode_rows(
     max_ahead_ms: NDArray[np.int64] | int,
     skipped: Mapping[int, str],
 ) -> DecodedRows:
-    """Decode rows. Refuses those that are unreadable, in the wrong place, too far ahead, or ``skipped``."""
+    """Decode rows. Rejects those that are unreadable, in the wrong place, too far ahead, or ``skipped``."""
     reasons = {offset: one.reason for offset, one in rows.unreadable.items()} | dict(skipped)
     decoded = decoder.messages(rows.values, rows.offsets, reasons)
     if keying is not None and rows.keys is not None:
         keying.check(INPUTS[source], decoded, rows.keys)
-    refuse_later(decoded, rows.timestamps_ms + max_ahead_ms)
+    reject_later(decoded, rows.timestamps_ms + max_ahead_ms)
     return decoded
 
 
@@ -83,18 +83,18 @@ class RecordIntake:
         batch = merge([(placed, 0, len(placed))], self._policies.lateness)
         passed_on.count(rows=int((rows.offsets >= done).sum()))
         passed_on.late([late for late in batch.late if late.ref.offset >= done])
-        refusals = []
-        for refused in batch.refused:
-            offset = refused.ref.offset
+        rejections = []
+        for rejected in batch.rejected:
+            offset = rejected.ref.offset
             fresh = offset in skipped and skipped[offset].offset in position.fresh
             if offset >= done or fresh:
                 if offset in rows.unreadable:
-                    refused.first_offset = rows.unreadable[offset].first_offset
+                    rejected.first_offset = rows.unreadable[offset].first_offset
                 if rows.keys is not None:
                     row = int(np.searchsorted(rows.offsets, offset))
-                    refused.key, refused.raw = rows.keys[row], rows.values[row]
-                refusals.append(refused)
-        passed_on.refuse(refusals)
+                    rejected.key, rejected.raw = rows.keys[row], rows.values[row]
+                rejections.append(rejected)
+        passed_on.reject(rejections)
         lateness_ms = shard.policy.lateness_ms if INPUTS[reader.number] == CALLS else None
         position.reads(decoded, rows.offsets, timestamps_ms, lateness_ms)
         self.last_ms = max(self.last_ms, position.newest_ms, *(one.at_ms for one in batch.waiting))

@@ -7,7 +7,7 @@ from monitor.core.results import Output
 from monitor.decoding.decode import LateCall, RejectedRow
 from monitor.partition.journal import JournalEntry
 
-_MOST_PASSED_ON = 5_000  # late and refused records to pass on in one transaction, plus at most one slice of input
+_MOST_PASSED_ON = 5_000  # late and rejected records to pass on in one transaction, plus at most one slice of input
 _PASSED_ON_BYTES = 4_096  # this many bytes of a record count as another record
 
 
@@ -15,20 +15,20 @@ _PASSED_ON_BYTES = 4_096  # this many bytes of a record count as another record
 class TaskOutput:
     """The input and output since the last call. Rows that are read again do not count.
 
-    ``refused`` includes the refused records of ``output``. ``journal`` has its entries with the number of their source,
-    None for the partition.
+    ``rejected`` includes those of ``output``. ``journal`` has its entries with the number of their source, None for the
+    partition.
     """
 
     output: Output = field(default_factory=Output)
     rows: int = 0
     late: list[LateCall] = field(default_factory=list)
-    refused: list[RejectedRow] = field(default_factory=list)
+    rejected: list[RejectedRow] = field(default_factory=list)
     duplicates: int = 0
     journal: list[tuple[int | None, JournalEntry]] = field(default_factory=list)
 
 
 class PassedOn:
-    """What the intake passes on between two transactions: late calls, refused rows, and the counts of its input."""
+    """What the intake passes on between two transactions: late calls, rejected rows, and the counts of its input."""
 
     def __init__(self) -> None:
         self.clear()
@@ -36,7 +36,7 @@ class PassedOn:
     def clear(self) -> None:
         """Drop what was collected."""
         self._taken = TaskOutput()
-        self._weight = 0  # of the late and refused records
+        self._weight = 0  # of the late and rejected records
 
     def count(self, rows: int = 0, duplicates: int = 0) -> None:
         """Count rows that were read, and duplicates among them."""
@@ -48,17 +48,17 @@ class PassedOn:
         self._taken.late += calls
         self._weight += sum(_weight(one.raw) for one in calls)
 
-    def refuse(self, rows: Sequence[RejectedRow]) -> None:
-        """Pass on refused rows."""
-        self._taken.refused += rows
+    def reject(self, rows: Sequence[RejectedRow]) -> None:
+        """Pass on rejected rows."""
+        self._taken.rejected += rows
         self._weight += sum(_weight(one.raw) for one in rows)
 
     def __len__(self) -> int:
-        return len(self._taken.late) + len(self._taken.refused)
+        return len(self._taken.late) + len(self._taken.rejected)
 
     @property
     def full(self) -> bool:
-        """Whether there are as many late and refused records as one transaction may carry.
+        """Whether there are as many late and rejected records as one transaction may carry.
 
         Feeding more before `take` makes the transaction larger.
         """
@@ -70,7 +70,7 @@ class PassedOn:
         self.clear()
         taken.output, taken.journal = output, entries
         taken.duplicates += output.duplicates
-        taken.refused += [RejectedRow(r.ref, r.reason, r.raw, r.tenant_id.encode()) for r in output.refused]
+        taken.rejected += [RejectedRow(r.ref, r.reason, r.raw, r.tenant_id.encode()) for r in output.rejected]
         return taken
 
 

@@ -150,7 +150,7 @@ def _told(file: str, found: "Survey", display: "Display") -> list[str]:
     if found.events:
         calls = f"{_n(found.records)} calls become records, {_n(left)} calls and events do not"
         lines = [f"{file}: {_n(found.events)} events by {found.mapping}: {calls}"]
-    lines += _refusals(found)
+    lines += _rejections(found)
     lines.append(f"  columns read: {_names(found.used)}")
     lines.append(f"  columns not read: {_names(found.unused)}")
     if found.first_ms is not None and found.last_ms is not None:
@@ -175,7 +175,7 @@ def _told(file: str, found: "Survey", display: "Display") -> list[str]:
     return lines
 
 
-def _refusals(found: "Survey") -> list[str]:
+def _rejections(found: "Survey") -> list[str]:
     """Why rows are no records: the kinds of reason with the most rows."""
     shown = [
         f"  not a record: {_n(why.rows)} rows, first at line {why.line}: {why.example}"

@@ -136,7 +136,7 @@ class RawPartition:
             self._saw(timestamp_ms)
             if offset in batch.unreadable:
                 reason = str(batch.unreadable[offset].reason)
-                self._refused(value, reason, unreadable_origin(self.tp, offset, batch), key)
+                self._rejected(value, reason, unreadable_origin(self.tp, offset, batch), key)
                 due: list[str] = []
             else:
                 try:
@@ -160,7 +160,7 @@ class RawPartition:
         if feed is None or value is None:
             expected = "expected an event under its source and call, as the ingest service writes it"
             reason = f"{RowErrorCode.MALFORMED_ROW}: {expected}"
-            self._refused(value, reason, origin_of(self.tp, offset), key)
+            self._rejected(value, reason, origin_of(self.tp, offset), key)
             return []
         lane = self._lane(feed)
         before = lane.touched_chars
@@ -168,7 +168,7 @@ class RawPartition:
         try:
             results = lane.accept(value, offset, timestamp_ms)
         except Reject as error:
-            self._refused(value, str(error), origin, key)
+            self._rejected(value, str(error), origin, key)
             return []
         self._waiting += lane.touched_chars - before
         accepted = True
@@ -219,15 +219,15 @@ class RawPartition:
             self._letter(orjson.dumps(columns), reason or "", origin, None)
 
     def _without_record(self, event: AssembledCall, value: bytes, origin: Origin, key: bytes | None) -> None:
-        """An event that is refused, or a version that does not count."""
+        """An event that is rejected, or a version that does not count."""
         if event.late is None:
-            self._refused(value, str(event.reason), origin, key)
+            self._rejected(value, str(event.reason), origin, key)
             return
         self._counts["event", code_of(str(event.reason))] += 1
         late = self._host.placement.record(event.late, codec.encode(event.late))
         self._write(late._replace(topic=self._host.late, headers=origin))
 
-    def _refused(self, value: bytes | None, reason: str, origin: Origin, key: bytes | None) -> None:
+    def _rejected(self, value: bytes | None, reason: str, origin: Origin, key: bytes | None) -> None:
         code = code_of(reason)
         self._counts["event", code] += 1
         if code not in EXCLUSIONS:

@@ -62,14 +62,14 @@ class BridgeHandler:
         tp, mapper, key, offset = self._tp, self._mapper, batch.keys[row], int(batch.offsets[row])
         if offset in batch.unreadable:
             origin = unreadable_origin(tp, offset, batch)
-            mapper.refuse(value, batch.unreadable[offset].reason, origin, outputs, key)
+            mapper.reject(value, batch.unreadable[offset].reason, origin, outputs, key)
         elif value is None:
-            mapper.refuse(None, _NO_VALUE, origin_of(tp, offset), outputs, key)
+            mapper.reject(None, _NO_VALUE, origin_of(tp, offset), outputs, key)
         else:
             try:
                 document = value if self._decode is None else self._decode(value)
             except ValueError as error:
-                mapper.refuse(value, str(error), origin_of(tp, offset), outputs, key)
+                mapper.reject(value, str(error), origin_of(tp, offset), outputs, key)
             else:
                 if self._decode is None or not mapper.map_one(document, outputs):
                     mapper.map(document, origin_of(tp, offset), outputs, key, value)

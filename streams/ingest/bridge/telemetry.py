@@ -13,7 +13,7 @@ class BridgeMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._rows = counter("callwarden_bridge_rows_total", registry)
-        self._refused = counter("callwarden_bridge_refused_total", registry)
+        self._rejected = counter("callwarden_bridge_rejected_total", registry)
         for result in RESULTS:
             self._rows.labels(result)
 
@@ -22,4 +22,4 @@ class BridgeMetrics:
         for (result, code), number in rows.items():
             self._rows.labels(result).inc(number)
             if code:
-                self._refused.labels(code).inc(number)
+                self._rejected.labels(code).inc(number)

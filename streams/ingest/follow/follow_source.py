@@ -13,7 +13,7 @@ from streams.kafka.api import OutputRecord
 class SourceBatch:
     """What is written in one transaction: the outcomes of rows, and the positions behind them (None: forgotten).
 
-    ``results`` counts the rows by what became of them, ``codes`` those that were refused, ``losses`` by reason what
+    ``results`` counts the rows by what became of them, ``codes`` those that were rejected, ``losses`` by reason what
     may have been lost, with the bytes that certainly were in ``lost``.
     """
 

@@ -49,13 +49,13 @@ class RowWriter:
         if outcome.code is None:
             batch.results["record" if isinstance(row, InputRow) else "event"] += 1
             return
-        batch.results["refused" if outcome.out is not None else "left_out"] += 1
+        batch.results["rejected" if outcome.out is not None else "left_out"] += 1
         batch.codes[outcome.code] += 1
 
-    def refuse(self, batch: SourceBatch, raw: bytes | None, reason: str, origin: Origin) -> None:
+    def reject(self, batch: SourceBatch, raw: bytes | None, reason: str, origin: Origin) -> None:
         """Add a dead letter for what is no row."""
         batch.outs.append(dead_letter(self._placement, self._name, raw, reason, self._origin(origin)))
-        batch.results["refused"] += 1
+        batch.results["rejected"] += 1
         batch.codes[code_of(reason)] += 1
 
     def _origin(self, origin: Origin) -> Origin:

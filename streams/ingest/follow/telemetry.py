@@ -8,7 +8,7 @@ from streams.ingest.follow.follow_source import Backlog, SourceBatch
 from streams.metrics.factory import counter, gauge
 
 REASONS: Final = ("truncated", "gone", "compressed")
-RESULTS: Final = ("record", "event", "refused", "left_out")
+RESULTS: Final = ("record", "event", "rejected", "left_out")
 
 
 class FollowMetrics:
@@ -17,7 +17,7 @@ class FollowMetrics:
     def __init__(self, registry: CollectorRegistry, name: str) -> None:
         self._name = name
         self._rows = counter("callwarden_follow_rows_total", registry)
-        self._refused = counter("callwarden_follow_refused_total", registry)
+        self._rejected = counter("callwarden_follow_rejected_total", registry)
         self._read = counter("callwarden_follow_read_bytes_total", registry)
         self._losses = counter("callwarden_follow_losses_total", registry)
         self._lost = counter("callwarden_follow_lost_bytes_total", registry)
@@ -35,7 +35,7 @@ class FollowMetrics:
         for result, count in batch.results.items():
             self._rows.labels(self._name, result).inc(count)
         for code, count in batch.codes.items():
-            self._refused.labels(code).inc(count)
+            self._rejected.labels(code).inc(count)
         for reason, count in batch.losses.items():
             self._losses.labels(self._name, reason).inc(count)
             self._lost.labels(self._name, reason).inc(batch.lost[reason])

@@ -1,4 +1,4 @@
-"""The answer to a request: which of its records were accepted, and why others were refused."""
+"""The answer to a request: which of its records were accepted, and why others were rejected."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -27,8 +27,8 @@ OWN_CODES: Final = frozenset({FORBIDDEN_TYPE, FORBIDDEN_TENANT, NOT_AN_EVENT})
 _CODES: Final = OWN_CODES.union(map(str, ErrorCode), map(str, RowErrorCode))
 
 
-class Refusal(msgspec.Struct, frozen=True):
-    """A refused record: its place among the records of the request, from 0, and the reason."""
+class RecordRejection(msgspec.Struct, frozen=True):
+    """A rejected record: its place among the records of the request, from 0, and the reason."""
 
     index: int
     code: str
@@ -48,26 +48,26 @@ class DecidedBetween(msgspec.Struct, frozen=True):
 
 
 class IngestAnswer(msgspec.Struct, frozen=True):
-    """The answer. Each record that is not among ``refusals`` was accepted. ``decided`` is unset if it is not known."""
+    """Each record that is not among ``rejections`` was accepted. ``decided`` is unset if it is not known."""
 
     received: int
     accepted: int
-    refused: int
-    refusals: tuple[Refusal, ...] = ()
+    rejected: int
+    rejections: tuple[RecordRejection, ...] = ()
     decided: DecidedBetween | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def fulfilled(self) -> bool:
         """Whether a record was accepted, or there was none to accept: the mapping leaves out every row on purpose."""
-        return self.accepted > 0 or all(each.code in EXCLUSIONS for each in self.refusals)
+        return self.accepted > 0 or all(each.code in EXCLUSIONS for each in self.rejections)
 
 
-def answer_of(received: int, refusals: Sequence[Refusal]) -> IngestAnswer:
+def answer_of(received: int, rejections: Sequence[RecordRejection]) -> IngestAnswer:
     """The answer to a request with so many records."""
-    return IngestAnswer(received, received - len(refusals), len(refusals), tuple(refusals))
+    return IngestAnswer(received, received - len(rejections), len(rejections), tuple(rejections))
 
 
-def refusal_of(index: int, reason: str) -> Refusal:
-    """The refusal for a reason that begins with a code, as the codec's do."""
+def rejection_of(index: int, reason: str) -> RecordRejection:
+    """The rejection for a reason that begins with a code, as the codec's do."""
     code = reason.partition(":")[0]
-    return Refusal(index, code if code in _CODES else ErrorCode.UNREADABLE.value, reason[:MAX_REASON])
+    return RecordRejection(index, code if code in _CODES else ErrorCode.UNREADABLE.value, reason[:MAX_REASON])

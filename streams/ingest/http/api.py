@@ -29,7 +29,7 @@ _ABOUT: Final = (
 )
 
 
-class RefusedRecordModel(BaseModel):
+class RejectedRecordModel(BaseModel):
     """A record that was not written to its topic."""
 
     index: Annotated[int, Field(description="Its place among the records of the request, from 0.")]
@@ -53,12 +53,12 @@ class DecidedBetweenModel(BaseModel):
 
 
 class RecordsAnswer(BaseModel):
-    """What became of the records. Each that is not among the refusals was accepted."""
+    """What became of the records. Each that is not among the rejections was accepted."""
 
     received: Annotated[int, Field(description="The number of records of the request.")]
     accepted: Annotated[int, Field(description="Those that were written.")]
-    refused: Annotated[int, Field(description="Those that were not.")]
-    refusals: Annotated[list[RefusedRecordModel], Field(description="The reason of each refused record.")]
+    rejected: Annotated[int, Field(description="Those that were not.")]
+    rejections: Annotated[list[RejectedRecordModel], Field(description="The reason of each rejected record.")]
     decided: Annotated[
         DecidedBetweenModel | SkipJsonSchema[None],
         Field(default=None, description="Absent while it is not known, for example because no worker runs."),
@@ -89,7 +89,7 @@ _REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
     409: {"model": IngestProblem, "description": "A request with this key is under way.", "headers": _RETRY},
     413: {"model": IngestProblem, "description": "The body is too large, or has too many records."},
     415: {"model": IngestProblem, "description": "The media type or the content encoding is not supported."},
-    422: {"model": RecordsAnswer, "description": "All records were refused; or the key was used with another body."},
+    422: {"model": RecordsAnswer, "description": "All records were rejected; or the key was used with another body."},
     503: {"model": IngestProblem, "description": "Nothing can be written now; retry.", "headers": _RETRY},
 }
 _FOREIGN_BODY: Final[dict[str, Any]] = {

@@ -18,7 +18,7 @@ from streams.ingest.http.problems import RequestProblem
 MAX_RECORDS: Final = 2_000
 """The most records of a request."""
 
-# What splitting allocates depends on these, not on the records: an array of eight million numbers is refused unread.
+# What splitting allocates depends on these, not on the records: an array of eight million numbers is rejected unread.
 _MOST_COMMAS: Final = 100 * MAX_RECORDS
 _MOST_LINES: Final = 2 * MAX_RECORDS
 
@@ -50,7 +50,7 @@ class ReceivedEvent(NamedTuple):
 
 
 class ReceivedRecord(NamedTuple):
-    """A record of a request: its bytes, and the reason if it is refused already.
+    """A record of a request: its bytes, and the reason if it is rejected already.
 
     ``event_type``: the record type that its CloudEvent names; None outside of one. ``original``: the bytes that came,
     if these are mapped. ``event``: the bytes are an event of a call, and no record yet.

@@ -1,4 +1,4 @@
-"""Limits how many dead letters a token may cause: its refused records are answered, and need not fill the topic."""
+"""Limits how many dead letters a token may cause: its rejected records are answered, and need not fill the topic."""
 
 from collections.abc import Callable
 from typing import Final

@@ -11,7 +11,7 @@ class IngestMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._records = counter("callwarden_ingest_records_total", registry)
-        self._refused = counter("callwarden_ingest_refused_total", registry)
+        self._rejected = counter("callwarden_ingest_rejected_total", registry)
         self._dropped = counter("callwarden_ingest_letters_dropped_total", registry)
         self._repeated = counter("callwarden_ingest_repeated_requests_total", registry)
         self.seconds = histogram("callwarden_ingest_request_duration_seconds", registry)
@@ -21,10 +21,10 @@ class IngestMetrics:
     def written(self, token: str, answer: IngestAnswer, unkept: int) -> None:
         """Count the records of a request."""
         self._records.labels(token, "accepted").inc(answer.accepted)
-        self._records.labels(token, "refused").inc(answer.refused)
+        self._records.labels(token, "rejected").inc(answer.rejected)
         self._dropped.labels(token).inc(unkept)
-        for one in answer.refusals:
-            self._refused.labels(one.code).inc()
+        for one in answer.rejections:
+            self._rejected.labels(one.code).inc()
 
     def repeated(self) -> None:
         """Count a request that wrote nothing."""

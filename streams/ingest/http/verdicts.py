@@ -1,4 +1,4 @@
-"""Checks the records of a request: each is accepted, or refused with a reason."""
+"""Checks the records of a request: each is accepted, or rejected with a reason."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from streams.ingest.http.answer import (
     NOT_AN_EVENT,
     IngestAnswer,
     answer_of,
-    refusal_of,
+    rejection_of,
 )
 from streams.ingest.http.formats import ReceivedEvent, ReceivedRecord
 from streams.ingest.http.letters import LetterLimits
@@ -28,7 +28,7 @@ _AT_ONCE: Final = 250  # records, before the event loop gets a turn
 
 @dataclass(frozen=True, slots=True)
 class CheckedRequest:
-    """What is written for a request, and its answer. ``unkept``: refused records that do not become dead letters.
+    """What is written for a request, and its answer. ``unkept``: rejected records that do not become dead letters.
 
     ``newest_ms`` is the largest event time of the accepted records (None if there is none), which go to ``partitions``.
     """
@@ -43,11 +43,11 @@ class CheckedRequest:
 async def check(
     received: Sequence[ReceivedRecord], grant: Grant, placement: TopicPlacement, letters: LetterLimits
 ) -> CheckedRequest:
-    """Check each record on its own; one that is refused changes nothing for the others.
+    """Check each record on its own; one that is rejected changes nothing for the others.
 
     If there are events, `TopicPlacement.takes_events` must be true.
     """
-    outs, refusals, unkept = [], [], 0
+    outs, rejections, unkept = [], [], 0
     newest_ms, partitions = None, set()
     for index, one in enumerate(received):
         if index % _AT_ONCE == _AT_ONCE - 1:
@@ -61,19 +61,19 @@ async def check(
             partitions.add(placed.partition)
             newest_ms = max(newest_ms or 0, codec.event_time(outcome))
             continue
-        refusals.append(refusal := refusal_of(index, outcome))
+        rejections.append(rejection := rejection_of(index, outcome))
         raw = one.raw if one.original is None else one.original
-        if refusal.code in EXCLUSIONS:
+        if rejection.code in EXCLUSIONS:
             continue  # the mapping leaves the row out on purpose
         if letters.take(grant.name):
             outs.append(dead_letter(placement, grant.name, raw, outcome, (("ingest", grant.name.encode()),)))
         else:
             unkept += 1
-    return CheckedRequest(outs, answer_of(len(received), refusals), unkept, newest_ms, frozenset(partitions))
+    return CheckedRequest(outs, answer_of(len(received), rejections), unkept, newest_ms, frozenset(partitions))
 
 
 def _outcome(one: ReceivedRecord, grant: Grant) -> Record | ReceivedEvent | str:
-    """The record or the event, or why it is refused."""
+    """The record or the event, or why it is rejected."""
     if one.reason is not None:
         return one.reason
     if reason := size_fault(one.raw):

@@ -22,7 +22,7 @@ from monitor.partition.record_batch import UnreadableRecord
 from streams.kafka.api import PermanentError
 from streams.kafka.fetch.record_batch import CONTROL, TRANSACTIONAL, BatchHeader, DamagedBatchError, next_batch
 from streams.kafka.fetch.record_columns import RecordColumns, joined
-from streams.kafka.fetch.record_parser import RefusedBatchError, records_of, takes_long
+from streams.kafka.fetch.record_parser import RejectedBatchError, records_of, takes_long
 
 _VERSION: Final = "0.14."
 _METHODS: Final = {
@@ -236,11 +236,11 @@ class _Rows:
             raise DamagedBatchError("the broker sends no whole record batch from there on", None, self._data)
 
     def _decoded(self, batch: BatchHeader, at: int) -> tuple[RecordColumns, int]:
-        """The records of a batch from offset ``at`` on; if it is refused, one row that stands for it."""
+        """The records of a batch from offset ``at`` on; if it is rejected, one row that stands for it."""
         try:
             read, cost = records_of(self._data, batch, headers=self._headers)
-        except RefusedBatchError as refused:
-            return _whole(self._data, batch, at, str(refused)), refused.cost
+        except RejectedBatchError as rejected:
+            return _whole(self._data, batch, at, str(rejected)), rejected.cost
         if batch.base < at:  # a broker sends whole batches, even if the fetch starts within one
             read = read.part(int(np.searchsorted(joined(read.offsets), at)), len(read))
         return read, cost
@@ -263,7 +263,7 @@ class _Rows:
 
 
 def _whole(data: bytes, batch: BatchHeader, at: int, reason: str) -> RecordColumns:
-    """The row of a refused batch: at its last offset, so that a fetch from anywhere within it returns the row."""
+    """The row of a rejected batch: at its last offset, so that a fetch from anywhere within it returns the row."""
     row = RecordColumns()
     fault, _, why = reason.partition(": ")
     row.offsets = [np.array([batch.last], np.int64)]

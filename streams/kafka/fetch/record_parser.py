@@ -1,7 +1,7 @@
 """Parses the records of a record batch: with aiokafka's parser, and with our own where that raises.
 
 The result depends only on the batch's bytes. If the batch can be cut into records by their lengths, each record is
-valid or unreadable by itself; if not, the whole batch is refused (`RefusedBatchError`). aiokafka's parser never gets
+valid or unreadable by itself; if not, the whole batch is rejected (`RejectedBatchError`). aiokafka's parser never gets
 compressed data, nor more than `_PIECE_BYTES` at once: a header of 2 bytes takes 70 in memory.
 """
 
@@ -55,8 +55,8 @@ def takes_long(batch: BatchHeader) -> bool:
     return batch.magic == 2 and (large or _MANY_AT_ONCE < batch.records <= MAX_RECORDS)
 
 
-class RefusedBatchError(ValueError):
-    """A whole batch is refused; the message begins with an `ErrorCode`. ``cost``: the bytes decompressed of it."""
+class RejectedBatchError(ValueError):
+    """A whole batch is rejected; the message begins with an `ErrorCode`. ``cost``: the bytes decompressed of it."""
 
     def __init__(self, fault: ErrorCode, why: str, cost: int = 0) -> None:
         super().__init__(f"{fault}: {why}")
@@ -83,35 +83,35 @@ class _Piece:
 def records_of(data: bytes, batch: BatchHeader, *, headers: bool = False) -> tuple[RecordColumns, int]:
     """The records of ``batch``, some possibly unreadable, and the number of bytes decompressed.
 
-    Raises RefusedBatchError.
+    Raises RejectedBatchError.
     """
     if batch.magic != 2:
-        raise RefusedBatchError(ErrorCode.OLD_FORMAT, f"expected the format (magic) 2, got {batch.magic}")
+        raise RejectedBatchError(ErrorCode.OLD_FORMAT, f"expected the format (magic) 2, got {batch.magic}")
     if not 0 <= batch.records <= batch.last - batch.base + 1:
         stated = f"it states {batch.records} records in {batch.last - batch.base + 1} offsets"
-        raise RefusedBatchError(ErrorCode.MALFORMED_BATCH, stated)
+        raise RejectedBatchError(ErrorCode.MALFORMED_BATCH, stated)
     if batch.records > MAX_RECORDS:
         why = f"it states {batch.records:,} records; expected at most {MAX_RECORDS:,}"
-        raise RefusedBatchError(ErrorCode.BATCH_TOO_LARGE, why)
+        raise RejectedBatchError(ErrorCode.BATCH_TOO_LARGE, why)
     payload = memoryview(data)[batch.start + HEADER_BYTES : batch.end]
     try:
         buffer = decompress(batch.codec, payload, HEADER_BYTES)
     except TooLargeError as error:
         why = f"{error}; expected at most {MAX_BYTES:,} decompressed"
-        raise RefusedBatchError(ErrorCode.BATCH_TOO_LARGE, why, error.cost) from None
+        raise RejectedBatchError(ErrorCode.BATCH_TOO_LARGE, why, error.cost) from None
     except UndecodableError as error:
-        raise RefusedBatchError(ErrorCode.UNDECODABLE_BATCH, str(error), error.cost) from None
+        raise RejectedBatchError(ErrorCode.UNDECODABLE_BATCH, str(error), error.cost) from None
     end = len(buffer) - PADDING
     cost = end - HEADER_BYTES
     if batch.records > _MANY_RECORDS and cost < _LEAST_MEAN_BYTES * batch.records:
         why = f"it has {batch.records:,} records in {cost:,} bytes; expected {_LEAST_MEAN_BYTES} or more for each"
-        raise RefusedBatchError(ErrorCode.BATCH_TOO_LARGE, why, cost)
+        raise RejectedBatchError(ErrorCode.BATCH_TOO_LARGE, why, cost)
     buffer[:HEADER_BYTES] = data[batch.start : batch.start + HEADER_BYTES]
     buffer[ATTRIBUTES_AT] &= ~CODEC_MASK & 0xFF
     try:
         return _Parser(buffer, end, batch, headers).parse(), cost
     except _TornError as error:
-        raise RefusedBatchError(ErrorCode.MALFORMED_BATCH, str(error), cost) from None
+        raise RejectedBatchError(ErrorCode.MALFORMED_BATCH, str(error), cost) from None
 
 
 class _Parser:

@@ -32,7 +32,7 @@ class OwnerFeed:
         self._context, self._running = context, running
         self._tp = context.names.owners
         self._skip_to = 0  # damaged records before this offset are not read
-        self._refused_to = 0  # invalid values before this offset are counted
+        self._rejected_to = 0  # invalid values before this offset are counted
         self._failed_s: float | None = None
         self._failed_ms = 0
         self._why = ""
@@ -106,35 +106,35 @@ class OwnerFeed:
         found: dict[str, tuple[int, OwnerBan]] = {}
         try:
             async for fetched in self._context.cluster.read(self._tp, start, end):
-                refused = []
+                rejected = []
                 for offset, ban in owner_bans_in(fetched):
                     if isinstance(ban, str):
-                        refused.append((offset, ban))
+                        rejected.append((offset, ban))
                     elif ban.lifted_ms is not None or ban.enforcement_id not in found:
                         found[ban.enforcement_id] = offset, ban
-                self._refuse(refused)
+                self._reject(rejected)
                 start = fetched.stop
                 if len(found) >= _MOST_BANS:
                     return found, start
         except CorruptLog as torn:
             # No partition may stop because of it. A ban among these records takes no effect in other partitions.
             log.error("skipped damaged records of the topic of owners", through=torn.last, why=str(torn))
-            self._context.telemetry.owner_bans_refused(1)
+            self._context.telemetry.owner_bans_rejected(1)
             self._skip_to = torn.last + 1
             return found, torn.last + 1
         except OffsetOutOfRange as gone:
             raise TransientError(str(gone)) from None
         return found, end
 
-    def _refuse(self, refused: Sequence[tuple[int, str]]) -> None:
+    def _reject(self, rejected: Sequence[tuple[int, str]]) -> None:
         """Count and log invalid values, once in a worker, regardless of how many partitions read them."""
-        fresh = [(offset, why) for offset, why in refused if offset >= self._refused_to]
+        fresh = [(offset, why) for offset, why in rejected if offset >= self._rejected_to]
         for offset, why in fresh[:_LOG_AT_MOST]:
             at = f"{self._tp.topic}-{self._tp.partition} offset {offset}"
             log.error("skipped a value that is no ban of an owner: another program writes to the topic", at=at, why=why)
         if fresh:
-            self._refused_to = fresh[-1][0] + 1
-            self._context.telemetry.owner_bans_refused(len(fresh))
+            self._rejected_to = fresh[-1][0] + 1
+            self._context.telemetry.owner_bans_rejected(len(fresh))
 
     def _give(self, one: RunningPartition, found: Mapping[str, tuple[int, OwnerBan]], stop: int) -> None:
         if one.discarded or one.busy or one.task.switching:

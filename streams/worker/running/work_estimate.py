@@ -4,7 +4,7 @@ from monitor.core.due_work import due_calls, due_records, due_tenants, early_cou
 from monitor.partition.task import StreamTask
 
 _RECORD_WORK = 100  # the cost of deciding a record
-_OUTPUT_WORK = 10  # the cost of a late or refused record that is passed on
+_OUTPUT_WORK = 10  # the cost of a late or rejected record that is passed on
 _TENANT_WORK = 100  # the cost of a tenant that may get an alert or a decision, at a window end or in early evaluation
 
 

@@ -235,7 +235,7 @@ def test_the_stored_state_of_a_call_does_not_grow_with_its_events() -> None:
         ({"call_leg_id": ["leg-1"]}, "wrong_type"),
     ],
 )
-def test_an_event_that_cannot_be_kept_is_refused_before_it_is(change: dict[str, object], code: str) -> None:
+def test_an_event_that_cannot_be_kept_is_rejected_before_it_is(change: dict[str, object], code: str) -> None:
     (row,) = adapter().events(event("initiated", 0, **change).value)
     assert (row.reason or "").partition(":")[0] == code
 

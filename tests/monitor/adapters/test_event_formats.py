@@ -86,17 +86,17 @@ def test_a_failed_invite_is_a_call_with_its_outcome(code: str, reason: str, expe
 
 def test_requests_within_a_call_do_not_change_it() -> None:
     again = INVITE.replace("101,", "105,").replace("30:08", "30:10").replace("+8613800138000", "nobody")
-    refused = again.replace("200,OK", "488,Not Acceptable Here").replace("105,", "106,")
+    rejected = again.replace("200,OK", "488,Not Acceptable Here").replace("105,", "106,")
     held = INVITE.replace("101,INVITE,as1f,gK09", "107,INVITE,gK09,as1f").replace("30:08", "30:11")
-    assert fields("kamailio-acc", acc(INVITE, again, refused, held, BYE)) == fields("kamailio-acc", acc(INVITE, BYE))
+    assert fields("kamailio-acc", acc(INVITE, again, rejected, held, BYE)) == fields("kamailio-acc", acc(INVITE, BYE))
 
 
 def test_a_re_invite_whose_row_was_written_first_does_not_hide_the_call() -> None:
     again = "100,INVITE,as1f,gK09,4e1a@192.0.2.7,200,OK,2026-03-02 01:30:09,,,"
-    refused = again.replace("100,", "99,").replace("200,OK", "488,Not Acceptable Here")
+    rejected = again.replace("100,", "99,").replace("200,OK", "488,Not Acceptable Here")
     of_callee = again.replace("as1f,gK09", "gK09,as1f")
     expected = fields("kamailio-acc", acc(INVITE, BYE))
-    for rows in itertools.permutations([INVITE, again, refused, BYE]):
+    for rows in itertools.permutations([INVITE, again, rejected, BYE]):
         assert fields("kamailio-acc", acc(*rows)) == expected
     assert fields("kamailio-acc", acc(of_callee, INVITE, BYE)) == expected
 
@@ -134,10 +134,10 @@ def test_a_table_without_the_column_of_the_tenant_names_the_option_that_sets_it(
         read("kamailio-acc", content, tenant=column)
     adapter = open_adapter("kamailio-acc", {"tenant": column})
     assert isinstance(adapter, AssembledAdapter)
-    [refused] = adapter.events(content.encode())
-    assert refused.event is None
-    assert refused.reason is not None
-    assert refused.reason.startswith(f"malformed_row: the file has no column `{column}`")
+    [rejected] = adapter.events(content.encode())
+    assert rejected.event is None
+    assert rejected.reason is not None
+    assert rejected.reason.startswith(f"malformed_row: the file has no column `{column}`")
 
 
 def test_the_columns_of_the_extra_fields_have_names_of_their_own() -> None:

@@ -39,7 +39,7 @@ def outcomes(found: list[InputRow]) -> list[tuple[int, str]]:
 @pytest.mark.parametrize("sort", ["true", "false"])
 @pytest.mark.parametrize("what", LONG)
 @pytest.mark.parametrize("form", GOOD)
-def test_a_line_that_is_too_long_is_one_refused_row_and_its_neighbours_are_read(
+def test_a_line_that_is_too_long_is_one_rejected_row_and_its_neighbours_are_read(
     form: str, what: str, sort: str
 ) -> None:
     mapping = (SMALL if form == "csv" else JSONL) + f"sort: {sort}\n"
@@ -97,7 +97,7 @@ DOCUMENTS = {
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in DOCUMENTS])
-def test_every_shipped_adapter_refuses_a_long_line(name: str) -> None:
+def test_every_shipped_adapter_rejects_a_long_line(name: str) -> None:
     shipped = open_adapter(name, key=PUBLIC_KEY)
     columns = COLUMNS if isinstance(shipped, BankAdapter) else [c for c in mapping_of(shipped).columns if c != ROW]
     mark = b"\t" if isinstance(shipped, BankAdapter) else mapping_of(shipped).dialect.delimiter.encode()

@@ -103,7 +103,7 @@ def test_reasons_that_differ_only_in_values_are_one_kind(files: tuple[str, str])
     assert sum(found["tables"]["outcome"]["without_entry"].values()) == 500
 
 
-def test_refusals_are_shown_first_the_most_frequent_reason_before_others(files: tuple[str, str]) -> None:
+def test_rejections_are_shown_first_the_most_frequent_reason_before_others(files: tuple[str, str]) -> None:
     Path(files[0]).write_text(f"id,to,end,code,spare\n1,,{T},200,x\n" + 3 * f"2,3,{T},9,x\n")
     lines = run("check", files[0], "--format", files[1]).output.splitlines()
     assert [line.partition(":")[0].strip() for line in lines[1:4]] == ["not a record", "not a record", "columns read"]

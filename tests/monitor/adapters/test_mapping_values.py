@@ -97,7 +97,7 @@ def test_a_field_may_wait_for_another_whatever_their_order() -> None:
         assert answers == [T * 1000, None]
 
 
-def test_rows_that_the_mapping_refuses_are_rejected_with_its_reason() -> None:
+def test_rows_that_the_mapping_rejects_are_rejected_with_its_reason() -> None:
     mapping = "reject: [{when: {column: id, matches: 't.*'}, reason: a test call}]\n" + SMALL
     found = rows(mapping, f"id,to,end\nt1,2,{T}\n1,2,{T}\n")
     assert [row.reason for row in found] == ["excluded: a test call", None]

@@ -112,7 +112,7 @@ def test_every_row_of_a_file_is_there_by_event_time_and_the_greatest_version_cou
     assert callees(found) == ["b", "c"]
 
 
-def test_a_version_that_cannot_be_read_refuses_its_row_alone() -> None:
+def test_a_version_that_cannot_be_read_rejects_its_row_alone() -> None:
     found = rows("id,end,to,n\nc1,1700000000,a,1\nc1,1700000000,b,x\n")
     assert [row.reason for row in found] == [None, "wrong_type: version: expected a whole number, got 'x'"]
     timed = VERSIONED.replace("{column: n}", "{column: n, time: epoch_s}")

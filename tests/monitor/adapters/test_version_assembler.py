@@ -341,6 +341,6 @@ def test_unchanged_state_is_not_written_again() -> None:
     assert [key for key, _ in log.assembler.changes()] == [b'["c-1","acme"]']
 
 
-def test_a_stored_entry_that_cannot_be_read_is_refused() -> None:
+def test_a_stored_entry_that_cannot_be_read_is_rejected() -> None:
     with pytest.raises(ValueError, match="Invalid value"):
         Log().assembler.restore([(b'["c-1","acme"]', b'["open",1,2]')])

@@ -87,9 +87,9 @@ def test_a_review_of_before_it_is_passed_over_and_one_of_after_it_must_know_its_
     harness.review(10, "overturn", "of-somebody-else")
     harness.review(25, "overturn", "of-somebody-else")
     assert summaries(harness.until(20)) == []
-    assert harness.refused() == []
+    assert harness.rejected() == []
     harness.until(30)
-    assert harness.refused() == ["unknown_enforcement"]
+    assert harness.rejected() == ["unknown_enforcement"]
 
 
 def test_names_of_before_it_are_known() -> None:

@@ -66,7 +66,7 @@ class Naive:
     calls: list[tuple[str, str, int, int]] = field(default_factory=list)  # id, tenant, source, late line
     waiting: list[tuple[str, int]] = field(default_factory=list)  # id, raised time
     late: list[str] = field(default_factory=list)
-    refused: list[tuple[int, int]] = field(default_factory=list)
+    rejected: list[tuple[int, int]] = field(default_factory=list)
 
 
 def naive(files: list[list[bytes]], not_after_ms: int | None = None) -> Naive:
@@ -82,11 +82,11 @@ def naive(files: list[list[bytes]], not_after_ms: int | None = None) -> Naive:
         try:
             record: Record = codec.read(line)
         except codec.InvalidRecordError:
-            out.refused.append((source, at[source]))
+            out.rejected.append((source, at[source]))
             continue
         time = codec.event_time(record)
         if not_after_ms is not None and time > not_after_ms:
-            out.refused.append((source, at[source]))
+            out.rejected.append((source, at[source]))
             continue
         clock[source] = max(clock[source], time)
         line_ms = clock[source] - LATENESS
@@ -119,8 +119,8 @@ def check(batches: list[MergedRows], expected: Naive) -> None:
     assert [(one.id, one.at_ms) for one in waiting] == expected.waiting
     late = [one for batch in batches for one in sorted(batch.late, key=lambda c: c.ref)]
     assert [one.call_id for one in late] == expected.late
-    refused = [one for batch in batches for one in sorted(batch.refused, key=lambda r: r.ref)]
-    assert [(one.ref.source, one.ref.line) for one in refused] == expected.refused
+    rejected = [one for batch in batches for one in sorted(batch.rejected, key=lambda r: r.ref)]
+    assert [(one.ref.source, one.ref.line) for one in rejected] == expected.rejected
 
 
 @tries
@@ -183,7 +183,7 @@ def test_decoding_together_is_decoding_one_by_one(seed: int, count: int) -> None
     assert together.line.tolist() == [7 + n for n in kept]
     alone = [DECODER.lines([lines[n]], 7 + n) for n in kept]
     assert together.event_ms.tolist() == [int(one.event_ms[0]) for one in alone]
-    assert together.refused == [(row, reason) for row, one in enumerate(alone) for _, reason in one.refused]
+    assert together.rejected == [(row, reason) for row, one in enumerate(alone) for _, reason in one.rejected]
     assert together.others == [(row, record) for row, one in enumerate(alone) for _, record in one.others]
     ids = [] if together.calls is None else together.calls.call_id.tolist()
     assert ids == [name for one in alone if one.calls is not None for name in one.calls.call_id.tolist()]
@@ -200,7 +200,7 @@ def test_more_lines_than_are_decoded_at_once_keep_their_places() -> None:
     assert decoded.calls.call_id.tolist() == [f"c{n}" for n in expected]
     assert decoded.line[decoded.call_rows].tolist() == [n + 1 for n in expected]
     bad = [n for n, line in enumerate(lines) if line == b"nonsense"]
-    assert [int(decoded.line[row]) - 1 for row, _ in decoded.refused] == bad
+    assert [int(decoded.line[row]) - 1 for row, _ in decoded.rejected] == bad
 
 
 @tries
@@ -211,7 +211,7 @@ def test_records_too_far_ahead_advance_no_clock_and_make_no_record_late(seed: in
     decoder = Decoder(LAYOUT, np.uint64(0), T0 + ahead)
     pieces = placed(files, decoder)
     check([merge([(piece, 0, len(piece)) for piece in pieces], LATE)], naive(files, T0 + ahead))
-    reasons = [reason for piece in pieces for _, reason in piece.decoded.refused]
+    reasons = [reason for piece in pieces for _, reason in piece.decoded.rejected]
     assert all(piece.after_ms.max(initial=0) <= T0 + ahead for piece in pieces)
     assert all(reason.split(":")[0].isidentifier() for reason in reasons)
 
@@ -220,7 +220,7 @@ def test_the_last_moment_that_is_not_too_far_ahead_is_taken() -> None:
     decoder = Decoder(LAYOUT, np.uint64(0), T0)
     decoded = decoder.lines([call("at", T0), call("beyond", T0 + 1), complaint("p", T0 + 1)], 1)
     assert decoded.event_ms.tolist() == [T0, -1, -1]
-    assert [reason.split(":")[0] for _, reason in decoded.refused] == ["future_event", "future_event"]
+    assert [reason.split(":")[0] for _, reason in decoded.rejected] == ["future_event", "future_event"]
     assert (len(decoded.others), len(decoded.call_rows)) == (0, 1)
 
 
@@ -262,7 +262,10 @@ def test_rows_of_an_adapter_come_with_their_own_line_numbers_and_bytes() -> None
     assert decoded.line.tolist() == [5, 3, 9, 4]
     assert list(decoded.raw) == [b"five", b"three", b"nine", b"four"]
     assert decoded.event_ms.tolist() == [T0, -1, T0, -1]
-    assert [(row, reason.split(":")[0]) for row, reason in decoded.refused] == [(1, "bad_row"), (3, "impossible_times")]
+    assert [(row, reason.split(":")[0]) for row, reason in decoded.rejected] == [
+        (1, "bad_row"),
+        (3, "impossible_times"),
+    ]
     assert [(row, record) for row, record in decoded.others] == [(2, other)]
 
 

@@ -56,7 +56,7 @@ def outcome(taken: list[TaskOutput]) -> dict[str, Any]:
     return {
         "enforcement": sorted(msgspec.json.encode(e) for t in taken for e in t.output.enforcement),
         "late": sorted(late.raw for t in taken for late in t.late),
-        "refused": sorted((r.ref.source, r.ref.offset, r.reason) for t in taken for r in t.refused),
+        "rejected": sorted((r.ref.source, r.ref.offset, r.reason) for t in taken for r in t.rejected),
         "read": sum(t.rows for t in taken),
         "duplicates": sum(t.duplicates for t in taken),
     }
@@ -127,7 +127,7 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
     assert all(event.data.decided_ms >= from_ms for taken in kept for event in taken.output.enforcement)
     kinds = {type(entry) for recorded in entries.values() for entry in recorded}
     assert kinds >= {ClockAdvance, MaxAheadChange}
-    assert SkippedRecord in kinds or not any(r[2].startswith("skipped: ") for r in outcome(kept)["refused"])
+    assert SkippedRecord in kinds or not any(r[2].startswith("skipped: ") for r in outcome(kept)["rejected"])
 
 
 def test_a_record_that_was_read_cannot_be_skipped() -> None:
@@ -138,7 +138,7 @@ def test_a_record_that_was_read_cannot_be_skipped() -> None:
     assert partition.sources.skip(0, 5, "it is broken") is None
     partition.feed(0, rows(sources[0], 5, 7, not_after_ms))
     taken = partition.take()
-    assert [(r.ref.offset, r.reason) for r in taken.refused if r.ref.offset == 5] == [(5, "skipped: it is broken")]
+    assert [(r.ref.offset, r.reason) for r in taken.rejected if r.ref.offset == 5] == [(5, "skipped: it is broken")]
     assert (0, SkippedRecord(5, "it is broken")) in taken.journal
 
 
@@ -157,17 +157,17 @@ def test_entries_about_a_recreated_log_do_not_apply_to_the_new_one() -> None:
     assert partition.sources.clocks_ms[0] == T0 + 9
     partition.feed(0, RecordBatch(0, 2, np.arange(2), np.zeros(2, np.int64), [b"{", b"{"], [b"k", b"k"]))
     assert partition.sources.clocks_ms[0] == T0 + 9
-    assert not any(refused.reason.startswith("skipped") for refused in partition.take().refused)
+    assert not any(rejected.reason.startswith("skipped") for rejected in partition.take().rejected)
 
 
-def test_a_record_without_a_value_is_refused() -> None:
+def test_a_record_without_a_value_is_rejected() -> None:
     policy, _, _ = sources_of(1)
     partition = StreamTask(policy)
     partition.feed(0, RecordBatch(0, 3, np.arange(3), np.zeros(3, np.int64), [None, b"", b"  "], [b"k", None, b"k"]))
-    refused = partition.take().refused
-    assert [r.ref.offset for r in refused] == [0, 1, 2]
-    assert {r.reason for r in refused} == {"no_value: the record has no value; expected a record as JSON"}
-    assert [(r.key, r.raw) for r in refused] == [(b"k", None), (None, b""), (b"k", b"  ")]
+    rejected = partition.take().rejected
+    assert [r.ref.offset for r in rejected] == [0, 1, 2]
+    assert {r.reason for r in rejected} == {"no_value: the record has no value; expected a record as JSON"}
+    assert [(r.key, r.raw) for r in rejected] == [(b"k", None), (None, b""), (b"k", b"  ")]
 
 
 def test_a_clock_goes_no_further_than_the_records_timestamp() -> None:
@@ -179,8 +179,8 @@ def test_a_clock_goes_no_further_than_the_records_timestamp() -> None:
     partition.feed(0, RecordBatch(0, 1, np.array([0]), np.array([event_ms - 500]), [call]))
     assert partition.sources.clocks_ms[0] == event_ms - 500
     partition.feed(0, RecordBatch(1, 2, np.array([1]), np.array([event_ms - 1_001]), [call]))
-    (refused,) = partition.take().refused
-    assert refused.reason == f"future_event: expected an event time of at most {event_ms - 1}, got {event_ms}"
+    (rejected,) = partition.take().rejected
+    assert rejected.reason == f"future_event: expected an event time of at most {event_ms - 1}, got {event_ms}"
 
 
 def _event_ms(line: bytes) -> int | None:
@@ -224,7 +224,7 @@ def broken_off(policy: Policy, lines: list[bytes], stamp_ms: int) -> tuple[Strea
     partition, stored = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0)), dict[str, bytes]()
     partition.feed(0, rows(lines, 0, len(lines), stamp_ms))
     partition.advance()
-    assert partition.take().refused
+    assert partition.take().rejected
     stored = {key: value for key, value in partition.snapshot() if value is not None}
     partition = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0))
     partition.restore(stored)
@@ -240,7 +240,7 @@ def test_remaining_records_after_a_deletion_are_read_again_and_output_once() -> 
     assert (partition.sources.offsets[0], partition.sources.done[0]) == (resume + 1, done)
     partition.feed(0, rows(lines, resume + 1, done, stamp_ms))
     taken = partition.take()
-    assert (taken.rows, taken.refused, taken.late) == (0, [], [])
+    assert (taken.rows, taken.rejected, taken.late) == (0, [], [])
 
 
 def test_a_log_that_was_recreated_is_read_as_if_it_were_the_first_time() -> None:
@@ -250,7 +250,7 @@ def test_a_log_that_was_recreated_is_read_as_if_it_were_the_first_time() -> None
     partition.sources.lose(0, LostInput(0, done, recreated=True, reason="a test"))
     partition.feed(0, rows(lines[-2:], 0, 2, stamp_ms))
     taken = partition.take()
-    assert (taken.rows, [r.ref.offset for r in taken.refused], partition.sources.done[0]) == (2, [0, 1], 0)
+    assert (taken.rows, [r.ref.offset for r in taken.rejected], partition.sources.done[0]) == (2, [0, 1], 0)
     assert done > 2
 
 
@@ -290,19 +290,19 @@ def test_a_skip_of_a_record_that_is_read_again_puts_it_out_once(commits_first: b
     first = new()
     first.feed(0, calls_at([T0, T0], 0, T0))
     commit(first, stored)
-    refused = []
+    rejected = []
     for skips in (True, False):  # and a crash after its output
         again = new()
         assert again.restore(stored)[0] == 0
         if skips:
             assert again.sources.skip(0, 1, "poison") is None
         if skips and commits_first:
-            refused += commit(again, stored).refused
+            rejected += commit(again, stored).rejected
             again = new()
             again.restore(stored)
         again.feed(0, calls_at([T0, T0], 0, T0))
-        refused += commit(again, stored).refused
-    assert [one.reason for one in refused] == ["skipped: poison"]
+        rejected += commit(again, stored).rejected
+    assert [one.reason for one in rejected] == ["skipped: poison"]
 
 
 def test_the_clock_of_a_source_that_is_read_again_is_not_moved() -> None:
@@ -378,7 +378,7 @@ def test_a_limit_of_before_a_loss_of_the_state_holds_where_it_did_and_the_new_on
     def feed(partition: StreamTask) -> int:
         partition.feed(0, calls_at([T0, T0 + 4 * MINUTE], 0, T0))
         partition.feed(0, calls_at([T0 + 4 * MINUTE], 2, T0 + MINUTE))
-        return len(partition.take().refused)
+        return len(partition.take().rejected)
 
     taken = rebuilt.take()
     assert [entry for source, entry in taken.journal if source == 0] == [MaxAheadChange(2, MINUTE)]

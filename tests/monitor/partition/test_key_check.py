@@ -39,14 +39,14 @@ def test_murmur2_is_that_of_aiokafka(seed: int) -> None:
         assert murmur2(key) == theirs(key) & 0xFFFFFFFF
 
 
-def test_a_key_that_is_not_the_tenant_is_refused_with_its_number_masked() -> None:
+def test_a_key_that_is_not_the_tenant_is_rejected_with_its_number_masked() -> None:
     tenant = TENANT
     piece = decoded(CALL, CALL, CALL)
     KeyCheck(0, 1, "murmur2").check("cdr", piece, [tenant.encode(), None, b"+8613812345678"])
-    assert [row for row, _ in piece.refused] == [1, 2]
-    assert piece.refused[0][1] == f"wrong_key: expected the key to be tenant_id {tenant!r}, got none"
-    assert piece.refused[1][1].startswith("wrong_key: ")
-    assert "13812345678" not in piece.refused[1][1]
+    assert [row for row, _ in piece.rejected] == [1, 2]
+    assert piece.rejected[0][1] == f"wrong_key: expected the key to be tenant_id {tenant!r}, got none"
+    assert piece.rejected[1][1].startswith("wrong_key: ")
+    assert "13812345678" not in piece.rejected[1][1]
     assert piece.call_rows.tolist() == [0]
     assert (piece.event_ms >= 0).tolist() == [True, False, False]
 
@@ -57,19 +57,19 @@ def test_a_record_off_its_partition_names_the_setting_to_change() -> None:
     right, wrong = decoded(CALL), decoded(CALL)
     KeyCheck(home, 8, "murmur2").check("cdr", right, [tenant.encode()])
     KeyCheck((home + 1) % 8, 8, "murmur2").check("cdr", wrong, [tenant.encode()])
-    assert right.refused == []
-    ((_, reason),) = wrong.refused
+    assert right.rejected == []
+    ((_, reason),) = wrong.rejected
     assert reason.startswith(f"wrong_partition: expected tenant_id {tenant!r} in partition {home} of 8")
     assert "partitioner=murmur2_random" in reason
 
 
-def test_a_record_of_another_topic_is_refused() -> None:
+def test_a_record_of_another_topic_is_rejected() -> None:
     review = codec.encode(EXAMPLES["review"])
     tenant = EXAMPLES["review"].tenant_id.encode()  # type: ignore[attr-defined]
     piece = decoded(review)
     KeyCheck(0, 1, "murmur2").check("complaints", piece, [tenant])
-    assert piece.refused == [(0, "wrong_topic: expected complaint in the topic complaints, got type 'review'")]
+    assert piece.rejected == [(0, "wrong_topic: expected complaint in the topic complaints, got type 'review'")]
     assert piece.others == []
     calls = decoded(CALL)
     KeyCheck(0, 1, "murmur2").check("reviews", calls, [TENANT.encode()])
-    assert calls.refused == [(0, "wrong_topic: expected review in the topic reviews, got type 'cdr'")]
+    assert calls.rejected == [(0, "wrong_topic: expected review in the topic reviews, got type 'cdr'")]

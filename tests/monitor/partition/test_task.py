@@ -102,7 +102,7 @@ def interrupted(
         "alerts in order": [a for taken in kept for a in taken.output.alerts],
         "late": sorted(late.raw for taken in kept for late in taken.late),
         "rejected": sorted(
-            (r.ref.source, line[r.ref.source][r.ref.line], r.reason) for taken in kept for r in taken.refused
+            (r.ref.source, line[r.ref.source][r.ref.line], r.reason) for taken in kept for r in taken.rejected
         ),
         "read": sum(taken.rows for taken in kept),
         "duplicates": sum(taken.duplicates for taken in kept),
@@ -247,7 +247,7 @@ def test_rows_that_do_not_follow_are_not_taken() -> None:
     with pytest.raises(MisplacedRecordError, match="expected rows from offset 0 on, got 5"):
         partition.feed(0, rows_of(5, [b"{}"], [5], 0, 1, 0))
     assert partition.sources.offsets[0] == 0
-    assert partition.take().refused == []
+    assert partition.take().rejected == []
 
 
 def test_a_handover_whose_deletion_was_missed_is_left_aside() -> None:

@@ -123,7 +123,7 @@ class Course:
             "shadow": sorted(bytes_of(e) for taken in self.kept for e in taken.output.shadow),
             "late": sorted(late.raw for taken in self.kept for late in taken.late),
             "rejected": sorted(
-                (r.ref.source, line[r.ref.source][r.ref.line], r.reason) for taken in self.kept for r in taken.refused
+                (r.ref.source, line[r.ref.source][r.ref.line], r.reason) for taken in self.kept for r in taken.rejected
             ),
             "read": sum(taken.rows for taken in self.kept),
             "duplicates": sum(taken.duplicates for taken in self.kept),

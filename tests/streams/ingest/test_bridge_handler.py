@@ -107,7 +107,7 @@ def test_every_record_of_a_batch_is_written_or_is_a_letter_with_its_origin(tmp_p
     assert headers[2]["first_offset"] == b"8"
     handler.committed()
     assert registry.get_sample_value("callwarden_bridge_rows_total", {"result": "record"}) == 2
-    assert registry.get_sample_value("callwarden_bridge_rows_total", {"result": "refused"}) == 3
+    assert registry.get_sample_value("callwarden_bridge_rows_total", {"result": "rejected"}) == 3
     assert handler.take() == []
 
 
@@ -119,10 +119,10 @@ def test_what_cannot_be_decoded_is_a_letter_as_it_came(tmp_path) -> None:
 
     mapper = DocumentMapper(adapter(tmp_path), placement(), "own")
     handler = BridgeHandler(TP("theirs", 2), mapper, BridgeMetrics(CollectorRegistry()), decode)
-    values = [b"good", b"bad", b"refused"]
+    values = [b"good", b"bad", b"rejected"]
     handler.feed(FetchedBatch(0, 3, np.arange(3), np.zeros(3, np.int64), [None] * 3, values))
     outs = handler.take()
-    assert [out.value for out in outs[1:]] == [b"bad", b"refused"]
+    assert [out.value for out in outs[1:]] == [b"bad", b"rejected"]
     assert outs[0].topic == "callwarden.cdr"
 
 

@@ -109,7 +109,7 @@ def test_a_version_goes_to_the_raw_topic_under_its_feed_its_call_and_its_tenant(
     assert isinstance(next(foreign_rows(open_adapter("amazon-connect"), document)), InputRow)
 
 
-def test_a_refused_event_is_kept_as_it_came_and_one_that_is_none_is_not_written():
+def test_a_rejected_event_is_kept_as_it_came_and_one_that_is_none_is_not_written():
     register, broken = events(HEADER + b"1,REGISTER,a,b,4e1a,200,OK,2026-03-02 01:30:08,1,2,t\n1,INVITE,a\n")
     assert outcome_of(register, placement(), "their-cdrs", ORIGIN) == (None, "excluded")
     out, code = outcome_of(broken, placement(), "their-cdrs", ORIGIN)
@@ -122,7 +122,7 @@ def test_events_without_a_topic_are_an_error_of_the_installation():
         outcome_of(row, place, "their-cdrs", ORIGIN)
 
 
-def test_a_refused_row_is_kept_as_it_came_with_its_key_its_reason_and_its_origin():
+def test_a_rejected_row_is_kept_as_it_came_with_its_key_its_reason_and_its_origin():
     row = InputRow(3, b"\xff their row", None, "not_text: byte 0xff")
     out, code = outcome_of(row, placement(), "their-cdrs-0", ORIGIN, b"their key")
     assert (out.topic, out.key, out.value) == ("callwarden.dead-letter", b"their key", b"\xff their row")

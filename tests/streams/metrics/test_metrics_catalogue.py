@@ -69,7 +69,7 @@ def busy_telemetry() -> WorkerMetrics:
         harness.output,
         rows=7,
         duplicates=2,
-        refused=[RejectedRow(RecordRef(0, 1, 2, 3), "too_deep: 99 levels", b"", b"k")],
+        rejected=[RejectedRow(RecordRef(0, 1, 2, 3), "too_deep: 99 levels", b"", b"k")],
     )
     telemetry.committed(3, telemetry.counts(taken), 1_000, 0.02)
     telemetry.transaction_failed()

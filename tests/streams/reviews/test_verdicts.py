@@ -1,4 +1,4 @@
-"""Cases and verdicts against the real shard: its cases and refusals are those that were predicted."""
+"""Cases and verdicts against the real shard: its cases and rejections are those that were predicted."""
 
 import random
 
@@ -78,18 +78,18 @@ def test_the_register_is_what_a_plain_loop_and_the_shard_say(round_: int) -> Non
 
 
 def reviewed(traffic: Watched, case: LedgerCase, named: str, given: GivenVerdict, minute: float) -> list[str]:
-    """The shard's answer to such a review at that minute: nothing, or the first word of its refusal."""
+    """The shard's answer to such a review at that minute: nothing, or the first word of its rejection."""
     tenant = case.opening.subject
     traffic.harness.review(minute, given.verdict, named, f"v{minute}", kind=given.kind, tenant_id=tenant)
     traffic.until(minute + 0.01)
-    return traffic.harness.refused()
+    return traffic.harness.rejected()
 
 
 def test_what_is_refused_beforehand_is_what_the_shard_refuses() -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
     traffic, rng = Watched(seed), random.Random(seed)
-    minute, refused, taken = 0.0, 0, 0
+    minute, rejected, taken = 0.0, 0, 0
     for number in range(150):
         start, minute = minute, minute + rng.choice((1, 5, 10))
         traffic.give(start, minute)
@@ -113,9 +113,9 @@ def test_what_is_refused_beforehand_is_what_the_shard_refuses() -> None:
         later = [event for event in traffic.events[before:] if f"v{minute}" in event.data.evidence.review_ids]
         assert bool(foreseen) is bool(words), (number, foreseen, words, named, given)
         assert bool(later) is not bool(foreseen)
-        refused += bool(foreseen)
+        rejected += bool(foreseen)
         taken += not foreseen
-    assert refused > 10
+    assert rejected > 10
     assert taken > 5
 
 

@@ -27,8 +27,8 @@ NAMES = TopicNames("callwarden.", "callwarden.")
 NOISE = random.Random(1).randbytes(3 << 20)  # incompressible
 
 
-def letters(*refused: RefusedRow) -> list[OutputRecord]:
-    return records(NAMES, 3, TaskOutput(refused=list(refused)), [])
+def letters(*rejected: RefusedRow) -> list[OutputRecord]:
+    return records(NAMES, 3, TaskOutput(rejected=list(rejected)), [])
 
 
 def size(out: OutputRecord) -> int:

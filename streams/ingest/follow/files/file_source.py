@@ -117,7 +117,7 @@ class FileSource:
             position = replace(position, header=header)
         if chunk.too_long is not None:
             reason = f"{ErrorCode.TOO_LONG}: the line has {MAX_LINE:,} bytes or more; expected a row"
-            self._rows.refuse(batch, chunk.too_long, reason, _origin(file, chunk.start))
+            self._rows.reject(batch, chunk.too_long, reason, _origin(file, chunk.start))
         elif chunk.lines:
             wait = not final and now_s - file.grown_s < _OPEN_ROW_S
             end = self._write(batch, file, chunk, position.header.encode(self._form.encoding), wait)
@@ -198,7 +198,7 @@ class FileSource:
                         return start
                     self._document(batch, file, header + b"\n" + line if header else line, [start, start], header)
                 return None
-            self._rows.refuse(batch, document, fault, _origin(file, starts[0]))
+            self._rows.reject(batch, document, fault, _origin(file, starts[0]))
         for row in rows:
             start = starts[min(row.line, len(starts)) - 1]
             if wait and self._is_open(row, len(starts)):

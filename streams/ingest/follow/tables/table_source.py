@@ -191,7 +191,7 @@ class TableSource:
             origin = (("table", self._table.encode()), ("key", str(row.key).encode()))
             if row.value is None:
                 most = f"expected at most {MAX_RECORD_BYTES:,}"
-                self._rows.refuse(
+                self._rows.reject(
                     batch, None, f"{ErrorCode.TOO_LONG}: the row has {row.length:,} bytes; {most}", origin
                 )
                 continue
@@ -203,7 +203,7 @@ class TableSource:
             except (ValueError, RecursionError):  # a column of JSON may have what no text is, or be nested too deep
                 mapped, fault = [], f"{ErrorCode.MALFORMED_JSON}: a column of the row has JSON that cannot be read"
             if fault is not None:
-                self._rows.refuse(batch, row.value, fault, origin)
+                self._rows.reject(batch, row.value, fault, origin)
             for each in mapped:
                 self._rows.add(batch, each._replace(raw=row.value), origin)  # a dead letter has names of columns
         seen = self._seen.with_keys([row.key for row in rows])

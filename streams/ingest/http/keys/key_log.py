@@ -76,7 +76,7 @@ class HeldKey:
 class AnsweredKey:
     """A key whose request is written. Its answer is stored at ``offset`` of ``partition``.
 
-    ``offset`` is None if the answer has nothing but ``received``: no refusals, and no time of decision.
+    ``offset`` is None if the answer has nothing but ``received``: no rejections, and no time of decision.
     """
 
     body: str
@@ -117,7 +117,7 @@ class KeyLog:
             self._held.pop(raw, None)
             answer = record.answer
             partition, offset = place
-            inline = not answer.refused and answer.decided is msgspec.UNSET
+            inline = not answer.rejected and answer.decided is msgspec.UNSET
             packed = _ANSWERED.pack(
                 bytes.fromhex(record.body), answer.received, partition, _INLINE if inline else offset
             )

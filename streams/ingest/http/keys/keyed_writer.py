@@ -15,7 +15,7 @@ the partition's log decides who writes a request. The steps for one request:
    return that answer.
 5. The committer takes the waiting requests. If its producer was started since its last transaction, it first reads
    all partitions to their high watermarks. It leaves out every request whose claim does not hold its key any more.
-6. One transaction: the accepted records, the refused ones (dead letters), and the answer under the key.
+6. One transaction: the accepted records, the rejected ones (dead letters), and the answer under the key.
 7. If the transaction fails, or its outcome is unknown: start the producer again, which ends the former transaction, and
    continue with step 5. It finds the answer if the transaction was committed.
 

@@ -31,7 +31,7 @@ def push_id(headers: Mapping[str, str]) -> str | None:
 
 
 def taken() -> Response:
-    """The answer once each record, or the dead letter of a refused one, is in Kafka: a repetition changes nothing."""
+    """The answer once each record, or the dead letter of a rejected one, is in Kafka: a repetition changes nothing."""
     return Response(b'{"ErrCode":0}', 200, _HEADERS, "application/json")
 
 

@@ -19,10 +19,10 @@ REFERRED = ("admission_rejected", "pending_review", "prohibited_business_applica
 def test_a_business_is_refused_when_it_is_declared_and_not_again_with_each_record() -> None:
     harness = StoredShardHarness()
     harness.tenant(5, "Alpha", declared_businesses=["parcels", "贷款"])
-    (refused,) = harness.until(6)
-    assert summaries([refused]) == [(*REFUSED, 5)]
-    assert not any(refused.data.evidence.__getattribute__(kind) for kind in refused.data.evidence.__struct_fields__)
-    assert refused.data.reason.en == (
+    (rejected,) = harness.until(6)
+    assert summaries([rejected]) == [(*REFUSED, 5)]
+    assert not any(rejected.data.evidence.__getattribute__(kind) for kind in rejected.data.evidence.__struct_fields__)
+    assert rejected.data.reason.en == (
         "The business “贷款” that tenant “acme” newly declared is the prohibited business “loans” (the same as the "
         "catalogue's term “贷款”)"
     )
@@ -77,7 +77,7 @@ WAITS = ("admission_review", "pending_review", "application_review")
 
 
 def waiting(harness: ShardHarness, minute: float, name: str = "n1", business: str = "parcels") -> Enforcement:
-    """An application that nothing refuses."""
+    """An application that nothing rejects."""
     harness.application(minute, business, name)
     (event,) = harness.until(minute + 1)
     return event
@@ -120,10 +120,10 @@ def test_a_newer_version_reverses_the_one_that_waits_even_if_it_is_refused() -> 
     event = waiting(harness, 5)
     harness.restart()
     harness.application(7, "贷款")
-    reversal, refused = harness.until(8)
+    reversal, rejected = harness.until(8)
     assert (reversal.data.kind, reversal.data.reverses) == ("reversal", event.id)
     assert reversal.data.evidence.application_ids == ("n1",)
-    assert summaries([refused]) == [(*REFUSED, 7)]
+    assert summaries([rejected]) == [(*REFUSED, 7)]
     harness.application(9, "parcels", updated_ms=T0 + 6 * MINUTE)
     assert harness.until(10) == []  # an older version does not wait
     harness.application(11, "贷款", updated_ms=T0 + 4 * MINUTE)
@@ -155,7 +155,7 @@ def test_no_application_is_approved_while_the_tenant_is_banned() -> None:
     (ban,) = harness.until(8)
     harness.review(9, "approve", event)
     assert harness.until(10) == []
-    assert harness.refused() == ["banned"]
+    assert harness.rejected() == ["banned"]
     harness.application(11, "parcels", "n2")
     assert [e.data.behaviour for e in harness.until(12)] == ["banned_applicant"]
     harness.review(13, "overturn", ban, "v2")
@@ -166,16 +166,16 @@ def test_no_application_is_approved_while_the_tenant_is_banned() -> None:
 def test_an_application_that_waits_is_not_upheld_and_nothing_else_is_approved() -> None:
     harness = ShardHarness(**REVIEW)
     event = waiting(harness, 5)
-    refused = waiting(harness, 7, "n2", "贷款")
+    rejected = waiting(harness, 7, "n2", "贷款")
     harness.finding(9)
     (warning,) = harness.until(10)
     for number, (verdict, of) in enumerate(
-        [("uphold", event), ("overturn", event), ("approve", refused), ("reject", warning)]
+        [("uphold", event), ("overturn", event), ("approve", rejected), ("reject", warning)]
     ):
         harness.review(11, verdict, of, f"v{number}")
     harness.review(12, "approve", event, "v5", kind="ban")
     assert harness.until(13) == []
-    assert harness.refused() == ["not_reviewable"] * 4 + ["kind_not_open"]
+    assert harness.rejected() == ["not_reviewable"] * 4 + ["kind_not_open"]
 
 
 def test_what_waits_is_decided_under_a_policy_that_lets_nothing_wait() -> None:

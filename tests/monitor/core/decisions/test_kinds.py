@@ -90,7 +90,7 @@ def test_the_same_kind_again_changes_nothing() -> None:
     harness.review(3, "uphold", ban, kind="ban")
     harness.review(4, "uphold", ban, kind="")
     assert harness.until(5) == []
-    assert harness.refused() == ["nothing_to_change", "nothing_to_change"]
+    assert harness.rejected() == ["nothing_to_change", "nothing_to_change"]
 
 
 def test_a_kind_is_only_for_what_the_access_rules_leave_open() -> None:
@@ -98,14 +98,14 @@ def test_a_kind_is_only_for_what_the_access_rules_leave_open() -> None:
     harness.finding(1)
     harness.application(1)
     harness.likely_ban(1, "f2")
-    refused, warning, pending = harness.until(2)
+    rejected, warning, pending = harness.until(2)
     assert pending.data.kind == "ban"
     harness.review(3, "uphold", warning, "v1", kind="ban")
     harness.review(3, "overturn", warning, "v2", kind="ban")
     harness.review(3, "overturn", pending, "v3", kind="termination")
-    harness.review(3, "uphold", refused, "v4", kind="termination")
+    harness.review(3, "uphold", rejected, "v4", kind="termination")
     assert harness.until(4) == []
-    assert harness.refused() == ["kind_not_open"] * 4
+    assert harness.rejected() == ["kind_not_open"] * 4
 
 
 def test_the_evidence_has_the_newest_twenty_reviews() -> None:

@@ -380,7 +380,7 @@ def test_at_one_instant_records_come_by_type_then_id_then_status() -> None:
         ("warning", "no_consent"),
         ("admission_rejected", "banned_applicant"),
     ]
-    assert harness.refused() == ["unknown_enforcement"]
+    assert harness.rejected() == ["unknown_enforcement"]
 
 
 @pytest.mark.parametrize("verdict", ["uphold", "overturn"])
@@ -395,7 +395,7 @@ def test_reviews_of_reversals_lapses_and_settled_cases_are_rejected(verdict: str
     for number, event in enumerate((reversal, lapse, pending, warning)):
         harness.review(12 + number, verdict, event, f"v{number + 1}")
     assert harness.until(20) == []
-    assert harness.refused() == ["not_reviewable", "not_reviewable", "nothing_to_change", "nothing_to_change"]
+    assert harness.rejected() == ["not_reviewable", "not_reviewable", "nothing_to_change", "nothing_to_change"]
 
 
 def test_a_final_decision_cannot_be_upheld_but_can_be_overturned_once() -> None:
@@ -408,7 +408,7 @@ def test_a_final_decision_cannot_be_upheld_but_can_be_overturned_once() -> None:
     (reversal,) = harness.until(6)
     assert (reversal.data.reverses, reversal.data.refunds) == (warning.id, "unaffected")
     assert (reversal.data.violations_on_record, reversal.data.evidence.review_ids) == (0, ("v2",))
-    assert harness.refused() == ["nothing_to_change", "nothing_to_change"]
+    assert harness.rejected() == ["nothing_to_change", "nothing_to_change"]
 
 
 def test_a_review_before_its_decision_is_rejected_and_not_remembered() -> None:
@@ -420,7 +420,7 @@ def test_a_review_before_its_decision_is_rejected_and_not_remembered() -> None:
     harness.finding(5)
     harness.review(7, "overturn", warning)
     assert [e.data.kind for e in harness.until(8)] == ["warning", "reversal"]
-    assert (harness.refused(), harness.output.duplicates) == (["unknown_enforcement"], 0)
+    assert (harness.rejected(), harness.output.duplicates) == (["unknown_enforcement"], 0)
 
 
 def test_a_review_that_comes_again_is_a_duplicate_though_it_would_change_nothing() -> None:
@@ -430,7 +430,7 @@ def test_a_review_that_comes_again_is_a_duplicate_though_it_would_change_nothing
     harness.review(3, "uphold", pending)
     harness.review(4, "uphold", pending)
     assert [e.data.status for e in harness.until(5)] == ["final"]
-    assert (harness.refused(), harness.output.duplicates) == ([], 1)
+    assert (harness.rejected(), harness.output.duplicates) == ([], 1)
 
 
 @pytest.mark.parametrize("pending", [True, False])
@@ -467,13 +467,13 @@ def test_both_refusals_when_both_hold_and_no_violation() -> None:
     harness = ShardHarness()
     harness.complaint(1, category="fraud")
     harness.application(2, "小额贷款", scenario="贷款")
-    _, *refusals = harness.until(3)
-    assert sorted(summaries(refusals)) == [
+    _, *rejections = harness.until(3)
+    assert sorted(summaries(rejections)) == [
         ("admission_rejected", "final", "banned_applicant", 2),
         ("admission_rejected", "final", "prohibited_business_application", 2),
     ]
-    assert {e.data.violations_on_record for e in refusals} == {1}
-    assert {(e.data.actions, e.data.refunds, e.data.tier) for e in refusals} == {
+    assert {e.data.violations_on_record for e in rejections} == {1}
+    assert {(e.data.actions, e.data.refunds, e.data.tier) for e in rejections} == {
         (("reject_numbers",), "unaffected", None)
     }
 
@@ -533,12 +533,12 @@ def test_a_ban_in_force_stays_and_a_closed_case_is_deleted() -> None:
     harness.tenant(90, "still remembered")
     harness.review(90, "overturn", pending, "v1")
     harness.until(90.5)
-    assert harness.refused() == ["nothing_to_change"]
+    assert harness.rejected() == ["nothing_to_change"]
     harness.review(91, "overturn", pending, "v2")
     harness.review(91, "overturn", lapse, "v3")
     harness.application(92, "宠物用品")
     assert [e.data.rule_id for e in harness.until(93)] == ["banned_applicant"]
-    assert harness.refused() == ["unknown_enforcement", "unknown_enforcement"]
+    assert harness.rejected() == ["unknown_enforcement", "unknown_enforcement"]
     harness.review(94, "overturn", ban, "v4")
     assert [e.data.kind for e in harness.until(95)] == ["reversal"]
 
@@ -553,12 +553,12 @@ def test_a_refused_application_is_forgotten_and_a_pending_one_is_not_before_it_l
     harness.review(61, "overturn", final, "v2")
     harness.review(61, "overturn", pending, "v3")
     assert [e.data.kind for e in harness.until(62)] == ["reversal"]
-    assert harness.refused() == ["unknown_enforcement"]
+    assert harness.rejected() == ["unknown_enforcement"]
 
 
 def test_a_record_causes_others_to_be_forgotten_at_its_own_time() -> None:
     """A closed case is known to a review at the last moment of its retention, and no millisecond later."""
-    for late, refusal in ((0.0, "nothing_to_change"), (1 / 60_000, "unknown_enforcement")):
+    for late, rejection in ((0.0, "nothing_to_change"), (1 / 60_000, "unknown_enforcement")):
         harness = ShardHarness(**KEPT)
         harness.finding(0)
         (warning,) = harness.until(1)
@@ -566,7 +566,7 @@ def test_a_record_causes_others_to_be_forgotten_at_its_own_time() -> None:
         harness.until(3)
         harness.review(62 + late, "overturn", warning, "v2")
         harness.until(63)
-        assert harness.refused() == [refusal]
+        assert harness.rejected() == [rejection]
 
 
 def test_closed_cases_and_old_ids_are_deleted() -> None:

@@ -373,7 +373,7 @@ def test_a_column_of_json_that_cannot_be_read_steps_aside(column: bytes, tmp_pat
     table.rows = lambda above: [TableRow(1, b'{"callid":' + column + b"}")]  # type: ignore[method-assign]
     batch = TableSource(table, form, rows).read()
     assert batch is not None
-    assert batch.results["refused"] == 1
+    assert batch.results["rejected"] == 1
 
 
 def test_what_is_not_there_is_waited_for_and_no_password_is_shown(tmp_path: Path) -> None:

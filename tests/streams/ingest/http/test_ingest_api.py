@@ -34,7 +34,7 @@ async def test_every_type_goes_to_its_topic_as_it_came_and_where_workers_look_fo
     raws = {name: encode(EXAMPLES[name]) for name in INPUTS}
     async with serving(tmp_path) as door:
         status, answer = await door.post(b" [" + b" ,\n".join(raws.values()) + b"]\n")
-        assert (status, answer) == (202, {"received": 6, "accepted": 6, "refused": 0, "refusals": []})
+        assert (status, answer) == (202, {"received": 6, "accepted": 6, "rejected": 0, "rejections": []})
         for name, raw in raws.items():
             tenant = EXAMPLES[name].tenant_id.encode()
             [record] = [each for each in door.topics.of(TOPIC[name]) if each.value == raw]
@@ -59,7 +59,7 @@ async def test_every_type_goes_to_its_topic_as_it_came_and_where_workers_look_fo
 )  # fmt: skip
 async def test_the_forms_of_a_body(tmp_path, body: bytes, headers: dict[str, str]) -> None:
     async with serving(tmp_path) as door:
-        assert await door.post(body, headers) == (202, {"received": 1, "accepted": 1, "refused": 0, "refusals": []})
+        assert await door.post(body, headers) == (202, {"received": 1, "accepted": 1, "rejected": 0, "rejections": []})
         [record] = door.topics.of("cdr")
         assert json.loads(record.value or b"") == call(1)
 
@@ -73,10 +73,10 @@ async def test_an_event_in_base64_and_one_whose_type_is_another(tmp_path) -> Non
     async with serving(tmp_path) as door:
         status, answer = await door.post(events, EVENTS)
         assert (status, answer["accepted"]) == (202, 1)
-        assert [each["code"] for each in answer["refusals"]] == [
+        assert [each["code"] for each in answer["rejections"]] == [
             "not_an_event", "not_an_event", "not_an_event", "not_an_object", "not_an_event",
         ]  # fmt: skip
-        assert "id is missing" in answer["refusals"][2]["reason"]
+        assert "id is missing" in answer["rejections"][2]["reason"]
 
 
 async def test_one_bad_record_steps_aside_alone_and_becomes_a_dead_letter(tmp_path) -> None:
@@ -84,8 +84,8 @@ async def test_one_bad_record_steps_aside_alone_and_becomes_a_dead_letter(tmp_pa
     body = "\n".join(lines).encode("utf-8", "surrogatepass")
     async with serving(tmp_path) as door:
         status, answer = await door.post(body, LINES)
-        assert (status, answer["received"], answer["accepted"], answer["refused"]) == (202, 5, 2, 3)
-        assert [(each["index"], each["code"]) for each in answer["refusals"]] == [
+        assert (status, answer["received"], answer["accepted"], answer["rejected"]) == (202, 5, 2, 3)
+        assert [(each["index"], each["code"]) for each in answer["rejections"]] == [
             (1, "truncated_json"), (2, "unknown_value"), (3, "not_utf8"),
         ]  # fmt: skip
         assert len(door.topics.of("cdr")) == 2
@@ -94,14 +94,14 @@ async def test_one_bad_record_steps_aside_alone_and_becomes_a_dead_letter(tmp_pa
         headers = [dict(each.headers) for each in letters]
         assert {each["ingest"] for each in headers} == {b"wide"}
         assert headers[0]["reason"].startswith(b"truncated_json: ")
-        assert await door.metric('callwarden_ingest_refused_total{code="not_utf8"}') == 1
+        assert await door.metric('callwarden_ingest_rejected_total{code="not_utf8"}') == 1
         assert await door.metric('callwarden_ingest_records_total{result="accepted",token="wide"}') == 2
 
 
-async def test_all_refused_is_422(tmp_path) -> None:
+async def test_all_rejected_is_422(tmp_path) -> None:
     async with serving(tmp_path) as door:
         status, answer = await door.post([call(1, tenant=""), {}])
-        assert (status, answer["accepted"], answer["refused"]) == (422, 0, 2)
+        assert (status, answer["accepted"], answer["rejected"]) == (422, 0, 2)
 
 
 async def test_a_token_writes_what_it_may(tmp_path) -> None:
@@ -109,7 +109,7 @@ async def test_a_token_writes_what_it_may(tmp_path) -> None:
     async with serving(tmp_path) as door:
         status, answer = await door.post([call(1), call(2, "other"), review], token=NARROW)
         assert (status, answer["accepted"]) == (202, 1)
-        assert [each["code"] for each in answer["refusals"]] == ["forbidden_tenant", "forbidden_type"]
+        assert [each["code"] for each in answer["rejections"]] == ["forbidden_tenant", "forbidden_type"]
         basic = base64.b64encode(f"anything:{NARROW}".encode()).decode()
         given = {f"Basic {basic}": 202, f"bearer {NARROW}": 202, "Bearer x": 401, "": 401, f"Digest {NARROW}": 401}
         given |= {"Basic ???": 401, "Bearer " + "y" * 9_000: 401}
@@ -221,18 +221,18 @@ async def test_a_body_that_cannot_be_read_is_a_problem_and_writes_nothing(
         assert await door.metric("callwarden_ingest_held_bytes") == 0
 
 
-async def test_a_deep_record_among_others_is_refused_alone(tmp_path) -> None:
+async def test_a_deep_record_among_others_is_rejected_alone(tmp_path) -> None:
     deep = b'{"x":' * 500 + b"1" + b"}" * 500
     async with serving(tmp_path) as door:
         status, answer = await door.post(b"[" + deep + b"," + json.dumps(call(1)).encode() + b"]")
-        assert (status, answer["accepted"], answer["refusals"][0]["code"]) == (202, 1, "too_deep")
+        assert (status, answer["accepted"], answer["rejections"][0]["code"]) == (202, 1, "too_deep")
 
 
 async def test_dead_letters_are_limited_by_token(tmp_path) -> None:
     async with serving(tmp_path) as door:
         for _ in range(2):
             status, answer = await door.post(b"\n".join([b"{}"] * 2_000), LINES)
-            assert (status, answer["refused"]) == (422, 2_000)
+            assert (status, answer["rejected"]) == (422, 2_000)
         assert 2_000 <= len(door.topics.of("dead-letter")) < 3_000
         kept = len(door.topics.of("dead-letter"))
         assert await door.metric("callwarden_ingest_letters_dropped_total") == 4_000 - kept

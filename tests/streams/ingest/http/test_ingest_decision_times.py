@@ -109,16 +109,16 @@ async def test_a_clock_topic_that_cannot_be_read_costs_only_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topics = with_a_worker()
-    read, refused = topics.read, asyncio.Event()
+    read, rejected = topics.read, asyncio.Event()
 
     def unreadable(tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
         if tp.topic == NAMES.output("clock"):
-            refused.set()
+            rejected.set()
             raise PermanentError("not allowed")
         return read(tp, start, stop)
 
     monkeypatch.setattr(topics, "read", unreadable)
     async with serving(tmp_path, topics) as door:
         async with asyncio.timeout(60):
-            await refused.wait()
-        assert await door.post([call(1)]) == (202, {"received": 1, "accepted": 1, "refused": 0, "refusals": []})
+            await rejected.wait()
+        assert await door.post([call(1)]) == (202, {"received": 1, "accepted": 1, "rejected": 0, "rejections": []})

@@ -52,7 +52,7 @@ async def post(door: Any, name: str, body: bytes, token: str = TOKEN, **headers:
 
 
 def codes(answer: Any) -> list[tuple[int, str]]:
-    return [(each["index"], each["code"]) for each in answer["refusals"]]
+    return [(each["index"], each["code"]) for each in answer["rejections"]]
 
 
 async def test_each_event_is_written_under_its_source_and_its_call(tmp_path: Path) -> None:
@@ -83,13 +83,13 @@ CHANNEL = b"CHAN_START,2026-03-02 01:30:08.120,+8675500001111,+8613800138000,out
         ("pbx", 300 * CHANNEL, b"eventtype", b""),  # Asterisk writes no header by itself
     ],
 )
-async def test_a_header_without_a_column_of_the_format_is_one_refusal(
+async def test_a_header_without_a_column_of_the_format_is_one_rejection(
     source: str, header: bytes, column: bytes, other: bytes, tmp_path: Path
 ) -> None:
     async with open_door(tmp_path) as door:
         status, answer = await post(door, source, header.replace(column, other, 1))
         assert (status, answer["received"], codes(answer)) == (422, 1, [(0, "malformed_row")])
-        assert f"the file has no column `{column.decode()}`" in answer["refusals"][0]["reason"]
+        assert f"the file has no column `{column.decode()}`" in answer["rejections"][0]["reason"]
         assert len(door.topics.of("dead-letter")) == 1
         assert door.topics.of("raw") == []
 
@@ -106,7 +106,7 @@ async def test_a_token_of_some_tenants_writes_no_event_that_may_be_of_another_te
     async with open_door(tmp_path) as door:
         status, answer = await post(door, "switch-1", HEADER + INVITE + BYE + other, NARROW)
         assert (status, codes(answer)) == (202, [(1, "forbidden_tenant"), (2, "forbidden_tenant")])
-        assert "set: {tenant_id: ...}" in answer["refusals"][0]["reason"]
+        assert "set: {tenant_id: ...}" in answer["rejections"][0]["reason"]
         assert len(door.topics.of("raw")) == 1
         # A source of one tenant, whatever tenant the events name.
         assert (await post(door, "switch-2", HEADER + INVITE + BYE + other, NARROW))[1]["accepted"] == 3

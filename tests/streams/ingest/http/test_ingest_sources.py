@@ -105,7 +105,7 @@ async def test_json_csv_and_forms_become_the_records_that_the_mapping_says(folde
     async with open_door(folder) as door:
         for name, body in bodies.items():
             answer = await post(door, f"/v1/in/{name}", body, FORM)
-            assert answer == (202, {"received": 1, "accepted": 1, "refused": 0, "refusals": []}), name
+            assert answer == (202, {"received": 1, "accepted": 1, "rejected": 0, "rejections": []}), name
         assert len(written(door)) == 3
         assert {each.key for each in door.topics.of("cdr")} == {b"acme"}
         # The mapped record equals what our own API would have written.
@@ -117,13 +117,13 @@ async def test_a_row_that_cannot_be_mapped_steps_aside_alone_as_it_came(folder: 
     async with open_door(folder) as door:
         status, answer = await post(door, "/v1/in/json", json.dumps(rows).encode(), JSON, NARROW)
         assert (status, answer["received"], answer["accepted"]) == (202, 5, 1)
-        codes = [(each["index"], each["code"]) for each in answer["refusals"]]
+        codes = [(each["index"], each["code"]) for each in answer["rejections"]]
         assert codes == [(1, "unreadable_time"), (2, "unknown_value"), (3, "forbidden_tenant"), (4, "excluded")]
         letters = door.topics.of("dead-letter")
         # Rows that the mapping leaves out on purpose are counted, and are not dead letters.
         assert [json.loads(each.value or b"") for each in letters] == rows[1:4]
         assert dict(letters[0].headers)["ingest"] == b"narrow"
-        assert await door.metric('callwarden_ingest_refused_total{code="excluded"}') == 1
+        assert await door.metric('callwarden_ingest_rejected_total{code="excluded"}') == 1
 
 
 async def test_rows_that_are_left_out_on_purpose_are_no_failure(folder: Path) -> None:
@@ -132,7 +132,7 @@ async def test_rows_that_are_left_out_on_purpose_are_no_failure(folder: Path) ->
     async with open_door(folder) as door:
         for headers in ({}, {"Idempotency-Key": "k"}, {"Idempotency-Key": "k"}):
             status, answer = await post(door, "/v1/in/json", body, headers)
-            assert (status, answer["accepted"], answer["refused"]) == (202, 0, 1)
+            assert (status, answer["accepted"], answer["rejected"]) == (202, 0, 1)
         assert not written(door)
         assert not door.topics.of("dead-letter")
 
@@ -290,7 +290,7 @@ class TestSignatures:
         target = self.target(body)
         async with open_door(folder) as door:
             first = await post(door, target, body, self.signed(target), None)
-            assert first == (202, {"received": 1, "accepted": 1, "refused": 0, "refusals": []})
+            assert first == (202, {"received": 1, "accepted": 1, "rejected": 0, "rejections": []})
             for key in ("a", "b"):
                 assert await post(door, target, body, self.signed(target) | {"Idempotency-Key": key}, None) == first
             assert len(written(door)) == 1

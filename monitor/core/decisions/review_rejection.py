@@ -7,7 +7,7 @@ from monitor.core.decisions.consequences import OPEN_BEHAVIOURS
 from schemas.outputs import Kind
 
 
-class ReviewRefusal(Enum):
+class ReviewRejection(Enum):
     """Why a review changes nothing. The value is the reason of the rejected record; `reason` inserts the id."""
 
     UNKNOWN = "unknown_enforcement: enforcement_id {!r}: expected a decision on this tenant"
@@ -48,33 +48,33 @@ class RequestedReview(NamedTuple):
     kind: str | None = None
 
 
-def review_refusal(case: ReviewedCase | None, review: RequestedReview) -> ReviewRefusal | None:
+def review_rejection(case: ReviewedCase | None, review: RequestedReview) -> ReviewRejection | None:
     """Why a review changes nothing; None if it takes effect. ``case`` is the one that the review names.
 
     The case is pending only before its deadline: at the deadline it lapses, and lapses come before reviews.
     """
     if case is None:
-        return ReviewRefusal.UNKNOWN
+        return ReviewRejection.UNKNOWN
     if case.closing_id is not None and review.enforcement_id == case.closing_id:
-        return ReviewRefusal.CLOSING_EVENT
+        return ReviewRejection.CLOSING_EVENT
     if review.verdict in ("approve", "reject"):
-        return _approval_refusal(case, review)
+        return _approval_rejection(case, review)
     if case.closing_id is not None:
-        return ReviewRefusal.CLOSED
+        return ReviewRejection.CLOSED
     if case.kind == "admission_review":
-        return ReviewRefusal.WAITS
+        return ReviewRejection.WAITS
     if review.kind is not None and (review.verdict != "uphold" or case.behaviour not in OPEN_BEHAVIOURS):
-        return ReviewRefusal.KIND_NOT_OPEN
+        return ReviewRejection.KIND_NOT_OPEN
     if review.verdict == "uphold" and case.final and review.kind in (None, case.kind):
-        return ReviewRefusal.FINAL
+        return ReviewRejection.FINAL
     return None
 
 
-def _approval_refusal(case: ReviewedCase, review: RequestedReview) -> ReviewRefusal | None:
+def _approval_rejection(case: ReviewedCase, review: RequestedReview) -> ReviewRejection | None:
     if case.closing_id is not None or case.kind != "admission_review":
-        return ReviewRefusal.DOES_NOT_WAIT
+        return ReviewRejection.DOES_NOT_WAIT
     if review.kind is not None:
-        return ReviewRefusal.KIND_NOT_OPEN
+        return ReviewRejection.KIND_NOT_OPEN
     if review.verdict == "approve" and case.barred:
-        return ReviewRefusal.BANNED
+        return ReviewRejection.BANNED
     return None
