@@ -13,7 +13,7 @@ ABOUT = Words(
     "Tenants near a threshold, decisions and their outcomes, the health of Callwarden.",
 )
 
-_DECIDED = 'callwarden_decisions_total{mode!="shadow", kind!="admission_review", course=~"decided|referred"}'
+_DECIDED = 'callwarden_decisions_total{mode!="shadow", kind!="admission_review", transition=~"decided|referred"}'
 _RULE = 'rule=~"$rule"'
 TENANT_LINK = "/d/callwarden-tenant?var-datasource=${datasource}&var-tenant=${__data.fields.tenant}&${__url_time_range}"
 
@@ -205,10 +205,10 @@ def _decided() -> list[Any]:
                 "所选时段内各规则：作出、送复核、维持、撤销、撤回、失效。",
                 "By rule, in the selected time range: decided, referred, upheld, overturned, withdrawn, lapsed.",
             ),
-            [Query('sum by (rule, course) (increase(callwarden_decisions_total{mode!="shadow"}[$__range]))')],
+            [Query('sum by (rule, transition) (increase(callwarden_decisions_total{mode!="shadow"}[$__range]))')],
             (12, 10),
             transformations=[
-                ("groupingToMatrix", {"columnField": "course", "rowField": "rule", "valueField": "Value"}),
+                ("groupingToMatrix", {"columnField": "transition", "rowField": "rule", "valueField": "Value"}),
             ],
         ),
         panels.lines(
@@ -216,9 +216,9 @@ def _decided() -> list[Any]:
             Words("撤销与失效多的规则需要调整。", "Adjust a rule whose decisions are often overturned or lapse."),
             [
                 Query(
-                    "sum by (course) (increase("
-                    'callwarden_decisions_total{course=~"upheld|overturned|withdrawn|lapsed"}[$__rate_interval]))',
-                    "{{course}}",
+                    "sum by (transition) (increase("
+                    'callwarden_decisions_total{transition=~"upheld|overturned|withdrawn|lapsed"}[$__rate_interval]))',
+                    "{{transition}}",
                 )
             ],
             (12, 10),

@@ -44,9 +44,9 @@ def renumbered(levels: dict[int, int], numbers: Numbers) -> dict[int, int]:
 def _keys(parts: Sequence[tuple[KeyCounts, Numbers]]) -> KeyCounts:
     moved = []
     for keys, numbers in parts:
-        here = keys.select(np.flatnonzero(numbers[keys.owner] != ELSEWHERE))
+        here = keys.select(np.flatnonzero(numbers[keys.tenant] != ELSEWHERE))
         levels = renumbered(keys.levels, numbers)
-        moved.append(replace(here, owner=numbers[here.owner], levels=levels))
+        moved.append(replace(here, tenant=numbers[here.tenant], levels=levels))
     return KeyCounts.joined(moved).distinct()
 
 

@@ -219,7 +219,7 @@ class StreamTask:
 
     def take(self) -> TaskOutput:
         """Return the output since the last call."""
-        output = self.owners.noted(self.published.left(self.shard.output.take()))
+        output = self.owners.record(self.published.left(self.shard.output.take()))
         entries = [*self.sources.take(), *((None, entry) for entry in self.journal.take())]
         return self.passed_on.take(output, entries)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Family = Literal["calls", "talk", "parties", "complaints"]
+Family = Literal["calls", "talk", "distinct", "complaints"]
 Unit = Literal["count", "ratio", "seconds", "quotient"]
 KeySet = Literal["callees", "callers", "blocks", "reached", "consents"]
 """A set of keys that is counted per tenant: the callees of attempts, their callers, their callees that are numbers by
@@ -16,7 +16,7 @@ class Metric:
     """A metric as a pair of field names.
 
     ``numerator`` and ``denominator`` name additive fields of `monitor.core.calls.fields` (family ``calls``), or values
-    of the histogram of talk times (``talk``), `DISTINCT_COUNTS` (``parties``) or the complaint register
+    of the histogram of talk times (``talk``), `DISTINCT_COUNTS` (``distinct``) or the complaint register
     (``complaints``). A null denominator makes it a count.
     A ``ratio`` is a share of its denominator, a ``quotient`` any number per unit of it.
     ``proportion`` metrics may have a confidence. The wording is in `monitor.policy.metric_wording`.
@@ -66,16 +66,16 @@ _TABLE = (
     _calls("consent_coverage", "consented", "answered"),
     _calls("abandon_ratio", "inbound_cancelled", "inbound"),
     Metric("median_talk_s", "talk", "median_talk_ms", "answered", False, "seconds"),
-    Metric("distinct_callee_ratio", "parties", "distinct_callees", "attempts", False, "ratio"),
-    Metric("sequential_ratio", "parties", "sequential_callees", "numeric_callees", False, "ratio"),
-    Metric("callee_over_limit", "parties", "callees_over_limit", None, False, "count"),
-    Metric("caller_peak", "parties", "caller_peak", None, False, "count"),
-    Metric("callee_peak", "parties", "callee_peak", None, False, "count"),
-    Metric("callers", "parties", "callers", None, False, "count"),
-    Metric("calls_per_caller", "parties", "attempts", "callers", False, "quotient"),
-    Metric("top_callee_share", "parties", "top_callees", "answered", False, "ratio"),
-    Metric("block_ratio", "parties", "callees_in_blocks", "block_numbers", False, "ratio"),
-    Metric("consent_peak", "parties", "consent_peak", None, False, "count"),
+    Metric("distinct_callee_ratio", "distinct", "distinct_callees", "attempts", False, "ratio"),
+    Metric("sequential_ratio", "distinct", "sequential_callees", "numeric_callees", False, "ratio"),
+    Metric("callee_over_limit", "distinct", "callees_over_limit", None, False, "count"),
+    Metric("caller_peak", "distinct", "caller_peak", None, False, "count"),
+    Metric("callee_peak", "distinct", "callee_peak", None, False, "count"),
+    Metric("callers", "distinct", "callers", None, False, "count"),
+    Metric("calls_per_caller", "distinct", "attempts", "callers", False, "quotient"),
+    Metric("top_callee_share", "distinct", "top_callees", "answered", False, "ratio"),
+    Metric("block_ratio", "distinct", "callees_in_blocks", "block_numbers", False, "ratio"),
+    Metric("consent_peak", "distinct", "consent_peak", None, False, "count"),
     Metric("complaints", "complaints", "complaints", None, False, "count"),
     Metric("complaint_rate", "complaints", "complaints", "answered", True, "ratio"),
     Metric("complainants", "complaints", "complainants", None, False, "count"),

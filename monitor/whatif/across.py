@@ -102,7 +102,7 @@ class SharedUse:
         self._owners: dict[str, tuple[int, str | None]] = {}
         self.records = 0
 
-    def see(self, record: object) -> None:
+    def add(self, record: object) -> None:
         """Count a record."""
         self.records += 1
         if isinstance(record, Tenant):
@@ -114,10 +114,10 @@ class SharedUse:
     def _call(self, call: Cdr) -> None:
         tenant = call.tenant_id
         day = datetime.fromtimestamp(call.start_ms / 1000, UTC).astimezone(self._zone).date().isoformat()
-        self._callees.see((call.callee, day), tenant, call.end_ms)
-        self._callers.see((call.caller,), tenant, call.end_ms)
+        self._callees.add((call.callee, day), tenant, call.end_ms)
+        self._callers.add((call.caller,), tenant, call.end_ms)
         if call.consent_id and call.outcome == "answered":
-            self._consents.see((call.consent_id,), tenant, call.end_ms)
+            self._consents.add((call.consent_id,), tenant, call.end_ms)
         number = self._hash.of(call.callee)
         self._sketches.setdefault(tenant, Sketch()).add(number)
         self._everywhere.add(number)
@@ -191,9 +191,9 @@ def across(
 def standing_bans(events: Iterable[Enforcement]) -> list[Enforcement]:
     """The final bans among these events that no other event reverses or supersedes."""
     events = list(events)
-    gone = {one for event in events for one in (event.data.reverses, event.data.supersedes) if one}
+    replaced = {one for event in events for one in (event.data.reverses, event.data.supersedes) if one}
     bans = [event for event in events if event.data.kind == "ban" and event.data.status == "final"]
-    return [ban for ban in bans if ban.id not in gone]
+    return [ban for ban in bans if ban.id not in replaced]
 
 
 class _SeenFile:
@@ -206,5 +206,5 @@ class _SeenFile:
         """The rows of one file."""
         for row in rows_of(stream, self._inner):
             if row.record is not None:
-                self._use.see(row.record)
+                self._use.add(row.record)
             yield row

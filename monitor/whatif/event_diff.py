@@ -75,7 +75,7 @@ class Comparison:
     only_b: list[Event] = field(default_factory=list)
     repeated_a: list[str] = field(default_factory=list)
     repeated_b: list[str] = field(default_factory=list)
-    tallies: dict[tuple[str, str], RuleComparison] = field(default_factory=dict)
+    by_rule: dict[tuple[str, str], RuleComparison] = field(default_factory=dict)
 
     @property
     def equal(self) -> bool:
@@ -89,38 +89,38 @@ def compare(a: Iterable[Event], b: Iterable[Event], ignored: Collection[str] = (
     found = Comparison()
     by_id_a, found.repeated_a = _by_id(a)
     by_id_b, found.repeated_b = _by_id(b)
-    tallies: defaultdict[tuple[str, str], RuleComparison] = defaultdict(RuleComparison)
+    by_rule: defaultdict[tuple[str, str], RuleComparison] = defaultdict(RuleComparison)
     for event_id, event in by_id_a.items():
         other = by_id_b.get(event_id)
         if other is None:
             continue
         pair = Pair(event, other, tuple(differences(event, other, ignored)))
-        tally = tallies[_rule_and_tier(event)]
+        of_rule = by_rule[_rule_and_tier(event)]
         if not pair.differences:
             found.same += 1
-            tally.same += 1
+            of_rule.same += 1
             continue
         found.changed.append(pair)
         if pair.wording:
-            tally.wording += 1
+            of_rule.wording += 1
         else:
-            tally.otherwise += 1
+            of_rule.otherwise += 1
     only_a = [event for event_id, event in by_id_a.items() if event_id not in by_id_b]
     only_b = [event for event_id, event in by_id_b.items() if event_id not in by_id_a]
     for event, other in _counterparts(only_a, only_b):
         # Their ids differ because these fields do, or because their subjects do.
         found.moved.append(Pair(event, other, tuple(differences(event, other, {*ignored, "id", "time"}))))
-        tallies[_rule_and_tier(event)].otherwise += 1
+        by_rule[_rule_and_tier(event)].otherwise += 1
     taken = {str(event["id"]) for pair in found.moved for event in (pair.a, pair.b)}
     found.only_a = sorted((event for event in only_a if event["id"] not in taken), key=_order)
     found.only_b = sorted((event for event in only_b if event["id"] not in taken), key=_order)
     for event in found.only_a:
-        tallies[_rule_and_tier(event)].only_a += 1
+        by_rule[_rule_and_tier(event)].only_a += 1
     for event in found.only_b:
-        tallies[_rule_and_tier(event)].only_b += 1
+        by_rule[_rule_and_tier(event)].only_b += 1
     for pairs in (found.changed, found.moved):
         pairs.sort(key=lambda pair: _order(pair.a))
-    found.tallies = dict(sorted(tallies.items()))
+    found.by_rule = dict(sorted(by_rule.items()))
     return found
 
 

@@ -54,7 +54,7 @@ class KeySample:
     _limit: int = _HASHES
     _uses: int = 0
 
-    def see(self, key: tuple[str, ...], tenant: str, at_ms: int) -> None:
+    def add(self, key: tuple[str, ...], tenant: str, at_ms: int) -> None:
         """Count one use."""
         uses = self.keys.get(key)
         if uses is None:

@@ -171,7 +171,7 @@ class FieldUseCounter:
         """The tenants with calls or complaints."""
         return {tenant for _, tenant in self._total}
 
-    def see(self, record: object) -> None:
+    def add(self, record: object) -> None:
         """Count a record."""
         if isinstance(record, Cdr):
             self._count(record, _CALLS, _ON_CALLS)
@@ -205,5 +205,5 @@ class _CountedFile:
     def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
         """The rows of one file."""
         for row in rows_of(stream, self._inner):
-            self._counting.see(row.record)
+            self._counting.add(row.record)
             yield row

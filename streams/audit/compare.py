@@ -155,18 +155,18 @@ def misplaced(differences: Iterable[EventDifference]) -> list[EventDifference]:
     there = {
         (one.topic, one.id): one for one in differences if one.what == "invented" and (one.topic, one.id) in lacking
     }
-    told = []
+    found = []
     for one in differences:
         other = there.get((one.topic, one.id))
         if other is None:
-            told.append(one)
+            found.append(one)
         elif one.what == "missing":
             why = f"it is in partition {other.number}; expected partition {one.number}"
             moved = tuple(event_diff.differences(one.event, other.event))
-            told.append(replace(one, what="misplaced", offset=other.offset, changes=moved, why=why))
+            found.append(replace(one, what="misplaced", offset=other.offset, changes=moved, why=why))
         elif one is not other:  # it is in a third partition, too
-            told.append(one)
-    return told
+            found.append(one)
+    return found
 
 
 def _changed(place: TopicPartitionRef, wanted: Enforcement, found: PublishedRecord) -> EventDifference | None:

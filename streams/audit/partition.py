@@ -288,9 +288,9 @@ class PartitionAudit:
         if name == "shadow" and begins > 0:
             # Shadows may expire.
             oldest_ms = min((compare.decided_ms(one.value) for one in found), default=bound_ms + 1)
-            gone = [one for one in compared.differences if one.what == "missing" and one.decided_ms <= oldest_ms]
-            compared.differences = [one for one in compared.differences if one not in gone]
-            self._result.notes.append(f"{len(gone):,} shadow decisions have expired and were not checked")
+            expired = [one for one in compared.differences if one.what == "missing" and one.decided_ms <= oldest_ms]
+            compared.differences = [one for one in compared.differences if one not in expired]
+            self._result.notes.append(f"{len(expired):,} shadow decisions have expired and were not checked")
         return compared
 
     # What there is ----------------------------------------------------------------------------------------------

@@ -20,11 +20,11 @@ def partition(one: Audited) -> Iterator[str]:
     decisions = one.compared.get("enforcement")
     if decisions is not None:
         upto = f"up to {rfc3339(one.judged_ms)}" if one.judged_ms else "nothing was judged yet"
-        told = f"{decisions.same:,} decisions as expected, {len(decisions.differences):,} differences"
+        line = f"{decisions.same:,} decisions as expected, {len(decisions.differences):,} differences"
         shadow = one.compared["shadow"]
         if shadow.same or shadow.differences:
-            told += f"; shadow: {shadow.same:,} and {len(shadow.differences):,}"
-        yield f"partition {one.number}{since} {upto}: {told}; {one.records:,} records judged"
+            line += f"; shadow: {shadow.same:,} and {len(shadow.differences):,}"
+        yield f"partition {one.number}{since} {upto}: {line}; {one.records:,} records judged"
         if decisions.due:
             yield f"  not taken yet: {decisions.due:,} decisions that the logs allow so far"
         if decisions.later:
@@ -51,12 +51,12 @@ def verdict(report: AuditReport) -> str:
     unchecked = sum(bool(one.unchecked) for one in report.partitions)
     if report.clean:
         return "as expected: no decision was lost, invented or changed in what was compared"
-    told = []
+    parts = []
     if report.differences:
-        told.append(f"{len(report.differences):,} differences, {decisions:,} of them of decisions")
+        parts.append(f"{len(report.differences):,} differences, {decisions:,} of them of decisions")
     if unchecked:
-        told.append(f"{unchecked:,} of {len(report.partitions):,} partitions could not be checked, or not completely")
-    return "NOT as expected: " + "; ".join(told)
+        parts.append(f"{unchecked:,} of {len(report.partitions):,} partitions could not be checked, or not completely")
+    return "NOT as expected: " + "; ".join(parts)
 
 
 def plain(report: AuditReport) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class Database:
         options: dict[str, Any] = {_READING: True}
         if self._engine.dialect.name == "postgresql":  # by default each statement would see its own snapshot
             options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        with self._told(writing=False), self._engine.connect().execution_options(**options) as connection:
+        with self._translated(writing=False), self._engine.connect().execution_options(**options) as connection:
             yield connection
 
     @asynccontextmanager
@@ -111,12 +111,12 @@ class Database:
         with ExitStack() as stack:
 
             def begin() -> Acquire:
-                with self._told(writing=True):
+                with self._translated(writing=True):
                     lock = self._lock(f"callwarden-{self.name}-{name}")
                     return stack.enter_context(lock)
 
             def take(acquire: Acquire) -> bool:
-                with self._told(writing=True):
+                with self._translated(writing=True):
                     return acquire()
 
             acquire, until_s = await asyncio.to_thread(begin), steady_s() + within_s
@@ -157,11 +157,11 @@ class Database:
                 line.shutdown(socket.SHUT_RDWR)
 
     def _write(self, work: Callable[[Connection], T]) -> T:
-        with self._told(writing=True), self._engine.begin() as connection:
+        with self._translated(writing=True), self._engine.begin() as connection:
             return work(connection)
 
     @contextmanager
-    def _told(self, writing: bool) -> Iterator[None]:
+    def _translated(self, writing: bool) -> Iterator[None]:
         try:
             yield
         except DBAPIError as error:

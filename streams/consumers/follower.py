@@ -240,8 +240,8 @@ class Follower:
         last = await self._database.run(self._positions.last)
         there = {tp: last[tp] for tp in tps if tp in last and starts[tp] <= last[tp].offset < ends[tp]}
         others = await rewritten(self._cluster, there)
-        gone = lost(at, starts, ends, cut, others, to_end=self._pass_over is not None)
-        for each in gone.values():
+        losses = lost(at, starts, ends, cut, others, to_end=self._pass_over is not None)
+        for each in losses.values():
             if self._pass_over is None:
                 raise each
             log.warning("records were deleted before they were handled", why=str(each))
@@ -249,14 +249,14 @@ class Follower:
         def begin(connection: Connection) -> list[Callable[[], None]]:
             self._positions.begin(connection, new, cluster)
             left = []
-            for tp, each in gone.items():
+            for tp, each in losses.items():
                 self._positions.move(connection, tp, each.offset, each.start)
                 left += [self._pass_over(connection, each)] if self._pass_over is not None else []
             return [each for each in left if each is not None]
 
         for committed in await self._database.run(begin):
             committed()
-        at |= {tp: each.start for tp, each in gone.items()}
+        at |= {tp: each.start for tp, each in losses.items()}
         # A partition that is read again from an earlier offset loses its as-of time.
         self._watermarks = {tp: self._watermarks[tp] if self._is_known(tp, at[tp]) else HighWatermarks() for tp in tps}
         self._at, self._put_back = at, False

@@ -46,10 +46,12 @@ def java() -> str:
     wanted = f"Kafka {VERSION} needs Java {OLDEST_JAVA} or newer; {_ON_DEBIAN} openjdk-17-jre-headless"
     if found is None:
         raise MissingJars(f"there is no `java` in JAVA_HOME or on PATH. {wanted}")
-    told = subprocess.run([found, "-version"], capture_output=True, text=True, check=False).stderr
-    version = re.search(r'version "(\d+)', told)
+    printed = subprocess.run([found, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(\d+)', printed)
     if version is None or int(version[1]) < OLDEST_JAVA:
-        raise MissingJars(f"{found} is {told.partition(chr(10))[0] or 'not a Java that tells its version'}. {wanted}")
+        raise MissingJars(
+            f"{found} is {printed.partition(chr(10))[0] or 'not a Java that tells its version'}. {wanted}"
+        )
     return found
 
 

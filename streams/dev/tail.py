@@ -62,8 +62,8 @@ async def _follow(cluster: KafkaCluster, at: dict[TP, int]) -> AsyncGenerator[Ta
     except CorruptLog as damaged:
         log.warning("passed over", why=str(damaged))
         at[damaged.tp] = damaged.last + 1
-    except OffsetOutOfRange as gone:
-        log.warning("the log starts again", why=str(gone))
-        at |= await cluster.starts([gone.tp])
+    except OffsetOutOfRange as truncated:
+        log.warning("the log starts again", why=str(truncated))
+        at |= await cluster.starts([truncated.tp])
     finally:
         await reader.stop()

@@ -104,10 +104,10 @@ async def read_group(questions: MetadataQueries, group: str) -> ConsumerGroup:
             if state not in _SHARING_OUT or time.monotonic() > until:
                 break
             await asyncio.sleep(0.2)
-        told = [metadata for _id, _client, _host, metadata, *_ in found if metadata]
-        heard = [ConsumerProtocolMemberMetadata.decode(metadata).subscription for metadata in told]
+        subscriptions = [metadata for _id, _client, _host, metadata, *_ in found if metadata]
+        topics_of_each = [ConsumerProtocolMemberMetadata.decode(metadata).subscription for metadata in subscriptions]
         committed = await admin.list_consumer_group_offsets(group)
-        return ConsumerGroup(tuple(map(frozenset, heard)), frozenset(topic for topic, _ in committed))
+        return ConsumerGroup(tuple(map(frozenset, topics_of_each)), frozenset(topic for topic, _ in committed))
 
     return await questions.ask(f"looking at the group {group}", ask)
 

@@ -70,9 +70,9 @@ class Clients:
 
     async def explain_error(self, error: BaseException, doing: str) -> Exception:
         """``error`` as one of `streams.kafka.api`'s. Connects once more, for aiokafka does not say why it cannot."""
-        told = translate_error(error, doing)
-        if not isinstance(told, TransientError):
-            return told
+        translated = translate_error(error, doing)
+        if not isinstance(translated, TransientError):
+            return translated
         for server in self.servers.split(","):
             host, _, port = server.rpartition(":")
             try:
@@ -84,16 +84,16 @@ class Clients:
                     **self._security,
                 )
             except Exception as fault:  # noqa: BLE001 - any error is the answer
-                told = translate_error(fault, f"{doing}: {server}")
+                translated = translate_error(fault, f"{doing}: {server}")
                 if isinstance(fault, KafkaConnectionError):
                     # The server accepted the connection and closed it.
-                    told = TransientError(
-                        f"{told}; does that port speak {self.settings.security} (CALLWARDEN_SECURITY)?"
+                    translated = TransientError(
+                        f"{translated}; does that port speak {self.settings.security} (CALLWARDEN_SECURITY)?"
                     )
             else:
                 connection.close()
                 return translate_error(error, doing)
-        return told
+        return translated
 
 
 async def close(closing: Coroutine[Any, Any, object], within_s: float) -> None:

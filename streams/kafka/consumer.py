@@ -114,9 +114,9 @@ class KafkaConsumer:
         except TimeoutError:
             return {}
         except OffsetOutOfRangeError as error:
-            for gone, offset in error.args[0].items():
-                if self._positions.get(gone) == offset:
-                    raise OffsetOutOfRange(TP(*gone), offset) from None
+            for tp, offset in error.args[0].items():
+                if self._positions.get(tp) == offset:
+                    raise OffsetOutOfRange(TP(*tp), offset) from None
             return {}  # of a position that is no longer ours
         except CorruptBatch as torn:
             if (unreadable := self._damage.met(torn)) is not None:

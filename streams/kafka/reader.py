@@ -50,8 +50,8 @@ class KafkaReader:
             if not any(len(one) for one in batches.values()):
                 await settled(batches)
         except OffsetOutOfRangeError as error:
-            gone, offset = next(iter(error.args[0].items()))
-            raise OffsetOutOfRange(TP(*gone), offset) from None
+            tp, offset = next(iter(error.args[0].items()))
+            raise OffsetOutOfRange(TP(*tp), offset) from None
         except CorruptBatch as torn:
             if (unreadable := self._damage.met(torn)) is not None:
                 raise unreadable from None

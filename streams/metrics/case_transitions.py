@@ -1,4 +1,4 @@
-"""Courses: the effect of an enforcement event on its case, and the labels under which it is counted."""
+"""Case transitions: the effect of an enforcement event on its case, and the labels under which it is counted."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -8,12 +8,12 @@ from monitor.policy.file.resolve import RESERVED
 from monitor.policy.model import Policy
 from schemas.outputs import Enforcement
 
-Course = Literal["decided", "referred", "upheld", "overturned", "withdrawn", "lapsed"]
+Transition = Literal["decided", "referred", "upheld", "overturned", "withdrawn", "lapsed"]
 Labels = tuple[str, str, str, str, str, str]
-"""Rule, tier, mode, kind, status, course."""
+"""Rule, tier, mode, kind, status, transition."""
 
 
-def course_of(event: Enforcement) -> Course:
+def transition_of(event: Enforcement) -> Transition:
     """The effect of the event on its case.
 
     ``upheld``: by a review, which may also have changed the kind or decided an application. ``overturned``: by a
@@ -47,7 +47,7 @@ class CaseTransitions:
         """The labels of an event, or of a shadow decision."""
         data = event.data
         mode = "shadow" if shadow else self._modes.get(data.rule_id, "record")
-        return data.rule_id, data.tier or "none", mode, data.kind, data.status, course_of(event)
+        return data.rule_id, data.tier or "none", mode, data.kind, data.status, transition_of(event)
 
     def expected(self) -> Iterator[Labels]:
         """The labels that are expected to occur."""
@@ -55,14 +55,14 @@ class CaseTransitions:
         behaviours = policy.behaviours
         for rule in policy.rules:
             kind = policy.kind_of(rule.behaviour)
-            yield from _courses(rule.id, behaviours[rule.behaviour].tier, kind, rule.mode)
+            yield from _transitions(rule.id, behaviours[rule.behaviour].tier, kind, rule.mode)
         for escalation in policy.escalations:
             kind = policy.tiers[escalation.tier].kind
-            yield from _courses(escalation.id, escalation.tier, kind, escalation.mode)
+            yield from _transitions(escalation.id, escalation.tier, kind, escalation.mode)
         for name, behaviour in behaviours.items():
-            yield from _courses(name, behaviour.tier, policy.kind_of(name), "record")
+            yield from _transitions(name, behaviour.tier, policy.kind_of(name), "record")
         for name in RESERVED[:2]:
-            yield from _courses(name, "none", "admission_rejected", "record")
+            yield from _transitions(name, "none", "admission_rejected", "record")
         if policy.admissions == "review":
             mine = APPLICATION_REVIEW, "none", "record"
             yield *mine, "admission_review", "pending_review", "referred"
@@ -72,7 +72,7 @@ class CaseTransitions:
             yield *mine, "reversal", "final", "withdrawn"
 
 
-def _courses(rule_id: str, tier: str, kind: str, mode: str) -> Iterator[Labels]:
+def _transitions(rule_id: str, tier: str, kind: str, mode: str) -> Iterator[Labels]:
     if mode in ("enforce", "record", "shadow"):
         yield rule_id, tier, mode, kind, "final", "decided"
     if mode in ("review", "record"):

@@ -26,7 +26,7 @@ class DecisionCounters:
     """The catalogue's counters of records, decisions and alerts."""
 
     def __init__(self, policy: Policy, registry: CollectorRegistry) -> None:
-        self._courses = CaseTransitions(policy)
+        self._transitions = CaseTransitions(policy)
         self._records = counter("callwarden_records_total", registry)
         self._duplicates = counter("callwarden_duplicates_total", registry)
         self._late = counter("callwarden_late_total", registry)
@@ -41,9 +41,9 @@ class DecisionCounters:
         if policy is self._policy:
             return
         self._policy = policy
-        self._courses.follow(policy)
+        self._transitions.follow(policy)
         # Shown as 0 before the first decision, so that a rate includes it.
-        for labels in self._courses.expected():
+        for labels in self._transitions.expected():
             self._decisions.labels(*labels)
         for rule in policy.rules:
             for state in ("firing", "resolved"):
@@ -69,8 +69,8 @@ class DecisionCounters:
         self, enforcement: Iterable[Enforcement], shadow: Iterable[Enforcement], alerts: Iterable[Alert]
     ) -> DecisionCounts:
         """Count decisions and alerts by their labels; may run in a thread, for there may be 100,000s."""
-        decisions = Counter(self._courses.labels(event) for event in enforcement)
-        decisions.update(self._courses.labels(event, shadow=True) for event in shadow)
+        decisions = Counter(self._transitions.labels(event) for event in enforcement)
+        decisions.update(self._transitions.labels(event, shadow=True) for event in shadow)
         return DecisionCounts(decisions, Counter((a.rule_id, a.severity, a.state) for a in alerts))
 
     def decided(self, counts: DecisionCounts) -> None:

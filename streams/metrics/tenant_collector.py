@@ -128,8 +128,8 @@ def _escalations(seen: EscalationDistances, display: Display) -> Iterator[Metric
     for escalation_id, outlook in seen.outlooks.items():
         takes.add_metric([escalation_id, outlook.kind], outlook.at_least)
         for missing in range(1, FAR + 1):  # zeros too, so that an alert sees the first tenant
-            told = str(missing) if missing < FAR else f"{FAR} or more"
-            tenants.add_metric([escalation_id, outlook.kind, told], outlook.tenants[missing])
+            shown = str(missing) if missing < FAR else f"{FAR} or more"
+            tenants.add_metric([escalation_id, outlook.kind, shown], outlook.tenants[missing])
     yield takes
     yield tenants
     counted, lacking = gauges("callwarden_tenant_violations"), gauges("callwarden_tenant_violations_missing")

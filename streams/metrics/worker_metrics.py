@@ -52,7 +52,7 @@ JUDGING: tuple[MetricSpec, ...] = (
                 "warning, termination, ban, admission_rejected, admission_review, admission_approved, reversal, lapse",
             ),
             LabelSpec("status", "final, pending_review"),
-            LabelSpec("course", "decided, referred, upheld, overturned, withdrawn, lapsed"),
+            LabelSpec("transition", "decided, referred, upheld, overturned, withdrawn, lapsed"),
         ),
         _JUDGING,
     ),

@@ -24,7 +24,7 @@ async def preflight_topics(
     Raises the cluster's TransientError and PermanentError.
     """
     counting = FieldUseCounter()
-    await see_topics(cluster, names, counting.see)
+    await add_topics(cluster, names, counting.add)
     outcome = await judge(after)
     changed = changes(outcome_of(await judge(before), before), outcome_of(outcome, after))
     if after.exemptions or after.profiles:
@@ -38,12 +38,12 @@ async def across_topics(cluster: Cluster, names: TopicNames, judge: Judge, polic
     Raises the cluster's TransientError and PermanentError.
     """
     use = SharedUse(policy.params.callee_limit, policy.params.timezone, key)
-    await see_topics(cluster, names, use.see)
+    await add_topics(cluster, names, use.add)
     return use.report(standing_bans((await judge(policy)).enforcement))
 
 
-async def see_topics(cluster: Cluster, names: TopicNames, see: Callable[[object], None]) -> None:
-    """Call ``see`` with each valid record of the input topics."""
+async def add_topics(cluster: Cluster, names: TopicNames, add: Callable[[object], None]) -> None:
+    """Call ``add`` with each valid record of the input topics."""
     counts = await cluster.partitions(names.inputs)
     tps = [TP(topic, number) for topic, count in counts.items() for number in range(count)]
     starts, ends = await cluster.starts(tps), await cluster.ends(tps)
@@ -55,7 +55,7 @@ async def see_topics(cluster: Cluster, names: TopicNames, see: Callable[[object]
                     for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
                         with suppress(codec.InvalidRecordError):  # `judge` counts it as rejected
                             if offset not in fetched.unreadable:
-                                see(codec.read(value or b""))
+                                add(codec.read(value or b""))
                 break
             except CorruptLog as damaged:  # `judge` knows whether to skip it
                 start = damaged.last + 1

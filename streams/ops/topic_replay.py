@@ -127,8 +127,8 @@ async def partitions_of(cluster: Cluster, names: TopicNames) -> int:
     if missing:
         raise PermanentError(f"there is no topic {', '.join(missing)}; `callwarden topics create` creates it")
     if min(counts.values()) < counts[wanted[-1]]:
-        told = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
-        raise PermanentError(f"expected the same number of partitions in all topics, got: {told}")
+        found = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
+        raise PermanentError(f"expected the same number of partitions in all topics, got: {found}")
     return counts[wanted[-1]]
 
 

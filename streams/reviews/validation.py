@@ -77,7 +77,7 @@ def _sentence(rejection: ReviewRejection, case: LedgerCase, named: str) -> str:
             return f"{named}: the tenant is banned, and no new service is opened; expected no approval"
         case _:
             upheld = f", upheld{_by(case, case.review_behind(case.in_force))}" if case.changes else ""
-            other = f", or made another kind than {data.kind}" if data.behaviour in OPEN_BEHAVIOURS else ""
+            other = ", or its kind changed by `reviews uphold --kind`" if data.behaviour in OPEN_BEHAVIOURS else ""
             return f"{named} is final already{upheld}; it can be overturned{other}"
 
 

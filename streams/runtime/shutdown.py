@@ -30,7 +30,7 @@ def stop_requested(within_s: float) -> Iterator[asyncio.Event]:
 
     begun = False
 
-    def told(*_: object) -> None:
+    def on_signal(*_: object) -> None:
         nonlocal begun
         if begun:
             os._exit(CUT_OFF)  # without logging: the interrupted code may hold the log's lock
@@ -38,7 +38,7 @@ def stop_requested(within_s: float) -> Iterator[asyncio.Event]:
         loop.call_soon_threadsafe(stopping.set)
         threading.Thread(target=_cut_off, args=(within_s, loop), name="cut-off", daemon=True).start()
 
-    former = {number: signal.signal(number, told) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stopping
     finally:

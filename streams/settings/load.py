@@ -91,8 +91,8 @@ def read(options: Mapping[str, object] | None = None) -> tuple[Settings, GivenSe
         for fault in error.errors(include_url=False, include_input=False):
             at = str(fault["loc"][0])
             name = aliases.get(at, at)  # a fault of a default has the field's name
-            told = fault.get("ctx", {}).get("error", fault["msg"])
-            faults.append(f"{given.at(name)}: {told}")
+            fault_text = fault.get("ctx", {}).get("error", fault["msg"])
+            faults.append(f"{given.at(name)}: {fault_text}")
         raise SettingsError(faults) from None
     try:
         settings.ssl_context()

@@ -135,8 +135,8 @@ def apply_command(
             size = len(msgspec.json.encode(command.policy))
             if size > MAX_POLICY_BYTES:
                 return f"the policy has {size:,} bytes, resolved; expected at most {MAX_POLICY_BYTES:,}"
-            told = command.reason, command.by, command.at_ms
-            return partition.policy_changes.apply(command.policy, command.sha256, command.from_ms, *told)
+            signed = command.reason, command.by, command.at_ms
+            return partition.policy_changes.apply(command.policy, command.sha256, command.from_ms, *signed)
         case WithdrawCommand():
             return partition.policy_changes.withdraw(command.sha256s, command.reason, command.by, command.at_ms)
         case AcceptCommand():

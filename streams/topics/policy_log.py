@@ -42,9 +42,9 @@ async def _of(cluster: Cluster, names: TopicNames, number: int) -> LoggedPolicie
     clock = TP(names.output("clock"), number)
     start, end = (await cluster.starts([clock]))[clock], (await cluster.ends([clock]))[clock]
     standing: dict[int, PolicyChange] = {}
-    async for switch, gone in changes(cluster, clock, start, end, standing):
-        if gone is not None:
-            found.withdrawn.append((switch, gone))
+    async for switch, withdrawal in changes(cluster, clock, start, end, standing):
+        if withdrawal is not None:
+            found.withdrawn.append((switch, withdrawal))
     found.switches = [standing[from_ms] for from_ms in sorted(standing)]
     return found
 

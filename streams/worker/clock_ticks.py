@@ -48,7 +48,7 @@ class ClockTicks:
         self._ticked_s: float | None = None
         self._waiting: _Waiting | None = None  # since when a tick is wanted and none is acknowledged
         self._why = ""
-        self._said = self._told = _Said({})
+        self._said = self._sent = _Said({})
         self._told_s: dict[str, float] = {}
 
     def start_due(
@@ -75,7 +75,7 @@ class ClockTicks:
             return False
         if self._tried_s is None or clock.at_ms(0) is None:
             return self._tried_s is None or now_s - self._tried_s >= self._unsettled_s / 3
-        settled = clock.settled and self._said == self._told
+        settled = clock.settled and self._said == self._sent
         return now_s - self._tried_s >= (_SETTLED_S if settled else self._unsettled_s)
 
     async def _tick(self, number: int) -> None:
@@ -91,7 +91,7 @@ class ClockTicks:
                 self._tell("no tick reaches the clock topic; clocks of silent sources stop", why=self._why)
             return
         context.broker_clock.tick(sent, self._moment(), broker_ms)
-        self._told = said
+        self._sent = said
         self._ticked_s, self._waiting = asyncio.get_running_loop().time(), None
         skew_ms = context.broker_clock.skew_ms or 0
         context.telemetry.skew(skew_ms / 1000)

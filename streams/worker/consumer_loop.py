@@ -229,11 +229,11 @@ class ConsumerLoop:
         try:
             # Poll even if nothing is wanted: only a poll reveals that the membership has failed.
             fetched = await self._consumer.poll(wanted, _patience_s(owners), _POLL_ROWS)
-        except OffsetOutOfRange as gone:
-            if gone.tp in wanted:
-                owner = self.owners[gone.tp.partition]
-                if gone.tp in owner.wanted:
-                    log.warning("a log was truncated or recreated; its partition is opened again", why=str(gone))
+        except OffsetOutOfRange as truncated:
+            if truncated.tp in wanted:
+                owner = self.owners[truncated.tp.partition]
+                if truncated.tp in owner.wanted:
+                    log.warning("a log was truncated or recreated; its partition is opened again", why=str(truncated))
                     owner.forget()
                     owner.begin(self._context.rest_s)
         except CorruptLog as torn:

@@ -178,10 +178,10 @@ async def _serve(app: faust.App, stopping: asyncio.Event) -> None:
             f"{error.strerror or error}; expected a free port as CALLWARDEN_WEB_PORT and an address of this machine as "
             "CALLWARDEN_WEB_HOST"
         ) from None
-    told = asyncio.create_task(stopping.wait())
+    asked_to_stop = asyncio.create_task(stopping.wait())
     ended = asyncio.create_task(app.wait_until_stopped())
-    await asyncio.wait([told, ended], return_when=asyncio.FIRST_COMPLETED)
-    for task in (told, ended):
+    await asyncio.wait([asked_to_stop, ended], return_when=asyncio.FIRST_COMPLETED)
+    for task in (asked_to_stop, ended):
         task.cancel()
     await app.stop()
     if app.crash_reason is not None:

@@ -106,7 +106,7 @@ class WorkerMetrics:
         if phase != "running":
             self._tenants.hide(number)
 
-    def gone(self, number: int) -> None:
+    def released(self, number: int) -> None:
         """Remove the metrics of a partition that went to another worker."""
         self._tenants.hide(number)
         for children in (self._watermark, self._clock, self._phase, self._lag, self._owner_bans):

@@ -106,7 +106,7 @@ class PartitionOwner(OwnedPartition):
             await self._writer.stop()
             self._writer = None
         self.phase = OwnerPhase.PARKED
-        self._context.telemetry.gone(self.number)
+        self._context.telemetry.released(self.number)
 
     async def _open(self, after_s: float, under_way: list[asyncio.Task[None]]) -> None:
         if under_way:

@@ -33,8 +33,8 @@ class Cases:
     quiet: list[Quiet]
 
 
-DECIDED = 'callwarden_decisions_total{mode="enforce",course="decided"}'
-SHADOWED = 'callwarden_decisions_total{mode="shadow",course="decided"}'
+DECIDED = 'callwarden_decisions_total{mode="enforce",transition="decided"}'
+SHADOWED = 'callwarden_decisions_total{mode="shadow",transition="decided"}'
 RUNNING = 'callwarden_partition{{phase="running",partition="{}",instance="{}"}}'
 MARK = 'callwarden_watermark_timestamp_seconds{{partition="{}"}}'
 FIRING, JUDGED = 'callwarden_alerts_firing{rule="r"}', 'callwarden_threshold_ratio_count{rule="r"}'

@@ -165,7 +165,7 @@ def median_talk_ms(talks: list[int]) -> int:
     return int(digits[:5] + "0" * len(digits[5:]), 2)
 
 
-def _parties(metric: str, seen: Seen, params: Params) -> tuple[int, int | None]:
+def _distinct_keys(metric: str, seen: Seen, params: Params) -> tuple[int, int | None]:
     attempts = [c for c in seen.calls if is_attempt(c)]
     callees = [c["callee"] for c in attempts]
     distinct = set(callees)
@@ -218,7 +218,7 @@ def measure(metric: str, seen: Seen, params: Params) -> tuple[int, int | None, f
         num, den = median_talk_ms(talks), len(talks)
         return num, den, (num / 1000 if den else None)
     elif metric in OF_PARTIES:
-        num, den = _parties(metric, seen, params)
+        num, den = _distinct_keys(metric, seen, params)
     else:
         if metric == "complainants":
             num = len({c["complainant"] for c in seen.first if c["complainant"] is not None})

@@ -227,14 +227,14 @@ class EarlyAlerts:
         since = {tenant: firing.since_ms for tenant, firing in active.items() if firing.early}
         self._early[rule_state.rule.id] -= some - since.keys()
         named = {early_window.end_ms for early_window in early_windows[:-1]}
-        gone = {tenant for tenant in since if since[tenant] in named}
+        ended = {tenant for tenant in since if since[tenant] in named}
         for early_window in early_windows:
-            who = np.array(sorted(tenant for tenant in gone if since[tenant] <= early_window.end_ms), np.intp)
+            who = np.array(sorted(tenant for tenant in ended if since[tenant] <= early_window.end_ms), np.intp)
             for rule, mine in rule_state.ruled(who, early_window.end_ms, tenants):
                 early_window.count([(rule, mine)], tenants)
                 found = find(early_window, rule, rule_view(early_window, rule, tenants, mine), tenants)
-                gone.difference_update(mine[found.keeps_firing].tolist())
-        for tenant in sorted(gone):
+                ended.difference_update(mine[found.keeps_firing].tolist())
+        for tenant in sorted(ended):
             newest, who = early_windows[-1], np.array([tenant])
             judging = next((rule for rule, _ in rule_state.ruled(who, newest.end_ms, tenants)), None)
             rule = judging or rule_state.rule

@@ -45,10 +45,10 @@ class EarlyWindow(WindowView):
         if window.distinct:
             kept = self.running_sums.field(_ATTEMPTS, tenants)
             left = window.running_sums.field(_ATTEMPTS, tenants) - kept
-            for keys, tally in window.distinct.items():
+            for keys, distinct in window.distinct.items():
                 names = (DISTINCT, NUMBERS, *window.counts[keys])
                 came = self._came(keys, window, opened)
-                self.distinct[keys] = EarlyDistinctCounts(tally, names, self.start_ms, kept, left, came)
+                self.distinct[keys] = EarlyDistinctCounts(distinct, names, self.start_ms, kept, left, came)
         self.talk = None
         if window.talk is not None:
             self.talk = EarlyMedians(window.talk, self.start_ms, self._talk_came(window, opened), tenants)
@@ -91,8 +91,8 @@ class EarlyWindow(WindowView):
         """Grow to ``tenants`` tenants."""
         self.running_sums.reach(tenants)
         self.complaints.reach(tenants)
-        for tally in self.distinct.values():
-            tally.reach(tenants)
+        for distinct in self.distinct.values():
+            distinct.reach(tenants)
         if self.talk is not None:
             self.talk.reach(tenants)
 
@@ -117,7 +117,7 @@ class EarlyWindow(WindowView):
         conditions = [(condition.metric, condition.op, condition.value) for condition in rule.also]
         conditions.append((rule.metric, rule.direction, rule.threshold))
         for name, op, limit in conditions:
-            if METRICS[name].family == "parties" and len(who):
+            if METRICS[name].family == "distinct" and len(who):
                 lowest, highest = self._between(name, rule, who, tenants)
                 who = who[OPS[op](highest if op in ("above", "at_least") else lowest, limit)]
         return who

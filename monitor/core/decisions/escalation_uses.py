@@ -79,12 +79,12 @@ class EscalationUses:
         The list is empty if they are too few. A violation that was reversed or has left the window never counts again.
         """
         unused = self._unused.get((escalation.id, tenant_record.tenant), _Unused())
-        gone = []
+        removed = []
         for first_id, violation in unused.violations.items():
             if violation.decided_ms > at_ms - escalation.window_ms:
                 break
-            gone.append(first_id)
-        for first_id in gone:
+            removed.append(first_id)
+        for first_id in removed:
             unused.remove(first_id)
         counted = len(unused.groups)
         return counted, list(unused.violations.values()) if counted >= escalation.at_least else []

@@ -253,8 +253,10 @@ class RuleEvaluator:
     def dismiss(self, rules: Collection[str], at_ms: int) -> None:
         """Resolve the alerts of all rules except ``rules``, and all early alerts."""
         for rule_state in self.rule_states:
-            gone = rule_state.rule.id not in rules
-            for tenant in sorted(tenant for tenant, firing in rule_state.firing.items() if gone or firing.early):
+            rule_removed = rule_state.rule.id not in rules
+            for tenant in sorted(
+                tenant for tenant, firing in rule_state.firing.items() if rule_removed or firing.early
+            ):
                 rule_state.taken_back[tenant] = rule_state.firing[tenant].since_ms
                 self.alerts.resolve(rule_state, rule_state.rule, tenant, None, at_ms)
 

@@ -86,5 +86,5 @@ def _lines(rule: Rule, layout: FieldLayout) -> Iterator[_Line]:
                 yield _Line(BIT["attempts"], -1, 1, op, limit)
         elif name == "callee_over_limit" and op in _UPWARDS:
             yield _Line(BIT["attempts"], -1, 1, op, limit * (params.callee_limit + 1))
-        elif metric.family == "parties" and op in _UPWARDS:  # nor more callees of a consent
+        elif metric.family == "distinct" and op in _UPWARDS:  # nor more callees of a consent
             yield _Line(BIT["attempts"], -1, 1, op, limit)

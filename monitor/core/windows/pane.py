@@ -129,22 +129,22 @@ def keys_of_panes(
         return found
     tried = np.flatnonzero(calls.word & _ATTEMPT)
     if "callees" in key_sets:
-        where, owner, numeric = pane_of[tried], calls.tenant[tried], calls.callee_numeric[tried]
-        found["callees"] = KeyCounts.of_each(panes, where, calls.callee_key[tried], owner, numeric)
-        found["callers"] = KeyCounts.of_each(panes, where, calls.caller_key[tried], owner, np.zeros_like(numeric))
+        where, tenant, numeric = pane_of[tried], calls.tenant[tried], calls.callee_numeric[tried]
+        found["callees"] = KeyCounts.of_each(panes, where, calls.callee_key[tried], tenant, numeric)
+        found["callers"] = KeyCounts.of_each(panes, where, calls.caller_key[tried], tenant, np.zeros_like(numeric))
     if "blocks" in key_sets:
         some = tried[calls.block_key[tried] != 0]
-        keys, owner, numeric = calls.block_key[some], calls.tenant[some], np.ones(len(some), np.bool_)
-        found["blocks"] = KeyCounts.of_each(panes, pane_of[some], keys, owner, numeric, unit_bits=BLOCK_BITS)
+        keys, tenant, numeric = calls.block_key[some], calls.tenant[some], np.ones(len(some), np.bool_)
+        found["blocks"] = KeyCounts.of_each(panes, pane_of[some], keys, tenant, numeric, unit_bits=BLOCK_BITS)
     answered = np.flatnonzero(calls.word & _ANSWERED)
     if "reached" in key_sets:
-        keys, owner, numeric = calls.callee_key[answered], calls.tenant[answered], calls.callee_numeric[answered]
-        found["reached"] = KeyCounts.of_each(panes, pane_of[answered], keys, owner, numeric)
+        keys, tenant, numeric = calls.callee_key[answered], calls.tenant[answered], calls.callee_numeric[answered]
+        found["reached"] = KeyCounts.of_each(panes, pane_of[answered], keys, tenant, numeric)
     if "consents" in key_sets:
         some = answered[calls.consent_key[answered] != 0]
-        group, owner, numeric = calls.consent_key[some], calls.tenant[some], np.zeros(len(some), np.bool_)
+        group, tenant, numeric = calls.consent_key[some], calls.tenant[some], np.zeros(len(some), np.bool_)
         pairs = pair_keys(calls.callee_key[some], group)
-        found["consents"] = KeyCounts.of_each(panes, pane_of[some], pairs, owner, numeric, group)
+        found["consents"] = KeyCounts.of_each(panes, pane_of[some], pairs, tenant, numeric, group)
     return found
 
 

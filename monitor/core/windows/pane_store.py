@@ -45,7 +45,7 @@ class WindowCheckpoint(Struct, omit_defaults=True):
 
 class _StoredKeys(Struct, array_like=True):
     key: Column
-    owner: Column
+    tenant: Column
     count: Column
     numeric: Column
     levels: dict[int, int]
@@ -192,14 +192,14 @@ def _talk(more: Mapping[str, list[Column]]) -> TalkCounts:
 
 
 def _keys(keys: KeyCounts) -> _StoredKeys:
-    columns = column(keys.key), column(keys.owner), column(keys.count), column(keys.numeric)
+    columns = column(keys.key), column(keys.tenant), column(keys.count), column(keys.numeric)
     return _StoredKeys(*columns, dict(keys.levels))
 
 
 def _counts(stored: _StoredKeys) -> KeyCounts:
     return KeyCounts(
         array(stored.key, np.uint64),
-        array(stored.owner, np.int32),
+        array(stored.tenant, np.int32),
         array(stored.count, np.int32),
         array(stored.numeric, np.bool_),
         stored.levels,
@@ -208,14 +208,14 @@ def _counts(stored: _StoredKeys) -> KeyCounts:
 
 def _other_columns(keys: KeyCounts) -> list[Column]:
     sampled, level = (np.array(list(some), np.int64) for some in (keys.levels, keys.levels.values()))
-    return [column(one) for one in (keys.key, keys.owner, keys.count, keys.numeric, keys.group, sampled, level)]
+    return [column(one) for one in (keys.key, keys.tenant, keys.count, keys.numeric, keys.group, sampled, level)]
 
 
 def _other(which: KeySet, stored: list[Column]) -> KeyCounts:
-    key, owner, count, numeric, group, sampled, level = stored
+    key, tenant, count, numeric, group, sampled, level = stored
     return KeyCounts(
         array(key, np.uint64),
-        array(owner, np.int32),
+        array(tenant, np.int32),
         array(count, np.int32),
         array(numeric, np.bool_),
         dict(zip(array(sampled, np.int64).tolist(), array(level, np.int64).tolist(), strict=True)),

@@ -95,8 +95,8 @@ class SlidingWindow(WindowView):
             summed = {metric.denominator} if apart else {metric.numerator, metric.denominator}
             fields |= {layout.field(name, params) for name in summed if name and name not in DISTINCT_COUNTS}
         self.counts = counts_of(rules)
-        tally = PaneDistinctCounts if window_ms == pane_ms else DistinctCounts
-        self.distinct = {keys: tally(window_ms, names) for keys, names in self.counts.items()}
+        kind = PaneDistinctCounts if window_ms == pane_ms else DistinctCounts
+        self.distinct = {keys: kind(window_ms, names) for keys, names in self.counts.items()}
         if self.distinct:
             fields.add(BIT["attempts"])  # an upper bound for the number of keys
         self.talk = None
@@ -120,16 +120,16 @@ class SlidingWindow(WindowView):
         before_ms = pane.start_ms + self.step_ms - self.window_ms
         self._leave(before_ms)
         self.running_sums.enter(pane.start_ms, pane.tenant, pane.sums, tenants)
-        for keys, tally in self.distinct.items():
-            tally.enter(pane.start_ms, pane.keys(keys), tenants, before_ms)
+        for keys, distinct in self.distinct.items():
+            distinct.enter(pane.start_ms, pane.keys(keys), tenants, before_ms)
         if self.talk is not None:
             self.talk.enter(pane.start_ms, pane.talk, tenants)
 
     def leave(self, before_ms: int) -> None:
         """Remove everything before ``before_ms``, the window start."""
         self._leave(before_ms)
-        for tally in self.distinct.values():
-            tally.leave(before_ms)
+        for distinct in self.distinct.values():
+            distinct.leave(before_ms)
 
     def _leave(self, before_ms: int) -> None:
         self.left_ms = max(self.left_ms, before_ms)
@@ -142,9 +142,9 @@ class SlidingWindow(WindowView):
         """Mark the tenants that change from now on in ``touched``."""
         self.running_sums.watched.append(touched)
         self.complaints.watched.append(touched)
-        for tally in self.distinct.values():
-            if isinstance(tally, DistinctCounts):
-                tally.watched.append(touched)
+        for distinct in self.distinct.values():
+            if isinstance(distinct, DistinctCounts):
+                distinct.watched.append(touched)
 
     @property
     def live(self) -> bool:

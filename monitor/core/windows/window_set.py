@@ -84,7 +84,9 @@ class WindowSet:
         for length, window in self.by_length.items():
             window.leave(at_ms - length)  # no future window begins before that
         return {
-            length: WindowCheckpoint.of(window.left_ms, {keys: tally.levels for keys, tally in window.distinct.items()})
+            length: WindowCheckpoint.of(
+                window.left_ms, {keys: distinct.levels for keys, distinct in window.distinct.items()}
+            )
             for length, window in self.by_length.items()
         }
 
@@ -102,8 +104,8 @@ class WindowSet:
     ) -> None:
         """Restore the windows from the ``known`` heads and the pane entries, as of ``at_ms``."""
         for length, window in self.by_length.items():
-            for keys, tally in window.distinct.items():
-                tally.levels = dict(known[length].levels(keys))
+            for keys, distinct in window.distinct.items():
+                distinct.levels = dict(known[length].levels(keys))
             window.leave(known[length].left_ms)
         store = self._store or PaneStore(0, 0)
         fine, hours = store.load(entries)

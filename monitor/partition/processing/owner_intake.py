@@ -35,7 +35,7 @@ class OwnerIntake:
         self.offset = offset
         return taken
 
-    def noted(self, output: Output) -> Output:
+    def record(self, output: Output) -> Output:
         """Record the bans and liftings by decisions of the partition, which its shard took when it decided them."""
         for ban in output.owner_bans:
             at_ms = ban.decided_ms if ban.lifted_ms is None else ban.lifted_ms

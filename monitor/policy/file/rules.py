@@ -148,7 +148,7 @@ def build(fields: Mapping[str, Cell], bad: set[str], place: YamlPath, frame: Fra
     before = len(frame.faults)
     direction = _direction(fields, bad, place, frame.faults)
     _check_times(fields, frame)
-    _check_parties(fields, frame.faults)
+    _check_distinct_counts(fields, frame.faults)
     _check_shares(fields, direction, frame.faults)
     _check_values(fields, direction, frame.faults)
     _check_behaviour(fields, frame)
@@ -242,17 +242,17 @@ def check_retention(window: Cell, frame: Frame) -> None:
         frame.faults.append((frame.retention if inherited else window).at.fault(said))
 
 
-def _check_parties(fields: Mapping[str, Cell], faults: list[PolicyFault]) -> None:
+def _check_distinct_counts(fields: Mapping[str, Cell], faults: list[PolicyFault]) -> None:
     window = fields.get("window")
     if window is None or window.value <= PARTIES_MOST_MS:
         return
     metric = fields.get("metric")
-    if metric is not None and METRICS[metric.value].family == "parties":
+    if metric is not None and METRICS[metric.value].family == "distinct":
         said = f"expected a window of at most 48h for `{metric.value}`, which counts callees, callers or consents; "
         faults.append(window.at.fault(f"{said}got {format_duration(window.value)}"))
     also = fields.get("also")
     for condition, at in also.value if also else ():
-        if METRICS[condition.metric].family == "parties":
+        if METRICS[condition.metric].family == "distinct":
             said = f"expected a window of at most 48h with `{condition.metric}`, which counts callees, callers or "
             faults.append(at.child("metric").fault(f"{said}consents; got {format_duration(window.value)}"))
 

@@ -82,7 +82,7 @@ def stream_calls(
         agent=np.zeros(n, dtype=np.int64),
         consent=np.where(consented & ~inbound, consent, np.uint64(0)),
         outcome=outcome,
-        **_course(stream, draw, start, outcome, inbound),
+        **_times_and_end(stream, draw, start, outcome, inbound),
     )
 
 
@@ -130,7 +130,7 @@ def _callers(stream: CallStream, draw: TenantDraw, place: StreamPlace, n: int) -
     return np.asarray(first + draw.rng.integers(0, max(1, draw.whole(stream.callers)), n))
 
 
-def _course(
+def _times_and_end(
     stream: CallStream, draw: TenantDraw, start: Ints, outcome: Ints, inbound: NDArray[np.bool_]
 ) -> dict[str, Ints]:
     """Ring, answer and end of each call, and who ended it."""

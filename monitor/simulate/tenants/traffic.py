@@ -190,7 +190,7 @@ class Traffic:
             start=start,
             agent=np.where(people.agents[tenant] > 0, 1 + rng.integers(0, np.maximum(people.agents[tenant], 1)), 0),
             consent=self._consent(tenant, profile, outside, inbound),
-            **self._course(tenant, profile, start, inbound),
+            **self._outcome_and_times(tenant, profile, start, inbound),
         )
         self.made += n
         bad = ~tables.honest[profile]
@@ -231,7 +231,9 @@ class Traffic:
         ids = np.where(self.tables.one_consent[profile], np.uint64(ONE_CONSENT), own)
         return np.where(given, ids, np.uint64(0))
 
-    def _course(self, tenant: Ints, profile: Ints, start: Ints, inbound: NDArray[np.bool_]) -> dict[str, Ints]:
+    def _outcome_and_times(
+        self, tenant: Ints, profile: Ints, start: Ints, inbound: NDArray[np.bool_]
+    ) -> dict[str, Ints]:
         """Outcome, ring, answer and end of each call, and who ended it."""
         tables, rng = self.tables, self.rng
         n = len(tenant)

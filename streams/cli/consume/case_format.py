@@ -124,8 +124,8 @@ def case_lines(case: LedgerCase, now_ms: int, display: Display = DEFAULT) -> lis
     steps = [(event.data.decided_ms, 1, event_lines(event, display)) for event in case.events]
     used = {each for event in case.events for each in event.data.evidence.review_ids}
     steps += [(one.updated_ms, 0, review_lines(one, one.review_id in used, display, case)) for one in case.reviews]
-    for *_, told in sorted(steps, key=lambda step: step[:2]):
-        lines += told
+    for *_, shown in sorted(steps, key=lambda step: step[:2]):
+        lines += shown
     return lines
 
 
@@ -143,10 +143,10 @@ def evidence_line(case: LedgerCase, display: Display = DEFAULT) -> list[Text]:
     evidence = case.in_force.data.evidence
     found = [(names, len(getattr(evidence, name))) for name, names in labels.EVIDENCE.items()]
     counts = [f"{names.zh} {names.en} {count}" for names, count in found if count]
-    told = _reason(case.in_force, display)
+    lines = _reason(case.in_force, display)
     if case.status == "pending" and case.in_force.data.kind == "admission_review":
-        told.append(Text("    ").append_text(_proposed(case)))
-    return [*told, Text(f"    证据 evidence: {'; '.join(counts)}")] if counts else told
+        lines.append(Text("    ").append_text(_proposed(case)))
+    return [*lines, Text(f"    证据 evidence: {'; '.join(counts)}")] if counts else lines
 
 
 def claim_line(claim: Reservation | None, display: Display = DEFAULT, case: LedgerCase | None = None) -> list[Text]:

@@ -253,8 +253,8 @@ def accept_loss(
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     reason, name = checked_reason(reason), operator_name("--by", by)
 
-    def confirmed(gone: "Gaps") -> bool:
-        for tp, (first, stop) in sorted(gone.items()):
+    def confirmed(lost: "Gaps") -> bool:
+        for tp, (first, stop) in sorted(lost.items()):
             typer.echo(f"{tp.topic}-{tp.partition}: offsets {first} to {stop - 1} were deleted")
         return yes or typer.confirm("Continue without them?")
 
@@ -262,11 +262,11 @@ def accept_loss(
         ledger = database_of(settings)
         try:
             await ledger.migrate()
-            gone = await gaps(cluster, ledger, names)
-            if gone and confirmed(gone):
-                await accept(ledger, gone, time.time_ns() // 1_000_000, name, reason)
-                return len(gone)
-            return 0 if not gone else -1
+            lost = await gaps(cluster, ledger, names)
+            if lost and confirmed(lost):
+                await accept(ledger, lost, time.time_ns() // 1_000_000, name, reason)
+                return len(lost)
+            return 0 if not lost else -1
         finally:
             ledger.close()
 
@@ -295,22 +295,22 @@ def _published(path: str | None) -> "dict[TP, dict[int, PublishedHead]]":
 
 def _verdict(entries: int, heads: bool, topics: "TopicComparison | None") -> str:
     """What was verified, and what was not. ``topics``: the comparison with the topics; None if it was not asked for."""
-    told, asked = [f"verified: {entries:,} entries"], []
+    parts, asked = [f"verified: {entries:,} entries"], []
     if heads:
-        told.append("The ledger contains the published heads")
+        parts.append("The ledger contains the published heads")
     else:
         asked.append("whether entries at the end are missing, or a chain was recreated (--heads FILE)")
     if topics is None:
         asked.append("the topics (--with-topics)")
     else:
-        told.append(f"The ledger contains all {topics.compared:,} records of the topics")
+        parts.append(f"The ledger contains all {topics.compared:,} records of the topics")
         if topics.older:
-            told.append(f"{topics.older:,} entries older than the topics were not compared")
+            parts.append(f"{topics.older:,} entries older than the topics were not compared")
         for name, count in sorted(topics.absent.items()):
-            told.append(f"{count:,} entries of {name} were not compared: the topic does not exist")
+            parts.append(f"{count:,} entries of {name} were not compared: the topic does not exist")
     if asked:
-        told.append(f"Not checked: {', '.join(asked)}")
-    return f"{'. '.join(told)}."
+        parts.append(f"Not checked: {', '.join(asked)}")
+    return f"{'. '.join(parts)}."
 
 
 def _verified_json(found: "Verified", with_heads: bool, topics: "TopicComparison | None") -> dict[str, Any]:

@@ -261,13 +261,13 @@ class LiveProcesses:
 
         host = f"http://{settings.web_host}"
         worker, ready = f"{host}:{settings.web_port}", False
-        told: set[str] = set()
+        printed: set[str] = set()
         while True:
             status = await asyncio.to_thread(live_status, worker)
             self._screen.status(*((str(status), status.counts) if status is not None else (WAITING,)))
             notes = {LATE_NOTE: status.late, REJECTED_NOTE: status.rejected} if status is not None else {}
-            for note in [note for note, count in notes.items() if count and note not in told]:
-                told.add(note)
+            for note in [note for note, count in notes.items() if count and note not in printed]:
+                printed.add(note)
                 self._screen.line(note.format(address=settings.bootstrap_servers), "yellow")
             if not ready and (ready := await asyncio.to_thread(all_ready, (worker, f"{host}:{settings.ingest_port}"))):
                 self._screen.line(_READY, "green")

@@ -83,8 +83,8 @@ def _ledger(console: "Console", outcome: "Outcome", file: Path) -> Path:
     for fault in found.faults:
         console.print(fault, style="red", markup=False, soft_wrap=True)
     for head in found.heads.values():
-        told = "校验通过 verified" if not found.faults else "校验失败 not verified"
-        console.print(f"{told}: {head.number} 条 entries, 链尾哈希 head {head.hash.hex()}", soft_wrap=True)
+        verdict = "校验通过 verified" if not found.faults else "校验失败 not verified"
+        console.print(f"{verdict}: {head.number} 条 entries, 链尾哈希 head {head.hash.hex()}", soft_wrap=True)
     return file
 
 

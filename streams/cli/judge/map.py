@@ -55,7 +55,7 @@ def check(
     if as_json:
         print_json(asdict(found))
         return
-    for line in _told(file, found, display):
+    for line in _lines(file, found, display):
         typer.echo(line)
 
 
@@ -144,7 +144,7 @@ def show(
     sys.stdout.buffer.write(described(name).encode())  # whatever the terminal's encoding: the file is UTF-8
 
 
-def _told(file: str, found: "Survey", display: "Display") -> list[str]:
+def _lines(file: str, found: "Survey", display: "Display") -> list[str]:
     left = found.rows - found.records
     lines = [f"{file}: {_n(found.rows)} rows by {found.mapping}: {_n(found.records)} become records, {_n(left)} do not"]
     if found.events:
@@ -167,8 +167,8 @@ def _told(file: str, found: "Survey", display: "Display") -> list[str]:
             lines.append(f"    entries never met: {_names([repr(key) for key in use.never_met])}")
         if use.without_entry:
             shown = [f"{value!r} ({_n(count)} rows)" for value, count in use.without_entry.items()]
-            told = f"{_names(shown[:_SHOWN])}{_more(len(shown))}"
-            lines.append(f"    values without an entry ({_OTHERWISE[use.otherwise]}): {told}")
+            values = f"{_names(shown[:_SHOWN])}{_more(len(shown))}"
+            lines.append(f"    values without an entry ({_OTHERWISE[use.otherwise]}): {values}")
     import orjson
 
     lines.extend(f"  such as: {orjson.dumps(sample).decode()}" for sample in found.samples)

@@ -19,8 +19,8 @@ def comparison_lines(found: Comparison, a: str, b: str, limit: int, display: Dis
     heads = ("same", "words", "otherwise", f"only {a}", f"only {b}")
     widths = [max(9, len(head)) for head in heads]
     yield f"{'rule':<32} {'tier':<7}" + "".join(f"  {head:>{w}}" for head, w in zip(heads, widths, strict=True))
-    for (rule, tier), tally in found.tallies.items():
-        counts = "".join(f"  {getattr(tally, n):>{w},}" for n, w in zip(_COUNTS, widths, strict=True))
+    for (rule, tier), of_rule in found.by_rule.items():
+        counts = "".join(f"  {getattr(of_rule, n):>{w},}" for n, w in zip(_COUNTS, widths, strict=True))
         yield f"{display.id(rule):<32} {tier or '-':<7}{counts}"
     otherwise = [pair for pair in found.changed if not pair.wording]
     wording = [pair for pair in found.changed if pair.wording]
@@ -38,8 +38,8 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "equal": found.equal,
         "same": found.same,
         "rules": [
-            {"rule_id": rule, "tier": tier or None, **{name: getattr(tally, name) for name in _COUNTS}}
-            for (rule, tier), tally in found.tallies.items()
+            {"rule_id": rule, "tier": tier or None, **{name: getattr(of_rule, name) for name in _COUNTS}}
+            for (rule, tier), of_rule in found.by_rule.items()
         ],
         "changed": [_pair_json(pair) for pair in found.changed],
         "moved": [_pair_json(pair) for pair in found.moved],

@@ -42,9 +42,11 @@ def run(
         numbers = list(range(count)) if partition is None else [partition]
         return numbers, await send_command(cluster, names, settings.application_id, numbers, command, wait)
 
-    told, said = operate("end-outage", settings, work)
+    written, said = operate("end-outage", settings, work)
     if not wait:
-        typer.echo(f"written for {_partitions(told)}: where its worker reads it, the clock follows the broker's time")
+        typer.echo(
+            f"written for {_partitions(written)}: where its worker reads it, the clock follows the broker's time"
+        )
         return
     if said.done:
         typer.echo(f"taken: the clock of {_partitions(said.done)} follows the broker's time until the next call")

@@ -196,12 +196,12 @@ def _all_must_take_it(said: "CommandAnswers", wait: float, names: "TopicNames") 
     from streams.cli.inputs import fail
 
     lines = refusals(said)
-    told = ", ".join(map(str, said.silent))
-    if told and not wait and not said.away:
-        typer.echo(f"written for partition {told}: a worker takes it when it reads the command")
-    elif told:
+    silent = ", ".join(map(str, said.silent))
+    if silent and not wait and not said.away:
+        typer.echo(f"written for partition {silent}: a worker takes it when it reads the command")
+    elif silent:
         otherwise = (
-            f"not taken within {wait:g} s by partition {told}. Its worker's log and /readyz say why. Where no worker "
+            f"not taken within {wait:g} s by partition {silent}. Its worker's log and /readyz say why. Where no worker "
             f"has the partition, the command stays in {names.output('control')} and is taken when one opens it"
         )
         lines.append(silence(said, otherwise))
@@ -242,7 +242,7 @@ def status(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
             {
                 "partition": number,
                 "policies": [_plain(switch) | {"coming": switch in one.coming} for switch in one.switches],
-                "withdrawn": [_plain(switch) | {"withdrawn": _who(gone)} for switch, gone in one.withdrawn],
+                "withdrawn": [_plain(switch) | {"withdrawn": _who(withdrawal)} for switch, withdrawal in one.withdrawn],
                 "waits_for": reported.waits.get(number, []),
             }
             for number, one in found.items()
@@ -257,9 +257,9 @@ def status(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
             since = f"from {_time(switch.from_ms)}" if switch.from_ms else "from the beginning"
             still = ", scheduled" if switch in one.coming else ""
             typer.echo(f"partition {number}: {since}{still}: {_named(switch)}{_signed(switch)}")
-        for switch, gone in one.withdrawn:
+        for switch, withdrawal in one.withdrawn:
             until = f"withdrawn, was scheduled from {_time(switch.from_ms)}"
-            typer.echo(f"partition {number}: {until}: {_named(switch)}{_signed(gone)}")
+            typer.echo(f"partition {number}: {until}: {_named(switch)}{_signed(withdrawal)}")
     otherwise = "`callwarden topics check` shows what is wrong with the topic"
     for line in waiting_lines(reported, names.output("clock"), otherwise):
         typer.echo(line)

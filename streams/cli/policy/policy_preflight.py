@@ -50,7 +50,7 @@ def preflight(
     if as_json:
         print_json(_as_json(found))
         return
-    for line in _told(found, settings.display):
+    for line in _lines(found, settings.display):
         typer.echo(line)
 
 
@@ -90,7 +90,7 @@ def _preflight_topics(settings: "Settings", after: "Policy", as_json: bool) -> N
         policies = {"before": before.sha256, "after": after.sha256}
         print_json({**_as_json(found), **policies, "changes": changed})
         return
-    for line in _told(found, settings.display):
+    for line in _lines(found, settings.display):
         typer.echo(line)
     typer.echo(
         f"\n{_count(len(changed), 'tenant')} would change tier over the records of the topics, from {before.id} "
@@ -133,7 +133,7 @@ def _as_json(found: "Preflight") -> dict[str, object]:
     }
 
 
-def _told(found: "Preflight", display: "Display") -> list[str]:
+def _lines(found: "Preflight", display: "Display") -> list[str]:
     by = {field.name: _share(field.tenant_share) for field in found.fields}
     lines = [f"{found.records:,} records of {_count(found.tenants, 'tenant')}, {found.rejected:,} lines rejected", ""]
     lines.append(f"{'field':<32}{'filled':>8}  {'by tenants':>10}  of")

@@ -10,31 +10,31 @@ from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import TP, PermanentError
 
 
-def consequence(gone: RecordsLost | OtherCluster) -> str:
+def consequence(lost: RecordsLost | OtherCluster) -> str:
     """The message for lost records: why billing stops, what is unknown, and what can be done."""
-    if isinstance(gone, OtherCluster):
-        each = " ".join(f"--partition {tp.partition} --offset {start}" for tp, start in sorted(gone.starts.items()))
+    if isinstance(lost, OtherCluster):
+        each = " ".join(f"--partition {tp.partition} --offset {start}" for tp, start in sorted(lost.starts.items()))
         return (
-            f"{gone}.\nTo keep the existing holds, some of which may then never be released:\n"
+            f"{lost}.\nTo keep the existing holds, some of which may then never be released:\n"
             f"  callwarden billing --accept-loss {each} --reason WHY"
         )
     accept = "callwarden billing --accept-loss --partition {} --offset {} --reason WHY".format
-    if gone.offset > gone.start:
+    if lost.offset > lost.start:
         return (
-            f"{gone}\n"
+            f"{lost}\n"
             "Continuing from there would skip the decisions in the new topic. If this database belongs to another "
             "cluster, correct CALLWARDEN_BILLING_DATABASE or CALLWARDEN_BOOTSTRAP_SERVERS. If the topic was recreated, "
             "a new, empty database is filled from the new topic alone. To keep the existing holds, some of which may "
-            f"then never be released:\n  {accept(gone.tp.partition, 0)}"
+            f"then never be released:\n  {accept(lost.tp.partition, 0)}"
         )
     return (
-        f"{gone}\n"
+        f"{lost}\n"
         "The holds that these records added and released are unknown: a tenant whose refunds they froze would be "
         "answered as refundable and cancellable, and a hold that they released would stay. The topic must never expire "
         "(`callwarden topics check`). A database that has handled these records, such as a later backup of this one, "
         "loses nothing. Without one, find the frozen refunds with `callwarden ledger` or `callwarden replay "
         "--from-topics`. Then, to continue and record the gap:\n"
-        f"  {accept(gone.tp.partition, gone.start)}"
+        f"  {accept(lost.tp.partition, lost.start)}"
     )
 
 

@@ -28,16 +28,16 @@ async def gaps(cluster: TopicReader, database: Database, names: TopicNames) -> G
     return {tp: (known.get(tp, 0), start) for tp, start in starts.items() if known.get(tp, 0) < start}
 
 
-async def accept(database: Database, gone: Gaps, at_ms: int, who: str, reason: str) -> None:
+async def accept(database: Database, lost: Gaps, at_ms: int, who: str, reason: str) -> None:
     """Skip these gaps; telephone numbers in ``reason`` are masked. Raises ConcurrentWriter if they are skipped already;
     TransientError."""
 
     def write(connection: Connection) -> None:
-        POSITIONS.begin(connection, {tp: first for tp, (first, _) in gone.items()}, None)
-        for tp, (first, stop) in gone.items():
+        POSITIONS.begin(connection, {tp: first for tp, (first, _) in lost.items()}, None)
+        for tp, (first, stop) in lost.items():
             POSITIONS.move(connection, tp, first, stop)
         said: dict[str, Any] = {"at_ms": at_ms, "accepted_by": who, "reason": mask_text(reason)}
-        rows = [{**tp._asdict(), "first": first, "stop": stop, **said} for tp, (first, stop) in sorted(gone.items())]
+        rows = [{**tp._asdict(), "first": first, "stop": stop, **said} for tp, (first, stop) in sorted(lost.items())]
         connection.execute(insert(LOSSES), rows)
         append(connection, [GapAccepted(**row) for row in rows], at_ms)
 

@@ -26,10 +26,10 @@ def reader_of(topic: str) -> Callable[[bytes | None], EntryFields]:
 
 
 class LedgerWriter:
-    """Appends records. After the commit, ``told`` gets each partition's head and its count of unparsable records."""
+    """Appends records. After the commit, ``on_append`` gets each partition's head and its count of unread records."""
 
-    def __init__(self, told: Callable[[TP, ChainHead, int], None] | None = None) -> None:
-        self._told = told
+    def __init__(self, on_append: Callable[[TP, ChainHead, int], None] | None = None) -> None:
+        self._on_append = on_append
 
     def keep(self, connection: Connection, records: Sequence[FollowedRecord]) -> Callable[[], None]:
         """Append these records. A record that cannot be parsed is stored with its fault."""
@@ -56,8 +56,8 @@ class LedgerWriter:
                     log.warning(
                         "records kept that cannot be read", **tp._asdict(), records=len(unread), first=offset, why=why
                     )
-                if self._told:
-                    self._told(tp, heads[tp], len(unread))
+                if self._on_append:
+                    self._on_append(tp, heads[tp], len(unread))
 
         return committed
 

@@ -90,16 +90,16 @@ class NotifyHandler:
         _reject(connection, rejected)
         return lambda: self._telemetry.rejected(len(rejected))
 
-    def gone(self, connection: Connection, gone: RecordsLost) -> Callable[[], None]:
+    def lost(self, connection: Connection, lost: RecordsLost) -> Callable[[], None]:
         """Records were deleted before they were handled: send a message about it and continue.
 
         Returns the callback to run after the commit.
         """
-        now_ms, of_alerts = self._clock(), gone.tp.topic != self._enforcement
+        now_ms, of_alerts = self._clock(), lost.tp.topic != self._enforcement
         if of_alerts:
             # The end of an alert may have been among them.
             tenants.end_alerts(connection, self._channels, now_ms)
-        outbox.enqueue(connection, [records_lost(gone, of_alerts, now_ms)], self._channels, now_ms)
+        outbox.enqueue(connection, [records_lost(lost, of_alerts, now_ms)], self._channels, now_ms)
         return self._telemetry.lost
 
     def tick(self, connection: Connection, current: bool = True) -> None:
@@ -126,7 +126,7 @@ class NotifyHandler:
             self._rules_by_policy.now(now_ms),
         )
         for tenant_id, tenant in known.items():
-            self._tell(connection, rules.tick(tenant_id, tenant, now_ms), now_ms)
+            self._enqueue(connection, rules.tick(tenant_id, tenant, now_ms), now_ms)
         tenants.save(connection, known)
 
     def _decode(self, record: FollowedRecord) -> Alert | Enforcement:
@@ -151,9 +151,9 @@ class NotifyHandler:
                 tenant_id, tenant, decoded, change, at_ms
             )
         if not past:
-            self._tell(connection, said, now_ms)
+            self._enqueue(connection, said, now_ms)
 
-    def _tell(self, connection: Connection, said: RuleOutput, now_ms: int) -> None:
+    def _enqueue(self, connection: Connection, said: RuleOutput, now_ms: int) -> None:
         outbox.enqueue(connection, said.messages, self._channels, now_ms)
         if said.silent:
             connection.execute(insert(SILENT), [_row(each) for each in said.silent])
@@ -173,7 +173,7 @@ class NotifyHandler:
                     behaviour=data.behaviour,
                     kind=data.kind,
                     review_by_ms=data.review_by_ms,
-                    told=False,
+                    notified=False,
                 )
             )
         return change
@@ -182,19 +182,19 @@ class NotifyHandler:
         table, before_ms = PENDING.c, self._throttle.before_lapse_ms
         rows = connection.execute(
             select(table.id, table.tenant_id, table.behaviour, table.kind, table.review_by_ms).where(
-                table.told.is_(False), table.review_by_ms <= now_ms + 2 * before_ms
+                table.notified.is_(False), table.review_by_ms <= now_ms + 2 * before_ms
             )
         )
         soon = about_to_lapse([PendingCase(*row) for row in rows], now_ms, before_ms)
         # The topic may be behind: a decision whose deadline has passed is not about to lapse.
-        telling = [each for each in soon if each.review_by_ms > now_ms]
-        if telling:
+        to_notify = [each for each in soon if each.review_by_ms > now_ms]
+        if to_notify:
             outbox.enqueue(
-                connection, [lapse_soon(telling, now_ms, self._rules_by_policy.display)], self._channels, now_ms
+                connection, [lapse_soon(to_notify, now_ms, self._rules_by_policy.display)], self._channels, now_ms
             )
         for at in range(0, len(soon), _AT_ONCE):
             ids = [each.id for each in soon[at : at + _AT_ONCE]]
-            connection.execute(PENDING.update().where(table.id.in_(ids)).values(told=True))
+            connection.execute(PENDING.update().where(table.id.in_(ids)).values(notified=True))
 
     def _summarise(self, connection: Connection, now_ms: int) -> None:
         at_ms = _clock(connection, "summary")

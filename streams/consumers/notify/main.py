@@ -58,7 +58,7 @@ async def run_notify(settings: Settings, policy: Policy) -> None:
             topics,
             consumer.handle,
             from_end=topics[1:],
-            hooks=FollowerHooks(pass_over=consumer.gone, before=policies.refresh),
+            hooks=FollowerHooks(pass_over=consumer.lost, before=policies.refresh),
         )
         telemetry.registry.register(FollowedTopics("notify", follower))
         try:

@@ -28,7 +28,7 @@ class PolicyLog:
         self._at: dict[TP, int] = {}
         self._standing: dict[int, dict[int, PolicyChange]] = {}
         self._said: set[str] = set()
-        self._told = False
+        self._logged = False
         rules_by_policy.begun = None
 
     async def refresh(self) -> None:
@@ -40,9 +40,9 @@ class PolicyLog:
                 changed = await self._read(tp, end) or changed
         except PermanentError as error:
             self._say(_NOT_READ, str(error))
-        if changed or not self._told:
+        if changed or not self._logged:
             self._rules_by_policy.follow({number: self._policies(number) for number in self._standing})
-            self._told = True
+            self._logged = True
 
     async def _ends(self) -> dict[TP, int]:
         if not self._at:

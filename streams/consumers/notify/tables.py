@@ -26,7 +26,7 @@ PENDING = Table(
     Column("behaviour", AnyText, nullable=False),
     Column("kind", String(32), nullable=False),
     Column("review_by_ms", BigInteger, index=True),  # null: it does not lapse
-    Column("told", Boolean, nullable=False),
+    Column("notified", Boolean, nullable=False),
 )
 SILENT = Table(
     "notify_silent",

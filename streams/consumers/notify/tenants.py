@@ -51,7 +51,7 @@ def end_alerts(connection: Connection, channels: Collection[str], now_ms: int) -
         changed = {}
         for tenant_id, tenant in load(connection, names[at : at + _AT_ONCE]).items():
             for thread in tenant.threads.values():
-                if thread.firing or thread.told:
+                if thread.firing or thread.notified:
                     thread.end()
                     changed[tenant_id] = tenant
         save(connection, changed)

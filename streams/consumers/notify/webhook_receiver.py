@@ -29,8 +29,8 @@ def address(port: int) -> str:
 
 
 @asynccontextmanager
-async def listening(port: int, secret: str, heard: Callable[[Message], None]) -> AsyncIterator[None]:
-    """Receive messages on ``port``. Rejects those not signed with ``secret``; passes each to ``heard`` once."""
+async def listening(port: int, secret: str, on_message: Callable[[Message], None]) -> AsyncIterator[None]:
+    """Receive messages on ``port``. Rejects those not signed with ``secret``; passes each to ``on_message`` once."""
     known: set[str] = set()
 
     async def take(request: Request) -> Response:
@@ -43,7 +43,7 @@ async def listening(port: int, secret: str, heard: Callable[[Message], None]) ->
             return Response(status_code=401)
         if id_ not in known:
             known.add(id_)
-            heard(msgspec.json.decode(body, type=Message))
+            on_message(msgspec.json.decode(body, type=Message))
         return Response(status_code=204)
 
     limits = replace(usual_limits(), body_bytes=_MOST_BYTES)

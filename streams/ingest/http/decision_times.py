@@ -35,18 +35,18 @@ class DecisionTimes:
         self._names = names
         self._reader, self._partitions = TickReader(names, ()), 0
         self.reported = ReportedWaits()
-        self._told = ""
+        self._logged = ""
 
     async def run(self, cluster: TopicReader) -> None:
         """Refresh until cancelled. What cannot be read leaves the times unknown once the last ticks are old."""
         while True:
             try:
                 await self.refresh(cluster)
-                self._told = ""
+                self._logged = ""
             except (TransientError, PermanentError, CorruptLog, OffsetOutOfRange) as error:
-                if self._told != str(error):
+                if self._logged != str(error):
                     log.info("when records are decided is not known: the clock topic cannot be read", why=str(error))
-                self._told = str(error)
+                self._logged = str(error)
             await asyncio.sleep(_REFRESH_S)
 
     async def refresh(self, cluster: TopicReader) -> None:

@@ -143,8 +143,8 @@ class PartitionGroup:
             # Also if nothing is wanted: only a poll shows that the membership has failed.
             fetched = await self._consumer.poll(wanted, timeout_s, _POLL_ROWS)
             self._away = None
-        except OffsetOutOfRange as gone:
-            await self._gone(gone)
+        except OffsetOutOfRange as error:
+            await self._reread_or_stop(error)
         except CorruptLog as torn:
             if (owner := self._partitions.get(torn.tp.partition)) is not None and torn.offset == owner.next_offset:
                 owner.finish(damaged(self._options, torn.tp, str(torn), torn.last))
@@ -157,18 +157,18 @@ class PartitionGroup:
         if 0 < sum(map(len, fetched.values())) < _FEW_ROWS:
             await asyncio.sleep(_LINGER_S)
 
-    async def _gone(self, gone: OffsetOutOfRange) -> None:
+    async def _reread_or_stop(self, error: OffsetOutOfRange) -> None:
         """Records were deleted before they were read, or the topic is another one: opening it finds out."""
-        owner = self._partitions.get(gone.tp.partition)
-        if owner is None or owner.next_offset != gone.offset:
+        owner = self._partitions.get(error.tp.partition)
+        if owner is None or owner.next_offset != error.offset:
             return
         with suppress(TransientError):
             topic = await self._lookup.topic()
-            start = (await self._cluster.starts([gone.tp]))[gone.tp]
-            if topic.id == owner.topic_id and start > gone.offset:
-                owner.finish(str(lost(self._options, gone.tp, gone.offset, start)))
+            start = (await self._cluster.starts([error.tp]))[error.tp]
+            if topic.id == owner.topic_id and start > error.offset:
+                owner.finish(str(lost(self._options, error.tp, error.offset, start)))
                 return
-        owner.reopen(str(gone))
+        owner.reopen(str(error))
 
     def _say_away(self, error: TransientError) -> None:
         if self._away is None:

@@ -122,8 +122,8 @@ class OwnerFeed:
             self._context.telemetry.owner_bans_rejected(1)
             self._skip_to = torn.last + 1
             return found, torn.last + 1
-        except OffsetOutOfRange as gone:
-            raise TransientError(str(gone)) from None
+        except OffsetOutOfRange as truncated:
+            raise TransientError(str(truncated)) from None
         return found, end
 
     def _reject(self, rejected: Sequence[tuple[int, str]]) -> None:

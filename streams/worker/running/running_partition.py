@@ -57,7 +57,7 @@ class RunningPartition:
         self.discarded = False
         self._context = context
         self._waiting_since: float | None = None
-        self._told = False  # commands or bans of owners came since the last transaction
+        self._commanded = False  # commands or bans of owners came since the last transaction
         self._fed = True  # records may have been handed over and not evaluated
         self._fed_s = self._looked_s = 0.0
         self._look_after_s = _LOOK_S
@@ -95,7 +95,7 @@ class RunningPartition:
     def _command(self, offset: int, command: Command | str, accepted: Sequence[AcceptCommand] = ()) -> None:
         """Apply a command; the next transaction records it. ``accepted`` are those applied when opening."""
         task, number = self.task, self.task.place.number
-        self._told = True
+        self._commanded = True
         wrong = apply_command(command, task, self._context.names, accepted)
         if wrong is None and isinstance(command, PolicyCommand):
             version, later = task.policies.newest, task.policies.judged_later()
@@ -113,7 +113,7 @@ class RunningPartition:
         Returns how many were new.
         """
         taken = self.task.owners.take(self.task.shard, bans, offset)
-        self._told = self._told or taken > 0
+        self._commanded = self._commanded or taken > 0
         return taken
 
     # Deciding ---------------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ class RunningPartition:
                 return Due.EARLY
             task.early()
             self._looked(now)
-        if task.pending or self._told:
+        if task.pending or self._commanded:
             self._waiting_since = now if self._waiting_since is None else self._waiting_since
         waited = self._waiting_since is not None and now - self._waiting_since >= _SOON_S
         return Due.COMMIT if task.due or task.alerting or task.passed_on.full or waited else None
@@ -166,7 +166,7 @@ class RunningPartition:
 
     def _decide(self, task: StreamTask, hand_over: bool) -> Transaction:
         transaction = prepare(task, self._context, hand_over)
-        self._waiting_since, self._told = None, False
+        self._waiting_since, self._commanded = None, False
         return transaction
 
     async def measure(self, options: DistanceOptions) -> ThresholdDistances:

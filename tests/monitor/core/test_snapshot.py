@@ -46,7 +46,7 @@ def plain(pane: Pane) -> dict[str, Any]:
     out: dict[str, Any] = {"start_ms": pane.start_ms, "tenant": pane.tenant.tolist(), "sums": pane.sums.tolist()}
     for name in KEY_SETS:
         keys = pane.keys(name)
-        out[name] = [getattr(keys, f).tolist() for f in ("key", "owner", "count", "numeric", "group")]
+        out[name] = [getattr(keys, f).tolist() for f in ("key", "tenant", "count", "numeric", "group")]
         out[name] += [keys.levels, int(keys.unit_bits) if len(keys) else None]
     out["evidence"] = [getattr(pane.evidence, f).tolist() for f in ("tenant", "end_ms", "mask", "call_id")]
     out["talk"] = [getattr(pane.talk, f).tolist() for f in ("tenant", "bucket", "count")]
@@ -55,7 +55,7 @@ def plain(pane: Pane) -> dict[str, Any]:
 
 def dtypes(pane: Pane) -> list[str]:
     keys, rows = pane.callees, pane.evidence
-    arrays: list[NDArray[Any]] = [pane.tenant, pane.sums, keys.key, keys.owner, keys.count, keys.numeric]
+    arrays: list[NDArray[Any]] = [pane.tenant, pane.sums, keys.key, keys.tenant, keys.count, keys.numeric]
     arrays += [rows.tenant, rows.end_ms, rows.mask, pane.talk.tenant, pane.talk.bucket, pane.talk.count]
     return [str(array.dtype) for array in arrays]
 
@@ -76,9 +76,9 @@ def kept(changes: Iterable[tuple[str, bytes | None]]) -> dict[str, bytes]:
 
 @tries(40)
 @given(some_cdrs(most=30), st.booleans())
-def test_a_pane_comes_back_as_it_was(cdrs: list[Cdr], parties: bool) -> None:
+def test_a_pane_comes_back_as_it_was(cdrs: list[Cdr], distinct_keys: bool) -> None:
     _, calls, _ = columns(cdrs)
-    panes = seal(calls, MINUTE, LAYOUT if parties else BARE_LAYOUT, WANTED)
+    panes = seal(calls, MINUTE, LAYOUT if distinct_keys else BARE_LAYOUT, WANTED)
     fine, hours = reloaded(panes, panes[:1])
     assert list(map(plain, fine)) == list(map(plain, panes))
     assert list(map(dtypes, fine)) == list(map(dtypes, panes))

@@ -47,13 +47,13 @@ def test_no_finding_differs_from_a_plain_loop(seed: int) -> None:
     owner = {name: rng.choice(("o1", "o2", None)) for name in names}
     use = SharedUse(5, "Asia/Shanghai", KEY)
     for name in names:
-        use.see(tenant(name, "former", T0 - 1))
-        use.see(tenant(name, owner[name], T0))
+        use.add(tenant(name, "former", T0 - 1))
+        use.add(tenant(name, owner[name], T0))
     calls = []
     for n in range(1_500):
         fields = {"caller": f"+86{rng.randrange(9)}", "consent_id": rng.choice((None, f"c{rng.randrange(300)}"))}
         calls.append(call(rng.choice(names), T0 + n * HOUR // 40, f"+861380000{rng.randrange(120):04}", **fields))
-        use.see(calls[-1])
+        use.add(calls[-1])
     bans = [ban("e1", "t1", T0 + 10 * HOUR), ban("e2", "t2", T0 + 20 * HOUR)]
     found = use.report(bans)
     attempts: dict[tuple[str, str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -86,7 +86,7 @@ def test_two_tenants_with_one_list_stand_out_and_others_do_not() -> None:
     use = SharedUse(5, "UTC", KEY)
     for name in ("a", "b", "c", "d", "e"):
         for callee in rng.sample(bought if name in "ab" else numbers, 1_500):
-            use.see(call(name, T0, callee))
+            use.add(call(name, T0, callee))
     [overlap] = use.report(()).overlaps
     assert overlap.tenant_ids == ("a", "b")
     assert 800 < overlap.in_common < 1_450, "1,125 on average"
@@ -104,7 +104,7 @@ def test_too_many_keys_leave_a_sample_whose_uses_are_complete() -> None:
     for at_ms in range(3):
         for key in range(5_000):
             for name in ("a", "b")[: 1 + key % 2]:
-                sample.see((f"k{key}",), name, at_ms)
+                sample.add((f"k{key}",), name, at_ms)
     assert sum(map(len, sample.keys.values())) <= 500
     assert 0 < sample.share < 0.1
     for (key,), uses in sample.keys.items():
@@ -134,7 +134,7 @@ def test_a_tenant_that_chooses_numbers_by_their_hashes_does_not_push_out_the_key
     samples = {key: KeySample(KeyedHash(key), most=500) for key in (b"", rng.randbytes(32))}
     for sample in samples.values():
         for key in (*chosen, *(f"k{n}" for n in range(3_000))):
-            sample.see((key,), "a", T0)
+            sample.add((key,), "a", T0)
     kept = {key: sum(name.startswith("k") for (name,) in sample.keys) for key, sample in samples.items()}
     assert kept[b""] < 50, "the attack works where the key is known"
     assert kept.popitem()[1] > 250

@@ -20,7 +20,7 @@ def test_the_same_events_in_any_order_are_no_difference() -> None:
     events = [event(f"e{n}", n * HOUR) for n in range(5)]
     found = compare(events, events[::-1])
     assert found.equal
-    assert (found.same, found.tallies) == (5, {("short", "minor"): RuleComparison(same=5)})
+    assert (found.same, found.by_rule) == (5, {("short", "minor"): RuleComparison(same=5)})
 
 
 def test_a_field_that_differs_is_named_and_words_are_distinguished_from_decisions() -> None:
@@ -38,7 +38,7 @@ def test_a_field_that_differs_is_named_and_words_are_distinguished_from_decision
         ),
     ]
     assert [pair.wording for pair in found.changed] == [True, False]
-    assert found.tallies == {("short", "minor"): RuleComparison(same=1, wording=1, otherwise=1)}
+    assert found.by_rule == {("short", "minor"): RuleComparison(same=1, wording=1, otherwise=1)}
     assert not found.equal
 
 
@@ -81,7 +81,7 @@ def test_decisions_of_one_rule_on_the_same_calls_are_reported_together_the_neare
     ]
     assert [e["id"] for e in found.only_a] == ["a3", "a2"]
     assert [e["id"] for e in found.only_b] == ["b3", "b1"]
-    assert found.tallies == {
+    assert found.by_rule == {
         ("another", "minor"): RuleComparison(only_b=1),
         ("short", "minor"): RuleComparison(otherwise=1, only_a=2, only_b=1),
     }
@@ -139,7 +139,7 @@ def test_every_event_is_reported_once_for_any_input() -> None:
         assert both + len(found.only_a) == len(a)
         assert both + len(found.only_b) == len(b)
         assert found.equal == (sorted(map(str, a)) == sorted(map(str, b)))
-        sums = [sum(getattr(tally, name) for tally in found.tallies.values()) for name in RuleComparison.__slots__]
+        sums = [sum(getattr(of_rule, name) for of_rule in found.by_rule.values()) for name in RuleComparison.__slots__]
         assert sums[0] + sums[1] + sums[2] == both
         assert sums[3:] == [len(found.only_a), len(found.only_b)]
         back = compare(b, a)

@@ -32,7 +32,7 @@ from streams.ingest.follow.telemetry import FollowMetrics
 from streams.ingest.http.telemetry import IngestMetrics
 from streams.ingest.partitions.telemetry import PartitionMetrics
 from streams.metrics import replay_metrics as replayed
-from streams.metrics.case_transitions import course_of
+from streams.metrics.case_transitions import transition_of
 from streams.metrics.catalogue import BY_NAME, CATALOGUE
 from streams.metrics.decision_counters import DecisionCounters
 from streams.metrics.document import MarksError, rewritten
@@ -179,7 +179,7 @@ def test_the_page_has_the_catalogue_as_it_is() -> None:
 # Case transitions ----------------------------------------------------------------------------------------------------
 
 
-def test_every_course_of_a_case_is_distinguished() -> None:
+def test_every_transition_of_a_case_is_distinguished() -> None:
     harness = ShardHarness(rules=[rule("shown", mode="shadow"), rule("asked", mode="review")])
     harness.complaint(1, name="p1")
     harness.complaint(1, name="p2")
@@ -188,9 +188,9 @@ def test_every_course_of_a_case_is_distinguished() -> None:
     harness.short_calls(1)
     events = harness.until(5)
     by_id = {event.id: event for event in events}
-    told = [(event.data.rule_id, course_of(event)) for event in events]
+    found = [(event.data.rule_id, transition_of(event)) for event in events]
     warned, banned = ("blind_calling", "decided"), ("undeclared_prohibited_business", "referred")
-    assert sorted(told) == sorted([warned, warned, banned, banned, ("asked", "referred")])
+    assert sorted(found) == sorted([warned, warned, banned, banned, ("asked", "referred")])
     leak, _, first_ban, second_ban, _ = sorted(by_id.values(), key=lambda event: event.data.decided_ms)
     harness.review(6, "uphold", first_ban, "v1")
     harness.review(7, "overturn", second_ban, "v2")
@@ -198,7 +198,7 @@ def test_every_course_of_a_case_is_distinguished() -> None:
     harness.complaint(9, "dismissed", "p1")
     harness.complaint(9, "dismissed", "p2")
     later = harness.until(8 * 24 * 60)
-    assert [(event.data.rule_id, course_of(event)) for event in later] == [
+    assert [(event.data.rule_id, transition_of(event)) for event in later] == [
         ("undeclared_prohibited_business", "upheld"),
         ("undeclared_prohibited_business", "overturned"),
         ("blind_calling", "overturned"),
@@ -213,7 +213,7 @@ def decisions(policy: Policy) -> tuple[DecisionCounters, CollectorRegistry]:
 
 
 def labels_of(registry: CollectorRegistry) -> dict[tuple[str, ...], float]:
-    order = ("rule", "tier", "mode", "kind", "status", "course")
+    order = ("rule", "tier", "mode", "kind", "status", "transition")
     return {
         tuple(sample.labels[name] for name in order): sample.value
         for metric in registry.collect()
@@ -255,7 +255,7 @@ def test_a_watermark_is_shown_once_there_is_one_whether_anything_is_decided_or_n
     assert shown() is None
     telemetry.watermark(3, 5_000)
     assert shown() == 5.0
-    telemetry.gone(3)
+    telemetry.released(3)
     assert shown() is None
 
 
@@ -273,7 +273,7 @@ def test_clocks_and_silence_are_shown_while_there_are_some() -> None:
     telemetry.clock("cdr", 3, 5_000)
     telemetry.silent("cdr", 7.0)
     assert shown() == (5.0, 7.0)
-    telemetry.gone(3)
+    telemetry.released(3)
     telemetry.silent("cdr", None)
     assert shown() == (None, None)
 

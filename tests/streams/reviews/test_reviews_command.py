@@ -206,7 +206,7 @@ def test_an_uphold_chooses_the_kind_and_changes_that_of_a_final_decision(cluster
     given = ("--reason", "first time", "--by", "wang")
     for kind in ((), ("--kind", "ban")):
         said = run("uphold", "cwe-first", *kind, *given)[1]
-        assert "is final already; it can be overturned, or made another kind than ban" in said
+        assert "is final already; it can be overturned, or its kind changed by `reviews uphold --kind`" in said
     assert "expected --kind only with an uphold" in run("uphold", "cwe-warn", "--kind", "ban", *given)[1]
     status, text = run("uphold", "cwe-first", "--kind", "termination", *given)
     assert status == 0, text

@@ -32,15 +32,15 @@ class CountRanks:
         self._top = np.zeros(0, np.int64)
         self._stale = np.zeros(0, np.bool_)
 
-    def change(self, owner: NDArray[np.int32], before: NDArray[np.int32], after: NDArray[np.int32]) -> None:
+    def change(self, tenant: NDArray[np.int32], before: NDArray[np.int32], after: NDArray[np.int32]) -> None:
         """Change counts of these tenants from ``before`` to ``after``, where 0 means that there is none."""
-        if not len(owner):
+        if not len(tenant):
             return
-        pairs = count_pairs(owner, before, after)
+        pairs = count_pairs(tenant, before, after)
         at = self._table.claim(pairs)  # which may replace the table's columns
         self._table.count[at] += pairs.count
-        self._grow(int(owner.max()) + 1)
-        self._stale[owner] = True
+        self._grow(int(tenant.max()) + 1)
+        self._stale[tenant] = True
 
     def peak(self, tenants: int) -> NDArray[np.int64]:
         """The largest count of each tenant, ``[tenants]``."""
@@ -55,14 +55,14 @@ class CountRanks:
     def ahead(
         self,
         who: NDArray[np.intp],
-        owner: NDArray[np.int32],
+        tenant: NDArray[np.int32],
         before: NDArray[np.int32],
         after: NDArray[np.int32],
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """`peak` and `top` of the tenants ``who`` ``[k]``, after these changes, which are not made."""
         mine = np.zeros(max(len(self._stale), int(who[-1]) + 1), np.bool_)
         mine[who] = True
-        every = KeyCounts.joined([self._table.keys_of_tenants(mine), count_pairs(owner, before, after)]).distinct()
+        every = KeyCounts.joined([self._table.keys_of_tenants(mine), count_pairs(tenant, before, after)]).distinct()
         peak, top = ranked(every.select(every.count > 0), len(mine))
         return peak[who], top[who]
 
@@ -84,10 +84,10 @@ class CountRanks:
             self._stale = np.pad(self._stale, (0, more))
 
 
-def count_pairs(owner: NDArray[np.int32], before: NDArray[np.int32], after: NDArray[np.int32]) -> KeyCounts:
+def count_pairs(tenant: NDArray[np.int32], before: NDArray[np.int32], after: NDArray[np.int32]) -> KeyCounts:
     """The distinct pairs of tenant and count, ascending, each with the change in the number of keys that have it."""
     lost, won = np.flatnonzero(before > 0), np.flatnonzero(after > 0)
-    whose = np.concatenate([owner[lost], owner[won]])
+    whose = np.concatenate([tenant[lost], tenant[won]])
     count = np.concatenate([before[lost], after[won]])
     step = np.ones(len(whose), np.int32)
     step[: len(lost)] = -1
@@ -101,13 +101,13 @@ def ranked(pairs: KeyCounts, tenants: int) -> tuple[NDArray[np.int64], NDArray[n
     peak, top = np.zeros(tenants, np.int64), np.zeros(tenants, np.int64)
     if not len(pairs):
         return peak, top
-    owner, count, keys = pairs.owner, (pairs.key & _COUNT).astype(np.int64), pairs.count.astype(np.int64)
-    starts = np.flatnonzero(np.concatenate([[True], owner[1:] != owner[:-1]]))
-    lengths = np.diff(starts, append=len(owner))
+    tenant, count, keys = pairs.tenant, (pairs.key & _COUNT).astype(np.int64), pairs.count.astype(np.int64)
+    starts = np.flatnonzero(np.concatenate([[True], tenant[1:] != tenant[:-1]]))
+    lengths = np.diff(starts, append=len(tenant))
     ends = starts + lengths - 1
-    peak[owner[ends]] = count[ends]
+    peak[tenant[ends]] = count[ends]
     up_to = np.cumsum(keys)
     least = np.repeat(up_to[ends], lengths) - up_to  # the keys of the tenant with a larger count
     taken = np.minimum(least + keys, TOP) - np.minimum(least, TOP)
-    top[owner[ends]] = np.add.reduceat(count * taken, starts)
+    top[tenant[ends]] = np.add.reduceat(count * taken, starts)
     return peak, top

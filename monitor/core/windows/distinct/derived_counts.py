@@ -34,7 +34,7 @@ class DerivedCounts:
 
     def change(self, keys: KeyCounts, before: NDArray[np.int32], after: NDArray[np.int32]) -> None:
         """Change the counts of these distinct keys."""
-        steps: Steps = keys.owner, before, after
+        steps: Steps = keys.tenant, before, after
         if self._groups is not None:
             steps = self._groups.change(moves(keys, _crossed(before, after)))
         if self._ranks is not None:
@@ -67,7 +67,7 @@ class DerivedCounts:
 
         ``levels`` are by place in ``who``.
         """
-        steps: Steps = keys.owner, before, after
+        steps: Steps = keys.tenant, before, after
         if self._groups is not None:
             steps = self._groups.ahead(moves(keys, _crossed(before, after)))
         if self._ranks is None:

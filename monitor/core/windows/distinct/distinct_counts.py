@@ -129,7 +129,7 @@ class DistinctCounts:
         then = np.zeros((len(self._counts), len(who)), np.int64)
         known = who < self._counts.shape[1]
         then[:, known] = self._counts[:, who[known]]
-        _add(then, np.searchsorted(who, change.owner), self._steps(change, before, after))
+        _add(then, np.searchsorted(who, change.tenant), self._steps(change, before, after))
         levels = {place: self.levels[tenant] for place, tenant in enumerate(who.tolist()) if tenant in self.levels}
         scale(then.T, levels)
         found: dict[Name, NDArray[np.int64]] = {DISTINCT: then[_DISTINCT], NUMBERS: then[_NUMBERS]}
@@ -140,7 +140,7 @@ class DistinctCounts:
         return found
 
     def _steps(self, keys: KeyCounts, before: NDArray[np.int32], after: NDArray[np.int32]) -> NDArray[np.int64]:
-        """The change to each count of the owner by each of these keys, ascending: ``[what, key]``.
+        """The change to each count of the tenant by each of these keys, ascending: ``[what, key]``.
 
         ``before`` and ``after`` are the attempts of each key before and after the change.
         """
@@ -204,7 +204,7 @@ class DistinctCounts:
             held = self._table.keys_of(tenant)
             return replace(held, unit_bits=max([held.unit_bits, *(keys.unit_bits for keys in panes)]))
         # The table does not have their groups.
-        held = KeyCounts.joined([keys.select(keys.owner == tenant) for keys in panes])
+        held = KeyCounts.joined([keys.select(keys.tenant == tenant) for keys in panes])
         level = self.levels.get(tenant, 0)
         return (held.thinned({tenant: level}) if level else held).distinct()
 
@@ -218,7 +218,7 @@ class DistinctCounts:
         floor = max((keys.levels.get(tenant, 0) for _, keys in self._inside), default=0)
         if floor >= self.levels[tenant]:
             return
-        panes = [keys.select(keys.owner == tenant) for _, keys in self._inside]
+        panes = [keys.select(keys.tenant == tenant) for _, keys in self._inside]
         # Sorted, not `np.unique`, which uses a public hash for integers: tenants could craft collisions.
         every = KeyCounts.joined(panes).distinct()
         level = level_for(every.key, floor, EXACT_KEYS * 3 // 2, every.unit_bits)
@@ -243,13 +243,13 @@ class DistinctCounts:
         at = table.claim(keys)
         before = table.count[at]
         after = before + keys.count
-        _add(self._counts, keys.owner, self._steps(keys, before, after))
+        _add(self._counts, keys.tenant, self._steps(keys, before, after))
         table.count[at] = after
         if self._derived is not None:
             self._derived.change(keys, before, after)
 
 
-def _add(counts: NDArray[np.int64], owner: NDArray[np.integer], steps: NDArray[np.int64]) -> None:
-    """Add each step ``[what, n]`` to its owner's count ``[what, owner]``, in place."""
+def _add(counts: NDArray[np.int64], tenant: NDArray[np.integer], steps: NDArray[np.int64]) -> None:
+    """Add each step ``[what, n]`` to its tenant's count ``[what, tenant]``, in place."""
     what = np.arange(len(counts))[:, None] * counts.shape[1]
-    np.add.at(counts.reshape(-1), (what + owner).ravel(), steps.ravel())
+    np.add.at(counts.reshape(-1), (what + tenant).ravel(), steps.ravel())

@@ -31,26 +31,26 @@ class EarlyDistinctCounts:
 
     def __init__(
         self,
-        tally: DistinctCounts | PaneDistinctCounts,
+        distinct: DistinctCounts | PaneDistinctCounts,
         names: tuple[Name, ...],
         start_ms: int,
         kept: Counts,
         left: Counts,
         opened: Callable[[NDArray[np.bool_]], KeyCounts],
     ) -> None:
-        self._tally = tally
+        self._distinct = distinct
         self._start_ms = start_ms
         self._opened = opened
         self._attempts, self._left = kept.copy(), left.copy()  # attempts at the last count, and those that left since
         self._counts: dict[Name, Counts] = {}
         for name in names:
-            if isinstance(tally, PaneDistinctCounts):  # no sealed pane will be in the window
+            if isinstance(distinct, PaneDistinctCounts):  # no sealed pane will be in the window
                 self._counts[name] = np.zeros(len(kept), np.int64)
             else:
-                self._counts[name] = tally.read(name, len(kept)).copy()
-        self._left *= not isinstance(tally, PaneDistinctCounts)
+                self._counts[name] = distinct.read(name, len(kept)).copy()
+        self._left *= not isinstance(distinct, PaneDistinctCounts)
         self._sampled = np.zeros(len(kept), np.bool_)
-        self._sampled[[tenant for tenant in tally.levels if tenant < len(kept)]] = True
+        self._sampled[[tenant for tenant in distinct.levels if tenant < len(kept)]] = True
 
     def between(self, name: Name, who: NDArray[np.intp], attempts: Counts) -> tuple[Counts, Counts]:
         """The lower and upper bounds of a count of these tenants, given all their attempts ``[k]``."""
@@ -73,7 +73,7 @@ class EarlyDistinctCounts:
         mine = np.zeros(len(self._attempts), np.bool_)
         mine[who] = True
         came = self._opened(mine)
-        counted = self._tally.ahead(who, came, self._start_ms)
+        counted = self._distinct.ahead(who, came, self._start_ms)
         for name, counts in self._counts.items():
             counts[who] = counted[name]
         self._attempts[who], self._left[who] = attempts, 0

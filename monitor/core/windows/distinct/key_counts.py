@@ -22,14 +22,14 @@ _SALT = np.uint64(0xD6E8FEB86659FD93)  # keeps the sample independent of what el
 
 @dataclass(frozen=True, slots=True)
 class KeyCounts:
-    """Distinct ``key`` ``[k]``, its tenant (``owner``), its attempts (``count``), and whether it is a number.
+    """Distinct ``key`` ``[k]``, each with its ``tenant``, its attempts (``count``), and whether it is a number.
 
     ``levels`` is the sampling level of each tenant whose keys were sampled. ``group`` ``[k]`` is what some sets count
     keys by, otherwise empty. ``unit_bits`` is the number of low bits that do not affect the sampling.
     """
 
     key: U64
-    owner: NDArray[np.int32]
+    tenant: NDArray[np.int32]
     count: NDArray[np.int32]
     numeric: NDArray[np.bool_]
     levels: dict[int, int] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class KeyCounts:
         panes: int,
         pane: NDArray[np.intp],
         keys: U64,
-        owner: NDArray[np.int32],
+        tenant: NDArray[np.int32],
         numeric: NDArray[np.bool_],
         group: U64 | None = None,
         unit_bits: np.uint64 = NEIGHBOUR_BITS,
@@ -66,7 +66,7 @@ class KeyCounts:
         first = order[starts]
         counts = np.diff(starts, append=len(keys)).astype(np.int32)
         groups = np.empty(0, np.uint64) if group is None else group[first]
-        every = cls(key[starts], owner[first], counts, numeric[first], {}, groups, unit_bits)
+        every = cls(key[starts], tenant[first], counts, numeric[first], {}, groups, unit_bits)
         edges = pane[starts].searchsorted(np.arange(panes + 1)).tolist()
         return [every.select(slice(*edge)).bounded() for edge in pairwise(edges)]
 
@@ -75,8 +75,8 @@ class KeyCounts:
         if len(self) <= EXACT_KEYS:
             return self
         levels = {}
-        for tenant in np.flatnonzero(np.bincount(self.owner) > EXACT_KEYS).tolist():
-            keys = self.key[self.owner == tenant]
+        for tenant in np.flatnonzero(np.bincount(self.tenant) > EXACT_KEYS).tolist():
+            keys = self.key[self.tenant == tenant]
             levels[tenant] = level_for(keys, self.levels.get(tenant, 0), unit_bits=self.unit_bits)
         return self.thinned(levels)
 
@@ -92,7 +92,7 @@ class KeyCounts:
             levels |= {tenant: max(level, levels.get(tenant, 0)) for tenant, level in part.levels.items()}
         every = cls(
             np.concatenate([part.key for part in parts]),
-            np.concatenate([part.owner for part in parts]),
+            np.concatenate([part.tenant for part in parts]),
             np.concatenate([part.count for part in parts]),
             np.concatenate([part.numeric for part in parts]),
             group=np.concatenate([part.group for part in parts]),
@@ -118,17 +118,17 @@ class KeyCounts:
     def _with(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice, count: NDArray[np.int32]) -> "KeyCounts":
         """The keys at these rows with other counts."""
         group = self.group[rows] if len(self.group) else self.group
-        key, owner, numeric = self.key[rows], self.owner[rows], self.numeric[rows]
-        return KeyCounts(key, owner, count, numeric, self.levels, group, self.unit_bits)
+        key, tenant, numeric = self.key[rows], self.tenant[rows], self.numeric[rows]
+        return KeyCounts(key, tenant, count, numeric, self.levels, group, self.unit_bits)
 
     def of_tenants(self, who: NDArray[np.bool_]) -> "KeyCounts":
         """The keys of the tenants marked in ``who``. Tenants with a number beyond its end are not marked."""
         if not len(self):
             return self
-        owner = self.owner
-        if int(owner.max()) >= len(who):
-            owner, who = np.minimum(owner, len(who)), np.append(who, False)
-        return self.select(np.flatnonzero(who[owner]))
+        tenant = self.tenant
+        if int(tenant.max()) >= len(who):
+            tenant, who = np.minimum(tenant, len(who)), np.append(who, False)
+        return self.select(np.flatnonzero(who[tenant]))
 
     def negated(self) -> "KeyCounts":
         """The same keys with negated counts, for subtraction."""
@@ -138,9 +138,9 @@ class KeyCounts:
         """The keys that remain when the levels of the tenants are raised to ``levels``."""
         if not levels:
             return self
-        by_tenant = np.zeros(max(int(self.owner.max(initial=0)), *levels) + 1, np.uint64)
+        by_tenant = np.zeros(max(int(self.tenant.max(initial=0)), *levels) + 1, np.uint64)
         by_tenant[list(levels)] = list(levels.values())
-        kept = self.select(sampled(self.key, by_tenant[self.owner], self.unit_bits))
+        kept = self.select(sampled(self.key, by_tenant[self.tenant], self.unit_bits))
         return replace(kept, levels={**self.levels, **levels})
 
 

@@ -31,12 +31,12 @@ class KeyGroups:
         before = self._table.count[at]
         after = before + moved.count
         self._table.count[at] = after
-        return moved.owner, before, after
+        return moved.tenant, before, after
 
     def ahead(self, moved: KeyCounts) -> Steps:
         """The steps of these `moves`, which are not made."""
         before = self._table.counts_of(moved.key)
-        return moved.owner, before, before + moved.count
+        return moved.tenant, before, before + moved.count
 
 
 def moves(keys: KeyCounts, step: NDArray[np.integer]) -> KeyCounts:
@@ -46,7 +46,7 @@ def moves(keys: KeyCounts, step: NDArray[np.integer]) -> KeyCounts:
     """
     moved = np.flatnonzero(step)
     group = keys.group[moved] if len(keys.group) else keys.key[moved] >> BLOCK_BITS
-    found = KeyCounts(group, keys.owner[moved], step[moved].astype(np.int32), keys.numeric[moved]).distinct()
+    found = KeyCounts(group, keys.tenant[moved], step[moved].astype(np.int32), keys.numeric[moved]).distinct()
     return found.select(found.count != 0)
 
 

@@ -10,7 +10,7 @@ from monitor.core.windows.distinct.key_counts import KeyCounts
 _SMALLEST_TABLE = 1 << 10
 _AT_ONCE = np.arange(8)  # slots that are probed together, for the few keys whose home slot is taken
 _SLOT = np.dtype([("key", np.uint64), ("count", np.int32), ("whose", np.int32)])
-_FREE = np.iinfo(np.int32).min  # a free slot; otherwise the owner of a number, or its complement for other keys
+_FREE = np.iinfo(np.int32).min  # a free slot; otherwise the tenant of a number, or its complement for other keys
 
 
 class KeyTable:
@@ -61,7 +61,7 @@ class KeyTable:
             won = self._key[here] == keys.key[missing]  # if several keys want one slot, the last write wins
             mine = missing[won]
             found[mine] = free[mine]
-            self._whose[free[mine]] = np.where(keys.numeric[mine], keys.owner[mine], ~keys.owner[mine])
+            self._whose[free[mine]] = np.where(keys.numeric[mine], keys.tenant[mine], ~keys.tenant[mine])
             self.count[free[mine]] = 0
             self._used += len(mine)
             missing = missing[~won]

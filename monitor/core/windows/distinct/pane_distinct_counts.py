@@ -78,33 +78,33 @@ class PaneDistinctCounts:
     def peak(self, tenants: int) -> NDArray[np.int64]:
         """The most attempts of any one key."""
         most = np.zeros(tenants, np.int64)
-        np.maximum.at(most, self._keys.owner, self._keys.count)
+        np.maximum.at(most, self._keys.tenant, self._keys.count)
         return most
 
     def top(self, tenants: int) -> NDArray[np.int64]:
         """The attempts of the ten busiest keys."""
         keys = self._keys
-        return ranked(count_pairs(keys.owner, np.zeros_like(keys.count), keys.count), tenants)[1]
+        return ranked(count_pairs(keys.tenant, np.zeros_like(keys.count), keys.count), tenants)[1]
 
     def in_blocks(self, tenants: int) -> NDArray[np.int64]:
         """The distinct numbers that are in a block."""
         groups = self._groups()
         counts = np.zeros(tenants, np.int64)
-        np.add.at(counts, groups.owner, in_blocks(groups.count))
+        np.add.at(counts, groups.tenant, in_blocks(groups.count))
         return scale(counts, self._keys.levels)
 
     def widest(self, tenants: int) -> NDArray[np.int64]:
         """The most keys of any one group."""
         groups = self._groups()
         most = np.zeros(tenants, np.int64)
-        np.maximum.at(most, groups.owner, groups.count)
+        np.maximum.at(most, groups.tenant, groups.count)
         return at_least(most, self._keys.levels)
 
     def _groups(self) -> KeyCounts:
         return moves(self._keys, np.ones(len(self._keys), np.int32))
 
     def _count(self, which: NDArray[np.bool_], tenants: int) -> NDArray[np.int64]:
-        return scale(np.bincount(self._keys.owner[which], minlength=tenants), self._keys.levels)
+        return scale(np.bincount(self._keys.tenant[which], minlength=tenants), self._keys.levels)
 
 
 def scale(counts: NDArray[np.int64], levels: dict[int, int]) -> NDArray[np.int64]:

@@ -28,32 +28,32 @@ class DeliveryOrder(NamedTuple):
 def delivery_orders(scenario: ConformanceScenario) -> Iterator[DeliveryOrder]:
     """The delivery orders of one scenario, without duplicates."""
     seen = set()
-    for course in _all(scenario):
-        key = tuple(course.deliveries)
+    for order in _all(scenario):
+        key = tuple(order.deliveries)
         if key not in seen:
             seen.add(key)
-            yield course
+            yield order
 
 
 def _all(scenario: ConformanceScenario) -> Iterator[DeliveryOrder]:
     names = list(scenario.events)
-    yield _course("as it comes", names)
-    yield _course("backwards", names[::-1])
+    yield _order("as it comes", names)
+    yield _order("backwards", names[::-1])
     if len(names) > _LONG:
         return
-    yield _course("each event twice in a row", [name for name in names for _ in range(2)])
-    yield _course("all of it again from the beginning", [*names, *names])
-    yield _course("backwards, then all of it again", [*names[::-1], *names])
+    yield _order("each event twice in a row", [name for name in names for _ in range(2)])
+    yield _order("all of it again from the beginning", [*names, *names])
+    yield _order("backwards, then all of it again", [*names[::-1], *names])
     in_turn = [Delivery(at % 2, name) for at, name in enumerate(names)]
     yield DeliveryOrder("from two partitions, the second first", sorted(in_turn, key=lambda each: -each.partition))
     both = [Delivery(partition, name) for name in names for partition in (0, 1)]
     yield DeliveryOrder("from both of two partitions", sorted(both, key=lambda each: each.partition))
     if scenario.name == _EVERY_ORDER:
-        for order in itertools.permutations(names):
-            yield _course(" - ".join(order), order)
+        for events in itertools.permutations(names):
+            yield _order(" - ".join(events), events)
 
 
-def _course(name: str, events: Sequence[str]) -> DeliveryOrder:
+def _order(name: str, events: Sequence[str]) -> DeliveryOrder:
     return DeliveryOrder(name, [Delivery(0, event) for event in events])
 
 

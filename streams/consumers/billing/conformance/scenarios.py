@@ -172,7 +172,7 @@ def _pending(new: New) -> Iterator[ConformanceScenario]:
         return new(name, title, title_zh).add(finding("f1", _LIKELY))
 
     yield pending("pending", "A likely prohibited business waits for a review", "疑似禁止类业务，等待复核")
-    scenario = pending("upheld", "Upheld: the final decision replaces the pending one", "复核维持：由终局决定接替")
+    scenario = pending("upheld", "Upheld: the final decision replaces the pending one", "复核维持：由最终决定取代")
     yield scenario.add(review("r1", scenario.id("pending-ban"), "uphold", T0 + DAY))
     scenario = pending("overturned", "A review overturns a pending decision", "复核撤销待定决定")
     yield scenario.add(review("r1", scenario.id("pending-ban"), "overturn", T0 + DAY))
@@ -184,9 +184,9 @@ def _pending(new: New) -> Iterator[ConformanceScenario]:
 
 
 def _taken_back(new: New) -> Iterator[ConformanceScenario]:
-    scenario = new("final-overturned", "A final ban is overturned", "终局封号被撤销").add(complaint("c1", "fraud"))
+    scenario = new("final-overturned", "A final ban is overturned", "已生效的封号被撤销").add(complaint("c1", "fraud"))
     yield scenario.add(review("r1", scenario.id("ban"), "overturn", T0 + DAY))
-    scenario = new("kind-changed", "A final ban becomes a termination", "终局封号改为终止服务").add(
+    scenario = new("kind-changed", "A final ban becomes a termination", "已生效的封号改为终止服务").add(
         complaint("c1", "fraud")
     )
     yield scenario.add(review("r1", scenario.id("ban"), "uphold", T0 + DAY) | {"kind": "termination"})

@@ -51,9 +51,9 @@ def document(scenario: ConformanceScenario) -> dict[str, Any]:
         "tenants": tenants,
         "events": texts,
         **({"keys": scenario.keys} if scenario.keys else {}),
-        "courses": [
-            {"name": course.name, "deliveries": _answered(course.deliveries, texts, keys, tenants)}
-            for course in delivery_orders(scenario)
+        "orders": [
+            {"name": order.name, "deliveries": _answered(order.deliveries, texts, keys, tenants)}
+            for order in delivery_orders(scenario)
         ],
     }
 
@@ -116,7 +116,7 @@ _SCENARIO: Final[dict[str, Any]] = {
     "$schema": DIALECT,
     "title": "A scenario of the conformance pack",
     "type": "object",
-    "required": ["title", "tenants", "events", "courses"],
+    "required": ["title", "tenants", "events", "orders"],
     "additionalProperties": False,
     "properties": {
         "title": {
@@ -135,7 +135,7 @@ _SCENARIO: Final[dict[str, Any]] = {
             "additionalProperties": {"anyOf": [_ID, {"type": "null"}]},
             "description": "The keys of the records whose key is not their event's subject; null: no key.",
         },
-        "courses": {
+        "orders": {
             "type": "array",
             "items": {
                 "type": "object",

@@ -96,11 +96,11 @@ def _verify_chain(found: Verified, tp: TP, rows: Iterator[Row[Any]], published: 
         found.unlisted += row.fault is not None and fields.fault is None and row.reread_topic is None
         if wrong := _wrong(row, fields):
             found.faults.append(f"{where}: the columns {', '.join(wrong)} differ from the stored bytes")
-        told = published.pop(row.number, None)
-        if told and (told.offset, told.hash) != (row.offset, row.hash):
+        expected_head = published.pop(row.number, None)
+        if expected_head and (expected_head.offset, expected_head.hash) != (row.offset, row.hash):
             found.faults.append(
-                f"{where}: expected the published hash {told.hash} (offset {told.offset}), got {row.hash}: the chain "
-                "up to it is not the published one"
+                f"{where}: expected the published hash {expected_head.hash} (offset {expected_head.offset}), got "
+                f"{row.hash}: the chain up to it is not the published one"
             )
         # Continue from the stored hash: a change is reported once, not for every entry after it.
         head = ChainHead(row.number, row.offset, bytes.fromhex(row.hash if _HASH.fullmatch(row.hash) else expected))

@@ -67,15 +67,15 @@ async def compare(
     found = TopicComparison()
     positions, entries = POSITIONS.known(connection), _entries(connection)
     counts = await topics.partitions(sorted({tp.topic for tp in positions.keys() | entries.keys() | ends.keys()}))
-    there, gone = set(ends), set()
+    there, absent = set(ends), set()
     for tp in positions.keys() | entries.keys():
         if tp.topic in counts and tp.partition < counts[tp.topic]:
             there.add(tp)
         else:
-            gone.add(tp)
+            absent.add(tp)
     starts, now = await topics.starts(sorted(there)), await topics.ends(sorted(there))
     same_cluster("ledger", POSITIONS.clusters(connection), await topics.cluster_id(), starts)
-    for tp in sorted(gone):
+    for tp in sorted(absent):
         if tp.topic in counts:
             found.faults.append(
                 f"{chain_name(tp)}: the topic has {counts[tp.topic]} partitions; expected this one among them"

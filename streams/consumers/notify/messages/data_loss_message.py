@@ -6,14 +6,14 @@ from streams.consumers.data_loss import RecordsLost
 from streams.consumers.notify.messages.message import Message
 
 
-def records_lost(gone: RecordsLost, of_alerts: bool, now_ms: int) -> Message:
+def records_lost(lost: RecordsLost, of_alerts: bool, now_ms: int) -> Message:
     """``of_alerts``: earlier alerts are considered over; otherwise tenant states may be incomplete."""
-    what = mask_text(str(gone))
+    what = mask_text(str(lost))
     next_ = Reason("后续：租户现状可能不全，请查看台账", "Next: tenant states may be incomplete, check the ledger")
     if of_alerts:
         next_ = Reason("后续：此前的预警一律视为已结束", "Next: all earlier alerts are considered resolved")
     return Message(
-        id=f"lost:{gone.tp.topic}:{gone.tp.partition}:{gone.offset}:{now_ms}",
+        id=f"lost:{lost.tp.topic}:{lost.tp.partition}:{lost.offset}:{now_ms}",
         what="records_lost",
         severity="critical",
         at_ms=now_ms,

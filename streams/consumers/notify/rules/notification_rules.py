@@ -97,7 +97,7 @@ class NotificationRules:
         if what == "reversal":
             self._notify_again(tenant, thread, now_ms)
         elif what != "lapse":
-            thread.tell_ms = None  # the decision has reported it
+            thread.notify_ms = None  # the decision has reported it
         self._waits_no_more(tenant, event, said)
         for id_, case in tenant.cases.items():
             if case.unsupported and not case.pending and id_ not in unsupported_before:
@@ -113,13 +113,13 @@ class NotificationRules:
             if thread.pending and tenant.waits_until_ms(behaviour) <= now_ms:
                 # Its lapse may have been lost; a review can no longer come first.
                 for severity, tier in thread.pending:
-                    said.messages.append(self._words.unheard(tenant_id, behaviour, tier, severity, now_ms))
+                    said.messages.append(self._words.review_unknown(tenant_id, behaviour, tier, severity, now_ms))
                 thread.pending = []
-            if thread.tell_ms is not None and thread.tell_ms <= now_ms:
-                thread.tell_ms = None
+            if thread.notify_ms is not None and thread.notify_ms <= now_ms:
+                thread.notify_ms = None
                 if tenant.stopped:
                     continue  # nothing follows now; it is sent if the decision is reversed
-                self._tell(tenant_id, tenant, behaviour, thread, now_ms, said)
+                self._notify(tenant_id, tenant, behaviour, thread, now_ms, said)
         self._forget(tenant, now_ms)
         return said
 
@@ -140,25 +140,25 @@ class NotificationRules:
         said: RuleOutput,
     ) -> None:
         worst = thread.severity
-        if thread.told is not None:
-            if rank(worst) > rank(thread.told):
+        if thread.notified is not None:
+            if rank(worst) > rank(thread.notified):
                 # For Alertmanager this is a different alert: severity is one of its labels.
                 tier = self._tier(behaviour)
-                said.messages.append(self._words.superseded(tenant_id, behaviour, tier, thread.told, now_ms))
-                self._tell(tenant_id, tenant, behaviour, thread, now_ms, said)
-        elif tenant.stopped or thread.tell_ms is not None:
+                said.messages.append(self._words.superseded(tenant_id, behaviour, tier, thread.notified, now_ms))
+                self._notify(tenant_id, tenant, behaviour, thread, now_ms, said)
+        elif tenant.stopped or thread.notify_ms is not None:
             pass  # while a termination or a ban is in force, no measured rule decides: nothing follows
-        elif began and self._heard(thread, now_ms):
+        elif began and self._recently_notified(thread, now_ms):
             alert_id, alert = next(iter(thread.firing.items()))
             said.silent.append(SilentMessage(tenant_id, behaviour, "alert", worst, alert.at_ms, alert_id))
         elif began:
-            thread.tell_ms = now_ms + self._throttle.delay_ms
+            thread.notify_ms = now_ms + self._throttle.delay_ms
 
     def _resolve(self, tenant_id: str, tenant: TenantState, alert: Alert, said: RuleOutput) -> None:
         """Remove the alert from every thread: the policy and the severity may have changed since it began."""
         for behaviour, thread in tenant.threads.items():
             if thread.firing.pop(alert.alert_id, None) and not thread.firing:
-                if thread.told is not None:
+                if thread.notified is not None:
                     said.messages.append(self._words.over(tenant_id, tenant, behaviour, self._tier(behaviour), alert))
                 thread.end()
 
@@ -166,31 +166,36 @@ class NotificationRules:
         for alert_id in [id_ for id_, alert in thread.firing.items() if alert.until_ms <= now_ms]:
             del thread.firing[alert_id]
         if not thread.firing:
-            if thread.told is not None:
+            if thread.notified is not None:
                 tier = self._tier(behaviour)
-                said.messages.append(self._words.outlasted(tenant_id, behaviour, tier, thread.told, now_ms))
+                said.messages.append(self._words.outlasted(tenant_id, behaviour, tier, thread.notified, now_ms))
             thread.end()
 
     def _notify_again(self, tenant: TenantState, thread: AlertThread, now_ms: int) -> None:
         """After a reversal, the next decision is news again, and so is everything that still fires."""
         thread.decided = {"reversal": now_ms}
-        thread.told_ms = None
+        thread.notified_ms = None
         if not tenant.stopped:
             for other in tenant.threads.values():
-                if other.firing and other.told is None and other.tell_ms is None and not self._heard(other, now_ms):
-                    other.tell_ms = now_ms + self._throttle.delay_ms
+                if (
+                    other.firing
+                    and other.notified is None
+                    and other.notify_ms is None
+                    and not self._recently_notified(other, now_ms)
+                ):
+                    other.notify_ms = now_ms + self._throttle.delay_ms
 
-    def _tell(
+    def _notify(
         self, tenant_id: str, tenant: TenantState, behaviour: str, thread: AlertThread, now_ms: int, said: RuleOutput
     ) -> None:
         said.messages.append(self._words.fires(tenant_id, tenant, behaviour, self._tier(behaviour), thread, now_ms))
-        thread.told, thread.told_ms = thread.severity, now_ms
+        thread.notified, thread.notified_ms = thread.severity, now_ms
 
-    def _heard(self, thread: AlertThread, now_ms: int) -> bool:
+    def _recently_notified(self, thread: AlertThread, now_ms: int) -> bool:
         """Whether people were just notified of it, by an alert or by a decision."""
-        heard = [at for what, at in thread.decided.items() if what != "reversal"]
-        heard += [thread.told_ms] if thread.told_ms is not None else []
-        return bool(heard) and now_ms - max(heard) < self._throttle.quiet_ms
+        times = [at for what, at in thread.decided.items() if what != "reversal"]
+        times += [thread.notified_ms] if thread.notified_ms is not None else []
+        return bool(times) and now_ms - max(times) < self._throttle.quiet_ms
 
     # Decisions --------------------------------------------------------------------------------------------------
 

@@ -59,9 +59,9 @@ class MessageTemplates:
     def over(self, tenant_id: str, tenant: TenantState, behaviour: str, tier: str, alert: Alert) -> Message:
         """Nothing in a thread fires any more."""
         return Message(
-            id=f"over:{alert.alert_id}:{tenant.threads[behaviour].told_ms}",
+            id=f"over:{alert.alert_id}:{tenant.threads[behaviour].notified_ms}",
             what="alert",
-            severity=tenant.threads[behaviour].told or alert.severity,
+            severity=tenant.threads[behaviour].notified or alert.severity,
             at_ms=alert.updated_ms,
             title=self._title(Bilingual("预警解除", "Alert resolved"), tenant_id, behaviour),
             lines=(fit(alert.reason, ids_of(alert), self._display), *_figures(alert.measure), self._standing(tenant)),
@@ -84,7 +84,7 @@ class MessageTemplates:
             f"outlasted:{tenant_id}:{behaviour}:{now_ms}", "alert", tenant_id, behaviour, tier, severity, now_ms
         )
 
-    def unheard(self, tenant_id: str, behaviour: str, tier: str, severity: Severity, now_ms: int) -> Message:
+    def review_unknown(self, tenant_id: str, behaviour: str, tier: str, severity: Severity, now_ms: int) -> Message:
         """The review deadline of the thread's decisions has passed without a known outcome."""
         id_ = f"unheard:{tenant_id}:{behaviour}:{severity}:{tier}:{now_ms}"
         return self._ends(id_, "pending", tenant_id, behaviour, tier, severity, now_ms)

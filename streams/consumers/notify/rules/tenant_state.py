@@ -14,41 +14,41 @@ _NEVER_MS: Final = END_MS
 
 
 class NotifiedAlert(Struct):
-    """A rule in breach, as of its last alert; ``heard_ms``: when that alert was handled."""
+    """A rule in breach, as of its last alert; ``handled_ms``: when that alert was handled."""
 
     rule_id: str
     severity: Severity
     at_ms: int
     measure: Measure | None
     reason: Reason
-    heard_ms: int = 0
+    handled_ms: int = 0
 
     @property
     def until_ms(self) -> int:
         """When it is considered over unless it is updated: its end may have been lost."""
-        return (self.heard_ms or self.at_ms) + _LONGEST_MS
+        return (self.handled_ms or self.at_ms) + _LONGEST_MS
 
 
 class AlertThread(Struct):
     """The alerts and notifications about one behaviour of a tenant.
 
-    ``firing``: the alerts by id. ``tell_ms``: when a message will be sent unless they end before; ``told_ms``: when the
-    last one was. ``told``: the severity that was sent; None if nothing was, or the end was. ``decided``: when each kind
-    of decision was last sent. ``pending``: the severities and tiers under which Alertmanager was notified of pending
-    decisions.
+    ``firing``: the alerts by id. ``notify_ms``: when a message will be sent unless they end before; ``notified_ms``:
+    when the last one was. ``notified``: the severity that was sent; None if nothing was, or the end was. ``decided``:
+    when each kind of decision was last sent. ``pending``: the severities and tiers under which Alertmanager was
+    notified of pending decisions.
     """
 
     firing: dict[str, NotifiedAlert] = field(default_factory=dict)
-    tell_ms: int | None = None
-    told_ms: int | None = None
-    told: Severity | None = None
+    notify_ms: int | None = None
+    notified_ms: int | None = None
+    notified: Severity | None = None
     decided: dict[What, int] = field(default_factory=dict)
     pending: list[tuple[Severity, str]] = field(default_factory=list)
 
     def end(self) -> None:
         """Nothing fires any more. The end is only sent if the beginning was."""
         self.firing.clear()
-        self.tell_ms = self.told = None
+        self.notify_ms = self.notified = None
 
     @property
     def severity(self) -> Severity:
@@ -58,8 +58,8 @@ class AlertThread(Struct):
 
     def idle(self, before_ms: int) -> bool:
         """Whether nothing is active and nothing was sent since ``before_ms``."""
-        told = max(self.decided.values(), default=0), self.told_ms or 0
-        return not self.firing and self.told is None and not self.pending and max(told) < before_ms
+        sent_ms = max([self.notified_ms or 0, *self.decided.values()])
+        return not self.firing and self.notified is None and not self.pending and sent_ms < before_ms
 
 
 class NotifiedCase(Struct):
@@ -137,7 +137,7 @@ class TenantState(Struct):
     def due_ms(self) -> int | None:
         """When the next timer of the tenant is due: a message to send, or an alert or pending case that expires."""
         threads = self.threads.values()
-        due = [thread.tell_ms for thread in threads if thread.tell_ms is not None]
+        due = [thread.notify_ms for thread in threads if thread.notify_ms is not None]
         due += [alert.until_ms for thread in threads for alert in thread.firing.values()]
         due += [self.waits_until_ms(behaviour) for behaviour, thread in self.threads.items() if thread.pending]
         return min(due, default=None)

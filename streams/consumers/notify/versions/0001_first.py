@@ -34,7 +34,7 @@ def upgrade() -> None:
         sa.Column("behaviour", sa.Text, nullable=False),
         sa.Column("kind", sa.String(32), nullable=False),
         sa.Column("review_by_ms", sa.BigInteger),
-        sa.Column("told", sa.Boolean, nullable=False),
+        sa.Column("notified", sa.Boolean, nullable=False),
     )
     op.create_index("ix_notify_pending_tenant_id", "notify_pending", ["tenant_id"])
     op.create_index("ix_notify_pending_review_by_ms", "notify_pending", ["review_by_ms"])

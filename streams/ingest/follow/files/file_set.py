@@ -67,10 +67,10 @@ class FileSet:
         free = {(each.device, each.inode): each for each in found}
         batch = SourceBatch()
         at_ends = self._from_ends and not self.began
-        gone = [file for file in self.files.values() if not self._is_bound(file, free, now_s)]
+        unbound = [file for file in self.files.values() if not self._is_bound(file, free, now_s)]
         # A folder with a file that is followed is there, as it should be.
         folders = {os.path.dirname(each.path) for each in found}
-        for file in gone:
+        for file in unbound:
             if self._is_unreachable(file, folders):
                 continue
             self._lost(batch, file, free, now_s)

@@ -43,25 +43,25 @@ class Probes:
     """Distinct counts that take panes in, and the number of probing rounds."""
 
     def __init__(self, seed: int) -> None:
-        self.tally = DistinctCounts(60 * MINUTE, (5, SEQUENTIAL, PEAK), placement=Placement(secret_of(seed)))
+        self.counts = DistinctCounts(60 * MINUTE, (5, SEQUENTIAL, PEAK), placement=Placement(secret_of(seed)))
         self.rounds = 0
-        probe = self.tally._table._probe
+        probe = self.counts._table._probe
 
         def counted(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             self.rounds += 1
             return probe(keys)
 
-        self.tally._table._probe = counted  # type: ignore[method-assign]
+        self.counts._table._probe = counted  # type: ignore[method-assign]
 
     def take(self, panes: Sequence[KeyCounts]) -> "Probes":
         for number, keys in enumerate(panes):
-            self.tally.enter(T0 + number * MINUTE, keys, 1)
+            self.counts.enter(T0 + number * MINUTE, keys, 1)
         return self
 
     @property
     def longest_run(self) -> int:
         """The longest run of used slots, which a search may have to scan."""
-        used = self.tally._table._whose != np.iinfo(np.int32).min
+        used = self.counts._table._whose != np.iinfo(np.int32).min
         free = np.flatnonzero(np.append(np.concatenate([used, used]), False) == 0)
         return int(np.diff(free).max()) - 1
 
@@ -90,7 +90,7 @@ def test_numbers_picked_to_collide_cost_no_more_probes_than_others(seed: int, co
     honest = Probes(seed).take(panes_of(random_numbers(seed, count)))
     assert hostile.rounds < 3 * honest.rounds
     assert hostile.longest_run < 100
-    assert hostile.tally.distinct(1).tolist() == [count]
+    assert hostile.counts.distinct(1).tolist() == [count]
 
 
 def test_each_process_picks_a_placement_of_its_own() -> None:

@@ -48,9 +48,9 @@ def groups_of(calls: Calls, pane_ms: int) -> dict[int, dict[int, list[int]]]:
     return groups
 
 
-def parties(keys: KeyCounts) -> dict[tuple[int, int], tuple[int, bool]]:
-    rows = zip(keys.key.tolist(), keys.owner.tolist(), keys.count.tolist(), keys.numeric.tolist(), strict=True)
-    return {(key, owner): (count, numeric) for key, owner, count, numeric in rows}
+def key_counts_of(keys: KeyCounts) -> dict[tuple[int, int], tuple[int, bool]]:
+    rows = zip(keys.key.tolist(), keys.tenant.tolist(), keys.count.tolist(), keys.numeric.tolist(), strict=True)
+    return {(key, tenant): (count, numeric) for key, tenant, count, numeric in rows}
 
 
 def talks_of(pane: Pane) -> dict[tuple[int, int], int]:
@@ -59,8 +59,8 @@ def talks_of(pane: Pane) -> dict[tuple[int, int], int]:
     return dict(zip(zip(talk.tenant.tolist(), talk.bucket.tolist(), strict=True), talk.count.tolist(), strict=True))
 
 
-def check(pane: Pane, calls: Calls, by_tenant: dict[int, list[int]], with_parties: bool) -> None:
-    """Without ``with_parties``, there are no talk times either."""
+def check(pane: Pane, calls: Calls, by_tenant: dict[int, list[int]], with_keys: bool) -> None:
+    """Without ``with_keys``, there are no talk times either."""
     assert pane.tenant.tolist() == sorted(by_tenant)
     for row, tenant in enumerate(pane.tenant.tolist()):
         assert pane.sums[row].tolist() == plain_sums(calls, by_tenant[tenant])
@@ -69,23 +69,23 @@ def check(pane: Pane, calls: Calls, by_tenant: dict[int, list[int]], with_partie
             marked = mine & (pane.evidence.mask >> np.uint64(field) & np.uint64(1) == 1)
             assert set(pane.evidence.call_id[marked].tolist()) == names
     tried = [r for rows in by_tenant.values() for r in rows if has(int(calls.word[r]), BIT["attempts"])]
-    if not with_parties:
+    if not with_keys:
         tried = []
     callees = Counter((int(calls.callee_key[r]), int(calls.tenant[r])) for r in tried)
     callers = Counter((int(calls.caller_key[r]), int(calls.tenant[r])) for r in tried)
     numeric = {int(calls.callee_key[r]): bool(calls.callee_numeric[r]) for r in tried}
-    assert parties(pane.callees) == {key: (count, numeric[key[0]]) for key, count in callees.items()}
-    assert parties(pane.callers) == {key: (count, False) for key, count in callers.items()}
+    assert key_counts_of(pane.callees) == {key: (count, numeric[key[0]]) for key, count in callees.items()}
+    assert key_counts_of(pane.callers) == {key: (count, False) for key, count in callers.items()}
     spoke = [r for rows in by_tenant.values() for r in rows if has(int(calls.word[r]), BIT["answered"])]
     buckets = buckets_of(calls.talk_ms).tolist()
-    assert talks_of(pane) == Counter((int(calls.tenant[r]), buckets[r]) for r in spoke if with_parties)
+    assert talks_of(pane) == Counter((int(calls.tenant[r]), buckets[r]) for r in spoke if with_keys)
     reached = [r for r in tried if has(int(calls.word[r]), BIT["answered"])]
-    assert parties(pane.reached) == {
+    assert key_counts_of(pane.reached) == {
         key: (count, numeric[key[0]])
         for key, count in Counter((int(calls.callee_key[r]), int(calls.tenant[r])) for r in reached).items()
     }
     blocks = Counter((int(calls.block_key[r]), int(calls.tenant[r])) for r in tried if calls.callee_numeric[r])
-    assert parties(pane.blocks) == {key: (count, True) for key, count in blocks.items()}
+    assert key_counts_of(pane.blocks) == {key: (count, True) for key, count in blocks.items()}
     pairs = Counter((int(calls.consent_key[r]), int(calls.callee_key[r])) for r in reached if calls.consent_key[r])
     assert Counter(pane.consents.group.tolist()) == Counter(consent for consent, _ in pairs)
     assert sorted(pane.consents.count.tolist()) == sorted(pairs.values())
@@ -93,24 +93,24 @@ def check(pane: Pane, calls: Calls, by_tenant: dict[int, list[int]], with_partie
 
 @tries(60)
 @given(some_cdrs(most=40), st.sampled_from((MINUTE, 5 * MINUTE, 7_000)), st.booleans())
-def test_sealing_sums_what_a_loop_sums(cdrs: list[Cdr], pane_ms: int, with_parties: bool) -> None:
+def test_sealing_sums_what_a_loop_sums(cdrs: list[Cdr], pane_ms: int, with_keys: bool) -> None:
     _, calls, _ = columns(cdrs)
     groups = groups_of(calls, pane_ms)
-    panes = seal(calls, pane_ms, LAYOUT if with_parties else BARE_LAYOUT, WANTED)
+    panes = seal(calls, pane_ms, LAYOUT if with_keys else BARE_LAYOUT, WANTED)
     assert [pane.start_ms for pane in panes] == sorted(groups)
     for pane in panes:
-        check(pane, calls, groups[pane.start_ms], with_parties)
+        check(pane, calls, groups[pane.start_ms], with_keys)
 
 
 @tries(30)
 @given(some_cdrs(most=40, span_ms=HOUR - 1), st.data(), st.booleans())
-def test_merging_panes_is_sealing_them_as_one(cdrs: list[Cdr], data: st.DataObject, with_parties: bool) -> None:
+def test_merging_panes_is_sealing_them_as_one(cdrs: list[Cdr], data: st.DataObject, with_keys: bool) -> None:
     """For any cut of the hour; long windows count no keys."""
     _, calls, _ = columns(cdrs)
     panes = seal(calls, data.draw(st.sampled_from((MINUTE, 5 * MINUTE, 20 * MINUTE))), LAYOUT, WANTED)
-    hour = merge(panes, T0, KEY_SETS if with_parties else (), range(len(WANTED)), with_parties)
+    hour = merge(panes, T0, KEY_SETS if with_keys else (), range(len(WANTED)), with_keys)
     assert hour.start_ms == T0
-    check(hour, calls, groups_of(calls, HOUR)[T0], with_parties)
+    check(hour, calls, groups_of(calls, HOUR)[T0], with_keys)
 
 
 @tries(25)
@@ -124,7 +124,7 @@ def test_the_order_of_the_calls_does_not_change_a_pane(cdrs: list[Cdr], rng: obj
         assert a.start_ms == b.start_ms
         assert a.sums.tolist() == b.sums.tolist()
         for which in KEY_SETS:
-            assert parties(a.keys(which)) == parties(b.keys(which))
+            assert key_counts_of(a.keys(which)) == key_counts_of(b.keys(which))
         assert sorted(zip(a.evidence.call_id, a.evidence.mask.tolist(), strict=True)) == sorted(
             zip(b.evidence.call_id, b.evidence.mask.tolist(), strict=True)
         )

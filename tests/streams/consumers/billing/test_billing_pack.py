@@ -65,8 +65,8 @@ def test_the_kit_is_complete() -> None:
     assert {
         each["partition"]
         for document in SCENARIOS.values()
-        for course in document["courses"]
-        for each in course["deliveries"]
+        for order in document["orders"]
+        for each in order["deliveries"]
     } == {0, 1}
 
 
@@ -94,9 +94,9 @@ async def _empty(billing: Served) -> None:
 async def test_our_consumer_passes_the_kit_over_http(tmp_path: Path, name: str) -> None:
     document, answer = SCENARIOS[name], schema("answer")
     async with serving(tmp_path, partitions=2) as billing:
-        for course in document["courses"]:
+        for order in document["orders"]:
             await _empty(billing)
-            for delivery in course["deliveries"]:
+            for delivery in order["deliveries"]:
                 value, key = document["events"][delivery["event"]].encode(), key_of(document, delivery["event"])
                 await billing.put(value, partition=delivery["partition"], key=key and key.encode())
                 for tenant in document["tenants"]:
@@ -108,7 +108,7 @@ async def test_our_consumer_passes_the_kit_over_http(tmp_path: Path, name: str) 
                     found = await billing.refunds(tenant)
                     answer.validate(found)
                     said = found | {"holds": [hold["id"] for hold in found["holds"]]}
-                    assert said == delivery["frozen"].get(tenant, ALLOWED), (course["name"], delivery["event"], tenant)
+                    assert said == delivery["frozen"].get(tenant, ALLOWED), (order["name"], delivery["event"], tenant)
 
 
 # Wrong consumers -----------------------------------------------------------------------------------------------------
@@ -117,16 +117,16 @@ async def test_our_consumer_passes_the_kit_over_http(tmp_path: Path, name: str) 
 def failed(consumer: Callable[[], Any]) -> Iterator[tuple[str, str]]:
     """The scenarios and delivery orders in which a consumer gives a wrong answer."""
     for name, document in SCENARIOS.items():
-        for course in document["courses"]:
+        for order in document["orders"]:
             tried = consumer()
-            for delivery in course["deliveries"]:
+            for delivery in order["deliveries"]:
                 tried.handle(document["events"][delivery["event"]], key_of(document, delivery["event"]))
                 answers = {tenant: tried.answer(tenant) for tenant in document["tenants"]}
                 if any(
                     (answer["refundable"], answer["cancellable"]) != (allowed(delivery, tenant),) * 2
                     for tenant, answer in answers.items()
                 ):
-                    yield name, course["name"]
+                    yield name, order["name"]
                     break
 
 

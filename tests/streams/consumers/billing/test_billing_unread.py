@@ -174,6 +174,6 @@ def test_the_kit_expects_the_same() -> None:
     scenario = json.loads(
         (Path(__file__).parents[4] / "schemas/billing-pack/scenarios/unreadable.json").read_text("utf-8")
     )
-    after = {each["event"]: each.get("unanswered") for each in scenario["courses"][0]["deliveries"]}
+    after = {each["event"]: each.get("unanswered") for each in scenario["orders"][0]["deliveries"]}
     assert after["no JSON"] == ["another tenant"]
     assert after["reversal"] == ["acme", "another tenant"]

@@ -126,7 +126,7 @@ async def test_rejected_and_lost_records_are_counted_once_committed(
         POSITIONS,
         ["enforcement", "alerts"],
         consumer.handle,
-        hooks=FollowerHooks(pass_over=consumer.gone),
+        hooks=FollowerHooks(pass_over=consumer.lost),
     )
     task = asyncio.create_task(follower.run())
     async with asyncio.timeout(20):
@@ -214,7 +214,7 @@ async def test_deleted_records_are_reported(database: Database) -> None:
     fake = FakeChannel("one")
     notifier = Notifier(database, fake)
     gone = RecordsLost(TP("alerts", 3), 5, 9)
-    (await database.run(lambda connection: notifier.consumer.gone(connection, gone)))()
+    (await database.run(lambda connection: notifier.consumer.lost(connection, gone)))()
     await notifier.later()
     assert [m.what for m in fake.heard] == ["records_lost"]
     assert (

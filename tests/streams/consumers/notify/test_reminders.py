@@ -114,9 +114,9 @@ async def test_active_alerts_are_resolved_when_their_records_were_deleted(databa
     manager, fake = FakeChannel("alertmanager"), FakeChannel("one")
     notifier = Notifier(database, manager, fake)
     await two_alerts(notifier)
-    await database.run(lambda connection: notifier.consumer.gone(connection, RecordsLost(TP("enforcement", 0), 5, 9)))
+    await database.run(lambda connection: notifier.consumer.lost(connection, RecordsLost(TP("enforcement", 0), 5, 9)))
     assert not await alerts_have_ended(notifier, manager)
-    await database.run(lambda connection: notifier.consumer.gone(connection, RecordsLost(TP("alerts", 0), 5, 9)))
+    await database.run(lambda connection: notifier.consumer.lost(connection, RecordsLost(TP("alerts", 0), 5, 9)))
     assert await alerts_have_ended(notifier, manager)
     await notifier.later(THROTTLE.delay_ms)
     assert [m.what for m in fake.heard] == ["pending", "alert", "records_lost", "records_lost"]

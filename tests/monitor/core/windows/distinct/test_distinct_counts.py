@@ -25,34 +25,34 @@ Attempts = list[tuple[int, int]]  # tenant, which of its keys
 Reading = tuple[list[int], ...]
 
 
-def key_of(tenant: int, party: int) -> int:
+def key_of(tenant: int, callee: int) -> int:
     """Keys of a tenant are adjacent, as those of consecutive numbers are."""
-    return (tenant + 1 << 40) + party
+    return (tenant + 1 << 40) + callee
 
 
-def is_number(party: int) -> bool:
+def is_number(callee: int) -> bool:
     """Some keys between numbers are not numbers; they interrupt a sequence."""
-    return party % 7 != 3
+    return callee % 7 != 3
 
 
 def counted(attempts: Attempts) -> KeyCounts:
-    return key_counts([(key_of(tenant, party), tenant, is_number(party)) for tenant, party in attempts])
+    return key_counts([(key_of(tenant, callee), tenant, is_number(callee)) for tenant, callee in attempts])
 
 
-def reading(tally: DistinctCounts | PaneDistinctCounts, tenants: int = TENANTS) -> Reading:
-    return tuple(tally.read(name, tenants).tolist() for name in (DISTINCT, NUMBERS, SEQUENTIAL, PEAK, TOP, *LIMITS))
+def reading(counts: DistinctCounts | PaneDistinctCounts, tenants: int = TENANTS) -> Reading:
+    return tuple(counts.read(name, tenants).tolist() for name in (DISTINCT, NUMBERS, SEQUENTIAL, PEAK, TOP, *LIMITS))
 
 
 def plain_reading(attempts: Attempts, tenants: int = TENANTS) -> Reading:
-    parties = [Counter(party for owner, party in attempts if owner == tenant) for tenant in range(tenants)]
-    numbers = [{party for party in own if is_number(party)} for own in parties]
+    callees = [Counter(callee for who, callee in attempts if who == tenant) for tenant in range(tenants)]
+    numbers = [{callee for callee in own if is_number(callee)} for own in callees]
     return (
-        [len(own) for own in parties],
+        [len(own) for own in callees],
         [len(own) for own in numbers],
         [len({n for n in own if n - 1 in own}) for own in numbers],
-        [max(own.values(), default=0) for own in parties],
-        [sum(sorted(own.values())[-10:]) for own in parties],
-        *([sum(n > limit for n in own.values()) for own in parties] for limit in LIMITS),
+        [max(own.values(), default=0) for own in callees],
+        [sum(sorted(own.values())[-10:]) for own in callees],
+        *([sum(n > limit for n in own.values()) for own in callees] for limit in LIMITS),
     )
 
 
@@ -76,27 +76,27 @@ def test_a_window_counts_what_a_loop_over_its_attempts_counts(
 ) -> None:
     """Panes enter one by one and leave one or several at a time; keys drop to zero and return."""
     with cramped(table=4 if small else 1 << 10):
-        tally = DistinctCounts(length * MINUTE, NAMES)
+        counts = DistinctCounts(length * MINUTE, NAMES)
         for number, attempts in enumerate(panes):
-            tally.enter(T0 + number * MINUTE, counted(attempts), TENANTS)
+            counts.enter(T0 + number * MINUTE, counted(attempts), TENANTS)
             if number % every == 0:
                 first = max(0, number + 1 - length)
-                tally.leave(T0 + first * MINUTE)
-                assert reading(tally) == plain_reading([one for pane in panes[first : number + 1] for one in pane])
+                counts.leave(T0 + first * MINUTE)
+                assert reading(counts) == plain_reading([one for pane in panes[first : number + 1] for one in pane])
 
 
 @tries(80)
 @given(st.lists(some_attempts, min_size=1, max_size=6))
 def test_a_window_of_one_pane_counts_what_a_loop_counts(panes: list[Attempts]) -> None:
-    tally = PaneDistinctCounts(MINUTE)
-    assert reading(tally) == plain_reading([])
+    counts = PaneDistinctCounts(MINUTE)
+    assert reading(counts) == plain_reading([])
     for number, attempts in enumerate(panes):
         if attempts:
-            tally.enter(T0 + number * MINUTE, counted(attempts), TENANTS)
-        tally.leave(T0 + number * MINUTE)
-        assert reading(tally) == plain_reading(attempts)
-    tally.leave(T0 + len(panes) * MINUTE)
-    assert reading(tally) == plain_reading([])
+            counts.enter(T0 + number * MINUTE, counted(attempts), TENANTS)
+        counts.leave(T0 + number * MINUTE)
+        assert reading(counts) == plain_reading(attempts)
+    counts.leave(T0 + len(panes) * MINUTE)
+    assert reading(counts) == plain_reading([])
 
 
 @tries(200)
@@ -113,15 +113,15 @@ def test_counts_ahead_of_time_are_correct_and_change_nothing(
     """The counts of the requested tenants; one of them may be new."""
     who = np.array(sorted(asked))
     panes = panes[:1] if one_pane else panes
-    tally = PaneDistinctCounts(MINUTE, NAMES) if one_pane else DistinctCounts(20 * MINUTE, NAMES)
+    counts = PaneDistinctCounts(MINUTE, NAMES) if one_pane else DistinctCounts(20 * MINUTE, NAMES)
     with cramped():
         for number, attempts in enumerate(panes):
-            tally.enter(T0 + number * MINUTE, counted(attempts), TENANTS)
-        before = reading(tally)
+            counts.enter(T0 + number * MINUTE, counted(attempts), TENANTS)
+        before = reading(counts)
         start_ms = T0 + (len(panes) if one_pane else leaving) * MINUTE
         came = counted([attempt for attempt in to_come if attempt[0] in asked])
-        ahead = tally.ahead(who, came, start_ms)
-        assert reading(tally) == before
+        ahead = counts.ahead(who, came, start_ms)
+        assert reading(counts) == before
     left = [attempt for attempts in panes[len(panes) if one_pane else leaving :] for attempt in attempts]
     expected = plain_reading([*left, *to_come], TENANTS + 1)
     reported = [ahead[name] for name in (DISTINCT, NUMBERS, SEQUENTIAL, PEAK, TOP, *LIMITS)]
@@ -133,24 +133,24 @@ def test_counts_ahead_of_time_are_correct_and_change_nothing(
 def test_thousands_of_keys_are_found_again_after_the_table_has_grown_and_shrunk(seed: int) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)
-    tally = DistinctCounts(4 * MINUTE, NAMES)
+    counts = DistinctCounts(4 * MINUTE, NAMES)
     inside: list[Attempts] = []
     for number in range(14):
         size = rng.choice((10, 500, 4_000))
         inside.append([(rng.randrange(TENANTS), rng.randrange(6_000)) for _ in range(size)])
-        tally.enter(T0 + number * MINUTE, counted(inside[-1]), TENANTS)
-        tally.leave(T0 + (number - 3) * MINUTE)
+        counts.enter(T0 + number * MINUTE, counted(inside[-1]), TENANTS)
+        counts.leave(T0 + (number - 3) * MINUTE)
         inside = inside[-4:]
-        assert reading(tally) == plain_reading([one for pane in inside for one in pane])
+        assert reading(counts) == plain_reading([one for pane in inside for one in pane])
 
 
 def test_tenants_that_come_later_find_nothing_of_others() -> None:
-    tally = DistinctCounts(5 * MINUTE, NAMES)
-    assert reading(tally, 3) == plain_reading([], 3)
-    tally.enter(T0, counted([(0, 1)]), 1)
-    tally.enter(T0 + MINUTE, counted([(200, 1), (200, 2)]), 201)
-    assert reading(tally, 201) == plain_reading([(0, 1), (200, 1), (200, 2)], 201)
-    assert reading(tally, 300) == plain_reading([(0, 1), (200, 1), (200, 2)], 300)
+    counts = DistinctCounts(5 * MINUTE, NAMES)
+    assert reading(counts, 3) == plain_reading([], 3)
+    counts.enter(T0, counted([(0, 1)]), 1)
+    counts.enter(T0 + MINUTE, counted([(200, 1), (200, 2)]), 201)
+    assert reading(counts, 201) == plain_reading([(0, 1), (200, 1), (200, 2)], 201)
+    assert reading(counts, 300) == plain_reading([(0, 1), (200, 1), (200, 2)], 300)
 
 
 # Above the number of keys that are counted exactly
@@ -172,7 +172,7 @@ def test_the_level_rises_and_falls_with_the_keys_and_estimates_stay_within_five_
     """Random numbers, each called once; every fourth pane's are called repeatedly."""
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
-    tally = DistinctCounts(8 * MINUTE, NAMES)
+    counts = DistinctCounts(8 * MINUTE, NAMES)
     inside: list[NDArray[np.uint64]] = []
     seen_levels = set()
     sizes = [2_000] * 8 + [40_000] * 8 + [2_000] * 12 + [300] * 9
@@ -181,22 +181,22 @@ def test_the_level_rises_and_falls_with_the_keys_and_estimates_stay_within_five_
         times = 5 if number % 4 == 0 else 1
         keys = np.repeat(keys, times)
         inside = [*inside[-7:], keys]
-        tally.leave(T0 + (number - 7) * MINUTE)
+        counts.leave(T0 + (number - 7) * MINUTE)
         owner, numbers = np.zeros(len(keys), np.int32), np.ones(len(keys), np.bool_)
-        tally.enter(T0 + number * MINUTE, counted_keys(keys, owner, numbers), 1)
-        level = tally.levels.get(0, 0)
+        counts.enter(T0 + number * MINUTE, counted_keys(keys, owner, numbers), 1)
+        level = counts.levels.get(0, 0)
         seen_levels.add(level)
-        parties, times_each = np.unique(np.concatenate(inside), return_counts=True)
+        callees, times_each = np.unique(np.concatenate(inside), return_counts=True)
         over = int((times_each > 3).sum())
-        for estimate, true in ((tally.distinct(1)[0], len(parties)), (tally.over(3, 1)[0], over)):
+        for estimate, true in ((counts.distinct(1)[0], len(callees)), (counts.over(3, 1)[0], over)):
             assert abs(estimate - true) <= 5 * standard_error(true, level)
-        assert tally.numbers(1)[0] == tally.distinct(1)[0]
-        assert tally.read(PEAK, 1)[0] <= times_each.max()
-        assert tally.read(TOP, 1)[0] <= np.sort(times_each)[-10:].sum()
+        assert counts.numbers(1)[0] == counts.distinct(1)[0]
+        assert counts.read(PEAK, 1)[0] <= times_each.max()
+        assert counts.read(TOP, 1)[0] <= np.sort(times_each)[-10:].sum()
     assert 0 in seen_levels
     assert len(seen_levels) >= 3
-    assert tally.levels == {}
-    assert tally.distinct(1)[0] == len(parties)
+    assert counts.levels == {}
+    assert counts.distinct(1)[0] == len(callees)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -204,15 +204,15 @@ def test_sequential_dialling_is_still_seen_in_a_sample(seed: int) -> None:
     """Half of the numbers consecutive, half random; neighbours are sampled 64 at a time."""
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
-    tally, run = DistinctCounts(10 * MINUTE, NAMES), 0
+    counts, run = DistinctCounts(10 * MINUTE, NAMES), 0
     for number in range(5):
         in_a_row = np.arange(run, run + 20_000).astype(np.uint64) + np.uint64(2**40 + 17)
         run += 20_000
         keys = np.unique(np.concatenate([in_a_row, rng.integers(0, 2**63, 20_000).astype(np.uint64)]))
-        tally.enter(T0 + number * MINUTE, counted_keys(keys, np.zeros(len(keys), np.int32), keys < 2**64 - 1), 1)
-        level = tally.levels.get(0, 0)
-        assert abs(tally.sequential(1)[0] - (run - 1)) <= 5 * standard_error(run, level, 64) + run // 64
-        assert tally.sequential(1)[0] <= tally.numbers(1)[0]
+        counts.enter(T0 + number * MINUTE, counted_keys(keys, np.zeros(len(keys), np.int32), keys < 2**64 - 1), 1)
+        level = counts.levels.get(0, 0)
+        assert abs(counts.sequential(1)[0] - (run - 1)) <= 5 * standard_error(run, level, 64) + run // 64
+        assert counts.sequential(1)[0] <= counts.numbers(1)[0]
     assert level >= 2
 
 
@@ -222,28 +222,28 @@ def test_the_share_of_sequential_numbers_is_not_biased_by_the_edges_of_what_is_s
     seed = 8
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
-    tally = DistinctCounts(9 * MINUTE, NAMES)
+    counts = DistinctCounts(9 * MINUTE, NAMES)
     for number in range(8):
         in_a_row = np.arange(30_000, dtype=np.uint64) + np.uint64(2**40 + 30_000 * number)
         others = rng.integers(0, 2**62, int(30_000 * (1 - share) / share)).astype(np.uint64) * np.uint64(2)
         keys = np.unique(np.concatenate([in_a_row, others]))
-        tally.enter(T0 + number * MINUTE, counted_keys(keys, np.zeros(len(keys), np.int32), keys < 2**64 - 1), 1)
-    assert tally.levels[0] >= 2
+        counts.enter(T0 + number * MINUTE, counted_keys(keys, np.zeros(len(keys), np.int32), keys < 2**64 - 1), 1)
+    assert counts.levels[0] >= 2
     spread = 0.0 if share == 1 else 0.3
-    assert abs(tally.sequential(1)[0] / tally.numbers(1)[0] - share) < 0.005 + 5 * spread * 8 / 16_384**0.5
+    assert abs(counts.sequential(1)[0] / counts.numbers(1)[0] - share) < 0.005 + 5 * spread * 8 / 16_384**0.5
 
 
 def test_a_busy_tenants_sample_leaves_others_exact() -> None:
     seed = 6
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
-    tally = DistinctCounts(5 * MINUTE, NAMES)
+    counts = DistinctCounts(5 * MINUTE, NAMES)
     for number in range(4):
         busy, quiet = random_keys(rng, 20_000, 0), counted([(1, 10 * number + i) for i in range(5)])
-        tally.enter(T0 + number * MINUTE, busy, 2)
-        tally.enter(T0 + number * MINUTE, quiet, 2)
-    assert list(tally.levels) == [0]
-    assert tally.distinct(2)[1] == 20
+        counts.enter(T0 + number * MINUTE, busy, 2)
+        counts.enter(T0 + number * MINUTE, quiet, 2)
+    assert list(counts.levels) == [0]
+    assert counts.distinct(2)[1] == 20
 
 
 def some_days(rng: random.Random, panes: int) -> list[Attempts]:
@@ -267,21 +267,21 @@ def test_the_sample_depends_on_nothing_but_the_panes_and_a_restart_changes_nothi
     with cramped(exact_keys=100):
         days = [counted(attempts) for attempts in some_days(rng, 20)]
         restart = rng.randrange(20)
-        tally = DistinctCounts(length * MINUTE, NAMES)
+        counts = DistinctCounts(length * MINUTE, NAMES)
         other: DistinctCounts | None = None
         for number, keys in enumerate(days):
-            for one in (tally, other):
+            for one in (counts, other):
                 if one is not None:
                     one.enter(T0 + number * MINUTE, keys, 2)
                     one.leave(T0 + (number + 1 - length) * MINUTE)
             if number == restart:
                 other = DistinctCounts(length * MINUTE, NAMES)
-                other.levels = dict(tally.levels)
+                other.levels = dict(counts.levels)
                 for before in range(max(0, number + 1 - length), number + 1):
                     other.enter(T0 + before * MINUTE, days[before], 2)
             if other is not None:
-                assert other.levels == tally.levels
-                assert reading(other, 2) == reading(tally, 2)
+                assert other.levels == counts.levels
+                assert reading(other, 2) == reading(counts, 2)
 
 
 @tries(60)
@@ -292,24 +292,24 @@ def test_nothing_is_left_over_when_a_sampled_window_has_emptied(seed: int, lengt
     """
     rng = random.Random(seed)
     with cramped(exact_keys=100):
-        tally = DistinctCounts(length * MINUTE, NAMES)
+        counts = DistinctCounts(length * MINUTE, NAMES)
         for number, attempts in enumerate(some_days(rng, 15)):
-            tally.enter(T0 + number * MINUTE, counted(attempts), 2)
-            tally.leave(T0 + (number + 1 - length) * MINUTE)
-            assert all(value >= 0 for column in reading(tally, 2) for value in column)
-        tally.leave(T0 + 15 * MINUTE)
-        assert reading(tally, 2) == plain_reading([], 2)
-        assert tally.levels == {}
+            counts.enter(T0 + number * MINUTE, counted(attempts), 2)
+            counts.leave(T0 + (number + 1 - length) * MINUTE)
+            assert all(value >= 0 for column in reading(counts, 2) for value in column)
+        counts.leave(T0 + 15 * MINUTE)
+        assert reading(counts, 2) == plain_reading([], 2)
+        assert counts.levels == {}
         few = [(0, 1), (0, 2), (1, 9), (0, 1)]
-        tally.enter(T0 + 20 * MINUTE, counted(few), 2)
-        assert reading(tally, 2) == plain_reading(few, 2)
+        counts.enter(T0 + 20 * MINUTE, counted(few), 2)
+        assert reading(counts, 2) == plain_reading(few, 2)
 
 
 def test_a_window_of_few_enough_keys_is_exact_however_busy_it_was_before() -> None:
     """Section 4 of the contract: exact up to 32,768 distinct keys a tenant and window."""
     with cramped(exact_keys=100):
-        tally = DistinctCounts(2 * MINUTE, NAMES)
+        counts = DistinctCounts(2 * MINUTE, NAMES)
         for number, size in enumerate((90, 90, 40, 40)):
-            tally.enter(T0 + number * MINUTE, counted([(0, 640 * (100 * number + i)) for i in range(size)]), 1)
-            tally.leave(T0 + (number - 1) * MINUTE)
-        assert tally.distinct(1)[0] == 80
+            counts.enter(T0 + number * MINUTE, counted([(0, 640 * (100 * number + i)) for i in range(size)]), 1)
+            counts.leave(T0 + (number - 1) * MINUTE)
+        assert counts.distinct(1)[0] == 80

@@ -29,12 +29,12 @@ def keys_of(kind: str, calls: Calls) -> KeyCounts:
     """The keys of a pane: numbers of blocks, or pairs of a consent and a callee, who may have several consents."""
     tenant, group, one = (np.array([call[i] for call in calls], np.int64) for i in range(3))
     own = mix((tenant * 1_000_003 + group).astype(np.uint64) + np.uint64(1))
-    owner, numeric = tenant.astype(np.int32), np.ones(len(calls), np.bool_)
+    tenant, numeric = tenant.astype(np.int32), np.ones(len(calls), np.bool_)
     if kind == BLOCKS:
         keys = (own << BLOCK_BITS) | one.astype(np.uint64)
-        return KeyCounts.of_each(1, np.zeros(len(calls), np.intp), keys, owner, numeric, unit_bits=BLOCK_BITS)[0]
+        return KeyCounts.of_each(1, np.zeros(len(calls), np.intp), keys, tenant, numeric, unit_bits=BLOCK_BITS)[0]
     keys = pair_keys(mix((tenant * 1_000 + one).astype(np.uint64)), own)
-    return KeyCounts.of_each(1, np.zeros(len(calls), np.intp), keys, owner, numeric, own)[0]
+    return KeyCounts.of_each(1, np.zeros(len(calls), np.intp), keys, tenant, numeric, own)[0]
 
 
 def plain(kind: str, calls: Calls) -> list[int]:
@@ -63,14 +63,14 @@ def test_a_window_counts_what_a_loop_over_its_calls_counts(
     kind: str, panes: list[Calls], length: int, every: int
 ) -> None:
     with cramped():
-        tally = DistinctCounts(length * MINUTE, (COUNT[kind],))
+        counts = DistinctCounts(length * MINUTE, (COUNT[kind],))
         for number, calls in enumerate(panes):
-            tally.enter(T0 + number * MINUTE, keys_of(kind, calls), TENANTS)
+            counts.enter(T0 + number * MINUTE, keys_of(kind, calls), TENANTS)
             if number % every == 0:
                 first = max(0, number + 1 - length)
-                tally.leave(T0 + first * MINUTE)
+                counts.leave(T0 + first * MINUTE)
                 inside = [call for pane in panes[first : number + 1] for call in pane]
-                assert tally.read(COUNT[kind], TENANTS).tolist() == plain(kind, inside)
+                assert counts.read(COUNT[kind], TENANTS).tolist() == plain(kind, inside)
 
 
 @tries(120)
@@ -80,14 +80,14 @@ def test_counts_ahead_of_time_are_correct_and_change_nothing(
 ) -> None:
     name = COUNT[kind]
     panes = panes[:1] if one_pane else panes
-    tally = PaneDistinctCounts(MINUTE, (name,)) if one_pane else DistinctCounts(20 * MINUTE, (name,))
+    counts = PaneDistinctCounts(MINUTE, (name,)) if one_pane else DistinctCounts(20 * MINUTE, (name,))
     with cramped():
         for number, calls in enumerate(panes):
-            tally.enter(T0 + number * MINUTE, keys_of(kind, calls), TENANTS)
-        before = tally.read(name, TENANTS).tolist()
+            counts.enter(T0 + number * MINUTE, keys_of(kind, calls), TENANTS)
+        before = counts.read(name, TENANTS).tolist()
         start_ms = T0 + (len(panes) if one_pane else leaving) * MINUTE
-        ahead = tally.ahead(np.arange(TENANTS), keys_of(kind, to_come), start_ms)
-        assert tally.read(name, TENANTS).tolist() == before
+        ahead = counts.ahead(np.arange(TENANTS), keys_of(kind, to_come), start_ms)
+        assert counts.read(name, TENANTS).tolist() == before
     left = [call for calls in panes[len(panes) if one_pane else leaving :] for call in calls]
     assert ahead[name].tolist() == plain(kind, [*left, *to_come])
     if one_pane:
@@ -112,31 +112,31 @@ def test_neither_a_restart_nor_the_placement_of_keys_changes_a_sample(kind: str,
         days = some_days(rng, 20)
         keys = [keys_of(kind, calls) for calls in days]
         restart = rng.randrange(20)
-        tally = DistinctCounts(length * MINUTE, (name,))
+        counts = DistinctCounts(length * MINUTE, (name,))
         others = [DistinctCounts(length * MINUTE, (name,), Placement(rng.randbytes(SECRET_BYTES)))]
         for number, pane in enumerate(keys):
-            for one in (tally, *others):
+            for one in (counts, *others):
                 one.enter(T0 + number * MINUTE, pane, TENANTS)
                 one.leave(T0 + (number + 1 - length) * MINUTE)
             if number == restart:
                 restarted = DistinctCounts(length * MINUTE, (name,))
-                restarted.levels = dict(tally.levels)
+                restarted.levels = dict(counts.levels)
                 for before in range(max(0, number + 1 - length), number + 1):
                     restarted.enter(T0 + before * MINUTE, keys[before], TENANTS)
                 others.append(restarted)
-            found = tally.read(name, TENANTS).tolist()
+            found = counts.read(name, TENANTS).tolist()
             true = plain(kind, [call for calls in days[max(0, number + 1 - length) : number + 1] for call in calls])
             for one in others:
-                assert one.levels == tally.levels
+                assert one.levels == counts.levels
                 assert one.read(name, TENANTS).tolist() == found
             for tenant in range(TENANTS):
-                if tenant not in tally.levels:
+                if tenant not in counts.levels:
                     assert found[tenant] == true[tenant]
                 elif kind == "consents":
                     assert found[tenant] <= true[tenant]
-        tally.leave(T0 + 30 * MINUTE)
-        assert tally.read(name, TENANTS).tolist() == [0] * TENANTS
-        assert tally.levels == {}
+        counts.leave(T0 + 30 * MINUTE)
+        assert counts.read(name, TENANTS).tolist() == [0] * TENANTS
+        assert counts.levels == {}
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -148,12 +148,12 @@ def test_the_share_in_blocks_is_estimated_without_bias(seed: int, panes: int) ->
     sizes = [rng.choice((30, 60, 100)) if rng.random() < 0.06 else rng.randint(1, 9) for _ in range(40_000)]
     calls = [(0, group, one) for group, size in enumerate(sizes) for one in range(size)]
     rng.shuffle(calls)
-    tally = DistinctCounts(10 * MINUTE, (IN_BLOCKS,)) if panes > 1 else PaneDistinctCounts(MINUTE, (IN_BLOCKS,))
+    counts = DistinctCounts(10 * MINUTE, (IN_BLOCKS,)) if panes > 1 else PaneDistinctCounts(MINUTE, (IN_BLOCKS,))
     for number in range(panes):
-        tally.enter(T0 + number * MINUTE, keys_of(BLOCKS, calls[number::panes]), 1)
-    level = tally.levels[0]
+        counts.enter(T0 + number * MINUTE, keys_of(BLOCKS, calls[number::panes]), 1)
+    level = counts.levels[0]
     assert level >= 2
-    share = tally.read(IN_BLOCKS, 1)[0] / tally.read("distinct", 1)[0]
+    share = counts.read(IN_BLOCKS, 1)[0] / counts.read("distinct", 1)[0]
     true = sum(size for size in sizes if size >= 10) / len(calls)
     # The variance of a sum over blocks that are kept with a probability of 2^-level.
     error = (sum((size * ((size >= 10) - true)) ** 2 for size in sizes) * (2**level - 1)) ** 0.5 / len(calls)
@@ -163,11 +163,11 @@ def test_the_share_in_blocks_is_estimated_without_bias(seed: int, panes: int) ->
 
 @pytest.mark.parametrize("callees", [200_000, 1_000_000])
 def test_one_consent_for_everybody_is_seen_in_a_sample(callees: int) -> None:
-    tally = DistinctCounts(10 * MINUTE, (WIDEST,))
+    counts = DistinctCounts(10 * MINUTE, (WIDEST,))
     for number in range(5):
-        tally.enter(T0 + number * MINUTE, keys_of("consents", [(0, 7, i) for i in range(number, callees, 5)]), 1)
-    assert tally.levels[0] >= 2
-    found = int(tally.read(WIDEST, 1)[0])
+        counts.enter(T0 + number * MINUTE, keys_of("consents", [(0, 7, i) for i in range(number, callees, 5)]), 1)
+    assert counts.levels[0] >= 2
+    found = int(counts.read(WIDEST, 1)[0])
     assert 0.9 * callees < found <= callees
 
 

@@ -16,7 +16,7 @@ keys_of_tenant = st.integers(0, 2**10) | st.integers(MOST - 300, MOST)
 
 
 def as_dict(keys: KeyCounts) -> dict[tuple[int, int], int]:
-    return {(k, t): n for k, t, n in zip(keys.key.tolist(), keys.owner.tolist(), keys.count.tolist(), strict=True)}
+    return {(k, t): n for k, t, n in zip(keys.key.tolist(), keys.tenant.tolist(), keys.count.tolist(), strict=True)}
 
 
 @tries(100)
@@ -44,8 +44,8 @@ def test_as_many_as_are_promised_are_kept_whole_and_one_more_is_a_sample() -> No
     both = np.concatenate([keys, other])
     thinned = counted_keys(both, np.concatenate([one, np.ones(5, np.int32)]), np.ones(len(both), np.bool_))
     assert thinned.levels == {0: 1}
-    assert 0.4 * EXACT_KEYS < np.count_nonzero(thinned.owner == 0) < 0.6 * EXACT_KEYS
-    assert np.count_nonzero(thinned.owner == 1) == 5  # the neighbour of a busy tenant is counted exactly
+    assert 0.4 * EXACT_KEYS < np.count_nonzero(thinned.tenant == 0) < 0.6 * EXACT_KEYS
+    assert np.count_nonzero(thinned.tenant == 1) == 5  # the neighbour of a busy tenant is counted exactly
 
 
 @pytest.mark.parametrize("level", [1, 2, 3, 6])
