@@ -47,7 +47,7 @@ TOPICS: Final = (
         ("enforcement",),
         "Every decision. Written in transactions: read it with isolation level read_committed. Never compacted, never "
         "expires. Billing's holds: an event with refunds frozen adds a hold under its id; supersedes and reverses take "
-        "that id's hold away, for good; a tenant may not be refunded or cancel its orders while a hold is left.",
+        "that id's hold away permanently; a tenant may not be refunded or cancel its orders while a hold is left.",
         config={"cleanup.policy": ["delete"], "retention.ms": -1, "retention.bytes": -1},
     ),
     Topic("alerts", "callwarden.alerts", ("send",), ("alert",), "Early signs, sent at least once; may be taken back."),

@@ -105,7 +105,7 @@ class Complaint(Struct, tag_field="type", tag="complaint", gc=False):
     category: Annotated[Category, _doc("What is complained of; it names the clause that a verified one breaks.")]
     status: Annotated[
         Literal["received", "verified", "dismissed"],
-        _doc("received: not yet looked into; verified: found true; dismissed: found untrue, for good."),
+        _doc("received: not yet looked into; verified: found true; dismissed: found untrue; final."),
     ]
     reported_ms: Annotated[Ms, _doc("When the complaint was made, epoch ms UTC.")]
     updated_ms: Annotated[Ms, _UPDATED]
@@ -132,7 +132,7 @@ class Finding(Struct, tag_field="type", tag="finding", gc=False):
     ]
     status: Annotated[
         Literal["suspected", "confirmed", "dismissed"],
-        _doc("suspected: not yet confirmed; confirmed: it holds; dismissed: it does not hold, for good."),
+        _doc("suspected: not yet confirmed; confirmed: it holds; dismissed: it does not hold; final."),
     ]
     updated_ms: Annotated[Ms, _UPDATED]
     declared_business: Annotated[OptText, _doc("The business that the tenant had declared.")] = None

@@ -173,7 +173,7 @@ class Alert(Struct, frozen=True, tag_field="type", tag="alert"):
     measure: Annotated[Measure | None, _doc("What was measured; null when there is no value any more.")]
     since_ms: Annotated[int, _doc("The window end at which it began to fire, which may be to come; epoch ms UTC.")]
     updated_ms: Annotated[int, _doc("When it came into this state, in event time, epoch ms UTC.")]
-    enforcement_id: Annotated[str | None, _doc("The decision that came of it, once there is one; else null.")]
+    enforcement_id: Annotated[str | None, _doc("The decision that followed, once there is one; else null.")]
     reason: Reason
 
 

@@ -27,7 +27,7 @@ from monitor.partition.checkpoint import (
 from monitor.partition.journal import EnforceFrom, JournalEntry, PolicyChange, PolicyWithdrawal
 from monitor.partition.policy_versions import LostPolicyError, PolicyVersions
 from monitor.partition.processing.handover_record import HandoverRecord
-from monitor.partition.processing.owner_intake import OwnerIntake
+from monitor.partition.processing.owner_ban_intake import OwnerBanIntake
 from monitor.partition.processing.policy_changes import PolicyChanges
 from monitor.partition.processing.published_decisions import PublishedDecisions
 from monitor.partition.processing.record_intake import RecordIntake
@@ -86,7 +86,7 @@ class StreamTask:
             self.journal.add(EnforceFrom(enforce_from_ms))
         self.journal.add(self.policies.journal_entry(self.policies.newest))
         self.policy_changes = PolicyChanges(self.policies, self.watermark, self.journal)
-        self.owners = OwnerIntake(self.watermark, self.journal)
+        self.owners = OwnerBanIntake(self.watermark, self.journal)
         self.published = PublishedDecisions(self.watermark)
         self.passed_on = PassedOn()
         self.intake = RecordIntake(place, secret, self.policies, self.watermark, self.passed_on)

@@ -13,10 +13,10 @@ from monitor.partition.record_batch import RecordBatch
 from monitor.partition.waiting.decision_times import DecisionForecast
 from streams.kafka.api import TP, Consumer, CorruptLog, FetchedBatch, Listener, OffsetOutOfRange, TransientError
 from streams.runtime.retry import Backoff
-from streams.worker.context import OwnerPhase, WorkerContext
+from streams.worker.context import OwnedPhase, WorkerContext
 from streams.worker.idle_clocks import IdleClocks
 from streams.worker.partition_owner import PartitionOwner
-from streams.worker.running.owner_feed import OwnerFeed
+from streams.worker.running.owner_ban_feed import OwnerBanFeed
 from streams.worker.running.running_partition import RunningPartition
 from streams.worker.topic_guard import TopicGuard
 
@@ -88,7 +88,7 @@ class ConsumerLoop:
         self._joined = False
         self._clocks = IdleClocks(context, self.owners, self._assigned, self._consumer.undecided)
         self._topics = TopicGuard(context, self.owners, self._assigned)
-        self._bans = OwnerFeed(context, lambda: _running(self.owners[number] for number in sorted(self._assigned)))
+        self._bans = OwnerBanFeed(context, lambda: _running(self.owners[number] for number in sorted(self._assigned)))
         self._away = False
         self._shared_out = False  # partitions were assigned since the last revocation
         self._turned_s: float | None = None
@@ -128,7 +128,7 @@ class ConsumerLoop:
         """The assigned partitions that are not running, each with its phase and reason."""
         owned = ((number, self.owners[number]) for number in sorted(self._assigned))
         return {
-            n: ": ".join(filter(None, (o.phase.value, o.why))) for n, o in owned if o.phase is not OwnerPhase.RUNNING
+            n: ": ".join(filter(None, (o.phase.value, o.why))) for n, o in owned if o.phase is not OwnedPhase.RUNNING
         }
 
     @property
@@ -265,7 +265,7 @@ class ConsumerLoop:
             rest = await self._hand_on(owner, tp, fetched)
         if rest is not None:
             owner.input.hold(tp, rest)
-        elif owner.phase is OwnerPhase.RUNNING and owner.next_offset(tp) != fetched.stop:
+        elif owner.phase is OwnedPhase.RUNNING and owner.next_offset(tp) != fetched.stop:
             # The batch is of an earlier position, or the owner cannot use it now: fetch again from the gap.
             self._context.telemetry.stale()
             self._consumer.seek(tp, owner.next_offset(tp))
@@ -281,7 +281,7 @@ class ConsumerLoop:
         running = owner.running
         most = SLICE_ROWS if INPUTS[source] == CALLS else OTHER_ROWS
         for rows in owner.input.slices(tp, fetched, most, SLICE_BYTES):
-            if running is None or running is not owner.running or owner.phase is not OwnerPhase.RUNNING:
+            if running is None or running is not owner.running or owner.phase is not OwnedPhase.RUNNING:
                 return None
             if not owner.takes:
                 return fetched.after(rows.start)
@@ -323,7 +323,7 @@ class ConsumerLoop:
 
 def _running(owners: Iterable[PartitionOwner]) -> list[RunningPartition]:
     """The partitions that these owners run now."""
-    return [one.running for one in owners if one.phase is OwnerPhase.RUNNING and one.running is not None]
+    return [one.running for one in owners if one.phase is OwnedPhase.RUNNING and one.running is not None]
 
 
 def _lagging(behind: Mapping[TP, int], most: int) -> list[str]:

@@ -19,7 +19,7 @@ from streams.worker.metrics import WorkerMetrics
 log = structlog.get_logger("callwarden")
 
 
-class OwnerPhase(Enum):
+class OwnedPhase(Enum):
     """What an owner is doing."""
 
     OPENING = "opening"

@@ -68,7 +68,7 @@ class AgentThread:
         self._queue: asyncio.Queue[tuple[CommittedBatch, Future[None]]] = asyncio.Queue()
         self._held: tuple[CommittedBatch, Future[None]] | None = None
         self._task: asyncio.Task[None] | None = None
-        # A daemon: an agent that blocks for good does not keep the process.
+        # A daemon: an agent that blocks forever does not keep the process alive.
         self._thread = threading.Thread(target=self._main, name=f"agent-{name}", daemon=True)
         self._thread.start()
 

@@ -9,7 +9,7 @@ from monitor.partition.waiting.decision_times import DecisionForecast
 from streams.kafka.api import TP
 from streams.worker.call_feed import CallFeed
 from streams.worker.clock_ticks import ClockTicks
-from streams.worker.context import OwnerPhase, WorkerContext
+from streams.worker.context import OwnedPhase, WorkerContext
 from streams.worker.partition_owner import PartitionOwner
 from streams.worker.wait_reasons import WaitReasons
 
@@ -69,7 +69,7 @@ class IdleClocks:
         Raises TransientError.
         """
         context, names = self._context, self._context.names
-        numbers = sorted(n for n in self._assigned if self._owners[n].phase is not OwnerPhase.UNFIT)
+        numbers = sorted(n for n in self._assigned if self._owners[n].phase is not OwnedPhase.UNFIT)
         inputs = [TP(topic, number) for topic in names.inputs for number in numbers]
         began_ms = context.broker_clock.steady_ms()  # before the check, so that the clock does not pass records of it
         self._asked_s = asyncio.get_running_loop().time()
@@ -89,7 +89,7 @@ class IdleClocks:
             quiet = [self._silence.quiet(tp, owner.reading(tp)) for tp, owner in owned.items() if tp.topic == name]
             context.telemetry.silent(topic, min(one.for_ms for one in quiet) / 1000 if quiet else None)
 
-        running = [number for number, owner in self._mine().items() if owner.phase is OwnerPhase.RUNNING]
+        running = [number for number, owner in self._mine().items() if owner.phase is OwnedPhase.RUNNING]
         self._waits.update(self._mine(), ends, self._undecided(), current)
         self._ticks.start_due(running[0] if running else None, self._waits.sentences, self._waits.delays)
 
@@ -99,7 +99,7 @@ class IdleClocks:
         ``now_ms`` is the broker's time when the ends were requested; if None (unknown), no clock moves.
         """
         running, telemetry, silence = owner.running, self._context.telemetry, self._silence
-        if owner.phase is not OwnerPhase.RUNNING or running is None or running.busy:
+        if owner.phase is not OwnedPhase.RUNNING or running is None or running.busy:
             return
         with owner.guard("moving the clock of a silent source"):
             sources = running.task.sources

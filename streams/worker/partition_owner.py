@@ -23,7 +23,7 @@ from streams.kafka.api import (
     Writer,
 )
 from streams.runtime.retry import Backoff
-from streams.worker.context import OwnerPhase, WorkerContext
+from streams.worker.context import OwnedPhase, WorkerContext
 from streams.worker.recovery import RecoveryRefused, has_grown, open_partition
 from streams.worker.running.owned_partition import OwnedPartition
 from streams.worker.running.running_partition import Due, RunningPartition
@@ -50,7 +50,7 @@ class PartitionOwner(OwnedPartition):
 
     def begin(self, after_s: float = 0.0) -> None:
         """Open the partition, which was assigned or is retried, ``after_s`` seconds from now."""
-        self._show(OwnerPhase.OPENING)
+        self._show(OwnedPhase.OPENING)
         self.input.pause()
         self.input.release()
         if self._opening is not None:
@@ -60,13 +60,13 @@ class PartitionOwner(OwnedPartition):
 
     def refuse(self, why: str) -> None:
         """Mark an assigned partition as unfit: no operator command can make it open."""
-        if (self.phase, self.why) == (OwnerPhase.UNFIT, why):
+        if (self.phase, self.why) == (OwnedPhase.UNFIT, why):
             return
         if self._opening is not None:
             self._opening.cancel()
         self.why = why
         self.forget()
-        self._show(OwnerPhase.UNFIT)
+        self._show(OwnedPhase.UNFIT)
         self.input.pause()
         log.error("partition refused", partition=self.number, why=why)
 
@@ -75,14 +75,14 @@ class PartitionOwner(OwnedPartition):
 
         Concurrent callers wait for the same handover. Cancelling a caller does not cancel it.
         """
-        if self.phase is not OwnerPhase.PARKED:
-            before, self.phase = self.phase, OwnerPhase.PARKED
+        if self.phase is not OwnedPhase.PARKED:
+            before, self.phase = self.phase, OwnedPhase.PARKED
             self._leaving = asyncio.create_task(self._leave(before, self._leaving), name=f"leave-{self.number}")
         if self._leaving is not None:
             await asyncio.shield(self._leaving)
 
-    async def _leave(self, before: OwnerPhase, earlier: asyncio.Task[None] | None) -> None:
-        if before is OwnerPhase.RUNNING:
+    async def _leave(self, before: OwnedPhase, earlier: asyncio.Task[None] | None) -> None:
+        if before is OwnedPhase.RUNNING:
             log.info("partition handed over", partition=self.number)
         if earlier is not None:
             await asyncio.wait([earlier])
@@ -93,7 +93,7 @@ class PartitionOwner(OwnedPartition):
             async with asyncio.timeout(_LEAVE_S):
                 if self._working is not None:
                     await asyncio.wait([self._working])
-                if before is OwnerPhase.RUNNING and self.running is not None:
+                if before is OwnedPhase.RUNNING and self.running is not None:
                     # Decide what is due and hand over what was read, so that the next owner need not read it again.
                     await self._commit(hand_over=True)
         except TimeoutError:
@@ -105,13 +105,13 @@ class PartitionOwner(OwnedPartition):
         if self._writer is not None:
             await self._writer.stop()
             self._writer = None
-        self.phase = OwnerPhase.PARKED
+        self.phase = OwnedPhase.PARKED
         self._context.telemetry.released(self.number)
 
     async def _open(self, after_s: float, under_way: list[asyncio.Task[None]]) -> None:
         if under_way:
             await asyncio.wait(under_way)
-        self._show(OwnerPhase.OPENING)
+        self._show(OwnedPhase.OPENING)
         await asyncio.sleep(after_s)
         backoff, refused = Backoff(), False
         while True:
@@ -124,12 +124,12 @@ class PartitionOwner(OwnedPartition):
             except RecoveryRefused as error:
                 # A former owner that still reads while the present one commits sees half of that: retry once.
                 if refused:
-                    self._halt(OwnerPhase.REFUSED, str(error))
+                    self._halt(OwnedPhase.REFUSED, str(error))
                     return
                 refused = True
                 await asyncio.sleep(self._context.rest_s)
             except PermanentError as error:
-                self._halt(OwnerPhase.REFUSED, str(error))
+                self._halt(OwnedPhase.REFUSED, str(error))
                 return
             except Exception as error:  # noqa: BLE001 - stops this partition, loudly
                 self._fault("opening", error)
@@ -160,7 +160,7 @@ class PartitionOwner(OwnedPartition):
             context.log_differences(opened.partition)
             running = self.running = RunningPartition(opened, context)
         self.input.start(running.task)
-        self._show(OwnerPhase.RUNNING)
+        self._show(OwnedPhase.RUNNING)
         context.telemetry.opened(self.number, loop.time() - began, running.task.shard.policy, self.measure)
         log.info("partition opened", partition=self.number, took_s=round(loop.time() - began, 3))
 
@@ -180,7 +180,7 @@ class PartitionOwner(OwnedPartition):
         """Apply fetched commands; while the partition is not running, any command opens it again."""
         with self.guard(f"{self.input.control.topic} offset {fetched.start}"):
             self.input.control_next = fetched.stop
-            if self.phase is OwnerPhase.RUNNING:
+            if self.phase is OwnedPhase.RUNNING:
                 assert self.running is not None
                 self.running.control(fetched)
             elif len(fetched):
@@ -209,7 +209,7 @@ class PartitionOwner(OwnedPartition):
             at = f"--topic {tp.topic} --partition {tp.partition} --offset {torn.offset}"
             why = f"{torn}. To read around it: callwarden skip {at} --reason WHY"
             log.error("partition stopped: its log is damaged", partition=self.number, why=why)
-            self._halt(OwnerPhase.STOPPED, why)
+            self._halt(OwnedPhase.STOPPED, why)
             return None
 
     # Deciding ---------------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ class PartitionOwner(OwnedPartition):
     def tick(self) -> None:
         """Start a transaction or an early evaluation if one is due."""
         running = self.running
-        if self.phase is not OwnerPhase.RUNNING or running is None or self._is_working:
+        if self.phase is not OwnedPhase.RUNNING or running is None or self._is_working:
             return
         with self.guard("early evaluation"):
             due = running.due()
@@ -229,7 +229,7 @@ class PartitionOwner(OwnedPartition):
     async def measure(self, options: DistanceOptions) -> ThresholdDistances | None:
         """Measure the tenants' distances in a thread; None while other work is under way or nothing is loaded."""
         running = self.running
-        if self.phase is not OwnerPhase.RUNNING or running is None or running.busy or self._is_working:
+        if self.phase is not OwnedPhase.RUNNING or running is None or running.busy or self._is_working:
             return None
         # In the place of a transaction: none may begin meanwhile, and a handover waits.
         measuring = self._working = asyncio.create_task(running.measure(options), name=f"measure-{self.number}")
@@ -255,11 +255,11 @@ class PartitionOwner(OwnedPartition):
             log.warning("transaction failed; the state is read again", partition=self.number, why=str(error))
             self._context.telemetry.transaction_failed()
             self.forget()
-            if self.phase is OwnerPhase.RUNNING:
+            if self.phase is OwnedPhase.RUNNING:
                 # A slow owner may have been fenced by its own time-out; a former owner will see a rebalance.
                 self.begin(self._context.rest_s)
         except PermanentError as error:
-            self._halt(OwnerPhase.REFUSED, str(error))
+            self._halt(OwnedPhase.REFUSED, str(error))
         except UndecidableError as error:
             tp = self.input.tps[error.ref.source]
             self._fault(f"{tp.topic} offset {error.ref.offset}", error.__cause__ or error)
@@ -275,5 +275,5 @@ class PartitionOwner(OwnedPartition):
 
     def _again(self) -> None:
         self.forget()
-        if self.phase is OwnerPhase.RUNNING:
+        if self.phase is OwnedPhase.RUNNING:
             self.begin()

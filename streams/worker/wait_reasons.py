@@ -26,7 +26,7 @@ from monitor.partition.waiting.watermark_holds import (
 from monitor.text.timestamps import rfc3339
 from streams.kafka.api import TP
 from streams.topics.transaction_records import DecisionDelays
-from streams.worker.context import OwnerPhase, WorkerContext
+from streams.worker.context import OwnedPhase, WorkerContext
 from streams.worker.partition_owner import PartitionOwner
 
 _CALLS = INPUTS.index(CALLS)
@@ -73,7 +73,7 @@ class WaitReasons:
         self._open = _since(self._open, {tp: at for tp, at in undecided.items() if tp.topic in inputs}, now_ms)
         clocks: dict[TP, int] = {}
         for number, owner in owners.items():
-            if owner.phase is OwnerPhase.RUNNING and owner.partition is not None:
+            if owner.phase is OwnedPhase.RUNNING and owner.partition is not None:
                 tps = [TP(topic, number) for topic in inputs]
                 clocks |= dict(zip(tps, owner.partition.sources.clocks_ms, strict=True))
         self._stands = _since(self._stands, clocks, now_ms)
@@ -103,7 +103,7 @@ class WaitReasons:
             live.idle_after_ms,
             live.outage_grace_ms,
             tuple(number for number, line in graces.items() if line is not None),
-            tuple(n for n, owner in owners.items() if held.get(n) or owner.phase is not OwnerPhase.RUNNING),
+            tuple(n for n, owner in owners.items() if held.get(n) or owner.phase is not OwnedPhase.RUNNING),
         )
 
     def _others_current(self, owners: Mapping[int, PartitionOwner], now_ms: int) -> Callable[[int], bool]:
@@ -132,7 +132,7 @@ class WaitReasons:
         """When a partition decides what it has read; None if it does not run."""
         task, live = owner.partition, self._context.live
         tps = [TP(topic, number) for topic in self._context.names.inputs]
-        if owner.phase is not OwnerPhase.RUNNING or task is None or not all(tp in ends for tp in tps):
+        if owner.phase is not OwnedPhase.RUNNING or task is None or not all(tp in ends for tp in tps):
             return None
         sources = task.sources
         outlooks = []
@@ -154,7 +154,7 @@ class WaitReasons:
         """What holds the watermark of a partition back, or None."""
         partition = owner.partition
         tps = [TP(topic, number) for topic in self._context.names.inputs]
-        if owner.phase is not OwnerPhase.RUNNING or partition is None or not all(tp in ends for tp in tps):
+        if owner.phase is not OwnedPhase.RUNNING or partition is None or not all(tp in ends for tp in tps):
             return None
         sources = partition.sources
         states = [

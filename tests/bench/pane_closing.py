@@ -24,7 +24,7 @@ from streams.kafka.api import TP, FetchedBatch, Listener
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_names import TopicNames
 from streams.settings.load import Settings, load
-from streams.worker.context import OwnerPhase, WorkerContext
+from streams.worker.context import OwnedPhase, WorkerContext
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.partition_owner import PartitionOwner
 
@@ -87,7 +87,7 @@ async def main(path: str, calls: int) -> None:
     cluster = KafkaCluster(settings)
     owner = _owner(cluster, settings, policy)
     owner.begin()
-    while owner.phase is not OwnerPhase.RUNNING:  # the parent process has a timeout
+    while owner.phase is not OwnedPhase.RUNNING:  # the parent process has a timeout
         await asyncio.sleep(0.01)
     running = owner.running
     assert running is not None

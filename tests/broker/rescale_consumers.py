@@ -33,13 +33,13 @@ class Consumers:
     @contextmanager
     def following(self, environment: Mapping[str, str]) -> Iterator[None]:
         """Follow the topics of that environment; on exit, wait until every record is handled."""
-        told = {**os.environ, **environment, **self.settings, "CALLWARDEN_BILLING_TOKEN": _TOKEN}
+        variables = {**os.environ, **environment, **self.settings, "CALLWARDEN_BILLING_TOKEN": _TOKEN}
         children = []
         try:
             for command, port in zip(_COMMANDS, self._ports, strict=True):
                 with (self._folder / f"{command[0]}.log").open("ab") as output:
                     arguments = [sys.executable, "-c", MAIN, *command, "--port", str(port)]
-                    children.append(ChildProcess(arguments, output, told))
+                    children.append(ChildProcess(arguments, output, variables))
             self.catch_up()
             yield
             self.catch_up()

@@ -281,7 +281,7 @@ async def test_messages_that_were_given_up_arrive_once_their_receiver_recovers(a
                 given_up = "sum(callwarden_notify_given_up_total)"
                 await until(lambda: alarms.value(given_up) == 0, "Prometheus has seen that none was given up")
                 await decide("before")
-                await until(lambda: receiver.taken["e-before"], "it is told")
+                await until(lambda: receiver.taken["e-before"], "the message arrives")
                 receiver.refusing = True
                 await decide("one", "two")
                 fired = await fires(alarms, "CallwardenMessagesGivenUp")

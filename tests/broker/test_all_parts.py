@@ -212,8 +212,8 @@ def test_all_services_of_the_compose_file_work_together_and_none_reveals_a_numbe
         asyncio.run(send(address, parts.prefix, list(records(time.time_ns() // 1_000_000))))
 
         def answer() -> dict[str, Any]:
-            told: dict[str, Any] = json.loads(parts.page("billing", f"/v1/refunds/{TENANT}"))
-            return told
+            printed: dict[str, Any] = json.loads(parts.page("billing", f"/v1/refunds/{TENANT}"))
+            return printed
 
         wait_for(lambda: len(answer().get("holds") or ()) >= 2, "a complaint and a finding freeze refunds")
         held = sorted(answer()["holds"], key=lambda hold: hold["clause"])
@@ -225,8 +225,8 @@ def test_all_services_of_the_compose_file_work_together_and_none_reveals_a_numbe
         wait_for(lambda: "reversal" in parts.run("ledger", "ledger", "show", TENANT).lower(), "the ledger knows")
 
         def alerts() -> str:
-            with urllib.request.urlopen(parts.alerts, timeout=10) as told:  # type: ignore[attr-defined]
-                return str(told.read().decode())
+            with urllib.request.urlopen(parts.alerts, timeout=10) as printed:  # type: ignore[attr-defined]
+                return str(printed.read().decode())
 
         wait_for(lambda: "reversal" in alerts() and '"ban"' in alerts(), "Alertmanager hears of ban and reversal")
         pages = {

@@ -50,7 +50,7 @@ def environment(address: str, names: TopicNames, policy: Path) -> dict[str, str]
     }
 
 
-def told(environment: Mapping[str, str], *words: str) -> tuple[int, str]:
+def run_command(environment: Mapping[str, str], *words: str) -> tuple[int, str]:
     """The exit status and output of a command."""
     command = [sys.executable, "-c", MAIN, *words]
     done = subprocess.run(
@@ -114,7 +114,9 @@ async def test_a_canary_reads_productions_topics_without_affecting_production(ad
 
     await asyncio.to_thread(make_topics, settings[production])
     before = await existing(settings[production], production)
-    status, said = await asyncio.to_thread(told, settings[canary], "topics", "create", "--replication-factor", "1")
+    status, said = await asyncio.to_thread(
+        run_command, settings[canary], "topics", "create", "--replication-factor", "1"
+    )
     assert status == 0, said
     assert sorted(line.split()[1].rstrip(":") for line in said.splitlines() if line.startswith("created ")) == sorted(
         {*canary.all, *map(canary.output, ("ingest-keys", "raw", "raw-state", "follow"))} - set(canary.inputs)
@@ -141,8 +143,10 @@ async def test_a_canary_reads_productions_topics_without_affecting_production(ad
                 "CALLWARDEN_WEB_PORT": str(free_ports(1)[0]),
             }
             mistaken["CALLWARDEN_OUTPUT_PREFIX"] = production.output_prefix.replace(".", "-other.")
-            assert (await asyncio.to_thread(told, mistaken, "topics", "create", "--replication-factor", "1"))[0] == 0
-            status, said = await asyncio.to_thread(told, mistaken, "worker")
+            assert (await asyncio.to_thread(run_command, mistaken, "topics", "create", "--replication-factor", "1"))[
+                0
+            ] == 0
+            status, said = await asyncio.to_thread(run_command, mistaken, "worker")
             assert status == 2, said
             assert f"they listen to {production.output('control')}" in said
 
@@ -174,7 +178,7 @@ async def test_a_canary_reads_productions_topics_without_affecting_production(ad
                 assert await asyncio.to_thread(worker.terminate, _STOP_S) == 0
 
         # It also refuses while production is not running.
-        status, said = await asyncio.to_thread(told, mistaken, "worker")
+        status, said = await asyncio.to_thread(run_command, mistaken, "worker")
         assert status == 2, said
         assert f"--delete --group {own}" in said
 
@@ -198,7 +202,7 @@ async def test_a_canary_reads_productions_topics_without_affecting_production(ad
 
     # `compare` reports the differences between both.
     status, said = await asyncio.to_thread(
-        told, settings[canary], "compare", *(n.output_prefix for n in policies), "--json"
+        run_command, settings[canary], "compare", *(n.output_prefix for n in policies), "--json"
     )
     assert status == 1, said
     found = json.loads(said)
@@ -208,11 +212,13 @@ async def test_a_canary_reads_productions_topics_without_affecting_production(ad
     assert {pair["a"]["id"] for pair in found["moved"]} | {e["id"] for e in found["only_a"]} == ids[production] - both
     assert {pair["b"]["id"] for pair in found["moved"]} | {e["id"] for e in found["only_b"]} == ids[canary] - both
     assert any(rule["rule_id"] == "busy-hour" and rule["only_b"] for rule in found["rules"])
-    status, said = await asyncio.to_thread(told, settings[canary], "compare", *(n.output_prefix for n in policies))
+    status, said = await asyncio.to_thread(
+        run_command, settings[canary], "compare", *(n.output_prefix for n in policies)
+    )
     assert status == 1, said
     print(said)
     assert "busy-hour" in said
     same = [production.output_prefix] * 2
-    assert (await asyncio.to_thread(told, settings[canary], "compare", *same))[0] == 0
-    status, said = await asyncio.to_thread(told, settings[canary], "compare", production.output_prefix, f"{own}")
+    assert (await asyncio.to_thread(run_command, settings[canary], "compare", *same))[0] == 0
+    status, said = await asyncio.to_thread(run_command, settings[canary], "compare", production.output_prefix, f"{own}")
     assert (status, f"there is no topic {own}enforcement, {own}state" in said) == (2, True)

@@ -94,7 +94,7 @@ async def test_no_log_line_and_no_page_reveals_a_number_or_a_complainant(
     monkeypatch.setattr("worker_processes.FORM", {"json": ["--json-logs"], "text": []}[form])
     own = uuid.uuid4().hex[:8]
     names = TopicNames(f"{own}.", f"{own}.")
-    told = {
+    variables = {
         "CALLWARDEN_BOOTSTRAP_SERVERS": address,
         "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
         "CALLWARDEN_OUTPUT_PREFIX": names.output_prefix,
@@ -104,8 +104,8 @@ async def test_no_log_line_and_no_page_reveals_a_number_or_a_complainant(
         "CALLWARDEN_LOG_LEVEL": "debug",
         "CALLWARDEN_LOG_FORMAT": form,
     }
-    await asyncio.to_thread(make_topics, told)
-    with fleet_of(tmp_path, told) as fleet:
+    await asyncio.to_thread(make_topics, variables)
+    with fleet_of(tmp_path, variables) as fleet:
         worker = fleet.add(main=FAULTY)
         await asyncio.to_thread(fleet.settle)
         async with AIOKafkaProducer(bootstrap_servers=address) as producer:
@@ -114,7 +114,7 @@ async def test_no_log_line_and_no_page_reveals_a_number_or_a_complainant(
         pages = await asyncio.to_thread(until_it_stands_still, worker)
         async with cluster_at(address) as cluster:
             stops = (await cluster.ends([TP(f"{own}.complaints", NUMBER_OF)]))[TP(f"{own}.complaints", NUMBER_OF)] - 1
-            await asyncio.to_thread(skip, told, f"{own}.complaints", stops)
+            await asyncio.to_thread(skip, variables, f"{own}.complaints", stops)
             kept = [value for name in ("control", "clock") for value in await values(cluster, names.output(name))]
         counted = ("callwarden_late_total", "callwarden_duplicates_total")
         await asyncio.to_thread(wait_for, lambda: all(worker.metric(name) for name in counted), "late, twice")
@@ -142,8 +142,10 @@ def until_it_stands_still(worker: Worker) -> str:
     return worker.get("/readyz")[1] + worker.get("/metrics")[1]
 
 
-def skip(told: dict[str, str], topic: str, offset: int) -> None:
+def skip(variables: dict[str, str], topic: str, offset: int) -> None:
     at = ("--topic", topic, "--partition", str(NUMBER_OF), "--offset", str(offset))
     command = [sys.executable, "-c", MAIN, "skip", *at, "--reason", f"{NUMBER} is wrong"]
-    done = subprocess.run(command, env={**os.environ, **told}, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, env={**os.environ, **variables}, capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 0, done.stderr

@@ -160,5 +160,5 @@ def test_no_node_outlives_a_command_that_was_killed(jars: Path, tmp_path: Path) 
         callwarden.wait(60)
     until = time.monotonic() + 60
     while of_java(tmp_path):
-        assert time.monotonic() < until, "the node goes on without its parent"
+        assert time.monotonic() < until, "the node outlives its parent"
         time.sleep(0.1)

@@ -52,7 +52,7 @@ async def test_each_committed_decision_and_alert_reaches_an_agent_although_worke
     written = tmp_path / "written"
     written.touch()
     names, policy = names_of_our_own(), policy_file(tmp_path)
-    told = environment(
+    variables = environment(
         address,
         names,
         CALLWARDEN_POLICY=str(policy),
@@ -62,7 +62,7 @@ async def test_each_committed_decision_and_alert_reaches_an_agent_although_worke
         PYTHONPATH=str(house),
         HOUSE_FILE=str(written),
     )
-    await asyncio.to_thread(make_topics, told)
+    await asyncio.to_thread(make_topics, variables)
     day = Day(3, pieces=2, tenants=60, calls=4_000, partitions=PARTITIONS, late_share=0.0)
     outputs = [names.output("enforcement"), names.output("alerts")]
 
@@ -76,7 +76,7 @@ async def test_each_committed_decision_and_alert_reaches_an_agent_although_worke
         assert len(made) > 20, "otherwise this test shows nothing"
         return made - received()
 
-    with fleet_of(tmp_path, told) as fleet:
+    with fleet_of(tmp_path, variables) as fleet:
         first, second = fleet.add(), fleet.add()
         await asyncio.to_thread(fleet.settle)
         async with sender_to(address) as producer:

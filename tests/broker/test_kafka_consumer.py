@@ -197,21 +197,21 @@ async def test_a_corrupt_batch_stops_its_partition_and_no_other(jars: Path, tmp_
             await member.start()
             member.go((whole, 0), (torn, 0))
             batches: dict[TP, list[FetchedBatch]] = {whole: [], torn: []}
-            told: list[tuple[TP, int]] = []
+            output: list[tuple[TP, int]] = []
             produced = 10
             async with deadline("all records of the partition that is whole, and five errors of the other"):
-                while sum(len(batch) for batch in batches[whole]) < produced or len(told) < 5:
-                    if len(told) < 5:
+                while sum(len(batch) for batch in batches[whole]) < produced or len(output) < 5:
+                    if len(output) < 5:
                         await produce(node.address, whole, numbered(produced, 1))
                         produced += 1
                     try:
                         fetched = await member.consumer.poll([whole, torn], 0.2, 100)
                     except CorruptLog as error:
-                        told.append((error.tp, error.offset))
+                        output.append((error.tp, error.offset))
                         continue
                     for tp, batch in fetched.items():
                         batches[tp].append(batch)
-            assert set(told) == {(torn, 5)}
+            assert set(output) == {(torn, 5)}
             for tp in (whole, torn):
                 assert_seamless(batches[tp], 0)
             assert values(batches[torn]) == numbered(0, 5)
@@ -272,7 +272,7 @@ async def test_partition_n_of_all_topics_goes_to_one_member_and_no_record_is_los
             )
             members.append(Member(cluster.consumer(topics)))
         # A failure in any task ends the test at once, and the other tasks with it.
-        async with deadline("600 records of each partition, whoever has it", 300), asyncio.TaskGroup() as tasks:
+        async with deadline("600 records of each partition, from any member", 300), asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(write())
             await members[0].start()
             tasks.create_task(work(members[0]))

@@ -157,9 +157,9 @@ async def test_a_worker_works_over_scram_and_tls(guarded: Guarded, tmp_path: Pat
     own = uuid.uuid4().hex[:8]
     names = TopicNames(f"{own}.in.", f"{own}.out.")
     settings = guarded.scram(input_prefix=names.input_prefix, output_prefix=names.output_prefix, application_id=own)
-    told = {f"CALLWARDEN_{name.upper()}": str(value) for name, value in settings.items()}
-    await asyncio.to_thread(make_topics, told)
-    with fleet_of(tmp_path, told) as fleet:
+    variables = {f"CALLWARDEN_{name.upper()}": str(value) for name, value in settings.items()}
+    await asyncio.to_thread(make_topics, variables)
+    with fleet_of(tmp_path, variables) as fleet:
         worker = fleet.add()
         await asyncio.to_thread(fleet.settle)
         await produce(guarded.node.address, TP(names.inputs[0], 3), [b"{"])

@@ -118,7 +118,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
     rng = random.Random(seed)
     topics = [await make_topic(address, PARTITIONS, suffix=f".{name}") for name in ("reviews", "enforcement")]
     names = TopicNames(topics[0].removesuffix("reviews"), topics[1].removesuffix("enforcement"))
-    told = {
+    variables = {
         "CALLWARDEN_BOOTSTRAP_SERVERS": address,
         "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
         "CALLWARDEN_OUTPUT_PREFIX": names.output_prefix,
@@ -128,7 +128,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
     with ExitStack() as stack:
         fleets = []
         for url in urls:
-            processes = stack.enter_context(ProcessGroup({**told, "CALLWARDEN_LEDGER_DATABASE": url}))
+            processes = stack.enter_context(ProcessGroup({**variables, "CALLWARDEN_LEDGER_DATABASE": url}))
             fleets.append(Fleet(folder, processes, url, random.Random(rng.randrange(2**32))))
             stack.callback(fleets[-1].database.close)
         try:
@@ -158,16 +158,18 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
             with fleet.database.reading() as connection:
                 assert verify(connection, published).faults == []
     for url in urls:
-        status, said = await command({**told, "CALLWARDEN_LEDGER_DATABASE": url}, "ledger", "verify", "--with-topics")
+        status, said = await command(
+            {**variables, "CALLWARDEN_LEDGER_DATABASE": url}, "ledger", "verify", "--with-topics"
+        )
         assert status == 0, said
         assert f"verified: {len(expected):,} entries." in said
 
 
-async def command(told: dict[str, str], *words: str) -> tuple[int, str]:
+async def command(variables: dict[str, str], *words: str) -> tuple[int, str]:
     """The output and exit status of a command."""
     running = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "streams.cli", *words),
-        env={**os.environ, **told, "NO_COLOR": "1"},
+        env={**os.environ, **variables, "NO_COLOR": "1"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

@@ -25,7 +25,7 @@ async def test_a_gap_is_refused_until_accepted_and_reported_ever_after(address: 
     await produce(address, TP(reviews, 0), [codec.encode(review(f"r{n}", "cwe-1")) for n in range(5)])
     await produce(address, TP(decisions, 0), [codec.encode(event("cwe-1"))])
     await delete_below(address, TP(reviews, 0), 3)
-    told = {
+    output = {
         "CALLWARDEN_BOOTSTRAP_SERVERS": address,
         "CALLWARDEN_LEDGER_PORT": str(free_ports(1)[0]),
         "CALLWARDEN_INPUT_PREFIX": reviews.removesuffix("reviews"),
@@ -36,7 +36,7 @@ async def test_a_gap_is_refused_until_accepted_and_reported_ever_after(address: 
     async def command(*words: str) -> tuple[int, str]:
         running = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "streams.cli", *words),
-            env={**os.environ, **told, "NO_COLOR": "1"},
+            env={**os.environ, **output, "NO_COLOR": "1"},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

@@ -55,9 +55,9 @@ async def test_removed_moved_and_edited_entries_are_named(postgres: Postgres) ->
     database = Database(postgres.database("ledger_mutated"), "ledger")
     await fill(database)
     assert await faults_after(database, None) == []
-    for mutation, (_, told) in MUTATIONS.items():
+    for mutation, (_, output) in MUTATIONS.items():
         found = await faults_after(database, mutation)
-        assert any(told in fault for fault in found), (mutation, found)
+        assert any(output in fault for fault in found), (mutation, found)
     assert await faults_after(database, None) == []
     database.close()
 

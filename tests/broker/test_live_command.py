@@ -182,13 +182,13 @@ def test_live_runs_everything_shows_decisions_and_leaves_nothing_behind(jars: Pa
         # The end of its output would end this wait, too.
         for line in callwarden.stdout:
             seen.append(line)
-            told = "".join(seen)
+            printed = "".join(seen)
             if (
-                DECISION.search(told)
-                and "real time" in told
-                and READY in told
-                and NOTICE.search(told)
-                and (banned := BANNED.search(told))
+                DECISION.search(printed)
+                and "real time" in printed
+                and READY in printed
+                and NOTICE.search(printed)
+                and (banned := BANNED.search(printed))
             ):
                 break
         decided_over_http(callwarden, ports["INGEST"], seen)

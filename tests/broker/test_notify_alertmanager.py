@@ -41,10 +41,10 @@ receivers:
 @asynccontextmanager
 async def ops() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
     """A receiver behind Alertmanager: its address, and the groups that it received."""
-    told: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
 
     async def take(request: web.Request) -> web.Response:
-        told.append(await request.json())
+        received.append(await request.json())
         return web.Response()
 
     app = web.Application()
@@ -53,7 +53,7 @@ async def ops() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/", told
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/", received
     finally:
         await runner.cleanup()
 
@@ -72,9 +72,9 @@ async def until(holds: Callable[[], object], what: str) -> None:
             await asyncio.sleep(0.05)
 
 
-def states(told: list[dict[str, Any]], tenant: str) -> list[tuple[str, str]]:
+def states(received: list[dict[str, Any]], tenant: str) -> list[tuple[str, str]]:
     """The kind and state of each alert in the tenant's groups, as received."""
-    groups = [group for group in told if group["groupLabels"].get("tenant") == tenant]
+    groups = [group for group in received if group["groupLabels"].get("tenant") == tenant]
     return [(alert["labels"]["kind"], alert["status"]) for group in groups for alert in group["alerts"]]
 
 
@@ -83,56 +83,56 @@ async def telling(
     folder: Path,
 ) -> AsyncIterator[tuple[Alertmanager, str, list[dict[str, Any]]]]:
     """The channel, its Alertmanager, and the groups that the receiver got."""
-    async with ops() as (url, told), aiohttp.ClientSession() as session:
+    async with ops() as (url, received), aiohttp.ClientSession() as session:
         config = folder / "alertmanager.yml"
         config.write_text(CONFIG.replace("URL", url), "utf-8")
         with alertmanager(config, folder) as address:
-            yield Alertmanager(session, "alertmanager", SecretStr(f"http://{address}"), now_ms, None), address, told
+            yield Alertmanager(session, "alertmanager", SecretStr(f"http://{address}"), now_ms, None), address, received
 
 
 async def test_alerts_are_grouped_by_tenant_and_resolved(
     tmp_path: Path,
 ) -> None:
-    async with telling(tmp_path) as (channel, server, told):
+    async with telling(tmp_path) as (channel, server, received):
         on = [
             message("acme", standing="on"),
             message("acme", what="pending", standing="on", behaviour="repeat_violation"),
         ]
         other = message("other", what="ban", severity="critical")
         await channel.send([*on, other], [now_ms()] * 3)
-        await until(lambda: len(states(told, "acme")) == 2 and states(told, "other"), "both tenants' groups")
-        assert sorted(states(told, "acme")) == [("alert", "firing"), ("pending", "firing")]
-        assert "description_zh" in told[0]["alerts"][0]["annotations"]
+        await until(lambda: len(states(received, "acme")) == 2 and states(received, "other"), "both tenants' groups")
+        assert sorted(states(received, "acme")) == [("alert", "firing"), ("pending", "firing")]
+        assert "description_zh" in received[0]["alerts"][0]["annotations"]
         assert "CallwardenTenant" in amtool(server, "alert", "query", "tenant=acme", "kind=alert")
         await channel.send([message("acme", standing="off")], [now_ms()])
-        await until(lambda: ("alert", "resolved") in states(told, "acme"), "the alert resolved")
+        await until(lambda: ("alert", "resolved") in states(received, "acme"), "the alert resolved")
         assert amtool(server, "alert", "query", "tenant=acme", "kind=alert").count("CallwardenTenant") == 0
         assert "CallwardenTenant" in amtool(server, "alert", "query", "tenant=acme", "kind=pending")
 
 
 async def test_a_silence_quiets_one_tenant(tmp_path: Path) -> None:
-    async with telling(tmp_path) as (channel, server, told):
+    async with telling(tmp_path) as (channel, server, received):
         amtool(server, "silence", "add", "tenant=acme", "--comment=known", "--author=ops", "--duration=1h")
         await channel.send([message("acme", standing="on"), message("other", standing="on")], [now_ms()] * 2)
-        await until(lambda: states(told, "other"), "the other tenant's alert")
+        await until(lambda: states(received, "other"), "the other tenant's alert")
         suppressed = amtool(server, "alert", "query", "--silenced", "tenant=acme")
         assert "CallwardenTenant" in suppressed
-        assert states(told, "acme") == []
+        assert states(received, "acme") == []
 
 
 async def test_an_alert_stays_active_while_it_is_repeated_and_ends_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.consumers.notify.channels.alertmanager._AHEAD_MS", 3_000)
-    async with telling(tmp_path) as (channel, _, told):
+    async with telling(tmp_path) as (channel, _, received):
         on, began_s = message("acme", standing="on"), time.monotonic()
         await channel.send([on], [now_ms()])
-        await until(lambda: states(told, "acme"), "the alert")
+        await until(lambda: states(received, "acme"), "the alert")
         while time.monotonic() - began_s < 6:
             await channel.remind([LastingMessage(on, now_ms())])
             await asyncio.sleep(0.3)
-        assert ("alert", "resolved") not in states(told, "acme")
-        await until(lambda: ("alert", "resolved") in states(told, "acme"), "its end")
+        assert ("alert", "resolved") not in states(received, "acme")
+        await until(lambda: ("alert", "resolved") in states(received, "acme"), "its end")
 
 
 async def test_a_message_of_each_kind_is_accepted(tmp_path: Path) -> None:

@@ -46,8 +46,8 @@ async def test_every_message_arrives_whenever_it_is_killed(
     }
     make_topics(environment)
     async with receiving() as receiver, AIOKafkaProducer(bootstrap_servers=address) as producer:
-        told = {"CALLWARDEN_NOTIFY_WEBHOOK_URL": receiver.url, "CALLWARDEN_NOTIFY_WEBHOOK_SECRET": SECRET}
-        notifier = Notifier(tmp_path / "log", environment | told)
+        output = {"CALLWARDEN_NOTIFY_WEBHOOK_URL": receiver.url, "CALLWARDEN_NOTIFY_WEBHOOK_SECRET": SECRET}
+        notifier = Notifier(tmp_path / "log", environment | output)
 
         async def write(topic: str, value: object, tenant: str) -> None:
             partition = zlib.crc32(tenant.encode()) % PARTITIONS
@@ -85,7 +85,7 @@ async def test_every_message_arrives_whenever_it_is_killed(
             assert notifier.terminate() == 0
         finally:
             notifier.kill()
-    assert not [ref for ref in receiver.taken if ref.startswith("history")], "history was told"
+    assert not [ref for ref in receiver.taken if ref.startswith("history")], "old decisions were sent"
     twice = {ref: n for ref, n in receiver.taken.items() if n > 1}
     assert sum(n - 1 for n in twice.values()) <= kills, twice
     assert SECRET not in notifier.said()
@@ -104,12 +104,12 @@ async def test_a_poisoned_message_and_a_robots_limit_are_known_after_each_kill(a
     }
     make_topics(environment)
     async with receiving() as receiver, AIOKafkaProducer(bootstrap_servers=address) as producer:
-        told = {
+        output = {
             "CALLWARDEN_NOTIFY_WEBHOOK_URL": receiver.url,
             "CALLWARDEN_NOTIFY_WEBHOOK_SECRET": SECRET,
             "CALLWARDEN_NOTIFY_WECOM_URL": f"{receiver.url}robot?key={SECRET}",
         }
-        notifier, wanted = Notifier(tmp_path / "log", environment | told), set()
+        notifier, wanted = Notifier(tmp_path / "log", environment | output), set()
 
         async def write(id_: str, tenant: str, kind: str = "warning") -> None:
             event = msgspec.json.encode(decision(id_, tenant, now_ms(), kind))

@@ -86,9 +86,9 @@ async def test_the_ledger_keeps_and_verifies_them(postgres: Postgres) -> None:
 async def test_the_notifier_keeps_them_apart(postgres: Postgres) -> None:
     database = Database(postgres.database("odd-notify"), "notify")
     manners = Throttle("warning", 0, 7 * 86_400_000, 86_400_000)
-    told = NotifyMetrics(["webhook"], lambda: T0)
+    output = NotifyMetrics(["webhook"], lambda: T0)
     consumer = NotifyHandler(
-        RulesByPolicy(load(None), manners), manners, ["webhook"], ENFORCEMENT.topic, lambda: T0, told, summary_hour=9
+        RulesByPolicy(load(None), manners), manners, ["webhook"], ENFORCEMENT.topic, lambda: T0, output, summary_hour=9
     )
     await handled(database, consumer.handle, decisions())
     await database.run(consumer.tick)

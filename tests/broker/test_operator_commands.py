@@ -223,8 +223,8 @@ async def test_dead_letters_are_listed_and_written_back_once(world: World) -> No
     assert "\x1b" not in listed
     assert f"{world.prefix}elsewhere\\x1b[2J-0-1" in listed
     listed = json.loads(world.run("dead-letter", "list", "--topic", world.prefix + "reviews", "--json"))
-    (told,) = listed["dead_letters"]
-    assert (told["id"], told["offset"], told["retried"]) == ("1-1", 3, False)
+    (printed,) = listed["dead_letters"]
+    assert (printed["id"], printed["offset"], printed["retried"]) == ("1-1", 3, False)
     assert len(json.loads(world.run("dead-letter", "list", "--limit", "1", "--json"))["dead_letters"]) == 1
 
     world.run("dead-letter", "retry", status=2)
@@ -282,17 +282,17 @@ async def test_of_two_retries_of_the_same_dead_letter_one_is_written(world: Worl
 
 async def test_a_skip_reports_whether_it_was_accepted(world: World) -> None:
     topic = world.prefix + "complaints"
-    told = ("skip", "--topic", topic, "--partition", "1", "--offset", "1", "--reason", f"bad{ASK}", "--by", "ann")
+    printed = ("skip", "--topic", topic, "--partition", "1", "--offset", "1", "--reason", f"bad{ASK}", "--by", "ann")
     async with world.producer() as producer:
         for value in (b"one", b"two"):
             await producer.send_and_wait(topic, value, partition=1)
         at = ("--partition", "1", "--offset", "2", "--reason", "bad")
         assert "expected 0 to 1" in world.run("skip", "--topic", topic, *at, status=2)
         assert "expected an input topic" in world.run("skip", "--topic", "complaints", *at, status=2)
-        said = world.run(*told, "--wait", "1", status=1)
+        said = world.run(*printed, "--wait", "1", status=1)
         assert "not taken within 1 s" in said
-        assert "written" in world.run(*told, "--wait", "0")
-        process = world.start(*told)
+        assert "written" in world.run(*printed, "--wait", "0")
+        process = world.start(*printed)
         commands = await world.commands(1, 3)
         assert [unsigned(command) for command in commands] == [SkipCommand(topic, 1, f"bad{ASKED}", "ann")] * 3
         assert all(not isinstance(command, str) and command.at_ms > START_MS for command in commands)
@@ -347,13 +347,15 @@ async def test_a_policy_change_that_no_worker_takes_lists_possible_causes(world:
 
 async def test_a_refused_policy_change_says_why_and_stops_waiting(world: World) -> None:
     clock, coming_ms = world.prefix + "clock", (time.time_ns() // 1_000_000 // QUARTER_MS + 4) * QUARTER_MS
-    told = ("--yes", "--reason", "agreed", "--wait", FOR_EVER)
+    printed = ("--yes", "--reason", "agreed", "--wait", FOR_EVER)
     async with world.producer() as producer:
 
         async def record(partition: int, entry: JournalEntry) -> None:
             await producer.send_and_wait(clock, encode_journal_entry(None, entry), partition=partition)
 
-        process = world.start("policy", "apply", "deploy/policy.yaml", "--no-preview", "--from", str(coming_ms), *told)
+        process = world.start(
+            "policy", "apply", "deploy/policy.yaml", "--no-preview", "--from", str(coming_ms), *printed
+        )
         for number in range(PARTITIONS):
             [command] = await world.commands(number)
             assert isinstance(command, PolicyCommand)
@@ -368,7 +370,7 @@ async def test_a_refused_policy_change_says_why_and_stops_waiting(world: World) 
         assert "taken: partition 1 applies it from" in out
         assert err == f"refused: partition 0: it cannot be read by this release{ASKED}; nothing was changed there\n"
 
-        process = world.start("policy", "withdraw", *told)
+        process = world.start("policy", "withdraw", *printed)
         withdrawal = (await world.commands(1, 2))[1]
         assert isinstance(withdrawal, WithdrawCommand)
         await record(1, RefusedCommand(2, "no such policy is scheduled", withdrawal.by, withdrawal.at_ms))
@@ -400,8 +402,8 @@ async def test_a_worker_skips_the_record_of_a_command_and_reads_it_when_it_is_re
     try:
         (letter,) = await world.records("dead-letter", number, 1)
         assert letter.value == call_line("c1", now_ms - 1000)
-        (told,) = json.loads(world.run("dead-letter", "list", "--json"))["dead_letters"]
-        assert told["error"] == "skipped: it stops the worker"
+        (printed,) = json.loads(world.run("dead-letter", "list", "--json"))["dead_letters"]
+        assert printed["error"] == "skipped: it stops the worker"
         assert "1 written back" in world.run("dead-letter", "retry", "--all", "--yes")
         said = world.run("skip", *partition, "--offset", "0", "--reason", "too late", "--wait", FOR_EVER, status=1)
         assert re.search(rf"refused: partition {number}: .*was already read.*; nothing was changed there", said)

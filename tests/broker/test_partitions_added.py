@@ -72,9 +72,9 @@ async def test_partitions_added_to_an_input_are_noticed_and_the_runbook_restores
     address, names, new = platform.node.address, platform.names, TopicNames("cw12.", "cw12.")
     policy = tmp_path / "policy.json"
     policy.write_text(json.dumps(_POLICY), "utf-8")
-    told = {**platform.environment, "CALLWARDEN_POLICY": str(policy), "CALLWARDEN_OUTAGE_GRACE": "30d"}
+    variables = {**platform.environment, "CALLWARDEN_POLICY": str(policy), "CALLWARDEN_OUTAGE_GRACE": "30d"}
     moved = {"CALLWARDEN_INPUT_PREFIX": new.input_prefix, "CALLWARDEN_OUTPUT_PREFIX": new.output_prefix}
-    moved = {**told, **moved, "CALLWARDEN_APPLICATION_ID": "cw12", "CALLWARDEN_PARTITIONS": str(_GROWN)}
+    moved = {**variables, **moved, "CALLWARDEN_APPLICATION_ID": "cw12", "CALLWARDEN_PARTITIONS": str(_GROWN)}
     base_ms = time.time_ns() // 1_000_000 // (5 * _MINUTE) * 5 * _MINUTE - 180 * _MINUTE
     first, half = calls(base_ms, "first", 3, PARTITIONS), calls(base_ms + 61 * _MINUTE, "half", 2, PARTITIONS)
     rest, last = calls(base_ms + 62 * _MINUTE, "rest", 2, _GROWN), calls(base_ms + 120 * _MINUTE, "last", 1, _GROWN)
@@ -84,13 +84,13 @@ async def test_partitions_added_to_an_input_are_noticed_and_the_runbook_restores
     assert unread
     assert rejected
 
-    async def run(*words: str, environment: dict[str, str] = told, status: int = 0) -> str:
+    async def run(*words: str, environment: dict[str, str] = variables, status: int = 0) -> str:
         return await asyncio.to_thread(callwarden, environment, *words, status=status)
 
     async def until(holds: Any, what: str) -> None:
         await asyncio.to_thread(wait_for, holds, what)
 
-    with fleet_of(tmp_path, told) as fleet:
+    with fleet_of(tmp_path, variables) as fleet:
         worker = fleet.add()
         await asyncio.to_thread(fleet.settle)
         async with sender_to(address) as producer:
@@ -107,7 +107,7 @@ async def test_partitions_added_to_an_input_are_noticed_and_the_runbook_restores
             assert "callwarden state move" in await run("topics", "check", status=1)
         async with sender_to(address) as producer:  # a new producer sees the new partitions
             await Sender(producer, names).send(rest)
-            await until(lambda: worker.sum("callwarden_rejected_total") == rejected, "the others go on")
+            await until(lambda: worker.sum("callwarden_rejected_total") == rejected, "the others continue")
         assert worker.terminate(60) == 0
         worker = fleet.add()
         await until(lambda: worker.owned() == set(range(PARTITIONS)), "a worker that starts now works on them, too")

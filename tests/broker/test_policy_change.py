@@ -87,7 +87,7 @@ async def test_a_policy_changes_once_in_every_partition_while_workers_are_killed
             sender = Sender(producer, platform.names)
             for piece in day.pieces[:4]:
                 await sender.send(piece)
-            told = asyncio.to_thread(
+            printed = asyncio.to_thread(
                 callwarden,
                 environment,
                 "policy",
@@ -99,7 +99,7 @@ async def test_a_policy_changes_once_in_every_partition_while_workers_are_killed
                 "test, ask 13912345678",
                 "--yes",
             )
-            telling = asyncio.create_task(told)
+            telling = asyncio.create_task(printed)
             await sender.send(day.pieces[4])
             assert fleet.running[0].kill() == -9
             fleet.add()
@@ -129,6 +129,6 @@ async def test_a_policy_changes_once_in_every_partition_while_workers_are_killed
     by_new = [one for one in decided if one["decided_ms"] >= from_ms]
     assert by_new
     assert all((one["policy"]["sha256"] == new.sha256) == (one["decided_ms"] >= from_ms) for one in decided)
-    told = callwarden(environment, "policy", "status")
-    assert told.count(new.sha256[:12]) == told.count("test, ask •••••••••78") == PARTITIONS
-    assert told.count("withdrawn, was scheduled from") == told.count("it was the wrong file") == PARTITIONS
+    printed = callwarden(environment, "policy", "status")
+    assert printed.count(new.sha256[:12]) == printed.count("test, ask •••••••••78") == PARTITIONS
+    assert printed.count("withdrawn, was scheduled from") == printed.count("it was the wrong file") == PARTITIONS

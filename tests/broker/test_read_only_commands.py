@@ -53,13 +53,13 @@ async def test_read_only_commands_change_nothing(address: str, postgres: Postgre
     own = uuid.uuid4().hex[:8]
     names = TopicNames(f"{own}.in.", f"{own}.out.")
     url = f"sqlite:///{tmp_path / 'ledger.db'}" if kind == "sqlite" else postgres.database("read_only")
-    told = {
+    variables = {
         "CALLWARDEN_BOOTSTRAP_SERVERS": address,
         "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
         "CALLWARDEN_OUTPUT_PREFIX": names.output_prefix,
         "CALLWARDEN_LEDGER_DATABASE": url,
     }
-    await asyncio.to_thread(make_topics, told)
+    await asyncio.to_thread(make_topics, variables)
     decided = TP(names.output("enforcement"), 0)
     now_ms = time.time_ns() // 1_000_000
     review_by_ms = now_ms + 86_400_000
@@ -83,7 +83,7 @@ async def test_read_only_commands_change_nothing(address: str, postgres: Postgre
                 admin.execute("ALTER DATABASE read_only SET default_transaction_read_only = on")
         before, ends = held_by(url), await cluster.ends(tps)
         for command in READ:
-            status, said = await Reviewer(told)(*command)
+            status, said = await Reviewer(variables)(*command)
             assert status == 0, said
             if command[0] == "policy":
                 assert said.startswith("as of 20")

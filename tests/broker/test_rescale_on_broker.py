@@ -64,7 +64,7 @@ def killed_after(lines: int, then_s: float, log: Path, environment: Mapping[str,
         attempt = ChildProcess(
             [sys.executable, "-c", MAIN, "state", "move", *TO], output, {**os.environ, **environment}
         )
-    wait_for(lambda: len(log.read_text().splitlines()) >= lines or not attempt.running, f"{lines} lines are said")
+    wait_for(lambda: len(log.read_text().splitlines()) >= lines or not attempt.running, f"{lines} lines are logged")
     time.sleep(then_s)
     attempt.kill()
     return log.read_text().splitlines()
@@ -203,7 +203,7 @@ async def test_a_move_with_kills_at_any_step_loses_and_repeats_nothing(platform:
         made, before = await asyncio.gather(run({**new, **sizes}, "topics", "create"), run(old, "audit", "--json"))
         fine(made)
         assert compared(before) >= len(held)
-        async with deadline("the group forgets who was killed", 60):
+        async with deadline("the group drops the killed member", 60):
             while await at_work(address, old["CALLWARDEN_APPLICATION_ID"]):
                 await asyncio.sleep(0.5)
         for lines in range(3):

@@ -48,8 +48,8 @@ _WAIT_S = "60"
 class Reviewer:
     """Runs each command in a separate process."""
 
-    def __init__(self, told: Mapping[str, str]) -> None:
-        self._told = told
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._told = variables
 
     async def __call__(self, *words: str) -> tuple[int, str]:
         """The exit status and output."""
@@ -81,10 +81,12 @@ class Reviewer:
         return found
 
 
-async def serve(told: Mapping[str, str]) -> asyncio.subprocess.Process:
+async def serve(variables: Mapping[str, str]) -> asyncio.subprocess.Process:
     """`callwarden ledger run`."""
     words = ("ledger", "run", "--port", str(free_ports(1)[0]), "--json-logs")
-    return await asyncio.create_subprocess_exec(sys.executable, "-m", "streams.cli", *words, env={**os.environ, **told})
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "streams.cli", *words, env={**os.environ, **variables}
+    )
 
 
 def warning(tenant: str, number: int) -> Sent:
@@ -100,7 +102,7 @@ async def test_reviews_and_the_replay_agree_on_the_decisions(address: str, tmp_p
     own = uuid.uuid4().hex[:8]
     names = TopicNames(f"{own}.in.", f"{own}.out.")
     policy = policy_file(tmp_path, _LATENESS_S)
-    told = {
+    variables = {
         "CALLWARDEN_BOOTSTRAP_SERVERS": address,
         "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
         "CALLWARDEN_OUTPUT_PREFIX": names.output_prefix,
@@ -110,12 +112,12 @@ async def test_reviews_and_the_replay_agree_on_the_decisions(address: str, tmp_p
         "CALLWARDEN_OUTAGE_GRACE": "1s",
         "CALLWARDEN_LEDGER_DATABASE": f"sqlite:///{tmp_path / 'ledger.db'}",
     }
-    await asyncio.to_thread(make_topics, told)
-    review = Reviewer(told)
-    with fleet_of(tmp_path, told) as fleet:
+    await asyncio.to_thread(make_topics, variables)
+    review = Reviewer(variables)
+    with fleet_of(tmp_path, variables) as fleet:
         worker = fleet.add()
         await asyncio.to_thread(fleet.settle)
-        ledger = await serve(told)
+        ledger = await serve(variables)
         begun_ms = time.time_ns() // 1_000_000
         async with sender_to(address) as producer:
             # Four violations of one tenant: a pending escalation, which is withdrawn with them.
@@ -204,21 +206,21 @@ async def test_an_interrupted_verdict_is_sent_once_by_the_ledger_service(
     own = uuid.uuid4().hex[:8]
     names = TopicNames(f"{own}.in.", f"{own}.out.")
     url = f"sqlite:///{tmp_path / 'ledger.db'}" if kind == "sqlite" else postgres.database("interrupted")
-    told = {
+    variables = {
         "CALLWARDEN_BOOTSTRAP_SERVERS": address,
         "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
         "CALLWARDEN_OUTPUT_PREFIX": names.output_prefix,
         "CALLWARDEN_APPLICATION_ID": f"app-{own}",
         "CALLWARDEN_LEDGER_DATABASE": url,
     }
-    await asyncio.to_thread(make_topics, told)
+    await asyncio.to_thread(make_topics, variables)
     decision = pending("cwe-p", review_by_ms=time.time_ns() // 1_000_000 + 86_400_000)
     async with AIOKafkaProducer(bootstrap_servers=address) as producer:
         await producer.send_and_wait(names.output("enforcement"), codec.encode(decision), partition=0)
 
     async def start(step: str, *words: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", _KILLED, step, *words), env={**os.environ, **told, "NO_COLOR": "1"}
+            *(sys.executable, "-c", _KILLED, step, *words), env={**os.environ, **variables, "NO_COLOR": "1"}
         )
 
     uphold = ("reviews", "uphold", "cwe-p", "--reason", "heard", "--by", "wang")
@@ -243,7 +245,7 @@ async def test_an_interrupted_verdict_is_sent_once_by_the_ledger_service(
     sent = codec.read(record.value)
     assert isinstance(sent, Review)
     assert (sent.enforcement_id, sent.verdict, sent.reviewer) == ("cwe-p", "uphold", "wang")
-    review = Reviewer(told)
+    review = Reviewer(variables)
     status, said = await review("reviews", "overturn", "cwe-p", "--reason", "no", "--by", "li")
     assert (status, "wang decided to uphold it" in said, "it was sent" in said) == (1, True, True), said
     status, said = await review("ledger", "verify", "--with-topics")

@@ -34,7 +34,7 @@ def unowned_spans(workers: Iterable[Worker]) -> dict[int, list[float]]:
             since[number] = at_s
         elif number in since:
             spans[number].append(at_s - since.pop(number))
-    assert not since, f"handed over, and opened by nobody: {since}"
+    assert not since, f"handed over, and not opened again: {since}"
     return spans
 
 
@@ -42,8 +42,8 @@ async def test_a_rolling_restart_hands_each_partition_over_twice_a_worker_withou
     platform: Platform, tmp_path: Path
 ) -> None:
     """The figures are printed, and depend on the machine."""
-    told = {key: value for key, value in platform.environment.items() if key != "CALLWARDEN_HEARTBEAT"}
-    with fleet_of(tmp_path, told) as fleet:
+    output = {key: value for key, value in platform.environment.items() if key != "CALLWARDEN_HEARTBEAT"}
+    with fleet_of(tmp_path, output) as fleet:
         for _ in range(_WORKERS):
             fleet.add()
         await asyncio.to_thread(fleet.settle, 240)

@@ -28,15 +28,15 @@ def test_a_worker_ends_whether_its_broker_is_frozen_or_away(jars: Path, tmp_path
     own = uuid.uuid4().hex[:8]
     names = TopicNames(f"{own}.", f"{own}.")
     with DevKafka(tmp_path, jars) as node:
-        told = {
+        output = {
             "CALLWARDEN_BOOTSTRAP_SERVERS": node.address,
             "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
             "CALLWARDEN_OUTPUT_PREFIX": names.output_prefix,
             "CALLWARDEN_APPLICATION_ID": own,
             **BOUND,
         }
-        make_topics(told)
-        with fleet_of(tmp_path, told) as fleet:
+        make_topics(output)
+        with fleet_of(tmp_path, output) as fleet:
             frozen, away = fleet.add(), fleet.add()
             fleet.settle()
             node.pause()

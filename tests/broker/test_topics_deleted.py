@@ -34,8 +34,8 @@ def noticed(worker: Worker, topic: str) -> None:
     wait_for(lambda: worker.get("/readyz")[1].startswith(first), f"{topic} is missed")
     wait_for(lambda: worker.owned("unfit") == _ALL, "every partition stands still")
     assert worker.metric("callwarden_topic_faults") == 1
-    told = [line["why"] for line in worker.said() if line["event"] == "a topic is misconfigured"]
-    assert [why.startswith(first) for why in told[-1:]] == [True]
+    variables = [line["why"] for line in worker.said() if line["event"] == "a topic is misconfigured"]
+    assert [why.startswith(first) for why in variables[-1:]] == [True]
     assert (worker.running, worker.get("/healthz")) == (True, (200, "ok\n"))
 
 
@@ -46,12 +46,12 @@ def works_again(worker: Worker) -> None:
 
 async def test_deleted_topics_are_named_and_the_runbook_recovers(platform: Platform, tmp_path: Path) -> None:
     address, names = platform.node.address, platform.names
-    told = {**platform.environment, "CALLWARDEN_POLICY": str(policy_file(tmp_path, 1))}
-    told |= {"CALLWARDEN_IDLE_AFTER": "1s", "CALLWARDEN_OUTAGE_GRACE": "1s", "CALLWARDEN_REPLICATION_FACTOR": "1"}
+    variables = {**platform.environment, "CALLWARDEN_POLICY": str(policy_file(tmp_path, 1))}
+    variables |= {"CALLWARDEN_IDLE_AFTER": "1s", "CALLWARDEN_OUTAGE_GRACE": "1s", "CALLWARDEN_REPLICATION_FACTOR": "1"}
     export, sent = str(tmp_path / "state.zst"), 0
 
     async def run(*words: str) -> str:
-        return await asyncio.to_thread(callwarden, told, *words)
+        return await asyncio.to_thread(callwarden, variables, *words)
 
     async def decide() -> None:
         """Cause one more decision in every partition."""
@@ -71,7 +71,7 @@ async def test_deleted_topics_are_named_and_the_runbook_recovers(platform: Platf
             await asyncio.sleep(0.5)
         raise AssertionError(f"{len(ids)} decisions, expected {sent * PARTITIONS}")
 
-    with fleet_of(tmp_path, told) as fleet:
+    with fleet_of(tmp_path, variables) as fleet:
         worker = fleet.add()
         await asyncio.to_thread(fleet.settle)
         await decide()

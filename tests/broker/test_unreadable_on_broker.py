@@ -150,9 +150,9 @@ async def test_a_worker_continues_behind_hostile_batches_and_after_a_command_beh
         overwrite(segment, at, b"?")
         worker = fleet.add()
         await asyncio.to_thread(wait_for, lambda: stopped(worker), "the partition is stopped")
-        told = f"callwarden skip --topic {complaints.topic} --partition {number} --offset 0 --reason WHY"
-        assert told in worker.get("/readyz")[1]
-        said = callwarden(environment, *told.split()[1:])
+        printed = f"callwarden skip --topic {complaints.topic} --partition {number} --offset 0 --reason WHY"
+        assert printed in worker.get("/readyz")[1]
+        said = callwarden(environment, *printed.split()[1:])
         assert said.startswith(f"taken: {complaints.topic}-{number} offset 0")
         await decided_of(first, second, last)
         for place in (b"?", well):

@@ -64,10 +64,10 @@ async def test_a_worker_that_is_asked_to_stop_leaves_the_group_at_once(address: 
 async def test_a_worker_waits_for_a_broker_that_is_not_there_yet(jars: Path, tmp_path: Path) -> None:
     names = names_of_our_own()
     with DevKafka(tmp_path / "node", jars) as node:
-        told = environment(node.address, names)
-        await asyncio.to_thread(make_topics, told)
+        variables = environment(node.address, names)
+        await asyncio.to_thread(make_topics, variables)
         node.stop()
-        with fleet_of(tmp_path, told) as fleet:
+        with fleet_of(tmp_path, variables) as fleet:
             worker = fleet.add()
             await asyncio.to_thread(wait_for, lambda: worker.times_said(AWAY), "it says that the broker is away")
             why = next(line["why"] for line in worker.said() if line["event"] == AWAY)
@@ -96,16 +96,16 @@ async def test_a_source_that_was_away_for_less_than_the_grace_loses_no_call(addr
     day = Day(1, pieces=1, tenants=60, calls=1_000, partitions=PARTITIONS)
     fleets = {}
     for who, names in applications.items():
-        told = environment(
+        variables = environment(
             address,
             names,
             CALLWARDEN_POLICY=str(policy),
             CALLWARDEN_IDLE_AFTER=f"{_IDLE_AFTER_S}s",
             CALLWARDEN_OUTAGE_GRACE=f"{graces[who]}s",
         )
-        await asyncio.to_thread(make_topics, told)
+        await asyncio.to_thread(make_topics, variables)
         (tmp_path / who).mkdir()
-        fleets[who] = fleet_of(tmp_path / who, told)
+        fleets[who] = fleet_of(tmp_path / who, variables)
     with fleets["patient"] as patient, fleets["hasty"] as hasty:
         for fleet in (patient, hasty):
             fleet.add()
@@ -152,17 +152,17 @@ async def test_a_broker_that_was_away_for_longer_than_the_grace_loses_no_call(ja
     day = Day(2, pieces=2, tenants=60, calls=4_000, partitions=PARTITIONS, late_share=0.0)
     first_half, backlog = day.pieces
     with DevKafka(tmp_path / "node", jars) as node:
-        told = environment(
+        variables = environment(
             node.address,
             names,
             CALLWARDEN_POLICY=str(policy),
             CALLWARDEN_IDLE_AFTER=f"{idle_after_s}s",
             CALLWARDEN_OUTAGE_GRACE=f"{grace_s}s",
         )
-        await asyncio.to_thread(make_topics, told)
+        await asyncio.to_thread(make_topics, variables)
         async with sender_to(node.address) as producer:
             await Sender(producer, names).send(first_half)
-        with fleet_of(tmp_path, told) as fleet:
+        with fleet_of(tmp_path, variables) as fleet:
             worker = fleet.add()
 
             def has_read() -> bool:
@@ -204,8 +204,8 @@ async def test_a_broker_that_was_away_for_longer_than_the_grace_loses_no_call(ja
 
 async def test_an_acceptance_is_answered_by_the_worker_that_refused(address: str, tmp_path: Path) -> None:
     names = names_of_our_own()
-    told = environment(address, names)
-    await asyncio.to_thread(make_topics, told)
+    variables = environment(address, names)
+    await asyncio.to_thread(make_topics, variables)
     # A decision exists, and no state.
     decided = TP(names.output("enforcement"), 3)
     await produce(address, decided, [b"{}"])
@@ -213,7 +213,7 @@ async def test_an_acceptance_is_answered_by_the_worker_that_refused(address: str
     def refuses(worker: Worker) -> None:
         wait_for(lambda: worker.owned("refused") == {3}, "it refuses")
 
-    with fleet_of(tmp_path, told) as fleet:
+    with fleet_of(tmp_path, variables) as fleet:
         worker = fleet.add()
         await asyncio.to_thread(refuses, worker)
 
@@ -221,7 +221,7 @@ async def test_an_acceptance_is_answered_by_the_worker_that_refused(address: str
             command = ["accept", "lost-state", "--partition", "3", "--offset", str(offset), "--reason", "a test", *more]
             running = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "streams.cli", *command),
-                env=os.environ | told,
+                env=os.environ | variables,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
             )

@@ -31,9 +31,9 @@ async def test_a_worker_with_a_wrong_input_prefix_takes_no_partition_from_health
         await asyncio.to_thread(wait_for, lambda: healthy.sum("callwarden_records_total") > 0, "a state is stored")
         opened = healthy.opened()
         for command in (["topics", "create"], ["worker"], ["state", "export", "--out", "x.zst"]):
-            told = await asyncio.to_thread(callwarden, wrong, *command, status=2)
-            assert "CALLWARDEN_INPUT_PREFIX=in. is right for this output prefix" in told, command
-        assert healthy.opened() == opened, "nobody has taken a partition away meanwhile"
+            printed = await asyncio.to_thread(callwarden, wrong, *command, status=2)
+            assert "CALLWARDEN_INPUT_PREFIX=in. is right for this output prefix" in printed, command
+        assert healthy.opened() == opened, "no partition was taken over meanwhile"
         async with cluster_at(address) as cluster:
             assert await cluster.topics([f"cw-test.{name}" for name in INPUTS]) == {}
             made = await cluster.topics(names.inputs)

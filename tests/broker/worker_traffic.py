@@ -76,8 +76,8 @@ def tenants_of(number: int, count: int) -> list[str]:
 
 def make_topics(environment: Mapping[str, str], replicas: int = 1) -> None:
     """Run `callwarden topics create` for a worker of that environment."""
-    told = {"CALLWARDEN_PARTITIONS": str(PARTITIONS), "CALLWARDEN_REPLICATION_FACTOR": str(replicas)}
-    callwarden({**environment, **told}, "topics", "create", within_s=120)
+    output = {"CALLWARDEN_PARTITIONS": str(PARTITIONS), "CALLWARDEN_REPLICATION_FACTOR": str(replicas)}
+    callwarden({**environment, **output}, "topics", "create", within_s=120)
 
 
 class Day:

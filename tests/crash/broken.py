@@ -88,7 +88,7 @@ BROKEN: dict[str, list[Change]] = {
             PartitionOwner, "_open_once", "    self.input.start", "    await self._writer.start()\n    self.input.start"
         ),
     ],
-    "2: nobody is fenced": [
+    "2: no former owner is fenced": [
         Change(PartitionOwner, "_open_once", '-{self.number}")', '-{self.number}-{context.now_ms()}")')
     ],
     "3: stale batches are applied": [
@@ -118,7 +118,7 @@ BROKEN: dict[str, list[Change]] = {
     ],
     "7: done falls": [Change(SourceProgress, "head", "if self.source.offset >= self.done:", "if True:")],
     "7: done is not kept": [Change(SourceProgress, "restore", "head.done, head.done_ms", "0, head.done_ms")],
-    "7: reading goes on where it stopped": [
+    "7: reading continues where it stopped": [
         Change(Sources, "heads", _RESUME, "position.head(position.source.offset, position.source.clock_ms)")
     ],
     "7: the clock is that of where reading stopped": [

@@ -49,7 +49,7 @@ def prepare() -> None:
     rarely.
     """
     warnings.simplefilter("error")
-    CompositeLogger.log = _say_nothing  # type: ignore[method-assign]  # Faust formats what nobody reads
+    CompositeLogger.log = _say_nothing  # type: ignore[method-assign]  # Faust formats messages that are not read
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), processors=[_drop])
     for number in range(SCENARIOS):
         scenario_of(number)

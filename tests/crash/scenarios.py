@@ -23,7 +23,7 @@ from monitor.partition.journal import JournalEntry
 from monitor.policy.load import loads
 from streams.kafka.api import TP
 from streams.topics.transaction_records import decode_journal_entry, is_tick
-from streams.worker.context import OwnerPhase
+from streams.worker.context import OwnedPhase
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 NOON = 1_772_452_800_000  # 2026-03-02T12:00:00Z
@@ -149,7 +149,7 @@ def count(world: World, tp: TP) -> int:
     return len(world.broker.logs[tp].committed(0))
 
 
-def phase(worker: Worker) -> tuple[OwnerPhase, str]:
+def phase(worker: Worker) -> tuple[OwnedPhase, str]:
     assert worker.consumer_loop is not None
     owner = worker.consumer_loop.owners[0]
     return owner.phase, owner.why

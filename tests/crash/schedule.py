@@ -27,7 +27,7 @@ from streams.kafka.topic_names import TopicNames
 from streams.topics.control_topic import Command, PolicyCommand, WithdrawCommand
 from streams.topics.transaction_records import decode_journal_entry, is_tick
 from streams.worker.consumer_loop import OTHER_ROWS, SLICE_ROWS
-from streams.worker.context import OwnerPhase
+from streams.worker.context import OwnedPhase
 
 TRAFFIC_S = 5.0
 POINTS = (
@@ -201,7 +201,7 @@ class Schedule:
         for worker in self.world.workers:
             result.wrong += [f"{worker.process.name}: {error!r}" for error in worker.process.errors()]
             owners = worker.consumer_loop.owners.values() if worker.consumer_loop else ()
-            bad = (OwnerPhase.STOPPED, OwnerPhase.REFUSED)
+            bad = (OwnedPhase.STOPPED, OwnedPhase.REFUSED)
             result.wrong += [f"{worker.process.name}: {o.phase}: {o.why}" for o in owners if o.phase in bad]
         result.wrong += [str(complaint) for complaint in self.world.loop.complaints]
         if not result.wrong:
@@ -392,7 +392,7 @@ class Schedule:
         """The highest offset of an input that a worker has read."""
         loops = [worker.consumer_loop for worker in self.world.running() if worker.consumer_loop is not None]
         owners = [loop.owners[tp.partition] for loop in loops if tp.partition in loop.owners]
-        return max((owner.next_offset(tp) for owner in owners if owner.phase is OwnerPhase.RUNNING), default=None)
+        return max((owner.next_offset(tp) for owner in owners if owner.phase is OwnedPhase.RUNNING), default=None)
 
     async def garbage_pings(self) -> bool:
         """Rejected records arrive repeatedly in some inputs, also in idle ones."""

@@ -117,7 +117,7 @@ class World(GroupWorld[Instance]):
         self.calm = True
         await asyncio.sleep(200)
 
-    # What came of it ------------------------------------------------------------------------------------------
+    # The results ------------------------------------------------------------------------------------------
 
     def given(self, number: int) -> Given:
         """What the log of a partition gives by brute force."""

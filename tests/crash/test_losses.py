@@ -38,7 +38,7 @@ from streams.kafka.topic_names import TopicNames
 from streams.savepoint.export import export
 from streams.topics.control_topic import AcceptCommand
 from streams.topics.state_inputs import check_inputs
-from streams.worker.context import OwnerPhase
+from streams.worker.context import OwnedPhase
 from streams.worker.recovery import RecoveryRefused, objection_to_loss, open_partition
 
 
@@ -79,7 +79,7 @@ def test_a_lost_state_is_refused_until_it_is_accepted_and_decides_nothing_twice(
         worker = world.add_worker()
         await asyncio.sleep(30)
         stands, reason = phase(worker)
-        assert stands is OwnerPhase.REFUSED
+        assert stands is OwnedPhase.REFUSED
         assert "its state is lost" in reason
         assert "callwarden accept lost-state --partition 0" in reason
         offset = end_of_decisions(world)
@@ -90,7 +90,7 @@ def test_a_lost_state_is_refused_until_it_is_accepted_and_decides_nothing_twice(
         assert await no_loss(world, "lost_state", offset) is None
         command(world, type="accept", what="lost_state", offset=offset, reason="a test", by="ann", at_ms=NOON)
         await until(world, NOON + 30 * MINUTE)
-        assert phase(worker)[0] is OwnerPhase.RUNNING
+        assert phase(worker)[0] is OwnedPhase.RUNNING
         assert await no_loss(world, "lost_state", offset) == "partition 0 has its state: nothing is lost"
         assert [one for one in journal_entries(world) if isinstance(one[1], LostState)] == [
             (None, LostState(offset, "a test", "ann", NOON))
@@ -115,7 +115,7 @@ def test_a_state_is_recreated_despite_foreign_records_among_the_decisions() -> N
         command(world, type="accept", what="lost_state", offset=offset, reason="a test")
         worker = world.add_worker()
         await asyncio.sleep(30)
-        assert phase(worker) == (OwnerPhase.RUNNING, "")
+        assert phase(worker) == (OwnedPhase.RUNNING, "")
 
     play(world, go)
 
@@ -154,13 +154,13 @@ def test_a_partly_lost_state_is_refused_and_recreated_once_that_is_accepted(tmp_
         worker = world.add_worker()
         await asyncio.sleep(30)
         stands, reason = phase(worker)
-        assert stands is OwnerPhase.REFUSED
+        assert stands is OwnedPhase.REFUSED
         assert "its state is lost: callwarden.state has an incomplete state (its head counts " in reason
         offset = end_of_decisions(world)
         assert await no_loss(world, "lost_state", offset) is None
         command(world, type="accept", what="lost_state", offset=offset, reason="a test")
         await until(world, NOON + 30 * MINUTE)
-        assert phase(worker)[0] is OwnerPhase.RUNNING
+        assert phase(worker)[0] is OwnedPhase.RUNNING
         assert await no_loss(world, "lost_state", offset) == "partition 0 has its state: nothing is lost"
         ids = judge.ids(world.broker, 0)
         assert len(ids) == len(set(ids)) == 2
@@ -177,7 +177,7 @@ def test_a_log_of_the_state_that_is_recreated_while_a_worker_is_at_work_is_notic
         world.broker.logs[STATE] = Log()
         await until(world, NOON + 30 * MINUTE)
         stands, reason = phase(worker)
-        assert stands is OwnerPhase.REFUSED
+        assert stands is OwnedPhase.REFUSED
         assert "its state is lost: callwarden.state has an incomplete state (its head counts " in reason
 
     play(world, go)
@@ -197,7 +197,7 @@ def test_a_foreign_event_from_the_far_future_does_not_prevent_recreating_a_state
         lose_state(world)
         worker = world.add_worker()
         await until(world, NOON + 8 * 60 * MINUTE)
-        assert phase(worker) == (OwnerPhase.RUNNING, "")
+        assert phase(worker) == (OwnedPhase.RUNNING, "")
         assert worker.consumer_loop is not None
         partition = worker.consumer_loop.owners[0].partition
         assert partition is not None
@@ -221,18 +221,18 @@ def test_records_that_retention_has_deleted_before_they_were_read_again_are_miss
         worker = world.add_worker()
         await asyncio.sleep(30)
         stands, reason = phase(worker)
-        assert stands is OwnerPhase.REFUSED
+        assert stands is OwnedPhase.REFUSED
         assert "from offset 0 on, but it begins at 5" in reason
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=4, reason="of another loss")
         await asyncio.sleep(30)
-        assert phase(worker)[0] is OwnerPhase.REFUSED
+        assert phase(worker)[0] is OwnedPhase.REFUSED
         assert (await no_loss(world, "lost_input", 4, CDR.topic) or "").startswith(
             "--offset: expected 5, got 4: callwarden.cdr-0 begins there now"
         )
         assert await no_loss(world, "lost_input", 5, CDR.topic) is None
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=5, reason="a test", by="ann", at_ms=7)
         await until(world, NOON + 20 * MINUTE)
-        assert phase(worker)[0] is OwnerPhase.RUNNING
+        assert phase(worker)[0] is OwnedPhase.RUNNING
         assert await no_loss(world, "lost_input", 5, CDR.topic) == (
             "callwarden.cdr-0 begins at offset 5, and is needed from 5 on: nothing is lost"
         )
@@ -265,20 +265,20 @@ def test_an_input_that_was_created_again_is_refused_though_it_has_got_further_th
         worker = world.add_worker()
         await asyncio.sleep(30)
         stands, reason = phase(worker)
-        assert stands is OwnerPhase.REFUSED
+        assert stands is OwnedPhase.REFUSED
         assert "callwarden.cdr was deleted and created again" in reason
         assert "callwarden accept lost-input --topic callwarden.cdr --partition 0 --offset 0" in reason
         assert await no_loss(world, "lost_input", 0, CDR.topic) is None
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=0, reason="a test")
         await asyncio.sleep(10)
-        assert phase(worker)[0] is OwnerPhase.RUNNING
+        assert phase(worker)[0] is OwnedPhase.RUNNING
         losses = [entry for _, entry in journal_entries(world) if isinstance(entry, LostInput)]
         assert [(entry.offset, entry.recreated) for entry in losses] == [(0, True)]
         assert len(world.broker.logs[DEAD].committed(0)) == 20, "the new topic is read from its beginning"
         worker.kill()
         worker = world.add_worker()
         await asyncio.sleep(30)
-        assert phase(worker)[0] is OwnerPhase.RUNNING, "what was accepted is stored"
+        assert phase(worker)[0] is OwnedPhase.RUNNING, "what was accepted is stored"
 
     play(world, go)
 
@@ -292,7 +292,7 @@ def test_an_input_that_was_never_read_may_be_created_again() -> None:
         world.broker.recreate(NAMES.inputs[4])
         worker = world.add_worker()
         await asyncio.sleep(30)
-        assert phase(worker) == (OwnerPhase.RUNNING, "")
+        assert phase(worker) == (OwnedPhase.RUNNING, "")
 
     play(world, go)
 
@@ -332,7 +332,7 @@ def test_an_input_that_is_recreated_is_read_from_its_beginning_once_that_is_acce
         worker = world.add_worker()
         await asyncio.sleep(30)
         stands, reason = phase(worker)
-        assert stands is OwnerPhase.REFUSED
+        assert stands is OwnedPhase.REFUSED
         assert "ends at offset 0, but records up to" in reason
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=0, reason="a test")
         await asyncio.sleep(10)
@@ -346,7 +346,7 @@ def test_an_input_that_is_recreated_is_read_from_its_beginning_once_that_is_acce
         worker.kill()
         worker = world.add_worker()
         await until(world, NOON + 20 * MINUTE)
-        assert phase(worker)[0] is OwnerPhase.RUNNING
+        assert phase(worker)[0] is OwnedPhase.RUNNING
         assert len(judge.ids(world.broker, 0)) == 1, "the new calls are enough by themselves"
 
     play(world, go)

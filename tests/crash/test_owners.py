@@ -139,8 +139,8 @@ async def audited(world: World) -> None:
 
 async def replayed(world: World, **options: Any) -> list[dict[str, Any]]:
     """The events of a replay of the topics."""
-    told = TopicReplayOptions(b"secret", world.live, **options)
-    outcome = await replay_topics(operator_of(world), NAMES, POLICY, told)
+    printed = TopicReplayOptions(b"secret", world.live, **options)
+    outcome = await replay_topics(operator_of(world), NAMES, POLICY, printed)
     return [json.loads(codec.encode(one)) for one in outcome.enforcement]
 
 

@@ -33,7 +33,7 @@ from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
 from streams.kafka.api import TP
 from streams.topics.control_topic import PolicyCommand, WithdrawCommand
-from streams.worker.context import OwnerPhase
+from streams.worker.context import OwnedPhase
 
 PLAIN = to_plain(POLICY)
 RULE = PLAIN["rules"][0]
@@ -204,7 +204,7 @@ def test_a_command_that_was_refused_is_not_taken_when_a_lost_state_is_recreated(
         tell(world, WRONG, NOON + 60 * MINUTE)  # no worker has read this command yet
         worker = world.add_worker()
         await until(world, THE_END)
-        assert phase(worker) == (OwnerPhase.RUNNING, "")
+        assert phase(worker) == (OwnedPhase.RUNNING, "")
         changes = [(FROM, LATER.sha256), (FROM, f"-{LATER.sha256}"), (NOON + 60 * MINUTE, WRONG.sha256)]
         assert policy_changes(world) == [(0, POLICY.sha256), *changes]
         (refused,) = [entry for _, entry in journal_entries(world) if isinstance(entry, RefusedCommand)]
@@ -219,7 +219,7 @@ async def rebuild_lost_state(world: World) -> None:
     lose_state(world)
     worker = world.add_worker()
     await until(world, THE_END)
-    assert phase(worker) == (OwnerPhase.RUNNING, "")
+    assert phase(worker) == (OwnedPhase.RUNNING, "")
 
 
 def test_a_withdrawal_is_not_repeated_after_a_loss_of_state() -> None:

@@ -25,7 +25,7 @@ from streams.kafka.topic_names import OUTPUTS, TopicNames
 from streams.savepoint.close import RescaleSide
 from streams.savepoint.rescale import move, undo
 from streams.topics.control_topic import PolicyCommand
-from streams.worker.context import OwnerPhase
+from streams.worker.context import OwnedPhase
 
 NEW = TopicNames("new.", "new.")
 
@@ -101,7 +101,7 @@ def all_commands_taken(world: World) -> bool:
     return given == sum(b'"a trial"' in (note.value or b"") for note in notes if note)
 
 
-async def until_all_are(world: World, phase: OwnerPhase) -> None:
+async def until_all_are(world: World, phase: OwnedPhase) -> None:
     """Run a worker until all partitions of the old topics have that phase and all commands were processed."""
     worker = world.add_worker()
     for _ in range(60):
@@ -174,7 +174,7 @@ def test_a_rescale_that_fails_anywhere_succeeds_later_and_can_be_undone(seed: in
         laid = input_records(world, new)
         assert await moved(world, old, new, 0.0) == 0, "it is done, and done it stays"
         assert input_records(world, new) == laid
-        await until_all_are(world, OwnerPhase.REFUSED)
+        await until_all_are(world, OwnedPhase.REFUSED)
         await undo(operator_of(world), old, new)
         world.add_worker()
         release_held_back(world, held)
@@ -222,14 +222,14 @@ def test_a_rescale_that_does_not_fit_is_refused_before_anything_is_written(
         await until_a_call_is_read(world)
         expected = wrong(world, new)
         held = held_back(world)
-        await until_all_are(world, OwnerPhase.RUNNING)
+        await until_all_are(world, OwnedPhase.RUNNING)
         await refused(world, old, new)  # the killed worker's open transaction has ended
         before = written(world)
         assert re.search(expected, said := await refused(world, old, new)), said
         assert "--undo" not in said
         assert written(world) == before
         release_held_back(world, held)
-        await until_all_are(world, OwnerPhase.RUNNING)
+        await until_all_are(world, OwnedPhase.RUNNING)
 
     in_world(seed, go)
 

@@ -24,7 +24,7 @@ from crash.scenarios import (
 )
 from monitor.partition.journal import ClockAdvance
 from streams.kafka.api import TP, OutputRecord, PermanentError, TransientError
-from streams.worker.context import OwnerPhase
+from streams.worker.context import OwnedPhase
 
 CLOCK = TP("callwarden.clock", 0)
 
@@ -92,7 +92,7 @@ def test_a_tick_before_there_is_any_state_is_not_taken_for_a_lost_state() -> Non
         assert not journal_entries(world)
         worker = world.add_worker()
         await until(world, NOON + 2 * MINUTE)
-        assert phase(worker)[0] is OwnerPhase.RUNNING
+        assert phase(worker)[0] is OwnedPhase.RUNNING
 
     play(world, go)
 

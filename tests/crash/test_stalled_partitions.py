@@ -39,7 +39,7 @@ from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.sources import Sources
 from monitor.partition.task import StreamTask
 from streams.kafka.api import TP, CorruptLog, PermanentError
-from streams.worker.context import OwnerPhase
+from streams.worker.context import OwnedPhase
 from streams.worker.recovery import RecoveryRefused, open_partition
 
 
@@ -75,7 +75,7 @@ def test_a_transaction_that_the_broker_will_never_take_stops_the_partition_with_
 
         world.broker.produce = never  # type: ignore[method-assign]  # the broker refuses
         await until(world, NOON + 8 * MINUTE)
-        assert phase(worker) == (OwnerPhase.REFUSED, "writing as callwarden-0: not authorised")
+        assert phase(worker) == (OwnedPhase.REFUSED, "writing as callwarden-0: not authorised")
         assert worker.consumer_loop is not None
         assert worker.consumer_loop.not_ready
 
@@ -105,10 +105,10 @@ def test_an_unexpected_error_stops_its_partition_at_its_record_until_it_is_skipp
         await until(world, NOON + 2 * MINUTE)
         worker = world.add_worker()
         await until(world, NOON + 4 * MINUTE)
-        assert phase(worker) == (OwnerPhase.STOPPED, "callwarden.cdr offset 4: ZeroDivisionError")
+        assert phase(worker) == (OwnedPhase.STOPPED, "callwarden.cdr offset 4: ZeroDivisionError")
         command(world, type="skip", topic=CDR.topic, offset=4, reason="it is poison")
         await until(world, NOON + 12 * MINUTE)
-        assert phase(worker)[0] is OwnerPhase.RUNNING
+        assert phase(worker)[0] is OwnedPhase.RUNNING
         assert len(judge.ids(world.broker, 0)) == 1
         assert count(world, TP(NAMES.output("dead-letter"), 0)) == 1
         assert not wrong(world)
@@ -137,7 +137,7 @@ def test_an_unexpected_error_stops_no_worker_wherever_it_occurs(what: str, monke
         await until(world, NOON + 5 * MINUTE)
         assert not any(worker.over for worker in workers)
         stands = [phase(worker)[0] for worker in workers if worker.consumer_loop and worker.consumer_loop.owners]
-        assert stands == [OwnerPhase.STOPPED]
+        assert stands == [OwnedPhase.STOPPED]
 
     logs = play(world, go)
     assert any(line["event"] == "partition stopped by an unexpected error" for line in logs)
@@ -174,10 +174,10 @@ def test_a_record_that_cannot_be_decided_is_named_and_can_be_skipped(
         await asyncio.sleep(5)
         worker = world.add_worker()
         await until(world, NOON + 5 * MINUTE)
-        assert phase(worker) == (OwnerPhase.STOPPED, "callwarden.complaints offset 0: ZeroDivisionError")
+        assert phase(worker) == (OwnedPhase.STOPPED, "callwarden.complaints offset 0: ZeroDivisionError")
         command(world, type="skip", topic=COMPLAINTS.topic, offset=0, reason="a test")
         await until(world, NOON + 30 * MINUTE)
-        assert phase(worker)[0] is OwnerPhase.RUNNING
+        assert phase(worker)[0] is OwnedPhase.RUNNING
         assert (b"0", b"skipped: a test") in dead_letters(world)
         assert judge.ids(world.broker, 0)
         assert not wrong(world)
@@ -209,7 +209,7 @@ def test_a_command_that_comes_while_a_partition_is_opened_is_heard(monkeypatch: 
         monkeypatch.setattr("streams.worker.partition_owner.open_partition", hooked)
         worker = world.add_worker()
         await until(world, NOON + 20 * MINUTE)
-        assert phase(worker)[0] is OwnerPhase.RUNNING
+        assert phase(worker)[0] is OwnedPhase.RUNNING
 
     play(world, go)
 
@@ -236,11 +236,11 @@ def test_a_partition_that_stops_while_it_is_opened_listens_where_the_commands_en
         monkeypatch.setattr(StreamTask, "restore", fails)
         worker = world.add_worker()
         await until(world, NOON + 12 * MINUTE)
-        assert phase(worker)[0] is OwnerPhase.STOPPED
+        assert phase(worker)[0] is OwnedPhase.STOPPED
         monkeypatch.setattr(StreamTask, "restore", restore)
         command(world, type="end_outage", reason="to have it opened again")
         await until(world, NOON + 13 * MINUTE)
-        assert phase(worker)[0] is OwnerPhase.RUNNING
+        assert phase(worker)[0] is OwnedPhase.RUNNING
         assert not wrong(world)
 
     events = Counter(line["event"] for line in play(world, go))
@@ -263,7 +263,7 @@ def test_a_state_of_a_release_to_come_is_refused() -> None:
         worker = world.add_worker()
         await until(world, NOON + 12 * MINUTE)
         stands, reason = phase(worker)
-        assert stands is OwnerPhase.REFUSED
+        assert stands is OwnedPhase.REFUSED
         assert "format 99" in reason
         assert count(world, TP(NAMES.output("enforcement"), 0)) == 1
 
@@ -288,7 +288,7 @@ def test_a_partition_beside_one_that_was_made_with_another_count_is_refused() ->
         await until(world, NOON + 12 * MINUTE)
         assert worker.consumer_loop is not None
         owners = [worker.consumer_loop.owners[number] for number in (0, 1)]
-        assert [owner.phase for owner in owners] == [OwnerPhase.REFUSED] * 2
+        assert [owner.phase for owner in owners] == [OwnedPhase.REFUSED] * 2
         assert "written for 1 partitions" in owners[0].why
         assert "that of partition 0 was written for 1 partitions; the topics have 2" in owners[1].why
 
@@ -308,7 +308,7 @@ def test_a_partition_number_that_some_topics_lack_is_parked() -> None:
             owner for worker in workers if worker.consumer_loop for owner in worker.consumer_loop.owners.values()
         ]
         assert sorted(
-            (owner.number, owner.phase.value) for owner in owners if owner.phase is not OwnerPhase.PARKED
+            (owner.number, owner.phase.value) for owner in owners if owner.phase is not OwnedPhase.PARKED
         ) == [
             (0, "running"),
             (1, "running"),
@@ -320,9 +320,9 @@ def test_a_partition_number_that_some_topics_lack_is_parked() -> None:
     play(world, go)
 
 
-@pytest.mark.parametrize(("torn", "becomes"), [(CDR, OwnerPhase.STOPPED), (CONTROL, OwnerPhase.UNFIT)])
+@pytest.mark.parametrize(("torn", "becomes"), [(CDR, OwnedPhase.STOPPED), (CONTROL, OwnedPhase.UNFIT)])
 def test_a_log_that_is_torn_stops_its_partition_alone(
-    torn: TP, becomes: OwnerPhase, monkeypatch: pytest.MonkeyPatch
+    torn: TP, becomes: OwnedPhase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(random.Random(1), POLICY, DecidingSettings(outage_grace_ms=0), 2, NOON)
     others = [Arrival(one.at_ms, TP(CDR.topic, 1), one.record) for one in three_calls(NOON + MINUTE, "b")]
@@ -344,10 +344,10 @@ def test_a_log_that_is_torn_stops_its_partition_alone(
         assert found is becomes
         assert reason.startswith(f"{torn.topic}-0: what is stored at offset 0 to 2 cannot be read: a checksum. To ")
         assert (
-            "callwarden skip" if becomes is OwnerPhase.STOPPED else "kafka-delete-records.sh with offset 3 "
+            "callwarden skip" if becomes is OwnedPhase.STOPPED else "kafka-delete-records.sh with offset 3 "
         ) in reason
         assert worker.consumer_loop is not None
-        assert worker.consumer_loop.owners[1].phase is OwnerPhase.RUNNING
+        assert worker.consumer_loop.owners[1].phase is OwnedPhase.RUNNING
         assert judge.ids(world.broker, 1)
 
     logs = play(world, go)

@@ -34,7 +34,7 @@ from streams.savepoint.archive import ArchiveReader, write
 from streams.savepoint.export import export
 from streams.savepoint.restore import RestoreOptions, restore_state
 from streams.topics.partition_state import PartitionState
-from streams.worker.context import OwnerPhase
+from streams.worker.context import OwnedPhase
 
 
 def lose_state(world: World, numbers: Iterable[int]) -> None:
@@ -206,7 +206,7 @@ def test_a_state_continues_with_copies_of_its_inputs_once_it_is_bound_to_them(tm
         refused = {
             number: owner.why
             for number, owner in worker.consumer_loop.owners.items()
-            if owner.phase is OwnerPhase.REFUSED
+            if owner.phase is OwnedPhase.REFUSED
         }
         assert set(numbers) <= set(refused)
         worker.kill()

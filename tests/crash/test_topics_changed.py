@@ -32,7 +32,7 @@ from streams.kafka.api import TP
 from streams.kafka.topic_names import OUTPUTS, TopicNames
 from streams.savepoint.close import RescaleSide
 from streams.savepoint.rescale import move
-from streams.worker.context import OwnerPhase
+from streams.worker.context import OwnedPhase
 
 _NOTICED_S = 12  # two checks, the second one second after the first
 HOME = {name: partition_of(name.encode(), 2, "murmur2") for name in ("t0", "t1", "t2", "t3", "t4", "t5", "t6")}
@@ -52,7 +52,10 @@ def test_a_deleted_topic_is_named_within_seconds_with_the_command(topic: str, re
         world.broker.delete(topic)
         await asyncio.sleep(_NOTICED_S)
         stands, reason = phase(worker)
-        assert (stands, reason.partition(".")[2].partition(" ")[0]) == (OwnerPhase.UNFIT, topic.partition(".")[2])
+        assert (stands, reason.partition(".")[2].partition(" ")[0]) == (
+            OwnedPhase.UNFIT,
+            topic.partition(".")[2],
+        )
         assert f"{topic} does not exist: it was deleted" in reason
         assert remedy in reason
         assert any(topic in line for line in worker.consumer_loop.not_ready)
@@ -60,10 +63,10 @@ def test_a_deleted_topic_is_named_within_seconds_with_the_command(topic: str, re
         await asyncio.sleep(2 * _NOTICED_S)
         stands, reason = phase(worker)
         if topic == STATE.topic:
-            assert stands is OwnerPhase.REFUSED
+            assert stands is OwnedPhase.REFUSED
             assert "callwarden accept lost-state" in reason
         else:
-            assert (stands, reason) == (OwnerPhase.RUNNING, "")
+            assert (stands, reason) == (OwnedPhase.RUNNING, "")
             assert worker.consumer_loop.not_ready == []
 
     play(world, go)
@@ -80,7 +83,7 @@ def test_an_input_that_is_created_again_under_a_worker_is_noticed_though_it_has_
         world.broker.append(CDR, *[Record(b"t", b"{")] * 20)
         await asyncio.sleep(2 * _NOTICED_S)
         stands, reason = phase(worker)
-        assert stands is OwnerPhase.REFUSED
+        assert stands is OwnedPhase.REFUSED
         assert "callwarden.cdr was deleted and created again" in reason
 
     play(world, go)
@@ -131,7 +134,7 @@ def test_with_more_partitions_of_an_input_the_others_continue_and_a_move_carries
             "callwarden.cdr has 3 partitions, the state was made with 2: records in partitions 2 and"
         )
         await until(world, NOON + 150 * SECOND)
-        assert worker.owned() == [0, 1], "the others go on"
+        assert worker.owned() == [0, 1], "the others continue"
         later = world.add_worker()
         await asyncio.sleep(20)
         assert sorted(worker.owned() + later.owned()) == [0, 1], "with a worker that comes since, too"

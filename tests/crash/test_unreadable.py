@@ -34,7 +34,7 @@ from streams.audit.partition import AuditContext
 from streams.audit.run import audit
 from streams.kafka.api import TP, CorruptLog
 from streams.ops.topic_replay import TopicReplayOptions, replay_topics
-from streams.worker.context import OwnerPhase
+from streams.worker.context import OwnedPhase
 
 ENFORCEMENT = TP(NAMES.output("enforcement"), 0)
 BATCH = Record(None, b"a bomb", fault="batch_too_large: the record batch ...", whole_batch=True, offsets=500)
@@ -92,7 +92,7 @@ def test_a_log_that_is_damaged_stops_its_partition_until_an_operator_has_it_skip
         worker = world.add_worker()
         await until(world, NOON + 8 * MINUTE)
         found, reason = phase(worker)
-        assert found is OwnerPhase.STOPPED
+        assert found is OwnedPhase.STOPPED
         assert reason == (
             "callwarden.cdr-0: what is stored at offset 3 to 5 cannot be read: as if it were torn. To read around it: "
             "callwarden skip --topic callwarden.cdr --partition 0 --offset 3 --reason WHY"
@@ -101,11 +101,11 @@ def test_a_log_that_is_damaged_stops_its_partition_until_an_operator_has_it_skip
             await replay_topics(operator_of(world), NAMES, POLICY, TopicReplayOptions(b"secret", world.live))
         command(world, type="skip", topic=CDR.topic, offset=3, reason="a disk", by="ops", at_ms=7)
         await until(world, NOON + 10 * MINUTE)
-        assert phase(worker)[0] is OwnerPhase.RUNNING
+        assert phase(worker)[0] is OwnedPhase.RUNNING
         worker.kill()
         worker = world.add_worker()
         await until(world, NOON + 20 * MINUTE)
-        assert phase(worker)[0] is OwnerPhase.RUNNING
+        assert phase(worker)[0] is OwnedPhase.RUNNING
         assert dead_letters(world) == [(b"5", b"skipped: a disk")]
         skips = [entry for _, entry in journal_entries(world) if isinstance(entry, SkippedRecord)]
         assert skips == [SkippedRecord(3, "a disk", "ops", 7), SkippedRecord(3, "a disk", "ops", 7, through=5)]
@@ -131,7 +131,7 @@ def test_a_skip_of_a_damaged_range_holds_when_its_transaction_fails_and_it_is_re
             worker.kill()
             worker = world.add_worker()
         await until(world, NOON + 20 * MINUTE)
-        assert phase(worker)[0] is OwnerPhase.RUNNING
+        assert phase(worker)[0] is OwnedPhase.RUNNING
         assert dead_letters(world) == [(b"4", b"skipped: a disk")]
         await agreed(world)
 
@@ -172,14 +172,14 @@ def test_invalid_commands_are_refused_and_skipped() -> None:
             world.broker.append(CONTROL, Record(b"0", value))
         world.broker.append(CONTROL, BATCH, HEADER)
         await until(world, NOON + 4 * MINUTE)
-        assert phase(worker)[0] is OwnerPhase.RUNNING
+        assert phase(worker)[0] is OwnedPhase.RUNNING
         worker.kill()
         for value in GARBAGE:  # and again by a worker that opens the partition
             world.broker.append(CONTROL, Record(b"0", value))
         world.broker.append(CONTROL, BATCH, HEADER)
         worker = world.add_worker()
         await until(world, NOON + 20 * MINUTE)
-        assert phase(worker)[0] is OwnerPhase.RUNNING
+        assert phase(worker)[0] is OwnedPhase.RUNNING
         refused = [entry for _, entry in journal_entries(world) if isinstance(entry, RefusedCommand)]
         assert len(refused) == 2 * (len(GARBAGE) - 1 + 2)  # a skip of an offset that never comes is accepted
         assert max(len(entry.why) for entry in refused) <= 4_096
@@ -205,7 +205,7 @@ def test_strangers_in_the_state_and_the_clock_log_are_passed_over() -> None:
         world.broker.append(TP(NAMES.output("state"), 0), Record(b"\xff", b"no key of ours"), Record(None, b"none"))
         worker = world.add_worker()
         await until(world, NOON + 30 * MINUTE)
-        assert phase(worker)[0] is OwnerPhase.RUNNING
+        assert phase(worker)[0] is OwnedPhase.RUNNING
         assert len(decided(world)) == 2
         await agreed(world)
 

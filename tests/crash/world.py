@@ -18,7 +18,7 @@ from streams.runtime.monotonic import BrokerClock
 from streams.savepoint.close import RescaleSide
 from streams.worker.app import make_app
 from streams.worker.consumer_loop import ConsumerLoop
-from streams.worker.context import OwnerPhase, WorkerContext
+from streams.worker.context import OwnedPhase, WorkerContext
 from streams.worker.metrics import WorkerMetrics
 
 OUTPUTS = ("enforcement", "shadow", "alerts", "late", "dead-letter", "clock", "state", "control")
@@ -52,7 +52,7 @@ class Worker:
     def owned(self) -> list[int]:
         """The partitions that the worker regards as its own."""
         owners = self.consumer_loop.owners.values() if self.consumer_loop else ()
-        return [owner.number for owner in owners if owner.phase is OwnerPhase.RUNNING]
+        return [owner.number for owner in owners if owner.phase is OwnedPhase.RUNNING]
 
     def belongs(self) -> bool:
         """Whether it owns partitions, and the group counts it as a member."""

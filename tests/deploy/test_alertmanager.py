@@ -54,8 +54,8 @@ def test_amtool_finds_nothing_wrong_with_the_configuration() -> None:
     ],
 )
 def test_an_alert_goes_to_its_receiver(receiver: str, labels: dict[str, str]) -> None:
-    told = [f"{name}={value}" for name, value in labels.items()]
-    assert amtool("config", "routes", "test", f"--config.file={CONFIG}", *told).split() == [receiver]
+    given = [f"{name}={value}" for name, value in labels.items()]
+    assert amtool("config", "routes", "test", f"--config.file={CONFIG}", *given).split() == [receiver]
 
 
 def hurried(folder: Path, receiver_url: str) -> Path:
@@ -89,31 +89,38 @@ def suppressed(address: str) -> set[str]:
 
 
 def test_consequences_of_a_worse_alert_are_inhibited(tmp_path: Path) -> None:
-    with receiver() as told, alertmanager(hurried(tmp_path, told.url), tmp_path) as address:
+    with receiver() as received, alertmanager(hurried(tmp_path, received.url), tmp_path) as address:
         health = {rule["alert"]: {"alertname": rule["alert"], **rule["labels"]} for rule in ALERTS}
         post(address, *({**TENANT, "severity": severity} for severity in ("info", "warning", "critical")))
         post(address, {**TENANT, "tenant": "bravo", "severity": "warning"})
         post(address, {**TENANT, "kind": "reversal", "severity": "info"})
         post(address, {**health["CallwardenTargetDown"], "job": "billing"})
         post(address, *({**health["CallwardenConsumerBehind"], "job": job} for job in ("billing", "ledger")))
-        wait_for(lambda: "CallwardenConsumerBehind" in told.names("/ops-critical"), "the ledger's is told")
-        wait_for(lambda: told.names("/tenants-critical") and told.names("/tenants"), "tenants' are told")
+        wait_for(lambda: "CallwardenConsumerBehind" in received.names("/ops-critical"), "the ledger's alert arrives")
+        wait_for(lambda: received.names("/tenants-critical") and received.names("/tenants"), "tenants' alerts arrive")
         wanted = {"CallwardenTenant info", "CallwardenTenant warning", "CallwardenConsumerBehind critical"}
         wait_for(lambda: suppressed(address) == wanted, "what follows is suppressed")
-        wait_for(lambda: told.names("/tenants-info"), "a reversal is told though something worse stands")
-        told_of = [alert["labels"] for path, body in told.heard if path == "/tenants-info" for alert in body["alerts"]]
-        assert {labels["kind"] for labels in told_of} == {"reversal"}
+        wait_for(lambda: received.names("/tenants-info"), "a reversal arrives though something worse is in force")
+        received_info = [
+            alert["labels"] for path, body in received.heard if path == "/tenants-info" for alert in body["alerts"]
+        ]
+        assert {labels["kind"] for labels in received_info} == {"reversal"}
         tenants = [
-            alert["labels"]["tenant"] for path, body in told.heard if path == "/tenants" for alert in body["alerts"]
+            alert["labels"]["tenant"] for path, body in received.heard if path == "/tenants" for alert in body["alerts"]
         ]
         assert set(tenants) == {"bravo"}
-        behind = [body for path, body in told.heard if path == "/ops-critical" and "Behind" in str(body["groupLabels"])]
+        behind = [
+            body for path, body in received.heard if path == "/ops-critical" and "Behind" in str(body["groupLabels"])
+        ]
         assert {alert["labels"]["job"] for body in behind for alert in body["alerts"]} == {"ledger"}
         post(address, health["CallwardenBrokerAway"], health["CallwardenNoRecords"], health["CallwardenLagGrowing"])
-        wait_for(lambda: "CallwardenBrokerAway" in told.names("/ops-critical"), "the broker is told of")
+        wait_for(lambda: "CallwardenBrokerAway" in received.names("/ops-critical"), "the broker's alert arrives")
         more = {"CallwardenNoRecords critical", "CallwardenLagGrowing warning"}
         wait_for(lambda: suppressed(address) == wanted | more, "what follows from the broker is suppressed")
-        assert not {"CallwardenNoRecords", "CallwardenLagGrowing"} & {*told.names("/ops"), *told.names("/ops-critical")}
+        assert not {"CallwardenNoRecords", "CallwardenLagGrowing"} & {
+            *received.names("/ops"),
+            *received.names("/ops-critical"),
+        }
 
 
 @pytest.mark.parametrize(("kind", "severity"), [("alert", "warning"), ("ban", "critical")])
@@ -121,16 +128,16 @@ def test_a_storm_of_a_thousand_tenants_makes_few_notifications_that_name_them_al
     kind: str, severity: str, tmp_path: Path
 ) -> None:
     storm = [{**TENANT, "kind": kind, "severity": severity, "tenant": f"t{n:04}"} for n in range(1000)]
-    with receiver() as told, alertmanager(hurried(tmp_path, told.url), tmp_path) as address:
+    with receiver() as received, alertmanager(hurried(tmp_path, received.url), tmp_path) as address:
         for at in range(0, len(storm), 100):  # as many at once as the notifier posts
             post(address, *storm[at : at + 100])
 
         def named() -> set[str]:
-            return {alert["labels"]["tenant"] for _, body in told.heard for alert in body["alerts"]}
+            return {alert["labels"]["tenant"] for _, body in received.heard for alert in body["alerts"]}
 
         wait_for(lambda: named() == {labels["tenant"] for labels in storm}, "all tenants are named")
-        assert len(told.heard) <= 20, "a notification for each tenant"
-        assert {body["groupKey"] for _, body in told.heard} == {told.heard[0][1]["groupKey"]}
+        assert len(received.heard) <= 20, "a notification for each tenant"
+        assert {body["groupKey"] for _, body in received.heard} == {received.heard[0][1]["groupKey"]}
 
 
 def test_a_decision_is_never_sent_as_resolved_and_an_alert_is(tmp_path: Path) -> None:
@@ -139,13 +146,13 @@ def test_a_decision_is_never_sent_as_resolved_and_an_alert_is(tmp_path: Path) ->
     def of(kind: str) -> list[dict[str, str]]:
         return [{**TENANT, "kind": kind, "severity": level, "tenant": f"{level}-{kind}"} for level in levels]
 
-    with receiver() as told, alertmanager(hurried(tmp_path, told.url), tmp_path) as address:
+    with receiver() as received, alertmanager(hurried(tmp_path, received.url), tmp_path) as address:
 
         def heard(kind: str, status: str) -> set[str]:
             """The receivers that got it."""
             return {
                 path
-                for path, body in told.heard
+                for path, body in received.heard
                 for alert in body["alerts"]
                 if (alert["labels"]["kind"], alert["status"]) == (kind, status)
             }
@@ -154,11 +161,11 @@ def test_a_decision_is_never_sent_as_resolved_and_an_alert_is(tmp_path: Path) ->
             return lambda: heard(kind, status) == everybody
 
         post(address, *of("ban"))
-        wait_for(by_everybody("ban", "firing"), "the bans are told")
+        wait_for(by_everybody("ban", "firing"), "the bans arrive")
         post(address, *of("ban"), over=True)
         for kind in ("alert", "pending"):  # in turn: otherwise the bans would have been sent as resolved meanwhile
             post(address, *of(kind))
-            wait_for(by_everybody(kind, "firing"), f"{kind} is told")
+            wait_for(by_everybody(kind, "firing"), f"{kind} arrives")
             post(address, *of(kind), over=True)
             wait_for(by_everybody(kind, "resolved"), f"{kind} is over")
         assert heard("ban", "resolved") == set()
@@ -171,7 +178,7 @@ def test_no_inhibition_names_an_alert_that_does_not_exist() -> None:
 
 
 def test_an_alert_of_a_real_prometheus_arrives_through_a_real_alertmanager(tmp_path: Path) -> None:
-    with receiver() as told, alertmanager(hurried(tmp_path, told.url), tmp_path) as address:
+    with receiver() as received, alertmanager(hurried(tmp_path, received.url), tmp_path) as address:
         rules = (DEPLOY / "prometheus" / "callwarden.rules.yml").read_text("utf-8")
         (tmp_path / "callwarden.rules.yml").write_text(re.sub(r"for: \w+", "for: 0s", rules), "utf-8")
         config = YAML(typ="safe").load(DEPLOY / "prometheus" / "prometheus.yml")
@@ -183,9 +190,9 @@ def test_an_alert_of_a_real_prometheus_arrives_through_a_real_alertmanager(tmp_p
         path.write_text(json.dumps(config), "utf-8")
         with prometheus(path, tmp_path) as server:
             said = "worker 无法采集 / worker at 127.0.0.1:1 cannot be scraped"
-            wait_for(lambda: said in json.dumps(told.heard, ensure_ascii=False), "the alert arrives")
-            wait_for(lambda: told.names("/watchdog"), "the watchdog arrives")
+            wait_for(lambda: said in json.dumps(received.heard, ensure_ascii=False), "the alert arrives")
+            wait_for(lambda: received.names("/watchdog"), "the watchdog arrives")
             assert {rule["name"] for rule in server.rules()} == {rule["alert"] for rule in ALERTS}
-    assert {path for path, _ in told.heard} == {"/ops-critical", "/watchdog"}
-    assert set(told.names("/watchdog")) == {"CallwardenWatchdog"}
-    assert set(told.names("/ops-critical")) == {"CallwardenTargetDown"}
+    assert {path for path, _ in received.heard} == {"/ops-critical", "/watchdog"}
+    assert set(received.names("/watchdog")) == {"CallwardenWatchdog"}
+    assert set(received.names("/ops-critical")) == {"CallwardenTargetDown"}

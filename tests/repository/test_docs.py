@@ -300,12 +300,12 @@ def test_no_built_in_rule_differs_from_its_row_in_the_policy_document() -> None:
 
 def test_no_behaviour_differs_from_its_row_in_the_policy_document() -> None:
     policy = load(None)
-    told = [
+    output = [
         (int(clause), re.findall(r"`(\w+)`", name)[0], tier, kind)
         for clause, name, tier, kind, _ in rows(section(POLICY_DOC, "The seven behaviours"))
     ]
     behaviours = policy.behaviours.values()
-    assert told == [(b.clause, b.id, b.tier, policy.tiers[b.tier].kind) for b in behaviours]
+    assert output == [(b.clause, b.id, b.tier, policy.tiers[b.tier].kind) for b in behaviours]
 
 
 def test_no_escalation_of_the_built_in_policy_is_missing_from_the_policy_document() -> None:
@@ -328,7 +328,7 @@ def test_no_rule_is_named_in_the_documents_that_is_not_built_in_or_their_own_exa
 def test_no_metric_is_missing_from_the_policy_document_nor_in_the_wrong_group() -> None:
     listed = section(POLICY_DOC, "A rule").partition("**Metrics.**")[2].partition("[monitor/policy/metrics.py]")[0]
     groups = re.split(r"Proportions|Other ratios|Quotients|Seconds", listed)
-    told = [set(re.findall(r"`(\w+)`", group)) - {"confidence"} for group in groups]
+    output = [set(re.findall(r"`(\w+)`", group)) - {"confidence"} for group in groups]
     kinds = [
         {m.name for m in METRICS.values() if m.unit == "count"},
         {m.name for m in METRICS.values() if m.proportion},
@@ -336,7 +336,7 @@ def test_no_metric_is_missing_from_the_policy_document_nor_in_the_wrong_group() 
         {m.name for m in METRICS.values() if m.unit == "quotient"},
         {m.name for m in METRICS.values() if m.unit == "seconds"},
     ]
-    assert told == kinds
+    assert output == kinds
 
 
 def test_every_policy_that_a_document_shows_is_good() -> None:

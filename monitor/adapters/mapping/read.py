@@ -214,7 +214,7 @@ class _Reader(VersionsReader):
             self.wrong(top.child("encoding"), f"`{name}` is no encoding; write utf-8, gb18030, big5, cp1252 ...")
             return "utf-8"
         if not transparent:
-            self.wrong(top.child("encoding"), f"rows cannot be told apart in {name}; convert the file to utf-8 first")
+            self.wrong(top.child("encoding"), f"rows cannot be separated in {name}; convert the file to utf-8 first")
         if form != "csv" and codecs.lookup(name).name != "utf-8":
             self.wrong(
                 top.child("encoding"),

@@ -96,7 +96,7 @@ def review_lines(
         f"{date_time(review.updated_ms)}  复核：{verdict.zh} / Review: {verdict.en}  {display.id(review.review_id)}"
     )
     if not took_effect:
-        line.append("  未产生决定 / nothing came of it yet, or it was rejected", style="dim")
+        line.append("  未产生决定 / no decision yet, or it was rejected", style="dim")
     by = f"    {display.text(review.reviewer, ids)}: {display.text(review.reason, ids)}"
     return [line, Text(f"    对 on {display.id(review.enforcement_id)}"), Text(by)]
 

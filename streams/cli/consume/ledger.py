@@ -236,7 +236,7 @@ def accept_loss(
 ) -> None:
     """Let the ledger continue although records were deleted from a topic before they were stored.
 
-    The ledger keeps the gap for good, with who accepted it and why, and `ledger verify` reports it.
+    The ledger keeps the gap permanently, with who accepted it and why, and `ledger verify` reports it.
 
     Exit status: 1 you did not agree, or the ledger has continued meanwhile; 3 Kafka or the database cannot be reached.
     """

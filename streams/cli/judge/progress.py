@@ -52,7 +52,7 @@ class Reporter:
         sys.stderr.flush()
 
     def summary(self, outcome: Outcome, out: Path, display: Display = DEFAULT) -> None:
-        """What came of it, on standard output; the first rejections on standard error."""
+        """The result, on standard output; the first rejections on standard error."""
         s = outcome.summary
         for one in outcome.rejected[:_SHOWN_REJECTIONS]:
             why = display.text(one.reason, ids_in(one.raw[:_LOOKED_AT].decode(errors="replace")))

@@ -52,7 +52,7 @@ class PartitionPhase(Enum):
 
     OPENING = "opening"
     RUNNING = "running"
-    STOPPED = "stopped"  # by an error that a retry does not mend
+    STOPPED = "stopped"  # by an error that a retry does not fix
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A member of the group: it reads its partitions by one consumer, and hands each batch to the partition's owner."""
+"""A member of the group: it reads its partitions by one consumer, and hands each batch to its partition."""
 
 import asyncio
 from collections.abc import Mapping
@@ -146,29 +146,31 @@ class PartitionGroup:
         except OffsetOutOfRange as error:
             await self._reread_or_stop(error)
         except CorruptLog as torn:
-            if (owner := self._partitions.get(torn.tp.partition)) is not None and torn.offset == owner.next_offset:
-                owner.finish(damaged(self._options, torn.tp, str(torn), torn.last))
+            if (
+                partition := self._partitions.get(torn.tp.partition)
+            ) is not None and torn.offset == partition.next_offset:
+                partition.finish(damaged(self._options, torn.tp, str(torn), torn.last))
         except TransientError as error:
             self._say_away(error)
             await asyncio.sleep(1.0)
         for tp, batch in fetched.items():
-            if (owner := self._partitions.get(tp.partition)) is not None:
-                owner.deliver(batch)
+            if (partition := self._partitions.get(tp.partition)) is not None:
+                partition.deliver(batch)
         if 0 < sum(map(len, fetched.values())) < _FEW_ROWS:
             await asyncio.sleep(_LINGER_S)
 
     async def _reread_or_stop(self, error: OffsetOutOfRange) -> None:
         """Records were deleted before they were read, or the topic is another one: opening it finds out."""
-        owner = self._partitions.get(error.tp.partition)
-        if owner is None or owner.next_offset != error.offset:
+        partition = self._partitions.get(error.tp.partition)
+        if partition is None or partition.next_offset != error.offset:
             return
         with suppress(TransientError):
             topic = await self._lookup.topic()
             start = (await self._cluster.starts([error.tp]))[error.tp]
-            if topic.id == owner.topic_id and start > error.offset:
-                owner.finish(str(lost(self._options, error.tp, error.offset, start)))
+            if topic.id == partition.topic_id and start > error.offset:
+                partition.finish(str(lost(self._options, error.tp, error.offset, start)))
                 return
-        owner.reopen(str(error))
+        partition.reopen(str(error))
 
     def _say_away(self, error: TransientError) -> None:
         if self._away is None:

@@ -8,13 +8,13 @@ import structlog
 from monitor.partition.idleness import ReadProgress
 from monitor.partition.task import StreamTask
 from streams.kafka.api import TP, Consumer
-from streams.worker.context import OwnerPhase, WorkerContext
+from streams.worker.context import OwnedPhase, WorkerContext
 from streams.worker.running.partition_input import PartitionInput
 from streams.worker.running.running_partition import RunningPartition
 
 log = structlog.get_logger("callwarden")
 
-_STANDING_STILL = (OwnerPhase.REFUSED, OwnerPhase.STOPPED)  # until an operator's command arrives
+_STANDING_STILL = (OwnedPhase.REFUSED, OwnedPhase.STOPPED)  # until an operator's command arrives
 
 
 class OwnedPartition:
@@ -25,7 +25,7 @@ class OwnedPartition:
 
     def __init__(self, number: int, context: WorkerContext, consumer: Consumer) -> None:
         self.number = number
-        self.phase = OwnerPhase.OPENING
+        self.phase = OwnedPhase.OPENING
         self.why = ""
         self.input = PartitionInput(number, context.names, consumer)
         self.running: RunningPartition | None = None
@@ -39,13 +39,13 @@ class OwnedPartition:
     @property
     def wanted(self) -> list[TP]:
         """The topic partitions to fetch now; for a stopped or refused partition only the operator's commands."""
-        if self.phase is OwnerPhase.RUNNING and self.running is not None:
+        if self.phase is OwnedPhase.RUNNING and self.running is not None:
             return [] if self.running.busy else self.input.wanted(self.running.task)
         return [self.input.control] if self.phase in _STANDING_STILL else []
 
     def listens(self, tp: TP) -> bool:
         """Whether it can use records of ``tp`` in its present phase."""
-        return self.phase is OwnerPhase.RUNNING or (self.phase in _STANDING_STILL and tp == self.input.control)
+        return self.phase is OwnedPhase.RUNNING or (self.phase in _STANDING_STILL and tp == self.input.control)
 
     @property
     def takes(self) -> bool:
@@ -82,18 +82,18 @@ class OwnedPartition:
         offsets = self.running.task.sources.offsets if self.running is not None else None
         read = None if offsets is None else dict(zip(self._context.names.inputs, offsets, strict=True))
         log.error("partition stopped by an unexpected error", partition=self.number, at=at, read=read, exc_info=error)
-        self._halt(OwnerPhase.STOPPED, f"{at}: {type(error).__name__}")
+        self._halt(OwnedPhase.STOPPED, f"{at}: {type(error).__name__}")
 
-    def _halt(self, phase: OwnerPhase, why: str) -> None:
+    def _halt(self, phase: OwnedPhase, why: str) -> None:
         self.why = why
         self.forget()
         self._show(phase)
-        if phase is OwnerPhase.REFUSED:
+        if phase is OwnedPhase.REFUSED:
             log.error("partition refused", partition=self.number, why=why)
         self.input.commands_only()
 
-    def _show(self, phase: OwnerPhase) -> None:
+    def _show(self, phase: OwnedPhase) -> None:
         self.phase = phase
-        if phase is OwnerPhase.RUNNING:
+        if phase is OwnedPhase.RUNNING:
             self.why = ""
         self._context.telemetry.phase(self.number, phase.value)

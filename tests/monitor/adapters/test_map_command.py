@@ -218,13 +218,13 @@ def test_the_dry_run_reports_the_results_of_versions(tmp_path: Path) -> None:
         "record: cdr", "settings: {settle: 5m}\nrecord: cdr\nversion: {column: n}\nsettle: $settle"
     )
     (tmp_path / "acme.yaml").write_text(versions)
-    told = run("check", str(tmp_path / "calls.csv"), "--format", str(tmp_path / "acme.yaml")).output
-    assert "versions: a call is held 5m; another version counts in place of 1 rows" in told
-    assert "not a record: 1 rows, first at line 2: superseded: another version of the call counts" in told
+    printed = run("check", str(tmp_path / "calls.csv"), "--format", str(tmp_path / "acme.yaml")).output
+    assert "versions: a call is held 5m; another version counts in place of 1 rows" in printed
+    assert "not a record: 1 rows, first at line 2: superseded: another version of the call counts" in printed
     words = ("check", str(tmp_path / "calls.csv"), "--format", str(tmp_path / "acme.yaml"), "--set", "tenant_id=acme")
-    told = run(*words, "--set", "settle=0s").output
-    assert "versions: not held, as `settle` is 0s; the first record of a call counts" in told
-    assert "repeated ids: 1 records have the id of an earlier one" in told
+    printed = run(*words, "--set", "settle=0s").output
+    assert "versions: not held, as `settle` is 0s; the first record of a call counts" in printed
+    assert "repeated ids: 1 records have the id of an earlier one" in printed
 
 
 def test_conversion_writes_records_by_event_time_and_gives_reasons_for_the_others(files: tuple[str, str]) -> None:

@@ -325,9 +325,9 @@ def test_calls_are_written_in_parts(seed: int) -> None:
 def test_the_size_of_the_changes_is_known_before() -> None:
     log = Log()
     log.feed(*(version(0, 0, f"c-{n}") for n in range(100)))
-    told = log.assembler.touched_chars
+    output = log.assembler.touched_chars
     size = sum(len(key) + len(value or b"") for key, value in log.assembler.changes())
-    assert size / 2 < told < size
+    assert size / 2 < output < size
     assert log.assembler.touched_chars == 0
 
 

@@ -48,7 +48,7 @@ def stands(events: list[Enforcement], first: int = 0) -> list[PublishedRecord]:
 EVENTS = [event(n) for n in range(6)]
 
 
-def told(compared: Compared) -> list[tuple[str, str, int | None]]:
+def output(compared: Compared) -> list[tuple[str, str, int | None]]:
     return [(one.what, one.id, one.offset) for one in compared.differences]
 
 
@@ -61,7 +61,7 @@ def test_optional_events_are_neither_missing_nor_surplus() -> None:
     compared = compare(PLACE, EVENTS[:3], EVENTS[3:], stands(EVENTS[:5]))
     assert (compared.same, compared.later, compared.due, compared.differences) == (3, 2, 1, [])
     twice = compare(PLACE, [], EVENTS[:1], stands([EVENTS[0], EVENTS[0]]))
-    assert told(twice) == [("invented", "cwe-0", 2)]
+    assert output(twice) == [("invented", "cwe-0", 2)]
 
 
 def test_events_outside_the_audited_range_are_ignored_by_position_and_time() -> None:
@@ -73,12 +73,12 @@ def test_events_outside_the_audited_range_are_ignored_by_position_and_time() -> 
 
     compared = compare(PLACE, [], [], stands(EVENTS[:2], 40), forgiven)
     assert asked == [(40, 0), (42, 1000)]
-    assert (compared.later, told(compared)) == (1, [("invented", "cwe-1", 42)])
+    assert (compared.later, output(compared)) == (1, [("invented", "cwe-1", 42)])
 
 
 def test_the_order_of_a_tenants_decisions_is_compared_and_that_of_several_tenants_is_not() -> None:
     a, b, other = event(1), event(2), event(3, "other")
-    assert told(compare(PLACE, [a, b, other], [], stands([other, a, b]))) == []
+    assert output(compare(PLACE, [a, b, other], [], stands([other, a, b]))) == []
     (found,) = compare(PLACE, [a, other, b], [], stands([b, other, a])).differences
     assert (found.what, found.id, found.offset, found.decision) == ("order", "cwe-1", 4, False)
 
@@ -170,10 +170,10 @@ def test_a_record_that_is_not_an_event_is_reported() -> None:
 def test_invalid_bytes_with_an_expected_id_are_not_that_event(behind: bytes) -> None:
     garbage = PublishedRecord(40, b"acme", b'{"id":"cwe-1","data":' + behind + b"}")
     compared = compare(PLACE, EVENTS[:2], [], [*stands(EVENTS[:1]), garbage])
-    assert told(compared) == [("invented", "", 40), ("missing", "cwe-1", None)]
+    assert output(compared) == [("invented", "", 40), ("missing", "cwe-1", None)]
     assert compared.differences[0].why.startswith("expected an event: ")
     compared = compare(PLACE, EVENTS[:1], [], [*stands(EVENTS[:1]), garbage])
-    assert told(compared) == [("invented", "", 40)]
+    assert output(compared) == [("invented", "", 40)]
 
 
 def test_an_event_in_two_wrong_partitions_is_reported_for_both() -> None:

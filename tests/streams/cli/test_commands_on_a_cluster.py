@@ -26,8 +26,8 @@ def nobody() -> Iterator[str]:
 
 
 def test_an_operator_s_words_are_masked_before_they_are_written_anywhere() -> None:
-    told = signed("ask 13912345678", "wang 13912345678")
-    assert (told["reason"], told["by"]) == ("ask •••••••••78", "wang •••••••••78")
+    printed = signed("ask 13912345678", "wang 13912345678")
+    assert (printed["reason"], printed["by"]) == ("ask •••••••••78", "wang •••••••••78")
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ def test_an_id_that_begins_like_an_option_is_taken_behind_two_dashes(tmp_path: P
 
 def test_an_export_into_a_folder_that_is_missing_names_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "missing"
-    told = callwarden("state", "export", "--out", str(folder / "export"))
-    assert told == (2, f"{folder}: expected an existing folder\n")
+    printed = callwarden("state", "export", "--out", str(folder / "export"))
+    assert printed == (2, f"{folder}: expected an existing folder\n")
 
 
 def test_an_export_to_a_folder_that_is_not_there_makes_no_file_of_its_name(tmp_path: Path, nobody: str) -> None:

@@ -19,7 +19,7 @@ from streams.cli.app import build
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def printed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     out = tmp_path_factory.mktemp("demo") / "out"
     done = CliRunner().invoke(
         build("demo"), ["demo", "--out", str(out), "--tenants", "16", "--days", "1", "--seed", "3"]
@@ -28,8 +28,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return out, done.output
 
 
-def test_it_ends_by_naming_the_files_that_it_wrote(told: tuple[Path, str]) -> None:
-    out, text = told
+def test_it_ends_by_naming_the_files_that_it_wrote(printed: tuple[Path, str]) -> None:
+    out, text = printed
     named = [Path(line) for line in text.splitlines() if line.startswith(str(out))]
     assert {path.name for path in named} >= {
         "records.jsonl", "labels.jsonl", "enforcement.jsonl", "windows.jsonl", "report.html", "ledger.db", "billing.db",
@@ -39,8 +39,8 @@ def test_it_ends_by_naming_the_files_that_it_wrote(told: tuple[Path, str]) -> No
     assert {path for path in out.rglob("*") if path.is_file()} == set(named)
 
 
-def test_every_decision_is_printed_with_its_reason_in_both_languages(told: tuple[Path, str]) -> None:
-    out, text = told
+def test_every_decision_is_printed_with_its_reason_in_both_languages(printed: tuple[Path, str]) -> None:
+    out, text = printed
     events = [
         msgspec.json.decode(line, type=Enforcement) for line in (out / "enforcement.jsonl").read_bytes().splitlines()
     ]
@@ -50,16 +50,16 @@ def test_every_decision_is_printed_with_its_reason_in_both_languages(told: tuple
         assert event.data.reason.en in text
 
 
-def test_it_shows_the_ledger_verified_and_its_head(told: tuple[Path, str]) -> None:
-    out, text = told
+def test_it_shows_the_ledger_verified_and_its_head(printed: tuple[Path, str]) -> None:
+    out, text = printed
     count = len((out / "enforcement.jsonl").read_bytes().splitlines())
     with closing(sqlite3.connect(out / "ledger.db")) as ledger:
         head = ledger.execute("SELECT hash FROM ledger_entry ORDER BY number DESC LIMIT 1").fetchone()[0]
     assert f"verified: {count} 条 entries, 链尾哈希 head {head}" in text
 
 
-def test_it_shows_billings_answer_for_a_banned_tenant(told: tuple[Path, str]) -> None:
-    out, text = told
+def test_it_shows_billings_answer_for_a_banned_tenant(printed: tuple[Path, str]) -> None:
+    out, text = printed
     asked, _, rest = text.partition("GET /v1/refunds/")[2].partition("\n")
     answer = json.loads(rest[: rest.index("\n}") + 2])
     assert answer["refundable"] is False
@@ -69,8 +69,8 @@ def test_it_shows_billings_answer_for_a_banned_tenant(told: tuple[Path, str]) ->
     assert {hold["id"] for hold in answer["holds"]} & bans
 
 
-def test_it_shows_the_page_of_metrics_that_prometheus_would_read(told: tuple[Path, str]) -> None:
-    out, text = told
+def test_it_shows_the_page_of_metrics_that_prometheus_would_read(printed: tuple[Path, str]) -> None:
+    out, text = printed
     page = (out / "metrics.prom").read_text()
     read = len((out / "input" / "records.jsonl").read_bytes().splitlines())
     families = {family.name: family for family in text_string_to_metric_families(page)}
@@ -80,13 +80,13 @@ def test_it_shows_the_page_of_metrics_that_prometheus_would_read(told: tuple[Pat
     assert set(shown) <= set(page.splitlines())
 
 
-def test_plain_output_carries_no_terminal_codes(told: tuple[Path, str]) -> None:
-    assert "\x1b" not in told[1]
-    assert "\r" not in told[1]
+def test_plain_output_carries_no_terminal_codes(printed: tuple[Path, str]) -> None:
+    assert "\x1b" not in printed[1]
+    assert "\r" not in printed[1]
 
 
-def test_the_table_has_every_tenant_once(told: tuple[Path, str]) -> None:
-    out, text = told
+def test_the_table_has_every_tenant_once(printed: tuple[Path, str]) -> None:
+    out, text = printed
     labels = [
         msgspec.json.decode(line, type=TruthLabel)
         for line in (out / "input" / "labels.jsonl").read_bytes().splitlines()

@@ -86,7 +86,7 @@ def test_a_constant_goes_to_the_formats_that_know_it(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "printed"),
     [
         (("a.csv", "--format", "own.yaml", "--format", "plivo"), "--format: expected one format for all files"),
         (("--format", "own.yaml=none.csv"), "none.csv: no such file"),
@@ -95,10 +95,10 @@ def test_a_constant_goes_to_the_formats_that_know_it(folder: Path) -> None:
         ((), "no records: expected FILE"),
     ],
 )
-def test_wrong_formats_are_reported(folder: Path, words: tuple[str, ...], told: str) -> None:
+def test_wrong_formats_are_reported(folder: Path, words: tuple[str, ...], printed: str) -> None:
     done = run("replay", *words, "--out", "out")
     assert done.exit_code == 2, done.output
-    assert told.replace("`twilio`", "") in done.output.replace("`twilio`", "")
+    assert printed.replace("`twilio`", "") in done.output.replace("`twilio`", "")
 
 
 def test_backtest_and_preflight_read_files_of_several_formats(folder: Path) -> None:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from streams.cli.app import build
 
 
-def told(*words: str) -> str:
+def printed(*words: str) -> str:
     """The help of a command as one line."""
     shown = CliRunner().invoke(build(words[0]), [*words, "--help"])
     assert shown.exit_code == 0, shown.output
@@ -19,7 +19,7 @@ def told(*words: str) -> str:
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
 def test_the_whole_docstring_and_every_default_are_in_the_help(words: tuple[str, ...]) -> None:
-    command, help_ = ALL[words], told(*words)
+    command, help_ = ALL[words], printed(*words)
     assert command.callback is not None
     docstring = " ".join((inspect.getdoc(command.callback) or "").split())
     assert docstring
@@ -46,4 +46,4 @@ def test_an_option_names_the_kind_of_its_text(words: tuple[str, ...]) -> None:
 def test_a_group_describes_each_command_without_truncation(words: tuple[str, ...]) -> None:
     callback = ALL[words].callback
     first = (inspect.getdoc(callback) or "").partition("\n\n")[0]
-    assert " ".join(first.split()) in told(words[0])
+    assert " ".join(first.split()) in printed(words[0])

@@ -104,11 +104,11 @@ def test_the_status_of_policies_is_by_partition(monkeypatch: pytest.MonkeyPatch)
 def test_topics_lists_each_fault_with_its_fix(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found: dict[str, ExistingTopic] = {}
     monkeypatch.setattr(cluster_session, "operate", lambda *_: found)
-    told = document("topics", command, status=1)
-    assert (told["ok"], told["partitions"]) == (False, None)
-    assert {"topic", "fault", "fix"} == set(told["faults"][0])
-    assert [each["topic"] for each in told["faults"] if each["topic"].endswith(".cdr")] == ["callwarden.cdr"]
-    assert ("created" in told) is (command == "create")
+    printed = document("topics", command, status=1)
+    assert (printed["ok"], printed["partitions"]) == (False, None)
+    assert {"topic", "fault", "fix"} == set(printed["faults"][0])
+    assert [each["topic"] for each in printed["faults"] if each["topic"].endswith(".cdr")] == ["callwarden.cdr"]
+    assert ("created" in printed) is (command == "create")
 
 
 def test_an_export_shows_its_partitions(tmp_path: Path) -> None:

@@ -57,11 +57,11 @@ def test_the_commands_get_only_settings_that_exist_and_are_accepted(
 ) -> None:
     (tmp_path / "policy.yaml").touch()
     (tmp_path / "sources.yaml").touch()
-    told = environment("127.0.0.1:9092", tmp_path, 4, BOARD)
+    output = environment("127.0.0.1:9092", tmp_path, 4, BOARD)
     known = {variable(field) for field in Settings.model_fields} | NOT_SETTINGS
-    assert {name for name in told if name.startswith("CALLWARDEN")} <= known
-    for name in known & told.keys():
-        monkeypatch.setenv(name, told[name])
+    assert {name for name in output if name.startswith("CALLWARDEN")} <= known
+    for name in known & output.keys():
+        monkeypatch.setenv(name, output[name])
     settings = load()
     assert settings.policy == tmp_path / "policy.yaml"
     assert settings.outage_grace_ms == 1_000, "an installation without a feed of calls decides at once"
@@ -70,9 +70,9 @@ def test_the_commands_get_only_settings_that_exist_and_are_accepted(
 
 
 def test_each_consumer_stores_its_state_in_the_temporary_folder(tmp_path: Path) -> None:
-    told = environment("127.0.0.1:9092", tmp_path, 4, BOARD)
+    output = environment("127.0.0.1:9092", tmp_path, 4, BOARD)
     for name, *_ in BESIDE[2:]:
-        assert told[f"CALLWARDEN_{name.upper()}_DATABASE"] == f"sqlite:///{tmp_path / name}.db"
+        assert output[f"CALLWARDEN_{name.upper()}_DATABASE"] == f"sqlite:///{tmp_path / name}.db"
 
 
 def test_missing_jars_are_not_fetched_silently(tmp_path: Path) -> None:

@@ -36,8 +36,8 @@ def test_more_rejected_records_than_the_limit_are_status_1(
     assert done.exit_code == status, done.output
     assert json.loads(done.stdout)["rejected"] == 2
     assert len((tmp_path / "out" / "rejected.jsonl").read_text("utf-8").splitlines()) == 2
-    told = "2 of 8 records were rejected, more than --max-rejected allows\n"
-    assert done.stderr == (told if status else "")
+    printed = "2 of 8 records were rejected, more than --max-rejected allows\n"
+    assert done.stderr == (printed if status else "")
 
 
 @pytest.mark.parametrize("limit", ["-1", "x", "1.5", "101%", "5 %", "%", ""])

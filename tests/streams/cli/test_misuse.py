@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def told(*arguments: str | bytes) -> tuple[int, str]:
+def output(*arguments: str | bytes) -> tuple[int, str]:
     """The exit status, and standard error without the usage."""
     done = callwarden(*arguments)
     error = done.stderr.decode(errors="replace")
@@ -109,7 +109,7 @@ YEARS = "expected a time in the years 1990 to 2099; epoch times are in milliseco
     ],
 )
 def test_a_mistake_is_reported_in_a_sentence(folder: Path, command: str, says: str) -> None:
-    status, error = told(*command.split())
+    status, error = output(*command.split())
     assert status == 2, error
     assert says in error
 
@@ -117,14 +117,14 @@ def test_a_mistake_is_reported_in_a_sentence(folder: Path, command: str, says: s
 @pytest.mark.parametrize("end", ["2100-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "9999999999999"])
 def test_an_end_after_all_records_is_accepted(folder: Path, end: str) -> None:
     """The last window of 2099 ends as 2100 begins."""
-    status, error = told(*REPLAY.split(), "--until", end, "--not-after", end)
+    status, error = output(*REPLAY.split(), "--until", end, "--not-after", end)
     assert status == 0, error
 
 
 def test_no_number_of_a_file_is_in_a_message_about_its_header(folder: Path) -> None:
     (folder / "calls.csv").write_text("13912345678,name\n")
     for name in ("ftc-dnc", "bank-calls"):
-        status, error = told("replay", "calls.csv", "--out", "out", "--format", name)
+        status, error = output("replay", "calls.csv", "--out", "out", "--format", name)
         assert status == 2
         assert "13912345678" not in error
         assert "•78,name" in error
@@ -135,9 +135,9 @@ def test_invalid_text_is_reported_and_a_file_may_have_any_name(folder: Path) -> 
     asyncio.run(ledger.migrate())
     ledger.close()
     command = ("ledger", "show", "--database", f"sqlite:///{folder / 'ledger.db'}")
-    assert told(*command, b"\xff\xfe") == (2, "'\\udcff\\udcfe': expected UTF-8 text\n")
+    assert output(*command, b"\xff\xfe") == (2, "'\\udcff\\udcfe': expected UTF-8 text\n")
     os.symlink("records.jsonl", b"\xff.jsonl")
-    status, error = told("replay", b"\xff.jsonl", "--out", "out", "--quiet")
+    status, error = output("replay", b"\xff.jsonl", "--out", "out", "--quiet")
     assert status == 0, error
 
 
@@ -153,8 +153,8 @@ def test_a_closed_output_pipe_ends_the_command_silently(folder: Path, command: s
 
 
 def test_a_page_that_cannot_be_written_is_named_and_leaves_no_file(folder: Path) -> None:
-    assert told("replay", "records.jsonl", "--out", "out", "--quiet")[0] == 0
-    assert told("report", "out", "--out", "folder") == (2, "folder: is a directory\n")
+    assert output("replay", "records.jsonl", "--out", "out", "--quiet")[0] == 0
+    assert output("report", "out", "--out", "folder") == (2, "folder: is a directory\n")
     assert sorted(path.name for path in folder.glob(".*")) == []
 
 

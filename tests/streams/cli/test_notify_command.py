@@ -30,12 +30,12 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def robot() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """A WeCom robot that accepts every message except reversals."""
-    told: list[dict[str, Any]] = []
+    printed: list[dict[str, Any]] = []
 
     class Robot(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            told.append(body)
+            printed.append(body)
             wrong = "撤销" in body["markdown"]["content"].splitlines()[0]
             said = {"errcode": 40058, "errmsg": f"not {SECRET}"} if wrong else {"errcode": 0, "errmsg": "ok"}
             self.send_response(200)
@@ -48,7 +48,7 @@ def robot() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Robot) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/send?key={SECRET}", told
+        yield f"http://127.0.0.1:{server.server_port}/send?key={SECRET}", printed
         server.shutdown()
         thread.join()
 
@@ -80,7 +80,7 @@ def test_wrong_settings_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_test_messages_are_sent_one_of_each_kind_and_the_answers_are_shown(
     robot: tuple[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url, told = robot
+    url, printed = robot
     monkeypatch.setenv("CALLWARDEN_NOTIFY_WECOM_URL", url)
     monkeypatch.setenv("CALLWARDEN_LOG_FORMAT", "text")
     status, said = run("--test")
@@ -89,8 +89,8 @@ def test_test_messages_are_sent_one_of_each_kind_and_the_answers_are_shown(
     assert ["wecom", "warning", "accepted:", "errcode", "0"] in lines
     assert ["wecom", "reversal", "FAILED:", "errcode", "40058:", "not", "***"] in lines
     assert lines[-1] == ["not", "accepted:", "1"]
-    assert len(told) == len(lines) - 1
-    assert all("测试" in body["markdown"]["content"] for body in told)
+    assert len(printed) == len(lines) - 1
+    assert all("测试" in body["markdown"]["content"] for body in printed)
     assert SECRET not in said
 
 

@@ -14,7 +14,7 @@ RULE = "- {{id: calls, behaviour: blind_calling, metric: attempts, above: {}, wi
 
 
 @pytest.mark.parametrize(
-    ("above", "mode", "status", "told"),
+    ("above", "mode", "status", "printed"),
     [
         (0, "enforce", 1, "wronged: 26 of 26 honest tenants"),
         (0, "shadow", 0, "decided: 0 of 34 dishonest tenants; 0 are not even"),
@@ -22,7 +22,7 @@ RULE = "- {{id: calls, behaviour: blind_calling, metric: attempts, above: {}, wi
     ],
 )
 def test_the_exit_status_says_whether_someone_is_wronged_or_unseen(
-    above: int, mode: str, status: int, told: str, tmp_path: Path
+    above: int, mode: str, status: int, printed: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "tried.yaml"
     file.write_text(f'id: tried\nversion: "1"\nextends: none\nrules:\n{RULE.format(above, mode)}', "utf-8")
@@ -30,7 +30,7 @@ def test_the_exit_status_says_whether_someone_is_wronged_or_unseen(
         build("policy"), ["policy", "attack", "--policy", str(file), "--seeds", "1", "--days", "2"]
     )
     assert done.exit_code == status, done.output
-    assert told in done.stdout
+    assert printed in done.stdout
 
 
 def test_the_table_in_the_documents_is_what_the_command_prints() -> None:

@@ -16,7 +16,7 @@ CALL = (
 )
 
 
-def told(*arguments: str | Path) -> tuple[int, str]:
+def output(*arguments: str | Path) -> tuple[int, str]:
     """The exit status and standard error of a replay."""
     command = [sys.executable, "-c", "from streams.cli.app import main; main()", "replay", "-q", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -31,12 +31,12 @@ def records(tmp_path: Path) -> Path:
 
 
 def test_a_folder_given_as_a_file_of_records_is_wrong_usage(tmp_path: Path) -> None:
-    assert told(tmp_path, "--out", tmp_path / "out") == (2, f"{tmp_path}: is a directory\n")
+    assert output(tmp_path, "--out", tmp_path / "out") == (2, f"{tmp_path}: is a directory\n")
 
 
 @pytest.mark.parametrize("below", [".", "deeper"])
 def test_a_file_where_the_output_folder_should_be_is_wrong_usage(records: Path, below: str) -> None:
-    status, error = told(records, "--out", records / below)
+    status, error = output(records, "--out", records / below)
     assert (status, error.count("\n")) == (2, 1)
     assert str(records) in error
     assert "expected a file of records" not in error
@@ -46,7 +46,7 @@ def test_a_file_where_the_output_folder_should_be_is_wrong_usage(records: Path, 
 def test_a_damaged_file_ends_the_run_with_a_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "records.jsonl.gz"
     path.write_bytes(content)
-    status, error = told(path, "--out", tmp_path / "out")
+    status, error = output(path, "--out", tmp_path / "out")
     assert (status, error.count("\n")) == (1, 1)
     assert error.startswith(f"{path}: damaged: ")
 
@@ -83,14 +83,14 @@ def test_a_file_of_another_format_is_wrong_usage(tmp_path: Path, command: str, f
 
 @pytest.mark.parametrize("option", ["--until", "--not-after", "--enforce-from"])
 def test_an_empty_time_is_wrong_usage_and_not_the_default(records: Path, option: str) -> None:
-    status, error = told(records, "--out", records.parent / "out", option, "")
+    status, error = output(records, "--out", records.parent / "out", option, "")
     assert status == 2
     assert error.startswith(option)
 
 
 def test_the_windows_of_an_earlier_run_are_removed_from_the_folder(records: Path) -> None:
     out = records.parent / "out"
-    assert told(records, "--out", out, "--windows")[0] == 0
+    assert output(records, "--out", out, "--windows")[0] == 0
     assert (out / "windows.jsonl").stat().st_size > 0
-    assert told(records, "--out", out)[0] == 0
+    assert output(records, "--out", out)[0] == 0
     assert not (out / "windows.jsonl").exists()

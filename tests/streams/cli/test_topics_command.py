@@ -56,14 +56,14 @@ def check(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 
 def test_a_source_that_holds_calls_as_long_as_the_policy_waits_is_named(check: Any) -> None:
-    told = check(SOURCES)
-    assert told.exit_code == 0, told.output
+    printed = check(SOURCES)
+    assert printed.exit_code == 0, printed.output
     late = "its calls will be late: expected less than the policy's lateness of 10m, got"
-    assert told.stderr.splitlines() == [
+    assert printed.stderr.splitlines() == [
         f"warning: source connect: {late} settle 10m",
         f"warning: source slow: {late} ring_timeout 11m",
     ]
-    assert "are configured correctly, with 2 partitions" in told.stdout
+    assert "are configured correctly, with 2 partitions" in printed.stdout
 
 
 def test_sources_that_hold_calls_for_less_are_not(check: Any) -> None:
@@ -71,7 +71,7 @@ def test_sources_that_hold_calls_for_less_are_not(check: Any) -> None:
 
 
 def test_a_faulty_sources_file_does_not_hide_the_topics(check: Any) -> None:
-    told = check("sources: [{name: a, format: tccc, set: {settle: soon}}]")
-    assert told.exit_code == 0
-    assert told.stderr.startswith("warning: tccc.yaml:")
-    assert "are configured correctly" in told.stdout
+    printed = check("sources: [{name: a, format: tccc, set: {settle: soon}}]")
+    assert printed.exit_code == 0
+    assert printed.stderr.startswith("warning: tccc.yaml:")
+    assert "are configured correctly" in printed.stdout

@@ -294,14 +294,14 @@ def test_a_postgresql_that_goes_silent_is_waited_for_so_long_and_no_longer(
 
     def connect(*_: object, **arguments: object) -> None:
         given.update(arguments)
-        raise psycopg.OperationalError("nobody is there")
+        raise psycopg.OperationalError("no server there")
 
     monkeypatch.setattr(psycopg, "connect", connect)
     database = Database(f"postgresql://ward@127.0.0.1:1/cases{asked}", "cases")
-    with pytest.raises(TransientError, match="nobody is there"), database.reading():
+    with pytest.raises(TransientError, match="no server there"), database.reading():
         pass
     database.close()
-    assert given["connect_timeout"] == timeout, "what somebody asks for is his"
+    assert given["connect_timeout"] == timeout, "an explicit value takes precedence"
     assert given["tcp_user_timeout"] == 15_000
     assert (given["keepalives"], given["keepalives_idle"]) == (1, 5)
     assert (given["keepalives_interval"], given["keepalives_count"]) == (3, 3)

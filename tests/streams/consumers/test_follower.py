@@ -354,18 +354,18 @@ async def test_deleted_records_are_passed_over_where_that_is_wanted_and_told_wit
     topics = FakeTopics(ours=1)
     topics.put("ours", 0, b"a", b"b", b"c")
     topics.delete_before("ours", 0, 2)
-    told: list[RecordsLost] = []
+    output: list[RecordsLost] = []
 
     def pass_over(connection: Connection, gone: RecordsLost) -> None:
         assert POSITIONS.known(connection) == {TP("ours", 0): 2}, "not in the transaction that passes them over"
-        told.append(gone)
+        output.append(gone)
 
     async with following(
         Follower(topics, database, POSITIONS, ["ours"], store_records, hooks=FollowerHooks(pass_over=pass_over))
     ):
         await until(lambda: len(stored_records(database)) == 1)
     assert stored_records(database) == [("ours", 0, 2, "c")]
-    assert [(gone.tp, gone.offset, gone.start) for gone in told] == [(TP("ours", 0), 0, 2)]
+    assert [(gone.tp, gone.offset, gone.start) for gone in output] == [(TP("ours", 0), 0, 2)]
 
 
 async def test_of_several_topics_those_that_are_named_are_begun_at_their_ends(database: Database) -> None:
@@ -518,19 +518,19 @@ async def test_where_the_record_that_was_handled_last_has_expired_nothing_is_hel
 async def test_after_accepting_lost_records_it_continues_at_the_end_of_a_rewritten_log(
     database: Database,
 ) -> None:
-    topics, told = FakeTopics(ours=1), list[RecordsLost]()
+    topics, output = FakeTopics(ours=1), list[RecordsLost]()
     topics.put("ours", 0, b"a", b"b")
     async with following(Follower(topics, database, POSITIONS, ["ours"], store_records)):
         await until(lambda: len(stored_records(database)) == 2)
     topics.logs[TP("ours", 0)] = [b"a", b"instead of b", b"c"]
     follower = Follower(
-        topics, database, POSITIONS, ["ours"], store_records, hooks=FollowerHooks(lambda _, gone: told.append(gone))
+        topics, database, POSITIONS, ["ours"], store_records, hooks=FollowerHooks(lambda _, gone: output.append(gone))
     )
     async with following(follower):
         await until(lambda: follower.progress().as_of_ms is not None)
         topics.put("ours", 0, b"new")
         await until(lambda: len(stored_records(database)) == 3)
-    assert [(gone.offset, gone.start) for gone in told] == [(2, 3)]
+    assert [(gone.offset, gone.start) for gone in output] == [(2, 3)]
     assert stored_records(database)[-1] == ("ours", 0, 3, "new")
 
 
@@ -595,8 +595,8 @@ async def test_positions_that_were_kept_for_another_cluster_are_refused(database
         await until(lambda: len(stored_records(database)) == 1)
     topics.id = "another-one"
     topics.put("ours", 0, b"b")
-    told: list[RecordsLost] = []
-    pass_over = [None, lambda _, gone: told.append(gone)]
+    output: list[RecordsLost] = []
+    pass_over = [None, lambda _, gone: output.append(gone)]
     for each in pass_over:
         with pytest.raises(
             OtherCluster, match="offsets of the Kafka cluster this-one; expected those of another-one"
@@ -605,7 +605,7 @@ async def test_positions_that_were_kept_for_another_cluster_are_refused(database
                 await Follower(topics, database, POSITIONS, ["ours"], store_records, hooks=FollowerHooks(each)).run()
         assert "or CALLWARDEN_NOTEBOOK_DATABASE. If " in str(no.value)
         assert "use a new, empty database" in str(no.value)
-    assert (len(stored_records(database)), told) == (1, [])
+    assert (len(stored_records(database)), output) == (1, [])
     topics.id = None  # a broker that does not report its id
     async with following(Follower(topics, database, POSITIONS, ["ours"], store_records)):
         await until(lambda: len(stored_records(database)) == 2)

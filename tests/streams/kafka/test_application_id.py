@@ -22,7 +22,7 @@ NOBODY = ConsumerGroup()
 
 
 @pytest.mark.parametrize(
-    ("told", "mine", "usual", "begun"),
+    ("printed", "mine", "usual", "begun"),
     [
         ({}, NOBODY, NOBODY, False),  # the very first worker
         ({}, group(PRODUCTION, committed=False), group(PRODUCTION, committed=False), False),
@@ -34,9 +34,9 @@ NOBODY = ConsumerGroup()
     ],
 )
 def test_whose_group_it_is_may_start(
-    told: Mapping[str, str], mine: ConsumerGroup, usual: ConsumerGroup, begun: bool
+    printed: Mapping[str, str], mine: ConsumerGroup, usual: ConsumerGroup, begun: bool
 ) -> None:
-    assert startup_fault(load(told), mine, usual, begun) is None
+    assert startup_fault(load(printed), mine, usual, begun) is None
 
 
 @pytest.mark.parametrize("begun", [True, False])

@@ -20,12 +20,12 @@ async def test_an_end_is_of_when_it_was_asked_for_and_errors_tell_none() -> None
         return SimpleNamespace(topics=[("ours", [(0, 0, 9, 7, b""), (1, 6, 9, 7, b"")])])
 
     client: Any = SimpleNamespace(_client=SimpleNamespace(send=send))
-    told: list[tuple[TopicPartition, LogEnds]] = []
-    on_log_ends(client, lambda *each: told.append(each))
+    output: list[tuple[TopicPartition, LogEnds]] = []
+    on_log_ends(client, lambda *each: output.append(each))
     asked_s = steady_s()
     await client._client.send(1, FetchRequest(500, 1, 1, 0, []))
     await client._client.send(1, "something else")
-    [(tp, ends)] = told
+    [(tp, ends)] = output
     assert (tp, ends.last_stable, ends.high_watermark) == (TopicPartition("ours", 0), 7, 9)
     assert asked_s <= ends.asked_s <= looked_at[0]
 

@@ -51,8 +51,8 @@ def test_a_coordinator_that_is_on_its_way_is_waited_for() -> None:
 
 def test_where_it_cannot_be_known_they_may_be_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admin, "_COORDINATOR_S", 0.0)
-    told = at_work(GroupCoordinatorNotAvailableError())
-    assert told == "workers may be at work (the group app has no coordinator: GroupCoordinatorNotAvailableError)"
+    output = at_work(GroupCoordinatorNotAvailableError())
+    assert output == "workers may be at work (the group app has no coordinator: GroupCoordinatorNotAvailableError)"
     assert at_work(GroupAuthorizationFailedError()) == (
         "workers may be at work (looking at the group app: not authorised)"
     )

@@ -59,7 +59,7 @@ def only(found: dict[str, ExistingTopic]) -> TopicMismatch:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "output"),
     [
         (
             {"output_prefix": "canary"},
@@ -75,11 +75,11 @@ def only(found: dict[str, ExistingTopic]) -> TopicMismatch:
     ],
 )
 def test_a_prefix_that_would_run_into_the_names_is_reported_before_topics_are_made(
-    given: dict[str, str], told: str | None
+    given: dict[str, str], output: str | None
 ) -> None:
     settings = load(given)
-    assert (told is None) == (prefix_conflict(settings, {}) is None)
-    assert (told or "") in (prefix_conflict(settings, {}) or "")
+    assert (output is None) == (prefix_conflict(settings, {}) is None)
+    assert (output or "") in (prefix_conflict(settings, {}) or "")
     # Existing topics count by their name: a missing one among them can be created.
     some = {
         topic.topic: made(settings)[topic.topic]

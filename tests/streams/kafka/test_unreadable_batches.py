@@ -370,7 +370,7 @@ def test_bombs_take_no_more_memory_than_a_batch_may_hold() -> None:
         made.append(batch([], codec=ZSTD, payload=zstd_encode(bytes(1 << 30)), count=3))
         made.append(batch([], codec=GZIP, payload=zlib.compress(bytes(1 << 29), 1, wbits=31), count=3))
         del tests.BOMB
-        # Since the kernel counts the peak of whoever made them, too: in a child of its own.
+        # In a child process: the kernel also counts the peak of the process that started it.
         import os
         reading = os.fork()
         if not reading:

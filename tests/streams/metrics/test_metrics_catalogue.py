@@ -360,5 +360,5 @@ def test_what_an_override_has_judged_in_shadow_is_no_decision() -> None:
     counted, registry = decisions(harness.shard.policy)
     harness.until(5)
     counted.decided(counted.counts(harness.output.enforcement, harness.output.shadow, []))
-    told = {labels[2]: value for labels, value in labels_of(registry).items() if labels[0] == "half" and value}
-    assert told == {"enforce": 1, "shadow": 1}
+    printed = {labels[2]: value for labels, value in labels_of(registry).items() if labels[0] == "half" and value}
+    assert printed == {"enforce": 1, "shadow": 1}

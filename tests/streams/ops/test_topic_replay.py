@@ -135,7 +135,7 @@ def dealt(line: bytes, count: int, rng: random.Random) -> tuple[str, int, bytes 
     return TOPIC_OF[str(record.__struct_config__.tag)], partition_of(key, count, "murmur2"), key
 
 
-def told(outcome: Outcome, lines: dict[str, dict[int, int]] | None = None) -> dict[str, Any]:
+def printed(outcome: Outcome, lines: dict[str, dict[int, int]] | None = None) -> dict[str, Any]:
     """The whole outcome; with ``lines``, offsets of rejected rows become line numbers."""
     summary = msgspec.to_builtins(outcome.summary)
     del summary["not_after_ms"]
@@ -190,7 +190,7 @@ def test_topics_are_judged_like_files_of_the_same_records(seed: int, flavour: st
     )
     assert expected.summary.read > 0
     judged = topics.replay(policy, live=DecidingSettings(max_ahead_ms=0), distance_options=everybody)
-    assert told(judged, line_at) == told(expected)
+    assert printed(judged, line_at) == printed(expected)
     assert seen(judged) == seen(expected)
 
 

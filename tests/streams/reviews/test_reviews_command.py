@@ -277,7 +277,7 @@ def test_a_verdict_of_which_nothing_came_is_replaced_after_it_was_shown_and_not_
 ) -> None:
     words = ("--reason", "checked", "--wait", "0", "--by")
     assert run("uphold", "cwe-late", *words, f"wang {CANARY}")[0] == 0
-    assert run("overturn", "cwe-warn", *words, "li", "--replace")[0] == 0, "nobody has decided it: nothing to ask"
+    assert run("overturn", "cwe-warn", *words, "li", "--replace")[0] == 0, "no one has decided it: no question to ask"
     status, text = run("overturn", "cwe-late", *words, "li", "--replace", "--yes")
     assert (status, "--replace can replace it from 2026-03-03 04:15 UTC on" in text) == (1, True), text
     monkeypatch.setattr(time, "time_ns", lambda: (NOW + 5 * 3_600_000) * 1_000_000)
@@ -370,13 +370,13 @@ def test_a_broker_that_is_away_is_reported(cluster: FakeCluster) -> None:
 
 def test_what_is_read_says_how_current_it_is(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     put(cluster, 0, pending("cwe-new"), pending("cwe-new-2"))
-    assert told("list") == ("as of 2026-03-03T00:00:00Z, 2 behind", [])
+    assert printed("list") == ("as of 2026-03-03T00:00:00Z, 2 behind", [])
     monkeypatch.setattr(time, "time_ns", lambda: (NOW + 31_000) * 1_000_000)
     silent = "warning: no ledger runs: `callwarden ledger run` last wrote at 2026-03-03T00:00:00Z"
-    assert told("show", "cwe-late") == ("as of 2026-03-03T00:00:00Z, 2 behind", [silent])
+    assert printed("show", "cwe-late") == ("as of 2026-03-03T00:00:00Z, 2 behind", [silent])
     monkeypatch.setattr(time, "time_ns", lambda: (NOW + 61_000) * 1_000_000)
     cluster.away = True
-    assert told("list") == (
+    assert printed("list") == (
         "as of 2026-03-03T00:00:00Z, an unknown number behind",
         [
             silent,
@@ -391,7 +391,7 @@ def test_what_is_read_says_how_current_it_is(cluster: FakeCluster, monkeypatch: 
     assert (listed["as_of_ms"], listed["behind"]) == (NOW, 2)
 
 
-def told(*command: str) -> tuple[str, list[str]]:
+def printed(*command: str) -> tuple[str, list[str]]:
     """The first line of the output, and standard error."""
     done = CliRunner().invoke(build("reviews"), ["reviews", *command])
     assert done.exit_code == 0, done.output

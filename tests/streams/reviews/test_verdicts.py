@@ -38,18 +38,18 @@ class Watched(Traffic):
 
 def brute(events: list[Enforcement]) -> dict[str, tuple[str, str]]:
     """For the id of each decision that opened a case, the id in force and the status: a plain loop over all events."""
-    told: dict[str, tuple[str, str]] = {}
+    output: dict[str, tuple[str, str]] = {}
     for event in events:
         data = event.data
         if data.reverses:
-            first = next(first for first, (in_force, _) in told.items() if in_force == data.reverses)
-            told[first] = (data.reverses, "lapsed" if data.kind == "lapse" else "reversed")
+            first = next(first for first, (in_force, _) in output.items() if in_force == data.reverses)
+            output[first] = (data.reverses, "lapsed" if data.kind == "lapse" else "reversed")
         elif data.supersedes:
-            first = next(first for first, (in_force, _) in told.items() if in_force == data.supersedes)
-            told[first] = (event.id, "final")
+            first = next(first for first, (in_force, _) in output.items() if in_force == data.supersedes)
+            output[first] = (event.id, "final")
         else:
-            told[event.id] = (event.id, "final" if data.status == "final" else "pending")
-    return told
+            output[event.id] = (event.id, "final" if data.status == "final" else "pending")
+    return output
 
 
 @pytest.mark.parametrize("round_", range(6))
@@ -132,8 +132,8 @@ def test_a_verdict_has_the_same_id_each_time_and_another_for_another() -> None:
     assert one.review_id == review_of(case, GivenVerdict("uphold"), "li", "because", T0 + 5).review_id
     for other in (GivenVerdict("overturn"), GivenVerdict("uphold", "termination")):
         assert one.review_id != review_of(case, other, "wang", "looked into", T0).review_id
-    told = review_of(case, GivenVerdict("uphold"), "wang 13912345678", "asked +86 139 1234 5678", T0)
-    assert (told.reviewer, told.reason) == ("wang •••••••••78", "asked +•• ••• •••• ••78")
+    output = review_of(case, GivenVerdict("uphold"), "wang 13912345678", "asked +86 139 1234 5678", T0)
+    assert (output.reviewer, output.reason) == ("wang •••••••••78", "asked +•• ••• •••• ••78")
     assert (one.enforcement_id, one.tenant_id) == (case.in_force.id, "acme")
 
 

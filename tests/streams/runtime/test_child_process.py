@@ -68,4 +68,4 @@ def test_none_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
         pid = int(parent.stdout.readline())
         assert not gone(pid)
         parent.kill()
-    until(lambda: gone(pid), "it goes on without its parent")
+    until(lambda: gone(pid), "it outlives its parent")

@@ -26,7 +26,7 @@ def test_what_fails_for_days_is_still_tried_again(failures: int) -> None:
 def test_work_is_tried_again_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "FIRST_S", 0.0)
     answers = iter([TransientError("away"), TransientError("away still"), 7])
-    told: list[str] = []
+    output: list[str] = []
 
     async def work() -> int:
         answer = next(answers)
@@ -35,10 +35,10 @@ def test_work_is_tried_again_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) 
         return answer
 
     def failed(error: TransientError, delay_s: float) -> None:
-        told.append(f"{error}, again in {delay_s:g} s")
+        output.append(f"{error}, again in {delay_s:g} s")
 
     assert asyncio.run(retry.retry(work, TransientError, failed)) == 7
-    assert told == ["away, again in 0 s", "away still, again in 0 s"]
+    assert output == ["away, again in 0 s", "away still, again in 0 s"]
 
 
 def test_another_error_ends_it() -> None:

@@ -17,7 +17,7 @@ async def main():
     with stop_requested(float(sys.argv[1])) as stopping:
         print("up", flush=True)
         await stopping.wait()
-        print("told", flush=True)
+        print("stopping", flush=True)
         exec(sys.argv[2])
 
 async def never():
@@ -90,6 +90,6 @@ def test_a_second_signal_ends_at_once(hanging: str) -> None:
     process = started(1000, HANGING[hanging])
     process.send_signal(signal.SIGTERM)
     assert process.stdout is not None
-    assert process.stdout.readline() == "told\n"
+    assert process.stdout.readline() == "stopping\n"
     process.send_signal(signal.SIGINT)
     assert ended(process) == (1, [])

@@ -352,7 +352,7 @@ def test_a_fault_of_the_file_is_reported_with_line_and_column(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "output"),
     [
         (
             "web_port: 1\nsecurity: SASL_SSL\nsasl_password: x",
@@ -366,11 +366,11 @@ def test_a_fault_of_the_file_is_reported_with_line_and_column(
     ],
 )
 def test_what_the_file_does_not_say_is_reported_by_the_line_that_asks_for_it(
-    written: Callable[[str], str], text: str, told: list[str], tmp_path: Path
+    written: Callable[[str], str], text: str, output: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "none.pem").write_text("no certificate")
     path = written(text.format(pem=tmp_path / "none.pem"))
-    for fault, wanted in zip(faults(), told, strict=True):
+    for fault, wanted in zip(faults(), output, strict=True):
         assert fault.startswith(f"{path}:{wanted}")
 
 

@@ -100,9 +100,9 @@ def get(port: str, page: str) -> tuple[int, str]:
             time.sleep(0.1)
 
 
-@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("printed", [signal.SIGTERM, signal.SIGINT])
 def test_a_worker_that_waits_for_its_broker_is_alive_not_ready_and_ends_in_order(
-    told: signal.Signals, port: str
+    printed: signal.Signals, port: str
 ) -> None:
     command = [sys.executable, "-m", "streams.cli", "worker", "--bootstrap", "127.0.0.1:1", "--port", port]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as worker:
@@ -115,7 +115,7 @@ def test_a_worker_that_waits_for_its_broker_is_alive_not_ready_and_ends_in_order
             assert "callwarden_broker_away 1.0" in metrics
             assert "callwarden_build_info{" in metrics
             assert "process_resident_memory_bytes" in metrics
-            worker.send_signal(told)
+            worker.send_signal(printed)
             rest = worker.stderr.read()
         except BaseException:
             worker.kill()

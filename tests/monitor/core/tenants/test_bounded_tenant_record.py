@@ -55,7 +55,7 @@ def stored_at(harness: StoredShardHarness, give: Give, serial: "count[int]", las
         n = next(serial)
         harness.until(n / 10)
         changed = harness.store()
-        assert changed, "nothing came of it"
+        assert changed, "no change followed"
         most = max(most[0], len(changed)), max(most[1], sum(len(blob or b"") for blob in changed.values()))
     return most
 

@@ -174,7 +174,7 @@ async def test_unreadable_records_are_logged_in_one_line_a_transaction(
     database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await Feed(database).put([b"13800138000", event("ban", "acme", "frozen"), None, b""])
-    told = [line for line in capsys.readouterr().out.splitlines() if "cannot be read" in line]
-    assert len(told) == 1
-    assert re.search(r"offset=0 .*records=3", told[0])
-    assert "138" not in told[0]
+    output = [line for line in capsys.readouterr().out.splitlines() if "cannot be read" in line]
+    assert len(output) == 1
+    assert re.search(r"offset=0 .*records=3", output[0])
+    assert "138" not in output[0]

@@ -203,7 +203,7 @@ class Widens(MistakesTenants):
 
 
 class Stops(Changed):
-    """Stops for good at the first record that it cannot read."""
+    """Stops permanently at the first record that it cannot read."""
 
     stopped = False
 
@@ -238,7 +238,7 @@ class Plain:
 
 
 class ForgetsWhatIsGone(Plain):
-    """A hold whose own event arrives after its reversal stays for good."""
+    """A hold whose own event arrives after its reversal stays forever."""
 
     def take(self, name: str, tenant: str, data: dict[str, Any]) -> None:
         if name not in self.handled:
@@ -338,7 +338,7 @@ class CancelsWhilePending(ReferenceConsumer):
 
 
 class ForbidsToCancelForGood(ReferenceConsumer):
-    """Forbids cancellations for good once it has forbidden them."""
+    """Forbids cancellations forever once it has forbidden them."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -66,7 +66,7 @@ def test_a_tenant_is_shown_with_its_current_state(ledger: str, monkeypatch: pyte
     assert "维持封号" in text
     assert "The ban is upheld" in text
     assert "复核：维持 / Review: upheld  r1\n" in text
-    assert "复核：撤销 / Review: overturned  r0  未产生决定 / nothing came of it yet" in text
+    assert "复核：撤销 / Review: overturned  r0  未产生决定 / no decision yet" in text
     assert "cwe-o1" not in text
     assert CANARY not in text
     assert "wang •••••••••78: she said call +•• •••••••••78" in text

@@ -63,8 +63,8 @@ async def test_a_release_that_reads_more_lists_it_and_changes_no_entry(tmp_path:
         # As `callwarden ledger run` begins.
         assert await service._begun(database) == before
         assert found(database) == (["q"], ["p", "u", "q"], ["r"])
-        told = verified(database)
-        assert (told.faults, told.unlisted, told.unreadable) == ([], 0, 0)
+        output = verified(database)
+        assert (output.faults, output.unlisted, output.unreadable) == ([], 0, 0)
         assert await database.run(reparse_faulty) == 3, "once more changes nothing"
         assert found(database) == (["q"], ["p", "u", "q"], ["r"])
 
@@ -83,8 +83,8 @@ async def test_records_readable_since_then_are_exported_with_their_content(tmp_p
 
         def exported(tenant: str | None) -> list[str]:
             with database.reading() as connection:
-                told = [msgspec.json.decode(line) for line in lines(connection, tenant=tenant, with_bytes=False)]
-            return [line["fault"] if "fault" in line else told_id(line["record"]) for line in told]
+                output = [msgspec.json.decode(line) for line in lines(connection, tenant=tenant, with_bytes=False)]
+            return [line["fault"] if "fault" in line else told_id(line["record"]) for line in output]
 
         assert exported(None) == ["of tomorrow", "p", "w", "of tomorrow", "of tomorrow"]
         assert exported("acme") == ["p"]

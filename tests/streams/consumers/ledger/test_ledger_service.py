@@ -125,12 +125,12 @@ async def test_a_failing_publisher_ends_the_process_with_a_log_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(self: Publisher) -> None:
-        raise RuntimeError("nobody foresaw this")
+        raise RuntimeError("an unexpected error")
 
     monkeypatch.setattr(Publisher, "run", fail)
     given = {"ledger_database": address(tmp_path), "input_prefix": "in.", "output_prefix": "out."}
     settings = load(given).model_copy(update={"ledger_port": 0})
-    with pytest.raises(RuntimeError, match="nobody foresaw this"):
+    with pytest.raises(RuntimeError, match="an unexpected error"):
         async with asyncio.timeout(20):
             await service.run_ledger(settings, topics(1), lambda database: asyncio.sleep(3_600))
 
@@ -151,6 +151,6 @@ def test_what_the_metrics_show() -> None:
 
 
 def test_a_fault_names_the_option_as_the_command_has_it(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as output:
         load({"ledger_heads": str(tmp_path), "ledger_port": "none", "ledger_database": "mysql://x"})
-    assert [fault.partition(":")[0] for fault in told.value.faults] == ["--database", "--port", "--heads"]
+    assert [fault.partition(":")[0] for fault in output.value.faults] == ["--database", "--port", "--heads"]

@@ -199,9 +199,9 @@ async def test_an_end_that_was_cut_off_is_found_by_published_heads_and_by_the_to
     assert fault.startswith(
         "out.enforcement-1: it ends with entry 4; expected the published entry 6: entries 5 to 6 are missing"
     )
-    [told] = await against_topic(database, held, TP(DECISIONS, 1))
-    assert told.startswith("out.enforcement-1: the topic has offsets 4 to 5 (2 records), the newest of ")
-    assert told.endswith("; the ledger, which ends at 6, does not have them")
+    [printed] = await against_topic(database, held, TP(DECISIONS, 1))
+    assert printed.startswith("out.enforcement-1: the topic has offsets 4 to 5 (2 records), the newest of ")
+    assert printed.endswith("; the ledger, which ends at 6, does not have them")
     assert await against_topic(database, held, TP(DECISIONS, 0)) == []
     database.close()
 
@@ -375,14 +375,14 @@ async def test_the_command_reports_its_findings(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("cut", "told"),
+    ("cut", "printed"),
     [
         ("number > 4", "the topic has offsets 4 to 5 (2 records), the newest of"),
         ("number > 0", "the topic has offsets 0 to 5 (6 records), the newest of"),
     ],
 )
 def test_the_command_names_removed_entries_with_their_positions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: str, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: str, printed: str
 ) -> None:
     monkeypatch.setenv("CALLWARDEN_INPUT_PREFIX", "in.")
     monkeypatch.setenv("CALLWARDEN_OUTPUT_PREFIX", "out.")
@@ -401,7 +401,7 @@ def test_the_command_names_removed_entries_with_their_positions(
     monkeypatch.setattr("streams.kafka.cluster.KafkaCluster", lambda *_: held)
     command = ["ledger", "verify", "--with-topics", "--database", address(tmp_path)]
     done = CliRunner().invoke(build("ledger"), command)
-    assert (done.exit_code, f"out.enforcement-1: {told}" in done.output) == (1, True), done.output
+    assert (done.exit_code, f"out.enforcement-1: {printed}" in done.output) == (1, True), done.output
     assert "All" not in done.output
 
 

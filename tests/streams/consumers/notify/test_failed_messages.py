@@ -1,4 +1,4 @@
-"""Messages that a receiver refused for good are listed, and sent again on command unless their subject has ended."""
+"""Messages that a receiver refused permanently are listed, and sent again on command unless their subject has ended."""
 
 import pytest
 from notification_samples import decision

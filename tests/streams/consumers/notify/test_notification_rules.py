@@ -89,9 +89,9 @@ def test_a_higher_severity_is_sent_and_alertmanager_resolves_the_lower_one() -> 
     harness.take(0, alert("a", "firing", 0))
     harness.take(HOUR)
     assert harness.take(HOUR, alert("b", "firing", 0, severity="critical")) == ["alert"]
-    ended, told = harness.messages[-2:]
+    ended, sent = harness.messages[-2:]
     assert (ended.standing, ended.severity, ended.others) == ("off", "warning", False)
-    assert (told.standing, told.severity) == ("on", "critical")
+    assert (sent.standing, sent.severity) == ("on", "critical")
     assert harness.take(HOUR, alert("c", "firing", 0)) == []
     assert harness.take(HOUR, alert("a", "resolved", 1), alert("b", "resolved", 1)) == []
     assert harness.take(HOUR, alert("c", "resolved", 1)) == ["alert over"]
@@ -110,8 +110,8 @@ def test_a_decision_replaces_the_message_of_its_alert() -> None:
 
 def test_a_similar_recent_message_is_counted_and_not_sent() -> None:
     harness = RulesHarness()
-    told = [harness.take(day * DAY, decision(f"d{day}", "warning", day * DAY)) for day in range(15)]
-    assert [day for day, said in enumerate(told) if said] == [0, 7, 14]
+    sent = [harness.take(day * DAY, decision(f"d{day}", "warning", day * DAY)) for day in range(15)]
+    assert [day for day, said in enumerate(sent) if said] == [0, 7, 14]
     assert [each.ref for each in harness.silent] == [f"d{day}" for day in range(15) if day % 7]
 
 
@@ -240,15 +240,15 @@ def test_a_refused_application_is_no_step_to_an_escalation() -> None:
 
 
 def test_a_number_in_a_reason_is_masked_and_so_is_a_tenant_that_looks_like_one() -> None:
-    rules, told = RulesHarness().rules, []
+    rules, sent = RulesHarness().rules, []
     for tenant in ("13800138000", "13800138100"):
         reason = Reason("致电 13912345678", "called 13912345678")
         event = decision("d", "ban", 0, tenant=tenant, reason=reason)
         [message] = rules.decision(tenant, TenantState(), event, 0, 0).messages
-        told.append(message.title)
+        sent.append(message.title)
         said = str([message.title, message.lines])
         assert not [text for text in ("13912345678", tenant) if text in said]
-    assert told[0] != told[1], "nobody could tell them apart"
+    assert sent[0] != sent[1], "they could not be distinguished"
 
 
 def test_a_changed_kind_is_sent_and_stays_one_violation() -> None:
@@ -293,7 +293,7 @@ def test_the_state_does_not_grow_with_the_applications_of_a_tenant() -> None:
         harness.take(HOUR, decision(f"r{number}", "reversal", HOUR, reverses=f"n{number}", **mine))
         assert harness.tenant.pending == 999 - number
     ended = [message for message in harness.messages if message.standing == "off"]
-    assert len(ended) == 1, "Alertmanager is notified once, when the last one waits no more"
+    assert len(ended) == 1, "Alertmanager is notified once, when the last one no longer waits"
 
 
 def test_the_reversal_of_a_final_refusal_leaves_those_that_wait() -> None:

@@ -54,7 +54,7 @@ def expected(rows: list[Row], throttle: Throttle) -> list[tuple[int, str, str]]:
     """(time, behaviour, what) of everything that is sent or counted."""
     out: list[tuple[int, str, str]] = []
     for behaviour in ("blind_calling", "unknown"):
-        told: list[tuple[int, str]] = []  # of this thread, since its last reversal
+        sent: list[tuple[int, str]] = []  # of this thread, since its last reversal
         firing: dict[str, str] = {}
         heard_of: dict[str, int] = {}
         due: int | None = None
@@ -68,11 +68,11 @@ def expected(rows: list[Row], throttle: Throttle) -> list[tuple[int, str, str]]:
                 due = None
                 if stands(past)[2] is None:
                     known = worst(firing)
-                    told.append((at, "alert"))
+                    sent.append((at, "alert"))
                     out.append((at, behaviour, "alert"))
             now = [record] if isinstance(record, Enforcement) else []
             stopped = stands(past + now)[2] is not None
-            heard = any(at - when < throttle.quiet_ms for when, what in told if what != "reversal")
+            heard = any(at - when < throttle.quiet_ms for when, what in sent if what != "reversal")
             if isinstance(record, Alert):
                 mine = "unknown" if record.rule_id == "unknown" else "blind_calling"
                 if mine != behaviour or record.severity == "info":
@@ -82,7 +82,7 @@ def expected(rows: list[Row], throttle: Throttle) -> list[tuple[int, str, str]]:
                     firing[record.alert_id], heard_of[record.alert_id] = record.severity, at
                     if known is not None and (known, worst(firing)) == ("warning", "critical"):
                         known = "critical"
-                        told.append((at, "alert"))
+                        sent.append((at, "alert"))
                         out.append((at, behaviour, "alert"))
                     elif known is None and first and not stopped:
                         if heard:
@@ -97,16 +97,16 @@ def expected(rows: list[Row], throttle: Throttle) -> list[tuple[int, str, str]]:
             elif record is not None:
                 what = "pending" if record.data.status == "pending_review" else record.data.kind
                 if behaviour == "blind_calling":
-                    same = any(at - when < throttle.quiet_ms for when, which in told if which == what)
+                    same = any(at - when < throttle.quiet_ms for when, which in sent if which == what)
                     if what == "lapse" or (same and what != "reversal" and not record.data.supersedes):
                         out.append((at, behaviour, f"silent {what}"))
                     else:
                         out.append((at, behaviour, what))
-                        told = [(when, which) for when, which in told if which != what] + [(at, what)]
+                        sent = [(when, which) for when, which in sent if which != what] + [(at, what)]
                     due = due if what in ("reversal", "lapse") else None
                 if what == "reversal":
                     if behaviour == "blind_calling":
-                        told, heard = [(at, "reversal")], False
+                        sent, heard = [(at, "reversal")], False
                     if firing and known is None and due is None and not stopped and not heard:
                         due = at + throttle.delay_ms
     return sorted(out)
@@ -148,7 +148,7 @@ def test_messages_follow_the_notification_policy(quiet_ms: int) -> None:
             got += [(at, each.behaviour, f"silent {each.what}") for each in harness.silent[silent:]]
         assert sorted(got) == expected(rows, throttle), rows
         ids = [message.id for message in harness.messages]
-        assert len(set(ids)) == len(ids), "told twice"
+        assert len(set(ids)) == len(ids), "sent twice"
         on: set[tuple[str, str, str, str]] = set()
         for message in harness.messages:
             key = message.behaviour, message.what, message.severity, message.tier
@@ -158,7 +158,7 @@ def test_messages_follow_the_notification_policy(quiet_ms: int) -> None:
                 assert key in on, "ended before it began"
                 on.remove(key)
         waits = any(case.pending for case in harness.tenant.cases.values())
-        fires = {(key, "alert", thread.told) for key, thread in harness.tenant.threads.items() if thread.told}
+        fires = {(key, "alert", thread.notified) for key, thread in harness.tenant.threads.items() if thread.sent}
         assert {key[:3] for key in on if key[1] == "alert"} == fires
         assert waits or not any(what == "pending" for _, what, *_ in on)
         assert known_of(harness.tenant) == stands([r for _, r in rows if isinstance(r, Enforcement)])

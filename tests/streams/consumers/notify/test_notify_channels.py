@@ -128,7 +128,7 @@ async def test_a_chunked_answer_is_read_to_its_end() -> None:
     async with server, aiohttp.ClientSession() as session:
         url = SecretStr(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/robot/send?access_token={TOKEN}")
         robot = DingTalk(session, url, None, lambda: NOW_MS, None, 10)
-        assert await robot.send([message()], [0]) == "errcode 0", "or it would be told again, and again"
+        assert await robot.send([message()], [0]) == "errcode 0", "or it would be sent again and again"
 
 
 async def test_keys_and_numbers_in_a_receivers_answer_are_not_shown(

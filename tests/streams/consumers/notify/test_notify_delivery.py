@@ -180,7 +180,7 @@ async def test_a_clock_that_is_set_back_mutes_no_channel(database: Database) -> 
     for _ in range(3):
         await notifier.later(MINUTE)
     assert {m.id for m in robot.heard} == {m.id for m in resting.heard} == {"decision:d0", "decision:d1"}
-    assert {"t0", "t1"} in manager.posts, "nobody reminds it"
+    assert {"t0", "t1"} in manager.posts, "it gets no reminder"
 
 
 class Manager(Alertmanager):

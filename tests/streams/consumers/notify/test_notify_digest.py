@@ -80,15 +80,15 @@ def test_at_random_each_pending_decision_is_reported_once_and_in_time() -> None:
     rng = random.Random(seed)
     for _ in range(100):
         pending = [PendingCase(f"d{n}", "t", "b", "ban", rng.randrange(3 * DAY, 20 * DAY)) for n in range(40)]
-        told: dict[str, int] = {}
+        sent: dict[str, int] = {}
         messages = 0
         for now_ms in range(0, 20 * DAY, HOUR):
-            soon = about_to_lapse([each for each in pending if each.id not in told], now_ms, DAY)
+            soon = about_to_lapse([each for each in pending if each.id not in sent], now_ms, DAY)
             assert soon == sorted(soon, key=lambda each: (each.review_by_ms, each.id))
-            told.update((each.id, now_ms) for each in soon)
+            sent.update((each.id, now_ms) for each in soon)
             messages += bool(soon)
-        assert told.keys() == {each.id for each in pending}
-        assert all(DAY - HOUR < each.review_by_ms - told[each.id] <= 2 * DAY for each in pending)
+        assert sent.keys() == {each.id for each in pending}
+        assert all(DAY - HOUR < each.review_by_ms - sent[each.id] <= 2 * DAY for each in pending)
         assert messages <= 20
 
 

@@ -55,7 +55,7 @@ async def test_records_before_the_first_start_are_read_and_not_sent(database: Da
     assert fake.heard[1].refs == ("waits",)
     for _ in range(3):
         await notifier.later(HOUR)
-    assert len(fake.heard) == 2, "told twice that it lapses"
+    assert len(fake.heard) == 2, "two reminders that it lapses"
 
 
 async def test_a_decision_that_is_written_twice_is_reported_once(database: Database) -> None:

@@ -102,10 +102,10 @@ async def alerts_have_ended(notifier: Notifier, manager: FakeChannel) -> bool:
     """Whether all have ended and were resolved at Alertmanager; False if none has."""
     await notifier.later()
     standing = [s.message.what for s in await notifier.database.run(outbox.lasting_messages)]
-    told = [(m.what, m.standing, m.refs) for m in manager.heard]
+    sent = [(m.what, m.standing, m.refs) for m in manager.heard]
     known = await notifier.database.run(lambda connection: tenants.load(connection, ["acme", "other", "third"]))
     firing = [name for name, tenant in known.items() if any(thread.firing for thread in tenant.threads.values())]
-    over = ("alert", "off", ("a",)) in told
+    over = ("alert", "off", ("a",)) in sent
     assert (standing, firing) == ((["pending"], []) if over else (["alert", "pending"], ["acme", "third"]))
     return over
 

@@ -144,7 +144,7 @@ async def test_a_failing_digest_is_sent_without_names(database: Database) -> Non
     await seconds(notifier, 400, 10)
     (short,) = [m for m in robot.heard if m.what == "digest"]
     assert (short.items, short.refs, short.severity) == ((), (), "critical")
-    assert len(robot.heard) == 5, "singles go on meanwhile"
+    assert len(robot.heard) == 5, "single messages continue meanwhile"
     assert await database.run(outbox.queues) == {}
 
 

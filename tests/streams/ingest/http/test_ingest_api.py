@@ -169,11 +169,11 @@ async def test_while_kafka_is_away_it_says_so_and_continues_by_itself(tmp_path) 
                 await asyncio.sleep(0.05)
         topics.away = True
         for headers in (JSON, JSON | {"Idempotency-Key": "k-1"}):
-            status, told, problem = await door.ask(
+            status, printed, problem = await door.ask(
                 "POST", "/v1/records", headers | {"Authorization": f"Bearer {TOKEN}"}, json.dumps(call(1)).encode()
             )
             assert (status, problem["type"]) == (503, "urn:callwarden:problem:not-now")
-            assert int(told["retry-after"]) >= 1
+            assert int(printed["retry-after"]) >= 1
         assert (await door.ask("GET", "/readyz", {}))[0] == 503
         assert (await door.post([call(1)]))[0] == 503
         topics.away = False
@@ -184,7 +184,7 @@ async def test_while_kafka_is_away_it_says_so_and_continues_by_itself(tmp_path) 
 
 
 @pytest.mark.parametrize(
-    ("body", "headers", "wanted", "told"),
+    ("body", "headers", "wanted", "printed"),
     [
         (b"", JSON, 400, "empty"),
         (b"  \n", LINES, 400, "empty"),
@@ -210,13 +210,13 @@ async def test_while_kafka_is_away_it_says_so_and_continues_by_itself(tmp_path) 
     ],
 )  # fmt: skip
 async def test_a_body_that_cannot_be_read_is_a_problem_and_writes_nothing(
-    tmp_path, body: bytes, headers: dict[str, str], wanted: int, told: str
+    tmp_path, body: bytes, headers: dict[str, str], wanted: int, printed: str
 ) -> None:
     async with serving(tmp_path) as door:
         status, problem = await door.post(body, headers)
         assert status == wanted, problem
         assert problem["status"] == wanted
-        assert told in problem["detail"]
+        assert printed in problem["detail"]
         assert all(not log for log in door.topics.logs.values())
         assert await door.metric("callwarden_ingest_held_bytes") == 0
 

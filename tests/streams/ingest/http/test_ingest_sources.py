@@ -367,7 +367,7 @@ def test_every_fault_of_the_sources_file_has_its_place_and_shows_no_secret(
     (tmp_path / "own.yaml").write_text("", "utf-8")
     file = tmp_path / "sources.yaml"
     file.write_text(text, "utf-8")
-    with pytest.raises(PermanentError) as told:
+    with pytest.raises(PermanentError) as output:
         ForeignSources(file)
-    assert wanted in str(told.value)
-    assert "a?secret" not in str(told.value)
+    assert wanted in str(output.value)
+    assert "a?secret" not in str(output.value)

@@ -39,10 +39,10 @@ HASH = hashlib.sha256(b"x").hexdigest()
 def test_every_fault_of_the_file_has_its_place(tmp_path: Path, text: str, wanted: str) -> None:
     file = tmp_path / "tokens.yaml"
     file.write_text(text, "utf-8")
-    with pytest.raises(PermanentError) as told:
+    with pytest.raises(PermanentError) as output:
         GrantedTokens(file)
-    assert wanted in str(told.value)
-    assert "secret" not in str(told.value)
+    assert wanted in str(output.value)
+    assert "secret" not in str(output.value)
 
 
 async def test_a_token_is_changed_without_a_restart_and_a_fault_keeps_the_former(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from monitor.partition.processing.watermark import Watermark
 from schemas.owners import OwnerBan
 
 
-class OwnerIntake:
+class OwnerBanIntake:
     """Gives bans of owners and their liftings to the shard, and records in the journal when each takes effect.
 
     A value that the shard already has changes nothing, so it may come again. ``offset`` is the next offset to read of

@@ -25,7 +25,7 @@ _LOG_AT_MOST: Final = 20  # invalid values that are logged in a check
 _UNREAD_S: Final = 30.0  # after this time without reading the topic, a worker is not ready
 
 
-class OwnerFeed:
+class OwnerBanFeed:
     """Gives the bans of owners to the partitions that ``running`` returns: those of the worker that run now."""
 
     def __init__(self, context: WorkerContext, running: Callable[[], Iterable[RunningPartition]]) -> None:
