@@ -12,6 +12,7 @@ _DECIDING = LabelSpec("rule", "the policy's rules, escalations and behaviours")
 _ESCALATION = LabelSpec("escalation", "the policy's escalations")
 _LEADS_TO = LabelSpec("kind", "termination or ban: what the escalation leads to")
 _VIOLATOR = LabelSpec("tenant", "`METRICS_PAIRS` pairs of tenant and escalation at most")
+_AGENT = LabelSpec("agent", "the agents of other packages, by entry point")
 _TENANT = LabelSpec("tenant", "`METRICS_PAIRS` pairs of tenant and rule at most, and `METRICS_BUSIEST` tenants")
 _JUDGING: tuple[Program, ...] = ("worker", "replay")
 
@@ -270,6 +271,30 @@ JUDGING: tuple[MetricSpec, ...] = (
         "gauge",
         "seconds",
         "For how long the topic `owners` could not be read; 0 while it can",
+    ),
+    MetricSpec(
+        "callwarden_agent_failing",
+        "gauge",
+        "0 or 1",
+        "1 for an agent of another package that fails on its batch, or that cannot be loaded",
+        (_AGENT,),
+    ),
+    MetricSpec(
+        "callwarden_agent_failures_total", "counter", "failures", "Errors of an agent of another package", (_AGENT,)
+    ),
+    MetricSpec(
+        "callwarden_agent_batch_seconds",
+        "gauge",
+        "seconds",
+        "For how long an agent of another package has had its current batch, failures included; 0 without one",
+        (_AGENT,),
+    ),
+    MetricSpec(
+        "callwarden_agent_records_total",
+        "counter",
+        "records",
+        "Decisions and alerts that an agent of another package has handled",
+        (_AGENT,),
     ),
     MetricSpec(
         "callwarden_tenant_look_seconds",

@@ -23,7 +23,7 @@ from streams.worker.consumer_loop import ConsumerLoop
 from streams.worker.context import WorkerContext
 from streams.worker.extension_agents import ExtensionAgents, GroupReaders
 from streams.worker.faust_app import FaustApp
-from streams.worker.metrics import WorkerMetrics
+from streams.worker.metrics import AgentMetrics, WorkerMetrics
 from streams.worker.wait_reasons import waiting_partitions
 
 _STUCK_S = 60.0  # far above the longest round
@@ -126,7 +126,7 @@ def make_worker(
     """
     # Faust serves nothing at the address: `serve` reads it for its error message.
     app = FaustApp(application_id, web_bind=host, web_port=port)
-    agents, extensions = InputAgents(app), ExtensionAgents(app)
+    agents, extensions = InputAgents(app), ExtensionAgents(app, telemetry.agents)
 
     async def make() -> ConsumerLoop:
         context = await set_up()
@@ -167,5 +167,5 @@ def __getattr__(name: str) -> FaustApp:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     app = FaustApp(USUAL)
     InputAgents(app)
-    ExtensionAgents(app)
+    ExtensionAgents(app, AgentMetrics(CollectorRegistry()))
     return app

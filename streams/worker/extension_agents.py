@@ -34,6 +34,7 @@ from streams.kafka.api import TP, FetchedBatch, GroupReader, PermanentError, Tra
 from streams.kafka.topic_names import TopicNames
 from streams.runtime.retry import Backoff
 from streams.worker.faust_app import FaustApp, TopicChannel
+from streams.worker.metrics import AgentMetrics
 
 log = structlog.get_logger("callwarden")
 
@@ -132,9 +133,10 @@ class _Given:
 class ExtensionAgent:
     """One agent of another package: its thread, and the Faust agent that hands batches to it."""
 
-    def __init__(self, app: FaustApp, name: str, function: AgentFunction) -> None:
+    def __init__(self, app: FaustApp, name: str, function: AgentFunction, metrics: AgentMetrics) -> None:
         self.name = name
-        self._function = function
+        self._function, self._metrics = function, metrics
+        metrics.add(name)
         self._thread: AgentThread | None = None
         self._channel = TopicChannel(app, ", ".join(_READS))
         self._agent = app.agent(self._channel, name=name)(self._process)
@@ -148,12 +150,14 @@ class ExtensionAgent:
     async def _handle(self, batch: CommittedBatch) -> None:
         """Have the batch handled. One that the agent fails on is given again until it does not."""
         backoff = Backoff()
+        self._metrics.received(self.name)
         while True:
             self._thread = self._thread or AgentThread(self.name, self._function)
             try:
                 await self._thread.handle(batch)
             except (Exception, SystemExit) as error:
                 delay_s = backoff.next_s()
+                self._metrics.failed(self.name)
                 log.error(
                     "an agent failed; it receives the batch again",
                     agent=self.name,
@@ -163,6 +167,7 @@ class ExtensionAgent:
                     exc_info=error,
                 )
             else:
+                self._metrics.handled(self.name, len(batch.records))
                 return
             await asyncio.sleep(delay_s)
 
@@ -175,7 +180,9 @@ class ExtensionAgent:
             try:
                 await member.start()
                 while True:
-                    for tp, fetched in (await member.poll(_POLL_S, _MOST)).items():
+                    polled = await member.poll(_POLL_S, _MOST)
+                    self._metrics.reading(self.name)
+                    for tp, fetched in polled.items():
                         given = _Given(CommittedBatch(topics[tp.topic], tp.partition, _records(topics, tp, fetched)))
                         if given.batch.records:
                             await self._channel.send(value=given)
@@ -187,6 +194,7 @@ class ExtensionAgent:
                 log.warning("an agent waits for the broker", agent=self.name, why=str(error), again_in_s=delay_s)
             except Exception as error:
                 delay_s = backoff.next_s()
+                self._metrics.failed(self.name)
                 log.error("an agent cannot read; it is restarted", agent=self.name, exc_info=error)
             finally:
                 await member.stop()
@@ -201,7 +209,7 @@ class ExtensionAgent:
 class ExtensionAgents(Service):
     """The agents of other packages as a service. One that cannot be loaded is reported and left out."""
 
-    def __init__(self, app: FaustApp, found: Iterable[EntryPoint] | None = None) -> None:
+    def __init__(self, app: FaustApp, metrics: AgentMetrics, found: Iterable[EntryPoint] | None = None) -> None:
         super().__init__()
         self._following: list[asyncio.Task[None]] = []
         self.agents: list[ExtensionAgent] = []
@@ -217,8 +225,10 @@ class ExtensionAgents(Service):
                 function = _loaded(point)
             except Exception as error:
                 log.error("an agent cannot be loaded", agent=point.name, exc_info=error)
+                metrics.add(point.name)
+                metrics.failed(point.name)
                 continue
-            self.agents.append(ExtensionAgent(app, point.name, function))
+            self.agents.append(ExtensionAgent(app, point.name, function, metrics))
 
     def begin(self, names: TopicNames, application_id: str, readers: GroupReaders) -> None:
         """Start to read, each agent as a consumer group `APPLICATION_ID.agent.NAME`."""

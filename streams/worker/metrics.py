@@ -1,7 +1,9 @@
 """The Prometheus metrics of a worker. Counters increase when a transaction is committed, never when rows are read."""
 
 import asyncio
+import time
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -27,6 +29,48 @@ class Counts(NamedTuple):
     late: int
     rejected: Counter[tuple[str, str]]
     decided: DecisionCounts
+
+
+class AgentMetrics:
+    """The metrics of the agents of other packages, by the agent's name."""
+
+    def __init__(self, registry: CollectorRegistry, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
+        self._failing = gauge("callwarden_agent_failing", registry)
+        self._failures = counter("callwarden_agent_failures_total", registry)
+        self._batch = gauge("callwarden_agent_batch_seconds", registry)
+        self._records = counter("callwarden_agent_records_total", registry)
+        self._since_s: dict[str, float] = {}
+
+    def add(self, agent: str) -> None:
+        """Show an agent, without failures so far."""
+        self._failing.labels(agent).set(0)
+        self._failures.labels(agent)
+        self._batch.labels(agent).set_function(lambda: self._batch_s(agent))
+        self._records.labels(agent)
+
+    def _batch_s(self, agent: str) -> float:
+        since_s = self._since_s.get(agent)
+        return 0.0 if since_s is None else self._now_s() - since_s
+
+    def reading(self, agent: str) -> None:
+        """Record that the agent has no batch, and its topics can be read."""
+        self._failing.labels(agent).set(0)
+
+    def received(self, agent: str) -> None:
+        """Record that the agent received a batch."""
+        self._since_s[agent] = self._now_s()
+
+    def handled(self, agent: str, records: int) -> None:
+        """Record that the agent handled its batch."""
+        self._since_s.pop(agent, None)
+        self._failing.labels(agent).set(0)
+        self._records.labels(agent).inc(records)
+
+    def failed(self, agent: str) -> None:
+        """Record that the agent failed, cannot be loaded, or cannot read its topics."""
+        self._failing.labels(agent).set(1)
+        self._failures.labels(agent).inc()
 
 
 class WorkerMetrics:
@@ -58,6 +102,7 @@ class WorkerMetrics:
         self._owner_bans_rejected = counter("callwarden_owner_bans_rejected_total", registry)
         self._owners_lag = gauge("callwarden_owners_lag_records", registry)
         self._owners_unreadable = gauge("callwarden_owners_unreadable_seconds", registry)
+        self.agents = AgentMetrics(registry)
 
     async def page(self) -> bytes:
         """The page in Prometheus' text format. Rendered in a thread: it may have thousands of series."""

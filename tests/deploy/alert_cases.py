@@ -287,6 +287,45 @@ CASES = {
             )
         ],
     ),
+    "CallwardenAgentFailing": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_agent_failing{agent="crm",instance="w"}': "0 0 1x10",
+                    'callwarden_agent_failing{agent="other",instance="w"}': "0x12",
+                },
+                "8m",
+                [
+                    (
+                        {"agent": "crm", "instance": "w"},
+                        "扩展代理 crm 在 w 上持续失败或无响应 / The agent crm keeps failing or hangs on w",
+                    )
+                ],
+            ),
+            Fires(
+                {
+                    'callwarden_agent_failing{agent="crm",instance="w"}': "0x30",
+                    'callwarden_agent_batch_seconds{agent="crm",instance="w"}': "0+60x30",
+                },
+                "23m",
+                [
+                    (
+                        {"agent": "crm", "instance": "w"},
+                        "扩展代理 crm 在 w 上持续失败或无响应 / The agent crm keeps failing or hangs on w",
+                    )
+                ],
+            ),
+        ],
+        [
+            Quiet(
+                {
+                    'callwarden_agent_failing{agent="crm",instance="w"}': "0 1 1 1 0 1 1 0x10",
+                    'callwarden_agent_batch_seconds{agent="crm",instance="w"}': "0 60 120 180 0 60 120 0x10",
+                },
+                "9m",
+            ),
+        ],
+    ),
     "CallwardenHttpConnectionsRefused": Cases(
         [
             Fires(

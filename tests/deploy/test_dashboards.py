@@ -199,6 +199,10 @@ def test_every_metric_of_the_catalogue_is_drawn_but_for_those_that_need_no_drawi
         "callwarden_owners_unreadable_seconds",
         "callwarden_owner_bans_rejected_total",
         "callwarden_host_clock_ahead_seconds",
+        "callwarden_agent_failing",  # its alert names agent and instance
+        "callwarden_agent_failures_total",
+        "callwarden_agent_batch_seconds",
+        "callwarden_agent_records_total",
         "callwarden_http_connections_refused_total",  # its alert names program and instance
         "callwarden_billing_events_total",
         "callwarden_billing_rejected_records",  # these alert

@@ -82,6 +82,7 @@ def busy_telemetry() -> WorkerMetrics:
     telemetry.silent("cdr", 2.0)
     telemetry.broker(away=False)
     telemetry.stale()
+    telemetry.agents.add("crm")
     asyncio.run(telemetry.page())  # measures the tenants
     return telemetry
 

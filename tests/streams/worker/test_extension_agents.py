@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import structlog
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from schemas import codec
@@ -17,6 +18,7 @@ from streams.kafka.topic_names import TopicNames
 from streams.worker.agents import InputAgents
 from streams.worker.extension_agents import CommittedBatch, ExtensionAgents
 from streams.worker.faust_app import FaustApp
+from streams.worker.metrics import AgentMetrics
 
 NAMES = TopicNames("in.", "out.")
 ALERTS = TP("out.alerts", 3)
@@ -102,9 +104,9 @@ class Running:
     """A Faust app with extension agents, started."""
 
     def __init__(self, topic: Topic, **agents: Any) -> None:
-        self.app = FaustApp("app")
+        self.app, self.registry = FaustApp("app"), CollectorRegistry()
         points: Any = [Point(name, agent) for name, agent in agents.items()]
-        self.extensions = ExtensionAgents(self.app, points)
+        self.extensions = ExtensionAgents(self.app, AgentMetrics(self.registry), points)
         self.app.service(self.extensions)  # type: ignore[arg-type]
         self._topic = topic
 
@@ -112,6 +114,9 @@ class Running:
         await self.app.start()
         self.extensions.begin(NAMES, "app", self._topic.reader)
         return self
+
+    def metric(self, name: str, agent: str = "crm") -> float | None:
+        return self.registry.get_sample_value(f"callwarden_agent_{name}", {"agent": agent})
 
     async def __aexit__(self, *_: object) -> None:
         await self.app.stop()
@@ -174,15 +179,48 @@ async def test_an_agent_that_raises_is_given_the_batch_again_and_others_are_not_
                 raise ValueError("the CRM is away")
 
     with capture_logs() as logs:
-        async with Running(topic, crm=raises), Running(calm, other=collector(quiet)):
+        async with Running(topic, crm=raises) as failing, Running(calm, other=collector(quiet)) as other:
             await until(lambda: topic.committed == 2)
             await until(lambda: calm.committed == 2)
+            metrics = [failing.metric(name) for name in ("failures_total", "failing", "records_total", "batch_seconds")]
+            assert metrics == [3, 0, 2, 0]
+            assert other.metric("failures_total", "other") == 0
     assert seen == ["a0", "a0", "a0", "a0", "a1"]
     assert quiet == ["a0", "a1"]
     failures = [line for line in logs if line["log_level"] == "error"]
     assert [(line["event"], line["agent"]) for line in failures] == [
         ("an agent failed; it receives the batch again", "crm")
     ] * 3
+
+
+async def test_an_agent_that_keeps_failing_shows_it_until_its_batch_is_handled() -> None:
+    topic, away = Topic([alert(0)]), threading.Event()
+    away.set()
+
+    async def raises(batches: AsyncIterator[CommittedBatch]) -> None:
+        async for _ in batches:
+            if away.is_set():
+                raise ValueError("the CRM is away")
+
+    async with Running(topic, crm=raises) as running:
+        assert running.metric("failing") == 0
+        await until(lambda: (running.metric("failures_total") or 0) > 3)
+        assert running.metric("failing") == 1
+        assert running.metric("batch_seconds") > 0  # type: ignore[operator]
+        away.clear()
+        await until(lambda: topic.committed == 1)
+        assert (running.metric("failing"), running.metric("batch_seconds")) == (0, 0)
+
+
+def test_the_time_of_a_batch_counts_from_when_the_agent_received_it() -> None:
+    registry, now_s = CollectorRegistry(), 100.0
+    metrics = AgentMetrics(registry, lambda: now_s)
+    metrics.add("crm")
+    metrics.received("crm")
+    now_s += 600
+    metrics.failed("crm")
+    now_s += 1
+    assert registry.get_sample_value("callwarden_agent_batch_seconds", {"agent": "crm"}) == 601
 
 
 async def test_an_agent_that_returns_is_given_the_batch_again() -> None:
@@ -242,6 +280,7 @@ async def test_an_agent_that_cannot_be_loaded_is_left_out_and_named() -> None:
         async with Running(topic, crm=collector(seen), gone=ImportError("no module house"), plain=print) as running:
             assert list(running.app.agents) == ["crm"]
             await until(lambda: topic.committed == 1)
+            assert [running.metric("failing", name) for name in ("crm", "gone", "plain")] == [0, 1, 1]
     left_out = [line["agent"] for line in logs if line["log_level"] == "error"]
     assert left_out == ["gone", "plain"]
 
@@ -251,7 +290,7 @@ async def test_an_agent_with_the_name_of_an_input_topic_is_left_out() -> None:
     InputAgents(app)
     points: Any = [Point("cdr", collector([]))]
     with capture_logs() as logs:
-        assert not ExtensionAgents(app, points).agents
+        assert not ExtensionAgents(app, AgentMetrics(CollectorRegistry()), points).agents
     assert [line["agent"] for line in logs] == ["cdr"]
 
 
