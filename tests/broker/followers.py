@@ -75,6 +75,18 @@ class Followers:
             many = f"{found.total()} records of {len(found)} calls"
             raise AssertionError(f"{many} in {within_s:g} s, expected {number}: {self.log()[-3000:]}") from None
 
+    async def assert_ends_with(self, ids: list[str], rejected: str) -> None:
+        """Each call was written once, the row ``rejected`` is a dead letter, and the log has no error or secret."""
+        assert await self.calls(len(ids)) == dict.fromkeys(ids, 1)
+        async with asyncio.timeout(60):
+            while not (letters := await self.records("dead-letter")):
+                await asyncio.sleep(0.3)
+        assert [json.loads(each)["callid"] for each in letters] == [rejected]
+        await asyncio.sleep(2.5)  # the keys are looked up again
+        assert await self.calls(len(ids)) == dict.fromkeys(ids, 1)
+        assert await asyncio.to_thread(self.children[-1].stop, 60) == 0
+        assert not [word for word in ("Traceback", "a-password", "reader:") if word in self.log()]
+
     def metrics(self) -> str:
         """The page of the last one."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:

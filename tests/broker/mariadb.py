@@ -1,18 +1,12 @@
-"""A real MariaDB server from Debian's package, on 127.0.0.1, removed after the tests."""
+"""A real MariaDB server from Debian's package."""
 
 import os
-import pwd
 import shutil
-import signal
-import socket
-import subprocess
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pymysql
+from database_server import DatabaseServer
 
 
 def program() -> Path | None:
@@ -21,87 +15,30 @@ def program() -> Path | None:
     return Path(found) if found else None
 
 
-class MariaDb:
-    """The server. It can be killed and restarted on the same data."""
+class MariaDb(DatabaseServer):
+    """The server, with neither UTC nor UTF-8, as many a server."""
+
+    name, account, away = "MariaDB", "mysql", pymysql.OperationalError
 
     def __init__(self, server: Path) -> None:
+        super().__init__()
         self._program = server
-        # Not below pytest's own folder: the server does not run as root and cannot read that folder.
-        self._folder = Path(tempfile.mkdtemp(prefix="callwarden-mariadb-"))
-        self._user = "mysql" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
-        self._server: subprocess.Popen[bytes] | None = None
+        self._common = ("--no-defaults", f"--user={self.user}", f"--datadir={self.folder / 'data'}")
 
-    def __enter__(self) -> Self:
-        if os.geteuid() == 0:
-            shutil.chown(self._folder, self._user)
-        done = subprocess.run(
-            [
-                *("mariadb-install-db", "--no-defaults", f"--user={self._user}", f"--datadir={self._folder / 'data'}"),
-                *("--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(f"mariadb-install-db: {done.stdout}{done.stderr}")
-        self.start()
-        return self
+    def initialise(self) -> None:
+        words = ("--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")
+        self.run("mariadb-install-db", *self._common, *words)
 
-    def __exit__(self, *_: object) -> None:
-        if self._server is not None:
-            self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def command(self) -> list[str | Path]:
+        return [
+            *(self._program, *self._common),
+            *(f"--port={self.port}", "--bind-address=127.0.0.1", f"--socket={self.folder / 'socket'}"),
+            *(f"--pid-file={self.folder / 'pid'}", "--max-allowed-packet=64M", "--innodb-buffer-pool-size=64M"),
+            *("--default-time-zone=+08:00", "--character-set-server=latin1", "--collation-server=latin1_swedish_ci"),
+        ]
 
-    def start(self) -> None:
-        """Start it, and wait until it accepts connections."""
-        log = (self._folder / "log").open("ab")
-        self._server = subprocess.Popen(
-            [
-                *(self._program, "--no-defaults", f"--user={self._user}", f"--datadir={self._folder / 'data'}"),
-                *(f"--port={self.port}", "--bind-address=127.0.0.1", f"--socket={self._folder / 'socket'}"),
-                *(f"--pid-file={self._folder / 'pid'}", "--max-allowed-packet=64M", "--innodb-buffer-pool-size=64M"),
-                # Neither UTC nor UTF-8, as many a server.
-                *(
-                    "--default-time-zone=+08:00",
-                    "--character-set-server=latin1",
-                    "--collation-server=latin1_swedish_ci",
-                ),
-            ],
-            stdout=log,
-            stderr=log,
-        )
-        log.close()
-        for _ in range(600):
-            if self._server.poll() is not None:
-                raise RuntimeError(f"MariaDB ended: {(self._folder / 'log').read_text()[-2000:]}")
-            try:
-                self.connect().close()
-            except pymysql.OperationalError:
-                signal.sigtimedwait([], 0.1)
-            else:
-                return
-        raise RuntimeError("MariaDB does not answer")
-
-    def kill(self) -> None:
-        """Kill it, as a power failure would."""
-        assert self._server is not None
-        self._server.kill()
-        self._server.wait(30)
-        self._server = None
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Stop its process while the context is active: it answers nothing, and connections stay open."""
-        assert self._server is not None
-        self._server.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self._server.send_signal(signal.SIGCONT)
+    def probe(self) -> None:
+        self.connect().close()
 
     def database(self, name: str, *statements: str) -> str:
         """The address of a new database with a user `reader`, who may read only, after these statements."""

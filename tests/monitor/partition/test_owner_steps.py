@@ -3,19 +3,14 @@
 import json
 from typing import Any
 
-import numpy as np
 import pytest
+from burst import T0, decided_in_steps, feed, new_task
 
-from monitor.partition.checkpoint import DecidingSettings
-from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from monitor.policy.load import loads
 from schemas import codec
-from streams.worker.running.work_estimate import transaction_work
 
 MINUTE = 60_000
-DAY = 1_440 * MINUTE
-T0 = 1_790_000_100_000
 MOST = 7
 TENANTS = 50
 POLICY = loads(json.dumps({"id": "owners", "version": "1", "extends": "access-rules", "rules": []}), "policy.json")
@@ -40,16 +35,6 @@ def lines(bans: int) -> list[bytes]:
     return [json.dumps(one).encode() for one in some]
 
 
-def partition() -> StreamTask:
-    return StreamTask(POLICY, live=DecidingSettings(max_ahead_ms=0), sources=1)
-
-
-def feed(one: StreamTask, values: list[bytes]) -> None:
-    start = one.sources.offsets[0]
-    rows = values[start:]
-    one.feed(0, RecordBatch(start, len(values), np.arange(start, len(values)), np.full(len(rows), T0 + 60 * DAY), rows))
-
-
 def decided(one: StreamTask) -> list[bytes]:
     output = one.take().output
     return [codec.encode(event) for event in [*output.enforcement, *output.owner_bans]]
@@ -59,27 +44,13 @@ def decided(one: StreamTask) -> list[bytes]:
 @pytest.mark.parametrize("bans", [1, 3])
 def test_a_ban_of_many_tenants_is_decided_in_steps_that_a_restart_may_part(bans: int, restarts: bool) -> None:
     values = lines(bans)
-    at_once = partition()
+    at_once = new_task(POLICY)
     feed(at_once, values)
     at_once.advance()
     expected = decided(at_once)
     assert sum(b'"owner_banned"' in event for event in expected) >= 2 * bans * (TENANTS - 3)
 
-    one, stored, steps = partition(), dict[str, bytes](), list[list[bytes]]()
-    feed(one, values)
-    while one.due:
-        assert transaction_work(one, MOST) > 0
-        one.advance(MOST)
-        steps.append(decided(one))
-        for key, value in one.snapshot(hand_over=len(steps) % 3 == 0):
-            stored.pop(key, None)
-            if value is not None:
-                stored[key] = value
-        if restarts:
-            one = partition()
-            one.restore(stored)
-            one.take_over()
-            feed(one, values)
+    steps = decided_in_steps(POLICY, values, MOST, decided, restarts)
     both = [sorted(event for step in steps for event in step), sorted(expected)]
     assert both[0] == both[1]
     assert [event for step in steps for event in step if b"lifted_ms" not in event] == [
@@ -96,7 +67,7 @@ def test_bans_of_owners_with_few_tenants_do_not_shorten_the_steps_because_anothe
         values.insert(0, json.dumps(own | {"tenant_id": f"s{n}"}).encode())
         banned = fraud | {"tenant_id": f"s{n}", "updated_ms": T0 + n * 60 * MINUTE}
         values.insert(-1, json.dumps(banned).encode())
-    one, steps = partition(), 0
+    one, steps = new_task(POLICY), 0
     feed(one, values)
     while one.due:
         one.advance(most)
@@ -120,7 +91,7 @@ def test_a_ban_or_its_end_visits_an_owner_whom_the_newest_record_does_not_name_y
     values.append(line("tenant", 20, owner_id=None, **business))
     values.append(line("complaint", 62, status="dismissed", **fraud))
     values.append(lines(0)[-1])
-    one, steps = partition(), list[list[bytes]]()
+    one, steps = new_task(POLICY), list[list[bytes]]()
     feed(one, values)
     while one.due:
         one.advance(MOST)

@@ -3,19 +3,15 @@
 import json
 from typing import Any
 
-import numpy as np
 import pytest
+from burst import DAY, T0, decided_in_steps, feed, new_task
 
-from monitor.partition.checkpoint import DecidingSettings
-from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from monitor.policy.load import loads
 from schemas import codec
 from streams.worker.running.running_partition import _LARGE as LARGE
 from streams.worker.running.work_estimate import early_work, transaction_work
 
-T0 = 1_790_000_000_000
-DAY = 86_400_000
 MOST = 7
 POLICY = loads(
     json.dumps(
@@ -49,16 +45,6 @@ def lines() -> list[bytes]:
     return [json.dumps(one).encode() for one in some]
 
 
-def partition() -> StreamTask:
-    return StreamTask(POLICY, live=DecidingSettings(max_ahead_ms=0), sources=1)
-
-
-def feed(one: StreamTask, values: list[bytes]) -> None:
-    start = one.sources.offsets[0]
-    rows = values[start:]
-    one.feed(0, RecordBatch(start, len(values), np.arange(start, len(values)), np.full(len(rows), T0 + 30 * DAY), rows))
-
-
 def decided(one: StreamTask) -> list[bytes]:
     return [codec.encode(event) for event in one.take().output.enforcement]
 
@@ -66,26 +52,13 @@ def decided(one: StreamTask) -> list[bytes]:
 @pytest.mark.parametrize("restarts", [False, True])
 def test_a_burst_of_one_instant_is_decided_in_steps_that_a_restart_may_part(restarts: bool) -> None:
     values = lines()
-    at_once = partition()
+    at_once = new_task(POLICY)
     feed(at_once, values)
     at_once.advance()
     expected = decided(at_once)
     assert len(expected) > 40 + 2 * 40, "warnings and escalations, pending rejections and their lapses"
 
-    one, stored, steps = partition(), dict[str, bytes](), list[list[bytes]]()
-    feed(one, values)
-    while one.due:
-        one.advance(MOST)
-        steps.append(decided(one))
-        for key, value in one.snapshot(hand_over=len(steps) % 3 == 0):
-            stored.pop(key, None)
-            if value is not None:
-                stored[key] = value
-        if restarts:
-            one = partition()
-            one.restore(stored)
-            one.take_over()
-            feed(one, values)
+    steps = decided_in_steps(POLICY, values, MOST, decided, restarts)
     assert [event for step in steps for event in step] == expected
     assert max(map(len, steps)) <= 3 * MOST, (
         "of a record come at most its decision and an escalation, and as many lapses"
@@ -94,14 +67,14 @@ def test_a_burst_of_one_instant_is_decided_in_steps_that_a_restart_may_part(rest
 
 
 def test_finding_due_records_does_not_iterate_over_all_waiting_ones() -> None:
-    one = partition()
+    one = new_task(POLICY)
     feed(one, lines())
     assert transaction_work(one, MOST) == 100 * MOST, "no more is counted than is decided at once"
 
 
 def test_texts_that_take_long_to_be_compared_are_decided_a_few_at_a_time() -> None:
     """One of their characters expands to 18: two texts of 4,096 take a tenth of a second."""
-    one = partition()
+    one = new_task(POLICY)
     slow = {"type": "application", "tenant_id": "acme", "declared_business": "\ufdfa" * 4_096}
     values = [json.dumps({**slow, "application_id": f"n{n}", "updated_ms": T0}).encode() for n in range(5)]
     tenant = {"type": "tenant", "tenant_id": "acme", "declared_businesses": [], "numbers": []}
@@ -148,7 +121,7 @@ def call(tenant: str, at_ms: int) -> bytes:
 
 def test_tenants_with_many_possible_alerts_are_evaluated_by_a_thread() -> None:
     """An early evaluation of 20,000 tenants in breach blocked the event loop for 2 s, even without a new call."""
-    one = StreamTask(ALERTING, live=DecidingSettings(max_ahead_ms=0), sources=1)
+    one = new_task(ALERTING)
     begin = T0 // 300_000 * 300_000
     values = [call(f"t{n}", begin + 1_000) for n in range(TENANTS)]
     feed(one, values)
