@@ -158,7 +158,7 @@ def test_messages_follow_the_notification_policy(quiet_ms: int) -> None:
                 assert key in on, "ended before it began"
                 on.remove(key)
         waits = any(case.pending for case in harness.tenant.cases.values())
-        fires = {(key, "alert", thread.notified) for key, thread in harness.tenant.threads.items() if thread.sent}
+        fires = {(key, "alert", thread.notified) for key, thread in harness.tenant.threads.items() if thread.notified}
         assert {key[:3] for key in on if key[1] == "alert"} == fires
         assert waits or not any(what == "pending" for _, what, *_ in on)
         assert known_of(harness.tenant) == stands([r for _, r in rows if isinstance(r, Enforcement)])
