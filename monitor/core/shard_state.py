@@ -5,7 +5,6 @@ Open calls and waiting records are not stored, except in a handover: they are th
 
 from collections.abc import Mapping
 
-from monitor.core.calls.fields import COUNTED
 from monitor.core.handover import MOST_CALLS, Handover
 from monitor.core.shard import Shard
 from monitor.core.snapshot import ShardCheckpoint, decode_names, encode_names
@@ -45,7 +44,7 @@ class ShardState:
             tenants=shard.tenants,
             spans=shard.windows.heads(shard.at_ms),
             decided=shard.pending_records.decided or None,
-            fields=COUNTED,
+            fields=shard.windows.counted_since,
         )
 
     def changes(self) -> dict[str, bytes | None]:

@@ -24,7 +24,8 @@ class ShardCheckpoint(Struct):
     ``newest_ms`` is the largest event time of the sealed calls, which bounds early evaluation. ``decided`` is the place
     of the last decided record in the decision order: if many records share an instant, only some may be decided.
     ``spans`` holds the heads of the sliding windows by length. ``fields`` names what the panes count of a call, in the
-    order of their sums, besides what depends on the policy.
+    order of their sums, each with the event time from which it is counted; 0 if always. The name of a field that
+    depends on a parameter of the policy has its value behind a colon, as `short:10000`.
     """
 
     at_ms: int
@@ -33,7 +34,7 @@ class ShardCheckpoint(Struct):
     tenants: int
     spans: dict[int, WindowCheckpoint]
     decided: tuple[int, int, str, int, tuple[int, int, int, int]] | None = None
-    fields: tuple[str, ...] = ()
+    fields: dict[str, int] = {}
     format: int = FORMAT
 
     def must_match(self) -> None:
@@ -43,8 +44,9 @@ class ShardCheckpoint(Struct):
         other fields.
         """
         check_format(self.format, "the stored head")
-        if self.fields != COUNTED:
-            other = sorted({*self.fields}.symmetric_difference(COUNTED))
+        named = tuple(name for name in self.fields if ":" not in name)
+        if named != COUNTED:
+            other = sorted({*named}.symmetric_difference(COUNTED))
             raise StateFormatError(
                 f"the state counts other fields of a call than this release, or in another order ({', '.join(other)}): "
                 "start the release that wrote it"

@@ -84,9 +84,19 @@ def test_a_head_has_every_field_that_another_release_of_the_format_needs() -> No
 
 def test_a_state_that_counts_another_field_is_refused_and_names_it() -> None:
     records, kept = dict(STORED), head(STORED)
-    kept["shard"]["fields"] = [*kept["shard"]["fields"], "voicemail"]
+    kept["shard"]["fields"]["voicemail"] = 0
     records[f"{HEAD}/0"] = STORED[f"{HEAD}/0"][:2] + msgspec.msgpack.encode(kept)
     with pytest.raises(StateFormatError, match=r"counts other fields of a call than this release.*\(voicemail\)"):
+        partition().restore(records)
+
+
+def test_a_head_of_other_types_is_refused_in_a_sentence() -> None:
+    records, kept = dict(STORED), head(STORED)
+    kept["shard"]["fields"] = list(kept["shard"]["fields"])
+    records[f"{HEAD}/0"] = STORED[f"{HEAD}/0"][:2] + msgspec.msgpack.encode(kept)
+    with pytest.raises(
+        StateFormatError, match=r"is of another release \(Expected `object`.*; start the release that wrote"
+    ):
         partition().restore(records)
 
 

@@ -87,6 +87,13 @@ class FieldAvailability:
         return (self._fine_calls if rule.window_ms <= FINE_MS else self._long_calls)[meanings(layout, [field])[0]]
 
     @property
+    def counted_since(self) -> dict[str, int]:
+        """The fields of a pane in the order of its sums, each with the event time from which it is counted; 0 if
+        always.
+        """
+        return {_written(name): self._counted[name] for name in self.counting.layout.names}
+
+    @property
     def settled_ms(self) -> int:
         """The time from which earlier policies have no effect: all windows are complete, with all their evidence."""
         if len(self.versions) == 1:
@@ -108,6 +115,10 @@ class FieldAvailability:
         if before is after or (before.layout == after.layout and before.ruled == after.ruled):
             return pane
         return recast(pane, before, after)
+
+
+def _written(name: object) -> str:
+    return ":".join(map(str, name)) if isinstance(name, tuple) else str(name)
 
 
 def _long(counting: AggregationPlan) -> Iterator[object]:

@@ -78,6 +78,11 @@ class WindowSet:
 
     # State ------------------------------------------------------------------------------------------------------
 
+    @property
+    def counted_since(self) -> dict[str, int]:
+        """The fields of the panes in the order of their sums, each with the event time from which it is counted."""
+        return self._history.counted_since
+
     def heads(self, at_ms: int) -> dict[int, WindowCheckpoint]:
         """The stored heads of the windows, after all windows up to ``at_ms`` were evaluated."""
         assert not self.sealed

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from monitor.core.codec import check_head
+from monitor.core.codec import StateFormatError, check_head
 from monitor.partition.checkpoint import HEAD, CheckpointMetadata, PartitionIdentity, must_be_whole
 from monitor.partition.chunking import Chunker
 
@@ -46,13 +46,18 @@ class StoredRecords:
     ) -> tuple[CheckpointMetadata, dict[str, bytes]]:
         """The head and the other entries of the stored records.
 
-        Raises StateFormatError if the format is unknown, MismatchError if the identity or the secret differs, and
-        MissingChunkError if a part is missing; after `clear`, nothing is stored.
+        Raises StateFormatError if this release cannot read the head, MismatchError if the identity or the secret
+        differs, and MissingChunkError if a part is missing; after `clear`, nothing is stored.
         """
         blobs = self._chunker.join(records)
         packed = blobs.pop(HEAD)
         check_head(packed)
-        head = msgspec.msgpack.decode(packed, type=CheckpointMetadata)
+        try:
+            head = msgspec.msgpack.decode(packed, type=CheckpointMetadata)
+        except msgspec.ValidationError as error:
+            raise StateFormatError(
+                f"the stored head is of another release ({error}); start the release that wrote it"
+            ) from None
         head.must_match(place, secret)
         self._entries = must_be_whole(head.entries, blobs)
         self.restored = True

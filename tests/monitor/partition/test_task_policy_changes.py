@@ -6,10 +6,11 @@ from bisect import bisect_left
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from test_task import bytes_of, rows_of
 
-from monitor.partition.checkpoint import DecidingSettings
+from monitor.partition.checkpoint import CheckpointMetadata, DecidingSettings, packed_head
 from monitor.partition.journal import PolicyChange, PolicyWithdrawal
 from monitor.partition.task import StreamTask
 from monitor.policy.load import loads, to_plain
@@ -285,6 +286,30 @@ def test_a_policy_is_known_as_long_as_panes_of_its_time_are_stored() -> None:
         partition = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=1)
         partition.restore(stored)
     assert decided == 9, "all that the lateness allows"
+
+
+def test_the_head_says_from_when_each_field_is_counted() -> None:
+    """A release that counts one field more can tell which windows lack it."""
+    before, after = policy_of("10m"), policy_of("10m", **{"with": {"short_call_s": 3.5}})
+    lines = [call(f"c{n}", n) for n in range(0, 60, 5)]
+    stored: dict[str, bytes] = {}
+    task = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=1)
+    assert task.policy_changes.apply(to_plain(after), after.sha256, T + 20 * MINUTE, "", "", 0) is None
+    known = []
+    for _ in range(3):  # up to the change, from it on, and restored once more
+        start = task.sources.offsets[0]
+        task.feed(0, rows_of(start, lines, list(range(len(lines))), start, len(lines), T + 300 * MINUTE))
+        task.advance()
+        task.take()
+        store(task, stored)
+        known.append(msgspec.msgpack.decode(packed_head(stored) or b"", type=CheckpointMetadata).shard.fields)
+        task = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=1)
+        task.restore(stored)
+    assert "short:3500" not in known[0]
+    assert known[1] == known[2]
+    assert known[1].pop("short:3500") == T + 20 * MINUTE
+    assert set(known[1].values()) == {0}
+    assert list(known[1])[:2] == ["rows", "attempts"]
 
 
 def test_a_policy_by_which_calls_were_found_late_is_not_withdrawn() -> None:
