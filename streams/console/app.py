@@ -9,10 +9,10 @@ from starlette.routing import BaseRoute
 
 from streams.console.context import ConsoleContext
 from streams.console.identity.permissions import for_everyone
-from streams.console.pages import queue
+from streams.console.pages import queue, static_files, tenant
 from streams.kafka.api import TransientError
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (queue.router,)
+ROUTERS: Final[tuple[APIRouter, ...]] = (queue.router, tenant.router)
 """The routers of the pages, one a module; HTML routes have ``include_in_schema=False``."""
 
 _RETRY_AFTER_S: Final = "2"
@@ -21,7 +21,12 @@ _RETRY_AFTER_S: Final = "2"
 def make(context: ConsoleContext, routes: Sequence[BaseRoute] = ()) -> FastAPI:
     """The application, with additional ``routes`` such as the health pages."""
     app = FastAPI(
-        title="Callwarden console", version="1", routes=list(routes), docs_url=None, redoc_url=None, openapi_url=None
+        title="Callwarden console",
+        version="1",
+        routes=[static_files.route(), *routes],
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
     )
     app.state.console = context
     for router in ROUTERS:

@@ -12,7 +12,9 @@ from monitor.report.labels import label
 from monitor.report.views import duration
 from monitor.text.bilingual import Bilingual
 from monitor.text.display import Display, party
-from monitor.text.timestamps import Precision, date_time, rfc3339
+from monitor.text.record_ids import ids_of
+from monitor.text.timestamps import Precision, date_time, in_zone, rfc3339
+from schemas.outputs import Alert, Enforcement, Reason
 from streams.console.pages.texts import Language, text
 
 _ZONE: Final = re.compile(r"[A-Za-z0-9_+\-/]{1,64}")
@@ -70,9 +72,13 @@ class Formats:
         """Free text of a record: numbers masked, what acts on a page visible, cut to about ``limit`` characters."""
         return self.display.text(given, ids, limit)
 
-    def reason(self, given: Bilingual, ids: tuple[str, ...] = ()) -> str:
+    def reason(self, given: Reason, ids: tuple[str, ...] = ()) -> str:
         """The reason of a decision or an alert in the reader's language, numbers masked."""
-        return self.display.reason(text(self.language, given), ids)
+        return in_zone(self.display.reason(given.zh if self.language == "zh" else given.en, ids), ZoneInfo(self.zone))
+
+    def event_reason(self, event: Enforcement | Alert) -> str:
+        """The reason of this decision or alert in the reader's language and zone; the ids of its record are shown."""
+        return self.reason(event.data.reason if isinstance(event, Enforcement) else event.reason, tuple(ids_of(event)))
 
 
 def seg(part: str) -> str:

@@ -16,6 +16,7 @@ from monitor.text.display import DEFAULT
 from streams.console.identity.permissions import Permission, permits, signed_in
 from streams.console.pages import formats
 from streams.console.pages.formats import Formats
+from streams.console.pages.path_ids import tenant_path
 from streams.console.pages.static_files import static_url
 from streams.console.pages.texts import Language, preferred, text
 
@@ -86,7 +87,9 @@ def environment() -> Environment:
         auto_reload=False,
     )
     made.globals.update(L=labels, static=static_url, NAVIGATION=NAVIGATION)
-    made.filters.update(seg=formats.seg, masked=formats.masked, count=formats.count, utc=formats.utc)
+    made.filters.update(
+        seg=formats.seg, masked=formats.masked, count=formats.count, utc=formats.utc, tenant_path=tenant_path
+    )
     made.filters.update(quantity=lambda value, metric: quantity(metric, value))
     for name in ("local", "span", "shown", "safe_text"):
         made.filters[name] = _of_reader(name)

@@ -56,7 +56,7 @@ def test_everything_is_escaped_and_no_number_is_shown(client: TestClient) -> Non
     body = client.get("/page").text
     assert "<b>../a?b" not in body
     assert "&lt;b&gt;../a?b" in body
-    assert "/tenants/%3Cb%3E%2E%2E%2Fa%3Fb" in body
+    assert "/tenants/%3Cb%3E..%2Fa%3Fb" in body
     assert "5678" not in body
     assert "\u202e" not in body
     assert "Li &lt;i&gt;" in body

@@ -1,0 +1,113 @@
+"""A tenant's page: how it stands, what was measured, who else has its owner, and its history."""
+
+from functools import lru_cache
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Request
+from sqlalchemy import Connection
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from monitor.policy.load import load
+from monitor.policy.metrics import METRICS
+from monitor.policy.model import Policy
+from monitor.report.labels import METRIC_NAMES
+from monitor.report.views import measure_view
+from streams.console.context import ConsoleContext, context_of
+from streams.console.identity.permissions import Permission, needs
+from streams.console.identity.users import User
+from streams.console.pages.path_ids import segments_after, tenant_id_of
+from streams.console.pages.render import formats_of, render
+from streams.console.queries.cursors import InvalidCursor
+from streams.console.queries.history import tenant_history
+from streams.console.queries.measured import RuleSeries, escalation_distances, measured_series
+from streams.console.queries.tenants import tenant_overview
+from streams.settings.load import Settings
+
+router = APIRouter(include_in_schema=False)
+
+_DAYS: Final = 30
+_DAY_MS: Final = 86_400_000
+
+
+@router.get("/tenants/{rest:path}")
+async def tenant(
+    request: Request,
+    user: Annotated[User, Depends(needs(Permission.VIEW_TENANTS))],
+    context: Annotated[ConsoleContext, Depends(context_of)],
+) -> Response:
+    """``/tenants/ID`` is the page, ``/tenants/ID/measures`` the data of its charts."""
+    first, *more = segments_after(request, "/tenants/")
+    tenant_id = tenant_id_of(request, first)
+    if more == ["measures"] or (not first and "measures" in request.query_params):
+        return await _measures(request, context, tenant_id)
+    if more:
+        raise HTTPException(404)
+    return await _page(request, context, tenant_id)
+
+
+def policy_of_settings(settings: Settings) -> Policy:
+    """The policy that the settings name."""
+    return _loaded(None if settings.policy is None else str(settings.policy))
+
+
+@lru_cache(maxsize=2)
+def _loaded(path: str | None) -> Policy:
+    return load(path)
+
+
+async def _page(request: Request, context: ConsoleContext, tenant_id: str) -> Response:
+    now_ms, after = context.clock(), request.query_params.get("after")
+    policy = policy_of_settings(context.settings)
+
+    def read(connection: Connection) -> dict[str, Any]:
+        overview = tenant_overview(connection, tenant_id)
+        history, following = tenant_history(connection, tenant_id, after)
+        series = measured_series(connection, tenant_id, now_ms - _DAYS * _DAY_MS)
+        return {
+            "overview": overview,
+            "history": history,
+            "following": following,
+            "series": series,
+            "escalations": escalation_distances(policy, overview.open_cases, now_ms),
+        }
+
+    try:
+        values = await context.read(read)
+    except InvalidCursor:
+        raise HTTPException(400, "the cursor is not valid") from None
+    overrides = [one for one in policy.overrides if one.tenant == tenant_id and one.expires_ms > now_ms]
+    exemptions = [one for one in policy.every_exemption() if one.tenant == tenant_id and one.expires_ms > now_ms]
+    return render(
+        request,
+        "tenant.html.j2",
+        tenant_id=tenant_id,
+        overrides=overrides,
+        exemptions=exemptions,
+        policy=policy,
+        first=after is None,
+        view=measure_view,
+        **values,
+    )
+
+
+async def _measures(request: Request, context: ConsoleContext, tenant_id: str) -> Response:
+    since_ms = context.clock() - _DAYS * _DAY_MS
+    series = await context.read(lambda connection: measured_series(connection, tenant_id, since_ms))
+    seen = formats_of(request)
+    return JSONResponse({"series": [_chart(one, seen.label(METRIC_NAMES, one.metric)) for one in series]})
+
+
+def _chart(series: RuleSeries, name: str) -> dict[str, Any]:
+    """The columns of one chart, times in seconds; values of another metric than the newest are left out."""
+    points = [point for point in series.points if point.measure.metric == series.metric]
+    metric = METRICS.get(series.metric)
+    return {
+        "rule": series.rule_id,
+        "name": name,
+        "unit": metric.unit if metric else "count",
+        "t": [point.at_ms // 1000 for point in points],
+        "value": [point.measure.value for point in points],
+        "bound": [point.measure.bound for point in points],
+        "threshold": [point.measure.threshold for point in points],
+    }

@@ -1,0 +1,58 @@
+// Draws what was measured: one chart a rule, with its threshold and bound, from the address in data-charts.
+"use strict";
+(() => {
+  const root = document.querySelector("[data-charts]");
+  if (!root) return;
+  const texts = root.dataset;
+  const make = (tag, name, text) => {
+    const made = document.createElement(tag);
+    if (name) made.className = name;
+    if (text !== undefined) made.textContent = text;
+    return made;
+  };
+  // A token may have one colour for light and one for dark: an element that has it as its colour knows which.
+  const probe = document.body.appendChild(make("i", "sr-only"));
+  const ink = (name) => { probe.style.color = `var(${name})`; return getComputedStyle(probe).color; };
+  const formats = { ratio: (v) => (v === null ? "—" : `${(100 * v).toPrecision(3)} %`), seconds: (v) => (v === null ? "—" : `${v} s`), count: (v) => (v === null ? "—" : v.toLocaleString("en")) };
+  let drawn = [];
+  let series = [];
+  const draw = () => {
+    for (const one of drawn) one.destroy();
+    drawn = [];
+    root.replaceChildren();
+    for (const one of series) {
+      const card = make("div", "plot");
+      card.append(make("h3", "", one.name), make("p", "mono dim small", one.rule));
+      const canvas = make("div", "canvas");
+      canvas.setAttribute("role", "img");
+      canvas.setAttribute("aria-label", `${one.name}: ${one.rule}`);
+      card.append(canvas);
+      root.append(card);
+      const show = formats[one.unit] || formats.count;
+      const axis = { stroke: ink("--dim"), grid: { stroke: ink("--line"), width: 1 }, ticks: { stroke: ink("--line") }, font: `11px ${getComputedStyle(document.body).fontFamily}` };
+      const points = { show: one.t.length < 60, size: 5 };
+      const value = (_, v) => show(v ?? null);
+      const options = {
+        width: canvas.clientWidth || 320, height: 190,
+        series: [
+          { label: texts.time },
+          { label: texts.value, stroke: ink("--accent"), width: 1.8, points, value },
+          { label: texts.bound, stroke: ink("--accent"), width: 1.1, dash: [4, 4], points: { show: false }, value, show: one.bound.some((v) => v !== null) },
+          { label: texts.threshold, stroke: ink("--severe"), width: 1.3, points: { show: false }, value },
+        ],
+        axes: [axis, { ...axis, size: 58, values: (_, ticks) => ticks.map(show) }],
+        scales: { y: { range: (_, low, high) => [0, Math.max(high || 0, ...one.threshold) * 1.1 || 1] } },
+        tzDate: (s) => new Date(s * 1000),
+      };
+      drawn.push(new uPlot(options, [one.t, one.value, one.bound, one.threshold], canvas));
+    }
+    root.dataset.drawn = String(series.length);
+  };
+  fetch(texts.charts, { headers: { Accept: "application/json" } }).then((answer) => {
+    if (!answer.ok) throw new Error(String(answer.status));
+    return answer.json();
+  }).then((found) => { series = found.series; draw(); }).catch(() => { root.dataset.drawn = "0"; });
+  addEventListener("themechange", draw);
+  let width = root.clientWidth;
+  addEventListener("resize", () => { if (root.clientWidth !== width) { width = root.clientWidth; draw(); } });
+})();

@@ -1,0 +1,103 @@
+"""A tenant's page: its standing, cases, measures, siblings and history; ids of any form; nothing runs, no number."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from helpers.console_harness import ConsoleHarness, console_at
+from helpers.console_pages import DAY_MS, HOSTILE, HOSTILE_ID, NUMBER, alerted, decided, pages_of, reviewed, tenant
+from oracle.ledger import T0
+from schemas.outputs import Reason
+
+
+@pytest.fixture
+async def console(tmp_path: Path) -> AsyncIterator[ConsoleHarness]:
+    async with console_at(tmp_path) as made:
+        made.now_ms = T0 + 10 * DAY_MS
+        yield made
+
+
+async def page(client: httpx.AsyncClient, path: str, status: int = 200) -> str:
+    answer = await client.get(path, headers={"accept-language": "en"})
+    assert answer.status_code == status
+    return answer.text
+
+
+async def test_the_page_shows_standing_cases_and_history(console: ConsoleHarness) -> None:
+    ban = decided(1, "acme", T0 + DAY_MS, tier="severe", rule_id="verified_fraud_complaint")
+    warning = decided(2, "acme", T0 + 2 * DAY_MS)
+    await console.put(tenant("acme", T0, "Acme Ltd", "owner-1", ("loans",)), tenant("other", T0, "Other", "owner-1"))
+    await console.put(ban, warning, alerted("acme", T0 + 3 * DAY_MS), reviewed(ban, T0 + 4 * DAY_MS))
+    async with pages_of(console) as client:
+        text = await page(client, "/tenants/acme")
+    for shown in ("Acme Ltd", "Banned", "Refunds frozen", "owner-1", 'href="/tenants/other"', "Review: overturned"):
+        assert shown in text
+    assert f'href="/cases/{warning.id}"' in text
+    assert "19.4 %" in text
+    assert text.index("Review: overturned") < text.index("too many short calls") < text.rindex("200 of 1,031")
+
+
+async def test_the_history_is_read_a_page_at_a_time_and_misses_nothing(console: ConsoleHarness) -> None:
+    # Many have one time: the cursor must not skip any of them.
+    events = [decided(n, "acme", T0 + n // 40 * 1_000) for n in range(90)]
+    await console.put(*events, *[alerted("acme", T0, alert_id=f"alert-{n}") for n in range(30)])
+    await console.put(*[reviewed(events[n], T0) for n in range(20)])
+    seen, path, pages = [], "/tenants/acme", 0
+    async with pages_of(console) as client:
+        while path:
+            text = await page(client, path)
+            history = text[text.index('id="history"') :]
+            seen += history.split("data-row>")[1:]
+            following = history.split('rel="next" href="')[1:]
+            path = following[0].split('"')[0].replace("&amp;", "&") if following else ""
+            pages += 1
+    assert (len(seen), pages) == (140, 3)
+    assert len(set(seen)) >= 90 + 20 + 1  # the alerts differ in nothing that is shown
+
+
+@pytest.mark.parametrize("tenant_id", ["a/b", "..", ".", "a?b#c", "租户 1", "a%2Fb", "x" * 128])
+async def test_an_id_of_any_form_has_its_page(console: ConsoleHarness, tenant_id: str) -> None:
+    from streams.console.pages.path_ids import tenant_path
+
+    await console.put(decided(1, tenant_id, T0))
+    async with pages_of(console) as client:
+        text = await page(client, tenant_path(tenant_id))
+        path = tenant_path(tenant_id)
+        charts = await client.get(f"{path}&measures" if "?" in path else f"{path}/measures")
+    assert "The console has seen no record" not in text
+    assert charts.json()["series"][0]["value"] == [200 / 1_031]
+
+
+async def test_an_unknown_tenant_has_a_page_that_says_so(console: ConsoleHarness) -> None:
+    async with pages_of(console) as client:
+        assert "The console has seen no record" in await page(client, "/tenants/nobody")
+        await page(client, "/tenants/", 404)
+        await page(client, "/tenants/%ff", 404)
+        await page(client, "/tenants/a/b", 404)
+        await page(client, f"/tenants/{'x' * 129}", 404)
+        await page(client, "/tenants/acme?after=nonsense", 400)
+
+
+async def test_nothing_that_a_tenant_wrote_acts_or_shows_a_number(console: ConsoleHarness) -> None:
+    from streams.console.pages.path_ids import tenant_path
+
+    event = decided(1, HOSTILE_ID, T0, reason=Reason(HOSTILE, HOSTILE), rule_id=HOSTILE_ID)
+    await console.put(tenant(HOSTILE_ID, T0, HOSTILE, NUMBER, (HOSTILE,)), tenant("b", T0, HOSTILE, NUMBER))
+    await console.put(event, alerted(HOSTILE_ID, T0 + 1, reason=Reason(HOSTILE, HOSTILE)))
+    await console.put(reviewed(event, T0 + 2, reason=HOSTILE))
+    async with pages_of(console) as client:
+        for language in ("zh", "en"):
+            text = (await client.get(tenant_path(HOSTILE_ID), headers={"cookie": f"lang={language}"})).text
+            assert "<img" not in text
+            assert "\u202e" not in text
+            assert "12345678" not in text
+
+
+async def test_the_distance_to_an_escalation_counts_what_it_has_not_used(console: ConsoleHarness) -> None:
+    await console.put(*[decided(n, "acme", T0 + n * DAY_MS, rule_id=f"rule-{n}") for n in range(2)])
+    async with pages_of(console) as client:
+        text = await page(client, "/tenants/acme")
+    assert "2 of 3 violations" in text
+    assert "1 more and it applies" in text
