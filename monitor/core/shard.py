@@ -88,7 +88,7 @@ class Shard:
             policy,
             Catalogue(policy.catalogue),
             self.decisions,
-            [window.complaints for window in self.windows.by_length.values()],
+            [window.complaints for window in self.windows.sliding],
             self.tenant_records,
             self.tenant_numbers.of,
             self.output,

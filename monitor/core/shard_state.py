@@ -80,7 +80,7 @@ class ShardState:
         shard.decisions.restore(tenant_records, head.at_ms + 1)
         shard.owner_bans.restore(entries, tenant_records)
         known = shard.windows.known(head.spans, head.at_ms)
-        shard.record_handlers.restore(tenant_records, [window.left_ms for window in known.values()])
+        shard.record_handlers.restore(tenant_records, [window.left_ms for window in known])
         shard.pending_records.decided = head.decided or ()
         shard.evaluator.alert_states.restore(entries)
         shard.windows.restore(known, entries, shard.at_ms, shard.tenants)

@@ -17,7 +17,7 @@ _SKIPPED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionTyp
 def parts_of(shard: Shard) -> dict[str, int]:
     """Bytes of each part of a shard; shared objects count for the first part, the policy for none."""
     windows = shard.windows
-    sliding = list(windows.by_length.values())
+    sliding = windows.sliding
     distinct_counts = [counts for window in sliding for counts in window.distinct.values()]
     seen: set[int] = set()
     size_of([shard.policy, shard.layout], seen)

@@ -35,13 +35,13 @@ def all_of(shard: Shard) -> dict[str, Any]:
         "effects": sorted(shard.owner_bans._in_order()),
         "gates": {key: np.trim_zeros(row, "b").tolist() for key, row in rows.items() if row.any()},
         "sums": {
-            (length, field): window.running_sums.field(field, tenants).tolist()
-            for length, window in shard.windows.by_length.items()
+            (place, field): window.running_sums.field(field, tenants).tolist()
+            for place, window in enumerate(shard.windows.sliding)
             for field in window.running_sums._fields
         },
         "complaints": {
-            (length, name): window.complaints.count(name, tenants).tolist()
-            for length, window in shard.windows.by_length.items()
+            (place, name): window.complaints.count(name, tenants).tolist()
+            for place, window in enumerate(shard.windows.sliding)
             for name in ("records", "complaints", "verified", "complainants")
         },
     }

@@ -40,18 +40,27 @@ class _Line(NamedTuple):
     limit: float
 
 
+class _OtherCount(NamedTuple):
+    """The numerator or, ``below``, the denominator of a metric for a rule, needed by rules with these steps."""
+
+    metric: str
+    rule: Rule
+    below: bool
+    steps: set[int]
+
+
 @dataclass(slots=True)
 class _Places:
     """The indices of the counts of one window: its sums, which are consecutive, and other counts by name.
 
-    ``present`` indexes whether there is a record, for metrics without a denominator. ``others`` holds an index, the
-    metric and a rule that need it, and whether the count is the denominator of the metric.
+    ``present`` indexes whether there is a record, for metrics without a denominator. ``others`` holds, by index, how to
+    read each count that is not a sum.
     """
 
     sums: slice
     present: int
     of: dict[Hashable, int]
-    others: list[tuple[int, str, Rule, bool]] = field(default_factory=list)
+    others: dict[int, _OtherCount] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +125,15 @@ class BatchEvaluator:
         """
         rules = np.array(due)
         flags = np.zeros(tenants, np.bool_)
-        for step_ms in {self._rule_states[place].rule.step_ms for place in due}:
+        steps = {self._rule_states[place].rule.step_ms for place in due}
+        for step_ms in steps:
             flags |= self._touched[step_ms].take(tenants)
         if not self._evaluated[rules].all():
             self._evaluated[rules] = flags[:] = True
         who = np.flatnonzero(flags)
         if not len(who):
             return ConditionsMet(self._by_rule(rules), set())
-        counts = self._counts({self._rule_states[place].window for place in due}, tenants, who)
+        counts = self._counts({self._rule_states[place].window for place in due}, steps, tenants, who)
         with np.errstate(divide="ignore", invalid="ignore"):
             rule, row = self._enough(counts, rules)
             if len(rule):
@@ -194,8 +204,8 @@ class BatchEvaluator:
         rule, tenant = rule[flags[tenant]], tenant[flags[tenant]]
         return set(rule[~self._holds(counts, rule, who.searchsorted(tenant), self._recover[rule])].tolist())
 
-    def _counts(self, windows: set[SlidingWindow], tenants: int, who: Rows) -> Floats:
-        """The counts of these tenants. Counts of windows not in ``windows`` are undefined."""
+    def _counts(self, windows: set[SlidingWindow], steps: set[int], tenants: int, who: Rows) -> Floats:
+        """The counts of these tenants that rules with these windows and steps need. All others are undefined."""
         counts = np.empty((self._width, len(who)))
         counts[_ONE] = 1
         for window in windows:
@@ -203,10 +213,11 @@ class BatchEvaluator:
             counts[places.sums] = window.running_sums.of(who)
             if places.present != _ONE:
                 counts[places.present] = window.present(tenants, who)
-            for place, name, rule, below in places.others:
-                count = window.measure(name, rule, tenants)[below]
-                assert count is not None
-                counts[place] = count[who]
+            for place, other in places.others.items():
+                if other.steps & steps:
+                    count = window.measure(other.metric, other.rule, tenants)[other.below]
+                    assert count is not None
+                    counts[place] = count[who]
         return counts
 
     def _place(self, count: int = 1) -> int:
@@ -236,5 +247,6 @@ class BatchEvaluator:
         key = field, rule.params.callee_limit
         if key not in places.of:
             places.of[key] = self._place()
-            places.others.append((places.of[key], name, rule, below))
+            places.others[places.of[key]] = _OtherCount(name, rule, below, set())
+        places.others[places.of[key]].steps.add(rule.step_ms)
         return places.of[key]

@@ -64,7 +64,7 @@ class RuleEvaluator:
         self.rule_states = [
             RuleState(
                 rule,
-                windows.by_length[rule.window_ms],
+                windows.of_rule(rule.id),
                 firing=ByTenant(store.changed),
                 taken_back=ByTenant(store.changed),
                 from_ms=history.judged_from(rule),

@@ -1,6 +1,6 @@
 """Sliding windows: everything that is maintained for one window length, and the metrics computed from it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import gcd
 
 import numpy as np
@@ -26,6 +26,11 @@ _EVERYBODY = slice(None)
 
 HOUR_MS = 3_600_000
 FINE_MS = 48 * HOUR_MS  # longer windows have steps of whole hours, and consist of hour panes
+
+
+def count_complaints(rules: Iterable[Rule]) -> bool:
+    """Whether any of these rules counts complaints."""
+    return any(METRICS[name].family == "complaints" for rule in rules for name in rule.metrics)
 
 
 class WindowView:
@@ -73,14 +78,27 @@ class WindowView:
 
 
 class SlidingWindow(WindowView):
-    """The state of one window length, for the rules that use it."""
+    """The state of one window length, for rules that use it.
+
+    ``counting_complaints``: whether other rules of this length count complaints. Early evaluation goes as far ahead for
+    all rules of a length.
+    """
 
     running_sums: RunningSums
     complaints: ComplaintWindow
     distinct: dict[KeySet, DistinctCounts | PaneDistinctCounts]
     talk: RunningMedians | None
 
-    def __init__(self, window_ms: int, pane_ms: int, bit: int, rules: Sequence[Rule], layout: FieldLayout) -> None:
+    def __init__(
+        self,
+        window_ms: int,
+        pane_ms: int,
+        bit: int,
+        rules: Sequence[Rule],
+        layout: FieldLayout,
+        *,
+        counting_complaints: bool = False,
+    ) -> None:
         self.window_ms = window_ms
         self.fine = window_ms <= FINE_MS
         self.steps = {rule.step_ms for rule in rules}
@@ -104,7 +122,7 @@ class SlidingWindow(WindowView):
             self.talk = RunningMedians(window_ms)
             fields.add(layout.field("talk_ms", rules[0].params))  # an upper bound for the median (`Prefilter`)
         self.running_sums = RunningSums(window_ms, sorted(fields))
-        counting = any(metric.family == "complaints" for metric, _ in asked)
+        counting = counting_complaints or count_complaints(rules)
         self.complaints = ComplaintWindow(
             window_ms, bit, counting, any(metric.name == "complainants" for metric, _ in asked)
         )

@@ -1,7 +1,7 @@
 """The windows of all lengths: how sealed panes enter them, and how their state is stored."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from monitor.core.calls.evidence import NewestCalls
 from monitor.core.windows.aggregation_plan import all_rules
@@ -9,12 +9,14 @@ from monitor.core.windows.pane import Pane, merge
 from monitor.core.windows.pane_merger import PaneMerger
 from monitor.core.windows.pane_store import PaneStore, WindowCheckpoint
 from monitor.core.windows.policy_history import FieldAvailability
-from monitor.core.windows.window import HOUR_MS, SlidingWindow
+from monitor.core.windows.rule_groups import rule_groups
+from monitor.core.windows.window import HOUR_MS, SlidingWindow, count_complaints
+from monitor.policy.metrics import KeySet
 from monitor.policy.model import Policy
 
 
 class WindowSet:
-    """One sliding window for each window length of the policy (``by_length``), and the evidence.
+    """The sliding windows of the policy (``sliding``), at least one for each window length, and the evidence.
 
     Panes wait in ``sealed`` until decision time reaches their end. Then they are collected until a step of the rules
     ends, and enter merged into one. ``history`` converts panes of earlier policies.
@@ -26,15 +28,19 @@ class WindowSet:
         self._history = history
         self._pane_ms = counting.pane_ms
         self._ruled_long, self._talk = counting.ruled_long, counting.layout.talk
-        lengths = sorted({rule.window_ms for rule in policy.rules})
-        self.by_length = {
-            length: SlidingWindow(
-                length, self._pane_ms, bit, [r for r in every_rule if r.window_ms == length], counting.layout
-            )
-            for bit, length in enumerate(lengths)
-        }
-        coarse = [window for window in self.by_length.values() if not window.fine]
-        fine = [window for window in self.by_length.values() if window.fine]
+        self.sliding: list[SlidingWindow] = []
+        self._of_rule: dict[str, SlidingWindow] = {}
+        for length in sorted({rule.window_ms for rule in policy.rules}):
+            rules = [rule for rule in every_rule if rule.window_ms == length]
+            complaints = count_complaints(rules)
+            for group in rule_groups(rules):
+                window = SlidingWindow(
+                    length, self._pane_ms, len(self.sliding), group, counting.layout, counting_complaints=complaints
+                )
+                self.sliding.append(window)
+                self._of_rule |= dict.fromkeys((rule.id for rule in group), window)
+        coarse = [window for window in self.sliding if not window.fine]
+        fine = [window for window in self.sliding if window.fine]
         self._fine = [
             PaneMerger(step_ms, [window for window in fine if window.step_ms == step_ms])
             for step_ms in sorted({window.step_ms for window in fine})
@@ -44,6 +50,10 @@ class WindowSet:
         self.evidence = NewestCalls(counting.ruled_ms)
         self.sealed: deque[Pane] = deque()
         self._store = PaneStore(counting.fine_ms, counting.coarse_ms) if keep_state else None
+
+    def of_rule(self, rule_id: str) -> SlidingWindow:
+        """The window that a rule is evaluated on."""
+        return self._of_rule[rule_id]
 
     def seal(self, panes: Iterable[Pane]) -> None:
         """Add sealed panes, which must follow the earlier ones."""
@@ -86,32 +96,35 @@ class WindowSet:
     def heads(self, at_ms: int) -> dict[int, WindowCheckpoint]:
         """The stored heads of the windows, after all windows up to ``at_ms`` were evaluated."""
         assert not self.sealed
-        for length, window in self.by_length.items():
-            window.leave(at_ms - length)  # no future window begins before that
-        return {
-            length: WindowCheckpoint.of(
-                window.left_ms, {keys: distinct.levels for keys, distinct in window.distinct.items()}
-            )
-            for length, window in self.by_length.items()
-        }
+        levels: dict[int, dict[KeySet, dict[int, int]]] = {}
+        for window in self.sliding:
+            window.leave(at_ms - window.window_ms)  # no future window begins before that
+            of_keys = levels.setdefault(window.window_ms, {})
+            of_keys |= {keys: distinct.levels for keys, distinct in window.distinct.items()}
+        left_ms = {window.window_ms: window.left_ms for window in self.sliding}
+        return {length: WindowCheckpoint.of(left_ms[length], levels[length]) for length in left_ms}
 
     def changes(self, at_ms: int) -> dict[str, bytes | None]:
         """The pane entries to store since the last call. None marks an entry to delete."""
         assert self._store is not None, "keep_state is off"
         return self._store.changes(at_ms)
 
-    def known(self, heads: Mapping[int, WindowCheckpoint], at_ms: int) -> dict[int, WindowCheckpoint]:
-        """The heads for the window lengths of this policy. A new length gets a head from which everything has left."""
-        return {length: heads.get(length) or WindowCheckpoint.of(at_ms - length, {}) for length in self.by_length}
+    def known(self, heads: Mapping[int, WindowCheckpoint], at_ms: int) -> list[WindowCheckpoint]:
+        """The head of each window, in the order of ``sliding``.
+
+        A length that is new in this policy gets a head from which everything has left.
+        """
+        lengths = (window.window_ms for window in self.sliding)
+        return [heads.get(length) or WindowCheckpoint.of(at_ms - length, {}) for length in lengths]
 
     def restore(
-        self, known: Mapping[int, WindowCheckpoint], entries: Mapping[str, bytes], at_ms: int, tenants: int
+        self, known: Sequence[WindowCheckpoint], entries: Mapping[str, bytes], at_ms: int, tenants: int
     ) -> None:
         """Restore the windows from the ``known`` heads and the pane entries, as of ``at_ms``."""
-        for length, window in self.by_length.items():
+        for window, head in zip(self.sliding, known, strict=True):
             for keys, distinct in window.distinct.items():
-                distinct.levels = dict(known[length].levels(keys))
-            window.leave(known[length].left_ms)
+                distinct.levels = dict(head.levels(keys))
+            window.leave(head.left_ms)
         store = self._store or PaneStore(0, 0)
         fine, hours = store.load(entries)
         fine_since_ms = store.fine_since_ms

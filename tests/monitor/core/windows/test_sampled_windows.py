@@ -180,9 +180,12 @@ def through(policy: Policy, lines: list[bytes], stops: list[int]) -> list[bytes]
     return sorted(map(msgspec.json.encode, out))
 
 
+MIXED = "5m, some 10m and 20m"  # the keys that each step counts are in a window of their own
+_STEPS = {"block_ratio": "20m", "consent_peak": "10m", "top_callee_share": "10m"}
 _RESTARTS = [
     *((window, step, seed) for window, step in (("20m", "5m"), ("20m", "20m"), ("5m", "5m")) for seed in range(5)),
     *(("2h", "2h", seed) for seed in (7, 11, 15)),
+    *(("20m", MIXED, seed) for seed in range(3)),
 ]
 
 
@@ -195,7 +198,8 @@ def test_a_restart_changes_no_estimate(window: str, step: str, seed: int) -> Non
     per_minute = [rate for _ in range(minutes // 10) for rate in [rng.choice(rates)] * 10]
     lines = calls(rng, len(per_minute), per_minute)
     metrics = ("distinct_callee_ratio", "sequential_ratio", *LIMITS)
-    policy = policy_of(rules=[rule(window, step, metric) for metric in metrics], defaults={"lateness": "1m"})
+    steps = {metric: _STEPS.get(metric, "5m") if step == MIXED else step for metric in metrics}
+    policy = policy_of(rules=[rule(window, steps[metric], metric) for metric in metrics], defaults={"lateness": "1m"})
     stops = sorted(rng.sample(range(1, len(lines)), 12))
     with few_exact():
         whole = through(policy, lines, [])
