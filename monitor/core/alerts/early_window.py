@@ -73,10 +73,10 @@ class EarlyWindow(WindowView):
 
         return came
 
-    def _talk_came(self, window: SlidingWindow, opened: OpenPanes) -> Callable[[NDArray[np.bool_]], TalkCounts]:
-        """A function from marked tenants to their talk times in the panes that are not in ``window``."""
+    def _talk_came(self, window: SlidingWindow, opened: OpenPanes) -> Callable[[Rows], TalkCounts]:
+        """A function from ascending tenants to their talk times in the panes that are not in ``window``."""
 
-        def came(who: NDArray[np.bool_]) -> TalkCounts:
+        def came(who: Rows) -> TalkCounts:
             return TalkCounts.joined([piece.talk.of_tenants(who) for piece in self._yet_to_enter(window, opened)])
 
         return came

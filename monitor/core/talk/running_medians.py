@@ -80,13 +80,11 @@ class RunningMedians:
     def medians_ahead(self, who: NDArray[np.intp], came: TalkCounts, before_ms: int) -> NDArray[np.int64]:
         """The medians of these ascending tenants ``[k]`` once ``came`` enters and panes before ``before_ms`` leave."""
         self._reach(int(who[-1]) + 1)
-        mine = np.zeros(int(who[-1]) + 1, np.bool_)
-        mine[who] = True
         left = []
         for start_ms, counts in self._inside:
             if start_ms >= before_ms:
                 break
-            left.append(counts.of_tenants(mine).negated())
+            left.append(counts.of_tenants(who).negated())
         change = TalkCounts.joined([came, *left]).distinct()
         medians = np.empty(len(who), np.int64)
         for start in range(0, len(who), _AT_ONCE):

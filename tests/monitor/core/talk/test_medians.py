@@ -81,7 +81,7 @@ def test_early_medians_are_those_of_the_calls_to_come(
     before = running.medians(TENANTS).copy()
     pieces: list[PaneCalls] = []
 
-    def came(who: NDArray[np.bool_]) -> TalkCounts:
+    def came(who: NDArray[np.intp]) -> TalkCounts:
         return TalkCounts.joined([counts_of(piece).of_tenants(who) for piece in pieces])
 
     early = EarlyMedians(running, T0 + gone * MINUTE, came, 0)
@@ -96,6 +96,16 @@ def test_early_medians_are_those_of_the_calls_to_come(
             expected = medians_of(inside)
             assert early.medians(TENANTS)[who].tolist() == [expected[tenant] for tenant in who.tolist()]
     assert running.medians(TENANTS).tolist() == before.tolist()
+
+
+@tries(50)
+@given(panes(1), st.sets(st.integers(0, TENANTS + 2)))
+def test_the_counts_of_some_tenants_are_those_of_their_calls(some: list[PaneCalls], asked: set[int]) -> None:
+    whole = some[0] if some else {}
+    found = counts_of(whole).of_tenants(np.array(sorted(asked), np.intp))
+    expected = counts_of({tenant: talks for tenant, talks in whole.items() if tenant in asked})
+    for column in ("tenant", "bucket", "count"):
+        assert getattr(found, column).tolist() == getattr(expected, column).tolist()
 
 
 @tries(100)
