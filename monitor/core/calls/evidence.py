@@ -108,8 +108,8 @@ def thin(parts: Sequence[EvidenceRows], since_ms: Mapping[int, int]) -> Evidence
     if not since_ms:
         return parts[0].slice(0, 0)
     wanted = np.uint64(sum(1 << k for k in since_ms))
+    parts = [part.take(np.flatnonzero((part.mask & wanted) != 0)) for part in parts]
     rows = EvidenceRows(*(concatenate([getattr(p, f.name) for p in parts]) for f in fields(EvidenceRows)))
-    rows = rows.take(np.flatnonzero((rows.mask & wanted) != 0))
     rows = rows.take(np.lexsort((rows.end_ms, rows.tenant)))
     mask, tenant = np.zeros(len(rows), np.uint64), rows.tenant.astype(np.int64)
     again = _with_an_id_twice(tenant, rows.call_id)
