@@ -74,6 +74,15 @@ TOPICS: Final = (
         "What rules in shadow mode would decide, with the status that the mode enforce would give. It changes nothing.",
     ),
     Topic(
+        "evidence",
+        "callwarden.evidence",
+        ("send",),
+        ("evidence",),
+        "Where the records lie that a decision names. Written in the transaction of the decision, to the same "
+        "partition number: read it with isolation level read_committed. Never compacted; kept for 400 days.",
+        config={"cleanup.policy": ["delete"]},
+    ),
+    Topic(
         "owners",
         "callwarden.owners",
         ("send", "receive"),

@@ -4,6 +4,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from schemas.evidence import EvidencePlaces, RecordPlace
 from schemas.inputs import Application, Cdr, Complaint, Finding, Review, Tenant
 from schemas.outputs import (
     Alert,
@@ -142,6 +143,10 @@ EXAMPLES: Final[dict[str, Struct]] = {
         tier="severe",
         decided_ms=_NOON + 300_000,
         lifted_ms=None,
+    ),
+    "evidence": EvidencePlaces(
+        enforcement_id=_DECISION,
+        places=(RecordPlace("callwarden.cdr", 3, 1_204_551), RecordPlace("callwarden.cdr", 3, 1_204_569)),
     ),
     "window": JudgedWindow(
         tenant_id="acme",

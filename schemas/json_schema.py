@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.codec import MAX_DEPTH, encode
+from schemas.evidence import EvidencePlaces
 from schemas.examples import EXAMPLES
 from schemas.inputs import Application, Cdr, Complaint, Finding, Review, Tenant
 from schemas.outputs import Alert, Enforcement, JudgedWindow, Rejected
@@ -25,6 +26,7 @@ OUTPUTS: Final[dict[str, type[msgspec.Struct]]] = {
     "enforcement": Enforcement,
     "alert": Alert,
     "owner_ban": OwnerBan,
+    "evidence": EvidencePlaces,
     "window": JudgedWindow,
     "rejected": Rejected,
 }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from monitor.core.calls.fields import FieldLayout
+from monitor.core.record_places import RecordLogs
 from monitor.core.results import Output
 from monitor.core.shard import Shard
 from monitor.core.shard_state import ShardState
@@ -20,6 +21,7 @@ class PolicyChain:
     ``number`` is the index of the first policy version to use. Calls must be laid out for the policy of their event
     time (`field_layouts`). Until the last policy is in force, the entries that a shard would store are kept in memory,
     because the next shard starts from them. ``keep_state``: the state of the last one can be stored, too.
+    ``logs``: the logs in which records lie, whose places are kept for the decisions that name them.
     """
 
     def __init__(
@@ -29,11 +31,13 @@ class PolicyChain:
         enforce_from_ms: int = 0,
         number: int = 0,
         keep_state: bool = False,
+        logs: RecordLogs | None = None,
     ) -> None:
         self._versions = tuple(versions)
         self._enforce_from_ms = enforce_from_ms
         self._keep_windows = keep_windows
         self._keep_state = keep_state
+        self._logs = logs
         self._number = number
         self._entries: dict[str, bytes] = {}
         self._kept_ms = 0
@@ -44,6 +48,7 @@ class PolicyChain:
         keep_state = self._keep_state or self._coming is not None
         self.shard = shard = Shard(history.policy, self._keep_windows, keep_state, history, output)
         shard.enforce_from(self._enforce_from_ms)
+        shard.record_handlers.logs = self._logs
         if self._coming is not None:
             shard.keep_aside(self._coming.from_ms)
         self.state = ShardState(shard)

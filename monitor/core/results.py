@@ -24,7 +24,8 @@ class RejectedRecord:
 class Output:
     """Decisions and the related output, in decision order. ``duplicates`` counts duplicate records.
 
-    ``owner_bans`` are the bans of owners by the decisions on their tenants, and the liftings of these bans.
+    ``owner_bans`` are the bans of owners by the decisions on their tenants, and the liftings of these bans. ``places``
+    has, by id of a decision, the known places of the records that it names.
     """
 
     enforcement: list[Enforcement] = field(default_factory=list)
@@ -34,13 +35,14 @@ class Output:
     rejected: list[RejectedRecord] = field(default_factory=list)
     duplicates: int = 0
     owner_bans: list[OwnerBan] = field(default_factory=list)
+    places: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def take(self) -> "Output":
         """Return the output since the last call, and empty the buffer."""
         decisions = self.enforcement, self.shadow, self.alerts
-        taken = Output(*decisions, self.windows, self.rejected, self.duplicates, self.owner_bans)
+        taken = Output(*decisions, self.windows, self.rejected, self.duplicates, self.owner_bans, self.places)
         self.enforcement, self.shadow, self.alerts, self.owner_bans = [], [], [], []
-        self.windows, self.rejected, self.duplicates = [], [], 0
+        self.windows, self.rejected, self.duplicates, self.places = [], [], 0, {}
         return taken
 
     def mark(self) -> tuple[int, int, int, int]:

@@ -62,6 +62,6 @@ def _evidence(parts: Sequence[tuple[EvidenceRows, Numbers]]) -> EvidenceRows:
     moved = []
     for rows, numbers in parts:
         here = rows.take(np.flatnonzero(numbers[rows.tenant] != ELSEWHERE))
-        moved.append(EvidenceRows(numbers[here.tenant], here.end_ms, here.mask, here.call_id))
+        moved.append(replace(here, tenant=numbers[here.tenant]))
     joined = EvidenceRows(*(concatenate([getattr(part, f.name) for part in moved]) for f in fields(EvidenceRows)))
     return joined.take(np.argsort(joined.tenant, kind="stable"))

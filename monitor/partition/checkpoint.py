@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from monitor.core.codec import FORMAT
+from monitor.core.record_places import RecordLogs
 from monitor.core.snapshot import ShardCheckpoint, entries_of
 from monitor.partition.checkpoint_fields import HEAD, DecidingSettings, InputTopic, PartitionIdentity, packed_head
 from monitor.partition.chunking import MissingChunkError
@@ -40,6 +41,7 @@ class CheckpointMetadata(Struct):
     have missed its deletion. ``entries`` is the number of stored shard entries. ``inputs`` are the topics of the
     sources, in order; empty if not known yet. ``policy_sha256`` is the policy in force before the watermark,
     ``versions`` those that are needed. ``owners`` is the next offset to read of the topic of owners.
+    ``logs`` numbers the logs of the records.
     """
 
     place: PartitionIdentity
@@ -59,6 +61,7 @@ class CheckpointMetadata(Struct):
     inputs: list[InputTopic]
     format: int = FORMAT
     owners: int = 0
+    logs: RecordLogs = msgspec.field(default_factory=RecordLogs)
 
     def must_match(self, mine: PartitionIdentity, secret: str) -> None:
         """Check that a partition with this identity and secret can resume from it. Raises MismatchError if not."""

@@ -7,7 +7,7 @@ that it has read before.
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from monitor.core.owners.held_ban import encode_owner_bans
+from monitor.core.record_places import FormerLog, RecordLogs, renumbered_places
 from monitor.core.shard_state import ShardState
 from monitor.core.snapshot import ShardCheckpoint, decode_names, encode_names
 from monitor.core.split_by_tenant import ELSEWHERE, Numbers, merge_renumbered, renumbered
@@ -67,6 +68,14 @@ class SourcePartition:
     entries: dict[str, bytes]
     kept: Sequence[Sequence[KeptTopics]]
     versions: Sequence[PolicyVersion]
+
+    @property
+    def named_logs(self) -> dict[int, FormerLog]:
+        """The logs in which records lie whose places are known, by number."""
+        head = self.head
+        current = head.logs.current or range(len(head.sources))
+        inputs = zip(current, head.inputs, strict=False)  # no inputs: their names are not known yet
+        return head.logs.former | {log: FormerLog(topic.name, head.place.number) for log, topic in inputs}
 
     @property
     def history(self) -> FieldAvailability:
@@ -160,6 +169,7 @@ def rescaled(formers: Sequence[SourcePartition], partitions: int) -> Iterator[Re
     names = [decode_names(former.entries, former.head.shard.tenants) for former in formers]
     partitioner = formers[0].head.place.partitioner
     homes = [[partition_of(name.encode(), partitions, partitioner) for name in some] for some in names]
+    former_logs, renumbered_logs = _logs(formers)
     for number in range(partitions):
         mine: list[str] = []
         numbers: list[Numbers] = []
@@ -194,10 +204,22 @@ def rescaled(formers: Sequence[SourcePartition], partitions: int) -> Iterator[Re
             versions=[PolicyVersionRef(version.from_ms, version.policy.sha256) for version in versions],
             inputs=[],
             owners=0,
+            logs=RecordLogs(list(range(len(first.sources))), former_logs),
         )
-        entries = _entries(formers, pasts, numbers, mine, _fine_from_ms(head.shard))
+        entries = _entries(formers, pasts, numbers, mine, renumbered_logs, _fine_from_ms(head.shard))
         head = msgspec.structs.replace(head, entries=len(entries))
         yield RescaledPartition(number, policies | entries, kept, head, versions)
+
+
+def _logs(formers: Sequence[SourcePartition]) -> tuple[dict[int, FormerLog], list[dict[int, int]]]:
+    """The former logs of the new partitions, and for each old one the new number of each of its logs."""
+    first = len(formers[0].head.sources)  # the new logs come first
+    named = [former.named_logs for former in formers]
+    logs = dict.fromkeys(log for some in named for log in some.values())
+    every = {log: number for number, log in enumerate(logs, first)}
+    return {number: log for log, number in every.items()}, [
+        {number: every[log] for number, log in some.items()} for some in named
+    ]
 
 
 def _check(formers: Sequence[SourcePartition]) -> None:
@@ -212,7 +234,7 @@ def _check_alike(formers: Sequence[SourcePartition]) -> None:
     """Check that all have decided up to one time, with the same settings apart from policies. Raises RescaleError."""
     first = formers[0].head
     apart = {"versions", "policy_sha256", "place", "published_ms", "outage_ended", "control", "handed_over", "sources"}
-    apart |= {"shard", "entries", "owners"}
+    apart |= {"shard", "entries", "owners", "logs"}
     for former in formers:
         head, number = former.head, former.head.place.number
         for field in head.__struct_fields__:
@@ -324,12 +346,13 @@ def _entries(
     pasts: Sequence[FieldAvailability | None],
     numbers: Sequence[Numbers],
     names: Sequence[str],
+    logs: Sequence[dict[int, int]],
     fine_from_ms: int,
 ) -> dict[str, bytes]:
     entries = encode_names(names, 0)
     first_calls = np.full(len(names), NEVER)
     alerts = ActiveAlerts({}, {})
-    for former, own in zip(formers, numbers, strict=True):
+    for former, own, of_logs in zip(formers, numbers, logs, strict=True):
         alerts.add(
             decode_alerts(former.entries).of({tenant: int(to) for tenant, to in enumerate(own) if to != ELSEWHERE})
         )
@@ -337,6 +360,7 @@ def _entries(
         for tenant_record in decode_tenant_records(former.entries):
             if own[tenant_record.tenant] != ELSEWHERE:
                 tenant_record.renumber(int(own[tenant_record.tenant]))
+                tenant_record.renumber_logs(of_logs)
                 entries |= {
                     key: value for key, value in encode_tenant_records([tenant_record]).items() if value is not None
                 }
@@ -352,7 +376,10 @@ def _entries(
     )
     for key, owners in groupby(stored, key=lambda one: one[0]):
         pane = merge_renumbered(
-            (_read(key, decode_pane(formers[number].entries[key]), pasts[number]), numbers[number])
+            (
+                _relogged(_read(key, decode_pane(formers[number].entries[key]), pasts[number]), logs[number]),
+                numbers[number],
+            )
             for _, number in owners
         )
         if pane is not None:
@@ -364,6 +391,11 @@ def _read(key: str, pane: Pane, past: FieldAvailability | None) -> Pane:
     if past is None:
         return pane
     return past.read(pane) if key[0] == "f" else past.read_hour(pane)
+
+
+def _relogged(pane: Pane, logs: dict[int, int]) -> Pane:
+    rows = pane.evidence
+    return replace(pane, evidence=replace(rows, place=renumbered_places(rows.place, logs)))
 
 
 def _clock_of(line_ms: int, lateness: LateLine) -> int:

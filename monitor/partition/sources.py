@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
+from monitor.core.record_places import RecordLogs
 from monitor.decoding.decode import NO_CLOCK_MS, Source
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings
@@ -21,12 +22,16 @@ class MisplacedRecordError(ValueError):
 
 
 class Sources:
-    """The first ``count`` sources of `monitor.decoding.input_topics.INPUTS`, by their numbers there."""
+    """The first ``count`` sources of `monitor.decoding.input_topics.INPUTS`, by their numbers there.
+
+    ``logs`` are those in which their records lie.
+    """
 
     def __init__(self, count: int, live: DecidingSettings) -> None:
         self._live = live
         limit = MaxAheadChange(0, live.max_ahead_ms)
         self._positions = [SourceProgress(Source(number), [limit]) for number in range(count)]
+        self.logs = RecordLogs(list(range(count)))
         self._outage_ended = False
         self._entries: list[tuple[int, JournalEntry]] = [(number, limit) for number in range(count)]
         self._moves: dict[tuple[int, int], ClockAdvance] = {}  # since the last `take`, by source and offset
@@ -171,6 +176,7 @@ class Sources:
         self._entries.append((source, loss))
         if loss.recreated:
             position.start_over(loss.offset, self._live.max_ahead_ms)
+            self.logs.replace(source)
             self._entries.append((source, position.limits[-1]))
         else:
             position.pass_over(loss.offset)

@@ -97,15 +97,12 @@ class StreamTask:
 
     def _start_chain(self) -> None:
         """Start with the policy in force. Only in a replay does the chain also have the policies to come."""
-        versions = self.policies.versions
-        number = self.policies.number
-        if self._replaying:
-            layouts = field_layouts(versions)
-        else:
+        versions, number, logs = self.policies.versions, self.policies.number, self.sources.logs
+        if not self._replaying:
             versions = versions[: number + 1]
-            layouts = field_layouts(versions[-1:])
+        layouts = field_layouts(versions if self._replaying else versions[-1:])
         self._chain = PolicyChain(
-            versions, enforce_from_ms=self.enforce_from_ms, number=number, keep_state=not self._replaying
+            versions, enforce_from_ms=self.enforce_from_ms, number=number, keep_state=not self._replaying, logs=logs
         )
         self.intake.lay_out(*layouts)
         if self._restored is not None:
@@ -221,7 +218,7 @@ class StreamTask:
         """Return the output since the last call."""
         output = self.owners.record(self.published.left(self.shard.output.take()))
         entries = [*self.sources.take(), *((None, entry) for entry in self.journal.take())]
-        return self.passed_on.take(output, entries)
+        return self.passed_on.take(output, entries, self.sources.logs)
 
     # State ------------------------------------------------------------------------------------------------------
 
@@ -256,6 +253,7 @@ class StreamTask:
             entries=self.stored.entries,
             inputs=self.inputs,
             owners=self.owners.offset,
+            logs=self.sources.logs,
         )
         return self.stored.changes(changes, head)
 
@@ -270,6 +268,7 @@ class StreamTask:
         self.passed_on.clear()
         self.journal.take()
         self.sources.restore(head.sources, head.outage_ended)
+        self.sources.logs.restore(head.logs)
         self.watermark.decided_ms = head.watermark_ms
         self.intake.restore(head.watermark_ms, head.shard.decided or ())
         self.published.until_ms = head.published_ms

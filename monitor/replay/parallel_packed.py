@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.calls.columns import Calls
+from monitor.core.calls.columns import Calls, unknown_places
 from monitor.core.calls.string_column import StringColumn
 from monitor.decoding.decode import DecodedRows
 from monitor.replay.sharding import split
@@ -62,7 +62,10 @@ def unpack(packed: bytes, before_ms: NDArray[np.int64]) -> DecodedRows:
     zeros = np.zeros(len(ids), np.int64)
     columns = dict(zip(_PACKED, part.columns, strict=True))
     sources = zeros.astype(np.int16)
-    empty.calls = Calls(**columns, call_id=ids, source=sources, offset=zeros, clock_ms=zeros, line_ms=zeros)
+    places = unknown_places(len(ids))
+    empty.calls = Calls(
+        **columns, call_id=ids, place=places, source=sources, offset=zeros, clock_ms=zeros, line_ms=zeros
+    )
     empty.names, empty.call_rows = part.names, part.rows
     return empty
 

@@ -201,6 +201,15 @@ def _plain(value: bytes | None) -> Any:
     return msgspec.json.decode(value or b"null")
 
 
+def published_times(records: Iterable[PublishedRecord]) -> Iterator[tuple[str, int]]:
+    """The id and the time of each decision among some records."""
+    for record in records:
+        try:
+            yield _ID.decode(record.value or b"").id, decided_ms(record.value)
+        except NO_EVENT:
+            continue
+
+
 def decided_ms(value: bytes | None) -> int:
     """The time at which an event was decided, 0 if it has none."""
     try:

@@ -21,7 +21,8 @@ from monitor.policy.model import Policy
 from monitor.text.timestamps import rfc3339
 from schemas.outputs import Enforcement
 from streams.audit import compare
-from streams.audit.compare import Compared, EventDifference, PublishedRecord
+from streams.audit.compare import Compared, EventDifference, PublishedRecord, TopicPartitionRef
+from streams.audit.evidence import EvidenceAudit
 from streams.kafka.api import TP, Cluster, PermanentError
 from streams.kafka.topic_names import TopicNames
 from streams.ops.topic_replay import replay_logs
@@ -79,6 +80,7 @@ class PartitionAudit:
         self._inputs = [TP(topic, number) for topic in setup.names.inputs]
         self._outputs = {name: TP(setup.names.output(name), number) for name in TOPICS}
         self._clock = TP(setup.names.output("clock"), number)
+        self._evidence = EvidenceAudit(TopicPartitionRef(setup.names.output("evidence"), number), setup.names)
         self._result = Audited(number)
         self._judged: StoredHead | None = None
         self._blocked = False
@@ -109,10 +111,16 @@ class PartitionAudit:
         found = {name: await self._found(tp, starts[tp], before[tp]) for name, tp in self._outputs.items()}
         begun = any(offset < before[self._clock] for recorded in entries.values() for offset, _ in recorded)
         must, may = await self._judge(partition, ends, found["enforcement"], begun)
-        after = await cluster.ends(list(self._outputs.values()))
+        evidence = TP(*self._evidence.place)
+        after = await cluster.ends([*self._outputs.values(), evidence])
         for name, tp in self._outputs.items():
             found[name] += await self._found(tp, before[tp], after[tp])
             result.compared[name] = self._compared(name, must[name], may[name], found[name], before[tp], starts[tp])
+        begins = (await cluster.starts([evidence]))[evidence]
+        every = [one for name in TOPICS for one in must[name]], [one for name in TOPICS for one in found[name]]
+        records = await self._found(evidence, begins, after[evidence])
+        result.compared["evidence"] = self._evidence.compare(*every, records)
+        result.notes += self._evidence.notes()
         return result
 
     async def moved_on(self) -> bool:
@@ -257,6 +265,7 @@ class PartitionAudit:
             taken = partition.take()
             brought["enforcement"] += taken.output.enforcement
             brought["shadow"] += taken.output.shadow
+            self._evidence.collect(taken)
             self._result.records += taken.rows
 
         async for _ in replay_logs(self._setup.cluster, self._inputs, stops, partition):
@@ -283,7 +292,7 @@ class PartitionAudit:
             return earlier or (offset >= seen and decided_ms >= bound_ms)
 
         compared = compare.compare(
-            compare.TopicPartitionRef(self._outputs[name].topic, self._number), must, may, found, forgiven
+            TopicPartitionRef(self._outputs[name].topic, self._number), must, may, found, forgiven
         )
         if name == "shadow" and begins > 0:
             # Shadows may expire.

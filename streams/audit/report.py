@@ -24,6 +24,9 @@ def partition(one: Audited) -> Iterator[str]:
         shadow = one.compared["shadow"]
         if shadow.same or shadow.differences:
             line += f"; shadow: {shadow.same:,} and {len(shadow.differences):,}"
+        evidence = one.compared["evidence"]
+        if evidence.same or evidence.differences:
+            line += f"; evidence: {evidence.same:,} and {len(evidence.differences):,}"
         yield f"partition {one.number}{since} {upto}: {line}; {one.records:,} records judged"
         if decisions.due:
             yield f"  not taken yet: {decisions.due:,} decisions that the logs allow so far"

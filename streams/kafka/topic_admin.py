@@ -133,6 +133,7 @@ def required_topics(settings: Settings) -> list[RequiredTopic]:
         "clock": (_DELETE, *for_good, _LOG_TIME, _FITS, _NEVER_CUT),
         "enforcement": (_DELETE, *for_good, _FITS, _NEVER_CUT),
         "shadow": (_DELETE, _FITS, *_freely(retention_ms=400 * DAY)),
+        "evidence": (_DELETE, _FITS, *_freely(retention_ms=400 * DAY)),
         "alerts": (_DELETE, _FITS, *_freely(retention_ms=30 * DAY)),
         # Whatever the inputs accept: `streams.topics.transaction_records` truncates larger records.
         "late": (_DELETE, _FITS, *_freely(retention_ms=30 * DAY)),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from monitor.decoding.input_topics import INPUTS
 from streams.kafka.api import TP
 
-OUTPUTS = ("control", "state", "clock", "enforcement", "shadow", "alerts", "late", "dead-letter")
+OUTPUTS = ("control", "state", "clock", "enforcement", "shadow", "evidence", "alerts", "late", "dead-letter")
 """The topics of the workers with the prefix of the outputs."""
 
 BROADCAST = ("owners",)

@@ -1,17 +1,19 @@
 """Encodes the output of a partition as the records of one transaction."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import orjson
 
+from monitor.core.record_places import FormerLog
 from monitor.core.record_ref import RecordRef
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.journal import JournalEntry
 from monitor.text.masking import mask_id
 from schemas import codec
+from schemas.evidence import EvidencePlaces, RecordPlace
 from schemas.outputs import Enforcement
 from schemas.owners import OwnerBan
 from streams.kafka.api import OutputRecord, PermanentError
@@ -40,11 +42,15 @@ EVENT_HEADERS: Final = (("content-type", b"application/cloudevents+json"),)
 def records(
     names: TopicNames, number: int, taken: "TaskOutput", state: Sequence[tuple[str, bytes | None]]
 ) -> list[OutputRecord]:
-    """Decisions, alerts, bans of owners, late and rejected records, journal entries, and the state, its head last."""
+    """Decisions and their evidence, alerts, bans of owners, late and rejected records, journal entries, and the state.
+
+    The head of the state is last.
+    """
     output = taken.output
     outs: list[OutputRecord] = []
     outs += _events(names.output("enforcement"), number, output.enforcement)
     outs += _events(names.output("shadow"), number, output.shadow)
+    outs += evidence_records(names, number, taken)
     outs += [OutputRecord(names.output("alerts"), number, a.tenant_id.encode(), codec.encode(a)) for a in output.alerts]
     outs += [owner_ban_record(names, ban) for ban in output.owner_bans]
     for late in taken.late:
@@ -64,6 +70,30 @@ def records(
     outs += [OutputRecord(names.output("state"), number, key.encode(), value) for key, value in state]
     must_fit(outs)
     return outs
+
+
+def evidence_records(names: TopicNames, number: int, taken: "TaskOutput") -> list[OutputRecord]:
+    """The records with the evidence of the decisions in an output."""
+    topic = names.output("evidence")
+    return [
+        OutputRecord(topic, number, event.subject.encode(), codec.encode(evidence))
+        for event, evidence in evidence_of(names, number, taken)
+    ]
+
+
+def evidence_of(names: TopicNames, number: int, taken: "TaskOutput") -> Iterator[tuple[Enforcement, EvidencePlaces]]:
+    """The decisions in an output that name records with known places, each with these places."""
+    for event in (*taken.output.enforcement, *taken.output.shadow):
+        places = taken.output.places.get(event.id, ())
+        known = [found for place in places if (found := taken.logs.find(place)) is not None]
+        if known:
+            yield event, EvidencePlaces(event.id, tuple(_record_place(names, number, *at) for at in known))
+
+
+def _record_place(names: TopicNames, number: int, log: int | FormerLog, offset: int) -> RecordPlace:
+    if isinstance(log, FormerLog):
+        return RecordPlace(log.topic, log.partition, offset)
+    return RecordPlace(names.inputs[log], number, offset)
 
 
 def owner_ban_record(names: TopicNames, ban: OwnerBan) -> OutputRecord:

@@ -20,7 +20,7 @@ from worker_traffic import Day, Sender, make_topics, sender_to
 from streams.kafka.api import TP
 
 pytestmark = pytest.mark.services
-OURS = ("enforcement", "shadow", "clock", "control", "state")
+OURS = ("enforcement", "shadow", "evidence", "clock", "control", "state")
 
 
 def command(platform: Platform, *arguments: str, status: int = 0) -> str:
@@ -69,6 +69,28 @@ async def copied(platform: Platform, prefix: str) -> list[str]:
     ]
 
 
+async def places_lead_to_the_records(platform: Platform) -> None:
+    """Every call that a decision names is at its place in the evidence."""
+    wanted = ("enforcement", "evidence")
+    ours = await read_all(platform.node.address, map(platform.names.output, wanted), PARTITIONS)
+    calls = await read_all(platform.node.address, [platform.names.inputs[0]], PARTITIONS)
+    at = {(tp[0], tp[1], record.offset): record.value for tp, some in calls.records.items() for record in some}
+    places = {
+        evidence["enforcement_id"]: evidence["places"]
+        for tp, some in ours.records.items()
+        if tp[0] == platform.names.output("evidence")
+        for evidence in (json.loads(record.value) for record in some)
+    }
+    named = 0
+    for tp, some in ours.records.items():
+        for event in (json.loads(record.value) for record in some if tp[0] == platform.names.output("enforcement")):
+            ids = event["data"]["evidence"]["call_ids"]
+            found = [at.get((one["topic"], one["partition"], one["offset"])) for one in places.get(event["id"], [])]
+            assert [json.loads(value or b"{}").get("call_id") for value in found[: len(ids)]] == ids
+            named += len(ids)
+    assert named > 0
+
+
 async def lose_state(platform: Platform) -> None:
     topic = platform.names.output("state")
     admin = AIOKafkaAdminClient(bootstrap_servers=platform.node.address)
@@ -115,6 +137,10 @@ async def test_an_audit_confirms_the_decisions_and_finds_manual_changes(platform
         decided = [sum(one["enforcement"]["same"] for one in report["partitions"]) for report in (whole, rest)]
         assert decided[0] > decided[1] > 0
         assert whole["records"] > rest["records"] > 0
+        places = [sum(one["evidence"]["same"] for one in report["partitions"]) for report in (whole, rest)]
+        assert places[0] > places[1] > 0
+        assert [one["notes"] for one in whole["partitions"]] == [[]] * PARTITIONS
+        await places_lead_to_the_records(platform)
 
         left_out, changed, invented, bare = await copied(platform, "copy.")
         report = await judged("--output-prefix", "copy.", status=1)

@@ -11,6 +11,7 @@ from crash.traffic import NAMES
 from oracle.compare import as_output, names, renamed, same
 from oracle.deciding import judge_read
 from oracle.live import TOPICS, Partition, RecordedJournal, Row, read_partition
+from oracle.places import wrong_places
 from oracle.policy_timeline import Reign, late_line
 from oracle.rulebook import rulebook
 from streams.kafka.api import TP
@@ -41,6 +42,10 @@ def wrong(broker: Broker, policies: Mapping[str, dict[str, Any]], partitions: in
         ]
         rejected = [_place(entry) for entry in _entries(broker, "dead-letter", number)]
         yield from (f"{number}: {line}" for line in _differences(expected, found))
+        read, _ = read_partition(partition, partial(late_line, reigns))
+        places = dict(_placed(entry) for entry in _entries(broker, "evidence", number))
+        events = [*found["enforcement"], *found["shadow"]]
+        yield from (f"{number}: {line}" for line in wrong_places(read, reigns, events, places))
         for what, ours, theirs in (("late", expected["late"], late), ("rejected", expected["rejected"], rejected)):
             if sorted(ours) != sorted(theirs):
                 yield f"{number}: {what}: by the contract {sorted(ours)}, there are {sorted(theirs)}"
@@ -137,6 +142,15 @@ def _flat(entry: Entry) -> dict[str, Any]:
     assert entry.record is not None
     event = json.loads(entry.record.value or b"")
     return {"id": event["id"], **event["data"]}
+
+
+def _placed(entry: Entry) -> tuple[str, list[tuple[int, int]]]:
+    """Return the decision that a record of evidence is about, and the sources and offsets that it names."""
+    assert entry.record is not None
+    evidence = json.loads(entry.record.value or b"")
+    prefix = NAMES.input_prefix
+    places = [(TOPICS.index(one["topic"].removeprefix(prefix)), one["offset"]) for one in evidence["places"]]
+    return evidence["enforcement_id"], places
 
 
 def _place(entry: Entry) -> tuple[int, int]:

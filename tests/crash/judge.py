@@ -23,7 +23,7 @@ from schemas.outputs import Alert
 from streams.kafka.api import TP
 from streams.topics import transaction_records as emit
 
-JUDGED = ("enforcement", "shadow", "late", "dead-letter")
+JUDGED = ("enforcement", "shadow", "evidence", "late", "dead-letter")
 
 
 def wrong(broker: Broker, policy: Policy, live: DecidingSettings, partitions: int) -> Iterator[str]:

@@ -26,7 +26,7 @@ from streams.savepoint.export import export
 from streams.topics.partition_state import PartitionState
 from streams.topics.transaction_records import EVENT_HEADERS
 
-ENFORCEMENT, SHADOW, STATE = (NAMES.output(name) for name in ("enforcement", "shadow", "state"))
+ENFORCEMENT, SHADOW, EVIDENCE, STATE = (NAMES.output(name) for name in ("enforcement", "shadow", "evidence", "state"))
 
 
 def play(world: World, what: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -297,6 +297,49 @@ def test_a_record_that_is_not_an_event_is_found(day: World) -> None:
         assert tampered.difference().why.startswith("expected an event: ")
 
 
+def change_evidence(day: World, number: int, change: Callable[[dict[str, Any]], Any]) -> str:
+    """Change the record of that number, and return the id of its decision."""
+    log = day.broker.logs[TP(EVIDENCE, 0)]
+    at = [n for n, entry in enumerate(log._entries) if entry.record is not None][number]
+    record = log._entries[at].record
+    assert record is not None
+    evidence = json.loads(record.value or b"")
+    change(evidence)
+    value = json.dumps(evidence, separators=(",", ":")).encode()
+    log._entries[at] = replace(log._entries[at], record=record._replace(value=value))
+    return str(evidence["enforcement_id"])
+
+
+def test_changed_evidence_is_found(day: World) -> None:
+    with Tampered(day) as tampered:
+        name = change_evidence(day, 1, lambda evidence: evidence["places"][0].update(offset=123_456))
+        found = tampered.difference()
+        assert (found.what, found.topic, found.id, found.decision) == ("changed", EVIDENCE, name, False)
+        (change,) = found.changes
+        assert (change.path, change.b[0]["offset"]) == ("places", 123_456)
+        assert any("places" in line for line in tell.difference(found))
+
+
+def test_evidence_of_no_decision_is_found_and_also_that_of_a_decision_is_missing(day: World) -> None:
+    with Tampered(day):
+        change_evidence(day, 1, lambda evidence: evidence.update(enforcement_id="cwe-made-up"))
+        report = run_audit(day)
+    assert {(one.what, one.topic) for one in report.differences} == {("invented", EVIDENCE), ("missing", EVIDENCE)}
+
+
+def test_evidence_with_fewer_places_and_decisions_before_all_evidence_are_noted(day: World) -> None:
+    """As after an upgrade from a release without them."""
+    with Tampered(day) as tampered:
+        change_evidence(day, -1, lambda evidence: evidence["places"].pop())
+        log = day.broker.logs[TP(EVIDENCE, 0)]
+        del log._entries[next(n for n, entry in enumerate(log._entries) if entry.record is not None)]
+        report = run_audit(tampered.world)
+    assert findings(report) == []
+    notes = "\n".join(note for one in report.partitions for note in one.notes)
+    assert "1 decisions have no evidence record: it has expired" in notes
+    assert "1 evidence records have fewer places than expected" in notes
+
+
 # What cannot be checked ----------------------------------------------------------------------------------------------
 
 
@@ -358,11 +401,12 @@ def test_deleted_journal_entries_that_decided_something_are_reported(day: World)
         clock._entries = [
             one for one in clock._entries if one.record is None or b'"move"' not in (one.record.value or b"")
         ]
-        gone = {(one.topic, one.offset) for one in run_audit(day).differences if one.number == 0}
-        assert gone
-        for topic in {topic for topic, _ in gone}:
-            log = day.broker.logs[TP(topic, 0)]
-            log._entries = [one for one in log._entries if (topic, one.offset) not in gone]
+        for what in ("decisions", "their evidence"):
+            gone = {(one.topic, one.offset) for one in run_audit(day).differences if one.number == 0}
+            assert gone, what
+            for topic in {topic for topic, _ in gone}:
+                log = day.broker.logs[TP(topic, 0)]
+                log._entries = [one for one in log._entries if (topic, one.offset) not in gone]
         (reason,) = unchecked(run_audit(day))
         assert "its state has judged up to" in reason
         assert "but its topics lead only to" in reason

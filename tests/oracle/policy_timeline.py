@@ -68,6 +68,13 @@ class Reign:
         kind = evidence_kind(rule)
         return any(evidence_kind(one) == kind and (one.window > TWO_DAYS or not long) for one in self.every_rule)
 
+    def keeps_places(self, answered: bool) -> bool:
+        """Whether it has a rule that keeps the places of all attempts, or of all answered calls."""
+        kinds = {evidence_kind(one)[0] for one in self.every_rule if one.metric not in OF_PARTIES}
+        if answered:
+            return "answered" in kinds or any(one.metric == "consent_peak" for one in self.every_rule)
+        return "attempts" in kinds or any(one.metric in OF_PARTIES - {"consent_peak"} for one in self.every_rule)
+
 
 def evidence_kind(rule: Rule) -> tuple[object, ...]:
     """Equal for rules with the same calls as evidence."""
@@ -123,6 +130,15 @@ def is_evidence(reigns: Sequence[Reign], number: int, rule: Rule, at: int) -> bo
     for n in range(reign_of(reigns, at), number):
         before, after = reigns[n], reigns[n + 1]
         if at < after.start - before.kept(long) or not before.keeps_evidence(rule, long):
+            return False
+    return True
+
+
+def places_kept(reigns: Sequence[Reign], number: int, answered: bool, at: int) -> bool:
+    """Whether the place of an attempt (or answered call) of that time is still known to a policy's metrics of keys."""
+    for n in range(reign_of(reigns, at), number):
+        before, after = reigns[n], reigns[n + 1]
+        if at < after.start - before.kept(long=False) or not before.keeps_places(answered):
             return False
     return True
 

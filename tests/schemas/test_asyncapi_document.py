@@ -23,6 +23,7 @@ TOPICS = {
     "callwarden.late": ("send", {"lateCdr"}),
     "callwarden.dead-letter": ("send", {"deadLetter"}),
     "callwarden.shadow": ("send", {"shadow"}),
+    "callwarden.evidence": ("send", {"evidence"}),
     "callwarden.owners": ("send receive", {"owner_ban"}),
     "callwarden.control": ("receive", {"control"}),
     "callwarden.state": ("send receive", {"state"}),

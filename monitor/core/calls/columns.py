@@ -13,6 +13,7 @@ from monitor.core.calls.fields import BIT, CALLEE_HANGUP_MS, DAY_CLOSES_MIN, DAY
 from monitor.core.calls.keys import CONSENT_SALT, U64, Texts, block_keys, modulus_of, number_keys, text_keys
 from monitor.core.calls.local_hours import minute_of_day
 from monitor.core.calls.string_column import StringColumn, concatenate
+from monitor.core.record_places import UNKNOWN_PLACE
 from schemas.inputs import Cdr, Outcome
 
 _OUTCOMES: tuple[str, ...] = get_args(Outcome)
@@ -56,7 +57,8 @@ class CountedCalls:
     ``tenant`` indexes a table of tenants: that of the batch, until the shard replaces it by its own numbers. ``word``
     holds the field bits (`FieldLayout`). ``talk_ms`` and ``ring_delay_ms`` are 0 if they do not apply. Integers may be
     narrower than declared if they fit. ``block_key`` is that of a callee that is a number, ``consent_key`` that of an
-    answered call's consent; both are 0 if there is none, or if no rule needs them.
+    answered call's consent; both are 0 if there is none, or if no rule needs them. ``place`` is that of the record
+    (`monitor.core.record_places`), unknown in files.
     """
 
     tenant: NDArray[np.int32]
@@ -70,6 +72,7 @@ class CountedCalls:
     block_key: U64
     consent_key: U64
     call_id: StringColumn
+    place: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.end_ms)
@@ -114,7 +117,13 @@ class Calls(CountedCalls):
             self.block_key,
             self.consent_key,
             self.call_id.compact(),
+            self.place if self.place.itemsize == 1 else _narrow(self.place, np.uint32),
         )
+
+
+def unknown_places(count: int) -> NDArray[Any]:
+    """A column of places that are not known, of a byte each."""
+    return np.full(count, UNKNOWN_PLACE, np.int8)
 
 
 def _narrow(values: NDArray[Any], dtype: type[np.integer]) -> NDArray[Any]:
@@ -235,6 +244,7 @@ def to_columns(
         block_key=block_key,
         consent_key=consent_key,
         call_id=gathered.ids.strings(),
+        place=unknown_places(count),
         source=np.zeros(count, np.int16),
         offset=np.zeros(count, np.int64),
         clock_ms=np.zeros(count, np.int64),

@@ -20,12 +20,16 @@ NEWEST = 20  # section 6 of the contract
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRows:
-    """Calls that may serve as evidence. ``mask`` has a bit for each ruled field whose newest calls include the call."""
+    """Calls that may serve as evidence. ``mask`` has a bit for each ruled field whose newest calls include the call.
+
+    ``place`` is where the call's record lies (`monitor.core.record_places`).
+    """
 
     tenant: NDArray[np.int32]
     end_ms: NDArray[np.int64]
     mask: U64
     call_id: StringColumn
+    place: NDArray[np.int64]
 
     def slice(self, start: int, stop: int) -> "EvidenceRows":
         """The rows ``start`` to ``stop``."""
@@ -50,7 +54,9 @@ def newest_of_groups(calls: CountedCalls, group: NDArray[np.int64], wanted: Sequ
         rows = np.flatnonzero(chosen)
         mask[_newest(rows, group, calls.end_ms, calls.call_id, again)] |= np.uint64(1 << k)
     rows = np.flatnonzero(mask)
-    return EvidenceRows(calls.tenant[rows], calls.end_ms[rows], mask[rows], calls.call_id[rows].compact())
+    return EvidenceRows(
+        calls.tenant[rows], calls.end_ms[rows], mask[rows], calls.call_id[rows].compact(), calls.place[rows]
+    )
 
 
 def _with_an_id_twice(group: NDArray[np.int64], call_id: StringColumn) -> set[int]:
@@ -118,13 +124,15 @@ def thin(parts: Sequence[EvidenceRows], since_ms: Mapping[int, int]) -> Evidence
         newest = _newest(chosen, tenant, rows.end_ms, rows.call_id, again)
         mask[newest] |= np.uint64(1 << k)
     kept = np.flatnonzero(mask)
-    return EvidenceRows(rows.tenant[kept], rows.end_ms[kept], mask[kept], rows.call_id[kept].compact())
+    return EvidenceRows(
+        rows.tenant[kept], rows.end_ms[kept], mask[kept], rows.call_id[kept].compact(), rows.place[kept]
+    )
 
 
 class NewestCalls:
     """The newest calls per tenant and ruled field, over all sealed panes of the last ``keep_ms[field]``.
 
-    Rows are appended pane by pane and thinned when they have doubled, so a tenant costs at most about 40 rows (of 24
+    Rows are appended pane by pane and thinned when they have doubled, so a tenant costs at most about 40 rows (of 32
     bytes and an id) per ruled field, however many calls it makes.
     """
 
@@ -149,9 +157,9 @@ class NewestCalls:
         if self._parts:
             self._thin(end_ms)
 
-    def newest(self, tenant: int, field: int, start_ms: int) -> tuple[str, ...]:
-        """The ids of the newest calls of that field since ``start_ms``, sorted by code point."""
-        found: dict[str, int] = {}
+    def newest(self, tenant: int, field: int, start_ms: int) -> list[tuple[str, int]]:
+        """The ids of the newest calls of that field since ``start_ms``, sorted by code point, each with its place."""
+        found: dict[str, tuple[int, int]] = {}
         bit = np.uint64(1 << field)
         for part in self._parts:
             # Parts are sorted by tenant, so a binary search avoids a scan: one window end may query thousands.
@@ -159,10 +167,11 @@ class NewestCalls:
             if first < after:
                 mine = part.slice(first, after)
                 rows = np.flatnonzero(((mine.mask & bit) != 0) & (mine.end_ms >= start_ms))
-                for call_id, end_ms in zip(mine.call_id[rows].tolist(), mine.end_ms[rows].tolist(), strict=True):
-                    found[call_id] = max(end_ms, found.get(call_id, end_ms))
-        newest = nlargest(NEWEST, ((end_ms, call_id) for call_id, end_ms in found.items()))
-        return tuple(sorted(call_id for _, call_id in newest))
+                columns = mine.call_id[rows].tolist(), mine.end_ms[rows].tolist(), mine.place[rows].tolist()
+                for call_id, *at in zip(*columns, strict=True):
+                    found[call_id] = max((at[0], at[1]), found.get(call_id, (0, 0)))
+        newest = nlargest(NEWEST, ((end_ms, call_id, place) for call_id, (end_ms, place) in found.items()))
+        return sorted((call_id, place) for _, call_id, place in newest)
 
     def _thin(self, end_ms: int) -> None:
         """Merge all parts into one, sorted by tenant and time, with the rows that can still be among the newest."""

@@ -1,12 +1,13 @@
 """Admission: applications for numbers, and the businesses that tenants declare (section 5 of the contract)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from monitor import reasons
 from monitor.core.decisions.lifecycle import DecisionLifecycle
 from monitor.core.decisions.proposals import Proposals, ProposedDecision, evidence_of
+from monitor.core.record_places import PlacedEvidence
 from monitor.core.tenants.ids import Origin
 from monitor.core.tenants.tenant_record import TenantRecord
 from monitor.policy.catalogue import Catalogue, Match
@@ -51,9 +52,14 @@ class Admissions:
         self._decisions = decisions
         self._proposals = Proposals(policy)
 
-    def application(self, tenant_record: TenantRecord, application: Application, newest: bool, at_ms: int) -> None:
-        """Decide a version of an application. ``newest``: whether it is the greatest by ``updated_ms`` so far."""
-        self._version(tenant_record, application.application_id, newest, at_ms)
+    def application(
+        self, tenant_record: TenantRecord, application: Application, newest: bool, at_ms: int, place: int
+    ) -> None:
+        """Decide a version of an application, whose record lies at ``place``.
+
+        ``newest``: whether it is the greatest by ``updated_ms`` so far.
+        """
+        self._version(tenant_record, application.application_id, newest, at_ms, place)
         request = AdmissionRequest(
             Origin("application", application.application_id),
             application.updated_ms,
@@ -71,21 +77,21 @@ class Admissions:
             elif not any(rejection.final for rejection in rejections):
                 rejections = [self._waiting(request, found)]
         for proposed in rejections:
-            self._decisions.decide(tenant_record, at_ms, proposed)
+            self._decisions.decide(tenant_record, at_ms, replace(proposed, places=(place,)))
 
     def barred(self, tenant_record: TenantRecord) -> bool:
         """Whether the tenant may get no numbers now."""
         return tenant_record.banned or self._decisions.owner_bans.earliest(tenant_record) is not None
 
-    def _version(self, tenant_record: TenantRecord, application_id: str, newest: bool, at_ms: int) -> None:
+    def _version(self, tenant_record: TenantRecord, application_id: str, newest: bool, at_ms: int, place: int) -> None:
         """Take a new version of an application: a newer one reverses the waiting one, any other lets it wait longer."""
         first_id = tenant_record.waiting.get(application_id)
         if first_id is None:
             return
         case = tenant_record.cases[first_id]
         if newest:
-            evidence = evidence_of(Origin("application", application_id))
-            self._decisions.reverse(tenant_record, case, at_ms, evidence, reasons.newer_application(application_id))
+            grounds = PlacedEvidence(evidence_of(Origin("application", application_id)), (place,))
+            self._decisions.reverse(tenant_record, case, at_ms, grounds, reasons.newer_application(application_id))
         else:
             self._decisions.reviews.prolong(case, at_ms + self._policy.retention_ms)
 

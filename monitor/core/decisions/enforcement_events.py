@@ -1,14 +1,16 @@
 """Enforcement events of a case, as in section 6 of the contract."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from monitor.core.decisions.consequences import actions_of
+from monitor.core.record_places import UNKNOWN_PLACE, PlacedEvidence
 from monitor.core.results import Output
 from monitor.core.tenants.ids import MEASURED, enforcement_id
 from monitor.core.tenants.tenant_record import DecisionCase, TenantRecord
 from monitor.policy.model import Policy, Rule
 from monitor.text.timestamps import rfc3339
-from schemas.outputs import Action, Enforcement, EnforcementData, Evidence, Kind, Measure, PolicyRef, Reason, Window
+from schemas.outputs import Action, Enforcement, EnforcementData, Kind, Measure, PolicyRef, Reason, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +21,7 @@ class ClosingEvent:
     kind: Kind
     reverses: str
     at_ms: int
-    evidence: Evidence
+    grounds: PlacedEvidence
     reason: Reason
 
 
@@ -63,6 +65,7 @@ class EventFactory:
             reason=case.reason,
         )
         self._output.enforcement.append(_event(case.id, data))
+        self._place(case.id, case.record_places)
 
     def closing(self, tenant_record: TenantRecord, case: DecisionCase, closing: ClosingEvent) -> None:
         """Write a reversal or a lapse of the event ``closing.reverses``, which was in force."""
@@ -82,13 +85,14 @@ class EventFactory:
             review_by_ms=None,
             window=None,
             measure=None,
-            evidence=closing.evidence,
+            evidence=closing.grounds.evidence,
             violations_on_record=len(tenant_record.violations),
             reverses=closing.reverses,
             supersedes=None,
             reason=closing.reason,
         )
         self._output.enforcement.append(_event(closing.id, data))
+        self._place(closing.id, closing.grounds.places)
 
     def shadow(
         self,
@@ -96,7 +100,7 @@ class EventFactory:
         rule: Rule,
         window: Window,
         measure: Measure,
-        evidence: Evidence,
+        grounds: PlacedEvidence,
         reason: Reason,
     ) -> None:
         """Write the decision that `enforce` mode would make, to the shadow output only."""
@@ -120,7 +124,7 @@ class EventFactory:
             review_by_ms=None,
             window=window,
             measure=measure,
-            evidence=evidence,
+            evidence=grounds.evidence,
             violations_on_record=len(tenant_record.violations) + ("record_violation" in actions),
             reverses=None,
             supersedes=None,
@@ -128,6 +132,13 @@ class EventFactory:
         )
         event_id = enforcement_id(tenant_record.tenant_id, tier.kind, "final", rule.id, window.end_ms, MEASURED)
         self._output.shadow.append(_event(event_id, data))
+        self._place(event_id, grounds.places)
+
+    def _place(self, event_id: str, places: Iterable[int]) -> None:
+        """Keep the known places of the records that an event names."""
+        known = tuple(place for place in places if place != UNKNOWN_PLACE)
+        if known:
+            self._output.places[event_id] = known
 
 
 def _event(event_id: str, data: EnforcementData) -> Enforcement:

@@ -1,6 +1,7 @@
 """The decision life cycle: cases open, are upheld or reversed, and lapse; violations are recorded and escalate."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -15,12 +16,20 @@ from monitor.core.decisions.pending_reviews import PendingReviews
 from monitor.core.decisions.proposals import Proposals, ProposedDecision
 from monitor.core.decisions.retention import CaseRetention
 from monitor.core.owners.owner_bans import OwnerBans
+from monitor.core.record_places import PlacedEvidence, pack_places
 from monitor.core.results import Output
 from monitor.core.tenants.ids import Origin, enforcement_id
 from monitor.core.tenants.tenant_record import CASES, DecisionCase, RecordedViolation, TenantRecord
 from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.policy.model import Escalation, Policy
-from schemas.outputs import Evidence, Kind, Reason
+from schemas.outputs import Kind, Reason
+
+
+class PlacedReview(NamedTuple):
+    """A review by its id, and the place of its record."""
+
+    id: str
+    place: int
 
 
 class DecisionLifecycle:
@@ -74,14 +83,21 @@ class DecisionLifecycle:
     # After a decision -------------------------------------------------------------------------------------------
 
     def decide_on_review(
-        self, tenant_record: TenantRecord, case: DecisionCase, at_ms: int, kind: Kind, review_id: str, reason: Reason
+        self,
+        tenant_record: TenantRecord,
+        case: DecisionCase,
+        at_ms: int,
+        kind: Kind,
+        review: PlacedReview,
+        reason: Reason,
     ) -> None:
         """Make a pending decision final with this kind, or change the kind of a final one.
 
         The actions take effect now. A decision that was pending is a violation only from now on; one that was final
         stays the same violation.
         """
-        superseded, origin = case.id, Origin("review", review_id)
+        superseded, review_id = case.id, review.id
+        origin = Origin("review", review_id)
         tenant_record.touch(CASES, case)
         if case.status == "pending":
             self._no_longer_pending(tenant_record, case)
@@ -97,21 +113,24 @@ class DecisionLifecycle:
         case.review_by_ms = None
         case.frozen = case.tier is not None and self._policy.tiers[case.tier].freezes
         case.reason = reason
-        case.evidence = replace(case.evidence, review_ids=tuple(sorted(name for _, name in reviews)))
+        names = sorted(name for _, name in reviews)
+        case.evidence = replace(case.evidence, review_ids=tuple(names))
+        places = case.review_places | {review_id: review.place}
+        case.review_places = {name: places[name] for name in names if name in places}
         tenant_record.case_of[case.final_id] = case.first_id
         self._in_force(tenant_record, case, origin, supersedes=superseded)
 
     def reverse(
-        self, tenant_record: TenantRecord, case: DecisionCase, at_ms: int, evidence: Evidence, reason: Reason
+        self, tenant_record: TenantRecord, case: DecisionCase, at_ms: int, grounds: PlacedEvidence, reason: Reason
     ) -> None:
         """Reverse a pending or final decision, and with it the violation, termination or ban.
 
         A pending escalation is reversed too if too few of the violations that it used are left. Those become unused.
         """
-        self._close(tenant_record, case, at_ms, "reversal", evidence, reason)
+        self._close(tenant_record, case, at_ms, "reversal", grounds, reason)
         for use in self._uses.unsupported(tenant_record, case):
             unsupported = reasons.escalation_unsupported(use.case.escalation or "", use.left, use.at_least)
-            self._close(tenant_record, use.case, at_ms, "reversal", evidence, unsupported)
+            self._close(tenant_record, use.case, at_ms, "reversal", grounds, unsupported)
 
     def lapse(self, at_ms: int, most: int | None = None) -> None:
         """Lapse the pending decisions with a review deadline at this instant, or the first ``most`` of them."""
@@ -123,7 +142,7 @@ class DecisionLifecycle:
             if case.review_by_ms is None:
                 (application_id,) = case.evidence.application_ids
                 kind, reason = "reversal", reasons.application_forgotten(application_id, self._policy.retention_ms)
-            self._close(self._tenant_records.of(tenant), case, at_ms, kind, Evidence(), reason)
+            self._close(self._tenant_records.of(tenant), case, at_ms, kind, PlacedEvidence(), reason)
 
     def forget(self, now_ms: int) -> None:
         """Delete closed cases, and decisions that are not a violation, ``retention`` after their last event."""
@@ -225,7 +244,7 @@ class DecisionLifecycle:
         case: DecisionCase,
         at_ms: int,
         kind: Kind,
-        evidence: Evidence,
+        grounds: PlacedEvidence,
         reason: Reason,
     ) -> None:
         """End a case by a reversal or a lapse. Nothing of it stays in force."""
@@ -241,12 +260,11 @@ class DecisionLifecycle:
         self._out_of_force(tenant_record, case, at_ms)
         case.status = "closed"
         case.closing_id = closing_id
+        case.places, case.review_places = b"", {}
         case.last_ms = at_ms
         tenant_record.case_of[closing_id] = case.first_id
         self._retention.add(tenant_record, case)
-        closing = ClosingEvent(
-            id=closing_id, kind=kind, reverses=in_force, at_ms=at_ms, evidence=evidence, reason=reason
-        )
+        closing = ClosingEvent(id=closing_id, kind=kind, reverses=in_force, at_ms=at_ms, grounds=grounds, reason=reason)
         self.events.closing(tenant_record, case, closing)
 
     def _out_of_force(self, tenant_record: TenantRecord, case: DecisionCase, at_ms: int) -> None:
@@ -281,6 +299,7 @@ def _new_case(policy: Policy, proposed: ProposedDecision, new_id: str, at_ms: in
         measured=proposed.measured,
         escalation=proposed.escalation,
         once_per_rule=proposed.once_per_rule,
+        places=pack_places(proposed.places),
     )
 
 

@@ -5,6 +5,7 @@ from monitor.core.decisions.lifecycle import DecisionLifecycle
 from monitor.core.decisions.proposals import Proposals
 from monitor.core.owners.owner_bans import OwnerStep
 from monitor.core.owners.owner_effect import OWNER_BANNED
+from monitor.core.record_places import PlacedEvidence
 from monitor.core.tenants.ids import Origin, enforcement_id
 from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.policy.model import Policy
@@ -68,9 +69,9 @@ class OwnerEffects:
         case = None if tenant_record is None else tenant_record.cases.get(_pending_id(ban, tenant_id))
         if case is None or case.status != "pending":
             return
-        evidence = Evidence(enforcement_ids=(ban.enforcement_id,))
+        grounds = PlacedEvidence(Evidence(enforcement_ids=(ban.enforcement_id,)))
         tenant_record = self._tenant_records.of(number)
-        self._decisions.reverse(tenant_record, case, step.at_ms, evidence, reasons.owner_ban_lifted(ban))
+        self._decisions.reverse(tenant_record, case, step.at_ms, grounds, reasons.owner_ban_lifted(ban))
 
 
 def _pending_id(ban: OwnerBan, tenant_id: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from monitor import reasons
 from monitor.core.calls.evidence import NEWEST
 from monitor.core.owners.owner_effect import OWNER_BANNED
+from monitor.core.record_places import PlacedEvidence
 from monitor.core.tenants.ids import MEASURED, Origin
 from monitor.core.tenants.tenant_record import RecordedViolation, TenantRecord
 from monitor.policy.model import Escalation, Policy, Rule
@@ -24,7 +25,7 @@ class ProposedDecision:
     ``origin`` is the deciding record. ``further`` distinguishes decisions of the same instant (contract, section 6).
     ``used`` are the violations that led to an ``escalation``, which counts a rule once if ``once_per_rule``.
     ``made_ms`` is the time from which the id is derived, if it is not that of the decision. ``lapses`` tells whether a
-    pending decision lapses without a review.
+    pending decision lapses without a review. ``places`` are those of the evidence.
     """
 
     final: bool
@@ -46,6 +47,7 @@ class ProposedDecision:
     further: tuple[int | str, ...] = ()
     made_ms: int | None = None
     lapses: bool = True
+    places: tuple[int, ...] = ()
 
 
 class Proposals:
@@ -126,7 +128,7 @@ class Proposals:
         )
 
     def of_measure(
-        self, rule: Rule, window: Window, measure: Measure, evidence: Evidence, reason: Reason
+        self, rule: Rule, window: Window, measure: Measure, grounds: PlacedEvidence, reason: Reason
     ) -> ProposedDecision:
         """For a tenant in breach of a rule: final in mode `enforce`, otherwise referred for review."""
         behaviour = self._policy.behaviours[rule.behaviour]
@@ -140,7 +142,8 @@ class Proposals:
             rule_id=rule.id,
             origin=MEASURED,
             freeze=rule.freeze,
-            evidence=evidence,
+            evidence=grounds.evidence,
+            places=grounds.places,
             reason=reason,
             window=window,
             measure=measure,

@@ -1,14 +1,16 @@
 """Handlers for records that are not calls: complaints, findings, tenants, applications and reviews."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from monitor import reasons
 from monitor.core.decisions.admissions import Admissions, NewlyDeclared
-from monitor.core.decisions.lifecycle import DecisionLifecycle
+from monitor.core.decisions.lifecycle import DecisionLifecycle, PlacedReview
 from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.decisions.proposals import Proposals, evidence_of
 from monitor.core.decisions.retention import RecordRetention
 from monitor.core.decisions.review_rejection import RequestedReview, ReviewedCase, review_rejection
+from monitor.core.record_places import UNKNOWN_PLACE, PlacedEvidence, RecordLogs
 from monitor.core.record_ref import RecordRef
 from monitor.core.results import Output, RejectedRecord
 from monitor.core.tenants.complaint_windows import ComplaintWindows
@@ -73,6 +75,7 @@ class RecordHandlers:
         self._number_of = number_of
         self._output = output
         self.from_ms = 0
+        self.logs: RecordLogs | None = None  # None: places are unknown
 
     def decide(self, waiting: PendingRecord) -> bool:
         """Decide a record. Returns whether it may have changed a window, that is, is a complaint.
@@ -90,17 +93,18 @@ class RecordHandlers:
         tenant_record = self._tenant_records.of(self._number_of(waiting.record.tenant_id))
         match waiting.record:
             case Complaint() as complaint:
-                self._complaint(tenant_record, complaint, waiting.at_ms)
+                self._complaint(tenant_record, complaint, waiting)
             case Finding() as finding:
                 self._finding(tenant_record, finding, waiting)
             case Review() as review:
                 self._review(tenant_record, review, waiting)
             case Application() as application:
-                self._application(tenant_record, application, waiting.at_ms)
+                self._application(tenant_record, application, waiting)
             case Tenant() as tenant:
                 self._tenant(tenant_record, tenant, waiting.at_ms)
 
-    def _complaint(self, tenant_record: TenantRecord, complaint: Complaint, at_ms: int) -> None:
+    def _complaint(self, tenant_record: TenantRecord, complaint: Complaint, waiting: PendingRecord) -> None:
+        at_ms, place = waiting.at_ms, self._place(waiting)
         entry = tenant_record.complaints.get(complaint.complaint_id)
         if entry is not None and entry.has(complaint.status):
             self._output.duplicates += 1
@@ -115,7 +119,7 @@ class RecordHandlers:
             self._windows.renamed(entry, complaint.complainant or None)
         was_dismissed = entry.dismissed
         tenant_record.touch(COMPLAINTS, entry)
-        entry.take(complaint, at_ms)
+        entry.take(complaint, at_ms, place)
         self._windows.record(entry, complaint.status, at_ms, new)
 
         origin = Origin("complaint", complaint.complaint_id)
@@ -125,10 +129,10 @@ class RecordHandlers:
             reason = reasons.complaint(
                 behaviour, complaint.complaint_id, complaint.channel or None, tenant_record.name, ids_of(complaint)
             )
-            proposed = self._proposals.of_record(behaviour.id, True, origin, reason)
+            proposed = replace(self._proposals.of_record(behaviour.id, True, origin, reason), places=(place,))
             entry.case = self._decisions.decide(tenant_record, at_ms, proposed)
         elif complaint.status == "dismissed":
-            self._dismissed(tenant_record, entry.case, at_ms, origin)
+            self._dismissed(tenant_record, entry.case, waiting, origin)
 
     def _finding(self, tenant_record: TenantRecord, finding: Finding, waiting: PendingRecord) -> None:
         at_ms = waiting.at_ms
@@ -172,9 +176,10 @@ class RecordHandlers:
                 ids_of(finding),
             )
             proposed = self._proposals.of_record(behaviour_id, certain, origin, reason)
+            proposed = replace(proposed, places=(self._place(waiting),))
             entry.case = self._decisions.decide(tenant_record, at_ms, proposed)
         elif finding.status == "dismissed":
-            self._dismissed(tenant_record, entry.case, at_ms, origin)
+            self._dismissed(tenant_record, entry.case, waiting, origin)
 
     def _given(self, key: str) -> Match:
         """A certain match: the inspector named the row of the catalogue."""
@@ -182,12 +187,15 @@ class RecordHandlers:
         assert row is not None
         return Match(row, key, True)
 
-    def _dismissed(self, tenant_record: TenantRecord, first_id: str | None, at_ms: int, origin: Origin) -> None:
+    def _dismissed(
+        self, tenant_record: TenantRecord, first_id: str | None, waiting: PendingRecord, origin: Origin
+    ) -> None:
         """Reverse the decision that the dismissed record had led to, if it is still pending or final."""
         case = tenant_record.cases.get(first_id) if first_id else None
         if case is not None and case.status != "closed":
             reason = reasons.reversed_by_dismissal(origin.type, origin.id)
-            self._decisions.reverse(tenant_record, case, at_ms, evidence_of(origin), reason)
+            grounds = PlacedEvidence(evidence_of(origin), (self._place(waiting),))
+            self._decisions.reverse(tenant_record, case, waiting.at_ms, grounds, reason)
 
     def _review(self, tenant_record: TenantRecord, review: Review, waiting: PendingRecord) -> None:
         at_ms = waiting.at_ms
@@ -215,7 +223,8 @@ class RecordHandlers:
         by = reasons.ReviewQuote(review.reviewer, review.reason, ids)
         if review.verdict == "overturn":
             reason = reasons.reversed_by_review(case.kind, by)
-            self._decisions.reverse(tenant_record, case, at_ms, Evidence(review_ids=(review.review_id,)), reason)
+            grounds = PlacedEvidence(Evidence(review_ids=(review.review_id,)), (self._place(waiting),))
+            self._decisions.reverse(tenant_record, case, at_ms, grounds, reason)
             return
         kind: Kind
         if review.verdict == "uphold":
@@ -226,16 +235,17 @@ class RecordHandlers:
         else:
             kind = "admission_approved" if review.verdict == "approve" else "admission_rejected"
             reason = reasons.application_reviewed(case.evidence.application_ids[0], kind, by)
-        self._decisions.decide_on_review(tenant_record, case, at_ms, kind, review.review_id, reason)
+        placed = PlacedReview(review.review_id, self._place(waiting))
+        self._decisions.decide_on_review(tenant_record, case, at_ms, kind, placed, reason)
 
-    def _application(self, tenant_record: TenantRecord, application: Application, at_ms: int) -> None:
-        version = application.updated_ms
+    def _application(self, tenant_record: TenantRecord, application: Application, waiting: PendingRecord) -> None:
+        at_ms, version = waiting.at_ms, application.updated_ms
         if self._repeated(tenant_record, "application", application.application_id, version):
             self._output.duplicates += 1
             return
         newest = self._add_version(tenant_record, "application", application.application_id, version, at_ms)
         if at_ms >= self.from_ms:
-            self._admissions.application(tenant_record, application, newest, at_ms)
+            self._admissions.application(tenant_record, application, newest, at_ms, self._place(waiting))
 
     def _tenant(self, tenant_record: TenantRecord, tenant: Tenant, at_ms: int) -> None:
         version = tenant.updated_ms
@@ -251,6 +261,10 @@ class RecordHandlers:
         declared = tenant_record.register(tenant)
         if at_ms >= self.from_ms:
             self._admissions.tenant(tenant_record, tenant, NewlyDeclared(declared, named or None), at_ms)
+
+    def _place(self, waiting: PendingRecord) -> int:
+        """The place of a record, for those who look for the evidence of a decision."""
+        return UNKNOWN_PLACE if self.logs is None else self.logs.place(waiting.ref)
 
     # Duplicates and forgetting ----------------------------------------------------------------------------------
 

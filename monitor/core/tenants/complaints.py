@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from monitor.core.record_places import UNKNOWN_PLACE
 from monitor.core.tenants.dirty import DirtyTenants
 from schemas.inputs import Complaint
 
@@ -24,7 +25,8 @@ class ComplaintEntry(Struct, gc=False):
     """One complaint. Times are the event times in ms at which its records were decided.
 
     ``received_ms``, ``verified_ms`` and ``dismissed_ms`` are the times of its statuses. ``written_ms`` is the largest
-    ``updated_ms`` as written; the complainant of that record counts. ``case`` is the id of its decision. ``first_in``
+    ``updated_ms`` as written; the complainant of that record counts. ``case`` is the id of its decision.
+    ``record_place`` is the place of the record that was decided last. ``first_in``
     and ``verified_in`` have one bit for each window in which it counts now; they are not stored.
     """
 
@@ -38,6 +40,7 @@ class ComplaintEntry(Struct, gc=False):
     verified_ms: int | None = None
     dismissed_ms: int | None = None
     case: str | None = None
+    record_place: int = UNKNOWN_PLACE
     page: int = 0
     first_in: int = 0
     verified_in: int = 0
@@ -48,8 +51,9 @@ class ComplaintEntry(Struct, gc=False):
         complainant = complaint.complainant or None
         return cls(complaint.complaint_id, tenant, at_ms, at_ms, complaint.updated_ms, complainant)
 
-    def take(self, complaint: Complaint, at_ms: int) -> None:
-        """Apply a record that is not a duplicate."""
+    def take(self, complaint: Complaint, at_ms: int, place: int = UNKNOWN_PLACE) -> None:
+        """Apply a record that is not a duplicate, and lies at that place."""
+        self.record_place = place
         if complaint.updated_ms >= self.written_ms:
             self.complainant = complaint.complainant or None
             self.written_ms = complaint.updated_ms

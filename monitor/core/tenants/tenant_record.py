@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
+from monitor.core.record_places import pack_places, renumbered_place, unpack_places
 from monitor.core.tenants.complaints import ComplaintEntry
 from monitor.core.tenants.ids import Origin
 from monitor.core.tenants.record_pages import PagedRecords, Pages
@@ -49,6 +50,9 @@ class DecisionCase(Struct, gc=False, omit_defaults=True):
 
     If a review has changed the kind of a final decision: ``superseded_ids`` are its earlier final ids, ``reviews`` the
     newest reviews with their times, and ``grounds`` the reason before the first such review.
+
+    Until it is closed, ``places`` are those of the records in its evidence without the reviews (`pack_places`), and
+    ``review_places`` those of the reviews, by id.
     """
 
     first_id: str
@@ -78,6 +82,14 @@ class DecisionCase(Struct, gc=False, omit_defaults=True):
     reviews: tuple[tuple[int, str], ...] = ()
     grounds: Reason | None = None
     once_per_rule: bool = False
+    places: bytes = b""
+    review_places: dict[str, int] = {}  # msgspec copies it
+
+    @property
+    def record_places(self) -> tuple[int, ...]:
+        """The places of the records in its evidence, in the order of their ids."""
+        reviews = [self.review_places[name] for name in self.evidence.review_ids if name in self.review_places]
+        return (*unpack_places(self.places), *reviews)
 
     @property
     def event_ids(self) -> set[str]:
@@ -292,6 +304,14 @@ class TenantRecord:
             complaint.tenant = tenant
         for pages in self._pages.values():
             pages.mark_all()
+
+    def renumber_logs(self, logs: dict[int, int]) -> None:
+        """Change the numbers of the logs in all places. Call `renumber`, too, so that everything is stored."""
+        for complaint in self.complaints.values():
+            complaint.record_place = renumbered_place(complaint.record_place, logs)
+        for case in self.cases.values():
+            case.places = pack_places(renumbered_place(place, logs) for place in unpack_places(case.places))
+            case.review_places = {name: renumbered_place(place, logs) for name, place in case.review_places.items()}
 
     def load(self, kind: str, number: int, items: Iterable[Any]) -> None:
         """Load a stored page. Call this in ascending order of page numbers for each kind, then call `loaded`."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from monitor.core.codec import FORMAT, StateFormatError, Unpacker, packed
+from monitor.core.record_places import UNKNOWN_PLACE
 from monitor.core.tenants.complaints import ComplaintEntry
 from monitor.core.tenants.seen_versions import VersionRun
 from monitor.core.tenants.tenant_record import (
@@ -50,6 +51,7 @@ class _StoredComplaint(Struct, array_like=True, gc=False):
     verified_ms: int | None
     dismissed_ms: int | None
     case: str | None
+    place: int = UNKNOWN_PLACE
 
 
 class _StoredFinding(Struct, array_like=True, gc=False):
@@ -145,7 +147,7 @@ def decode_tenant_records(entries: Mapping[str, bytes]) -> list[TenantRecord]:
 def _complaint(one: ComplaintEntry) -> _StoredComplaint:
     times = one.received_ms, one.verified_ms, one.dismissed_ms
     return _StoredComplaint(
-        one.complaint_id, one.first_ms, one.last_ms, one.written_ms, one.complainant, *times, one.case
+        one.complaint_id, one.first_ms, one.last_ms, one.written_ms, one.complainant, *times, one.case, one.record_place
     )
 
 
@@ -170,7 +172,7 @@ def _decoders() -> dict[str, Callable[[bytes, int], Iterable[Any]]]:
         for one in complaints(blob).items:
             own = one.first_ms, one.last_ms, one.written_ms, one.complainant
             times = one.received_ms, one.verified_ms, one.dismissed_ms
-            yield ComplaintEntry(one.complaint_id, tenant, *own, *times, one.case)
+            yield ComplaintEntry(one.complaint_id, tenant, *own, *times, one.case, one.place)
 
     return {
         COMPLAINTS: entries,

@@ -19,6 +19,7 @@ Ruled = tuple[int, int]
 class AggregationPlan:
     """The layout of sums, the pane width, and the kinds of evidence (``ruled``) with the longest window of each.
 
+    Decisions name the ids of the first ``named`` kinds, of the others only the places.
     Panes are kept for windows up to ``fine_ms``, hour panes for windows up to ``coarse_ms``.
     """
 
@@ -26,6 +27,7 @@ class AggregationPlan:
     pane_ms: int
     ruled: tuple[Ruled, ...]
     ruled_ms: tuple[int, ...]
+    named: int
     fine_ms: int
     coarse_ms: int
 
@@ -36,15 +38,19 @@ class AggregationPlan:
         layout = FieldLayout.of(policy.params, rules)
         longest_ms: dict[Ruled, int] = {}
         for rule in rules:
-            field = ruled_field(rule, layout)
+            field = placed_field(rule, layout)
             if field[0] >= 0:
                 longest_ms[field] = max(longest_ms.get(field, 0), rule.window_ms)
+        # Those that are only placed come last, because stored panes refer to the others by their index.
+        named = {ruled_field(rule, layout) for rule in rules}
+        ruled = sorted(longest_ms, key=lambda field: (field not in named, field))
         windows = {rule.window_ms for rule in rules}
         return cls(
             layout,
             int(np.gcd.reduce([BOUNDARY_MS, *(rule.step_ms for rule in rules)])),
-            tuple(sorted(longest_ms)),
-            tuple(longest_ms[field] for field in sorted(longest_ms)),
+            tuple(ruled),
+            tuple(longest_ms[field] for field in ruled),
+            len(named & longest_ms.keys()),
             max((ms for ms in windows if ms <= FINE_MS), default=0),
             max((ms for ms in windows if ms > FINE_MS), default=0),
         )
@@ -76,6 +82,16 @@ def ruled_field(rule: Rule, layout: FieldLayout) -> Ruled:
     if metric.family == "complaints" and metric.denominator is not None and rule.direction == "below":
         return BIT[metric.denominator], -1
     return -1, -1
+
+
+def placed_field(rule: Rule, layout: FieldLayout) -> Ruled:
+    """The calls whose places a decision of the rule names: its evidence, and for metrics of keys, which have none, the
+    attempts, or for consents the answered calls.
+    """
+    metric = METRICS[rule.metric]
+    if metric.family != "distinct":
+        return ruled_field(rule, layout)
+    return BIT["answered" if metric.numerator == "consent_peak" else "attempts"], -1
 
 
 def meanings(layout: FieldLayout, ruled: Iterable[Ruled]) -> list[tuple[object, object]]:

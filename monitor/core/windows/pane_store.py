@@ -2,21 +2,25 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
+from monitor.core.calls.columns import unknown_places
 from monitor.core.calls.evidence import EvidenceRows
 from monitor.core.calls.keys import BLOCK_BITS
 from monitor.core.calls.string_column import StringColumn
 from monitor.core.codec import FORMAT, Column, Unpacker, array, column, columns, packed
+from monitor.core.record_places import UNKNOWN_PLACE
 from monitor.core.talk.talk_counts import TalkCounts
 from monitor.core.windows.distinct.key_counts import NEIGHBOUR_BITS, KeyCounts
 from monitor.core.windows.pane import KEY_SETS, Pane
 from monitor.core.windows.window import HOUR_MS
 from monitor.policy.metrics import KeySet
 
+_PLACES: Final = "places"
 _OTHERS: Final = [which for which in KEY_SETS if which not in ("callees", "callers")]
 
 
@@ -168,6 +172,7 @@ def _decode(stored: _StoredPaneWithMore) -> Pane:
             array(stored.evidence_time, np.int64) + stored.start_ms,
             array(stored.evidence_mask, np.uint64),
             StringColumn.in_row(stored.evidence_ids, array(stored.evidence_sizes, np.int32)),
+            _places(stored),
         ),
         _talk(stored.more),
         **{which: _other(which, stored.more[which]) for which in _OTHERS if which in stored.more},
@@ -178,8 +183,21 @@ def _more(pane: Pane) -> dict[str, list[Column]]:
     more: dict[str, list[Column]] = {which: _other_columns(keys) for which in _OTHERS if len(keys := pane.keys(which))}
     if len(pane.talk):
         talk = [column(np.diff(pane.talk.tenant, prepend=0)), column(pane.talk.bucket), column(pane.talk.count)]
-        return {"talk": talk, **more}
+        more = {"talk": talk, **more}
+    place = pane.evidence.place
+    known = place != UNKNOWN_PLACE
+    if known.any():
+        base = place[known].min()
+        more[_PLACES] = [column(np.array([base])), column(np.where(known, place - base + 1, 0))]
     return more
+
+
+def _places(stored: _StoredPaneWithMore) -> NDArray[Any]:
+    """The places of the evidence: differences to the least, plus 1; 0 is unknown."""
+    if _PLACES not in stored.more:
+        return unknown_places(len(stored.evidence_tenant[1]) // np.dtype(stored.evidence_tenant[0]).itemsize)
+    base, more = (array(one, np.int64) for one in stored.more[_PLACES])
+    return np.where(more > 0, base + more - 1, UNKNOWN_PLACE)
 
 
 def _talk(more: Mapping[str, list[Column]]) -> TalkCounts:

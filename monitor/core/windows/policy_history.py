@@ -10,8 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from monitor.core.calls.evidence import EvidenceRows
-from monitor.core.windows.aggregation_plan import AggregationPlan, all_rules, meanings, ruled_field
+from monitor.core.windows.aggregation_plan import AggregationPlan, Ruled, all_rules, meanings, placed_field, ruled_field
 from monitor.core.windows.pane import Pane
 from monitor.core.windows.window import FINE_MS, HOUR_MS
 from monitor.policy.metrics import METRICS, KeySet, key_sets
@@ -32,7 +31,8 @@ class FieldAvailability:
         self._fine = self._coarse = self._complaints = self._talk = 0
         self._keys: dict[KeySet, int] = dict.fromkeys(first.layout.key_sets, 0)
         self._counted: _Since = dict.fromkeys(first.layout.names, 0)
-        self._fine_calls: _Since = dict.fromkeys(meanings(first.layout, first.ruled), 0)
+        self._fine_calls: _Since = dict.fromkeys(meanings(first.layout, first.ruled[: first.named]), 0)
+        self._fine_placed: _Since = dict.fromkeys(meanings(first.layout, first.ruled), 0)
         self._long_calls: _Since = dict.fromkeys(_long(first), 0)
         for number in range(1, len(versions)):
             self._follow(
@@ -47,7 +47,8 @@ class FieldAvailability:
         self._talk = self._talk if before.layout.talk else from_ms
         self._counted = {name: self._counted.get(name, from_ms) for name in after.layout.names}
         ruled = meanings(after.layout, after.ruled)
-        self._fine_calls = {one: max(self._fine_calls.get(one, from_ms), fine_ms) for one in ruled}
+        self._fine_calls = {one: max(self._fine_calls.get(one, from_ms), fine_ms) for one in ruled[: after.named]}
+        self._fine_placed = {one: max(self._fine_placed.get(one, from_ms), fine_ms) for one in ruled}
         self._long_calls = {one: max(self._long_calls.get(one, from_ms), coarse_ms) for one in _long(after)}
 
     @property
@@ -80,11 +81,17 @@ class FieldAvailability:
 
     def evidence_from(self, rule: Rule) -> int:
         """The time since which calls are kept as evidence for the rule."""
-        layout = self.counting.layout
-        field = ruled_field(rule, layout)
+        return self._kept_from(rule, ruled_field(rule, self.counting.layout), self._fine_calls)
+
+    def places_from(self, rule: Rule) -> int:
+        """The time since which calls are kept whose places its decisions name."""
+        return self._kept_from(rule, placed_field(rule, self.counting.layout), self._fine_placed)
+
+    def _kept_from(self, rule: Rule, field: Ruled, fine: _Since) -> int:
         if len(self.versions) == 1 or field[0] < 0:
             return 0
-        return (self._fine_calls if rule.window_ms <= FINE_MS else self._long_calls)[meanings(layout, [field])[0]]
+        [meaning] = meanings(self.counting.layout, [field])
+        return (fine if rule.window_ms <= FINE_MS else self._long_calls)[meaning]
 
     @property
     def counted_since(self) -> dict[str, int]:
@@ -140,7 +147,7 @@ def recast(pane: Pane, before: AggregationPlan, after: AggregationPlan) -> Pane:
         if one in kept:
             mask |= (rows.mask >> np.uint64(kept[one]) & np.uint64(1)) << np.uint64(place)
     some = np.flatnonzero(mask)
-    evidence = EvidenceRows(rows.tenant[some], rows.end_ms[some], mask[some], rows.call_id[some])
+    evidence = replace(rows.take(some), mask=mask[some])
     return replace(pane, sums=sums, evidence=evidence)
 
 

@@ -102,6 +102,7 @@ class RecordIntake:
             if waiting.ref.offset >= done or (waiting.at_ms >= self._decided_ms and waiting.place > self._decided):
                 shard.wait(waiting)
         if batch.calls is not None:
+            batch.calls.place = batch.calls.offset + self._watermark.sources.logs.start(reader.number)
             known = position.duplicates
             offsets = batch.calls.offset
             before = known.among(offsets) if len(known) else None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from monitor.core.record_places import RecordLogs
 from monitor.core.results import Output
 from monitor.decoding.decode import LateCall, RejectedRow
 from monitor.partition.journal import JournalEntry
@@ -16,7 +17,7 @@ class TaskOutput:
     """The input and output since the last call. Rows that are read again do not count.
 
     ``rejected`` includes those of ``output``. ``journal`` has its entries with the number of their source, None for the
-    partition.
+    partition. ``logs`` names the places of ``output``.
     """
 
     output: Output = field(default_factory=Output)
@@ -25,6 +26,7 @@ class TaskOutput:
     rejected: list[RejectedRow] = field(default_factory=list)
     duplicates: int = 0
     journal: list[tuple[int | None, JournalEntry]] = field(default_factory=list)
+    logs: RecordLogs = field(default_factory=RecordLogs)
 
 
 class PassedOn:
@@ -64,11 +66,11 @@ class PassedOn:
         """
         return self._weight >= _MOST_PASSED_ON
 
-    def take(self, output: Output, entries: list[tuple[int | None, JournalEntry]]) -> TaskOutput:
+    def take(self, output: Output, entries: list[tuple[int | None, JournalEntry]], logs: RecordLogs) -> TaskOutput:
         """The output since the last call, with that of the shard and the entries."""
         taken = self._taken
         self.clear()
-        taken.output, taken.journal = output, entries
+        taken.output, taken.journal, taken.logs = output, entries, logs
         taken.duplicates += output.duplicates
         taken.rejected += [RejectedRow(r.ref, r.reason, r.raw, r.tenant_id.encode()) for r in output.rejected]
         return taken

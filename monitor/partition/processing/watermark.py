@@ -10,7 +10,7 @@ class Watermark:
     """The watermark. Everything before ``decided_ms`` is decided; 0: nothing yet."""
 
     def __init__(self, sources: Sources, policies: PolicyVersions) -> None:
-        self._sources = sources
+        self.sources = sources
         self._policies = policies
         self._most_ms = END_MS
         self.decided_ms = NO_CLOCK_MS
@@ -18,7 +18,7 @@ class Watermark:
     @property
     def ms(self) -> int:
         """The lowest clock of the sources that have not ended, less ``lateness``. It never falls. 0: none yet."""
-        least_ms = self._sources.least_ms
+        least_ms = self.sources.least_ms
         if least_ms == NO_CLOCK_MS:
             return self.decided_ms
         return max(self.decided_ms, min(self._policies.lateness.line(least_ms), self._most_ms))
@@ -30,4 +30,4 @@ class Watermark:
     @property
     def late_ms(self) -> int:
         """The highest late line of any source. Calls below it may have been found late, even if not decided yet."""
-        return self._policies.lateness.line(self._sources.furthest_ms)
+        return self._policies.lateness.line(self.sources.furthest_ms)

@@ -89,9 +89,9 @@ def test_a_prefix_that_would_run_into_the_names_is_reported_before_topics_are_ma
     assert prefix_conflict(settings, some) is None
 
 
-def test_all_eighteen_topics_are_as_required_once_made() -> None:
+def test_all_topics_are_as_required_once_made() -> None:
     assert [topic.name for topic in required_topics(SETTINGS)] == [*INPUTS, *OUTPUTS, *BROADCAST, *DOOR]
-    assert len(required_topics(SETTINGS)) == 18
+    assert len(required_topics(SETTINGS)) == 19
     assert find_mismatches(SETTINGS, made()) == []
     assert find_mismatches(SETTINGS, made(partitions=3)) == []
 

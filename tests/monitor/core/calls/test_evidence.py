@@ -1,6 +1,7 @@
 """Evidence: for each tenant and ruled field the newest 20 calls by event time and id, for any panes."""
 
 import random
+import zlib
 
 import numpy as np
 import pytest
@@ -23,12 +24,23 @@ def is_ruled(word: int, field: int) -> bool:
     return bool(word >> on & 1) and not (off >= 0 and word >> off & 1)
 
 
-def plain_newest(made: list[Made], tenant: int, field: int, start_ms: int) -> tuple[str, ...]:
+def plain_newest(made: list[Made], tenant: int, field: int, start_ms: int) -> list[tuple[str, int]]:
+    """The ids of the newest calls, each with its place."""
     newest: dict[str, int] = {}
     for t, at, word, name in made:
         if t == tenant and at >= start_ms and is_ruled(word, field):
             newest[name] = max(at, newest.get(name, at))
-    return tuple(sorted(name for _, name in sorted((at, name) for name, at in newest.items())[-20:]))
+    kept = sorted((at, name) for name, at in newest.items())[-20:]
+    return sorted((name, place_of(name, at)) for at, name in kept)
+
+
+def place_of(name: str, at_ms: int) -> int:
+    """A place that only this call has."""
+    return zlib.crc32(name.encode()) << 16 | at_ms & 0xFFFF
+
+
+def named(evidence: NewestCalls, tenant: int, field: int, start_ms: int) -> tuple[str, ...]:
+    return tuple(name for name, _ in evidence.newest(tenant, field, start_ms))
 
 
 def calls_of(made: list[Made]) -> Calls:
@@ -47,6 +59,7 @@ def calls_of(made: list[Made]) -> Calls:
         block_key=zeros.astype(np.uint64),
         consent_key=zeros.astype(np.uint64),
         call_id=StringColumn.of([name for *_, name in made]),
+        place=np.array([place_of(name, at) for _, at, _, name in made], np.int64),
         source=zeros.astype(np.int16),
         offset=zeros,
         clock_ms=zeros,
@@ -77,7 +90,8 @@ def test_a_pane_keeps_the_newest_of_each_group_and_field(seed: int, count: int, 
     for tenant in range(3):
         for field in range(len(WANTED)):
             mine = (rows.tenant == tenant) & (rows.mask >> np.uint64(field) & np.uint64(1) == 1)
-            assert tuple(sorted(rows.call_id[mine].tolist())) == plain_newest(made, tenant, field, 0)
+            found = sorted(zip(rows.call_id[mine].tolist(), rows.place[mine].tolist(), strict=True))
+            assert found == plain_newest(made, tenant, field, 0)
     assert len(set(rows.call_id.tolist())) == len(rows)
 
 
@@ -141,11 +155,11 @@ def test_a_tie_at_the_cut_is_broken_by_the_larger_id_by_code_point() -> None:
     newest = tuple(sorted(sorted(names)[-20:]))
     evidence = NewestCalls([DAY] * len(WANTED))
     evidence.add(rows_of(made), T0 + PANE)
-    assert evidence.newest(0, 0, T0) == newest
+    assert named(evidence, 0, 0, T0) == newest
     cut = [(1, T0, 1, name) for name in ("B", "a", *(f"z{n:02d}" for n in range(19)))]
     evidence.add(rows_of(cut), T0 + PANE)
-    assert "B" not in evidence.newest(1, 0, T0)
-    assert "a" in evidence.newest(1, 0, T0)
+    assert "B" not in named(evidence, 1, 0, T0)
+    assert "a" in named(evidence, 1, 0, T0)
     halves = [rows_of(made[:14]), rows_of(made[14:])]
     assert sorted(thin(halves, EVER).call_id.tolist()) == sorted(newest)
 
@@ -156,7 +170,7 @@ def test_newer_calls_leave_room_for_just_as_many_of_those_at_one_instant(later: 
     evidence = NewestCalls([DAY])
     evidence.add(rows_of(made), T0 + PANE)
     expected = [f"a{n:02d}" for n in range(30)][30 - max(0, 20 - later) :] + [f"b{n:02d}" for n in range(later)][-20:]
-    assert evidence.newest(0, 0, T0) == tuple(sorted(expected))
+    assert named(evidence, 0, 0, T0) == tuple(sorted(expected))
 
 
 def test_memory_is_bounded_by_tenants_and_fields_not_by_calls() -> None:
@@ -186,9 +200,9 @@ def test_evidence_that_no_window_can_reach_is_dropped_when_thinned() -> None:
 
 def test_a_field_or_tenant_without_calls_has_no_evidence() -> None:
     evidence = NewestCalls([DAY] * len(WANTED))
-    assert evidence.newest(0, 0, 0) == ()
+    assert named(evidence, 0, 0, 0) == ()
     evidence.add(rows_of([(1, T0, 1, "c1")]), T0 + PANE)
-    assert evidence.newest(0, 0, 0) == ()
-    assert evidence.newest(1, 1, 0) == ()
-    assert evidence.newest(1, 0, T0 + 1) == ()
-    assert evidence.newest(1, 0, T0) == ("c1",)
+    assert named(evidence, 0, 0, 0) == ()
+    assert named(evidence, 1, 1, 0) == ()
+    assert named(evidence, 1, 0, T0 + 1) == ()
+    assert named(evidence, 1, 0, T0) == ("c1",)
