@@ -9,10 +9,17 @@ from starlette.routing import BaseRoute
 
 from streams.console.context import ConsoleContext
 from streams.console.identity.permissions import for_everyone
-from streams.console.pages import queue, static_files, tenant
+from streams.console.pages import admissions, health, quality, queue, search, static_files, tenant
 from streams.kafka.api import TransientError
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (queue.router, tenant.router)
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    queue.router,
+    tenant.router,
+    search.router,
+    admissions.router,
+    quality.router,
+    health.router,
+)
 """The routers of the pages, one a module; HTML routes have ``include_in_schema=False``."""
 
 _RETRY_AFTER_S: Final = "2"

@@ -36,9 +36,9 @@ async def pages_of(console: ConsoleHarness, *roles: Role) -> AsyncIterator[httpx
         yield client
 
 
-def decided(number: int, tenant_id: str, at_ms: int, *, tier: str = "minor", **changes: object) -> Enforcement:
+def decided(number: int, tenant_id: str, at_ms: int, *, tier: str | None = "minor", **changes: object) -> Enforcement:
     """Decision ``number``; ``changes`` are fields of its data."""
-    kind = {"minor": "warning", "major": "termination", "severe": "ban"}[tier]
+    kind = {"minor": "warning", "major": "termination", "severe": "ban"}.get(tier or "", "warning")
     pending = changes.get("status") == "pending_review"
     actions = ("warn", "record_violation")
     fields: dict[str, object] = {

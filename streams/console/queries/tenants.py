@@ -71,12 +71,12 @@ class TenantOverview:
 
 def tenant_overview(connection: Connection, tenant_id: str) -> TenantOverview:
     """The tenant; ``is_known`` is False if no topic has named it."""
-    identity = _identities(connection, TENANTS.c.tenant_id == tenant_id)
+    identity = identities(connection, TENANTS.c.tenant_id == tenant_id)
     mine = identity[0] if identity else TenantIdentity(tenant_id)
     related: list[TenantIdentity] = []
     if mine.owner_id is not None:
         same = and_(TENANTS.c.owner_id == mine.owner_id, TENANTS.c.tenant_id != tenant_id)
-        related = _identities(connection, same, SIBLINGS)
+        related = identities(connection, same, SIBLINGS)
     status = tenant_statuses(connection, [tenant_id, *(each.tenant_id for each in related)])
     known = bool(identity) or status[tenant_id].standing != "watched" or _has_alert(connection, tenant_id)
     siblings = [(each, status[each.tenant_id]) for each in related]
@@ -124,7 +124,8 @@ def _open_cases(connection: Connection, tenant_id: str) -> list[OpenCase]:
     return [OpenCase(case_id, status, event_of(value)) for case_id, status, value in connection.execute(query)]
 
 
-def _identities(connection: Connection, where: ColumnElement[bool], limit: int = 1) -> list[TenantIdentity]:
+def identities(connection: Connection, where: ColumnElement[bool], limit: int = 1) -> list[TenantIdentity]:
+    """The tenants for which ``where`` holds, by id."""
     t = TENANTS.c
     query = select(t.tenant_id, t.name, t.owner_id, t.businesses, t.numbers, t.updated_ms).where(where)
     return [

@@ -1,0 +1,130 @@
+"""Search: tenants by id, name and owner; decisions by id, rule, time, and by what their evidence names."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, LargeBinary, and_, func, literal, or_, select
+
+from schemas.outputs import Enforcement
+from streams.console.queries.cursors import LIMIT, decode_cursor, encode_cursor
+from streams.console.queries.tenants import TenantIdentity, TenantStatus, identities, tenant_statuses
+from streams.console.tables import CASES, EVENTS, REVIEWS, TENANTS
+from streams.consumers.record_decoding import event_of
+
+TENANTS_SHOWN: Final = 20
+SCANNED: Final = 20_000
+"""The newest events whose evidence is searched for an id."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseLine:
+    """One case in a list, with its event in force."""
+
+    case_id: str
+    status: str
+    event: Enforcement
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFilter:
+    """Which cases are listed: all that are given must hold. ``from_ms`` is inclusive, ``until_ms`` is not."""
+
+    tenant_id: str | None = None
+    rule_id: str | None = None
+    status: str | None = None
+    tier: str | None = None
+    from_ms: int | None = None
+    until_ms: int | None = None
+
+
+def find_tenants(connection: Connection, words: str) -> list[tuple[TenantIdentity, TenantStatus]]:
+    """The tenants whose id or owner is ``words``, or whose id begins with it, or whose name contains it."""
+    t, folded = TENANTS.c, words.casefold()
+    found = identities(connection, or_(t.tenant_id == words, t.owner_id == words), TENANTS_SHOWN)
+    if len(found) < TENANTS_SHOWN:
+        begins = and_(t.tenant_id >= words, t.tenant_id < words + "\U0010ffff")
+        found += identities(connection, begins, TENANTS_SHOWN)
+    if len(found) < TENANTS_SHOWN and len(folded) > 1:
+        found += identities(connection, t.name_folded.contains(folded, autoescape=True), TENANTS_SHOWN)
+    unique = list({each.tenant_id: each for each in found}.values())[:TENANTS_SHOWN]
+    if not any(each.tenant_id == words for each in unique) and _has_decisions(connection, words):
+        unique.insert(0, TenantIdentity(words))
+    status = tenant_statuses(connection, [each.tenant_id for each in unique])
+    return [(each, status[each.tenant_id]) for each in unique]
+
+
+def find_cases(connection: Connection, words: str) -> list[CaseLine]:
+    """The cases that ``words`` names exactly: a decision, a review, a rule, or a call, a complaint, a finding or an
+    application in the evidence of one of the newest decisions. The newest first, at most `LIMIT`."""
+    c, e, r = CASES.c, EVENTS.c, REVIEWS.c
+    by_event = select(e.case_id).where(e.id == words, e.shadow.is_(False))
+    by_review = (
+        select(e.case_id).join(REVIEWS, and_(e.id == r.enforcement_id, e.shadow.is_(False))).where(r.review_id == words)
+    )
+    named = [*connection.execute(by_event).scalars(), *connection.execute(by_review.limit(LIMIT)).scalars()]
+    if not named:
+        named = _naming(connection, words)
+    where = or_(c.id.in_(named), c.rule_id == words) if named else c.rule_id == words
+    return _lines(connection, where, None, LIMIT)[0]
+
+
+def list_cases(
+    connection: Connection, wanted: CaseFilter, after: str | None = None, limit: int = LIMIT
+) -> tuple[list[CaseLine], str | None]:
+    """A page of cases, the newest decision first, and the cursor of the next one. Raises InvalidCursor."""
+    c = CASES.c
+    conditions = [
+        column == value
+        for column, value in (
+            (c.tenant_id, wanted.tenant_id),
+            (c.rule_id, wanted.rule_id),
+            (c.status, wanted.status),
+            (c.tier, wanted.tier),
+        )
+        if value is not None
+    ]
+    if wanted.from_ms is not None:
+        conditions.append(c.decided_ms >= wanted.from_ms)
+    if wanted.until_ms is not None:
+        conditions.append(c.decided_ms < wanted.until_ms)
+    return _lines(connection, and_(c.decided_ms.is_not(None), *conditions), decode_cursor(after, "is"), limit)
+
+
+def _lines(
+    connection: Connection, where: ColumnElement[bool], place: tuple[int | str, ...] | None, limit: int
+) -> tuple[list[CaseLine], str | None]:
+    c, e = CASES.c, EVENTS.c
+    if place is not None:
+        at_ms, last = place
+        where = and_(where, c.decided_ms <= at_ms, or_(c.decided_ms < at_ms, c.id < last))
+    query = (
+        select(c.id, c.status, c.decided_ms, e.value)
+        .join(EVENTS, and_(e.id == c.in_force_id, e.shadow.is_(False)))
+        .where(where)
+        .order_by(c.decided_ms.desc(), c.id.desc())
+        .limit(limit + 1)
+    )
+    rows = connection.execute(query).all()
+    lines = [CaseLine(case_id, status, event_of(value)) for case_id, status, _, value in rows[:limit]]
+    following = encode_cursor(rows[limit - 1][2], rows[limit - 1][0]) if len(rows) > limit else None
+    return lines, following
+
+
+def _naming(connection: Connection, words: str) -> list[str]:
+    """The cases whose events name ``words``, of the newest `SCANNED` events."""
+    e = EVENTS.c
+    needle = literal(msgspec.json.encode(words), LargeBinary)
+    newest = (
+        select(e.case_id, e.value).where(e.shadow.is_(False)).order_by(e.decided_ms.desc()).limit(SCANNED).subquery()
+    )
+    if connection.dialect.name == "postgresql":
+        found = func.position(needle.op("IN")(newest.c.value)) > 0
+    else:
+        found = func.instr(newest.c.value, needle) > 0
+    return list(dict.fromkeys(connection.execute(select(newest.c.case_id).where(found).limit(LIMIT)).scalars()))
+
+
+def _has_decisions(connection: Connection, tenant_id: str) -> bool:
+    query = select(CASES.c.id).where(CASES.c.tenant_id == tenant_id).limit(1)
+    return connection.execute(query).first() is not None

@@ -1,0 +1,134 @@
+"""Search, applications, quality and health: what they find, that nothing runs, that no number is shown."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from helpers.console_harness import NAMES, ConsoleHarness, console_at
+from helpers.console_pages import DAY_MS, HOSTILE, HOSTILE_ID, NUMBER, alerted, application, decided, pages_of, reviewed
+from helpers.console_pages import tenant as tenant_record
+from oracle.ledger import T0
+from schemas.outputs import Enforcement, Evidence, Reason
+from streams.console.identity.users import Role
+
+WAITING = {
+    "kind": "admission_review", "status": "pending_review", "behaviour": "application_review", "tier": None,
+    "rule_id": "application_review", "measure": None, "window": None, "clause": None, "refunds": "unaffected",
+}  # fmt: skip
+
+
+@pytest.fixture
+async def console(tmp_path: Path) -> AsyncIterator[ConsoleHarness]:
+    async with console_at(tmp_path) as made:
+        made.now_ms = T0 + 10 * DAY_MS
+        yield made
+
+
+async def page(client: httpx.AsyncClient, path: str, status: int = 200) -> str:
+    answer = await client.get(path, headers={"accept-language": "en"})
+    assert answer.status_code == status
+    return answer.text
+
+
+def waiting(number: int, tenant_id: str, application_id: str, at_ms: int = T0) -> Enforcement:
+    changes = WAITING | {"review_by_ms": None, "evidence": Evidence(application_ids=(application_id,))}
+    return decided(number, tenant_id, at_ms, **changes)
+
+
+async def test_a_search_finds_by_each_name(console: ConsoleHarness) -> None:
+    event = decided(1, "acme", T0, rule_id="short-calls-day", evidence=Evidence(call_ids=("call-77",)))
+    other = decided(2, "zeta", T0, rule_id="other-rule", evidence=Evidence(complaint_ids=("complaint-5",)))
+    await console.put(tenant_record("acme", T0, "Nanhai Trading", "owner-1"), event, other)
+    await console.put(reviewed(event, T0 + 5))
+    async with pages_of(console) as client:
+        for words in ("acme", "acm", "nanhai", "owner-1"):
+            text = await page(client, f"/search?q={words}")
+            assert 'href="/tenants/acme"' in text, words
+        for words in (event.id, "call-77", f"review-{T0 + 5}", "short-calls-day"):
+            text = await page(client, f"/search?q={words}")
+            assert f'href="/cases/{event.id}"' in text, words
+            assert other.id not in text, words
+        assert f'href="/cases/{other.id}"' in await page(client, "/search?q=complaint-5")
+        assert 'href="/tenants/zeta"' in await page(client, "/search?q=zeta")  # without a tenant record
+        text = await page(client, "/search?q=nothing-of-this-name")
+    assert "No tenant matches." in text
+    assert "No decision matches." in text
+
+
+async def test_decisions_are_listed_by_day_in_the_readers_zone_and_by_cursor(console: ConsoleHarness) -> None:
+    await console.put(*[decided(n, "acme", T0 + n % 3) for n in range(120)], decided(500, "acme", T0 - 1))
+    async with pages_of(console) as client:
+        found, path = list[str](), "/search?from=2026-03-02&to=2026-03-02"
+        while path:
+            text = await page(client, path)
+            found += [part.split('"')[0] for part in text.split('href="/cases/')[1:]]
+            following = text.split('rel="next" href="')[1:]
+            path = following[0].split('"')[0].replace("&amp;", "&") if following else ""
+        assert len(found) == len(set(found)) == 120
+        text = (await client.get("/search?to=2026-03-01", headers={"cookie": "zone=Asia/Shanghai"})).text
+        assert "/cases/" not in text  # at T0 it is 08:00 in Shanghai, and T0 - 1 is of the same day
+        assert "/cases/" in await page(client, "/search?to=2026-03-01")
+        await page(client, "/search?after=nonsense", 400)
+        await page(client, "/search?from=9999-12-31&to=x")
+
+
+async def test_an_application_stands_beside_the_rows_of_the_catalogue(console: ConsoleHarness) -> None:
+    await console.put(application("acme", "app-1", T0, "催收", "call debtors"))
+    await console.put(waiting(1, "acme", "app-1"), waiting(2, "zeta", "app-2", T0 + 1))
+    async with pages_of(console) as client:
+        text = await page(client, "/admissions")
+    assert text.index("催收") < text.index("zeta")
+    assert "certain" in text
+    assert "call debtors" in text
+    assert "no record of this application" in text
+
+
+async def test_quality_counts_what_was_taken_back(console: ConsoleHarness) -> None:
+    events = [decided(n, "acme", T0 + n) for n in range(4)]
+    await console.put(*events, reviewed(events[0], T0 + DAY_MS, "uphold", "x"))
+    reversal = decided(9, "acme", T0 + 2 * DAY_MS, kind="reversal", reverses=events[0].id, refunds="released")
+    await console.put(
+        reversal, decided(8, "acme", T0 + 9 * DAY_MS, status="pending_review", review_by_ms=console.now_ms)
+    )
+    async with pages_of(console) as client:
+        text = await page(client, "/quality")
+        assert "25.0 %" in text
+        assert "local:li" in text
+        assert "1 d" in text
+        assert 'value="30" selected' in await page(client, "/quality?days=12345")
+
+
+async def test_the_second_look_is_at_what_others_upheld(console: ConsoleHarness) -> None:
+    events = [decided(n, "acme", T0 + n) for n in range(2)]
+    await console.put(*events, reviewed(events[0], T0 + DAY_MS, "uphold"))
+    theirs = reviewed(events[1], T0 + DAY_MS + 1, "uphold")
+    theirs.reviewer = "local:wang"
+    await console.put(theirs)
+    async with pages_of(console) as client:
+        text = await page(client, "/quality")
+    assert f"/cases/{events[1].id}" in text
+    assert f"/cases/{events[0].id}" not in text
+
+
+async def test_health_shows_what_could_not_be_read(console: ConsoleHarness) -> None:
+    console.held.put(NAMES.output("enforcement"), 0, b'{"broken"', key=b"x")
+    await console.put(alerted("acme", T0))
+    async with pages_of(console) as client:
+        text = await page(client, "/health")
+    assert "callwarden.enforcement-0 @ 0" in text
+
+
+@pytest.mark.parametrize("path", ["/search?q=hostile", "/search", "/admissions", "/quality", "/health"])
+async def test_nothing_that_a_tenant_wrote_acts_or_shows_a_number(console: ConsoleHarness, path: str) -> None:
+    event = decided(1, HOSTILE_ID, T0 + 9 * DAY_MS, reason=Reason(HOSTILE, HOSTILE))
+    await console.put(tenant_record(HOSTILE_ID, T0, f"hostile {HOSTILE}", NUMBER, (HOSTILE,)), event)
+    await console.put(application(HOSTILE_ID, HOSTILE_ID, T0, f"催收 {HOSTILE}", HOSTILE))
+    await console.put(waiting(2, HOSTILE_ID, HOSTILE_ID), reviewed(event, T0 + 9 * DAY_MS, "uphold", HOSTILE))
+    async with pages_of(console, Role.AUDITOR) as client:
+        for language in ("zh", "en"):
+            text = (await client.get(path, headers={"cookie": f"lang={language}"})).text
+            assert "<img" not in text
+            assert "\u202e" not in text
+            assert "12345678" not in text
