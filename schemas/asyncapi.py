@@ -119,6 +119,16 @@ TOPICS: Final = (
         key="Callwarden's own.",
     ),
     Topic(
+        "actions",
+        "callwarden.actions",
+        ("send",),
+        ("action",),
+        "What people did in the console: claims, notes, verdicts, approvals, sign-ins, changes of roles, exports. One "
+        "partition. Never compacted, never expires; the ledger chains it.",
+        key="The subject who did it; of a failed sign-in that of the account; else `nobody`.",
+        config={"cleanup.policy": ["delete"], "retention.ms": -1, "retention.bytes": -1},
+    ),
+    Topic(
         "ingestKeys",
         "callwarden.ingest-keys",
         ("send", "receive"),

@@ -4,6 +4,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from schemas.actions import Action
 from schemas.evidence import EvidencePlaces, RecordPlace
 from schemas.inputs import Application, Cdr, Complaint, Finding, Review, Tenant
 from schemas.outputs import (
@@ -147,6 +148,15 @@ EXAMPLES: Final[dict[str, Struct]] = {
     "evidence": EvidencePlaces(
         enforcement_id=_DECISION,
         places=(RecordPlace("callwarden.cdr", 3, 1_204_551), RecordPlace("callwarden.cdr", 3, 1_204_569)),
+    ),
+    "action": Action(
+        action_id="cwc-5c0ffee35c0ffee35c0ffee35c0ffee3",
+        action="case_claimed",
+        actor="local:li",
+        roles=["reviewer"],
+        at_ms=_NOON + 900_000,
+        tenant_id="acme",
+        enforcement_id=_DECISION,
     ),
     "window": JudgedWindow(
         tenant_id="acme",

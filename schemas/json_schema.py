@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.actions import Action
 from schemas.codec import MAX_DEPTH, encode
 from schemas.evidence import EvidencePlaces
 from schemas.examples import EXAMPLES
@@ -27,6 +28,7 @@ OUTPUTS: Final[dict[str, type[msgspec.Struct]]] = {
     "alert": Alert,
     "owner_ban": OwnerBan,
     "evidence": EvidencePlaces,
+    "action": Action,
     "window": JudgedWindow,
     "rejected": Rejected,
 }

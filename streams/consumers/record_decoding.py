@@ -1,13 +1,15 @@
-"""Decodes the records that consumers follow (enforcement events, alerts, reviews), or says why it cannot."""
+"""Decodes the records that consumers follow (enforcement events, alerts, reviews, actions), or says why it cannot."""
 
 import msgspec
 
 from schemas import codec
+from schemas.actions import Action
 from schemas.inputs import END_MS, MIN_MS, Review
 from schemas.outputs import Alert, Enforcement
 
 _EVENT = msgspec.json.Decoder(Enforcement).decode
 _ALERT = msgspec.json.Decoder(Alert).decode
+_ACTION = msgspec.json.Decoder(Action).decode
 
 
 class UndecodableRecord(ValueError):
@@ -58,3 +60,15 @@ def alert_of(value: bytes | None) -> Alert:
     if not all(MIN_MS <= at_ms < END_MS for at_ms in (alert.since_ms, alert.updated_ms)):
         raise UndecodableRecord("expected times in the years 1990 to 2099")
     return alert
+
+
+def action_of(value: bytes | None) -> Action:
+    """The action in a value of the topic of actions. Raises UndecodableRecord."""
+    if value is None:
+        raise UndecodableRecord("it has no value; expected an action")
+    if flaw := codec.flaw(value):
+        raise UndecodableRecord(flaw)
+    try:
+        return _ACTION(value)
+    except codec.DECODE_ERRORS as error:
+        raise UndecodableRecord(f"expected an action of this release: {error}") from None

@@ -8,7 +8,7 @@ from typing import Final
 from monitor.decoding.input_topics import INPUTS
 from monitor.text.durations import DAY, HOUR, format_duration
 from streams.kafka.topic_changes import GROWN_PAGE
-from streams.kafka.topic_names import BROADCAST, DOOR, OUTPUTS, TopicNames
+from streams.kafka.topic_names import BROADCAST, CONSOLE, DOOR, OUTPUTS, TopicNames
 from streams.settings.load import Settings, variable
 
 _ENDLESS: Final = "-1"
@@ -144,6 +144,14 @@ def required_topics(settings: Settings) -> list[RequiredTopic]:
             _NEVER_CUT,
             *_freely(segment_bytes=16 << 20, segment_ms=DAY, min_cleanable_dirty_ratio=0.1),
         ),
+        "actions": (
+            _kept("delete", "compaction would drop all but a person's newest action"),
+            _at_least("retention.ms", _ENDLESS, "what people did could not be accounted for"),
+            _BY_TIME_ALONE,
+            _exactly("message.timestamp.type", "LogAppendTime", "actions would carry no time but the console's own"),
+            _FITS,
+            _NEVER_CUT,
+        ),
         "ingest-keys": (
             _kept("compact,delete", "keys would be forgotten too early, or never"),
             _at_least("retention.ms", 2 * DAY, "a repeated request could be written twice"),
@@ -184,14 +192,15 @@ def required_topics(settings: Settings) -> list[RequiredTopic]:
         *(RequiredTopic(name, names.output(name), outputs[name]) for name in OUTPUTS),
         *(RequiredTopic(name, names.output(name), outputs[name], 1) for name in BROADCAST),
         *(RequiredTopic(name, names.output(name), outputs[name]) for name in DOOR),
+        *(RequiredTopic(name, names.output(name), outputs[name], 1) for name in CONSOLE),
     ]
 
 
 def without_door(faults: Iterable[TopicMismatch], settings: Settings) -> list[TopicMismatch]:
     """The mismatches of the topics that workers use."""
     names = TopicNames(settings.input_prefix, settings.output_prefix)
-    door = {names.output(name) for name in DOOR}
-    return [fault for fault in faults if fault.topic not in door]
+    others = {names.output(name) for name in (*DOOR, *CONSOLE)}
+    return [fault for fault in faults if fault.topic not in others]
 
 
 def checked_settings(wanted: Iterable[RequiredTopic]) -> list[str]:
@@ -238,7 +247,7 @@ def prefix_conflict(settings: Settings, found: Mapping[str, ExistingTopic]) -> s
     A prefix that has topics already is accepted.
     """
     names = TopicNames(settings.input_prefix, settings.output_prefix)
-    ours = [names.output(name) for name in (*OUTPUTS, *BROADCAST, *DOOR)]
+    ours = [names.output(name) for name in (*OUTPUTS, *BROADCAST, *DOOR, *CONSOLE)]
     for field, prefix, topics in (
         ("input_prefix", settings.input_prefix, names.inputs),
         ("output_prefix", settings.output_prefix, ours),

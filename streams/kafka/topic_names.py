@@ -14,6 +14,9 @@ BROADCAST = ("owners",)
 DOOR = ("ingest-keys", "raw", "raw-state", "follow")
 """The topics of `callwarden ingest`, `assemble` and `follow`, with the same prefix; workers do not need them."""
 
+CONSOLE = ("actions",)
+"""The topics of one partition of the console, with the same prefix; the ledger reads them, workers do not need them."""
+
 
 @dataclass(frozen=True, slots=True)
 class TopicNames:

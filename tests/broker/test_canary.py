@@ -119,7 +119,8 @@ async def test_a_canary_reads_productions_topics_without_affecting_production(ad
     )
     assert status == 0, said
     assert sorted(line.split()[1].rstrip(":") for line in said.splitlines() if line.startswith("created ")) == sorted(
-        {*canary.all, *map(canary.output, ("ingest-keys", "raw", "raw-state", "follow"))} - set(canary.inputs)
+        {*canary.all, *map(canary.output, ("ingest-keys", "raw", "raw-state", "follow", "actions"))}
+        - set(canary.inputs)
     )
     assert await existing(settings[production], production) == before
 

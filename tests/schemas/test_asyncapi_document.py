@@ -28,6 +28,7 @@ TOPICS = {
     "callwarden.control": ("receive", {"control"}),
     "callwarden.state": ("send receive", {"state"}),
     "callwarden.clock": ("send receive", {"clock"}),
+    "callwarden.actions": ("send", {"action"}),
     "callwarden.ingest-keys": ("send receive", {"ingestKey"}),
     "callwarden.raw": ("send receive", {"rawEvent"}),
     "callwarden.raw-state": ("send receive", {"rawState"}),
@@ -194,7 +195,7 @@ def test_every_key_is_the_tenant_but_where_the_contract_says_otherwise() -> None
         if "tenant_id" not in message["bindings"]["kafka"]["key"]["description"]
     }
     own = {"deadLetter", "control", "state", "clock", "ingestKey", "rawEvent", "rawState", "followPosition"}
-    assert other == {*own, "owner_ban"}
+    assert other == {*own, "owner_ban", "action"}
 
 
 def test_a_dead_letter_carries_its_reason_in_a_header_with_every_code_word() -> None:
