@@ -5,6 +5,7 @@ import inspect
 import io
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any, Final
 
 import typer
@@ -131,7 +132,7 @@ def build(chosen: str | None) -> typer.Typer:
             continue
         module = importlib.import_module(_module_of(name))
         if hasattr(module, "app"):
-            for each in module.app.registered_commands:
+            for each in _all_commands(module.app):
                 each.cls = Command
                 # Or it would be cut off where a line ends.
                 each.short_help = (inspect.getdoc(each.callback) or "").partition("\n\n")[0]
@@ -139,6 +140,15 @@ def build(chosen: str | None) -> typer.Typer:
         else:
             app.command(name, short_help=text, cls=Command)(module.run)
     return app
+
+
+def _all_commands(app: typer.Typer) -> Iterator[Any]:
+    """The commands of a group, and of the groups in it."""
+    yield from app.registered_commands
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            group.no_args_is_help = True
+            yield from _all_commands(group.typer_instance)
 
 
 def _named_only() -> None:

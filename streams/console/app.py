@@ -8,8 +8,11 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute
 
 from streams.console.context import ConsoleContext
+from streams.console.identity.components import Identity
+from streams.console.identity.middleware import IdentityMiddleware
 from streams.console.identity.permissions import for_everyone
 from streams.console.pages import admissions, health, quality, queue, search, static_files, tenant
+from streams.console.pages.accounts import account, problems, sign_in, users
 from streams.kafka.api import TransientError
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -19,14 +22,20 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     admissions.router,
     quality.router,
     health.router,
+    sign_in.router,
+    account.router,
+    users.router,
 )
 """The routers of the pages, one a module; HTML routes have ``include_in_schema=False``."""
 
 _RETRY_AFTER_S: Final = "2"
 
 
-def make(context: ConsoleContext, routes: Sequence[BaseRoute] = ()) -> FastAPI:
-    """The application, with additional ``routes`` such as the health pages."""
+def make(context: ConsoleContext, routes: Sequence[BaseRoute] = (), identity: Identity | None = None) -> FastAPI:
+    """The application, with additional ``routes`` such as the health pages.
+
+    Without ``identity`` nobody is signed in, unless a test says so in the scope.
+    """
     app = FastAPI(
         title="Callwarden console",
         version="1",
@@ -36,6 +45,17 @@ def make(context: ConsoleContext, routes: Sequence[BaseRoute] = ()) -> FastAPI:
         openapi_url=None,
     )
     app.state.console = context
+    if identity is not None:
+        app.state.identity = identity
+        app.add_middleware(
+            IdentityMiddleware,
+            database=context.database,
+            site=identity.site,
+            life=identity.life,
+            clock=identity.clock,
+            respond=problems.refused,
+        )
+    problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
 

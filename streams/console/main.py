@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from streams.console.app import make
 from streams.console.context import ConsoleContext
+from streams.console.identity.components import Identity
 from streams.console.intake.handler import CaseIntake, followed_topics
 from streams.console.outbox import OutboxSender
 from streams.console.security_headers import with_security_headers
@@ -69,12 +70,13 @@ class ConsoleProcess:
             _now_ms,
         )
         self._context = ConsoleContext(settings, database, self._telemetry, self._follower.progress, _now_ms)
+        self._identity = Identity(settings, database, _now_ms)
         self._has_tables = False
 
     async def host(self) -> None:
         """Follow and serve."""
         settings, registry = self._settings, self._telemetry.registry
-        app = with_security_headers(make(self._context, pages(registry, self._not_ready)))
+        app = with_security_headers(make(self._context, pages(registry, self._not_ready), self._identity))
         address = (settings.web_host, settings.console_port)
         within_s = settings.stop_within_ms / 1000
         await host([self._work()], app, address, variable("console_port"), within_s, registry)
@@ -86,8 +88,9 @@ class ConsoleProcess:
 
     async def _work(self) -> None:
         await once_available(self._database.migrate, _LONGEST_RETRY_S)
+        await once_available(self._identity.prepare, _LONGEST_RETRY_S)
         self._has_tables = True
-        work: list[Coroutine[Any, Any, None]] = [self._follower.run(), self._sender.run()]
+        work: list[Coroutine[Any, Any, None]] = [self._follower.run(), self._sender.run(), self._identity.run()]
         tasks = [asyncio.create_task(each) for each in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -215,3 +215,22 @@ LOSSES: Final = Table(
     Column("stop", BigInteger, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
 )
+
+ACTIONS: Final = Table(
+    "console_action",
+    METADATA,
+    # What people did, as the topic of actions says, for the log of actions.
+    Column("id", String(128), primary_key=True),
+    Column("action", String(64), nullable=False),
+    Column("actor", AnyText),
+    Column("subject", AnyText),
+    Column("tenant_id", AnyText),
+    Column("enforcement_id", AnyText),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Index("console_action_at", "at_ms", "id"),
+    Index("console_action_actor", "actor", "at_ms"),
+    Index("console_action_subject", "subject", "at_ms"),
+    Index("console_action_tenant", "tenant_id", "at_ms"),
+    Index("console_action_decision", "enforcement_id", "at_ms"),
+)

@@ -14,12 +14,15 @@ from streams.settings.types import (
     AppendedFile,
     DatabaseUrl,
     File,
+    Issuer,
     KafkaName,
     Link,
     Moment,
     Partitioner,
     RecordingLink,
+    RoleMapping,
     Servers,
+    SiteAddress,
     TableDatabaseUrl,
     TopicPrefix,
     WebAddress,
@@ -40,6 +43,9 @@ ASKED_FOR_BY: Final = {
     "sasl_user": "security",
     "sasl_password": "security",
     "notify_webhook_secret": "notify_webhook_url",
+    "console_oidc_client_id": "console_oidc_issuer",
+    "console_oidc_client_secret": "console_oidc_issuer",
+    "console_oidc_roles": "console_oidc_issuer",
 }
 """The setting that a default conflicts with."""
 
@@ -256,6 +262,36 @@ class Settings(BaseSettings):
     console_recording_link: RecordingLink = None
     """The address of a call's recording, `https://HOST/.../{recording}`. Default: ids without links."""
 
+    # Who may use the console
+    console_url: SiteAddress = None
+    """Where browsers find the console: `https://HOST`. Default: on this machine only, by a loopback name."""
+    console_idle_ms: Annotated[int, duration(1 * MINUTE, 7 * DAY)] = 30 * MINUTE
+    """How long a session of the console lasts without a request."""
+    console_session_ms: Annotated[int, duration(5 * MINUTE, 30 * DAY)] = 12 * HOUR
+    """How long a session of the console lasts at most."""
+    console_local_accounts: Annotated[Literal["yes", "no"], one_of("yes", "no", change=str.lower)] = "yes"
+    """`no`: only users of the OpenID Connect provider sign in."""
+    console_second_factor: Annotated[
+        Literal["optional", "required"], one_of("optional", "required", change=str.lower)
+    ] = "optional"
+    """`required`: each local account signs in with a code of an authenticator, too."""
+    console_four_eyes: Annotated[Literal["yes", "no"], one_of("yes", "no", change=str.lower)] = "yes"
+    """`yes`: a ban and a change of the policy need a second person."""
+    console_oidc_issuer: Issuer = None
+    """The OpenID Connect provider that signs users in ([console.md](../guides/console.md)). Default: none."""
+    console_oidc_client_id: str | None = None
+    """The console's client id at the provider."""
+    console_oidc_client_secret: SecretStr | None = None
+    """The console's client secret at the provider."""
+    console_oidc_roles: RoleMapping = None
+    """Which values of the claim give which role: `cw-reviewers=reviewer, cw-admins=admin`."""
+    console_oidc_roles_claim: str = "groups"
+    """The claim with a user's groups; a path with dots for one inside another, such as `realm_access.roles`."""
+    console_oidc_name_claim: str = "name"
+    """The claim with a user's name."""
+    console_oidc_ca_file: File = None
+    """PEM file of the certificate authorities that vouch for the provider. Default: those of the system."""
+
     # Topics that `topics create` creates.
     partitions: Annotated[int, whole(1, 10_000)] = 8
     """The number of partitions of new topics."""
@@ -326,6 +362,23 @@ class Settings(BaseSettings):
         if secret and url in info.data and info.data[url] is None:
             raise ValueError(f"a secret without its address; expected {variable(url)}, too")
         return secret or None
+
+    @field_validator("console_oidc_client_id", "console_oidc_client_secret", "console_oidc_roles")
+    @classmethod
+    def _with_its_provider(cls, value: Any, info: ValidationInfo) -> Any:
+        issuer, given = info.data.get("console_oidc_issuer"), bool(value)
+        if issuer is not None and not given:
+            raise ValueError(f"absent; {variable('console_oidc_issuer')} needs it, too")
+        if given and "console_oidc_issuer" in info.data and issuer is None:
+            raise ValueError(f"without its provider; expected {variable('console_oidc_issuer')}, too")
+        return value or None
+
+    @field_validator("console_oidc_issuer")
+    @classmethod
+    def _with_a_way_back(cls, issuer: str | None, info: ValidationInfo) -> str | None:
+        if issuer is not None and info.data.get("console_url", issuer) is None:
+            raise ValueError(f"the provider sends users back to the console; expected {variable('console_url')}, too")
+        return issuer
 
     @field_validator("schema_registry_auth")
     @classmethod

@@ -183,6 +183,47 @@ def _recording_link(value: object) -> str | None:
     return text or None
 
 
+def _site(value: object) -> str | None:
+    text = str(value or "").strip().rstrip("/")
+    if not text:
+        return None
+    found = re.fullmatch(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?", text)
+    if found is None or (found[3] is not None and not 0 < int(found[3]) < 65536):
+        raise ValueError(
+            f"`{text}` is not the address of a site; expected https://HOST or https://HOST:PORT, without a path"
+        )
+    if found[1] == "http" and not re.fullmatch(r"127\.[0-9.]+|localhost|\[::1\]", found[2]):
+        raise ValueError(
+            f"`{text}` would send passwords in clear; expected https://, or http:// with a loopback address"
+        )
+    return text
+
+
+def _issuer(value: object) -> str | None:
+    text = str(value or "").strip()
+    if not text:
+        return None
+    if not re.fullmatch(r"https://[^\s?#]+|http://(127\.[0-9.]+|localhost|\[::1\])(:[0-9]{1,5})?(/[^\s?#]*)?", text):
+        raise ValueError(
+            f"`{text}` is not an issuer; expected https://HOST or https://HOST/PATH, as the provider writes it"
+        )
+    return text
+
+
+def _role_mapping(value: object) -> str | None:
+    text = str(value or "").strip()
+    for each in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, role = (part.strip() for part in each.rpartition("="))
+        if not name or not equals or role not in CONSOLE_ROLES:
+            raise ValueError(
+                f"`{each}` gives no role; expected VALUE=ROLE, several separated by commas, with a ROLE of "
+                f"{', '.join(CONSOLE_ROLES)}"
+            )
+    return text or None
+
+
+CONSOLE_ROLES: Final = ("viewer", "reviewer", "policy_owner", "auditor", "admin")
+"""The roles of the console's users."""
 Partitioner = Literal["murmur2", "crc32"]
 KafkaName = Annotated[str, BeforeValidator(_name)]
 TopicPrefix = Annotated[str, BeforeValidator(_topic_prefix)]
@@ -196,3 +237,6 @@ WebAddress = Annotated[SecretStr | None, BeforeValidator(_web)]
 WebAddresses = Annotated[SecretStr | None, BeforeValidator(_webs)]
 Link = Annotated[str | None, BeforeValidator(_link)]
 RecordingLink = Annotated[str | None, BeforeValidator(_recording_link)]
+SiteAddress = Annotated[str | None, BeforeValidator(_site)]
+Issuer = Annotated[str | None, BeforeValidator(_issuer)]
+RoleMapping = Annotated[str | None, BeforeValidator(_role_mapping)]

@@ -4,10 +4,12 @@ from typing import Annotated
 
 import typer
 
+from streams.cli.consume import console_user
 from streams.cli.options import Bootstrap
 from streams.cli.service_options import JsonLogs, logged
 
 app = typer.Typer()
+app.add_typer(console_user.app, name="user", help="Add, list, change and disable the users of the console.")
 
 
 # It has no effect, but without it typer would make an only command the application itself.

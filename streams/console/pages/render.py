@@ -65,7 +65,8 @@ def page_context(request: Request) -> dict[str, Any]:
         "zone": seen.zone_label,
         "user": user,
         "may": lambda permission: user is not None and permits(user, Permission(permission)),
-        "csrf": request.scope.get("callwarden.csrf", ""),
+        # Not `csrf`: inside the macros that name is the macro itself.
+        "csrf_token": request.scope.get("callwarden.csrf", ""),
         "path": request.url.path,
         "link": _links(request),
         "now_ms": seen.now_ms,

@@ -11,11 +11,16 @@ from streams.cli.app import COMMANDS, build
 def _commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
     for name in COMMANDS:
         command = typer.main.get_command(build(name)).commands[name]  # type: ignore[attr-defined]
-        below = getattr(command, "commands", None)
-        if below is None:
-            yield (name,), command
-        else:
-            yield from (((name, word), each) for word, each in below.items())
+        yield from _below((name,), command)
+
+
+def _below(words: tuple[str, ...], command: click.Command) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield words, command
+        return
+    for word, each in below.items():
+        yield from _below((*words, word), each)
 
 
 ALL: dict[tuple[str, ...], click.Command] = dict(_commands())

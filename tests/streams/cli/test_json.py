@@ -25,10 +25,11 @@ overrides:
 """
 NOT_FOR_PROGRAMS = {
     # Services, and commands whose answer is their exit status.
-    "worker", "ledger run", "ingest", "assemble", "follow", "live", "dev-kafka", "traffic", "policy apply",
-    "policy withdraw", "skip", "accept lost-state", "accept lost-input", "end-outage", "dead-letter retry",
-    "reviews uphold", "reviews approve", "reviews overturn", "reviews reject", "ledger accept-loss",
-    "state import", "state move", "bridge",
+    "worker", "ledger run", "console user add", "console user role", "console user disable", "console user enable",
+    "console user reset", "console run", "ingest", "assemble", "follow", "live", "dev-kafka", "traffic",
+    "policy apply", "policy withdraw", "skip", "accept lost-state", "accept lost-input", "end-outage",
+    "dead-letter retry", "reviews uphold", "reviews approve", "reviews overturn", "reviews reject",
+    "ledger accept-loss", "state import", "state move", "bridge",
     # They already write a file or JSON.
     "demo", "report", "state export", "ledger export", "map show", "map convert",
     "schema export", "schema billing-pack", "schema metrics", "schema check",

@@ -407,6 +407,8 @@ def test_no_secret_is_shown_wherever_it_comes_from(given: dict[str, str], writte
     secret = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
     assert len(secret) > 12
     given["SECURITY"], given["SASL_USER"] = "SASL_SSL", "warden"
+    given["CONSOLE_URL"], given["CONSOLE_OIDC_ISSUER"] = "https://console.example", "https://id.example"
+    given["CONSOLE_OIDC_CLIENT_ID"], given["CONSOLE_OIDC_ROLES"] = "console", "cw=viewer"
     lines = []
     for number, name in enumerate(secret):
         if name.endswith("_database"):

@@ -1,0 +1,1 @@
+"""The pages of identity: signing in, one's own account, users and roles, and the log of actions."""
