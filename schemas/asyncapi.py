@@ -4,6 +4,7 @@ from typing import Any, Final, NamedTuple
 
 from schemas.error_codes import ErrorCode
 from schemas.json_schema import RECORDS, components, example
+from schemas.review_signature import MAX_HEADER_BYTES, SIGNATURE_HEADER
 
 VERSION: Final = "3.0.0"
 """The version of AsyncAPI."""
@@ -239,9 +240,18 @@ def _message(topic: Topic, name: str) -> dict[str, Any]:
     if name in _CLOUDEVENT:
         media = {"type": "string", "const": "application/cloudevents+json"}
         body["headers"] = {"type": "object", "required": ["content-type"], "properties": {"content-type": media}}
+    if name == "review":
+        body["headers"] = {"type": "object", "properties": {SIGNATURE_HEADER: _SIGNATURE}}
     return body | {"bindings": binding, "examples": [{"name": name, "payload": example(record)}]}
 
 
+_SIGNATURE: Final[dict[str, Any]] = {
+    "type": "string",
+    "description": "Of a review: who vouches for it. The name of a key, a colon, and the key's Ed25519 signature over "
+    "the bytes of the value, in base64 with padding. A worker with review keys rejects a review without it "
+    "(unsigned_review), or one whose signature is not right (bad_signature).",
+    "maxLength": MAX_HEADER_BYTES,
+}
 _OWN: Final[dict[str, dict[str, Any]]] = {
     "deadLetter": {
         "contentType": "application/octet-stream",
@@ -264,6 +274,7 @@ _OWN: Final[dict[str, dict[str, Any]]] = {
                     "type": "string",
                     "description": "The value is a record batch, from this offset on, that cannot be taken apart.",
                 },
+                SIGNATURE_HEADER: _SIGNATURE,
                 "length": {"type": "string", "description": "The value is the head of one of so many bytes."},
                 "sha256": {"type": "string", "description": "SHA-256 of that whole value, in hexadecimal digits."},
             },
@@ -322,6 +333,8 @@ _OWN: Final[dict[str, dict[str, Any]]] = {
             "and policy, the resolved text; one that was withdrawn before that (type withdraw) has from_ms and sha256. "
             "A ban of an owner that was taken, or its lifting (type owner_ban, source null), has ban, the value "
             "of the topic of owners, watermark_ms, and from_ms, the event time of its effect. "
+            "Review keys (type review_keys, source reviews) have the offset from which they hold, and keys, the public "
+            "keys in base64 by name. "
             "A tick (type tick) decides nothing: it has what partitions wait for, and the delays of their decisions.",
         },
     },

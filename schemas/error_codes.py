@@ -54,6 +54,13 @@ class ErrorCode(StrEnum):
     UNREADABLE = "unreadable"
     """The decoder failed in a way that no other code covers; the reason gives the error's class."""
 
+    UNSIGNED_REVIEW = "unsigned_review"
+    """The worker has review keys, and the review has no header `callwarden-signature`."""
+
+    BAD_SIGNATURE = "bad_signature"
+    """The header `callwarden-signature` of a review is malformed, names an unknown key, or its signature is not that
+    of the review's bytes."""
+
     BAD_HEADER = "bad_header"
     """The name of a Kafka header of the record is not UTF-8."""
 

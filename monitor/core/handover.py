@@ -33,6 +33,7 @@ class _StoredWaiting(Struct, array_like=True):
     ref: RecordRef
     raw: bytes
     record: bytes
+    signature: bytes | None = None
 
 
 class _Stored(Struct, array_like=True):
@@ -59,7 +60,7 @@ class Handover(Struct):
         """Encode the handover for storage."""
         keys, times = self.seen
         panes = [_StoredOpen(one.first, encode_pane(one.pane)) for one in self.panes]
-        waiting = [_StoredWaiting(w.at_ms, w.ref, w.raw, codec.encode(w.record)) for w in self.waiting]
+        waiting = [_StoredWaiting(w.at_ms, w.ref, w.raw, codec.encode(w.record), w.signature) for w in self.waiting]
         return packed(_Stored(FORMAT, self.newest_ms, panes, column(keys), column(times), waiting))
 
     @classmethod
@@ -77,4 +78,4 @@ class Handover(Struct):
 def _waiting(stored: Iterable[_StoredWaiting]) -> Iterable[PendingRecord]:
     for one in stored:
         record = codec.decode(one.record)
-        yield PendingRecord.of(record, one.at_ms, one.ref, one.raw)  # a call never waits
+        yield PendingRecord.of(record, one.at_ms, one.ref, one.raw, one.signature)  # a call never waits

@@ -11,13 +11,14 @@ from schemas.owners import OwnerBan
 class RejectedRecord:
     """A valid record that was rejected when it was decided.
 
-    ``ref`` is where it was read, ``raw`` its original bytes.
+    ``ref`` is where it was read, ``raw`` its original bytes, ``signature`` the header that signed it, if any.
     """
 
     ref: RecordRef
     tenant_id: str
     reason: str
     raw: bytes
+    signature: bytes | None = None
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ the contract.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -35,7 +35,7 @@ class DecodedRows:
 
     ``event_ms`` ``[n]`` is -1 for rows that are not a record. ``call_rows`` is the row of each call. ``raw`` holds the
     original bytes of the rows, ``line`` their line numbers (their offsets if they come from a topic). ``number`` is a
-    number that the caller may assign to the piece.
+    number that the caller may assign to the piece. ``signatures`` are the headers that sign rows, by line.
     """
 
     event_ms: NDArray[np.int64]
@@ -47,6 +47,7 @@ class DecodedRows:
     raw: Sequence[bytes]
     line: NDArray[np.int64]
     number: int = 0
+    signatures: Mapping[int, bytes] = field(default_factory=dict)
 
     def reject(self, rows: Mapping[int, str]) -> None:
         """Reject these rows for these reasons. Rows that were rejected before keep their reason."""
@@ -257,6 +258,7 @@ class RejectedRow:
     """A row that is not a valid record: where it was read, the reason, and its original bytes and key.
 
     With ``first_offset`` it is a whole record batch; see `monitor.partition.record_batch.UnreadableRecord`.
+    ``signature`` is the header that signs the row, if there is one.
     """
 
     ref: RecordRef
@@ -264,6 +266,7 @@ class RejectedRow:
     raw: bytes | None
     key: bytes | None = None
     first_offset: int | None = None
+    signature: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -306,7 +309,9 @@ def merge(pieces: Sequence[tuple[PlacedRows, int, int]], lateness: LateLine) -> 
         for row, record in decoded.others:
             if start <= row < stop:
                 at_ms = max(record.updated_ms, lateness.line(int(placed.after_ms[row])))
-                batch.waiting.append(PendingRecord.of(record, at_ms, ref_of(placed, row), decoded.raw[row]))
+                ref = ref_of(placed, row)
+                signature = decoded.signatures.get(ref.line) if decoded.signatures else None
+                batch.waiting.append(PendingRecord.of(record, at_ms, ref, decoded.raw[row], signature))
         if decoded.calls is None:
             continue
         first, after = np.searchsorted(decoded.call_rows, [start, stop])

@@ -7,6 +7,7 @@ policies nor shards.
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from monitor.partition.chunking import Chunker
@@ -18,12 +19,21 @@ HEAD: Final = "head"
 
 class DecidingSettings(Struct, frozen=True):
     """The worker settings that affect decisions. See `monitor.partition.source_position` for ``max_ahead_ms`` and
-    `monitor.partition.idleness` for the others.
+    ``review_keys``, and `monitor.partition.idleness` for the others.
+
+    ``review_keys`` are the Ed25519 public keys of reviews in base64, by name; empty: reviews need no signature; None:
+    the partition's keys stay as they are. They are stored with the source of the reviews, not here.
     """
 
     idle_after_ms: int = 30_000
     max_ahead_ms: int = 300_000
     outage_grace_ms: int = 14_400_000
+    review_keys: dict[str, str] | None = None
+
+    @property
+    def without_keys(self) -> "DecidingSettings":
+        """The settings as the head stores them."""
+        return msgspec.structs.replace(self, review_keys=None)
 
 
 class PartitionIdentity(Struct, frozen=True):

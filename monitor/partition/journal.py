@@ -30,6 +30,16 @@ class MaxAheadChange(Struct, frozen=True, tag="limit", omit_defaults=True):
     clock_ms: int | None = None
 
 
+class ReviewKeysChange(Struct, frozen=True, tag="review_keys"):
+    """From ``offset`` of the reviews on, only reviews that one of these keys signed are accepted; none: all are.
+
+    ``keys`` has the Ed25519 public keys in base64, by name.
+    """
+
+    offset: int
+    keys: dict[str, str]
+
+
 class SkippedRecord(Struct, frozen=True, tag="skip"):
     """The operator skipped the record at ``offset``, or the unreadable records from ``offset`` to ``through``."""
 
@@ -134,6 +144,7 @@ class OwnerBanTaken(Struct, frozen=True, tag="owner_ban"):
 JournalEntry = (
     ClockAdvance
     | MaxAheadChange
+    | ReviewKeysChange
     | SkippedRecord
     | OutageEnded
     | LostInput

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from schemas.review_signature import Signatures
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -26,7 +28,8 @@ class RecordBatch:
     """Consecutive records of one source ``[n]``, in order. ``start`` and ``stop`` are the positions around them.
 
     Offsets may have gaps. ``timestamps_ms`` are those of the broker. ``keys`` is None if keys are not checked.
-    ``unreadable`` maps the offsets of rows that are not records to the reason; it may contain other offsets.
+    ``unreadable`` maps the offsets of rows that are not records to the reason, ``signatures`` those of signed rows to
+    their headers; both may contain other offsets.
     """
 
     start: int
@@ -36,6 +39,7 @@ class RecordBatch:
     values: Sequence[bytes | None]
     keys: Sequence[bytes | None] | None = None
     unreadable: Mapping[int, UnreadableRecord] = field(default_factory=dict)
+    signatures: Mapping[int, Signatures] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -58,6 +62,7 @@ class RecordBatch:
                         self.values[start:stop],
                         keys,
                         self.unreadable,
+                        self.signatures,
                     )
                 )
         return parts

@@ -6,8 +6,8 @@ that it has read before.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import NamedTuple
 
@@ -32,7 +32,7 @@ from monitor.decoding.late_line import LateLine
 from monitor.partition.checkpoint import HEAD, CheckpointMetadata, PartitionIdentity
 from monitor.partition.chunking import Chunker
 from monitor.partition.idleness import CALLS
-from monitor.partition.journal import ClockAdvance, MaxAheadChange
+from monitor.partition.journal import ClockAdvance, MaxAheadChange, ReviewKeysChange
 from monitor.partition.key_check import partition_of
 from monitor.partition.owner_merge import merged_owner_bans
 from monitor.partition.policy_versions import POLICY, PolicyVersionRef
@@ -43,7 +43,7 @@ from monitor.policy.metrics import KeySet
 from monitor.policy.timeline import PolicyVersion, version_at
 from monitor.text.timestamps import rfc3339
 
-_CALLS = INPUTS.index(CALLS)
+_CALLS, _REVIEWS = INPUTS.index(CALLS), INPUTS.index("reviews")
 _NO_LIMIT_MS = 100 * 366 * 86_400_000  # records that were accepted once must be accepted again
 
 
@@ -52,12 +52,16 @@ class RescaleError(ValueError):
 
 
 class KeptTopics(NamedTuple):
-    """A record that was read and is not decided. ``at_ms`` is its decision time; ``event_ms`` may be before that."""
+    """A record that was read and is not decided. ``at_ms`` is its decision time; ``event_ms`` may be before that.
+
+    ``signature`` is the header that signed it, if any.
+    """
 
     at_ms: int
     event_ms: int
     key: bytes
     value: bytes
+    signature: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +112,24 @@ class RescaledPartition:
     kept: Sequence[Sequence[KeptTopics]]
     head: CheckpointMetadata
     versions: Sequence[PolicyVersion]
+    review_keys: Mapping[str, str] = field(default_factory=dict)
 
     def head_at(
         self, offsets: Sequence[Sequence[int]], empty: Sequence[int], clocks_ms: Sequence[int]
     ) -> CheckpointMetadata:
         """The head, given the offsets of the kept records in each source, and the source clocks ``clocks_ms``.
 
-        A source without kept records resumes at ``empty``.
+        A source without kept records resumes at ``empty``. The kept reviews were accepted before: the review keys apply
+        to those after them.
         """
         lateness = LateLine.of(self.versions)
         sources = [
             _source(kept, [*at, at[-1] + 1 if at else end], clock_ms, lateness, self.head.live.max_ahead_ms)
             for kept, at, end, clock_ms in zip(self.kept, offsets, empty, clocks_ms, strict=True)
         ]
+        if self.review_keys:
+            keys = ReviewKeysChange(sources[_REVIEWS].done, dict(self.review_keys))
+            sources[_REVIEWS] = msgspec.structs.replace(sources[_REVIEWS], review_keys=[keys])
         return msgspec.structs.replace(self.head, sources=sources)
 
 
@@ -139,7 +148,7 @@ def _kept(partition: StreamTask, sources: Sequence[Sequence[RecordBatch]]) -> li
     for waiting in sorted(handover.waiting, key=lambda one: (one.at_ms, one.ref.offset)):
         record = waiting.record
         kept[waiting.ref.source].append(
-            KeptTopics(waiting.at_ms, record.updated_ms, record.tenant_id.encode(), waiting.raw)
+            KeptTopics(waiting.at_ms, record.updated_ms, record.tenant_id.encode(), waiting.raw, waiting.signature)
         )
     calls = kept[_CALLS]
     for rows in sources[_CALLS]:
@@ -208,7 +217,7 @@ def rescaled(formers: Sequence[SourcePartition], partitions: int) -> Iterator[Re
         )
         entries = _entries(formers, pasts, numbers, mine, renumbered_logs, _fine_from_ms(head.shard))
         head = msgspec.structs.replace(head, entries=len(entries))
-        yield RescaledPartition(number, policies | entries, kept, head, versions)
+        yield RescaledPartition(number, policies | entries, kept, head, versions, _newest_keys(formers[0]))
 
 
 def _logs(formers: Sequence[SourcePartition]) -> tuple[dict[int, FormerLog], list[dict[int, int]]]:
@@ -237,10 +246,10 @@ def _check_alike(formers: Sequence[SourcePartition]) -> None:
     apart |= {"shard", "entries", "owners", "logs"}
     for former in formers:
         head, number = former.head, former.head.place.number
-        for field in head.__struct_fields__:
-            if field not in apart and getattr(head, field) != getattr(first, field):
+        for name in head.__struct_fields__:
+            if name not in apart and getattr(head, name) != getattr(first, name):
                 raise RescaleError(
-                    f"expected the same {field} in all partitions; partition {number} differs from partition 0"
+                    f"expected the same {name} in all partitions; partition {number} differs from partition 0"
                 )
         if head.published_ms >= head.watermark_ms > 0:
             raise RescaleError(
@@ -252,6 +261,17 @@ def _check_alike(formers: Sequence[SourcePartition]) -> None:
                 f"expected all partitions to have closed panes up to the same time; partition {number} differs from "
                 "partition 0"
             )
+        if _newest_keys(former) != _newest_keys(formers[0]):
+            raise RescaleError(
+                f"partition {number} has other review keys than partition 0; expected the same: give the keys by "
+                "CALLWARDEN_REVIEW_KEYS_FILE, also to this command"
+            )
+
+
+def _newest_keys(former: SourcePartition) -> Mapping[str, str]:
+    """The review keys of a partition, by name; empty: reviews need no signature."""
+    changes = former.head.sources[_REVIEWS].review_keys if len(former.head.sources) > _REVIEWS else []
+    return changes[-1].keys if changes else {}
 
 
 def _policies(formers: Sequence[SourcePartition]) -> tuple[Sequence[PolicyVersion], Sequence[FieldAvailability | None]]:

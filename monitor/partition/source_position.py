@@ -9,8 +9,16 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from monitor.decoding.decode import NO_CLOCK_MS, DecodedRows, Source
-from monitor.partition.journal import ClockAdvance, JournalEntry, LostInput, MaxAheadChange, SkippedRecord
-from monitor.partition.offset_set import OffsetSet
+from monitor.partition.journal import (
+    ClockAdvance,
+    JournalEntry,
+    LostInput,
+    MaxAheadChange,
+    ReviewKeysChange,
+    SkippedRecord,
+)
+from monitor.partition.offsets.offset_set import OffsetSet
+from monitor.partition.offsets.review_keys_by_offset import ReviewKeysByOffset
 
 
 class SourceHead(Struct):
@@ -19,6 +27,7 @@ class SourceHead(Struct):
     Records below ``done`` are not counted or written again; ``done_ms`` is the clock there. ``duplicates`` are the
     offsets in ``[resume, done)`` of duplicate calls, as `OffsetSet.encode` writes them. ``moves``, ``limits`` and
     ``skips`` are the entries that apply from ``resume`` on; ``fresh`` are the offsets of skips not reported yet.
+    ``review_keys`` are the keys at ``resume``, if there are any, and their changes after it.
     """
 
     resume: int
@@ -30,6 +39,7 @@ class SourceHead(Struct):
     limits: list[MaxAheadChange]
     skips: list[SkippedRecord]
     fresh: list[int]
+    review_keys: list[ReviewKeysChange] = []
 
 
 @dataclass(slots=True)
@@ -37,7 +47,8 @@ class SourceProgress:
     """The progress of one source, and its history from the resume offset on.
 
     The first ``moved`` of ``moves`` have taken effect. ``limits`` starts with the limit in force at the resume offset.
-    ``fresh`` are the offsets of skips not reported yet. ``newest_ms`` is the largest event time read. ``done_ms`` is
+    ``fresh`` are the offsets of skips not reported yet. ``keys`` are the changes of the review keys, by offset; before
+    the first, reviews need no signature. ``newest_ms`` is the largest event time read. ``done_ms`` is
     the clock at ``done``. As far as the source was read, no record from ``valid`` on was valid, and no record from
     ``led`` on showed activity (`reads`). ``leading_ms`` is the largest event time, each capped at the record's
     timestamp. Recalled entries were written before ``own_from``.
@@ -58,6 +69,7 @@ class SourceProgress:
     led: int = 0
     own_from: int = 0
     ended: bool = False
+    keys: ReviewKeysByOffset = field(default_factory=ReviewKeysByOffset)
 
     def go(self, offset: int) -> None:
         """Apply the clock moves up to ``offset``, the current position."""
@@ -114,6 +126,7 @@ class SourceProgress:
         gone = bisect_right(self.moves[: self.moved], resume, key=_offset)
         self.moves, self.moved = self.moves[gone:], self.moved - gone
         self.limits = self.limits[max(bisect_right(self.limits, resume, key=_offset) - 1, 0) :]
+        self.keys.forget(resume)
         self.fresh = {o for o in self.fresh if o in self.skips and self.skips[o].last >= self.source.offset}
         self.skips = {offset: skip for offset, skip in self.skips.items() if skip.last >= resume}
 
@@ -159,8 +172,11 @@ class SourceProgress:
                 limits.append(entry)
             elif isinstance(entry, SkippedRecord):
                 self.skips[entry.offset] = entry
+            elif isinstance(entry, ReviewKeysChange):
+                self.keys.add(entry)
             elif isinstance(entry, LostInput) and entry.recreated:
                 moves, limits, self.skips = {}, [], {}
+                self.keys.clear()
         self.moves = sorted(moves.values(), key=_offset)
         self.limits = sorted(limits, key=_offset) or self.limits
         self.go(self.source.offset)
@@ -194,6 +210,7 @@ class SourceProgress:
         self._catch_up()
         self.duplicates, self.moves, self.moved, self.skips, self.fresh = OffsetSet(), [], 0, {}, set()
         self.limits = [MaxAheadChange(offset, max_ahead_ms)]
+        self.keys.start_over(offset)
 
     def _catch_up(self) -> None:
         # Windows were decided by the clock at `done`. With an earlier clock, calls that are too late for those windows
@@ -215,6 +232,7 @@ class SourceProgress:
             self.limits,
             list(self.skips.values()),
             sorted(self.fresh),
+            self.keys.changes,
         )
 
     def restore(self, head: SourceHead, max_ahead_ms: int) -> MaxAheadChange | None:
@@ -224,6 +242,7 @@ class SourceProgress:
         self.done, self.done_ms, self.duplicates = head.done, head.done_ms, OffsetSet.decode(head.duplicates)
         self.moves, self.limits = list(head.moves), list(head.limits)
         self.skips, self.fresh = {skip.offset: skip for skip in head.skips}, set(head.fresh)
+        self.keys = ReviewKeysByOffset(head.review_keys)
         # A state restored from an export may have limits that were recorded at offsets beyond those that it has read.
         return self.limit(max(head.done, self.limits[-1].offset), max_ahead_ms)
 

@@ -9,11 +9,19 @@ from monitor.decoding.decode import NO_CLOCK_MS, Source
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.idleness import CALLS, ReadProgress, clock_ms
-from monitor.partition.journal import ClockAdvance, JournalEntry, LostInput, MaxAheadChange, OutageEnded, SkippedRecord
+from monitor.partition.journal import (
+    ClockAdvance,
+    JournalEntry,
+    LostInput,
+    MaxAheadChange,
+    OutageEnded,
+    ReviewKeysChange,
+    SkippedRecord,
+)
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.source_position import SourceHead, SourceProgress
 
-_CALLS = INPUTS.index(CALLS)
+_CALLS, _REVIEWS = INPUTS.index(CALLS), INPUTS.index("reviews")
 _FAR_MS = 300_000
 
 
@@ -24,16 +32,20 @@ class MisplacedRecordError(ValueError):
 class Sources:
     """The first ``count`` sources of `monitor.decoding.input_topics.INPUTS`, by their numbers there.
 
-    ``logs`` are those in which their records lie.
+    ``logs`` are those in which their records lie. ``keys_changed``: this worker put its review keys into force; the
+    names before, and the change.
     """
 
-    def __init__(self, count: int, live: DecidingSettings) -> None:
-        self._live = live
+    def __init__(self, count: int, live: DecidingSettings, review_keys: Mapping[str, str] | None = None) -> None:
+        """``review_keys`` are those of this worker; None: the partition's stay as they are."""
+        self._live, self._own_keys = live, review_keys
         limit = MaxAheadChange(0, live.max_ahead_ms)
         self._positions = [SourceProgress(Source(number), [limit]) for number in range(count)]
         self.logs = RecordLogs(list(range(count)))
-        self._outage_ended = False
+        self._outage_ended = self._restored = False
+        self.keys_changed: tuple[list[str], ReviewKeysChange] | None = None
         self._entries: list[tuple[int, JournalEntry]] = [(number, limit) for number in range(count)]
+        self._set_keys(0)
         self._moves: dict[tuple[int, int], ClockAdvance] = {}  # since the last `take`, by source and offset
 
     # Reading ----------------------------------------------------------------------------------------------------
@@ -178,6 +190,7 @@ class Sources:
             position.start_over(loss.offset, self._live.max_ahead_ms)
             self.logs.replace(source)
             self._entries.append((source, position.limits[-1]))
+            self._entries += [(source, change) for change in position.keys.changes]
         else:
             position.pass_over(loss.offset)
         if position.source.clock_ms > NO_CLOCK_MS:
@@ -190,6 +203,9 @@ class Sources:
         ``end``: the offset from which this worker's own limit applies; None: only recorded limits apply.
         """
         position = self._positions[source]
+        self._entries = [one for one in self._entries if one[0] != source or not isinstance(one[1], ReviewKeysChange)]
+        if not self._restored:  # the recorded keys apply, in place of the initial ones of this worker
+            position.keys.clear()
         position.recall(entries)
         if any(isinstance(entry, MaxAheadChange) for entry in entries):  # they replace the initial limit
             self._entries = [(of, entry) for of, entry in self._entries if of != source]
@@ -197,6 +213,24 @@ class Sources:
         limit = None if end is None else position.limit(end, self._live.max_ahead_ms)
         if limit is not None:
             self._entries.append((source, limit))
+        if source == _REVIEWS and end is not None:
+            self._set_keys(end)
+
+    def _set_keys(self, offset: int) -> None:
+        """Put this worker's review keys into force from ``offset`` of the reviews on, if it has other ones."""
+        if len(self._positions) <= _REVIEWS:
+            return
+        keys = self._positions[_REVIEWS].keys
+        before = sorted(keys.newest)
+        change = keys.change(offset, self._own_keys)
+        if change is not None:
+            self._entries.append((_REVIEWS, change))
+            self.keys_changed = before, change
+
+    @property
+    def review_keys(self) -> Mapping[str, str]:
+        """The newest review keys, by name."""
+        return self._positions[_REVIEWS].keys.newest if len(self._positions) > _REVIEWS else {}
 
     def take(self) -> list[tuple[int, JournalEntry]]:
         """The entries to write since the last call."""
@@ -223,11 +257,13 @@ class Sources:
 
     def restore(self, heads: Iterable[SourceHead], outage_ended: bool) -> None:
         """Restore stored positions."""
-        self._entries, self._outage_ended = [], outage_ended
+        self._entries, self._outage_ended, self._restored = [], outage_ended, True
         for number, (position, head) in enumerate(zip(self._positions, heads, strict=True)):
             limit = position.restore(head, self._live.max_ahead_ms)
             if limit is not None:
                 self._entries.append((number, limit))
+        if len(self._positions) > _REVIEWS:
+            self._set_keys(self._positions[_REVIEWS].done)
 
     def take_over(self, offsets: Iterable[int], clocks_ms: Iterable[int]) -> None:
         """Resume where a previous owner stopped reading."""

@@ -70,7 +70,7 @@ class StreamTask:
         replaying: bool = False,
         enforce_from_ms: int = 0,
     ) -> None:
-        self._live = live or DecidingSettings()
+        self._live = (live or DecidingSettings()).without_keys
         self._secret = secret_fingerprint(secret)
         self._replaying = replaying
         self.place = place or PartitionIdentity(0, 1)
@@ -78,7 +78,7 @@ class StreamTask:
         self.inputs: list[InputTopic] = []  # stored, and compared by the worker that opens the partition
         self.enforce_from_ms = enforce_from_ms
         self.switching = False
-        self.sources = Sources(sources, self._live)
+        self.sources = Sources(sources, self._live, None if replaying or live is None else live.review_keys)
         self.policies = PolicyVersions(policy)
         self.watermark = Watermark(self.sources, self.policies)
         self.journal = TaskJournal()

@@ -23,6 +23,7 @@ from schemas.outputs import Enforcement
 from streams.audit import compare
 from streams.audit.compare import Compared, EventDifference, PublishedRecord, TopicPartitionRef
 from streams.audit.evidence import EvidenceAudit
+from streams.audit.signature_count import SignatureCount
 from streams.kafka.api import TP, Cluster, PermanentError
 from streams.kafka.topic_names import TopicNames
 from streams.ops.topic_replay import replay_logs
@@ -85,7 +86,7 @@ class PartitionAudit:
         self._judged: StoredHead | None = None
         self._blocked = False
         self._bound_ms = NO_CLOCK_MS
-        self._recorded_end = 0
+        self._signatures, self._recorded_end = SignatureCount(), 0
 
     async def audit(self) -> Audited:
         cluster, result = self._setup.cluster, self._result
@@ -111,6 +112,7 @@ class PartitionAudit:
         found = {name: await self._found(tp, starts[tp], before[tp]) for name, tp in self._outputs.items()}
         begun = any(offset < before[self._clock] for recorded in entries.values() for offset, _ in recorded)
         must, may = await self._judge(partition, ends, found["enforcement"], begun)
+        result.notes += self._signatures.notes()
         evidence = TP(*self._evidence.place)
         after = await cluster.ends([*self._outputs.values(), evidence])
         for name, tp in self._outputs.items():
@@ -267,6 +269,7 @@ class PartitionAudit:
             brought["shadow"] += taken.output.shadow
             self._evidence.collect(taken)
             self._result.records += taken.rows
+            self._signatures.add(taken)
 
         async for _ in replay_logs(self._setup.cluster, self._inputs, stops, partition):
             if partition.due:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from monitor.partition.record_batch import RecordBatch, UnreadableRecord
+from schemas.review_signature import Signatures
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,7 +81,8 @@ class FetchedBatch:
     ``start`` is the position from which they were fetched and ``stop``, above it, the position after them. Offsets
     between may be missing (transaction markers, aborted records, compaction), even all: ``n`` may be 0.
     ``timestamps_ms`` are the broker's (`LogAppendTime`). A key or a value may be None. ``unreadable`` has, by offset,
-    the rows that are not valid records: see `monitor.partition.record_batch.UnreadableRecord`.
+    the rows that are not valid records: see `monitor.partition.record_batch.UnreadableRecord`. ``signatures`` has, by
+    offset, the signature headers of reviews (`schemas.review_signature`).
     """
 
     start: int
@@ -90,6 +92,7 @@ class FetchedBatch:
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
     unreadable: Mapping[int, UnreadableRecord] = field(default_factory=dict)
+    signatures: Mapping[int, Signatures] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -105,13 +108,16 @@ class FetchedBatch:
             self.keys[first:],
             self.values[first:],
             self.unreadable,
+            self.signatures,
         )
 
     @property
     def rows(self) -> RecordBatch:
         """The batch as the domain's `RecordBatch`."""
         one = self
-        return RecordBatch(one.start, one.stop, one.offsets, one.timestamps_ms, one.values, one.keys, one.unreadable)
+        return RecordBatch(
+            one.start, one.stop, one.offsets, one.timestamps_ms, one.values, one.keys, one.unreadable, one.signatures
+        )
 
 
 class LogRecord(Protocol):

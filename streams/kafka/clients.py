@@ -53,15 +53,15 @@ class Clients:
     def reader(self, *, headers: bool = False, **more: Any) -> AIOKafkaConsumer:
         """An unstarted consumer that sees only committed records and, without a group, moves only by `seek`.
 
-        Its `getmany` returns `RecordColumns`; ``headers`` doubles the cost. Raises PermanentError if this release of
-        aiokafka is not supported.
+        Its `getmany` returns `RecordColumns`, with the signatures of reviews; ``headers``, all of them, double the
+        cost. Raises PermanentError if this release of aiokafka is not supported.
         """
         # Imported here: a command that only queries metadata does not need numpy.
-        from streams.kafka.fetch.columnar_fetch import as_columns, install_columnar_fetch, with_headers
+        from streams.kafka.fetch.columnar_fetch import AsColumns, install_columnar_fetch
 
         install_columnar_fetch()
         return self.asker(
-            value_deserializer=with_headers if headers else as_columns,
+            value_deserializer=AsColumns(headers, f"{self.settings.input_prefix}reviews"),
             # A response is in memory as a whole, and so are its decoded records.
             fetch_max_bytes=16 << 20,
             max_partition_fetch_bytes=1 << 20,

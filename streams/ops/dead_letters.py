@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from monitor.partition.key_check import Partitioner, partition_of
+from schemas.review_signature import SIGNATURE_HEADER, kept, signatures_in
 from streams.kafka.api import TP, OutputRecord, PermanentError
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.range_reader import WholeRecord
@@ -23,7 +24,8 @@ class DeadLetter:
     """A rejected record: its origin, the reason, and its offset in the dead-letter topic.
 
     If ``length`` is set, the value is the truncated head of that many bytes. If ``first_offset`` is set, the value is a
-    record batch from that offset to ``origin_offset`` that could not be split.
+    record batch from that offset to ``origin_offset`` that could not be split. ``signature`` is the header that signed
+    the record, if any.
     """
 
     number: int
@@ -36,6 +38,7 @@ class DeadLetter:
     origin_offset: int
     length: int | None = None
     first_offset: int | None = None
+    signature: bytes | None = None
 
     @property
     def incomplete(self) -> str | None:
@@ -107,6 +110,7 @@ def _letter(record: WholeRecord, headers: dict[str, str]) -> DeadLetter:
         number("offset"),
         number("length") if "length" in headers else None,
         number("first_offset") if "first_offset" in headers else None,
+        kept(signatures_in(record.headers)),
     )
 
 
@@ -132,7 +136,9 @@ async def retry(
         for start in range(0, len(letters), _AT_ONCE):
             outs: list[OutputRecord] = []
             for letter in letters[start : start + _AT_ONCE]:
-                origin = (("retried-from", f"{topic}-{letter.id}".encode()),)
+                origin: tuple[tuple[str, bytes], ...] = (("retried-from", f"{topic}-{letter.id}".encode()),)
+                if letter.signature is not None:
+                    origin = (*origin, (SIGNATURE_HEADER, letter.signature))
                 outs.append(OutputRecord(letter.origin.topic, home(letter), letter.key, letter.value, origin))
                 mark = (("retried", str(letter.offset).encode()),)
                 outs.append(OutputRecord(topic, letter.number, letter.key, None, mark))

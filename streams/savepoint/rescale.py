@@ -16,14 +16,14 @@ from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import HEAD, CheckpointMetadata, MismatchError
 from monitor.partition.chunking import Chunker, MissingChunkError
 from monitor.partition.idleness import CALLS
-from monitor.partition.journal import ClockAdvance, MaxAheadChange, PolicyChange
+from monitor.partition.journal import ClockAdvance, MaxAheadChange, PolicyChange, ReviewKeysChange
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.rescale import KeptTopics, RescaledPartition, RescaleError, SourcePartition, rescaled
 from monitor.partition.task import StreamTask
 from monitor.policy.load import to_plain
 from streams.kafka.api import TP, Cluster, OutputRecord, PermanentError, TransientError
 from streams.savepoint.close import PartitionClose, RescaleSide, moved_elsewhere, moved_markers, open_again, rows_of
-from streams.savepoint.stray_records import Pair, StrayRecords, find_stray_records
+from streams.savepoint.stray_records import CarriedRecord, StrayRecords, carried_from, find_stray_records
 from streams.topics.moved_marker import MovedMarker, marker_of
 from streams.topics.owners_topic import newest_owner_bans
 from streams.topics.state_inputs import current_inputs
@@ -176,7 +176,7 @@ async def _try(
     new: RescaleSide,
     made: RescaledPartition,
     moved: MovedMarker,
-    stray_records: Sequence[Sequence[Pair]],
+    stray_records: Sequence[Sequence[CarriedRecord]],
 ) -> None:
     """Raise PermanentError if the new partition cannot be built; nothing is written."""
     number, names = made.number, new.names
@@ -186,14 +186,14 @@ async def _try(
                 f"{names.output('state')}-{number} already has a state; expected none: recreate the new topics"
             )
         for tp, some, more in zip(new.inputs(number), made.kept, stray_records, strict=True):
-            await _laid(cluster, tp, [*_pairs(some), *more])
+            await _laid(cluster, tp, [*_carried(some), *more])
     offsets = [list(range(len(some))) for some in made.kept]
     head = made.head_at(offsets, [0] * len(offsets), moved.clocks_ms)
     _prove(new.new(number), _stored(made, head), [[_rows(some)] for some in made.kept], made, moved)
 
 
-def _pairs(kept: Sequence[KeptTopics]) -> list[Pair]:
-    return [(one.key, one.value) for one in kept]
+def _carried(kept: Sequence[KeptTopics]) -> list[CarriedRecord]:
+    return [CarriedRecord(one.key, one.value, one.signature) for one in kept]
 
 
 def _rows(kept: Sequence[KeptTopics]) -> RecordBatch:
@@ -214,18 +214,18 @@ async def _make(
     new: RescaleSide,
     made: RescaledPartition,
     moved: MovedMarker,
-    stray_records: Sequence[Sequence[Pair]],
+    stray_records: Sequence[Sequence[CarriedRecord]],
 ) -> None:
     number, names, inputs = made.number, new.names, new.inputs(made.number)
     # After the records that were read before come those that were not: new input to the new partition.
-    lie = [[*_pairs(some), *more] for some, more in zip(made.kept, stray_records, strict=True)]
+    lie = [[*_carried(some), *more] for some, more in zip(made.kept, stray_records, strict=True)]
     async with new.writer(cluster, number) as writer:
-        for tp, pairs in zip(inputs, lie, strict=True):
-            missing = pairs[len(await _laid(cluster, tp, pairs)) :]
-            for batch in _batches([OutputRecord(*tp, key, value) for key, value in missing]):
+        for tp, wanted in zip(inputs, lie, strict=True):
+            missing = wanted[len(await _laid(cluster, tp, wanted)) :]
+            for batch in _batches([record.to(tp) for record in missing]):
                 await writer.commit(batch, {})
     async with new.writer(cluster, number) as writer:  # a new writer: all that was written is visible then
-        laid = [await _laid(cluster, tp, pairs) for tp, pairs in zip(inputs, lie, strict=True)]
+        laid = [await _laid(cluster, tp, wanted) for tp, wanted in zip(inputs, lie, strict=True)]
         if list(map(len, laid)) != list(map(len, lie)):
             raise TransientError(f"partition {number}: not all written records can be read yet")
         ends = await cluster.ends(inputs)
@@ -265,18 +265,18 @@ def _of_head(key: str) -> bool:
     return key.startswith(f"{HEAD}/")
 
 
-async def _laid(cluster: Cluster, tp: TP, pairs: Sequence[Pair]) -> list[int]:
+async def _laid(cluster: Cluster, tp: TP, wanted: Sequence[CarriedRecord]) -> list[int]:
     """The offsets of these records in a new topic, as far as they were written.
 
     Raises PermanentError if the topic has other records.
     """
     start, end = (await cluster.starts([tp]))[tp], (await cluster.ends([tp]))[tp]
     offsets: list[int] = []
-    found: list[tuple[bytes | None, bytes | None]] = []
+    found: list[CarriedRecord] = []
     async for one in cluster.read(tp, start, end):
         offsets += one.offsets.tolist()
-        found += zip(one.keys, one.values, strict=True)
-    if found != list(pairs[: len(found)]):
+        found += carried_from(one)
+    if found != list(wanted[: len(found)]):
         raise PermanentError(
             f"{tp.topic}-{tp.partition} already has records of another producer; expected none before the "
             "move: stop the producer, and recreate the new topics"
@@ -319,7 +319,11 @@ def _journal_entries(made: RescaledPartition, head: CheckpointMetadata) -> Itera
     for version in made.versions:
         yield encode_journal_entry(None, PolicyChange(version.from_ms, version.policy.sha256, to_plain(version.policy)))
     for source, known in enumerate(head.sources):
-        entries: list[ClockAdvance | MaxAheadChange] = [*known.moves, *known.limits]
+        entries: list[ClockAdvance | MaxAheadChange | ReviewKeysChange] = [
+            *known.moves,
+            *known.limits,
+            *known.review_keys,
+        ]
         for entry in entries:
             yield encode_journal_entry(source, entry)
 

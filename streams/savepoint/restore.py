@@ -19,6 +19,7 @@ from monitor.partition.journal import (
     MaxAheadChange,
     PolicyChange,
     PolicyWithdrawal,
+    ReviewKeysChange,
     SkippedRecord,
 )
 from monitor.partition.policy_versions import LostPolicyError, PolicyVersionRef, PolicyVersions
@@ -191,6 +192,7 @@ def apply_journal(stored: Mapping[str, Any], entries: Iterable[JournalEntry]) ->
     resume, clock_ms = stored["resume"], stored["clock_ms"]
     moves = {move["offset"]: move for move in stored["moves"]}
     limits = {limit["offset"]: limit for limit in stored["limits"]}
+    keys = {change["offset"]: change for change in stored.get("review_keys", [])}
     skips = {skip["offset"]: skip for skip in stored["skips"]}
     for entry in entries:
         fields = msgspec.to_builtins(entry)
@@ -203,7 +205,9 @@ def apply_journal(stored: Mapping[str, Any], entries: Iterable[JournalEntry]) ->
             moves[entry.offset] = max(before, fields, key=lambda move: int(move["clock_ms"]))
         elif isinstance(entry, MaxAheadChange):
             limits[entry.offset] = fields
+        elif isinstance(entry, ReviewKeysChange):
+            keys[entry.offset] = fields
         elif isinstance(entry, SkippedRecord):
             skips[entry.offset] = fields
-    kept = {"moves": moves, "limits": limits, "skips": skips}
+    kept = {"moves": moves, "limits": limits, "skips": skips, "review_keys": keys}
     return {"clock_ms": clock_ms} | {name: [some[at] for at in sorted(some)] for name, some in kept.items()}

@@ -1,13 +1,31 @@
 """Records in partitions of an input that no worker reads, because the input got more partitions than the state has."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from monitor.partition.key_check import Partitioner, partition_of
-from streams.kafka.api import TP, Cluster, PermanentError
+from schemas.review_signature import SIGNATURE_HEADER, kept
+from streams.kafka.api import TP, Cluster, FetchedBatch, OutputRecord, PermanentError
 from streams.savepoint.close import MOST_UNREAD, RescaleSide
 
-Pair = tuple[bytes | None, bytes | None]
-"""Key and value."""
+
+class CarriedRecord(NamedTuple):
+    """An input record that is written to other topics: its key, its value, and the header that signed it, if any."""
+
+    key: bytes | None
+    value: bytes | None
+    signature: bytes | None = None
+
+    def to(self, tp: TP) -> OutputRecord:
+        """The record to write to a topic partition."""
+        headers = () if self.signature is None else ((SIGNATURE_HEADER, self.signature),)
+        return OutputRecord(*tp, self.key, self.value, headers)
+
+
+def carried_from(fetched: FetchedBatch) -> Iterator[CarriedRecord]:
+    """The records of a batch."""
+    for offset, key, value in zip(fetched.offsets.tolist(), fetched.keys, fetched.values, strict=True):
+        yield CarriedRecord(key, value, kept(fetched.signatures.get(offset, ())))
 
 
 class StrayRecords:
@@ -16,16 +34,16 @@ class StrayRecords:
     Within each they have the broker's order, so records that arrive later are appended.
     """
 
-    def __init__(self, found: Sequence[Sequence[Pair]], partitions: int, partitioner: Partitioner) -> None:
+    def __init__(self, found: Sequence[Sequence[CarriedRecord]], partitions: int, partitioner: Partitioner) -> None:
         self.count = sum(map(len, found))
-        self._dealt: list[list[list[Pair]]] = [[[] for _ in found] for _ in range(partitions)]
-        for source, pairs in enumerate(found):
-            for key, value in pairs:
+        self._dealt: list[list[list[CarriedRecord]]] = [[[] for _ in found] for _ in range(partitions)]
+        for source, records in enumerate(found):
+            for record in records:
                 # A record without a key is rejected in any partition.
-                number = 0 if key is None else partition_of(key, partitions, partitioner)
-                self._dealt[number][source].append((key, value))
+                number = 0 if record.key is None else partition_of(record.key, partitions, partitioner)
+                self._dealt[number][source].append(record)
 
-    def of(self, number: int) -> list[list[Pair]]:
+    def of(self, number: int) -> list[list[CarriedRecord]]:
         """The records of a new partition, by source."""
         return self._dealt[number]
 
@@ -33,16 +51,16 @@ class StrayRecords:
 async def find_stray_records(cluster: Cluster, old: RescaleSide, partitions: int) -> StrayRecords:
     """Read the records beyond the partitions of ``old``. Raises TransientError, and PermanentError if too many."""
     counts = await cluster.topics(old.names.inputs)
-    found: list[list[Pair]] = []
+    found: list[list[CarriedRecord]] = []
     for topic in old.names.inputs:
-        read: list[tuple[int, int, int, Pair]] = []
+        read: list[tuple[int, int, int, CarriedRecord]] = []
         for number in range(old.partitions, counts[topic].partitions):
             tp = TP(topic, number)
             start, end = (await cluster.starts([tp]))[tp], (await cluster.ends([tp]))[tp]
             if end - start > MOST_UNREAD:
                 raise PermanentError(f"{topic}-{number} has {end - start:,} records; expected at most {MOST_UNREAD:,}")
             async for rows in cluster.read(tp, start, end):
-                columns = zip(rows.timestamps_ms.tolist(), rows.offsets.tolist(), rows.keys, rows.values, strict=True)
-                read += [(at_ms, number, offset, (key, value)) for at_ms, offset, key, value in columns]
-        found.append([pair for *_, pair in sorted(read, key=lambda one: one[:3])])
+                columns = zip(rows.timestamps_ms.tolist(), rows.offsets.tolist(), carried_from(rows), strict=True)
+                read += [(at_ms, number, offset, record) for at_ms, offset, record in columns]
+        found.append([record for *_, record in sorted(read, key=lambda one: one[:3])])
     return StrayRecords(found, partitions, old.new(0).place.partitioner)

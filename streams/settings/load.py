@@ -24,7 +24,7 @@ FILE: Final = PREFIX + "SETTINGS"
 """The variable that names the file."""
 DEFAULT_FILE: Final = "callwarden.yaml"
 """The file in the working directory that is read if the variable names none."""
-_OPTIONS: Final = {"bootstrap_servers": "bootstrap", "follow_database": "sql"}
+_OPTIONS: Final = {"bootstrap_servers": "bootstrap", "follow_database": "sql", "reviews_signing_key_file": "key"}
 NOT_SETTINGS: Final = frozenset(
     PREFIX + name
     for name in ("PSEUDONYM_KEY", "REQUIRE_SERVICES", "TEST_ATTACK_S", "TEST_BROKER", "TEST_NOW_MS", "TEST_SEED")
@@ -103,6 +103,10 @@ def read(options: Mapping[str, object] | None = None) -> tuple[Settings, GivenSe
         settings.schema_registry_tls()
     except ssl.SSLError as error:
         faults.append(f"{given.at('schema_registry_ca_file')}: {_pem(error)}")
+    try:
+        settings.review_keys()
+    except PolicyError as error:
+        faults += [f"{given.at('review_keys_file')}: {fault}" for fault in error.faults]
     if faults:
         raise SettingsError(faults)
     return settings, given

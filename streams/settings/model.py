@@ -126,6 +126,9 @@ class Settings(BaseSettings):
     """How far a record's event time may be ahead of its Kafka timestamp."""
     outage_grace_ms: Annotated[int, duration(1 * SECOND, 30 * DAY)] = 4 * HOUR
     """How long all calls may be absent and still not be late when they arrive."""
+    review_keys_file: File = None
+    """The YAML file with the public keys of reviews, by name. Workers with it accept only reviews that one of them
+    signed ([signed-reviews.md](../guides/signed-reviews.md))."""
     enforce_from_ms: Moment = None
     """The event time from which a new state decides; earlier records only count ([canary.md](../guides/canary.md))."""
 
@@ -175,6 +178,8 @@ class Settings(BaseSettings):
     """The port of the ledger's health and metrics endpoints."""
     ledger_heads: AppendedFile = None
     """File to which the heads of the ledger's chains are appended daily. Default: they are only logged."""
+    reviews_signing_key_file: File = None
+    """PEM file with the private key that signs the verdicts of `callwarden reviews`. Its name is the key's."""
     notify_database: DatabaseUrl = SecretStr("sqlite:///callwarden-notify.db")
     """The notifier's database: SQLite or PostgreSQL ([notify.md](../guides/notify.md))."""
     notify_port: Annotated[int, whole(1, 65535)] = 6069
@@ -424,7 +429,15 @@ class Settings(BaseSettings):
         """The settings that affect decisions, which are stored with the state."""
         from monitor.partition.checkpoint_fields import DecidingSettings
 
-        return DecidingSettings(self.idle_after_ms, self.max_ahead_ms, self.outage_grace_ms)
+        return DecidingSettings(self.idle_after_ms, self.max_ahead_ms, self.outage_grace_ms, self.review_keys())
+
+    def review_keys(self) -> dict[str, str] | None:
+        """The public keys of reviews in base64, by name; None without a file. Raises PolicyError for its faults."""
+        if self.review_keys_file is None:
+            return None
+        from streams.settings.review_keys_file import read_review_keys
+
+        return read_review_keys(self.review_keys_file)
 
     def secret(self) -> bytes:
         """What salts the keys of numbers: the key file's content, as `replay --key-file` takes it."""

@@ -16,6 +16,7 @@ from schemas import codec
 from schemas.evidence import EvidencePlaces, RecordPlace
 from schemas.outputs import Enforcement
 from schemas.owners import OwnerBan
+from schemas.review_signature import SIGNATURE_HEADER
 from streams.kafka.api import OutputRecord, PermanentError
 from streams.kafka.topic_names import TopicNames
 
@@ -61,7 +62,7 @@ def records(
         if rejected.first_offset is not None:  # a whole batch
             headers["first_offset"] = rejected.first_offset
         out = OutputRecord(names.output("dead-letter"), number, rejected.key, rejected.raw, _stamped(headers))
-        outs.append(_bounded(out, headers))
+        outs.append(_signed(_bounded(out, headers), rejected.signature))
     clock = names.output("clock")
     outs += [
         OutputRecord(clock, number, str(number).encode(), encode_journal_entry(source, entry))
@@ -140,6 +141,11 @@ def _bounded(out: OutputRecord, headers: Headers) -> OutputRecord:
         key = key[:MAX_KEY_BYTES]
     head = value[: MAX_COPY_BYTES - len(key or b"") - _MAX_HEADERS_BYTES]
     return OutputRecord(out.topic, out.partition, key, head, _stamped(headers))
+
+
+def _signed(out: OutputRecord, signature: bytes | None) -> OutputRecord:
+    """The record with the header that signed it, if there was one: without it, a retry would be refused."""
+    return out if signature is None else out._replace(headers=(*out.headers, (SIGNATURE_HEADER, signature)))
 
 
 def _events(topic: str, number: int, events: Iterable[Enforcement]) -> list[OutputRecord]:

@@ -77,6 +77,23 @@ class WorkerContext:
                 policy=partition.policy.sha256[:12],
                 file=self.policy.sha256[:12],
             )
+        if partition.sources.keys_changed is not None:
+            before, change = partition.sources.keys_changed
+            log.info(
+                "the review keys change",
+                partition=number,
+                offset=change.offset,
+                before=before,
+                after=sorted(change.keys),
+            )
+        keys = partition.sources.review_keys
+        if self.live.review_keys is None and keys:
+            log.warning(
+                "the state has review keys and this worker has none: those of the state stay in force; "
+                "CALLWARDEN_REVIEW_KEYS_FILE changes them, also to none",
+                partition=number,
+                names=sorted(keys),
+            )
         if partition.enforce_from_ms != self.enforce_from_ms:
             log.warning(
                 "the state has another CALLWARDEN_ENFORCE_FROM, which stays in effect",

@@ -9,7 +9,7 @@ import numpy as np
 
 from crash.broker import Broker
 from crash.log import Entry, Record
-from crash.memory import unreadable_among
+from crash.memory import signatures_among, unreadable_among
 from crash.traffic import NAMES
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
@@ -99,6 +99,7 @@ def _rows(broker: Broker, tp: TP) -> RecordBatch:
         [record.value for record in records],
         [record.key for record in records],
         unreadable_among(entries),
+        signatures_among(entries),
     )
 
 

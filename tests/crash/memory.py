@@ -17,6 +17,7 @@ from crash.group import Member
 from crash.log import Entry, Record, Txn
 from crash.virtual import Process
 from monitor.partition.record_batch import UnreadableRecord
+from schemas.review_signature import Signatures, signatures_in
 from streams.kafka.api import (
     TP,
     CommittedOffset,
@@ -442,7 +443,14 @@ def _fetched(start: int, stop: int, entries: Sequence[Entry]) -> FetchedBatch:
         [record.key for record in records],
         [record.value for record in records],
         unreadable_among(entries),
+        signatures_among(entries),
     )
+
+
+def signatures_among(entries: Sequence[Entry]) -> dict[int, Signatures]:
+    """Return the signature headers of those records that have any, as a client reports them."""
+    found = {entry.offset: signatures_in(entry.record.headers) for entry in entries if entry.record is not None}
+    return {offset: headers for offset, headers in found.items() if headers}
 
 
 def unreadable_among(entries: Sequence[Entry]) -> dict[int, UnreadableRecord]:

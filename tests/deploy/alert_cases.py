@@ -495,6 +495,25 @@ CASES = {
         ],
         [Quiet({"callwarden_transactions_failed_total": "0x10 2x20"}, "20m")],
     ),
+    "CallwardenUnsignedReviews": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_rejected_total{topic="reviews",reason="bad_signature",instance="a"}': "0x15 1x15",
+                    'callwarden_rejected_total{topic="reviews",reason="unknown_decision",instance="a"}': "0x15 9x15",
+                },
+                "20m",
+                [
+                    (
+                        {"reason": "bad_signature"},
+                        "15 分钟内有 1 条复核没有有效签名 (bad_signature) / "
+                        "1 reviews without a valid signature within 15 minutes (bad_signature)",
+                    )
+                ],
+            )
+        ],
+        [Quiet({'callwarden_rejected_total{topic="reviews",reason="unsigned_review"}': "3x30"}, "20m")],
+    ),
     "CallwardenDeadLetters": Cases(
         [
             Fires(

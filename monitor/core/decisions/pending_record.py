@@ -28,7 +28,7 @@ class PendingRecord(NamedTuple):
     """A record that waits for the watermark. The fields before ``record`` form the decision order.
 
     ``ref`` is where it was read, and breaks ties by reading order. ``at_ms`` is its event time, raised to the late line
-    of its source if it came below that line.
+    of its source if it came below that line. ``signature`` is the header that signed it, if any.
     """
 
     at_ms: int
@@ -38,6 +38,7 @@ class PendingRecord(NamedTuple):
     ref: RecordRef
     record: Other
     raw: bytes
+    signature: bytes | None = None
 
     @property
     def place(self) -> "Place":
@@ -61,7 +62,9 @@ class PendingRecord(NamedTuple):
         return 1 + len(texts) // 3 + sum(map(len, texts)) // (6 if expands else 30)
 
     @classmethod
-    def of(cls, record: Other, at_ms: int, ref: RecordRef, raw: bytes) -> "PendingRecord":
+    def of(
+        cls, record: Other, at_ms: int, ref: RecordRef, raw: bytes, signature: bytes | None = None
+    ) -> "PendingRecord":
         """Create the pending form of ``record``. ``raw`` holds its original bytes."""
         status = getattr(record, "status", None) or getattr(record, "verdict", None) or ""
         return cls(
@@ -72,6 +75,7 @@ class PendingRecord(NamedTuple):
             ref,
             record,
             raw,
+            signature,
         )
 
 

@@ -215,7 +215,9 @@ class RecordHandlers:
         )
         if rejection is not None:
             message = rejection.reason(mask_id(review.enforcement_id))
-            self._output.rejected.append(RejectedRecord(waiting.ref, review.tenant_id, message, waiting.raw))
+            self._output.rejected.append(
+                RejectedRecord(waiting.ref, review.tenant_id, message, waiting.raw, waiting.signature)
+            )
             return
         assert case is not None
         self._add_version(tenant_record, "review", review.review_id, version, at_ms)

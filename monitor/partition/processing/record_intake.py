@@ -11,6 +11,7 @@ from monitor.core.decisions.pending_record import Place
 from monitor.core.shard import Shard
 from monitor.decoding.decode import NO_CLOCK_MS, DecodedRows, Decoder, merge, reject_later
 from monitor.decoding.input_topics import INPUTS
+from monitor.decoding.review_keys import SignatureChecks
 from monitor.partition.checkpoint import PartitionIdentity
 from monitor.partition.idleness import CALLS
 from monitor.partition.key_check import KeyCheck
@@ -19,6 +20,9 @@ from monitor.partition.processing.task_output import PassedOn
 from monitor.partition.processing.watermark import Watermark
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.source_position import SourceProgress
+from schemas.review_signature import kept
+
+_REVIEWS = INPUTS.index("reviews")
 
 
 def decode_rows(
@@ -29,12 +33,18 @@ def decode_rows(
     max_ahead_ms: NDArray[np.int64] | int,
     skipped: Mapping[int, str],
 ) -> DecodedRows:
-    """Decode rows. Rejects those that are unreadable, in the wrong place, too far ahead, or ``skipped``."""
+    """Decode rows. Rejects those that are unreadable, in the wrong place, too far ahead, or ``skipped``.
+
+    Signatures are not checked.
+    """
     reasons = {offset: one.reason for offset, one in rows.unreadable.items()} | dict(skipped)
     decoded = decoder.messages(rows.values, rows.offsets, reasons)
     if keying is not None and rows.keys is not None:
         keying.check(INPUTS[source], decoded, rows.keys)
     reject_later(decoded, rows.timestamps_ms + max_ahead_ms)
+    if rows.signatures:
+        headers = ((offset, kept(values)) for offset, values in rows.signatures.items())
+        decoded.signatures = {offset: header for offset, header in headers if header is not None}
     return decoded
 
 
@@ -58,6 +68,7 @@ class RecordIntake:
         self._watermark = watermark
         self._passed_on = passed_on
         self._decoder: Decoder
+        self._signatures = SignatureChecks()
         self.last_ms = NO_CLOCK_MS
         self._decided_ms = NO_CLOCK_MS  # records before this time were decided before the restart
         self._decided: Place = ()  # as were later records up to this place
@@ -78,6 +89,9 @@ class RecordIntake:
         decoded = decode_rows(
             rows, reader.number, self._decoder, self._keying, position.max_ahead_ms(rows.offsets), reasons
         )
+        if reader.number == _REVIEWS and position.keys.changes:
+            # Last of all, on the fewest records: it costs the most.
+            passed_on.verified(*self._signatures.check(decoded, position.keys.at, rows.signatures))
         timestamps_ms = position.timestamps_ms(rows.offsets, rows.timestamps_ms)
         placed = reader.place(decoded, rows.offsets, timestamps_ms)
         batch = merge([(placed, 0, len(placed))], self._policies.lateness)
@@ -93,6 +107,7 @@ class RecordIntake:
                 if rows.keys is not None:
                     row = int(np.searchsorted(rows.offsets, offset))
                     rejected.key, rejected.raw = rows.keys[row], rows.values[row]
+                rejected.signature = decoded.signatures.get(offset)
                 rejections.append(rejected)
         passed_on.reject(rejections)
         lateness_ms = shard.policy.lateness_ms if INPUTS[reader.number] == CALLS else None

@@ -273,6 +273,34 @@ def overturn(
     _decide("overturn", ids, _VerdictOptions(reason, by, wait), replacing, settings)
 
 
+@app.command("keygen")
+def keygen(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name that vouches for the reviews, as `li-min`.")],
+    folder: Annotated[str, typer.Option("--out", metavar="FOLDER", help="The folder of the new file NAME.pem.")] = ".",
+    as_json: Json = False,
+) -> None:
+    """Make a key that signs reviews: the private key as the file NAME.pem, and the line that workers need of it.
+
+    The line goes into the file of CALLWARDEN_REVIEW_KEYS_FILE, below `keys:`. Only the file's owner can read NAME.pem.
+
+    Exit status: 2 the file exists, or cannot be written.
+    """
+    from pathlib import Path
+
+    from streams.cli.inputs import fail
+    from streams.reviews.signatures import KeyFileError, make_key
+
+    try:
+        key, path = make_key(name, Path(folder))
+    except KeyFileError as error:
+        fail(str(error))
+    if as_json:
+        print_json({"name": key.name, "public_key": key.public_text, "file": str(path)})
+        return
+    typer.echo(f"{path}: the private key; keep it to yourself", err=True)
+    typer.echo(f"  {key.name}: {key.public_text}")
+
+
 def _replacing(decision: str, settings: "Settings", yes: bool) -> "Replacing":
     """The verdict on a decision that is to be replaced, if there is one, after it has been shown and agreed to."""
     from rich.console import Console

@@ -1,6 +1,6 @@
 """Fetches records directly as columns instead of one object each, so that no bytes can stop the reader.
 
-Only for consumers that are created with `as_columns` or `with_headers`. It relies on private names of aiokafka 0.14 and
+Only for consumers that are created with `AsColumns`. It relies on private names of aiokafka 0.14 and
 checks them: if one is missing, nothing is read, for a single record can stop aiokafka's own reader for good, or exhaust
 its memory by decompression.
 """
@@ -21,7 +21,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from monitor.partition.record_batch import UnreadableRecord
 from streams.kafka.api import PermanentError
 from streams.kafka.fetch.record_batch import CONTROL, TRANSACTIONAL, BatchHeader, DamagedBatchError, next_batch
-from streams.kafka.fetch.record_columns import RecordColumns, joined
+from streams.kafka.fetch.record_columns import RecordColumns, WantedHeaders, joined
 from streams.kafka.fetch.record_parser import RejectedBatchError, records_of, takes_long
 
 _VERSION: Final = "0.14."
@@ -39,14 +39,23 @@ _FIELDS: Final = {
 _POLL_BYTES: Final = 16 << 20
 
 
-def as_columns(value: bytes | None) -> bytes | None:
-    """As ``value_deserializer`` of a consumer: `getmany` returns `RecordColumns` instead of lists of records."""
-    return value
+class AsColumns:
+    """As ``value_deserializer`` of a consumer: `getmany` returns `RecordColumns` instead of lists of records.
 
+    ``headers``: the columns have headers, which costs more; else the signatures of the topic ``signed`` alone.
+    """
 
-def with_headers(value: bytes | None) -> bytes | None:
-    """As `as_columns`, but the columns have headers, which costs more."""
-    return value
+    def __init__(self, headers: bool = False, signed: str | None = None) -> None:
+        self._headers, self._signed = headers, signed
+
+    def wanted(self, topic: str) -> WantedHeaders:
+        """The headers to keep of the records of a topic."""
+        if self._headers:
+            return WantedHeaders.ALL
+        return WantedHeaders.SIGNATURES if topic == self._signed else WantedHeaders.NONE
+
+    def __call__(self, value: bytes | None) -> bytes | None:
+        return value
 
 
 class CorruptBatch(CorruptRecordException):  # type: ignore[misc]  # aiokafka has no types
@@ -148,7 +157,7 @@ def _getall(result: Any, max_records: int | None = None) -> Any:
     records = result._partition_records
     if records is None:
         return []
-    if records._value_deserializer not in (as_columns, with_headers):
+    if not isinstance(records._value_deserializer, AsColumns):
         return _original(result, max_records)
     if not result.check_assignment(result._topic_partition):
         return []
@@ -177,7 +186,7 @@ class _Rows:
         records._records_iterator = None  # breaks a reference cycle that would keep a megabyte
         self._records = records
         self._data: bytes = records._records.data
-        self._headers = records._value_deserializer is with_headers
+        self._headers: WantedHeaders = records._value_deserializer.wanted(records._tp.topic)
         self._at = 0  # in the data
         self._asked = int(records.next_fetch_offset)
         self._next = self._asked  # the offset after the batch that is being taken

@@ -15,6 +15,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 
 from monitor.partition.record_batch import UnreadableRecord
 from schemas.error_codes import ErrorCode
+from schemas.review_signature import Signatures, signatures_in
 from streams.kafka.fetch.decompress import GZIP, MAX_BYTES, PADDING, TooLargeError, UndecodableError, decompress
 from streams.kafka.fetch.record_batch import (
     ATTRIBUTES_AT,
@@ -24,7 +25,7 @@ from streams.kafka.fetch.record_batch import (
     LOG_APPEND_TIME,
     BatchHeader,
 )
-from streams.kafka.fetch.record_columns import RecordColumns, joined
+from streams.kafka.fetch.record_columns import RecordColumns, WantedHeaders, joined
 
 MAX_RECORDS: Final = 131_072
 """The most records of a batch that is read: 256 bytes each in `MAX_BYTES`, ten times what producers put in a batch."""
@@ -80,7 +81,9 @@ class _Piece:
     count: int
 
 
-def records_of(data: bytes, batch: BatchHeader, *, headers: bool = False) -> tuple[RecordColumns, int]:
+def records_of(
+    data: bytes, batch: BatchHeader, *, headers: WantedHeaders = WantedHeaders.NONE
+) -> tuple[RecordColumns, int]:
     """The records of ``batch``, some possibly unreadable, and the number of bytes decompressed.
 
     Raises RejectedBatchError.
@@ -117,12 +120,13 @@ def records_of(data: bytes, batch: BatchHeader, *, headers: bool = False) -> tup
 class _Parser:
     """The parser of one batch, whose header and uncompressed payload lie in the buffer up to ``end``."""
 
-    def __init__(self, buffer: memoryview, end: int, batch: BatchHeader, headers: bool) -> None:
-        self._buffer, self._end, self._batch, self._with_headers = buffer, end, batch, headers
+    def __init__(self, buffer: memoryview, end: int, batch: BatchHeader, headers: WantedHeaders) -> None:
+        self._buffer, self._end, self._batch, self._wanted = buffer, end, batch, headers
         self._columns = RecordColumns()
         self._dense = batch.records == batch.last - batch.base + 1
         self._appended_ms = batch.max_timestamp_ms if batch.attributes & LOG_APPEND_TIME else None
         self._unreadable: dict[int, UnreadableRecord] = {}  # by row
+        self._signatures: dict[int, Signatures] = {}  # by row
         self._headers = 0
 
     def parse(self) -> RecordColumns:
@@ -139,7 +143,7 @@ class _Parser:
         if self._dense:
             # As many records as offsets: the records' own offsets are not used.
             columns.offsets = [np.arange(batch.base, batch.last + 1, dtype=np.int64)]
-            if not self._unreadable:
+            if not self._unreadable and not self._signatures:
                 return columns
         offsets = joined(columns.offsets)
         if not self._dense and len(offsets):
@@ -147,6 +151,7 @@ class _Parser:
             if not inside or bool((np.diff(offsets) <= 0).any()):
                 raise _TornError("its records are not in the order of their offsets, or beyond those of the batch")
         columns.unreadable = {int(offsets[row]): one for row, one in self._unreadable.items()}
+        columns.signatures = {int(offsets[row]): one for row, one in self._signatures.items()}
         return columns
 
     def _pieces(self) -> Iterator[_Piece]:
@@ -185,14 +190,17 @@ class _Parser:
         try:
             rows = chain(DefaultRecordBatch(buffer))  # a batch can be iterated once
             while some := list(islice(rows, _AT_ONCE)):
-                read.add(some, self._appended_ms, offsets=not self._dense, headers=self._with_headers)
+                read.add(some, self._appended_ms, offsets=not self._dense, headers=self._wanted)
                 if counting:
                     headers += sum([len(row.headers) for row in some])
         except Exception:  # noqa: BLE001 - our own parser finds the fault again
             return False
         if headers:
             self._count_headers(headers)
-        if len(self._columns):
+        first = len(self._columns)
+        self._signatures |= {first + row: one for row, one in read.signatures.items()}
+        read.signatures = {}
+        if first:
             self._columns.extend(read)
         else:
             self._columns = read
@@ -212,18 +220,20 @@ class _Parser:
             length, body = _varint(self._buffer, at, self._end)
             at = body + length
             one = self._one(body, at)
+            row = len(self._columns) + len(read)
             if one.why is not None:
-                self._unreadable[len(self._columns) + len(read)] = UnreadableRecord(one.why)
+                self._unreadable[row] = UnreadableRecord(one.why)
+            if self._wanted is WantedHeaders.SIGNATURES and (found := signatures_in(one.headers)):
+                self._signatures[row] = found
             offsets.append(one.offset)
             timestamps_ms.append(one.timestamp_ms)
             read.keys.append(one.key)
             read.values.append(one.value)
-            read.headers.append(one.headers)
+            if self._wanted is WantedHeaders.ALL:
+                read.headers.append(one.headers)
         read.timestamps_ms = [np.array(timestamps_ms, np.int64)]
         if not self._dense:
             read.offsets = [np.array(offsets, np.int64)]
-        if not self._with_headers:
-            read.headers.clear()
         self._columns.extend(read)
 
     def _one(self, start: int, end: int) -> "_Record":

@@ -20,7 +20,7 @@ TP = TopicPartition("t", 0)
 def result_of(log: Log, start: int, *, fast: bool, committed: bool, check: bool = False) -> fetcher.FetchResult:
     assignment = Assignment([TP])
     assignment.state_value(TP).seek(start)
-    deserializer = fastfetch.as_columns if fast else None
+    deserializer = fastfetch.AsColumns() if fast else None
     isolation = fetcher.READ_COMMITTED if committed else fetcher.READ_UNCOMMITTED
     records = fetcher.PartitionRecords(
         TP, fetcher.MemoryRecords(log.sent(start)), list(log.aborted), start, None, deserializer, check, isolation

@@ -59,7 +59,7 @@ class Fetching:
                 list(log.aborted),
                 at,
                 None,
-                fastfetch.as_columns,
+                fastfetch.AsColumns(),
                 True,
                 fetcher.READ_COMMITTED,
             ),

@@ -60,7 +60,7 @@ class _Position:
 
 def result_of(data: bytes, start: int, aborted: Sequence[tuple[int, int]] = ()) -> fetcher.FetchResult:
     records = fetcher.PartitionRecords(
-        TP, fetcher.MemoryRecords(data), list(aborted), start, None, fastfetch.as_columns, True, fetcher.READ_COMMITTED
+        TP, fetcher.MemoryRecords(data), list(aborted), start, None, fastfetch.AsColumns(), True, fetcher.READ_COMMITTED
     )
     return fetcher.FetchResult(TP, assignment=_Position(start), partition_records=records, backoff=0)
 

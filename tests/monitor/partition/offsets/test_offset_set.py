@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from monitor.partition.checkpoint import DecidingSettings
-from monitor.partition.offset_set import OffsetSet
+from monitor.partition.offsets.offset_set import OffsetSet
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from monitor.policy.load import load
