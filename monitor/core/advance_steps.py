@@ -4,15 +4,16 @@ from collections.abc import Iterable
 
 from monitor.core.owners.ban_causes import windows_may_ban
 from monitor.core.owners.owner_effect import first_effect
+from monitor.core.rules.window_end import OutputRoom
 from monitor.core.shard import Shard
 
 
 def advance_by(shard: Shard, most: int, watermark_ms: int) -> int | None:
-    """Decide a part of what the watermark allows: records of about the weight ``most``, as many lapses, and as many
-    tenants of banned owners.
+    """Decide a part of what the watermark allows: records of about the weight ``most``, as many lapses, as many tenants
+    of banned owners, and as many decisions and alerts at window ends.
 
-    Returns None, with nothing decided, if no more than that is due: call `Shard.advance`. Otherwise returns the event
-    time up to which everything is decided; the next call decides what is due at that instant and after it.
+    Returns None if no more than that is left: call `Shard.advance`. Otherwise returns the event time up to which
+    everything is decided; the next call decides what is due at that instant and after it.
     """
     place = shard.pending_records.beyond(most, (watermark_ms,))
     stop_ms = watermark_ms if place is None else place[0]
@@ -23,6 +24,10 @@ def advance_by(shard: Shard, most: int, watermark_ms: int) -> int | None:
     if owners is not None:
         stop_ms = owners[0]
     lapse_ms = shard.decisions.reviews.lapses_beyond(most, stop_ms)
+    if shard.tenants * len(shard.policy.rules) > most or shard.partial:
+        reached_ms = _window_ends(shard, most, stop_ms if lapse_ms is None else lapse_ms - 1)
+        if reached_ms is not None:
+            return reached_ms
     if lapse_ms is not None:
         shard.decide_before((lapse_ms,), lapse_ms - 1)
         shard.decisions.lapse(lapse_ms, most)
@@ -35,6 +40,21 @@ def advance_by(shard: Shard, most: int, watermark_ms: int) -> int | None:
     if place is not None:
         shard.decide_before(place, stop_ms)
         return stop_ms
+    return None
+
+
+def _window_ends(shard: Shard, most: int, until_ms: int) -> int | None:
+    """Decide window end by window end, until ``most`` decisions and alerts are made. None if they are fewer."""
+    room = OutputRoom(most)
+    while (end_ms := shard.next_window_end(until_ms)) is not None:
+        if not shard.partial:
+            shard.decide_before((end_ms,), end_ms - 1)
+            shard.decisions.lapse(end_ms)
+        shard.end_windows(end_ms, room=room)
+        if shard.partial:
+            return end_ms - 1  # not all windows that end there are evaluated yet
+        if room.left <= 0:
+            return end_ms
     return None
 
 

@@ -3,6 +3,14 @@
 from monitor.core.shard import Shard
 
 
+def is_due(shard: Shard, watermark_ms: int) -> bool:
+    """Whether `Shard.advance` would seal or decide anything. Cheap enough to call in every loop."""
+    if shard.pending_records.next_at((watermark_ms,)) is not None:
+        return True
+    other = shard.decisions.reviews.next_lapse(watermark_ms), shard.owner_bans.next_at(watermark_ms)
+    return other != (None, None) or shard.next_window_end(watermark_ms) is not None
+
+
 def due_calls(shard: Shard, watermark_ms: int) -> int:
     """The number of open calls that `Shard.advance` would seal."""
     return shard.open_panes.due_calls(watermark_ms // shard.pane_ms * shard.pane_ms)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from monitor.core.calls.fields import FieldLayout
+from monitor.core.due_work import is_due
 from monitor.core.record_places import RecordLogs
 from monitor.core.results import Output
 from monitor.core.shard import Shard
@@ -66,7 +67,7 @@ class PolicyChain:
     def due(self, watermark_ms: int) -> bool:
         """Whether `advance` would decide anything."""
         coming = self._coming
-        return self.shard.due(watermark_ms) or (coming is not None and coming.from_ms <= watermark_ms)
+        return is_due(self.shard, watermark_ms) or (coming is not None and coming.from_ms <= watermark_ms)
 
     def advance(self, watermark_ms: int, owners_until_ms: int | None = None) -> None:
         """Decide everything that the watermark allows, each event by the policy of its time. See `Shard.advance`."""

@@ -6,6 +6,8 @@ from monitor.core.record_ref import RecordRef
 from schemas.outputs import Alert, Enforcement, JudgedWindow
 from schemas.owners import OwnerBan
 
+_LONG_EVIDENCE = 1_000  # characters; twenty ids of ordinary length have fewer
+
 
 @dataclass(slots=True)
 class RejectedRecord:
@@ -47,8 +49,15 @@ class Output:
         return taken
 
     def mark(self) -> tuple[int, int, int, int]:
-        """The current lengths, for `by_tenant`."""
+        """The current lengths, for `by_tenant` and `weight`."""
         return len(self.enforcement), len(self.shadow), len(self.alerts), len(self.owner_bans)
+
+    def weight(self, mark: tuple[int, int, int, int]) -> int:
+        """The number of decisions and alerts since ``mark``. One with long ids in its evidence counts as several."""
+        decided, shadowed, alerted, _ = mark
+        events = [*self.enforcement[decided:], *self.shadow[shadowed:]]
+        long = sum(sum(map(len, event.data.evidence.call_ids)) // _LONG_EVIDENCE for event in events)
+        return len(events) + len(self.alerts) - alerted + long
 
     def by_tenant(self, mark: tuple[int, int, int, int]) -> None:
         """Sort the output since ``mark`` by tenant id. The sort is stable within a tenant.

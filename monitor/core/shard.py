@@ -35,6 +35,7 @@ from monitor.core.decisions.record_handlers import RecordHandlers
 from monitor.core.owners.owner_bans import OwnerBans
 from monitor.core.results import Output
 from monitor.core.rules.evaluator import RuleEvaluator
+from monitor.core.rules.window_end import OutputRoom
 from monitor.core.tenants.tenant_numbers import TenantNumbers
 from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.core.windows.open_panes import OpenPanes
@@ -171,24 +172,21 @@ class Shard:
         self._seal(watermark_ms // self.pane_ms * self.pane_ms)
         self._run(place, dict.fromkeys(self._steps, watermark_ms), watermark_ms, owners_until_ms)
 
-    def due(self, watermark_ms: int) -> bool:
-        """Whether `advance` would seal or decide anything. Cheap enough to call in every loop."""
-        due_ms = self.open_panes.due_at_ms
-        if due_ms is not None and due_ms <= watermark_ms:
-            return True
-        if self.pending_records.next_at((watermark_ms,)) is not None:
-            return True
-        other = self.decisions.reviews.next_lapse(watermark_ms), self.owner_bans.next_at(watermark_ms)
-        return other != (None, None) or self.next_window_end(watermark_ms) is not None
+    @property
+    def partial(self) -> bool:
+        """Whether only some of the windows that end at ``at_ms`` are evaluated (`end_windows`)."""
+        return self.evaluator.partial is not None
 
     def next_window_end(self, watermark_ms: int) -> int | None:
-        """The first instant by then at which a window ends that has anything to evaluate."""
-        return self._next_end(dict.fromkeys(self._steps, watermark_ms))
+        """The first instant by then at which a pane is to be sealed, or a window ends that has anything to evaluate."""
+        if self.partial:
+            return self.at_ms if self.at_ms <= watermark_ms else None
+        ends = self._next_end(dict.fromkeys(self._steps, watermark_ms)), self.open_panes.due_at_ms
+        return min((end_ms for end_ms in ends if end_ms is not None and end_ms <= watermark_ms), default=None)
 
-    def early(self) -> None:
+    def early(self) -> bool:
         """Evaluate rules early: fire and resolve alerts on input that cannot be decided yet
-        (`monitor.core.alerts.early_alerts`).
-
+        (`monitor.core.alerts.early_alerts`). Returns whether alerts are left to the next call.
         Only alerts change. Calling it is optional; call it when all available input has been taken.
         """
         if self.early_alerts is None:
@@ -201,6 +199,7 @@ class Shard:
                 self.open_panes,
             )
         self.early_alerts.evaluate(self.sealed_ms)
+        return self.early_alerts.postponed > 0
 
     def finish(self, last_ms: int, until_ms: int | None = None) -> None:
         """End the input at the largest event time ``last_ms``, and decide everything that waits.
@@ -244,10 +243,11 @@ class Shard:
 
         ``owners_until_ms`` is ``lapses_until_ms`` unless given.
         """
-        if owners_until_ms is None:
-            owners_until_ms = lapses_until_ms
+        owners_until_ms = lapses_until_ms if owners_until_ms is None else owners_until_ms
         if self.early_alerts is not None:
             self.early_alerts.catch_up()
+        if self.partial and self.at_ms <= lapses_until_ms:
+            self.end_windows(self.at_ms)
         end_ms = self._next_end(bounds)
         while True:
             lapse_ms = self.decisions.reviews.next_lapse(lapses_until_ms)
@@ -260,14 +260,13 @@ class Shard:
             if lapse_ms == now_ms:
                 self.decisions.lapse(now_ms)
             elif end_ms == now_ms:
-                self._end(now_ms, bounds)
+                self.end_windows(now_ms, bounds)
                 end_ms = self._next_end(bounds)
-            elif owner_ms == now_ms:
-                self.at_ms = max(self.at_ms, now_ms // self.pane_ms * self.pane_ms)
-                self.owner_effects.apply()
             else:
                 self.at_ms = max(self.at_ms, now_ms // self.pane_ms * self.pane_ms)
-                if self.record_handlers.decide(self.pending_records.pop()):
+                if owner_ms == now_ms:
+                    self.owner_effects.apply()
+                elif self.record_handlers.decide(self.pending_records.pop()):
                     end_ms = self._next_end(bounds)
 
     def _next_end(self, bounds: Mapping[int, int]) -> int | None:
@@ -275,11 +274,14 @@ class Shard:
         ends = self.windows.next_end(bounds), self.evaluator.due(self.at_ms, bounds)
         return min((end_ms for end_ms in ends if end_ms is not None), default=None)
 
-    def _end(self, end_ms: int, bounds: Mapping[int, int]) -> None:
-        """Add the panes up to ``end_ms`` to the windows, and evaluate the rules that are due."""
-        tenants = len(self.tenant_numbers)
-        self.windows.enter(end_ms, tenants)
-        self.evaluator.evaluate(end_ms, tenants, bounds)
+    def end_windows(self, end_ms: int, bounds: Mapping[int, int] | None = None, room: OutputRoom | None = None) -> None:
+        """Evaluate the rules that are due at ``end_ms``, before which everything must be decided.
+
+        ``bounds`` is the last end for each step. With ``room``, the shard is ``partial`` if not all output fits.
+        """
+        self._seal(end_ms)
+        self.windows.enter(end_ms, self.tenants)
+        self.evaluator.evaluate(end_ms, self.tenants, bounds or dict.fromkeys(self._steps, end_ms), room)
         self.at_ms = end_ms
 
     def _seal(self, before_ms: int) -> None:

@@ -45,6 +45,7 @@ class ShardState:
             spans=shard.windows.heads(shard.at_ms),
             decided=shard.pending_records.decided or None,
             fields=shard.windows.counted_since,
+            partial=shard.evaluator.partial,
         )
 
     def changes(self) -> dict[str, bytes | None]:
@@ -83,6 +84,7 @@ class ShardState:
         shard.record_handlers.restore(tenant_records, [window.left_ms for window in known])
         shard.pending_records.decided = head.decided or ()
         shard.evaluator.alert_states.restore(entries)
+        shard.evaluator.partial = head.partial
         shard.windows.restore(known, entries, shard.at_ms, shard.tenants)
 
     def succeed(self, former: Shard, head: ShardCheckpoint, entries: Mapping[str, bytes]) -> None:

@@ -23,6 +23,7 @@ class ShardCheckpoint(Struct):
 
     ``newest_ms`` is the largest event time of the sealed calls, which bounds early evaluation. ``decided`` is the place
     of the last decided record in the decision order: if many records share an instant, only some may be decided.
+    ``partial`` says how far the windows that end at ``at_ms`` are evaluated, None: all of them.
     ``spans`` holds the heads of the sliding windows by length. ``fields`` names what the panes count of a call, in the
     order of their sums, each with the event time from which it is counted; 0 if always. The name of a field that
     depends on a parameter of the policy has its value behind a colon, as `short:10000`.
@@ -36,6 +37,7 @@ class ShardCheckpoint(Struct):
     decided: tuple[int, int, str, int, tuple[int, int, int, int]] | None = None
     fields: dict[str, int] = {}
     format: int = FORMAT
+    partial: tuple[int, str] | None = None
 
     def must_match(self) -> None:
         """Check that this release can read the entries. Raises StateFormatError if not.

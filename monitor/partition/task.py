@@ -165,8 +165,8 @@ class StreamTask:
     def advance(self, most: int | None = None) -> None:
         """Decide what the clocks of the sources allow, up to a policy change.
 
-        ``most``: if more records or lapses are due, decide only a first part, so that its output fits in one
-        transaction. The task then stays ``due``. Decisions do not depend on ``most``.
+        ``most``: if more records, lapses or decisions of rules are due, decide only a first part, so that its output
+        fits in one transaction. The task then stays ``due``. Decisions do not depend on ``most``.
         """
         if self.switching:
             return
@@ -191,10 +191,9 @@ class StreamTask:
         coming = self.policies.coming
         return coming if coming and not self._replaying and coming.from_ms <= self.watermark.ms else None
 
-    def early(self) -> None:
-        """Evaluate rules early on input that cannot be decided yet. Call this when all available input was read."""
-        if not self.switching:
-            self.shard.early()
+    def early(self) -> bool:
+        """Evaluate rules early, when all available input was read. Returns whether to call it again."""
+        return not self.switching and not self.shard.partial and self.shard.early()
 
     def finish(self, last_ms: int | None = None) -> None:
         """End all sources. The largest event time is ``last_ms``, by default the highest clock."""

@@ -17,6 +17,7 @@ from crash.producers import InTransactions
 from crash.traffic import SCENARIOS, Arrival, arrivals, other, policies_of, scenario_of, unreadable
 from crash.virtual import Process, run
 from crash.world import SESSION_S, Worker, World
+from monitor.core.rules.window_end import SLICE
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.journal import PolicyChange
 from monitor.partition.processing.task_output import _MOST_PASSED_ON as MOST_PASSED_ON
@@ -28,6 +29,7 @@ from streams.topics.control_topic import Command, PolicyCommand, WithdrawCommand
 from streams.topics.transaction_records import decode_journal_entry, is_tick
 from streams.worker.consumer_loop import OTHER_ROWS, SLICE_ROWS
 from streams.worker.context import OwnedPhase
+from streams.worker.running.transaction import MOST_AT_ONCE
 
 TRAFFIC_S = 5.0
 POINTS = (
@@ -117,12 +119,17 @@ class Schedule:
 
     def run(self) -> Result:
         """Play the schedule to the end."""
-        # In a third of the schedules, transactions and slices hold only a few records. The choice takes no random
-        # number, and the random numbers of the other schedules stay the same.
-        passed_on, rows = (3, 2) if self.result.seed % 3 == 0 else (MOST_PASSED_ON, OTHER_ROWS)
+        # In a third of the schedules, transactions and slices hold only a few records and decisions. The choice takes
+        # no random number, and the random numbers of the other schedules stay the same.
+        small = self.result.seed % 3 == 0
+        passed_on, rows = (3, 2) if small else (MOST_PASSED_ON, OTHER_ROWS)
+        most, tenants = (1, 1) if small else (MOST_AT_ONCE, SLICE)
         try:
             with (
                 patch("monitor.partition.processing.task_output._MOST_PASSED_ON", passed_on),
+                patch("streams.worker.running.transaction.MOST_AT_ONCE", most),
+                patch("streams.worker.running.running_partition.MOST_AT_ONCE", most),
+                patch("monitor.core.rules.evaluator.SLICE", tenants),
                 patch("streams.worker.consumer_loop.OTHER_ROWS", rows),
                 patch("streams.worker.consumer_loop.SLICE_ROWS", SLICE_ROWS if rows == OTHER_ROWS else rows),
             ):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from crash.scenarios import (
     MINUTE,
     NOON,
     SECOND,
+    against_contract,
     complaint,
     dead_letters,
     play,
@@ -42,6 +44,7 @@ class Steps:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.decisions: list[int] = []
+        self.alerts: list[int] = []
         self.in_the_loop: list[int] = []
         decide = RunningPartition._decide
 
@@ -49,6 +52,7 @@ class Steps:
             transaction = decide(running, task, hand_over)
             decided = sum(out.topic.endswith("enforcement") for out in transaction.records)
             self.decisions.append(decided)
+            self.alerts.append(sum(out.topic.endswith("alerts") for out in transaction.records))
             if not running.busy:
                 self.in_the_loop.append(decided)
             return transaction
@@ -80,6 +84,42 @@ def test_a_burst_of_one_instant_is_decided_in_transactions_of_bounded_size(
 
     play(world, go)
     assert max(steps.decisions) <= MOST
+    assert len([decided for decided in steps.decisions if decided]) >= BURST / MOST
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_decisions_of_one_window_end_are_made_in_transactions_of_bounded_size(
+    killed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If a worker is killed between two of the transactions, another one continues."""
+    monkeypatch.setattr("streams.worker.running.transaction.MOST_AT_ONCE", MOST)
+    monkeypatch.setattr("streams.worker.running.running_partition.MOST_AT_ONCE", MOST)
+    monkeypatch.setattr("monitor.core.rules.evaluator.SLICE", 5)
+    monkeypatch.setattr("monitor.core.alerts.early_alerts.MOST_ALERTS", MOST)
+    steps = Steps(monkeypatch)
+    world = world_of(grace_ms=0)
+    for at_ms in (NOON + MINUTE, NOON + 9 * MINUTE):
+        for n in range(BURST):
+            tenant = f"t{n * 37 % BURST:03}"
+            for arrival in three_calls(at_ms, f"{at_ms}{tenant}"):
+                value = (arrival.record.value or b"").replace(b'"t"', f'"{tenant}"'.encode())
+                world.produce([replace(arrival, record=Record(tenant.encode(), value))])
+
+    async def go() -> None:
+        worker = world.add_worker()
+        if killed:
+            while not 0 < sum(steps.decisions) < BURST:
+                await asyncio.sleep(0.01)
+            worker.kill()
+            worker = world.add_worker()
+        await until(world, NOON + 30 * MINUTE)
+        assert not wrong(world)
+        assert not against_contract(world)
+        assert len(judge.ids(world.broker, 0)) == 2 * BURST
+
+    play(world, go)
+    assert max(steps.decisions) <= MOST
+    assert max(steps.alerts) <= 2 * MOST
     assert len([decided for decided in steps.decisions if decided]) >= BURST / MOST
 
 

@@ -37,10 +37,13 @@ from monitor.core.windows.window import SlidingWindow
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy, Rule
 
+MOST_ALERTS = 5_000  # fired or withdrawn by one evaluation: they are written in one transaction
+
 
 class EarlyAlerts:
     """Evaluates rules ahead of the watermark, on the shard's windows, rule states and records. It changes only alerts.
 
+    ``postponed`` is the number of tenants whose alerts are left to the next evaluation, beyond `MOST_ALERTS`.
     ``unsealed`` holds the open panes. Call `complained` for each new complaint. Ends before the evaluator's ``from_ms``
     are not evaluated.
     """
@@ -71,6 +74,7 @@ class EarlyAlerts:
             for window, some in self._rule_states_of.items()
         }
         self._begun = False
+        self.postponed = self._room = 0
         self._reset()
 
     def _reset(self) -> None:
@@ -80,6 +84,7 @@ class EarlyAlerts:
             self._steps, self._unsealed, self._complaints, self._policy.lateness_ms, self._from_ms
         )
         self._last_end_ms: dict[str, int] = {}  # the last end evaluated, by rule
+        self._unresolved: dict[str, set[int]] = {}  # by rule: tenants whose early alerts are left to withdraw
         self._early: dict[str, set[int]] = {}  # tenants with an early alert, by rule; some entries may be stale
 
     def _begin(self) -> None:
@@ -114,7 +119,7 @@ class EarlyAlerts:
             return len(self._records) + tenants
         if self._windows.behind:
             return self.arrived + len(self._complaints) + tenants
-        return self.arrived + min(self._unsealed.new_call_count + self.arrived, tenants)
+        return self.arrived + min(self._unsealed.new_call_count + self.arrived + self.postponed, tenants)
 
     def catch_up(self) -> None:
         """Count the new complaints. Call this before any of them is decided."""
@@ -129,8 +134,10 @@ class EarlyAlerts:
         complained = self._complaints.take_counted()
         self._complaints.forget(self._records.decided)
         again = any(rule_state.reopened for rule_states in self._rule_states_of.values() for rule_state in rule_states)
+        again |= self.postponed > 0
         if not new_calls and not complained and sealed_ms == self._windows.sealed_ms and not again:
             return
+        self.postponed, self._room = 0, MOST_ALERTS
         tenants = len(self._index)
         self._windows.sealed_ms = sealed_ms
         self._windows.reach(tenants)
@@ -146,30 +153,34 @@ class EarlyAlerts:
     def _evaluate_window(self, window: SlidingWindow, tenants: int) -> None:
         rule_states, early_windows = self._rule_states_of[window], self._windows.of(window)
         ends = {step_ms: self._windows.ends(window, step_ms) for step_ms in self._steps[window]}
+        left: dict[str, set[int]] = defaultdict(set)
         for end_ms in sorted(early_windows):
             evaluated = [
                 rule_state.from_ms <= end_ms and end_ms in ends[rule_state.rule.step_ms] for rule_state in rule_states
             ]
-            self._evaluate_end(window, early_windows[end_ms], evaluated, tenants)
+            for rule_id, unfired in self._evaluate_end(window, early_windows[end_ms], evaluated, tenants):
+                left[rule_id].update(unfired)
         touched = {
             tenant for early_window in early_windows.values() for tenant in early_window.changed_tenants().tolist()
         }
         for rule_state in rule_states:
             rule_state.reopened.clear()
-            some = self._early[rule_state.rule.id]
+            rule_state.reopened.update(left[rule_state.rule.id])
+            self.postponed += len(rule_state.reopened)
+            some, unresolved = self._early[rule_state.rule.id], self._unresolved.pop(rule_state.rule.id, set())
             mine = ends[rule_state.rule.step_ms]
             if not mine:
                 continue
             if self._last_end_ms.get(rule_state.rule.id) == mine[-1]:
-                some = some & touched
+                some = some & (touched | unresolved)
             self._last_end_ms[rule_state.rule.id] = mine[-1]
             if some:
                 self._take_back(rule_state, some, [early_windows[end_ms] for end_ms in mine], tenants)
 
     def _evaluate_end(
         self, window: SlidingWindow, early_window: EarlyWindow, evaluated: Sequence[bool], tenants: int
-    ) -> None:
-        """Fire the alerts of the rules that are evaluated at that end."""
+    ) -> Iterator[tuple[str, Sequence[int]]]:
+        """Fire the alerts of the rules that are evaluated at that end. Yields the tenants left over, by rule."""
         suspects: list[tuple[RuleState, Rule, Rows]] = []
         for rule_state, some in self._touched(window, early_window, evaluated, tenants):
             who = np.array([tenant for tenant in some.tolist() if tenant not in rule_state.firing], np.intp)
@@ -180,7 +191,11 @@ class EarlyAlerts:
         early_window.count([(rule, who) for _, rule, who in suspects], tenants)
         for rule_state, rule, who in suspects:
             found = find(early_window, rule, rule_view(early_window, rule, tenants, who), tenants)
-            for row, tenant in enumerate(found.breach.tenants.tolist()):
+            breach = found.breach.tenants.tolist()
+            for row, tenant in enumerate(breach):
+                if self._room <= 0:
+                    yield rule_state.rule.id, breach[row:]
+                    break
                 if rule_state.taken_back.get(tenant, -1) >= early_window.end_ms:
                     continue
                 measured = measure(rule, found.breach, row, found.bound[row])
@@ -188,6 +203,7 @@ class EarlyAlerts:
                 self._alerts.fire(
                     rule_state, rule, tenant, ActiveAlert(early_window.end_ms, early=True), measured, updated_ms
                 )
+                self._room -= 1
                 self._early[rule_state.rule.id].add(tenant)
                 rule_state.settled = None  # force a final evaluation, even if nothing enters or leaves the window
 
@@ -234,7 +250,11 @@ class EarlyAlerts:
                 early_window.count([(rule, mine)], tenants)
                 found = find(early_window, rule, rule_view(early_window, rule, tenants, mine), tenants)
                 ended.difference_update(mine[found.keeps_firing].tolist())
-        for tenant in sorted(ended):
+        resolved = sorted(ended)[: self._room]
+        self._unresolved[rule_state.rule.id] = ended.difference(resolved)
+        self.postponed += len(ended) - len(resolved)
+        self._room -= len(resolved)
+        for tenant in resolved:
             newest, who = early_windows[-1], np.array([tenant])
             judging = next((rule for rule, _ in rule_state.ruled(who, newest.end_ms, tenants)), None)
             rule = judging or rule_state.rule

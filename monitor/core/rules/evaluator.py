@@ -10,14 +10,12 @@ from monitor.core.decisions.cooldowns import Cooldowns
 from monitor.core.decisions.lifecycle import DecisionLifecycle
 from monitor.core.results import Output
 from monitor.core.rules.alert_states import AlertStates, forget_named
-from monitor.core.rules.batch_evaluator import BatchEvaluator
+from monitor.core.rules.batch_evaluator import BatchEvaluator, ConditionsMet
 from monitor.core.rules.conditions import (
-    EvaluatedView,
     OverrideViews,
     Rows,
     View,
     find,
-    last_measure,
     measure,
     rule_view,
 )
@@ -25,13 +23,13 @@ from monitor.core.rules.exceptions import RuleExceptions
 from monitor.core.rules.judged_windows import JudgedWindows
 from monitor.core.rules.measured_decisions import MeasuredDecisions
 from monitor.core.rules.rule_state import Alerts, RuleState
+from monitor.core.rules.window_end import SLICE, OutputRoom, WindowEnd, WindowPart, by_id
 from monitor.core.tenants.active_alert import ActiveAlert, ByTenant
 from monitor.core.tenants.alert_store import AlertStore
 from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.core.windows.policy_history import FieldAvailability
 from monitor.core.windows.window_set import WindowSet
 from monitor.policy.model import Policy, Rule
-from schemas.outputs import Measure
 
 _NOBODY: Rows = np.empty(0, np.intp)
 
@@ -39,7 +37,8 @@ _NOBODY: Rows = np.empty(0, np.intp)
 class RuleEvaluator:
     """Evaluates every rule at every multiple of its step, for all tenants at once.
 
-    Windows that end before ``from_ms`` are not evaluated.
+    Windows that end before ``from_ms`` are not evaluated. ``partial`` says how far a window end is evaluated if its
+    output did not fit (`evaluate`), else it is None.
     """
 
     def __init__(
@@ -56,8 +55,10 @@ class RuleEvaluator:
         self._output = output
         self.keep_windows = False
         self.from_ms = 0
+        self.partial: WindowPart | None = None
+        self._begun: WindowEnd | None = None
         self.layout = history.counting.layout
-        self._first_calls = tenant_records.first_calls
+        self._first_calls, self._names = tenant_records.first_calls, tenant_records.names
         rules = (*policy.rules, *(override.rule for override in policy.overrides))
         self._limited = {rule.id for rule in rules if rule.first_ms is not None}
         store = AlertStore()
@@ -113,8 +114,28 @@ class RuleEvaluator:
                 if rule_state.rule.id in self._limited:
                     rule_state.reopened.update(earlier)
 
-    def evaluate(self, end_ms: int, tenants: int, bounds: Mapping[int, int]) -> None:
-        """Evaluate the rules with a window that ends at ``end_ms``. Output is in file order, then by tenant id."""
+    def evaluate(self, end_ms: int, tenants: int, bounds: Mapping[int, int], room: OutputRoom | None = None) -> None:
+        """Evaluate the rules with a window that ends at ``end_ms``. Output is in file order, then by tenant id.
+
+        With ``room``, stop where the output would not fit. The next call, for the same end, continues there.
+        """
+        begun = self._begun or self._begin(end_ms, tenants, bounds)
+        first, after = self.partial or (0, "")
+        self.partial = self._begun = None
+        for place in begun.due:
+            rule_state, breach = self.rule_states[place], begun.met.breach.get(place, _NOBODY)
+            if place < first or not (
+                len(breach) or rule_state.firing or rule_state.taken_back or rule_state.overrides or self.keep_windows
+            ):
+                continue
+            before, since = self._output.mark(), after if place == first else ""
+            through = self._evaluate_rule(rule_state, end_ms, tenants, breach, place in begun.met.ending, since, room)
+            self._output.by_tenant(before)
+            if through is not None:
+                self.partial, self._begun = (place, through), begun
+                return
+
+    def _begin(self, end_ms: int, tenants: int, bounds: Mapping[int, int]) -> WindowEnd:
         self.alert_states.forget_removed(end_ms)
         due = [
             place
@@ -124,25 +145,32 @@ class RuleEvaluator:
         for window in {self.rule_states[place].window for place in due}:
             window.leave(end_ms - window.window_ms)
         if not due or end_ms < self.from_ms:
-            return
-        seen = self._batch_evaluator.evaluate(due, tenants)
-        for place in due:
-            rule_state, breach = self.rule_states[place], seen.breach.get(place, _NOBODY)
-            if len(breach) or rule_state.firing or rule_state.taken_back or rule_state.overrides or self.keep_windows:
-                before = self._output.mark()
-                self._evaluate_rule(rule_state, end_ms, tenants, breach, place in seen.ending)
-                self._output.by_tenant(before)
+            return WindowEnd((), ConditionsMet({}, set()))
+        return WindowEnd(due, self._batch_evaluator.evaluate(due, tenants))
 
-    def _evaluate_rule(self, rule_state: RuleState, end_ms: int, tenants: int, breach: Rows, ending: bool) -> None:
+    def _evaluate_rule(
+        self,
+        rule_state: RuleState,
+        end_ms: int,
+        tenants: int,
+        breach: Rows,
+        ending: bool,
+        after: str,
+        room: OutputRoom | None,
+    ) -> str | None:
+        """Evaluate a rule for the tenants with ids beyond ``after``.
+
+        Returns the id of the last tenant for whom the output fits, None if it fits for all.
+        """
         rule, window = rule_state.rule, rule_state.window
         expired = self.exceptions.expired(rule_state.settled_ms, end_ms)
         if rule_state.settled == window.version and not expired and not self.keep_windows:
-            return
+            return None
         views = OverrideViews(window, tenants)
         if self.keep_windows:
             self._judged_windows.write(rule_state, end_ms, tenants, views)
         apart, exempt = rule_state.overridden(end_ms, tenants), rule_state.exempted(end_ms, tenants)
-        found = len(breach) > 0
+        found, who, resumed = len(breach) > 0, _NOBODY, after != ""
         if (found or rule_state.firing) and (
             apart
             or exempt
@@ -151,11 +179,43 @@ class RuleEvaluator:
             or rule.first_ms is not None
             or not self._unchanged(rule_state, breach, end_ms)
         ):
-            who = np.union1d(breach, list(rule_state.firing)).astype(np.intp)
+            found, who = False, np.union1d(breach, list(rule_state.firing)).astype(np.intp)
             if apart or exempt:
                 who = who[~np.isin(who, list(apart | exempt))]
+        if room is None and not after:
+            found |= self._evaluate_tenants(rule_state, end_ms, tenants, views, (who, apart, exempt))
+        else:
+            every = np.union1d(who, list(apart | exempt)).astype(np.intp)
+            for some, last in by_id(every, self._names, after, SLICE):
+                if room is not None and room.left <= 0:
+                    return after
+                chosen, before = set(some.tolist()), self._output.mark()
+                part = who[np.isin(who, some)], apart & chosen, exempt & chosen
+                found |= self._evaluate_tenants(rule_state, end_ms, tenants, views, part)
+                after = last
+                if room is not None:
+                    room.left -= self._output.weight(before)
+        forget_named(rule_state.taken_back, end_ms)
+        rule_state.settled = None if found or resumed or rule_state.firing else window.version
+        rule_state.settled_ms = end_ms
+        return None
+
+    def _evaluate_tenants(
+        self,
+        rule_state: RuleState,
+        end_ms: int,
+        tenants: int,
+        views: OverrideViews,
+        part: tuple[Rows, set[int], set[int]],
+    ) -> bool:
+        """Evaluate a rule for tenants without exceptions, those with an override, and exempt ones.
+
+        Returns whether any of them is in breach.
+        """
+        (who, apart, exempt), rule, window, found = part, rule_state.rule, rule_state.window, False
+        if len(who):
             judged = rule_state.judges(rule, who, end_ms)
-            self._resolve_unjudged(rule_state, rule, who[~judged], end_ms)
+            self.alerts.resolve_unjudged(rule_state, rule, who[~judged], end_ms)
             who = who[judged]
             found = len(who) > 0 and self._apply(
                 rule_state, rule, rule_view(window, rule, tenants, who), end_ms, tenants
@@ -167,14 +227,12 @@ class RuleEvaluator:
                 continue
             override, one = rule_state.overrides[tenant][0], np.array([tenant])
             if not rule_state.judges(override, one, end_ms)[0]:
-                self._resolve_unjudged(rule_state, override, one, end_ms)
+                self.alerts.resolve_unjudged(rule_state, override, one, end_ms)
                 continue
             alone = views.of(override).where(one)
             found |= self._apply(rule_state, override, alone, end_ms, tenants)
-        self._resolve_unjudged(rule_state, rule, np.array(sorted(exempt), np.intp), end_ms)
-        forget_named(rule_state.taken_back, end_ms)
-        rule_state.settled = None if found or rule_state.firing else window.version
-        rule_state.settled_ms = end_ms
+        self.alerts.resolve_unjudged(rule_state, rule, np.array(sorted(exempt), np.intp), end_ms)
+        return found
 
     def _unchanged(self, rule_state: RuleState, breach: Rows, end_ms: int) -> bool:
         """Whether nothing changes: all tenants in breach have an alert, none is due for a decision, none is early."""
@@ -198,7 +256,7 @@ class RuleEvaluator:
                 beside = tuple((c, None if np.isnan(v[row]) else float(v[row])) for c, v in found.also)
                 decided = self._decisions.decide(rule, tenant, measured, beside, end_ms)
             if firing is None:
-                firing = ActiveAlert(self._since(rule_state, tenant, end_ms), decided)
+                firing = ActiveAlert(rule_state.alert_since(tenant, end_ms), decided)
                 self.alerts.fire(rule_state, rule, tenant, firing, measured, end_ms)
                 continue
             confirmed = replace(firing, early=False, enforcement_id=decided or firing.enforcement_id)
@@ -206,49 +264,8 @@ class RuleEvaluator:
                 self.alerts.fire(rule_state, rule, tenant, confirmed, measured, end_ms)
             else:
                 rule_state.firing[tenant] = confirmed
-        self._recover(rule_state, rule, found, end_ms)
+        self.alerts.recover(rule_state, rule, found, end_ms)
         return len(breach.tenants) > 0
-
-    @staticmethod
-    def _since(rule_state: RuleState, tenant: int, end_ms: int) -> int:
-        """The start of a new alert: ``end_ms``, or later if an early alert for that end or a later one was withdrawn.
-
-        An alert is never reopened.
-        """
-        named_ms = rule_state.taken_back.get(tenant, -1)
-        return end_ms if named_ms < end_ms else named_ms + rule_state.rule.step_ms
-
-    def _recover(self, rule_state: RuleState, rule: Rule, found: EvaluatedView, end_ms: int) -> None:
-        """Resolve the alerts whose value is no longer beyond ``recover``, or no longer exists.
-
-        An early alert that is not confirmed at the end that it named is also resolved. Before that end it keeps firing
-        until an evaluation confirms it.
-        """
-        view = found.view
-        if not rule_state.firing or not len(view.tenants):
-            return
-        alerts = np.array(
-            [tenant for tenant, firing in rule_state.firing.items() if _may_resolve(firing, end_ms)], np.int64
-        )
-        rows = np.searchsorted(view.tenants, alerts)
-        rows = rows[(rows < len(view.tenants)) & (view.tenants[np.minimum(rows, len(view.tenants) - 1)] == alerts)]
-        for row in rows.tolist():
-            tenant = int(view.tenants[row])
-            if found.keeps_firing[row] and not rule_state.firing[tenant].early:
-                continue
-            self._resolve(rule_state, rule, tenant, last_measure(rule, view, row), end_ms)
-
-    def _resolve_unjudged(self, rule_state: RuleState, rule: Rule, who: Rows, end_ms: int) -> None:
-        """Resolve the alerts of these tenants, for whom the rule is not judged at this end."""
-        for tenant in who.tolist():
-            if tenant in rule_state.firing and _may_resolve(rule_state.firing[tenant], end_ms):
-                self._resolve(rule_state, rule, tenant, None, end_ms)
-
-    def _resolve(self, rule_state: RuleState, rule: Rule, tenant: int, measured: Measure | None, end_ms: int) -> None:
-        since_ms = rule_state.firing[tenant].since_ms
-        if since_ms > end_ms:  # the end that it named is still to come, and must not reopen it
-            rule_state.taken_back[tenant] = since_ms
-        self.alerts.resolve(rule_state, rule, tenant, measured, end_ms)
 
     def dismiss(self, rules: Collection[str], at_ms: int) -> None:
         """Resolve the alerts of all rules except ``rules``, and all early alerts."""
@@ -259,8 +276,3 @@ class RuleEvaluator:
             ):
                 rule_state.taken_back[tenant] = rule_state.firing[tenant].since_ms
                 self.alerts.resolve(rule_state, rule_state.rule, tenant, None, at_ms)
-
-
-def _may_resolve(firing: ActiveAlert, end_ms: int) -> bool:
-    """Whether the evaluation at that end may resolve the alert. An early alert is exempt before the end it names."""
-    return not firing.early or firing.since_ms <= end_ms

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from monitor import reasons
 from monitor.core.results import Output
-from monitor.core.rules.conditions import Rows
+from monitor.core.rules.conditions import EvaluatedView, Rows, last_measure
 from monitor.core.tenants.active_alert import ActiveAlert, ByTenant
 from monitor.core.tenants.first_calls import FirstCalls
 from monitor.core.tenants.ids import alert_id
@@ -56,6 +56,14 @@ class RuleState:
         """The tenants with a number below ``tenants`` that are exempt at a window end."""
         return {t for t, expires in self.exempt.items() if end_ms < expires and t < tenants}
 
+    def alert_since(self, tenant: int, end_ms: int) -> int:
+        """The start of a new alert: ``end_ms``, or later if an early alert for that end or a later one was withdrawn.
+
+        An alert is never reopened.
+        """
+        named_ms = self.taken_back.get(tenant, -1)
+        return end_ms if named_ms < end_ms else named_ms + self.rule.step_ms
+
     def judges(self, rule: Rule, who: Rows, end_ms: int) -> NDArray[np.bool_]:
         """For which of these tenants ``rule``, this one or an override of it, is judged at a window end."""
         return self.first_calls.within(who, rule.first_ms, end_ms)
@@ -101,6 +109,39 @@ class Alerts:
         del rule_state.firing[tenant]
         rule_state.reopened.add(tenant)
 
+    def recover(self, rule_state: RuleState, rule: Rule, found: EvaluatedView, end_ms: int) -> None:
+        """Resolve the alerts whose value is no longer beyond ``recover``, or no longer exists.
+
+        An early alert that is not confirmed at the end that it named is also resolved. Before that end it keeps firing
+        until an evaluation confirms it.
+        """
+        view, firing = found.view, rule_state.firing
+        if not firing or not len(view.tenants):
+            return
+        some = list(firing) if len(firing) < len(view.tenants) else [t for t in view.tenants.tolist() if t in firing]
+        alerts = np.array([tenant for tenant in some if _may_resolve(firing[tenant], end_ms)], np.int64)
+        rows = np.searchsorted(view.tenants, alerts)
+        rows = rows[(rows < len(view.tenants)) & (view.tenants[np.minimum(rows, len(view.tenants) - 1)] == alerts)]
+        for row in rows.tolist():
+            tenant = int(view.tenants[row])
+            if found.keeps_firing[row] and not firing[tenant].early:
+                continue
+            self._resolve_at(rule_state, rule, tenant, last_measure(rule, view, row), end_ms)
+
+    def resolve_unjudged(self, rule_state: RuleState, rule: Rule, who: Rows, end_ms: int) -> None:
+        """Resolve the alerts of these tenants, for whom the rule is not judged at this end."""
+        for tenant in who.tolist():
+            if tenant in rule_state.firing and _may_resolve(rule_state.firing[tenant], end_ms):
+                self._resolve_at(rule_state, rule, tenant, None, end_ms)
+
+    def _resolve_at(
+        self, rule_state: RuleState, rule: Rule, tenant: int, measured: Measure | None, end_ms: int
+    ) -> None:
+        since_ms = rule_state.firing[tenant].since_ms
+        if since_ms > end_ms:  # the end that it named is still to come, and must not reopen it
+            rule_state.taken_back[tenant] = since_ms
+        self.resolve(rule_state, rule, tenant, measured, end_ms)
+
     def _tell(
         self,
         rule_state: RuleState,
@@ -127,6 +168,11 @@ class Alerts:
                 reason=reasons.alert(rule, measure, state, behaviour),
             )
         )
+
+
+def _may_resolve(firing: ActiveAlert, end_ms: int) -> bool:
+    """Whether the evaluation at that end may resolve the alert. An early alert is exempt before the end it names."""
+    return not firing.early or firing.since_ms <= end_ms
 
 
 def severity_of(rule: Rule, behaviour: Behaviour) -> Literal["info", "warning", "critical"]:

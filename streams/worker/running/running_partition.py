@@ -122,28 +122,31 @@ class RunningPartition:
         """What to do next, or None. An early evaluation that does not take long is done here."""
         now, task = asyncio.get_running_loop().time(), self.task
         present = self._caught_up or now - self._fed_s >= _QUIET_S
-        if self._fed and not self.busy and present and now - self._looked_s >= self._look_after_s:
+        may_look = self._fed and not (self.busy or task.shard.partial or task.alerting)
+        if may_look and present and now - self._looked_s >= self._look_after_s:
             # Only when caught up: alerts on a backlog would report windows that closed long ago.
             self._fed = False
             if early_work(task) > _LARGE:
                 return Due.EARLY
-            task.early()
-            self._looked(now)
+            self._looked(now, task.early())
         if task.pending or self._commanded:
             self._waiting_since = now if self._waiting_since is None else self._waiting_since
         waited = self._waiting_since is not None and now - self._waiting_since >= _SOON_S
         return Due.COMMIT if task.due or task.alerting or task.passed_on.full or waited else None
 
-    def _looked(self, began_s: float) -> None:
-        """Record an early evaluation that began at ``began_s``, and delay the next in proportion to its duration."""
+    def _looked(self, began_s: float, more: bool) -> None:
+        """Record an early evaluation that began at ``began_s``, and delay the next in proportion to its duration.
+
+        With ``more`` it comes as soon as the alerts of this one are written.
+        """
         self._looked_s = asyncio.get_running_loop().time()
-        self._look_after_s = max(_LOOK_S, _LOOK_REST * (self._looked_s - began_s))
+        self._look_after_s = _LOOK_S if more else max(_LOOK_S, _LOOK_REST * (self._looked_s - began_s))
+        self._fed = self._fed or more
 
     async def early(self) -> None:
         """Run an early evaluation in a thread."""
         began_s = asyncio.get_running_loop().time()
-        await self._beside(StreamTask.early)
-        self._looked(began_s)
+        self._looked(began_s, bool(await self._beside(StreamTask.early)))
 
     async def transact(self, writer: Writer, hand_over: bool = False) -> bool:
         """Run a transaction (`streams.worker.running.transaction`); False if it was discarded before its turn.

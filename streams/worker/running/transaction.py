@@ -2,7 +2,8 @@
 
 The steps, in this order:
 
-1. advance: the task decides what the clocks of its sources allow, at most `MOST_AT_ONCE` records and as many lapses.
+1. advance: the task decides what the clocks of its sources allow, at most `MOST_AT_ONCE` records, as many lapses,
+   and about as many decisions and alerts of one window end.
 2. take: its output and journal entries since the last transaction.
 3. snapshot: what changed in its state, the checkpoint metadata (the head) last.
 4. records: output, journal entries and state as records. So the head is the last record.
@@ -24,7 +25,7 @@ from streams.topics import transaction_records as emit
 from streams.worker.context import WorkerContext
 from streams.worker.metrics import Counts
 
-MOST_AT_ONCE = 5_000  # records or lapses decided in one transaction
+MOST_AT_ONCE = 5_000  # records or lapses decided, or decisions made by rules, in one transaction
 _FREED_AT_ONCE = 20_000  # records of a committed transaction that are freed in one step
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from helpers.shard_harness import ShardHarness, StoredShardHarness, rule
 from helpers.shard_samples import MINUTE, T0, policy_of
+from monitor.core.due_work import is_due
 from monitor.core.shard import Shard
 from monitor.core.shard_state import ShardState
 from monitor.core.tenants.alert_store import encode_alerts
@@ -63,6 +64,36 @@ def test_an_early_alert_fires_after_the_call_that_crosses_and_is_confirmed_at_it
     assert harness.evaluate_until(5) == []
     assert harness.evaluate_until(14) == []
     assert harness.evaluate_until(15) == [("resolved", "some", 5, 15)]
+
+
+def test_alerts_of_many_tenants_fire_and_are_withdrawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else 100,000 tenants in breach would be one transaction."""
+    monkeypatch.setattr("monitor.core.alerts.early_alerts.MOST_ALERTS", 4)
+    harness = EarlyHarness(SOME, rule("other", min_denominator=2, mode="shadow"))
+    for tenant in range(5):
+        harness.short_calls(1, 2, tenant=f"t{tenant}")
+    parts = []
+    while harness.shard.early():
+        parts.append(harness.alerts())
+    parts.append(harness.alerts())
+    assert [len(part) for part in parts] == [4, 4, 2]
+    assert sorted(alert for part in parts for alert in part) == sorted(
+        [("firing", name, 5, 2) for name in ("some", "other")] * 5
+    )
+    assert harness.evaluate_early() == []
+    for tenant in range(5):
+        harness.long_calls(3, 4, tenant=f"t{tenant}")
+    assert harness.evaluate_early() == []
+    harness.long_calls(6, tenant="bravo")
+    parts = []
+    while harness.shard.early():
+        parts.append(harness.alerts())
+    parts.append(harness.alerts())
+    assert [len(part) for part in parts] == [4, 4, 2]
+    assert sorted(alert for part in parts for alert in part) == sorted(
+        [("resolved", name, 5, 6) for name in ("some", "other")] * 5
+    )
+    assert harness.evaluate_early() == []
 
 
 def test_it_is_reported_again_with_the_decision_that_came_of_it() -> None:
@@ -210,8 +241,8 @@ def test_decades_without_a_record_cost_nothing_though_an_alert_names_an_end_afte
     harness.short_calls(1, 2)
     assert harness.evaluate_early() == [("firing", "some", 5, 2)]
     assert harness.evaluate_until(-1) == []
-    assert not harness.shard.due(T0 + 4 * MINUTE)
-    assert harness.shard.due(T0 + 5 * MINUTE)
+    assert not is_due(harness.shard, T0 + 4 * MINUTE)
+    assert is_due(harness.shard, T0 + 5 * MINUTE)
 
 
 @pytest.mark.parametrize("calls", [60, 3])
