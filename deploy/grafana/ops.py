@@ -475,4 +475,10 @@ def _consumers() -> list[Any]:
             (8, 8),
             "s",
         ),
+        panels.lines(
+            Words("待办案件", "Cases that wait"),
+            Words("控制台中等待处理的案件与结论。", "Cases and verdicts that wait in the console, by state."),
+            [Query("max by (state) (callwarden_console_queued_cases)", "{{state}}")],
+            (8, 8),
+        ),
     ]

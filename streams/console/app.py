@@ -7,21 +7,24 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute
 
+from streams.console.changes import ChangeWatch
 from streams.console.context import ConsoleContext
 from streams.console.identity.components import Identity
 from streams.console.identity.middleware import IdentityMiddleware
 from streams.console.identity.permissions import for_everyone
-from streams.console.pages import admissions, health, quality, queue, search, static_files, tenant
+from streams.console.pages import admissions, case, events, health, quality, queue, search, static_files, tenant
 from streams.console.pages.accounts import account, problems, sign_in, users
 from streams.kafka.api import TransientError
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     queue.router,
+    case.router,
     tenant.router,
     search.router,
     admissions.router,
     quality.router,
     health.router,
+    events.router,
     sign_in.router,
     account.router,
     users.router,
@@ -45,6 +48,7 @@ def make(context: ConsoleContext, routes: Sequence[BaseRoute] = (), identity: Id
         openapi_url=None,
     )
     app.state.console = context
+    app.state.changes = ChangeWatch(context.database, context.clock, context.telemetry)
     if identity is not None:
         app.state.identity = identity
         app.add_middleware(

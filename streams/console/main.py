@@ -7,10 +7,12 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from streams.console.app import make
+from streams.console.cases.sending import VerdictSending
+from streams.console.changes import ChangeWatch
 from streams.console.context import ConsoleContext
 from streams.console.identity.components import Identity
 from streams.console.intake.handler import CaseIntake, followed_topics
-from streams.console.outbox import OutboxSender
+from streams.console.outbox import Headers, OutboxSender
 from streams.console.security_headers import with_security_headers
 from streams.console.tables import POSITIONS
 from streams.console.telemetry import ConsoleMetrics
@@ -20,6 +22,8 @@ from streams.consumers.service import FollowedTopics, host, lag_reason, once_ava
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_names import TopicNames
 from streams.reviews.claim_sender import writing_to
+from streams.reviews.rejections import RejectedReviews
+from streams.runtime.http_timing import timed
 from streams.settings.load import Settings, variable
 
 NAME: Final = "console"
@@ -49,7 +53,7 @@ class ConsoleProcess:
 
     def __init__(self, settings: Settings, cluster: KafkaCluster, database: Database) -> None:
         self._settings, self._cluster, self._database = settings, cluster, database
-        self._telemetry = ConsoleMetrics()
+        self._telemetry = ConsoleMetrics(_now_ms)
         names = TopicNames(settings.input_prefix, settings.output_prefix)
         intake = CaseIntake(names, self._telemetry, _now_ms)
         self._follower = Follower(
@@ -69,6 +73,9 @@ class ConsoleProcess:
             writing_to(cluster, f"{settings.application_id}-console"),
             _now_ms,
         )
+        self._verdicts = VerdictSending(
+            database, _unsigned, lambda: RejectedReviews(cluster, names), _now_ms, self._sender.wake
+        )
         self._context = ConsoleContext(settings, database, self._telemetry, self._follower.progress, _now_ms)
         self._identity = Identity(settings, database, _now_ms)
         self._has_tables = False
@@ -76,21 +83,29 @@ class ConsoleProcess:
     async def host(self) -> None:
         """Follow and serve."""
         settings, registry = self._settings, self._telemetry.registry
-        app = with_security_headers(make(self._context, pages(registry, self._not_ready), self._identity))
+        app = make(self._context, pages(registry, self._not_ready), self._identity)
         address = (settings.web_host, settings.console_port)
         within_s = settings.stop_within_ms / 1000
-        await host([self._work()], app, address, variable("console_port"), within_s, registry)
+        work = [self._work(app.state.changes)]
+        answering = timed(with_security_headers(app), self._telemetry.seconds, _is_timed)
+        await host(work, answering, address, variable("console_port"), within_s, registry)
 
     def _not_ready(self) -> str | None:
         if not self._has_tables:
             return "the database cannot be reached yet: see the log"
         return lag_reason(self._follower)
 
-    async def _work(self) -> None:
+    async def _work(self, changes: ChangeWatch) -> None:
         await once_available(self._database.migrate, _LONGEST_RETRY_S)
         await once_available(self._identity.prepare, _LONGEST_RETRY_S)
         self._has_tables = True
-        work: list[Coroutine[Any, Any, None]] = [self._follower.run(), self._sender.run(), self._identity.run()]
+        work: list[Coroutine[Any, Any, None]] = [
+            self._follower.run(),
+            self._sender.run(),
+            self._verdicts.run(),
+            self._identity.run(),
+            changes.run(),
+        ]
         tasks = [asyncio.create_task(each) for each in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -100,6 +115,14 @@ class ConsoleProcess:
             await asyncio.wait(tasks)
         for task in done:
             task.result()
+
+
+def _is_timed(path: str) -> bool:
+    return path not in ("/events", "/healthz", "/readyz", "/metrics")
+
+
+def _unsigned(value: bytes) -> Headers:
+    return ()
 
 
 def _now_ms() -> int:

@@ -5,6 +5,7 @@ A record is added in the transaction of what it reports. `OutboxSender` writes i
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,7 +13,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 import structlog
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, case, func, insert, select, update
 
 from monitor.partition.key_check import Partitioner, partition_of
 from streams.console.tables import OUTBOX, POSITIONS
@@ -66,6 +67,7 @@ def add(
         "headers": msgspec.msgpack.encode(list(headers)),
         "hash": hash_of(key, value),
         "not_before_ms": not_before_ms,
+        "added_ms": time.time_ns() // 1_000_000,
     }
     return int(connection.execute(insert(OUTBOX).values(row).returning(OUTBOX.c.number)).scalar_one())
 
@@ -85,8 +87,10 @@ def is_due(connection: Connection, now_ms: int) -> bool:
 
 def oldest_due_ms(connection: Connection) -> int | None:
     """Since when the oldest record that is not written could have been, epoch ms; None if there is none."""
-    query = select(OUTBOX.c.not_before_ms).where(OUTBOX.c.sent_ms.is_(None)).order_by(OUTBOX.c.not_before_ms).limit(1)
-    return connection.execute(query).scalar()
+    due_ms = func.min(
+        case((OUTBOX.c.not_before_ms > OUTBOX.c.added_ms, OUTBOX.c.not_before_ms), else_=OUTBOX.c.added_ms)
+    )
+    return connection.execute(select(due_ms).where(OUTBOX.c.sent_ms.is_(None))).scalar()
 
 
 def _unsent(connection: Connection, now_ms: int, most: int) -> list[QueuedRecord]:

@@ -41,7 +41,7 @@ EVENTS: Final = Table(
     *_place(),
     Index("console_event_case", "case_id"),
     Index("console_event_tenant", "tenant_id", "decided_ms"),
-    Index("console_event_place", "topic", "partition", "offset"),
+    Index("console_event_newest", "shadow", "timestamp_ms"),
 )
 
 CASES: Final = Table(
@@ -178,6 +178,8 @@ VERDICTS: Final = Table(
     Column("send_ms", BigInteger, nullable=False),
     Column("approved_by", AnyText),
     Column("approved_name", AnyText),
+    Column("approved_ms", BigInteger),
+    Column("proposal_id", AnyText),
     Column("state", String(16), nullable=False),
     Column("why", AnyText),
     Column("ended_ms", BigInteger),
@@ -199,6 +201,7 @@ OUTBOX: Final = Table(
     Column("headers", LargeBinary, nullable=False),  # msgpack
     Column("hash", String(64), nullable=False),
     Column("not_before_ms", BigInteger, nullable=False),
+    Column("added_ms", BigInteger, nullable=False),
     Column("sent_ms", BigInteger),
     Index("console_outbox_unsent", "sent_ms", "not_before_ms", "number"),
     Index("console_outbox_hash", "hash"),

@@ -1,17 +1,37 @@
 """The console's metrics."""
 
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
 from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
-from streams.metrics.factory import counter
+from streams.metrics.factory import counter, gauges, histogram
+
+STATES: Final = ("waiting", "soon", "approval", "sent", "postponed", "admissions")
 
 
-class ConsoleMetrics:
+class ConsoleState(NamedTuple):
+    """The numbers that the metrics show. ``queued`` by `STATES`; empty while they are not known."""
+
+    queued: dict[str, int]
+    oldest_due_ms: int | None
+    open_pages: int
+
+
+class ConsoleMetrics(Collector):
     """The console's metrics in their own registry."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], int] = lambda: 0) -> None:
+        """``clock`` gives epoch ms."""
         self.registry = CollectorRegistry()
+        self._clock = clock
+        self.state = ConsoleState({}, None, 0)
+        self.seconds = histogram("callwarden_console_request_duration_seconds", self.registry)
         self._rejected = counter("callwarden_console_rejected_total", self.registry)
         self._lost = counter("callwarden_console_lost_total", self.registry)
+        self.registry.register(self)
 
     def rejected(self, records: int) -> None:
         """Count undecodable records."""
@@ -20,3 +40,15 @@ class ConsoleMetrics:
     def lost(self) -> None:
         """Count a loss: records were deleted before they were handled."""
         self._lost.inc()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        queued = gauges("callwarden_console_queued_cases")
+        for state, cases in self.state.queued.items():
+            queued.add_metric([state], cases)
+        yield queued
+        oldest, due_ms = gauges("callwarden_console_outbox_oldest_seconds"), self.state.oldest_due_ms
+        oldest.add_metric([], 0 if due_ms is None else max(0, self._clock() - due_ms) / 1000)
+        yield oldest
+        pages = gauges("callwarden_console_open_pages")
+        pages.add_metric([], self.state.open_pages)
+        yield pages

@@ -206,4 +206,33 @@ CONSUMING: tuple[MetricSpec, ...] = (
         (),
         ("console",),
     ),
+    MetricSpec(
+        "callwarden_console_queued_cases",
+        "gauge",
+        "cases",
+        "Cases and applications that wait for a person, each at most 10,000; those that lapse within a day; verdicts "
+        "that wait for a second person, or were sent and have no effect yet",
+        (LabelSpec("state", "waiting, soon, approval, sent, postponed, admissions"),),
+        ("console",),
+    ),
+    MetricSpec(
+        "callwarden_console_outbox_oldest_seconds",
+        "gauge",
+        "seconds",
+        "For how long the oldest record that the console is to write to Kafka has waited; 0: none waits",
+        (),
+        ("console",),
+    ),
+    MetricSpec(
+        "callwarden_console_open_pages", "gauge", "pages", "Open pages that are told of changes", (), ("console",)
+    ),
+    MetricSpec(
+        "callwarden_console_request_duration_seconds",
+        "histogram",
+        "seconds",
+        "Duration of requests for pages and the API, without the stream of changes",
+        (LabelSpec("status", "the HTTP statuses that it answers with, 14"),),
+        ("console",),
+        (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+    ),
 )

@@ -849,6 +849,21 @@ CASES = {
         ],
         [Quiet({'callwarden_notify_lost_total{job="notify"}': "2x80"}, "70m")],
     ),
+    "CallwardenConsoleOutboxStuck": Cases(
+        [
+            Fires(
+                {'callwarden_console_outbox_oldest_seconds{job="console"}': "0+60x40"},
+                "30m",
+                [
+                    (
+                        {"job": "console"},
+                        "控制台的结论已等待 30m 0s / A verdict of the console has waited for 30m 0s",
+                    )
+                ],
+            )
+        ],
+        [Quiet({'callwarden_console_outbox_oldest_seconds{job="console"}': "200x40"}, "30m")],
+    ),
     "CallwardenConsoleRecordsLost": Cases(
         [
             Fires(

@@ -1,17 +1,202 @@
-"""The queue: the cases that wait for a person, soonest to lapse first."""
+"""The queue: the cases that wait for a person, soonest to lapse first; claims and verdicts on several at once."""
 
-from typing import Annotated
+import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends
-from starlette.responses import HTMLResponse, Response
+from fastapi import APIRouter, Depends, Form, Query, Request
+from sqlalchemy import Connection, select
+from starlette.responses import RedirectResponse, Response
 
+from monitor.text.durations import DAY, HOUR
+from streams.console.cases import claims, queue, verdicts
+from streams.console.cases.claims import AT_ONCE, CaseRefused
+from streams.console.cases.queue import VIEWS, BadCursor, QueuedCase, QueueFilter, View, rows_of
+from streams.console.cases.verdicts import WantedVerdict
+from streams.console.context import ConsoleContext, context_of
 from streams.console.identity.permissions import Permission, needs
 from streams.console.identity.users import User
+from streams.console.pages.render import language_of, render
+from streams.console.pages.texts import text
+from streams.console.tables import CASES
 
 router = APIRouter(include_in_schema=False)
 
+Context = Annotated[ConsoleContext, Depends(context_of)]
+Viewer = Annotated[User, Depends(needs(Permission.VIEW_CASES))]
+Decider = Annotated[User, Depends(needs(Permission.DECIDE_CASES))]
+Claimer = Annotated[User, Depends(needs(Permission.CLAIM_CASES))]
+Assigner = Annotated[User, Depends(needs(Permission.ASSIGN_CASES))]
+
+AGES: Final[Mapping[str, int]] = {"4h": 4 * HOUR, "1d": DAY, "3d": 3 * DAY, "7d": 7 * DAY}
+POSTPONED: Final[Mapping[str, int]] = {"1h": HOUR, "4h": 4 * HOUR, "1d": DAY, "3d": 3 * DAY, "7d": 7 * DAY}
+TIERS: Final = ("severe", "major", "minor")
+
+
+def read_filter(chosen: Mapping[str, str]) -> QueueFilter:
+    """The filter of a page's parameters; what is unknown counts as not given."""
+    view: View = chosen["view"] if chosen["view"] in VIEWS else "waiting"
+    return QueueFilter(
+        view=view,
+        tier=chosen["tier"] if chosen["tier"] in TIERS else None,
+        rule=chosen["rule"][:256] or None,
+        tenant=chosen["tenant"][:128] or None,
+        min_age_ms=AGES.get(chosen["age"]),
+        collapsed=chosen["grouped"] == "1",
+    )
+
 
 @router.get("/queue")
-async def queue(user: Annotated[User, Depends(needs(Permission.VIEW_CASES))]) -> Response:
-    """The queue's page."""
-    return HTMLResponse("<!doctype html><html lang=en><title>Queue</title><p>No case waits.</p></html>")
+async def queue_page(request: Request, user: Viewer, context: Context) -> Response:
+    """The queue's page, filtered by ``view``, ``tier``, ``rule``, ``tenant``, ``age`` and ``grouped``."""
+    given = request.query_params
+    chosen = {name: given.get(name, "") for name in ("view", "tier", "rule", "tenant", "age", "grouped")}
+    wanted, now_ms, after = read_filter(chosen), context.clock(), given.get("after") or None
+
+    def read(connection: Connection) -> dict[str, Any]:
+        return {
+            "page": queue.page(connection, wanted, user.subject, now_ms, after),
+            "counts": queue.counts(connection, user.subject, now_ms, request.app.state.changes.counts),
+            "rules": queue.rules_waiting(connection),
+        }
+
+    try:
+        found = await context.read(read)
+    except BadCursor:
+        return RedirectResponse("/queue", 303)
+    return render(
+        request, "queue.html.j2", **found, wanted=wanted, chosen=chosen, first=after is None, ages=tuple(AGES)
+    )
+
+
+@router.get("/queue/counts")
+async def queue_counts(request: Request, user: Viewer, context: Context, view: str = "waiting") -> Response:
+    """The counts of the views, a fragment that the page asks for when they change."""
+    shared = request.app.state.changes.counts
+    counted = await context.read(partial(queue.counts, me=user.subject, now_ms=context.clock(), shared=shared))
+    return render(request, "queue_tabs.html.j2", counts=counted, view=view if view in VIEWS else "waiting")
+
+
+@router.get("/queue/next")
+async def queue_next(user: Viewer, context: Context, case: Annotated[str, Query(alias="after")] = "") -> Response:
+    """The case to open next."""
+    found = await context.read(partial(queue.next_after, case_id=case, me=user.subject, now_ms=context.clock()))
+    return RedirectResponse(f"/cases/{found}" if found is not None else "/queue", 303)
+
+
+@router.post("/queue/claim")
+async def claim_some(
+    request: Request, user: Claimer, context: Context, ids: Annotated[list[str], Form(default_factory=list)]
+) -> Response:
+    """Claim the chosen cases."""
+    last_ms, now_ms = context.settings.console_claim_for_ms, context.clock()
+    mine = await context.write(partial(claims.claim, ids=ids, by=user, now_ms=now_ms, last_ms=last_ms))
+    return _back(
+        request, "ok" if len(mine) == len(set(ids)) else "warn", "queue.claimed", n=len(mine), of=len(set(ids))
+    )
+
+
+@router.post("/queue/assign")
+async def assign_some(
+    request: Request, user: Assigner, context: Context, ids: Annotated[list[str], Form(default_factory=list)]
+) -> Response:
+    """Assign the chosen cases to oneself."""
+    work = partial(claims.assign, ids=ids, to=(user.subject, user.name), by=user, now_ms=context.clock())
+    return _back(request, "ok", "queue.assigned", n=await context.write(work))
+
+
+@router.post("/queue/postpone")
+async def postpone_some(
+    request: Request,
+    user: Claimer,
+    context: Context,
+    ids: Annotated[list[str], Form(default_factory=list)],
+    until: Annotated[str, Form()] = "1d",
+) -> Response:
+    """Postpone the chosen cases, or take them back."""
+    now_ms = context.clock()
+    until_ms = now_ms + POSTPONED[until] if until in POSTPONED else 0
+    count = await context.write(partial(claims.postpone, ids=ids, until_ms=until_ms, by=user, now_ms=now_ms))
+    kind: Literal["ok", "warn"] = "ok" if count == len(set(ids)) else "warn"
+    return _back(request, kind, "queue.postponed", n=count, of=len(set(ids)))
+
+
+@router.post("/queue/preview")
+async def preview(
+    request: Request,
+    user: Decider,
+    context: Context,
+    ids: Annotated[list[str], Form(default_factory=list)],
+    verdict: Annotated[str, Form()] = "overturn",
+) -> Response:
+    """What one verdict on all chosen cases would do, before it is given."""
+    chosen: Literal["uphold", "overturn"] = "uphold" if verdict == "uphold" else "overturn"
+    rows = await context.read(partial(chosen_cases, ids=ids))
+    return render(request, "queue_preview.html.j2", rows=rows, verdict=chosen, most=AT_ONCE)
+
+
+@router.post("/queue/verdict")
+async def give_some(
+    request: Request,
+    user: Decider,
+    context: Context,
+    ids: Annotated[list[str], Form(default_factory=list)],
+    verdict: Annotated[str, Form()],
+    reason: Annotated[str, Form()] = "",
+) -> Response:
+    """Give the same verdict on all chosen cases."""
+    if verdict not in ("uphold", "overturn"):
+        return RedirectResponse("/queue", 303)
+    wanted = WantedVerdict("uphold" if verdict == "uphold" else "overturn", reason)
+    work = partial(verdicts.give, ids=ids, wanted=wanted, by=user, rules=rules_of(context), now_ms=context.clock())
+    result = await context.write(work)
+    rows = await context.read(partial(chosen_cases, ids=list(result.refused)))
+    return render(
+        request,
+        "queue_given.html.j2",
+        given=len(result.given),
+        verdict=verdict,
+        undo_ms=context.settings.console_undo_for_ms,
+        refused=[(row, _why(request, result.refused[row.case.id])) for row in rows],
+    )
+
+
+def chosen_cases(connection: Connection, ids: list[str]) -> list[QueuedCase]:
+    """The rows of these cases, at most as many as one action takes."""
+    some = sorted(set(ids))[:AT_ONCE]
+    query = select(CASES).where(CASES.c.id.in_(some)).order_by(CASES.c.order_ms, CASES.c.id)
+    return rows_of(connection, connection.execute(query).all()) if some else []
+
+
+def rules_of(context: ConsoleContext) -> verdicts.VerdictRules:
+    """How verdicts wait, as the settings say."""
+    settings = context.settings
+    return verdicts.VerdictRules(
+        settings.console_undo_for_ms, settings.console_claim_for_ms, settings.console_four_eyes == "yes"
+    )
+
+
+def _why(request: Request, refused: str | CaseRefused) -> str:
+    return refused if isinstance(refused, str) else refusal_text(request, refused)
+
+
+def refusal_text(request: Request, refused: CaseRefused) -> str:
+    """Why something cannot be done with a case, in the reader's language."""
+    return text(language_of(request), "case.refused." + refused.key, **refused.values)
+
+
+def toast(request: Request, kind: str, key: str, **values: object) -> str:
+    """The header `HX-Trigger` of a message to the reader."""
+    said = text(language_of(request), key, **values)
+    return json.dumps({"toast": {"kind": kind, "text": said}}, ensure_ascii=True)
+
+
+def _back(request: Request, kind: str, key: str, **values: object) -> Response:
+    """Back to the queue as it was filtered, with a message."""
+    if request.headers.get("hx-request"):
+        return Response(
+            status_code=204, headers={"HX-Trigger": toast(request, kind, key, **values), "HX-Refresh": "true"}
+        )
+    return RedirectResponse(f"/queue?{urlencode({'said': key})}", 303)

@@ -86,7 +86,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("shadow", "id"),
     )
     op.create_index("console_event_case", "console_event", ["case_id"])
-    op.create_index("console_event_place", "console_event", ["topic", "partition", "offset"])
+    op.create_index("console_event_newest", "console_event", ["shadow", "timestamp_ms"])
     op.create_index("console_event_tenant", "console_event", ["tenant_id", "decided_ms"])
     op.create_table(
         "console_loss",
@@ -119,6 +119,7 @@ def upgrade() -> None:
         sa.Column("headers", sa.LargeBinary(), nullable=False),
         sa.Column("hash", sa.String(length=64), nullable=False),
         sa.Column("not_before_ms", sa.BigInteger(), nullable=False),
+        sa.Column("added_ms", sa.BigInteger(), nullable=False),
         sa.Column("sent_ms", sa.BigInteger()),
         sa.PrimaryKeyConstraint("number"),
     )
@@ -193,6 +194,8 @@ def upgrade() -> None:
         sa.Column("send_ms", sa.BigInteger(), nullable=False),
         sa.Column("approved_by", sa.Text()),
         sa.Column("approved_name", sa.Text()),
+        sa.Column("approved_ms", sa.BigInteger()),
+        sa.Column("proposal_id", sa.Text()),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("why", sa.Text()),
         sa.Column("ended_ms", sa.BigInteger()),

@@ -23,6 +23,7 @@ from monitor.partition.processing.task_output import TaskOutput
 from monitor.policy.load import load
 from monitor.policy.model import Policy
 from monitor.replay.outcome import Outcome, ReplaySummary
+from streams.console.telemetry import ConsoleMetrics
 from streams.consumers.billing.telemetry import BillingMetrics as BillingTelemetry
 from streams.consumers.ledger.main import LedgerMetrics
 from streams.consumers.service import pages_app
@@ -344,6 +345,7 @@ def test_billing_the_ledger_and_the_door_show_what_the_catalogue_says() -> None:
     follower = CollectorRegistry()
     FollowMetrics(follower, "pbx")
     assert named_by(follower) == wanted_of("follow")
+    assert named_by(ConsoleMetrics().registry) == wanted_of("console")
 
 
 def test_what_an_override_has_judged_in_shadow_is_no_decision() -> None:

@@ -1,0 +1,226 @@
+"""The queue: what waits for a person, soonest to lapse first, by pages and with counts."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, or_, select
+
+from monitor.text.durations import DAY
+from schemas.outputs import Enforcement
+from streams.console.tables import CASES, EVENTS, TENANTS, VERDICTS
+from streams.consumers.record_decoding import event_of
+
+View = Literal["waiting", "mine", "postponed", "approval", "sent"]
+VIEWS: Final[tuple[View, ...]] = ("waiting", "mine", "postponed", "approval", "sent")
+PAGE: Final = 50
+_MOST_COUNTED: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFilter:
+    """Which cases: all given conditions must hold. ``min_age_ms``: decided at least that long ago.
+
+    ``collapsed``: of one tenant's cases of one rule only the first. ``admissions``: applications instead of decisions.
+    """
+
+    view: View = "waiting"
+    tier: str | None = None
+    rule: str | None = None
+    tenant: str | None = None
+    min_age_ms: int | None = None
+    collapsed: bool = False
+    admissions: bool = False
+
+
+class QueuedCase(NamedTuple):
+    """A row of the queue. ``others``: how many more cases of this tenant and rule wait."""
+
+    case: Any
+    event: Enforcement
+    tenant_name: str | None
+    verdict: Any
+    others: int
+
+
+class QueuePage(NamedTuple):
+    """A page of the queue; ``after`` is the cursor of the next one, None at the end."""
+
+    rows: list[QueuedCase]
+    after: str | None
+
+
+class QueueCounts(NamedTuple):
+    """How many cases there are in each view; each at most 10,000. ``soon``: those that lapse within a day."""
+
+    waiting: int
+    soon: int
+    mine: int
+    postponed: int
+    approval: int
+    sent: int
+    admissions: int
+
+
+class BadCursor(ValueError):
+    """A cursor that no page has given."""
+
+
+def page(
+    connection: Connection, wanted: QueueFilter, me: str, now_ms: int, after: str | None = None, limit: int = PAGE
+) -> QueuePage:
+    """The page after a cursor. Raises BadCursor."""
+    c = CASES.c
+    query = select(CASES).where(*_conditions(wanted, me, now_ms))
+    if after is not None:
+        order_ms, case_id = _read_cursor(after)
+        query = query.where(or_(c.order_ms > order_ms, and_(c.order_ms == order_ms, c.id > case_id)))
+        query = query.where(c.order_ms >= order_ms)  # the index begins there
+    found = connection.execute(query.order_by(c.order_ms, c.id).limit(limit + 1)).all()
+    rows = found[:limit]
+    cursor = _cursor(rows[-1]) if len(found) > limit else None
+    return QueuePage(rows_of(connection, rows), cursor)
+
+
+def rows_of(connection: Connection, cases: Sequence[Row[Any]]) -> list[QueuedCase]:
+    """These cases with what a row of a list shows of them."""
+    events = _events(connection, [case.in_force_id for case in cases])
+    names = _names(connection, sorted({case.tenant_id for case in cases}))
+    numbers = [case.verdict for case in cases if case.verdict is not None]
+    given = connection.execute(select(VERDICTS).where(VERDICTS.c.number.in_(numbers))).all() if numbers else []
+    verdicts = {row.number: row for row in given}
+    others = _others(connection, {(case.tenant_id, case.rule_id) for case in cases if case.queue is not None})
+    return [
+        QueuedCase(
+            case,
+            events[case.in_force_id],
+            names.get(case.tenant_id),
+            verdicts.get(case.verdict),
+            max(0, others.get((case.tenant_id, case.rule_id), 0) - 1),
+        )
+        for case in cases
+        if case.in_force_id in events
+    ]
+
+
+def counts(connection: Connection, me: str, now_ms: int, shared: QueueCounts | None = None) -> QueueCounts:
+    """The counts of all views. ``shared``: what is the same for all, if it is known; to count it reads many rows."""
+    found = shared if shared is not None else shared_counts(connection, now_ms)
+    return found._replace(mine=_count(connection, *_conditions(QueueFilter("mine"), me, now_ms)))
+
+
+def shared_counts(connection: Connection, now_ms: int) -> QueueCounts:
+    """The counts that are the same for all; ``mine`` is 0."""
+    queued, nobody = CASES.c.queue == "cases", ""
+    return QueueCounts(
+        _count(connection, *_conditions(QueueFilter("waiting"), nobody, now_ms)),
+        _count(connection, queued, CASES.c.order_ms < now_ms + DAY),
+        0,
+        _count(connection, queued, CASES.c.postponed_until_ms > now_ms),
+        _count(connection, *_conditions(QueueFilter("approval"), nobody, now_ms)),
+        _count(connection, *_conditions(QueueFilter("sent"), nobody, now_ms)),
+        _count(connection, CASES.c.queue == "admissions"),
+    )
+
+
+def _count(connection: Connection, *conditions: ColumnElement[bool]) -> int:
+    some = select(CASES.c.id).where(*conditions).limit(_MOST_COUNTED).subquery()
+    return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
+
+
+def next_after(connection: Connection, case_id: str, me: str, now_ms: int) -> str | None:
+    """The case to open after this one: the soonest to lapse that nobody else works on and that has no verdict."""
+    c = CASES.c
+    query = (
+        select(c.id)
+        .where(
+            c.queue == "cases",
+            c.verdict.is_(None),
+            c.postponed_until_ms <= now_ms,
+            c.id != case_id,
+            or_(c.claimed_by.is_(None), c.claimed_by == me, c.claimed_until_ms <= now_ms),
+        )
+        .order_by(c.order_ms, c.id)
+        .limit(1)
+    )
+    return connection.execute(query).scalar()
+
+
+def rules_waiting(connection: Connection, most: int = 100) -> list[str]:
+    """The rules with cases in the queue."""
+    # One after another by the index: a DISTINCT would read all cases.
+    found: list[str] = []
+    first = select(CASES.c.rule_id).where(CASES.c.queue == "cases").order_by(CASES.c.rule_id).limit(1)
+    while len(found) < most:
+        query = first.where(CASES.c.rule_id > found[-1]) if found else first
+        if (rule := connection.execute(query).scalar()) is None:
+            break
+        found.append(rule)
+    return found
+
+
+def _conditions(wanted: QueueFilter, me: str, now_ms: int) -> list[ColumnElement[bool]]:
+    c = CASES.c
+    queue = "admissions" if wanted.admissions else "cases"
+    match wanted.view:
+        case "waiting":
+            found = [c.queue == queue, c.postponed_until_ms <= now_ms]
+        case "mine":
+            # Both by their index: with an OR the whole queue would be read.
+            claimed = select(c.id).where(c.claimed_by == me, c.claimed_until_ms > now_ms)
+            found = [c.queue == queue, c.id.in_(claimed.union(select(c.id).where(c.assignee == me)))]
+        case "postponed":
+            found = [c.queue == queue, c.postponed_until_ms > now_ms]
+        case "approval":
+            found = [c.verdict.in_(select(VERDICTS.c.number).where(VERDICTS.c.state == "approval"))]
+        case "sent":
+            found = [c.verdict.in_(select(VERDICTS.c.number).where(VERDICTS.c.state == "sent"))]
+    if wanted.tier is not None:
+        found.append(c.tier == wanted.tier)
+    if wanted.rule is not None:
+        found.append(c.rule_id == wanted.rule)
+    if wanted.tenant is not None:
+        found.append(c.tenant_id == wanted.tenant)
+    if wanted.min_age_ms is not None:
+        found.append(c.decided_ms <= now_ms - wanted.min_age_ms)
+    if wanted.collapsed and wanted.view == "waiting":
+        e = CASES.alias("earlier").c
+        same = (e.tenant_id == c.tenant_id, e.rule_id == c.rule_id, e.queue == queue, e.postponed_until_ms <= now_ms)
+        before = or_(e.order_ms < c.order_ms, and_(e.order_ms == c.order_ms, e.id < c.id))
+        found.append(~exists().where(*same, before))
+    return found
+
+
+def _events(connection: Connection, ids: Sequence[str]) -> dict[str, Enforcement]:
+    query = select(EVENTS.c.id, EVENTS.c.value).where(EVENTS.c.id.in_(ids), EVENTS.c.shadow.is_(False))
+    return {event_id: event_of(value) for event_id, value in connection.execute(query)} if ids else {}
+
+
+def _names(connection: Connection, tenants: Sequence[str]) -> dict[str, str]:
+    query = select(TENANTS.c.tenant_id, TENANTS.c.name).where(TENANTS.c.tenant_id.in_(tenants))
+    return {tenant: name for tenant, name in connection.execute(query) if name} if tenants else {}
+
+
+def _others(connection: Connection, causes: set[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    c, found = CASES.c, {}
+    for tenant, rule in sorted(causes):
+        waiting = (c.tenant_id == tenant, c.rule_id == rule, c.queue.is_not(None))
+        some = select(c.id).where(*waiting).limit(_MOST_COUNTED).subquery()
+        found[tenant, rule] = int(connection.execute(select(func.count()).select_from(some)).scalar_one())
+    return found
+
+
+def _cursor(row: Row[Any]) -> str:
+    return f"{row.order_ms}.{base64.urlsafe_b64encode(row.id.encode()).decode().rstrip('=')}"
+
+
+def _read_cursor(text: str) -> tuple[int, str]:
+    order, _, encoded = text.partition(".")
+    try:
+        if len(text) > 1_000 or not order.isascii() or not order.isdigit():
+            raise ValueError
+        return int(order), base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+    except (ValueError, binascii.Error):
+        raise BadCursor("not a cursor of this list") from None

@@ -1,0 +1,91 @@
+"""Watches for changes of the queue, so that open pages are told; by polling, since other processes change it, too."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection, func, select
+
+from streams.console import outbox
+from streams.console.cases import queue
+from streams.console.tables import OUTBOX, POSITIONS
+from streams.console.telemetry import STATES, ConsoleMetrics, ConsoleState
+from streams.consumers.database import Database
+from streams.kafka.api import TransientError
+
+log = structlog.get_logger("callwarden")
+
+MOST_STREAMS: Final = 200
+_LOOK_S: Final = 1.5
+_AGAIN_MS: Final = 15_000
+"""After this long the counts are read again: cases come near to their deadline, and postponed ones come back."""
+
+
+class ChangeWatch:
+    """The version of the queue: it grows with each change. ``streams`` counts the open pages that are told."""
+
+    def __init__(self, database: Database, now_ms: Callable[[], int], telemetry: ConsoleMetrics) -> None:
+        """``now_ms`` gives epoch ms."""
+        self._database, self._now_ms, self._telemetry = database, now_ms, telemetry
+        self.version = 0
+        self.streams = 0
+        self.counts: queue.QueueCounts | None = None
+        self._seen: object = None
+        self._mark: object = None
+        self._again_ms = 0
+        self._changed = asyncio.Event()
+        self.closed = False
+
+    async def run(self) -> None:
+        """Watch until cancelled; the streams end then."""
+        try:
+            while True:
+                try:
+                    await self.look()
+                except TransientError as error:
+                    log.debug("the queue cannot be watched", why=str(error))
+                await asyncio.sleep(_LOOK_S)
+        finally:
+            self.closed = True
+            self._changed.set()
+
+    async def look(self) -> None:
+        """Compare with what was seen last. Raises TransientError."""
+        seen = await asyncio.to_thread(self._read)
+        if seen is None:
+            return
+        self.counts, newest, oldest_due_ms = seen
+        queued = {name: getattr(self.counts, name) for name in STATES}
+        self._telemetry.state = ConsoleState(queued, oldest_due_ms, self.streams)
+        if (self.counts, newest) != self._seen:
+            self._seen = self.counts, newest
+            self.version += 1
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+    async def changed_since(self, version: int, within_s: float) -> bool:
+        """Wait for another version than this; False after ``within_s``, and when the watch has ended."""
+        if self.version == version and not self.closed:
+            try:
+                async with asyncio.timeout(within_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                return False
+        return self.version != version
+
+    def _read(self) -> tuple[queue.QueueCounts, int, int | None] | None:
+        """What is to be seen; None if nothing was written and no time has come since."""
+        now_ms = self._now_ms()
+        with self._database.reading() as connection:
+            mark = connection.execute(select(POSITIONS.as_text())).scalar(), _newest_action(connection)
+            if mark == self._mark and now_ms < self._again_ms:
+                return None
+            # Counting reads many rows: as often as something changes, but no more than that.
+            self._mark, self._again_ms = mark, now_ms + _AGAIN_MS
+            return queue.shared_counts(connection, now_ms), mark[1], outbox.oldest_due_ms(connection)
+
+
+def _newest_action(connection: Connection) -> int:
+    """Each action of a person is a row of the outbox."""
+    return int(connection.execute(select(func.max(OUTBOX.c.number))).scalar() or 0)

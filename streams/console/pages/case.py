@@ -1,0 +1,221 @@
+"""The case: what was found, what a verdict will do, and the verdict."""
+
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Form, Request
+from sqlalchemy import Connection
+from starlette.responses import RedirectResponse, Response
+
+from monitor.report.labels import EVIDENCE
+from streams.console import actions
+from streams.console.actions import About
+from streams.console.cases import claims, queue, verdicts
+from streams.console.cases.case_view import CaseView, case_view
+from streams.console.cases.claims import CaseRefused
+from streams.console.cases.consequences import consequences_of
+from streams.console.cases.export import export
+from streams.console.cases.history import find_case
+from streams.console.cases.verdicts import WantedVerdict
+from streams.console.identity.permissions import Permission, needs
+from streams.console.identity.users import User
+from streams.console.pages.queue import POSTPONED, Claimer, Context, Decider, Viewer, refusal_text, rules_of
+from streams.console.pages.render import render
+
+router = APIRouter(include_in_schema=False)
+
+Writer = Annotated[User, Depends(needs(Permission.WRITE_NOTES))]
+Approver = Annotated[User, Depends(needs(Permission.APPROVE_BANS))]
+Exporter = Annotated[User, Depends(needs(Permission.EXPORT_CASES))]
+VERDICT_NAMES = ("uphold", "overturn", "approve", "reject")
+
+
+@router.get("/cases/{case_id}")
+async def case_page(request: Request, case_id: str, user: Viewer, context: Context) -> Response:
+    """The page of a case, by any of its ids."""
+    view, own_id = await context.read(partial(_view, case_id=case_id))
+    if view is None:
+        if own_id is not None:
+            return RedirectResponse(f"/cases/{own_id}", 303)
+        return render(request, "case_unknown.html.j2", 404)
+    return _page(request, view, user, context)
+
+
+@router.post("/cases/{case_id}/claim")
+async def claim(request: Request, case_id: str, user: Claimer, context: Context) -> Response:
+    """Claim the case, or renew the claim."""
+    last_ms, now_ms = context.settings.console_claim_for_ms, context.clock()
+    mine = await context.write(partial(claims.claim, ids=[case_id], by=user, now_ms=now_ms, last_ms=last_ms))
+    if not mine:
+        return await _refused(request, case_id, user, context, CaseRefused("not_claimed"))
+    return _to(case_id)
+
+
+@router.post("/cases/{case_id}/release")
+async def release(case_id: str, user: Claimer, context: Context) -> Response:
+    """Give up one's claim."""
+    await context.write(partial(claims.release, case_id=case_id, by=user, now_ms=context.clock()))
+    return _to(case_id)
+
+
+@router.post("/cases/{case_id}/postpone")
+async def postpone(
+    request: Request, case_id: str, user: Claimer, context: Context, until: Annotated[str, Form()] = "1d"
+) -> Response:
+    """Postpone the case, or take it back into the queue."""
+    now_ms = context.clock()
+    until_ms = now_ms + POSTPONED[until] if until in POSTPONED else 0
+    work = partial(claims.postpone, ids=[case_id], until_ms=until_ms, by=user, now_ms=now_ms)
+    if not await context.write(work):
+        return await _refused(request, case_id, user, context, CaseRefused("not_postponed"))
+    return await _next(case_id, user, context) if until_ms else _to(case_id)
+
+
+@router.post("/cases/{case_id}/notes")
+async def note(
+    request: Request,
+    case_id: str,
+    user: Writer,
+    context: Context,
+    text: Annotated[str, Form()] = "",
+    kind: Annotated[str, Form()] = "note",
+) -> Response:
+    """Add a note, or record an appeal that came by mail."""
+    chosen: Literal["note", "appeal"] = "appeal" if kind == "appeal" else "note"
+    try:
+        await context.write(
+            partial(claims.add_note, case_id=case_id, text=text, by=user, now_ms=context.clock(), kind=chosen)
+        )
+    except CaseRefused as error:
+        return await _refused(request, case_id, user, context, error)
+    return _to(case_id, "#notes")
+
+
+@router.post("/cases/{case_id}/verdict")
+async def verdict(
+    request: Request,
+    case_id: str,
+    user: Decider,
+    context: Context,
+    verdict: Annotated[str, Form()] = "",
+    reason: Annotated[str, Form()] = "",
+    kind: Annotated[str, Form()] = "",
+) -> Response:
+    """Give a verdict, then open the next case."""
+    if verdict not in VERDICT_NAMES:
+        return await _refused(request, case_id, user, context, CaseRefused("no_verdict"))
+    chosen = kind if kind in ("termination", "ban") and verdict == "uphold" else None
+    wanted = WantedVerdict(verdict, reason, chosen)  # type: ignore[arg-type]
+    work = partial(
+        verdicts.give, ids=[case_id], wanted=wanted, by=user, rules=rules_of(context), now_ms=context.clock()
+    )
+    result = await context.write(work)
+    if why := result.refused.get(case_id):
+        return await _refused(request, case_id, user, context, why)
+    return await _next(case_id, user, context)
+
+
+@router.post("/cases/{case_id}/verdicts/{number}/cancel")
+async def cancel(request: Request, case_id: str, number: int, user: Decider, context: Context) -> Response:
+    """Cancel a verdict that is not sent yet."""
+    try:
+        await context.write(partial(verdicts.cancel, number=number, by=user, now_ms=context.clock()))
+    except CaseRefused as error:
+        return await _refused(request, case_id, user, context, error)
+    return _to(case_id)
+
+
+@router.post("/cases/{case_id}/verdicts/{number}/approve")
+async def approve(
+    request: Request, case_id: str, number: int, user: Approver, context: Context, reason: Annotated[str, Form()] = ""
+) -> Response:
+    """Agree to a ban as the second person."""
+    work = partial(
+        verdicts.approve, number=number, by=user, reason=reason, rules=rules_of(context), now_ms=context.clock()
+    )
+    try:
+        await context.write(work)
+    except CaseRefused as error:
+        return await _refused(request, case_id, user, context, error)
+    return _to(case_id)
+
+
+@router.post("/cases/{case_id}/verdicts/{number}/decline")
+async def decline(
+    request: Request, case_id: str, number: int, user: Approver, context: Context, reason: Annotated[str, Form()] = ""
+) -> Response:
+    """Refuse a ban as the second person."""
+    try:
+        await context.write(partial(verdicts.decline, number=number, by=user, reason=reason, now_ms=context.clock()))
+    except CaseRefused as error:
+        return await _refused(request, case_id, user, context, error)
+    return _to(case_id)
+
+
+@router.post("/cases/{case_id}/export")
+async def export_case(request: Request, case_id: str, user: Exporter, context: Context) -> Response:
+    """The case as one file. A POST, since it is recorded who exported it."""
+    now_ms = context.clock()
+
+    def work(connection: Connection) -> bytes | None:
+        view = case_view(connection, case_id)
+        if view is None:
+            return None
+        about = About(tenant_id=view.row.tenant_id, enforcement_id=case_id)
+        actions.record(connection, user, "case_exported", now_ms, about)
+        return export(connection, view, now_ms, user.subject)
+
+    body = await context.write(work)
+    if body is None:
+        return render(request, "case_unknown.html.j2", 404)
+    name = "".join(each for each in case_id if each.isascii() and (each.isalnum() or each in "-_"))[:64]
+    headers = {"Content-Disposition": f'attachment; filename="case-{name}.json"'}
+    return Response(body, media_type="application/json", headers=headers)
+
+
+def _view(connection: Connection, case_id: str) -> tuple[CaseView | None, str | None]:
+    view = case_view(connection, case_id)
+    return view, None if view is not None else find_case(connection, case_id)
+
+
+def _page(
+    request: Request, view: CaseView, user: User, context: Context, error: str = "", status: int = 200
+) -> Response:
+    now_ms, settings = context.clock(), context.settings
+    taken = view.row.claimed_until_ms > now_ms and view.row.claimed_by not in (None, user.subject)
+    values: dict[str, Any] = {
+        "view": view,
+        "row": view.row,
+        "event": view.event,
+        "data": view.event.data,
+        "verdict": view.verdict,
+        "evidence_ids": {name: getattr(view.event.data.evidence, name) for name in EVIDENCE},
+        "error": error,
+        "now_ms": now_ms,
+        "claimed_by_other": taken,
+        "claimed_by_me": view.row.claimed_until_ms > now_ms and view.row.claimed_by == user.subject,
+        "own": view.verdict is not None and view.verdict.subject == user.subject,
+        "consequences": consequences_of(view),
+        "undo_ms": settings.console_undo_for_ms,
+        "four_eyes": settings.console_four_eyes == "yes",
+        "postponements": tuple(POSTPONED),
+    }
+    return render(request, "case.html.j2", status, **values)
+
+
+async def _refused(request: Request, case_id: str, user: User, context: Context, why: str | CaseRefused) -> Response:
+    """The page again, with why something was refused."""
+    view, _ = await context.read(partial(_view, case_id=case_id))
+    if view is None:
+        return render(request, "case_unknown.html.j2", 404)
+    said = why if isinstance(why, str) else refusal_text(request, why)
+    return _page(request, view, user, context, said, 409)
+
+
+async def _next(case_id: str, user: User, context: Context) -> Response:
+    found = await context.read(partial(queue.next_after, case_id=case_id, me=user.subject, now_ms=context.clock()))
+    return RedirectResponse(f"/cases/{found}?done={case_id}" if found is not None else f"/queue?done={case_id}", 303)
+
+
+def _to(case_id: str, anchor: str = "") -> Response:
+    return RedirectResponse(f"/cases/{case_id}{anchor}", 303)

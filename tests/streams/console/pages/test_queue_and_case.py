@@ -1,0 +1,201 @@
+"""The queue and the case as a reviewer uses them: pages, forms, and what stands on them."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from helpers.console_harness import ConsoleHarness, console_at
+from oracle.ledger import DAY, T0, event, pending, review
+from schemas import codec
+from schemas.inputs import Tenant
+from schemas.outputs import Evidence, Measure, Reason
+from streams.console.app import make
+from streams.console.identity.users import Role, User
+from streams.console.tables import CASES, NOTES, VERDICTS
+
+LI = User("local:li", "Li", frozenset({Role.REVIEWER}))
+WANG = User("local:wang", "Wang", frozenset({Role.REVIEWER}))
+READER = User("local:reader", "Reader", frozenset({Role.VIEWER}))
+EVIL = "<script>alert(1)</script>\"'>{{7*7}}"
+
+
+@asynccontextmanager
+async def browser(console: ConsoleHarness, user: User) -> AsyncIterator[httpx.AsyncClient]:
+    """A signed-in browser, whose requests carry the token."""
+    app = make(console.context)
+
+    async def signed_in(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "callwarden.user": user, "callwarden.csrf": "token"}, receive, send)
+
+    transport = httpx.ASGITransport(app=signed_in)
+    async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
+        yield client
+
+
+async def test_a_wrong_ban_is_found_read_and_overturned(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, browser(console, LI) as client:
+        measure = Measure("short_call_ratio", 36, 42, 36 / 42, 0.5, 0.62)
+        found = Evidence(complaint_ids=("cmp-1",))
+        await console.put(pending("cwe-p", measure=measure, evidence=found), pending("cwe-q", "other"))
+        page = (await client.get("/queue")).text
+        assert page.index("/cases/cwe-p") < page.index("/cases/cwe-q")
+        case = (await client.get("/cases/cwe-p")).text
+        for text in (
+            "Undeclared prohibited business",
+            "85.71 %",
+            "36 / 42",
+            "cmp-1",
+            "An overturn is final",
+            "Short calls",
+        ):
+            assert text in case, text
+        answer = await client.post("/cases/cwe-p/verdict", data={"verdict": "overturn", "reason": "wrong tenant"})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/cases/cwe-q?done=cwe-p")
+        [verdict] = console.rows(VERDICTS)
+        assert (verdict["verdict"], verdict["reason"], verdict["state"]) == ("overturn", "wrong tenant", "waiting")
+        assert "can be cancelled" in (await client.get("/cases/cwe-p")).text
+        answer = await client.post(f"/cases/cwe-p/verdicts/{verdict['number']}/cancel")
+        assert answer.status_code == 303
+        assert console.rows(VERDICTS)[0]["state"] == "cancelled"
+
+
+async def test_a_verdict_without_a_reason_is_refused_on_the_page(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, browser(console, LI) as client:
+        await console.put(pending("cwe-p"))
+        answer = await client.post("/cases/cwe-p/verdict", data={"verdict": "overturn", "reason": " "})
+        assert answer.status_code == 409
+        assert "expected neither to be empty" in answer.text
+
+
+async def test_two_browsers_on_one_case(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, browser(console, LI) as one, browser(console, WANG) as other:
+        await console.put(pending("cwe-p"))
+        assert (await one.post("/cases/cwe-p/claim")).status_code == 303
+        refused = await other.post("/cases/cwe-p/claim")
+        assert (refused.status_code, "Somebody else has claimed" in refused.text) == (409, True)
+        assert "Li works on this case" in (await other.get("/cases/cwe-p")).text
+        refused = await other.post("/cases/cwe-p/verdict", data={"verdict": "overturn", "reason": "mine"})
+        assert refused.status_code == 409
+        assert (await one.post("/cases/cwe-p/release")).status_code == 303
+        assert (await other.post("/cases/cwe-p/claim")).status_code == 303
+
+
+async def test_a_ban_is_approved_by_another_person(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, browser(console, LI) as one, browser(console, WANG) as other:
+        await console.put(pending("cwe-p"))
+        await one.post("/cases/cwe-p/verdict", data={"verdict": "uphold", "reason": "heard"})
+        [verdict] = console.rows(VERDICTS)
+        assert verdict["state"] == "approval"
+        mine = await one.get("/cases/cwe-p")
+        assert "Who proposes cannot approve" in mine.text
+        path = f"/cases/cwe-p/verdicts/{verdict['number']}/approve"
+        assert (await one.post(path, data={"reason": "me again"})).status_code == 409
+        assert "/cases/cwe-p" in (await other.get("/queue?view=approval")).text
+        assert (await other.post(path, data={"reason": "heard, too"})).status_code == 303
+        assert console.rows(VERDICTS)[0]["state"] == "waiting"
+
+
+async def test_several_cases_of_one_cause_are_decided_together_after_a_preview(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, browser(console, LI) as client:
+        await console.put(*(pending(f"cwe-{n}", review_by_ms=T0 + DAY + n) for n in range(4)))
+        page = (await client.get("/queue?grouped=1")).text
+        assert len(re.findall("data-row", page)) == 1
+        assert "3 more of this tenant and cause" in page
+        ids = [f"cwe-{n}" for n in range(4)]
+        preview = (await client.post("/queue/preview", data={"ids": ids, "verdict": "overturn"})).text
+        assert len(re.findall("data-row", preview)) == 4
+        answer = await client.post(
+            "/queue/verdict", data={"ids": ids, "verdict": "overturn", "reason": "wrong threshold"}
+        )
+        assert "4 verdicts given" in answer.text
+        assert {row["state"] for row in console.rows(VERDICTS)} == {"waiting"}
+
+
+async def test_filters_postponing_and_mine(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, browser(console, LI) as client:
+        await console.put(pending("cwe-a"), pending("cwe-b", "other", tier="minor", kind="warning", rule_id="r"))
+        assert "cwe-b" not in (await client.get("/queue?tier=severe")).text
+        assert "/cases/cwe-a" not in (await client.get("/queue?tenant=other")).text
+        assert "/cases/cwe-a" not in (await client.get("/queue?rule=r")).text
+        assert (await client.get("/queue?age=7d")).text.count("data-row") == 0
+        await client.post("/queue/claim", data={"ids": ["cwe-a"]})
+        assert "/cases/cwe-a" in (await client.get("/queue?view=mine")).text
+        answer = await client.post("/cases/cwe-a/postpone", data={"until": "1d"})
+        assert answer.headers["location"] == "/cases/cwe-b?done=cwe-a"
+        assert "/cases/cwe-a" not in (await client.get("/queue")).text
+        assert "/cases/cwe-a" in (await client.get("/queue?view=postponed")).text
+        console.now_ms += DAY
+        assert "/cases/cwe-a" in (await client.get("/queue")).text
+        refused = await client.post("/cases/cwe-a/postpone", data={"until": "7d"})
+        assert "beyond the time at which they lapse" in refused.text or refused.status_code == 409
+
+
+async def test_what_tenants_write_is_shown_as_text(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, browser(console, LI) as client:
+        tenant = codec.convert(
+            {
+                "type": "tenant", "tenant_id": EVIL, "declared_businesses": [EVIL, "13912345678"], "numbers": [],
+                "updated_ms": T0, "name": EVIL,
+            }
+        )  # fmt: skip
+        assert isinstance(tenant, Tenant)
+        await console.put(
+            tenant,
+            pending("cwe-p", EVIL, rule_id=EVIL, behaviour=EVIL, reason=Reason(EVIL, EVIL)),
+            event("cwe-w", EVIL, reason=Reason(EVIL, "call 13912345678")),
+            review("r-1", "cwe-p", tenant=EVIL, reviewer=EVIL, reason=EVIL + " 13912345678"),
+        )
+        await client.post("/cases/cwe-p/notes", data={"text": EVIL + " 13912345678", "kind": "appeal"})
+        for path in ("/queue", "/cases/cwe-p", f"/queue?tenant={EVIL}&rule={EVIL}", "/queue?view=mine&tier=<script>"):
+            text = (await client.get(path)).text
+            assert "<script>alert" not in text
+            assert ">49<" not in text
+            assert "13912345678" not in text, path
+        assert "13912345678" not in console.rows(NOTES)[0]["text"]
+
+
+async def test_a_viewer_sees_and_decides_nothing(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, browser(console, READER) as client:
+        await console.put(pending("cwe-p"))
+        page = (await client.get("/cases/cwe-p")).text
+        assert 'action="/cases/cwe-p/verdict"' not in page
+        for path in ("claim", "release", "verdict", "notes", "postpone", "export", "verdicts/1/cancel"):
+            assert (
+                await client.post(f"/cases/cwe-p/{path}", data={"verdict": "overturn", "reason": "x"})
+            ).status_code == 403
+        assert console.rows(CASES)[0]["claimed_by"] is None
+
+
+async def test_a_case_is_found_by_any_of_its_ids_and_exported_with_its_records(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, browser(console, LI) as client:
+        upheld = event("cwe-u", supersedes="cwe-p", kind="ban", tier="severe", evidence=Evidence(review_ids=("r-1",)))
+        await console.put(pending("cwe-p"), review("r-1", "cwe-p"), upheld)
+        answer = await client.get("/cases/cwe-u")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/cases/cwe-p")
+        assert (await client.get("/cases/cwe-unknown")).status_code == 404
+        exported = await client.post("/cases/cwe-p/export")
+        document = msgspec.json.decode(exported.content)
+        assert [each["id"] for each in document["events"]] == ["cwe-p", "cwe-u"]
+        assert [each["topic"] for each in document["records"]] == [
+            "callwarden.enforcement", "callwarden.enforcement", "callwarden.reviews",
+        ]  # fmt: skip
+        assert document["records"][0]["offset"] == 0
+        assert exported.headers["content-disposition"] == 'attachment; filename="case-cwe-p.json"'
+
+
+async def test_a_queue_is_paged_without_gaps(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, browser(console, LI) as client:
+        await console.put(*(pending(f"cwe-{n:03}", f"t{n}", review_by_ms=T0 + DAY + n // 3) for n in range(120)))
+        path, seen = "/queue", []
+        while path:
+            page = (await client.get(path)).text
+            seen += re.findall(r'class="who" href="/cases/(cwe-\d+)"', page)
+            following = re.search(r'rel="next" href="([^"]+)"', page)
+            path = following[1].replace("&amp;", "&") if following else ""
+        assert seen == [f"cwe-{n:03}" for n in range(120)]
+        assert (await client.get("/queue?after=nonsense")).status_code == 303
