@@ -81,7 +81,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What is known of a tenant. ``since_ms`` is when its violation began; None if unknown."""
+    """The ground truth of a tenant. ``since_ms`` is when its violation began; None if unknown."""
 
     kind: str
     bad: bool

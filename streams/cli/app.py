@@ -185,7 +185,7 @@ def _logs(arguments: list[str]) -> bool:
 
 
 def _is_text(argument: str) -> bool:
-    """Not so where it holds bytes that are none of a character: as the name of a file they are fine."""
+    """False for bytes that are no characters: they are valid in the name of a file."""
     try:
         argument.encode()
     except UnicodeEncodeError:
@@ -194,7 +194,7 @@ def _is_text(argument: str) -> bool:
 
 
 def _to_complete() -> list[str]:
-    """The words so far, if a shell asks how to complete them."""
+    """The arguments so far, if a shell asks how to complete them."""
     if "_CALLWARDEN_COMPLETE" not in os.environ:
         return []
     words = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")

@@ -10,7 +10,7 @@ class Command(TyperCommand):
     """An id such as `-5a` is an argument after `--`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse as every command does; the error for an unknown option says how to pass such an argument."""
+        """Parse as usual; the error for an unknown option says how to pass such an argument."""
         arguments = [each for each in self.params if each.param_type_name == "argument"]
         try:
             return super().parse_args(ctx, args)

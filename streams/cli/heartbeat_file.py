@@ -18,7 +18,7 @@ Alive = Annotated[
 
 @asynccontextmanager
 async def beating(file: str | None) -> AsyncIterator[None]:
-    """Touch the file, if one is given, for as long as this lasts. Refused where that cannot be done."""
+    """Touch the file, if one is given, while the context is active. Fails if it cannot be touched."""
     from streams.kafka.api import PermanentError
 
     if file is None:

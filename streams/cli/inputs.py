@@ -22,7 +22,7 @@ _END_OF_9999_MS = 253_402_300_800_000
 
 
 def fail(message: str, status: int = 2) -> NoReturn:
-    """Print what is wrong and end with that exit status; 2 is wrong usage or policy."""
+    """Print the error and end with that exit status; 2 is wrong usage or policy."""
     say(message, status)
     raise typer.Exit(status)
 
@@ -49,7 +49,7 @@ def settings_for(options: dict[str, object]) -> "Settings":
 
 
 def describe_os_error(error: OSError) -> tuple[str, int]:
-    """A path that cannot be read or written, in a sentence, and the exit status: 2 where the path is wrong, else 1."""
+    """The message for a path that cannot be read or written, and the exit status: 2 if the path is wrong, else 1."""
     status = 2 if isinstance(error, _WRONG_PATH) else 1
     if error.strerror is None:
         return str(error), status

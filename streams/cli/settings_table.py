@@ -1,4 +1,4 @@
-"""What settings are, for people: each with its value, where that comes from and what it means; never a secret."""
+"""The settings as text: each with its value, its origin and its meaning; never a secret."""
 
 import ast
 import inspect
@@ -27,7 +27,7 @@ _MOMENTS = {name for name, hint in _HINTS.items() if hint == Moment}
 
 @dataclass(frozen=True, slots=True)
 class SettingRow:
-    """A setting; ``value`` and ``default`` are None where there is none."""
+    """A setting; ``value`` and ``default`` are None if not set."""
 
     name: str
     value: str | None

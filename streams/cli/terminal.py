@@ -37,7 +37,7 @@ def raw_stream(stream: TextIO) -> TextIO:
 
 
 def guard() -> None:
-    """Guard standard error, and standard output where it is a terminal: elsewhere it may be data for a program."""
+    """Guard standard error, and standard output if it is a terminal: otherwise it may be data for a program."""
     sys.stderr = _guarded(sys.stderr)
     if sys.stdout.isatty():
         sys.stdout = _guarded(sys.stdout)

@@ -30,7 +30,7 @@ class LaggingPartition:
         return now_s - self.since_s > PATIENCE_S
 
     def reason(self, now_s: float) -> str:
-        """Why nothing newer is known, for people."""
+        """Why nothing newer is known, as text."""
         log, for_s = f"{self.tp.topic}-{self.tp.partition}", now_s - self.since_s
         if self.in_transaction:
             return (

@@ -188,7 +188,7 @@ def _since(before: Mapping[_K, tuple[_V, int]], now: Mapping[_K, _V], now_ms: in
 
 
 def waiting_partitions(forecasts: Mapping[int, DecisionForecast]) -> list[dict[str, Any]]:
-    """The JSON form of when partitions decide what they have read, of those where something waits."""
+    """When partitions decide what they have read, as JSON; only those that wait."""
     return [
         {
             "partition": number,

@@ -1,4 +1,4 @@
-"""The characteristics of a tenant's calls, as data: one `Profile` for each calling pattern.
+"""The characteristics of a tenant's calls, as data: one `TrafficProfile` for each calling pattern.
 
 The figures are assumptions, set to the orders of magnitude that operators' guides give (office diurnal load with
 a lunch dip, seizure ratios of 30 to 70 %, post-dial delay of 2 to 3 s), not fits to a data set.
@@ -66,7 +66,7 @@ class Grievance:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class TrafficProfile:
     """One calling pattern. Shares are of attempts, or of answered calls if the name says so.
 
     ``talk`` is a mixture of log-normals ``(weight, median s, sigma)``; ``callee_hangup`` the callee's share of hang-ups
@@ -111,9 +111,9 @@ _LISTS = (
     Grievance("other", 0.002, 0.2, 0.3),
 )
 
-PROFILES: dict[str, Profile] = {
+PROFILES: dict[str, TrafficProfile] = {
     # Honest.
-    "sales": Profile(
+    "sales": TrafficProfile(
         "office",
         "office",
         OutcomeWeights(0.46, 0.28, 0.06, 0.06, invalid_number=0.015),
@@ -121,7 +121,7 @@ PROFILES: dict[str, Profile] = {
         consent=0.97,
         grievances=_MILD,
     ),
-    "support": Profile(
+    "support": TrafficProfile(
         "shop",
         "every_day",
         OutcomeWeights(0.62, 0.2, 0.05, 0.02, invalid_number=0.006),
@@ -131,7 +131,7 @@ PROFILES: dict[str, Profile] = {
         per_number=120,
         grievances=(Grievance("other", 0.0004, 0.2, 0.4),),
     ),
-    "inbound": Profile(
+    "inbound": TrafficProfile(
         "centre",
         "every_day",
         OutcomeWeights(0.65, 0.2, 0.04, 0.02, invalid_number=0.005),
@@ -142,7 +142,7 @@ PROFILES: dict[str, Profile] = {
         per_number=400,
         grievances=(Grievance("other", 0.0003, 0.2, 0.5),),
     ),
-    "notification": Profile(
+    "notification": TrafficProfile(
         "robot",
         "robot",
         OutcomeWeights(0.58, 0.25, 0.05, 0.05, invalid_number=0.008),
@@ -156,7 +156,7 @@ PROFILES: dict[str, Profile] = {
         agents=False,
         grievances=(Grievance("other", 0.0002, 0.1, 0.6),),
     ),
-    "reminder": Profile(
+    "reminder": TrafficProfile(
         "robot",
         "robot",
         OutcomeWeights(0.55, 0.29, 0.05, 0.04, invalid_number=0.006),
@@ -170,7 +170,7 @@ PROFILES: dict[str, Profile] = {
         agents=False,
         grievances=(Grievance("other", 0.0002, 0.1, 0.6),),
     ),
-    "courier": Profile(
+    "courier": TrafficProfile(
         "courier",
         "every_day",
         OutcomeWeights(0.72, 0.16, 0.04, 0.03, invalid_number=0.006),
@@ -182,7 +182,7 @@ PROFILES: dict[str, Profile] = {
         per_number=90,
         grievances=(Grievance("other", 0.0002, 0.1, 0.6),),
     ),
-    "survey": Profile(
+    "survey": TrafficProfile(
         "shop",
         "every_day",
         OutcomeWeights(0.17, 0.42, 0.08, 0.15, invalid_number=0.03, unreachable=0.08),
@@ -193,7 +193,7 @@ PROFILES: dict[str, Profile] = {
         redial=0.03,
         grievances=(Grievance("no_consent", 0.0004, 0.0, 0.8), Grievance("other", 0.0006, 0.1, 0.5)),
     ),
-    "night_desk": Profile(
+    "night_desk": TrafficProfile(
         "night",
         "night",
         OutcomeWeights(0.76, 0.12, 0.04, 0.015, invalid_number=0.004),
@@ -204,7 +204,7 @@ PROFILES: dict[str, Profile] = {
         per_number=80,
         grievances=(Grievance("other", 0.0002, 0.1, 0.6),),
     ),
-    "start_up": Profile(
+    "start_up": TrafficProfile(
         "office",
         "office",
         OutcomeWeights(0.44, 0.24, 0.06, 0.06, invalid_number=0.07),
@@ -213,7 +213,7 @@ PROFILES: dict[str, Profile] = {
         per_number=30,
         grievances=_MILD,
     ),
-    "giant": Profile(
+    "giant": TrafficProfile(
         "centre",
         "every_day",
         OutcomeWeights(0.56, 0.26, 0.06, 0.04, invalid_number=0.012),
@@ -225,7 +225,7 @@ PROFILES: dict[str, Profile] = {
         grievances=(Grievance("other", 0.0002, 0.15, 0.5), Grievance("no_consent", 0.00004, 0.0, 0.9)),
     ),
     # Bad.
-    "blind": Profile(
+    "blind": TrafficProfile(
         "long_day",
         "restless",
         OutcomeWeights(0.3, 0.24, 0.05, 0.14, invalid_number=0.2, unreachable=0.07, carrier_blocked=0.015),
@@ -238,7 +238,7 @@ PROFILES: dict[str, Profile] = {
         honest=False,
         grievances=_LISTS,
     ),
-    "sequential": Profile(
+    "sequential": TrafficProfile(
         "long_day",
         "restless",
         OutcomeWeights(0.26, 0.2, 0.05, 0.12, invalid_number=0.29, unreachable=0.08, carrier_blocked=0.015),
@@ -251,7 +251,7 @@ PROFILES: dict[str, Profile] = {
         honest=False,
         grievances=_LISTS,
     ),
-    "rotation": Profile(
+    "rotation": TrafficProfile(
         "long_day",
         "restless",
         OutcomeWeights(0.31, 0.24, 0.05, 0.13, invalid_number=0.06, unreachable=0.06, carrier_blocked=0.16),
@@ -265,7 +265,7 @@ PROFILES: dict[str, Profile] = {
         honest=False,
         grievances=(Grievance("harassment", 0.003, 0.1, 0.3), Grievance("no_consent", 0.003, 0.3, 0.2)),
     ),
-    "harasser": Profile(
+    "harasser": TrafficProfile(
         "long_day",
         "restless",
         OutcomeWeights(0.38, 0.22, 0.09, 0.24, invalid_number=0.01),
@@ -279,7 +279,7 @@ PROFILES: dict[str, Profile] = {
         honest=False,
         grievances=(Grievance("harassment", 0.012, 0.35, 0.1), Grievance("abuse", 0.002, 0.3, 0.2)),
     ),
-    "two_second": Profile(
+    "two_second": TrafficProfile(
         "bursts",
         "restless",
         OutcomeWeights(0.38, 0.12, 0.04, 0.07, invalid_number=0.06, cancelled=0.27),
@@ -296,7 +296,7 @@ PROFILES: dict[str, Profile] = {
         honest=False,
         grievances=(Grievance("other", 0.003, 0.2, 0.3),),
     ),
-    "forger": Profile(
+    "forger": TrafficProfile(
         "office",
         "office",
         OutcomeWeights(0.44, 0.28, 0.06, 0.08, invalid_number=0.02),
@@ -307,7 +307,7 @@ PROFILES: dict[str, Profile] = {
         honest=False,
         grievances=(Grievance("no_consent", 0.003, 0.25, 0.2),),
     ),
-    "copier": Profile(
+    "copier": TrafficProfile(
         "office",
         "office",
         OutcomeWeights(0.44, 0.28, 0.06, 0.08, invalid_number=0.02),
@@ -319,7 +319,7 @@ PROFILES: dict[str, Profile] = {
         honest=False,
         grievances=(Grievance("no_consent", 0.004, 0.3, 0.2),),
     ),
-    "night_caller": Profile(
+    "night_caller": TrafficProfile(
         "late_evening",
         "restless",
         OutcomeWeights(0.36, 0.26, 0.06, 0.2, invalid_number=0.03),
@@ -331,7 +331,7 @@ PROFILES: dict[str, Profile] = {
         honest=False,
         grievances=(Grievance("no_consent", 0.004, 0.3, 0.2), Grievance("other", 0.004, 0.2, 0.3)),
     ),
-    "low_and_slow": Profile(
+    "low_and_slow": TrafficProfile(
         "office",
         "office",
         OutcomeWeights(0.5, 0.26, 0.05, 0.05, invalid_number=0.015),

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from monitor.simulate.settings import DAY_MS, HOUR_MS, SHANGHAI_MS
 from monitor.simulate.tenants.population import PROFILE_NAMES, Floats, Ints, Population, Words
-from monitor.simulate.tenants.profiles import HOURS, OUTCOMES, PROFILES, WEEKS, Profile
+from monitor.simulate.tenants.profiles import HOURS, OUTCOMES, PROFILES, WEEKS, TrafficProfile
 
 ANSWERED = OUTCOMES.index("answered")
 NO_ANSWER = OUTCOMES.index("no_answer")
@@ -135,7 +135,7 @@ def _bounds(weights: Floats) -> Floats:
     return bounds
 
 
-def _inbound(profile: Profile) -> tuple[float, ...]:
+def _inbound(profile: TrafficProfile) -> tuple[float, ...]:
     shares = {"answered": 1.0 - profile.abandoned - 0.003, "cancelled": profile.abandoned, "failed": 0.003}
     return tuple(shares.get(name, 0.0) for name in OUTCOMES)
 

@@ -55,7 +55,7 @@ def left(case: LedgerCase, now_ms: int) -> Bilingual:
 
 
 def case_line(case: LedgerCase, now_ms: int, display: Display = DEFAULT) -> Text:
-    """One line of a list: id in force, tenant, what, by which rule, and what is so now."""
+    """One line of a list: id in force, tenant, kind, rule, and status."""
     data = case.opening.data
     text = Text(f"{display.id(case.in_force.id)}  {date_time(data.decided_ms)}  {display.id(data.tenant_id)}  ")
     text.append_text(_kind(case.opening)).append(f"  [{display.id(data.rule_id)}]  ")
@@ -63,7 +63,7 @@ def case_line(case: LedgerCase, now_ms: int, display: Display = DEFAULT) -> Text
 
 
 def case_status(case: LedgerCase, now_ms: int) -> Text:
-    """What is so now; of a pending decision the time left."""
+    """The status; of a pending decision also the time left."""
     zh, en = label(_STATUSES, case.status)
     if case.status == "pending":
         left_zh, left_en = left(case, now_ms)
@@ -102,7 +102,7 @@ def review_lines(
 
 
 def case_lines(case: LedgerCase, now_ms: int, display: Display = DEFAULT) -> list[Text]:
-    """All of a case: what is so now, its course, and its evidence."""
+    """A whole case: its status, its history, and its evidence."""
     data = case.opening.data
     head = Text(f"{display.id(data.tenant_id)}  {display.id(case.in_force.id)}  ")
     lines = [head.append_text(case_status(case, now_ms))]
@@ -139,7 +139,7 @@ def _proposed(case: LedgerCase) -> Text:
 
 
 def evidence_line(case: LedgerCase, display: Display = DEFAULT) -> list[Text]:
-    """The reason, what an application waits for, and how much evidence there is of each sort, for a list."""
+    """The lines of a list: the reason, what an application waits for, and the number of each kind of evidence."""
     evidence = case.in_force.data.evidence
     found = [(names, len(getattr(evidence, name))) for name, names in labels.EVIDENCE.items()]
     counts = [f"{names.zh} {names.en} {count}" for names, count in found if count]

@@ -48,7 +48,7 @@ class Currency(NamedTuple):
 
 
 def read_ledger(command: str, settings: "Settings", look: "Callable[[Connection], T]") -> tuple[T, Currency]:
-    """What ``look`` finds in one state of the ledger's database, and how current that is. Changes and sends nothing."""
+    """The result of ``look`` on one state of the ledger's database, and how current that is. Read-only."""
     with answers(command), filled(settings) as ledger, ledger.reading() as connection:
         found, progress = look(connection), progress_of(connection)
     return found, currency_of(settings, progress)
@@ -71,7 +71,7 @@ def currency_of(settings: "Settings", progress: LedgerProgress) -> Currency:
 
 
 def report(currency: Currency, *, line: bool = True) -> None:
-    """Print how current what follows is, unless ``line`` is False; warn on standard error where it is not current."""
+    """Print how current the output is, unless ``line`` is False; warn on standard error if it is outdated."""
     now_ms = time.time_ns() // 1_000_000
     as_of_ms, service_ms = currency.progress.as_of_ms, currency.progress.service_ms
     if line:

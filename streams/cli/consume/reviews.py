@@ -302,7 +302,7 @@ def keygen(
 
 
 def _replacing(decision: str, settings: "Settings", yes: bool) -> "Replacing":
-    """The verdict on a decision that is to be replaced, if there is one, after it has been shown and agreed to."""
+    """The verdict to replace, if there is one, after the reviewer has seen it and agreed."""
     from rich.console import Console
 
     from streams.cli.consume.case_format import claim_line

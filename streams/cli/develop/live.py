@@ -135,7 +135,7 @@ def run(
 
 
 class Board(NamedTuple):
-    """Where the notifier's messages are taken, here, to be shown."""
+    """The address of the webhook receiver that prints the notifier's messages."""
 
     port: int
     secret: str

@@ -89,7 +89,7 @@ def _ledger(console: "Console", outcome: "Outcome", file: Path) -> Path:
 
 
 def _refunds(console: "Console", outcome: "Outcome", judgement: "Judgement", file: Path) -> Path:
-    """Ask billing, as `callwarden billing` answers, of a banned tenant; of another where none is."""
+    """Ask billing about a banned tenant, or about any tenant if none is banned."""
     import asyncio
 
     import orjson

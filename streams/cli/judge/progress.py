@@ -19,7 +19,7 @@ _LOOKED_AT = 8_192  # bytes of a rejected line in which ids are looked for
 
 
 class Reporter:
-    """One line on standard error that says how far it has come: rewritten on a terminal, seldom repeated in a log."""
+    """A line on standard error with the progress: rewritten on a terminal, repeated rarely in a log."""
 
     def __init__(self, shown: bool) -> None:
         self._shown = shown

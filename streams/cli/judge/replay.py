@@ -252,7 +252,7 @@ def _judge_topics(
 
 
 async def _at_work(cluster: "KafkaCluster", group: str) -> str | None:
-    """That workers are at work, or may be; None where none is."""
+    """A message that workers run, or may run; None if none does."""
     from streams.kafka.admin import members
     from streams.kafka.api import PermanentError
 
@@ -308,7 +308,7 @@ def _report(
     allowed: Callable[[int], float],
     display: "Display",
 ) -> None:
-    """Print the summary. Ends with exit status 1 where more records were rejected than is allowed."""
+    """Print the summary. Ends with exit status 1 if more records were rejected than allowed."""
     from dataclasses import asdict
 
     from streams.cli.inputs import fail

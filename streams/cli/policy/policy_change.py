@@ -108,7 +108,7 @@ def apply(
 
     async def work(cluster: "KafkaCluster") -> "tuple[CommandAnswers, dict[int, LoggedPolicies]]":
         said = await send_command(cluster, names, settings.application_id, list(waiting), command, wait)
-        return said, await _noted_since(cluster, names, said)
+        return said, await _recorded_since(cluster, names, said)
 
     said, found = operate("policy apply", settings, work)
     for number in said.done:
@@ -168,7 +168,7 @@ def withdraw(
 
     async def work(cluster: "KafkaCluster") -> "tuple[CommandAnswers, dict[int, LoggedPolicies]]":
         said = await send_command(cluster, names, settings.application_id, numbers, command, wait)
-        return said, await _noted_since(cluster, names, said)
+        return said, await _recorded_since(cluster, names, said)
 
     said, found = operate("policy withdraw", settings, work)
     for number in said.done:
@@ -177,10 +177,10 @@ def withdraw(
     _all_must_take_it(said, wait, names)
 
 
-async def _noted_since(
+async def _recorded_since(
     cluster: "KafkaCluster", names: "TopicNames", said: "CommandAnswers"
 ) -> "dict[int, LoggedPolicies]":
-    """What the partitions that have taken it have noted; nothing where the cluster went away since."""
+    """What the partitions have recorded of the command; empty if the cluster cannot be reached any more."""
     from streams.kafka.api import TransientError
     from streams.topics.policy_log import logged_policies
 
@@ -191,7 +191,7 @@ async def _noted_since(
 
 
 def _all_must_take_it(said: "CommandAnswers", wait: float, names: "TopicNames") -> None:
-    """Fails where some partitions have refused the command, or not noted it."""
+    """Fail if a partition refused the command or has not recorded it."""
     from streams.cli.cluster_session import refusals, silence
     from streams.cli.inputs import fail
 

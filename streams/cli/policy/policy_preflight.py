@@ -55,7 +55,7 @@ def preflight(
 
 
 def _preflight_topics(settings: "Settings", after: "Policy", as_json: bool) -> None:
-    """Look at the topics, and say what was found."""
+    """Check the topics, and report the result."""
     from streams.cli.cluster_session import operate
     from streams.cli.judge.backtest import change_lines
     from streams.kafka.topic_names import TopicNames

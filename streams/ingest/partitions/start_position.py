@@ -94,8 +94,8 @@ class StartLookup:
             if self._options.from_end and not recreated and await self._is_old(tp.partition):
                 offset = end
             return StartPosition(offset, str(note), topic.id, committed=False)
-        noted = TopicNote.read(found.note)
-        if noted is not None and noted.topic_id != topic.id:
+        known = TopicNote.read(found.note)
+        if known is not None and known.topic_id != topic.id:
             raise UnreadRecordsLost(
                 f"{_name(tp)}: offset {found.offset} is of a topic {tp.topic} that was deleted since and created "
                 f"again: which records of the new topic were read is unknown. To read it from its first record: "
@@ -113,7 +113,7 @@ class StartLookup:
                 f"{self._options.reset(tp.partition, f'--to-offset {end}')}"
             )
         self._cut_short = 0
-        kept = noted or TopicNote(topic.id, topic.partitions)
+        kept = known or TopicNote(topic.id, topic.partitions)
         return StartPosition(found.offset, str(kept), topic.id, committed=True)
 
     async def topic(self) -> TopicInfo:
@@ -128,8 +128,8 @@ class StartLookup:
         """Whether the partition was there when the group began; else all of its records are new to the group."""
         first = TP(self._options.topic, 0)
         found = (await self._cluster.committed([first])).get(first)
-        noted = None if found is None else TopicNote.read(found.note)
-        return noted is None or number < noted.partitions
+        known = None if found is None else TopicNote.read(found.note)
+        return known is None or number < known.partitions
 
 
 def lost(options: GroupOptions, tp: TP, offset: int, start: int) -> UnreadRecordsLost:

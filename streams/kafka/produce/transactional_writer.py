@@ -62,8 +62,8 @@ class KafkaWriter:
                 await producer.begin_transaction()
                 last = await self._send(producer, records) if records else -1
                 if offsets:
-                    noted = {TopicPartition(*tp): OffsetAndMetadata(offset, note) for tp, offset in offsets.items()}
-                    await producer.send_offsets_to_transaction(noted, self._clients.group)
+                    committed = {TopicPartition(*tp): OffsetAndMetadata(offset, note) for tp, offset in offsets.items()}
+                    await producer.send_offsets_to_transaction(committed, self._clients.group)
                 await producer.commit_transaction()
         # After a failure in the background, aiokafka's own assertions fail.
         except (KafkaError, IllegalOperation, AssertionError, OSError, TimeoutError) as error:

@@ -22,18 +22,18 @@ class RulesByPolicy:
         self._throttle = throttle
         self._first = NotificationRules(policy, throttle, display)
         self._known: Mapping[str, NotificationRules] = {policy.sha256: self._first}
-        self._noted: Mapping[int, Sequence[tuple[int, NotificationRules]]] = {}
+        self._recorded: Mapping[int, Sequence[tuple[int, NotificationRules]]] = {}
 
-    def follow(self, noted: Mapping[int, Sequence[tuple[int, Policy]]]) -> None:
+    def follow(self, recorded: Mapping[int, Sequence[tuple[int, Policy]]]) -> None:
         """Set the recorded policies of each partition, each with the event time from which it applies, in order."""
         known = {rules.policy.sha256: rules for rules in self._known.values()}
         rules_by_policy: dict[int, Sequence[tuple[int, NotificationRules]]] = {}
-        for number, some in noted.items():
+        for number, some in recorded.items():
             for _, policy in some:
                 if policy.sha256 not in known:
                     known[policy.sha256] = NotificationRules(policy, self._throttle, self.display)
             rules_by_policy[number] = [(from_ms, known[policy.sha256]) for from_ms, policy in some]
-        self._known, self._noted = known, rules_by_policy
+        self._known, self._recorded = known, rules_by_policy
         first = min(
             (some[0] for some in rules_by_policy.values() if some), key=lambda version: version[0], default=None
         )
@@ -53,11 +53,11 @@ class RulesByPolicy:
 
     def now(self, now_ms: int) -> NotificationRules:
         """The rules for timers: of the latest policy that applies by then in any partition."""
-        past = [version for some in self._noted.values() for version in some if version[0] <= now_ms]
+        past = [version for some in self._recorded.values() for version in some if version[0] <= now_ms]
         return max(past, key=lambda version: version[0])[1] if past else self._first
 
     def _at(self, number: int, at_ms: int) -> NotificationRules:
-        some = self._noted.get(number)
+        some = self._recorded.get(number)
         if not some:
             return self._first
         return next((rules for from_ms, rules in reversed(some) if from_ms <= at_ms), some[0][1])
