@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -186,15 +187,16 @@ def test_the_event_in_the_readme_is_the_one_of_its_rule(tmp_path: Path) -> None:
 
 
 def test_every_command_without_kafka_runs_as_it_stands(tmp_path: Path) -> None:
-    demo = shell("callwarden demo --tenants 30 --days 1 --out demo-out", tmp_path)
-    assert demo.returncode == 0, demo.stderr
-    make_example(tmp_path)
-    commands = [example.strip("`") for _, example in rows(section(COMMANDS_DOC, "Without Kafka"))]
+    *commands, demo = [example.strip("`") for _, example in rows(section(COMMANDS_DOC, "Without Kafka"))]
     assert len(commands) >= 10
-    for command in commands:
+    assert demo.startswith("callwarden demo ")
+    for number, command in enumerate((demo, *commands)):
         done = shell(command, tmp_path)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         assert done.stdout, command
+        if number == 0:  # the others read what a demonstration wrote
+            shutil.copytree(tmp_path / "demo-out" / "small", tmp_path / "demo-out", dirs_exist_ok=True)
+            make_example(tmp_path)
 
 
 # README.zh.md --------------------------------------------------------------------------------------------------------
