@@ -31,7 +31,7 @@ class NearEscalation:
 
 
 @dataclass(slots=True)
-class EscalationOutlook:
+class ViolationsMissing:
     """One escalation: what it leads to, the violations it takes, and the tenants by how many they lack, up to `FAR`."""
 
     kind: Kind
@@ -44,7 +44,7 @@ class EscalationDistances:
     """The distances measured in one or more shards. ``near`` is sorted, the nearest first."""
 
     near: list[NearEscalation] = field(default_factory=list)
-    outlooks: dict[str, EscalationOutlook] = field(default_factory=dict)
+    by_escalation: dict[str, ViolationsMissing] = field(default_factory=dict)
 
 
 def measure_escalations(shard: Shard, most: int, now_ms: int) -> EscalationDistances:
@@ -55,10 +55,10 @@ def measure_escalations(shard: Shard, most: int, now_ms: int) -> EscalationDista
     policy = shard.policy
     seen = EscalationDistances()
     for escalation in policy.escalations:
-        seen.outlooks[escalation.id] = EscalationOutlook(policy.tiers[escalation.tier].kind, escalation.at_least)
+        seen.by_escalation[escalation.id] = ViolationsMissing(policy.tiers[escalation.tier].kind, escalation.at_least)
     for tenant_record, escalation, counted in shard.decisions.escalation_counts(now_ms):
         missing = max(1, escalation.at_least - counted)
-        seen.outlooks[escalation.id].tenants[min(missing, FAR)] += 1
+        seen.by_escalation[escalation.id].tenants[min(missing, FAR)] += 1
         on_record = len(tenant_record.violations)
         seen.near.append(NearEscalation(missing, tenant_record.tenant_id, escalation.id, counted, on_record))
     seen.near = _nearest(seen.near, most)
@@ -70,12 +70,14 @@ def merge_escalations(parts: Sequence[EscalationDistances], most: int) -> Escala
     whole = EscalationDistances()
     for one in parts:
         whole.near += one.near
-        for escalation_id, outlook in one.outlooks.items():
+        for escalation_id, missing_of in one.by_escalation.items():
             # While a new policy is introduced, shards may differ; the fewest violations are shown.
-            into = whole.outlooks.setdefault(escalation_id, EscalationOutlook(outlook.kind, outlook.at_least))
-            if outlook.at_least < into.at_least:
-                into.kind, into.at_least = outlook.kind, outlook.at_least
-            into.tenants.update(outlook.tenants)
+            into = whole.by_escalation.setdefault(
+                escalation_id, ViolationsMissing(missing_of.kind, missing_of.at_least)
+            )
+            if missing_of.at_least < into.at_least:
+                into.kind, into.at_least = missing_of.kind, missing_of.at_least
+            into.tenants.update(missing_of.tenants)
     whole.near = _nearest(whole.near, most)
     return whole
 

@@ -125,11 +125,11 @@ def _single(seen: ThresholdDistances, options: DistanceOptions, display: Display
 
 def _escalations(seen: EscalationDistances, display: Display) -> Iterator[Metric]:
     takes, tenants = gauges("callwarden_escalation_violations"), gauges("callwarden_escalation_tenants")
-    for escalation_id, outlook in seen.outlooks.items():
-        takes.add_metric([escalation_id, outlook.kind], outlook.at_least)
+    for escalation_id, missing_of in seen.by_escalation.items():
+        takes.add_metric([escalation_id, missing_of.kind], missing_of.at_least)
         for missing in range(1, FAR + 1):  # zeros too, so that an alert sees the first tenant
             shown = str(missing) if missing < FAR else f"{FAR} or more"
-            tenants.add_metric([escalation_id, outlook.kind, shown], outlook.tenants[missing])
+            tenants.add_metric([escalation_id, missing_of.kind, shown], missing_of.tenants[missing])
     yield takes
     yield tenants
     counted, lacking = gauges("callwarden_tenant_violations"), gauges("callwarden_tenant_violations_missing")

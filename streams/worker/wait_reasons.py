@@ -11,7 +11,7 @@ from monitor.partition.waiting.decision_times import (
     WaitCause,
     forecast,
     grace_ms,
-    outlook_of,
+    source_forecast,
 )
 from monitor.partition.waiting.watermark_holds import (
     END_OUTAGE,
@@ -135,13 +135,13 @@ class WaitReasons:
         if owner.phase is not OwnedPhase.RUNNING or task is None or not all(tp in ends for tp in tps):
             return None
         sources = task.sources
-        outlooks = []
+        forecasts = []
         for source, (tp, clock_ms, offset) in enumerate(zip(tps, sources.clocks_ms, sources.offsets, strict=True)):
             unread = 1 if sources.catches_up(source) else max(ends[tp] - offset, 0)
             quiet = self._silence.quiet(tp, sources.reading(source))
             behind_ms = grace_ms(source, live.outage_grace_ms, feed_current, sources.outage_ended)
-            outlooks.append(outlook_of(clock_ms, unread, quiet, now_ms, live.idle_after_ms, behind_ms))
-        return forecast(task, outlooks, now_ms)
+            forecasts.append(source_forecast(clock_ms, unread, quiet, now_ms, live.idle_after_ms, behind_ms))
+        return forecast(task, forecasts, now_ms)
 
     def _grace(self, number: int, owner: PartitionOwner) -> str | None:
         """The sentence that a partition waits for the outage grace; None while its calls are not silent."""

@@ -103,9 +103,9 @@ def test_with_more_partitions_of_an_input_the_others_continue_and_a_move_carries
     """Three tenants: one keeps its partition, the records of one are rejected, those of one are read by no worker."""
     live = DecidingSettings(idle_after_ms=30 * SECOND, outage_grace_ms=0)
     world = World(random.Random(3), POLICY, live, 2, NOON, 1.0)
-    by_course = {
-        course: next(name for name, home in HOME.items() if holds(home, partition_of(name.encode(), 3, "murmur2")))
-        for course, holds in {
+    by_change = {
+        change: next(name for name, home in HOME.items() if holds(home, partition_of(name.encode(), 3, "murmur2")))
+        for change, holds in {
             "stays": lambda old, new: old == new,
             "unread": lambda old, new: new == 2,
         }.items()
@@ -125,7 +125,7 @@ def test_with_more_partitions_of_an_input_the_others_continue_and_a_move_carries
         worker = world.add_worker()
         await until(world, NOON + MINUTE)
         world.broker.alter(CDR.topic, 3)
-        for tenant in by_course.values():
+        for tenant in by_change.values():
             world.produce(of_tenant(tenant, partition_of(tenant.encode(), 3, "murmur2"), NOON + 2 * MINUTE, tenant))
         await asyncio.sleep(_NOTICED_S)
         assert worker.consumer_loop is not None
@@ -155,7 +155,7 @@ def test_with_more_partitions_of_an_input_the_others_continue_and_a_move_carries
         kept = [
             e.record.key for n in range(3) for e in world.broker.logs[TP(new.inputs[0], n)].committed(0) if e.record
         ]
-        assert sorted(kept) == sorted(tenant.encode() for tenant in by_course.values() for _ in range(3))
+        assert sorted(kept) == sorted(tenant.encode() for tenant in by_change.values() for _ in range(3))
 
     play(world, go)
     assert judge.ids(world.broker, 0) == []

@@ -23,7 +23,7 @@ class WaitCause(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class SourceOutlook:
+class SourceForecast:
     """How the clock of a source advances without further records.
 
     From ``follows_from_ms`` on it is the broker's time less ``behind_ms``, and never below ``clock_ms``.
@@ -72,12 +72,12 @@ class DecisionForecast:
         return max(times, key=lambda one: (one.at_ms is None, one.at_ms or 0), default=None)
 
 
-def outlook_of(
+def source_forecast(
     clock_ms: int, unread: int, quiet: QuietSource, now_ms: int, idle_after_ms: int, behind_ms: int
-) -> SourceOutlook:
-    """The outlook of a source that has been ``quiet`` at ``now_ms``, the broker's time."""
+) -> SourceForecast:
+    """The forecast for a source that has been ``quiet`` at ``now_ms``, the broker's time."""
     follows_from_ms = now_ms - quiet.for_ms - quiet.ago_ms + idle_after_ms
-    return SourceOutlook(clock_ms, None if unread else follows_from_ms, behind_ms)
+    return SourceForecast(clock_ms, None if unread else follows_from_ms, behind_ms)
 
 
 def grace_ms(source: int, outage_grace_ms: int, feed_current: bool, outage_ended: bool) -> int:
@@ -85,30 +85,30 @@ def grace_ms(source: int, outage_grace_ms: int, feed_current: bool, outage_ended
     return outage_grace_ms if INPUTS[source] == CALLS and not (feed_current or outage_ended) else 0
 
 
-def forecast(task: StreamTask, outlooks: Sequence[SourceOutlook], now_ms: int) -> DecisionForecast:
-    """When the task decides what it has read; ``outlooks`` are those of its sources at the broker's time ``now_ms``."""
+def forecast(task: StreamTask, sources: Sequence[SourceForecast], now_ms: int) -> DecisionForecast:
+    """When the task decides what it has read; ``sources`` are forecasts of its sources at the broker's ``now_ms``."""
     shard, line = task.shard, task.policies.lateness
     record_ms, call_ms = shard.pending_records.newest_ms, shard.open_panes.newest_ms
     record = None
     if record_ms is not None:
         # Records are decided once the watermark is beyond their event time, windows once it is at their end.
-        record = _reached(record_ms, line.clock_ms(record_ms + 1), outlooks, now_ms)
+        record = _reached(record_ms, line.clock_ms(record_ms + 1), sources, now_ms)
     windows = {}
     for step_ms in sorted({rule.step_ms for rule in task.policy.rules}) if call_ms >= 0 else ():
         end_ms = (call_ms // step_ms + 1) * step_ms
         if end_ms > task.watermark.decided_ms:
-            windows[step_ms] = _reached(end_ms, line.clock_ms(end_ms), outlooks, now_ms)
+            windows[step_ms] = _reached(end_ms, line.clock_ms(end_ms), sources, now_ms)
     return DecisionForecast(record, windows)
 
 
-def _reached(until_ms: int, clock_ms: int, outlooks: Sequence[SourceOutlook], now_ms: int) -> DecisionTime:
-    times = [one.reaches(clock_ms) for one in outlooks]
+def _reached(until_ms: int, clock_ms: int, sources: Sequence[SourceForecast], now_ms: int) -> DecisionTime:
+    times = [one.reaches(clock_ms) for one in sources]
     unread = next((source for source, at_ms in enumerate(times) if at_ms is None), None)
     if unread is not None:
         return DecisionTime(until_ms, None, unread, WaitCause.UNREAD)
     known = [at_ms or 0 for at_ms in times]
     source = known.index(max(known))
-    last = outlooks[source]
+    last = sources[source]
     if last.behind_ms and known[source] >= clock_ms + last.behind_ms:
         cause = WaitCause.OUTAGE_GRACE
     else:

@@ -148,9 +148,9 @@ def test_no_distance_differs_from_a_plain_loop_over_the_events(seed: int) -> Non
         wanted = by_hand(accounts, policy, later_ms)
         found = measure(harness.shard, ALL, later_ms)
         assert found.near == wanted, minute
-        for name, outlook in found.outlooks.items():
+        for name, missing_of in found.by_escalation.items():
             lacking = Counter(min(one.missing, FAR) for one in wanted if one.escalation == name)
-            assert outlook.tenants == lacking
+            assert missing_of.tenants == lacking
         most = rng.randrange(4)
         assert measure(harness.shard, most, later_ms).near == wanted[:most]
         seen.update(f"{one.missing}" for one in wanted)
@@ -184,7 +184,7 @@ def test_however_many_are_near_no_more_are_reported_and_all_are_counted() -> Non
         ("t05", 2, 3),
         ("t08", 2, 3),
     ]
-    assert found.outlooks["five"].tenants == {2: 4, 3: 4, 4: 4}
+    assert found.by_escalation["five"].tenants == {2: 4, 3: 4, 4: 4}
     assert measure_distances(shard, DistanceOptions(most=0)).escalations.near == []
 
 
@@ -193,8 +193,8 @@ def test_several_shards_are_one_within_the_same_limit() -> None:
     parts = [measure_distances(crowd(count, letter).shard, options) for count, letter in ((12, "t"), (3, "u"))]
     found = merge_distances(parts, options).escalations
     assert [one.tenant_id for one in found.near] == ["t02", "t05", "t08", "t11", "u02"]
-    assert found.outlooks["five"].tenants == {2: 5, 3: 5, 4: 5}
-    assert (found.outlooks["five"].kind, found.outlooks["five"].at_least) == ("termination", 5)
+    assert found.by_escalation["five"].tenants == {2: 5, 3: 5, 4: 5}
+    assert (found.by_escalation["five"].kind, found.by_escalation["five"].at_least) == ("termination", 5)
     assert merge_distances([], options).escalations == EscalationDistances()
 
 

@@ -23,7 +23,7 @@ from oracle.scenario_generator import DAY, Scenario, lines_of, scenario
 CLOCK = {"type": "tenant", "declared_businesses": [], "numbers": []}
 
 
-class Course:
+class PolicyChangeRun:
     """Reads files in turns in random pieces; a stop loses everything that is not stored."""
 
     def __init__(self, made: Scenario, policy: Policy, rng: random.Random) -> None:
@@ -163,7 +163,7 @@ def reported(made: Scenario, policy: Policy, switches: list[PolicyChange], folde
     }
 
 
-def course_of(seed: int, folder: Path) -> Course:
+def run_of(seed: int, folder: Path) -> PolicyChangeRun:
     """A run that ended as a replay with its changes does."""
     print(f"seed {seed}")
     rng, made = random.Random(seed), scenario(seed, size=200)
@@ -172,24 +172,24 @@ def course_of(seed: int, folder: Path) -> Course:
     for number, lines in enumerate(made.files):
         lines.append(json.dumps(CLOCK | {"tenant_id": f"clock-{number}", "updated_ms": far_ms}))
     policy = loads(json.dumps(made.policy), "policy.json")
-    course = Course(made, policy, rng)
-    course.run(changes(rng, made))
-    got = course.finish()
-    first, *switches = course.switches
+    played = PolicyChangeRun(made, policy, rng)
+    played.run(changes(rng, made))
+    got = played.finish()
+    first, *switches = played.switches
     assert (first.from_ms, first.sha256) == (0, policy.sha256)
     assert all(one.from_ms % BOUNDARY_MS == 0 for one in switches)
     expected = reported(made, policy, switches, folder)
     assert got == expected
-    return course
+    return played
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_policy_is_changed_once_wherever_a_worker_is_stopped(seed: int, tmp_path: Path) -> None:
-    course_of(seed, tmp_path)
+    run_of(seed, tmp_path)
 
 
 def test_a_policy_withdrawn_before_its_time_has_no_effect(tmp_path: Path) -> None:
-    assert sum(course_of(seed, tmp_path).withdrawn for seed in range(100, 118)) >= 3
+    assert sum(run_of(seed, tmp_path).withdrawn for seed in range(100, 118)) >= 3
 
 
 T = 1_772_452_800_000  # 2026-03-02T12:00:00Z
@@ -378,8 +378,8 @@ def test_recalling_entries_that_a_newer_state_contains_changes_nothing() -> None
     withdraw(2)
     switch(2, 120 + 5)
     read(195)
-    course = [(0, first), (30, others[1]), (120, others[0]), (125, others[2])]
-    wanted = [(T + minutes * MINUTE if minutes else 0, policy.sha256) for minutes, policy in course]
+    played = [(0, first), (30, others[1]), (120, others[0]), (125, others[2])]
+    wanted = [(T + minutes * MINUTE if minutes else 0, policy.sha256) for minutes, policy in played]
     assert len(stored) > 12
     for records in stored:
         again = StreamTask(first, live=DecidingSettings(max_ahead_ms=0), sources=1, replaying=True)

@@ -12,11 +12,11 @@ from monitor.partition.idleness import CALLS, QuietSource, clock_ms
 from monitor.partition.waiting.decision_times import (
     DecisionForecast,
     DecisionTime,
-    SourceOutlook,
+    SourceForecast,
     WaitCause,
     _reached,
     grace_ms,
-    outlook_of,
+    source_forecast,
 )
 from schemas.inputs import Complaint
 
@@ -47,12 +47,12 @@ def test_the_time_is_that_at_which_the_least_clock_arrives() -> None:
         now = 1_000
         clocks = [rng.choice((0, rng.randrange(900, 1_000))) for _ in range(3)]
         quiet = [QuietSource(rng.randrange(30), rng.randrange(5)) for _ in clocks]
-        outlooks = [
-            outlook_of(clock, 0, one, now, idle, grace_ms(source, grace, current, ended))
+        sources = [
+            source_forecast(clock, 0, one, now, idle, grace_ms(source, grace, current, ended))
             for source, (clock, one) in enumerate(zip(clocks, quiet, strict=True))
         ]
         target = rng.randrange(880, 1_020)
-        found = _reached(target, target + lateness, outlooks, now)
+        found = _reached(target, target + lateness, sources, now)
         at = now
         while True:
             live = []
@@ -67,14 +67,14 @@ def test_the_time_is_that_at_which_the_least_clock_arrives() -> None:
 
 
 def test_the_source_that_comes_last_and_its_cause_are_named() -> None:
-    grace = SourceOutlook(NOW, NOW + IDLE, 4 * HOUR)
-    other = SourceOutlook(NOW, NOW + IDLE)
+    grace = SourceForecast(NOW, NOW + IDLE, 4 * HOUR)
+    other = SourceForecast(NOW, NOW + IDLE)
     record = _reached(NOW, NOW + 10 * MINUTE + 1, [grace, other], NOW)
     assert record == DecisionTime(NOW, NOW + 10 * MINUTE + 1 + 4 * HOUR, 0, WaitCause.OUTAGE_GRACE)
     assert _reached(NOW, NOW + MINUTE, [other, other], NOW) == DecisionTime(NOW, NOW + MINUTE, 0, WaitCause.LATENESS)
-    silent = _reached(NOW, NOW + SECOND, [SourceOutlook(NOW + MINUTE, None), other], NOW)
+    silent = _reached(NOW, NOW + SECOND, [SourceForecast(NOW + MINUTE, None), other], NOW)
     assert silent == DecisionTime(NOW, NOW + IDLE, 1, WaitCause.SILENCE)
-    unread = _reached(NOW, NOW + SECOND, [grace, SourceOutlook(NOW, None)], NOW)
+    unread = _reached(NOW, NOW + SECOND, [grace, SourceForecast(NOW, None)], NOW)
     assert unread == DecisionTime(NOW, None, 1, WaitCause.UNREAD)
     assert DecisionForecast(record, {MINUTE: unread}).last == unread
     assert DecisionForecast(record, {MINUTE: silent}).last == record

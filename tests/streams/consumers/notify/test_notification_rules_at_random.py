@@ -15,7 +15,7 @@ from streams.consumers.notify.rules.throttle import Throttle
 Row = tuple[int, Alert | Enforcement | None]
 
 
-def course(rng: random.Random) -> Iterator[Row]:
+def rows_of_a_tenant(rng: random.Random) -> Iterator[Row]:
     """Minutes to days apart: alerts of two rules of one behaviour and of an unknown one, decisions, and pauses."""
     at = 0
     firing: dict[str, tuple[str, str]] = {}
@@ -139,7 +139,7 @@ def test_messages_follow_the_notification_policy(quiet_ms: int) -> None:
     print("seed", seed)
     rng, throttle, heard = random.Random(seed), Throttle(quiet_ms=quiet_ms), 0
     for _ in range(300):
-        rows, harness = list(course(rng)), RulesHarness(throttle)
+        rows, harness = list(rows_of_a_tenant(rng)), RulesHarness(throttle)
         got: list[tuple[int, str, str]] = []
         for at, record in rows:
             messages, silent = len(harness.messages), len(harness.silent)
