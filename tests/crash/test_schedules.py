@@ -10,7 +10,7 @@ import pytest
 from crash.runner import ask, results
 from crash.schedule import FAULTS, POINTS, Result
 
-SCHEDULES, CHUNK = 2_000, 500
+SCHEDULES, CHUNK = 400, 200
 SOAK, SOAK_CHUNK = 40_000, 2_000
 
 Chunks = dict[int, Future[list[Result]]]
