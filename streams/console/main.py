@@ -4,25 +4,28 @@ import asyncio
 import sys
 import time
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any, Final
 
 from streams.console.app import make
-from streams.console.cases.sending import VerdictSending
+from streams.console.cases.sending import Sign, VerdictSending
 from streams.console.changes import ChangeWatch
 from streams.console.context import ConsoleContext
 from streams.console.identity.components import Identity
 from streams.console.intake.handler import CaseIntake, followed_topics
-from streams.console.outbox import Headers, OutboxSender
+from streams.console.outbox import OutboxSender
 from streams.console.security_headers import with_security_headers
 from streams.console.tables import POSITIONS
 from streams.console.telemetry import ConsoleMetrics
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower, FollowerHooks
 from streams.consumers.service import FollowedTopics, host, lag_reason, once_available, pages
+from streams.kafka.api import PermanentError
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_names import TopicNames
 from streams.reviews.claim_sender import writing_to
 from streams.reviews.rejections import RejectedReviews
+from streams.reviews.signatures import SIGNATURE_HEADER, KeyFileError, load_signing_key, sign
 from streams.runtime.http_timing import timed
 from streams.settings.load import Settings, variable
 
@@ -74,7 +77,11 @@ class ConsoleProcess:
             _now_ms,
         )
         self._verdicts = VerdictSending(
-            database, _unsigned, lambda: RejectedReviews(cluster, names), _now_ms, self._sender.wake
+            database,
+            signing(settings.console_signing_key_file),
+            lambda: RejectedReviews(cluster, names),
+            _now_ms,
+            self._sender.wake,
         )
         self._context = ConsoleContext(settings, database, self._telemetry, self._follower.progress, _now_ms)
         self._identity = Identity(settings, database, _now_ms)
@@ -121,8 +128,18 @@ def _is_timed(path: str) -> bool:
     return path not in ("/events", "/healthz", "/readyz", "/metrics")
 
 
-def _unsigned(value: bytes) -> Headers:
-    return ()
+def signing(file: Path | None) -> Sign:
+    """What signs reviews, with the private key in the file; without a file they are not signed.
+
+    Raises PermanentError if it is not usable.
+    """
+    if file is None:
+        return lambda value: ()
+    try:
+        key = load_signing_key(file)
+    except KeyFileError as error:
+        raise PermanentError(f"{variable('console_signing_key_file')}: {error}") from None
+    return lambda value: ((SIGNATURE_HEADER, sign(value, key)),)
 
 
 def _now_ms() -> int:

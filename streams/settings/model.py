@@ -264,6 +264,8 @@ class Settings(BaseSettings):
     """How long a verdict waits before it is sent; until then it can be cancelled."""
     console_claim_for_ms: Annotated[int, duration(1 * MINUTE, 1 * DAY)] = 15 * MINUTE
     """How long a claim of a case lasts without an action on the case."""
+    console_signing_key_file: File = None
+    """PEM file with the private key that signs the verdicts of the console. Its name is the key's."""
     console_recording_link: RecordingLink = None
     """The address of a call's recording, `https://HOST/.../{recording}`. Default: ids without links."""
 
