@@ -13,7 +13,7 @@ ORDERED := --dist loadfile --no-loadscope-reorder
 SIDE_BY_SIDE := -n auto $(ORDERED)
 # Tests of services wait for most of their time: three processes for two cores.
 SERVICE_PROCESSES ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN) / 2)))
-DEBIAN_TOOLS := chromium chromium-driver fonts-noto-cjk kamailio kamailio-postgres-modules mariadb-server maven \
+DEBIAN_TOOLS := chromium chromium-driver fonts-noto-cjk kamailio kamailio-postgres-modules mariadb-server maven npm \
   openjdk-17-jre-headless postgresql prometheus prometheus-alertmanager sip-tester
 PIP := -m pip install -q --disable-pip-version-check
 # $(call install,INTERPRETER): what is fetched must have a hash of the lock; then the project, from this folder alone.
@@ -94,7 +94,7 @@ vendor: ## Fetch the console's browser libraries again by npm; a file with anoth
 	@.ci/vendor $(ARGS)
 
 tools: setup ## What the service tests need: a browser, Java, Kamailio, MariaDB, PostgreSQL, Prometheus, SIPp; Kafka, a schema registry, axe-core.
-	@absent=; for tool in chromium chromedriver java mvn promtool amtool sipp; do \
+	@absent=; for tool in chromium chromedriver java mvn npm promtool amtool sipp; do \
 	  command -v $$tool >/dev/null || absent="$$absent $$tool"; done; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || absent="$$absent postgres"; \
 	[ -x /usr/sbin/mariadbd ] || command -v mariadbd >/dev/null || absent="$$absent mariadb"; \

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute
 
+from streams.console.api import routes as api
 from streams.console.changes import ChangeWatch
 from streams.console.context import ConsoleContext
 from streams.console.identity.components import Identity
@@ -28,6 +29,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     sign_in.router,
     account.router,
     users.router,
+    api.router,
 )
 """The routers of the pages, one a module; HTML routes have ``include_in_schema=False``."""
 

@@ -42,6 +42,7 @@ EVENTS: Final = Table(
     Index("console_event_case", "case_id"),
     Index("console_event_tenant", "tenant_id", "decided_ms"),
     Index("console_event_newest", "shadow", "timestamp_ms"),
+    Index("console_event_decided", "decided_ms", "id"),
 )
 
 CASES: Final = Table(

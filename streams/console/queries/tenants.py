@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from schemas.outputs import Enforcement
+from streams.console.queries.cursors import decode_cursor, encode_cursor
 from streams.console.tables import ALERTS, CASES, EVENTS, TENANTS
 from streams.consumers.record_decoding import event_of
 
@@ -81,6 +82,19 @@ def tenant_overview(connection: Connection, tenant_id: str) -> TenantOverview:
     known = bool(identity) or status[tenant_id].standing != "watched" or _has_alert(connection, tenant_id)
     siblings = [(each, status[each.tenant_id]) for each in related]
     return TenantOverview(mine, status[tenant_id], _open_cases(connection, tenant_id), siblings, known)
+
+
+def list_tenants(
+    connection: Connection, after: str | None, limit: int
+) -> tuple[list[tuple[TenantIdentity, TenantStatus]], str | None]:
+    """A page of all tenants by id, and the cursor of the next one. Raises InvalidCursor."""
+    place = decode_cursor(after, "s")
+    where = TENANTS.c.tenant_id.is_not(None) if place is None else TENANTS.c.tenant_id > place[0]
+    found = identities(connection, where, limit + 1)
+    page = found[:limit]
+    status = tenant_statuses(connection, [each.tenant_id for each in page])
+    following = encode_cursor(page[-1].tenant_id) if len(found) > limit else None
+    return [(each, status[each.tenant_id]) for each in page], following
 
 
 def tenant_statuses(connection: Connection, tenant_ids: Sequence[str]) -> dict[str, TenantStatus]:

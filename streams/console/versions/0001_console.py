@@ -87,6 +87,7 @@ def upgrade() -> None:
     )
     op.create_index("console_event_case", "console_event", ["case_id"])
     op.create_index("console_event_newest", "console_event", ["shadow", "timestamp_ms"])
+    op.create_index("console_event_decided", "console_event", ["decided_ms", "id"])
     op.create_index("console_event_tenant", "console_event", ["tenant_id", "decided_ms"])
     op.create_table(
         "console_loss",

@@ -1,0 +1,95 @@
+"""The answers of `/v1`. A field is only ever added."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class CaseListQuery(BaseModel):
+    """The filters of `/v1/cases`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tenant_id: str | None = Field(None, min_length=1, max_length=128)
+    rule_id: str | None = Field(None, min_length=1, max_length=256)
+    status: Literal["pending", "final", "reversed", "lapsed"] | None = None
+    tier: Literal["minor", "major", "severe"] | None = None
+    from_ms: int | None = Field(None, ge=0, lt=2**53, description="Decided at this time or later, epoch ms UTC.")
+    until_ms: int | None = Field(None, ge=0, lt=2**53, description="Decided before this time, epoch ms UTC.")
+    after: str | None = Field(None, max_length=1_024, description="`next` of the preceding answer.")
+    limit: int = Field(50, ge=1, le=200, description="At most so many items.")
+
+
+class TenantItem(BaseModel):
+    """A tenant and how it stands."""
+
+    tenant_id: str
+    name: str | None = Field(description="The company, as the newest tenant record names it; numbers masked.")
+    owner_id: str | None
+    declared_businesses: list[str]
+    standing: str = Field(description="banned, terminated, pending, warned, refused, clear or watched.")
+    violations: int = Field(description="Violations on record.")
+    pending: int = Field(description="Decisions and applications that wait for a review.")
+    alerts: int = Field(description="Alerts that fire now.")
+
+
+class CaseItem(BaseModel):
+    """A decision, what became of it, and its event in force."""
+
+    case_id: str = Field(description="The id of the decision that opened it.")
+    status: str = Field(description="pending, final, reversed or lapsed.")
+    event: dict[str, Any] = Field(description="The enforcement event in force, in CloudEvents 1.0.")
+
+
+class TenantDetail(TenantItem):
+    """A tenant, its cases that are pending or in force (at most 200), and the other tenants of its owner."""
+
+    open_cases: list[CaseItem]
+    siblings: list[TenantItem]
+
+
+class TenantPage(BaseModel):
+    """Tenants by id."""
+
+    items: list[TenantItem]
+    next: str | None = Field(description="The `after` of the next page; null at the end.")
+
+
+class CasePage(BaseModel):
+    """Cases, the newest decision first."""
+
+    items: list[CaseItem]
+    next: str | None = Field(description="The `after` of the next page; null at the end.")
+
+
+class DecisionPage(BaseModel):
+    """Enforcement events, the newest first, reversals and lapses included."""
+
+    items: list[dict[str, Any]] = Field(description="Enforcement events in CloudEvents 1.0.")
+    next: str | None = Field(description="The `after` of the next page; null at the end.")
+
+
+class MeasurePoint(BaseModel):
+    """What one rule measured in one window."""
+
+    at_ms: int = Field(description="The end of the window, epoch ms UTC.")
+    metric: str
+    numerator: int
+    denominator: int | None
+    value: float | None
+    threshold: float
+    bound: float | None
+
+
+class RuleMeasures(BaseModel):
+    """The points of one rule, the oldest first."""
+
+    rule_id: str
+    points: list[MeasurePoint]
+
+
+class TenantMeasures(BaseModel):
+    """What was measured of a tenant when it was decided on or alerted about."""
+
+    tenant_id: str
+    rules: list[RuleMeasures]

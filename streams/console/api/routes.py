@@ -1,0 +1,156 @@
+"""The routes of `/v1`. Each one reads; each answer is bounded, and its cursor is opaque."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi.openapi.utils import get_openapi
+from sqlalchemy import Connection
+from starlette.responses import JSONResponse
+
+from monitor.text.display import RECORDS
+from monitor.text.record_ids import ids_of
+from schemas.outputs import Enforcement
+from streams.console.api.models import (
+    CaseItem,
+    CaseListQuery,
+    CasePage,
+    DecisionPage,
+    MeasurePoint,
+    RuleMeasures,
+    TenantDetail,
+    TenantItem,
+    TenantMeasures,
+    TenantPage,
+)
+from streams.console.context import ConsoleContext, context_of
+from streams.console.identity.permissions import Permission, needs
+from streams.console.pages.path_ids import segments_after, tenant_id_of
+from streams.console.queries.cursors import LIMIT, MOST, InvalidCursor
+from streams.console.queries.events import list_events
+from streams.console.queries.measured import measured_series
+from streams.console.queries.search import CaseFilter, list_cases
+from streams.console.queries.tenants import TenantIdentity, TenantStatus, list_tenants, tenant_overview
+
+T = TypeVar("T")
+
+router = APIRouter(prefix="/v1", tags=["v1"], dependencies=[Depends(needs(Permission.USE_API))])
+
+Context = Annotated[ConsoleContext, Depends(context_of)]
+After = Annotated[str | None, Query(max_length=1_024, description="`next` of the preceding answer.")]
+Limit = Annotated[int, Query(ge=1, le=MOST, description="At most so many items.")]
+Id = Annotated[str | None, Query(min_length=1, max_length=256)]
+Ms = Annotated[int | None, Query(ge=0, lt=2**53, description="Epoch ms UTC.")]
+_DAY_MS: Final = 86_400_000
+
+
+@router.get("/tenants", response_model=TenantPage)
+async def tenants(context: Context, after: After = None, limit: Limit = LIMIT) -> Any:
+    """All tenants that a tenant record names, by id."""
+    found, following = await _read(context, lambda connection: list_tenants(connection, after, limit))
+    return TenantPage(items=[_tenant(*one) for one in found], next=following)
+
+
+@router.get(
+    "/tenants/{tenant_id:path}",
+    response_model=TenantDetail,
+    responses={404: {"description": "The console has seen no record of this tenant."}},
+)
+async def tenant(request: Request, context: Context) -> Any:
+    """One tenant. Percent-encode the id, slashes too; an id of dots alone: `/v1/tenants/?id=..`."""
+    first, *more = segments_after(request, "/v1/tenants/")
+    if more:
+        raise HTTPException(404, "no such address; percent-encode a slash of the id as %2F")
+    tenant_id = tenant_id_of(request, first)
+    overview = await _read(context, lambda connection: tenant_overview(connection, tenant_id))
+    if not overview.is_known:
+        raise HTTPException(404, "the console has seen no record of this tenant")
+    return TenantDetail(
+        **_tenant(overview.identity, overview.status).model_dump(),
+        open_cases=[CaseItem(case_id=c.case_id, status=c.status, event=_event(c.event)) for c in overview.open_cases],
+        siblings=[_tenant(*one) for one in overview.siblings],
+    )
+
+
+@router.get("/cases", response_model=CasePage)
+async def cases(
+    context: Context,
+    wanted: Annotated[CaseListQuery, Query()],
+) -> Any:
+    """Decisions and what became of them, the newest first; every filter that is given must hold."""
+    chosen = CaseFilter(**wanted.model_dump(exclude={"after", "limit"}))
+    found, following = await _read(
+        context, lambda connection: list_cases(connection, chosen, wanted.after, wanted.limit)
+    )
+    items = [CaseItem(case_id=one.case_id, status=one.status, event=_event(one.event)) for one in found]
+    return CasePage(items=items, next=following)
+
+
+@router.get("/decisions", response_model=DecisionPage)
+async def decisions(
+    context: Context, tenant_id: Id = None, from_ms: Ms = None, after: After = None, limit: Limit = LIMIT
+) -> Any:
+    """Enforcement events, the newest first, of one tenant or of all, decided at ``from_ms`` or later."""
+    found, following = await _read(
+        context, lambda connection: list_events(connection, tenant_id, from_ms, after, limit)
+    )
+    return DecisionPage(items=[_event(one) for one in found], next=following)
+
+
+@router.get("/measures", response_model=TenantMeasures)
+async def measures(
+    context: Context,
+    tenant_id: Annotated[str, Query(min_length=1, max_length=128)],
+    days: Annotated[int, Query(ge=1, le=90)] = 30,
+) -> Any:
+    """What the rules measured of a tenant in the last ``days`` when they decided or alerted."""
+    since_ms = context.clock() - days * _DAY_MS
+    series = await _read(context, lambda connection: measured_series(connection, tenant_id, since_ms))
+    rules = [
+        RuleMeasures(
+            rule_id=one.rule_id,
+            points=[MeasurePoint(at_ms=point.at_ms, **msgspec.to_builtins(point.measure)) for point in one.points],
+        )
+        for one in series
+    ]
+    return TenantMeasures(tenant_id=tenant_id, rules=rules)
+
+
+@router.get("/openapi.json", include_in_schema=False)
+async def openapi() -> JSONResponse:
+    """The OpenAPI document of `/v1`."""
+    document = get_openapi(title="Callwarden console", version="1", routes=router.routes)
+    document["components"].setdefault("securitySchemes", {})["token"] = {"type": "http", "scheme": "bearer"}
+    document["security"] = [{"token": []}]
+    return JSONResponse(document)
+
+
+async def _read(context: ConsoleContext, query: Callable[[Connection], T]) -> T:
+    try:
+        return await context.read(query)
+    except InvalidCursor as error:
+        raise HTTPException(400, f"after: {error}") from None
+
+
+def _tenant(identity: TenantIdentity, status: TenantStatus) -> TenantItem:
+    return TenantItem(
+        tenant_id=identity.tenant_id,
+        name=None if identity.name is None else RECORDS.text(identity.name, limit=4_096),
+        owner_id=identity.owner_id,
+        declared_businesses=[RECORDS.text(one, limit=4_096) for one in identity.businesses],
+        standing=status.standing,
+        violations=status.violations,
+        pending=status.pending,
+        alerts=status.alerts,
+    )
+
+
+def _event(event: Enforcement) -> dict[str, Any]:
+    """The event with its ids whole and the numbers in its reason masked, whoever wrote it."""
+    made: dict[str, Any] = msgspec.to_builtins(event)
+    ids = ids_of(event)
+    made["data"]["reason"] = {
+        language: RECORDS.reason(text, ids, limit=8_192) for language, text in made["data"]["reason"].items()
+    }
+    return made

@@ -1,0 +1,113 @@
+"""`/v1`: what it answers, its cursors, its OpenAPI document, and that it reveals no number."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from helpers.console_harness import ConsoleHarness, console_at
+from helpers.console_pages import DAY_MS, HOSTILE, HOSTILE_ID, NUMBER, alerted, decided, pages_of, tenant
+from oracle.ledger import T0
+from schemas.outputs import Reason
+from streams.console.pages.path_ids import tenant_path
+
+
+@pytest.fixture
+async def console(tmp_path: Path) -> AsyncIterator[ConsoleHarness]:
+    async with console_at(tmp_path) as made:
+        made.now_ms = T0 + 10 * DAY_MS
+        yield made
+
+
+@pytest.fixture
+async def client(console: ConsoleHarness) -> AsyncIterator[httpx.AsyncClient]:
+    async with pages_of(console) as made:
+        yield made
+
+
+async def everything(client: httpx.AsyncClient, path: str) -> list[Any]:
+    """All items of a list, read page by page."""
+    items: list[Any] = []
+    after = ""
+    while True:
+        answer = (await client.get(f"{path}&after={after}")).json()
+        items += answer["items"]
+        after = answer["next"]
+        if after is None:
+            return items
+
+
+async def test_tenants_and_one_of_them(console: ConsoleHarness, client: httpx.AsyncClient) -> None:
+    await console.put(*[tenant(f"t-{n:03}", T0, f"Company {n}", "owner-1" if n < 3 else None) for n in range(7)])
+    event = decided(1, "t-000", T0, tier="severe")
+    await console.put(event, alerted("t-000", T0))
+    items = await everything(client, "/v1/tenants?limit=3")
+    assert [one["tenant_id"] for one in items] == [f"t-{n:03}" for n in range(7)]
+    one = (await client.get("/v1/tenants/t-000")).json()
+    assert (one["standing"], one["violations"], one["alerts"]) == ("banned", 1, 1)
+    assert [case["case_id"] for case in one["open_cases"]] == [event.id]
+    assert [sibling["tenant_id"] for sibling in one["siblings"]] == ["t-001", "t-002"]
+    assert (await client.get("/v1/tenants/nobody")).status_code == 404
+
+
+@pytest.mark.parametrize("tenant_id", ["a/b", "..", "租户 1", "a?b#c"])
+async def test_an_id_of_any_form(console: ConsoleHarness, client: httpx.AsyncClient, tenant_id: str) -> None:
+    await console.put(decided(1, tenant_id, T0))
+    answer = await client.get(tenant_path(tenant_id, "/v1/tenants/"))
+    assert answer.json()["tenant_id"] == tenant_id
+
+
+async def test_cases_and_decisions_by_filter_and_cursor(console: ConsoleHarness, client: httpx.AsyncClient) -> None:
+    events = [decided(n, f"t-{n % 2}", T0 + n // 10, rule_id=f"rule-{n % 3}") for n in range(50)]
+    reversal = decided(90, "t-0", T0 + DAY_MS, kind="reversal", reverses=events[0].id, refunds="released")
+    await console.put(*events, reversal)
+    assert len({one["case_id"] for one in await everything(client, "/v1/cases?limit=7")}) == 50
+    assert len(await everything(client, "/v1/decisions?limit=7")) == 51
+    assert len(await everything(client, "/v1/decisions?limit=7&tenant_id=t-0")) == 26
+    assert len(await everything(client, f"/v1/decisions?limit=7&from_ms={T0 + 4}")) == 11
+    assert len(await everything(client, "/v1/cases?limit=50&tenant_id=t-1&rule_id=rule-1")) == 9
+    assert [one["case_id"] for one in await everything(client, "/v1/cases?limit=9&status=reversed")] == [events[0].id]
+
+
+async def test_measures(console: ConsoleHarness, client: httpx.AsyncClient) -> None:
+    await console.put(decided(1, "acme", T0), alerted("acme", T0 - 5))
+    (rule,) = (await client.get("/v1/measures?tenant_id=acme")).json()["rules"]
+    assert [(point["at_ms"], point["numerator"]) for point in rule["points"]] == [(T0 - 5, 180), (T0, 200)]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/tenants?after=x", 400), ("/v1/cases?after=WzFd", 400), ("/v1/cases?status=odd", 422),
+        ("/v1/cases?stats=final", 422), ("/v1/tenants?limit=201", 422), ("/v1/measures", 422),
+    ],
+)  # fmt: skip
+async def test_a_wrong_request_is_refused(client: httpx.AsyncClient, path: str, status: int) -> None:
+    assert (await client.get(path)).status_code == status
+
+
+async def test_no_answer_reveals_a_number(console: ConsoleHarness, client: httpx.AsyncClient) -> None:
+    await console.put(tenant(HOSTILE_ID, T0, HOSTILE, "owner-1", (HOSTILE,)), tenant("b", T0, NUMBER, "owner-1"))
+    await console.put(decided(1, HOSTILE_ID, T0, reason=Reason(HOSTILE, HOSTILE)))
+    paths = ("/v1/tenants", tenant_path(HOSTILE_ID, "/v1/tenants/"), "/v1/cases", "/v1/decisions")
+    for path in paths:
+        answer = await client.get(path)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "application/json"
+        assert "12345678" not in answer.text
+
+
+async def test_the_openapi_document_has_each_route(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/v1/openapi.json")).json()
+    assert set(document["paths"]) == {
+        "/v1/tenants",
+        "/v1/tenants/{tenant_id}",
+        "/v1/cases",
+        "/v1/decisions",
+        "/v1/measures",
+    }
+    for path, methods in document["paths"].items():
+        assert set(methods) == {"get"}, path
+    assert document["security"] == [{"token": []}]
