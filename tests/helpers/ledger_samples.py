@@ -1,9 +1,10 @@
-"""Decisions and reviews in topics in memory, a ledger of them, and the oracle of its chains: a plain loop."""
+"""Decisions, reviews and actions in topics in memory, a ledger of them, and the oracle of its chains: a plain loop."""
 
 from pathlib import Path
 
 from helpers.fake_topics import FakeTopics
 from schemas import codec
+from schemas.actions import Action
 from schemas.inputs import Review
 from schemas.outputs import Enforcement
 from streams.consumers.database import Database
@@ -13,12 +14,14 @@ from streams.kafka.api import TP
 from streams.kafka.topic_names import TopicNames
 
 NAMES = TopicNames("in.", "out.")
-DECISIONS, REVIEWS = topics_of(NAMES)
+DECISIONS, REVIEWS, ACTIONS = topics_of(NAMES)
+
+_TOPIC_OF = {Enforcement: DECISIONS, Review: REVIEWS, Action: ACTIONS}
 
 
 def topics(partitions: int = 2) -> FakeTopics:
-    """Both topics, empty. Their clock is ahead of the test's, so every answer counts as current."""
-    held = FakeTopics(**{DECISIONS: partitions, REVIEWS: partitions})
+    """All topics, empty. Their clock is ahead of the test's, so every answer counts as current."""
+    held = FakeTopics(**{DECISIONS: partitions, REVIEWS: partitions, ACTIONS: 1})
     held.now_ms = 4_000_000_000_000
     return held
 
@@ -36,10 +39,10 @@ async def filled(url: str, held: FakeTopics) -> Database:
     return database
 
 
-def put(held: FakeTopics, partition: int, *records: Enforcement | Review) -> None:
+def put(held: FakeTopics, partition: int, *records: Enforcement | Review | Action) -> None:
     """Append records to their topics."""
     for record in records:
-        topic = DECISIONS if isinstance(record, Enforcement) else REVIEWS
+        topic = next(topic for kind, topic in _TOPIC_OF.items() if isinstance(record, kind))
         held.put(topic, partition, codec.encode(record))
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from monitor.text.timestamps import rfc3339
 from schemas import codec
+from schemas.actions import Action
 from schemas.inputs import Review
 from schemas.outputs import Enforcement, EnforcementData, Evidence, PolicyRef, Reason
 from streams.consumers.database import Database
@@ -44,6 +45,11 @@ def event(event_id: str, tenant: str = "acme", **changes: Any) -> Enforcement:
     }
     data = EnforcementData(**{**base, **changes})
     return Enforcement(id=event_id, subject=tenant, time=rfc3339(data.decided_ms), data=data)
+
+
+def action(action_id: str, actor: str = "local:li", **changes: Any) -> Action:
+    """A case that somebody claimed at `T0`."""
+    return Action(action_id=action_id, action="case_claimed", actor=actor, roles=["reviewer"], at_ms=T0, **changes)
 
 
 def pending(event_id: str, tenant: str = "acme", **changes: Any) -> Enforcement:

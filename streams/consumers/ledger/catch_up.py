@@ -27,7 +27,7 @@ def lost(error: RecordsLost) -> PermanentError:
             f"{error}. A ledger belongs to the topics that it began with; expected another database for other topics"
         )
     return PermanentError(
-        f"{error}. The decisions and reviews in between cannot be recorded: a decision whose reversal is missing would "
+        f"{error}. The records in between cannot be recorded: a decision whose reversal is missing would "
         "appear to be in force. Restore the topic, or continue without them: `callwarden ledger accept-loss --reason "
         "WHY` records the gap, and `callwarden ledger verify` reports it"
     )

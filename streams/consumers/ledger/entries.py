@@ -1,10 +1,12 @@
-"""The indexed fields of a ledger entry, parsed from the bytes of a decision or a review."""
+"""The indexed fields of a ledger entry, parsed from the bytes of a decision, a review or an action."""
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from monitor.text.masking import mask_text
-from streams.consumers.record_decoding import UndecodableRecord, event_of, review_of
+from streams.consumers.record_decoding import UndecodableRecord, action_of, event_of, review_of
 
+ACTIONS: Final = "actions"
+"""How the name of the topic ends that has what people did in the console."""
 _LONGEST = 128  # of an id, in code points
 _LONGEST_RULE = 256
 _SHOWN = 500
@@ -69,6 +71,15 @@ def fields_of_review(value: bytes | None) -> EntryFields:
             about=review.enforcement_id,
         )
     )
+
+
+def fields_of_console_action(value: bytes | None) -> EntryFields:
+    """Empty fields: what people did in the console is chained and exported, and no look-up of cases finds it."""
+    try:
+        action_of(value)
+    except UndecodableRecord as error:
+        return _unread(error)
+    return EntryFields()
 
 
 def without_nul(text: str) -> str:

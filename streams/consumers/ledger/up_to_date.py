@@ -6,6 +6,7 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from streams.consumers.database import Database
+from streams.consumers.ledger.entries import ACTIONS
 from streams.consumers.ledger.tables import ABOUT_ONE, ENTRIES, POSITIONS, REREAD
 from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import TP
@@ -17,8 +18,8 @@ _LOOKS = 10
 
 
 def topics_of(names: TopicNames) -> list[str]:
-    """The topics that the ledger records: decisions, then reviews."""
-    return [names.output(DECISIONS), names.input_prefix + "reviews"]
+    """The topics that the ledger records: decisions, reviews, and what people did in the console."""
+    return [names.output(DECISIONS), names.input_prefix + "reviews", names.output(ACTIONS)]
 
 
 def may_be_reread(connection: Connection) -> bool:

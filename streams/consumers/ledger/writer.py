@@ -7,7 +7,13 @@ import structlog
 from sqlalchemy import Connection, insert
 
 from streams.consumers.follower import FollowedRecord
-from streams.consumers.ledger.entries import EntryFields, fields_of_event, fields_of_review
+from streams.consumers.ledger.entries import (
+    ACTIONS,
+    EntryFields,
+    fields_of_console_action,
+    fields_of_event,
+    fields_of_review,
+)
 from streams.consumers.ledger.hash_chain import link
 from streams.consumers.ledger.journal import fields_of_action
 from streams.consumers.ledger.published_heads import ChainHead, head_of
@@ -22,6 +28,8 @@ def reader_of(topic: str) -> Callable[[bytes | None], EntryFields]:
     """The parser of a topic's values, by the name's end: after a migration a ledger holds topics of other prefixes."""
     if topic == JOURNAL.topic:
         return fields_of_action
+    if topic.endswith(ACTIONS):
+        return fields_of_console_action
     return fields_of_event if topic.endswith(DECISIONS) else fields_of_review
 
 

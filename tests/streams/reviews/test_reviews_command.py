@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from helpers.fake_topics import FakeTopics
-from helpers.ledger_samples import DECISIONS, REVIEWS, address, filled, put
+from helpers.ledger_samples import ACTIONS, DECISIONS, REVIEWS, address, filled, put
 from monitor.partition.journal import PolicyChange
 from monitor.policy.load import loads
 from monitor.policy.serialize import to_plain
@@ -33,7 +33,9 @@ class FakeCluster(FakeTopics):
     """Topics that can be written to; ``judge`` is called with each review."""
 
     def __init__(self) -> None:
-        super().__init__(**{DECISIONS: 1, REVIEWS: 1, LETTERS: 1, "out.control": 1, "out.clock": 1, "out.state": 1})
+        super().__init__(
+            **{DECISIONS: 1, REVIEWS: 1, ACTIONS: 1, LETTERS: 1, "out.control": 1, "out.clock": 1, "out.state": 1}
+        )
         self.now_ms = 4_000_000_000_000
         self.judge = lambda review: None
         self.letters: list[SimpleNamespace] = []

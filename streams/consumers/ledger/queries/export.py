@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, or_, select
 
 from monitor.text.masking import mask_text
 from monitor.text.record_ids import ids_of
-from streams.consumers.ledger.entries import without_nul
+from streams.consumers.ledger.entries import ACTIONS, without_nul
 from streams.consumers.ledger.journal import Action, action_of
 from streams.consumers.ledger.queries.lookup import case_of
 from streams.consumers.ledger.tables import ABOUT_ONE, ENTRIES, JOURNAL, REREAD
@@ -40,6 +40,8 @@ def _line(connection: Connection, row: Row[Any], with_bytes: bool) -> dict[str, 
         return line | {"key": _base64(row.key), "value": _base64(row.value)}
     if row.topic == JOURNAL.topic and not row.fault:
         return line | {"record": _shown_action(connection, action_of(row.value))}
+    if row.topic.endswith(ACTIONS) and not row.fault:
+        return line | {"record": msgspec.json.decode(row.value)}  # masked when it was written
     kind = row.kind or row.reread_kind
     return line | ({"record": displayed_value(connection, kind, row.value)} if kind else {"fault": row.fault})
 

@@ -37,11 +37,11 @@ async def moved(database: Database) -> None:
     """The old topics, then the new ones, into one database."""
     topics = FakeTopics(**dict.fromkeys(topics_of(OLD), 2), **dict.fromkeys(topics_of(NEW), 3))
     topics.now_ms = 4_000_000_000_000
-    decisions, reviews = topics_of(OLD)
+    decisions, reviews, _ = topics_of(OLD)
     topics.put(decisions, 1, *map(codec.encode, BEFORE))
     topics.put(reviews, 1, codec.encode(WAITS))
     await follower_of(topics, database, OLD, LedgerWriter()).catch_up()
-    decisions, reviews = topics_of(NEW)
+    decisions, reviews, _ = topics_of(NEW)
     topics.put(decisions, 2, *map(codec.encode, SINCE))
     topics.put(reviews, 2, codec.encode(WAITS))  # carried over
     await follower_of(topics, database, NEW, LedgerWriter()).catch_up()

@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from helpers.fake_topics import FakeTopics
-from helpers.ledger_samples import DECISIONS, REVIEWS, address, filled, put, topics
-from oracle.ledger import T0, event, pending, review
+from helpers.ledger_samples import ACTIONS, DECISIONS, REVIEWS, address, filled, put, topics
+from oracle.ledger import T0, action, event, pending, review
 from streams.cli.app import build
 from streams.consumers.database import Database
 from streams.consumers.ledger import published_heads as heads
@@ -33,6 +33,7 @@ def held_topics() -> FakeTopics:
     held = topics(2)
     for number in range(12):
         put(held, number % 2, pending(f"e{number}"), review(f"r{number}", f"e{number}"))
+    put(held, 0, *(action(f"a{number}") for number in range(6)))
     return held
 
 
@@ -81,7 +82,8 @@ async def test_an_unchanged_ledger_is_verified(tmp_path: Path) -> None:
     assert found.faults == []
     assert {tp: head.number for tp, head in found.heads.items()} == dict.fromkeys(held.logs, 6)
     assert [(h.topic, h.partition, h.number, h.offset) for h in published] == [
-        (topic, partition, 6, 5) for topic in (REVIEWS, DECISIONS) for partition in (0, 1)
+        (topic, partition, 6, 5)
+        for topic, partition in ((REVIEWS, 0), (REVIEWS, 1), (ACTIONS, 0), (DECISIONS, 0), (DECISIONS, 1))
     ]
     put(held, 0, event("later"))
     database.close()
@@ -345,17 +347,17 @@ async def test_the_command_reports_its_findings(tmp_path: Path, monkeypatch: pyt
     status, text = await said("--heads", str(path))
     assert status == 0, text
     assert text.endswith(
-        "verified: 24 entries. The ledger contains the published heads. Not checked: the topics (--with-topics).\n"
+        "verified: 30 entries. The ledger contains the published heads. Not checked: the topics (--with-topics).\n"
     )
     assert (await said())[1].endswith(
-        "verified: 24 entries. Not checked: whether entries at the end are missing, or a chain was recreated "
+        "verified: 30 entries. Not checked: whether entries at the end are missing, or a chain was recreated "
         "(--heads FILE), the topics (--with-topics).\n"
     )
     status, text = await said("--json", "--heads", str(path))
     found = json.loads(text.splitlines()[-1])
-    assert (status, found["ok"], found["faults"], found["entries"]) == (0, True, [], 24)
+    assert (status, found["ok"], found["faults"], found["entries"]) == (0, True, [], 30)
     assert (found["published_heads_checked"], found["topics_compared"]) == (True, None)
-    assert sum(head["entries"] for head in found["heads"]) == 24
+    assert sum(head["entries"] for head in found["heads"]) == 30
     tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF} AND number = 6")
     status, text = await said()
     assert (status, text.endswith("\n1 difference\n")) == (1, True), text
@@ -424,10 +426,10 @@ def test_the_command_says_how_much_the_topics_still_hold(tmp_path: Path, monkeyp
         return done.output.splitlines()[-1]
 
     cut = "Not checked: whether entries at the end are missing, or a chain was recreated (--heads FILE)."
-    assert said() == f"verified: 24 entries. The ledger contains all 24 records of the topics. {cut}"
+    assert said() == f"verified: 30 entries. The ledger contains all 30 records of the topics. {cut}"
     held.delete_before(REVIEWS, 0, 2)
     assert said() == (
-        "verified: 24 entries. The ledger contains all 22 records of the topics. "
+        "verified: 30 entries. The ledger contains all 28 records of the topics. "
         f"2 entries older than the topics were not compared. {cut}"
     )
 
@@ -443,7 +445,7 @@ async def test_an_export_is_not_written_over(tmp_path: Path) -> None:
         return done.exit_code, done.output
 
     assert export(out) == (0, "")
-    assert out.read_bytes().count(b"\n") == 24
+    assert out.read_bytes().count(b"\n") == 30
     out.write_bytes(b"of last month")
     assert export(out) == (2, f"{out}: expected a new file; it already exists\n")
     assert out.read_bytes() == b"of last month"
