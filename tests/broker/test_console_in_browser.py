@@ -1,0 +1,214 @@
+"""The console's pages in a real browser: axe-core finds nothing, no record runs or shows a number, keys work.
+
+The console is on topics in memory: what its pages show does not depend on Kafka.
+"""
+
+import asyncio
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from helpers import axe
+from helpers.console_harness import console_at
+from helpers.console_pages import (
+    DAY_MS,
+    HOSTILE,
+    HOSTILE_ID,
+    NUMBER,
+    alerted,
+    application,
+    decided,
+    reviewed,
+    tenant,
+)  # fmt: skip
+from oracle.ledger import T0
+from schemas.outputs import Evidence, Reason
+from streams.console.app import make
+from streams.console.identity.users import Role, User
+from streams.console.pages.path_ids import tenant_path
+from streams.console.security_headers import with_security_headers
+
+pytestmark = pytest.mark.services
+
+FLAGS = (
+    "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
+    "disable-component-update", "disable-sync", "disable-dev-shm-usage", "window-size=1440,1000", "lang=en-US",
+)  # fmt: skip
+NOW = T0 + 10 * DAY_MS
+PENDING = decided(33, "nanhai", NOW - DAY_MS, tier="major", status="pending_review")
+HOSTILE_CASE = decided(
+    50, HOSTILE_ID, NOW - 2 * DAY_MS, tier="severe", status="pending_review", reason=Reason(HOSTILE, HOSTILE),
+    rule_id=HOSTILE_ID,
+)  # fmt: skip
+WAITING = {
+    "kind": "admission_review", "status": "pending_review", "behaviour": "application_review", "tier": None,
+    "rule_id": "application_review", "measure": None, "window": None, "clause": None, "refunds": "unaffected",
+    "review_by_ms": None,
+}  # fmt: skip
+PAGES = (
+    "/queue", f"/cases/{PENDING.id}", f"/cases/{HOSTILE_CASE.id}", "/tenants/nanhai", tenant_path(HOSTILE_ID),
+    "/search?q=nanhai", "/search", "/admissions", "/quality", "/health",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Site:
+    """The console at ``address``, in a thread of its own with its own loop."""
+
+    folder: Path
+    address: str = ""
+    failed: list[BaseException] = field(default_factory=list)
+    ready: threading.Event = field(default_factory=threading.Event)
+    server: uvicorn.Server | None = None
+
+    def run(self) -> None:
+        """Serve until ``server`` is told to stop."""
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - given to the test, whose thread can report it
+            self.failed.append(error)
+            self.ready.set()
+
+    async def _serve(self) -> None:
+        async with console_at(self.folder) as console:
+            console.now_ms = NOW
+            await console.put(tenant("nanhai", T0, "南海联合贸易有限公司", "owner-1", ("信用卡催收",)))
+            await console.put(
+                tenant("nanhai-2", T0, "Nanhai 2", "owner-1"), tenant(HOSTILE_ID, T0, HOSTILE, None, (HOSTILE,))
+            )
+            events = [decided(n, "nanhai", T0 + n * DAY_MS) for n in range(6)]
+            await console.put(*events, PENDING, HOSTILE_CASE, alerted("nanhai", T0 + DAY_MS), alerted(HOSTILE_ID, T0))
+            await console.put(reviewed(events[0], T0 + DAY_MS, "uphold", HOSTILE))
+            await console.put(application("nanhai", "app-1", T0, f"信用卡催收 {HOSTILE}", HOSTILE))
+            evidence = {"evidence": Evidence(application_ids=("app-1",))}
+            await console.put(decided(40, "nanhai", NOW - 3 * DAY_MS, **WAITING | evidence))
+            app = with_security_headers(make(console.context))
+            user = User("local:chen", "Chen", frozenset(Role))
+
+            async def signed_in(scope: Scope, receive: Receive, send: Send) -> None:
+                await app({**scope, "callwarden.user": user, "callwarden.csrf": "token"}, receive, send)
+
+            config = uvicorn.Config(signed_in, port=0, log_level="warning", lifespan="off")
+            self.server = uvicorn.Server(config)
+            serving = asyncio.create_task(self.server.serve())
+            while not self.server.started and not serving.done():
+                await asyncio.sleep(0.01)
+            self.address = f"http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
+            self.ready.set()
+            await serving
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    made = Site(tmp_path_factory.mktemp("console"))
+    thread = threading.Thread(target=made.run)
+    thread.start()
+    made.ready.wait(60)
+    assert made.address, made.failed
+    yield made.address
+    assert made.server is not None
+    made.server.force_exit = made.server.should_exit = True
+    thread.join(30)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory, site: str) -> Iterator[Any]:
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        missing = "chromium and chromedriver are not on PATH"
+        if os.environ.get("CALLWARDEN_REQUIRE_SERVICES") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    options.page_load_strategy = "eager"
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    chrome.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Shanghai"})
+    chrome.get(f"{site}/health")
+    yield chrome
+    chrome.quit()
+
+
+def appear(browser: Any, site: str, lang: str, theme: str, width: int) -> None:
+    """The language, the scheme and the size of the pages that are opened from now on."""
+    for name, value in (("lang", lang), ("theme", theme), ("zone", "Asia/Shanghai")):
+        browser.add_cookie({"name": name, "value": value, "path": "/"})
+    device = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", device)
+
+
+def wait(browser: Any, condition: str) -> None:
+    """Wait until the script ``condition`` returns something true."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(browser, 30).until(lambda b: b.execute_script(condition))
+
+
+def press(browser: Any, key: str) -> None:
+    """Press a key wherever the focus is."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    ActionChains(browser).send_keys(key).perform()
+
+
+@pytest.mark.parametrize(("lang", "theme", "width"), [("zh", "light", 1440), ("en", "dark", 390)])
+def test_each_page_is_accessible_fits_and_reveals_nothing(
+    browser: Any, site: str, lang: str, theme: str, width: int
+) -> None:
+    appear(browser, site, lang, theme, width)
+    found: list[str] = []
+    for path in PAGES:
+        browser.get(site + path)
+        wait(browser, "const c = document.querySelector('[data-charts]'); return !c || c.dataset.drawn !== undefined")
+        found += [f"{path}: {one}" for one in axe.violations(browser)]
+        found += [f"{path}: {entry['message']}" for entry in browser.get_log("browser")]
+        if browser.execute_script("return document.documentElement.scrollWidth") > width:
+            found.append(f"{path}: scrolls sideways at {width}")
+        if "12345678" in browser.page_source or NUMBER in browser.page_source:
+            found.append(f"{path}: shows a number")
+        if browser.execute_script("return document.querySelectorAll('img, main script').length"):
+            found.append(f"{path}: an element of a record")
+    assert not found, "\n".join(found)
+
+
+def test_keys_switch_language_open_help_and_move(browser: Any, site: str) -> None:
+    appear(browser, site, "en", "light", 1440)
+    browser.get(f"{site}/search")
+    assert browser.find_element("css selector", "h1").text == "Search"
+    press(browser, "?")
+    assert browser.execute_script("return document.querySelector('#help').open")
+    press(browser, "\ue00c")  # escape
+    press(browser, "j")
+    assert browser.execute_script("return document.querySelectorAll('.chosen').length") == 1
+    press(browser, "/")
+    assert browser.execute_script("return document.activeElement.name") == "q"
+    press(browser, "l")
+    assert browser.execute_script("return document.activeElement.value") == "l"
+    press(browser, "\ue00c")
+    press(browser, "l")
+    wait(browser, "return document.documentElement.lang === 'zh-CN' && document.readyState !== 'loading'")
+    assert browser.find_element("css selector", "h1").text == "搜索"
+    press(browser, "t")
+    assert browser.execute_script("return document.documentElement.dataset.theme") == "dark"
+    press(browser, "g")
+    press(browser, "h")
+    wait(browser, "return location.pathname === '/health'")
+
+
+def test_times_are_in_the_zone_of_the_browser(browser: Any, site: str) -> None:
+    browser.get(f"{site}/tenants/nanhai")
+    assert "Asia/Shanghai (UTC+08:00)" in browser.find_element("css selector", "footer").text
+    assert browser.execute_script("return document.querySelectorAll('.plot canvas').length") >= 1
