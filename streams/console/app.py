@@ -14,7 +14,7 @@ from streams.console.identity.components import Identity
 from streams.console.identity.middleware import IdentityMiddleware
 from streams.console.identity.permissions import for_everyone
 from streams.console.pages import admissions, case, events, health, quality, queue, search, static_files, tenant
-from streams.console.pages.accounts import account, problems, sign_in, users
+from streams.console.pages.accounts import account, actions, problems, sign_in, users
 from streams.kafka.api import TransientError
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -29,6 +29,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     sign_in.router,
     account.router,
     users.router,
+    actions.router,
     api.router,
 )
 """The routers of the pages, one a module; HTML routes have ``include_in_schema=False``."""

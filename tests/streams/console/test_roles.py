@@ -71,6 +71,8 @@ POST /settings/account/tokens/revoke           all
 GET  /admin/users                              d
 POST /admin/users                              d
 POST /admin/users/change                       d
+GET  /admin/actions                            ad
+POST /admin/actions/export                     a
 GET  /v1/tenants                               all
 GET  /v1/tenants/{tenant_id:path}              all
 GET  /v1/cases                                 all

@@ -1,0 +1,107 @@
+"""The log of actions: filters, pages, export, and nothing in it that acts on a page."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from sqlalchemy import insert
+
+from helpers.console_identity import NOON_MS, Clock, recorded
+from oracle.ledger import action
+from schemas.actions import Action
+from streams.console.app import make
+from streams.console.context import ConsoleContext
+from streams.console.identity.users import Role, User
+from streams.console.tables import ACTIONS
+from streams.console.telemetry import ConsoleMetrics
+from streams.consumers.database import Database
+from streams.consumers.follower import FollowerProgress
+from streams.settings.load import load
+
+AUDITOR = User("local:aude", "aude", frozenset({Role.AUDITOR}))
+
+
+@pytest.fixture
+async def browser(database: Database, clock: Clock) -> AsyncIterator[httpx.AsyncClient]:
+    context = ConsoleContext(load({}), database, ConsoleMetrics(), lambda: FollowerProgress(None, {}), clock)
+    app = make(context)
+
+    async def call(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "callwarden.user": AUDITOR}, receive, send)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=call), base_url="http://127.0.0.1") as made:
+        yield made
+
+
+async def _store(database: Database, *some: Action) -> None:
+    rows = [
+        {
+            **{name: getattr(each, name) for name in ("action", "actor", "subject", "tenant_id", "enforcement_id")},
+            "id": each.action_id,
+            "at_ms": each.at_ms,
+            "value": msgspec.json.encode(each),
+        }
+        for each in some
+    ]
+    await database.run(lambda connection: connection.execute(insert(ACTIONS), rows))
+
+
+async def test_all_pages_together_show_each_action_once(browser: httpx.AsyncClient, database: Database) -> None:
+    # Many at the same time, so that a page ends among them.
+    await _store(database, *(action(f"cwc-{number:03}", f"local:u{number:03}") for number in range(120)))
+    seen, path = [], "/admin/actions?action=case_claimed"
+    while path:
+        page = (await browser.get(path)).text
+        seen += [part[:4] for part in page.split("<bdi>local:")[1:]]
+        path = page.partition('rel="next" href="')[2].partition('"')[0].replace("&amp;", "&")
+    assert seen == [f"u{number:03}" for number in reversed(range(120))]
+
+
+async def test_filters(browser: httpx.AsyncClient, database: Database) -> None:
+    await _store(
+        database,
+        action("cwc-1", "local:li", tenant_id="acme", enforcement_id="cwe-1"),
+        action("cwc-2", "local:wu", subject="local:li", tenant_id="other"),
+        msgspec.structs.replace(action("cwc-3", "local:wu"), action="signed_in"),
+    )
+    for query, expected in (
+        ("", 3),
+        ("who=local:li", 2),
+        ("tenant=acme", 1),
+        ("decision=cwe-1", 1),
+        ("action=signed_in", 1),
+        ("who=local:li&tenant=other", 1),
+        ("who=%27%20OR%201=1", 0),
+        ("after=x", 3),
+        ("after=1-x", 0),
+    ):
+        page = (await browser.get(f"/admin/actions?{query}")).text
+        assert page.count("<time ") == expected, query
+
+
+async def test_an_export_has_what_the_filters_select_and_is_recorded(
+    browser: httpx.AsyncClient, database: Database
+) -> None:
+    await _store(
+        database, *(action(f"cwc-{number:04}", "local:li") for number in range(2_500)), action("cwc-x", "local:wu")
+    )
+    answer = await browser.post("/admin/actions/export", data={"who": "local:li"})
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert [line["action_id"] for line in lines] == [f"cwc-{number:04}" for number in reversed(range(2_500))]
+    assert answer.headers["content-disposition"] == 'attachment; filename="callwarden-actions.jsonl"'
+    (done,) = recorded(database)
+    assert (done["action"], done["actor"], done["details"]) == ("actions_exported", "local:aude", {"who": "local:li"})
+    assert done["at_ms"] == NOON_MS
+
+
+async def test_nothing_in_an_action_acts_on_the_page(browser: httpx.AsyncClient, database: Database) -> None:
+    hostile = '"><img src=x onerror=alert(1)>'
+    await _store(
+        database, action("cwc-1", f"oidc:{hostile}", tenant_id=hostile, reason=hostile, details={hostile: hostile})
+    )
+    page = (await browser.get("/admin/actions", params={"who": hostile, "after": hostile})).text
+    assert "<img" not in page
+    assert "<img" not in (await browser.get("/admin/actions")).text
