@@ -1,6 +1,7 @@
 """Decides in parts, each with an output that fits in one transaction."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 
 from monitor.core.owners.ban_causes import windows_may_ban
 from monitor.core.owners.owner_effect import first_effect
@@ -17,10 +18,11 @@ def advance_by(shard: Shard, most: int, watermark_ms: int) -> int | None:
     """
     place = shard.pending_records.beyond(most, (watermark_ms,))
     stop_ms = watermark_ms if place is None else place[0]
-    coming_ms = _next_ban(shard, most, stop_ms)
+    coming = ComingMembers(shard.pending_records.owners_named((stop_ms,)))
+    coming_ms = _next_ban(shard, most, stop_ms, coming)
     if coming_ms is not None:
         stop_ms = coming_ms
-    owners = shard.owner_bans.beyond(most, stop_ms)
+    owners = shard.owner_bans.beyond(most, stop_ms, coming.count)
     if owners is not None:
         stop_ms = owners[0]
     lapse_ms = shard.decisions.reviews.lapses_beyond(most, stop_ms)
@@ -58,21 +60,36 @@ def _window_ends(shard: Shard, most: int, until_ms: int) -> int | None:
     return None
 
 
-def _next_ban(shard: Shard, most: int, until_ms: int) -> int | None:
+class ComingMembers:
+    """The tenants that waiting `tenant` records add to owners: they are members by the time of a ban's effect.
+
+    ``named`` has the owners that these records name, by tenant.
+    """
+
+    def __init__(self, named: Mapping[str, Collection[str]]) -> None:
+        self.named = named
+        self.count = Counter(owner for owners in named.values() for owner in owners)
+
+    @property
+    def largest(self) -> int:
+        """The most that they add to one owner."""
+        return max(self.count.values(), default=0)
+
+
+def _next_ban(shard: Shard, most: int, until_ms: int, coming: ComingMembers) -> int | None:
     """The first instant, up to ``until_ms``, at which a ban that is not decided yet may take effect, if more than
     ``most`` tenants of owners would be visited until then.
     """
-    if shard.owner_bans.members.largest <= 1:
+    if shard.owner_bans.members.largest + coming.largest <= 1:
         return None
     end_ms = shard.next_window_end(until_ms) if windows_may_ban(shard.policy) else None
-    coming = shard.pending_records.owners_named((until_ms,))
     tenants: dict[str, int] = {}  # the most that each of these tenants may have visited
     visits = 0
     for at_ms, tenant_id in shard.pending_records.ban_causes((until_ms,)):
         if end_ms is not None and end_ms <= at_ms:
             break
         if tenant_id not in tenants:
-            tenants[tenant_id] = _most_tenants(shard, tenant_id, coming.get(tenant_id, ()))
+            tenants[tenant_id] = _most_tenants(shard, tenant_id, coming)
         visits += tenants[tenant_id]
         if visits > most:
             end_ms = at_ms
@@ -81,12 +98,13 @@ def _next_ban(shard: Shard, most: int, until_ms: int) -> int | None:
     return effect_ms if effect_ms <= until_ms else None
 
 
-def _most_tenants(shard: Shard, tenant_id: str, coming: Iterable[str]) -> int:
+def _most_tenants(shard: Shard, tenant_id: str, coming: ComingMembers) -> int:
     """The most tenants that a ban of this tenant, or its end, may visit.
 
-    A ban follows the owner that the newest record names by then, one of ``coming`` perhaps; its end follows the owner
+    A ban follows the owner that the newest record names by then, perhaps one that waits; its end follows the owner
     that was named when it began.
     """
     tenant_record = shard.tenant_records.known(shard.tenant_numbers.by_name[tenant_id])
     named: Iterable[str] = () if tenant_record is None else tenant_record.owners
-    return max((shard.owner_bans.members.count(owner) for owner in (*named, *coming)), default=0)
+    owners = *named, *coming.named.get(tenant_id, ())
+    return max((shard.owner_bans.members.count(owner) + coming.count[owner] for owner in owners), default=0)

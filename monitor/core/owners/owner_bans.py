@@ -160,16 +160,18 @@ class OwnerBans:
         event = self._next()
         return event.at_ms if event is not None and event.at_ms <= until_ms else None
 
-    def beyond(self, most: int, until_ms: int) -> tuple[int, int] | None:
+    def beyond(self, most: int, until_ms: int, coming: Mapping[str, int]) -> tuple[int, int] | None:
         """The instant, up to ``until_ms``, of the first effect with which more than ``most`` tenants are visited.
 
-        Returns it with the number of visits before that effect; None if there are no more.
+        ``coming`` is how many tenants each owner may have in addition by then. Returns the instant with the number of
+        visits before that effect; None if there are no more.
         """
         visits = 0
         for event in self._in_order():
             if event.at_ms > until_ms:
                 return None
-            before, visits = visits, visits + self._visits(event)
+            owner_id = self._held[event.enforcement_id].ban.owner_id
+            before, visits = visits, visits + self._visits(event) + coming.get(owner_id, 0)
             if visits > most:
                 return event.at_ms, before
         return None

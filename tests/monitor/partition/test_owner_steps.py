@@ -76,6 +76,26 @@ def test_bans_of_owners_with_few_tenants_do_not_shorten_the_steps_because_anothe
     assert steps <= -(-len(values) // most) + 1
 
 
+def test_tenants_whose_records_wait_with_the_bans_of_their_owner_are_counted() -> None:
+    """No tenant belonged to the owner yet, and M bans of M tenants made M * M / 2 decisions in one transaction."""
+    count, most, some = 60, 150, list[dict[str, Any]]()
+    for n in range(count):
+        own = {"type": "tenant", "tenant_id": f"t{n:02}", "owner_id": "o1", "updated_ms": T0}
+        some.append(own | {"declared_businesses": [], "numbers": []})
+    for n in range(count):
+        fraud = {"type": "complaint", "tenant_id": f"t{n:02}", "complaint_id": "p1", "category": "fraud"}
+        some.append(fraud | {"reported_ms": T0, "status": "verified", "updated_ms": T0 + (2 + 5 * n) * MINUTE})
+    last = {"type": "tenant", "tenant_id": "acme", "updated_ms": T0 + 1_440 * MINUTE}
+    some.append(last | {"declared_businesses": [], "numbers": []})
+    one, steps = new_task(POLICY), list[list[bytes]]()
+    feed(one, [json.dumps(each).encode() for each in some])
+    while one.due:
+        one.advance(most)
+        steps.append(decided(one))
+    assert sum(b'"owner_banned"' in event for step in steps for event in step) >= count * (count - 1) / 2
+    assert max(map(len, steps)) <= 5 * most
+
+
 @pytest.mark.parametrize(("named_at", "banned_at"), [(10, 11), (0, 11)])
 def test_a_ban_or_its_end_visits_an_owner_whom_the_newest_record_does_not_name_yet_or_any_more(
     named_at: int, banned_at: int

@@ -119,7 +119,7 @@ def test_many_tenants_are_visited_in_parts_which_a_restart_may_part() -> None:
     whole.take(ban(2), at(2))
     bans, found = whole, []
     while bans.next_at(at(5)) is not None:
-        assert bans.beyond(9, at(5)) in ((at(5), 0), None)
+        assert bans.beyond(9, at(5), {}) in ((at(5), 0), None)
         step = bans.next_step(9)
         assert len(step.tenants) <= 9
         found += step.tenants
