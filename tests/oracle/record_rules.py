@@ -95,7 +95,7 @@ class RecordRules(Lifecycle):
                 newest = decision.newest
                 kept = newest.state == "pending" or (newest.state == "final" and newest.violation)
                 gone = not kept and forgotten(self.reigns, newest.event["decided_ms"], review["t"])
-                return None if gone else newest
+                return None if gone or not decision.named else newest
         return None
 
     def _statement(self, tenant: Tenant, life: Life, r: dict[str, Any], history: bool) -> None:

@@ -48,6 +48,14 @@ class Decision:
         return self if self.upheld_as is None else self.upheld_as.newest
 
     @property
+    def named(self) -> bool:
+        """Whether its id still names it: the first id does, and the 20 newest that reviews have superseded."""
+        later, newest = 0, self
+        while newest.upheld_as is not None:
+            later, newest = later + 1, newest.upheld_as
+        return later <= 20 or self.event["supersedes"] is None
+
+    @property
     def waits(self) -> bool:
         """Whether it is an application that waits."""
         return self.state == "pending" and self.event["kind"] == "admission_review"

@@ -104,7 +104,7 @@ class DecisionLifecycle:
             reviews: tuple[tuple[int, str], ...] = ((at_ms, review_id),)
         else:
             self._out_of_force(tenant_record, case, at_ms)
-            case.superseded_ids += (superseded,)
+            tenant_record.supersede(case, superseded)
             case.reviews = reviews = _newest_reviews(case, at_ms, review_id)
         id_kind = kind_in_id(self._policy, case.behaviour, kind)
         case.final_id = enforcement_id(tenant_record.tenant_id, id_kind, "final", case.rule_id, at_ms, origin)

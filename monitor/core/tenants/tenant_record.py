@@ -19,6 +19,7 @@ FINDINGS: Final = "q"
 VERSIONS: Final = "v"
 CASES: Final = "d"
 OWNERS: Final = "o"
+MOST_SUPERSEDED: Final = 20  # ids; else each change of a case's kind would make the page of the case longer
 PAGE_SIZES: Final = {COMPLAINTS: 32, FINDINGS: 32, VERSIONS: 16, CASES: 8, OWNERS: 32}
 """The kinds of items in a tenant record, and the number of each in a page: usually a few kilobytes."""
 
@@ -48,8 +49,8 @@ class DecisionCase(Struct, gc=False, omit_defaults=True):
     refunds. ``violation`` is the recorded one.
     ``owner`` is the owner whom the ban in force bans.
 
-    If a review has changed the kind of a final decision: ``superseded_ids`` are its earlier final ids, ``reviews`` the
-    newest reviews with their times, and ``grounds`` the reason before the first such review.
+    If a review has changed the kind of a final decision: ``superseded_ids`` are its newest earlier final ids,
+    ``reviews`` the newest reviews with their times, and ``grounds`` the reason before the first such review.
 
     Until it is closed, ``places`` are those of the records in its evidence without the reviews (`pack_places`), and
     ``review_places`` those of the reviews, by id.
@@ -225,6 +226,14 @@ class TenantRecord:
         kind = self.stops.pop(case.first_id, None)
         self._bans -= kind == "ban"
         return kind is not None
+
+    def supersede(self, case: DecisionCase, final_id: str) -> None:
+        """Keep an earlier final id of a case, so that a review may name it; of many, the first and the newest."""
+        ids = (*case.superseded_ids, final_id)
+        case.superseded_ids = ids[-MOST_SUPERSEDED:]
+        for old in ids[:-MOST_SUPERSEDED]:
+            if old != case.first_id:
+                del self.case_of[old]
 
     @property
     def banned(self) -> bool:

@@ -117,6 +117,27 @@ def test_the_evidence_has_the_newest_twenty_reviews() -> None:
     assert last.data.evidence.review_ids == tuple(sorted(f"v{99 - n}" for n in range(5, 25)))
 
 
+def test_a_case_does_not_grow_with_each_change_of_its_kind() -> None:
+    """Reviews may name it by its first id and by the newest ones; others are unknown."""
+    harness = StoredShardHarness()
+    first = of_fraud(harness)
+    for n in range(60):
+        harness.review(3 + n, "uphold", first, f"v{n}", kind="termination" if n % 2 == 0 else "ban")
+    events = harness.until(70)
+    assert len(events) == 60
+    tenant_record = harness.shard.tenant_records.of(0)
+    (case,) = tenant_record.cases.values()
+    assert case.superseded_ids == tuple(event.id for event in events[-21:-1])
+    assert tenant_record.case_of.keys() == {first.id, *(event.id for event in events[-21:])}
+    harness.restart()
+    assert harness.shard.tenant_records.of(0).case_of.keys() == {first.id, *(event.id for event in events[-21:])}
+    harness.review(71, "overturn", events[-22], "w1")
+    assert harness.until(72) == []
+    assert harness.rejected() == ["unknown_enforcement"]
+    harness.review(73, "overturn", events[-21], "w2")
+    assert [event.data.reverses for event in harness.until(74)] == [events[-1].id]
+
+
 def test_measured_rules_stay_silent_when_the_kind_changes() -> None:
     harness = StoredShardHarness(rules=[rule("one", behaviour="blind_calling")])
     ban = of_fraud(harness)
