@@ -10,6 +10,7 @@ from typing import NamedTuple
 import structlog
 from sqlalchemy import Connection
 
+from schemas.review_signature import kept
 from streams.consumers.data_loss import RecordsLost, lost, rewritten, same_cluster
 from streams.consumers.database import Database
 from streams.consumers.offsets import ConcurrentWriter, LastRecord, Offsets, hash_of
@@ -40,13 +41,17 @@ _COUNT_S = 2.0
 
 
 class FollowedRecord(NamedTuple):
-    """One record of a topic. ``timestamp_ms`` is set by the broker or the producer, as the topic is configured."""
+    """One record of a topic. ``timestamp_ms`` is set by the broker or the producer, as the topic is configured.
+
+    ``signature`` is the header that signed a review, if there was one.
+    """
 
     tp: TP
     offset: int
     timestamp_ms: int
     key: bytes | None
     value: bytes | None
+    signature: bytes | None = None
 
 
 Handle = Callable[[Connection, Sequence[FollowedRecord]], Callable[[], None] | None]
@@ -317,5 +322,6 @@ class Follower:
             last = LastRecord(int(batch.offsets[-1]), hash_of(batch.keys[-1], batch.values[-1])) if len(batch) else None
             first = self._positions.advance(connection, tp, batch.start, batch.stop, last)
             columns = zip(batch.offsets.tolist(), batch.timestamps_ms.tolist(), batch.keys, batch.values, strict=True)
-            records += [FollowedRecord(tp, *row) for row in columns if row[0] >= first]
+            signed = {offset: kept(headers) for offset, headers in batch.signatures.items()}
+            records += [FollowedRecord(tp, *row, signed.get(row[0])) for row in columns if row[0] >= first]
         return self._handle(connection, records) if records else None

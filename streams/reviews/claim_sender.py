@@ -105,7 +105,7 @@ class ClaimSender:
         count = min(counts.values())  # if the topic was given more partitions, those that are read
         keys = [review_of(one.value).tenant_id.encode() for one in claims]
         return [
-            OutputRecord(topic, partition_of(key, count, self._partitioner), key, one.value)
+            OutputRecord(topic, partition_of(key, count, self._partitioner), key, one.value, one.signed_value.headers)
             for key, one in zip(keys, claims, strict=True)
         ]
 

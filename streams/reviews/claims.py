@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select, update
 
 from monitor.policy.model import OpenKind
 from monitor.text.masking import mask_text
@@ -16,8 +16,9 @@ from streams.consumers.ledger import journal
 from streams.consumers.ledger.entries import without_nul
 from streams.consumers.ledger.queries.cases import LedgerCase
 from streams.consumers.ledger.queries.lookup import banned, case_of
-from streams.consumers.ledger.tables import CLAIMS, LISTED
+from streams.consumers.ledger.tables import CLAIMS, ENTRIES, LISTED
 from streams.consumers.sql_common import insert_new
+from streams.reviews.signatures import SignedValue, SigningKey, sign
 from streams.reviews.validation import GivenVerdict, ReviewRefused, Verdict, rejection_reason, review_of
 
 _UNSENT = CLAIMS.c.sent_ms.is_(None), CLAIMS.c.withdrawn.is_(None)
@@ -27,7 +28,8 @@ _UNSENT = CLAIMS.c.sent_ms.is_(None), CLAIMS.c.withdrawn.is_(None)
 class Reservation:
     """A verdict on the decision in force. ``value`` is its record, the same bytes each time it is sent.
 
-    ``sent_ms`` None: not known to be sent. ``withdrawn``: why it is no longer valid.
+    ``sent_ms`` None: not known to be sent. ``withdrawn``: why it is no longer valid. ``signature`` is the header that
+    signs it, if it is signed.
     """
 
     enforcement_id: str
@@ -40,6 +42,12 @@ class Reservation:
     value: bytes
     sent_ms: int | None = None
     withdrawn: str | None = None
+    signature: bytes | None = None
+
+    @property
+    def signed_value(self) -> SignedValue:
+        """The record as it is sent."""
+        return SignedValue(self.value, self.signature)
 
     @property
     def kind(self) -> OpenKind | None:
@@ -48,10 +56,11 @@ class Reservation:
 
 
 class ReviewedBy(NamedTuple):
-    """The reviewer and the reason."""
+    """The reviewer and the reason, and the key that signs the verdict, if any."""
 
     reviewer: str
     reason: str
+    key: SigningKey | None = None
 
 
 class Replace(NamedTuple):
@@ -113,6 +122,7 @@ def claim(
         raise ReviewRefused(why)
     assert case is not None
     record = review_of(case, given, by.reviewer, by.reason, now_ms)
+    value = codec.encode(record)
     mine = Reservation(
         case.in_force.id,
         record.tenant_id,
@@ -121,7 +131,8 @@ def claim(
         record.reviewer,
         record.reason,
         claimed_ms=now_ms,
-        value=codec.encode(record),
+        value=value,
+        signature=None if by.key is None else sign(value, by.key),
     )
     row = {name: getattr(mine, name) for name in Reservation.__slots__} | {"tenant_id": without_nul(mine.tenant_id)}
     unless_taken = insert_new(connection, CLAIMS).values(row).returning(CLAIMS.c.enforcement_id)
@@ -226,5 +237,10 @@ def _same(claim: Reservation) -> tuple[ColumnElement[bool], ColumnElement[bool]]
 
 
 def _arrived(connection: Connection, claim: Reservation) -> bool:
-    query = select(LISTED.c.value).where(LISTED.c.event_id == claim.review_id, LISTED.c.kind == "review")
-    return claim.value in connection.execute(query).scalars().all()
+    same = (LISTED.c[name] == ENTRIES.c[name] for name in ("topic", "partition", "number"))
+    query = (
+        select(ENTRIES.c.value, ENTRIES.c.signature)
+        .join(LISTED, and_(*same))
+        .where(LISTED.c.event_id == claim.review_id, LISTED.c.kind == "review")
+    )
+    return any(SignedValue(*row) == claim.signed_value for row in connection.execute(query))

@@ -6,6 +6,7 @@ from monitor.text.durations import HOUR
 from streams.kafka.api import TP
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_names import TopicNames
+from streams.reviews.signatures import SIGNATURE_HEADER, SignedValue
 
 _ASTRAY_MS = 1 * HOUR  # the most that a reviewer's clock may be ahead of the worker's
 
@@ -17,7 +18,7 @@ class RejectedReviews:
         self._cluster = cluster
         self._topic, self._source = names.output("dead-letter"), f"{names.input_prefix}reviews".encode()
         self._at: dict[TP, int] = {}
-        self._found: dict[bytes, str] = {}
+        self._found: dict[SignedValue, str] = {}
 
     async def begin(self, since_ms: int | None = None, searched: Mapping[TP, int] | None = None) -> None:
         """Start now, or at a time, skipping what was ``searched`` before. Raises TransientError or PermanentError."""
@@ -36,8 +37,11 @@ class RejectedReviews:
         """The offsets up to which it has searched."""
         return dict(self._at)
 
-    async def read_new(self) -> dict[bytes, str]:
-        """The values of all reviews rejected since, with the reason. Raises TransientError or PermanentError."""
+    async def read_new(self) -> dict[SignedValue, str]:
+        """All reviews rejected since, with the reason. Raises TransientError or PermanentError.
+
+        A copy of a signed review without its signature, which anybody may send, is another one.
+        """
         ends = await self._cluster.ends(list(self._at))
         for tp, end in ends.items():
             start, self._at[tp] = self._at[tp], end
@@ -47,5 +51,6 @@ class RejectedReviews:
                 for record in records:
                     headers = dict(record.headers)
                     if headers.get("topic") == self._source and record.value is not None:
-                        self._found[record.value] = headers.get("reason", b"").decode(errors="replace")
+                        sent = SignedValue(record.value, headers.get(SIGNATURE_HEADER))
+                        self._found[sent] = headers.get("reason", b"").decode(errors="replace")
         return self._found

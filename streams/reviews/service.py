@@ -23,20 +23,21 @@ from streams.kafka.api import TP
 from streams.kafka.topic_names import TopicNames
 from streams.reviews.claim_sender import AT_ONCE, ClaimSender, Writing
 from streams.reviews.claims import Replace, Reservation, ReviewedBy, claim, unanswered, withdraw
+from streams.reviews.signatures import SignedValue
 from streams.reviews.validation import ReviewRefused, Verdict
 
 _LOOK_S = 1.0
 _FORGOTTEN_MS = 90 * DAY  # how long rejections are kept
 
-Rejections = Callable[[], Awaitable[dict[bytes, str]]]
-"""Values of reviews that the evaluator has rejected since, with the reason."""
+Rejections = Callable[[], Awaitable[dict[SignedValue, str]]]
+"""Reviews that the evaluator has rejected since, with the reason."""
 
 
 class CaseSearch(Protocol):
     """A search of the dead letters; `streams.reviews.rejections.RejectedReviews` implements it."""
 
-    async def read_new(self) -> dict[bytes, str]:
-        """The values of rejected reviews, with the reason."""
+    async def read_new(self) -> dict[SignedValue, str]:
+        """The rejected reviews, with the reason."""
         ...
 
     def positions(self) -> Mapping[TP, int]:
@@ -106,7 +107,8 @@ class ReviewService:
         searched = await self._database.run(REJECTIONS.known)
         rejections = await since(min(one.claimed_ms for one in waiting), searched)
         rejected = await rejections.read_new()
-        settled = [replace(one, withdrawn=rejected[one.value]) for one in waiting if one.value in rejected]
+        reasons = ((one, rejected.get(one.signed_value)) for one in waiting)
+        settled = [replace(one, withdrawn=why) for one, why in reasons if why is not None]
 
         def write(connection: Connection) -> None:
             for one in settled:
@@ -156,9 +158,9 @@ class ReviewService:
             for one in claims:
                 if events := await self._database.run(partial(_events, claim=one)):
                     found.events[one.enforcement_id] = events
-                elif one.value in rejected:
-                    found.rejected[one.enforcement_id] = rejected[one.value]
-                    gone = partial(withdraw, claim=one, why=rejected[one.value], now_ms=_now_ms())
+                elif one.signed_value in rejected:
+                    found.rejected[one.enforcement_id] = rejected[one.signed_value]
+                    gone = partial(withdraw, claim=one, why=rejected[one.signed_value], now_ms=_now_ms())
                     await self._database.run(gone)
             if len(found.events) + len(found.rejected) == len(claims) or loop.time() >= until:
                 return found

@@ -38,6 +38,7 @@ from streams.kafka.api import TP
 from streams.kafka.topic_names import TopicNames
 from streams.reviews.claims import AlreadyReserved, Reservation, ReviewedBy, all_unsent, claim
 from streams.reviews.rejections import RejectedReviews
+from streams.reviews.signatures import SignedValue
 
 pytestmark = pytest.mark.services
 
@@ -274,13 +275,13 @@ async def test_rejections_are_those_of_reviews_since_the_start_of_reading(addres
         assert await rejections.read_new() == {}
         await reject(0, "in.reviews", b"one", b"two")
         await reject(1, "in.findings", b"a finding")
-        expected = dict.fromkeys((b"one", b"two"), "nothing_to_change: too late")
+        expected = dict.fromkeys((SignedValue(b"one"), SignedValue(b"two")), "nothing_to_change: too late")
         async with deadline("both are seen"):
             while await rejections.read_new() != expected:
                 await asyncio.sleep(0.05)
         await reject(1, "in.reviews", b"three")
         async with deadline("the third is seen as well"):
-            while await rejections.read_new() != {**expected, b"three": "nothing_to_change: too late"}:
+            while await rejections.read_new() != {**expected, SignedValue(b"three"): "nothing_to_change: too late"}:
                 await asyncio.sleep(0.05)
         # From an hour before the given instant on, because clocks differ.
         hour_ms, present_ms = 3_600_000, time.time_ns() // 1_000_000

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 import numpy as np
 
+from schemas.review_signature import Signatures, signatures_in
 from streams.kafka.api import TP, FetchedBatch, LogEnds, OffsetOutOfRange, TopicInfo, TransientError
 from streams.runtime.monotonic import steady_s
 
@@ -24,6 +25,7 @@ class FakeTopics:
         }
         self.first: dict[TP, int] = dict.fromkeys(self.logs, 0)
         self.keys: dict[tuple[TP, int], bytes | None] = {}
+        self.signatures: dict[TP, dict[int, Signatures]] = {}
         self.open: dict[TP, int] = {}
         """The first offset of an open transaction: nothing from there on can be read."""
         self.away = self.silent = False
@@ -34,9 +36,18 @@ class FakeTopics:
         self.polls = 0
         self.readers = 0
 
-    def put(self, topic: str, partition: int, *values: bytes | None, key: bytes | None = None) -> None:
-        """Append records, all with that key."""
+    def put(
+        self,
+        topic: str,
+        partition: int,
+        *values: bytes | None,
+        key: bytes | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> None:
+        """Append records, all with that key and these headers. Only signatures of reviews are read."""
         tp = TP(topic, partition)
+        if signatures := signatures_in(headers):
+            self.signatures.setdefault(tp, {}).update({self.end(tp) + at: signatures for at in range(len(values))})
         self.keys |= {(tp, self.end(tp) + at): key for at in range(len(values))}
         self.logs[tp] += values
 
@@ -86,7 +97,8 @@ class FakeTopics:
             offsets = np.arange(start, start + len(values))
             times = np.full(len(values), self.now_ms, np.int64)
             keys = [self.keys.get((tp, start + at)) for at in range(len(values))]
-            yield FetchedBatch(start, start + len(values), offsets, times, keys, values)
+            signatures = self.signatures.get(tp, {})
+            yield FetchedBatch(start, start + len(values), offsets, times, keys, values, signatures=signatures)
 
     def must_be_there(self) -> None:
         """Raise TransientError while the broker is away."""
@@ -125,7 +137,8 @@ class FakeReader:
                 stop = self._at[tp] = at + len(values)
                 times = np.full(len(values), topics.now_ms, np.int64)
                 keys = [topics.keys.get((tp, offset)) for offset in range(at, stop)]
-                fetched[tp] = FetchedBatch(at, stop, np.arange(at, stop), times, keys, values)
+                signatures = topics.signatures.get(tp, {})
+                fetched[tp] = FetchedBatch(at, stop, np.arange(at, stop), times, keys, values, signatures=signatures)
         return fetched
 
     def ends(self) -> dict[TP, LogEnds]:

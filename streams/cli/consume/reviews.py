@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from streams.reviews.claims import Replace as Replacing
     from streams.reviews.claims import Reservation
     from streams.reviews.service import ReviewService
+    from streams.reviews.signatures import SigningKey
     from streams.reviews.validation import Verdict
     from streams.settings.load import Settings
 
@@ -31,6 +32,10 @@ From = Annotated[
 ]
 To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Only decisions first made before this time.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; it is part of the decision's reason.")]
+Key = Annotated[
+    str | None,
+    typer.Option("--key", metavar="FILE", help="The private key that signs the verdict, as `reviews keygen` makes it."),
+]
 Replace = Annotated[
     bool,
     typer.Option("--replace", help="Show earlier verdicts that had no effect, and replace them once you agree."),
@@ -149,6 +154,7 @@ def uphold(
         typer.Option("--kind", metavar="KIND", help="termination or ban: what to make of it, by clause 1, 2, 3 or 5."),
     ] = None,
     by: By = None,
+    key: Key = None,
     wait: Wait = 0,
     replace: Replace = False,
     yes: Yes = False,
@@ -174,7 +180,8 @@ def uphold(
     if kind not in (None, "termination", "ban"):
         fail(f"--kind {kind}: expected termination or ban")
     chosen = cast("OpenKind | None", kind)
-    _one("uphold", decision, _VerdictOptions(reason, by, wait, chosen), replace, yes, _settings(bootstrap, database))
+    settings = _settings(bootstrap, database, key)
+    _one("uphold", decision, _VerdictOptions(reason, by, wait, chosen), replace, yes, settings)
 
 
 @app.command("approve")
@@ -182,6 +189,7 @@ def approve(
     decision: Annotated[str, typer.Argument(metavar="ID", help="The id of the application's `admission_review`.")],
     reason: Reason,
     by: By = None,
+    key: Key = None,
     wait: Wait = 0,
     replace: Replace = False,
     yes: Yes = False,
@@ -196,7 +204,7 @@ def approve(
     Exit status: 1 refused, or rejected by the worker; 3 Kafka cannot be reached: once the verdict is reserved,
     `callwarden ledger run` sends it.
     """
-    _one("approve", decision, _VerdictOptions(reason, by, wait), replace, yes, _settings(bootstrap, database))
+    _one("approve", decision, _VerdictOptions(reason, by, wait), replace, yes, _settings(bootstrap, database, key))
 
 
 @app.command("reject")
@@ -204,6 +212,7 @@ def reject(
     decision: Annotated[str, typer.Argument(metavar="ID", help="The id of the application's `admission_review`.")],
     reason: Reason,
     by: By = None,
+    key: Key = None,
     wait: Wait = 0,
     replace: Replace = False,
     yes: Yes = False,
@@ -217,7 +226,7 @@ def reject(
     Exit status: 1 refused, or rejected by the worker; 3 Kafka cannot be reached: once the verdict is reserved,
     `callwarden ledger run` sends it.
     """
-    _one("reject", decision, _VerdictOptions(reason, by, wait), replace, yes, _settings(bootstrap, database))
+    _one("reject", decision, _VerdictOptions(reason, by, wait), replace, yes, _settings(bootstrap, database, key))
 
 
 @app.command("overturn")
@@ -235,6 +244,7 @@ def overturn(
     ] = False,
     yes: Yes = False,
     by: By = None,
+    key: Key = None,
     wait: Wait = 0,
     replace: Replace = False,
     bootstrap: Bootstrap = None,
@@ -251,7 +261,7 @@ def overturn(
     """
     from streams.cli.inputs import checked_reason, fail
 
-    settings = _settings(bootstrap, database)
+    settings = _settings(bootstrap, database, key)
     checked_reason(reason)
     if decision is not None:
         if rule or tenant or from_ or to or dry_run:
@@ -276,7 +286,9 @@ def overturn(
 @app.command("keygen")
 def keygen(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The name that vouches for the reviews, as `li-min`.")],
-    folder: Annotated[str, typer.Option("--out", metavar="FOLDER", help="The folder of the new file NAME.pem.")] = ".",
+    folder: Annotated[
+        str, typer.Option("--out", "-o", metavar="DIR", help="The folder of the new file NAME.pem.")
+    ] = ".",
     as_json: Json = False,
 ) -> None:
     """Make a key that signs reviews: the private key as the file NAME.pem, and the line that workers need of it.
@@ -412,7 +424,8 @@ def _decide(
     from streams.reviews.rejections import RejectedReviews
     from streams.reviews.service import ReviewOutcomes, SubmittedReviews
 
-    who, wait = ReviewedBy(operator_name("--by", by.reviewer), by.reason), by.wait
+    key = _signing_key(settings)
+    who, wait = ReviewedBy(operator_name("--by", by.reviewer), by.reason, key), by.wait
 
     async def give(
         service: "ReviewService", cluster: "KafkaCluster"
@@ -425,7 +438,8 @@ def _decide(
             typer.echo(str(why), err=True)
         if given.claims:
             by_whom = settings.display.text(who.reviewer)
-            typer.echo(f"已提交 {len(given.claims)} 个复核结论 / sent: {len(given.claims)} by {by_whom}")
+            signed = "" if key is None else f", signed by {key.name}"
+            typer.echo(f"已提交 {len(given.claims)} 个复核结论 / sent: {len(given.claims)} by {by_whom}{signed}")
         outcomes = await service.outcomes(given.claims, wait, rejections.read_new) if wait else ReviewOutcomes()
         return given, outcomes, await service.delay_ms()
 
@@ -457,10 +471,30 @@ def _waiting(count: int, delay_ms: int | None) -> str:
     return f"{count} 个尚未生效，{zh} / {count} not decided yet: {en}; `callwarden reviews show ID` shows the state"
 
 
-def _settings(bootstrap: str | None, database: str | None) -> "Settings":
+def _settings(bootstrap: str | None, database: str | None, key: str | None = None) -> "Settings":
     from streams.cli.inputs import settings_for
 
-    return settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
+    return settings_for({"bootstrap_servers": bootstrap, "ledger_database": database, "reviews_signing_key_file": key})
+
+
+def _signing_key(settings: "Settings") -> "SigningKey | None":
+    """The key that signs verdicts. Fails if it cannot be used, or if the workers, as far as known, would reject it."""
+    from streams.cli.inputs import fail
+    from streams.reviews.signatures import KeyFileError, load_signing_key
+
+    path, known = settings.reviews_signing_key_file, settings.review_keys()
+    if path is None:
+        if known:
+            fail("the workers accept signed verdicts only (CALLWARDEN_REVIEW_KEYS_FILE); expected --key FILE")
+        return None
+    try:
+        key = load_signing_key(path)
+    except KeyFileError as error:
+        fail(str(error))
+    if known and known.get(key.name) != key.public_text:
+        what = "has another key with the name" if key.name in known else "has no key with the name"
+        fail(f"{path}: {settings.review_keys_file} {what} {key.name}, and the workers would reject the verdict")
+    return key
 
 
 def _wanted(status: Any, tenant: str | None, rule: str | None, from_: str | None, to: str | None) -> "CaseQuery":

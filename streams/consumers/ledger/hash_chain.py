@@ -1,4 +1,5 @@
-"""The hash chain: an entry's hash covers only the previous hash and the record's offset, time, key and value.
+"""The hash chain: an entry's hash covers only the previous hash and the record's offset, time, key and value, and the
+header that signed it, if there was one.
 
 `docs/guides/ledger.md` specifies it for other languages, with an example that a test checks.
 """
@@ -14,9 +15,18 @@ def beginning(topic: str, partition: int) -> bytes:
     return hashlib.sha256(f"{VERSION}\n{topic}\n{partition}".encode()).digest()
 
 
-def link(before: bytes, offset: int, timestamp_ms: int, key: bytes | None, value: bytes | None) -> bytes:
+def link(
+    before: bytes,
+    offset: int,
+    timestamp_ms: int,
+    key: bytes | None,
+    value: bytes | None,
+    signature: bytes | None = None,
+) -> bytes:
     """The hash of the entry that follows ``before``: 32 bytes."""
-    return hashlib.sha256(before + struct.pack(">qq", offset, timestamp_ms) + _field(key) + _field(value)).digest()
+    signed = b"" if signature is None else _field(signature)
+    fields = struct.pack(">qq", offset, timestamp_ms) + _field(key) + _field(value) + signed
+    return hashlib.sha256(before + fields).digest()
 
 
 def _field(data: bytes | None) -> bytes:

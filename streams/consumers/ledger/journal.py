@@ -18,7 +18,7 @@ from streams.consumers.ledger.tables import CLAIMS, ENTRIES, JOURNAL, LOSSES
 _AT_ONCE = 1_000
 
 
-class ClaimMade(msgspec.Struct, frozen=True, tag_field="action", tag="claimed"):
+class ClaimMade(msgspec.Struct, frozen=True, tag_field="action", tag="claimed", omit_defaults=True):
     """A verdict was recorded before it is sent, or replaced one that had no effect."""
 
     enforcement_id: str
@@ -29,6 +29,7 @@ class ClaimMade(msgspec.Struct, frozen=True, tag_field="action", tag="claimed"):
     reason: str
     claimed_ms: int
     value: bytes
+    signature: bytes | None = None
 
 
 class ClaimSent(msgspec.Struct, frozen=True, tag_field="action", tag="sent"):

@@ -55,6 +55,8 @@ ENTRIES: Final = Table(
     Column("key", LargeBinary),
     Column("value", LargeBinary),
     Column("hash", String(64), nullable=False),
+    # The header that signed a review, if there was one.
+    Column("signature", LargeBinary),
     # Parsed from the value for look-ups; or why it could not be parsed.
     Column("fault", Text),
     *_read(),
@@ -140,5 +142,6 @@ CLAIMS: Final = Table(
     Column("value", LargeBinary, nullable=False),
     Column("sent_ms", BigInteger),
     Column("withdrawn", Text),
+    Column("signature", LargeBinary),
     Index("ledger_claim_unsent", "sent_ms"),
 )

@@ -48,7 +48,7 @@ class LedgerWriter:
             read = reader_of(tp.topic)
             rows, faults[tp] = [], []
             for record in some:
-                hash_ = link(head.hash, record.offset, record.timestamp_ms, record.key, record.value)
+                hash_ = link(head.hash, *record[1:])
                 head = ChainHead(head.number + 1, record.offset, hash_)
                 fields = read(record.value)
                 if fields.fault:
@@ -87,5 +87,6 @@ def _row(record: FollowedRecord, head: ChainHead, fields: EntryFields) -> dict[s
         "key": record.key,
         "value": record.value,
         "hash": head.hash.hex(),
+        "signature": record.signature,
         **fields._asdict(),
     }

@@ -11,6 +11,7 @@ KINDS = {
     # `backtest` calls its two policies A and B.
     "--policy": {"FILE", "A"},
     # `follow` names a table of a database; `settings --table` prints one.
+    "--key": {"FILE", "COLUMN"},
     "--table": {"[SCHEMA.]NAME", "flag"},
 }
 """The only options whose values have several kinds."""

@@ -1,6 +1,7 @@
 """Each verdict is given once, by one reviewer, wherever a command is stopped; the second reviewer is informed."""
 
 import asyncio
+import json
 import random
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from helpers.fake_topics import FakeTopics
 from helpers.ledger_samples import NAMES, REVIEWS, address, filled, put, topics
+from helpers.review_signing import key_of
 from monitor.partition.key_check import partition_of
 from oracle.ledger import DAY, T0, event, pending
 from schemas import codec
@@ -22,7 +24,9 @@ from streams.consumers.database import Database
 from streams.consumers.ledger import writer as keep
 from streams.consumers.ledger.catch_up import catch_up
 from streams.consumers.ledger.entries import EntryFields
+from streams.consumers.ledger.queries.export import lines
 from streams.consumers.ledger.queries.lookup import CaseQuery, cases
+from streams.consumers.ledger.verify.chains import verify
 from streams.kafka.api import TP, Fenced, OutputRecord, PermanentError, TransientError
 from streams.ops.control_client import Superseded
 from streams.reviews import claim_sender
@@ -31,6 +35,7 @@ from streams.reviews.claim_sender import ClaimSender, Write, Writing, writing_to
 from streams.reviews.claims import AlreadyReserved, Replace, ReviewedBy
 from streams.reviews.interrupted_claims import InterruptedClaims
 from streams.reviews.service import ReviewService
+from streams.reviews.signatures import SIGNATURE_HEADER, SignedValue, sign
 from streams.reviews.validation import ReviewRefused
 
 NOW = T0 + DAY
@@ -73,7 +78,7 @@ class Broker:
             raise TransientError("the broker is away")
         self.written += records
         for out in records:
-            self.held.put(out.topic, out.partition, out.value)
+            self.held.put(out.topic, out.partition, out.value, headers=out.headers)
         if how == "after":
             raise TransientError("the broker went away: whether it was written is not known")
 
@@ -108,7 +113,7 @@ def service_of(database: Database, broker: Broker, writing: Writing) -> Interrup
     return InterruptedClaims(database, ClaimSender(broker.held, database, NAMES, "murmur2", writing, followed))
 
 
-async def none() -> dict[bytes, str]:
+async def none() -> dict[SignedValue, str]:
     return {}
 
 
@@ -123,8 +128,51 @@ async def test_a_verdict_is_a_record_where_the_judge_looks_for_it(tmp_path: Path
     assert (out.topic, out.key) == (REVIEWS, "租户甲".encode())
     assert out.partition == partition_of("租户甲".encode(), 2, "murmur2")
     assert (record.enforcement_id, record.tenant_id, record.verdict) == ("cwe-p", "租户甲", "uphold")
-    assert (record.reviewer, record.reason) == WANG
+    assert (record.reviewer, record.reason) == WANG[:2]
     assert NOW <= record.updated_ms < NOW + 10**6
+
+
+async def test_a_signed_verdict_carries_its_header_also_if_the_service_sends_it(tmp_path: Path) -> None:
+    broker = Broker()
+    put(broker.held, 0, pending("cwe-p"), pending("cwe-q"))
+    key = key_of("wang")
+    async with desk_at(tmp_path, broker) as service:
+        await service.begin()
+        await service.give(["cwe-p"], "uphold", WANG._replace(key=key))
+        broker.fail = iter(["before"])
+        with pytest.raises(TransientError):
+            await service.give(["cwe-q"], "uphold", WANG._replace(key=key))
+    async with service_at(tmp_path, broker) as service:
+        await service.finish(0.0)
+        await service.finish(60.0)
+        await service.finish(120.0)
+    assert len(broker.written) == 2
+    for out in broker.written:
+        assert out.headers == ((SIGNATURE_HEADER, sign(out.value or b"", key)),)
+    database = await filled(address(tmp_path), broker.held)
+    with database.reading() as connection:
+        assert verify(connection, {}).faults == []
+        exported = [json.loads(line) for line in lines(connection, tenant=None, with_bytes=False)]
+    database.close()
+    assert [line["signature_of"] for line in exported if line["topic"] == REVIEWS] == ["wang", "wang"]
+
+
+async def test_a_copy_without_the_signature_is_another_review(tmp_path: Path) -> None:
+    """Anybody who reads the topic may send a copy of a review: that it is rejected says nothing of the review."""
+    broker = Broker()
+    put(broker.held, 0, pending("cwe-p"))
+    async with desk_at(tmp_path, broker) as service:
+        await service.begin()
+        [claim] = (await service.give(["cwe-p"], "uphold", WANG._replace(key=key_of("wang")))).claims
+
+        async def copied() -> dict[SignedValue, str]:
+            return {SignedValue(claim.value): "unsigned_review: ..."}
+
+        async def itself() -> dict[SignedValue, str]:
+            return {claim.signed_value: "bad_signature: ..."}
+
+        assert (await service.outcomes([claim], 0.1, copied)).rejected == {}
+        assert (await service.outcomes([claim], 0.1, itself)).rejected == {"cwe-p": "bad_signature: ..."}
 
 
 async def test_what_a_release_before_this_one_could_not_read_can_be_reviewed(tmp_path: Path, monkeypatch) -> None:
@@ -249,13 +297,13 @@ async def test_what_comes_of_it_is_waited_for(tmp_path: Path) -> None:
         upheld, rejected, _ = given.claims
         looks = iter(range(10**6))
 
-        async def rejections() -> dict[bytes, str]:
+        async def rejections() -> dict[SignedValue, str]:
             if next(looks) == 2:
                 by = Evidence(review_ids=(upheld.review_id,))
                 put(broker.held, 0, event("cwe-f", supersedes="cwe-p", evidence=by))
                 # A review of that id for another tenant: ids belong to one tenant.
                 put(broker.held, 1, event("cwe-g", "other", evidence=Evidence(review_ids=(rejected.review_id,))))
-            return {rejected.value: "nothing_to_change"} if next(looks) > 4 else {}
+            return {rejected.signed_value: "nothing_to_change"} if next(looks) > 4 else {}
 
         outcomes = await service.outcomes(given.claims, 0.5, rejections)
         assert {key: [one.id for one in events] for key, events in outcomes.events.items()} == {"cwe-p": ["cwe-f"]}
@@ -303,8 +351,9 @@ async def test_a_rejection_after_the_command_had_ended_makes_room_for_another_ve
     asked: list[tuple[int, dict[TP, int]]] = []
 
     class Letters:
-        async def read_new(self) -> dict[bytes, str]:
-            return {rejected.value: "nothing_to_change", decided.value: "duplicate", b"another": "too late"}
+        async def read_new(self) -> dict[SignedValue, str]:
+            found = {rejected.value: "nothing_to_change", decided.value: "duplicate", b"another": "too late"}
+            return {SignedValue(value): why for value, why in found.items()}
 
         def positions(self) -> dict[TP, int]:
             return {letters: 3}

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, or_, select
 
 from monitor.text.masking import mask_text
 from monitor.text.record_ids import ids_of
+from schemas.review_signature import signer_of
 from streams.consumers.ledger.entries import ACTIONS, without_nul
 from streams.consumers.ledger.journal import Action, action_of
 from streams.consumers.ledger.queries.lookup import case_of
@@ -37,11 +38,14 @@ def lines(connection: Connection, *, tenant: str | None, with_bytes: bool) -> It
 def _line(connection: Connection, row: Row[Any], with_bytes: bool) -> dict[str, Any]:
     line = {name: getattr(row, name) for name in ("topic", "partition", "number", "offset", "timestamp_ms", "hash")}
     if with_bytes:
-        return line | {"key": _base64(row.key), "value": _base64(row.value)}
+        signed = {} if row.signature is None else {"signature": _base64(row.signature)}
+        return line | {"key": _base64(row.key), "value": _base64(row.value)} | signed
     if row.topic == JOURNAL.topic and not row.fault:
         return line | {"record": _shown_action(connection, action_of(row.value))}
     if row.topic.endswith(ACTIONS) and not row.fault:
         return line | {"record": msgspec.json.decode(row.value)}  # masked when it was written
+    if name := signer_of(row.signature):
+        line["signature_of"] = mask_text(name)
     kind = row.kind or row.reread_kind
     return line | ({"record": displayed_value(connection, kind, row.value)} if kind else {"fault": row.fault})
 

@@ -85,7 +85,7 @@ def _verify_chain(found: Verified, tp: TP, rows: Iterator[Row[Any]], published: 
         if row.offset <= head.offset:
             found.faults.append(f"{where}: expected an offset above that of the entry before it, {head.offset}")
         key, value = as_bytes(row.key), as_bytes(row.value)
-        expected = link(head.hash, row.offset, row.timestamp_ms, key, value).hex()
+        expected = link(head.hash, row.offset, row.timestamp_ms, key, value, as_bytes(row.signature)).hex()
         if row.hash != expected:
             found.faults.append(
                 f"{where}: expected the hash {expected}, got {row.hash}: its bytes, offset or time, or an entry before "

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, func, select
 
 from monitor.text.timestamps import date_time
+from schemas.review_signature import kept
 from streams.consumers.data_loss import same_cluster
 from streams.consumers.database import Database
 from streams.consumers.ledger.tables import ENTRIES, JOURNAL, POSITIONS
@@ -117,6 +118,7 @@ async def compare_partition(
     async for batch in batches:
         columns = zip(batch.offsets.tolist(), batch.timestamps_ms.tolist(), batch.keys, batch.values, strict=True)
         for offset, *held in columns:
+            signature = kept(batch.signatures.get(offset, ()))
             while row is not None and row.offset < offset:
                 missing.end()
                 faults.append(_unknown(tp, row.number, row.offset))
@@ -128,6 +130,10 @@ async def compare_partition(
             if [row.timestamp_ms, as_bytes(row.key), as_bytes(row.value)] != held:
                 faults.append(
                     f"{chain_name(tp)} entry {row.number}: the topic has another time, key or value at offset {offset}"
+                )
+            elif as_bytes(row.signature) != signature:
+                faults.append(
+                    f"{chain_name(tp)} entry {row.number}: the topic has another signature at offset {offset}"
                 )
             row = next(rows, None)
     missing.end()
