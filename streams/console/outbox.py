@@ -72,6 +72,13 @@ def add(
     return int(connection.execute(insert(OUTBOX).values(row).returning(OUTBOX.c.number)).scalar_one())
 
 
+def headers_of(connection: Connection, key: bytes, value: bytes) -> Headers:
+    """The headers with which a record was queued; none if it was not."""
+    query = select(OUTBOX.c.headers).where(OUTBOX.c.hash == hash_of(key, value)).limit(1)
+    headers = connection.execute(query).scalar()
+    return () if headers is None else tuple(msgspec.msgpack.decode(headers, type=list[tuple[str, bytes]]))
+
+
 def mark_found(connection: Connection, records: Sequence[tuple[bytes | None, bytes | None]], now_ms: int) -> None:
     """Mark the records with these keys and values as written: the topic has them."""
     hashes = [hash_of(*each) for each in records]

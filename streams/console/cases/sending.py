@@ -15,6 +15,7 @@ from streams.console.cases.verdicts import given_on, put_back
 from streams.console.tables import CASES, VERDICTS
 from streams.consumers.database import Database
 from streams.kafka.api import OffsetOutOfRange, PermanentError, TransientError
+from streams.reviews.signatures import SIGNATURE_HEADER, SignedValue
 from streams.reviews.validation import ReviewRefused, rejection_reason, review_of
 
 log = structlog.get_logger("callwarden")
@@ -33,8 +34,8 @@ class RejectionSearch(Protocol):
         """Start at a time, by the reviewers' clocks."""
         ...
 
-    async def read_new(self) -> dict[bytes, str]:
-        """The values of all rejected reviews since then, with the reason."""
+    async def read_new(self) -> dict[SignedValue, str]:
+        """All rejected reviews since then, with the reason."""
         ...
 
 
@@ -80,12 +81,20 @@ def unanswered(connection: Connection) -> list[Row[Any]]:
     return list(connection.execute(query).all())
 
 
-def end_rejected(connection: Connection, rejected: dict[bytes, str], now_ms: int) -> int:
-    """End the verdicts whose review the evaluator rejected; their cases wait again. Returns how many."""
-    found = [row for row in unanswered(connection) if row.value in rejected]
-    for row in found:
-        _end(connection, row, "rejected", rejected[row.value], now_ms)
-    return len(found)
+def end_rejected(connection: Connection, rejected: dict[SignedValue, str], now_ms: int) -> int:
+    """End the verdicts whose review the evaluator rejected; their cases wait again. Returns how many.
+
+    A copy of a review without its signature, which anybody may have sent, is another review.
+    """
+    values, ended = {one.value for one in rejected}, 0
+    for row in unanswered(connection):
+        if row.value in values:
+            headers = outbox.headers_of(connection, row.tenant_id.encode(), row.value)
+            why = rejected.get(SignedValue(row.value, dict(headers).get(SIGNATURE_HEADER)))
+            if why is not None:
+                _end(connection, row, "rejected", why, now_ms)
+                ended += 1
+    return ended
 
 
 def _end(connection: Connection, row: Row[Any], state: str, why: str, now_ms: int) -> None:

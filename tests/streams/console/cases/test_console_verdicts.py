@@ -15,6 +15,7 @@ from streams.console.cases.claims import CaseRefused
 from streams.console.cases.verdicts import GivenVerdicts, VerdictRules, WantedVerdict
 from streams.console.identity.users import Role, User
 from streams.console.tables import CASES, OUTBOX, VERDICTS
+from streams.reviews.signatures import SignedValue
 
 LI = User("local:li", "Li", frozenset({Role.REVIEWER}))
 WANG = User("local:wang", "Wang", frozenset({Role.REVIEWER}))
@@ -175,7 +176,9 @@ async def test_a_rejected_verdict_is_shown_and_the_case_waits_again(tmp_path: Pa
         await release(console)
         await console.send()
         [row] = console.rows(VERDICTS)
-        rejected = {row["value"]: "unsigned_review: no signature"}
+        copied = {SignedValue(row["value"], b"wang:AAAA"): "bad_signature: not a signature"}
+        assert await console.database.run(partial(sending.end_rejected, rejected=copied, now_ms=console.now_ms)) == 0
+        rejected = {SignedValue(row["value"]): "unsigned_review: no signature"}
         assert await console.database.run(partial(sending.end_rejected, rejected=rejected, now_ms=console.now_ms)) == 1
         [row] = console.rows(VERDICTS)
         assert (row["state"], row["why"]) == ("rejected", "unsigned_review: no signature")
