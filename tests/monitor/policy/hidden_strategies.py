@@ -6,7 +6,8 @@ No threshold was chosen on these. They use the parts of `hidden_traffic` alone.
 from collections.abc import Callable
 from random import Random
 
-from hidden_traffic import DAY, HOUR, MINUTE, MONDAY, SECOND, Filled, Habit, Maker, Tenant, blind
+from hidden_bad import blind
+from hidden_maker import DAY, HOUR, MINUTE, MONDAY, SECOND, Filled, Habit, Maker, Tenant
 
 Make = Callable[[Maker, int], None]
 
