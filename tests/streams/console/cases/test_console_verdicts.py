@@ -176,12 +176,12 @@ async def test_a_rejected_verdict_is_shown_and_the_case_waits_again(tmp_path: Pa
         await release(console)
         await console.send()
         [row] = console.rows(VERDICTS)
-        copied = {SignedValue(row["value"], b"wang:AAAA"): "bad_signature: not a signature"}
+        copied = {SignedValue(row["value"]): "unsigned_review: no signature"}
         assert await console.database.run(partial(sending.end_rejected, rejected=copied, now_ms=console.now_ms)) == 0
-        rejected = {SignedValue(row["value"]): "unsigned_review: no signature"}
+        rejected = {SignedValue(row["value"], b"x"): "bad_signature: no base64"}
         assert await console.database.run(partial(sending.end_rejected, rejected=rejected, now_ms=console.now_ms)) == 1
         [row] = console.rows(VERDICTS)
-        assert (row["state"], row["why"]) == ("rejected", "unsigned_review: no signature")
+        assert (row["state"], row["why"]) == ("rejected", "bad_signature: no base64")
         assert (console.rows(CASES)[0]["queue"], console.rows(CASES)[0]["verdict"]) == ("cases", None)
 
 
