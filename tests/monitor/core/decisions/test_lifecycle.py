@@ -7,14 +7,6 @@ import pytest
 from helpers.shard_harness import ShardHarness, escalation, rule, summaries
 from helpers.shard_samples import MINUTE, T0
 from monitor.text.timestamps import rfc3339
-from schemas.outputs import Measure
-
-
-def warned(harness: ShardHarness, *minutes: float) -> None:
-    """Warnings by a verified complaint at each of these minutes."""
-    for minute in minutes:
-        harness.complaint(minute, name=f"w{minute}")
-
 
 # Cooldowns
 
@@ -149,132 +141,11 @@ def test_an_escalation_that_terminates_at_once_stops_those_after_it() -> None:
     harness = ShardHarness(
         escalations=[escalation("first", at_least=1, mode="enforce"), escalation("second", at_least=1)]
     )
-    warned(harness, 1)
+    harness.complaint(1, name="w1")
     assert summaries(harness.until(2)) == [
         ("warning", "final", "blind_calling", 1),
         ("termination", "final", "first", 1),
     ]
-
-
-# Escalations
-
-
-def test_an_escalation_says_what_it_has_counted() -> None:
-    harness = ShardHarness(escalations=[escalation(freeze=True)])
-    warned(harness, 1, 2, 3)
-    *warnings, referral = harness.until(4)
-    assert summaries([referral]) == [("termination", "pending_review", "strikes", 3)]
-    data = referral.data
-    assert (data.behaviour, data.clause, data.tier, data.window) == ("repeat_violation", None, "major", None)
-    assert data.measure == Measure("violations", 3, None, 3, 3, None)
-    assert data.evidence.enforcement_ids == tuple(sorted(e.id for e in warnings))
-    assert (data.actions, data.refunds, data.violations_on_record) == ((), "frozen", 3)
-    assert set(data.proposed_actions) == {"terminate_service", "record_violation", "forbid_refunds"}
-    assert data.review_by_ms == T0 + 3 * MINUTE + 7 * 24 * 60 * MINUTE
-
-
-@pytest.mark.parametrize(("freeze", "refunds"), [(True, "frozen"), (False, "unaffected"), (None, "frozen")])
-def test_a_pending_escalation_freezes_refunds_unless_the_policy_excludes_it(freeze: bool | None, refunds: str) -> None:
-    changes: dict[str, Any] = {} if freeze is None else {"freeze": freeze}
-    harness = ShardHarness(escalations=[escalation(at_least=1, **changes)])
-    warned(harness, 1)
-    assert harness.until(2)[1].data.refunds == refunds
-
-
-@pytest.mark.parametrize(("first", "escalates"), [(0, False), (1 / 60_000, True)])
-def test_the_escalations_window_is_open_at_its_beginning(first: float, escalates: bool) -> None:
-    """(t - window, t]."""
-    harness = ShardHarness(escalations=[escalation(at_least=2, window="60m")])
-    warned(harness, first, 60)
-    assert (len(harness.until(61)) == 3) == escalates
-
-
-def test_each_escalation_uses_violations_for_itself() -> None:
-    harness = ShardHarness(escalations=[escalation("two", at_least=2), escalation("three", at_least=3, tier="severe")])
-    warned(harness, 1, 2, 3, 4)
-    said = [(kind, rule_id, m) for kind, _, rule_id, m in summaries(harness.until(5)) if kind != "warning"]
-    assert said == [("termination", "two", 2), ("ban", "three", 3), ("termination", "two", 4)]
-
-
-def test_more_violations_than_asked_for_are_all_used_and_named() -> None:
-    """The fourth was recorded during a termination, whose end triggers nothing; the fifth counts five."""
-    harness = ShardHarness(escalations=[escalation(at_least=2)])
-    warned(harness, 1)
-    harness.complaint(2, name="stop", category="harassment")  # itself a violation, and it stops escalations
-    warned(harness, 3, 4)
-    harness.complaint(5, "dismissed", name="stop", category="harassment")
-    assert "strikes" not in {rule_id for *_, rule_id, _ in summaries(harness.until(6))}
-    warned(harness, 7)
-    referral = harness.until(8)[1]
-    assert referral.data.measure == Measure("violations", 4, None, 4, 2, None)
-    assert len(referral.data.evidence.enforcement_ids) == 4
-
-
-def test_a_referral_with_spare_violations_is_withdrawn_only_when_too_few_are_left() -> None:
-    harness = ShardHarness(escalations=[escalation(at_least=2)])
-    warned(harness, 1)
-    harness.complaint(2, name="stop", category="harassment")
-    warned(harness, 3)
-    harness.complaint(5, "dismissed", name="stop", category="harassment")
-    warned(harness, 7)
-    referral = harness.until(8)[-1]
-    harness.complaint(9, "dismissed", name="w1")
-    assert [e.data.kind for e in harness.until(10)] == ["reversal"]
-    harness.complaint(11, "dismissed", name="w3")
-    reversal, fall = harness.until(12)
-    assert fall.data.reverses == referral.id
-    assert (fall.data.decided_ms, fall.data.evidence) == (reversal.data.decided_ms, reversal.data.evidence)
-    assert (fall.data.window, fall.data.measure, fall.data.actions, fall.data.status) == (None, None, (), "final")
-    assert fall.data.violations_on_record == 1
-
-
-def test_violations_of_an_unsupported_referral_become_unused_and_those_of_an_overturned_one_do_not() -> None:
-    fallen, overturned = ShardHarness(escalations=[escalation()]), ShardHarness(escalations=[escalation()])
-    for harness in (fallen, overturned):
-        warned(harness, 1, 2, 3)
-        referral = harness.until(4)[-1]
-        if harness is fallen:
-            harness.complaint(5, "dismissed", name="w1")
-        else:
-            harness.review(5, "overturn", referral)
-        warned(harness, 6)
-        decided = [rule_id for *_, rule_id, minute in summaries(harness.until(7)) if minute == 6]
-        assert decided == (["blind_calling", "strikes"] if harness is fallen else ["blind_calling"])
-
-
-def test_an_upheld_referral_does_not_fall_with_its_violations() -> None:
-    harness = ShardHarness(escalations=[escalation()])
-    warned(harness, 1, 2, 3)
-    harness.review(5, "uphold", harness.until(4)[-1])
-    final = harness.until(6)[0]
-    harness.complaint(7, "dismissed", name="w1")
-    harness.complaint(8, "dismissed", name="w2")
-    assert [e.data.reverses == final.id for e in harness.until(9)] == [False, False]
-
-
-def test_an_escalations_own_violation_is_on_record_but_counts_for_none() -> None:
-    harness = ShardHarness(
-        escalations=[escalation(at_least=2, mode="enforce"), escalation("all", at_least=3, tier="severe")]
-    )
-    warned(harness, 1, 2)
-    final = harness.until(3)[-1]
-    assert final.data.violations_on_record == 3
-    harness.review(4, "overturn", final)
-    harness.until(5)
-    warned(harness, 6)
-    *_, ban = harness.until(7)
-    assert ban.data.measure == Measure("violations", 3, None, 3, 3, None)
-
-
-def test_an_upheld_decision_is_a_violation_at_the_time_of_its_review() -> None:
-    harness = ShardHarness(escalations=[escalation(at_least=2, window="30m")], rules=[rule("ask", mode="review")])
-    harness.short_calls(4)
-    (pending,) = harness.until(5)
-    harness.review(40, "uphold", pending)
-    warned(harness, 60)
-    said = summaries(harness.until(61))
-    assert ("warning", "final", "ask", 40) in said
-    assert ("termination", "pending_review", "strikes", 60) in said
 
 
 # Pending, lapse, review
@@ -485,104 +356,6 @@ def test_a_changed_application_is_checked_again_and_a_repeated_one_is_not() -> N
     harness.application(2, "贷款")
     assert summaries(harness.until(3)) == [("admission_rejected", "final", "prohibited_business_application", 2)]
     assert harness.output.duplicates == 1
-
-
-# Forgetting
-
-KEPT = {"defaults": {"retention": "60m", "review_within": "30m"}}
-
-
-@pytest.mark.parametrize(("again", "decides"), [(61, False), (61 + 1 / 60_000, True)])
-def test_a_complaints_id_is_forgotten_once_retention_has_passed_since_its_last_record(
-    again: float, decides: bool
-) -> None:
-    harness = ShardHarness(**KEPT)
-    harness.complaint(0, "received")
-    harness.complaint(1)
-    harness.complaint(again)
-    assert len(harness.until(120)) == (2 if decides else 1)
-    assert harness.output.duplicates == (0 if decides else 1)
-
-
-def test_a_duplicate_does_not_prolong_remembering() -> None:
-    harness = ShardHarness(**KEPT)
-    harness.finding(0)
-    harness.finding(50)
-    harness.finding(61)
-    assert len(harness.until(70)) == 2
-
-
-def test_a_forgotten_complaint_cannot_reverse_its_decision_and_its_violation_stays() -> None:
-    harness = ShardHarness(escalations=[escalation(at_least=2, window="60m")], **KEPT)
-    harness.complaint(0)
-    (warning,) = harness.until(1)
-    harness.complaint(70, "dismissed")
-    harness.complaint(500, name="p2")
-    events = harness.until(501)
-    assert [e.data.violations_on_record for e in events] == [2]
-    harness.review(502, "overturn", warning)
-    assert [e.data.kind for e in harness.until(503)] == ["reversal"]
-
-
-def test_a_ban_in_force_stays_and_a_closed_case_is_deleted() -> None:
-    harness = ShardHarness(**KEPT)
-    harness.complaint(0, category="fraud")
-    harness.likely_ban(0)
-    ban, pending = sorted(harness.until(1), key=lambda e: e.data.status)
-    (lapse,) = harness.until(30)
-    harness.tenant(90, "still remembered")
-    harness.review(90, "overturn", pending, "v1")
-    harness.until(90.5)
-    assert harness.rejected() == ["nothing_to_change"]
-    harness.review(91, "overturn", pending, "v2")
-    harness.review(91, "overturn", lapse, "v3")
-    harness.application(92, "宠物用品")
-    assert [e.data.rule_id for e in harness.until(93)] == ["banned_applicant"]
-    assert harness.rejected() == ["unknown_enforcement", "unknown_enforcement"]
-    harness.review(94, "overturn", ban, "v4")
-    assert [e.data.kind for e in harness.until(95)] == ["reversal"]
-
-
-def test_a_refused_application_is_forgotten_and_a_pending_one_is_not_before_it_lapses() -> None:
-    harness = ShardHarness(**KEPT)
-    harness.application(0)
-    harness.application(0, "小额贷款中介", name="n2")
-    final, pending = sorted(harness.until(1), key=lambda e: e.data.status)
-    harness.review(29, "uphold", pending, "v1")
-    harness.until(30)
-    harness.review(61, "overturn", final, "v2")
-    harness.review(61, "overturn", pending, "v3")
-    assert [e.data.kind for e in harness.until(62)] == ["reversal"]
-    assert harness.rejected() == ["unknown_enforcement"]
-
-
-def test_a_record_causes_others_to_be_forgotten_at_its_own_time() -> None:
-    """A closed case is known to a review at the last moment of its retention, and no millisecond later."""
-    for late, rejection in ((0.0, "nothing_to_change"), (1 / 60_000, "unknown_enforcement")):
-        harness = ShardHarness(**KEPT)
-        harness.finding(0)
-        (warning,) = harness.until(1)
-        harness.review(2, "overturn", warning, "v1")
-        harness.until(3)
-        harness.review(62 + late, "overturn", warning, "v2")
-        harness.until(63)
-        assert harness.rejected() == [rejection]
-
-
-def test_closed_cases_and_old_ids_are_deleted() -> None:
-    harness = ShardHarness(**KEPT)
-    for minute in range(0, 1_000, 2):
-        harness.finding(minute, "suspected", name=f"f{minute}")
-        harness.finding(minute + 1, "dismissed", name=f"f{minute}")
-        harness.complaint(minute, name=f"p{minute}")
-        harness.complaint(minute + 1, "dismissed", name=f"p{minute}")
-        harness.application(minute, name=f"n{minute}")
-    harness.until(1_000)
-    tenant_record = harness.shard.tenant_records.of(0)
-    kept = (tenant_record.findings, tenant_record.complaints, tenant_record.seen, tenant_record.cases)
-    assert all(len(what) <= 70 for what in kept)
-    assert len(tenant_record.case_of) <= 4 * 70
-    assert not tenant_record.violations
 
 
 # Names
