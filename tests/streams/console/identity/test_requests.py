@@ -389,7 +389,7 @@ async def test_the_second_factor_from_the_page_to_the_next_sign_in(
     await _sign_in(browser)
     form = {"csrf": await _csrf(browser), "current": PASSWORD}
     page = (await browser.post("/settings/account/second-factor", data=form)).text
-    secret = page.split('<code class="mono">')[1].split("<")[0]
+    secret = page.split('<code class="mono secret">')[1].split("<")[0]
     assert "<svg" in page
     totp = pyotp.TOTP(secret)
     wrong = await browser.post("/settings/account/second-factor/confirm", data=form | {"code": "000000"})
@@ -426,7 +426,7 @@ async def test_a_required_second_factor_is_set_up_at_the_first_sign_in(browsers,
     assert first.headers["location"] == "/sign-in/second-factor?next=%2Fqueue"
     assert (await browser.get("/settings/account")).status_code == 303
     page = (await browser.get(first.headers["location"])).text
-    secret = page.split('<code class="mono">')[1].split("<")[0]
+    secret = page.split('<code class="mono secret">')[1].split("<")[0]
     sent = {"csrf": field(page, "csrf"), "code": pyotp.TOTP(secret).generate_otp(clock() // 30_000)}
     codes = await browser.post("/sign-in/second-factor", data=sent)
     assert codes.text.count("<li>") == 10
@@ -442,7 +442,7 @@ async def test_an_initial_password_from_the_page_of_users(
     page = (await admin.get("/admin/users")).text
     form = {"csrf": field(page, "csrf"), "name": "Wu", "role_reviewer": "on", "role_nothing": "on"}
     made = await admin.post("/admin/users", data=form)
-    initial = made.text.split('<code class="mono">')[1].split("<")[0]
+    initial = made.text.split('<code class="mono secret">')[1].split("<")[0]
     assert initial not in (await admin.get("/admin/users")).text
     assert initial not in str(recorded(database))
     assert (await admin.post("/admin/users", data=form)).status_code == 422
@@ -470,7 +470,7 @@ async def test_an_api_token_reads_the_api_and_nothing_else(browsers, li, databas
     await _sign_in(browser)
     form = {"csrf": await _csrf(browser), "name": "<b>reports</b>", "days": "30"}
     page = (await browser.post("/settings/account/tokens", data=form)).text
-    token = page.split('<code class="mono">')[1].split("<")[0]
+    token = page.split('<code class="mono secret">')[1].split("<")[0]
     assert token.startswith("cwt_")
     assert "<b>reports" not in page
     headers = {"authorization": f"Bearer {token}"}
