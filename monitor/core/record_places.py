@@ -2,14 +2,16 @@
 
 from array import array
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from monitor.core.record_ref import RecordRef
 from schemas.outputs import Evidence
+
+if TYPE_CHECKING:  # the case commands import this module, and numpy is a seventh of their time
+    import numpy as np
+    from numpy.typing import NDArray
 
 UNKNOWN_PLACE: Final = -1
 """The place of a record that was read from a file, or before places were kept."""
@@ -72,10 +74,11 @@ def renumbered_place(place: int, logs: dict[int, int]) -> int:
     return UNKNOWN_PLACE if log is None else log << _OFFSET_BITS | place & _OFFSETS
 
 
-def renumbered_places(places: NDArray[np.int64], logs: dict[int, int]) -> NDArray[np.int64]:
+def renumbered_places(places: "NDArray[np.int64]", logs: dict[int, int]) -> "NDArray[np.int64]":
     """`renumbered_place` for a column."""
-    places = places.astype(np.int64)
-    found = np.full(len(places), UNKNOWN_PLACE)
+    places = places.astype("int64")
+    found = places.copy()
+    found.fill(UNKNOWN_PLACE)
     for log, number in logs.items():
         mine = places >> _OFFSET_BITS == log
         found[mine] = number << _OFFSET_BITS | places[mine] & _OFFSETS
