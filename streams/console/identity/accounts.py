@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, delete, exists, func, insert, select, up
 
 from streams.console import actions
 from streams.console.actions import About
-from streams.console.identity import second_factor, sessions
+from streams.console.identity import api_tokens, second_factor, sessions
 from streams.console.identity.tables import PASSWORDS, SECOND_FACTORS, SESSIONS, USERS
 from streams.console.identity.users import LOCAL, OIDC, Role, User
 from streams.consumers.sql_common import insert_new
@@ -118,7 +118,7 @@ def set_roles(connection: Connection, by: User, subject: str, roles: Iterable[Ro
 
 
 def disable(connection: Connection, by: User, subject: str, now_ms: int) -> None:
-    """Let the user not sign in any more, and end all its sessions. Raises AccountRefused."""
+    """Let the user not sign in any more, and end all its sessions and API tokens. Raises AccountRefused."""
     if by.subject == subject:
         raise AccountRefused("oneself", f"{subject}: nobody disables oneself; expected another admin")
     stored = _stored(connection, subject)
@@ -126,6 +126,7 @@ def disable(connection: Connection, by: User, subject: str, now_ms: int) -> None
         connection.execute(update(USERS).where(USERS.c.subject == subject).values(disabled_ms=now_ms))
         actions.record(connection, by, "user_disabled", now_ms, About(subject=subject))
     sessions.end_all(connection, subject)
+    api_tokens.revoke_all(connection, subject)
 
 
 def enable(connection: Connection, by: User, subject: str, now_ms: int) -> None:
@@ -138,7 +139,10 @@ def enable(connection: Connection, by: User, subject: str, now_ms: int) -> None:
 def reset(
     connection: Connection, by: User, subject: str, hashed: str, initial_until_ms: int | None, now_ms: int
 ) -> None:
-    """Give a local account another password, without a second factor, and end its sessions. Raises AccountRefused."""
+    """Give a local account another password, without a second factor, and end its sessions and API tokens.
+
+    Raises AccountRefused.
+    """
     if not subject.startswith(LOCAL):
         raise AccountRefused("provider", f"{subject}: the provider has the password; expected a local account")
     if by.subject == subject:
@@ -147,6 +151,7 @@ def reset(
     _store_password(connection, subject, hashed, initial_until_ms, now_ms)
     second_factor.remove(connection, subject)
     sessions.end_all(connection, subject)
+    api_tokens.revoke_all(connection, subject)
     actions.record(connection, by, "user_reset", now_ms, About(subject=subject))
 
 

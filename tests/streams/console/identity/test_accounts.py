@@ -152,11 +152,20 @@ async def test_api_tokens_expire_and_end_with_their_user(database: Database) -> 
     assert await database.run(partial(find, now_ms=NOON_MS + 1000)) is None
     await database.run(partial(accounts.disable, by=ADMIN, subject=LI, now_ms=NOON_MS))
     assert await database.run(partial(find, now_ms=NOON_MS)) is None
+    await database.run(partial(accounts.enable, by=ADMIN, subject=LI, now_ms=NOON_MS))
+    assert await database.run(partial(find, now_ms=NOON_MS)) is None, "it does not come back with its user"
+    await database.run(make)
     (listed,) = await database.run(partial(api_tokens.tokens_of, subject=LI, now_ms=NOON_MS))
     assert not await database.run(partial(api_tokens.revoke, user=ADMIN, id_=listed.id, now_ms=NOON_MS))
     assert await database.run(partial(api_tokens.revoke, user=li, id_=listed.id, now_ms=NOON_MS))
     assert token not in str(recorded(database))
-    assert names(database) == ["user_added", "token_made", "user_disabled", "token_revoked"]
+    expected = ["user_added", "token_made", "user_disabled", "user_enabled", "token_made", "token_revoked"]
+    assert names(database) == expected
+    again = await database.run(make)
+    assert again is not None
+    reset = partial(accounts.reset, by=ADMIN, subject=LI, hashed="$", initial_until_ms=None, now_ms=NOON_MS)
+    await database.run(reset)
+    assert await database.run(partial(api_tokens.user_of, token=again, now_ms=NOON_MS)) is None
 
 
 async def test_a_user_has_twenty_api_tokens_at_most(database: Database) -> None:
