@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from itertools import cycle, pairwise
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ from crash.scenarios import (
     world_of,
     wrong,
 )
+from crash.test_rescale_killed import moved, sides
 from crash.traffic import NAMES
 from crash.virtual import Process
 from crash.world import World
@@ -35,6 +37,10 @@ from streams.audit.partition import AuditContext
 from streams.audit.run import AuditReport, audit
 from streams.kafka.api import TP
 from streams.reviews.signatures import SIGNATURE_HEADER, SigningKey, sign
+from streams.savepoint.archive import ArchiveReader
+from streams.savepoint.export import export
+from streams.savepoint.restore import RestoreOptions, restore_state
+from streams.topics.state_topic import part_of
 
 REVIEWS = TP("callwarden.reviews", 0)
 WANG, LI, FORGED = key_of("wang"), key_of("li"), key_of("wang", seed=1)
@@ -295,3 +301,71 @@ def test_a_lost_state_is_rebuilt_by_the_recorded_keys() -> None:
     assert [line for line in wrong(world) if "alerts" not in line] == [], "alerts are sent again"
     assert reports[0].clean
     assert "signed reviews by the name of the key: li 1, wang 1" in reports[0].partitions[0].notes
+
+
+def test_a_moved_state_keeps_the_keys_and_what_was_accepted() -> None:
+    """A signed review waits while the state is moved: it is carried over as accepted, with its header."""
+    world = world_of(grace_ms=HOUR, speed=60.0)
+    a_ban(world)
+    values: list[bytes] = []
+
+    async def go() -> None:
+        with_keys(world, WANG)
+        world.add_worker()
+        await until(world, NOON + 10 * MINUTE)
+        values.append(review(ban_id(world), "waits", world.clock.now_ms() + 4 * MINUTE))
+        send(world, values[0], sign(values[0], WANG))
+        await until(world, world.clock.now_ms() + MINUTE)
+        world.workers[-1].kill()
+        without_setting(world)
+        old, new = sides(world)
+        await moved(world, old, new, 0.0)
+        await asyncio.sleep(1)  # until the markers of its transactions are written
+        for number in range(new.partitions):
+            part = await part_of(operator_of(world), new.names, number)
+            task = new.new(number)
+            task.restore(part.entries)
+            assert task.sources.review_keys == texts_of(WANG)
+
+    play(world, go)
+    laid = [
+        (entry.record.value, dict(entry.record.headers))
+        for tp, log in world.broker.logs.items()
+        if tp.topic == "new.reviews"
+        for entry in log.committed(0)
+        if entry.record is not None
+    ]
+    assert laid == [(values[0], {SIGNATURE_HEADER: sign(values[0], WANG)})]
+
+
+def test_an_imported_state_goes_by_the_keys_recorded_since(tmp_path: Path) -> None:
+    world, file = world_of(grace_ms=HOUR, speed=60.0), tmp_path / "state.zst"
+    a_ban(world)
+    reports: list[AuditReport] = []
+
+    async def go() -> None:
+        with_keys(world, WANG)
+        world.add_worker()
+        await until(world, NOON + 10 * MINUTE)
+        await export(operator_of(world), NAMES, file, world.clock.now_ms())
+        world.workers[-1].kill()
+        with_keys(world, LI)
+        world.add_worker()
+        await until(world, NOON + 20 * MINUTE)
+        for key in (WANG, LI):
+            value = review(ban_id(world), f"by {key.name}", world.clock.now_ms())
+            send(world, value, sign(value, key))
+        await until(world, NOON + 80 * MINUTE)
+        world.workers[-1].kill()
+        before = noted(world)
+        await restore_state(operator_of(world), NAMES, "callwarden", ArchiveReader(file), RestoreOptions(replace=True))
+        without_setting(world)
+        world.add_worker()
+        await until(world, NOON + 150 * MINUTE)
+        assert noted(world) == before == [(0, ["wang"]), (0, ["li"])]
+        reports.append(await audited(world))
+
+    play(world, go)
+    assert [event["data"]["kind"] for event in decided(world)].count("reversal") == 1
+    assert set(refusals(world).values()) == {"bad_signature"}
+    assert reports[0].clean
