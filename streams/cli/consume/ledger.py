@@ -321,6 +321,7 @@ def _verified_json(found: "Verified", with_heads: bool, topics: "TopicComparison
         "entries": sum(head.number for head in found.heads.values()),
         "unreadable": found.unreadable,
         "unlisted": found.unlisted,
+        "signed": _signed(found),
         "heads": [
             {"topic": tp.topic, "partition": tp.partition, "entries": head.number, "hash": head.hash.hex()}
             for tp, head in sorted(found.heads.items())
@@ -330,9 +331,19 @@ def _verified_json(found: "Verified", with_heads: bool, topics: "TopicComparison
     }
 
 
+def _signed(found: "Verified") -> dict[str, int]:
+    """The number of reviews with a signature, by the name of the key."""
+    from monitor.text.masking import mask_text
+
+    return {mask_text(name): count for name, count in sorted(found.signed.items())}
+
+
 def _tell(found: "Verified") -> None:
     for tp, head in sorted(found.heads.items()):
         typer.echo(f"{tp.topic}-{tp.partition}: {head.number:,} entries, head {head.hash.hex()}")
+    if found.signed:
+        names = ", ".join(f"{name} {count:,}" for name, count in _signed(found).items())
+        typer.echo(f"reviews with a signature, by the name of the key: {names}; `callwarden audit` checks them")
     if found.unreadable:
         typer.echo(f"{found.unreadable:,} of them cannot be read by this release; they are stored unchanged")
     if found.unlisted:

@@ -1,6 +1,7 @@
 """Verifies the ledger by itself: recomputes its chains and checks published heads and parsed columns."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -10,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from monitor.text.masking import mask_text
+from schemas.review_signature import signer_of
 from streams.consumers.ledger import journal
 from streams.consumers.ledger.entries import EntryFields
 from streams.consumers.ledger.hash_chain import beginning, link
@@ -27,7 +29,8 @@ class Verified:
     """The result: each chain's head, the faults, and the accepted losses.
 
     ``unreadable`` counts entries that this release cannot parse. ``unlisted`` counts those that it can parse but that
-    no release that wrote or reparsed them could: look-ups do not find them.
+    no release that wrote or reparsed them could: look-ups do not find them. ``signed`` counts the reviews with a
+    signature by the name of its key; the workers and an audit check the signature, the chain only that it is the same.
     """
 
     heads: dict[TP, ChainHead] = field(default_factory=dict)
@@ -35,6 +38,7 @@ class Verified:
     losses: list[str] = field(default_factory=list)
     unreadable: int = 0
     unlisted: int = 0
+    signed: Counter[str] = field(default_factory=Counter)
 
 
 def verify(connection: Connection, published: Mapping[TP, Mapping[int, PublishedHead]]) -> Verified:
@@ -91,6 +95,8 @@ def _verify_chain(found: Verified, tp: TP, rows: Iterator[Row[Any]], published: 
                 f"{where}: expected the hash {expected}, got {row.hash}: its bytes, offset or time, or an entry before "
                 "it, were changed"
             )
+        if name := signer_of(as_bytes(row.signature)):
+            found.signed[name] += 1
         fields = read(value)
         found.unreadable += fields.fault is not None
         found.unlisted += row.fault is not None and fields.fault is None and row.reread_topic is None
