@@ -164,10 +164,10 @@ class NewestCalls:
         for part in self._parts:
             # Parts are sorted by tenant, so a binary search avoids a scan: one window end may query thousands.
             first, after = part.tenant.searchsorted(np.array([tenant, tenant + 1], part.tenant.dtype))
-            if first < after:
-                mine = part.slice(first, after)
-                rows = np.flatnonzero(((mine.mask & bit) != 0) & (mine.end_ms >= start_ms))
-                columns = mine.call_id[rows].tolist(), mine.end_ms[rows].tolist(), mine.place[rows].tolist()
+            chosen = ((part.mask[first:after] & bit) != 0) & (part.end_ms[first:after] >= start_ms)
+            rows = first + np.flatnonzero(chosen)
+            if len(rows):
+                columns = part.call_id[rows].tolist(), part.end_ms[rows].tolist(), part.place[rows].tolist()
                 for call_id, *at in zip(*columns, strict=True):
                     found[call_id] = max((at[0], at[1]), found.get(call_id, (0, 0)))
         newest = nlargest(NEWEST, ((end_ms, call_id, place) for call_id, (end_ms, place) in found.items()))

@@ -27,7 +27,8 @@ class WindowSet:
         every_rule = all_rules(policy)
         self._history = history
         self._pane_ms = counting.pane_ms
-        self._ruled_long, self._talk = counting.ruled_long, counting.layout.talk
+        self._ruled_long = counting.ruled_long if keep_state else []  # hour panes are only stored with their evidence
+        self._talk = counting.layout.talk
         self.sliding: list[SlidingWindow] = []
         self._of_rule: dict[str, SlidingWindow] = {}
         for length in sorted({rule.window_ms for rule in policy.rules}):
