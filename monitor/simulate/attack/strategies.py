@@ -114,13 +114,13 @@ STRATEGIES: tuple[TenantKind, ...] = (
     _strategy("no-consent", "an ordinary desk without a proof of consent", replace(UNWANTED, consent=(0.0, 0.1))),
     _strategy("one-consent", "one consent id on every call", replace(UNWANTED, consent=1.0, one_consent=True)),
     _strategy(
-        "two-hounded",
+        "two-called-often",
         "two people called 40 times a day among 250 others",
         replace(DESK, daily=(220, 280), wanted=False),
         replace(_HOUNDED, daily=(75, 90), callees="known", pool=2),
     ),
     _strategy(
-        "ten-hounded-among-thousands",
+        "ten-called-often-among-thousands",
         "ten people called 25 times a day among 5,000 others",
         replace(DESK, daily=(4900, 5300), wanted=False, callers=(20, 80)),
         replace(_HOUNDED, daily=(240, 280), callees="known", pool=10),

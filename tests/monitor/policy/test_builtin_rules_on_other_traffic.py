@@ -19,7 +19,12 @@ PLATFORMS = {11: hidden.Filled(), 12: hidden.Filled(), 13: hidden.NOTHING_FILLED
 DAYS = 2
 PER_KIND = 2
 SOON_MS = 24 * hidden.HOUR
-ON_CONSENT = {"consent-coverage", "consent-reused", "out-of-hours-without-consent"}
+ON_CONSENT = {
+    "consent-coverage",
+    "consent-reused",
+    "out-of-hours-without-consent",
+    "dead-numbers-without-consent",
+}
 
 
 # Only `callee-hang-ups` says nothing without its field.

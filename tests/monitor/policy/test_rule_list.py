@@ -47,7 +47,7 @@ def test_null_takes_a_field_away() -> None:
 
 
 def test_null_of_a_field_that_is_not_there_changes_nothing() -> None:
-    assert rules("patch: {callee-hounded: {confidence: null, first: null, cooldown: null}}\n") == inherited()
+    assert rules("patch: {callee-called-very-often: {confidence: null, first: null, cooldown: null}}\n") == inherited()
 
 
 def test_a_patch_turns_the_threshold_round() -> None:
@@ -56,12 +56,16 @@ def test_a_patch_turns_the_threshold_round() -> None:
 
 
 def test_with_is_merged_and_null_takes_a_parameter_away() -> None:
-    text = "defaults: {callee_limit: 7}\npatch: {callee-hounded: {with: {timezone: UTC, short_ring_s: 1.5}}}\n"
-    params = rules(text)["callee-hounded"].params
+    text = (
+        "defaults: {callee_limit: 7}\npatch: {callee-called-very-often: {with: {timezone: UTC, short_ring_s: 1.5}}}\n"
+    )
+    params = rules(text)["callee-called-very-often"].params
     assert (params.callee_limit, params.timezone, params.short_ring_ms) == (15, "UTC", 1_500)
-    text = "defaults: {callee_limit: 7}\npatch: {callee-hounded: {with: {callee_limit: null}}}\n"
-    assert rules(text)["callee-hounded"].params.callee_limit == 7
-    assert rules("patch: {callee-hounded: {with: null}}\n")["callee-hounded"].params.callee_limit == 5
+    text = "defaults: {callee_limit: 7}\npatch: {callee-called-very-often: {with: {callee_limit: null}}}\n"
+    assert rules(text)["callee-called-very-often"].params.callee_limit == 7
+    assert (
+        rules("patch: {callee-called-very-often: {with: null}}\n")["callee-called-very-often"].params.callee_limit == 5
+    )
 
 
 def test_also_is_replaced() -> None:

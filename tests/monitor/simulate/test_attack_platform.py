@@ -92,9 +92,9 @@ def test_a_skipped_block_has_no_neighbours(calls: dict[str, list[Cdr]]) -> None:
     assert not any(callee - 1 in callees for callee in callees)
 
 
-def test_the_hounded_are_called_far_above_the_limit(calls: dict[str, list[Cdr]]) -> None:
+def test_two_callees_are_called_far_above_the_limit(calls: dict[str, list[Cdr]]) -> None:
     days = defaultdict(list)
-    for call in calls["two-hounded"]:
+    for call in calls["two-called-often"]:
         days[call.start_ms // DAY_MS].append(call.callee)
     top = Counter(days[min(days)]).most_common(3)
     assert top[1][1] >= 25 > 10 > top[2][1]
