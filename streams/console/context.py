@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from streams.console.cluster_reports import ClusterReports
 from streams.console.telemetry import ConsoleMetrics
 from streams.consumers.database import Database
 from streams.consumers.follower import FollowerProgress
@@ -19,13 +20,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ConsoleContext:
-    """The components of one console process. ``clock`` gives epoch ms; ``progress``: how far the topics are read."""
+    """The components of one console process. ``clock`` gives epoch ms; ``progress``: how far the topics are read.
+
+    ``reports``: what is read from Kafka on demand; None where there is no Kafka.
+    """
 
     settings: Settings
     database: Database
     telemetry: ConsoleMetrics
     progress: Callable[[], FollowerProgress]
     clock: Callable[[], int]
+    reports: ClusterReports | None = None
 
     @property
     def names(self) -> TopicNames:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from streams.console.app import make
 from streams.console.cases.sending import Sign, VerdictSending
 from streams.console.changes import ChangeWatch
+from streams.console.cluster_reports import ClusterReports
 from streams.console.context import ConsoleContext
 from streams.console.identity.components import Identity
 from streams.console.intake.handler import CaseIntake, followed_topics
@@ -83,7 +84,8 @@ class ConsoleProcess:
             _now_ms,
             self._sender.wake,
         )
-        self._context = ConsoleContext(settings, database, self._telemetry, self._follower.progress, _now_ms)
+        reports = ClusterReports(cluster, settings)
+        self._context = ConsoleContext(settings, database, self._telemetry, self._follower.progress, _now_ms, reports)
         self._identity = Identity(settings, database, _now_ms)
         self._has_tables = False
 

@@ -62,11 +62,17 @@ class DeadLetter:
 
 
 async def read(
-    cluster: KafkaCluster, names: TopicNames, wanted: Callable[[DeadLetter], bool], most: int | None = None
+    cluster: KafkaCluster,
+    names: TopicNames,
+    wanted: Callable[[DeadLetter], bool],
+    most: int | None = None,
+    *,
+    tail: int | None = None,
 ) -> tuple[list[DeadLetter], set[str]]:
     """The newest ``most`` of the wanted letters, oldest first, and the ids of all retried ones.
 
-    Raises TransientError, PermanentError and OffsetOutOfRange.
+    With ``tail`` only so many of the newest offsets of each partition are read. Raises TransientError, PermanentError
+    and OffsetOutOfRange.
     """
     topic = names.output("dead-letter")
     counts = await cluster.partitions([topic])
@@ -78,7 +84,7 @@ async def read(
     retried: set[str] = set()
     for tp in tps:
         here: list[DeadLetter] = []
-        async for records in cluster.records(tp, starts[tp], ends[tp]):
+        async for records in cluster.records(tp, _first(starts[tp], ends[tp], tail), ends[tp]):
             for record in records:
                 headers = {name: value.decode(errors="replace") for name, value in record.headers}
                 if "retried" in headers:
@@ -88,6 +94,10 @@ async def read(
             here = _newest(here, most)
         letters += here
     return _newest(sorted(letters, key=lambda letter: (letter.at_ms, letter.number, letter.offset)), most), retried
+
+
+def _first(start: int, end: int, tail: int | None) -> int:
+    return start if tail is None else max(start, end - tail)
 
 
 def _newest(letters: list[DeadLetter], most: int | None) -> list[DeadLetter]:

@@ -58,6 +58,8 @@ GET  /search                                   all
 GET  /admissions                               all
 GET  /quality                                  rpad
 GET  /health                                   all
+GET  /health/cluster                           all
+POST /health/dead-letters/{letter_id}/retry    d
 GET  /events                                   all
 GET  /settings/account                         all
 POST /settings/account/password                all

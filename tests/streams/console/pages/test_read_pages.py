@@ -1,6 +1,7 @@
 """Search, applications, quality and health: what they find, that nothing runs, that no number is shown."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -11,7 +12,12 @@ from helpers.console_pages import DAY_MS, HOSTILE, HOSTILE_ID, NUMBER, alerted, 
 from helpers.console_pages import tenant as tenant_record
 from oracle.ledger import T0
 from schemas.outputs import Enforcement, Evidence, Reason
+from streams.console.cluster_reports import ClusterReport
 from streams.console.identity.users import Role
+from streams.console.tables import OUTBOX
+from streams.kafka.api import TP, TransientError
+from streams.ops.dead_letters import DeadLetter
+from streams.topics.reported_waits import ReportedWaits
 
 WAITING = {
     "kind": "admission_review", "status": "pending_review", "behaviour": "application_review", "tier": None,
@@ -118,6 +124,48 @@ async def test_health_shows_what_could_not_be_read(console: ConsoleHarness) -> N
     async with pages_of(console) as client:
         text = await page(client, "/health")
     assert "callwarden.enforcement-0 @ 0" in text
+
+
+class Reports:
+    """Stands for Kafka: one complete dead letter, one that was retried."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.away = False
+
+    async def report(self) -> ClusterReport:
+        if self.away:
+            raise TransientError("the broker is away")
+        places = [("0-5", f"invalid_record {HOSTILE}"), ("0-4", "not_json")]
+        letters = [
+            DeadLetter(0, int(letter[2:]), T0, b"k", b"v", reason, TP("callwarden.calls", 0), 9)
+            for letter, reason in places
+        ]
+        return ClusterReport(ReportedWaits(T0, {3: ["no calls of source a since 10:00"]}), letters, {"0-4"})
+
+    async def retry(self, letter_id: str) -> bool:
+        self.asked.append(letter_id)
+        return letter_id == "0-5"
+
+
+async def test_health_shows_waits_and_dead_letters_and_retries_one(console: ConsoleHarness) -> None:
+    reports = Reports()
+    console.context = replace(console.context, reports=reports)  # type: ignore[arg-type]  # what the page uses of it
+    async with pages_of(console, Role.ADMIN) as client:
+        assert 'hx-get="/health/cluster"' in await page(client, "/health")
+        text = await page(client, "/health/cluster")
+        assert "no calls of source a" in text
+        assert text.count("/health/dead-letters/") == 1
+        assert "12345678" not in text
+        assert "<img" not in text
+        answer = await client.post("/health/dead-letters/0-5/retry")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/health?done=retried")
+        assert "written back" in await page(client, "/health?done=retried")
+        assert (await client.post("/health/dead-letters/0-4/retry")).headers["location"].endswith("not_retried")
+        reports.away = True
+        assert "Kafka cannot be read now." in await page(client, "/health/cluster")
+    assert reports.asked == ["0-5", "0-4"]
+    assert [b"dead_letter_retried" in row["value"] for row in console.rows(OUTBOX)] == [True]
 
 
 @pytest.mark.parametrize("path", ["/search?q=hostile", "/search", "/admissions", "/quality", "/health"])
