@@ -12,6 +12,7 @@ from streams.console.cases.sending import Sign, VerdictSending
 from streams.console.changes import ChangeWatch
 from streams.console.cluster_reports import ClusterReports
 from streams.console.context import ConsoleContext
+from streams.console.evidence.fetcher import EvidenceFetcher
 from streams.console.identity.components import Identity
 from streams.console.intake.handler import CaseIntake, followed_topics
 from streams.console.outbox import OutboxSender
@@ -87,6 +88,7 @@ class ConsoleProcess:
         reports = ClusterReports(cluster, settings)
         self._context = ConsoleContext(settings, database, self._telemetry, self._follower.progress, _now_ms, reports)
         self._identity = Identity(settings, database, _now_ms)
+        self._fetcher = EvidenceFetcher(cluster, database, _now_ms)
         self._has_tables = False
 
     async def host(self) -> None:
@@ -114,6 +116,7 @@ class ConsoleProcess:
             self._verdicts.run(),
             self._identity.run(),
             changes.run(),
+            self._fetcher.run(),
         ]
         tasks = [asyncio.create_task(each) for each in work]
         try:

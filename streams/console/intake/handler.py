@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from monitor.text.masking import mask_text
 from streams.console import outbox
-from streams.console.intake import case_events, input_records, past_actions
+from streams.console.intake import case_events, evidence_places, input_records, past_actions
 from streams.console.tables import LOSSES, REJECTED
 from streams.console.telemetry import ConsoleMetrics
 from streams.consumers.data_loss import RecordsLost
@@ -28,6 +28,7 @@ _OUTPUTS: Final[Mapping[str, Store]] = {
     "enforcement": case_events.store_decision,
     "shadow": case_events.store_shadow,
     "alerts": case_events.store_alert,
+    "evidence": evidence_places.store_places,
     "actions": past_actions.store_action,
 }
 _INPUTS: Final[Mapping[str, Store]] = {

@@ -67,14 +67,7 @@ async def queue_page(request: Request, user: Viewer, context: Context) -> Respon
     except BadCursor:
         return RedirectResponse("/queue", 303)
     return render(
-        request,
-        "queue.html.j2",
-        **found,
-        wanted=wanted,
-        chosen=chosen,
-        first=after is None,
-        ages=tuple(AGES),
-        said=said(request),
+        request, "queue.html.j2", **found, wanted=wanted, chosen=chosen, first=after is None, ages=tuple(AGES)
     )
 
 
@@ -200,24 +193,10 @@ def toast(request: Request, kind: str, key: str, **values: object) -> str:
     return json.dumps({"toast": {"kind": kind, "text": said}}, ensure_ascii=True)
 
 
-def _back(request: Request, kind: str, key: str, **values: int) -> Response:
-    """Back to the queue, with a message."""
+def _back(request: Request, kind: str, key: str, **values: object) -> Response:
+    """Back to the queue as it was filtered, with a message."""
     if request.headers.get("hx-request"):
-        headers = {"HX-Trigger": toast(request, kind, key, **values), "HX-Refresh": "true"}
-        return Response(status_code=204, headers=headers)
-    return RedirectResponse(f"/queue?{urlencode({'said': key, **values})}", 303)
-
-
-def said(request: Request) -> tuple[str, str] | None:
-    """The message of the action that led here: its kind and its text."""
-    given = request.query_params
-    if given.get("said") not in ("queue.claimed", "queue.assigned", "queue.postponed"):
-        return None
-    counted = {name: min(int(text), AT_ONCE) for name in ("n", "of") if (text := given.get(name, "0")[:4]).isdecimal()}
-    n, of = counted.get("n", 0), counted.get("of", counted.get("n", 0))
-    return "ok" if n == of and n else "warn", text_of(request, given["said"], n=n, of=of)
-
-
-def text_of(request: Request, key: str, **values: object) -> str:
-    """A text in the reader's language."""
-    return text(language_of(request), key, **values)
+        return Response(
+            status_code=204, headers={"HX-Trigger": toast(request, kind, key, **values), "HX-Refresh": "true"}
+        )
+    return RedirectResponse(f"/queue?{urlencode({'said': key})}", 303)

@@ -100,7 +100,7 @@
     const next = all[Math.min(Math.max(at + by, 0), all.length - 1)];
     for (const row of all) row.classList.toggle("chosen", row === next);
     next.scrollIntoView({ block: "nearest" });
-    ($("a", next) || $("button, input", next))?.focus({ preventScroll: true });
+    $("a, button, input", next)?.focus({ preventScroll: true });
   };
   const listKeys = () => {
     const list = $("[data-keys]");

@@ -123,9 +123,7 @@ async def test_filters_postponing_and_mine(tmp_path: Path) -> None:
         assert "/cases/cwe-a" not in (await client.get("/queue?tenant=other")).text
         assert "/cases/cwe-a" not in (await client.get("/queue?rule=r")).text
         assert (await client.get("/queue?age=7d")).text.count("data-row") == 0
-        claimed = await client.post("/queue/claim", data={"ids": ["cwe-a"]})
-        assert "1 of 1 cases are yours now" in (await client.get(claimed.headers["location"])).text
-        assert (await client.get("/queue?said=case.title&n=x")).status_code == 200
+        await client.post("/queue/claim", data={"ids": ["cwe-a"]})
         assert "/cases/cwe-a" in (await client.get("/queue?view=mine")).text
         answer = await client.post("/cases/cwe-a/postpone", data={"until": "1d"})
         assert answer.headers["location"] == "/cases/cwe-b?done=cwe-a"
