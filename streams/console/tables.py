@@ -75,6 +75,7 @@ CASES: Final = Table(
     Index("console_case_queue", "queue", "order_ms", "id"),
     Index("console_case_queue_tier", "queue", "tier", "order_ms", "id"),
     Index("console_case_queue_rule", "queue", "rule_id", "order_ms", "id"),
+    Index("console_case_queue_tenant", "queue", "tenant_id", "order_ms", "id"),
     Index("console_case_cause", "tenant_id", "rule_id", "queue", "order_ms", "id"),
     Index("console_case_claimed", "claimed_by", "order_ms", "id"),
     Index("console_case_assignee", "assignee", "order_ms", "id"),

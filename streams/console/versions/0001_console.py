@@ -65,6 +65,7 @@ def upgrade() -> None:
     op.create_index("console_case_decided", "console_case", ["decided_ms", "id"])
     op.create_index("console_case_queue", "console_case", ["queue", "order_ms", "id"])
     op.create_index("console_case_queue_rule", "console_case", ["queue", "rule_id", "order_ms", "id"])
+    op.create_index("console_case_queue_tenant", "console_case", ["queue", "tenant_id", "order_ms", "id"])
     op.create_index("console_case_queue_tier", "console_case", ["queue", "tier", "order_ms", "id"])
     op.create_index("console_case_tenant", "console_case", ["tenant_id", "decided_ms"])
     op.create_index("console_case_verdict", "console_case", ["verdict"])
