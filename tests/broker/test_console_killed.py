@@ -1,4 +1,4 @@
-"""The console is killed with -9 while verdicts wait and are sent: each review is in the topic once."""
+"""The console is killed with -9 while verdicts wait and are sent: each review and each action is in its topic once."""
 
 import asyncio
 import os
@@ -28,9 +28,15 @@ from streams.console.cases.verdicts import VerdictRules, WantedVerdict
 from streams.console.identity.users import Role, User
 from streams.console.tables import CASES, VERDICTS
 from streams.consumers.database import Database
+from streams.consumers.ledger.catch_up import catch_up
+from streams.consumers.ledger.tables import ENTRIES
+from streams.consumers.ledger.verify.chains import verify
+from streams.consumers.ledger.verify.topics import committed_ends, compare
+from streams.consumers.record_decoding import action_of
 from streams.dev.kafka_node import free_ports
 from streams.kafka.api import TP
 from streams.kafka.cluster import KafkaCluster
+from streams.kafka.topic_names import TopicNames
 from streams.runtime.child_process import ChildProcess
 from streams.settings.load import Settings
 
@@ -119,6 +125,7 @@ async def test_each_verdict_is_sent_once_whenever_it_is_killed(address: str, tmp
                     await asyncio.sleep(0.3)
             assert await asyncio.to_thread(console.child.stop, 30) == 0
             assert Counter(review.enforcement_id for review in await sent(address, prefix)) == Counter(wanted)
+            await ledger_has_each_action_once(address, prefix, tmp_path, wanted)
         finally:
             database.close()
             if console.child is not None:
@@ -145,6 +152,29 @@ async def known(database: Database, ids: list[str]) -> None:
 def states(database: Database) -> list[str]:
     with database.reading() as connection:
         return list(connection.execute(select(VERDICTS.c.state)).scalars())
+
+
+async def ledger_has_each_action_once(address: str, prefix: str, folder: Path, wanted: list[str]) -> None:
+    """The ledger's chain of actions names each verdict once, and equals the topic."""
+    cluster, names = KafkaCluster(Settings(CALLWARDEN_BOOTSTRAP_SERVERS=address)), TopicNames(prefix, prefix)
+    ledger = Database(f"sqlite:///{folder / 'ledger.db'}", "ledger")
+    try:
+        await ledger.migrate()
+        await catch_up(cluster, ledger, names)
+        ends = await committed_ends(cluster, names)
+        with ledger.reading() as connection:
+            found = verify(connection, {})
+            compared = await compare(cluster, connection, names, ends)
+            kept = connection.execute(select(ENTRIES.c.value).where(ENTRIES.c.topic == names.output("actions")))
+            actions = [action_of(value) for value in kept.scalars()]
+        assert (found.faults, found.unreadable, compared.faults) == ([], 0, [])
+        given = [each for each in actions if each.action == "verdict_given"]
+        assert Counter(each.enforcement_id for each in given) == Counter(wanted)
+        assert {each.actor for each in given} == {LI.subject}
+        assert len({each.action_id for each in actions}) == len(actions)
+    finally:
+        ledger.close()
+        await cluster.stop()
 
 
 async def sent(address: str, prefix: str) -> list[Review]:
