@@ -163,11 +163,10 @@ async def test_evidence_that_cannot_be_read_steps_aside_alone(tmp_path: Path) ->
 async def test_records_are_forgotten_when_no_review_can_take_effect(tmp_path: Path) -> None:
     async with console_at(tmp_path) as console:
         vault = Vault(console)
-        vault.held.now_ms = T0
         [place] = vault.put(CALLS, call("c-1"))
         await vault.name("cwe-1", place)
         await vault.fetcher.fetch_due()
-        console.now_ms = T0 + KEEP_MS
+        console.now_ms = vault.held.now_ms + KEEP_MS
         await vault.fetcher.fetch_due()
         assert vault.states("cwe-1") == ["kept"]
         console.now_ms += DAY
