@@ -35,10 +35,12 @@ from monitor.partition.key_check import partition_of
 from monitor.policy.load import load
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, SimulationSettings
+from streams.console.cluster_reports import ClusterReports
 from streams.kafka.api import Fenced, OutputRecord
 from streams.kafka.topic_names import TopicNames
 from streams.ops.control_client import open_operator_writer
 from streams.ops.dead_letters import read, retry, return_partition
+from streams.settings.load import load as load_settings
 from streams.topics.control_topic import (
     AcceptCommand,
     Command,
@@ -278,6 +280,26 @@ async def test_of_two_retries_of_the_same_dead_letter_one_is_written(world: Worl
             with pytest.raises(Fenced):
                 await writer.commit([OutputRecord(names.inputs[0], 1, None, b"{")], {})
         assert len(await world.records("cdr", 1)) == 2
+
+
+async def test_the_console_lists_dead_letters_and_writes_one_back(world: World) -> None:
+    names = TopicNames(world.prefix, world.prefix)
+    headers = [("reason", b"x"), ("topic", names.inputs[0].encode()), ("partition", b"1"), ("offset", b"7")]
+    async with world.producer() as producer:
+        for _ in range(3):
+            await producer.send_and_wait(names.output("dead-letter"), b"{", partition=1, headers=headers)
+    application = world.prefix.rstrip(".")
+    settings = load_settings(
+        {"input_prefix": world.prefix, "output_prefix": world.prefix, "application_id": application}
+    )
+    async with cluster_at(world.address) as cluster:
+        reports = ClusterReports(cluster, settings)
+        report = await reports.report()
+        assert [letter.id for letter in report.letters] == ["1-2", "1-1", "1-0"]
+        assert (report.waits.newest_ms, report.retried) == (None, set())
+        assert [await reports.retry(each) for each in ("1-1", "1-1", "0-9")] == [True, False, False]
+        assert (await reports.report()).retried == {"1-1"}
+    assert len(await world.records("cdr", 1)) == 1
 
 
 async def test_a_skip_reports_whether_it_was_accepted(world: World) -> None:
