@@ -12,6 +12,7 @@ from schemas.inputs import Review
 from schemas.outputs import Alert, Enforcement, Measure
 from streams.console.cases.history import case_of, decision_delay_ms
 from streams.console.cases.queue import QueuedCase, rows_of
+from streams.console.evidence.records import NamedRecord, records_of
 from streams.console.tables import ALERTS, APPLICATIONS, CASES, EVENTS, NOTES, TENANTS, VERDICTS
 from streams.consumers.ledger.queries.cases import LedgerCase
 from streams.consumers.record_decoding import alert_of, event_of
@@ -53,6 +54,7 @@ class CaseView:
     siblings: list[QueuedCase]
     verdicts: list[Row[Any]]
     notes: list[Row[Any]]
+    records: list[NamedRecord]
     delay_ms: int | None
 
     @property
@@ -122,6 +124,7 @@ def case_view(connection: Connection, case_id: str) -> CaseView | None:
                 select(NOTES).where(NOTES.c.case_id == case_id).order_by(NOTES.c.number.desc()).limit(_MOST)
             )
         ),
+        records=records_of(connection, row.in_force_id),
         delay_ms=decision_delay_ms(connection),
     )
 

@@ -17,7 +17,9 @@ _PLACE: Final = ("topic", "partition", "offset", "timestamp_ms")
 
 
 def export(connection: Connection, view: CaseView, exported_ms: int, by: str) -> bytes:
-    """The file, JSON. ``records`` have all that the ledger's hash covers: place, time, key and value of each record."""
+    """The file, JSON. ``records`` have all that the ledger's hash covers: place, time, key and value of each decision
+    and review. ``evidence`` are the records that the decision in force names, with telephone numbers masked.
+    """
     events = connection.execute(
         select(EVENTS).where(EVENTS.c.case_id == view.row.id, EVENTS.c.shadow.is_(False)).order_by(EVENTS.c.decided_ms)
     ).all()
@@ -33,24 +35,9 @@ def export(connection: Connection, view: CaseView, exported_ms: int, by: str) ->
         "exported_by": by,
         "events": [msgspec.to_builtins(event) for event in view.case.events],
         "reviews": [msgspec.to_builtins(review) for review in view.reviews],
-        "verdicts": [
-            {
-                name: getattr(row, name)
-                for name in (
-                    "verdict",
-                    "kind",
-                    "reason",
-                    "subject",
-                    "given_ms",
-                    "approved_by",
-                    "state",
-                    "why",
-                    "ended_ms",
-                )
-            }
-            for row in view.verdicts
-        ],
+        "verdicts": [{name: getattr(row, name) for name in _VERDICT} for row in view.verdicts],
         "notes": [{name: getattr(row, name) for name in ("at_ms", "subject", "kind", "text")} for row in view.notes],
+        "evidence": [record._asdict() for record in view.records],
         "records": [_record(row) for row in (*events, *reviews)],
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=1)

@@ -1,7 +1,7 @@
 """The case: what was found, what a verdict will do, and the verdict."""
 
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Form, Request
 from sqlalchemy import Connection
@@ -28,6 +28,7 @@ Writer = Annotated[User, Depends(needs(Permission.WRITE_NOTES))]
 Approver = Annotated[User, Depends(needs(Permission.APPROVE_BANS))]
 Exporter = Annotated[User, Depends(needs(Permission.EXPORT_CASES))]
 VERDICT_NAMES = ("uphold", "overturn", "approve", "reject")
+_SHOWN: Final = {"cdr": "call_id", "complaint": "complaint_id", "finding": "finding_id"}
 
 
 @router.get("/cases/{case_id}")
@@ -189,18 +190,27 @@ def _page(
         "event": view.event,
         "data": view.event.data,
         "verdict": view.verdict,
-        "evidence_ids": {name: getattr(view.event.data.evidence, name) for name in EVIDENCE},
+        "evidence_ids": _unshown_ids(view),
         "error": error,
         "now_ms": now_ms,
         "claimed_by_other": taken,
         "claimed_by_me": view.row.claimed_until_ms > now_ms and view.row.claimed_by == user.subject,
         "own": view.verdict is not None and view.verdict.subject == user.subject,
         "consequences": consequences_of(view),
+        "recording_link": settings.console_recording_link,
         "undo_ms": settings.console_undo_for_ms,
         "four_eyes": settings.console_four_eyes == "yes",
         "postponements": tuple(POSTPONED),
     }
     return render(request, "case.html.j2", status, **values)
+
+
+def _unshown_ids(view: CaseView) -> dict[str, list[str]]:
+    """The ids of the evidence, by kind, without those whose record the page shows."""
+    records = [each.fields for each in view.records if each.fields is not None]
+    shown = {(name, each[name]) for each in records if (name := _SHOWN.get(each["type"])) is not None}
+    evidence = view.event.data.evidence
+    return {kind: [id for id in getattr(evidence, kind) if (kind[:-1], id) not in shown] for kind in EVIDENCE}
 
 
 async def _refused(request: Request, case_id: str, user: User, context: Context, why: str | CaseRefused) -> Response:

@@ -3,10 +3,12 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import msgspec
+from sqlalchemy import insert
 from starlette.types import Receive, Scope, Send
 
 from helpers.console_harness import ConsoleHarness, console_at
@@ -15,6 +17,8 @@ from schemas import codec
 from schemas.inputs import Tenant
 from schemas.outputs import Evidence, Measure, Reason
 from streams.console.app import make
+from streams.console.evidence.masked_record import masked
+from streams.console.evidence.tables import EVIDENCE
 from streams.console.identity.users import Role, User
 from streams.console.tables import CASES, NOTES, VERDICTS
 
@@ -62,6 +66,55 @@ async def test_a_wrong_ban_is_found_read_and_overturned(tmp_path: Path) -> None:
         answer = await client.post(f"/cases/cwe-p/verdicts/{verdict['number']}/cancel")
         assert answer.status_code == 303
         assert console.rows(VERDICTS)[0]["state"] == "cancelled"
+
+
+async def test_the_records_that_a_decision_names_are_in_its_case(tmp_path: Path) -> None:
+    number, link = "+8613912345678", "https://recordings.example/play/{recording}?from=callwarden"
+    call = {
+        "type": "cdr", "call_id": "c-1", "tenant_id": "acme", "direction": "outbound", "caller": "075512345678",
+        "callee": number, "start_ms": T0, "ring_ms": T0, "answer_ms": T0 + 1_000, "end_ms": T0 + 3_500,
+        "outcome": "answered", "hangup_by": "callee", "recording_id": "a/../b?c", "consent_id": "k-1",
+    }  # fmt: skip
+    complaint = {
+        "type": "complaint", "complaint_id": "cmp-1", "tenant_id": "acme", "category": "fraud", "status": "verified",
+        "reported_ms": T0, "updated_ms": T0, "channel": EVIL, "caller": number, "complainant": "person-1",
+    }  # fmt: skip
+    finding = {
+        "type": "finding", "finding_id": "f-1", "tenant_id": "acme", "behaviour": "in_call_abuse",
+        "status": "confirmed", "updated_ms": T0, "inspector": "li",
+    }  # fmt: skip
+    kept = [masked(codec.convert(each)) for each in (call, complaint, finding)]
+    named = [("kept", msgspec.json.encode(each)) for each in kept] + [("wanted", None), ("expired", None)]
+    async with console_at(tmp_path) as console, browser(console, LI) as client:
+        found = Evidence(call_ids=("c-1", "c-2", "c-3"), complaint_ids=("cmp-1",), finding_ids=("f-1",))
+        await console.put(pending("cwe-p", evidence=found))
+        rows = [
+            {"enforcement_id": "cwe-p", "number": n, "tenant_id": "acme", "topic": "callwarden.cdr", "partition": 0,
+             "offset": n, "state": state, "added_ms": T0, "value": value}
+            for n, (state, value) in enumerate(named)
+        ]  # fmt: skip
+        await console.context.write(lambda connection: connection.execute(insert(EVIDENCE), rows))
+        plain = (await client.get("/cases/cwe-p")).text
+        assert "2.5 s" in plain
+        assert "ended by the callee" in plain
+        assert "1 records are being fetched" in plain
+        assert "1 records have expired" in plain
+        assert "fraud · verified" in plain
+        assert "abuse in the call · confirmed" in plain
+        assert plain.count("c-1<") == 1  # in the table, and not once more among the ids
+        assert "c-2<" in plain
+        assert "a/../b?c<" in plain
+        assert "<script>" not in plain.replace("<script src", "")
+        assert not re.search("13912345678|075512345678", plain)
+        settings = console.settings.model_copy(update={"console_recording_link": link})
+        console.context = replace(console.context, settings=settings)
+        async with browser(console, LI) as other:
+            linked = (await other.get("/cases/cwe-p")).text
+        assert 'href="https://recordings.example/play/a%2F%2E%2E%2Fb%3Fc?from=callwarden"' in linked
+        chinese = (await client.get("/cases/cwe-p", headers={"Cookie": "lang=zh"})).text
+        assert "被叫挂断" in chinese
+        exported = msgspec.json.decode((await client.post("/cases/cwe-p/export")).content)
+        assert [each["state"] for each in exported["evidence"]] == ["kept", "kept", "kept", "wanted", "expired"]
 
 
 async def test_a_verdict_without_a_reason_is_refused_on_the_page(tmp_path: Path) -> None:
