@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from streams.consumers.ledger.gaps import Gaps
     from streams.consumers.ledger.published_heads import PublishedHead
     from streams.consumers.ledger.verify.chains import Verified
+    from streams.consumers.ledger.verify.exported_case import CaseComparison, ExportedCase
     from streams.consumers.ledger.verify.topics import TopicComparison
     from streams.kafka.api import TP
     from streams.kafka.cluster import KafkaCluster
@@ -64,6 +65,9 @@ def verify(
     with_topics: Annotated[
         bool, typer.Option("--with-topics", help="Also compare with what the topics still hold.")
     ] = False,
+    case: Annotated[
+        str | None, typer.Option("--case", metavar="FILE", help="A case that the console exported, to be compared.")
+    ] = None,
     as_json: Json = False,
     bootstrap: Bootstrap = None,
     database: LedgerDatabase = None,
@@ -72,6 +76,7 @@ def verify(
 
     With --with-topics, each record of the topics up to their committed ends must be in the ledger: a missing record, or
     one beyond the ledger's position, is a difference. The command gives a running ledger time to store new records.
+    With --case, each record of the exported case must be in the ledger as it is in the file.
 
     The command only reads. It prints the time up to which the database is current, and how many records it lacks.
 
@@ -88,7 +93,7 @@ def verify(
 
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
-    published = _published(heads)
+    published, exported = _published(heads), _exported(case)
     with answers("ledger verify"), filled(settings) as ledger:
 
         async def against_topics(cluster: "KafkaCluster") -> "tuple[Verified, LedgerProgress, TopicComparison]":
@@ -106,17 +111,25 @@ def verify(
         else:
             with ledger.reading() as connection:
                 found, progress, compared = recompute(connection, published), progress_of(connection), None
+        matched = None
+        if exported is not None:
+            from streams.consumers.ledger.verify.exported_case import compare_case
+
+            with ledger.reading() as connection:
+                matched = compare_case(connection, exported)
+            found.faults += matched.faults
     currency = currency_of(settings, progress)
     report(currency, line=not as_json)
     if as_json:
-        print_json(currency.plain | _verified_json(found, bool(heads), compared))
+        about_case = matched and {"case_id": matched.case_id, "records": matched.records, "newer": matched.newer}
+        print_json(currency.plain | _verified_json(found, bool(heads), compared) | {"case_compared": about_case})
         if found.faults:
             raise typer.Exit(1)
         return
     _tell(found)
     if found.faults:
         fail(f"{len(found.faults)} difference{'s' * (len(found.faults) > 1)}", 1)
-    typer.echo(_verdict(sum(head.number for head in found.heads.values()), bool(heads), compared))
+    typer.echo(_verdict(sum(head.number for head in found.heads.values()), bool(heads), compared, matched))
 
 
 @app.command("export")
@@ -293,8 +306,23 @@ def _published(path: str | None) -> "dict[TP, dict[int, PublishedHead]]":
         fail(str(fault))
 
 
-def _verdict(entries: int, heads: bool, topics: "TopicComparison | None") -> str:
-    """What was verified, and what was not. ``topics``: the comparison with the topics; None if it was not asked for."""
+def _exported(path: str | None) -> "ExportedCase | None":
+    from pathlib import Path
+
+    from streams.cli.inputs import fail
+
+    if path is None:
+        return None
+    from streams.consumers.ledger.verify.exported_case import CaseFault, read_case
+
+    try:
+        return read_case(Path(path))
+    except CaseFault as fault:
+        fail(str(fault))
+
+
+def _verdict(entries: int, heads: bool, topics: "TopicComparison | None", case: "CaseComparison | None") -> str:
+    """What was verified, and what was not. ``topics``, ``case``: the comparisons; None if they were not asked for."""
     parts, asked = [f"verified: {entries:,} entries"], []
     if heads:
         parts.append("The ledger contains the published heads")
@@ -308,6 +336,9 @@ def _verdict(entries: int, heads: bool, topics: "TopicComparison | None") -> str
             parts.append(f"{topics.older:,} entries older than the topics were not compared")
         for name, count in sorted(topics.absent.items()):
             parts.append(f"{count:,} entries of {name} were not compared: the topic does not exist")
+    if case is not None:
+        newer = f", and {case.newer:,} newer about it" if case.newer else ""
+        parts.append(f"The ledger contains all {case.records:,} records of the exported case{newer}")
     if asked:
         parts.append(f"Not checked: {', '.join(asked)}")
     return f"{'. '.join(parts)}."

@@ -21,6 +21,7 @@ from streams.console.evidence.masked_record import masked
 from streams.console.evidence.tables import EVIDENCE
 from streams.console.identity.users import Role, User
 from streams.console.tables import CASES, NOTES, VERDICTS
+from streams.consumers.ledger.verify.exported_case import read_case
 
 LI = User("local:li", "Li", frozenset({Role.REVIEWER}))
 WANG = User("local:wang", "Wang", frozenset({Role.REVIEWER}))
@@ -238,6 +239,9 @@ async def test_a_case_is_found_by_any_of_its_ids_and_exported_with_its_records(t
             "callwarden.enforcement", "callwarden.enforcement", "callwarden.reviews",
         ]  # fmt: skip
         assert document["records"][0]["offset"] == 0
+        file = tmp_path / "case.json"
+        file.write_bytes(exported.content)
+        assert len(read_case(file).records) == 3  # `ledger verify --case` reads it
         assert exported.headers["content-disposition"] == 'attachment; filename="case-cwe-p.json"'
 
 
