@@ -228,6 +228,7 @@ def test_the_chinese_readme_has_the_same_headings_commands_and_tables() -> None:
 # docs/zh -------------------------------------------------------------------------------------------------------------
 
 MIRRORED = {
+    "console.md": ("guides/console.md", ""),
     "notify.md": ("guides/notify.md", ""),
     "policy.md": ("reference/policy.md", ""),
     "report.md": ("guides/report.md", ""),
