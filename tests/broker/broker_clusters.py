@@ -52,9 +52,13 @@ async def cluster_at(address: str, group: str | None = None, **options: object) 
             await asyncio.sleep(0.5)
 
 
-async def make_topic(address: str, partitions: int = 1, suffix: str = "", **config: str) -> str:
-    """Create a topic whose name ends with ``suffix``; in ``config``, underscores stand for dots."""
-    name = f"t-{uuid.uuid4().hex}{suffix}"
+async def make_topic(
+    address: str, partitions: int = 1, suffix: str = "", prefix: str | None = None, **config: str
+) -> str:
+    """Create a topic whose name ends with ``suffix`` and begins with ``prefix``, or in a way of its own; in ``config``,
+    underscores stand for dots.
+    """
+    name = f"{prefix or f't-{uuid.uuid4().hex}'}{suffix}"
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
     await admin.start()
     try:

@@ -296,5 +296,6 @@ def test_all_services_of_the_compose_file_work_together_and_none_reveals_a_numbe
     for service in ("billing", "ledger", "notify", "console"):
         held_there = b"".join(path.read_bytes() for path in sorted(tmp_path.glob(f"{service}.db*")))
         assert held_there
-        for secret in SECRETS:
+        # The console keeps the complaints that decisions name, and a complainant is a pseudonym (contract, section 9).
+        for secret in SECRETS if service != "console" else set(SECRETS) - {COMPLAINANT}:
             assert secret.encode() not in held_there, f"{secret} stands in the database of {service}"

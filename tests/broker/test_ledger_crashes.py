@@ -118,6 +118,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
     rng = random.Random(seed)
     topics = [await make_topic(address, PARTITIONS, suffix=f".{name}") for name in ("reviews", "enforcement")]
     names = TopicNames(topics[0].removesuffix("reviews"), topics[1].removesuffix("enforcement"))
+    await make_topic(address, prefix=names.output_prefix, suffix="actions")
     variables = {
         "CALLWARDEN_BOOTSTRAP_SERVERS": address,
         "CALLWARDEN_INPUT_PREFIX": names.input_prefix,

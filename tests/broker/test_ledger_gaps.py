@@ -22,6 +22,7 @@ pytestmark = pytest.mark.services
 
 async def test_a_gap_is_refused_until_accepted_and_reported_ever_after(address: str, tmp_path: Path) -> None:
     reviews, decisions = [await make_topic(address, suffix=f".{name}") for name in ("reviews", "enforcement")]
+    await make_topic(address, prefix=decisions.removesuffix("enforcement"), suffix="actions")
     await produce(address, TP(reviews, 0), [codec.encode(review(f"r{n}", "cwe-1")) for n in range(5)])
     await produce(address, TP(decisions, 0), [codec.encode(event("cwe-1"))])
     await delete_below(address, TP(reviews, 0), 3)

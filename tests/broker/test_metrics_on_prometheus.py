@@ -18,7 +18,7 @@ from streams.runtime.child_process import ChildProcess
 
 pytestmark = pytest.mark.services
 DEPLOY = Path(__file__).parents[2] / "deploy"
-JOBS = ("worker", "ingest", "assemble", "billing", "ledger", "notify")
+JOBS = ("worker", "ingest", "assemble", "billing", "ledger", "notify", "console")
 
 
 def test_every_panel_of_both_dashboards_is_answered(jars: Path, tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
-"""Stores reviews, tenants and applications."""
+"""Stores reviews, tenants and applications; the texts of the last two without telephone numbers, as pages show them."""
 
 import msgspec
 from sqlalchemy import Connection, insert, select, update
 
+from monitor.text.masking import mask_text
+from monitor.text.record_ids import ids_of
 from schemas import codec
 from schemas.inputs import Application, Tenant
 from streams.console.intake.places import check_lengths, place_of
@@ -38,13 +40,15 @@ def store_tenant(connection: Connection, record: FollowedRecord) -> None:
 
 
 def _store_newest_tenant(connection: Connection, tenant: Tenant) -> None:
-    name = tenant.name or None
+    ids = ids_of(tenant)
+    name = mask_text(tenant.name, ids) if tenant.name else None
+    businesses = [mask_text(each, ids) for each in tenant.declared_businesses]
     row = {
         "tenant_id": tenant.tenant_id,
         "name": name,
         "name_folded": None if name is None else name.casefold()[:256],
         "owner_id": tenant.owner_id or None,
-        "businesses": msgspec.json.encode(tenant.declared_businesses).decode(),
+        "businesses": msgspec.json.encode(businesses).decode(),
         "numbers": len(tenant.numbers),
         "updated_ms": tenant.updated_ms,
     }
@@ -56,12 +60,12 @@ def _store_newest_tenant(connection: Connection, tenant: Tenant) -> None:
 
 
 def _store_newest_application(connection: Connection, application: Application) -> None:
-    a = APPLICATIONS.c
+    a, ids = APPLICATIONS.c, ids_of(application)
     row = {
         "tenant_id": application.tenant_id,
         "application_id": application.application_id,
-        "declared_business": application.declared_business,
-        "scenario": application.scenario or None,
+        "declared_business": mask_text(application.declared_business, ids),
+        "scenario": mask_text(application.scenario, ids) if application.scenario else None,
         "updated_ms": application.updated_ms,
     }
     same = (a.tenant_id == application.tenant_id, a.application_id == application.application_id)
