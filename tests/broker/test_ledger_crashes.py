@@ -118,7 +118,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
     rng = random.Random(seed)
     topics = [await make_topic(address, PARTITIONS, suffix=f".{name}") for name in ("reviews", "enforcement")]
     names = TopicNames(topics[0].removesuffix("reviews"), topics[1].removesuffix("enforcement"))
-    await make_topic(address, prefix=names.output_prefix, suffix="actions")
+    actions = TP(await make_topic(address, prefix=names.output_prefix, suffix="actions"), 0)
     variables = {
         "CALLWARDEN_BOOTSTRAP_SERVERS": address,
         "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
@@ -142,7 +142,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
         expected = oracle(held)
         assert len(expected) > 5 * times
         async with cluster_at(address) as cluster:
-            ends = await cluster.ends([TP(topic, number) for topic in topics for number in range(PARTITIONS)])
+            ends = await cluster.ends([TP(topic, n) for topic in topics for n in range(PARTITIONS)] + [actions])
             second = Database(f"sqlite:///{folder / 'second.db'}", "ledger")
             stack.callback(second.close)
             await second.migrate()
