@@ -12,6 +12,7 @@ from schemas import codec
 from streams.console import outbox
 from streams.console.cases.history import case_of
 from streams.console.cases.verdicts import given_on, put_back
+from streams.console.identity.tables import PROPOSALS
 from streams.console.tables import CASES, VERDICTS
 from streams.consumers.database import Database
 from streams.kafka.api import OffsetOutOfRange, PermanentError, TransientError
@@ -40,8 +41,15 @@ class RejectionSearch(Protocol):
 
 
 def release_due(connection: Connection, now_ms: int, sign: Sign) -> int:
-    """Put the verdicts that have waited long enough into the outbox, in the caller's transaction. Returns how many."""
+    """Put the verdicts that have waited long enough into the outbox, in the caller's transaction. Returns how many.
+
+    Those that nobody has approved in time end, and their cases wait again.
+    """
     v = VERDICTS.c
+    overdue = select(VERDICTS).join(PROPOSALS, PROPOSALS.c.id == v.proposal_id)
+    overdue = overdue.where(v.state == "approval", PROPOSALS.c.expires_ms <= now_ms)
+    for row in connection.execute(overdue.limit(AT_ONCE)).all():
+        _end(connection, row, "declined", "no second person has approved it in time", now_ms)
     query = select(VERDICTS).where(v.state == "waiting", v.send_ms <= now_ms).order_by(v.send_ms, v.number)
     rows = connection.execute(query.limit(AT_ONCE)).all()
     return sum(_release(connection, row, now_ms, sign) for row in rows)

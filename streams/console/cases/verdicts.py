@@ -75,9 +75,11 @@ def needs_second_person(case: LedgerCase, verdict: str, kind: str | None) -> boo
 
 
 def cancel(connection: Connection, number: int, by: User, now_ms: int) -> None:
-    """Cancel a verdict that is not sent yet; its giver may, and whoever may decide cases. Raises CaseRefused."""
+    """Cancel a verdict that is not sent yet. Every user who may decide cases may cancel one that waits to be sent; one
+    that needs approval, only its giver: others decline it. Raises CaseRefused.
+    """
     row = _verdict(connection, number)
-    if row.state == "approval" and row.proposal_id is not None and row.subject == by.subject:
+    if row.state == "approval":
         _decide_proposal(connection, row, by, ProposalStep.WITHDRAW, "", now_ms)
     _end(connection, row, ("approval", "waiting"), "cancelled", now_ms, None)
     actions.record(connection, by, "verdict_cancelled", now_ms, _about(row))

@@ -10,6 +10,7 @@ from oracle.ledger import DAY, T0, event, pending
 from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Evidence
+from streams.console import four_eyes
 from streams.console.cases import claims, sending, verdicts
 from streams.console.cases.claims import CaseRefused
 from streams.console.cases.verdicts import GivenVerdicts, VerdictRules, WantedVerdict
@@ -96,6 +97,34 @@ async def test_a_cancelled_verdict_is_never_sent(tmp_path: Path) -> None:
         assert console.rows(VERDICTS)[0]["state"] == "cancelled"
         assert console.rows(CASES)[0]["verdict"] is None
         assert list((await give(console, "cwe-p", OVERTURN)).given) == ["cwe-p"]
+
+
+async def test_a_ban_that_needs_approval_is_withdrawn_by_its_giver_alone(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console:
+        await console.put(pending("cwe-p"))
+        number = (await give(console, "cwe-p", UPHOLD)).given["cwe-p"]
+        with pytest.raises(CaseRefused, match="proposal_not_yours"):
+            await console.database.run(partial(verdicts.cancel, number=number, by=WANG, now_ms=console.now_ms))
+        assert console.rows(VERDICTS)[0]["state"] == "approval"
+        await console.database.run(partial(verdicts.cancel, number=number, by=LI, now_ms=console.now_ms))
+        assert list((await give(console, "cwe-p", UPHOLD)).given) == ["cwe-p"]
+
+
+async def test_a_ban_that_nobody_approves_in_time_lets_its_case_go(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console:
+        await console.put(pending("cwe-p", review_by_ms=T0 + 90 * DAY))
+        number = (await give(console, "cwe-p", UPHOLD)).given["cwe-p"]
+        console.now_ms += four_eyes.LASTS_MS - 1
+        assert await release(console) == 0
+        assert console.rows(VERDICTS)[0]["state"] == "approval"
+        console.now_ms += 1
+        work = partial(verdicts.approve, number=number, by=WANG, reason="", rules=RULES, now_ms=console.now_ms)
+        with pytest.raises(CaseRefused, match="proposal_expired"):
+            await console.database.run(work)
+        assert await release(console) == 0
+        assert console.rows(VERDICTS)[0]["state"] == "declined"
+        assert console.rows(CASES)[0]["verdict"] is None
+        assert list((await give(console, "cwe-p", UPHOLD, WANG)).given) == ["cwe-p"]
 
 
 async def test_a_sent_verdict_cannot_be_cancelled(tmp_path: Path) -> None:
