@@ -28,7 +28,7 @@ class PlacedEvidence(NamedTuple):
 
 
 class FormerLog(Struct, frozen=True):
-    """A log of which records are still named: a partition of an input topic before a move."""
+    """A log whose records are still named: a partition of an input topic before a move."""
 
     topic: str
     partition: int

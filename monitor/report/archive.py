@@ -29,7 +29,7 @@ CODES: Final = {
 
 
 def archive(events: Sequence[Enforcement], tenants: Sequence[TenantStanding], viewer: Viewer, budget: int) -> "Archive":
-    """The first of ``events`` and of ``tenants`` that fit ``budget`` bytes, of which the events have three quarters."""
+    """The first of ``events`` and of ``tenants`` that fit ``budget`` bytes; events may take three quarters of them."""
     decisions, shown = _packed((_decision(viewer.decision(event)) for event in events), budget * 3 // 4)
     names, listed = _packed((_tenant(tenant, viewer) for tenant in tenants), budget - len(decisions))
     return Archive(decisions, shown, names, listed)

@@ -1,4 +1,4 @@
-"""Watches for changes of the queue, so that open pages are told; by polling, since other processes change it, too."""
+"""Polls the queue for changes, which other processes make too, and sends them to open pages."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _AGAIN_MS: Final = 15_000
 
 
 class ChangeWatch:
-    """The version of the queue: it grows with each change. ``streams`` counts the open pages that are told."""
+    """The version of the queue: it grows with each change. ``streams`` counts the open pages."""
 
     def __init__(self, database: Database, now_ms: Callable[[], int], telemetry: ConsoleMetrics) -> None:
         """``now_ms`` gives epoch ms."""

@@ -223,9 +223,7 @@ CONSUMING: tuple[MetricSpec, ...] = (
         (),
         ("console",),
     ),
-    MetricSpec(
-        "callwarden_console_open_pages", "gauge", "pages", "Open pages that are told of changes", (), ("console",)
-    ),
+    MetricSpec("callwarden_console_open_pages", "gauge", "pages", "Open pages that receive changes", (), ("console",)),
     MetricSpec(
         "callwarden_console_request_duration_seconds",
         "histogram",

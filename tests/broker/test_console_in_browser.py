@@ -4,8 +4,6 @@ The console is on topics in memory: what its pages show does not depend on Kafka
 """
 
 import asyncio
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +15,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from helpers import axe
+from helpers.chromium import chromium_with
 from helpers.console_harness import console_at
 from helpers.console_pages import (
     DAY_MS,
@@ -38,10 +37,6 @@ from streams.console.security_headers import with_security_headers
 
 pytestmark = pytest.mark.services
 
-FLAGS = (
-    "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-    "disable-component-update", "disable-sync", "disable-dev-shm-usage", "window-size=1440,1000", "lang=en-US",
-)  # fmt: skip
 NOW = T0 + 10 * DAY_MS
 PENDING = decided(33, "nanhai", NOW - DAY_MS, tier="major", status="pending_review")
 HOSTILE_CASE = decided(
@@ -70,7 +65,7 @@ class Site:
     server: uvicorn.Server | None = None
 
     def run(self) -> None:
-        """Serve until ``server`` is told to stop."""
+        """Serve until ``server`` is stopped."""
         try:
             asyncio.run(self._serve())
         except BaseException as error:  # noqa: BLE001 - given to the test, whose thread can report it
@@ -121,25 +116,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory, site: str) -> Iterator[Any]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        missing = "chromium and chromedriver are not on PATH"
-        if os.environ.get("CALLWARDEN_REQUIRE_SERVICES") == "1":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    options.page_load_strategy = "eager"
-    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    chrome.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Shanghai"})
-    chrome.get(f"{site}/health")
-    yield chrome
-    chrome.quit()
+    # Eager: the stream of `/events` never ends.
+    with chromium_with(tmp_path_factory.mktemp("profile"), load_strategy="eager") as chrome:
+        chrome.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Shanghai"})
+        chrome.get(f"{site}/health")
+        yield chrome
 
 
 def appear(browser: Any, site: str, lang: str, theme: str, width: int) -> None:

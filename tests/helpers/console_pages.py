@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import httpx
 from starlette.types import Receive, Scope, Send
@@ -13,6 +13,7 @@ from schemas.outputs import Alert, Enforcement, EnforcementData, Evidence, Measu
 from streams.console.app import make
 from streams.console.identity.users import Role, User
 from streams.console.security_headers import with_security_headers
+from streams.reviews.validation import Verdict
 
 NUMBER: Final = "+8613812345678"
 HOSTILE: Final = f"<img src=x onerror=alert(1)>\"'{{{{7*7}}}}</script>\u202e {NUMBER}"
@@ -41,7 +42,7 @@ def decided(number: int, tenant_id: str, at_ms: int, *, tier: str | None = "mino
     kind = {"minor": "warning", "major": "termination", "severe": "ban"}.get(tier or "", "warning")
     pending = changes.get("status") == "pending_review"
     actions = ("warn", "record_violation")
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "tenant_id": tenant_id,
         "kind": kind,
         "status": "final",
@@ -65,12 +66,12 @@ def decided(number: int, tenant_id: str, at_ms: int, *, tier: str | None = "mino
         **changes,
     }
     event_id = f"cwe-{number:031x}f"
-    return Enforcement(event_id, tenant_id, "2026-01-01T00:00:00.000Z", EnforcementData(**fields))  # type: ignore[arg-type]
+    return Enforcement(event_id, tenant_id, "2026-01-01T00:00:00.000Z", EnforcementData(**fields))
 
 
 def alerted(tenant_id: str, at_ms: int, state: str = "firing", **changes: object) -> Alert:
     """An alert about the rule of `decided`."""
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "alert_id": f"alert-{tenant_id[:20]}-{at_ms}",
         "tenant_id": tenant_id,
         "rule_id": "short-calls-day",
@@ -83,16 +84,16 @@ def alerted(tenant_id: str, at_ms: int, state: str = "firing", **changes: object
         "reason": Reason("短呼过多", "too many short calls"),
         **changes,
     }
-    return Alert(**fields)  # type: ignore[arg-type]
+    return Alert(**fields)
 
 
-def reviewed(event: Enforcement, at_ms: int, verdict: str = "overturn", reason: str = "checked") -> Review:
+def reviewed(event: Enforcement, at_ms: int, verdict: Verdict = "overturn", reason: str = "checked") -> Review:
     """A review of ``event``."""
     return Review(
         review_id=f"review-{at_ms}",
         enforcement_id=event.id,
         tenant_id=event.subject,
-        verdict=verdict,  # type: ignore[arg-type]
+        verdict=verdict,
         reviewer="local:li",
         reason=reason,
         updated_ms=at_ms,

@@ -147,7 +147,7 @@ def _tenant(identity: TenantIdentity, status: TenantStatus) -> TenantItem:
 
 
 def _event(event: Enforcement) -> dict[str, Any]:
-    """The event with its ids whole and the numbers in its reason masked, whoever wrote it."""
+    """The event with its ids whole and the numbers in its reason masked, also those that a reviewer wrote."""
     made: dict[str, Any] = msgspec.to_builtins(event)
     ids = ids_of(event)
     made["data"]["reason"] = {

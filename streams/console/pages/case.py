@@ -1,12 +1,14 @@
 """The case: what was found, what a verdict will do, and the verdict."""
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from fastapi import APIRouter, Depends, Form, Request
 from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
 
+from monitor.policy.model import OpenKind
 from monitor.report.labels import EVIDENCE
 from streams.console import actions
 from streams.console.actions import About
@@ -21,13 +23,15 @@ from streams.console.identity.permissions import Permission, needs
 from streams.console.identity.users import User
 from streams.console.pages.queue import POSTPONED, Claimer, Context, Decider, Viewer, refusal_text, rules_of
 from streams.console.pages.render import render
+from streams.reviews.validation import Verdict
 
 router = APIRouter(include_in_schema=False)
 
 Writer = Annotated[User, Depends(needs(Permission.WRITE_NOTES))]
 Approver = Annotated[User, Depends(needs(Permission.APPROVE_BANS))]
 Exporter = Annotated[User, Depends(needs(Permission.EXPORT_CASES))]
-VERDICT_NAMES = ("uphold", "overturn", "approve", "reject")
+_VERDICTS: Final[Mapping[str, Verdict]] = {each: each for each in get_args(Verdict)}
+_KINDS: Final[Mapping[str, OpenKind]] = {each: each for each in get_args(OpenKind)}
 _SHOWN: Final = {"cdr": "call_id", "complaint": "complaint_id", "finding": "finding_id"}
 
 
@@ -103,10 +107,10 @@ async def verdict(
     kind: Annotated[str, Form()] = "",
 ) -> Response:
     """Give a verdict, then open the next case."""
-    if verdict not in VERDICT_NAMES:
+    chosen = _VERDICTS.get(verdict)
+    if chosen is None:
         return await _refused(request, case_id, user, context, CaseRefused("no_verdict"))
-    chosen = kind if kind in ("termination", "ban") and verdict == "uphold" else None
-    wanted = WantedVerdict(verdict, reason, chosen)  # type: ignore[arg-type]
+    wanted = WantedVerdict(chosen, reason, _KINDS.get(kind) if chosen == "uphold" else None)
     work = partial(
         verdicts.give, ids=[case_id], wanted=wanted, by=user, rules=rules_of(context), now_ms=context.clock()
     )

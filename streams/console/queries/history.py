@@ -17,7 +17,7 @@ _RANK: Final[tuple[Source, ...]] = ("alert", "shadow", "review", "decision")
 
 @dataclass(frozen=True, slots=True)
 class ReviewEntry:
-    """A review as the topic has it; whether it took effect is told by the decision that names it."""
+    """A review as the topic has it. The decision that names it shows whether it took effect."""
 
     review_id: str
     enforcement_id: str

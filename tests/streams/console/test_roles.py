@@ -153,5 +153,5 @@ async def _status(browser: httpx.AsyncClient, method: str, path: str) -> int:
         return (await asked).status_code
     try:
         return (await asyncio.wait_for(asked, 0.5)).status_code
-    except TimeoutError:  # it goes on as long as the page is open
+    except TimeoutError:  # it lasts as long as the page is open
         return 200

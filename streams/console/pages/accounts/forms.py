@@ -48,7 +48,7 @@ def stage_session(request: Request, *stages: Stage) -> Session:
 
 
 def signed_in_response(identity: Identity, started: Started, to: str) -> Response:
-    """Gives the browser its new token, and goes on to the next step, or to ``to``."""
+    """Gives the browser its new token and redirects it to the next step, or to ``to``."""
     from urllib.parse import urlencode
 
     page = _PAGE_OF.get(started.stage)

@@ -35,7 +35,7 @@ _PROVIDER = "provider"
 
 @router.get("/sign-in")
 async def form(request: Request, ways: Ways, next: str = "") -> Response:
-    """The form; a user who is signed in already goes on."""
+    """The form. A user who is signed in already is redirected to the next page."""
     if signed_in(request) is not None:
         return RedirectResponse(safe_next(next), 303)
     return _form(request, ways, next)
@@ -217,7 +217,7 @@ def _sign_out(connection: Connection, session: Session, now_ms: int) -> None:
 
 
 async def _end_earlier(request: Request, identity: Identity) -> None:
-    """End the session that this browser had: whoever set its token before the sign-in has nothing of it."""
+    """End the session that this browser had: a token set before the sign-in (session fixation) is worth nothing."""
     if (earlier := session_of(request)) is not None:
         await identity.database.run(partial(_sign_out, session=earlier, now_ms=identity.clock()))
 

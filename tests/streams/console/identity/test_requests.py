@@ -320,7 +320,7 @@ async def test_events_that_a_page_asks_for_by_itself_keep_no_session_alive(brows
     await _sign_in(browser)
     for _ in range(31):
         clock.pass_s(60)
-        await browser.head("/events")  # a GET goes on as long as the page is open
+        await browser.head("/events")  # a GET lasts as long as the page is open
     assert (await browser.get("/settings/account")).status_code == 303
 
 

@@ -42,7 +42,7 @@ def test_five_failures_are_free_and_the_pause_doubles_to_a_quarter_of_an_hour(
 
 
 def test_an_attempt_counts_before_its_outcome_is_known(throttle: SignInThrottle) -> None:
-    # A thousand at the same time, none of which has failed yet.
+    # A thousand at the same time, before any has failed.
     assert _attempts(throttle, "local:li", "192.0.2.1", 1000) == 5
 
 
