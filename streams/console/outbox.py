@@ -13,9 +13,10 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 import structlog
-from sqlalchemy import Connection, case, func, insert, select, update
+from sqlalchemy import Connection, case, delete, func, insert, select, update
 
 from monitor.partition.key_check import Partitioner, partition_of
+from monitor.text.durations import DAY
 from streams.console.tables import OUTBOX, POSITIONS
 from streams.consumers.database import Database
 from streams.consumers.offsets import hash_of
@@ -40,6 +41,11 @@ _TURN_S: Final = 15.0
 _FOLLOWED_S: Final = 30.0
 _POLL_S: Final = 0.1
 _LOOK_S: Final = 1.0
+_FORGET_EVERY_S: Final = 600.0
+_FORGET_AT_ONCE: Final = 10_000
+
+KEEP_MS: Final = 90 * DAY
+"""For how long written records are kept: the headers of a review are needed until the workers have answered it."""
 
 
 class QueuedRecord(NamedTuple):
@@ -100,6 +106,12 @@ def oldest_due_ms(connection: Connection) -> int | None:
     return connection.execute(select(due_ms).where(OUTBOX.c.sent_ms.is_(None))).scalar()
 
 
+def forget(connection: Connection, now_ms: int) -> int:
+    """Delete records that were written more than `KEEP_MS` ago, some at a time. Returns how many."""
+    old = select(OUTBOX.c.number).where(OUTBOX.c.sent_ms < now_ms - KEEP_MS).limit(_FORGET_AT_ONCE)
+    return connection.execute(delete(OUTBOX).where(OUTBOX.c.number.in_(old.scalar_subquery()))).rowcount
+
+
 def _unsent(connection: Connection, now_ms: int, most: int) -> list[QueuedRecord]:
     o = OUTBOX.c
     query = select(o.number, o.topic, o.key, o.value, o.headers).where(o.sent_ms.is_(None), o.not_before_ms <= now_ms)
@@ -137,6 +149,7 @@ class OutboxSender:
         self._topics, self._database, self._names = topics, database, names
         self._partitioner, self._writing, self._clock = partitioner, writing, clock
         self._wake = asyncio.Event()
+        self._forgot_s = float("-inf")
         self.failures: deque[str] = deque(maxlen=1)
 
     def wake(self) -> None:
@@ -150,6 +163,7 @@ class OutboxSender:
             try:
                 while await self.send_due():
                     pass
+                await self._forget()
             except (TransientError, PermanentError, OffsetOutOfRange) as error:
                 self.failures.append(str(error))
                 delay_s = backoff.next_s()
@@ -164,6 +178,11 @@ class OutboxSender:
                     await self._wake.wait()
             except TimeoutError:
                 pass
+
+    async def _forget(self) -> None:
+        if steady_s() - self._forgot_s >= _FORGET_EVERY_S:
+            await self._database.run(partial(forget, now_ms=self._clock()))
+            self._forgot_s = steady_s()
 
     async def send_due(self) -> int:
         """Send some of what is due; returns how many. Raises TransientError or PermanentError."""

@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from helpers.console_harness import ConsoleHarness, console_at, topics
 from oracle.ledger import review
@@ -92,3 +93,23 @@ async def test_two_processes_on_one_database_write_each_record_once(tmp_path: Pa
             await add(one, number)
         await asyncio.gather(one.send(), other.send())
         assert len(values(one)) == 6
+
+
+async def test_written_records_are_forgotten_in_time_and_waiting_ones_never(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console:
+        await add(console, 1)
+        await console.send()
+        await add(console, 2, console.now_ms + 10 * outbox.KEEP_MS)
+
+        def forget(connection: Connection) -> int:
+            return outbox.forget(connection, console.now_ms)
+
+        console.now_ms += outbox.KEEP_MS
+        assert await console.database.run(forget) == 0
+        console.now_ms += 1
+        assert await console.database.run(forget) == 1
+        [left] = console.rows(OUTBOX)
+        assert left["value"] == record(2)[1]
+        await console.follow()
+        assert await console.send() == 0
+        assert len(values(console)) == 1
