@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from monitor.policy.model import Policy
 from monitor.policy.serialize import written_out
@@ -14,6 +16,14 @@ _LISTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("prohibited_businesses", "prohibited business", ("key",)),
 )
 _ABSENT = "(none)"
+
+
+class ChangedItem(Struct):
+    """One item that differs; ``fields`` are the lines about those of its fields that changed."""
+
+    change: Literal["added", "removed", "changed"]
+    what: str
+    fields: list[str] = field(default_factory=list)
 
 
 def diff(a: Policy, b: Policy) -> list[str]:
@@ -33,6 +43,20 @@ def diff(a: Policy, b: Policy) -> list[str]:
     lines += _exemptions(old["exemptions"], new["exemptions"])
     lines += _list("profile", old["profiles"], new["profiles"], ordered=False)
     return lines
+
+
+_CHANGES: dict[str, Literal["added", "removed", "changed"]] = {"+": "added", "-": "removed", "~": "changed"}
+
+
+def changed_items(lines: Sequence[str]) -> list[ChangedItem]:
+    """The lines of `diff` as values."""
+    found: list[ChangedItem] = []
+    for line in lines:
+        if line.startswith(" "):
+            found[-1].fields.append(line.strip())
+        else:
+            found.append(ChangedItem(_CHANGES[line[0]], line[2:]))
+    return found
 
 
 def _keyed(items: Sequence[Mapping[str, Any]], keys: tuple[str, ...]) -> dict[str, Mapping[str, Any]]:

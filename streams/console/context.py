@@ -1,7 +1,7 @@
 """What the pages and the background work of one console process share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from streams.console.cluster_reports import ClusterReports
+from streams.console.policies.in_force import PoliciesInForce
 from streams.console.telemetry import ConsoleMetrics
 from streams.consumers.database import Database
 from streams.consumers.follower import FollowerProgress
@@ -22,7 +23,7 @@ T = TypeVar("T")
 class ConsoleContext:
     """The components of one console process. ``clock`` gives epoch ms; ``progress``: how far the topics are read.
 
-    ``reports``: what is read from Kafka on demand; None where there is no Kafka.
+    ``reports``: what is read from Kafka on demand; None where there is no Kafka. ``policies``: which are in force.
     """
 
     settings: Settings
@@ -31,6 +32,10 @@ class ConsoleContext:
     progress: Callable[[], FollowerProgress]
     clock: Callable[[], int]
     reports: ClusterReports | None = None
+    policies: PoliciesInForce = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "policies", PoliciesInForce(self.settings))
 
     @property
     def names(self) -> TopicNames:

@@ -30,11 +30,12 @@ from streams.runtime.retry import Backoff
 
 log = structlog.get_logger("callwarden")
 
-Topic = Literal["reviews", "actions"]
+Topic = Literal["reviews", "actions", "control"]
 Headers = Sequence[tuple[str, bytes]]
 
-TOPICS: Final[tuple[Topic, ...]] = ("reviews", "actions")
+TOPICS: Final[tuple[Topic, ...]] = ("reviews", "actions", "control")
 AT_ONCE: Final = 200
+_BYTES_AT_ONCE: Final = 8 << 20
 _TRIES: Final = 10
 _TURN_S: Final = 15.0
 """A sender that is stalled for longer is fenced by the next one."""
@@ -64,7 +65,7 @@ def add(
     """Queue a record, in the caller's transaction; returns its number.
 
     It is written once, at ``not_before_ms`` at the earliest. No two records may have the same key and value: a record
-    that is found in the topic counts as written.
+    that is found in the topic counts as written. The key of a command in ``control`` is the number of its partition.
     """
     row = {
         "topic": topic,
@@ -114,8 +115,15 @@ def forget(connection: Connection, now_ms: int) -> int:
 
 def _unsent(connection: Connection, now_ms: int, most: int) -> list[QueuedRecord]:
     o = OUTBOX.c
-    query = select(o.number, o.topic, o.key, o.value, o.headers).where(o.sent_ms.is_(None), o.not_before_ms <= now_ms)
-    return [QueuedRecord(*row) for row in connection.execute(query.order_by(o.number).limit(most))]
+    due = select(o.number, func.length(o.value)).where(o.sent_ms.is_(None), o.not_before_ms <= now_ms)
+    numbers, size = list[int](), 0
+    for number, length in connection.execute(due.order_by(o.number).limit(most)):
+        size += length
+        if numbers and size > _BYTES_AT_ONCE:
+            break
+        numbers.append(number)
+    query = select(o.number, o.topic, o.key, o.value, o.headers).where(o.number.in_(numbers)).order_by(o.number)
+    return [QueuedRecord(*row) for row in connection.execute(query)]
 
 
 def _mark_sent(connection: Connection, numbers: Sequence[int], now_ms: int) -> None:
@@ -230,10 +238,14 @@ class OutboxSender:
             name = self._name(topic)
             if name not in counts:
                 raise PermanentError(f"there is no topic {name}; `callwarden topics create` creates it")
-            # If the topic of reviews was given more partitions, those that are read; all others have one partition.
-            count = min(counts[reviews], counts.get(state, counts[reviews])) if topic == "reviews" else 1
             decoded = msgspec.msgpack.decode(headers, type=list[tuple[str, bytes]])
-            records.append(OutputRecord(name, partition_of(key, count, self._partitioner), key, value, tuple(decoded)))
+            if topic == "reviews":
+                # If the topic of reviews was given more partitions, those that are read.
+                count = min(counts[reviews], counts.get(state, counts[reviews]))
+                number = partition_of(key, count, self._partitioner)
+            else:
+                number = int(key) if topic == "control" else 0  # the topic of actions has one partition
+            records.append(OutputRecord(name, number, key, value, tuple(decoded)))
         return records
 
     def _name(self, topic: str) -> str:

@@ -8,6 +8,7 @@ import httpx
 from starlette.types import Receive, Scope, Send
 
 from helpers.console_harness import ConsoleHarness
+from helpers.console_policies import ThreadChecks
 from schemas.inputs import Application, Review, Tenant
 from schemas.outputs import Alert, Enforcement, EnforcementData, Evidence, Measure, PolicyRef, Reason, Window
 from streams.console.app import make
@@ -26,7 +27,9 @@ DAY_MS: Final = 86_400_000
 @asynccontextmanager
 async def pages_of(console: ConsoleHarness, *roles: Role) -> AsyncIterator[httpx.AsyncClient]:
     """A client that is signed in with these roles; without any as a reviewer."""
-    app = with_security_headers(make(console.context))
+    made = make(console.context)
+    made.state.policy_checks = ThreadChecks()
+    app = with_security_headers(made)
     user = User("local:li", "Li", frozenset(roles or {Role.REVIEWER}))
 
     async def signed_in(scope: Scope, receive: Receive, send: Send) -> None:

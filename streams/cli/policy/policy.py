@@ -93,12 +93,15 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Show what changes from policy A to policy B, with the inherited values of both."""
+    from monitor.policy.diff import changed_items
     from monitor.policy.diff import diff as differences
 
     old, new = (policy_for(None if name == "access-rules" and not Path(name).exists() else name) for name in (a, b))
     lines = differences(old, new)
     if as_json:
-        print_json({"same": not lines, "a": _reference(old), "b": _reference(new), "changes": _changes(lines)})
+        print_json(
+            {"same": not lines, "a": _reference(old), "b": _reference(new), "changes": _plain(changed_items(lines))}
+        )
         return
     if not lines:
         typer.echo(f"the same policy, sha256 {old.sha256}")
@@ -201,6 +204,10 @@ def _reference(policy: "Policy") -> dict[str, str]:
     return {"id": policy.id, "version": policy.version, "sha256": policy.sha256}
 
 
+def _plain(items: list[Any]) -> list[dict[str, Any]]:
+    return [{"change": each.change, "what": each.what, "fields": each.fields} for each in items]
+
+
 def _summary(policy: "Policy") -> str:
     parts = (
         (len(policy.rules), "rule", "s"),
@@ -213,17 +220,3 @@ def _summary(policy: "Policy") -> str:
     counts = ", ".join(f"{number:,} {word}{plural if number != 1 else ''}" for number, word, plural in parts)
     counts += ", applications are reviewed" if policy.admissions == "review" else ""
     return f"{policy.id} {policy.version}, {counts}, sha256 {policy.sha256}"
-
-
-_CHANGES = {"+": "added", "-": "removed", "~": "changed"}
-
-
-def _changes(lines: list[str]) -> list[dict[str, Any]]:
-    """The lines of a difference as values: an item begins with its sign, its changed fields follow, indented."""
-    found: list[dict[str, Any]] = []
-    for line in lines:
-        if line.startswith(" "):
-            found[-1]["fields"].append(line.strip())
-        else:
-            found.append({"change": _CHANGES[line[0]], "what": line[2:], "fields": []})
-    return found

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from monitor.text.masking import mask_text
 from streams.console import outbox
-from streams.console.intake import case_events, evidence_places, input_records, past_actions
+from streams.console.intake import case_events, evidence_places, input_records, past_actions, policy_records
 from streams.console.tables import LOSSES, REJECTED
 from streams.console.telemetry import ConsoleMetrics
 from streams.consumers.data_loss import RecordsLost
@@ -30,6 +30,8 @@ _OUTPUTS: Final[Mapping[str, Store]] = {
     "alerts": case_events.store_alert,
     "evidence": evidence_places.store_places,
     "actions": past_actions.store_action,
+    "clock": policy_records.store_entry,
+    "control": policy_records.store_command,
 }
 _INPUTS: Final[Mapping[str, Store]] = {
     "reviews": input_records.store_review,
@@ -50,7 +52,7 @@ class CaseIntake:
     def __init__(self, names: TopicNames, telemetry: ConsoleMetrics, clock: Callable[[], int]) -> None:
         """``clock`` gives epoch ms."""
         self._stores, self._telemetry, self._clock = followed_topics(names), telemetry, clock
-        self._of_outbox = {f"{names.input_prefix}reviews", names.output("actions")}
+        self._of_outbox = {f"{names.input_prefix}reviews", names.output("actions"), names.output("control")}
 
     def handle(self, connection: Connection, records: Sequence[FollowedRecord]) -> Callable[[], None]:
         """Handle records. Returns the callback to run after the commit."""

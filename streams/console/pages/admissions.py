@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
+from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -13,8 +14,7 @@ from streams.console.context import ConsoleContext, context_of
 from streams.console.identity.permissions import Permission, needs
 from streams.console.identity.users import User
 from streams.console.pages.render import render
-from streams.console.pages.tenant import policy_of_settings
-from streams.console.queries.admissions import waiting_applications
+from streams.console.queries.admissions import WaitingApplication, waiting_applications
 from streams.console.queries.cursors import InvalidCursor
 
 router = APIRouter(include_in_schema=False)
@@ -27,11 +27,14 @@ async def admissions(
     context: Annotated[ConsoleContext, Depends(context_of)],
 ) -> Response:
     """The queue of applications."""
-    catalogue, after = _catalogue(_Shared(policy_of_settings(context.settings))), request.query_params.get("after")
+    now_ms, after = context.clock(), request.query_params.get("after")
+
+    def read(connection: Connection) -> tuple[list[WaitingApplication], str | None]:
+        catalogue = _catalogue(_Shared(context.policies.now(connection, now_ms)))
+        return waiting_applications(connection, catalogue, after, limit=20)
+
     try:
-        waiting, following = await context.read(
-            lambda connection: waiting_applications(connection, catalogue, after, limit=20)
-        )
+        waiting, following = await context.read(read)
     except InvalidCursor:
         raise HTTPException(400, "the cursor is not valid") from None
     return render(request, "admissions.html.j2", waiting=waiting, following=following, first=after is None)

@@ -1,6 +1,5 @@
 """A tenant's page: how it stands, what was measured, who else has its owner, and its history."""
 
-from functools import lru_cache
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request
@@ -8,7 +7,6 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from monitor.policy.load import load
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy
 from monitor.report.labels import METRIC_NAMES
@@ -22,7 +20,6 @@ from streams.console.queries.cursors import InvalidCursor
 from streams.console.queries.history import tenant_history
 from streams.console.queries.measured import RuleSeries, escalation_distances, measured_series
 from streams.console.queries.tenants import tenant_overview
-from streams.settings.load import Settings
 
 router = APIRouter(include_in_schema=False)
 
@@ -46,25 +43,16 @@ async def tenant(
     return await _page(request, context, tenant_id)
 
 
-def policy_of_settings(settings: Settings) -> Policy:
-    """The policy that the settings name."""
-    return _loaded(None if settings.policy is None else str(settings.policy))
-
-
-@lru_cache(maxsize=2)
-def _loaded(path: str | None) -> Policy:
-    return load(path)
-
-
 async def _page(request: Request, context: ConsoleContext, tenant_id: str) -> Response:
     now_ms, after = context.clock(), request.query_params.get("after")
-    policy = policy_of_settings(context.settings)
 
     def read(connection: Connection) -> dict[str, Any]:
+        policy = context.policies.now(connection, now_ms)
         overview = tenant_overview(connection, tenant_id)
         history, following = tenant_history(connection, tenant_id, after)
         series = measured_series(connection, tenant_id, now_ms - _DAYS * _DAY_MS)
         return {
+            "policy": policy,
             "overview": overview,
             "history": history,
             "following": following,
@@ -76,6 +64,7 @@ async def _page(request: Request, context: ConsoleContext, tenant_id: str) -> Re
         values = await context.read(read)
     except InvalidCursor:
         raise HTTPException(400, "the cursor is not valid") from None
+    policy: Policy = values["policy"]
     overrides = [one for one in policy.overrides if one.tenant == tenant_id and one.expires_ms > now_ms]
     exemptions = [one for one in policy.every_exemption() if one.tenant == tenant_id and one.expires_ms > now_ms]
     return render(
@@ -84,7 +73,6 @@ async def _page(request: Request, context: ConsoleContext, tenant_id: str) -> Re
         tenant_id=tenant_id,
         overrides=overrides,
         exemptions=exemptions,
-        policy=policy,
         first=after is None,
         view=measure_view,
         **values,

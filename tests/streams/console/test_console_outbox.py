@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,23 @@ async def test_written_records_are_forgotten_in_time_and_waiting_ones_never(tmp_
         await console.follow()
         assert await console.send() == 0
         assert len(values(console)) == 1
+
+
+async def test_a_command_goes_to_the_partition_that_its_key_names(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console:
+        for number in (1, 0):
+            key = str(number).encode()
+            await console.database.run(partial(outbox.add, topic="control", key=key, value=b"{}"))
+        assert await console.send() == 2
+        assert [(out.topic, out.partition) for out in console.written] == [
+            ("callwarden.control", 1),
+            ("callwarden.control", 0),
+        ]
+
+
+async def test_large_records_are_written_some_at_a_time(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console:
+        for number in range(3):
+            value = bytes([number]) * (5 << 20)
+            await console.database.run(partial(outbox.add, topic="control", key=b"0", value=value))
+        assert [await console.sender.send_due() for _ in range(4)] == [1, 1, 1, 0]
