@@ -1,5 +1,6 @@
 """Shared by all tests. This file puts its folder on the path, which makes `import oracle` work everywhere."""
 
+import gc
 import logging
 import os
 import signal
@@ -7,6 +8,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 from typing import Any
 
+import hypothesis  # noqa: F401 - the first import after `gc.freeze` warns of a plugin's object without referrers
 import pytest
 import structlog
 from leftover_processes import kill, leftovers, mark_this_run
@@ -41,6 +43,19 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[_LEFT_RUNNING] = []
     mark_this_run()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Exempt what is collected from garbage collection: ten thousand tests last for the whole run, and each full
+    collection would visit all their objects, which takes longer than most of these tests.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
