@@ -201,7 +201,7 @@ class Settings(BaseSettings):
     notify_webhook_secret: SecretStr | None = None
     """The secret that signs the webhook's messages."""
     notify_link: Link = None
-    """The address of your own page about a tenant, `https://HOST/.../{tenant}`."""
+    """The address of your own page about a tenant, `https://HOST/.../{tenant}`. Default: the console's."""
     notify_severity: Annotated[
         Literal["info", "warning", "critical"], one_of("info", "warning", "critical", change=str.lower)
     ] = "warning"
@@ -271,7 +271,7 @@ class Settings(BaseSettings):
 
     # Who may use the console
     console_url: SiteAddress = None
-    """Where browsers find the console: `https://HOST`. Default: on this machine only, by a loopback name."""
+    """The console's address, `https://HOST`; notifications link it. Default: only this machine, by loopback names."""
     console_idle_ms: Annotated[int, duration(1 * MINUTE, 7 * DAY)] = 30 * MINUTE
     """How long a session of the console lasts without a request."""
     console_session_ms: Annotated[int, duration(5 * MINUTE, 30 * DAY)] = 12 * HOUR

@@ -19,6 +19,7 @@ from schemas.outputs import Reason
 from streams.consumers.notify.channels import Alertmanager
 from streams.consumers.notify.main import now_ms
 from streams.consumers.notify.messages.message import Message
+from streams.consumers.notify.messages.page_links import PageLinks
 from streams.consumers.notify.outbox import LastingMessage
 from streams.consumers.notify.sample_messages import sample_messages
 
@@ -87,7 +88,11 @@ async def telling(
         config = folder / "alertmanager.yml"
         config.write_text(CONFIG.replace("URL", url), "utf-8")
         with alertmanager(config, folder) as address:
-            yield Alertmanager(session, "alertmanager", SecretStr(f"http://{address}"), now_ms, None), address, received
+            yield (
+                Alertmanager(session, "alertmanager", SecretStr(f"http://{address}"), now_ms, PageLinks()),
+                address,
+                received,
+            )
 
 
 async def test_alerts_are_grouped_by_tenant_and_resolved(

@@ -10,6 +10,7 @@ from streams.consumers.notify.channels.dingtalk import DingTalk
 from streams.consumers.notify.channels.feishu import Feishu
 from streams.consumers.notify.channels.webhook import Webhook
 from streams.consumers.notify.channels.wecom import WeCom
+from streams.consumers.notify.messages.page_links import PageLinks
 from streams.settings.load import Settings
 
 __all__ = ["Alertmanager", "Channel", "DeliveryFailed", "DingTalk", "Feishu", "WeCom", "Webhook", "configured"]
@@ -17,19 +18,20 @@ __all__ = ["Alertmanager", "Channel", "DeliveryFailed", "DingTalk", "Feishu", "W
 
 def configured(settings: Settings, session: aiohttp.ClientSession, clock: Callable[[], int]) -> list[Channel]:
     """The configured channels. ``clock`` gives epoch ms."""
-    link, per_minute, display = settings.notify_link, settings.notify_per_minute, settings.display
+    links = PageLinks(settings.console_url, settings.notify_link, settings.display)
+    per_minute = settings.notify_per_minute
     channels: list[Channel] = [
-        Alertmanager(session, "alertmanager" if at == 0 else f"alertmanager-{at + 1}", url, clock, link, display)
+        Alertmanager(session, "alertmanager" if at == 0 else f"alertmanager-{at + 1}", url, clock, links)
         for at, url in enumerate(settings.alertmanagers())
     ]
     if settings.notify_dingtalk_url is not None:
         secret = settings.notify_dingtalk_secret
-        channels.append(DingTalk(session, settings.notify_dingtalk_url, secret, clock, link, per_minute))
+        channels.append(DingTalk(session, settings.notify_dingtalk_url, secret, clock, links, per_minute))
     if settings.notify_feishu_url is not None:
         secret = settings.notify_feishu_secret
-        channels.append(Feishu(session, settings.notify_feishu_url, secret, clock, link, per_minute))
+        channels.append(Feishu(session, settings.notify_feishu_url, secret, clock, links, per_minute))
     if settings.notify_wecom_url is not None:
-        channels.append(WeCom(session, settings.notify_wecom_url, link, per_minute))
+        channels.append(WeCom(session, settings.notify_wecom_url, links, per_minute))
     if settings.notify_webhook_url is not None and settings.notify_webhook_secret is not None:
-        channels.append(Webhook(session, settings.notify_webhook_url, settings.notify_webhook_secret, clock, link))
+        channels.append(Webhook(session, settings.notify_webhook_url, settings.notify_webhook_secret, clock, links))
     return channels

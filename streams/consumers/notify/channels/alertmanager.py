@@ -1,17 +1,17 @@
 """Alertmanager's v2 API: lasting alerts are sent repeatedly until they end. It does the grouping and silencing."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import aiohttp
 import orjson
 from pydantic import SecretStr
 
-from monitor.text.display import DEFAULT, Display
 from monitor.text.timestamps import rfc3339
 from streams.consumers.notify.channels.base import Poster
-from streams.consumers.notify.channels.text import about, plain
+from streams.consumers.notify.channels.text import plain
 from streams.consumers.notify.messages.message import Message, MessageItem
+from streams.consumers.notify.messages.page_links import PageLinks
 from streams.consumers.notify.outbox import LastingMessage
 
 _PATH: Final = "/api/v2/alerts"
@@ -32,24 +32,23 @@ class Alertmanager:
         name: str,
         url: SecretStr,
         clock: Callable[[], int],
-        link: str | None,
-        display: Display = DEFAULT,
+        links: PageLinks,
     ) -> None:
         address = url.get_secret_value().rstrip("/")
         self._poster = Poster(session, SecretStr(address if address.endswith(_PATH) else address + _PATH))
         self.name, self._clock = name, clock
-        self._shown = _Shown(link, display)
+        self._links = links
 
     async def send(self, messages: Sequence[Message], since_ms: Sequence[int]) -> str:
         now_ms = self._clock()
         return await self._post(
-            [alert for m, at in zip(messages, since_ms, strict=True) for alert in alerts(m, at, now_ms, self._shown)]
+            [alert for m, at in zip(messages, since_ms, strict=True) for alert in alerts(m, at, now_ms, self._links)]
         )
 
     async def remind(self, standing: Sequence[LastingMessage]) -> None:
         """Keep these messages, at most `at_once`, from ending. Raises DeliveryFailed."""
         now_ms = self._clock()
-        await self._post([alert for m, since in standing for alert in alerts(m, since, now_ms, self._shown)])
+        await self._post([alert for m, since in standing for alert in alerts(m, since, now_ms, self._links)])
 
     async def _post(self, posted: list[dict[str, Any]]) -> str:
         # Alertmanager processes a request's alerts in any order, so only the last of each alert is sent.
@@ -60,26 +59,17 @@ class Alertmanager:
         return "200"
 
 
-class _Shown(NamedTuple):
-    """The page about a tenant, and how its id is shown."""
-
-    link: str | None
-    display: Display
-
-
-def alerts(message: Message, since_ms: int, now_ms: int, shown: _Shown) -> Iterator[dict[str, Any]]:
+def alerts(message: Message, since_ms: int, now_ms: int, links: PageLinks) -> Iterator[dict[str, Any]]:
     """The alerts of one message: one alert, or one for each of several tenants."""
-    if message.tenant_id or not message.items:
-        yield _alert(message, None, since_ms, now_ms, shown)
-    elif message.what == "summary":  # a list for people
-        yield _alert(message, None, since_ms, now_ms, shown._replace(link=None))
+    if message.tenant_id or not message.items or message.what == "summary":  # a summary is a list for people
+        yield _alert(message, None, since_ms, now_ms, links)
     else:
         for item in message.items:
-            yield _alert(message, item, since_ms, now_ms, shown)
+            yield _alert(message, item, since_ms, now_ms, links)
 
 
-def _alert(message: Message, item: MessageItem | None, since_ms: int, now_ms: int, shown: _Shown) -> dict[str, Any]:
-    link, display = shown
+def _alert(message: Message, item: MessageItem | None, since_ms: int, now_ms: int, links: PageLinks) -> dict[str, Any]:
+    display, page = links.display, links.of(message, item)
     tenant_id = item.tenant_id if item else message.tenant_id
     labels = {
         "alertname": "CallwardenTenant",
@@ -99,13 +89,14 @@ def _alert(message: Message, item: MessageItem | None, since_ms: int, now_ms: in
         "description_zh": "\n".join(plain(line.zh) for line in lines),
         "description_en": "\n".join(plain(line.en) for line in lines),
         "ids": " ".join(display.id(ref) for ref in refs if ref),
+        "link": page or "",
     }
     times = {"startsAt": rfc3339(min(since_ms, now_ms)), "endsAt": rfc3339(now_ms + _EVENT_MS)}
     if message.standing == "on":
         times["endsAt"] = rfc3339(now_ms + _AHEAD_MS)
     elif message.standing == "off":
         times = {"endsAt": rfc3339(now_ms)}
-    more = {"generatorURL": about(link, tenant_id)} if link and tenant_id else {}
+    more = {"generatorURL": page} if page is not None else {}
     return {
         "labels": {name: value for name, value in labels.items() if value},
         "annotations": {name: value for name, value in annotations.items() if value},

@@ -15,6 +15,7 @@ from streams.consumers.notify.channels.base import Poster
 from streams.consumers.notify.channels.chatbot import Codes
 from streams.consumers.notify.channels.text import markdown, plain
 from streams.consumers.notify.messages.message import Message
+from streams.consumers.notify.messages.page_links import PageLinks
 
 _MOST_BYTES: Final = 18_000
 _CODES: Final = Codes(
@@ -43,18 +44,16 @@ class DingTalk:
         url: SecretStr,
         secret: SecretStr | None,
         clock: Callable[[], int],
-        link: str | None,
+        links: PageLinks,
         per_minute: int,
     ) -> None:
         self._poster, self._secret = Poster(session, url, secret), secret
-        self._clock, self._link, self.per_minute = clock, link, per_minute
+        self._clock, self._links, self.per_minute = clock, links, per_minute
 
     async def send(self, messages: Sequence[Message], since_ms: Sequence[int]) -> str:
         [message] = messages
-        body = {
-            "msgtype": "markdown",
-            "markdown": {"title": plain(message.title.zh), "text": markdown(message, self._link, _MOST_BYTES)},
-        }
+        text = markdown(message, self._links.of(message), _MOST_BYTES)
+        body = {"msgtype": "markdown", "markdown": {"title": plain(message.title.zh), "text": text}}
         query = ""
         if self._secret is not None:
             now_ms = self._clock()

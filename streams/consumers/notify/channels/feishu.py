@@ -12,8 +12,9 @@ from pydantic import SecretStr
 
 from streams.consumers.notify.channels.base import Poster
 from streams.consumers.notify.channels.chatbot import Codes
-from streams.consumers.notify.channels.text import about, clipped, halves, plain
+from streams.consumers.notify.channels.text import clipped, halves, plain
 from streams.consumers.notify.messages.message import Message
+from streams.consumers.notify.messages.page_links import PageLinks
 
 _MOST_BYTES: Final = 8_000  # per language
 _COLOURS: Final = {"critical": "red", "warning": "orange", "info": "blue"}
@@ -41,11 +42,11 @@ class Feishu:
         url: SecretStr,
         secret: SecretStr | None,
         clock: Callable[[], int],
-        link: str | None,
+        links: PageLinks,
         per_minute: int,
     ) -> None:
         self._poster, self._secret = Poster(session, url, secret), secret
-        self._clock, self._link, self.per_minute = clock, link, per_minute
+        self._clock, self._links, self.per_minute = clock, links, per_minute
 
     async def send(self, messages: Sequence[Message], since_ms: Sequence[int]) -> str:
         [message] = messages
@@ -59,14 +60,9 @@ class Feishu:
         zh, en = halves(message)
         parts = [_text(clipped(zh, _MOST_BYTES)), {"tag": "hr"}]
         parts.append(_text(clipped([plain(message.title.en), *en], _MOST_BYTES)))
-        if self._link and message.tenant_id:
-            button = {"tag": "plain_text", "content": "详情 Details"}
-            parts.append(
-                {
-                    "tag": "action",
-                    "actions": [{"tag": "button", "text": button, "url": about(self._link, message.tenant_id)}],
-                }
-            )
+        if (page := self._links.of(message)) is not None:
+            text = {"tag": "plain_text", "content": "详情 Details"}
+            parts.append({"tag": "action", "actions": [{"tag": "button", "text": text, "url": page}]})
         colour = "green" if message.standing == "off" else _COLOURS[message.severity]
         title = {"tag": "plain_text", "content": plain(message.title.zh)}
         return {"config": {"wide_screen_mode": True}, "header": {"title": title, "template": colour}, "elements": parts}

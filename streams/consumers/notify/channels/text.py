@@ -2,7 +2,6 @@
 
 import re
 from typing import Final
-from urllib.parse import quote
 
 from streams.consumers.notify.messages.message import Message
 
@@ -36,10 +35,10 @@ def halves(message: Message) -> tuple[list[str], list[str]]:
     return [plain(line.zh) for line in both], [plain(line.en) for line in both]
 
 
-def markdown(message: Message, link: str | None, most: int) -> str:
-    """The message in the markdown of DingTalk and WeCom, at most ``most`` bytes of UTF-8."""
+def markdown(message: Message, page: str | None, most: int) -> str:
+    """The message in the markdown of DingTalk and WeCom, at most ``most`` bytes of UTF-8. ``page``: what it links."""
     zh, en = halves(message)
-    tail = f"\n\n[详情 Details]({about(link, message.tenant_id)})" if link and message.tenant_id else ""
+    tail = f"\n\n[详情 Details]({page})" if page else ""
     room = (most - len(tail.encode())) // 2 - 2
     first = clipped([f"### {plain(message.title.zh)}", *zh], room)
     return f"{first}\n\n{clipped([f'**{plain(message.title.en)}**', *en], room)}{tail}"
@@ -52,8 +51,3 @@ def clipped(lines: list[str], most: int) -> str:
     if len(encoded) <= most:
         return text
     return encoded[: max(0, most - 3)].decode("utf-8", "ignore") + "…"
-
-
-def about(link: str, tenant_id: str) -> str:
-    """The URL of the operator's page about a tenant."""
-    return link.replace("{tenant}", quote(tenant_id, safe=""))

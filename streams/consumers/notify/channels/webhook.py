@@ -11,8 +11,8 @@ import msgspec
 from pydantic import SecretStr
 
 from streams.consumers.notify.channels.base import Poster
-from streams.consumers.notify.channels.text import about
 from streams.consumers.notify.messages.message import Message
+from streams.consumers.notify.messages.page_links import PageLinks
 
 
 class Webhook:
@@ -26,15 +26,17 @@ class Webhook:
         url: SecretStr,
         secret: SecretStr,
         clock: Callable[[], int],
-        link: str | None,
+        links: PageLinks,
     ) -> None:
         self._poster, self._key = Poster(session, url, secret), key(secret.get_secret_value())
-        self._clock, self._link = clock, link
+        self._clock, self._links = clock, links
 
     async def send(self, messages: Sequence[Message], since_ms: Sequence[int]) -> str:
         [message] = messages
         content = msgspec.to_builtins(message)
-        content["link"] = about(self._link, message.tenant_id) if self._link and message.tenant_id else None
+        content["link"] = self._links.of(message)
+        for item, entry in zip(content["items"], message.items, strict=True):
+            item["link"] = self._links.of(message, entry)
         body = msgspec.json.encode({"type": "callwarden.notice.v1", **content})
         now_s, id_ = self._clock() // 1000, identity(message)
         headers = {

@@ -11,6 +11,7 @@ from streams.consumers.notify.channels.base import Poster
 from streams.consumers.notify.channels.chatbot import Codes
 from streams.consumers.notify.channels.text import markdown
 from streams.consumers.notify.messages.message import Message
+from streams.consumers.notify.messages.page_links import PageLinks
 
 _MOST_BYTES: Final = 4_096
 _CODES: Final = Codes(
@@ -30,13 +31,13 @@ class WeCom:
         self,
         session: aiohttp.ClientSession,
         url: SecretStr,
-        link: str | None,
+        links: PageLinks,
         per_minute: int,
     ) -> None:
         self._poster = Poster(session, url)
-        self._link, self.per_minute = link, per_minute
+        self._links, self.per_minute = links, per_minute
 
     async def send(self, messages: Sequence[Message], since_ms: Sequence[int]) -> str:
         [message] = messages
-        body = {"msgtype": "markdown", "markdown": {"content": markdown(message, self._link, _MOST_BYTES)}}
+        body = {"msgtype": "markdown", "markdown": {"content": markdown(message, self._links.of(message), _MOST_BYTES)}}
         return _CODES.taken(self._poster, await self._poster.post(orjson.dumps(body)))

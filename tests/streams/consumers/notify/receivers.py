@@ -13,6 +13,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from streams.consumers.notify.channels import Alertmanager, Channel, DingTalk, Feishu, Webhook, WeCom
+from streams.consumers.notify.messages.page_links import PageLinks
 
 SECRET = "SEC-of-the-tests-0123456789"
 TOKEN = "token-of-the-tests-abcdef"
@@ -104,9 +105,15 @@ async def receiving() -> AsyncIterator[tuple[Receiver, aiohttp.ClientSession]]:
         await runner.cleanup()
 
 
-def channel(kind: str, receiver: Receiver, session: aiohttp.ClientSession, clock: Callable[[], int]) -> Channel:
+def channel(
+    kind: str,
+    receiver: Receiver,
+    session: aiohttp.ClientSession,
+    clock: Callable[[], int],
+    console: str | None = None,
+) -> Channel:
     """The channel of that kind, addressed to these receivers."""
-    secret, link = SecretStr(SECRET), "https://console.example/t/{tenant}"
+    secret, link = SecretStr(SECRET), PageLinks(console, "https://own.example/t/{tenant}")
     if kind == "dingtalk":
         return DingTalk(session, SecretStr(f"{receiver.url}/robot/send?access_token={TOKEN}"), secret, clock, link, 10)
     if kind == "feishu":

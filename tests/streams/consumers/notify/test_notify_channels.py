@@ -23,6 +23,7 @@ from streams.consumers.notify.channels.dingtalk import signature as dingtalk_sig
 from streams.consumers.notify.channels.feishu import signature as feishu_signature
 from streams.consumers.notify.channels.text import markdown, plain
 from streams.consumers.notify.messages.message import Message, MessageItem, What
+from streams.consumers.notify.messages.page_links import PageLinks
 from streams.consumers.notify.outbox import LastingMessage
 from streams.consumers.notify.sample_messages import sample_messages, send_samples
 
@@ -127,7 +128,7 @@ async def test_a_chunked_answer_is_read_to_its_end() -> None:
     server = await asyncio.start_server(piecemeal, "127.0.0.1", 0)
     async with server, aiohttp.ClientSession() as session:
         url = SecretStr(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/robot/send?access_token={TOKEN}")
-        robot = DingTalk(session, url, None, lambda: NOW_MS, None, 10)
+        robot = DingTalk(session, url, None, lambda: NOW_MS, PageLinks(), 10)
         assert await robot.send([message()], [0]) == "errcode 0", "or it would be sent again and again"
 
 
@@ -141,7 +142,7 @@ async def test_keys_and_numbers_in_a_receivers_answer_are_not_shown(
         with pytest.raises(DeliveryFailed) as failed:
             await channel(kind, receiver, session, lambda: NOW_MS).send([message()], [0])
         assert not [secret for secret in (SECRET, "13800138000") if secret in str(failed.value)]
-    wrong = WeCom(session, SecretStr(f"{receiver.url}/cgi-bin/webhook/send?key=another-secret-key"), None, 10)
+    wrong = WeCom(session, SecretStr(f"{receiver.url}/cgi-bin/webhook/send?key=another-secret-key"), PageLinks(), 10)
     with pytest.raises(DeliveryFailed, match=r"errcode 93000: invalid webhook url, key \*\*\*; its address is wrong"):
         await wrong.send([message()], [0])
 
@@ -171,7 +172,7 @@ async def test_no_connection_no_answer_and_no_tls_are_reported_without_the_addre
 
 async def said_of(url: str) -> str:
     async with aiohttp.ClientSession() as session:
-        hook = Webhook(session, SecretStr(url), SecretStr(SECRET), lambda: NOW_MS, None)
+        hook = Webhook(session, SecretStr(url), SecretStr(SECRET), lambda: NOW_MS, PageLinks())
         with pytest.raises(DeliveryFailed) as failed:
             await hook.send([message()], [0])
     said = str(failed.value)
@@ -222,7 +223,7 @@ async def test_a_webhook_gets_the_same_id_each_time_and_a_link(there: tuple[Rece
     ids = [{name.lower(): value for name, value in headers.items()}["webhook-id"] for headers in receiver.headers]
     assert ids[0] == ids[1] != ids[2]
     assert receiver.taken[0]["type"] == "callwarden.notice.v1"
-    assert receiver.taken[0]["link"] == "https://console.example/t/a%20b%2Fc"
+    assert receiver.taken[0]["link"] == "https://own.example/t/a%20b%2Fc"
 
 
 async def test_the_documented_verifier_accepts_exactly_signed_messages(
@@ -256,7 +257,7 @@ async def test_alertmanager_receives_bounded_labels_and_end_times(
         "severity": "warning", "kind": "alert", "source": "notify",
     }  # fmt: skip
     assert (firing["startsAt"], firing["endsAt"]) == ("2026-03-01T23:59:59.000Z", "2026-03-02T00:05:00.000Z")
-    assert firing["generatorURL"] == "https://console.example/t/acme"
+    assert firing["generatorURL"] == "https://own.example/t/acme"
     assert happened["endsAt"] == "2026-03-02T02:00:00.000Z"
     assert len(happened["labels"]["tenant"]) < 140
     # For one alert in one request, the last state counts.
@@ -314,11 +315,11 @@ async def test_nothing_of_a_tenants_text_is_live_in_a_chat(kind: str, hostile: s
 
 
 def texts_of(body: Any) -> list[str]:
-    """All strings of a JSON value except the address of the operator's own page."""
+    """All strings of a JSON value except the address of the page that is linked."""
     if isinstance(body, str):
         return [body]
     if isinstance(body, dict):
-        return [text for key, value in body.items() if key != "generatorURL" for text in texts_of(value)]
+        return [text for key, value in body.items() if key not in ("generatorURL", "link") for text in texts_of(value)]
     return [text for value in body for text in texts_of(value)] if isinstance(body, list) else []
 
 

@@ -15,6 +15,7 @@ from streams.consumers.database import Database
 from streams.consumers.notify import outbox
 from streams.consumers.notify.channels import Alertmanager, DeliveryFailed
 from streams.consumers.notify.messages.message import Message
+from streams.consumers.notify.messages.page_links import PageLinks
 from streams.consumers.notify.tables import OUTBOX
 from streams.metrics.catalogue import CATALOGUE
 
@@ -187,7 +188,8 @@ class Manager(Alertmanager):
     """An Alertmanager that stores the tenants it receives, and refuses those of ``refuses``."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
-        super().__init__(None, "alertmanager", SecretStr("http://127.0.0.1:1"), clock, None)  # type: ignore[arg-type]
+        url = SecretStr("http://127.0.0.1:1")
+        super().__init__(None, "alertmanager", url, clock, PageLinks())  # type: ignore[arg-type]
         self.refuses: set[str] = set()
         self.breaks: set[str] = set()
         self.posts: list[set[str]] = []
