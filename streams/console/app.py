@@ -15,6 +15,10 @@ from streams.console.identity.middleware import IdentityMiddleware
 from streams.console.identity.permissions import for_everyone
 from streams.console.pages import admissions, case, events, health, quality, queue, search, static_files, tenant
 from streams.console.pages.accounts import account, actions, problems, sign_in, users
+from streams.console.pages.policies import drafts as policy_drafts
+from streams.console.pages.policies import overview as policy_overview
+from streams.console.pages.policies import versions as policy_versions
+from streams.console.policies.check_process import CheckProcess
 from streams.kafka.api import TransientError
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -23,6 +27,9 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     tenant.router,
     search.router,
     admissions.router,
+    policy_overview.router,
+    policy_drafts.router,
+    policy_versions.router,
     quality.router,
     health.router,
     events.router,
@@ -52,6 +59,7 @@ def make(context: ConsoleContext, routes: Sequence[BaseRoute] = (), identity: Id
     )
     app.state.console = context
     app.state.changes = ChangeWatch(context.database, context.clock, context.telemetry)
+    app.state.policy_checks = CheckProcess()
     if identity is not None:
         app.state.identity = identity
         app.add_middleware(

@@ -25,12 +25,14 @@ DAY_MS: Final = 86_400_000
 
 
 @asynccontextmanager
-async def pages_of(console: ConsoleHarness, *roles: Role) -> AsyncIterator[httpx.AsyncClient]:
+async def pages_of(
+    console: ConsoleHarness, *roles: Role, subject: str = "local:li"
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client that is signed in with these roles; without any as a reviewer."""
     made = make(console.context)
     made.state.policy_checks = ThreadChecks()
     app = with_security_headers(made)
-    user = User("local:li", "Li", frozenset(roles or {Role.REVIEWER}))
+    user = User(subject, subject.removeprefix("local:").title(), frozenset(roles or {Role.REVIEWER}))
 
     async def signed_in(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, "callwarden.user": user, "callwarden.csrf": "token"}, receive, send)

@@ -24,6 +24,7 @@ NAVIGATION: Final = (
     ("queue", Permission.VIEW_CASES, "q"),
     ("search", Permission.SEARCH, "s"),
     ("admissions", Permission.VIEW_ADMISSIONS, "a"),
+    ("policy", Permission.VIEW_POLICY, "p"),
     ("quality", Permission.VIEW_QUALITY, "u"),
     ("health", Permission.VIEW_HEALTH, "h"),
 )

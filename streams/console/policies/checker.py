@@ -15,7 +15,7 @@ from streams.topics.control_topic import MAX_POLICY_BYTES
 
 MOST_FAULTS: Final = 200
 MOST_NOTES: Final = 100
-NAME: Final = "policy.yaml"
+NAME: Final = "policy"
 
 
 class CheckRequest(Struct, frozen=True):

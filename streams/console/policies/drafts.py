@@ -78,6 +78,8 @@ def save(connection: Connection, draft_id: str, by: User, text: str, revision: i
 def discard(connection: Connection, draft_id: str, by: User) -> None:
     """Delete one's own draft. Raises DraftRefused."""
     d = POLICY_DRAFTS.c
+    if get(connection, draft_id) is None:
+        raise DraftRefused("unknown")
     if connection.execute(delete(POLICY_DRAFTS).where(d.id == draft_id, d.subject == by.subject)).rowcount != 1:
         raise DraftRefused("not_yours")
 

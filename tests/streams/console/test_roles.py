@@ -9,6 +9,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.routing import Mount, Route
 
+from helpers.console_policies import ThreadChecks
 from streams.console.app import ROUTERS, make
 from streams.console.context import ConsoleContext
 from streams.console.identity.components import Identity
@@ -56,6 +57,14 @@ POST /cases/{case_id}/export                   ra
 GET  /tenants/{rest:path}                      all
 GET  /search                                   all
 GET  /admissions                               all
+GET  /policy                                   all
+POST /policy/drafts                            p
+GET  /policy/drafts/{draft_id}                 all
+POST /policy/drafts/{draft_id}                 p
+POST /policy/drafts/{draft_id}/discard         p
+GET  /policy/drafts/{draft_id}/check           all
+POST /policy/check                             p
+GET  /policy/versions/{sha256}                 all
 GET  /quality                                  rpad
 GET  /health                                   all
 GET  /health/cluster                           all
@@ -95,6 +104,7 @@ async def app(database: Database, passwords: PasswordChecks) -> Any:
     telemetry = ConsoleMetrics()
     context = ConsoleContext(settings, database, telemetry, lambda: FollowerProgress(None, {}), lambda: 0)
     made = make(context, pages(telemetry.registry, lambda: None))
+    made.state.policy_checks = ThreadChecks()
     made.state.identity = identity  # without its middleware: the test says who is signed in
     return made
 

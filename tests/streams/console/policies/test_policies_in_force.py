@@ -5,25 +5,14 @@ from typing import Any
 
 from helpers.console_harness import NAMES, ConsoleHarness, console_at
 from helpers.console_pages import pages_of
-from helpers.console_policies import file_of, policy_file
-from monitor.partition.journal import ClockAdvance, JournalEntry, PolicyChange, PolicyWithdrawal, RefusedCommand
-from monitor.policy.load import load, loads, to_plain
-from monitor.policy.model import Policy
+from helpers.console_policies import file_of, policy_file, recorded, started
+from monitor.partition.journal import ClockAdvance, PolicyWithdrawal, RefusedCommand
+from monitor.policy.load import load, loads
 from streams.console.policies.in_force import recorded_changes
 from streams.console.policies.tables import POLICY_CHANGES, POLICY_REFUSALS
-from streams.topics.transaction_records import encode_journal_entry, encode_tick
+from streams.topics.transaction_records import encode_tick
 
 T = 1_800_000_000_000
-
-
-def change(policy: Policy, from_ms: int, at_ms: int = 0) -> PolicyChange:
-    return PolicyChange(from_ms, policy.sha256, to_plain(policy), "why, ask 13912345678", "ada", at_ms)
-
-
-async def recorded(console: ConsoleHarness, *entries: JournalEntry, partition: int = 0) -> None:
-    values = [encode_journal_entry(None, each) for each in entries]
-    console.held.put(NAMES.output("clock"), partition, *values)
-    await console.follow()
 
 
 def holding(console: ConsoleHarness, now_ms: int) -> Any:
@@ -49,8 +38,8 @@ async def test_changes_hold_from_their_event_time_until_they_are_withdrawn(tmp_p
     old, new, built_in = (loads(file_of("1"), "f"), loads(file_of("2"), "f"), load(None))
     async with console_at(tmp_path) as console:
         for partition in (0, 1):
-            await recorded(console, change(built_in, 0), change(old, T), partition=partition)
-        await recorded(console, change(new, T + 1_000))
+            await recorded(console, started(built_in, 0), started(old, T), partition=partition)
+        await recorded(console, started(new, T + 1_000))
         console.context.policies.judged_ms |= {0: T + 500, 1: T + 500}
         assert holding(console, T - 1) == (built_in.sha256, new.sha256, [T + 1_000])
         assert holding(console, T + 5_000) == (new.sha256, new.sha256, [T + 1_000])
@@ -65,7 +54,7 @@ async def test_changes_hold_from_their_event_time_until_they_are_withdrawn(tmp_p
 async def test_an_entry_is_stored_once_whatever_is_recorded_again(tmp_path: Path) -> None:
     policy = loads(file_of("1"), "f")
     async with console_at(tmp_path) as console:
-        await recorded(console, change(policy, T), ClockAdvance(3, T), change(policy, T))
+        await recorded(console, started(policy, T), ClockAdvance(3, T), started(policy, T))
         console.held.put(NAMES.output("clock"), 0, encode_tick(T, {}), b'{"type":"policy","from_ms":1}', b"\xff")
         await recorded(console, RefusedCommand(3, "no: 13912345678", "ada", 5))
         [row] = console.rows(POLICY_CHANGES)
@@ -80,5 +69,5 @@ async def test_the_tenant_page_shows_the_exemptions_that_hold(tmp_path: Path) ->
     )
     async with console_at(tmp_path) as console, pages_of(console) as pages:
         assert "of the city" not in (await pages.get("/tenants/nanhai")).text
-        await recorded(console, change(loads(text, "f"), 0))
+        await recorded(console, started(loads(text, "f"), 0))
         assert "of the city" in (await pages.get("/tenants/nanhai")).text

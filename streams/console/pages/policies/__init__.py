@@ -1,0 +1,1 @@
+"""The pages about policies: what holds, drafts, proposals, versions."""

@@ -1,0 +1,131 @@
+"""The policy page, drafts with their check, and versions."""
+
+import re
+from pathlib import Path
+
+import httpx
+
+from helpers.console_harness import ConsoleHarness, console_at
+from helpers.console_pages import HOSTILE, pages_of
+from helpers.console_policies import file_of, recorded, started
+from monitor.policy.load import load, loads
+from streams.console.identity.users import Role
+from streams.console.policies import drafts
+from streams.console.policies.drafts import MAX_TEXT_BYTES
+from streams.console.policies.tables import POLICY_DRAFTS
+
+T = 1_800_000_000_000
+OWNER = Role.POLICY_OWNER
+
+
+async def begun(pages: httpx.AsyncClient, **given: str) -> str:
+    """The path of a new draft."""
+    answer = await pages.post("/policy/drafts", data=given)
+    assert answer.status_code == 303
+    return answer.headers["location"]
+
+
+async def test_the_page_shows_what_holds_what_is_scheduled_and_the_history(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, pages_of(console, Role.VIEWER) as pages:
+        assert "CALLWARDEN_POLICY" in (await pages.get("/policy")).text
+        new, later = loads(file_of("2"), "f"), loads(file_of("3"), "f")
+        await recorded(console, started(load(None), 0), started(new, T, "as agreed"), started(later, T + 1_000))
+        console.now_ms = T
+        shown = (await pages.get("/policy")).text
+        held, _, rest = shown.partition("<h2>Scheduled</h2>")
+        assert f"/policy/versions/{new.sha256}" in held
+        assert "as agreed" in held
+        assert f"/policy/versions/{later.sha256}" in rest.partition("<h2>Drafts</h2>")[0]
+        assert rest.count(f"/policy/versions/{load(None).sha256}") == 1
+        assert "New draft" not in shown
+
+
+async def test_a_draft_begins_with_the_file_that_holds(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, pages_of(console, OWNER) as pages:
+        policy = loads(file_of("7"), "f")
+        await recorded(console, started(policy, 0))
+        page = (await pages.get(await begun(pages, title=HOSTILE))).text
+        assert "&lt;img src=x" in page
+        assert "12345678" not in page
+        [row] = console.rows(POLICY_DRAFTS)
+        assert loads(row["text"], "f").sha256 == policy.sha256
+        copy = await begun(pages, base=row["id"])
+        assert copy != f"/policy/drafts/{row['id']}"
+        assert (await pages.get("/policy")).text.count('href="/policy/drafts/') == 2
+
+
+async def test_faults_are_shown_at_their_line_and_column_and_changes_of_a_good_file(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, pages_of(console, OWNER) as pages:
+        text = "id: house\nversion: 1\npatch:\n  short-cals: {above: 0.2}\n"
+        shown = (await pages.post("/policy/check", data={"text": text})).text
+        assert re.findall(r'data-line="(\d+)" data-column="(\d+)"', shown) == [("2", "10"), ("4", "3")]
+        assert "did you mean `short-calls`?" in shown
+        shown = (await pages.post("/policy/check", data={"text": file_of("2", 0.35)})).text
+        assert 'data-faults="0"' in shown
+        assert "above: 0.25 -&gt; 0.35" in shown
+        hostile = (await pages.post("/policy/check", data={"text": f"id: house\n'{HOSTILE}': 1\n"})).text
+        assert "<img" not in hostile
+        assert "12345678" not in hostile
+
+
+async def test_a_file_that_is_too_long_is_not_checked_or_saved(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, pages_of(console, OWNER) as pages:
+        draft = await begun(pages)
+        text = "#" * (MAX_TEXT_BYTES + 1)
+        assert "256 KiB" in (await pages.post("/policy/check", data={"text": text})).text
+        answer = await pages.post(draft, data={"text": text, "revision": "1"}, headers={"hx-request": "true"})
+        assert answer.status_code == 413
+        assert (await pages.post("/policy/check", data={"text": "#" * (2 << 20)})).status_code == 413
+
+
+async def test_of_two_saves_of_one_revision_the_second_is_refused(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, pages_of(console, OWNER) as pages:
+        draft, scripted = await begun(pages), {"hx-request": "true"}
+        first = await pages.post(draft, data={"text": "id: a\r\n", "revision": "1"}, headers=scripted)
+        assert 'value="2"' in first.text
+        assert "Saved" in first.headers["hx-trigger"]
+        second = await pages.post(draft, data={"text": "id: b\n", "revision": "1"}, headers=scripted)
+        assert second.status_code == 409
+        assert "reload" in second.headers["hx-trigger"]
+        # A repeated request, as after a lost answer.
+        again = await pages.post(draft, data={"text": "id: a\n", "revision": "1"}, headers=scripted)
+        assert 'value="2"' in again.text
+        [row] = console.rows(POLICY_DRAFTS)
+        assert (row["text"], row["revision"]) == ("id: a\n", 2)
+
+
+async def test_only_the_author_saves_and_deletes_everybody_reads(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console:
+        async with pages_of(console, OWNER) as pages:
+            draft = await begun(pages)
+        async with pages_of(console, OWNER, subject="local:chen") as pages:
+            assert "readonly" in (await pages.get(draft)).text
+            assert (await pages.get(f"{draft}/check")).status_code == 200
+            assert (await pages.post(draft, data={"text": "x", "revision": "1"})).status_code == 403
+            assert (await pages.post(f"{draft}/discard")).status_code == 403
+        async with pages_of(console, OWNER) as pages:
+            assert (await pages.post(f"{draft}/discard")).status_code == 303
+            assert (await pages.get(draft)).status_code == 404
+        await actions_are(console, "policy_draft_saved")
+
+
+async def actions_are(console: ConsoleHarness, *names: str) -> None:
+    await console.send()
+    sent = [out.value or b"" for out in console.written if out.topic.endswith("actions")]
+    assert [re.findall(rb'"action":"(\w+)"', value)[0].decode() for value in sent] == list(names)
+
+
+async def test_a_version_is_compared_with_another(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, pages_of(console, Role.VIEWER) as pages:
+        old, new = loads(file_of("2", 0.4), "f"), loads(file_of("3", 0.5), "f")
+        await recorded(console, started(old, 0), started(new, 300_000))
+        page = (await pages.get(f"/policy/versions/{old.sha256}")).text
+        assert "above: 0.5 -&gt; 0.4" in page
+        against = load(None).sha256
+        page = (await pages.get(f"/policy/versions/{old.sha256}?against={against}")).text
+        assert "above: 0.25 -&gt; 0.4" in page
+        assert (await pages.get("/policy/versions/unknown")).status_code == 404
+
+
+def test_hash_of_a_draft_is_that_of_its_file() -> None:
+    assert drafts.text_hash("id: a\n") == "32848b63caee2b356871054d84e60643683ed636c46ba010d11f04e367325f45"
