@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, NamedTuple, get_args
 
 from fastapi import APIRouter, Depends, Form, Request
 from sqlalchemy import Connection
@@ -16,6 +16,7 @@ from streams.console.cases import claims, queue, verdicts
 from streams.console.cases.case_view import CaseView, case_view
 from streams.console.cases.claims import CaseRefused
 from streams.console.cases.consequences import consequences_of
+from streams.console.cases.escalations import TenantViolations, tenant_violations
 from streams.console.cases.export import export
 from streams.console.cases.history import find_case
 from streams.console.cases.verdicts import WantedVerdict
@@ -38,12 +39,12 @@ _SHOWN: Final = {"cdr": "call_id", "complaint": "complaint_id", "finding": "find
 @router.get("/cases/{case_id}")
 async def case_page(request: Request, case_id: str, user: Viewer, context: Context) -> Response:
     """The page of a case, by any of its ids."""
-    view, own_id = await context.read(partial(_view, case_id=case_id))
-    if view is None:
+    shown, own_id = await _read(case_id, context)
+    if shown is None:
         if own_id is not None:
             return RedirectResponse(f"/cases/{own_id}", 303)
         return render(request, "case_unknown.html.j2", 404)
-    return _page(request, view, user, context)
+    return _page(request, shown, user, context)
 
 
 @router.post("/cases/{case_id}/claim")
@@ -178,15 +179,30 @@ async def export_case(request: Request, case_id: str, user: Exporter, context: C
     return Response(body, media_type="application/json", headers=headers)
 
 
-def _view(connection: Connection, case_id: str) -> tuple[CaseView | None, str | None]:
-    view = case_view(connection, case_id)
-    return view, None if view is not None else find_case(connection, case_id)
+class _Shown(NamedTuple):
+    """What the page shows. ``record``: the violations of the tenant."""
+
+    view: CaseView
+    record: TenantViolations
+
+
+async def _read(case_id: str, context: Context) -> tuple[_Shown | None, str | None]:
+    """The case of that id; else, if it is the id of a later decision on a case, the id of that case."""
+
+    def read(connection: Connection) -> tuple[_Shown | None, str | None]:
+        view = case_view(connection, case_id)
+        if view is None:
+            return None, find_case(connection, case_id)
+        policy = context.policies.now(connection, context.clock())
+        return _Shown(view, tenant_violations(connection, view.row.tenant_id, policy)), None
+
+    return await context.read(read)
 
 
 def _page(
-    request: Request, view: CaseView, user: User, context: Context, error: str = "", status: int = 200
+    request: Request, shown: _Shown, user: User, context: Context, error: str = "", status: int = 200
 ) -> Response:
-    now_ms, settings = context.clock(), context.settings
+    (view, record), now_ms, settings = shown, context.clock(), context.settings
     taken = view.row.claimed_until_ms > now_ms and view.row.claimed_by not in (None, user.subject)
     values: dict[str, Any] = {
         "view": view,
@@ -200,7 +216,7 @@ def _page(
         "claimed_by_other": taken,
         "claimed_by_me": view.row.claimed_until_ms > now_ms and view.row.claimed_by == user.subject,
         "own": view.verdict is not None and view.verdict.subject == user.subject,
-        "consequences": consequences_of(view),
+        "consequences": consequences_of(view, record, now_ms),
         "recording_link": settings.console_recording_link,
         "undo_ms": settings.console_undo_for_ms,
         "four_eyes": settings.console_four_eyes == "yes",
@@ -219,11 +235,11 @@ def _unshown_ids(view: CaseView) -> dict[str, list[str]]:
 
 async def _refused(request: Request, case_id: str, user: User, context: Context, why: str | CaseRefused) -> Response:
     """The page again, with why something was refused."""
-    view, _ = await context.read(partial(_view, case_id=case_id))
-    if view is None:
+    shown, _ = await _read(case_id, context)
+    if shown is None:
         return render(request, "case_unknown.html.j2", 404)
     said = why if isinstance(why, str) else refusal_text(request, why)
-    return _page(request, view, user, context, said, 409)
+    return _page(request, shown, user, context, said, 409)
 
 
 async def _next(case_id: str, user: User, context: Context) -> Response:
