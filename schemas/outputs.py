@@ -97,6 +97,29 @@ class Evidence(Struct, frozen=True, gc=False):
     ] = ()
 
 
+class EscalationAhead(Struct, frozen=True, gc=False):
+    """An escalation, and how many of the violations that it takes the tenant has."""
+
+    rule_id: Annotated[str, _doc("The id of the escalation.")]
+    kind: Annotated[Kind, _doc("The kind of the decision that it will make.")]
+    mode: Annotated[Literal["review", "enforce"], _doc("review: its decision will be pending_review; enforce: final.")]
+    violations: Annotated[int, _doc("The violations that count towards it now, this one included.")]
+    at_least: Annotated[int, _doc("How many it takes. If there are as many now, its decision follows this event.")]
+    window_ms: Annotated[int, _doc("The length of the time in which they must lie, in ms.")]
+
+
+class AffectedEscalation(Struct, frozen=True, gc=False):
+    """A decision of an escalation that used the violation taken back."""
+
+    rule_id: Annotated[str, _doc("The id of the escalation.")]
+    enforcement_id: Annotated[str, _doc("The id of its decision in force.")]
+    status: Annotated[
+        Status, _doc("pending_review: it is reversed, too, if too few are left. final: it stays in force.")
+    ]
+    violations: Annotated[int, _doc("How many of the violations that it used are left unreversed, as it counts them.")]
+    at_least: Annotated[int, _doc("How many it takes.")]
+
+
 class EnforcementData(Struct, frozen=True):
     """One decision on one tenant."""
 
@@ -138,6 +161,14 @@ class EnforcementData(Struct, frozen=True):
         ),
     ]
     reason: Reason
+    escalations_ahead: Annotated[
+        tuple[EscalationAhead, ...],
+        _doc("How far each escalation is; empty unless a violation is recorded and escalations decide."),
+    ] = ()
+    escalations_affected: Annotated[
+        tuple[AffectedEscalation, ...],
+        _doc("The decisions of escalations for which one violation less counts now; empty unless one is taken back."),
+    ] = ()
 
 
 class Enforcement(Struct, frozen=True):

@@ -19,6 +19,9 @@ def as_output(outcome: Outcome) -> dict[str, Any]:
         for name in ("reverses", "supersedes"):
             flat[name] = None if e[name] is None else id_of(e[name])
         flat["evidence"] = {**e["evidence"], "enforcement_ids": [id_of(k) for k in e["evidence"]["enforcement_ids"]]}
+        flat["escalations_affected"] = [
+            {**one, "enforcement_id": id_of(one["enforcement_id"])} for one in e["escalations_affected"]
+        ]
         return flat
 
     def alert(a: dict[str, Any]) -> dict[str, Any]:
@@ -100,6 +103,11 @@ def renamed(event: dict[str, Any], called: Mapping[str, str]) -> dict[str, Any]:
         out[field] = None if event[field] is None else called.get(event[field], f"?{event[field]}")
     ids = sorted(called.get(x, f"?{x}") for x in event["evidence"]["enforcement_ids"])
     out["evidence"] = {**event["evidence"], "enforcement_ids": ids}
+    out["escalations_ahead"] = event.get("escalations_ahead", [])
+    out["escalations_affected"] = [
+        {**one, "enforcement_id": called.get(one["enforcement_id"], f"?{one['enforcement_id']}")}
+        for one in event.get("escalations_affected", [])
+    ]
     return out
 
 

@@ -87,6 +87,8 @@ class Lifecycle:
             "violations_on_record": len(tenant.violations) + (violation and same is None),
             "reverses": None,
             "supersedes": supersedes.event["key"] if supersedes else None,
+            "escalations_ahead": [],
+            "escalations_affected": [],
         }
         decision = Decision(event, "final" if final else "pending", violation, escalation, used or [], measured)
         if shadow:
@@ -113,16 +115,22 @@ class Lifecycle:
     def _escalate(self, tenant: Tenant, violation: Decision, at: int, cause: tuple[str | int, ...]) -> None:
         if violation.escalation is not None:
             return
+        if not tenant.terminated():
+            violation.event["escalations_ahead"] = [
+                {
+                    "rule_id": each.id,
+                    "kind": book.KINDS[each.tier],
+                    "mode": each.mode,
+                    "violations": len(counting(self._unused(tenant, each, at), each)),
+                    "at_least": each.at_least,
+                    "window_ms": each.window,
+                }
+                for each in self.rules.escalations
+            ]
         for escalation in self.rules.escalations:
             if tenant.terminated():
                 return
-            unused = [
-                d
-                for d in tenant.violations
-                if d.escalation is None
-                and at - escalation.window < d.violation_at <= at
-                and all(d is not u for u in tenant.used[escalation.id])
-            ]
+            unused = self._unused(tenant, escalation, at)
             counted = counting(unused, escalation)
             if len(counted) < escalation.at_least:
                 continue
@@ -151,9 +159,25 @@ class Lifecycle:
             if decided is not None:
                 tenant.used[escalation.id].extend(unused)
 
+    def _unused(self, tenant: Tenant, escalation: Escalation, at: int) -> list[Decision]:
+        """The violations in the escalation's window that it has not used."""
+        return [
+            d
+            for d in tenant.violations
+            if d.escalation is None
+            and at - escalation.window < d.violation_at <= at
+            and all(d is not u for u in tenant.used[escalation.id])
+        ]
+
     def _take_back(self, tenant: Tenant, old: Decision, kind: str, at: int, evidence: dict[str, list[Any]]) -> None:
         """A reversal or a lapse of a decision in force, and of the pending escalations that are withdrawn with it."""
         self.owners.lift(old.event["key"], at)
+        users = [
+            d
+            for d in tenant.decisions.values()
+            if d.in_force and d.escalation is not None and any(u is old for u in d.used)
+        ]
+        before_left = [left_of(d) for d in users]
         old.state = "lapsed" if kind == "lapse" else "reversed"
         tenant.violations = [d for d in tenant.violations if d is not old]
         before = old.event
@@ -173,13 +197,25 @@ class Lifecycle:
             "violations_on_record": len(tenant.violations),
             "reverses": before["key"],
             "supersedes": None,
+            "escalations_ahead": [],
+            "escalations_affected": [
+                {
+                    "rule_id": d.event["rule_id"],
+                    "enforcement_id": d.event["key"],
+                    "status": "final" if d.state == "final" else "pending_review",
+                    "violations": left_of(d),
+                    "at_least": d.escalation.at_least if d.escalation else 0,
+                }
+                for d, left in sorted(zip(users, before_left, strict=True), key=lambda one: one[0].event["rule_id"])
+                if left_of(d) < left
+            ],
         }
         self.out.enforcement.append(event)
         for other in list(tenant.decisions.values()):
             if other.state != "pending" or other.escalation is None or all(u is not old for u in other.used):
                 continue
             left = [u for u in other.used if u.state == "final"]
-            if len(counting(left, other.escalation)) < other.escalation.at_least:
+            if left_of(other) < other.escalation.at_least:
                 name = other.escalation.id
                 tenant.used[name] = [u for u in tenant.used[name] if all(u is not x for x in left)]
                 self._take_back(tenant, other, "reversal", at, evidence)
@@ -199,6 +235,12 @@ class Lifecycle:
         (name,) = decision.event["evidence"]["application_ids"]
         last = self.tenants[decision.event["tenant_id"]].lives["application", name].last
         return max(last + self.rules.retention, self.reigns[self.number].start)
+
+
+def left_of(decision: Decision) -> int:
+    """How many of the violations that an escalation's decision used are left, as it counts them."""
+    assert decision.escalation is not None
+    return len(counting([u for u in decision.used if u.state == "final"], decision.escalation))
 
 
 def counting(violations: list[Decision], escalation: Escalation) -> list[Decision]:

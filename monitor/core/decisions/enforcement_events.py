@@ -10,7 +10,18 @@ from monitor.core.tenants.ids import MEASURED, enforcement_id
 from monitor.core.tenants.tenant_record import DecisionCase, TenantRecord
 from monitor.policy.model import Policy, Rule
 from monitor.text.timestamps import rfc3339
-from schemas.outputs import Action, Enforcement, EnforcementData, Kind, Measure, PolicyRef, Reason, Window
+from schemas.outputs import (
+    Action,
+    AffectedEscalation,
+    Enforcement,
+    EnforcementData,
+    EscalationAhead,
+    Kind,
+    Measure,
+    PolicyRef,
+    Reason,
+    Window,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +51,7 @@ class EventFactory:
         actions: tuple[Action, ...] = (),
         proposed: tuple[Action, ...] = (),
         supersedes: str | None = None,
+        ahead: tuple[EscalationAhead, ...] = (),
     ) -> None:
         """Write the decision of a pending or final case."""
         data = EnforcementData(
@@ -63,11 +75,18 @@ class EventFactory:
             reverses=None,
             supersedes=supersedes,
             reason=case.reason,
+            escalations_ahead=ahead,
         )
         self._output.enforcement.append(_event(case.id, data))
         self._place(case.id, case.record_places)
 
-    def closing(self, tenant_record: TenantRecord, case: DecisionCase, closing: ClosingEvent) -> None:
+    def closing(
+        self,
+        tenant_record: TenantRecord,
+        case: DecisionCase,
+        closing: ClosingEvent,
+        affected: tuple[AffectedEscalation, ...] = (),
+    ) -> None:
         """Write a reversal or a lapse of the event ``closing.reverses``, which was in force."""
         data = EnforcementData(
             tenant_id=tenant_record.tenant_id,
@@ -90,6 +109,7 @@ class EventFactory:
             reverses=closing.reverses,
             supersedes=None,
             reason=closing.reason,
+            escalations_affected=affected,
         )
         self._output.enforcement.append(_event(closing.id, data))
         self._place(closing.id, closing.grounds.places)

@@ -1,4 +1,4 @@
-"""The violations that each escalation may still use, and those that pending escalations have used.
+"""The violations that each escalation may still use, and those that its decisions in force have used.
 
 Of an escalation with ``once_per_rule``, the violations of one measured rule form a group that counts once; any other
 violation is a group of its own. An escalation counts groups. Violations are held by the first id of their case, because
@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 from monitor.core.tenants.tenant_record import CASES, DecisionCase, RecordedViolation, TenantRecord
 from monitor.core.tenants.tenant_records import TenantRecords
-from monitor.policy.model import Escalation
+from monitor.policy.model import Escalation, Policy
+from schemas.outputs import AffectedEscalation, EscalationAhead, Status
 
 
 @dataclass(slots=True, eq=False)
 class EscalationUse:
-    """The violations that a pending escalation has used, and how many of each group are not reversed."""
+    """The violations that an escalation's decision in force has used, and how many of each group are not reversed."""
 
     case: DecisionCase
     violations: dict[str, RecordedViolation]
@@ -27,6 +28,17 @@ class EscalationUse:
     def left(self) -> int:
         """How many still count."""
         return len(self.groups)
+
+    @property
+    def unsupported(self) -> bool:
+        """Whether it is pending and too few are left: it is reversed. A final decision stays in force."""
+        return self.case.status == "pending" and self.left < self.at_least
+
+    def affected(self) -> AffectedEscalation:
+        """What an event says of it that takes back one of its violations."""
+        assert self.case.escalation is not None
+        status: Status = "pending_review" if self.case.status == "pending" else "final"
+        return AffectedEscalation(self.case.escalation, self.case.id, status, self.left, self.at_least)
 
 
 @dataclass(slots=True, eq=False)
@@ -57,11 +69,12 @@ class EscalationUses:
     The cost of a violation does not depend on how many the tenant has: nothing here iterates over all of them.
     """
 
-    def __init__(self, escalations: Sequence[Escalation]) -> None:
-        self._escalations = escalations
+    def __init__(self, policy: Policy) -> None:
+        self._escalations = policy.escalations
+        self._kinds = {each.id: policy.tiers[each.tier].kind for each in policy.escalations}
         self._unused: dict[tuple[str, int], _Unused] = {}  # by (escalation, tenant)
         self._users: dict[str, list[EscalationUse]] = {}  # by the first id of the violation's case
-        self._uses: dict[str, EscalationUse] = {}  # by the first id of the pending escalation
+        self._uses: dict[str, EscalationUse] = {}  # by the first id of the escalation's case
 
     def add(self, tenant_record: TenantRecord, violation: RecordedViolation) -> None:
         """Add a violation on record for the escalations that have not used it."""
@@ -111,8 +124,24 @@ class EscalationUses:
             tenant_record.touch(CASES, _case(tenant_record, violation))
             violation.used_by[escalation.id] = first_id
 
-    def await_review(self, tenant_record: TenantRecord, case: DecisionCase, used: Sequence[RecordedViolation]) -> None:
-        """Track a pending escalation. It is reversed when too few of the violations that it used are left."""
+    def ahead(self, tenant_record: TenantRecord, at_ms: int) -> tuple[EscalationAhead, ...]:
+        """How far each escalation is at ``at_ms``; none while a final termination or ban is in force."""
+        if tenant_record.stops:
+            return ()
+        return tuple(
+            EscalationAhead(
+                escalation.id,
+                self._kinds[escalation.id],
+                escalation.mode,
+                self.unused_in_window(tenant_record, escalation, at_ms)[0],
+                escalation.at_least,
+                escalation.window_ms,
+            )
+            for escalation in self._escalations
+        )
+
+    def track(self, tenant_record: TenantRecord, case: DecisionCase, used: Sequence[RecordedViolation]) -> None:
+        """Track the decision of an escalation, pending or final, until it is reversed or lapses."""
         assert case.measure is not None
         cases = [_case(tenant_record, violation) for violation in used]
         violations = {one.first_id: violation for one, violation in zip(cases, used, strict=True)}
@@ -121,8 +150,8 @@ class EscalationUses:
         for first_id in violations:
             self._users.setdefault(first_id, []).append(use)
 
-    def no_longer_pending(self, case: DecisionCase) -> None:
-        """Stop tracking an escalation that was decided, was reversed or has lapsed."""
+    def untrack(self, case: DecisionCase) -> None:
+        """Stop tracking the decision of an escalation: it was reversed or has lapsed."""
         use = self._uses.pop(case.first_id)
         for first_id in use.violations:
             users = self._users.get(first_id)  # None if it was reversed
@@ -131,19 +160,22 @@ class EscalationUses:
                 if not users:
                     del self._users[first_id]
 
-    def unsupported(self, tenant_record: TenantRecord, reversed_case: DecisionCase) -> Iterator[EscalationUse]:
-        """The pending escalations to reverse because a case was reversed. Their other violations become unused."""
+    def lose(self, tenant_record: TenantRecord, reversed_case: DecisionCase) -> list[EscalationUse]:
+        """Remove the violation of a case that is reversed. Returns the decisions for which one less counts now."""
         for escalation in self._escalations:
             unused = self._unused.get((escalation.id, tenant_record.tenant))
             if unused is not None:
                 unused.remove(reversed_case.first_id)
+        affected = []
         for use in self._users.pop(reversed_case.first_id, ()):
+            before = use.left
             _take_one(use.groups, _group(reversed_case, use.case.once_per_rule))
-            if use.left < use.at_least:
-                self._release(tenant_record, use)
-                yield use
+            if use.left < before:
+                affected.append(use)
+        return sorted(affected, key=lambda use: use.case.rule_id)
 
-    def _release(self, tenant_record: TenantRecord, use: EscalationUse) -> None:
+    def release(self, tenant_record: TenantRecord, use: EscalationUse) -> None:
+        """Make unused what a pending escalation has used that is reversed for lack of violations."""
         assert use.case.escalation is not None
         once = next((e.once_per_rule for e in self._escalations if e.id == use.case.escalation), False)
         unused = self._unused.setdefault((use.case.escalation, tenant_record.tenant), _Unused())

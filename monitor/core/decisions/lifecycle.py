@@ -22,7 +22,7 @@ from monitor.core.tenants.ids import Origin, enforcement_id
 from monitor.core.tenants.tenant_record import CASES, DecisionCase, RecordedViolation, TenantRecord
 from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.policy.model import Escalation, Policy
-from schemas.outputs import Kind, Reason
+from schemas.outputs import AffectedEscalation, Kind, Reason
 
 
 class PlacedReview(NamedTuple):
@@ -53,7 +53,7 @@ class DecisionLifecycle:
         self.events = EventFactory(policy, output)
         self.reviews = PendingReviews()
         self._proposals = Proposals(policy)
-        self._uses = EscalationUses(policy.escalations)
+        self._uses = EscalationUses(policy)
         self._retention = CaseRetention(policy.retention_ms, tenant_records)
         self.owner_bans = owner_bans
         self._owners = OwnerReports(owner_bans, output)
@@ -73,10 +73,12 @@ class DecisionLifecycle:
         tenant_record.cases[new_id] = case
         tenant_record.case_of[new_id] = new_id
         tenant_record.place(CASES, case)
+        if case.escalation is not None:
+            self._uses.track(tenant_record, case, proposed.used)
         if final:
             self._in_force(tenant_record, case, proposed.origin, supersedes=None)
         else:
-            self._await_review(tenant_record, case, proposed.used, at_ms + self._policy.retention_ms)
+            self._await_review(tenant_record, case, at_ms + self._policy.retention_ms)
             self.events.decision(tenant_record, case, proposed=actions_of(self._policy, case.kind, case.tier))
         return new_id
 
@@ -127,10 +129,14 @@ class DecisionLifecycle:
 
         A pending escalation is reversed too if too few of the violations that it used are left. Those become unused.
         """
-        self._close(tenant_record, case, at_ms, "reversal", grounds, reason)
-        for use in self._uses.unsupported(tenant_record, case):
-            unsupported = reasons.escalation_unsupported(use.case.escalation or "", use.left, use.at_least)
-            self._close(tenant_record, use.case, at_ms, "reversal", grounds, unsupported)
+        affected = self._uses.lose(tenant_record, case)
+        told = tuple(use.affected() for use in affected)
+        self._close(tenant_record, case, at_ms, "reversal", grounds, reason, told)
+        for use in affected:
+            if use.unsupported:
+                self._uses.release(tenant_record, use)
+                unsupported = reasons.escalation_unsupported(use.case.escalation or "", use.left, use.at_least)
+                self._close(tenant_record, use.case, at_ms, "reversal", grounds, unsupported)
 
     def lapse(self, at_ms: int, most: int | None = None) -> None:
         """Lapse the pending decisions with a review deadline at this instant, or the first ``most`` of them."""
@@ -165,23 +171,21 @@ class DecisionLifecycle:
                 for first_id in violation.used_by.values():
                     used.setdefault(first_id, []).append(violation)
             for case in tenant_record.cases.values():
+                if case.escalation is not None and case.status != "closed":
+                    self._uses.track(tenant_record, case, used.get(case.first_id, ()))
                 if case.status == "pending":
                     kept_until_ms = _kept_until_ms(tenant_record, case, self._policy.retention_ms)
-                    self._await_review(tenant_record, case, used.get(case.first_id, ()), max(kept_until_ms, from_ms))
+                    self._await_review(tenant_record, case, max(kept_until_ms, from_ms))
         self._retention.restore(tenant_records)
 
     # Steps ------------------------------------------------------------------------------------------------------
 
-    def _await_review(
-        self, tenant_record: TenantRecord, case: DecisionCase, used: Sequence[RecordedViolation], kept_until_ms: int
-    ) -> None:
+    def _await_review(self, tenant_record: TenantRecord, case: DecisionCase, kept_until_ms: int) -> None:
         self.reviews.add(tenant_record, case, kept_until_ms)
         if case.kind == "admission_review":
             tenant_record.waiting[case.evidence.application_ids[0]] = case.first_id
         if case.measured:
             self._cooldowns.pending(case.behaviour, tenant_record.tenant, 1)
-        if case.escalation is not None:
-            self._uses.await_review(tenant_record, case, used)
 
     def _no_longer_pending(self, tenant_record: TenantRecord, case: DecisionCase) -> None:
         self.reviews.remove(case)
@@ -189,8 +193,6 @@ class DecisionLifecycle:
             del tenant_record.waiting[case.evidence.application_ids[0]]
         if case.measured:
             self._cooldowns.pending(case.behaviour, tenant_record.tenant, -1)
-        if case.escalation is not None:
-            self._uses.no_longer_pending(case)
 
     def _in_force(
         self, tenant_record: TenantRecord, case: DecisionCase, origin: Origin, supersedes: str | None
@@ -213,7 +215,8 @@ class DecisionLifecycle:
             tenant_record.stop(case)
             self._cooldowns.stopped(tenant_record.tenant, len(tenant_record.stops))
             self._owners.in_force(tenant_record, case)
-        self.events.decision(tenant_record, case, actions=actions, supersedes=supersedes)
+        ahead = self._uses.ahead(tenant_record, case.decided_ms) if violation is not None and violation.counts else ()
+        self.events.decision(tenant_record, case, actions=actions, supersedes=supersedes, ahead=ahead)
         self._retention.add(tenant_record, case)
         if violation is not None and violation.counts:
             for escalation in self._policy.escalations:
@@ -246,6 +249,7 @@ class DecisionLifecycle:
         kind: Kind,
         grounds: PlacedEvidence,
         reason: Reason,
+        affected: tuple[AffectedEscalation, ...] = (),
     ) -> None:
         """End a case by a reversal or a lapse. Nothing of it stays in force."""
         in_force = case.id
@@ -254,6 +258,8 @@ class DecisionLifecycle:
         )
         if case.status == "pending":
             self._no_longer_pending(tenant_record, case)
+        if case.escalation is not None:
+            self._uses.untrack(case)
         tenant_record.touch(CASES, case)
         tenant_record.violations.pop(in_force, None)
         case.violation = None
@@ -265,7 +271,7 @@ class DecisionLifecycle:
         tenant_record.case_of[closing_id] = case.first_id
         self._retention.add(tenant_record, case)
         closing = ClosingEvent(id=closing_id, kind=kind, reverses=in_force, at_ms=at_ms, grounds=grounds, reason=reason)
-        self.events.closing(tenant_record, case, closing)
+        self.events.closing(tenant_record, case, closing, affected)
 
     def _out_of_force(self, tenant_record: TenantRecord, case: DecisionCase, at_ms: int) -> None:
         """Take a case out of force, before its state and kind change."""

@@ -144,12 +144,12 @@ class NotifyHandler:
         past, tenant_id = record.timestamp_ms < began_ms, _tenant_of(decoded)
         at_ms = record.timestamp_ms if past else now_ms
         if isinstance(decoded, Alert):
-            said = self._rules_by_policy.of_alert(record.tp.partition, decoded).alert(tenant_id, tenant, decoded, at_ms)
+            rules = self._rules_by_policy.at(record.tp.partition, decoded.updated_ms)
+            said = rules.alert(tenant_id, tenant, decoded, at_ms)
         else:
             change = self._pend(connection, decoded)
-            said = self._rules_by_policy.of_decision(record.tp.partition, decoded).decision(
-                tenant_id, tenant, decoded, change, at_ms
-            )
+            rules = self._rules_by_policy.at(record.tp.partition, decoded.data.decided_ms)
+            said = rules.decision(tenant_id, tenant, decoded, change, at_ms)
         if not past:
             self._enqueue(connection, said, now_ms)
 

@@ -8,9 +8,11 @@ from monitor.policy.model import Policy
 from monitor.text.durations import DAY, HOUR
 from schemas.outputs import (
     Action,
+    AffectedEscalation,
     Alert,
     Enforcement,
     EnforcementData,
+    EscalationAhead,
     Evidence,
     Measure,
     PolicyRef,
@@ -23,15 +25,17 @@ from streams.consumers.notify.channels import Channel, DeliveryFailed
 from streams.consumers.notify.messages.data_loss_message import records_lost
 from streams.consumers.notify.messages.message import Message
 from streams.consumers.notify.rules.digest import digest, summary
-from streams.consumers.notify.rules.notification_rules import REPEATED, NotificationRules, SilentMessage
+from streams.consumers.notify.rules.notification_rules import NotificationRules, SilentMessage
 from streams.consumers.notify.rules.templates import MessageTemplates, lapse_soon
-from streams.consumers.notify.rules.tenant_state import NotifiedCase, TenantState
+from streams.consumers.notify.rules.tenant_state import TenantState
 from streams.consumers.notify.rules.throttle import Throttle
 from streams.kafka.api import TP
 
 TENANT = "callwarden-test"
+REPEATED: Final = "repeat_violation"
 _REASON = Reason("这是一条测试消息，并无此事", "This is a test, nothing has happened")
 _MEASURE = Measure("short_call_ratio", 50, 100, 0.5, 0.25, 0.41)
+_AHEAD = EscalationAhead("repeated-violations", "termination", "review", violations=1, at_least=3, window_ms=30 * DAY)
 
 
 _TIERS: Final[dict[str, TierName | None]] = {
@@ -94,11 +98,11 @@ def sample_messages(policy: Policy, now_ms: int) -> list[Message]:
         event = _event(one, now_ms)
         change = 1 if event.data.status == "pending_review" else -1 if event.data.supersedes else 0
         said.messages += rules.decision(TENANT, tenant, event, change, now_ms).messages
-    fallen = NotifiedCase("termination", REPEATED, "repeated-violations", False, True, None, left=2, at_least=3)
+    affected = AffectedEscalation("repeated-violations", "test-escalation", "final", violations=2, at_least=3)
     messages = [
         *said.messages,
         lapse_soon([("test-pending", TENANT, REPEATED, "termination", now_ms + DAY)], now_ms),
-        MessageTemplates(policy).unsupported(TENANT, tenant, "test-escalation", fallen, now_ms),
+        MessageTemplates().unsupported(TENANT, tenant, affected, now_ms),
         records_lost(RecordsLost(TP("callwarden.alerts", 0), 17, 40), True, now_ms),
         summary([SilentMessage(TENANT, REPEATED, "pending", "critical", now_ms, "test-pending")], now_ms),
         digest([message for message in said.messages if message.others], now_ms),
@@ -155,5 +159,6 @@ def _event(one: _SampleDecision, now_ms: int) -> Enforcement:
         reverses=one.reverses,
         supersedes=one.supersedes,
         reason=_REASON,
+        escalations_ahead=(_AHEAD,) if kind == "warning" else (),
     )
     return Enforcement(id=one.id, subject=TENANT, time="", data=data)

@@ -5,19 +5,16 @@ from dataclasses import dataclass, field
 from monitor.policy.model import Policy
 from monitor.text.display import DEFAULT, Display
 from monitor.text.record_ids import ids_of
-from schemas.outputs import Alert, Enforcement, EnforcementData
+from schemas.outputs import Alert, Enforcement
 from streams.consumers.notify.messages.message import Message, Severity, What, rank
 from streams.consumers.notify.rules.templates import MessageTemplates, fit
 from streams.consumers.notify.rules.tenant_state import (
     AlertThread,
     NotifiedAlert,
     NotifiedCase,
-    NotifiedViolation,
     TenantState,
 )
 from streams.consumers.notify.rules.throttle import Throttle
-
-REPEATED = "repeat_violation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +45,7 @@ class NotificationRules:
         self._throttle = throttle
         self._behaviours = {rule.id: rule.behaviour for rule in policy.rules}
         self._tiers = {behaviour.id: behaviour.tier for behaviour in policy.behaviours.values()}
-        self._longest_ms = max((escalation.window_ms for escalation in policy.escalations), default=0)
-        self._words = MessageTemplates(policy, display)
+        self._words = MessageTemplates(display)
 
     def alert(self, tenant_id: str, tenant: TenantState, alert: Alert, now_ms: int) -> RuleOutput:
         """Handle an alert that fires, is sent again, or is resolved."""
@@ -72,14 +68,12 @@ class NotificationRules:
         """Handle a decision, an upholding, a reversal or a lapse. ``change``: how many more decisions are pending."""
         said, data = RuleOutput(), event.data
         tenant.on_record = data.violations_on_record
-        closed = self._close(tenant, event)
-        unsupported_before = {id_ for id_, case in tenant.cases.items() if case.unsupported}
+        # The case that the event makes final or takes back: its old id is no longer in force.
+        tenant.cases.pop(data.supersedes or data.reverses or "", None)
         if data.tier is None:
             tenant.admit(data.behaviour, change, data.review_by_ms)
-        elif data.kind in ("reversal", "lapse"):
-            self._take_back(tenant, event, closed)
-        else:
-            self._record(tenant, event, closed)
+        elif data.kind not in ("reversal", "lapse"):
+            self._record(tenant, event)
         thread = tenant.threads.setdefault(data.behaviour, AlertThread())
         what: What = "pending" if data.status == "pending_review" or data.kind == "admission_review" else data.kind
         severity = _severity(event)
@@ -99,9 +93,10 @@ class NotificationRules:
         elif what != "lapse":
             thread.notify_ms = None  # the decision has reported it
         self._waits_no_more(tenant, event, said)
-        for id_, case in tenant.cases.items():
-            if case.unsupported and not case.pending and id_ not in unsupported_before:
-                said.messages.append(self._words.unsupported(tenant_id, tenant, id_, case, data.decided_ms))
+        for affected in data.escalations_affected:
+            # The count falls by one at a time, so that this is true once for each decision.
+            if affected.status == "final" and affected.violations == affected.at_least - 1:
+                said.messages.append(self._words.unsupported(tenant_id, tenant, affected, data.decided_ms))
         self._forget(tenant, now_ms)
         return said
 
@@ -199,61 +194,12 @@ class NotificationRules:
 
     # Decisions --------------------------------------------------------------------------------------------------
 
-    def _close(self, tenant: TenantState, event: Enforcement) -> NotifiedCase | None:
-        """Remove the case that the event makes final or takes back; its old id is no longer in force."""
-        return tenant.cases.pop(event.data.supersedes or event.data.reverses or "", None)
-
-    def _take_back(self, tenant: TenantState, event: Enforcement, closed: NotifiedCase | None) -> None:
-        reversed_id = event.data.reverses
-        tenant.violations = [violation for violation in tenant.violations if violation.id != reversed_id]
-        if closed is not None and closed.pending and closed.unsupported:
-            # A pending escalation reversed for lack of violations releases them; one overturned or lapsed does not.
-            for violation in tenant.violations:
-                if violation.id in closed.used and closed.rule_id in violation.used_by:
-                    violation.used_by.remove(closed.rule_id)
-        for case in tenant.cases.values():
-            case.lose(reversed_id or "")
-
-    def _record(self, tenant: TenantState, event: Enforcement, pending: NotifiedCase | None) -> None:
-        data, repeated = event.data, event.data.behaviour == REPEATED
+    def _record(self, tenant: TenantState, event: Enforcement) -> None:
+        data = event.data
         final = data.status == "final"
-        known = any(violation.id == event.id for violation in tenant.violations)
-        for violation in tenant.violations:
-            if violation.id == data.supersedes:  # a review changed the kind: it stays one violation
-                violation.id, known = event.id, True
-        if final and not repeated and "record_violation" in data.actions and not known:
-            rule_id = data.rule_id if data.measure is not None else None
-            tenant.violations.append(NotifiedViolation(event.id, data.decided_ms, rule=rule_id))
-        case = NotifiedCase(
-            data.kind, data.behaviour, data.rule_id, not final, data.refunds == "frozen", data.review_by_ms
-        )
-        if repeated and pending is not None:
-            case.used, case.left, case.at_least, case.rules = (
-                pending.used,
-                pending.left,
-                pending.at_least,
-                pending.rules,
-            )
-        elif repeated and data.measure is not None:
-            self._use(tenant, case, data)
+        case = NotifiedCase(data.kind, data.behaviour, not final, data.refunds == "frozen", data.review_by_ms)
         if case.pending or case.frozen or case.what in ("termination", "ban"):
             tenant.cases[event.id] = case
-
-    def _use(self, tenant: TenantState, case: NotifiedCase, data: EnforcementData) -> None:
-        """Mark the violations that an escalation used. With ``once_per_rule`` its event names only those that count."""
-        assert data.measure is not None
-        case.used = list(data.evidence.enforcement_ids)
-        case.left, case.at_least = data.measure.numerator, int(data.measure.threshold)
-        unused = [violation for violation in tenant.violations if data.rule_id not in violation.used_by]
-        escalation = next((each for each in self.policy.escalations if each.id == data.rule_id), None)
-        if escalation is not None and escalation.once_per_rule:
-            after_ms = data.decided_ms - escalation.window_ms
-            within = [violation for violation in unused if violation.decided_ms > after_ms]
-            case.used = list(dict.fromkeys((*case.used, *(violation.id for violation in within))))
-            case.rules = {violation.id: violation.rule for violation in within if violation.rule is not None}
-        for violation in unused:
-            if violation.id in case.used:
-                violation.used_by.append(data.rule_id)
 
     def _waits_no_more(self, tenant: TenantState, event: Enforcement, said: RuleOutput) -> None:
         """Notify Alertmanager when no decision of a thread is pending; other channels get the decisions' outcomes."""
@@ -271,11 +217,10 @@ class NotificationRules:
         return self._tiers.get(behaviour, "none")
 
     def _forget(self, tenant: TenantState, now_ms: int) -> None:
-        """Drop what cannot matter any more: threads without recent messages, violations that no escalation counts."""
+        """Drop the threads without recent messages."""
         quiet_before_ms = now_ms - self._throttle.quiet_ms
         for behaviour in [key for key, thread in tenant.threads.items() if thread.idle(quiet_before_ms)]:
             del tenant.threads[behaviour]
-        tenant.violations = [v for v in tenant.violations if v.decided_ms > now_ms - 2 * self._longest_ms]
 
 
 def _severity(event: Enforcement) -> Severity:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from monitor.policy.model import Policy
 from monitor.text.display import DEFAULT, Display
-from schemas.outputs import Alert, Enforcement
 from streams.consumers.notify.rules.notification_rules import NotificationRules
 from streams.consumers.notify.rules.throttle import Throttle
 
@@ -43,21 +42,14 @@ class RulesByPolicy:
             # Topics to which a state was migrated begin with the policy in force.
             self.begun = None if first[0] else first[1].policy.sha256
 
-    def of_alert(self, number: int, alert: Alert) -> NotificationRules:
-        """The rules for an alert of that partition."""
-        return self._at(number, alert.updated_ms)
-
-    def of_decision(self, number: int, event: Enforcement) -> NotificationRules:
-        """The rules for a decision of that partition, by the policy that it names."""
-        return self._known.get(event.data.policy.sha256) or self._at(number, event.data.decided_ms)
+    def at(self, number: int, at_ms: int) -> NotificationRules:
+        """The rules for a record of that partition and time: by the policy that applied to it."""
+        some = self._recorded.get(number)
+        if not some:
+            return self._first
+        return next((rules for from_ms, rules in reversed(some) if from_ms <= at_ms), some[0][1])
 
     def now(self, now_ms: int) -> NotificationRules:
         """The rules for timers: of the latest policy that applies by then in any partition."""
         past = [version for some in self._recorded.values() for version in some if version[0] <= now_ms]
         return max(past, key=lambda version: version[0])[1] if past else self._first
-
-    def _at(self, number: int, at_ms: int) -> NotificationRules:
-        some = self._recorded.get(number)
-        if not some:
-            return self._first
-        return next((rules for from_ms, rules in reversed(some) if from_ms <= at_ms), some[0][1])

@@ -1,9 +1,9 @@
 """Message texts in Chinese and English: what happened, the figures, the tenant's status, what happens next."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from monitor.policy.metrics import METRICS
-from monitor.policy.model import Escalation, Policy
 from monitor.reasons.wording import count, exact, exact_percent, rounded, rounded_percent, span
 from monitor.report import labels
 from monitor.report.labels import label
@@ -11,17 +11,19 @@ from monitor.text.bilingual import Bilingual
 from monitor.text.display import DEFAULT, Display
 from monitor.text.record_ids import ids_of
 from monitor.text.timestamps import instant
-from schemas.outputs import Alert, Enforcement, Measure, Reason
+from schemas.outputs import AffectedEscalation, Alert, Enforcement, Measure, Reason
 from streams.consumers.notify.messages.labels import WHAT
 from streams.consumers.notify.messages.message import Message, MessageItem, Severity, What
-from streams.consumers.notify.rules.tenant_state import AlertThread, NotifiedCase, TenantState
+from streams.consumers.notify.rules.tenant_state import AlertThread, TenantState
+
+_ESCALATED: Final = "repeat_violation"
 
 
 class MessageTemplates:
-    """Builds the messages about one tenant under a policy."""
+    """Builds the messages about one tenant."""
 
-    def __init__(self, policy: Policy, display: Display = DEFAULT) -> None:
-        self._policy, self._display = policy, display
+    def __init__(self, display: Display = DEFAULT) -> None:
+        self._display = display
 
     def fires(
         self, tenant_id: str, tenant: TenantState, behaviour: str, tier: str, thread: AlertThread, now_ms: int
@@ -123,9 +125,10 @@ class MessageTemplates:
             standing="on" if what == "pending" else None,
         )
 
-    def unsupported(self, tenant_id: str, tenant: TenantState, id_: str, case: NotifiedCase, at_ms: int) -> Message:
+    def unsupported(self, tenant_id: str, tenant: TenantState, affected: AffectedEscalation, at_ms: int) -> Message:
         """A final escalation has lost too many of the violations that it is based on."""
-        left, least, rule = case.left or 0, case.at_least or 0, self._display.id(case.rule_id)
+        id_, left, least = affected.enforcement_id, affected.violations, affected.at_least
+        rule = self._display.id(affected.rule_id)
         lines = (
             Reason(
                 f"生效的“{rule}”决定所依据的违规撤销后仅余 {left} 次，不足 {least} 次",
@@ -143,10 +146,10 @@ class MessageTemplates:
             what="escalation_hollow",
             severity="critical",
             at_ms=at_ms,
-            title=self._title(WHAT["escalation_hollow"], tenant_id, case.behaviour),
+            title=self._title(WHAT["escalation_hollow"], tenant_id, _ESCALATED),
             lines=lines,
             tenant_id=tenant_id,
-            behaviour=case.behaviour,
+            behaviour=_ESCALATED,
             refs=(id_,),
         )
 
@@ -212,37 +215,17 @@ class MessageTemplates:
                 "后续：在其撤销之前，度量规则与升级规则不再对该租户作出决定",
                 "Next: until it is reversed, measured rules and escalations make no decisions on this tenant",
             )
-        nearest = self._nearest(tenant, data.decided_ms) if "record_violation" in data.actions else None
-        if nearest is None:
+        if not data.escalations_ahead:
             return Reason("后续：无", "Next: nothing")
-        escalation, counted = nearest
-        tier = self._policy.tiers[escalation.tier]
-        kind = label(labels.KINDS, tier.kind)
-        long_zh, long_en = span(escalation.window_ms)
-        review_zh, review_en = ("（须人工复核）", " (for review)") if escalation.mode == "review" else ("", "")
+        nearest = min(data.escalations_ahead, key=lambda each: each.at_least - each.violations)
+        kind = label(labels.KINDS, nearest.kind)
+        long_zh, long_en = span(nearest.window_ms)
+        review_zh, review_en = ("（须人工复核）", " (for review)") if nearest.mode == "review" else ("", "")
         return Reason(
-            f"后续：{long_zh}内满 {escalation.at_least} 次违规即{kind.zh}{review_zh}，已计 {counted} 次",
-            f"Next: {escalation.at_least} violations within {long_en} bring {kind.en.lower()}{review_en}; "
-            f"counted so far: {counted}",
+            f"后续：{long_zh}内满 {nearest.at_least} 次违规即{kind.zh}{review_zh}，已计 {nearest.violations} 次",
+            f"Next: {nearest.at_least} violations within {long_en} bring {kind.en.lower()}{review_en}; "
+            f"counted so far: {nearest.violations}",
         )
-
-    def _nearest(self, tenant: TenantState, at_ms: int) -> tuple[Escalation, int] | None:
-        """The escalation that lacks the fewest violations, and how many count towards it already."""
-        counted = [
-            (
-                escalation,
-                len(
-                    {
-                        violation.rule if escalation.once_per_rule and violation.rule is not None else violation.id
-                        for violation in tenant.violations
-                        if at_ms - escalation.window_ms < violation.decided_ms
-                        and escalation.id not in violation.used_by
-                    }
-                ),
-            )
-            for escalation in self._policy.escalations
-        ]
-        return min(counted, key=lambda pair: pair[0].at_least - pair[1], default=None)
 
 
 def lapse_soon(pending: Sequence[tuple[str, str, str, str, int]], now_ms: int, display: Display = DEFAULT) -> Message:

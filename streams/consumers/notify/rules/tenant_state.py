@@ -63,45 +63,13 @@ class AlertThread(Struct):
 
 
 class NotifiedCase(Struct):
-    """A decision that is pending, a termination or ban in force, or one that holds refunds.
-
-    For an escalation, ``used`` are the violations that it named and that are not reversed, ``left`` how many remain of
-    all that it used, ``at_least`` how many it requires. If it counts a measured rule once, ``used`` are all that it
-    used, and ``rules`` are the rules of the measured ones by id.
-    """
+    """A decision that is pending, a termination or ban in force, or one that holds refunds."""
 
     what: str
     behaviour: str
-    rule_id: str
     pending: bool
     frozen: bool
     review_by_ms: int | None
-    used: list[str] = field(default_factory=list)
-    left: int | None = None
-    at_least: int | None = None
-    rules: dict[str, str] = field(default_factory=dict)
-
-    def lose(self, violation_id: str) -> None:
-        """Remove a violation that was reversed."""
-        if violation_id in self.used:
-            self.used.remove(violation_id)
-            rule_id = self.rules.pop(violation_id, None)
-            if self.left is not None and (rule_id is None or rule_id not in self.rules.values()):
-                self.left -= 1
-
-    @property
-    def unsupported(self) -> bool:
-        """Whether too few of an escalation's violations remain."""
-        return self.left is not None and self.at_least is not None and self.left < self.at_least
-
-
-class NotifiedViolation(Struct):
-    """A violation on record; ``used_by`` are the escalations that have used it, ``rule`` its measured rule if any."""
-
-    id: str
-    decided_ms: int
-    used_by: list[str] = field(default_factory=list)
-    rule: str | None = None
 
 
 class PendingAdmissions(Struct):
@@ -116,15 +84,15 @@ class PendingAdmissions(Struct):
 
 
 class TenantState(Struct):
-    """One tenant: threads by behaviour, cases by the id in force, violations in time order.
+    """One tenant: threads by behaviour, cases by the id in force.
 
-    ``admissions`` are the pending ones by behaviour; a decision on admission is no case.
+    ``admissions`` are the pending ones by behaviour; a decision on admission is no case. ``on_record``: how many
+    violations the newest decision has reported.
     """
 
     threads: dict[str, AlertThread] = field(default_factory=dict)
     cases: dict[str, NotifiedCase] = field(default_factory=dict)
     admissions: dict[str, PendingAdmissions] = field(default_factory=dict)
-    violations: list[NotifiedViolation] = field(default_factory=list)
     on_record: int = 0
 
     @property
@@ -169,4 +137,4 @@ class TenantState(Struct):
     @property
     def empty(self) -> bool:
         """Whether it holds nothing that could matter later."""
-        return not (self.threads or self.cases or self.admissions or self.violations)
+        return not (self.threads or self.cases or self.admissions or self.on_record)

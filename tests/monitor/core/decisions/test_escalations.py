@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from helpers.shard_harness import ShardHarness, escalation, rule, summaries
+from helpers.shard_harness import ShardHarness, StoredShardHarness, escalation, rule, summaries
 from helpers.shard_samples import MINUTE, T0
-from schemas.outputs import Measure
+from schemas.outputs import Enforcement, Measure
 
 
 def warned(harness: ShardHarness, *minutes: float) -> None:
@@ -131,3 +131,80 @@ def test_an_upheld_decision_is_a_violation_at_the_time_of_its_review() -> None:
     said = summaries(harness.until(61))
     assert ("warning", "final", "ask", 40) in said
     assert ("termination", "pending_review", "strikes", 60) in said
+
+
+def ahead(event: Enforcement) -> list[tuple[str, int]]:
+    """How far the event says that each escalation is."""
+    return [(each.rule_id, each.violations) for each in event.data.escalations_ahead]
+
+
+def affected(event: Enforcement) -> list[tuple[str, str, int]]:
+    """The decisions of escalations that the event affects, and what is left of each."""
+    return [(each.enforcement_id, each.status, each.violations) for each in event.data.escalations_affected]
+
+
+def test_a_violation_says_how_far_each_escalation_is() -> None:
+    harness = ShardHarness(
+        escalations=[
+            escalation("two", at_least=2, window="30m"),
+            escalation("three", at_least=3, tier="severe", window="30d"),
+        ]
+    )
+    warned(harness, 1, 20, 35, 70)
+    events = [event for event in harness.until(71) if event.data.kind == "warning"]
+    assert [ahead(event) for event in events] == [
+        [("two", 1), ("three", 1)],
+        [("two", 2), ("three", 2)],
+        [("two", 1), ("three", 3)],  # `two` has used the first two
+        [("two", 1), ("three", 1)],  # its window has moved on; `three` has used the first three
+    ]
+    first = events[0].data.escalations_ahead[1]
+    assert (first.kind, first.mode, first.at_least, first.window_ms) == ("ban", "review", 3, 30 * 24 * 60 * MINUTE)
+
+
+def test_only_a_recorded_violation_says_so_and_only_while_escalations_decide() -> None:
+    harness = ShardHarness(escalations=[escalation(at_least=2)])
+    harness.complaint(1, name="stop", category="harassment")
+    warned(harness, 2)
+    stop, warning = harness.until(3)
+    assert (ahead(stop), ahead(warning)) == ([], [])
+    harness.complaint(4, "dismissed", name="stop", category="harassment")
+    (reversal,) = harness.until(5)
+    assert ahead(reversal) == []
+    warned(harness, 6)
+    warning, referral = harness.until(7)
+    assert (ahead(warning), ahead(referral)) == ([("strikes", 2)], [])
+
+
+def test_a_reversal_says_what_is_left_of_the_escalations_that_used_the_violation() -> None:
+    harness = ShardHarness(escalations=[escalation()])
+    warned(harness, 1, 2, 3)
+    referral = harness.until(4)[-1]
+    harness.review(5, "uphold", referral)
+    final = harness.until(6)[0]
+    harness.complaint(7, "dismissed", name="w1")
+    harness.complaint(8, "dismissed", name="w2")
+    assert [affected(event) for event in harness.until(9)] == [[(final.id, "final", 2)], [(final.id, "final", 1)]]
+    harness.review(10, "overturn", final)
+    harness.complaint(11, "dismissed", name="w3")
+    assert [affected(event) for event in harness.until(12)] == [[], []], "it is no longer in force"
+
+
+def test_a_pending_escalation_is_affected_before_it_is_reversed() -> None:
+    harness = ShardHarness(escalations=[escalation()])
+    warned(harness, 1, 2, 3)
+    referral = harness.until(4)[-1]
+    harness.complaint(5, "dismissed", name="w2")
+    reversal, fall = harness.until(6)
+    assert (affected(reversal), affected(fall)) == ([(referral.id, "pending_review", 2)], [])
+    assert fall.data.reverses == referral.id
+
+
+def test_a_final_escalation_is_still_tracked_after_a_restart() -> None:
+    harness = StoredShardHarness(escalations=[escalation()])
+    warned(harness, 1, 2, 3)
+    harness.review(5, "uphold", harness.until(4)[-1])
+    final = harness.until(6)[0]
+    harness.restart()
+    harness.complaint(7, "dismissed", name="w1")
+    assert [affected(event) for event in harness.until(8)] == [[(final.id, "final", 2)]]

@@ -2,7 +2,17 @@
 
 from typing import Any
 
-from schemas.outputs import Alert, Enforcement, EnforcementData, Evidence, Measure, PolicyRef, Reason
+from schemas.outputs import (
+    AffectedEscalation,
+    Alert,
+    Enforcement,
+    EnforcementData,
+    Evidence,
+    Measure,
+    PolicyRef,
+    Reason,
+    Status,
+)
 
 SAID = Reason("原因", "the reason")
 
@@ -54,3 +64,9 @@ def escalation(id_: str, at_ms: int, used: list[str], **fields: Any) -> Enforcem
         "evidence": Evidence(enforcement_ids=tuple(used)),
     }
     return decision(id_, "termination", at_ms, **mine | fields)
+
+
+def left(id_: str, violations: int, pending: bool = False) -> tuple[AffectedEscalation, ...]:
+    """What a reversal says of a decision of the built-in escalation, of whose violations these are left."""
+    status: Status = "pending_review" if pending else "final"
+    return (AffectedEscalation("repeated-violations", id_, status, violations, 3),)

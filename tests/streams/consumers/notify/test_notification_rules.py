@@ -1,11 +1,11 @@
 """The notifications about a tenant: none lost, none repeated, and no more than the notification policy allows."""
 
 import msgspec
-from notification_samples import alert, decision, escalation
+from notification_samples import alert, decision, escalation, left
 from rules_harness import THROTTLE, RulesHarness, short
 
 from monitor.text.durations import DAY, HOUR, MINUTE
-from schemas.outputs import Measure, Reason
+from schemas.outputs import EscalationAhead, Reason
 from streams.consumers.notify.rules.tenant_state import TenantState
 from streams.consumers.notify.rules.throttle import Throttle
 
@@ -174,45 +174,41 @@ def test_alertmanager_resolves_exactly_the_alerts_that_it_received() -> None:
 
 def test_a_final_escalation_without_its_violations_is_reported_once() -> None:
     harness = RulesHarness()
-    for at in range(4):
-        harness.take(at, decision(f"v{at}", "warning", at))
     harness.take(5, escalation("p", 5, ["v0", "v1", "v2", "v3"], pending=True))
-    harness.take(6, decision("r0", "reversal", 6, reverses="v0"))
+    harness.take(6, decision("r0", "reversal", 6, reverses="v0", escalations_affected=left("p", 3, pending=True)))
     harness.take(7, escalation("e", 7, ["v0", "v1", "v2", "v3"], supersedes="p"))
-    assert harness.take(8, decision("r1", "reversal", 8, reverses="v1")) == ["reversal", "escalation_hollow"]
+    fallen = decision("r1", "reversal", 8, reverses="v1", escalations_affected=left("e", 2))
+    assert harness.take(8, fallen) == ["reversal", "escalation_hollow"]
     assert "only 2 are left unreversed, fewer than 3" in harness.messages[-1].lines[0].en
-    assert harness.take(9, decision("r2", "reversal", 9, reverses="v2")) == ["reversal"]
+    further = decision("r2", "reversal", 9, reverses="v2", escalations_affected=left("e", 1))
+    assert harness.take(9, further) == ["reversal"]
 
 
-def test_a_withdrawn_escalation_releases_its_violations_and_a_lapsed_one_does_not() -> None:
-    for falls, counted in ((True, "counted so far: 3"), (False, "counted so far: 1")):
-        harness = RulesHarness(Throttle(quiet_ms=0))
-        for at in range(3):
-            harness.take(at, decision(f"v{at}", "warning", at))
-        harness.take(5, escalation("p", 5, ["v0", "v1", "v2"], pending=True))
-        if falls:
-            harness.take(6, decision("r", "reversal", 6, reverses="v2"))
-        taken_back = {"reverses": "p", "behaviour": "repeat_violation", "rule_id": "repeated-violations"}
-        harness.take(7, decision("c", "reversal" if falls else "lapse", 7, **taken_back))
-        harness.take(8, decision("v9", "warning", 8))
-        assert counted in harness.messages[-1].lines[-1].en
+def test_a_pending_escalation_without_its_violations_is_reversed_not_reported() -> None:
+    harness = RulesHarness()
+    harness.take(5, escalation("p", 5, ["v0", "v1", "v2"], pending=True))
+    fallen = decision("r", "reversal", 6, reverses="v2", escalations_affected=left("p", 2, pending=True))
+    assert harness.take(6, fallen) == ["reversal"]
 
 
-def test_a_measured_rule_counts_once_towards_an_escalation_that_says_so() -> None:
-    """The built-in escalation does: its event names the violations that count, and it has used all of them."""
-    harness = RulesHarness(Throttle(quiet_ms=0))
-    of_calls = Measure("short_call_ratio", 60, 100, 0.6, 0.25, None)
-    for at, measure in enumerate((of_calls, of_calls, None, of_calls)):
-        harness.take(at, decision(f"v{at}", "warning", at, measure=measure))
-    assert "counted so far: 2" in harness.messages[-1].lines[-1].en
-    harness.take(4, decision("v4", "warning", 4))
-    harness.take(4, escalation("p", 4, ["v2", "v3", "v4"], pending=True))
-    harness.take(5, decision("v5", "warning", 5))
-    assert "counted so far: 1" in harness.messages[-1].lines[-1].en, "v0 and v1 are used, too"
-    harness.take(6, escalation("e", 6, ["v2", "v3", "v4"], supersedes="p"))
-    assert harness.take(7, decision("r3", "reversal", 7, reverses="v3")) == ["reversal"], "v1 counts in its place"
-    assert harness.take(8, decision("r0", "reversal", 8, reverses="v0")) == ["reversal"]
-    assert harness.take(9, decision("r1", "reversal", 9, reverses="v1")) == ["reversal", "escalation_hollow"]
+def test_the_next_step_is_the_escalation_that_lacks_the_fewest_violations() -> None:
+    harness = RulesHarness()
+    near = EscalationAhead("near", "ban", "enforce", violations=4, at_least=5, window_ms=7 * DAY)
+    far = EscalationAhead("far", "termination", "review", violations=1, at_least=3, window_ms=30 * DAY)
+    harness.take(0, decision("w", "warning", 0, escalations_ahead=(far, near)))
+    assert harness.messages[-1].lines[-1].en == "Next: 5 violations within 7 d bring ban; counted so far: 4"
+
+
+def test_violations_on_record_are_remembered_while_nothing_else_is() -> None:
+    """An alert that fires months later reports them."""
+    harness = RulesHarness(Throttle(quiet_ms=0, delay_ms=0))
+    harness.take(0, decision("w", "warning", 0, violations_on_record=2))
+    harness.take(90 * DAY)
+    assert not harness.tenant.threads
+    assert not harness.tenant.empty
+    harness.take(91 * DAY, alert("a", "firing", 91 * DAY))
+    harness.take(91 * DAY + 1)
+    assert any("2 violations on record" in line.en for line in harness.messages[-1].lines)
 
 
 def test_a_message_has_the_figures_the_state_and_the_next_steps_in_both_languages() -> None:
@@ -233,7 +229,8 @@ def test_a_message_has_the_figures_the_state_and_the_next_steps_in_both_language
 def test_a_refused_application_is_no_step_to_an_escalation() -> None:
     harness = RulesHarness()
     harness.take(0, decision("n", "admission_rejected", 0, tier=None, actions=("reject_numbers",)))
-    harness.take(1, decision("w", "warning", 1))
+    ahead = EscalationAhead("strikes", "termination", "review", violations=1, at_least=3, window_ms=30 * DAY)
+    harness.take(1, decision("w", "warning", 1, escalations_ahead=(ahead,)))
     refused, warned = (message.lines[-1].en for message in harness.messages)
     assert refused == "Next: nothing"
     assert warned == "Next: 3 violations within 30 d bring termination (for review); counted so far: 1"
@@ -251,13 +248,13 @@ def test_a_number_in_a_reason_is_masked_and_so_is_a_tenant_that_looks_like_one()
     assert sent[0] != sent[1], "they could not be distinguished"
 
 
-def test_a_changed_kind_is_sent_and_stays_one_violation() -> None:
+def test_a_changed_kind_is_sent() -> None:
     harness = RulesHarness()
     fraud = {"behaviour": "verified_fraud_complaint", "rule_id": "verified_fraud_complaint", "clause": 1}
     assert harness.take(0, decision("one", "ban", 0, **fraud)) == ["ban"]
     changed = decision("two", "termination", HOUR, tier="severe", supersedes="one", **fraud)
     assert harness.take(HOUR, changed) == ["termination"]
-    assert [(violation.id, violation.decided_ms) for violation in harness.tenant.violations] == [("two", 0)]
+    assert list(harness.tenant.cases) == ["two"]
     assert harness.tenant.stopped == "termination"
 
 

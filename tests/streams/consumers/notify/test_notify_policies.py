@@ -15,7 +15,7 @@ from monitor.partition.journal import ClockAdvance, JournalEntry, PolicyChange, 
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
 from monitor.text.durations import HOUR
-from schemas.outputs import Alert, Enforcement, PolicyRef
+from schemas.outputs import Alert, Enforcement, EscalationAhead, PolicyRef
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower, FollowerHooks
 from streams.consumers.notify import outbox
@@ -91,7 +91,10 @@ def switch(to: Policy, from_ms: int = FROM) -> PolicyChange:
 
 
 def warned(id_: str, at_ms: int, by: Policy, tenant: str) -> Enforcement:
-    return decision(id_, "warning", at_ms, tenant=tenant, policy=PolicyRef("house", by.version, by.sha256))
+    [often] = by.escalations
+    ahead = EscalationAhead("often", "termination", "review", 1, often.at_least, often.window_ms)
+    ref = PolicyRef("house", by.version, by.sha256)
+    return decision(id_, "warning", at_ms, tenant=tenant, policy=ref, escalations_ahead=(ahead,))
 
 
 async def test_a_policy_applies_from_its_time_in_the_partition_that_has_noted_it(following: PolicyNotifier) -> None:
