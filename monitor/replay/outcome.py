@@ -40,7 +40,8 @@ class Rejection:
 class Outcome:
     """The complete output of a replay, each list in the order of its file (section 8 of the contract).
 
-    ``seen``: the threshold distances at the end, if requested.
+    ``seen``: the threshold distances at the end, if requested. ``places``, if requested: by id of a decision, where the
+    records lie that it names (`monitor.core.record_places`); the number of a log is that of its file.
     """
 
     enforcement: list[Enforcement] = field(default_factory=list)
@@ -51,6 +52,7 @@ class Outcome:
     rejected: list[Rejection] = field(default_factory=list)
     summary: ReplaySummary = field(default_factory=ReplaySummary)
     seen: ThresholdDistances | None = None
+    places: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def order_and_count(outcome: Outcome, late: list[LateCall], rejected: list[RejectedRow], names: Sequence[str]) -> None:

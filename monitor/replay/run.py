@@ -12,6 +12,7 @@ import numpy as np
 from monitor.adapters.base import Adapter
 from monitor.core.calls.keys import salt_of
 from monitor.core.policy_chain import field_layouts
+from monitor.core.record_places import RecordLogs
 from monitor.core.threshold_distance import DistanceOptions
 from monitor.decoding.decode import NO_CLOCK_MS, DecodedRows, Decoder, LateCall, PlacedRows, RejectedRow, Source, merge
 from monitor.decoding.late_line import LateLine
@@ -42,8 +43,8 @@ class ReplayOptions:
     ``switches`` are later policies with their start times, in order. ``windows`` requests every evaluated window,
     ``distance_options`` the threshold distances at the end. ``not_after_ms`` rejects later event times. ``until_ms``
     continues the evaluation after the last record. Events before ``enforce_from_ms`` are counted but decide nothing.
-    ``secret`` salts the keys of numbers. ``shards``, ``jobs`` (processes, one shard each) and ``piece_lines`` affect
-    only the speed.
+    ``secret`` salts the keys of numbers. ``places`` requests the places of the records that decisions name; it needs
+    one job. ``shards``, ``jobs`` (processes, one shard each) and ``piece_lines`` affect only the speed.
     """
 
     switches: Sequence[PolicyVersion] = ()
@@ -53,6 +54,7 @@ class ReplayOptions:
     until_ms: int | None = None
     enforce_from_ms: int = 0
     secret: bytes = b""
+    places: bool = False
     shards: int = 1
     jobs: int = 1
     piece_lines: int = PIECE_LINES
@@ -89,7 +91,8 @@ def replay(
                 for stream, each in zip(streams, adapters, strict=True)
             ]
         else:
-            local = LocalShards(versions, options.shards, windows, distance_options, options.enforce_from_ms)
+            logs = RecordLogs(list(range(len(streams)))) if options.places else None
+            local = LocalShards(versions, options.shards, windows, distance_options, options.enforce_from_ms, logs)
             run = _Run(local, paths, versions, options.until_ms, progress, on_windows)
             layout, later = field_layouts(versions)
             decoder = Decoder(layout, salt, not_after_ms, later)
@@ -200,6 +203,7 @@ class _Run:
             outcome.enforcement += output.enforcement
             outcome.shadow += output.shadow
             outcome.alerts += output.alerts
+            outcome.places |= output.places
             self._windows += output.windows
             outcome.summary.duplicates += output.duplicates
             self._rejected += [

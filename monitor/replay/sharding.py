@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from monitor.core.calls.columns import Calls
 from monitor.core.policy_chain import PolicyChain
+from monitor.core.record_places import RecordLogs
 from monitor.core.results import Output
 from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances, measure_distances, merge_distances
 from monitor.decoding.decode import MergedRows, PlacedRows
@@ -91,8 +92,10 @@ class LocalShards:
         windows: bool,
         distance_options: DistanceOptions | None = None,
         enforce_from_ms: int = 0,
+        logs: RecordLogs | None = None,
     ) -> None:
-        self.chains = [PolicyChain(versions, windows, enforce_from_ms) for _ in range(shards)]
+        self.chains = [PolicyChain(versions, windows, enforce_from_ms, logs=logs) for _ in range(shards)]
+        self._logs = logs
         self._distance_options = distance_options
         self._barriers = OwnerBarriers([version.policy for version in versions])
         self._duplicates = 0
@@ -106,6 +109,9 @@ class LocalShards:
             self.chains[shard_of(waiting.record.tenant_id, count)].shard.wait(waiting)
         if batch.calls is None:
             return
+        if self._logs is not None:
+            starts = np.array([self._logs.start(source) for source in range(len(self._logs.current))], np.int64)
+            batch.calls.place = starts[batch.calls.source] + batch.calls.offset
         parts = [(batch.names, batch.calls)] if count == 1 else split(batch.names, batch.calls, count)
         for chain, (names, calls) in zip(self.chains, parts, strict=True):
             self._duplicates += int(chain.shard.apply(names, calls, watermark_ms).sum())

@@ -55,9 +55,9 @@ class Judgement:
 
 
 def prepare(out: Path, tenants: int, days: int, seed: int) -> SimulationSummary:
-    """Write the simulated records and the labels to ``out``/input."""
+    """Write the simulated records and the labels to ``out``/input. Nobody has reviewed the wrong bans in them."""
     settings = SimulationSettings(
-        tenants=tenants, days=days, seed=seed, calls_per_day=tenants * DEFAULT_CALLS_PER_TENANT
+        tenants=tenants, days=days, seed=seed, calls_per_day=tenants * DEFAULT_CALLS_PER_TENANT, open_bans=True
     )
     return simulate(settings, out / "input")
 
@@ -68,10 +68,12 @@ def judge_simulation(
     progress: Callable[[ReplayProgress], None] | None = None,
     distance_options: DistanceOptions | None = None,
 ) -> Outcome:
-    """Replay the simulated records, with every window for the report's charts; ``distance_options`` as in `replay`."""
-    return replay(
-        simulated.files, policy, ReplayOptions(windows=True, distance_options=distance_options), progress=progress
-    )
+    """Replay the simulated records, with every window for the report's charts and the places of evidence.
+
+    ``distance_options`` as in `replay`.
+    """
+    options = ReplayOptions(windows=True, distance_options=distance_options, places=True)
+    return replay(simulated.files, policy, options, progress=progress)
 
 
 def conclude(

@@ -20,7 +20,8 @@ class SimulationSettings:
     """One run. ``calls_per_day`` is the expected number on a weekday for all tenants; shares are of calls.
 
     ``start_ms`` is rounded down to the hour. ``optional`` False simulates a platform that fills neither ``consent_id``
-    nor ``hangup_by`` nor ring times. ``mark`` keeps the ids of runs distinct whose records are merged.
+    nor ``hangup_by`` nor ring times. ``open_bans`` omits the reviews that overturn wrong bans. ``mark`` keeps the ids
+    of runs distinct whose records are merged.
     """
 
     tenants: int
@@ -32,6 +33,7 @@ class SimulationSettings:
     late_share: float = 0.0005
     duplicate_share: float = 0.001
     optional: bool = True
+    open_bans: bool = False
     split: bool = False
     mark: int = 0
 

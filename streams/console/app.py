@@ -58,7 +58,7 @@ def make(context: ConsoleContext, routes: Sequence[BaseRoute] = (), identity: Id
         openapi_url=None,
     )
     app.state.console = context
-    app.state.changes = ChangeWatch(context.database, context.clock, context.telemetry)
+    app.state.changes = ChangeWatch(context.database, context.clock, context.telemetry, context.notice)
     app.state.policy_checks = CheckProcess()
     if identity is not None:
         app.state.identity = identity

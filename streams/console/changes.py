@@ -25,8 +25,15 @@ _AGAIN_MS: Final = 15_000
 class ChangeWatch:
     """The version of the queue: it grows with each change. ``streams`` counts the open pages."""
 
-    def __init__(self, database: Database, now_ms: Callable[[], int], telemetry: ConsoleMetrics) -> None:
-        """``now_ms`` gives epoch ms."""
+    def __init__(
+        self,
+        database: Database,
+        now_ms: Callable[[], int],
+        telemetry: ConsoleMetrics,
+        notice: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """``now_ms`` gives epoch ms; ``notice`` what every page says, which is watched, too."""
+        self._notice, self._noticed = notice, notice()
         self._database, self._now_ms, self._telemetry = database, now_ms, telemetry
         self.version = 0
         self.streams = 0
@@ -52,6 +59,9 @@ class ChangeWatch:
 
     async def look(self) -> None:
         """Compare with what was seen last. Raises TransientError."""
+        if (noticed := self._notice()) != self._noticed:
+            self._noticed = noticed
+            self._grow()
         seen = await asyncio.to_thread(self._read)
         if seen is None:
             return
@@ -60,9 +70,12 @@ class ChangeWatch:
         self._telemetry.state = ConsoleState(queued, oldest_due_ms, self.streams)
         if (self.counts, newest) != self._seen:
             self._seen = self.counts, newest
-            self.version += 1
-            self._changed.set()
-            self._changed = asyncio.Event()
+            self._grow()
+
+    def _grow(self) -> None:
+        self.version += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def changed_since(self, version: int, within_s: float) -> bool:
         """Wait for another version than this; False after ``within_s``, and when the watch has ended."""

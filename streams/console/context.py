@@ -24,6 +24,7 @@ class ConsoleContext:
     """The components of one console process. ``clock`` gives epoch ms; ``progress``: how far the topics are read.
 
     ``reports``: what is read from Kafka on demand; None where there is no Kafka. ``policies``: which are in force.
+    ``notice``: what each page says above everything else, the end of its text's key.
     """
 
     settings: Settings
@@ -32,6 +33,7 @@ class ConsoleContext:
     progress: Callable[[], FollowerProgress]
     clock: Callable[[], int]
     reports: ClusterReports | None = None
+    notice: Callable[[], str | None] = lambda: None
     policies: PoliciesInForce = field(init=False)
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,8 @@ from streams.console.cluster_reports import ClusterReports
 from streams.console.context import ConsoleContext
 from streams.console.evidence.fetcher import EvidenceFetcher
 from streams.console.identity.components import Identity
+from streams.console.identity.links.sign_in_links import SignInLinks
+from streams.console.identity.users import User
 from streams.console.intake.handler import CaseIntake, followed_topics
 from streams.console.outbox import OutboxSender
 from streams.console.security_headers import with_security_headers
@@ -43,12 +45,19 @@ def open_database(settings: Settings) -> Database:
     return Database(settings.console_database.get_secret_value(), NAME, package=PACKAGE)
 
 
-async def run_console(settings: Settings, cluster: KafkaCluster) -> None:
-    """Follow and serve until a stop is requested. Raises PermanentError or CorruptLog."""
+ShowLink = Callable[[User, str], None]
+"""Shows a user's new link that signs in once."""
+
+
+async def run_console(settings: Settings, cluster: KafkaCluster, show_link: ShowLink | None = None) -> None:
+    """Follow and serve until a stop is requested. With ``show_link``, links sign two users of its own in.
+
+    Raises PermanentError or CorruptLog.
+    """
     sys.setswitchinterval(_SWITCH_S)
     database = open_database(settings)
     try:
-        await ConsoleProcess(settings, cluster, database).host()
+        await ConsoleProcess(settings, cluster, database, show_link).host()
     finally:
         database.close()
 
@@ -56,7 +65,9 @@ async def run_console(settings: Settings, cluster: KafkaCluster) -> None:
 class ConsoleProcess:
     """The components of one console process."""
 
-    def __init__(self, settings: Settings, cluster: KafkaCluster, database: Database) -> None:
+    def __init__(
+        self, settings: Settings, cluster: KafkaCluster, database: Database, show_link: ShowLink | None = None
+    ) -> None:
         self._settings, self._cluster, self._database = settings, cluster, database
         self._telemetry = ConsoleMetrics(_now_ms)
         names = TopicNames(settings.input_prefix, settings.output_prefix)
@@ -87,7 +98,9 @@ class ConsoleProcess:
         )
         reports = ClusterReports(cluster, settings)
         self._context = ConsoleContext(settings, database, self._telemetry, self._follower.progress, _now_ms, reports)
-        self._identity = Identity(settings, database, _now_ms)
+        address = f"http://{settings.web_host}:{settings.console_port}"
+        self._links = SignInLinks(address, show_link) if show_link is not None else None
+        self._identity = Identity(settings, database, _now_ms, links=self._links)
         self._fetcher = EvidenceFetcher(cluster, database, _now_ms)
         self._has_tables = False
 
@@ -110,6 +123,8 @@ class ConsoleProcess:
         await once_available(self._database.migrate, _LONGEST_RETRY_S)
         await once_available(self._identity.prepare, _LONGEST_RETRY_S)
         self._has_tables = True
+        if self._links is not None:
+            self._links.offer(*self._links.users)
         work: list[Coroutine[Any, Any, None]] = [
             self._follower.run(),
             self._sender.run(),

@@ -96,7 +96,7 @@ def mark_found(connection: Connection, records: Sequence[tuple[bytes | None, byt
 
 def is_due(connection: Connection, now_ms: int) -> bool:
     """Whether a record is to be written now."""
-    return bool(_unsent(connection, now_ms, 1))
+    return bool(unsent(connection, now_ms, 1))
 
 
 def oldest_due_ms(connection: Connection) -> int | None:
@@ -113,7 +113,8 @@ def forget(connection: Connection, now_ms: int) -> int:
     return connection.execute(delete(OUTBOX).where(OUTBOX.c.number.in_(old.scalar_subquery()))).rowcount
 
 
-def _unsent(connection: Connection, now_ms: int, most: int) -> list[QueuedRecord]:
+def unsent(connection: Connection, now_ms: int, most: int) -> list[QueuedRecord]:
+    """The records that are to be written now, the first of them."""
     o = OUTBOX.c
     due = select(o.number, func.length(o.value)).where(o.sent_ms.is_(None), o.not_before_ms <= now_ms)
     numbers, size = list[int](), 0
@@ -211,7 +212,7 @@ class OutboxSender:
     async def _try(self) -> int:
         async with self._writing() as write:  # 1
             await self._follow()  # 2
-            waiting = await self._database.run(partial(_unsent, now_ms=self._clock(), most=AT_ONCE))  # 3
+            waiting = await self._database.run(partial(unsent, now_ms=self._clock(), most=AT_ONCE))  # 3
             if waiting:
                 await write(await self._records(waiting))  # 4
                 numbers = [row.number for row in waiting]

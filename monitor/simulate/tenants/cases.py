@@ -112,7 +112,9 @@ class Cases:
                 self.stop_ms[tenant] = when + HOUR_MS
             if step.review and not isinstance(record, Application):
                 later = when + int(self.rng.uniform(*step.review_after) * self.shrink * HOUR_MS)
-                yield from self._within(later, self._review(record, step, later))
+                review = self._review(record, step, later)
+                if not (self.settings.open_bans and step.review_of == "likely" and step.review == "overturn"):
+                    yield from self._within(later, review)
 
     def _first(self, tenant: int, step: Step, when: int, wording: Wording | None) -> Case:
         tenant_id = self.population.ids[tenant]

@@ -45,10 +45,18 @@ sources:
 NO_GRACE_MS = 1_000
 """The least outage grace: no feed of calls is away here, and nothing waits for one."""
 # The ingest service, the assembler, and the consumers of the output.
-BESIDE = (("ingest",), ("assemble",), ("billing",), ("ledger", "run"), ("notify",), ("console", "run"))
+BESIDE = (
+    ("ingest",),
+    ("assemble",),
+    ("billing",),
+    ("ledger", "run"),
+    ("notify",),
+    ("console", "run", "--sign-in-links"),
+)
 # Starts once the past day is in the topics: a worker that has waited for calls takes those of the past as late.
 WORKER = ("worker",)
 _PAST_IS_SENT = re.compile(rb"\bpast day is (?:sent|skipped)\b")
+_SIGN_IN = re.compile(rb"/sign-in\?once=")
 # Lines of their logs that one should see.
 _TROUBLE = re.compile(rb"\[(?:warning|error|critical) *\]")
 _STOP_S = 30.0
@@ -290,6 +298,8 @@ class LiveProcesses:
             self._say(line, "dim")
             if _PAST_IS_SENT.search(line):
                 self.start(*WORKER)
+        elif name == "console" and _SIGN_IN.search(line):
+            self._say("登录控制台 / sign in to the console as ".encode() + line, "green")
         elif _TROUBLE.search(line):
             self._say(f"{name}: ".encode() + line, "red")
             if name not in self._troubled:  # the log has what follows the line, such as a traceback

@@ -1,5 +1,7 @@
-"""`callwarden demo`: simulate, judge with a live view, show the decisions and what they were worth, report."""
+"""`callwarden demo`: simulate, judge with a live view, show the decisions and what they were worth, report, review."""
 
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from monitor.simulate.demo import Judgement, TenantRow, Verdict
     from streams.settings.load import Settings
 
+# How long a verdict can be cancelled: shorter than usual, as nobody wants to wait in a demonstration.
+_UNDO_FOR = "10s"
 # Lines of the metrics page, and how many at most: the tenants nearest to a threshold, or beyond it; to an escalation.
 _SHOWN = (("callwarden_tenant_threshold_ratio{", 8), ("callwarden_tenant_violations_missing{", 4))
 
@@ -28,10 +32,16 @@ def run(
     tenants: Annotated[int, typer.Option(min=1, help="How many tenants; with 30 or more every kind occurs.")] = 80,
     days: Annotated[int, typer.Option(min=1, max=60, help="How many days; some tenants turn bad on the third.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same tenants and decisions.")] = 1,
+    with_console: Annotated[
+        bool | None,
+        typer.Option("--console/--no-console", help="Serve the console until Ctrl-C.  [default: at a terminal]"),
+    ] = None,
 ) -> None:
     """Simulate tenants, judge them with a live view, and make the report. It needs no Kafka and no preparation.
 
-    Then show the ledger, billing and the metrics page of these decisions.
+    Then show the ledger, billing and the metrics page of these decisions. At a terminal, it ends by serving the console
+    on them at 127.0.0.1:6071, or the next free port: open the link that it prints. Reviews are appended to
+    input/reviews.jsonl, and all records are judged again with them.
     """
     from rich.console import Console
 
@@ -51,9 +61,11 @@ def run(
         f"模拟 simulated: {simulated.honest} 个守规 honest + {simulated.bad} 个违规 bad 租户 tenants, "
         f"{days} 天 days, {total:,} 条记录 records"
     )
+    started_s = time.monotonic()
     with LiveView(console, total, plain_decisions=0, display=display) as view:
         watch = lambda now: view.update(now.read, now.watermark_ms, now.decided)  # noqa: E731
         outcome = judge_simulation(simulated, policy, watch, options)
+    took_ms = round(1000 * (time.monotonic() - started_s))
     judgement = conclude(out, simulated, policy, outcome, display)
     console.rule("决定 Decisions", align="left")
     for event in outcome.enforcement:
@@ -70,6 +82,54 @@ def run(
     for path in [*judgement.files[:-1], *kept, judgement.files[-1]]:
         console.print(str(path), soft_wrap=True)
     console.print(f"\n在浏览器中打开 open in a browser: {judgement.files[-1].resolve().as_uri()}", soft_wrap=True)
+    if with_console if with_console is not None else sys.stdin.isatty() and console.is_terminal:
+        _serve(console, out, simulated.files, outcome, took_ms)
+
+
+def _serve(console: "Console", out: Path, files: list[Path], outcome: "Outcome", took_ms: int) -> None:
+    """Serve the console on these files until Ctrl-C."""
+    import asyncio
+    import os
+
+    from streams.cli.cluster_session import answers
+    from streams.cli.inputs import settings_for
+    from streams.cli.service_options import logged
+    from streams.console.identity.users import User
+    from streams.console.replayed.judgement import judgement_of
+    from streams.console.replayed.main import Replayed, free_port, run_replayed
+    from streams.console.replayed.rejudging import ReplayFiles
+    from streams.settings.load import variable
+
+    file = out / "console.db"
+    for stored in (file, *(file.with_name(f"{file.name}-{more}") for more in ("wal", "shm"))):
+        stored.unlink(missing_ok=True)
+    options: dict[str, object] = {"console_database": f"sqlite:///{file}", "log_level": "warning"}
+    if variable("console_undo_for_ms") not in os.environ:
+        options["console_undo_for_ms"] = _UNDO_FOR
+    settings = settings_for(options)
+    replayed = Replayed(
+        ReplayFiles(files, out / "input" / "reviews.jsonl", out / "actions.jsonl", out / "after-reviews"),
+        judgement_of(outcome, files),
+        took_ms,
+    )
+    outcome.windows = []  # most of the memory
+    shown: set[str] = set()
+
+    def show(user: User, link: str) -> None:
+        again = " (下一个链接 another link)" if user.subject in shown else ""
+        shown.add(user.subject)
+        console.print(f"  {user.name}: {link}{again}", markup=False, soft_wrap=True)
+
+    with logged(settings, json_logs=False), answers("demo"):
+        port = free_port(settings.console_port)
+        console.rule("控制台 Console", align="left")
+        console.print(
+            "打开链接即登录；两个误封在等待复核。封号需要第二人 demo-2 批准（用另一个浏览器）。Ctrl-C 结束。\n"
+            "Open the link to sign in; two wrong bans wait for your review. A ban needs a second person, demo-2, who\n"
+            "approves it in another browser. Ctrl-C ends.",
+            soft_wrap=True,
+        )
+        asyncio.run(run_replayed(settings, replayed, port, show))
 
 
 def _ledger(console: "Console", outcome: "Outcome", file: Path) -> Path:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, or_, select
 
 from monitor.core.decisions.consequences import OPEN_BEHAVIOURS, STOPS
 from monitor.policy.metrics import METRICS
+from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Alert, Enforcement, Measure
 from streams.console.cases.history import case_of, decision_delay_ms
@@ -76,6 +77,12 @@ class CaseView:
     def reviews(self) -> tuple[Review, ...]:
         """The reviews that name the case, also those without effect."""
         return self.case.reviews
+
+    @property
+    def other_reviews(self) -> tuple[Review, ...]:
+        """Those that are not of a verdict that was given here."""
+        ours = {each.value for each in self.verdicts}
+        return tuple(review for review in self.reviews if codec.encode(review) not in ours)
 
     @property
     def kinds(self) -> tuple[str, ...]:

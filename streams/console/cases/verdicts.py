@@ -69,6 +69,13 @@ def give(
     return result
 
 
+def just_given(connection: Connection, case_id: str, by: User) -> Row[Any] | None:
+    """The newest verdict of this user on a case, if it is in force."""
+    v = VERDICTS.c
+    query = select(VERDICTS).where(v.case_id == case_id, v.subject == by.subject, v.state.in_(LIVE))
+    return connection.execute(query.order_by(v.number.desc()).limit(1)).one_or_none()
+
+
 def needs_second_person(case: LedgerCase, verdict: str, kind: str | None) -> bool:
     """Whether the verdict makes a ban final."""
     return verdict == "uphold" and (kind or case.in_force.data.kind) == "ban"

@@ -77,6 +77,15 @@ def add_local(
     return user
 
 
+def add_without_password(connection: Connection, user: User, now_ms: int) -> None:
+    """Add a user who signs in by links; one that exists stays as it is."""
+    roles = roles_text(user.roles)
+    row = {"subject": user.subject, "name": user.name, "roles": roles, "created_ms": now_ms}
+    if connection.execute(insert_new(connection, USERS).values(row)).rowcount == 1:
+        about = About(subject=user.subject, details={"roles": roles})
+        actions.record(connection, user, "user_added", now_ms, about)
+
+
 def signed_in_by_provider(connection: Connection, user: User, now_ms: int) -> bool:
     """Note a user whom the provider has just verified, with the roles that it gives; False if the user is disabled.
 

@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Connection
 
 from streams.console.identity.failures import FailedSignIns
+from streams.console.identity.links.sign_in_links import SignInLinks
 from streams.console.identity.oidc.options import ProviderOptions
 from streams.console.identity.oidc.provider import Provider
 from streams.console.identity.oidc.sign_in import ProviderSignIn
@@ -43,15 +44,22 @@ class Identity:
     """The components of identity in one console process."""
 
     def __init__(
-        self, settings: Settings, database: Database, clock: Callable[[], int], passwords: PasswordChecks | None = None
+        self,
+        settings: Settings,
+        database: Database,
+        clock: Callable[[], int],
+        passwords: PasswordChecks | None = None,
+        links: SignInLinks | None = None,
     ) -> None:
-        """Raises PermanentError if nobody could sign in with these settings."""
+        """``links`` sign users in, too. Raises PermanentError if nobody could sign in with these settings."""
         if settings.console_local_accounts == "no" and settings.console_oidc_issuer is None:
             raise PermanentError(
                 f"{variable('console_local_accounts')}=no, and no provider: nobody could sign in; expected "
                 f"{variable('console_oidc_issuer')}, or yes"
             )
-        self.database, self.clock = database, clock
+        if links is not None and settings.console_url is not None:
+            raise PermanentError(f"{variable('console_url')} is set; links that sign in need a console of this machine")
+        self.database, self.clock, self.links = database, clock, links
         self.site = Site(settings.console_url)
         self.life = Lifetime(settings.console_idle_ms, settings.console_session_ms)
         self.four_eyes = settings.console_four_eyes == "yes"
@@ -78,6 +86,8 @@ class Identity:
     async def prepare(self) -> None:
         """Load the keys of this console, once its tables exist. Raises TransientError."""
         devices, provider = await self.database.run(_keys)
+        if (links := self.links) is not None:
+            await self.database.run(lambda connection: links.prepare(connection, self.clock()))
         parts = SignInParts(self.database, self.passwords, self.throttle, self.failures, Devices(devices), self.clock)
         self._ways = WaysIn(
             LocalSignIn(parts, self._rules) if self._has_local else None,

@@ -34,7 +34,7 @@ _OPEN: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _STATIC: Final = "/static/"
 _API: Final = "/v1"
 _SIGN_IN: Final = "/sign-in"
-_PASSIVE: Final = ("/events",)
+_PASSIVE: Final = ("/events", "/notice")
 """Paths that a page asks for by itself: a session does not last longer for it."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORM: Final = "application/x-www-form-urlencoded"

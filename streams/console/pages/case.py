@@ -5,7 +5,7 @@ from functools import partial
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_args
 
 from fastapi import APIRouter, Depends, Form, Request
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 from starlette.responses import RedirectResponse, Response
 
 from monitor.policy.model import OpenKind
@@ -22,7 +22,16 @@ from streams.console.cases.history import find_case
 from streams.console.cases.verdicts import WantedVerdict
 from streams.console.identity.permissions import Permission, needs
 from streams.console.identity.users import User
-from streams.console.pages.queue import POSTPONED, Claimer, Context, Decider, Viewer, refusal_text, rules_of
+from streams.console.pages.queue import (
+    POSTPONED,
+    Claimer,
+    Context,
+    Decider,
+    Viewer,
+    given_before,
+    refusal_text,
+    rules_of,
+)
 from streams.console.pages.render import render
 from streams.reviews.validation import Verdict
 
@@ -44,7 +53,7 @@ async def case_page(request: Request, case_id: str, user: Viewer, context: Conte
         if own_id is not None:
             return RedirectResponse(f"/cases/{own_id}", 303)
         return render(request, "case_unknown.html.j2", 404)
-    return _page(request, shown, user, context)
+    return _page(request, shown, user, context, given=await given_before(request, user, context))
 
 
 @router.post("/cases/{case_id}/claim")
@@ -200,7 +209,13 @@ async def _read(case_id: str, context: Context) -> tuple[_Shown | None, str | No
 
 
 def _page(
-    request: Request, shown: _Shown, user: User, context: Context, error: str = "", status: int = 200
+    request: Request,
+    shown: _Shown,
+    user: User,
+    context: Context,
+    error: str = "",
+    status: int = 200,
+    given: Row[Any] | None = None,
 ) -> Response:
     (view, record), now_ms, settings = shown, context.clock(), context.settings
     taken = view.row.claimed_until_ms > now_ms and view.row.claimed_by not in (None, user.subject)
@@ -212,6 +227,7 @@ def _page(
         "verdict": view.verdict,
         "evidence_ids": _unshown_ids(view),
         "error": error,
+        "given": given,
         "now_ms": now_ms,
         "claimed_by_other": taken,
         "claimed_by_me": view.row.claimed_until_ms > now_ms and view.row.claimed_by == user.subject,

@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from streams.console.changes import MOST_STREAMS, ChangeWatch
 from streams.console.identity.permissions import Permission, needs
 from streams.console.identity.users import User
+from streams.console.pages.render import render
 from streams.runtime.monotonic import steady_s
 
 router = APIRouter(include_in_schema=False)
@@ -17,6 +18,12 @@ router = APIRouter(include_in_schema=False)
 LASTS_S: Final = 25.0
 """How long a stream lasts; the server closes responses that take longer than 30 s, and browsers connect again."""
 _RETRY_MS: Final = 1_000
+
+
+@router.get("/notice")
+async def notice(request: Request, user: Annotated[User, Depends(needs(Permission.VIEW_CASES))]) -> Response:
+    """What each page says above everything else, for pages that are open."""
+    return render(request, "notice.html.j2")
 
 
 @router.get("/events")

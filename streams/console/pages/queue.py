@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Form, Query, Request
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 from starlette.responses import RedirectResponse, Response
 
 from monitor.text.durations import DAY, HOUR
@@ -66,9 +66,18 @@ async def queue_page(request: Request, user: Viewer, context: Context) -> Respon
         found = await context.read(read)
     except BadCursor:
         return RedirectResponse("/queue", 303)
+    found["given"] = await given_before(request, user, context)
     return render(
         request, "queue.html.j2", **found, wanted=wanted, chosen=chosen, first=after is None, ages=tuple(AGES)
     )
+
+
+async def given_before(request: Request, user: User, context: ConsoleContext) -> Row[Any] | None:
+    """The verdict that led to this page: the case of the parameter ``done``."""
+    case_id = request.query_params.get("done", "")[:128]
+    if not case_id:
+        return None
+    return await context.read(partial(verdicts.just_given, case_id=case_id, by=user))
 
 
 @router.get("/queue/counts")

@@ -51,12 +51,13 @@ def formats_of(request: Request) -> Formats:
     console = getattr(request.app.state, "console", None)
     display = DEFAULT if console is None else console.settings.display
     zone = formats.known_zone(request.cookies.get("zone", ""))
-    return Formats(language_of(request), zone, display, formats.now_ms())
+    return Formats(language_of(request), zone, display, formats.now_ms() if console is None else console.clock())
 
 
 def page_context(request: Request) -> dict[str, Any]:
     """What every template has beside its own values."""
     seen, theme, user = formats_of(request), request.cookies.get("theme", ""), signed_in(request)
+    console = getattr(request.app.state, "console", None)
     context: dict[str, Any] = {
         "t": lambda key, /, **values: text(seen.language, key, **values),
         "f": seen,
@@ -68,6 +69,7 @@ def page_context(request: Request) -> dict[str, Any]:
         # Not `csrf`: inside the macros that name is the macro itself.
         "csrf_token": request.scope.get("callwarden.csrf", ""),
         "path": request.url.path,
+        "notice": None if console is None else console.notice(),
         "link": _links(request),
         "now_ms": seen.now_ms,
         "label": seen.label,

@@ -1,7 +1,11 @@
 """The demonstration as a whole: it runs without a terminal, reports the tenants correctly, and names its files."""
 
 import json
+import signal
 import sqlite3
+import subprocess
+import sys
+import urllib.request
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -96,6 +100,19 @@ def test_the_table_has_every_tenant_once(printed: tuple[Path, str]) -> None:
     listed = [label.tenant_id for label in labels if label.tenant_id in table]
     assert len(listed) + alone == len(labels) == 16
     assert [label for label in labels if not label.honest and label.tenant_id not in listed] == []
+
+
+def test_it_serves_the_console_until_ctrl_c(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "streams.cli", "demo", "--console", "--tenants", "1", "--days", "1"]
+    with subprocess.Popen([*command, "--out", str(tmp_path / "out")], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        link = next(line.split()[1] for line in running.stdout if line.startswith("  demo:"))
+        client = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with client.open(link, timeout=30) as page:
+            assert page.url.endswith("/queue")
+        running.send_signal(signal.SIGINT)
+        running.stdout.read()
+    assert running.returncode == 0
 
 
 def decision(n: int, tenant: str, kind: str = "warning", **changes: object) -> Enforcement:

@@ -36,6 +36,7 @@ POST /sign-in/second-factor                    anybody
 GET  /sign-in/provider                         anybody
 GET  /sign-in/provider/callback                anybody
 POST /sign-out                                 anybody
+GET  /notice                                   all
 GET  /queue                                    all
 GET  /queue/counts                             all
 GET  /queue/next                               all

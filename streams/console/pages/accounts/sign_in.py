@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from streams.console import actions
 from streams.console.identity import second_factor, sessions
 from streams.console.identity.components import Identity, WaysIn
+from streams.console.identity.links import sign_in_links
 from streams.console.identity.middleware import client_of, session_of
 from streams.console.identity.oidc.errors import NoRole, ProviderAway, SignInRejected
 from streams.console.identity.oidc.sign_in import WITHIN_S, start_session
@@ -34,11 +35,21 @@ _PROVIDER = "provider"
 
 
 @router.get("/sign-in")
-async def form(request: Request, ways: Ways, next: str = "") -> Response:
-    """The form. A user who is signed in already is redirected to the next page."""
+async def form(request: Request, identity: Ours, ways: Ways, next: str = "", once: str = "") -> Response:
+    """The form. A link that signs in once does, and a user who is signed in already is redirected to the next page."""
+    client, error = client_of(request), ""
+    if once and identity.links is not None:
+        user = identity.links.take(once, client)
+        if user is not None:
+            start = partial(sign_in_links.start_session, user=user, client=client, life=identity.life)
+            started = await identity.database.run(partial(start, now_ms=identity.clock()))
+            if started is not None:
+                await _end_earlier(request, identity)
+                return signed_in_response(identity, started, safe_next(next))
+        error = "link_used"
     if signed_in(request) is not None:
         return RedirectResponse(safe_next(next), 303)
-    return _form(request, ways, next)
+    return _form(request, ways, next, error=error)
 
 
 @router.post("/sign-in")
@@ -247,6 +258,7 @@ def _form(
 ) -> Response:
     shown: dict[str, Any] = {"next": safe_next(to), "error": error, "wait": wait, "name": name[:64]}
     shown |= {"local": ways.local is not None, "provider": ways.provider is not None}
+    shown["links"] = identity_of(request).links is not None
     return render(request, "accounts/sign_in.html.j2", status, **shown)
 
 

@@ -63,6 +63,11 @@ async def test_a_wrong_ban_is_found_read_and_overturned(tmp_path: Path) -> None:
         assert (answer.status_code, answer.headers["location"]) == (303, "/cases/cwe-q?done=cwe-p")
         [verdict] = console.rows(VERDICTS)
         assert (verdict["verdict"], verdict["reason"], verdict["state"]) == ("overturn", "wrong tenant", "waiting")
+        cancel = f'action="/cases/cwe-p/verdicts/{verdict["number"]}/cancel"'
+        for next_page in (answer.headers["location"], "/queue?done=cwe-p"):
+            noted = (await client.get(next_page)).text
+            assert ("Your verdict, overturn, is noted" in noted, cancel in noted) == (True, True)
+        assert "is noted" not in (await client.get("/queue?done=cwe-q")).text
         assert "can be cancelled" in (await client.get("/cases/cwe-p")).text
         answer = await client.post(f"/cases/cwe-p/verdicts/{verdict['number']}/cancel")
         assert answer.status_code == 303
