@@ -3,20 +3,61 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
+from monitor.core.decisions.pending_record import Place
 from monitor.core.owners.ban_causes import windows_may_ban
 from monitor.core.owners.owner_effect import first_effect
 from monitor.core.rules.window_end import OutputRoom
 from monitor.core.shard import Shard
+from monitor.policy.model import Policy
 
 
-def advance_by(shard: Shard, most: int, watermark_ms: int) -> int | None:
+def advance_by(shard: Shard, most: int, watermark_ms: int, before: Place | None = None) -> int | None:
     """Decide a part of what the watermark allows: records of about the weight ``most``, as many lapses, as many tenants
-    of banned owners, and as many decisions and alerts at window ends.
+    of banned owners, and as many decisions and alerts at window ends. As many ids and as many cases are forgotten.
 
+    Records before ``before`` are decided, which is the watermark unless given.
     Returns None if no more than that is left: call `Shard.advance`. Otherwise returns the event time up to which
     everything is decided; the next call decides what is due at that instant and after it.
     """
-    place = shard.pending_records.beyond(most, (watermark_ms,))
+    before = (watermark_ms,) if before is None else before
+    record_ms = _much_to_forget(shard, most, watermark_ms, before)
+    if record_ms is None:
+        return _decide_by(shard, most, watermark_ms, before)
+    reached_ms = _decide_by(shard, most, record_ms, (record_ms,))
+    if reached_ms is not None:
+        return reached_ms
+    shard.decide_before((record_ms,), record_ms)
+    shard.record_handlers.retention.forget(record_ms, most)
+    return record_ms
+
+
+def close_by(shard: Shard, most: int, at_ms: int, successor: Policy) -> bool:
+    """Close a shard (`Shard.close`) in parts, once `advance_by` has left no more than one transaction before ``at_ms``.
+
+    Each part resolves up to ``most`` alerts, or forgets as many ids and cases. Returns whether it is closed; until
+    then, everything before ``at_ms`` is decided.
+    """
+    shard.decide_before((at_ms,), at_ms - 1)
+    if not shard.record_handlers.retention.forget(at_ms, most):
+        return False
+    if not shard.evaluator.dismiss(successor, at_ms, most):
+        return False
+    shard.close(at_ms, successor)
+    return True
+
+
+def _much_to_forget(shard: Shard, most: int, watermark_ms: int, before: Place) -> int | None:
+    """The time of the first of the next ``most`` records before which more than ``most`` ids or cases are forgotten.
+
+    None if there is none. Ids and cases are forgotten when a record is decided, because only that can tell.
+    """
+    kept_ms = shard.record_handlers.retention.kept_until(most, watermark_ms)
+    return None if kept_ms is None else shard.pending_records.first_after(kept_ms, before, most + 1)
+
+
+def _decide_by(shard: Shard, most: int, watermark_ms: int, before: Place) -> int | None:
+    """As `advance_by`, without limiting what is forgotten."""
+    place = shard.pending_records.beyond(most, before)
     stop_ms = watermark_ms if place is None else place[0]
     coming = ComingMembers(shard.pending_records.owners_named((stop_ms,)))
     coming_ms = _next_ban(shard, most, stop_ms, coming)

@@ -17,11 +17,13 @@ def due_calls(shard: Shard, watermark_ms: int) -> int:
 
 
 def due_records(shard: Shard, watermark_ms: int, most: int) -> int:
-    """The records, lapses and tenants of banned owners that are due, at most ``most`` of each, plus the complaints to
-    evaluate early first.
+    """The records, lapses and tenants of banned owners that are due and the ids to forget before, at most ``most`` of
+    each, plus the complaints to evaluate early first.
     """
     due = shard.pending_records.due((watermark_ms,), most) + shard.decisions.reviews.lapses_due(watermark_ms, most)
     due += shard.owner_bans.due(watermark_ms, most)
+    if due:
+        due += shard.record_handlers.retention.due(watermark_ms, most)
     return due + (0 if shard.early_alerts is None else shard.early_alerts.arrived)
 
 

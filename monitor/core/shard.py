@@ -226,8 +226,8 @@ class Shard:
             bounds = {step_ms: min(end_ms, at_ms - 1) for step_ms, end_ms in self._last_ends(last_ms).items()}
         self._run((at_ms,), bounds, at_ms - 1 if last_ms is None else min(at_ms - 1, last_ms))
         self._seal(at_ms)
-        self.record_handlers.forget(at_ms)
-        self.evaluator.dismiss({rule.id for rule in successor.rules}, at_ms)
+        self.record_handlers.retention.forget(at_ms)
+        self.evaluator.dismiss(successor, at_ms)
         # The last pane ends when the successor takes over. It is stored, and enters the windows of the successor.
         self.windows.sealed.clear()
         self.at_ms = at_ms - 1

@@ -41,7 +41,7 @@ class CheckpointMetadata(Struct):
     have missed its deletion. ``entries`` is the number of stored shard entries. ``inputs`` are the topics of the
     sources, in order; empty if not known yet. ``policy_sha256`` is the policy in force before the watermark,
     ``versions`` those that are needed. ``owners`` is the next offset to read of the topic of owners.
-    ``logs`` numbers the logs of the records.
+    ``logs`` numbers the logs of the records. ``closing_ms`` is that of the task's watermark.
     """
 
     place: PartitionIdentity
@@ -62,6 +62,7 @@ class CheckpointMetadata(Struct):
     format: int = FORMAT
     owners: int = 0
     logs: RecordLogs = msgspec.field(default_factory=RecordLogs)
+    closing_ms: int = 0
 
     def must_match(self, mine: PartitionIdentity, secret: str) -> None:
         """Check that a partition with this identity and secret can resume from it. Raises MismatchError if not."""

@@ -38,7 +38,6 @@ from monitor.partition.processing.watermark import Watermark
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.sources import Sources
 from monitor.policy.model import Policy
-from monitor.policy.timeline import PolicyVersion
 
 _MOST_WAITING = 20_000  # records in a handover: more would make the transaction that releases the partition too large
 _MANY_CALLS = 250_000  # fifty megabytes of open calls
@@ -85,7 +84,7 @@ class StreamTask:
         if enforce_from_ms:
             self.journal.add(EnforceFrom(enforce_from_ms))
         self.journal.add(self.policies.journal_entry(self.policies.newest))
-        self.policy_changes = PolicyChanges(self.policies, self.watermark, self.journal)
+        self.policy_changes = PolicyChanges(self.policies, self.watermark, self.journal, replaying)
         self.owners = OwnerBanIntake(self.watermark, self.journal)
         self.published = PublishedDecisions(self.watermark)
         self.passed_on = PassedOn()
@@ -160,40 +159,39 @@ class StreamTask:
         """Whether `advance` would decide anything."""
         if self.switching:
             return False
-        return self._ends_here is not None or self._chain.due(self.watermark.ms)
+        return self.policy_changes.reached is not None or self._chain.due(self.watermark.ms)
 
     def advance(self, most: int | None = None) -> None:
         """Decide what the clocks of the sources allow, up to a policy change.
 
-        ``most``: if more records, lapses or decisions of rules are due, decide only a first part, so that its output
-        fits in one transaction. The task then stays ``due``. Decisions do not depend on ``most``.
+        ``most``: if more records, lapses, decisions of rules or alerts that end with a policy are due, decide only a
+        first part, so that its output fits in one transaction. The task then stays ``due``. Decisions do not depend on
+        ``most``.
         """
         if self.switching:
             return
-        watermark, coming = self.watermark, self._ends_here
+        watermark, coming = self.watermark, self.policy_changes.reached
         if most is not None:
-            until_ms = watermark.ms if coming is None else coming.from_ms - 1
-            reached_ms = advance_by(self.shard, most, until_ms)
+            until_ms, before = (watermark.ms, None) if coming is None else (coming.from_ms - 1, (coming.from_ms,))
+            reached_ms = advance_by(self.shard, most, until_ms, before)
             if reached_ms is not None:
-                watermark.decided_ms = reached_ms
+                # A part of what is due at the instant of a policy change must not fall back to the policy before it.
+                watermark.decided_ms = max(watermark.decided_ms, reached_ms)
                 return
         if coming is not None:
-            self.shard.close(coming.from_ms, coming.policy)
-            watermark.decided_ms, self.switching = coming.from_ms, True
+            self.switching = self.policy_changes.close(self.shard, coming, most)
             return
         watermark.decided_ms = watermark.ms
         if watermark.decided_ms > NO_CLOCK_MS:
             self._chain.advance(watermark.decided_ms)
 
-    @property
-    def _ends_here(self) -> PolicyVersion | None:
-        """The next policy version, if the clocks have reached it and another task must continue."""
-        coming = self.policies.coming
-        return coming if coming and not self._replaying and coming.from_ms <= self.watermark.ms else None
-
     def early(self) -> bool:
-        """Evaluate rules early, when all available input was read. Returns whether to call it again."""
-        return not self.switching and not self.shard.partial and self.shard.early()
+        """Evaluate rules early, when all available input was read. Returns whether to call it again.
+
+        Not while the alerts of a policy end: they would fire again.
+        """
+        stopped = self.switching or self.policy_changes.ending or self.shard.partial
+        return not stopped and self.shard.early()
 
     def finish(self, last_ms: int | None = None) -> None:
         """End all sources. The largest event time is ``last_ms``, by default the highest clock."""
@@ -253,6 +251,7 @@ class StreamTask:
             inputs=self.inputs,
             owners=self.owners.offset,
             logs=self.sources.logs,
+            closing_ms=self.watermark.closing_ms,
         )
         return self.stored.changes(changes, head)
 
@@ -268,7 +267,7 @@ class StreamTask:
         self.journal.take()
         self.sources.restore(head.sources, head.outage_ended)
         self.sources.logs.restore(head.logs)
-        self.watermark.decided_ms = head.watermark_ms
+        self.watermark.decided_ms, self.watermark.closing_ms = head.watermark_ms, head.closing_ms
         self.intake.restore(head.watermark_ms, head.shard.decided or ())
         self.published.until_ms = head.published_ms
         self.control, self.inputs, self.owners.offset = head.control, list(head.inputs), head.owners

@@ -214,7 +214,7 @@ SWITCH_BROKEN: dict[str, list[Change]] = {
         Change(StreamTask, "snapshot", "self.policies.heads()", "self.policies.heads()[-1:]")
     ],
     "windows of before the change are judged after it": [
-        Change(StreamTask, "advance", "self.shard.close(coming.from_ms, coming.policy)", "pass")
+        Change(PolicyChanges, "close", "not close_by(shard, most, coming.from_ms, coming.policy)", "False")
     ],
     "a task closed by a policy change continues": [
         Change(PartitionOwner, "_commit", "if running.task.switching:", "if False:")

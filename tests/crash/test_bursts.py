@@ -1,20 +1,25 @@
 """Bursts of records other than calls are decided exactly, outside the event loop and in several transactions."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from crash import judge
 from crash.log import Record
 from crash.scenarios import (
     COMPLAINTS,
+    CONTROL,
     MINUTE,
     NOON,
+    POLICY,
     SECOND,
     against_contract,
+    alerts,
     complaint,
     dead_letters,
     play,
@@ -26,6 +31,8 @@ from crash.scenarios import (
 from crash.traffic import Arrival
 from crash.world import World
 from monitor.partition.task import StreamTask
+from monitor.policy.load import loads, to_plain
+from streams.topics.control_topic import PolicyCommand
 from streams.worker.running.running_partition import RunningPartition
 from streams.worker.running.transaction import Transaction
 
@@ -121,6 +128,48 @@ def test_decisions_of_one_window_end_are_made_in_transactions_of_bounded_size(
     assert max(steps.decisions) <= MOST
     assert max(steps.alerts) <= 2 * MOST
     assert len([decided for decided in steps.decisions if decided]) >= BURST / MOST
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_alerts_that_end_with_a_policy_end_in_transactions_of_bounded_size(
+    killed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If a worker is killed between two of the transactions, another one continues; meanwhile no alert fires early."""
+    monkeypatch.setattr("streams.worker.running.transaction.MOST_AT_ONCE", MOST)
+    monkeypatch.setattr("streams.worker.running.running_partition.MOST_AT_ONCE", MOST)
+    monkeypatch.setattr("monitor.core.rules.evaluator.SLICE", 5)
+    monkeypatch.setattr("monitor.core.alerts.early_alerts.MOST_ALERTS", MOST)
+    steps = Steps(monkeypatch)
+    world = world_of(grace_ms=0)
+    for n in range(BURST):
+        tenant = f"t{n * 37 % BURST:03}"
+        for arrival in three_calls(NOON + MINUTE, tenant):
+            value = (arrival.record.value or b"").replace(b'"t"', f'"{tenant}"'.encode())
+            world.produce([replace(arrival, record=Record(tenant.encode(), value))])
+    world.produce([complaint(NOON + 14 * MINUTE, "p")])  # the clocks reach the change
+    plain = to_plain(POLICY)
+    rules = [rule | {"id": f"other-{rule['id']}"} for rule in plain["rules"]]
+    later = loads(json.dumps(plain | {"version": "2", "rules": rules, "escalations": []}), "policy.json")
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 3 * MINUTE)
+        command = PolicyCommand(to_plain(later), later.sha256, NOON + 10 * MINUTE, "for the test", "ops-1", 1)
+        world.broker.append(CONTROL, Record(b"0", msgspec.json.encode(command)))
+        await until(world, NOON + 9 * MINUTE)
+        before = sum(steps.alerts)
+        while killed and not 0 < sum(steps.alerts) - before < BURST:
+            await asyncio.sleep(0.01)
+        if killed:
+            worker.kill()
+            world.add_worker()
+        await until(world, NOON + 30 * MINUTE)
+        assert not wrong(world)
+
+    play(world, go)
+    assert max(steps.alerts) <= 2 * MOST
+    resolved = [alert["alert_id"] for alert in alerts(world) if alert["state"] == "resolved"]
+    assert len(resolved) == len(set(resolved)) == BURST
 
 
 def test_no_more_than_a_few_records_are_decided_in_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:

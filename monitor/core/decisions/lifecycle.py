@@ -35,7 +35,8 @@ class PlacedReview(NamedTuple):
 class DecisionLifecycle:
     """Turns proposed decisions into cases and enforcement events, and keeps the record of violations.
 
-    ``reviews`` holds the decisions that wait for a review; `lapse` ends them. ``events`` writes the events.
+    ``reviews`` holds the decisions that wait for a review; `lapse` ends them. ``events`` writes the events, and
+    ``retention`` deletes what is past.
     ``owner_bans`` holds the bans of owners, which bans of tenants begin and end.
     """
 
@@ -54,7 +55,7 @@ class DecisionLifecycle:
         self.reviews = PendingReviews()
         self._proposals = Proposals(policy)
         self._uses = EscalationUses(policy)
-        self._retention = CaseRetention(policy.retention_ms, tenant_records)
+        self.retention = CaseRetention(policy.retention_ms, tenant_records)
         self.owner_bans = owner_bans
         self._owners = OwnerReports(owner_bans, output)
 
@@ -150,10 +151,6 @@ class DecisionLifecycle:
                 kind, reason = "reversal", reasons.application_forgotten(application_id, self._policy.retention_ms)
             self._close(self._tenant_records.of(tenant), case, at_ms, kind, PlacedEvidence(), reason)
 
-    def forget(self, now_ms: int) -> None:
-        """Delete closed cases, and decisions that are not a violation, ``retention`` after their last event."""
-        self._retention.forget(now_ms)
-
     def escalation_counts(self, at_ms: int) -> Iterator[tuple[TenantRecord, Escalation, int]]:
         """How many violations count towards each escalation at ``at_ms``, see `EscalationUses.counts`."""
         return self._uses.counts(self._tenant_records, at_ms)
@@ -176,7 +173,7 @@ class DecisionLifecycle:
                 if case.status == "pending":
                     kept_until_ms = _kept_until_ms(tenant_record, case, self._policy.retention_ms)
                     self._await_review(tenant_record, case, max(kept_until_ms, from_ms))
-        self._retention.restore(tenant_records)
+        self.retention.restore(tenant_records)
 
     # Steps ------------------------------------------------------------------------------------------------------
 
@@ -217,7 +214,7 @@ class DecisionLifecycle:
             self._owners.in_force(tenant_record, case)
         ahead = self._uses.ahead(tenant_record, case.decided_ms) if violation is not None and violation.counts else ()
         self.events.decision(tenant_record, case, actions=actions, supersedes=supersedes, ahead=ahead)
-        self._retention.add(tenant_record, case)
+        self.retention.add(tenant_record, case)
         if violation is not None and violation.counts:
             for escalation in self._policy.escalations:
                 self._escalate(tenant_record, escalation, violation, case.rule_id)
@@ -269,7 +266,7 @@ class DecisionLifecycle:
         case.places, case.review_places = b"", {}
         case.last_ms = at_ms
         tenant_record.case_of[closing_id] = case.first_id
-        self._retention.add(tenant_record, case)
+        self.retention.add(tenant_record, case)
         closing = ClosingEvent(id=closing_id, kind=kind, reverses=in_force, at_ms=at_ms, grounds=grounds, reason=reason)
         self.events.closing(tenant_record, case, closing, affected)
 

@@ -45,6 +45,12 @@ class PendingRecords:
         """The event time of the first waiting record; None if it does not come before ``before``."""
         return self._waiting[0].at_ms if self._waiting and self._waiting[0] < before else None
 
+    def first_after(self, at_ms: int, before: Place, most: int) -> int | None:
+        """The event time of the first record after ``at_ms``, if it is among the first ``most`` before ``before``."""
+        some = (one for one in islice(in_order(self._waiting), most) if one.at_ms > at_ms)
+        found = next(some, None)
+        return found.at_ms if found is not None and found < before else None
+
     def beyond(self, most: int, before: Place) -> Place | None:
         """The place of the first waiting record that has records of a total weight of at least ``most`` before it.
 

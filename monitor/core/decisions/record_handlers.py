@@ -8,7 +8,7 @@ from monitor.core.decisions.admissions import Admissions, NewlyDeclared
 from monitor.core.decisions.lifecycle import DecisionLifecycle, PlacedReview
 from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.decisions.proposals import Proposals, evidence_of
-from monitor.core.decisions.retention import RecordRetention
+from monitor.core.decisions.retention import RecordRetention, Retention
 from monitor.core.decisions.review_rejection import RequestedReview, ReviewedCase, review_rejection
 from monitor.core.record_places import UNKNOWN_PLACE, PlacedEvidence, RecordLogs
 from monitor.core.record_ref import RecordRef
@@ -51,7 +51,7 @@ class RecordHandlers:
     """Decides records one by one, in decision order.
 
     ``number_of`` returns the number of a tenant, and assigns one if needed. Records before ``from_ms`` are kept, but
-    decide nothing.
+    decide nothing. ``retention`` forgets ids and cases before each record.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class RecordHandlers:
         self._admissions = Admissions(policy, catalogue, decisions)
         self._windows = ComplaintWindows(windows)
         self._tenant_records = tenant_records
-        self._retention = RecordRetention(policy.retention_ms, tenant_records)
+        self.retention = Retention(decisions.retention, RecordRetention(policy.retention_ms, tenant_records))
         self._number_of = number_of
         self._output = output
         self.from_ms = 0
@@ -82,7 +82,7 @@ class RecordHandlers:
 
         Raises UndecidableError if the decision raises any error.
         """
-        self.forget(waiting.at_ms)
+        self.retention.forget(waiting.at_ms)
         try:
             self._decide(waiting)
         except Exception as error:
@@ -114,7 +114,7 @@ class RecordHandlers:
             entry = ComplaintEntry.of(complaint, tenant_record.tenant, at_ms)
             tenant_record.complaints[complaint.complaint_id] = entry
             tenant_record.place(COMPLAINTS, entry)
-            self._retention.add(at_ms, tenant_record, COMPLAINTS, complaint.complaint_id)
+            self.retention.records.add(at_ms, tenant_record, COMPLAINTS, complaint.complaint_id)
         elif complaint.updated_ms >= entry.written_ms and (complaint.complainant or None) != entry.complainant:
             self._windows.renamed(entry, complaint.complainant or None)
         was_dismissed = entry.dismissed
@@ -153,7 +153,7 @@ class RecordHandlers:
             entry = FindingEntry(finding.finding_id, at_ms, [])
             tenant_record.findings[finding.finding_id] = entry
             tenant_record.place(FINDINGS, entry)
-            self._retention.add(at_ms, tenant_record, FINDINGS, finding.finding_id)
+            self.retention.records.add(at_ms, tenant_record, FINDINGS, finding.finding_id)
         was_dismissed = entry.dismissed
         tenant_record.touch(FINDINGS, entry)
         entry.statuses.append(finding.status)
@@ -268,7 +268,7 @@ class RecordHandlers:
         """The place of a record, for those who look for the evidence of a decision."""
         return UNKNOWN_PLACE if self.logs is None else self.logs.place(waiting.ref)
 
-    # Duplicates and forgetting ----------------------------------------------------------------------------------
+    # Duplicates -------------------------------------------------------------------------------------------------
 
     @staticmethod
     def _repeated(tenant_record: TenantRecord, kind: str, record_id: str, version: int) -> bool:
@@ -279,16 +279,11 @@ class RecordHandlers:
         """Remember a new version. Returns whether it is the greatest so far."""
         key = f"{kind}:{record_id}"
         if tenant_record.take_version(key, version, at_ms):
-            self._retention.add(at_ms, tenant_record, VERSIONS, key)
+            self.retention.records.add(at_ms, tenant_record, VERSIONS, key)
         return tenant_record.seen[key].newest == version
-
-    def forget(self, now_ms: int) -> None:
-        """Delete the ids whose last record is more than ``retention`` ago, and such cases."""
-        self._decisions.forget(now_ms)
-        self._retention.forget(now_ms)
 
     def restore(self, tenant_records: Sequence[TenantRecord], since_ms: Sequence[int]) -> None:
         """Restore the records from before a restart. Each window, still empty, gets those since its ``since_ms``."""
-        self._retention.restore(tenant_records)
+        self.retention.records.restore(tenant_records)
         complaints = [entry for tenant_record in tenant_records for entry in tenant_record.complaints.values()]
         self._windows.restore(complaints, since_ms)

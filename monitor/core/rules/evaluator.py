@@ -1,6 +1,6 @@
 """The evaluator: at a window end, finds the tenants in breach of each rule, fires and resolves alerts, and decides."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from msgspec.structs import replace
@@ -119,7 +119,7 @@ class RuleEvaluator:
 
         With ``room``, stop where the output would not fit. The next call, for the same end, continues there.
         """
-        begun = self._begun or self._begin(end_ms, tenants, bounds)
+        begun = self._begun or self._begin(end_ms, tenants, bounds, room)
         first, after = self.partial or (0, "")
         self.partial = self._begun = None
         for place in begun.due:
@@ -135,8 +135,8 @@ class RuleEvaluator:
                 self.partial, self._begun = (place, through), begun
                 return
 
-    def _begin(self, end_ms: int, tenants: int, bounds: Mapping[int, int]) -> WindowEnd:
-        self.alert_states.forget_removed(end_ms)
+    def _begin(self, end_ms: int, tenants: int, bounds: Mapping[int, int], room: OutputRoom | None) -> WindowEnd:
+        self.alert_states.forget_removed(end_ms, room)
         due = [
             place
             for place, rule_state in enumerate(self.rule_states)
@@ -195,7 +195,7 @@ class RuleEvaluator:
                 after = last
                 if room is not None:
                     room.left -= self._output.weight(before)
-        forget_named(rule_state.taken_back, end_ms)
+        forget_named(rule_state.taken_back, end_ms, room)
         rule_state.settled = None if found or resumed or rule_state.firing else window.version
         rule_state.settled_ms = end_ms
         return None
@@ -267,12 +267,9 @@ class RuleEvaluator:
         self.alerts.recover(rule_state, rule, found, end_ms)
         return len(breach.tenants) > 0
 
-    def dismiss(self, rules: Collection[str], at_ms: int) -> None:
-        """Resolve the alerts of all rules except ``rules``, and all early alerts."""
-        for rule_state in self.rule_states:
-            rule_removed = rule_state.rule.id not in rules
-            for tenant in sorted(
-                tenant for tenant, firing in rule_state.firing.items() if rule_removed or firing.early
-            ):
-                rule_state.taken_back[tenant] = rule_state.firing[tenant].since_ms
-                self.alerts.resolve(rule_state, rule_state.rule, tenant, None, at_ms)
+    def dismiss(self, successor: Policy, at_ms: int, most: int | None = None) -> bool:
+        """Resolve the alerts that end where the successor takes over, or the first ``most`` of them.
+
+        These are the alerts of rules that it does not have, and all early alerts. Returns whether none is left.
+        """
+        return self.alert_states.dismiss(self.alerts, {rule.id for rule in successor.rules}, at_ms, most)

@@ -7,13 +7,17 @@ from schemas.inputs import END_MS
 
 
 class Watermark:
-    """The watermark. Everything before ``decided_ms`` is decided; 0: nothing yet."""
+    """The watermark. Everything before ``decided_ms`` is decided; 0: nothing yet.
+
+    ``closing_ms``: the policy ends there, and only a part of the alerts that end with it are resolved; else 0.
+    """
 
     def __init__(self, sources: Sources, policies: PolicyVersions) -> None:
         self.sources = sources
         self._policies = policies
         self._most_ms = END_MS
         self.decided_ms = NO_CLOCK_MS
+        self.closing_ms = 0
 
     @property
     def ms(self) -> int:
@@ -22,6 +26,11 @@ class Watermark:
         if least_ms == NO_CLOCK_MS:
             return self.decided_ms
         return max(self.decided_ms, min(self._policies.lateness.line(least_ms), self._most_ms))
+
+    @property
+    def fixed_ms(self) -> int:
+        """The time up to which no policy can change any more."""
+        return max(self.decided_ms, self.closing_ms)
 
     def hold(self, most_ms: int | None) -> None:
         """Cap the watermark at ``most_ms``; None removes the cap."""

@@ -3,7 +3,7 @@
 The steps, in this order:
 
 1. advance: the task decides what the clocks of its sources allow, at most `MOST_AT_ONCE` records, as many lapses,
-   and about as many decisions and alerts of one window end.
+   and about as many decisions and alerts of one window end, or alerts that end with a policy.
 2. take: its output and journal entries since the last transaction.
 3. snapshot: what changed in its state, the checkpoint metadata (the head) last.
 4. records: output, journal entries and state as records. So the head is the last record.

@@ -11,7 +11,8 @@ _TENANT_WORK = 100  # the cost of a tenant that may get an alert or a decision, 
 def transaction_work(task: StreamTask, most: int) -> int:
     """The cost of a transaction with `StreamTask.advance` of ``most``."""
     shard, watermark_ms = task.shard, task.watermark.ms
-    records, tenants = due_records(shard, watermark_ms, most), due_tenants(shard, watermark_ms)
+    records = due_records(shard, watermark_ms, most)
+    tenants = shard.tenants if task.policy_changes.ending else due_tenants(shard, watermark_ms)
     decided = _RECORD_WORK * records + _TENANT_WORK * tenants
     return due_calls(shard, watermark_ms) + decided + _OUTPUT_WORK * len(task.passed_on)
 
