@@ -29,6 +29,7 @@ ActionName = Literal[
     "note_written",
     "verdict_given",
     "verdict_cancelled",
+    "reason_text_changed",
     "appeal_recorded",
     "admission_decided",
     "case_exported",

@@ -14,7 +14,7 @@ from streams.console.identity.components import Identity
 from streams.console.identity.middleware import IdentityMiddleware
 from streams.console.identity.permissions import for_everyone
 from streams.console.pages import admissions, case, events, health, quality, queue, search, static_files, tenant
-from streams.console.pages.accounts import account, actions, problems, sign_in, users
+from streams.console.pages.accounts import account, actions, problems, reason_texts, sign_in, users
 from streams.console.pages.policies import drafts as policy_drafts
 from streams.console.pages.policies import overview as policy_overview
 from streams.console.pages.policies import versions as policy_versions
@@ -37,6 +37,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     account.router,
     users.router,
     actions.router,
+    reason_texts.router,
     api.router,
 )
 """The routers of the pages, one a module; HTML routes have ``include_in_schema=False``."""

@@ -192,6 +192,16 @@ VERDICTS: Final = Table(
     Index("console_verdict_subject", "subject", "given_ms"),
 )
 
+REASON_TEXTS: Final = Table(
+    "console_reason_text",
+    METADATA,
+    # Texts that reviewers insert into a reason. `verdict`: the one that it is for, or any.
+    Column("number", NUMBER, primary_key=True),
+    Column("verdict", String(16), nullable=False),
+    Column("zh", AnyText, nullable=False),
+    Column("en", AnyText, nullable=False),
+)
+
 OUTBOX: Final = Table(
     "console_outbox",
     METADATA,

@@ -8,7 +8,9 @@ from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
 from monitor.text.masking import mask_text
 from streams.console import actions
 from streams.console.actions import About
-from streams.console.identity.users import User
+from streams.console.identity import accounts
+from streams.console.identity.permissions import PERMISSIONS_OF, Permission
+from streams.console.identity.users import Role, User
 from streams.console.tables import CASES, NOTES
 
 AT_ONCE: Final = 200
@@ -54,9 +56,18 @@ def release(connection: Connection, case_id: str, by: User, now_ms: int) -> bool
     return done
 
 
-def assign(connection: Connection, ids: Sequence[str], to: tuple[str, str] | None, by: User, now_ms: int) -> int:
-    """Assign cases that wait to the user of a subject and a name, or to nobody. Returns how many."""
-    subject, name = to if to is not None else (None, None)
+def assignees(connection: Connection) -> list[User]:
+    """The users that cases may be assigned to: those who decide cases and are not disabled, by name."""
+    found = accounts.with_roles(connection, [role for role in Role if Permission.DECIDE_CASES in PERMISSIONS_OF[role]])
+    return sorted(found, key=lambda user: (user.name.casefold(), user.subject))
+
+
+def assign(connection: Connection, ids: Sequence[str], to: str | None, by: User, now_ms: int) -> int:
+    """Assign cases that wait to a user by its subject, or to nobody. Returns how many. Raises CaseRefused."""
+    chosen = next((user for user in (by, *assignees(connection)) if user.subject == to), None)
+    if to is not None and chosen is None:
+        raise CaseRefused("no_assignee")
+    subject, name = (chosen.subject, chosen.name) if chosen is not None else (None, None)
     count = 0
     for case_id in sorted(set(ids[:AT_ONCE])):
         changed = update(CASES).where(CASES.c.id == case_id, CASES.c.queue.is_not(None))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, Row, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, exists, func, insert, or_, select, update
 
 from streams.console import actions
 from streams.console.actions import About
@@ -17,6 +17,7 @@ from streams.consumers.sql_common import insert_new
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _LONGEST_SHOWN: Final = 128
 _PAGE: Final = 100
+_MOST_LISTED: Final = 500
 
 
 class AccountRefused(Exception):
@@ -203,6 +204,13 @@ def accounts(connection: Connection, now_ms: int, after: str = "", most: int = _
         Account(_user(row), row.created_ms, row.disabled_ms, row.seen_ms, bool(row.factor), row.sessions)
         for row in rows
     ]
+
+
+def with_roles(connection: Connection, roles: Sequence[Role]) -> list[User]:
+    """The users that have one of these roles and are not disabled, at most `_MOST_LISTED`."""
+    named = or_(*(USERS.c.roles.contains(role.value, autoescape=True) for role in roles))
+    query = select(USERS).where(named, USERS.c.disabled_ms.is_(None)).order_by(USERS.c.subject).limit(_MOST_LISTED)
+    return [user for row in connection.execute(query) if (user := _user(row)).roles & set(roles)]
 
 
 def seen(connection: Connection, subject: str, now_ms: int) -> None:

@@ -54,6 +54,8 @@ class Permission(StrEnum):
     RETRY_DEAD_LETTERS = "retry_dead_letters"
     EXPORT_ACTIONS = "export_actions"
     MANAGE_USERS = "manage_users"
+    MANAGE_REASON_TEXTS = "manage_reason_texts"
+    """Edit the texts that reviewers insert into the reasons of verdicts."""
 
 
 _P = Permission
@@ -78,7 +80,8 @@ PERMISSIONS_OF: "Final[Mapping[Role, frozenset[Permission]]]" = MappingProxyType
         # Checks others, so decides nothing.
         Role.AUDITOR: _VIEW | {_P.VIEW_QUALITY, _P.VIEW_ACTIONS, _P.EXPORT_ACTIONS, _P.EXPORT_CASES},
         # Gives roles, so decides nothing: to do so an admin must take another role, which is recorded.
-        Role.ADMIN: _VIEW | {_P.VIEW_QUALITY, _P.VIEW_ACTIONS, _P.MANAGE_USERS, _P.RETRY_DEAD_LETTERS},
+        Role.ADMIN: _VIEW
+        | {_P.VIEW_QUALITY, _P.VIEW_ACTIONS, _P.MANAGE_USERS, _P.RETRY_DEAD_LETTERS, _P.MANAGE_REASON_TEXTS},
     }
 )
 """The permissions of each role; those of a user are those of all its roles together."""

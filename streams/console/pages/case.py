@@ -12,22 +12,26 @@ from monitor.policy.model import OpenKind
 from monitor.report.labels import EVIDENCE
 from streams.console import actions
 from streams.console.actions import About
-from streams.console.cases import claims, queue, verdicts
+from streams.console.cases import claims, queue, reason_texts, verdicts
 from streams.console.cases.case_view import CaseView, case_view
 from streams.console.cases.claims import CaseRefused
 from streams.console.cases.consequences import consequences_of
 from streams.console.cases.escalations import TenantViolations, tenant_violations
 from streams.console.cases.export import export
 from streams.console.cases.history import find_case
+from streams.console.cases.reason_texts import FOR_ANY, ReasonText
 from streams.console.cases.verdicts import WantedVerdict
 from streams.console.identity.permissions import Permission, needs
 from streams.console.identity.users import User
 from streams.console.pages.queue import (
+    ME,
     POSTPONED,
+    Assigner,
     Claimer,
     Context,
     Decider,
     Viewer,
+    assignee_of,
     given_before,
     refusal_text,
     rules_of,
@@ -84,6 +88,19 @@ async def postpone(
     if not await context.write(work):
         return await _refused(request, case_id, user, context, CaseRefused("not_postponed"))
     return await _next(case_id, user, context) if until_ms else _to(case_id)
+
+
+@router.post("/cases/{case_id}/assign")
+async def assign(
+    request: Request, case_id: str, user: Assigner, context: Context, to: Annotated[str, Form()] = ME
+) -> Response:
+    """Assign the case to oneself, to another reviewer, or to nobody."""
+    work = partial(claims.assign, ids=[case_id], to=assignee_of(to, user), by=user, now_ms=context.clock())
+    try:
+        await context.write(work)
+    except CaseRefused as error:
+        return await _refused(request, case_id, user, context, error)
+    return _to(case_id)
 
 
 @router.post("/cases/{case_id}/notes")
@@ -189,10 +206,12 @@ async def export_case(request: Request, case_id: str, user: Exporter, context: C
 
 
 class _Shown(NamedTuple):
-    """What the page shows. ``record``: the violations of the tenant."""
+    """What the page shows. ``record``: the violations of the tenant. ``assignees``, ``reasons``: what forms offer."""
 
     view: CaseView
     record: TenantViolations
+    assignees: list[User]
+    reasons: list[ReasonText]
 
 
 async def _read(case_id: str, context: Context) -> tuple[_Shown | None, str | None]:
@@ -203,7 +222,8 @@ async def _read(case_id: str, context: Context) -> tuple[_Shown | None, str | No
         if view is None:
             return None, find_case(connection, case_id)
         policy = context.policies.now(connection, context.clock())
-        return _Shown(view, tenant_violations(connection, view.row.tenant_id, policy)), None
+        record = tenant_violations(connection, view.row.tenant_id, policy)
+        return _Shown(view, record, claims.assignees(connection), reason_texts.reason_texts(connection)), None
 
     return await context.read(read)
 
@@ -217,7 +237,8 @@ def _page(
     status: int = 200,
     given: Row[Any] | None = None,
 ) -> Response:
-    (view, record), now_ms, settings = shown, context.clock(), context.settings
+    view, now_ms, settings = shown.view, context.clock(), context.settings
+    offered = consequences_of(view, shown.record, now_ms)
     taken = view.row.claimed_until_ms > now_ms and view.row.claimed_by not in (None, user.subject)
     values: dict[str, Any] = {
         "view": view,
@@ -232,7 +253,9 @@ def _page(
         "claimed_by_other": taken,
         "claimed_by_me": view.row.claimed_until_ms > now_ms and view.row.claimed_by == user.subject,
         "own": view.verdict is not None and view.verdict.subject == user.subject,
-        "consequences": consequences_of(view, record, now_ms),
+        "consequences": offered,
+        "assignees": shown.assignees,
+        "reasons": [one for one in shown.reasons if one.verdict in (FOR_ANY, *(each.verdict for each in offered))],
         "recording_link": settings.console_recording_link,
         "undo_ms": settings.console_undo_for_ms,
         "four_eyes": settings.console_four_eyes == "yes",

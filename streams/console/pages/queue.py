@@ -16,7 +16,7 @@ from streams.console.cases.claims import AT_ONCE, CaseRefused
 from streams.console.cases.queue import VIEWS, BadCursor, QueuedCase, QueueFilter, View, rows_of
 from streams.console.cases.verdicts import WantedVerdict
 from streams.console.context import ConsoleContext, context_of
-from streams.console.identity.permissions import Permission, needs
+from streams.console.identity.permissions import Permission, needs, permits
 from streams.console.identity.users import User
 from streams.console.pages.render import language_of, render
 from streams.console.pages.texts import text
@@ -33,6 +33,9 @@ Assigner = Annotated[User, Depends(needs(Permission.ASSIGN_CASES))]
 AGES: Final[Mapping[str, int]] = {"4h": 4 * HOUR, "1d": DAY, "3d": 3 * DAY, "7d": 7 * DAY}
 POSTPONED: Final[Mapping[str, int]] = {"1h": HOUR, "4h": 4 * HOUR, "1d": DAY, "3d": 3 * DAY, "7d": 7 * DAY}
 TIERS: Final = ("severe", "major", "minor")
+ME: Final = "me"
+NOBODY: Final = "nobody"
+"""The choices of a form that assigns cases: to the user itself, to nobody."""
 
 
 def read_filter(chosen: Mapping[str, str]) -> QueueFilter:
@@ -60,6 +63,7 @@ async def queue_page(request: Request, user: Viewer, context: Context) -> Respon
             "page": queue.page(connection, wanted, user.subject, now_ms, after),
             "counts": queue.counts(connection, user.subject, now_ms, request.app.state.changes.counts),
             "rules": queue.rules_waiting(connection),
+            "assignees": claims.assignees(connection) if permits(user, Permission.ASSIGN_CASES) else [],
         }
 
     try:
@@ -68,7 +72,14 @@ async def queue_page(request: Request, user: Viewer, context: Context) -> Respon
         return RedirectResponse("/queue", 303)
     found["given"] = await given_before(request, user, context)
     return render(
-        request, "queue.html.j2", **found, wanted=wanted, chosen=chosen, first=after is None, ages=tuple(AGES)
+        request,
+        "queue.html.j2",
+        **found,
+        wanted=wanted,
+        chosen=chosen,
+        first=after is None,
+        ages=tuple(AGES),
+        postponements=tuple(POSTPONED),
     )
 
 
@@ -109,11 +120,25 @@ async def claim_some(
 
 @router.post("/queue/assign")
 async def assign_some(
-    request: Request, user: Assigner, context: Context, ids: Annotated[list[str], Form(default_factory=list)]
+    request: Request,
+    user: Assigner,
+    context: Context,
+    ids: Annotated[list[str], Form(default_factory=list)],
+    to: Annotated[str, Form()] = ME,
 ) -> Response:
-    """Assign the chosen cases to oneself."""
-    work = partial(claims.assign, ids=ids, to=(user.subject, user.name), by=user, now_ms=context.clock())
-    return _back(request, "ok", "queue.assigned", n=await context.write(work))
+    """Assign the chosen cases to oneself, to another reviewer, or to nobody."""
+    work = partial(claims.assign, ids=ids, to=assignee_of(to, user), by=user, now_ms=context.clock())
+    try:
+        count = await context.write(work)
+    except CaseRefused:
+        return _back(request, "warn", "queue.no_assignee")
+    return _back(request, "ok", "queue.assigned", n=count)
+
+
+def assignee_of(to: str, user: User) -> str | None:
+    """The subject that a form's choice names; None for nobody."""
+    # No choice is an empty text: FastAPI takes one for a field that was not sent.
+    return user.subject if to == ME else None if to == NOBODY else to
 
 
 @router.post("/queue/postpone")

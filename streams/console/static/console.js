@@ -139,6 +139,19 @@
     else if (event.key === "Enter" && !event.target.closest("a, button, summary")) $("[data-row].chosen a")?.click();
   });
 
+  // `data-inserts` names the field that gets the button's `data-text` at the cursor, to be edited and sent as it is then.
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-inserts]");
+    if (!button) return;
+    const field = document.getElementById(button.dataset.inserts);
+    const { selectionStart: from, selectionEnd: to, value } = field;
+    const before = value.slice(0, from);
+    const gap = before && !/\s$/.test(before) ? " " : "";
+    field.focus();
+    field.setRangeText(gap + button.dataset.text, from, to, "end");
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+
   // A choice of a filter applies at once.
   document.addEventListener("change", (event) => {
     const form = event.target.closest("form[data-auto]");

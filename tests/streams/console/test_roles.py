@@ -49,6 +49,7 @@ GET  /cases/{case_id}                          all
 POST /cases/{case_id}/claim                    r
 POST /cases/{case_id}/release                  r
 POST /cases/{case_id}/postpone                 r
+POST /cases/{case_id}/assign                   r
 POST /cases/{case_id}/notes                    r
 POST /cases/{case_id}/verdict                  r
 POST /cases/{case_id}/verdicts/{number}/cancel r
@@ -83,6 +84,9 @@ POST /settings/account/tokens/revoke           all
 GET  /admin/users                              d
 POST /admin/users                              d
 POST /admin/users/change                       d
+GET  /admin/reasons                            d
+POST /admin/reasons                            d
+POST /admin/reasons/{number}                   d
 GET  /admin/actions                            ad
 POST /admin/actions/export                     a
 GET  /v1/tenants                               all
