@@ -18,6 +18,7 @@ from streams.console.identity.links.sign_in_links import SignInLinks
 from streams.console.identity.users import User
 from streams.console.intake.handler import CaseIntake, followed_topics
 from streams.console.outbox import OutboxSender
+from streams.console.policies.sending import PolicySending
 from streams.console.security_headers import with_security_headers
 from streams.console.tables import POSITIONS
 from streams.console.telemetry import ConsoleMetrics
@@ -101,6 +102,15 @@ class ConsoleProcess:
         address = f"http://{settings.web_host}:{settings.console_port}"
         self._links = SignInLinks(address, show_link) if show_link is not None else None
         self._identity = Identity(settings, database, _now_ms, links=self._links)
+        self._policies = PolicySending(
+            cluster,
+            database,
+            names,
+            self._context.policies,
+            settings.max_ahead_ms,
+            _now_ms,
+            self._sender.wake,
+        )
         self._fetcher = EvidenceFetcher(cluster, database, _now_ms)
         self._has_tables = False
 
@@ -129,6 +139,7 @@ class ConsoleProcess:
             self._follower.run(),
             self._sender.run(),
             self._verdicts.run(),
+            self._policies.run(),
             self._identity.run(),
             changes.run(),
             self._fetcher.run(),

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from streams.settings.load import Settings
     from streams.topics.policy_log import LoggedPolicies
 
-_MARGIN_MS = 60_000  # for the owners to read the command in, before they read records of that time
-
 
 def apply(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The new policy.")],
@@ -54,8 +52,9 @@ def apply(
     from streams.cli.inputs import checked_reason, fail, parse_time, policy_for, settings_for
     from streams.kafka.topic_names import TopicNames
     from streams.ops.control_client import partition_count, send_command
+    from streams.ops.policy_commands import MARGIN_MS, PlannedChange, plan_change
     from streams.topics.control_topic import PolicyCommand
-    from streams.topics.policy_log import earliest, in_the_way, logged_policies, newest
+    from streams.topics.policy_log import logged_policies
 
     after = policy_for(file)
     if not dry_run:
@@ -63,28 +62,24 @@ def apply(
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     now_ms = time.time_ns() // 1_000_000
-    from_ms = parse_time("--from", from_) if from_ else now_ms + settings.max_ahead_ms + _MARGIN_MS
+    from_ms = parse_time("--from", from_) if from_ else now_ms + settings.max_ahead_ms + MARGIN_MS
     if from_ms <= 0:
         fail(f"--from {from_}: expected a time after 1970")
 
-    async def look(cluster: "KafkaCluster") -> "tuple[dict[int, LoggedPolicies], PolicyVersion | None]":
+    async def look(cluster: "KafkaCluster") -> PlannedChange:
         found = await logged_policies(cluster, names, range(await partition_count(cluster, names)))
-        others = {
-            number: one for number, one in found.items() if not one.switches or one.switches[-1].sha256 != after.sha256
-        }
-        return others, newest(others)
+        return plan_change(found, after.sha256, from_ms)
 
-    waiting, last = operate("policy apply", settings, look)
-    if not waiting:
+    plan = operate("policy apply", settings, look)
+    if not plan.numbers:
         typer.echo(f"nothing to do: {after.sha256[:12]} is or will be the policy of all partitions")
         return
-    other = in_the_way(waiting, from_ms)
-    if other is not None:
+    if (other := plan.barred_by) is not None:
         fail(
             f"--from {_time(from_ms)}: {_named(other)} is scheduled from {_time(other.from_ms)} on; expected "
             "a later time, or `callwarden policy withdraw` first"
         )
-    from_ms = earliest(last, from_ms)
+    last, from_ms = plan.last, plan.from_ms
     before = last.policy if last else policy_for(str(settings.policy) if settings.policy else None)
     for line in diff(before, after):
         typer.echo(line)
@@ -107,7 +102,7 @@ def apply(
     command = PolicyCommand(to_plain(after), after.sha256, from_ms, **signed(reason, by))
 
     async def work(cluster: "KafkaCluster") -> "tuple[CommandAnswers, dict[int, LoggedPolicies]]":
-        said = await send_command(cluster, names, settings.application_id, list(waiting), command, wait)
+        said = await send_command(cluster, names, settings.application_id, plan.numbers, command, wait)
         return said, await _recorded_since(cluster, names, said)
 
     said, found = operate("policy apply", settings, work)
@@ -134,6 +129,7 @@ def withdraw(
     from streams.cli.inputs import checked_reason, settings_for
     from streams.kafka.topic_names import TopicNames
     from streams.ops.control_client import partition_count, send_command
+    from streams.ops.policy_commands import partitions_to_withdraw
     from streams.topics.control_topic import WithdrawCommand
     from streams.topics.policy_log import logged_policies
 
@@ -149,21 +145,19 @@ def withdraw(
     if not meant:
         typer.echo("nothing to do: no policy is scheduled")
         return
-    numbers = []
     for number, one in found.items():
         for switch in one.switches:
             if switch.sha256 in meant and switch in one.coming:
                 typer.echo(
                     f"partition {number}: {_named(switch)} is scheduled from {_time(switch.from_ms)}{_signed(switch)}"
                 )
-                numbers.append(number)
             elif switch.sha256 in meant and switch is one.switches[-1]:
                 typer.echo(
                     f"partition {number}: {_named(switch)} already applies, from {_time(switch.from_ms)} on, and stays"
                 )
     if not yes and not typer.confirm("Withdraw it?"):
         raise typer.Exit(1)
-    numbers = list(dict.fromkeys(numbers))
+    numbers = partitions_to_withdraw(found, meant)
     command = WithdrawCommand(tuple(sorted(meant)), **signed(reason, by))
 
     async def work(cluster: "KafkaCluster") -> "tuple[CommandAnswers, dict[int, LoggedPolicies]]":

@@ -9,6 +9,7 @@
   const place = document.querySelector("[data-place]");
   const unsaved = document.querySelector("[data-unsaved]");
   const form = area.form;
+  const proposing = document.querySelector("[data-proposing]");
   let saved = area.value;
   let faults = new Set();
   let leaving = false;
@@ -34,7 +35,13 @@
     place.textContent = `${line}:${column}`;
   };
   const marks = () => {
-    if (unsaved) unsaved.hidden = area.value === saved;
+    const same = area.value === saved;
+    if (unsaved) unsaved.hidden = same;
+    // What is proposed is the file as it was saved.
+    if (proposing) {
+      proposing.querySelector("button").disabled = !same;
+      proposing.querySelector("[data-save-first]").hidden = same;
+    }
   };
   const offsetOf = (line, column) => {
     const lines = area.value.split("\n");
@@ -93,10 +100,14 @@
     if (event.target === form && event.detail.successful) {
       saved = sent;
       marks();
+      if (proposing) proposing.querySelector("[data-revision]").value = document.getElementById("revision").value;
       document.body.dispatchEvent(new CustomEvent("policy:saved"));
     }
   });
   addEventListener("beforeunload", (event) => { if (unsaved && area.value !== saved) event.preventDefault(); });
+  proposing?.querySelector("[data-from]").addEventListener("input", () => {
+    proposing.querySelector("[value=at]").checked = true;
+  });
   numbers();
   where();
 })();

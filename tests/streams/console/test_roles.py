@@ -66,6 +66,12 @@ POST /policy/drafts/{draft_id}                 p
 POST /policy/drafts/{draft_id}/discard         p
 GET  /policy/drafts/{draft_id}/check           all
 POST /policy/check                             p
+POST /policy/drafts/{draft_id}/propose         p
+POST /policy/withdraw                          p
+GET  /policy/proposals/{proposal_id}           all
+POST /policy/proposals/{proposal_id}/approve   p
+POST /policy/proposals/{proposal_id}/decline   p
+POST /policy/proposals/{proposal_id}/withdraw  p
 GET  /policy/versions/{sha256}                 all
 GET  /quality                                  rpad
 GET  /health                                   all

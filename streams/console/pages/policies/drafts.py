@@ -11,7 +11,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
 from monitor.policy.serialize import to_plain
-from streams.console.pages.policies.forms import Context, PolicyEditor, PolicyViewer, checks_of, policy_form
+from streams.console.pages.policies.forms import (
+    Context,
+    PolicyEditor,
+    PolicyViewer,
+    checks_of,
+    policy_form,
+    refused_of,
+    soonest_ms,
+)
 from streams.console.pages.queue import toast
 from streams.console.pages.render import render
 from streams.console.policies import drafts
@@ -37,7 +45,7 @@ async def new_draft(request: Request, user: PolicyEditor, context: Context) -> R
     try:
         draft = await context.write(work)
     except DraftRefused as refused:
-        return RedirectResponse(f"/policy?{urlencode({'said': refused.key})}", 303)
+        return RedirectResponse(f"/policy?{urlencode({'refused': refused.key})}", 303)
     return RedirectResponse(f"/policy/drafts/{draft.id}", 303)
 
 
@@ -51,8 +59,15 @@ async def draft_page(draft_id: str, request: Request, user: PolicyViewer, contex
     found = await context.read(read)
     if found["draft"] is None:
         raise HTTPException(404)
-    own = found["draft"].subject == user.subject
-    response = render(request, "policy/draft.html.j2", own=own, most_bytes=drafts.MAX_TEXT_BYTES, **found)
+    values: dict[str, Any] = {
+        "own": found["draft"].subject == user.subject,
+        "most_bytes": drafts.MAX_TEXT_BYTES,
+        "refused": refused_of(request),
+        "needs_two": context.settings.console_four_eyes == "yes",
+        "soon_ms": soonest_ms(context),
+        "has_kafka": context.reports is not None,
+    }
+    response = render(request, "policy/draft.html.j2", **values, **found)
     response.background = BackgroundTask(checks_of(request).warm_up)
     return response
 

@@ -1,16 +1,18 @@
 """The policy page: what holds, what is scheduled, the drafts, and the history."""
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from streams.console.pages.policies.forms import Context, PolicyViewer
+from streams.console.pages.policies.forms import Context, PolicyViewer, refused_of
 from streams.console.pages.render import render
-from streams.console.policies import drafts, reports
+from streams.console.policies import drafts, proposals, reports, requests
 
 router = APIRouter(include_in_schema=False)
+
+_SAID: Final = ("approved", "declined", "taken_back", "discarded")
 
 
 @router.get("/policy")
@@ -24,7 +26,12 @@ async def policy_page(request: Request, user: PolicyViewer, context: Context) ->
             "standing": reports.standing_changes(connection, policies, now_ms),
             "withdrawn": reports.withdrawn_changes(connection),
             "drafts": drafts.newest(connection),
+            "proposed": proposals.pending(connection, now_ms),
+            "requested": requests.newest(connection),
         }
 
     said = request.query_params.get("said", "")
-    return render(request, "policy/overview.html.j2", said=said, **await context.read(read))
+    shown = said if said in _SAID else ""
+    return render(
+        request, "policy/overview.html.j2", said=shown, refused=refused_of(request), **await context.read(read)
+    )

@@ -1,0 +1,170 @@
+"""Proposals to apply or withdraw a policy: propose, and decide as the second person."""
+
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+from sqlalchemy import Connection
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+
+from monitor.policy.diff import changed_items, diff
+from monitor.policy.timeline import next_change_ms
+from streams.console import four_eyes
+from streams.console.four_eyes import ProposalKind, ProposalStep
+from streams.console.pages.formats import known_zone
+from streams.console.pages.policies.drafts import check_text
+from streams.console.pages.policies.forms import (
+    Context,
+    PolicyApprover,
+    PolicyEditor,
+    PolicyViewer,
+    policy_form,
+    refused_of,
+    soonest_ms,
+    time_of,
+)
+from streams.console.pages.render import render
+from streams.console.policies import drafts, proposals
+from streams.console.policies.check_process import CheckGivenUp
+from streams.console.policies.proposals import ChangeRefused, PolicyProposals
+from streams.console.policies.requests import Wanted
+from streams.console.policies.sending import as_soon_ms
+
+router = APIRouter(include_in_schema=False)
+
+
+def proposals_of(context: Context) -> PolicyProposals:
+    """The steps of proposals, as the settings say."""
+    settings = context.settings
+    return PolicyProposals(context.policies, settings.console_four_eyes == "yes", as_soon_ms(settings.max_ahead_ms))
+
+
+@router.post("/policy/drafts/{draft_id}/propose")
+async def propose(draft_id: str, request: Request, user: PolicyEditor, context: Context) -> Response:
+    """Propose the draft as it was saved."""
+    given, back = await policy_form(request), f"/policy/drafts/{draft_id}"
+    draft = await context.read(partial(drafts.get, draft_id=draft_id))
+    if draft is None:
+        raise HTTPException(404)
+    if draft.subject != user.subject:
+        raise HTTPException(403)
+    try:
+        from_ms = _time_given(request, given)
+        if given.get("revision") != str(draft.revision):
+            raise ChangeRefused("stale")
+        report, _ = await check_text(request, context, draft.text)
+        if (checked := report.policy) is None:
+            raise ChangeRefused("faulty")
+        wanted = Wanted("apply", (checked.sha256,), from_ms, given.get("reason", ""))
+        steps, now_ms = proposals_of(context), context.clock()
+        proposed = await context.write(
+            partial(steps.propose, by=user, draft=draft, checked=checked, wanted=wanted, now_ms=now_ms)
+        )
+    except (ChangeRefused, CheckGivenUp) as refused:
+        return RedirectResponse(f"{back}?{urlencode({'refused': refused.key})}", 303)
+    return RedirectResponse("/policy?said=approved" if proposed is None else f"/policy/proposals/{proposed}", 303)
+
+
+@router.post("/policy/withdraw")
+async def propose_withdrawal(request: Request, user: PolicyEditor, context: Context) -> Response:
+    """Propose to withdraw a policy that is scheduled."""
+    given, now_ms, steps = await policy_form(request), context.clock(), proposals_of(context)
+    work = partial(
+        steps.propose_withdrawal,
+        by=user,
+        sha256=given.get("sha256", ""),
+        reason=given.get("reason", ""),
+        now_ms=now_ms,
+    )
+    try:
+        proposed = await context.write(work)
+    except ChangeRefused as refused:
+        return RedirectResponse(f"/policy?{urlencode({'refused': refused.key})}", 303)
+    return RedirectResponse("/policy?said=approved" if proposed is None else f"/policy/proposals/{proposed}", 303)
+
+
+@router.get("/policy/proposals/{proposal_id}")
+async def proposal_page(proposal_id: str, request: Request, user: PolicyViewer, context: Context) -> Response:
+    """What is proposed: its file, what it changes of the policy that holds now, and by whom."""
+    now_ms, policies = context.clock(), context.policies
+
+    def read(connection: Connection) -> dict[str, Any] | None:
+        proposal = four_eyes.proposal_of(connection, proposal_id)
+        if proposal is None or proposal.kind is not ProposalKind.POLICY:
+            return None
+        change, base = proposals.change_of(proposal), policies.newest(connection)
+        policy = policies.of(connection, change.sha256s[0])
+        pending = proposal.state is four_eyes.ProposalState.PENDING and now_ms < proposal.expires_ms
+        # A decided one keeps showing what was decided on.
+        shown = base if pending else policies.of(connection, change.base_sha256)
+        compared = [] if policy is None or shown is None else changed_items(diff(shown, policy))
+        return {
+            "proposal": proposal,
+            "change": change,
+            "policy": policy,
+            "base": shown,
+            "moved": pending and base.sha256 != change.base_sha256,
+            "changes": compared,
+            "pending": pending,
+            "refusals": {
+                step.value: four_eyes.refusal(proposal, user, step, now_ms)
+                for step in (ProposalStep.APPROVE, ProposalStep.WITHDRAW)
+            },
+        }
+
+    found = await context.read(read)
+    if found is None:
+        raise HTTPException(404)
+    return render(request, "policy/proposal.html.j2", refused=refused_of(request), soon_ms=soonest_ms(context), **found)
+
+
+@router.post("/policy/proposals/{proposal_id}/approve")
+async def approve(proposal_id: str, request: Request, user: PolicyApprover, context: Context) -> Response:
+    """Approve it as the second person; ``seen`` is the policy that the page compared with."""
+    given, now_ms = await policy_form(request), context.clock()
+    work = partial(
+        proposals_of(context).approve,
+        by=user,
+        proposal_id=proposal_id,
+        seen=given.get("seen", ""),
+        reason=given.get("reason", ""),
+        now_ms=now_ms,
+    )
+    return await _step(context, proposal_id, work, "/policy?said=approved")
+
+
+@router.post("/policy/proposals/{proposal_id}/decline")
+async def decline(proposal_id: str, request: Request, user: PolicyApprover, context: Context) -> Response:
+    """Refuse it as the second person."""
+    given, now_ms = await policy_form(request), context.clock()
+    work = partial(proposals.decline, by=user, proposal_id=proposal_id, reason=given.get("reason", ""), now_ms=now_ms)
+    return await _step(context, proposal_id, work, "/policy?said=declined")
+
+
+@router.post("/policy/proposals/{proposal_id}/withdraw")
+async def take_back(proposal_id: str, user: PolicyEditor, context: Context) -> Response:
+    """Withdraw one's own proposal."""
+    work = partial(proposals.take_back, by=user, proposal_id=proposal_id, now_ms=context.clock())
+    return await _step(context, proposal_id, work, "/policy?said=taken_back")
+
+
+async def _step(context: Context, proposal_id: str, work: "partial[None]", done: str) -> Response:
+    try:
+        await context.write(work)
+    except ChangeRefused as refused:
+        query = urlencode({"refused": refused.key})
+        return RedirectResponse(
+            f"/policy?{query}" if refused.key == "unknown" else f"/policy/proposals/{proposal_id}?{query}", 303
+        )
+    return RedirectResponse(done, 303)
+
+
+def _time_given(request: Request, given: dict[str, str]) -> int | None:
+    if given.get("when") != "at":
+        return None
+    at_ms = time_of(given.get("from", ""), known_zone(request.cookies.get("zone", "")))
+    if at_ms is None:
+        raise ChangeRefused("no_time")
+    return next_change_ms(at_ms)

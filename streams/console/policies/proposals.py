@@ -1,0 +1,154 @@
+"""Proposals to change the policy: what a second person approves is exactly the file that was proposed."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from monitor.text.masking import mask_text
+from streams.console import four_eyes
+from streams.console.four_eyes import Proposal, ProposalKind, ProposalRefused, ProposalStep
+from streams.console.identity.users import User
+from streams.console.policies import requests, texts
+from streams.console.policies.checker import PolicySummary
+from streams.console.policies.drafts import Draft, text_hash
+from streams.console.policies.in_force import PoliciesInForce
+from streams.console.policies.requests import Kind, Wanted
+from streams.topics.policy_log import in_the_way
+
+LONGEST_REASON = 2_000
+
+
+class ProposedChange(Struct, frozen=True):
+    """The content of a proposal. ``base_sha256`` is the policy that the proposer saw it replace.
+
+    ``text`` is the file, ``text_sha256`` its hash; to withdraw, both are empty. ``name``: who proposes, as shown.
+    """
+
+    kind: Kind
+    sha256s: tuple[str, ...]
+    base_sha256: str
+    name: str
+    title: str = ""
+    from_ms: int | None = None
+    text: str = ""
+    text_sha256: str = ""
+
+    def wanted(self, reason: str) -> Wanted:
+        """What is requested once it is approved."""
+        return Wanted(self.kind, self.sha256s, self.from_ms, reason)
+
+
+class ChangeRefused(Exception):
+    """A step that is not possible; ``key`` is the end of its text's key."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def change_of(proposal: Proposal) -> ProposedChange:
+    """The content of a proposal of a policy."""
+    return msgspec.json.decode(proposal.content, type=ProposedChange)
+
+
+class PolicyProposals:
+    """The steps of proposals, each in the caller's transaction. ``needs_two``: another person must approve."""
+
+    def __init__(self, policies: PoliciesInForce, needs_two: bool, as_soon_ms: int) -> None:
+        """``as_soon_ms``: how long after now the soonest time is from which a policy can apply."""
+        self._policies, self._needs_two, self._as_soon_ms = policies, needs_two, as_soon_ms
+
+    def propose(
+        self, connection: Connection, by: User, draft: Draft, checked: PolicySummary, wanted: Wanted, now_ms: int
+    ) -> str | None:
+        """Propose the file of a draft, of which ``checked`` is the check. Returns the proposal's id; None if it takes
+        effect at once, as nobody else must approve. Raises ChangeRefused.
+        """
+        base = self._policies.newest(connection)
+        if base.sha256 == checked.sha256:
+            raise ChangeRefused("same")
+        self._must_have_room(connection, wanted.from_ms, now_ms)
+        texts.remember(connection, checked.plain, checked.sha256, now_ms, draft.text)
+        change = ProposedChange(
+            "apply", (checked.sha256,), base.sha256, by.name, draft.title, wanted.from_ms, draft.text,
+            text_hash(draft.text),
+        )  # fmt: skip
+        return self._propose(connection, by, change, checked.sha256, wanted.reason, now_ms)
+
+    def propose_withdrawal(self, connection: Connection, by: User, sha256: str, reason: str, now_ms: int) -> str | None:
+        """Propose to withdraw a policy that is scheduled; see `propose`. Raises ChangeRefused."""
+        if sha256 not in {one.sha256 for one in self._policies.scheduled(connection, now_ms)}:
+            raise ChangeRefused("not_scheduled")
+        base = self._policies.newest(connection).sha256
+        change = ProposedChange("withdraw", (sha256,), base, by.name)
+        return self._propose(connection, by, change, f"withdraw {sha256}", reason, now_ms)
+
+    def approve(self, connection: Connection, by: User, proposal_id: str, seen: str, reason: str, now_ms: int) -> None:
+        """Approve as the second person, who has seen what it changes of the policy ``seen``. Raises ChangeRefused."""
+        proposal = four_eyes.proposal_of(connection, proposal_id)
+        if proposal is None or proposal.kind is not ProposalKind.POLICY:
+            raise ChangeRefused("unknown")
+        change = change_of(proposal)
+        if change.kind == "apply":
+            if self._policies.newest(connection).sha256 != seen:
+                raise ChangeRefused("base_changed")
+            self._must_have_room(connection, change.from_ms, now_ms)
+        _decide(connection, by, proposal_id, ProposalStep.APPROVE, reason, now_ms)
+        wanted = change.wanted(proposal.reason)
+        requests.add(connection, wanted, (proposal.proposed_by, change.name), by, proposal_id, now_ms)
+        requests.record_action(connection, by, wanted, proposal_id, now_ms)
+
+    def _propose(
+        self, connection: Connection, by: User, change: ProposedChange, about: str, reason: str, now_ms: int
+    ) -> str | None:
+        reason = checked_reason(reason)
+        if not self._needs_two:
+            wanted = change.wanted(reason)
+            requests.add(connection, wanted, (by.subject, by.name), None, None, now_ms)
+            requests.record_action(connection, by, wanted, None, now_ms)
+            return None
+        content = msgspec.json.encode(change).decode()
+        try:
+            return four_eyes.propose(connection, by, ProposalKind.POLICY, about, content, reason, now_ms).id
+        except ProposalRefused as refused:
+            raise ChangeRefused(refused.key) from None
+
+    def _must_have_room(self, connection: Connection, from_ms: int | None, now_ms: int) -> None:
+        wanted_ms = now_ms + self._as_soon_ms if from_ms is None else from_ms
+        if in_the_way(self._policies.logged(connection, now_ms), wanted_ms) is not None:
+            raise ChangeRefused("barred")
+
+
+def decline(connection: Connection, by: User, proposal_id: str, reason: str, now_ms: int) -> None:
+    """Refuse a proposal as the second person. Raises ChangeRefused."""
+    _decide(connection, by, proposal_id, ProposalStep.DECLINE, reason, now_ms)
+
+
+def take_back(connection: Connection, by: User, proposal_id: str, now_ms: int) -> None:
+    """Withdraw one's own proposal. Raises ChangeRefused."""
+    _decide(connection, by, proposal_id, ProposalStep.WITHDRAW, "", now_ms)
+
+
+def pending(connection: Connection, now_ms: int) -> list[tuple[Proposal, ProposedChange]]:
+    """The proposals that wait for a second person, the oldest first."""
+    found: list[Any] = four_eyes.pending(connection, ProposalKind.POLICY, now_ms)
+    return [(proposal, change_of(proposal)) for proposal in found]
+
+
+def checked_reason(reason: str) -> str:
+    """The reason with telephone numbers masked. Raises ChangeRefused if there is none, or it is too long."""
+    reason = mask_text(reason.strip())
+    if not reason:
+        raise ChangeRefused("no_reason")
+    if len(reason) > LONGEST_REASON:
+        raise ChangeRefused("long_reason")
+    return reason
+
+
+def _decide(connection: Connection, by: User, proposal_id: str, step: ProposalStep, reason: str, now_ms: int) -> None:
+    try:
+        four_eyes.decide(connection, by, proposal_id, step, mask_text(reason.strip())[:LONGEST_REASON], now_ms)
+    except ProposalRefused as refused:
+        raise ChangeRefused(refused.key) from None
