@@ -55,7 +55,8 @@ def make(context: ConsoleContext, routes: Sequence[BaseRoute] = (), identity: Id
     app = FastAPI(
         title="Callwarden console",
         version="1",
-        routes=[static_files.route(), *routes],
+        # The routes of the routers themselves: `include_router` would derive all of them again for each application.
+        routes=[static_files.route(), *routes, *(route for router in ROUTERS for route in router.routes)],
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -74,8 +75,6 @@ def make(context: ConsoleContext, routes: Sequence[BaseRoute] = (), identity: Id
             respond=problems.refused,
         )
     problems.install(app)
-    for router in ROUTERS:
-        app.include_router(router)
 
     @app.get("/", include_in_schema=False, dependencies=[Depends(for_everyone)])
     async def start() -> Response:
