@@ -269,18 +269,30 @@ def broken(changes: Iterable[Change]) -> Iterator[None]:
 _SOURCES: dict[Any, str] = {}
 
 
-# Seeds that found each mutation when last checked. They are played first, which saves dozens of schedules. If a seed no
-# longer finds its mutation, because the protocol has changed, the other seeds follow as usual.
+# Seeds that found each mutation when last checked, unless it was the first one. They are played first, which saves
+# hundreds of schedules. If a seed no longer finds its mutation, because the protocol has changed, the other seeds
+# follow as usual; the test prints the seed that found it.
 SHOWN_BY = {
-    "3: records that are not decided yet are passed over": 4,
-    "3: a batch of aborted records alone is dropped": 4,
-    "2: the state is read before the former owner is fenced": 19,
+    "3: records that are not decided yet are passed over": 9,
+    "3: a batch of aborted records alone is dropped": 99,
+    "3: stale batches are applied": 6,
     "3: stale batches are dropped, and what is missing is not sought": 12,
-    "6: the head first": 20,
-    "6: alerts, then the rest": 25,
+    "6: decisions, then the state": 1,
+    "6: the state, then decisions": 5,
+    "6: the head first": 1,
+    "6: alerts, then the rest": 6,
+    "6: alerts are lost": 2,
+    "7: done falls": 6,
+    "7: alerts that fire are not in the state": 2,
     "6: dead letters, then the rest": 7,
-    "7: the clock is not in the head": 4,
-    "the watermark does not wait for reviews": 14,
+    "7: the clock is not in the head": 23,
+    "9: the memory is kept after a transaction that failed": 1,
+    "the watermark does not wait for reviews": 19,
+    "the watermark is not less lateness": 14,
+    "a call at the late line is late": 1,
+    "a tenant may lie in any partition": 11,
+    "a record may lie in any topic": 11,
+    "no call is a duplicate": 5,
 }
 
 

@@ -44,6 +44,19 @@ def wrong(broker: Broker, policy: Policy, live: DecidingSettings, partitions: in
         yield from (f"{NAMES.output('alerts')}-{number}: {reported}" for reported in found)
 
 
+def content(broker: Broker, partitions: int) -> list[tuple[str, int, int, list[int]]]:
+    """Return all that `wrong` depends on: the offsets in the logs that it reads. What is at an offset never changes."""
+    found = []
+    for number in range(partitions):
+        for topic in (*(NAMES.input_prefix + name for name in INPUTS), *map(NAMES.output, (*JUDGED, "alerts"))):
+            offsets = [entry.offset for entry in _entries(broker, TP(topic, number))]
+            found.append((topic, number, broker.logs[TP(topic, number)].last_stable, offsets))
+        clock = TP(NAMES.output("clock"), number)
+        told = [one.offset for one in _entries(broker, clock) if one.record and not emit.is_tick(one.record.value)]
+        found.append((clock.topic, number, 0, told))
+    return found
+
+
 def replayed(broker: Broker, policy: Policy, live: DecidingSettings, place: PartitionIdentity) -> StreamTask:
     """Return a partition that has read its inputs in one go and decided as far as the clocks allow."""
     partition = StreamTask(policy, b"secret", live, place, replaying=True)

@@ -56,7 +56,7 @@ def prepare() -> None:
     # Existing objects are frozen, and the garbage of a schedule is collected at once.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 50, 10)
+    gc.set_threshold(200_000, 50, 10)
 
 
 def _say_nothing(self: CompositeLogger, severity: int, message: str, *args: Any, **more: Any) -> None:
