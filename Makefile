@@ -6,7 +6,7 @@ PYTHONS ?= python3.11 python3.12 python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-FAST := not services and not soak
+FAST := not services and not soak and not thorough
 # A process for each core; the tests of a file stay together, because they share what is made once for all of them.
 # The order of the files is that of tests/conftest.py: what takes long begins first.
 ORDERED := --dist loadfile --no-loadscope-reorder
@@ -57,8 +57,8 @@ test: setup lint ## The fast suite, side by side on all cores: no service, no br
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m '$(FAST)' $(ARGS)
 
 # Without CALLWARDEN_REQUIRE_SERVICES=1 a test whose service is absent is skipped by name; with it, it fails.
-test-services: setup $(if $(filter 1,$(CALLWARDEN_REQUIRE_SERVICES)),tools) ## Tests against real services.
-	$(BIN)/python -m pytest -n $(SERVICE_PROCESSES) $(ORDERED) -m services $(ARGS)
+test-services: setup $(if $(filter 1,$(CALLWARDEN_REQUIRE_SERVICES)),tools) ## Tests against real services, and the rest of the random tests.
+	$(BIN)/python -m pytest -n $(SERVICE_PROCESSES) $(ORDERED) -m 'services or thorough' $(ARGS)
 
 test-all-pythons: ## The fast suite on each of PYTHONS that is here, each in a virtual environment of its own.
 	@ran=; for name in $(PYTHONS); do \

@@ -2,18 +2,20 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import pytest
 
 from crash.runner import ask, results
 from crash.schedule import FAULTS, POINTS, Result
 
-SCHEDULES, CHUNK = 400, 200
+SCHEDULES = 400
+ALL = pytest.param(range(SCHEDULES), marks=pytest.mark.thorough)
 SOAK, SOAK_CHUNK = 40_000, 2_000
 
-Chunks = dict[int, Future[list[Result]]]
+Played = Callable[[range], list[Result]]
 
 
 @pytest.fixture(scope="module")
@@ -24,37 +26,50 @@ def processes() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture(scope="module")
-def chunks(processes: ThreadPoolExecutor) -> Chunks:
-    """The results by the first seed of a chunk. All chunks run from the first test on."""
-    return {first: processes.submit(results, first, CHUNK) for first in range(0, SCHEDULES, CHUNK)}
+def played(processes: ThreadPoolExecutor) -> Played:
+    """Plays a part once, for all tests."""
+
+    @cache
+    def play(part: range) -> list[Result]:
+        half = len(part) // 2
+        halves = [processes.submit(results, start, half) for start in (part.start, part.start + half)]
+        return [result for future in halves for result in future.result()]
+
+    return play
 
 
 def reported(played: Sequence[Result]) -> list[str]:
     return [f"schedule {r.seed} ({r.flavour}; {dict(r.faults)}): {wrong}" for r in played for wrong in r.wrong[:3]]
 
 
-@pytest.mark.parametrize("first", range(0, SCHEDULES, CHUNK))
-def test_every_schedule_ends_with_what_a_replay_says(chunks: Chunks, first: int) -> None:
-    print(f"seeds {first} to {first + CHUNK - 1}; Schedule(N).run() of crash.schedule plays one alone")
-    played = chunks[first].result()
-    assert not reported(played)
-    assert sum(result.events for result in played) > CHUNK
-    assert sum(result.alerts for result in played) > CHUNK
+@pytest.mark.parametrize("part", [range(150), ALL], ids=str)
+def test_every_schedule_ends_with_what_a_replay_says(played: Played, part: range) -> None:
+    print(f"{part}; Schedule(N).run() of crash.schedule plays one alone")
+    found = played(part)
+    assert len(found) == len(part)
+    assert not reported(found)
+    assert sum(result.events for result in found) > len(part)
+    assert sum(result.alerts for result in found) > len(part)
 
 
-def test_the_schedules_covered_every_fault_and_every_point(chunks: Chunks) -> None:
-    """Every fault took place often and in every schedule at least once; workers were killed at every interception
-    point.
-    """
-    played = [result for chunk in chunks.values() for result in chunk.result()]
-    faults = sum((result.faults for result in played), Counter[str]())
-    deaths = sum((result.points for result in played), Counter[str]())
-    print(f"faults {faults}\ndeaths {deaths}")
-    assert all(result.faults and not result.missed for result in played)
-    assert {name for name in FAULTS if faults[name] >= SCHEDULES // 40} == set(FAULTS)
+@pytest.mark.parametrize("part", [range(150), ALL], ids=str)
+def test_the_schedules_covered_every_fault(played: Played, part: range) -> None:
+    """Every fault took place often, and in every schedule at least one."""
+    found = played(part)
+    faults = sum((result.faults for result in found), Counter[str]())
+    print(f"faults {faults}")
+    assert all(result.faults and not result.missed for result in found)
+    assert {name for name in FAULTS if faults[name] >= len(part) // 40} == set(FAULTS)
+    assert sum(result.moves for result in found) > len(part)
+    assert sum(result.dead_letters for result in found) > len(part)
+
+
+@pytest.mark.parametrize("part", [ALL], ids=str)
+def test_the_schedules_covered_every_point(played: Played, part: range) -> None:
+    """Workers were killed at every interception point."""
+    deaths = sum((result.points for result in played(part)), Counter[str]())
+    print(f"deaths {deaths}")
     assert {point for point in POINTS if deaths[point] >= 2} == set(POINTS)
-    assert sum(result.moves for result in played) > SCHEDULES
-    assert sum(result.dead_letters for result in played) > SCHEDULES
 
 
 def test_a_seed_gives_the_same_run_in_any_process() -> None:

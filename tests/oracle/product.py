@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,13 @@ def run(
 
 
 def _loaded(plain: dict[str, Any]) -> Policy:
-    return loads(json.dumps(plain, ensure_ascii=False), "policy.json")
+    return _read(json.dumps(plain, ensure_ascii=False))
+
+
+@lru_cache(4)
+def _read(text: str) -> Policy:
+    """A scenario is replayed several times, under the same policy."""
+    return loads(text, "policy.json")
 
 
 def _line(line: str | bytes | dict[str, Any]) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from helpers.thorough import thorough
 from monitor.decoding.decode import NO_CLOCK_MS
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.record_batch import RecordBatch
@@ -47,7 +48,7 @@ def by_text(alerts: list[ReportedAlert]) -> list[ReportedAlert]:
     return sorted(alerts, key=str)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", thorough(range(60), 18))
 def test_alerts_come_at_the_first_early_evaluation_that_includes_the_breach(seed: int) -> None:
     print(f"seed {seed}")
     made = scenario(seed, size=120)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from crash.broken import CLOCK_AT_DONE_LOST, CLOCK_BEYOND_TIMESTAMP, ONE_ADVANCE_RECORDED, Change, broken
+from helpers.thorough import thorough
 from monitor.decoding.input_topics import CARRIES, INPUTS
 from monitor.partition.checkpoint import DecidingSettings, MismatchError, PartitionIdentity
 from monitor.partition.journal import (
@@ -62,7 +63,7 @@ def outcome(taken: list[TaskOutput]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", thorough(range(30), 18))
 def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
     policy, sources, not_after_ms = sources_of(seed)
     rng = random.Random(seed)

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from helpers.thorough import thorough
 from monitor.core.codec import StateFormatError
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.record_batch import RecordBatch
@@ -146,14 +147,14 @@ def both(seed: int, folder: Any, early: bool) -> tuple[dict[str, Any], dict[str,
     return expected, got
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", thorough(range(40), 18))
 def test_a_restart_loses_repeats_or_changes_nothing(seed: int, tmp_path: Any) -> None:
     expected, got = both(seed, tmp_path, early=False)
     del got["alerts in order"], expected["alerts in order"]
     assert got == expected
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", thorough(range(40), 18))
 def test_early_evaluation_changes_nothing_but_alerts(seed: int, tmp_path: Any) -> None:
     """Including restarts."""
     expected, got = both(seed, tmp_path, early=True)

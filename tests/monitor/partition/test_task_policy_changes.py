@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from test_task import bytes_of, rows_of
 
+from helpers.thorough import thorough
 from monitor.partition.checkpoint import CheckpointMetadata, DecidingSettings, packed_head
 from monitor.partition.journal import PolicyChange, PolicyWithdrawal
 from monitor.partition.task import StreamTask
@@ -183,7 +184,7 @@ def run_of(seed: int, folder: Path) -> PolicyChangeRun:
     return played
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", thorough(range(20), 9))
 def test_a_policy_is_changed_once_wherever_a_worker_is_stopped(seed: int, tmp_path: Path) -> None:
     run_of(seed, tmp_path)
 

@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
+from helpers.thorough import thorough
 from monitor.core.calls.evidence import EvidenceRows, NewestCalls
 from monitor.core.threshold_distance import DistanceOptions
 from monitor.policy.load import load, to_plain
@@ -42,15 +43,15 @@ def by_replay(made: Scenario) -> dict[str, Any]:
     how: dict[str, Any] = {"piece_lines": rng.choice((1, 3, 40, 5_000)), "shards": rng.choice((1, 1, 2, 5))}
     times: dict[str, Any] = {"not_after_ms": made.not_after_ms, "until_ms": made.until_ms}
     times["enforce_from_ms"] = made.enforce_from_ms
-    resolved: list[list[list[str]]] = []
+    resolved: list[list[str]] = []
 
     def once(files: list[list[str]]) -> dict[str, Any]:
-        resolved.append(files)
-        return run(files, made.policy, **times, **how)
+        resolved[:] = files
+        return run(files, made.policy, windows=False, **times)
 
+    without = resolve(made.files, once, short_names)
     with cramped() if made.seed % 2 else nullcontext():
-        whole = resolve(made.files, once, short_names)
-    without = run(resolved[-1], made.policy, windows=False, **times)
+        whole = run(resolved, made.policy, **times, **how)
     assert {**whole, "windows": []} == {**without, "summary": {**without["summary"], "windows": len(whole["windows"])}}
     return whole
 
@@ -74,12 +75,14 @@ def compare(made: Scenario) -> None:
     assert found[:20] == []
 
 
-@pytest.mark.parametrize("seed", FAST)
+@pytest.mark.parametrize("seed", thorough(FAST, 18))
 def test_replay_does_not_decide_otherwise_than_the_contract(seed: int) -> None:
     compare(scenario(seed, size=120))
 
 
-@pytest.mark.parametrize("seed", [*HISTORY, *(pytest.param(seed, marks=pytest.mark.soak) for seed in HISTORIES)])
+@pytest.mark.parametrize(
+    "seed", [*thorough(HISTORY, 9), *(pytest.param(seed, marks=pytest.mark.soak) for seed in HISTORIES)]
+)
 def test_records_before_enforcement_are_known_and_decide_nothing(seed: int) -> None:
     made = scenario(seed, size=120)
     rng = random.Random(seed)

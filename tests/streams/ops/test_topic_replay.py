@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from helpers.call_lines import call_line
+from helpers.thorough import thorough
 from monitor.core.threshold_distance import DistanceOptions
 from monitor.decoding.input_topics import CARRIES, INPUTS
 from monitor.partition.checkpoint import DecidingSettings
@@ -158,7 +159,11 @@ def seen(outcome: Outcome) -> list[tuple[str, str, float, str, int]]:
 
 
 @pytest.mark.parametrize(
-    ("seed", "flavour"), [*((seed, None) for seed in range(36)), *((seed, "owners") for seed in range(60_000, 60_008))]
+    ("seed", "flavour"),
+    [
+        *thorough([(seed, None) for seed in range(36)], 18),
+        *thorough([(seed, "owners") for seed in range(60_000, 60_008)], 4),
+    ],
 )
 def test_topics_are_judged_like_files_of_the_same_records(seed: int, flavour: str | None, tmp_path: Path) -> None:
     """Also where bans of owners reach other partitions: no worker has judged, and the partitions are judged in step."""
