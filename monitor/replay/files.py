@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 20
 # Three bytes of zstd can expand to 128 KB, so read small blocks: a hostile file must not fill the memory.
 _ZST_BLOCK = 1 << 11
+_DESCRIPTOR = "/dev/fd/"
+_MAGIC = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
 MAX_LINE = codec.MAX_BYTES  # only this much of a longer line is kept, and the decoder rejects it for its length
 
 
 @contextlib.contextmanager
 def open_input(path: str) -> Iterator[BinaryIO]:
     """Open the decompressed bytes of a file; ``-`` is standard input.
+
+    Its extension says how it is compressed; of an open descriptor, ``/dev/fd/N``, its first bytes do.
 
     Raises OSError if the file cannot be opened. Reading raises DamagedFileError if the file is damaged.
     """
@@ -35,13 +39,19 @@ def open_input(path: str) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
         return
     with Path(path).open("rb") as raw:
-        if path.endswith(".gz"):
+        kind = _sniffed(raw) if path.startswith(_DESCRIPTOR) else path
+        if kind.endswith(".gz"):
             with gzip.open(raw, "rb") as unzipped:
                 yield io.BufferedReader(_Decompressed(path, unzipped.read), _BLOCK)
-        elif path.endswith(".zst"):
+        elif kind.endswith(".zst"):
             yield io.BufferedReader(_Decompressed(path, _Frames(raw).read), _BLOCK)
         else:
             yield raw
+
+
+def _sniffed(raw: io.BufferedReader) -> str:
+    begins = raw.peek(4)
+    return next((kind for magic, kind in _MAGIC.items() if begins.startswith(magic)), "")
 
 
 class DamagedFileError(OSError):

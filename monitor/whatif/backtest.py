@@ -224,17 +224,22 @@ def _first_by_rule(decisions: Sequence[Decision]) -> dict[tuple[Channel, str], D
 
 def verdicts(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
     """``(tenant_id, verdict)`` of the reviews in JSON-lines files, also ``.gz`` and ``.zst``."""
-    decoder = msgspec.json.Decoder(Review)
     for path in paths:
         with open_input(str(path)) as stream:
             for _, lines in line_chunks(stream, PIECE_LINES):
-                # A cheap filter before decoding: a review contains this word, a call does not.
-                for line in (line for line in lines if b'"verdict"' in line):
-                    try:
-                        review = decoder.decode(line)
-                    except (msgspec.DecodeError, UnicodeDecodeError):
-                        continue  # Replay rejects it, too.
-                    yield review.tenant_id, review.verdict
+                yield from verdicts_of(lines)
+
+
+def verdicts_of(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    """``(tenant_id, verdict)`` of the reviews among these lines."""
+    decoder = msgspec.json.Decoder(Review)
+    # A cheap filter before decoding: a review contains this word, a call does not.
+    for line in (line for line in lines if b'"verdict"' in line):
+        try:
+            review = decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue  # Replay rejects it, too.
+        yield review.tenant_id, review.verdict
 
 
 def truths_of_labels(path: Path) -> dict[str, Truth]:

@@ -17,6 +17,7 @@ from streams.console.pages import admissions, case, events, health, quality, que
 from streams.console.pages.accounts import account, actions, problems, reason_texts, sign_in, users
 from streams.console.pages.policies import drafts as policy_drafts
 from streams.console.pages.policies import overview as policy_overview
+from streams.console.pages.policies import previews as policy_previews
 from streams.console.pages.policies import proposals as policy_proposals
 from streams.console.pages.policies import versions as policy_versions
 from streams.console.policies.check_process import CheckProcess
@@ -32,6 +33,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     policy_drafts.router,
     policy_proposals.router,
     policy_versions.router,
+    policy_previews.router,
     quality.router,
     health.router,
     events.router,

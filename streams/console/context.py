@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from streams.console.cluster_reports import ClusterReports
 from streams.console.policies.in_force import PoliciesInForce
+from streams.console.previews.runner import PreviewRunner
 from streams.console.telemetry import ConsoleMetrics
 from streams.consumers.database import Database
 from streams.consumers.follower import FollowerProgress
@@ -25,6 +26,7 @@ class ConsoleContext:
 
     ``reports``: what is read from Kafka on demand; None where there is no Kafka. ``policies``: which are in force.
     ``notice``: what each page says above everything else, the end of its text's key.
+    ``previews`` runs previews of policies; None where none are run.
     """
 
     settings: Settings
@@ -34,6 +36,7 @@ class ConsoleContext:
     clock: Callable[[], int]
     reports: ClusterReports | None = None
     notice: Callable[[], str | None] = lambda: None
+    previews: PreviewRunner | None = None
     policies: PoliciesInForce = field(init=False)
 
     def __post_init__(self) -> None:

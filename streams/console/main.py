@@ -4,6 +4,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,9 @@ from streams.console.identity.links.sign_in_links import SignInLinks
 from streams.console.identity.users import User
 from streams.console.intake.handler import CaseIntake, followed_topics
 from streams.console.outbox import OutboxSender
+from streams.console.pages.policies import previews
 from streams.console.policies.sending import PolicySending
+from streams.console.previews.runner import PreviewRunner
 from streams.console.security_headers import with_security_headers
 from streams.console.tables import POSITIONS
 from streams.console.telemetry import ConsoleMetrics
@@ -31,12 +34,16 @@ from streams.kafka.topic_names import TopicNames
 from streams.reviews.claim_sender import writing_to
 from streams.reviews.rejections import RejectedReviews
 from streams.reviews.signatures import SIGNATURE_HEADER, KeyFileError, load_signing_key, sign
+from streams.runtime.http_connection import ConnectionLimits
+from streams.runtime.http_server import ServerOptions, usual_limits
 from streams.runtime.http_timing import timed
 from streams.settings.load import Settings, variable
 
 NAME: Final = "console"
 PACKAGE: Final = "streams.console"
 _LONGEST_RETRY_S: Final = 1.0
+_REQUEST_S: Final = 90.0
+_BODY_BYTES: Final = 2 << 20
 # With Python's default of 5 ms, a writing thread would delay answers by that long at each of their reads and writes.
 _SWITCH_S: Final = 0.0005
 
@@ -98,7 +105,10 @@ class ConsoleProcess:
             self._sender.wake,
         )
         reports = ClusterReports(cluster, settings)
-        self._context = ConsoleContext(settings, database, self._telemetry, self._follower.progress, _now_ms, reports)
+        self._previews = PreviewRunner(settings, database, _now_ms, self._telemetry)
+        self._context = ConsoleContext(
+            settings, database, self._telemetry, self._follower.progress, _now_ms, reports, previews=self._previews
+        )
         address = f"http://{settings.web_host}:{settings.console_port}"
         self._links = SignInLinks(address, show_link) if show_link is not None else None
         self._identity = Identity(settings, database, _now_ms, links=self._links)
@@ -122,7 +132,8 @@ class ConsoleProcess:
         within_s = settings.stop_within_ms / 1000
         work = [self._work(app.state.changes)]
         answering = timed(with_security_headers(app), self._telemetry.seconds, _is_timed)
-        await host(work, answering, address, variable("console_port"), within_s, registry)
+        options = ServerOptions(_limits(settings))
+        await host(work, answering, address, variable("console_port"), within_s, registry, options)
 
     def _not_ready(self) -> str | None:
         if not self._has_tables:
@@ -143,6 +154,7 @@ class ConsoleProcess:
             self._identity.run(),
             changes.run(),
             self._fetcher.run(),
+            self._previews.run(),
         ]
         tasks = [asyncio.create_task(each) for each in work]
         try:
@@ -153,6 +165,13 @@ class ConsoleProcess:
             await asyncio.wait(tasks)
         for task in done:
             task.result()
+
+
+def _limits(settings: Settings) -> ConnectionLimits:
+    """The limits of the server: forms of policies are larger than usual, uploads take longer."""
+    return replace(
+        usual_limits(), request_s=_REQUEST_S, body_bytes=_BODY_BYTES, larger_bodies=previews.upload_limit(settings)
+    )
 
 
 def _is_timed(path: str) -> bool:

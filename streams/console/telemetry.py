@@ -11,6 +11,8 @@ from streams.metrics.factory import counter, gauges, histogram
 
 STATES: Final = ("waiting", "soon", "approval", "sent", "postponed", "admissions")
 
+PREVIEW_STATES: Final = ("done", "failed", "cancelled")
+
 
 class ConsoleState(NamedTuple):
     """The numbers that the metrics show. ``queued`` by `STATES`; empty while they are not known."""
@@ -31,6 +33,9 @@ class ConsoleMetrics(Collector):
         self.seconds = histogram("callwarden_console_request_duration_seconds", self.registry)
         self._rejected = counter("callwarden_console_rejected_total", self.registry)
         self._lost = counter("callwarden_console_lost_total", self.registry)
+        self._previews = counter("callwarden_console_previews_total", self.registry)
+        for state in PREVIEW_STATES:
+            self._previews.labels(state)
         self.registry.register(self)
 
     def rejected(self, records: int) -> None:
@@ -40,6 +45,10 @@ class ConsoleMetrics(Collector):
     def lost(self) -> None:
         """Count a loss: records were deleted before they were handled."""
         self._lost.inc()
+
+    def preview(self, state: str) -> None:
+        """Count a preview of a policy that has ended in one of `PREVIEW_STATES`."""
+        self._previews.labels(state).inc()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         queued = gauges("callwarden_console_queued_cases")

@@ -223,6 +223,14 @@ CONSUMING: tuple[MetricSpec, ...] = (
         (),
         ("console",),
     ),
+    MetricSpec(
+        "callwarden_console_previews_total",
+        "counter",
+        "previews",
+        "Previews of policies that have ended, with a result or without",
+        (LabelSpec("state", "done, failed, cancelled"),),
+        ("console",),
+    ),
     MetricSpec("callwarden_console_open_pages", "gauge", "pages", "Open pages that receive changes", (), ("console",)),
     MetricSpec(
         "callwarden_console_request_duration_seconds",

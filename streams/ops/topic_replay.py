@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -39,7 +39,8 @@ class TopicReplayOptions:
     take effect as in a replay of files, not as the clock log has them; also if no policy is recorded. ``to_watermark``
     stops where the logs' clocks allow no more: the result is what workers that have caught up have decided. Otherwise
     the logs are taken as ended, and everything is decided, as in a replay of files. ``distance_options`` measures the
-    tenants' distances at the end.
+    tenants' distances at the end. ``first``: offsets of input partitions before which records are not read, as if they
+    had been deleted.
     """
 
     secret: bytes = b""
@@ -49,6 +50,7 @@ class TopicReplayOptions:
     to_watermark: bool = False
     follow: bool = True
     distance_options: DistanceOptions | None = None
+    first: Mapping[TP, int] = field(default_factory=dict)
 
 
 async def replay_topics(
@@ -88,7 +90,7 @@ async def replay_topics(
         )
         for source, topic in enumerate(names.inputs):
             start = starts[TP(topic, number)]
-            partition.sources.pass_over(source, start)
+            partition.sources.pass_over(source, max(start, options.first.get(TP(topic, number), 0)))
             if start > 0 and warn is not None:
                 warn(f"{topic}-{number} begins at offset {start}: earlier records were deleted and are not judged")
         recorded |= await recall(

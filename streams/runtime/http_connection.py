@@ -6,8 +6,8 @@ uvicorn has a deadline only for idle connections, and no limit that protects the
 import asyncio
 import enum
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, Literal, Protocol
 
@@ -24,7 +24,8 @@ class ConnectionLimits:
     """The limits of one server.
 
     ``header_s``: from the first byte of a request, or from the connection, to the end of its header. ``request_s``:
-    from there until its response is sent. ``idle_s``: between two requests.
+    from there until its response is sent. ``idle_s``: between two requests. ``larger_bodies``: by method and path, what
+    replaces ``body_bytes``.
     """
 
     connections: int
@@ -33,6 +34,7 @@ class ConnectionLimits:
     idle_s: float = 30.0
     header_bytes: int = 16_384
     body_bytes: int = 65_536
+    larger_bodies: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 class ConnectionPhase(enum.Enum):

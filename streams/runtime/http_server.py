@@ -100,7 +100,7 @@ class HttpServer(uvicorn.Server):
             return Connection(self.guarded, **given)
 
         config = uvicorn.Config(
-            _within(app, limits.body_bytes),
+            _within(app, limits),
             http=connection,  # type: ignore[arg-type]  # its code accepts any callable that returns a protocol
             ws="none",
             log_config=None,
@@ -144,11 +144,12 @@ class HttpServer(uvicorn.Server):
         yield
 
 
-def _within(app: ASGIApp, most_bytes: int) -> ASGIApp:
+def _within(app: ASGIApp, limits: ConnectionLimits) -> ASGIApp:
     """Wrap ``app``: answers requests with a larger body with 413, and treats a disconnect of the client as no error."""
 
     async def within(scope: Scope, receive: Receive, send: Send) -> None:
         come, begun = 0, False
+        most_bytes = limits.larger_bodies.get((scope["method"], scope["path"]), limits.body_bytes)
 
         async def counted() -> Message:
             nonlocal come

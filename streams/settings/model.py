@@ -268,6 +268,14 @@ class Settings(BaseSettings):
     """PEM file with the private key that signs the verdicts of the console. Its name is the key's."""
     console_recording_link: RecordingLink = None
     """The address of a call's recording, `https://HOST/.../{recording}`. Default: ids without links."""
+    console_previews: Annotated[int, whole(1, 16)] = 1
+    """How many previews of policies one console runs at a time, each in a process of its own."""
+    console_preview_memory: Annotated[int, whole(256, 65_536)] = 1_024
+    """The address space of a preview's process, in MiB. One that needs more fails."""
+    console_preview_time_ms: Annotated[int, duration(1 * SECOND, 1 * DAY)] = 15 * MINUTE
+    """How long a preview may take, by the clock and in CPU time. One that needs longer fails."""
+    console_preview_upload: Annotated[int, whole(1, 4_096)] = 64
+    """The largest file of records that can be uploaded for a preview, in MiB."""
 
     # Who may use the console
     console_url: SiteAddress = None

@@ -247,6 +247,7 @@ def test_every_metric_of_the_catalogue_is_drawn_but_for_those_that_need_no_drawi
         "callwarden_console_lost_total",
         "callwarden_console_outbox_oldest_seconds",
         "callwarden_console_open_pages",
+        "callwarden_console_previews_total",
         "callwarden_console_request_duration_seconds",
     }
 

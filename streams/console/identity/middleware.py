@@ -34,8 +34,8 @@ _OPEN: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _STATIC: Final = "/static/"
 _API: Final = "/v1"
 _SIGN_IN: Final = "/sign-in"
-_PASSIVE: Final = ("/events", "/notice")
-"""Paths that a page asks for by itself: a session does not last longer for it."""
+_PASSIVE: Final = ("/events", "/notice", "/progress")
+"""Ends of paths that a page asks for by itself: a session does not last longer for it."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORM: Final = "application/x-www-form-urlencoded"
 _FORM_BYTES: Final = 1 << 20
@@ -113,7 +113,7 @@ class IdentityMiddleware:
             if session is not None:
                 found.session, found.csrf = session, csrf_token(token)
                 found.user = session.user if session.stage is Stage.FULL else None
-                if path not in _PASSIVE:
+                if not path.endswith(_PASSIVE):
                     self._note_request(session)
                 return
         if path.startswith(_SIGN_IN):

@@ -77,6 +77,13 @@ GET  /quality                                  rpad
 GET  /health                                   all
 GET  /health/cluster                           all
 POST /health/dead-letters/{letter_id}/retry    d
+GET  /policy/previews                          all
+POST /policy/previews                          p
+GET  /policy/previews/{preview_id}             all
+GET  /policy/previews/{preview_id}/progress    all
+POST /policy/previews/{preview_id}/cancel      p
+POST /policy/previews/{preview_id}/export      p
+GET  /policy/drafts/{draft_id}/preview         all
 GET  /events                                   all
 GET  /settings/account                         all
 POST /settings/account/password                all

@@ -1,0 +1,69 @@
+"""What a preview's child process receives and what it reports: values, and their form on the pipes."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from msgspec import Struct, json
+
+from streams.console.previews.result import PreviewResult
+from streams.settings.load import Settings
+
+Source = Literal["topics", "file"]
+Step = Literal["scan", "before", "after", "compare"]
+LONGEST_LINE = 8 << 20
+"""Of a report; a result is smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewTask:
+    """Judge the same records by ``base``, a resolved policy as canonical JSON, and by ``policy``, a file's text.
+
+    ``source``: the input topics from ``since_ms`` on (None: all), or the file that is open as ``file``, whose records
+    after ``not_after_ms`` are rejected. ``upheld``: by tenant, whether a review upheld a decision about it.
+    """
+
+    policy: bytes
+    base: str
+    base_sha256: str
+    source: Source
+    settings: Settings
+    now_ms: int
+    since_ms: int | None = None
+    file: int | None = None
+    upheld: dict[str, bool] = field(default_factory=dict)
+
+
+class Progress(Struct, tag="progress", frozen=True):
+    """Records read of ``total`` (0: not known) in this step."""
+
+    step: Step
+    read: int
+    total: int
+
+
+class Done(Struct, tag="done", frozen=True):
+    """The result."""
+
+    result: PreviewResult
+
+
+class Failed(Struct, tag="failed", frozen=True):
+    """Why there is no result: the end of a text's key, and what else is known, without data of records."""
+
+    why: str
+    detail: str = ""
+
+
+Report = Progress | Done | Failed
+_DECODER: json.Decoder[Report] = json.Decoder(Report)
+
+
+def encode(report: Report) -> bytes:
+    """A report as one line."""
+    return json.encode(report) + b"\n"
+
+
+def decode(line: bytes) -> Report:
+    """The report of a line. Raises msgspec.DecodeError."""
+    report: Report = _DECODER.decode(line)
+    return report
