@@ -9,20 +9,14 @@ import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
-
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from monitor.text.private_files import open_private
 from schemas.review_signature import SIGNATURE_HEADER, name_fault, write_signature
+
+# Most commands of the reviewers sign nothing: `cryptography` is imported where it is used.
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 __all__ = ["SIGNATURE_HEADER", "KeyFileError", "SignedValue", "SigningKey", "load_signing_key", "make_key", "sign"]
 
@@ -51,11 +45,13 @@ class SigningKey:
     """A private key, and the name under which the workers know its public key."""
 
     name: str
-    private: Ed25519PrivateKey = field(repr=False)
+    private: "Ed25519PrivateKey" = field(repr=False)
 
     @property
     def public_text(self) -> str:
         """The public key as in the file of review keys: in base64."""
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
         raw = self.private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         return base64.b64encode(raw).decode()
 
@@ -67,6 +63,10 @@ def sign(value: bytes, key: SigningKey) -> bytes:
 
 def load_signing_key(path: Path) -> SigningKey:
     """The private key in a PEM file (PKCS#8), whose name without `.pem` is the key's. Raises KeyFileError."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     name = path.name.removesuffix(SUFFIX)
     if fault := name_fault(name):
         raise KeyFileError(f"{path}: the file's name is the name of the key; {fault}")
@@ -92,6 +92,9 @@ def load_signing_key(path: Path) -> SigningKey:
 
 def make_key(name: str, folder: Path) -> tuple[SigningKey, Path]:
     """A new key, and its file in ``folder``, which only its owner can read. Raises KeyFileError, also if it exists."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
     if fault := name_fault(name):
         raise KeyFileError(f"{name}: {fault}")
     key, path = SigningKey(name, Ed25519PrivateKey.generate()), folder / f"{name}{SUFFIX}"
