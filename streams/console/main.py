@@ -22,6 +22,7 @@ from streams.console.outbox import OutboxSender
 from streams.console.pages.policies import previews
 from streams.console.policies.sending import PolicySending
 from streams.console.previews.runner import PreviewRunner
+from streams.console.retention import RowCleanup
 from streams.console.security_headers import with_security_headers
 from streams.console.tables import POSITIONS
 from streams.console.telemetry import ConsoleMetrics
@@ -121,7 +122,7 @@ class ConsoleProcess:
             _now_ms,
             self._sender.wake,
         )
-        self._fetcher = EvidenceFetcher(cluster, database, _now_ms)
+        self._fetcher = EvidenceFetcher(cluster, database)
         self._has_tables = False
 
     async def host(self) -> None:
@@ -155,6 +156,7 @@ class ConsoleProcess:
             changes.run(),
             self._fetcher.run(),
             self._previews.run(),
+            RowCleanup(self._database, _now_ms).run(),
         ]
         tasks = [asyncio.create_task(each) for each in work]
         try:

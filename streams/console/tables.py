@@ -45,6 +45,16 @@ EVENTS: Final = Table(
     Index("console_event_decided", "decided_ms", "id"),
 )
 
+NAMED_IDS: Final = Table(
+    "console_named_id",
+    METADATA,
+    # The calls, complaints, findings and applications in the evidence of decisions, so that a search finds them.
+    Column("named", AnyText, primary_key=True),
+    Column("case_id", AnyText, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Index("console_named_id_at", "at_ms"),
+)
+
 CASES: Final = Table(
     "console_case",
     METADATA,
@@ -118,6 +128,7 @@ ALERTS: Final = Table(
     Column("value", LargeBinary, nullable=False),
     Index("console_alert_tenant", "tenant_id", "since_ms"),
     Index("console_alert_state", "state", "since_ms"),
+    Index("console_alert_updated", "state", "updated_ms"),
 )
 
 TENANTS: Final = Table(

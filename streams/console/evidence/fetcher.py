@@ -1,7 +1,7 @@
 """Fetches the records that decisions name from the input topics, while these keep them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +11,6 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from schemas import codec
 from streams.console.evidence.masked_record import masked
-from streams.console.evidence.records import forget
 from streams.console.evidence.tables import EVIDENCE, EXPIRED, KEPT, UNREADABLE, WANTED
 from streams.consumers.database import Database
 from streams.kafka.api import TP, Cluster, CorruptLog, OffsetOutOfRange, TransientError
@@ -22,7 +21,6 @@ _EVERY_S: Final = 1.0
 _LONGEST_S: Final = 30.0  # between two attempts while the broker is away
 _AT_ONCE: Final = 500  # records in a round
 _NEAR: Final = 200  # records this many offsets apart are read together
-_FORGET_EVERY_MS: Final = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +44,10 @@ class FetchedState:
 
 
 class EvidenceFetcher:
-    """Fetches what the table of evidence wants, oldest first. ``clock`` gives epoch ms."""
+    """Fetches what the table of evidence wants, oldest first."""
 
-    def __init__(self, cluster: Cluster, database: Database, clock: Callable[[], int]) -> None:
-        self._cluster, self._database, self._clock = cluster, database, clock
-        self._forgotten_ms = 0
+    def __init__(self, cluster: Cluster, database: Database) -> None:
+        self._cluster, self._database = cluster, database
 
     async def run(self) -> None:
         """Fetch until cancelled."""
@@ -65,15 +62,11 @@ class EvidenceFetcher:
             await asyncio.sleep(delay_s)
 
     async def fetch_due(self) -> int:
-        """Fetch a round of wanted records, and forget old ones. Returns how many. Raises TransientError."""
+        """Fetch a round of wanted records. Returns how many. Raises TransientError."""
         wanted = await asyncio.to_thread(self._wanted)
         found = [one async for one in self._fetched(wanted)] if wanted else []
-        now_ms = self._clock()
-        forgets = now_ms - self._forgotten_ms >= _FORGET_EVERY_MS
-        if found or forgets:
-            await self._database.run(lambda connection: _store(connection, found, now_ms if forgets else None))
-        if forgets:
-            self._forgotten_ms = now_ms
+        if found:
+            await self._database.run(lambda connection: _store(connection, found))
         return len(wanted)
 
     def _wanted(self) -> list[WantedRecord]:
@@ -145,23 +138,15 @@ def _kept(value: bytes | None, tenant_id: str) -> bytes | None:
     return msgspec.json.encode(masked(record)) if record.tenant_id == tenant_id else None
 
 
-def _store(connection: Connection, found: Sequence[FetchedState], forget_ms: int | None) -> None:
-    if found:
-        e = EVIDENCE.c
-        statement = (
-            update(EVIDENCE)
-            .where(e.enforcement_id == bindparam("b_id"), e.number == bindparam("b_number"))
-            .values(state=bindparam("b_state"), value=bindparam("b_value"))
-        )
-        rows = [
-            {
-                "b_id": one.wanted.enforcement_id,
-                "b_number": one.wanted.number,
-                "b_state": one.state,
-                "b_value": one.value,
-            }
-            for one in found
-        ]
-        connection.execute(statement, rows)
-    if forget_ms is not None:
-        forget(connection, forget_ms)
+def _store(connection: Connection, found: Sequence[FetchedState]) -> None:
+    e = EVIDENCE.c
+    statement = (
+        update(EVIDENCE)
+        .where(e.enforcement_id == bindparam("b_id"), e.number == bindparam("b_number"))
+        .values(state=bindparam("b_state"), value=bindparam("b_value"))
+    )
+    rows = [
+        {"b_id": one.wanted.enforcement_id, "b_number": one.wanted.number, "b_state": one.state, "b_value": one.value}
+        for one in found
+    ]
+    connection.execute(statement, rows)

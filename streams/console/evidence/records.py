@@ -1,14 +1,11 @@
-"""Reads what is kept of the records that a decision names, and forgets it in time."""
+"""Reads what is kept of the records that a decision names."""
 
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 
 from streams.console.evidence.tables import EVIDENCE
-
-KEEP_MS: Final = 400 * 86_400_000
-"""For how long records are kept: so long an evaluator knows a decision, so that a review of it takes effect."""
 
 MOST_PLACES: Final = 200
 """The most places of a decision: 20 of each kind, by the contract, and some room."""
@@ -38,8 +35,3 @@ def records_of(connection: Connection, enforcement_id: str) -> list[NamedRecord]
         NamedRecord(state, topic, partition, offset, None if value is None else msgspec.json.decode(value))
         for state, topic, partition, offset, value in connection.execute(query)
     ]
-
-
-def forget(connection: Connection, now_ms: int) -> int:
-    """Delete what was added more than `KEEP_MS` ago. Returns how many records."""
-    return connection.execute(delete(EVIDENCE).where(EVIDENCE.c.added_ms < now_ms - KEEP_MS)).rowcount

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select, update
 
 from schemas.outputs import Enforcement
 from streams.console.intake.places import check_lengths, place_of
-from streams.console.tables import ALERTS, CASES, EVENTS, VERDICTS
+from streams.console.tables import ALERTS, CASES, EVENTS, NAMED_IDS, VERDICTS
 from streams.consumers.follower import FollowedRecord
 from streams.consumers.record_decoding import alert_of, event_of
 from streams.consumers.sql_common import insert_new
@@ -24,6 +24,7 @@ def store_decision(connection: Connection, record: FollowedRecord) -> None:
     case_id = earlier if earlier is not None else event.id
     if not _insert_event(connection, record, event, case_id, shadow=False):
         return  # handled before, in a topic that was moved
+    _name_evidence(connection, event, case_id)
     if earlier is None:
         connection.execute(insert_new(connection, CASES).values(_opened(event)))
     elif data.reverses is not None:
@@ -32,6 +33,16 @@ def store_decision(connection: Connection, record: FollowedRecord) -> None:
     else:
         _change(connection, case_id, **_in_force(event), queue=_queue(event))
     _end_verdicts(connection, case_id, event)
+
+
+def _name_evidence(connection: Connection, event: Enforcement, case_id: str) -> None:
+    """Remember by which ids of its evidence the case is found; each kind has at most 20."""
+    evidence = event.data.evidence
+    named = {*evidence.call_ids, *evidence.complaint_ids, *evidence.finding_ids, *evidence.application_ids}
+    check_lengths(**{f"evidence {number}": each for number, each in enumerate(named)})
+    if named:
+        rows = [{"named": each, "case_id": case_id, "at_ms": event.data.decided_ms} for each in sorted(named)]
+        connection.execute(insert_new(connection, NAMED_IDS), rows)
 
 
 def store_shadow(connection: Connection, record: FollowedRecord) -> None:

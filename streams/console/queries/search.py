@@ -3,18 +3,15 @@
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-from sqlalchemy import ColumnElement, Connection, LargeBinary, and_, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from schemas.outputs import Enforcement
 from streams.console.queries.cursors import LIMIT, decode_cursor, encode_cursor
 from streams.console.queries.tenants import TenantIdentity, TenantStatus, identities, tenant_statuses
-from streams.console.tables import CASES, EVENTS, REVIEWS, TENANTS
+from streams.console.tables import CASES, EVENTS, NAMED_IDS, REVIEWS, TENANTS
 from streams.consumers.record_decoding import event_of
 
 TENANTS_SHOWN: Final = 20
-SCANNED: Final = 20_000
-"""The newest events whose evidence is searched for an id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ def find_tenants(connection: Connection, words: str) -> list[tuple[TenantIdentit
 
 def find_cases(connection: Connection, words: str) -> list[CaseLine]:
     """The cases that ``words`` names exactly: a decision, a review, a rule, or a call, a complaint, a finding or an
-    application in the evidence of one of the newest decisions. The newest first, at most `LIMIT`."""
+    application in the evidence of a decision. The newest first, at most `LIMIT`."""
     c, e, r = CASES.c, EVENTS.c, REVIEWS.c
     by_event = select(e.case_id).where(e.id == words, e.shadow.is_(False))
     by_review = (
@@ -112,17 +109,10 @@ def _lines(
 
 
 def _naming(connection: Connection, words: str) -> list[str]:
-    """The cases whose events name ``words``, of the newest `SCANNED` events."""
-    e = EVENTS.c
-    needle = literal(msgspec.json.encode(words), LargeBinary)
-    newest = (
-        select(e.case_id, e.value).where(e.shadow.is_(False)).order_by(e.decided_ms.desc()).limit(SCANNED).subquery()
-    )
-    if connection.dialect.name == "postgresql":
-        found = func.position(needle.op("IN")(newest.c.value)) > 0
-    else:
-        found = func.instr(newest.c.value, needle) > 0
-    return list(dict.fromkeys(connection.execute(select(newest.c.case_id).where(found).limit(LIMIT)).scalars()))
+    """The newest cases whose evidence names ``words``."""
+    n = NAMED_IDS.c
+    query = select(n.case_id).where(n.named == words).order_by(n.at_ms.desc()).limit(LIMIT)
+    return list(connection.execute(query).scalars())
 
 
 def _has_decisions(connection: Connection, tenant_id: str) -> bool:

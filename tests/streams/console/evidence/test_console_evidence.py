@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from helpers.console_harness import NAMES, ConsoleHarness, console_at
-from oracle.ledger import DAY, T0
+from oracle.ledger import T0
 from schemas import codec
 from schemas.evidence import EvidencePlaces, RecordPlace
 from schemas.inputs import Cdr, Complaint, Record
 from streams.console.evidence.fetcher import EvidenceFetcher
-from streams.console.evidence.records import KEEP_MS, NamedRecord, records_of
+from streams.console.evidence.records import NamedRecord, records_of
 from streams.console.evidence.tables import EVIDENCE
 from streams.console.tables import REJECTED
 from streams.kafka.api import TP, TransientError
@@ -52,7 +52,7 @@ class Vault:
             self.held.counts[topic] = 2
             for number in range(2):
                 self.held.logs[TP(topic, number)], self.held.first[TP(topic, number)] = [], 0
-        self.fetcher = EvidenceFetcher(self.held, console.database, console.clock)  # type: ignore[arg-type]
+        self.fetcher = EvidenceFetcher(self.held, console.database)  # type: ignore[arg-type]
 
     def put(self, topic: str, *records: Record, number: int = 0) -> list[RecordPlace]:
         start = self.held.end(TP(topic, number))
@@ -140,7 +140,7 @@ async def test_a_broker_that_is_away_changes_nothing_and_a_restart_goes_on(tmp_p
         assert await vault.fetcher.fetch_due() == 500
         held = vault.held
     async with console_at(tmp_path, held) as console:
-        fetcher = EvidenceFetcher(held, console.database, console.clock)  # type: ignore[arg-type]
+        fetcher = EvidenceFetcher(held, console.database)  # type: ignore[arg-type]
         assert [await fetcher.fetch_due() for _ in range(2)] == [100, 0]
         rows = console.rows(EVIDENCE)
         assert {row["state"] for row in rows} == {"kept"}
@@ -158,17 +158,3 @@ async def test_evidence_that_cannot_be_read_steps_aside_alone(tmp_path: Path) ->
         await vault.name("cwe-1", place)  # delivered again
         assert len(console.rows(REJECTED)) == 4
         assert [row["enforcement_id"] for row in console.rows(EVIDENCE)] == ["cwe-1"]
-
-
-async def test_records_are_forgotten_when_no_review_can_take_effect(tmp_path: Path) -> None:
-    async with console_at(tmp_path) as console:
-        vault = Vault(console)
-        [place] = vault.put(CALLS, call("c-1"))
-        await vault.name("cwe-1", place)
-        await vault.fetcher.fetch_due()
-        console.now_ms = vault.held.now_ms + KEEP_MS
-        await vault.fetcher.fetch_due()
-        assert vault.states("cwe-1") == ["kept"]
-        console.now_ms += DAY
-        await vault.fetcher.fetch_due()
-        assert vault.states("cwe-1") == []
