@@ -16,25 +16,30 @@ log = structlog.get_logger("callwarden")
 CUT_OFF = 1
 """The exit status of a program that did not stop in order."""
 _SAY_S = 1.0
+_ONE_REQUEST_S = 1.0
 
 
 @contextmanager
 def stop_requested(within_s: float) -> Iterator[asyncio.Event]:
-    """An event that SIGINT and SIGTERM set. The process ends within ``within_s`` then, or at once at a second signal.
+    """An event that SIGINT and SIGTERM set. The process ends within ``within_s`` then, or at once at a later signal.
 
-    A cut-off leaves stored data as consistent as after a kill. The limit also covers what follows the block: closing
+    Signals within a second are one request: a supervisor may signal a process and its group. A cut-off leaves stored
+    data as consistent as after a kill. The limit also covers what follows the block: closing
     files and databases, and waiting for threads.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    begun = False
+    begun_s: float | None = None
 
     def on_signal(*_: object) -> None:
-        nonlocal begun
-        if begun:
-            os._exit(CUT_OFF)  # without logging: the interrupted code may hold the log's lock
-        begun = True
+        nonlocal begun_s
+        now_s = time.monotonic()
+        if begun_s is not None:
+            if now_s - begun_s >= _ONE_REQUEST_S:
+                os._exit(CUT_OFF)  # without logging: the interrupted code may hold the log's lock
+            return
+        begun_s = now_s
         loop.call_soon_threadsafe(stopping.set)
         threading.Thread(target=_cut_off, args=(within_s, loop), name="cut-off", daemon=True).start()
 
@@ -42,7 +47,7 @@ def stop_requested(within_s: float) -> Iterator[asyncio.Event]:
     try:
         yield stopping
     finally:
-        if not begun:
+        if begun_s is None:
             for number, handler in former.items():
                 signal.signal(number, handler)
 

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -86,10 +87,19 @@ def test_who_takes_the_log_may_hang_too() -> None:
 
 
 @pytest.mark.parametrize("hanging", HANGING)
-def test_a_second_signal_ends_at_once(hanging: str) -> None:
+def test_a_later_signal_ends_at_once(hanging: str) -> None:
     process = started(1000, HANGING[hanging])
     process.send_signal(signal.SIGTERM)
     assert process.stdout is not None
     assert process.stdout.readline() == "stopping\n"
-    process.send_signal(signal.SIGINT)
+    while process.poll() is None:  # within the first second they are one request
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
     assert ended(process) == (1, [])
+
+
+def test_signals_at_once_are_one_request() -> None:
+    process = started(1000, "time.sleep(0.3)")
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+        process.send_signal(number)
+    assert ended(process) == (0, [])
