@@ -23,7 +23,10 @@ _AGAIN_MS: Final = 15_000
 
 
 class ChangeWatch:
-    """The version of the queue: it grows with each change. ``streams`` counts the open pages."""
+    """The version of the queue: it grows with each change. ``streams`` counts the open pages.
+
+    ``failure``: why the database could not be read when it was looked at last.
+    """
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class ChangeWatch:
         self.version = 0
         self.streams = 0
         self.counts: queue.QueueCounts | None = None
+        self.failure: str | None = None
         self._seen: object = None
         self._mark: object = None
         self._again_ms = 0
@@ -50,7 +54,9 @@ class ChangeWatch:
             while True:
                 try:
                     await self.look()
+                    self.failure = None
                 except TransientError as error:
+                    self.failure = str(error)
                     log.debug("the queue cannot be watched", why=str(error))
                 await asyncio.sleep(_LOOK_S)
         finally:

@@ -128,7 +128,7 @@ class ConsoleProcess:
     async def host(self) -> None:
         """Follow and serve."""
         settings, registry = self._settings, self._telemetry.registry
-        app = make(self._context, pages(registry, self._not_ready), self._identity)
+        app = make(self._context, pages(registry, lambda: self._not_ready(app.state.changes)), self._identity)
         address = (settings.web_host, settings.console_port)
         within_s = settings.stop_within_ms / 1000
         work = [self._work(app.state.changes)]
@@ -136,9 +136,11 @@ class ConsoleProcess:
         options = ServerOptions(_limits(settings))
         await host(work, answering, address, variable("console_port"), within_s, registry, options)
 
-    def _not_ready(self) -> str | None:
+    def _not_ready(self, changes: ChangeWatch) -> str | None:
         if not self._has_tables:
             return "the database cannot be reached yet: see the log"
+        if changes.failure is not None:
+            return f"the database cannot be reached: {changes.failure}"
         return lag_reason(self._follower)
 
     async def _work(self, changes: ChangeWatch) -> None:

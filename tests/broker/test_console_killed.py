@@ -1,4 +1,4 @@
-"""The console is killed with -9 while verdicts wait and are sent: each review and each action is in its topic once."""
+"""Console and database are killed with -9 while verdicts wait and are sent: each review and action is sent once."""
 
 import asyncio
 import os
@@ -7,6 +7,7 @@ import sys
 import time
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from urllib.error import HTTPError
@@ -16,6 +17,7 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 from deadlines import deadline
+from postgres import Postgres, programs
 from sqlalchemy import select
 from worker_traffic import make_topics
 
@@ -44,7 +46,8 @@ pytestmark = pytest.mark.services
 
 LI = User("local:li", "Li", frozenset({Role.REVIEWER}))
 RULES = VerdictRules(300, 60_000, four_eyes=False)
-CASES_A_KILL, KILLS = 4, 5
+CASES_A_KILL = 4
+CONSOLE, DATABASE, BOTH = "console", "database", "both"
 
 
 def now_ms() -> int:
@@ -70,6 +73,12 @@ class Console:
                 assert self.child.running, self._log.read_text("utf-8")[-2000:]
                 await asyncio.sleep(0.1)
 
+    async def not_ready(self, words: str) -> None:
+        """Wait until `/readyz` says why."""
+        async with deadline(f"not ready: {words}"):
+            while words not in await asyncio.to_thread(self._text):
+                await asyncio.sleep(0.1)
+
     def _status(self) -> int:
         try:
             with urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=5) as answer:
@@ -80,12 +89,36 @@ class Console:
         except OSError:
             return 0
 
+    def _text(self) -> str:
+        try:
+            with urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=5) as answer:
+                return str(answer.status)
+        except HTTPError as error:
+            with error:
+                return error.read().decode()
+        except OSError:
+            return ""
+
 
 async def test_each_verdict_is_sent_once_whenever_it_is_killed(address: str, tmp_path: Path) -> None:
+    await each_verdict_is_sent_once(address, tmp_path, f"sqlite:///{tmp_path / 'console.db'}", (CONSOLE,) * 3)
+
+
+async def test_each_verdict_is_sent_once_whenever_the_database_is_killed(address: str, tmp_path: Path) -> None:
+    folder = programs()
+    if folder is None:
+        pytest.skip("no PostgreSQL: on Debian and Ubuntu `apt-get install postgresql`")
+    with Postgres(folder) as server:
+        url = server.database("console_killed")
+        await each_verdict_is_sent_once(address, tmp_path, url, (DATABASE, BOTH, CONSOLE), server)
+
+
+async def each_verdict_is_sent_once(
+    address: str, tmp_path: Path, url: str, kills: Sequence[str], server: Postgres | None = None
+) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
     rng, prefix = random.Random(seed), f"t-{uuid.uuid4().hex}."
-    url = f"sqlite:///{tmp_path / 'console.db'}"
     names = {"CALLWARDEN_INPUT_PREFIX": prefix, "CALLWARDEN_OUTPUT_PREFIX": prefix}
     names["CALLWARDEN_BOOTSTRAP_SERVERS"] = address
     make_topics(names)
@@ -101,7 +134,7 @@ async def test_each_verdict_is_sent_once_whenever_it_is_killed(address: str, tmp
             console.start()
             await console.ready()
             wanted: list[str] = []
-            for kill in range(KILLS):
+            for kill, what in enumerate(kills):
                 ids = [f"cwe-{kill}-{n}" for n in range(CASES_A_KILL)]
                 times = {"decided_ms": now_ms(), "review_by_ms": now_ms() + DAY}
                 await write(*(pending(each, f"t-{each}", **times) for each in ids))
@@ -110,10 +143,19 @@ async def test_each_verdict_is_sent_once_whenever_it_is_killed(address: str, tmp
                 result = await database.run(partial(given, ids=ids, now_ms=now_ms()))
                 assert not result.refused
                 wanted += ids
-                await asyncio.sleep(rng.uniform(0, 2.5))
+                await asyncio.sleep(rng.uniform(0, 2))
                 assert console.child is not None
-                console.child.kill()
-                console.start()
+                if what != DATABASE:
+                    console.child.kill()
+                if what != CONSOLE:
+                    assert server is not None
+                    server.kill()
+                    if what == DATABASE:
+                        await console.not_ready("the database cannot be reached")
+                    server.start()
+                    database.forget()
+                if what != DATABASE:
+                    console.start()
             await console.ready()
             async with deadline("every verdict is sent"):
                 while len(reviews := await sent(address, prefix)) < len(wanted):
@@ -123,6 +165,7 @@ async def test_each_verdict_is_sent_once_whenever_it_is_killed(address: str, tmp
             async with deadline("every verdict has its effect"):
                 while set(states(database)) != {"effective"}:
                     await asyncio.sleep(0.3)
+            assert console.child is not None
             assert await asyncio.to_thread(console.child.stop, 30) == 0
             assert Counter(review.enforcement_id for review in await sent(address, prefix)) == Counter(wanted)
             await ledger_has_each_action_once(address, prefix, tmp_path, wanted)
