@@ -15,7 +15,7 @@ from streams.console.actions import About
 from streams.console.identity.permissions import Permission, permits
 from streams.console.identity.tables import PROPOSALS
 from streams.console.identity.users import User
-from streams.consumers.sql_common import insert_new
+from streams.consumers.sql_common import inserted
 
 LASTS_MS: Final = 7 * DAY
 _MOST: Final = 200
@@ -122,7 +122,7 @@ def propose(
     )
     row = {name: getattr(proposal, name) for name in Proposal.__slots__}
     row |= {"kind": kind.value, "state": proposal.state.value, "pending": pending}
-    if connection.execute(insert_new(connection, PROPOSALS).values(row)).rowcount != 1:
+    if not inserted(connection, PROPOSALS, row):
         raise ProposalRefused("pending")
     actions.record(connection, by, "proposed", now_ms, _about(proposal, reason))
     return proposal

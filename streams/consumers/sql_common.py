@@ -1,5 +1,6 @@
 """Shared parts of the consumers' tables: partition columns, rejected records, inserts that skip existing rows."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table
@@ -40,3 +41,12 @@ def insert_new(connection: Connection, table: Table) -> "PostgresqlInsert | Sqli
     from sqlalchemy.dialects import sqlite
 
     return sqlite.insert(table).on_conflict_do_nothing()
+
+
+def inserted(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Insert a row; False if there is one with the same key.
+
+    What it returns says so: the row count of such an insert is not known on PostgreSQL.
+    """
+    key = next(iter(table.primary_key.columns))
+    return connection.execute(insert_new(connection, table).values(row).returning(key)).first() is not None

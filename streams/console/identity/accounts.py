@@ -12,7 +12,7 @@ from streams.console.actions import About
 from streams.console.identity import api_tokens, second_factor, sessions
 from streams.console.identity.tables import PASSWORDS, SECOND_FACTORS, SESSIONS, USERS
 from streams.console.identity.users import LOCAL, OIDC, Role, User
-from streams.consumers.sql_common import insert_new
+from streams.consumers.sql_common import inserted
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _LONGEST_SHOWN: Final = 128
@@ -68,7 +68,7 @@ def add_local(
     """Add a local account. Raises AccountRefused if there is, or was, one of that name."""
     user = User(subject, subject.removeprefix(LOCAL), frozenset(roles))
     row = {"subject": subject, "name": user.name, "roles": roles_text(user.roles), "created_ms": now_ms}
-    if connection.execute(insert_new(connection, USERS).values(row)).rowcount != 1:
+    if not inserted(connection, USERS, row):
         raise AccountRefused(
             "exists", f"there is already a user {subject}; expected another name: names are not reused"
         )
@@ -82,7 +82,7 @@ def add_without_password(connection: Connection, user: User, now_ms: int) -> Non
     """Add a user who signs in by links; one that exists stays as it is."""
     roles = roles_text(user.roles)
     row = {"subject": user.subject, "name": user.name, "roles": roles, "created_ms": now_ms}
-    if connection.execute(insert_new(connection, USERS).values(row)).rowcount == 1:
+    if inserted(connection, USERS, row):
         about = About(subject=user.subject, details={"roles": roles})
         actions.record(connection, user, "user_added", now_ms, about)
 
@@ -95,7 +95,7 @@ def signed_in_by_provider(connection: Connection, user: User, now_ms: int) -> bo
     roles = roles_text(user.roles)
     row = {"subject": user.subject, "name": user.name, "roles": roles, "created_ms": now_ms}
     about = About(subject=user.subject, details={"roles": roles})
-    if connection.execute(insert_new(connection, USERS).values(row)).rowcount == 1:
+    if inserted(connection, USERS, row):
         actions.record(connection, user, "user_added", now_ms, about)
         return True
     stored = connection.execute(select(USERS).where(USERS.c.subject == user.subject).with_for_update()).one()

@@ -11,7 +11,7 @@ from monitor.policy.model import Policy
 from monitor.policy.serialize import written_out
 from monitor.policy.write import dump_yaml
 from streams.console.policies.tables import POLICIES
-from streams.consumers.sql_common import insert_new
+from streams.consumers.sql_common import inserted
 
 
 def remember(
@@ -26,7 +26,7 @@ def remember(
         "source": source,
         "known_ms": now_ms,
     }
-    kept = connection.execute(insert_new(connection, POLICIES).values(row)).rowcount == 1
+    kept = inserted(connection, POLICIES, row)
     if not kept and source is not None:
         connection.execute(update(POLICIES).where(POLICIES.c.sha256 == sha256).values(source=source))
 

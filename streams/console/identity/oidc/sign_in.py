@@ -22,7 +22,7 @@ from streams.console.identity.sessions import Client, Lifetime, Stage, hash_of
 from streams.console.identity.sign_in import SignInFailed, Started, note_sign_in
 from streams.console.identity.tables import USED_STATES
 from streams.console.identity.users import User
-from streams.consumers.sql_common import insert_new
+from streams.consumers.sql_common import inserted
 
 WITHIN_S: Final = 600
 """How long one may take at the provider."""
@@ -128,8 +128,8 @@ def start_session(
 ) -> Started:
     """Start the user's session. Raises SignInRejected if this sign-in was finished before, SignInFailed if disabled."""
     connection.execute(delete(USED_STATES).where(USED_STATES.c.expires_ms <= now_ms))
-    used = insert_new(connection, USED_STATES).values(hash=verified.state_hash, expires_ms=now_ms + 2 * WITHIN_S * 1000)
-    if connection.execute(used).rowcount != 1:
+    used = {"hash": verified.state_hash, "expires_ms": now_ms + 2 * WITHIN_S * 1000}
+    if not inserted(connection, USED_STATES, used):
         raise SignInRejected("this sign-in was finished before")
     if not accounts.signed_in_by_provider(connection, verified.user, now_ms):
         raise SignInFailed
