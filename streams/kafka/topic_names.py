@@ -1,6 +1,7 @@
 """The names of the topics: the prefix of inputs or of outputs, and a bare name."""
 
 from dataclasses import dataclass
+from functools import cache
 
 from monitor.decoding.input_topics import INPUTS
 from streams.kafka.api import TP
@@ -28,12 +29,11 @@ class TopicNames:
     @property
     def inputs(self) -> list[str]:
         """The input topics in the order of the sources."""
-        return [self.input_prefix + name for name in INPUTS]
+        return list(_inputs(self.input_prefix))
 
     def source(self, topic: str) -> int | None:
         """The source number of an input topic, None for any other topic."""
-        inputs = self.inputs
-        return inputs.index(topic) if topic in inputs else None
+        return _inputs(self.input_prefix).get(topic)
 
     def output(self, name: str) -> str:
         """The full name of an output topic: ``enforcement``, ``state``, ``control``..."""
@@ -52,3 +52,9 @@ class TopicNames:
     def of(self, number: int) -> list[TP]:
         """The topic partitions that the owner of partition ``number`` reads: the inputs in order, then control."""
         return [TP(topic, number) for topic in [*self.inputs, self.output("control")]]
+
+
+@cache
+def _inputs(prefix: str) -> dict[str, int]:
+    """The input topics with their source numbers. They are asked for with every batch."""
+    return {prefix + name: source for source, name in enumerate(INPUTS)}

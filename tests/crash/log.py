@@ -76,7 +76,7 @@ class Log:
     @property
     def last_stable(self) -> int:
         """The last stable offset: every transaction below it is decided. A `read_committed` reader stops here."""
-        return min(self._open.values(), default=self.end)
+        return min(self._open.values()) if self._open else self.end
 
     def committed(self, start: int, stop: int | None = None) -> list[Entry]:
         """Return what a `read_committed` reader sees in ``[start, stop)``: no markers, no aborted or
