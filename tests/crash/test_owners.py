@@ -16,6 +16,7 @@ from crash.scenarios import MINUTE, NOON, POLICY, SECOND, WRITTEN, call, operato
 from crash.traffic import NAMES, TOPIC_OF, Arrival
 from crash.virtual import Process
 from crash.world import OUTPUTS, MovedWorld, World
+from helpers.thorough import thorough
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
 from monitor.partition.journal import OwnerBanTaken
 from monitor.partition.key_check import partition_of
@@ -157,7 +158,7 @@ def plain(found: Sequence[dict[str, Any]]) -> list[str]:
     return sorted(json.dumps({field: one[field] for field in kept}, sort_keys=True) for one in flat)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", thorough(range(4), 2))
 def test_partitions_that_take_bans_in_time_decide_as_files_do(seed: int) -> None:
     lines = scenario(random.Random(seed), early=True)
     world = world_of(seed, lines)
@@ -186,7 +187,7 @@ def test_the_scenarios_have_every_effect() -> None:
         assert found[behaviour] > 3
 
 
-@pytest.mark.parametrize("seed", range(100, 112))
+@pytest.mark.parametrize("seed", thorough(range(100, 112), 4))
 def test_bans_take_effect_once_wherever_workers_die(seed: int) -> None:
     rng = random.Random(seed)
     lines = scenario(rng, early=False)
@@ -354,7 +355,7 @@ def test_a_worker_that_cannot_read_the_topic_decides_on_and_says_so(monkeypatch:
     play(world, go)
 
 
-@pytest.mark.parametrize("seed", range(200, 204))
+@pytest.mark.parametrize("seed", thorough(range(200, 204), 2))
 def test_bans_are_carried_over_to_another_number_of_partitions(seed: int) -> None:
     """Each tenant gets one pending ban by a ban of its owner, in the former topics or in the new ones."""
     lines = scenario(random.Random(seed), early=True)

@@ -13,6 +13,7 @@ from crash.log import Record
 from crash.memory import Link, MemoryCluster
 from crash.producers import InTransactions
 from crash.virtual import Process, run
+from helpers.thorough import thorough
 from streams.ingest.partitions.partition_group import PartitionGroup
 from streams.ingest.partitions.partition_handler import Fed
 from streams.ingest.partitions.start_position import GroupOptions
@@ -139,7 +140,7 @@ class World(GroupWorld[Member]):
         await asyncio.sleep(200)
 
 
-@pytest.mark.parametrize("first", range(0, 80, 20))
+@pytest.mark.parametrize("first", thorough(range(0, 80, 20), 1))
 def test_outputs_are_written_once_wherever_a_member_dies(first: int) -> None:
     kills: Counter[str] = Counter()
     for seed in range(first, first + 20):

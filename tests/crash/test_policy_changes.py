@@ -28,6 +28,7 @@ from crash.scenarios import (
 from crash.traffic import NAMES
 from crash.virtual import Process
 from crash.world import World
+from helpers.thorough import thorough
 from monitor.partition.journal import PolicyChange, PolicyWithdrawal, RefusedCommand
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
@@ -123,7 +124,7 @@ def changed(
     return found
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", thorough(range(10), 4))
 def test_a_policy_holds_from_its_time_on_wherever_a_worker_dies(seed: int) -> None:
     assert changed(seed, deaths_of(seed)) == []
 
@@ -148,7 +149,7 @@ def test_a_broken_change_of_policy_is_found(name: str) -> None:
 WRONG = loads(json.dumps(PLAIN | {"version": "wrong", "rules": [RULE | {"above": 0.99}]}), "policy.json")
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", thorough(range(8), 3))
 def test_a_withdrawn_policy_decides_nothing_wherever_a_worker_dies(seed: int) -> None:
     assert changed(seed, deaths_of(seed), first=WRONG) == []
 

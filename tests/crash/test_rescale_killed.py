@@ -15,6 +15,7 @@ from crash.scenarios import DAY_S, day_of, steady_link
 from crash.traffic import NAMES
 from crash.virtual import Process, run
 from crash.world import World
+from helpers.thorough import thorough
 from monitor.partition.checkpoint import HEAD, CheckpointMetadata, PartitionIdentity, packed_head
 from monitor.partition.chunking import Chunker
 from monitor.partition.task import StreamTask
@@ -162,7 +163,7 @@ def in_world(seed: int, work: Callable[[World], object]) -> None:
         world.close()
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", thorough(range(10), 4))
 def test_a_rescale_that_fails_anywhere_succeeds_later_and_can_be_undone(seed: int) -> None:
     """After an undone rescale the old topics continue without a difference."""
 

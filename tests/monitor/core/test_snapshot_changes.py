@@ -6,11 +6,12 @@ import pytest
 from helpers.shard_harness import StoredShardHarness, rule
 from helpers.shard_samples import MINUTE, T0
 from helpers.shard_traffic import Traffic, all_of
+from helpers.thorough import thorough
 from monitor.core.shard_state import ShardState
 from monitor.core.tenants.alert_store import TENANTS_TOGETHER
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", thorough(range(25), 10))
 def test_a_shard_recreated_from_the_changes_equals_the_live_one(seed: int) -> None:
     """Every change of a tenant record, deletions included, must be marked. This test finds an unmarked change."""
     print(f"seed {seed}")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from helpers.shard_samples import DAY, MINUTE, T0, cdr, policy_of
+from helpers.thorough import thorough
 from monitor.partition.processing.task_output import TaskOutput
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
@@ -183,9 +184,13 @@ def through(policy: Policy, lines: list[bytes], stops: list[int]) -> list[bytes]
 MIXED = "5m, some 10m and 20m"  # the keys that each step counts are in a window of their own
 _STEPS = {"block_ratio": "20m", "consent_peak": "10m", "top_callee_share": "10m"}
 _RESTARTS = [
-    *((window, step, seed) for window, step in (("20m", "5m"), ("20m", "20m"), ("5m", "5m")) for seed in range(5)),
-    *(("2h", "2h", seed) for seed in (7, 11, 15)),
-    *(("20m", MIXED, seed) for seed in range(3)),
+    *(
+        restart
+        for window, step in (("20m", "5m"), ("20m", "20m"), ("5m", "5m"))
+        for restart in thorough([(window, step, seed) for seed in range(5)], 2)
+    ),
+    *thorough([("2h", "2h", seed) for seed in (7, 11, 15)], 1),
+    *thorough([("20m", MIXED, seed) for seed in range(3)], 1),
 ]
 
 
