@@ -1,4 +1,4 @@
-"""Closes partitions for a move: reads them to the end, equalizes clocks, and marks them, each in one transaction."""
+"""Closes partitions for a move: reads them to the end, equalizes clocks, and marks them with the last transaction."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +15,7 @@ from streams.topics.moved_marker import MARK, MovedMarker, marker_of
 from streams.topics.owners_topic import newest_owner_bans
 from streams.topics.state_topic import part_of
 from streams.worker.recovery import RecoveryRefused, open_partition
+from streams.worker.running.transaction import MOST_AT_ONCE
 
 MOST_UNREAD = 500_000
 """The most unread records of a partition: all calls are in memory until the clocks are known."""
@@ -110,24 +111,26 @@ class PartitionClose:
                         records.pop(key, None)
                     else:
                         records[key] = value
-                if not partition.switching:
+                if _ended(partition):
                     return records
-                partition = old.new(number)
-                partition.restore(records)
-                await _read_inputs(cluster, old, number, partition)
+                if partition.switching:
+                    partition = old.new(number)
+                    partition.restore(records)
+                    await _read_inputs(cluster, old, number, partition)
 
     async def close(self, moved: MovedMarker) -> None:
-        """Close the partitions that are still open."""
+        """Close the partitions that are still open, each in transactions of the size that workers write."""
         cluster, old = self._cluster, self._old
         for number in sorted(self._open):
             while number in self._open:  # once more for each change of policy on the way
                 async with old.writer(cluster, number) as writer:
                     partition = await _read_on(cluster, old, number)
-                    taken, state = _brought_to(partition, moved)
-                    done = dict(zip(old.inputs(number), partition.sources.done, strict=True))
-                    await writer.commit(emit.records(old.names, number, taken, state), done)
-                    if not partition.switching:
-                        self._open.remove(number)
+                    while not (partition.switching or number not in self._open):
+                        taken, state = _brought_to(partition, moved)
+                        done = dict(zip(old.inputs(number), partition.sources.done, strict=True))
+                        await writer.commit(emit.records(old.names, number, taken, state), done)
+                        if _ended(partition):
+                            self._open.remove(number)
 
 
 async def moved_markers(cluster: Cluster, old: RescaleSide) -> dict[int, MovedMarker]:
@@ -191,12 +194,21 @@ async def _read_inputs(cluster: Cluster, old: RescaleSide, number: int, partitio
 
 
 def _brought_to(partition: StreamTask, moved: MovedMarker) -> tuple[TaskOutput, list[tuple[str, bytes | None]]]:
-    """The output of advancing a partition to the common clocks, and the state to store, marked once it is there."""
+    """The output of advancing a partition to the common clocks, or a part of that, and the state to store.
+
+    The state is marked once the partition is there.
+    """
     for source, clock_ms in enumerate(moved.clocks_ms):
         partition.sources.move(source, clock_ms)
-    partition.advance()
+    partition.advance(MOST_AT_ONCE)
     taken = partition.take()
-    return taken, [*(() if partition.switching else moved.records()), *partition.snapshot()]
+    return taken, [*(moved.records() if _ended(partition) else ()), *partition.snapshot()]
+
+
+def _ended(partition: StreamTask) -> bool:
+    """Whether a partition has decided everything that its clocks allow, and says so."""
+    watermark = partition.watermark
+    return not partition.switching and not partition.due and watermark.decided_ms == watermark.ms
 
 
 async def rows_of(

@@ -164,8 +164,13 @@ def in_world(seed: int, work: Callable[[World], object]) -> None:
 
 
 @pytest.mark.parametrize("seed", thorough(range(10), 4))
-def test_a_rescale_that_fails_anywhere_succeeds_later_and_can_be_undone(seed: int) -> None:
-    """After an undone rescale the old topics continue without a difference."""
+def test_a_rescale_that_fails_anywhere_succeeds_later_and_can_be_undone(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an undone rescale the old topics continue without a difference. Some close in many transactions."""
+    if seed % 2:
+        monkeypatch.setattr("streams.savepoint.close.MOST_AT_ONCE", 1)
+        monkeypatch.setattr("monitor.core.rules.evaluator.SLICE", 1)
 
     async def go(world: World) -> None:
         await until_a_call_is_read(world)
