@@ -21,6 +21,7 @@ from streams.console.pages.policies import previews as policy_previews
 from streams.console.pages.policies import proposals as policy_proposals
 from streams.console.pages.policies import versions as policy_versions
 from streams.console.policies.check_process import CheckProcess
+from streams.console.program_pages import Programs, program_pages
 from streams.kafka.api import TransientError
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -66,6 +67,7 @@ def make(context: ConsoleContext, routes: Sequence[BaseRoute] = (), identity: Id
     app.state.console = context
     app.state.changes = ChangeWatch(context.database, context.clock, context.telemetry, context.notice)
     app.state.policy_checks = CheckProcess()
+    app.state.programs = Programs(program_pages(context.settings.console_programs))
     if identity is not None:
         app.state.identity = identity
         app.add_middleware(

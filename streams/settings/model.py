@@ -19,6 +19,7 @@ from streams.settings.types import (
     Link,
     Moment,
     Partitioner,
+    ProgramPages,
     RecordingLink,
     RoleMapping,
     Servers,
@@ -268,6 +269,8 @@ class Settings(BaseSettings):
     """PEM file with the private key that signs the verdicts of the console. Its name is the key's."""
     console_recording_link: RecordingLink = None
     """The address of a call's recording, `https://HOST/.../{recording}`. Default: ids without links."""
+    console_programs: ProgramPages = None
+    """Whose state the console's health page shows: `worker=http://HOST:6066, notify=http://HOST:6069`."""
     console_previews: Annotated[int, whole(1, 16)] = 1
     """How many previews of policies one console runs at a time, each in a process of its own."""
     console_preview_memory: Annotated[int, whole(256, 65_536)] = 1_024

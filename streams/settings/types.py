@@ -222,6 +222,20 @@ def _role_mapping(value: object) -> str | None:
     return text or None
 
 
+def _program_pages(value: object) -> str | None:
+    text = str(value or "").strip()
+    for each in filter(None, (part.strip() for part in text.split(","))):
+        name, _, address = (part.strip() for part in each.partition("="))
+        if name not in PROGRAMS_WITH_PAGES or not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+", address):
+            raise ValueError(
+                f"`{each}` names no program; expected NAME=http://HOST:PORT, several separated by commas, with a NAME "
+                f"of {', '.join(PROGRAMS_WITH_PAGES)}"
+            )
+    return text or None
+
+
+PROGRAMS_WITH_PAGES: Final = ("worker", "billing", "ledger", "notify")
+"""The programs whose health the console shows."""
 CONSOLE_ROLES: Final = ("viewer", "reviewer", "policy_owner", "auditor", "admin")
 """The roles of the console's users."""
 Partitioner = Literal["murmur2", "crc32"]
@@ -239,4 +253,5 @@ Link = Annotated[str | None, BeforeValidator(_link)]
 RecordingLink = Annotated[str | None, BeforeValidator(_recording_link)]
 SiteAddress = Annotated[str | None, BeforeValidator(_site)]
 Issuer = Annotated[str | None, BeforeValidator(_issuer)]
+ProgramPages = Annotated[str | None, BeforeValidator(_program_pages)]
 RoleMapping = Annotated[str | None, BeforeValidator(_role_mapping)]

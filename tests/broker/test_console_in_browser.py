@@ -50,7 +50,7 @@ WAITING = {
 }  # fmt: skip
 PAGES = (
     "/queue", f"/cases/{PENDING.id}", f"/cases/{HOSTILE_CASE.id}", "/tenants/nanhai", tenant_path(HOSTILE_ID),
-    "/search?q=nanhai", "/search", "/admissions", "/quality", "/health",
+    "/search?q=nanhai", "/search", "/admissions", "/quality", "/health", "/admin/reasons",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from streams.console.context import ConsoleContext, context_of
 from streams.console.identity.permissions import Permission, needs
 from streams.console.identity.users import User
 from streams.console.pages.render import render
+from streams.console.program_pages import ProgramState
 from streams.console.queries.health import stored_health
 from streams.kafka.api import PermanentError, TransientError
 
@@ -31,6 +32,7 @@ async def health(
         "behind": behind,
         "stored": stored,
         "has_kafka": context.reports is not None,
+        "has_programs": bool(context.settings.console_programs),
     }
     return render(request, "health.html.j2", done=request.query_params.get("done", ""), **values)
 
@@ -48,6 +50,17 @@ async def cluster(
     except (TransientError, PermanentError) as error:
         why = str(error)
     return render(request, "health_cluster.html.j2", report=report, why=why)
+
+
+@router.get("/health/programs")
+async def programs(
+    request: Request,
+    user: Annotated[User, Depends(needs(Permission.VIEW_HEALTH))],
+    context: Annotated[ConsoleContext, Depends(context_of)],
+) -> Response:
+    """The part of the page that is asked of the other programs, each of which may not answer."""
+    found: list[ProgramState] = await request.app.state.programs.states()
+    return render(request, "health_programs.html.j2", programs=found)
 
 
 @router.post("/health/dead-letters/{letter_id}/retry")

@@ -76,6 +76,7 @@ GET  /policy/versions/{sha256}                 all
 GET  /quality                                  rpad
 GET  /health                                   all
 GET  /health/cluster                           all
+GET  /health/programs                          all
 POST /health/dead-letters/{letter_id}/retry    d
 GET  /policy/previews                          all
 POST /policy/previews                          p
