@@ -130,9 +130,12 @@ def tenant_of(record: Enforcement | Alert | Review | Tenant | Application) -> st
 
 
 @asynccontextmanager
-async def console_at(folder: Path, held: FakeTopics | None = None, **settings: Any) -> AsyncIterator[ConsoleHarness]:
-    """A console process whose database is in ``folder``; closing it is a kill: nothing is finished."""
-    database = Database(f"sqlite:///{folder / 'console.db'}", NAME, package=PACKAGE)
+async def console_at(
+    place: Path | str, held: FakeTopics | None = None, **settings: Any
+) -> AsyncIterator[ConsoleHarness]:
+    """A console process with a database in a folder, or at an address; closing it is a kill: nothing is finished."""
+    url = place if isinstance(place, str) else f"sqlite:///{place / 'console.db'}"
+    database = Database(url, NAME, package=PACKAGE)
     try:
         await database.migrate()
         yield ConsoleHarness(held if held is not None else topics(), database, Settings(**settings))

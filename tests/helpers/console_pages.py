@@ -31,6 +31,7 @@ async def pages_of(
     """A client that is signed in with these roles; without any as a reviewer."""
     made = make(console.context)
     made.state.policy_checks = ThreadChecks()
+    await made.state.changes.look()  # a process does so all the time: it counts the queue
     app = with_security_headers(made)
     user = User(subject, subject.removeprefix("local:").title(), frozenset(roles or {Role.REVIEWER}))
 

@@ -1,0 +1,125 @@
+"""Times of the console's pages with many cases: median and p95 in ms, and as ratios to the same pages with ten cases.
+
+PYTHONPATH=tests python -m bench.console --cases 100000 --database postgresql://user@host/empty
+"""
+
+import argparse
+import asyncio
+import random
+import re
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import httpx
+import msgspec
+from sqlalchemy import Connection, insert
+
+from helpers.console_harness import ConsoleHarness, console_at
+from helpers.console_pages import pages_of
+from oracle.ledger import DAY, T0, pending
+from streams.console.identity.users import Role
+from streams.console.tables import CASES, EVENTS
+
+_FEW: Final = 10
+_AT_ONCE: Final = 2_000
+
+
+class PageTime(NamedTuple):
+    """The time of one page, in ms."""
+
+    page: str
+    median_ms: float
+    p95_ms: float
+
+
+def fill(connection: Connection, cases: int) -> None:
+    """Pending cases of many tenants and rules, the same for the same number."""
+    rng = random.Random(1)
+    for start in range(0, cases, _AT_ONCE):
+        rows, events = [], []
+        for number in range(start, min(start + _AT_ONCE, cases)):
+            tenant, rule = f"t{rng.randrange(10_000)}", f"rule-{rng.randrange(30)}"
+            tier, due_ms = rng.choice(["minor", "major", "severe"]), T0 + DAY + rng.randrange(7 * DAY)
+            event = pending(f"cwe-{number:032x}", tenant, rule_id=rule, tier=tier, review_by_ms=due_ms)
+            shared = {"id": event.id, "tenant_id": tenant, "rule_id": rule, "kind": event.data.kind}
+            shared["decided_ms"] = event.data.decided_ms
+            case = {"in_force_id": event.id, "behaviour": event.data.behaviour, "tier": tier, "status": "pending"}
+            rows.append({**shared, **case, "review_by_ms": due_ms, "queue": "cases", "order_ms": due_ms})
+            place = {"topic": "e", "partition": 0, "offset": number, "timestamp_ms": T0, "key": None}
+            value = msgspec.json.encode(event)
+            events.append({**shared, **place, "shadow": False, "case_id": event.id, "value": value})
+        connection.execute(insert(CASES), rows)
+        connection.execute(insert(EVENTS), events)
+
+
+async def measure(console: ConsoleHarness, times: int) -> list[PageTime]:
+    """The time of each page, asked for so many times."""
+    found = []
+    async with pages_of(console, *Role) as client:
+        page = (await client.get("/queue")).text
+        following = re.search(r'rel="next" href="([^"]+)"', page)
+        paths = {
+            "queue": "/queue",
+            "queue, next page": following[1].replace("&amp;", "&") if following else "/queue",
+            "queue, a tier": "/queue?tier=severe",
+            "queue, a rule": "/queue?rule=rule-3",
+            "queue, a tenant": "/queue?tenant=t5",
+            "queue, mine": "/queue?view=mine",
+            "queue, grouped": "/queue?grouped=1",
+            "case": f"/cases/cwe-{1:032x}",
+            "search": "/search?q=rule-3",
+        }
+        for name, path in paths.items():
+            found.append(await _page(client, name, path, times))
+    return found
+
+
+async def _page(client: httpx.AsyncClient, name: str, path: str, times: int) -> PageTime:
+    taken = []
+    for _ in range(times):
+        started_s = time.perf_counter()
+        answer = await client.get(path)
+        taken.append(1000 * (time.perf_counter() - started_s))
+        assert answer.status_code == 200, (path, answer.status_code)
+    taken.sort()
+    return PageTime(name, statistics.median(taken), taken[min(len(taken) - 1, len(taken) * 95 // 100)])
+
+
+async def run(place: Path | str, cases: int, times: int) -> list[tuple[PageTime, float]]:
+    """Each page with ``cases`` cases, and how many times as long as with ten it took."""
+    async with console_at(place) as console:
+        await console.database.run(lambda connection: fill(connection, _FEW))
+        few = {each.page: each for each in await measure(console, times)}
+        await console.database.run(lambda connection: _empty(connection))
+        await console.database.run(lambda connection: fill(connection, cases))
+        return [(each, each.median_ms / few[each.page].median_ms) for each in await measure(console, times)]
+
+
+def _empty(connection: Connection) -> None:
+    for table in (CASES, EVENTS):
+        connection.execute(table.delete())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a table for SQLite, and for another database if it is given."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=100_000)
+    parser.add_argument("--times", type=int, default=100, help="how often each page is asked for")
+    parser.add_argument("--database", help="the address of an empty PostgreSQL database")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        places: list[Path | str] = [Path(folder), *([options.database] if options.database else [])]
+        for place in places:
+            found = asyncio.run(run(place, options.cases, options.times))
+            print(f"\n{'SQLite' if isinstance(place, Path) else 'PostgreSQL'}, {options.cases:,} cases")
+            print("| page | median ms | p95 ms | times that of ten cases |\n| --- | ---: | ---: | ---: |")
+            for each, ratio in found:
+                print(f"| {each.page} | {each.median_ms:.1f} | {each.p95_ms:.1f} | {ratio:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""The bench of the console's pages runs, and prints each page."""
+
+import pytest
+
+from bench.console import main
+
+
+def test_each_page_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--cases", "60", "--times", "2"])
+    printed = capsys.readouterr().out
+    assert "SQLite, 60 cases" in printed
+    for page in ("queue", "queue, next page", "queue, grouped", "case", "search"):
+        assert f"| {page} |" in printed
