@@ -16,6 +16,7 @@ from streams.console.identity.permissions import for_everyone
 from streams.console.pages import admissions, case, events, health, quality, queue, search, static_files, tenant
 from streams.console.pages.accounts import account, actions, problems, reason_texts, sign_in, users
 from streams.console.pages.policies import drafts as policy_drafts
+from streams.console.pages.policies import exceptions as policy_exceptions
 from streams.console.pages.policies import overview as policy_overview
 from streams.console.pages.policies import previews as policy_previews
 from streams.console.pages.policies import proposals as policy_proposals
@@ -35,6 +36,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     policy_proposals.router,
     policy_versions.router,
     policy_previews.router,
+    policy_exceptions.router,
     quality.router,
     health.router,
     events.router,

@@ -78,6 +78,9 @@ GET  /health                                   all
 GET  /health/cluster                           all
 GET  /health/programs                          all
 POST /health/dead-letters/{letter_id}/retry    d
+GET  /policy/exceptions                        all
+GET  /policy/exceptions/edit                   p
+POST /policy/exceptions/edit                   p
 GET  /policy/previews                          all
 POST /policy/previews                          p
 GET  /policy/previews/{preview_id}             all

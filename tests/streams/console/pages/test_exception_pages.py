@@ -1,0 +1,167 @@
+"""Exceptions of the policy: the list with what has expired, and the form, whose result is a draft of the text."""
+
+import html
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from helpers.console_harness import ConsoleHarness, console_at
+from helpers.console_pages import HOSTILE_ID, pages_of
+from monitor.policy.load import loads
+from streams.console.identity.users import Role
+from streams.console.policies import drafts
+from streams.console.policies.exceptions import next_version
+from streams.console.policies.tables import POLICY_DRAFTS
+
+POLICY = """id: house  # ours
+version: "2026-11"
+extends: access-rules
+# the exceptions
+overrides:
+- {tenant: acme, rule: short-calls, above: 0.6, owner: ops, reason: surveys, expires: 2099-01-01}
+exemptions:
+- tenant: hospital  # calls at night
+  rules: [out-of-hours]
+  owner: ops
+  reason: "<img src=x onerror=alert(1)> +8613812345678"
+  expires: 2020-01-01
+profiles:
+  schools:
+    {exempt: [short-calls], tenants: [s1, s2, s3, s4, s5, s6, s7], owner: ops, reason: calls, expires: 2099-01-01}
+"""
+
+
+@pytest.fixture
+async def console(tmp_path: Path) -> AsyncIterator[ConsoleHarness]:
+    text = re.sub(r"reason: .*onerror.*", 'reason: "<img src=x onerror=alert(1)> +8613812345678"', POLICY)
+    (tmp_path / "policy.yaml").write_text(text)
+    async with console_at(tmp_path, callwarden_policy=str(tmp_path / "policy.yaml")) as console:
+        yield console
+
+
+@pytest.fixture
+async def owner(console: ConsoleHarness) -> AsyncIterator[httpx.AsyncClient]:
+    async with pages_of(console, Role.POLICY_OWNER) as client:
+        yield client
+
+
+def draft_of(console: ConsoleHarness, answer: httpx.Response) -> drafts.Draft:
+    assert answer.status_code == 303, re.sub(r"<[^>]+>", " ", answer.text)[-2_000:]
+    with console.database.reading() as connection:
+        draft = drafts.get(connection, answer.headers["location"].rpartition("/")[2])
+    assert draft is not None
+    return draft
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+async def test_the_list_shows_what_holds_and_what_has_expired(owner: httpx.AsyncClient, lang: str) -> None:
+    owner.cookies.set("lang", lang)
+    page = (await owner.get("/policy/exceptions")).text
+    for said in ("acme", "short-calls", "hospital", "schools", "60 %", "→", "s5"):
+        assert said in page, said
+    assert ("Expired" if lang == "en" else "已到期") in page
+    assert ("2 more" if lang == "en" else "另有 2 个") in page
+    assert "<img src=x" not in page
+    assert "13812345678" not in page
+    assert page.index("hospital") < page.index("acme")  # what has ended comes first
+    found = (await owner.get("/policy/exceptions", params={"q": "s7"})).text
+    assert ("schools" in found, "hospital" in found) == (True, False)
+
+
+EXEMPTION = {
+    "kind": "exemption",
+    "at": "",
+    "tenant": "bank",
+    "rules": ["short-calls", "out-of-hours"],
+    "owner": "li",
+    "reason": "calls back, see +8613812345678",
+    "expires": "2098-01-01",
+    "version": "2026-12",
+}
+
+
+async def test_an_exemption_becomes_a_draft_of_the_text(console: ConsoleHarness, owner: httpx.AsyncClient) -> None:
+    draft = draft_of(console, await owner.post("/policy/exceptions/edit", data=EXEMPTION))
+    assert draft.title == "Exemption: bank (short-calls, out-of-hours)"
+    for kept in (
+        "id: house  # ours",
+        "# the exceptions",
+        "- tenant: hospital  # calls at night",
+        "version: 2026-12" if "version: 2026-12" in draft.text else 'version: "2026-12"',
+    ):
+        assert kept in draft.text
+    policy = loads(draft.text, "p")
+    made = next(one for one in policy.exemptions if one.tenant == "bank")
+    assert (made.rules, made.owner) == (("out-of-hours", "short-calls"), "li")
+    assert made.reason == "calls back, see +•••••••••••78"
+    assert policy.version == "2026-12"
+
+
+async def test_an_override_with_a_share(console: ConsoleHarness, owner: httpx.AsyncClient) -> None:
+    form = {k: v for k, v in EXEMPTION.items() if k != "rules"} | {
+        "kind": "override",
+        "rule": "short-calls",
+        "threshold": "72.5%",
+    }
+    draft = draft_of(console, await owner.post("/policy/exceptions/edit", data=form | {"mode": "review"}))
+    rule = next(one.rule for one in loads(draft.text, "p").overrides if one.tenant == "bank")
+    assert (rule.threshold, rule.mode) == (0.725, "review")
+
+
+async def test_one_is_changed_and_one_is_ended(console: ConsoleHarness, owner: httpx.AsyncClient) -> None:
+    page = (await owner.get("/policy/exceptions/edit", params={"kind": "profile", "at": "schools"})).text
+    assert "s1\ns2" in html.unescape(page)
+    form: dict[str, Any] = {**EXEMPTION, "kind": "profile", "at": "schools", "tenants": "s1\n s9 \n", "version": ""}
+    draft = draft_of(console, await owner.post("/policy/exceptions/edit", data=form))
+    assert {one.name: one.tenants for one in loads(draft.text, "p").profiles} == {"schools": ("s1", "s9")}
+    ended = {"kind": "exemption", "at": "0", "do": "end", "tenant": "hospital", "version": "x"}
+    draft = draft_of(console, await owner.post("/policy/exceptions/edit", data=ended))
+    assert "exemptions: []\n" in draft.text
+    assert draft.title.startswith("End of Exemption: hospital")
+    assert (await owner.get("/policy/exceptions/edit", params={"kind": "exemption", "at": "7"})).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"tenant": " "}, "Give the tenant"),
+        ({"rules": []}, "at least one rule"),
+        ({"reason": ""}, "Give a reason"),
+        ({"expires": "soon"}, "expected a date"),
+        ({"kind": "override", "rule": "short-calls", "threshold": "much"}, "a number or a share"),
+        ({"kind": "override", "rule": "short-calls"}, "at least one setting"),
+        ({"kind": "override", "rule": "short-calls", "tenant": "acme", "threshold": "0.7"}, "already has an override"),
+        ({"kind": "override", "rule": "short-calls", "threshold": "170%"}, "17"),
+        ({"kind": "profile", "name": "schools", "tenants": "a"}, "cannot be changed by the form"),
+        ({"at": "99"}, "cannot be changed by the form"),
+    ],
+)
+async def test_what_is_wrong_is_said_and_nothing_is_lost(
+    console: ConsoleHarness, owner: httpx.AsyncClient, changed: dict[str, Any], says: str
+) -> None:
+    answer = await owner.post("/policy/exceptions/edit", data=EXEMPTION | changed)
+    assert answer.status_code == 409
+    page = html.unescape(answer.text)
+    assert says in page
+    if changed.get("reason") is None:
+        assert "calls back, see" in page
+    assert console.rows(POLICY_DRAFTS) == []
+
+
+async def test_the_form_is_prefilled_from_a_case_or_a_tenant(owner: httpx.AsyncClient) -> None:
+    given = {"kind": "exemption", "tenant": HOSTILE_ID, "rule": "short-calls"}
+    page = (await owner.get("/policy/exceptions/edit", params=given)).text
+    assert "<img src=x" not in page
+    assert f'value="{html.escape(HOSTILE_ID)}"'.replace("&quot;", "&#34;").replace("&#x27;", "&#39;") in page
+    assert re.search(r'value="short-calls" checked', page)
+
+
+def test_the_next_version_is_the_date() -> None:
+    assert next_version("1", "2026-11-29") == "2026-11-29"
+    assert next_version("2026-11-29", "2026-11-29") == "2026-11-29.2"
+    assert next_version("2026-11-29.9", "2026-11-29") == "2026-11-29.10"
+    assert next_version("2026-11-29-b", "2026-11-29") == "2026-11-29.2"
