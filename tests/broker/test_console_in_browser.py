@@ -28,6 +28,8 @@ from helpers.console_pages import (
     reviewed,
     tenant,
 )  # fmt: skip
+from helpers.console_policies import ThreadChecks, file_of, recorded, started
+from monitor.policy.load import loads
 from oracle.ledger import T0
 from schemas.outputs import Evidence, Reason
 from streams.console.app import make
@@ -50,7 +52,7 @@ WAITING = {
 }  # fmt: skip
 PAGES = (
     "/queue", f"/cases/{PENDING.id}", f"/cases/{HOSTILE_CASE.id}", "/tenants/nanhai", tenant_path(HOSTILE_ID),
-    "/search?q=nanhai", "/search", "/admissions", "/quality", "/health", "/admin/reasons",
+    "/search?q=nanhai", "/search", "/admissions", "/quality", "/health", "/admin/reasons", "/policy",
 )  # fmt: skip
 
 
@@ -85,7 +87,10 @@ class Site:
             await console.put(application("nanhai", "app-1", T0, f"信用卡催收 {HOSTILE}", HOSTILE))
             evidence = {"evidence": Evidence(application_ids=("app-1",))}
             await console.put(decided(40, "nanhai", NOW - 3 * DAY_MS, **WAITING | evidence))
-            app = with_security_headers(make(console.context))
+            await recorded(console, started(loads(file_of("2026-11"), "f"), T0, HOSTILE))
+            made = make(console.context)
+            made.state.policy_checks = ThreadChecks()
+            app = with_security_headers(made)
             user = User("local:chen", "Chen", frozenset(Role))
 
             async def signed_in(scope: Scope, receive: Receive, send: Send) -> None:
@@ -193,3 +198,49 @@ def test_times_are_in_the_zone_of_the_browser(browser: Any, site: str) -> None:
     browser.get(f"{site}/tenants/nanhai")
     assert "Asia/Shanghai (UTC+08:00)" in browser.find_element("css selector", "footer").text
     assert browser.execute_script("return document.querySelectorAll('.plot canvas').length") >= 1
+
+
+def test_a_policy_is_written_and_its_fault_found_by_the_keyboard_alone(browser: Any, site: str) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    appear(browser, site, "en", "light", 1440)
+    browser.get(f"{site}/policy")
+    press(browser, "n")
+    press(browser, f"Holidays{Keys.TAB}{Keys.ARROW_DOWN}{Keys.ENTER}")
+    wait(browser, "return location.pathname.startsWith('/policy/drafts/') && document.querySelector('[data-faults]')")
+    assert browser.find_element("css selector", "h1").text == "Holidays"
+    area = browser.find_element("id", "policy-text")
+    assert area.get_property("value").count("\n") == 3
+    # The last line gets a key that no policy has; Tab indents it.
+    ActionChains(browser).click(area).key_down(Keys.CONTROL).send_keys(Keys.END).key_up(Keys.CONTROL).perform()
+    press(browser, f"patch:{Keys.ENTER}{Keys.TAB}short-cals: {{above: 0.2}}")
+    wait(browser, "return document.querySelector('#policy-check [data-line]')")
+    fault = browser.find_element("css selector", "#policy-check [data-line]")
+    assert (fault.get_dom_attribute("data-line"), fault.get_dom_attribute("data-column")) == ("5", "3")
+    assert "did you mean `short-calls`?" in fault.text
+    faulty = "return [...document.querySelectorAll('.gutter .faulty')].map(one => one.textContent.trim())"
+    assert browser.execute_script(faulty) == ["5"]
+    assert browser.execute_script("return arguments[0].getAttribute('aria-invalid')", area) == "true"
+    assert browser.find_element("css selector", "[data-unsaved]").is_displayed()
+    # Escape, then Tab leaves the editor; the fault leads back to its place.
+    press(browser, Keys.ESCAPE)
+    press(browser, Keys.TAB)
+    assert browser.execute_script("return document.activeElement.id") != "policy-text"
+    browser.execute_script("document.querySelector('#policy-check [data-line]').focus()")
+    press(browser, Keys.ENTER)
+    where = "const a = document.activeElement; return [a.id, a.value.slice(0, a.selectionStart).split('\\n').pop()]"
+    assert browser.execute_script(where) == ["policy-text", "  "]
+    # Mended: no fault, and what it changes.
+    press(browser, Keys.END)
+    ActionChains(browser).key_down(Keys.SHIFT).send_keys(Keys.HOME).key_up(Keys.SHIFT).perform()
+    press(browser, "  short-calls-of-few: {above: 0.9}")
+    wait(browser, "return document.querySelector('#policy-check .changes')?.textContent.includes('short-calls-of-few')")
+    ActionChains(browser).key_down(Keys.CONTROL).send_keys("s").key_up(Keys.CONTROL).perform()
+    wait(
+        browser,
+        "return document.querySelector('[data-unsaved]').hidden && document.querySelector('#revision').value === '2'",
+    )
+    assert not axe.violations(browser)
+    browser.refresh()
+    assert "short-calls-of-few" in browser.find_element("id", "policy-text").get_property("value")

@@ -92,6 +92,7 @@
     const found = [...check.querySelectorAll("[data-line]")];
     faults = new Set(found.map((one) => Number(one.dataset.line)));
     area.setAttribute("aria-invalid", found.length > 0);
+    document.getElementById("check-summary").textContent = check.querySelector(".notice")?.textContent.trim() || "";
     numbers();
   });
   let sent = saved;
