@@ -27,14 +27,15 @@ COMPILE := pip compile -q --universal --python-version 3.11 --fork-strategy fewe
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live lint test test-services test-all-pythons soak bench schemas metrics lock vendor tools clean
+.PHONY: help setup demo live lint test test-services test-all-pythons sanitize soak bench schemas metrics lock vendor tools clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
 
 setup: $(STAMP) ## Make .venv with Callwarden and all that its tests need.
 
-$(STAMP): pyproject.toml constraints.txt
+# The extensions are built where a C compiler is.
+$(STAMP): pyproject.toml constraints.txt $(shell find monitor streams -name '*.c')
 	@python=$$(.ci/find-python $(PYTHON)) && { "$$python" -m venv $(VENV) || { \
 	  echo "$$python cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; }
 	$(call install,$(BIN)/python)
@@ -69,7 +70,10 @@ test-all-pythons: ## The fast suite on each of PYTHONS that is here, each in a v
 	  ran="$$ran $$name"; \
 	done; [ -n "$$ran" ] || { echo "None of $(PYTHONS) is here." >&2; exit 1; }; echo "== passed on$$ran"
 
-soak: setup tools ## The long suites, against real services, too: what is absent is a failure.
+sanitize: setup ## The tests of the C extensions, built with AddressSanitizer and UndefinedBehaviorSanitizer.
+	.ci/sanitize $(BIN)/python $(ARGS)
+
+soak: setup tools sanitize ## The long suites, against real services, too: what is absent is a failure.
 	CALLWARDEN_REQUIRE_SERVICES=1 $(BIN)/python -m pytest -m soak $(ARGS)
 
 bench: setup ## Measure speed, memory and CPU time by phase; ARGS are passed on.
@@ -113,4 +117,5 @@ tools: setup ## What the service tests need: a browser, Java, Kamailio, MariaDB,
 clean: ## Remove all that these targets made.
 	rm -rf .venv .venv-* .tools build dist demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf .import_linter_cache
+	find monitor streams -name '*.so' -delete
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

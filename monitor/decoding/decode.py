@@ -7,6 +7,7 @@ the contract.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -16,6 +17,8 @@ from monitor.core.calls.columns import Calls, Gathered, to_columns
 from monitor.core.calls.fields import FieldLayout
 from monitor.core.decisions.pending_record import Other, PendingRecord
 from monitor.core.record_ref import RecordRef
+from monitor.decoding import native
+from monitor.decoding.byte_rows import ByteRows, as_byte_rows
 from monitor.decoding.late_line import LateLine
 from schemas import codec
 from schemas.inputs import Cdr, Record
@@ -63,14 +66,13 @@ class DecodedRows:
                 self.calls, self.call_rows = self.calls.take(kept), self.call_rows[kept]
 
 
-class _Parsed:
-    """Records split into calls and others, with their rows. A row with neither is rejected or blank."""
+class _Gathering:
+    """Records split into calls and others, with their rows."""
 
     def __init__(self, consents: bool) -> None:
         self.calls = Gathered(consents)
         self.call_rows = np.empty(0, np.intp)
         self.others: list[tuple[int, Other]] = []
-        self.rejected: list[tuple[int, str]] = []
         self._rows = 0
 
     def add(self, records: Sequence[Record | None]) -> None:
@@ -88,6 +90,18 @@ class _Parsed:
         self.call_rows = np.concatenate([self.call_rows, rows])
         self.calls.add(cdrs)
 
+
+@dataclass(slots=True)
+class _Parsed:
+    """What rows contain: valid calls as columns, other records, faults, and nothing. All by row."""
+
+    names: list[str]
+    calls: Calls | None
+    call_rows: NDArray[np.intp]
+    others: list[tuple[int, Other]]
+    rejected: list[tuple[int, str]]
+    blank: list[int]
+
     def drop(self, kept: NDArray[np.bool_]) -> None:
         """Renumber the rows without those that are not kept."""
         place = np.cumsum(kept) - 1
@@ -100,7 +114,8 @@ class _Parsed:
 class Decoder:
     """Decodes input, given the layout of the columns, the salt of the keys, and the latest event time (None: no limit).
 
-    ``later`` holds the layouts of later policies, each with the end time from which it applies.
+    ``later`` holds the layouts of later policies, each with the end time from which it applies. Lines are parsed by the
+    extension where it is built (`monitor.decoding.native`), else by msgspec: the result is the same.
     """
 
     layout: FieldLayout
@@ -110,17 +125,16 @@ class Decoder:
 
     def lines(self, lines: Sequence[bytes], first_line: int) -> DecodedRows:
         """Decode JSON lines. Lines that contain only white space are left out."""
-        parsed, blank = self._parse(lines)
-        numbers = np.arange(first_line, first_line + len(lines))
-        if max(map(len, lines), default=0) >= codec.MAX_BYTES:
-            lines = [line[:_KEPT] if len(line) >= codec.MAX_BYTES else line for line in lines]
-        if blank:
-            kept = np.ones(len(lines), np.bool_)
-            kept[blank] = False
+        rows = as_byte_rows(lines) if native.enabled else lines
+        parsed = self._by_extension(rows) if isinstance(rows, ByteRows) else self._by_codec(rows)
+        numbers = np.arange(first_line, first_line + len(rows))
+        kept = np.ones(len(rows), np.bool_)
+        kept[parsed.blank] = False
+        raw = _kept_lines(rows, kept if parsed.blank else None)
+        if parsed.blank:
             parsed.drop(kept)
-            lines = [line for line, keep in zip(lines, kept, strict=True) if keep]
             numbers = numbers[kept]
-        return self._columns(parsed, lines, numbers, lambda row: codec.decode(lines[row]))
+        return self._decoded(parsed, raw, numbers)
 
     def messages(
         self, values: Sequence[bytes | None], offsets: NDArray[np.int64], skipped: Mapping[int, str]
@@ -129,26 +143,73 @@ class Decoder:
 
         ``skipped`` maps offsets to the reason to reject their records without decoding them.
         """
-        raw = cast(Sequence[bytes], values) if all(values) else [value or b"" for value in values]
-        lines, reasons = raw, {}
-        if skipped:
-            reasons = {row: skipped[o] for row, o in enumerate(offsets.tolist()) if o in skipped}
-            lines = [b"" if row in reasons else line for row, line in enumerate(raw)]
-        parsed, blank = self._parse(lines)
-        parsed.rejected += [(row, reasons.get(row, _NO_VALUE)) for row in blank]
-        return self._columns(parsed, raw, offsets, lambda row: codec.decode(raw[row]))
+        reasons = {row: skipped[o] for row, o in enumerate(offsets.tolist()) if o in skipped} if skipped else {}
+        raw: Sequence[bytes]
+        if native.enabled:
+            rows = as_byte_rows(values)
+            held = rows.with_sizes(np.maximum(rows.sizes, 0))
+            raw = cast(Sequence[bytes], held)
+            if reasons:
+                sizes = held.sizes.copy()
+                sizes[list(reasons)] = 0
+                held = held.with_sizes(sizes)
+            parsed = self._by_extension(held)
+        else:
+            raw = cast(Sequence[bytes], values) if all(values) else [value or b"" for value in values]
+            lines = [b"" if row in reasons else line for row, line in enumerate(raw)] if reasons else raw
+            parsed = self._by_codec(lines)
+        parsed.rejected += [(row, reasons.get(row, _NO_VALUE)) for row in parsed.blank]
+        return self._decoded(parsed, raw, offsets)
+
+    def rows(self, rows: "Sequence[InputRow]") -> DecodedRows:
+        """Decode the rows of an adapter."""
+        gathering = _Gathering(self._consents)
+        gathering.add([row.record for row in rows])
+        rejected = [(place, row.reason) for place, row in enumerate(rows) if row.reason is not None]
+        parsed = self._columns(gathering, rejected, [], lambda row: rows[row].record)
+        numbers = np.array([row.line for row in rows], np.int64)
+        return self._decoded(parsed, [row.raw for row in rows], numbers)
 
     @property
     def _consents(self) -> bool:
         """Whether the policy or a later one counts consents."""
         return any("consents" in layout.key_sets for layout in (self.layout, *(later for _, later in self.later)))
 
-    def _parse(self, lines: Sequence[bytes]) -> "tuple[_Parsed, list[int]]":
-        """Parse the records in these lines. Returns the records and the numbers of the blank lines."""
-        parsed = _Parsed(self._consents)
+    def _by_extension(self, rows: ByteRows) -> _Parsed:
+        """Parse lines with the extension, and one by one those that it does not take."""
+        parser = _native_parser(self.layout, self.salt, self.later)
+        others: list[tuple[int, Other]] = []
+        rejected: list[tuple[int, str]] = []
+        blank: list[int] = []
+
+        def odd(row: int, line: bytes) -> Cdr | None:
+            if not line or line.isspace():
+                blank.append(row)
+                return None
+            try:
+                record = codec.decoder_for([line])(line)
+            except codec.DECODE_ERRORS as error:
+                rejected.append((row, codec.explain(line, error)))
+                return None
+            if not isinstance(record, Cdr):
+                others.append((row, record))
+            elif reason := codec.check(record):
+                rejected.append((row, reason))
+            else:
+                return record
+            return None
+
+        found = parser.parse(rows, odd)
+        names, calls = parser.columns(found) if len(found) else ([], None)
+        return _Parsed(names, calls, found.rows, others, rejected, blank)
+
+    def _by_codec(self, lines: Sequence[bytes]) -> _Parsed:
+        """Parse lines with msgspec."""
+        gathering = _Gathering(self._consents)
+        rejected: list[tuple[int, str]] = []
         blank: list[int] = []
         for start in range(0, len(lines), _AT_ONCE):
-            some = lines[start : start + _AT_ONCE]
+            some = list(lines[start : start + _AT_ONCE])
             decode = codec.decoder_for(some)
             to_come = iter(some)
             records: list[Record | None] = []
@@ -160,45 +221,60 @@ class Decoder:
                     if line.isspace() or not line:
                         blank.append(start + len(records))
                     else:
-                        parsed.rejected.append((start + len(records), codec.explain(line, error)))
+                        rejected.append((start + len(records), codec.explain(line, error)))
                     records.append(None)
-            parsed.add(records)
-        return parsed, blank
-
-    def rows(self, rows: "Sequence[InputRow]") -> DecodedRows:
-        """Decode the rows of an adapter."""
-        parsed = _Parsed(self._consents)
-        parsed.rejected = [(place, row.reason) for place, row in enumerate(rows) if row.reason is not None]
-        parsed.add([row.record for row in rows])
-        numbers = np.array([row.line for row in rows], np.int64)
-        return self._columns(parsed, [row.raw for row in rows], numbers, lambda row: rows[row].record)
+            gathering.add(records)
+        return self._columns(gathering, rejected, blank, lambda row: codec.decode(lines[row]))
 
     def _columns(
         self,
-        parsed: "_Parsed",
-        raw: Sequence[bytes],
-        line: NDArray[np.int64],
+        gathering: _Gathering,
+        rejected: list[tuple[int, str]],
+        blank: list[int],
         record_of: Callable[[int], Record | None],
-    ) -> DecodedRows:
-        event_ms = np.full(len(raw), -1, np.int64)
-        rejected = parsed.rejected
-        rows = parsed.call_rows
+    ) -> _Parsed:
+        """Convert the calls to columns, and reject those whose fields contradict each other."""
+        rows = gathering.call_rows
         names: list[str] = []
         calls = None
         if len(rows):
-            names, calls, valid = to_columns(parsed.calls, self.layout, self.salt, self.later)
+            names, calls, valid = to_columns(gathering.calls, self.layout, self.salt, self.later)
             if not valid.all():
                 for row in rows[~valid].tolist():
                     record = record_of(row)  # decoded again, for the text of the reason
                     rejected.append((row, (record is not None and codec.check(record)) or ""))
                 calls, rows = calls.take(valid), rows[valid]
-            event_ms[rows] = calls.end_ms
+        return _Parsed(names, calls if len(rows) else None, rows, gathering.others, rejected, blank)
+
+    def _decoded(self, parsed: _Parsed, raw: Sequence[bytes], line: NDArray[np.int64]) -> DecodedRows:
+        event_ms = np.full(len(raw), -1, np.int64)
+        if parsed.calls is not None:
+            event_ms[parsed.call_rows] = parsed.calls.end_ms
         for row, record in parsed.others:
             event_ms[row] = record.updated_ms
-        decoded = DecodedRows(event_ms, names, calls, rows, parsed.others, sorted(rejected), raw, line)
+        decoded = DecodedRows(
+            event_ms, parsed.names, parsed.calls, parsed.call_rows, parsed.others, sorted(parsed.rejected), raw, line
+        )
         if self.not_after_ms is not None:
             reject_later(decoded, np.int64(self.not_after_ms))
         return decoded
+
+
+_native_parser = lru_cache(16)(native.NativeParser)  # a worker has one for all its partitions
+
+
+def _kept_lines(lines: Sequence[bytes] | ByteRows, kept: NDArray[np.bool_] | None) -> Sequence[bytes]:
+    """The lines that are kept, None: all. A line that is too long is cut."""
+    if isinstance(lines, ByteRows):
+        rows, sizes = lines, lines.sizes
+        if sizes.max(initial=0) >= codec.MAX_BYTES:
+            rows = rows.with_sizes(np.where(sizes >= codec.MAX_BYTES, _KEPT, sizes)).trimmed()
+        return cast(Sequence[bytes], rows if kept is None else rows.take(kept))
+    if max(map(len, lines), default=0) >= codec.MAX_BYTES:
+        lines = [line[:_KEPT] if len(line) >= codec.MAX_BYTES else line for line in lines]
+    if kept is None:
+        return lines
+    return [line for line, keep in zip(lines, kept, strict=True) if keep]
 
 
 def reject_later(decoded: DecodedRows, not_after_ms: NDArray[np.int64] | np.int64) -> None:

@@ -4,6 +4,8 @@ import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from monitor.decoding import native
+from monitor.decoding.byte_rows import ByteRows
 from monitor.decoding.input_topics import CARRIES
 from monitor.text.masking import mask_id
 from schemas.inputs import Cdr
@@ -40,6 +42,17 @@ def partition_of(key: bytes, partitions: int, partitioner: Partitioner) -> int:
     return (murmur2(key) & 0x7FFFFFFF if partitioner == "murmur2" else zlib.crc32(key)) % partitions
 
 
+def _keys_match(keys: Sequence[bytes | None], decoded: "DecodedRows") -> bool:
+    """Whether the key of each call is its tenant."""
+    assert decoded.calls is not None
+    rows, tenant = decoded.call_rows, decoded.calls.tenant
+    encoded = [name.encode() for name in decoded.names]
+    if native.enabled and isinstance(keys, ByteRows):
+        return native.rows_equal(keys, rows, encoded, tenant)
+    mine = list(keys) if len(rows) == len(keys) else [keys[row] for row in rows.tolist()]
+    return mine == list(map(encoded.__getitem__, tenant.tolist()))
+
+
 class KeyCheck:
     """Checks records in the topics of partition ``number`` of ``partitions``."""
 
@@ -57,13 +70,10 @@ class KeyCheck:
             if Cdr not in CARRIES[topic]:
                 faults |= dict.fromkeys(rows.tolist(), self._wrong_topic(topic, "cdr"))
             else:
-                encoded = [name.encode() for name in decoded.names]
-                tenants = decoded.calls.tenant.tolist()
-                mine = keys if len(rows) == len(keys) else [keys[row] for row in rows.tolist()]
                 # Two comparisons in C cover the usual case: all tenants belong here, and all keys are right.
-                if not self._all_lie_here(decoded.names) or mine != list(map(encoded.__getitem__, tenants)):
-                    for row, tenant, key in zip(rows.tolist(), tenants, mine, strict=True):
-                        if fault := self._fault(decoded.names[tenant], key):
+                if not self._all_lie_here(decoded.names) or not _keys_match(keys, decoded):
+                    for row, tenant in zip(rows.tolist(), decoded.calls.tenant.tolist(), strict=True):
+                        if fault := self._fault(decoded.names[tenant], keys[row]):
                             faults[row] = fault
         for row, record in decoded.others:
             if type(record) not in CARRIES[topic]:

@@ -6,12 +6,13 @@ import gzip
 import io
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import zstandard
 
+from monitor.decoding.lines import split_lines, with_first
 from schemas import codec
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class _Frames:
         return bytes(some)
 
 
-def line_chunks(stream: BinaryIO, lines: int) -> Iterator[tuple[int, list[bytes]]]:
+def line_chunks(stream: BinaryIO, lines: int) -> Iterator[tuple[int, Sequence[bytes]]]:
     """Yield pieces of at most ``lines`` lines (without line feeds), each with the number of its first line, from 1.
 
     A line longer than `MAX_LINE` is cut to `MAX_LINE` bytes, so that it is rejected like any other bad line. If those
@@ -122,16 +123,15 @@ def line_chunks(stream: BinaryIO, lines: int) -> Iterator[tuple[int, list[bytes]
             number += len(piece)
 
 
-def _batches(stream: BinaryIO) -> Iterator[list[bytes]]:
+def _batches(stream: BinaryIO) -> Iterator[Sequence[bytes]]:
     """Yield the complete lines of each block."""
     open_line = _OpenLine(b"")
     while block := stream.read(_BLOCK):
-        first, *rest = block.split(b"\n")
-        open_line.add(first)
-        if rest:
-            last = rest.pop()
-            yield [open_line.cut(), *rest]
-            open_line = _OpenLine(last)
+        lines = split_lines(block)
+        open_line.add(lines[0])
+        if len(lines) > 1:
+            yield with_first(open_line.cut(), lines[1:-1])
+            open_line = _OpenLine(lines[-1])
     if open_line.size:
         yield [open_line.cut()]
 

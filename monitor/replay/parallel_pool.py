@@ -37,7 +37,7 @@ class WorkerError(RuntimeError):
 
 class _Piece(NamedTuple):
     number: int
-    lines: list[bytes]
+    lines: Sequence[bytes]
     first_line: int
 
 
@@ -158,7 +158,7 @@ class Pool:
 
     # Pieces -----------------------------------------------------------------------------------------------------
 
-    def _ask(self, lines: list[bytes], first_line: int) -> _Piece:
+    def _ask(self, lines: Sequence[bytes], first_line: int) -> _Piece:
         """Send a piece to the process with the fewest pieces to decode."""
         self._count += 1
         process = min(self._processes, key=lambda one: one.pieces)

@@ -15,6 +15,7 @@ from monitor.core.results import Output
 from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances, measure_distances
 from monitor.decoding.decode import Decoder, PlacedRows, merge
 from monitor.decoding.late_line import LateLine
+from monitor.decoding.lines import split_lines
 from monitor.policy.timeline import PolicyVersion
 from monitor.replay.parallel_messages import ADVANCE, BANS, DECODE, DECODED, DONE, ERROR, FINISH, OUTPUT, PIECE, TAKE
 from monitor.replay.parallel_packed import pack, unpack
@@ -45,7 +46,7 @@ class Worker:
 
     def decode(self, number: int, blob: bytes, first_line: int) -> tuple[str, Any]:
         """Decode a piece. Returns everything but the calls, and the packed calls of each shard."""
-        decoded = self._decoder.lines(blob.split(b"\n"), first_line)
+        decoded = self._decoder.lines(split_lines(blob), first_line)
         blank = decoded.line if len(decoded.line) != blob.count(b"\n") + 1 else None
         parts = pack(decoded, self._shards)
         return DECODED, (number, decoded.event_ms, decoded.others, decoded.rejected, blank, parts)

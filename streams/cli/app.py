@@ -124,7 +124,10 @@ def build(chosen: str | None) -> typer.Typer:
         if version:
             from importlib.metadata import version as installed
 
-            typer.echo(f"callwarden {installed('callwarden')}")
+            from streams.kafka.fetch import native
+
+            without = f" without the extensions {', '.join(unused)}" if (unused := native.missing()) else ""
+            typer.echo(f"callwarden {installed('callwarden')}{without}")
             raise typer.Exit
 
     for name, text in COMMANDS.items():

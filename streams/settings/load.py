@@ -27,9 +27,12 @@ DEFAULT_FILE: Final = "callwarden.yaml"
 _OPTIONS: Final = {"bootstrap_servers": "bootstrap", "follow_database": "sql", "reviews_signing_key_file": "key"}
 NOT_SETTINGS: Final = frozenset(
     PREFIX + name
-    for name in ("PSEUDONYM_KEY", "REQUIRE_SERVICES", "TEST_ATTACK_S", "TEST_BROKER", "TEST_NOW_MS", "TEST_SEED")
+    for name in (
+        *("NO_EXTENSIONS", "PSEUDONYM_KEY", "REQUIRE_SERVICES", "TEST_ATTACK_S", "TEST_BROKER", "TEST_NOW_MS"),
+        "TEST_SEED",
+    )
 )
-"""Variables with the prefix of settings that are read elsewhere: by mappings and by the tests."""
+"""Variables with the prefix of settings that are read elsewhere: at import, by mappings and by the tests."""
 # Variables that Kubernetes sets in every container of a namespace with a service of our name.
 _OF_A_SERVICE = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_[0-9]+_(TCP|UDP)(_PROTO|_PORT|_ADDR)?$")
 

@@ -16,6 +16,8 @@ from crash.broker import Broker
 from crash.group import Member
 from crash.log import Entry, Record, Txn
 from crash.virtual import Process
+from monitor.decoding import native
+from monitor.decoding.byte_rows import ByteRows
 from monitor.partition.record_batch import UnreadableRecord
 from schemas.review_signature import Signatures, signatures_in
 from streams.kafka.api import (
@@ -433,6 +435,11 @@ def _some(rng: random.Random, entries: Sequence[Entry], most: int, stop: int) ->
     return entries, entries[-1].offset + 1
 
 
+def as_fetched(rows: list[bytes | None]) -> Sequence[bytes | None]:
+    """The keys or values of records as the client returns them."""
+    return ByteRows.of(rows) if native.enabled else rows
+
+
 def _fetched(start: int, stop: int, entries: Sequence[Entry]) -> FetchedBatch:
     records = [entry.record for entry in entries if entry.record is not None]
     return FetchedBatch(
@@ -440,8 +447,8 @@ def _fetched(start: int, stop: int, entries: Sequence[Entry]) -> FetchedBatch:
         stop,
         np.array([entry.offset for entry in entries], np.int64),
         np.array([entry.timestamp_ms for entry in entries], np.int64),
-        [record.key for record in records],
-        [record.value for record in records],
+        as_fetched([record.key for record in records]),
+        as_fetched([record.value for record in records]),
         unreadable_among(entries),
         signatures_among(entries),
     )

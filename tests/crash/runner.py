@@ -25,18 +25,20 @@ from crash.schedule import Result, play, trace
 from crash.traffic import SCENARIOS, scenario_of
 
 
-def results(first: int, count: int) -> list[Result]:
-    """Play the schedules of these seeds in a process."""
+def results(first: int, count: int, *, extensions: bool = True) -> list[Result]:
+    """Play the schedules of these seeds in a process, with or without the extensions."""
     return [
         Result(**result | {"faults": Counter(result["faults"]), "points": Counter(result["points"])})
-        for result in ask("play", first, count)
+        for result in ask("play", first, count, extensions=extensions)
     ]
 
 
-def ask(*what: str | int, hash_seed: str = "0") -> Any:
+def ask(*what: str | int, hash_seed: str = "0", extensions: bool = True) -> Any:
     """Run a process and return its answer. If it fails, the error contains its whole output."""
     folders = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
     environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(folders)}
+    if not extensions:
+        environment["CALLWARDEN_NO_EXTENSIONS"] = "1"
     command = [sys.executable, "-m", "crash.runner", *map(str, what)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

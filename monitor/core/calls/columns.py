@@ -44,10 +44,11 @@ def _inbound_bits(outcome: str) -> int:
     return _bits("rows", "inbound", *(["inbound_cancelled"] if outcome == "cancelled" else []))
 
 
-_BY_OUTCOME = np.array(
+OUTCOME_WORDS = np.array(
     [[_inbound_bits(o) for o in _OUTCOMES], [_outbound_bits(o) for o in _OUTCOMES]],
     np.uint64,
 )
+"""The bits of an inbound and of an outbound call, by outcome."""
 
 
 @dataclass(slots=True)
@@ -195,7 +196,8 @@ def to_columns(
     ``later`` holds further layouts, each with the end time from which it applies.
 
     A call is valid by section 2 of the contract: its times are ordered, and it has an answer time if and only if it was
-    answered. The columns of other calls are undefined. The position in the source is zero; the reader fills it in.
+    answered. The columns of other calls are undefined, and they name no tenant, as in
+    `monitor.decoding.native`. The position in the source is zero; the reader fills it in.
     """
     count = len(gathered)
     first_rows, start, ring, answer, end, outbound, outcome, by_callee, consented = gathered.arrays()
@@ -207,7 +209,7 @@ def to_columns(
     valid = (start <= ring_or_start) & (ring_or_start <= answer_or_ring) & (answer_or_ring <= end)
     valid &= (outcome == _OUTCOME_CODE["answered"]) == (answer > 0)
 
-    word = _BY_OUTCOME[outbound, outcome]
+    word = OUTCOME_WORDS[outbound, outcome]
     attempt, answered = _has(word, "attempts"), _has(word, "answered")
     talk = np.where(answered, end - answer, 0)
     rang = attempt & (ring > 0)
@@ -217,9 +219,10 @@ def to_columns(
     _set(word, answered & by_callee & (talk <= CALLEE_HANGUP_MS), BIT["callee_hangup"])
     _set(word, answered & consented, BIT["consented"])
     rung = np.where(_has(word, "cancelled") & (ring > 0), end - ring, _NEVER_MS)
-    bare, word = word, _parametrised(word, layout, start, talk, rung)
+    bare, word = word, _limited(word, layout, talk, rung)
     for from_ms, other in later:
-        word = np.where(end >= from_ms, _parametrised(bare, other, start, talk, rung), word)
+        word = np.where(end >= from_ms, _limited(bare, other, talk, rung), word)
+    set_hours(word, [(0, layout), *later], start, end)
 
     modulus = modulus_of(int(salt))
     callee_key, callee_numeric = number_keys(gathered.callees, tenant_salts, modulus)
@@ -250,30 +253,61 @@ def to_columns(
         clock_ms=np.zeros(count, np.int64),
         line_ms=np.zeros(count, np.int64),
     )
+    if not valid.all():
+        # Tenants are numbered by their first valid call.
+        numbers, first = np.unique(np.where(valid, tenant, -1), return_index=True)
+        numbers = numbers[np.argsort(first, kind="stable")]
+        numbers = numbers[numbers >= 0]
+        place = np.zeros(len(names), np.int32)
+        place[numbers] = np.arange(len(numbers), dtype=np.int32)
+        names, calls.tenant = [names[number] for number in numbers.tolist()], place[tenant]
     return names, calls, valid
 
 
-def _parametrised(
-    bare: U64, layout: FieldLayout, start: NDArray[np.int64], talk: NDArray[np.int64], rung: NDArray[np.int64]
-) -> U64:
-    """The words with the additional bits of a layout for its limits and time zones.
+def _limited(bare: U64, layout: FieldLayout, talk: NDArray[np.int64], rung: NDArray[np.int64]) -> U64:
+    """The words with the additional bits of a layout for its limits.
 
     ``rung`` is how long a cancelled attempt rang, `_NEVER_MS` for all others.
     """
     word = bare.copy()
-    attempt = _has(bare, "attempts")
     for limit in layout.short_ring_ms:
         _set(word, rung <= limit, layout.ring_bit(limit))
-    refused = attempt & (_has(bare, "rejected") | _has(bare, "callee_hangup")) if layout.refused_zones else attempt
     for limit in layout.short_call_ms:
         _set(word, (talk > 0) & (talk <= limit), layout.short_bit(limit))
+    return word
+
+
+def set_hours(
+    word: U64, layouts: Sequence[tuple[int, FieldLayout]], start: NDArray[np.int64], end: NDArray[np.int64]
+) -> None:
+    """Set the bits of attempts outside the hours of a layout's time zones.
+
+    The layout of a call is the last one whose time has come at its end; the first one has no such time.
+    """
+    if len(layouts) == 1:
+        _set_hours(word, layouts[0][1], start)
+        return
+    number = np.zeros(len(word), np.intp)
+    for place, (from_ms, _) in enumerate(layouts[1:], 1):
+        number[end >= from_ms] = place
+    for place in np.unique(number).tolist():
+        rows = np.flatnonzero(number == place)
+        some = word[rows]
+        _set_hours(some, layouts[place][1], start[rows])
+        word[rows] = some
+
+
+def _set_hours(word: U64, layout: FieldLayout, start: NDArray[np.int64]) -> None:
+    if not layout.timezones:
+        return
+    attempt = _has(word, "attempts")
+    refused = attempt & (_has(word, "rejected") | _has(word, "callee_hangup")) if layout.refused_zones else attempt
     for timezone in layout.timezones:
         minute = minute_of_day(start, timezone)
         outside = attempt & ((minute < DAY_OPENS_MIN) | (minute >= DAY_CLOSES_MIN))
         _set(word, outside, layout.hours_bit(timezone))
         if timezone in layout.refused_zones:
             _set(word, outside & refused, layout.refused_bit(timezone))
-    return word
 
 
 def _has(word: U64, name: str) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.decoding.byte_rows import ByteRows, extended
 from monitor.partition.record_batch import UnreadableRecord
 from schemas.review_signature import Signatures, signatures_in
 from streams.kafka.api import FetchedBatch
@@ -36,8 +37,8 @@ class RecordColumns:
     def __init__(self) -> None:
         self.offsets: list[NDArray[np.int64]] = []
         self.timestamps_ms: list[NDArray[np.int64]] = []
-        self.keys: list[bytes | None] = []
-        self.values: list[bytes | None] = []
+        self.keys: list[bytes | None] | ByteRows = []
+        self.values: list[bytes | None] | ByteRows = []
         self.headers: list[Headers] = []
         self.unreadable: dict[int, UnreadableRecord] = {}
         self.signatures: dict[int, Signatures] = {}
@@ -61,8 +62,8 @@ class RecordColumns:
             self.timestamps_ms.append(np.array([row.timestamp for row in rows], np.int64))
         else:
             self.timestamps_ms.append(np.full(len(rows), at_ms, np.int64))
-        self.keys += [row.key for row in rows]
-        self.values += [row.value for row in rows]
+        self.keys = extended(self.keys, [row.key for row in rows])
+        self.values = extended(self.values, [row.value for row in rows])
         if headers is WantedHeaders.ALL:
             self.headers += [tuple(row.headers) for row in rows]
         elif headers is WantedHeaders.SIGNATURES:
@@ -75,8 +76,7 @@ class RecordColumns:
         """Append the records of ``other``."""
         self.offsets += other.offsets
         self.timestamps_ms += other.timestamps_ms
-        self.keys += other.keys
-        self.values += other.values
+        self.keys, self.values = extended(self.keys, other.keys), extended(self.values, other.values)
         if other.headers:
             self.headers += other.headers
         if other.unreadable:
@@ -91,7 +91,7 @@ class RecordColumns:
         part = RecordColumns()
         part.offsets = [joined(self.offsets)[start:stop]]
         part.timestamps_ms = [joined(self.timestamps_ms)[start:stop]]
-        part.keys, part.values = self.keys[start:stop], self.values[start:stop]
+        part.keys, part.values = _part(self.keys, start, stop), _part(self.values, start, stop)
         part.headers = self.headers[start:stop]
         if self.unreadable:
             within = set(part.offsets[0].tolist())
@@ -100,6 +100,10 @@ class RecordColumns:
             first, after = (int(part.offsets[0][at]) for at in (0, -1)) if len(part) else (0, -1)
             part.signatures = {offset: one for offset, one in self.signatures.items() if first <= offset <= after}
         return part
+
+
+def _part(rows: list[bytes | None] | ByteRows, start: int, stop: int) -> list[bytes | None] | ByteRows:
+    return rows[start:stop].trimmed() if isinstance(rows, ByteRows) else rows[start:stop]
 
 
 def columns(start: int, stop: int, records: RecordColumns | Sequence[Any]) -> FetchedBatch:

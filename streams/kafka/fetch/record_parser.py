@@ -1,4 +1,5 @@
-"""Parses the records of a record batch: with aiokafka's parser, and with our own where that raises.
+"""Parses the records of a record batch: with the extension, else with aiokafka's parser, and with our own where that
+raises.
 
 The result depends only on the batch's bytes. If the batch can be cut into records by their lengths, each record is
 valid or unreadable by itself; if not, the whole batch is rejected (`RejectedBatchError`). aiokafka's parser never gets
@@ -17,6 +18,7 @@ from monitor.partition.record_batch import UnreadableRecord
 from schemas.error_codes import ErrorCode
 from schemas.review_signature import Signatures, signatures_in
 from streams.kafka.fetch.decompress import GZIP, MAX_BYTES, PADDING, TooLargeError, UndecodableError, decompress
+from streams.kafka.fetch.native import MAX_HEADERS, taken_apart
 from streams.kafka.fetch.record_batch import (
     ATTRIBUTES_AT,
     CODEC_MASK,
@@ -29,9 +31,6 @@ from streams.kafka.fetch.record_columns import RecordColumns, WantedHeaders, joi
 
 MAX_RECORDS: Final = 131_072
 """The most records of a batch that is read: 256 bytes each in `MAX_BYTES`, ten times what producers put in a batch."""
-
-MAX_HEADERS: Final = 200_000
-"""The most Kafka headers of all records of a batch above a megabyte, or that aiokafka's parser cannot read."""
 
 # The shortest valid record has some seventy bytes. A batch of many that are far shorter is not a producer's, and each
 # of them would be a dead letter.
@@ -131,6 +130,8 @@ class _Parser:
 
     def parse(self) -> RecordColumns:
         batch = self._batch
+        if (taken := taken_apart(self._buffer, self._end, batch, self._wanted)) is not None:
+            return taken
         if self._end - HEADER_BYTES <= _PIECE_BYTES:
             if not self._fast(self._buffer[: self._end], counting=False):
                 for piece in list(self._pieces()):  # all first: only the end shows whether the batch can be cut
@@ -216,21 +217,24 @@ class _Parser:
         at, read = piece.start, RecordColumns()
         offsets: list[int] = []
         timestamps_ms: list[int] = []
+        keys: list[bytes | None] = []
+        values: list[bytes | None] = []
         for _ in range(piece.count):
             length, body = _varint(self._buffer, at, self._end)
             at = body + length
             one = self._one(body, at)
-            row = len(self._columns) + len(read)
+            row = len(self._columns) + len(values)
             if one.why is not None:
                 self._unreadable[row] = UnreadableRecord(one.why)
             if self._wanted is WantedHeaders.SIGNATURES and (found := signatures_in(one.headers)):
                 self._signatures[row] = found
             offsets.append(one.offset)
             timestamps_ms.append(one.timestamp_ms)
-            read.keys.append(one.key)
-            read.values.append(one.value)
+            keys.append(one.key)
+            values.append(one.value)
             if self._wanted is WantedHeaders.ALL:
                 read.headers.append(one.headers)
+        read.keys, read.values = keys, values
         read.timestamps_ms = [np.array(timestamps_ms, np.int64)]
         if not self._dense:
             read.offsets = [np.array(offsets, np.int64)]

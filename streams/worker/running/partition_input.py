@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import structlog
 
+from monitor.decoding.byte_rows import ByteRows
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from streams.kafka.api import TP, Consumer, CorruptLog, FetchedBatch
@@ -121,10 +123,15 @@ class PartitionInput:
 
 def _cuts(values: Sequence[bytes | None], most: int, most_bytes: int) -> list[int]:
     """The first rows of all pieces but the first; a piece has at most ``most`` rows and ``most_bytes`` bytes."""
-    cuts, first, size = [], 0, 0
-    for row, value in enumerate(values):
-        size += len(value or b"")
-        if row - first >= most or (size > most_bytes and row > first):
-            cuts.append(row)
-            first, size = row, len(value or b"")
-    return cuts
+    sizes = values.sizes if isinstance(values, ByteRows) else [len(value or b"") for value in values]
+    ends = np.cumsum(np.maximum(np.asarray(sizes, np.int64), 0))
+    cuts: list[int] = []
+    first = before = 0
+    while True:
+        # The last piece that fits, and at least a row.
+        fits = int(ends.searchsorted(before + most_bytes, "right"))
+        first = min(first + most, max(fits, first + 1))
+        if first >= len(ends):
+            return cuts
+        cuts.append(first)
+        before = int(ends[first - 1])

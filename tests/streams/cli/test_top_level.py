@@ -9,12 +9,21 @@ import pytest
 from typer.testing import CliRunner
 
 from streams.cli.app import GROUPS, build, main
+from streams.kafka.fetch import native
 
 
 @pytest.mark.parametrize("option", ["--version", "-V"])
 def test_the_version_is_that_of_the_package(option: str) -> None:
     done = CliRunner().invoke(build(None), [option])
-    assert (done.exit_code, done.output) == (0, f"callwarden {version('callwarden')}\n")
+    without = f" without the extensions {', '.join(unused)}" if (unused := native.missing()) else ""
+    assert (done.exit_code, done.output) == (0, f"callwarden {version('callwarden')}{without}\n")
+
+
+def test_the_version_says_which_extensions_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.decoding.native.enabled", False)
+    monkeypatch.setattr(native, "enabled", True)
+    shown = CliRunner().invoke(build(None), ["--version"]).output
+    assert shown == f"callwarden {version('callwarden')} without the extensions monitor.decoding._calls\n"
 
 
 def test_the_help_lists_every_command_in_the_group_of_its_users() -> None:

@@ -27,8 +27,10 @@ from rawkafka.batches import (
     zstd_stream,
 )
 
+from monitor.decoding.byte_rows import ByteRows
 from streams.kafka.api import FetchedBatch
 from streams.kafka.fetch import columnar_fetch as fastfetch
+from streams.kafka.fetch import native
 from streams.kafka.fetch.decompress import MAX_BYTES
 from streams.kafka.fetch.record_columns import RecordColumns, columns
 from streams.kafka.fetch.record_parser import MAX_RECORDS
@@ -310,7 +312,7 @@ def mangled(rng: random.Random) -> bytes:
     return batch(records, payload=bytes(payload), count=len(records), last_delta=delta - 1, attributes=attributes)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(3, 200))])
 def test_what_comes_of_a_batch_depends_on_its_bytes_alone(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not depend on the parser, on how the batch is cut, on what follows it, nor on where the reader begins."""
     print("seed", seed)
@@ -321,12 +323,17 @@ def test_what_comes_of_a_batch_depends_on_its_bytes_alone(seed: int, monkeypatch
         whole = fetched(data)
         rows = plain(whole)
         unreadable += bool(whole.unreadable)
+        with monkeypatch.context() as theirs:
+            theirs.setattr(native, "enabled", False)
+            assert plain(fetched(data)) == rows, data.hex()
         with monkeypatch.context() as ours:
+            ours.setattr(native, "enabled", False)
             ours.setattr(
                 "streams.kafka.fetch.record_parser.DefaultRecordBatch", None
             )  # aiokafka's parser raises at every error
             assert plain(fetched(data)) == rows, data.hex()
         with monkeypatch.context() as pieces:
+            pieces.setattr(native, "enabled", False)
             pieces.setattr("streams.kafka.fetch.record_parser._PIECE_BYTES", rng.choice((1, 40, 300)))
             assert plain(fetched(data)) == rows, data.hex()
         cuts = tuple(rng.choice((1, 2, 400, 401)) for _ in range(rng.randint(1, 5)))
@@ -336,6 +343,21 @@ def test_what_comes_of_a_batch_depends_on_its_bytes_alone(seed: int, monkeypatch
         start = rng.randrange(whole.stop)
         assert plain(fetched(data, start)) == [row for row in rows if row[0] >= start], data.hex()
     assert unreadable > 25
+
+
+def test_common_batches_are_taken_apart_by_the_extension() -> None:
+    if not native.built():
+        pytest.skip("the extension is not built")
+    headers: list[Header] = [(b"trace", b"x"), (b"", None)]
+    some = [record(None, b"v", headers), record(b"k", None, delta=1), record(b"", b"", delta=2)]
+    for attributes in (0, LOG_APPEND_TIME, GZIP, TRANSACTIONAL):
+        payload = gzip_encode(b"".join(some)) if attributes == GZIP else None
+        read = fetched(batch(some, payload=payload, attributes=attributes) + batch(GOOD, base=3))
+        assert isinstance(read.values, ByteRows)
+        assert list(read.values) == [b"v", None, b"", b"v0", b"v1", b"v2"]
+        assert list(read.keys) == [None, b"k", b"", b"k", b"k", b"k"]
+        assert read.offsets.tolist() == list(range(6))
+    assert isinstance(fetched(batch([record(b"k", b"v", [BAD_NAME])])).values, list)
 
 
 def plain(read: FetchedBatch) -> list[object]:

@@ -1,0 +1,155 @@
+"""Rows of bytes as columns: the offset of each in a block, and its size. An object for each row would cost more."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+Block = bytes | memoryview
+NULL = -1
+"""The size of a row without bytes, as a Kafka record may have no key and no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowBlock:
+    """Rows ``[n]`` of one block: ``start`` is the offset of each, ``size`` its number of bytes or `NULL`."""
+
+    block: Block
+    start: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def slice(self, first: int, after: int) -> "RowBlock":
+        """The rows ``first`` to ``after``, in the same block."""
+        return RowBlock(self.block, self.start[first:after], self.size[first:after])
+
+    def row(self, row: int) -> bytes | None:
+        """The bytes of a row."""
+        size = int(self.size[row])
+        if size < 0:
+            return None
+        start = int(self.start[row])
+        return bytes(self.block[start : start + size])
+
+    def rows(self) -> Iterator[bytes | None]:
+        """The bytes of all rows."""
+        trimmed = self.trimmed()
+        block = bytes(trimmed.block)  # its slices are bytes, and made faster than those of a memoryview
+        for start, size in zip(trimmed.start.tolist(), trimmed.size.tolist(), strict=True):
+            yield block[start : start + size] if size >= 0 else None
+
+    def trimmed(self) -> "RowBlock":
+        """The same rows; if they lie in less than half of the block, that part of it is copied."""
+        held = self.size >= 0
+        if not held.all():
+            starts, ends = self.start[held], self.start[held] + self.size[held]
+        else:
+            starts, ends = self.start, self.start + self.size
+        first, after = int(starts.min(initial=len(self.block))), int(ends.max(initial=0))
+        if 2 * max(after - first, 0) >= len(self.block):
+            return self
+        block = bytes(self.block[first:after]) if first < after else b""
+        return RowBlock(block, self.start - first if first < after else np.zeros_like(self.start), self.size)
+
+
+class ByteRows(Sequence[bytes | None]):
+    """A sequence of bytes or None, stored in one or more blocks. It never changes; slices share its blocks.
+
+    An item, or an iteration, copies the bytes of rows.
+    """
+
+    __slots__ = ("_ends", "blocks")
+
+    def __init__(self, blocks: Iterable[RowBlock]) -> None:
+        self.blocks = tuple(one for one in blocks if len(one))
+        self._ends = np.cumsum([len(one) for one in self.blocks], dtype=np.int64)
+
+    @classmethod
+    def of(cls, rows: Iterable[bytes | None]) -> "ByteRows":
+        """The rows, copied to one block."""
+        rows = list(rows)
+        size = np.fromiter((NULL if row is None else len(row) for row in rows), np.int64, len(rows))
+        held = np.maximum(size, 0)
+        return cls([RowBlock(b"".join([row or b"" for row in rows]), np.cumsum(held) - held, size)])
+
+    @classmethod
+    def concat(cls, parts: Iterable["ByteRows"]) -> "ByteRows":
+        """The rows of all parts. Nothing is copied."""
+        return cls([one for part in parts for one in part.blocks])
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """The size of each row, `NULL` for those without bytes."""
+        sizes = [one.size for one in self.blocks]
+        return sizes[0] if len(sizes) == 1 else np.concatenate([np.empty(0, np.int64), *sizes])
+
+    def with_sizes(self, sizes: NDArray[np.int64]) -> "ByteRows":
+        """The same rows, shortened to these sizes."""
+        ends = self._ends.tolist()
+        return ByteRows(
+            RowBlock(one.block, one.start, sizes[end - len(one) : end])
+            for one, end in zip(self.blocks, ends, strict=True)
+        )
+
+    def take(self, kept: NDArray[np.bool_]) -> "ByteRows":
+        """The rows that are kept."""
+        ends = self._ends.tolist()
+        masks = [kept[end - len(one) : end] for one, end in zip(self.blocks, ends, strict=True)]
+        return ByteRows(
+            RowBlock(one.block, one.start[mask], one.size[mask]) for one, mask in zip(self.blocks, masks, strict=True)
+        )
+
+    def trimmed(self) -> "ByteRows":
+        """The same rows, copied where they would keep a much larger block in memory."""
+        return ByteRows(one.trimmed() for one in self.blocks)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if self.blocks else 0
+
+    @overload
+    def __getitem__(self, rows: int) -> bytes | None: ...
+    @overload
+    def __getitem__(self, rows: slice) -> "ByteRows": ...
+    def __getitem__(self, rows: Any) -> "bytes | ByteRows | None":
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(len(self))
+            if step != 1:
+                return ByteRows.of(list(self)[rows])
+            return self._slice(start, max(start, stop))
+        row = int(rows) + (len(self) if rows < 0 else 0)
+        if not 0 <= row < len(self):
+            raise IndexError(rows)
+        number = int(self._ends.searchsorted(row, "right"))
+        return self.blocks[number].row(row - int(self._ends[number]) + len(self.blocks[number]))
+
+    def _slice(self, start: int, stop: int) -> "ByteRows":
+        parts, first = [], 0
+        for one in self.blocks:
+            low, high = max(start - first, 0), min(stop - first, len(one))
+            if low < high:
+                parts.append(one.slice(low, high))
+            first += len(one)
+        return ByteRows(parts)
+
+    def __iter__(self) -> Iterator[bytes | None]:
+        for one in self.blocks:
+            yield from one.rows()
+
+
+def as_byte_rows(rows: Sequence[bytes | None]) -> ByteRows:
+    """The rows as `ByteRows`; others are copied."""
+    return rows if isinstance(rows, ByteRows) else ByteRows.of(rows)
+
+
+def extended(rows: list[bytes | None] | ByteRows, more: list[bytes | None] | ByteRows) -> list[bytes | None] | ByteRows:
+    """``rows`` and then ``more``. A list is extended in place, unless ``more`` are `ByteRows`."""
+    if isinstance(rows, list) and isinstance(more, list):
+        rows += more
+        return rows
+    if not len(rows):
+        return more
+    return ByteRows.concat([as_byte_rows(rows), as_byte_rows(more)])

@@ -1,0 +1,19 @@
+"""The lines of a block of bytes: as `ByteRows` where the extension is built, else as a list."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from monitor.decoding import native
+from monitor.decoding.byte_rows import ByteRows
+
+
+def split_lines(block: bytes) -> Sequence[bytes]:
+    """The lines without their line feeds. What follows the last line feed is a line, too, even if it is empty."""
+    return cast(Sequence[bytes], native.lines_of(block)) if native.enabled else block.split(b"\n")
+
+
+def with_first(line: bytes, lines: Sequence[bytes]) -> Sequence[bytes]:
+    """``line`` before ``lines``."""
+    if isinstance(lines, ByteRows):
+        return cast(Sequence[bytes], ByteRows.concat([ByteRows.of([line]), lines]))
+    return [line, *lines]

@@ -1,0 +1,221 @@
+"""The extension that parses lines of calls into columns. Without it, msgspec and numpy make the same columns.
+
+It takes a line only if the result is surely that of `schemas.codec`; all other lines are decoded by that, one by one.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.calls.columns import OUTCOME_WORDS, Calls, set_hours, unknown_places
+from monitor.core.calls.fields import BIT, CALLEE_HANGUP_MS, LONG_CALL_MS, FieldLayout
+from monitor.core.calls.keys import modulus_of
+from monitor.core.calls.string_column import StringColumn
+from monitor.decoding.byte_rows import ByteRows, RowBlock
+from monitor.decoding.extensions import WANTED, load
+from schemas import codec
+from schemas.inputs import Cdr
+
+if TYPE_CHECKING:
+    from monitor.decoding import _calls
+else:
+    _calls = load("monitor.decoding._calls", interface=1)
+
+COLUMNS: Final = (
+    "counts",
+    "row",
+    "tenant",
+    "word",
+    "start_ms",
+    "end_ms",
+    "talk_ms",
+    "ring_delay_ms",
+    "callee_key",
+    "callee_numeric",
+    "caller_key",
+    "id_key",
+    "id_size",
+    "block_key",
+    "consent_key",
+    "ids",
+    "name_end",
+    "salts",
+    "names",
+    "slots",
+)
+"""The order of the columns that the extension writes."""
+_SECRET: Final = (secrets.randbits(64), secrets.randbits(64))  # orders a table, and nothing that is read from it
+
+enabled: bool = _calls is not None and WANTED
+"""Whether calls are parsed by the extension; tests switch it."""
+
+
+def built() -> bool:
+    """Whether the extension is built for this Python."""
+    return _calls is not None
+
+
+Odd = Callable[[int, bytes], Cdr | None]
+"""Receives the number of a row that the extension does not take, and its bytes. Returns its record if it is a call."""
+
+
+class NativeParser:
+    """Parses rows of bytes into the columns that `monitor.core.calls.columns.to_columns` makes of their calls."""
+
+    def __init__(self, layout: FieldLayout, salt: np.uint64, later: Sequence[tuple[int, FieldLayout]]) -> None:
+        self._layouts = [(0, layout), *later]
+        key_sets = [one.key_sets for _, one in self._layouts]
+        self._blocks = any("blocks" in one for one in key_sets)
+        self._consents = any("consents" in one for one in key_sets)
+        self._plan = _calls.make_plan(
+            int(salt),
+            int(modulus_of(int(salt))),
+            _SECRET,
+            OUTCOME_WORDS.tolist(),
+            BIT,
+            LONG_CALL_MS,
+            CALLEE_HANGUP_MS,
+            [(from_ms, *_limits(one)) for from_ms, one in self._layouts],
+        )
+
+    def parse(self, rows: ByteRows, odd: Odd) -> "NativeCalls":
+        """The calls in these rows, in their order. ``odd`` decodes the rows that the extension does not take."""
+        calls = NativeCalls(len(rows), int(np.maximum(rows.sizes, 0).sum()), self._blocks, self._consents)
+        base = 0
+        for one in rows.blocks:
+            row = 0
+            while True:
+                row = _calls.parse_calls(self._plan, one.block, one.start, one.size, row, base, calls.columns)
+                if row == len(one):
+                    break
+                record = odd(base + row, one.row(row) or b"")
+                if record is not None:
+                    self._write(record, base + row, calls)
+                row += 1
+            base += len(one)
+        return calls
+
+    def _write(self, record: Cdr, row: int, calls: "NativeCalls") -> None:
+        """Write a call that was decoded by msgspec: as the line that `codec` encodes, which the extension takes."""
+        line = codec.encode(record)
+        start, size = np.zeros(1, np.int64), np.full(1, len(line), np.int64)
+        if _calls.parse_calls(self._plan, line, start, size, 0, row, calls.columns) != 1:
+            raise AssertionError("the extension does not take a call that the codec has read and written")
+
+    def columns(self, parsed: "NativeCalls") -> tuple[list[str], Calls]:
+        """The table of tenants and the calls, as `to_columns` returns them."""
+        return parsed.names(), parsed.calls(self._layouts)
+
+
+def _limits(layout: FieldLayout) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    return (
+        [(limit, layout.short_bit(limit)) for limit in layout.short_call_ms],
+        [(limit, layout.ring_bit(limit)) for limit in layout.short_ring_ms],
+    )
+
+
+class NativeCalls:
+    """The buffers that the extension fills with the calls of at most ``rows`` rows of ``size`` bytes."""
+
+    def __init__(self, rows: int, size: int, blocks: bool, consents: bool) -> None:
+        self.counts = np.zeros(4, np.int64)
+        self._row = np.empty(rows, np.int64)
+        self._ids, self._names = np.empty(size, np.uint8), np.empty(size, np.uint8)
+        self._name_end = np.empty(rows, np.int64)
+        self._of_calls: dict[str, NDArray[Any]] = {
+            "tenant": np.empty(rows, np.int32),
+            "word": np.empty(rows, np.uint64),
+            "start_ms": np.empty(rows, np.int64),
+            "end_ms": np.empty(rows, np.int64),
+            "talk_ms": np.empty(rows, np.int64),
+            "ring_delay_ms": np.empty(rows, np.int64),
+            "callee_key": np.empty(rows, np.uint64),
+            "callee_numeric": np.empty(rows, np.bool_),
+            "caller_key": np.empty(rows, np.uint64),
+            "id_key": np.empty(rows, np.uint64),
+            "id_size": np.empty(rows, np.int32),
+            "block_key": np.empty(rows if blocks else 0, np.uint64),
+            "consent_key": np.empty(rows if consents else 0, np.uint64),
+        }
+        self.columns = (
+            self.counts,
+            self._row,
+            *self._of_calls.values(),
+            self._ids,
+            self._name_end,
+            np.empty(rows, np.uint64),
+            self._names,
+            np.full(1 << (2 * rows).bit_length(), -1, np.int32),
+        )
+
+    def __len__(self) -> int:
+        return int(self.counts[0])
+
+    @property
+    def rows(self) -> NDArray[np.intp]:
+        """The row of each call."""
+        return _first(self._row, len(self))
+
+    def names(self) -> list[str]:
+        """The tenants, in the order of their first calls."""
+        names = self._names[: self.counts[3]].tobytes()
+        ends = self._name_end[: self.counts[2]].tolist()
+        if names.isascii():
+            text = names.decode()
+            return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        return [names[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
+
+    def calls(self, layouts: Sequence[tuple[int, FieldLayout]]) -> Calls:
+        """The calls as columns."""
+        count = len(self)
+        columns = {name: _first(column, count) for name, column in self._of_calls.items()}
+        start_ms, id_size = columns.pop("start_ms"), columns.pop("id_size")
+        for name in ("block_key", "consent_key"):
+            if not len(columns[name]):
+                columns[name] = np.zeros(count, np.uint8)
+        set_hours(columns["word"], layouts, start_ms, columns["end_ms"])
+        return Calls(
+            **columns,
+            call_id=StringColumn.in_row(self._ids[: self.counts[1]].tobytes(), id_size),
+            place=unknown_places(count),
+            source=np.zeros(count, np.int16),
+            offset=np.zeros(count, np.int64),
+            clock_ms=np.zeros(count, np.int64),
+            line_ms=np.zeros(count, np.int64),
+        )
+
+
+def _first(column: NDArray[Any], count: int) -> NDArray[Any]:
+    """The first entries, copied if there are more, so that the rest takes no memory."""
+    return column if len(column) == count else column[:count].copy()
+
+
+def rows_equal(rows: ByteRows, chosen: NDArray[np.intp], names: Sequence[bytes], number: NDArray[np.int32]) -> bool:
+    """Whether each of the chosen rows (ascending) has the bytes of the name with its number."""
+    names_block, name_start, name_size = _block_of(names)
+    first = place = 0
+    for one in rows.blocks:
+        after = place + int(chosen[place:].searchsorted(first + len(one)))
+        mine, wanted = chosen[place:after] - first, np.ascontiguousarray(number[place:after], np.int32)
+        arguments = (mine.astype(np.int64, copy=False), names_block, name_start, name_size, wanted)
+        if _calls.first_difference(one.block, one.start, one.size, *arguments) != len(mine):
+            return False
+        first, place = first + len(one), after
+    return place == len(chosen)
+
+
+def _block_of(names: Sequence[bytes]) -> tuple[bytes, NDArray[np.int64], NDArray[np.int64]]:
+    size = np.fromiter(map(len, names), np.int64, len(names))
+    return b"".join(names), np.cumsum(size) - size, size
+
+
+def lines_of(block: bytes) -> ByteRows:
+    """The lines of a block without their line feeds. What follows the last line feed is a line, too, even if empty."""
+    ends = np.empty(block.count(b"\n") + 1, np.int64)
+    _calls.line_ends(block, ends)
+    ends[-1] = len(block)
+    start = np.concatenate([np.zeros(1, np.int64), ends[:-1] + 1])
+    return ByteRows([RowBlock(block, start, ends - start)])
