@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from helpers.warm_commands import callwarden
 from streams.cli.app import build
 
 CALL = (
@@ -18,9 +19,8 @@ CALL = (
 
 def output(*arguments: str | Path) -> tuple[int, str]:
     """The exit status and standard error of a replay."""
-    command = [sys.executable, "-c", "from streams.cli.app import main; main()", "replay", "-q", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.returncode, done.stderr
+    done = callwarden("replay", "-q", *arguments)
+    return done.returncode, done.stderr.decode()
 
 
 @pytest.fixture
