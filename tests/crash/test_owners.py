@@ -33,6 +33,8 @@ from streams.savepoint.close import RescaleSide
 from streams.savepoint.rescale import move
 from streams.topics.owners_topic import decode_owner_ban
 from streams.topics.transaction_records import decode_journal_entry, is_tick
+from streams.worker.running.running_partition import RunningPartition
+from streams.worker.running.transaction import Transaction
 
 OWNERS = NAMES.owners
 PARTITIONS = 2
@@ -416,3 +418,36 @@ def test_bans_are_carried_over_to_another_number_of_partitions(seed: int) -> Non
     in_new = [decode_owner_ban(*one.record[:2]) for one in world.broker.logs[new.owners].committed(0) if one.record]
     newest = {ban.enforcement_id: ban.lifted_ms for ban in in_new if not isinstance(ban, str)}
     assert {one for one, _ in copied} <= newest.keys()
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_many_bans_are_taken_in_transactions_of_bounded_size(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A partition that starts after the others takes all bans, a few in each transaction, and loses none."""
+    monkeypatch.setattr("streams.worker.running.owner_ban_feed._MOST_BANS", most)
+    monkeypatch.setattr("monitor.partition.processing.owner_ban_intake._MOST_ENTRIES", most)
+    world, count = world_of(1, scenario(random.Random(1), early=True)), 12
+    written: list[int] = []
+    decide = RunningPartition._decide
+
+    def watched(running: RunningPartition, task: StreamTask, hand_over: bool) -> Transaction:
+        entries = len(task.journal)
+        transaction = decide(running, task, hand_over)
+        written.append(entries)
+        return transaction
+
+    monkeypatch.setattr(RunningPartition, "_decide", watched)
+
+    async def go() -> None:
+        for n in range(count):
+            ban = OwnerBan(f"far-{n}", "elsewhere", f"cwe-x{n}", 1, "severe", NOON + n * SECOND)
+            value = json.dumps({field: getattr(ban, field) for field in OwnerBan.__struct_fields__}).encode()
+            world.broker.append(OWNERS, Record(f"cwe-x{n}".encode(), value))
+        world.add_worker().link.slow_share = 0.0
+        await until(world, THE_END)
+        check(world)
+
+    play(world, go)
+    for number in range(PARTITIONS):
+        taken = {entry.ban.enforcement_id for entry in bans_taken(world, number)}
+        assert taken >= {f"cwe-x{n}" for n in range(count)}
+    assert max(written) <= most + 2  # and the first policy

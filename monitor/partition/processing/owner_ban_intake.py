@@ -1,6 +1,7 @@
 """The bans of owners that a partition takes: from the topic of owners, from its own decisions, and from the journal."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from monitor.core.owners.owner_effect import first_effect
 from monitor.core.results import Output
@@ -9,6 +10,8 @@ from monitor.partition.journal import JournalEntry, OwnerBanTaken
 from monitor.partition.processing.task_journal import TaskJournal
 from monitor.partition.processing.watermark import Watermark
 from schemas.owners import OwnerBan
+
+_MOST_ENTRIES: Final = 5_000  # of bans that were taken, in one transaction
 
 
 class OwnerBanIntake:
@@ -34,6 +37,11 @@ class OwnerBanIntake:
                 taken += 1
         self.offset = offset
         return taken
+
+    @property
+    def full(self) -> bool:
+        """Whether the journal has as many entries to write as one transaction should."""
+        return len(self._journal) >= _MOST_ENTRIES
 
     def record(self, output: Output) -> Output:
         """Record the bans and liftings by decisions of the partition, which its shard took when it decided them."""

@@ -17,6 +17,9 @@ class TaskJournal:
         """Do not write the entries of a kind: the clock log has them already."""
         self._entries = [entry for entry in self._entries if not isinstance(entry, kind)]
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def take(self) -> list[JournalEntry]:
         """The entries to write since the last call."""
         taken, self._entries = self._entries, []

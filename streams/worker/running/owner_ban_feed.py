@@ -20,7 +20,7 @@ from streams.worker.running.running_partition import RunningPartition
 log = structlog.get_logger("callwarden")
 
 _EVERY_S: Final = 1.0
-_MOST_BANS: Final = 50_000  # bans given to a partition at once
+_MOST_BANS: Final = 5_000  # bans given to a partition at once
 _LOG_AT_MOST: Final = 20  # invalid values that are logged in a check
 _UNREAD_S: Final = 30.0  # after this time without reading the topic, a worker is not ready
 
@@ -88,13 +88,13 @@ class OwnerBanFeed:
         at = min((one.task.owners.offset for one in behind), default=end)
         start = max(at, (await cluster.starts([tp]))[tp], self._skip_to) if behind else end
         telemetry.owners_lag(end - start)
-        while start < end:
+        while start < end and behind:
             found, start = await self._read(start, end)
-            for one in behind:
-                self._give(one, found, start)
+            # One that cannot take these takes no later ones either: the next check reads on where it is.
+            behind = [one for one in behind if self._give(one, found, start)]
         for one in behind:
             self._give(one, {}, start)
-        telemetry.owners_lag(0)
+        telemetry.owners_lag(end - min((one.task.owners.offset for one in mine), default=end))
         for one in mine:
             telemetry.owner_bans(one.task.place.number, one.task.shard.owner_bans.standing)
 
@@ -106,14 +106,18 @@ class OwnerBanFeed:
         found: dict[str, tuple[int, OwnerBan]] = {}
         try:
             async for fetched in self._context.cluster.read(self._tp, start, end):
-                rejected = []
+                rejected: list[tuple[int, str]] = []
+                stop = fetched.stop
                 for offset, ban in owner_bans_in(fetched):
+                    if len(found) >= _MOST_BANS:
+                        stop = offset
+                        break
                     if isinstance(ban, str):
                         rejected.append((offset, ban))
                     elif ban.lifted_ms is not None or ban.enforcement_id not in found:
                         found[ban.enforcement_id] = offset, ban
                 self._reject(rejected)
-                start = fetched.stop
+                start = stop
                 if len(found) >= _MOST_BANS:
                     return found, start
         except CorruptLog as torn:
@@ -136,14 +140,16 @@ class OwnerBanFeed:
             self._rejected_to = fresh[-1][0] + 1
             self._context.telemetry.owner_bans_rejected(len(fresh))
 
-    def _give(self, one: RunningPartition, found: Mapping[str, tuple[int, OwnerBan]], stop: int) -> None:
-        if one.discarded or one.busy or one.task.switching:
-            return  # the next check reads them again for it
+    def _give(self, one: RunningPartition, found: Mapping[str, tuple[int, OwnerBan]], stop: int) -> bool:
+        """Give a partition what it has not taken before ``stop``. Returns whether it can take values now."""
+        if one.discarded or one.busy or one.task.switching or one.task.owners.full:
+            return False
         since = one.task.owners.offset
         if since < stop:
             self._context.telemetry.owner_bans_taken(
                 one.take_owner_bans([ban for offset, ban in found.values() if offset >= since], stop)
             )
+        return True
 
     def _failed(self, why: str | None) -> None:
         loop, telemetry = asyncio.get_running_loop(), self._context.telemetry
