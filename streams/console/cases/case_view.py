@@ -1,5 +1,6 @@
 """What the page of a case shows: the case, what was found before and since, its siblings, verdicts and notes."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
@@ -79,10 +80,20 @@ class CaseView:
         return self.case.reviews
 
     @property
-    def other_reviews(self) -> tuple[Review, ...]:
-        """Those that are not of a verdict that was given here."""
+    def other_reviews(self) -> tuple[tuple[Review, bool], ...]:
+        """Those that are not of a verdict that was given here, each with whether a decision is known to rest on it.
+
+        Anybody can make a review with the id of another one, so no decision is known to rest on either of them.
+        """
         ours = {each.value for each in self.verdicts}
-        return tuple(review for review in self.reviews if codec.encode(review) not in ours)
+        named = {name for event in self.case.events for name in event.data.evidence.review_ids}
+        named -= {each.review_id for each in self.verdicts}
+        count = Counter(review.review_id for review in self.reviews)
+        return tuple(
+            (review, review.review_id in named and count[review.review_id] == 1)
+            for review in self.reviews
+            if codec.encode(review) not in ours
+        )
 
     @property
     def kinds(self) -> tuple[str, ...]:

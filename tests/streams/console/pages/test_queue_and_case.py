@@ -144,6 +144,31 @@ async def test_two_browsers_on_one_case(tmp_path: Path) -> None:
         assert (await other.post("/cases/cwe-p/claim")).status_code == 303
 
 
+async def test_a_forged_review_is_shown_as_one_without_effect(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, browser(console, LI) as client:
+        await console.put(pending("cwe-p"))
+        await client.post("/cases/cwe-p/verdict", data={"verdict": "overturn", "reason": "wrong tenant"})
+        [verdict] = console.rows(VERDICTS)
+        # Its id is known to everybody: a forger sends a review of the same id first. Workers with keys refuse it.
+        forged = review(verdict["review_id"], "cwe-p", verdict="overturn", reviewer="mallory", reason="let them be")
+        await console.put(forged)
+        assert (page := (await client.get("/cases/cwe-p")).text).count("no effect seen") == 1
+        assert "let them be" in page
+        behind = Evidence(review_ids=(verdict["review_id"],))
+        await console.put(event("cwe-r", "t-1", kind="reversal", reverses="cwe-p", evidence=behind))
+        assert "no effect seen" in (await client.get("/cases/cwe-p")).text
+
+
+async def test_a_review_by_the_command_line_is_in_effect_once_a_decision_rests_on_it(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, browser(console, LI) as client:
+        await console.put(pending("cwe-p"), review("r-1", "cwe-p", verdict="overturn"))
+        assert "no effect seen" in (await client.get("/cases/cwe-p")).text
+        behind = Evidence(review_ids=("r-1",))
+        await console.put(event("cwe-r", "t-1", kind="reversal", reverses="cwe-p", evidence=behind))
+        page = (await client.get("/cases/cwe-p")).text
+        assert ("no effect seen" in page, "in effect" in page) == (False, True)
+
+
 async def test_a_ban_is_approved_by_another_person(tmp_path: Path) -> None:
     async with console_at(tmp_path) as console, browser(console, LI) as one, browser(console, WANG) as other:
         await console.put(pending("cwe-p"))
