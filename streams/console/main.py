@@ -112,7 +112,7 @@ class ConsoleProcess:
         )
         address = f"http://{settings.web_host}:{settings.console_port}"
         self._links = SignInLinks(address, show_link) if show_link is not None else None
-        self._identity = Identity(settings, database, _now_ms, links=self._links)
+        self._identity = Identity(settings, database, _now_ms, links=self._links, failed=self._telemetry.failed_sign_in)
         self._policies = PolicySending(
             cluster,
             database,
@@ -122,7 +122,7 @@ class ConsoleProcess:
             _now_ms,
             self._sender.wake,
         )
-        self._fetcher = EvidenceFetcher(cluster, database)
+        self._fetcher = EvidenceFetcher(cluster, database, self._telemetry)
         self._has_tables = False
 
     async def host(self) -> None:

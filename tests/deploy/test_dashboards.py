@@ -248,6 +248,10 @@ def test_every_metric_of_the_catalogue_is_drawn_but_for_those_that_need_no_drawi
         "callwarden_console_outbox_oldest_seconds",
         "callwarden_console_open_pages",
         "callwarden_console_previews_total",
+        "callwarden_console_failed_sign_ins_total",
+        "callwarden_console_evidence_records_total",
+        "callwarden_console_evidence_waiting_records",
+        "callwarden_console_evidence_oldest_seconds",
         "callwarden_console_request_duration_seconds",
     }
 

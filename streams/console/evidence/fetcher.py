@@ -1,17 +1,19 @@
 """Fetches the records that decisions name from the input topics, while these keep them."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 import structlog
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from schemas import codec
 from streams.console.evidence.masked_record import masked
 from streams.console.evidence.tables import EVIDENCE, EXPIRED, KEPT, UNREADABLE, WANTED
+from streams.console.telemetry import ConsoleMetrics, WaitingEvidence
 from streams.consumers.database import Database
 from streams.kafka.api import TP, Cluster, CorruptLog, OffsetOutOfRange, TransientError
 
@@ -20,6 +22,7 @@ log = structlog.get_logger("callwarden")
 _EVERY_S: Final = 1.0
 _LONGEST_S: Final = 30.0  # between two attempts while the broker is away
 _AT_ONCE: Final = 500  # records in a round
+_MOST_COUNTED: Final = 10_000
 _NEAR: Final = 200  # records this many offsets apart are read together
 
 
@@ -46,8 +49,8 @@ class FetchedState:
 class EvidenceFetcher:
     """Fetches what the table of evidence wants, oldest first."""
 
-    def __init__(self, cluster: Cluster, database: Database) -> None:
-        self._cluster, self._database = cluster, database
+    def __init__(self, cluster: Cluster, database: Database, telemetry: ConsoleMetrics) -> None:
+        self._cluster, self._database, self._telemetry = cluster, database, telemetry
 
     async def run(self) -> None:
         """Fetch until cancelled."""
@@ -63,21 +66,29 @@ class EvidenceFetcher:
 
     async def fetch_due(self) -> int:
         """Fetch a round of wanted records. Returns how many. Raises TransientError."""
-        wanted = await asyncio.to_thread(self._wanted)
+        wanted, self._telemetry.evidence = await asyncio.to_thread(self._wanted)
         found = [one async for one in self._fetched(wanted)] if wanted else []
         if found:
             await self._database.run(lambda connection: _store(connection, found))
+            for state, records in Counter(one.state for one in found).items():
+                self._telemetry.fetched(state, records)
         return len(wanted)
 
-    def _wanted(self) -> list[WantedRecord]:
+    def _wanted(self) -> tuple[list[WantedRecord], WaitingEvidence]:
         e = EVIDENCE.c
-        columns = (e.enforcement_id, e.number, e.tenant_id, e.topic, e.partition, e.offset)
+        columns = (e.enforcement_id, e.number, e.tenant_id, e.topic, e.partition, e.offset, e.added_ms)
         query = select(*columns).where(e.state == WANTED).order_by(e.added_ms).limit(_AT_ONCE)
         with self._database.reading() as connection:
-            return [
-                WantedRecord(name, number, tenant, TP(topic, partition), offset)
-                for name, number, tenant, topic, partition, offset in connection.execute(query)
-            ]
+            rows = connection.execute(query).all()
+            count = len(rows)
+            if count == _AT_ONCE:
+                some = select(e.number).where(e.state == WANTED).limit(_MOST_COUNTED).subquery()
+                count = connection.execute(select(func.count()).select_from(some)).scalar_one()
+        wanted = [
+            WantedRecord(row.enforcement_id, row.number, row.tenant_id, TP(row.topic, row.partition), row.offset)
+            for row in rows
+        ]
+        return wanted, WaitingEvidence(count, rows[0].added_ms if rows else None)
 
     async def _fetched(self, wanted: Sequence[WantedRecord]) -> AsyncIterator[FetchedState]:
         cluster = self._cluster

@@ -50,8 +50,11 @@ class Identity:
         clock: Callable[[], int],
         passwords: PasswordChecks | None = None,
         links: SignInLinks | None = None,
+        failed: Callable[[], None] = lambda: None,
     ) -> None:
-        """``links`` sign users in, too. Raises PermanentError if nobody could sign in with these settings."""
+        """``links`` sign users in, too; ``failed`` is called for each sign-in that fails.
+
+        Raises PermanentError if nobody could sign in with these settings."""
         if settings.console_local_accounts == "no" and settings.console_oidc_issuer is None:
             raise PermanentError(
                 f"{variable('console_local_accounts')}=no, and no provider: nobody could sign in; expected "
@@ -65,7 +68,7 @@ class Identity:
         self.four_eyes = settings.console_four_eyes == "yes"
         self.passwords = passwords or PasswordChecks()
         self.throttle = SignInThrottle(steady_s)
-        self.failures = FailedSignIns(database, clock)
+        self.failures = FailedSignIns(database, clock, failed)
         self.second_factor_required = settings.console_second_factor == "required"
         self._rules = SignInRules(self.life, self.second_factor_required)
         self._has_local = settings.console_local_accounts == "yes"

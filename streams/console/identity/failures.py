@@ -31,12 +31,16 @@ class FailedSignIns:
     those of the next minute together, with their count. Names that nobody has are counted as one.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
-        self._database, self._clock = database, clock
+    def __init__(
+        self, database: Database, clock: Callable[[], int], counted: Callable[[], None] = lambda: None
+    ) -> None:
+        """``counted`` is called for each."""
+        self._database, self._clock, self._counted = database, clock, counted
         self._of: OrderedDict[str | None, _Failures] = OrderedDict()
 
     async def add(self, subject: str | None, address: str) -> None:
         """Count a failure. ``subject`` None: under a name that nobody has. Raises TransientError."""
+        self._counted()
         now_ms = self._clock()
         found = self._of.setdefault(subject, _Failures(now_ms - _EVERY_MS))
         self._of.move_to_end(subject)

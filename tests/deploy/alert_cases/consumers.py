@@ -180,6 +180,37 @@ CASES = {
         ],
         [Quiet({'callwarden_notify_lost_total{job="notify"}': "2x80"}, "70m")],
     ),
+    "CallwardenConsoleEvidenceLate": Cases(
+        [
+            Fires(
+                {'callwarden_console_evidence_oldest_seconds{job="console"}': "0+60x40"},
+                "30m",
+                [
+                    (
+                        {"job": "console"},
+                        "决定所列的记录已有 30m 0s 未能读取 / "
+                        "Records that decisions name have waited for 30m 0s to be fetched",
+                    )
+                ],
+            )
+        ],
+        [Quiet({'callwarden_console_evidence_oldest_seconds{job="console"}': "500x40"}, "30m")],
+    ),
+    "CallwardenConsoleSignInsFailing": Cases(
+        [
+            Fires(
+                {'callwarden_console_failed_sign_ins_total{job="console"}': "0+4x40"},
+                "30m",
+                [
+                    (
+                        {"job": "console"},
+                        "控制台 15 分钟内有 60 次登录失败 / 60 sign-ins to the console failed within 15 minutes",
+                    )
+                ],
+            )
+        ],
+        [Quiet({'callwarden_console_failed_sign_ins_total{job="console"}': "0+3x40"}, "30m")],
+    ),
     "CallwardenConsoleOutboxStuck": Cases(
         [
             Fires(

@@ -52,7 +52,7 @@ class Vault:
             self.held.counts[topic] = 2
             for number in range(2):
                 self.held.logs[TP(topic, number)], self.held.first[TP(topic, number)] = [], 0
-        self.fetcher = EvidenceFetcher(self.held, console.database)  # type: ignore[arg-type]
+        self.fetcher = EvidenceFetcher(self.held, console.database, console.telemetry)  # type: ignore[arg-type]
 
     def put(self, topic: str, *records: Record, number: int = 0) -> list[RecordPlace]:
         start = self.held.end(TP(topic, number))
@@ -140,8 +140,13 @@ async def test_a_broker_that_is_away_changes_nothing_and_a_restart_goes_on(tmp_p
         assert await vault.fetcher.fetch_due() == 500
         held = vault.held
     async with console_at(tmp_path, held) as console:
-        fetcher = EvidenceFetcher(held, console.database)  # type: ignore[arg-type]
-        assert [await fetcher.fetch_due() for _ in range(2)] == [100, 0]
+        fetcher = EvidenceFetcher(held, console.database, console.telemetry)  # type: ignore[arg-type]
+        value = console.telemetry.registry.get_sample_value
+        assert await fetcher.fetch_due() == 100
+        assert value("callwarden_console_evidence_waiting_records") == 100
+        assert await fetcher.fetch_due() == 0
+        assert value("callwarden_console_evidence_waiting_records") == 0
+        assert value("callwarden_console_evidence_records_total", {"state": "kept"}) == 100
         rows = console.rows(EVIDENCE)
         assert {row["state"] for row in rows} == {"kept"}
         assert all(f'"c-{row["offset"]}"' in row["value"].decode() for row in rows)
