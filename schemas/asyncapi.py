@@ -84,6 +84,16 @@ TOPICS: Final = (
         config={"cleanup.policy": ["delete"]},
     ),
     Topic(
+        "measures",
+        "callwarden.measures",
+        ("send",),
+        ("measures",),
+        "What the rules measured of a tenant in an hour of event time in which it called. Written with the decisions "
+        "of the end of the hour, to the same partition number: read it with isolation level read_committed. Kept for "
+        "35 days. Workers with CALLWARDEN_MEASURES=off write none.",
+        config={"cleanup.policy": ["delete"]},
+    ),
+    Topic(
         "owners",
         "callwarden.owners",
         ("send", "receive"),

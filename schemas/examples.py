@@ -7,6 +7,7 @@ from msgspec import Struct
 from schemas.actions import Action
 from schemas.evidence import EvidencePlaces, RecordPlace
 from schemas.inputs import Application, Cdr, Complaint, Finding, Review, Tenant
+from schemas.measures import RuleMeasure, TenantHour
 from schemas.outputs import (
     Alert,
     Enforcement,
@@ -148,6 +149,16 @@ EXAMPLES: Final[dict[str, Struct]] = {
     "evidence": EvidencePlaces(
         enforcement_id=_DECISION,
         places=(RecordPlace("callwarden.cdr", 3, 1_204_551), RecordPlace("callwarden.cdr", 3, 1_204_569)),
+    ),
+    "measures": TenantHour(
+        tenant_id="acme",
+        hour_ms=_NOON,
+        worst="short-calls",
+        share=0.691,
+        rules=(
+            RuleMeasure("short-calls", 27, 96, 0.28125, 0.172794, 0.25),
+            RuleMeasure("callee-called-all-day", 4, None, 4, None, 30),
+        ),
     ),
     "action": Action(
         action_id="cwc-5c0ffee35c0ffee35c0ffee35c0ffee3",

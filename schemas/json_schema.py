@@ -10,6 +10,7 @@ from schemas.codec import MAX_DEPTH, encode
 from schemas.evidence import EvidencePlaces
 from schemas.examples import EXAMPLES
 from schemas.inputs import Application, Cdr, Complaint, Finding, Review, Tenant
+from schemas.measures import TenantHour
 from schemas.outputs import Alert, Enforcement, JudgedWindow, Rejected
 from schemas.owners import OwnerBan
 
@@ -28,6 +29,7 @@ OUTPUTS: Final[dict[str, type[msgspec.Struct]]] = {
     "alert": Alert,
     "owner_ban": OwnerBan,
     "evidence": EvidencePlaces,
+    "measures": TenantHour,
     "action": Action,
     "window": JudgedWindow,
     "rejected": Rejected,
@@ -64,6 +66,8 @@ def components(ref_template: str) -> dict[str, Any]:
 
 def _always_written(schema: dict[str, Any]) -> None:
     """Removes defaults, which only serve to create the Struct: every field of an output is always written."""
+    if "properties" not in schema:  # a Struct that is written as an array
+        return
     schema["required"] = list(schema["properties"])
     for field in schema["properties"].values():
         field.pop("default", None)

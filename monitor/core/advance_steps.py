@@ -67,7 +67,7 @@ def _decide_by(shard: Shard, most: int, watermark_ms: int, before: Place) -> int
     if owners is not None:
         stop_ms = owners[0]
     lapse_ms = shard.decisions.reviews.lapses_beyond(most, stop_ms)
-    if shard.tenants * len(shard.policy.rules) > most or shard.partial:
+    if shard.tenants * len(shard.policy.rules) > most or _many_measures(shard, most) or shard.partial:
         reached_ms = _window_ends(shard, most, stop_ms if lapse_ms is None else lapse_ms - 1)
         if reached_ms is not None:
             return reached_ms
@@ -99,6 +99,11 @@ def _window_ends(shard: Shard, most: int, until_ms: int) -> int | None:
         if room.left <= 0:
             return end_ms
     return None
+
+
+def _many_measures(shard: Shard, most: int) -> bool:
+    """Whether more than ``most`` measures may be due: each needs an open call, or a tenant whose hour has begun."""
+    return shard.windows.called is not None and shard.tenants + len(shard.open_panes) > most
 
 
 class ComingMembers:

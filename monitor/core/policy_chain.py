@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from monitor.core.calls.fields import FieldLayout
 from monitor.core.due_work import is_due
 from monitor.core.record_places import RecordLogs
-from monitor.core.results import Output
+from monitor.core.results import DECISIONS_ONLY, Output, WantedOutput
 from monitor.core.shard import Shard
 from monitor.core.shard_state import ShardState
 from monitor.core.snapshot import ShardCheckpoint
@@ -28,7 +28,7 @@ class PolicyChain:
     def __init__(
         self,
         versions: Sequence[PolicyVersion],
-        keep_windows: bool = False,
+        wanted: WantedOutput = DECISIONS_ONLY,
         enforce_from_ms: int = 0,
         number: int = 0,
         keep_state: bool = False,
@@ -36,7 +36,7 @@ class PolicyChain:
     ) -> None:
         self._versions = tuple(versions)
         self._enforce_from_ms = enforce_from_ms
-        self._keep_windows = keep_windows
+        self._wanted = wanted
         self._keep_state = keep_state
         self._logs = logs
         self._number = number
@@ -47,7 +47,7 @@ class PolicyChain:
     def _start(self, output: Output) -> None:
         history = FieldAvailability(self._versions[: self._number + 1])
         keep_state = self._keep_state or self._coming is not None
-        self.shard = shard = Shard(history.policy, self._keep_windows, keep_state, history, output)
+        self.shard = shard = Shard(history.policy, self._wanted, keep_state, history, output)
         shard.enforce_from(self._enforce_from_ms)
         shard.record_handlers.logs = self._logs
         if self._coming is not None:

@@ -1,6 +1,7 @@
 """The output buffer of a shard: its output since the buffer was last emptied."""
 
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from monitor.core.record_ref import RecordRef
 from schemas.outputs import Alert, Enforcement, JudgedWindow
@@ -23,6 +24,25 @@ class RejectedRecord:
     signature: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class WantedOutput:
+    """What a shard writes besides decisions: each evaluated window (``windows``), and the measures of each hour."""
+
+    windows: bool = False
+    measures: bool = False
+
+
+DECISIONS_ONLY: Final = WantedOutput()
+
+
+class HourMeasures(NamedTuple):
+    """What the rules measured of some tenants in an hour. The value of each is a `schemas.measures.TenantHour`."""
+
+    hour_ms: int
+    tenant_ids: list[str]
+    values: list[bytes]
+
+
 @dataclass(slots=True)
 class Output:
     """Decisions and the related output, in decision order. ``duplicates`` counts duplicate records.
@@ -39,13 +59,15 @@ class Output:
     duplicates: int = 0
     owner_bans: list[OwnerBan] = field(default_factory=list)
     places: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    measures: list[HourMeasures] = field(default_factory=list)
 
     def take(self) -> "Output":
         """Return the output since the last call, and empty the buffer."""
         decisions = self.enforcement, self.shadow, self.alerts
-        taken = Output(*decisions, self.windows, self.rejected, self.duplicates, self.owner_bans, self.places)
+        others = self.owner_bans, self.places, self.measures
+        taken = Output(*decisions, self.windows, self.rejected, self.duplicates, *others)
         self.enforcement, self.shadow, self.alerts, self.owner_bans = [], [], [], []
-        self.windows, self.rejected, self.duplicates, self.places = [], [], 0, {}
+        self.windows, self.rejected, self.duplicates, self.places, self.measures = [], [], 0, {}, []
         return taken
 
     def mark(self) -> tuple[int, int, int, int]:

@@ -33,13 +33,15 @@ from monitor.core.decisions.pending_record import PendingRecord, Place
 from monitor.core.decisions.pending_records import PendingRecords
 from monitor.core.decisions.record_handlers import RecordHandlers
 from monitor.core.owners.owner_bans import OwnerBans
-from monitor.core.results import Output
+from monitor.core.results import DECISIONS_ONLY, Output, WantedOutput
 from monitor.core.rules.evaluator import RuleEvaluator
+from monitor.core.rules.hourly_measures import HourlyMeasures
 from monitor.core.rules.window_end import OutputRoom
 from monitor.core.tenants.tenant_numbers import TenantNumbers
 from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.core.windows.open_panes import OpenPanes
 from monitor.core.windows.policy_history import FieldAvailability
+from monitor.core.windows.window import HOUR_MS
 from monitor.core.windows.window_set import WindowSet
 from monitor.policy.catalogue import Catalogue
 from monitor.policy.model import Policy
@@ -65,7 +67,7 @@ class Shard:
     def __init__(
         self,
         policy: Policy,
-        keep_windows: bool = False,
+        wanted: WantedOutput = DECISIONS_ONLY,
         keep_state: bool = False,
         history: FieldAvailability | None = None,
         output: Output | None = None,
@@ -74,7 +76,7 @@ class Shard:
         history = history or FieldAvailability([PolicyVersion(0, policy)])
         counting = history.counting
         self.layout = counting.layout
-        self._steps = sorted({rule.step_ms for rule in policy.rules})
+        self._steps = sorted({HOUR_MS, *(rule.step_ms for rule in policy.rules)})
         self.pane_ms = counting.pane_ms
         self.output = output or Output()
         self.tenant_numbers = TenantNumbers()
@@ -97,12 +99,13 @@ class Shard:
         self.evaluator = RuleEvaluator(
             policy, history, self.windows, cooldowns, self.decisions, self.tenant_records, self.output
         )
-        self.evaluator.keep_windows = keep_windows
+        self.evaluator.keep_windows = wanted.windows
+        self.hourly = HourlyMeasures(self.evaluator, self.tenant_numbers.names, self.output)
+        self.windows.called = self.hourly.called if wanted.measures else None
         self.tenant_numbers.on_new = self.evaluator.exceptions.know
         self.dedup = Deduplicator()
         self.open_panes = OpenPanes(self.pane_ms, self.layout, counting.ruled)
-        self.sealed_ms = 0
-        self.at_ms = 0
+        self.sealed_ms = self.at_ms = 0
         self._aside_ms: int | None = None
         self.aside: list[Calls] = []  # calls that end at `_aside_ms` or later, for the next shard
         self.early_alerts: EarlyAlerts | None = None  # created on first use; replay never uses it
@@ -174,8 +177,8 @@ class Shard:
 
     @property
     def partial(self) -> bool:
-        """Whether only some of the windows that end at ``at_ms`` are evaluated (`end_windows`)."""
-        return self.evaluator.partial is not None
+        """Whether only some of what is due at ``at_ms`` is evaluated or written (`end_windows`)."""
+        return (self.evaluator.partial, self.hourly.partial) != (None, None)
 
     def next_window_end(self, watermark_ms: int) -> int | None:
         """The first instant by then at which a pane is to be sealed, or a window ends that has anything to evaluate."""
@@ -187,8 +190,7 @@ class Shard:
     def early(self) -> bool:
         """Evaluate rules early: fire and resolve alerts on input that cannot be decided yet
         (`monitor.core.alerts.early_alerts`). Returns whether alerts are left to the next call.
-        Only alerts change. Calling it is optional; call it when all available input has been taken.
-        """
+        Only alerts change. Calling it is optional; call it when all available input has been taken."""
         if self.early_alerts is None:
             self.early_alerts = EarlyAlerts(
                 self.policy,
@@ -204,9 +206,8 @@ class Shard:
     def finish(self, last_ms: int, until_ms: int | None = None) -> None:
         """End the input at the largest event time ``last_ms``, and decide everything that waits.
 
-        Each rule is evaluated up to the first multiple of its step after ``last_ms``, and pending decisions lapse up to
-        ``last_ms``. With ``until_ms``, which must not be before ``last_ms``, both run up to ``until_ms``.
-        """
+        Rules are evaluated up to the first multiple of their step after ``last_ms``, and decisions lapse up to
+        ``last_ms``. With ``until_ms``, which must not be before ``last_ms``, both run up to ``until_ms``."""
         self._seal((last_ms // self.pane_ms + 1) * self.pane_ms)
         if until_ms is None:
             self._run((last_ms + 1,), self._last_ends(last_ms), last_ms)
@@ -271,18 +272,19 @@ class Shard:
 
     def _next_end(self, bounds: Mapping[int, int]) -> int | None:
         """The next instant at which a pane ends, panes enter the windows, or a rule has something to evaluate."""
-        ends = self.windows.next_end(bounds), self.evaluator.due(self.at_ms, bounds)
+        ends = self.windows.next_end(bounds), self.evaluator.due(self.at_ms, bounds), self.hourly.due(bounds)
         return min((end_ms for end_ms in ends if end_ms is not None), default=None)
 
     def end_windows(self, end_ms: int, bounds: Mapping[int, int] | None = None, room: OutputRoom | None = None) -> None:
-        """Evaluate the rules that are due at ``end_ms``, before which everything must be decided.
-
-        ``bounds`` is the last end for each step. With ``room``, the shard is ``partial`` if not all output fits.
-        """
+        """Evaluate the rules that are due at ``end_ms``, before which everything must be decided, and write measures.
+        ``bounds`` is the last end for each step. With ``room``, the shard is ``partial`` if not all output fits."""
         self._seal(end_ms)
         self.windows.enter(end_ms, self.tenants)
-        self.evaluator.evaluate(end_ms, self.tenants, bounds or dict.fromkeys(self._steps, end_ms), room)
+        if self.hourly.partial is None:
+            self.evaluator.evaluate(end_ms, self.tenants, bounds or dict.fromkeys(self._steps, end_ms), room)
         self.at_ms = end_ms
+        if self.evaluator.partial is None:
+            self.hourly.write(end_ms, self.tenants, room)
 
     def _seal(self, before_ms: int) -> None:
         """Seal the panes that end at or before ``before_ms``."""

@@ -10,6 +10,7 @@ from monitor.core.shard import Shard
 from monitor.core.snapshot import ShardCheckpoint, decode_names, encode_names
 from monitor.core.tenants.first_calls import decode_first_calls
 from monitor.core.tenants.tenant_store import decode_tenant_records, encode_tenant_records
+from monitor.core.windows.window import HOUR_MS
 
 
 class ShardState:
@@ -46,6 +47,7 @@ class ShardState:
             decided=shard.pending_records.decided or None,
             fields=shard.windows.counted_since,
             partial=shard.evaluator.partial,
+            measured=shard.hourly.partial,
         )
 
     def changes(self) -> dict[str, bytes | None]:
@@ -85,7 +87,10 @@ class ShardState:
         shard.pending_records.decided = head.decided or ()
         shard.evaluator.alert_states.restore(entries)
         shard.evaluator.partial = head.partial
-        shard.windows.restore(known, entries, shard.at_ms, shard.tenants)
+        shard.hourly.partial = head.measured if shard.windows.called is not None else None
+        # Of an hour that ends at ``at_ms``, measures may be left to write.
+        hour_ms = (head.at_ms - shard.partial) // HOUR_MS * HOUR_MS
+        shard.windows.restore(known, entries, shard.at_ms, shard.tenants, hour_ms)
 
     def succeed(self, former: Shard, head: ShardCheckpoint, entries: Mapping[str, bytes]) -> None:
         """Resume from a closed shard in memory: from the state that it stored, and with the input that it read ahead.

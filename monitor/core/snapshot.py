@@ -23,7 +23,8 @@ class ShardCheckpoint(Struct):
 
     ``newest_ms`` is the largest event time of the sealed calls, which bounds early evaluation. ``decided`` is the place
     of the last decided record in the decision order: if many records share an instant, only some may be decided.
-    ``partial`` says how far the windows that end at ``at_ms`` are evaluated, None: all of them.
+    ``partial`` says how far the windows that end at ``at_ms`` are evaluated, None: all of them. ``measured`` is the
+    last tenant whose measures of the hour that ends at ``at_ms`` are written, "" if none are, None: those of all.
     ``spans`` holds the heads of the sliding windows by length. ``fields`` names what the panes count of a call, in the
     order of their sums, each with the event time from which it is counted; 0 if always. The name of a field that
     depends on a parameter of the policy has its value behind a colon, as `short:10000`.
@@ -38,6 +39,7 @@ class ShardCheckpoint(Struct):
     fields: dict[str, int] = {}
     format: int = FORMAT
     partial: tuple[int, str] | None = None
+    measured: str | None = None
 
     def must_match(self) -> None:
         """Check that this release can read the entries. Raises StateFormatError if not.

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.escalation_distance import EscalationDistances, measure_escalations, merge_escalations
+from monitor.core.rules.batch_evaluator import FAR_OVER
 from monitor.core.rules.conditions import Floats, Rows, values
 from monitor.core.rules.rule_state import RuleState
 from monitor.core.rules.wilson import wilson_bound
@@ -23,8 +24,6 @@ from monitor.core.windows.window import Counts, SlidingWindow
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Params, Rule
 
-FAR_OVER = 10.0
-"""The cap on a share: ten times the threshold or more."""
 BUCKETS = (0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 2.0)
 """Upper bounds of the distribution's buckets. The last bucket has no upper bound."""
 _DAY_MS = 86_400_000

@@ -343,6 +343,7 @@ def _shard_head(heads: Sequence[ShardCheckpoint], numbers: Sequence[Numbers], te
         newest_ms=max(head.newest_ms for head in heads),
         tenants=tenants,
         decided=None,
+        measured=None,
         spans={
             length: WindowCheckpoint.of(
                 max(head.spans[length].left_ms for head in heads), {keys: levels(keys, length) for keys in KEY_SETS}

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from monitor.core.advance_steps import advance_by
 from monitor.core.handover import Handover
 from monitor.core.policy_chain import PolicyChain, field_layouts
+from monitor.core.results import DECISIONS_ONLY, WantedOutput
 from monitor.core.shard import Shard
 from monitor.core.snapshot import ShardCheckpoint
 from monitor.decoding.decode import NO_CLOCK_MS
@@ -73,9 +74,8 @@ class StreamTask:
         self._secret = secret_fingerprint(secret)
         self._replaying = replaying
         self.place = place or PartitionIdentity(0, 1)
-        self.control = 0
+        self.control, self._wanted, self.enforce_from_ms = 0, DECISIONS_ONLY, enforce_from_ms
         self.inputs: list[InputTopic] = []  # stored, and compared by the worker that opens the partition
-        self.enforce_from_ms = enforce_from_ms
         self.switching = False
         self.sources = Sources(sources, self._live, None if replaying or live is None else live.review_keys)
         self.policies = PolicyVersions(policy)
@@ -94,15 +94,18 @@ class StreamTask:
         self._restored: tuple[ShardCheckpoint, dict[str, bytes]] | None = None
         self._start_chain()
 
+    def write_measures(self) -> None:  # before any other method
+        """Write the measures of each hour, too."""
+        self._wanted = WantedOutput(measures=True)
+        self._start_chain()
+
     def _start_chain(self) -> None:
         """Start with the policy in force. Only in a replay does the chain also have the policies to come."""
         versions, number, logs = self.policies.versions, self.policies.number, self.sources.logs
         if not self._replaying:
             versions = versions[: number + 1]
         layouts = field_layouts(versions if self._replaying else versions[-1:])
-        self._chain = PolicyChain(
-            versions, enforce_from_ms=self.enforce_from_ms, number=number, keep_state=not self._replaying, logs=logs
-        )
+        self._chain = PolicyChain(versions, self._wanted, self.enforce_from_ms, number, not self._replaying, logs)
         self.intake.lay_out(*layouts)
         if self._restored is not None:
             self._chain.restore(*self._restored)

@@ -48,6 +48,7 @@ class Outcome:
     shadow: list[Enforcement] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     windows: list[JudgedWindow] = field(default_factory=list)
+    measures: list[bytes] = field(default_factory=list)
     late: list[bytes] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     summary: ReplaySummary = field(default_factory=ReplaySummary)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 import orjson
 
@@ -14,6 +15,8 @@ from monitor.replay.outcome import Outcome
 from monitor.text.private_files import make_folder, open_private
 from schemas import codec
 from schemas.outputs import JudgedWindow, Rejected
+
+MEASURES: Final = "measures.jsonl"
 
 
 class WindowFile:
@@ -35,6 +38,26 @@ class WindowFile:
     def write(self, windows: Sequence[JudgedWindow]) -> None:
         """Write the next windows, in order."""
         self._file.writelines(codec.encode(window) + b"\n" for window in windows)
+
+
+class MeasureFile:
+    """``measures.jsonl``, written during the replay, because the measures may not fit in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        make_folder(folder)
+        self._file = open_private(folder / MEASURES)
+
+    def __enter__(self) -> "MeasureFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def write(self, measures: Sequence[bytes]) -> None:
+        """Write the next measures, in order."""
+        self._file.writelines(one + b"\n" for one in measures)
 
 
 def write(outcome: Outcome, policy: Policy, folder: Path, windows: bool) -> list[Path]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from monitor.adapters.base import Adapter
 from monitor.core.policy_chain import field_layouts
-from monitor.core.results import Output
+from monitor.core.results import Output, WantedOutput
 from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances, merge_distances
 from monitor.decoding.decode import DecodedRows, Decoder, LateCall, MergedRows, PlacedRows, ref_of
 from monitor.decoding.late_line import LateLine
@@ -48,14 +48,14 @@ class Pool:
         self,
         versions: Sequence[PolicyVersion],
         jobs: int,
-        windows: bool,
+        wanted: WantedOutput,
         salt: np.uint64,
         not_after_ms: int | None,
         enforce_from_ms: int = 0,
         distance_options: DistanceOptions | None = None,
     ) -> None:
         context = multiprocessing.get_context("spawn")
-        settings = (versions, jobs, windows, salt, not_after_ms, enforce_from_ms, distance_options)
+        settings = (versions, jobs, wanted, salt, not_after_ms, enforce_from_ms, distance_options)
         self._distance_options = distance_options
         self._distances: list[ThresholdDistances] = []
         self._lateness = LateLine.of(versions)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.policy_chain import PolicyChain, field_layouts
-from monitor.core.results import Output
+from monitor.core.results import Output, WantedOutput
 from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances, measure_distances
 from monitor.decoding.decode import Decoder, PlacedRows, merge
 from monitor.decoding.late_line import LateLine
@@ -30,13 +30,13 @@ class Worker:
         self,
         versions: Sequence[PolicyVersion],
         shards: int,
-        windows: bool,
+        wanted: WantedOutput,
         salt: np.uint64,
         not_after_ms: int | None,
         enforce_from_ms: int,
         distance_options: DistanceOptions | None,
     ) -> None:
-        self._chain = PolicyChain(versions, windows, enforce_from_ms)
+        self._chain = PolicyChain(versions, wanted, enforce_from_ms)
         self._distance_options = distance_options
         self._shards = shards
         self._lateness = LateLine.of(versions)

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
+from itertools import islice, repeat
 from os import PathLike
 from typing import BinaryIO
 
@@ -13,13 +13,14 @@ from monitor.adapters.base import Adapter
 from monitor.core.calls.keys import salt_of
 from monitor.core.policy_chain import field_layouts
 from monitor.core.record_places import RecordLogs
+from monitor.core.results import WantedOutput
 from monitor.core.threshold_distance import DistanceOptions
 from monitor.decoding.decode import NO_CLOCK_MS, DecodedRows, Decoder, LateCall, PlacedRows, RejectedRow, Source, merge
 from monitor.decoding.late_line import LateLine
 from monitor.policy.model import Policy
 from monitor.policy.timeline import PolicyVersion
 from monitor.replay.files import line_chunks, open_input
-from monitor.replay.outcome import Outcome, order_and_count
+from monitor.replay.outcome import Outcome, ReplaySummary, order_and_count
 from monitor.replay.parallel_pool import Pool
 from monitor.replay.sharding import LocalShards, Shards
 from schemas.outputs import Enforcement, JudgedWindow
@@ -41,14 +42,16 @@ class ReplayOptions:
     """How files are evaluated.
 
     ``switches`` are later policies with their start times, in order. ``windows`` requests every evaluated window,
-    ``distance_options`` the threshold distances at the end. ``not_after_ms`` rejects later event times. ``until_ms``
-    continues the evaluation after the last record. Events before ``enforce_from_ms`` are counted but decide nothing.
-    ``secret`` salts the keys of numbers. ``places`` requests the places of the records that decisions name; it needs
-    one job. ``shards``, ``jobs`` (processes, one shard each) and ``piece_lines`` affect only the speed.
+    ``measures`` those of each hour, ``distance_options`` the threshold distances at the end. ``not_after_ms`` rejects
+    later event times. ``until_ms`` continues the evaluation after the last record. Events before ``enforce_from_ms``
+    are counted but decide nothing. ``secret`` salts the keys of numbers. ``places`` requests the places of the records
+    that decisions name; it needs one job. ``shards``, ``jobs`` (processes, one shard each) and ``piece_lines`` affect
+    only the speed.
     """
 
     switches: Sequence[PolicyVersion] = ()
     windows: bool = False
+    measures: bool = False
     distance_options: DistanceOptions | None = None
     not_after_ms: int | None = None
     until_ms: int | None = None
@@ -67,33 +70,36 @@ def replay(
     *,
     adapter: Adapter | Sequence[Adapter | None] | None = None,
     on_windows: Callable[[Sequence[JudgedWindow]], None] | None = None,
+    on_measures: Callable[[Sequence[bytes]], None] | None = None,
     progress: Callable[[ReplayProgress], None] | None = None,
 ) -> Outcome:
     """Evaluate files of records by a policy. Each file is a source. ``adapter`` reads all of them, or one each.
 
     ``on_windows`` receives the evaluated windows, in the order of their file, as soon as no earlier one can come; the
-    outcome then does not keep them, as there may be millions. Raises UntilTooEarlyError if ``until_ms`` is before the
-    last record.
+    outcome then does not keep them, as there may be millions. ``on_measures`` receives the measures likewise. Raises
+    UntilTooEarlyError if ``until_ms`` is before the last record.
     """
     salt = salt_of(options.secret)
     versions = (PolicyVersion(0, policy), *options.switches)
-    windows, distance_options, not_after_ms = options.windows, options.distance_options, options.not_after_ms
+    wanted = WantedOutput(options.windows, options.measures)
+    distance_options, not_after_ms = options.distance_options, options.not_after_ms
+    handed = _HandedOver(on_windows, on_measures)
     with ExitStack() as stack:
         streams = [stack.enter_context(open_input(str(path))) for path in paths]
         adapters = adapter if isinstance(adapter, Sequence) else [adapter] * len(streams)
         if options.jobs > 1:
             pool = stack.enter_context(
-                Pool(versions, options.jobs, windows, salt, not_after_ms, options.enforce_from_ms, distance_options)
+                Pool(versions, options.jobs, wanted, salt, not_after_ms, options.enforce_from_ms, distance_options)
             )
-            run = _Run(pool, paths, versions, options.until_ms, progress, on_windows)
+            run = _Run(pool, paths, versions, options.until_ms, progress, handed)
             decoded = [
                 pool.decoded(stream, each, options.piece_lines, len(streams))
                 for stream, each in zip(streams, adapters, strict=True)
             ]
         else:
             logs = RecordLogs(list(range(len(streams)))) if options.places else None
-            local = LocalShards(versions, options.shards, windows, distance_options, options.enforce_from_ms, logs)
-            run = _Run(local, paths, versions, options.until_ms, progress, on_windows)
+            local = LocalShards(versions, options.shards, wanted, distance_options, options.enforce_from_ms, logs)
+            run = _Run(local, paths, versions, options.until_ms, progress, handed)
             layout, later = field_layouts(versions)
             decoder = Decoder(layout, salt, not_after_ms, later)
             decoded = [
@@ -145,6 +151,35 @@ class _Feed:
         return int(self.piece.before_ms[self.at])
 
 
+_Measured = tuple[int, str, bytes]
+"""An hour, a tenant, and its measures."""
+
+
+@dataclass(slots=True)
+class _HandedOver:
+    """The evaluated windows and the measures that are to be handed over, and to whom; None: they are kept."""
+
+    on_windows: Callable[[Sequence[JudgedWindow]], None] | None
+    on_measures: Callable[[Sequence[bytes]], None] | None
+    windows: list[JudgedWindow] = field(default_factory=list)
+    measures: list[_Measured] = field(default_factory=list)
+
+    def hand_over(self, summary: ReplaySummary) -> None:
+        """Hand over those that are here, in the order of their files. No earlier ones may come."""
+        if self.on_windows is not None:
+            self.windows.sort(key=_order_of_windows)
+            summary.windows += len(self.windows)
+            self.on_windows(self.windows)
+            self.windows = []
+        if self.on_measures is not None:
+            self.on_measures(self.ordered_measures())
+            self.measures = []
+
+    def ordered_measures(self) -> list[bytes]:
+        """The values of the measures that are here, in the order of their file: by hour, then by tenant."""
+        return [value for _, _, value in sorted(self.measures)]
+
+
 class _Run:
     """One replay: reads the sources in order, feeds the shards, and collects their output."""
 
@@ -155,10 +190,9 @@ class _Run:
         versions: Sequence[PolicyVersion],
         until_ms: int | None,
         progress: Callable[[ReplayProgress], None] | None,
-        on_windows: Callable[[Sequence[JudgedWindow]], None] | None,
+        handed: _HandedOver,
     ) -> None:
-        self._on_windows = on_windows
-        self._windows: list[JudgedWindow] = []
+        self._handed = handed
         self.outcome = Outcome()
         self._shards = shards
         self._paths = [str(path) for path in paths]
@@ -204,30 +238,26 @@ class _Run:
             outcome.shadow += output.shadow
             outcome.alerts += output.alerts
             outcome.places |= output.places
-            self._windows += output.windows
+            self._handed.windows += output.windows
+            for hour in output.measures:
+                self._handed.measures += zip(repeat(hour.hour_ms), hour.tenant_ids, hour.values, strict=False)
             outcome.summary.duplicates += output.duplicates
             self._rejected += [
                 RejectedRow(rejection.ref, rejection.reason, rejection.raw) for rejection in output.rejected
             ]
-        if self._on_windows is not None and self._shards.settled:
-            self._hand_over(self._on_windows)
+        if self._shards.settled:
+            self._handed.hand_over(outcome.summary)
         if self._progress is not None:
             self._progress(ReplayProgress(outcome.summary.read, watermark_ms, decided))
-
-    def _hand_over(self, on_windows: Callable[[Sequence[JudgedWindow]], None]) -> None:
-        self._windows.sort(key=_order_of_windows)
-        self.outcome.summary.windows += len(self._windows)
-        on_windows(self._windows)
-        self._windows = []
 
     def finish(self) -> Outcome:
         """The outcome, sorted and counted."""
         outcome, summary = self.outcome, self.outcome.summary
-        if self._on_windows is None:
-            outcome.windows = sorted(self._windows, key=_order_of_windows)
+        self._handed.hand_over(summary)
+        if self._handed.on_windows is None:
+            outcome.windows = sorted(self._handed.windows, key=_order_of_windows)
             summary.windows = len(outcome.windows)
-        else:
-            self._hand_over(self._on_windows)
+        outcome.measures = self._handed.ordered_measures()
         summary.tenants = self._shards.tenants
         outcome.seen = self._shards.distances()
         order_and_count(outcome, self._late, self._rejected, self._paths)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from monitor.core.calls.columns import Calls
 from monitor.core.policy_chain import PolicyChain
 from monitor.core.record_places import RecordLogs
-from monitor.core.results import Output
+from monitor.core.results import Output, WantedOutput
 from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances, measure_distances, merge_distances
 from monitor.decoding.decode import MergedRows, PlacedRows
 from monitor.policy.timeline import PolicyVersion
@@ -89,12 +89,12 @@ class LocalShards:
         self,
         versions: Sequence[PolicyVersion],
         shards: int,
-        windows: bool,
+        wanted: WantedOutput,
         distance_options: DistanceOptions | None = None,
         enforce_from_ms: int = 0,
         logs: RecordLogs | None = None,
     ) -> None:
-        self.chains = [PolicyChain(versions, windows, enforce_from_ms, logs=logs) for _ in range(shards)]
+        self.chains = [PolicyChain(versions, wanted, enforce_from_ms, logs=logs) for _ in range(shards)]
         self._logs = logs
         self._distance_options = distance_options
         self._barriers = OwnerBarriers([version.policy for version in versions])

@@ -23,6 +23,8 @@ from schemas.outputs import Enforcement
 from streams.audit import compare
 from streams.audit.compare import Compared, EventDifference, PublishedRecord, TopicPartitionRef
 from streams.audit.evidence import EvidenceAudit
+from streams.audit.measures import MeasuresAudit
+from streams.audit.published import every_record, records_between
 from streams.audit.signature_count import SignatureCount
 from streams.kafka.api import TP, Cluster, PermanentError
 from streams.kafka.topic_names import TopicNames
@@ -82,6 +84,7 @@ class PartitionAudit:
         self._outputs = {name: TP(setup.names.output(name), number) for name in TOPICS}
         self._clock = TP(setup.names.output("clock"), number)
         self._evidence = EvidenceAudit(TopicPartitionRef(setup.names.output("evidence"), number), setup.names)
+        self._measures = MeasuresAudit(TopicPartitionRef(setup.names.output("measures"), number))
         self._result = Audited(number)
         self._judged: StoredHead | None = None
         self._blocked = False
@@ -109,20 +112,22 @@ class PartitionAudit:
         self._look_at_state(judged, partition)
         if not self._reach_back(partition, starts, ends):
             return result
-        found = {name: await self._found(tp, starts[tp], before[tp]) for name, tp in self._outputs.items()}
+        found = {name: await records_between(cluster, tp, starts[tp], before[tp]) for name, tp in self._outputs.items()}
         begun = any(offset < before[self._clock] for recorded in entries.values() for offset, _ in recorded)
         must, may = await self._judge(partition, ends, found["enforcement"], begun)
         result.notes += self._signatures.notes()
         evidence = TP(*self._evidence.place)
-        after = await cluster.ends([*self._outputs.values(), evidence])
+        after = await cluster.ends([*self._outputs.values()])
         for name, tp in self._outputs.items():
-            found[name] += await self._found(tp, before[tp], after[tp])
+            found[name] += await records_between(cluster, tp, before[tp], after[tp])
             result.compared[name] = self._compared(name, must[name], may[name], found[name], before[tp], starts[tp])
-        begins = (await cluster.starts([evidence]))[evidence]
         every = [one for name in TOPICS for one in must[name]], [one for name in TOPICS for one in found[name]]
-        records = await self._found(evidence, begins, after[evidence])
+        records = await every_record(cluster, evidence)
         result.compared["evidence"] = self._evidence.compare(*every, records)
         result.notes += self._evidence.notes()
+        measures = await every_record(cluster, TP(*self._measures.place))
+        result.compared["measures"] = self._measures.compare(measures, result.from_ms or 0, self._bound_ms)
+        result.notes += self._measures.notes()
         return result
 
     async def moved_on(self) -> bool:
@@ -141,6 +146,7 @@ class PartitionAudit:
         live = known.live if known else setup.live
         place = PartitionIdentity(self._number, self._count, partitioner)
         partition = StreamTask(setup.policy, setup.secret, live, place, replaying=True)
+        partition.write_measures()
         if start is not None and self._begins is not None:
             try:
                 partition.restore(start.entries)
@@ -268,6 +274,7 @@ class PartitionAudit:
             brought["enforcement"] += taken.output.enforcement
             brought["shadow"] += taken.output.shadow
             self._evidence.collect(taken)
+            self._measures.collect(taken)
             self._result.records += taken.rows
             self._signatures.add(taken)
 
@@ -312,13 +319,6 @@ class PartitionAudit:
         async for offset, source, entry in clocklog.journal_entries(self._setup.cluster, self._clock, start, end):
             entries.setdefault(source, []).append((offset, entry))
         return entries
-
-    async def _found(self, tp: TP, start: int, end: int) -> list[PublishedRecord]:
-        return [
-            PublishedRecord(record.offset, record.key, record.value, tuple(record.headers))
-            async for records in self._setup.cluster.records(tp, start, end)
-            for record in records
-        ]
 
 
 def _judged(part: PartitionState) -> StoredHead | None:

@@ -27,6 +27,9 @@ def partition(one: Audited) -> Iterator[str]:
         evidence = one.compared["evidence"]
         if evidence.same or evidence.differences:
             line += f"; evidence: {evidence.same:,} and {len(evidence.differences):,}"
+        measures = one.compared["measures"]
+        if measures.same or measures.differences:
+            line += f"; measures: {measures.same:,} and {len(measures.differences):,}"
         yield f"partition {one.number}{since} {upto}: {line}; {one.records:,} records judged"
         if decisions.due:
             yield f"  not taken yet: {decisions.due:,} decisions that the logs allow so far"

@@ -134,6 +134,7 @@ def required_topics(settings: Settings) -> list[RequiredTopic]:
         "enforcement": (_DELETE, *for_good, _FITS, _NEVER_CUT),
         "shadow": (_DELETE, _FITS, *_freely(retention_ms=400 * DAY)),
         "evidence": (_DELETE, _FITS, *_freely(retention_ms=400 * DAY)),
+        "measures": (_DELETE, _FITS, *_freely(retention_ms=35 * DAY)),
         "alerts": (_DELETE, _FITS, *_freely(retention_ms=30 * DAY)),
         # Whatever the inputs accept: `streams.topics.transaction_records` truncates larger records.
         "late": (_DELETE, _FITS, *_freely(retention_ms=30 * DAY)),

@@ -6,7 +6,8 @@ from functools import cache
 from monitor.decoding.input_topics import INPUTS
 from streams.kafka.api import TP
 
-OUTPUTS = ("control", "state", "clock", "enforcement", "shadow", "evidence", "alerts", "late", "dead-letter")
+_DECIDED = ("enforcement", "shadow", "evidence", "measures", "alerts")
+OUTPUTS = ("control", "state", "clock", *_DECIDED, "late", "dead-letter")
 """The topics of the workers with the prefix of the outputs."""
 
 BROADCAST = ("owners",)

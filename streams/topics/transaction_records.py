@@ -43,7 +43,8 @@ EVENT_HEADERS: Final = (("content-type", b"application/cloudevents+json"),)
 def records(
     names: TopicNames, number: int, taken: "TaskOutput", state: Sequence[tuple[str, bytes | None]]
 ) -> list[OutputRecord]:
-    """Decisions and their evidence, alerts, bans of owners, late and rejected records, journal entries, and the state.
+    """Measures, decisions and their evidence, alerts, bans of owners, late and rejected records, journal entries, and
+    the state.
 
     The head of the state is last.
     """
@@ -70,6 +71,18 @@ def records(
     ]
     outs += [OutputRecord(names.output("state"), number, key.encode(), value) for key, value in state]
     must_fit(outs)
+    return [*measure_records(names, number, taken), *outs]
+
+
+def measure_records(names: TopicNames, number: int, taken: "TaskOutput") -> list[OutputRecord]:
+    """The records with the measures in an output."""
+    topic, outs = names.output("measures"), list[OutputRecord]()
+    for hour in taken.output.measures:
+        keys = map(str.encode, hour.tenant_ids)
+        some = [OutputRecord(topic, number, key, value) for key, value in zip(keys, hour.values, strict=True)]
+        if max(map(len, hour.values)) > MAX_COPY_BYTES:
+            must_fit(some)
+        outs += some
     return outs
 
 

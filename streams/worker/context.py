@@ -53,18 +53,22 @@ class WorkerContext:
     telemetry: WorkerMetrics
     ready_lag: int = 100_000
     enforce_from_ms: int = 0
+    measures: bool = True
     broker_clock: BrokerClock = field(default_factory=BrokerClock)
     large: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def new_task(self, number: int) -> StreamTask:
         """A new task of this partition, with this worker's settings."""
-        return StreamTask(
+        task = StreamTask(
             self.policy,
             self.secret,
             self.live,
             PartitionIdentity(number, self.partitions, self.partitioner),
             enforce_from_ms=self.enforce_from_ms,
         )
+        if self.measures:
+            task.write_measures()
+        return task
 
     def log_differences(self, partition: StreamTask) -> None:
         """Log where an opened partition's state differs from this worker's settings; the state takes precedence."""

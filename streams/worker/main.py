@@ -123,6 +123,7 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
             telemetry=telemetry,
             ready_lag=settings.ready_lag,
             enforce_from_ms=settings.enforce_from_ms or 0,
+            measures=settings.measures == "on",
         )
 
     try:

@@ -61,12 +61,17 @@ def rows_of(path: str, squeeze: int, partitions: int) -> list[list[tuple[int, Re
     return found
 
 
-def run_partitions(fetched: Sequence[Sequence[tuple[int, RecordBatch]]], policy: Policy) -> dict[str, Any]:
+def run_partitions(
+    fetched: Sequence[Sequence[tuple[int, RecordBatch]]], policy: Policy, measures: bool = True
+) -> dict[str, Any]:
     """Feed the partition, and store what is due after each batch; return one digest of all outputs and snapshots."""
     partitions = [StreamTask(policy, place=PartitionIdentity(number, len(fetched))) for number in range(len(fetched))]
+    if measures:
+        for partition in partitions:
+            partition.write_measures()
     last_ms = max(event_ms(rows.values[-1]) for mine in fetched for _, rows in mine)
     digest = hashlib.sha256()
-    records = snapshots = stored = decisions = 0
+    records = snapshots = stored = decisions = measured = 0
     for batches in zip_longest(*fetched):
         for partition, batch in zip(partitions, batches, strict=True):
             if batch is None:
@@ -83,22 +88,24 @@ def run_partitions(fetched: Sequence[Sequence[tuple[int, RecordBatch]]], policy:
                 changes = partition.snapshot()
                 snapshots += 1
                 decisions += len(taken.output.enforcement)
+                measured += len(taken.output.measures)
                 stored += sum(len(blob or b"") for _, blob in changes)
                 for one in (*taken.output.enforcement, *taken.output.shadow, *taken.output.alerts):
                     digest.update(codec.encode(one))
     counts = {"records": records, "snapshots": snapshots, "stored": stored, "decisions": decisions}
+    counts["measures"] = measured
     return {**counts, "digest": digest.hexdigest()}
 
 
-def main(kind: str) -> None:
+def main(kind: str, measures: bool) -> None:
     """Measure ``day`` or ``dense``, with the built-in policy."""
     made = make(Workload("base", 10_000, 1_000_000), CACHE)
     fetched = rows_of(made.path, {"day": 1, "dense": Sizes().squeeze}[kind], PARTITIONS)
     reduce_garbage_collection()
-    found, cost = usage.cost_of(lambda: run_partitions(fetched, named("built-in")))
+    found, cost = usage.cost_of(lambda: run_partitions(fetched, named("built-in"), measures))
     found["us_a_record"] = cost.cpu_s / found["records"] * 1e6
     print(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2:] != ["without-measures"])

@@ -68,7 +68,7 @@ exemptions:
 - {tenant: t0001, rules: [busy], owner: ops, reason: a test, expires: 2099-01-01}
 """
 
-OURS = ("enforcement", "shadow", "evidence", "alerts", "late", "dead-letter", "control", "state", "clock")
+OURS = ("enforcement", "shadow", "evidence", "measures", "alerts", "late", "dead-letter", "control", "state", "clock")
 
 
 class World:

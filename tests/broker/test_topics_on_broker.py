@@ -62,8 +62,8 @@ def test_topics_are_created_once_and_meet_the_requirements(address: str, tmp_pat
     status, said, wrong = callwarden("topics", "create", "--replication-factor", "1", "--partitions", "3")
     assert (status, wrong) == (0, "")
     assert said.count("created ") == 20
-    assert "all 20 topics are configured correctly, with 3 partitions" in said
-    assert callwarden("topics", "check") == (0, "all 20 topics are configured correctly, with 3 partitions\n", "")
+    assert "all 21 topics are configured correctly, with 3 partitions" in said
+    assert callwarden("topics", "check") == (0, "all 21 topics are configured correctly, with 3 partitions\n", "")
     sources = tmp_path / "sources.yaml"
     sources.write_text("sources: [{name: connect, format: amazon-connect, set: {settle: 15m}}]", "utf-8")
     status, _, warned = callwarden("topics", "check", CALLWARDEN_INGEST_SOURCES_FILE=str(sources))
@@ -71,7 +71,7 @@ def test_topics_are_created_once_and_meet_the_requirements(address: str, tmp_pat
     assert (status, warned) == (0, f"warning: source connect: its calls will be late: {least}, got settle 15m\n")
     # A second run with another number leaves the existing topics unchanged.
     status, said, _ = callwarden("topics", "create", "--replication-factor", "1", "--partitions", "5")
-    assert (status, said) == (0, "all 20 topics are configured correctly, with 3 partitions\n")
+    assert (status, said) == (0, "all 21 topics are configured correctly, with 3 partitions\n")
 
 
 async def test_a_mismatch_is_status_1_and_a_worker_does_not_start(address: str) -> None:

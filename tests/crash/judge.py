@@ -23,7 +23,7 @@ from schemas.outputs import Alert
 from streams.kafka.api import TP
 from streams.topics import transaction_records as emit
 
-JUDGED = ("enforcement", "shadow", "evidence", "late", "dead-letter")
+JUDGED = ("enforcement", "shadow", "evidence", "measures", "late", "dead-letter")
 
 
 def wrong(broker: Broker, policy: Policy, live: DecidingSettings, partitions: int) -> Iterator[str]:
@@ -60,6 +60,7 @@ def content(broker: Broker, partitions: int) -> list[tuple[str, int, int, list[i
 def replayed(broker: Broker, policy: Policy, live: DecidingSettings, place: PartitionIdentity) -> StreamTask:
     """Return a partition that has read its inputs in one go and decided as far as the clocks allow."""
     partition = StreamTask(policy, b"secret", live, place, replaying=True)
+    partition.write_measures()
     entries: dict[int | None, list[JournalEntry]] = {}
     for record in _records(broker, TP(NAMES.output("clock"), place.number)):
         if emit.is_tick(record.value):

@@ -27,6 +27,7 @@ from streams.topics.partition_state import PartitionState
 from streams.topics.transaction_records import EVENT_HEADERS
 
 ENFORCEMENT, SHADOW, EVIDENCE, STATE = (NAMES.output(name) for name in ("enforcement", "shadow", "evidence", "state"))
+MEASURES = NAMES.output("measures")
 
 
 def play(world: World, what: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -338,6 +339,34 @@ def test_evidence_with_fewer_places_and_decisions_before_all_evidence_are_noted(
     notes = "\n".join(note for one in report.partitions for note in one.notes)
     assert "1 decisions have no evidence record: it has expired" in notes
     assert "1 evidence records have fewer places than expected" in notes
+
+
+def test_measures_that_were_changed_or_made_up_are_found(day: World) -> None:
+    with Tampered(day):
+        log = day.broker.logs[TP(MEASURES, 0)]
+        places = [n for n, entry in enumerate(log._entries) if entry.record is not None]
+        changed, made_up = places[-2], places[-3]
+        for at, tenant in ((changed, None), (made_up, "made-up")):
+            record = log._entries[at].record
+            assert record is not None
+            measures = json.loads(record.value or b"")
+            measures.update({"share": 9.5} if tenant is None else {"tenant_id": tenant})
+            value = json.dumps(measures, separators=(",", ":")).encode()
+            log._entries[at] = replace(log._entries[at], record=record._replace(value=value))
+        report = run_audit(day)
+    found = {(one.what, one.topic) for one in report.differences}
+    assert found >= {("changed", MEASURES), ("invented", MEASURES)}
+    assert not any(one.decision for one in report.differences)
+    assert any("measures of the hour from" in line for one in report.differences for line in tell.difference(one))
+
+
+def test_measures_may_expire(day: World) -> None:
+    with Tampered(day):
+        log = day.broker.logs[TP(MEASURES, 0)]
+        del log._entries[: len(log._entries) // 2]
+        report = run_audit(day)
+    assert findings(report) == []
+    assert any("hours have no measures" in note for one in report.partitions for note in one.notes)
 
 
 # What cannot be checked ----------------------------------------------------------------------------------------------

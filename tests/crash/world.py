@@ -21,7 +21,18 @@ from streams.worker.consumer_loop import ConsumerLoop
 from streams.worker.context import OwnedPhase, WorkerContext
 from streams.worker.metrics import WorkerMetrics
 
-OUTPUTS = ("enforcement", "shadow", "evidence", "alerts", "late", "dead-letter", "clock", "state", "control")
+OUTPUTS = (
+    "enforcement",
+    "shadow",
+    "evidence",
+    "measures",
+    "alerts",
+    "late",
+    "dead-letter",
+    "clock",
+    "state",
+    "control",
+)
 SESSION_S = 1.5
 
 

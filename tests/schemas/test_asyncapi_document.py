@@ -24,6 +24,7 @@ TOPICS = {
     "callwarden.dead-letter": ("send", {"deadLetter"}),
     "callwarden.shadow": ("send", {"shadow"}),
     "callwarden.evidence": ("send", {"evidence"}),
+    "callwarden.measures": ("send", {"measures"}),
     "callwarden.owners": ("send receive", {"owner_ban"}),
     "callwarden.control": ("receive", {"control"}),
     "callwarden.state": ("send receive", {"state"}),

@@ -63,7 +63,7 @@ def test_a_record_without_a_required_field_is_invalid(name: str) -> None:
 def test_a_consumer_may_rely_on_every_field_of_an_output(name: str) -> None:
     assert set(schema(name)["required"]) == set(json.loads(encode(EXAMPLES[name])))
     for part in schema(name).get("$defs", {}).values():
-        assert set(part["required"]) == set(part["properties"])
+        assert set(part.get("required", ())) == set(part.get("properties", ()))
 
 
 @settings(max_examples=1200, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
@@ -99,7 +99,9 @@ def test_every_field_is_described_and_times_say_their_unit(name: str) -> None:
     whole = schema(name)
     for part in (whole, *whole.get("$defs", {}).values()):
         assert part["description"], part["title"]
-        for field, body in part["properties"].items():
+        items = {str(number): body for number, body in enumerate(part.get("prefixItems", ()))}  # of an array
+        fields = part.get("properties") or items
+        for field, body in fields.items():
             if set(body) == {"$ref"} or field == "type":
                 continue  # described at its definition; the tag is its own description
             assert body["description"].endswith((".", ")")), (part["title"], field)

@@ -25,6 +25,9 @@ _UPWARDS = ("above", "at_least")
 _ONE = 0  # the index of a count that is always 1
 _TENANT_BITS = 32
 
+FAR_OVER = 10.0
+"""The cap on a share: ten times the threshold or more."""
+
 
 class _Line(NamedTuple):
     """A condition on a metric, by the indices of its counts: ``sign`` times the value must be above ``limit``.
@@ -69,6 +72,28 @@ class ConditionsMet:
 
     breach: dict[int, Rows]
     ending: set[int]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredPairs:
+    """Pairs of a tenant and a rule that judges it, by tenant, then by rule. All arrays are ``[pair]``.
+
+    ``row`` is the index of the tenant, ``place`` that of the rule. ``bound`` is NaN without confidence. ``share`` is
+    how near the bound, or without it the value, is to the threshold: above 1 if it is beyond, at most `FAR_OVER`.
+    """
+
+    row: Rows
+    place: Rows
+    numerator: Floats
+    denominator: Floats
+    value: Floats
+    bound: Floats
+    share: Floats
+
+    def where(self, kept: NDArray[np.bool_]) -> "MeasuredPairs":
+        """Only these pairs."""
+        others = self.numerator, self.denominator, self.value, self.bound, self.share
+        return MeasuredPairs(self.row[kept], self.place[kept], *(column[kept] for column in others))
 
 
 class BatchEvaluator:
@@ -145,6 +170,33 @@ class BatchEvaluator:
             ending = self._ending(counts, due, who, flags)
         self._remember(rules, flags, rule, who[row])
         return ConditionsMet(self._by_rule(rules), ending)
+
+    def measure(self, due: Sequence[int], tenants: int, who: Rows) -> MeasuredPairs:
+        """What the rules ``due`` measure of the tenants ``who``, ascending, in the windows as they are now.
+
+        Left out are pairs without a record or a sufficient denominator, and counts of 0 for ``above``.
+        """
+        rules = np.array(due)
+        states = [self._rule_states[place] for place in due]
+        windows, steps = {state.window for state in states}, {state.rule.step_ms for state in states}
+        counts = self._counts(windows, steps, tenants, who)
+        above_zero = (self._denominator[rules, 0] == _ONE) & (self._sign[rules, 0] > 0)
+        least = np.where(above_zero, 1, self._least[rules])
+        enough = counts[np.where(above_zero, self._numerator[rules, 0], self._denominator[rules, 0])] >= least[:, None]
+        present = self._present[rules]
+        if (present != _ONE).any():
+            enough &= counts[present] > 0
+        row, at = np.nonzero(enough.T)
+        rule = rules[at]
+        numerator, denominator = counts[self._numerator[rule, 0], row], counts[self._denominator[rule, 0], row]
+        value = numerator / (self._scale[rule, 0] * counts[self._divisor[rule, 0], row])
+        sign, sure = self._sign[rule, 0], self._sure[rule]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            surely = np.where(sure, bound(numerator, denominator, self._quantile[rule], sign), np.nan)
+            judged, threshold = np.where(sure, surely, value), np.abs(self._limit[rule, 0])
+            share = np.where(sign > 0, judged / threshold, threshold / judged)
+        share = np.clip(np.nan_to_num(share, nan=0.0, posinf=FAR_OVER), 0.0, FAR_OVER)
+        return MeasuredPairs(row, rule, numerator, denominator, value, surely, share)
 
     def _remember(self, rules: Rows, flags: Flags, rule: Rows, tenant: Rows) -> None:
         """Replace the result for these rules and the flagged tenants by these pairs of rule and tenant."""

@@ -79,7 +79,7 @@ class RuleEvaluator:
         self.exceptions = RuleExceptions(policy, history, self.rule_states)
         self.alerts = Alerts(policy, tenant_records.names, output)
         self.alert_states = AlertStates(self.rule_states, store)
-        self._batch_evaluator = BatchEvaluator(self.rule_states)
+        self.batch_evaluator = BatchEvaluator(self.rule_states)
         self._decisions = MeasuredDecisions(policy, history, windows.evidence, cooldowns, decisions, tenant_records)
         self._judged_windows = JudgedWindows(tenant_records.names, output)
 
@@ -146,7 +146,7 @@ class RuleEvaluator:
             window.leave(end_ms - window.window_ms)
         if not due or end_ms < self.from_ms:
             return WindowEnd((), ConditionsMet({}, set()))
-        return WindowEnd(due, self._batch_evaluator.evaluate(due, tenants))
+        return WindowEnd(due, self.batch_evaluator.evaluate(due, tenants))
 
     def _evaluate_rule(
         self,

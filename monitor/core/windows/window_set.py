@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from monitor.core.calls.evidence import NewestCalls
 from monitor.core.windows.aggregation_plan import all_rules
+from monitor.core.windows.called_tenants import CalledTenants
 from monitor.core.windows.pane import Pane, merge
 from monitor.core.windows.pane_merger import PaneMerger
 from monitor.core.windows.pane_store import PaneStore, WindowCheckpoint
@@ -49,8 +50,10 @@ class WindowSet:
         self._hour = PaneMerger(HOUR_MS, coarse) if coarse else None
         self._mergers = [*self._fine, *([self._hour] if self._hour else [])]
         self.evidence = NewestCalls(counting.ruled_ms)
+        self.called: CalledTenants | None = None  # None: nobody asks
         self.sealed: deque[Pane] = deque()
-        self._store = PaneStore(counting.fine_ms, counting.coarse_ms) if keep_state else None
+        # At the end of an hour its fine panes say who called, however short the fine windows are.
+        self._store = PaneStore(max(counting.fine_ms, 1), counting.coarse_ms) if keep_state else None
 
     def of_rule(self, rule_id: str) -> SlidingWindow:
         """The window that a rule is evaluated on."""
@@ -76,6 +79,8 @@ class WindowSet:
         """Collect panes up to ``end_ms``, and enter those whose step has ended. The shard has ``tenants`` tenants."""
         while self.sealed and self.sealed[0].start_ms < end_ms:
             pane = self.sealed.popleft()
+            if self.called is not None:
+                self.called.add(pane.start_ms, pane.tenant)
             self.evidence.add(pane.evidence, end_ms)
             for merger in self._mergers:
                 merger.panes.append(pane)
@@ -119,9 +124,12 @@ class WindowSet:
         return [heads.get(length) or WindowCheckpoint.of(at_ms - length, {}) for length in lengths]
 
     def restore(
-        self, known: Sequence[WindowCheckpoint], entries: Mapping[str, bytes], at_ms: int, tenants: int
+        self, known: Sequence[WindowCheckpoint], entries: Mapping[str, bytes], at_ms: int, tenants: int, hour_ms: int
     ) -> None:
-        """Restore the windows from the ``known`` heads and the pane entries, as of ``at_ms``."""
+        """Restore the windows from the ``known`` heads and the pane entries, as of ``at_ms``.
+
+        ``hour_ms`` is the start of the hour whose measures come next.
+        """
         for window, head in zip(self.sliding, known, strict=True):
             for keys, distinct in window.distinct.items():
                 distinct.levels = dict(head.levels(keys))
@@ -137,6 +145,8 @@ class WindowSet:
                 self._hour.enter(hour, tenants)
         for pane in map(self._history.read, fine):
             evidence.append(pane.evidence)
+            if self.called is not None and pane.start_ms >= hour_ms:
+                self.called.add(pane.start_ms, pane.tenant)
             for merger in self._fine:
                 merger.enter_ended(pane.start_ms, tenants)
                 merger.panes.append(pane)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from monitor.core.results import Output
+from monitor.core.windows.window import HOUR_MS
 from monitor.decoding.decode import NO_CLOCK_MS
 from monitor.partition.processing.watermark import Watermark
 
@@ -47,4 +48,5 @@ class PublishedDecisions:
             ]
             output.enforcement = [one for one in output.enforcement if one.id not in self._ids]
             output.shadow = [one for one in output.shadow if one.id not in self._ids]
+            output.measures = [hour for hour in output.measures if hour.hour_ms + HOUR_MS > self.until_ms]
         return output

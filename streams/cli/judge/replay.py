@@ -51,6 +51,9 @@ def run(
     format_: Format = None,
     set_: Constants = None,
     windows: Annotated[bool, typer.Option("--windows", help="Also write every judged window.")] = False,
+    measures: Annotated[
+        bool, typer.Option("--measures", help="Also write what the rules measured of each tenant and hour.")
+    ] = False,
     until: Annotated[
         str | None,
         typer.Option("--until", metavar="TIME", help="Judge and lapse up to this time."),
@@ -91,7 +94,7 @@ def run(
     import time
     from contextlib import nullcontext
 
-    from monitor.replay.output import WindowFile, write
+    from monitor.replay.output import MEASURES, MeasureFile, WindowFile, write
     from monitor.replay.run import ReplayOptions, UntilTooEarlyError, replay
     from streams.cli.inputs import fail, formatted_files, parse_time, policy_for, reading, settings_for
     from streams.cli.judge.progress import Reporter
@@ -102,6 +105,7 @@ def run(
         "--format": format_,
         "--set": set_,
         "--windows": windows,
+        "--measures": measures,
         "--until": until,
         "--switch": switch,
         "--not-after": not_after,
@@ -120,7 +124,8 @@ def run(
             )
         with writing(out):
             write(outcome, ruled, out, windows=False)
-            (out / "windows.jsonl").unlink(missing_ok=True)
+            for name in ("windows.jsonl", MEASURES):
+                (out / name).unlink(missing_ok=True)
         _write_metrics(metrics, outcome, ruled, of_topics=True)
         _report(outcome, reporter, out, json_, allowed, display)
         return
@@ -142,6 +147,7 @@ def run(
             reading(files),
             Reporter(shown=not quiet) as reporter,
             WindowFile(out) if windows else nullcontext() as window_file,
+            MeasureFile(out) if measures else nullcontext() as measure_file,
         ):
             outcome = replay(
                 files,
@@ -149,6 +155,7 @@ def run(
                 ReplayOptions(
                     switches=switches,
                     windows=windows,
+                    measures=measures,
                     distance_options=_distance_options() if metrics else None,
                     not_after_ms=not_after_ms,
                     until_ms=until_ms,
@@ -159,6 +166,7 @@ def run(
                 ),
                 adapter=adapters,
                 on_windows=window_file.write if window_file else None,
+                on_measures=measure_file.write if measure_file else None,
                 progress=reporter.update,
             )
         ruled = switches[-1].policy if switches else ruled
@@ -167,6 +175,8 @@ def run(
             if not windows:
                 # Those of an earlier run into the same folder would pass for this one's.
                 (out / "windows.jsonl").unlink(missing_ok=True)
+            if not measures:
+                (out / MEASURES).unlink(missing_ok=True)
         _write_metrics(metrics, outcome, ruled)
     except UntilTooEarlyError as error:
         fail(str(error))

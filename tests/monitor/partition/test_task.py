@@ -44,7 +44,9 @@ def interrupted(
     """
 
     def new() -> StreamTask:
-        return StreamTask(policy, live=DecidingSettings(max_ahead_ms=0), sources=len(files))
+        task = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0), sources=len(files))
+        task.write_measures()
+        return task
 
     # Offsets of a topic have gaps at transaction markers and after compaction.
     offsets = [sorted(rng.sample(range(2 * len(lines) + 1), len(lines))) for lines in files]
@@ -100,6 +102,7 @@ def interrupted(
         "enforcement": sorted(bytes_of(e) for taken in kept for e in taken.output.enforcement),
         "shadow": sorted(bytes_of(e) for taken in kept for e in taken.output.shadow),
         "alerts": sorted(bytes_of(a) for taken in kept for a in taken.output.alerts),
+        "measures": sorted(value for taken in kept for hour in taken.output.measures for value in hour.values),
         "alerts in order": [a for taken in kept for a in taken.output.alerts],
         "late": sorted(late.raw for taken in kept for late in taken.late),
         "rejected": sorted(
@@ -117,12 +120,13 @@ def whole(policy: Policy, files: list[list[bytes]], not_after_ms: int, folder: A
         path = folder / f"{number}.jsonl"
         path.write_bytes(b"".join(line + b"\n" for line in lines))
         paths.append(path)
-    out = replay(paths, policy, ReplayOptions(not_after_ms=not_after_ms))
+    out = replay(paths, policy, ReplayOptions(not_after_ms=not_after_ms, measures=True))
     places = {str(path): number for number, path in enumerate(paths)}
     return {
         "enforcement": sorted(map(bytes_of, out.enforcement)),
         "shadow": sorted(map(bytes_of, out.shadow)),
         "alerts": sorted(map(bytes_of, out.alerts)),
+        "measures": sorted(out.measures),
         "alerts in order": out.alerts,
         "late": sorted(out.late),
         "rejected": sorted((places[r.file], r.line, r.reason) for r in out.rejected),

@@ -79,7 +79,9 @@ def lines(rng: random.Random) -> list[bytes]:
 
 
 def partition() -> StreamTask:
-    return StreamTask(POLICY, live=DecidingSettings(max_ahead_ms=0), sources=1)
+    task = StreamTask(POLICY, live=DecidingSettings(max_ahead_ms=0), sources=1)
+    task.write_measures()
+    return task
 
 
 def feed(one: StreamTask, values: list[bytes], stop: int) -> None:
@@ -92,11 +94,15 @@ def feed(one: StreamTask, values: list[bytes], stop: int) -> None:
 
 def decided(one: StreamTask) -> list[list[bytes]]:
     output = one.take().output
-    return [[codec.encode(event) for event in events] for events in (output.enforcement, output.shadow, output.alerts)]
+    measures = [value for hour in output.measures for value in hour.values]
+    events = [
+        [codec.encode(event) for event in events] for events in (output.enforcement, output.shadow, output.alerts)
+    ]
+    return [*events, measures]
 
 
 def together(steps: list[list[list[bytes]]]) -> list[list[bytes]]:
-    return [[event for step in steps for event in step[kind]] for kind in range(3)]
+    return [[event for step in steps for event in step[kind]] for kind in range(4)]
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -149,6 +155,7 @@ def test_what_is_left_of_a_window_end_is_decided_by_a_replay_of_the_state() -> N
         one.advance(MOST)
         steps.append(decided(one))
     again = StreamTask(POLICY, live=DecidingSettings(max_ahead_ms=0), sources=1, replaying=True)
+    again.write_measures()
     again.restore({key: value for key, value in one.snapshot() if value is not None})
     feed(again, values, len(values))
     again.advance()

@@ -91,7 +91,7 @@ def test_a_prefix_that_would_run_into_the_names_is_reported_before_topics_are_ma
 
 def test_all_topics_are_as_required_once_made() -> None:
     assert [topic.name for topic in required_topics(SETTINGS)] == [*INPUTS, *OUTPUTS, *BROADCAST, *DOOR, *CONSOLE]
-    assert len(required_topics(SETTINGS)) == 20
+    assert len(required_topics(SETTINGS)) == 21
     assert find_mismatches(SETTINGS, made()) == []
     assert find_mismatches(SETTINGS, made(partitions=3)) == []
 
