@@ -24,7 +24,7 @@ from streams.kafka.api import (
 )
 from streams.runtime.retry import Backoff
 from streams.worker.context import OwnedPhase, WorkerContext
-from streams.worker.recovery import RecoveryRefused, has_grown, open_partition
+from streams.worker.recovery import RecoveryRefused, delete_left, has_grown, open_partition
 from streams.worker.running.owned_partition import OwnedPartition
 from streams.worker.running.running_partition import Due, RunningPartition
 
@@ -157,6 +157,7 @@ class PartitionOwner(OwnedPartition):
             except RecoveryRefused as refused:
                 self.input.control_next = refused.control_end
                 raise
+            await delete_left(opened, context.names, self._writer)
             context.log_differences(opened.partition)
             running = self.running = RunningPartition(opened, context)
         self.input.start(running.task)

@@ -13,7 +13,7 @@ from monitor.partition.chunking import MissingChunkError
 from monitor.partition.journal import JournalEntry, LostInput, LostState
 from monitor.partition.task import StreamTask
 from monitor.policy.load import PolicyError
-from streams.kafka.api import TP, Cluster
+from streams.kafka.api import TP, Cluster, OutputRecord, Writer
 from streams.kafka.topic_names import TopicNames
 from streams.topics import clock_topic as clocklog
 from streams.topics.control_topic import (
@@ -35,6 +35,7 @@ _AHEAD_MS = 86_400_000  # decisions may lie `max_ahead` after the present, which
 Commands = list[tuple[int, Command | str]]
 JournalEntries = dict[int | None, list[JournalEntry]]
 
+_DELETED_AT_ONCE = 20_000  # records of a lost state, in one transaction
 _LARGE_STATE = 1_000_000  # bytes, compressed: a larger state is restored in a thread
 
 
@@ -139,6 +140,17 @@ async def open_partition(cluster: Cluster, names: TopicNames, number: int, parti
 async def _ranges(cluster: Cluster, tps: Sequence[TP]) -> dict[TP, LogRange]:
     starts, ends = await cluster.starts(tps), await cluster.ends(tps)
     return {tp: LogRange(starts[tp], ends[tp]) for tp in tps}
+
+
+async def delete_left(opened: RecoveredPartition, names: TopicNames, writer: Writer) -> None:
+    """Delete what is left of a lost state, in several transactions if it is much.
+
+    Its head is deleted first: for a worker that continues, the state is as lost as it was, and its loss accepted.
+    """
+    state, number = names.output("state"), opened.partition.place.number
+    while keys := opened.partition.stored.take_left(_DELETED_AT_ONCE):
+        outs = [OutputRecord(state, number, key.encode(), None) for key in keys]
+        opened.state_end = await writer.commit(outs, {}) + 1
 
 
 async def has_grown(cluster: Cluster, names: TopicNames, number: int, since: int) -> bool:

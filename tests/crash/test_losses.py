@@ -30,6 +30,7 @@ from crash.scenarios import (
     world_of,
 )
 from crash.traffic import NAMES, Arrival
+from crash.virtual import Process
 from crash.world import World
 from monitor.partition.checkpoint import PartitionIdentity
 from monitor.partition.journal import LostInput, LostState
@@ -139,10 +140,27 @@ def test_the_rest_of_a_lost_state_is_deleted_when_it_is_recreated() -> None:
     play(world, go)
 
 
-def test_a_partly_lost_state_is_refused_and_recreated_once_that_is_accepted(tmp_path: Path) -> None:
-    world = world_of_two()
+@pytest.mark.parametrize("kills", [0, 3])
+def test_a_partly_lost_state_is_refused_and_recreated_once_that_is_accepted(
+    kills: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of it is deleted in parts, between which workers may be killed."""
+    monkeypatch.setattr("streams.worker.recovery._DELETED_AT_ONCE", 1)
+    world, deleted = world_of_two(), list[int]()
+
+    def passing(process: Process, point: str) -> None:
+        if accepted and point == "commit.end!":
+            keys = {entry.record.key: entry.record.value for entry in world.broker.logs[STATE].committed(0)}
+            deleted.append(sum(value is None for value in keys.values()))
+            if len(deleted) <= kills:
+                assert not deleted[-1] or keys[b"head/0"] is None
+                world.workers[-1].kill()
+                world.add_worker()
+
+    accepted: list[int] = []
 
     async def go() -> None:
+        world.passing = passing  # type: ignore[method-assign]  # kills workers on the way
         await one_is_killed(world)
         stored = world.broker.logs[STATE].committed(0)
         world.broker.logs[STATE] = Log()
@@ -158,9 +176,11 @@ def test_a_partly_lost_state_is_refused_and_recreated_once_that_is_accepted(tmp_
         assert "its state is lost: callwarden.state has an incomplete state (its head counts " in reason
         offset = end_of_decisions(world)
         assert await no_loss(world, "lost_state", offset) is None
+        accepted.append(offset)
         command(world, type="accept", what="lost_state", offset=offset, reason="a test")
         await until(world, NOON + 30 * MINUTE)
-        assert phase(worker)[0] is OwnedPhase.RUNNING
+        assert phase(world.workers[-1])[0] is OwnedPhase.RUNNING
+        assert len(set(deleted)) >= 3, "in several transactions"
         assert await no_loss(world, "lost_state", offset) == "partition 0 has its state: nothing is lost"
         ids = judge.ids(world.broker, 0)
         assert len(ids) == len(set(ids)) == 2

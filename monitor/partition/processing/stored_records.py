@@ -25,6 +25,17 @@ class StoredRecords:
         """Discard a lost state. Its remaining records, ``left``, are deleted with the first snapshot."""
         self._left, self._chunker = frozenset(left), Chunker()
 
+    def take_left(self, most: int) -> list[str]:
+        """The next ``most`` keys of a lost state to delete at once, the head first; none if no more than that are left.
+
+        Those are deleted with the first snapshot.
+        """
+        if len(self._left) <= most:
+            return []
+        taken = sorted(self._left, key=lambda key: (not key.startswith(f"{HEAD}/"), key))[:most]
+        self._left = self._left.difference(taken)
+        return taken
+
     def count(self, changes: Changes) -> None:
         """Count the entries of the shard that these changes add or delete."""
         for key, blob in changes:
