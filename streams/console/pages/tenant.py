@@ -11,6 +11,7 @@ from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy
 from monitor.report.labels import METRIC_NAMES
 from monitor.report.views import measure_view
+from streams.console.cases.escalations import tenant_violations
 from streams.console.context import ConsoleContext, context_of
 from streams.console.identity.permissions import Permission, needs
 from streams.console.identity.users import User
@@ -57,7 +58,7 @@ async def _page(request: Request, context: ConsoleContext, tenant_id: str) -> Re
             "history": history,
             "following": following,
             "series": series,
-            "escalations": escalation_distances(policy, overview.open_cases, now_ms),
+            "escalations": escalation_distances(tenant_violations(connection, tenant_id, policy), now_ms),
         }
 
     try:

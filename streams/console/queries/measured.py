@@ -5,9 +5,9 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
-from monitor.policy.model import Escalation, Policy
+from monitor.policy.model import Escalation
 from schemas.outputs import Measure
-from streams.console.queries.tenants import OpenCase
+from streams.console.cases.escalations import TenantViolations
 from streams.console.tables import ALERTS, EVENTS
 from streams.consumers.record_decoding import alert_of, event_of
 
@@ -73,31 +73,11 @@ def measured_series(connection: Connection, tenant_id: str, since_ms: int) -> li
     return list(series.values())
 
 
-def escalation_distances(policy: Policy, open_cases: list[OpenCase], now_ms: int) -> list[EscalationDistance]:
+def escalation_distances(record: TenantViolations, now_ms: int) -> list[EscalationDistance]:
     """For each escalation of the policy how many violations count: those in its window that it has not used.
 
     Empty if a termination or ban is in force: escalations decide nothing then.
     """
-    if any(case.status == "final" and case.event.data.kind in ("termination", "ban") for case in open_cases):
+    if record.stopped:
         return []
-    made = []
-    for escalation in policy.escalations:
-        used = {
-            used_id
-            for case in open_cases
-            if case.event.data.rule_id == escalation.id
-            for used_id in case.event.data.evidence.enforcement_ids
-        }
-        counting = [
-            case.event.data
-            for case in open_cases
-            if case.is_violation
-            and case.event.id not in used
-            and now_ms - escalation.window_ms < case.event.data.decided_ms
-        ]
-        counted = len(counting)
-        if escalation.once_per_rule:
-            measured = [data.rule_id for data in counting if data.measure is not None]
-            counted -= len(measured) - len(set(measured))
-        made.append(EscalationDistance(escalation, counted))
-    return made
+    return [EscalationDistance(one, record.counted(one, now_ms)) for one in record.policy.escalations]
