@@ -24,7 +24,7 @@ from streams.kafka.api import OutputRecord, TransientError
 from streams.kafka.topic_names import TopicNames
 from streams.ops.control_client import Superseded
 from streams.reviews.claim_sender import Write
-from streams.settings.load import Settings
+from streams.settings.load import Settings, load
 
 NAMES = TopicNames()
 ONE_PARTITION = "actions"
@@ -138,6 +138,6 @@ async def console_at(
     database = Database(url, NAME, package=PACKAGE)
     try:
         await database.migrate()
-        yield ConsoleHarness(held if held is not None else topics(), database, Settings(**settings))
+        yield ConsoleHarness(held if held is not None else topics(), database, load(settings))
     finally:
         database.close()

@@ -39,7 +39,7 @@ profiles:
 async def console(tmp_path: Path) -> AsyncIterator[ConsoleHarness]:
     text = re.sub(r"reason: .*onerror.*", 'reason: "<img src=x onerror=alert(1)> +8613812345678"', POLICY)
     (tmp_path / "policy.yaml").write_text(text)
-    async with console_at(tmp_path, callwarden_policy=str(tmp_path / "policy.yaml")) as console:
+    async with console_at(tmp_path, policy=str(tmp_path / "policy.yaml")) as console:
         yield console
 
 

@@ -181,7 +181,7 @@ async def test_an_uploaded_file_reaches_the_child_and_leaves_no_file(
 async def test_what_is_refused_is_said_in_the_form_and_on_the_page(
     tmp_path: Path, fields: dict[str, str], says: str, launcher: Launcher
 ) -> None:
-    async with console_at(tmp_path, callwarden_console_preview_upload=1) as console:
+    async with console_at(tmp_path, console_preview_upload=1) as console:
         runner = PreviewRunner(console.settings, console.database, console.clock, console.telemetry, launcher)
         console.context = dataclasses.replace(console.context, previews=runner)
         async with pages_of(console, Role.POLICY_OWNER) as owner:
