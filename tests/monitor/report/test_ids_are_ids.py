@@ -28,8 +28,9 @@ from streams.cli.event_format import alert as alert_line
 from streams.cli.event_format import decision as decision_line
 from streams.cli.judge.live_view import decision_line as live_line
 from streams.cli.operate.compare_format import line as compared_line
-from streams.consumers.notify.channels.alertmanager import _Shown, alerts
+from streams.consumers.notify.channels.alertmanager import alerts
 from streams.consumers.notify.channels.text import markdown
+from streams.consumers.notify.messages.page_links import PageLinks
 from streams.consumers.notify.rules.notification_rules import NotificationRules
 from streams.consumers.notify.rules.templates import lapse_soon
 from streams.consumers.notify.rules.tenant_state import TenantState
@@ -100,7 +101,7 @@ def outputs(id_: str, display: Display, folder: Path) -> Iterator[tuple[str, str
     for message in said:
         yield (
             f"Alertmanager, {message.what}",
-            _plain(json.dumps(list(alerts(message, 0, 0, _Shown(None, display))), ensure_ascii=False)),
+            _plain(json.dumps(list(alerts(message, 0, 0, PageLinks(display=display))), ensure_ascii=False)),
         )
         yield f"chat, {message.what}", _plain(markdown(message, None, 100_000))
     call = samples_call(id_)
