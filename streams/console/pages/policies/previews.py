@@ -193,7 +193,8 @@ async def _list(request: Request, context: ConsoleContext, after: str = "", erro
 
 def _choices(context: ConsoleContext) -> dict[str, Any]:
     """What the form that starts a preview needs."""
-    return {"days": DAYS, "usual_days": _USUAL_DAYS, "limit": context.settings.console_preview_upload}
+    limit = context.settings.console_preview_upload
+    return {"days": DAYS, "usual_days": _USUAL_DAYS, "limit": limit, "runs_here": context.previews is not None}
 
 
 async def _refused(request: Request, context: ConsoleContext, refused: PreviewRefused) -> Response:
