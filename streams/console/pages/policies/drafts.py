@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
 from monitor.policy.serialize import to_plain
+from monitor.text.masking import mask_text
 from streams.console.pages.policies.forms import (
     Context,
     PolicyEditor,
@@ -59,8 +60,10 @@ async def draft_page(draft_id: str, request: Request, user: PolicyViewer, contex
     found = await context.read(read)
     if found["draft"] is None:
         raise HTTPException(404)
+    own = found["draft"].subject == user.subject
     values: dict[str, Any] = {
-        "own": found["draft"].subject == user.subject,
+        "own": own,
+        "text": found["draft"].text if own else mask_text(found["draft"].text),
         "most_bytes": drafts.MAX_TEXT_BYTES,
         "refused": refused_of(request),
         "needs_two": context.settings.console_four_eyes == "yes",
