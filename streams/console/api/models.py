@@ -41,6 +41,54 @@ class CaseItem(BaseModel):
     event: dict[str, Any] = Field(description="The enforcement event in force, in CloudEvents 1.0.")
 
 
+class ReviewItem(BaseModel):
+    """A review that names the case, also one without effect; numbers in its texts masked."""
+
+    review_id: str
+    enforcement_id: str
+    verdict: str
+    kind: str | None
+    reviewer: str
+    reason: str
+    updated_ms: int
+
+
+class VerdictItem(BaseModel):
+    """A verdict that was given in the console."""
+
+    review_id: str
+    verdict: str
+    kind: str | None
+    reason: str
+    subject: str = Field(description="The user who gave it.")
+    given_ms: int
+    state: str = Field(
+        description="approval, waiting, sent, effective, rejected, withdrawn, cancelled or declined; see the guide."
+    )
+    why: str | None = Field(description="Why it was rejected or withdrawn.")
+
+
+class RecordItem(BaseModel):
+    """A record that the decision in force names."""
+
+    state: str = Field(description="wanted, kept, expired or unreadable.")
+    topic: str
+    partition: int
+    offset: int
+    fields: dict[str, Any] | None = Field(description="Its fields if it is kept, numbers masked; else null.")
+
+
+class CaseDetail(CaseItem):
+    """A case with its events, reviews, verdicts of the console (at most 100), and the records that it names."""
+
+    tenant_id: str
+    assignee: str | None = Field(description="The user that it is assigned to.")
+    events: list[dict[str, Any]] = Field(description="Its enforcement events in CloudEvents 1.0, the oldest first.")
+    reviews: list[ReviewItem]
+    verdicts: list[VerdictItem]
+    records: list[RecordItem]
+
+
 class TenantDetail(TenantItem):
     """A tenant, its cases that are pending or in force (at most 200), and the other tenants of its owner."""
 

@@ -1,29 +1,35 @@
 """The routes of `/v1`. Each one reads; each answer is bounded, and its cursor is opaque."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.openapi.utils import get_openapi
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 from starlette.responses import JSONResponse
 
 from monitor.text.display import RECORDS
 from monitor.text.record_ids import ids_of
 from schemas.outputs import Enforcement
 from streams.console.api.models import (
+    CaseDetail,
     CaseItem,
     CaseListQuery,
     CasePage,
     DecisionPage,
     MeasurePoint,
+    RecordItem,
+    ReviewItem,
     RuleMeasures,
     TenantDetail,
     TenantItem,
     TenantMeasures,
     TenantPage,
+    VerdictItem,
 )
+from streams.console.cases.case_view import CaseView, case_view
+from streams.console.cases.history import find_case
 from streams.console.context import ConsoleContext, context_of
 from streams.console.identity.permissions import Permission, needs
 from streams.console.pages.path_ids import segments_after, tenant_id_of
@@ -87,6 +93,23 @@ async def cases(
     return CasePage(items=items, next=following)
 
 
+@router.get(
+    "/cases/{case_id}",
+    response_model=CaseDetail,
+    responses={404: {"description": "The console has seen no such decision."}},
+)
+async def case(context: Context, case_id: str) -> Any:
+    """One case, by the id of any of its events."""
+
+    def read(connection: Connection) -> CaseView | None:
+        return case_view(connection, case_id) or case_view(connection, find_case(connection, case_id) or "")
+
+    view = await context.read(read)
+    if view is None:
+        raise HTTPException(404, "the console has seen no such decision")
+    return _case(view)
+
+
 @router.get("/decisions", response_model=DecisionPage)
 async def decisions(
     context: Context, tenant_id: Id = None, from_ms: Ms = None, after: After = None, limit: Limit = LIMIT
@@ -144,6 +167,41 @@ def _tenant(identity: TenantIdentity, status: TenantStatus) -> TenantItem:
         pending=status.pending,
         alerts=status.alerts,
     )
+
+
+def _case(view: CaseView) -> CaseDetail:
+    ids = (*view.case.ids, view.row.tenant_id)
+    reviews = [
+        ReviewItem(
+            review_id=one.review_id,
+            enforcement_id=one.enforcement_id,
+            verdict=one.verdict,
+            kind=one.kind or None,
+            reviewer=RECORDS.text(one.reviewer, (*ids, one.review_id), 1_024),
+            reason=RECORDS.text(one.reason, (*ids, one.review_id), 8_192),
+            updated_ms=one.updated_ms,
+        )
+        for one in view.reviews
+    ]
+    verdicts = [
+        VerdictItem(**{name: getattr(row, name) for name in VerdictItem.model_fields} | {"reason": _said(row, ids)})
+        for row in view.verdicts
+    ]
+    return CaseDetail(
+        case_id=view.row.id,
+        status=view.row.status,
+        event=_event(view.event),
+        tenant_id=view.row.tenant_id,
+        assignee=view.row.assignee,
+        events=[_event(one) for one in view.case.events],
+        reviews=reviews,
+        verdicts=verdicts,
+        records=[RecordItem(**one._asdict()) for one in view.records],
+    )
+
+
+def _said(row: Row[Any], ids: Sequence[str]) -> str:
+    return RECORDS.text(row.reason, (*ids, row.review_id), 8_192)
 
 
 def _event(event: Enforcement) -> dict[str, Any]:

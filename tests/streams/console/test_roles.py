@@ -109,6 +109,7 @@ POST /admin/actions/export                     a
 GET  /v1/tenants                               all
 GET  /v1/tenants/{tenant_id:path}              all
 GET  /v1/cases                                 all
+GET  /v1/cases/{case_id}                       all
 GET  /v1/decisions                             all
 GET  /v1/measures                              all
 GET  /v1/openapi.json                          all

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from helpers.console_harness import ConsoleHarness, console_at
-from helpers.console_pages import DAY_MS, HOSTILE, HOSTILE_ID, NUMBER, alerted, decided, pages_of, tenant
+from helpers.console_pages import DAY_MS, HOSTILE, HOSTILE_ID, NUMBER, alerted, decided, pages_of, reviewed, tenant
 from oracle.ledger import T0
-from schemas.outputs import Reason
+from schemas.outputs import Evidence, Reason
 from streams.console.pages.path_ids import tenant_path
 
 
@@ -71,6 +71,27 @@ async def test_cases_and_decisions_by_filter_and_cursor(console: ConsoleHarness,
     assert [one["case_id"] for one in await everything(client, "/v1/cases?limit=9&status=reversed")] == [events[0].id]
 
 
+async def test_one_case_by_any_of_its_ids(console: ConsoleHarness, client: httpx.AsyncClient) -> None:
+    waits = decided(1, "acme", T0, tier="severe", status="pending_review")
+    upheld = decided(
+        2, "acme", T0 + 5, tier="severe", supersedes=waits.id, evidence=Evidence(review_ids=(f"review-{T0}",))
+    )
+    await console.put(waits, reviewed(waits, T0, "uphold", f"heard {NUMBER}"), upheld, tenant("acme", T0))
+    given = await client.post(f"/cases/{waits.id}/verdict", data={"verdict": "overturn", "reason": f"call {NUMBER}"})
+    assert given.status_code == 303
+    for event_id in (waits.id, upheld.id):
+        answer = await client.get(f"/v1/cases/{event_id}")
+        one = answer.json()
+        assert (one["case_id"], one["status"], one["event"]["id"]) == (waits.id, "final", upheld.id)
+        assert [each["id"] for each in one["events"]] == [waits.id, upheld.id]
+        assert [(each["verdict"], each["reviewer"]) for each in one["reviews"]] == [("uphold", "local:li")]
+        assert [(each["verdict"], each["state"], each["subject"]) for each in one["verdicts"]] == [
+            ("overturn", "waiting", "local:li")
+        ]
+        assert "12345678" not in answer.text
+    assert (await client.get("/v1/cases/cwe-none")).status_code == 404
+
+
 async def test_measures(console: ConsoleHarness, client: httpx.AsyncClient) -> None:
     await console.put(decided(1, "acme", T0), alerted("acme", T0 - 5))
     (rule,) = (await client.get("/v1/measures?tenant_id=acme")).json()["rules"]
@@ -105,6 +126,7 @@ async def test_the_openapi_document_has_each_route(client: httpx.AsyncClient) ->
         "/v1/tenants",
         "/v1/tenants/{tenant_id}",
         "/v1/cases",
+        "/v1/cases/{case_id}",
         "/v1/decisions",
         "/v1/measures",
     }
