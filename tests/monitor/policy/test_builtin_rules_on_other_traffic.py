@@ -8,6 +8,7 @@ from pathlib import Path
 import hidden_traffic as hidden
 import pytest
 
+from helpers.thorough import thorough
 from monitor.policy.load import load
 from monitor.policy.model import Policy
 from monitor.replay.run import replay
@@ -65,7 +66,7 @@ def policy() -> Policy:
     return load(None)
 
 
-@pytest.fixture(scope="module", params=PLATFORMS)
+@pytest.fixture(scope="module", params=thorough([11, 13, 14, 12], 3))
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, policy: Policy) -> World:
     filled = PLATFORMS[request.param]
     tenants = make(request.param, filled)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from helpers.thorough import thorough
 from monitor.policy.load import loads
 from oracle import judge
 from oracle.compare import as_output, differences
@@ -38,7 +39,7 @@ def compare(seed: int, size: int | None = None, flavour: str | None = None) -> N
         assert event["policy"]["sha256"] == loads(json.dumps(in_force), "p").sha256
 
 
-@pytest.mark.parametrize("seed", FAST)
+@pytest.mark.parametrize("seed", thorough(FAST, 9))
 def test_a_switch_decides_as_the_oracle_says(seed: int) -> None:
     compare(seed, size=120)
 
