@@ -32,11 +32,12 @@ PolicyOption = Annotated[
 @app.command()
 def check(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Policy files, or - for standard input.")],
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on notes, too.")] = False,
     as_json: Json = False,
 ) -> None:
     """Check policy files: print each fault as FILE:LINE:COLUMN, and note what is probably not intended.
 
-    Exit status: 2 a file has a fault.
+    Exit status: 2 a file has a fault, or with --strict a note.
     """
     import time
 
@@ -56,6 +57,7 @@ def check(
                 typer.echo(str(error), err=True)
             continue
         found = list(notes(policy, now_ms))
+        wrong |= strict and bool(found)
         checked.append(_checked(file, policy, found, None))
         if not as_json:
             for note in found:

@@ -69,6 +69,15 @@ def test_a_check_lists_each_file_with_its_faults(house: str, tmp_path: Path) -> 
     assert [(fault["line"], fault["column"]) for fault in bad["faults"]] == [(2, 10), (3, 8)]
 
 
+def test_a_strict_check_fails_on_notes(house: str, tmp_path: Path) -> None:
+    noted = tmp_path / "noted.yaml"
+    noted.write_text("id: house\nversion: '1'\nextends: none\n", "utf-8")
+    assert document("policy", "check", str(noted))["ok"]
+    found = document("policy", "check", "--strict", str(noted), status=2)
+    assert (found["ok"], found["files"][0]["ok"]) == (False, True)
+    assert found["files"][0]["notes"][0].startswith("no measured rules")
+
+
 def test_a_difference_names_what_is_added_removed_and_changed(house: str) -> None:
     found = document("policy", "diff", "access-rules", house)
     assert (found["same"], found["a"]["id"], found["b"]["id"]) == (False, "access-rules", "house")
