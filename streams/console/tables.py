@@ -230,6 +230,16 @@ OUTBOX: Final = Table(
     Index("console_outbox_hash", "hash"),
 )
 
+MEASURES: Final = Table(
+    "console_measure",
+    METADATA,
+    # What the rules measured of a tenant in an hour: the record, compressed by zlib. Kept for 35 days.
+    Column("tenant_id", AnyText, primary_key=True),
+    Column("hour_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("value", LargeBinary, nullable=False),
+    Index("console_measure_hour", "hour_ms"),
+)
+
 LOSSES: Final = Table(
     "console_loss",
     METADATA,

@@ -137,7 +137,7 @@ class RuleMeasures(BaseModel):
 
 
 class TenantMeasures(BaseModel):
-    """What was measured of a tenant when it was decided on or alerted about."""
+    """What was measured of a tenant at the ends of hours, and when it was decided on or alerted about."""
 
     tenant_id: str
     rules: list[RuleMeasures]

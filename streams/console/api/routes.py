@@ -35,7 +35,7 @@ from streams.console.identity.permissions import Permission, needs
 from streams.console.pages.path_ids import segments_after, tenant_id_of
 from streams.console.queries.cursors import LIMIT, MOST, InvalidCursor
 from streams.console.queries.events import list_events
-from streams.console.queries.measured import measured_series
+from streams.console.queries.measured import RuleSeries, measured_series
 from streams.console.queries.search import CaseFilter, list_cases
 from streams.console.queries.tenants import TenantIdentity, TenantStatus, list_tenants, tenant_overview
 
@@ -127,9 +127,14 @@ async def measures(
     tenant_id: Annotated[str, Query(min_length=1, max_length=128)],
     days: Annotated[int, Query(ge=1, le=90)] = 30,
 ) -> Any:
-    """What the rules measured of a tenant in the last ``days`` when they decided or alerted."""
-    since_ms = context.clock() - days * _DAY_MS
-    series = await _read(context, lambda connection: measured_series(connection, tenant_id, since_ms))
+    """What the rules measured of a tenant in the last ``days``: at the ends of hours, at decisions and alerts."""
+    now_ms = context.clock()
+
+    def read(connection: Connection) -> list[RuleSeries]:
+        policy = context.policies.now(connection, now_ms)
+        return measured_series(connection, tenant_id, now_ms - days * _DAY_MS, policy)
+
+    series = await _read(context, read)
     rules = [
         RuleMeasures(
             rule_id=one.rule_id,

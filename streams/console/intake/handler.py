@@ -9,7 +9,14 @@ from sqlalchemy.exc import DBAPIError
 
 from monitor.text.masking import mask_text
 from streams.console import outbox
-from streams.console.intake import case_events, evidence_places, input_records, past_actions, policy_records
+from streams.console.intake import (
+    case_events,
+    evidence_places,
+    input_records,
+    measure_records,
+    past_actions,
+    policy_records,
+)
 from streams.console.tables import LOSSES, REJECTED
 from streams.console.telemetry import ConsoleMetrics
 from streams.consumers.data_loss import RecordsLost
@@ -29,6 +36,7 @@ _OUTPUTS: Final[Mapping[str, Store]] = {
     "shadow": case_events.store_shadow,
     "alerts": case_events.store_alert,
     "evidence": evidence_places.store_places,
+    "measures": measure_records.store_measures,
     "actions": past_actions.store_action,
     "clock": policy_records.store_entry,
     "control": policy_records.store_command,
@@ -52,12 +60,17 @@ class CaseIntake:
     def __init__(self, names: TopicNames, telemetry: ConsoleMetrics, clock: Callable[[], int]) -> None:
         """``clock`` gives epoch ms."""
         self._stores, self._telemetry, self._clock = followed_topics(names), telemetry, clock
+        self._measures = names.output("measures")
         self._of_outbox = {f"{names.input_prefix}reviews", names.output("actions"), names.output("control")}
 
     def handle(self, connection: Connection, records: Sequence[FollowedRecord]) -> Callable[[], None]:
         """Handle records. Returns the callback to run after the commit."""
-        rejected = []
+        measures = [record for record in records if record.tp.topic == self._measures]
+        # Most records are measures: they are stored together.
+        rejected = measure_records.store_all(connection, measures) if measures else []
         for record in records:
+            if record.tp.topic == self._measures:
+                continue
             try:
                 with connection.begin_nested():
                     self._stores[record.tp.topic](connection, record)

@@ -19,7 +19,7 @@ from streams.console.pages.path_ids import segments_after, tenant_id_of
 from streams.console.pages.render import formats_of, render
 from streams.console.queries.cursors import InvalidCursor
 from streams.console.queries.history import tenant_history
-from streams.console.queries.measured import RuleSeries, escalation_distances, measured_series
+from streams.console.queries.measured import RuleSeries, escalation_distances, measured_series, rule_distances
 from streams.console.queries.tenants import tenant_overview
 
 router = APIRouter(include_in_schema=False)
@@ -51,13 +51,16 @@ async def _page(request: Request, context: ConsoleContext, tenant_id: str) -> Re
         policy = context.policies.now(connection, now_ms)
         overview = tenant_overview(connection, tenant_id)
         history, following = tenant_history(connection, tenant_id, after)
-        series = measured_series(connection, tenant_id, now_ms - _DAYS * _DAY_MS)
+        series = measured_series(connection, tenant_id, now_ms - _DAYS * _DAY_MS, policy)
+        measured = {one.rule_id for one in series}
         return {
             "policy": policy,
             "overview": overview,
             "history": history,
             "following": following,
-            "series": series,
+            "distances": rule_distances(series, policy),
+            "days": [one for one in map(_days, series) if one.rule_id == request.query_params.get("rule")],
+            "unmeasured": [rule for rule in policy.rules if rule.id not in measured],
             "escalations": escalation_distances(tenant_violations(connection, tenant_id, policy), now_ms),
         }
 
@@ -81,10 +84,22 @@ async def _page(request: Request, context: ConsoleContext, tenant_id: str) -> Re
 
 
 async def _measures(request: Request, context: ConsoleContext, tenant_id: str) -> Response:
-    since_ms = context.clock() - _DAYS * _DAY_MS
-    series = await context.read(lambda connection: measured_series(connection, tenant_id, since_ms))
+    now_ms = context.clock()
+
+    def read(connection: Connection) -> list[RuleSeries]:
+        policy = context.policies.now(connection, now_ms)
+        series = measured_series(connection, tenant_id, now_ms - _DAYS * _DAY_MS, policy)
+        return [one.series for one in rule_distances(series, policy)]
+
+    series = await context.read(read)
     seen = formats_of(request)
     return JSONResponse({"series": [_chart(one, seen.label(METRIC_NAMES, one.metric)) for one in series]})
+
+
+def _days(series: RuleSeries) -> RuleSeries:
+    """The last point of each day, the newest first: the table beside the chart."""
+    last = {point.at_ms // _DAY_MS: point for point in series.points}
+    return RuleSeries(series.rule_id, [last[day] for day in sorted(last, reverse=True)])
 
 
 def _chart(series: RuleSeries, name: str) -> dict[str, Any]:

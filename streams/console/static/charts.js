@@ -32,19 +32,20 @@
       const axis = { stroke: ink("--dim"), grid: { stroke: ink("--line"), width: 1 }, ticks: { stroke: ink("--line") }, font: `11px ${getComputedStyle(document.body).fontFamily}` };
       const points = { show: one.t.length < 60, size: 5 };
       const value = (_, v) => show(v ?? null);
+      const bounded = one.bound.some((v) => v !== null);
       const options = {
         width: canvas.clientWidth || 320, height: 190,
         series: [
           { label: texts.time },
           { label: texts.value, stroke: ink("--accent"), width: 1.8, points, value },
-          { label: texts.bound, stroke: ink("--accent"), width: 1.1, dash: [4, 4], points: { show: false }, value, show: one.bound.some((v) => v !== null) },
+          ...(bounded ? [{ label: texts.bound, stroke: ink("--accent"), width: 1.1, dash: [4, 4], points: { show: false }, value }] : []),
           { label: texts.threshold, stroke: ink("--severe"), width: 1.3, points: { show: false }, value },
         ],
         axes: [axis, { ...axis, size: 58, values: (_, ticks) => ticks.map(show) }],
         scales: { y: { range: (_, low, high) => [0, Math.max(high || 0, ...one.threshold) * 1.1 || 1] } },
         tzDate: (s) => new Date(s * 1000),
       };
-      drawn.push(new uPlot(options, [one.t, one.value, one.bound, one.threshold], canvas));
+      drawn.push(new uPlot(options, [one.t, one.value, ...(bounded ? [one.bound] : []), one.threshold], canvas));
     }
     root.dataset.drawn = String(series.length);
   };

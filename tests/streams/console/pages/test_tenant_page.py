@@ -9,7 +9,12 @@ import pytest
 from helpers.console_harness import ConsoleHarness, console_at
 from helpers.console_pages import DAY_MS, HOSTILE, HOSTILE_ID, NUMBER, alerted, decided, pages_of, reviewed, tenant
 from oracle.ledger import T0
+from schemas import codec
+from schemas.measures import RuleMeasure, TenantHour
 from schemas.outputs import Reason
+from streams.console.tables import MEASURES
+
+HOUR_MS = 3_600_000
 
 
 @pytest.fixture
@@ -68,6 +73,47 @@ async def test_an_id_of_any_form_has_its_page(console: ConsoleHarness, tenant_id
         charts = await client.get(f"{path}&measures" if "?" in path else f"{path}/measures")
     assert "The console has seen no record" not in text
     assert charts.json()["series"][0]["value"] == [200 / 1_031]
+
+
+def hour(tenant_id: str, hour_ms: int, *rules: RuleMeasure) -> bytes:
+    return codec.encode(TenantHour(tenant_id, hour_ms, rules[0].rule_id if rules else None, 0.5, rules))
+
+
+async def test_measures_of_hours_make_charts_and_distances_the_nearest_first(console: ConsoleHarness) -> None:
+    last_ms = T0 // HOUR_MS * HOUR_MS + 9 * DAY_MS
+    for n in range(48):
+        at_ms = last_ms - n * HOUR_MS
+        rules = (
+            RuleMeasure("short-calls", 10 + n, 100, (10 + n) / 100, (5 + n) / 100, 0.25),
+            RuleMeasure("consent-coverage", 90, 100, 0.9, 0.84, 0.7),
+            RuleMeasure("callee-hang-ups", 9, 100, 0.09, 0.08, 0.35),
+            RuleMeasure("gone", 1, 2, 0.5, None, 0.9),  # the policy has no such rule
+        )
+        console.held.put("callwarden.measures", 0, hour("acme", at_ms, *rules), key=b"acme")
+    console.held.put("callwarden.measures", 0, b"{}", key=b"acme")
+    await console.put(decided(1, "acme", last_ms + 1, rule_id="short-calls"))
+    assert len(console.rows(MEASURES)) == 48
+    async with pages_of(console) as client:
+        text = await page(client, "/tenants/acme?rule=consent-coverage")
+        charts = (await client.get("/tenants/acme/measures")).json()["series"]
+    named = [text.index(f"rule={name}#days") for name in ("consent-coverage", "callee-hang-ups", "short-calls")]
+    assert named == sorted(named)
+    assert "83 %" in text  # 0.7 of 0.84
+    assert "100 of at least 20" in text
+    assert "rules measured nothing" in text
+    days = text[text.index('id="days"') :]
+    assert days[: days.index("</section>")].count("<tr>") == 1 + 3
+    assert [one["rule"] for one in charts] == ["consent-coverage", "callee-hang-ups", "short-calls"]
+    assert [len(one["t"]) for one in charts] == [48, 48, 49]  # with that of the decision
+
+
+async def test_measures_are_forgotten_after_35_days(console: ConsoleHarness) -> None:
+    for n in range(3):
+        console.held.put("callwarden.measures", 0, hour("acme", T0 + n * HOUR_MS), key=b"acme")
+    await console.follow()
+    console.held.put("callwarden.measures", 0, hour("acme", T0 + 35 * DAY_MS + 2 * HOUR_MS), key=b"acme")
+    await console.follow()
+    assert [row["hour_ms"] - T0 for row in console.rows(MEASURES)] == [2 * HOUR_MS, 35 * DAY_MS + 2 * HOUR_MS]
 
 
 async def test_an_unknown_tenant_has_a_page_that_says_so(console: ConsoleHarness) -> None:
