@@ -11,7 +11,7 @@ from streams.console.context import ConsoleContext
 from streams.console.identity.components import Identity
 from streams.console.identity.links.sign_in_links import SignInLinks
 from streams.console.identity.users import User
-from streams.console.intake.handler import CaseIntake
+from streams.console.intake.handler import CaseIntake, followed_topics
 from streams.console.main import open_database
 from streams.console.replayed.file_intake import FileIntake
 from streams.console.replayed.judgement import JudgedFiles
@@ -20,7 +20,7 @@ from streams.console.security_headers import with_security_headers
 from streams.console.telemetry import ConsoleMetrics
 from streams.consumers.follower import FollowerProgress
 from streams.consumers.service import host, pages
-from streams.kafka.api import PermanentError
+from streams.kafka.api import TP, PermanentError
 from streams.kafka.topic_names import TopicNames
 from streams.runtime.http_server import listen
 from streams.runtime.monotonic import steady_s
@@ -63,10 +63,12 @@ async def run_replayed(settings: Settings, replayed: Replayed, port: int, show: 
         return judgement.last_ms + took_ms + round(1000 * (steady_s() - started_s))
 
     def progress() -> FollowerProgress:
-        return FollowerProgress(as_of_ms=clock(), behind={}, as_of_s=steady_s())  # everything in the files is stored
+        # Everything in the files is stored.
+        return FollowerProgress(as_of_ms=clock(), behind=dict.fromkeys(followed, 0), as_of_s=steady_s())
 
     database, telemetry = open_database(settings), ConsoleMetrics(clock)
     names = TopicNames(settings.input_prefix, settings.output_prefix)
+    followed = [TP(topic, 0) for topic in followed_topics(names)]
     intake = FileIntake(names, CaseIntake(names, telemetry, clock), clock)
     try:
         files.prepare()

@@ -148,6 +148,8 @@ async def test_the_other_pages_need_no_kafka(served: Served) -> None:
     for path in ("/search?q=t-1", "/tenants/t-1", "/admissions", "/quality", "/health", "/admin/actions", "/readyz"):
         answer = await served.client.get(path)
         assert answer.status_code == 200, path
+    assert "callwarden.enforcement" in (await served.client.get("/health")).text
+    assert 'hx-select="#list"' in (await served.client.get("/queue?view=sent")).text
 
 
 async def test_the_second_person_approves_a_ban(served: Served) -> None:
