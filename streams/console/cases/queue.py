@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, literal, or_, select, union_all
 
 from monitor.text.durations import DAY
 from schemas.outputs import Enforcement
@@ -204,12 +204,15 @@ def _names(connection: Connection, tenants: Sequence[str]) -> dict[str, str]:
 
 
 def _others(connection: Connection, causes: set[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    c, found = CASES.c, {}
-    for tenant, rule in sorted(causes):
+    """How many cases of each cause wait, in one statement: a server is asked once."""
+    c, each, ordered = CASES.c, [], sorted(causes)
+    for number, (tenant, rule) in enumerate(ordered):
         waiting = (c.tenant_id == tenant, c.rule_id == rule, c.queue.is_not(None))
         some = select(c.id).where(*waiting).limit(_MOST_COUNTED).subquery()
-        found[tenant, rule] = int(connection.execute(select(func.count()).select_from(some)).scalar_one())
-    return found
+        each.append(select(literal(number), func.count()).select_from(some))
+    if not each:
+        return {}
+    return {ordered[number]: int(count) for number, count in connection.execute(union_all(*each))}
 
 
 def _cursor(row: Row[Any]) -> str:
