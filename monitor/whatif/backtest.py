@@ -260,12 +260,13 @@ def truths_of_reviews(verdicts: Iterable[tuple[str, str]]) -> dict[str, Truth]:
     """The truth by tenant from ``(tenant_id, verdict)`` of reviews.
 
     One upheld decision makes a tenant bad, with an unknown start; a tenant with only overturned ones is honest.
+    `approve` and `reject` decide on an application, so they say nothing about the tenant's calls.
     """
     truths: dict[str, Truth] = {}
     for tenant_id, verdict in verdicts:
         if verdict == "uphold":
             truths[tenant_id] = Truth("upheld", True, None)
-        else:
+        elif verdict == "overturn":
             truths.setdefault(tenant_id, Truth("overturned", False, None))
     return truths
 

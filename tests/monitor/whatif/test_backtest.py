@@ -208,7 +208,10 @@ def test_nothing_decided_has_no_precision() -> None:
 
 def test_reviews_are_labels_and_one_upheld_makes_a_tenant_bad() -> None:
     truths = truths_of_reviews(
-        [("a", "overturn"), ("b", "uphold"), ("b", "overturn"), ("c", "overturn"), ("c", "uphold")]
+        [
+            *(("a", "overturn"), ("b", "uphold"), ("b", "overturn"), ("c", "overturn"), ("c", "uphold")),
+            *(("d", "approve"), ("d", "reject"), ("a", "approve")),  # of applications
+        ]
     )
     assert {tenant: truth.bad for tenant, truth in truths.items()} == {"a": False, "b": True, "c": True}
     overall = scores(judged([event("1", "a", 1, "r"), event("2", "b", 1, "r")]), truths, "final").overall
