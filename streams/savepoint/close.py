@@ -27,9 +27,23 @@ class RescaleSide:
     """The topics on one side of a move; ``new`` creates the partition of a number, as a worker would."""
 
     def __init__(
-        self, names: TopicNames, application_id: str, partitions: int, new: Callable[[int], StreamTask]
+        self,
+        names: TopicNames,
+        application_id: str,
+        partitions: int,
+        new: Callable[[int], StreamTask],
+        measures: bool = True,
     ) -> None:
-        self.names, self.application_id, self.partitions, self.new = names, application_id, partitions, new
+        """``measures``: what is decided before the move also writes the measures of each hour."""
+        self.names, self.application_id, self.partitions = names, application_id, partitions
+        self._new, self._measures = new, measures
+
+    def new(self, number: int) -> StreamTask:
+        """A new task of a partition."""
+        task = self._new(number)
+        if self._measures:
+            task.write_measures()
+        return task
 
     def inputs(self, number: int) -> list[TP]:
         """The input partitions of a partition number."""

@@ -67,7 +67,7 @@ def run(
             place = PartitionIdentity(number, partitions, settings.partitioner)
             return StreamTask(policy, settings.secret(), live, place)
 
-        return RescaleSide(names, settings.application_id, partitions, made)
+        return RescaleSide(names, settings.application_id, partitions, made, settings.measures == "on")
 
     async def work(cluster: "KafkaCluster") -> None:
         sides = await side(cluster, old), await side(cluster, new)
