@@ -26,7 +26,7 @@ def holding(console: ConsoleHarness, now_ms: int) -> Any:
 
 async def test_until_something_is_recorded_it_is_the_policy_of_the_settings(tmp_path: Path) -> None:
     file = policy_file(tmp_path, "1")
-    async with console_at(tmp_path, CALLWARDEN_POLICY=str(file)) as console:
+    async with console_at(tmp_path, policy=str(file)) as console:
         sha256 = load(str(file)).sha256
         assert holding(console, T) == (sha256, sha256, [])
         with console.database.reading() as connection:

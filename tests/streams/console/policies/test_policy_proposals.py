@@ -154,7 +154,7 @@ def field(page: httpx.Response, name: str) -> str:
 
 
 async def test_without_four_eyes_it_is_sent_at_once(tmp_path: Path) -> None:
-    async with console_at(tmp_path, CALLWARDEN_CONSOLE_FOUR_EYES="no") as console:
+    async with console_at(tmp_path, console_four_eyes="no") as console:
         assert await proposed(console, file_of("2"), from_ms=1_800_000_000_000) is None
         await sending_of(console).send_approved()
         await console.send()
@@ -168,7 +168,7 @@ async def test_without_four_eyes_it_is_sent_at_once(tmp_path: Path) -> None:
 
 
 async def test_only_partitions_without_the_policy_get_it(tmp_path: Path) -> None:
-    async with console_at(tmp_path, CALLWARDEN_CONSOLE_FOUR_EYES="no") as console:
+    async with console_at(tmp_path, console_four_eyes="no") as console:
         policy = loads(file_of("2"), "f")
         await recorded(console, started(load(None), 0))
         await proposed(console, file_of("2"))
@@ -212,7 +212,7 @@ async def test_a_policy_that_is_scheduled_later_bars_it_and_can_be_withdrawn(tmp
 
 
 async def test_a_refusal_is_shown_and_an_overtaken_request_ends(tmp_path: Path) -> None:
-    async with console_at(tmp_path, CALLWARDEN_CONSOLE_FOUR_EYES="no") as console:
+    async with console_at(tmp_path, console_four_eyes="no") as console:
         await recorded(console, started(load(None), 0))
         await proposed(console, file_of("2"))
         await sending_of(console).send_approved()
@@ -232,7 +232,7 @@ async def test_a_refusal_is_shown_and_an_overtaken_request_ends(tmp_path: Path) 
 async def test_of_two_processes_one_sends_it(tmp_path: Path) -> None:
     held = topics()
     async with (
-        console_at(tmp_path, held, CALLWARDEN_CONSOLE_FOUR_EYES="no") as one,
+        console_at(tmp_path, held, console_four_eyes="no") as one,
         console_at(tmp_path, held) as other,
     ):
         await proposed(one, file_of("2"))
@@ -246,7 +246,7 @@ async def test_kills_and_failures_between_the_steps_lose_and_double_nothing(tmp_
     print(f"seed {seed}")
     rng, held, wanted = random.Random(seed), topics(), []
     for step in range(8):
-        async with console_at(tmp_path, held, CALLWARDEN_CONSOLE_FOUR_EYES="no") as console:
+        async with console_at(tmp_path, held, console_four_eyes="no") as console:
             await console.follow()
             console.now_ms += step * 1_000
             if rng.random() < 0.6:
