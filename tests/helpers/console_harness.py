@@ -134,10 +134,11 @@ async def console_at(
     place: Path | str, held: FakeTopics | None = None, **settings: Any
 ) -> AsyncIterator[ConsoleHarness]:
     """A console process with a database in a folder, or at an address; closing it is a kill: nothing is finished."""
+    named = {name.removeprefix("CALLWARDEN_").lower(): value for name, value in settings.items()}
     url = place if isinstance(place, str) else f"sqlite:///{place / 'console.db'}"
     database = Database(url, NAME, package=PACKAGE)
     try:
         await database.migrate()
-        yield ConsoleHarness(held if held is not None else topics(), database, load(settings))
+        yield ConsoleHarness(held if held is not None else topics(), database, load(named))
     finally:
         database.close()
