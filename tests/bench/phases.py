@@ -55,6 +55,8 @@ PHASES: dict[str, tuple[str, ...]] = {
     ),
     "write output": ("monitor.replay.output:write",),
 }
+IN_THE_EXTENSION = frozenset({"extract fields", "build columns", "hash keys", "index tenants"})
+"""Phases that are part of "decode" where the extension parses calls."""
 
 
 class Clock:

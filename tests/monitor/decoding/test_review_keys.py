@@ -30,7 +30,7 @@ REVIEW = (
 def test_a_key_vouches_for_these_bytes_and_no_others(value: bytes) -> None:
     assert KEYS.verify(value, (sign(value, WANG),)) == "wang"
     assert KEYS.verify(value, (sign(value, LI),)) == "李敏"
-    for other in (value + b" ", b" " + value, value[1:] + b"x"):
+    for other in (value + b" ", b" " + value + b"x", value[1:] + b"xy"):
         with pytest.raises(InvalidRecordError, match="bad_signature: it is not a signature of the review's bytes"):
             KEYS.verify(other, (sign(value, WANG),))
 
