@@ -52,6 +52,16 @@ class DecodedRows:
     number: int = 0
     signatures: Mapping[int, bytes] = field(default_factory=dict)
 
+    def keyed_by_tenant(self, keys: Sequence[bytes | None]) -> bool:
+        """Whether the key of each call is its tenant. ``keys`` are those of all rows."""
+        assert self.calls is not None
+        rows, tenant = self.call_rows, self.calls.tenant
+        encoded = [name.encode() for name in self.names]
+        if native.enabled and isinstance(keys, ByteRows):
+            return native.rows_equal(keys, rows, encoded, tenant)
+        of_calls = list(keys) if len(rows) == len(keys) else [keys[row] for row in rows.tolist()]
+        return of_calls == list(map(encoded.__getitem__, tenant.tolist()))
+
     def reject(self, rows: Mapping[int, str]) -> None:
         """Reject these rows for these reasons. Rows that were rejected before keep their reason."""
         fresh = {row: reason for row, reason in rows.items() if self.event_ms[row] >= 0}

@@ -4,8 +4,6 @@ import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from monitor.decoding import native
-from monitor.decoding.byte_rows import ByteRows
 from monitor.decoding.input_topics import CARRIES
 from monitor.text.masking import mask_id
 from schemas.inputs import Cdr
@@ -42,17 +40,6 @@ def partition_of(key: bytes, partitions: int, partitioner: Partitioner) -> int:
     return (murmur2(key) & 0x7FFFFFFF if partitioner == "murmur2" else zlib.crc32(key)) % partitions
 
 
-def _keys_match(keys: Sequence[bytes | None], decoded: "DecodedRows") -> bool:
-    """Whether the key of each call is its tenant."""
-    assert decoded.calls is not None
-    rows, tenant = decoded.call_rows, decoded.calls.tenant
-    encoded = [name.encode() for name in decoded.names]
-    if native.enabled and isinstance(keys, ByteRows):
-        return native.rows_equal(keys, rows, encoded, tenant)
-    mine = list(keys) if len(rows) == len(keys) else [keys[row] for row in rows.tolist()]
-    return mine == list(map(encoded.__getitem__, tenant.tolist()))
-
-
 class KeyCheck:
     """Checks records in the topics of partition ``number`` of ``partitions``."""
 
@@ -71,7 +58,7 @@ class KeyCheck:
                 faults |= dict.fromkeys(rows.tolist(), self._wrong_topic(topic, "cdr"))
             else:
                 # Two comparisons in C cover the usual case: all tenants belong here, and all keys are right.
-                if not self._all_lie_here(decoded.names) or not _keys_match(keys, decoded):
+                if not self._all_lie_here(decoded.names) or not decoded.keyed_by_tenant(keys):
                     for row, tenant in zip(rows.tolist(), decoded.calls.tenant.tolist(), strict=True):
                         if fault := self._fault(decoded.names[tenant], keys[row]):
                             faults[row] = fault

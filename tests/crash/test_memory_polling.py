@@ -33,7 +33,7 @@ def test_a_polled_batch_has_its_start_offset_and_may_precede_a_seek() -> None:
                 consumer.seek(IN, at)
             for fetched in (await consumer.poll([IN], 1.0, 10)).values():
                 assert len(fetched) <= 10
-                assert fetched.values == [values[o] for o in fetched.offsets.tolist()]
+                assert list(fetched.values) == [values[o] for o in fetched.offsets.tolist()]
                 if fetched.start != at:
                     stale += 1
                     consumer.seek(IN, at)
@@ -131,7 +131,7 @@ def test_a_poll_waits_for_what_comes() -> None:
         stage.loop.call_later(3, lambda: stage.broker.append(IN, Record(b"k", b"v")))
         began = stage.loop.time()
         fetched = (await consumer.poll([IN], 10.0, 10))[IN]
-        assert (fetched.start, fetched.stop, fetched.keys, fetched.values) == (0, 1, [b"k"], [b"v"])
+        assert (fetched.start, fetched.stop, list(fetched.keys), list(fetched.values)) == (0, 1, [b"k"], [b"v"])
         assert 2.9 < stage.loop.time() - began < 3.1
 
     play(1, go)

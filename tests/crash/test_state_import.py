@@ -57,7 +57,7 @@ async def settled(world: World) -> list[str]:
 
 def test_after_an_import_the_decisions_are_those_without_a_loss(tmp_path: Path) -> None:
     after, between = 0, 0
-    for seed in range(12):
+    for seed in range(14):
         reported = loss_and_import(seed, tmp_path / f"{seed}.zst")
         between, after = between + reported[0], after + reported[1]
     assert between >= 5, "decisions between export and loss must not be put out twice"
