@@ -34,8 +34,9 @@ _OPEN: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _STATIC: Final = "/static/"
 _API: Final = "/v1"
 _SIGN_IN: Final = "/sign-in"
-_PASSIVE: Final = ("/events", "/notice", "/progress")
-"""Ends of paths that a page asks for by itself: a session does not last longer for it."""
+_EVENTS: Final = "/events"
+PASSIVE_HEADER: Final = "x-passive"
+"""The header of a request that a page makes by itself: a session does not last longer for it, nor for the events."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORM: Final = "application/x-www-form-urlencoded"
 _FORM_BYTES: Final = 1 << 20
@@ -113,7 +114,7 @@ class IdentityMiddleware:
             if session is not None:
                 found.session, found.csrf = session, csrf_token(token)
                 found.user = session.user if session.stage is Stage.FULL else None
-                if not path.endswith(_PASSIVE):
+                if path != _EVENTS and PASSIVE_HEADER not in request.headers:
                     self._note_request(session)
                 return
         if path.startswith(_SIGN_IN):

@@ -81,7 +81,7 @@ class CheckProcess:
             async with asyncio.timeout(self._within_s):
                 answer = await _ask(process, msgspec.msgpack.encode(request))
         except (TimeoutError, asyncio.IncompleteReadError, ConnectionError) as error:
-            # Also out of memory: the child has ended, and its last words are in the log.
+            # Also out of memory: the child has ended then.
             log.warning("a check of a policy was given up", why=type(error).__name__, within_s=self._within_s)
             await self.stop()
             raise CheckGivenUp("long") from None

@@ -1,6 +1,8 @@
 """The application as browsers and attackers see it: sessions, cookies, forged requests, and where a sign-in leads."""
 
+import re
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlencode
 
 import httpx
@@ -9,6 +11,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from helpers.console_identity import ADMIN, NOON_MS, PASSWORD, Clock, field, names, recorded
+from streams.console import app
 from streams.console.identity import accounts, api_tokens, components
 from streams.console.identity.passwords import PasswordChecks
 from streams.console.identity.site import Site, safe_next
@@ -315,13 +318,25 @@ async def test_an_idle_session_ends_and_one_in_use_ends_later(browsers, li, cloc
     assert last.status_code == 303, "after twelve hours, whatever its use"
 
 
-async def test_events_that_a_page_asks_for_by_itself_keep_no_session_alive(browsers, li, clock: Clock) -> None:  # type: ignore[no-untyped-def]
+async def test_what_a_page_asks_for_by_itself_keeps_no_session_alive(browsers, li, clock: Clock) -> None:  # type: ignore[no-untyped-def]
     browser = browsers()
     await _sign_in(browser)
     for _ in range(31):
         clock.pass_s(60)
         await browser.head("/events")  # a GET lasts as long as the page is open
+        assert (await browser.get("/queue/counts", headers={"X-Passive": "true"})).status_code in (200, 303)
     assert (await browser.get("/settings/account")).status_code == 303
+
+
+def test_each_element_that_asks_by_itself_says_so() -> None:
+    folder = Path(app.__file__).parent / "templates"
+    asking = [
+        element
+        for path in folder.rglob("*.j2")
+        for element in re.findall(r"<[^>]*hx-trigger=\"(?:every|changed:)[^>]*>", path.read_text("utf-8"))
+    ]
+    assert len(asking) >= 5
+    assert [element for element in asking if '"X-Passive"' not in element] == []
 
 
 async def test_signing_out_ends_the_session_not_only_the_cookie(browsers, li, database: Database) -> None:  # type: ignore[no-untyped-def]
