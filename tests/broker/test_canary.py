@@ -190,7 +190,7 @@ async def test_a_canary_reads_productions_topics_without_affecting_production(ad
         # After a second of silence, the complaints' clock is the system's. The evening's complaints are decided at that
         # clock, so production may also receive reviews of decisions that were expected at another time.
         counts = await assert_exact(address, names, ruled, live, PARTITIONS, unknown_reviews=True)
-        assert counts[names.output("enforcement")] > 10
+        assert counts[names.output("enforcement")] > 5  # the canary began late: how many it makes depends on the clocks
         print(counts)
         decided[names] = await decisions(address, names)
         assert all(event["data"]["policy"]["sha256"] == ruled.sha256 for event in decided[names])

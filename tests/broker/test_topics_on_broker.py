@@ -61,7 +61,7 @@ def test_topics_are_created_once_and_meet_the_requirements(address: str, tmp_pat
     assert (status, said.count("there is no such topic")) == (1, 1)
     status, said, wrong = callwarden("topics", "create", "--replication-factor", "1", "--partitions", "3")
     assert (status, wrong) == (0, "")
-    assert said.count("created ") == 20
+    assert said.count("created ") == 21
     assert "all 21 topics are configured correctly, with 3 partitions" in said
     assert callwarden("topics", "check") == (0, "all 21 topics are configured correctly, with 3 partitions\n", "")
     sources = tmp_path / "sources.yaml"
