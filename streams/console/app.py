@@ -61,7 +61,7 @@ def make(context: ConsoleContext, routes: Sequence[BaseRoute] = (), identity: Id
         title="Callwarden console",
         version="1",
         # The routes of the routers themselves: `include_router` would derive all of them again for each application.
-        routes=[static_files.route(), *routes, *(route for router in ROUTERS for route in router.routes)],
+        routes=[*static_files.routes(), *routes, *(route for router in ROUTERS for route in router.routes)],
         docs_url=None,
         redoc_url=None,
         openapi_url=None,

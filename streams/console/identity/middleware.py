@@ -31,7 +31,7 @@ CSRF_FIELD: Final = "csrf"
 CSRF_HEADER: Final = "x-csrf-token"
 _OPEN: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 """Pages of the process for machines that know it by any host name; they have no session."""
-_STATIC: Final = "/static/"
+_STATIC: Final = ("/static/", "/favicon.ico")
 _API: Final = "/v1"
 _SIGN_IN: Final = "/sign-in"
 _EVENTS: Final = "/events"

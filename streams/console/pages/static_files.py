@@ -17,6 +17,7 @@ _TYPES: Final = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+_DAY: Final = {"Cache-Control": "public, max-age=86400", "X-Content-Type-Options": "nosniff"}
 _FOREVER: Final = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 
 
@@ -50,9 +51,18 @@ async def serve(request: Request) -> Response:
     return Response(file.body, media_type=file.media_type, headers=_FOREVER)
 
 
-def route() -> Route:
-    """The route of all static files; it needs no sign-in, since the sign-in page uses them."""
-    return Route("/static/{hash}/{name:path}", serve, methods=["GET", "HEAD"], name="static")
+async def serve_icon(_: Request) -> Response:
+    """``/favicon.ico``, which browsers ask for without reading a page, such as beside an answer in JSON."""
+    file = static_files()["mark.svg"]
+    return Response(file.body, media_type=file.media_type, headers=_DAY)
+
+
+def routes() -> list[Route]:
+    """The routes of all static files; they need no sign-in, since the sign-in page uses them."""
+    return [
+        Route("/static/{hash}/{name:path}", serve, methods=["GET", "HEAD"], name="static"),
+        Route("/favicon.ico", serve_icon, methods=["GET", "HEAD"]),
+    ]
 
 
 def _file(name: str, body: bytes) -> StaticFile:

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from streams.console.identity.users import Role, User
 from streams.console.pages import render as rendering
 from streams.console.pages.formats import known_zone, seg
-from streams.console.pages.static_files import route, static_files, static_url
+from streams.console.pages.static_files import routes, static_files, static_url
 
 NINE = 1_700_000_000_000  # 2023-11-14 22:13:20 UTC
 PAGE = """{% extends "base.html.j2" %}{% set active = "queue" %}{% block title %}{{ name }}{% endblock %}
@@ -31,7 +31,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> TestClient:
     environment.loader = type("Both", (), {"load": lambda _, env, name, globals=None: (
         extra if name in extra.mapping else shipped).load(env, name, globals)})()  # fmt: skip
     monkeypatch.setattr(rendering, "environment", lambda: environment)
-    app = FastAPI(routes=[route()])
+    app = FastAPI(routes=[*routes()])
 
     @app.get("/page")
     async def page(request: Request) -> Response:
@@ -108,6 +108,12 @@ def test_a_static_file_is_kept_by_browsers_under_its_hash(client: TestClient) ->
     assert "immutable" in answer.headers["cache-control"]
     assert client.get("/static/0000000000000000/console.js").status_code == 404
     assert client.get("/static/x/../../render.py").status_code == 404
+
+
+def test_a_browser_that_asks_for_an_icon_by_itself_gets_the_mark(client: TestClient) -> None:
+    answer = client.get("/favicon.ico")
+    assert answer.headers["content-type"] == "image/svg+xml"
+    assert answer.content == client.get(static_url("mark.svg")).content
 
 
 def test_every_static_file_is_served(client: TestClient) -> None:
