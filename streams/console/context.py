@@ -24,7 +24,8 @@ T = TypeVar("T")
 class ConsoleContext:
     """The components of one console process. ``clock`` gives epoch ms; ``progress``: how far the topics are read.
 
-    ``reports``: what is read from Kafka on demand; None where there is no Kafka. ``policies``: which are in force.
+    ``has_kafka``: whether records are read from Kafka and written to it; the console of a replay has none.
+    ``reports``: what is read from Kafka on demand; None where nothing is. ``policies``: which are in force.
     ``notice``: what each page says above everything else, the end of its text's key.
     ``previews`` runs previews of policies; None where none are run.
     """
@@ -37,6 +38,7 @@ class ConsoleContext:
     reports: ClusterReports | None = None
     notice: Callable[[], str | None] = lambda: None
     previews: PreviewRunner | None = None
+    has_kafka: bool = True
     policies: PoliciesInForce = field(init=False)
 
     def __post_init__(self) -> None:

@@ -82,7 +82,7 @@ async def run_replayed(settings: Settings, replayed: Replayed, port: int, show: 
         verdicts = VerdictSending(database, lambda value: (), lambda: rejudging, clock, rejudging.wake)
         notice = lambda: "judging" if rejudging.judging else "demo"  # noqa: E731
         app = make(
-            ConsoleContext(settings, database, telemetry, progress, clock, notice=notice),
+            ConsoleContext(settings, database, telemetry, progress, clock, notice=notice, has_kafka=False),
             pages(telemetry.registry, lambda: None),
             identity,
         )

@@ -68,7 +68,7 @@ async def draft_page(draft_id: str, request: Request, user: PolicyViewer, contex
         "refused": refused_of(request),
         "needs_two": context.settings.console_four_eyes == "yes",
         "soon_ms": soonest_ms(context),
-        "has_kafka": context.reports is not None,
+        "has_kafka": context.has_kafka,
     }
     response = render(request, "policy/draft.html.j2", **values, **found)
     response.background = BackgroundTask(checks_of(request).warm_up)

@@ -31,6 +31,7 @@ from streams.console.policies.check_process import CheckGivenUp
 from streams.console.policies.proposals import ChangeRefused, PolicyProposals
 from streams.console.policies.requests import Wanted
 from streams.console.policies.sending import as_soon_ms
+from streams.console.previews import store as previews
 
 router = APIRouter(include_in_schema=False)
 
@@ -51,6 +52,7 @@ async def propose(draft_id: str, request: Request, user: PolicyEditor, context: 
     if draft.subject != user.subject:
         raise HTTPException(403)
     try:
+        _must_have_kafka(context)
         from_ms = _time_given(request, given)
         if given.get("revision") != str(draft.revision):
             raise ChangeRefused("stale")
@@ -79,6 +81,7 @@ async def propose_withdrawal(request: Request, user: PolicyEditor, context: Cont
         now_ms=now_ms,
     )
     try:
+        _must_have_kafka(context)
         proposed = await context.write(work)
     except ChangeRefused as refused:
         return RedirectResponse(f"/policy?{urlencode({'refused': refused.key})}", 303)
@@ -107,6 +110,7 @@ async def proposal_page(proposal_id: str, request: Request, user: PolicyViewer, 
             "base": shown,
             "moved": pending and base.sha256 != change.base_sha256,
             "changes": compared,
+            "preview_id": previews.done_with(connection, change.sha256s[0]) if change.kind == "apply" else None,
             "pending": pending,
             "refusals": {
                 step.value: four_eyes.refusal(proposal, user, step, now_ms)
@@ -152,6 +156,7 @@ async def take_back(proposal_id: str, user: PolicyEditor, context: Context) -> R
 
 async def _step(context: Context, proposal_id: str, work: "partial[None]", done: str) -> Response:
     try:
+        _must_have_kafka(context)
         await context.write(work)
     except ChangeRefused as refused:
         query = urlencode({"refused": refused.key})
@@ -159,6 +164,11 @@ async def _step(context: Context, proposal_id: str, work: "partial[None]", done:
             f"/policy?{query}" if refused.key == "unknown" else f"/policy/proposals/{proposal_id}?{query}", 303
         )
     return RedirectResponse(done, 303)
+
+
+def _must_have_kafka(context: Context) -> None:
+    if not context.has_kafka:
+        raise ChangeRefused("no_kafka")
 
 
 def _time_given(request: Request, given: dict[str, str]) -> int | None:

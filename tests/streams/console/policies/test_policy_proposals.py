@@ -3,13 +3,14 @@
 import asyncio
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
 import msgspec
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from helpers.console_harness import NAMES, ConsoleHarness, console_at, topics
 from helpers.console_pages import pages_of
@@ -25,6 +26,7 @@ from streams.console.policies.proposals import ChangeRefused, PolicyProposals
 from streams.console.policies.requests import Wanted
 from streams.console.policies.sending import PolicySending
 from streams.console.policies.tables import POLICY_DRAFTS, POLICY_REQUESTS
+from streams.console.previews.tables import PREVIEWS
 from streams.kafka.api import TransientError
 from streams.topics.control_topic import PolicyCommand, WithdrawCommand, decode_command
 
@@ -165,6 +167,41 @@ async def test_without_four_eyes_it_is_sent_at_once(tmp_path: Path) -> None:
         names = [msgspec.json.decode(out.value or b"")["action"] for out in console.written if "actions" in out.topic]
         assert names == ["policy_draft_saved", "policy_applied"]
         assert console.rows(PROPOSALS) == []
+
+
+async def test_without_kafka_each_step_is_refused(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console:
+        proposal_id = await proposed(console, file_of("2"))
+        draft = await console.database.run(lambda c: drafts.create(c, LI, file_of("3"), "", console.now_ms))
+        console.context = replace(console.context, has_kafka=False)
+        async with pages_of(console, OWNER, subject=CHEN.subject) as other, pages_of(console, OWNER) as pages:
+            path, given = f"/policy/drafts/{draft.id}", {"reason": "as agreed", "revision": "1"}
+            assert "no Kafka" in (await pages.get(path)).text
+            answer = await pages.post(f"{path}/propose", data=given)
+            assert answer.headers["location"] == f"{path}?refused=no_kafka"
+            answer = await pages.post("/policy/withdraw", data={"sha256": "0" * 64, "reason": "x"})
+            assert answer.headers["location"] == "/policy?refused=no_kafka"
+            assert "no Kafka" in (await pages.get(answer.headers["location"])).text
+            seen = console.context.policies
+            held = (await console.context.read(seen.newest)).sha256
+            answer = await other.post(f"/policy/proposals/{proposal_id}/approve", data={"seen": held})
+            assert answer.headers["location"] == f"/policy/proposals/{proposal_id}?refused=no_kafka"
+        assert console.rows(POLICY_REQUESTS) == []
+
+
+async def test_a_proposal_says_whether_its_policy_was_previewed(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, pages_of(console, OWNER) as pages:
+        path = f"/policy/proposals/{await proposed(console, file_of('2'))}"
+        assert "There is no preview of this policy" in (await pages.get(path)).text
+        done = {
+            "id": "cwp-1", "subject": LI.subject, "name": "Li", "state": "done", "source": "topics", "days": 1,
+            "file_bytes": 0, "title": "", "base_name": "", "base_sha256": "0" * 64, "asked_ms": 1, "alive_ms": 1,
+            "step": "done", "read": 0, "total": 0, "policy_sha256": loads(file_of("2"), "f").sha256,
+        }  # fmt: skip
+        await console.database.run(lambda c: c.execute(insert(PREVIEWS).values(done)))
+        page = (await pages.get(path)).text
+        assert "There is no preview of this policy" not in page
+        assert 'href="/policy/previews/cwp-1"' in page
 
 
 async def test_only_partitions_without_the_policy_get_it(tmp_path: Path) -> None:
