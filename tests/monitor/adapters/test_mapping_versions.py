@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from adapter_rows import SMALL, START
 from call_events import HOUR, MINUTE, SECOND, records
-from test_formats import contact
+from platform_records import contact
 from test_shipped_adapters import telcdr
 
 from monitor.adapters import MappingError, open_adapter

@@ -1,0 +1,60 @@
+"""The format of Amazon Connect, field by field, on made-up samples of the real structure."""
+
+from typing import Any
+
+import pytest
+from adapter_rows import fields, read
+from format_rows import reason
+from platform_records import contact
+
+
+def test_a_contact_of_connect_is_a_call() -> None:
+    assert fields("amazon-connect", contact()) == {
+        "call_id": "c-1",
+        "tenant_id": "111122223333",
+        "direction": "outbound",
+        "caller": "+15550001111",
+        "callee": "+15557654321",
+        "start_ms": 0,
+        "answer_ms": 7_000,
+        "end_ms": 13_000,
+        "outcome": "answered",
+        "hangup_by": "callee",
+        "answered_by": "human",
+        "agent_id": "ag1",
+        "campaign_id": "camp-9",
+        "consent_id": "c-77",
+        "source": "amazon-connect",
+    }
+    assert [row.reason for row in read("amazon-connect", contact() + contact(ContactId="c-2"))] == [None, None]
+
+
+def test_an_inbound_contact_has_the_customer_as_its_caller() -> None:
+    found = fields("amazon-connect", contact(InitiationMethod="INBOUND"), tenant="InstanceARN")
+    assert (found["caller"], found["callee"], found["hangup_by"]) == ("+15557654321", "+15550001111", "caller")
+    assert found["tenant_id"].startswith("arn:aws:connect:")
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [
+        ({"AnsweringMachineDetectionStatus": "SIT_TONE_INVALID_NUMBER"}, "invalid_number"),
+        ({"AnsweringMachineDetectionStatus": "SIT_TONE_BUSY"}, "busy"),
+        ({"AnsweringMachineDetectionStatus": "AMD_UNANSWERED"}, "no_answer"),
+        ({"DisconnectReason": "TELECOM_BUSY"}, "busy"),
+        ({"DisconnectReason": "TELECOM_NUMBER_INVALID"}, "invalid_number"),
+        ({"DisconnectReason": "OUTBOUND_DESTINATION_ENDPOINT_ERROR"}, "failed"),
+        ({"DisconnectReason": "AGENT_DISCONNECT"}, "cancelled"),
+        ({"SegmentAttributes": {"connect:BlockReasonHeader": {"ValueString": "SIP;cause=603"}}}, "carrier_blocked"),
+    ],
+)
+def test_a_contact_that_was_not_answered_has_its_outcome(changes: dict[str, Any], outcome: str) -> None:
+    base = {"ConnectedToSystemTimestamp": None, "AnsweringMachineDetectionStatus": None}
+    found = fields("amazon-connect", contact(**{**base, **changes}))
+    assert (found["outcome"], found.get("answer_ms"), found.get("answered_by")) == (outcome, None, None)
+
+
+def test_contacts_that_are_no_calls_are_left_out() -> None:
+    assert reason("amazon-connect", contact(Channel="CHAT")) == "excluded: not a telephone call"
+    assert reason("amazon-connect", contact(InitiationMethod="TRANSFER")).startswith("internal_leg: ")
+    assert reason("amazon-connect", contact(DisconnectTimestamp=None)) == "excluded: the call has not ended"

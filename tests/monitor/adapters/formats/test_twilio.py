@@ -1,0 +1,61 @@
+"""The format of Twilio's call resources, field by field, on made-up samples of the real structure."""
+
+import json
+from typing import Any
+
+import pytest
+from adapter_rows import fields
+from format_rows import reason
+
+
+def twilio(**changes: Any) -> dict[str, Any]:
+    return {
+        "sid": "CA1",
+        "account_sid": "AC1",
+        "parent_call_sid": None,
+        "from": "+15550001111",
+        "to": "+15557654321",
+        "status": "completed",
+        "start_time": "Mon, 02 Mar 2026 01:30:00 +0000",
+        "end_time": "Mon, 02 Mar 2026 01:30:05 +0000",
+        "duration": "5",
+        "direction": "outbound-api",
+        "answered_by": "machine_start",
+    } | changes
+
+
+def test_a_call_of_twilio_is_read_from_a_page_and_from_a_line() -> None:
+    expected = {
+        "call_id": "CA1",
+        "tenant_id": "AC1",
+        "direction": "outbound",
+        "caller": "+15550001111",
+        "callee": "+15557654321",
+        "start_ms": 0,
+        "answer_ms": 0,
+        "end_ms": 5_000,
+        "outcome": "answered",
+        "answered_by": "machine",
+        "source": "twilio",
+    }
+    assert fields("twilio", json.dumps({"calls": [twilio()], "page": 0})) == expected
+    assert fields("twilio", json.dumps(twilio())) == expected
+    assert fields("twilio", json.dumps(twilio(duration="6"))) == expected  # rounded separately
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [("busy", "busy"), ("no-answer", "no_answer"), ("canceled", "cancelled"), ("failed", "failed")],
+)
+def test_a_status_of_twilio_has_its_outcome(status: str, outcome: str) -> None:
+    found = fields("twilio", json.dumps(twilio(status=status, duration="0", answered_by=None)))
+    assert (found["outcome"], found.get("answer_ms")) == (outcome, None)
+
+
+def test_of_parent_and_child_one_counts() -> None:
+    parent, child = json.dumps(twilio()), json.dumps(twilio(parent_call_sid="CA0", direction="outbound-dial"))
+    assert reason("twilio", child).startswith("internal_leg: ")
+    assert fields("twilio", child, legs="children")["direction"] == "outbound"
+    assert reason("twilio", parent, legs="children").startswith("internal_leg: ")
+    assert reason("twilio", json.dumps(twilio(status="ringing", end_time=None))) == "excluded: the call has not ended"
+    assert reason("twilio", json.dumps(twilio(to="client:desk1"))).startswith("internal_leg: ")
