@@ -31,6 +31,7 @@ ActionName = Literal[
     "verdict_cancelled",
     "reason_text_changed",
     "appeal_recorded",
+    "second_look_answered",
     "admission_decided",
     "case_exported",
     "actions_exported",

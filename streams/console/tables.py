@@ -203,6 +203,21 @@ VERDICTS: Final = Table(
     Index("console_verdict_subject", "subject", "given_ms"),
 )
 
+SECOND_LOOKS: Final = Table(
+    "console_second_look",
+    METADATA,
+    # What a second person says of an upheld decision of the sample, once. `reviewer`: who upheld it.
+    Column("case_id", AnyText, primary_key=True),
+    Column("rule_id", AnyText, nullable=False),
+    Column("reviewer", AnyText, nullable=False),
+    Column("subject", AnyText, nullable=False),
+    Column("name", AnyText, nullable=False),
+    Column("agrees", Boolean, nullable=False),
+    Column("note", AnyText, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Index("console_second_look_at", "at_ms"),
+)
+
 REASON_TEXTS: Final = Table(
     "console_reason_text",
     METADATA,

@@ -41,6 +41,8 @@ class Permission(StrEnum):
     """Uphold and overturn, also in bulk, and cancel a verdict that is not sent yet; record an appeal."""
     APPROVE_BANS = "approve_bans"
     """Be the second person of a ban."""
+    LOOK_AGAIN = "look_again"
+    """Say of a sample of decisions that others upheld whether one agrees; changes nothing about them."""
     DECIDE_ADMISSIONS = "decide_admissions"
     EXPORT_CASES = "export_cases"
 
@@ -68,7 +70,7 @@ _VIEW: Final = frozenset(
 _REVIEW: Final = frozenset(
     {
         _P.CLAIM_CASES, _P.ASSIGN_CASES, _P.WRITE_NOTES, _P.DECIDE_CASES, _P.APPROVE_BANS, _P.DECIDE_ADMISSIONS,
-        _P.EXPORT_CASES, _P.VIEW_QUALITY,
+        _P.EXPORT_CASES, _P.VIEW_QUALITY, _P.LOOK_AGAIN,
     }
 )  # fmt: skip
 
@@ -78,7 +80,7 @@ PERMISSIONS_OF: "Final[Mapping[Role, frozenset[Permission]]]" = MappingProxyType
         Role.REVIEWER: _VIEW | _REVIEW,
         Role.POLICY_OWNER: _VIEW | {_P.VIEW_QUALITY, _P.EDIT_POLICY, _P.APPROVE_POLICY, _P.MANAGE_EXCEPTIONS},
         # Checks others, so decides nothing.
-        Role.AUDITOR: _VIEW | {_P.VIEW_QUALITY, _P.VIEW_ACTIONS, _P.EXPORT_ACTIONS, _P.EXPORT_CASES},
+        Role.AUDITOR: _VIEW | {_P.VIEW_QUALITY, _P.LOOK_AGAIN, _P.VIEW_ACTIONS, _P.EXPORT_ACTIONS, _P.EXPORT_CASES},
         # Gives roles, so decides nothing: to do so an admin must take another role, which is recorded.
         Role.ADMIN: _VIEW
         | {_P.VIEW_QUALITY, _P.VIEW_ACTIONS, _P.MANAGE_USERS, _P.RETRY_DEAD_LETTERS, _P.MANAGE_REASON_TEXTS},

@@ -1,11 +1,12 @@
 """The quality of decisions and of those who review them: what was taken back, by whom, and how long it took."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, and_, func, select
 
+from streams.console.cases import second_looks
+from streams.console.cases.second_looks import LookCounts
 from streams.console.queries.search import CaseLine
 from streams.console.tables import CASES, EVENTS, REVIEWS
 from streams.consumers.record_decoding import event_of
@@ -13,21 +14,20 @@ from streams.consumers.record_decoding import event_of
 RULES: Final = 100
 REVIEWERS: Final = 100
 LAPSING: Final = 20
-SAMPLE: Final = 10
-_SAMPLED: Final = 500
-_WEEK_MS: Final = 7 * 86_400_000
 _DAY_MS: Final = 86_400_000
+_NO_LOOKS: Final = LookCounts()
 
 
 @dataclass(frozen=True, slots=True)
 class RuleQuality:
-    """The cases that one rule opened in the period, by what became of them."""
+    """The cases that one rule opened in the period, by what became of them. ``looks``: second looks in the period."""
 
     rule_id: str
     pending: int
     final: int
     reversed: int
     lapsed: int
+    looks: LookCounts = _NO_LOOKS
 
     @property
     def reversed_share(self) -> float | None:
@@ -37,13 +37,17 @@ class RuleQuality:
 
 @dataclass(slots=True)
 class ReviewerQuality:
-    """The reviews of one reviewer in the period. ``taken_back``: decisions that it upheld and that are reversed now."""
+    """The reviews of one reviewer in the period. ``taken_back``: decisions that it upheld and that are reversed now.
+
+    ``looks``: second looks in the period at decisions that it upheld.
+    """
 
     reviewer: str
     upheld: int = 0
     overturned: int = 0
     taken_back: int = 0
     seconds: float = 0.0
+    looks: LookCounts = _NO_LOOKS
 
     @property
     def reviews(self) -> int:
@@ -63,9 +67,17 @@ def rule_quality(connection: Connection, since_ms: int) -> list[RuleQuality]:
     counted: dict[str, dict[str, int]] = {}
     for rule_id, status, n in connection.execute(query):
         counted.setdefault(rule_id, {})[status] = n
+    looks, _ = second_looks.counts(connection, since_ms)
     made = [
-        RuleQuality(rule, n.get("pending", 0), n.get("final", 0), n.get("reversed", 0), n.get("lapsed", 0))
-        for rule, n in counted.items()
+        RuleQuality(
+            rule,
+            pending=n.get("pending", 0),
+            final=n.get("final", 0),
+            reversed=n.get("reversed", 0),
+            lapsed=n.get("lapsed", 0),
+            looks=looks.get(rule, _NO_LOOKS),
+        )
+        for rule, n in ({rule: dict[str, int]() for rule in looks} | counted).items()
     ]
     return sorted(made, key=lambda one: (-one.reversed, -one.final, one.rule_id))[:RULES]
 
@@ -90,6 +102,8 @@ def reviewer_quality(connection: Connection, since_ms: int) -> list[ReviewerQual
             one.taken_back += n if status == "reversed" else 0
         else:
             one.overturned += n
+    for reviewer, looks in second_looks.counts(connection, since_ms)[1].items():
+        found.setdefault(reviewer, ReviewerQuality(reviewer)).looks = looks
     return sorted(found.values(), key=lambda one: (-one.reviews, one.reviewer))[:REVIEWERS]
 
 
@@ -104,22 +118,3 @@ def lapsing_cases(connection: Connection, now_ms: int) -> list[CaseLine]:
         .limit(LAPSING)
     )
     return [CaseLine(case_id, status, event_of(value)) for case_id, status, value in connection.execute(query)]
-
-
-def second_look(connection: Connection, now_ms: int, subject: str) -> list[tuple[CaseLine, str]]:
-    """Decisions that others upheld in the last 30 days and that stand, for ``subject`` to look at again, each with its
-    reviewer. The sample is the same all week, so that nobody draws until it suits."""
-    c, e, r = CASES.c, EVENTS.c, REVIEWS.c
-    query = (
-        select(c.id, c.status, e.value, r.reviewer)
-        .join(EVENTS, and_(e.id == r.enforcement_id, e.shadow.is_(False)))
-        .join(CASES, c.id == e.case_id)
-        .where(r.updated_ms >= now_ms - 30 * _DAY_MS, r.verdict == "uphold", c.status == "final")
-        .where(r.reviewer != subject)
-        .order_by(r.updated_ms.desc())
-        .limit(_SAMPLED)
-    )
-    week = now_ms // _WEEK_MS
-    rows = {row[0]: row for row in connection.execute(query)}
-    drawn = sorted(rows, key=lambda case_id: hashlib.sha256(f"{week}:{case_id}".encode()).digest())[:SAMPLE]
-    return [(CaseLine(case_id, rows[case_id][1], event_of(rows[case_id][2])), rows[case_id][3]) for case_id in drawn]

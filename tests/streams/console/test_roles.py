@@ -74,6 +74,7 @@ POST /policy/proposals/{proposal_id}/decline   p
 POST /policy/proposals/{proposal_id}/withdraw  p
 GET  /policy/versions/{sha256}                 all
 GET  /quality                                  rpad
+POST /quality/second-looks                     ra
 GET  /health                                   all
 GET  /health/cluster                           all
 GET  /health/programs                          all

@@ -1,20 +1,25 @@
 """Search, applications, quality and health: what they find, that nothing runs, that no number is shown."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import insert
 
 from helpers.console_harness import NAMES, ConsoleHarness, console_at
 from helpers.console_pages import DAY_MS, HOSTILE, HOSTILE_ID, NUMBER, alerted, application, decided, pages_of, reviewed
 from helpers.console_pages import tenant as tenant_record
 from oracle.ledger import T0
 from schemas.outputs import Enforcement, Evidence, Reason
+from streams.console.cases import second_looks
+from streams.console.cases.claims import CaseRefused
 from streams.console.cluster_reports import ClusterReport
-from streams.console.identity.users import Role
-from streams.console.tables import OUTBOX
+from streams.console.identity.users import Role, User
+from streams.console.tables import OUTBOX, VERDICTS
 from streams.kafka.api import TP, TransientError
 from streams.ops.dead_letters import DeadLetter
 from streams.topics.reported_waits import ReportedWaits
@@ -116,6 +121,86 @@ async def test_the_second_look_is_at_what_others_upheld(console: ConsoleHarness)
         text = await page(client, "/quality")
     assert f"/cases/{events[1].id}" in text
     assert f"/cases/{events[0].id}" not in text
+
+
+async def upheld(console: ConsoleHarness, count: int, reviewer: str = "local:wang") -> list[Enforcement]:
+    """Decisions that somebody upheld a day later."""
+    events = [decided(n, "acme", T0 + n) for n in range(count)]
+    reviews = [reviewed(event, T0 + DAY_MS + n, "uphold") for n, event in enumerate(events)]
+    for review in reviews:
+        review.reviewer = reviewer
+    await console.put(*events, *reviews)
+    return events
+
+
+async def test_a_second_look_is_recorded_once_and_counted(console: ConsoleHarness) -> None:
+    events = await upheld(console, 2)
+    given = {"case_id": events[0].id, "answer": "would_overturn", "note": f"heard it: {HOSTILE}"}
+    async with pages_of(console, subject="local:chen") as other, pages_of(console) as client:
+        assert 'action="/quality/second-looks"' in await page(client, "/quality")
+        answer = await client.post("/quality/second-looks", data=given | {"note": " "})
+        assert answer.headers["location"] == "/quality?refused=look_without_note#second-look"
+        assert "Say why" in await page(client, "/quality?refused=look_without_note")
+        answer = await client.post("/quality/second-looks", data=given)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/quality?done=answered#second-look")
+        for again in (client, other):
+            answer = await again.post("/quality/second-looks", data=given | {"answer": "agrees"})
+            assert "refused=looked_at" in answer.headers["location"]
+        answer = await other.post("/quality/second-looks", data={"case_id": events[1].id, "answer": "agrees"})
+        assert "done=answered" in answer.headers["location"]
+        text = await page(other, "/quality")
+    assert text.count('data-label="Second looks">2<') == 2
+    assert text.count('data-label="Not agreed">1<') == 2
+    assert "Would have overturned" in text
+    assert "<img" not in text
+    assert "12345678" not in text
+    first, second = (json.loads(row["value"]) for row in console.rows(OUTBOX))
+    assert first["action"] == second["action"] == "second_look_answered"
+    assert first["actor"] == "local:li"
+    assert first["details"] == {"answer": "would_overturn", "reviewer": "local:wang"}
+    assert (first["enforcement_id"], first["tenant_id"]) == (events[0].id, "acme")
+    assert "12345678" not in first["reason"]
+
+
+async def test_who_decided_or_approved_never_looks_again(console: ConsoleHarness) -> None:
+    [event] = await upheld(console, 1)
+    row = {
+        "case_id": event.id, "enforcement_id": event.id, "tenant_id": "acme", "review_id": "r", "verdict": "uphold",
+        "reason": "x", "subject": "local:wang", "name": "Wang", "given_ms": 1, "send_ms": 1, "state": "effective",
+        "approved_by": "local:chen",
+    }  # fmt: skip
+    await console.database.run(lambda connection: connection.execute(insert(VERDICTS).values(row)))
+    for subject in ("local:wang", "local:chen"):
+        async with pages_of(console, subject=subject) as client:
+            assert f"/cases/{event.id}" not in (await page(client, "/quality")).partition('id="second-look"')[2]
+            answer = await client.post("/quality/second-looks", data={"case_id": event.id, "answer": "agrees"})
+            assert "refused=not_in_sample" in answer.headers["location"]
+    async with pages_of(console) as client:
+        assert f"/cases/{event.id}" in (await page(client, "/quality")).partition('id="second-look"')[2]
+
+
+async def test_answers_draw_no_further_case_in_the_same_week(console: ConsoleHarness) -> None:
+    events = await upheld(console, 30)
+    me = User("local:li", "Li", frozenset({Role.REVIEWER}))
+
+    def drawn() -> list[str]:
+        with console.database.reading() as connection:
+            return [one.case_id for one in second_looks.sample(connection, console.now_ms, me.subject)]
+
+    first = drawn()
+    assert len(first) == second_looks.SAMPLE
+    agreed = second_looks.GivenAnswer(True, "")
+    for case_id in first[:3]:
+        await console.database.run(
+            partial(second_looks.answer, case_id=case_id, given=agreed, by=me, now_ms=console.now_ms)
+        )
+    assert drawn() == first
+    left_out = next(event.id for event in events if event.id not in first)
+    work = partial(second_looks.answer, case_id=left_out, given=agreed, by=me, now_ms=console.now_ms)
+    with pytest.raises(CaseRefused, match="not_in_sample"):
+        await console.database.run(work)
+    console.now_ms += 7 * DAY_MS
+    assert not set(first[:3]) & set(drawn())
 
 
 async def test_health_shows_what_could_not_be_read(console: ConsoleHarness) -> None:
