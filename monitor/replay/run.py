@@ -76,8 +76,9 @@ def replay(
     """Evaluate files of records by a policy. Each file is a source. ``adapter`` reads all of them, or one each.
 
     ``on_windows`` receives the evaluated windows, in the order of their file, as soon as no earlier one can come; the
-    outcome then does not keep them, as there may be millions. ``on_measures`` receives the measures likewise. Raises
-    UntilTooEarlyError if ``until_ms`` is before the last record.
+    outcome then does not keep them, as there may be millions. ``on_measures`` receives the measures in the same way.
+
+    Raises UntilTooEarlyError if ``until_ms`` is before the last record.
     """
     salt = salt_of(options.secret)
     versions = (PolicyVersion(0, policy), *options.switches)

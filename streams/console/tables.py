@@ -174,7 +174,7 @@ NOTES: Final = Table(
 VERDICTS: Final = Table(
     "console_verdict",
     METADATA,
-    # A verdict that somebody gave here. `state`: approval (a second person must agree), waiting (until `send_ms`), sent
+    # A verdict that was given here. `state`: approval (a second person must agree), waiting (until `send_ms`), sent
     # (in the outbox or the topic), effective, rejected (by the evaluator), withdrawn (decided otherwise before it was
     # sent), cancelled, declined (by the second person).
     Column("number", NUMBER, primary_key=True),

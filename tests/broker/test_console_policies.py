@@ -30,7 +30,7 @@ from streams.console.policies import drafts, reports, requests
 from streams.console.policies.checker import CheckRequest, check
 from streams.console.policies.in_force import PoliciesInForce
 from streams.console.policies.proposals import PolicyProposals
-from streams.console.policies.requests import Wanted
+from streams.console.policies.requests import RequestedChange
 from streams.consumers.database import Database
 from streams.kafka.topic_names import TopicNames
 from streams.settings.load import Settings
@@ -118,7 +118,7 @@ def propose(connection: Connection, policies: PoliciesInForce, text: str, from_m
     checked = check(CheckRequest(text, now_ms())).policy
     assert checked is not None
     draft = drafts.create(connection, LI, text, "later", now_ms())
-    wanted = Wanted("apply", (checked.sha256,), from_ms, "as agreed")
+    wanted = RequestedChange("apply", (checked.sha256,), from_ms, "as agreed")
     proposal = PolicyProposals(policies, True, 0).propose(connection, LI, draft, checked, wanted, now_ms())
     assert proposal is not None
     return proposal

@@ -21,7 +21,7 @@ from streams.consumers.record_decoding import event_of
 MOST_CASES: Final = 500
 """The newest violations and escalations of a tenant that are read."""
 
-Outcome = Literal["counts", "escalates", "stopped", "reverses", "groundless", "stays_used"]
+Outcome = Literal["counts", "escalates", "stopped", "reverses", "unsupported", "stays_used"]
 
 
 class Violation(NamedTuple):
@@ -58,7 +58,7 @@ class EscalationCase:
 class EscalationEffect(NamedTuple):
     """What a verdict does to one escalation. ``counted``: the violations that count then, of ``at_least``.
 
-    ``kind``: what it decides. ``case_id``: its decision that the verdict reverses or leaves without ground.
+    ``kind``: what it decides. ``case_id``: its decision that the verdict reverses or leaves unsupported.
     """
 
     outcome: Outcome
@@ -120,7 +120,7 @@ class TenantViolations:
             if case_id in one.used and one.status in ("pending", "final"):
                 left = one.left(self.violations, without=case_id)
                 if left < one.at_least:
-                    outcome: Outcome = "reverses" if one.status == "pending" else "groundless"
+                    outcome: Outcome = "reverses" if one.status == "pending" else "unsupported"
                     kind = self._kind(one.escalation)
                     found.append(EscalationEffect(outcome, one.escalation, kind, left, one.case_id))
         return found

@@ -58,7 +58,7 @@ async def programs(
     user: Annotated[User, Depends(needs(Permission.VIEW_HEALTH))],
     context: Annotated[ConsoleContext, Depends(context_of)],
 ) -> Response:
-    """The part of the page that is asked of the other programs, each of which may not answer."""
+    """The part of the page that is read from the other programs; each may be unreachable."""
     found: list[ProgramState] = await request.app.state.programs.states()
     return render(request, "health_programs.html.j2", programs=found)
 

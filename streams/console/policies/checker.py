@@ -50,7 +50,7 @@ class PolicySummary(Struct, frozen=True):
 
 
 class CheckReport(Struct, frozen=True):
-    """The result of a check. ``policy`` is None if there are faults, of which the first `MOST_FAULTS` are listed.
+    """The result of a check. ``policy`` is None if there are faults; ``faults`` are the first `MOST_FAULTS`.
 
     ``notes`` are what is probably unintended; ``changes`` lead from the base to it; ``later`` are the rules that are
     judged only some time after ``from_ms``, with that time.

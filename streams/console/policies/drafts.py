@@ -1,4 +1,4 @@
-"""Drafts: policy files that somebody writes. Everybody who may see policies reads them; only their author saves."""
+"""Drafts of policy files. Users who may see policies can read them; only the author can save one."""
 
 import hashlib
 import uuid
@@ -23,7 +23,7 @@ MOST_DRAFTS: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A policy file that ``subject`` writes. ``revision`` counts the saves."""
+    """A draft of a policy file by its author ``subject``. ``revision`` counts the saves."""
 
     id: str
     subject: str
@@ -65,7 +65,7 @@ def save(connection: Connection, draft_id: str, by: User, text: str, revision: i
     if draft.subject != by.subject:
         raise DraftRefused("not_yours")
     if draft.text == text:
-        return draft  # nothing to save, whoever saved it
+        return draft  # nothing to save, whichever revision was read
     d = POLICY_DRAFTS.c
     changed = update(POLICY_DRAFTS).where(d.id == draft_id, d.subject == by.subject, d.revision == revision)
     if connection.execute(changed.values(text=text, revision=revision + 1, updated_ms=now_ms)).rowcount != 1:

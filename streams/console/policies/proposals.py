@@ -14,7 +14,7 @@ from streams.console.policies import requests, texts
 from streams.console.policies.checker import PolicySummary
 from streams.console.policies.drafts import Draft, text_hash
 from streams.console.policies.in_force import PoliciesInForce
-from streams.console.policies.requests import Kind, Wanted
+from streams.console.policies.requests import Kind, RequestedChange
 from streams.topics.policy_log import in_the_way
 
 LONGEST_REASON = 2_000
@@ -35,9 +35,9 @@ class ProposedChange(Struct, frozen=True):
     text: str = ""
     text_sha256: str = ""
 
-    def wanted(self, reason: str) -> Wanted:
+    def wanted(self, reason: str) -> RequestedChange:
         """What is requested once it is approved."""
-        return Wanted(self.kind, self.sha256s, self.from_ms, reason)
+        return RequestedChange(self.kind, self.sha256s, self.from_ms, reason)
 
 
 class ChangeRefused(Exception):
@@ -61,10 +61,16 @@ class PolicyProposals:
         self._policies, self._needs_two, self._as_soon_ms = policies, needs_two, as_soon_ms
 
     def propose(
-        self, connection: Connection, by: User, draft: Draft, checked: PolicySummary, wanted: Wanted, now_ms: int
+        self,
+        connection: Connection,
+        by: User,
+        draft: Draft,
+        checked: PolicySummary,
+        wanted: RequestedChange,
+        now_ms: int,
     ) -> str | None:
-        """Propose the file of a draft, of which ``checked`` is the check. Returns the proposal's id; None if it takes
-        effect at once, as nobody else must approve. Raises ChangeRefused.
+        """Propose the file of a draft; ``checked`` is the valid policy that it contains. Returns the proposal's id;
+        None if it takes effect at once, because no approval is needed. Raises ChangeRefused.
         """
         base = self._policies.newest(connection)
         if base.sha256 == checked.sha256:
@@ -72,9 +78,15 @@ class PolicyProposals:
         self._must_have_room(connection, wanted.from_ms, now_ms)
         texts.remember(connection, checked.plain, checked.sha256, now_ms, draft.text)
         change = ProposedChange(
-            "apply", (checked.sha256,), base.sha256, by.name, draft.title, wanted.from_ms, draft.text,
-            text_hash(draft.text),
-        )  # fmt: skip
+            kind="apply",
+            sha256s=(checked.sha256,),
+            base_sha256=base.sha256,
+            name=by.name,
+            title=draft.title,
+            from_ms=wanted.from_ms,
+            text=draft.text,
+            text_sha256=text_hash(draft.text),
+        )
         return self._propose(connection, by, change, checked.sha256, wanted.reason, now_ms)
 
     def propose_withdrawal(self, connection: Connection, by: User, sha256: str, reason: str, now_ms: int) -> str | None:
@@ -122,7 +134,7 @@ class PolicyProposals:
 
 
 def decline(connection: Connection, by: User, proposal_id: str, reason: str, now_ms: int) -> None:
-    """Refuse a proposal as the second person. Raises ChangeRefused."""
+    """Decline a proposal as the second person. Raises ChangeRefused."""
     _decide(connection, by, proposal_id, ProposalStep.DECLINE, reason, now_ms)
 
 

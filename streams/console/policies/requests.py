@@ -23,10 +23,8 @@ MOST_SHOWN: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be done: apply the one policy of ``sha256s`` from ``from_ms`` (None: as soon as possible), or withdraw
-    these.
-    """
+class RequestedChange:
+    """Apply the one policy of ``sha256s`` from ``from_ms`` (None: as soon as possible), or withdraw these policies."""
 
     kind: Kind
     sha256s: tuple[str, ...]
@@ -36,10 +34,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class PartitionAnswer:
-    """What a partition answered: it has taken the command (a policy from ``from_ms``), refused it, or nothing yet."""
+    """The answer of a partition: it accepted the command (a policy from ``from_ms``), refused it, or none yet."""
 
     partition: int
-    state: Literal["taken", "refused", "silent"]
+    state: Literal["accepted", "refused", "unanswered"]
     from_ms: int | None = None
     why: str = ""
 
@@ -54,20 +52,21 @@ class RequestProgress:
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is expected any more."""
+        """Whether no further answer is expected."""
         ended = self.row.state in ("void", "barred")
-        return ended or (self.row.state == "sent" and all(each.state == "taken" for each in self.answers))
+        return ended or (self.row.state == "sent" and all(each.state == "accepted" for each in self.answers))
 
 
 def add(
     connection: Connection,
-    wanted: Wanted,
+    wanted: RequestedChange,
     by: tuple[str, str],
     second: User | None,
     proposal_id: str | None,
     now_ms: int,
 ) -> int:
-    """Request it in the caller's transaction: of ``by`` (subject, name), approved by ``second``. Returns its number.
+    """Store an approved request of ``by`` (subject, name) in the caller's transaction; ``second`` approved it, if
+    anyone. Returns its number.
 
     The command is signed with both subjects and this time: with them the workers' answers name it.
     """
@@ -89,8 +88,10 @@ def add(
     return int(connection.execute(insert(POLICY_REQUESTS).values(row).returning(POLICY_REQUESTS.c.number)).scalar_one())
 
 
-def record_action(connection: Connection, by: User, wanted: Wanted, proposal_id: str | None, now_ms: int) -> None:
-    """Record that ``by`` let it take effect."""
+def record_action(
+    connection: Connection, by: User, wanted: RequestedChange, proposal_id: str | None, now_ms: int
+) -> None:
+    """Record that ``by`` approved the change, or made it without a second person."""
     name: Literal["policy_applied", "policy_withdrawn"] = (
         "policy_applied" if wanted.kind == "apply" else "policy_withdrawn"
     )
@@ -152,16 +153,18 @@ def _progress(connection: Connection, row: Row[Any]) -> RequestProgress:
 def _answers(connection: Connection, row: Row[Any]) -> list[PartitionAnswer]:
     c, f = POLICY_CHANGES.c, POLICY_REFUSALS.c
     if row.kind == "apply":
-        taken = select(c.partition, c.from_ms).where(c.at_ms == row.at_ms, c.given_by == row.given_by)
+        accepted = select(c.partition, c.from_ms).where(c.at_ms == row.at_ms, c.given_by == row.given_by)
     else:
-        taken = select(c.partition, c.from_ms).where(c.withdrawn_ms == row.at_ms, c.withdrawn_by == row.given_by)
+        accepted = select(c.partition, c.from_ms).where(c.withdrawn_ms == row.at_ms, c.withdrawn_by == row.given_by)
     refused = select(f.partition, f.why).where(f.at_ms == row.at_ms, f.given_by == row.given_by)
     found = {
         one.partition: PartitionAnswer(one.partition, "refused", None, one.why) for one in connection.execute(refused)
     }
-    found |= {one.partition: PartitionAnswer(one.partition, "taken", one.from_ms) for one in connection.execute(taken)}
+    found |= {
+        one.partition: PartitionAnswer(one.partition, "accepted", one.from_ms) for one in connection.execute(accepted)
+    }
     numbers = msgspec.json.decode(row.sent_to, type=list[int])
-    return [found.get(number) or PartitionAnswer(number, "silent") for number in numbers]
+    return [found.get(number) or PartitionAnswer(number, "unanswered") for number in numbers]
 
 
 def _free_time(connection: Connection, now_ms: int) -> int:

@@ -56,7 +56,7 @@ POLICY_REFUSALS: Final = Table(
 POLICY_DRAFTS: Final = Table(
     "console_policy_draft",
     METADATA,
-    # Files that somebody writes. `revision` counts the saves: who saves names the one that was read.
+    # Drafts of policy files. `revision` counts the saves; a save names the revision that it replaces.
     Column("id", String(36), primary_key=True),
     Column("subject", SUBJECT, nullable=False),
     Column("name", AnyText, nullable=False),

@@ -36,15 +36,15 @@ _CHANNELS: Final[tuple[Channel, ...]] = ("final", "pending", "shadow")
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """What one policy made of the records."""
+class PolicyJudgement:
+    """What one policy decided on the records."""
 
     outcome: PolicyOutcome
     alerts: dict[str, int]
     records: RecordCounts
 
 
-def judged_by(policy: Policy, result: Outcome) -> Judged:
+def judgement_by(policy: Policy, result: Outcome) -> PolicyJudgement:
     """The part of a replay's outcome that is compared; the rest of the outcome can be freed."""
     alerts = Counter(rule for rule, _ in {(alert.rule_id, alert.alert_id) for alert in result.alerts})
     summary = result.summary
@@ -59,11 +59,15 @@ def judged_by(policy: Policy, result: Outcome) -> Judged:
         last_ms=summary.last_event_ms,
         rejected_by=[(reason[:100], count) for reason, count in reasons.most_common(_MOST_REASONS)],
     )
-    return Judged(backtest.outcome_of(result, policy), dict(alerts), records)
+    return PolicyJudgement(backtest.outcome_of(result, policy), dict(alerts), records)
 
 
 def compare(
-    before: Judged, after: Judged, truths: Mapping[str, Truth], truth: str | None, since_ms: int | None = None
+    before: PolicyJudgement,
+    after: PolicyJudgement,
+    truths: Mapping[str, Truth],
+    truth: str | None,
+    since_ms: int | None = None,
 ) -> PreviewResult:
     """The result of a preview. ``truth``: where the ``truths`` are from."""
     changed = backtest.changes(before.outcome, after.outcome)
@@ -87,13 +91,13 @@ def compare(
     )
 
 
-def _name(judged: Judged) -> ComparedPolicy:
+def _name(judged: PolicyJudgement) -> ComparedPolicy:
     ref = judged.outcome.policy
     return ComparedPolicy(ref.id, ref.version, ref.sha256)
 
 
 def _bounded(changed: Iterable[Change]) -> Iterable[ChangedTenant]:
-    """The tenants that change, the gravest first, as many as fit."""
+    """The tenants that change, the most severe first, as many as fit."""
     size = 0
     for number, change in enumerate(changed):
         steps = [
@@ -146,7 +150,7 @@ def _highest(judged: PolicyOutcome) -> Counter[tuple[Channel, str]]:
     return Counter((channel, TIERS[rank]) for (channel, _), rank in highest.items())
 
 
-def _rule_counts(before: Judged, after: Judged) -> list[RuleCount]:
+def _rule_counts(before: PolicyJudgement, after: PolicyJudgement) -> list[RuleCount]:
     """The rules that did something by either policy, those that differ most first."""
     sides = (before, after)
     decisions: list[Counter[str]] = []

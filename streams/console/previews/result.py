@@ -97,8 +97,8 @@ class RecordCounts(Struct, frozen=True):
 class PreviewResult(Struct, frozen=True):
     """What would be different. Pairs are (by the policy in force, by the previewed one).
 
-    ``changed`` has as many of the ``changed_total`` tenants as fit, the gravest first. ``truth``: whose reviews say who
-    is right, ``file`` or ``console``; None: nobody's, and there are no scores. Records before ``since_ms`` only count.
+    ``changed`` has as many of the ``changed_total`` tenants as fit, the most severe first. ``truth``: the source of the
+    reviews for the scores, ``file`` or ``console``; None: no reviews, no scores. ``since_ms``: no decisions before it.
     """
 
     before: ComparedPolicy

@@ -19,7 +19,7 @@ from streams.console.actions import About
 from streams.console.identity.users import User
 from streams.console.previews import store
 from streams.console.previews.process import Launch, PreviewLimits, launch
-from streams.console.previews.store import Asked
+from streams.console.previews.store import PreviewRequest
 from streams.console.previews.task import Done, Failed, PreviewTask, Progress
 from streams.console.telemetry import ConsoleMetrics
 from streams.consumers.database import Database
@@ -65,18 +65,20 @@ class PreviewRunner:
         self._room = asyncio.Semaphore(settings.console_previews)
         self._jobs: dict[str, _Job] = {}
 
-    async def submit(self, asked: Asked, policy: bytes, base: Policy, by: User, file: int | None = None) -> str:
+    async def submit(
+        self, requested: PreviewRequest, policy: bytes, base: Policy, by: User, file: int | None = None
+    ) -> str:
         """Queue a preview of the text ``policy``; returns its id.
 
-        ``file``: the open descriptor of an upload, of which a duplicate is kept.
+        ``file``: the open descriptor of an upload; the preview uses a duplicate.
 
         Raises PreviewRefused and TransientError.
         """
         preview_id, now_ms = f"cwv-{uuid.uuid4().hex}", self._clock()
 
         def work(connection: Connection) -> dict[str, bool]:
-            store.add(connection, preview_id, asked, (by.subject, by.name), now_ms)
-            details = {"step": "started", "preview": preview_id, "source": asked.source, "title": asked.title}
+            store.add(connection, preview_id, requested, (by.subject, by.name), now_ms)
+            details = {"step": "started", "preview": preview_id, "source": requested.source, "title": requested.title}
             actions.record(connection, by, "policy_previewed", now_ms, About(details=details))
             return store.upheld(connection)
 
@@ -85,10 +87,10 @@ class PreviewRunner:
             policy=policy,
             base=canonical(to_plain(base)),
             base_sha256=base.sha256,
-            source=asked.source,
+            source=requested.source,
             settings=self._settings,
             now_ms=now_ms,
-            since_ms=now_ms - asked.days * _DAY_MS if asked.days else None,
+            since_ms=now_ms - requested.days * _DAY_MS if requested.days else None,
             file=None if file is None else os.dup(file),
             upheld=upheld,
         )
@@ -113,7 +115,7 @@ class PreviewRunner:
         return cancelled
 
     async def run(self) -> None:
-        """Renew what waits and runs here, and stop what somebody cancelled elsewhere, until cancelled."""
+        """Renew the previews of this console, and stop those that were cancelled in another one, until cancelled."""
         try:
             while True:
                 with suppress(TransientError):  # the pages say so
@@ -123,7 +125,7 @@ class PreviewRunner:
             await self._interrupt()
 
     async def beat(self) -> None:
-        """One round of `run`. Raises TransientError, and what a preview was ended by that nobody foresaw."""
+        """One round of `run`. Raises TransientError, and the unexpected error of a preview."""
         for preview_id, job in list(self._jobs.items()):
             if job.run.done():
                 del self._jobs[preview_id]

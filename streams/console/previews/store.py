@@ -1,4 +1,4 @@
-"""Previews in the database: asked for, renewed while they run, ended once, forgotten after a while."""
+"""Previews in the database: requested, renewed while they run, ended once, forgotten after a while."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,10 +25,11 @@ _SHOWN: Final = [column for column in PREVIEWS.c if column.name != "result"]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What somebody wants to know: of which policy text against which policy, on which records.
+class PreviewRequest:
+    """A request for a preview: the records to judge, and the policy to compare with.
 
-    ``days``: of the topics, 0 for all that they hold. ``base``: name and hash of the policy to compare with.
+    ``source``: the topics or an uploaded file. ``days``: how many days of the topics, 0 for all records in them.
+    ``base``: name and hash of the policy to compare with.
     """
 
     source: Source
@@ -81,7 +82,7 @@ class PreviewRefused(Exception):
         self.key = key
 
 
-def add(connection: Connection, preview_id: str, asked: Asked, by: tuple[str, str], now_ms: int) -> None:
+def add(connection: Connection, preview_id: str, requested: PreviewRequest, by: tuple[str, str], now_ms: int) -> None:
     """Queue a preview. Raises PreviewRefused: one at a time for each user, and few in all."""
     interrupt_dead(connection, now_ms)
     c = PREVIEWS.c
@@ -92,17 +93,17 @@ def add(connection: Connection, preview_id: str, asked: Asked, by: tuple[str, st
         raise PreviewRefused("queue_full")
     row: dict[str, Any] = {
         "id": preview_id,
-        "draft_id": asked.draft_id,
+        "draft_id": requested.draft_id,
         "subject": by[0],
         "name": by[1],
         "state": "queued",
-        "source": asked.source,
-        "days": asked.days,
-        "file_name": asked.file_name,
-        "file_bytes": asked.file_bytes,
-        "title": asked.title,
-        "base_name": asked.base[0],
-        "base_sha256": asked.base[1],
+        "source": requested.source,
+        "days": requested.days,
+        "file_name": requested.file_name,
+        "file_bytes": requested.file_bytes,
+        "title": requested.title,
+        "base_name": requested.base[0],
+        "base_sha256": requested.base[1],
         "asked_ms": now_ms,
         "alive_ms": now_ms,
         "step": "queued",

@@ -13,7 +13,7 @@ from monitor.replay.outcome import Outcome
 from monitor.replay.run import ReplayOptions, ReplayProgress, replay
 from monitor.text.masking import mask_text
 from monitor.whatif.backtest import PIECE_LINES, Truth, truths_of_reviews, verdicts_of
-from streams.console.previews.judging import Judged, compare, judged_by
+from streams.console.previews.judging import PolicyJudgement, compare, judgement_by
 from streams.console.previews.task import Done, Failed, PreviewTask, Progress, Report, Step
 from streams.kafka.api import TP, CorruptLog, OffsetOutOfRange, PermanentError, TransientError
 from streams.runtime.monotonic import steady_s
@@ -22,38 +22,38 @@ _REPORT_EVERY_S: Final = 0.5
 _MAX_AHEAD_MS: Final = 300_000
 """As replay: a record of a file may be this far ahead of the time of the run."""
 
-Tell = Callable[[Progress], None]
+ReportProgress = Callable[[Progress], None]
 
 
-def run(task: PreviewTask, tell: Tell) -> Report:
+def run(task: PreviewTask, report: ReportProgress) -> Report:
     """The result, or why there is none."""
     try:
         base, policy = from_plain(json.loads(task.base), task.base_sha256), load_bytes(task.policy, "policy")
     except PolicyError as error:
         return Failed("policy", str(error.faults[0]))
-    telling = _Telling(tell)
+    progress = _ProgressReporter(report)
     try:
         if task.source == "file":
-            return _of_file(task, base, policy, telling)
-        return asyncio.run(_of_topics(task, base, policy, telling))
+            return _of_file(task, base, policy, progress)
+        return asyncio.run(_of_topics(task, base, policy, progress))
     except (TransientError, CorruptLog) as error:
         return Failed("kafka", mask_text(str(error)))
     except (PermanentError, OffsetOutOfRange) as error:
         return Failed("topics", mask_text(str(error)))
 
 
-class _Telling:
+class _ProgressReporter:
     """Reports progress, not too often."""
 
-    def __init__(self, tell: Tell) -> None:
-        self._tell, self._step, self._last_s = tell, "", 0.0
+    def __init__(self, report: ReportProgress) -> None:
+        self._report, self._step, self._last_s = report, "", 0.0
         self.total = 0
 
     def at(self, step: Step, read: int) -> None:
         now_s = steady_s()
         if step != self._step or now_s - self._last_s >= _REPORT_EVERY_S:
             self._step, self._last_s = step, now_s
-            self._tell(Progress(step, read, self.total))
+            self._report(Progress(step, read, self.total))
 
     def of(self, step: Step) -> Callable[[ReplayProgress], None]:
         """What a replay reports its progress to."""
@@ -61,28 +61,28 @@ class _Telling:
         return lambda progress: self.at(step, progress.read)
 
 
-def _of_file(task: PreviewTask, base: Policy, policy: Policy, telling: _Telling) -> Report:
+def _of_file(task: PreviewTask, base: Policy, policy: Policy, progress: _ProgressReporter) -> Report:
     path = f"/dev/fd/{task.file}"
     try:
-        lines, truths = _scan(path, telling)
+        lines, truths = _scan(path, progress)
         if not lines:
             return Failed("no_records")
-        telling.total = lines
+        progress.total = lines
         options = ReplayOptions(not_after_ms=task.now_ms + _MAX_AHEAD_MS, secret=task.settings.secret())
 
-        def judge(step: Step, by: Policy) -> Judged:
-            return judged_by(by, replay([path], by, options, progress=telling.of(step)))
+        def judge(step: Step, by: Policy) -> PolicyJudgement:
+            return judgement_by(by, replay([path], by, options, progress=progress.of(step)))
 
         before, after = judge("before", base), judge("after", policy)
     except OSError as error:
         return Failed("file", mask_text(str(error.strerror or error).replace(path, "file")))
     if not after.records.accepted:
         return Failed("no_records")
-    telling.at("compare", 0)
+    progress.at("compare", 0)
     return Done(compare(before, after, *_truths(truths, task)))
 
 
-def _scan(path: str, telling: _Telling) -> tuple[int, dict[str, Truth]]:
+def _scan(path: str, progress: _ProgressReporter) -> tuple[int, dict[str, Truth]]:
     """The number of lines, and what the reviews among them say."""
     count = 0
 
@@ -91,7 +91,7 @@ def _scan(path: str, telling: _Telling) -> tuple[int, dict[str, Truth]]:
         with open_input(path) as stream:
             for _, lines in line_chunks(stream, PIECE_LINES):
                 count += len(lines)
-                telling.at("scan", count)
+                progress.at("scan", count)
                 yield from verdicts_of(lines)
 
     truths = truths_of_reviews(verdicts())
@@ -110,7 +110,7 @@ def _as_verdicts(upheld: Iterable[tuple[str, bool]]) -> Iterator[tuple[str, str]
         yield tenant_id, "uphold" if was else "overturn"
 
 
-async def _of_topics(task: PreviewTask, base: Policy, policy: Policy, telling: _Telling) -> Report:
+async def _of_topics(task: PreviewTask, base: Policy, policy: Policy, progress: _ProgressReporter) -> Report:
     # Imported here: a file needs no Kafka.
     from streams.kafka.cluster import KafkaCluster
     from streams.kafka.topic_names import TopicNames
@@ -128,7 +128,7 @@ async def _of_topics(task: PreviewTask, base: Policy, policy: Policy, telling: _
             longest_ms = max((rule.window_ms for each in (base, policy) for rule in each.rules), default=0)
             found = await cluster.offsets_from(inputs, max(0, task.since_ms - longest_ms))
             first = {tp: found.get(tp, ends[tp]) for tp in inputs}
-        telling.total = sum(max(0, ends[tp] - max(starts[tp], first.get(tp, 0))) for tp in inputs)
+        progress.total = sum(max(0, ends[tp] - max(starts[tp], first.get(tp, 0))) for tp in inputs)
         options = TopicReplayOptions(
             secret=settings.secret(),
             live=settings.deciding,
@@ -139,13 +139,13 @@ async def _of_topics(task: PreviewTask, base: Policy, policy: Policy, telling: _
         )
 
         async def judge(step: Step, by: Policy) -> Outcome:
-            return await replay_topics(cluster, names, by, options, progress=telling.of(step))
+            return await replay_topics(cluster, names, by, options, progress=progress.of(step))
 
-        before = judged_by(base, await judge("before", base))
-        after = judged_by(policy, await judge("after", policy))
+        before = judgement_by(base, await judge("before", base))
+        after = judgement_by(policy, await judge("after", policy))
     finally:
         await cluster.stop()
     if not after.records.accepted:
         return Failed("no_records")
-    telling.at("compare", 0)
+    progress.at("compare", 0)
     return Done(compare(before, after, *_truths({}, task), task.since_ms))

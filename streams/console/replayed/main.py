@@ -54,7 +54,7 @@ def free_port(first: int) -> int:
 async def run_replayed(settings: Settings, replayed: Replayed, port: int, show: Callable[[User, str], None]) -> None:
     """Serve the console at that port until a stop is requested. ``show`` is called with each link that signs in.
 
-    The clock of the console goes on where the data ends. Raises PermanentError.
+    The console's clock starts at the end of the data. Raises PermanentError.
     """
     files, judgement, took_ms = replayed
     started_s = steady_s()
@@ -80,7 +80,10 @@ async def run_replayed(settings: Settings, replayed: Replayed, port: int, show: 
         await identity.prepare()
         rejudging = Rejudging(files, database, intake, clock)
         verdicts = VerdictSending(database, lambda value: (), lambda: rejudging, clock, rejudging.wake)
-        notice = lambda: "judging" if rejudging.judging else "demo"  # noqa: E731
+
+        def notice() -> str:
+            return "judging" if rejudging.judging else "demo"
+
         app = make(
             ConsoleContext(settings, database, telemetry, progress, clock, notice=notice, has_kafka=False),
             pages(telemetry.registry, lambda: None),

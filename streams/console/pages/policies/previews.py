@@ -19,7 +19,7 @@ from streams.console.pages.render import formats_of, language_of, render
 from streams.console.pages.texts import text
 from streams.console.policies import drafts
 from streams.console.previews import store
-from streams.console.previews.store import Asked, Preview, PreviewRefused
+from streams.console.previews.store import Preview, PreviewRefused, PreviewRequest
 from streams.settings.load import Settings
 
 router = APIRouter(include_in_schema=False)
@@ -64,7 +64,7 @@ async def begin(request: Request, user: Editor, context: Context) -> Response:
             )
             if draft is None:
                 raise PreviewRefused("no_draft")
-            asked = Asked(
+            requested = PreviewRequest(
                 source="topics" if wanted.file is None else "file",
                 days=wanted.days,
                 title=draft.title,
@@ -74,7 +74,7 @@ async def begin(request: Request, user: Editor, context: Context) -> Response:
                 file_bytes=wanted.file_bytes,
             )
             text = draft.text.encode("utf-8", "surrogatepass")
-            preview_id = await context.previews.submit(asked, text, base, user, wanted.file)
+            preview_id = await context.previews.submit(requested, text, base, user, wanted.file)
         except PreviewRefused as refused:
             return await _refused(request, context, refused)
     return _to(request, f"{PATH}/{preview_id}")
@@ -147,7 +147,7 @@ async def export(request: Request, preview_id: str, user: Editor, context: Conte
     return Response(body, media_type=media, headers={"Content-Disposition": f'attachment; filename="preview.{kind}"'})
 
 
-class _Wanted(NamedTuple):
+class _PreviewForm(NamedTuple):
     """What a form asks for; ``file`` is an open descriptor."""
 
     draft_id: str
@@ -157,17 +157,17 @@ class _Wanted(NamedTuple):
     file_bytes: int = 0
 
 
-def _wanted(form: FormData, settings: Settings) -> _Wanted:
+def _wanted(form: FormData, settings: Settings) -> _PreviewForm:
     """Raises PreviewRefused."""
     draft_id, days, file = str(form.get("draft", "")), str(form.get("days", "")), form.get("file")
     if form.get("source") != "file":
-        return _Wanted(draft_id, int(days) if days in map(str, DAYS) else _USUAL_DAYS)
+        return _PreviewForm(draft_id, int(days) if days in map(str, DAYS) else _USUAL_DAYS)
     if not isinstance(file, UploadFile) or not file.size:
         raise PreviewRefused("no_file")
     if file.size > settings.console_preview_upload << 20:
         raise PreviewRefused("file_large")
     # In a file without a name, also a small one: the child process opens it by its descriptor.
-    return _Wanted(draft_id, 0, file.file.fileno(), (file.filename or "")[:200], file.size)
+    return _PreviewForm(draft_id, 0, file.file.fileno(), (file.filename or "")[:200], file.size)
 
 
 def _found(one: Preview | None) -> Preview:

@@ -29,7 +29,7 @@ from streams.console.pages.render import render
 from streams.console.policies import drafts, proposals
 from streams.console.policies.check_process import CheckGivenUp
 from streams.console.policies.proposals import ChangeRefused, PolicyProposals
-from streams.console.policies.requests import Wanted
+from streams.console.policies.requests import RequestedChange
 from streams.console.policies.sending import as_soon_ms
 from streams.console.previews import store as previews
 
@@ -59,7 +59,7 @@ async def propose(draft_id: str, request: Request, user: PolicyEditor, context: 
         report, _ = await check_text(request, context, draft.text)
         if (checked := report.policy) is None:
             raise ChangeRefused("faulty")
-        wanted = Wanted("apply", (checked.sha256,), from_ms, given.get("reason", ""))
+        wanted = RequestedChange("apply", (checked.sha256,), from_ms, given.get("reason", ""))
         steps, now_ms = proposals_of(context), context.clock()
         proposed = await context.write(
             partial(steps.propose, by=user, draft=draft, checked=checked, wanted=wanted, now_ms=now_ms)

@@ -128,16 +128,16 @@ async def test_one_is_changed_and_one_is_ended(console: ConsoleHarness, owner: h
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"tenant": " "}, "Give the tenant"),
+        ({"tenant": " "}, "Enter the tenant"),
         ({"rules": []}, "at least one rule"),
-        ({"reason": ""}, "Give a reason"),
+        ({"reason": ""}, "Enter a reason"),
         ({"expires": "soon"}, "expected a date"),
-        ({"kind": "override", "rule": "short-calls", "threshold": "much"}, "a number or a share"),
+        ({"kind": "override", "rule": "short-calls", "threshold": "much"}, "a number or a percentage"),
         ({"kind": "override", "rule": "short-calls"}, "at least one setting"),
         ({"kind": "override", "rule": "short-calls", "tenant": "acme", "threshold": "0.7"}, "already has an override"),
         ({"kind": "override", "rule": "short-calls", "threshold": "170%"}, "17"),
-        ({"kind": "profile", "name": "schools", "tenants": "a"}, "cannot be changed by the form"),
-        ({"at": "99"}, "cannot be changed by the form"),
+        ({"kind": "profile", "name": "schools", "tenants": "a"}, "cannot edit this policy file"),
+        ({"at": "99"}, "cannot edit this policy file"),
     ],
 )
 async def test_what_is_wrong_is_said_and_nothing_is_lost(

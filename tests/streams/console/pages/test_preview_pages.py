@@ -213,7 +213,7 @@ async def test_progress_is_followed_and_cancelled(
     again = await owner.post("/policy/previews", data={"draft": await draft(console)})
     assert "You already have a preview" in again.text
     assert (await owner.post(f"{path}/cancel")).headers["location"] == path
-    assert "Somebody cancelled" in (await owner.get(path)).text
+    assert "This preview was cancelled" in (await owner.get(path)).text
 
 
 async def test_a_result_is_exported_and_that_is_recorded(

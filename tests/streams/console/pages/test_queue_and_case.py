@@ -66,8 +66,8 @@ async def test_a_wrong_ban_is_found_read_and_overturned(tmp_path: Path) -> None:
         cancel = f'action="/cases/cwe-p/verdicts/{verdict["number"]}/cancel"'
         for next_page in (answer.headers["location"], "/queue?done=cwe-p"):
             noted = (await client.get(next_page)).text
-            assert ("Your verdict, overturn, is noted" in noted, cancel in noted) == (True, True)
-        assert "is noted" not in (await client.get("/queue?done=cwe-q")).text
+            assert ("Your verdict, overturn, is recorded" in noted, cancel in noted) == (True, True)
+        assert "is recorded" not in (await client.get("/queue?done=cwe-q")).text
         assert "can be cancelled" in (await client.get("/cases/cwe-p")).text
         answer = await client.post(f"/cases/cwe-p/verdicts/{verdict['number']}/cancel")
         assert answer.status_code == 303
@@ -136,7 +136,7 @@ async def test_two_browsers_on_one_case(tmp_path: Path) -> None:
         await console.put(pending("cwe-p"))
         assert (await one.post("/cases/cwe-p/claim")).status_code == 303
         refused = await other.post("/cases/cwe-p/claim")
-        assert (refused.status_code, "Somebody else has claimed" in refused.text) == (409, True)
+        assert (refused.status_code, "Another reviewer has claimed" in refused.text) == (409, True)
         assert "Li works on this case" in (await other.get("/cases/cwe-p")).text
         refused = await other.post("/cases/cwe-p/verdict", data={"verdict": "overturn", "reason": "mine"})
         assert refused.status_code == 409
@@ -176,7 +176,7 @@ async def test_a_ban_is_approved_by_another_person(tmp_path: Path) -> None:
         [verdict] = console.rows(VERDICTS)
         assert verdict["state"] == "approval"
         mine = await one.get("/cases/cwe-p")
-        assert "Who proposes cannot approve" in mine.text
+        assert "You cannot approve your own" in mine.text
         path = f"/cases/cwe-p/verdicts/{verdict['number']}/approve"
         assert (await one.post(path, data={"reason": "me again"})).status_code == 409
         assert "/cases/cwe-p" in (await other.get("/queue?view=approval")).text

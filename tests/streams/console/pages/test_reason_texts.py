@@ -49,7 +49,7 @@ async def test_a_text_is_given_in_both_languages_and_bounded(tmp_path: Path) -> 
             await admin.post("/admin/reasons", data={"verdict": "any", "zh": "中", "en": f"text {number}"})
         full = await admin.post("/admin/reasons", data={"verdict": "any", "zh": "中", "en": "one more"})
         assert (full.status_code, len(console.rows(REASON_TEXTS))) == (422, 50)
-        assert "remove one first" in full.text
+        assert "Remove one first" in full.text
 
 
 async def test_a_verdict_keeps_the_reason_as_it_was_typed(tmp_path: Path) -> None:

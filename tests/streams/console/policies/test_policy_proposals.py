@@ -23,7 +23,7 @@ from streams.console.identity.users import Role, User
 from streams.console.policies import drafts, proposals, requests
 from streams.console.policies.checker import CheckRequest, check
 from streams.console.policies.proposals import ChangeRefused, PolicyProposals
-from streams.console.policies.requests import Wanted
+from streams.console.policies.requests import RequestedChange
 from streams.console.policies.sending import PolicySending
 from streams.console.policies.tables import POLICY_DRAFTS, POLICY_REQUESTS
 from streams.console.previews.tables import PREVIEWS
@@ -57,7 +57,7 @@ async def proposed(console: ConsoleHarness, text: str, by: User = LI, from_ms: i
     checked = check(CheckRequest(text, 0)).policy
     assert checked is not None
     draft = await console.database.run(lambda c: drafts.create(c, by, text, "a draft", console.now_ms))
-    wanted = Wanted("apply", (checked.sha256,), from_ms, "as agreed")
+    wanted = RequestedChange("apply", (checked.sha256,), from_ms, "as agreed")
     return await console.database.run(lambda c: steps.propose(c, by, draft, checked, wanted, console.now_ms))
 
 
@@ -102,9 +102,9 @@ async def test_what_is_approved_is_sent_once_to_each_partition_as_it_was_propose
             )  # fmt: skip
             assert command.from_ms >= console.now_ms + 60_000
             assert command.from_ms % 300_000 == 0
-            assert (await states(console))[partition] == "silent"
+            assert (await states(console))[partition] == "unanswered"
             await taken(console, partition, command)
-            assert (await states(console))[partition] == "taken"
+            assert (await states(console))[partition] == "accepted"
         with console.database.reading() as connection:
             [one] = requests.newest(connection)
             assert one.is_done
@@ -240,7 +240,7 @@ async def test_a_policy_that_is_scheduled_later_bars_it_and_can_be_withdrawn(tmp
         )  # fmt: skip
         withdrawal = PolicyWithdrawal(at_ms, later.sha256, command.reason, command.by, command.at_ms)
         await recorded(console, withdrawal)
-        assert await states(console) == ["taken"]
+        assert await states(console) == ["accepted"]
         async with pages_of(console, Role.VIEWER) as pages:
             page = (await pages.get("/policy")).text
             assert "withdrawn" in page
@@ -256,7 +256,7 @@ async def test_a_refusal_is_shown_and_an_overtaken_request_ends(tmp_path: Path) 
         await console.send()
         [command], _ = commands(console.held).values()
         await recorded(console, RefusedCommand(0, "this release cannot read it", command.by, command.at_ms))
-        assert await states(console) == ["refused", "silent"]
+        assert await states(console) == ["refused", "unanswered"]
         async with pages_of(console, Role.VIEWER) as pages:
             assert "this release cannot read it" in (await pages.get("/policy")).text
         await proposed(console, file_of("4"))

@@ -105,7 +105,7 @@ async def test_a_link_signs_in_once_and_is_replaced(served: Served) -> None:
     assert (entered.status_code, entered.headers["location"]) == (303, "/queue")
     page = (await client.get("/queue")).text
     assert "云帆信息有限公司" in page
-    assert "Demo: simulated data" in page
+    assert "Demo: data and time are simulated" in page
     # Where it was used it leads on; elsewhere it is worth nothing.
     assert (await client.get(link)).headers["location"] == "/queue"
     client.cookies.clear()
@@ -133,7 +133,7 @@ async def test_an_overturned_ban_is_judged_again_from_the_files(served: Served) 
     review = codec.read(line)
     assert isinstance(review, Review)
     assert (review.enforcement_id, review.verdict, review.reviewer) == (served.ban.id, "overturn", "demo")
-    # Whoever judges the same files finds the same.
+    # Judging the same files again gives the same decisions.
     judged = judge([*served.files.inputs, served.files.reviews], served.files.out.parent / "again")
     ban, reversal = map(event_of, judged.enforcement)
     assert (ban, reversal.data.reverses) == (served.ban, ban.id)
