@@ -191,7 +191,9 @@ async def test_what_a_killed_console_left_is_interrupted(
 async def test_an_upload_is_kept_open_until_its_preview_ends_and_has_no_name(
     runner: PreviewRunner, database: Database, clock: Clock, children: Children, tmp_path: Path
 ) -> None:
-    with tempfile.TemporaryFile(dir=tmp_path) as file:
+    folder = tmp_path / "uploads"
+    folder.mkdir()
+    with tempfile.TemporaryFile(dir=folder) as file:
         file.write(b"record")
         file.flush()
         preview_id = await submit(runner, file=file.fileno())
@@ -199,7 +201,7 @@ async def test_an_upload_is_kept_open_until_its_preview_ends_and_has_no_name(
     kept = children.tasks[0].file
     assert kept is not None
     assert os.pread(kept, 10, 0) == b"record"
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
     uploaded = os.fstat(kept)
     children.reports.put_nowait(Failed("time"))
     await until("failed", database, preview_id, clock)
