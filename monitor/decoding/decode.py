@@ -186,28 +186,23 @@ class Decoder:
         return any("consents" in layout.key_sets for layout in (self.layout, *(later for _, later in self.later)))
 
     def _by_extension(self, rows: ByteRows) -> _Parsed:
-        """Parse lines with the extension, and one by one those that it does not take."""
+        """Parse lines with the extension, and by msgspec those that it does not take."""
         parser = _native_parser(self.layout, self.salt, self.later)
         others: list[tuple[int, Other]] = []
         rejected: list[tuple[int, str]] = []
         blank: list[int] = []
 
-        def odd(row: int, line: bytes) -> Cdr | None:
-            if not line or line.isspace():
-                blank.append(row)
-                return None
-            try:
-                record = codec.decoder_for([line])(line)
-            except codec.DECODE_ERRORS as error:
-                rejected.append((row, codec.explain(line, error)))
-                return None
-            if not isinstance(record, Cdr):
-                others.append((row, record))
-            elif reason := codec.check(record):
-                rejected.append((row, reason))
-            else:
-                return record
-            return None
+        def odd(first: int, lines: Sequence[bytes]) -> list[tuple[int, Cdr]]:
+            calls: list[tuple[int, Cdr]] = []
+            for row, record in enumerate(_records(lines, first, rejected, blank), first):
+                if isinstance(record, Cdr):
+                    if reason := codec.check(record):
+                        rejected.append((row, reason))
+                    else:
+                        calls.append((row, record))
+                elif record is not None:
+                    others.append((row, record))
+            return calls
 
         found = parser.parse(rows, odd)
         names, calls = parser.columns(found) if len(found) else ([], None)
@@ -219,21 +214,7 @@ class Decoder:
         rejected: list[tuple[int, str]] = []
         blank: list[int] = []
         for start in range(0, len(lines), _AT_ONCE):
-            some = list(lines[start : start + _AT_ONCE])
-            decode = codec.decoder_for(some)
-            to_come = iter(some)
-            records: list[Record | None] = []
-            while len(records) < len(some):
-                try:
-                    records.extend(map(decode, to_come))
-                except codec.DECODE_ERRORS as error:
-                    line = some[len(records)]
-                    if line.isspace() or not line:
-                        blank.append(start + len(records))
-                    else:
-                        rejected.append((start + len(records), codec.explain(line, error)))
-                    records.append(None)
-            gathering.add(records)
+            gathering.add(_records(list(lines[start : start + _AT_ONCE]), start, rejected, blank))
         return self._columns(gathering, rejected, blank, lambda row: codec.decode(lines[row]))
 
     def _columns(
@@ -268,6 +249,29 @@ class Decoder:
         if self.not_after_ms is not None:
             reject_later(decoded, np.int64(self.not_after_ms))
         return decoded
+
+
+def _records(
+    lines: Sequence[bytes], first: int, rejected: list[tuple[int, str]], blank: list[int]
+) -> list[Record | None]:
+    """The records of lines, read by msgspec. None is one that is appended to ``rejected`` or ``blank``.
+
+    ``first`` is the row of the first line.
+    """
+    decode = codec.decoder_for(lines)
+    to_come = iter(lines)
+    records: list[Record | None] = []
+    while len(records) < len(lines):
+        try:
+            records.extend(map(decode, to_come))
+        except codec.DECODE_ERRORS as error:
+            line = lines[len(records)]
+            if line.isspace() or not line:
+                blank.append(first + len(records))
+            else:
+                rejected.append((first + len(records), codec.explain(line, error)))
+            records.append(None)
+    return records
 
 
 _native_parser = lru_cache(16)(native.NativeParser)  # a worker has one for all its partitions

@@ -18,7 +18,7 @@ from monitor.core.calls.columns import Calls
 from monitor.core.calls.fields import FieldLayout
 from monitor.core.calls.keys import salt_of
 from monitor.core.calls.string_column import StringColumn
-from monitor.decoding import native
+from monitor.decoding import decode, native
 from monitor.decoding.byte_rows import ByteRows, RowBlock
 from monitor.decoding.decode import DecodedRows, Decoder
 from schemas import codec
@@ -260,6 +260,45 @@ def test_calls_that_only_msgspec_takes_keep_their_place(switched: Any) -> None:
     assert with_it["names"] == ["zulu", "acme"]
 
 
+class _Counted:
+    """A call of a decoder's ``_records``, with the numbers of lines that it got."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lines: list[int] = []
+        self._call = decode._records
+        monkeypatch.setattr(decode, "_records", self)
+
+    def __call__(self, lines: Sequence[bytes], *more: Any) -> Any:
+        self.lines.append(len(lines))
+        return self._call(lines, *more)
+
+
+@pytest.mark.parametrize(("odd_every", "most_alone"), [(1, 2), (2, 60), (4, 200), (50, 40)])
+def test_many_rows_that_are_not_taken_are_decoded_together(
+    odd_every: int, most_alone: int, switched: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One by one they would cost more than without the extension, and a producer could choose that."""
+    odd = [
+        LINE.replace(b'"caller"', rb'"\u0063aller"'),
+        b"{}",
+        b" ",
+        line(answer_ms=T0),
+        line(type="complaint"),
+        BARE.replace(b'"acme"', b'"bravo"') + b',"x":1e5}',
+    ]
+    lines = [odd[row // odd_every % len(odd)] if row % odd_every == 0 else LINE for row in range(2_000)]
+    with_it, without = switched(lambda: content(DECODERS["full"].lines(lines, 1)))
+    assert with_it == without
+    counted = _Counted(monkeypatch)
+    monkeypatch.setattr(native, "enabled", True)
+    DECODERS["full"].lines(lines, 1)
+    assert counted.lines.count(1) <= most_alone
+    assert max(counted.lines) == (1 if odd_every == 50 else 512)
+    counted.lines.clear()
+    DECODERS["full"].lines([line(call_id="x" * 129, x="y" * 1_000)] * 1_000, 1)
+    assert 200 < max(counted.lines) < 300  # as many as stay in the CPU cache
+
+
 def rows_in_blocks(rng: random.Random, rows: Sequence[bytes | None]) -> ByteRows:
     """The rows in several blocks, with bytes between them."""
     parts, start = [], 0
@@ -297,9 +336,15 @@ def test_decoded_rows_are_identical(seed: int, switched: Any) -> None:
         offsets = np.cumsum([rng.randrange(1, 3) for _ in values])
         skipped = {int(offset): "skipped: so" for offset in rng.sample(offsets.tolist(), 9)}
         for rows in (values, rows_in_blocks(rng, values)):
-            decode = partial(DECODERS["later"].messages, rows, offsets, skipped)
-            with_it, without = switched(lambda decode=decode: content(decode()))
+            decoded = partial(DECODERS["later"].messages, rows, offsets, skipped)
+            with_it, without = switched(lambda decoded=decoded: content(decoded()))
             assert with_it == without
+
+
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extension is tried with every row, however few it takes."""
+    monkeypatch.setattr(native, "_ONE_BY_ONE", 1 << 40)
 
 
 def compare_what_is_taken(seed: int, count: int) -> int:
@@ -331,6 +376,7 @@ def compare_what_is_taken(seed: int, count: int) -> int:
     return total
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_a_hundred_thousand_mutated_lines() -> None:
     seed = int(os.environ.get("CALLWARDEN_TEST_SEED", "1"))
     print(f"seed {seed}")
@@ -338,6 +384,7 @@ def test_a_hundred_thousand_mutated_lines() -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("one_by_one")
 @pytest.mark.parametrize("part", range(10))
 def test_ten_million_mutated_lines(part: int) -> None:
     seed = int(os.environ.get("CALLWARDEN_TEST_SEED", "1000")) + part
@@ -349,7 +396,7 @@ def test_memory_does_not_grow() -> None:
     rng = random.Random(3)
     lines = some_lines(rng, 500)
 
-    def decode(times: int) -> int:
+    def repeated(times: int) -> int:
         for _ in range(times):
             DECODERS["full"].lines(lines, 1)
             with pytest.raises(ValueError, match="tuple"):
@@ -360,9 +407,9 @@ def test_memory_does_not_grow() -> None:
     parser = native.NativeParser(FULL, np.uint64(0), ())
     tracemalloc.start()
     try:
-        decode(5)
-        before = decode(5)
-        assert decode(60) - before < 50_000
+        repeated(5)
+        before = repeated(5)
+        assert repeated(60) - before < 50_000
     finally:
         tracemalloc.stop()
 
