@@ -66,6 +66,11 @@ typedef struct {
 
 /* ---- Strings ------------------------------------------------------------------------------------------------ */
 
+/* Eight bytes are read as a word whose lowest byte is the first. Other compilers, and other machines, read bytes. */
+#if defined(__GNUC__) && defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define WORDS_AT_ONCE
+#endif
+
 #define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 #define TOP EACH(0x80)
 
@@ -172,7 +177,7 @@ static inline int string(Parser *s, Text *raw, Py_ssize_t *points, int *escaped)
     Py_ssize_t beyond = 0; /* bytes that are not code points of their own */
     *escaped = 0;
     for (;;) {
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#ifdef WORDS_AT_ONCE
         while (s->limit - p >= 8) {
             uint64_t word, found;
             memcpy(&word, p, 8);
@@ -479,7 +484,7 @@ static inline uint64_t text_key(Text text, uint64_t salt)
     for (Py_ssize_t at = 0; at < text.size; at += 8) {
         uint64_t word = 0;
         Py_ssize_t left = text.size - at;
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#ifdef WORDS_AT_ONCE
         memcpy(&word, text.at + at, (size_t)(left < 8 ? left : 8));
 #else
         for (int i = 0; i < (left < 8 ? left : 8); i++) word |= (uint64_t)text.at[at + i] << 8 * i;
@@ -707,6 +712,14 @@ static void columns_released(Columns *columns)
     while (columns->held) PyBuffer_Release(&columns->buffers[--columns->held]);
 }
 
+/* Whether a buffer holds items of `size` bytes, aligned for it. */
+static int items_of(const Py_buffer *buffer, Py_ssize_t size)
+{
+    if (buffer->itemsize == size && (uintptr_t)buffer->buf % (uintptr_t)size == 0) return 1;
+    PyErr_Format(PyExc_ValueError, "a column does not fit: expected aligned items of %zd bytes", size);
+    return 0;
+}
+
 static int columns_of(PyObject *tuple, Columns *columns)
 {
     columns->held = 0;
@@ -718,6 +731,7 @@ static int columns_of(PyObject *tuple, Columns *columns)
         if (PyObject_GetBuffer(PyTuple_GetItem(tuple, i), &columns->buffers[i], PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) < 0)
             return 0;
         columns->held++;
+        if (!items_of(&columns->buffers[i], ITEM_SIZES[i])) return 0;
         columns->sizes[i] = columns->buffers[i].len / ITEM_SIZES[i];
     }
     const int64_t *counts = COLUMN(int64_t, COUNTS);
@@ -843,6 +857,7 @@ static void rows_released(Rows *rows)
 
 static int rows_fit(Rows *rows)
 {
+    if (!items_of(&rows->starts, 8) || !items_of(&rows->sizes, 8)) return 0;
     rows->count = rows->starts.len / 8;
     if (rows->sizes.len / 8 == rows->count) return 1;
     PyErr_SetString(PyExc_ValueError, "starts and sizes do not fit each other");
@@ -920,7 +935,7 @@ static PyObject *first_difference(PyObject *module, PyObject *args)
                           &names.starts, &names.sizes, &numbers))
         return NULL;
     Py_ssize_t count = chosen.len / 8, i = 0;
-    if (rows_fit(&rows) && rows_fit(&names)) {
+    if (rows_fit(&rows) && rows_fit(&names) && items_of(&chosen, 8) && items_of(&numbers, 4)) {
         if (numbers.len / 4 != count) {
             PyErr_SetString(PyExc_ValueError, "the columns do not fit each other");
         } else {
@@ -954,6 +969,11 @@ static PyObject *line_ends(PyObject *module, PyObject *args)
     Py_buffer block, ends;
     (void)module;
     if (!PyArg_ParseTuple(args, "y*w*", &block, &ends)) return NULL;
+    if (!items_of(&ends, 8)) {
+        PyBuffer_Release(&block);
+        PyBuffer_Release(&ends);
+        return NULL;
+    }
     const uint8_t *first = block.buf, *end = first + block.len, *p = first;
     Py_ssize_t most = ends.len / 8, count = 0;
     while (count < most && p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {

@@ -97,7 +97,9 @@ static PyObject *take_apart(PyObject *module, PyObject *args)
         return NULL;
     Py_ssize_t count = buffers[0].len / 8;
     int fits = start >= 0 && start <= end && end <= block.len && base >= 0 && last >= base;
-    for (int i = 0; i < 6; i++) fits = fits && buffers[i].len == 8 * count;
+    for (int i = 0; i < 6; i++) {
+        fits = fits && buffers[i].len == 8 * count && buffers[i].itemsize == 8 && (uintptr_t)buffers[i].buf % 8 == 0;
+    }
     if (!fits) {
         PyErr_SetString(PyExc_ValueError, "the arguments do not fit each other");
     } else {

@@ -431,10 +431,19 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
         (LINE, zero, size, 0, 0, (calls.columns[0], calls.columns[1][:0], *calls.columns[2:])),
         (LINE, zero, size, 0, 0, (np.array([2, 0, 0, 0]), *calls.columns[1:])),
         (LINE, zero, size, 0, 0, (np.array([0, -1, 0, 0]), *calls.columns[1:])),
+        (LINE, zero.astype(np.int32).repeat(2), size, 0, 0, calls.columns),
+        (LINE, zero, size, 0, 0, (calls.counts.view(np.int32), *calls.columns[1:])),
+        (LINE, zero, size, 0, 0, (np.zeros(33, np.uint8)[1:].view(np.int64), *calls.columns[1:])),
     ]
     for arguments in wrong:
         with pytest.raises(ValueError, match=r"fit|row|tuple|lies"):
             parse(parser._plan, *arguments)
+    with pytest.raises((ValueError, BufferError), match="contiguous"):
+        parse(parser._plan, LINE, zero, size, 0, 0, (np.zeros(8, np.int64)[::2], *calls.columns[1:]))
+    with pytest.raises(ValueError, match="contiguous"):
+        parse(parser._plan, LINE, np.zeros(2, np.int64)[::-1], size.repeat(2), 0, 0, calls.columns)
+    with pytest.raises(ValueError, match="fit"):
+        native._calls.line_ends(b"", np.zeros(1, np.int32))
     full = native.NativeCalls(2, len(LINE), True, True)  # room for the ids and names of one line, not of three
     with pytest.raises(ValueError, match="no room"):
         parse(parser._plan, LINE, np.zeros(3, np.int64), np.repeat(size, 3), 0, 0, full.columns)
