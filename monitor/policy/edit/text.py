@@ -9,7 +9,7 @@ from typing import Final
 from monitor.policy.edit.nodes import Node, NotEditable, compose
 
 Scalar = str | int | float | bool | None
-Value = Scalar | Sequence[str]
+Value = Scalar | Mapping[str, Scalar] | Sequence[str | Mapping[str, Scalar]]
 
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*|[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]+[smhd]")
 _RESERVED: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
@@ -237,9 +237,11 @@ class PolicyText:
         return self._scalar(key)
 
     def _inline(self, value: Value) -> str:
+        if isinstance(value, Mapping):
+            return self._flow_map(value)
         if isinstance(value, str) or not isinstance(value, Sequence):
             return self._scalar(value)
-        return "[" + ", ".join(self._scalar(each) for each in value) + "]"
+        return "[" + ", ".join(self._inline(each) for each in value) + "]"
 
     def _scalar(self, value: Scalar) -> str:
         if not isinstance(value, str):

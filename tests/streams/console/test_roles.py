@@ -64,6 +64,7 @@ POST /policy/drafts                            p
 GET  /policy/drafts/{draft_id}                 all
 POST /policy/drafts/{draft_id}                 p
 POST /policy/drafts/{draft_id}/discard         p
+POST /policy/drafts/{draft_id}/shadow          p
 GET  /policy/drafts/{draft_id}/check           all
 POST /policy/check                             p
 POST /policy/drafts/{draft_id}/propose         p

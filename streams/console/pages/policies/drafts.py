@@ -7,9 +7,13 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from sqlalchemy import Connection
 from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
+from monitor.policy.edit.nodes import NotEditable
+from monitor.policy.edit.shadow import NothingToTry, with_shadows
+from monitor.policy.load import PolicyError, from_plain
 from monitor.policy.serialize import to_plain
 from monitor.text.masking import mask_text
 from streams.console.pages.policies.forms import (
@@ -22,7 +26,8 @@ from streams.console.pages.policies.forms import (
     soonest_ms,
 )
 from streams.console.pages.queue import toast
-from streams.console.pages.render import render
+from streams.console.pages.render import language_of, render
+from streams.console.pages.texts import text as t
 from streams.console.policies import drafts
 from streams.console.policies.check_process import CheckGivenUp
 from streams.console.policies.checker import CheckReport, CheckRequest
@@ -107,6 +112,35 @@ async def discard_draft(draft_id: str, user: PolicyEditor, context: Context) -> 
     except DraftRefused as refused:
         raise HTTPException(_STATUS[refused.key]) from None
     return RedirectResponse("/policy?said=discarded", 303)
+
+
+@router.post("/policy/drafts/{draft_id}/shadow")
+async def draft_in_shadow(draft_id: str, request: Request, user: PolicyEditor, context: Context) -> Response:
+    """Begin a draft of the newest policy, in which the changed and new rules of this one are tried in shadow mode."""
+    draft = await context.read(partial(drafts.get, draft_id=draft_id))
+    if draft is None:
+        raise HTTPException(404)
+    why = "faulty"
+    try:
+        report, base = await check_text(request, context, draft.text)
+        if (checked := report.policy) is not None:
+            text = await context.read(partial(context.policies.text_of, policy=base))
+            wanted = from_plain(checked.plain, checked.sha256)
+            edited = await run_in_threadpool(with_shadows, text, "policy", wanted)
+            title = t(language_of(request), "policy.shadow_of", title=draft.title or draft.id)
+            made = await context.write(
+                partial(drafts.create, by=user, text=edited.text, title=title, now_ms=context.clock())
+            )
+            return RedirectResponse(f"/policy/drafts/{made.id}", 303)
+    except CheckGivenUp as error:
+        why = error.key
+    except DraftRefused as error:
+        why = error.key
+    except NothingToTry:
+        why = "nothing_to_try"
+    except (NotEditable, PolicyError):
+        why = "by_hand"
+    return RedirectResponse(f"/policy/drafts/{draft_id}?{urlencode({'refused': why})}", 303)
 
 
 @router.get("/policy/drafts/{draft_id}/check")

@@ -129,3 +129,24 @@ async def test_a_version_is_compared_with_another(tmp_path: Path) -> None:
 
 def test_hash_of_a_draft_is_that_of_its_file() -> None:
     assert drafts.text_hash("id: a\n") == "32848b63caee2b356871054d84e60643683ed636c46ba010d11f04e367325f45"
+
+
+async def test_a_draft_is_tried_in_shadow_first_and_todays_rules_stay(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, pages_of(console, OWNER) as pages:
+        held = loads(file_of("7", 0.4), "f")
+        await recorded(console, started(held, 0))
+        path = await begun(pages, title="stricter")
+        await pages.post(path, data={"text": file_of("8", 0.3), "revision": "1"})
+        answer = await pages.post(f"{path}/shadow")
+        assert answer.status_code == 303
+        assert "In shadow: stricter" in (await pages.get(answer.headers["location"])).text
+        made = next(
+            loads(row["text"], "f") for row in console.rows(POLICY_DRAFTS) if row["title"] == "In shadow: stricter"
+        )
+        assert made.rules[: len(held.rules)] == held.rules
+        [copy] = made.rules[len(held.rules) :]
+        assert (copy.id, copy.mode, copy.threshold) == ("short-calls-shadow", "shadow", 0.3)
+        again = await pages.post(f"{await begun(pages)}/shadow")
+        assert again.headers["location"].endswith("?refused=nothing_to_try")
+        assert "nothing to try" in (await pages.get(again.headers["location"])).text
+        assert (await pages.post("/policy/drafts/cwd-none/shadow")).status_code == 404
