@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_review_service import NAMES, NOW, WANG, Broker, service_of
+from review_broker import NOW, WANG, Broker, service_of
 
-from helpers.ledger_samples import address, filled, put, topics
+from helpers.ledger_samples import NAMES, address, filled, put, topics
 from oracle.ledger import DAY, T0, event, pending
 from streams.consumers.database import Database
 from streams.consumers.ledger import journal
