@@ -26,7 +26,7 @@ class Desk:
     def __init__(self, console: ConsoleHarness, *escalations: dict[str, object]) -> None:
         rules = [rule("a", window="5m", cooldown="5m"), rule("b", mode="review", behaviour="no_consent")]
         self.shard = ShardHarness(rules=rules, escalations=list(escalations), defaults={"review_within": "2h"})
-        self.console, self.minute, self._reviews = console, 0.5, 0
+        self.console, self.minute, self._reviews, self.compared = console, 0.5, 0, 0
 
     @property
     def now_ms(self) -> int:
@@ -36,7 +36,9 @@ class Desk:
         """Decide up to some minutes later, and have the console read it."""
         self.minute += minutes
         decided = self.shard.until(self.minute)
-        await self.console.put(*decided)
+        for event in decided:
+            await self.console.put(event)
+            self.check_ahead(event)
         return decided
 
     async def review(self, verdict: str, of: str) -> list[Enforcement]:
@@ -59,6 +61,14 @@ class Desk:
 
     def standing(self) -> list[dict[str, object]]:
         return [row for row in self.console.rows(CASES) if row["status"] in ("pending", "final")]
+
+    def check_ahead(self, event: Enforcement) -> None:
+        """Compare the counts in an event that records a violation with those of the console at that instant."""
+        if ahead := event.data.escalations_ahead:
+            record, at_ms = self.record(), event.data.decided_ms
+            counted = {each.id: record.counted(each, at_ms) for each in record.policy.escalations}
+            assert {each.rule_id: each.violations for each in ahead} == counted
+            self.compared += 1
 
     def check_counts(self) -> None:
         """Compare what counts with the domain."""
@@ -139,6 +149,7 @@ async def lived_through(seed: int, folder: Path) -> set[str]:
                     happened |= await reviewed(desk, rng, rng.choice(found))
             await desk.later(rng.choice((1, 5)))
             desk.check_counts()
+        assert desk.compared
     return happened
 
 
