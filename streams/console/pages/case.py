@@ -24,7 +24,6 @@ from streams.console.cases.verdicts import WantedVerdict
 from streams.console.identity.permissions import Permission, needs
 from streams.console.identity.users import User
 from streams.console.pages.queue import (
-    ME,
     POSTPONED,
     Assigner,
     Claimer,
@@ -79,7 +78,7 @@ async def release(case_id: str, user: Claimer, context: Context) -> Response:
 
 @router.post("/cases/{case_id}/postpone")
 async def postpone(
-    request: Request, case_id: str, user: Claimer, context: Context, until: Annotated[str, Form()] = "1d"
+    request: Request, case_id: str, user: Claimer, context: Context, until: Annotated[str, Form()]
 ) -> Response:
     """Postpone the case, or take it back into the queue."""
     now_ms = context.clock()
@@ -92,7 +91,7 @@ async def postpone(
 
 @router.post("/cases/{case_id}/assign")
 async def assign(
-    request: Request, case_id: str, user: Assigner, context: Context, to: Annotated[str, Form()] = ME
+    request: Request, case_id: str, user: Assigner, context: Context, to: Annotated[str, Form()]
 ) -> Response:
     """Assign the case to oneself, to another reviewer, or to nobody."""
     work = partial(claims.assign, ids=[case_id], to=assignee_of(to, user), by=user, now_ms=context.clock())

@@ -124,7 +124,7 @@ async def assign_some(
     user: Assigner,
     context: Context,
     ids: Annotated[list[str], Form(default_factory=list)],
-    to: Annotated[str, Form()] = ME,
+    to: Annotated[str, Form()],
 ) -> Response:
     """Assign the chosen cases to oneself, to another reviewer, or to nobody."""
     work = partial(claims.assign, ids=ids, to=assignee_of(to, user), by=user, now_ms=context.clock())
@@ -137,7 +137,7 @@ async def assign_some(
 
 def assignee_of(to: str, user: User) -> str | None:
     """The subject that a form's choice names; None for nobody."""
-    # No choice is an empty text: FastAPI takes one for a field that was not sent.
+    # No choice is an empty text: FastAPI treats that as a field that is missing.
     return user.subject if to == ME else None if to == NOBODY else to
 
 
@@ -147,7 +147,7 @@ async def postpone_some(
     user: Claimer,
     context: Context,
     ids: Annotated[list[str], Form(default_factory=list)],
-    until: Annotated[str, Form()] = "1d",
+    until: Annotated[str, Form()],
 ) -> Response:
     """Postpone the chosen cases, or take them back."""
     now_ms = context.clock()
@@ -163,7 +163,7 @@ async def preview(
     user: Decider,
     context: Context,
     ids: Annotated[list[str], Form(default_factory=list)],
-    verdict: Annotated[str, Form()] = "overturn",
+    verdict: Annotated[str, Form()],
 ) -> Response:
     """What one verdict on all chosen cases would do, before it is given."""
     chosen: Literal["uphold", "overturn"] = "uphold" if verdict == "uphold" else "overturn"

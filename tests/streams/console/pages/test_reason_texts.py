@@ -80,7 +80,7 @@ async def test_cases_are_assigned_to_those_who_decide_cases(tmp_path: Path) -> N
             await reviewer.post("/queue/assign", data={"ids": ["cwe-q"], "to": to})
         assert [row["assignee"] for row in console.rows(CASES)] == [None, None]
         await reviewer.post("/cases/cwe-p/assign", data={"to": "local:wang"})
-        await reviewer.post("/queue/assign", data={"ids": ["cwe-q"]})
+        await reviewer.post("/queue/assign", data={"ids": ["cwe-q"], "to": "me"})
         assert [row["assignee"] for row in console.rows(CASES)] == ["local:wang", "local:li"]
         page = (await reviewer.get("/cases/cwe-p")).text
         assert "Assigned to Wang" in page
@@ -93,3 +93,21 @@ async def test_cases_are_assigned_to_those_who_decide_cases(tmp_path: Path) -> N
         assert '<button formaction="/queue/postpone" name="until" value="now">' in postponed
         await reviewer.post("/queue/postpone", data={"ids": ["cwe-q"], "until": "now"})
         assert console.rows(CASES)[1]["postponed_until_ms"] == 0
+
+
+async def test_an_empty_choice_is_refused_and_not_taken_for_a_usual_one(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, pages_of(console, Role.REVIEWER) as reviewer:
+        await console.put(pending("cwe-p"))
+        paths = {
+            "/cases/cwe-p/assign": "to",
+            "/cases/cwe-p/postpone": "until",
+            "/queue/assign": "to",
+            "/queue/postpone": "until",
+            "/queue/preview": "verdict",
+        }
+        for path, field in paths.items():
+            for given in ({}, {field: ""}):
+                answer = await reviewer.post(path, data={"ids": ["cwe-p"], **given})
+                assert (path, given, answer.status_code) == (path, given, 422)
+        [case] = console.rows(CASES)
+        assert (case["assignee"], case["postponed_until_ms"]) == (None, 0)
