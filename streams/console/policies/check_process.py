@@ -5,12 +5,10 @@ before it. It ends when its standard input does, so it does not outlive its pare
 """
 
 import asyncio
-import os
 import resource
-import signal
 import struct
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from contextlib import suppress
 from typing import BinaryIO, Final, Protocol
 
@@ -18,6 +16,7 @@ import msgspec
 import structlog
 
 from monitor.policy.load import load
+from streams.console import child_process
 from streams.console.policies.checker import CheckReport, CheckRequest, check
 
 log = structlog.get_logger("callwarden")
@@ -113,14 +112,11 @@ class CheckProcess:
     def _kill(self) -> None:
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
+            child_process.kill(process)
 
 
 async def _start() -> Process:
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    command = (sys.executable, "-m", __name__)
-    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment)
+    process = await child_process.start(__name__)
     assert process.stdout is not None
     await process.stdout.readexactly(1)  # everything is imported: the time of a check begins
     return process
@@ -154,7 +150,6 @@ def _limit_time() -> None:
 
 def main() -> None:
     """Run the child process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is for the parent
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     load(None)  # the first check need not read it
     sys.stdout.buffer.write(b".")

@@ -2,23 +2,20 @@
 
 import asyncio
 import contextlib
-import os
 import pickle
 import signal
-import sys
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import msgspec
 
+from streams.console import child_process
 from streams.console.previews.child import OUT_OF_MEMORY
 from streams.console.previews.task import LONGEST_LINE, Failed, PreviewTask, Progress, Report, decode
 from streams.runtime.monotonic import steady_s
 
 _PROGRAM: Final = "streams.console.previews.child"
-# Each thread of a numerical library, and each arena of the allocator, would take address space from the limit.
-_ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +37,7 @@ async def launch(task: PreviewTask, limits: PreviewLimits) -> AsyncGenerator[Rep
     """Run the task in a child process. Closing the iterator kills it. Raises OSError if it cannot be started."""
     until_s, first = steady_s() + limits.time_s, True
     arguments = (limits.memory_bytes, max(1, round(limits.time_s)), limits.nice)
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", _PROGRAM, *map(str, arguments)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        limit=LONGEST_LINE,
-        start_new_session=True,
-        pass_fds=() if task.file is None else (task.file,),
-        env={**os.environ, **_ENVIRONMENT},
-    )
+    child = await child_process.start(_PROGRAM, *map(str, arguments), file=task.file, longest_line=LONGEST_LINE)
     try:
         while True:
             try:
@@ -63,9 +51,7 @@ async def launch(task: PreviewTask, limits: PreviewLimits) -> AsyncGenerator[Rep
                 return
             first = False
     finally:
-        # Its whole group: nothing that it started survives it.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
+        child_process.kill(child)
         await child.wait()
 
 

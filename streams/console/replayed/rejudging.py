@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-import sys
 import time
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Connection
 
 from monitor.text.private_files import open_private
-from streams.console import outbox
+from streams.console import child_process, outbox
 from streams.console.outbox import QueuedRecord
 from streams.console.replayed.file_intake import Committed, FileIntake
 from streams.console.replayed.judgement import JudgedFiles
@@ -53,19 +53,14 @@ class ReplayFiles:
     async def judge(self) -> JudgedFiles:
         """Judge all files again, in a child process. Raises PermanentError if that fails."""
         files = [self.out, *self.inputs, self.reviews]
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "streams.console.replayed.judgement", *map(str, files)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C at the terminal does not reach it
+        child = await child_process.start(
+            "streams.console.replayed.judgement", *map(str, files), stdin=DEVNULL, stderr=PIPE
         )
         try:
             printed, failure = await child.communicate()
         finally:
             if child.returncode is None:
-                with suppress(ProcessLookupError):
-                    child.kill()
+                child_process.kill(child)
                 await child.wait()
         if child.returncode != 0:
             why = failure.decode(errors="replace").strip().rpartition("\n")[2]
