@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from streams.consumers.ledger.verify.topics import TopicComparison
     from streams.kafka.api import TP
     from streams.kafka.cluster import KafkaCluster
+    from streams.settings.load import Settings
 
 app = typer.Typer()
 
@@ -68,6 +69,10 @@ def verify(
     case: Annotated[
         str | None, typer.Option("--case", metavar="FILE", help="A case that the console exported, to be compared.")
     ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Store the result in the ledger, whose metrics then show it.")
+    ] = False,
+    by: By = None,
     as_json: Json = False,
     bootstrap: Bootstrap = None,
     database: LedgerDatabase = None,
@@ -78,22 +83,26 @@ def verify(
     one beyond the ledger's position, is a difference. The command gives a running ledger time to store new records.
     With --case, each record of the exported case must be in the ledger as it is in the file.
 
-    The command only reads. It prints the time up to which the database is current, and how many records it lacks.
+    Without --record, the command only reads. It prints the time up to which the database is current, and how many
+    records it lacks.
 
     Exit status: 1 there are differences, each on a line; 2 no ledger; 3 the database or, with --with-topics, Kafka
     cannot be reached.
     """
     from streams.cli.cluster_session import answers, operate
     from streams.cli.consume.ledger_reading import currency_of, report
-    from streams.cli.inputs import fail, settings_for
+    from streams.cli.inputs import fail, operator_name, settings_for
     from streams.consumers.ledger.access import filled
     from streams.consumers.ledger.progress import LedgerProgress, progress_of
     from streams.consumers.ledger.verify.chains import verify as recompute
     from streams.kafka.topic_names import TopicNames
 
+    if by is not None and not record:
+        fail("--by: expected only with --record")
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     published, exported = _published(heads), _exported(case)
+    recorded_by = operator_name("--by", by) if record else None
     with answers("ledger verify"), filled(settings) as ledger:
 
         async def against_topics(cluster: "KafkaCluster") -> "tuple[Verified, LedgerProgress, TopicComparison]":
@@ -111,6 +120,8 @@ def verify(
         else:
             with ledger.reading() as connection:
                 found, progress, compared = recompute(connection, published), progress_of(connection), None
+        if recorded_by is not None:
+            _record(settings, found, bool(heads), recorded_by)
         matched = None
         if exported is not None:
             from streams.consumers.ledger.verify.exported_case import compare_case
@@ -290,6 +301,28 @@ def accept_loss(
     if count < 0:
         fail("nothing was changed", 1)
     typer.echo(f"accepted: {count} gap{'s' * (count > 1)}" if count else "no records were deleted: nothing to accept")
+
+
+def _record(settings: "Settings", found: "Verified", with_heads: bool, by: str) -> None:
+    import asyncio
+    import time
+    from functools import partial
+
+    from streams.consumers.ledger.access import database_of
+    from streams.consumers.ledger.verify.last_verification import Verification, note
+
+    entries = {tp: head.number for tp, head in found.heads.items()}
+    done = Verification(time.time_ns() // 1_000_000, by, len(found.faults), with_heads, entries)
+
+    async def work() -> None:
+        ledger = database_of(settings)
+        try:
+            await ledger.migrate()
+            await ledger.run(partial(note, done=done, heads=found.heads))
+        finally:
+            ledger.close()
+
+    asyncio.run(work())
 
 
 def _published(path: str | None) -> "dict[TP, dict[int, PublishedHead]]":
