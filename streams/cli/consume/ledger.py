@@ -9,14 +9,22 @@ from streams.cli.outputs import print_json
 from streams.cli.service_options import JsonLogs, logged
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from schemas.inputs import Review
+    from schemas.outputs import Enforcement
     from streams.consumers.ledger.gaps import Gaps
     from streams.consumers.ledger.published_heads import PublishedHead
+    from streams.consumers.ledger.queries.cases import LedgerCase
     from streams.consumers.ledger.verify.chains import Verified
     from streams.consumers.ledger.verify.exported_case import CaseComparison, ExportedCase
     from streams.consumers.ledger.verify.topics import TopicComparison
     from streams.kafka.api import TP
     from streams.kafka.cluster import KafkaCluster
+    from streams.reviews.signers import ReviewSigner
     from streams.settings.load import Settings
+
+    TenantHistory = tuple[list[Enforcement], list[Review], list[LedgerCase]]
 
 app = typer.Typer()
 
@@ -203,10 +211,16 @@ def show(
     from streams.cli.consume.ledger_reading import read_ledger, report
     from streams.cli.inputs import fail, settings_for
     from streams.consumers.ledger.queries.lookup import of_tenant
+    from streams.reviews.signers import signers_of
 
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
-    found, currency = read_ledger("ledger show", settings, lambda connection: of_tenant(connection, tenant))
-    events, reviews, cases = found
+    keys = settings.review_keys()
+
+    def look(connection: "Connection") -> "tuple[TenantHistory, list[tuple[ReviewSigner, ...]]]":
+        history = of_tenant(connection, tenant)
+        return history, signers_of(connection, history[1], keys)
+
+    ((events, reviews, cases), signers), currency = read_ledger("ledger show", settings, look)
     report(currency, line=not as_json)
     if not events and not reviews:
         fail(f"the ledger has no record of the tenant {settings.display.id(tenant)}", 1)
@@ -222,7 +236,9 @@ def show(
             "refunds_frozen": bool(standing and standing.holds),
             "decisions": [case_json(case, None, now_ms) for case in cases],
             "events": events,
-            "reviews": [review_json(one, by_id.get(one.enforcement_id)) for one in reviews],
+            "reviews": [
+                review_json(one, by_id.get(one.enforcement_id), by) for one, by in zip(reviews, signers, strict=True)
+            ],
         }
         print_json(currency.plain | shown)
         return
@@ -238,10 +254,10 @@ def show(
         (
             one.updated_ms,
             0,
-            review_lines(one, one.review_id in used, settings.display, by_id.get(one.enforcement_id)),
+            review_lines(one, one.review_id in used, settings.display, by_id.get(one.enforcement_id), by),
             None,
         )
-        for one in reviews
+        for one, by in zip(reviews, signers, strict=True)
     ]
     for *_, lines, case in sorted(steps, key=lambda step: step[:2]):
         if case and lines:

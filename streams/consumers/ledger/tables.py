@@ -91,7 +91,7 @@ ABOUT_ONE: Final = and_(
 )
 """Joins a row of `REREAD` with its entry."""
 
-_PLACE: Final = (ENTRIES.c.topic, ENTRIES.c.partition, ENTRIES.c.number, ENTRIES.c.value)
+_PLACE: Final = (ENTRIES.c.topic, ENTRIES.c.partition, ENTRIES.c.number, ENTRIES.c.value, ENTRIES.c.signature)
 LISTED: Final = union_all(
     select(*_PLACE, *(ENTRIES.c[name] for name in READ)).where(ENTRIES.c.fault.is_(None)),
     select(*_PLACE, *(REREAD.c[name] for name in READ)).join_from(REREAD, ENTRIES, ABOUT_ONE),
