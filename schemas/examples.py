@@ -156,7 +156,7 @@ EXAMPLES: Final[dict[str, Struct]] = {
         worst="short-calls",
         share=0.691,
         rules=(
-            RuleMeasure("short-calls", 27, 96, 0.28125, 0.172794, 0.25),
+            RuleMeasure("short-calls", 27, 96, 0.28125, 0.172794, 0.25, 30),
             RuleMeasure("callee-called-all-day", 4, None, 4, None, 30),
         ),
     ),

@@ -25,20 +25,26 @@ class RuleMeasure(Struct, frozen=True, gc=False, array_like=True):
         ),
     ]
     threshold: Annotated[int | float, _doc("The threshold that applies to the tenant, in the unit of the value.")]
+    min_denominator: Annotated[
+        int | None, _doc("The least denominator with which the rule can be in breach; null for counts.")
+    ] = None
 
 
 class TenantHour(Struct, frozen=True, gc=False):
     """What the rules measured of a tenant at the end of an hour of event time in which it had accepted calls.
 
     The values are those of the windows that end with the hour. Left out are rules for which none ends then, rules that
-    do not apply to the tenant (exempt, or too long after its first call), rules with a denominator below
-    `min_denominator`, and counts of 0.
+    do not apply to the tenant (exempt, or too long after its first call), and rules with a denominator of 0.
     """
 
     tenant_id: Annotated[Id, _doc("The platform's id of the tenant.")]
     hour_ms: Annotated[int, _doc("The start of the hour, epoch ms UTC.")]
     worst: Annotated[
-        Id | None, _doc("The rule with the largest share, at a tie the first one in `rules`; null if there is none.")
+        Id | None,
+        _doc(
+            "The rule with the largest share of those whose denominator is not below `min_denominator`, at a tie the "
+            "first one in `rules`; null if there is none."
+        ),
     ]
     share: Annotated[
         float,

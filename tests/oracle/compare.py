@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from oracle.hourly import wrong_measures
 from oracle.tenants import Outcome, id_of
 
 RECORD_IDS = ("complaint_ids", "finding_ids", "application_ids", "review_ids")
@@ -33,6 +34,7 @@ def as_output(outcome: Outcome) -> dict[str, Any]:
         "shadow": [event(e) for e in outcome.shadow],
         "alerts": [alert(a) for a in outcome.alerts],
         "windows": outcome.windows,
+        "measures": outcome.measures,
         "late": [c["call_id"] for c in outcome.late],
         "rejected": [(file, line) for file, line, _ in outcome.rejected],
         "summary": outcome.summary,
@@ -150,6 +152,8 @@ def differences(oracle: dict[str, Any], product: dict[str, Any]) -> list[str]:
         {f"{w['tenant_id']}|{w['rule_id']}|{w['end_ms']}": w for w in side["windows"]} for side in (oracle, product)
     ]
     found += _by_name("window", windows[0], windows[1])
+    if "measures" in product:
+        found += wrong_measures(oracle["measures"], product["measures"])
     for part in ("late", "rejected"):
         if sorted(oracle[part]) != sorted(product[part]):
             found.append(f"{part}: oracle {oracle[part]} product {product[part]}")

@@ -6,6 +6,7 @@ from typing import Any
 
 from oracle import rulebook as book
 from oracle.conditions import beyond, fulfilled
+from oracle.hourly import HOUR, hours_of, measured_by, tenant_hour
 from oracle.measures import Call, Seen, behind, measure, wilson
 from oracle.policy_timeline import Reign, is_evidence, is_whole, late_line, reign_of
 from oracle.reading import Read, read_files
@@ -13,6 +14,8 @@ from oracle.record_rules import STATUS_ORDER, TYPE_ORDER, RecordRules
 from oracle.records import ID_FIELD
 from oracle.rulebook import Rule, rulebook
 from oracle.tenants import Firing, Key, Outcome, Tenant, evidence_of, holds, newest_of
+
+_HOURLY = 1_000_000  # after all rules
 
 
 def judge(
@@ -70,6 +73,9 @@ class _Run(RecordRules):
                     ends = self._ends(rule, tenant, last_end, reign.start)
                     mine = [end for end in ends if reign_of(self.reigns, end) == number]
                     agenda.extend((end, 0, index, tenant.id) for end in mine)
+        for tenant in self.tenants.values():
+            last_end = (largest // HOUR + 1) * HOUR if self.until is None else self.until
+            agenda.extend((end, 0, _HOURLY, tenant.id) for end in hours_of(tenant) if end <= last_end)
         for r in self.read.others:
             name = r[ID_FIELD[r["type"]]]
             status = STATUS_ORDER[r.get("status") or r.get("verdict") or "received"]
@@ -80,6 +86,8 @@ class _Run(RecordRules):
             self._lapse(min(item[0] - (item[1] < 0), last_lapse))
             if item[1] < 0:
                 self._begin(item[2])
+            elif item[2] == _HOURLY:
+                self._measure_hour(self.tenants[item[3]], item[0])
             elif item[1] == 0:
                 self._judge_window(self.rules.rules[item[2]], self.tenants[item[3]], item[0])
             else:
@@ -204,6 +212,23 @@ class _Run(RecordRules):
         if rule.id not in tenant.alerts:
             tenant.alerts[rule.id] = Firing(self._alert(rule, tenant, end, "firing", measured, end, None))
         self._decide_measured(rule, tenant, end, measured, seen)
+
+    def _measure_hour(self, tenant: Tenant, end: int) -> None:
+        if end < self.enforce_from:
+            return
+        found = []
+        for base in self.rules.rules:
+            start, rule = end - base.window, self.rules.rule_for(base, tenant.id, end)
+            calls = [c for c in tenant.calls if start <= c["t"] < end]
+            if end % base.step or self.rules.exempt(base, tenant.id, end):
+                continue
+            if not calls and not any(start <= t < end for t in tenant.complaint_times):
+                continue
+            if not rule.judged(end, (c["t"] for c in tenant.calls)):
+                continue
+            if all(is_whole(self.reigns, self.number, one, start) for one in (base, rule)):
+                found.append(measured_by(rule, self._seen(tenant, calls, start, end)))
+        self.out.measures.append(tenant_hour(tenant.id, end, [one for one in found if one is not None]))
 
     def _seen(self, tenant: Tenant, calls: list[Call], start: int, end: int) -> Seen:
         first, verified = [], []

@@ -14,6 +14,7 @@ from monitor.policy.model import Policy
 from monitor.policy.timeline import PolicyVersion
 from monitor.replay.run import ReplayOptions, replay
 from oracle.compare import holds
+from schemas.measures import RuleMeasure
 
 FAR = 4_102_444_799_999  # the last ms of 2099: by default no record is rejected for a future time
 
@@ -40,7 +41,9 @@ def run(
             path.write_bytes(b"".join(_line(line) + b"\n" for line in lines))
             paths.append(path)
         result = replay(
-            paths, ruled, ReplayOptions(windows=windows, not_after_ms=not_after_ms, until_ms=until_ms, **how)
+            paths,
+            ruled,
+            ReplayOptions(windows=windows, measures=True, not_after_ms=not_after_ms, until_ms=until_ms, **how),
         )
         places = {str(path): n for n, path in enumerate(paths)}
         enforcement = [_flat(e) for e in result.enforcement]
@@ -49,11 +52,19 @@ def run(
             "shadow": [_flat(e) for e in result.shadow],
             "alerts": msgspec.to_builtins(result.alerts),
             "windows": msgspec.to_builtins(result.windows),
+            "measures": [_hour(value) for value in result.measures],
             "late": [json.loads(raw)["call_id"] for raw in result.late],
             "rejected": [(places[r.file], r.line) for r in result.rejected],
             "summary": msgspec.to_builtins(result.summary),
             "holds": holds(enforcement),
         }
+
+
+def _hour(value: bytes) -> dict[str, Any]:
+    """The measures of an hour; each rule's as a dict."""
+    hour: dict[str, Any] = json.loads(value)
+    names = RuleMeasure.__struct_fields__
+    return hour | {"rules": [dict(zip(names, one, strict=True)) for one in hour["rules"]]}
 
 
 def _loaded(plain: dict[str, Any]) -> Policy:

@@ -22,6 +22,7 @@ class Outcome:
     shadow: list[dict[str, Any]] = field(default_factory=list)
     alerts: list[dict[str, Any]] = field(default_factory=list)
     windows: list[dict[str, Any]] = field(default_factory=list)
+    measures: list[dict[str, Any]] = field(default_factory=list)
     late: list[dict[str, Any]] = field(default_factory=list)
     rejected: list[tuple[int, int, str]] = field(default_factory=list)  # file, line, coarse reason
     summary: dict[str, int] = field(default_factory=dict)

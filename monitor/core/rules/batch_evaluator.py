@@ -28,6 +28,9 @@ _TENANT_BITS = 32
 FAR_OVER = 10.0
 """The cap on a share: ten times the threshold or more."""
 
+NOT_ENOUGH = -1.0
+"""The share of a rule whose denominator is below ``min_denominator``."""
+
 
 class _Line(NamedTuple):
     """A condition on a metric, by the indices of its counts: ``sign`` times the value must be above ``limit``.
@@ -74,26 +77,31 @@ class ConditionsMet:
     ending: set[int]
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredPairs:
-    """Pairs of a tenant and a rule that judges it, by tenant, then by rule. All arrays are ``[pair]``.
+class MeasuredCounts(NamedTuple):
+    """What some rules measured of some tenants. All arrays are ``[rule, tenant]``.
 
-    ``row`` is the index of the tenant, ``place`` that of the rule. ``bound`` is NaN without confidence. ``share`` is
-    how near the bound, or without it the value, is to the threshold: above 1 if it is beyond, at most `FAR_OVER`.
+    A denominator is 1 for counts. ``measured`` marks where there is a record and a denominator above 0. ``share`` is
+    how near the bound, or without it the value, is to the threshold: above 1 if it is beyond, at most `FAR_OVER`; and
+    `NOT_ENOUGH` if the denominator is too small for the rule to be in breach.
     """
 
-    row: Rows
-    place: Rows
     numerator: Floats
     denominator: Floats
-    value: Floats
-    bound: Floats
+    measured: NDArray[np.bool_]
     share: Floats
 
-    def where(self, kept: NDArray[np.bool_]) -> "MeasuredPairs":
-        """Only these pairs."""
-        others = self.numerator, self.denominator, self.value, self.bound, self.share
-        return MeasuredPairs(self.row[kept], self.place[kept], *(column[kept] for column in others))
+
+def shares(judged: Floats, threshold: Floats, sign: Floats) -> Floats:
+    """How near values or bounds are to thresholds, for ``above`` (``sign`` 1) and ``below`` (-1), at most `FAR_OVER`.
+
+    A threshold of 0 or less is either exceeded, `FAR_OVER`, or not, 0.
+    """
+    above, positive = sign > 0, threshold > 0
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        share = np.where(above, judged / threshold, threshold / judged)
+    share = np.where(positive, share, np.where(above & (judged > threshold), FAR_OVER, 0.0))
+    limited: Floats = np.clip(share, 0.0, FAR_OVER)
+    return limited
 
 
 class BatchEvaluator:
@@ -171,32 +179,28 @@ class BatchEvaluator:
         self._remember(rules, flags, rule, who[row])
         return ConditionsMet(self._by_rule(rules), ending)
 
-    def measure(self, due: Sequence[int], tenants: int, who: Rows) -> MeasuredPairs:
-        """What the rules ``due`` measure of the tenants ``who``, ascending, in the windows as they are now.
-
-        Left out are pairs without a record or a sufficient denominator, and counts of 0 for ``above``.
-        """
+    def measure(self, due: Sequence[int], tenants: int, who: Rows) -> MeasuredCounts:
+        """What the rules ``due`` measure of the tenants ``who``, ascending, in the windows as they are now."""
         rules = np.array(due)
         states = [self._rule_states[place] for place in due]
         windows, steps = {state.window for state in states}, {state.rule.step_ms for state in states}
         counts = self._counts(windows, steps, tenants, who)
-        above_zero = (self._denominator[rules, 0] == _ONE) & (self._sign[rules, 0] > 0)
-        least = np.where(above_zero, 1, self._least[rules])
-        enough = counts[np.where(above_zero, self._numerator[rules, 0], self._denominator[rules, 0])] >= least[:, None]
+        numerator, denominator = counts[self._numerator[rules, 0]], counts[self._denominator[rules, 0]]
+        measured = denominator > 0
         present = self._present[rules]
         if (present != _ONE).any():
-            enough &= counts[present] > 0
-        row, at = np.nonzero(enough.T)
-        rule = rules[at]
-        numerator, denominator = counts[self._numerator[rule, 0], row], counts[self._denominator[rule, 0], row]
-        value = numerator / (self._scale[rule, 0] * counts[self._divisor[rule, 0], row])
-        sign, sure = self._sign[rule, 0], self._sure[rule]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            surely = np.where(sure, bound(numerator, denominator, self._quantile[rule], sign), np.nan)
-            judged, threshold = np.where(sure, surely, value), np.abs(self._limit[rule, 0])
-            share = np.where(sign > 0, judged / threshold, threshold / judged)
-        share = np.clip(np.nan_to_num(share, nan=0.0, posinf=FAR_OVER), 0.0, FAR_OVER)
-        return MeasuredPairs(row, rule, numerator, denominator, value, surely, share)
+            measured &= counts[present] > 0
+        share = np.full(measured.shape, NOT_ENOUGH)
+        at, row = np.nonzero(measured & (denominator >= self._least[rules, None]))
+        share[at, row] = self._shares(rules[at], numerator[at, row], denominator[at, row])
+        return MeasuredCounts(numerator, denominator, measured, share)
+
+    def _shares(self, rule: Rows, numerator: Floats, denominator: Floats) -> Floats:
+        """The share of each pair of a rule and a tenant with these counts."""
+        divisor = np.where(self._divisor[rule, 0] == _ONE, 1, denominator)
+        judged, sign, sure = numerator / (self._scale[rule, 0] * divisor), self._sign[rule, 0], self._sure[rule]
+        judged[sure] = bound(numerator[sure], denominator[sure], self._quantile[rule[sure]], sign[sure])
+        return shares(judged, sign * self._limit[rule, 0], sign)
 
     def _remember(self, rules: Rows, flags: Flags, rule: Rows, tenant: Rows) -> None:
         """Replace the result for these rules and the flagged tenants by these pairs of rule and tenant."""

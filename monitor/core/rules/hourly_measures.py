@@ -7,14 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.results import HourMeasures, Output
-from monitor.core.rules.batch_evaluator import MeasuredPairs
-from monitor.core.rules.conditions import OverrideViews, Rows, values, wilson_bounds
+from monitor.core.rules.batch_evaluator import NOT_ENOUGH, MeasuredCounts
+from monitor.core.rules.conditions import OverrideViews, Rows
 from monitor.core.rules.evaluator import RuleEvaluator
 from monitor.core.rules.measure_encoding import MeasuredRule, MeasureEncoder
 from monitor.core.rules.window_end import OutputRoom
 from monitor.core.windows.called_tenants import CalledTenants
 from monitor.core.windows.window import HOUR_MS
-from monitor.policy.metrics import METRICS
 from monitor.policy.model import Rule
 
 _AT_ONCE = 5_000  # tenants measured together
@@ -85,38 +84,45 @@ class HourlyMeasures:
 
     def _write(self, some: Rows, end_ms: int, tenants: int) -> None:
         """Write the measures of these tenants, in this order."""
-        who = np.sort(some)
-        due = [
+        who, names, hour_ms = np.sort(some), [self._names[one] for one in some.tolist()], end_ms - HOUR_MS
+        due = self._due(end_ms)
+        if due:
+            # At the end of a file, the last windows of short steps end before the hour.
+            for window in {self._evaluator.rule_states[place].window for place in due}:
+                window.leave(end_ms - window.window_ms)
+            found = self._evaluator.batch_evaluator.measure(due, tenants, who)
+            overrides = self._overridden(found, due, end_ms, tenants, who)
+            named = list(zip(names, np.searchsorted(who, some).tolist(), strict=True))
+            values = self._encoder.encode(due, found, overrides, named, hour_ms)
+        else:
+            values = self._encoder.empty(names, hour_ms)
+        self._output.measures.append(HourMeasures(hour_ms, names, values))
+
+    def _due(self, end_ms: int) -> list[int]:
+        """The indices of the rules of which a window ends then."""
+        return [
             place
             for place, rule_state in enumerate(self._evaluator.rule_states)
             if rule_state.from_ms <= end_ms and end_ms % rule_state.rule.step_ms == 0
         ]
-        pairs, apart = None, dict[int, list[MeasuredRule]]()
-        if due:
-            pairs = self._evaluator.batch_evaluator.measure(due, tenants, who)
-            pairs, apart = self._with_exceptions(pairs, due, end_ms, tenants, who)
-        names, rows = [self._names[one] for one in some.tolist()], np.searchsorted(who, some)
-        values = self._encoder.encode(pairs, rows, names, end_ms - HOUR_MS, apart)
-        self._output.measures.append(HourMeasures(end_ms - HOUR_MS, names, values))
 
-    def _with_exceptions(
-        self, pairs: MeasuredPairs, due: Sequence[int], end_ms: int, tenants: int, who: Rows
-    ) -> tuple[MeasuredPairs, dict[int, list[MeasuredRule]]]:
-        """The pairs to which the rule itself applies, and by row of the tenant those to which an override applies."""
-        left_out: NDArray[np.bool_] | None = None
-        apart: dict[int, list[MeasuredRule]] = {}
-        for place in due:
+    def _overridden(
+        self, found: MeasuredCounts, due: Sequence[int], end_ms: int, tenants: int, who: Rows
+    ) -> dict[int, list[MeasuredRule]]:
+        """Remove tenants to which a rule itself does not apply from what it measured. Returns what overrides measured,
+        by index in ``due``."""
+        measured: dict[int, list[MeasuredRule]] = {}
+        for line, place in enumerate(due):
             rule_state = self._evaluator.rule_states[place]
             rule = rule_state.rule
-            if not (rule_state.overrides or rule_state.exempt or rule.first_ms is not None):
-                continue
-            left_out = np.zeros(len(pairs.row), np.bool_) if left_out is None else left_out
-            mine = pairs.place == place
             if rule.first_ms is not None:
-                left_out |= mine & ~rule_state.judges(rule, who, end_ms)[pairs.row]
+                _remove(found, line, ~rule_state.judges(rule, who, end_ms))
+            if not (rule_state.overrides or rule_state.exempt):
+                continue
             overridden, exempt = rule_state.overridden(end_ms, tenants), rule_state.exempted(end_ms, tenants)
-            if overridden or exempt:
-                left_out |= mine & np.isin(who[pairs.row], list(overridden | exempt))
+            if not (overridden or exempt):
+                continue
+            _remove(found, line, np.isin(who, list(overridden | exempt)))
             views = OverrideViews(rule_state.window, tenants)
             for tenant in sorted(overridden - exempt):
                 row = int(np.searchsorted(who, tenant))
@@ -124,23 +130,18 @@ class HourlyMeasures:
                     continue
                 override, one = rule_state.overrides[tenant][0], np.array([tenant])
                 if rule_state.judges(override, one, end_ms)[0]:
-                    measured = _measured(place, override, views, one)
-                    if measured is not None:
-                        apart.setdefault(row, []).append(measured)
-        if left_out is None or not left_out.any():
-            return pairs, apart
-        return pairs.where(~left_out), apart
+                    measured.setdefault(line, []).extend(_measured(override, views, one, row))
+        return measured
 
 
-def _measured(place: int, rule: Rule, views: OverrideViews, one: Rows) -> MeasuredRule | None:
-    """What an override measures of its tenant; None if it does not judge it."""
+def _remove(found: MeasuredCounts, line: int, rows: NDArray[np.bool_]) -> None:
+    found.measured[line, rows] = False
+    found.share[line, rows] = NOT_ENOUGH
+
+
+def _measured(rule: Rule, views: OverrideViews, one: Rows, row: int) -> Iterator[MeasuredRule]:
+    """What an override measures of its tenant; nothing without a record or a denominator."""
     view = views.of(rule).where(one)
-    counted = view.denominator is None
-    least = int(counted and rule.direction == "above") if counted else max(rule.min_denominator, 1)
-    measured = view.numerator if view.denominator is None else view.denominator
-    if not view.present[0] or measured[0] < least:
-        return None
-    value = float(values(METRICS[rule.metric], view.numerator, view.denominator)[0])
-    bound = float(wilson_bounds(rule, view, np.arange(1))[0])
-    denominator = None if view.denominator is None else int(view.denominator[0])
-    return MeasuredRule(place, rule, int(view.numerator[0]), denominator, value, bound)
+    denominator = 1 if view.denominator is None else int(view.denominator[0])
+    if view.present[0] and denominator > 0:
+        yield MeasuredRule(row, rule, int(view.numerator[0]), denominator)
