@@ -30,7 +30,7 @@ from monitor.partition.policy_versions import LostPolicyError, PolicyVersions
 from monitor.partition.processing.handover_record import HandoverRecord
 from monitor.partition.processing.owner_ban_intake import OwnerBanIntake
 from monitor.partition.processing.policy_changes import PolicyChanges
-from monitor.partition.processing.published_decisions import PublishedDecisions
+from monitor.partition.processing.published_output import PublishedOutput
 from monitor.partition.processing.record_intake import RecordIntake
 from monitor.partition.processing.stored_records import StoredRecords
 from monitor.partition.processing.task_journal import TaskJournal
@@ -86,7 +86,7 @@ class StreamTask:
         self.journal.add(self.policies.journal_entry(self.policies.newest))
         self.policy_changes = PolicyChanges(self.policies, self.watermark, self.journal, replaying)
         self.owners = OwnerBanIntake(self.watermark, self.journal)
-        self.published = PublishedDecisions(self.watermark)
+        self.published = PublishedOutput(self.watermark)
         self.passed_on = PassedOn()
         self.intake = RecordIntake(place, secret, self.policies, self.watermark, self.passed_on)
         self.stored = StoredRecords()

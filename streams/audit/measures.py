@@ -21,7 +21,7 @@ class MeasuresAudit:
     """The expected measures of one partition, collected as digests while it is judged again.
 
     ``unwritten`` counts hours without any record: they have expired, or workers did not write measures then. A record
-    may be there twice: when a lost state is rebuilt, it is not known which measures are written.
+    may be there twice: earlier releases wrote measures again when they rebuilt a lost state.
     """
 
     place: TopicPartitionRef

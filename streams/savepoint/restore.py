@@ -29,9 +29,10 @@ from streams.kafka.topic_names import TopicNames
 from streams.savepoint.archive import ArchiveReader
 from streams.topics import clock_topic as clocklog
 from streams.topics.partition_state import PartitionState
+from streams.topics.published_output import published_output
 from streams.topics.state_inputs import current_inputs
 from streams.topics.state_topic import part_of
-from streams.worker.recovery import pending_commands, published_decisions, read_commands
+from streams.worker.recovery import pending_commands, read_commands
 
 _BATCH_BYTES = 8 << 20  # of a transaction, which must end before its time-out
 
@@ -159,11 +160,11 @@ async def _head_now(
         head["inputs"] = msgspec.to_builtins(bound)
     for source, stored in enumerate(head["sources"]):
         stored |= apply_journal(stored, entries.get(source, []))
-    out = await published_decisions(cluster, names, number)
+    published = await published_output(cluster, names, number)
     changes: list[tuple[str, bytes | None]] = []
     if policies := [entry for entry in entries.get(None, []) if isinstance(entry, PolicyChange | PolicyWithdrawal)]:
         changes = _switched(head, Chunker().join(part.entries), policies)
-    head["published_ms"] = max([head["published_ms"], *out.values()])
+    head["published_ms"] = max(head["published_ms"], published.until_ms)
     # Commands whose outcome is recorded are skipped: an outage must not be ended twice. The others are still pending.
     commands = await read_commands(cluster, control, head["control"], starts[control], ends[control])
     head["control"] = next((offset for offset, _ in pending_commands(commands, entries, names)), ends[control])

@@ -25,12 +25,11 @@ from streams.topics.control_topic import (
     is_refusal_of,
 )
 from streams.topics.moved_marker import marker_of
+from streams.topics.published_output import published_output
 from streams.topics.state_entries import newest_entries, read_entries
 from streams.topics.state_inputs import current_inputs, other_inputs
 from streams.topics.state_topic import part_of
 from streams.topics.transaction_records import is_tick
-
-_AHEAD_MS = 86_400_000  # decisions may lie `max_ahead` after the present, which is a day at most
 
 Commands = list[tuple[int, Command | str]]
 JournalEntries = dict[int | None, list[JournalEntry]]
@@ -112,7 +111,7 @@ async def open_partition(cluster: Cluster, names: TopicNames, number: int, parti
         if lost is not None:
             partition.stored.clear(stored)
         elif partition.published.rebuilding:
-            await suppress_published(cluster, names, number, partition)
+            partition.published.suppress(await published_output(cluster, names, number))
         commands = await read_commands(cluster, control, partition.control, logs[control].start, logs[control].end)
         accepted = _Acceptances(commands)
         if lost is not None:
@@ -225,6 +224,8 @@ async def _begin(
     if not await _any(cluster, enforcement, decided[enforcement]) and not await _recorded(
         cluster, clock, decided[clock]
     ):
+        # Without a decision, too, it may have written measures.
+        partition.published.suppress(await published_output(cluster, names, number))
         return {}
     offset = decided[enforcement]
     accept = accepted.covering("lost_state", offset)
@@ -248,7 +249,7 @@ async def _begin(
             partition.recall(of, recorded, None if of is None else logs[inputs[of]].end)
     except PolicyError as error:
         raise RecoveryRefused(f"{clock.topic} has a policy that this release cannot read: {error}") from None
-    await suppress_published(cluster, names, number, partition)
+    partition.published.suppress(await published_output(cluster, names, number))
     return entries
 
 
@@ -309,44 +310,6 @@ async def objection_to_loss(cluster: Cluster, names: TopicNames, number: int, co
         f"--offset: expected {expected}, got {command.offset}: {where} there now; see the worker's newest "
         "`partition refused`"
     )
-
-
-async def suppress_published(cluster: Cluster, names: TopicNames, number: int, partition: StreamTask) -> None:
-    """Have the partition suppress the decisions that were published before its state was lost."""
-    partition.published.suppress(await published_decisions(cluster, names, number))
-
-
-async def published_decisions(cluster: Cluster, names: TopicNames, number: int) -> dict[str, int]:
-    """The ``decided_ms`` of each decision that partition ``number`` has published, by id, shadow decisions included.
-
-    A record that claims to have been decided well after it was written is not a worker's, and is left out: the
-    rebuilding of a state, which lasts until that time has passed, would never end. The audit reports it as invented.
-    """
-    published: dict[str, int] = {}
-    for topic in ("enforcement", "shadow"):
-        tp = TP(names.output(topic), number)
-        start, end = (await cluster.starts([tp]))[tp], (await cluster.ends([tp]))[tp]
-        async for fetched in cluster.read(tp, start, end):
-            for value, written_ms in zip(fetched.values, fetched.timestamps_ms.tolist(), strict=True):
-                try:
-                    event = _EVENT.decode(value or b"{}")
-                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                    continue  # not a decision of ours
-                if event.data.decided_ms <= written_ms + _AHEAD_MS:
-                    published[event.id] = event.data.decided_ms
-    return published
-
-
-class _EventData(msgspec.Struct):
-    decided_ms: int = 0
-
-
-class _Event(msgspec.Struct):
-    id: str = ""
-    data: _EventData = msgspec.field(default_factory=_EventData)
-
-
-_EVENT = msgspec.json.Decoder(_Event)
 
 
 async def _any(cluster: Cluster, tp: TP, end: int) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -21,6 +21,7 @@ from crash.scenarios import (
     an_hour_of_calls,
     command,
     journal_entries,
+    long_call,
     lose_state,
     operator_of,
     phase,
@@ -226,6 +227,44 @@ def test_a_foreign_event_from_the_far_future_does_not_prevent_recreating_a_state
         assert len(ids) == len(set(ids)) > 1, "and what was put out is not put out again"
 
     play(world, go)
+
+
+@pytest.mark.parametrize("decides", [True, False])
+def test_a_rebuilt_state_writes_no_measures_again_though_it_has_fewer_records(decides: bool) -> None:
+    world = world_of(grace_ms=0)
+    for n in range(3):
+        at_ms = NOON + n * 30 * MINUTE + MINUTE
+        if decides:
+            world.produce(three_calls(at_ms, f"{n}-"))
+        else:
+            world.produce([Arrival(at_ms, CDR, long_call(at_ms, f"{n}"))])
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 70 * MINUTE)
+        worker.kill()
+        (written,) = hours_measured(world)
+        assert written["hour_ms"] == NOON
+        world.broker.logs[CDR].trim(2)  # retention has deleted them
+        lose_state(world)
+        worker = world.add_worker()
+        await until(world, NOON + 75 * MINUTE)
+        worker.kill()  # while the state is being rebuilt, or soon after
+        worker = world.add_worker()
+        await until(world, NOON + 3 * HOUR)
+        assert phase(worker) == (OwnedPhase.RUNNING, "")
+        hours = hours_measured(world)
+        assert [one["hour_ms"] for one in hours] == [NOON, NOON + HOUR]
+        assert hours[0] == written
+        assert bool(judge.ids(world.broker, 0)) == decides
+
+    play(world, go)
+
+
+def hours_measured(world: World) -> list[dict[str, Any]]:
+    """The records of the topic of measures."""
+    entries = world.broker.logs[TP(NAMES.output("measures"), 0)].committed(0)
+    return [json.loads(entry.record.value or b"") for entry in entries if entry.record is not None]
 
 
 def test_records_that_retention_has_deleted_before_they_were_read_again_are_missed() -> None:
