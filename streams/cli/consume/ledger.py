@@ -9,22 +9,13 @@ from streams.cli.outputs import print_json
 from streams.cli.service_options import JsonLogs, logged
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from schemas.inputs import Review
-    from schemas.outputs import Enforcement
     from streams.consumers.ledger.gaps import Gaps
     from streams.consumers.ledger.published_heads import PublishedHead
-    from streams.consumers.ledger.queries.cases import LedgerCase
     from streams.consumers.ledger.verify.chains import Verified
     from streams.consumers.ledger.verify.exported_case import CaseComparison, ExportedCase
     from streams.consumers.ledger.verify.topics import TopicComparison
     from streams.kafka.api import TP
     from streams.kafka.cluster import KafkaCluster
-    from streams.reviews.signers import ReviewSigner
-    from streams.settings.load import Settings
-
-    TenantHistory = tuple[list[Enforcement], list[Review], list[LedgerCase]]
 
 app = typer.Typer()
 
@@ -77,10 +68,6 @@ def verify(
     case: Annotated[
         str | None, typer.Option("--case", metavar="FILE", help="A case that the console exported, to be compared.")
     ] = None,
-    record: Annotated[
-        bool, typer.Option("--record", help="Store the result in the ledger, whose metrics then show it.")
-    ] = False,
-    by: By = None,
     as_json: Json = False,
     bootstrap: Bootstrap = None,
     database: LedgerDatabase = None,
@@ -91,26 +78,22 @@ def verify(
     one beyond the ledger's position, is a difference. The command gives a running ledger time to store new records.
     With --case, each record of the exported case must be in the ledger as it is in the file.
 
-    Without --record, the command only reads. It prints the time up to which the database is current, and how many
-    records it lacks.
+    The command only reads. It prints the time up to which the database is current, and how many records it lacks.
 
     Exit status: 1 there are differences, each on a line; 2 no ledger; 3 the database or, with --with-topics, Kafka
     cannot be reached.
     """
     from streams.cli.cluster_session import answers, operate
     from streams.cli.consume.ledger_reading import currency_of, report
-    from streams.cli.inputs import fail, operator_name, settings_for
+    from streams.cli.inputs import fail, settings_for
     from streams.consumers.ledger.access import filled
     from streams.consumers.ledger.progress import LedgerProgress, progress_of
     from streams.consumers.ledger.verify.chains import verify as recompute
     from streams.kafka.topic_names import TopicNames
 
-    if by is not None and not record:
-        fail("--by: expected only with --record")
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     published, exported = _published(heads), _exported(case)
-    recorded_by = operator_name("--by", by) if record else None
     with answers("ledger verify"), filled(settings) as ledger:
 
         async def against_topics(cluster: "KafkaCluster") -> "tuple[Verified, LedgerProgress, TopicComparison]":
@@ -128,8 +111,6 @@ def verify(
         else:
             with ledger.reading() as connection:
                 found, progress, compared = recompute(connection, published), progress_of(connection), None
-        if recorded_by is not None:
-            _record(settings, found, bool(heads), recorded_by)
         matched = None
         if exported is not None:
             from streams.consumers.ledger.verify.exported_case import compare_case
@@ -211,16 +192,10 @@ def show(
     from streams.cli.consume.ledger_reading import read_ledger, report
     from streams.cli.inputs import fail, settings_for
     from streams.consumers.ledger.queries.lookup import of_tenant
-    from streams.reviews.signers import signers_of
 
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
-    keys = settings.review_keys()
-
-    def look(connection: "Connection") -> "tuple[TenantHistory, list[tuple[ReviewSigner, ...]]]":
-        history = of_tenant(connection, tenant)
-        return history, signers_of(connection, history[1], keys)
-
-    ((events, reviews, cases), signers), currency = read_ledger("ledger show", settings, look)
+    found, currency = read_ledger("ledger show", settings, lambda connection: of_tenant(connection, tenant))
+    events, reviews, cases = found
     report(currency, line=not as_json)
     if not events and not reviews:
         fail(f"the ledger has no record of the tenant {settings.display.id(tenant)}", 1)
@@ -236,9 +211,7 @@ def show(
             "refunds_frozen": bool(standing and standing.holds),
             "decisions": [case_json(case, None, now_ms) for case in cases],
             "events": events,
-            "reviews": [
-                review_json(one, by_id.get(one.enforcement_id), by) for one, by in zip(reviews, signers, strict=True)
-            ],
+            "reviews": [review_json(one, by_id.get(one.enforcement_id)) for one in reviews],
         }
         print_json(currency.plain | shown)
         return
@@ -254,10 +227,10 @@ def show(
         (
             one.updated_ms,
             0,
-            review_lines(one, one.review_id in used, settings.display, by_id.get(one.enforcement_id), by),
+            review_lines(one, one.review_id in used, settings.display, by_id.get(one.enforcement_id)),
             None,
         )
-        for one, by in zip(reviews, signers, strict=True)
+        for one in reviews
     ]
     for *_, lines, case in sorted(steps, key=lambda step: step[:2]):
         if case and lines:
@@ -317,28 +290,6 @@ def accept_loss(
     if count < 0:
         fail("nothing was changed", 1)
     typer.echo(f"accepted: {count} gap{'s' * (count > 1)}" if count else "no records were deleted: nothing to accept")
-
-
-def _record(settings: "Settings", found: "Verified", with_heads: bool, by: str) -> None:
-    import asyncio
-    import time
-    from functools import partial
-
-    from streams.consumers.ledger.access import database_of
-    from streams.consumers.ledger.verify.last_verification import Verification, note
-
-    entries = {tp: head.number for tp, head in found.heads.items()}
-    done = Verification(time.time_ns() // 1_000_000, by, len(found.faults), with_heads, entries)
-
-    async def work() -> None:
-        ledger = database_of(settings)
-        try:
-            await ledger.migrate()
-            await ledger.run(partial(note, done=done, heads=found.heads))
-        finally:
-            ledger.close()
-
-    asyncio.run(work())
 
 
 def _published(path: str | None) -> "dict[TP, dict[int, PublishedHead]]":

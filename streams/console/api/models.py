@@ -117,27 +117,31 @@ class DecisionPage(BaseModel):
     next: str | None = Field(description="The `after` of the next page; null at the end.")
 
 
-class MeasurePoint(BaseModel):
+class MeasureItem(BaseModel):
     """What one rule measured in one window."""
 
-    at_ms: int = Field(description="The end of the window, epoch ms UTC.")
+    rule_id: str
     metric: str
     numerator: int
-    denominator: int | None
+    denominator: int | None = Field(description="Null for counts.")
     value: float | None
+    bound: float | None = Field(description="What the threshold is compared with; null without confidence.")
     threshold: float
-    bound: float | None
+    min_denominator: int | None = Field(
+        description="The smallest denominator with which the rule can be in breach; null for counts, and where only a "
+        "decision or an alert says what was measured."
+    )
 
 
-class RuleMeasures(BaseModel):
-    """The points of one rule, the oldest first."""
+class MeasuredItem(BaseModel):
+    """What the rules measured in the windows that end at one time."""
 
-    rule_id: str
-    points: list[MeasurePoint]
+    at_ms: int = Field(description="The end of the windows, epoch ms UTC.")
+    measures: list[MeasureItem]
 
 
-class TenantMeasures(BaseModel):
-    """What was measured of a tenant at the ends of hours, and when it was decided on or alerted about."""
+class MeasuresPage(BaseModel):
+    """What was measured at the ends of hours and at decisions and alerts, the newest first."""
 
-    tenant_id: str
-    rules: list[RuleMeasures]
+    items: list[MeasuredItem]
+    next: str | None = Field(description="The `after` of the next page; null at the end.")

@@ -18,13 +18,13 @@ from streams.console.api.models import (
     CaseListQuery,
     CasePage,
     DecisionPage,
-    MeasurePoint,
+    MeasuredItem,
+    MeasureItem,
+    MeasuresPage,
     RecordItem,
     ReviewItem,
-    RuleMeasures,
     TenantDetail,
     TenantItem,
-    TenantMeasures,
     TenantPage,
     VerdictItem,
 )
@@ -35,35 +35,13 @@ from streams.console.identity.permissions import Permission, needs
 from streams.console.pages.path_ids import segments_after, tenant_id_of
 from streams.console.queries.cursors import LIMIT, MOST, InvalidCursor
 from streams.console.queries.events import list_events
-from streams.console.queries.measured import RuleSeries, measured_series
+from streams.console.queries.measured import MeasuredInstant, measured_page
 from streams.console.queries.search import CaseFilter, list_cases
 from streams.console.queries.tenants import TenantIdentity, TenantStatus, list_tenants, tenant_overview
 
 T = TypeVar("T")
 
-_PROBLEM: Final[dict[str, Any]] = {
-    "application/problem+json": {"schema": {"type": "object", "required": ["type", "status", "title", "detail"]}}
-}
-_DETAIL: Final[dict[str, Any]] = {
-    "application/json": {
-        "schema": {"type": "object", "required": ["detail"], "properties": {"detail": {"type": "string"}}}
-    }
-}
-Answers = dict[int | str, dict[str, Any]]
-_ANY: Final[Answers] = {
-    401: {"description": "There is no token, or it is not valid any more.", "content": _PROBLEM},
-    403: {"description": "The user of the token has no role.", "content": _PROBLEM},
-    503: {"description": "The database cannot be reached now: ask again after `Retry-After`."},
-}
-_BAD_CURSOR: Final[Answers] = {
-    400: {"description": "`after` is not the `next` of an earlier answer of this list.", "content": _DETAIL}
-}
-_NO_TENANT: Final[Answers] = {
-    404: {"description": "The console has seen no record of this tenant.", "content": _DETAIL}
-}
-_NO_CASE: Final[Answers] = {404: {"description": "The console has seen no such decision.", "content": _DETAIL}}
-
-router = APIRouter(prefix="/v1", tags=["v1"], dependencies=[Depends(needs(Permission.USE_API))], responses=_ANY)
+router = APIRouter(prefix="/v1", tags=["v1"], dependencies=[Depends(needs(Permission.USE_API))])
 
 Context = Annotated[ConsoleContext, Depends(context_of)]
 After = Annotated[str | None, Query(max_length=1_024, description="`next` of the preceding answer.")]
@@ -73,14 +51,18 @@ Ms = Annotated[int | None, Query(ge=0, lt=2**53, description="Epoch ms UTC.")]
 _DAY_MS: Final = 86_400_000
 
 
-@router.get("/tenants", response_model=TenantPage, responses=_BAD_CURSOR)
+@router.get("/tenants", response_model=TenantPage)
 async def tenants(context: Context, after: After = None, limit: Limit = LIMIT) -> Any:
     """All tenants that a tenant record names, by id."""
     found, following = await _read(context, lambda connection: list_tenants(connection, after, limit))
     return TenantPage(items=[_tenant(*one) for one in found], next=following)
 
 
-@router.get("/tenants/{tenant_id:path}", response_model=TenantDetail, responses=_NO_TENANT)
+@router.get(
+    "/tenants/{tenant_id:path}",
+    response_model=TenantDetail,
+    responses={404: {"description": "The console has seen no record of this tenant."}},
+)
 async def tenant(request: Request, context: Context) -> Any:
     """One tenant. Percent-encode the id, slashes too; an id of dots alone: `/v1/tenants/?id=..`."""
     first, *more = segments_after(request, "/v1/tenants/")
@@ -97,7 +79,7 @@ async def tenant(request: Request, context: Context) -> Any:
     )
 
 
-@router.get("/cases", response_model=CasePage, responses=_BAD_CURSOR)
+@router.get("/cases", response_model=CasePage)
 async def cases(
     context: Context,
     wanted: Annotated[CaseListQuery, Query()],
@@ -111,7 +93,11 @@ async def cases(
     return CasePage(items=items, next=following)
 
 
-@router.get("/cases/{case_id}", response_model=CaseDetail, responses=_NO_CASE)
+@router.get(
+    "/cases/{case_id}",
+    response_model=CaseDetail,
+    responses={404: {"description": "The console has seen no such decision."}},
+)
 async def case(context: Context, case_id: str) -> Any:
     """One case, by the id of any of its events."""
 
@@ -124,7 +110,7 @@ async def case(context: Context, case_id: str) -> Any:
     return _case(view)
 
 
-@router.get("/decisions", response_model=DecisionPage, responses=_BAD_CURSOR)
+@router.get("/decisions", response_model=DecisionPage)
 async def decisions(
     context: Context, tenant_id: Id = None, from_ms: Ms = None, after: After = None, limit: Limit = LIMIT
 ) -> Any:
@@ -135,28 +121,24 @@ async def decisions(
     return DecisionPage(items=[_event(one) for one in found], next=following)
 
 
-@router.get("/measures", response_model=TenantMeasures)
+@router.get("/measures", response_model=MeasuresPage)
 async def measures(
     context: Context,
     tenant_id: Annotated[str, Query(min_length=1, max_length=128)],
     days: Annotated[int, Query(ge=1, le=90)] = 30,
+    after: After = None,
+    limit: Limit = LIMIT,
 ) -> Any:
-    """What the rules measured of a tenant in the last ``days``: at the ends of hours, at decisions and alerts."""
+    """What the rules measured of a tenant in the last ``days``: at the ends of hours, at decisions and alerts. The
+    newest first."""
     now_ms = context.clock()
 
-    def read(connection: Connection) -> list[RuleSeries]:
+    def read(connection: Connection) -> tuple[list[MeasuredInstant], str | None]:
         policy = context.policies.now(connection, now_ms)
-        return measured_series(connection, tenant_id, now_ms - days * _DAY_MS, policy)
+        return measured_page(connection, tenant_id, now_ms - days * _DAY_MS, policy, after, limit)
 
-    series = await _read(context, read)
-    rules = [
-        RuleMeasures(
-            rule_id=one.rule_id,
-            points=[MeasurePoint(at_ms=point.at_ms, **msgspec.to_builtins(point.measure)) for point in one.points],
-        )
-        for one in series
-    ]
-    return TenantMeasures(tenant_id=tenant_id, rules=rules)
+    found, following = await _read(context, read)
+    return MeasuresPage(items=[_measured(one) for one in found], next=following)
 
 
 @router.get("/openapi.json", include_in_schema=False)
@@ -186,6 +168,14 @@ def _tenant(identity: TenantIdentity, status: TenantStatus) -> TenantItem:
         pending=status.pending,
         alerts=status.alerts,
     )
+
+
+def _measured(instant: MeasuredInstant) -> MeasuredItem:
+    measures = [
+        MeasureItem(rule_id=rule_id, min_denominator=point.least, **msgspec.to_builtins(point.measure))
+        for rule_id, point in sorted(instant.points.items())
+    ]
+    return MeasuredItem(at_ms=instant.at_ms, measures=measures)
 
 
 def _case(view: CaseView) -> CaseDetail:

@@ -8,18 +8,28 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from monitor.policy.metrics import METRICS
-from monitor.policy.model import Policy
-from monitor.report.labels import METRIC_NAMES
+from monitor.policy.model import Policy, Rule
+from monitor.report.labels import METRIC_NAMES, MODES, TIERS
 from monitor.report.views import measure_view
 from streams.console.cases.escalations import tenant_violations
 from streams.console.context import ConsoleContext, context_of
 from streams.console.identity.permissions import Permission, needs
 from streams.console.identity.users import User
+from streams.console.pages.formats import Formats
 from streams.console.pages.path_ids import segments_after, tenant_id_of
 from streams.console.pages.render import formats_of, render
+from streams.console.pages.texts import text
 from streams.console.queries.cursors import InvalidCursor
 from streams.console.queries.history import tenant_history
-from streams.console.queries.measured import RuleSeries, escalation_distances, measured_series, rule_distances
+from streams.console.queries.measured import (
+    MeasuredPoint,
+    RuleDistance,
+    RuleSeries,
+    escalation_distances,
+    measured_series,
+    rule_distances,
+    rules_of,
+)
 from streams.console.queries.tenants import tenant_overview
 
 router = APIRouter(include_in_schema=False)
@@ -58,7 +68,7 @@ async def _page(request: Request, context: ConsoleContext, tenant_id: str) -> Re
             "overview": overview,
             "history": history,
             "following": following,
-            "distances": rule_distances(series, policy),
+            "distances": rule_distances(series, rules_of(policy, tenant_id, now_ms)),
             "days": [one for one in map(_days, series) if one.rule_id == request.query_params.get("rule")],
             "unmeasured": [rule for rule in policy.rules if rule.id not in measured],
             "escalations": escalation_distances(tenant_violations(connection, tenant_id, policy), now_ms),
@@ -86,14 +96,23 @@ async def _page(request: Request, context: ConsoleContext, tenant_id: str) -> Re
 async def _measures(request: Request, context: ConsoleContext, tenant_id: str) -> Response:
     now_ms = context.clock()
 
-    def read(connection: Connection) -> list[RuleSeries]:
+    def read(connection: Connection) -> tuple[Policy, list[RuleDistance]]:
         policy = context.policies.now(connection, now_ms)
         series = measured_series(connection, tenant_id, now_ms - _DAYS * _DAY_MS, policy)
-        return [one.series for one in rule_distances(series, policy)]
+        return policy, rule_distances(series, rules_of(policy, tenant_id, now_ms))
 
-    series = await context.read(read)
+    policy, distances = await context.read(read)
     seen = formats_of(request)
-    return JSONResponse({"series": [_chart(one, seen.label(METRIC_NAMES, one.metric)) for one in series]})
+    charts = [_chart(one, points, policy, seen) for one in distances if (points := _drawn(one))]
+    return JSONResponse({"series": charts})
+
+
+def _drawn(distance: RuleDistance) -> list[MeasuredPoint]:
+    """The points of a chart: those of the newest metric with a large enough denominator. With less, most values are
+    chance."""
+    metric = distance.series.metric
+    points = distance.series.points
+    return [point for point in points if point.measure.metric == metric and point.is_judged(distance.rule)]
 
 
 def _days(series: RuleSeries) -> RuleSeries:
@@ -102,16 +121,27 @@ def _days(series: RuleSeries) -> RuleSeries:
     return RuleSeries(series.rule_id, [last[day] for day in sorted(last, reverse=True)])
 
 
-def _chart(series: RuleSeries, name: str) -> dict[str, Any]:
-    """The columns of one chart, times in seconds; values of another metric than the newest are left out."""
-    points = [point for point in series.points if point.measure.metric == series.metric]
-    metric = METRICS.get(series.metric)
+def _chart(distance: RuleDistance, points: list[MeasuredPoint], policy: Policy, seen: Formats) -> dict[str, Any]:
+    """The columns of one chart, times in seconds. ``threshold_name`` says what being beyond the threshold means."""
+    series, metric = distance.series, METRICS.get(distance.series.metric)
     return {
         "rule": series.rule_id,
-        "name": name,
+        "name": seen.label(METRIC_NAMES, series.metric),
         "unit": metric.unit if metric else "count",
+        "threshold_name": _threshold_name(distance.rule, policy, seen),
         "t": [point.at_ms // 1000 for point in points],
         "value": [point.measure.value for point in points],
         "bound": [point.measure.bound for point in points],
         "threshold": [point.measure.threshold for point in points],
     }
+
+
+def _threshold_name(rule: Rule | None, policy: Policy, seen: Formats) -> str:
+    """The threshold with the tier of a violation, and the mode of a rule that does not decide by itself."""
+    name = text(seen.language, "tenant.threshold")
+    if rule is None:
+        return name
+    parts = [seen.label(TIERS, policy.behaviours[rule.behaviour].tier)]
+    if rule.mode != "enforce":
+        parts.append(seen.label(MODES, rule.mode))
+    return f"{name} ({' · '.join(parts)})"

@@ -1,16 +1,18 @@
-"""What was measured of a tenant, by rule: from its decisions, shadow decisions and alerts."""
+"""What was measured of a tenant, by rule: at the ends of hours, and at its decisions, shadow decisions and alerts."""
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from monitor.policy.model import Escalation, Policy, Rule
 from schemas.measures import TenantHour
 from schemas.outputs import Measure
 from streams.console.cases.escalations import TenantViolations
+from streams.console.queries.cursors import decode_cursor, encode_cursor
 from streams.console.tables import ALERTS, EVENTS, MEASURES
 from streams.consumers.record_decoding import alert_of, event_of
 
@@ -19,15 +21,33 @@ _DECODE: Final = msgspec.json.Decoder(TenantHour).decode
 FAR_OVER: Final = 10.0
 
 POINTS: Final = 1_000
-"""The newest of each source that are read."""
+"""The newest decisions, and alerts, that are read."""
+
+END_MS: Final = 2**53
+"""After all times."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredPoint:
-    """The value of one window: its end, the bound if the rule has a confidence, the threshold it was judged by."""
+    """The value of one window: its end, the bound if the rule has a confidence, the threshold it was judged by.
+
+    ``least``: the smallest denominator with which the rule could be in breach, where it is known. ``in_breach``: the
+    rule decided or alerted on it.
+    """
 
     at_ms: int
     measure: Measure
+    least: int | None = None
+    in_breach: bool = False
+
+    def is_judged(self, rule: Rule | None) -> bool:
+        """Whether the denominator is large enough for the rule to be in breach. ``rule``: that of the policy."""
+        least, denominator = self.least_by(rule), self.measure.denominator
+        return self.in_breach or least is None or denominator is None or denominator >= least
+
+    def least_by(self, rule: Rule | None) -> int | None:
+        """The smallest denominator, if it is not known that of the rule in the policy."""
+        return rule.min_denominator if self.least is None and rule is not None else self.least
 
 
 @dataclass(slots=True)
@@ -48,12 +68,21 @@ class RuleSeries:
         return self.newest.measure.metric
 
 
+@dataclass(slots=True)
+class MeasuredInstant:
+    """What was measured in the windows that end at one time, by rule."""
+
+    at_ms: int
+    points: dict[str, MeasuredPoint] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class RuleDistance:
     """How near the newest value of a series is to its threshold.
 
-    ``rule``: that of the policy in force, None if it has none. ``share`` is bound (without confidence value) /
-    threshold for ``above``, threshold / bound for ``below``, at most `FAR_OVER`; None if there is no value.
+    ``rule``: that of the policy in force, with the tenant's override, None if it has none. ``share`` is bound (without
+    confidence value) / threshold for ``above``, threshold / bound for ``below``, at most `FAR_OVER`; None if there is
+    no value or the denominator is too small.
     """
 
     series: RuleSeries
@@ -81,51 +110,114 @@ class EscalationDistance:
 def measured_series(connection: Connection, tenant_id: str, since_ms: int, policy: Policy) -> list[RuleSeries]:
     """The series of each rule that measured the tenant since then, by rule: at the ends of hours, and at decisions and
     alerts, which have the value in full."""
-    e, a, found = EVENTS.c, ALERTS.c, dict[tuple[str, int], Measure]()
-    events = select(e.value).where(e.tenant_id == tenant_id, e.decided_ms >= since_ms).order_by(e.decided_ms.desc())
-    for (value,) in connection.execute(events.limit(POINTS)):
-        data = event_of(value).data
-        if data.measure is not None and data.window is not None and data.kind not in ("reversal", "lapse"):
-            found[data.rule_id, data.window.end_ms] = data.measure
-    alerts = select(a.value).where(a.tenant_id == tenant_id, a.since_ms >= since_ms).order_by(a.since_ms.desc())
-    for (value,) in connection.execute(alerts.limit(POINTS)):
-        alert = alert_of(value)
-        if alert.measure is not None:
-            found.setdefault((alert.rule_id, alert.updated_ms), alert.measure)
+    points = _points(connection, tenant_id, since_ms, END_MS, policy)
+    series: dict[str, RuleSeries] = {}
+    for (_, rule_id), point in sorted(points.items(), key=lambda item: item[0]):
+        series.setdefault(rule_id, RuleSeries(rule_id)).points.append(point)
+    return [series[rule_id] for rule_id in sorted(series)]
+
+
+def measured_page(
+    connection: Connection, tenant_id: str, since_ms: int, policy: Policy, after: str | None, limit: int
+) -> tuple[list[MeasuredInstant], str | None]:
+    """A page of the same points by window end, the newest first, and the cursor of the next one.
+
+    It reaches back ``limit`` hours from its newest point, so that a page reads few rows. Raises InvalidCursor.
+    """
+    place = decode_cursor(after, "i")
+    before_ms = END_MS if place is None else int(place[0])
+    newest_ms = _newest_before(connection, tenant_id, since_ms, before_ms)
+    if newest_ms is None:
+        return [], None
+    from_ms = max(since_ms, newest_ms - limit * _HOUR_MS)
+    instants: dict[int, MeasuredInstant] = {}
+    for (at_ms, rule_id), point in _points(connection, tenant_id, from_ms, before_ms, policy).items():
+        instants.setdefault(at_ms, MeasuredInstant(at_ms)).points[rule_id] = point
+    ordered = [instants[at_ms] for at_ms in sorted(instants, reverse=True)]
+    if len(ordered) > limit:
+        return ordered[:limit], encode_cursor(ordered[limit - 1].at_ms)
+    more = _newest_before(connection, tenant_id, since_ms, from_ms) is not None
+    return ordered, encode_cursor(from_ms) if more else None
+
+
+def tenant_hours(connection: Connection, tenant_id: str, from_ms: int, before_ms: int) -> list[TenantHour]:
+    """What was measured of a tenant in the hours that end from ``from_ms`` to before ``before_ms``, by hour."""
+    m = MEASURES.c
+    ends = m.hour_ms >= from_ms - _HOUR_MS, m.hour_ms < before_ms - _HOUR_MS
+    rows = connection.execute(select(m.value).where(m.tenant_id == tenant_id, *ends).order_by(m.hour_ms))
+    return [_DECODE(zlib.decompress(value)) for (value,) in rows]
+
+
+def _points(
+    connection: Connection, tenant_id: str, from_ms: int, before_ms: int, policy: Policy
+) -> dict[tuple[int, str], MeasuredPoint]:
+    """What was measured from ``from_ms`` to before ``before_ms``, by time and rule.
+
+    Of decisions and of alerts, the newest `POINTS` are read.
+    """
+    e, a, found = EVENTS.c, ALERTS.c, dict[tuple[int, str], MeasuredPoint]()
+
+    def add(at_ms: int, rule_id: str, measure: Measure, in_breach: bool) -> None:
+        known = found.get((at_ms, rule_id))
+        found[at_ms, rule_id] = MeasuredPoint(at_ms, measure, known.least if known else None, in_breach)
+
     metrics = {rule.id: rule.metric for rule in policy.rules}
-    for hour in tenant_hours(connection, tenant_id, since_ms):
+    for hour in tenant_hours(connection, tenant_id, from_ms, before_ms):
+        at_ms = hour.hour_ms + _HOUR_MS
         for one in hour.rules:
             if one.rule_id in metrics:
                 counts = one.numerator, one.denominator, one.value, one.threshold, one.bound
                 measure = Measure(metrics[one.rule_id], *counts)
-                found.setdefault((one.rule_id, hour.hour_ms + _HOUR_MS), measure)
-    series: dict[str, RuleSeries] = {}
-    for (rule_id, at_ms), measure in sorted(found.items(), key=lambda item: item[0]):
-        series.setdefault(rule_id, RuleSeries(rule_id)).points.append(MeasuredPoint(at_ms, measure))
-    return list(series.values())
+                found[at_ms, one.rule_id] = MeasuredPoint(at_ms, measure, one.min_denominator)
+    alerts = select(a.value).where(a.tenant_id == tenant_id, a.updated_ms >= from_ms, a.updated_ms < before_ms)
+    for (value,) in connection.execute(alerts.order_by(a.since_ms.desc()).limit(POINTS)):
+        alert = alert_of(value)
+        if alert.measure is not None:
+            add(alert.updated_ms, alert.rule_id, alert.measure, alert.state == "firing")
+    events = select(e.value).where(e.tenant_id == tenant_id, e.decided_ms >= from_ms, e.decided_ms < before_ms)
+    for (value,) in connection.execute(events.order_by(e.decided_ms.desc()).limit(POINTS)):
+        data = event_of(value).data
+        # A later event of the same case repeats what was measured at the decision.
+        if data.measure is not None and data.window is not None and data.window.end_ms == data.decided_ms:
+            add(data.decided_ms, data.rule_id, data.measure, True)
+    return found
 
 
-def tenant_hours(connection: Connection, tenant_id: str, since_ms: int) -> list[TenantHour]:
-    """What was measured of a tenant in the hours that end after ``since_ms``, the oldest first."""
-    m = MEASURES.c
-    query = select(m.value).where(m.tenant_id == tenant_id, m.hour_ms > since_ms - _HOUR_MS).order_by(m.hour_ms)
-    return [_DECODE(zlib.decompress(value)) for (value,) in connection.execute(query)]
+def _newest_before(connection: Connection, tenant_id: str, from_ms: int, before_ms: int) -> int | None:
+    """The time of the newest measures, decision or alert from ``from_ms`` to before ``before_ms``."""
+    e, a, m = EVENTS.c, ALERTS.c, MEASURES.c
+    found = []
+    for of, at, later_ms in (
+        (m.tenant_id, m.hour_ms, _HOUR_MS),
+        (a.tenant_id, a.updated_ms, 0),
+        (e.tenant_id, e.decided_ms, 0),
+    ):
+        within = of == tenant_id, at >= from_ms - later_ms, at < before_ms - later_ms
+        at_ms = connection.execute(select(func.max(at)).where(*within)).scalar()
+        if at_ms is not None:
+            found.append(at_ms + later_ms)
+    return max(found, default=None)
 
 
-def rule_distances(series: list[RuleSeries], policy: Policy) -> list[RuleDistance]:
-    """The distance of each series, the nearest first."""
+def rules_of(policy: Policy, tenant_id: str, now_ms: int) -> dict[str, Rule]:
+    """The rules that apply to a tenant, with its overrides."""
     rules = {rule.id: rule for rule in policy.rules}
-    made = [
-        RuleDistance(one, rules.get(one.rule_id), share_of(one.newest.measure, rules.get(one.rule_id)))
-        for one in series
-    ]
+    return rules | {
+        one.rule.id: one.rule for one in policy.overrides if one.tenant == tenant_id and one.expires_ms > now_ms
+    }
+
+
+def rule_distances(series: list[RuleSeries], rules: Mapping[str, Rule]) -> list[RuleDistance]:
+    """The distance of each series by these rules of the policy, the nearest first."""
+    made = [RuleDistance(one, rules.get(one.rule_id), _share(one.newest, rules.get(one.rule_id))) for one in series]
     return sorted(made, key=lambda one: (-(-1.0 if one.share is None else one.share), one.series.rule_id))
 
 
-def share_of(measure: Measure, rule: Rule | None) -> float | None:
+def _share(point: MeasuredPoint, rule: Rule | None) -> float | None:
     """See `RuleDistance`."""
+    measure = point.measure
     judged = measure.value if measure.bound is None else measure.bound
-    if judged is None:
+    if judged is None or not point.is_judged(rule):
         return None
     over, under = (
         (judged, measure.threshold) if rule is None or rule.direction == "above" else (measure.threshold, judged)

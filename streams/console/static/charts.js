@@ -39,7 +39,7 @@
           { label: texts.time },
           { label: texts.value, stroke: ink("--accent"), width: 1.8, points, value },
           ...(bounded ? [{ label: texts.bound, stroke: ink("--accent"), width: 1.1, dash: [4, 4], points: { show: false }, value }] : []),
-          { label: texts.threshold, stroke: ink("--severe"), width: 1.3, points: { show: false }, value },
+          { label: one.threshold_name, stroke: ink("--severe"), width: 1.3, points: { show: false }, value },
         ],
         axes: [axis, { ...axis, size: 58, values: (_, ticks) => ticks.map(show) }],
         scales: { y: { range: (_, low, high) => [0, Math.max(high || 0, ...one.threshold) * 1.1 || 1] } },

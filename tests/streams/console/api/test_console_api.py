@@ -10,6 +10,8 @@ import pytest
 from helpers.console_harness import ConsoleHarness, console_at
 from helpers.console_pages import DAY_MS, HOSTILE, HOSTILE_ID, NUMBER, alerted, decided, pages_of, reviewed, tenant
 from oracle.ledger import T0
+from schemas import codec
+from schemas.measures import RuleMeasure, TenantHour
 from schemas.outputs import Evidence, Reason
 from streams.console.pages.path_ids import tenant_path
 
@@ -94,8 +96,40 @@ async def test_one_case_by_any_of_its_ids(console: ConsoleHarness, client: httpx
 
 async def test_measures(console: ConsoleHarness, client: httpx.AsyncClient) -> None:
     await console.put(decided(1, "acme", T0), alerted("acme", T0 - 5))
-    (rule,) = (await client.get("/v1/measures?tenant_id=acme")).json()["rules"]
-    assert [(point["at_ms"], point["numerator"]) for point in rule["points"]] == [(T0 - 5, 180), (T0, 200)]
+    found = await everything(client, "/v1/measures?tenant_id=acme&limit=1")
+    points = [(item["at_ms"], one["rule_id"], one["numerator"]) for item in found for one in item["measures"]]
+    assert points == [(T0, "short-calls-day", 200), (T0 - 5, "short-calls-day", 180)]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 200])
+async def test_measures_are_read_a_page_at_a_time_and_none_is_missed(
+    console: ConsoleHarness, client: httpx.AsyncClient, limit: int
+) -> None:
+    hour_ms, times = 3_600_000, set[int]()
+    first_ms = T0 // hour_ms * hour_ms
+    for n in (*range(20), 100, 101, 200):  # with gaps that are longer than a page
+        rules = RuleMeasure("short-calls", n, 100, n / 100, None, 0.25, 20), RuleMeasure("gone", 1, 2, 0.5, None, 0.9)
+        value = codec.encode(TenantHour("acme", first_ms + n * hour_ms, "short-calls", 0.5, rules))
+        console.held.put("callwarden.measures", 0, value, key=b"acme")
+        times.add(first_ms + (n + 1) * hour_ms)
+    for n in range(12):
+        at_ms = first_ms + 5 * hour_ms + n * 60_000
+        await console.put(decided(n, "acme", at_ms, rule_id="short-calls"))
+        times.add(at_ms)
+    await console.put(alerted("acme", first_ms + 50 * hour_ms), alerted("other", first_ms + 51 * hour_ms))
+    times.add(first_ms + 50 * hour_ms)
+    console.now_ms = first_ms + 201 * hour_ms
+    found = await everything(client, f"/v1/measures?tenant_id=acme&limit={limit}")
+    assert [item["at_ms"] for item in found] == sorted(times, reverse=True)
+    measured = {item["at_ms"]: item["measures"] for item in found}
+    (one,) = measured[first_ms + hour_ms]  # of rules that the policy has
+    assert (one["rule_id"], one["min_denominator"]) == ("short-calls", 20)
+    (one,) = measured[first_ms + 6 * hour_ms]
+    assert one["numerator"] == 5
+    (one,) = measured[first_ms + 5 * hour_ms]  # measured by the hour, and decided on: as decided, in full
+    assert (one["numerator"], one["min_denominator"]) == (200, 20)
+    recent = await everything(client, f"/v1/measures?tenant_id=acme&days=1&limit={limit}")
+    assert [item["at_ms"] for item in recent] == [first_ms + 201 * hour_ms]
 
 
 @pytest.mark.parametrize(
@@ -103,6 +137,7 @@ async def test_measures(console: ConsoleHarness, client: httpx.AsyncClient) -> N
     [
         ("/v1/tenants?after=x", 400), ("/v1/cases?after=WzFd", 400), ("/v1/cases?status=odd", 422),
         ("/v1/cases?stats=final", 422), ("/v1/tenants?limit=201", 422), ("/v1/measures", 422),
+        ("/v1/measures?tenant_id=a&after=x", 400), ("/v1/measures?tenant_id=a&limit=201", 422),
     ],
 )  # fmt: skip
 async def test_a_wrong_request_is_refused(client: httpx.AsyncClient, path: str, status: int) -> None:

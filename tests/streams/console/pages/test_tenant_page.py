@@ -87,6 +87,7 @@ async def test_measures_of_hours_make_charts_and_distances_the_nearest_first(con
             RuleMeasure("short-calls", 10 + n, 100, (10 + n) / 100, (5 + n) / 100, 0.25),
             RuleMeasure("consent-coverage", 90, 100, 0.9, 0.84, 0.7),
             RuleMeasure("callee-hang-ups", 9, 100, 0.09, 0.08, 0.35),
+            RuleMeasure("one-ring-calls", 55, 60, 0.916667, 0.8, 0.5, 100),  # too few calls to be judged
             RuleMeasure("gone", 1, 2, 0.5, None, 0.9),  # the policy has no such rule
         )
         console.held.put("callwarden.measures", 0, hour("acme", at_ms, *rules), key=b"acme")
@@ -96,15 +97,33 @@ async def test_measures_of_hours_make_charts_and_distances_the_nearest_first(con
     async with pages_of(console) as client:
         text = await page(client, "/tenants/acme?rule=consent-coverage")
         charts = (await client.get("/tenants/acme/measures")).json()["series"]
-    named = [text.index(f"rule={name}#days") for name in ("consent-coverage", "callee-hang-ups", "short-calls")]
+    rules = "consent-coverage", "callee-hang-ups", "short-calls", "one-ring-calls"
+    named = [text.index(f"rule={name}#days") for name in rules]
     assert named == sorted(named)
     assert "83 %" in text  # 0.7 of 0.84
     assert "100 of at least 20" in text
+    assert "60 of at least 100" in text
     assert "rules measured nothing" in text
     days = text[text.index('id="days"') :]
     assert days[: days.index("</section>")].count("<tr>") == 1 + 3
     assert [one["rule"] for one in charts] == ["consent-coverage", "callee-hang-ups", "short-calls"]
     assert [len(one["t"]) for one in charts] == [48, 48, 49]  # with that of the decision
+    assert {one["rule"]: one["threshold_name"] for one in charts} == {
+        "consent-coverage": "Threshold (Minor · Shadow)",
+        "callee-hang-ups": "Threshold (Minor · Shadow)",
+        "short-calls": "Threshold (Minor · Review)",
+    }
+
+
+async def test_the_first_measures_of_an_hour_count(console: ConsoleHarness) -> None:
+    """A state that was rebuilt from fewer records may write others again; they are not better."""
+    for n, value in enumerate((0.1, 0.2)):
+        measured = hour("acme", T0, RuleMeasure("short-calls", n + 1, 100, value, None, 0.25, 20))
+        console.held.put("callwarden.measures", 0, measured, key=b"acme")
+        await console.follow()
+    async with pages_of(console) as client:
+        charts = (await client.get("/tenants/acme/measures")).json()["series"]
+    assert [one["value"] for one in charts] == [[0.1]]
 
 
 async def test_measures_are_forgotten_after_35_days(console: ConsoleHarness) -> None:
