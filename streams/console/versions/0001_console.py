@@ -1,4 +1,4 @@
-"""Cases, what people do with them, what the topics say, verdicts and the outbox, and positions."""
+"""All tables of the console."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,10 +7,35 @@ revision = "0001"
 down_revision = None
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+_SUBJECT = sa.String(512)
+_FIRST = (
+    ("uphold", "已听取录音，情况属实。", "Recordings heard: the finding is correct."),
+    (
+        "uphold",
+        "投诉属实，租户未能提供用户同意的证明。",
+        "The complaint is justified; the tenant has no proof of consent.",
+    ),
+    ("overturn", "系租户的测试呼叫，未呼叫真实用户。", "Test calls of the tenant: no customer was called."),
+    ("overturn", "由运营商或线路故障引起。", "Caused by a fault of the carrier or of the line."),
+    ("overturn", "已核实租户的申诉材料，申诉成立。", "The tenant's appeal is justified: its documents were checked."),
+    ("overturn", "上报的记录有误，平台已确认。", "The records are wrong, as the platform has confirmed."),
+)
 
 
 def upgrade() -> None:
     """Create the tables."""
+    _cases()
+    _identity()
+    _policies()
+    _previews()
+    _evidence()
+    _reason_texts()
+    _measures()
+    _second_looks()
+
+
+def _cases() -> None:
+    """Cases, what people do with them, what the topics say, verdicts and the outbox, and positions."""
     op.create_table(
         "console_alert",
         sa.Column("alert_id", sa.Text(), nullable=False),
@@ -25,6 +50,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("alert_id"),
     )
     op.create_index("console_alert_state", "console_alert", ["state", "since_ms"])
+    op.create_index("console_alert_updated", "console_alert", ["state", "updated_ms"])
     op.create_index("console_alert_tenant", "console_alert", ["tenant_id", "since_ms"])
     op.create_table(
         "console_application",
@@ -208,3 +234,281 @@ def upgrade() -> None:
     op.create_index("console_verdict_review", "console_verdict", ["review_id"])
     op.create_index("console_verdict_state", "console_verdict", ["state", "send_ms"])
     op.create_index("console_verdict_subject", "console_verdict", ["subject", "given_ms"])
+    op.create_table(
+        "console_named_id",
+        sa.Column("named", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("named", "case_id"),
+    )
+    op.create_index("console_named_id_at", "console_named_id", ["at_ms"])
+
+
+def _identity() -> None:
+    """Users, secrets and sessions, API tokens, proposals that wait for a second person, and the log of actions."""
+    op.create_table(
+        "console_user",
+        sa.Column("subject", _SUBJECT, primary_key=True),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("roles", sa.String(128), nullable=False),
+        sa.Column("created_ms", sa.BigInteger, nullable=False),
+        sa.Column("disabled_ms", sa.BigInteger),
+        sa.Column("seen_ms", sa.BigInteger),
+    )
+    op.create_table(
+        "console_password",
+        sa.Column("subject", _SUBJECT, primary_key=True),
+        sa.Column("hash", sa.Text, nullable=False),
+        sa.Column("changed_ms", sa.BigInteger, nullable=False),
+        sa.Column("initial_until_ms", sa.BigInteger),
+    )
+    op.create_table(
+        "console_second_factor",
+        sa.Column("subject", _SUBJECT, primary_key=True),
+        sa.Column("secret", sa.String(64), nullable=False),
+        sa.Column("confirmed_ms", sa.BigInteger),
+        sa.Column("last_step", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "console_recovery_code",
+        sa.Column("subject", _SUBJECT, primary_key=True),
+        sa.Column("hash", sa.String(64), primary_key=True),
+    )
+    op.create_table(
+        "console_session",
+        sa.Column("hash", sa.String(64), primary_key=True),
+        sa.Column("subject", _SUBJECT, nullable=False),
+        sa.Column("stage", sa.String(16), nullable=False),
+        sa.Column("method", sa.String(16), nullable=False),
+        sa.Column("created_ms", sa.BigInteger, nullable=False),
+        sa.Column("seen_ms", sa.BigInteger, nullable=False),
+        sa.Column("expires_ms", sa.BigInteger, nullable=False),
+        sa.Column("address", sa.String(64), nullable=False),
+        sa.Column("browser", sa.String(200), nullable=False),
+    )
+    op.create_index("console_session_subject", "console_session", ["subject", "created_ms"])
+    op.create_index("console_session_expiry", "console_session", ["expires_ms"])
+    op.create_table(
+        "console_used_state",
+        sa.Column("hash", sa.String(64), primary_key=True),
+        sa.Column("expires_ms", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "console_secret",
+        sa.Column("name", sa.String(32), primary_key=True),
+        sa.Column("value", sa.String(64), nullable=False),
+    )
+    op.create_table(
+        "console_api_token",
+        sa.Column("hash", sa.String(64), primary_key=True),
+        sa.Column("id", sa.String(36), nullable=False, unique=True),
+        sa.Column("subject", _SUBJECT, nullable=False),
+        sa.Column("name", sa.String(64), nullable=False),
+        sa.Column("created_ms", sa.BigInteger, nullable=False),
+        sa.Column("expires_ms", sa.BigInteger, nullable=False),
+    )
+    op.create_index("console_api_token_subject", "console_api_token", ["subject", "created_ms"])
+    op.create_table(
+        "console_proposal",
+        sa.Column("id", sa.String(36), primary_key=True),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("about", sa.String(128), nullable=False),
+        sa.Column("content", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("proposed_by", _SUBJECT, nullable=False),
+        sa.Column("proposed_ms", sa.BigInteger, nullable=False),
+        sa.Column("expires_ms", sa.BigInteger, nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("decided_by", _SUBJECT),
+        sa.Column("decided_ms", sa.BigInteger),
+        sa.Column("decided_reason", sa.Text),
+        sa.Column("pending", sa.String(160), unique=True),
+    )
+    op.create_index("console_proposal_state", "console_proposal", ["state", "proposed_ms"])
+    op.create_table(
+        "console_action",
+        sa.Column("id", sa.String(128), primary_key=True),
+        sa.Column("action", sa.String(64), nullable=False),
+        sa.Column("actor", sa.Text),
+        sa.Column("subject", sa.Text),
+        sa.Column("tenant_id", sa.Text),
+        sa.Column("enforcement_id", sa.Text),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+        sa.Column("value", sa.LargeBinary, nullable=False),
+    )
+    op.create_index("console_action_at", "console_action", ["at_ms", "id"])
+    op.create_index("console_action_actor", "console_action", ["actor", "at_ms"])
+    op.create_index("console_action_subject", "console_action", ["subject", "at_ms"])
+    op.create_index("console_action_tenant", "console_action", ["tenant_id", "at_ms"])
+    op.create_index("console_action_decision", "console_action", ["enforcement_id", "at_ms"])
+
+
+def _policies() -> None:
+    """Policies: their texts, what the workers recorded, drafts, and requests to the workers."""
+    op.create_table(
+        "console_policy",
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("plain", sa.LargeBinary(), nullable=False),
+        sa.Column("source", sa.Text()),
+        sa.Column("known_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("sha256"),
+    )
+    op.create_table(
+        "console_policy_change",
+        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("offset", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("from_ms", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("given_by", sa.Text(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("withdrawn_offset", sa.BigInteger()),
+        sa.Column("withdrawn_reason", sa.Text()),
+        sa.Column("withdrawn_by", sa.Text()),
+        sa.Column("withdrawn_ms", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("partition", "offset"),
+    )
+    op.create_index("console_policy_change_from", "console_policy_change", ["partition", "from_ms"])
+    op.create_table(
+        "console_policy_refusal",
+        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("offset", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("given_by", sa.Text(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("partition", "offset"),
+    )
+    op.create_index("console_policy_refusal_at", "console_policy_refusal", ["at_ms"])
+    op.create_table(
+        "console_policy_draft",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("subject", sa.String(length=512), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("console_policy_draft_updated", "console_policy_draft", ["updated_ms"])
+    op.create_table(
+        "console_policy_request",
+        sa.Column("number", _NUMBER, nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("sha256s", sa.Text(), nullable=False),
+        sa.Column("from_ms", sa.BigInteger()),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("given_by", sa.Text(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("subject", sa.String(length=512), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("approved_subject", sa.String(length=512)),
+        sa.Column("approved_name", sa.Text()),
+        sa.Column("proposal_id", sa.String(length=36)),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("why", sa.Text()),
+        sa.Column("sent_to", sa.Text()),
+        sa.Column("sent_from_ms", sa.BigInteger()),
+        sa.Column("sent_ms", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("number"),
+    )
+    op.create_index("console_policy_request_state", "console_policy_request", ["state", "number"])
+    op.create_index("console_policy_request_at", "console_policy_request", ["at_ms"])
+
+
+def _previews() -> None:
+    op.create_table(
+        "console_preview",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("draft_id", sa.Text()),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("source", sa.String(length=16), nullable=False),
+        sa.Column("days", sa.Integer(), nullable=False),
+        sa.Column("file_name", sa.Text()),
+        sa.Column("file_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("policy_sha256", sa.String(length=64)),
+        sa.Column("base_name", sa.Text(), nullable=False),
+        sa.Column("base_sha256", sa.String(length=64), nullable=False),
+        sa.Column("asked_ms", sa.BigInteger(), nullable=False),
+        sa.Column("started_ms", sa.BigInteger()),
+        sa.Column("ended_ms", sa.BigInteger()),
+        sa.Column("alive_ms", sa.BigInteger(), nullable=False),
+        sa.Column("step", sa.String(length=16), nullable=False),
+        sa.Column("read", sa.BigInteger(), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("why", sa.String(length=32)),
+        sa.Column("detail", sa.Text()),
+        sa.Column("result", sa.LargeBinary()),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("console_preview_asked", "console_preview", ["asked_ms", "id"])
+    op.create_index("console_preview_draft", "console_preview", ["draft_id", "asked_ms"])
+    op.create_index("console_preview_policy", "console_preview", ["policy_sha256", "state"])
+    op.create_index("console_preview_state", "console_preview", ["state", "alive_ms"])
+
+
+def _evidence() -> None:
+    """The records that decisions name."""
+    op.create_table(
+        "console_evidence",
+        sa.Column("enforcement_id", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("tenant_id", sa.Text(), nullable=False),
+        sa.Column("topic", sa.String(length=249), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("offset", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("added_ms", sa.BigInteger(), nullable=False),
+        sa.Column("value", sa.LargeBinary()),
+        sa.PrimaryKeyConstraint("enforcement_id", "number"),
+    )
+    op.create_index("console_evidence_added", "console_evidence", ["added_ms"])
+    op.create_index("console_evidence_state", "console_evidence", ["state", "added_ms"])
+
+
+def _reason_texts() -> None:
+    """Texts for the reasons of verdicts, with some to begin with."""
+    table = op.create_table(
+        "console_reason_text",
+        sa.Column("number", _NUMBER, nullable=False),
+        sa.Column("verdict", sa.String(length=16), nullable=False),
+        sa.Column("zh", sa.Text(), nullable=False),
+        sa.Column("en", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("number"),
+    )
+    op.bulk_insert(table, [{"verdict": verdict, "zh": zh, "en": en} for verdict, zh, en in _FIRST])
+
+
+def _measures() -> None:
+    """What the rules measured of each tenant and hour."""
+    op.create_table(
+        "console_measure",
+        sa.Column("tenant_id", sa.Text(), nullable=False),
+        sa.Column("hour_ms", sa.BigInteger(), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "hour_ms"),
+    )
+    op.create_index("console_measure_hour", "console_measure", ["hour_ms"])
+
+
+def _second_looks() -> None:
+    """What second persons say of upheld decisions."""
+    op.create_table(
+        "console_second_look",
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("rule_id", sa.Text(), nullable=False),
+        sa.Column("reviewer", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("agrees", sa.Boolean(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("case_id"),
+    )
+    op.create_index("console_second_look_at", "console_second_look", ["at_ms"])

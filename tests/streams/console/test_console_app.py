@@ -2,9 +2,13 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
 from starlette.types import Receive, Scope, Send
 
 from streams.console.app import make
@@ -68,3 +72,11 @@ async def test_migrations_make_the_tables_of_the_metadata(context: ConsoleContex
     with context.database.reading() as connection:
         found = compare_metadata(MigrationContext.configure(connection), METADATA)
     assert [each for each in found if "version" not in str(each)] == []
+
+
+async def test_the_migration_makes_the_tables_that_the_code_knows(context: ConsoleContext) -> None:
+    def differences(connection: Connection) -> list[Any]:
+        made = MigrationContext.configure(connection, opts={"include_name": lambda name, *_: name in METADATA.tables})
+        return list(compare_metadata(made, METADATA))
+
+    assert await context.write(differences) == []

@@ -1,13 +1,10 @@
 """What the console deletes and when; and the index by which a search finds the ids that decisions name."""
 
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 import pytest
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
-from sqlalchemy import Connection, Table, insert, text
+from sqlalchemy import Table, insert
 
 from helpers.console_harness import ConsoleHarness, console_at
 from helpers.console_pages import DAY_MS, alerted
@@ -92,21 +89,3 @@ async def test_a_search_finds_any_id_in_the_evidence_and_no_other(tmp_path: Path
             assert found(console, words) == ["cwe-p"], words
         assert found(console, "cmp-2") == ["cwe-q"], "what closed it names it, too"
         assert found(console, "call") == []
-
-
-async def test_the_index_of_an_older_database_is_filled(tmp_path: Path) -> None:
-    async with console_at(tmp_path) as console:
-        await console.put(*(pending(f"cwe-{n}", evidence=Evidence(call_ids=(f"call-{n}", ODD))) for n in range(5)))
-        await console.put(event("cwe-r", kind="reversal", reverses="cwe-1", evidence=Evidence(call_ids=("call-1",))))
-        expected = console.rows(NAMED_IDS)
-
-        def again(connection: Connection) -> None:
-            connection.execute(text("DROP TABLE console_named_id"))
-            connection.execute(text("DROP INDEX console_alert_updated"))
-            with Operations.context(MigrationContext.configure(connection)):
-                import_module("streams.console.versions.0007_named_ids").upgrade()
-
-        await console.database.run(again)
-        made = console.rows(NAMED_IDS)
-        assert [(row["named"], row["case_id"]) for row in made] == [(row["named"], row["case_id"]) for row in expected]
-        assert found(console, ODD)
