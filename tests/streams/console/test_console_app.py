@@ -76,7 +76,7 @@ async def test_migrations_make_the_tables_of_the_metadata(context: ConsoleContex
 
 async def test_the_migration_makes_the_tables_that_the_code_knows(context: ConsoleContext) -> None:
     def differences(connection: Connection) -> list[Any]:
-        made = MigrationContext.configure(connection, opts={"include_name": lambda name, *_: name in METADATA.tables})
+        made = MigrationContext.configure(connection, opts={"include_name": lambda name, *_: name != "console_version"})
         return list(compare_metadata(made, METADATA))
 
     assert await context.write(differences) == []
