@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import os
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -17,9 +16,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from bench.calls import event_ms, head_of, squeezed
-from bench.process import TIMEOUT_S, ProcessError
+from bench.process import THIS, TIMEOUT_S, ProcessError, Program
 from bench.state import kind_of
-from bench.workload import ROOT
 from monitor.partition.key_check import partition_of
 from monitor.simulate.arrivals import CALLS, TOPIC_OF
 from streams.kafka.api import TP
@@ -75,10 +73,10 @@ class Decision(msgspec.Struct):
     id: str
 
 
-def create_topics(deployment: Deployment) -> None:
-    """Create all topics that do not exist yet, as operators do."""
-    command = [sys.executable, "-m", "streams.cli", "topics", "create"]
-    environment = {**os.environ, **deployment.environment, "PYTHONPATH": str(ROOT)}
+def create_topics(deployment: Deployment, program: Program = THIS, module: str | None = None) -> None:
+    """Create all topics that do not exist yet, as operators do, with the command ``module`` of ``program``."""
+    command = [*program.command, module or "streams.cli", "topics", "create"]
+    environment = {**os.environ, **deployment.environment, "PYTHONPATH": program.path}
     try:
         subprocess.run(command, check=True, capture_output=True, env=environment, timeout=TIMEOUT_S)
     except subprocess.SubprocessError as error:

@@ -10,7 +10,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from bench import broker_topics
 from bench.broker_topics import Deployment
 from bench.latency import measure_latency
 from bench.measure import DisagreementError
-from bench.process import MeasuredProcess, ProcessError
+from bench.process import THIS, MeasuredProcess, ProcessError, Program
 from bench.workload import Workload, make
 from monitor.simulate.settings import DAY_MS, HOUR_MS
 from streams.cli.develop.live import POLICY
@@ -29,6 +30,10 @@ PARTITIONS = 8
 PROPERTIES = {"group.initial.rebalance.delay.ms": "6000"}
 OPENED = "partition opened"
 _TRIES = 5
+THURSDAY = 3
+BASELINE = "afe3488"
+# The built-in policy of that commit: rules are added to the built-in policy, and costs are compared over the same ones.
+FROZEN_RULES = Path(__file__).with_name("rules_of_baseline.yaml")
 FAUST, TABLES = "bench.faust_app", ("answered", "short")
 Answer = dict[str, Any]
 
@@ -80,7 +85,8 @@ class Contender:
     """A reader of the topics: that many processes of that kind, which report when they are ready and when they are
     done.
 
-    ``records`` is the number of records to read, 0 for all.
+    ``records`` is the number of records to read, 0 for all. ``policy`` is the worker's, None for the built-in one;
+    ``program`` is the commit that it runs.
     """
 
     name: str
@@ -90,11 +96,13 @@ class Contender:
     processes: int = 1
     records: int = 0
     environment: tuple[tuple[str, str], ...] = ()
+    policy: str | None = None
+    program: Program = THIS
 
     @property
     def is_worker(self) -> bool:
-        """Whether it is a worker of ours, whose decisions can be compared."""
-        return self.module[0] == "streams.cli"
+        """Whether it is a worker of ours, of this commit or of the baseline."""
+        return "worker" in self.module and self.module[0] != FAUST
 
     def state(self, deployment: Deployment) -> list[str]:
         """The topics to which it writes its state."""
@@ -103,14 +111,27 @@ class Contender:
         return [f"{deployment.application}-{table}-changelog" for table in TABLES] if self.module[0] == FAUST else []
 
 
-def contenders(sizes: Sizes) -> list[Contender]:
-    """The contenders in the order of their turns."""
+def contenders(sizes: Sizes, baseline: Path | None = None) -> list[Contender]:
+    """The contenders in the order of their turns. ``baseline`` is a checkout of `BASELINE`, with its .venv."""
     worker = ("streams.cli", "worker", "--json-logs")
+    earlier = () if baseline is None else (Program(baseline),)
     faust = (FAUST, "worker", "--without-web", "-l", "error")
     opened = (OPENED, PARTITIONS)
     return [
         Contender("ceiling", "fetch and decode only", ("bench.ceiling",), ("ready", 1)),
-        Contender("worker", "`callwarden worker`, the built-in policy", worker, opened),
+        Contender("worker", "`callwarden worker`, the frozen rules", worker, opened, policy=str(FROZEN_RULES)),
+        *(
+            Contender(
+                "baseline",
+                f"the worker of commit {BASELINE}, the same rules",
+                ("monitor.cli", "worker", "--json-logs"),
+                opened,
+                policy=str(FROZEN_RULES),
+                program=program,
+            )
+            for program in earlier
+        ),
+        Contender("worker, built-in rules", "`callwarden worker`, the built-in policy", worker, opened),
         Contender(
             "Faust, tumbling windows",
             "short-call ratio alone, Faust's tables, tumbling windows",
@@ -127,7 +148,14 @@ def contenders(sizes: Sizes) -> list[Contender]:
             records=sizes.hopping,
             environment=(("BENCH_WINDOWS", "hopping"),),
         ),
-        Contender("two workers", "the same records shared by two", worker, opened, processes=2),
+        Contender(
+            "two workers",
+            "the frozen rules, the same records shared by two",
+            worker,
+            opened,
+            processes=2,
+            policy=str(FROZEN_RULES),
+        ),
     ]
 
 
@@ -140,15 +168,18 @@ class Live:
     folder: Path
     cache: Path
     say: Callable[[str], None]
+    baseline: Path | None = None
     costs: dict[str, list[tuple[Contender, Cost, Cost]]] = field(default_factory=dict)
     found: Answer = field(default_factory=dict)
     day: Workload = field(init=False)
+    recent: Workload = field(init=False)
     month: Workload = field(init=False)
-    _decided: dict[str, Counter[str]] = field(default_factory=dict)
+    _decided: dict[tuple[str, str | None], Counter[str]] = field(default_factory=dict)
     _number: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        self.day = _until_now("live-day", self.sizes.tenants, self.sizes.calls, 1)
+        self.day = _working_day("live-day", self.sizes.tenants, self.sizes.calls)
+        self.recent = _until_now("live-recent", self.sizes.tenants, self.sizes.calls, 1)
         self.month = _until_now("live-month", self.sizes.tenants, self.sizes.month_calls, 30)
 
     # Speed ------------------------------------------------------------------------------------------------------
@@ -161,7 +192,7 @@ class Live:
         broker_topics.create_topics(full)
         records = asyncio.run(broker_topics.fill(full, day.path, squeeze))
         for number in range(self.sizes.rounds):
-            for contender in contenders(self.sizes):
+            for contender in contenders(self.sizes, self.baseline):
                 self.say(f"{name}: {contender.about}, {number + 1} of {self.sizes.rounds}")
                 start = self._run(contender, "empty.", 0)
                 cost = self._run(contender, f"{name}.", contender.records or records)
@@ -174,7 +205,7 @@ class Live:
         work.
         """
         for number in itertools.count(1):
-            deployment = self._deployment(inputs)
+            deployment = self._deployment(inputs, policy=contender.policy)
             try:
                 return self._run_once(contender, deployment, records)
             except NotSharedError as error:
@@ -186,7 +217,7 @@ class Live:
         raise AssertionError  # it repeats until it returns
 
     def _run_once(self, contender: Contender, deployment: Deployment, records: int) -> Cost:
-        broker_topics.create_topics(deployment)
+        broker_topics.create_topics(deployment, contender.program, contender.module[0] if contender.is_worker else None)
         if contender.module[0] == FAUST:
             asyncio.run(
                 broker_topics.create_logs(
@@ -197,7 +228,9 @@ class Live:
         with ExitStack() as stack:
             began_s = time.monotonic()
             processes = [
-                stack.enter_context(self._process(contender.module, deployment, dict(contender.environment)))
+                stack.enter_context(
+                    self._process(contender.module, deployment, dict(contender.environment), contender.program)
+                )
                 for _ in range(contender.processes)
             ]
             ready = f'"{event}", {times} times in all'
@@ -214,14 +247,14 @@ class Live:
                 assert_shared(processes)
         if records:
             cost.state_bytes = asyncio.run(broker_topics.stored(deployment, contender.state(deployment)))[0]
-            if contender.is_worker:
+            if contender.is_worker and contender.program == THIS:
                 self._compare(contender, deployment)
         return cost
 
     def _compare(self, contender: Contender, deployment: Deployment) -> None:
-        """Every run decided the same as the first worker on the same records, each decision once."""
+        """Every run decided the same as the first worker on the same records and policy, each decision once."""
         found = asyncio.run(broker_topics.decided(deployment))
-        wanted = self._decided.setdefault(deployment.inputs, found)
+        wanted = self._decided.setdefault((deployment.inputs, contender.policy), found)
         twice = found.total() - len(found)
         if not found or twice or found != wanted:
             raise DisagreementError(
@@ -231,7 +264,7 @@ class Live:
             )
 
     def _phases(self, inputs: str) -> Answer:
-        deployment = self._deployment(inputs)
+        deployment = self._deployment(inputs, policy=str(FROZEN_RULES))
         broker_topics.create_topics(deployment)
         with self._process(("bench.profiled_worker", "worker", "--json-logs"), deployment) as worker:
             worker.await_event(OPENED, PARTITIONS)
@@ -245,7 +278,7 @@ class Live:
 
     def steady(self) -> None:
         """A worker that has read a day: its cost while idle, and its latency when records arrive."""
-        day = make(self.day, self.cache)
+        day = make(self.recent, self.cache)
         policy = self.folder / "policy.yaml"
         policy.write_text(POLICY, "utf-8")
         deployment = self._deployment("steady.", policy=str(policy))
@@ -328,7 +361,11 @@ class Live:
         return Deployment(self.address, inputs, f"{inputs}{number}.", f"bench-{number}", partitions, policy)
 
     def _process(
-        self, module: tuple[str, ...], deployment: Deployment, environment: dict[str, str] | None = None
+        self,
+        module: tuple[str, ...],
+        deployment: Deployment,
+        environment: dict[str, str] | None = None,
+        program: Program = THIS,
     ) -> MeasuredProcess:
         log = self.folder / f"{deployment.application}-{module[0]}-{next(self._number)}.log"
         mine = {
@@ -336,7 +373,7 @@ class Live:
             "CALLWARDEN_WEB_PORT": str(free_ports(1)[0]),
             "FAUST_DATADIR": str(self.folder / f"{deployment.application}-data"),
         }
-        return MeasuredProcess(module, log, {**deployment.environment, **mine, **(environment or {})})
+        return MeasuredProcess(module, log, {**deployment.environment, **mine, **(environment or {})}, program)
 
     @contextmanager
     def _worker(self, deployment: Deployment) -> Iterator[MeasuredProcess]:
@@ -374,6 +411,15 @@ def assert_shared(processes: Sequence[EventLog]) -> None:
             f"the workers opened {opened} partitions; expected {PARTITIONS} in all and some by each: they should have "
             "joined the group within its initial delay"
         )
+
+
+def _working_day(name: str, tenants: int, calls: int) -> Workload:
+    """A day of traffic that begins on the last of Monday to Thursday: at weekends tenants call less."""
+    workload = _until_now(name, tenants, calls, 1)
+    start_ms = workload.start_ms
+    while datetime.fromtimestamp(start_ms / 1_000, UTC).weekday() > THURSDAY:
+        start_ms -= DAY_MS
+    return replace(workload, start_ms=start_ms)
 
 
 def _until_now(name: str, tenants: int, calls: int, days: int) -> Workload:

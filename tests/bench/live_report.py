@@ -88,11 +88,16 @@ def _two(costs: Costs) -> list[str]:
     ratios = [_ratio(mine, single, ".2f") for single, mine in zip(one, two, strict=True)]
     text = f"Two workers use {_ratio(median(two), median(one), '.2f')} times the CPU time of one"
     text += f" (run by run: {', '.join(ratios)})."
+    earlier = _of(costs, "baseline", cpu_us)
+    compared = []
+    if earlier:
+        ratio = _ratio(median(one), median(earlier), ".2f")
+        compared.append(f"The worker uses {ratio} times the CPU time of the baseline.")
     faust = [
         f"{name}: {_ratio(median(_of(costs, name, cpu_us)), median(one), '.0f')} times that of the worker."
         for name in ("Faust, tumbling windows", "Faust, hopping windows")
     ]
-    return [text, *faust, ""]
+    return [text, *compared, *faust, ""]
 
 
 def _written(answer: dict[str, Any]) -> list[str]:

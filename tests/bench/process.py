@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +18,30 @@ _POLL_S = 0.02
 TIMEOUT_S = 300.0
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The code that a process runs: a checkout, with its interpreter."""
+
+    checkout: Path
+
+    @property
+    def command(self) -> list[str]:
+        """What runs a module of it: this interpreter, or that of the other checkout's .venv.
+
+        Only `path` is searched: with the current folder before it, another checkout would import modules of this one.
+        """
+        python = sys.executable if self.checkout == ROOT else str(self.checkout / ".venv" / "bin" / "python")
+        return [python, "-P", "-m"]
+
+    @property
+    def path(self) -> str:
+        """``PYTHONPATH`` of its processes."""
+        return os.pathsep.join([str(self.checkout / "tests"), str(self.checkout)])
+
+
+THIS = Program(ROOT)
+
+
 class ProcessError(Exception):
     """A process ended early or missed a deadline. The message contains its last output."""
 
@@ -27,13 +52,14 @@ class MeasuredProcess:
     It reports lines of JSON with an ``event``.
     """
 
-    def __init__(self, module: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
-        path = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
+    def __init__(
+        self, module: Sequence[str], log: Path, environment: Mapping[str, str], program: Program = THIS
+    ) -> None:
         self._log = log
         self.began_s = time.monotonic()
         with log.open("wb") as output:
             self._child = ChildProcess(
-                [sys.executable, "-m", *module], output, {**os.environ, **environment, "PYTHONPATH": path}
+                [*program.command, *module], output, {**os.environ, **environment, "PYTHONPATH": program.path}
             )
 
     def __enter__(self) -> "MeasuredProcess":

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench import live_report
 from bench.latency import NoAnswerError
-from bench.live import Live, Sizes, node
+from bench.live import BASELINE, Live, Sizes, node
 from bench.measure import Bench, ChildError, DisagreementError
 from bench.process import ProcessError
 from bench.report import as_data, as_markdown, machine
@@ -73,7 +73,7 @@ def _live(options: argparse.Namespace) -> Live:
             kafkajars.java()
             jars = kafkajars.fetch(ROOT / kafkajars.FOLDER)
             address = stack.enter_context(node(Path(scratch) / "kafka", jars)).address
-        live = Live(address, sizes, Path(scratch), options.cache, _say)
+        live = Live(address, sizes, Path(scratch), options.cache, _say, options.baseline)
         if "live-day" in options.only:
             live.speed("day", 1)
         if "live-dense" in options.only:
@@ -112,6 +112,12 @@ def _parser() -> argparse.ArgumentParser:
         "--rounds", type=int, default=0, metavar="N", help="pairs of each scenario; runs of each live-... scenario"
     )
     parser.add_argument("--rate", type=int, default=0, metavar="N", help="calls per second of live-steady")
+    parser.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="DIR",
+        help=f"a checkout of commit {BASELINE} after `make setup`, whose worker takes turns in live-day and live-dense",
+    )
     parser.add_argument("--broker", metavar="HOST:PORT", help="the Kafka of the live-... scenarios; default: start one")
     parser.add_argument(
         "--json", type=Path, default=None, metavar="FILE", help="write all figures to this file, as JSON"
