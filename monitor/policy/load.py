@@ -13,7 +13,7 @@ from monitor.policy.file.yaml_source import MAX_BYTES, YamlPath, YamlSource, par
 from monitor.policy.model import Policy
 from monitor.policy.serialize import canonical, to_plain
 
-__all__ = ["PolicyError", "from_plain", "load", "load_bytes", "loads", "to_plain"]
+__all__ = ["PolicyError", "from_plain", "load", "load_bytes", "load_text", "loads", "to_plain"]
 
 BUILT_IN = "access-rules.yaml"
 CATALOGUE = "prohibited-businesses.yaml"
@@ -24,15 +24,22 @@ def load(path: str | None) -> Policy:
 
     Raises `PolicyError` with every fault, including a file that cannot be read.
     """
-    if path is None:
-        return _built_in()
+    return _built_in() if path is None else load_bytes(_content(path), path)
+
+
+def load_text(path: str) -> tuple[Policy, str]:
+    """The policy in the file ``path`` and the text that it was read from. Raises `PolicyError` with every fault."""
+    text = _decode(_content(path), path)
+    return loads(text, path), text
+
+
+def _content(path: str) -> bytes:
     try:
         with Path(path).open("rb") as stream:
-            raw = stream.read(4 * MAX_BYTES + 1)
+            return stream.read(4 * MAX_BYTES + 1)
     except OSError as error:
         said = f"cannot be read: {error.strerror or error}"
         raise PolicyError([PolicyFault(path, 1, 1, said)]) from None
-    return load_bytes(raw, path)
 
 
 def load_bytes(raw: bytes, name: str) -> Policy:

@@ -40,6 +40,7 @@ class ProgramState:
 
     ``watermarks``: of a worker, epoch ms by partition. ``channels``: of the notifier. ``entries`` and ``published_ms``:
     the records that the ledger keeps, and when it last published the heads of its chains, which `ledger verify` checks.
+    ``verified_ms``, ``verified`` and ``differences``: when it was last verified, how many records, how many differed.
     """
 
     page: ProgramPage
@@ -49,6 +50,9 @@ class ProgramState:
     channels: dict[str, ChannelState] = field(default_factory=dict)
     entries: int | None = None
     published_ms: int | None = None
+    verified_ms: int | None = None
+    verified: int = 0
+    differences: int = 0
 
 
 def program_pages(text: str | None) -> list[ProgramPage]:
@@ -114,6 +118,12 @@ def read_metrics(state: ProgramState, metrics: str) -> None:
                     state.entries = (state.entries or 0) + int(value)
                 case "ledger_heads_published_timestamp_seconds":
                     state.published_ms = int(value * 1000)
+                case "ledger_verified_timestamp_seconds":
+                    state.verified_ms = int(value * 1000)
+                case "ledger_verified_entries":
+                    state.verified += int(value)
+                case "ledger_verified_differences":
+                    state.differences = int(value)
                 case "notify_waiting_messages":
                     _channel(state, labels).waiting = value
                 case "notify_oldest_waiting_seconds":

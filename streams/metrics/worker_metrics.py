@@ -251,6 +251,13 @@ JUDGING: tuple[MetricSpec, ...] = (
         "callwarden_stale_batches_total", "counter", "batches", "Batches of a former generation of the group, dropped"
     ),
     MetricSpec(
+        "callwarden_review_keys",
+        "gauge",
+        "keys",
+        "Review keys in force in the partition; 0: reviews need no signature",
+        (_PARTITION, LabelSpec("keys", "the first 12 hex digits of the SHA-256 of the keys; none")),
+    ),
+    MetricSpec(
         "callwarden_owner_bans", "gauge", "bans", "Bans of owners that are in effect in the partition", (_PARTITION,)
     ),
     MetricSpec(

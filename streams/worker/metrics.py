@@ -1,9 +1,10 @@
 """The Prometheus metrics of a worker. Counters increase when a transaction is committed, never when rows are read."""
 
 import asyncio
+import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -97,6 +98,7 @@ class WorkerMetrics:
         self._topic_faults = gauge("callwarden_topic_faults", registry)
         self._skew = gauge("callwarden_host_clock_ahead_seconds", registry)
         self._stale = counter("callwarden_stale_batches_total", registry)
+        self._review_keys = gauge("callwarden_review_keys", registry)
         self._owner_bans = Children(gauge("callwarden_owner_bans", registry))
         self._owner_bans_taken = counter("callwarden_owner_bans_taken_total", registry)
         self._owner_bans_rejected = counter("callwarden_owner_bans_rejected_total", registry)
@@ -156,6 +158,7 @@ class WorkerMetrics:
         self._tenants.hide(number)
         for children in (self._watermark, self._clock, self._phase, self._lag, self._owner_bans):
             children.remove({"partition": str(number)})
+        self._review_keys.remove_by_labels({"partition": str(number)})
 
     def clock(self, topic: str, number: int, clock_ms: int) -> None:
         """Set the clock of a source; the lowest clock holds its partition's watermark back."""
@@ -176,6 +179,13 @@ class WorkerMetrics:
             self._silent.remove_by_labels({"topic": topic})
         else:
             self._silent.labels(topic).set(seconds)
+
+    def review_keys(self, number: int, keys: Mapping[str, str]) -> None:
+        """Set the review keys that are in force in a partition, by name."""
+        self._review_keys.remove_by_labels({"partition": str(number)})
+        text = "\n".join(f"{name}:{key}" for name, key in sorted(keys.items()))
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12] if keys else "none"
+        self._review_keys.labels(number, digest).set(len(keys))
 
     def owner_bans(self, number: int, standing: int) -> None:
         """Set the number of bans of owners that are in effect in a partition."""

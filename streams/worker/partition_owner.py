@@ -162,6 +162,7 @@ class PartitionOwner(OwnedPartition):
             running = self.running = RunningPartition(opened, context)
         self.input.start(running.task)
         self._show(OwnedPhase.RUNNING)
+        context.telemetry.review_keys(self.number, running.task.sources.review_keys)
         context.telemetry.opened(self.number, loop.time() - began, running.task.shard.policy, self.measure)
         log.info("partition opened", partition=self.number, took_s=round(loop.time() - began, 3))
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ from streams.kafka.topic_names import OUTPUTS, TopicNames
 from streams.settings.load import Settings, load, variable
 
 BATCH_BYTES = 1 << 19  # as `streams.dev.traffic` sends
-_POLL_S = 0.05
+LAST_COMPLAINT = "all-before-are-decided"
+_LAST_BEFORE_MS = 30 * 60_000  # more than a policy's lateness, less than the time since the workload's end
+_POLL_S = 0.2
 
 
 class Deployment(msgspec.Struct, frozen=True):
@@ -67,10 +69,28 @@ class Deployment(msgspec.Struct, frozen=True):
         return {name: value for name, value in options.items() if value is not None}
 
 
+class Evidence(msgspec.Struct):
+    """The complaints of a decision."""
+
+    complaint_ids: list[str] = []
+
+
+class DecisionData(msgspec.Struct):
+    """What led to a decision."""
+
+    evidence: Evidence
+
+
 class Decision(msgspec.Struct):
-    """The fields that identify an enforcement record."""
+    """The fields of an enforcement record that the bench reads."""
 
     id: str
+    data: DecisionData
+
+    @property
+    def is_last(self) -> bool:
+        """Whether its partition has decided all earlier records that `fill` sent."""
+        return self.data.evidence.complaint_ids == [LAST_COMPLAINT]
 
 
 def create_topics(deployment: Deployment, program: Program = THIS, module: str | None = None) -> None:
@@ -130,7 +150,7 @@ async def fill(deployment: Deployment, path: str, squeeze: int = 1, prompt: bool
 
     Event times are compressed by ``squeeze`` towards the same end, and reviews are then left out. ``prompt``: in the
     order of event times instead of arrival. Finally, a current record in each partition of each topic lets all earlier
-    records be decided.
+    records be decided; the last decision of each partition is that of a verified complaint, which `all_decided` finds.
     """
     lines = squeezed(Path(path).read_bytes().splitlines(), squeeze)
     ordered = sorted(lines, key=event_ms) if prompt else lines
@@ -145,6 +165,8 @@ async def fill(deployment: Deployment, path: str, squeeze: int = 1, prompt: bool
                     await sender.add(source, head.tenant_id.encode(), line)
         now_ms = time.time_ns() // 1_000_000
         for tenant in one_a_partition(deployment.partitions):
+            last = complaint(tenant, LAST_COMPLAINT, now_ms - _LAST_BEFORE_MS, "harassment", "verified")
+            await sender.add(TOPIC_OF["complaint"], tenant.encode(), last)
             for source, value in enumerate(last_records(tenant, "end", now_ms)):
                 await sender.add(source, tenant.encode(), value)
         await sender.flush()
@@ -239,29 +261,31 @@ def last_records(tenant: str, name: str, at_ms: int) -> list[bytes]:
 
 
 async def all_decided(deployment: Deployment) -> None:
-    """Wait until the group has committed the calls to their end; the last one of each partition is current.
+    """Wait until each partition has written the decision about the last complaint of `fill`.
 
-    Raises ProcessError when that takes too long.
+    Committed offsets would not show it: records are committed when they are counted, before they are decided. Raises
+    ProcessError when that takes too long.
     """
     until_s = time.monotonic() + TIMEOUT_S
-    topic = deployment.names.inputs[CALLS]
+    topic = deployment.names.output("enforcement")
     cluster = KafkaCluster(deployment.settings)
     try:
-        left = await cluster.ends([TP(topic, number) for number in range(deployment.partitions)])
-    finally:
-        await cluster.stop()
-    async with _admin(deployment) as admin:
-        while left:
+        at = await cluster.starts([TP(topic, number) for number in range(deployment.partitions)])
+        while at:
             if time.monotonic() > until_s:
-                numbers = ", ".join(str(tp.partition) for tp in left)
+                numbers = ", ".join(str(tp.partition) for tp in at)
                 raise ProcessError(
-                    f"waited {TIMEOUT_S:.0f} s for {deployment.application} to commit all calls of {topic}; "
-                    f"uncommitted partitions: {numbers}"
+                    f"waited {TIMEOUT_S:.0f} s for all decisions in {topic}; missing partitions: {numbers}"
                 )
             await asyncio.sleep(_POLL_S)
-            committed = await admin.list_consumer_group_offsets(deployment.application)
-            done: Mapping[TP, int] = {TP(*tp): at.offset for tp, at in committed.items()}
-            left = {tp: end for tp, end in left.items() if done.get(tp, -1) < end}
+            ends = await cluster.ends(list(at))
+            for tp, start in list(at.items()):
+                at[tp] = ends[tp]
+                async for fetched in cluster.read(tp, start, ends[tp]):
+                    if any(msgspec.json.decode(value or b"", type=Decision).is_last for value in fetched.values):
+                        at.pop(tp, None)
+    finally:
+        await cluster.stop()
 
 
 async def stored(deployment: Deployment, topics: Iterable[str]) -> tuple[int, int, Counter[str]]:

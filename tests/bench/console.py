@@ -24,10 +24,11 @@ from helpers.console_harness import ConsoleHarness, console_at
 from helpers.console_pages import pages_of
 from oracle.ledger import DAY, T0, pending
 from streams.console.identity.users import Role
-from streams.console.tables import CASES, EVENTS
+from streams.console.tables import CASES, EVENTS, TENANTS
 
 _FEW: Final = 10
 _AT_ONCE: Final = 2_000
+_TENANTS: Final = 10_000
 
 
 class PageTime(NamedTuple):
@@ -42,19 +43,24 @@ class PageTime(NamedTuple):
 def fill(connection: Connection, cases: int) -> None:
     """Pending cases of many tenants and rules, the same for the same number."""
     rng = random.Random(1)
+    names = [(f"t{number}", f"company {number}") for number in range(min(cases, _TENANTS))]
+    shared = {"owner_id": "o", "businesses": "[]", "numbers": 1, "updated_ms": T0}
+    connection.execute(
+        insert(TENANTS), [{"tenant_id": one, "name": name, "name_folded": name, **shared} for one, name in names]
+    )
     for start in range(0, cases, _AT_ONCE):
         rows, events = [], []
         for number in range(start, min(start + _AT_ONCE, cases)):
-            tenant, rule = f"t{rng.randrange(10_000)}", f"rule-{rng.randrange(30)}"
+            tenant, rule = f"t{rng.randrange(_TENANTS)}", f"rule-{rng.randrange(30)}"
             tier, due_ms = rng.choice(["minor", "major", "severe"]), T0 + DAY + rng.randrange(7 * DAY)
             event = pending(f"cwe-{number:032x}", tenant, rule_id=rule, tier=tier, review_by_ms=due_ms)
-            shared = {"id": event.id, "tenant_id": tenant, "rule_id": rule, "kind": event.data.kind}
-            shared["decided_ms"] = event.data.decided_ms
+            common = {"id": event.id, "tenant_id": tenant, "rule_id": rule, "kind": event.data.kind}
+            common["decided_ms"] = event.data.decided_ms
             case = {"in_force_id": event.id, "behaviour": event.data.behaviour, "tier": tier, "status": "pending"}
-            rows.append({**shared, **case, "review_by_ms": due_ms, "queue": "cases", "order_ms": due_ms})
+            rows.append({**common, **case, "review_by_ms": due_ms, "queue": "cases", "order_ms": due_ms})
             place = {"topic": "e", "partition": 0, "offset": number, "timestamp_ms": T0, "key": None}
             value = msgspec.json.encode(event)
-            events.append({**shared, **place, "shadow": False, "case_id": event.id, "value": value})
+            events.append({**common, **place, "shadow": False, "case_id": event.id, "value": value})
         connection.execute(insert(CASES), rows)
         connection.execute(insert(EVENTS), events)
 
@@ -74,7 +80,12 @@ async def measure(console: ConsoleHarness, times: int) -> list[PageTime]:
             "queue, mine": "/queue?view=mine",
             "queue, grouped": "/queue?grouped=1",
             "case": f"/cases/cwe-{1:032x}",
-            "search": "/search?q=rule-3",
+            "tenant": "/tenants/t5",
+            "search, a rule": "/search?q=rule-3",
+            "search, a company": "/search?q=company%205",
+            "search, a day": "/search",
+            "health": "/health",
+            "quality": "/quality",
         }
         for name, path in paths.items():
             found.append(await _page(client, name, path, times))
@@ -105,7 +116,7 @@ async def run(place: Path | str, cases: int, times: int) -> list[tuple[PageTime,
 
 
 def _empty(connection: Connection) -> None:
-    for table in (CASES, EVENTS):
+    for table in (CASES, EVENTS, TENANTS):
         connection.execute(table.delete())
 
 

@@ -29,7 +29,7 @@ from streams.console.identity.users import Role, User
 from streams.console.policies import drafts, reports, requests
 from streams.console.policies.checker import CheckRequest, check
 from streams.console.policies.in_force import PoliciesInForce
-from streams.console.policies.proposals import PolicyProposals
+from streams.console.policies.proposals import Approval, PolicyProposals
 from streams.console.policies.requests import RequestedChange
 from streams.consumers.database import Database
 from streams.kafka.topic_names import TopicNames
@@ -127,7 +127,8 @@ def propose(connection: Connection, policies: PoliciesInForce, text: str, from_m
 def approve(connection: Connection, policies: PoliciesInForce, proposal: str) -> None:
     """Chen approves it."""
     seen = policies.newest(connection).sha256
-    PolicyProposals(policies, True, 0).approve(connection, CHEN, proposal, seen, "fine", now_ms())
+    given = Approval(seen, "fine", without_preview=True)
+    PolicyProposals(policies, True, 0).approve(connection, CHEN, proposal, given, now_ms())
 
 
 async def answered(database: Database) -> None:

@@ -100,6 +100,7 @@ def test_gauges_of_a_revoked_partition_are_removed() -> None:
             "callwarden_lag_records",
             "callwarden_owner_bans",
             "callwarden_partition",
+            "callwarden_review_keys",
             "callwarden_watermark_timestamp_seconds",
         }
         other = world.add_worker()

@@ -204,6 +204,7 @@ def test_every_metric_of_the_catalogue_is_drawn_but_for_those_that_need_no_drawi
         "callwarden_agent_batch_seconds",
         "callwarden_agent_records_total",
         "callwarden_http_connections_refused_total",  # its alert names program and instance
+        "callwarden_review_keys",  # it alerts
         "callwarden_billing_events_total",
         "callwarden_billing_rejected_records",  # these alert
         "callwarden_billing_unread_records",
@@ -239,6 +240,9 @@ def test_every_metric_of_the_catalogue_is_drawn_but_for_those_that_need_no_drawi
         "callwarden_follow_caught_up_timestamp_seconds",
         "callwarden_ledger_unreadable_total",
         "callwarden_ledger_heads_published_timestamp_seconds",
+        "callwarden_ledger_verified_timestamp_seconds",
+        "callwarden_ledger_verified_entries",
+        "callwarden_ledger_verified_differences",
         "callwarden_notify_failed_total",
         "callwarden_notify_given_up_total",
         "callwarden_notify_rejected_total",

@@ -1,5 +1,6 @@
 """Cases and the entries of a tenant, as people read them: in Chinese and English, numbers masked, times in UTC."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from schemas.outputs import Enforcement, Evidence
 from streams.cli.styles import STYLES
 from streams.consumers.ledger.queries.cases import LedgerCase
 from streams.reviews.claims import Reservation
+from streams.reviews.signers import ReviewSigner
 
 _STATUSES = {
     "pending": Bilingual("待复核", "pending review"),
@@ -31,6 +33,18 @@ _VERDICTS = {
     "overturn": Bilingual("撤销", "overturned"),
     "approve": Bilingual("通过", "approved"),
     "reject": Bilingual("驳回", "rejected"),
+}
+_SIGNATURES = {
+    "verified": Bilingual("签名密钥已验证", "signature verified"),
+    "unchecked": Bilingual(
+        "签名未验证：未设置 CALLWARDEN_REVIEW_KEYS_FILE",
+        "signature not verified: CALLWARDEN_REVIEW_KEYS_FILE is not set",
+    ),
+    "unknown_key": Bilingual(
+        "签名未验证：密钥文件中没有这个密钥", "signature not verified: the file of review keys has no key of that name"
+    ),
+    "wrong": Bilingual("签名无效：不是该密钥对此复核的签名", "wrong signature: it is not of this review by this key"),
+    "unsigned": Bilingual("没有签名", "no signature"),
 }
 _UNITS = ((86_400_000, "天", "d"), (3_600_000, "小时", "h"), (60_000, "分钟", "min"))
 
@@ -87,9 +101,16 @@ def event_lines(event: Enforcement, display: Display = DEFAULT) -> list[Text]:
 
 
 def review_lines(
-    review: Review, took_effect: bool, display: Display = DEFAULT, case: LedgerCase | None = None
+    review: Review,
+    took_effect: bool,
+    display: Display = DEFAULT,
+    case: LedgerCase | None = None,
+    signers: Sequence[ReviewSigner] = (),
 ) -> list[Text]:
-    """A review: time, verdict, reviewer, reason, and whether it had an effect. ``case``: its subject, if known."""
+    """A review: time, verdict, reviewer, reason, whether it had an effect, and the keys that signed it.
+
+    ``case``: its subject, if known.
+    """
     ids = case_ids(case, review)
     verdict = _verdict(review.verdict, review.kind or None)
     line = Text(
@@ -98,11 +119,21 @@ def review_lines(
     if not took_effect:
         line.append("  未产生决定 / no decision yet, or it was rejected", style="dim")
     by = f"    {display.text(review.reviewer, ids)}: {display.text(review.reason, ids)}"
-    return [line, Text(f"    对 on {display.id(review.enforcement_id)}"), Text(by)]
+    about = Text(f"    对 on {display.id(review.enforcement_id)}")
+    return [line, about, Text(by), *(_signer(one, display) for one in signers)]
 
 
-def case_lines(case: LedgerCase, now_ms: int, display: Display = DEFAULT) -> list[Text]:
-    """A whole case: its status, its history, and its evidence."""
+def _signer(signer: ReviewSigner, display: Display) -> Text:
+    """The key that signed a review, and whether the signature is right."""
+    zh, en = _SIGNATURES[signer.state]
+    name = f"{display.text(signer.name)}: " if signer.name else ""
+    return Text(f"    {name}{zh} / {en}", style="red" if signer.state in ("wrong", "unsigned") else "")
+
+
+def case_lines(
+    case: LedgerCase, now_ms: int, display: Display = DEFAULT, signers: Sequence[tuple[ReviewSigner, ...]] | None = None
+) -> list[Text]:
+    """A whole case: its status, its history, and its evidence. ``signers`` are those of each of its reviews."""
     data = case.opening.data
     head = Text(f"{display.id(data.tenant_id)}  {display.id(case.in_force.id)}  ")
     lines = [head.append_text(case_status(case, now_ms))]
@@ -123,7 +154,11 @@ def case_lines(case: LedgerCase, now_ms: int, display: Display = DEFAULT) -> lis
     # By time; an event follows the review that caused it.
     steps = [(event.data.decided_ms, 1, event_lines(event, display)) for event in case.events]
     used = {each for event in case.events for each in event.data.evidence.review_ids}
-    steps += [(one.updated_ms, 0, review_lines(one, one.review_id in used, display, case)) for one in case.reviews]
+    signed = signers or [()] * len(case.reviews)
+    steps += [
+        (one.updated_ms, 0, review_lines(one, one.review_id in used, display, case, by))
+        for one, by in zip(case.reviews, signed, strict=True)
+    ]
     for *_, shown in sorted(steps, key=lambda step: step[:2]):
         lines += shown
     return lines
@@ -186,11 +221,12 @@ def case_json(case: LedgerCase, claim: Reservation | None, now_ms: int) -> dict[
     return line
 
 
-def review_json(review: Review, case: LedgerCase | None = None) -> dict[str, Any]:
-    """A review for programs: its ids whole, telephone numbers in its texts masked."""
+def review_json(review: Review, case: LedgerCase | None = None, signers: Sequence[ReviewSigner] = ()) -> dict[str, Any]:
+    """A review for programs: its ids whole, telephone numbers in its texts masked, and the keys that signed it."""
     plain: dict[str, Any] = msgspec.to_builtins(review)
     ids = case_ids(case, review)
-    return plain | {"reviewer": mask_text(review.reviewer, ids), "reason": mask_text(review.reason, ids)}
+    plain |= {"reviewer": mask_text(review.reviewer, ids), "reason": mask_text(review.reason, ids)}
+    return plain | {"signatures": [{"key": mask_text(one.name) or None, "state": one.state} for one in signers]}
 
 
 def case_ids(case: LedgerCase | None, about: Review | Reservation) -> tuple[str, ...]:

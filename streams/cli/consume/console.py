@@ -49,10 +49,11 @@ def run(
     cluster does not allow.
     """
     from streams.cli.cluster_session import operate
-    from streams.cli.inputs import settings_for
+    from streams.cli.inputs import policy_for, settings_for
     from streams.console.main import run_console
 
     settings = settings_for({"bootstrap_servers": bootstrap, "console_database": database, "console_port": port})
+    policy_for(str(settings.policy) if settings.policy else None)  # a faulty one is refused now, not on a page
     with logged(settings, json_logs):
         show = _show_link if sign_in_links else None
         operate("console run", settings, lambda cluster: run_console(settings, cluster, show))

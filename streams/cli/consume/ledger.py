@@ -9,13 +9,22 @@ from streams.cli.outputs import print_json
 from streams.cli.service_options import JsonLogs, logged
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from schemas.inputs import Review
+    from schemas.outputs import Enforcement
     from streams.consumers.ledger.gaps import Gaps
     from streams.consumers.ledger.published_heads import PublishedHead
+    from streams.consumers.ledger.queries.cases import LedgerCase
     from streams.consumers.ledger.verify.chains import Verified
     from streams.consumers.ledger.verify.exported_case import CaseComparison, ExportedCase
     from streams.consumers.ledger.verify.topics import TopicComparison
     from streams.kafka.api import TP
     from streams.kafka.cluster import KafkaCluster
+    from streams.reviews.signers import ReviewSigner
+    from streams.settings.load import Settings
+
+    TenantHistory = tuple[list[Enforcement], list[Review], list[LedgerCase]]
 
 app = typer.Typer()
 
@@ -68,6 +77,10 @@ def verify(
     case: Annotated[
         str | None, typer.Option("--case", metavar="FILE", help="A case that the console exported, to be compared.")
     ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Store the result in the ledger, whose metrics then show it.")
+    ] = False,
+    by: By = None,
     as_json: Json = False,
     bootstrap: Bootstrap = None,
     database: LedgerDatabase = None,
@@ -78,22 +91,26 @@ def verify(
     one beyond the ledger's position, is a difference. The command gives a running ledger time to store new records.
     With --case, each record of the exported case must be in the ledger as it is in the file.
 
-    The command only reads. It prints the time up to which the database is current, and how many records it lacks.
+    Without --record, the command only reads. It prints the time up to which the database is current, and how many
+    records it lacks.
 
     Exit status: 1 there are differences, each on a line; 2 no ledger; 3 the database or, with --with-topics, Kafka
     cannot be reached.
     """
     from streams.cli.cluster_session import answers, operate
     from streams.cli.consume.ledger_reading import currency_of, report
-    from streams.cli.inputs import fail, settings_for
+    from streams.cli.inputs import fail, operator_name, settings_for
     from streams.consumers.ledger.access import filled
     from streams.consumers.ledger.progress import LedgerProgress, progress_of
     from streams.consumers.ledger.verify.chains import verify as recompute
     from streams.kafka.topic_names import TopicNames
 
+    if by is not None and not record:
+        fail("--by: expected only with --record")
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     published, exported = _published(heads), _exported(case)
+    recorded_by = operator_name("--by", by) if record else None
     with answers("ledger verify"), filled(settings) as ledger:
 
         async def against_topics(cluster: "KafkaCluster") -> "tuple[Verified, LedgerProgress, TopicComparison]":
@@ -111,6 +128,8 @@ def verify(
         else:
             with ledger.reading() as connection:
                 found, progress, compared = recompute(connection, published), progress_of(connection), None
+        if recorded_by is not None:
+            _record(settings, found, bool(heads), recorded_by)
         matched = None
         if exported is not None:
             from streams.consumers.ledger.verify.exported_case import compare_case
@@ -192,10 +211,16 @@ def show(
     from streams.cli.consume.ledger_reading import read_ledger, report
     from streams.cli.inputs import fail, settings_for
     from streams.consumers.ledger.queries.lookup import of_tenant
+    from streams.reviews.signers import signers_of
 
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
-    found, currency = read_ledger("ledger show", settings, lambda connection: of_tenant(connection, tenant))
-    events, reviews, cases = found
+    keys = settings.review_keys()
+
+    def look(connection: "Connection") -> "tuple[TenantHistory, list[tuple[ReviewSigner, ...]]]":
+        history = of_tenant(connection, tenant)
+        return history, signers_of(connection, history[1], keys)
+
+    ((events, reviews, cases), signers), currency = read_ledger("ledger show", settings, look)
     report(currency, line=not as_json)
     if not events and not reviews:
         fail(f"the ledger has no record of the tenant {settings.display.id(tenant)}", 1)
@@ -211,7 +236,9 @@ def show(
             "refunds_frozen": bool(standing and standing.holds),
             "decisions": [case_json(case, None, now_ms) for case in cases],
             "events": events,
-            "reviews": [review_json(one, by_id.get(one.enforcement_id)) for one in reviews],
+            "reviews": [
+                review_json(one, by_id.get(one.enforcement_id), by) for one, by in zip(reviews, signers, strict=True)
+            ],
         }
         print_json(currency.plain | shown)
         return
@@ -227,10 +254,10 @@ def show(
         (
             one.updated_ms,
             0,
-            review_lines(one, one.review_id in used, settings.display, by_id.get(one.enforcement_id)),
+            review_lines(one, one.review_id in used, settings.display, by_id.get(one.enforcement_id), by),
             None,
         )
-        for one in reviews
+        for one, by in zip(reviews, signers, strict=True)
     ]
     for *_, lines, case in sorted(steps, key=lambda step: step[:2]):
         if case and lines:
@@ -290,6 +317,28 @@ def accept_loss(
     if count < 0:
         fail("nothing was changed", 1)
     typer.echo(f"accepted: {count} gap{'s' * (count > 1)}" if count else "no records were deleted: nothing to accept")
+
+
+def _record(settings: "Settings", found: "Verified", with_heads: bool, by: str) -> None:
+    import asyncio
+    import time
+    from functools import partial
+
+    from streams.consumers.ledger.access import database_of
+    from streams.consumers.ledger.verify.last_verification import Verification, note
+
+    entries = {tp: head.number for tp, head in found.heads.items()}
+    done = Verification(time.time_ns() // 1_000_000, by, len(found.faults), with_heads, entries)
+
+    async def work() -> None:
+        ledger = database_of(settings)
+        try:
+            await ledger.migrate()
+            await ledger.run(partial(note, done=done, heads=found.heads))
+        finally:
+            ledger.close()
+
+    asyncio.run(work())
 
 
 def _published(path: str | None) -> "dict[TP, dict[int, PublishedHead]]":

@@ -109,6 +109,9 @@ def show(
 ) -> None:
     """Show a case in full: its status, evidence, and every event and review with its reason, in two languages.
 
+    A signed review is shown with the name of its key. The signature is verified with the keys of
+    CALLWARDEN_REVIEW_KEYS_FILE, if that is set.
+
     The command only reads the ledger's database. It prints the time up to which that is current, and how many records
     it lacks. Telephone numbers are masked.
 
@@ -121,25 +124,33 @@ def show(
     from streams.cli.inputs import fail
     from streams.consumers.ledger.queries.lookup import case_of
     from streams.reviews.claims import claims_on
+    from streams.reviews.signers import ReviewSigner, signers_of
     from streams.reviews.validation import GivenVerdict, rejection_reason
 
-    def look(connection: "Connection") -> "tuple[LedgerCase | None, dict[str, Reservation]]":
-        case = case_of(connection, decision)
-        return case, claims_on(connection, [case] if case else [])
-
     settings = _settings(bootstrap, database)
-    (case, claims), currency = read_ledger("reviews show", settings, look)
+    keys = settings.review_keys()
+
+    def look(
+        connection: "Connection",
+    ) -> "tuple[LedgerCase | None, dict[str, Reservation], list[tuple[ReviewSigner, ...]]]":
+        case = case_of(connection, decision)
+        if case is None:
+            return None, {}, []
+        return case, claims_on(connection, [case]), signers_of(connection, case.reviews, keys)
+
+    (case, claims, signers), currency = read_ledger("reviews show", settings, look)
     report(currency, line=not as_json)
     if case is None:
         fail(str(rejection_reason(None, decision, GivenVerdict("overturn"), 0)), 1)
     if as_json:
         plain = case_json(case, claims.get(case.in_force.id), _now_ms())
-        plain |= {"events": case.events, "reviews": [review_json(one, case) for one in case.reviews]}
+        reviews = [review_json(one, case, by) for one, by in zip(case.reviews, signers, strict=True)]
+        plain |= {"events": case.events, "reviews": reviews}
         print_json(currency.plain | {"decision": plain})
         return
     console, display = Console(highlight=False), settings.display
     claim = claims.get(case.in_force.id)
-    for line in [*case_lines(case, _now_ms(), display), *claim_line(claim, display, case)]:
+    for line in [*case_lines(case, _now_ms(), display, signers), *claim_line(claim, display, case)]:
         console.print(line, soft_wrap=True)
 
 

@@ -41,7 +41,29 @@ from streams.console.queries.tenants import TenantIdentity, TenantStatus, list_t
 
 T = TypeVar("T")
 
-router = APIRouter(prefix="/v1", tags=["v1"], dependencies=[Depends(needs(Permission.USE_API))])
+_PROBLEM: Final[dict[str, Any]] = {
+    "application/problem+json": {"schema": {"type": "object", "required": ["type", "status", "title", "detail"]}}
+}
+_DETAIL: Final[dict[str, Any]] = {
+    "application/json": {
+        "schema": {"type": "object", "required": ["detail"], "properties": {"detail": {"type": "string"}}}
+    }
+}
+Answers = dict[int | str, dict[str, Any]]
+_ANY: Final[Answers] = {
+    401: {"description": "There is no token, or it is not valid any more.", "content": _PROBLEM},
+    403: {"description": "The user of the token has no role.", "content": _PROBLEM},
+    503: {"description": "The database cannot be reached now: ask again after `Retry-After`."},
+}
+_BAD_CURSOR: Final[Answers] = {
+    400: {"description": "`after` is not the `next` of an earlier answer of this list.", "content": _DETAIL}
+}
+_NO_TENANT: Final[Answers] = {
+    404: {"description": "The console has seen no record of this tenant.", "content": _DETAIL}
+}
+_NO_CASE: Final[Answers] = {404: {"description": "The console has seen no such decision.", "content": _DETAIL}}
+
+router = APIRouter(prefix="/v1", tags=["v1"], dependencies=[Depends(needs(Permission.USE_API))], responses=_ANY)
 
 Context = Annotated[ConsoleContext, Depends(context_of)]
 After = Annotated[str | None, Query(max_length=1_024, description="`next` of the preceding answer.")]
@@ -51,18 +73,14 @@ Ms = Annotated[int | None, Query(ge=0, lt=2**53, description="Epoch ms UTC.")]
 _DAY_MS: Final = 86_400_000
 
 
-@router.get("/tenants", response_model=TenantPage)
+@router.get("/tenants", response_model=TenantPage, responses=_BAD_CURSOR)
 async def tenants(context: Context, after: After = None, limit: Limit = LIMIT) -> Any:
     """All tenants that a tenant record names, by id."""
     found, following = await _read(context, lambda connection: list_tenants(connection, after, limit))
     return TenantPage(items=[_tenant(*one) for one in found], next=following)
 
 
-@router.get(
-    "/tenants/{tenant_id:path}",
-    response_model=TenantDetail,
-    responses={404: {"description": "The console has seen no record of this tenant."}},
-)
+@router.get("/tenants/{tenant_id:path}", response_model=TenantDetail, responses=_NO_TENANT)
 async def tenant(request: Request, context: Context) -> Any:
     """One tenant. Percent-encode the id, slashes too; an id of dots alone: `/v1/tenants/?id=..`."""
     first, *more = segments_after(request, "/v1/tenants/")
@@ -79,7 +97,7 @@ async def tenant(request: Request, context: Context) -> Any:
     )
 
 
-@router.get("/cases", response_model=CasePage)
+@router.get("/cases", response_model=CasePage, responses=_BAD_CURSOR)
 async def cases(
     context: Context,
     wanted: Annotated[CaseListQuery, Query()],
@@ -93,11 +111,7 @@ async def cases(
     return CasePage(items=items, next=following)
 
 
-@router.get(
-    "/cases/{case_id}",
-    response_model=CaseDetail,
-    responses={404: {"description": "The console has seen no such decision."}},
-)
+@router.get("/cases/{case_id}", response_model=CaseDetail, responses=_NO_CASE)
 async def case(context: Context, case_id: str) -> Any:
     """One case, by the id of any of its events."""
 
@@ -110,7 +124,7 @@ async def case(context: Context, case_id: str) -> Any:
     return _case(view)
 
 
-@router.get("/decisions", response_model=DecisionPage)
+@router.get("/decisions", response_model=DecisionPage, responses=_BAD_CURSOR)
 async def decisions(
     context: Context, tenant_id: Id = None, from_ms: Ms = None, after: After = None, limit: Limit = LIMIT
 ) -> Any:
@@ -121,7 +135,7 @@ async def decisions(
     return DecisionPage(items=[_event(one) for one in found], next=following)
 
 
-@router.get("/measures", response_model=MeasuresPage)
+@router.get("/measures", response_model=MeasuresPage, responses=_BAD_CURSOR)
 async def measures(
     context: Context,
     tenant_id: Annotated[str, Query(min_length=1, max_length=128)],

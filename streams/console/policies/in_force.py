@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import Connection, Row, select
 
 from monitor.partition.journal import PolicyChange
-from monitor.policy.load import PolicyError, load
+from monitor.policy.load import PolicyError, load, load_text
 from monitor.policy.model import Policy
 from streams.console.policies import texts
 from streams.console.policies.tables import POLICY_CHANGES
@@ -23,12 +23,13 @@ _KEPT: Final = 16
 
 def policy_of_settings(settings: Settings) -> Policy:
     """The policy that the settings name."""
-    return _loaded(None if settings.policy is None else str(settings.policy))
+    return load(None) if settings.policy is None else _loaded(str(settings.policy))[0]
 
 
 @lru_cache(maxsize=2)
-def _loaded(path: str | None) -> Policy:
-    return load(path)
+def _loaded(path: str) -> tuple[Policy, str]:
+    """The policy and its text, read together: the file may be changed later, and the policy stays."""
+    return load_text(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class PoliciesInForce:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
         self._kept: dict[str, Policy] = {}
         self.judged_ms: dict[int, int] = {}
         """Up to when each partition has judged, where that is known."""
@@ -72,7 +73,7 @@ class PoliciesInForce:
         try:
             found = texts.policy_of(connection, sha256)
         except PolicyError as error:
-            self._say(str(error))
+            self._warn_once(str(error))
             return None
         if found is not None:
             if len(self._kept) >= _KEPT:
@@ -85,12 +86,10 @@ class PoliciesInForce:
         source = texts.source_of(connection, policy.sha256)
         if source is not None:
             return source
-        path = self._settings.policy
-        if path is not None and policy_of_settings(self._settings).sha256 == policy.sha256:
-            try:
-                return path.read_text("utf-8-sig")
-            except (OSError, UnicodeDecodeError):  # it was moved since the start
-                pass
+        if self._settings.policy is not None:
+            of_settings, text = _loaded(str(self._settings.policy))
+            if of_settings.sha256 == policy.sha256:
+                return text
         return texts.full_text(policy)
 
     def logged(self, connection: Connection, now_ms: int) -> dict[int, LoggedPolicies]:
@@ -114,9 +113,9 @@ class PoliciesInForce:
         found = None if sha256 is None else self.of(connection, sha256)
         return policy_of_settings(self._settings) if found is None else found
 
-    def _say(self, why: str) -> None:
-        if why not in self._said:
-            self._said.add(why)
+    def _warn_once(self, why: str) -> None:
+        if why not in self._warned:
+            self._warned.add(why)
             log.warning("this release cannot read a policy of the workers", why=why)
 
 

@@ -1,6 +1,6 @@
 """Proposals to change the policy: what a second person approves is exactly the file that was proposed."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +15,7 @@ from streams.console.policies.checker import PolicySummary
 from streams.console.policies.drafts import Draft, text_hash
 from streams.console.policies.in_force import PoliciesInForce
 from streams.console.policies.requests import Kind, RequestedChange
+from streams.console.previews import store as previews
 from streams.topics.policy_log import in_the_way
 
 LONGEST_REASON = 2_000
@@ -40,6 +41,17 @@ class ProposedChange(Struct, frozen=True):
         return RequestedChange(self.kind, self.sha256s, self.from_ms, reason)
 
 
+class Approval(NamedTuple):
+    """What the second person says: whose difference was read (``seen``, the hash of a policy), and a remark.
+
+    ``without_preview``: approve it although nobody has previewed it.
+    """
+
+    seen: str
+    reason: str = ""
+    without_preview: bool = False
+
+
 class ChangeRefused(Exception):
     """A step that is not possible; ``key`` is the end of its text's key."""
 
@@ -58,7 +70,7 @@ class PolicyProposals:
 
     def __init__(self, policies: PoliciesInForce, needs_two: bool, as_soon_ms: int) -> None:
         """``as_soon_ms``: how long after now the soonest time is from which a policy can apply."""
-        self._policies, self._needs_two, self._as_soon_ms = policies, needs_two, as_soon_ms
+        self._policies, self.needs_two, self._as_soon_ms = policies, needs_two, as_soon_ms
 
     def propose(
         self,
@@ -97,17 +109,18 @@ class PolicyProposals:
         change = ProposedChange("withdraw", (sha256,), base, by.name)
         return self._propose(connection, by, change, f"withdraw {sha256}", reason, now_ms)
 
-    def approve(self, connection: Connection, by: User, proposal_id: str, seen: str, reason: str, now_ms: int) -> None:
-        """Approve as the second person, who has seen what it changes of the policy ``seen``. Raises ChangeRefused."""
+    def approve(self, connection: Connection, by: User, proposal_id: str, given: Approval, now_ms: int) -> None:
+        """Approve as the second person. Raises ChangeRefused."""
         proposal = four_eyes.proposal_of(connection, proposal_id)
         if proposal is None or proposal.kind is not ProposalKind.POLICY:
             raise ChangeRefused("unknown")
         change = change_of(proposal)
         if change.kind == "apply":
-            if self._policies.newest(connection).sha256 != seen:
+            if self._policies.newest(connection).sha256 != given.seen:
                 raise ChangeRefused("base_changed")
             self._must_have_room(connection, change.from_ms, now_ms)
-        _decide(connection, by, proposal_id, ProposalStep.APPROVE, reason, now_ms)
+            must_be_previewed(connection, change.sha256s[0], given.without_preview)
+        _decide(connection, by, proposal_id, ProposalStep.APPROVE, given.reason, now_ms)
         wanted = change.wanted(proposal.reason)
         requests.add(connection, wanted, (proposal.proposed_by, change.name), by, proposal_id, now_ms)
         requests.record_action(connection, by, wanted, proposal_id, now_ms)
@@ -116,7 +129,7 @@ class PolicyProposals:
         self, connection: Connection, by: User, change: ProposedChange, about: str, reason: str, now_ms: int
     ) -> str | None:
         reason = checked_reason(reason)
-        if not self._needs_two:
+        if not self.needs_two:
             wanted = change.wanted(reason)
             requests.add(connection, wanted, (by.subject, by.name), None, None, now_ms)
             requests.record_action(connection, by, wanted, None, now_ms)
@@ -147,6 +160,12 @@ def pending(connection: Connection, now_ms: int) -> list[tuple[Proposal, Propose
     """The proposals that wait for a second person, the oldest first."""
     found: list[Any] = four_eyes.pending(connection, ProposalKind.POLICY, now_ms)
     return [(proposal, change_of(proposal)) for proposal in found]
+
+
+def must_be_previewed(connection: Connection, sha256: str, confirmed: bool) -> None:
+    """Raise ChangeRefused if nobody has previewed a policy, unless that was ``confirmed``."""
+    if not confirmed and previews.done_with(connection, sha256) is None:
+        raise ChangeRefused("not_previewed")
 
 
 def checked_reason(reason: str) -> str:

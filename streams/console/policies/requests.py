@@ -16,6 +16,7 @@ from streams.console import actions, outbox
 from streams.console.actions import About
 from streams.console.identity.users import User
 from streams.console.policies.tables import POLICY_CHANGES, POLICY_REFUSALS, POLICY_REQUESTS
+from streams.console.previews import store as previews
 from streams.topics.control_topic import PolicyCommand, WithdrawCommand
 
 Kind = Literal["apply", "withdraw"]
@@ -91,11 +92,13 @@ def add(
 def record_action(
     connection: Connection, by: User, wanted: RequestedChange, proposal_id: str | None, now_ms: int
 ) -> None:
-    """Record that ``by`` approved the change, or made it without a second person."""
+    """Record that ``by`` approved the change, or made it without a second person, and after which preview, if any."""
     name: Literal["policy_applied", "policy_withdrawn"] = (
         "policy_applied" if wanted.kind == "apply" else "policy_withdrawn"
     )
     details = {"sha256": " ".join(wanted.sha256s)}
+    if wanted.kind == "apply":
+        details["preview"] = previews.done_with(connection, wanted.sha256s[0]) or "none"
     if wanted.from_ms is not None:
         details["from_ms"] = str(wanted.from_ms)
     about = About(proposal_id=proposal_id, reason=wanted.reason or None, details=details)

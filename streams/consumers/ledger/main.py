@@ -23,6 +23,8 @@ from streams.consumers.ledger.published_heads import ChainHead
 from streams.consumers.ledger.reparse import reparse_faulty
 from streams.consumers.ledger.tables import JOURNAL, POSITIONS
 from streams.consumers.ledger.up_to_date import topics_of
+from streams.consumers.ledger.verify import last_verification
+from streams.consumers.ledger.verify.last_verification import Verification
 from streams.consumers.ledger.writer import LedgerWriter
 from streams.consumers.service import FollowedTopics, host, lag_reason, once_available, pages_app
 from streams.consumers.topic_reader import TopicReader
@@ -69,9 +71,13 @@ async def run_ledger(settings: Settings, cluster: TopicReader, beside: Beside) -
         await begun.wait()
         await keep_progress(database, follower)
 
+    async def show() -> None:
+        await begun.wait()
+        await show_verification(database, meters)
+
     try:
         app = pages_app(registry, lambda: lag_reason(follower))
-        work = [keep(), Publisher(database, follower, settings, meters).run(), note(), work_beside()]
+        work = [keep(), Publisher(database, follower, settings, meters).run(), note(), show(), work_beside()]
         address = settings.web_host, settings.ledger_port
         await host(work, app, address, "CALLWARDEN_LEDGER_PORT", settings.stop_within_ms / 1000, registry)
     finally:
@@ -88,6 +94,20 @@ async def keep_progress(database: Database, follower: Follower) -> None:
         await asyncio.sleep(_LOOK_S)
 
 
+async def show_verification(database: Database, meters: "LedgerMetrics") -> None:
+    """Show the last verification that `ledger verify --record` noted, until cancelled."""
+    while True:
+        with suppress(TransientError):  # the follower logs why
+            if (done := await asyncio.to_thread(_last_verification, database)) is not None:
+                meters.verified(done)
+        await asyncio.sleep(_LOOK_S)
+
+
+def _last_verification(database: Database) -> Verification | None:
+    with database.reading() as connection:
+        return last_verification.last(connection)
+
+
 def _note(connection: Connection, follower: Follower, at: Mapping[TP, int], as_of_ms: int | None) -> None:
     follower.check(at, POSITIONS.known(connection))
     note_progress(connection, as_of_ms, service_ms=time.time_ns() // 1_000_000)
@@ -102,6 +122,9 @@ class LedgerMetrics:
         for topic in topics:  # or the first one would not count as an increase
             self._unreadable.labels(topic)
         self.published = LabelValues("callwarden_ledger_heads_published_timestamp_seconds", registry)
+        self._verified = LabelValues("callwarden_ledger_verified_timestamp_seconds", registry)
+        self._differences = LabelValues("callwarden_ledger_verified_differences", registry)
+        self._verified_entries = gauge("callwarden_ledger_verified_entries", registry)
 
     def begin(self, heads_: Sequence[heads.PublishedHead]) -> None:
         """Initialise the entry counts from the stored heads."""
@@ -109,6 +132,13 @@ class LedgerMetrics:
             if head.topic == JOURNAL.topic:
                 continue  # other processes write it: its count here would never change
             self._entries.labels(head.topic, head.partition).set(head.number)
+
+    def verified(self, done: Verification) -> None:
+        """Show the verification that was recorded last."""
+        self._verified.set(done.at_ms / 1000)
+        self._differences.set(done.differences)
+        for tp, number in done.entries.items():
+            self._verified_entries.labels(tp.topic, tp.partition).set(number)
 
     def kept(self, tp: TP, head: ChainHead, unread: int) -> None:
         """See `LedgerWriter`."""

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Index,
     Integer,
@@ -90,7 +91,7 @@ ABOUT_ONE: Final = and_(
 )
 """Joins a row of `REREAD` with its entry."""
 
-_PLACE: Final = (ENTRIES.c.topic, ENTRIES.c.partition, ENTRIES.c.number, ENTRIES.c.value)
+_PLACE: Final = (ENTRIES.c.topic, ENTRIES.c.partition, ENTRIES.c.number, ENTRIES.c.value, ENTRIES.c.signature)
 LISTED: Final = union_all(
     select(*_PLACE, *(ENTRIES.c[name] for name in READ)).where(ENTRIES.c.fault.is_(None)),
     select(*_PLACE, *(REREAD.c[name] for name in READ)).join_from(REREAD, ENTRIES, ABOUT_ONE),
@@ -126,6 +127,18 @@ PUBLISHED: Final = Table(
     METADATA,
     Column("day", String(10), primary_key=True),
     Column("at_ms", BigInteger, nullable=False),
+)
+
+VERIFICATION: Final = Table(
+    "ledger_verification",
+    METADATA,
+    # One row: the last verification that was recorded. `heads`: JSON of [topic, partition, number, hash] of each chain.
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("verified_by", Text, nullable=False),
+    Column("differences", Integer, nullable=False),
+    Column("with_heads", Boolean, nullable=False),
+    Column("heads", Text, nullable=False),
 )
 
 CLAIMS: Final = Table(

@@ -149,6 +149,16 @@ CASES = {
         ],
         [Quiet({"callwarden_ledger_heads_published_timestamp_seconds": "0x1440 86400x200"}, "1620m")],
     ),
+    "CallwardenLedgerDiffers": Cases(
+        [
+            Fires(
+                {"callwarden_ledger_verified_differences": "3x5"},
+                "2m",
+                [({}, "核对账本发现 3 处不符 / The last verification of the ledger found 3 differences")],
+            )
+        ],
+        [Quiet({"callwarden_ledger_verified_differences": "3x1 0x5"}, "4m")],
+    ),
     "CallwardenGapsAccepted": Cases(
         [
             Fires(

@@ -110,6 +110,27 @@ CASES = {
             )
         ],
     ),
+    "CallwardenReviewKeysDiffer": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_review_keys{job="worker",partition="0",keys="aa"}': "2x40",
+                    'callwarden_review_keys{job="worker",partition="1",keys="bb"}': "2x40",
+                },
+                "30m",
+                [({"job": "worker"}, "各分区使用 2 组不同的复核密钥 / 2 different sets of review keys are in force")],
+            )
+        ],
+        [
+            Quiet(
+                {
+                    'callwarden_review_keys{job="worker",partition="0",keys="aa"}': "2x40",
+                    'callwarden_review_keys{job="worker",partition="1",keys="aa"}': "2x40",
+                },
+                "30m",
+            )
+        ],
+    ),
     "CallwardenUnsignedReviews": Cases(
         [
             Fires(

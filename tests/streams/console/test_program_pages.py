@@ -22,6 +22,10 @@ callwarden_notify_given_up_total{channel="wecom"} 2
 callwarden_ledger_entries{topic="e",partition="0"} 40
 callwarden_ledger_entries{topic="e",partition="1"} 2
 callwarden_ledger_heads_published_timestamp_seconds 1.7724096e+09
+callwarden_ledger_verified_timestamp_seconds 1.7724097e+09
+callwarden_ledger_verified_entries{topic="e",partition="0"} 39
+callwarden_ledger_verified_entries{topic="e",partition="1"} 2
+callwarden_ledger_verified_differences 3
 callwarden_watermark_timestamp_seconds{partition="0"} 1.7724096e+09
 callwarden_watermark_timestamp_seconds{partition="1"} NaN
 python_info 1
@@ -33,6 +37,7 @@ def test_metrics_become_a_state() -> None:
     read_metrics(state, METRICS)
     assert state.channels == {"wecom": module.ChannelState(3, 90.5, 1, 2)}
     assert (state.entries, state.published_ms, state.watermarks) == (42, 1_772_409_600_000, {0: 1_772_409_600_000})
+    assert (state.verified, state.differences, state.verified_ms) == (41, 3, 1_772_409_700_000)
 
 
 def test_the_names_are_those_of_the_catalogue() -> None:
@@ -41,7 +46,8 @@ def test_the_names_are_those_of_the_catalogue() -> None:
     for name in (
         "callwarden_notify_waiting_messages", "callwarden_notify_oldest_waiting_seconds", "callwarden_ledger_entries",
         "callwarden_notify_set_aside_messages", "callwarden_ledger_heads_published_timestamp_seconds",
-        "callwarden_watermark_timestamp_seconds",
+        "callwarden_watermark_timestamp_seconds", "callwarden_ledger_verified_timestamp_seconds",
+        "callwarden_ledger_verified_entries", "callwarden_ledger_verified_differences",
     ):  # fmt: skip
         assert gauges(name).name == name
     state = ProgramState(ProgramPage("notify", ""))

@@ -79,6 +79,7 @@ def busy_telemetry() -> WorkerMetrics:
     telemetry.clock("cdr", 3, 1_500)
     telemetry.lag("cdr", 3, 17)
     telemetry.owner_bans(3, 1)
+    telemetry.review_keys(3, {"li": "..."})
     telemetry.feed_silent(2.0)
     telemetry.silent("cdr", 2.0)
     telemetry.broker(away=False)

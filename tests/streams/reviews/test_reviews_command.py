@@ -8,10 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from typer.testing import CliRunner
 
 from helpers.fake_topics import FakeTopics
 from helpers.ledger_samples import ACTIONS, DECISIONS, REVIEWS, address, filled, put
+from helpers.review_signing import key_of
 from monitor.partition.journal import PolicyChange
 from monitor.policy.load import loads
 from monitor.policy.serialize import to_plain
@@ -50,7 +52,7 @@ class FakeCluster(FakeTopics):
 
     async def commit(self, records: list[OutputRecord], offsets: object) -> int:
         for out in records:
-            self.put(out.topic, out.partition, out.value)
+            self.put(out.topic, out.partition, out.value, headers=out.headers)
             self.judge(codec.read(out.value or b""))
         return 0
 
@@ -250,6 +252,29 @@ def test_a_case_shows_who_has_decided_while_nothing_has_come_of_it(cluster: Fake
     assert [event["id"] for event in found["events"]] == found["event_ids"] == ["cwe-late"]
     assert [(one["verdict"], one["reviewer"]) for one in found["reviews"]] == [("uphold", "wang •••••••••78")]
     assert CANARY not in shown + text + line + case
+
+
+def test_a_case_names_the_key_of_each_review_and_verifies_it(
+    cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = key_of(f"wang-{CANARY}")
+    file = tmp_path / f"{key.name}.pem"
+    file.write_bytes(key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    file.chmod(0o600)
+    status, text = run("uphold", "cwe-late", "--reason", "heard", "--key", str(file), "--by", "wang", "--wait", "0")
+    assert status == 0, text
+    asyncio.run(follow(cluster, tmp_path))
+    _, unchecked = run("show", "cwe-late")
+    keys = tmp_path / "keys.yaml"
+    keys.write_text(f"keys:\n  {key.name}: {key.public_text}\n", "utf-8")
+    monkeypatch.setenv("CALLWARDEN_REVIEW_KEYS_FILE", str(keys))
+    _, shown = run("show", "cwe-late")
+    _, line = run("show", "cwe-late", "--json")
+    assert "wang-•••••••••78: 签名未验证：未设置 CALLWARDEN_REVIEW_KEYS_FILE / signature not verified" in unchecked
+    assert "wang-•••••••••78: 签名密钥已验证 / signature verified" in shown
+    [review] = json.loads(line)["decision"]["reviews"]
+    assert review["signatures"] == [{"key": "wang-•••••••••78", "state": "verified"}]
+    assert CANARY not in unchecked + shown + line
 
 
 def test_a_rejection_by_the_judge_is_reported(cluster: FakeCluster) -> None:

@@ -25,7 +25,7 @@ REFUSALS: Final = frozenset(
     {
         "same", "barred", "not_scheduled", "base_changed", "unknown", "no_reason", "long_reason", "no_time", "stale",
         "faulty", "long", "busy", "many", "pending", "decided", "expired", "not_yours", "oneself", "not_permitted",
-        "no_kafka", "nothing_to_try", "by_hand",
+        "no_kafka", "nothing_to_try", "by_hand", "not_previewed",
     }
 )  # fmt: skip
 """The ends of the texts' keys of what can be refused."""

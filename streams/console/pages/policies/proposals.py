@@ -28,10 +28,12 @@ from streams.console.pages.policies.forms import (
 from streams.console.pages.render import render
 from streams.console.policies import drafts, proposals
 from streams.console.policies.check_process import CheckGivenUp
-from streams.console.policies.proposals import ChangeRefused, PolicyProposals
+from streams.console.policies.proposals import Approval, ChangeRefused, PolicyProposals, ProposedChange
 from streams.console.policies.requests import RequestedChange
 from streams.console.policies.sending import as_soon_ms
 from streams.console.previews import store as previews
+from streams.console.previews.result import PreviewResult
+from streams.console.previews.store import Preview
 
 router = APIRouter(include_in_schema=False)
 
@@ -61,9 +63,13 @@ async def propose(draft_id: str, request: Request, user: PolicyEditor, context: 
             raise ChangeRefused("faulty")
         wanted = RequestedChange("apply", (checked.sha256,), from_ms, given.get("reason", ""))
         steps, now_ms = proposals_of(context), context.clock()
-        proposed = await context.write(
-            partial(steps.propose, by=user, draft=draft, checked=checked, wanted=wanted, now_ms=now_ms)
-        )
+
+        def work(connection: Connection) -> str | None:
+            if not steps.needs_two:
+                proposals.must_be_previewed(connection, wanted.sha256s[0], "without_preview" in given)
+            return steps.propose(connection, user, draft, checked, wanted, now_ms)
+
+        proposed = await context.write(work)
     except (ChangeRefused, CheckGivenUp) as refused:
         return RedirectResponse(f"{back}?{urlencode({'refused': refused.key})}", 303)
     return RedirectResponse("/policy?said=approved" if proposed is None else f"/policy/proposals/{proposed}", 303)
@@ -110,7 +116,7 @@ async def proposal_page(proposal_id: str, request: Request, user: PolicyViewer, 
             "base": shown,
             "moved": pending and base.sha256 != change.base_sha256,
             "changes": compared,
-            "preview_id": previews.done_with(connection, change.sha256s[0]) if change.kind == "apply" else None,
+            "preview": _preview(connection, change, now_ms),
             "pending": pending,
             "refusals": {
                 step.value: four_eyes.refusal(proposal, user, step, now_ms)
@@ -126,16 +132,12 @@ async def proposal_page(proposal_id: str, request: Request, user: PolicyViewer, 
 
 @router.post("/policy/proposals/{proposal_id}/approve")
 async def approve(proposal_id: str, request: Request, user: PolicyApprover, context: Context) -> Response:
-    """Approve it as the second person; ``seen`` is the policy that the page compared with."""
+    """Approve it as the second person; ``seen`` is the policy that the page compared with. Without a preview, that
+    must be confirmed (``without_preview``).
+    """
     given, now_ms = await policy_form(request), context.clock()
-    work = partial(
-        proposals_of(context).approve,
-        by=user,
-        proposal_id=proposal_id,
-        seen=given.get("seen", ""),
-        reason=given.get("reason", ""),
-        now_ms=now_ms,
-    )
+    approval = Approval(given.get("seen", ""), given.get("reason", ""), "without_preview" in given)
+    work = partial(proposals_of(context).approve, by=user, proposal_id=proposal_id, given=approval, now_ms=now_ms)
     return await _step(context, proposal_id, work, "/policy?said=approved")
 
 
@@ -164,6 +166,15 @@ async def _step(context: Context, proposal_id: str, work: "partial[None]", done:
             f"/policy?{query}" if refused.key == "unknown" else f"/policy/proposals/{proposal_id}?{query}", 303
         )
     return RedirectResponse(done, 303)
+
+
+def _preview(connection: Connection, change: ProposedChange, now_ms: int) -> tuple[Preview, PreviewResult] | None:
+    """The newest finished preview of exactly the policy that is proposed, with its result."""
+    preview_id = previews.done_with(connection, change.sha256s[0]) if change.kind == "apply" else None
+    if preview_id is None:
+        return None
+    preview, result = previews.preview_of(connection, preview_id, now_ms), previews.result_of(connection, preview_id)
+    return None if preview is None or result is None else (preview, result)
 
 
 def _must_have_kafka(context: Context) -> None:

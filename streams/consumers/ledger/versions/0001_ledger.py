@@ -1,4 +1,4 @@
-"""Append-only entries and losses, progress, published days, claims, positions, and reparsed entries."""
+"""Append-only entries and losses, progress, published days, verifications, claims, positions, reparsed entries."""
 
 from typing import Any
 
@@ -80,6 +80,7 @@ def upgrade() -> None:
         sa.Column("key", sa.LargeBinary),
         sa.Column("value", sa.LargeBinary),
         sa.Column("hash", sa.String(64), nullable=False),
+        sa.Column("signature", sa.LargeBinary),
         sa.Column("fault", sa.Text),
         *_parsed(),
         sa.UniqueConstraint("topic", "partition", "offset"),
@@ -113,6 +114,15 @@ def upgrade() -> None:
         sa.Column("at_ms", sa.BigInteger, nullable=False),
     )
     op.create_table(
+        "ledger_verification",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+        sa.Column("verified_by", sa.Text, nullable=False),
+        sa.Column("differences", sa.Integer, nullable=False),
+        sa.Column("with_heads", sa.Boolean, nullable=False),
+        sa.Column("heads", sa.Text, nullable=False),
+    )
+    op.create_table(
         "ledger_claim",
         sa.Column("enforcement_id", sa.String(128), primary_key=True),
         sa.Column("tenant_id", sa.String(128), nullable=False),
@@ -122,6 +132,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("claimed_ms", sa.BigInteger, nullable=False),
         sa.Column("value", sa.LargeBinary, nullable=False),
+        sa.Column("signature", sa.LargeBinary),
         sa.Column("sent_ms", sa.BigInteger),
         sa.Column("withdrawn", sa.Text),
     )

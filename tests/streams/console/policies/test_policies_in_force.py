@@ -31,7 +31,10 @@ async def test_until_something_is_recorded_it_is_the_policy_of_the_settings(tmp_
         assert holding(console, T) == (sha256, sha256, [])
         with console.database.reading() as connection:
             policies = console.context.policies
-            assert policies.text_of(connection, policies.now(connection, T)) == file.read_text()
+            text = file.read_text()
+            assert policies.text_of(connection, policies.now(connection, T)) == text
+            file.write_text(file_of("2"), "utf-8")
+            assert policies.text_of(connection, policies.now(connection, T)) == text, "the file was changed since"
 
 
 async def test_changes_hold_from_their_event_time_until_they_are_withdrawn(tmp_path: Path) -> None:

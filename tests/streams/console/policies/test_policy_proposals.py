@@ -10,7 +10,7 @@ from typing import Any, cast
 import httpx
 import msgspec
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import delete, insert, update
 
 from helpers.console_harness import NAMES, ConsoleHarness, console_at, topics
 from helpers.console_pages import pages_of
@@ -22,10 +22,11 @@ from streams.console.identity.tables import PROPOSALS
 from streams.console.identity.users import Role, User
 from streams.console.policies import drafts, proposals, requests
 from streams.console.policies.checker import CheckRequest, check
-from streams.console.policies.proposals import ChangeRefused, PolicyProposals
+from streams.console.policies.proposals import Approval, ChangeRefused, PolicyProposals
 from streams.console.policies.requests import RequestedChange
 from streams.console.policies.sending import PolicySending
 from streams.console.policies.tables import POLICY_DRAFTS, POLICY_REQUESTS
+from streams.console.previews.result import ComparedPolicy, PreviewResult, RecordCounts
 from streams.console.previews.tables import PREVIEWS
 from streams.kafka.api import TransientError
 from streams.topics.control_topic import PolicyCommand, WithdrawCommand, decode_command
@@ -61,13 +62,13 @@ async def proposed(console: ConsoleHarness, text: str, by: User = LI, from_ms: i
     return await console.database.run(lambda c: steps.propose(c, by, draft, checked, wanted, console.now_ms))
 
 
-async def approved(console: ConsoleHarness, proposal_id: str, by: User = CHEN) -> None:
+async def approved(console: ConsoleHarness, proposal_id: str, by: User = CHEN, *, without_preview: bool = True) -> None:
     """Approve it as somebody who has seen the newest policy."""
     steps = PolicyProposals(console.context.policies, True, SOON)
 
     def work(connection: Any) -> None:
         seen = console.context.policies.newest(connection).sha256
-        steps.approve(connection, by, proposal_id, seen, "fine", console.now_ms)
+        steps.approve(connection, by, proposal_id, Approval(seen, "fine", without_preview), console.now_ms)
 
     await console.database.run(work)
 
@@ -145,7 +146,8 @@ async def test_if_the_policy_changed_meanwhile_the_second_person_must_see_the_ne
             page = await pages.get(path)
             assert "has changed since this was proposed" in page.text
             assert "above: 0.4 -&gt; 0.3" in page.text
-            answer = await pages.post(f"{path}/approve", data={"seen": field(page, "seen")})
+            given = {"seen": field(page, "seen"), "without_preview": "1"}
+            answer = await pages.post(f"{path}/approve", data=given)
             assert answer.headers["location"] == "/policy?said=approved"
         [row] = console.rows(POLICY_REQUESTS)
         assert (row["name"], row["approved_name"], row["state"]) == ("Li", "Chen", "approved")
@@ -189,19 +191,70 @@ async def test_without_kafka_each_step_is_refused(tmp_path: Path) -> None:
         assert console.rows(POLICY_REQUESTS) == []
 
 
-async def test_a_proposal_says_whether_its_policy_was_previewed(tmp_path: Path) -> None:
+async def previewed(console: ConsoleHarness, version: str, base_sha256: str = "0" * 64) -> None:
+    """Store a finished preview of the house's policy of that version."""
+    after = loads(file_of(version), "f")
+    compared = ComparedPolicy(after.id, after.version, after.sha256)
+    counts = RecordCounts(1_240, 1_234, 6, 0, 0, 9, None)
+    result = PreviewResult(compared, compared, counts, [], [], 17, 0, 0, [], [])
+    done = {
+        "id": "cwp-1", "subject": LI.subject, "name": "Li", "state": "done", "source": "topics", "days": 1,
+        "file_bytes": 0, "title": "", "base_name": "house 1", "base_sha256": base_sha256, "asked_ms": 1, "alive_ms": 1,
+        "step": "done", "read": 0, "total": 0, "policy_sha256": after.sha256, "result": msgspec.json.encode(result),
+    }  # fmt: skip
+    await console.database.run(lambda c: c.execute(insert(PREVIEWS).values(done)))
+
+
+async def test_a_proposal_says_what_the_preview_of_its_policy_found(tmp_path: Path) -> None:
     async with console_at(tmp_path) as console, pages_of(console, OWNER) as pages:
         path = f"/policy/proposals/{await proposed(console, file_of('2'))}"
         assert "There is no preview of this policy" in (await pages.get(path)).text
-        done = {
-            "id": "cwp-1", "subject": LI.subject, "name": "Li", "state": "done", "source": "topics", "days": 1,
-            "file_bytes": 0, "title": "", "base_name": "", "base_sha256": "0" * 64, "asked_ms": 1, "alive_ms": 1,
-            "step": "done", "read": 0, "total": 0, "policy_sha256": loads(file_of("2"), "f").sha256,
-        }  # fmt: skip
-        await console.database.run(lambda c: c.execute(insert(PREVIEWS).values(done)))
+        await previewed(console, "3")
+        assert "There is no preview of this policy" in (await pages.get(path)).text, "it is of another policy"
+        await console.database.run(lambda c: c.execute(delete(PREVIEWS)))
+        await previewed(console, "2")
         page = (await pages.get(path)).text
         assert "There is no preview of this policy" not in page
         assert 'href="/policy/previews/cwp-1"' in page
+        assert "tenants that change tier: 17, in 1,234 records" in page
+        assert "The preview compared it with the policy house 1, not with the one that holds now" in page
+        await console.database.run(lambda c: c.execute(delete(PREVIEWS)))
+        await previewed(console, "2", (await console.context.read(console.context.policies.newest)).sha256)
+        assert "The preview compared it with" not in (await pages.get(path)).text
+
+
+async def test_who_approves_without_a_preview_must_confirm_it(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, pages_of(console, OWNER, subject="local:chen") as pages:
+        proposal = await proposed(console, file_of("2"))
+        assert proposal is not None
+        path = f"/policy/proposals/{proposal}"
+        page = await pages.get(path)
+        assert 'name="without_preview" value="1" required' in page.text
+        answer = await pages.post(f"{path}/approve", data={"seen": field(page, "seen")})
+        assert answer.headers["location"] == f"{path}?refused=not_previewed"
+        assert "Nobody has previewed this policy" in (await pages.get(answer.headers["location"])).text
+        assert console.rows(POLICY_REQUESTS) == []
+        await previewed(console, "2")
+        assert "without_preview" not in (await pages.get(path)).text
+        await approved(console, proposal, without_preview=False)
+        other = await proposed(console, file_of("3"))
+        assert other is not None
+        await approved(console, other)
+        await console.send()
+        actions = [msgspec.json.decode(out.value or b"") for out in console.written if "actions" in out.topic]
+        assert [one["details"]["preview"] for one in actions if one["action"] == "policy_applied"] == ["cwp-1", "none"]
+
+
+async def test_without_four_eyes_who_applies_it_without_a_preview_must_confirm_it(tmp_path: Path) -> None:
+    async with console_at(tmp_path, console_four_eyes="no") as console, pages_of(console, OWNER) as pages:
+        draft = await console.database.run(lambda c: drafts.create(c, LI, file_of("2"), "", console.now_ms))
+        path, given = f"/policy/drafts/{draft.id}", {"reason": "as agreed", "revision": "1"}
+        answer = await pages.post(f"{path}/propose", data=given)
+        assert answer.headers["location"] == f"{path}?refused=not_previewed"
+        assert console.rows(POLICY_REQUESTS) == []
+        answer = await pages.post(f"{path}/propose", data=given | {"without_preview": "1"})
+        assert answer.headers["location"] == "/policy?said=approved"
+        assert len(console.rows(POLICY_REQUESTS)) == 1
 
 
 async def test_only_partitions_without_the_policy_get_it(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Heads are published once a day, in whichever process runs, to an append-only file and to the log."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 
+from helpers import warm_commands
 from helpers.ledger_samples import address, filled, put, topics
 from oracle.ledger import DAY, T0, event, rows
 from streams.consumers.database import Database
@@ -18,10 +21,14 @@ from streams.consumers.ledger import main as service
 from streams.consumers.ledger import published_heads as heads
 from streams.consumers.ledger.main import LedgerMetrics, Publisher
 from streams.consumers.ledger.published_heads import ChainHead
+from streams.consumers.ledger.verify import last_verification
+from streams.consumers.ledger.verify.chains import verify
+from streams.consumers.ledger.verify.last_verification import Verification
 from streams.kafka.api import TP
 from streams.settings.load import SettingsError, load
 
 PUBLISHED = "callwarden_ledger_heads_published_timestamp_seconds"
+VERIFIED = "callwarden_ledger_verified_timestamp_seconds"
 
 
 class Follower:
@@ -154,3 +161,45 @@ def test_a_fault_names_the_option_as_the_command_has_it(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as output:
         load({"ledger_heads": str(tmp_path), "ledger_port": "none", "ledger_database": "mysql://x"})
     assert [fault.partition(":")[0] for fault in output.value.faults] == ["--database", "--port", "--heads"]
+
+
+async def test_the_last_recorded_verification_is_shown(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_LOOK_S", 0.001)
+    registry = CollectorRegistry()
+    running = asyncio.create_task(service.show_verification(database, LedgerMetrics(registry, ())))
+    await asyncio.sleep(0.02)
+    assert registry.get_sample_value(VERIFIED) is None
+    for differences in (2, 0):  # a later one replaces the one before
+        with database.reading() as connection:
+            found = verify(connection, {})
+        entries = {tp: head.number for tp, head in found.heads.items()}
+        done = Verification(T0, "ops", differences, False, entries)
+        await database.run(partial(last_verification.note, done=done, heads=found.heads))
+    async with asyncio.timeout(20):
+        while registry.get_sample_value("callwarden_ledger_verified_differences") != 0:
+            await asyncio.sleep(0.001)
+    assert registry.get_sample_value(VERIFIED) == T0 / 1000
+    chain = {"topic": "out.enforcement", "partition": "1"}
+    assert registry.get_sample_value("callwarden_ledger_verified_entries", chain) == 2
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_only_a_verification_with_record_is_noted(database: Database, tmp_path: Path) -> None:
+    at = ("--database", address(tmp_path), "--json")
+    # Port 9 refuses: no cluster is near, so how far behind the ledger is stays unknown.
+    environment = os.environ | {"CALLWARDEN_BOOTSTRAP_SERVERS": "127.0.0.1:9"}
+    verified = partial(warm_commands.callwarden, "ledger", "verify", environment=environment)
+    assert (await asyncio.to_thread(verified, *at)).returncode == 0
+    refused = await asyncio.to_thread(verified, "--by", "li", *at)
+    assert (refused.returncode, refused.stderr.count(b"--by: expected only with --record")) == (2, 1)
+    with database.reading() as connection:
+        assert last_verification.last(connection) is None
+    assert (await asyncio.to_thread(verified, "--record", "--by", "li", *at)).returncode == 0
+    with database.reading() as connection:
+        done = last_verification.last(connection)
+    assert done is not None
+    assert (done.by, done.differences, done.with_heads) == ("li", 0, False)
+    assert done.entries == {TP("out.enforcement", 1): 2}
