@@ -15,7 +15,7 @@ from monitor.core.calls.fields import BIT, CALLEE_HANGUP_MS, LONG_CALL_MS, Field
 from monitor.core.calls.keys import modulus_of
 from monitor.core.calls.string_column import StringColumn
 from monitor.decoding.byte_rows import ByteRows, RowBlock
-from monitor.decoding.extensions import WANTED, load
+from monitor.extensions import WANTED, load
 from schemas import codec
 from schemas.inputs import Cdr
 

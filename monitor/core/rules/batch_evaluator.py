@@ -25,12 +25,6 @@ _UPWARDS = ("above", "at_least")
 _ONE = 0  # the index of a count that is always 1
 _TENANT_BITS = 32
 
-FAR_OVER = 10.0
-"""The cap on a share: ten times the threshold or more."""
-
-NOT_ENOUGH = -1.0
-"""The share of a rule whose denominator is below ``min_denominator``."""
-
 
 class _Line(NamedTuple):
     """A condition on a metric, by the indices of its counts: ``sign`` times the value must be above ``limit``.
@@ -77,31 +71,17 @@ class ConditionsMet:
     ending: set[int]
 
 
-class MeasuredCounts(NamedTuple):
-    """What some rules measured of some tenants. All arrays are ``[rule, tenant]``.
+class OwnCounts(NamedTuple):
+    """The indices of the counts of some rules' own metrics, each ``[rule]``.
 
-    A denominator is 1 for counts. ``measured`` marks where there is a record and a denominator above 0. ``share`` is
-    how near the bound, or without it the value, is to the threshold: above 1 if it is beyond, at most `FAR_OVER`; and
-    `NOT_ENOUGH` if the denominator is too small for the rule to be in breach.
+    ``numerator``, ``denominator`` and ``divisor`` as in `_Line`. A rule measures something if the counts
+    ``denominator`` and ``present`` are above 0.
     """
 
-    numerator: Floats
-    denominator: Floats
-    measured: NDArray[np.bool_]
-    share: Floats
-
-
-def shares(judged: Floats, threshold: Floats, sign: Floats) -> Floats:
-    """How near values or bounds are to thresholds, for ``above`` (``sign`` 1) and ``below`` (-1), at most `FAR_OVER`.
-
-    A threshold of 0 or less is either exceeded, `FAR_OVER`, or not, 0.
-    """
-    above, positive = sign > 0, threshold > 0
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        share = np.where(above, judged / threshold, threshold / judged)
-    share = np.where(positive, share, np.where(above & (judged > threshold), FAR_OVER, 0.0))
-    limited: Floats = np.clip(share, 0.0, FAR_OVER)
-    return limited
+    numerator: NDArray[np.int32]
+    denominator: NDArray[np.int32]
+    divisor: NDArray[np.int32]
+    present: NDArray[np.int32]
 
 
 class BatchEvaluator:
@@ -179,28 +159,22 @@ class BatchEvaluator:
         self._remember(rules, flags, rule, who[row])
         return ConditionsMet(self._by_rule(rules), ending)
 
-    def measure(self, due: Sequence[int], tenants: int, who: Rows) -> MeasuredCounts:
-        """What the rules ``due`` measure of the tenants ``who``, ascending, in the windows as they are now."""
-        rules = np.array(due)
-        states = [self._rule_states[place] for place in due]
-        windows, steps = {state.window for state in states}, {state.rule.step_ms for state in states}
-        counts = self._counts(windows, steps, tenants, who)
-        numerator, denominator = counts[self._numerator[rules, 0]], counts[self._denominator[rules, 0]]
-        measured = denominator > 0
-        present = self._present[rules]
-        if (present != _ONE).any():
-            measured &= counts[present] > 0
-        share = np.full(measured.shape, NOT_ENOUGH)
-        at, row = np.nonzero(measured & (denominator >= self._least[rules, None]))
-        share[at, row] = self._shares(rules[at], numerator[at, row], denominator[at, row])
-        return MeasuredCounts(numerator, denominator, measured, share)
+    def counts(self, due: Sequence[int], tenants: int, who: Rows) -> Floats:
+        """The counts of the tenants ``who``, ascending, in the windows as they are now, ``[count, tenant]``.
 
-    def _shares(self, rule: Rows, numerator: Floats, denominator: Floats) -> Floats:
-        """The share of each pair of a rule and a tenant with these counts."""
-        divisor = np.where(self._divisor[rule, 0] == _ONE, 1, denominator)
-        judged, sign, sure = numerator / (self._scale[rule, 0] * divisor), self._sign[rule, 0], self._sure[rule]
-        judged[sure] = bound(numerator[sure], denominator[sure], self._quantile[rule[sure]], sign[sure])
-        return shares(judged, sign * self._limit[rule, 0], sign)
+        ``own`` says which of them the rules ``due`` measure by. Those of other rules are undefined.
+        """
+        states = [self._rule_states[place] for place in due]
+        return self._counts({state.window for state in states}, {state.rule.step_ms for state in states}, tenants, who)
+
+    @property
+    def own(self) -> "OwnCounts":
+        """The indices of the counts of each rule's own metric."""
+        numerator, denominator, divisor, present = (
+            column.astype(np.int32)
+            for column in (self._numerator[:, 0], self._denominator[:, 0], self._divisor[:, 0], self._present)
+        )
+        return OwnCounts(numerator, denominator, divisor, present)
 
     def _remember(self, rules: Rows, flags: Flags, rule: Rows, tenant: Rows) -> None:
         """Replace the result for these rules and the flagged tenants by these pairs of rule and tenant."""

@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.results import HourMeasures, Output
-from monitor.core.rules.batch_evaluator import NOT_ENOUGH, MeasuredCounts
 from monitor.core.rules.conditions import OverrideViews, Rows
 from monitor.core.rules.evaluator import RuleEvaluator
-from monitor.core.rules.measure_encoding import MeasuredRule, MeasureEncoder
+from monitor.core.rules.measure_columns import HourCounts, MeasuredRule
+from monitor.core.rules.measure_encoding import MeasureEncoder
+from monitor.core.rules.rule_state import RuleState
 from monitor.core.rules.window_end import OutputRoom
 from monitor.core.windows.called_tenants import CalledTenants
 from monitor.core.windows.window import HOUR_MS
-from monitor.policy.model import Rule
 
 _AT_ONCE = 5_000  # tenants measured together
 _SORTED_AT_ONCE = 10_000  # sorting holds the interpreter, and with it the event loop
@@ -30,7 +30,8 @@ class HourlyMeasures:
     def __init__(self, evaluator: RuleEvaluator, names: Sequence[str], output: Output) -> None:
         self._evaluator, self._names, self._output = evaluator, names, output
         self.called = CalledTenants()
-        self._encoder = MeasureEncoder([rule_state.rule for rule_state in evaluator.rule_states])
+        rules = [rule_state.rule for rule_state in evaluator.rule_states]
+        self._encoder = MeasureEncoder(rules, evaluator.batch_evaluator.own)
         self._by_id: list[int] = []  # all tenants, by id
         self._order: Rows = np.empty(0, np.intp)  # the same
         self.partial: str | None = None
@@ -86,16 +87,12 @@ class HourlyMeasures:
         """Write the measures of these tenants, in this order."""
         who, names, hour_ms = np.sort(some), [self._names[one] for one in some.tolist()], end_ms - HOUR_MS
         due = self._due(end_ms)
-        if due:
-            # At the end of a file, the last windows of short steps end before the hour.
-            for window in {self._evaluator.rule_states[place].window for place in due}:
-                window.leave(end_ms - window.window_ms)
-            found = self._evaluator.batch_evaluator.measure(due, tenants, who)
-            overrides = self._overridden(found, due, end_ms, tenants, who)
-            named = list(zip(names, np.searchsorted(who, some).tolist(), strict=True))
-            values = self._encoder.encode(due, found, overrides, named, hour_ms)
-        else:
-            values = self._encoder.empty(names, hour_ms)
+        # At the end of a file, the last windows of short steps end before the hour.
+        for window in {self._evaluator.rule_states[place].window for place in due}:
+            window.leave(end_ms - window.window_ms)
+        counts = self._evaluator.batch_evaluator.counts(due, tenants, who)
+        hour = HourCounts(hour_ms, due, counts, *self._exceptions(due, end_ms, tenants, who))
+        values = self._encoder.encode(hour, np.searchsorted(who, some), names)
         self._output.measures.append(HourMeasures(hour_ms, names, values))
 
     def _due(self, end_ms: int) -> list[int]:
@@ -106,42 +103,42 @@ class HourlyMeasures:
             if rule_state.from_ms <= end_ms and end_ms % rule_state.rule.step_ms == 0
         ]
 
-    def _overridden(
-        self, found: MeasuredCounts, due: Sequence[int], end_ms: int, tenants: int, who: Rows
-    ) -> dict[int, list[MeasuredRule]]:
-        """Remove tenants to which a rule itself does not apply from what it measured. Returns what overrides measured,
-        by index in ``due``."""
-        measured: dict[int, list[MeasuredRule]] = {}
+    def _exceptions(
+        self, due: Sequence[int], end_ms: int, tenants: int, who: Rows
+    ) -> tuple[NDArray[np.bool_] | None, dict[int, dict[int, MeasuredRule]]]:
+        """The tenants to which a rule itself does not apply, ``[due, who]``, None if there is none; and what overrides
+        measured, by index in ``who`` and in ``due``."""
+        skipped: NDArray[np.bool_] | None = None
+        measured: dict[int, dict[int, MeasuredRule]] = {}
         for line, place in enumerate(due):
             rule_state = self._evaluator.rule_states[place]
             rule = rule_state.rule
+            apart = rule_state.overridden(end_ms, tenants) if rule_state.overrides else set()
+            exempt = rule_state.exempted(end_ms, tenants) if rule_state.exempt else set()
+            if rule.first_ms is None and not (apart or exempt):
+                continue
+            skipped = np.zeros((len(due), len(who)), np.bool_) if skipped is None else skipped
             if rule.first_ms is not None:
-                _remove(found, line, ~rule_state.judges(rule, who, end_ms))
-            if not (rule_state.overrides or rule_state.exempt):
-                continue
-            overridden, exempt = rule_state.overridden(end_ms, tenants), rule_state.exempted(end_ms, tenants)
-            if not (overridden or exempt):
-                continue
-            _remove(found, line, np.isin(who, list(overridden | exempt)))
-            views = OverrideViews(rule_state.window, tenants)
-            for tenant in sorted(overridden - exempt):
-                row = int(np.searchsorted(who, tenant))
-                if row == len(who) or who[row] != tenant or end_ms < rule_state.override_from_ms.get(tenant, 0):
-                    continue
-                override, one = rule_state.overrides[tenant][0], np.array([tenant])
-                if rule_state.judges(override, one, end_ms)[0]:
-                    measured.setdefault(line, []).extend(_measured(override, views, one, row))
-        return measured
+                skipped[line] = ~rule_state.judges(rule, who, end_ms)
+            if apart or exempt:
+                skipped[line] |= np.isin(who, list(apart | exempt))
+                views = OverrideViews(rule_state.window, tenants)
+                for tenant in sorted(apart - exempt):
+                    row = int(np.searchsorted(who, tenant))
+                    if row == len(who) or who[row] != tenant or end_ms < rule_state.override_from_ms.get(tenant, 0):
+                        continue
+                    if (one := _measured(rule_state, views, tenant, end_ms)) is not None:
+                        measured.setdefault(row, {})[line] = one
+        return skipped, measured
 
 
-def _remove(found: MeasuredCounts, line: int, rows: NDArray[np.bool_]) -> None:
-    found.measured[line, rows] = False
-    found.share[line, rows] = NOT_ENOUGH
-
-
-def _measured(rule: Rule, views: OverrideViews, one: Rows, row: int) -> Iterator[MeasuredRule]:
-    """What an override measures of its tenant; nothing without a record or a denominator."""
-    view = views.of(rule).where(one)
+def _measured(rule_state: RuleState, views: OverrideViews, tenant: int, end_ms: int) -> MeasuredRule | None:
+    """What an override measures of its tenant; None if it does not apply, without a record or a denominator."""
+    override, one = rule_state.overrides[tenant][0], np.array([tenant])
+    if not rule_state.judges(override, one, end_ms)[0]:
+        return None
+    view = views.of(override).where(one)
     denominator = 1 if view.denominator is None else int(view.denominator[0])
-    if view.present[0] and denominator > 0:
-        yield MeasuredRule(row, rule, int(view.numerator[0]), denominator)
+    if not view.present[0] or denominator <= 0:
+        return None
+    return MeasuredRule(override, int(view.numerator[0]), denominator)

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from monitor.core.rules import native_measures
 from monitor.decoding import native as decoding
 from monitor.decoding.byte_rows import ByteRows, RowBlock
-from monitor.decoding.extensions import WANTED, load
+from monitor.extensions import WANTED, load
 from streams.kafka.fetch.record_batch import HEADER_BYTES, LOG_APPEND_TIME, BatchHeader
 from streams.kafka.fetch.record_columns import RecordColumns, WantedHeaders
 
@@ -32,7 +33,11 @@ def built() -> bool:
 
 def missing() -> list[str]:
     """The extensions that are not used by this process, so that Python does their work."""
-    in_use = {"monitor.decoding._calls": decoding.enabled, "streams.kafka.fetch._records": enabled}
+    in_use = {
+        "monitor.core.rules._measures": native_measures.enabled,
+        "monitor.decoding._calls": decoding.enabled,
+        "streams.kafka.fetch._records": enabled,
+    }
     return [name for name, used in in_use.items() if not used]
 
 

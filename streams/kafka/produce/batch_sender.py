@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaProducer
@@ -23,12 +25,8 @@ async def send_records(producer: AIOKafkaProducer, records: Iterable[OutputRecor
     The broker stores a batch at a first try whose response is lost, and then no longer knows where.
     """
     by_tp: dict[tuple[str, int], list[OutputRecord]] = {}
-    for record in records:
-        tp = record[:2]  # a plain tuple is created several times as fast as a `TP`, and equals it
-        known = by_tp.get(tp)
-        if known is None:
-            known = by_tp[tp] = []
-        known.append(record)
+    for tp, some in groupby(records, itemgetter(0, 1)):  # a plain tuple is created several times as fast as a `TP`
+        by_tp.setdefault(tp, []).extend(some)
     sent = await _all(_send_in_order(producer, TP(*tp), out) for tp, out in by_tp.items())
     return {TP(*tp): last for tp, last in zip(by_tp, sent, strict=True)}
 

@@ -8,8 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from monitor.core.rules.batch_evaluator import NOT_ENOUGH
-from monitor.core.rules.measure_encoding import MeasuredRule
+from monitor.core.rules.measure_columns import NOT_ENOUGH, MeasuredRule
 from monitor.core.rules.wilson import wilson_bound
 from monitor.policy.load import load, loads
 from monitor.policy.model import Policy, Rule
@@ -84,7 +83,7 @@ def test_measures_are_those_of_the_windows_that_end_with_the_hour(seed: int, tmp
                 assert measure.bound == pytest.approx(bound, abs=6e-7)
             else:
                 assert measure.bound is None
-            shares.append(MeasuredRule(0, rule, window.numerator, window.denominator or 1).share)
+            shares.append(MeasuredRule(rule, window.numerator, window.denominator or 1).encode()[1])
             compared += 1
         most = max(shares, default=NOT_ENOUGH)
         assert one.share == pytest.approx(max(most, 0.0), abs=6e-4)
