@@ -68,6 +68,11 @@ class Console:
         with self._log.open("ab") as log:
             self.child = ChildProcess([sys.executable, "-m", "streams.cli", "console", "run"], log, self._environment)
 
+    @property
+    def url(self) -> str:
+        """The address of its pages."""
+        return f"http://127.0.0.1:{self._port}"
+
     async def ready(self) -> None:
         async with deadline("the console is ready", 120):
             while await asyncio.to_thread(self._status) != 200:
@@ -83,7 +88,7 @@ class Console:
 
     def _status(self) -> int:
         try:
-            with urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=5) as answer:
+            with urlopen(f"{self.url}/readyz", timeout=5) as answer:
                 return int(answer.status)
         except HTTPError as error:
             with error:
@@ -93,7 +98,7 @@ class Console:
 
     def _text(self) -> str:
         try:
-            with urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=5) as answer:
+            with urlopen(f"{self.url}/readyz", timeout=5) as answer:
                 return str(answer.status)
         except HTTPError as error:
             with error:
