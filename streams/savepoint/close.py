@@ -1,7 +1,7 @@
 """Closes partitions for a move: reads them to the end, equalizes clocks, and marks them with the last transaction."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.idleness import CALLS
@@ -19,6 +19,9 @@ from streams.worker.running.transaction import MOST_AT_ONCE
 
 MOST_UNREAD = 500_000
 """The most unread records of a partition: all calls are in memory until the clocks are known."""
+
+StateChanges = list[tuple[str, bytes | None]]
+"""Records of a partition's state to store; None deletes one."""
 
 _CALLS = INPUTS.index(CALLS)
 
@@ -98,7 +101,11 @@ class PartitionClose:
         cluster, old, clocks = self._cluster, self._old, []
         for number in range(old.partitions):
             async with old.writer(cluster, number):
-                clocks.append((await _read_on(cluster, old, number)).sources.clocks_ms)
+                partition = await _restored(cluster, old, number)
+                async with aclosing(_fed(cluster, old, number, partition)) as pieces:
+                    async for _ in pieces:
+                        partition.take()  # nothing is written
+                clocks.append(partition.sources.clocks_ms)
         calls_ms = max(some[_CALLS] for some in clocks)
         if not calls_ms:
             raise PermanentError(
@@ -118,19 +125,19 @@ class PartitionClose:
                         f"partition {number} is no longer closed: another program wrote to its state; stop it"
                     )
                 return records
-            partition = await _read_on(cluster, old, number)
+            partition = await _restored(cluster, old, number)
             while True:
-                for key, value in _brought_to(partition, moved)[1]:
-                    if value is None:
-                        records.pop(key, None)
-                    else:
-                        records[key] = value
+                async with aclosing(_transactions(cluster, old, number, partition, moved)) as transactions:
+                    async for _, state in transactions:
+                        for key, value in state:
+                            if value is None:
+                                records.pop(key, None)
+                            else:
+                                records[key] = value
                 if _ended(partition):
                     return records
-                if partition.switching:
-                    partition = old.new(number)
-                    partition.restore(records)
-                    await _read_inputs(cluster, old, number, partition)
+                partition = old.new(number)
+                partition.restore(records)
 
     async def close(self, moved: MovedMarker) -> None:
         """Close the partitions that are still open, each in transactions of the size that workers write."""
@@ -138,13 +145,13 @@ class PartitionClose:
         for number in sorted(self._open):
             while number in self._open:  # once more for each change of policy on the way
                 async with old.writer(cluster, number) as writer:
-                    partition = await _read_on(cluster, old, number)
-                    while not (partition.switching or number not in self._open):
-                        taken, state = _brought_to(partition, moved)
-                        done = dict(zip(old.inputs(number), partition.sources.done, strict=True))
-                        await writer.commit(emit.records(old.names, number, taken, state), done)
-                        if _ended(partition):
-                            self._open.remove(number)
+                    partition = await _restored(cluster, old, number)
+                    async with aclosing(_transactions(cluster, old, number, partition, moved)) as transactions:
+                        async for taken, state in transactions:
+                            done = dict(zip(old.inputs(number), partition.sources.done, strict=True))
+                            await writer.commit(emit.records(old.names, number, taken, state), done)
+                    if _ended(partition):
+                        self._open.remove(number)
 
 
 async def moved_markers(cluster: Cluster, old: RescaleSide) -> dict[int, MovedMarker]:
@@ -167,8 +174,8 @@ def moved_elsewhere(found: MovedMarker) -> str:
     )
 
 
-async def _read_on(cluster: Cluster, old: RescaleSide, number: int) -> StreamTask:
-    """A partition restored from its state that has read its inputs to their ends."""
+async def _restored(cluster: Cluster, old: RescaleSide, number: int) -> StreamTask:
+    """A partition restored from its state."""
     partition = old.new(number)
     try:
         opened = await open_partition(cluster, old.names, number, partition)
@@ -180,8 +187,6 @@ async def _read_on(cluster: Cluster, old: RescaleSide, number: int) -> StreamTas
             "were not taken: start a worker until it has taken them, and stop it again"
         )
     partition.control = opened.control_end
-    await _read_inputs(cluster, old, number, partition)
-    await _take_owner_bans(cluster, old, partition)
     return partition
 
 
@@ -193,21 +198,44 @@ async def _take_owner_bans(cluster: Cluster, old: RescaleSide, partition: Stream
     partition.owners.take(partition.shard, await newest_owner_bans(cluster, tp, start, end), end)
 
 
-async def _read_inputs(cluster: Cluster, old: RescaleSide, number: int, partition: StreamTask) -> None:
+async def _fed(cluster: Cluster, old: RescaleSide, number: int, partition: StreamTask) -> AsyncGenerator[None, None]:
+    """Feed a partition its inputs to their ends; returns after each fetched batch."""
     inputs = old.inputs(number)
     ends = await cluster.ends(inputs)
-    unread = sum(ends[tp] - offset for tp, offset in zip(inputs, partition.sources.offsets, strict=True))
+    starts = list(partition.sources.offsets)
+    unread = sum(ends[tp] - offset for tp, offset in zip(inputs, starts, strict=True))
     if unread > MOST_UNREAD:
         raise PermanentError(
             f"partition {number}: expected at most {MOST_UNREAD:,} unread records, got {unread:,}: run workers until "
             "they have read them"
         )
-    for source, pieces in enumerate(await rows_of(cluster, inputs, partition.sources.offsets)):
-        for rows in pieces:
-            partition.feed(source, rows)
+    for source, (tp, start) in enumerate(zip(inputs, starts, strict=True)):
+        async for batch in cluster.read(tp, start, ends[tp]):
+            partition.feed(source, batch.rows)
+            yield
 
 
-def _brought_to(partition: StreamTask, moved: MovedMarker) -> tuple[TaskOutput, list[tuple[str, bytes | None]]]:
+async def _transactions(
+    cluster: Cluster, old: RescaleSide, number: int, partition: StreamTask, moved: MovedMarker
+) -> AsyncGenerator[tuple[TaskOutput, StateChanges], None]:
+    """The transactions that close a partition, each with its output and the state to store.
+
+    Rejected records are written after each batch, as a worker does: any number of them may be unread. Ends early if
+    the policy changes on the way: the partition must then be restored.
+    """
+    async with aclosing(_fed(cluster, old, number, partition)) as batches:
+        async for _ in batches:
+            if partition.pending:
+                yield partition.take(), partition.snapshot()
+    await _take_owner_bans(cluster, old, partition)
+    ended = False
+    while not (ended or partition.switching):
+        taken, state = _brought_to(partition, moved)
+        ended = _ended(partition)
+        yield taken, state
+
+
+def _brought_to(partition: StreamTask, moved: MovedMarker) -> tuple[TaskOutput, StateChanges]:
     """The output of advancing a partition to the common clocks, or a part of that, and the state to store.
 
     The state is marked once the partition is there.

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -187,6 +188,39 @@ def test_a_rescale_that_fails_anywhere_succeeds_later_and_can_be_undone(
         assert await settled(world) == []
 
     in_world(seed, go)
+
+
+def test_unread_garbage_is_closed_with_in_transactions_of_one_batch() -> None:
+    """A producer decides how much garbage is unread when workers stop; no transaction grows with it."""
+    garbage, of_a_read = 2_000, 500
+
+    async def go(world: World) -> None:
+        await until_a_call_is_read(world)
+        held_back(world)
+        old, new = sides(world)
+        before = rejected(world)
+        for number in range(garbage):
+            world.broker.append(old.inputs(0)[1], Record(b"t", b"garbage %d" % number))
+        counts: list[int] = []
+        link = steady_link(world.broker, world.loop, world.rng)
+
+        def passing(process: Process, point: str) -> None:
+            if point.startswith("commit."):
+                counts.append(rejected(world))
+
+        link.passing = passing
+        await move(MemoryCluster(link), old, new, lambda line: None)
+        counts.append(rejected(world))
+        assert counts[-1] >= before + garbage
+        assert max(after - earlier for earlier, after in pairwise(counts)) <= of_a_read
+
+    in_world(2, go)
+
+
+def rejected(world: World) -> int:
+    """The number of committed dead letters."""
+    topic = NAMES.output("dead-letter")
+    return sum(len(log.committed(0)) for tp, log in world.broker.logs.items() if tp.topic == topic)
 
 
 SEVERAL = (0, 1, 3)
