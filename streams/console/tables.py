@@ -248,11 +248,21 @@ OUTBOX: Final = Table(
 MEASURES: Final = Table(
     "console_measure",
     METADATA,
-    # What the rules measured of a tenant in an hour: the record, compressed by zlib. Kept for 35 days.
+    # What the rules measured of a tenant in an hour: the record, compressed by a dictionary. Kept for 35 days.
     Column("tenant_id", AnyText, primary_key=True),
     Column("hour_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("dictionary", Integer, nullable=False),
     Column("value", LargeBinary, nullable=False),
     Index("console_measure_hour", "hour_ms"),
+    sqlite_with_rowid=False,  # the rows are in the index of the key, and not beside it
+)
+
+MEASURE_DICTIONARIES: Final = Table(
+    "console_measure_dictionary",
+    METADATA,
+    # Records by which others are compressed.
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("value", LargeBinary, nullable=False),
 )
 
 LOSSES: Final = Table(

@@ -1,6 +1,5 @@
 """What was measured of a tenant, by rule: at the ends of hours, and at its decisions, shadow decisions and alerts."""
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,6 +10,7 @@ from sqlalchemy import Connection, func, select
 from monitor.policy.model import Escalation, Policy, Rule
 from schemas.measures import TenantHour
 from schemas.outputs import Measure
+from streams.console import measure_values
 from streams.console.cases.escalations import TenantViolations
 from streams.console.queries.cursors import decode_cursor, encode_cursor
 from streams.console.tables import ALERTS, EVENTS, MEASURES
@@ -144,8 +144,10 @@ def tenant_hours(connection: Connection, tenant_id: str, from_ms: int, before_ms
     """What was measured of a tenant in the hours that end from ``from_ms`` to before ``before_ms``, by hour."""
     m = MEASURES.c
     ends = m.hour_ms >= from_ms - _HOUR_MS, m.hour_ms < before_ms - _HOUR_MS
-    rows = connection.execute(select(m.value).where(m.tenant_id == tenant_id, *ends).order_by(m.hour_ms))
-    return [_DECODE(zlib.decompress(value)) for (value,) in rows]
+    query = select(m.dictionary, m.value).where(m.tenant_id == tenant_id, *ends).order_by(m.hour_ms)
+    rows = connection.execute(query).all()
+    known = measure_values.dictionaries(connection, (number for number, _ in rows))
+    return [_DECODE(measure_values.decompress(value, number, known)) for number, value in rows]
 
 
 def _points(

@@ -491,10 +491,18 @@ def _measures() -> None:
         "console_measure",
         sa.Column("tenant_id", sa.Text(), nullable=False),
         sa.Column("hour_ms", sa.BigInteger(), nullable=False),
+        sa.Column("dictionary", sa.Integer(), nullable=False),
         sa.Column("value", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "hour_ms"),
+        sqlite_with_rowid=False,
     )
     op.create_index("console_measure_hour", "console_measure", ["hour_ms"])
+    op.create_table(
+        "console_measure_dictionary",
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("number"),
+    )
 
 
 def _second_looks() -> None:
