@@ -46,6 +46,23 @@ def burst(world: World) -> None:
     world.produce(three_calls(NOON + 9 * MINUTE, "b"))
 
 
+def calls_of_many_tenants(world: World, at_ms: int) -> None:
+    """Three calls of each tenant, at one time."""
+    for n in range(BURST):
+        tenant = f"t{n * 37 % BURST:03}"
+        for arrival in three_calls(at_ms, f"{at_ms}{tenant}"):
+            value = (arrival.record.value or b"").replace(b'"t"', f'"{tenant}"'.encode())
+            world.produce([replace(arrival, record=Record(tenant.encode(), value))])
+
+
+def bound_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transactions hold few decisions and alerts, and a window end is evaluated in small slices of tenants."""
+    monkeypatch.setattr("streams.worker.running.transaction.MOST_AT_ONCE", MOST)
+    monkeypatch.setattr("streams.worker.running.running_partition.MOST_AT_ONCE", MOST)
+    monkeypatch.setattr("monitor.core.rules.evaluator.SLICE", 5)
+    monkeypatch.setattr("monitor.core.alerts.early_alerts.MOST_ALERTS", MOST)
+
+
 class Steps:
     """Records what each transaction decided, and whether it ran in the event loop."""
 
@@ -72,8 +89,7 @@ def test_a_burst_of_one_instant_is_decided_in_transactions_of_bounded_size(
     killed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If a worker is killed between two of the transactions, another one continues."""
-    monkeypatch.setattr("streams.worker.running.transaction.MOST_AT_ONCE", MOST)
-    monkeypatch.setattr("streams.worker.running.running_partition.MOST_AT_ONCE", MOST)
+    bound_transactions(monkeypatch)
     steps = Steps(monkeypatch)
     world = world_of(grace_ms=0)
     burst(world)
@@ -99,18 +115,11 @@ def test_decisions_of_one_window_end_are_made_in_transactions_of_bounded_size(
     killed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If a worker is killed between two of the transactions, another one continues."""
-    monkeypatch.setattr("streams.worker.running.transaction.MOST_AT_ONCE", MOST)
-    monkeypatch.setattr("streams.worker.running.running_partition.MOST_AT_ONCE", MOST)
-    monkeypatch.setattr("monitor.core.rules.evaluator.SLICE", 5)
-    monkeypatch.setattr("monitor.core.alerts.early_alerts.MOST_ALERTS", MOST)
+    bound_transactions(monkeypatch)
     steps = Steps(monkeypatch)
     world = world_of(grace_ms=0)
     for at_ms in (NOON + MINUTE, NOON + 9 * MINUTE):
-        for n in range(BURST):
-            tenant = f"t{n * 37 % BURST:03}"
-            for arrival in three_calls(at_ms, f"{at_ms}{tenant}"):
-                value = (arrival.record.value or b"").replace(b'"t"', f'"{tenant}"'.encode())
-                world.produce([replace(arrival, record=Record(tenant.encode(), value))])
+        calls_of_many_tenants(world, at_ms)
 
     async def go() -> None:
         worker = world.add_worker()
@@ -135,17 +144,10 @@ def test_alerts_that_end_with_a_policy_end_in_transactions_of_bounded_size(
     killed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If a worker is killed between two of the transactions, another one continues; meanwhile no alert fires early."""
-    monkeypatch.setattr("streams.worker.running.transaction.MOST_AT_ONCE", MOST)
-    monkeypatch.setattr("streams.worker.running.running_partition.MOST_AT_ONCE", MOST)
-    monkeypatch.setattr("monitor.core.rules.evaluator.SLICE", 5)
-    monkeypatch.setattr("monitor.core.alerts.early_alerts.MOST_ALERTS", MOST)
+    bound_transactions(monkeypatch)
     steps = Steps(monkeypatch)
     world = world_of(grace_ms=0)
-    for n in range(BURST):
-        tenant = f"t{n * 37 % BURST:03}"
-        for arrival in three_calls(NOON + MINUTE, tenant):
-            value = (arrival.record.value or b"").replace(b'"t"', f'"{tenant}"'.encode())
-            world.produce([replace(arrival, record=Record(tenant.encode(), value))])
+    calls_of_many_tenants(world, NOON + MINUTE)
     world.produce([complaint(NOON + 14 * MINUTE, "p")])  # the clocks reach the change
     plain = to_plain(POLICY)
     rules = [rule | {"id": f"other-{rule['id']}"} for rule in plain["rules"]]

@@ -30,7 +30,7 @@ from crash.scenarios import (
 from crash.test_rescale_killed import moved, sides
 from crash.traffic import NAMES
 from crash.virtual import Process
-from crash.world import World
+from crash.world import Worker, World
 from helpers.review_signing import key_of, texts_of
 from monitor.partition.journal import ReviewKeysChange
 from streams.audit.partition import AuditContext
@@ -51,6 +51,12 @@ THE_END = NOON + 150 * MINUTE
 def with_keys(world: World, *keys: SigningKey) -> None:
     """Workers that start from now on have these keys."""
     world.live = msgspec.structs.replace(world.live, review_keys=texts_of(*keys))
+
+
+def start_with(world: World, *keys: SigningKey) -> Worker:
+    """Start a worker with these keys, as all that start after it."""
+    with_keys(world, *keys)
+    return world.add_worker()
 
 
 def without_setting(world: World) -> None:
@@ -79,6 +85,14 @@ def review(about: str, name: str, at_ms: int, verdict: str = "overturn") -> byte
 
 def send(world: World, value: bytes, *headers: bytes) -> None:
     world.broker.append(REVIEWS, Record(b"t", value, tuple((SIGNATURE_HEADER, one) for one in headers)))
+
+
+def send_signed(world: World, value: bytes, key: SigningKey) -> None:
+    send(world, value, sign(value, key))
+
+
+def reversals(world: World) -> int:
+    return [event["data"]["kind"] for event in decided(world)].count("reversal")
 
 
 def noted(world: World) -> list[tuple[int, list[str]]]:
@@ -116,13 +130,11 @@ def test_keys_hold_from_an_offset_on_wherever_workers_die(seed: int) -> None:
             if deaths[0][1] < 0:
                 deaths.pop(0)
                 world.workers[-1].kill()
-                with_keys(world, *next(turns))
-                world.add_worker()
+                start_with(world, *next(turns))
 
     async def go() -> None:
         world.passing = passing  # type: ignore[method-assign]  # kills workers on the way
-        with_keys(world, *next(turns))
-        world.add_worker()
+        start_with(world, *next(turns))
         for n in range(30):
             await until(world, NOON + (6 + 3 * n) * MINUTE)
             known = decided(world)
@@ -154,8 +166,7 @@ def test_a_refused_review_changes_nothing_and_moves_no_clock() -> None:
     clocks: list[int] = []
 
     async def go() -> None:
-        with_keys(world, WANG)
-        worker = world.add_worker()
+        worker = start_with(world, WANG)
         await until(world, NOON + 10 * MINUTE)
         about, now_ms = ban_id(world), world.clock.now_ms()
         assert worker.consumer_loop is not None
@@ -179,7 +190,7 @@ def test_a_refused_review_changes_nothing_and_moves_no_clock() -> None:
         clocks.append(task.sources.clocks_ms[4])
         before = len(decided(world))
         value = review(about, "right", now_ms)
-        send(world, value, sign(value, WANG))
+        send_signed(world, value, WANG)
         await until(world, NOON + 100 * MINUTE)
         last = decided(world)[before:]
         assert [event["data"]["evidence"]["review_ids"] for event in last if event["data"]["kind"] == "reversal"] == [
@@ -198,11 +209,10 @@ def test_a_dead_letter_keeps_the_signature_that_can_be_right() -> None:
     value = review("no such decision", "r", NOON)
 
     async def go() -> None:
-        with_keys(world, WANG)
-        world.add_worker()
+        start_with(world, WANG)
         await until(world, NOON + 4 * MINUTE)
-        send(world, value, sign(value, WANG))  # refused when it is decided
-        send(world, value, sign(value, LI))  # refused when it is read
+        send_signed(world, value, WANG)  # refused when it is decided
+        send_signed(world, value, LI)  # refused when it is read
         send(world, value, sign(value, LI) * 100)
         await until(world, NOON + 100 * MINUTE)
 
@@ -218,8 +228,7 @@ def test_a_worker_without_the_setting_keeps_the_keys_and_one_with_no_keys_ends_t
     logs: list[Any] = []
 
     async def go() -> None:
-        with_keys(world, WANG)
-        world.add_worker()
+        start_with(world, WANG)
         await until(world, NOON + 10 * MINUTE)
         world.workers[-1].terminate()
         without_setting(world)
@@ -229,8 +238,7 @@ def test_a_worker_without_the_setting_keeps_the_keys_and_one_with_no_keys_ends_t
         await until(world, NOON + 40 * MINUTE)
         assert refusals(world) == {0: "unsigned_review"}
         world.workers[-1].terminate()
-        with_keys(world)  # `keys: {}`
-        world.add_worker()
+        start_with(world)  # `keys: {}`
         await until(world, NOON + 50 * MINUTE)
         send(world, review(ban_id(world), "unsigned again", world.clock.now_ms()))
         await until(world, NOON + 120 * MINUTE)
@@ -240,7 +248,7 @@ def test_a_worker_without_the_setting_keeps_the_keys_and_one_with_no_keys_ends_t
     assert [line["names"] for line in told] == [["wang"]]
     assert refusals(world) == {0: "unsigned_review"}
     assert noted(world) == [(0, ["wang"]), (1, [])]
-    assert [event["data"]["kind"] for event in decided(world)].count("reversal") == 1
+    assert reversals(world) == 1
     assert wrong(world) == []
 
 
@@ -250,17 +258,15 @@ def test_a_worker_with_older_keys_puts_them_into_force_again_from_where_it_takes
 
     async def go() -> None:
         for keys in ((WANG,), (LI,), (WANG,)):
-            with_keys(world, *keys)
-            world.add_worker()
+            start_with(world, *keys)
             await until(world, world.clock.now_ms() + 10 * MINUTE)
             for key in (WANG, LI):
                 value = review("no such decision", f"{key.name} {len(noted(world))}", NOON)
-                send(world, value, sign(value, key))
+                send_signed(world, value, key)
             await until(world, world.clock.now_ms() + 10 * MINUTE)
             world.workers[-1].terminate()
             await until(world, world.clock.now_ms() + MINUTE)
-        with_keys(world, WANG)
-        world.add_worker()
+        start_with(world, WANG)
         await until(world, NOON + 120 * MINUTE)
 
     play(world, go)
@@ -277,26 +283,24 @@ def test_a_lost_state_is_rebuilt_by_the_recorded_keys() -> None:
     reports: list[AuditReport] = []
 
     async def go() -> None:
-        with_keys(world, WANG)
-        world.add_worker()
+        start_with(world, WANG)
         await until(world, NOON + 10 * MINUTE)
         value = review(ban_id(world), "right", world.clock.now_ms())
-        send(world, value, sign(value, WANG))
+        send_signed(world, value, WANG)
         await until(world, NOON + 80 * MINUTE)
-        assert [event["data"]["kind"] for event in decided(world)].count("reversal") == 1
+        assert reversals(world) == 1
         world.workers[-1].kill()
-        with_keys(world, LI)
-        world.add_worker()
+        start_with(world, LI)
         lose_state(world)
         world.produce(three_calls(NOON + 85 * MINUTE, "again"))
         await until(world, NOON + 100 * MINUTE)
         value = review("no such decision", "by li", world.clock.now_ms())
-        send(world, value, sign(value, LI))
+        send_signed(world, value, LI)
         await until(world, NOON + 200 * MINUTE)
         reports.append(await audited(world))
 
     play(world, go)
-    assert [event["data"]["kind"] for event in decided(world)].count("reversal") == 1
+    assert reversals(world) == 1
     assert noted(world) == [(0, ["wang"]), (1, ["li"])]
     assert [line for line in wrong(world) if "alerts" not in line] == [], "alerts are sent again"
     assert reports[0].clean
@@ -310,8 +314,7 @@ def test_a_moved_state_keeps_the_keys_and_what_was_accepted() -> None:
     values: list[bytes] = []
 
     async def go() -> None:
-        with_keys(world, WANG)
-        world.add_worker()
+        start_with(world, WANG)
         await until(world, NOON + 10 * MINUTE)
         values.append(review(ban_id(world), "waits", world.clock.now_ms() + 4 * MINUTE))
         send(world, values[0], sign(values[0], WANG))
@@ -344,17 +347,15 @@ def test_an_imported_state_goes_by_the_keys_recorded_since(tmp_path: Path) -> No
     reports: list[AuditReport] = []
 
     async def go() -> None:
-        with_keys(world, WANG)
-        world.add_worker()
+        start_with(world, WANG)
         await until(world, NOON + 10 * MINUTE)
         await export(operator_of(world), NAMES, file, world.clock.now_ms())
         world.workers[-1].kill()
-        with_keys(world, LI)
-        world.add_worker()
+        start_with(world, LI)
         await until(world, NOON + 20 * MINUTE)
         for key in (WANG, LI):
             value = review(ban_id(world), f"by {key.name}", world.clock.now_ms())
-            send(world, value, sign(value, key))
+            send_signed(world, value, key)
         await until(world, NOON + 80 * MINUTE)
         world.workers[-1].kill()
         before = noted(world)
@@ -366,6 +367,6 @@ def test_an_imported_state_goes_by_the_keys_recorded_since(tmp_path: Path) -> No
         reports.append(await audited(world))
 
     play(world, go)
-    assert [event["data"]["kind"] for event in decided(world)].count("reversal") == 1
+    assert reversals(world) == 1
     assert set(refusals(world).values()) == {"bad_signature"}
     assert reports[0].clean
