@@ -1,5 +1,6 @@
 """A verdict is a record where the judge looks for it; what cannot be reviewed is refused."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -46,14 +47,15 @@ async def test_what_a_release_before_this_one_could_not_read_can_be_reviewed(tmp
     assert (given.refused, len(given.claims)) == ({}, 1)
 
 
-async def test_what_comes_of_it_is_waited_for(tmp_path: Path) -> None:
+async def test_what_comes_of_it_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broker = Broker()
     put(broker.held, 0, pending("cwe-p"), pending("cwe-q"), pending("cwe-r"))
     async with desk_at(tmp_path, broker) as service:
         await service.begin()
         given = await service.give(["cwe-p", "cwe-q", "cwe-r"], "uphold", WANG)
         upheld, rejected, _ = given.claims
-        looks = iter(range(10**6))
+        looks, loop = iter(range(10**6)), asyncio.get_running_loop()
+        now_s = loop.time()
 
         async def rejections() -> dict[SignedValue, str]:
             if next(looks) == 2:
@@ -61,9 +63,13 @@ async def test_what_comes_of_it_is_waited_for(tmp_path: Path) -> None:
                 put(broker.held, 0, event("cwe-f", supersedes="cwe-p", evidence=by))
                 # A review of that id for another tenant: ids belong to one tenant.
                 put(broker.held, 1, event("cwe-g", "other", evidence=Evidence(review_ids=(rejected.review_id,))))
-            return {rejected.signed_value: "nothing_to_change"} if next(looks) > 4 else {}
+            if next(looks) > 4:
+                # The time to wait is over, however long these looks took: nothing comes of the third verdict.
+                monkeypatch.setattr(loop, "time", lambda: now_s + 3_600)
+                return {rejected.signed_value: "nothing_to_change"}
+            return {}
 
-        outcomes = await service.outcomes(given.claims, 0.5, rejections)
+        outcomes = await service.outcomes(given.claims, 600, rejections)
         assert {key: [one.id for one in events] for key, events in outcomes.events.items()} == {"cwe-p": ["cwe-f"]}
         assert outcomes.rejected == {"cwe-q": "nothing_to_change"}
         # The worker rejected it: another verdict can be given.
