@@ -55,6 +55,18 @@ def as_promtool(alert: dict[str, Any], cases: Cases) -> list[dict[str, Any]]:
     return tests
 
 
+def promtool(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run promtool, which comes with Prometheus and which pip cannot install.
+
+    A developer without it skips these tests by name; where CALLWARDEN_REQUIRE_SERVICES=1, as in CI, the skip of a test
+    marked `services` is a failure (`tests/conftest.py`), so that alerts are never merged unevaluated.
+    """
+    program = shutil.which("promtool")
+    if program is None:
+        pytest.skip("no promtool: on Debian and Ubuntu `apt-get install prometheus`")
+    return subprocess.run([program, *words], capture_output=True, text=True)
+
+
 def test_every_alert_has_cases_in_which_it_fires_and_in_which_it_does_not() -> None:
     assert CASES.keys() == {alert["alert"] for alert in ALERTS}
     for name, cases in CASES.items():
@@ -65,9 +77,6 @@ def test_every_alert_has_cases_in_which_it_fires_and_in_which_it_does_not() -> N
 @pytest.mark.services
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
 def test_an_alert_fires_when_it_should_and_not_otherwise(alert: dict[str, Any], tmp_path: Path) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("no promtool: on Debian and Ubuntu `apt-get install prometheus`")
     file = {
         "rule_files": [str(RULES)],
         "evaluation_interval": "1m",
@@ -75,7 +84,7 @@ def test_an_alert_fires_when_it_should_and_not_otherwise(alert: dict[str, Any], 
     }
     path = tmp_path / "test.yml"
     path.write_text(json.dumps(file, ensure_ascii=False), "utf-8")
-    done = subprocess.run([promtool, "test", "rules", path], capture_output=True, text=True)
+    done = promtool("test", "rules", path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -117,11 +126,8 @@ def test_no_alert_pages_for_a_tenant() -> None:
 
 @pytest.mark.services
 def test_promtool_finds_nothing_wrong_with_the_configuration() -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("no promtool: on Debian and Ubuntu `apt-get install prometheus`")
     for checked in (("config", RULES.with_name("prometheus.yml")), ("rules", "--lint-fatal", RULES)):
-        done = subprocess.run([promtool, "check", *checked], capture_output=True, text=True)
+        done = promtool("check", *checked)
         assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+# The file of an inner run of pytest: its skips are what the test is about, and no test of Callwarden is skipped here.
 SUITE = """
 import pytest
 
