@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Callable, Coroutine
 from typing import Any
+from unittest.mock import patch
 
 import structlog
 from structlog.testing import capture_logs
@@ -23,6 +24,7 @@ from monitor.partition.journal import JournalEntry
 from monitor.policy.load import loads
 from streams.kafka.api import TP
 from streams.topics.transaction_records import decode_journal_entry, is_tick
+from streams.worker.consumer_loop import _POLL_S
 from streams.worker.context import OwnedPhase
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
@@ -121,10 +123,15 @@ def lose_state(world: World) -> None:
     command(world, type="accept", what="lost_state", offset=offset, reason="a test")
 
 
-def play(world: World, what: Callable[[], Coroutine[Any, Any, None]]) -> list[Any]:
-    """Play the scenario; return what the workers logged."""
+def play(world: World, what: Callable[[], Coroutine[Any, Any, None]], *, as_often: bool = False) -> list[Any]:
+    """Play the scenario; return what the workers logged.
+
+    In most of an hour nothing arrives, and polls without records would be most of what it costs. So at the day's pace a
+    worker that has nothing to do polls once a second, or, with ``as_often``, as often as a worker does.
+    """
     structlog.reset_defaults()
-    with capture_logs() as logs:
+    poll_s = _POLL_S if as_often or world.speed != 1.0 else 1.0
+    with capture_logs() as logs, patch("streams.worker.consumer_loop._POLL_S", poll_s):
         try:
             run(world.loop, what())
         finally:

@@ -61,7 +61,7 @@ def test_an_alert_fires_within_a_second_of_the_call_that_crosses_the_threshold_a
         assert firing["alert_id"] not in {one["alert_id"] for one in more}, "what was taken back is not opened again"
         assert not wrong(world)
 
-    play(world, go)
+    play(world, go, as_often=True)
 
 
 def test_a_backlog_is_evaluated_early_once_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ def test_nothing_touches_a_partition_while_it_is_measured(monkeypatch: pytest.Mo
         assert not wrong(world)
         assert len(judge.ids(world.broker, 0)) >= 200
 
-    play(world, go)
+    play(world, go, as_often=True)
     assert len(measured) > 100
 
 

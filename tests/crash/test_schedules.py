@@ -9,9 +9,12 @@ from functools import cache
 import pytest
 
 from crash.runner import ask, results
-from crash.schedule import FAULTS, POINTS, Result
+from crash.schedule import Result
+from crash.schedule_faults import FAULTS
+from crash.traps import POINTS
 
 SCHEDULES = 400
+FAST = range(80)
 ALL = pytest.param(range(SCHEDULES), marks=pytest.mark.thorough)
 SOAK, SOAK_CHUNK = 40_000, 2_000
 
@@ -45,7 +48,7 @@ def reported(played: Sequence[Result]) -> list[str]:
     return [f"schedule {r.seed} ({r.flavour}; {dict(r.faults)}): {wrong}" for r in played for wrong in r.wrong[:3]]
 
 
-@pytest.mark.parametrize("part", [range(150), ALL], ids=str)
+@pytest.mark.parametrize("part", [FAST, ALL], ids=str)
 def test_every_schedule_ends_with_what_a_replay_says(played: Played, part: range) -> None:
     print(f"{part}; Schedule(N).run() of crash.schedule plays one alone")
     found = played(part)
@@ -55,7 +58,7 @@ def test_every_schedule_ends_with_what_a_replay_says(played: Played, part: range
     assert sum(result.alerts for result in found) > len(part)
 
 
-@pytest.mark.parametrize("part", [range(150), ALL], ids=str)
+@pytest.mark.parametrize("part", [FAST, ALL], ids=str)
 def test_the_schedules_covered_every_fault(played: Played, part: range) -> None:
     """Every fault took place often, and in every schedule at least one."""
     found = played(part)
@@ -76,11 +79,10 @@ def test_the_schedules_covered_every_point(played: Played, part: range) -> None:
 
 
 def test_a_seed_gives_the_same_run_in_any_process() -> None:
-    """A failure must be reproducible: neither the order of sets nor earlier runs change anything."""
-    one, two = ask("trace", 5, hash_seed="1"), ask("trace", 5, hash_seed="2")
+    """A failure must be reproducible: the order of sets, earlier runs and the extensions change nothing."""
+    one, two = ask("trace", 3, hash_seed="1"), ask("trace", 3, hash_seed="2", extensions=False)
     assert one == two
-    assert len(set(one)) == 5
-    assert ask("trace", 5, hash_seed="1", extensions=False) == one
+    assert len(set(one)) == 3
 
 
 @pytest.mark.soak
