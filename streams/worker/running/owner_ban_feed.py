@@ -95,7 +95,8 @@ class OwnerBanFeed:
         for one in behind:
             self._give(one, {}, start)
         telemetry.owners_lag(end - min((one.task.owners.offset for one in mine), default=end))
-        for one in mine:
+        running = list(self._running())  # without those that were revoked meanwhile, whose gauges are removed
+        for one in filter(running.__contains__, mine):
             telemetry.owner_bans(one.task.place.number, one.task.shard.owner_bans.standing)
 
     async def _read(self, start: int, end: int) -> tuple[dict[str, tuple[int, OwnerBan]], int]:
