@@ -1,21 +1,17 @@
 """Every change in a ledger behind its back is found, with the position of the change."""
 
-import asyncio
-import json
 import random
 import re
-import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from changed_ledger import OF_ONE_CHAIN, heads_now, held_topics, tamper
 
 from helpers.fake_topics import FakeTopics
 from helpers.ledger_samples import ACTIONS, DECISIONS, REVIEWS, address, filled, put, topics
-from oracle.ledger import T0, action, event, pending, review
-from streams.cli.app import build
+from oracle.ledger import T0, event, review
 from streams.consumers.database import Database
 from streams.consumers.ledger import published_heads as heads
 from streams.consumers.ledger import writer as keep
@@ -23,39 +19,14 @@ from streams.consumers.ledger.entries import EntryFields
 from streams.consumers.ledger.gaps import accept
 from streams.consumers.ledger.published_heads import HeadReport, HeadsFault, PublishedHead
 from streams.consumers.ledger.tables import POSITIONS
-from streams.consumers.ledger.verify import topics as topicverify
 from streams.consumers.ledger.verify.chains import Verified, verify
 from streams.consumers.ledger.verify.topics import compare_partition
 from streams.kafka.api import TP, FetchedBatch
 
 
-def held_topics() -> FakeTopics:
-    held = topics(2)
-    for number in range(12):
-        put(held, number % 2, pending(f"e{number}"), review(f"r{number}", f"e{number}"))
-    put(held, 0, *(action(f"a{number}") for number in range(6)))
-    return held
-
-
-def tamper(folder: Path, *statements: str) -> None:
-    """Change the database as its owner can, without the triggers in the way."""
-    connection = sqlite3.connect(folder / "ledger.db")
-    for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-        connection.execute(f"DROP TRIGGER {name}")
-    for statement in statements:
-        assert connection.execute(statement).rowcount > 0, statement
-    connection.commit()
-    connection.close()
-
-
 def verified(database: Database, published: tuple[PublishedHead, ...] = ()) -> Verified:
     with database.reading() as connection:
         return verify(connection, heads.first_published(iter([HeadReport("2026-03-02", T0, published)])))
-
-
-def heads_now(database: Database) -> tuple[PublishedHead, ...]:
-    with database.reading() as connection:
-        return heads.heads_of(connection)
 
 
 async def against_topic(database: Database, held: FakeTopics, tp: TP) -> list[str]:
@@ -94,20 +65,28 @@ async def test_an_unchanged_ledger_is_verified(tmp_path: Path) -> None:
     database.close()
 
 
-OF = "topic = 'out.enforcement' AND partition = 1"
 CHANGES = {
-    "a byte of a value": (f"UPDATE ledger_entry SET value = replace(value, 'ban', 'bat') WHERE {OF} AND number = 3", 3),
-    "a key": (f"UPDATE ledger_entry SET key = x'00' WHERE {OF} AND number = 3", 3),
-    "an empty key for none": (f"UPDATE ledger_entry SET key = x'' WHERE {OF} AND number = 3", 3),
-    "a value moved into the key": (f"UPDATE ledger_entry SET key = value, value = NULL WHERE {OF} AND number = 3", 3),
-    "a time": (f"UPDATE ledger_entry SET timestamp_ms = timestamp_ms + 1 WHERE {OF} AND number = 3", 3),
-    "an offset": (f"UPDATE ledger_entry SET offset = 77 WHERE {OF} AND number = 6", 6),
-    "a hash": (f"UPDATE ledger_entry SET hash = '{'0' * 64}' WHERE {OF} AND number = 3", 3),
-    "no hash": (f"UPDATE ledger_entry SET hash = 'none' WHERE {OF} AND number = 3", 3),
-    "a column beside the bytes": (f"UPDATE ledger_entry SET tenant_id = 'other' WHERE {OF} AND number = 3", 3),
-    "a fault that is none": (f"UPDATE ledger_entry SET fault = 'bad' WHERE {OF} AND number = 3", 3),
-    "an entry removed": (f"DELETE FROM ledger_entry WHERE {OF} AND number = 3", 4),
-    "the first entry removed": (f"DELETE FROM ledger_entry WHERE {OF} AND number = 1", 2),
+    "a byte of a value": (
+        f"UPDATE ledger_entry SET value = replace(value, 'ban', 'bat') WHERE {OF_ONE_CHAIN} AND number = 3",
+        3,
+    ),
+    "a key": (f"UPDATE ledger_entry SET key = x'00' WHERE {OF_ONE_CHAIN} AND number = 3", 3),
+    "an empty key for none": (f"UPDATE ledger_entry SET key = x'' WHERE {OF_ONE_CHAIN} AND number = 3", 3),
+    "a value moved into the key": (
+        f"UPDATE ledger_entry SET key = value, value = NULL WHERE {OF_ONE_CHAIN} AND number = 3",
+        3,
+    ),
+    "a time": (f"UPDATE ledger_entry SET timestamp_ms = timestamp_ms + 1 WHERE {OF_ONE_CHAIN} AND number = 3", 3),
+    "an offset": (f"UPDATE ledger_entry SET offset = 77 WHERE {OF_ONE_CHAIN} AND number = 6", 6),
+    "a hash": (f"UPDATE ledger_entry SET hash = '{'0' * 64}' WHERE {OF_ONE_CHAIN} AND number = 3", 3),
+    "no hash": (f"UPDATE ledger_entry SET hash = 'none' WHERE {OF_ONE_CHAIN} AND number = 3", 3),
+    "a column beside the bytes": (
+        f"UPDATE ledger_entry SET tenant_id = 'other' WHERE {OF_ONE_CHAIN} AND number = 3",
+        3,
+    ),
+    "a fault that is none": (f"UPDATE ledger_entry SET fault = 'bad' WHERE {OF_ONE_CHAIN} AND number = 3", 3),
+    "an entry removed": (f"DELETE FROM ledger_entry WHERE {OF_ONE_CHAIN} AND number = 3", 4),
+    "the first entry removed": (f"DELETE FROM ledger_entry WHERE {OF_ONE_CHAIN} AND number = 1", 2),
 }
 
 
@@ -165,7 +144,7 @@ async def test_an_unreadable_entry_has_nothing_but_its_bytes(tmp_path: Path) -> 
 
 async def test_a_missing_entry_is_named(tmp_path: Path) -> None:
     (await filled(address(tmp_path), held_topics())).close()
-    tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF} AND number IN (1, 3, 4)")
+    tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF_ONE_CHAIN} AND number IN (1, 3, 4)")
     database = Database(address(tmp_path), "ledger")
     missing = [fault.partition(": ")[2] for fault in verified(database).faults if fault.endswith("missing")]
     assert missing == [
@@ -178,8 +157,8 @@ async def test_a_missing_entry_is_named(tmp_path: Path) -> None:
 async def test_two_entries_that_changed_places_are_found(tmp_path: Path) -> None:
     (await filled(address(tmp_path), held_topics())).close()
     swap = (
-        f"UPDATE ledger_entry SET number = -number WHERE {OF} AND number IN (2, 3)",
-        f"UPDATE ledger_entry SET number = 5 + number WHERE {OF} AND number < 0",
+        f"UPDATE ledger_entry SET number = -number WHERE {OF_ONE_CHAIN} AND number IN (2, 3)",
+        f"UPDATE ledger_entry SET number = 5 + number WHERE {OF_ONE_CHAIN} AND number < 0",
     )
     tamper(tmp_path, *swap)
     database = Database(address(tmp_path), "ledger")
@@ -192,7 +171,7 @@ async def test_an_end_that_was_cut_off_is_found_by_published_heads_and_by_the_to
     database = await filled(address(tmp_path), held)
     published = heads_now(database)
     database.close()
-    tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF} AND number > 4")
+    tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF_ONE_CHAIN} AND number > 4")
     database = Database(address(tmp_path), "ledger")
     [cut] = verified(database).faults
     assert cut.startswith("out.enforcement-1: the last entry has offset 3; expected an entry for offset 5")
@@ -229,7 +208,7 @@ async def test_a_missing_chain_is_found(tmp_path: Path) -> None:
     database = await filled(address(tmp_path), held_topics())
     published = heads_now(database)
     database.close()
-    tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF}")
+    tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF_ONE_CHAIN}")
     database = Database(address(tmp_path), "ledger")
     assert [fault.partition(":")[2].partition(";")[0] for fault in verified(database, published).faults] == [
         " there is no entry",
@@ -313,159 +292,3 @@ def test_a_file_of_heads_is_appended_to_and_read(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b'{"day":"2026\n', b""))
     heads.append(path, lines[2])
     assert list(heads.read_heads_file(path)) == lines
-
-
-async def test_the_command_reports_entries_that_an_earlier_release_could_not_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CALLWARDEN_INPUT_PREFIX", "in.")
-    monkeypatch.setenv("CALLWARDEN_OUTPUT_PREFIX", "out.")
-    with monkeypatch.context() as before:
-        before.setattr(keep, "fields_of_review", lambda value: EntryFields(fault="of tomorrow"))
-        (await filled(address(tmp_path), held_topics())).close()
-    command = ["ledger", "verify", "--database", address(tmp_path)]
-    done = await asyncio.to_thread(CliRunner().invoke, build("ledger"), command)
-    assert (done.exit_code, "12 of them could not be read when they were stored; this release can" in done.output) == (
-        0,
-        True,
-    )
-
-
-async def test_the_command_reports_its_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CALLWARDEN_INPUT_PREFIX", "in.")
-    monkeypatch.setenv("CALLWARDEN_OUTPUT_PREFIX", "out.")
-    database = await filled(address(tmp_path), held_topics())
-    path = tmp_path / "heads.jsonl"
-    heads.append(path, HeadReport("2026-03-02", T0, heads_now(database)))
-    database.close()
-
-    async def said(*more: str) -> tuple[int, str]:
-        command = ["ledger", "verify", "--database", address(tmp_path), *more]
-        done = await asyncio.to_thread(CliRunner().invoke, build("ledger"), command)
-        return done.exit_code, done.output
-
-    status, text = await said("--heads", str(path))
-    assert status == 0, text
-    assert text.endswith(
-        "verified: 30 entries. The ledger contains the published heads. Not checked: the topics (--with-topics).\n"
-    )
-    assert (await said())[1].endswith(
-        "verified: 30 entries. Not checked: whether entries at the end are missing, or a chain was recreated "
-        "(--heads FILE), the topics (--with-topics).\n"
-    )
-    status, text = await said("--json", "--heads", str(path))
-    found = json.loads(text.splitlines()[-1])
-    assert (status, found["ok"], found["faults"], found["entries"]) == (0, True, [], 30)
-    assert (found["published_heads_checked"], found["topics_compared"]) == (True, None)
-    assert sum(head["entries"] for head in found["heads"]) == 30
-    tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF} AND number = 6")
-    status, text = await said()
-    assert (status, text.endswith("\n1 difference\n")) == (1, True), text
-    status, text = await said("--json")
-    found = json.loads(text.splitlines()[-1])
-    assert (status, found["ok"], len(found["faults"])) == (1, False, 1)
-    status, text = await said("--heads", str(path))
-    assert status == 1
-    assert "entry 6 is missing\n" in text
-    assert text.endswith("\n2 differences\n")
-    path.write_text("[]\n")
-    assert (await said("--heads", str(path)))[0] == 2
-    done = CliRunner().invoke(build("ledger"), ["ledger", "verify", "--database", f"sqlite:///{tmp_path / 'none.db'}"])
-    assert done.exit_code == 2
-    assert "none.db contains no ledger; expected the database that `callwarden ledger run` fills" in done.output
-    assert not (tmp_path / "none.db").exists()
-
-
-@pytest.mark.parametrize(
-    ("cut", "printed"),
-    [
-        ("number > 4", "the topic has offsets 4 to 5 (2 records), the newest of"),
-        ("number > 0", "the topic has offsets 0 to 5 (6 records), the newest of"),
-    ],
-)
-def test_the_command_names_removed_entries_with_their_positions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: str, printed: str
-) -> None:
-    monkeypatch.setenv("CALLWARDEN_INPUT_PREFIX", "in.")
-    monkeypatch.setenv("CALLWARDEN_OUTPUT_PREFIX", "out.")
-    monkeypatch.setattr(topicverify, "_QUIET_S", 0.0)
-    held = held_topics()
-    asyncio.run(filled(address(tmp_path), held)).close()
-    position = f"DELETE FROM ledger_position WHERE {OF}"
-    if cut != "number > 0":
-        position = f"UPDATE ledger_position SET next = 4, last_offset = NULL WHERE {OF}"
-    tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF} AND {cut}", position)
-
-    async def stop() -> None:
-        pass
-
-    monkeypatch.setattr(held, "stop", stop, raising=False)
-    monkeypatch.setattr("streams.kafka.cluster.KafkaCluster", lambda *_: held)
-    command = ["ledger", "verify", "--with-topics", "--database", address(tmp_path)]
-    done = CliRunner().invoke(build("ledger"), command)
-    assert (done.exit_code, f"out.enforcement-1: {printed}" in done.output) == (1, True), done.output
-    assert "All" not in done.output
-
-
-def test_the_command_says_how_much_the_topics_still_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CALLWARDEN_INPUT_PREFIX", "in.")
-    monkeypatch.setenv("CALLWARDEN_OUTPUT_PREFIX", "out.")
-    held = held_topics()
-    asyncio.run(filled(address(tmp_path), held)).close()
-
-    async def stop() -> None:
-        pass
-
-    monkeypatch.setattr(held, "stop", stop, raising=False)
-    monkeypatch.setattr("streams.kafka.cluster.KafkaCluster", lambda *_: held)
-
-    def said() -> str:
-        command = ["ledger", "verify", "--with-topics", "--database", address(tmp_path)]
-        done = CliRunner().invoke(build("ledger"), command)
-        assert done.exit_code == 0, done.output
-        return done.output.splitlines()[-1]
-
-    cut = "Not checked: whether entries at the end are missing, or a chain was recreated (--heads FILE)."
-    assert said() == f"verified: 30 entries. The ledger contains all 30 records of the topics. {cut}"
-    held.delete_before(REVIEWS, 0, 2)
-    assert said() == (
-        "verified: 30 entries. The ledger contains all 28 records of the topics. "
-        f"2 entries older than the topics were not compared. {cut}"
-    )
-
-
-async def test_an_export_is_not_written_over(tmp_path: Path) -> None:
-    (await filled(address(tmp_path), held_topics())).close()
-    out = tmp_path / "ledger.jsonl"
-
-    def export(to: Path) -> tuple[int, str]:
-        command = ["ledger", "export", "--database", address(tmp_path), "--out", str(to)]
-        done = CliRunner().invoke(build("ledger"), command)
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-        return done.exit_code, done.output
-
-    assert export(out) == (0, "")
-    assert out.read_bytes().count(b"\n") == 30
-    out.write_bytes(b"of last month")
-    assert export(out) == (2, f"{out}: expected a new file; it already exists\n")
-    assert out.read_bytes() == b"of last month"
-    assert export(tmp_path) == (2, f"{tmp_path}: expected the name of a new file, got a folder\n")
-    nowhere = tmp_path / "none" / "ledger.jsonl"
-    assert export(nowhere) == (2, f"{nowhere.parent}: expected an existing folder\n")
-    assert export(Path("/dev/full")) == (1, "/dev/full: no space left on device\n")
-    of_sqlite = {"ledger.db-wal", "ledger.db-shm"}
-    assert {path.name for path in tmp_path.iterdir()} - of_sqlite == {"ledger.jsonl", "ledger.db"}
-
-
-@pytest.mark.parametrize(
-    ("of", "said"),
-    [
-        ("postgresql://u:topsecret@h:none/x", "not the address of a database"),
-        ("mysql://u:topsecret@h/x", "not the address of a database"),
-    ],
-)
-def test_an_address_is_refused_without_showing_its_passwords(of: str, said: str) -> None:
-    done = CliRunner().invoke(build("ledger"), ["ledger", "verify", "--database", of])
-    assert (done.exit_code, said in done.output) == (2, True), done.output
-    assert isinstance(done.exception, SystemExit)
-    assert "topsecret" not in done.output
