@@ -1,11 +1,11 @@
 """`callwarden bridge` refuses what is not right before it does anything, each with what would be."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from helpers.warm_commands import callwarden
 
 
 @pytest.mark.parametrize(
@@ -20,9 +20,8 @@ import pytest
     ],
 )
 def test_what_is_wrong_is_told_in_a_sentence(tmp_path: Path, options: list[str], wanted: str) -> None:
-    command = [Path(sys.executable).parent / "callwarden", "bridge", *options]
-    mine = os.environ | {"COLUMNS": "200"}
-    done = subprocess.run(command, cwd=tmp_path, env=mine, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
-    assert wanted in done.stderr
+    done = callwarden("bridge", *options, folder=tmp_path, environment=os.environ | {"COLUMNS": "200"})
+    said = done.stderr.decode()
+    assert (done.returncode, "Traceback" in said) == (2, False), said
+    assert wanted in said
     assert list(tmp_path.iterdir()) == []

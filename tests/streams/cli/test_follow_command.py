@@ -1,11 +1,10 @@
 """`callwarden follow` refuses what is not right before it does anything, each with what would be."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from helpers.warm_commands import callwarden
 
 TABLE = ("--sql", "postgresql://u:hunter2@db/kamailio", "--table", "acc", "--key", "id")
 
@@ -39,9 +38,9 @@ TABLE = ("--sql", "postgresql://u:hunter2@db/kamailio", "--table", "acc", "--key
     ],
 )
 def test_what_is_wrong_is_told_in_a_sentence(tmp_path: Path, words: tuple[str, ...], wanted: str) -> None:
-    command = [Path(sys.executable).parent / "callwarden", "follow", *words]
-    done = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
-    assert wanted in done.stderr
-    assert "hunter2" not in done.stderr
+    done = callwarden("follow", *words, folder=tmp_path)
+    said = done.stderr.decode()
+    assert (done.returncode, "Traceback" in said) == (2, False), said
+    assert wanted in said
+    assert "hunter2" not in said
     assert list(tmp_path.iterdir()) == []

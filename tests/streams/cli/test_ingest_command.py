@@ -1,11 +1,11 @@
 """`callwarden ingest` rejects wrong options before it does anything, and names valid ones."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from helpers.warm_commands import callwarden
 
 
 @pytest.mark.parametrize(
@@ -21,9 +21,9 @@ import pytest
 def test_wrong_ingest_options_are_reported_in_a_sentence(
     tmp_path: Path, environment: dict[str, str], wanted: str
 ) -> None:
-    command = [Path(sys.executable).parent / "callwarden", "ingest"]
     mine = os.environ | {f"CALLWARDEN_{name}": value for name, value in environment.items()}
-    done = subprocess.run(command, cwd=tmp_path, env=mine, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
-    assert wanted in done.stderr
+    done = callwarden("ingest", folder=tmp_path, environment=mine)
+    said = done.stderr.decode()
+    assert (done.returncode, "Traceback" in said) == (2, False), said
+    assert wanted in said
     assert list(tmp_path.iterdir()) == []

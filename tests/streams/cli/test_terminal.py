@@ -3,14 +3,13 @@
 import io
 import os
 import random
-import subprocess
-import sys
 import unicodedata
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
+from helpers.warm_commands import callwarden
 from monitor.text.masking import visible_lines
 from streams.cli.terminal import TerminalWriter, raw_stream
 
@@ -19,14 +18,7 @@ ACTS = {"\x1b", "\x9b", "\u202e", "\u200b", "\r", "\x07"}
 
 
 def command(*words: str, folder: Path) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "streams.cli", *words],
-        cwd=folder,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(Path(__file__).parents[3])},
-        capture_output=True,
-        timeout=300,
-        check=False,
-    )
+    done = callwarden(*words, folder=folder, environment={**os.environ, "PYTHONIOENCODING": "utf-8"})
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 

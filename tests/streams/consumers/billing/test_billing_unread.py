@@ -5,16 +5,14 @@ operator has accepted it.
 import asyncio
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from billing_server import TOPIC, Served, serving
 from sqlalchemy import select
 
 from helpers.fake_topics import FakeTopics
+from helpers.warm_commands import callwarden
 from oracle.billing import event
 from streams.consumers.billing import unread
 from streams.consumers.billing.main import Accepted
@@ -164,10 +162,9 @@ async def test_metrics_and_readiness_report_withheld_answers(tmp_path: Path, mon
 
 def command(folder: Path, *arguments: str) -> tuple[int, str]:
     """The exit status and output of `callwarden billing`."""
-    program: list[Any] = [Path(sys.executable).parent / "callwarden", "billing", *arguments]
     env = os.environ | {"CALLWARDEN_BILLING_DATABASE": f"sqlite:///{folder / 'billing.db'}"}
-    done = subprocess.run(program, cwd=folder, capture_output=True, text=True, timeout=120, env=env)
-    return done.returncode, done.stdout + done.stderr
+    done = callwarden("billing", *arguments, folder=folder, environment=env)
+    return done.returncode, (done.stdout + done.stderr).decode()
 
 
 def test_the_kit_expects_the_same() -> None:
