@@ -1,9 +1,11 @@
-"""Random tests with many seeds: some run in the fast suite, the others with the tests of services."""
+"""Random tests with many seeds or examples: some run in the fast suite, the others with the tests of services."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import SearchStrategy
 
 
 def thorough(seeds: Sequence[Any], fast: int) -> list[Any]:
@@ -12,3 +14,27 @@ def thorough(seeds: Sequence[Any], fast: int) -> list[Any]:
     """
     others = (seed if isinstance(seed, tuple) else (seed,) for seed in seeds[fast:])
     return [*seeds[:fast], *(pytest.param(*seed, marks=pytest.mark.thorough) for seed in others)]
+
+
+def examples(
+    *strategies: SearchStrategy[Any], fast: int, most: int
+) -> Callable[[Callable[..., None]], Callable[[int], None]]:
+    """A property of what hypothesis draws: of ``fast`` examples in the fast suite, and of ``most`` in
+    `make test-services`. A failure prints how to repeat it.
+    """
+
+    def decorate(check: Callable[..., None]) -> Callable[[int], None]:
+        @pytest.mark.parametrize("number", thorough([fast, most], 1), ids="{} examples".format)
+        def test(number: int) -> None:
+            more = settings(
+                max_examples=number,
+                deadline=None,
+                print_blob=True,
+                suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+            )
+            more(given(*strategies)(check))()
+
+        test.__name__, test.__doc__ = check.__name__, check.__doc__
+        return test
+
+    return decorate

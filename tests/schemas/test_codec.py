@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from near_records import SAMPLES, near_records, raw
 
+from helpers.thorough import examples
 from oracle.records import parse
 from schemas.codec import (
     ErrorCode,
@@ -53,15 +54,13 @@ def code(error: pytest.ExceptionInfo[InvalidRecordError]) -> str:
     return str(error.value).partition(":")[0]
 
 
-@settings(max_examples=1500, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
-@given(near_records())
+@examples(near_records(), fast=300, most=3_000)
 def test_the_reader_takes_what_an_independent_reading_of_the_contract_takes(record: dict[str, Any]) -> None:
     line = raw(record)
     assert accepted(line) == (parse(line) is not None), line
 
 
-@settings(max_examples=800, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
-@given(near_records())
+@examples(near_records(), fast=200, most=2_000)
 def test_python_values_are_taken_as_strictly_as_json(record: dict[str, Any]) -> None:
     # The same record, or the same reason.
     assert outcome(convert, record) == outcome(read, raw(record))

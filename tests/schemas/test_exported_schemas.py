@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
 from jsonschema import Draft202012Validator
 from near_records import SAMPLES, near_records, raw
 
+from helpers.thorough import examples
 from schemas.codec import DECODE_ERRORS, decode, encode
 from schemas.examples import EXAMPLES
 from schemas.export import COMMITTED, differences, documents, export
@@ -66,8 +66,7 @@ def test_a_consumer_may_rely_on_every_field_of_an_output(name: str) -> None:
         assert set(part.get("required", ())) == set(part.get("properties", ()))
 
 
-@settings(max_examples=1200, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
-@given(near_records())
+@examples(near_records(), fast=250, most=2_500)
 def test_schema_and_reader_agree_on_every_single_field(record: dict[str, Any]) -> None:
     assert fits_some_schema(record) == decodes(record)
 

@@ -5,10 +5,11 @@ import random
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example
 from hypothesis import strategies as st
 from near_records import SAMPLES, near_records, raw
 
+from helpers.thorough import examples
 from schemas.codec import DECODE_ERRORS, MAX_DEPTH, ErrorCode, InvalidRecordError, decode, explain, flaw, plain, read
 
 CALL = raw(SAMPLES["cdr"])
@@ -181,8 +182,7 @@ def check_never_stops(line: bytes) -> None:
         assert_reason(str(rejection))
 
 
-@settings(max_examples=600, deadline=None, print_blob=True)
-@given(st.binary(max_size=200))
+@examples(st.binary(max_size=200), fast=200, most=2_000)
 @example(b"\xff")
 @example(b'{"type":"cdr","\xff')
 def test_random_bytes_never_stop_the_reader(line: bytes) -> None:
@@ -202,14 +202,12 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(line[: draw(st.integers(0, len(line)))] if draw(st.booleans()) else line)
 
 
-@settings(max_examples=1500, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
-@given(damaged())
+@examples(damaged(), fast=300, most=3_000)
 def test_damaged_records_never_stop_the_reader(line: bytes) -> None:
     check_never_stops(line)
 
 
-@settings(max_examples=300, deadline=None, print_blob=True)
-@given(st.one_of(st.binary(max_size=80), damaged()), damaged())
+@examples(st.one_of(st.binary(max_size=80), damaged()), damaged(), fast=100, most=1_000)
 def test_explaining_a_line_by_the_error_of_another_still_gives_a_reason(line: bytes, other: bytes) -> None:
     try:
         decode(other)
