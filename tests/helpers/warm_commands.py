@@ -18,6 +18,8 @@ from pathlib import Path
 
 from leftover_processes import MARK
 
+from helpers.patience import PATIENCE_S
+
 # Forks one process per request, prints its id, waits for it, and prints its exit status. It ends at the end of its
 # input.
 _MOTHER = """
@@ -78,7 +80,7 @@ class _Mother:
 
     def run(self, request: bytes, descriptors: Sequence[int], timeout_s: float) -> int:
         """The exit status. Raises TimeoutError after killing a command that takes too long."""
-        self._link.settimeout(120)
+        self._link.settimeout(PATIENCE_S)
         socket.send_fds(self._link, [request], descriptors)
         pid = int(self._link.recv(64))
         self._link.settimeout(timeout_s)
@@ -86,7 +88,7 @@ class _Mother:
             return int(self._link.recv(64))
         except TimeoutError:
             os.kill(pid, signal.SIGKILL)
-            self._link.settimeout(120)
+            self._link.settimeout(PATIENCE_S)
             self._link.recv(64)
             raise
 
@@ -104,7 +106,7 @@ def callwarden(
     *arguments: str | bytes | Path,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    timeout_s: float = 60,
+    timeout_s: float = PATIENCE_S,
 ) -> subprocess.CompletedProcess[bytes]:
     """How the command ended, and its output. Its standard input is empty; ``environment`` is its whole environment."""
     command = {

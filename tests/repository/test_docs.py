@@ -64,7 +64,7 @@ def started(command: str, folder: Path) -> subprocess.CompletedProcess[Any]:
         return shell(command, folder)
     program, *arguments = shlex.split(command)
     assert program == "callwarden"
-    return callwarden(*arguments, folder=folder, environment=os.environ | {"NO_COLOR": "1"}, timeout_s=600)
+    return callwarden(*arguments, folder=folder, environment=os.environ | {"NO_COLOR": "1"})
 
 
 # Links and paths -----------------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def test_a_skipped_service_test_fails_exactly_where_services_are_required(
     for name in ("conftest.py", "leftover_processes.py"):
         (tmp_path / name).write_text((Path(__file__).parents[1] / name).read_text())
     (tmp_path / "pytest.ini").write_text(
-        "[pytest]\naddopts = -p no:schemathesis\nmarkers =\n    services: x\n    soak: x\n"
+        "[pytest]\naddopts = -p no:schemathesis -p no:anyio\nmarkers =\n    services: x\n    soak: x\n"
     )
     (tmp_path / "test_suite.py").write_text(SUITE)
     done = subprocess.run(

@@ -15,6 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
+from helpers.patience import PATIENCE_S
 from monitor.replay.outcome import Outcome
 from monitor.simulate.demo import attempts_of, rows_of
 from monitor.simulate.labels import TruthLabel
@@ -108,7 +109,7 @@ def test_it_serves_the_console_until_ctrl_c(tmp_path: Path) -> None:
         assert running.stdout is not None
         link = next(line.split()[1] for line in running.stdout if line.startswith("  demo:"))
         client = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-        with client.open(link, timeout=30) as page:
+        with client.open(link, timeout=PATIENCE_S) as page:
             assert page.url.endswith("/queue")
         running.send_signal(signal.SIGINT)
         running.stdout.read()

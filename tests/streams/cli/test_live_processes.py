@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from helpers.patience import PATIENCE_S
 from streams.cli.develop.live import BESIDE, Board, Ended, LiveProcesses, environment
 from streams.cli.develop.screen import Screen
 from streams.dev import kafka_jars as kafkajars
@@ -85,7 +86,7 @@ def test_missing_jars_are_not_fetched_silently(tmp_path: Path) -> None:
         env={"PATH": str(java.parent)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert done.stdout.startswith(f"fetching Kafka {kafkajars.VERSION} into")
     assert (done.returncode, "there is no `mvn` on PATH" in done.stderr) == (3, True)

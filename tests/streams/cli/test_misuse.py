@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.patience import PATIENCE_S
 from helpers.warm_commands import callwarden
 from monitor.simulate.run import simulate
 from monitor.simulate.settings import SimulationSettings
@@ -171,12 +172,12 @@ def test_ctrl_c_at_a_terminal_ends_a_replay_without_a_traceback(folder: Path, jo
         try:
             pipe.write((folder / "records.jsonl").read_bytes() * 20)
             pipe.flush()
-            until = time.monotonic() + 60
+            until = time.monotonic() + PATIENCE_S
             while _children_of(replay.pid) < int(jobs) - 1:
                 assert time.monotonic() < until
                 time.sleep(0.1)
             os.killpg(replay.pid, signal.SIGINT)
-            _, error = replay.communicate(timeout=60)
+            _, error = replay.communicate(timeout=PATIENCE_S)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(replay.pid, signal.SIGKILL)
@@ -193,6 +194,6 @@ def _children_of(process: int) -> int:
 def test_a_terminal_without_chinese_ends_no_command(encoding: str) -> None:
     command = [sys.executable, "-m", "streams.cli", "policy", "explain", "short-calls-day"]
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=PATIENCE_S, check=False)
     zh = "次违规".encode(encoding, "backslashreplace")
     assert (done.returncode, done.stderr, zh in done.stdout) == (0, b"", True)

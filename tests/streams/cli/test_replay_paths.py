@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from helpers.patience import PATIENCE_S
 from helpers.warm_commands import callwarden
 from streams.cli.app import build
 
@@ -55,7 +56,7 @@ def test_processes_that_end_as_soon_as_they_start_end_the_replay(records: Path) 
     """The child processes cannot import a program that comes from standard input."""
     command = [sys.executable, "-", "replay", "-q", str(records), "--out", str(records.parent / "out"), "--jobs", "2"]
     program = "from streams.cli.app import main; main()"
-    done = subprocess.run(command, input=program, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, input=program, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 1
     assert done.stderr.endswith("a process of the replay ended before its work was done\n")
 

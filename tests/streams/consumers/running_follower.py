@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from helpers.patience import PATIENCE_S
 from streams.consumers.follower import Follower
 
 
@@ -18,7 +19,7 @@ async def following(follower: Follower) -> AsyncIterator["asyncio.Task[None]"]:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not true():
             await asyncio.sleep(0.001)
 

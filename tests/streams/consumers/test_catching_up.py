@@ -8,6 +8,7 @@ from recording_consumer import POSITIONS, store_records, stored_records
 from running_follower import until
 
 from helpers.fake_topics import FakeTopics
+from helpers.patience import PATIENCE_S
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower
 from streams.kafka.api import TP, TransientError
@@ -39,7 +40,7 @@ async def test_catching_up_waits_for_an_answer_of_the_present(database: Database
     assert not caught_up.done()
     topics.put("ours", 0, b"y")
     topics.now_ms = 4_000_000_000_000
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await caught_up
     assert len(stored_records(database)) == 2
 
@@ -59,7 +60,7 @@ async def test_many_catch_up_at_once_while_records_come(database: Database, monk
         return ends
 
     monkeypatch.setattr(FakeTopics, "ends", ends_and_then_more)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         for _ in range(6):
             await asyncio.gather(
                 *(Follower(topics, database, POSITIONS, ["ours"], store_records).catch_up() for _ in range(4))
@@ -75,6 +76,6 @@ async def test_catching_up_ends_at_a_transaction_that_stays_open(database: Datab
     topics.put("ours", 0, *[b"x"] * 8)
     topics.open[TP("ours", 0)] = 7
     with pytest.raises(TransientError, match=r"a transaction of ours-0 has been open at offset 7 for \d+ s"):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             await Follower(topics, database, POSITIONS, ["ours"], store_records).catch_up()
     assert len(stored_records(database)) == 7

@@ -16,6 +16,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, insert, sele
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from helpers.database_turns import check_turns
+from helpers.patience import PATIENCE_S
 from streams.consumers import database as module
 from streams.consumers.database import Database, filled
 from streams.kafka.api import PermanentError, TransientError
@@ -354,6 +355,6 @@ async def test_a_turn_ends_with_the_process_that_had_it(tmp_path: Path) -> None:
     killed = True
     process.kill()
     await process.wait()
-    await asyncio.wait_for(running, 600)
+    await asyncio.wait_for(running, PATIENCE_S)
     assert taken == [True]
     database.close()

@@ -7,6 +7,7 @@ from recording_consumer import POSITIONS, store_records, stored_records
 from running_follower import following, until
 
 from helpers.fake_topics import FakeTopics
+from helpers.patience import PATIENCE_S
 from streams.consumers.data_loss import OtherCluster, RecordsLost
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower, FollowerHooks
@@ -28,7 +29,7 @@ async def test_positions_that_were_kept_for_another_cluster_are_refused(database
         with pytest.raises(
             OtherCluster, match="offsets of the Kafka cluster this-one; expected those of another-one"
         ) as no:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 await Follower(topics, database, POSITIONS, ["ours"], store_records, hooks=FollowerHooks(each)).run()
         assert "or CALLWARDEN_NOTEBOOK_DATABASE. If " in str(no.value)
         assert "use a new, empty database" in str(no.value)
@@ -47,7 +48,7 @@ async def test_another_cluster_at_the_same_address_is_noticed_while_it_runs(data
         await asyncio.sleep(0.01)
         topics.id, topics.away = "another-one", False
         with pytest.raises(OtherCluster):
-            await asyncio.wait_for(run, 20)
+            await asyncio.wait_for(run, PATIENCE_S)
 
 
 async def test_positions_of_an_earlier_release_become_those_of_the_cluster_that_is_followed(database: Database) -> None:

@@ -8,6 +8,7 @@ from running_follower import following, until
 from sqlalchemy import Connection
 
 from helpers.fake_topics import FakeTopics
+from helpers.patience import PATIENCE_S
 from streams.consumers.data_loss import RecordsLost
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower, FollowerHooks
@@ -95,7 +96,7 @@ async def test_a_log_that_was_cut_and_rewritten_while_the_broker_was_away_is_ref
         await asyncio.sleep(0.01)
         topics.away = False
         with pytest.raises(RecordsLost, match="the last handled record has changed"):
-            await asyncio.wait_for(run, 20)
+            await asyncio.wait_for(run, PATIENCE_S)
 
 
 async def test_where_the_record_that_was_handled_last_has_expired_nothing_is_held_against_the_log(
@@ -140,7 +141,7 @@ async def test_a_topic_that_is_made_again_meanwhile_and_has_got_further_is_refus
     async with following(Follower(topics, database, POSITIONS, ["ours"], store_records)) as task:
         await until(lambda: len(stored_records(database)) == 2)
         topics.logs[TP("ours", 0)], topics.made = [b"other"] * 5, 2
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await asyncio.wait([task])
         with pytest.raises(RecordsLost, match="the last handled record has changed"):
             task.result()

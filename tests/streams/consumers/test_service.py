@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from recording_consumer import POSITIONS, store_records
 
 from helpers.fake_topics import FakeTopics
+from helpers.patience import PATIENCE_S
 from streams.consumers.follower import Follower, FollowerProgress
 from streams.consumers.service import FollowedTopics, host, lag_reason, pages_app
 from streams.consumers.watermarks import LaggingPartition
@@ -32,7 +33,7 @@ def free_port() -> int:
 async def page(port: int, path: str) -> tuple[int, str]:
     def get() -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -42,7 +43,7 @@ async def page(port: int, path: str) -> tuple[int, str]:
 
 
 async def until_served(port: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 await page(port, "/healthz")
@@ -92,12 +93,12 @@ async def test_the_pages_tell_how_far_a_consumer_is(tmp_path: Path) -> None:
     assert (status, text) == (503, "has not reached the topics yet: see the log\n")
     topics.now_ms = int(time.time() * 1000) - 60_000
     topics.away = False
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while follower.progress().as_of_ms is None:
             await asyncio.sleep(0.01)
     assert "is 6" in (await page(port, "/readyz"))[1]
     topics.now_ms = int(time.time() * 1000) + 3_600_000
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while (await page(port, "/readyz"))[0] != 200:
             await asyncio.sleep(0.01)
     metrics = (await page(port, "/metrics"))[1]
@@ -122,7 +123,7 @@ async def test_a_signal_ends_all_in_order(number: int, monkeypatch: pytest.Monke
     )
     await until_served(port)
     os.kill(os.getpid(), number)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await hosted
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, former if number == signal.SIGINT else signal.default_int_handler)

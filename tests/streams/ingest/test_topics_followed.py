@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from helpers.patience import PATIENCE_S
 from monitor.adapters import open_adapter
 from streams.dev.kafka_node import free_ports
 from streams.ingest import placement as placement_module
@@ -79,7 +80,7 @@ async def bridging(cluster: Any) -> None:
 @pytest.mark.parametrize("program", [assemble, bridging])
 async def test_a_topic_that_is_deleted_ends_the_program(program: Callable[[Any], Any]) -> None:
     cluster = Topics(ALL, ALL, TransientError("the broker is away"), WITHOUT)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(PermanentError, match=r"there is no topic callwarden\.dead-letter"):
             await program(cluster)
 

@@ -13,6 +13,7 @@ import pytest
 from review_broker import NOW, WANG, Broker, service_of
 
 from helpers.ledger_samples import NAMES, address, filled, put, topics
+from helpers.patience import PATIENCE_S
 from oracle.ledger import DAY, T0, event, pending
 from streams.consumers.database import Database
 from streams.consumers.ledger import journal
@@ -248,7 +249,7 @@ async def test_a_broker_that_is_away_is_logged_and_tried_again(
     folder = next(folders(tmp_path, ledger))
     process = await interrupted(folder, "before", "before", "before", "after")
     running = asyncio.create_task(process.service().run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while await unsent(process.database):
             await asyncio.sleep(0.001)
     running.cancel()

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from helpers.patience import PATIENCE_S
 from streams.runtime.child_process import ChildProcess
 
 TERMED = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\nprint('up', flush=True)\n"
@@ -18,7 +19,7 @@ def child(script: str, output: Path) -> ChildProcess:
 
 
 def until(true: object, what: str) -> None:
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + PATIENCE_S
     while not true():  # type: ignore[operator]
         assert time.monotonic() < give_up, what
         time.sleep(0.02)
@@ -38,9 +39,9 @@ def test_stop_lets_it_end_in_good_order_even_when_it_was_paused(tmp_path: Path) 
     until((tmp_path / "out").read_text, "it does not come up")
     one.signal(signal.SIGSTOP)
     assert one.running
-    assert one.stop(60) == 7
+    assert one.stop(PATIENCE_S) == 7
     assert not one.running
-    assert one.stop(60) == 7, "a second time is no fault"
+    assert one.stop(PATIENCE_S) == 7, "a second time is no fault"
 
 
 def test_one_that_will_not_stop_is_ended_by_force(tmp_path: Path) -> None:
@@ -52,7 +53,7 @@ def test_one_that_will_not_stop_is_ended_by_force(tmp_path: Path) -> None:
 
 def test_its_end_by_itself_is_reported(tmp_path: Path) -> None:
     one = child("print('said'); raise SystemExit(3)", tmp_path / "out")
-    assert one.wait(60) == 3
+    assert one.wait(PATIENCE_S) == 3
     assert one.kill() == 3
     assert (tmp_path / "out").read_text() == "said\n"
 

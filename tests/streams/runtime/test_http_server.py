@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from helpers.patience import PATIENCE_S
 from streams.consumers.notify.webhook_receiver import listening
 from streams.consumers.service import host, pages_app
 from streams.dev.kafka_node import free_ports
@@ -72,7 +73,7 @@ class Served:
         reader, writer = await asyncio.open_connection(*self.address)
         try:
             writer.write(sent)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_S):
                 if late is not None:
                     await until(lambda: any(late(each) for each in self.connections()))
                     self.now_s += MUCH_S
@@ -102,7 +103,7 @@ async def serving(connections: int = 100) -> AsyncIterator[Served]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while not holds():
             await asyncio.sleep(0.005)
 
@@ -130,7 +131,7 @@ async def test_a_header_that_dribbles_in_is_refused_however_often_a_byte_comes(l
             writer.write(before)
             answer = await reader.readuntil(b"ok\n") if before else b""
             writer.write(b"GET /healthz HTTP/1.1\r\nX: ")
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_S):
                 while not answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n"):
                     writer.write(b"x")
                     await asyncio.sleep(0.01)
@@ -275,7 +276,7 @@ def test_a_process_without_descriptors_logs_a_line_and_serves_once_it_has_some()
         assert (line["level"], line["event"]) == ("warning", "no HTTP connection can be accepted")
         for each in open_:
             each.close()
-        with socket.create_connection(address, timeout=60) as late:
+        with socket.create_connection(address, timeout=PATIENCE_S) as late:
             late.sendall(HEALTH)
             assert late.recv(1_000).startswith(b"HTTP/1.1 200")
     finally:
@@ -416,7 +417,7 @@ async def test_no_answer_waits_for_a_delayed_acknowledgement(
     monkeypatch.setattr(Connection, "connection_made", noted)
     [port] = free_ports(1)
     async with pages(port):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 with suppress(OSError):
                     _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from helpers.patience import PATIENCE_S
+
 # A program that works until a stop signal, and then acts as its argument says.
 PROGRAM = """
 import asyncio, sys, threading, time
@@ -50,7 +52,7 @@ def started(within_s: float, then: str) -> subprocess.Popen[str]:
 def ended(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
     """The exit status, and the logged lines."""
     try:
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
     return process.returncode, said.splitlines()
@@ -80,7 +82,7 @@ def test_who_takes_the_log_may_hang_too() -> None:
     process = started(1, "import os; os.set_blocking(2, True); os.write(2, b'x' * 65536); time.sleep(1000)")
     process.send_signal(signal.SIGTERM)
     try:
-        assert process.wait(60) == 1
+        assert process.wait(PATIENCE_S) == 1
     finally:
         process.kill()
         process.communicate()

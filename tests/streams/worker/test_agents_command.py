@@ -5,12 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from helpers.patience import PATIENCE_S
 from monitor.decoding.input_topics import INPUTS
 
 
 def faust(*arguments: str) -> tuple[int, str]:
     command = [str(Path(sys.executable).with_name("faust")), "-A", "streams.worker.app", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -11,6 +11,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from helpers.patience import PATIENCE_S
 from schemas import codec
 from schemas.outputs import Alert
 from streams.kafka.api import TP, FetchedBatch, TransientError
@@ -95,7 +96,7 @@ class Point:
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while not holds():
             await asyncio.sleep(0.01)
 

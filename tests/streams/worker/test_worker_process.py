@@ -15,6 +15,7 @@ import urllib.request
 
 import pytest
 
+from helpers.patience import PATIENCE_S
 from streams.dev.kafka_node import free_ports
 
 NUMBER = "+86 138 1234 5678"
@@ -77,7 +78,9 @@ sys.exit(0 if low <= given[0].ctypes.data < high else 3)
 
 def run(script: str, *arguments: str) -> tuple[int, str]:
     """The exit status of that script, and its standard error."""
-    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=PATIENCE_S
+    )
     return done.returncode, done.stderr
 
 
@@ -88,10 +91,10 @@ def port() -> str:
 
 def get(port: str, page: str) -> tuple[int, str]:
     """Status and body of a page, once something answers."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE_S
     while True:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=PATIENCE_S) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as answer:
             return answer.code, answer.read().decode()
@@ -197,7 +200,7 @@ def test_a_log_whose_disk_is_full_or_whose_reader_has_gone_ends_no_program(form:
     with open("/dev/full", "wb") as full, open(gone, "wb") as nobody:
         for log in (full, nobody):
             program = [sys.executable, "-c", LOGS + "print('went on', flush=True)", form, "quoted"]
-            ended = subprocess.run(program, stdout=subprocess.PIPE, stderr=log, timeout=120, check=False)
+            ended = subprocess.run(program, stdout=subprocess.PIPE, stderr=log, timeout=PATIENCE_S, check=False)
             assert ended.stdout == b"went on\n"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.patience import PATIENCE_S
 from monitor.policy.load import loads
 from monitor.policy.serialize import canonical, to_plain
 from streams.console.previews.process import PreviewLimits, failure_of, launch
@@ -200,12 +201,13 @@ asyncio.run(main())
     await asyncio.sleep(0.5)
     console.kill()
     await console.wait()
-    for _ in range(3_000):
-        if not _alive(child):
-            return
-        await asyncio.sleep(0.01)
-    os.kill(child, signal.SIGKILL)
-    raise AssertionError("the child has survived its console")
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while _alive(child):
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        os.kill(child, signal.SIGKILL)
+        raise AssertionError("the child has survived its console") from None
 
 
 def _children(of: int | None = None) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from helpers.console_identity import Clock, recorded
+from helpers.patience import PATIENCE_S
 from monitor.policy.load import load as load_policy
 from streams.console.identity.users import Role, User
 from streams.console.previews import store
@@ -78,11 +79,10 @@ def at(database: Database, preview_id: str, clock: Clock) -> Preview:
 
 
 async def until(state: str, database: Database, preview_id: str, clock: Clock) -> Preview:
-    for _ in range(2_000):
-        if (one := at(database, preview_id, clock)).state == state:
-            return one
-        await asyncio.sleep(0.005)
-    raise AssertionError(f"expected {state}, got {one}")
+    async with asyncio.timeout(PATIENCE_S):
+        while (one := at(database, preview_id, clock)).state != state:
+            await asyncio.sleep(0.005)
+    return one
 
 
 async def test_a_preview_reports_its_progress_and_keeps_its_result(
@@ -220,7 +220,7 @@ async def test_a_defect_ends_the_console(runner: PreviewRunner, children: Childr
     runner._launch = broken
     await submit(runner)
     with pytest.raises(ZeroDivisionError):
-        await asyncio.wait_for(runner.run(), 20)
+        await asyncio.wait_for(runner.run(), PATIENCE_S)
 
 
 async def test_old_previews_are_forgotten(

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from helpers.patience import PATIENCE_S
 from monitor.simulate.settings import DEFAULT_START_MS
 from schemas import codec
 from schemas.inputs import Application, Cdr, Complaint, Finding, Review, Tenant
@@ -71,7 +72,7 @@ class Served:
 
     async def until(self, path: str, words: str) -> str:
         """The page, once it has these words."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while words not in (page := (await self.client.get(path)).text):
                 await asyncio.sleep(0.1)
         return page
@@ -90,7 +91,7 @@ async def served(tmp_path: Path, settings: Settings) -> AsyncIterator[Served]:
     async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}", headers={"accept-language": "en"}) as client:
         served = Served(files, judged, client)
         task = asyncio.create_task(run_replayed(settings, Replayed(files, judged, 1_000), port, served.show))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while len(served.links) < 2 and not task.done():
                 await asyncio.sleep(0.02)
         yield served

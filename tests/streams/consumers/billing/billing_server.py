@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from helpers.fake_topics import FakeTopics
+from helpers.patience import PATIENCE_S
 from streams.consumers.billing.main import Accepted, Billing
 from streams.consumers.billing.tables import POSITIONS
 from streams.consumers.billing.tokens import Tokens
@@ -23,10 +24,12 @@ TOKEN = "a-token-of-the-tests"
 
 
 class Served:
-    """One process of billing. ``topics.now_ms`` is the broker's time of its answers."""
+    """One process of billing, which lasts as long as ``running``. ``topics.now_ms`` is the broker's time of its
+    answers.
+    """
 
-    def __init__(self, topics: FakeTopics, port: int, database: Database) -> None:
-        self.topics, self.port, self.database = topics, port, database
+    def __init__(self, topics: FakeTopics, port: int, database: Database, running: asyncio.Task[None]) -> None:
+        self.topics, self.port, self.database, self.running = topics, port, database, running
 
     async def ask(self, target: str, token: str | None = TOKEN, method: str = "GET") -> tuple[int, dict[str, str], Any]:
         """Status, headers and body of the answer to exactly this target."""
@@ -58,7 +61,7 @@ class Served:
     async def caught_up(self) -> None:
         """Wait until every record of the topic is handled."""
         ends = {tp: self.topics.end(tp) for tp in self.topics.logs}
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while not (self._handled.items() >= ends.items()):
                 await asyncio.sleep(0.001)
 
@@ -88,9 +91,9 @@ async def serving(
     # Independent of the machine's speed: the permitted age of an answer has tests of its own.
     billing = Billing(load({"billing_port": port, "billing_stale_after_ms": "1h"}), topics, database)
     task = asyncio.create_task(billing.host(tokens(), accepted or []))
-    served = Served(topics, port, database)
+    served = Served(topics, port, database, task)
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while not task.done() and not await _reached(served, caught_up):
                 await asyncio.sleep(0.01)
         if task.done():

@@ -11,6 +11,7 @@ import pytest
 from billing_server import TOKEN, TOPIC, serving
 
 from helpers.fake_topics import FakeTopics
+from helpers.patience import PATIENCE_S
 from oracle.billing import event
 
 ODD = (
@@ -48,7 +49,7 @@ def random_id(rng: random.Random) -> str:
 def answers(port: int, ids: list[str]) -> list[tuple[int, list[str]]]:
     """Status and holds of each, requested over one connection by a client of the standard library."""
     found = []
-    client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     for tenant in ids:
         for target in ("/v1/refunds/{}", "/v1/refunds?tenant_id={}"):
             headers = {"Authorization": f"Bearer {TOKEN}"}

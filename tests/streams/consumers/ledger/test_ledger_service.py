@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from helpers import warm_commands
 from helpers.ledger_samples import address, filled, put, topics
+from helpers.patience import PATIENCE_S
 from oracle.ledger import DAY, T0, event, rows
 from streams.consumers.database import Database
 from streams.consumers.follower import FollowerProgress
@@ -116,7 +117,7 @@ async def test_it_publishes_repeatedly_and_only_once_everything_is_stored(
         await asyncio.sleep(0.05)
         assert logs == []
         follower.as_of_ms = T0
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while not logs:
                 await asyncio.sleep(0.001)
             path.rmdir()
@@ -138,7 +139,7 @@ async def test_a_failing_publisher_ends_the_process_with_a_log_line(
     given = {"ledger_database": address(tmp_path), "input_prefix": "in.", "output_prefix": "out."}
     settings = load(given).model_copy(update={"ledger_port": 0})
     with pytest.raises(RuntimeError, match="an unexpected error"):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await service.run_ledger(settings, topics(1), lambda database: asyncio.sleep(3_600))
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
 from helpers.fake_topics import FakeTopics
+from helpers.patience import PATIENCE_S
 from monitor.text.durations import DAY, HOUR
 from schemas.outputs import Reason
 from streams.consumers.data_loss import RecordsLost
@@ -129,7 +130,7 @@ async def test_rejected_and_lost_records_are_counted_once_committed(
         hooks=FollowerHooks(pass_over=consumer.lost),
     )
     task = asyncio.create_task(follower.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while follower.progress().as_of_ms is None or any(follower.progress().behind.values()):
             await asyncio.sleep(0.001)
     task.cancel()
@@ -248,7 +249,7 @@ async def test_a_commit_with_unknown_outcome_sends_nothing_twice(
         topics, database, POSITIONS, ["enforcement", "alerts"], notifier.consumer.handle, from_end=["alerts"]
     )
     task = asyncio.create_task(follower.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while follower.progress().as_of_ms is None or any(follower.progress().behind.values()):
             await asyncio.sleep(0.001)
     task.cancel()

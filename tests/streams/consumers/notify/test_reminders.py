@@ -9,6 +9,7 @@ from notifier_harness import BEGAN_MS, FakeChannel, Notifier
 from rules_harness import POLICY, THROTTLE
 from sqlalchemy import func, select
 
+from helpers.patience import PATIENCE_S
 from monitor.text.durations import DAY, HOUR
 from streams.consumers.data_loss import RecordsLost
 from streams.consumers.database import Database
@@ -41,7 +42,7 @@ async def test_nothing_is_due_while_the_topics_are_still_being_read(
 
     async def looked() -> set[tuple[str, ...]]:
         seen = looks
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while looks < seen + 3:
                 await asyncio.sleep(0.001)
         waiting = await database.run(lambda connection: outbox.due_rows(connection, "one", notifier.now_ms, 100))

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from helpers.patience import PATIENCE_S
 from streams.dev.kafka_node import free_ports
 from streams.ingest.http.main import Ingest
 from streams.ingest.http.tokens import GrantedTokens
@@ -28,14 +29,15 @@ JSON = {"Content-Type": "application/json"}
 
 
 class MemoryTopics:
-    """A cluster in memory. Tests make it unavailable (``away``), or ``slow`` (seconds) to acknowledge."""
+    """A cluster in memory. Tests make it unavailable (``away``), or have it acknowledge once an event is set."""
 
     def __init__(self) -> None:
         topics = [*NAMES.inputs, *(NAMES.output(each) for each in ("state", "dead-letter", "ingest-keys", "raw"))]
         self.counts = dict.fromkeys(topics, PARTITIONS)
         self.logs: dict[TP, list[OutputRecord]] = {TP(each, n): [] for each in topics for n in range(PARTITIONS)}
         self.away = False
-        self.slow = 0.0
+        self.acknowledges = asyncio.Event()
+        self.acknowledges.set()
         self.transactions = 0
 
     def of(self, name: str) -> list[OutputRecord]:
@@ -48,7 +50,8 @@ class MemoryTopics:
         return {TP(each.topic, each.partition): len(self.logs[TP(each.topic, each.partition)]) - 1 for each in records}
 
     async def must_be_there(self) -> None:
-        await asyncio.sleep(self.slow)
+        await asyncio.sleep(0)
+        await self.acknowledges.wait()
         if self.away:
             raise TransientError("the broker is away")
 
@@ -228,7 +231,7 @@ async def serving(
     task = asyncio.create_task(Ingest(settings, topics, GrantedTokens(file)).host())
     served = Served(topics, port, file, tls)
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while not task.done() and not await _answers(served, "/readyz" if ready else "/healthz"):
                 await asyncio.sleep(0.01)
         if task.done():

@@ -4,11 +4,13 @@ import asyncio
 import base64
 import gzip
 import json
+from typing import Any
 
 import pytest
 import zstandard
 from door import JSON, NAMES, NARROW, PARTITIONS, TOKEN, MemoryTopics, call, serving
 
+from helpers.patience import PATIENCE_S
 from monitor.partition.key_check import partition_of
 from schemas.codec import encode
 from schemas.examples import EXAMPLES
@@ -148,11 +150,23 @@ async def test_a_key_is_known_after_a_restart_of_the_door(tmp_path) -> None:
     assert len(topics.of("cdr")) == 1
 
 
+async def answered(
+    asked: list[asyncio.Task[tuple[int, Any]]], at_once: int, acknowledges: asyncio.Event
+) -> list[tuple[int, Any]]:
+    """The answers: so many come before the cluster acknowledges anything, the others afterwards."""
+    early = asyncio.as_completed(asked)
+    for _ in range(at_once):
+        await next(early)
+    acknowledges.set()
+    return await asyncio.gather(*asked)
+
+
 async def test_the_same_key_at_the_same_time_is_in_flight(tmp_path) -> None:
     key = JSON | {"Idempotency-Key": "k-1"}
     async with serving(tmp_path) as door:
-        door.topics.slow = 0.3
-        answers = await asyncio.gather(*(door.post([call(1)], key) for _ in range(5)))
+        door.topics.acknowledges.clear()
+        asked = [asyncio.create_task(door.post([call(1)], key)) for _ in range(5)]
+        answers = await answered(asked, 4, door.topics.acknowledges)
         assert sorted(status for status, _ in answers) == [202, 409, 409, 409, 409]
         assert len(door.topics.of("cdr")) == 1
 
@@ -164,7 +178,7 @@ async def test_while_kafka_is_away_it_says_so_and_continues_by_itself(tmp_path) 
         assert (await door.ask("GET", "/readyz", {}))[0] == 503
         assert (await door.post([call(1)]))[0] == 503
         topics.away = False
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while (await door.ask("GET", "/readyz", {}))[0] != 200:
                 await asyncio.sleep(0.05)
         topics.away = True
@@ -177,7 +191,7 @@ async def test_while_kafka_is_away_it_says_so_and_continues_by_itself(tmp_path) 
         assert (await door.ask("GET", "/readyz", {}))[0] == 503
         assert (await door.post([call(1)]))[0] == 503
         topics.away = False
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while (await door.post([call(1)], JSON | {"Idempotency-Key": "k-1"}))[0] != 202:
                 await asyncio.sleep(0.05)
         assert len(topics.of("cdr")) == 1
@@ -242,12 +256,14 @@ async def test_dead_letters_are_limited_by_token(tmp_path) -> None:
 
 async def test_what_is_under_way_holds_no_more_than_the_limit(tmp_path) -> None:
     async with serving(tmp_path) as door:
-        door.topics.slow = 2.0
+        door.topics.acknowledges.clear()
         body = json.dumps([call(n, source="x" * 4_000) for n in range(1_500)]).encode()
-        answers = await asyncio.gather(*(door.post(body) for _ in range(20)))
+        most = (64 << 20) // len(body)
+        asked = [asyncio.create_task(door.post(body)) for _ in range(20)]
+        answers = await answered(asked, 20 - most, door.topics.acknowledges)
         assert {status for status, _ in answers} == {202, 503}
         assert any("hold" in answer.get("detail", "") for _, answer in answers)
-        assert sum(status == 202 for status, _ in answers) <= (64 << 20) // len(body)
+        assert sum(status == 202 for status, _ in answers) <= most
 
 
 async def test_pages_that_are_not_there(tmp_path) -> None:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from door import JSON, NAMES, PARTITIONS, MemoryTopics, call, serving
 
+from helpers.patience import PATIENCE_S
 from monitor.text.timestamps import parse_moment
 from streams.ingest.http.answer import DecidedBetween
 from streams.ingest.http.decision_times import decided_between
@@ -90,7 +91,7 @@ async def test_the_answer_has_the_time_once_it_is_known_and_a_repeated_one_has_t
         now_ms = time.time_ns() // 1_000_000
         record = {"type": "complaint", "complaint_id": "k", "tenant_id": "acme", "category": "fraud"}
         sent = [record | {"status": "verified", "reported_ms": now_ms, "updated_ms": now_ms}]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while "decided" not in (answer := (await door.post(sent))[1]):
                 await asyncio.sleep(0.01)
         assert parse_moment(answer["decided"]["earliest"]) == now_ms + 1 + 10 * MINUTE
@@ -119,6 +120,6 @@ async def test_a_clock_topic_that_cannot_be_read_costs_only_the_time(
 
     monkeypatch.setattr(topics, "read", unreadable)
     async with serving(tmp_path, topics) as door:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             await rejected.wait()
         assert await door.post([call(1)]) == (202, {"received": 1, "accepted": 1, "rejected": 0, "rejections": []})

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 from door import JSON, NARROW, TOKEN, MemoryTopics, Served, call, serving, tokens_text
 
+from helpers.patience import PATIENCE_S
 from streams.ingest.http.sources.sources_file import ForeignSources
 from streams.kafka.api import PermanentError
 
@@ -261,7 +262,7 @@ class TestTccc:
             status, answer = await post(door, self.PATH, push(1), again)
             assert (status, answer["ErrCode"]) == (503, 503)
             door.topics.away = False
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 while (await post(door, self.PATH, push(1), again))[0] != 200:
                     await asyncio.sleep(0.05)
             assert len(written(door)) == 1

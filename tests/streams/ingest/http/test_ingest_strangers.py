@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from door import JSON, TOKEN, Served, call, serving
 
+from helpers.patience import PATIENCE_S
 from streams.ingest.http import main
 
 HEAD = (
@@ -57,17 +58,17 @@ async def test_ten_thousand_connections_leave_the_door_open(tmp_path: Path) -> N
 async def test_bodies_that_dribble_end_with_408_and_hold_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main, "_REQUEST_S", 3.0)
+    monkeypatch.setattr(main, "_REQUEST_S", 1.0)
     async with serving(tmp_path) as door:
         slow = [await asyncio.open_connection("127.0.0.1", door.port) for _ in range(30)]
         dribbling = [asyncio.create_task(dribble(writer)) for _, writer in slow]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while (await door.post(call(1)))[0] != 202:  # on a busy machine other requests may also be too slow
                 await asyncio.sleep(0)
         for answer in await asyncio.gather(*(reader.read() for reader, _ in slow), return_exceptions=True):
             # A client that is still sending when it is cut off may not receive the answer.
             assert isinstance(answer, ConnectionError) or answer.startswith(b"HTTP/1.1 408 ")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while await door.metric('callwarden_http_connections_refused_total{reason="deadline"}') < 30:
                 await asyncio.sleep(0.05)
             while await held_bytes(door):
