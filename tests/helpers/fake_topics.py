@@ -106,6 +106,10 @@ class FakeTopics:
             raise TransientError("the broker is away")
 
 
+_WAIT_S = 0.001
+"""How long a poll without records waits. If it returned at once, a follower would keep a processor busy."""
+
+
 class FakeReader:
     """`streams.kafka.api.Reader`. It returns three records of a partition at a time: batches have boundaries."""
 
@@ -125,6 +129,7 @@ class FakeReader:
         topics.must_be_there()
         fetched: dict[TP, FetchedBatch] = {}
         if topics.silent:
+            await asyncio.sleep(_WAIT_S)
             return fetched
         for tp, at in self._at.items():
             if not topics.first[tp] <= at <= topics.end(tp):
@@ -139,6 +144,8 @@ class FakeReader:
                 keys = [topics.keys.get((tp, offset)) for offset in range(at, stop)]
                 signatures = topics.signatures.get(tp, {})
                 fetched[tp] = FetchedBatch(at, stop, np.arange(at, stop), times, keys, values, signatures=signatures)
+        if not fetched:
+            await asyncio.sleep(_WAIT_S)
         return fetched
 
     def ends(self) -> dict[TP, LogEnds]:

@@ -1,10 +1,10 @@
-"""Databases whose tables are created quickly."""
+"""Databases whose tables are created quickly, and whose transactions do not wait for the disk."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, inspect
+from sqlalchemy import URL, Connection, Engine, event, inspect
 
 import streams
 from streams.consumers import database
@@ -37,4 +37,22 @@ def migrations_are_run_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "_upgrade", upgrade)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_waits_for_the_disk() -> Iterator[None]:
+    """Of the thousands of transactions of these tests none has to survive a loss of power. A killed process keeps what
+    the kernel has.
+    """
+    make = database._engine
+
+    def quick(url: URL) -> Engine:
+        engine = make(url)
+        if url.get_backend_name() == "sqlite":
+            event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "_engine", quick)
         yield
