@@ -12,6 +12,7 @@ from crash.log import Record
 from crash.memory import Link, MemoryCluster
 from crash.virtual import Process, run
 from helpers.call_log import Given, RawRecord, given_by, tccc_record, telnyx_event
+from helpers.thorough import thorough
 from monitor.adapters.assembly.assembler import AssemblyLimits
 from streams.ingest.assemble import raw_partition
 from streams.ingest.assemble.feeds import Feeds
@@ -153,7 +154,7 @@ class World(GroupWorld[Instance]):
         assert late == Counter(each for one in given for each in one.late)
 
 
-@pytest.mark.parametrize("first", range(0, 24, 8))
+@pytest.mark.parametrize("first", thorough(range(0, 24, 8), 1))
 def test_each_call_is_written_once_wherever_an_instance_dies(
     first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ from crash.scenarios import (
 )
 from crash.traffic import NAMES, Arrival
 from crash.world import Worker, World
+from helpers.thorough import thorough
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.key_check import partition_of
 from monitor.partition.waiting.decision_times import DecisionForecast, WaitCause
@@ -155,7 +156,7 @@ def tenants_of(number: int) -> list[str]:
 
 
 @pytest.mark.parametrize("others", [False, True])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", thorough(range(4), 2))
 def test_a_feed_that_flaps_is_decided_when_it_was_last_said(seed: int, others: bool) -> None:
     """Each time is that of the decision if nothing comes after it was said. ``others``: calls in another partition."""
     print("seed", seed)

@@ -12,6 +12,7 @@ import pytest
 from crash.faults import FaultyWorld
 from crash.memory import Link, MemoryCluster, MemoryWriter
 from crash.virtual import Process, run
+from helpers.thorough import thorough
 from monitor.adapters import open_adapter
 from streams.ingest.follow.files import file_set
 from streams.ingest.follow.files.file_source import FileSource
@@ -179,7 +180,7 @@ def _settled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_set, "_SETTLED_NS", 0)
 
 
-@pytest.mark.parametrize("first", range(0, 60, 10))
+@pytest.mark.parametrize("first", thorough(range(0, 60, 10), 2))
 def test_each_row_of_files_that_rotate_is_written_once_wherever_the_follower_dies(first: int, tmp_path: Path) -> None:
     kills: Counter[str] = Counter()
     for seed in range(first, first + 10):

@@ -12,6 +12,7 @@ from crash.faults import FaultyWorld
 from crash.log import Record
 from crash.memory import Link, MemoryCluster, MemoryWriter
 from crash.virtual import Process, run
+from helpers.thorough import thorough
 from streams.ingest.http.answer import IngestAnswer
 from streams.ingest.http.keys.key_index import KeyIndex
 from streams.ingest.http.keys.key_log import Answered, decode_key_record, digest
@@ -203,7 +204,7 @@ def played(seed: int) -> Door:
     return door
 
 
-@pytest.mark.parametrize("first", range(0, 60, 10))
+@pytest.mark.parametrize("first", thorough(range(0, 60, 10), 2))
 def test_a_request_is_written_once_wherever_an_instance_dies(first: int) -> None:
     kills: Counter[str] = Counter()
     for seed in range(first, first + 10):

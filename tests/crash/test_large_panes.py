@@ -28,6 +28,7 @@ from crash.scenarios import (
 )
 from crash.traffic import Arrival
 from crash.world import World
+from helpers.thorough import thorough
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.key_check import partition_of
 from monitor.partition.task import StreamTask
@@ -65,7 +66,7 @@ def test_nothing_touches_a_partition_while_a_thread_closes_a_large_pane(monkeypa
     assert handed
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", thorough([1, 2, 3], 1))
 def test_a_record_that_comes_while_a_pane_is_sealed_in_a_thread_is_not_passed_over(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from crash.log import Record
 from crash.scenarios import MINUTE, NOON, POLICY, SECOND, WRITTEN, call, complaint, operator_of, play, until
 from crash.traffic import NAMES, TOPIC_OF, Arrival
 from crash.world import MovedWorld, World
+from helpers.thorough import thorough
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
 from monitor.partition.key_check import partition_of
 from monitor.partition.task import StreamTask
@@ -69,7 +70,7 @@ def as_in_files(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {event["id"]: {field: value for field, value in event.items() if field != "id"} for event in events}
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", thorough(range(6), 2))
 def test_records_ahead_of_their_timestamps_are_moved(seed: int) -> None:
     """In the new topics their timestamps are later: they must move no clock that they did not move in the former."""
     print("seed", seed)

@@ -25,6 +25,7 @@ from crash.scenarios import (
     wrong,
 )
 from crash.world import Worker, World
+from helpers.thorough import thorough
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.record_batch import RecordBatch
@@ -154,7 +155,10 @@ def test_a_worker_that_ends_in_order_spares_the_next_one_reading_again(
     play(world, go)
 
 
-def test_a_rebalance_while_a_worker_ends_does_not_disturb_what_it_hands_over(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("seeds", thorough([range(3), range(3, 10)], 1), ids=str)
+def test_a_rebalance_while_a_worker_ends_does_not_disturb_what_it_hands_over(
+    seeds: range, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another worker leaves meanwhile: the group asks the first one to revoke partitions that it is
     already revoking.
     """
@@ -175,7 +179,7 @@ def test_a_rebalance_while_a_worker_ends_does_not_disturb_what_it_hands_over(mon
 
     monkeypatch.setattr(MemoryWriter, "commit", recording)
     monkeypatch.setattr(MemoryWriter, "stop", stopped)
-    for seed in range(10):
+    for seed in seeds:
         world = World(random.Random(seed), POLICY, DecidingSettings(outage_grace_ms=0), 4, NOON)
 
         async def go(world: World = world) -> None:

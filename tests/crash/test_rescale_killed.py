@@ -164,7 +164,7 @@ def in_world(seed: int, work: Callable[[World], object]) -> None:
         world.close()
 
 
-@pytest.mark.parametrize("seed", thorough(range(10), 4))
+@pytest.mark.parametrize("seed", thorough(range(10), 2))
 def test_a_rescale_that_fails_anywhere_succeeds_later_and_can_be_undone(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from helpers.shard_harness import ShardHarness, StoredShardHarness, escalation, rule
 from helpers.shard_samples import MINUTE, T0
+from helpers.thorough import thorough
 from monitor.core.escalation_distance import FAR, EscalationDistances, NearEscalation
 from monitor.core.escalation_distance import measure_escalations as measure
 from monitor.core.tenants.tenant_records import TenantRecords
@@ -109,7 +110,7 @@ RULES = [rule("half", cooldown="10m"), rule("answered", metric="answered", above
 TENANTS = ("acme", "bravo", "coral")
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", thorough(range(12), 6))
 def test_no_distance_differs_from_a_plain_loop_over_the_events(seed: int) -> None:
     """Findings, complaints, dismissals and reviews at random; at times the shard is restored from its state."""
     print(f"seed {seed}")

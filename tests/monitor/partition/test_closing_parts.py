@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.thorough import thorough
 from monitor.core.rules import window_end
 from monitor.core.tenants.active_alert import ActiveAlert
 from monitor.partition.checkpoint import DecidingSettings
@@ -127,7 +128,7 @@ def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("most", [1, 7])
 @pytest.mark.parametrize("restarts", [0.0, 0.7])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", thorough(range(2), 1))
 def test_alerts_of_removed_rules_are_resolved_in_parts_that_a_restart_may_separate(
     seed: int, restarts: float, most: int
 ) -> None:

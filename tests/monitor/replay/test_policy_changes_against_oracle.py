@@ -39,22 +39,25 @@ def compare(seed: int, size: int | None = None, flavour: str | None = None) -> N
         assert event["policy"]["sha256"] == loads(json.dumps(in_force), "p").sha256
 
 
-@pytest.mark.parametrize("seed", thorough(FAST, 9))
+@pytest.mark.parametrize("seed", thorough(FAST, 5))
 def test_a_switch_decides_as_the_oracle_says(seed: int) -> None:
     compare(seed, size=120)
 
 
-@pytest.mark.parametrize("seed", [*range(3_000, 3_005), *(pytest.param(s, marks=pytest.mark.soak) for s in OWNERS)])
+@pytest.mark.parametrize(
+    "seed", [*thorough(range(3_000, 3_005), 2), *(pytest.param(s, marks=pytest.mark.soak) for s in OWNERS)]
+)
 def test_a_switch_keeps_the_bans_of_owners(seed: int) -> None:
     compare(seed, 100, "owners")
 
 
-def test_the_changes_are_as_close_as_they_should_be_and_sources_as_still() -> None:
+@pytest.mark.parametrize("seeds", thorough([SOAK[:60], SOAK[:200]], 1), ids=str)
+def test_the_changes_are_as_close_as_they_should_be_and_sources_as_still(seeds: range) -> None:
     """Three policies or more within an hour, a longer lateness among them, and a source that passes
     them in one step.
     """
     close = longer = quiet = 0
-    for seed in SOAK[:200]:
+    for seed in seeds:
         made, rng = scenario(seed, size=30), random.Random(seed)  # the changes do not depend on the size
         switches = changes(rng, made)
         meet = [one for one in switches if one.from_ms < switches[0].from_ms + HOUR]
@@ -63,9 +66,9 @@ def test_the_changes_are_as_close_as_they_should_be_and_sources_as_still() -> No
         if len(meet) > 1 and any(after > before for before, after in pairwise(lateness)):
             longer += 1
             quiet += rng.random() < 0.5 and still(rng, made, switches)
-    assert close >= 60
-    assert longer >= 20
-    assert quiet >= 5
+    assert close >= 0.3 * len(seeds)
+    assert longer >= 0.1 * len(seeds)
+    assert quiet >= 0.025 * len(seeds)
 
 
 @pytest.mark.soak

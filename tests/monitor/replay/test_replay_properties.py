@@ -4,13 +4,14 @@ import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from helpers.thorough import examples, thorough
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from monitor.policy.load import load, loads
@@ -30,15 +31,6 @@ PIECES = (1, 2, 3, 7, 40, 1_000, 5_000)
 SHARDS = (1, 2, 3, 4, 7, 16, 64)
 FEW_SHARDS = (1, 2, 3, 5)  # each needs a policy of its own
 Files = Sequence[Sequence[bytes]]
-
-
-def tries(count: int) -> settings:
-    return settings(
-        max_examples=count,
-        deadline=None,
-        print_blob=True,
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    )
 
 
 def outputs(folder: Path, files: Files, policy: Policy, **how: Any) -> dict[str, bytes]:
@@ -91,11 +83,12 @@ def identical(lines: Sequence[str]) -> list[str]:
     return out
 
 
-@tries(10)
-@given(st.integers(0, 10**6), st.integers(0, 10**6), st.sampled_from(PIECES), st.sampled_from(FEW_SHARDS))
-def test_the_order_within_lateness_changes_no_byte(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, order: int, piece_lines: int, shards: int
-) -> None:
+@examples(
+    *(st.integers(0, 10**6), st.integers(0, 10**6), st.sampled_from(PIECES), st.sampled_from(FEW_SHARDS)),
+    fast=4,
+    most=20,
+)
+def test_the_order_within_lateness_changes_no_byte(seed: int, order: int, piece_lines: int, shards: int) -> None:
     """One file, its records in two orders in which none is late, also read differently; with duplicates among them."""
     made = scenario(seed, size=40)
     files = with_ids_resolved(made)
@@ -103,25 +96,22 @@ def test_the_order_within_lateness_changes_no_byte(
     policy = loads(json.dumps(made.policy), "policy.json")
     rng = random.Random(order)
     orders = [[line.encode() for line in permuted(rng, lines, spread)] for spread in (0, policy.lateness_ms)]
-    folder = tmp_path_factory.mktemp("order")
-    whole = outputs(folder / "a", [orders[0]], policy)
-    other = outputs(folder / "b", [orders[1]], policy, piece_lines=piece_lines, shards=shards)
+    with TemporaryDirectory() as folder:
+        whole = outputs(Path(folder, "a"), [orders[0]], policy)
+        other = outputs(Path(folder, "b"), [orders[1]], policy, piece_lines=piece_lines, shards=shards)
     assert other == whole
 
 
-@tries(12)
-@given(st.integers(0, 10**6), st.sampled_from(PIECES), st.sampled_from(FEW_SHARDS))
-def test_pieces_and_shards_change_no_byte(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, piece_lines: int, shards: int
-) -> None:
+@examples(st.integers(0, 10**6), st.sampled_from(PIECES), st.sampled_from(FEW_SHARDS), fast=4, most=20)
+def test_pieces_and_shards_change_no_byte(seed: int, piece_lines: int, shards: int) -> None:
     """Several files with late, repeated, contradicting, hostile and blank lines."""
     made = scenario(seed, size=40)
     files = [[line.encode() for line in lines] for lines in with_ids_resolved(made)]
     policy = loads(json.dumps(made.policy), "policy.json")
     times: dict[str, Any] = {"not_after_ms": made.not_after_ms, "until_ms": made.until_ms}
-    folder = tmp_path_factory.mktemp("pieces")
-    whole = outputs(folder / "a", files, policy, **times)
-    assert outputs(folder / "b", files, policy, piece_lines=piece_lines, shards=shards, **times) == whole
+    with TemporaryDirectory() as folder:
+        whole = outputs(Path(folder, "a"), files, policy, **times)
+        assert outputs(Path(folder, "b"), files, policy, piece_lines=piece_lines, shards=shards, **times) == whole
 
 
 @pytest.mark.parametrize("piece_lines", [1, 2, 3, 5_000])
@@ -198,7 +188,7 @@ def test_history_decides_nothing_in_any_number_of_processes(
     assert min(since) >= from_ms > min(decided)
 
 
-@pytest.mark.parametrize("seed", [0, 6])
+@pytest.mark.parametrize("seed", thorough([6, 0], 1))
 def test_awkward_files_are_the_same_in_several_processes(seed: int, tmp_path: Path) -> None:
     """Late, hostile and blank lines, pieces of a few lines."""
     check_jobs(seed, 2, tmp_path)
@@ -260,7 +250,7 @@ def stopped(policy: Policy, files: Files, rng: random.Random) -> dict[str, list[
     }
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", thorough(range(3), 1))
 def test_stops_on_the_way_change_nothing_of_simulated_traffic(
     seed: int, simulated: list[list[bytes]], whole: dict[str, bytes]
 ) -> None:

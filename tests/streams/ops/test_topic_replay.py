@@ -161,8 +161,8 @@ def seen(outcome: Outcome) -> list[tuple[str, str, float, str, int]]:
 @pytest.mark.parametrize(
     ("seed", "flavour"),
     [
-        *thorough([(seed, None) for seed in range(36)], 9),
-        *thorough([(seed, "owners") for seed in range(60_000, 60_008)], 4),
+        *thorough([(seed, None) for seed in range(36)], 5),
+        *thorough([(seed, "owners") for seed in range(60_000, 60_008)], 2),
     ],
 )
 def test_topics_are_judged_like_files_of_the_same_records(seed: int, flavour: str | None, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_what_waits_for_a_silent_source_is_decided_when_the_logs_have_ended_alon
     assert event.data.decided_ms == T0 + 5 * MINUTE
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", thorough(range(8), 3))
 def test_noted_clocks_let_be_decided_what_the_workers_decided_and_no_more(seed: int) -> None:
     topics = Topics(1, seed)
     for n in range(3):

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from helpers.thorough import thorough
 from monitor.adapters import open_adapter
 from streams.ingest.follow.positions import Position, TablePosition, decode_position, encode_position
 from streams.ingest.follow.row_writer import RowWriter
@@ -127,7 +128,7 @@ def shown(out: OutputRecord) -> str:
     return f"letter {headers['key'].decode()}: {headers['reason'].decode()}"
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", thorough(range(40), 10))
 def test_each_row_is_read_once_in_whatever_order_it_is_committed(seed: int, rows: RowWriter) -> None:
     print("seed", seed)
     rng = random.Random(seed)
