@@ -79,7 +79,8 @@ soak: setup tools sanitize ## The long suites, against real services, too: what 
 bench: setup ## Measure speed, memory and CPU time by phase; ARGS are passed on.
 	PYTHONPATH=tests $(BIN)/python -m bench.run $(ARGS)
 
-schemas: setup ## Generate the JSON Schemas, the AsyncAPI document and the conformance pack for billing.
+schemas: setup ## Generate the JSON Schemas, the AsyncAPI document, the conformance pack for billing and the resolved built-in policy.
+	$(BIN)/python -m monitor.policy.built_in
 	$(BIN)/callwarden schema export --out schemas
 	$(BIN)/callwarden schema billing-pack --out schemas/billing-pack
 

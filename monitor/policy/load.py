@@ -1,22 +1,18 @@
 """Loads a policy from a file or a text, or the built-in one. The only entry point of this package."""
 
 import json
-from functools import cache, lru_cache
-from importlib.resources import files
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from monitor.policy.built_in import built_in, built_in_document
 from monitor.policy.file.errors import PolicyError, PolicyFault
-from monitor.policy.file.resolve import Document, read_document, resolve
-from monitor.policy.file.rules import Cell
-from monitor.policy.file.yaml_source import MAX_BYTES, YamlPath, YamlSource, parse
 from monitor.policy.model import Policy
 from monitor.policy.serialize import canonical, to_plain
 
 __all__ = ["PolicyError", "from_plain", "load", "load_bytes", "load_text", "loads", "to_plain"]
 
-BUILT_IN = "access-rules.yaml"
-CATALOGUE = "prohibited-businesses.yaml"
+# The built-in policy needs neither pydantic nor a parser of YAML. They are imported where another one is read.
 
 
 def load(path: str | None) -> Policy:
@@ -24,7 +20,7 @@ def load(path: str | None) -> Policy:
 
     Raises `PolicyError` with every fault, including a file that cannot be read.
     """
-    return _built_in() if path is None else load_bytes(_content(path), path)
+    return built_in() if path is None else load_bytes(_content(path), path)
 
 
 def load_text(path: str) -> tuple[Policy, str]:
@@ -34,6 +30,8 @@ def load_text(path: str) -> tuple[Policy, str]:
 
 
 def _content(path: str) -> bytes:
+    from monitor.policy.file.yaml_source import MAX_BYTES
+
     try:
         with Path(path).open("rb") as stream:
             return stream.read(4 * MAX_BYTES + 1)
@@ -49,10 +47,13 @@ def load_bytes(raw: bytes, name: str) -> Policy:
 
 def loads(text: str, name: str) -> Policy:
     """The policy in ``text``, named ``name`` in faults. Raises `PolicyError` with every fault."""
+    from monitor.policy.file.resolve import read_document, resolve
+    from monitor.policy.file.yaml_source import parse
+
     source = parse(text, name)
     faults: list[PolicyFault] = []
     own = read_document(source, faults)
-    return resolve(own, _built_in_document(), faults)
+    return resolve(own, built_in_document(), faults)
 
 
 def from_plain(plain: dict[str, Any], sha256: str) -> Policy:
@@ -62,11 +63,14 @@ def from_plain(plain: dict[str, Any], sha256: str) -> Policy:
 
 @lru_cache(maxsize=16)  # all partitions of a worker have the same
 def _from_text(text: str, sha256: str) -> Policy:
+    from monitor.policy.file.resolve import read_document, resolve
+    from monitor.policy.file.yaml_source import YamlSource
+
     # Not parsed as a file: with every value written out it may exceed a file's size limit, and YAML parsing is slow.
     name = f"policy {sha256[:12]}"
     faults: list[PolicyFault] = []
     own = read_document(YamlSource(name, json.loads(text), {}, {(): (1, 1)}), faults)
-    policy = resolve(own, _built_in_document(), faults)
+    policy = resolve(own, built_in_document(), faults)
     if policy.sha256 != sha256:
         said = f"expected a policy whose hash is {sha256[:12]}, got {policy.sha256[:12]}: the stored text was changed"
         raise PolicyError([PolicyFault(name, 1, 1, said)])
@@ -82,22 +86,3 @@ def _decode(raw: bytes, path: str) -> str:
         byte = raw[error.start]
         said = f"byte 0x{byte:02x} is not UTF-8: save the file as UTF-8"
         raise PolicyError([PolicyFault(path, line, column, said)]) from None
-
-
-@cache
-def _built_in() -> Policy:
-    document = _built_in_document()
-    return resolve(document, document, [])
-
-
-@cache
-def _built_in_document() -> Document:
-    """The access rules with the catalogue, which has a file of its own."""
-    folder = files("monitor.policy")
-    faults: list[PolicyFault] = []
-    document = read_document(parse((folder / BUILT_IN).read_text("utf-8"), BUILT_IN), faults)
-    catalogue = parse((folder / CATALOGUE).read_text("utf-8"), CATALOGUE)
-    if faults:
-        raise PolicyError(faults)
-    document.sections["prohibited_businesses"] = Cell(catalogue.data, YamlPath(catalogue))
-    return document

@@ -12,6 +12,7 @@ from streams.cli.fatal import say
 if TYPE_CHECKING:
     from monitor.adapters.base import Adapter
     from monitor.policy.model import Policy
+    from monitor.text.display import Display
     from streams.settings.load import Settings
 
 
@@ -48,6 +49,14 @@ def settings_for(options: dict[str, object]) -> "Settings":
         fail(str(error))
 
 
+def display_setting() -> "Display":
+    """How records are shown. Without any setting, pydantic is not loaded for it, which takes a third of a start."""
+    from monitor.text.display import DEFAULT
+    from streams.settings.sources import none_given
+
+    return DEFAULT if none_given() else settings_for({}).display
+
+
 def describe_os_error(error: OSError) -> tuple[str, int]:
     """The message for a path that cannot be read or written, and the exit status: 2 if the path is wrong, else 1."""
     status = 2 if isinstance(error, _WRONG_PATH) else 1
@@ -66,8 +75,8 @@ def checked_reason(given: str) -> str:
 
 def adapter_for(name_or_path: str, constants: list[str]) -> "Adapter":
     """The adapter of ``--format``, with the constants of ``--set``."""
-    from monitor.adapters import open_adapter
     from monitor.adapters.errors import MappingError
+    from monitor.adapters.shipped import open_adapter
 
     try:
         return open_adapter(name_or_path, _pairs(constants))
@@ -138,17 +147,17 @@ def formatted_files(files: Iterable[str], formats: list[str], constants: list[st
 
 
 def _is_format(name: str) -> bool:
-    from monitor.adapters import NAMES
+    from monitor.adapters.shipped import NAMES
 
     return name in NAMES or Path(name).is_file()
 
 
 def _adapters(forms: set[str], constants: list[str]) -> "dict[str, Adapter]":
     """The adapter of each format. With several, each takes the constants that it knows; one must know each."""
+    if len(forms) <= 1:
+        return {form: adapter_for(form, constants) for form in forms}
     from monitor.adapters.shipped import constant_names
 
-    if len(forms) == 1:
-        return {form: adapter_for(form, constants) for form in forms}
     known = {form: constant_names(form) for form in sorted(forms)}
     for constant in constants:
         if not any(constant.partition("=")[0] in names for names in known.values()):

@@ -7,23 +7,22 @@ SettingsError (ValueError)
 import difflib
 import os
 import re
-import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
 from monitor.policy.file.errors import PolicyError
-from streams.settings.model import ASKED_FOR_BY, PREFIX, Settings, variable
+from streams.settings.model import ASKED_FOR_BY, Settings, variable
+from streams.settings.sources import DEFAULT_FILE, FILE, PREFIX
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["NOT_SETTINGS", "GivenSettings", "Settings", "SettingsError", "load", "read", "variable"]
 
-FILE: Final = PREFIX + "SETTINGS"
-"""The variable that names the file."""
-DEFAULT_FILE: Final = "callwarden.yaml"
-"""The file in the working directory that is read if the variable names none."""
 _OPTIONS: Final = {"bootstrap_servers": "bootstrap", "follow_database": "sql", "reviews_signing_key_file": "key"}
 NOT_SETTINGS: Final = frozenset(
     PREFIX + name
@@ -97,15 +96,7 @@ def read(options: Mapping[str, object] | None = None) -> tuple[Settings, GivenSe
             fault_text = fault.get("ctx", {}).get("error", fault["msg"])
             faults.append(f"{given.at(name)}: {fault_text}")
         raise SettingsError(faults) from None
-    try:
-        settings.ssl_context()
-    except ssl.SSLError as error:
-        files = [name for name in ("ssl_ca_file", "ssl_cert_file", "ssl_key_file") if name in given.sources]
-        faults.append(f"{', '.join(map(given.at, files))}: {_pem(error)}")
-    try:
-        settings.schema_registry_tls()
-    except ssl.SSLError as error:
-        faults.append(f"{given.at('schema_registry_ca_file')}: {_pem(error)}")
+    faults += _faults_of_tls(settings, given)
     try:
         settings.review_keys()
     except PolicyError as error:
@@ -123,7 +114,24 @@ def _option(name: str) -> str:
     return f"--{option.replace('_', '-')}"
 
 
-def _pem(error: ssl.SSLError) -> str:
+def _faults_of_tls(settings: Settings, given: GivenSettings) -> Iterator[str]:
+    """The faults of files that TLS needs; without one, the library is not loaded, which takes longer than the rest."""
+    if settings.security in ("PLAINTEXT", "SASL_PLAINTEXT") and settings.schema_registry_ca_file is None:
+        return
+    import ssl
+
+    try:
+        settings.ssl_context()
+    except ssl.SSLError as error:
+        files = [name for name in ("ssl_ca_file", "ssl_cert_file", "ssl_key_file") if name in given.sources]
+        yield f"{', '.join(map(given.at, files))}: {_pem(error)}"
+    try:
+        settings.schema_registry_tls()
+    except ssl.SSLError as error:
+        yield f"{given.at('schema_registry_ca_file')}: {_pem(error)}"
+
+
+def _pem(error: "ssl.SSLError") -> str:
     return f"not all can be read ({error.reason or error}); expected files in PEM, the key with its own certificate"
 
 

@@ -1,6 +1,5 @@
 """The settings of all commands on a cluster: type, limits, default and meaning of each."""
 
-import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -10,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from monitor.text.display import Display
 from monitor.text.durations import DAY, HOUR, MINUTE, SECOND, format_duration
 from monitor.text.masking import MaskIds
+from streams.settings.sources import PREFIX
 from streams.settings.types import (
     AppendedFile,
     DatabaseUrl,
@@ -36,10 +36,11 @@ from streams.settings.types import (
 )
 
 if TYPE_CHECKING:
+    import ssl
+
     from monitor.core.threshold_distance import DistanceOptions
     from monitor.partition.checkpoint_fields import DecidingSettings
 
-PREFIX: Final = "CALLWARDEN_"
 ASKED_FOR_BY: Final = {
     "sasl_user": "security",
     "sasl_password": "security",
@@ -417,10 +418,12 @@ class Settings(BaseSettings):
         """The consumer group of all workers of this application."""
         return self.application_id
 
-    def ssl_context(self) -> ssl.SSLContext | None:
+    def ssl_context(self) -> "ssl.SSLContext | None":
         """What TLS needs, None without TLS. Raises OSError for files that are no certificates or keys."""
         if self.security not in ("SSL", "SASL_SSL"):
             return None
+        import ssl
+
         context = ssl.create_default_context(cafile=self.ssl_ca_file)
         if self.ssl_cert_file is not None:
             password = self.ssl_key_password.get_secret_value() if self.ssl_key_password else ""
@@ -458,7 +461,10 @@ class Settings(BaseSettings):
         """What salts the keys of numbers: the key file's content, as `replay --key-file` takes it."""
         return self.key_file.read_bytes().strip() if self.key_file else b""
 
-    def schema_registry_tls(self) -> ssl.SSLContext | None:
+    def schema_registry_tls(self) -> "ssl.SSLContext | None":
         """What TLS to the schema registry needs, None: the system's. Raises OSError for a file without certificates."""
-        path = self.schema_registry_ca_file
-        return None if path is None else ssl.create_default_context(cafile=path)
+        if self.schema_registry_ca_file is None:
+            return None
+        import ssl
+
+        return ssl.create_default_context(cafile=self.schema_registry_ca_file)

@@ -19,8 +19,8 @@ from ingest_doors import ready, written
 from worker_processes import MAIN
 from worker_traffic import make_topics
 
-from monitor.adapters import open_adapter
 from monitor.adapters.mapped import MappedAdapter
+from monitor.adapters.shipped import open_adapter
 from schemas import codec
 from streams.dev.kafka_node import free_ports
 from streams.kafka.api import TP

@@ -15,7 +15,7 @@ from worker_processes import PARTITIONS, callwarden
 
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.key_check import partition_of
-from monitor.policy import load
+from monitor.policy import built_in
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, HOUR_MS, SimulationSettings
 from streams.kafka.topic_names import TopicNames
@@ -41,13 +41,13 @@ class Sent:
 
 def policy_file(folder: Path, lateness_s: int = LATENESS_S) -> Path:
     """The built-in policy with a short lateness, as a file."""
-    built_in = Path(load.__file__).with_name(load.BUILT_IN)
-    text = built_in.read_text("utf-8")
+    rules = Path(built_in.__file__).with_name(built_in.RULES)
+    text = rules.read_text("utf-8")
     assert text.count("lateness: 10m ") == 1
     path = folder / "policy.yaml"
     path.write_text(text.replace("lateness: 10m ", f"lateness: {lateness_s}s "), "utf-8")
-    catalogue = built_in.with_name(load.CATALOGUE)
-    (folder / load.CATALOGUE).write_bytes(catalogue.read_bytes())
+    catalogue = rules.with_name(built_in.CATALOGUE)
+    (folder / built_in.CATALOGUE).write_bytes(catalogue.read_bytes())
     return path
 
 

@@ -13,7 +13,7 @@ from crash.faults import FaultyWorld
 from crash.memory import Link, MemoryCluster, MemoryWriter
 from crash.virtual import Process, run
 from helpers.thorough import thorough
-from monitor.adapters import open_adapter
+from monitor.adapters.shipped import open_adapter
 from streams.ingest.follow.files import file_set
 from streams.ingest.follow.files.file_source import FileSource
 from streams.ingest.follow.files.row_format import RowFormat

@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from helpers.warm_commands import callwarden
-from monitor.adapters import NAMES
+from monitor.adapters.shipped import NAMES
 from monitor.decoding.input_topics import INPUTS
 from monitor.policy.load import load, loads
 from monitor.policy.metrics import METRICS

@@ -41,19 +41,19 @@ def run(
     from monitor.whatif import backtest
     from streams.cli.inputs import (
         describe_os_error,
+        display_setting,
         fail,
         formatted_files,
         parse_time,
         policy_for,
         reading,
-        settings_for,
     )
 
     policies = [
         policy_for(None if name == BUILT_IN and not Path(name).exists() else name) for name in (policy, against)
     ]
     names, adapters = formatted_files(files, format_ or [], set_ or [])
-    paths, display = [Path(name) for name in names], settings_for({}).display
+    paths, display = [Path(name) for name in names], display_setting()
     not_after_ms = (
         parse_time("--not-after", not_after, open_end=True) if not_after else time.time_ns() // 1_000_000 + MAX_AHEAD_MS
     )

@@ -42,10 +42,10 @@ def check(
     from monitor.adapters.versioned import VersionedAdapter
     from monitor.replay.files import open_input
     from monitor.text.display import RECORDS
-    from streams.cli.inputs import adapter_for, reading, settings_for
+    from streams.cli.inputs import adapter_for, display_setting, reading
 
     adapter = adapter_for(form, constants or [])
-    display = RECORDS if as_json else settings_for({}).display
+    display = RECORDS if as_json else display_setting()
     with reading([file]), open_input(file) as stream:
         if isinstance(adapter, MappedAdapter | AssembledAdapter | VersionedAdapter):
             lines = adapter.lines(stream)
@@ -115,8 +115,7 @@ def convert(
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """List the shipped formats."""
-    from monitor.adapters import NAMES
-    from monitor.adapters.shipped import about
+    from monitor.adapters.shipped import NAMES, about
 
     if as_json:
         print_json([{"name": name, "about": about(name)} for name in NAMES])
@@ -135,8 +134,7 @@ def show(
     """
     import sys
 
-    from monitor.adapters import NAMES
-    from monitor.adapters.shipped import described
+    from monitor.adapters.shipped import NAMES, described
 
     if name not in NAMES:
         typer.echo(f"expected one of {', '.join(NAMES)}, got `{name}`", err=True)

@@ -91,15 +91,18 @@ def run(
 
     Exit status: 1 more records were rejected than --max-rejected allows; 3 Kafka cannot be reached.
     """
+    import gc
     import time
     from contextlib import nullcontext
 
     from monitor.replay.output import MEASURES, MeasureFile, WindowFile, write
     from monitor.replay.run import ReplayOptions, UntilTooEarlyError, replay
-    from streams.cli.inputs import fail, formatted_files, parse_time, policy_for, reading, settings_for
+    from streams.cli.inputs import display_setting, fail, formatted_files, parse_time, policy_for, reading
     from streams.cli.judge.progress import Reporter
     from streams.cli.outputs import writing
 
+    gc.freeze()  # what is imported stays
+    gc.enable()
     of_files = {
         "FILE": files,
         "--format": format_,
@@ -114,7 +117,7 @@ def run(
     of_topics = {"--to-watermark": to_watermark, "--bootstrap": bootstrap}
     if misplaced := [option for option, given in (of_files if from_topics else of_topics).items() if given]:
         fail(f"{', '.join(misplaced)}: {'not with' if from_topics else 'only with'} --from-topics")
-    allowed, display = _allowed_rejections(max_rejected), settings_for({}).display
+    allowed, display = _allowed_rejections(max_rejected), display_setting()
     if not files and not from_topics and not any("=" in form for form in format_ or []):
         fail("no records: expected FILE..., or --from-topics")
     if from_topics:

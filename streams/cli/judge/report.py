@@ -21,9 +21,9 @@ def run(
     """
     from monitor.report.page import make
     from monitor.report.read import NotAReplayError
-    from streams.cli.inputs import settings_for
+    from streams.cli.inputs import display_setting
 
-    display = settings_for({}).display
+    display = display_setting()
     try:
         made = make(directory, out or directory / "report.html", display)
     except NotAReplayError as error:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.inputs import fail, parse_time, policy_for, settings_for
+from streams.cli.inputs import display_setting, fail, parse_time, policy_for
 from streams.cli.options import Json
 from streams.cli.outputs import print_json
 from streams.cli.policy import policy_change
@@ -129,7 +129,7 @@ def explain(
     if as_json:
         print_json(found)
         return
-    for line in explain_lines(found, settings_for({}).display):
+    for line in explain_lines(found, display_setting()):
         typer.echo(line)
 
 

@@ -4,8 +4,8 @@ A source that is not known may have events in the log that would be lost without
 again once the sources file has it.
 """
 
-from monitor.adapters import NAMES, open_adapter
 from monitor.adapters.assembly.assembler import AssemblyLimits
+from monitor.adapters.shipped import NAMES, open_adapter
 from monitor.adapters.versioned import of_versions
 from streams.ingest.assemble.lane import AssembledLane, Lane
 from streams.ingest.foreign_rows import EventAdapter

@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from monitor.adapters import open_adapter
 from monitor.adapters.base import InputRow
 from monitor.adapters.mapped import MappedAdapter
 from monitor.adapters.mapping.read import read_mapping
+from monitor.adapters.shipped import open_adapter
 from monitor.adapters.values.pseudonym import PUBLIC_KEY
 
 DATA = Path(__file__).parents[4] / "shared" / "data"

@@ -7,7 +7,7 @@ from adapter_rows import SMALL, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.adapters import MappingError
+from monitor.adapters.errors import MappingError
 from monitor.adapters.mapping.spec import Dialect
 from monitor.adapters.rows.csv_rows import MAX_LINES, CsvRows
 

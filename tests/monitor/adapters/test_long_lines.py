@@ -7,12 +7,11 @@ from typing import BinaryIO
 import pytest
 from adapter_rows import SMALL, rows
 
-from monitor.adapters import NAMES
 from monitor.adapters.bank import COLUMNS, BankAdapter
 from monitor.adapters.base import Adapter, InputRow
 from monitor.adapters.lines import LongLine, bounded_lines
 from monitor.adapters.mapping.spec import ROW, Mapping
-from monitor.adapters.shipped import ByHeader, open_adapter
+from monitor.adapters.shipped import NAMES, ByHeader, open_adapter
 from monitor.adapters.values.pseudonym import PUBLIC_KEY
 from schemas import codec
 

@@ -9,7 +9,7 @@ import zstandard
 from adapter_rows import SMALL
 from typer.testing import CliRunner, Result
 
-from monitor.adapters import NAMES
+from monitor.adapters.shipped import NAMES
 from monitor.replay.files import DamagedFileError
 from streams.cli.judge.map import app
 

@@ -6,7 +6,7 @@ import pytest
 from adapter_rows import rows, value
 from mapped_calls import LINES, T
 
-from monitor.adapters import MappingError
+from monitor.adapters.errors import MappingError
 from monitor.adapters.mapping.read import read_mapping
 
 CASES = """\

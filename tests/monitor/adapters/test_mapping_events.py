@@ -4,9 +4,9 @@ import io
 
 import pytest
 
-from monitor.adapters import MappingError
 from monitor.adapters.assembled import AssembledAdapter
 from monitor.adapters.base import InputRow
+from monitor.adapters.errors import MappingError
 from monitor.adapters.mapping.read import read_mapping
 from monitor.adapters.values.pseudonym import PUBLIC_KEY
 from schemas.inputs import Cdr

@@ -3,7 +3,7 @@
 import pytest
 from adapter_rows import ONE, SMALL
 
-from monitor.adapters import MappingError
+from monitor.adapters.errors import MappingError
 from monitor.adapters.mapping.read import read_mapping
 
 # (the error, the text in SMALL that is replaced, its replacement, line:column, part of the message)

@@ -6,7 +6,7 @@ import pytest
 from adapter_rows import value
 from mapped_calls import JSON, LINES
 
-from monitor.adapters import MappingError
+from monitor.adapters.errors import MappingError
 from monitor.adapters.mapping.paths import PathError, find, parse_path
 from monitor.adapters.mapping.read import read_mapping
 

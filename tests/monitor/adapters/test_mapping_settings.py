@@ -5,7 +5,7 @@ import json
 import pytest
 from adapter_rows import rows
 
-from monitor.adapters import MappingError
+from monitor.adapters.errors import MappingError
 from monitor.adapters.mapping.read import read_mapping
 
 GATEWAYS = """\

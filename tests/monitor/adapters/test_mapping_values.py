@@ -145,7 +145,7 @@ def test_a_pseudonym_is_hmac_sha_256_of_the_parts() -> None:
 
 
 def test_the_key_is_the_environments_else_the_public_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    from monitor.adapters import open_adapter
+    from monitor.adapters.shipped import open_adapter
 
     content = b"created_date,api_offset,company_phone_number,consumer_area_code\n2021-01-24,5,2125550123,216\n"
 

@@ -11,11 +11,12 @@ from call_events import HOUR, MINUTE, SECOND, records
 from platform_records import contact
 from test_shipped_adapters import telcdr
 
-from monitor.adapters import MappingError, open_adapter
 from monitor.adapters.assembly.version_assembler import VersionAssembler
 from monitor.adapters.base import InputRow
+from monitor.adapters.errors import MappingError
 from monitor.adapters.mapped import MappedAdapter
 from monitor.adapters.mapping.read import read_mapping
+from monitor.adapters.shipped import open_adapter
 from monitor.adapters.survey import survey
 from monitor.adapters.values.pseudonym import PUBLIC_KEY
 from monitor.adapters.versioned import VersionedAdapter, of_versions

@@ -14,9 +14,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from adapter_rows import DATA
 
-from monitor.adapters import open_adapter
 from monitor.adapters.base import InputRow
-from monitor.adapters.shipped import shipped_text
+from monitor.adapters.shipped import open_adapter, shipped_text
 from monitor.adapters.survey import survey
 from schemas.inputs import Cdr, Complaint
 

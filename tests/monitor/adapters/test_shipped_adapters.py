@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitor.adapters import NAMES, MappingError, open_adapter
 from monitor.adapters.base import InputRow
-from monitor.adapters.shipped import about, described, shipped_text
+from monitor.adapters.errors import MappingError
+from monitor.adapters.shipped import NAMES, about, described, open_adapter, shipped_text
 from schemas.inputs import Cdr, Complaint
 
 FULL = (

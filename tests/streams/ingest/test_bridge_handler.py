@@ -8,8 +8,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from test_foreign_rows import placement
 
-from monitor.adapters import open_adapter
 from monitor.adapters.mapped import MappedAdapter
+from monitor.adapters.shipped import open_adapter
 from monitor.partition.record_batch import UnreadableRecord
 from streams.ingest.bridge.handler import BridgeHandler
 from streams.ingest.bridge.telemetry import BridgeMetrics

@@ -4,8 +4,8 @@ from textwrap import dedent
 
 from test_foreign_rows import ACC, ORIGIN, placement
 
-from monitor.adapters import open_adapter
 from monitor.adapters.mapping.read import read_mapping
+from monitor.adapters.shipped import open_adapter
 from monitor.adapters.versioned import VersionedAdapter
 from streams.ingest.document_mapper import DocumentMapper, MappedOutputs
 

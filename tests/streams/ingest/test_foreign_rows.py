@@ -5,8 +5,8 @@ import hashlib
 
 import pytest
 
-from monitor.adapters import open_adapter
 from monitor.adapters.base import InputRow
+from monitor.adapters.shipped import open_adapter
 from schemas import codec
 from schemas.inputs import Tenant
 from streams.ingest.foreign_rows import MAX_RECORD_BYTES, code_of, dead_letter, foreign_rows, outcome_of

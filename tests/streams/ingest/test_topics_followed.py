@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from helpers.patience import PATIENCE_S
-from monitor.adapters import open_adapter
+from monitor.adapters.shipped import open_adapter
 from streams.dev.kafka_node import free_ports
 from streams.ingest import placement as placement_module
 from streams.ingest.assemble.main import Assemble

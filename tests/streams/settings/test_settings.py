@@ -10,8 +10,10 @@ import pytest
 from settings_faults import faults
 
 from helpers.warm_commands import callwarden
+from streams.cli.inputs import display_setting
 from streams.cli.settings_table import markdown, rows
 from streams.settings.load import NOT_SETTINGS, Settings, load, read, variable
+from streams.settings.sources import none_given
 
 
 def test_without_any_setting_a_broker_on_this_machine_is_used() -> None:
@@ -318,3 +320,16 @@ def test_the_command_shows_them_and_ends_with_2_where_one_is_wrong(tmp_path: Pat
     wrong = callwarden(*command)
     assert (wrong.returncode, wrong.stdout) == (2, b"")
     assert wrong.stderr.decode() == f"{path}:1:1: web_prt: unknown; expected web_port\n"
+
+
+def test_records_are_shown_as_by_default_if_no_setting_is_given(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert none_given()
+    assert display_setting() == load({}).display
+    monkeypatch.setenv("CALLWARDEN_MASK_IDS", "all_digits")
+    assert display_setting().mask_ids == "all_digits"
+    monkeypatch.delenv("CALLWARDEN_MASK_IDS")
+    (tmp_path / "callwarden.yaml").write_text("mask_ids: all_digits\n")
+    assert display_setting().mask_ids == "all_digits"

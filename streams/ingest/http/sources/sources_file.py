@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from monitor.adapters import NAMES, open_adapter
 from monitor.adapters.assembled import AssembledAdapter
 from monitor.adapters.errors import MappingError
+from monitor.adapters.shipped import NAMES, open_adapter
 from monitor.adapters.versioned import VersionedAdapter
 from monitor.policy.file.errors import PolicyError, PolicyFault, did_you_mean
 from monitor.policy.file.yaml_source import YamlPath

@@ -9,8 +9,8 @@ import pytest
 from adapter_rows import fields, read
 from format_rows import reason
 
-from monitor.adapters import open_adapter
 from monitor.adapters.mapped import MappedAdapter
+from monitor.adapters.shipped import open_adapter
 
 
 def leg(profile: dict[str, Any] | None = None, **variables: Any) -> str:

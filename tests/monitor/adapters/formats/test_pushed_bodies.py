@@ -5,8 +5,8 @@ import json
 from adapter_rows import read
 from platform_records import contact, conversation, plivo
 
-from monitor.adapters import open_adapter
 from monitor.adapters.mapped import MappedAdapter
+from monitor.adapters.shipped import open_adapter
 
 
 def test_a_body_of_a_push_is_read_like_a_file() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from monitor.adapters import open_adapter
+from monitor.adapters.shipped import open_adapter
 from streams.ingest.follow.files.file_source import FileSource
 from streams.ingest.follow.files.row_format import RowFormat
 from streams.ingest.follow.follow_source import SourceBatch

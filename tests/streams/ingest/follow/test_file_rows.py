@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from followed_files import HEADER, MAPPING, Followed, add, rows
 
-from monitor.adapters import open_adapter
+from monitor.adapters.shipped import open_adapter
 from streams.ingest.follow.files.chunks import MAX_LINE
 from streams.ingest.follow.files.row_format import RowFormat
 from streams.ingest.placement import TopicPlacement

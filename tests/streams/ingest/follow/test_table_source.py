@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from helpers.thorough import thorough
-from monitor.adapters import open_adapter
+from monitor.adapters.shipped import open_adapter
 from streams.ingest.follow.positions import Position, TablePosition, decode_position, encode_position
 from streams.ingest.follow.row_writer import RowWriter
 from streams.ingest.follow.tables import table_source
