@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from monitor.decoding import native
 from monitor.replay.outcome import Outcome
 from monitor.replay.run import ReplayProgress
 from monitor.text.display import DEFAULT, Display, ids_in
@@ -28,6 +29,8 @@ class Reporter:
         self._decided = 0
 
     def __enter__(self) -> "Reporter":
+        if self._shown and not native.enabled:
+            sys.stderr.write("reading without extensions, which takes several times the CPU time\n")
         self._started = self._spoken = time.monotonic()
         return self
 

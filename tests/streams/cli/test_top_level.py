@@ -26,6 +26,20 @@ def test_the_version_says_which_extensions_are_not_used(monkeypatch: pytest.Monk
     assert shown == f"callwarden {version('callwarden')} without the extensions monitor.decoding._calls\n"
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_replay_says_once_that_extensions_are_not_used(
+    enabled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.decoding.native.enabled", enabled and native.built())
+    (tmp_path / "calls.jsonl").touch()
+    words = ["replay", str(tmp_path / "calls.jsonl"), "--out", str(tmp_path / "out")]
+    said = CliRunner().invoke(build("replay"), words)
+    assert said.exit_code == 0
+    assert said.stderr.count("without extensions") == (0 if enabled and native.built() else 1)
+    assert "without extensions" not in said.stdout
+    assert "without extensions" not in CliRunner().invoke(build("replay"), [*words, "--quiet"]).output
+
+
 def test_the_help_lists_every_command_in_the_group_of_its_users() -> None:
     shown = CliRunner().invoke(build(None), ["--help"]).output
     titles = [title for title, _ in GROUPS.values()]
