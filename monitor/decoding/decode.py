@@ -5,9 +5,11 @@ in the order of the source. `merge` finds late calls and merges several sources 
 the contract.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -396,12 +398,7 @@ def merge(pieces: Sequence[tuple[PlacedRows, int, int]], lateness: LateLine) -> 
         for row, reason in decoded.rejected:
             if start <= row < stop:
                 batch.rejected.append(RejectedRow(ref_of(placed, row), reason, decoded.raw[row]))
-        for row, record in decoded.others:
-            if start <= row < stop:
-                at_ms = max(record.updated_ms, lateness.line(int(placed.after_ms[row])))
-                ref = ref_of(placed, row)
-                signature = decoded.signatures.get(ref.line) if decoded.signatures else None
-                batch.waiting.append(PendingRecord.of(record, at_ms, ref, decoded.raw[row], signature))
+        batch.waiting += _waiting(placed, start, stop, lateness)
         if decoded.calls is None:
             continue
         first, after = np.searchsorted(decoded.call_rows, [start, stop])
@@ -427,6 +424,20 @@ def merge(pieces: Sequence[tuple[PlacedRows, int, int]], lateness: LateLine) -> 
         if len(parts) > 1:
             batch.calls = batch.calls.take(np.lexsort((batch.calls.source, batch.calls.clock_ms)))
     return batch
+
+
+def _waiting(placed: PlacedRows, start: int, stop: int, lateness: LateLine) -> Iterator[PendingRecord]:
+    """The records among these rows that are not calls."""
+    decoded = placed.decoded
+    others = decoded.others
+    first = bisect_left(others, start, key=itemgetter(0))
+    others = others[first : bisect_left(others, stop, first, key=itemgetter(0))]
+    rows = np.array([row for row, _ in others], np.intp)
+    columns = placed.before_ms[rows], lateness.lines(placed.after_ms[rows]), placed.offset[rows], decoded.line[rows]
+    for (row, record), before_ms, line_ms, offset, line in zip(others, *(c.tolist() for c in columns), strict=True):
+        signature = decoded.signatures.get(line) if decoded.signatures else None
+        ref = RecordRef(before_ms, placed.source, offset, line)
+        yield PendingRecord.of(record, max(record.updated_ms, line_ms), ref, decoded.raw[row], signature)
 
 
 def ref_of(placed: PlacedRows, row: int) -> RecordRef:

@@ -2,16 +2,11 @@
 
 from typing import Final
 
-# To a process, with the arguments of the method of that name.
-DECODE: Final = "decode"
-PIECE: Final = "piece"
-TAKE: Final = "take"
-ADVANCE: Final = "advance"
+PART: Final = "part"
+"""From a process: a `ReplayPart`."""
 BANS: Final = "bans"
-FINISH: Final = "finish"
-
-# From a process: a decoded piece, the output of a shard, the end of a shard, or the traceback of an error.
-DECODED: Final = "decoded"
-OUTPUT: Final = "output"
+"""From a process: the bans of owners that its tenants have caused. It waits for an answer, those of the others."""
 DONE: Final = "done"
+"""From a process that has judged all input: the number of its tenants, and the threshold distances, if requested."""
 ERROR: Final = "error"
+"""From a process that has failed: an error of the input, else None; and the traceback."""

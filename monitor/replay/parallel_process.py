@@ -1,16 +1,19 @@
-"""The pool's handle of one of its processes: starts it, sends messages, ends it."""
+"""The pool's handle of one of its processes: starts it, and ends it."""
 
 import multiprocessing.context
 import pickle
-import queue
 import signal
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from typing import Any
 
+from monitor.replay.parallel_sources import JobSource
 from monitor.replay.parallel_worker import work
+
+
+class WorkerError(RuntimeError):
+    """A process of the pool failed. The message is its traceback, or that it ended early."""
 
 
 @contextmanager
@@ -29,43 +32,39 @@ def without_interrupt() -> Iterator[None]:
 
 
 class Process:
-    """A process of the pool. A thread sends messages, so that neither side blocks until the other reads."""
+    """A process of the pool."""
 
-    def __init__(self, context: multiprocessing.context.SpawnContext, settings: tuple[Any, ...]) -> None:
+    def __init__(
+        self, context: multiprocessing.context.SpawnContext, number: int, sources: Sequence[JobSource]
+    ) -> None:
         self.connection, theirs = context.Pipe()
-        # Send the settings as a message. As arguments larger than a pipe buffer, they would block forever if the
-        # process ended before it read them.
-        self._process = context.Process(target=work, args=(theirs,), daemon=True)
+        self._process = context.Process(target=work, args=(theirs, number, sources), daemon=True)
         with without_interrupt():
             self._process.start()
         theirs.close()
-        self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._outbox.put(pickle.dumps(settings, protocol=5))
-        self._sender = threading.Thread(target=self._send_all, daemon=True)
-        self._sender.start()
-        self.pieces = 0  # pieces that it has not decoded yet
-        self.outputs = 0  # answers with output that have not come yet
 
-    def send(self, what: str, *arguments: Any) -> None:
-        """Queue a message for the process."""
-        self._outbox.put(pickle.dumps((what, arguments), protocol=5))
+    def send(self, content: Any) -> None:
+        """Send the settings, or an answer for which the process waits. So neither side blocks until the other reads."""
+        try:
+            self.connection.send_bytes(pickle.dumps(content, protocol=5))
+        except (BrokenPipeError, ConnectionResetError):
+            raise ended() from None
 
-    def ask_output(self, what: str, *arguments: Any) -> None:
-        """Queue a message that the process answers with output."""
-        self.outputs += 1
-        self.send(what, *arguments)
+    def receive(self) -> tuple[str, Any]:
+        """The next message: its type and content."""
+        try:
+            what, content = pickle.loads(self.connection.recv_bytes())
+        except (EOFError, ConnectionResetError):
+            raise ended() from None
+        return what, content
 
     def close(self) -> None:
         """End the process."""
-        self._outbox.put(None)
         self._process.terminate()
         self._process.join()
-        self._sender.join()  # remaining messages fail, because the process has ended
         self.connection.close()
 
-    def _send_all(self) -> None:
-        while (message := self._outbox.get()) is not None:
-            try:
-                self.connection.send_bytes(message)
-            except (BrokenPipeError, OSError):
-                return  # the process ended; the reader will detect that
+
+def ended() -> WorkerError:
+    """The error that a process has ended early."""
+    return WorkerError("a process of the replay ended before its work was done")

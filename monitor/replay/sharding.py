@@ -1,8 +1,8 @@
-"""Sharding: the shard of a tenant, and the shards of a replay in this process."""
+"""Sharding: the shard of a tenant, the tenants of a process, and the shards of a replay in this process."""
 
 import zlib
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from monitor.core.policy_chain import PolicyChain
 from monitor.core.record_places import RecordLogs
 from monitor.core.results import Output, WantedOutput
 from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances, measure_distances, merge_distances
-from monitor.decoding.decode import MergedRows, PlacedRows
+from monitor.decoding.decode import DecodedRows, MergedRows, PlacedRows
 from monitor.policy.timeline import PolicyVersion
 from monitor.replay.owner_barriers import OwnerBarriers
 from schemas.owners import OwnerBan
@@ -49,41 +49,62 @@ def take_bans(chain: PolicyChain, bans: Sequence[OwnerBan]) -> None:
 
 
 class Shards(Protocol):
-    """The shards that receive the calls and records of a replay, in this process or in others (`monitor.replay`)."""
-
-    def take(self, ready: Sequence[tuple[PlacedRows, int, int]], batch: MergedRows, watermark_ms: int) -> None:
-        """Take rows in reading order. ``batch`` is the merged ``ready``, ``watermark_ms`` the watermark before them."""
-        ...
-
-    def advance(self, watermark_ms: int) -> None:
-        """Decide what the watermark allows."""
-        ...
-
-    def finish(self, last_ms: int, until_ms: int | None) -> None:
-        """End the input."""
-        ...
-
-    def collect(self) -> list[Output]:
-        """The output received since the last call; after `finish`, all of it."""
-        ...
+    """The shards of a replay, in this process or in others, at the end."""
 
     @property
     def tenants(self) -> int:
         """The number of tenants."""
         ...
 
-    @property
-    def settled(self) -> bool:
-        """Whether all shards have decided up to the same time, so that no earlier window can still come."""
+    def distances(self) -> ThresholdDistances | None:
+        """The threshold distances, if requested."""
         ...
 
-    def distances(self) -> ThresholdDistances | None:
-        """The threshold distances after `finish`, if requested."""
-        ...
+
+class TenantShare(dict[str, bool]):
+    """The tenants of one of ``of`` processes, each of which reads all input: whether a tenant is among them."""
+
+    def __init__(self, number: int, of: int) -> None:
+        super().__init__()
+        self.number = number
+        self._of = of
+
+    def __missing__(self, tenant_id: str) -> bool:
+        found = self[tenant_id] = shard_of(tenant_id, self._of) == self.number
+        return found
+
+    def keep(self, decoded: DecodedRows) -> DecodedRows:
+        """A decoded piece without the calls of other tenants. Their event times stay: they move the clock.
+
+        A rejected row has no tenant; the first process keeps it.
+        """
+        if self.number:
+            decoded.rejected = []
+        if decoded.calls is not None:
+            mine = np.fromiter(map(self.__getitem__, decoded.names), np.bool_, len(decoded.names))
+            kept = mine[decoded.calls.tenant]
+            if not kept.all():
+                decoded.calls, decoded.call_rows = decoded.calls.take(kept), decoded.call_rows[kept]
+        return decoded
+
+
+class SharedReplay(NamedTuple):
+    """The part of one process in a replay of several: its tenants, and how it exchanges bans of owners.
+
+    ``exchange`` takes the bans that its tenants have caused, and returns those of the other processes.
+    """
+
+    share: TenantShare
+    exchange: Callable[[list[OwnerBan]], list[OwnerBan]]
+
+
+def _taken_bans(chain: PolicyChain) -> list[OwnerBan]:
+    bans, chain.shard.output.owner_bans = chain.shard.output.owner_bans, []
+    return bans
 
 
 class LocalShards:
-    """Shards in this process."""
+    """Shards in this process: those of all tenants, or one for its part of them if it shares the replay with others."""
 
     def __init__(
         self,
@@ -93,7 +114,9 @@ class LocalShards:
         distance_options: DistanceOptions | None = None,
         enforce_from_ms: int = 0,
         logs: RecordLogs | None = None,
+        shared: SharedReplay | None = None,
     ) -> None:
+        self._shared = shared
         self.chains = [PolicyChain(versions, wanted, enforce_from_ms, logs=logs) for _ in range(shards)]
         self._logs = logs
         self._distance_options = distance_options
@@ -102,10 +125,12 @@ class LocalShards:
         self._ended_ms: int | None = None
 
     def take(self, ready: Sequence[tuple[PlacedRows, int, int]], batch: MergedRows, watermark_ms: int) -> None:
-        """Take rows in reading order."""
+        """Take rows in reading order. ``batch`` is the merged ``ready``, ``watermark_ms`` the watermark before them."""
         count = len(self.chains)
         self._barriers.read(batch.waiting, event_times(ready))
         for waiting in batch.waiting:
+            if self._shared is not None and not self._shared.share[waiting.record.tenant_id]:
+                continue
             self.chains[shard_of(waiting.record.tenant_id, count)].shard.wait(waiting)
         if batch.calls is None:
             return
@@ -124,15 +149,23 @@ class LocalShards:
 
     def _exchange_bans(self, until_ms: int) -> None:
         """Stop where bans of owners may take effect, and give those of each shard to the others."""
-        barriers = self._barriers.until(until_ms) if len(self.chains) > 1 else ()
+        barriers = self._barriers.until(until_ms) if self._exchanges else ()
         for at_ms in barriers:
             for chain in self.chains:
                 chain.advance(at_ms, at_ms - 1)
+            if self._shared is not None:
+                [chain] = self.chains
+                take_bans(chain, self._shared.exchange(_taken_bans(chain)))
+                continue
             for chain in self.chains:
-                bans, chain.shard.output.owner_bans = chain.shard.output.owner_bans, []
+                bans = _taken_bans(chain)
                 for other in self.chains:
                     if other is not chain:
                         take_bans(other, bans)
+
+    @property
+    def _exchanges(self) -> bool:
+        return self._shared is not None or len(self.chains) > 1
 
     def finish(self, last_ms: int, until_ms: int | None) -> None:
         """End the input."""
@@ -147,7 +180,7 @@ class LocalShards:
         for chain in self.chains:
             bans = chain.shard.output.owner_bans
             outputs.append(chain.shard.output.take())
-            if len(self.chains) > 1:
+            if self._exchanges:
                 chain.shard.output.owner_bans = bans  # they stay until they are exchanged
         outputs[0].duplicates += self._duplicates
         self._duplicates = 0
@@ -157,11 +190,6 @@ class LocalShards:
     def tenants(self) -> int:
         """The number of tenants."""
         return sum(chain.shard.tenants for chain in self.chains)
-
-    @property
-    def settled(self) -> bool:
-        """Always true: local shards advance together."""
-        return True
 
     def distances(self) -> ThresholdDistances | None:
         """The threshold distances, if requested."""

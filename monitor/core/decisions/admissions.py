@@ -25,15 +25,20 @@ CatalogueMatch = tuple[Match, AdmissionField, str]
 class AdmissionRequest:
     """What a record asks for: ``texts`` are the businesses that it names, each with its field.
 
-    ``updated_ms`` is as written in the record. ``ids`` are those of the record. ``owner_ban`` is the earliest standing
+    ``updated_ms`` is as written in the record. ``owner_ban`` is the earliest standing
     ban of an owner to whom an application's tenant belongs, or whom a `tenant` record newly names.
     """
 
     origin: Origin
     updated_ms: int
     texts: Sequence[tuple[AdmissionField, str]]
-    ids: tuple[str, ...]
+    record: Application | Tenant
     owner_ban: OwnerBan | None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of the record, which only reasons need."""
+        return ids_of(self.record)
 
 
 class NewlyDeclared(NamedTuple):
@@ -64,7 +69,7 @@ class Admissions:
             Origin("application", application.application_id),
             application.updated_ms,
             (("declared_business", application.declared_business), ("scenario", application.scenario or "")),
-            ids_of(application),
+            application,
             self._decisions.owner_bans.earliest(tenant_record),
         )
         found = self._match(request)
@@ -107,7 +112,7 @@ class Admissions:
             Origin("tenant", tenant.tenant_id),
             tenant.updated_ms,
             [("declared_businesses", text) for text in newly.businesses],
-            ids_of(tenant),
+            tenant,
             None if newly.owner is None else self._decisions.owner_bans.banned(newly.owner),
         )
         for proposed in self._rejections(tenant_record, request, self._match(request), at_ms):

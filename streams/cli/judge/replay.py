@@ -95,8 +95,9 @@ def run(
     import time
     from contextlib import nullcontext
 
+    from monitor.replay.local import UntilTooEarlyError
     from monitor.replay.output import MEASURES, MeasureFile, WindowFile, write
-    from monitor.replay.run import ReplayOptions, UntilTooEarlyError, replay
+    from monitor.replay.run import ReplayOptions, replay
     from streams.cli.inputs import display_setting, fail, formatted_files, parse_time, policy_for, reading
     from streams.cli.judge.progress import Reporter
     from streams.cli.outputs import writing
