@@ -38,9 +38,10 @@ def measured_by(rule: Rule, seen: Seen) -> dict[str, Any] | None:
 
 
 def share_of(rule: Rule, value: float | None, bound: float | None) -> float:
-    """How near the bound, or without one the value, is to the threshold, at most 10."""
-    judged = value if bound is None else bound
-    assert judged is not None
+    """How near the bound, or without one the value, as the record has it, is to the threshold, at most 10."""
+    exact = value if bound is None else bound
+    assert exact is not None
+    judged = round(exact, 6)
     if rule.direction == "above":
         if rule.threshold <= 0:
             return 10.0 if judged > rule.threshold else 0.0

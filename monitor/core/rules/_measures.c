@@ -131,8 +131,8 @@ static inline int64_t millionths_of(double number)
 /* ---- Records ------------------------------------------------------------------------------------------------ */
 
 typedef struct {
-    const double *counts; /* `[count, tenant]` */
-    Py_ssize_t tenants;
+    const double *counts; /* `[tenant, count]` */
+    Py_ssize_t tenants, width;
     const int32_t *due;
     Py_ssize_t due_count;
     const uint8_t *skipped; /* `[due, tenant]`: rules that do not apply; NULL: all apply */
@@ -147,25 +147,27 @@ typedef struct {
 /* Write what the rules measured of a tenant; NULL if it is left to the caller. */
 static char *put_rules(char *out, const Rules *rules, const Hour *hour, Py_ssize_t tenant, Nearest *nearest)
 {
-    const double *counts = hour->counts + tenant;
+    const double *counts = hour->counts + tenant * hour->width;
     const char *texts = rules->texts.buf;
     for (Py_ssize_t line = 0; line < hour->due_count; line++) {
         Py_ssize_t rule = hour->due[line];
         if (hour->skipped && hour->skipped[line * hour->tenants + tenant]) continue;
-        double denominator = counts[int_at(rules, DENOMINATOR, rule) * hour->tenants];
-        if (!(denominator > 0.0) || !(counts[int_at(rules, PRESENT, rule) * hour->tenants] > 0.0)) continue;
-        double numerator = counts[int_at(rules, NUMERATOR, rule) * hour->tenants];
-        double divisor = counts[int_at(rules, DIVISOR, rule) * hour->tenants];
+        double denominator = counts[int_at(rules, DENOMINATOR, rule)];
+        if (!(denominator > 0.0) || !(counts[int_at(rules, PRESENT, rule)] > 0.0)) continue;
+        double numerator = counts[int_at(rules, NUMERATOR, rule)];
+        double divisor = counts[int_at(rules, DIVISOR, rule)];
         double sign = float_at(rules, SIGN, rule);
         int flags = flags_at(rules, rule);
-        double value = numerator / (float_at(rules, SCALE, rule) * divisor), judged = value;
-        if (flags & IS_SURE) judged = wilson(numerator, denominator, float_at(rules, QUANTILE, rule), sign);
+        int64_t written = millionths_of(numerator / (float_at(rules, SCALE, rule) * divisor)), bound = 0;
+        /* The lower bound of nothing is 0: most counts are. */
+        if (flags & IS_SURE && (numerator > 0.0 || sign < 0.0))
+            bound = millionths_of(wilson(numerator, denominator, float_at(rules, QUANTILE, rule), sign));
+        if (!is_plain(numerator) || !is_plain(denominator) || written < 0 || bound < 0) return NULL;
         if (denominator >= float_at(rules, LEAST, rule)) {
+            double judged = (double)(flags & IS_SURE ? bound : written) / DECIMALS;
             double share = share_of(judged, float_at(rules, THRESHOLD, rule), sign);
             if (share > nearest->share) *nearest = (Nearest){rule, share};
         }
-        int64_t written = millionths_of(value), bound = flags & IS_SURE ? millionths_of(judged) : 0;
-        if (!is_plain(numerator) || !is_plain(denominator) || written < 0 || bound < 0) return NULL;
         int64_t before = rule ? end_at(rules, AFTER_END, rule - 1) : 0, middle = end_at(rules, BEFORE_END, rule);
         out = put_text(out, texts + before, middle - before);
         out = put_number(out, (uint64_t)numerator);
@@ -311,16 +313,17 @@ static PyObject *encode(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "Oy*ny*Oy*O!y*", &columns, &counts, &tenants, &due, &skipped_of, &rows, &PyList_Type,
                           &names, &middle))
         return NULL;
-    Hour hour = {counts.buf, tenants, due.buf, due.len / 4, NULL};
+    Hour hour = {counts.buf, tenants, 0, due.buf, due.len / 4, NULL};
     if (!items_of(&counts, 8) || !items_of(&due, 4) || !items_of(&rows, 8)) {
         /* refused */
     } else if (tenants <= 0 || counts.len / 8 % tenants || rows.len / 8 != PyList_Size(names)) {
         refused("the columns do not fit each other");
     } else if (skipped_of == Py_None || PyObject_GetBuffer(skipped_of, &skipped, PyBUF_C_CONTIGUOUS) == 0) {
         hour.skipped = skipped.buf;
+        hour.width = counts.len / 8 / tenants;
         if (skipped.obj && skipped.len != hour.due_count * tenants)
             refused("the columns do not fit each other");
-        else if (rules_of(columns, counts.len / 8 / tenants, &rules))
+        else if (rules_of(columns, hour.width, &rules))
             records = records_of(&rules, &hour, rows.buf, names, &middle);
         rules_released(&rules);
     }

@@ -17,7 +17,7 @@ def encode(
 ) -> list[bytes | None]:
     """The records of the tenants with these ``rows`` and encoded ``names``; None where `measure_encoding` must encode.
 
-    ``rules`` are the columns of `native_measures.columns_of`; ``counts`` are ``[count, tenant]``, and ``skipped``,
+    ``rules`` are the columns of `native_measures.columns_of`; ``counts`` are ``[tenant, count]``, and ``skipped``,
     ``[due, tenant]``, marks rules that do not apply. ``middle`` stands between name and worst rule. Raises ValueError
     if arguments do not fit.
     """

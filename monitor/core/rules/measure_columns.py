@@ -28,7 +28,8 @@ class MeasuredCounts(NamedTuple):
     """What some rules measured of some tenants. All arrays are ``[rule, tenant]``.
 
     A denominator is 1 for counts. ``measured`` marks where there is a record and a denominator above 0. ``share`` is
-    how near the bound, or without it the value, is to the threshold: above 1 if it is beyond, at most `FAR_OVER`.
+    how near the bound, or without it the value, with 6 decimals, is to the threshold: above 1 if it is beyond, at
+    most `FAR_OVER`.
     """
 
     numerator: Floats
@@ -62,7 +63,9 @@ class RuleColumns:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             value = numerator / (self.scale[due, None] * counts[self.own.divisor[due]])
             surely = np.where(sure, bound(numerator, denominator, self.quantile[due, None], sign), np.nan)
-            share = _shares(np.where(sure, surely, value), threshold, sign)
+            # As the record has it: what is left of rounding errors beyond its decimals must not name the worst rule.
+            judged = np.rint(np.where(sure, surely, value) * _DECIMALS) / _DECIMALS
+            share = _shares(judged, threshold, sign)
         share[~measured | (denominator < self.least[due, None])] = NOT_ENOUGH
         return MeasuredCounts(numerator, denominator, value, surely, share, measured)
 

@@ -33,7 +33,9 @@ class MeasureEncoder:
         if not native_measures.enabled:
             return self._encode(hour, rows, encoded)
         values = native_measures.encode(self._native, hour, rows, encoded)
-        left = [at for at, row in enumerate(rows.tolist()) if values[at] is None or row in hour.overrides]
+        left: list[int] = []
+        if hour.overrides or None in values:
+            left = [at for at, row in enumerate(rows.tolist()) if values[at] is None or row in hour.overrides]
         if left:
             others = self._encode(hour, rows[left], [encoded[at] for at in left])
             for at, value in zip(left, others, strict=True):

@@ -56,4 +56,5 @@ def encode(columns: Columns, hour: HourCounts, rows: Rows, names: Sequence[bytes
     tenants = hour.counts.shape[1]
     middle = b',"hour_ms":%d,"worst":' % hour.hour_ms
     due, skipped = np.array(hour.due, np.int32), hour.skipped
-    return _measures.encode(columns, hour.counts, tenants, due, skipped, rows.astype(np.int64), list(names), middle)
+    counts = np.ascontiguousarray(hour.counts.T)  # those of a tenant are read together
+    return _measures.encode(columns, counts, tenants, due, skipped, rows.astype(np.int64), list(names), middle)

@@ -124,7 +124,7 @@ def test_a_tenant_with_a_count_that_is_not_plain_is_left(number: float) -> None:
 def test_arguments_that_do_not_fit_are_refused(wrong: str) -> None:
     one = np.ones(1, np.int32)
     encoder = MeasureEncoder(RULES[:1], OwnCounts(one, 2 * one, 2 * one, 0 * one))
-    columns, counts = list(encoder._native), np.ones((3, 2))
+    columns, counts = list(encoder._native), np.ones((2, 3))
     due, rows = np.zeros(1, np.int32), np.arange(2, dtype=np.int64)
     skipped, names = np.zeros((1, 2), np.bool_), [b'"a"', b'"b"']
     if wrong == "width":
