@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, func, select
@@ -27,8 +27,7 @@ END_MS: Final = 2**53
 """After all times."""
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredPoint:
+class MeasuredPoint(NamedTuple):
     """The value of one window: its end, the bound if the rule has a confidence, the threshold it was judged by.
 
     ``least``: the smallest denominator with which the rule could be in breach, where it is known. ``in_breach``: the
@@ -110,11 +109,10 @@ class EscalationDistance:
 def measured_series(connection: Connection, tenant_id: str, since_ms: int, policy: Policy) -> list[RuleSeries]:
     """The series of each rule that measured the tenant since then, by rule: at the ends of hours, and at decisions and
     alerts, which have the value in full."""
-    points = _points(connection, tenant_id, since_ms, END_MS, policy)
-    series: dict[str, RuleSeries] = {}
-    for (_, rule_id), point in sorted(points.items(), key=lambda item: item[0]):
-        series.setdefault(rule_id, RuleSeries(rule_id)).points.append(point)
-    return [series[rule_id] for rule_id in sorted(series)]
+    found = _points(connection, tenant_id, since_ms, END_MS, policy)
+    return [
+        RuleSeries(rule_id, [points[at_ms] for at_ms in sorted(points)]) for rule_id, points in sorted(found.items())
+    ]
 
 
 def measured_page(
@@ -131,8 +129,9 @@ def measured_page(
         return [], None
     from_ms = max(since_ms, newest_ms - limit * _HOUR_MS)
     instants: dict[int, MeasuredInstant] = {}
-    for (at_ms, rule_id), point in _points(connection, tenant_id, from_ms, before_ms, policy).items():
-        instants.setdefault(at_ms, MeasuredInstant(at_ms)).points[rule_id] = point
+    for rule_id, points in _points(connection, tenant_id, from_ms, before_ms, policy).items():
+        for at_ms, point in points.items():
+            instants.setdefault(at_ms, MeasuredInstant(at_ms)).points[rule_id] = point
     ordered = [instants[at_ms] for at_ms in sorted(instants, reverse=True)]
     if len(ordered) > limit:
         return ordered[:limit], encode_cursor(ordered[limit - 1].at_ms)
@@ -152,25 +151,26 @@ def tenant_hours(connection: Connection, tenant_id: str, from_ms: int, before_ms
 
 def _points(
     connection: Connection, tenant_id: str, from_ms: int, before_ms: int, policy: Policy
-) -> dict[tuple[int, str], MeasuredPoint]:
-    """What was measured from ``from_ms`` to before ``before_ms``, by time and rule.
+) -> dict[str, dict[int, MeasuredPoint]]:
+    """What was measured from ``from_ms`` to before ``before_ms``, by rule and time.
 
     Of decisions and of alerts, the newest `POINTS` are read.
     """
-    e, a, found = EVENTS.c, ALERTS.c, dict[tuple[int, str], MeasuredPoint]()
+    e, a, found = EVENTS.c, ALERTS.c, dict[str, dict[int, MeasuredPoint]]()
 
     def add(at_ms: int, rule_id: str, measure: Measure, in_breach: bool) -> None:
-        known = found.get((at_ms, rule_id))
-        found[at_ms, rule_id] = MeasuredPoint(at_ms, measure, known.least if known else None, in_breach)
+        of_rule = found.setdefault(rule_id, {})
+        known = of_rule.get(at_ms)
+        of_rule[at_ms] = MeasuredPoint(at_ms, measure, known.least if known else None, in_breach)
 
-    metrics = {rule.id: rule.metric for rule in policy.rules}
+    rules = {rule.id: (rule.metric, found.setdefault(rule.id, {})) for rule in policy.rules}
     for hour in tenant_hours(connection, tenant_id, from_ms, before_ms):
         at_ms = hour.hour_ms + _HOUR_MS
         for one in hour.rules:
-            if one.rule_id in metrics:
-                counts = one.numerator, one.denominator, one.value, one.threshold, one.bound
-                measure = Measure(metrics[one.rule_id], *counts)
-                found[at_ms, one.rule_id] = MeasuredPoint(at_ms, measure, one.min_denominator)
+            if (known := rules.get(one.rule_id)) is not None:
+                metric, of_rule = known
+                measure = Measure(metric, one.numerator, one.denominator, one.value, one.threshold, one.bound)
+                of_rule[at_ms] = MeasuredPoint(at_ms, measure, one.min_denominator)
     alerts = select(a.value).where(a.tenant_id == tenant_id, a.updated_ms >= from_ms, a.updated_ms < before_ms)
     for (value,) in connection.execute(alerts.order_by(a.since_ms.desc()).limit(POINTS)):
         alert = alert_of(value)
@@ -182,7 +182,7 @@ def _points(
         # A later event of the same case repeats what was measured at the decision.
         if data.measure is not None and data.window is not None and data.window.end_ms == data.decided_ms:
             add(data.decided_ms, data.rule_id, data.measure, True)
-    return found
+    return {rule_id: points for rule_id, points in found.items() if points}
 
 
 def _newest_before(connection: Connection, tenant_id: str, from_ms: int, before_ms: int) -> int | None:
