@@ -65,6 +65,7 @@ def make(context: ConsoleContext, routes: Sequence[BaseRoute] = (), identity: Id
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        redirect_slashes=False,  # no address has a slash too many or too few, and an id may end in one
     )
     app.state.console = context
     app.state.changes = ChangeWatch(context.database, context.clock, context.telemetry, context.notice)

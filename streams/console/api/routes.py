@@ -207,7 +207,10 @@ def _case(view: CaseView) -> CaseDetail:
         for one in view.reviews
     ]
     verdicts = [
-        VerdictItem(**{name: getattr(row, name) for name in VerdictItem.model_fields} | {"reason": _said(row, ids)})
+        VerdictItem(
+            **{name: getattr(row, name) for name in VerdictItem.model_fields}
+            | {"reason": _said(row.reason, row, ids), "why": None if row.why is None else _said(row.why, row, ids)}
+        )
         for row in view.verdicts
     ]
     return CaseDetail(
@@ -223,8 +226,8 @@ def _case(view: CaseView) -> CaseDetail:
     )
 
 
-def _said(row: Row[Any], ids: Sequence[str]) -> str:
-    return RECORDS.text(row.reason, (*ids, row.review_id), 8_192)
+def _said(text: str, row: Row[Any], ids: Sequence[str]) -> str:
+    return RECORDS.text(text, (*ids, row.review_id), 8_192)
 
 
 def _event(event: Enforcement) -> dict[str, Any]:

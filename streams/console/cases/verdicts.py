@@ -115,7 +115,7 @@ def decline(connection: Connection, number: int, by: User, reason: str, now_ms: 
     row = _verdict(connection, number)
     if row.state != "approval":
         raise CaseRefused("verdict_over")
-    _decide_proposal(connection, row, by, ProposalStep.DECLINE, reason, now_ms)
+    reason = _decide_proposal(connection, row, by, ProposalStep.DECLINE, reason, now_ms)
     _end(connection, row, ("approval",), "declined", now_ms, reason or None)
 
 
@@ -202,11 +202,16 @@ def put_back(connection: Connection, row: Row[Any]) -> None:
 
 def _decide_proposal(
     connection: Connection, row: Row[Any], by: User, step: ProposalStep, reason: str, now_ms: int
-) -> None:
+) -> str:
+    """Decide as the second person. Returns the reason as it is kept: with telephone numbers masked."""
+    if len(reason) > LONGEST_REASON:
+        raise CaseRefused("reason_too_long", most=LONGEST_REASON)
+    kept = mask_text(reason.strip(), (row.case_id,))
     try:
-        four_eyes.decide(connection, by, row.proposal_id, step, mask_text(reason, (row.case_id,)), now_ms)
+        four_eyes.decide(connection, by, row.proposal_id, step, kept, now_ms)
     except ProposalRefused as error:
         raise CaseRefused(f"proposal_{error.key}") from None
+    return kept
 
 
 def _about(row: Row[Any]) -> About:
