@@ -1,4 +1,5 @@
-"""Runs `callwarden` in a separate process that starts quickly: it is forked from one that has imported everything.
+"""Runs `callwarden`, or a script, in a separate process that starts quickly: it is forked from one that has imported
+everything.
 
 Use it for a command's output and exit status. Tests about the start itself (encodings, signals, imports), and the first
 and last command of a tested story, run `callwarden` itself.
@@ -58,7 +59,10 @@ random.seed()
 for option in filter(None, os.environ.get("PYTHONWARNINGS", "").split(",")):
     warnings._setoption(option)
 sys.argv = ["callwarden", *command["arguments"]]
-main()
+if command["script"] is None:
+    main()
+else:
+    exec(compile(command["script"], "<script>", "exec"), {"__name__": "__main__"})
 """
 
 
@@ -109,7 +113,23 @@ def callwarden(
     timeout_s: float = PATIENCE_S,
 ) -> subprocess.CompletedProcess[bytes]:
     """How the command ended, and its output. Its standard input is empty; ``environment`` is its whole environment."""
+    return _forked(None, arguments, folder, environment, timeout_s)
+
+
+def script(text: str, *arguments: str, timeout_s: float = PATIENCE_S) -> subprocess.CompletedProcess[bytes]:
+    """How a script of Python with these arguments ended, and its output."""
+    return _forked(text, arguments, None, None, timeout_s)
+
+
+def _forked(
+    script: str | None,
+    arguments: Sequence[str | bytes | Path],
+    folder: Path | None,
+    environment: Mapping[str, str] | None,
+    timeout_s: float,
+) -> subprocess.CompletedProcess[bytes]:
     command = {
+        "script": script,
         "arguments": [os.fsdecode(argument) for argument in arguments],
         "folder": str(folder or Path.cwd()),
         "environment": dict(os.environ if environment is None else environment),

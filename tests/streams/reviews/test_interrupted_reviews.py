@@ -2,9 +2,11 @@
 
 import asyncio
 import shutil
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
+from copy import deepcopy
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -139,12 +141,14 @@ def folders(tmp_path: Path, ledger: Path) -> Iterator[Path]:
 async def test_a_verdict_is_sent_once_wherever_its_command_and_then_the_service_are_killed(
     tmp_path: Path, ledger: Path
 ) -> None:
-    new, tried, interrupted = folders(tmp_path, ledger), 0, 0
-    for first in STEPS:
-        for second in STEPS:  # of the service
-            folder, broker = next(new), new_broker()
-            was_killed = await killed(folder, broker, Process.uphold, first)
-            with_claim = await reserved(folder)
+    tried, interrupted = 0, 0
+    for before, first in zip(folders(tmp_path, ledger), STEPS, strict=False):
+        held = new_broker()
+        was_killed = await killed(before, held, Process.uphold, first)
+        with_claim = reserved(before)
+        for second in STEPS:  # of the service, each with what the command has left
+            folder, broker = tmp_path / "after", deepcopy(held)
+            shutil.copytree(before, folder)
             interrupted += was_killed and with_claim
             service_was_killed = await killed(folder, broker, Process.finish, second)
             await killed(folder, broker, Process.finish, -1)
@@ -163,12 +167,9 @@ async def test_a_verdict_is_sent_once_wherever_its_command_and_then_the_service_
     assert tried > 30
 
 
-async def reserved(folder: Path) -> bool:
-    database = Database(address(folder), "ledger")
-    with database.reading() as connection:
-        found = connection.exec_driver_sql("SELECT count(*) FROM ledger_claim").scalar_one()
-    database.close()
-    return bool(found)
+def reserved(folder: Path) -> bool:
+    with closing(sqlite3.connect(folder / "ledger.db")) as connection:
+        return bool(connection.execute("SELECT count(*) FROM ledger_claim").fetchone()[0])
 
 
 async def test_a_verdict_is_sent_once_when_its_command_stalls_until_the_service_has_sent_it(

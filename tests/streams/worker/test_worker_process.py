@@ -16,6 +16,7 @@ import urllib.request
 import pytest
 
 from helpers.patience import PATIENCE_S
+from helpers.warm_commands import script
 from streams.dev.kafka_node import free_ports
 
 NUMBER = "+86 138 1234 5678"
@@ -76,12 +77,10 @@ sys.exit(0 if low <= given[0].ctypes.data < high else 3)
 """
 
 
-def run(script: str, *arguments: str) -> tuple[int, str]:
+def run(text: str, *arguments: str) -> tuple[int, str]:
     """The exit status of that script, and its standard error."""
-    done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=PATIENCE_S
-    )
-    return done.returncode, done.stderr
+    done = script(text, *arguments)
+    return done.returncode, done.stderr.decode()
 
 
 @pytest.fixture
@@ -130,8 +129,8 @@ def test_a_worker_that_waits_for_its_broker_is_alive_not_ready_and_ends_in_order
 
 def test_a_worker_whose_loop_hangs_is_not_healthy_and_one_whose_engine_is_not_ready_says_why(port: str) -> None:
     hangs = ENDS.replace("exec(how)", "import asyncio; await asyncio.Event().wait()")
-    script = [sys.executable, "-c", hangs, "", "--port", port]
-    with subprocess.Popen(script, stderr=subprocess.PIPE, text=True) as worker:
+    program = [sys.executable, "-c", hangs, "", "--port", port]
+    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as worker:
         try:
             while get(port, "/readyz") == (503, "the broker is away\n"):  # until the consumer loop exists
                 time.sleep(0.1)
@@ -183,11 +182,11 @@ def test_nothing_that_an_error_quotes_of_a_record_reaches_the_log(form: str, quo
 
 
 def test_what_an_error_says_of_the_code_or_of_the_broker_is_shown() -> None:
-    script = LOGS.replace("import logging", "from streams.kafka.api import PermanentError\nimport logging")
-    script = script.replace("RuntimeError(quoted), ", "")
+    text = LOGS.replace("import logging", "from streams.kafka.api import PermanentError\nimport logging")
+    text = text.replace("RuntimeError(quoted), ", "")
     for a, b in (("int(quoted)", "quoted.method"), ("ValueError", "AttributeError"), ("KeyError", "PermanentError")):
-        script = script.replace(a, b)
-    status, said = run(script, "text", "as it is")
+        text = text.replace(a, b)
+    status, said = run(text, "text", "as it is")
     assert status == 0, said
     assert said.count("PermanentError: as it is") == 2
     assert said.count("object has no attribute 'method'") == 2
@@ -206,5 +205,7 @@ def test_a_log_whose_disk_is_full_or_whose_reader_has_gone_ends_no_program(form:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone takes the setting")
 def test_a_thread_has_no_memory_of_its_own_that_it_would_keep() -> None:
-    assert run(SHARES, "share") == (0, "")
-    assert run(SHARES, "leave") == (3, ""), "as it is by default"
+    # In processes of their own: a forked one has the arenas of the one that it was forked from.
+    shares = [sys.executable, "-c", SHARES]
+    assert subprocess.run([*shares, "share"], timeout=PATIENCE_S).returncode == 0
+    assert subprocess.run([*shares, "leave"], timeout=PATIENCE_S).returncode == 3, "as it is by default"
