@@ -25,12 +25,11 @@ LONG_FILES = (
         "test_alertmanager.py",
         "test_unreadable_on_broker.py",
     ),
-    *("test_schedules.py", "test_broken_protocol.py", "test_rescale.py", "test_replay_properties.py"),
-    *("test_replay_against_oracle.py", "test_builtin_rules_on_other_traffic.py", "test_docs.py", "test_owners.py"),
-    *("test_task.py", "test_interrupted_reviews.py", "test_policy_changes_against_oracle.py", "test_bench_runs.py"),
-    *("test_billing_unread.py", "test_billing_pack.py", "test_owners_against_oracle.py", "test_task_policy_changes.py"),
-    *("test_silent_sources.py", "test_report_page.py", "test_raw_partition.py", "test_real_files.py"),
-    *("test_leftover_processes.py", "test_rescale_killed.py"),
+    *("test_broken_protocol.py", "test_schedules.py", "test_docs.py", "test_policy_attack.py", "test_billing_pack.py"),
+    *("test_preview_child.py", "test_interrupted_reviews.py", "test_bench_runs.py", "test_owners.py"),
+    *("test_policy_changes.py", "test_builtin_rules_on_other_traffic.py", "test_worker_process.py", "test_misuse.py"),
+    *("test_report_page.py", "test_raw_partition.py", "test_rescale.py", "test_replay_properties.py"),
+    *("test_large_panes.py", "test_silent_sources.py", "test_rebalances.py", "test_policy_changes_against_oracle.py"),
 )
 _LEFT_RUNNING = pytest.StashKey[list[str]]()
 _OF_A_WORKER = "left_running"

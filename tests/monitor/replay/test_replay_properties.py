@@ -86,7 +86,7 @@ def identical(lines: Sequence[str]) -> list[str]:
 @examples(
     *(st.integers(0, 10**6), st.integers(0, 10**6), st.sampled_from(PIECES), st.sampled_from(FEW_SHARDS)),
     fast=4,
-    most=20,
+    most=10,
 )
 def test_the_order_within_lateness_changes_no_byte(seed: int, order: int, piece_lines: int, shards: int) -> None:
     """One file, its records in two orders in which none is late, also read differently; with duplicates among them."""
@@ -102,7 +102,7 @@ def test_the_order_within_lateness_changes_no_byte(seed: int, order: int, piece_
     assert other == whole
 
 
-@examples(st.integers(0, 10**6), st.sampled_from(PIECES), st.sampled_from(FEW_SHARDS), fast=4, most=20)
+@examples(st.integers(0, 10**6), st.sampled_from(PIECES), st.sampled_from(FEW_SHARDS), fast=4, most=12)
 def test_pieces_and_shards_change_no_byte(seed: int, piece_lines: int, shards: int) -> None:
     """Several files with late, repeated, contradicting, hostile and blank lines."""
     made = scenario(seed, size=40)
