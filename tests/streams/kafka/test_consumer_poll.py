@@ -14,6 +14,7 @@ from aiokafka.errors import CorruptRecordException, KafkaError
 from rawkafka.batches import GZIP, ZSTD, batch, record
 from wire_log import Log
 
+from helpers.patience import PATIENCE_S
 from streams.kafka.api import TP, CorruptLog
 from streams.kafka.clients import Clients
 from streams.kafka.consumer import KafkaConsumer
@@ -185,7 +186,7 @@ async def test_a_batch_that_takes_long_is_read_by_a_thread_while_the_loop_runs(
 
     def noted(*args: Any, **more: Any) -> Any:
         threads.append(threading.get_ident())
-        assert may_end.wait(10)
+        assert may_end.wait(PATIENCE_S)
         return read(*args, **more)
 
     monkeypatch.setattr(fastfetch, "records_of", noted)

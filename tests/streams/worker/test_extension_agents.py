@@ -245,7 +245,7 @@ async def test_an_agent_that_blocks_does_not_hold_the_event_loop() -> None:
     async def blocks(batches: AsyncIterator[CommittedBatch]) -> None:
         async for _ in batches:
             entered.set()
-            released.wait(60)
+            released.wait(PATIENCE_S)
 
     async with Running(topic, crm=blocks):
         await until(entered.is_set)

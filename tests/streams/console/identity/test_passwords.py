@@ -6,6 +6,7 @@ import threading
 import pytest
 from argon2 import PasswordHasher
 
+from helpers.patience import PATIENCE_S
 from streams.console.identity.passwords import (
     LONGEST,
     SHORTEST,
@@ -87,7 +88,7 @@ class _Held(PasswordHasher):
         with self.lock:
             self.now += 1
             self.most = max(self.most, self.now)
-        self.go.wait(10)
+        self.go.wait(PATIENCE_S)
         with self.lock:
             self.now -= 1
         return True

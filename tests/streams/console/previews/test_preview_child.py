@@ -28,7 +28,7 @@ extends: none
 rules:
 - {id: short, behaviour: blind_calling, metric: short_call_ratio, above: 0.5, window: 1h, step: 5m, min_denominator: 10}
 """
-LIMITS = PreviewLimits(memory_bytes=1 << 30, time_s=120, nice=0)
+LIMITS = PreviewLimits(memory_bytes=1 << 30, time_s=PATIENCE_S, nice=0)
 
 
 def call(number: int, tenant: str, talk_ms: int) -> bytes:
@@ -136,13 +136,13 @@ async def test_one_that_needs_more_memory_than_it_may_have(tmp_path: Path) -> No
             # Ids of their own, which must be kept: of each call, and of each tenant.
             out.write(b"".join(call(n, f"{'t' * 100}{n}-{m}", 1_000) + b"\n" for m in range(500)))
     with path.open("rb") as file:
-        *_, failed = await run(task(file.fileno()), PreviewLimits(256 << 20, 300, 0))
+        *_, failed = await run(task(file.fileno()), PreviewLimits(256 << 20, PATIENCE_S, 0))
     assert failed == Failed("memory", failed.detail if isinstance(failed, Failed) else "")
 
 
 @pytest.mark.parametrize("memory", [90 << 20, 150 << 20])
 async def test_one_that_cannot_even_begin(records: int, memory: int) -> None:
-    (failed,) = await run(task(records), PreviewLimits(memory, 60, 0))
+    (failed,) = await run(task(records), PreviewLimits(memory, PATIENCE_S, 0))
     assert isinstance(failed, Failed)
     assert failed.why == "memory"
 

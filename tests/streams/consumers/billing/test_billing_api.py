@@ -335,7 +335,7 @@ async def test_an_error_of_the_metrics_task_ends_billing(tmp_path: Path, monkeyp
 async def test_disconnected_clients_are_not_kept() -> None:
     held = threading.Event()
     database = Mock(Database)
-    database.reading.side_effect = lambda: held.wait(20)
+    database.reading.side_effect = lambda: held.wait(PATIENCE_S)
     lookup = Lookup(database, Mock(Follower))
     asked = [asyncio.create_task(lookup.holds(f"t{number}")) for number in range(3)]
     await asyncio.sleep(0.01)

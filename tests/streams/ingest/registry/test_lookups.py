@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from helpers.patience import PATIENCE_S
 from streams.ingest.registry import lookups
 from streams.ingest.registry.client import NoSuchSchema
 from streams.ingest.registry.decoder import RegistryDecoder
@@ -116,14 +117,14 @@ def test_a_look_up_holds_up_no_partition_whose_schemas_are_known(bench):
 
     def slow(schema_id):
         entered.set()
-        assert leave.wait(30)
+        assert leave.wait(PATIENCE_S)
         return plain(schema_id)
 
     bench.reader.schema = slow
     others = [threading.Thread(target=bench.decode, args=(2,)) for _ in range(3)]
     for each in others:
         each.start()
-    assert entered.wait(30)
+    assert entered.wait(PATIENCE_S)
     assert bench.decode(1) == b"1"
     leave.set()
     for each in others:
