@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from adapter_rows import DATA
 
+from helpers.thorough import thorough
 from monitor.adapters.base import InputRow
 from monitor.adapters.shipped import open_adapter, shipped_text
 from monitor.adapters.survey import survey
@@ -139,8 +141,9 @@ def test_the_beginning_of_the_file_by_day_is_accounted_for() -> None:
     assert accepted == sum(bool(number) for _, _, number, _ in cells)
 
 
-def test_doubled_days_double_no_complainant() -> None:
-    days: dict[str, list[bytes]] = {day: [] for day in DOUBLED}
+@pytest.mark.parametrize("doubled", thorough([[*DOUBLED[:2]], [*DOUBLED[2:]]], 1), ids=" ".join)
+def test_doubled_days_double_no_complainant(doubled: Sequence[str]) -> None:
+    days: dict[str, list[bytes]] = {day: [] for day in doubled}
     with gzip.open(DAYS) as stream:
         header = next(stream)
         for line in stream:

@@ -9,11 +9,12 @@ import hidden_strategies as hidden
 import pytest
 from hidden_traffic import Filled, write
 
+from helpers.thorough import thorough
 from monitor.policy.load import load
 from monitor.replay.run import replay
 
 DAYS = 4
-SEEDS = (31, 32)
+SEEDS = thorough((31, 32), 1)
 BY_CONSENT_ALONE = {"without_consent", "copied_consent"}
 
 

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from helpers.thorough import thorough
 from monitor.core.rules.measure_columns import NOT_ENOUGH, MeasuredRule
 from monitor.core.rules.wilson import wilson_bound
 from monitor.policy.load import load, loads
@@ -51,7 +52,7 @@ def is_measured(window: JudgedWindow) -> bool:
     return window.denominator is None or window.denominator > 0
 
 
-@pytest.mark.parametrize("seed", range(18))
+@pytest.mark.parametrize("seed", thorough(range(18), 8))
 def test_measures_are_those_of_the_windows_that_end_with_the_hour(seed: int, tmp_path: Path) -> None:
     outcome, policy = judged(seed, tmp_path)
     exempt = {(one.tenant, rule_id, one.expires_ms) for one in policy.every_exemption() for rule_id in one.rules}
@@ -108,7 +109,7 @@ def test_each_tenant_has_a_record_for_each_hour_in_which_it_called(tmp_path: Pat
     assert hours == [("a", 0), ("b", 0), ("a", 1), ("a", 2), ("b", 5)]
 
 
-@pytest.mark.parametrize("seed", [1, 4])
+@pytest.mark.parametrize("seed", thorough([4, 1], 1))
 def test_several_processes_write_the_same_measures(seed: int, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from helpers.shard_samples import LAYOUT, MINUTE, T0, cdr, columns
+from helpers.thorough import thorough
 from monitor.core.calls.columns import Calls
 from monitor.core.calls.fields import BIT
 from monitor.core.windows.open_panes import OpenPane, OpenPanes
@@ -38,7 +39,7 @@ def stored(panes: list[Pane]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("most_rows", [1, 7, 40, 10_000])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", thorough(range(3), 1))
 def test_a_pane_is_as_if_it_were_sealed_at_once(seed: int, most_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)

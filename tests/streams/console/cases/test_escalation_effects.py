@@ -3,9 +3,12 @@
 import random
 from pathlib import Path
 
+import pytest
+
 from helpers.console_harness import ConsoleHarness, console_at
 from helpers.shard_harness import ShardHarness, escalation, rule
 from helpers.shard_samples import MINUTE, T0
+from helpers.thorough import thorough
 from schemas.inputs import Review
 from schemas.outputs import Enforcement
 from streams.console.cases.case_view import case_view
@@ -119,9 +122,10 @@ async def test_an_uphold_shows_how_many_violations_it_makes(tmp_path: Path) -> N
         assert [one.outcome for one in uphold.escalations] == ["counts", "stopped"], "it is a ban itself"
 
 
-async def test_counts_and_effects_are_what_the_domain_decides(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seeds", thorough([range(5), range(10)], 1), ids=str)
+async def test_counts_and_effects_are_what_the_domain_decides(seeds: range, tmp_path: Path) -> None:
     happened: set[str] = set()
-    for seed in range(10):
+    for seed in seeds:
         print(f"seed {seed}")
         (folder := tmp_path / str(seed)).mkdir()
         happened |= await lived_through(seed, folder)

@@ -13,6 +13,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from helpers.fake_topics import FakeTopics
+from helpers.thorough import thorough
 from oracle.billing import TENANTS, event
 
 CHECKS = [
@@ -29,7 +30,7 @@ CHECKS = [
 WITHOUT_ANSWERS = [each for each in CHECKS if each not in (not_a_server_error, checks.positive_data_acceptance)]
 
 
-def ask_whatever(port: int, wanted: list[object]) -> Counter[tuple[str, int]]:
+def ask_whatever(port: int, wanted: list[object], examples: int) -> Counter[tuple[str, int]]:
     """Send requests that the document allows and others; return how often each path answered with each status."""
     answered: Counter[tuple[str, int]] = Counter()
     schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
@@ -38,7 +39,7 @@ def ask_whatever(port: int, wanted: list[object]) -> Counter[tuple[str, int]]:
         wrong = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
 
         @given(case=right | wrong)
-        @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         def ask(case: schemathesis.Case) -> None:
             answer = case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"}, checks=wanted)
             answered[case.operation.path, answer.status_code] += 1
@@ -52,13 +53,13 @@ def ask_whatever(port: int, wanted: list[object]) -> Counter[tuple[str, int]]:
     return answered
 
 
-@pytest.mark.parametrize("away", [False, True], ids=["with answers", "without"])
-async def test_every_request_is_answered_as_the_document_says(tmp_path: Path, away: bool) -> None:
+@pytest.mark.parametrize(("away", "examples"), thorough([(False, 20), (True, 20), (False, 40), (True, 40)], 2))
+async def test_every_request_is_answered_as_the_document_says(tmp_path: Path, away: bool, examples: int) -> None:
     topics = FakeTopics(**{TOPIC: 1})
     topics.put(TOPIC, 0, *[event(f"e{number}", tenant, "frozen") for number, tenant in enumerate(TENANTS)])
     topics.away = away
     async with serving(tmp_path, topics=topics, caught_up=not away) as billing:
-        answered = await asyncio.to_thread(ask_whatever, billing.port, WITHOUT_ANSWERS if away else CHECKS)
+        answered = await asyncio.to_thread(ask_whatever, billing.port, WITHOUT_ANSWERS if away else CHECKS, examples)
     for path in ("/v1/refunds/{tenant_id}", "/v1/refunds"):
         assert answered[path, 503 if away else 200] > 0
         assert answered[path, 422] > 0 or path != "/v1/refunds"
