@@ -222,7 +222,7 @@ def _cursor(row: Row[Any]) -> str:
 def _read_cursor(text: str) -> tuple[int, str]:
     order, _, encoded = text.partition(".")
     try:
-        if len(text) > 1_000 or not order.isascii() or not order.isdigit():
+        if len(text) > 1_000 or not order.isascii() or not order.isdigit() or int(order) >= 2**63:
             raise ValueError
         return int(order), base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
     except (ValueError, binascii.Error):

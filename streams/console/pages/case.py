@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_args
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Depends, Form, Path, Request
 from sqlalchemy import Connection, Row
 from starlette.responses import RedirectResponse, Response
 
@@ -43,6 +43,9 @@ router = APIRouter(include_in_schema=False)
 Writer = Annotated[User, Depends(needs(Permission.WRITE_NOTES))]
 Approver = Annotated[User, Depends(needs(Permission.APPROVE_BANS))]
 Exporter = Annotated[User, Depends(needs(Permission.EXPORT_CASES))]
+Number = Annotated[int, Path(ge=0, lt=2**63)]
+"""The number of a verdict, as the database can hold it."""
+
 _VERDICTS: Final[Mapping[str, Verdict]] = {each: each for each in get_args(Verdict)}
 _KINDS: Final[Mapping[str, OpenKind]] = {each: each for each in get_args(OpenKind)}
 _SHOWN: Final = {"cdr": "call_id", "complaint": "complaint_id", "finding": "finding_id"}
@@ -147,7 +150,7 @@ async def verdict(
 
 
 @router.post("/cases/{case_id}/verdicts/{number}/cancel")
-async def cancel(request: Request, case_id: str, number: int, user: Decider, context: Context) -> Response:
+async def cancel(request: Request, case_id: str, number: Number, user: Decider, context: Context) -> Response:
     """Cancel a verdict that is not sent yet."""
     try:
         await context.write(partial(verdicts.cancel, number=number, by=user, now_ms=context.clock()))
@@ -158,7 +161,12 @@ async def cancel(request: Request, case_id: str, number: int, user: Decider, con
 
 @router.post("/cases/{case_id}/verdicts/{number}/approve")
 async def approve(
-    request: Request, case_id: str, number: int, user: Approver, context: Context, reason: Annotated[str, Form()] = ""
+    request: Request,
+    case_id: str,
+    number: Number,
+    user: Approver,
+    context: Context,
+    reason: Annotated[str, Form()] = "",
 ) -> Response:
     """Agree to a ban as the second person."""
     work = partial(
@@ -173,7 +181,12 @@ async def approve(
 
 @router.post("/cases/{case_id}/verdicts/{number}/decline")
 async def decline(
-    request: Request, case_id: str, number: int, user: Approver, context: Context, reason: Annotated[str, Form()] = ""
+    request: Request,
+    case_id: str,
+    number: Number,
+    user: Approver,
+    context: Context,
+    reason: Annotated[str, Form()] = "",
 ) -> Response:
     """Refuse a ban as the second person."""
     try:

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import RedirectResponse, Response
 
 from streams.console.cases import reason_texts
@@ -40,7 +40,9 @@ async def add(request: Request, user: Editor, context: Context) -> Response:
 
 
 @router.post(PAGE + "/{number}")
-async def change(request: Request, number: int, user: Editor, context: Context) -> Response:
+async def change(
+    request: Request, number: Annotated[int, Path(ge=0, lt=2**63)], user: Editor, context: Context
+) -> Response:
     """Replace or remove a text."""
     given, now_ms = await form_of(request), context.clock()
     if given.get("change") == "remove":
