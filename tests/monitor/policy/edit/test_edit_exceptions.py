@@ -144,7 +144,11 @@ def test_profiles_are_named_entries() -> None:
 
 @pytest.mark.parametrize("written", [dump_yaml, dump_json])
 def test_a_policy_that_was_written_out(written: Any) -> None:
-    text = written(to_plain(loads(HEAD, "p")))
+    plain = to_plain(loads(HEAD, "p"))
+    few = {*EXEMPTION["rules"], OVERRIDE["rule"]}  # each edit reads the whole policy several times
+    plain |= {"rules": [rule for rule in plain["rules"] if rule["id"] in few]}
+    plain |= {"prohibited_businesses": plain["prohibited_businesses"][:3]}
+    text = written(plain)
     added = edit(edit(text, "exemption", None, EXEMPTION).text, "override", None, OVERRIDE).text
     again = edit(edit(added, "exemption", None, EXEMPTION | {"tenant": "x"}).text, "override", 0, {"above": 0.7}).text
     if written is dump_json:
