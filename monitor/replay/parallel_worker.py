@@ -7,6 +7,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
+from monitor.core.garbage_collection import reduce_garbage_collection
 from monitor.decoding.decode import DecodedRows
 from monitor.decoding.late_line import LateLine
 from monitor.replay.job_settings import JobSettings
@@ -21,6 +22,7 @@ from schemas.owners import OwnerBan
 def work(connection: Connection, number: int, sources: Sequence[JobSource]) -> None:
     """The main function of a process: judges its share, and sends what it decides. The settings come first."""
     try:
+        reduce_garbage_collection(batch=True)
         settings: JobSettings = pickle.loads(connection.recv_bytes())
         _judge_share(connection, number, sources, settings)
     except BaseException as error:  # noqa: BLE001 - whatever it was, the pool must say so and stop

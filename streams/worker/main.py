@@ -2,7 +2,6 @@
 
 import asyncio
 import ctypes
-import gc
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -11,6 +10,7 @@ from typing import TypeVar
 import faust
 import structlog
 
+from monitor.core.garbage_collection import reduce_garbage_collection
 from monitor.policy.model import Policy
 from monitor.text.durations import DAY, format_duration
 from streams.kafka.admin import existing_topics, read_group
@@ -40,8 +40,6 @@ log = structlog.get_logger("callwarden")
 T = TypeVar("T")
 
 _FAR_MS = 30 * DAY
-_MANY_OBJECTS = 10_000
-_FULL = 2  # the generation of a full collection
 _M_ARENA_MAX = -8  # as in malloc.h of glibc
 
 
@@ -132,26 +130,6 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
         await serve(app, settings.stop_within_ms / 1000)
     finally:
         await cluster.stop()
-
-
-def reduce_garbage_collection() -> None:
-    """Exclude everything loaded so far from garbage collection, and collect seldom.
-
-    Records come and go in hundreds, without cycles; by default that triggers a collection each time. Objects that
-    survive a full collection are excluded, too: at 100,000 tenants there are millions, and scanning them all would
-    block every thread for a second. A cycle of such objects is never freed; the state has none.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_MANY_OBJECTS, 4, 1)
-    if _pass_over not in gc.callbacks:
-        gc.callbacks.append(_pass_over)
-
-
-def _pass_over(phase: str, info: dict[str, int]) -> None:
-    """After each full collection, exclude the surviving objects."""
-    if phase == "stop" and info["generation"] == _FULL:
-        gc.freeze()
 
 
 def use_one_malloc_arena() -> None:

@@ -58,11 +58,13 @@ def phases(path: str, policy: str, piece_lines: int) -> Answer:
 
 def _replay(path: str, policy: str, piece_lines: int, jobs: int, around: AbstractContextManager[object]) -> Answer:
     from bench.policies import named
+    from monitor.core.garbage_collection import reduce_garbage_collection
     from monitor.replay import output
     from monitor.replay import run as replaying
     from monitor.replay.outcome import ReplaySummary
 
     policy_model = named(policy)
+    reduce_garbage_collection(batch=True)
     with tempfile.TemporaryDirectory() as folder:
 
         def work() -> ReplaySummary:

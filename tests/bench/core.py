@@ -19,6 +19,7 @@ from bench.calls import event_ms, head_of, squeezed
 from bench.live import PARTITIONS, Sizes
 from bench.policies import named
 from bench.workload import CACHE, Workload, make
+from monitor.core.garbage_collection import reduce_garbage_collection
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import PartitionIdentity
 from monitor.partition.key_check import partition_of
@@ -27,7 +28,6 @@ from monitor.partition.task import StreamTask
 from monitor.policy.model import Policy
 from monitor.simulate.arrivals import TOPIC_OF
 from schemas import codec
-from streams.worker.main import reduce_garbage_collection
 
 _AT_ONCE = 3_300  # a megabyte, which is what a fetch returns of a partition
 _NEVER_MS = 4_102_444_800_000  # no record is ahead of it

@@ -95,6 +95,7 @@ def run(
     import time
     from contextlib import nullcontext
 
+    from monitor.core.garbage_collection import reduce_garbage_collection
     from monitor.replay.local import UntilTooEarlyError
     from monitor.replay.output import MEASURES, MeasureFile, WindowFile, write
     from monitor.replay.run import ReplayOptions, replay
@@ -102,8 +103,8 @@ def run(
     from streams.cli.judge.progress import Reporter
     from streams.cli.outputs import writing
 
-    gc.freeze()  # what is imported stays
-    gc.enable()
+    if not gc.isenabled():
+        reduce_garbage_collection(batch=True)
     of_files = {
         "FILE": files,
         "--format": format_,

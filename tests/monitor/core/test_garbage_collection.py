@@ -5,7 +5,7 @@ import sys
 
 COUNTED = """
 import gc
-from streams.worker.main import reduce_garbage_collection
+from monitor.core.garbage_collection import reduce_garbage_collection
 
 reduce_garbage_collection()
 most, looked_at, full = 0, 0, 0
