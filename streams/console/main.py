@@ -32,8 +32,8 @@ from streams.consumers.service import FollowedTopics, host, lag_reason, once_ava
 from streams.kafka.api import PermanentError
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_names import TopicNames
-from streams.reviews.claim_sender import writing_to
 from streams.reviews.rejections import RejectedReviews
+from streams.reviews.reservation_sender import writing_to
 from streams.reviews.signatures import SIGNATURE_HEADER, KeyFileError, load_signing_key, sign
 from streams.runtime.http_connection import ConnectionLimits
 from streams.runtime.http_server import ServerOptions, usual_limits

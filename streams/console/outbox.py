@@ -24,7 +24,7 @@ from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import TP, OffsetOutOfRange, OutputRecord, PermanentError, TransientError
 from streams.kafka.topic_names import TopicNames
 from streams.ops.control_client import Superseded
-from streams.reviews.claim_sender import Writing
+from streams.reviews.reservation_sender import Writing
 from streams.runtime.monotonic import steady_s
 from streams.runtime.retry import Backoff
 
@@ -135,7 +135,7 @@ def _mark_sent(connection: Connection, numbers: Sequence[int], now_ms: int) -> N
 class OutboxSender:
     """Writes the records of the outbox. Several processes with one database may run it.
 
-    The order of the steps makes each row one record in its topic, as `streams.reviews.claim_sender` does:
+    The order of the steps makes each row one record in its topic, as `streams.reviews.reservation_sender` does:
 
     1. Start the writer. It fences every earlier writer, and completes or aborts that writer's transaction.
     2. Wait until the console's follower has read the topics to their ends. `mark_found` then has marked everything that

@@ -21,8 +21,8 @@ from streams.consumers.record_decoding import review_of
 from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import TP
 from streams.kafka.topic_names import TopicNames
-from streams.reviews.claim_sender import AT_ONCE, ClaimSender, Writing
-from streams.reviews.claims import Replace, Reservation, ReviewedBy, claim, unanswered, withdraw
+from streams.reviews.reservation_sender import AT_ONCE, ReservationSender, Writing
+from streams.reviews.reservations import Replace, Reservation, ReviewedBy, claim, unanswered, withdraw
 from streams.reviews.signatures import SignedValue
 from streams.reviews.validation import ReviewRefused, Verdict
 
@@ -81,7 +81,7 @@ class ReviewService:
         reading logs."""
         self._topics, self._database, self._names = topics, database, names
         self._before_reading = before_reading
-        self._sender = ClaimSender(topics, database, names, partitioner, writing, self._catch_up)
+        self._sender = ReservationSender(topics, database, names, partitioner, writing, self._catch_up)
 
     async def begin(self) -> None:
         """Create or migrate the ledger, and bring it up to the topics' ends.

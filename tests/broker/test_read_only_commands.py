@@ -21,7 +21,7 @@ from streams.consumers.database import Database
 from streams.consumers.ledger.catch_up import catch_up
 from streams.kafka.api import TP
 from streams.kafka.topic_names import TopicNames
-from streams.reviews.claims import ReviewedBy, claim
+from streams.reviews.reservations import ReviewedBy, claim
 
 pytestmark = pytest.mark.services
 

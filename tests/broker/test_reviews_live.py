@@ -36,8 +36,8 @@ from streams.consumers.ledger.writer import LedgerWriter
 from streams.dev.kafka_node import free_ports
 from streams.kafka.api import TP
 from streams.kafka.topic_names import TopicNames
-from streams.reviews.claims import AlreadyReserved, Reservation, ReviewedBy, all_unsent, claim
 from streams.reviews.rejections import RejectedReviews
+from streams.reviews.reservations import AlreadyReserved, Reservation, ReviewedBy, all_unsent, claim
 from streams.reviews.signatures import SignedValue
 
 pytestmark = pytest.mark.services
@@ -187,11 +187,11 @@ async def test_reviews_and_the_replay_agree_on_the_decisions(address: str, tmp_p
 _KILLED = """
 import os, signal, sys
 from streams.cli.app import main
-from streams.reviews import claim_sender, interrupted_claims
+from streams.reviews import reservation_sender, interrupted_reservations
 step = sys.argv.pop(1)
 if step != "none":
-    setattr(claim_sender, step, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
-interrupted_claims._LOOK_S, interrupted_claims._INTERRUPTED_S = 0.2, 0.5
+    setattr(reservation_sender, step, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+interrupted_reservations._LOOK_S, interrupted_reservations._INTERRUPTED_S = 0.2, 0.5
 main()
 """
 _BEFORE, _AFTER = "commit_records", "mark_sent"  # before the record is written, and after that but before it is noted

@@ -23,7 +23,7 @@ from streams.consumers.follower import Follower, FollowerHooks
 from streams.kafka.api import OutputRecord, TransientError
 from streams.kafka.topic_names import TopicNames
 from streams.ops.control_client import Superseded
-from streams.reviews.claim_sender import Write
+from streams.reviews.reservation_sender import Write
 from streams.settings.load import Settings, load
 
 NAMES = TopicNames()

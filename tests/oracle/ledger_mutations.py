@@ -22,7 +22,7 @@ from streams.consumers.ledger.writer import LedgerWriter
 from streams.consumers.offsets import LastRecord, hash_of
 from streams.kafka.api import TP, FetchedBatch
 from streams.kafka.topic_names import TopicNames
-from streams.reviews.claims import Replace, ReviewedBy, claim, mark_sent, withdraw
+from streams.reviews.reservations import Replace, ReviewedBy, claim, mark_sent, withdraw
 
 NAMES = TopicNames("in.", "out.")
 DECISIONS, REVIEWS = "out.enforcement", "in.reviews"

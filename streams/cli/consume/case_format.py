@@ -18,7 +18,7 @@ from schemas.inputs import Review
 from schemas.outputs import Enforcement, Evidence
 from streams.cli.styles import STYLES
 from streams.consumers.ledger.queries.cases import LedgerCase
-from streams.reviews.claims import Reservation
+from streams.reviews.reservations import Reservation
 from streams.reviews.signers import ReviewSigner
 
 _STATUSES = {

@@ -51,7 +51,7 @@ def run(
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import settings_for
     from streams.consumers.ledger.main import run_ledger
-    from streams.reviews.interrupted_claims import finish_interrupted
+    from streams.reviews.interrupted_reservations import finish_interrupted
 
     settings = settings_for(
         {"bootstrap_servers": bootstrap, "ledger_database": database, "ledger_port": port, "ledger_heads": heads}

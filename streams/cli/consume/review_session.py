@@ -9,8 +9,8 @@ from monitor.text.masking import mask_text
 from streams.cli.cluster_session import operate
 from streams.consumers.ledger.access import database_of
 from streams.kafka.topic_names import TopicNames
-from streams.reviews.claim_sender import writing_to
 from streams.reviews.rejections import RejectedReviews
+from streams.reviews.reservation_sender import writing_to
 from streams.reviews.service import ReviewService
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from streams.consumers.database import Database
     from streams.kafka.api import TP
     from streams.kafka.cluster import KafkaCluster
-    from streams.reviews.claims import Reservation
+    from streams.reviews.reservations import Reservation
     from streams.settings.load import Settings
 
 T = TypeVar("T")

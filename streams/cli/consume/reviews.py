@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from streams.consumers.ledger.queries.cases import LedgerCase
     from streams.consumers.ledger.queries.lookup import CaseQuery
     from streams.kafka.cluster import KafkaCluster
-    from streams.reviews.claims import Replace as Replacing
-    from streams.reviews.claims import Reservation
+    from streams.reviews.reservations import Replace as Replacing
+    from streams.reviews.reservations import Reservation
     from streams.reviews.service import ReviewService
     from streams.reviews.signatures import SigningKey
     from streams.reviews.validation import Verdict
@@ -72,7 +72,7 @@ def list_(
     from streams.cli.consume.ledger_reading import read_ledger, report
     from streams.cli.inputs import fail
     from streams.consumers.ledger.queries.lookup import cases
-    from streams.reviews.claims import claims_on
+    from streams.reviews.reservations import claims_on
 
     if status not in _STATUSES:
         fail(f"--status {status}: expected one of {', '.join(_STATUSES)}")
@@ -123,7 +123,7 @@ def show(
     from streams.cli.consume.ledger_reading import read_ledger, report
     from streams.cli.inputs import fail
     from streams.consumers.ledger.queries.lookup import case_of
-    from streams.reviews.claims import claims_on
+    from streams.reviews.reservations import claims_on
     from streams.reviews.signers import ReviewSigner, signers_of
     from streams.reviews.validation import GivenVerdict, rejection_reason
 
@@ -331,7 +331,7 @@ def _replacing(decision: str, settings: "Settings", yes: bool) -> "Replacing":
     from streams.cli.consume.case_format import claim_line
     from streams.cli.consume.review_session import look_up
     from streams.consumers.ledger.queries.lookup import case_of
-    from streams.reviews.claims import Replace, claims_on
+    from streams.reviews.reservations import Replace, claims_on
 
     def look(connection: "Connection") -> "tuple[LedgerCase | None, dict[str, Reservation]]":
         case = case_of(connection, decision)
@@ -373,7 +373,7 @@ def _chosen(wanted: "CaseQuery", settings: "Settings", replace: bool) -> "tuple[
     from streams.cli.consume.case_format import case_line, claim_line
     from streams.cli.consume.review_session import look_up
     from streams.consumers.ledger.queries.lookup import cases, resting_on
-    from streams.reviews.claims import Replace, claims_on
+    from streams.reviews.reservations import Replace, claims_on
 
     def look(connection: "Connection") -> "tuple[list[LedgerCase], dict[str, Reservation], list[LedgerCase]]":
         found = [case for case in cases(connection, wanted) if case.stands]
@@ -431,8 +431,8 @@ def _decide(
     from streams.cli.consume.review_session import decide
     from streams.cli.inputs import operator_name
     from streams.kafka.topic_names import TopicNames
-    from streams.reviews.claims import ReviewedBy
     from streams.reviews.rejections import RejectedReviews
+    from streams.reviews.reservations import ReviewedBy
     from streams.reviews.service import ReviewOutcomes, SubmittedReviews
 
     key = _signing_key(settings)

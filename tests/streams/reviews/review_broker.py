@@ -13,9 +13,9 @@ from streams.consumers.database import Database
 from streams.consumers.ledger.catch_up import catch_up
 from streams.kafka.api import OutputRecord, TransientError
 from streams.ops.control_client import Superseded
-from streams.reviews.claim_sender import ClaimSender, Write, Writing
-from streams.reviews.claims import ReviewedBy
-from streams.reviews.interrupted_claims import InterruptedClaims
+from streams.reviews.interrupted_reservations import InterruptedReservations
+from streams.reviews.reservation_sender import ReservationSender, Write, Writing
+from streams.reviews.reservations import ReviewedBy
 from streams.reviews.service import ReviewService
 
 NOW = T0 + DAY
@@ -70,7 +70,7 @@ async def desk_at(folder: Path, broker: Broker) -> AsyncIterator[ReviewService]:
 
 
 @asynccontextmanager
-async def service_at(folder: Path, broker: Broker) -> AsyncIterator[InterruptedClaims]:
+async def service_at(folder: Path, broker: Broker) -> AsyncIterator[InterruptedReservations]:
     """The service as the ledger service uses it."""
     database = Database(address(folder), "ledger")
     try:
@@ -79,8 +79,10 @@ async def service_at(folder: Path, broker: Broker) -> AsyncIterator[InterruptedC
         database.close()
 
 
-def service_of(database: Database, broker: Broker, writing: Writing) -> InterruptedClaims:
+def service_of(database: Database, broker: Broker, writing: Writing) -> InterruptedReservations:
     async def followed() -> None:
         await catch_up(broker.held, database, NAMES)
 
-    return InterruptedClaims(database, ClaimSender(broker.held, database, NAMES, "murmur2", writing, followed))
+    return InterruptedReservations(
+        database, ReservationSender(broker.held, database, NAMES, "murmur2", writing, followed)
+    )

@@ -20,10 +20,10 @@ from oracle.ledger import DAY, T0, event, pending
 from streams.consumers.database import Database
 from streams.consumers.ledger import journal
 from streams.kafka.api import TransientError
-from streams.reviews import claim_sender
-from streams.reviews import interrupted_claims as module
-from streams.reviews.claim_sender import Write
-from streams.reviews.interrupted_claims import InterruptedClaims
+from streams.reviews import interrupted_reservations as module
+from streams.reviews import reservation_sender
+from streams.reviews.interrupted_reservations import InterruptedReservations
+from streams.reviews.reservation_sender import Write
 from streams.reviews.service import ReviewService
 
 STEPS = range(40)
@@ -38,7 +38,7 @@ class Killed(BaseException):
 def _the_present(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(range(NOW, NOW + 10**6))
     monkeypatch.setattr(time, "time_ns", lambda: next(now) * 1_000_000)
-    monkeypatch.setattr(claim_sender.random, "uniform", lambda *_: 0.0)
+    monkeypatch.setattr(reservation_sender.random, "uniform", lambda *_: 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ class Process:
         await service.begin()
         await service.give(["cwe-p"], "uphold", WANG)
 
-    def service(self) -> InterruptedClaims:
+    def service(self) -> InterruptedReservations:
         return service_of(self.database, self.broker, self.writing)
 
     async def finish(self) -> None:
@@ -175,7 +175,7 @@ def reserved(folder: Path) -> bool:
 async def test_a_verdict_is_sent_once_when_its_command_stalls_until_the_service_has_sent_it(
     tmp_path: Path, ledger: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claim_sender, "_TURN_S", 0.0)
+    monkeypatch.setattr(reservation_sender, "_TURN_S", 0.0)
     new = folders(tmp_path, ledger)
     for at in STEPS:
         folder, broker = next(new), new_broker()

@@ -442,7 +442,7 @@ def test_a_command_that_reads_changes_nothing_and_sends_nothing(
 ) -> None:
     monkeypatch.setattr("streams.consumers.ledger.verify.topics._QUIET_S", 0.0)
     with monkeypatch.context() as broken:
-        broken.setattr("streams.reviews.claim_sender.mark_sent", killed)
+        broken.setattr("streams.reviews.reservation_sender.mark_sent", killed)
         done = CliRunner().invoke(build("reviews"), ["reviews", "uphold", "cwe-late", "--reason", "x"])
     assert isinstance(done.exception, RuntimeError)
     cluster.reject(cluster.reviews[0])  # a rejected verdict, and a decision that the ledger does not have yet

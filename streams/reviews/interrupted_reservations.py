@@ -9,8 +9,8 @@ from streams.consumers.database import Database
 from streams.consumers.ledger.up_to_date import is_up_to_date
 from streams.kafka.api import OffsetOutOfRange, PermanentError, TransientError
 from streams.kafka.topic_names import TopicNames
-from streams.reviews.claim_sender import ClaimSender, SentReviews, writing_to
-from streams.reviews.claims import Reservation, all_unsent
+from streams.reviews.reservation_sender import ReservationSender, SentReviews, writing_to
+from streams.reviews.reservations import Reservation, all_unsent
 from streams.runtime.monotonic import steady_s
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ _FOLLOWED_S = 30.0
 _POLL_S = 0.25
 
 
-class InterruptedClaims:
+class InterruptedReservations:
     """Sends the reservations that stay unsent. The same process must run the ledger's follower."""
 
-    def __init__(self, database: Database, sender: ClaimSender) -> None:
+    def __init__(self, database: Database, sender: ReservationSender) -> None:
         self._database, self._sender = database, sender
         self._seen_s: dict[tuple[str, int], float] = {}
 
@@ -72,8 +72,8 @@ async def finish_interrupted(settings: "Settings", cluster: "KafkaCluster", data
             raise TransientError("the ledger has not read the topics to their ends") from None
 
     writing = writing_to(cluster, settings.application_id)
-    sender = ClaimSender(cluster, database, names, settings.partitioner, writing, followed)
-    await InterruptedClaims(database, sender).run()
+    sender = ReservationSender(cluster, database, names, settings.partitioner, writing, followed)
+    await InterruptedReservations(database, sender).run()
 
 
 def _key(claim: Reservation) -> tuple[str, int]:

@@ -16,7 +16,7 @@ from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import Cluster, OutputRecord, PermanentError
 from streams.kafka.topic_names import TopicNames
 from streams.ops.control_client import Superseded, commit_records, open_operator_writer
-from streams.reviews.claims import Reservation, mark_sent, unsent
+from streams.reviews.reservations import Reservation, mark_sent, unsent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,7 +41,7 @@ class SentReviews:
     withdrawn: list[Reservation] = field(default_factory=list)
 
 
-class ClaimSender:
+class ReservationSender:
     """Sends reservations that are not sent yet. Several processes may send the same ones at the same time.
 
     The order of the steps makes each review one record in the topic:

@@ -14,10 +14,10 @@ from schemas.outputs import Evidence
 from streams.consumers.database import Database
 from streams.consumers.ledger.queries.lookup import CaseQuery, cases
 from streams.kafka.api import TP, Fenced, OutputRecord, TransientError
-from streams.reviews import claim_sender
+from streams.reviews import reservation_sender
 from streams.reviews import service as module
-from streams.reviews.claim_sender import writing_to
-from streams.reviews.claims import AlreadyReserved, Replace, ReviewedBy
+from streams.reviews.reservation_sender import writing_to
+from streams.reviews.reservations import AlreadyReserved, Replace, ReviewedBy
 from streams.reviews.service import ReviewService
 from streams.reviews.signatures import SignedValue
 
@@ -46,7 +46,7 @@ async def test_of_reviewers_at_once_one_decides_each_case(tmp_path: Path, monkey
     seed = random.randrange(2**32)
     print("seed", seed)
     rng = random.Random(seed)
-    monkeypatch.setattr(claim_sender, "_TRIES", 1)  # they take turns, and none fences another
+    monkeypatch.setattr(reservation_sender, "_TRIES", 1)  # they take turns, and none fences another
     broker = Broker()
     ids = [f"cwe-{number}" for number in range(30)]
     put(broker.held, 0, *(pending(each) for each in ids))
@@ -208,7 +208,7 @@ class Contested:
 async def test_a_reviewer_who_was_displaced_tries_again_and_not_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claim_sender.random, "uniform", lambda *_: 0.0)
+    monkeypatch.setattr(reservation_sender.random, "uniform", lambda *_: 0.0)
     broker = Broker()
     put(broker.held, 0, pending("cwe-p"), pending("cwe-q"))
 
