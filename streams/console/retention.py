@@ -33,7 +33,7 @@ class Kept(NamedTuple):
 
 
 REVIEWABLE_MS: Final = 400 * DAY
-"""So long an evaluator knows a decision, so that a review of it takes effect (`retention`)."""
+"""How long a worker knows a decision, so that a review of it takes effect (`retention`)."""
 
 KEPT: Final = (
     Kept(EVIDENCE, EVIDENCE.c.added_ms, REVIEWABLE_MS, true()),

@@ -175,7 +175,7 @@ VERDICTS: Final = Table(
     "console_verdict",
     METADATA,
     # A verdict that was given here. `state`: approval (a second person must agree), waiting (until `send_ms`), sent
-    # (in the outbox or the topic), effective, rejected (by the evaluator), withdrawn (decided otherwise before it was
+    # (in the outbox or the topic), effective, rejected (by the worker), withdrawn (decided otherwise before it was
     # sent), cancelled, declined (by the second person).
     Column("number", NUMBER, primary_key=True),
     Column("case_id", AnyText, nullable=False),

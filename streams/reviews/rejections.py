@@ -12,7 +12,7 @@ _ASTRAY_MS = 1 * HOUR  # the most that a reviewer's clock may be ahead of the wo
 
 
 class RejectedReviews:
-    """Searches for reviews that the evaluator has rejected. Begin it before a review is sent, or as of when it was."""
+    """Searches for reviews that the worker has rejected. Begin it before a review is sent, or as of when it was."""
 
     def __init__(self, cluster: KafkaCluster, names: TopicNames) -> None:
         self._cluster = cluster

@@ -1,4 +1,4 @@
-"""Sends reserved verdicts to the evaluator, each exactly once, wherever a sender is stopped."""
+"""Sends reserved verdicts to the workers, each exactly once, wherever a sender is stopped."""
 
 import asyncio
 import random
@@ -111,7 +111,9 @@ class ReservationSender:
 
 
 def writing_to(cluster: Cluster, application_id: str) -> Writing:
-    """A writer of reviews to a cluster. All reviewers for an application share a transactional id."""
+    """What opens a writer of verdicts, or of the console's outbox. All writers with one ``application_id`` share a
+    transactional id.
+    """
 
     @asynccontextmanager
     async def writing() -> "AsyncIterator[Write]":

@@ -111,7 +111,7 @@ def claim(
     again: Replace | None = None,
     kind: OpenKind | None = None,
 ) -> Reservation:
-    """Reserve the case of that id, in the caller's transaction. Raises ReviewRefused if the evaluator would reject it.
+    """Reserve the case of that id, in the caller's transaction. Raises ReviewRefused if the worker would reject it.
 
     Raises AlreadyReserved if another verdict holds it, unless ``again`` allows to replace that.
     """
@@ -187,7 +187,7 @@ def unsent(
         if _arrived(connection, one):
             mark_sent(connection, [one], one.claimed_ms)
             continue
-        # A verdict that was in time when it was reserved may still be in time for the evaluator.
+        # A verdict that was in time when it was reserved may still be in time for the worker.
         case = case_of(connection, one.enforcement_id)
         given = _given(connection, case, one.verdict, one.kind)
         if why := rejection_reason(case, one.enforcement_id, given, one.claimed_ms):

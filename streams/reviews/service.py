@@ -30,7 +30,7 @@ _LOOK_S = 1.0
 _FORGOTTEN_MS = 90 * DAY  # how long rejections are kept
 
 Rejections = Callable[[], Awaitable[dict[SignedValue, str]]]
-"""Reviews that the evaluator has rejected since, with the reason."""
+"""Reviews that the worker has rejected since, with the reason."""
 
 
 class CaseSearch(Protocol):
@@ -59,7 +59,7 @@ class SubmittedReviews:
 
 @dataclass
 class ReviewOutcomes:
-    """The outcomes of reservations, by the id in force: events, or why the evaluator rejected the review."""
+    """The outcomes of reservations, by the id in force: events, or why the worker rejected the review."""
 
     events: dict[str, list[Enforcement]] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class ReviewService:
         await self._catch_up()
 
     async def settle(self, since: Since) -> list[Reservation]:
-        """Withdraw and return the verdicts of earlier commands that the evaluator rejected after those had ended.
+        """Withdraw and return the verdicts of earlier commands that the worker rejected after those had ended.
 
         Dead letters that were searched before are not read again: a review is always rejected after it is reserved.
         """

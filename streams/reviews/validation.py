@@ -1,4 +1,4 @@
-"""Verdicts: whether one is valid, by the evaluator's rules, and the record that carries it. Pure functions."""
+"""Verdicts: whether one is valid, by the worker's rules, and the record that carries it. Pure functions."""
 
 from typing import Literal, NamedTuple
 
@@ -29,7 +29,7 @@ class GivenVerdict(NamedTuple):
 
 
 def rejection_reason(case: LedgerCase | None, named: str, given: GivenVerdict, now_ms: int) -> str | None:
-    """Why the evaluator would reject this verdict on the decision ``named``; None if it would accept it.
+    """Why the worker would reject this verdict on the decision ``named``; None if it would accept it.
 
     `review_rejection` decides; the sentences here add what the ledger knows of the case.
     """

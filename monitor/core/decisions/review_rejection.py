@@ -1,4 +1,4 @@
-"""Which reviews change nothing, and why. The evaluator rejects them; `callwarden reviews` does not send them."""
+"""Which reviews change nothing, and why. `record_handlers` rejects them; `callwarden reviews` does not send them."""
 
 from enum import Enum
 from typing import NamedTuple

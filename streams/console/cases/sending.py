@@ -1,4 +1,4 @@
-"""Sends verdicts whose time has come, and finds those that the evaluator rejected."""
+"""Sends verdicts whose time has come, and finds those that the worker rejected."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -59,7 +59,7 @@ def _release(connection: Connection, row: Row[Any], now_ms: int, sign: Sign) -> 
     case = case_of(connection, row.case_id)
     given = given_on(connection, case, row.verdict, row.kind)
     at_ms = row.approved_ms or row.given_ms
-    # A verdict that was in time when it was given may still be in time for the evaluator.
+    # A verdict that was in time when it was given may still be in time for the worker.
     why = rejection_reason(case, row.enforcement_id, given, at_ms)
     if why is None and case is not None:
         try:
@@ -90,7 +90,7 @@ def unanswered(connection: Connection) -> list[Row[Any]]:
 
 
 def end_rejected(connection: Connection, rejected: dict[SignedValue, str], now_ms: int) -> int:
-    """End the verdicts whose review the evaluator rejected; their cases wait again. Returns how many.
+    """End the verdicts whose review the worker rejected; their cases wait again. Returns how many.
 
     A copy of a review without its signature, which anybody may have sent, is another review.
     """

@@ -1,4 +1,4 @@
-"""Scenarios: records about tenants, and the enforcement events that the real evaluator makes of them."""
+"""Scenarios: records about tenants, and the enforcement events that Callwarden makes of them."""
 
 import tempfile
 from collections.abc import Callable, Iterator
