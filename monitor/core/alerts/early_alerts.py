@@ -25,7 +25,7 @@ from monitor.core.alerts.early_window import EarlyWindow
 from monitor.core.alerts.early_windows import EarlyWindows
 from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.decisions.pending_records import PendingRecords
-from monitor.core.rules.conditions import Rows, find, last_measure, measure, rule_view
+from monitor.core.rules.conditions import Rows, evaluate_view, last_measure, measure, rule_view
 from monitor.core.rules.evaluator import RuleEvaluator
 from monitor.core.rules.prefilter import Prefilter
 from monitor.core.rules.rule_state import RuleState
@@ -190,7 +190,7 @@ class EarlyAlerts:
                     suspects.append((rule_state, rule, candidates))
         early_window.count([(rule, who) for _, rule, who in suspects], tenants)
         for rule_state, rule, who in suspects:
-            found = find(early_window, rule, rule_view(early_window, rule, tenants, who), tenants)
+            found = evaluate_view(early_window, rule, rule_view(early_window, rule, tenants, who), tenants)
             breach = found.breach.tenants.tolist()
             for row, tenant in enumerate(breach):
                 if self._room <= 0:
@@ -248,7 +248,7 @@ class EarlyAlerts:
             who = np.array(sorted(tenant for tenant in ended if since[tenant] <= early_window.end_ms), np.intp)
             for rule, mine in rule_state.ruled(who, early_window.end_ms, tenants):
                 early_window.count([(rule, mine)], tenants)
-                found = find(early_window, rule, rule_view(early_window, rule, tenants, mine), tenants)
+                found = evaluate_view(early_window, rule, rule_view(early_window, rule, tenants, mine), tenants)
                 ended.difference_update(mine[found.keeps_firing].tolist())
         resolved = sorted(ended)[: self._room]
         self._unresolved[rule_state.rule.id] = ended.difference(resolved)

@@ -81,7 +81,7 @@ class OverrideViews:
         return self._views[override.params]
 
 
-def find(sight: WindowView, rule: Rule, view: View, tenants: int) -> EvaluatedView:
+def evaluate_view(sight: WindowView, rule: Rule, view: View, tenants: int) -> EvaluatedView:
     """Evaluate a rule on a view. `also` conditions are read from ``sight`` only for tenants that may be in breach."""
     metric = METRICS[rule.metric]
     value = values(metric, view.numerator, view.denominator)

@@ -15,7 +15,7 @@ from monitor.core.rules.conditions import (
     OverrideViews,
     Rows,
     View,
-    find,
+    evaluate_view,
     measure,
     rule_view,
 )
@@ -243,7 +243,7 @@ class RuleEvaluator:
 
     def _apply(self, rule_state: RuleState, rule: Rule, view: View, end_ms: int, tenants: int) -> bool:
         """Decide and alert for these tenants. Returns whether any of them is in breach."""
-        found = find(rule_state.window, rule, view, tenants)
+        found = evaluate_view(rule_state.window, rule, view, tenants)
         breach = found.breach
         may = self._cooldowns.open(rule, end_ms, breach.tenants)
         alerts = [rule_state.firing.get(tenant) for tenant in breach.tenants.tolist()]

@@ -9,7 +9,7 @@ import pytest
 
 from helpers.shard_harness import ShardHarness, rule
 from helpers.shard_samples import MINUTE, T0
-from monitor.core.rules.conditions import find
+from monitor.core.rules.conditions import evaluate_view
 from monitor.core.rules.conditions import rule_view as view_of
 from monitor.core.rules.rule_state import RuleState
 from monitor.core.shard import Shard
@@ -103,7 +103,7 @@ def check(shard: Shard) -> int:
             assert near.calls == docket_calls(shard)[tenant]
             value = number(rule_state, rule_.metric, rule_, tenant, tenants)[2]
             assert math.isnan(near.value) if value is None else near.value == value
-            breach = find(
+            breach = evaluate_view(
                 rule_state.window, rule_, view_of(rule_state.window, rule_, tenants, np.array([tenant])), tenants
             ).breach
             assert near.share >= 1 if len(breach.tenants) else near.share <= 1

@@ -12,7 +12,7 @@ import pytest
 from helpers.shard_samples import HOUR, MINUTE, OUTCOMES, T0, cdr, columns, policy_of
 from monitor.core.calls.fields import FieldLayout
 from monitor.core.rules.batch_evaluator import BatchEvaluator
-from monitor.core.rules.conditions import find, rule_view
+from monitor.core.rules.conditions import evaluate_view, rule_view
 from monitor.core.rules.rule_state import RuleState
 from monitor.core.tenants.active_alert import ActiveAlert
 from monitor.core.tenants.complaints import ComplaintEntry
@@ -139,7 +139,7 @@ def check(screen: BatchEvaluator, rule_states: Sequence[RuleState], due: Sequenc
     assert seen.breach.keys() <= set(due)
     for place in due:
         rule, window = rule_states[place].rule, rule_states[place].window
-        found = find(window, rule, rule_view(window, rule, KNOWN), KNOWN)
+        found = evaluate_view(window, rule, rule_view(window, rule, KNOWN), KNOWN)
         passed = seen.breach.get(place, np.empty(0, np.intp)).tolist()
         breach = found.breach.tenants.tolist()
         assert passed == breach, rule
@@ -148,7 +148,9 @@ def check(screen: BatchEvaluator, rule_states: Sequence[RuleState], due: Sequenc
 
 def keep_up(rng: random.Random, rule_state: RuleState) -> None:
     """Alerts as the evaluator keeps them: of tenants in breach, until the value is within ``recover`` again."""
-    found = find(rule_state.window, rule_state.rule, rule_view(rule_state.window, rule_state.rule, KNOWN), KNOWN)
+    found = evaluate_view(
+        rule_state.window, rule_state.rule, rule_view(rule_state.window, rule_state.rule, KNOWN), KNOWN
+    )
     active = {tenant for tenant in rule_state.firing if found.keeps_firing[tenant]}
     active |= {tenant for tenant in found.breach.tenants.tolist() if rng.random() < 0.7}
     rule_state.firing = {tenant: ActiveAlert(T0) for tenant in active}

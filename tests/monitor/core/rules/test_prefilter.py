@@ -9,7 +9,7 @@ import pytest
 
 from helpers.shard_samples import policy_of
 from monitor.core.calls.fields import FieldLayout
-from monitor.core.rules.conditions import find, rule_view
+from monitor.core.rules.conditions import evaluate_view, rule_view
 from monitor.core.rules.prefilter import Prefilter
 from monitor.core.tenants.complaints import ComplaintForecast, ComplaintWindow
 from monitor.core.windows.tenant_sums import TenantSums
@@ -75,6 +75,6 @@ def test_tenants_that_pass_are_those_in_breach_where_sums_decide(seed: int) -> N
     passed = Prefilter(policy.rules, layout, fields).matches(sums, who)
     sight = Sums(layout, sums)
     for row, rule in enumerate(policy.rules):
-        found = find(sight, rule, rule_view(sight, rule, TENANTS, who), TENANTS)
+        found = evaluate_view(sight, rule, rule_view(sight, rule, TENANTS, who), TENANTS)
         present = counts[who, 0] > 0
         assert who[passed[:, row] & present].tolist() == found.breach.tenants.tolist(), rule
