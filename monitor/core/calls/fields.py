@@ -54,7 +54,7 @@ class FieldLayout:
 
     @classmethod
     def of(cls, params: Params, rules: Iterable[Rule]) -> "FieldLayout":
-        """The layout for the defaults and all rules, including overrides. A policy has at most 48 such variants."""
+        """The layout for the defaults and all rules, including overrides."""
         rules = list(rules)
         variants = Variants.of(params, rules)
         names = [name for rule in rules for name in rule.metrics]

@@ -120,7 +120,7 @@ def test_as_many_variants_as_a_policy_may_have_fill_the_word() -> None:
     layout = FieldLayout(tuple(range(1, MAX_VARIANTS)), ("UTC",))
     assert layout.bits == 64
     assert layout.field("out_of_hours", params()) == 63
-    some = tuple(range(1, 16))
-    layout = FieldLayout(some, ("UTC",), short_ring_ms=tuple(range(1, 32)), refused_zones=("UTC",))
+    some, rings = tuple(range(1, 16)), tuple(range(1, MAX_VARIANTS - 16))
+    layout = FieldLayout(some, ("UTC",), short_ring_ms=rings, refused_zones=("UTC",))
     assert layout.bits == 64
     assert layout.field("out_of_hours_refused", params()) == 63
