@@ -33,6 +33,7 @@ PERSONAL_DATA_DOC = (REFERENCE / "personal-data.md").read_text("utf-8")
 POLICY_DOC = (REFERENCE / "policy.md").read_text("utf-8")
 RECORDS_DOC = (REFERENCE / "records.md").read_text("utf-8")
 EXAMPLE = "A rule and the event that it produces"
+SOURCES = {".py", ".c", ".j2", ".yaml", ".yml"}
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
 
 
@@ -288,6 +289,18 @@ def test_names_under_where_to_add_are_in_the_files_of_their_rows() -> None:
             assert [name for name in names if not re.search(rf"\b{name}\b", text)] == [], cell
             seen += len(names)
     assert seen > 20
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/explanation/architecture.md"])
+def test_no_name_of_a_page_for_contributors_is_gone_from_the_code(page: str) -> None:
+    folders = ("schemas", "monitor", "streams", "deploy", "tests")
+    files = [ROOT / "Makefile", ROOT / "pyproject.toml", REFERENCE / "settings.md"]
+    files += [file for folder in folders for file in (ROOT / folder).rglob("*.*") if file.suffix in SOURCES]
+    code = {word for file in files for word in re.findall(r"\w+", file.read_text("utf-8", "replace"))}
+    text = (ROOT / page).read_text("utf-8")
+    assert sorted({*re.findall(r"`(\w+)`", text)} - code) == []
+    present = {file.name for file in files}
+    assert sorted({*re.findall(r"`(?:[\w-]+/)*([\w-]+\.(?:py|c|j2|yaml))`", text)} - present) == []
 
 
 # docs/reference/policy.md --------------------------------------------------------------------------------
