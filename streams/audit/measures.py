@@ -20,8 +20,8 @@ _MEASURES: Final = msgspec.json.Decoder(TenantHour)
 class MeasuresAudit:
     """The expected measures of one partition, collected as digests while it is judged again.
 
-    ``unwritten`` counts hours without any record: they have expired, or workers did not write measures then. A record
-    may be there twice: earlier releases wrote measures again when they rebuilt a lost state.
+    ``unwritten`` counts hours without any record: they have expired, or workers did not write measures then. A second
+    record with the same bytes is no difference.
     """
 
     place: TopicPartitionRef
