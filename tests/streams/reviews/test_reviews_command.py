@@ -1,158 +1,23 @@
-"""A reviewer's terminal, with topics in memory instead of a cluster."""
+"""Verdicts from a reviewer's terminal: what is sent, and what is said of what comes of it."""
 
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from typer.testing import CliRunner
+from review_broker import NOW
+from review_terminal import CANARY, FakeCluster, follow, run
 
-from helpers.fake_topics import FakeTopics
-from helpers.ledger_samples import ACTIONS, DECISIONS, REVIEWS, address, filled, put
-from helpers.review_signing import key_of
+from helpers.ledger_samples import put
 from monitor.partition.journal import PolicyChange
 from monitor.policy.load import loads
 from monitor.policy.serialize import to_plain
-from oracle.ledger import DAY, T0, event, pending
-from schemas import codec
-from schemas.inputs import Review
-from schemas.outputs import Evidence, Reason
-from streams.cli.app import build
-from streams.consumers.ledger.progress import note_progress
-from streams.kafka.api import TP, OutputRecord
+from oracle.ledger import T0, event, pending
+from schemas.outputs import Evidence
 from streams.topics.transaction_records import encode_journal_entry
 
-CANARY = "13812345678"
-NOW = T0 + DAY
-LETTERS = "out.dead-letter"
-
-
-class FakeCluster(FakeTopics):
-    """Topics that can be written to; ``judge`` is called with each review."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            **{DECISIONS: 1, REVIEWS: 1, ACTIONS: 1, LETTERS: 1, "out.control": 1, "out.clock": 1, "out.state": 1}
-        )
-        self.now_ms = 4_000_000_000_000
-        self.judge = lambda review: None
-        self.letters: list[SimpleNamespace] = []
-
-    def writer(self, transactional_id: str) -> "FakeCluster":
-        assert transactional_id.startswith("out-reviews"), "as the prefix names the workers"
-        return self
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-    async def commit(self, records: list[OutputRecord], offsets: object) -> int:
-        for out in records:
-            self.put(out.topic, out.partition, out.value, headers=out.headers)
-            self.judge(codec.read(out.value or b""))
-        return 0
-
-    async def records(self, tp: TP, start: int, stop: int) -> AsyncIterator[list[SimpleNamespace]]:
-        yield self.letters[start:stop]
-
-    async def offsets_from(self, tps: list[TP], at_ms: int) -> dict[TP, int]:
-        assert NOW - DAY < at_ms <= NOW - 3_600_000, "clocks may differ"
-        return dict.fromkeys(tps, 0) if self.letters else {}
-
-    def reject(self, review: Review) -> None:
-        """Reject a review, as a worker does."""
-        headers = [("topic", REVIEWS.encode()), ("reason", b"nothing_to_change: too late")]
-        self.letters.append(SimpleNamespace(value=codec.encode(review), headers=headers))
-        self.put(LETTERS, 0, codec.encode(review))
-
-    def uphold(self, review: Review) -> None:
-        """Uphold a review, as a worker does."""
-        by = Evidence(review_ids=(review.review_id,))
-        reason = Reason("维持", "The ban is upheld")
-        put(self, 0, event("cwe-final", kind="ban", supersedes=review.enforcement_id, evidence=by, reason=reason))
-
-    @property
-    def reviews(self) -> list[Review]:
-        found = [codec.read(value or b"") for value in self.logs[TP(REVIEWS, 0)]]
-        return [review for review in found if isinstance(review, Review)]
-
-
 MASS = ("overturn", "--rule", "short-calls-day", "--from", str(T0), "--to", str(T0 + 100))
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
-    fake = FakeCluster()
-    monkeypatch.setattr("streams.kafka.cluster.KafkaCluster", lambda *_: fake)
-    monkeypatch.setattr(
-        "streams.runtime.logging.set_up_logs", lambda *_: None
-    )  # otherwise its stream would be closed for later tests
-    monkeypatch.setattr(time, "time_ns", lambda: NOW * 1_000_000)
-    monkeypatch.setenv("CALLWARDEN_INPUT_PREFIX", "in.")
-    monkeypatch.setenv("CALLWARDEN_OUTPUT_PREFIX", "out.")
-    monkeypatch.setenv("CALLWARDEN_LEDGER_DATABASE", f"sqlite:///{tmp_path / 'ledger.db'}")
-    evidence = Evidence(finding_ids=("f1", "f2"))
-    put(
-        fake, 0,
-        pending("cwe-late", review_by_ms=NOW + 3 * DAY, rule_id="business"),
-        pending("cwe-soon", "bravo", review_by_ms=NOW + 90 * 60_000, evidence=evidence),
-        event("cwe-warn", decided_ms=T0 + 5),
-        event("cwe-warn-2", decided_ms=T0 + 6),
-        event("cwe-gone", decided_ms=T0 + 7),
-        event("cwe-back", kind="reversal", reverses="cwe-gone", decided_ms=T0 + 8),
-        pending("cwe-old", decided_ms=T0 + 9, review_by_ms=NOW - 1),
-        event("cwe-strikes", kind="termination", rule_id="three-strikes", decided_ms=T0 + 9, actions=(),
-              evidence=Evidence(enforcement_ids=("cwe-warn",))),
-    )  # fmt: skip
-    asyncio.run(follow(fake, tmp_path))
-    return fake
-
-
-async def follow(cluster: FakeCluster, folder: Path) -> None:
-    """Follow the topics, as the ledger service does."""
-    database = await filled(address(folder), cluster)
-    await database.run(lambda connection: note_progress(connection, NOW, service_ms=NOW))
-    database.close()
-
-
-def run(*command: str, given: str = "") -> tuple[int, str]:
-    done = CliRunner().invoke(build("reviews"), ["reviews", *command], input=given)
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, done.output
-
-
-def test_what_waits_is_listed_with_the_time_left_the_soonest_first(cluster: FakeCluster) -> None:
-    status, text = run("list")
-    assert status == 0, text
-    as_of, *lines = [line for line in text.splitlines() if not line.startswith(" ")]
-    assert as_of == "as of 2026-03-03T00:00:00Z, 0 behind"
-    assert [line.split()[0] for line in lines] == ["cwe-old", "cwe-soon", "cwe-late"]
-    assert lines[0].endswith("待复核，复核期限已过，即将失效 / pending review, review period over, lapses")
-    assert lines[1].endswith("待复核，剩余 1 小时 30 分钟 / pending review, 1 h 30 min left")
-    assert lines[2].endswith("待复核，剩余 3 天 0 小时 / pending review, 3 d 0 h left")
-    assert "    证据 evidence: 质检结果 Findings 2" in text
-
-
-@pytest.mark.parametrize(
-    ("filters", "ids"),
-    [
-        (["--status", "final"], ["cwe-strikes", "cwe-warn", "cwe-warn-2"]),
-        (["--status", "final", "--rule", "short-calls-day"], ["cwe-warn", "cwe-warn-2"]),
-        (["--status", "reversed"], ["cwe-gone"]),
-        (["--status", "lapsed"], []),
-        (["--tenant", "bravo"], ["cwe-soon"]),
-        (["--rule", "business"], ["cwe-late"]),
-        (["--status", "all", "--from", str(T0 + 5), "--to", str(T0 + 7)], ["cwe-warn", "cwe-warn-2"]),
-    ],
-)
-def test_others_are_listed_by_filters(cluster: FakeCluster, filters: list[str], ids: list[str]) -> None:
-    status, text = run("list", "--json", *filters)
-    assert status == 0, text
-    assert [each["enforcement_id"] for each in json.loads(text)["decisions"]] == ids
 
 
 def test_a_verdict_is_sent_and_what_comes_of_it_is_shown(cluster: FakeCluster) -> None:
@@ -228,53 +93,6 @@ def test_an_uphold_chooses_the_kind_and_changes_that_of_a_final_decision(cluster
     listed = json.loads(run("list", "--status", "final", "--json")[1])["decisions"]
     assert [one["enforcement_id"] for one in listed if one["data"]["behaviour"] == fraud["behaviour"]] == ["cwe-third"]
     assert run("uphold", "cwe-warn", "--kind", "warning", *given)[0] == 2
-
-
-def test_a_case_shows_who_has_decided_while_nothing_has_come_of_it(cluster: FakeCluster) -> None:
-    words = ("--reason", f"asked {CANARY}", "--by", f"wang {CANARY}", "--wait", "0")
-    status, text = run("uphold", "cwe-late", *words)
-    assert status == 0, text
-    assert "1 个尚未生效" in text
-    _, shown = run("show", "cwe-late")
-    assert (
-        "已由复核员决定维持 / to be upheld, as decided by wang •••••••••78, 2026-03-03 00:00:00: asked •••••••••78"
-        in shown
-    )
-    status, text = run("overturn", "cwe-late", "--reason", "no", "--by", "li", "--wait", "0")
-    assert status == 1
-    assert "cwe-late: wang •••••••••78 decided to uphold it, 2026-03-03 00:00 UTC (asked •••••••••78)" in text
-    _, line = run("list", "--json", "--tenant", "acme", "--rule", "business")
-    [decision] = json.loads(line)["decisions"]
-    assert decision["claim"]["reviewer"] == "wang •••••••••78"
-    _, case = run("show", "--json", "cwe-late")
-    found = json.loads(case)["decision"]
-    assert (found["status"], found["claim"]) == ("pending", decision["claim"])
-    assert [event["id"] for event in found["events"]] == found["event_ids"] == ["cwe-late"]
-    assert [(one["verdict"], one["reviewer"]) for one in found["reviews"]] == [("uphold", "wang •••••••••78")]
-    assert CANARY not in shown + text + line + case
-
-
-def test_a_case_names_the_key_of_each_review_and_verifies_it(
-    cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    key = key_of(f"wang-{CANARY}")
-    file = tmp_path / f"{key.name}.pem"
-    file.write_bytes(key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    file.chmod(0o600)
-    status, text = run("uphold", "cwe-late", "--reason", "heard", "--key", str(file), "--by", "wang", "--wait", "0")
-    assert status == 0, text
-    asyncio.run(follow(cluster, tmp_path))
-    _, unchecked = run("show", "cwe-late")
-    keys = tmp_path / "keys.yaml"
-    keys.write_text(f"keys:\n  {key.name}: {key.public_text}\n", "utf-8")
-    monkeypatch.setenv("CALLWARDEN_REVIEW_KEYS_FILE", str(keys))
-    _, shown = run("show", "cwe-late")
-    _, line = run("show", "cwe-late", "--json")
-    assert "wang-•••••••••78: 签名未验证：未设置 CALLWARDEN_REVIEW_KEYS_FILE / signature not verified" in unchecked
-    assert "wang-•••••••••78: 签名密钥已验证 / signature verified" in shown
-    [review] = json.loads(line)["decision"]["reviews"]
-    assert review["signatures"] == [{"key": "wang-•••••••••78", "state": "verified"}]
-    assert CANARY not in unchecked + shown + line
 
 
 def test_a_rejection_by_the_judge_is_reported(cluster: FakeCluster) -> None:
@@ -393,73 +211,6 @@ def test_a_broker_that_is_away_is_reported(cluster: FakeCluster) -> None:
     cluster.away = True
     status, text = run("uphold", "cwe-late", "--reason", "checked")
     assert (status, text) == (3, "callwarden reviews uphold: the broker is away\n")
-
-
-def test_what_is_read_says_how_current_it_is(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    put(cluster, 0, pending("cwe-new"), pending("cwe-new-2"))
-    assert printed("list") == ("as of 2026-03-03T00:00:00Z, 2 behind", [])
-    monkeypatch.setattr(time, "time_ns", lambda: (NOW + 31_000) * 1_000_000)
-    silent = "warning: no ledger runs: `callwarden ledger run` last wrote at 2026-03-03T00:00:00Z"
-    assert printed("show", "cwe-late") == ("as of 2026-03-03T00:00:00Z, 2 behind", [silent])
-    monkeypatch.setattr(time, "time_ns", lambda: (NOW + 61_000) * 1_000_000)
-    cluster.away = True
-    assert printed("list") == (
-        "as of 2026-03-03T00:00:00Z, an unknown number behind",
-        [
-            silent,
-            "warning: how many records are missing is not known: the broker is away",
-            "warning: the ledger is 1 min old: decisions and reviews since 2026-03-03T00:00:00Z may be missing",
-        ],
-    )
-    listed = json.loads(run("list", "--json", "--tenant", "bravo")[1].splitlines()[-1])
-    assert (listed["as_of_ms"], listed["behind"]) == (NOW, None)
-    cluster.away = False
-    listed = json.loads(run("list", "--json", "--tenant", "bravo")[1].splitlines()[-1])
-    assert (listed["as_of_ms"], listed["behind"]) == (NOW, 2)
-
-
-def printed(*command: str) -> tuple[str, list[str]]:
-    """The first line of the output, and standard error."""
-    done = CliRunner().invoke(build("reviews"), ["reviews", *command])
-    assert done.exit_code == 0, done.output
-    return done.stdout.splitlines()[0], done.stderr.splitlines()
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("reviews", "list", "--status", "all"),
-        ("reviews", "list", "--json"),
-        ("reviews", "show", "cwe-late"),
-        ("ledger", "show", "acme"),
-        ("ledger", "verify"),
-        ("ledger", "verify", "--with-topics"),
-        ("policy", "status"),
-    ],
-)
-def test_a_command_that_reads_changes_nothing_and_sends_nothing(
-    cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
-) -> None:
-    monkeypatch.setattr("streams.consumers.ledger.verify.topics._QUIET_S", 0.0)
-    with monkeypatch.context() as broken:
-        broken.setattr("streams.reviews.reservation_sender.mark_sent", killed)
-        done = CliRunner().invoke(build("reviews"), ["reviews", "uphold", "cwe-late", "--reason", "x"])
-    assert isinstance(done.exception, RuntimeError)
-    cluster.reject(cluster.reviews[0])  # a rejected verdict, and a decision that the ledger does not have yet
-    put(cluster, 0, pending("cwe-new"))
-    file = tmp_path / "ledger.db"
-    before, logs = file.read_bytes(), {tp: list(log) for tp, log in cluster.logs.items()}
-    monkeypatch.setattr(cluster, "writer", None)
-    monkeypatch.setattr(cluster, "stamp", None, raising=False)
-    file.chmod(0o444)
-    done = CliRunner().invoke(build(command[0]), list(command))
-    assert done.exit_code == ("--with-topics" in command), done.output
-    assert "as of 2026-03-03T00:00:00Z, " in done.output or f'"as_of_ms":{NOW}' in done.output
-    assert (file.read_bytes(), cluster.logs) == (before, logs)
-
-
-def killed(*_: object, **__: object) -> None:
-    raise RuntimeError("killed")
 
 
 def test_a_verdict_brings_the_ledger_up_to_the_topics_and_a_list_does_not(cluster: FakeCluster) -> None:
