@@ -29,7 +29,7 @@ LONG_FILES = (
     *("test_preview_child.py", "test_interrupted_reviews.py", "test_bench_runs.py", "test_owners.py"),
     *("test_policy_changes.py", "test_builtin_rules_on_other_traffic.py", "test_worker_process.py", "test_misuse.py"),
     *("test_report_page.py", "test_raw_partition.py", "test_rescale.py", "test_replay_properties.py"),
-    *("test_large_panes.py", "test_silent_sources.py", "test_rebalances.py", "test_policy_changes_against_oracle.py"),
+    *("test_large_panes.py", "test_records_in_silence.py", "test_rebalances.py"),
 )
 _LEFT_RUNNING = pytest.StashKey[list[str]]()
 _OF_A_WORKER = "left_running"
