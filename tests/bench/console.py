@@ -8,6 +8,7 @@ PYTHONPATH=tests:. python -m bench.console --cases 100000 --database postgresql:
 
 import argparse
 import asyncio
+import gc
 import os
 import random
 import re
@@ -23,9 +24,12 @@ import httpx
 import msgspec
 from sqlalchemy import Connection, insert
 
-from helpers.console_harness import ConsoleHarness, console_at
+from helpers.console_harness import NAMES, ConsoleHarness, console_at
 from helpers.console_pages import pages_of
+from monitor.policy.load import load
+from monitor.text.durations import HOUR
 from oracle.ledger import DAY, T0, pending
+from schemas.measures import RuleMeasure, TenantHour
 from streams.console.identity.users import Role
 from streams.console.tables import CASES, EVENTS, TENANTS
 
@@ -73,6 +77,16 @@ def fill(connection: Connection, cases: int) -> None:
         connection.execute(insert(EVENTS), events)
 
 
+async def fill_measures(console: ConsoleHarness) -> None:
+    """What all built-in rules measured of one tenant in each hour of 30 days."""
+    rules = tuple(RuleMeasure(rule.id, 40, 1_000, 0.04, 0.05, rule.threshold, 30) for rule in load(None).rules)
+    begin_ms = console.now_ms - 30 * DAY
+    for hour in range(30 * 24):
+        one = TenantHour("t5", begin_ms + hour * HOUR, rules[0].rule_id, 0.2, rules)
+        console.held.put(NAMES.output("measures"), 0, msgspec.json.encode(one), key=b"t5")
+    await console.follow()
+
+
 async def measure(console: ConsoleHarness, times: int, server: int = 0) -> list[PageTime]:
     """The time of each page, asked for so many times. ``server``: the process of the database server."""
     found = []
@@ -89,6 +103,7 @@ async def measure(console: ConsoleHarness, times: int, server: int = 0) -> list[
             "queue, grouped": "/queue?grouped=1",
             "case": f"/cases/cwe-{1:032x}",
             "tenant": "/tenants/t5",
+            "tenant, charts": "/tenants/t5/measures",
             "search, a rule": "/search?q=rule-3",
             "search, a company": "/search?q=company%205",
             "search, a day": "/search",
@@ -130,6 +145,7 @@ def _children_ms(parent: int) -> float:
 async def run(place: Path | str, cases: int, times: int, server: int = 0) -> list[tuple[PageTime, float]]:
     """Each page with ``cases`` cases, and how many times the CPU time of ten it took."""
     async with console_at(place) as console:
+        await fill_measures(console)
         await console.database.run(lambda connection: fill(connection, _FEW))
         few = {each.page: each for each in await measure(console, times)}
         await console.database.run(lambda connection: _empty(connection))
@@ -153,6 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         places: list[Path | str] = [Path(folder), *([options.database] if options.database else [])]
         for place in places:
+            gc.collect()
+            gc.freeze()  # as `ConsoleProcess.host`
             found = asyncio.run(run(place, options.cases, options.times, options.server))
             print(f"\n{'SQLite' if isinstance(place, Path) else 'PostgreSQL'}, {options.cases:,} cases")
             print("| page | CPU ms | CPU p95 ms | server's CPU ms | median ms | p95 ms | times that of ten cases |")

@@ -109,7 +109,7 @@ GETS: Final[Mapping[str, tuple[str, ...]]] = {
         f"/cases/{quote(HOSTILE_ID.replace('/', ''))}",
     ),
     "/tenants/{rest:path}": (
-        tenant_path(HOSTILE_ID), f"{tenant_path(HOSTILE_ID)}?after={Q}",
+        tenant_path(HOSTILE_ID), f"{tenant_path(HOSTILE_ID)}/measures", f"{tenant_path(HOSTILE_ID)}?after={Q}",
     ),
     "/search": (
         "/search", "/search?q=hostile", f"/search?q={quote(HOSTILE_ID)}", f"/search?from={Q}&to={Q}&status={Q}",
