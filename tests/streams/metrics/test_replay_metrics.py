@@ -1,21 +1,20 @@
 """`callwarden replay --metrics`: the page of a replay's results, the same for any number of processes."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from helpers.warm_commands import callwarden
 from monitor.policy.load import load
 from monitor.simulate.run import simulate
 from monitor.simulate.settings import SimulationSettings
 
 
-def replay(records: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def replay(records: Path, out: Path, *more: str) -> subprocess.CompletedProcess[bytes]:
     """Replay the records in a separate process."""
-    command = [Path(sys.executable).parent / "callwarden", "replay", records, "--out", out, "-q", *more]
-    return subprocess.run(command, capture_output=True, text=True)
+    return callwarden("replay", records, "--out", out, "-q", *more)
 
 
 def test_the_page_is_what_the_replay_came_to_however_many_processes_judged(tmp_path: Path) -> None:
