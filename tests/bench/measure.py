@@ -16,6 +16,8 @@ from bench.workload import ROOT
 
 Answer = dict[str, Any]
 
+_ROWS_OF_A_WORKER = 5_000  # that are fed to a stream task at once
+
 
 class DisagreementError(Exception):
     """Two replays of the same records with the same policy made different decisions."""
@@ -133,7 +135,7 @@ class Bench:
         arguments = {
             "path": self._made(scenario)["path"],
             "policy": scenario.policy,
-            "piece_lines": scenario.piece_lines,
+            "piece_lines": _ROWS_OF_A_WORKER,
         }
         with tempfile.TemporaryDirectory() as folder:
             stored = child("store", **arguments, folder=folder)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from bench.workload import Workload
+from monitor.replay.run import PIECE_LINES
 
 A_MILLION = 1_000_000
 BASE = Workload("base", 10_000, A_MILLION)
@@ -21,7 +22,7 @@ class Scenario:
     about: str
     workload: Workload = BASE
     policy: str = "built-in"
-    piece_lines: int = 5_000
+    piece_lines: int = PIECE_LINES
     jobs: int = 1
     reference: str = "decode"
     rounds: int = 3
