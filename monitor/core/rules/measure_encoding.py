@@ -25,7 +25,7 @@ class MeasureEncoder:
         self._columns = RuleColumns(rules, own)
         self._native = native_measures.columns_of(self._columns)
         self._ids = [_encode(rule.id) for rule in rules]
-        self._texts: dict[tuple[int, int, int], bytes] = {}
+        self._texts: dict[tuple[int, float, float], bytes] = {}
 
     def encode(self, hour: HourCounts, rows: Rows, names: Sequence[str]) -> list[bytes]:
         """The values of the tenants ``names``, each with its index in the counts, in this order."""
@@ -75,14 +75,16 @@ class MeasureEncoder:
         """The texts of what is measured, for each tenant."""
         row, line = np.nonzero(found.measured.T)
         counts = (found.numerator[line, row], found.denominator[line, row])
-        keys = list(zip(due[line].tolist(), *(column.astype(np.int64).tolist() for column in counts), strict=True))
+        # As they are: two counts that are written as the same whole number may have different values.
+        keys = list(zip(due[line].tolist(), *(column.tolist() for column in counts), strict=True))
+        written = list(zip(*(column.astype(np.int64).tolist() for column in counts), strict=True))
         if len(self._texts) > _MOST_KEPT:
             self._texts.clear()
         known = self._texts
         for at, key in enumerate(keys):
             if key not in known:
                 where = line[at], row[at]
-                known[key] = self._columns.text(key[0], key[1:], found.value[where], found.bound[where])
+                known[key] = self._columns.text(key[0], written[at], found.value[where], found.bound[where])
         texts = [known[key] for key in keys]
         ends = np.searchsorted(row, np.arange(found.measured.shape[1] + 1)).tolist()
         return [texts[start:stop] for start, stop in pairwise(ends)]

@@ -88,6 +88,20 @@ def test_the_bytes_are_those_of_msgspec_and_numpy(seed: int, monkeypatch: pytest
     assert found == MeasureEncoder(rules, own).encode(hour, rows, names)
 
 
+def test_counts_that_are_written_alike_keep_their_own_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A count of 0.5 is written as 0, as one of 0 is; the extension leaves it."""
+    rule = next(rule for rule in RULES if METRICS[rule.metric].proportion)
+    one = np.ones(1, np.int32)
+    encoder = MeasureEncoder([replace(rule, min_denominator=1)], OwnCounts(one, 2 * one, 2 * one, 0 * one))
+    hour = HourCounts(HOUR_MS, [0], np.array([[1.0, 1, 1], [0, 0.5, 0], [2, 2, 2]]), None, {})
+    for enabled in (True, False):
+        monkeypatch.setattr(native_measures, "enabled", enabled)
+        nothing, half, again = encoder.encode(hour, np.arange(3), ["a", "b", "a"])
+        assert b",0,2,0.0," in nothing
+        assert b",0,2,0.25," in half
+        assert again == nothing
+
+
 def test_all_values_of_small_counts_are_taken_and_equal() -> None:
     """With 6 decimals, down to one millionth, which is written with an exponent."""
     rules = [replace(rule, min_denominator=1) for rule in RULES if METRICS[rule.metric].proportion][:2]
