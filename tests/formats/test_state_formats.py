@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,11 @@ def test_the_stored_state_continues_as_when_it_was_written(handed_over: bool) ->
     said, stored = continued_outputs(handed_over)
     assert said == KEPT["after"]
     assert head(STORED)["format"] == head(stored)["format"] == FORMAT
+
+
+def test_the_upgrade_guide_names_the_format_of_this_release() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "guides" / "upgrades.md").read_text("utf-8")
+    assert {*re.findall(r"(?:reads and writes|a state in) format (\d+)", page)} == {str(FORMAT)}
 
 
 def test_a_head_has_every_field_that_another_release_of_the_format_needs() -> None:
