@@ -15,6 +15,10 @@ from pydantic import SecretStr
 from streams.consumers.notify.channels import Alertmanager, Channel, DingTalk, Feishu, Webhook, WeCom
 from streams.consumers.notify.messages.page_links import PageLinks
 
+KINDS = ("alertmanager", "dingtalk", "feishu", "wecom", "webhook")
+"""All channels, by the names that `channel` takes."""
+CHATS = tuple(kind for kind in KINDS if kind != "webhook")
+"""Those whose text a person sees as it is sent."""
 SECRET = "SEC-of-the-tests-0123456789"
 TOKEN = "token-of-the-tests-abcdef"
 NOW_MS = 1_772_409_600_000

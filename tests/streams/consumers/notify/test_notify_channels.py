@@ -12,7 +12,7 @@ from typing import Any, get_args
 import aiohttp
 import pytest
 from pydantic import SecretStr
-from receivers import NOW_MS, SECRET, TOKEN, Receiver, channel, hmac_sha256, receiving
+from receivers import CHATS, KINDS, NOW_MS, SECRET, TOKEN, Receiver, channel, hmac_sha256, receiving
 
 from monitor.policy.load import load
 from schemas.outputs import Reason
@@ -27,7 +27,6 @@ from streams.consumers.notify.messages.page_links import PageLinks
 from streams.consumers.notify.outbox import LastingMessage
 from streams.consumers.notify.sample_messages import sample_messages, send_samples
 
-KINDS = ("alertmanager", "dingtalk", "feishu", "wecom", "webhook")
 SAMPLES = sample_messages(load(None), NOW_MS)
 
 
@@ -298,7 +297,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("kind", ["dingtalk", "feishu", "wecom", "alertmanager"])
+@pytest.mark.parametrize("kind", CHATS)
 @pytest.mark.parametrize("hostile", HOSTILE)
 async def test_nothing_of_a_tenants_text_is_live_in_a_chat(kind: str, hostile: str) -> None:
     assert LIVE.search(hostile) or "．" in hostile

@@ -4,7 +4,7 @@ import json
 from typing import Any, get_args
 
 import pytest
-from receivers import NOW_MS, channel, receiving
+from receivers import KINDS, NOW_MS, channel, receiving
 
 from monitor.policy.load import load
 from monitor.text.display import Display
@@ -65,7 +65,7 @@ def test_the_operators_own_page_about_a_tenant_goes_before_the_consoles() -> Non
     assert [PageLinks().of(each) for each in SAMPLES] == [None] * len(SAMPLES)
 
 
-@pytest.mark.parametrize("kind", ["alertmanager", "dingtalk", "feishu", "wecom", "webhook"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_each_channel_sends_the_link_of_the_case(kind: str) -> None:
     async with receiving() as (receiver, session):
         there = channel(kind, receiver, session, lambda: NOW_MS, CONSOLE)
