@@ -5,10 +5,17 @@ The oracle, which shares no code with live and replay, finds the mistakes that b
 
 import pytest
 
-from crash.broken import BROKEN, CONTRACT_BROKEN
+from crash.broken import BROKEN, CONTRACT_BROKEN, broken
 from crash.runner import ask
 
 WITHIN = 400
+
+
+@pytest.mark.parametrize("name", [*BROKEN, *CONTRACT_BROKEN])
+def test_what_is_to_be_broken_is_where_it_is_said_to_be(name: str) -> None:
+    """Shows at once which change of the product must be followed here."""
+    with broken((BROKEN | CONTRACT_BROKEN)[name]):
+        pass
 
 
 @pytest.fixture(scope="module")
