@@ -21,13 +21,14 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from monitor.core.alerts.early_complaints import EarlyComplaints
+from monitor.core.alerts.early_firing import NEVER, EarlyFiring
 from monitor.core.alerts.early_window import EarlyWindow
 from monitor.core.alerts.early_windows import EarlyWindows
+from monitor.core.alerts.suspects import Suspected, Suspects
 from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.decisions.pending_records import PendingRecords
 from monitor.core.rules.conditions import Rows, evaluate_view, last_measure, measure, rule_view
 from monitor.core.rules.evaluator import RuleEvaluator
-from monitor.core.rules.prefilter import Prefilter
 from monitor.core.rules.rule_state import RuleState
 from monitor.core.tenants.active_alert import ActiveAlert
 from monitor.core.tenants.tenant_numbers import TenantNumbers
@@ -37,6 +38,7 @@ from monitor.core.windows.window import SlidingWindow
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy, Rule
 
+_CALLS_PER_TENANT = 4  # new calls that cost as much as the evaluation of a tenant: most come nearer to no threshold
 MOST_ALERTS = 5_000  # fired or withdrawn by one evaluation: they are written in one transaction
 
 
@@ -69,10 +71,7 @@ class EarlyAlerts:
             if not _may_still_grow(rule_state.rule):
                 self._rule_states_of[rule_state.window].append(rule_state)
         self._steps = {window: {d.rule.step_ms for d in some} for window, some in self._rule_states_of.items()}
-        self._prefilters = {
-            window: Prefilter([rule_state.rule for rule_state in some], evaluator.layout, window.running_sums.fields)
-            for window, some in self._rule_states_of.items()
-        }
+        self._suspects = Suspects(self._rule_states_of)
         self._begun = False
         self.postponed = self._room = 0
         self._reset()
@@ -85,17 +84,18 @@ class EarlyAlerts:
         )
         self._last_end_ms: dict[str, int] = {}  # the last end evaluated, by rule
         self._unresolved: dict[str, set[int]] = {}  # by rule: tenants whose early alerts are left to withdraw
-        self._early: dict[str, set[int]] = {}  # tenants with an early alert, by rule; some entries may be stale
+        self._firing = EarlyFiring()
 
     def _begin(self) -> None:
         """Start from all open input."""
         self._begun = True
         self._reset()
+        self._suspects.begin(self._windows, len(self._index))
         for waiting in self._records.complaints():
             self._complaints.arrive(self._index[waiting.record.tenant_id], waiting)
         for rule_states in self._rule_states_of.values():
             for rule_state in rule_states:
-                self._early[rule_state.rule.id] = {t for t, firing in rule_state.firing.items() if firing.early}
+                self._firing.add(rule_state.rule.id, [t for t, firing in rule_state.firing.items() if firing.early])
 
     def complained(self, tenant: int, waiting: PendingRecord) -> None:
         """Take a waiting record, if it is of a complaint."""
@@ -111,15 +111,18 @@ class EarlyAlerts:
     def work(self) -> int:
         """The number of complaints that an evaluation would count, plus the tenants that it would evaluate.
 
-        These are the complaints and tenants with changes since the last evaluation. If there is a new end, they are all
-        waiting complaints and all tenants.
+        These are the complaints since the last evaluation, and a part of the tenants that called. If there is a new
+        end, they are all waiting complaints and all tenants.
         """
         tenants = len(self._index)
         if not self._begun:
             return len(self._records) + tenants
         if self._windows.behind:
             return self.arrived + len(self._complaints) + tenants
-        return self.arrived + min(self._unsealed.new_call_count + self.arrived + self.postponed, tenants)
+        if self._unsealed.many_wait:
+            return self.arrived + tenants
+        called = min(self._unsealed.new_call_count, tenants) // _CALLS_PER_TENANT
+        return self.arrived + min(called + self.arrived + self.postponed, tenants)
 
     def catch_up(self) -> None:
         """Count the new complaints. Call this before any of them is decided."""
@@ -129,61 +132,68 @@ class EarlyAlerts:
         """Fire and withdraw alerts for what was read since the last evaluation."""
         new_calls = self._unsealed.new_calls()
         if new_calls is None:
+            new_calls = []
             self._begin()
         self.catch_up()
         complained = self._complaints.take_counted()
         self._complaints.forget(self._records.decided)
-        again = any(rule_state.reopened for rule_states in self._rule_states_of.values() for rule_state in rule_states)
-        again |= self.postponed > 0
-        if not new_calls and not complained and sealed_ms == self._windows.sealed_ms and not again:
+        reopened = {
+            tenant for some in self._rule_states_of.values() for rule_state in some for tenant in rule_state.reopened
+        }
+        if not (new_calls or complained or reopened or self.postponed) and sealed_ms == self._windows.sealed_ms:
             return
         self.postponed, self._room = 0, MOST_ALERTS
         tenants = len(self._index)
         self._windows.sealed_ms = sealed_ms
         self._windows.reach(tenants)
-        self._windows.enter(new_calls or ())
+        self._windows.take(new_calls)
         self._windows.move(tenants)
+        called = self._suspects.count(new_calls, tenants)
+        due = self._firing.due(called.tolist(), self._suspects.calls, complained)
+        found = self._suspects.of(called, complained | reopened, set().union(*due.values()), tenants)
+        self._windows.look_up(set().union(*(some for of in found.values() for some in of.values())))
         for window in self._rule_states_of:
-            self._evaluate_window(window, tenants)
-        for early_window in self._windows:
-            early_window.clear_changed()
+            self._evaluate_window(window, found, due, tenants)
+        self._suspects.settle(found)
+        self._unsealed.sum_up_many()
 
     # Evaluation -------------------------------------------------------------------------------------------------
 
-    def _evaluate_window(self, window: SlidingWindow, tenants: int) -> None:
-        rule_states, early_windows = self._rule_states_of[window], self._windows.of(window)
-        ends = {step_ms: self._windows.ends(window, step_ms) for step_ms in self._steps[window]}
+    def _evaluate_window(
+        self, window: SlidingWindow, found: Suspected, due: Mapping[str, set[int]], tenants: int
+    ) -> None:
+        early_windows = self._windows.of(window)
         left: dict[str, set[int]] = defaultdict(set)
         for end_ms in sorted(early_windows):
-            evaluated = [
-                rule_state.from_ms <= end_ms and end_ms in ends[rule_state.rule.step_ms] for rule_state in rule_states
-            ]
-            for rule_id, unfired in self._evaluate_end(window, early_windows[end_ms], evaluated, tenants):
-                left[rule_id].update(unfired)
-        touched = {
-            tenant for early_window in early_windows.values() for tenant in early_window.changed_tenants().tolist()
-        }
-        for rule_state in rule_states:
+            suspected = found.get(early_windows[end_ms])
+            if suspected:
+                for rule_id, unfired in self._evaluate_end(window, early_windows[end_ms], suspected, tenants):
+                    left[rule_id].update(unfired)
+        for rule_state in self._rule_states_of[window]:
+            rule_id, reopened = rule_state.rule.id, rule_state.reopened.copy()
             rule_state.reopened.clear()
-            rule_state.reopened.update(left[rule_state.rule.id])
+            rule_state.reopened.update(left.get(rule_id, ()))
             self.postponed += len(rule_state.reopened)
-            some, unresolved = self._early[rule_state.rule.id], self._unresolved.pop(rule_state.rule.id, set())
-            mine = ends[rule_state.rule.step_ms]
+            some, unresolved = self._firing.of(rule_id), self._unresolved.pop(rule_id, set())
+            if not some:
+                continue
+            mine = self._windows.ends(window, rule_state.rule.step_ms)
             if not mine:
                 continue
-            if self._last_end_ms.get(rule_state.rule.id) == mine[-1]:
-                some = some & (touched | unresolved)
-            self._last_end_ms[rule_state.rule.id] = mine[-1]
+            if self._last_end_ms.get(rule_id) == mine[-1]:
+                some = some & (due.get(rule_id, set()) | unresolved | reopened)
+            self._last_end_ms[rule_id] = mine[-1]
             if some:
                 self._take_back(rule_state, some, [early_windows[end_ms] for end_ms in mine], tenants)
 
     def _evaluate_end(
-        self, window: SlidingWindow, early_window: EarlyWindow, evaluated: Sequence[bool], tenants: int
+        self, window: SlidingWindow, early_window: EarlyWindow, suspected: Mapping[int, set[int]], tenants: int
     ) -> Iterator[tuple[str, Sequence[int]]]:
         """Fire the alerts of the rules that are evaluated at that end. Yields the tenants left over, by rule."""
         suspects: list[tuple[RuleState, Rule, Rows]] = []
-        for rule_state, some in self._touched(window, early_window, evaluated, tenants):
-            who = np.array([tenant for tenant in some.tolist() if tenant not in rule_state.firing], np.intp)
+        for place in sorted(suspected):
+            rule_state = self._rule_states_of[window][place]
+            who = np.array(sorted(tenant for tenant in suspected[place] if tenant not in rule_state.firing), np.intp)
             for rule, mine in rule_state.ruled(who, early_window.end_ms, tenants):
                 candidates = early_window.candidates(rule, mine, tenants)
                 if len(candidates):
@@ -204,36 +214,8 @@ class EarlyAlerts:
                     rule_state, rule, tenant, ActiveAlert(early_window.end_ms, early=True), measured, updated_ms
                 )
                 self._room -= 1
-                self._early[rule_state.rule.id].add(tenant)
+                self._firing.add(rule_state.rule.id, [tenant])
                 rule_state.settled = None  # force a final evaluation, even if nothing enters or leaves the window
-
-    def _touched(
-        self, window: SlidingWindow, early_window: EarlyWindow, evaluated: Sequence[bool], tenants: int
-    ) -> Iterator[tuple[RuleState, Rows]]:
-        """For each rule evaluated at that end: the changed tenants whose sums allow a breach.
-
-        The first evaluation of a rule at an end covers all tenants.
-        """
-        who = early_window.changed_tenants() if early_window.evaluated_rules else np.arange(tenants)
-        passed = self._prefilters[window].matches(early_window.running_sums, who) if len(who) else None
-        for row, rule_state in enumerate(self._rule_states_of[window]):
-            if not evaluated[row]:
-                continue
-            rule, some = rule_state.rule, who
-            if rule.id not in early_window.evaluated_rules and len(who) < tenants:
-                some = np.arange(tenants)
-                some = some[self._prefilters[window].matches(early_window.running_sums, some)[:, row]]
-            elif passed is not None:
-                some = who[passed[:, row]]
-            early_window.evaluated_rules.add(rule.id)
-            # An override has other conditions than the rule. Tenants whose alert was resolved are evaluated again.
-            more = rule_state.reopened.union(
-                np.intersect1d(who, list(rule_state.overrides)).tolist() if rule_state.overrides else ()
-            )
-            if more:
-                some = np.union1d(some, list(more)).astype(np.intp)
-            if len(some):
-                yield rule_state, some
 
     def _take_back(
         self, rule_state: RuleState, some: set[int], early_windows: Sequence[EarlyWindow], tenants: int
@@ -241,17 +223,24 @@ class EarlyAlerts:
         """Resolve the early alerts whose value is not beyond ``recover`` at the end that they name or any later end."""
         active = {tenant: rule_state.firing[tenant] for tenant in some if tenant in rule_state.firing}
         since = {tenant: firing.since_ms for tenant, firing in active.items() if firing.early}
-        self._early[rule_state.rule.id] -= some - since.keys()
+        rule_id = rule_state.rule.id
+        self._firing.discard(rule_id, some - since.keys())
         named = {early_window.end_ms for early_window in early_windows[:-1]}
         ended = {tenant for tenant in since if since[tenant] in named}
+        for tenant in since.keys() - ended:  # to be checked when there is a later end
+            self._firing.check_at(rule_id, tenant, NEVER)
         for early_window in early_windows:
             who = np.array(sorted(tenant for tenant in ended if since[tenant] <= early_window.end_ms), np.intp)
             for rule, mine in rule_state.ruled(who, early_window.end_ms, tenants):
                 early_window.count([(rule, mine)], tenants)
                 found = evaluate_view(early_window, rule, rule_view(early_window, rule, tenants, mine), tenants)
-                ended.difference_update(mine[found.keeps_firing].tolist())
+                for row in np.flatnonzero(found.keeps_firing).tolist():
+                    tenant = int(mine[row])
+                    ended.discard(tenant)
+                    calls = early_window.calls_to_recover(rule, found.view, row)
+                    self._firing.check_at(rule_id, tenant, int(self._suspects.calls[tenant]) + calls)
         resolved = sorted(ended)[: self._room]
-        self._unresolved[rule_state.rule.id] = ended.difference(resolved)
+        self._unresolved[rule_id] = ended.difference(resolved)
         self.postponed += len(ended) - len(resolved)
         self._room -= len(resolved)
         for tenant in resolved:
@@ -260,7 +249,7 @@ class EarlyAlerts:
             rule = judging or rule_state.rule
             measured = None if judging is None else last_measure(rule, rule_view(newest, rule, tenants, who), 0)
             self._alerts.resolve(rule_state, rule, tenant, measured, self._windows.range_ms(rule_state.window)[1])
-            self._early[rule_state.rule.id].discard(tenant)
+            self._firing.discard(rule_id, [tenant])
             rule_state.taken_back[tenant] = since[tenant]
 
 

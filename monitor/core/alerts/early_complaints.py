@@ -40,7 +40,9 @@ class EarlyComplaints:
         self._tenant_records = tenant_records
         self.newest_ms = -1
         self._arrived: list[tuple[int, EarlyComplaintCounts]] = []  # with their tenants, not counted yet
-        self._counted = False  # whether records were counted since the last call of `take_counted`
+        self._counted: set[int] = (
+            set()
+        )  # the tenants of records that were counted since the last call of `take_counted`
         self._waiting: dict[_Name, list[EarlyComplaintCounts]] = {}
         self._order: list[tuple[Place, _Name]] = []  # a heap
 
@@ -55,9 +57,9 @@ class EarlyComplaints:
         """The number of records that `catch_up` would count."""
         return len(self._arrived)
 
-    def take_counted(self) -> bool:
-        """Whether records were counted since the last call."""
-        counted, self._counted = self._counted, False
+    def take_counted(self) -> set[int]:
+        """The tenants whose records were counted since the last call."""
+        counted, self._counted = self._counted, set()
         return counted
 
     def catch_up(self, early_windows: Iterable[EarlyWindow], tenants: int) -> None:
@@ -65,11 +67,11 @@ class EarlyComplaints:
         if not self._arrived:
             return
         arrived, self._arrived = self._arrived, []
-        self._counted = True
         every = list(early_windows)
         for early_window in every:
             early_window.reach(tenants)
         for tenant, ahead in arrived:
+            self._counted.add(tenant)
             name = tenant, ahead.complaint.complaint_id
             decided = self._decided(name)
             reached = [early_window for early_window in every if ahead.at_ms < early_window.end_ms]
@@ -79,7 +81,6 @@ class EarlyComplaints:
                 after = self._stands(name, decided, early_window.end_ms)
                 if after is not None:
                     early_window.complaints.change(stood, after)
-                early_window.touch(tenant)
 
     def count_waiting(self, early_window: EarlyWindow) -> None:
         """Count the waiting complaints in a new window."""

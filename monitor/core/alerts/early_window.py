@@ -1,21 +1,25 @@
 """Early windows: what a window will hold at a future end, from everything read so far."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.core.alerts.early_firing import calls_to_recover
+from monitor.core.alerts.recent_calls import RecentCalls
 from monitor.core.calls.fields import BIT
-from monitor.core.rules.conditions import OPS, Floats, Rows, values
+from monitor.core.rules.conditions import OPS, Floats, Rows, View, values
 from monitor.core.talk.early_medians import EarlyMedians
 from monitor.core.talk.talk_counts import TalkCounts
 from monitor.core.tenants.complaints import ComplaintForecast
-from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, count_of, counts_of
+from monitor.core.windows.distinct.count_names import count_of, counts_of
 from monitor.core.windows.distinct.early_distinct_counts import EarlyDistinctCounts
 from monitor.core.windows.distinct.key_counts import KeyCounts
+from monitor.core.windows.distinct.repeats import Repeats
 from monitor.core.windows.open_panes import OpenPanes
 from monitor.core.windows.pane import Pane
-from monitor.core.windows.tenant_sums import TenantSums
+from monitor.core.windows.tenant_columns import TenantColumns, TenantSums
 from monitor.core.windows.window import Counts, SlidingWindow, WindowView
 from monitor.policy.metrics import DISTINCT_COUNTS, METRICS, KeySet
 from monitor.policy.model import Rule
@@ -26,8 +30,9 @@ _ATTEMPTS, _ANSWERED = BIT["attempts"], BIT["answered"]
 class EarlyWindow(WindowView):
     """A window that ends at ``end_ms``: the sealed calls that will not have left by then, and the open calls.
 
-    It is built once. `enter` then keeps its calls up to date, because sealing moves calls but does not change them.
-    Distinct counts and medians are correct only for tenants passed to `count`. Memory: 8 bytes per tenant and field.
+    It is built once, when all open calls are summed up. `add` then keeps the sums up to date, because sealing moves
+    calls but does not change them. Its counts are in columns of ``table``. Distinct counts and medians are correct only
+    for tenants passed to `count`.
     """
 
     running_sums: TenantSums
@@ -35,80 +40,93 @@ class EarlyWindow(WindowView):
     distinct: dict[KeySet, EarlyDistinctCounts]
     talk: EarlyMedians | None
 
-    def __init__(self, window: SlidingWindow, end_ms: int, opened: OpenPanes, tenants: int) -> None:
+    def __init__(
+        self,
+        window: SlidingWindow,
+        end_ms: int,
+        opened: OpenPanes,
+        recent: RecentCalls,
+        table: TenantColumns,
+        repeats: Repeats,
+        tenants: int,
+    ) -> None:
+        self.window = window
         self.end_ms = end_ms
         self.start_ms = end_ms - window.window_ms
         self.layout = window.layout
-        self.running_sums = window.running_sums.ahead(self.start_ms, tenants)
+        self.first = table.reserve(self.width(window))
+        fields = window.running_sums.fields
+        self.running_sums = TenantSums(table, self.first, fields)
+        self.running_sums.set(window.running_sums.ahead(self.start_ms, tenants))
         self.complaints = ComplaintForecast(window.complaints, end_ms, tenants)
         self.distinct = {}
+        first = self.first + len(fields)
         if window.distinct:
-            kept = self.running_sums.field(_ATTEMPTS, tenants)
+            kept = self.running_sums.field(_ATTEMPTS, tenants).copy()
             left = window.running_sums.field(_ATTEMPTS, tenants) - kept
             for keys, distinct in window.distinct.items():
-                names = (DISTINCT, NUMBERS, *window.counts[keys])
-                came = self._came(keys, window, opened)
-                self.distinct[keys] = EarlyDistinctCounts(distinct, names, self.start_ms, kept, left, came)
+                came = self._came(keys, window, opened, recent)
+                repeated = partial(repeats.of, keys)
+                self.distinct[keys] = EarlyDistinctCounts(distinct, repeated, self.start_ms, came, table, first)
+                self.distinct[keys].begin(kept, left)
+                first += EarlyDistinctCounts.width(distinct)
         self.talk = None
         if window.talk is not None:
-            self.talk = EarlyMedians(window.talk, self.start_ms, self._talk_came(window, opened), tenants)
-        for piece in self._yet_to_enter(window, opened):
-            self.running_sums.add(piece.tenant, self.running_sums.pick(piece.sums))
-        self._changed: list[NDArray[np.int32]] = []
+            self.talk = EarlyMedians(window.talk, self.start_ms, self._talk_came(window, opened, recent), tenants)
+        for piece in (*self._waiting(window), *opened.between(self.start_ms, self.end_ms)):
+            self.running_sums.add(piece.tenant, piece.sums)
+        for early_counts in self.distinct.values():
+            early_counts.began(self.running_sums.field(_ATTEMPTS, tenants))
         self.evaluated_rules: set[str] = set()  # the rules that were evaluated for all tenants
 
+    @staticmethod
+    def width(window: SlidingWindow) -> int:
+        """The number of columns of an early window of that length."""
+        counts = sum(map(EarlyDistinctCounts.width, window.distinct.values()))
+        return len(window.running_sums.fields) + counts
+
+    def _waiting(self, window: SlidingWindow) -> Iterator[Pane]:
+        """Sealed panes that wait to enter ``window``."""
+        return (pane for pane in window.coming if pane.start_ms >= self.start_ms)
+
     def _yet_to_enter(self, window: SlidingWindow, opened: OpenPanes) -> Iterator[Pane]:
-        """What is not in ``window`` yet: sealed panes that wait to enter, and open panes."""
-        yield from (pane for pane in window.coming if pane.start_ms >= self.start_ms)
+        """What is summed up but not in ``window`` yet: sealed panes, and open panes."""
+        yield from self._waiting(window)
         yield from opened.between(self.start_ms, self.end_ms)
 
     def _came(
-        self, which: KeySet, window: SlidingWindow, opened: OpenPanes
+        self, which: KeySet, window: SlidingWindow, opened: OpenPanes, recent: RecentCalls
     ) -> Callable[[NDArray[np.bool_]], KeyCounts]:
         """A function from marked tenants to their distinct keys in the panes that are not in ``window``."""
 
         def came(who: NDArray[np.bool_]) -> KeyCounts:
+            newest = [keys.of_tenants(who) for keys in recent.ask(who).keys(which, self._panes(opened))]
             found = [piece.keys(which).of_tenants(who) for piece in self._yet_to_enter(window, opened)]
-            return KeyCounts.joined(found).distinct()
+            return KeyCounts.joined(found + newest).distinct()
 
         return came
 
-    def _talk_came(self, window: SlidingWindow, opened: OpenPanes) -> Callable[[Rows], TalkCounts]:
+    def _talk_came(self, window: SlidingWindow, opened: OpenPanes, recent: RecentCalls) -> Callable[[Rows], TalkCounts]:
         """A function from ascending tenants to their talk times in the panes that are not in ``window``."""
 
         def came(who: Rows) -> TalkCounts:
-            return TalkCounts.joined([piece.talk.of_tenants(who) for piece in self._yet_to_enter(window, opened)])
+            mine = np.zeros(self.running_sums.tenants, np.bool_)
+            mine[who] = True
+            newest = [talk.of_tenants(who) for talk in recent.ask(mine).talk(self._panes(opened))]
+            found = [piece.talk.of_tenants(who) for piece in self._yet_to_enter(window, opened)]
+            return TalkCounts.joined(found + newest)
 
         return came
 
-    def enter(self, piece: Pane, picked: Counts) -> None:
-        """Add open calls of known tenants. ``picked`` holds the sums of the piece for the fields of this window."""
-        if self.start_ms <= piece.start_ms < self.end_ms:
-            self.running_sums.add(piece.tenant, picked)
-            self._changed.append(piece.tenant)
+    def _panes(self, opened: OpenPanes) -> range:
+        """The numbers of the panes in this window."""
+        return range(self.start_ms // opened.pane_ms, self.end_ms // opened.pane_ms)
 
     def reach(self, tenants: int) -> None:
-        """Grow to ``tenants`` tenants."""
-        self.running_sums.reach(tenants)
+        """Grow to ``tenants`` tenants. The table grows by itself."""
         self.complaints.reach(tenants)
-        for distinct in self.distinct.values():
-            distinct.reach(tenants)
         if self.talk is not None:
             self.talk.reach(tenants)
-
-    def touch(self, tenant: int) -> None:
-        """Mark a tenant as changed."""
-        self._changed.append(np.array([tenant], np.int32))
-
-    def changed_tenants(self) -> Rows:
-        """The tenants that changed since `clear_changed`, ascending."""
-        if len(self._changed) > 1:
-            self._changed = [np.unique(np.concatenate(self._changed))]
-        return self._changed[0].astype(np.intp) if self._changed else np.empty(0, np.intp)
-
-    def clear_changed(self) -> None:
-        """Clear the changed tenants after an evaluation."""
-        self._changed = []
 
     # Distinct counts ------------------------------------------------------------------------------------------------
 
@@ -138,6 +156,12 @@ class EarlyWindow(WindowView):
         if self.talk is not None and talk:
             who = np.unique(np.concatenate(talk))
             self.talk.count(who, self.running_sums.field(_ANSWERED, tenants)[who])
+
+    def calls_to_recover(self, rule: Rule, view: View, row: int) -> int:
+        """The calls of the tenant in that row before which its value stays beyond ``recover``."""
+        exact_for = [self.distinct[keys].exact_for(int(view.tenants[row])) for keys in counts_of([rule])]
+        denominator = None if view.denominator is None else int(view.denominator[row])
+        return max(1, min([calls_to_recover(rule, int(view.numerator[row]), denominator), *exact_for]))
 
     def _between(self, name: str, rule: Rule, who: Rows, tenants: int) -> tuple[Floats, Floats]:
         """The lower and upper bounds of a metric of distinct counts, each ``[k]``, NaN if it has no value."""

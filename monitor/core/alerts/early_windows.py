@@ -1,11 +1,17 @@
 """The early windows of all window lengths: which future ends are evaluated, and what was read for them so far."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+
+import numpy as np
+from numpy.typing import NDArray
 
 from monitor.core.alerts.early_complaints import EarlyComplaints
 from monitor.core.alerts.early_window import EarlyWindow
+from monitor.core.alerts.recent_calls import CallSums, RecentCalls
+from monitor.core.calls.new_calls import NewCalls
+from monitor.core.windows.distinct.repeats import Repeats
 from monitor.core.windows.open_panes import OpenPanes
-from monitor.core.windows.pane import Pane
+from monitor.core.windows.tenant_columns import TenantColumns
 from monitor.core.windows.window import SlidingWindow
 
 
@@ -13,7 +19,7 @@ class EarlyWindows:
     """The early windows of each sliding window, whose rules step by ``steps``.
 
     Ends before ``from_ms`` are not evaluated. ``sealed_ms`` is the time up to which panes were sealed at the last
-    evaluation.
+    evaluation. The counts of all windows are in ``table``; those of a tenant are up to date after `enter_calls_of` it.
     """
 
     def __init__(
@@ -30,6 +36,10 @@ class EarlyWindows:
         self._lateness_ms = lateness_ms
         self._from_ms = from_ms
         self._windows: dict[SlidingWindow, dict[int, EarlyWindow]] = {window: {} for window in steps}
+        self._recent = RecentCalls(unsealed)
+        self._targets: dict[int, tuple[NDArray[np.intp], NDArray[np.intp]]] = {}
+        self.table = TenantColumns()
+        self.repeats = Repeats()
         self.sealed_ms = -1
 
     def __iter__(self) -> Iterator[EarlyWindow]:
@@ -64,22 +74,74 @@ class EarlyWindows:
 
     def reach(self, tenants: int) -> None:
         """Grow to ``tenants`` tenants."""
+        self.table.reach(tenants)
+        self.repeats.reach(tenants)
         for early_window in self:
             early_window.reach(tenants)
 
-    def enter(self, pieces: Sequence[Pane]) -> None:
-        """Add open calls to the existing early windows."""
-        for piece in pieces:
-            for window, early_windows in self._windows.items():
-                picked = piece.sums[:, window.running_sums.fields]
-                for early_window in early_windows.values():
-                    early_window.enter(piece, picked)
+    # Calls ----------------------------------------------------------------------------------------------------------
+
+    def take(self, calls: Sequence[NewCalls]) -> None:
+        """Take new open calls of known tenants."""
+        for some in calls:
+            self.repeats.add(some)
+        for sums in self._recent.add(calls):
+            self._enter(sums)
+
+    def enter_calls_of(self, who: NDArray[np.intp]) -> None:
+        """Count all calls of these tenants in the early windows."""
+        mine = np.zeros(len(self.table.values), np.bool_)
+        mine[who] = True
+        self._enter(self._recent.take(mine))
+
+    def look_up(self, who: Set[int]) -> None:
+        """Look up the newest calls of these tenants together, before their keys are counted."""
+        if who:
+            mine = np.zeros(len(self.table.values), np.bool_)
+            mine[list(who)] = True
+            self._recent.ask(mine)
+
+    def enter_all(self) -> None:
+        """Count all calls in the early windows."""
+        self._enter(self._recent.take())
+
+    def _enter(self, found: Sequence[CallSums]) -> None:
+        for some in found:
+            if some.start_ms not in self._targets:
+                self._targets[some.start_ms] = self._target(some.start_ms)
+            columns, fields = self._targets[some.start_ms]
+            if len(columns):
+                self.table.values[some.tenant[:, None], columns] += some.sums[:, fields]
+
+    def _target(self, start_ms: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The columns in which a pane that begins then is counted, and the field that each of them adds up."""
+        reached = [window.running_sums for window in self if window.start_ms <= start_ms < window.end_ms]
+        fields = [field for sums in reached for field in sums.fields]
+        columns = [sums.column(field) for sums in reached for field in sums.fields]
+        return np.array(columns, np.intp), np.array(fields, np.intp)
+
+    # Ends -----------------------------------------------------------------------------------------------------------
 
     def move(self, tenants: int) -> None:
         """Drop the ends that were finally evaluated or cannot be reached any more, and add new ones."""
-        for window, steps in self._steps.items():
-            before, wanted = self._windows[window], {end for step in steps for end in self.ends(window, step)}
-            early_windows = self._windows[window] = {end: before[end] for end in before if end in wanted}
-            for end_ms in sorted(wanted - before.keys()):
-                early_window = early_windows[end_ms] = EarlyWindow(window, end_ms, self._unsealed, tenants)
+        wanted = {
+            window: {end for step in steps for end in self.ends(window, step)} for window, steps in self._steps.items()
+        }
+        if all(ends == self._windows[window].keys() for window, ends in wanted.items()):
+            return
+        self.enter_all()
+        self._unsealed.sum_up()
+        self._targets = {}
+        for window, ends in wanted.items():
+            for end_ms in self._windows[window].keys() - ends:
+                early_window = self._windows[window].pop(end_ms)
+                self.table.release(early_window.first, EarlyWindow.width(window))
+        if not self.table.values.shape[1]:
+            self.table.expect(sum(EarlyWindow.width(window) * len(ends) for window, ends in wanted.items()))
+        for window, ends in wanted.items():
+            early_windows = self._windows[window]
+            for end_ms in sorted(ends - early_windows.keys()):
+                early_window = early_windows[end_ms] = EarlyWindow(
+                    window, end_ms, self._unsealed, self._recent, self.table, self.repeats, tenants
+                )
                 self._complaints.count_waiting(early_window)

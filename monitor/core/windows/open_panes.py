@@ -8,10 +8,12 @@ import numpy as np
 
 from monitor.core.calls.columns import Calls, CountedCalls
 from monitor.core.calls.fields import FieldLayout
+from monitor.core.calls.new_calls import NewCalls
 from monitor.core.windows.pane import Pane, merge, seal
 
 _TOGETHER = 4_096  # calls that are concatenated and compacted together
 _MOST_ROWS = 32_768  # calls of a pane to sum up at once: fewer cost more time per call, more cost more memory
+_MANY_ROWS = _MOST_ROWS // 2  # an early evaluation sums up as many, because it may run in a thread
 _MOST_NEW_CALLS = (
     200_000  # new calls kept for early evaluation; above that, starting over from all open panes is cheaper
 )
@@ -75,10 +77,10 @@ class OpenPanes:
     """
 
     def __init__(self, pane_ms: int, layout: FieldLayout, ruled: Sequence[tuple[int, int]]) -> None:
-        self._pane_ms, self._layout, self._ruled = pane_ms, layout, ruled
+        self.pane_ms, self.layout, self._ruled = pane_ms, layout, ruled
         self._panes: dict[int, _Pane] = {}
         self._count = 0
-        self._new_calls: list[Pane] | None = None  # None: never requested, or too many
+        self._new_calls: list[NewCalls] | None = None  # None: never requested, or too many
         self._new_call_count = 0
         self.newest_ms = self.sealed_newest_ms = -1  # the largest event time of all calls, and of the sealed calls
 
@@ -88,7 +90,8 @@ class OpenPanes:
     def add(self, calls: Calls) -> None:
         """Add calls (at least one), which come after all earlier ones of their sources."""
         self._count += len(calls)
-        number = calls.end_ms // self._pane_ms
+        self._add_new(calls)
+        number = calls.end_ms // self.pane_ms
         if int(number.min()) == int(number.max()):
             self._add(int(number[0]), calls)
             return
@@ -110,9 +113,8 @@ class OpenPanes:
         rows = [piece for number in numbers for piece in self._panes[number].take()]
         if not rows:
             return
-        for piece in seal(CountedCalls.concat(rows), self._pane_ms, self._layout, self._ruled):
-            self._add_new(piece)
-            sums = self._panes[piece.start_ms // self._pane_ms].sums
+        for piece in seal(CountedCalls.concat(rows), self.pane_ms, self.layout, self._ruled):
+            sums = self._panes[piece.start_ms // self.pane_ms].sums
             sums.append(piece)
             while len(sums) > 1 and 2 * sums[-1].weight > sums[-2].weight:
                 last = sums.pop()
@@ -122,7 +124,7 @@ class OpenPanes:
         """Merge pieces into the pane that sealing all of their calls would give."""
         if len(pieces) == 1:
             return pieces[0]
-        layout, ruled = self._layout, range(len(self._ruled))
+        layout, ruled = self.layout, range(len(self._ruled))
         return merge(pieces, pieces[0].start_ms, layout.key_sets, ruled, layout.talk).bounded()
 
     def due(self, before_ms: int) -> list[Pane]:
@@ -135,7 +137,7 @@ class OpenPanes:
         return [self._merged(pane.sums) for pane in panes]
 
     def _due(self, before_ms: int) -> list[int]:
-        return sorted(number for number in self._panes if (number + 1) * self._pane_ms <= before_ms)
+        return sorted(number for number in self._panes if (number + 1) * self.pane_ms <= before_ms)
 
     def due_calls(self, before_ms: int) -> int:
         """The number of calls that `due` would seal."""
@@ -144,7 +146,7 @@ class OpenPanes:
     @property
     def due_at_ms(self) -> int | None:
         """The end of the first open pane; None if there is none."""
-        return (min(self._panes) + 1) * self._pane_ms if self._panes else None
+        return (min(self._panes) + 1) * self.pane_ms if self._panes else None
 
     def since(self) -> dict[int, tuple[int, int]]:
         """For each source with open calls: the offset of the first of them, and the source's clock before it."""
@@ -156,37 +158,51 @@ class OpenPanes:
 
     # Early evaluation -------------------------------------------------------------------------------------------
 
-    def _add_new(self, piece: Pane) -> None:
+    def _add_new(self, calls: Calls) -> None:
         if self._new_calls is not None:
-            self._new_calls.append(piece)
-            self._new_call_count += piece.calls
+            self._new_calls.append(NewCalls.of(calls))
+            self._new_call_count += len(calls)
             if self._new_call_count > _MOST_NEW_CALLS:
                 self._new_calls = None
 
     @property
     def new_call_count(self) -> int:
         """The most calls that `new_calls` would return."""
-        if self._new_calls is None:
-            return self._count
-        return self._new_call_count + sum(pane.waiting for pane in self._panes.values())
+        return self._count if self._new_calls is None else self._new_call_count
 
-    def new_calls(self) -> list[Pane] | None:
-        """The calls since the last request, summed up in pieces; None on the first request or if there are too many."""
-        self._sum_up(list(self._panes))
+    def new_calls(self) -> list[NewCalls] | None:
+        """The calls since the last request; None on the first request or if there are too many."""
         new_calls, self._new_calls, self._new_call_count = self._new_calls, [], 0
         return new_calls
+
+    def waiting(self) -> list[tuple[int, int]]:
+        """The number of each open pane, and how many of its calls, the newest, are not in its sums."""
+        return [(number, pane.waiting) for number, pane in self._panes.items()]
+
+    @property
+    def many_wait(self) -> bool:
+        """Whether a pane has so many calls to sum up that `add` will soon have to."""
+        return any(pane.waiting >= _MANY_ROWS for pane in self._panes.values())
+
+    def sum_up_many(self) -> None:
+        """Add all calls of the panes with many to their sums."""
+        self._sum_up([number for number, pane in self._panes.items() if pane.waiting >= _MANY_ROWS])
+
+    def sum_up(self, numbers: Iterable[int] | None = None) -> None:
+        """Add all calls of these panes, or of all, to their sums."""
+        self._sum_up(list(self._panes) if numbers is None else numbers)
 
     def between(self, start_ms: int, end_ms: int) -> Iterator[Pane]:
         """The sums of the open panes that begin in ``[start_ms, end_ms)``, in pieces."""
         for number, pane in self._panes.items():
-            if start_ms <= number * self._pane_ms < end_ms:
+            if start_ms <= number * self.pane_ms < end_ms:
                 yield from pane.sums
 
     # Handover ---------------------------------------------------------------------------------------------------
 
     def panes(self) -> list[OpenPane]:
         """The open panes, for `restore`."""
-        self._sum_up(list(self._panes))
+        self.sum_up()
         return [OpenPane(self._merged(pane.sums), pane.first) for pane in self._panes.values()]
 
     def restore(self, panes: Iterable[OpenPane], newest_ms: int) -> None:
@@ -194,7 +210,7 @@ class OpenPanes:
         self.newest_ms = newest_ms
         for one in panes:
             # For panes other than the newest, the pane end is close enough: no window ends inside a pane.
-            pane_newest_ms = min(newest_ms, one.pane.start_ms + self._pane_ms - 1)
+            pane_newest_ms = min(newest_ms, one.pane.start_ms + self.pane_ms - 1)
             pane = _Pane([one.pane], count=one.pane.calls, newest_ms=pane_newest_ms, first=dict(one.first))
-            self._panes[one.pane.start_ms // self._pane_ms] = pane
+            self._panes[one.pane.start_ms // self.pane_ms] = pane
             self._count += pane.count

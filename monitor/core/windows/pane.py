@@ -12,6 +12,7 @@ from monitor.core.calls.columns import CountedCalls
 from monitor.core.calls.evidence import EvidenceRows, newest_of_groups, thin
 from monitor.core.calls.fields import BIT, FieldLayout, count_bits
 from monitor.core.calls.keys import BLOCK_BITS, pair_keys
+from monitor.core.calls.new_calls import NewCalls
 from monitor.core.talk.talk_counts import TalkCounts
 from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.policy.metrics import KeySet
@@ -121,7 +122,7 @@ def seal(calls: CountedCalls, pane_ms: int, layout: FieldLayout, wanted: Sequenc
 
 
 def keys_of_panes(
-    calls: CountedCalls, panes: int, pane_of: NDArray[np.intp], key_sets: Collection[KeySet]
+    calls: CountedCalls | NewCalls, panes: int, pane_of: NDArray[np.intp], key_sets: Collection[KeySet]
 ) -> dict[KeySet, list[KeyCounts]]:
     """The keys of these sets in each of ``panes`` panes. ``pane_of`` is the pane of each call."""
     found = dict.fromkeys(KEY_SETS, [KeyCounts.empty()] * panes)

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.tenants.dirty import DirtyTenants
-from monitor.core.windows.tenant_sums import Sums, TenantSums
+
+Sums = NDArray[np.int64]
 
 
 class RunningSums:
@@ -68,8 +69,8 @@ class RunningSums:
         """The fields that are kept."""
         return self._fields
 
-    def ahead(self, before_ms: int, tenants: int) -> TenantSums:
-        """The current sums without the panes that begin before ``before_ms``."""
+    def ahead(self, before_ms: int, tenants: int) -> Sums:
+        """The current sums without the panes that begin before ``before_ms``, ``[tenants, field]``."""
         count = min(tenants, self._sums.shape[1])
         rows = np.zeros((tenants, len(self._fields)), np.int64)
         rows[:count] = self._sums[:, :count].T
@@ -77,7 +78,7 @@ class RunningSums:
             if start_ms >= before_ms:
                 break
             rows[tenant] -= mine.T
-        return TenantSums(self._fields, rows)
+        return rows
 
     def of(self, who: NDArray[np.intp]) -> Sums:
         """The sums of all fields for some tenants, ascending: ``[field, k]``."""

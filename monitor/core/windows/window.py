@@ -17,7 +17,7 @@ from monitor.core.windows.distinct.early_distinct_counts import EarlyDistinctCou
 from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts
 from monitor.core.windows.pane import Pane
 from monitor.core.windows.running_sums import RunningSums
-from monitor.core.windows.tenant_sums import TenantSums
+from monitor.core.windows.tenant_columns import TenantSums
 from monitor.policy.metrics import DISTINCT_COUNTS, METRICS, KeySet
 from monitor.policy.model import Rule
 

@@ -63,8 +63,14 @@ class CountRanks:
         tenant: NDArray[np.int32],
         before: NDArray[np.int32],
         after: NDArray[np.int32],
+        with_top: bool,
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """`peak` and `top` of the tenants ``who`` ``[k]``, after these changes, which are not made."""
+        """`peak` and, ``with_top``, `top` of the tenants ``who`` ``[k]``, after these changes, which are not made."""
+        if not with_top:
+            peak, place = self.peak(int(who[-1]) + 1)[who], np.searchsorted(who, tenant)
+            if not ((after < before) & (before >= peak[place])).any():  # no largest count becomes less
+                np.maximum.at(peak, place, after)
+                return peak, np.zeros_like(peak)
         mine = np.zeros(max(len(self._stale), int(who[-1]) + 1), np.bool_)
         mine[who] = True
         self._apply_collected()

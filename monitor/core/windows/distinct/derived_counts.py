@@ -76,7 +76,7 @@ class DerivedCounts:
             then[known] = self._in_blocks[who[known]]
             np.add.at(then, np.searchsorted(who, steps[0]), in_blocks(steps[2]) - in_blocks(steps[1]))
             return {IN_BLOCKS: scale(then, levels)}
-        peak, top = self._ranks.ahead(who, *steps)
+        peak, top = self._ranks.ahead(who, *steps, with_top=TOP in self.names)
         return {PEAK: peak, TOP: top, WIDEST: at_least(peak.copy(), levels)}
 
     def _grow(self, tenants: int) -> None:

@@ -40,6 +40,7 @@ class DistinctCounts:
     def __init__(self, window_ms: int, names: Sequence[Name] = (), placement: Placement | None = None) -> None:
         self.window_ms = window_ms
         placement = placement or Placement()
+        self.names = tuple(dict.fromkeys((DISTINCT, NUMBERS, *names)))
         limits = sorted(name for name in names if isinstance(name, int))
         self._table = KeyTable(placement)
         derived = DerivedCounts(names, placement)

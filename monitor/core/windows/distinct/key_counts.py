@@ -17,7 +17,35 @@ from monitor.core.calls.keys import U64, mix
 
 EXACT_KEYS = 32_768
 NEIGHBOUR_BITS = np.uint64(6)  # 2^6 neighbours are sampled together
+_INDEXED = 4_096  # keys: fewer are searched without an index
 _SALT = np.uint64(0xD6E8FEB86659FD93)  # keeps the sample independent of what else is derived from a key
+
+
+@dataclass(frozen=True, slots=True)
+class _RowsByTenant:
+    """The rows of keys in the order of their tenants. Memory: 8 bytes per key."""
+
+    order: NDArray[np.int32]
+    tenant: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, tenant: NDArray[np.int32]) -> "_RowsByTenant":
+        # numpy sorts narrow integers in linear time.
+        narrow = tenant.astype(np.uint16) if int(tenant.max()) < 1 << 16 else tenant
+        order = np.argsort(narrow, kind="stable").astype(np.int32)
+        return cls(order, tenant[order])
+
+    def rows(self, who: NDArray[np.intp]) -> NDArray[np.int32]:
+        """The rows of these ascending tenants, ascending."""
+        sought = who.astype(np.int32)
+        first = self.tenant.searchsorted(sought)
+        counts = self.tenant.searchsorted(sought, "right") - first
+        ends = counts.cumsum()
+        rows: NDArray[np.int32] = self.order[
+            np.repeat(first - ends + counts, counts) + np.arange(ends[-1] if len(who) else 0)
+        ]
+        rows.sort()
+        return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +63,7 @@ class KeyCounts:
     levels: dict[int, int] = field(default_factory=dict)
     group: U64 = field(default_factory=lambda: np.empty(0, np.uint64))
     unit_bits: np.uint64 = NEIGHBOUR_BITS
+    _by_tenant: "list[_RowsByTenant | None]" = field(default_factory=list, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.key)
@@ -83,6 +112,7 @@ class KeyCounts:
     @classmethod
     def joined(cls, parts: Sequence["KeyCounts"]) -> "KeyCounts":
         """Concatenate the parts, each tenant at its highest level. The keys may repeat."""
+        parts = [part for part in parts if len(part) or part.levels] if len(parts) > 1 else parts
         if len(parts) == 1:
             return parts[0]
         if not parts:
@@ -111,11 +141,11 @@ class KeyCounts:
         count = np.add.reduceat(self.count[order], starts, dtype=np.int32)
         return self._with(first, count)
 
-    def select(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "KeyCounts":
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.integer] | slice) -> "KeyCounts":
         """The keys at these rows."""
         return self._with(rows, self.count[rows])
 
-    def _with(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice, count: NDArray[np.int32]) -> "KeyCounts":
+    def _with(self, rows: NDArray[np.bool_] | NDArray[np.integer] | slice, count: NDArray[np.int32]) -> "KeyCounts":
         """The keys at these rows with other counts."""
         group = self.group[rows] if len(self.group) else self.group
         key, tenant, numeric = self.key[rows], self.tenant[rows], self.numeric[rows]
@@ -125,10 +155,18 @@ class KeyCounts:
         """The keys of the tenants marked in ``who``. Tenants with a number beyond its end are not marked."""
         if not len(self):
             return self
+        if len(self) >= _INDEXED:
+            if self._by_tenant:  # not the first time: the same keys are asked for again and again
+                index = self._by_tenant[0] = self._by_tenant[0] or _RowsByTenant.of(self.tenant)
+                return self._some(index.rows(np.flatnonzero(who)))
+            self._by_tenant.append(None)
         tenant = self.tenant
         if int(tenant.max()) >= len(who):
             tenant, who = np.minimum(tenant, len(who)), np.append(who, False)
-        return self.select(np.flatnonzero(who[tenant]))
+        return self._some(np.flatnonzero(who[tenant]))
+
+    def _some(self, rows: NDArray[np.integer]) -> "KeyCounts":
+        return self.select(rows) if len(rows) or self.levels else _NONE
 
     def negated(self) -> "KeyCounts":
         """The same keys with negated counts, for subtraction."""
@@ -142,6 +180,9 @@ class KeyCounts:
         by_tenant[list(levels)] = list(levels.values())
         kept = self.select(sampled(self.key, by_tenant[self.tenant], self.unit_bits))
         return replace(kept, levels={**self.levels, **levels})
+
+
+_NONE = KeyCounts.empty()
 
 
 def sampled(keys: U64, levels: U64, unit_bits: np.uint64 = NEIGHBOUR_BITS) -> NDArray[np.bool_]:

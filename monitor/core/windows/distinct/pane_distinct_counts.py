@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, Name
+from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, PEAK, Name
 from monitor.core.windows.distinct.count_ranks import count_pairs, ranked
 from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.core.windows.distinct.key_groups import at_least, in_blocks, moves
@@ -20,7 +20,9 @@ class PaneDistinctCounts:
 
     def __init__(self, window_ms: int, names: Sequence[Name] = ()) -> None:
         self.window_ms = window_ms
-        self._names = names
+        # The largest count bounds how many keys exceed a limit, and costs little here.
+        peak = (PEAK,) if any(isinstance(name, int) for name in names) else ()
+        self.names = tuple(dict.fromkeys((DISTINCT, NUMBERS, *names, *peak)))
         self._start_ms = 0
         self._keys = KeyCounts.empty()
 
@@ -47,7 +49,7 @@ class PaneDistinctCounts:
         then = PaneDistinctCounts(self.window_ms)
         then.enter(before_ms, came, 0)
         tenants = int(who[-1]) + 1
-        return {name: then.read(name, tenants)[who] for name in (DISTINCT, NUMBERS, *self._names)}
+        return {name: then.read(name, tenants)[who] for name in self.names}
 
     def read(self, name: Name, tenants: int) -> NDArray[np.int64]:
         """A count by its name."""

@@ -1,0 +1,189 @@
+"""Suspects: the tenants that may have come to break a rule at a future end since the last evaluation.
+
+For each tenant it is known how many calls it needs before it may break any rule at any end (`BreachBounds`). It is
+evaluated again after that many, so an evaluation costs by those who may cross, not by those who called. Tenants with an
+override, which has other conditions, are evaluated at each call.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.alerts.breach_bounds import NEVER, BreachBounds, Evaluation
+from monitor.core.alerts.early_window import EarlyWindow
+from monitor.core.alerts.early_windows import EarlyWindows
+from monitor.core.calls.new_calls import NewCalls
+from monitor.core.rules.conditions import Floats, Rows
+from monitor.core.rules.rule_state import RuleState
+from monitor.core.windows.window import SlidingWindow
+
+Suspected = dict[EarlyWindow, dict[int, set[int]]]
+"""The suspects by early window and by the index of the rule among those of its window."""
+_AT_ONCE = 512  # tenants whose lines are computed together: the numbers stay in the CPU cache
+_SLICE = 4_096  # tenants whose calls are compared together: none of these steps holds Python's lock for long
+
+
+class Suspects:
+    """The suspects of the rules of each window, by the calls that each tenant needs. Memory: 16 bytes per tenant.
+
+    ``calls`` counts the calls of each tenant since `begin`.
+    """
+
+    def __init__(self, rule_states_of: Mapping[SlidingWindow, Sequence[RuleState]]) -> None:
+        self._rule_states_of = rule_states_of
+        self._rule_states = [rule_state for some in rule_states_of.values() for rule_state in some]
+        self._overridden: Rows = np.empty(0, np.intp)
+
+    def begin(self, windows: EarlyWindows, tenants: int) -> None:
+        """Start again with all tenants, on these early windows."""
+        self._windows = windows
+        self._needed = np.full(tenants, int(NEVER))
+        self._repeats_at = np.full(tenants, int(NEVER))
+        self.calls = np.zeros(tenants, np.int64)
+        self._ranges: dict[tuple[SlidingWindow, int], range] = {}
+        self._bounds: BreachBounds | None = None
+        self._fresh: list[Evaluation] = []
+
+    def count(self, new_calls: Sequence[NewCalls], tenants: int) -> Rows:
+        """Count new calls. Returns the tenants who made them, ascending."""
+        self._reach(tenants)
+        if not new_calls:
+            return np.empty(0, np.intp)
+        called, calls = np.unique(np.concatenate([some.tenant for some in new_calls]), return_counts=True)
+        self.calls[called] += calls
+        self._needed[called] -= calls
+        return called.astype(np.intp)
+
+    def of(self, called: Rows, changed: set[int], early: set[int], tenants: int) -> Suspected:
+        """The suspects, after calls of the tenants ``called`` and other changes of the tenants ``changed``.
+
+        The early windows must have taken the calls. Afterwards they are up to date for these tenants and for ``early``.
+        """
+        repeats = self._windows.repeats.count[:, called].sum(axis=0)
+        who = called[(self._needed[called] <= 0) | (repeats >= self._repeats_at[called])]
+        if changed:
+            who = np.union1d(who, list(changed)).astype(np.intp)
+        found: Suspected = {}
+        if self._update_evaluations():
+            self._windows.enter_all()
+            self._evaluate_all(found, tenants)
+        else:
+            self._windows.enter_calls_of(np.union1d(who, list(early)).astype(np.intp) if early else who)
+        if self._bounds is not None:
+            for start in range(0, len(who), _AT_ONCE):
+                some = who[start : start + _AT_ONCE]
+                self._wait(some, *self._compare(self._bounds, some, found))
+        return found
+
+    def settle(self, found: Suspected) -> None:
+        """Compare the suspects again, whose distinct counts are exact now."""
+        who = np.array(sorted(set().union(*(some for of in found.values() for some in of.values()))), np.intp)
+        if self._bounds is not None:
+            for start in range(0, len(who), _AT_ONCE):
+                some = who[start : start + _AT_ONCE]
+                self._wait(some, *self._compare(self._bounds, some, None))
+        self._needed[self._overridden] = 0
+
+    def _wait(self, who: Rows, calls: NDArray[np.int64], repeats_at: NDArray[np.int64]) -> None:
+        self._needed[who], self._repeats_at[who] = calls, repeats_at
+
+    # Evaluations ------------------------------------------------------------------------------------------------
+
+    def _update_evaluations(self) -> bool:
+        """Find which rules are evaluated at which ends, and which of them for the first time. Returns whether the ends
+        are others than before.
+        """
+        self._fresh = []
+        ranges = {
+            (window, rule_state.rule.step_ms): self._windows.ends(window, rule_state.rule.step_ms)
+            for window, some in self._rule_states_of.items()
+            for rule_state in some
+        }
+        if ranges == self._ranges:
+            return False
+        self._ranges = ranges
+        evaluations = [
+            Evaluation(early_window, rule_state.rule, place)
+            for window, rule_states in self._rule_states_of.items()
+            for end_ms, early_window in self._windows.of(window).items()
+            for place, rule_state in enumerate(rule_states)
+            if rule_state.from_ms <= end_ms and end_ms in ranges[window, rule_state.rule.step_ms]
+        ]
+        self._bounds = BreachBounds(evaluations, self._windows.table, self._windows.repeats) if evaluations else None
+        self._fresh = [one for one in evaluations if one.rule.id not in one.early_window.evaluated_rules]
+        for one in self._fresh:
+            one.early_window.evaluated_rules.add(one.rule.id)
+        return True
+
+    def _evaluate_all(self, found: Suspected, tenants: int) -> None:
+        """Compare all tenants with the rules that are evaluated for the first time at an end."""
+        if not self._fresh:
+            return
+        fresh = BreachBounds(self._fresh, self._windows.table, self._windows.repeats)
+        for start in range(0, tenants, _SLICE):
+            whose = slice(start, min(start + _SLICE, tenants))
+            needed, unknown = fresh.calls_at_least(whose)
+            self._needed[whose] = np.minimum(self._needed[whose], needed)
+            rest = start + np.flatnonzero(unknown)
+            for at in range(0, len(rest), _AT_ONCE):
+                some = rest[at : at + _AT_ONCE]
+                calls, repeats_at = self._compare(fresh, some, found)
+                self._wait(some, np.minimum(self._needed[some], calls), np.minimum(self._repeats_at[some], repeats_at))
+        for one in self._fresh:
+            self._add_overridden(one, range(tenants), found)
+
+    def _compare(
+        self, bounds: BreachBounds, who: Rows, found: Suspected | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The calls that each of these tenants needs, and the sum of `Repeats` at which it is to be compared again,
+        each ``[k]``. Those who may break a rule now are added to ``found``.
+        """
+        needed, most, repeats = bounds.of(who)
+        for number, row in zip(*(of.tolist() for of in np.nonzero(needed == 0)), strict=True):
+            one, tenant = bounds.evaluations[number], int(who[row])
+            if self._is_open(one, tenant):
+                needed[number, row] = 1.0
+                if found is not None:
+                    found.setdefault(one.early_window, {}).setdefault(one.place, set()).add(tenant)
+            else:
+                needed[number, row] = NEVER
+        if found is not None and len(self._overridden):
+            some = set(who.tolist())
+            for one in bounds.evaluations:
+                self._add_overridden(one, some, found)
+        lowest: Floats = np.minimum(needed.min(axis=0), most)
+        repeats_at = self._windows.repeats.count[:, who].sum(axis=0) + repeats.astype(np.int64)
+        return lowest.astype(np.int64), repeats_at
+
+    def _add_overridden(self, one: Evaluation, who: Iterable[int], found: Suspected) -> None:
+        """Add those of these tenants that have an override of the rule."""
+        overrides = self._rule_state(one).overrides
+        mine = {tenant for tenant in overrides if tenant in who} if overrides else None
+        if mine:
+            found.setdefault(one.early_window, {}).setdefault(one.place, set()).update(mine)
+
+    def _is_open(self, one: Evaluation, tenant: int) -> bool:
+        """Whether the rule may fire an alert for the tenant at that end.
+
+        If not, that stays so at this end until the rule state names the tenant in ``reopened``.
+        """
+        rule_state, end_ms = self._rule_state(one), one.early_window.end_ms
+        if tenant in rule_state.firing or rule_state.taken_back.get(tenant, -1) >= end_ms:
+            return False
+        if rule_state.exempt.get(tenant, 0) > end_ms:
+            return False
+        return one.rule.first_ms is None or bool(rule_state.judges(one.rule, np.array([tenant]), end_ms)[0])
+
+    def _rule_state(self, one: Evaluation) -> RuleState:
+        return self._rule_states_of[one.early_window.window][one.place]
+
+    def _reach(self, tenants: int) -> None:
+        have = len(self._needed)
+        if tenants > have:  # a new tenant is evaluated at its first call
+            more = np.zeros(max(tenants, 2 * have, 64) - have, np.int64)
+            self._needed, self.calls = np.append(self._needed, more), np.append(self.calls, more)
+            self._repeats_at = np.append(self._repeats_at, more)
+        overridden = {tenant for rule_state in self._rule_states for tenant in rule_state.overrides}
+        if len(overridden) != len(self._overridden):
+            self._overridden = np.array(sorted(overridden), np.intp)
