@@ -120,7 +120,7 @@ class SlidingWindow(WindowView):
         self.talk = None
         if any(metric.family == "talk" for metric, _ in asked):
             self.talk = RunningMedians(window_ms)
-            fields.add(layout.field("talk_ms", rules[0].params))  # an upper bound for the median (`Prefilter`)
+            fields.add(layout.field("talk_ms", rules[0].params))  # an upper bound for the median (`BreachBounds`)
         self.running_sums = RunningSums(window_ms, sorted(fields))
         counting = counting_complaints or count_complaints(rules)
         self.complaints = ComplaintWindow(
