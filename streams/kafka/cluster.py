@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from streams.kafka.aiokafka_private import know
 from streams.kafka.api import TP, CommittedOffset, FetchedBatch, OutputRecord, PermanentError, TopicInfo
 from streams.kafka.clients import Clients
 from streams.kafka.errors import silence_client_logs
-from streams.kafka.fetch.aiokafka_private import know
 from streams.kafka.metadata.queries import MetadataQueries
 from streams.kafka.produce.timestamp_producer import TimestampProducer
 from streams.kafka.produce.transactional_writer import KafkaWriter

@@ -9,11 +9,11 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from streams.kafka.aiokafka_private import FetchUnanswered, fetching_has_ended, on_log_ends, position
 from streams.kafka.api import TP, FetchedBatch, Listener, LogEnds, OffsetOutOfRange, PermanentError
 from streams.kafka.assignor import NumberAssignor
 from streams.kafka.clients import Clients, close
 from streams.kafka.errors import translate_error
-from streams.kafka.fetch.aiokafka_private import FetchUnanswered, fetching_has_ended, on_log_ends, position
 from streams.kafka.fetch.columnar_fetch import CorruptBatch, bounded, settled
 from streams.kafka.fetch.damage import DamageRetries
 from streams.kafka.fetch.record_columns import columns

@@ -7,10 +7,10 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from streams.kafka.aiokafka_private import fetching_has_ended, position
 from streams.kafka.api import TP, FetchedBatch, PermanentError, TransientError
 from streams.kafka.clients import Clients, close
 from streams.kafka.errors import translate_error
-from streams.kafka.fetch.aiokafka_private import fetching_has_ended, position
 from streams.kafka.fetch.columnar_fetch import bounded, settled
 from streams.kafka.fetch.record_columns import columns
 

@@ -6,10 +6,10 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from streams.kafka.aiokafka_private import fetching_has_ended, on_log_ends, position
 from streams.kafka.api import TP, FetchedBatch, LogEnds, OffsetOutOfRange, PermanentError, TransientError
 from streams.kafka.clients import Clients, close
 from streams.kafka.errors import translate_error
-from streams.kafka.fetch.aiokafka_private import fetching_has_ended, on_log_ends, position
 from streams.kafka.fetch.columnar_fetch import CorruptBatch, bounded, settled
 from streams.kafka.fetch.damage import DamageRetries
 from streams.kafka.fetch.record_columns import columns

@@ -1,8 +1,8 @@
 """Fetches records directly as columns instead of one object each, so that no bytes can stop the reader.
 
-Only for consumers that are created with `AsColumns`. It relies on private names of aiokafka 0.14 and
-checks them: if one is missing, nothing is read, for a single record can stop aiokafka's own reader for good, or exhaust
-its memory by decompression.
+Only for consumers that are created with `AsColumns`. It relies on private names of aiokafka
+(`streams.kafka.aiokafka_private`) and checks them: if one is missing, nothing is read, for a single record can stop
+aiokafka's own reader for good, or exhaust its memory by decompression.
 """
 
 import asyncio
@@ -11,31 +11,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
-import aiokafka
 import numpy as np
 from aiokafka import TopicPartition
-from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
-from aiokafka.record.memory_records import MemoryRecords
 
 from monitor.partition.record_batch import UnreadableRecord
-from streams.kafka.api import PermanentError
+from streams.kafka.aiokafka_private import FetchedPartition, deserializer_of, original_getall, replace_getall
 from streams.kafka.fetch.record_batch import CONTROL, TRANSACTIONAL, BatchHeader, DamagedBatchError, next_batch
 from streams.kafka.fetch.record_columns import RecordColumns, WantedHeaders, joined
 from streams.kafka.fetch.record_parser import RejectedBatchError, records_of, takes_long
 
-_VERSION: Final = "0.14."
-_METHODS: Final = {
-    "FetchResult": {"getall", "check_assignment", "has_more", "_update_position"},
-    "PartitionRecords": {"_consume_aborted_up_to"},
-}
-_FIELDS: Final = {
-    "FetchResult": {"_topic_partition", "_partition_records"},
-    "PartitionRecords": {
-        *("_tp", "_records", "_aborted_producers", "_value_deserializer", "_records_iterator"),
-        *("_check_crcs", "_isolation_level", "next_fetch_offset"),
-    },
-}
 _POLL_BYTES: Final = 16 << 20
 
 
@@ -64,23 +49,6 @@ class CorruptBatch(CorruptRecordException):  # type: ignore[misc]  # aiokafka ha
     def __init__(self, tp: TopicPartition, offset: int, damaged: DamagedBatchError) -> None:
         super().__init__(f"{tp.topic}-{tp.partition} at offset {offset}: {damaged.why}")
         self.tp, self.offset, self.why, self.last, self.raw = tp, offset, damaged.why, damaged.last, damaged.raw
-
-
-class RawRecords:
-    """Replaces aiokafka's `MemoryRecords`, which hides its bytes; works for other consumers, too."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self._theirs = MemoryRecords(data)
-
-    def size_in_bytes(self) -> int:
-        return len(self.data)
-
-    def has_next(self) -> bool:
-        return bool(self._theirs.has_next())
-
-    def next_batch(self) -> Any:
-        return self._theirs.next_batch()
 
 
 class _Budget:
@@ -120,32 +88,7 @@ async def settled(batches: Mapping[Any, Any]) -> None:
 
 def install_columnar_fetch() -> None:
     """Patch aiokafka to return columns. Raises PermanentError if this release of aiokafka is not supported."""
-    if fetcher.FetchResult.getall is _getall:
-        return
-    missing = sorted(_missing())
-    if missing or not aiokafka.__version__.startswith(_VERSION):
-        what = f"has no {', '.join(missing)}" if missing else "is unknown"
-        raise PermanentError(
-            f"aiokafka {aiokafka.__version__} {what}: records cannot be read safely by it; expected {_VERSION}*, as "
-            f"`pip install 'aiokafka=={_VERSION}*'` has it"
-        )
-    fetcher.FetchResult.getall = _getall
-    fetcher.MemoryRecords = RawRecords
-
-
-def _missing() -> Iterator[str]:
-    if getattr(fetcher, "MemoryRecords", None) is not MemoryRecords:
-        yield "MemoryRecords"
-    for owner, methods in _METHODS.items():
-        kind = getattr(fetcher, owner, None)
-        if kind is None:
-            yield owner
-            continue
-        yield from (f"{owner}.{name}" for name in methods if not hasattr(kind, name))
-        yield from (f"{owner}.{name}" for name in _FIELDS[owner] - set(kind.__init__.__code__.co_names))
-
-
-_original = fetcher.FetchResult.getall
+    replace_getall(_getall)
 
 
 def _getall(result: Any, max_records: int | None = None) -> Any:
@@ -154,41 +97,42 @@ def _getall(result: Any, max_records: int | None = None) -> Any:
     Unlike it, returns unreadable records, too, and raises `CorruptBatch` at a damaged batch, after all before it were
     returned.
     """
-    records = result._partition_records
-    if records is None:
+    if not result.has_more():
         return []
-    if not isinstance(records._value_deserializer, AsColumns):
-        return _original(result, max_records)
-    if not result.check_assignment(result._topic_partition):
+    deserializer = deserializer_of(result)
+    if not isinstance(deserializer, AsColumns):
+        return original_getall(result, max_records)
+    rows: _Rows | None = getattr(result, "rows", None)
+    part = FetchedPartition(result) if rows is None else rows.part
+    if not part.wanted():
         return []
-    rows = getattr(result, "rows", None)
     if rows is None:
-        rows = result.rows = _Rows(records)
-    taken, before = RecordColumns(), records.next_fetch_offset
+        rows = result.rows = _Rows(part, deserializer.wanted(part.tp.topic))
+    taken, before = RecordColumns(), part.next_offset
     budget = _BUDGET.get() or _Budget(_POLL_BYTES)
     try:
         over = rows.take(taken, max_records if max_records is not None else 1 << 62, budget)
     except DamagedBatchError as damaged:
         over = True  # fetched again from there
-        if not len(taken) and records.next_fetch_offset == before:
-            result._partition_records = result.rows = None
-            raise CorruptBatch(result._topic_partition, records.next_fetch_offset, damaged) from None
-    result._update_position()
+        if not len(taken) and part.next_offset == before:
+            part.drop()
+            result.rows = None
+            raise CorruptBatch(part.tp, part.next_offset, damaged) from None
+    part.moved()
     if over:
-        result._partition_records = result.rows = None
+        part.drop()
+        result.rows = None
     return taken
 
 
 class _Rows:
-    """The records of a fetched partition that were not taken yet; maintains its ``next_fetch_offset``."""
+    """The records of a fetched partition that were not taken yet; maintains its ``next_offset``."""
 
-    def __init__(self, records: Any) -> None:
-        records._records_iterator = None  # breaks a reference cycle that would keep a megabyte
-        self._records = records
-        self._data: bytes = records._records.data
-        self._headers: WantedHeaders = records._value_deserializer.wanted(records._tp.topic)
+    def __init__(self, part: FetchedPartition, headers: WantedHeaders) -> None:
+        self.part = part
+        self._data, self._headers = part.data, headers
         self._at = 0  # in the data
-        self._asked = int(records.next_fetch_offset)
+        self._asked = part.next_offset
         self._next = self._asked  # the offset after the batch that is being taken
         self._ready: RecordColumns | None = None
         self._reading: asyncio.Future[tuple[RecordColumns, int]] | None = None  # by a thread
@@ -196,7 +140,7 @@ class _Rows:
 
     def take(self, columns: RecordColumns, most: int, budget: _Budget) -> bool:
         """Move at most ``most`` records to ``columns``; True if none are left. Raises DamagedBatchError."""
-        records = self._records
+        part = self.part
         while most > 0:
             if self._ready is None and self._reading is not None:
                 if not self._reading.done():
@@ -208,7 +152,7 @@ class _Rows:
             if self._ready is None:
                 if budget.left <= 0:
                     return False
-                batch = next_batch(self._data, self._at, records._check_crcs)
+                batch = next_batch(self._data, self._at, part.checks_crcs)
                 if batch is None:
                     self._must_have_advanced()
                     return True
@@ -217,31 +161,31 @@ class _Rows:
                     columns.beside = budget.beside
                     return False
                 self._at = batch.end
-                self._next = max(batch.last + 1, records.next_fetch_offset)
-                if self._hidden(batch) or batch.last < records.next_fetch_offset:
-                    records.next_fetch_offset = self._next
+                self._next = max(batch.last + 1, part.next_offset)
+                if self._hidden(batch) or batch.last < part.next_offset:
+                    part.next_offset = self._next
                     continue
                 if beside:
                     loop = asyncio.get_running_loop()
-                    self._reading = loop.run_in_executor(None, self._decoded, batch, int(records.next_fetch_offset))
+                    self._reading = loop.run_in_executor(None, self._decoded, batch, part.next_offset)
                     continue
-                self._ready, cost = self._decoded(batch, records.next_fetch_offset)
+                self._ready, cost = self._decoded(batch, part.next_offset)
                 self._taken = 0
                 budget.left -= cost
             left = len(self._ready) - self._taken
             if not left:
-                records.next_fetch_offset, self._ready = self._next, None
+                part.next_offset, self._ready = self._next, None
                 continue
             some = self._ready.part(self._taken, self._taken + min(left, most))
             columns.extend(some)
             self._taken += len(some)
             most -= len(some)
-            records.next_fetch_offset = int(some.offsets[-1][-1]) + 1
+            part.next_offset = int(some.offsets[-1][-1]) + 1
         return False
 
     def _must_have_advanced(self) -> None:
         """Raise DamagedBatchError if the response had no whole batch: the same fetch would be repeated endlessly."""
-        if self._records.next_fetch_offset == self._asked and self._data:
+        if self.part.next_offset == self._asked and self._data:
             raise DamagedBatchError("the broker sends no whole record batch from there on", None, self._data)
 
     def _decoded(self, batch: BatchHeader, at: int) -> tuple[RecordColumns, int]:
@@ -255,20 +199,13 @@ class _Rows:
         return read, cost
 
     def _hidden(self, batch: BatchHeader) -> bool:
-        """Whether to skip the batch: a transaction marker, or a batch of an aborted transaction.
-
-        A marker's content is not read: the next marker of a producer ends its transaction that is listed as aborted,
-        whether the marker is readable or not.
-        """
-        records = self._records
-        hidden = bool(batch.attributes & CONTROL)
-        if records._isolation_level == fetcher.READ_COMMITTED and batch.magic == 2:
-            records._consume_aborted_up_to(batch.base)
-            if hidden:
-                records._aborted_producers.discard(batch.producer_id)
-            elif batch.attributes & TRANSACTIONAL:
-                hidden = batch.producer_id in records._aborted_producers
-        return hidden
+        """Whether to skip the batch: a transaction marker, or a batch of an aborted transaction."""
+        marker = bool(batch.attributes & CONTROL)
+        if batch.magic != 2:
+            return marker
+        transactional = bool(batch.attributes & TRANSACTIONAL)
+        aborted = self.part.aborted(batch.base, batch.producer_id, marker=marker, transactional=transactional)
+        return marker or aborted
 
 
 def _whole(data: bytes, batch: BatchHeader, at: int, reason: str) -> RecordColumns:

@@ -21,6 +21,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
+from streams.kafka.aiokafka_private import send_request
 from streams.kafka.api import TP, CommittedOffset, TransientError
 
 _UNSTABLE: Final = 88  # UNSTABLE_OFFSET_COMMIT, which aiokafka does not know
@@ -99,7 +100,7 @@ class _Request(Request[_Struct]):  # type: ignore[misc]  # as above
 async def committed_offsets(admin: AIOKafkaAdminClient, group: str, tps: Collection[TP]) -> dict[TP, CommittedOffset]:
     """The committed offsets of these partitions. Raises KafkaError, and TransientError while one is not decided."""
     coordinator = await admin.find_coordinator(group)
-    answer: Any = await admin._send_request(_Request(group, tps), coordinator)
+    answer: Any = await send_request(admin, _Request(group, tps), coordinator)
     _check(answer.error_code, group)
     found = {}
     for topic, partitions, *_ in answer.topics:

@@ -29,6 +29,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
+from streams.kafka.aiokafka_private import send_request
 from streams.kafka.api import TopicInfo
 
 _ANY: Final = bytes(16)  # no id: the topic is requested by name
@@ -128,7 +129,7 @@ class _Request(Request[_Struct]):  # type: ignore[misc]  # as above
 
 async def describe(admin: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, TopicInfo]:
     """The topics that exist and that we may describe. Raises KafkaError."""
-    answer: Any = await admin._send_request(_Request(topics))
+    answer: Any = await send_request(admin, _Request(topics))
     found = {}
     for code, topic, topic_id, _internal, partitions, *_ in answer.topics:
         error = for_code(code)

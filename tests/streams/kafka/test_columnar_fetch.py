@@ -10,6 +10,7 @@ from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.record.memory_records import MemoryRecords
 from wire_log import Log
 
+from streams.kafka import aiokafka_private
 from streams.kafka.api import PermanentError
 from streams.kafka.fetch import columnar_fetch as fastfetch
 from streams.kafka.fetch.record_columns import RecordColumns, columns
@@ -134,7 +135,7 @@ async def test_other_peoples_consumers_are_left_alone() -> None:
 
 
 def test_another_aiokafka_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetcher.FetchResult, "getall", fastfetch._original)
+    monkeypatch.setattr(fetcher.FetchResult, "getall", aiokafka_private._original_getall)
     monkeypatch.setattr(fetcher, "MemoryRecords", MemoryRecords)
     with monkeypatch.context() as newer:
         newer.setattr(aiokafka, "__version__", "0.15.1")
@@ -144,5 +145,5 @@ def test_another_aiokafka_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         changed.delattr(fetcher.PartitionRecords, "_consume_aborted_up_to")
         with pytest.raises(PermanentError, match=r"has no PartitionRecords\._consume_aborted_up_to: "):
             fastfetch.install_columnar_fetch()
-    assert fetcher.FetchResult.getall is fastfetch._original
+    assert fetcher.FetchResult.getall is aiokafka_private._original_getall
     fastfetch.install_columnar_fetch()

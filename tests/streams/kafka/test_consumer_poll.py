@@ -15,12 +15,12 @@ from rawkafka.batches import GZIP, ZSTD, batch, record
 from wire_log import Log
 
 from helpers.patience import PATIENCE_S
+from streams.kafka.aiokafka_private import fetching_has_ended, position
 from streams.kafka.api import TP, CorruptLog
 from streams.kafka.clients import Clients
 from streams.kafka.consumer import KafkaConsumer
 from streams.kafka.fetch import columnar_fetch as fastfetch
 from streams.kafka.fetch import record_parser as recordparser
-from streams.kafka.fetch.aiokafka_private import fetching_has_ended, position
 from streams.kafka.fetch.damage import TRIES
 from streams.kafka.metadata.queries import MetadataQueries
 from streams.settings.load import load

@@ -6,8 +6,8 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.protocol.fetch import FetchRequest
 
+from streams.kafka.aiokafka_private import on_log_ends
 from streams.kafka.api import TP, LogEnds
-from streams.kafka.fetch.aiokafka_private import on_log_ends
 from streams.kafka.reader import KafkaReader
 from streams.runtime.monotonic import steady_s
 
