@@ -82,11 +82,15 @@ class Schedule:
         small = self.result.seed % 3 == 0
         passed_on, rows = (3, 2) if small else (MOST_PASSED_ON, OTHER_ROWS)
         most, tenants = (1, 1) if small else (MOST_AT_ONCE, SLICE)
+        # A backlog is decided in transactions of few rows, at once, or as by default.
+        backlog_s, backlog_rows = ((1.0, 5), (0.0, 1), (1.0, 10_000))[self.result.seed % 3]
         try:
             with (
                 patch("monitor.partition.processing.task_output._MOST_PASSED_ON", passed_on),
                 patch("streams.worker.running.transaction.MOST_AT_ONCE", most),
                 patch("streams.worker.running.running_partition.MOST_AT_ONCE", most),
+                patch("streams.worker.running.running_partition._BACKLOG_S", backlog_s),
+                patch("streams.worker.running.running_partition._BACKLOG_ROWS", backlog_rows),
                 patch("monitor.core.rules.evaluator.SLICE", tenants),
                 patch("streams.worker.consumer_loop.OTHER_ROWS", rows),
                 patch("streams.worker.consumer_loop.SLICE_ROWS", SLICE_ROWS if rows == OTHER_ROWS else rows),

@@ -46,7 +46,8 @@ def _of_id(read: Read, event: dict[str, Any], kind: str, name: str) -> set[Place
     wanted, field = _IDS[kind]
     if wanted == "cdr":
         mine = [c for c in read.calls if c["tenant_id"] == event["tenant_id"] and c["call_id"] == name]
-        return {_place(max((c for c in mine if c["t"] < event["window"]["end_ms"]), key=lambda c: c["t"]))}
+        last = max((c for c in mine if c["t"] < event["window"]["end_ms"]), key=lambda c: c["t"], default=None)
+        return set() if last is None else {_place(last)}
     mine = [r for r in read.others if r["type"] == wanted and r["tenant_id"] == event["tenant_id"] and r[field] == name]
     if event["window"] is None or wanted != "complaint":
         statuses = ("dismissed", None) if event["kind"] == "reversal" else ("verified", "confirmed", None)

@@ -40,7 +40,9 @@ class OwnedPartition:
     def wanted(self) -> list[TP]:
         """The topic partitions to fetch now; for a stopped or refused partition only the operator's commands."""
         if self.phase is OwnedPhase.RUNNING and self.running is not None:
-            return [] if self.running.busy else self.input.wanted(self.running.task)
+            if self.running.busy:
+                return []
+            return [self.input.control] if self.running.crowded else self.input.wanted(self.running.task)
         return [self.input.control] if self.phase in _STANDING_STILL else []
 
     def listens(self, tp: TP) -> bool:

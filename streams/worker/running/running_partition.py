@@ -33,6 +33,9 @@ _LOOK_REST = 10.0  # the next one also waits this many times the duration of the
 _QUIET_S = 1.0  # without new records for longer, a partition has been read to its end; others may take turns with it
 _SOON_S = 1.0  # output that is not urgent is committed within this time
 _PRESENT_MS = 10_000  # records newer than this mean that the partition has caught up
+# Until it has caught up, a partition decides at most this often, or after so many rows: a transaction costs as much for
+# a few rows as for thousands. The rows of a second bound the memory of a worker; those of a partition, its share.
+_BACKLOG_S, _BACKLOG_ROWS = 1.0, 10_000
 
 _T = TypeVar("_T")
 
@@ -62,6 +65,10 @@ class RunningPartition:
         self._fed_s = self._looked_s = 0.0
         self._look_after_s = _LOOK_S
         self._caught_up = False
+        self._decided_s = 0.0
+        self._undecided_rows = 0  # fed since the last transaction
+        self._deciding = False  # a transaction is under way
+        self._unfinished = False  # the last transaction decided only a part of what was due
         for offset, command in opened.commands:
             self._command(offset, command, opened.accepted)
         self.task.control = opened.control_end
@@ -71,7 +78,12 @@ class RunningPartition:
     @property
     def takes(self) -> bool:
         """Whether it can take more records: no thread works on it, and the next transaction has room."""
-        return not self.busy and not self.task.passed_on.full
+        return not (self.busy or self.crowded or self.task.passed_on.full)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether it has taken many records since the transaction under way began, perhaps by waiting for its turn."""
+        return self._deciding and self._undecided_rows >= _BACKLOG_ROWS
 
     def feed(self, source: int, rows: RecordBatch) -> None:
         """Feed the next rows of a source.
@@ -82,6 +94,7 @@ class RunningPartition:
             return
         self.task.feed(source, rows)
         self._fed, self._fed_s = True, asyncio.get_running_loop().time()
+        self._undecided_rows += len(rows)
         if len(rows):
             now_ms = self._context.broker_clock.rough_ms
             self._caught_up = now_ms is not None and int(rows.timestamps_ms[-1]) >= now_ms - _PRESENT_MS
@@ -132,7 +145,12 @@ class RunningPartition:
         if task.pending or self._commanded:
             self._waiting_since = now if self._waiting_since is None else self._waiting_since
         waited = self._waiting_since is not None and now - self._waiting_since >= _SOON_S
-        return Due.COMMIT if task.due or task.alerting or task.passed_on.full or waited else None
+        decides = present or self._unfinished or self._decides_backlog(now)
+        return Due.COMMIT if (decides and task.due) or task.alerting or task.passed_on.full or waited else None
+
+    def _decides_backlog(self, now_s: float) -> bool:
+        """Whether to decide what is due now, with a backlog still to read."""
+        return self._undecided_rows >= _BACKLOG_ROWS or now_s - self._decided_s >= _BACKLOG_S
 
     def _looked(self, began_s: float, more: bool) -> None:
         """Record an early evaluation that began at ``began_s``, and delay the next in proportion to its duration.
@@ -154,22 +172,26 @@ class RunningPartition:
         Raises Fenced, TransientError, PermanentError, and any error of deciding. The memory is then to be discarded.
         """
         loop = asyncio.get_running_loop()
-        work = transaction_work(self.task, MOST_AT_ONCE) + (handover_work(self.task) if hand_over else 0)
-        if work > _LARGE:
-            transaction = await self._beside(self._decide, hand_over)
-            if transaction is None:
-                return False
-        else:
-            transaction = self._decide(self.task, hand_over)
-        began = loop.time()
-        self.state_end = await commit(transaction, writer)
-        took_s, number = loop.time() - began, self.task.place.number
+        self._deciding, self._decided_s, self._undecided_rows = True, loop.time(), 0
+        try:
+            work = transaction_work(self.task, MOST_AT_ONCE) + (handover_work(self.task) if hand_over else 0)
+            if work > _LARGE:
+                transaction = await self._beside(self._decide, hand_over)
+                if transaction is None:
+                    return False
+            else:
+                transaction = self._decide(self.task, hand_over)
+            began_s = loop.time()
+            self.state_end = await commit(transaction, writer)
+        finally:
+            self._deciding = False
+        took_s, number = loop.time() - began_s, self.task.place.number
         self._context.telemetry.committed(number, transaction.counts, transaction.watermark_ms, took_s)
         return True
 
     def _decide(self, task: StreamTask, hand_over: bool) -> Transaction:
         transaction = prepare(task, self._context, hand_over)
-        self._waiting_since, self._commanded = None, False
+        self._waiting_since, self._commanded, self._unfinished = None, False, task.due
         return transaction
 
     async def measure(self, options: DistanceOptions) -> ThresholdDistances:
@@ -190,3 +212,4 @@ class RunningPartition:
                 return await asyncio.to_thread(work, self.task, *more)
             finally:
                 self.busy = False
+                self._fed_s = asyncio.get_running_loop().time()  # it could take nothing: that was no silence
