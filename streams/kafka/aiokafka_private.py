@@ -184,6 +184,15 @@ def fetching_has_ended(client: AIOKafkaConsumer) -> bool:
     return client._fetcher is not None and bool(client._fetcher.error_future.done())
 
 
+def set_fetch_wait(client: AIOKafkaConsumer, wait_ms: int, least_bytes: int) -> None:
+    """Have the brokers answer the next fetches after ``wait_ms``, or earlier once there are ``least_bytes``.
+
+    A fetch that is under way keeps its wait.
+    """
+    theirs = client._fetcher
+    theirs._fetch_max_wait_ms, theirs._fetch_min_bytes = wait_ms, least_bytes
+
+
 async def send_request(admin: AIOKafkaAdminClient, request: Any, node_id: int | None = None) -> Any:
     """The response to a request that the client has no method for; ``node_id`` None: by any broker."""
     return await admin._send_request(request, node_id)

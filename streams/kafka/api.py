@@ -328,8 +328,12 @@ class Appender(Protocol):
 class Cluster(Protocol):
     """A Kafka cluster as one worker sees it."""
 
-    def consumer(self, topics: Sequence[str]) -> Consumer:
-        """A new member of the worker's group, which assigns partition n of all topics to the same member."""
+    def consumer(self, topics: Sequence[str], collect_s: float = 0.0) -> Consumer:
+        """A new member of the worker's group, which assigns partition n of all topics to the same member.
+
+        ``collect_s``: while records keep coming, the brokers collect them for so long before they answer, or until they
+        are many. The first records after a silence are sent at once.
+        """
         ...
 
     def writer(self, transactional_id: str) -> Writer:

@@ -37,10 +37,10 @@ class KafkaCluster:
         self.questions = MetadataQueries(self._clients)
         self._stamps = TimestampProducer(self._clients)
 
-    def consumer(self, topics: Sequence[str]) -> "KafkaConsumer":
+    def consumer(self, topics: Sequence[str], collect_s: float = 0.0) -> "KafkaConsumer":
         from streams.kafka.consumer import KafkaConsumer
 
-        return KafkaConsumer(self._clients, self.questions, topics)
+        return KafkaConsumer(self._clients, self.questions, topics, collect_s)
 
     def writer(self, transactional_id: str, transaction_s: float | None = None) -> KafkaWriter:
         return KafkaWriter(self._clients, transactional_id, transaction_s)

@@ -9,7 +9,13 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from streams.kafka.aiokafka_private import FetchUnanswered, fetching_has_ended, on_log_ends, position
+from streams.kafka.aiokafka_private import (
+    FetchUnanswered,
+    fetching_has_ended,
+    on_log_ends,
+    position,
+    set_fetch_wait,
+)
 from streams.kafka.api import TP, FetchedBatch, Listener, LogEnds, OffsetOutOfRange, PermanentError
 from streams.kafka.assignor import NumberAssignor
 from streams.kafka.clients import Clients, close
@@ -26,6 +32,9 @@ _JOIN_S = 90.0
 _STOP_S = 10.0
 _SILENT_S = 10.0  # without an answer to any fetch, while we wait for records
 _REBALANCE_MS = 30_000  # how long the group waits for a member to give up its partitions
+# Less than a fetch returns of one partition at most, or the broker would wait although a backlog is there.
+_COLLECT_BYTES = 1 << 19
+_ANSWER_MS = 500  # a broker answers a fetch after this time, even without records
 
 
 class KafkaConsumer:
@@ -35,8 +44,12 @@ class KafkaConsumer:
     `FetchedBatch.start` is where the former batch ended, whatever aiokafka has skipped since.
     """
 
-    def __init__(self, clients: Clients, questions: MetadataQueries, topics: Sequence[str]) -> None:
+    def __init__(
+        self, clients: Clients, questions: MetadataQueries, topics: Sequence[str], collect_s: float = 0.0
+    ) -> None:
         self._clients = clients
+        self._collect_s = collect_s
+        self._came_s: float | None = None  # when a poll last returned records
         self._questions = questions
         self._topics = list(topics)
         self._client: AIOKafkaConsumer | None = None
@@ -126,6 +139,7 @@ class KafkaConsumer:
             if type(error) is KafkaError:  # an unexpected error has ended aiokafka's coordinator task
                 raise PermanentError(f"the membership of group {self._clients.group} has failed: {error}") from None
             raise translate_error(error, f"as member of group {self._clients.group}") from None
+        self._set_wait(any(len(one) for one in batches.values()))
         fetched = {}
         kept = self._mine(wanted)
         for tp in kept:
@@ -135,6 +149,18 @@ class KafkaConsumer:
                 self._positions[tp] = stop
         await self._notice_silence(kept, bool(fetched), time.monotonic() - since)
         return fetched
+
+    def _set_wait(self, came: bool) -> None:
+        """Set how long the brokers wait with the answers to the next fetches. ``came``: a poll returned records."""
+        if not self._collect_s:
+            return
+        now_s = time.monotonic()
+        if came:
+            self._came_s = now_s
+        # An answer that was collected comes after ``collect_s``, so only a longer silence means that nothing came.
+        collect = self._came_s is not None and now_s - self._came_s < 2 * self._collect_s
+        wait_ms, least_bytes = (round(self._collect_s * 1000), _COLLECT_BYTES) if collect else (_ANSWER_MS, 1)
+        set_fetch_wait(self._started, wait_ms, least_bytes)
 
     @property
     def unanswered_s(self) -> float:

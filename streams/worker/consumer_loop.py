@@ -28,7 +28,9 @@ SIGNED_ROWS = 200  # of reviews whose signatures are verified: a tenth of a mill
 _POLL_ROWS = 20_000
 _POLL_S = 0.2
 _BUSY_POLL_S = 0.02  # while a partition is busy and will take more soon
-_FEW_ROWS, _LINGER_S = 500, 0.05  # small batches cost more per row: wait for more rows
+# A round costs as much for a few rows as for hundreds: a busy worker has four a second, each with all its partitions.
+_COLLECT_S = 0.25
+_FEW_ROWS, _LINGER_S = 500, 0.05  # for the answers of other brokers
 _UNANSWERED_S = 4.0  # a fetch is answered within a second, by a new leader after two or three
 _CONFIRM_S = 1.0  # a suspected topic change is confirmed by a second check after this time
 _PARKED_MS = 120_000  # the memory of a revoked partition is kept this long
@@ -84,7 +86,7 @@ class ConsumerLoop:
         self._assigned: set[int] = set()
         self._parked_ms: dict[int, int] = {}
         topics = [*context.names.inputs, context.names.output("control")]
-        self._consumer: Consumer = context.cluster.consumer(topics)
+        self._consumer: Consumer = context.cluster.consumer(topics, _COLLECT_S)
         self._stopping = asyncio.Event()
         self._joined = False
         self._clocks = IdleClocks(context, self.owners, self._assigned, self._consumer.undecided)

@@ -223,10 +223,11 @@ class PartitionOwner(OwnedPartition):
             return
         with self.guard("early evaluation"):
             due = running.due()
-            if due is Due.EARLY:
-                self._working = asyncio.create_task(self._early(running), name=f"look-{self.number}")
-            elif due is Due.COMMIT:
-                self._working = asyncio.create_task(self._commit(), name=f"commit-{self.number}")
+            if due is not None:
+                work = self._early(running) if due is Due.EARLY else self._commit()
+                self._working = asyncio.create_task(work, name=f"{due.name.lower()}-{self.number}")
+                # What is due after it does not wait for the next round.
+                self._working.add_done_callback(lambda _: self.tick())
 
     async def measure(self, options: DistanceOptions) -> ThresholdDistances | None:
         """Measure the tenants' distances in a thread; None while other work is under way or nothing is loaded."""
@@ -235,6 +236,7 @@ class PartitionOwner(OwnedPartition):
             return None
         # In the place of a transaction: none may begin meanwhile, and a handover waits.
         measuring = self._working = asyncio.create_task(running.measure(options), name=f"measure-{self.number}")
+        measuring.add_done_callback(lambda _: self.tick())
         await asyncio.wait([measuring])
         return None if measuring.cancelled() or running.discarded else measuring.result()
 

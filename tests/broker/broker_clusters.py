@@ -23,8 +23,8 @@ class TidyCluster(KafkaCluster):
         super().__init__(settings, group)
         self._made: list[KafkaConsumer | KafkaWriter] = []
 
-    def consumer(self, topics: Sequence[str]) -> KafkaConsumer:
-        self._made.append(made := super().consumer(topics))
+    def consumer(self, topics: Sequence[str], collect_s: float = 0.0) -> KafkaConsumer:
+        self._made.append(made := super().consumer(topics, collect_s))
         return made
 
     def writer(self, transactional_id: str) -> KafkaWriter:

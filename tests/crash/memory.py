@@ -128,8 +128,8 @@ class MemoryCluster:
         self._link = link
         self._logs = link.broker.logs
 
-    def consumer(self, topics: Sequence[str]) -> "MemoryConsumer":
-        return MemoryConsumer(self._link, topics)
+    def consumer(self, topics: Sequence[str], collect_s: float = 0.0) -> "MemoryConsumer":
+        return MemoryConsumer(self._link, topics, collect_s)
 
     def writer(self, transactional_id: str) -> "MemoryWriter":
         return MemoryWriter(self._link, transactional_id)
@@ -268,8 +268,9 @@ class MemoryConsumer:
     It has then moved the position: a caller that does not want it must seek back.
     """
 
-    def __init__(self, link: Link, topics: Sequence[str]) -> None:
-        self._link, self._topics = link, topics
+    def __init__(self, link: Link, topics: Sequence[str], collect_s: float = 0.0) -> None:
+        self._link, self._topics, self._collect_s = link, topics, collect_s
+        self._came_s: float | None = None
         self._positions: dict[TP, int | None] = {}
         self._paused: set[TP] = set()
         self._stale: dict[TP, FetchedBatch] = {}
@@ -317,6 +318,8 @@ class MemoryConsumer:
         until = loop.time() + timeout_s
         await self._link.passes("poll?")
         self._note_reach()
+        if self._came_s is not None and loop.time() - self._came_s < 2 * self._collect_s:
+            await asyncio.sleep(min(self._collect_s, timeout_s))
         while not (taken := self._take(tps, most)) and loop.time() < until:
             await self._link.broker.arrival(until - loop.time())
             self._note_reach()
@@ -325,6 +328,8 @@ class MemoryConsumer:
         await asyncio.sleep(0)
         self._link.passing(self._link.process, "poll!")
         await self._link.process.pause_point()
+        if any(map(len, taken.values())):
+            self._came_s = loop.time()
         for tp, fetched in taken.items():  # only now: records that do not reach the caller are not skipped
             if self._positions.get(tp) is not None:
                 self._positions[tp] = fetched.stop

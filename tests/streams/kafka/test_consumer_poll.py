@@ -221,3 +221,27 @@ async def test_a_common_batch_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -
             stage.fetched(A, Log(batch([record(b"k", b"value %d" % at, delta=at) for at in range(90)], codec=codec)))
             assert await stage.poll(A, B) == {A: (0, 90, 90)}
     assert set(threads) == {threading.get_ident()}
+
+
+async def test_brokers_collect_records_while_they_keep_coming_and_answer_the_first_after_a_silence_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s, waits = 0.0, list[tuple[int, int]]()
+    monkeypatch.setattr("streams.kafka.consumer.time", SimpleNamespace(monotonic=lambda: now_s))
+    with fetching() as stage:
+        stage.consumer._collect_s = 0.25
+        for came in (False, True, False, False):
+            if came:
+                stage.fetched(A, log_of(1))
+            await stage.poll(A, B)
+            waits.append((stage.fetcher._fetch_max_wait_ms, stage.fetcher._fetch_min_bytes))
+            now_s += 0.3
+    at_once, collected = (500, 1), (250, 1 << 19)
+    assert waits == [at_once, collected, collected, at_once], "an answer that was collected comes after 250 ms"
+
+
+async def test_a_consumer_that_does_not_collect_leaves_the_waits_alone() -> None:
+    with fetching() as stage:
+        stage.fetched(A, log_of(1))
+        assert await stage.poll(A, B) == {A: (0, 1, 1)}
+        assert not hasattr(stage.fetcher, "_fetch_max_wait_ms")
