@@ -60,13 +60,15 @@ class Sizes:
     idle_s: int = 60
     rate: int = 20_000
     steady_s: int = 480
+    rates: tuple[int, ...] = (200, 2_000, 20_000)
+    rate_s: int = 120
     month_calls: int = 1_000_000
     pane_calls: int = 3_000_000
 
     @classmethod
     def small(cls) -> "Sizes":
         """A small size, to test the bench itself."""
-        return cls(50_000, 500, 12, 1, 2_000, 500, 5, 1_000, 20, 20_000, 150_000)
+        return cls(50_000, 500, 12, 1, 2_000, 500, 5, 1_000, 20, (20, 200), 20, 20_000, 150_000)
 
 
 @dataclass(slots=True)
@@ -277,28 +279,47 @@ class Live:
     # A worker that has read a day --------------------------------------------------------------------------------
 
     def steady(self) -> None:
-        """A worker that has read a day: its cost while idle, and its latency when records arrive."""
+        """Its cost while idle, and its latency when records arrive at a high rate."""
+        with self._after_a_day("steady") as (deployment, path, worker):
+            idle = self._idle_share(worker)
+            self.say(f"steady: {self.sizes.rate:,} records a second for {self.sizes.steady_s} s")
+            result = asyncio.run(
+                measure_latency(deployment, path, self.sizes.rate, self.sizes.steady_s, worker, self.folder)
+            )
+            self.found["steady"] = {"idle_share": idle, "tenants": self.sizes.tenants, **result}
+
+    def rates(self) -> None:
+        """Its cost and latency at several rates, the lowest first."""
+        results, seconds = [], self.sizes.rate_s
+        with self._after_a_day("rates") as (deployment, path, worker):
+            for rate in self.sizes.rates:
+                self.say(f"rates: {rate:,} records a second for {seconds} s")
+                results.append(asyncio.run(measure_latency(deployment, path, rate, seconds, worker, self.folder)))
+        self.found["rates"] = {"tenants": self.sizes.tenants, "results": results}
+
+    @contextmanager
+    def _after_a_day(self, name: str) -> Iterator[tuple[Deployment, str, MeasuredProcess]]:
+        """A worker that has read a day, with the topics and the file of its records."""
         day = make(self.recent, self.cache)
         policy = self.folder / "policy.yaml"
         policy.write_text(POLICY, "utf-8")
-        deployment = self._deployment("steady.", policy=str(policy))
+        deployment = self._deployment(f"{name}.", policy=str(policy))
         broker_topics.create_topics(deployment)
         asyncio.run(broker_topics.fill(deployment, day.path, prompt=True))
-        self.say("steady: a worker reads a day")
+        self.say(f"{name}: a worker reads a day")
         with self._process(("streams.cli", "worker", "--json-logs"), deployment) as worker:
             worker.await_event(OPENED, PARTITIONS)
             asyncio.run(broker_topics.all_decided(deployment))
-            self.say(f"steady: idle for {self.sizes.idle_s} s")
             # First the clocks of the silent sources advance, and the resulting decisions are made.
             time.sleep(self.sizes.idle_s)
-            before_s, began_s = worker.cpu_s, time.monotonic()
-            time.sleep(self.sizes.idle_s)
-            idle = (worker.cpu_s - before_s) / (time.monotonic() - began_s)
-            self.say(f"steady: {self.sizes.rate:,} records a second for {self.sizes.steady_s} s")
-            result = asyncio.run(
-                measure_latency(deployment, day.path, self.sizes.rate, self.sizes.steady_s, worker, self.folder)
-            )
-            self.found["steady"] = {"idle_share": idle, "tenants": self.sizes.tenants, **result}
+            yield deployment, day.path, worker
+
+    def _idle_share(self, worker: MeasuredProcess) -> float:
+        """The share of a core that it uses while nothing arrives."""
+        self.say(f"idle for {self.sizes.idle_s} s")
+        before_s, began_s = worker.cpu_s, time.monotonic()
+        time.sleep(self.sizes.idle_s)
+        return (worker.cpu_s - before_s) / (time.monotonic() - began_s)
 
     # Recovery -----------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import Any
 from bench.live import Contender, Cost, Live
 from bench.report import MB, phases_table, table
 
+_SPREAD = ("p50", "p99", "max")
 Costs = Sequence[tuple[Contender, Cost, Cost]]
 
 
@@ -19,6 +20,8 @@ def as_markdown(live: Live) -> str:
         lines += [f"**CPU time of the worker by phase**: {name}", "", *phases_table(answer), *_written(answer)]
     if "steady" in live.found:
         lines += ["**Idle and at a steady rate**", "", *_steady(live.found["steady"])]
+    if "rates" in live.found:
+        lines += ["**At several rates**", "", *_rates(live.found["rates"])]
     if "recovery" in live.found:
         lines += ["**State restore**", "", *_recovery(live.found["recovery"])]
     if "closing" in live.found:
@@ -129,6 +132,22 @@ def _steady(found: dict[str, Any]) -> list[str]:
         f"The load generator was at most {found['most_behind']:,} calls behind schedule.",
         "",
         *table(("latency, ms", "probes", "p50", "p99", "max"), rows),
+    ]
+
+
+def _rates(found: dict[str, Any]) -> list[str]:
+    rows = []
+    for result in found["results"]:
+        latencies = [result[name]["all"] for name in ("alerts", "enforcement")]
+        values = (f"{spread[key] * 1000:,.0f}" if key in spread else "–" for spread in latencies for key in _SPREAD)
+        share = result["cpu_s"] / result["wall_s"]
+        rows.append((f"{result['calls'] / result['took_s']:,.0f}", f"{share:.1%}", *values))
+    what = ("alert", "decision")
+    head = ("calls/s", "of a core", *(f"{one} {key}, ms" for one in what for key in _SPREAD))
+    return [
+        f"{found['tenants']:,} tenants. Alerts: from sending the calls; decisions: from the watermark.",
+        "",
+        *table(head, rows),
     ]
 
 

@@ -20,7 +20,7 @@ from monitor.decoding.input_topics import INPUTS
 from monitor.simulate.arrivals import CALLS
 
 PROBE = "probe-"
-_TEMPLATES = 200_000
+_TEMPLATES, _TIMES = 200_000, 1_000  # calls, and the most times that each is sent, with another id each time
 _TICK_S = 0.02
 _PULSE_S = 1.0  # other records arrive, and let the watermark advance
 _ALERT_S, _COMPLAINT_S = 0.5, 0.25
@@ -91,13 +91,14 @@ async def steady(options: LoadOptions) -> LoadResult:
     async with AIOKafkaProducer(bootstrap_servers=options.deployment.address, max_batch_size=BATCH_BYTES) as producer:
         sender = Sender(producer, options.deployment)
         began_s = time.time()
+        run = int(began_s)  # a later load on the same topics has other tenants and other calls
         while (elapsed_s := time.time() - began_s) < options.seconds:
             now_s = began_s + elapsed_s
             now_ms = int(now_s * 1000)
             due = int(elapsed_s * options.rate) - calls
             most_behind = max(most_behind, due)
             for number, line in itertools.islice(lines, due):
-                await sender.add(CALLS, line.tenant, line.at(number // len(prepared), now_ms))
+                await sender.add(CALLS, line.tenant, line.at(run * _TIMES + number // len(prepared), now_ms))
             calls += due
             if due_s["pulse"] <= elapsed_s:
                 due_s["pulse"] += _PULSE_S
@@ -107,14 +108,14 @@ async def steady(options: LoadOptions) -> LoadResult:
                         clocks.note(source, partition, now_ms, now_s)
             if due_s["alert"] <= elapsed_s < last_probe_s:
                 due_s["alert"] += _ALERT_S
-                tenant = f"{PROBE}a{len(alerts)}"
+                tenant = f"{PROBE}{run}-a{len(alerts)}"
                 alerts[tenant] = now_s
                 for place, callee in enumerate(_CALLEES * _EACH):
                     value = call(tenant, f"a{place}", now_ms, callee=callee, outcome="rejected")
                     await sender.add(CALLS, tenant.encode(), value)
             if due_s["complaint"] <= elapsed_s < last_probe_s:
                 due_s["complaint"] += _COMPLAINT_S
-                tenant = f"{PROBE}c{len(verified)}"
+                tenant = f"{PROBE}{run}-c{len(verified)}"
                 verified[tenant] = sender.home(tenant.encode()), now_ms
                 value = complaint(tenant, "c", now_ms, "harassment", "verified")
                 await sender.add(_COMPLAINTS, tenant.encode(), value)

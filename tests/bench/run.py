@@ -23,7 +23,7 @@ from streams.dev import kafka_jars as kafkajars
 from streams.dev.kafka_node import NodeFailed
 
 # Needs a real broker and runs only on request: it takes half an hour on an otherwise idle machine.
-LIVE = ("live-day", "live-dense", "live-steady", "live-recovery", "live-closing")
+LIVE = ("live-day", "live-dense", "live-steady", "live-rates", "live-recovery", "live-closing")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,6 +80,8 @@ def _live(options: argparse.Namespace) -> Live:
             live.speed("dense", sizes.squeeze)
         if "live-steady" in options.only:
             live.steady()
+        if "live-rates" in options.only:
+            live.rates()
         if "live-recovery" in options.only:
             live.recovery()
         if "live-closing" in options.only:

@@ -76,6 +76,14 @@ def test_a_cost_too_small_to_be_measured_is_a_dash(tmp_path: Path) -> None:
     assert "Faust, tumbling windows: 4 times that of the worker." in report
 
 
+def test_the_report_has_a_row_for_each_rate(tmp_path: Path) -> None:
+    live = live_of("nowhere:1", tmp_path)
+    spread = {"count": 100, "p50": 0.1, "p99": 0.2, "max": 0.3}
+    result = {"calls": 4_000, "took_s": 20.0, "cpu_s": 1.0, "wall_s": 20.0, "enforcement": {"all": {"count": 1}}}
+    live.found["rates"] = {"tenants": 200, "results": [{**result, "alerts": {"all": spread}}]}
+    assert "| 200 | 5.0% | 100 | 200 | 300 | – | – | – |" in live_report.as_markdown(live)
+
+
 def test_workers_that_did_not_begin_together_are_run_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Under another output prefix each time, with a limited number of attempts."""
     live = live_of("nowhere:1", tmp_path)
