@@ -58,8 +58,8 @@ class RecentCalls:
 
     def _add(self, calls: NewCalls) -> None:
         rows = slice(self._count, self._count + len(calls.tenant))
-        column: NDArray[Any]
-        for column, some in zip(self._calls, calls, strict=True):
+        columns: tuple[NDArray[Any], ...] = self._calls
+        for column, some in zip(columns, calls, strict=True):
             column[rows] = some
         self._pane[rows] = calls.end_ms // self._opened.pane_ms
         self._waits[rows] = True
