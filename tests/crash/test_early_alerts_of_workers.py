@@ -64,6 +64,27 @@ def test_an_alert_fires_within_a_second_of_the_call_that_crosses_the_threshold_a
     play(world, go, as_often=True)
 
 
+def test_to_wait_for_its_turn_does_not_delay_the_next_early_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only its own duration does: with many large partitions, alerts would be minutes late."""
+    monkeypatch.setattr("streams.worker.running.running_partition._LARGE", -1)
+    world = world_of(grace_ms=0)
+    at_ms = NOON + MINUTE
+    world.produce([Arrival(at_ms, CDR, long_call(at_ms, "a"))])
+    world.produce(three_calls(at_ms + 30 * SECOND, "b"))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        worker.link.slow_share = 0.0
+        await until(world, at_ms - SECOND)
+        assert worker.consumer_loop is not None
+        async with worker.consumer_loop._context.large:
+            await until(world, at_ms + 20 * SECOND)
+        await until(world, at_ms + 32 * SECOND)
+        assert [one["state"] for one in alerts(world)] == ["firing"]
+
+    play(world, go)
+
+
 def test_a_backlog_is_evaluated_early_once_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no early evaluation between polls that returned other partitions: its alerts would
     concern past windows.

@@ -64,6 +64,7 @@ class RunningPartition:
         self._fed = True  # records may have been handed over and not evaluated
         self._fed_s = self._looked_s = 0.0
         self._look_after_s = _LOOK_S
+        self._turn_s = 0.0  # when its last work in a thread began, after it had waited for its turn
         self._caught_up = False
         self._decided_s = 0.0
         self._undecided_rows = 0  # fed since the last transaction
@@ -163,8 +164,8 @@ class RunningPartition:
 
     async def early(self) -> None:
         """Run an early evaluation in a thread."""
-        began_s = asyncio.get_running_loop().time()
-        self._looked(began_s, bool(await self._beside(StreamTask.early)))
+        more = bool(await self._beside(StreamTask.early))
+        self._looked(self._turn_s, more)
 
     async def transact(self, writer: Writer, hand_over: bool = False) -> bool:
         """Run a transaction (`streams.worker.running.transaction`); False if it was discarded before its turn.
@@ -207,7 +208,7 @@ class RunningPartition:
         async with self._context.large:
             if self.discarded:
                 return None
-            self.busy = True
+            self.busy, self._turn_s = True, asyncio.get_running_loop().time()
             try:
                 return await asyncio.to_thread(work, self.task, *more)
             finally:
