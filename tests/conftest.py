@@ -13,6 +13,8 @@ import pytest
 import structlog
 from leftover_processes import kill, leftovers, mark_this_run
 
+from monitor.core.garbage_collection import exempt_survivors
+
 # Fixtures of `broker/conftest.py`: a test that uses one needs a service, also when it is marked `soak`.
 _SERVICES = {"apicurio", "jars", "kafka", "postgres"}
 # The slowest files, the slowest first: in parallel runs they must not be what everything waits for at the end.
@@ -31,6 +33,7 @@ LONG_FILES = (
     *("test_report_page.py", "test_raw_partition.py", "test_rescale.py", "test_replay_properties.py"),
     *("test_large_panes.py", "test_records_in_silence.py", "test_rebalances.py"),
 )
+_GC_THRESHOLDS = 20_000, 20, 20
 _LEFT_RUNNING = pytest.StashKey[list[str]]()
 _OF_A_WORKER = "left_running"
 
@@ -57,8 +60,22 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         gc.freeze()
-        gc.set_threshold(20_000, 20, 20)
+        gc.set_threshold(*_GC_THRESHOLDS)
         gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None, object, object]:
+    """Undo what a command that ran in this process did to garbage collection, which is for a process of its own.
+
+    Hypothesis, for one, warns of its own objects if they are exempt from it.
+    """
+    try:
+        return (yield)
+    finally:
+        if exempt_survivors in gc.callbacks:
+            gc.callbacks.remove(exempt_survivors)
+            gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -20,12 +20,12 @@ def reduce_garbage_collection(batch: bool = False) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*(_OF_A_BATCH if batch else _OF_A_SERVICE))
-    if _pass_over not in gc.callbacks:
-        gc.callbacks.append(_pass_over)
+    if exempt_survivors not in gc.callbacks:
+        gc.callbacks.append(exempt_survivors)
     gc.enable()
 
 
-def _pass_over(phase: str, info: dict[str, int]) -> None:
+def exempt_survivors(phase: str, info: dict[str, int]) -> None:
     """After each full collection, exclude the surviving objects."""
     if phase == "stop" and info["generation"] == _FULL:
         gc.freeze()

@@ -993,7 +993,7 @@ static PyMethodDef METHODS[] = {
     {"line_ends", line_ends, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL}};
 
-/* Raised with every change of what Python calls: an extension of other sources is not used. */
+/* Raised with every change of what Python passes or gets, in form or meaning: an extension of other sources is not used. */
 #define INTERFACE 1
 
 static int filled(PyObject *module)

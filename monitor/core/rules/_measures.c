@@ -337,8 +337,8 @@ static PyObject *encode(PyObject *module, PyObject *args)
 
 static PyMethodDef METHODS[] = {{"encode", encode, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
 
-/* Raised with every change of what Python calls: an extension of other sources is not used. */
-#define INTERFACE 1
+/* Raised with every change of what Python passes or gets, in form or meaning: an extension of other sources is not used. */
+#define INTERFACE 2
 
 static int filled(PyObject *module)
 {

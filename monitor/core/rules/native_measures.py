@@ -14,7 +14,7 @@ from monitor.extensions import WANTED, load
 if TYPE_CHECKING:
     from monitor.core.rules import _measures
 else:
-    _measures = load("monitor.core.rules._measures", interface=1)
+    _measures = load("monitor.core.rules._measures", interface=2)
 
 _IS_COUNT, _IS_SURE = 1, 2
 

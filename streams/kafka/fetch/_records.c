@@ -119,7 +119,7 @@ static PyObject *take_apart(PyObject *module, PyObject *args)
 
 static PyMethodDef METHODS[] = {{"take_apart", take_apart, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
 
-/* Raised with every change of what Python calls: an extension of other sources is not used. */
+/* Raised with every change of what Python passes or gets, in form or meaning: an extension of other sources is not used. */
 #define INTERFACE 1
 
 static int filled(PyObject *module)
