@@ -38,7 +38,6 @@ from monitor.core.windows.window import SlidingWindow
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy, Rule
 
-_CALLS_PER_TENANT = 4  # new calls that cost as much as the evaluation of a tenant: most come nearer to no threshold
 MOST_ALERTS = 5_000  # fired or withdrawn by one evaluation: they are written in one transaction
 
 
@@ -111,7 +110,7 @@ class EarlyAlerts:
     def work(self) -> int:
         """The number of complaints that an evaluation would count, plus the tenants that it would evaluate.
 
-        These are the complaints since the last evaluation, and a part of the tenants that called. If there is a new
+        These are the complaints since the last evaluation, and at most the tenants that called. If there is a new
         end, they are all waiting complaints and all tenants.
         """
         tenants = len(self._index)
@@ -121,8 +120,8 @@ class EarlyAlerts:
             return self.arrived + len(self._complaints) + tenants
         if self._unsealed.many_wait:
             return self.arrived + tenants
-        called = min(self._unsealed.new_call_count, tenants) // _CALLS_PER_TENANT
-        return self.arrived + min(called + self.arrived + self.postponed, tenants)
+        # Most callers come nearer to no threshold, but tenants could choose to: each may have to be compared.
+        return self.arrived + min(self._unsealed.new_call_count + self.arrived + self.postponed, tenants)
 
     def catch_up(self) -> None:
         """Count the new complaints. Call this before any of them is decided."""
