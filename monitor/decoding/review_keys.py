@@ -13,7 +13,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from monitor.decoding.decode import DecodedRows
+from monitor.decoding.decoded_rows import DecodedRows
 from schemas.error_codes import ErrorCode, InvalidRecordError
 from schemas.error_messages import ReceivedValue, show
 from schemas.inputs import Review

@@ -9,7 +9,7 @@ from monitor.text.masking import mask_id
 from schemas.inputs import Cdr
 
 if TYPE_CHECKING:
-    from monitor.decoding.decode import DecodedRows
+    from monitor.decoding.decoded_rows import DecodedRows
 
 Partitioner = Literal["murmur2", "crc32"]
 

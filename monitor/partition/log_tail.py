@@ -2,8 +2,9 @@
 
 from monitor.core.calls.keys import salt_of
 from monitor.core.windows.aggregation_plan import AggregationPlan
-from monitor.decoding.decode import Decoder, Source
+from monitor.decoding.decode import Decoder
 from monitor.decoding.input_topics import INPUTS
+from monitor.decoding.source import Source
 from monitor.partition.checkpoint import PartitionIdentity
 from monitor.partition.idleness import CALLS, ReadProgress
 from monitor.partition.key_check import KeyCheck

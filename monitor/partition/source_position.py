@@ -8,7 +8,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from monitor.decoding.decode import NO_CLOCK_MS, DecodedRows, Source
+from monitor.decoding.decoded_rows import DecodedRows
+from monitor.decoding.source import NO_CLOCK_MS, Source
 from monitor.partition.journal import (
     ClockAdvance,
     JournalEntry,

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from monitor.core.record_places import RecordLogs
-from monitor.decoding.decode import NO_CLOCK_MS, Source
 from monitor.decoding.input_topics import INPUTS
+from monitor.decoding.source import NO_CLOCK_MS, Source
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.idleness import CALLS, ReadProgress, clock_ms
 from monitor.partition.journal import (

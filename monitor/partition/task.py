@@ -14,8 +14,8 @@ from monitor.core.policy_chain import PolicyChain, field_layouts
 from monitor.core.results import DECISIONS_ONLY, WantedOutput
 from monitor.core.shard import Shard
 from monitor.core.snapshot import ShardCheckpoint
-from monitor.decoding.decode import NO_CLOCK_MS
 from monitor.decoding.input_topics import INPUTS
+from monitor.decoding.source import NO_CLOCK_MS
 from monitor.partition.checkpoint import (
     HANDOVER,
     CheckpointMetadata,

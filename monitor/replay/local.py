@@ -6,7 +6,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from monitor.core.results import Output
-from monitor.decoding.decode import DecodedRows, Decoder, LateCall, RejectedRow
+from monitor.decoding.decode import Decoder
+from monitor.decoding.decoded_rows import DecodedRows
+from monitor.decoding.merge import LateCall, RejectedRow
 from monitor.replay.files import line_chunks
 from monitor.replay.reader import SourcesReader
 from monitor.replay.sharding import LocalShards

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from monitor.core.threshold_distance import ThresholdDistances
-from monitor.decoding.decode import LateCall, RejectedRow
+from monitor.decoding.merge import LateCall, RejectedRow
 from schemas.outputs import Alert, Enforcement, JudgedWindow
 
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from monitor.core.threshold_distance import ThresholdDistances, merge_distances
-from monitor.decoding.decode import NO_CLOCK_MS
+from monitor.decoding.source import NO_CLOCK_MS
 from monitor.replay.job_settings import JobSettings
 from monitor.replay.local import ReplayPart
 from monitor.replay.parallel_messages import BANS, DONE, PART

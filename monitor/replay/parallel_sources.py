@@ -12,7 +12,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from monitor.decoding.decode import DecodedRows, Decoder
+from monitor.decoding.decode import Decoder
+from monitor.decoding.decoded_rows import DecodedRows
 from monitor.replay.files import DamagedFileError, is_compressed, open_input
 from monitor.replay.local import decoded_pieces
 

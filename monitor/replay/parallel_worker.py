@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from monitor.core.garbage_collection import reduce_garbage_collection
-from monitor.decoding.decode import DecodedRows
+from monitor.decoding.decoded_rows import DecodedRows
 from monitor.decoding.late_line import LateLine
 from monitor.replay.job_settings import JobSettings
 from monitor.replay.local import UntilTooEarlyError, judge

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.decoding.decode import NO_CLOCK_MS, DecodedRows, MergedRows, PlacedRows, Source, merge
+from monitor.decoding.decoded_rows import DecodedRows
 from monitor.decoding.late_line import LateLine
+from monitor.decoding.merge import MergedRows, merge
+from monitor.decoding.source import NO_CLOCK_MS, PlacedRows, Source
 
 ReadyRows = tuple[PlacedRows, int, int]
 """The rows of a piece from a first one to before a last one."""

@@ -11,8 +11,8 @@ from monitor.core.calls.keys import salt_of
 from monitor.core.record_places import RecordLogs
 from monitor.core.results import WantedOutput
 from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances
-from monitor.decoding.decode import LateCall, RejectedRow
 from monitor.decoding.late_line import LateLine
+from monitor.decoding.merge import LateCall, RejectedRow
 from monitor.policy.model import Policy
 from monitor.policy.timeline import PolicyVersion
 from monitor.replay.files import open_input

@@ -12,7 +12,9 @@ from monitor.core.policy_chain import PolicyChain
 from monitor.core.record_places import RecordLogs
 from monitor.core.results import Output, WantedOutput
 from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances, measure_distances, merge_distances
-from monitor.decoding.decode import DecodedRows, MergedRows, PlacedRows
+from monitor.decoding.decoded_rows import DecodedRows
+from monitor.decoding.merge import MergedRows
+from monitor.decoding.source import PlacedRows
 from monitor.policy.timeline import PolicyVersion
 from monitor.replay.owner_barriers import OwnerBarriers
 from schemas.owners import OwnerBan

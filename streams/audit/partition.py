@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from monitor.core.codec import StateFormatError
-from monitor.decoding.decode import NO_CLOCK_MS
+from monitor.decoding.source import NO_CLOCK_MS
 from monitor.partition.checkpoint import DecidingSettings, MismatchError, PartitionIdentity, secret_fingerprint
 from monitor.partition.chunking import MissingChunkError
 from monitor.partition.journal import JournalEntry, LostInput, LostState, SkippedRecord

@@ -9,7 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from monitor.core.threshold_distance import DistanceOptions, measure_distances, merge_distances
-from monitor.decoding.decode import NO_CLOCK_MS, LateCall, RejectedRow
+from monitor.decoding.merge import LateCall, RejectedRow
+from monitor.decoding.source import NO_CLOCK_MS
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
 from monitor.partition.journal import EnforceFrom, JournalEntry, OwnerBanTaken, PolicyChange, PolicyWithdrawal
 from monitor.partition.key_check import Partitioner

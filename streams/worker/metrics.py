@@ -10,8 +10,8 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry, generate_latest
 
 from monitor.core.threshold_distance import DistanceOptions
-from monitor.decoding.decode import NO_CLOCK_MS
 from monitor.decoding.input_topics import INPUTS
+from monitor.decoding.source import NO_CLOCK_MS
 from monitor.partition.processing.task_output import TaskOutput
 from monitor.policy.model import Policy
 from monitor.text.display import DEFAULT, Display

@@ -14,7 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 REST = "other"
-# A name is patched in the module that calls it: `monitor.decoding.decode:to_columns` is the name that `intake`
+# A name is patched in the module that calls it: `monitor.decoding.decode:to_columns` is the name that `decode`
 # imported.
 PHASES: dict[str, tuple[str, ...]] = {
     "read and split lines": ("monitor.replay.local:line_chunks",),
@@ -23,7 +23,7 @@ PHASES: dict[str, tuple[str, ...]] = {
     "extract fields": ("monitor.decoding.decode:Gathered.add",),
     "build columns": ("monitor.decoding.decode:to_columns",),
     "hash keys": ("monitor.core.calls.columns:text_keys", "monitor.core.calls.columns:number_keys"),
-    "source clocks and merge": ("monitor.decoding.decode:Source.place", "monitor.replay.reader:merge"),
+    "source clocks and merge": ("monitor.decoding.source:Source.place", "monitor.replay.reader:merge"),
     "index tenants": ("monitor.core.calls.columns:Gathered.tenant",),
     "copy columns": ("monitor.core.calls.columns:CountedCalls.take", "monitor.core.calls.columns:CountedCalls.concat"),
     "add to open panes": ("monitor.core.shard:Shard.apply",),

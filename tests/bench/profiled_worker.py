@@ -21,7 +21,7 @@ WORKER = {
     "fetch: parse batches": ("streams.kafka.fetch.columnar_fetch:_getall",),
     "fetch: columns": ("streams.kafka.consumer:columns",),
     "source clocks and merge": (
-        "monitor.decoding.decode:Source.place",
+        "monitor.decoding.source:Source.place",
         "monitor.partition.processing.record_intake:merge",
     ),
     "check keys": ("monitor.partition.key_check:KeyCheck.check",),

@@ -13,8 +13,8 @@ from crash.memory import MemoryConsumer
 from crash.schedule import Schedule
 from monitor.core.calls.dedup import Deduplicator
 from monitor.core.shard_state import ShardState
-from monitor.decoding import decode
-from monitor.decoding.decode import Source
+from monitor.decoding import merge
+from monitor.decoding.source import Source
 from monitor.partition.key_check import KeyCheck
 from monitor.partition.policy_versions import PolicyVersions
 from monitor.partition.processing import record_intake as intake
@@ -178,7 +178,7 @@ CONTRACT_BROKEN: dict[str, list[Change]] = {
         Change(intake, "reject_later", "ahead = np.flatnonzero(decoded.event_ms > not_after_ms)", "ahead = ()")
     ],
     "no record is raised to the late line": [
-        Change(decode, "_waiting", "max(record.updated_ms, line_ms)", "record.updated_ms")
+        Change(merge, "_waiting", "max(record.updated_ms, line_ms)", "record.updated_ms")
     ],
     "a call at the late line is late": [
         Change(intake, "merge", "calls.end_ms < calls.line_ms", "calls.end_ms <= calls.line_ms")

@@ -24,7 +24,7 @@ from crash.scenarios import (
 )
 from crash.traffic import NAMES
 from crash.virtual import Process
-from monitor.decoding.decode import NO_CLOCK_MS
+from monitor.decoding.source import NO_CLOCK_MS
 from monitor.partition.journal import OutageEnded
 from streams.ops.topic_replay import TopicReplayOptions, replay_topics
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from monitor.core.results import HourMeasures, Output
 from monitor.core.windows.window import HOUR_MS
-from monitor.decoding.decode import NO_CLOCK_MS
+from monitor.decoding.source import NO_CLOCK_MS
 from monitor.partition.processing.watermark import Watermark
 
 

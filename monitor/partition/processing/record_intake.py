@@ -9,9 +9,12 @@ from monitor.core.calls.fields import FieldLayout
 from monitor.core.calls.keys import salt_of
 from monitor.core.decisions.pending_record import Place
 from monitor.core.shard import Shard
-from monitor.decoding.decode import NO_CLOCK_MS, DecodedRows, Decoder, merge, reject_later
+from monitor.decoding.decode import Decoder
+from monitor.decoding.decoded_rows import DecodedRows, reject_later
 from monitor.decoding.input_topics import INPUTS
+from monitor.decoding.merge import merge
 from monitor.decoding.review_keys import SignatureChecks
+from monitor.decoding.source import NO_CLOCK_MS
 from monitor.partition.checkpoint import PartitionIdentity
 from monitor.partition.idleness import CALLS
 from monitor.partition.key_check import KeyCheck

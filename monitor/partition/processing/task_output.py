@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from monitor.core.record_places import RecordLogs
 from monitor.core.results import Output, RejectedRecord
-from monitor.decoding.decode import LateCall, RejectedRow
+from monitor.decoding.merge import LateCall, RejectedRow
 from monitor.partition.journal import JournalEntry
 
 _MOST_PASSED_ON = 5_000  # late and rejected records to pass on in one transaction, plus at most one slice of input

@@ -1,6 +1,6 @@
 """The watermark of a partition: how far its sources allow it to decide, and how far it has decided."""
 
-from monitor.decoding.decode import NO_CLOCK_MS
+from monitor.decoding.source import NO_CLOCK_MS
 from monitor.partition.policy_versions import PolicyVersions
 from monitor.partition.sources import Sources
 from schemas.inputs import END_MS

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from monitor.decoding.decode import NO_CLOCK_MS
+from monitor.decoding.source import NO_CLOCK_MS
 from monitor.partition.waiting.decision_times import DecisionForecast, WaitCause
 from monitor.text.durations import format_duration
 from monitor.text.timestamps import rfc3339

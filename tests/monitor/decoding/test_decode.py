@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from monitor.adapters.base import InputRow
 from monitor.core.calls.fields import FieldLayout
-from monitor.decoding.decode import NO_CLOCK_MS, DecodedRows, Decoder, MergedRows, PlacedRows, Source, merge
+from monitor.decoding.decode import Decoder
+from monitor.decoding.decoded_rows import DecodedRows
 from monitor.decoding.late_line import LateLine
+from monitor.decoding.merge import MergedRows, merge
+from monitor.decoding.source import NO_CLOCK_MS, PlacedRows, Source
 from schemas import codec
 from schemas.inputs import Cdr, Complaint, Record
 

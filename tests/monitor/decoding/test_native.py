@@ -20,7 +20,8 @@ from monitor.core.calls.keys import salt_of
 from monitor.core.calls.string_column import StringColumn
 from monitor.decoding import decode, native
 from monitor.decoding.byte_rows import ByteRows, RowBlock
-from monitor.decoding.decode import DecodedRows, Decoder
+from monitor.decoding.decode import Decoder
+from monitor.decoding.decoded_rows import DecodedRows
 from schemas import codec
 from schemas.inputs import END_MS, MIN_MS, Cdr
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from helpers.thorough import thorough
-from monitor.decoding.decode import NO_CLOCK_MS
+from monitor.decoding.source import NO_CLOCK_MS
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from monitor.core.shard import Shard
-from monitor.decoding.decode import DecodedRows, Decoder
+from monitor.decoding.decode import Decoder
+from monitor.decoding.decoded_rows import DecodedRows
 from monitor.partition.key_check import KeyCheck, murmur2, partition_of
 from monitor.policy.load import load
 from schemas import codec

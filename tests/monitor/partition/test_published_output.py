@@ -3,7 +3,7 @@
 import pytest
 
 from monitor.core.results import HourMeasures, Output
-from monitor.decoding.decode import NO_CLOCK_MS
+from monitor.decoding.source import NO_CLOCK_MS
 from monitor.partition.processing.published_output import MeasuredPlace, Published, PublishedOutput
 from monitor.partition.task import StreamTask
 from monitor.policy.load import loads

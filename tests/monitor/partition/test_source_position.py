@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from monitor.decoding.decode import NO_CLOCK_MS, Source
+from monitor.decoding.source import NO_CLOCK_MS, Source
 from monitor.partition.journal import MaxAheadChange
 from monitor.partition.source_position import SourceHead, SourceProgress
 

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from helpers.shard_harness import ShardHarness, escalation, rule
 from monitor.core.record_ref import RecordRef
 from monitor.core.threshold_distance import DistanceOptions, measure_distances
-from monitor.decoding.decode import RejectedRow
+from monitor.decoding.merge import RejectedRow
 from monitor.partition.processing.task_output import TaskOutput
 from monitor.policy.load import load
 from monitor.policy.model import Policy

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from monitor.core.record_ref import RecordRef
-from monitor.decoding.decode import LateCall
-from monitor.decoding.decode import RejectedRow as RefusedRow
+from monitor.decoding.merge import LateCall
+from monitor.decoding.merge import RejectedRow as RefusedRow
 from monitor.partition.processing.task_output import TaskOutput
 from streams.kafka.api import TP, OutputRecord, PermanentError
 from streams.kafka.topic_names import TopicNames
