@@ -23,8 +23,8 @@ class HeldBan(Struct, array_like=True, gc=False):
     """A ban of an owner, and its state in this partition: `SCHEDULED`, `STANDING`, or `ENDED` (lifted, or void).
 
     It takes effect at ``effective_ms`` and is lifted at ``lift_effective_ms``. While an effect is applied in parts,
-    the tenants up to the id ``through`` are done. An ended ban is kept for ``retention``, to recognise a value that
-    comes again.
+    the tenants up to the id ``through`` are done. An ended ban is kept for at least ``retention``, to
+    recognise a value that comes again.
     """
 
     ban: OwnerBan

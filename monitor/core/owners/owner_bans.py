@@ -26,6 +26,9 @@ from schemas.owners import OwnerBan
 _FEW: Final = 16
 """Up to this many owners are compared one by one; the result for more is cached until a ban begins or ends."""
 
+_FORGOTTEN_BY_EFFECT: Final = 4
+"""An effect forgets at most so many ended bans, more than it ends: no instant forgets all of a quiet time."""
+
 
 class _Event(NamedTuple):
     """A ban or its lifting at its effect. Events compare in the order of one instant: by time, then by id."""
@@ -246,7 +249,9 @@ class OwnerBans:
         self._version += 1
 
     def _forget(self, now_ms: int) -> None:
-        while self._ended and self._ended[0][0] + self._retention_ms < now_ms:
+        for _ in range(_FORGOTTEN_BY_EFFECT):
+            if not self._ended or self._ended[0][0] + self._retention_ms >= now_ms:
+                break
             self._pages.remove(self._held.pop(heapq.heappop(self._ended)[1]))
 
     # State ------------------------------------------------------------------------------------------------------

@@ -157,6 +157,28 @@ def test_ended_bans_are_forgotten_after_retention() -> None:
     assert [held.ban.enforcement_id for held in bans.held()] == ["b2", "b3"]
 
 
+def test_one_effect_forgets_few_of_many_ended_bans_and_the_next_ones_forget_the_rest() -> None:
+    """All that ended before a quiet time would else be forgotten, and their pages deleted, in one transaction."""
+    count = 640
+    bans = OwnerBans(60 * MINUTE)
+    for n in range(count):
+        bans.take(ban(2, f"b{n:03}", f"o{n}"), at(2))
+    for n in range(count):
+        bans.take(ban(2, f"b{n:03}", f"o{n}", lifted=7), at(7))
+    apply(bans, 10)
+    bans.changes()
+    steps, left = 0, count
+    while left:
+        minute = 1_000 + 10 * steps
+        bans.take(ban(minute, f"c{steps}", "other"), at(minute))
+        apply(bans, minute + 5)
+        steps += 1
+        before, left = left, sum(held.state == ENDED for held in bans.held())
+        assert 0 < before - left <= 8
+        assert len(bans.changes()) <= 4
+    assert bans.standing == steps
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_earliest_ban_of_a_tenant_is_that_of_a_search_through_all(seed: int) -> None:
     rng = random.Random(seed)
