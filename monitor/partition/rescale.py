@@ -66,12 +66,16 @@ class KeptTopics(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SourcePartition:
-    """An old partition: its head, its other entries, and for each source the records read and not decided."""
+    """An old partition: its head, its other entries, and for each source the records read and not decided.
+
+    ``kept_bytes`` is the size of these records.
+    """
 
     head: CheckpointMetadata
     entries: dict[str, bytes]
     kept: Sequence[Sequence[KeptTopics]]
     versions: Sequence[PolicyVersion]
+    kept_bytes: int = 0
 
     @property
     def named_logs(self) -> dict[int, FormerLog]:
@@ -90,17 +94,6 @@ class SourcePartition:
     def coming(self) -> Sequence[PolicyVersion]:
         """The future policy versions."""
         return self.versions[version_at(self.versions, self.head.watermark_ms) + 1 :]
-
-    @classmethod
-    def of(
-        cls, partition: StreamTask, records: dict[str, bytes], sources: Sequence[Sequence[RecordBatch]]
-    ) -> "SourcePartition":
-        """Build from stored records, which the new task ``partition`` restores, and the input it reads again."""
-        partition.restore(records)
-        kept = _kept(partition, sources)
-        entries = Chunker().join(records)
-        head = msgspec.msgpack.decode(entries.pop(HEAD), type=CheckpointMetadata)
-        return cls(head, entries, kept, partition.policies.versions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,35 +126,70 @@ class RescaledPartition:
         return msgspec.structs.replace(self.head, sources=sources)
 
 
-def _kept(partition: StreamTask, sources: Sequence[Sequence[RecordBatch]]) -> list[list[KeptTopics]]:
-    """The records that the partition reads again and does not decide.
+class SourceReading:
+    """Builds a `SourcePartition` from stored records, and from the input that it reads again.
 
-    They are fed to the task one by one, so the result has exactly the records that a worker would accept.
+    The input is fed to a task in batches, so the result has exactly the records that a worker would accept, and only
+    they are kept in memory. The calls come last.
     """
-    kept: list[list[KeptTopics]] = [[] for _ in sources]
-    for number, read in enumerate(sources):
-        if number != _CALLS:
-            for rows in read:
-                partition.feed(number, rows)
-    handover = ShardState(partition.shard).handover(partition.watermark.ms)
-    assert handover is not None, "no call was read yet"
-    for waiting in sorted(handover.waiting, key=lambda one: (one.at_ms, one.ref.offset)):
-        record = waiting.record
-        kept[waiting.ref.source].append(
-            KeptTopics(waiting.at_ms, record.updated_ms, record.tenant_id.encode(), waiting.raw, waiting.signature)
-        )
-    calls = kept[_CALLS]
-    for rows in sources[_CALLS]:
+
+    def __init__(self, partition: StreamTask, records: dict[str, bytes]) -> None:
+        """``partition`` is a new task, which restores ``records``."""
+        self._partition, self._records = partition, records
+        self.offsets = partition.restore(records)
+        self._kept: list[list[KeptTopics]] = [[] for _ in self.offsets]
+        self._waiting_kept = False
+        self.kept_bytes = 0
+
+    @property
+    def order(self) -> list[int]:
+        """The sources in the order in which they are fed."""
+        return sorted(range(len(self.offsets)), key=lambda source: source == _CALLS)
+
+    @property
+    def done(self) -> list[int]:
+        """For each source, the offset up to which it was read before the state was stored."""
+        return self._partition.sources.done
+
+    def feed(self, source: int, rows: RecordBatch) -> None:
+        """Read the next records of a source again."""
+        if source != _CALLS:
+            assert not self._waiting_kept, "the calls come last"
+            self._partition.feed(source, rows)
+            return
+        self._keep_waiting()
         for row in rows.cut(rows.offsets[1:].tolist()):
-            open_before = len(partition.shard.open_panes)
-            partition.feed(_CALLS, row)
-            if len(partition.shard.open_panes) > open_before:
+            open_before = len(self._partition.shard.open_panes)
+            self._partition.feed(_CALLS, row)
+            if len(self._partition.shard.open_panes) > open_before:
                 assert row.keys is not None
                 key, value = row.keys[0] or b"", row.values[0] or b""
                 end_ms = msgspec.json.decode(value, type=_Ended).end_ms
-                calls.append(KeptTopics(end_ms, end_ms, key, value))
-    calls.sort(key=lambda one: one.at_ms)
-    return kept
+                self._keep(_CALLS, KeptTopics(end_ms, end_ms, key, value))
+
+    def result(self) -> SourcePartition:
+        """The partition, once everything was fed."""
+        self._keep_waiting()
+        self._kept[_CALLS].sort(key=lambda one: one.at_ms)
+        entries = Chunker().join(self._records)
+        head = msgspec.msgpack.decode(entries.pop(HEAD), type=CheckpointMetadata)
+        return SourcePartition(head, entries, self._kept, self._partition.policies.versions, self.kept_bytes)
+
+    def _keep_waiting(self) -> None:
+        """Keep the waiting records: all sources but the calls have been read."""
+        if self._waiting_kept:
+            return
+        self._waiting_kept = True
+        handover = ShardState(self._partition.shard).handover(self._partition.watermark.ms)
+        assert handover is not None, "no call was read yet"
+        for waiting in sorted(handover.waiting, key=lambda one: (one.at_ms, one.ref.offset)):
+            record, tenant = waiting.record, waiting.record.tenant_id.encode()
+            kept = KeptTopics(waiting.at_ms, record.updated_ms, tenant, waiting.raw, waiting.signature)
+            self._keep(waiting.ref.source, kept)
+
+    def _keep(self, source: int, kept: KeptTopics) -> None:
+        self._kept[source].append(kept)
+        self.kept_bytes += len(kept.key) + len(kept.value) + len(kept.signature or b"")
 
 
 class _Ended(msgspec.Struct):

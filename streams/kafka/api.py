@@ -97,6 +97,11 @@ class FetchedBatch:
     def __len__(self) -> int:
         return len(self.offsets)
 
+    @property
+    def size(self) -> int:
+        """The bytes of all keys and values."""
+        return sum(len(part) for column in (self.keys, self.values) for part in column if part is not None)
+
     def after(self, position: int) -> "FetchedBatch":
         """The part of the batch from ``position`` on."""
         first = int(self.offsets.searchsorted(position))

@@ -1,12 +1,11 @@
 """Closes partitions for a move: reads them to the end, equalizes clocks, and marks them with the last transaction."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.idleness import CALLS
 from monitor.partition.processing.task_output import TaskOutput
-from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from streams.kafka.api import TP, Cluster, OutputRecord, PermanentError, Writer
 from streams.kafka.topic_names import TopicNames
@@ -19,6 +18,9 @@ from streams.worker.running.transaction import MOST_AT_ONCE
 
 MOST_UNREAD = 500_000
 """The most unread records of a partition: all calls are in memory until the clocks are known."""
+
+MOST_UNREAD_BYTES = 1 << 30
+"""The most bytes of these records."""
 
 StateChanges = list[tuple[str, bytes | None]]
 """Records of a partition's state to store; None deletes one."""
@@ -209,8 +211,15 @@ async def _fed(cluster: Cluster, old: RescaleSide, number: int, partition: Strea
             f"partition {number}: expected at most {MOST_UNREAD:,} unread records, got {unread:,}: run workers until "
             "they have read them"
         )
+    size = 0
     for source, (tp, start) in enumerate(zip(inputs, starts, strict=True)):
         async for batch in cluster.read(tp, start, ends[tp]):
+            size += batch.size
+            if size > MOST_UNREAD_BYTES:
+                raise PermanentError(
+                    f"partition {number}: expected at most {MOST_UNREAD_BYTES:,} bytes of unread records, got more: "
+                    "run workers until they have read them"
+                )
             partition.feed(source, batch.rows)
             yield
 
@@ -251,17 +260,6 @@ def _ended(partition: StreamTask) -> bool:
     """Whether a partition has decided everything that its clocks allow, and says so."""
     watermark = partition.watermark
     return not partition.switching and not partition.due and watermark.decided_ms == watermark.ms
-
-
-async def rows_of(
-    cluster: Cluster, inputs: Sequence[TP], offsets: Sequence[int], stops: Sequence[int] | None = None
-) -> list[list[RecordBatch]]:
-    """The rows of each input from its offset to its stop, or to its end if ``stops`` is None."""
-    ends = await cluster.ends(inputs) if stops is None else dict(zip(inputs, stops, strict=True))
-    return [
-        [one.rows async for one in cluster.read(tp, offset, ends[tp])]
-        for tp, offset in zip(inputs, offsets, strict=True)
-    ]
 
 
 async def open_again(cluster: Cluster, old: RescaleSide) -> None:

@@ -5,7 +5,7 @@ and a new partition gets its head last, so that no worker uses an incomplete sta
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -18,11 +18,18 @@ from monitor.partition.chunking import Chunker, MissingChunkError
 from monitor.partition.idleness import CALLS
 from monitor.partition.journal import ClockAdvance, MaxAheadChange, PolicyChange, ReviewKeysChange
 from monitor.partition.record_batch import RecordBatch
-from monitor.partition.rescale import KeptTopics, RescaledPartition, RescaleError, SourcePartition, rescaled
+from monitor.partition.rescale import (
+    KeptTopics,
+    RescaledPartition,
+    RescaleError,
+    SourcePartition,
+    SourceReading,
+    rescaled,
+)
 from monitor.partition.task import StreamTask
 from monitor.policy.load import to_plain
 from streams.kafka.api import TP, Cluster, OutputRecord, PermanentError, TransientError
-from streams.savepoint.close import PartitionClose, RescaleSide, moved_elsewhere, moved_markers, open_again, rows_of
+from streams.savepoint.close import PartitionClose, RescaleSide, moved_elsewhere, moved_markers, open_again
 from streams.savepoint.stray_records import CarriedRecord, StrayRecords, carried_from, find_stray_records
 from streams.topics.moved_marker import MovedMarker, marker_of
 from streams.topics.owners_topic import newest_owner_bans
@@ -31,6 +38,10 @@ from streams.topics.state_topic import part_of
 from streams.topics.transaction_records import encode_journal_entry, owner_ban_record
 
 _CALLS = INPUTS.index(CALLS)
+
+MOST_KEPT_BYTES = 1 << 30
+"""The most bytes of records that were read and are not decided, of all partitions: they are in memory."""
+
 _BATCH_BYTES = 8 << 20  # of a transaction, which must end before its time-out
 
 
@@ -76,10 +87,12 @@ async def _close(
     told: Callable[[str], None],
 ) -> list[SourcePartition]:
     """Close the old partitions, after checking that the new ones can be built from them, and return them."""
-    formers, digests = [], []
+    formers: list[SourcePartition] = []
+    digests: list[bytes] = []
     for number in range(old.partitions):
         records = await closing.records(number, moved)
-        formers.append(await _former(cluster, old, number, records))
+        room = MOST_KEPT_BYTES - sum(former.kept_bytes for former in formers)
+        formers.append(await _former(cluster, old, number, records, room))
         digests.append(_digest(records))
     if not closing.ended:
         for number, former in enumerate(formers):
@@ -90,7 +103,8 @@ async def _close(
         for number, digest in enumerate(digests):
             records = await closing.records(number, moved)
             if _digest(records) != digest:  # records arrived before it was closed
-                formers[number] = await _former(cluster, old, number, records)
+                others = sum(former.kept_bytes for other, former in enumerate(formers) if other != number)
+                formers[number] = await _former(cluster, old, number, records, MOST_KEPT_BYTES - others)
     told(f"closed: {old.partitions} partitions, all judged up to one time")
     return formers
 
@@ -141,9 +155,24 @@ async def _gone_on(cluster: Cluster, old: RescaleSide, new: RescaleSide, stray_r
     return None
 
 
-async def _former(cluster: Cluster, old: RescaleSide, number: int, records: dict[str, bytes]) -> SourcePartition:
-    sources = await rows_of(cluster, old.inputs(number), old.new(number).restore(records))
-    return SourcePartition.of(old.new(number), records, sources)
+async def _former(
+    cluster: Cluster, old: RescaleSide, number: int, records: dict[str, bytes], room: int
+) -> SourcePartition:
+    """An old partition, built from its state and what it reads again. Raises PermanentError if more than ``room`` bytes
+    of records are not decided.
+    """
+    reading, inputs = SourceReading(old.new(number), records), old.inputs(number)
+    ends = await cluster.ends(inputs)
+    for source in reading.order:
+        tp = inputs[source]
+        async for batch in cluster.read(tp, reading.offsets[source], min(reading.done[source], ends[tp])):
+            reading.feed(source, batch.rows)
+            if reading.kept_bytes > room:
+                raise PermanentError(
+                    f"expected at most {MOST_KEPT_BYTES:,} bytes of records that are read and not decided, got more in "
+                    f"partitions 0 to {number}: stop the producers, and run workers until they have decided them"
+                )
+    return reading.result()
 
 
 def _digest(records: Mapping[str, bytes]) -> bytes:
@@ -167,8 +196,8 @@ async def _check_quiet(cluster: Cluster, inputs: Sequence[TP], former: SourcePar
 
 async def _came(cluster: Cluster, tp: TP, offset: int) -> int:
     """The number of records from an offset on."""
-    [pieces] = await rows_of(cluster, [tp], [offset])
-    return sum(map(len, pieces))
+    end = (await cluster.ends([tp]))[tp]
+    return sum([len(batch) async for batch in cluster.read(tp, offset, end)])
 
 
 async def _try(
@@ -189,7 +218,11 @@ async def _try(
             await _laid(cluster, tp, [*_carried(some), *more])
     offsets = [list(range(len(some))) for some in made.kept]
     head = made.head_at(offsets, [0] * len(offsets), moved.clocks_ms)
-    _prove(new.new(number), _stored(made, head), [[_rows(some)] for some in made.kept], made, moved)
+
+    async def read(source: int) -> AsyncIterator[RecordBatch]:
+        yield _rows(made.kept[source])
+
+    await _prove(new.new(number), _stored(made, head), read, made, moved)
 
 
 def _carried(kept: Sequence[KeptTopics]) -> list[CarriedRecord]:
@@ -235,9 +268,13 @@ async def _make(
         head = made.head_at(offsets, empty, moved.clocks_ms)
         head = msgspec.structs.replace(head, inputs=await current_inputs(cluster, names))
         records = _stored(made, head)
-        resume, done = [source.resume for source in head.sources], [source.done for source in head.sources]
-        rows = await rows_of(cluster, inputs, resume, done)
-        _prove(new.new(number), records, rows, made, moved)
+
+        async def read(source: int) -> AsyncIterator[RecordBatch]:
+            written = head.sources[source]
+            async for batch in cluster.read(inputs[source], written.resume, written.done):
+                yield batch.rows
+
+        await _prove(new.new(number), records, read, made, moved)
         state = names.output("state")
         there = (await part_of(cluster, names, number)).entries
         if {k: v for k, v in there.items() if _of_head(k)} == {k: v for k, v in records.items() if _of_head(k)}:
@@ -272,34 +309,36 @@ async def _laid(cluster: Cluster, tp: TP, wanted: Sequence[CarriedRecord]) -> li
     """
     start, end = (await cluster.starts([tp]))[tp], (await cluster.ends([tp]))[tp]
     offsets: list[int] = []
-    found: list[CarriedRecord] = []
     async for one in cluster.read(tp, start, end):
+        if list(carried_from(one)) != list(wanted[len(offsets) : len(offsets) + len(one)]):
+            raise PermanentError(
+                f"{tp.topic}-{tp.partition} already has records of another producer; expected none before the "
+                "move: stop the producer, and recreate the new topics"
+            )
         offsets += one.offsets.tolist()
-        found += carried_from(one)
-    if found != list(wanted[: len(found)]):
-        raise PermanentError(
-            f"{tp.topic}-{tp.partition} already has records of another producer; expected none before the "
-            "move: stop the producer, and recreate the new topics"
-        )
     return offsets
 
 
-def _prove(
+async def _prove(
     partition: StreamTask,
     records: dict[str, bytes],
-    sources: Sequence[Sequence[RecordBatch]],
+    read: Callable[[int], AsyncIterator[RecordBatch]],
     made: RescaledPartition,
     moved: MovedMarker,
 ) -> None:
-    """Raise PermanentError unless a worker that restores this and reads its inputs has all kept records, none due."""
+    """Raise PermanentError unless a worker that restores this and reads its inputs has all kept records, none due.
+
+    ``read`` returns what it reads of a source.
+    """
     partition.restore(records)
     waiting = [one.at_ms for source, some in enumerate(made.kept) if source != _CALLS for one in some]
-    for source, pieces in enumerate(sources):
-        for rows in pieces if source != _CALLS else ():
-            partition.feed(source, rows)
+    for source in range(len(made.kept)):
+        if source != _CALLS:
+            async for rows in read(source):
+                partition.feed(source, rows)
     handover = ShardState(partition.shard).handover(partition.watermark.ms)
     assert handover is not None, "no call was read yet"
-    for rows in sources[_CALLS]:
+    async for rows in read(_CALLS):
         partition.feed(_CALLS, rows)
     proven = (
         sorted(one.at_ms for one in handover.waiting) == sorted(waiting)

@@ -8,6 +8,11 @@ from schemas.review_signature import SIGNATURE_HEADER, kept
 from streams.kafka.api import TP, Cluster, FetchedBatch, OutputRecord, PermanentError
 from streams.savepoint.close import MOST_UNREAD, RescaleSide
 
+MOST_STRAY_BYTES = 1 << 30
+"""The most bytes of stray records: all are in memory."""
+
+_FEWER = "find out who writes them, and delete those that may be lost by `kafka-delete-records`"
+
 
 class CarriedRecord(NamedTuple):
     """An input record that is written to other topics: its key, its value, and the header that signed it, if any."""
@@ -52,14 +57,23 @@ async def find_stray_records(cluster: Cluster, old: RescaleSide, partitions: int
     """Read the records beyond the partitions of ``old``. Raises TransientError, and PermanentError if too many."""
     counts = await cluster.topics(old.names.inputs)
     found: list[list[CarriedRecord]] = []
+    size = 0
     for topic in old.names.inputs:
         read: list[tuple[int, int, int, CarriedRecord]] = []
         for number in range(old.partitions, counts[topic].partitions):
             tp = TP(topic, number)
             start, end = (await cluster.starts([tp]))[tp], (await cluster.ends([tp]))[tp]
             if end - start > MOST_UNREAD:
-                raise PermanentError(f"{topic}-{number} has {end - start:,} records; expected at most {MOST_UNREAD:,}")
+                raise PermanentError(
+                    f"{topic}-{number} has {end - start:,} records; expected at most {MOST_UNREAD:,}; {_FEWER}"
+                )
             async for rows in cluster.read(tp, start, end):
+                size += rows.size
+                if size > MOST_STRAY_BYTES:
+                    raise PermanentError(
+                        f"the partitions {old.partitions} and above of {topic} and the inputs before it have more than "
+                        f"{MOST_STRAY_BYTES:,} bytes of records, which no worker has read; {_FEWER}"
+                    )
                 columns = zip(rows.timestamps_ms.tolist(), rows.offsets.tolist(), carried_from(rows), strict=True)
                 read += [(at_ms, number, offset, record) for at_ms, offset, record in columns]
         found.append([record for *_, record in sorted(read, key=lambda one: one[:3])])

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+import weakref
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -22,7 +23,7 @@ from monitor.partition.chunking import Chunker
 from monitor.partition.task import StreamTask
 from monitor.policy.load import to_plain
 from monitor.policy.serialize import sha256
-from streams.kafka.api import TP, Fenced, PermanentError, TransientError
+from streams.kafka.api import TP, Fenced, FetchedBatch, PermanentError, TransientError
 from streams.kafka.topic_names import OUTPUTS, TopicNames
 from streams.savepoint.close import RescaleSide
 from streams.savepoint.rescale import move, undo
@@ -213,6 +214,80 @@ def test_unread_garbage_is_closed_with_in_transactions_of_one_batch() -> None:
         counts.append(rejected(world))
         assert counts[-1] >= before + garbage
         assert max(after - earlier for earlier, after in pairwise(counts)) <= of_a_read
+
+    in_world(2, go)
+
+
+@pytest.mark.parametrize(
+    ("limit", "bytes_each", "expected"),
+    [
+        ("close.MOST_UNREAD_BYTES", 100, "partition 0: expected at most 900 bytes of unread"),
+        ("rescale.MOST_KEPT_BYTES", 0, "expected at most 900 bytes of records that are read and"),
+        ("stray_records.MOST_STRAY_BYTES", 100, "more than 900 bytes of records, which no worker"),
+    ],
+    ids=["unread", "kept", "stray"],
+)
+def test_a_move_holds_no_more_bytes_than_its_limits_and_refuses_before_it_writes(
+    limit: str, bytes_each: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A producer decides how large records are: 500,000 of a megabyte each would not fit in any memory."""
+    monkeypatch.setattr(f"streams.savepoint.{limit}", 900)
+
+    async def go(world: World) -> None:
+        await until_a_call_is_read(world)
+        await until_all_are(world, OwnedPhase.RUNNING)
+        held_back(world)
+        old, new = sides(world)
+        topic, number = old.inputs(0)[1].topic, 0
+        if "STRAY" in limit:
+            number = old.partitions
+            world.broker.topics[topic] = number + 1
+            world.broker.logs[TP(topic, number)] = Log()
+        if bytes_each:
+            for _ in range(10):
+                world.broker.append(TP(topic, number), Record(b"t", b"x" * bytes_each))
+        await refused(world, old, new)  # the killed worker's open transaction has ended
+        before = written(world)
+        said = await refused(world, old, new)
+        assert expected in said, said
+        assert "--undo" not in said
+        assert written(world) == before
+
+    in_world(2, go)
+
+
+class Values(list[bytes | None]):
+    """The values of a batch, to which weak references are possible."""
+
+
+class TrackingCluster(MemoryCluster):
+    """Counts the batches that are in memory at once."""
+
+    most = 0
+
+    async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
+        alive = self.__dict__.setdefault("alive", [])
+        async for batch in super().read(tp, start, stop):
+            values = Values(batch.values)
+            alive.append(weakref.ref(values))
+            self.most = max(self.most, sum(one() is not None for one in alive))
+            yield replace(batch, values=values)
+            del batch, values
+
+
+def test_input_that_a_move_reads_again_is_read_batch_by_batch() -> None:
+    """Of the input from the restart offset on it keeps only what is not decided yet, not the garbage."""
+    garbage = 5_000
+
+    async def go(world: World) -> None:
+        await until_a_call_is_read(world)
+        held_back(world)
+        old, new = sides(world)
+        for number in range(garbage):
+            world.broker.append(old.inputs(0)[1], Record(b"t", b"garbage %d" % number))
+        cluster = TrackingCluster(steady_link(world.broker, world.loop, world.rng))
+        await move(cluster, old, new, lambda line: None)
+        assert 0 < cluster.most <= 3
 
     in_world(2, go)
 

@@ -16,7 +16,7 @@ from monitor.partition.checkpoint import HEAD, DecidingSettings, PartitionIdenti
 from monitor.partition.chunking import Chunker
 from monitor.partition.key_check import partition_of
 from monitor.partition.record_batch import RecordBatch
-from monitor.partition.rescale import RescaledPartition, RescaleError, SourcePartition, rescaled
+from monitor.partition.rescale import RescaledPartition, RescaleError, SourceReading, rescaled
 from monitor.partition.task import StreamTask
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
@@ -122,10 +122,10 @@ def moved(old: Logs, count: int) -> Logs:
         for source, clock_ms in enumerate(clocks_ms):
             one.sources.move(source, clock_ms)
         old.store(number)
-        again = old.new(number)
-        again.restore(old.stored[number])
-        sources = [[old.rows(number, source, offset)] for source, offset in enumerate(again.sources.offsets)]
-        formers.append(SourcePartition.of(old.new(number), old.stored[number], sources))
+        reading = SourceReading(old.new(number), old.stored[number])
+        for source in reading.order:
+            reading.feed(source, old.rows(number, source, reading.offsets[source]))
+        formers.append(reading.result())
         assert len(formers[-1].kept[0]) == len(old.partitions[number].shard.open_panes)
     new = Logs(old.policy, count)
     new.now_ms = old.now_ms + 3_600_000  # the records are written again later
