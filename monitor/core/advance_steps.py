@@ -89,6 +89,7 @@ def _decide_by(shard: Shard, most: int, watermark_ms: int, before: Place) -> int
 def _window_ends(shard: Shard, most: int, until_ms: int) -> int | None:
     """Decide window end by window end, until ``most`` decisions and alerts are made. None if they are fewer."""
     room = OutputRoom(most)
+    shard.open_panes.sum_up_due(until_ms)
     while (end_ms := shard.next_window_end(until_ms)) is not None:
         if not shard.partial:
             shard.decide_before((end_ms,), end_ms - 1)

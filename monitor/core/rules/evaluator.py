@@ -170,22 +170,26 @@ class RuleEvaluator:
         if self.keep_windows:
             self._judged_windows.write(rule_state, end_ms, tenants, views)
         apart, exempt = rule_state.overridden(end_ms, tenants), rule_state.exempted(end_ms, tenants)
+        excepted = apart | exempt
         found, who, resumed = len(breach) > 0, _NOBODY, after != ""
         if (found or rule_state.firing) and (
-            apart
-            or exempt
+            excepted
             or expired
             or ending
             or rule.first_ms is not None
             or not self._unchanged(rule_state, breach, end_ms)
         ):
             found, who = False, np.union1d(breach, list(rule_state.firing)).astype(np.intp)
-            if apart or exempt:
-                who = who[~np.isin(who, list(apart | exempt))]
-        if room is None and not after:
+            if excepted:
+                who = who[~np.isin(who, list(excepted))]
+        fit = room is None or (room.left > 0 and len(who) + len(excepted) <= SLICE)
+        if fit and not after:
+            before = self._output.mark()
             found |= self._evaluate_tenants(rule_state, end_ms, tenants, views, (who, apart, exempt))
+            if room is not None:
+                room.left -= self._output.weight(before)
         else:
-            every = np.union1d(who, list(apart | exempt)).astype(np.intp)
+            every = np.union1d(who, list(excepted)).astype(np.intp)
             for some, last in by_id(every, self._names, after, SLICE):
                 if room is not None and room.left <= 0:
                     return after
