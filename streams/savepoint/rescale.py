@@ -18,14 +18,11 @@ from monitor.partition.chunking import Chunker, MissingChunkError
 from monitor.partition.idleness import CALLS
 from monitor.partition.journal import ClockAdvance, MaxAheadChange, PolicyChange, ReviewKeysChange
 from monitor.partition.record_batch import RecordBatch
-from monitor.partition.rescale import (
-    KeptTopics,
-    RescaledPartition,
-    RescaleError,
-    SourcePartition,
-    SourceReading,
-    rescaled,
-)
+from monitor.partition.rescaling.compatibility import RescaleError
+from monitor.partition.rescaling.rescale import rescaled
+from monitor.partition.rescaling.rescaled_partition import RescaledPartition
+from monitor.partition.rescaling.source_partition import KeptRecord, SourcePartition
+from monitor.partition.rescaling.source_reading import SourceReading
 from monitor.partition.task import StreamTask
 from monitor.policy.load import to_plain
 from streams.kafka.api import TP, Cluster, OutputRecord, PermanentError, TransientError
@@ -225,11 +222,11 @@ async def _try(
     await _prove(new.new(number), _stored(made, head), read, made, moved)
 
 
-def _carried(kept: Sequence[KeptTopics]) -> list[CarriedRecord]:
+def _carried(kept: Sequence[KeptRecord]) -> list[CarriedRecord]:
     return [CarriedRecord(one.key, one.value, one.signature) for one in kept]
 
 
-def _rows(kept: Sequence[KeptTopics]) -> RecordBatch:
+def _rows(kept: Sequence[KeptRecord]) -> RecordBatch:
     """The rows as they would be read from the beginning of a topic."""
     count, times_ms = len(kept), np.array([one.at_ms for one in kept], np.int64)
     keys, values = [one.key for one in kept], [one.value for one in kept]

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from monitor.core.owners.held_ban import ENDED, SCHEDULED, STANDING, HeldBan, encode_owner_bans
-from monitor.partition.owner_merge import merged_owner_bans
+from monitor.partition.rescaling.owner_merge import merged_owner_bans
 from schemas.owners import OwnerBan
 
 MINUTE = 60_000

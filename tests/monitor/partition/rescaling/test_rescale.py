@@ -16,7 +16,10 @@ from monitor.partition.checkpoint import HEAD, DecidingSettings, PartitionIdenti
 from monitor.partition.chunking import Chunker
 from monitor.partition.key_check import partition_of
 from monitor.partition.record_batch import RecordBatch
-from monitor.partition.rescale import RescaledPartition, RescaleError, SourceReading, rescaled
+from monitor.partition.rescaling.compatibility import RescaleError
+from monitor.partition.rescaling.rescale import rescaled
+from monitor.partition.rescaling.rescaled_partition import RescaledPartition
+from monitor.partition.rescaling.source_reading import SourceReading
 from monitor.partition.task import StreamTask
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
