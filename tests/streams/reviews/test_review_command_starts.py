@@ -13,7 +13,8 @@ from streams.cli import app
     ("imports", "also_heavy"),
     [
         (
-            "streams.cli.consume.reviews, streams.cli.consume.review_session, streams.cli.consume.ledger_reading, "
+            "streams.cli.consume.reviews, streams.cli.consume.reviewing.review_session, "
+            "streams.cli.consume.ledger_reading, "
             "streams.cli.consume.case_format, "
             "streams.kafka.cluster, streams.topics.state_inputs",
             "",
