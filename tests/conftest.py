@@ -19,7 +19,14 @@ from monitor.core.garbage_collection import exempt_survivors
 _SERVICES = {"apicurio", "jars", "kafka", "postgres"}
 # The slowest files, the slowest first: in parallel runs they must not be what everything waits for at the end.
 LONG_FILES = (
-    *("test_alarms.py", "test_worker_life.py", "test_operator_commands.py", "test_dev_kafka.py", "test_alert_rules.py"),
+    *(
+        "test_alarms.py",
+        "test_worker_life.py",
+        "test_operator_commands.py",
+        "test_dead_letter_commands.py",
+        "test_dev_kafka.py",
+        "test_alert_rules.py",
+    ),
     *(
         "test_ingest_rate_on_broker.py",
         "test_notify_killed.py",

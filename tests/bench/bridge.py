@@ -21,7 +21,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from bench.live import node
+from bench.node import node
 from bench.process import MeasuredProcess
 from bench.workload import ROOT
 from streams.dev import kafka_jars as kafkajars

@@ -16,7 +16,7 @@ import numpy as np
 
 from bench import usage
 from bench.calls import event_ms, head_of, squeezed
-from bench.live import PARTITIONS, Sizes
+from bench.live_contenders import PARTITIONS, Sizes
 from bench.policies import named
 from bench.workload import CACHE, Workload, make
 from monitor.core.garbage_collection import reduce_garbage_collection

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.live import node
+from bench.node import node
 from bench.process import MeasuredProcess
 from bench.workload import ROOT
 from streams.dev import kafka_jars as kafkajars

@@ -10,65 +10,24 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bench import broker_topics
 from bench.broker_topics import Deployment
 from bench.latency import measure_latency
+from bench.live_contenders import FAUST, FROZEN_RULES, OPENED, PARTITIONS, Contender, Sizes, contenders
+from bench.live_sharing import NotSharedError, assert_shared
+from bench.live_workloads import until_now, working_day
 from bench.measure import DisagreementError
-from bench.process import THIS, MeasuredProcess, ProcessError, Program
+from bench.process import THIS, MeasuredProcess, Program
 from bench.workload import Workload, make
-from monitor.simulate.settings import DAY_MS, HOUR_MS
 from streams.cli.develop.live import POLICY
-from streams.dev.kafka_node import DevKafka, free_ports
+from streams.dev.kafka_node import free_ports
 
-PARTITIONS = 8
-# As in a cluster: members that start at once form one generation, and nothing is read twice.
-PROPERTIES = {"group.initial.rebalance.delay.ms": "6000"}
-OPENED = "partition opened"
 _TRIES = 5
-THURSDAY = 3
-BASELINE = "afe3488"
-# The built-in policy of that commit: rules are added to the built-in policy, and costs are compared over the same ones.
-FROZEN_RULES = Path(__file__).with_name("rules_of_baseline.yaml")
-FAUST, TABLES = "bench.faust_app", ("answered", "short")
 Answer = dict[str, Any]
-
-
-class EventLog(Protocol):
-    """A source of reported lines."""
-
-    def events(self, event: str) -> Sequence[object]:
-        """The lines of that event so far."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """The size of the measurements. Separate record counts for Faust, whose tumbling windows cost less than its hopping
-    ones.
-    """
-
-    calls: int = 1_000_000
-    tenants: int = 10_000
-    squeeze: int = 12
-    rounds: int = 3
-    tumbling: int = 60_000
-    hopping: int = 10_000
-    idle_s: int = 60
-    rate: int = 20_000
-    steady_s: int = 480
-    rates: tuple[int, ...] = (200, 2_000, 20_000)
-    rate_s: int = 120
-    month_calls: int = 1_000_000
-    pane_calls: int = 3_000_000
-
-    @classmethod
-    def small(cls) -> "Sizes":
-        """A small size, to test the bench itself."""
-        return cls(50_000, 500, 12, 1, 2_000, 500, 5, 1_000, 20, (20, 200), 20, 20_000, 150_000)
 
 
 @dataclass(slots=True)
@@ -80,85 +39,6 @@ class Cost:
     wall_s: float
     peak_bytes: int
     state_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Contender:
-    """A reader of the topics: that many processes of that kind, which report when they are ready and when they are
-    done.
-
-    ``records`` is the number of records to read, 0 for all. ``policy`` is the worker's, None for the built-in one;
-    ``program`` is the commit that it runs.
-    """
-
-    name: str
-    about: str
-    module: tuple[str, ...]
-    ready: tuple[str, int]
-    processes: int = 1
-    records: int = 0
-    environment: tuple[tuple[str, str], ...] = ()
-    policy: str | None = None
-    program: Program = THIS
-
-    @property
-    def is_worker(self) -> bool:
-        """Whether it is a worker of ours, of this commit or of the baseline."""
-        return "worker" in self.module and self.module[0] != FAUST
-
-    def state(self, deployment: Deployment) -> list[str]:
-        """The topics to which it writes its state."""
-        if self.is_worker:
-            return [deployment.names.output("state")]
-        return [f"{deployment.application}-{table}-changelog" for table in TABLES] if self.module[0] == FAUST else []
-
-
-def contenders(sizes: Sizes, baseline: Path | None = None) -> list[Contender]:
-    """The contenders in the order of their turns. ``baseline`` is a checkout of `BASELINE`, with its .venv."""
-    worker = ("streams.cli", "worker", "--json-logs")
-    earlier = () if baseline is None else (Program(baseline),)
-    faust = (FAUST, "worker", "--without-web", "-l", "error")
-    opened = (OPENED, PARTITIONS)
-    return [
-        Contender("ceiling", "fetch and decode only", ("bench.ceiling",), ("ready", 1)),
-        Contender("worker", "`callwarden worker`, the frozen rules", worker, opened, policy=str(FROZEN_RULES)),
-        *(
-            Contender(
-                "baseline",
-                f"the worker of commit {BASELINE}, the same rules",
-                ("monitor.cli", "worker", "--json-logs"),
-                opened,
-                policy=str(FROZEN_RULES),
-                program=program,
-            )
-            for program in earlier
-        ),
-        Contender("worker, built-in rules", "`callwarden worker`, the built-in policy", worker, opened),
-        Contender(
-            "Faust, tumbling windows",
-            "short-call ratio alone, Faust's tables, tumbling windows",
-            faust,
-            ("ready", 1),
-            records=sizes.tumbling,
-            environment=(("BENCH_WINDOWS", "tumbling"),),
-        ),
-        Contender(
-            "Faust, hopping windows",
-            "the same with the rule's own windows: 4 h every 15 min",
-            faust,
-            ("ready", 1),
-            records=sizes.hopping,
-            environment=(("BENCH_WINDOWS", "hopping"),),
-        ),
-        Contender(
-            "two workers",
-            "the frozen rules, the same records shared by two",
-            worker,
-            opened,
-            processes=2,
-            policy=str(FROZEN_RULES),
-        ),
-    ]
 
 
 @dataclass(slots=True)
@@ -180,9 +60,9 @@ class Live:
     _number: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        self.day = _working_day("live-day", self.sizes.tenants, self.sizes.calls)
-        self.recent = _until_now("live-recent", self.sizes.tenants, self.sizes.calls, 1)
-        self.month = _until_now("live-month", self.sizes.tenants, self.sizes.month_calls, 30)
+        self.day = working_day("live-day", self.sizes.tenants, self.sizes.calls)
+        self.recent = until_now("live-recent", self.sizes.tenants, self.sizes.calls, 1)
+        self.month = until_now("live-month", self.sizes.tenants, self.sizes.month_calls, 30)
 
     # Speed ------------------------------------------------------------------------------------------------------
 
@@ -418,37 +298,3 @@ def _read(contender: Contender, deployment: Deployment, processes: Sequence[Meas
 
     first.wait_until(lambda: so_far() >= records, f"{records:,} records read")
     return so_far()
-
-
-class NotSharedError(ProcessError):
-    """Workers that should have started together did not: on a busy machine one may join too late."""
-
-
-def assert_shared(processes: Sequence[EventLog]) -> None:
-    """Each partition was opened once, and each process owns some; otherwise they did not share the work evenly."""
-    opened = [len(process.events(OPENED)) for process in processes]
-    if sum(opened) != PARTITIONS or not all(opened):
-        raise NotSharedError(
-            f"the workers opened {opened} partitions; expected {PARTITIONS} in all and some by each: they should have "
-            "joined the group within its initial delay"
-        )
-
-
-def _working_day(name: str, tenants: int, calls: int) -> Workload:
-    """A day of traffic that begins on the last of Monday to Thursday: at weekends tenants call less."""
-    workload = _until_now(name, tenants, calls, 1)
-    start_ms = workload.start_ms
-    while datetime.fromtimestamp(start_ms / 1_000, UTC).weekday() > THURSDAY:
-        start_ms -= DAY_MS
-    return replace(workload, start_ms=start_ms)
-
-
-def _until_now(name: str, tenants: int, calls: int, days: int) -> Workload:
-    """Records that end one to two hours ago: current records come after all of them."""
-    start_ms = time.time_ns() // 1_000_000 - days * DAY_MS - HOUR_MS
-    return Workload(name, tenants, calls, days, start_ms // HOUR_MS * HOUR_MS)
-
-
-def node(folder: Path, jars: Path) -> DevKafka:
-    """The broker of the bench."""
-    return DevKafka(folder, jars, properties=PROPERTIES)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
-from bench.live import Contender, Cost, Live
+from bench.live import Cost, Live
+from bench.live_contenders import Contender
 from bench.report import MB, phases_table, table
 
 _SPREAD = ("p50", "p99", "max")

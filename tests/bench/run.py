@@ -13,8 +13,10 @@ from pathlib import Path
 
 from bench import live_report
 from bench.latency import NoAnswerError
-from bench.live import BASELINE, Live, Sizes, node
+from bench.live import Live
+from bench.live_contenders import BASELINE, Sizes
 from bench.measure import Bench, ChildError, DisagreementError
+from bench.node import node
 from bench.process import ProcessError
 from bench.report import as_data, as_markdown, machine
 from bench.scenarios import SCENARIOS

@@ -9,8 +9,11 @@ import pytest
 
 from bench import live_report
 from bench.broker_topics import Deployment
-from bench.live import PARTITIONS, Cost, Live, NotSharedError, Sizes, assert_shared, contenders, node
+from bench.live import Cost, Live
+from bench.live_contenders import PARTITIONS, Sizes, contenders
+from bench.live_sharing import NotSharedError, assert_shared
 from bench.measure import DisagreementError
+from bench.node import node
 from bench.process import MeasuredProcess, ProcessError
 from bench.workload import make
 from monitor.decoding.input_topics import INPUTS

@@ -1,23 +1,15 @@
 """The operator's commands on a real Kafka: what they read, write and print."""
 
-import contextlib
 import json
-import os
 import re
 import socket
-import subprocess
-import sys
 import time
-import uuid
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from broker_clusters import cluster_at
-from deadlines import deadline
+from command_world import PARTITIONS, World
 
 from helpers.call_lines import call_line
 from monitor.decoding.input_topics import INPUTS
@@ -35,12 +27,6 @@ from monitor.partition.key_check import partition_of
 from monitor.policy.load import load
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, SimulationSettings
-from streams.console.cluster_reports import ClusterReports
-from streams.kafka.api import Fenced, OutputRecord
-from streams.kafka.topic_names import TopicNames
-from streams.ops.control_client import open_operator_writer
-from streams.ops.dead_letters import read, retry, return_partition
-from streams.settings.load import load as load_settings
 from streams.topics.control_topic import (
     AcceptCommand,
     Command,
@@ -48,13 +34,10 @@ from streams.topics.control_topic import (
     PolicyCommand,
     SkipCommand,
     WithdrawCommand,
-    decode_command,
 )
 from streams.topics.transaction_records import encode_journal_entry
 
 pytestmark = pytest.mark.services
-
-PARTITIONS = 2
 ASK, ASKED = ", ask 13912345678", ", ask •••••••••78"
 START_MS = 1_772_409_600_000  # 2026-03-02T00:00:00Z
 QUARTER_MS = 900_000
@@ -67,75 +50,6 @@ rules:
 exemptions:
 - {tenant: t0001, rules: [busy], owner: ops, reason: a test, expires: 2099-01-01}
 """
-
-OURS = ("enforcement", "shadow", "evidence", "measures", "alerts", "late", "dead-letter", "control", "state", "clock")
-
-
-class World:
-    """Topics with unique names, and the command with the settings for them."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self.prefix = f"w{uuid.uuid4().hex[:12]}."
-
-    async def make(self) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
-        await admin.start()
-        try:
-            # The records are old, and retention must not delete them.
-            kept = {"retention.ms": "-1"}
-            topics = [NewTopic(self.prefix + name, PARTITIONS, 1, topic_configs=kept) for name in (*INPUTS, *OURS)]
-            answer = await admin.create_topics(topics)
-            assert all(not error for _, error, *_ in answer.topic_errors), answer
-        finally:
-            await admin.close()
-
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        settings = {"BOOTSTRAP_SERVERS": self.address, "INPUT_PREFIX": self.prefix, "OUTPUT_PREFIX": self.prefix}
-        settings["APPLICATION_ID"] = self.prefix.rstrip(".")
-        environment = os.environ | {f"CALLWARDEN_{name}": value for name, value in settings.items()}
-        command = [Path(sys.executable).parent / "callwarden", *arguments]
-        return subprocess.Popen(
-            command,
-            env=environment,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-
-    def run(self, *arguments: str, status: int = 0) -> str:
-        """The output of the command on both streams."""
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=120)
-        assert process.returncode == status, out + err
-        return out + err
-
-    def producer(self) -> AIOKafkaProducer:
-        return AIOKafkaProducer(bootstrap_servers=self.address)
-
-    async def records(self, name: str, partition: int, at_least: int = 0) -> list[ConsumerRecord]:
-        """All records of a partition, once it has that many."""
-        tp, found = TopicPartition(self.prefix + name, partition), list[ConsumerRecord]()
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.address, isolation_level="read_committed", enable_auto_commit=False
-        )
-        await consumer.start()
-        try:
-            consumer.assign([tp])
-            await consumer.seek_to_beginning(tp)
-            end = (await consumer.end_offsets([tp]))[tp]
-            async with deadline(f"{at_least} records of {name}-{partition}"):
-                while await consumer.position(tp) < end or len(found) < at_least:
-                    found += (await consumer.getmany(tp, timeout_ms=200)).get(tp, [])
-        finally:
-            await consumer.stop()
-        return found
-
-    async def commands(self, partition: int, at_least: int = 1) -> list[Command | str]:
-        records = await self.records("control", partition, at_least)
-        assert all(record.key == str(partition).encode() for record in records)
-        return [decode_command(record.value) for record in records]
 
 
 @pytest.fixture
@@ -205,101 +119,6 @@ async def test_topics_are_replayed_like_files_of_the_same_records(world: World, 
     due = {line for line in in_the_end if json.loads(line)["data"]["decided_ms"] < due_ms}
     assert due
     assert due <= decided < in_the_end
-
-
-async def test_dead_letters_are_listed_and_written_back_once(world: World) -> None:
-    letters = [
-        (b"acme", b'{"caller":"+8613812345678"}', "wrong_key: it is 'other'", "cdr", 0, 7),
-        (None, b"\x1b[2J{", "json: no record", "reviews", 1, 3),
-        (b"acme", b"{}", "json: no record", "elsewhere\x1b[2J", 0, 1),
-    ]
-    async with world.producer() as producer:
-        for key, value, reason, name, number, offset in letters:
-            headers = {"reason": reason, "topic": world.prefix + name, "partition": number, "offset": offset}
-            stamped = [(header, str(text).encode()) for header, text in headers.items()]
-            await producer.send_and_wait(world.prefix + "dead-letter", value, key, partition=1, headers=stamped)
-    listed = world.run("dead-letter", "list")
-    assert f"{world.prefix}cdr-0-7\n    wrong_key: it is 'other'" in listed
-    assert "13812345678" not in listed
-    assert "•78" in listed
-    assert "\x1b" not in listed
-    assert f"{world.prefix}elsewhere\\x1b[2J-0-1" in listed
-    listed = json.loads(world.run("dead-letter", "list", "--topic", world.prefix + "reviews", "--json"))
-    (printed,) = listed["dead_letters"]
-    assert (printed["id"], printed["offset"], printed["retried"]) == ("1-1", 3, False)
-    assert len(json.loads(world.run("dead-letter", "list", "--limit", "1", "--json"))["dead_letters"]) == 1
-
-    world.run("dead-letter", "retry", status=2)
-    world.run("dead-letter", "retry", "--all", status=1)  # no terminal to confirm
-    assert await world.records("reviews", 1) == []
-    said = world.run("dead-letter", "retry", "--all", "--yes")
-    assert "1-2: skipped" in said
-    assert "2 written back" in said
-    home = partition_of(b"acme", PARTITIONS, "murmur2")
-    (back,) = await world.records("cdr", home, 1)
-    assert (back.key, back.value) == letters[0][:2]
-    assert back.headers == (("retried-from", f"{world.prefix}dead-letter-1-0".encode()),)
-    (keyless,) = await world.records("reviews", 1, 1)
-    assert (keyless.key, keyless.value) == letters[1][:2]
-
-    said = world.run("dead-letter", "retry", "1-0", "--yes")
-    assert "skipped, retried before: 1-0" in said
-    assert "nothing to retry" in said
-    assert "(retried)" in world.run("dead-letter", "list", "--topic", world.prefix + "cdr")
-    assert "1-0, which was retried before" in world.run("dead-letter", "retry", "1-0", "--again", "--yes")
-    assert len(await world.records("cdr", home, 2)) == 2
-    assert "0-99" in world.run("dead-letter", "retry", "0-99", "--yes", status=2)
-
-
-async def test_of_two_retries_of_the_same_dead_letter_one_is_written(world: World) -> None:
-    names = TopicNames(world.prefix, world.prefix)
-    headers = [
-        ("reason", b"json: no record"),
-        ("topic", names.inputs[0].encode()),
-        ("partition", b"1"),
-        ("offset", b"7"),
-    ]
-    async with world.producer() as producer:
-        await producer.send_and_wait(names.output("dead-letter"), b"{", partition=1, headers=headers)
-    application = world.prefix.rstrip(".")
-    async with cluster_at(world.address) as one, cluster_at(world.address) as other:
-        # Both have read the letter, and wait for confirmation.
-        seen = [(await read(cluster, names, lambda letter: True))[0] for cluster in (one, other)]
-        home = return_partition(PARTITIONS, "murmur2")
-        assert [letter.id for letter in seen[0]] == ["1-0"]
-        assert await retry(one, names, application, seen[0], home) == seen[0]
-        assert await retry(other, names, application, seen[1], home) == []
-        assert len(await world.records("cdr", 1)) == 1
-        assert await retry(other, names, application, seen[1], home, again=True) == seen[1]
-        assert len(await world.records("cdr", 1, 2)) == 2
-
-        # An operator whose retry is overtaken by another one notices it and writes nothing.
-        async with contextlib.AsyncExitStack() as slow:
-            writer = await slow.enter_async_context(open_operator_writer(one, application))
-            assert await retry(other, names, application, seen[1], home) == []
-            with pytest.raises(Fenced):
-                await writer.commit([OutputRecord(names.inputs[0], 1, None, b"{")], {})
-        assert len(await world.records("cdr", 1)) == 2
-
-
-async def test_the_console_lists_dead_letters_and_writes_one_back(world: World) -> None:
-    names = TopicNames(world.prefix, world.prefix)
-    headers = [("reason", b"x"), ("topic", names.inputs[0].encode()), ("partition", b"1"), ("offset", b"7")]
-    async with world.producer() as producer:
-        for _ in range(3):
-            await producer.send_and_wait(names.output("dead-letter"), b"{", partition=1, headers=headers)
-    application = world.prefix.rstrip(".")
-    settings = load_settings(
-        {"input_prefix": world.prefix, "output_prefix": world.prefix, "application_id": application}
-    )
-    async with cluster_at(world.address) as cluster:
-        reports = ClusterReports(cluster, settings)
-        report = await reports.report()
-        assert [letter.id for letter in report.letters] == ["1-2", "1-1", "1-0"]
-        assert (report.waits.newest_ms, report.retried) == (None, set())
-        assert [await reports.retry(each) for each in ("1-1", "1-1", "0-9")] == [True, False, False]
-        assert (await reports.report()).retried == {"1-1"}
-    assert len(await world.records("cdr", 1)) == 1
 
 
 async def test_a_skip_reports_whether_it_was_accepted(world: World) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from crash.memory import MemoryConsumer
+from crash.memory_consumer import MemoryConsumer
 from crash.schedule import Schedule
 from monitor.core.calls.dedup import Deduplicator
 from monitor.core.shard_state import ShardState

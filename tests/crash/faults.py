@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 from crash.broker import Broker
 from crash.log import Record
-from crash.memory import Link
+from crash.memory_link import Link
 from crash.virtual import Process, VirtualClock, VirtualLoop
 from streams.kafka.api import TP
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from crash.broker import Broker
 from crash.log import Entry, Record
-from crash.memory import signatures_among, unreadable_among
+from crash.memory_fetched import signatures_among, unreadable_among
 from crash.traffic import NAMES
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity

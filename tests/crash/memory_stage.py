@@ -7,7 +7,9 @@ from typing import Any
 
 from crash.broker import Broker
 from crash.log import Record
-from crash.memory import Link, MemoryCluster, MemoryConsumer
+from crash.memory import MemoryCluster
+from crash.memory_consumer import MemoryConsumer
+from crash.memory_link import Link
 from crash.virtual import Process, VirtualClock, VirtualLoop, run
 from streams.kafka.api import (
     TP,

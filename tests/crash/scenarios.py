@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 from crash import contract_judge, judge
 from crash.broker import Broker
 from crash.log import Log, Record
-from crash.memory import Link, MemoryCluster
+from crash.memory import MemoryCluster
+from crash.memory_link import Link
 from crash.traffic import NAMES, SCENARIOS, Arrival, arrivals, scenario_of
 from crash.virtual import Process, VirtualLoop, run
 from crash.world import Worker, World

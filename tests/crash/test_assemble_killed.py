@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from crash.faults import GroupWorld
 from crash.log import Record
-from crash.memory import Link, MemoryCluster
+from crash.memory import MemoryCluster
+from crash.memory_link import Link
 from crash.virtual import Process, run
 from helpers.call_log import Given, RawRecord, given_by, tccc_record, telnyx_event
 from helpers.thorough import thorough

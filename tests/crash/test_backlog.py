@@ -26,7 +26,9 @@ AFTER_MS = 5 * HOUR  # the worker starts so long after the first call
 @pytest.fixture
 def transactions(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The times at which transactions of the worker in `read_backlog` begin."""
-    monkeypatch.setattr("crash.memory._some", lambda _, some, most, stop: (some[:20], some[:20][-1].offset + 1))
+    monkeypatch.setattr(
+        "crash.memory_fetched.some_entries", lambda _, some, most, stop: (some[:20], some[:20][-1].offset + 1)
+    )
     return []
 
 
@@ -135,7 +137,9 @@ def test_live_traffic_does_not_wait_for_a_backlog_to_grow(monkeypatch: pytest.Mo
 
 def test_a_partition_that_waits_for_its_turn_takes_only_so_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Transactions of all partitions are due at the same time, and large ones are decided one after the other."""
-    monkeypatch.setattr("crash.memory._some", lambda _, some, most, stop: (some[:20], some[:20][-1].offset + 1))
+    monkeypatch.setattr(
+        "crash.memory_fetched.some_entries", lambda _, some, most, stop: (some[:20], some[:20][-1].offset + 1)
+    )
     monkeypatch.setattr(running_partition, "_LARGE", 0)
     monkeypatch.setattr(running_partition, "_BACKLOG_ROWS", 60)
     to_thread, taken = asyncio.to_thread, list[int]()

@@ -106,7 +106,9 @@ def test_a_backlog_is_evaluated_early_once_it_was_read(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(StreamTask, "feed", recording)
     monkeypatch.setattr(StreamTask, "early", looked)
-    monkeypatch.setattr("crash.memory._some", lambda _, some, most, stop: (some[:6], some[:6][-1].offset + 1))
+    monkeypatch.setattr(
+        "crash.memory_fetched.some_entries", lambda _, some, most, stop: (some[:6], some[:6][-1].offset + 1)
+    )
     world = world_of(grace_ms=0)
     for n in range(100):
         world.produce(three_calls(NOON + n * SECOND // 4, f"{n}-"))

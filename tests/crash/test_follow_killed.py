@@ -10,7 +10,9 @@ import msgspec
 import pytest
 
 from crash.faults import FaultyWorld
-from crash.memory import Link, MemoryCluster, MemoryWriter
+from crash.memory import MemoryCluster
+from crash.memory_link import Link
+from crash.memory_writer import MemoryWriter
 from crash.virtual import Process, run
 from helpers.thorough import thorough
 from monitor.adapters.shipped import open_adapter

@@ -10,7 +10,9 @@ import pytest
 
 from crash.faults import FaultyWorld
 from crash.log import Record
-from crash.memory import Link, MemoryCluster, MemoryWriter
+from crash.memory import MemoryCluster
+from crash.memory_link import Link
+from crash.memory_writer import MemoryWriter
 from crash.virtual import Process, run
 from helpers.thorough import thorough
 from streams.ingest.http.answer import IngestAnswer

@@ -189,7 +189,9 @@ def test_a_partition_that_is_discarded_while_it_waits_for_its_turn_is_not_commit
 def test_calls_are_left_unread_while_others_hold_the_watermark_far_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded. Once the other sources have caught up or are silent, every decision is made as usual."""
     monkeypatch.setattr("monitor.partition.task._MANY_CALLS", 60)
-    monkeypatch.setattr("crash.memory._some", lambda _, some, most, stop: (some[:20], some[:20][-1].offset + 1))
+    monkeypatch.setattr(
+        "crash.memory_fetched.some_entries", lambda _, some, most, stop: (some[:20], some[:20][-1].offset + 1)
+    )
     world = world_of(grace_ms=0)
     world.produce([complaint(NOON, "c")])
     for n in range(400):

@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 
 from crash.log import Log, Record, Txn
-from crash.memory import MemoryWriter
 from crash.memory_stage import ALSO, IN, SEEDS, STATE, Stage, joined, out, play, read_all
+from crash.memory_writer import MemoryWriter
 from crash.virtual import Process
 from streams.kafka.api import (
     TP,

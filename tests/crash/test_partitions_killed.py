@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from crash.faults import GroupWorld
 from crash.log import Record
-from crash.memory import Link, MemoryCluster
+from crash.memory import MemoryCluster
+from crash.memory_link import Link
 from crash.producers import InTransactions
 from crash.virtual import Process, run
 from helpers.thorough import thorough

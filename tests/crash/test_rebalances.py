@@ -9,7 +9,8 @@ import pytest
 
 from crash import judge
 from crash.broken import OLD_MEMORY_KEPT, broken
-from crash.memory import MemoryCluster, MemoryWriter
+from crash.memory import MemoryCluster
+from crash.memory_writer import MemoryWriter
 from crash.scenarios import (
     HOUR,
     MINUTE,
@@ -64,7 +65,7 @@ def a_quick_return() -> list[str]:
 
 
 def test_what_is_in_memory_is_not_trusted_when_another_has_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crash.memory.HEARTBEAT_S", 0.5)  # no member is expelled, so none discards its memory
+    monkeypatch.setattr("crash.memory_consumer.HEARTBEAT_S", 0.5)  # no member is expelled, so none discards its memory
     assert a_quick_return() == []
     with broken(OLD_MEMORY_KEPT):
         assert a_quick_return() != []

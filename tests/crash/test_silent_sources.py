@@ -4,7 +4,8 @@ import pytest
 
 from crash import judge
 from crash.broken import FAILED_OBSERVATIONS_IGNORED, MOVES_NOT_IN_THE_HEAD, broken
-from crash.memory import Link, MemoryCluster
+from crash.memory import MemoryCluster
+from crash.memory_link import Link
 from crash.scenarios import (
     HOUR,
     LATE,

@@ -10,7 +10,7 @@ import pytest
 
 from crash import judge
 from crash.log import Log, Record
-from crash.memory import MemoryConsumer
+from crash.memory_consumer import MemoryConsumer
 from crash.scenarios import (
     CDR,
     COMPLAINTS,
@@ -99,7 +99,7 @@ def test_an_unexpected_error_stops_its_partition_at_its_record_until_it_is_skipp
 
     monkeypatch.setattr(Decoder, "messages", fragile)
     # All records arrive at once: the worker must isolate the bad record, which is not read alone by chance.
-    monkeypatch.setattr("crash.memory._some", lambda rng, entries, most, stop: (entries, stop))
+    monkeypatch.setattr("crash.memory_fetched.some_entries", lambda rng, entries, most, stop: (entries, stop))
 
     async def go() -> None:
         await until(world, NOON + 2 * MINUTE)

@@ -10,7 +10,7 @@ import pytest
 
 from crash import judge
 from crash.log import Log
-from crash.memory import MemoryWriter
+from crash.memory_writer import MemoryWriter
 from crash.scenarios import (
     DAY_S,
     MINUTE,

@@ -140,7 +140,7 @@ def test_a_broker_that_freezes_is_noticed_before_any_request_has_timed_out() -> 
         await asyncio.sleep(1)
         assert worker.consumer_loop.not_ready == []
 
-    from crash.memory import MemoryConsumer
+    from crash.memory_consumer import MemoryConsumer
 
     kept, MemoryConsumer.unanswered_s = MemoryConsumer.unanswered_s, 0.0  # type: ignore[assignment, misc]
     try:

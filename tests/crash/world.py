@@ -8,7 +8,8 @@ from typing import Any
 
 from crash.broker import Broker
 from crash.log import Record
-from crash.memory import Link, MemoryCluster
+from crash.memory import MemoryCluster
+from crash.memory_link import Link
 from crash.traffic import NAMES, Arrival
 from crash.virtual import Process, VirtualClock, VirtualLoop
 from monitor.partition.checkpoint import DecidingSettings

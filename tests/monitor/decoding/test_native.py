@@ -2,9 +2,7 @@
 
 import os
 import random
-import tracemalloc
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -12,52 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from native_lines import BARE, DECODERS, LINE, T0, content, line, rows_in_blocks, some_lines
 
-from helpers.call_mutations import call_line, mutated
-from monitor.core.calls.columns import Calls
-from monitor.core.calls.fields import FieldLayout
-from monitor.core.calls.keys import salt_of
-from monitor.core.calls.string_column import StringColumn
 from monitor.decoding import decode, native
-from monitor.decoding.byte_rows import ByteRows, RowBlock
+from monitor.decoding.byte_rows import ByteRows
 from monitor.decoding.decode import Decoder
-from monitor.decoding.decoded_rows import DecodedRows
 from schemas import codec
 from schemas.inputs import END_MS, MIN_MS, Cdr
 
 pytestmark = pytest.mark.skipif(not native.built(), reason="the extension is not built")
-
-KEY_SETS = frozenset({"blocks", "callees", "callers", "consents"})
-PLAIN = FieldLayout((6_000,), ("Asia/Shanghai",))
-FULL = FieldLayout(
-    (3_000, 6_000), ("Asia/Shanghai", "America/New_York"), KEY_SETS, True, (3_000, 9_000), ("America/New_York",)
-)
-T0 = 1_772_409_600_000
-LATER = ((T0 + 50_000_000, PLAIN), (T0 + 120_000_000, FULL), (T0 + 90_000_000, FieldLayout((1,), (), KEY_SETS)))
-DECODERS = {
-    "plain": Decoder(PLAIN, np.uint64(0)),
-    "full": Decoder(FULL, salt_of(b"secret")),
-    "later": Decoder(FULL, salt_of(b"other"), T0 + 190_000_000, LATER),
-}
-
-
-def columns_of(calls: Calls) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for field in fields(Calls):
-        column = getattr(calls, field.name)
-        if isinstance(column, StringColumn):
-            found[field.name] = column.tolist()
-        else:
-            found[field.name] = (column.dtype, column.tolist())
-    return found
-
-
-def content(decoded: DecodedRows) -> dict[str, Any]:
-    found = {field.name: getattr(decoded, field.name) for field in fields(DecodedRows)}
-    found |= {name: found[name].tolist() for name in ("event_ms", "call_rows", "line")}
-    found["raw"] = [bytes(one) for one in decoded.raw]
-    found["calls"] = None if decoded.calls is None else columns_of(decoded.calls)
-    return found
 
 
 @pytest.fixture
@@ -81,15 +42,6 @@ def taken(line: bytes, decoder: Decoder = DECODERS["full"]) -> bool:
     parser.parse(ByteRows.of([line]), lambda row, _: refused.append(row))
     return not refused
 
-
-def line(**changes: object) -> bytes:
-    call = {"type": "cdr", "call_id": "c", "tenant_id": "acme", "direction": "outbound", "caller": "1", "callee": "2"}
-    call |= {"start_ms": T0, "end_ms": T0 + 5, "outcome": "busy"} | changes
-    return codec._ENCODER.encode(call)
-
-
-LINE = line()
-BARE = LINE[:-1]
 
 TAKEN = {
     "a call": LINE,
@@ -176,8 +128,6 @@ NOT_UTF8 = [
     b"\xe0\x9f\xbf",
     b"\xed\xa0\x80",
     b"\xed\xbf\xbf",
-]
-NOT_UTF8 += [
     b"\xe4\xb8",
     b"\xf0\x80\x80\x80",
     b"\xf0\x8f\xbf\xbf",
@@ -300,31 +250,6 @@ def test_many_rows_that_are_not_taken_are_decoded_together(
     assert 200 < max(counted.lines) < 300  # as many as stay in the CPU cache
 
 
-def rows_in_blocks(rng: random.Random, rows: Sequence[bytes | None]) -> ByteRows:
-    """The rows in several blocks, with bytes between them."""
-    parts, start = [], 0
-    while start < len(rows):
-        stop = start + rng.randrange(1, 40)
-        block, starts = b"", []
-        for row in rows[start:stop]:
-            block += bytes(rng.randrange(3))
-            starts.append(len(block))
-            block += row or b""
-        sizes = [-1 if row is None else len(row) for row in rows[start:stop]]
-        held = memoryview(block) if rng.random() < 0.5 else block
-        parts.append(RowBlock(held, np.array(starts, np.int64), np.array(sizes, np.int64)))
-        start = stop
-    return ByteRows(parts)
-
-
-def some_lines(rng: random.Random, count: int) -> list[bytes]:
-    lines = []
-    for _ in range(count):
-        one = call_line(rng)
-        lines.append(mutated(rng, one) if rng.random() < 0.4 else one)
-    return lines
-
-
 @pytest.mark.parametrize("seed", [int(os.environ.get("CALLWARDEN_TEST_SEED", "0")) + n for n in range(4)])
 def test_decoded_rows_are_identical(seed: int, switched: Any) -> None:
     print(f"seed {seed}")
@@ -340,132 +265,3 @@ def test_decoded_rows_are_identical(seed: int, switched: Any) -> None:
             decoded = partial(DECODERS["later"].messages, rows, offsets, skipped)
             with_it, without = switched(lambda decoded=decoded: content(decoded()))
             assert with_it == without
-
-
-@pytest.fixture
-def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The extension is tried with every row, however few it takes."""
-    monkeypatch.setattr(native, "_ONE_BY_ONE", 1 << 40)
-
-
-def compare_what_is_taken(seed: int, count: int) -> int:
-    """Mutated lines in batches: what the extension takes has the columns that msgspec and numpy make of the same lines.
-
-    Returns how many were taken.
-    """
-    rng = random.Random(seed)
-    total, names = 0, list(DECODERS)
-    while count > 0:
-        decoder = DECODERS[rng.choice(names)]
-        lines = [mutated(rng, call_line(rng)) if rng.random() < 0.85 else call_line(rng) for _ in range(500)]
-        refused: list[int] = []
-        parser = native.NativeParser(decoder.layout, decoder.salt, decoder.later)
-        parsed = parser.parse(ByteRows.of(lines), lambda row, _, refused=refused: refused.append(row))
-        left = set(refused)
-        rows = [row for row in range(len(lines)) if row not in left]
-        assert parsed.rows.tolist() == rows, seed
-        records = [codec.read(lines[row]) for row in rows]
-        assert all(type(record) is Cdr for record in records), seed
-        if rows:
-            expected = decoder._by_codec([lines[row] for row in rows])
-            found = parser.columns(parsed)
-            assert expected.calls is not None
-            assert found[0] == expected.names, seed
-            assert columns_of(found[1]) == columns_of(expected.calls), seed
-        total += len(rows)
-        count -= len(lines)
-    return total
-
-
-@pytest.mark.usefixtures("one_by_one")
-def test_a_hundred_thousand_mutated_lines() -> None:
-    seed = int(os.environ.get("CALLWARDEN_TEST_SEED", "1"))
-    print(f"seed {seed}")
-    assert compare_what_is_taken(seed, 100_000) > 20_000
-
-
-@pytest.mark.soak
-@pytest.mark.usefixtures("one_by_one")
-@pytest.mark.parametrize("part", range(10))
-def test_ten_million_mutated_lines(part: int) -> None:
-    seed = int(os.environ.get("CALLWARDEN_TEST_SEED", "1000")) + part
-    print(f"seed {seed}")
-    assert compare_what_is_taken(seed, 1_000_000) > 200_000
-
-
-def test_memory_does_not_grow() -> None:
-    rng = random.Random(3)
-    lines = some_lines(rng, 500)
-
-    def repeated(times: int) -> int:
-        for _ in range(times):
-            DECODERS["full"].lines(lines, 1)
-            with pytest.raises(ValueError, match="tuple"):
-                native._calls.parse_calls(parser._plan, b"", np.zeros(0), np.zeros(0), 0, 0, ())
-            native.NativeParser(FULL, np.uint64(1), ())
-        return tracemalloc.get_traced_memory()[0]
-
-    parser = native.NativeParser(FULL, np.uint64(0), ())
-    tracemalloc.start()
-    try:
-        repeated(5)
-        before = repeated(5)
-        assert repeated(60) - before < 50_000
-    finally:
-        tracemalloc.stop()
-
-
-def test_arguments_that_do_not_fit_are_refused() -> None:
-    parser = native.NativeParser(FULL, np.uint64(0), ())
-    calls = native.NativeCalls(1, len(LINE), True, True)
-    zero, size = np.zeros(1, np.int64), np.array([len(LINE)], np.int64)
-    parse = native._calls.parse_calls
-    wrong: list[tuple[Any, ...]] = [
-        (LINE, zero, size[:0], 0, 0, calls.columns),
-        (LINE, zero, size + 1, 0, 0, calls.columns),
-        (LINE, zero - 1, size, 0, 0, calls.columns),
-        (LINE, zero + (1 << 62), size, 0, 0, calls.columns),
-        (LINE, zero, size, 2, 0, calls.columns),
-        (LINE, zero, size, -1, 0, calls.columns),
-        (LINE, zero, size, 0, 0, calls.columns[:-1]),
-        (LINE, zero, size, 0, 0, (*calls.columns[:-1], calls.columns[-1][:3])),
-        (LINE, zero, size, 0, 0, (calls.columns[0], calls.columns[1][:0], *calls.columns[2:])),
-        (LINE, zero, size, 0, 0, (np.array([2, 0, 0, 0]), *calls.columns[1:])),
-        (LINE, zero, size, 0, 0, (np.array([0, -1, 0, 0]), *calls.columns[1:])),
-        (LINE, zero.astype(np.int32).repeat(2), size, 0, 0, calls.columns),
-        (LINE, zero, size, 0, 0, (calls.counts.view(np.int32), *calls.columns[1:])),
-        (LINE, zero, size, 0, 0, (np.zeros(33, np.uint8)[1:].view(np.int64), *calls.columns[1:])),
-    ]
-    for arguments in wrong:
-        with pytest.raises(ValueError, match=r"fit|row|tuple|lies"):
-            parse(parser._plan, *arguments)
-    with pytest.raises((ValueError, BufferError), match="contiguous"):
-        parse(parser._plan, LINE, zero, size, 0, 0, (np.zeros(8, np.int64)[::2], *calls.columns[1:]))
-    with pytest.raises(ValueError, match="contiguous"):
-        parse(parser._plan, LINE, np.zeros(2, np.int64)[::-1], size.repeat(2), 0, 0, calls.columns)
-    with pytest.raises(ValueError, match="fit"):
-        native._calls.line_ends(b"", np.zeros(1, np.int32))
-    full = native.NativeCalls(2, len(LINE), True, True)  # room for the ids and names of one line, not of three
-    with pytest.raises(ValueError, match="no room"):
-        parse(parser._plan, LINE, np.zeros(3, np.int64), np.repeat(size, 3), 0, 0, full.columns)
-    with pytest.raises(ValueError, match="PyCapsule"):
-        parse(object(), LINE, zero, size, 0, 0, calls.columns)
-
-
-def test_keys_are_compared_with_the_names_of_tenants() -> None:
-    rng = random.Random(5)
-    names = [b"acme", b"bravo", "云".encode()]
-    for _ in range(200):
-        number = np.array([rng.randrange(3) for _ in range(rng.randrange(1, 60))], np.int32)
-        keys: list[bytes | None] = [names[one] for one in number.tolist()]
-        chosen = np.flatnonzero([rng.random() < 0.8 for _ in keys])
-        wrong = rng.random() < 0.5 and len(chosen) > 0
-        if wrong:
-            keys[int(rng.choice(chosen.tolist()))] = rng.choice((None, b"", b"acm", b"acmf", b"acmee"))
-        rows = rows_in_blocks(rng, keys)
-        assert native.rows_equal(rows, chosen, names, number[chosen]) is not wrong
-
-
-def test_lines_are_split_as_python_does() -> None:
-    for block in (b"", b"\n", b"a", b"a\n", b"\na\n\nb", b"a\nb\r\n\n"):
-        assert list(native.lines_of(block)) == block.split(b"\n")

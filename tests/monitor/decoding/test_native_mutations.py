@@ -1,0 +1,66 @@
+"""Mutated lines, by the hundred thousand: what the extension takes is what msgspec and numpy make of it."""
+
+import os
+import random
+
+import pytest
+from native_lines import DECODERS, columns_of
+
+from helpers.call_mutations import call_line, mutated
+from monitor.decoding import native
+from monitor.decoding.byte_rows import ByteRows
+from schemas import codec
+from schemas.inputs import Cdr
+
+pytestmark = pytest.mark.skipif(not native.built(), reason="the extension is not built")
+
+
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extension is tried with every row, however few it takes."""
+    monkeypatch.setattr(native, "_ONE_BY_ONE", 1 << 40)
+
+
+def compare_what_is_taken(seed: int, count: int) -> int:
+    """Mutated lines in batches: what the extension takes has the columns that msgspec and numpy make of the same lines.
+
+    Returns how many were taken.
+    """
+    rng = random.Random(seed)
+    total, names = 0, list(DECODERS)
+    while count > 0:
+        decoder = DECODERS[rng.choice(names)]
+        lines = [mutated(rng, call_line(rng)) if rng.random() < 0.85 else call_line(rng) for _ in range(500)]
+        refused: list[int] = []
+        parser = native.NativeParser(decoder.layout, decoder.salt, decoder.later)
+        parsed = parser.parse(ByteRows.of(lines), lambda row, _, refused=refused: refused.append(row))
+        left = set(refused)
+        rows = [row for row in range(len(lines)) if row not in left]
+        assert parsed.rows.tolist() == rows, seed
+        records = [codec.read(lines[row]) for row in rows]
+        assert all(type(record) is Cdr for record in records), seed
+        if rows:
+            expected = decoder._by_codec([lines[row] for row in rows])
+            found = parser.columns(parsed)
+            assert expected.calls is not None
+            assert found[0] == expected.names, seed
+            assert columns_of(found[1]) == columns_of(expected.calls), seed
+        total += len(rows)
+        count -= len(lines)
+    return total
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_a_hundred_thousand_mutated_lines() -> None:
+    seed = int(os.environ.get("CALLWARDEN_TEST_SEED", "1"))
+    print(f"seed {seed}")
+    assert compare_what_is_taken(seed, 100_000) > 20_000
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("one_by_one")
+@pytest.mark.parametrize("part", range(10))
+def test_ten_million_mutated_lines(part: int) -> None:
+    seed = int(os.environ.get("CALLWARDEN_TEST_SEED", "1000")) + part
+    print(f"seed {seed}")
+    assert compare_what_is_taken(seed, 1_000_000) > 200_000
