@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from monitor.policy.metrics import METRICS
+from monitor.core.windows.distinct.count_names import count_of
+from monitor.core.windows.distinct.early_distinct_counts import most_step
+from monitor.policy.metrics import DISTINCT_COUNTS, METRICS
 from monitor.policy.model import Rule
 
 NEVER: Final = 1 << 60
@@ -74,10 +76,13 @@ def calls_to_recover(rule: Rule, numerator: int, denominator: int | None) -> int
     limit *= metric.scale
     if rule.direction == "above":
         needed = numerator / limit - denominator if limit > 0 else NEVER
-    elif metric.unit == "ratio":
-        needed = (limit * denominator - numerator) / (1 - limit) if limit < 1 else NEVER
-    elif metric.unit == "quotient":
-        needed = limit * denominator - numerator
-    else:  # a call may last for hours
+    elif metric.unit == "seconds":  # a call may last for hours
         return 1
+    else:
+        step = 1.0
+        if metric.numerator in DISTINCT_COUNTS:
+            step = most_step(count_of(metric.numerator, rule.params)[1])
+        # A call that raises the numerator of a share raises its denominator, too.
+        step -= limit if metric.unit == "ratio" else 0.0
+        needed = (limit * denominator - numerator) / step if step > 0 else NEVER
     return max(1, floor(min(needed, NEVER)))
