@@ -158,15 +158,18 @@ class KeyCounts:
         if len(self) >= _INDEXED:
             if self._by_tenant:  # not the first time: the same keys are asked for again and again
                 index = self._by_tenant[0] = self._by_tenant[0] or _RowsByTenant.of(self.tenant)
-                return self._some(index.rows(np.flatnonzero(who)))
+                return self._some(index.rows(np.flatnonzero(who)), who)
             self._by_tenant.append(None)
         tenant = self.tenant
         if int(tenant.max()) >= len(who):
             tenant, who = np.minimum(tenant, len(who)), np.append(who, False)
-        return self._some(np.flatnonzero(who[tenant]))
+        return self._some(np.flatnonzero(who[tenant]), who)
 
-    def _some(self, rows: NDArray[np.integer]) -> "KeyCounts":
-        return self.select(rows) if len(rows) or self.levels else _NONE
+    def _some(self, rows: NDArray[np.integer], who: NDArray[np.bool_]) -> "KeyCounts":
+        if not self.levels:
+            return self.select(rows) if len(rows) else _NONE
+        levels = {tenant: level for tenant, level in self.levels.items() if tenant < len(who) and who[tenant]}
+        return replace(self.select(rows), levels=levels)
 
     def negated(self) -> "KeyCounts":
         """The same keys with negated counts, for subtraction."""

@@ -127,3 +127,13 @@ def test_parts_of_different_levels_are_joined_at_the_highest() -> None:
     joined = KeyCounts.joined([whole, whole.thinned({0: 2})])
     assert joined.levels == {0: 2}
     assert set(joined.key.tolist()) == set(whole.thinned({0: 2}).key.tolist())
+
+
+def test_the_keys_of_some_tenants_have_their_levels_alone() -> None:
+    """The level of another may lie beyond the arrays of whoever counts them."""
+    keys = np.arange(64 * 200, dtype=np.uint64)
+    tenant = np.repeat(np.array([0, 7], np.int32), len(keys) // 2)
+    every = KeyCounts(keys, tenant, np.ones(len(keys), np.int32), np.ones(len(keys), np.bool_)).thinned({0: 1, 7: 2})
+    assert every.of_tenants(np.array([True])).levels == {0: 1}
+    assert every.of_tenants(np.arange(8) == 7).levels == {7: 2}
+    assert every.of_tenants(np.arange(8) == 5).levels == {}
