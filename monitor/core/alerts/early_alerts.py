@@ -239,8 +239,10 @@ class EarlyAlerts:
                     calls = early_window.calls_to_recover(rule, found.view, row)
                     self._firing.check_at(rule_id, tenant, int(self._suspects.calls[tenant]) + calls)
         resolved = sorted(ended)[: self._room]
-        self._unresolved[rule_id] = ended.difference(resolved)
-        self.postponed += len(ended) - len(resolved)
+        left = self._unresolved[rule_id] = ended.difference(resolved)
+        self.postponed += len(left)
+        for tenant in left:
+            self._firing.check_at(rule_id, tenant, 0)
         self._room -= len(resolved)
         for tenant in resolved:
             newest, who = early_windows[-1], np.array([tenant])

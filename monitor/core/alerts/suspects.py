@@ -124,7 +124,7 @@ class Suspects:
         for start in range(0, tenants, _SLICE):
             whose = slice(start, min(start + _SLICE, tenants))
             needed, unknown = fresh.calls_at_least(whose)
-            self._needed[whose] = np.minimum(self._needed[whose], needed)
+            self._needed[whose] = np.minimum(self._needed[whose], np.where(unknown, NEVER, needed))
             rest = start + np.flatnonzero(unknown)
             for at in range(0, len(rest), _AT_ONCE):
                 some = rest[at : at + _AT_ONCE]

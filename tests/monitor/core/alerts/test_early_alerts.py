@@ -96,6 +96,23 @@ def test_alerts_of_many_tenants_fire_and_are_withdrawn_in_parts(monkeypatch: pyt
     assert harness.evaluate_early() == []
 
 
+def test_a_withdrawal_that_was_left_to_the_next_evaluation_sees_the_calls_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    harness = EarlyHarness(SOME)
+    for tenant in ("acme", "bravo"):
+        harness.short_calls(1, 2, tenant=tenant)
+    assert len(harness.evaluate_early()) == 2
+    for tenant in ("acme", "bravo"):
+        harness.long_calls(3, 4, tenant=tenant)
+    assert harness.evaluate_early() == []
+    monkeypatch.setattr("monitor.core.alerts.early_alerts.MOST_ALERTS", 1)
+    harness.long_calls(6, tenant="charlie")
+    assert harness.evaluate_early() == [("resolved", "some", 5, 6)], "the other is left"
+    harness.short_calls(4.5, tenant="bravo")
+    assert harness.evaluate_early() == [], "the other is beyond the threshold again"
+
+
 def test_it_is_reported_again_with_the_decision_that_came_of_it() -> None:
     harness = EarlyHarness(rule("one"))
     harness.short_calls(1)

@@ -3,13 +3,15 @@
 import json
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 
+from helpers.early_evaluations import compare_everyone
 from helpers.shard_harness import rule
-from helpers.shard_samples import MINUTE, T0, cdr, policy_of
+from helpers.shard_samples import HOUR, MINUTE, T0, cdr, policy_of
 from helpers.thorough import thorough
 from monitor.core.alerts.suspects import Suspects
 from monitor.partition.checkpoint import DecidingSettings
@@ -17,36 +19,53 @@ from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
+from oracle.policy_generator import Frame
+from oracle.policy_generator import policy as policy_data
+from oracle.record_generator import event_time, records
 from oracle.scenario_generator import lines_of, scenario
 from schemas import codec
 
 Fed = tuple[int, list[bytes]]
 
 
-def start_over(task: StreamTask) -> None:
-    """Let the next early evaluation begin with all tenants and all open calls, as after a restart."""
-    task.shard.open_panes._new_calls = None
+@dataclass(frozen=True)
+class Run:
+    """What a task reads: from each source in turn, and how it is evaluated early in between."""
 
+    policy: Policy
+    fed: list[Fed]
+    seed: int
+    sources: int = 1
+    not_after_ms: int = 2**41
 
-def alerts_of(policy: Policy, fed: list[Fed], seed: int, sources: int, not_after_ms: int, full: bool) -> list[bytes]:
-    """The alerts after each early evaluation, as one text each. ``full``: each evaluation covers everything."""
-    rng = random.Random(seed)
-    task = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0), sources=sources)
-    at, found = [0] * sources, []
-    for source, lines in fed:
-        start, stop = at[source], at[source] + len(lines)
-        stamps = np.full(len(lines), not_after_ms)
-        task.feed(source, RecordBatch(start, stop, np.arange(start, stop), stamps, lines))
-        at[source] = stop
-        if rng.random() < 0.5:
-            task.advance()
-        if rng.random() < 0.6:
-            if full:
-                start_over(task)
-            task.early()
-            found.append(b"\n".join(map(codec.encode, task.take().output.alerts)))
-        task.take()
-    return found
+    def alerts(self) -> list[bytes]:
+        """The alerts after each early evaluation, as one text each."""
+        return self._alerts(afresh=False)
+
+    def alerts_of_everyone(self, afresh: bool = True) -> list[bytes]:
+        """The same, if every tenant that called is compared. ``afresh``: each evaluation begins from all open calls."""
+        with pytest.MonkeyPatch.context() as patch:
+            compare_everyone(patch)
+            return self._alerts(afresh)
+
+    def _alerts(self, afresh: bool) -> list[bytes]:
+        rng = random.Random(self.seed)
+        task = StreamTask(self.policy, live=DecidingSettings(max_ahead_ms=0), sources=self.sources)
+        at, found = [0] * self.sources, []
+        for source, lines in self.fed:
+            start, stop = at[source], at[source] + len(lines)
+            stamps = np.full(len(lines), self.not_after_ms)
+            task.feed(source, RecordBatch(start, stop, np.arange(start, stop), stamps, lines))
+            at[source] = stop
+            if rng.random() < 0.5:
+                task.advance()
+            if rng.random() < 0.6:
+                if afresh:
+                    task.shard.open_panes._new_calls = None  # as after a restart
+                task.early()
+                found.append(b"\n".join(map(codec.encode, task.take().output.alerts)))
+            task.take()
+        return found
 
 
 def pieces(files: list[list[bytes]], rng: random.Random) -> Iterator[Fed]:
@@ -64,9 +83,8 @@ def test_alerts_of_random_policies_are_those_of_full_evaluations(seed: int) -> N
     made = scenario(seed, size=150)
     files = lines_of(made)
     policy = loads(json.dumps(made.policy), "policy.json")
-    fed = list(pieces(files, random.Random(seed)))
-    one, other = (alerts_of(policy, fed, seed, len(files), made.not_after_ms, full) for full in (False, True))
-    assert one == other
+    run = Run(policy, list(pieces(files, random.Random(seed))), seed, len(files), made.not_after_ms)
+    assert run.alerts() == run.alerts_of_everyone()
 
 
 HOVERING = (
@@ -107,10 +125,61 @@ def test_tenants_that_hover_at_thresholds_alert_as_in_full_evaluations(
     monkeypatch.setattr("monitor.core.alerts.recent_calls._MOST", 100)
     rules = [{key: value for key, value in one.items() if not (key == "above" and "below" in one)} for one in HOVERING]
     policy = policy_of(rules=rules)
-    fed = list(pieces([hovering_calls(random.Random(seed), 1_200)], random.Random(seed)))
-    one, other = (alerts_of(policy, fed, seed, 1, 2**41, full) for full in (False, True))
-    assert one == other
-    assert sum(map(bool, one)) > 3
+    run = Run(policy, list(pieces([hovering_calls(random.Random(seed), 1_200)], random.Random(seed))), seed)
+    found = run.alerts()
+    assert found == run.alerts_of_everyone()
+    assert sum(map(bool, found)) > 3
+
+
+def hovering_run(seed: int) -> Run:
+    """Rules of many kinds, overrides, exemptions and profiles, on traffic near their thresholds: calls and complaints,
+    some of them repeated or late.
+    """
+    rng = random.Random(seed)
+    tenants = [f"t{number}" for number in range(6)]
+    span = rng.choice((HOUR, 3 * HOUR))
+    lateness = rng.choice((MINUTE, 10 * MINUTE, HOUR))
+    frame = Frame(rng, rng.choice(("ratios", "measured")), tenants, T0, span, lateness, 5 * MINUTE)
+    ruled = policy_data(frame)
+    for one in ruled["rules"]:
+        if rng.random() < 0.5:
+            one["min_denominator"] = rng.choice((5, 20, 50))
+    timed = [(event_time(record), codec_line(record)) for _, record in records(frame, 150) if isinstance(record, dict)]
+    calls = hovering_calls(rng, rng.choice((400, 900)))
+    timed += [(T0 + span * number // len(calls), line) for number, line in enumerate(calls)]
+    timed.sort(key=lambda one: one[0] + rng.choice((0, 0, 0, rng.randrange(lateness))))
+    lines = [line for _, line in timed]
+    return Run(loads(json.dumps(ruled), "policy.json"), list(pieces([lines], rng)), seed)
+
+
+def codec_line(record: dict[str, Any]) -> bytes:
+    return json.dumps(record).encode()
+
+
+@pytest.mark.parametrize("seed", thorough(range(30), 4))
+def test_alerts_near_the_thresholds_of_random_rules_are_those_of_comparing_everyone(seed: int) -> None:
+    print(f"seed {seed}")
+    run = hovering_run(seed)
+    assert run.alerts() == run.alerts_of_everyone()
+
+
+@pytest.mark.parametrize("seed", thorough(range(100, 120), 3))
+def test_sampled_tenants_alert_as_if_everyone_were_compared(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    print(f"seed {seed}")
+    for module in ("distinct_counts", "key_counts"):
+        monkeypatch.setattr(f"monitor.core.windows.distinct.{module}.EXACT_KEYS", 60)
+    monkeypatch.setattr("monitor.core.windows.distinct.early_distinct_counts.SURELY_EXACT", 30)
+    monkeypatch.setattr("monitor.core.alerts.breach_bounds.SURELY_EXACT", 30)
+    run = hovering_run(seed)
+    assert run.alerts() == run.alerts_of_everyone(afresh=False)
+
+
+@pytest.mark.parametrize("seed", thorough(range(200, 220), 3))
+def test_postponed_alerts_are_those_of_comparing_everyone(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    print(f"seed {seed}")
+    monkeypatch.setattr("monitor.core.alerts.early_alerts.MOST_ALERTS", 3)
+    run = hovering_run(seed)
+    assert run.alerts() == run.alerts_of_everyone(afresh=False)
 
 
 def test_a_tenant_far_from_each_threshold_is_not_compared_at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,3 +197,21 @@ def test_a_tenant_far_from_each_threshold_is_not_compared_at_each_call(monkeypat
         task.feed(0, RecordBatch(number, number + 1, np.array([number]), np.array([2**41]), [line]))
         task.early()
     assert len(compared) < 12, "at the first call, at the fiftieth, and then ever more rarely"
+
+
+def test_a_tenant_with_too_many_callees_to_count_exactly_does_not_stop_the_evaluation_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("monitor.core.windows.distinct.key_counts.EXACT_KEYS", 20)
+    over = rule("again", metric="callee_over_limit", above=0, window="5m", step="5m", **{"with": {"callee_limit": 2}})
+    task = StreamTask(policy_of(rules=[over]), sources=1)
+    calls = [("acme", 7)] * 2 + [("bravo", 64 * number) for number in range(60)] + [("acme", 7)]
+    for number, (tenant, callee) in enumerate(calls):
+        if tenant == "acme":
+            task.shard.open_panes.sum_up()
+            task.early()
+        made = cdr(call_id=f"{number}", tenant_id=tenant, callee=f"+86138{callee:08}", start_ms=T0, end_ms=T0 + number)
+        stamp = np.array([2**41])
+        task.feed(0, RecordBatch(number, number + 1, np.array([number]), stamp, [codec.encode(made)]))
+    task.early()
+    assert [(alert.tenant_id, alert.state) for alert in task.take().output.alerts] == [("acme", "firing")]
