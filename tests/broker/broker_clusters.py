@@ -2,13 +2,14 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from deadlines import deadline
 
+from helpers.patience import PATIENCE_S
 from streams.kafka.api import TP, Consumer, FetchedBatch, Listener
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.consumer import KafkaConsumer
@@ -52,6 +53,25 @@ async def cluster_at(address: str, group: str | None = None, **options: object) 
             await asyncio.sleep(0.5)
 
 
+async def create_topics(
+    address: str, names: Iterable[str], partitions: int = 1, replicas: int = 1, config: Mapping[str, str] | None = None
+) -> None:
+    """Create topics, and wait until each partition has a leader that answers: a broker knows a topic's name and leader
+    before it has opened its log, and refuses records meanwhile.
+    """
+    new = [NewTopic(name, partitions, replicas, topic_configs=dict(config or {})) for name in names]
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        answer = await admin.create_topics(new)
+        assert all(not error for _, error, *_ in answer.topic_errors), answer
+    finally:
+        await admin.close()
+    tps = [TopicPartition(topic.name, number) for topic in new for number in range(partitions)]
+    async with AIOKafkaConsumer(bootstrap_servers=address, request_timeout_ms=round(PATIENCE_S * 1000)) as consumer:
+        await consumer.beginning_offsets(tps)  # asks the leaders, again and again until they answer
+
+
 async def make_topic(
     address: str, partitions: int = 1, suffix: str = "", prefix: str | None = None, **config: str
 ) -> str:
@@ -59,17 +79,9 @@ async def make_topic(
     underscores stand for dots.
     """
     name = f"{prefix or f't-{uuid.uuid4().hex}'}{suffix}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=address)
-    await admin.start()
-    try:
-        named = {key.replace("_", "."): value for key, value in config.items()}
-        answer = await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=named)])
-        assert all(not error for _, error, *_ in answer.topic_errors), answer
-        async with deadline(f"the broker has heard of {name}"):
-            while name not in await admin.list_topics():  # the broker learns of it from the controller
-                await asyncio.sleep(0.05)
-    finally:
-        await admin.close()
+    await create_topics(
+        address, [name], partitions, config={key.replace("_", "."): value for key, value in config.items()}
+    )
     return name
 
 

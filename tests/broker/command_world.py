@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from broker_clusters import create_topics
 from deadlines import deadline
 
 from monitor.decoding.input_topics import INPUTS
@@ -28,16 +28,9 @@ class World:
         self.prefix = f"w{uuid.uuid4().hex[:12]}."
 
     async def make(self) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
-        await admin.start()
-        try:
-            # The records are old, and retention must not delete them.
-            kept = {"retention.ms": "-1"}
-            topics = [NewTopic(self.prefix + name, PARTITIONS, 1, topic_configs=kept) for name in (*INPUTS, *OURS)]
-            answer = await admin.create_topics(topics)
-            assert all(not error for _, error, *_ in answer.topic_errors), answer
-        finally:
-            await admin.close()
+        # The records are old, and retention must not delete them.
+        kept = {"retention.ms": "-1"}
+        await create_topics(self.address, [self.prefix + name for name in (*INPUTS, *OURS)], PARTITIONS, config=kept)
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         settings = {"BOOTSTRAP_SERVERS": self.address, "INPUT_PREFIX": self.prefix, "OUTPUT_PREFIX": self.prefix}

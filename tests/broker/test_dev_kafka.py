@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
+from broker_clusters import create_topics
 from deadlines import deadline, killed_after
 
 from streams.dev.kafka_cluster import DevCluster
@@ -44,15 +45,6 @@ async def cluster_id(address: str) -> str | None:
         await cluster.stop()
 
 
-async def make_topic(address: str, replicas: int = 1) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=address)
-    await admin.start()
-    try:
-        await admin.create_topics([NewTopic("t", 1, replicas)])
-    finally:
-        await admin.close()
-
-
 async def in_sync(address: str, replicas: int) -> None:
     """Wait until that many replicas of the topic are in sync."""
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
@@ -67,7 +59,7 @@ async def in_sync(address: str, replicas: int) -> None:
 
 async def test_kill_9_and_a_restart_lose_nothing_that_was_acknowledged(jars: Path, tmp_path: Path) -> None:
     with DevKafka(tmp_path, jars) as node:
-        await make_topic(node.address)
+        await create_topics(node.address, ["t"])
         await produce(node.address, b"1", b"2")
         address, own = node.address, await cluster_id(node.address)
         node.kill()
@@ -92,7 +84,7 @@ async def test_kill_9_and_a_restart_lose_nothing_that_was_acknowledged(jars: Pat
 
 async def test_a_cluster_of_three_serves_while_one_node_is_away(jars: Path, tmp_path: Path) -> None:
     with DevCluster(tmp_path, jars, 3) as cluster:
-        await make_topic(cluster.address, replicas=3)
+        await create_topics(cluster.address, ["t"], replicas=3)
         written = []
         for number, node in cluster.nodes.items():
             node.kill()
@@ -144,7 +136,7 @@ async def test_ctrl_c_ends_the_command_and_its_node_without_a_traceback(jars: Pa
         assert callwarden.stdout is not None
         assert callwarden.stderr is not None
         address = callwarden.stdout.readline().strip()
-        await make_topic(address)
+        await create_topics(address, ["t"])
         callwarden.send_signal(signal.SIGINT)
         assert callwarden.wait(60) == 0
         assert "Traceback" not in callwarden.stderr.read()

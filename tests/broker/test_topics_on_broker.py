@@ -8,8 +8,9 @@ import uuid
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from broker_clusters import create_topics
 
 from streams.dev.kafka_node import DevKafka, free_ports
 
@@ -42,15 +43,6 @@ async def configure(address: str, topic: str, **configs: str) -> None:
     try:
         named = {name.replace("_", "."): value for name, value in configs.items()}
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, named)])
-    finally:
-        await admin.close()
-
-
-async def make(address: str, topic: str, partitions: int) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=address)
-    await admin.start()
-    try:
-        await admin.create_topics([NewTopic(topic, partitions, 1)])
     finally:
         await admin.close()
 
@@ -98,7 +90,7 @@ async def test_a_mismatch_is_status_1_and_a_worker_does_not_start(address: str) 
 
 async def test_the_platforms_own_topics_say_how_many_partitions(address: str) -> None:
     callwarden = Callwarden(address)
-    await make(address, f"{callwarden.prefix}cdr", 4)
+    await create_topics(address, [f"{callwarden.prefix}cdr"], 4)
     status, said, wrong = callwarden("topics", "create", "--replication-factor", "1")
     assert status == 1
     assert f"created {callwarden.prefix}state: 4 partitions" in said
@@ -110,8 +102,8 @@ async def test_the_platforms_own_topics_say_how_many_partitions(address: str) ->
 
 async def test_a_partition_count_that_is_not_the_states_is_refused(address: str) -> None:
     callwarden = Callwarden(address)
-    await make(address, f"{callwarden.prefix}state", 2)
-    await make(address, f"{callwarden.prefix}cdr", 3)
+    await create_topics(address, [f"{callwarden.prefix}state"], 2)
+    await create_topics(address, [f"{callwarden.prefix}cdr"], 3)
     status, said, wrong = callwarden("topics", "create", "--replication-factor", "1")
     assert status == 1
     assert f"created {callwarden.prefix}alerts: 2 partitions" in said
@@ -121,8 +113,8 @@ async def test_a_partition_count_that_is_not_the_states_is_refused(address: str)
 
 async def test_nothing_is_created_beside_inputs_with_different_counts(address: str) -> None:
     callwarden = Callwarden(address)
-    await make(address, f"{callwarden.prefix}cdr", 3)
-    await make(address, f"{callwarden.prefix}reviews", 2)
+    await create_topics(address, [f"{callwarden.prefix}cdr"], 3)
+    await create_topics(address, [f"{callwarden.prefix}reviews"], 2)
     status, said, wrong = callwarden("topics", "create", "--replication-factor", "1")
     assert (status, said) == (1, "")
     assert "no topic was created: expected the same number of partitions in all input topics" in wrong

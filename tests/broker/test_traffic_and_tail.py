@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from broker_clusters import create_topics
 from deadlines import deadline, killed_after
 from ruamel.yaml import YAML
 
@@ -29,12 +29,7 @@ PARTITIONS = 4
 async def make_topics(address: str, *names: str) -> str:
     """Create topics of those names under a unique prefix; return the prefix."""
     prefix = f"{uuid.uuid4().hex}."
-    admin = AIOKafkaAdminClient(bootstrap_servers=address)
-    await admin.start()
-    try:
-        await admin.create_topics([NewTopic(prefix + name, PARTITIONS, 1) for name in names])
-    finally:
-        await admin.close()
+    await create_topics(address, [prefix + name for name in names], PARTITIONS)
     return prefix
 
 

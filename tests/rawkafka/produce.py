@@ -1,14 +1,19 @@
 """Produces record batches unchanged, including those that no client would send."""
 
+import asyncio
 from collections.abc import Iterable
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import for_code
+from aiokafka.errors import LeaderNotAvailableError, for_code
 from aiokafka.protocol.produce import ProduceRequest
 
+from helpers.patience import PATIENCE_S
 from streams.kafka.api import TP
+
+_NO_LEADER = -1
+_AGAIN_S = 0.1
 
 
 class Answer(NamedTuple):
@@ -38,11 +43,24 @@ class RawProducer:
         await self._client.close()
 
     async def send(self, tp: TP, batch: bytes) -> Answer:
-        """Append the batch."""
+        """Append the batch; like every client, ask for the leader again while it is none or another."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                answer, is_elsewhere = await self._send(tp, batch)
+                if not is_elsewhere:
+                    return answer
+                await asyncio.sleep(_AGAIN_S)
+                await self._client.force_metadata_update()
+
+    async def _send(self, tp: TP, batch: bytes) -> tuple[Answer, bool]:
+        """The leader's answer, and whether it says that the metadata is old."""
         leader = self._client.cluster.leader_for_partition(tp)
+        if leader is None or leader == _NO_LEADER:
+            return Answer(LeaderNotAvailableError.__name__, -1), True
         request = ProduceRequest(None, -1, 10_000, [(tp.topic, [(tp.partition, batch)])])
         ((_, ((_, code, offset, *_),)),) = (await self._client.send(leader, request)).topics
-        return Answer("" if code == 0 else str(for_code(code).__name__), offset)
+        error = for_code(code)
+        return Answer("" if code == 0 else error.__name__, offset), error.invalid_metadata
 
 
 async def send(address: str, tp: TP, batch: bytes) -> str:
