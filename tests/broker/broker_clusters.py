@@ -111,8 +111,8 @@ async def in_transactions(address: str, tp: TP, *transactions: tuple[bool, Seque
             await (sender.commit_transaction() if committed else sender.abort_transaction())
 
 
-async def until(holds: Callable[[], object], within_s: float = 60) -> None:
-    async with deadline(holds.__qualname__, within_s):
+async def until(holds: Callable[[], object]) -> None:
+    async with deadline(holds.__qualname__):
         while not holds():
             await asyncio.sleep(0.05)
 

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from broker_clusters import create_topics
 from deadlines import deadline
 
+from helpers.patience import PATIENCE_S
 from monitor.decoding.input_topics import INPUTS
 from streams.topics.control_topic import (
     Command,
@@ -49,7 +50,7 @@ class World:
     def run(self, *arguments: str, status: int = 0) -> str:
         """The output of the command on both streams."""
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == status, out + err
         return out + err
 

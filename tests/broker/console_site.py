@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from helpers import axe
+from helpers.patience import PATIENCE_S
 
 Opened = Callable[[], AbstractAsyncContextManager[ASGIApp]]
 """Opens an application, and closes it."""
@@ -55,7 +56,7 @@ def served(opened: Opened) -> Iterator[str]:
     made = _Served(opened)
     thread = threading.Thread(target=made.run)
     thread.start()
-    made.ready.wait(60)
+    made.ready.wait(PATIENCE_S)
     assert made.address, made.failed
     try:
         yield made.address
@@ -82,7 +83,7 @@ def wait(browser: Any, condition: str) -> None:
     """Wait until the script ``condition`` returns something true."""
     from selenium.webdriver.support.ui import WebDriverWait
 
-    WebDriverWait(browser, 30).until(lambda b: b.execute_script(condition))
+    WebDriverWait(browser, PATIENCE_S).until(lambda b: b.execute_script(condition))
 
 
 def press(browser: Any, key: str) -> None:

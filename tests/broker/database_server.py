@@ -7,10 +7,13 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
+
+from helpers.patience import PATIENCE_S
 
 
 class DatabaseServer:
@@ -60,7 +63,8 @@ class DatabaseServer:
         log = (self.folder / "log").open("ab")
         self._server = subprocess.Popen(self.command(), cwd=self.folder, user=self._as(), stdout=log, stderr=log)
         log.close()
-        for _ in range(600):
+        until_s = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until_s:
             if self._server.poll() is not None:
                 raise RuntimeError(f"{self.name} ended: {(self.folder / 'log').read_text()[-2000:]}")
             try:
@@ -75,7 +79,7 @@ class DatabaseServer:
         """Kill it, as a power failure would."""
         assert self._server is not None
         self._signal(signal.SIGKILL)
-        self._server.wait(30)
+        self._server.wait(PATIENCE_S)
         self._server = None
 
     @contextmanager

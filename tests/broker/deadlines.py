@@ -6,28 +6,30 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
+from helpers.patience import PATIENCE_S
+
 
 @asynccontextmanager
-async def deadline(what: str, within_s: float = 60) -> AsyncIterator[None]:
+async def deadline(what: str) -> AsyncIterator[None]:
     """Raises AssertionError when the block does not finish in time."""
     try:
-        async with asyncio.timeout(within_s) as limit:
+        async with asyncio.timeout(PATIENCE_S) as limit:
             yield
     except TimeoutError:
-        assert not limit.expired(), f"waited {within_s:g} s in vain: {what}"
+        assert not limit.expired(), f"waited {PATIENCE_S:g} s in vain: {what}"
         raise
 
 
 @contextmanager
-def killed_after(within_s: float, process: "subprocess.Popen[str]") -> Iterator["subprocess.Popen[str]"]:
-    """The process, killed after that time: a test that reads its output never blocks for longer."""
+def killed_when_late(process: "subprocess.Popen[str]") -> Iterator["subprocess.Popen[str]"]:
+    """The process, killed when it hangs: a test that reads its output does not wait for ever."""
     late = threading.Event()
 
     def kill() -> None:
         late.set()
         process.kill()
 
-    timer = threading.Timer(within_s, kill)
+    timer = threading.Timer(PATIENCE_S, kill)
     timer.start()
     try:
         with process:
@@ -35,4 +37,4 @@ def killed_after(within_s: float, process: "subprocess.Popen[str]") -> Iterator[
     finally:
         timer.cancel()
         timer.join()
-        assert not late.is_set(), f"killed after {within_s:g} s: {process.args}"
+        assert not late.is_set(), f"killed after {PATIENCE_S:g} s: {process.args}"

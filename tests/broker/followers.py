@@ -14,6 +14,7 @@ from ingest_doors import written
 from worker_processes import MAIN
 from worker_traffic import make_topics
 
+from helpers.patience import PATIENCE_S
 from streams.dev.kafka_node import free_ports
 from streams.runtime.child_process import ChildProcess
 
@@ -61,11 +62,11 @@ class Followers:
     async def records(self, topic: str) -> list[bytes]:
         return await written(self.settings, f"{self.settings['output_prefix']}{topic}")
 
-    async def calls(self, number: int, within_s: float = 240) -> Counter[str]:
+    async def calls(self, number: int) -> Counter[str]:
         """The calls of the topic as soon as there are so many."""
         found: Counter[str] = Counter()
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(PATIENCE_S):
                 while True:
                     found = Counter(json.loads(value)["call_id"] for value in await self.records("cdr"))
                     if found.total() >= number:
@@ -73,21 +74,21 @@ class Followers:
                     await asyncio.sleep(0.3)
         except TimeoutError:
             many = f"{found.total()} records of {len(found)} calls"
-            raise AssertionError(f"{many} in {within_s:g} s, expected {number}: {self.log()[-3000:]}") from None
+            raise AssertionError(f"{many} in {PATIENCE_S:g} s, expected {number}: {self.log()[-3000:]}") from None
 
     async def assert_ends_with(self, ids: list[str], rejected: str) -> None:
         """Each call was written once, the row ``rejected`` is a dead letter, and the log has no error or secret."""
         assert await self.calls(len(ids)) == dict.fromkeys(ids, 1)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while not (letters := await self.records("dead-letter")):
                 await asyncio.sleep(0.3)
         assert [json.loads(each)["callid"] for each in letters] == [rejected]
         await asyncio.sleep(2.5)  # the keys are looked up again
         assert await self.calls(len(ids)) == dict.fromkeys(ids, 1)
-        assert await asyncio.to_thread(self.children[-1].stop, 60) == 0
+        assert await asyncio.to_thread(self.children[-1].stop, PATIENCE_S) == 0
         assert not [word for word in ("Traceback", "a-password", "reader:") if word in self.log()]
 
     def metrics(self) -> str:
         """The page of the last one."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=PATIENCE_S) as answer:
             return str(answer.read().decode())

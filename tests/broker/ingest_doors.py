@@ -11,6 +11,7 @@ from pathlib import Path
 from worker_processes import MAIN
 from worker_traffic import make_topics
 
+from helpers.patience import PATIENCE_S
 from streams.dev.kafka_node import DevKafka, free_ports
 from streams.kafka.api import TP
 from streams.kafka.cluster import KafkaCluster
@@ -36,7 +37,7 @@ class Doors:
         self.statuses.append(self.children.pop(port).kill())
 
     def stop(self) -> None:
-        self.statuses += [child.stop(60) for child in self.children.values()]
+        self.statuses += [child.stop(PATIENCE_S) for child in self.children.values()]
 
     def log(self) -> str:
         return "\n".join((self._folder / f"door-{port}.log").read_text("utf-8") for port in self.ports)
@@ -47,7 +48,7 @@ async def ask(
 ) -> tuple[int, bytes]:
     """Status and body; 0 when nothing answers."""
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
@@ -63,8 +64,8 @@ async def ask(
     return (int(found.split()[1]), answer) if found else (0, b"")
 
 
-async def ready(port: int, status: int = 200, within_s: float = 90) -> None:
-    async with asyncio.timeout(within_s):
+async def ready(port: int, status: int = 200) -> None:
+    async with asyncio.timeout(PATIENCE_S):
         while (await ask(port, "/readyz"))[0] != status:
             await asyncio.sleep(0.1)
 

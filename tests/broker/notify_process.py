@@ -14,6 +14,7 @@ from aiohttp import web
 from deadlines import deadline
 from worker_processes import MAIN
 
+from helpers.patience import PATIENCE_S
 from schemas.outputs import Alert, Enforcement, EnforcementData, Evidence, Measure, PolicyRef, Reason
 from streams.dev.kafka_node import free_ports
 from streams.runtime.child_process import ChildProcess
@@ -128,11 +129,11 @@ class Notifier:
     def terminate(self) -> int:
         """Send TERM; return its exit status."""
         assert self._child is not None
-        return self._child.stop(30)
+        return self._child.stop(PATIENCE_S)
 
     async def ready(self) -> None:
         """Wait until it is ready."""
-        async with deadline(f"the notifier is ready: {self._log.read_text('utf-8')[-1000:]}", 120):
+        async with deadline(f"the notifier is ready: {self._log.read_text('utf-8')[-1000:]}"):
             while (await self.get("/readyz"))[0] != 200:
                 assert self._child is not None
                 assert self._child.running, self._log.read_text("utf-8")[-2000:]

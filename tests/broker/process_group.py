@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+from helpers.patience import PATIENCE_S
+
 # Forks one process per input line, "LOG ARGUMENT...", and prints its id. At the end of its input it kills all of them.
 _FORK_SERVER = """
 import os, signal, sys
@@ -58,7 +60,7 @@ class ProcessGroup:
         assert self._fork_server.stdin is not None
         assert self._fork_server.stdout is not None
         self._fork_server.stdin.close()
-        self._fork_server.wait(60)
+        self._fork_server.wait(PATIENCE_S)
         self._fork_server.stdout.close()
 
     def start(self, log: Path, *arguments: str) -> int:
@@ -81,7 +83,7 @@ class ProcessGroup:
     def kill(self, pid: int) -> None:
         """kill -9, and wait until the process has ended."""
         os.kill(pid, signal.SIGKILL)
-        until_s = time.monotonic() + 60
+        until_s = time.monotonic() + PATIENCE_S
         while self.runs(pid):
             assert time.monotonic() < until_s, f"{pid} does not end"
             time.sleep(0.002)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from worker_processes import MAIN, wait_for
 
+from helpers.patience import PATIENCE_S
 from streams.dev.kafka_node import free_ports
 from streams.runtime.child_process import ChildProcess
 
@@ -43,7 +44,7 @@ class Consumers:
             self.catch_up()
             yield
             self.catch_up()
-            assert [child.stop(20) for child in children] == [0, 0]
+            assert [child.stop(PATIENCE_S) for child in children] == [0, 0]
         finally:
             for child in children:
                 child.kill()
@@ -76,5 +77,5 @@ class Consumers:
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}{path}", headers={"Authorization": f"Bearer {_TOKEN}"}
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return str(answer.read().decode())

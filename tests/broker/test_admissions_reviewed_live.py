@@ -110,7 +110,7 @@ async def test_applications_and_kinds_are_reviewed_from_the_terminal(address: st
             status, said = await review("ledger", "show", "lender")
             assert (status, banned in said) == (0, True), said
             await asyncio.to_thread(wait_for, lambda: worker.lag() == 0, "all records read")
-            assert await asyncio.to_thread(worker.terminate, 20) == 0
+            assert await asyncio.to_thread(worker.terminate) == 0
         finally:
             await asyncio.to_thread(following.__exit__, None, None, None)
     status, said = await review("ledger", "verify", "--with-topics")

@@ -25,6 +25,7 @@ from worker_processes import MAIN, PARTITIONS, Fleet, Worker, callwarden, fleet_
 from worker_traffic import Sender, Sent, make_topics, sender_to
 
 from alerting.alarms import Alarms, hurried_alarms
+from helpers.patience import PATIENCE_S
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.key_check import partition_of
@@ -62,8 +63,8 @@ def calls_of_the_present() -> Iterator[list[Sent]]:
         yield [call(f"c{number}", tenant) for tenant in HOMES.values()]
 
 
-async def until(holds: Callable[[], object], what: str, within_s: float = 300) -> None:
-    await asyncio.to_thread(wait_for, holds, what, within_s)
+async def until(holds: Callable[[], object], what: str) -> None:
+    await asyncio.to_thread(wait_for, holds, what)
 
 
 async def fires(alarms: Alarms, name: str) -> list[dict[str, str]]:
@@ -123,7 +124,7 @@ async def ends_well(platform: Platform, fleet: Fleet, live: DecidingSettings = L
 
     await until(looked, "all records are read")
     for worker in fleet.running:
-        assert await asyncio.to_thread(worker.terminate, 30) == 0
+        assert await asyncio.to_thread(worker.terminate) == 0
     await assert_exact(platform.node.address, platform.names, load(str(platform.policy)), live, PARTITIONS)
 
 
@@ -132,7 +133,7 @@ def within(worker: Worker) -> str:
     found = re.search(r'worker python -c "([^"]+)"', RUNBOOK)
     assert found
     command = [sys.executable, "-c", found[1].replace("127.0.0.1:6066", worker.target)]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_S).stdout
 
 
 # CallwardenLagGrowing ------------------------------------------------------------------------------------------------
@@ -359,7 +360,7 @@ async def test_a_wrong_rule_is_changed_and_its_decisions_are_overturned(platform
             await fires(alarms, "CallwardenTenantsLeftOut")
             assert worker.metric("callwarden_tenant_pairs_left_out") == len(TENANTS) - 10
 
-            assert await asyncio.to_thread(worker.terminate, 30) == 0
+            assert await asyncio.to_thread(worker.terminate) == 0
             worker = fleet.add({"CALLWARDEN_METRICS_PAIRS": "1000"})
             alarms.look_at("worker", [worker.target])
             for shown in ("sum(callwarden_alerts_firing)", "count(callwarden_tenant_threshold_ratio)"):
@@ -379,7 +380,7 @@ async def test_a_wrong_rule_is_changed_and_its_decisions_are_overturned(platform
             listed = await typed("reviews", "overturn", *mistake, "--dry-run")
             assert all(f"  {tenant}  " in listed for tenant in TENANTS)
             await typed("reviews", "overturn", *mistake, "--yes", "--wait", "60")
-            async with deadline("all of it is taken back", 300):
+            async with deadline("all of it is taken back"):
                 while "many-calls" in await typed("reviews", "overturn", *mistake, "--dry-run"):
                     await asyncio.sleep(0.5)
             await is_quiet(alarms, "CallwardenDecisionFlood")

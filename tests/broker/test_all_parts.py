@@ -22,11 +22,12 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from deadlines import killed_after
+from deadlines import killed_when_late
 from ruamel.yaml import YAML
 from worker_processes import MAIN, wait_for
 
 from alerting.programs import alertmanager
+from helpers.patience import PATIENCE_S
 from streams.dev.kafka_node import free_ports
 from streams.dev.tail import follow
 from streams.runtime.child_process import ChildProcess
@@ -96,7 +97,7 @@ class Parts:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        with killed_after(120, called) as process:
+        with killed_when_late(called) as process:
             assert process.stdout is not None
             said = process.stdout.read()
         assert called.returncode == status, said
@@ -126,7 +127,7 @@ class Parts:
             f"http://127.0.0.1:{self.ports[service]}{path}", headers={"Authorization": f"Bearer {TOKEN}"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
                 return str(answer.read().decode())
         except urllib.error.HTTPError as error:
             with error:
@@ -135,7 +136,7 @@ class Parts:
     def stop(self) -> dict[str, int]:
         """Send TERM to all; return their exit statuses."""
         children, self._children = self._children, {}
-        return {service: child.stop(45) for service, child in children.items()}
+        return {service: child.stop(PATIENCE_S) for service, child in children.items()}
 
 
 @contextmanager
@@ -227,7 +228,7 @@ def test_all_services_of_the_compose_file_work_together_and_none_reveals_a_numbe
         wait_for(lambda: "reversal" in parts.run("ledger", "ledger", "show", TENANT).lower(), "the ledger knows")
 
         def alerts() -> str:
-            with urllib.request.urlopen(parts.alerts, timeout=10) as printed:  # type: ignore[attr-defined]
+            with urllib.request.urlopen(parts.alerts, timeout=PATIENCE_S) as printed:  # type: ignore[attr-defined]
                 return str(printed.read().decode())
 
         wait_for(lambda: "reversal" in alerts() and '"ban"' in alerts(), "Alertmanager hears of ban and reversal")

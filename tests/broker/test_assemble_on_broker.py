@@ -21,6 +21,7 @@ from worker_processes import MAIN
 from worker_traffic import make_topics
 
 from helpers.call_log import Given, RawRecord, given_by, tccc_record, telnyx_event
+from helpers.patience import PATIENCE_S
 from monitor.adapters.shipped import shipped_text
 from streams.dev.kafka_node import free_ports
 from streams.ingest.assemble.feeds import Feeds
@@ -57,7 +58,7 @@ class Programs:
 
     def stop(self) -> list[int]:
         children, self._children = self._children, {}
-        return [child.stop(60) for child in children.values()]
+        return [child.stop(PATIENCE_S) for child in children.values()]
 
     def log(self) -> str:
         return "\n".join(file.read_text("utf-8") for file in sorted(self._folder.glob("assemble-*.log")))
@@ -163,7 +164,7 @@ async def test_each_call_is_written_once_while_the_processes_are_killed(address:
             programs.start(port)
             kills += 1
         await asyncio.gather(*calls)
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(PATIENCE_S):
             while len(records := await written(settings, cdr)) < CALLS + HELD:
                 await asyncio.sleep(0.5)
         for port in programs.assemblers:
@@ -194,11 +195,11 @@ async def test_a_partition_waits_for_a_source_and_says_so(address: str, tmp_path
         assert (await ask(programs.door, "/v1/in/added", JSON, event))[0] == 202
         file.write_text(known, "utf-8")
         programs.start(port)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while b"events of the source 'added', and there is no such source" not in (await ask(port, "/readyz"))[1]:
                 await asyncio.sleep(0.1)
         file.write_text(known + "- {name: added, format: quick.yaml}\n", "utf-8")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while not (found := await written(settings, f"{settings['input_prefix']}cdr")):
                 await asyncio.sleep(0.5)
         await ready(port)

@@ -11,7 +11,6 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from rawkafka.produce import RawProducer
 from worker_attacks import Attacks
-from worker_faults import STOP_S
 from worker_judge import assert_exact, read_all
 from worker_platform import LIVE, Platform, drain
 from worker_processes import PARTITIONS, Fleet, callwarden, fleet_of, wait_for
@@ -161,7 +160,7 @@ async def test_minutes_of_attacks_delay_no_decision_about_another_tenant(platfor
             await drain(fleet, sender, calls_now)
         for worker in fleet.running:
             await asyncio.to_thread(wait_for, lambda w=worker: w.get("/readyz")[0] == 200, "it is ready")
-        assert [await asyncio.to_thread(worker.terminate, STOP_S) for worker in fleet.all] == [0, 0]
+        assert [await asyncio.to_thread(worker.terminate) for worker in fleet.all] == [0, 0]
         assert [(worker.name, line) for worker in fleet.all for line in worker.said_else()] == []
 
     delays = await honest.delays_ms(address)

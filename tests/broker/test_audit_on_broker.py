@@ -12,11 +12,13 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from broker_clusters import cluster_at
+from deadlines import deadline
 from worker_judge import read_all
 from worker_platform import Platform, drain
 from worker_processes import MAIN, PARTITIONS, fleet_of
 from worker_traffic import Day, Sender, make_topics, sender_to
 
+from helpers.patience import PATIENCE_S
 from streams.kafka.api import TP
 
 pytestmark = pytest.mark.services
@@ -31,7 +33,7 @@ def command(platform: Platform, *arguments: str, status: int = 0) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -97,8 +99,9 @@ async def lose_state(platform: Platform) -> None:
     await admin.start()
     try:
         await admin.delete_topics([topic])
-        while topic in await admin.list_topics():
-            await asyncio.sleep(0.2)
+        async with deadline(f"{topic} is deleted"):
+            while topic in await admin.list_topics():
+                await asyncio.sleep(0.2)
     finally:
         await admin.close()
     await asyncio.to_thread(make_topics, platform.environment)
@@ -122,17 +125,18 @@ async def test_an_audit_confirms_the_decisions_and_finds_manual_changes(platform
             sender = Sender(producer, platform.names)
             for piece in day.pieces[:3]:
                 await sender.send(piece)
-            while not any(one["enforcement"]["same"] for one in (await judged())["partitions"]):
-                await asyncio.sleep(1)
+            async with deadline("something is decided"):
+                while not any(one["enforcement"]["same"] for one in (await judged())["partitions"]):
+                    await asyncio.sleep(1)
             # A partition without a state in the export could not be opened after its later decisions.
             states = [TP(platform.names.output("state"), number) for number in range(PARTITIONS)]
-            async with cluster_at(platform.node.address) as cluster:
+            async with cluster_at(platform.node.address) as cluster, deadline("each partition has a state"):
                 while not all((await cluster.ends(states)).values()):
                     await asyncio.sleep(0.2)
             assert "written: " in await run("state", "export", "--out", str(export))
             await sender.send(day.pieces[3])
             await drain(fleet, sender, day.calls_now)
-        assert await asyncio.to_thread(worker.terminate, 20) == 0
+        assert await asyncio.to_thread(worker.terminate) == 0
         whole, rest = await judged(), await judged("--state", str(export))
         decided = [sum(one["enforcement"]["same"] for one in report["partitions"]) for report in (whole, rest)]
         assert decided[0] > decided[1] > 0
@@ -167,6 +171,6 @@ async def test_an_audit_confirms_the_decisions_and_finds_manual_changes(platform
         assert "expected no running workers, got 1 in the group" in await run(
             "state", "import", str(export), "--replace", status=2
         )
-        assert await asyncio.to_thread(worker.terminate, 20) == 0
+        assert await asyncio.to_thread(worker.terminate) == 0
     after = await judged()
     assert sum(one["enforcement"]["same"] for one in after["partitions"]) >= decided[0]

@@ -24,6 +24,7 @@ from postgres import Postgres
 from process_group import ProcessGroup
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from helpers.patience import PATIENCE_S
 from oracle.billing import TENANTS, event, holds, random_records
 from streams.consumers.billing.holds import holds_of
 from streams.consumers.billing.tables import POSITIONS
@@ -107,7 +108,7 @@ class Fleet:
         """Kill one of them at random and restart it, each time some more records have been handled."""
         for _ in range(times):
             wanted = self.handled + self._rng.randint(1, 700)
-            async with deadline(f"{wanted} records are handled; {self.said()[-3:]}", 120):
+            async with deadline(f"{wanted} records are handled; {self.said()[-3:]}"):
                 while self.handled < wanted:
                     await asyncio.sleep(0.003)
             slot = self._rng.randrange(2)
@@ -154,7 +155,7 @@ class Fleet:
         )
         try:
             try:
-                answer = urllib.request.urlopen(request, timeout=30)
+                answer = urllib.request.urlopen(request, timeout=PATIENCE_S)
             except urllib.error.HTTPError as refusal:
                 answer = refusal
             with answer:
@@ -209,12 +210,12 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
         ends, expected = await log.ends(), holds(log.committed)
         assert sum(map(len, expected.values())) > 100
         for fleet in fleets:
-            await until(lambda fleet=fleet: fleet.positions == ends, 120)
+            await until(lambda fleet=fleet: fleet.positions == ends)
             assert fleet.held() == expected, fleet.said()[-3:]
             assert not any("unexpected error" in line or "Traceback" in line for line in fleet.said())
             for slot in (0, 1):
                 for tenant in WHOM[:30]:
-                    async with deadline(f"{tenant!r} is answered; {fleet.said()[-3:]}", 120):
+                    async with deadline(f"{tenant!r} is answered; {fleet.said()[-3:]}"):
                         while (answer := await asyncio.to_thread(fleet.ask, slot, tenant))[0] != 200:
                             await asyncio.sleep(0.1)
                     answer = answer[2]

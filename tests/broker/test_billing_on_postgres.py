@@ -17,6 +17,7 @@ from deadlines import deadline
 from postgres import Postgres
 from sqlalchemy import func, select
 
+from helpers.patience import PATIENCE_S
 from oracle.billing import TENANTS, batches, event, holds, random_records
 from streams.consumers.billing import unread
 from streams.consumers.billing.handler import Handler
@@ -125,7 +126,7 @@ async def test_the_migrations_make_the_tables_that_the_code_has(databases: list[
 
 def ask(port: int) -> tuple[int, Any]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/refunds/acme", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/refunds/acme", timeout=PATIENCE_S) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         with error:

@@ -19,6 +19,7 @@ from ingest_doors import ready, written
 from worker_processes import MAIN
 from worker_traffic import make_topics
 
+from helpers.patience import PATIENCE_S
 from monitor.adapters.mapped import MappedAdapter
 from monitor.adapters.shipped import open_adapter
 from schemas import codec
@@ -81,7 +82,7 @@ class Bridges:
             self.children[port] = ChildProcess([*self._command, *more], log, os.environ | mine)
 
     def stop(self) -> None:
-        self.statuses += [child.stop(60) for child in self.children.values()]
+        self.statuses += [child.stop(PATIENCE_S) for child in self.children.values()]
         self.children.clear()
 
     def log(self) -> str:
@@ -93,10 +94,10 @@ class Bridges:
         records = Counter(codec.encode(row.record) for row in rows if row.record is not None)
         return records, sum(row.record is None for row in rows)
 
-    async def caught_up(self, numbers: int, within_s: float = 90) -> list[bytes]:
+    async def caught_up(self, numbers: int) -> list[bytes]:
         """The calls, once there are as many as a direct mapping gives."""
         wanted = self.wanted(numbers)[0].total()
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(PATIENCE_S):
             while len(found := await written(self.settings, f"{self.settings['input_prefix']}cdr")) < wanted:
                 await asyncio.sleep(0.3)
         return found
@@ -197,5 +198,5 @@ async def test_a_source_that_cannot_be_bridged_is_refused(address: str, tmp_path
             (own, "it is one of Callwarden's own topics"),
         ):
             bridges.start(bridges.ports[0], "--source-topic", topic)
-            assert await asyncio.to_thread(bridges.children.pop(bridges.ports[0]).wait, 60) == 2
+            assert await asyncio.to_thread(bridges.children.pop(bridges.ports[0]).wait, PATIENCE_S) == 2
             assert why in bridges.log()

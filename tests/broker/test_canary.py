@@ -17,6 +17,7 @@ from worker_judge import assert_exact, read_all
 from worker_processes import MAIN, PARTITIONS, Fleet, fleet_of, wait_for
 from worker_traffic import Day, Sender, Sent, make_topics, policy_file, sender_to
 
+from helpers.patience import PATIENCE_S
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.key_check import partition_of
@@ -30,7 +31,6 @@ from streams.settings.load import load as settings_of
 
 pytestmark = pytest.mark.services
 
-_STOP_S = 20
 _SEED = 12
 # Additional rules of the canary's policy; one of production's has another threshold.
 BUSY_HOUR = (
@@ -54,7 +54,7 @@ def run_command(environment: Mapping[str, str], *words: str) -> tuple[int, str]:
     """The exit status and output of a command."""
     command = [sys.executable, "-c", MAIN, *words]
     done = subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=120
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=PATIENCE_S
     )
     return done.returncode, done.stdout + done.stderr
 
@@ -164,7 +164,7 @@ async def test_a_canary_reads_productions_topics_without_affecting_production(ad
             await sender.send(day.pieces[3])
             await sender.send(day.calls_now(0))
             await caught_up(judges, birds)
-            async with deadline("both have decided the same", 90):
+            async with deadline("both have decided the same"):
                 while not (both := await decided_by_both(address, production, canary)):
                     await asyncio.sleep(1)
             await sender.send([review_of(both[-1])])
@@ -176,7 +176,7 @@ async def test_a_canary_reads_productions_topics_without_affecting_production(ad
         assert [worker.opened() for worker in judges.running] == opened
         for fleet in (judges, birds):
             for worker in fleet.running:
-                assert await asyncio.to_thread(worker.terminate, _STOP_S) == 0
+                assert await asyncio.to_thread(worker.terminate) == 0
 
         # It also refuses while production is not running.
         status, said = await asyncio.to_thread(run_command, mistaken, "worker")

@@ -21,6 +21,7 @@ from broker_clusters import cluster_at
 from worker_processes import MAIN, PARTITIONS, Worker, fleet_of, wait_for
 from worker_traffic import make_topics
 
+from helpers.patience import PATIENCE_S
 from monitor.partition.key_check import partition_of
 from streams.kafka.api import TP, Cluster
 from streams.kafka.topic_names import TopicNames
@@ -119,7 +120,7 @@ async def test_no_log_line_and_no_page_reveals_a_number_or_a_complainant(
         counted = ("callwarden_late_total", "callwarden_duplicates_total")
         await asyncio.to_thread(wait_for, lambda: all(worker.metric(name) for name in counted), "late, twice")
         pages += "".join(worker.get(page)[1] for page in ("/metrics", "/readyz", "/healthz"))
-        assert await asyncio.to_thread(worker.terminate, 30) == 0
+        assert await asyncio.to_thread(worker.terminate) == 0
         log = worker.log.read_text("utf-8")
     for event in ("partition stopped by an unexpected error", "command taken", "ValueError: (not shown"):
         assert event in log
@@ -146,6 +147,6 @@ def skip(variables: dict[str, str], topic: str, offset: int) -> None:
     at = ("--topic", topic, "--partition", str(NUMBER_OF), "--offset", str(offset))
     command = [sys.executable, "-c", MAIN, "skip", *at, "--reason", f"{NUMBER} is wrong"]
     done = subprocess.run(
-        command, env={**os.environ, **variables}, capture_output=True, text=True, check=False, timeout=60
+        command, env={**os.environ, **variables}, capture_output=True, text=True, check=False, timeout=PATIENCE_S
     )
     assert done.returncode == 0, done.stderr

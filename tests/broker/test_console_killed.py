@@ -26,6 +26,7 @@ from sqlalchemy import select
 from worker_processes import callwarden, fleet_of, wait_for
 from worker_traffic import Sender, call_now, likely_ban, make_topics, policy_file, sender_to
 
+from helpers.patience import PATIENCE_S
 from schemas import codec
 from schemas.inputs import Review
 from streams.console.cases import verdicts
@@ -74,7 +75,7 @@ class Console:
         return f"http://127.0.0.1:{self._port}"
 
     async def ready(self) -> None:
-        async with deadline("the console is ready", 120):
+        async with deadline("the console is ready"):
             while await asyncio.to_thread(self._status) != 200:
                 assert self.child is not None
                 assert self.child.running, self._log.read_text("utf-8")[-2000:]
@@ -172,18 +173,18 @@ async def each_verdict_is_sent_once(
                     if what != DATABASE:
                         console.start()
                 await console.ready()
-                async with deadline("every verdict has its effect", 120):
+                async with deadline("every verdict has its effect"):
                     while set(states(database)) != {"effective"}:
                         await asyncio.sleep(0.3)
             assert console.child is not None
-            assert await asyncio.to_thread(console.child.stop, 30) == 0
+            assert await asyncio.to_thread(console.child.stop, PATIENCE_S) == 0
         finally:
             database.close()
             if console.child is not None:
                 console.child.kill()
         assert Counter(review.enforcement_id for review in await sent(address, names)) == Counter(wanted)
         await asyncio.to_thread(wait_for, lambda: worker.lag() == 0, "all records read")
-        assert await asyncio.to_thread(worker.terminate, 20) == 0
+        assert await asyncio.to_thread(worker.terminate) == 0
     await ledger_has_each_action_once(address, names, tmp_path, wanted)
     verified = await asyncio.to_thread(report, environment, "ledger", "verify", "--with-topics")
     assert (verified["ok"], verified["unreadable"], verified["behind"]) == (True, 0, 0)
@@ -219,7 +220,7 @@ async def load_on(sender: Sender) -> AsyncIterator[None]:
 
 async def known(database: Database, tenants: list[str]) -> list[str]:
     """Wait until the console knows the cases of these tenants. Their ids."""
-    async with deadline("the console has read the cases", 60):
+    async with deadline("the console has read the cases"):
         while True:
             with database.reading() as connection:
                 found = connection.execute(select(CASES.c.id).where(CASES.c.tenant_id.in_(tenants))).scalars().all()

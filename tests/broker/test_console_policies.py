@@ -24,7 +24,6 @@ from worker_judge import read_all
 from worker_processes import PARTITIONS, callwarden, fleet_of
 from worker_traffic import Day, Sender, Sent, likely_ban, make_topics, policy_file, sender_to
 
-from helpers.patience import PATIENCE_S
 from monitor.partition.journal import PolicyChange
 from monitor.policy.load import load, loads
 from monitor.policy.timeline import next_change_ms
@@ -141,7 +140,7 @@ def approve(connection: Connection, policies: PoliciesInForce, proposal: str) ->
 
 async def answered(database: Database) -> None:
     """Wait until the console knows that every partition has taken it."""
-    async with deadline("each partition has taken the policy", PATIENCE_S):
+    async with deadline("each partition has taken the policy"):
         while True:
             with database.reading() as connection:
                 [one] = requests.newest(connection)
@@ -153,7 +152,7 @@ async def answered(database: Database) -> None:
 async def decided(address: str, names: TopicNames, sender: Sender, day: Day) -> list[EnforcementData]:
     """The decisions, once the first and the last finding are decided."""
     topic = names.output("enforcement")
-    async with deadline("the first and the last finding are decided", PATIENCE_S):
+    async with deadline("the first and the last finding are decided"):
         for number in count():
             await sender.send(day.calls_now(number))
             logs = await read_all(address, [topic], PARTITIONS)

@@ -8,6 +8,7 @@ from postgres import Postgres
 from sqlalchemy import Connection, insert, text
 
 from helpers.database_turns import check_turns
+from helpers.patience import PATIENCE_S
 from streams.consumers.billing.tables import HANDLED
 from streams.consumers.database import Database
 from streams.kafka.api import PermanentError, TransientError
@@ -37,9 +38,9 @@ async def test_closing_does_not_wait_for_a_frozen_server(postgres: Postgres, how
         if how != "in a statement":
             running = asyncio.create_task(database.run(work))
             await asyncio.sleep(0.1)
-        await asyncio.wait_for(asyncio.to_thread(database.close, 0.5), 30)
+        await asyncio.wait_for(asyncio.to_thread(database.close, 0.5), PATIENCE_S)
         with pytest.raises(TransientError, match=r"the database postgresql://127"):
-            await asyncio.wait_for(running, 30)
+            await asyncio.wait_for(running, PATIENCE_S)
 
 
 async def test_a_standby_server_is_waited_for_and_its_successor_found(postgres: Postgres) -> None:

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -13,8 +12,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from broker_clusters import create_topics
-from deadlines import deadline, killed_after
+from deadlines import deadline, killed_when_late
+from worker_processes import wait_for
 
+from helpers.patience import PATIENCE_S
 from streams.dev.kafka_cluster import DevCluster
 from streams.dev.kafka_node import DevKafka, NodeFailed
 from streams.kafka.cluster import KafkaCluster
@@ -50,7 +51,7 @@ async def in_sync(address: str, replicas: int) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
     await admin.start()
     try:
-        async with deadline(f"{replicas} replicas in sync", 120):
+        async with deadline(f"{replicas} replicas in sync"):
             while len((await admin.describe_topics(["t"]))[0]["partitions"][0]["isr"]) < replicas:
                 await asyncio.sleep(0.2)
     finally:
@@ -89,7 +90,7 @@ async def test_a_cluster_of_three_serves_while_one_node_is_away(jars: Path, tmp_
         for number, node in cluster.nodes.items():
             node.kill()
             written.append(str(number).encode())
-            async with deadline(f"a write without node {number}", 120):
+            async with deadline(f"a write without node {number}"):
                 await produce(cluster.address, written[-1])
             node.start()
             await in_sync(cluster.address, 3)
@@ -122,7 +123,7 @@ def command(jars: Path, *arguments: str) -> AbstractContextManager[subprocess.Po
         stderr=subprocess.PIPE,
         text=True,
     )
-    return killed_after(180, process)
+    return killed_when_late(process)
 
 
 def of_java(data: Path) -> list[int]:
@@ -138,7 +139,7 @@ async def test_ctrl_c_ends_the_command_and_its_node_without_a_traceback(jars: Pa
         address = callwarden.stdout.readline().strip()
         await create_topics(address, ["t"])
         callwarden.send_signal(signal.SIGINT)
-        assert callwarden.wait(60) == 0
+        assert callwarden.wait(PATIENCE_S) == 0
         assert "Traceback" not in callwarden.stderr.read()
     assert of_java(tmp_path) == []
 
@@ -149,8 +150,5 @@ def test_no_node_outlives_a_command_that_was_killed(jars: Path, tmp_path: Path) 
         assert callwarden.stdout.readline()
         assert len(of_java(tmp_path)) == 1
         os.kill(callwarden.pid, signal.SIGKILL)
-        callwarden.wait(60)
-    until = time.monotonic() + 60
-    while of_java(tmp_path):
-        assert time.monotonic() < until, "the node outlives its parent"
-        time.sleep(0.1)
+        callwarden.wait(PATIENCE_S)
+    wait_for(lambda: not of_java(tmp_path), "the node ends with its parent")

@@ -12,6 +12,7 @@ from followers import Followers
 from ingest_doors import ready
 from postgres import Postgres
 
+from helpers.patience import PATIENCE_S
 from streams.dev.kafka_node import free_ports
 
 pytestmark = pytest.mark.services
@@ -102,14 +103,14 @@ async def test_rows_are_written_once_while_files_rotate_and_the_follower_is_kill
         await ready(other)
         write(10)
         assert await followers.calls(len(ids)) == dict.fromkeys(ids, 1)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while first.running:
                 write(1)
                 await asyncio.sleep(0.2)
         assert first.wait() == 2
         assert await followers.calls(len(ids)) == dict.fromkeys(ids, 1)
     finally:
-        status = await asyncio.to_thread(second.stop, 60)
+        status = await asyncio.to_thread(second.stop, PATIENCE_S)
     assert status == 0
     assert "follows under the same name now" in followers.log()
     assert "Traceback" not in followers.log()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ingest_doors import Doors, ask, doors_on, ready, written
 
+from helpers.patience import PATIENCE_S
 from streams.dev.kafka_node import DevKafka
 
 pytestmark = pytest.mark.services
@@ -46,7 +47,7 @@ def body(request: int) -> bytes:
 async def sent(doors: Doors, request: int, rng: random.Random) -> bytes:
     """The answer to a request, which a retrying client sends to either instance until it is answered."""
     headers = {**JSON, "Idempotency-Key": f"request-{request}"}
-    async with asyncio.timeout(240):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             status, answer = await ask(rng.choice(doors.ports), "/v1/records", headers, body(request))
             if status == 202:
@@ -77,7 +78,7 @@ async def test_no_acknowledged_record_is_lost_or_repeated_while_instances_and_br
             async def more() -> None:
                 """Wait until as many more requests as clients are answered: each kill then hits requests in flight."""
                 wanted = len(answers) + len(clients)
-                async with asyncio.timeout(120):
+                async with asyncio.timeout(PATIENCE_S):
                     while len(answers) < wanted:
                         await asyncio.sleep(0.01)
 
@@ -120,8 +121,8 @@ async def test_term_answers_requests_in_flight(jars: Path, tmp_path: Path) -> No
                 asyncio.create_task(ask(port, "/v1/records", {**JSON, "Idempotency-Key": f"k{n}"}, body(n)))
                 for n in range(40)
             ]
-            await asyncio.sleep(0.3)
-            status = await asyncio.to_thread(doors.children.pop(port).stop, 60)
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            status = await asyncio.to_thread(doors.children.pop(port).stop, PATIENCE_S)
             answers = await asyncio.gather(*waiting)
             calls = await written(settings, f"{settings['input_prefix']}cdr")
     assert status == 0
@@ -139,7 +140,7 @@ async def test_a_killed_broker_is_a_503_within_the_documented_time(jars: Path, t
             async with asyncio.timeout(25):
                 status, answer = await ask(port, "/v1/records", JSON, body(1))
             assert (status, json.loads(answer)["type"]) == (503, "urn:callwarden:problem:not-now")
-            await ready(port, 503, 30)
+            await ready(port, 503)
             await asyncio.to_thread(node.start)
             await ready(port)
             assert (await ask(port, "/v1/records", JSON, body(1)))[0] == 202

@@ -272,7 +272,7 @@ async def test_partition_n_of_all_topics_goes_to_one_member_and_no_record_is_los
             )
             members.append(Member(cluster.consumer(topics)))
         # A failure in any task ends the test at once, and the other tasks with it.
-        async with deadline("600 records of each partition, from any member", 300), asyncio.TaskGroup() as tasks:
+        async with deadline("600 records of each partition, from any member"), asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(write())
             await members[0].start()
             tasks.create_task(work(members[0]))

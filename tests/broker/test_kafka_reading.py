@@ -18,6 +18,7 @@ from broker_clusters import (
     values,
 )
 
+from helpers.patience import PATIENCE_S
 from streams.kafka.api import TP, FetchedBatch, OffsetOutOfRange, OutputRecord, PermanentError
 from streams.kafka.cluster import KafkaCluster
 
@@ -86,7 +87,7 @@ async def test_a_compacted_log_has_gaps_and_the_newest_of_each_key(address: str)
     await produce(address, tp, numbered(0, 300))
     async with cluster_at(address) as cluster:
         # The cleaner runs every fifteen seconds, and does not touch the active segment.
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 await produce(address, tp, [b"newest"])
                 end = (await cluster.ends([tp]))[tp]

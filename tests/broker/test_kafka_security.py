@@ -14,6 +14,7 @@ from broker_clusters import Member, cluster_at, end_reaches, make_topic, produce
 from worker_processes import fleet_of
 from worker_traffic import make_topics
 
+from helpers.patience import PATIENCE_S
 from streams.dev.kafka_node import DevKafka
 from streams.kafka.api import TP, OutputRecord, PermanentError, TransientError
 from streams.kafka.topic_names import TopicNames
@@ -127,7 +128,7 @@ async def test_scram_over_tls_reads_writes_and_makes_topics(guarded: Guarded) ->
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -167,7 +168,7 @@ async def test_a_worker_works_over_scram_and_tls(guarded: Guarded, tmp_path: Pat
         async with cluster_at("", **guarded.scram()) as cluster:
             await end_reaches(cluster, letters, 2)
             assert [value async for batch in cluster.read(letters, 0, 2) for value in batch.values] == [b"{"]
-        assert await asyncio.to_thread(worker.terminate, 30) == 0
+        assert await asyncio.to_thread(worker.terminate) == 0
         assert "correct horse" not in worker.log.read_text("utf-8")
 
 

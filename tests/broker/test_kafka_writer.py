@@ -9,6 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from broker_clusters import cluster_at, end_reaches, make_topic, offsets, produce, values
 
+from helpers.patience import PATIENCE_S
 from streams.kafka.api import TP, CommittedOffset, Fenced, FetchedBatch, OutputRecord, PermanentError, TransientError
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.produce.transactional_writer import KafkaWriter
@@ -127,7 +128,7 @@ async def test_a_newer_writer_fences_the_older_at_every_step(address: str, caplo
             await older.stop()
             await fence.commit([OutputRecord(topic, 0, None, b"after")], {})
             await fence.stop()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while (seen := values(await all_of(cluster, tp))).count(b"after") < 3:
                 await asyncio.sleep(0.05)
         assert seen == [b"by the zombie, in time", b"by the newer", b"after", b"after", b"after"]

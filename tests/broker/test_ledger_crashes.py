@@ -85,7 +85,7 @@ class Fleet:
         """Kill one of them at random and restart it, each time some more entries have been stored."""
         for _ in range(times):
             wanted = self.kept() + self._rng.randint(1, 300)
-            async with deadline(f"{wanted} entries; {self.said()[-3:]}", 120):
+            async with deadline(f"{wanted} entries; {self.said()[-3:]}"):
                 while self.kept() < wanted:
                     await asyncio.sleep(0.005)
             slot = self._rng.randrange(2)
@@ -152,7 +152,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
             await second.migrate()
             await follower_of(cluster, second, names, LedgerWriter()).catch_up()
         for fleet in fleets:
-            await until(lambda fleet=fleet: fleet.positions() == ends, 120)
+            await until(lambda fleet=fleet: fleet.positions() == ends)
             found = rows(fleet.database)
             assert list(map(chained, found)) == expected, fleet.said()[-3:]
             assert found == rows(second)
@@ -177,7 +177,7 @@ async def command(variables: dict[str, str], *words: str) -> tuple[int, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    async with deadline(f"{' '.join(words)} ends", 120):
+    async with deadline(f"{' '.join(words)} ends"):
         said, _ = await running.communicate()
     return running.returncode or 0, said.decode()
 

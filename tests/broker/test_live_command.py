@@ -16,8 +16,9 @@ from typing import Any
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer
-from deadlines import killed_after
+from deadlines import killed_when_late
 
+from helpers.patience import PATIENCE_S
 from monitor.policy.load import loads
 from monitor.text.timestamps import parse_moment
 from schemas.outputs import Enforcement
@@ -55,7 +56,7 @@ async def policy_of_a_decision(address: str) -> str:
 def decided_over_http(
     live: subprocess.Popen[str], port: int, seen: list[str], sent_to_worker: Callable[[], None] = lambda: None
 ) -> None:
-    """Send the requests of the README, and read the decision that it promises; `killed_after` ends the wait."""
+    """Send the requests of the README, and read the decision that it promises; `killed_when_late` ends the wait."""
     [script] = re.findall(r"^```sh\n(now=.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     sent = subprocess.run(
         ["sh", "-e", "-c", script.replace("6070", str(port))], capture_output=True, text=True, timeout=60
@@ -74,7 +75,7 @@ def decided_over_http(
 def post(port: int, records: list[dict[str, object]]) -> dict[str, Any]:
     body, headers = json.dumps(records).encode(), {"Content-Type": "application/json"}
     request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/records", body, headers)
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         found: dict[str, Any] = json.loads(answer.read())
     assert found["accepted"] == len(records)
     return found
@@ -82,7 +83,7 @@ def post(port: int, records: list[dict[str, object]]) -> dict[str, Any]:
 
 def get(port: int, path: str, accept: str = "*/*") -> bytes:
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Accept": accept})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         return bytes(answer.read())
 
 
@@ -142,7 +143,7 @@ def free_live_ports() -> dict[str, int]:
 def test_an_empty_installation_decides_on_the_first_records_that_are_sent(jars: Path, tmp_path: Path) -> None:
     """An outage grace of four hours would prevent it; `tests/crash/test_first_decision.py` covers the minute."""
     ports = free_live_ports()
-    with killed_after(300, started_live(jars, tmp_path, ports, "--no-traffic", "--partitions", "2")) as live:
+    with killed_when_late(started_live(jars, tmp_path, ports, "--no-traffic", "--partitions", "2")) as live:
         assert live.stdout is not None
         assert live.stderr is not None
         seen: list[str] = []
@@ -163,19 +164,19 @@ def test_an_empty_installation_decides_on_the_first_records_that_are_sent(jars: 
         assert float(records[1]) == 121
         assert b"\ncallwarden_late_total 0.0\n" in get(ports["WEB"], "/metrics")
         while "decided" not in (answer := post(ports["INGEST"], calls_that_end_now("another"))):
-            time.sleep(0.2)  # until `killed_after` ends it: the ingest service reads the ticks every few seconds
+            time.sleep(0.2)  # until `killed_when_late` ends it: the ingest service reads the ticks every few seconds
         between = answer["decided"]
         assert parse_moment(between["earliest"]) < parse_moment(between["latest"])
         assert between["why"] == "records may come 10s late (lateness)"
         live.send_signal(signal.SIGINT)
         said = "".join(seen) + live.stdout.read()
-        assert live.wait(120) == 0, said + live.stderr.read()
+        assert live.wait(PATIENCE_S) == 0, said + live.stderr.read()
 
 
 def test_live_runs_everything_shows_decisions_and_leaves_nothing_behind(jars: Path, tmp_path: Path) -> None:
     ports = free_live_ports()
     started = started_live(jars, tmp_path, ports, "--rate", "0.3", "--partitions", "2", "--no-alerts")
-    with killed_after(300, started) as callwarden:
+    with killed_when_late(started) as callwarden:
         assert callwarden.stdout is not None
         assert callwarden.stderr is not None
         seen: list[str] = []
@@ -195,11 +196,11 @@ def test_live_runs_everything_shows_decisions_and_leaves_nothing_behind(jars: Pa
         policy = asyncio.run(policy_of_a_decision(address_in("".join(seen))))
         metrics = {name: get(port, "/metrics") for name, port in ports.items()}
         while json.loads(get(ports["BILLING"], f"/v1/refunds/{banned[1]}"))["refundable"]:
-            time.sleep(0.2)  # until `killed_after` ends it: billing may read a ban after the terminal does
+            time.sleep(0.2)  # until `killed_when_late` ends it: billing may read a ban after the terminal does
         callwarden.send_signal(signal.SIGINT)
         said = "".join(seen) + callwarden.stdout.read()
         wrong = callwarden.stderr.read()
-        assert callwarden.wait(120) == 0, said + wrong
+        assert callwarden.wait(PATIENCE_S) == 0, said + wrong
     assert wrong == ""
     assert policy == loads(POLICY, "policy.yaml").id, "they were made with another lateness"
     assert any(map(DECISION.match, seen)), said

@@ -12,6 +12,7 @@ import pytest
 from alerting.alarms import configuration
 from alerting.panels import asked, unanswered
 from alerting.programs import alertmanager, get, program, prometheus, wait_for
+from helpers.patience import PATIENCE_S
 from streams.dev.kafka_node import free_ports
 from streams.metrics.catalogue import CATALOGUE
 from streams.runtime.child_process import ChildProcess
@@ -35,7 +36,7 @@ def test_every_panel_of_both_dashboards_is_answered(jars: Path, tmp_path: Path) 
     with log.open("wb") as output:
         live = ChildProcess([*command, "--rate", "1", "--partitions", "2"], output, environment)
     try:
-        wait_for(lambda: get(f"http://127.0.0.1:{ports['notify']}/readyz")[0] == 200, "all is there", 240)
+        wait_for(lambda: get(f"http://127.0.0.1:{ports['notify']}/readyz")[0] == 200, "all is there")
         with (
             alertmanager(DEPLOY / "alertmanager" / "alertmanager.yml", tmp_path) as address,
             prometheus(configuration(tmp_path, targets, [address]), tmp_path) as server,
@@ -49,7 +50,7 @@ def test_every_panel_of_both_dashboards_is_answered(jars: Path, tmp_path: Path) 
                 return unanswered(server, list(asked()), tenant)
 
             try:
-                wait_for(lambda: not left(), "every panel is answered", 180)
+                wait_for(lambda: not left(), "every panel is answered")
             except AssertionError as error:
                 raise AssertionError(f"{error}: {left()}\n{log.read_text('utf-8')[-2000:]}") from None
             assert tenant in server.labels("tenant", "callwarden_tenant_threshold_ratio")
@@ -65,4 +66,4 @@ def test_every_panel_of_both_dashboards_is_answered(jars: Path, tmp_path: Path) 
                 assert [label for label in re.findall(r'="([^"]*)"', text) if re.search(r"\d{7}", label)] == []
     finally:
         live.signal(signal.SIGINT)
-        live.wait(60)
+        live.wait(PATIENCE_S)

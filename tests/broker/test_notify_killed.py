@@ -154,13 +154,13 @@ async def moment_to_kill(how: str, receiver: Receiver, rng: random.Random) -> No
     if how == "at once":
         return
     receiver.holding, receiver.down = how == "unanswered", how == "refused"
-    async with deadline("a message comes", 120):
+    async with deadline("a message comes"):
         await receiver.reached.wait()
     await asyncio.sleep(rng.uniform(0, 0.3) if how == "later" else 0)
 
 
 async def arrived(receiver: Receiver, wanted: set[str], notifier: Notifier) -> None:
-    async with deadline(f"all arrive: {notifier.said()[-500:]}", 120):
+    async with deadline(f"all arrive: {notifier.said()[-500:]}"):
         while wanted - receiver.taken.keys():
             await asyncio.sleep(0.1)
 

@@ -18,6 +18,7 @@ from broker_clusters import cluster_at, in_transactions, make_topic
 from deadlines import deadline
 from sqlalchemy import MetaData
 
+from helpers.patience import PATIENCE_S
 from oracle.billing import event
 from streams.consumers.billing.main import Billing
 from streams.consumers.database import Database
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.services
 
 def ask(port: int, page: str = "/v1/refunds/acme") -> tuple[int, Any]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=PATIENCE_S) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -56,7 +57,7 @@ def transactions(jars: Path, address: str, *arguments: str) -> str:
     """The output of Kafka's transactions command, as the runbook uses it."""
     tool = [kafkajars.java(), "-cp", f"{jars}/*", "org.apache.kafka.tools.TransactionsCommand"]
     command = [*tool, "--bootstrap-server", address, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True).stdout
 
 
 async def test_no_tenant_is_refundable_behind_an_open_transaction_until_its_abort(

@@ -12,6 +12,7 @@ import pytest
 from command_world import PARTITIONS, World
 
 from helpers.call_lines import call_line
+from helpers.patience import PATIENCE_S
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.journal import (
     ClockAdvance,
@@ -141,7 +142,7 @@ async def test_a_skip_reports_whether_it_was_accepted(world: World) -> None:
             await producer.send_and_wait(
                 world.prefix + "clock", encode_journal_entry(INPUTS.index("complaints"), entry), partition=1
             )
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert out.startswith(f"taken: {topic}-1 offset 1")
 
@@ -163,7 +164,7 @@ async def test_acceptances_and_the_end_of_an_outage_report_whether_they_were_acc
         for source, entry in ((0, LostInput(0, 3, False, "disk lost", "ann")), (None, LostState(0, "x", "ann"))):
             assert process.poll() is None
             await producer.send_and_wait(clock, encode_journal_entry(source, entry), partition=1)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out, err) == (0, "taken: partition 1 has continued, and has recorded it\n", "")
 
     assert "expected 0 to 1" in world.run("end-outage", "--partition", "2", "--reason", "x", status=2)
@@ -175,7 +176,7 @@ async def test_acceptances_and_the_end_of_an_outage_report_whether_they_were_acc
     async with world.producer() as producer:
         entry = OutageEnded(0, "holiday", "ann", command.at_ms)
         await producer.send_and_wait(clock, encode_journal_entry(0, entry), partition=0)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     assert out == "taken: the clock of partition 0 follows the broker's time until the next call\n"
     assert err.startswith("not taken within 5 s: partition 1. ")
@@ -206,7 +207,7 @@ async def test_a_refused_policy_change_says_why_and_stops_waiting(world: World) 
                 await record(number, RefusedCommand(0, f"it cannot be read by this release{ASK}", *by))
             else:
                 await record(number, PolicyChange(coming_ms, command.sha256, command.policy, "agreed", *by))
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 1, err
         assert "taken: partition 1 applies it from" in out
         assert err == f"refused: partition 0: it cannot be read by this release{ASKED}; nothing was changed there\n"
@@ -215,7 +216,7 @@ async def test_a_refused_policy_change_says_why_and_stops_waiting(world: World) 
         withdrawal = (await world.commands(1, 2))[1]
         assert isinstance(withdrawal, WithdrawCommand)
         await record(1, RefusedCommand(2, "no such policy is scheduled", withdrawal.by, withdrawal.at_ms))
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 1, err
         assert "taken" not in out
         assert err == "refused: partition 1: no such policy is scheduled; nothing was changed there\n"
@@ -252,7 +253,7 @@ async def test_a_worker_skips_the_record_of_a_command_and_reads_it_when_it_is_re
         assert "warning: 1 worker is at work: a worker records a clock" in said
     finally:
         worker.terminate()
-        _, log = worker.communicate(timeout=60)
+        _, log = worker.communicate(timeout=PATIENCE_S)
     assert worker.returncode == 0, log
     assert "was already read" in log
     said = world.run("replay", "--from-topics", "--to-watermark", "--out", str(tmp_path), "--quiet", "--json")

@@ -138,7 +138,7 @@ async def test_a_ban_follows_its_owner_once_while_workers_are_killed(address: st
                 await asyncio.sleep(0.2)
         assert worker.metric("callwarden_owners_lag_records") == 0
         assert worker.metric("callwarden_owners_unreadable_seconds") == 0
-        assert worker.terminate(30) == 0
+        assert worker.terminate() == 0
     assert set((await topics.kinds()).values()) == {1}, "each is decided once"
     assert len(await topics.kinds()) == 5
     own, other = [[entry.from_ms - begun_ms for entry in await topics.bans_taken(number)] for number in NUMBERS]

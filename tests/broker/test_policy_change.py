@@ -15,6 +15,7 @@ from worker_platform import LIVE, Platform, drain
 from worker_processes import MAIN, PARTITIONS, fleet_of
 from worker_traffic import Day, Sender, Sent, sender_to
 
+from helpers.patience import PATIENCE_S
 from monitor.partition.journal import PolicyChange, PolicyWithdrawal
 from monitor.policy.load import load
 from monitor.policy.timeline import next_change_ms
@@ -25,7 +26,7 @@ def callwarden(environment: Mapping[str, str], *arguments: str, status: int = 0)
     """The output of the command, which must end with that exit status."""
     command = [sys.executable, "-c", MAIN, *arguments]
     done = subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=240
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=PATIENCE_S
     )
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr * bool(status)
@@ -110,7 +111,7 @@ async def test_a_policy_changes_once_in_every_partition_while_workers_are_killed
             await drain(fleet, sender, day.calls_now)
         await asyncio.to_thread(withdraw_the_wrong_one, environment, later, from_ms)
         for worker in fleet.running:
-            await asyncio.to_thread(worker.terminate, 20)
+            await asyncio.to_thread(worker.terminate)
     assert "would change tier" in said
 
     old, new = load(str(platform.policy)), load(str(later))

@@ -23,6 +23,7 @@ from worker_platform import Platform
 from worker_processes import MAIN, PARTITIONS, fleet_of, wait_for
 from worker_traffic import LATENESS_S, Day, Sender, Sent, likely_ban, sender_to
 
+from helpers.patience import PATIENCE_S
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.key_check import partition_of
 from monitor.policy.load import load
@@ -36,7 +37,6 @@ from streams.runtime.child_process import ChildProcess
 from streams.settings.load import load as load_settings
 from streams.topics.state_topic import part_of
 
-_STOP_S = 20
 _PANE_MS = 300_000
 _PATIENCE_S = LATENESS_S + 10  # after that time a current call closes the windows of older calls
 NEW = TopicNames("new-in.", "new-out.")
@@ -54,7 +54,7 @@ def callwarden(environment: Mapping[str, str], *arguments: str) -> subprocess.Co
         capture_output=True,
         text=True,
         check=False,
-        timeout=180,
+        timeout=PATIENCE_S,
     )
 
 
@@ -186,7 +186,7 @@ async def test_a_move_with_kills_at_any_step_loses_and_repeats_nothing(platform:
             workers = [fleet.add() for _ in range(2)]
             await asyncio.to_thread(fleet.settle)
             await Sender(producer, platform.names).send(day[: cut // 2])
-            async with deadline("three tenants are held until a review", 60):
+            async with deadline("three tenants are held until a review"):
                 while not set(held) <= {one.key.decode() for one in await decisions(platform.names, PARTITIONS)}:
                     await asyncio.sleep(0.5)
             with consumers.following(old):
@@ -197,13 +197,13 @@ async def test_a_move_with_kills_at_any_step_loses_and_repeats_nothing(platform:
             await Sender(producer, platform.names).send(day[cut // 2 : cut])
             assert "expected no running workers, got 2 in the group" in (await run(old, "state", "move", *TO)).stderr
             assert workers[0].kill() == -9
-            assert await asyncio.to_thread(workers[1].terminate, _STOP_S) in (0, 1)
+            assert await asyncio.to_thread(workers[1].terminate) in (0, 1)
 
         sizes = {"CALLWARDEN_PARTITIONS": str(NEW_PARTITIONS), "CALLWARDEN_REPLICATION_FACTOR": "1"}
         made, before = await asyncio.gather(run({**new, **sizes}, "topics", "create"), run(old, "audit", "--json"))
         fine(made)
         assert compared(before) >= len(held)
-        async with deadline("the group drops the killed member", 60):
+        async with deadline("the group drops the killed member"):
             while await at_work(address, old["CALLWARDEN_APPLICATION_ID"]):
                 await asyncio.sleep(0.5)
         for lines in range(3):
@@ -220,7 +220,7 @@ async def test_a_move_with_kills_at_any_step_loses_and_repeats_nothing(platform:
             late_comer = fleet.add()
             what = "a worker on the former topics refuses all"
             await asyncio.to_thread(wait_for, lambda: len(late_comer.owned("refused")) == PARTITIONS, what)
-            assert await asyncio.to_thread(late_comer.terminate, _STOP_S) == 0
+            assert await asyncio.to_thread(late_comer.terminate) == 0
         former = await decisions(platform.names, PARTITIONS)
         assert compared(after) == len(former)
 
@@ -243,14 +243,14 @@ async def test_a_move_with_kills_at_any_step_loses_and_repeats_nothing(platform:
             await Sender(producer, NEW).send(last)
             # The stored watermark advances only when a pane has ended.
             wanted = (int(json.loads(last[-1].value or b"")["end_ms"]) - 1000 * _PATIENCE_S) // _PANE_MS * _PANE_MS
-            async with deadline("all is judged", 120):
+            async with deadline("all is judged"):
                 while min(await watermarks(address)) < wanted:
                     await asyncio.sleep(1)
             # That watermark may precede the review and the end of the day.
-            async with deadline("what came since is judged, too", 120):
+            async with deadline("what came since is judged, too"):
                 while not judged_since(await decisions(NEW, NEW_PARTITIONS), upheld):
                     await asyncio.sleep(0.5)
-            assert await asyncio.to_thread(workers[1].terminate, _STOP_S) == 0
+            assert await asyncio.to_thread(workers[1].terminate) == 0
             since = await decisions(NEW, NEW_PARTITIONS)
             back = await run(old, "state", "move", *TO, "--undo")
             assert back.returncode == 2

@@ -60,7 +60,7 @@ class Reviewer:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        async with deadline(f"{' '.join(words)} ends", 180):
+        async with deadline(f"{' '.join(words)} ends"):
             said, _ = await running.communicate()
         return running.returncode or 0, said.decode()
 
@@ -76,7 +76,7 @@ class Reviewer:
 
     async def list_until(self, count: int, *filters: str) -> list[dict[str, Any]]:
         """The listed cases, once there are that many."""
-        async with deadline(f"{count} of {filters}", 120):
+        async with deadline(f"{count} of {filters}"):
             while len(found := await self.listed(*filters)) < count:
                 await asyncio.sleep(0.5)
         return found
@@ -162,12 +162,12 @@ async def test_reviews_and_the_replay_agree_on_the_decisions(address: str, tmp_p
         ] * 5
         status, said = await review(*mass)
         assert (status, "nothing to overturn" in said) == (0, True), said
-        async with deadline("nothing waits", 60):
+        async with deadline("nothing waits"):
             while await review.listed():
                 await asyncio.sleep(0.5)
 
         await asyncio.to_thread(wait_for, lambda: worker.lag() == 0, "all records read")
-        assert await asyncio.to_thread(worker.terminate, 20) == 0
+        assert await asyncio.to_thread(worker.terminate) == 0
     status, said = await review("ledger", "verify", "--with-topics")
     assert status == 0, said
     status, said = await review("ledger", "show", "acme")
@@ -229,12 +229,12 @@ async def test_an_interrupted_verdict_is_sent_once_by_the_ledger_service(
     command, *services = kills
     for step, words in [(command, uphold), *((step, serve) for step in services)]:
         process = await start(step, *words)
-        async with deadline(f"{words[:2]} is killed at {step}", 120):
+        async with deadline(f"{words[:2]} is killed at {step}"):
             assert await process.wait() == -signal.SIGKILL
     process = await start("none", *serve)
     database = Database(url, "ledger")
     try:
-        async with deadline("it is sent", 120):
+        async with deadline("it is sent"):
             while await asyncio.to_thread(unsent_in, database):
                 await asyncio.sleep(0.1)
     finally:

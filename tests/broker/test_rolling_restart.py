@@ -49,7 +49,7 @@ async def test_a_rolling_restart_hands_each_partition_over_twice_a_worker_withou
         await asyncio.to_thread(fleet.settle, 240)
         before = {number: len(spans) for number, spans in unowned_spans(fleet.all).items()}
         for worker in list(fleet.running):
-            assert await asyncio.to_thread(worker.terminate, 60) == 0
+            assert await asyncio.to_thread(worker.terminate) == 0
             await asyncio.to_thread(fleet.settle, 240)
             fleet.add()
             await asyncio.to_thread(fleet.settle, 240)

@@ -13,7 +13,6 @@ from worker_traffic import Day, Sender, sender_to
 
 from monitor.policy.load import load
 
-_STOP_S = 20
 HOW = ("kill", "kill", "stop", "stop")
 
 
@@ -24,7 +23,7 @@ def replace(fleet: Fleet, how: str) -> str:
     if how == "kill":
         assert leaver.kill() == -9
     else:
-        assert leaver.terminate(_STOP_S) == 0, leaver.said()[-3:]
+        assert leaver.terminate() == 0, leaver.said()[-3:]
     comer = fleet.add()
     fleet.settle()
     return f"{leaver.name}: {how}; {comer.name} came"
@@ -48,7 +47,7 @@ async def test_workers_that_are_replaced_one_by_one_lose_nothing(platform: Platf
                 print(did)
                 await sender.send(piece[half:])  # the new owners have something to commit
             await drain(fleet, sender, day.calls_now)
-        assert [await asyncio.to_thread(worker.terminate, _STOP_S) for worker in fleet.running] == [0, 0]
+        assert [await asyncio.to_thread(worker.terminate) for worker in fleet.running] == [0, 0]
         assert [(worker.name, line) for worker in fleet.all for line in worker.said_else()] == []
     counts = await assert_exact(platform.node.address, platform.names, load(str(platform.policy)), LIVE, PARTITIONS)
     print(dict(counts))

@@ -30,6 +30,7 @@ from registry_producers import (
 from worker_processes import MAIN
 from worker_traffic import make_topics
 
+from helpers.patience import PATIENCE_S
 from monitor.adapters.mapped import MappedAdapter
 from monitor.adapters.shipped import open_adapter
 from schemas import codec
@@ -94,7 +95,7 @@ async def bridge(folder: Path, settings: dict[str, object], source: str, encodin
         child = ChildProcess(command, output, os.environ | environment)
     try:
         yield port
-        assert await asyncio.to_thread(child.stop, 60) == 0
+        assert await asyncio.to_thread(child.stop, PATIENCE_S) == 0
     finally:
         child.kill()
         print(log.read_text("utf-8"))
@@ -130,7 +131,7 @@ async def test_calls_in_avro_and_protobuf_become_what_they_become_in_json(
     wanted = sum((as_json(each, tmp_path) for each in calls.values()), Counter())
 
     async def has(topic: str, count: int) -> list[bytes]:
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE_S):
             while len(found := await written(settings, f"{own}.{topic}")) < count:
                 await asyncio.sleep(0.2)
         return found
@@ -146,7 +147,7 @@ async def test_calls_in_avro_and_protobuf_become_what_they_become_in_json(
         apicurio.kill()
         for one in PRODUCERS:
             await produce(address, sources[one], encoded[one][30:])
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE_S):
             while b"cannot be reached" not in (await ask(ports["avro"], "/readyz"))[1]:
                 await asyncio.sleep(0.1)
         await has("cdr", 60 + 31)  # of the known schema of the other

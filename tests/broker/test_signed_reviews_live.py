@@ -30,7 +30,7 @@ async def callwarden(variables: Mapping[str, str], *words: str) -> tuple[int, st
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    async with deadline(f"{' '.join(words)} ends", 180):
+    async with deadline(f"{' '.join(words)} ends"):
         said, _ = await running.communicate()
     return running.returncode or 0, said.decode()
 
@@ -68,7 +68,7 @@ async def test_only_signed_verdicts_take_effect(address: str, tmp_path: Path) ->
         await asyncio.to_thread(fleet.settle)
         async with sender_to(address) as producer:
             await Sender(producer, names).send([likely_ban("upheld", time.time_ns() // 1_000_000)])
-        async with deadline("the decision waits", 120):
+        async with deadline("the decision waits"):
             pending: list[dict[str, str]] = []
             while not pending:
                 # An unknown id brings the ledger up to the topics' ends.

@@ -12,6 +12,7 @@ from postgres import Postgres
 from worker_processes import MAIN, Worker, fleet_of, wait_for
 from worker_traffic import make_topics
 
+from helpers.patience import PATIENCE_S
 from streams.dev.kafka_node import DevKafka, free_ports
 from streams.kafka.api import TP
 from streams.kafka.topic_names import TopicNames
@@ -42,9 +43,9 @@ def test_a_worker_ends_whether_its_broker_is_frozen_or_away(jars: Path, tmp_path
             node.pause()
             # These wait for the broker: requests for log ends, heartbeats, a transaction.
             wait_for(lambda: "broker" in said(away), "that the frozen broker is missed")
-            assert frozen.terminate(60) in ENDED
+            assert frozen.terminate() in ENDED
             node.kill()
-            assert away.terminate(60) in ENDED
+            assert away.terminate() in ENDED
             for worker in (frozen, away):
                 assert worker.said_else() == []
 
@@ -82,7 +83,7 @@ async def test_consumers_of_the_outputs_end_while_their_database_is_frozen(
         with postgres.frozen():
             await produce(address, TP(f"{prefix}enforcement", 0), [b"no event: it is put aside, in the database"])
             await asyncio.sleep(1)  # each has a record, and waits for its database
-            statuses = await asyncio.gather(*(asyncio.to_thread(child.stop, 60) for child in children.values()))
+            statuses = await asyncio.gather(*(asyncio.to_thread(child.stop, PATIENCE_S) for child in children.values()))
         assert all(status in ENDED for status in statuses), dict(zip(children, statuses, strict=True))
         for name in WORDS:
             assert "Traceback" not in (tmp_path / f"{name}.log").read_text("utf-8")
@@ -92,7 +93,7 @@ async def test_consumers_of_the_outputs_end_while_their_database_is_frozen(
 
 
 async def ready(port: int) -> None:
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)

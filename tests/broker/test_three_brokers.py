@@ -26,6 +26,7 @@ from worker_judge import read_all
 from worker_platform import Platform
 from worker_processes import FORM, MAIN, PARTITIONS, Fleet, Pages, callwarden, wait_for
 
+from helpers.patience import PATIENCE_S
 from oracle.billing import holds
 from streams.consumers.billing.holds import holds_of
 from streams.consumers.database import Database
@@ -34,7 +35,6 @@ from streams.dev.kafka_node import free_ports
 from streams.runtime.child_process import ChildProcess
 
 AWAY_S = 150
-_READY_S = 240
 _TOKEN = "a-token-of-the-tests"
 # Phases that only an operator can end, and values that are unknown without the broker.
 _WRONGLY_SAID = re.compile("refused|stopped|unfit|end-outage")
@@ -90,7 +90,7 @@ class Consumer:
 
     def stop(self) -> int:
         """Send TERM; return its exit status."""
-        return self._child.stop(30)
+        return self._child.stop(PATIENCE_S)
 
     def log(self) -> str:
         """Its whole log."""
@@ -135,10 +135,10 @@ class ClusterFaults(Faults):
     def leader(self, number: int) -> str:
         """Kill a node that leads partitions."""
         node = self._cluster.nodes[number]
-        wait_for(lambda: self._leads(number), f"node {number} leads a partition", 120)
+        wait_for(lambda: self._leads(number), f"node {number} leads a partition")
         node.kill()
         self._all_work(f"while node {number} is away")
-        node.start(300)
+        node.start(PATIENCE_S)
         self._in_sync()
         return f"node {number} was killed"
 
@@ -150,7 +150,7 @@ class ClusterFaults(Faults):
         self._all_work(f"while node {number} is away")
         time.sleep(max(until - time.monotonic(), 0))
         self._all_work(f"when node {number} was away for {AWAY_S} s")
-        self._cluster.nodes[number].start(300)
+        self._cluster.nodes[number].start(PATIENCE_S)
         self._in_sync()
         return f"node {number} was away for {AWAY_S} s"
 
@@ -164,29 +164,28 @@ class ClusterFaults(Faults):
         wait_for(
             lambda: all(get("/readyz")[0] == 503 for get in everybody.values()),
             "all say that they cannot work",
-            _READY_S,
         )
         said = {name: get("/readyz")[1].strip() for name, get in everybody.items()}
         assert not any(map(_WRONGLY_SAID.search, said.values())), said
         assert self._billing.answer("somebody") == 503
-        self._cluster.start(300)
+        self._cluster.start(PATIENCE_S)
         self._in_sync()
         return f"nodes {gone} were away together, and it was said: {said}"
 
     def rolling_restart(self) -> str:
         """Each node in turn shuts down and restarts, once all replicas are in sync."""
         for number, node in self._cluster.nodes.items():
-            node.stop(90)
-            node.start(300)
+            node.stop(PATIENCE_S)
+            node.start(PATIENCE_S)
             self._in_sync()
             self._all_work(f"after the restart of node {number}")
         return "all nodes were restarted in turn"
 
     def _all_work(self, when: str) -> None:
         workers = self._fleet.running
-        wait_for(lambda: all(w.get("/readyz")[0] == 200 for w in workers), f"all workers are ready {when}", _READY_S)
-        wait_for(lambda: all(one.ready() for one in self._consumers), f"all consumers are ready {when}", _READY_S)
-        wait_for(lambda: self._billing.answer("somebody") == 200, f"billing answers {when}", _READY_S)
+        wait_for(lambda: all(w.get("/readyz")[0] == 200 for w in workers), f"all workers are ready {when}")
+        wait_for(lambda: all(one.ready() for one in self._consumers), f"all consumers are ready {when}")
+        wait_for(lambda: self._billing.answer("somebody") == 200, f"billing answers {when}")
         errors = [(worker.name, line) for worker in workers for line in own_errors(worker.said())]
         errors += [(one.name, line) for one in self._consumers for line in one.errors()]
         assert not errors, f"{when}: {errors[:3]}"
@@ -195,7 +194,7 @@ class ClusterFaults(Faults):
         def whole() -> bool:
             return all(len(one["isr"]) == 3 for one in self._partitions())
 
-        wait_for(whole, "all replicas are in sync", 300)
+        wait_for(whole, "all replicas are in sync")
 
     def _leads(self, number: int) -> bool:
         return any(one["leader"] == number for one in self._partitions())
@@ -230,7 +229,7 @@ async def test_faults_of_three_brokers_change_nothing(three_brokers: Platform, t
     address, names = three_brokers.node.address, three_brokers.names
     with consumers_of(tmp_path, three_brokers.environment) as (billing, ledger):
         for consumer in (billing, ledger):
-            await asyncio.to_thread(wait_for, consumer.ready, f"{consumer.name} is ready", _READY_S)
+            await asyncio.to_thread(wait_for, consumer.ready, f"{consumer.name} is ready")
         await hurt(
             three_brokers, tmp_path, faults=28, broker_kills=7, calls=60_000,
             faults_of=lambda *known: ClusterFaults(*known, [billing, ledger]),
@@ -245,7 +244,7 @@ async def test_faults_of_three_brokers_change_nothing(three_brokers: Platform, t
                     found = holds_of(connection, list(expected))
                 return {tenant: {hold.id for hold in each} for tenant, each in found.items() if each}
 
-            await asyncio.to_thread(wait_for, lambda: held() == expected, "billing holds what it must", 120)
+            await asyncio.to_thread(wait_for, lambda: held() == expected, "billing holds what it must")
         finally:
             database.close()
         assert expected

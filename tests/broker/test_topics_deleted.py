@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from deadlines import deadline
 from worker_judge import read_all
 from worker_platform import Platform
 from worker_platform import platform as platform  # a fixture
@@ -62,14 +63,14 @@ async def test_deleted_topics_are_named_and_the_runbook_recovers(platform: Platf
             await Sender(producer, names).send([likely_ban(tenant, at_ms) for tenant in tenants])
         sent += 1
         enforcement = names.output("enforcement")
-        for _ in range(120):
-            decided = (await read_all(address, [enforcement], PARTITIONS)).of(enforcement)
-            ids = [json.loads(record.value or b"")["id"] for record in decided]
-            assert len(ids) == len(set(ids))
-            if len(ids) == sent * PARTITIONS:
-                return
-            await asyncio.sleep(0.5)
-        raise AssertionError(f"{len(ids)} decisions, expected {sent * PARTITIONS}")
+        ids: list[str] = []
+        async with deadline(f"{sent * PARTITIONS} decisions"):
+            while len(ids) < sent * PARTITIONS:
+                decided = (await read_all(address, [enforcement], PARTITIONS)).of(enforcement)
+                ids = [json.loads(record.value or b"")["id"] for record in decided]
+                assert len(ids) == len(set(ids))
+                await asyncio.sleep(0.5)
+        assert len(ids) == sent * PARTITIONS
 
     with fleet_of(tmp_path, variables) as fleet:
         worker = fleet.add()
@@ -86,7 +87,7 @@ async def test_deleted_topics_are_named_and_the_runbook_recovers(platform: Platf
         await delete(address, names.output("state"))
         await asyncio.to_thread(noticed, worker, names.output("state"))
         assert "`callwarden state import FILE` with the workers stopped" in worker.get("/readyz")[1]
-        assert await asyncio.to_thread(worker.terminate, 60) == 0
+        assert await asyncio.to_thread(worker.terminate) == 0
         assert worker.said_else() == []
         await run("topics", "create")
         await run("state", "import", export)
@@ -96,7 +97,7 @@ async def test_deleted_topics_are_named_and_the_runbook_recovers(platform: Platf
 
         await delete(address, names.output("state"))
         await asyncio.to_thread(noticed, worker, names.output("state"))
-        assert await asyncio.to_thread(worker.terminate, 60) == 0
+        assert await asyncio.to_thread(worker.terminate) == 0
         await run("topics", "create")
         worker = fleet.add()
         await asyncio.to_thread(wait_for, lambda: worker.owned("refused") == _ALL, "it asks what to do")

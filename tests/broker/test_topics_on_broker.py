@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from broker_clusters import create_topics
 
+from helpers.patience import PATIENCE_S
 from streams.dev.kafka_node import DevKafka, free_ports
 
 pytestmark = pytest.mark.services
@@ -31,7 +32,7 @@ class Callwarden:
     def __call__(self, *arguments: str, **settings: str) -> tuple[int, str, str]:
         command = [Path(sys.executable).parent / "callwarden", *arguments]
         done = subprocess.run(
-            command, env=self._environment | settings, capture_output=True, text=True, timeout=60, check=False
+            command, env=self._environment | settings, capture_output=True, text=True, timeout=PATIENCE_S, check=False
         )
         assert "Traceback" not in done.stderr
         return done.returncode, done.stdout, done.stderr

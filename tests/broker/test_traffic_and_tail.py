@@ -14,9 +14,10 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from broker_clusters import create_topics
-from deadlines import deadline, killed_after
+from deadlines import deadline, killed_when_late
 from ruamel.yaml import YAML
 
+from helpers.patience import PATIENCE_S
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.key_check import partition_of
 from schemas import codec
@@ -47,7 +48,7 @@ def command(address: str, prefix: str, *arguments: str) -> AbstractContextManage
         stderr=subprocess.PIPE,
         text=True,
     )
-    return killed_after(180, process)
+    return killed_when_late(process)
 
 
 @pytest.mark.parametrize("service", ["traffic", "tail"])
@@ -64,18 +65,18 @@ async def test_the_services_of_compose_pass_its_health_checks(address: str, tmp_
     assert not healthy()
     with command(address, prefix, *words) as callwarden:
         for _ in range(2):  # it is touched repeatedly
-            async with deadline(f"{service} is alive", 60):
+            async with deadline(f"{service} is alive"):
                 while not healthy():
                     await asyncio.sleep(0.1)
             os.utime(file, (0, 0))
         callwarden.send_signal(signal.SIGTERM)
-        _, wrong = callwarden.communicate(timeout=60)
+        _, wrong = callwarden.communicate(timeout=PATIENCE_S)
     assert (callwarden.returncode, wrong) == (0, "")
 
 
 def test_a_file_that_cannot_be_touched_is_refused_with_a_message(address: str, tmp_path: Path) -> None:
     with command(address, "no.", "tail", "--alive", str(tmp_path / "no" / "alive")) as callwarden:
-        _, wrong = callwarden.communicate(timeout=60)
+        _, wrong = callwarden.communicate(timeout=PATIENCE_S)
     assert callwarden.returncode == 2
     assert "No such file or directory; expected a file that this user may write" in wrong
 
@@ -83,10 +84,10 @@ def test_a_file_that_cannot_be_touched_is_refused_with_a_message(address: str, t
 async def test_the_past_day_goes_to_the_topics_and_partitions_of_its_types_and_tenants(address: str) -> None:
     prefix = await make_topics(address, *INPUTS)
     with command(address, prefix, "traffic", "--no-live", "--rate", "0.05", "--seed", "11") as callwarden:
-        said, wrong = callwarden.communicate(timeout=120)
+        said, wrong = callwarden.communicate(timeout=PATIENCE_S)
     assert (callwarden.returncode, wrong) == (0, "")
     with command(address, prefix, "traffic", "--no-live") as again:
-        assert again.communicate(timeout=120)[0].startswith("the topics already have calls")
+        assert again.communicate(timeout=PATIENCE_S)[0].startswith("the topics already have calls")
     counts = Counter[str]()
     first_call_ms, last_other_ms = 1 << 62, 0
     async with AIOKafkaConsumer(bootstrap_servers=address, auto_offset_reset="earliest") as consumer:
@@ -119,18 +120,18 @@ async def test_simulated_records_are_mixed_with_others_only_on_request(address: 
         await producer.send_and_wait(f"{prefix}reviews", b"{}", key=b"acme")
     arguments = ["traffic", "--no-live", "--rate", "0.01"]
     with command(address, prefix, *arguments) as callwarden:
-        said, wrong = callwarden.communicate(timeout=120)
+        said, wrong = callwarden.communicate(timeout=PATIENCE_S)
     assert (callwarden.returncode, said) == (2, "")
     assert f"{prefix}reviews: expected no records but simulated ones" in wrong
     with command(address, prefix, *arguments, "--yes") as callwarden:
-        assert callwarden.communicate(timeout=120)[0].startswith("the past day is sent: ")
+        assert callwarden.communicate(timeout=PATIENCE_S)[0].startswith("the past day is sent: ")
 
 
 async def test_a_missing_topic_is_not_waited_for(address: str) -> None:
     prefix = await make_topics(address, "cdr", "enforcement")
     for arguments, absent in ((["traffic"], "complaints"), (["tail"], "alerts")):
         with command(address, prefix, *arguments) as callwarden:
-            said, wrong = callwarden.communicate(timeout=120)
+            said, wrong = callwarden.communicate(timeout=PATIENCE_S)
         assert (callwarden.returncode, said) == (2, "")
         assert f"there is no topic {prefix}{absent}; `callwarden topics create` creates it" in wrong
 
@@ -138,7 +139,7 @@ async def test_a_missing_topic_is_not_waited_for(address: str) -> None:
 def test_a_broker_that_is_away_is_reported_in_one_line() -> None:
     for name in ("traffic", "tail"):
         with command("127.0.0.1:1", "x.", name) as callwarden:
-            said, wrong = callwarden.communicate(timeout=120)
+            said, wrong = callwarden.communicate(timeout=PATIENCE_S)
         assert (callwarden.returncode, said) == (3, "")
         assert wrong.startswith(f"callwarden {name}: ")
         assert "127.0.0.1:1" in wrong

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 from broker_clusters import cluster_at, make_topic, produce
+from deadlines import deadline
 from rawkafka.batches import SNAPPY, ZSTD, batch, message, record
 from rawkafka.hostile import TAKEN
 from rawkafka.produce import send
@@ -114,13 +115,13 @@ async def test_a_worker_continues_behind_hostile_batches_and_after_a_command_beh
 
     async def decided_of(*tenants: str) -> None:
         """Wait until there is a decision on each of these tenants, and on no other."""
-        for _ in range(240):
-            events = (await read_all(node.address, [names.output("enforcement")], PARTITIONS)).of("out.enforcement")
-            if {event.key for event in events} >= {tenant.encode() for tenant in tenants}:
-                assert {event.key for event in events} == {tenant.encode() for tenant in tenants}
-                return
-            await asyncio.sleep(0.5)
-        raise AssertionError(f"no decision on {tenants}")
+        wanted, found = {tenant.encode() for tenant in tenants}, set[bytes]()
+        async with deadline(f"a decision on each of {tenants}"):
+            while not found >= wanted:
+                events = (await read_all(node.address, [names.output("enforcement")], PARTITIONS)).of("out.enforcement")
+                found = {event.key for event in events}
+                await asyncio.sleep(0.5)
+        assert found == wanted
 
     def stopped(worker: Worker) -> bool:
         return f"partition {number}: stopped" in worker.get("/readyz")[1]
@@ -139,7 +140,7 @@ async def test_a_worker_continues_behind_hostile_batches_and_after_a_command_beh
         letters = (await read_all(node.address, [names.output("dead-letter")], PARTITIONS)).of("out.dead-letter")
         reasons = [dict(letter.headers)["reason"].decode().partition(":")[0] for letter in letters]
         assert sorted(reasons) == sorted(what.partition(",")[0] for what in TAKEN for _ in range(4))
-        assert worker.terminate(20) == 0
+        assert worker.terminate() == 0
         (segment,) = (node.data / "storage" / f"{complaints.topic}-{number}").glob("*.log")
         async with AIOKafkaProducer(bootstrap_servers=node.address) as producer:
             for tenant in (lost, last):
@@ -158,4 +159,4 @@ async def test_a_worker_continues_behind_hostile_batches_and_after_a_command_beh
         for place in (b"?", well):
             overwrite(segment, at, place)
             assert "no decision was lost" in callwarden(environment, "audit")
-        assert worker.terminate(20) == 0
+        assert worker.terminate() == 0

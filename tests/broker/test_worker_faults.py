@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from worker_faults import STOP_S, hurt
+from worker_faults import hurt
 from worker_judge import assert_exact
 from worker_platform import LIVE, Platform, drain
 from worker_processes import PARTITIONS, fleet_of
@@ -24,7 +24,7 @@ async def test_one_worker_decides_what_the_replay_decides(platform: Platform, tm
             for piece in day.pieces:
                 await sender.send(piece)
             await drain(fleet, sender, day.calls_now)
-        assert [await asyncio.to_thread(worker.terminate, STOP_S) for worker in fleet.all] == [0]
+        assert [await asyncio.to_thread(worker.terminate) for worker in fleet.all] == [0]
         assert fleet.all[0].said_else() == []
     counts = await assert_exact(platform.node.address, platform.names, load(str(platform.policy)), LIVE, PARTITIONS)
     print(dict(counts))

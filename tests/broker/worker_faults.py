@@ -18,7 +18,6 @@ from worker_traffic import POISON, Day, Sender, sender_to
 
 from monitor.policy.load import load
 
-STOP_S = 20
 _MOST_WORKERS = 3
 FAULTS = ("broker", "kill", "terminate", "pause")
 
@@ -89,7 +88,7 @@ class Faults:
         """TERM: orderly shutdown."""
         owned = self._victims(count)
         with ThreadPoolExecutor(count) as threads:
-            statuses = list(threads.map(lambda worker: worker.terminate(STOP_S), owned))
+            statuses = list(threads.map(lambda worker: worker.terminate(), owned))
         assert statuses == [0] * count, [worker.said()[-3:] for worker in owned]
         self._taken_over(owned)
         return f"stopped with what they had: {_told(owned)}"
@@ -174,7 +173,7 @@ async def hurt(
                 print(f"{time.monotonic() - began:6.1f} s, {number:3} {step.kind}: {did}")
             await asyncio.to_thread(fleet.settle)
             await drain(fleet, sender, day.calls_now)
-        assert [await asyncio.to_thread(worker.terminate, STOP_S) for worker in fleet.running] == [0]
+        assert [await asyncio.to_thread(worker.terminate) for worker in fleet.running] == [0]
         assert [(worker.name, line) for worker in fleet.all for line in worker.said_else()] == []
     policy = load(str(platform.policy))
     counts = await assert_exact(platform.node.address, platform.names, policy, LIVE, PARTITIONS, unknown_reviews=True)

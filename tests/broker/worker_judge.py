@@ -71,7 +71,7 @@ async def read_all(address: str, topics: Iterable[str], partitions: int) -> Logs
         AIOKafkaConsumer(
             bootstrap_servers=address, isolation_level="read_committed", auto_offset_reset="earliest"
         ) as consumer,
-        deadline(f"all records of {', '.join(topics)}", 180),
+        deadline(f"all records of {', '.join(topics)}"),
     ):
         consumer.assign(tps)
         ends = await consumer.end_offsets(tps)

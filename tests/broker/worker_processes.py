@@ -14,10 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from helpers.patience import PATIENCE_S
 from streams.dev.kafka_node import free_ports
 from streams.runtime.child_process import ChildProcess
 
 PARTITIONS = 8
+_PAGE_S = 30.0  # a page of a paused process never comes
 MAIN = "from streams.cli.app import main; main()"  # `callwarden`, by this interpreter
 FORM = ["--json-logs"]
 AWAY = "the broker is away; waiting for it"
@@ -25,15 +27,15 @@ _PHASE = re.compile(r'^callwarden_partition\{partition="(\d+)",phase="(\w+)"\} 1
 _LAG = re.compile(r"^callwarden_lag_records\{.*\} (.+)$", re.MULTILINE)
 
 
-def wait_for(holds: Callable[[], object], what: str, within_s: float = 90) -> None:
+def wait_for(holds: Callable[[], object], what: str) -> None:
     """Wait until the condition holds; raises AssertionError when it does not in time."""
-    until = time.monotonic() + within_s
+    until = time.monotonic() + PATIENCE_S
     while not holds():
-        assert time.monotonic() < until, f"waited {within_s:g} s in vain: {what}"
+        assert time.monotonic() < until, f"waited {PATIENCE_S:g} s in vain: {what}"
         time.sleep(0.1)
 
 
-def callwarden(environment: Mapping[str, str], *arguments: str, status: int = 0, within_s: float = 240) -> str:
+def callwarden(environment: Mapping[str, str], *arguments: str, status: int = 0) -> str:
     """The output of the command. Raises AssertionError when it ends with another exit status."""
     done = subprocess.run(
         [sys.executable, "-c", MAIN, *arguments],
@@ -42,7 +44,7 @@ def callwarden(environment: Mapping[str, str], *arguments: str, status: int = 0,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=within_s,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == status, done.stdout
     return done.stdout
@@ -57,7 +59,7 @@ class Pages:
     def get(self, page: str) -> tuple[int, str]:
         """Status and body of a page; 0 when nothing answers."""
         try:
-            with urllib.request.urlopen(self.url + page, timeout=2) as answer:
+            with urllib.request.urlopen(self.url + page, timeout=_PAGE_S) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as answer:
             with answer:
@@ -108,10 +110,10 @@ class Worker:
         self.ended = True
         return self._child.kill()
 
-    def terminate(self, within_s: float) -> int:
+    def terminate(self) -> int:
         """TERM, then the exit status; -9 when it had to be killed."""
         self.ended = True
-        return self._child.stop(within_s)
+        return self._child.stop(PATIENCE_S)
 
     def dump(self) -> None:
         """Abort the process: the stacks of its threads go to its log."""
@@ -215,10 +217,10 @@ class Fleet:
         awake = {worker.name for worker in self.running if not worker.paused}
         return busy == awake and all(len(names) == 1 for names in owners.values())
 
-    def settle(self, within_s: float = 90) -> None:
+    def settle(self) -> None:
         """Wait until it has settled."""
         try:
-            wait_for(self.settled, "each partition run by one worker", within_s)
+            wait_for(self.settled, "each partition run by one worker")
         except AssertionError as error:
             tail = "".join(f"\n{w.name}: {line}" for w in self.running for line in w.said()[-4:])
             owners = self.owners()

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 from deadlines import deadline
 from worker_processes import PARTITIONS, callwarden
 
+from helpers.patience import PATIENCE_S
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.key_check import partition_of
 from monitor.policy import built_in
@@ -24,7 +25,6 @@ LATENESS_S = 20
 # Reasons of dead letters: invalid JSON, another tenant's key, a wrong partition, a wrong topic, a tombstone.
 POISON = ("truncated_json", "wrong_key", "wrong_partition", "wrong_topic", "no_value")
 _CALLS = INPUTS.index("cdr")
-_ACKNOWLEDGED_S = 480  # until every process has reported that most brokers are away, and these have restarted
 MARK = "test"  # the header that marks the test's own records
 
 
@@ -77,7 +77,7 @@ def tenants_of(number: int, count: int) -> list[str]:
 def make_topics(environment: Mapping[str, str], replicas: int = 1) -> None:
     """Run `callwarden topics create` for a worker of that environment."""
     output = {"CALLWARDEN_PARTITIONS": str(PARTITIONS), "CALLWARDEN_REPLICATION_FACTOR": str(replicas)}
-    callwarden({**environment, **output}, "topics", "create", within_s=120)
+    callwarden({**environment, **output}, "topics", "create")
 
 
 class Day:
@@ -185,7 +185,7 @@ class Sender:
     async def send(self, records: Iterable[Sent]) -> None:
         """Send all, and wait until they are acknowledged."""
         waiting = []
-        async with deadline("all records are acknowledged", _ACKNOWLEDGED_S):
+        async with deadline("all records are acknowledged"):
             for one in records:
                 headers = [(MARK, one.mark.encode())] if one.mark else []
                 topic = self._names.inputs[one.source]
@@ -204,11 +204,11 @@ async def sender_to(address: str) -> AsyncIterator[AIOKafkaProducer]:
     ends.
     """
     producer = AIOKafkaProducer(
-        bootstrap_servers=address, enable_idempotence=True, request_timeout_ms=1000 * _ACKNOWLEDGED_S
+        bootstrap_servers=address, enable_idempotence=True, request_timeout_ms=round(1000 * PATIENCE_S)
     )
     await producer.start()
     try:
         yield producer
     finally:
-        async with deadline("what the producer still has is acknowledged", 150):
+        async with deadline("what the producer still has is acknowledged"):
             await producer.stop()

@@ -19,12 +19,12 @@ from typing import Any, NamedTuple, Self
 import psycopg
 from psycopg.rows import dict_row
 
+from helpers.patience import PATIENCE_S
+
 FOLDER = Path(__file__).parent / "sip"
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "formats.md"
 TABLES = Path("/usr/share/kamailio/postgres")
 MODULES = "/usr/lib/*/kamailio/modules/db_postgres.so"
-# Upper bounds for a start or a run on a busy machine; normally nothing waits that long.
-PATIENCE_S = 120.0
 # The kernel's clock of whole seconds is up to a tick behind the precise one.
 TICK_S = 0.05
 
