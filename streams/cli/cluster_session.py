@@ -1,7 +1,6 @@
 """What the commands on a cluster share: the cluster for one task, and the message if it cannot be reached."""
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
@@ -11,6 +10,7 @@ from monitor.text.timestamps import rfc3339
 from streams.cli.inputs import checked_reason, fail, operator_name
 from streams.kafka.api import OffsetOutOfRange, PermanentError, TransientError
 from streams.ops.control_client import Unconfirmed
+from streams.runtime.wall_clock import epoch_ms
 from streams.topics.reported_waits import STALE_MS
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def signed(reason: str, by: str | None) -> SignedReason:
     return {
         "reason": mask_text(checked_reason(reason)),
         "by": operator_name("--by", by),
-        "at_ms": time.time_ns() // 1_000_000,
+        "at_ms": epoch_ms(),
     }
 
 
@@ -101,7 +101,7 @@ def waiting_lines(reported: "ReportedWaits", clock_topic: str, otherwise: str) -
     for lines in reported.waits.values():
         for line in lines:
             yield f"waiting, as of {newest}: {line}"
-    if reported.newest_ms is None or time.time_ns() // 1_000_000 - reported.newest_ms > STALE_MS:
+    if reported.newest_ms is None or epoch_ms() - reported.newest_ms > STALE_MS:
         said = f"the newest tick is of {newest}" if newest else "no worker has written a tick"
         yield (
             f"{said} ({clock_topic}): no worker is running, or its ticks are not acknowledged; its /readyz says which. "

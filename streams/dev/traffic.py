@@ -1,7 +1,6 @@
 """Sends simulated traffic to Kafka: past records as fast as possible, then each record when it arrives."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
@@ -16,6 +15,7 @@ from monitor.simulate.settings import DAY_MS, HOUR_MS, SimulationSettings
 from streams.kafka.api import TP, PermanentError
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.produce.keyed_producer import Producer
+from streams.runtime.wall_clock import epoch_ms
 from streams.settings.load import Settings as Connection
 
 MARK = ("made-by", b"callwarden traffic")
@@ -28,11 +28,6 @@ _NEWEST = 100
 _MOST = 20_000
 # The least interval of sends of live records: fewer requests cost less.
 _TICK_S = 0.02
-
-
-def now_ms() -> int:
-    """The current time in epoch ms."""
-    return time.time_ns() // 1_000_000
 
 
 def around(at_ms: int, *, tenants: int, days: int, seed: int, rate: float, lateness_ms: int) -> SimulationSettings:
@@ -82,7 +77,7 @@ class TrafficFeed:
         settings: SimulationSettings,
         prefix: str = "callwarden.",
         endless: bool = False,
-        clock_ms: Callable[[], int] = now_ms,
+        clock_ms: Callable[[], int] = epoch_ms,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._producer, self._settings, self._endless = producer, settings, endless

@@ -2,7 +2,6 @@
 
 import asyncio
 import ctypes
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TypeVar
@@ -29,6 +28,7 @@ from streams.kafka.topic_admin import (
 from streams.kafka.topic_names import TopicNames
 from streams.runtime.retry import retry
 from streams.runtime.shutdown import stop_requested
+from streams.runtime.wall_clock import epoch_ms
 from streams.settings.load import Settings, variable
 from streams.topics.state_inputs import check_inputs
 from streams.worker.app import make_worker
@@ -87,7 +87,7 @@ async def check_identity(settings: Settings, cluster: KafkaCluster, partitions: 
 
 async def run_worker(settings: Settings, policy: Policy) -> None:
     """Run a worker. Raises PermanentError if it cannot work as things are, or the error that ended the app."""
-    if (settings.enforce_from_ms or 0) > time.time_ns() // 1_000_000 + _FAR_MS:
+    if (settings.enforce_from_ms or 0) > epoch_ms() + _FAR_MS:
         # It could not be changed later.
         raise PermanentError(
             f"{variable('enforce_from_ms')} is more than {format_duration(_FAR_MS)} ahead, and nothing would be "
@@ -117,7 +117,7 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
             partitioner=settings.partitioner,
             application_id=settings.application_id,
             rest_s=max(2.0, 2 * settings.heartbeat_ms / 1000),
-            now_ms=lambda: time.time_ns() // 1_000_000,
+            now_ms=epoch_ms,
             telemetry=telemetry,
             ready_lag=settings.ready_lag,
             enforce_from_ms=settings.enforce_from_ms or 0,

@@ -17,11 +17,11 @@ from alerting.programs import alertmanager, amtool
 from monitor.policy.load import load
 from schemas.outputs import Reason
 from streams.consumers.notify.channels import Alertmanager
-from streams.consumers.notify.main import now_ms
 from streams.consumers.notify.messages.message import Message
 from streams.consumers.notify.messages.page_links import PageLinks
 from streams.consumers.notify.outbox import LastingMessage
 from streams.consumers.notify.sample_messages import sample_messages
+from streams.runtime.wall_clock import epoch_ms
 
 pytestmark = pytest.mark.services
 
@@ -89,7 +89,7 @@ async def telling(
         config.write_text(CONFIG.replace("URL", url), "utf-8")
         with alertmanager(config, folder) as address:
             yield (
-                Alertmanager(session, "alertmanager", SecretStr(f"http://{address}"), now_ms, PageLinks()),
+                Alertmanager(session, "alertmanager", SecretStr(f"http://{address}"), epoch_ms, PageLinks()),
                 address,
                 received,
             )
@@ -104,12 +104,12 @@ async def test_alerts_are_grouped_by_tenant_and_resolved(
             message("acme", what="pending", standing="on", behaviour="repeat_violation"),
         ]
         other = message("other", what="ban", severity="critical")
-        await channel.send([*on, other], [now_ms()] * 3)
+        await channel.send([*on, other], [epoch_ms()] * 3)
         await until(lambda: len(states(received, "acme")) == 2 and states(received, "other"), "both tenants' groups")
         assert sorted(states(received, "acme")) == [("alert", "firing"), ("pending", "firing")]
         assert "description_zh" in received[0]["alerts"][0]["annotations"]
         assert "CallwardenTenant" in amtool(server, "alert", "query", "tenant=acme", "kind=alert")
-        await channel.send([message("acme", standing="off")], [now_ms()])
+        await channel.send([message("acme", standing="off")], [epoch_ms()])
         await until(lambda: ("alert", "resolved") in states(received, "acme"), "the alert resolved")
         assert amtool(server, "alert", "query", "tenant=acme", "kind=alert").count("CallwardenTenant") == 0
         assert "CallwardenTenant" in amtool(server, "alert", "query", "tenant=acme", "kind=pending")
@@ -118,7 +118,7 @@ async def test_alerts_are_grouped_by_tenant_and_resolved(
 async def test_a_silence_quiets_one_tenant(tmp_path: Path) -> None:
     async with telling(tmp_path) as (channel, server, received):
         amtool(server, "silence", "add", "tenant=acme", "--comment=known", "--author=ops", "--duration=1h")
-        await channel.send([message("acme", standing="on"), message("other", standing="on")], [now_ms()] * 2)
+        await channel.send([message("acme", standing="on"), message("other", standing="on")], [epoch_ms()] * 2)
         await until(lambda: states(received, "other"), "the other tenant's alert")
         suppressed = amtool(server, "alert", "query", "--silenced", "tenant=acme")
         assert "CallwardenTenant" in suppressed
@@ -131,10 +131,10 @@ async def test_an_alert_stays_active_while_it_is_repeated_and_ends_otherwise(
     monkeypatch.setattr("streams.consumers.notify.channels.alertmanager._AHEAD_MS", 3_000)
     async with telling(tmp_path) as (channel, _, received):
         on, began_s = message("acme", standing="on"), time.monotonic()
-        await channel.send([on], [now_ms()])
+        await channel.send([on], [epoch_ms()])
         await until(lambda: states(received, "acme"), "the alert")
         while time.monotonic() - began_s < 6:
-            await channel.remind([LastingMessage(on, now_ms())])
+            await channel.remind([LastingMessage(on, epoch_ms())])
             await asyncio.sleep(0.3)
         assert ("alert", "resolved") not in states(received, "acme")
         await until(lambda: ("alert", "resolved") in states(received, "acme"), "its end")
@@ -142,8 +142,8 @@ async def test_an_alert_stays_active_while_it_is_repeated_and_ends_otherwise(
 
 async def test_a_message_of_each_kind_is_accepted(tmp_path: Path) -> None:
     async with telling(tmp_path) as (channel, server, _):
-        messages = sample_messages(load(None), now_ms())
-        said = await channel.send(messages, [now_ms()] * len(messages))
+        messages = sample_messages(load(None), epoch_ms())
+        said = await channel.send(messages, [epoch_ms()] * len(messages))
         assert said == "200"
         listed = amtool(server, "alert", "query", "-o", "json", "source=notify")
         for kind in ("lapse_soon", "escalation_hollow", "summary", "reversal"):

@@ -17,8 +17,8 @@ from sqlalchemy.pool import NullPool
 from worker_processes import PARTITIONS
 from worker_traffic import make_topics
 
-from streams.consumers.notify.main import now_ms
 from streams.consumers.notify.tables import OUTBOX
+from streams.runtime.wall_clock import epoch_ms
 
 pytestmark = pytest.mark.services
 
@@ -54,17 +54,17 @@ async def test_every_message_arrives_whenever_it_is_killed(
             await producer.send_and_wait(prefix + topic, msgspec.json.encode(value), partition=partition)
 
         try:
-            await write("enforcement", warning("history", "t-history", now_ms()), "t-history")
+            await write("enforcement", warning("history", "t-history", epoch_ms()), "t-history")
             notifier.start()
             await notifier.ready()
             wanted = set()
             for kill in range(kills):
                 for n in range(rng.randrange(1, 4)):
                     tenant = f"t{kill}-{n}"
-                    await write("enforcement", warning(f"e{kill}-{n}", tenant, now_ms()), tenant)
+                    await write("enforcement", warning(f"e{kill}-{n}", tenant, epoch_ms()), tenant)
                     wanted.add(f"e{kill}-{n}")
                 tenant = f"a{kill}"
-                await write("alerts", alert(f"a{kill}", tenant, "firing", now_ms()), tenant)
+                await write("alerts", alert(f"a{kill}", tenant, "firing", epoch_ms()), tenant)
                 wanted.add(f"a{kill}")
                 await moment_to_kill(rng.choice(["at once", "later", "unanswered", "refused"]), receiver, rng)
                 notifier.kill()
@@ -73,7 +73,7 @@ async def test_every_message_arrives_whenever_it_is_killed(
             await notifier.ready()
             await arrived(receiver, wanted, notifier)
             for kill in range(kills):
-                await write("alerts", alert(f"a{kill}", f"a{kill}", "resolved", now_ms()), f"a{kill}")
+                await write("alerts", alert(f"a{kill}", f"a{kill}", "resolved", epoch_ms()), f"a{kill}")
             await arrived(receiver, {f"a{kill} over" for kill in range(kills)}, notifier)
             async with deadline("the outbox is empty"):
                 while await asyncio.to_thread(waiting, url):
@@ -112,7 +112,7 @@ async def test_a_poisoned_message_and_a_robots_limit_are_known_after_each_kill(a
         notifier, wanted = Notifier(tmp_path / "log", environment | output), set()
 
         async def write(id_: str, tenant: str, kind: str = "warning") -> None:
-            event = msgspec.json.encode(decision(id_, tenant, now_ms(), kind))
+            event = msgspec.json.encode(decision(id_, tenant, epoch_ms(), kind))
             await producer.send_and_wait(f"{prefix}enforcement", event, partition=0)
 
         try:

@@ -123,12 +123,12 @@ def _list_unread(settings: "Settings", as_json: bool) -> None:
 def _accept_unread(settings: "Settings", places: list[tuple[int, int]] | None, reason: str) -> None:
     """Accept that the records at these places, or all of them, change nothing."""
     import asyncio
-    import time
 
     from streams.consumers.billing import unread
+    from streams.runtime.wall_clock import epoch_ms
 
     with _database(settings) as database:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = epoch_ms()
         count = asyncio.run(database.run(lambda connection: unread.accept(connection, places, reason, now_ms)))
     typer.echo(f"accepted: {count} record{'s' * (count != 1)}; billing answers about their tenants again")
 

@@ -60,10 +60,9 @@ def list_(as_json: Json = False, database: Address = None) -> None:
 
     Exit status: 3 the database cannot be reached.
     """
-    import time
-
     from streams.cli.outputs import print_json
     from streams.console.identity import accounts
+    from streams.runtime.wall_clock import epoch_ms
 
     def read(connection: "Connection") -> "list[Account]":
         found: list[Account] = []
@@ -71,7 +70,7 @@ def list_(as_json: Json = False, database: Address = None) -> None:
             found += some
         return found
 
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = epoch_ms()
     found = _run("list", database, lambda opened: _transaction(opened, read))
     if as_json:
         print_json({"users": [_plain(each) for each in found]})
@@ -147,15 +146,14 @@ def _with_password(
     store: "Callable[[Connection, str, int | None, int], str]",
 ) -> None:
     """Store a password that is asked for, or an initial one that is printed."""
-    import time
-
     from argon2 import PasswordHasher
 
     from monitor.text.durations import DAY
     from streams.cli.inputs import fail
     from streams.console.identity import passwords
+    from streams.runtime.wall_clock import epoch_ms
 
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = epoch_ms()
     if ask:
         given = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
         if key := passwords.fault(given, name):
@@ -180,10 +178,10 @@ def _with_password(
 
 
 def _change(command: str, name: str, database: str | None, change: "Callable[..., None]") -> None:
-    import time
+    from streams.runtime.wall_clock import epoch_ms
 
     def work(connection: "Connection") -> None:
-        change(connection, by=_operator(), subject=_subject(name), now_ms=time.time_ns() // 1_000_000)
+        change(connection, by=_operator(), subject=_subject(name), now_ms=epoch_ms())
 
     _run(command, database, lambda opened: _transaction(opened, work))
 

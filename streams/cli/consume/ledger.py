@@ -201,8 +201,6 @@ def show(
 
     Exit status: 1 nothing is known of that tenant; 2 no ledger; 3 the database cannot be reached.
     """
-    import time
-
     from rich.console import Console
 
     from monitor.report import labels
@@ -212,6 +210,7 @@ def show(
     from streams.cli.inputs import fail, settings_for
     from streams.consumers.ledger.queries.lookup import of_tenant
     from streams.reviews.signers import signers_of
+    from streams.runtime.wall_clock import epoch_ms
 
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
     keys = settings.review_keys()
@@ -224,7 +223,7 @@ def show(
     report(currency, line=not as_json)
     if not events and not reviews:
         fail(f"the ledger has no record of the tenant {settings.display.id(tenant)}", 1)
-    console, now_ms = Console(highlight=False), time.time_ns() // 1_000_000
+    console, now_ms = Console(highlight=False), epoch_ms()
     # Not by the name that was given: an id with a NUL in it can be shown, and not be typed.
     standing = TenantSummaries(events, [], {}).tenants[events[0].subject] if events else None
     by_id = {event_id: case for case in cases for event_id in case.ids}
@@ -280,14 +279,13 @@ def accept_loss(
 
     Exit status: 1 you did not agree, or the ledger has continued meanwhile; 3 Kafka or the database cannot be reached.
     """
-    import time
-
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import checked_reason, fail, operator_name, settings_for
     from streams.consumers.ledger.access import database_of
     from streams.consumers.ledger.gaps import accept, gaps
     from streams.consumers.offsets import ConcurrentWriter
     from streams.kafka.topic_names import TopicNames
+    from streams.runtime.wall_clock import epoch_ms
 
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
@@ -304,7 +302,7 @@ def accept_loss(
             await ledger.migrate()
             lost = await gaps(cluster, ledger, names)
             if lost and confirmed(lost):
-                await accept(ledger, lost, time.time_ns() // 1_000_000, name, reason)
+                await accept(ledger, lost, epoch_ms(), name, reason)
                 return len(lost)
             return 0 if not lost else -1
         finally:
@@ -321,14 +319,14 @@ def accept_loss(
 
 def _record(settings: "Settings", found: "Verified", with_heads: bool, by: str) -> None:
     import asyncio
-    import time
     from functools import partial
 
     from streams.consumers.ledger.access import database_of
     from streams.consumers.ledger.verify.last_verification import Verification, note
+    from streams.runtime.wall_clock import epoch_ms
 
     entries = {tp: head.number for tp, head in found.heads.items()}
-    done = Verification(time.time_ns() // 1_000_000, by, len(found.faults), with_heads, entries)
+    done = Verification(epoch_ms(), by, len(found.faults), with_heads, entries)
 
     async def work() -> None:
         ledger = database_of(settings)

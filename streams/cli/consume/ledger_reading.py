@@ -1,7 +1,6 @@
 """What the commands share that only read the ledger: its database read-only, and how current that is."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -14,6 +13,7 @@ from streams.consumers.ledger.progress import LedgerProgress, progress_of, recor
 from streams.consumers.ledger.up_to_date import topics_of
 from streams.kafka.api import PermanentError, TransientError
 from streams.kafka.topic_names import TopicNames
+from streams.runtime.wall_clock import epoch_ms
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -72,7 +72,7 @@ def currency_of(settings: "Settings", progress: LedgerProgress) -> Currency:
 
 def report(currency: Currency, *, line: bool = True) -> None:
     """Print how current the output is, unless ``line`` is False; warn on standard error if it is outdated."""
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = epoch_ms()
     as_of_ms, service_ms = currency.progress.as_of_ms, currency.progress.service_ms
     if line:
         behind = "an unknown number behind" if currency.behind is None else f"{currency.behind:,} behind"

@@ -74,16 +74,17 @@ async def _try(settings: "Settings", policy: "Policy") -> None:
 
     from streams.cli.inputs import fail
     from streams.consumers.notify.channels import configured
-    from streams.consumers.notify.main import NOBODY, now_ms
+    from streams.consumers.notify.main import NOBODY
     from streams.consumers.notify.sample_messages import send_samples
     from streams.kafka.api import PermanentError
+    from streams.runtime.wall_clock import epoch_ms
 
     failed = 0
     async with aiohttp.ClientSession(trust_env=True) as session:
-        channels = configured(settings, session, now_ms)
+        channels = configured(settings, session, epoch_ms)
         if not channels:
             raise PermanentError(NOBODY)
-        async for answer in send_samples(channels, policy, now_ms()):
+        async for answer in send_samples(channels, policy, epoch_ms()):
             failed += not answer.ok
             typer.echo(f"{answer.channel:<16}{answer.what:<20}{'accepted' if answer.ok else 'FAILED'}: {answer.said}")
     if failed:
@@ -98,11 +99,11 @@ def _of_given_up(settings: "Settings", send_again: bool, as_json: bool) -> None:
 
     from streams.cli.cluster_session import answers
     from streams.consumers.notify.delivery import failed_messages
-    from streams.consumers.notify.main import now_ms
+    from streams.runtime.wall_clock import epoch_ms
 
     def work(connection: Connection) -> tuple[list[failed_messages.FailedMessages], int]:
         found = failed_messages.list_failed(connection)
-        return found, failed_messages.send_again(connection, found, now_ms()) if send_again else 0
+        return found, failed_messages.send_again(connection, found, epoch_ms()) if send_again else 0
 
     with answers("notify"), failed_messages.open_database(settings) as database:
         found, revived = asyncio.run(database.run(work))

@@ -36,16 +36,17 @@ def run(
     """
     from streams.cli.cluster_session import answers
     from streams.cli.inputs import duration, fail, settings_for
-    from streams.dev.traffic import DAYS, TrafficFeed, around, inspect_inputs, now_ms
+    from streams.dev.traffic import DAYS, TrafficFeed, around, inspect_inputs
     from streams.kafka.api import PermanentError
     from streams.kafka.produce.keyed_producer import keyed_producer
     from streams.runtime.signals import run_until_stopped
+    from streams.runtime.wall_clock import epoch_ms
 
     settings = settings_for({"bootstrap_servers": bootstrap})
     lateness_ms = duration("--lateness", lateness)
     try:
         traffic = around(
-            now_ms(),
+            epoch_ms(),
             tenants=tenants,
             days=days or DAYS,
             seed=seed,

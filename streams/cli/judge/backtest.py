@@ -36,8 +36,6 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Show which tenants change tier from policy A to B and why, and the precision and recall of each policy."""
-    import time
-
     from monitor.whatif import backtest
     from streams.cli.inputs import (
         describe_os_error,
@@ -48,15 +46,14 @@ def run(
         policy_for,
         reading,
     )
+    from streams.runtime.wall_clock import epoch_ms
 
     policies = [
         policy_for(None if name == BUILT_IN and not Path(name).exists() else name) for name in (policy, against)
     ]
     names, adapters = formatted_files(files, format_ or [], set_ or [])
     paths, display = [Path(name) for name in names], display_setting()
-    not_after_ms = (
-        parse_time("--not-after", not_after, open_end=True) if not_after else time.time_ns() // 1_000_000 + MAX_AHEAD_MS
-    )
+    not_after_ms = parse_time("--not-after", not_after, open_end=True) if not_after else epoch_ms() + MAX_AHEAD_MS
     with reading(paths):
         for path in paths:
             path.open("rb").close()

@@ -92,7 +92,6 @@ def run(
     Exit status: 1 more records were rejected than --max-rejected allows; 3 Kafka cannot be reached.
     """
     import gc
-    import time
     from contextlib import nullcontext
 
     from monitor.core.garbage_collection import reduce_garbage_collection
@@ -102,6 +101,7 @@ def run(
     from streams.cli.inputs import display_setting, fail, formatted_files, parse_time, policy_for, reading
     from streams.cli.judge.progress import Reporter
     from streams.cli.outputs import writing
+    from streams.runtime.wall_clock import epoch_ms
 
     if not gc.isenabled():
         reduce_garbage_collection(batch=True)
@@ -136,7 +136,7 @@ def run(
         return
     ruled = policy_for(policy)
     files, adapters = formatted_files(files or [], format_ or [], set_ or [])
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = epoch_ms()
     not_after_ms = (
         parse_time("--not-after", not_after, open_end=True) if not_after is not None else now_ms + _MAX_AHEAD_MS
     )

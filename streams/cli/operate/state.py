@@ -39,18 +39,17 @@ def export(
 
     Exit status: 1 it cannot be written; 2 the file exists already, or there is no state; 3 Kafka cannot be reached.
     """
-    import time
-
     from monitor.text.timestamps import file_stamp
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import fail
     from streams.cli.outputs import must_be_new, writing
     from streams.kafka.topic_names import TopicNames
+    from streams.runtime.wall_clock import epoch_ms
     from streams.savepoint.export import export as write
 
     settings = _settings(input_prefix, output_prefix, bootstrap)
     names = TopicNames(settings.input_prefix, settings.output_prefix)
-    made_ms = time.time_ns() // 1_000_000
+    made_ms = epoch_ms()
     if out.is_dir():
         out /= f"callwarden-state-{file_stamp(made_ms)}.zst"
     elif out.suffix != ".zst" and out.parent.is_dir():

@@ -39,14 +39,13 @@ def check(
 
     Exit status: 2 a file has a fault, or with --strict a note.
     """
-    import time
-
     from monitor.policy.file.errors import PolicyError
     from monitor.policy.warnings import notes
+    from streams.runtime.wall_clock import epoch_ms
 
     if files.count("-") > 1:
         fail("-: standard input can be read once; expected it once")
-    now_ms, checked, wrong = time.time_ns() // 1_000_000, [], False
+    now_ms, checked, wrong = epoch_ms(), [], False
     for file in files:
         try:
             policy = _read(file)
@@ -119,12 +118,11 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Show which rules apply to a tenant, with its overrides, exemptions and profiles, in Chinese and English."""
-    import time
-
     from monitor.policy.explain import explain as explained
     from monitor.policy.explain import explain_lines
+    from streams.runtime.wall_clock import epoch_ms
 
-    at_ms = parse_time("--at", at) if at is not None else time.time_ns() // 1_000_000
+    at_ms = parse_time("--at", at) if at is not None else epoch_ms()
     found = explained(policy_for(policy), tenant, at_ms)
     if as_json:
         print_json(found)

@@ -43,8 +43,6 @@ def apply(
     Exit status: 1 a partition has not taken it, or it is not confirmed; 2 a fault of the policy; 3 Kafka cannot be
     reached.
     """
-    import time
-
     from monitor.policy.diff import diff
     from monitor.policy.timeline import PolicyVersion
     from monitor.policy.warnings import notes
@@ -53,6 +51,7 @@ def apply(
     from streams.kafka.topic_names import TopicNames
     from streams.ops.control_client import partition_count, send_command
     from streams.ops.policy_commands import MARGIN_MS, PlannedChange, plan_change
+    from streams.runtime.wall_clock import epoch_ms
     from streams.topics.control_topic import PolicyCommand
     from streams.topics.policy_log import logged_policies
 
@@ -61,7 +60,7 @@ def apply(
         checked_reason(reason)
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = TopicNames(settings.input_prefix, settings.output_prefix)
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = epoch_ms()
     from_ms = parse_time("--from", from_) if from_ else now_ms + settings.max_ahead_ms + MARGIN_MS
     if from_ms <= 0:
         fail(f"--from {from_}: expected a time after 1970")
@@ -211,12 +210,11 @@ def status(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
 
     Exit status: 3 Kafka cannot be reached.
     """
-    import time
-
     from streams.cli.cluster_session import operate, waiting_lines
     from streams.cli.inputs import settings_for
     from streams.kafka.topic_names import TopicNames
     from streams.ops.control_client import partition_count
+    from streams.runtime.wall_clock import epoch_ms
     from streams.topics.policy_log import logged_policies
     from streams.topics.reported_waits import ReportedWaits, TickReader
 
@@ -229,7 +227,7 @@ def status(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
         numbers = range(await partition_count(cluster, names))
         return await logged_policies(cluster, names, numbers), await TickReader(names, numbers).read(cluster)
 
-    as_of_ms = time.time_ns() // 1_000_000
+    as_of_ms = epoch_ms()
     found, reported = operate("policy status", settings, look)
     if as_json:
         partitions = [

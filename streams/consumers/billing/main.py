@@ -3,7 +3,6 @@
 import asyncio
 import ipaddress
 import sys
-import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ from streams.consumers.service import FollowedTopics, host, lag_reason, once_ava
 from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import TP, PermanentError, TransientError
 from streams.runtime.http_timing import timed
+from streams.runtime.wall_clock import epoch_ms
 from streams.settings.load import Settings, variable
 
 log = structlog.get_logger("callwarden")
@@ -111,7 +111,7 @@ class Billing:
             await self._database.migrate()
             self._has_tables = True
             for gap in accepted:
-                tp, now_ms = TP(self._topic, gap.partition), time.time_ns() // 1_000_000
+                tp, now_ms = TP(self._topic, gap.partition), epoch_ms()
                 await accept(self._cluster, self._database, tp, gap.offset, gap.reason, now_ms)
 
         await once_available(prepare, _LONGEST_RETRY_S)

@@ -1,6 +1,5 @@
 """Brings the ledger's database up to date with the topics."""
 
-import time
 from functools import partial
 
 from streams.consumers.data_loss import RecordsLost
@@ -13,6 +12,7 @@ from streams.consumers.ledger.writer import LedgerWriter
 from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import PermanentError
 from streams.kafka.topic_names import TopicNames
+from streams.runtime.wall_clock import epoch_ms
 
 
 def follower_of(cluster: TopicReader, database: Database, names: TopicNames, keeper: LedgerWriter) -> Follower:
@@ -35,7 +35,7 @@ def lost(error: RecordsLost) -> PermanentError:
 
 async def catch_up(topics: TopicReader, database: Database, names: TopicNames) -> None:
     """Write everything committed by now. Raises TransientError or PermanentError."""
-    as_of_ms = time.time_ns() // 1_000_000
+    as_of_ms = epoch_ms()
     try:
         await follower_of(topics, database, names, LedgerWriter()).catch_up()
     except RecordsLost as error:

@@ -1,7 +1,6 @@
 """`callwarden ledger run`: appends new records, publishes the chain heads daily, serves the health endpoints."""
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -31,6 +30,7 @@ from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import TP, TransientError
 from streams.kafka.topic_names import TopicNames
 from streams.metrics.factory import LabelValues, counter, gauge
+from streams.runtime.wall_clock import epoch_ms
 from streams.settings.load import Settings
 
 log = structlog.get_logger("callwarden")
@@ -110,7 +110,7 @@ def _last_verification(database: Database) -> Verification | None:
 
 def _note(connection: Connection, follower: Follower, at: Mapping[TP, int], as_of_ms: int | None) -> None:
     follower.check(at, POSITIONS.known(connection))
-    note_progress(connection, as_of_ms, service_ms=time.time_ns() // 1_000_000)
+    note_progress(connection, as_of_ms, service_ms=epoch_ms())
 
 
 class LedgerMetrics:
@@ -156,7 +156,7 @@ class Publisher:
     async def run(self) -> None:
         """Publish each day until cancelled. Failures of the file or the database are logged and retried."""
         while True:
-            now_ms, as_of_ms = time.time_ns() // 1_000_000, self._follower.progress().as_of_ms
+            now_ms, as_of_ms = epoch_ms(), self._follower.progress().as_of_ms
             try:
                 # The heads of a day include everything committed before it began.
                 if as_of_ms is not None and day(as_of_ms) >= day(now_ms):

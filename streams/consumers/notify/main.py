@@ -1,7 +1,6 @@
 """Runs the notifier: follows the topics, checks timers, and empties the outbox to each channel independently."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
@@ -25,6 +24,7 @@ from streams.consumers.service import FollowedTopics, host, lag_reason, once_ava
 from streams.kafka.api import PermanentError, TransientError
 from streams.kafka.cluster import KafkaCluster
 from streams.runtime.retry import Backoff
+from streams.runtime.wall_clock import epoch_ms
 from streams.settings.load import Settings
 
 log = structlog.get_logger("callwarden")
@@ -42,14 +42,14 @@ async def run_notify(settings: Settings, policy: Policy) -> None:
     database = Database(settings.notify_database.get_secret_value(), "notify")
     cluster = KafkaCluster(settings)
     async with aiohttp.ClientSession(trust_env=True) as session:
-        channels = configured(settings, session, now_ms)
+        channels = configured(settings, session, epoch_ms)
         if not channels:
             raise PermanentError(NOBODY)
         names = [channel.name for channel in channels]
-        telemetry, rules_by_policy = NotifyMetrics(names, now_ms), RulesByPolicy(policy, throttle, settings.display)
+        telemetry, rules_by_policy = NotifyMetrics(names, epoch_ms), RulesByPolicy(policy, throttle, settings.display)
         policies = PolicyLog(cluster, settings.output_prefix + "clock", rules_by_policy)
         consumer = NotifyHandler(
-            rules_by_policy, throttle, names, topics[0], now_ms, telemetry, summary_hour=settings.notify_summary_hour
+            rules_by_policy, throttle, names, topics[0], epoch_ms, telemetry, summary_hour=settings.notify_summary_hour
         )
         follower = Follower(
             cluster,
@@ -66,7 +66,10 @@ async def run_notify(settings: Settings, policy: Policy) -> None:
             work = [
                 follower.run(),
                 watch(database, consumer, telemetry, names, lambda: lag_reason(follower) is None),
-                *(Sender(channel, database, now_ms, telemetry, display=settings.display).run() for channel in channels),
+                *(
+                    Sender(channel, database, epoch_ms, telemetry, display=settings.display).run()
+                    for channel in channels
+                ),
             ]
             app = pages_app(telemetry.registry, lambda: lag_reason(follower))
             address = settings.web_host, settings.notify_port
@@ -81,11 +84,6 @@ NOBODY: Final = (
     "no notification channel is set, nothing will be sent; expected CALLWARDEN_NOTIFY_ALERTMANAGER_URLS, "
     "_DINGTALK_URL, _FEISHU_URL, _WECOM_URL, or _WEBHOOK_URL with _WEBHOOK_SECRET"
 )
-
-
-def now_ms() -> int:
-    """The system time, epoch ms."""
-    return time.time_ns() // 1_000_000
 
 
 async def watch(

@@ -1,7 +1,5 @@
 """`callwarden topics check` says what decisions wait for, until when, and that no worker runs while records wait."""
 
-from types import SimpleNamespace
-
 import pytest
 from typer.testing import CliRunner
 
@@ -40,7 +38,7 @@ def check(monkeypatch: pytest.MonkeyPatch, reported: ReportedWaits, records: int
         return asyncio.run(work(Cluster()))  # type: ignore[operator]
 
     monkeypatch.setattr(cluster_session, "operate", operate)
-    monkeypatch.setattr(cluster_session, "time", SimpleNamespace(time_ns=lambda: NOW * 1_000_000))
+    monkeypatch.setattr(cluster_session, "epoch_ms", lambda: NOW)
     monkeypatch.setattr(state_inputs, "check_inputs", nothing)
     monkeypatch.setattr(admin, "existing_topics", nothing)
     monkeypatch.setattr(topic_admin, "find_mismatches", lambda *_: [])

@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.consume.reviewing.review_options import From, Rule, Tenant, To, case_query, current_ms, review_settings
+from streams.cli.consume.reviewing.review_options import From, Rule, Tenant, To, case_query, review_settings
 from streams.cli.options import Bootstrap, Json, LedgerDatabase
 from streams.cli.outputs import print_json
+from streams.runtime.wall_clock import epoch_ms
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -55,7 +56,7 @@ def list_(
     settings = review_settings(bootstrap, database)
     (found, claims), currency = read_ledger("reviews list", settings, look)
     report(currency, line=not as_json)
-    console, now_ms, display = Console(highlight=False), current_ms(), settings.display
+    console, now_ms, display = Console(highlight=False), epoch_ms(), settings.display
     found.sort(key=_urgency)
     if as_json:
         decisions = [case_json(case, claims.get(case.in_force.id), now_ms) for case in found]
@@ -112,14 +113,14 @@ def show(
     if case is None:
         fail(str(rejection_reason(None, decision, GivenVerdict("overturn"), 0)), 1)
     if as_json:
-        plain = case_json(case, claims.get(case.in_force.id), current_ms())
+        plain = case_json(case, claims.get(case.in_force.id), epoch_ms())
         reviews = [review_json(one, case, by) for one, by in zip(case.reviews, signers, strict=True)]
         plain |= {"events": case.events, "reviews": reviews}
         print_json(currency.plain | {"decision": plain})
         return
     console, display = Console(highlight=False), settings.display
     claim = claims.get(case.in_force.id)
-    for line in [*case_lines(case, current_ms(), display, signers), *claim_line(claim, display, case)]:
+    for line in [*case_lines(case, epoch_ms(), display, signers), *claim_line(claim, display, case)]:
         console.print(line, soft_wrap=True)
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from streams.cli.consume.reviewing.review_options import current_ms
+from streams.runtime.wall_clock import epoch_ms
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -34,7 +34,7 @@ def replaced_verdict(decision: str, settings: "Settings", yes: bool) -> "Replaci
     case, claims = look_up("reviews", settings, look)
     replacing = Replace(claims, patience_ms(settings))
     for claim in replacing.seen.values():
-        if replacing.replaces(claim, current_ms()):
+        if replacing.replaces(claim, epoch_ms()):
             for line in claim_line(claim, settings.display, case):
                 Console(highlight=False).print(line, soft_wrap=True)
             if not yes:

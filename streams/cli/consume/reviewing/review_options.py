@@ -28,7 +28,7 @@ Replace = Annotated[
 
 
 def review_settings(bootstrap: str | None, database: str | None, key: str | None = None) -> "Settings":
-    """The settings, with these options before them."""
+    """The settings, overridden by these options."""
     from streams.cli.inputs import settings_for
 
     return settings_for({"bootstrap_servers": bootstrap, "ledger_database": database, "reviews_signing_key_file": key})
@@ -46,10 +46,3 @@ def case_query(status: Any, tenant: str | None, rule: str | None, from_: str | N
         None if from_ is None else parse_time("--from", from_),
         None if to is None else parse_time("--to", to),
     )
-
-
-def current_ms() -> int:
-    """The present, as Unix milliseconds."""
-    import time
-
-    return time.time_ns() // 1_000_000

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import typer
 
 from streams.cli.consume.reviewing.replacement import replaced_verdict
-from streams.cli.consume.reviewing.review_options import current_ms
 from streams.cli.consume.reviewing.signing import signing_key
+from streams.runtime.wall_clock import epoch_ms
 
 if TYPE_CHECKING:
     from monitor.policy.model import OpenKind
@@ -94,6 +94,6 @@ def _waiting(count: int, delay_ms: int | None) -> str:
 
     zh, en = "待水位线越过现在时刻", "takes effect once the watermark has passed the current time"
     if delay_ms is not None and delay_ms < _TOLD_MS:
-        about = instant(current_ms() + delay_ms + 60_000)  # the minute after it
+        about = instant(epoch_ms() + delay_ms + 60_000)  # the minute after it
         zh, en = f"约于 {about} 生效", f"takes effect about {about}"
     return f"{count} 个尚未生效，{zh} / {count} not decided yet: {en}; `callwarden reviews show ID` shows the state"

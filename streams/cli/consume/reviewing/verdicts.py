@@ -14,11 +14,11 @@ from streams.cli.consume.reviewing.review_options import (
     Tenant,
     To,
     case_query,
-    current_ms,
     review_settings,
 )
 from streams.cli.consume.reviewing.submission import VerdictOptions, submit, submit_one
 from streams.cli.options import Bootstrap, By, LedgerDatabase, Wait, Yes
+from streams.runtime.wall_clock import epoch_ms
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -186,7 +186,7 @@ def _chosen(wanted: "CaseQuery", settings: "Settings", replace: bool) -> "tuple[
 
     found, claims, resting = look_up("reviews overturn", settings, look)
     replacing = Replace(claims, patience_ms(settings)) if replace else None
-    console, now_ms, ids = Console(highlight=False), current_ms(), []
+    console, now_ms, ids = Console(highlight=False), epoch_ms(), []
     for case in found:
         claim = claims.get(case.in_force.id)
         for line in [case_line(case, now_ms, settings.display), *claim_line(claim, settings.display, case)]:

@@ -5,7 +5,6 @@ import os
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -106,7 +105,7 @@ async def test_it_publishes_repeatedly_and_only_once_everything_is_stored(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "_LOOK_S", 0.001)
-    monkeypatch.setattr(service, "time", SimpleNamespace(time_ns=lambda: T0 * 1_000_000))
+    monkeypatch.setattr(service, "epoch_ms", lambda: T0)
     path, follower = tmp_path / "heads.jsonl", Follower()
     running = asyncio.create_task(publisher(database, path, follower).run())
     path.mkdir()  # a folder in its place
