@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import sys
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -34,11 +33,12 @@ from streams.kafka.api import PermanentError
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_names import TopicNames
 from streams.reviews.rejections import RejectedReviews
-from streams.reviews.reservation_sender import writing_to
+from streams.reviews.sender_context import SenderContext, writing_to
 from streams.reviews.signatures import SIGNATURE_HEADER, KeyFileError, load_signing_key, sign
 from streams.runtime.http_connection import ConnectionLimits
 from streams.runtime.http_server import ServerOptions, usual_limits
 from streams.runtime.http_timing import timed
+from streams.runtime.wall_clock import epoch_ms
 from streams.settings.load import Settings, variable
 
 NAME: Final = "console"
@@ -79,9 +79,9 @@ class ConsoleProcess:
         self, settings: Settings, cluster: KafkaCluster, database: Database, show_link: ShowLink | None = None
     ) -> None:
         self._settings, self._cluster, self._database = settings, cluster, database
-        self._telemetry = ConsoleMetrics(_now_ms)
+        self._telemetry = ConsoleMetrics(epoch_ms)
         names = TopicNames(settings.input_prefix, settings.output_prefix)
-        intake = CaseIntake(names, self._telemetry, _now_ms)
+        intake = CaseIntake(names, self._telemetry, epoch_ms)
         self._follower = Follower(
             cluster,
             database,
@@ -91,36 +91,32 @@ class ConsoleProcess:
             hooks=FollowerHooks(pass_over=intake.pass_over),
         )
         self._telemetry.registry.register(FollowedTopics(NAME, self._follower))
-        self._sender = OutboxSender(
-            cluster,
-            database,
-            names,
-            settings.partitioner,
-            writing_to(cluster, f"{settings.application_id}-console"),
-            _now_ms,
-        )
+        writing = writing_to(cluster, f"{settings.application_id}-console")
+        self._sender = OutboxSender(SenderContext(cluster, database, names, settings.partitioner, writing), epoch_ms)
         self._verdicts = VerdictSending(
             database,
             signing(settings.console_signing_key_file),
             lambda: RejectedReviews(cluster, names),
-            _now_ms,
+            epoch_ms,
             self._sender.wake,
         )
         reports = ClusterReports(cluster, settings)
-        self._previews = PreviewRunner(settings, database, _now_ms, self._telemetry)
+        self._previews = PreviewRunner(settings, database, epoch_ms, self._telemetry)
         self._context = ConsoleContext(
-            settings, database, self._telemetry, self._follower.progress, _now_ms, reports, previews=self._previews
+            settings, database, self._telemetry, self._follower.progress, epoch_ms, reports, previews=self._previews
         )
         address = f"http://{settings.web_host}:{settings.console_port}"
         self._links = SignInLinks(address, show_link) if show_link is not None else None
-        self._identity = Identity(settings, database, _now_ms, links=self._links, failed=self._telemetry.failed_sign_in)
+        self._identity = Identity(
+            settings, database, epoch_ms, links=self._links, failed=self._telemetry.failed_sign_in
+        )
         self._policies = PolicySending(
             cluster,
             database,
             names,
             self._context.policies,
             settings.max_ahead_ms,
-            _now_ms,
+            epoch_ms,
             self._sender.wake,
         )
         self._fetcher = EvidenceFetcher(cluster, database, self._telemetry)
@@ -162,7 +158,7 @@ class ConsoleProcess:
             changes.run(),
             self._fetcher.run(),
             self._previews.run(),
-            RowCleanup(self._database, _now_ms).run(),
+            RowCleanup(self._database, epoch_ms).run(),
         ]
         tasks = [asyncio.create_task(each) for each in work]
         try:
@@ -198,7 +194,3 @@ def signing(file: Path | None) -> Sign:
     except KeyFileError as error:
         raise PermanentError(f"{variable('console_signing_key_file')}: {error}") from None
     return lambda value: ((SIGNATURE_HEADER, sign(value, key)),)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -4,8 +4,6 @@ A record is added in the transaction of what it reports. `OutboxSender` writes i
 """
 
 import asyncio
-import random
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,18 +13,14 @@ import msgspec
 import structlog
 from sqlalchemy import Connection, case, delete, func, insert, select, update
 
-from monitor.partition.key_check import Partitioner, partition_of
 from monitor.text.durations import DAY
 from streams.console.tables import OUTBOX, POSITIONS
-from streams.consumers.database import Database
 from streams.consumers.offsets import hash_of
-from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import TP, OffsetOutOfRange, OutputRecord, PermanentError, TransientError
-from streams.kafka.topic_names import TopicNames
-from streams.ops.control_client import Superseded
-from streams.reviews.reservation_sender import Writing
+from streams.reviews.sender_context import SenderContext
 from streams.runtime.monotonic import steady_s
 from streams.runtime.retry import Backoff
+from streams.runtime.wall_clock import epoch_ms
 
 log = structlog.get_logger("callwarden")
 
@@ -36,9 +30,6 @@ Headers = Sequence[tuple[str, bytes]]
 TOPICS: Final[tuple[Topic, ...]] = ("reviews", "actions", "control")
 AT_ONCE: Final = 200
 _BYTES_AT_ONCE: Final = 8 << 20
-_TRIES: Final = 10
-_TURN_S: Final = 15.0
-"""A sender that is stalled for longer is fenced by the next one."""
 _FOLLOWED_S: Final = 30.0
 _POLL_S: Final = 0.1
 _LOOK_S: Final = 1.0
@@ -74,7 +65,7 @@ def add(
         "headers": msgspec.msgpack.encode(list(headers)),
         "hash": hash_of(key, value),
         "not_before_ms": not_before_ms,
-        "added_ms": time.time_ns() // 1_000_000,
+        "added_ms": epoch_ms(),
     }
     return int(connection.execute(insert(OUTBOX).values(row).returning(OUTBOX.c.number)).scalar_one())
 
@@ -145,18 +136,9 @@ class OutboxSender:
     5. Mark them. After a crash between 4 and 5, step 2 of the next sender marks them.
     """
 
-    def __init__(
-        self,
-        topics: TopicReader,
-        database: Database,
-        names: TopicNames,
-        partitioner: Partitioner,
-        writing: Writing,
-        clock: Callable[[], int],
-    ) -> None:
+    def __init__(self, context: SenderContext, clock: Callable[[], int]) -> None:
         """A follower of the same database must follow the topics of the outbox. ``clock`` gives epoch ms."""
-        self._topics, self._database, self._names = topics, database, names
-        self._partitioner, self._writing, self._clock = partitioner, writing, clock
+        self._context, self._database, self._clock = context, context.database, clock
         self._wake = asyncio.Event()
         self._forgot_s = float("-inf")
         self.failures: deque[str] = deque(maxlen=1)
@@ -197,20 +179,10 @@ class OutboxSender:
         """Send some of what is due; returns how many. Raises TransientError or PermanentError."""
         if not await self._database.run(partial(is_due, now_ms=self._clock())):
             return 0
-        for retry in range(_TRIES):
-            try:
-                # Each try fences the other senders, so concurrent senders would stop one another.
-                async with self._database.turn("outbox", _TURN_S):
-                    return await self._try()
-            except Superseded:
-                if retry == _TRIES - 1:
-                    raise
-                # Random, not a backoff: two senders that fenced each other must not meet again.
-                await asyncio.sleep(random.uniform(0.1, 1.0))
-        raise AssertionError  # the last try returns or raises
+        return await self._context.in_turn("outbox", self._try)
 
     async def _try(self) -> int:
-        async with self._writing() as write:  # 1
+        async with self._context.writing() as write:  # 1
             await self._follow()  # 2
             waiting = await self._database.run(partial(unsent, now_ms=self._clock(), most=AT_ONCE))  # 3
             if waiting:
@@ -220,8 +192,10 @@ class OutboxSender:
             return len(waiting)
 
     async def _follow(self) -> None:
-        counts = await self._topics.partitions([self._name(topic) for topic in TOPICS])
-        ends = await self._topics.ends([TP(topic, number) for topic in counts for number in range(counts[topic])])
+        counts = await self._context.topics.partitions([self._name(topic) for topic in TOPICS])
+        ends = await self._context.topics.ends(
+            [TP(topic, number) for topic in counts for number in range(counts[topic])]
+        )
         until_s = steady_s() + _FOLLOWED_S
         while True:
             known = await self._database.run(POSITIONS.known)
@@ -232,8 +206,8 @@ class OutboxSender:
             await asyncio.sleep(_POLL_S)
 
     async def _records(self, rows: Sequence[QueuedRecord]) -> list[OutputRecord]:
-        reviews, state = self._name("reviews"), self._names.output("state")
-        counts = await self._topics.partitions([*(self._name(topic) for topic in TOPICS), state])
+        names = [self._name(topic) for topic in TOPICS]
+        counts = await self._context.topics.partitions([*names, self._context.names.output("state")])
         records = []
         for _, topic, key, value, headers in rows:
             name = self._name(topic)
@@ -241,13 +215,11 @@ class OutboxSender:
                 raise PermanentError(f"there is no topic {name}; `callwarden topics create` creates it")
             decoded = msgspec.msgpack.decode(headers, type=list[tuple[str, bytes]])
             if topic == "reviews":
-                # If the topic of reviews was given more partitions, those that are read.
-                count = min(counts[reviews], counts.get(state, counts[reviews]))
-                number = partition_of(key, count, self._partitioner)
+                number = self._context.partition_of_review(key, counts)
             else:
                 number = int(key) if topic == "control" else 0  # the topic of actions has one partition
             records.append(OutputRecord(name, number, key, value, tuple(decoded)))
         return records
 
     def _name(self, topic: str) -> str:
-        return f"{self._names.input_prefix}{topic}" if topic == "reviews" else self._names.output(topic)
+        return self._context.reviews if topic == "reviews" else self._context.names.output(topic)

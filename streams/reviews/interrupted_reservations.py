@@ -9,8 +9,9 @@ from streams.consumers.database import Database
 from streams.consumers.ledger.up_to_date import is_up_to_date
 from streams.kafka.api import OffsetOutOfRange, PermanentError, TransientError
 from streams.kafka.topic_names import TopicNames
-from streams.reviews.reservation_sender import ReservationSender, SentReviews, writing_to
+from streams.reviews.reservation_sender import ReservationSender, SentReviews
 from streams.reviews.reservations import Reservation, all_unsent
+from streams.reviews.sender_context import SenderContext, writing_to
 from streams.runtime.monotonic import steady_s
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ async def finish_interrupted(settings: "Settings", cluster: "KafkaCluster", data
             raise TransientError("the ledger has not read the topics to their ends") from None
 
     writing = writing_to(cluster, settings.application_id)
-    sender = ReservationSender(cluster, database, names, settings.partitioner, writing, followed)
-    await InterruptedReservations(database, sender).run()
+    context = SenderContext(cluster, database, names, settings.partitioner, writing)
+    await InterruptedReservations(database, ReservationSender(context, followed)).run()
 
 
 def _key(claim: Reservation) -> tuple[str, int]:

@@ -1,7 +1,6 @@
 """The review service: brings the ledger up to date, reserves and sends verdicts, and reports their outcomes."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -9,22 +8,20 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from monitor.partition.key_check import Partitioner
 from monitor.policy.model import OpenKind
 from monitor.text.durations import DAY
 from schemas.outputs import Enforcement
-from streams.consumers.database import Database
 from streams.consumers.ledger.queries.lookup import decision_delay_ms, events_of_review
 from streams.consumers.ledger.tables import REJECTIONS
 from streams.consumers.ledger.up_to_date import is_up_to_date, may_be_reread
 from streams.consumers.record_decoding import review_of
-from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import TP
-from streams.kafka.topic_names import TopicNames
-from streams.reviews.reservation_sender import AT_ONCE, ReservationSender, Writing
+from streams.reviews.reservation_sender import AT_ONCE, ReservationSender
 from streams.reviews.reservations import Replace, Reservation, ReviewedBy, claim, unanswered, withdraw
+from streams.reviews.sender_context import SenderContext
 from streams.reviews.signatures import SignedValue
 from streams.reviews.validation import ReviewRefused, Verdict
+from streams.runtime.wall_clock import epoch_ms
 
 _LOOK_S = 1.0
 _FORGOTTEN_MS = 90 * DAY  # how long rejections are kept
@@ -68,20 +65,11 @@ class ReviewOutcomes:
 class ReviewService:
     """Submits reviews. Safe to use while `callwarden ledger run` is running."""
 
-    def __init__(
-        self,
-        topics: TopicReader,
-        database: Database,
-        names: TopicNames,
-        partitioner: Partitioner,
-        writing: Writing,
-        before_reading: Callable[[], None] = lambda: None,
-    ) -> None:
-        """``writing`` writes records, see `writing_to`. ``before_reading`` is called before the topics are read, since
-        reading logs."""
-        self._topics, self._database, self._names = topics, database, names
+    def __init__(self, context: SenderContext, before_reading: Callable[[], None] = lambda: None) -> None:
+        """``before_reading`` is called before the topics are read, since reading logs."""
+        self._topics, self._database, self._names = context.topics, context.database, context.names
         self._before_reading = before_reading
-        self._sender = ReservationSender(topics, database, names, partitioner, writing, self._catch_up)
+        self._sender = ReservationSender(context, self._catch_up)
 
     async def begin(self) -> None:
         """Create or migrate the ledger, and bring it up to the topics' ends.
@@ -100,7 +88,7 @@ class ReviewService:
 
         Dead letters that were searched before are not read again: a review is always rejected after it is reserved.
         """
-        now_ms = _now_ms()
+        now_ms = epoch_ms()
         waiting = await self._database.run(partial(unanswered, since_ms=now_ms - _FORGOTTEN_MS))
         if not waiting:
             return []
@@ -160,7 +148,7 @@ class ReviewService:
                     found.events[one.enforcement_id] = events
                 elif one.signed_value in rejected:
                     found.rejected[one.enforcement_id] = rejected[one.signed_value]
-                    gone = partial(withdraw, claim=one, why=rejected[one.signed_value], now_ms=_now_ms())
+                    gone = partial(withdraw, claim=one, why=rejected[one.signed_value], now_ms=epoch_ms())
                     await self._database.run(gone)
             if len(found.events) + len(found.rejected) == len(claims) or loop.time() >= until:
                 return found
@@ -187,7 +175,7 @@ def _claim(
     again: Replace | None,
     kind: OpenKind | None,
 ) -> SubmittedReviews:
-    now_ms, given = _now_ms(), SubmittedReviews()
+    now_ms, given = epoch_ms(), SubmittedReviews()
     for named in ids:
         try:
             given.claims.append(claim(connection, named, verdict, by, now_ms, again=again, kind=kind))
@@ -198,7 +186,3 @@ def _claim(
 
 def _events(connection: Connection, claim: Reservation) -> list[Enforcement]:
     return events_of_review(connection, review_of(claim.value))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -1,6 +1,6 @@
 """A console without Kafka and without a clock: its database, intake and outbox on topics in memory."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Table, select
 
 from helpers.fake_topics import FakeTopics
+from helpers.fenced_writer import FencedWriter
 from oracle.ledger import T0
 from schemas import codec
 from schemas.inputs import Application, Review, Tenant
@@ -20,10 +21,9 @@ from streams.console.tables import POSITIONS
 from streams.console.telemetry import ConsoleMetrics
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower, FollowerHooks
-from streams.kafka.api import OutputRecord, TransientError
+from streams.kafka.api import OutputRecord
 from streams.kafka.topic_names import TopicNames
-from streams.ops.control_client import Superseded
-from streams.reviews.reservation_sender import Write
+from streams.reviews.sender_context import SenderContext, Write
 from streams.settings.load import Settings, load
 
 NAMES = TopicNames()
@@ -39,20 +39,18 @@ def topics(partitions: int = 2) -> FakeTopics:
 
 
 class ConsoleHarness:
-    """One console process. ``now_ms`` is its clock; ``failing`` says how its next writes to Kafka fail."""
+    """One console process. ``now_ms`` is its clock; ``writer`` says how its next writes to Kafka fail."""
 
     def __init__(self, held: FakeTopics, database: Database, settings: Settings) -> None:
         self.held, self.database, self.settings = held, database, settings
         self.now_ms = T0 + 1_000
-        self.failing: list[str] = []
-        self.written: list[OutputRecord] = []
-        self._started = 0
+        self.writer = FencedWriter(held)
         self.telemetry = ConsoleMetrics()
         intake = CaseIntake(NAMES, self.telemetry, self.clock)
         self._intake = intake
         self.follower = self._new_follower()
         self.context = ConsoleContext(settings, database, self.telemetry, self.follower.progress, self.clock)
-        self.sender = OutboxSender(held, database, NAMES, "murmur2", self.writing, self.clock)
+        self.sender = OutboxSender(SenderContext(held, database, NAMES, "murmur2", self.writing), self.clock)
 
     def clock(self) -> int:
         """Epoch ms."""
@@ -85,24 +83,15 @@ class ConsoleHarness:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Write]:
-        """Replaces `writing_to` a cluster: a writer is fenced by the next one."""
-        self._started += 1
-        number = self._started
-        await self.follow()
+        """Open a writer once the console has read what the topics hold."""
+        async with self.writer.writing() as write:
+            await self.follow()
+            yield write
 
-        async def write(records: Sequence[OutputRecord]) -> None:
-            if number != self._started:
-                raise Superseded("another one is writing")
-            how = self.failing.pop(0) if self.failing else ""
-            if how == "before":
-                raise TransientError("the broker is away")
-            self.written += records
-            for out in records:
-                self.held.put(out.topic, out.partition, out.value, key=out.key)
-            if how == "after":
-                raise TransientError("the broker went away: whether it was written is not known")
-
-        yield write
+    @property
+    def written(self) -> list[OutputRecord]:
+        """What was written to Kafka."""
+        return self.writer.written
 
     def rows(self, table: Table) -> list[dict[str, Any]]:
         """All rows of a table by its primary key."""

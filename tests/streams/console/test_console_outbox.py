@@ -53,7 +53,7 @@ async def test_an_unknown_outcome_is_looked_up_in_the_topic(tmp_path: Path) -> N
     held = topics()
     async with console_at(tmp_path, held) as console:
         await add(console, 1)
-        console.failing = ["after"]
+        console.writer.fail = iter(["after"])
         with pytest.raises(TransientError):
             await console.send()
         assert console.rows(OUTBOX)[0]["sent_ms"] is None
@@ -74,7 +74,7 @@ async def test_random_failures_and_kills_lose_and_repeat_nothing(tmp_path: Path)
             for _ in range(rng.randrange(3)):
                 number += 1
                 await add(console, number)
-            console.failing = [rng.choice(["before", "after", ""]) for _ in range(3)]
+            console.writer.fail = iter([rng.choice(["before", "after", ""]) for _ in range(3)])
             try:
                 await console.send()
             except TransientError:

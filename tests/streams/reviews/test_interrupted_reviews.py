@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from review_broker import NOW, WANG, Broker, service_of
+from review_broker import NOW, WANG, Broker, context_of, service_of
 
-from helpers.ledger_samples import NAMES, address, filled, put, topics
+from helpers.ledger_samples import address, filled, put, topics
 from helpers.patience import PATIENCE_S
 from oracle.ledger import DAY, T0, event, pending
 from streams.consumers.database import Database
 from streams.consumers.ledger import journal
 from streams.kafka.api import TransientError
 from streams.reviews import interrupted_reservations as module
-from streams.reviews import reservation_sender
+from streams.reviews import sender_context
 from streams.reviews.interrupted_reservations import InterruptedReservations
-from streams.reviews.reservation_sender import Write
+from streams.reviews.sender_context import Write
 from streams.reviews.service import ReviewService
 
 STEPS = range(40)
@@ -38,7 +38,7 @@ class Killed(BaseException):
 def _the_present(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(range(NOW, NOW + 10**6))
     monkeypatch.setattr(time, "time_ns", lambda: next(now) * 1_000_000)
-    monkeypatch.setattr(reservation_sender.random, "uniform", lambda *_: 0.0)
+    monkeypatch.setattr(sender_context.random, "uniform", lambda *_: 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ class Process:
         self.writing = writing
 
     async def uphold(self) -> None:
-        service = ReviewService(self.broker.held, self.database, NAMES, "murmur2", self.writing)
+        service = ReviewService(context_of(self.database, self.broker, self.writing))
         await service.begin()
         await service.give(["cwe-p"], "uphold", WANG)
 
@@ -175,7 +175,7 @@ def reserved(folder: Path) -> bool:
 async def test_a_verdict_is_sent_once_when_its_command_stalls_until_the_service_has_sent_it(
     tmp_path: Path, ledger: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reservation_sender, "_TURN_S", 0.0)
+    monkeypatch.setattr(sender_context, "_TURN_S", 0.0)
     new = folders(tmp_path, ledger)
     for at in STEPS:
         folder, broker = next(new), new_broker()

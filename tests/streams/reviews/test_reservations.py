@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from review_broker import LI, WANG, Broker, desk_at, service_at
+from review_broker import LI, WANG, Broker, context_of, desk_at, service_at
 
-from helpers.ledger_samples import NAMES, address, put
+from helpers.ledger_samples import address, put
 from oracle.ledger import T0, event, pending
 from schemas.outputs import Evidence
 from streams.consumers.database import Database
 from streams.consumers.ledger.queries.lookup import CaseQuery, cases
 from streams.kafka.api import TP, Fenced, OutputRecord, TransientError
-from streams.reviews import reservation_sender
+from streams.reviews import sender_context
 from streams.reviews import service as module
-from streams.reviews.reservation_sender import writing_to
 from streams.reviews.reservations import AlreadyReserved, Replace, ReviewedBy
+from streams.reviews.sender_context import writing_to
 from streams.reviews.service import ReviewService
 from streams.reviews.signatures import SignedValue
 
@@ -46,7 +46,7 @@ async def test_of_reviewers_at_once_one_decides_each_case(tmp_path: Path, monkey
     seed = random.randrange(2**32)
     print("seed", seed)
     rng = random.Random(seed)
-    monkeypatch.setattr(reservation_sender, "_TRIES", 1)  # they take turns, and none fences another
+    monkeypatch.setattr(sender_context, "_TRIES", 1)  # they take turns, and none fences another
     broker = Broker()
     ids = [f"cwe-{number}" for number in range(30)]
     put(broker.held, 0, *(pending(each) for each in ids))
@@ -105,7 +105,7 @@ async def test_many_are_overturned_wherever_the_command_was_stopped_and_each_onc
     while True:
         broker.fail = iter(["", rng.choice(("before", "after"))] if stops < 8 else [])
         database = Database(address(tmp_path), "ledger")
-        service = ReviewService(broker.held, database, NAMES, "murmur2", broker.writing)
+        service = ReviewService(context_of(database, broker, broker.writing))
         try:
             await service.begin()
             with database.reading() as connection:
@@ -208,14 +208,14 @@ class Contested:
 async def test_a_reviewer_who_was_displaced_tries_again_and_not_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reservation_sender.random, "uniform", lambda *_: 0.0)
+    monkeypatch.setattr(sender_context.random, "uniform", lambda *_: 0.0)
     broker = Broker()
     put(broker.held, 0, pending("cwe-p"), pending("cwe-q"))
 
     async def give(cluster: Contested, event_id: str) -> None:
         database = Database(address(tmp_path), "ledger")
         writing = writing_to(cluster, "ours")  # type: ignore[arg-type]
-        service = ReviewService(broker.held, database, NAMES, "murmur2", writing)
+        service = ReviewService(context_of(database, broker, writing))
         try:
             await service.begin()
             await service.give([event_id], "uphold", WANG)

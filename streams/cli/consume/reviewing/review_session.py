@@ -10,7 +10,7 @@ from streams.cli.cluster_session import operate
 from streams.consumers.ledger.access import database_of
 from streams.kafka.topic_names import TopicNames
 from streams.reviews.rejections import RejectedReviews
-from streams.reviews.reservation_sender import writing_to
+from streams.reviews.sender_context import SenderContext, writing_to
 from streams.reviews.service import ReviewService
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def _with_service(
         try:
             names = TopicNames(settings.input_prefix, settings.output_prefix)
             writing = writing_to(cluster, settings.application_id)
-            service = ReviewService(cluster, ledger, names, settings.partitioner, writing, logs)
+            context = SenderContext(cluster, ledger, names, settings.partitioner, writing)
+            service = ReviewService(context, logs)
             await service.begin()
 
             async def since(at_ms: int, searched: "Mapping[TP, int]") -> RejectedReviews:

@@ -351,7 +351,7 @@ async def test_kills_and_failures_between_the_steps_lose_and_double_nothing(tmp_
                 continue
             finally:
                 held.away = False
-            console.failing = [rng.choice(["before", "after", ""]) for _ in range(3)]
+            console.writer.fail = iter([rng.choice(["before", "after", ""]) for _ in range(3)])
             try:
                 await console.send()
             except TransientError:
