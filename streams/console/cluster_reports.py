@@ -36,7 +36,7 @@ class ClusterReports:
 
     def __init__(self, cluster: KafkaCluster, settings: Settings) -> None:
         self._cluster, self._settings = cluster, settings
-        self._names = TopicNames(settings.input_prefix, settings.output_prefix)
+        self._names = TopicNames.from_settings(settings)
         self._turn = asyncio.Lock()
 
     async def report(self) -> ClusterReport:

@@ -47,7 +47,7 @@ class ConsoleContext:
     @property
     def names(self) -> TopicNames:
         """The topics' names."""
-        return TopicNames(self.settings.input_prefix, self.settings.output_prefix)
+        return TopicNames.from_settings(self.settings)
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """The result of ``query`` on one read-only snapshot, run in a thread. Raises TransientError."""

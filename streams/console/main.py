@@ -80,7 +80,7 @@ class ConsoleProcess:
     ) -> None:
         self._settings, self._cluster, self._database = settings, cluster, database
         self._telemetry = ConsoleMetrics(epoch_ms)
-        names = TopicNames(settings.input_prefix, settings.output_prefix)
+        names = TopicNames.from_settings(settings)
         intake = CaseIntake(names, self._telemetry, epoch_ms)
         self._follower = Follower(
             cluster,

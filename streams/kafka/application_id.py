@@ -24,7 +24,7 @@ def startup_fault(settings: Settings, mine: ConsumerGroup, usual: ConsumerGroup,
 
     ``mine`` is the group of its application id, ``usual`` that of `USUAL`; ``begun``: its own topics have records.
     """
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     control, own = names.output("control"), settings.application_id
     strangers = [member for member in mine.members if control not in member]
     if strangers:

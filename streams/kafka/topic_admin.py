@@ -107,7 +107,7 @@ _NEVER_CUT = _exactly(
 
 def required_topics(settings: Settings) -> list[RequiredTopic]:
     """All topics of section 1 of the contract, inputs first."""
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     inputs = (
         _DELETE,
         _at_least("retention.ms", settings.input_retention_ms, "decisions could not be recomputed"),
@@ -199,7 +199,7 @@ def required_topics(settings: Settings) -> list[RequiredTopic]:
 
 def without_door(faults: Iterable[TopicMismatch], settings: Settings) -> list[TopicMismatch]:
     """The mismatches of the topics that workers use."""
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     others = {names.output(name) for name in (*DOOR, *CONSOLE)}
     return [fault for fault in faults if fault.topic not in others]
 
@@ -219,7 +219,7 @@ def partitions_for(settings: Settings, found: Mapping[str, ExistingTopic], store
     """
     if stored is not None:
         return stored
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     state = found.get(names.output("state"))
     if state is not None:
         return state.partitions
@@ -229,7 +229,7 @@ def partitions_for(settings: Settings, found: Mapping[str, ExistingTopic], store
 
 def count_conflict(settings: Settings, found: Mapping[str, ExistingTopic]) -> str | None:
     """Why no number of partitions fits the topics to create: the input topics differ. None if one does."""
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     counts = {topic: found[topic].partitions for topic in names.inputs if topic in found}
     if names.output("state") in found or len(set(counts.values())) <= 1:
         return None
@@ -247,7 +247,7 @@ def prefix_conflict(settings: Settings, found: Mapping[str, ExistingTopic]) -> s
 
     A prefix that has topics already is accepted.
     """
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     ours = [names.output(name) for name in (*OUTPUTS, *BROADCAST, *DOOR, *CONSOLE)]
     for field, prefix, topics in (
         ("input_prefix", settings.input_prefix, names.inputs),

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 from monitor.decoding.input_topics import INPUTS
 from streams.kafka.api import TP
+
+if TYPE_CHECKING:
+    from streams.settings.load import Settings
 
 _DECIDED = ("enforcement", "shadow", "evidence", "measures", "alerts")
 OUTPUTS = ("control", "state", "clock", *_DECIDED, "late", "dead-letter")
@@ -26,6 +30,11 @@ class TopicNames:
 
     input_prefix: str = "callwarden."
     output_prefix: str = "callwarden."
+
+    @classmethod
+    def from_settings(cls, settings: "Settings") -> "TopicNames":
+        """The names with the prefixes of the settings."""
+        return cls(settings.input_prefix, settings.output_prefix)
 
     @property
     def inputs(self) -> list[str]:

@@ -62,7 +62,7 @@ class InterruptedReservations:
 
 async def finish_interrupted(settings: "Settings", cluster: "KafkaCluster", database: Database) -> None:
     """Finish interrupted reviews beside the ledger's follower until cancelled."""
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
 
     async def followed() -> None:
         try:

@@ -73,7 +73,7 @@ async def _once_there(ask: Callable[[], Awaitable[T]]) -> T:
 
 async def check_identity(settings: Settings, cluster: KafkaCluster, partitions: int) -> None:
     """Raise PermanentError if workers with other output topics use the application id. Raises TransientError."""
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     own = [TP(names.output(name), n) for name in ("state", "enforcement", "clock") for n in range(partitions)]
     mine = await read_group(cluster.questions, settings.application_id)
     usual = ConsumerGroup()
@@ -101,7 +101,7 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
     telemetry.broker(away=True)  # until it answers
 
     async def set_up() -> WorkerContext:
-        names = TopicNames(settings.input_prefix, settings.output_prefix)
+        names = TopicNames.from_settings(settings)
         stored = await _once_there(lambda: check_inputs(cluster, names))
         partitions = await partition_count(
             settings, lambda: existing_topics(cluster.questions, required_topics(settings)), stored

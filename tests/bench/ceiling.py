@@ -18,7 +18,7 @@ _ROWS, _WAIT_S = 20_000, 0.2  # as the consumer loop polls
 async def main() -> None:
     """Read to the ends of the topics, and report it; then idle until killed."""
     settings = load()
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     cluster = KafkaCluster(settings)
     counts = await cluster.partitions(names.inputs)
     left = await cluster.ends([TP(topic, number) for topic, count in counts.items() for number in range(count)])

@@ -111,7 +111,7 @@ async def main(path: str, calls: int) -> None:
 
 
 def _owner(cluster: KafkaCluster, settings: Settings, policy: Policy) -> PartitionOwner:
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
 
     def now_ms() -> int:
         return time.time_ns() // 1_000_000

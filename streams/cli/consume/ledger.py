@@ -108,7 +108,7 @@ def verify(
     if by is not None and not record:
         fail("--by: expected only with --record")
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     published, exported = _published(heads), _exported(case)
     recorded_by = operator_name("--by", by) if record else None
     with answers("ledger verify"), filled(settings) as ledger:
@@ -288,7 +288,7 @@ def accept_loss(
     from streams.runtime.wall_clock import epoch_ms
 
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     reason, name = checked_reason(reason), operator_name("--by", by)
 
     def confirmed(lost: "Gaps") -> bool:

@@ -56,7 +56,7 @@ def read_ledger(command: str, settings: "Settings", look: "Callable[[Connection]
 
 def currency_of(settings: "Settings", progress: LedgerProgress) -> Currency:
     """How far that state is behind the topics. A broker that does not answer is not waited for."""
-    topics = topics_of(TopicNames(settings.input_prefix, settings.output_prefix))
+    topics = topics_of(TopicNames.from_settings(settings))
 
     async def count(cluster: "KafkaCluster") -> int:
         async with asyncio.timeout(_BROKER_S):

@@ -244,7 +244,7 @@ def _judge_topics(
                 f"{at_work}: a worker records a clock that it has moved with its next transaction, so records after "
                 "the last transaction may be judged differently here. To compare decisions, stop the workers first"
             )
-        names = TopicNames(settings.input_prefix, settings.output_prefix)
+        names = TopicNames.from_settings(settings)
         await check_inputs(cluster, names)
         return await replay_topics(
             cluster,

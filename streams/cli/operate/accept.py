@@ -69,7 +69,7 @@ def _accept(
     from streams.worker.recovery import objection_to_loss
 
     settings = settings_for({"bootstrap_servers": bootstrap})
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     if topic is not None and names.source(topic) is None:
         fail(f"--topic {topic}: expected an input topic: one of {', '.join(names.inputs)}")
     command = AcceptCommand(what, offset, topic=topic, **signed(reason, by))

@@ -65,7 +65,7 @@ def run(
     async def work(cluster: "KafkaCluster") -> "AuditReport":
         setup = AuditContext(
             cluster,
-            TopicNames(settings.input_prefix, settings.output_prefix),
+            TopicNames.from_settings(settings),
             ruled,
             settings.secret(),
             settings.deciding,

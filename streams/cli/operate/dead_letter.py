@@ -42,7 +42,7 @@ def list_(
     from streams.ops.dead_letters import read
 
     settings = settings_for({"bootstrap_servers": bootstrap})
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     letters, retried = operate(
         "dead-letter list",
         settings,
@@ -91,7 +91,7 @@ def retry(
     if not (ids or topic or error or partition is not None or all_):
         fail("expected ids as `callwarden dead-letter list` shows them, a filter, or --all")
     settings = settings_for({"bootstrap_servers": bootstrap})
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     chosen = set(ids or ())
 
     def wanted(letter: "DeadLetter") -> bool:

@@ -31,7 +31,7 @@ def run(
     from streams.topics.control_topic import EndOutageCommand
 
     settings = settings_for({"bootstrap_servers": bootstrap})
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
 
     command = EndOutageCommand(**signed(reason, by))
 

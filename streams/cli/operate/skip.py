@@ -36,7 +36,7 @@ def run(
     from streams.topics.control_topic import SkipCommand
 
     settings = settings_for({"bootstrap_servers": bootstrap})
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     if names.source(topic) is None:
         fail(f"--topic {topic}: expected an input topic: one of {', '.join(names.inputs)}")
     command = SkipCommand(topic, offset, **signed(reason, by))

@@ -48,7 +48,7 @@ def export(
     from streams.savepoint.export import export as write
 
     settings = _settings(input_prefix, output_prefix, bootstrap)
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     made_ms = epoch_ms()
     if out.is_dir():
         out /= f"callwarden-state-{file_stamp(made_ms)}.zst"
@@ -130,7 +130,7 @@ def bring_back(
     from streams.savepoint.restore import restore_state as write
 
     settings = _settings(input_prefix, output_prefix, bootstrap)
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
 
     async def work(cluster: "KafkaCluster") -> list[str]:
         if at_work := await members(cluster.questions, settings.group):

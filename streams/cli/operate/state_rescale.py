@@ -53,7 +53,7 @@ def run(
             raise PermanentError(
                 f"expected no running workers, got {at_work} in the group {settings.group}: stop them first"
             )
-        names = TopicNames(settings.input_prefix, settings.output_prefix)
+        names = TopicNames.from_settings(settings)
         stored = await check_inputs(cluster, names)
         found = await existing_topics(cluster.questions, required_topics(settings))
         # Records in partitions beyond those of the state are carried over; new topics must fit.

@@ -71,7 +71,7 @@ def create(
 
     async def make(cluster: "KafkaCluster") -> "dict[str, ExistingTopic]":
         nonlocal stored
-        stored = await check_inputs(cluster, TopicNames(settings.input_prefix, settings.output_prefix))
+        stored = await check_inputs(cluster, TopicNames.from_settings(settings))
         found = await admin.existing_topics(cluster.questions, wanted)
         if odd := prefix_conflict(settings, found) or count_conflict(settings, found):
             fail(f"no topic was created: {odd}", 1)
@@ -117,7 +117,7 @@ def check(
         }
     )
 
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     stored: int | None = None
     held = _sources_that_hold(settings)
     warnings: list[str] = []

@@ -71,7 +71,7 @@ def _across_topics(settings: "Settings", ruled: "Policy") -> "AcrossReport":
     from streams.ops.topic_preflight import across_topics
     from streams.ops.topic_replay import TopicReplayOptions, replay_topics
 
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     options = TopicReplayOptions(
         secret=settings.secret(), live=settings.deciding, partitioner=settings.partitioner, follow=False
     )

@@ -59,7 +59,7 @@ def apply(
     if not dry_run:
         checked_reason(reason)
     settings = settings_for({"bootstrap_servers": bootstrap})
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     now_ms = epoch_ms()
     from_ms = parse_time("--from", from_) if from_ else now_ms + settings.max_ahead_ms + MARGIN_MS
     if from_ms <= 0:
@@ -134,7 +134,7 @@ def withdraw(
 
     checked_reason(reason)
     settings = settings_for({"bootstrap_servers": bootstrap})
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
 
     async def look(cluster: "KafkaCluster") -> "dict[int, LoggedPolicies]":
         return await logged_policies(cluster, names, range(await partition_count(cluster, names)))
@@ -219,7 +219,7 @@ def status(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
     from streams.topics.reported_waits import ReportedWaits, TickReader
 
     settings = settings_for({"bootstrap_servers": bootstrap})
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
 
     async def look(
         cluster: "KafkaCluster",

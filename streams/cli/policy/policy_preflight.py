@@ -64,7 +64,7 @@ def _preflight_topics(settings: "Settings", after: "Policy", as_json: bool) -> N
     from streams.ops.topic_replay import TopicReplayOptions, replay_topics
     from streams.topics.policy_log import logged_policies, newest
 
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     live = settings.deciding
 
     async def work(cluster: "KafkaCluster") -> "tuple[Policy, Preflight, list[Change]]":

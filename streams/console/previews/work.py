@@ -117,7 +117,7 @@ async def _of_topics(task: PreviewTask, base: Policy, policy: Policy, progress: 
     from streams.ops.topic_replay import TopicReplayOptions, partitions_of, replay_topics
 
     settings = task.settings
-    names, cluster = TopicNames(settings.input_prefix, settings.output_prefix), KafkaCluster(settings)
+    names, cluster = TopicNames.from_settings(settings), KafkaCluster(settings)
     try:
         count = await partitions_of(cluster, names)
         inputs = [TP(topic, number) for topic in names.inputs for number in range(count)]

@@ -67,7 +67,7 @@ async def run_replayed(settings: Settings, replayed: Replayed, port: int, show: 
         return FollowerProgress(as_of_ms=clock(), behind=dict.fromkeys(followed, 0), as_of_s=steady_s())
 
     database, telemetry = open_database(settings), ConsoleMetrics(clock)
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     followed = [TP(topic, 0) for topic in followed_topics(names)]
     intake = FileIntake(names, CaseIntake(names, telemetry, clock), clock)
     try:

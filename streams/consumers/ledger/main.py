@@ -45,7 +45,7 @@ Beside = Callable[[Database], Coroutine[Any, Any, None]]
 
 async def run_ledger(settings: Settings, cluster: TopicReader, beside: Beside) -> None:
     """Run the ledger until a stop is requested. Raises PermanentError or CorruptLog."""
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     database = database_of(settings)
     registry = CollectorRegistry()
     meters = LedgerMetrics(registry, topics_of(names))

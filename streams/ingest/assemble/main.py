@@ -51,7 +51,7 @@ class Assemble:
 
     def __init__(self, settings: Settings, cluster: AssembleCluster) -> None:
         """Raises PermanentError with every fault of the sources file."""
-        names, group = TopicNames(settings.input_prefix, settings.output_prefix), group_of(settings)
+        names, group = TopicNames.from_settings(settings), group_of(settings)
         self._settings, self._cluster = settings, cluster
         self._registry = CollectorRegistry()
         self._metrics = AssembleMetrics(self._registry)

@@ -55,7 +55,7 @@ class Bridge:
     def __init__(
         self, settings: Settings, cluster: BridgeCluster, options: BridgeOptions, decode: Decode | None
     ) -> None:
-        names = TopicNames(settings.input_prefix, settings.output_prefix)
+        names = TopicNames.from_settings(settings)
         if options.topic in _ours(names):
             raise PermanentError(f"--source-topic {options.topic}: it is one of Callwarden's own topics")
         self._settings, self._cluster, self._options, self._decode = settings, cluster, options, decode

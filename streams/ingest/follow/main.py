@@ -46,7 +46,7 @@ def checked_name(name: str) -> str:
 
 async def run(settings: Settings, cluster: FollowCluster, plan: FollowPlan) -> None:
     """Follow until a stop is requested. Raises PermanentError."""
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
     registry = CollectorRegistry()
     metrics = FollowMetrics(registry, plan.name)
     placement = TopicPlacement(names, settings.partitioner)

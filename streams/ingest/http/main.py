@@ -75,7 +75,7 @@ class Ingest:
     """The components of one process."""
 
     def __init__(self, settings: Settings, cluster: DoorCluster, tokens: GrantedTokens | None) -> None:
-        names = TopicNames(settings.input_prefix, settings.output_prefix)
+        names = TopicNames.from_settings(settings)
         self._settings, self._cluster = settings, cluster
         self._access = Access(tokens, ForeignSources(settings.ingest_sources_file))
         self._registry = CollectorRegistry()

@@ -50,7 +50,7 @@ def patience_ms(settings: "Settings") -> int:
     from streams.ops.control_client import partition_count
     from streams.topics.policy_log import LoggedPolicies, lateness_ms, logged_policies
 
-    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    names = TopicNames.from_settings(settings)
 
     async def look(cluster: "KafkaCluster") -> dict[int, LoggedPolicies]:
         return await logged_policies(cluster, names, range(await partition_count(cluster, names)))

@@ -41,7 +41,7 @@ def decide(command: str, settings: "Settings", give: "Callable[[ReviewService, K
     async def work(service: ReviewService, _: "Database", cluster: "KafkaCluster") -> T:
         from streams.topics.state_inputs import check_inputs
 
-        await check_inputs(cluster, TopicNames(settings.input_prefix, settings.output_prefix))
+        await check_inputs(cluster, TopicNames.from_settings(settings))
         return await give(service, cluster)
 
     return _with_service(command, settings, work)
@@ -58,7 +58,7 @@ def _with_service(
     async def begin(cluster: "KafkaCluster") -> T:
         ledger = database_of(settings)
         try:
-            names = TopicNames(settings.input_prefix, settings.output_prefix)
+            names = TopicNames.from_settings(settings)
             writing = writing_to(cluster, settings.application_id)
             context = SenderContext(cluster, ledger, names, settings.partitioner, writing)
             service = ReviewService(context, logs)

@@ -58,7 +58,7 @@ def submit(
     async def give(
         service: "ReviewService", cluster: "KafkaCluster"
     ) -> tuple[SubmittedReviews, ReviewOutcomes, int | None]:
-        rejections = RejectedReviews(cluster, TopicNames(settings.input_prefix, settings.output_prefix))
+        rejections = RejectedReviews(cluster, TopicNames.from_settings(settings))
         if wait:
             await rejections.begin()
         given = await service.give(ids, verdict, who, again=replacing, kind=by.kind)
