@@ -17,6 +17,7 @@ from monitor.text.durations import DAY
 from streams.console.tables import OUTBOX, POSITIONS
 from streams.consumers.offsets import hash_of
 from streams.kafka.api import TP, OffsetOutOfRange, OutputRecord, PermanentError, TransientError
+from streams.kafka.topic_names import require_topics
 from streams.reviews.sender_context import SenderContext
 from streams.runtime.monotonic import steady_s
 from streams.runtime.retry import Backoff
@@ -211,8 +212,7 @@ class OutboxSender:
         records = []
         for _, topic, key, value, headers in rows:
             name = self._name(topic)
-            if name not in counts:
-                raise PermanentError(f"there is no topic {name}; `callwarden topics create` creates it")
+            require_topics(counts, [name])
             decoded = msgspec.msgpack.decode(headers, type=list[tuple[str, bytes]])
             if topic == "reviews":
                 number = self._context.partition_of_review(key, counts)

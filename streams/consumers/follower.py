@@ -22,11 +22,11 @@ from streams.kafka.api import (
     FetchedBatch,
     LogEnds,
     OffsetOutOfRange,
-    PermanentError,
     Reader,
     TopicInfo,
     TransientError,
 )
+from streams.kafka.topic_names import require_topics
 from streams.runtime.monotonic import steady_s
 from streams.runtime.retry import FIRST_S, Backoff
 
@@ -223,9 +223,7 @@ class Follower:
             await self._before()
         described_s = steady_s()
         described = await self._describe()
-        for topic in self._topics:
-            if topic not in described:
-                raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
+        require_topics(described, self._topics)
         tps = [TP(topic, number) for topic in self._topics for number in range(described[topic].partitions)]
         # Another process may move the positions between two reads: the ends must be beyond the positions read first.
         before = await self._database.run(self._positions.known)

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import structlog
 
-from streams.kafka.api import TP, CorruptLog, OffsetOutOfRange, PermanentError
+from streams.kafka.api import TP, CorruptLog, OffsetOutOfRange
 from streams.kafka.cluster import KafkaCluster
+from streams.kafka.topic_names import require_topics
 from streams.settings.load import Settings
 
 log = structlog.get_logger("callwarden")
@@ -32,9 +33,7 @@ async def follow(settings: Settings, topics: Sequence[str], from_start: bool = F
     cluster = KafkaCluster(settings)
     try:
         counts = await cluster.partitions(topics)
-        for topic in topics:
-            if topic not in counts:
-                raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
+        require_topics(counts, topics)
         tps = [TP(topic, number) for topic in topics for number in range(counts[topic])]
         at = await (cluster.starts if from_start else cluster.ends)(tps)
         while True:

@@ -12,9 +12,10 @@ from monitor.decoding.input_topics import INPUTS
 from monitor.simulate.arrivals import CALLS, Arrivals
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, HOUR_MS, SimulationSettings
-from streams.kafka.api import TP, PermanentError
+from streams.kafka.api import TP
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.produce.keyed_producer import Producer
+from streams.kafka.topic_names import require_topics
 from streams.runtime.wall_clock import epoch_ms
 from streams.settings.load import Settings as Connection
 
@@ -145,9 +146,7 @@ async def inspect_inputs(connection: Connection) -> InputTopicsFound:
     cluster = KafkaCluster(connection)
     try:
         counts = await cluster.partitions(topics)
-        for topic in topics:
-            if topic not in counts:
-                raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
+        require_topics(counts, topics)
         tps = [TP(topic, number) for topic in topics for number in range(counts[topic])]
         starts, ends = await cluster.starts(tps), await cluster.ends(tps)
         others = [tp.topic for tp in tps if not await _all_ours(cluster, tp, starts[tp], ends[tp])]

@@ -12,7 +12,7 @@ from schemas.inputs import Record
 from streams.consumers.topic_reader import TopicReader
 from streams.ingest.raw_events import event_key
 from streams.kafka.api import OutputRecord, PermanentError, TransientError
-from streams.kafka.topic_names import TopicNames
+from streams.kafka.topic_names import TopicNames, require_topics
 
 _REFRESH_S: Final = 30.0
 _MOST_TENANTS: Final = 100_000  # whose partition is remembered
@@ -45,9 +45,7 @@ class TopicPlacement:
         state, letters, raw = (self._names.output(name) for name in ("state", "dead-letter", "raw"))
         wanted = [*self._names.inputs, state, letters]
         counts = await cluster.partitions([*wanted, raw])
-        for topic in wanted:
-            if topic not in counts:
-                raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
+        require_topics(counts, wanted)
         # If topics were given more partitions, those that workers read.
         least = min(counts[topic] for topic in (*self._names.inputs, state))
         if least != self._partitions:

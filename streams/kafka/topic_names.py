@@ -1,11 +1,12 @@
-"""The names of the topics: the prefix of inputs or of outputs, and a bare name."""
+"""The names of the topics, the prefix of inputs or of outputs and a bare name; and the check that topics exist."""
 
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from monitor.decoding.input_topics import INPUTS
-from streams.kafka.api import TP
+from streams.kafka.api import TP, PermanentError
 
 if TYPE_CHECKING:
     from streams.settings.load import Settings
@@ -68,3 +69,9 @@ class TopicNames:
 def _inputs(prefix: str) -> dict[str, int]:
     """The input topics with their source numbers. They are asked for with every batch."""
     return {prefix + name: source for source, name in enumerate(INPUTS)}
+
+
+def require_topics(found: Container[str], topics: Iterable[str]) -> None:
+    """Raise PermanentError if one of the topics was not found in the cluster."""
+    if missing := [topic for topic in topics if topic not in found]:
+        raise PermanentError(f"there is no topic {', '.join(missing)}; `callwarden topics create` creates it")

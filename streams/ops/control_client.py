@@ -18,7 +18,7 @@ from streams.kafka.api import (
     TransientError,
     Writer,
 )
-from streams.kafka.topic_names import TopicNames
+from streams.kafka.topic_names import TopicNames, require_topics
 from streams.topics.control_topic import (
     AcceptCommand,
     Command,
@@ -113,8 +113,7 @@ async def partition_count(cluster: Cluster, names: TopicNames) -> int:
     """
     topic = names.output("control")
     counts = await cluster.partitions([topic, names.output("state")])
-    if topic not in counts:
-        raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
+    require_topics(counts, [topic])
     return min(counts.values())
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from monitor.partition.key_check import Partitioner, partition_of
 from schemas.review_signature import SIGNATURE_HEADER, kept, signatures_in
-from streams.kafka.api import TP, OutputRecord, PermanentError
+from streams.kafka.api import TP, OutputRecord
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.range_reader import WholeRecord
-from streams.kafka.topic_names import TopicNames
+from streams.kafka.topic_names import TopicNames, require_topics
 from streams.ops.control_client import Unconfirmed, commit_records, open_operator_writer
 
 _AT_ONCE = 500  # letters in one transaction
@@ -76,8 +76,7 @@ async def read(
     """
     topic = names.output("dead-letter")
     counts = await cluster.partitions([topic])
-    if topic not in counts:
-        raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
+    require_topics(counts, [topic])
     tps = [TP(topic, number) for number in range(counts[topic])]
     starts, ends = await cluster.starts(tps), await cluster.ends(tps)
     letters: list[DeadLetter] = []

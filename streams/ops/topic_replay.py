@@ -23,7 +23,7 @@ from monitor.replay.run import ReplayProgress
 from schemas.owners import OwnerBan
 from streams.kafka.api import TP, Cluster, CorruptLog, FetchedBatch, PermanentError
 from streams.kafka.topic_changes import GROWN_PAGE
-from streams.kafka.topic_names import TopicNames
+from streams.kafka.topic_names import TopicNames, require_topics
 from streams.ops.in_step import WORTHWHILE_MS, PartitionsInStep
 from streams.topics import clock_topic as clocklog
 
@@ -126,9 +126,7 @@ async def partitions_of(cluster: Cluster, names: TopicNames) -> int:
     """
     wanted = [*names.inputs, names.output("clock")]
     counts = await cluster.partitions(wanted)
-    missing = [topic for topic in wanted if topic not in counts]
-    if missing:
-        raise PermanentError(f"there is no topic {', '.join(missing)}; `callwarden topics create` creates it")
+    require_topics(counts, wanted)
     if min(counts.values()) < counts[wanted[-1]]:
         found = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
         raise PermanentError(f"expected the same number of partitions in all topics, got: {found}")

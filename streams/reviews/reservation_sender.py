@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from streams.consumers.record_decoding import review_of
-from streams.kafka.api import OutputRecord, PermanentError
+from streams.kafka.api import OutputRecord
+from streams.kafka.topic_names import require_topics
 from streams.reviews.reservations import Reservation, mark_sent, unsent
 from streams.reviews.sender_context import SenderContext
 from streams.runtime.wall_clock import epoch_ms
@@ -59,8 +60,7 @@ class ReservationSender:
     async def _records(self, claims: Sequence[Reservation]) -> list[OutputRecord]:
         context, topic = self._context, self._context.reviews
         counts = await context.topics.partitions([topic, context.names.output("state")])
-        if topic not in counts:
-            raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
+        require_topics(counts, [topic])
         keys = [review_of(one.value).tenant_id.encode() for one in claims]
         return [
             OutputRecord(topic, context.partition_of_review(key, counts), key, one.value, one.signed_value.headers)

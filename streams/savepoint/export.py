@@ -7,7 +7,7 @@ import msgspec
 
 from monitor.partition.chunking import MissingChunkError
 from streams.kafka.api import Cluster, PermanentError
-from streams.kafka.topic_names import TopicNames
+from streams.kafka.topic_names import TopicNames, require_topics
 from streams.savepoint.archive import ArchiveHeader, ArchiveWriter
 from streams.topics.partition_state import PartitionState
 from streams.topics.state_inputs import check_inputs
@@ -28,8 +28,7 @@ async def export(
     """
     topic = names.output("state")
     counts = await cluster.partitions([topic])
-    if topic not in counts:
-        raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
+    require_topics(counts, [topic])
     header = ArchiveHeader(made_ms, names.input_prefix, names.output_prefix, counts[topic])
     await check_inputs(cluster, names)  # else the file would name inputs other than the state's
     writer, empty = ArchiveWriter(path, header), True

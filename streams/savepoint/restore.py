@@ -25,7 +25,7 @@ from monitor.partition.journal import (
 from monitor.partition.policy_versions import LostPolicyError, PolicyVersionRef, PolicyVersions
 from monitor.policy.load import PolicyError
 from streams.kafka.api import TP, Cluster, Fenced, OutputRecord, PermanentError, Writer
-from streams.kafka.topic_names import TopicNames
+from streams.kafka.topic_names import TopicNames, require_topics
 from streams.savepoint.archive import ArchiveReader
 from streams.topics import clock_topic as clocklog
 from streams.topics.partition_state import PartitionState
@@ -105,8 +105,7 @@ async def _check(cluster: Cluster, names: TopicNames, export: ArchiveReader, emp
         )
     topic = names.output("state")
     counts = await cluster.partitions([topic])
-    if topic not in counts:
-        raise PermanentError(f"there is no topic {topic}; `callwarden topics create` creates it")
+    require_topics(counts, [topic])
     if counts[topic] != header.partitions:
         raise PermanentError(
             f"{export.path} has {header.partitions} partitions, {topic} has {counts[topic]}; expected the same "

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint_fields import InputTopic
 from streams.kafka.api import Cluster, PermanentError
-from streams.kafka.topic_names import TopicNames
+from streams.kafka.topic_names import TopicNames, require_topics
 from streams.topics.state_entries import newest_head
 
 
@@ -15,8 +15,7 @@ async def current_inputs(cluster: Cluster, names: TopicNames) -> list[InputTopic
     Raises TransientError, and PermanentError if one is missing.
     """
     found = await cluster.topics(names.inputs)
-    if missing := [topic for topic in names.inputs if topic not in found]:
-        raise PermanentError(f"there is no topic {', '.join(missing)}; `callwarden topics create` creates it")
+    require_topics(found, names.inputs)
     return [InputTopic(topic, found[topic].id) for topic in names.inputs]
 
 

@@ -9,7 +9,8 @@ from streams.consumers.data_loss import same_cluster
 from streams.consumers.ledger.tables import POSITIONS, PROGRESS
 from streams.consumers.sql_common import insert_new
 from streams.consumers.topic_reader import TopicReader
-from streams.kafka.api import TP, PermanentError
+from streams.kafka.api import TP
+from streams.kafka.topic_names import require_topics
 
 _ID = 1
 
@@ -47,8 +48,7 @@ def note_progress(connection: Connection, as_of_ms: int | None, service_ms: int 
 async def records_behind(cluster: TopicReader, topics: Sequence[str], progress: LedgerProgress) -> int:
     """The count of offsets beyond the positions, with transaction markers. Raises TransientError, PermanentError."""
     counts = await cluster.partitions(topics)
-    if missing := [topic for topic in topics if topic not in counts]:
-        raise PermanentError(f"there is no topic {', '.join(missing)}")
+    require_topics(counts, topics)
     ends = await cluster.ends([TP(topic, number) for topic in topics for number in range(counts[topic])])
     same_cluster("ledger", progress.clusters, await cluster.cluster_id(), {})
     return sum(max(0, end - progress.positions.get(tp, 0)) for tp, end in ends.items())

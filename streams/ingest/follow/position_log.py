@@ -15,6 +15,7 @@ from streams.ingest.follow.positions import (
     position_key,
 )
 from streams.kafka.api import TP, OutputRecord, PermanentError
+from streams.kafka.topic_names import require_topics
 
 
 class StoredPositions(NamedTuple):
@@ -37,10 +38,9 @@ class PositionLog:
 
         Raises TransientError; PermanentError if there is no topic, or a position that cannot be read.
         """
-        count = (await self._cluster.partitions([self.topic])).get(self.topic)
-        if not count:
-            raise PermanentError(f"there is no topic {self.topic}; `callwarden topics create` creates it")
-        self._partition = partition_of(self._name.encode(), count, "murmur2")
+        counts = await self._cluster.partitions([self.topic])
+        require_topics(counts, [self.topic])
+        self._partition = partition_of(self._name.encode(), counts[self.topic], "murmur2")
         tp = TP(self.topic, self._partition)
         starts, ends = await self._cluster.starts([tp]), await self._cluster.ends([tp])
         found: dict[str, bytes] = {}

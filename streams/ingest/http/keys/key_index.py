@@ -8,7 +8,8 @@ import structlog
 
 from streams.consumers.topic_reader import TopicReader
 from streams.ingest.http.keys.key_log import AnsweredKey, HeldKey, KeyLog, decode_key_record
-from streams.kafka.api import TP, CorruptLog, FetchedBatch, OffsetOutOfRange, PermanentError, Reader, TransientError
+from streams.kafka.api import TP, CorruptLog, FetchedBatch, OffsetOutOfRange, Reader, TransientError
+from streams.kafka.topic_names import require_topics
 from streams.runtime.monotonic import steady_s
 
 log = structlog.get_logger("callwarden")
@@ -107,8 +108,7 @@ class KeyIndex:
     async def _start(self, reader: Reader) -> None:
         if not self._at:
             counts = await self._cluster.partitions([self.topic])
-            if self.topic not in counts:
-                raise PermanentError(f"there is no topic {self.topic}; `callwarden topics create` creates it")
+            require_topics(counts, [self.topic])
             tps = [TP(self.topic, number) for number in range(counts[self.topic])]
             self._at = await self._cluster.starts(tps)
         await reader.start(self._at)
