@@ -10,7 +10,7 @@ from monitor.policy.model import CatalogueRow
 # Separators, punctuation, symbols, and control, format, surrogate and unassigned characters; includes all white space.
 _DROPPED = frozenset("ZPSC")
 _BEGINNING = 4  # characters by which terms are looked up
-_REMEMBERED, _MOST_REMEMBERED = 200, 4_096  # characters of a text, and texts, of which matches are remembered
+_REMEMBERED, _MOST_REMEMBERED = 200, 4_096  # matches are remembered: characters of a text, texts
 
 
 @dataclass(frozen=True, slots=True)

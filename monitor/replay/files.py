@@ -59,7 +59,7 @@ def _standard_input() -> BinaryIO:
 
 
 def is_compressed(path: str, raw: io.BufferedReader) -> bool:
-    """Whether `open_input` decompresses the file, of which ``raw`` is open."""
+    """Whether `open_input` decompresses the file; ``raw`` is the opened file."""
     return _kind(path, raw).endswith((".gz", ".zst"))
 
 

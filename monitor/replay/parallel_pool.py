@@ -1,4 +1,4 @@
-"""A pool of processes, each of which reads all input and judges its share of the tenants. Only results travel."""
+"""A pool of processes. Each reads all input and judges its share of the tenants; only results are sent between them."""
 
 import multiprocessing
 from collections.abc import Iterator, Sequence

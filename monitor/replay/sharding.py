@@ -64,7 +64,7 @@ class Shards(Protocol):
 
 
 class TenantShare(dict[str, bool]):
-    """The tenants of one of ``of`` processes, each of which reads all input: whether a tenant is among them."""
+    """Whether a tenant belongs to the process ``number`` of ``of``. Each process reads all input."""
 
     def __init__(self, number: int, of: int) -> None:
         super().__init__()

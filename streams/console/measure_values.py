@@ -29,7 +29,7 @@ def dictionaries(connection: Connection, numbers: Iterable[int]) -> dict[int, by
     """The dictionaries with these numbers."""
     d = MEASURE_DICTIONARIES.c
     rows = connection.execute(select(d.number, d.value).where(d.number.in_(sorted(set(numbers)))))
-    return {number: value for number, value in rows}  # noqa: C416  # rows, of which `dict` has no type
+    return {number: value for number, value in rows}  # noqa: C416  # `dict` has no type for rows
 
 
 def decompress(value: bytes, number: int, known: Mapping[int, bytes]) -> bytes:

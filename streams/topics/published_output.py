@@ -10,7 +10,7 @@ from streams.kafka.api import TP, Cluster
 from streams.kafka.topic_names import TopicNames
 
 _AHEAD_MS: Final = 86_400_000  # output may lie `max_ahead` after the present, which is a day at most
-_LAST: Final = 5_000  # offsets at the end of the topic of measures, of which some are markers of transactions
+_LAST: Final = 5_000  # offsets at the end of the topic of measures; some are markers of transactions
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 

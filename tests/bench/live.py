@@ -141,7 +141,7 @@ class Live:
         if not found or twice or found != wanted:
             raise DisagreementError(
                 f"{contender.name} on {deployment.inputs}: the decisions are wrong. {len(found)} ids, {twice} of them "
-                f"again; the first run had {len(wanted)}, of which {len(wanted - found)} are missing, "
+                f"again; the first run had {len(wanted)}, {len(wanted - found)} of them are missing, "
                 f"and {len(found - wanted)} are new. Expected the same, some, and each once."
             )
 

@@ -96,7 +96,7 @@ class HourlyMeasures:
         self._output.measures.append(HourMeasures(hour_ms, names, values))
 
     def _due(self, end_ms: int) -> list[int]:
-        """The indices of the rules of which a window ends then."""
+        """The indices of the rules that have a window which ends then."""
         return [
             place
             for place, rule_state in enumerate(self._evaluator.rule_states)

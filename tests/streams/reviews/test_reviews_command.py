@@ -1,4 +1,4 @@
-"""Verdicts from a reviewer's terminal: what is sent, and what is said of what comes of it."""
+"""`callwarden reviews`: the verdicts that it sends, and what it prints about their outcome."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Settings of who may use the console: what is refused at the start, and how it is said."""
+"""Settings of who may use the console: what is refused at the start, and by which message."""
 
 import pytest
 
