@@ -1,12 +1,11 @@
 """The console process: follows the topics into its database, and serves the pages from it."""
 
-import asyncio
 import gc
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from streams.console.app import make
 from streams.console.cases.sending import Sign, VerdictSending
@@ -28,7 +27,7 @@ from streams.console.tables import POSITIONS
 from streams.console.telemetry import ConsoleMetrics
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower, FollowerHooks
-from streams.consumers.service import FollowedTopics, host, lag_reason, once_available, pages
+from streams.consumers.service import FollowedTopics, host, lag_reason, once_available, pages, until_one_ends
 from streams.kafka.api import PermanentError
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_names import TopicNames
@@ -149,7 +148,7 @@ class ConsoleProcess:
         self._has_tables = True
         if self._links is not None:
             self._links.offer(*self._links.users)
-        work: list[Coroutine[Any, Any, None]] = [
+        work = [
             self._follower.run(),
             self._sender.run(),
             self._verdicts.run(),
@@ -160,15 +159,7 @@ class ConsoleProcess:
             self._previews.run(),
             RowCleanup(self._database, epoch_ms).run(),
         ]
-        tasks = [asyncio.create_task(each) for each in work]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-        for task in done:
-            task.result()
+        await until_one_ends(work)
 
 
 def _limits(settings: Settings) -> ConnectionLimits:

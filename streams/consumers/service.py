@@ -69,6 +69,19 @@ async def host(
         task.result()
 
 
+async def until_one_ends(work: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run all ``work`` until one of it ends, then cancel the others. Re-raises the exception that ended it."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for task in done:
+        task.result()
+
+
 def pages(registry: CollectorRegistry, not_ready: Callable[[], str | None]) -> list[Route]:
     """``/metrics``, including process metrics, ``/healthz`` and ``/readyz``. ``/readyz`` answers 503 with the reason
     that ``not_ready`` returns; None means ready."""

@@ -1,6 +1,5 @@
 """The billing process: follows the topic into the database, and serves the API from it."""
 
-import asyncio
 import ipaddress
 import sys
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from streams.consumers.billing.tables import POSITIONS
 from streams.consumers.billing.telemetry import BillingMetrics
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower
-from streams.consumers.service import FollowedTopics, host, lag_reason, once_available, pages
+from streams.consumers.service import FollowedTopics, host, lag_reason, once_available, pages, until_one_ends
 from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import TP, PermanentError, TransientError
 from streams.runtime.http_timing import timed
@@ -94,15 +93,7 @@ class Billing:
 
     async def _work(self, accepted: Sequence[Accepted]) -> None:
         await self._prepare(accepted)
-        tasks = [asyncio.create_task(work) for work in (self.follower.run(), self._telemetry.refresh(self._database))]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-        for task in done:
-            task.result()
+        await until_one_ends([self.follower.run(), self._telemetry.refresh(self._database)])
 
     async def _prepare(self, accepted: Sequence[Accepted]) -> None:
         """Create or migrate the tables and skip accepted gaps; retry while a dependency is unavailable."""
