@@ -16,7 +16,7 @@ from monitor.adapters.assembly.call_program import AssembledCall, CallProgram
 from monitor.adapters.base import InputRow
 from monitor.adapters.errors import MappingError, Reject, RowErrorCode, TooManyRows
 from monitor.adapters.mapped import MappedAdapter, MappedRows, must_not_have_more
-from monitor.adapters.mapping.compile_fields import Cells
+from monitor.adapters.mapping.cells import Cells
 from monitor.adapters.mapping.spec import Events, Mapping
 from schemas.codec import MAX_BYTES
 from schemas.error_codes import ErrorCode

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from monitor.adapters.base import InputRow
 from monitor.adapters.errors import MappingError, Reject, RowErrorCode, TooManyRows
 from monitor.adapters.lines import bounded_lines
-from monitor.adapters.mapping.compile_fields import Cells, CompiledFields, Extractor, url_decoded
+from monitor.adapters.mapping.cells import Cells, Extractor, url_decoded
+from monitor.adapters.mapping.compile_fields import CompiledFields
 from monitor.adapters.mapping.spec import ROW, Form, Mapping
 from monitor.adapters.rows.csv_rows import CsvRows
 from monitor.adapters.rows.form_rows import FormRows, unwrapped

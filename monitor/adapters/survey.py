@@ -16,7 +16,9 @@ from monitor.adapters.bank import COLUMNS, BankAdapter
 from monitor.adapters.base import Adapter, InputRow
 from monitor.adapters.errors import Reject, RowErrorCode
 from monitor.adapters.mapped import MappedAdapter, MappedRows
-from monitor.adapters.mapping.compile_fields import Cells, Index, all_hold, compile_value, source_text
+from monitor.adapters.mapping.cells import Cells, Index
+from monitor.adapters.mapping.compile_conditions import all_hold
+from monitor.adapters.mapping.compile_value import compile_value, source_text
 from monitor.adapters.mapping.read import record_fields
 from monitor.adapters.mapping.spec import ROW, Condition, Mapping, Value, needs_fields
 from monitor.adapters.shipped import ByHeader

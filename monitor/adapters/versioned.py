@@ -9,7 +9,7 @@ from monitor.adapters.assembly.version_event import VersionEvent, VersionProgram
 from monitor.adapters.base import InputRow
 from monitor.adapters.errors import Reject, TooManyRows
 from monitor.adapters.mapped import KeptRows, MappedAdapter, MappedRows
-from monitor.adapters.mapping.compile_fields import Cells
+from monitor.adapters.mapping.cells import Cells
 from monitor.adapters.mapping.spec import Mapping, Versions
 
 

@@ -3,7 +3,9 @@
 from typing import Final, NamedTuple
 
 from monitor.adapters.errors import Reject, RowErrorCode, quoted_value
-from monitor.adapters.mapping.compile_fields import Cells, Index, all_hold, compile_value
+from monitor.adapters.mapping.cells import Cells, Index
+from monitor.adapters.mapping.compile_conditions import all_hold
+from monitor.adapters.mapping.compile_value import compile_value
 from monitor.adapters.mapping.spec import ENDED, FIRST_MS, KIND, LAST_MS, SWAPPED, Events
 from schemas.error_codes import ErrorCode
 from schemas.inputs import END_MS, MIN_MS

@@ -5,7 +5,9 @@ from typing import NamedTuple
 from monitor.adapters.assembly.call_event import CallEvent, kept_columns
 from monitor.adapters.assembly.open_call import KeptEvent, OpenCall
 from monitor.adapters.errors import Reject, RowErrorCode
-from monitor.adapters.mapping.compile_fields import Cells, CompiledFields, Extractor, compile_value
+from monitor.adapters.mapping.cells import Cells, Extractor
+from monitor.adapters.mapping.compile_fields import CompiledFields
+from monitor.adapters.mapping.compile_value import compile_value
 from monitor.adapters.mapping.spec import CLOSED, ENDED, FIRST_MS, KIND, LAST_MS, SWAPPED, TIMEOUT, Events, Mapping
 from monitor.text.durations import format_duration
 from schemas.codec import InvalidRecordError, convert

@@ -4,7 +4,9 @@ from typing import NamedTuple
 
 from monitor.adapters.assembly.call_event import CallKey, whole_number
 from monitor.adapters.errors import Reject
-from monitor.adapters.mapping.compile_fields import Cells, CompiledFields, Index, compile_value
+from monitor.adapters.mapping.cells import Cells, Index
+from monitor.adapters.mapping.compile_fields import CompiledFields
+from monitor.adapters.mapping.compile_value import compile_value
 from monitor.adapters.mapping.spec import Versions
 from schemas.codec import InvalidRecordError, convert
 from schemas.error_codes import ErrorCode
