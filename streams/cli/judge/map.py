@@ -9,7 +9,7 @@ from streams.cli.options import Constants, Json
 from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
-    from monitor.adapters.survey import Survey
+    from monitor.adapters.surveying.findings import Survey
     from monitor.text.display import Display
 
 app = typer.Typer(no_args_is_help=True)
@@ -38,7 +38,7 @@ def check(
     from monitor.adapters.assembled import AssembledAdapter
     from monitor.adapters.lines import bounded_lines
     from monitor.adapters.mapped import MappedAdapter
-    from monitor.adapters.survey import survey
+    from monitor.adapters.surveying.survey import survey
     from monitor.adapters.versioned import VersionedAdapter
     from monitor.replay.files import open_input
     from monitor.text.display import RECORDS

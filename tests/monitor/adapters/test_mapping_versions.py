@@ -17,7 +17,7 @@ from monitor.adapters.errors import MappingError
 from monitor.adapters.mapped import MappedAdapter
 from monitor.adapters.mapping.read import read_mapping
 from monitor.adapters.shipped import open_adapter
-from monitor.adapters.survey import survey
+from monitor.adapters.surveying.survey import survey
 from monitor.adapters.values.pseudonym import PUBLIC_KEY
 from monitor.adapters.versioned import VersionedAdapter, of_versions
 from monitor.text.timestamps import rfc3339

@@ -18,7 +18,7 @@ from adapter_rows import DATA
 from helpers.thorough import thorough
 from monitor.adapters.base import InputRow
 from monitor.adapters.shipped import open_adapter, shipped_text
-from monitor.adapters.survey import survey
+from monitor.adapters.surveying.survey import survey
 from schemas.inputs import Cdr, Complaint
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the folder shared/data is not here")

@@ -15,7 +15,7 @@ import pytest
 import report_samples as samples
 
 from monitor import reasons
-from monitor.adapters.survey import masked
+from monitor.adapters.surveying.row_counts import masked
 from monitor.policy.load import load
 from monitor.report.page import make
 from monitor.text.display import DEFAULT, Display, ids_in
