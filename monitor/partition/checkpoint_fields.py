@@ -51,6 +51,11 @@ class InputTopic(Struct, frozen=True):
     id: str
 
 
+def is_head_part(name: str) -> bool:
+    """Whether the record of a stored state with this name is a part of the head."""
+    return name.startswith(f"{HEAD}/")
+
+
 def packed_head(records: Mapping[str, bytes]) -> bytes | None:
     """The encoded head among these stored records; None if absent. Raises MissingChunkError if a part is missing."""
-    return Chunker().join({key: value for key, value in records.items() if key.startswith(f"{HEAD}/")}).get(HEAD)
+    return Chunker().join({name: value for name, value in records.items() if is_head_part(name)}).get(HEAD)

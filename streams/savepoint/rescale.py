@@ -5,41 +5,27 @@ and a new partition gets its head last, so that no worker uses an incomplete sta
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-
-import msgspec
-import numpy as np
+from collections.abc import Callable, Mapping, Sequence
 
 from monitor.core.codec import StateFormatError
-from monitor.core.shard_state import ShardState
-from monitor.decoding.input_topics import INPUTS
-from monitor.partition.checkpoint import HEAD, CheckpointMetadata, MismatchError
-from monitor.partition.chunking import Chunker, MissingChunkError
-from monitor.partition.idleness import CALLS
-from monitor.partition.journal import ClockAdvance, MaxAheadChange, PolicyChange, ReviewKeysChange
-from monitor.partition.record_batch import RecordBatch
+from monitor.partition.checkpoint import MismatchError
+from monitor.partition.chunking import MissingChunkError
 from monitor.partition.rescaling.compatibility import RescaleError
 from monitor.partition.rescaling.rescale import rescaled
-from monitor.partition.rescaling.rescaled_partition import RescaledPartition
-from monitor.partition.rescaling.source_partition import KeptRecord, SourcePartition
+from monitor.partition.rescaling.source_partition import SourcePartition
 from monitor.partition.rescaling.source_reading import SourceReading
-from monitor.partition.task import StreamTask
-from monitor.policy.load import to_plain
-from streams.kafka.api import TP, Cluster, OutputRecord, PermanentError, TransientError
+from streams.kafka.api import TP, Cluster, PermanentError
 from streams.savepoint.close import PartitionClose, RescaleSide, moved_elsewhere, moved_markers, open_again
-from streams.savepoint.stray_records import CarriedRecord, StrayRecords, carried_from, find_stray_records
+from streams.savepoint.new_partition import check_new_partition, write_new_partition
+from streams.savepoint.stray_records import StrayRecords, find_stray_records
+from streams.savepoint.transactions import transactions
 from streams.topics.moved_marker import MovedMarker, marker_of
 from streams.topics.owners_topic import newest_owner_bans
-from streams.topics.state_inputs import current_inputs
 from streams.topics.state_topic import part_of
-from streams.topics.transaction_records import encode_journal_entry, owner_ban_record
-
-_CALLS = INPUTS.index(CALLS)
+from streams.topics.transaction_records import owner_ban_record
 
 MOST_KEPT_BYTES = 1 << 30
 """The most bytes of records that were read and are not decided, of all partitions: they are in memory."""
-
-_BATCH_BYTES = 8 << 20  # of a transaction, which must end before its time-out
 
 
 async def move(cluster: Cluster, old: RescaleSide, new: RescaleSide, told: Callable[[str], None]) -> None:
@@ -59,7 +45,7 @@ async def move(cluster: Cluster, old: RescaleSide, new: RescaleSide, told: Calla
             await _check_quiet(cluster, old.inputs(number), former)
         await _copy_owner_bans(cluster, old, new)
         for made in rescaled(formers, new.partitions):
-            await _make(cluster, new, made, moved, stray_records.of(made.number))
+            await write_new_partition(cluster, new, made, moved, stray_records.of(made.number))
             again = sum(map(len, made.kept))
             told(f"partition {made.number}: {made.head.shard.tenants:,} tenants, {again:,} records to be read again")
         if stray_records.count:
@@ -95,7 +81,7 @@ async def _close(
         for number, former in enumerate(formers):
             await _check_quiet(cluster, old.inputs(number), former)
         for made in rescaled(formers, new.partitions):
-            await _try(cluster, new, made, moved, stray_records.of(made.number))
+            await check_new_partition(cluster, new, made, moved, stray_records.of(made.number))
         await closing.close(moved)
         for number, digest in enumerate(digests):
             records = await closing.records(number, moved)
@@ -112,7 +98,7 @@ async def _copy_owner_bans(cluster: Cluster, old: RescaleSide, new: RescaleSide)
     start, end = (await cluster.starts([tp]))[tp], (await cluster.ends([tp]))[tp]
     outs = [owner_ban_record(new.names, ban) for ban in await newest_owner_bans(cluster, tp, start, end)]
     async with new.writer(cluster, 0) as writer:
-        for batch in _batches(outs):
+        for batch in transactions(outs):
             await writer.commit(batch, {})
 
 
@@ -195,183 +181,3 @@ async def _came(cluster: Cluster, tp: TP, offset: int) -> int:
     """The number of records from an offset on."""
     end = (await cluster.ends([tp]))[tp]
     return sum([len(batch) async for batch in cluster.read(tp, offset, end)])
-
-
-async def _try(
-    cluster: Cluster,
-    new: RescaleSide,
-    made: RescaledPartition,
-    moved: MovedMarker,
-    stray_records: Sequence[Sequence[CarriedRecord]],
-) -> None:
-    """Raise PermanentError if the new partition cannot be built; nothing is written."""
-    number, names = made.number, new.names
-    async with new.writer(cluster, number):
-        if any(map(_of_head, (await part_of(cluster, names, number)).entries)):
-            raise PermanentError(
-                f"{names.output('state')}-{number} already has a state; expected none: recreate the new topics"
-            )
-        for tp, some, more in zip(new.inputs(number), made.kept, stray_records, strict=True):
-            await _laid(cluster, tp, [*_carried(some), *more])
-    offsets = [list(range(len(some))) for some in made.kept]
-    head = made.head_at(offsets, [0] * len(offsets), moved.clocks_ms)
-
-    async def read(source: int) -> AsyncIterator[RecordBatch]:
-        yield _rows(made.kept[source])
-
-    await _prove(new.new(number), _stored(made, head), read, made, moved)
-
-
-def _carried(kept: Sequence[KeptRecord]) -> list[CarriedRecord]:
-    return [CarriedRecord(one.key, one.value, one.signature) for one in kept]
-
-
-def _rows(kept: Sequence[KeptRecord]) -> RecordBatch:
-    """The rows as they would be read from the beginning of a topic."""
-    count, times_ms = len(kept), np.array([one.at_ms for one in kept], np.int64)
-    keys, values = [one.key for one in kept], [one.value for one in kept]
-    return RecordBatch(0, count, np.arange(count), times_ms, values, keys)
-
-
-def _stored(made: RescaledPartition, head: CheckpointMetadata) -> dict[str, bytes]:
-    """The records of a new partition's state."""
-    cut = Chunker().cut([*made.entries.items(), (HEAD, msgspec.msgpack.encode(head))])
-    return {key: value for key, value in cut if value is not None}
-
-
-async def _make(
-    cluster: Cluster,
-    new: RescaleSide,
-    made: RescaledPartition,
-    moved: MovedMarker,
-    stray_records: Sequence[Sequence[CarriedRecord]],
-) -> None:
-    number, names, inputs = made.number, new.names, new.inputs(made.number)
-    # After the records that were read before come those that were not: new input to the new partition.
-    lie = [[*_carried(some), *more] for some, more in zip(made.kept, stray_records, strict=True)]
-    async with new.writer(cluster, number) as writer:
-        for tp, wanted in zip(inputs, lie, strict=True):
-            missing = wanted[len(await _laid(cluster, tp, wanted)) :]
-            for batch in _batches([record.to(tp) for record in missing]):
-                await writer.commit(batch, {})
-    async with new.writer(cluster, number) as writer:  # a new writer: all that was written is visible then
-        laid = [await _laid(cluster, tp, wanted) for tp, wanted in zip(inputs, lie, strict=True)]
-        if list(map(len, laid)) != list(map(len, lie)):
-            raise TransientError(f"partition {number}: not all written records can be read yet")
-        ends = await cluster.ends(inputs)
-        counts = list(map(len, made.kept))
-        offsets = [at[:count] for at, count in zip(laid, counts, strict=True)]
-        empty = [at[0] if at else ends[tp] for tp, at in zip(inputs, laid, strict=True)]
-        head = made.head_at(offsets, empty, moved.clocks_ms)
-        head = msgspec.structs.replace(head, inputs=await current_inputs(cluster, names))
-        records = _stored(made, head)
-
-        async def read(source: int) -> AsyncIterator[RecordBatch]:
-            written = head.sources[source]
-            async for batch in cluster.read(inputs[source], written.resume, written.done):
-                yield batch.rows
-
-        await _prove(new.new(number), records, read, made, moved)
-        state = names.output("state")
-        there = (await part_of(cluster, names, number)).entries
-        if {k: v for k, v in there.items() if _of_head(k)} == {k: v for k, v in records.items() if _of_head(k)}:
-            return
-        if any(map(_of_head, there)):
-            raise PermanentError(
-                f"{state}-{number} has a state of another attempt, or of workers that "
-                "ran on it; expected none: recreate the new topics"
-            )
-        entries = [OutputRecord(state, number, key.encode(), None) for key in there if key not in records]
-        entries += [
-            OutputRecord(state, number, key.encode(), value) for key, value in records.items() if not _of_head(key)
-        ]
-        for batch in _batches(entries):
-            await writer.commit(batch, {})
-        last = [
-            OutputRecord(names.output("clock"), number, str(number).encode(), entry)
-            for entry in _journal_entries(made, head)
-        ]
-        last += [OutputRecord(state, number, key.encode(), value) for key, value in records.items() if _of_head(key)]
-        await writer.commit(last, {})
-
-
-def _of_head(key: str) -> bool:
-    return key.startswith(f"{HEAD}/")
-
-
-async def _laid(cluster: Cluster, tp: TP, wanted: Sequence[CarriedRecord]) -> list[int]:
-    """The offsets of these records in a new topic, as far as they were written.
-
-    Raises PermanentError if the topic has other records.
-    """
-    start, end = (await cluster.starts([tp]))[tp], (await cluster.ends([tp]))[tp]
-    offsets: list[int] = []
-    async for one in cluster.read(tp, start, end):
-        if list(carried_from(one)) != list(wanted[len(offsets) : len(offsets) + len(one)]):
-            raise PermanentError(
-                f"{tp.topic}-{tp.partition} already has records of another producer; expected none before the "
-                "move: stop the producer, and recreate the new topics"
-            )
-        offsets += one.offsets.tolist()
-    return offsets
-
-
-async def _prove(
-    partition: StreamTask,
-    records: dict[str, bytes],
-    read: Callable[[int], AsyncIterator[RecordBatch]],
-    made: RescaledPartition,
-    moved: MovedMarker,
-) -> None:
-    """Raise PermanentError unless a worker that restores this and reads its inputs has all kept records, none due.
-
-    ``read`` returns what it reads of a source.
-    """
-    partition.restore(records)
-    waiting = [one.at_ms for source, some in enumerate(made.kept) if source != _CALLS for one in some]
-    for source in range(len(made.kept)):
-        if source != _CALLS:
-            async for rows in read(source):
-                partition.feed(source, rows)
-    handover = ShardState(partition.shard).handover(partition.watermark.ms)
-    assert handover is not None, "no call was read yet"
-    async for rows in read(_CALLS):
-        partition.feed(_CALLS, rows)
-    proven = (
-        sorted(one.at_ms for one in handover.waiting) == sorted(waiting)
-        and len(partition.shard.open_panes) == len(made.kept[_CALLS])
-        and tuple(partition.sources.clocks_ms) == moved.clocks_ms
-        and not partition.due
-    )
-    if not proven:
-        raise PermanentError(
-            f"partition {made.number}: the new state differs from the former ones, so nothing was written. "
-            "This is a defect of callwarden: please report it"
-        )
-
-
-def _journal_entries(made: RescaledPartition, head: CheckpointMetadata) -> Iterator[bytes]:
-    """The first entries of the new clock log, as if the new topics had always existed."""
-    for version in made.versions:
-        yield encode_journal_entry(None, PolicyChange(version.from_ms, version.policy.sha256, to_plain(version.policy)))
-    for source, known in enumerate(head.sources):
-        entries: list[ClockAdvance | MaxAheadChange | ReviewKeysChange] = [
-            *known.moves,
-            *known.limits,
-            *known.review_keys,
-        ]
-        for entry in entries:
-            yield encode_journal_entry(source, entry)
-
-
-def _batches(outs: Sequence[OutputRecord]) -> Iterator[list[OutputRecord]]:
-    batch: list[OutputRecord] = []
-    size = 0
-    for out in outs:
-        batch.append(out)
-        size += len(out.value or b"") + len(out.key or b"")
-        if size > _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from monitor.partition.checkpoint import HEAD, InputTopic
+from monitor.partition.checkpoint_fields import is_head_part
 from monitor.partition.chunking import Chunker
 from monitor.partition.journal import (
     ClockAdvance,
@@ -27,14 +28,13 @@ from monitor.policy.load import PolicyError
 from streams.kafka.api import TP, Cluster, Fenced, OutputRecord, PermanentError, Writer
 from streams.kafka.topic_names import TopicNames, require_topics
 from streams.savepoint.archive import ArchiveReader
+from streams.savepoint.transactions import transactions
 from streams.topics import clock_topic as clocklog
 from streams.topics.partition_state import PartitionState
 from streams.topics.published_output import published_output
 from streams.topics.state_inputs import current_inputs
 from streams.topics.state_topic import part_of
 from streams.worker.recovery import pending_commands, read_commands
-
-_BATCH_BYTES = 8 << 20  # of a transaction, which must end before its time-out
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ async def _check(cluster: Cluster, names: TopicNames, export: ArchiveReader, emp
         )
     for number in empty:
         # Whether its head can be read or not: it may be incomplete.
-        if any(name.startswith(f"{HEAD}/") for name in (await part_of(cluster, names, number)).entries):
+        if any(map(is_head_part, (await part_of(cluster, names, number)).entries)):
             raise PermanentError(
                 f"{topic}-{number} already has a state. To overwrite it: --replace; to keep a copy, first run "
                 "callwarden state export"
@@ -125,20 +125,14 @@ async def _write(
 ) -> None:
     topic, key = names.output("state"), str.encode
     there = (await part_of(cluster, names, part.number)).entries
-    heads = [name for name in {**there, **part.entries} if name.startswith(f"{HEAD}/")]
+    heads = [name for name in {**there, **part.entries} if is_head_part(name)]
     gone = [*(name for name in heads if name in there), *(name for name in there if name not in part.entries)]
     outs = [OutputRecord(topic, part.number, key(name), None) for name in dict.fromkeys(gone)]
-    size = 0
-    for name, value in part.entries.items():
-        if name in heads:
-            continue
-        if size > _BATCH_BYTES:
-            await writer.commit(outs, {})
-            outs, size = [], 0
-        outs.append(OutputRecord(topic, part.number, key(name), value))
-        size += len(value)
-    if outs:
-        await writer.commit(outs, {})
+    outs += [
+        OutputRecord(topic, part.number, key(name), value) for name, value in part.entries.items() if name not in heads
+    ]
+    for batch in transactions(outs):
+        await writer.commit(batch, {})
     if part.judged is not None:
         head = await _head_now(cluster, names, part, bound)
         await writer.commit([OutputRecord(topic, part.number, key(name), value) for name, value in head], {})

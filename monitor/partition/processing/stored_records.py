@@ -6,6 +6,7 @@ import msgspec
 
 from monitor.core.codec import StateFormatError, check_head
 from monitor.partition.checkpoint import HEAD, CheckpointMetadata, PartitionIdentity, must_be_whole
+from monitor.partition.checkpoint_fields import is_head_part
 from monitor.partition.chunking import Chunker
 
 Changes = list[tuple[str, bytes | None]]
@@ -32,7 +33,7 @@ class StoredRecords:
         """
         if len(self._left) <= most:
             return []
-        taken = sorted(self._left, key=lambda key: (not key.startswith(f"{HEAD}/"), key))[:most]
+        taken = sorted(self._left, key=lambda key: (not is_head_part(key), key))[:most]
         self._left = self._left.difference(taken)
         return taken
 
