@@ -46,13 +46,13 @@ async def test_a_rolling_restart_hands_each_partition_over_twice_a_worker_withou
     with fleet_of(tmp_path, output) as fleet:
         for _ in range(_WORKERS):
             fleet.add()
-        await asyncio.to_thread(fleet.settle, 240)
+        await asyncio.to_thread(fleet.settle)
         before = {number: len(spans) for number, spans in unowned_spans(fleet.all).items()}
         for worker in list(fleet.running):
             assert await asyncio.to_thread(worker.terminate) == 0
-            await asyncio.to_thread(fleet.settle, 240)
+            await asyncio.to_thread(fleet.settle)
             fleet.add()
-            await asyncio.to_thread(fleet.settle, 240)
+            await asyncio.to_thread(fleet.settle)
         spans = {number: found[before.get(number, 0) :] for number, found in unowned_spans(fleet.all).items()}
         for worker in fleet.all:
             assert worker.times_said("transaction failed; the state is read again") == 0

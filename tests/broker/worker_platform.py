@@ -78,7 +78,7 @@ async def drain(fleet: Fleet, sender: Sender, calls_now: Callable[[int], list[Se
     def done() -> bool:
         return all(worker.lag() == 0 for worker in fleet.running)
 
-    await asyncio.to_thread(wait_for, done, "all records read", 120)
+    await asyncio.to_thread(wait_for, done, "all records read")
     # The clocks of silent sources advance once more, and the resulting decisions are committed.
     await asyncio.sleep(2 * LIVE.idle_after_ms / 1000 + 2)
     assert done()
