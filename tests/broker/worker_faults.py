@@ -117,7 +117,7 @@ class Faults:
         wait_for(lambda: all(w.times_said(AWAY) > n for w, n in heard.items()), "all miss the broker")
         time.sleep(self._chooser.uniform(0, 5))
         self._node.start(300)  # it recovers its logs on a busy machine
-        self._fleet.settle(150)
+        self._fleet.settle()
         wait_for(lambda: all(w.get("/readyz")[0] == 200 for w in heard), "all are ready again")
         return f"the broker was away for {len(heard)} workers"
 
