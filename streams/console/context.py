@@ -1,6 +1,6 @@
 """What the pages and the background work of one console process share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -27,7 +27,8 @@ class ConsoleContext:
     ``has_kafka``: whether records are read from Kafka and written to it; the console of a replay has none.
     ``reports``: what is read from Kafka on demand; None where nothing is. ``policies``: which are in force.
     ``notice``: what each page says above everything else, the end of its text's key.
-    ``previews`` runs previews of policies; None where none are run.
+    ``previews`` runs previews of policies; None where none are run. ``review_keys``: the public keys that signed
+    reviews are shown against; None without a file of them.
     """
 
     settings: Settings
@@ -40,9 +41,11 @@ class ConsoleContext:
     previews: PreviewRunner | None = None
     has_kafka: bool = True
     policies: PoliciesInForce = field(init=False)
+    review_keys: Mapping[str, str] | None = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "policies", PoliciesInForce(self.settings))
+        object.__setattr__(self, "review_keys", self.settings.review_keys())
 
     @property
     def names(self) -> TopicNames:

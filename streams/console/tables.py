@@ -16,7 +16,7 @@ NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")  # SQLite autoincre
 
 
 def _place() -> list[Column[Any]]:
-    """Where a record lies, and its bytes: all that the ledger's hash covers."""
+    """Where a record lies, and its bytes: with a signature all that the ledger's hash covers."""
     return [
         Column("topic", String(249), nullable=False),
         Column("partition", Integer, nullable=False),
@@ -108,6 +108,7 @@ REVIEWS: Final = Table(
     Column("reason", AnyText, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),
     *_place(),
+    Column("signature", LargeBinary),  # the header that signed it, if there was one
     Index("console_review_about", "enforcement_id"),
     Index("console_review_id", "review_id"),
     Index("console_review_tenant", "tenant_id", "updated_ms"),

@@ -1,4 +1,4 @@
-"""Which keys signed the reviews of the ledger, verified with the public keys that this program knows."""
+"""Which keys signed reviews, verified with the public keys that this program knows."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -35,15 +35,23 @@ class ReviewSigner(NamedTuple):
 def signers_of(
     connection: Connection, reviews: Sequence[Review], keys: Mapping[str, str] | None
 ) -> list[tuple[ReviewSigner, ...]]:
+    """The signers of each of these reviews, as the ledger has them; see `signers_in`."""
+    return signers_in(_entries(connection, sorted({review.enforcement_id for review in reviews})), reviews, keys)
+
+
+def signers_in(
+    entries: Iterable[tuple[bytes, bytes | None]], reviews: Sequence[Review], keys: Mapping[str, str] | None
+) -> list[tuple[ReviewSigner, ...]]:
     """The signers of each of these reviews, in their order: several, if it was sent with several headers.
 
-    ``keys`` are the public keys by name, as the workers have them; None: they are not known. The same review without a
-    header counts only if there are keys, because a worker without keys accepts it.
+    ``entries``: the values and headers of the records of reviews, of these and of others. ``keys`` are the public keys
+    by name, as the workers have them; None: they are not known. The same review without a header counts only if there
+    are keys, because a worker without keys accepts it.
     """
     # By its content: another record may have the same id.
     found: dict[tuple[object, ...], dict[ReviewSigner, None]] = {}
     known: ReviewKeys | None = None
-    for value, header in _entries(connection, sorted({review.enforcement_id for review in reviews})):
+    for value, header in entries:
         name = signer_of(header)
         if name is None:
             if not keys:

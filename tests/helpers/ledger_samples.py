@@ -31,11 +31,11 @@ def address(folder: Path) -> str:
     return f"sqlite:///{folder / 'ledger.db'}"
 
 
-async def filled(url: str, held: FakeTopics) -> Database:
+async def filled(url: str, held: FakeTopics, names: TopicNames = NAMES) -> Database:
     """A ledger that has stored every record of the topics. The caller closes it."""
     database = Database(url, "ledger")
     await database.migrate()
-    await catch_up(held, database, NAMES)
+    await catch_up(held, database, names)
     return database
 
 

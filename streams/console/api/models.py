@@ -41,6 +41,15 @@ class CaseItem(BaseModel):
     event: dict[str, Any] = Field(description="The enforcement event in force, in CloudEvents 1.0.")
 
 
+class SignatureItem(BaseModel):
+    """A signature of a review: the name of the key, and what verifying it found."""
+
+    key: str | None = Field(description="Null if there is no valid header.")
+    state: Literal["verified", "unchecked", "unknown_key", "wrong", "unsigned"] = Field(
+        description="unchecked: the console has no file of review keys."
+    )
+
+
 class ReviewItem(BaseModel):
     """A review that names the case, also one without effect; numbers in its texts masked."""
 
@@ -51,6 +60,9 @@ class ReviewItem(BaseModel):
     reviewer: str
     reason: str
     updated_ms: int
+    signatures: list[SignatureItem] = Field(
+        description="Several if it was sent more than once; empty if it is not signed and the console has no keys."
+    )
 
 
 class VerdictItem(BaseModel):

@@ -1,6 +1,6 @@
 """The routes of `/v1`. Each one reads; each answer is bounded, and its cursor is opaque."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 
 from monitor.text.display import RECORDS
 from monitor.text.record_ids import ids_of
+from schemas import codec
 from schemas.outputs import Enforcement
 from streams.console.api.models import (
     CaseDetail,
@@ -23,6 +24,7 @@ from streams.console.api.models import (
     MeasuresPage,
     RecordItem,
     ReviewItem,
+    SignatureItem,
     TenantDetail,
     TenantItem,
     TenantPage,
@@ -121,7 +123,7 @@ async def case(context: Context, case_id: str) -> Any:
     view = await context.read(read)
     if view is None:
         raise HTTPException(404, "the console has seen no such decision")
-    return _case(view)
+    return _case(view, context.review_keys)
 
 
 @router.get("/decisions", response_model=DecisionPage, responses=_BAD_CURSOR)
@@ -192,8 +194,8 @@ def _measured(instant: MeasuredInstant) -> MeasuredItem:
     return MeasuredItem(at_ms=instant.at_ms, measures=measures)
 
 
-def _case(view: CaseView) -> CaseDetail:
-    ids = (*view.case.ids, view.row.tenant_id)
+def _case(view: CaseView, keys: Mapping[str, str] | None) -> CaseDetail:
+    ids, signers = (*view.case.ids, view.row.tenant_id), view.signers(keys)
     reviews = [
         ReviewItem(
             review_id=one.review_id,
@@ -203,6 +205,10 @@ def _case(view: CaseView) -> CaseDetail:
             reviewer=RECORDS.text(one.reviewer, (*ids, one.review_id), 1_024),
             reason=RECORDS.text(one.reason, (*ids, one.review_id), 8_192),
             updated_ms=one.updated_ms,
+            signatures=[
+                SignatureItem(key=RECORDS.text(signer.name, limit=256) or None, state=signer.state)
+                for signer in signers.get(codec.encode(one), ())
+            ],
         )
         for one in view.reviews
     ]

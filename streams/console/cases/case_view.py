@@ -1,6 +1,7 @@
 """What the page of a case shows: the case, what was found before and since, its siblings, verdicts and notes."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
@@ -12,12 +13,13 @@ from monitor.policy.metrics import METRICS
 from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Alert, Enforcement, Measure
-from streams.console.cases.history import case_of, decision_delay_ms
+from streams.console.cases.history import case_of, decision_delay_ms, signed_reviews
 from streams.console.cases.queue import QueuedCase, rows_of
 from streams.console.evidence.records import NamedRecord, records_of
 from streams.console.tables import ALERTS, APPLICATIONS, CASES, EVENTS, NOTES, TENANTS, VERDICTS
 from streams.consumers.ledger.queries.cases import LedgerCase
 from streams.consumers.record_decoding import alert_of, event_of
+from streams.reviews.signers import ReviewSigner, signers_in
 
 AROUND: Final = 25
 """The most decisions and alerts before the case, and the most since."""
@@ -35,6 +37,14 @@ class HistoryLine(NamedTuple):
     status: str | None
 
 
+class OtherReview(NamedTuple):
+    """A review by another program, its bytes, and whether a decision is known to rest on it."""
+
+    review: Review
+    value: bytes
+    has_effect: bool
+
+
 class MeasureBar(NamedTuple):
     """A measure drawn: positions of value, threshold and bound from 0 to 100."""
 
@@ -45,7 +55,7 @@ class MeasureBar(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CaseView:
-    """Everything that a page of a case shows."""
+    """Everything that a page of a case shows. ``signed``: the records of its reviews, with their signatures."""
 
     row: Row[Any]
     case: LedgerCase
@@ -57,6 +67,7 @@ class CaseView:
     verdicts: list[Row[Any]]
     notes: list[Row[Any]]
     records: list[NamedRecord]
+    signed: list[tuple[bytes, bytes | None]]
     delay_ms: int | None
 
     @property
@@ -80,8 +91,8 @@ class CaseView:
         return self.case.reviews
 
     @property
-    def other_reviews(self) -> tuple[tuple[Review, bool], ...]:
-        """Those that are not of a verdict that was given here, each with whether a decision is known to rest on it.
+    def other_reviews(self) -> tuple[OtherReview, ...]:
+        """Those that are not of a verdict that was given here.
 
         Anybody can make a review with the id of another one, so no decision is known to rest on either of them.
         """
@@ -90,10 +101,18 @@ class CaseView:
         named -= {each.review_id for each in self.verdicts}
         count = Counter(review.review_id for review in self.reviews)
         return tuple(
-            (review, review.review_id in named and count[review.review_id] == 1)
+            OtherReview(review, value, review.review_id in named and count[review.review_id] == 1)
             for review in self.reviews
-            if codec.encode(review) not in ours
+            if (value := codec.encode(review)) not in ours
         )
+
+    def signers(self, keys: Mapping[str, str] | None) -> dict[bytes, tuple[ReviewSigner, ...]]:
+        """The keys that signed the reviews, by the bytes of each, which are also those of a verdict that was sent.
+
+        ``keys``: the public keys by name; None if they are not known.
+        """
+        found = signers_in(self.signed, self.reviews, keys)
+        return {codec.encode(review): signers for review, signers in zip(self.reviews, found, strict=True)}
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -143,6 +162,7 @@ def case_view(connection: Connection, case_id: str) -> CaseView | None:
             )
         ),
         records=records_of(connection, row.in_force_id),
+        signed=signed_reviews(connection, case),
         delay_ms=decision_delay_ms(connection),
     )
 

@@ -18,7 +18,8 @@ _PLACE: Final = ("topic", "partition", "offset", "timestamp_ms")
 
 def export(connection: Connection, view: CaseView, exported_ms: int, by: str) -> bytes:
     """The file, JSON. ``records`` have all that the ledger's hash covers: place, time, key and value of each decision
-    and review. ``evidence`` are the records that the decision in force names, with telephone numbers masked.
+    and review, and the header that signed the review. ``evidence`` are the records that the decision in force names,
+    with telephone numbers masked.
     """
     events = connection.execute(
         select(EVENTS).where(EVENTS.c.case_id == view.row.id, EVENTS.c.shadow.is_(False)).order_by(EVENTS.c.decided_ms)
@@ -45,4 +46,6 @@ def export(connection: Connection, view: CaseView, exported_ms: int, by: str) ->
 
 def _record(row: Any) -> dict[str, Any]:
     key = None if row.key is None else base64.b64encode(row.key).decode()
-    return {name: getattr(row, name) for name in _PLACE} | {"key": key, "value": base64.b64encode(row.value).decode()}
+    made = {name: getattr(row, name) for name in _PLACE} | {"key": key, "value": base64.b64encode(row.value).decode()}
+    signature = row._mapping.get("signature")  # only reviews have the column
+    return made if signature is None else made | {"signature": base64.b64encode(signature).decode()}

@@ -1,10 +1,14 @@
 """A case with its events and reviews, as `streams.reviews` judges it."""
 
+from typing import Final
+
 from sqlalchemy import Connection, select
 
 from streams.console.tables import CASES, EVENTS, REVIEWS
 from streams.consumers.ledger.queries.cases import LedgerCase, cases_of
 from streams.consumers.record_decoding import event_of, review_of
+
+_MOST_REVIEWS: Final = 200
 
 
 def case_of(connection: Connection, case_id: str) -> LedgerCase | None:
@@ -14,9 +18,17 @@ def case_of(connection: Connection, case_id: str) -> LedgerCase | None:
     ).scalars()
     decoded = [event_of(value) for value in events]
     ids = [event.id for event in decoded]
-    about = select(REVIEWS.c.value).where(REVIEWS.c.enforcement_id.in_(ids)).order_by(REVIEWS.c.number).limit(200)
+    about = select(REVIEWS.c.value).where(REVIEWS.c.enforcement_id.in_(ids)).order_by(REVIEWS.c.number)
+    about = about.limit(_MOST_REVIEWS)
     reviews = [review_of(value) for value in connection.execute(about).scalars()] if ids else []
     return next((case for case in cases_of(decoded, reviews) if case_id in case.ids), None)
+
+
+def signed_reviews(connection: Connection, case: LedgerCase) -> list[tuple[bytes, bytes | None]]:
+    """The reviews that name the case as they are in the topic, and the headers that signed them."""
+    r = REVIEWS.c
+    query = select(r.value, r.signature).where(r.enforcement_id.in_(case.ids)).order_by(r.number).limit(_MOST_REVIEWS)
+    return [(value, signature) for value, signature in connection.execute(query)]
 
 
 def find_case(connection: Connection, event_id: str) -> str | None:

@@ -19,7 +19,7 @@ def store_review(connection: Connection, record: FollowedRecord) -> None:
     review = review_of(record.value)
     names = ("review_id", "enforcement_id", "tenant_id", "verdict", "reviewer", "reason", "updated_ms")
     row = {name: getattr(review, name) for name in names} | {"kind": review.kind or None, **place_of(record)}
-    connection.execute(insert(REVIEWS).values(row))
+    connection.execute(insert(REVIEWS).values(row | {"signature": record.signature}))
 
 
 def store_tenant(connection: Connection, record: FollowedRecord) -> None:

@@ -258,6 +258,7 @@ def _page(
         "event": view.event,
         "data": view.event.data,
         "verdict": view.verdict,
+        "signers": view.signers(context.review_keys),
         "evidence_ids": _unshown_ids(view),
         "error": error,
         "given": given,

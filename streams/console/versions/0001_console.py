@@ -188,6 +188,7 @@ def _cases() -> None:
         sa.Column("timestamp_ms", sa.BigInteger(), nullable=False),
         sa.Column("key", sa.LargeBinary()),
         sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.Column("signature", sa.LargeBinary()),
         sa.PrimaryKeyConstraint("number"),
     )
     op.create_index("console_review_about", "console_review", ["enforcement_id"])

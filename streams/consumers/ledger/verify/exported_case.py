@@ -15,6 +15,7 @@ from streams.kafka.api import TP
 
 _LONGEST: Final = 64 << 20
 _AT_ONCE: Final = 500
+_COMPARED: Final = ("time", "key", "value", "signature")
 
 _Text = Annotated[str, Meta(max_length=4_096)]
 
@@ -30,6 +31,7 @@ class _Record(Struct):
     timestamp_ms: int
     value: str
     key: str | None = None
+    signature: str | None = None
 
 
 class _Event(Struct):
@@ -71,7 +73,7 @@ def read_case(path: Path) -> ExportedCase:
 
 
 def compare_case(connection: Connection, case: ExportedCase) -> CaseComparison:
-    """Find each record of the case in the ledger, at its place and with the same time, key and value.
+    """Find each record of the case in the ledger, at its place and with the same time, key, value and signature.
 
     The chains vouch for the ledger, so verify them, too. An entry about the case that the file leaves out is a fault if
     it lies before another record of the file in its partition, else it is newer than the export.
@@ -85,14 +87,14 @@ def compare_case(connection: Connection, case: ExportedCase) -> CaseComparison:
         last[tp] = max(last.get(tp, -1), record.offset)
         e = ENTRIES.c
         at = (e.topic == record.topic, e.partition == record.partition, e.offset == record.offset)
-        row = connection.execute(select(e.timestamp_ms, e.key, e.value).where(*at)).one_or_none()
+        row = connection.execute(select(e.timestamp_ms, e.key, e.value, e.signature).where(*at)).one_or_none()
         where = f"{chain_name(tp)} offset {record.offset}"
         if row is None:
             found.faults.append(f"{where}: the case has a record that the ledger does not have")
             continue
-        stored = row.timestamp_ms, as_bytes(row.key), as_bytes(row.value)
-        given = record.timestamp_ms, _decoded(record.key), _decoded(record.value)
-        wrong = [name for name, one, other in zip(("time", "key", "value"), stored, given, strict=True) if one != other]
+        stored = row.timestamp_ms, as_bytes(row.key), as_bytes(row.value), as_bytes(row.signature)
+        given = record.timestamp_ms, _decoded(record.key), _decoded(record.value), _decoded(record.signature)
+        wrong = [name for name, one, other in zip(_COMPARED, stored, given, strict=True) if one != other]
         if wrong:
             found.faults.append(f"{where}: the {' and '.join(wrong)} of the case's record differ from the ledger's")
     for tp, offset in _about(connection, [event.id for event in case.events]):

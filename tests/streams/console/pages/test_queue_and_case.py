@@ -1,27 +1,37 @@
 """The queue and the case as a reviewer uses them: pages, forms, and what stands on them."""
 
+import asyncio
+import base64
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx
 import msgspec
 from sqlalchemy import insert
 from starlette.types import Receive, Scope, Send
+from typer.testing import CliRunner
 
-from helpers.console_harness import ConsoleHarness, console_at
+from helpers.console_harness import NAMES, ConsoleHarness, console_at
+from helpers.console_pages import pages_of
+from helpers.ledger_samples import address, filled
+from helpers.review_signing import key_of
 from oracle.ledger import DAY, T0, event, pending, review
 from schemas import codec
 from schemas.inputs import Tenant
 from schemas.outputs import Evidence, Measure, Reason
+from streams.cli.app import build
 from streams.console.app import make
+from streams.console.cases.sending import release_due
 from streams.console.evidence.masked_record import masked
 from streams.console.evidence.tables import EVIDENCE
 from streams.console.identity.users import Role, User
 from streams.console.tables import CASES, NOTES, VERDICTS
 from streams.consumers.ledger.verify.exported_case import read_case
+from streams.reviews.signatures import SIGNATURE_HEADER, sign
 
 LI = User("local:li", "Li", frozenset({Role.REVIEWER}))
 WANG = User("local:wang", "Wang", frozenset({Role.REVIEWER}))
@@ -157,6 +167,48 @@ async def test_a_forged_review_is_shown_as_one_without_effect(tmp_path: Path) ->
         behind = Evidence(review_ids=(verdict["review_id"],))
         await console.put(event("cwe-r", "t-1", kind="reversal", reverses="cwe-p", evidence=behind))
         assert "no effect seen" in (await client.get("/cases/cwe-p")).text
+
+
+async def test_the_page_names_the_key_that_signed_a_review(tmp_path: Path) -> None:
+    key, keys = key_of("li"), tmp_path / "keys.yaml"
+    keys.write_text(f"keys: {{li: {key.public_text}, mo: {key_of('mo').public_text}}}\n", "utf-8")
+    async with (
+        console_at(tmp_path, CALLWARDEN_REVIEW_KEYS_FILE=str(keys)) as console,
+        browser(console, LI) as client,
+        pages_of(console) as api,
+    ):
+        await console.put(pending("cwe-p"))
+        await client.post("/cases/cwe-p/verdict", data={"verdict": "overturn", "reason": "wrong tenant"})
+        console.now_ms += DAY
+        work = partial(release_due, now_ms=console.now_ms, sign=lambda value: ((SIGNATURE_HEADER, sign(value, key)),))
+        await console.database.run(work)
+        await console.send()
+        forged = codec.encode(review("r-2", "cwe-p", reviewer="mallory", reason="let them be"))
+        foreign = sign(forged, key_of("mo", seed=1)), sign(forged, key_of("eve")), b"no signature"
+        for signature in foreign:
+            console.held.put("callwarden.reviews", 0, forged, key=b"t-1", headers=((SIGNATURE_HEADER, signature),))
+        await console.follow()
+        page = re.sub(r"<[^>]+>", "", (await client.get("/cases/cwe-p")).text)
+        file = tmp_path / "case.json"
+        file.write_bytes((await client.post("/cases/cwe-p/export")).content)
+        answer = (await api.get("/v1/cases/cwe-p")).json()
+        (await filled(address(tmp_path), console.held, NAMES)).close()
+    assert "Signed with the key li: verified" in page
+    for said in ("key mo: wrong signature", "key eve: the file of review keys has no", "no signature"):
+        assert said in page[page.index("mallory") :]
+    verify = ["ledger", "verify", "--database", address(tmp_path), "--case", str(file)]
+    done = await asyncio.to_thread(CliRunner().invoke, build("ledger"), verify)
+    assert (done.exit_code, "contains all 5 records" in " ".join(done.output.split())) == (0, True), done.output
+    exported = msgspec.json.decode(file.read_bytes())
+    records = [one for one in exported["records"] if one["topic"] == "callwarden.reviews"]
+    assert [base64.b64decode(one["signature"]) for one in records[1:]] == list(foreign)
+    assert base64.b64decode(records[0]["signature"]).startswith(b"li:")
+    assert {one["review_id"]: one["signatures"] for one in answer["reviews"]} == {
+        answer["verdicts"][0]["review_id"]: [{"key": "li", "state": "verified"}],
+        "r-2": [
+            {"key": "mo", "state": "wrong"}, {"key": "eve", "state": "unknown_key"}, {"key": None, "state": "unsigned"},
+        ],
+    }  # fmt: skip
 
 
 async def test_a_review_by_the_command_line_is_in_effect_once_a_decision_rests_on_it(tmp_path: Path) -> None:

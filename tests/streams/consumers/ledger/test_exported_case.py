@@ -13,29 +13,35 @@ from typer.testing import CliRunner
 from helpers.fake_topics import FakeTopics
 from helpers.ledger_samples import DECISIONS, REVIEWS, address, filled, put, topics
 from oracle.ledger import event, pending, review
+from schemas import codec
+from schemas.review_signature import SIGNATURE_HEADER
 from streams.cli.app import build
 from streams.consumers.ledger.verify.exported_case import CaseFault, read_case
 from streams.kafka.api import TP
 
+SIGNATURE = b"li:c2lnbmVk"
 Change = Callable[[dict[str, Any]], None]
 
 
 def held_topics() -> FakeTopics:
     """Two cases of one partition: `e0` was upheld, `e1` has a review."""
     held = topics(1)
-    put(held, 0, pending("e0"), pending("e1"), review("r0", "e0"), event("u0", supersedes="e0"), review("r1", "e1"))
+    put(held, 0, pending("e0"), pending("e1"), event("u0", supersedes="e0"))
+    held.put(REVIEWS, 0, codec.encode(review("r0", "e0")), headers=((SIGNATURE_HEADER, SIGNATURE),))
+    put(held, 0, review("r1", "e1"))
     return held
 
 
 def exported(held: FakeTopics) -> dict[str, Any]:
     """The file of the case `e0` as the console writes it."""
-    records = [
+    records: list[dict[str, Any]] = [
         {
             "topic": topic, "partition": 0, "offset": offset, "timestamp_ms": held.now_ms, "key": None,
             "value": base64.b64encode(held.logs[TP(topic, 0)][offset] or b"").decode(),
         }
         for topic, offset in ((DECISIONS, 0), (DECISIONS, 2), (REVIEWS, 0))
     ]  # fmt: skip
+    records[2]["signature"] = base64.b64encode(SIGNATURE).decode()
     return {"format": "callwarden-case-1", "case_id": "e0", "events": [{"id": "e0"}, {"id": "u0"}], "records": records}
 
 
@@ -63,6 +69,9 @@ def removed(number: int) -> Change:
         (nothing, 0, "The ledger contains all 3 records of the exported case."),
         (changed(0, value="e30="), 1, "out.enforcement-0 offset 0: the value of the case's record differ"),
         (changed(0, key="eA==", timestamp_ms=7), 1, "offset 0: the time and key of the case's record differ"),
+        (changed(2, signature=None), 1, "in.reviews-0 offset 0: the signature of the case's record differ"),
+        (changed(2, signature="eA=="), 1, "in.reviews-0 offset 0: the signature of the case's record differ"),
+        (changed(0, signature="eA=="), 1, "out.enforcement-0 offset 0: the signature of the case's record differ"),
         (changed(2, value="no base64!"), 1, "in.reviews-0 offset 0: the value of the case's record differ"),
         (changed(2, offset=1 << 62), 1, "the case has a record that the ledger does not have"),
         (changed(2, topic="elsewhere"), 1, "elsewhere-0 offset 0: the case has a record that the ledger does not have"),
