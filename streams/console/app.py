@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from fastapi import APIRouter, Depends, FastAPI, Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
 from streams.console.api import routes as api
@@ -23,7 +23,6 @@ from streams.console.pages.policies import proposals as policy_proposals
 from streams.console.pages.policies import versions as policy_versions
 from streams.console.policies.check_process import CheckProcess
 from streams.console.program_pages import Programs, program_pages
-from streams.kafka.api import TransientError
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     queue.router,
@@ -48,8 +47,6 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     api.router,
 )
 """The routers of the pages, one a module; HTML routes have ``include_in_schema=False``."""
-
-_RETRY_AFTER_S: Final = "2"
 
 
 def make(context: ConsoleContext, routes: Sequence[BaseRoute] = (), identity: Identity | None = None) -> FastAPI:
@@ -86,9 +83,5 @@ def make(context: ConsoleContext, routes: Sequence[BaseRoute] = (), identity: Id
     @app.get("/", include_in_schema=False, dependencies=[Depends(for_everyone)])
     async def start() -> Response:
         return RedirectResponse("/queue", 303)
-
-    @app.exception_handler(TransientError)
-    async def unavailable(_: Request, error: Exception) -> Response:
-        return PlainTextResponse(f"not now: {error}\n", 503, {"Retry-After": _RETRY_AFTER_S})
 
     return app

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, Protocol
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from streams.runtime.http_problem import PROBLEM_TYPE, problem_body
 from streams.runtime.log_limiter import LogLimiter
 
 _LINGER_S: Final = 2.0
@@ -221,9 +222,9 @@ class Connection(H11Protocol):
         begun = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
         self._end_request()
         if not begun:
-            body = f"{status} {status.phrase}: {why}\n".encode()
-            head = f"HTTP/1.1 {status} {status.phrase}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n"
-            self.transport.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+            body = problem_body(status, status.phrase, why)
+            head = f"HTTP/1.1 {status} {status.phrase}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
+            self.transport.write(head.encode() + b"Content-Type: " + PROBLEM_TYPE + b"\r\n\r\n" + body)
         self.transport.close()
         self.phase, self.deadline_s = ConnectionPhase.CLOSING, self._all.now_s() + _LINGER_S
         self._all.waits(self, False)

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streams.runtime.http_connection import Connection, ConnectionLimits, Connections, Refusals
+from streams.runtime.http_problem import PROBLEM_TYPE, problem_body
 from streams.runtime.log_limiter import LogLimiter
 from streams.runtime.monotonic import steady_s
 
@@ -169,10 +170,12 @@ def _within(app: ASGIApp, limits: ConnectionLimits) -> ASGIApp:
                 await app(scope, counted, sending)
             if begun or come <= most_bytes:
                 return
-        body = f"413 Content Too Large: expected at most {most_bytes} bytes\n".encode()
-        headers = [
-            (b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body)), (b"connection", b"close"),
-        ]  # fmt: skip
+        why = f"expected a body of at most {most_bytes:,} bytes"
+        if any(name == b"accept" and b"text/html" in value for name, value in scope["headers"]):
+            kind, body = b"text/plain", f"413 Content Too Large: {why}\n".encode()
+        else:
+            kind, body = PROBLEM_TYPE, problem_body(413, "Content Too Large", why)
+        headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
         await send({"type": "http.response.start", "status": 413, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 

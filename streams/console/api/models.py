@@ -20,6 +20,15 @@ class CaseListQuery(BaseModel):
     limit: int = Field(50, ge=1, le=200, description="At most so many items.")
 
 
+class ApiProblem(BaseModel):
+    """The body of every answer other than 200: problem details of RFC 9457."""
+
+    type: str = Field(description="`urn:callwarden:problem:` and the name of the problem, which does not change.")
+    status: int
+    title: str
+    detail: str
+
+
 class TenantItem(BaseModel):
     """A tenant and how it stands."""
 

@@ -14,6 +14,7 @@ from monitor.text.record_ids import ids_of
 from schemas import codec
 from schemas.outputs import Enforcement
 from streams.console.api.models import (
+    ApiProblem,
     CaseDetail,
     CaseItem,
     CaseListQuery,
@@ -34,6 +35,7 @@ from streams.console.cases.case_view import CaseView, case_view
 from streams.console.cases.history import find_case
 from streams.console.context import ConsoleContext, context_of
 from streams.console.identity.permissions import Permission, needs
+from streams.console.pages.accounts.problems import PROBLEM_TYPE
 from streams.console.pages.path_ids import segments_after, tenant_id_of
 from streams.console.queries.cursors import LIMIT, MOST, InvalidCursor
 from streams.console.queries.events import list_events
@@ -43,27 +45,22 @@ from streams.console.queries.tenants import TenantIdentity, TenantStatus, list_t
 
 T = TypeVar("T")
 
-_PROBLEM: Final[dict[str, Any]] = {
-    "application/problem+json": {"schema": {"type": "object", "required": ["type", "status", "title", "detail"]}}
-}
-_DETAIL: Final[dict[str, Any]] = {
-    "application/json": {
-        "schema": {"type": "object", "required": ["detail"], "properties": {"detail": {"type": "string"}}}
-    }
-}
+_PROBLEM: Final[dict[str, Any]] = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_RETRY_AFTER: Final[dict[str, Any]] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
 Answers = dict[int | str, dict[str, Any]]
 _ANY: Final[Answers] = {
-    401: {"description": "There is no token, or it is not valid any more.", "content": _PROBLEM},
-    403: {"description": "The user of the token has no role.", "content": _PROBLEM},
-    503: {"description": "The database cannot be reached now: ask again after `Retry-After`."},
+    400: {"description": "The host name is not the console's."},
+    401: {"description": "There is no token, or it is not valid any more."},
+    403: {"description": "The user of the token has no role."},
+    413: {"description": "The request has a body above the limit; these requests need none."},
+    500: {"description": "An error of the console, which is in its log."},
+    503: {"description": "The database cannot be reached now: ask again after `Retry-After`.", "headers": _RETRY_AFTER},
 }
 _BAD_CURSOR: Final[Answers] = {
-    400: {"description": "`after` is not the `next` of an earlier answer of this list.", "content": _DETAIL}
+    400: {"description": "`after` is not the `next` of an earlier answer of this list, or the host name is wrong."}
 }
-_NO_TENANT: Final[Answers] = {
-    404: {"description": "The console has seen no record of this tenant.", "content": _DETAIL}
-}
-_NO_CASE: Final[Answers] = {404: {"description": "The console has seen no such decision.", "content": _DETAIL}}
+_NO_TENANT: Final[Answers] = {404: {"description": "The console has seen no record of this tenant."}}
+_NO_CASE: Final[Answers] = {404: {"description": "The console has seen no such decision."}}
 
 router = APIRouter(prefix="/v1", tags=["v1"], dependencies=[Depends(needs(Permission.USE_API))], responses=_ANY)
 
@@ -161,7 +158,21 @@ async def measures(
 async def openapi() -> JSONResponse:
     """The OpenAPI document of `/v1`."""
     document = get_openapi(title="Callwarden console", version="1", routes=router.routes)
-    document["components"].setdefault("securitySchemes", {})["token"] = {"type": "http", "scheme": "bearer"}
+    components = document["components"]
+    components.setdefault("securitySchemes", {})["token"] = {"type": "http", "scheme": "bearer"}
+    # FastAPI knows none of these schemas: it would describe each problem as `application/json`, and 422 as its own.
+    components["schemas"]["Problem"] = ApiProblem.model_json_schema()
+    for name in ("HTTPValidationError", "ValidationError"):
+        components["schemas"].pop(name, None)
+    for operation in (each for methods in document["paths"].values() for each in methods.values()):
+        answers = operation["responses"]
+        if all(each["in"] == "path" for each in operation.get("parameters", ())):
+            answers.pop("422", None)  # any text is an id
+        for status, answer in answers.items():
+            if status != "200":
+                answer["content"] = _PROBLEM
+        if "422" in answers:
+            answers["422"]["description"] = "A parameter is not valid; `detail` names it."
     document["security"] = [{"token": []}]
     return JSONResponse(document)
 

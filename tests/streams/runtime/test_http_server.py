@@ -311,6 +311,9 @@ async def test_what_cannot_be_read_is_refused_in_a_line_and_without_a_traceback(
             for sent, status in RUBBISH.items():
                 answer = await served.said(sent)
                 assert answer.startswith(b"HTTP/1.1 %d " % status), (sent[:60], answer)
+                head, _, body = answer.partition(b"\r\n\r\n")
+                assert b"content-type: application/problem+json" in head.lower()
+                assert json.loads(body)["status"] == status
         assert await served.healthy()
         unreadable = sum(status != 413 for status in RUBBISH.values())
         assert served.refused == ["unreadable"] * 3 * unreadable
