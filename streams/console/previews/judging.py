@@ -3,12 +3,15 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import msgspec
 
+from monitor.adapters.errors import EXCLUSIONS
 from monitor.policy.model import Policy
 from monitor.replay.outcome import Outcome
+from monitor.text.masking import mask_text
 from monitor.whatif import backtest
 from monitor.whatif.backtest import SELECTIONS, TIERS, Change, Channel, PolicyOutcome, Truth
 from streams.console.previews.result import (
@@ -16,6 +19,7 @@ from streams.console.previews.result import (
     ComparedPolicy,
     PreviewResult,
     RecordCounts,
+    RejectedLine,
     RuleCount,
     RuleStep,
     ScoreRow,
@@ -29,7 +33,9 @@ _MOST_STEPS: Final = 12
 """Rules of one tenant that are kept with their reasons."""
 _MOST_RULES: Final = 500
 _MOST_REASONS: Final = 8
+_MOST_LINES: Final = 20
 _LONGEST_REASON: Final = 1_000
+_LONGEST_LINE: Final = 300
 _MOST_BYTES: Final = 3_000_000
 """Of the tenants that change; the other parts of a result are small."""
 _CHANNELS: Final[tuple[Channel, ...]] = ("final", "pending", "shadow")
@@ -44,8 +50,11 @@ class PolicyJudgement:
     records: RecordCounts
 
 
-def judgement_by(policy: Policy, result: Outcome) -> PolicyJudgement:
-    """The part of a replay's outcome that is compared; the rest of the outcome can be freed."""
+def judgement_by(policy: Policy, result: Outcome, *, of_file: bool = False) -> PolicyJudgement:
+    """The part of a replay's outcome that is compared; the rest of the outcome can be freed.
+
+    ``of_file``: a rejected record has a line that a person can look up.
+    """
     alerts = Counter(rule for rule, _ in {(alert.rule_id, alert.alert_id) for alert in result.alerts})
     summary = result.summary
     reasons = Counter(each.reason.partition(":")[0] for each in result.rejected)
@@ -58,8 +67,16 @@ def judgement_by(policy: Policy, result: Outcome) -> PolicyJudgement:
         tenants=summary.tenants,
         last_ms=summary.last_event_ms,
         rejected_by=[(reason[:100], count) for reason, count in reasons.most_common(_MOST_REASONS)],
+        first_rejected=list(_first_rejected(result)) if of_file else [],
     )
     return PolicyJudgement(backtest.outcome_of(result, policy), dict(alerts), records)
+
+
+def _first_rejected(result: Outcome) -> Iterable[RejectedLine]:
+    """The first rejected lines, without those that a mapping leaves out on purpose."""
+    faulty = (each for each in result.rejected if each.reason.partition(":")[0] not in EXCLUSIONS)
+    for each in islice(faulty, _MOST_LINES):
+        yield RejectedLine(each.line, mask_text(each.reason[:_LONGEST_REASON])[:_LONGEST_LINE])
 
 
 def compare(

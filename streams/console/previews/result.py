@@ -81,8 +81,15 @@ class ScoreRow(Struct, frozen=True):
     after: SideScore | None
 
 
+class RejectedLine(Struct, frozen=True):
+    """A line of a file that was rejected, and why; telephone numbers are masked."""
+
+    line: int
+    reason: str
+
+
 class RecordCounts(Struct, frozen=True):
-    """What was read. ``rejected_by``: the most frequent reasons with their counts."""
+    """What was read. ``rejected_by``: the most frequent reasons with their counts. ``first_rejected``: of a file."""
 
     read: int
     accepted: int
@@ -92,6 +99,7 @@ class RecordCounts(Struct, frozen=True):
     tenants: int
     last_ms: int | None
     rejected_by: list[tuple[str, int]] = field(default_factory=list)
+    first_rejected: list[RejectedLine] = field(default_factory=list)
 
 
 class PreviewResult(Struct, frozen=True):

@@ -92,6 +92,8 @@ class PreviewRunner:
             now_ms=now_ms,
             since_ms=now_ms - requested.days * _DAY_MS if requested.days else None,
             file=None if file is None else os.dup(file),
+            format=requested.format,
+            constants=dict(requested.constants),
             upheld=upheld,
         )
         self._jobs[preview_id] = _Job(task, asyncio.create_task(self._run(preview_id, task)))

@@ -1,7 +1,7 @@
 """Previews in the database: requested, renewed while they run, ended once, forgotten after a while."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -29,7 +29,7 @@ class PreviewRequest:
     """A request for a preview: the records to judge, and the policy to compare with.
 
     ``source``: the topics or an uploaded file. ``days``: how many days of the topics, 0 for all records in them.
-    ``base``: name and hash of the policy to compare with.
+    ``base``: name and hash of the policy to compare with. ``format`` and ``constants``: of the file.
     """
 
     source: Source
@@ -39,6 +39,8 @@ class PreviewRequest:
     draft_id: str | None = None
     file_name: str | None = None
     file_bytes: int = 0
+    format: str = ""
+    constants: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Preview:
     days: int
     file_name: str | None
     file_bytes: int
+    format: str | None
     title: str
     policy_sha256: str | None
     base_name: str
@@ -101,6 +104,7 @@ def add(connection: Connection, preview_id: str, requested: PreviewRequest, by: 
         "days": requested.days,
         "file_name": requested.file_name,
         "file_bytes": requested.file_bytes,
+        "format": requested.format or None,
         "title": requested.title,
         "base_name": requested.base[0],
         "base_sha256": requested.base[1],

@@ -21,6 +21,7 @@ PREVIEWS: Final = Table(
     Column("days", Integer, nullable=False),
     Column("file_name", AnyText),
     Column("file_bytes", BigInteger, nullable=False),
+    Column("format", String(64)),
     Column("title", AnyText, nullable=False),  # of the draft, or the name of the policy's file
     Column("policy_sha256", String(64)),  # once it is done
     Column("base_name", AnyText, nullable=False),

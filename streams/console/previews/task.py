@@ -19,7 +19,9 @@ class PreviewTask:
     """Judge the same records by ``base``, a resolved policy as canonical JSON, and by ``policy``, a file's text.
 
     ``source``: the input topics from ``since_ms`` on (None: all), or the file that is open as ``file``, whose records
-    after ``not_after_ms`` are rejected. ``upheld``: by tenant, whether a review upheld a decision about it.
+    after ``not_after_ms`` are rejected. ``format``: of the file, as of `callwarden replay --format`; empty: records as
+    JSON lines. ``constants``: its settings, as of ``--set``. ``upheld``: by tenant, whether a review upheld a decision
+    about it.
     """
 
     policy: bytes
@@ -30,6 +32,8 @@ class PreviewTask:
     now_ms: int
     since_ms: int | None = None
     file: int | None = None
+    format: str = ""
+    constants: dict[str, str] = field(default_factory=dict)
     upheld: dict[str, bool] = field(default_factory=dict)
 
 

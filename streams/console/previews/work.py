@@ -5,6 +5,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from monitor.adapters.errors import MappingError
+from monitor.adapters.shipped import open_adapter
 from monitor.policy.file.errors import PolicyError
 from monitor.policy.load import from_plain, load_bytes
 from monitor.policy.model import Policy
@@ -19,6 +21,7 @@ from streams.kafka.api import TP, CorruptLog, OffsetOutOfRange, PermanentError, 
 from streams.runtime.monotonic import steady_s
 
 _REPORT_EVERY_S: Final = 0.5
+_MOST_FAULTS: Final = 5
 _MAX_AHEAD_MS: Final = 300_000
 """As replay: a record of a file may be this far ahead of the time of the run."""
 
@@ -64,26 +67,31 @@ class _ProgressReporter:
 def _of_file(task: PreviewTask, base: Policy, policy: Policy, progress: _ProgressReporter) -> Report:
     path = f"/dev/fd/{task.file}"
     try:
-        lines, truths = _scan(path, progress)
+        adapter = open_adapter(task.format, task.constants) if task.format else None
+        lines, truths = _scan(path, progress, has_reviews=adapter is None)
         if not lines:
             return Failed("no_records")
         progress.total = lines
         options = ReplayOptions(not_after_ms=task.now_ms + _MAX_AHEAD_MS, secret=task.settings.secret())
 
         def judge(step: Step, by: Policy) -> PolicyJudgement:
-            return judgement_by(by, replay([path], by, options, progress=progress.of(step)))
+            outcome = replay([path], by, options, adapter=adapter, progress=progress.of(step))
+            return judgement_by(by, outcome, of_file=True)
 
         before, after = judge("before", base), judge("after", policy)
     except OSError as error:
         return Failed("file", mask_text(str(error.strerror or error).replace(path, "file")))
+    except MappingError as error:
+        return Failed("format", "\n".join(map(str, error.faults[:_MOST_FAULTS])))
     if not after.records.accepted:
-        return Failed("no_records")
+        first = after.records.first_rejected[:_MOST_FAULTS]
+        return Failed("no_records", "\n".join(f"{each.line}: {each.reason}" for each in first))
     progress.at("compare", 0)
     return Done(compare(before, after, *_truths(truths, task)))
 
 
-def _scan(path: str, progress: _ProgressReporter) -> tuple[int, dict[str, Truth]]:
-    """The number of lines, and what the reviews among them say."""
+def _scan(path: str, progress: _ProgressReporter, *, has_reviews: bool) -> tuple[int, dict[str, Truth]]:
+    """The number of lines, and what the reviews among them say: a file of another system has none."""
     count = 0
 
     def verdicts() -> Iterator[tuple[str, str]]:
@@ -92,7 +100,8 @@ def _scan(path: str, progress: _ProgressReporter) -> tuple[int, dict[str, Truth]
             for _, lines in line_chunks(stream, PIECE_LINES):
                 count += len(lines)
                 progress.at("scan", count)
-                yield from verdicts_of(lines)
+                if has_reviews:
+                    yield from verdicts_of(lines)
 
     truths = truths_of_reviews(verdicts())
     return count, truths

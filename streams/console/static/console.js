@@ -71,6 +71,11 @@
     if (!dialog.open) dialog.showModal();
     $("[autofocus]", dialog)?.focus();
   };
+  // A field that is of use only with a choice makes that choice: `data-checks` names the radio button.
+  document.addEventListener("change", (event) => {
+    const chosen = event.target.dataset?.checks;
+    if (chosen) document.getElementById(chosen).checked = true;
+  });
   // A form that asks first: its dialog has a button with `data-confirms`.
   document.addEventListener("submit", (event) => {
     const form = event.target;

@@ -432,6 +432,7 @@ def _previews() -> None:
         sa.Column("days", sa.Integer(), nullable=False),
         sa.Column("file_name", sa.Text()),
         sa.Column("file_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("format", sa.String(length=64)),
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("policy_sha256", sa.String(length=64)),
         sa.Column("base_name", sa.Text(), nullable=False),

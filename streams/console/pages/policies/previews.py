@@ -1,6 +1,8 @@
 """Previews of a policy: start one on the topics or on an uploaded file, follow it, read and export its result."""
 
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Annotated, Any, Final, NamedTuple
 
 from fastapi import APIRouter, Depends, Request
@@ -9,6 +11,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
+from monitor.adapters.shipped import NAMES as FORMATS
 from streams.console import actions
 from streams.console.actions import About
 from streams.console.context import ConsoleContext, context_of
@@ -37,6 +40,8 @@ _RUNS_OF: Final = 25
 _TENANTS_OF: Final = 50
 _FORM_BYTES: Final = 1 << 20
 _MOST_FIELDS: Final = 10
+_MOST_CONSTANTS: Final = 20
+_LONGEST_CONSTANT: Final = 500
 
 
 def upload_limit(settings: Settings) -> dict[tuple[str, str], int]:
@@ -72,6 +77,8 @@ async def begin(request: Request, user: Editor, context: Context) -> Response:
                 draft_id=draft.id,
                 file_name=wanted.file_name,
                 file_bytes=wanted.file_bytes,
+                format=wanted.format,
+                constants=wanted.constants,
             )
             text = draft.text.encode("utf-8", "surrogatepass")
             preview_id = await context.previews.submit(requested, text, base, user, wanted.file)
@@ -155,6 +162,8 @@ class _PreviewForm(NamedTuple):
     file: int | None = None
     file_name: str | None = None
     file_bytes: int = 0
+    format: str = ""
+    constants: Mapping[str, str] = MappingProxyType({})
 
 
 def _wanted(form: FormData, settings: Settings) -> _PreviewForm:
@@ -166,8 +175,23 @@ def _wanted(form: FormData, settings: Settings) -> _PreviewForm:
         raise PreviewRefused("no_file")
     if file.size > settings.console_preview_upload << 20:
         raise PreviewRefused("file_large")
+    form_at, constants = str(form.get("format", "")), _constants(str(form.get("set", "")))
+    if form_at and form_at not in FORMATS:
+        raise PreviewRefused("format")
+    if constants and not form_at:
+        raise PreviewRefused("set_without_format")
     # In a file without a name, also a small one: the child process opens it by its descriptor.
-    return _PreviewForm(draft_id, 0, file.file.fileno(), (file.filename or "")[:200], file.size)
+    name = (file.filename or "")[:200]
+    return _PreviewForm(draft_id, 0, file.file.fileno(), name, file.size, form_at, constants)
+
+
+def _constants(given: str) -> dict[str, str]:
+    """The settings of a format, one ``NAME=TEXT`` a line, as of ``--set``. Raises PreviewRefused."""
+    lines = [line.strip() for line in given.splitlines() if line.strip()]
+    if len(lines) > _MOST_CONSTANTS or any(len(line) > _LONGEST_CONSTANT or "=" not in line for line in lines):
+        raise PreviewRefused("set")
+    parts = (line.partition("=") for line in lines)
+    return {name.strip(): value.strip() for name, _, value in parts}
 
 
 def _found(one: Preview | None) -> Preview:
@@ -194,7 +218,8 @@ async def _list(request: Request, context: ConsoleContext, after: str = "", erro
 def _choices(context: ConsoleContext) -> dict[str, Any]:
     """What the form that starts a preview needs."""
     limit = context.settings.console_preview_upload
-    return {"days": DAYS, "usual_days": _USUAL_DAYS, "limit": limit, "runs_here": context.previews is not None}
+    runs_here = context.previews is not None
+    return {"days": DAYS, "usual_days": _USUAL_DAYS, "limit": limit, "runs_here": runs_here, "formats": FORMATS}
 
 
 async def _refused(request: Request, context: ConsoleContext, refused: PreviewRefused) -> Response:

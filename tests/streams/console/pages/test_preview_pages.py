@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from helpers.console_harness import ConsoleHarness, console_at
 from helpers.console_identity import recorded
@@ -21,6 +22,7 @@ from streams.console.previews.result import (
     ComparedPolicy,
     PreviewResult,
     RecordCounts,
+    RejectedLine,
     RuleCount,
     RuleStep,
     ScoreRow,
@@ -170,9 +172,38 @@ async def test_an_uploaded_file_reaches_the_child_and_leaves_no_file(
         assert_harmless(page)
 
 
+async def test_the_format_of_a_file_and_its_settings_reach_the_child(
+    console: ConsoleHarness, owner: httpx.AsyncClient, launcher: Launcher
+) -> None:
+    rejected = RejectedLine(1_007, f"unreadable_time: {HOSTILE}")
+    launcher.reports = [Done(replace(RESULT, records=replace(RESULT.records, first_rejected=[rejected])))]
+    data = {"draft": await draft(console), "source": "file", "format": "asterisk-csv"}
+    data["set"] = "zone = Asia/Tokyo\r\n\r\noutbound_contexts=a=b"
+    answer = await owner.post("/policy/previews", data=data, files={"file": ("Master.csv.gz", b"x")})
+    await console.context.previews._jobs[answer.headers["location"].rpartition("/")[2]].run  # type: ignore[union-attr]
+    (task,) = launcher.tasks
+    assert (task.format, task.constants) == ("asterisk-csv", {"zone": "Asia/Tokyo", "outbound_contexts": "a=b"})
+    page = (await owner.get(answer.headers["location"])).text
+    assert_harmless(page)
+    assert "File Master.csv.gz (asterisk-csv)" in page
+    assert "1,007" in page
+    form = (await owner.get("/policy/previews")).text
+    assert [name in form for name in ("<option>asterisk-csv<", "<option>twilio<", "<option>bank-calls<")] == [True] * 3
+
+
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
+        ({"draft": "own", "source": "file", "file": "small", "format": "/etc/passwd"}, "no such format"),
+        ({"draft": "own", "source": "file", "file": "small", "set": "zone=UTC"}, "choose another format"),
+        (
+            {"draft": "own", "source": "file", "file": "small", "format": "twilio", "set": "zone"},
+            "one NAME=TEXT a line",
+        ),
+        (
+            {"draft": "own", "source": "file", "file": "small", "format": "twilio", "set": "a=b\n" * 21},
+            "at most 20 lines",
+        ),
         ({"draft": "no"}, "does not exist"),
         ({"draft": "own", "source": "file"}, "Choose a file"),
         ({"draft": "own", "source": "file", "file": "large"}, "larger than 1 MiB"),
@@ -186,8 +217,10 @@ async def test_what_is_refused_is_said_in_the_form_and_on_the_page(
         console.context = dataclasses.replace(console.context, previews=runner)
         async with pages_of(console, Role.POLICY_OWNER) as owner:
             own = await draft(console)
-            files = {"file": ("f", b"x" * (1 << 21))} if fields.pop("file", "") else None
-            data = fields | {"draft": own if fields["draft"] == "own" else "no"}
+            size = {"large": 1 << 21, "small": 10}.get(fields.get("file", ""))
+            files = {"file": ("f", b"x" * size)} if size else None
+            given = {name: value for name, value in fields.items() if name != "file"}
+            data = given | {"draft": own if fields["draft"] == "own" else "no"}
             page = await owner.post("/policy/previews", data=data, files=files)
             assert (page.status_code, says in page.text) == (409, True)
             fragment = await owner.post("/policy/previews", data=data, files=files, headers={"HX-Request": "true"})

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,60 @@ async def test_a_file_without_records_or_damaged(tmp_path: Path) -> None:
         assert isinstance(failed, Failed)
         ends.append(failed.why)
     assert ends == ["no_records", "no_records", "file"]
+
+
+def asterisk_row(number: int, tenant: str, *, start: str = "") -> str:
+    """A row of Asterisk's Master.csv: an answered call of two seconds."""
+    minute = f"2026-03-02 {number // 60:02}:{number % 60:02}"
+    cells = (
+        *(tenant, "", f"138{number:08}", "out", "", "SIP/1000-1", f"SIP/carrier-{number}", "Dial", ""),
+        *(start or f"{minute}:00", f"{minute}:01", f"{minute}:03", "3", "2", "ANSWERED", "DOCUMENTATION"),
+        f"{tenant}-{number}.1",
+    )
+    return ",".join(f'"{cell}"' for cell in cells) + "\n"
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Iterator[int]:
+    """Rows of Asterisk's Master.csv, one of them without a time, compressed, as an open descriptor."""
+    lines = [asterisk_row(n, "short", start="13812345678" if n == 6 else "") for n in range(60)]
+    path = tmp_path / "Master.csv"
+    path.write_bytes(gzip.compress("".join(lines).encode()))
+    file = os.open(path, os.O_RDONLY)
+    yield file
+    os.close(file)
+
+
+async def test_a_file_of_another_format_is_judged_and_names_the_lines_that_are_rejected(rows: int) -> None:
+    of = replace(task(rows), format="asterisk-csv", constants={"zone": "UTC", "outbound_contexts": "out"})
+    *_, done = await run(of)
+    assert isinstance(done, Done), done
+    records = done.result.records
+    assert (records.read, records.accepted) == (60, 59)
+    (wrong,) = records.first_rejected
+    assert (wrong.line, wrong.reason.partition(":")[0]) == (7, "unreadable_time")
+    assert "12345678" not in wrong.reason
+    assert [(each.tenant_id, each.change) for each in done.result.changed] == [("short", "new")]
+
+
+@pytest.mark.parametrize(
+    ("format_", "constants", "why", "says"),
+    [
+        ("", {}, "no_records", "1: malformed_json"),
+        ("asterisk-csv", {"zon": "UTC"}, "format", "has no field `zon`"),
+        ("asterisk-csv", {"zone": "Moon"}, "format", "Moon"),
+        ("twilio", {}, "no_records", "1: "),
+        ("ftc-dnc", {}, "format", "the header"),
+    ],
+)
+async def test_a_format_that_does_not_fit_is_named_with_the_first_lines(
+    rows: int, format_: str, constants: dict[str, str], why: str, says: str
+) -> None:
+    *_, failed = await run(replace(task(rows), format=format_, constants=constants))
+    assert isinstance(failed, Failed)
+    assert (failed.why, says in failed.detail) == (why, True), failed.detail
+    assert len(failed.detail.splitlines()) <= 5
+    assert "12345678" not in failed.detail
 
 
 async def test_one_that_needs_more_memory_than_it_may_have(tmp_path: Path) -> None:
