@@ -1,11 +1,13 @@
 """A tenant's page: how it stands, what was measured, who else has its owner, and its history."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
+import orjson
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy, Rule
@@ -22,14 +24,13 @@ from streams.console.pages.texts import text
 from streams.console.queries.cursors import InvalidCursor
 from streams.console.queries.history import tenant_history
 from streams.console.queries.measured import (
-    MeasuredPoint,
     RuleDistance,
-    RuleSeries,
     escalation_distances,
     measured_series,
     rule_distances,
     rules_of,
 )
+from streams.console.queries.rule_series import DrawnColumns, last_of_each
 from streams.console.queries.tenants import tenant_overview
 
 router = APIRouter(include_in_schema=False)
@@ -44,7 +45,8 @@ async def tenant(
     user: Annotated[User, Depends(needs(Permission.VIEW_TENANTS))],
     context: Annotated[ConsoleContext, Depends(context_of)],
 ) -> Response:
-    """``/tenants/ID`` is the page, ``/tenants/ID/measures`` the data of its charts."""
+    """``/tenants/ID`` is the page, ``/tenants/ID/measures`` the data of its charts: times in seconds, and for each
+    chart the number of its times, and columns."""
     first, *more = segments_after(request, "/tenants/")
     tenant_id = tenant_id_of(request, first)
     if more == ["measures"] or (not first and "measures" in request.query_params):
@@ -55,7 +57,7 @@ async def tenant(
 
 
 async def _page(request: Request, context: ConsoleContext, tenant_id: str) -> Response:
-    now_ms, after = context.clock(), request.query_params.get("after")
+    now_ms, after, chosen = context.clock(), request.query_params.get("after"), request.query_params.get("rule")
 
     def read(connection: Connection) -> dict[str, Any]:
         policy = context.policies.now(connection, now_ms)
@@ -69,7 +71,7 @@ async def _page(request: Request, context: ConsoleContext, tenant_id: str) -> Re
             "history": history,
             "following": following,
             "distances": rule_distances(series, rules_of(policy, tenant_id, now_ms)),
-            "days": [one for one in map(_days, series) if one.rule_id == request.query_params.get("rule")],
+            "days": [(one.rule_id, last_of_each(one, _DAY_MS)) for one in series if one.rule_id == chosen],
             "unmeasured": [rule for rule in policy.rules if rule.id not in measured],
             "escalations": escalation_distances(tenant_violations(connection, tenant_id, policy), now_ms),
         }
@@ -103,37 +105,31 @@ async def _measures(request: Request, context: ConsoleContext, tenant_id: str) -
 
     policy, distances = await context.read(read)
     seen = formats_of(request)
-    charts = [_chart(one, points, policy, seen) for one in distances if (points := _drawn(one))]
-    return JSONResponse({"series": charts})
+    drawn = [(one, columns) for one in distances if (columns := one.series.drawn(one.rule)).times_ms]
+    times = {id(columns.times_ms): columns.times_ms for _, columns in drawn}  # most series share one
+    numbers = {key: number for number, key in enumerate(times)}
+    charts = [_chart(one, columns, policy, seen) | {"times": numbers[id(columns.times_ms)]} for one, columns in drawn]
+    seconds = [[at_ms // 1000 for at_ms in times_ms] for times_ms in times.values()]
+    return Response(orjson.dumps({"series": charts, "times": seconds}), media_type="application/json")
 
 
-def _drawn(distance: RuleDistance) -> list[MeasuredPoint]:
-    """The points of a chart: those of the newest metric with a large enough denominator. With less, most values are
-    chance."""
-    metric = distance.series.metric
-    points = distance.series.points
-    return [point for point in points if point.measure.metric == metric and point.is_judged(distance.rule)]
-
-
-def _days(series: RuleSeries) -> RuleSeries:
-    """The last point of each day, the newest first: the table beside the chart."""
-    last = {point.at_ms // _DAY_MS: point for point in series.points}
-    return RuleSeries(series.rule_id, [last[day] for day in sorted(last, reverse=True)])
-
-
-def _chart(distance: RuleDistance, points: list[MeasuredPoint], policy: Policy, seen: Formats) -> dict[str, Any]:
-    """The columns of one chart, times in seconds. ``threshold_name`` says what being beyond the threshold means."""
+def _chart(distance: RuleDistance, columns: DrawnColumns, policy: Policy, seen: Formats) -> dict[str, Any]:
+    """The columns of one chart; a column of equal values is that value. ``threshold_name`` says what being beyond the
+    threshold means."""
     series, metric = distance.series, METRICS.get(distance.series.metric)
     return {
         "rule": series.rule_id,
         "name": seen.label(METRIC_NAMES, series.metric),
         "unit": metric.unit if metric else "count",
         "threshold_name": _threshold_name(distance.rule, policy, seen),
-        "t": [point.at_ms // 1000 for point in points],
-        "value": [point.measure.value for point in points],
-        "bound": [point.measure.bound for point in points],
-        "threshold": [point.measure.threshold for point in points],
+        "value": columns.values,
+        "bound": _column(columns.bounds),
+        "threshold": _column(columns.thresholds),
     }
+
+
+def _column(values: Sequence[float | None]) -> Sequence[float | None] | float | None:
+    return values[0] if values.count(values[0]) == len(values) else values
 
 
 def _threshold_name(rule: Rule | None, policy: Policy, seen: Formats) -> str:

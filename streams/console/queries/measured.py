@@ -2,22 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 from sqlalchemy import Connection, func, select
 
 from monitor.policy.model import Escalation, Policy, Rule
-from schemas.measures import TenantHour
-from schemas.outputs import Measure
 from streams.console import measure_values
 from streams.console.cases.escalations import TenantViolations
 from streams.console.queries.cursors import decode_cursor, encode_cursor
+from streams.console.queries.rule_series import MeasuredPoint, RuleSeries, StoredHour, series_of_hours
 from streams.console.tables import ALERTS, EVENTS, MEASURES
 from streams.consumers.record_decoding import alert_of, event_of
 
 _HOUR_MS: Final = 3_600_000
-_DECODE: Final = msgspec.json.Decoder(TenantHour).decode
+_DECODE: Final = msgspec.json.Decoder(StoredHour).decode
 FAR_OVER: Final = 10.0
 
 POINTS: Final = 1_000
@@ -25,46 +24,6 @@ POINTS: Final = 1_000
 
 END_MS: Final = 2**53
 """After all times."""
-
-
-class MeasuredPoint(NamedTuple):
-    """The value of one window: its end, the bound if the rule has a confidence, the threshold it was judged by.
-
-    ``least``: the smallest denominator with which the rule could be in breach, where it is known. ``in_breach``: the
-    rule decided or alerted on it.
-    """
-
-    at_ms: int
-    measure: Measure
-    least: int | None = None
-    in_breach: bool = False
-
-    def is_judged(self, rule: Rule | None) -> bool:
-        """Whether the denominator is large enough for the rule to be in breach. ``rule``: that of the policy."""
-        least, denominator = self.least_by(rule), self.measure.denominator
-        return self.in_breach or least is None or denominator is None or denominator >= least
-
-    def least_by(self, rule: Rule | None) -> int | None:
-        """The smallest denominator, if it is not known that of the rule in the policy."""
-        return rule.min_denominator if self.least is None and rule is not None else self.least
-
-
-@dataclass(slots=True)
-class RuleSeries:
-    """What one rule measured, the oldest first. ``metric``: that of the newest point."""
-
-    rule_id: str
-    points: list[MeasuredPoint] = field(default_factory=list)
-
-    @property
-    def newest(self) -> MeasuredPoint:
-        """The newest point; a series has one or more."""
-        return self.points[-1]
-
-    @property
-    def metric(self) -> str:
-        """The metric of the newest point."""
-        return self.newest.measure.metric
 
 
 @dataclass(slots=True)
@@ -106,13 +65,19 @@ class EscalationDistance:
         return max(1, self.escalation.at_least - self.counted)
 
 
-def measured_series(connection: Connection, tenant_id: str, since_ms: int, policy: Policy) -> list[RuleSeries]:
-    """The series of each rule that measured the tenant since then, by rule: at the ends of hours, and at decisions and
-    alerts, which have the value in full."""
-    found = _points(connection, tenant_id, since_ms, END_MS, policy)
-    return [
-        RuleSeries(rule_id, [points[at_ms] for at_ms in sorted(points)]) for rule_id, points in sorted(found.items())
-    ]
+def measured_series(
+    connection: Connection, tenant_id: str, from_ms: int, policy: Policy, before_ms: int = END_MS
+) -> list[RuleSeries]:
+    """The series of each rule that measured the tenant from ``from_ms`` to before ``before_ms``, by rule: at the ends
+    of hours, and at decisions and alerts, which have the value in full.
+
+    Of decisions and of alerts, the newest `POINTS` are read.
+    """
+    hours = series_of_hours(tenant_hours(connection, tenant_id, from_ms, before_ms), _HOUR_MS)
+    found = {rule.id: hours[rule.id].of_metric(rule.metric) for rule in policy.rules if rule.id in hours}
+    for rule_id, points in _decided_points(connection, tenant_id, from_ms, before_ms).items():
+        found.setdefault(rule_id, RuleSeries(rule_id)).add(points)
+    return [found[rule_id] for rule_id in sorted(found)]
 
 
 def measured_page(
@@ -129,9 +94,9 @@ def measured_page(
         return [], None
     from_ms = max(since_ms, newest_ms - limit * _HOUR_MS)
     instants: dict[int, MeasuredInstant] = {}
-    for rule_id, points in _points(connection, tenant_id, from_ms, before_ms, policy).items():
-        for at_ms, point in points.items():
-            instants.setdefault(at_ms, MeasuredInstant(at_ms)).points[rule_id] = point
+    for series in measured_series(connection, tenant_id, from_ms, policy, before_ms):
+        for point in series.points:
+            instants.setdefault(point.at_ms, MeasuredInstant(point.at_ms)).points[series.rule_id] = point
     ordered = [instants[at_ms] for at_ms in sorted(instants, reverse=True)]
     if len(ordered) > limit:
         return ordered[:limit], encode_cursor(ordered[limit - 1].at_ms)
@@ -139,7 +104,7 @@ def measured_page(
     return ordered, encode_cursor(from_ms) if more else None
 
 
-def tenant_hours(connection: Connection, tenant_id: str, from_ms: int, before_ms: int) -> list[TenantHour]:
+def tenant_hours(connection: Connection, tenant_id: str, from_ms: int, before_ms: int) -> list[StoredHour]:
     """What was measured of a tenant in the hours that end from ``from_ms`` to before ``before_ms``, by hour."""
     m = MEASURES.c
     ends = m.hour_ms >= from_ms - _HOUR_MS, m.hour_ms < before_ms - _HOUR_MS
@@ -149,40 +114,25 @@ def tenant_hours(connection: Connection, tenant_id: str, from_ms: int, before_ms
     return [_DECODE(measure_values.decompress(value, number, known)) for number, value in rows]
 
 
-def _points(
-    connection: Connection, tenant_id: str, from_ms: int, before_ms: int, policy: Policy
+def _decided_points(
+    connection: Connection, tenant_id: str, from_ms: int, before_ms: int
 ) -> dict[str, dict[int, MeasuredPoint]]:
-    """What was measured from ``from_ms`` to before ``before_ms``, by rule and time.
-
-    Of decisions and of alerts, the newest `POINTS` are read.
-    """
+    """What decisions and alerts measured from ``from_ms`` to before ``before_ms``, by rule and time."""
     e, a, found = EVENTS.c, ALERTS.c, dict[str, dict[int, MeasuredPoint]]()
-
-    def add(at_ms: int, rule_id: str, measure: Measure, in_breach: bool) -> None:
-        of_rule = found.setdefault(rule_id, {})
-        known = of_rule.get(at_ms)
-        of_rule[at_ms] = MeasuredPoint(at_ms, measure, known.least if known else None, in_breach)
-
-    rules = {rule.id: (rule.metric, found.setdefault(rule.id, {})) for rule in policy.rules}
-    for hour in tenant_hours(connection, tenant_id, from_ms, before_ms):
-        at_ms = hour.hour_ms + _HOUR_MS
-        for one in hour.rules:
-            if (known := rules.get(one.rule_id)) is not None:
-                metric, of_rule = known
-                measure = Measure(metric, one.numerator, one.denominator, one.value, one.threshold, one.bound)
-                of_rule[at_ms] = MeasuredPoint(at_ms, measure, one.min_denominator)
     alerts = select(a.value).where(a.tenant_id == tenant_id, a.updated_ms >= from_ms, a.updated_ms < before_ms)
     for (value,) in connection.execute(alerts.order_by(a.since_ms.desc()).limit(POINTS)):
         alert = alert_of(value)
         if alert.measure is not None:
-            add(alert.updated_ms, alert.rule_id, alert.measure, alert.state == "firing")
+            at_ms, is_firing = alert.updated_ms, alert.state == "firing"
+            found.setdefault(alert.rule_id, {})[at_ms] = MeasuredPoint(at_ms, alert.measure, in_breach=is_firing)
     events = select(e.value).where(e.tenant_id == tenant_id, e.decided_ms >= from_ms, e.decided_ms < before_ms)
     for (value,) in connection.execute(events.order_by(e.decided_ms.desc()).limit(POINTS)):
         data = event_of(value).data
         # A later event of the same case repeats what was measured at the decision.
         if data.measure is not None and data.window is not None and data.window.end_ms == data.decided_ms:
-            add(data.decided_ms, data.rule_id, data.measure, True)
-    return {rule_id: points for rule_id, points in found.items() if points}
+            at_ms = data.decided_ms
+            found.setdefault(data.rule_id, {})[at_ms] = MeasuredPoint(at_ms, data.measure, in_breach=True)
+    return found
 
 
 def _newest_before(connection: Connection, tenant_id: str, from_ms: int, before_ms: int) -> int | None:

@@ -14,6 +14,11 @@
   const probe = document.body.appendChild(make("i", "sr-only"));
   const ink = (name) => { probe.style.color = `var(${name})`; return getComputedStyle(probe).color; };
   const formats = { ratio: (v) => (v === null ? "—" : `${(100 * v).toPrecision(3)} %`), seconds: (v) => (v === null ? "—" : `${v} s`), count: (v) => (v === null ? "—" : v.toLocaleString("en")) };
+  // Charts share their times, and a column of equal values comes as that value.
+  const full = (one, t) => {
+    const column = (values) => (Array.isArray(values) ? values : t.map(() => values));
+    return { ...one, t, bound: column(one.bound), threshold: column(one.threshold) };
+  };
   let drawn = [];
   let series = [];
   const draw = () => {
@@ -52,7 +57,7 @@
   fetch(texts.charts, { headers: { Accept: "application/json" } }).then((answer) => {
     if (!answer.ok) throw new Error(String(answer.status));
     return answer.json();
-  }).then((found) => { series = found.series; draw(); }).catch(() => { root.dataset.drawn = "0"; });
+  }).then((found) => { series = found.series.map((one) => full(one, found.times[one.times])); draw(); }).catch(() => { root.dataset.drawn = "0"; });
   addEventListener("themechange", draw);
   let width = root.clientWidth;
   addEventListener("resize", () => { if (root.clientWidth !== width) { width = root.clientWidth; draw(); } });

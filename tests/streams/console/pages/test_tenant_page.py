@@ -96,7 +96,8 @@ async def test_measures_of_hours_make_charts_and_distances_the_nearest_first(con
     assert len(console.rows(MEASURES)) == 48
     async with pages_of(console) as client:
         text = await page(client, "/tenants/acme?rule=consent-coverage")
-        charts = (await client.get("/tenants/acme/measures")).json()["series"]
+        found = (await client.get("/tenants/acme/measures")).json()
+    charts, times = found["series"], found["times"]
     rules = "consent-coverage", "callee-hang-ups", "short-calls", "one-ring-calls"
     named = [text.index(f"rule={name}#days") for name in rules]
     assert named == sorted(named)
@@ -107,7 +108,10 @@ async def test_measures_of_hours_make_charts_and_distances_the_nearest_first(con
     days = text[text.index('id="days"') :]
     assert days[: days.index("</section>")].count("<tr>") == 1 + 3
     assert [one["rule"] for one in charts] == ["consent-coverage", "callee-hang-ups", "short-calls"]
-    assert [len(one["t"]) for one in charts] == [48, 48, 49]  # with that of the decision
+    assert [len(times[one["times"]]) for one in charts] == [48, 48, 49]  # with that of the decision
+    assert [len(one["value"]) for one in charts] == [48, 48, 49]
+    assert len(times) == 2  # the first two charts share theirs
+    assert [one["threshold"] for one in charts] == [0.7, 0.35, [0.25] * 47 + [0.15, 0.25]]
     assert {one["rule"]: one["threshold_name"] for one in charts} == {
         "consent-coverage": "Threshold (Minor · Shadow)",
         "callee-hang-ups": "Threshold (Minor · Shadow)",
