@@ -2,7 +2,6 @@
 
 import array
 import heapq
-import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -14,12 +13,10 @@ from monitor.adapters.assembly.assembler import Assembler
 from monitor.adapters.assembly.call_event import CallEvent, EventProgram
 from monitor.adapters.assembly.call_program import AssembledCall, CallProgram
 from monitor.adapters.base import InputRow
-from monitor.adapters.errors import MappingError, Reject, RowErrorCode, TooManyRows
-from monitor.adapters.mapped import MappedAdapter, MappedRows, must_not_have_more
+from monitor.adapters.errors import Reject, TooManyRows
+from monitor.adapters.mapped import MappedAdapter, MappedRows
 from monitor.adapters.mapping.cells import Cells
 from monitor.adapters.mapping.spec import Events, Mapping
-from schemas.codec import MAX_BYTES
-from schemas.error_codes import ErrorCode
 from schemas.inputs import Cdr
 
 # The end of a call may be a field that is a little earlier than the event that has it.
@@ -72,18 +69,11 @@ class AssembledAdapter:
 
     def document_events(self, document: bytes, most: int | None = None) -> Iterator[EventRow]:
         """The events of `events`, one after the other. Raises `TooManyRows` like `MappedAdapter.document_rows`."""
-        if len(document) >= MAX_BYTES:
-            reason = f"{ErrorCode.TOO_LONG}: expected less than {MAX_BYTES:,} bytes, got {len(document):,}"
-            yield EventRow(1, document, None, reason)
+        reader = self._rows.document_reader(document, most)
+        if isinstance(reader, InputRow):
+            yield EventRow(reader.line, reader.raw, None, reader.reason)
             return
-        must_not_have_more(document, self.mapping.form, most)
-        try:
-            reader = self.reader(io.BytesIO(document))
-            program = self._program_for(reader)
-        except MappingError as error:
-            reason = f"{RowErrorCode.MALFORMED_ROW}: {'; '.join(fault.message for fault in error.faults)}"
-            yield EventRow(1, document, None, reason)
-            return
+        program = self._program_for(reader)
         for number, (line, raw) in enumerate(reader.records(), 1):
             if most is not None and number > most:
                 raise TooManyRows(f"expected at most {most:,} rows, got more")

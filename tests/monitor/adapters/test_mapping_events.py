@@ -1,12 +1,13 @@
 """The section `events` of a mapping: its features, and the position of each error in it."""
 
+import base64
 import io
 
 import pytest
 
 from monitor.adapters.assembled import AssembledAdapter
 from monitor.adapters.base import InputRow
-from monitor.adapters.errors import MappingError
+from monitor.adapters.errors import MappingError, TooManyRows
 from monitor.adapters.mapping.read import read_mapping
 from monitor.adapters.values.pseudonym import PUBLIC_KEY
 from schemas.inputs import Cdr
@@ -56,6 +57,13 @@ def call(mapping: str, *events: str, more: str = "") -> Cdr:
     (row,) = rows(mapping, *events, more=more)
     assert isinstance(row.record, Cdr), row.reason
     return row.record
+
+
+@pytest.mark.parametrize("document", [b'{"id": "c"}\n' * 300, b"body=" + base64.b64encode(b'{"id": "c"}\n' * 300)])
+def test_a_document_of_far_too_many_rows_is_not_read_also_in_a_form_field(document: bytes) -> None:
+    reader = adapter(STEPS.replace("csv\n", "jsonl\nform_field: body\n", 1))
+    with pytest.raises(TooManyRows, match="far more lines"):
+        next(reader.document_events(document, 2))
 
 
 def test_a_field_is_that_of_the_first_event_that_has_it() -> None:
