@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from monitor.policy.model import Policy
     from monitor.policy.timeline import PolicyVersion
     from monitor.replay.outcome import Outcome
+    from monitor.replay.run import ReplayOptions
     from monitor.text.display import Display
+    from streams.cli.inputs import FormattedFiles
     from streams.cli.judge.progress import Reporter
-    from streams.kafka.cluster import KafkaCluster
 
 # A live source is at most this far ahead of its clock (the worker's `max_ahead`); so is a file of the run's.
 _MAX_AHEAD_MS = 300_000
@@ -92,15 +93,11 @@ def run(
     Exit status: 1 more records were rejected than --max-rejected allows; 3 Kafka cannot be reached.
     """
     import gc
-    from contextlib import nullcontext
 
     from monitor.core.garbage_collection import reduce_garbage_collection
-    from monitor.replay.local import UntilTooEarlyError
-    from monitor.replay.output import MEASURES, MeasureFile, WindowFile, write
-    from monitor.replay.run import ReplayOptions, replay
-    from streams.cli.inputs import display_setting, fail, formatted_files, parse_time, policy_for, reading
+    from monitor.replay.run import ReplayOptions
+    from streams.cli.inputs import display_setting, fail, formatted_files, parse_time, policy_for
     from streams.cli.judge.progress import Reporter
-    from streams.cli.outputs import writing
     from streams.runtime.wall_clock import epoch_ms
 
     if not gc.isenabled():
@@ -122,70 +119,81 @@ def run(
     allowed, display = _allowed_rejections(max_rejected), display_setting()
     if not files and not from_topics and not any("=" in form for form in format_ or []):
         fail("no records: expected FILE..., or --from-topics")
+    reporter = Reporter(shown=not quiet)
     if from_topics:
-        with Reporter(shown=not quiet) as reporter:
-            outcome, ruled = _judge_topics(
-                bootstrap, policy, key_file, enforce_from, to_watermark, metrics is not None, reporter
-            )
-        with writing(out):
-            write(outcome, ruled, out, windows=False)
-            for name in ("windows.jsonl", MEASURES):
-                (out / name).unlink(missing_ok=True)
-        _write_metrics(metrics, outcome, ruled, of_topics=True)
-        _report(outcome, reporter, out, json_, allowed, display)
-        return
-    ruled = policy_for(policy)
-    files, adapters = formatted_files(files or [], format_ or [], set_ or [])
-    now_ms = epoch_ms()
-    not_after_ms = (
-        parse_time("--not-after", not_after, open_end=True) if not_after is not None else now_ms + _MAX_AHEAD_MS
-    )
-    until_ms = parse_time("--until", until, open_end=True) if until is not None else None
-    enforce_from_ms = parse_time("--enforce-from", enforce_from) if enforce_from is not None else 0
-    switches = _switches(switch or [])
-    if files.count("-") > 1:
+        from streams.cli.judge.replay_topics import judge_topics
+
+        distances = _distance_options() if metrics else None
+        outcome, ruled = judge_topics(bootstrap, policy, key_file, enforce_from, to_watermark, distances, reporter)
+    else:
+        ruled = policy_for(policy)
+        records = formatted_files(files or [], format_ or [], set_ or [])
+        switches = _switches(switch or [])
+        ahead_ms = epoch_ms() + _MAX_AHEAD_MS
+        options = ReplayOptions(
+            switches=switches,
+            windows=windows,
+            measures=measures,
+            distance_options=_distance_options() if metrics else None,
+            not_after_ms=ahead_ms if not_after is None else parse_time("--not-after", not_after, open_end=True),
+            until_ms=parse_time("--until", until, open_end=True) if until is not None else None,
+            enforce_from_ms=parse_time("--enforce-from", enforce_from) if enforce_from is not None else 0,
+            secret=key_file.read_bytes().strip() if key_file else b"",
+            shards=shards,
+            jobs=jobs,
+        )
+        outcome = _judge_files(records, ruled, options, out, reporter)
+        ruled = switches[-1].policy if switches else ruled
+    _write_decisions(outcome, ruled, out, windows=windows, measures=measures)
+    _write_metrics(metrics, outcome, ruled, of_topics=from_topics)
+    _report(outcome, reporter, out, json_, allowed, display)
+
+
+def _judge_files(
+    records: "FormattedFiles", ruled: "Policy", options: "ReplayOptions", out: Path, reporter: "Reporter"
+) -> "Outcome":
+    """Judge the files. Windows and measures, if the options ask for them, are written to ``out`` meanwhile."""
+    from contextlib import nullcontext
+
+    from monitor.replay.local import UntilTooEarlyError
+    from monitor.replay.output import MeasureFile, WindowFile
+    from monitor.replay.run import replay
+    from streams.cli.inputs import fail, reading
+    from streams.cli.outputs import writing
+
+    if records.files.count("-") > 1:
         fail("-: standard input can be read once; expected it once")
     try:
-        secret = key_file.read_bytes().strip() if key_file else b""
         with (
             writing(out),
-            reading(files),
-            Reporter(shown=not quiet) as reporter,
-            WindowFile(out) if windows else nullcontext() as window_file,
-            MeasureFile(out) if measures else nullcontext() as measure_file,
+            reading(records.files),
+            reporter,
+            WindowFile(out) if options.windows else nullcontext() as window_file,
+            MeasureFile(out) if options.measures else nullcontext() as measure_file,
         ):
-            outcome = replay(
-                files,
+            return replay(
+                records.files,
                 ruled,
-                ReplayOptions(
-                    switches=switches,
-                    windows=windows,
-                    measures=measures,
-                    distance_options=_distance_options() if metrics else None,
-                    not_after_ms=not_after_ms,
-                    until_ms=until_ms,
-                    enforce_from_ms=enforce_from_ms,
-                    secret=secret,
-                    shards=shards,
-                    jobs=jobs,
-                ),
-                adapter=adapters,
+                options,
+                adapter=records.adapters,
                 on_windows=window_file.write if window_file else None,
                 on_measures=measure_file.write if measure_file else None,
                 progress=reporter.update,
             )
-        ruled = switches[-1].policy if switches else ruled
-        with writing(out):
-            write(outcome, ruled, out, windows=False)
-            if not windows:
-                # Those of an earlier run into the same folder would pass for this one's.
-                (out / "windows.jsonl").unlink(missing_ok=True)
-            if not measures:
-                (out / MEASURES).unlink(missing_ok=True)
-        _write_metrics(metrics, outcome, ruled)
     except UntilTooEarlyError as error:
         fail(str(error))
-    _report(outcome, reporter, out, json_, allowed, display)
+
+
+def _write_decisions(outcome: "Outcome", ruled: "Policy", out: Path, *, windows: bool, measures: bool) -> None:
+    """Write the decisions to ``out``, and delete what would pass for output of this run: an earlier one wrote it."""
+    from monitor.replay.output import MEASURES, write
+    from streams.cli.outputs import writing
+
+    with writing(out):
+        write(outcome, ruled, out, windows=False)
+        for name, written in (("windows.jsonl", windows), (MEASURES, measures)):
+            if not written:
+                (out / name).unlink(missing_ok=True)
 
 
 def _switches(given: list[str]) -> "list[PolicyVersion]":
@@ -205,77 +213,6 @@ def _switches(given: list[str]) -> "list[PolicyVersion]":
             fail(f"--switch {time}: expected a later time than {versions[-1].from_ms if versions else 0}")
         versions.append(version)
     return versions
-
-
-def _judge_topics(
-    bootstrap: str | None,
-    policy: str | None,
-    key_file: Path | None,
-    enforce_from: str | None,
-    to_watermark: bool,
-    metrics: bool,
-    reporter: "Reporter",
-) -> "tuple[Outcome, Policy]":
-    """What the topics come to, and under which policy."""
-    from streams.cli.cluster_session import operate
-    from streams.cli.inputs import policy_for, settings_for
-    from streams.kafka.cluster import KafkaCluster
-    from streams.kafka.topic_names import TopicNames
-    from streams.ops.topic_replay import TopicReplayOptions, replay_topics
-    from streams.topics.state_inputs import check_inputs
-
-    settings = settings_for(
-        {
-            "bootstrap_servers": bootstrap,
-            "policy": policy,
-            "key_file": key_file,
-            "enforce_from_ms": enforce_from,
-        }
-    )
-    ruled = policy_for(str(settings.policy) if settings.policy else None)
-
-    def warn(warning: str) -> None:
-        typer.echo(f"warning: {warning}", err=True)
-
-    async def judge(cluster: KafkaCluster) -> "Outcome":
-        # Checked before the logs are read: a worker that has left by then has no transaction under way.
-        if at_work := await _at_work(cluster, settings.application_id):
-            warn(
-                f"{at_work}: a worker records a clock that it has moved with its next transaction, so records after "
-                "the last transaction may be judged differently here. To compare decisions, stop the workers first"
-            )
-        names = TopicNames.from_settings(settings)
-        await check_inputs(cluster, names)
-        return await replay_topics(
-            cluster,
-            names,
-            ruled,
-            TopicReplayOptions(
-                secret=settings.secret(),
-                live=settings.deciding,
-                partitioner=settings.partitioner,
-                enforce_from_ms=settings.enforce_from_ms or 0,
-                to_watermark=to_watermark,
-                distance_options=_distance_options() if metrics else None,
-            ),
-            progress=reporter.update,
-            warn=warn,
-        )
-
-    outcome = operate("replay", settings, judge)
-    return outcome, ruled
-
-
-async def _at_work(cluster: "KafkaCluster", group: str) -> str | None:
-    """A message that workers run, or may run; None if none does."""
-    from streams.kafka.admin import members
-    from streams.kafka.api import PermanentError
-
-    try:
-        count = await members(cluster.questions, group)
-    except PermanentError as refused:
-        return f"workers may be at work ({refused})"
-    return f"{count} worker{' is' if count == 1 else 's are'} at work" if count else None
 
 
 def _distance_options() -> "DistanceOptions":

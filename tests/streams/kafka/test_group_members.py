@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import GroupAuthorizationFailedError, GroupCoordinatorNotAvailableError, KafkaError
 
-from streams.cli.judge.replay import _at_work
+from streams.cli.judge.replay_topics import _at_work
 from streams.kafka import admin
 from streams.kafka.api import PermanentError
 
