@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from streams.kafka.topic_changes import GROWN_PAGE
 from streams.kafka.topic_names import TopicNames, require_topics
 from streams.ops.in_step import WORTHWHILE_MS, PartitionsInStep
 from streams.topics import clock_topic as clocklog
+
+if TYPE_CHECKING:
+    from streams.settings.load import Settings
 
 _SLICE_ROWS = 5_000
 _ENDED: Final = object()
@@ -52,6 +55,11 @@ class TopicReplayOptions:
     follow: bool = True
     distance_options: DistanceOptions | None = None
     first: Mapping[TP, int] = field(default_factory=dict)
+
+    @classmethod
+    def from_settings(cls, settings: "Settings") -> "TopicReplayOptions":
+        """The options that follow from the settings of the workers, except ``enforce_from_ms``."""
+        return cls(secret=settings.secret(), live=settings.deciding, partitioner=settings.partitioner)
 
 
 async def replay_topics(

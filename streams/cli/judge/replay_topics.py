@@ -23,6 +23,8 @@ def judge_topics(
     reporter: "Reporter",
 ) -> "tuple[Outcome, Policy]":
     """The outcome of the topics, and the policy."""
+    from dataclasses import replace
+
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import policy_for, settings_for
     from streams.kafka.cluster import KafkaCluster
@@ -56,10 +58,8 @@ def judge_topics(
             cluster,
             names,
             ruled,
-            TopicReplayOptions(
-                secret=settings.secret(),
-                live=settings.deciding,
-                partitioner=settings.partitioner,
+            replace(
+                TopicReplayOptions.from_settings(settings),
                 enforce_from_ms=settings.enforce_from_ms or 0,
                 to_watermark=to_watermark,
                 distance_options=distances,

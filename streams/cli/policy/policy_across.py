@@ -66,15 +66,15 @@ def _key(settings: "Settings") -> bytes:
 
 
 def _across_topics(settings: "Settings", ruled: "Policy") -> "AcrossReport":
+    from dataclasses import replace
+
     from streams.cli.cluster_session import operate
     from streams.kafka.topic_names import TopicNames
     from streams.ops.topic_preflight import across_topics
     from streams.ops.topic_replay import TopicReplayOptions, replay_topics
 
     names = TopicNames.from_settings(settings)
-    options = TopicReplayOptions(
-        secret=settings.secret(), live=settings.deciding, partitioner=settings.partitioner, follow=False
-    )
+    options = replace(TopicReplayOptions.from_settings(settings), follow=False)
 
     async def work(cluster: "KafkaCluster") -> "AcrossReport":
         async def judge(policy: "Policy") -> "Outcome":

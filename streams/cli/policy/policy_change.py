@@ -280,25 +280,19 @@ def _signed(note: "PolicyChange | PolicyWithdrawal") -> str:
 
 def _changed_tiers(settings: "Settings", names: "TopicNames", before: "Policy", after: "Policy") -> Iterator[str]:
     """The tenants for which the policies differ over the records of the topics."""
+    from dataclasses import replace
+
     from monitor.whatif import backtest
     from streams.cli.cluster_session import operate
     from streams.cli.judge.backtest import change_lines
     from streams.ops.topic_replay import TopicReplayOptions, replay_topics
 
+    options = replace(TopicReplayOptions.from_settings(settings), follow=False)
+
     async def judge(cluster: "KafkaCluster") -> "list[backtest.PolicyOutcome]":
         found = []
         for policy in (before, after):
-            outcome = await replay_topics(
-                cluster,
-                names,
-                policy,
-                TopicReplayOptions(
-                    secret=settings.secret(),
-                    live=settings.deciding,
-                    partitioner=settings.partitioner,
-                    follow=False,
-                ),
-            )
+            outcome = await replay_topics(cluster, names, policy, options)
             found.append(backtest.outcome_of(outcome, policy))
         return found
 

@@ -56,6 +56,8 @@ def preflight(
 
 def _preflight_topics(settings: "Settings", after: "Policy", as_json: bool) -> None:
     """Check the topics, and report the result."""
+    from dataclasses import replace
+
     from streams.cli.cluster_session import operate
     from streams.cli.judge.backtest import change_lines
     from streams.kafka.topic_names import TopicNames
@@ -65,21 +67,11 @@ def _preflight_topics(settings: "Settings", after: "Policy", as_json: bool) -> N
     from streams.topics.policy_log import logged_policies, newest
 
     names = TopicNames.from_settings(settings)
-    live = settings.deciding
+    options = replace(TopicReplayOptions.from_settings(settings), follow=False)
 
     async def work(cluster: "KafkaCluster") -> "tuple[Policy, Preflight, list[Change]]":
         async def judge(policy: "Policy") -> "Outcome":
-            return await replay_topics(
-                cluster,
-                names,
-                policy,
-                TopicReplayOptions(
-                    secret=settings.secret(),
-                    live=live,
-                    partitioner=settings.partitioner,
-                    follow=False,
-                ),
-            )
+            return await replay_topics(cluster, names, policy, options)
 
         last = newest(await logged_policies(cluster, names, range(await partition_count(cluster, names))))
         before = last.policy if last else policy_for(str(settings.policy) if settings.policy else None)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from monitor.adapters.errors import MappingError
@@ -138,10 +139,8 @@ async def _of_topics(task: PreviewTask, base: Policy, policy: Policy, progress: 
             found = await cluster.offsets_from(inputs, max(0, task.since_ms - longest_ms))
             first = {tp: found.get(tp, ends[tp]) for tp in inputs}
         progress.total = sum(max(0, ends[tp] - max(starts[tp], first.get(tp, 0))) for tp in inputs)
-        options = TopicReplayOptions(
-            secret=settings.secret(),
-            live=settings.deciding,
-            partitioner=settings.partitioner,
+        options = replace(
+            TopicReplayOptions.from_settings(settings),
             enforce_from_ms=task.since_ms or 0,
             follow=False,
             first=first,
