@@ -1,11 +1,15 @@
-"""The robots' common answer format: always status 200, with a code that says whether the message was accepted."""
+"""What robots have in common: the answer, always status 200 with a code for the outcome; and an optional signature."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
+from pydantic import SecretStr
+
 from streams.consumers.notify.channels.base import DeliveryFailed, Poster
+from streams.consumers.notify.messages.page_links import PageLinks
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +49,19 @@ class Codes:
             message_alone=code in self.this_message,
             wait_s=60 if code in self.too_fast else None,
         )
+
+
+class SignedRobot:
+    """A robot that may sign its messages. Without ``secret``, it is secured by a keyword or this machine's address."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: SecretStr,
+        secret: SecretStr | None,
+        clock: Callable[[], int],
+        links: PageLinks,
+        per_minute: int,
+    ) -> None:
+        self._poster, self._secret = Poster(session, url, secret), secret
+        self._clock, self._links, self.per_minute = clock, links, per_minute

@@ -3,19 +3,15 @@
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlencode
 
-import aiohttp
 import orjson
-from pydantic import SecretStr
 
-from streams.consumers.notify.channels.base import Poster
-from streams.consumers.notify.channels.chatbot import Codes
+from streams.consumers.notify.channels.chatbot import Codes, SignedRobot
 from streams.consumers.notify.channels.text import markdown, plain
 from streams.consumers.notify.messages.message import Message
-from streams.consumers.notify.messages.page_links import PageLinks
 
 _MOST_BYTES: Final = 18_000
 _CODES: Final = Codes(
@@ -33,22 +29,10 @@ _CODES: Final = Codes(
 )
 
 
-class DingTalk:
-    """See `Channel`. Without ``secret``, the robot is secured by a keyword or this machine's address."""
+class DingTalk(SignedRobot):
+    """See `Channel`."""
 
     name, at_once = "dingtalk", 1
-
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        url: SecretStr,
-        secret: SecretStr | None,
-        clock: Callable[[], int],
-        links: PageLinks,
-        per_minute: int,
-    ) -> None:
-        self._poster, self._secret = Poster(session, url, secret), secret
-        self._clock, self._links, self.per_minute = clock, links, per_minute
 
     async def send(self, messages: Sequence[Message], since_ms: Sequence[int]) -> str:
         [message] = messages

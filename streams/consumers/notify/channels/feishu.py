@@ -3,18 +3,14 @@
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-import aiohttp
 import orjson
-from pydantic import SecretStr
 
-from streams.consumers.notify.channels.base import Poster
-from streams.consumers.notify.channels.chatbot import Codes
+from streams.consumers.notify.channels.chatbot import Codes, SignedRobot
 from streams.consumers.notify.channels.text import clipped, halves, plain
 from streams.consumers.notify.messages.message import Message
-from streams.consumers.notify.messages.page_links import PageLinks
 
 _MOST_BYTES: Final = 8_000  # per language
 _COLOURS: Final = {"critical": "red", "warning": "orange", "info": "blue"}
@@ -31,22 +27,10 @@ _CODES: Final = Codes(
 )
 
 
-class Feishu:
-    """See `Channel`. Without ``secret``, the robot is secured by a keyword or this machine's address."""
+class Feishu(SignedRobot):
+    """See `Channel`."""
 
     name, at_once = "feishu", 1
-
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        url: SecretStr,
-        secret: SecretStr | None,
-        clock: Callable[[], int],
-        links: PageLinks,
-        per_minute: int,
-    ) -> None:
-        self._poster, self._secret = Poster(session, url, secret), secret
-        self._clock, self._links, self.per_minute = clock, links, per_minute
 
     async def send(self, messages: Sequence[Message], since_ms: Sequence[int]) -> str:
         [message] = messages
