@@ -61,22 +61,25 @@ def signed(reason: str, by: str | None) -> SignedReason:
     }
 
 
-def refusals(answers: "CommandAnswers") -> list[str]:
-    """A line for each partition whose worker refused the command."""
-    return [
+def fail_unless_taken(answers: "CommandAnswers", silent: str | None) -> None:
+    """End with exit status 1 if a partition refused the command, or did not answer.
+
+    ``silent`` is the message for partitions without an answer, unless the cluster could no longer be reached; None: no
+    answer was waited for.
+    """
+    lines = [
         f"refused: partition {number}: {mask_text(why)}; nothing was changed there"
         for number, why in answers.refused.items()
     ]
+    if answers.silent and silent is not None:
+        lines.append(not_confirmed(answers.away, answers.look) if answers.away else silent)
+    if lines:
+        fail("\n".join(lines), 1)
 
 
 def not_confirmed(why: str, look: str) -> str:
     """The message for a command that was sent and not confirmed, as the cluster could no longer be reached."""
     return f"sent, not confirmed: {why}. {look}"
-
-
-def silence(answers: "CommandAnswers", otherwise: str) -> str:
-    """The message for partitions without an answer: ``otherwise``, unless the cluster could no longer be reached."""
-    return not_confirmed(answers.away, answers.look) if answers.away else otherwise
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def _accept(
     wait: float,
     bootstrap: str | None,
 ) -> None:
-    from streams.cli.cluster_session import operate, refusals, signed, silence
+    from streams.cli.cluster_session import fail_unless_taken, operate, signed
     from streams.cli.inputs import fail, settings_for
     from streams.kafka.api import Cluster, PermanentError
     from streams.kafka.topic_names import TopicNames
@@ -85,14 +85,12 @@ def _accept(
     said = operate("accept", settings, work)
     if not wait:
         typer.echo(f"written: the worker of partition {partition} tries again when it reads the command")
-    elif said.done:
+        return
+    if said.done:
         typer.echo(f"taken: partition {partition} has continued, and has recorded it")
-    elif said.refused:
-        fail("\n".join(refusals(said)), 1)
-    else:
-        otherwise = (
-            f"not taken within {wait:g} s: partition {partition} has not continued. Its worker's log and /readyz "
-            f"say why: accept exactly what the line `partition refused` names, and each of several losses. "
-            f"Without a worker, the command stays in {names.output('control')} until there is one"
-        )
-        fail(silence(said, otherwise), 1)
+    fail_unless_taken(
+        said,
+        f"not taken within {wait:g} s: partition {partition} has not continued. Its worker's log and /readyz "
+        f"say why: accept exactly what the line `partition refused` names, and each of several losses. "
+        f"Without a worker, the command stays in {names.output('control')} until there is one",
+    )

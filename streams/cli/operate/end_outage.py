@@ -23,8 +23,8 @@ def run(
 
     Exit status: 1 a partition has not taken it, or it is not confirmed; 3 Kafka cannot be reached.
     """
-    from streams.cli.cluster_session import operate, refusals, signed, silence
-    from streams.cli.inputs import fail, settings_for
+    from streams.cli.cluster_session import fail_unless_taken, operate, signed
+    from streams.cli.inputs import settings_for
     from streams.kafka.api import Cluster, PermanentError
     from streams.kafka.topic_names import TopicNames
     from streams.ops.control_client import CommandAnswers, partition_count, send_command
@@ -50,15 +50,11 @@ def run(
         return
     if said.done:
         typer.echo(f"taken: the clock of {_partitions(said.done)} follows the broker's time until the next call")
-    lines = refusals(said)
-    if said.silent:
-        otherwise = (
-            f"not taken within {wait:g} s: {_partitions(said.silent)}. /readyz of the workers says why; the command "
-            f"stays in {names.output('control')} and is taken when a worker opens the partition"
-        )
-        lines.append(silence(said, otherwise))
-    if lines:
-        fail("\n".join(lines), 1)
+    fail_unless_taken(
+        said,
+        f"not taken within {wait:g} s: {_partitions(said.silent)}. /readyz of the workers says why; the command "
+        f"stays in {names.output('control')} and is taken when a worker opens the partition",
+    )
 
 
 def _partitions(numbers: list[int]) -> str:

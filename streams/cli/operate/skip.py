@@ -28,7 +28,7 @@ def run(
 
     Exit status: 1 not taken, or not confirmed; 2 there is no such record; 3 Kafka cannot be reached.
     """
-    from streams.cli.cluster_session import operate, refusals, signed, silence
+    from streams.cli.cluster_session import fail_unless_taken, operate, signed
     from streams.cli.inputs import fail, settings_for
     from streams.kafka.api import TP, Cluster, PermanentError
     from streams.kafka.topic_names import TopicNames
@@ -54,13 +54,11 @@ def run(
     record = f"{topic}-{partition} offset {offset}"
     if not wait:
         typer.echo(f"written: {record} is skipped when the worker of partition {partition} reads the command")
-    elif said.done:
+        return
+    if said.done:
         typer.echo(f"taken: {record} goes to the dead letters")
-    elif said.refused:
-        fail("\n".join(refusals(said)), 1)
-    else:
-        otherwise = (
-            f"not taken within {wait:g} s: {record}. The command stays in {names.output('control')} and is taken "
-            f"when a worker opens partition {partition}"
-        )
-        fail(silence(said, otherwise), 1)
+    fail_unless_taken(
+        said,
+        f"not taken within {wait:g} s: {record}. The command stays in {names.output('control')} and is taken "
+        f"when a worker opens partition {partition}",
+    )

@@ -185,21 +185,18 @@ async def _recorded_since(
 
 def _all_must_take_it(said: "CommandAnswers", wait: float, names: "TopicNames") -> None:
     """Fail if a partition refused the command or has not recorded it."""
-    from streams.cli.cluster_session import refusals, silence
-    from streams.cli.inputs import fail
+    from streams.cli.cluster_session import fail_unless_taken
 
-    lines = refusals(said)
     silent = ", ".join(map(str, said.silent))
     if silent and not wait and not said.away:
         typer.echo(f"written for partition {silent}: a worker takes it when it reads the command")
-    elif silent:
-        otherwise = (
-            f"not taken within {wait:g} s by partition {silent}. Its worker's log and /readyz say why. Where no worker "
-            f"has the partition, the command stays in {names.output('control')} and is taken when one opens it"
-        )
-        lines.append(silence(said, otherwise))
-    if lines:
-        fail("\n".join(lines), 1)
+        fail_unless_taken(said, None)
+        return
+    fail_unless_taken(
+        said,
+        f"not taken within {wait:g} s by partition {silent}. Its worker's log and /readyz say why. Where no worker "
+        f"has the partition, the command stays in {names.output('control')} and is taken when one opens it",
+    )
 
 
 def status(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
