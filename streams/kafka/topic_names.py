@@ -74,4 +74,5 @@ def _inputs(prefix: str) -> dict[str, int]:
 def require_topics(found: Container[str], topics: Iterable[str]) -> None:
     """Raise PermanentError if one of the topics was not found in the cluster."""
     if missing := [topic for topic in topics if topic not in found]:
-        raise PermanentError(f"there is no topic {', '.join(missing)}; `callwarden topics create` creates it")
+        it = "it" if len(missing) == 1 else "them"
+        raise PermanentError(f"there is no topic {', '.join(missing)}; `callwarden topics create` creates {it}")

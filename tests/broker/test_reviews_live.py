@@ -187,10 +187,12 @@ async def test_reviews_and_the_replay_agree_on_the_decisions(address: str, tmp_p
 _KILLED = """
 import os, signal, sys
 from streams.cli.app import main
-from streams.reviews import reservation_sender, interrupted_reservations
+from streams.reviews import interrupted_reservations, reservation_sender, sender_context
 step = sys.argv.pop(1)
 if step != "none":
-    setattr(reservation_sender, step, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+    module = sender_context if step == "commit_records" else reservation_sender
+    assert hasattr(module, step)
+    setattr(module, step, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
 interrupted_reservations._LOOK_S, interrupted_reservations._INTERRUPTED_S = 0.2, 0.5
 main()
 """

@@ -129,11 +129,12 @@ async def test_simulated_records_are_mixed_with_others_only_on_request(address: 
 
 async def test_a_missing_topic_is_not_waited_for(address: str) -> None:
     prefix = await make_topics(address, "cdr", "enforcement")
-    for arguments, absent in ((["traffic"], "complaints"), (["tail"], "alerts")):
+    for arguments, absent in ((["traffic"], INPUTS[1:]), (["tail"], ("alerts",))):
         with command(address, prefix, *arguments) as callwarden:
             said, wrong = callwarden.communicate(timeout=PATIENCE_S)
         assert (callwarden.returncode, said) == (2, "")
-        assert f"there is no topic {prefix}{absent}; `callwarden topics create` creates it" in wrong
+        named = ", ".join(prefix + name for name in absent)
+        assert f"there is no topic {named}; `callwarden topics create` creates " in wrong
 
 
 def test_a_broker_that_is_away_is_reported_in_one_line() -> None:
