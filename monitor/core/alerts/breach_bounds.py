@@ -23,15 +23,15 @@ from monitor.core.rules.wilson import bound, quantile
 from monitor.core.windows.distinct.count_names import PEAK, Name, count_of
 from monitor.core.windows.distinct.early_distinct_counts import (
     ATTEMPTS,
-    DOUBT,
+    CHANGED,
     LEFT,
     REPEATS,
-    SAMPLED,
-    SURELY_EXACT,
+    SPREAD,
     bounds,
     is_largest,
     least_attempts,
     most_step,
+    spread_ahead,
 )
 from monitor.core.windows.distinct.repeats import SETS, Repeats
 from monitor.core.windows.tenant_columns import Counts, TenantColumns
@@ -59,18 +59,18 @@ class Evaluation(NamedTuple):
 class CallsNeeded(NamedTuple):
     """What tenants need before they may break rules: ``calls`` ``[evaluation, k]``, 0 if they may now.
 
-    ``most`` ``[k]`` are the most calls until a tenant is to be compared again. Rules with `NEVER` calls may wait for
-    `Repeats` of the tenant, ``repeats`` ``[k]``.
+    Rules with `NEVER` calls may wait for `Repeats` of the tenant, ``repeats`` ``[k]``.
     """
 
     calls: Floats
-    most: Floats
     repeats: Floats
 
 
 class _Line(NamedTuple):
     """A condition: ``low_factor`` times the lower bound of a term is less than ``high_factor`` times the upper bound of
     another. The difference shrinks by at most ``rate`` per call. ``rounded``: the factors are not exact.
+
+    ``counted`` is the part of the rate that comes from a distinct count: it is larger if keys are sampled.
     """
 
     low: int
@@ -78,6 +78,7 @@ class _Line(NamedTuple):
     high: int
     high_factor: float
     rate: float
+    counted: float
     rounded: bool
 
 
@@ -139,16 +140,14 @@ class BreachBounds:
                 if one.early_window not in self._complaint_windows:  # no calls alone break such a rule
                     self._complaint_windows.append(one.early_window)
                 continue
-            least = max((floor(line.low_factor) + 1 for line in mine if line.low == _ONE and line.rate == 1), default=0)
+            least = max((_least(line) for line in mine if line.low == _ONE and line.rate == 1), default=0.0)
             least_calls[one.early_window] = min(least_calls.get(one.early_window, inf), least)
         self._of_evaluation, self._starts = np.array(of_evaluation, np.intp), np.array(starts, np.intp)
         self._least = np.array(list(least_calls.values()))
         self._calls = np.array([window.running_sums.column(BIT["rows"]) for window in least_calls], np.intp)
         self._finish(list(lines))
         self._by_repeats = self._waiting_for_repeats(list(lines), of_evaluation, starts)
-        keys = {distinct.first: distinct.attempts for distinct in self._terms.distinct}
-        self._doubts = np.array([first + DOUBT for first in keys], np.intp)
-        self._doubt_attempts = np.array(list(keys.values()), np.intp)
+        self._spreads = np.unique(np.array([one.first + SPREAD for one in self._terms.distinct], np.intp))
 
     def _finish(self, lines: list[_Line]) -> None:
         """Number the terms, and turn the lines into columns. Terms of each kind are consecutive."""
@@ -156,15 +155,15 @@ class BreachBounds:
         order: list[int] = [_ONE, *terms.sums.values(), *terms.distinct.values(), *terms.complaints.values()]
         place = np.empty(len(order), np.intp)
         place[order] = np.arange(len(order))
-        low, low_factor, high, high_factor, rate, rounded = (
+        low, low_factor, high, high_factor, rate, counted, rounded = (
             np.array([line[k] for line in lines]) for k in range(len(_Line._fields))
         )
         # Limits may be any number: larger ones would overflow in products with counts.
         low_factor, high_factor = (np.clip(factor, -_HUGE, _HUGE) for factor in (low_factor, high_factor))
         self._low, self._high = place[low.astype(np.intp)], place[high.astype(np.intp)]
         self._low_factor, self._high_factor = low_factor[:, None], high_factor[:, None]
-        with np.errstate(divide="ignore", over="ignore"):
-            self._pace = np.where(rate > 0, np.minimum(1 / rate, NEVER), NEVER)[:, None]
+        self._rate, self._counted = rate[:, None], counted[:, None]
+        self._pace = _calls_per_unit(self._rate)
         self._slower = np.where(rounded, 1.0, 0.0)[:, None]  # a call less is certain
         self._rounding = np.where(rounded, _ROUNDING, 0.0)[:, None]
         self._columns = np.array(list(terms.sums), np.intp)
@@ -217,23 +216,24 @@ class BreachBounds:
         below = self._low_factor * low[self._low]
         need = below - self._high_factor * high[self._high]
         holds = need < self._rounding * below
-        lines = np.clip(np.floor(need * self._pace - self._slower) + 1.0, 1.0, NEVER)
+        pace, spread = self._pace, self._spread(who)
+        if (spread != 1).any():
+            pace = _calls_per_unit(self._rate + self._counted * (spread - 1))
+        lines = np.clip(np.floor(need * pace - self._slower) + 1.0, 1.0, NEVER)
         lines[holds] = 0.0
         calls: Floats = np.maximum.reduceat(lines[self._of_evaluation], self._starts, axis=0)
-        most = self._room(who)
         for number, sure in self._sure.items():
             rows = np.flatnonzero(calls[number] == 0)
-            rows = rows[most[rows] > 1]
             if len(rows):
                 calls[number, rows] = _until_sure(sure, low[sure.numerator, rows], low[sure.denominator, rows])
         repeats = np.full(len(who), NEVER)
         for number, term, limit in self._by_repeats:
-            wait = np.floor(limit - largest[term]) + 1.0
+            wait = np.floor((limit - largest[term]) / spread) + 1.0
             # A rule waits for whatever is likely to take longer.
-            waits = (wait >= 1) & (wait * _CALLS_PER_REPEAT > calls[number]) & (most > 1)
+            waits = (wait >= 1) & (wait * _CALLS_PER_REPEAT > calls[number])
             repeats[waits] = np.minimum(repeats[waits], wait[waits])
             calls[number, waits] = NEVER
-        return CallsNeeded(calls, most, repeats)
+        return CallsNeeded(calls, repeats)
 
     def _bounds(self, who: Rows) -> tuple[Floats, Floats, Counts]:
         """The lower and upper bounds of each term, ``[term, k]``; and of each largest count, as if calls had come."""
@@ -246,13 +246,14 @@ class BreachBounds:
         if terms.distinct:
             first, stop = self._distinct_first, at + len(terms.distinct)
             attempts, left = values[:, self._distinct_attempts].T, values[:, first + LEFT].T
-            came, sampled = attempts - values[:, first + ATTEMPTS].T, values[:, first + DOUBT].T == SAMPLED
+            came, spread = attempts - values[:, first + ATTEMPTS].T, values[:, first + SPREAD].T
             count = values[:, self._distinct_count].T
             step = self._distinct_step
             rise, some = step * came, self._largest
             used = self._repeats.count[self._sets, who] - values[:, first[some] + REPEATS].T
-            rise[some], largest = np.minimum(rise[some], 1 + used), count[some] + 1 + used
-            least, most = bounds(count, rise, step * left, attempts, self._distinct_each, sampled)
+            rise[some], largest = np.minimum(rise[some], 1 + used), count[some] + spread[some] * (1 + used)
+            largest[spread[some] == CHANGED] = int(NEVER)
+            least, most = bounds(count, rise, step * left, attempts, self._distinct_each, spread)
             low[at:stop], high[at:stop] = np.maximum(least, self._distinct_floor), most
             at = stop
         if terms.complaints:
@@ -262,14 +263,11 @@ class BreachBounds:
                 at += 1
         return low, high, largest
 
-    def _room(self, who: Rows) -> Floats:
-        """The most calls until a tenant is asked for again: each one, where its keys are or may become sampled."""
-        if not len(self._doubts):
-            return np.full(len(who), NEVER)
-        values = self._table.values
-        room = np.maximum(SURELY_EXACT - values[who[:, None], self._doubt_attempts], 1)
-        room[values[who[:, None], self._doubts] > 0] = 1
-        most: Floats = room.min(axis=1).astype(np.float64)
+    def _spread(self, who: Rows) -> Counts:
+        """By how much more a call of each tenant changes its distinct counts, because its keys are sampled: ``[k]``."""
+        if not len(self._spreads):
+            return np.ones(len(who), np.int64)
+        most: Counts = spread_ahead(self._table.values[who[:, None], self._spreads]).max(axis=1)
         return most
 
     # Lines ----------------------------------------------------------------------------------------------------------
@@ -281,7 +279,8 @@ class BreachBounds:
         for name, op, limit, least in [*asked, *((c.metric, c.op, c.value, 1) for c in rule.also)]:
             metric = METRICS[name]
             if metric.denominator is not None:
-                yield self._count(self._term(one, metric.denominator, (), False), 1, "at_least", least)
+                counted = metric.denominator in DISTINCT_COUNTS
+                yield self._count(self._term(one, metric.denominator, (), False), 1, "at_least", least, counted)
             if metric.family == "talk":
                 if op in _UPWARDS:
                     # More than half of the calls last at least the median, so the mean is more than half of it.
@@ -293,41 +292,55 @@ class BreachBounds:
                 attempts = self._term(one, "attempts", (), False)
                 yield self._count(attempts, 1, "at_least", keys * (rule.params.callee_limit + 1))
                 if keys > 0 and one.early_window.distinct["callees"].keeps(PEAK):
-                    yield self._count(self._term(one, "callee_peak", (), False), 1, "above", rule.params.callee_limit)
+                    peak = self._term(one, "callee_peak", (), False)
+                    yield self._count(peak, 1, "above", rule.params.callee_limit, True)
             elif metric.family == "distinct" and metric.denominator is None and op in _UPWARDS:
                 # There are never more keys than attempts.
                 yield self._count(self._term(one, "attempts", (), False), 1, op, limit)
             numerator = self._term(one, metric.numerator, (metric.family,), False)
             step = self._step(metric.numerator, metric.family, rule)
+            distinct = metric.numerator in DISTINCT_COUNTS
             if metric.denominator is None:
-                yield self._count(numerator, step, op, limit)
+                yield self._count(numerator, step, op, limit, distinct)
                 continue
             denominator = self._term(one, metric.denominator, (), metric.denominator in DISTINCT_COUNTS)
             if op in _UPWARDS:
                 # A call counts in the numerator of a share only if it does in the denominator.
                 linked = metric.unit == "ratio" and metric.denominator not in DISTINCT_COUNTS and step == 1
-                yield self._ratio(numerator, denominator, op, limit * metric.scale, linked, step)
+                yield self._ratio(numerator, denominator, op, limit * metric.scale, linked, step, distinct)
             else:
-                yield self._share_below(
-                    numerator, denominator, op, limit * metric.scale, self._step(metric.denominator, "", rule)
-                )
+                step, distinct = self._step(metric.denominator, "", rule), metric.denominator in DISTINCT_COUNTS
+                yield self._share_below(numerator, denominator, op, limit * metric.scale, step, distinct)
 
-    def _count(self, term: int, step: float, op: str, limit: float) -> _Line:
+    def _count(self, term: int, step: float, op: str, limit: float, distinct: bool = False) -> _Line:
         """A condition on a count."""
         limit = _strict(op, limit)
         if op in _UPWARDS:
-            return _Line(_ONE, limit, term, 1.0, step, False)
-        return _Line(term, 1.0, _ONE, limit, 0.0, False)
+            return _Line(_ONE, limit, term, 1.0, step, step if distinct else 0.0, False)
+        return _Line(term, 1.0, _ONE, limit, 0.0, 0.0, False)
 
-    def _ratio(self, numerator: int, denominator: int, op: str, limit: float, linked: bool, step: float = inf) -> _Line:
+    def _ratio(
+        self,
+        numerator: int,
+        denominator: int,
+        op: str,
+        limit: float,
+        linked: bool,
+        step: float = inf,
+        distinct: bool = False,
+    ) -> _Line:
         """A condition that a ratio is above a limit."""
         limit = _strict(op, limit)
-        return _Line(denominator, limit, numerator, 1.0, step - linked * limit, True)
+        counted = step if distinct else 0.0
+        return _Line(denominator, limit, numerator, 1.0, step - linked * limit, counted, True)
 
-    def _share_below(self, numerator: int, denominator: int, op: str, limit: float, step: float) -> _Line:
+    def _share_below(
+        self, numerator: int, denominator: int, op: str, limit: float, step: float, distinct: bool
+    ) -> _Line:
         """A condition that a ratio is below a limit, whose denominator grows by at most ``step`` per call."""
         limit = _strict(op, limit)
-        return _Line(numerator, 1.0, denominator, limit, max(limit, 0.0) * step, True)
+        rate = max(limit, 0.0) * step
+        return _Line(numerator, 1.0, denominator, limit, rate, rate * distinct, True)
 
     def _step(self, name: str, family: str, rule: Rule) -> float:
         """The most by which a call raises a numerator or denominator."""
@@ -366,9 +379,20 @@ class BreachBounds:
         )
 
 
+def _calls_per_unit(rate: Floats) -> Floats:
+    """The calls per unit of a difference that shrinks by ``rate`` per call."""
+    with np.errstate(divide="ignore", over="ignore"):
+        return np.where(rate > 0, np.minimum(1 / rate, NEVER), NEVER)
+
+
 def _strict(op: str, limit: float) -> float:
     """The limit for a strict comparison: inclusive ones are widened by one ulp."""
     return nextafter(limit, {"at_least": -inf, "at_most": inf}[op]) if op in ("at_least", "at_most") else limit
+
+
+def _least(line: _Line) -> float:
+    """The calls that a condition on a count needs at least. An estimate from a sample may be larger than the count."""
+    return min(floor(line.low_factor / (2 if line.counted else 1)) + 1, NEVER)
 
 
 def _until_sure(sure: _Sure, numerator: Floats, denominator: Floats) -> Floats:

@@ -148,6 +148,10 @@ class EarlyAlerts:
         self._windows.take(new_calls)
         self._windows.move(tenants)
         called = self._suspects.count(new_calls, tenants)
+        sampled_anew = self._windows.sample()
+        if sampled_anew:
+            self._suspects.compare_again(sampled_anew)
+            self._firing.check_again(sampled_anew)
         due = self._firing.due(called.tolist(), self._suspects.calls, complained)
         found = self._suspects.of(called, complained | reopened, set().union(*due.values()), tenants)
         self._windows.look_up(set().union(*(some for of in found.values() for some in of.values())))

@@ -49,6 +49,12 @@ class EarlyFiring:
         """Set the number of calls of the tenant at which its alert is to be checked."""
         self._check_at[tenant][rule_id] = calls
 
+    def check_again(self, tenants: Iterable[int]) -> None:
+        """Let all alerts of these tenants be checked at their next call."""
+        for tenant in tenants:
+            for rule_id in self._check_at.get(tenant, ()):
+                self._check_at[tenant][rule_id] = 0
+
     def due(self, called: Iterable[int], calls: NDArray[Any], complained: set[int]) -> dict[str, set[int]]:
         """The tenants to check by rule, of those who called or complained since. ``calls`` are those of each tenant."""
         found: defaultdict[str, set[int]] = defaultdict(set)
@@ -66,8 +72,11 @@ class EarlyFiring:
         return found
 
 
-def calls_to_recover(rule: Rule, numerator: int, denominator: int | None) -> int:
-    """The calls before which the value of a rule, now beyond ``recover``, stays so. At least 1."""
+def calls_to_recover(rule: Rule, numerator: int, denominator: int | None, spread: int = 1) -> int:
+    """The calls before which the value of a rule, now beyond ``recover``, stays so. At least 1.
+
+    ``spread``: by how much more a call changes a distinct count, because keys are sampled.
+    """
     metric, limit = METRICS[rule.metric], rule.recover
     if metric.family == "talk":
         return 1
@@ -75,14 +84,14 @@ def calls_to_recover(rule: Rule, numerator: int, denominator: int | None) -> int
         return NEVER
     limit *= metric.scale
     if rule.direction == "above":
-        needed = numerator / limit - denominator if limit > 0 else NEVER
+        step = spread if metric.denominator in DISTINCT_COUNTS else 1
+        needed = (numerator / limit - denominator) / step if limit > 0 else NEVER
     elif metric.unit == "seconds":  # a call may last for hours
         return 1
     else:
-        step = 1.0
-        if metric.numerator in DISTINCT_COUNTS:
-            step = most_step(count_of(metric.numerator, rule.params)[1])
-        # A call that raises the numerator of a share raises its denominator, too.
-        step -= limit if metric.unit == "ratio" else 0.0
-        needed = (limit * denominator - numerator) / step if step > 0 else NEVER
+        distinct = metric.numerator in DISTINCT_COUNTS
+        rate = float(most_step(count_of(metric.numerator, rule.params)[1]) * spread if distinct else 1)
+        if metric.unit == "ratio" and spread == 1:
+            rate -= limit  # a call that raises the numerator of a share raises its denominator, too
+        needed = (limit * denominator - numerator) / rate if rate > 0 else NEVER
     return max(1, floor(min(needed, NEVER)))

@@ -128,6 +128,17 @@ class EarlyWindow(WindowView):
         if self.talk is not None:
             self.talk.reach(tenants)
 
+    def sample(self, opened: OpenPanes) -> set[int]:
+        """Take note of which tenants have sampled keys, and how. Returns those with a change."""
+        changed: set[int] = set()
+        for which, distinct in self.distinct.items():
+            levels: dict[int, int] = {}
+            for piece in self._yet_to_enter(self.window, opened):
+                for tenant, level in piece.keys(which).levels.items():
+                    levels[tenant] = max(level, levels.get(tenant, 0))
+            changed |= distinct.sample(levels)
+        return changed
+
     # Distinct counts ------------------------------------------------------------------------------------------------
 
     def candidates(self, rule: Rule, who: Rows, tenants: int) -> Rows:
@@ -159,9 +170,10 @@ class EarlyWindow(WindowView):
 
     def calls_to_recover(self, rule: Rule, view: View, row: int) -> int:
         """The calls of the tenant in that row before which its value stays beyond ``recover``."""
-        exact_for = [self.distinct[keys].exact_for(int(view.tenants[row])) for keys in counts_of([rule])]
+        tenant, numerator = int(view.tenants[row]), int(view.numerator[row])
         denominator = None if view.denominator is None else int(view.denominator[row])
-        return max(1, min([calls_to_recover(rule, int(view.numerator[row]), denominator), *exact_for]))
+        spread = max((self.distinct[keys].spread(tenant) for keys in counts_of([rule])), default=1)
+        return calls_to_recover(rule, numerator, denominator, spread)
 
     def _between(self, name: str, rule: Rule, who: Rows, tenants: int) -> tuple[Floats, Floats]:
         """The lower and upper bounds of a metric of distinct counts, each ``[k]``, NaN if it has no value."""

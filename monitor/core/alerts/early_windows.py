@@ -41,6 +41,7 @@ class EarlyWindows:
         self.table = TenantColumns()
         self.repeats = Repeats()
         self.sealed_ms = -1
+        self._summed: tuple[object, ...] = ()
 
     def __iter__(self) -> Iterator[EarlyWindow]:
         for early_windows in self._windows.values():
@@ -87,6 +88,15 @@ class EarlyWindows:
             self.repeats.add(some)
         for sums in self._recent.add(calls):
             self._enter(sums)
+            self._unsealed.sum_up()  # what is not summed up is among the recent calls
+
+    def sample(self) -> set[int]:
+        """Take note of which tenants have sampled keys. Returns those with a change since the last time."""
+        summed = (self._unsealed.summed, *(window.running_sums.version for window in self._windows))
+        if summed == self._summed:
+            return set()
+        self._summed = summed
+        return set().union(*(early_window.sample(self._unsealed) for early_window in self))
 
     def enter_calls_of(self, who: NDArray[np.intp]) -> None:
         """Count all calls of these tenants in the early windows."""
@@ -131,7 +141,7 @@ class EarlyWindows:
             return
         self.enter_all()
         self._unsealed.sum_up()
-        self._targets = {}
+        self._targets, self._summed = {}, ()
         for window, ends in wanted.items():
             for end_ms in self._windows[window].keys() - ends:
                 early_window = self._windows[window].pop(end_ms)

@@ -76,6 +76,10 @@ class Suspects:
                 self._wait(some, *self._compare(self._bounds, some, found))
         return found
 
+    def compare_again(self, who: set[int]) -> None:
+        """Let these tenants be compared at their next call."""
+        self._needed[list(who)] = 0
+
     def settle(self, found: Suspected) -> None:
         """Compare the suspects again, whose distinct counts are exact now."""
         who = np.array(sorted(set().union(*(some for of in found.values() for some in of.values()))), np.intp)
@@ -139,7 +143,7 @@ class Suspects:
         """The calls that each of these tenants needs, and the sum of `Repeats` at which it is to be compared again,
         each ``[k]``. Those who may break a rule now are added to ``found``.
         """
-        needed, most, repeats = bounds.of(who)
+        needed, repeats = bounds.of(who)
         for number, row in zip(*(of.tolist() for of in np.nonzero(needed == 0)), strict=True):
             one, tenant = bounds.evaluations[number], int(who[row])
             if self._is_open(one, tenant):
@@ -152,7 +156,7 @@ class Suspects:
             some = set(who.tolist())
             for one in bounds.evaluations:
                 self._add_overridden(one, some, found)
-        lowest: Floats = np.minimum(needed.min(axis=0), most)
+        lowest: Floats = needed.min(axis=0)
         repeats_at = self._windows.repeats.count[:, who].sum(axis=0) + repeats.astype(np.int64)
         return lowest.astype(np.int64), repeats_at
 
@@ -185,5 +189,5 @@ class Suspects:
             self._needed, self.calls = np.append(self._needed, more), np.append(self.calls, more)
             self._repeats_at = np.append(self._repeats_at, more)
         overridden = {tenant for rule_state in self._rule_states for tenant in rule_state.overrides}
-        if len(overridden) != len(self._overridden):
+        if len(overridden) != len(self._overridden):  # none ever ceases to be
             self._overridden = np.array(sorted(overridden), np.intp)

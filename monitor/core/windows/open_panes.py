@@ -82,6 +82,7 @@ class OpenPanes:
         self._count = 0
         self._new_calls: list[NewCalls] | None = None  # None: never requested, or too many
         self._new_call_count = 0
+        self.summed = 0  # how often calls were added to the sums
         self.newest_ms = self.sealed_newest_ms = -1  # the largest event time of all calls, and of the sealed calls
 
     def __len__(self) -> int:
@@ -113,6 +114,7 @@ class OpenPanes:
         rows = [piece for number in numbers for piece in self._panes[number].take()]
         if not rows:
             return
+        self.summed += 1
         for piece in seal(CountedCalls.concat(rows), self.pane_ms, self.layout, self._ruled):
             sums = self._panes[piece.start_ms // self.pane_ms].sums
             sums.append(piece)

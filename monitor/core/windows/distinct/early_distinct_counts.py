@@ -3,9 +3,12 @@
 An attempt that enters or leaves changes a count by at most one; that of sequential callees by at most two, and that of
 numbers in blocks by at most ten. So an earlier count and the attempts that entered and left since then give bounds, and
 few tenants need a recount.
+
+A sample is counted like all keys, and the count is multiplied by 2^level, so an attempt changes it by as much more. If
+the level of a tenant changes, nothing is known of its count before a recount.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
@@ -13,7 +16,7 @@ from numpy.typing import NDArray
 
 from monitor.core.windows.distinct.count_names import IN_BLOCKS, PEAK, SEQUENTIAL, WIDEST, Name
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
-from monitor.core.windows.distinct.key_counts import EXACT_KEYS, KeyCounts
+from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.core.windows.distinct.key_groups import BLOCK_LEAST
 from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts
 from monitor.core.windows.tenant_columns import TenantColumns
@@ -22,19 +25,18 @@ Counts = NDArray[np.int64]
 
 # The most by which one attempt changes a count, if not 1.
 _MOST_STEP: Final[dict[Name, int]] = {SEQUENTIAL: 2, IN_BLOCKS: BLOCK_LEAST}
-# The first columns: the attempts at the last count, those that left since then, whether counts are exact, and the
-# repeats at the last count.
-ATTEMPTS, LEFT, DOUBT, REPEATS = range(4)
+# The first columns: the attempts at the last count, those that left since then, by how much more an attempt changes a
+# count (`spread`), and the repeats at the last count.
+ATTEMPTS, LEFT, SPREAD, REPEATS = range(4)
 _FIRST_NAME = 4
-_UNKNOWN = -(1 << 60)  # the repeats before the first count: calls came before
-SAMPLED: Final = 2
-"""The value of the column `DOUBT` of a tenant whose keys are sampled, 1 if they may become so, else 0."""
-SURELY_EXACT: Final = EXACT_KEYS // 2
-"""A tenant with at most as many attempts that left, and as many that stay, is counted exactly."""
+_NOT_KNOWN = -(1 << 60)  # the repeats before the first count: calls came before
+CHANGED: Final = 0
+"""The value of the column `SPREAD` of a tenant whose sampling changed since the last count."""
+_MOST_ESTIMATE = 2  # times all attempts: no estimate from thousands of keys is as large
 
 
 def most_step(name: Name) -> int:
-    """The most by which one attempt changes a count."""
+    """The most by which one attempt changes a count, if keys are not sampled."""
     return _MOST_STEP.get(name, 1)
 
 
@@ -46,6 +48,19 @@ def is_largest(name: Name) -> bool:
 def least_attempts(name: Name) -> int:
     """The attempts that a key needs at least to be counted."""
     return name + 1 if isinstance(name, int) else 1
+
+
+def spread(level: int) -> int:
+    """By how much more an attempt changes a count of keys that are sampled at a level.
+
+    Twice as much as by the level alone, because some counts of samples are corrected (`make_up`).
+    """
+    return 2 << level if level else 1
+
+
+def spread_ahead(column: Counts) -> Counts:
+    """The same for the attempts that are still to come, from the column `SPREAD`."""
+    return np.where(column == CHANGED, 2 * _MOST_ESTIMATE, column)
 
 
 class EarlyDistinctCounts:
@@ -71,6 +86,8 @@ class EarlyDistinctCounts:
         self._table = table
         self.first = first
         self._columns = {name: first + _FIRST_NAME + place for place, name in enumerate(distinct.names)}
+        # The sampling levels of tenants in the window and in what came since, if there are any.
+        self._sampled: dict[int, tuple[int, int]] = {}
 
     @staticmethod
     def width(distinct: DistinctCounts | PaneDistinctCounts) -> int:
@@ -84,12 +101,14 @@ class EarlyDistinctCounts:
         tenants = len(kept)
         values = self._table.values[:tenants]
         values[:, self.first + ATTEMPTS] = kept
-        values[:, self.first + DOUBT] = kept + left > SURELY_EXACT
+        values[:, self.first + SPREAD] = spread(0)
         if not isinstance(self._distinct, PaneDistinctCounts):  # else no sealed pane will be in the window
             values[:, self.first + LEFT] = left
             for name, column in self._columns.items():
                 values[:, column] = self._distinct.read(name, tenants)
-        values[[tenant for tenant in self._distinct.levels if tenant < tenants], self.first + DOUBT] = SAMPLED
+            self._sampled = self._sampling({})
+            for tenant, levels in self._sampled.items():
+                values[tenant, self.first + SPREAD] = spread(max(levels))
 
     def keeps(self, name: Name) -> bool:
         """Whether the count is kept."""
@@ -100,12 +119,27 @@ class EarlyDistinctCounts:
         values = self._table.values[: len(attempts)]
         none_open = attempts == values[:, self.first + ATTEMPTS]
         repeats = self._repeats(np.arange(len(attempts)))
-        values[:, self.first + REPEATS] = np.where(none_open, repeats, _UNKNOWN)
+        values[:, self.first + REPEATS] = np.where(none_open, repeats, _NOT_KNOWN)
 
-    def exact_for(self, tenant: int) -> int:
-        """The calls of a tenant for which its counts surely stay exact, so that they never become less."""
-        values, first = self._table.values, self.first
-        return 0 if values[tenant, first + DOUBT] else max(0, SURELY_EXACT - int(values[tenant, first + ATTEMPTS]))
+    def sample(self, opened: Mapping[int, int]) -> set[int]:
+        """Take note of the levels of the tenants whose keys in the panes that are not in the window are sampled.
+
+        Returns the tenants whose sampling is not that of their last count.
+        """
+        before, self._sampled = self._sampled, self._sampling(opened)
+        changed = {tenant for tenant, _ in before.items() ^ self._sampled.items()}
+        if changed:
+            self._table.reach(max(changed) + 1)
+            self._table.values[list(changed), self.first + SPREAD] = CHANGED
+        return changed
+
+    def _sampling(self, opened: Mapping[int, int]) -> dict[int, tuple[int, int]]:
+        inside = {} if isinstance(self._distinct, PaneDistinctCounts) else self._distinct.levels
+        return {tenant: (inside.get(tenant, 0), opened.get(tenant, 0)) for tenant in inside.keys() | opened.keys()}
+
+    def spread(self, tenant: int) -> int:
+        """By how much more an attempt of the tenant changes its counts; only if it was counted."""
+        return int(self._table.values[tenant, self.first + SPREAD])
 
     def column(self, name: Name) -> int:
         """The column of a count."""
@@ -115,17 +149,18 @@ class EarlyDistinctCounts:
         """The lower and upper bounds of a count of these tenants, given all their attempts ``[k]``."""
         values, first = self._table.values, self.first
         left, came = values[who, first + LEFT], attempts - values[who, first + ATTEMPTS]
-        sampled = values[who, first + DOUBT] == SAMPLED
+        spread = values[who, first + SPREAD]
         rise = most_step(name) * came
         if is_largest(name):
             rise = np.minimum(rise, 1 + self._repeats(who) - values[who, first + REPEATS])
         lost = most_step(name) * left
-        return bounds(values[who, self._columns[name]], rise, lost, attempts, least_attempts(name), sampled)
+        return bounds(values[who, self._columns[name]], rise, lost, attempts, least_attempts(name), spread)
 
     def count(self, who: NDArray[np.intp], attempts: Counts) -> None:
         """Count the keys of these tenants unless they are up to date, given all their attempts ``[k]``."""
         values, first = self._table.values, self.first
         stale = (values[who, first + LEFT] > 0) | (values[who, first + ATTEMPTS] != attempts)
+        stale |= values[who, first + SPREAD] == CHANGED
         who, attempts = who[stale], attempts[stale]
         if not len(who):
             return
@@ -136,7 +171,11 @@ class EarlyDistinctCounts:
         for name, column in self._columns.items():
             values[who, column] = counted[name]
         values[who, first + ATTEMPTS], values[who, first + LEFT] = attempts, 0
-        values[who, first + REPEATS] = self._repeats(who)
+        values[who, first + REPEATS], values[who, first + SPREAD] = self._repeats(who), spread(0)
+        sampled = self._sampling(came.levels)
+        for tenant in sampled.keys() & set(who.tolist()) if sampled else ():
+            values[tenant, first + SPREAD] = spread(max(sampled[tenant]))
+            self._sampled[tenant] = sampled[tenant]
 
     def read(self, name: Name, tenants: int) -> Counts:
         """As `DistinctCounts.read`. It is exact only for the tenants counted last."""
@@ -149,14 +188,16 @@ def bounds(
     lost: Counts,
     attempts: Counts,
     attempts_each: int | Counts,
-    sampled: NDArray[np.bool_],
+    spread: Counts,
 ) -> tuple[Counts, Counts]:
-    """The lower and upper bounds of a count, given the most by which it can have risen and become less since it was
-    counted, all attempts, and the attempts that a key needs to be counted. They may have any one shape.
+    """The lower and upper bounds of a count, given the most by which exact counting can have raised and lowered it, all
+    attempts, the attempts that a key needs to be counted, and the column `SPREAD`. They may have any one shape.
     """
     least: Counts = np.maximum(count - lost, 0)
     most: Counts = np.minimum(np.minimum(count + rise, attempts), attempts // attempts_each)
-    unknown = sampled & ((lost > 0) | (rise > 0))
-    if unknown.any():
-        least, most = np.where(unknown, 0, least), np.where(unknown, attempts, most)
+    if (spread != 1).any():
+        known = spread != CHANGED
+        least = np.where(known, np.maximum(count - spread * lost, 0), 0)
+        sampled_most = np.where(known, count + spread * rise, _MOST_ESTIMATE * attempts)
+        most = np.where(spread == 1, most, sampled_most)
     return least, most

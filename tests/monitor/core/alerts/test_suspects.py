@@ -168,8 +168,7 @@ def test_sampled_tenants_alert_as_if_everyone_were_compared(seed: int, monkeypat
     print(f"seed {seed}")
     for module in ("distinct_counts", "key_counts"):
         monkeypatch.setattr(f"monitor.core.windows.distinct.{module}.EXACT_KEYS", 60)
-    monkeypatch.setattr("monitor.core.windows.distinct.early_distinct_counts.SURELY_EXACT", 30)
-    monkeypatch.setattr("monitor.core.alerts.breach_bounds.SURELY_EXACT", 30)
+    monkeypatch.setattr("monitor.core.alerts.recent_calls._MOST", 60)
     run = hovering_run(seed)
     assert run.alerts() == run.alerts_of_everyone(afresh=False)
 
